@@ -1,0 +1,94 @@
+/** The parts of an error message; every message of this package is composed of them in this order. */
+export interface ErrorParts {
+  /** The function, option, file or field that complains, e.g. `option --epochs` or `conv2d "block1_conv1"`. */
+  readonly where: string;
+  /** What is wrong, as a clause: `the value is not a positive integer`. */
+  readonly what: string;
+  readonly received?: unknown;
+  /** What would have been accepted. */
+  readonly expected?: string;
+  /** How to fix it, as a sentence. */
+  readonly remedy?: string;
+  readonly cause?: unknown;
+}
+
+export type ErrorCode =
+  | "SHAPE"
+  | "GRAPH"
+  | "FORMAT"
+  | "WEIGHTS"
+  | "DATA"
+  | "TRAINING"
+  | "ABORTED"
+  | "RUNTIME_UNAVAILABLE"
+  | "USAGE";
+
+/** Base of all errors thrown on purpose by this package: tell them apart by `code` or by class. */
+export abstract class XceptionError extends Error {
+  abstract readonly code: ErrorCode;
+
+  constructor(parts: ErrorParts) {
+    super(composeMessage(parts), parts.cause === undefined ? undefined : { cause: parts.cause });
+    this.name = new.target.name;
+  }
+}
+
+/** Tensors or layers whose shapes do not fit together. */
+export class ShapeError extends XceptionError {
+  readonly code = "SHAPE";
+}
+
+/** A graph that breaks a rule: a duplicate name, an unknown input, a missing gradient. */
+export class GraphError extends XceptionError {
+  readonly code = "GRAPH";
+}
+
+/** A file or message that is not what it claims to be. */
+export class FormatError extends XceptionError {
+  readonly code = "FORMAT";
+}
+
+/** Weights that do not belong to the network they are loaded into. */
+export class WeightsError extends XceptionError {
+  readonly code = "WEIGHTS";
+}
+
+/** A data set that cannot be used: no images, one class, unreadable. */
+export class DataError extends XceptionError {
+  readonly code = "DATA";
+}
+
+/** Training that cannot go on: the loss is not a number, the run folder is taken. */
+export class TrainingError extends XceptionError {
+  readonly code = "TRAINING";
+}
+
+/** Work stopped because the caller's `AbortSignal` fired. */
+export class AbortedError extends XceptionError {
+  readonly code = "ABORTED";
+}
+
+/** The engine, or a part of it that was asked for, does not run on this machine. */
+export class RuntimeUnavailableError extends XceptionError {
+  readonly code = "RUNTIME_UNAVAILABLE";
+}
+
+/** A wrong argument, option or flag: the caller's mistake, with the allowed values. */
+export class UsageError extends XceptionError {
+  readonly code = "USAGE";
+}
+
+function composeMessage({ where, what, received, expected, remedy }: ErrorParts): string {
+  let message = `${where}: ${what}`;
+  if (received !== undefined) message += `; received ${show(received)}`;
+  if (expected !== undefined) message += `; expected ${expected}`;
+  if (!/[.!?]$/.test(message)) message += ".";
+  return remedy === undefined ? message : `${message} ${remedy}`;
+}
+
+function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(show).join(", ")}]`;
+  if (typeof value === "object" && value !== null) return JSON.stringify(value);
+  return String(value);
+}

@@ -1,0 +1,165 @@
+import { UsageError } from "../errors.ts";
+import type { Shape } from "../tensor/shape.ts";
+import { layerOutputShape } from "./layer-shapes.ts";
+import type { ActivationName, LayerConfig, LayerType, Padding, Size2 } from "./layers.ts";
+
+/**
+ * The output of a layer while a network is being written down: pass it to the next layer's function. `network()` turns
+ * the last one into a graph.
+ */
+export interface LayerOutput {
+  readonly name: string;
+  readonly config: LayerConfig;
+  readonly inputs: readonly LayerOutput[];
+  /** Without the batch axis, channels last. */
+  readonly shape: Shape;
+  /** Names given so far in this network, shared by all its layers. */
+  readonly names: Map<string, number>;
+}
+
+/** Every layer may be named by its author; without a name it gets Keras's: `conv2d`, `conv2d_1`, … */
+export interface Named {
+  readonly name?: string | undefined;
+}
+
+export interface WindowOptions extends Named {
+  /** Side of the square window, or `[height, width]`. */
+  readonly kernelSize: number | Size2;
+  /** Default 1. */
+  readonly strides?: number | Size2;
+  /** Default `valid`, as in Keras. */
+  readonly padding?: Padding;
+}
+
+export interface ConvOptions extends WindowOptions {
+  /** Number of output channels. */
+  readonly filters: number;
+  /** Default true, as in Keras. */
+  readonly useBias?: boolean;
+}
+
+/** Where a network begins: pictures `[H, W, C]`. */
+export function input(shape: Shape, options: Named = {}): LayerOutput {
+  const names = new Map<string, number>();
+  const name = chooseName(names, options.name, "input_layer");
+  return { name, config: { type: "InputLayer", shape }, inputs: [], shape, names };
+}
+
+/** An ordinary convolution, `[H, W, C] → [H', W', filters]`. */
+export function conv2d(x: LayerOutput, options: ConvOptions): LayerOutput {
+  return layer([x], { type: "Conv2D", ...convConfig(options) }, options.name);
+}
+
+/** A depthwise separable convolution (paper, section 1.3), `[H, W, C] → [H', W', filters]`. */
+export function separableConv2d(
+  x: LayerOutput,
+  options: ConvOptions & { readonly intermediateActivation?: ActivationName },
+): LayerOutput {
+  const intermediateActivation = options.intermediateActivation ?? "linear";
+  return layer([x], { type: "SeparableConv2D", ...convConfig(options), intermediateActivation }, options.name);
+}
+
+/** Batch normalization over the last axis with Keras's defaults: momentum 0.99, epsilon 1e-3. */
+export function batchNormalization(
+  x: LayerOutput,
+  options: Named & { readonly momentum?: number; readonly epsilon?: number } = {},
+): LayerOutput {
+  const { momentum = 0.99, epsilon = 1e-3 } = options;
+  return layer([x], { type: "BatchNormalization", momentum, epsilon }, options.name);
+}
+
+export function activation(x: LayerOutput, name: ActivationName, options: Named = {}): LayerOutput {
+  return layer([x], { type: "Activation", activation: name }, options.name);
+}
+
+export function relu(x: LayerOutput, options: Named = {}): LayerOutput {
+  return layer([x], { type: "ReLU" }, options.name);
+}
+
+export function maxPooling2d(x: LayerOutput, options: WindowOptions): LayerOutput {
+  const poolSize = pair(options.kernelSize);
+  const strides = pair(options.strides ?? poolSize);
+  return layer([x], { type: "MaxPooling2D", poolSize, strides, padding: options.padding ?? "valid" }, options.name);
+}
+
+/** Mean over the picture, `[H, W, C] → [C]`. */
+export function globalAveragePooling2d(x: LayerOutput, options: Named = {}): LayerOutput {
+  return layer([x], { type: "GlobalAveragePooling2D" }, options.name);
+}
+
+/** Maximum over the picture, `[H, W, C] → [C]`. */
+export function globalMaxPooling2d(x: LayerOutput, options: Named = {}): LayerOutput {
+  return layer([x], { type: "GlobalMaxPooling2D" }, options.name);
+}
+
+/** Sum of equally shaped inputs: the residual connection. */
+export function add(inputs: readonly LayerOutput[], options: Named = {}): LayerOutput {
+  return layer(inputs, { type: "Add" }, options.name);
+}
+
+/** While training, sets a share `rate` of the values to 0 and divides the others by 1 − rate; else the identity. */
+export function dropout(x: LayerOutput, rate: number, options: Named = {}): LayerOutput {
+  return layer([x], { type: "Dropout", rate }, options.name);
+}
+
+/** A fully connected layer, `[features] → [units]`. */
+export function dense(
+  x: LayerOutput,
+  options: Named & { readonly units: number; readonly activation?: ActivationName; readonly useBias?: boolean },
+): LayerOutput {
+  const { units, activation = "linear", useBias = true } = options;
+  return layer([x], { type: "Dense", units, activation, useBias }, options.name);
+}
+
+function layer(inputs: readonly LayerOutput[], config: LayerConfig, givenName?: string): LayerOutput {
+  const names = inputs[0]!.names;
+  const name = chooseName(names, givenName, automaticNames[config.type]);
+  const shapes = inputs.map((each) => each.shape);
+  return { name, config, inputs, shape: layerOutputShape(config, shapes, name), names };
+}
+
+const automaticNames: Record<LayerType, string> = {
+  InputLayer: "input_layer",
+  Conv2D: "conv2d",
+  SeparableConv2D: "separable_conv2d",
+  BatchNormalization: "batch_normalization",
+  Activation: "activation",
+  ReLU: "re_lu",
+  MaxPooling2D: "max_pooling2d",
+  GlobalAveragePooling2D: "global_average_pooling2d",
+  GlobalMaxPooling2D: "global_max_pooling2d",
+  Add: "add",
+  Dropout: "dropout",
+  Dense: "dense",
+};
+
+function chooseName(names: Map<string, number>, given: string | undefined, automatic: string): string {
+  if (given !== undefined) {
+    if (names.has(given)) {
+      throw new UsageError({
+        where: `layer "${given}"`,
+        what: "another layer of this network has the same name",
+        remedy: "Give every layer a name of its own.",
+      });
+    }
+    names.set(given, 1);
+    return given;
+  }
+  const taken = names.get(automatic) ?? 0;
+  names.set(automatic, taken + 1);
+  return taken === 0 ? automatic : `${automatic}_${taken}`;
+}
+
+function convConfig(options: ConvOptions) {
+  return {
+    filters: options.filters,
+    kernelSize: pair(options.kernelSize),
+    strides: pair(options.strides ?? 1),
+    padding: options.padding ?? "valid",
+    useBias: options.useBias ?? true,
+  } as const;
+}
+
+function pair(size: number | Size2): Size2 {
+  return typeof size === "number" ? [size, size] : size;
+}

@@ -1,0 +1,103 @@
+import { ShapeError } from "../errors.ts";
+import { formatShape, type Shape, sameShape } from "../tensor/shape.ts";
+import type { ConfigOf, LayerConfig, LayerType, Padding, Size2 } from "./layers.ts";
+
+type ShapeRules = { readonly [T in LayerType]: (config: ConfigOf<T>, inputs: readonly Shape[], name: string) => Shape };
+
+const rules: ShapeRules = {
+  InputLayer: (config) => config.shape,
+  Conv2D: (config, inputs, name) => [...windowed(config, config.kernelSize, inputs, name), config.filters],
+  SeparableConv2D: (config, inputs, name) => [...windowed(config, config.kernelSize, inputs, name), config.filters],
+  BatchNormalization: unchanged,
+  Activation: unchanged,
+  ReLU: unchanged,
+  MaxPooling2D: (config, inputs, name) => [...windowed(config, config.poolSize, inputs, name), inputs[0]![2]!],
+  GlobalAveragePooling2D: (_, inputs, name) => [image(inputs, name)[2]!],
+  GlobalMaxPooling2D: (_, inputs, name) => [image(inputs, name)[2]!],
+  Add: (_, inputs, name) => {
+    const first = inputs[0]!;
+    for (const other of inputs) {
+      if (sameShape(first, other)) continue;
+      throw new ShapeError({
+        where: `Add "${name}"`,
+        what: "the inputs have different shapes",
+        received: inputs.map(formatShape).join(" and "),
+        expected: "equal shapes",
+        remedy: "Give the shortcut's convolution the same strides and filters as the main path.",
+      });
+    }
+    return first;
+  },
+  Dropout: unchanged,
+  Dense: (config, inputs, name) => {
+    if (inputs[0]!.length !== 1) {
+      throw new ShapeError({
+        where: `Dense "${name}"`,
+        what: "the input is not a vector",
+        received: formatShape(inputs[0]!),
+        expected: "one axis of features",
+        remedy: "Put a GlobalAveragePooling2D layer before it.",
+      });
+    }
+    return [config.units];
+  },
+};
+
+/**
+ * Shape of a layer's output without the batch axis, channels last: `[H, W, C]` or `[features]`.
+ * @throws {ShapeError} the inputs do not fit the layer.
+ */
+export function layerOutputShape(config: LayerConfig, inputs: readonly Shape[], name: string): Shape {
+  const rule = rules[config.type] as (config: LayerConfig, inputs: readonly Shape[], name: string) => Shape;
+  return rule(config, inputs, name);
+}
+
+/**
+ * Size of a window operation's output along one axis and the padding before and after.
+ * @see Keras `padding="same"`: total = max((ceil(n/s) − 1)·s + k − n, 0), the smaller half first.
+ */
+export function windowGeometry(size: number, kernel: number, stride: number, padding: Padding) {
+  if (padding === "valid") return { output: Math.floor((size - kernel) / stride) + 1, before: 0, after: 0 };
+  const output = Math.ceil(size / stride);
+  const total = Math.max((output - 1) * stride + kernel - size, 0);
+  const before = Math.floor(total / 2);
+  return { output, before, after: total - before };
+}
+
+function unchanged(_: LayerConfig, inputs: readonly Shape[]): Shape {
+  return inputs[0]!;
+}
+
+function image(inputs: readonly Shape[], name: string): Shape {
+  const shape = inputs[0]!;
+  if (shape.length !== 3) {
+    throw new ShapeError({
+      where: `layer "${name}"`,
+      what: "the input is not a picture",
+      received: formatShape(shape),
+      expected: "three axes: height, width, channels",
+    });
+  }
+  return shape;
+}
+
+function windowed(
+  config: { readonly type: string; readonly strides: Size2; readonly padding: Padding },
+  kernel: Size2,
+  inputs: readonly Shape[],
+  name: string,
+): Size2 {
+  const [height, width] = image(inputs, name) as readonly [number, number, number];
+  const rows = windowGeometry(height, kernel[0], config.strides[0], config.padding).output;
+  const columns = windowGeometry(width, kernel[1], config.strides[1], config.padding).output;
+  if (rows < 1 || columns < 1) {
+    throw new ShapeError({
+      where: `${config.type} "${name}"`,
+      what: "the window is larger than its input",
+      received: `a window of ${formatShape(kernel)} on ${formatShape([height, width])}`,
+      expected: "an input at least as large as the window",
+      remedy: "Use a larger input image.",
+    });
+  }
+  return [rows, columns];
+}

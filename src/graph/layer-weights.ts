@@ -1,0 +1,89 @@
+import type { Shape } from "../tensor/shape.ts";
+import type { ConfigOf, LayerConfig, LayerType } from "./layers.ts";
+
+/** How a weight starts when a network is trained from scratch. */
+export type Initializer = "zeros" | "ones" | "glorotUniform";
+
+/** What a weight holds; decides its layout in other formats and whether weight decay applies to it. */
+export type WeightRole =
+  | "kernel"
+  | "depthwiseKernel"
+  | "pointwiseKernel"
+  | "denseKernel"
+  | "bias"
+  | "gamma"
+  | "beta"
+  | "movingMean"
+  | "movingVariance";
+
+/** One weight of a layer, in Keras's layout. */
+export interface WeightSpec {
+  /** `layer/weight`, e.g. `block1_conv1/kernel`. */
+  readonly name: string;
+  readonly role: WeightRole;
+  /** Kernels `[kh, kw, in, out]`, depthwise `[kh, kw, channels, 1]`, dense `[in, out]`, all others `[channels]`. */
+  readonly shape: Shape;
+  /** Changed by the optimizer; moving statistics are not. */
+  readonly trainable: boolean;
+  readonly initializer: Initializer;
+}
+
+type WeightRules = { readonly [T in LayerType]: (config: ConfigOf<T>, channels: number, name: string) => WeightSpec[] };
+
+const rules: WeightRules = {
+  InputLayer: none,
+  Conv2D: (config, channels, name) => [
+    kernel(`${name}/kernel`, "kernel", [...config.kernelSize, channels, config.filters]),
+    ...bias(config, config.filters, name),
+  ],
+  SeparableConv2D: (config, channels, name) => [
+    kernel(`${name}/depthwise_kernel`, "depthwiseKernel", [...config.kernelSize, channels, 1]),
+    kernel(`${name}/pointwise_kernel`, "pointwiseKernel", [1, 1, channels, config.filters]),
+    ...bias(config, config.filters, name),
+  ],
+  BatchNormalization: (_, channels, name) => [
+    vector(`${name}/gamma`, "gamma", channels, "ones", true),
+    vector(`${name}/beta`, "beta", channels, "zeros", true),
+    vector(`${name}/moving_mean`, "movingMean", channels, "zeros", false),
+    vector(`${name}/moving_variance`, "movingVariance", channels, "ones", false),
+  ],
+  Activation: none,
+  ReLU: none,
+  MaxPooling2D: none,
+  GlobalAveragePooling2D: none,
+  GlobalMaxPooling2D: none,
+  Add: none,
+  Dropout: none,
+  Dense: (config, features, name) => [
+    kernel(`${name}/kernel`, "denseKernel", [features, config.units]),
+    ...bias(config, config.units, name),
+  ],
+};
+
+/** The weights of a layer in Keras's order; `channels` is the size of the last axis of its first input. */
+export function layerWeights(config: LayerConfig, channels: number, name: string): readonly WeightSpec[] {
+  const rule = rules[config.type] as (config: LayerConfig, channels: number, name: string) => WeightSpec[];
+  return rule(config, channels, name);
+}
+
+function none(): WeightSpec[] {
+  return [];
+}
+
+function kernel(name: string, role: WeightRole, shape: Shape): WeightSpec {
+  return { name, role, shape, trainable: true, initializer: "glorotUniform" };
+}
+
+function vector(
+  name: string,
+  role: WeightRole,
+  size: number,
+  initializer: Initializer,
+  trainable: boolean,
+): WeightSpec {
+  return { name, role, shape: [size], trainable, initializer };
+}
+
+function bias(config: { readonly useBias: boolean }, size: number, name: string): WeightSpec[] {
+  return config.useBias ? [vector(`${name}/bias`, "bias", size, "zeros", true)] : [];
+}

@@ -1,0 +1,54 @@
+import type { Shape } from "../tensor/shape.ts";
+
+/** A pair for the two spatial axes: `[height, width]`. */
+export type Size2 = readonly [height: number, width: number];
+
+/** `valid`: no padding. `same`: output = ceil(input / stride), an odd padding pixel goes to the end (bottom, right). */
+export type Padding = "valid" | "same";
+
+export type ActivationName = "linear" | "relu" | "elu" | "sigmoid" | "softmax";
+
+/**
+ * The layers a network is made of, as plain data: the words of the paper and of Keras, channels last. Adding a member
+ * here makes the compiler of TypeScript name every table that needs an entry.
+ */
+export type LayerConfig =
+  | { readonly type: "InputLayer"; readonly shape: Shape }
+  | {
+      readonly type: "Conv2D";
+      readonly filters: number;
+      readonly kernelSize: Size2;
+      readonly strides: Size2;
+      readonly padding: Padding;
+      readonly useBias: boolean;
+    }
+  | {
+      /** A depthwise convolution, one filter per channel, then a pointwise one (1×1) across channels. */
+      readonly type: "SeparableConv2D";
+      readonly filters: number;
+      readonly kernelSize: Size2;
+      readonly strides: Size2;
+      readonly padding: Padding;
+      readonly useBias: boolean;
+      /** Applied between the two steps; Xception has none (paper, section 4.7). */
+      readonly intermediateActivation: ActivationName;
+    }
+  | { readonly type: "BatchNormalization"; readonly momentum: number; readonly epsilon: number }
+  | { readonly type: "Activation"; readonly activation: ActivationName }
+  | { readonly type: "ReLU" }
+  | { readonly type: "MaxPooling2D"; readonly poolSize: Size2; readonly strides: Size2; readonly padding: Padding }
+  | { readonly type: "GlobalAveragePooling2D" }
+  | { readonly type: "GlobalMaxPooling2D" }
+  | { readonly type: "Add" }
+  | { readonly type: "Dropout"; readonly rate: number }
+  | {
+      readonly type: "Dense";
+      readonly units: number;
+      readonly activation: ActivationName;
+      readonly useBias: boolean;
+    };
+
+export type LayerType = LayerConfig["type"];
+
+/** The config of one layer type: `ConfigOf<"Conv2D">`. */
+export type ConfigOf<T extends LayerType> = Extract<LayerConfig, { readonly type: T }>;

@@ -1,0 +1,92 @@
+import type { Shape } from "../tensor/shape.ts";
+import { sizeOf } from "../tensor/shape.ts";
+import type { LayerOutput } from "./builder.ts";
+import { layerWeights, type WeightSpec } from "./layer-weights.ts";
+import type { LayerConfig } from "./layers.ts";
+
+/** A layer in its place in a network. */
+export interface Layer {
+  readonly name: string;
+  readonly config: LayerConfig;
+  /** Names of the layers whose outputs it reads. */
+  readonly inbound: readonly string[];
+  /** Without the batch axis, channels last. */
+  readonly outputShape: Shape;
+  readonly weights: readonly WeightSpec[];
+}
+
+/** A network as plain data: its layers in the order of Keras's `model.layers`, inputs before their readers. */
+export interface Network {
+  readonly name: string;
+  readonly layers: readonly Layer[];
+  /** Name of the layer whose output is the network's. */
+  readonly output: string;
+  /** Seed of its initial weights. */
+  readonly seed: number;
+}
+
+export interface ParameterCount {
+  readonly total: number;
+  readonly trainable: number;
+  readonly nonTrainable: number;
+}
+
+/** The network that computes `output`, with every layer it depends on. */
+export function network(name: string, output: LayerOutput, seed = 0): Network {
+  const layers = kerasOrder(output).map((each): Layer => {
+    const channels = each.inputs[0]?.shape.at(-1) ?? 0;
+    return {
+      name: each.name,
+      config: each.config,
+      inbound: each.inputs.map((source) => source.name),
+      outputShape: each.shape,
+      weights: layerWeights(each.config, channels, each.name),
+    };
+  });
+  return { name, layers, output: output.name, seed };
+}
+
+/** All weights in the order of the layers: the order of Keras's files and of `model.weights` grouped by layer. */
+export function networkWeights(of: Network): readonly WeightSpec[] {
+  return of.layers.flatMap((layer) => layer.weights);
+}
+
+export function countParameters(weights: readonly WeightSpec[]): ParameterCount {
+  let trainable = 0;
+  let nonTrainable = 0;
+  for (const { shape, trainable: isTrainable } of weights) {
+    if (isTrainable) trainable += sizeOf(shape);
+    else nonTrainable += sizeOf(shape);
+  }
+  return { total: trainable + nonTrainable, trainable, nonTrainable };
+}
+
+export function inputShapeOf(of: Network): Shape {
+  const first = of.layers.find((layer) => layer.config.type === "InputLayer");
+  return first!.outputShape;
+}
+
+/**
+ * Keras's order of layers: by depth, the longest way to the output, deepest first; layers of equal depth in the order
+ * in which a walk from the output backwards first meets them.
+ * @see keras/src/ops/function.py, `map_graph`
+ */
+function kerasOrder(output: LayerOutput): LayerOutput[] {
+  const firstMet = new Map<LayerOutput, number>();
+  const inputsFirst: LayerOutput[] = [];
+  const visit = (each: LayerOutput): void => {
+    if (firstMet.has(each)) return;
+    firstMet.set(each, firstMet.size);
+    each.inputs.forEach(visit);
+    inputsFirst.push(each);
+  };
+  visit(output);
+
+  const depth = new Map<LayerOutput, number>();
+  for (const each of inputsFirst.toReversed()) {
+    const own = depth.get(each) ?? 0;
+    depth.set(each, own);
+    for (const source of each.inputs) depth.set(source, Math.max(depth.get(source) ?? 0, own + 1));
+  }
+  return inputsFirst.sort((a, b) => depth.get(b)! - depth.get(a)! || firstMet.get(a)! - firstMet.get(b)!);
+}

@@ -1,0 +1,26 @@
+import { formatShape } from "../tensor/shape.ts";
+import type { OpConfig, OpGraph, Value } from "./ops.ts";
+
+/** The graph as short text, one line for each value: for reading, and for tests to compare. */
+export function printOpGraph(graph: OpGraph): string {
+  const lines = [
+    ...graph.inputs.map((value) => `input ${describe(value)}`),
+    ...graph.parameters.map((value) => `parameter ${describe(value)}`),
+    ...graph.operations.map(({ config, inputs, outputs }) => {
+      const call = `${config.kind}(${inputs.map((value) => value.name).join(", ")})`;
+      return `${outputs.map(describe).join(", ")} = ${call}${attributes(config)}`;
+    }),
+    ...[...graph.outputs].map(([name, value]) => `output ${name} = ${value.name}`),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function describe({ name, type, shape }: Value): string {
+  return `${name}: ${type === "float32" ? "" : `${type} `}${formatShape(shape)}`;
+}
+
+function attributes({ kind: _, ...rest }: OpConfig): string {
+  const entries = Object.entries(rest);
+  if (entries.length === 0) return "";
+  return ` {${entries.map(([name, value]) => `${name}: ${Array.isArray(value) ? value.join(" ") : value}`).join(", ")}}`;
+}

@@ -1,0 +1,152 @@
+import { ShapeError } from "../errors.ts";
+import { broadcastShapes, formatShape, type Shape, sameShape, sizeOf } from "../tensor/shape.ts";
+import type { OpConfig, OpKind, OpOf, Window } from "./ops.ts";
+
+type ShapeRules = { readonly [K in OpKind]: (config: OpOf<K>, inputs: readonly Shape[]) => readonly Shape[] };
+
+const rules: ShapeRules = {
+  conv: (config, [x, w, bias]) => {
+    const [batch, channels] = picture("conv", x);
+    if (w?.length !== 4 || w[1]! * config.groups !== channels || w[0]! % config.groups !== 0) {
+      throw mismatch(
+        "conv",
+        "the kernel does not fit the channels",
+        [x, w],
+        "[K, C/groups, kh, kw], K divisible by groups",
+      );
+    }
+    if (bias !== undefined && !sameShape(bias, [w[0]!])) throw mismatch("conv", "bias", [bias], `[${w[0]}]`);
+    return [[batch, w[0]!, ...slide(config, [w[2]!, w[3]!], x!)]];
+  },
+  convInputGradient: (config) => [config.inputShape],
+  convFilterGradient: (config) => [config.kernelShape],
+  batchNormalization: (_, inputs) => [normalized("batchNormalization", inputs, 4)],
+  batchNormalizationTraining: (_, inputs) => {
+    const shape = normalized("batchNormalizationTraining", inputs, 2);
+    return [shape, [shape[1]!], [shape[1]!]];
+  },
+  batchNormalizationGradient: (_, [dy, x, gamma]) => {
+    if (!dy || !x || !gamma || !sameShape(dy, x)) {
+      throw mismatch("batchNormalizationGradient", "dy and x differ", [dy, x], "equal shapes");
+    }
+    return [x, gamma, gamma];
+  },
+  maxPool: (config, [x]) => {
+    const [batch, channels] = picture("maxPool", x);
+    return [[batch, channels, ...slide(config, config.kernel, x!)]];
+  },
+  maxPoolGradient: (_, [, x]) => [x!],
+  relu: first,
+  reluGradient: both,
+  elu: first,
+  eluGradient: both,
+  sigmoid: first,
+  exp: first,
+  log: first,
+  sqrt: first,
+  softplus: first,
+  add: broadcast,
+  subtract: broadcast,
+  multiply: broadcast,
+  divide: broadcast,
+  minimum: broadcast,
+  softmax: first,
+  logSoftmax: first,
+  reduceSum: reduced,
+  reduceMean: reduced,
+  matMul: (config, [a, b]) => {
+    if (a?.length !== 2 || b?.length !== 2) throw mismatch("matMul", "the inputs are not matrices", [a, b], "two axes");
+    const [rows, inner] = config.transposeA ? [a[1]!, a[0]!] : [a[0]!, a[1]!];
+    const [innerB, columns] = config.transposeB ? [b[1]!, b[0]!] : [b[0]!, b[1]!];
+    if (inner !== innerB) throw mismatch("matMul", "the inner sizes differ", [a, b], "[M, K] and [K, N]");
+    return [[rows, columns]];
+  },
+  transpose: (config, [x]) => {
+    const sorted = config.permutation.toSorted((a, b) => a - b);
+    if (!sameShape(sorted, [...x!.keys()])) {
+      throw mismatch(
+        "transpose",
+        "the permutation does not name each axis once",
+        [config.permutation, x],
+        "a permutation",
+      );
+    }
+    return [config.permutation.map((axis) => x![axis]!)];
+  },
+  reshape: (config, [x]) => {
+    if (sizeOf(config.shape) !== sizeOf(x!)) {
+      throw mismatch("reshape", "the number of elements changes", [x, config.shape], "as many elements as before");
+    }
+    return [config.shape];
+  },
+  expand: (config, [x]) => {
+    if (!sameShape(broadcastShapes(x!, config.shape), config.shape)) {
+      throw mismatch("expand", "only axes of size 1 can be stretched", [x, config.shape], "sizes of 1 or equal sizes");
+    }
+    return [config.shape];
+  },
+  cast: first,
+};
+
+/**
+ * Shapes of an operator's outputs.
+ * @throws {ShapeError} the inputs do not fit the operator.
+ */
+export function opOutputShapes(config: OpConfig, inputs: readonly Shape[]): readonly Shape[] {
+  const rule = rules[config.kind] as (config: OpConfig, inputs: readonly Shape[]) => readonly Shape[];
+  return rule(config, inputs);
+}
+
+function first(_: OpConfig, inputs: readonly Shape[]): readonly Shape[] {
+  return [inputs[0]!];
+}
+
+function both(config: OpConfig, [a, b]: readonly Shape[]): readonly Shape[] {
+  if (!a || !b || !sameShape(a, b)) throw mismatch(config.kind, "the inputs differ", [a, b], "equal shapes");
+  return [a];
+}
+
+function broadcast(_: OpConfig, [a, b]: readonly Shape[]): readonly Shape[] {
+  return [broadcastShapes(a!, b!)];
+}
+
+function reduced(
+  config: { readonly kind: string; readonly axes: readonly number[]; readonly keepDims: boolean },
+  [x]: readonly Shape[],
+): readonly Shape[] {
+  if (config.axes.some((axis) => axis < 0 || axis >= x!.length)) {
+    throw mismatch(config.kind, "an axis is out of range", [config.axes, x], `axes from 0 to ${x!.length - 1}`);
+  }
+  if (config.keepDims) return [x!.map((size, axis) => (config.axes.includes(axis) ? 1 : size))];
+  return [x!.filter((_, axis) => !config.axes.includes(axis))];
+}
+
+function picture(kind: string, x: Shape | undefined): readonly [number, number, number, number] {
+  if (x?.length !== 4) throw mismatch(kind, "the input is not a batch of pictures", [x], "[N, C, H, W]");
+  return x as unknown as readonly [number, number, number, number];
+}
+
+function normalized(kind: string, [x, ...vectors]: readonly Shape[], count: number): Shape {
+  const [, channels] = picture(kind, x);
+  const fit = vectors.length === count && vectors.every((vector) => sameShape(vector, [channels]));
+  if (!fit) throw mismatch(kind, "a statistic or scale does not fit", vectors, `${count} vectors of ${channels}`);
+  return x!;
+}
+
+function slide(window: Window, kernel: readonly [number, number], x: Shape): [number, number] {
+  const [top, left, bottom, right] = window.pads;
+  const rows = Math.floor((x[2]! + top + bottom - kernel[0]) / window.strides[0]) + 1;
+  const columns = Math.floor((x[3]! + left + right - kernel[1]) / window.strides[1]) + 1;
+  if (rows < 1 || columns < 1)
+    throw mismatch("window", "the window is larger than the picture", [kernel, x], "smaller");
+  return [rows, columns];
+}
+
+function mismatch(where: string, what: string, received: readonly (Shape | undefined)[], expected: string): ShapeError {
+  return new ShapeError({
+    where,
+    what,
+    received: received.map((shape) => (shape === undefined ? "nothing" : formatShape(shape))).join(", "),
+    expected,
+  });
+}

@@ -1,0 +1,101 @@
+import type { Shape } from "../tensor/shape.ts";
+import type { Size2 } from "./layers.ts";
+
+/** Element types inside an op graph. */
+export type ElementType = "float32" | "uint8" | "int64" | "bool";
+
+/** Zero padding of the two spatial axes. */
+export type Pads = readonly [top: number, left: number, bottom: number, right: number];
+
+/** The geometry of a window that slides over a picture. */
+export interface Window {
+  readonly strides: Size2;
+  readonly pads: Pads;
+}
+
+/**
+ * The operators of the second graph: channels first (NCHW), each small enough for one shape rule, one gradient rule,
+ * one rule of the interpreter and one way to write it in ONNX. Adding a member makes the compiler of TypeScript name
+ * those tables. `x [N, C, H, W]` unless said otherwise; elementwise operators broadcast as in NumPy.
+ */
+export type OpConfig =
+  /** x, w `[K, C/groups, kh, kw]`, optional bias `[K]` → `[N, K, H', W']`. */
+  | ({ readonly kind: "conv"; readonly groups: number } & Window)
+  /** dy, w → gradient of a conv's x, of `inputShape`. */
+  | ({ readonly kind: "convInputGradient"; readonly groups: number; readonly inputShape: Shape } & Window)
+  /** x, dy → gradient of a conv's w, of `kernelShape`, summed over the batch. */
+  | ({ readonly kind: "convFilterGradient"; readonly groups: number; readonly kernelShape: Shape } & Window)
+  /** x, gamma, beta, mean, variance → gamma·(x − mean)/√(variance + ε) + beta. */
+  | { readonly kind: "batchNormalization"; readonly epsilon: number }
+  /** x, gamma, beta → y, and the batch's mean and (biased) variance per channel. */
+  | { readonly kind: "batchNormalizationTraining"; readonly epsilon: number }
+  /** dy, x, gamma, mean, variance of the above → dx, dgamma, dbeta, the statistics' dependence on x included. */
+  | { readonly kind: "batchNormalizationGradient"; readonly epsilon: number }
+  /** x → y; padding never wins. */
+  | ({ readonly kind: "maxPool"; readonly kernel: Size2 } & Window)
+  /** dy, x, y → dx; the first maximum of each window in row-major order gets the gradient. */
+  | ({ readonly kind: "maxPoolGradient"; readonly kernel: Size2 } & Window)
+  | { readonly kind: "relu" }
+  /** dy, y → dy where y > 0, else 0. */
+  | { readonly kind: "reluGradient" }
+  /** x where x > 0, else eˣ − 1. */
+  | { readonly kind: "elu" }
+  /** dy, y → dy·(min(y, 0) + 1). */
+  | { readonly kind: "eluGradient" }
+  | { readonly kind: "sigmoid" }
+  | { readonly kind: "exp" }
+  | { readonly kind: "log" }
+  | { readonly kind: "sqrt" }
+  | { readonly kind: "softplus" }
+  | { readonly kind: "add" }
+  | { readonly kind: "subtract" }
+  | { readonly kind: "multiply" }
+  | { readonly kind: "divide" }
+  | { readonly kind: "minimum" }
+  /** Over the last axis. */
+  | { readonly kind: "softmax" }
+  | { readonly kind: "logSoftmax" }
+  /** Axes in ascending order. */
+  | { readonly kind: "reduceSum"; readonly axes: readonly number[]; readonly keepDims: boolean }
+  | { readonly kind: "reduceMean"; readonly axes: readonly number[]; readonly keepDims: boolean }
+  /** Two matrices, `[M, K] · [K, N] → [M, N]` after the transpositions. */
+  | { readonly kind: "matMul"; readonly transposeA: boolean; readonly transposeB: boolean }
+  | { readonly kind: "transpose"; readonly permutation: readonly number[] }
+  | { readonly kind: "reshape"; readonly shape: Shape }
+  /** Stretches axes of size 1. */
+  | { readonly kind: "expand"; readonly shape: Shape }
+  | { readonly kind: "cast"; readonly to: ElementType };
+
+export type OpKind = OpConfig["kind"];
+export type OpOf<K extends OpKind> = Extract<OpConfig, { readonly kind: K }>;
+
+/** Something computed, fed or stored: what flows along an edge of the op graph. */
+export interface Value {
+  readonly name: string;
+  readonly type: ElementType;
+  readonly shape: Shape;
+}
+
+export interface Operation {
+  readonly config: OpConfig;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+}
+
+/** A value with numbers known when the graph is written. */
+export interface Constant extends Value {
+  readonly type: "float32";
+  readonly data: Float32Array;
+}
+
+/** A network, or a training step, as operators in the order of computation. */
+export interface OpGraph {
+  /** Fed anew at each run: pictures, labels, the learning rate. */
+  readonly inputs: readonly Value[];
+  /** The network's weights, in the engine's layout; fed or stored, as the compiler decides. */
+  readonly parameters: readonly Value[];
+  readonly constants: readonly Constant[];
+  readonly operations: readonly Operation[];
+  /** Public name → value. */
+  readonly outputs: ReadonlyMap<string, Value>;
+}

@@ -1,0 +1,71 @@
+import { add, type LayerOutput, maxPooling2d, relu } from "../graph/builder.ts";
+import { convBn, sepConvBn } from "./blocks.ts";
+import type { FlowOptions, ResolvedOptions } from "./xception-options.ts";
+
+/**
+ * Entry flow as the article lists it. Unlike the paper's, every padding is `same`, and the shortcut is a chain of 1×1
+ * convolutions on the previous shortcut, not on the sum.
+ */
+export function entryFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutput {
+  const { width = (filters: number) => filters, residual = true, intermediateActivation = "linear" } = options;
+
+  x = convBn(x, { filters: width(32), kernelSize: 3, strides: 2, padding: "same" });
+  x = relu(x);
+  x = convBn(x, { filters: width(64), kernelSize: 3, padding: "same" });
+  x = relu(x);
+
+  let shortcut = x;
+  for (const [block, filters] of [width(128), width(256), width(728)].entries()) {
+    if (block > 0) x = relu(x);
+    x = sepConvBn(x, { filters, intermediateActivation });
+    x = relu(x);
+    x = sepConvBn(x, { filters, intermediateActivation });
+    x = maxPooling2d(x, { kernelSize: 3, strides: 2, padding: "same" });
+
+    if (!residual) continue;
+    shortcut = convBn(shortcut, { filters, kernelSize: 1, strides: 2, padding: "same" });
+    x = add([shortcut, x]);
+  }
+  return x;
+}
+
+/** Middle flow as the article lists it: a third ReLU stands before the sum. */
+export function middleFlow(x: LayerOutput, options: FlowOptions & { readonly repeats?: number } = {}): LayerOutput {
+  const { width = (filters: number) => filters, residual = true, intermediateActivation = "linear" } = options;
+
+  for (let block = 0; block < (options.repeats ?? 8); block++) {
+    const shortcut = x;
+    x = relu(x);
+    for (let step = 0; step < 3; step++) {
+      x = sepConvBn(x, { filters: width(728), intermediateActivation });
+      x = relu(x);
+    }
+    if (residual) x = add([shortcut, x]);
+  }
+  return x;
+}
+
+/** Exit flow as the article lists it: no ReLU after the last two separable convolutions. */
+export function exitFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutput {
+  const { width = (filters: number) => filters, residual = true, intermediateActivation = "linear" } = options;
+
+  const block = x;
+  x = relu(x);
+  x = sepConvBn(x, { filters: width(728), intermediateActivation });
+  x = relu(x);
+  x = sepConvBn(x, { filters: width(1024), intermediateActivation });
+  x = maxPooling2d(x, { kernelSize: 3, strides: 2, padding: "same" });
+  if (residual) {
+    const shortcut = convBn(block, { filters: width(1024), kernelSize: 1, strides: 2, padding: "same" });
+    x = add([shortcut, x]);
+  }
+  x = sepConvBn(x, { filters: width(1536), intermediateActivation });
+  return sepConvBn(x, { filters: width(2048), intermediateActivation });
+}
+
+/** The three flows after one another, `[299, 299, 3] → [10, 10, 2048]`. */
+export function features(x: LayerOutput, options: ResolvedOptions): LayerOutput {
+  x = entryFlow(x, options);
+  x = middleFlow(x, { ...options, repeats: options.middleFlowRepeats });
+  return exitFlow(x, options);
+}

@@ -1,0 +1,68 @@
+import type { Tensor } from "./tensor/tensor.ts";
+
+/**
+ * The outside world, as a value that is passed in: files, picture decoding and the engine. Node and the browser each
+ * have one; tests may bring their own.
+ */
+export interface Platform {
+  /** For messages, e.g. `node`. */
+  readonly name: string;
+  /** Loads an ONNX model into the engine. */
+  createSession(model: Uint8Array, options?: SessionOptions): Promise<Session>;
+  /** Decodes one picture to RGB pixels of exactly the size asked for. */
+  decodeImage(source: ImageSource, options: DecodeOptions): Promise<RgbImage>;
+  /** Writes an RGB picture as PNG (for reports). */
+  encodePng(image: RgbImage): Promise<Uint8Array>;
+}
+
+/** A loaded model, ready to run. Give it back with `dispose()`. */
+export interface Session {
+  /**
+   * @param feeds one tensor for each input of the model.
+   * @param fetches tensors to write outputs into, by output name; outputs not named are allocated anew.
+   */
+  run(feeds: Tensors, fetches?: Tensors): Promise<Tensors>;
+  /** Stops profiling, if it was on, and returns the events the engine recorded. */
+  endProfiling(): Promise<readonly ProfileEvent[]>;
+  dispose(): Promise<void>;
+}
+
+export type Tensors = Readonly<Record<string, Tensor>>;
+
+export interface SessionOptions {
+  /** Threads inside one operator; default: one for each core. */
+  readonly threads?: number;
+  /** Record how long each operator takes. */
+  readonly profile?: boolean;
+}
+
+/** How long one operator ran, once. */
+export interface ProfileEvent {
+  readonly operator: string;
+  readonly node: string;
+  readonly durationMs: number;
+}
+
+/** A file's path, or the bytes of an encoded picture. */
+export type ImageSource = string | Uint8Array;
+
+/** Pixels in rows from the top, three bytes (red, green, blue) each. */
+export interface RgbImage {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
+export interface DecodeOptions {
+  readonly width: number;
+  readonly height: number;
+  /**
+   * `fill` stretches to the size, as Keras's `load_img(target_size)`; `cover` keeps the proportions and crops the
+   * overhang at the centre; `contain` keeps them and fills the rest with the background. Default `fill`.
+   */
+  readonly fit?: "fill" | "cover" | "contain";
+  /** Behind transparent pixels, `[red, green, blue]` from 0 to 255; default white. */
+  readonly background?: readonly [number, number, number];
+  /** Largest number of pixels that a file may claim to have; default 100 million. Guards against decompression bombs. */
+  readonly pixelLimit?: number;
+}

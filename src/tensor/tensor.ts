@@ -1,0 +1,60 @@
+import { ShapeError } from "../errors.ts";
+import { formatShape, type Shape, sizeOf, stridesOf } from "./shape.ts";
+
+/** Element types of tensors that cross the border to the engine. */
+export interface DataOf {
+  float32: Float32Array;
+  uint8: Uint8Array;
+  int32: Int32Array;
+  int64: BigInt64Array;
+}
+export type DataType = keyof DataOf;
+
+/** Numbers with a shape, in C (row-major) order. */
+export interface Tensor<T extends DataType = DataType> {
+  readonly type: T;
+  readonly shape: Shape;
+  readonly data: DataOf[T];
+}
+
+export type FloatTensor = Tensor<"float32">;
+
+/**
+ * A float32 tensor over `data`, which is not copied.
+ * @throws {ShapeError} `data` does not have as many values as the shape.
+ */
+export function floatTensor(shape: Shape, data: Float32Array = new Float32Array(sizeOf(shape))): FloatTensor {
+  if (data.length !== sizeOf(shape)) {
+    throw new ShapeError({
+      where: "floatTensor",
+      what: "the data do not fill the shape",
+      received: `${data.length} values for ${formatShape(shape)}`,
+      expected: `${sizeOf(shape)} values`,
+    });
+  }
+  return { type: "float32", shape, data };
+}
+
+/**
+ * A copy with its axes in another order: axis `i` of the result is axis `permutation[i]` of `tensor`.
+ * @example transpose(floatTensor([2, 3]), [1, 0]).shape // [3, 2]
+ */
+export function transpose(tensor: FloatTensor, permutation: readonly number[]): FloatTensor {
+  const shape = permutation.map((axis) => tensor.shape[axis]!);
+  const sourceStrides = stridesOf(tensor.shape);
+  const strides = permutation.map((axis) => sourceStrides[axis]!);
+  const result = new Float32Array(tensor.data.length);
+  const index = new Array<number>(shape.length).fill(0);
+  let source = 0;
+  for (let target = 0; target < result.length; target++) {
+    result[target] = tensor.data[source]!;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      source += strides[axis]!;
+      index[axis] = index[axis]! + 1;
+      if (index[axis]! < shape[axis]!) break;
+      source -= strides[axis]! * shape[axis]!;
+      index[axis] = 0;
+    }
+  }
+  return { type: "float32", shape, data: result };
+}
