@@ -1,0 +1,69 @@
+/**
+ * What training and evaluation write down: plain data that learning makes, tasks pass on and reports show. Rates
+ * (accuracy, precision, …) are fractions from 0 to 1, durations seconds.
+ */
+
+/** The result of testing a network on labelled pictures; also the JSON of `xception evaluate --json`. */
+export interface Evaluation {
+  /** How many pictures were tested. */
+  readonly images: number;
+  /** Fraction of pictures whose true class got the highest probability: the accuracy. */
+  readonly top1: number;
+  /** Fraction of pictures whose true class is among the five highest; 1 when there are five classes or fewer. */
+  readonly top5: number;
+  /** Mean cross-entropy, in nats for each picture. */
+  readonly loss: number;
+  /** One entry for each class, in the order of the network's outputs. */
+  readonly perClass: readonly ClassScore[];
+  /** `confusion[truth][prediction]`: how many pictures of one class were taken for another. */
+  readonly confusion: readonly (readonly number[])[];
+}
+
+/** How well one class was recognised. A score whose denominator is 0 is 0. */
+export interface ClassScore {
+  readonly label: string;
+  /** Of the pictures taken for this class, the fraction that belong to it. */
+  readonly precision: number;
+  /** Of the pictures of this class, the fraction that was recognised. */
+  readonly recall: number;
+  /** Harmonic mean of precision and recall. */
+  readonly f1: number;
+  /** How many of the tested pictures belong to this class. */
+  readonly support: number;
+}
+
+/** One pass over the training pictures; one line of `history.csv`. */
+export interface EpochRecord {
+  /** Counted from 1. */
+  readonly epoch: number;
+  /** Mean training loss, with augmentation, dropout and label smoothing as they were. */
+  readonly loss: number;
+  /** Fraction of (augmented) training pictures classified rightly during the epoch. */
+  readonly accuracy: number;
+  /** Mean cross-entropy on the validation pictures after the epoch, if there are any. */
+  readonly validationLoss?: number;
+  readonly validationAccuracy?: number;
+  /** Of the epoch's last step. */
+  readonly learningRate: number;
+  /** Training throughput, validation not counted. */
+  readonly imagesPerSecond: number;
+  /** Wall-clock time of the epoch, validation included. */
+  readonly seconds: number;
+}
+
+/** One tested picture and what the network took it for. */
+export interface Prediction {
+  readonly file: string;
+  /** Label of the true class. */
+  readonly truth: string;
+  /** Label of the class with the highest probability. */
+  readonly predicted: string;
+  /** Probability of `predicted`, 0 to 1. */
+  readonly probability: number;
+}
+
+/** A file of a data set that could not be used. */
+export interface SkippedFile {
+  readonly file: string;
+  readonly reason: string;
+}
