@@ -1,0 +1,27 @@
+#!/usr/bin/env node
+import { run } from "./run.ts";
+
+/** A reader that closes the pipe early, as `head` does, has seen enough: that is no error. */
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0);
+    throw error;
+  });
+}
+
+const interruption = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    if (interruption.signal.aborted) process.exit(1);
+    process.stderr.write("\nStopping after this step; once more to stop at once.\n");
+    interruption.abort();
+  });
+}
+
+process.exitCode = await run(process.argv.slice(2), {
+  stdout: (text) => process.stdout.write(text),
+  stderr: (text) => process.stderr.write(text),
+  isTTY: process.stderr.isTTY === true,
+  columns: process.stdout.isTTY ? process.stdout.columns : undefined,
+  signal: interruption.signal,
+});

@@ -1,0 +1,25 @@
+import { Command } from "commander";
+import { registerSummary } from "./commands/summary.ts";
+import type { CliIo } from "./io.ts";
+import { packageVersion } from "./package-version.ts";
+
+/** Every command, in the order of the help. A new one is a file in `commands/` and a line here. */
+const commands = [registerSummary];
+
+/** The whole command line, bound to `io`; it throws instead of ending the process. */
+export function createProgram(io: CliIo): Command {
+  const program = new Command("xception")
+    .description("The Xception network for TypeScript: look at it, train it, run it.")
+    .version(packageVersion)
+    .option("--debug", "show the stack of an error")
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: io.stdout,
+      writeErr: io.stderr,
+      getOutHelpWidth: () => io.columns ?? 100,
+      outputError: (message, write) => write(`${message.trim().replaceAll("\n", " ")}\n`),
+    })
+    .exitOverride();
+  for (const register of commands) register(program, io);
+  return program;
+}

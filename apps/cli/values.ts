@@ -1,0 +1,33 @@
+import { UsageError } from "../../src/errors.ts";
+
+/** A reader of an option's value for commander's `argParser`: any number; the range is checked by who uses it. */
+export function numberOf(flag: string): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === "" || Number.isNaN(value)) {
+      throw new UsageError({ where: `option ${flag}`, what: "this is not a number", received: text });
+    }
+    return value;
+  };
+}
+
+/** A reader of numbers with commas between them: `4096,4096`. */
+export function numberListOf(flag: string): (text: string) => number[] {
+  return (text) => text.split(",").map(numberOf(flag));
+}
+
+/** A reader of a picture's shape, height first: `299x299x3`. */
+export function shapeOf(flag: string): (text: string) => [number, number, number] {
+  return (text) => {
+    const match = /^(\d+)[x×](\d+)[x×](\d+)$/.exec(text);
+    if (!match) {
+      throw new UsageError({
+        where: `option ${flag}`,
+        what: "this is not a shape",
+        received: text,
+        expected: "HEIGHTxWIDTHxCHANNELS, e.g. 299x299x3",
+      });
+    }
+    return [Number(match[1]), Number(match[2]), Number(match[3])];
+  };
+}

@@ -1,0 +1,23 @@
+import type { CliIo } from "../../apps/cli/io.ts";
+import { type ExitCode, run } from "../../apps/cli/run.ts";
+
+/** Runs one command line without a process and returns all it wrote. */
+export async function capture(
+  argv: readonly string[],
+  io: Partial<CliIo> = {},
+): Promise<{ exitCode: ExitCode; stdout: string; stderr: string }> {
+  let stdout = "";
+  let stderr = "";
+  const exitCode = await run(argv, {
+    stdout: (text) => {
+      stdout += text;
+    },
+    stderr: (text) => {
+      stderr += text;
+    },
+    isTTY: false,
+    signal: new AbortController().signal,
+    ...io,
+  });
+  return { exitCode, stdout, stderr };
+}

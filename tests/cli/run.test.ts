@@ -1,0 +1,58 @@
+import { describe, expect, it } from "vitest";
+import { createProgram } from "../../apps/cli/program.ts";
+import packageJson from "../../package.json" with { type: "json" };
+import { capture } from "./capture.ts";
+
+describe("exit codes and errors", () => {
+  it.each([
+    [["summry"], "error: unknown command 'summry' (Did you mean summary?)\n"],
+    [["summary", "--varient", "paper"], "error: unknown option '--varient' (Did you mean --variant?)\n"],
+    [["summary", "extra"], "error: too many arguments for 'summary'. Expected 0 arguments but got 1.\n"],
+    [["summary", "--classes"], "error: option '--classes <n>' argument missing\n"],
+    [
+      ["summary", "--variant", "fancy"],
+      "error: option '--variant <name>' argument 'fancy' is invalid. Allowed choices are paper, tutorial.\n",
+    ],
+    [["summary", "--classes", "ten"], 'error: option --classes: this is not a number; received "ten".\n'],
+    [["summary", "--classes", ""], 'error: option --classes: this is not a number; received "".\n'],
+    [["summary", "--fc-units", "4096,many"], 'error: option --fc-units: this is not a number; received "many".\n'],
+    [
+      ["summary", "--input-shape", "299"],
+      'error: option --input-shape: this is not a shape; received "299"; expected HEIGHTxWIDTHxCHANNELS, e.g. 299x299x3.\n',
+    ],
+    [
+      ["summary", "--classes", "0"],
+      'error: xception option "classes": this value is not allowed; received 0; expected an integer of at least 1.\n',
+    ],
+  ])("%j is wrong usage: one line, exit 2", async (argv, stderr) => {
+    expect(await capture(argv)).toEqual({ exitCode: 2, stdout: "", stderr });
+  });
+
+  it("shows the help on stderr and exits 2 without a command", async () => {
+    const { exitCode, stdout, stderr } = await capture([]);
+    expect(exitCode).toBe(2);
+    expect(stdout).toBe("");
+    expect(stderr).toMatch(/^Usage: xception \[options\] \[command\]/);
+  });
+
+  it("shows the stack of an error with --debug only", async () => {
+    const { stderr } = await capture(["summary", "--classes", "0", "--debug"]);
+    expect(stderr).toMatch(/^error: xception option "classes"[^\n]*\nUsageError: [^\n]*\n {4}at /);
+  });
+
+  it("prints the version of package.json", async () => {
+    expect(await capture(["--version"])).toEqual({ exitCode: 0, stdout: `${packageJson.version}\n`, stderr: "" });
+  });
+});
+
+describe("every command", () => {
+  const io = { stdout: () => {}, stderr: () => {}, isTTY: false, signal: new AbortController().signal };
+  const names = createProgram(io).commands.map((command) => command.name());
+
+  it.each(names)("%s has --json and an example in its help", async (name) => {
+    const { exitCode, stdout, stderr } = await capture([name, "--help"]);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+    expect(stdout).toContain("--json");
+    expect(stdout).toContain(`Example:\n  $ xception ${name} `);
+  });
+});
