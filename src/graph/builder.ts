@@ -1,5 +1,6 @@
 import { UsageError } from "../errors.ts";
 import type { Shape } from "../tensor/shape.ts";
+import { checkLayer } from "./layer-checks.ts";
 import { layerOutputShape } from "./layer-shapes.ts";
 import type { ActivationName, LayerConfig, LayerType, Padding, Size2 } from "./layers.ts";
 
@@ -14,10 +15,12 @@ export interface LayerOutput {
   /** Without the batch axis, channels last. */
   readonly shape: Shape;
   /** Names given so far in this network, shared by all its layers. */
-  readonly names: Map<string, number>;
+  readonly names: Set<string>;
 }
 
-/** Every layer may be named by its author; without a name it gets Keras's: `conv2d`, `conv2d_1`, … */
+/**
+ * Every layer may be named by its author; without a name it gets the first one free of Keras's: `conv2d`, `conv2d_1`, …
+ */
 export interface Named {
   readonly name?: string | undefined;
 }
@@ -40,9 +43,11 @@ export interface ConvOptions extends WindowOptions {
 
 /** Where a network begins: pictures `[H, W, C]`. */
 export function input(shape: Shape, options: Named = {}): LayerOutput {
-  const names = new Map<string, number>();
-  const name = chooseName(names, options.name, "input_layer");
-  return { name, config: { type: "InputLayer", shape }, inputs: [], shape, names };
+  const names = new Set<string>();
+  const name = chooseName(names, options.name, automaticNames.InputLayer);
+  const config = { type: "InputLayer", shape } as const;
+  checkLayer(config, name);
+  return { name, config, inputs: [], shape, names };
 }
 
 /** An ordinary convolution, `[H, W, C] → [H', W', filters]`. */
@@ -93,7 +98,7 @@ export function globalMaxPooling2d(x: LayerOutput, options: Named = {}): LayerOu
 }
 
 /** Sum of equally shaped inputs: the residual connection. */
-export function add(inputs: readonly LayerOutput[], options: Named = {}): LayerOutput {
+export function add(inputs: readonly [LayerOutput, ...LayerOutput[]], options: Named = {}): LayerOutput {
   return layer(inputs, { type: "Add" }, options.name);
 }
 
@@ -111,9 +116,22 @@ export function dense(
   return layer([x], { type: "Dense", units, activation, useBias }, options.name);
 }
 
-function layer(inputs: readonly LayerOutput[], config: LayerConfig, givenName?: string): LayerOutput {
-  const names = inputs[0]!.names;
+function layer(
+  inputs: readonly [LayerOutput, ...LayerOutput[]],
+  config: LayerConfig,
+  givenName: string | undefined,
+): LayerOutput {
+  const { names } = inputs[0];
   const name = chooseName(names, givenName, automaticNames[config.type]);
+  checkLayer(config, name);
+  if (inputs.some((each) => each.names !== names)) {
+    throw new UsageError({
+      where: `${config.type} "${name}"`,
+      what: "its inputs belong to different networks",
+      received: inputs.map((each) => each.name),
+      remedy: "Start all its inputs from one call of input().",
+    });
+  }
   const shapes = inputs.map((each) => each.shape);
   return { name, config, inputs, shape: layerOutputShape(config, shapes, name), names };
 }
@@ -133,21 +151,18 @@ const automaticNames: Record<LayerType, string> = {
   Dense: "dense",
 };
 
-function chooseName(names: Map<string, number>, given: string | undefined, automatic: string): string {
-  if (given !== undefined) {
-    if (names.has(given)) {
-      throw new UsageError({
-        where: `layer "${given}"`,
-        what: "another layer of this network has the same name",
-        remedy: "Give every layer a name of its own.",
-      });
-    }
-    names.set(given, 1);
-    return given;
+function chooseName(names: Set<string>, given: string | undefined, automatic: string): string {
+  if (given !== undefined && names.has(given)) {
+    throw new UsageError({
+      where: `layer "${given}"`,
+      what: "another layer of this network has the same name",
+      remedy: "Give every layer a name of its own.",
+    });
   }
-  const taken = names.get(automatic) ?? 0;
-  names.set(automatic, taken + 1);
-  return taken === 0 ? automatic : `${automatic}_${taken}`;
+  let name = given ?? automatic;
+  for (let count = 1; names.has(name); count++) name = `${automatic}_${count}`;
+  names.add(name);
+  return name;
 }
 
 function convConfig(options: ConvOptions) {

@@ -38,6 +38,10 @@ export class OpGraphBuilder {
     return value;
   }
 
+  /**
+   * Numbers of the given shape; by default one number is a scalar and a list a vector.
+   * @throws {GraphError} the data do not fill the shape.
+   */
   constant(data: Float32Array | readonly number[] | number, shape?: Shape): Constant {
     const values = typeof data === "number" ? Float32Array.of(data) : Float32Array.from(data);
     const constant = {
@@ -58,7 +62,11 @@ export class OpGraphBuilder {
     return constant;
   }
 
-  /** The operator's first output, named after `hint`. */
+  /**
+   * The operator's first output, named after `hint`.
+   * @throws {GraphError} an input is not of this graph.
+   * @throws {ShapeError} the inputs do not fit the operator.
+   */
   op(config: OpConfig, inputs: readonly Value[], hint: string = config.kind): Value {
     return this.ops(config, inputs, [hint])[0]!;
   }
@@ -83,17 +91,25 @@ export class OpGraphBuilder {
     return outputs;
   }
 
+  /** @throws {GraphError} the value is not of this graph, or the output's name is taken. */
   output(name: string, value: Value): void {
+    if (!this.#names.has(value.name)) {
+      throw new GraphError({ where: `output "${name}"`, what: "its value is not of this graph", received: value.name });
+    }
+    if (this.#outputs.has(name)) {
+      throw new GraphError({ where: `output "${name}"`, what: "another output of this graph has the same name" });
+    }
     this.#outputs.set(name, value);
   }
 
+  /** The graph as written so far; going on with the builder does not change it. */
   finish(): OpGraph {
     return {
-      inputs: this.#inputs,
-      parameters: this.#parameters,
-      constants: this.#constants,
-      operations: this.#operations,
-      outputs: this.#outputs,
+      inputs: [...this.#inputs],
+      parameters: [...this.#parameters],
+      constants: [...this.#constants],
+      operations: [...this.#operations],
+      outputs: new Map(this.#outputs),
     };
   }
 

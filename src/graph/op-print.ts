@@ -1,11 +1,12 @@
 import { formatShape } from "../tensor/shape.ts";
-import type { OpConfig, OpGraph, Value } from "./ops.ts";
+import type { Constant, OpConfig, OpGraph, Value } from "./ops.ts";
 
 /** The graph as short text, one line for each value: for reading, and for tests to compare. */
 export function printOpGraph(graph: OpGraph): string {
   const lines = [
     ...graph.inputs.map((value) => `input ${describe(value)}`),
     ...graph.parameters.map((value) => `parameter ${describe(value)}`),
+    ...graph.constants.map((constant) => `constant ${describe(constant)} = ${numbers(constant)}`),
     ...graph.operations.map(({ config, inputs, outputs }) => {
       const call = `${config.kind}(${inputs.map((value) => value.name).join(", ")})`;
       return `${outputs.map(describe).join(", ")} = ${call}${attributes(config)}`;
@@ -17,6 +18,12 @@ export function printOpGraph(graph: OpGraph): string {
 
 function describe({ name, type, shape }: Value): string {
   return `${name}: ${type === "float32" ? "" : `${type} `}${formatShape(shape)}`;
+}
+
+/** The numbers if they are few, else the first of them. */
+function numbers({ data }: Constant): string {
+  const shown = Array.from(data.subarray(0, 8), (value) => Number(value.toPrecision(7)));
+  return data.length > shown.length ? `${shown.join(" ")} …` : shown.join(" ");
 }
 
 function attributes({ kind: _, ...rest }: OpConfig): string {

@@ -6,36 +6,35 @@ type ShapeRules = { readonly [K in OpKind]: (config: OpOf<K>, inputs: readonly S
 
 const rules: ShapeRules = {
   conv: (config, [x, w, bias]) => {
-    const [batch, channels] = picture("conv", x);
-    if (w?.length !== 4 || w[1]! * config.groups !== channels || w[0]! % config.groups !== 0) {
-      throw mismatch(
-        "conv",
-        "the kernel does not fit the channels",
-        [x, w],
-        "[K, C/groups, kh, kw], K divisible by groups",
-      );
+    const y = convolved(config, x, w);
+    if (bias !== undefined && !sameShape(bias, [y[1]!])) {
+      throw mismatch("conv", "the bias does not fit the kernel", [bias, w], `[${y[1]}]`);
     }
-    if (bias !== undefined && !sameShape(bias, [w[0]!])) throw mismatch("conv", "bias", [bias], `[${w[0]}]`);
-    return [[batch, w[0]!, ...slide(config, [w[2]!, w[3]!], x!)]];
+    return [y];
   },
-  convInputGradient: (config) => [config.inputShape],
-  convFilterGradient: (config) => [config.kernelShape],
+  convInputGradient: (config, [dy, w]) => {
+    expectGradient(config.kind, dy, convolved(config, config.inputShape, w));
+    return [config.inputShape];
+  },
+  convFilterGradient: (config, [x, dy]) => {
+    expectGradient(config.kind, dy, convolved(config, x, config.kernelShape));
+    return [config.kernelShape];
+  },
   batchNormalization: (_, inputs) => [normalized("batchNormalization", inputs, 4)],
   batchNormalizationTraining: (_, inputs) => {
     const shape = normalized("batchNormalizationTraining", inputs, 2);
     return [shape, [shape[1]!], [shape[1]!]];
   },
-  batchNormalizationGradient: (_, [dy, x, gamma]) => {
-    if (!dy || !x || !gamma || !sameShape(dy, x)) {
-      throw mismatch("batchNormalizationGradient", "dy and x differ", [dy, x], "equal shapes");
-    }
-    return [x, gamma, gamma];
+  batchNormalizationGradient: ({ kind }, [dy, ...inputs]) => {
+    const x = normalized(kind, inputs, 3);
+    expectGradient(kind, dy, x);
+    return [x, [x[1]!], [x[1]!]];
   },
-  maxPool: (config, [x]) => {
-    const [batch, channels] = picture("maxPool", x);
-    return [[batch, channels, ...slide(config, config.kernel, x!)]];
+  maxPool: (config, [x]) => [pooled(config, x)],
+  maxPoolGradient: (config, [dy, x]) => {
+    expectGradient(config.kind, dy, pooled(config, x));
+    return [x!];
   },
-  maxPoolGradient: (_, [, x]) => [x!],
   relu: first,
   reluGradient: both,
   elu: first,
@@ -133,12 +132,36 @@ function normalized(kind: string, [x, ...vectors]: readonly Shape[], count: numb
   return x!;
 }
 
+function convolved(config: OpOf<"conv" | "convInputGradient" | "convFilterGradient">, x?: Shape, w?: Shape): Shape {
+  const [batch, channels] = picture(config.kind, x);
+  if (w?.length !== 4 || w[1]! * config.groups !== channels || w[0]! % config.groups !== 0) {
+    throw mismatch(
+      config.kind,
+      "the kernel does not fit the channels",
+      [x, w],
+      "[K, C/groups, kh, kw], K divisible by groups",
+    );
+  }
+  return [batch, w[0]!, ...slide(config, [w[2]!, w[3]!], x!)];
+}
+
+function pooled(config: OpOf<"maxPool" | "maxPoolGradient">, x?: Shape): Shape {
+  const [batch, channels] = picture(config.kind, x);
+  return [batch, channels, ...slide(config, config.kernel, x!)];
+}
+
+function expectGradient(kind: OpKind, dy: Shape | undefined, y: Shape): void {
+  if (dy && sameShape(dy, y)) return;
+  throw mismatch(kind, "the gradient does not have the shape of the output", [dy], formatShape(y));
+}
+
 function slide(window: Window, kernel: readonly [number, number], x: Shape): [number, number] {
   const [top, left, bottom, right] = window.pads;
   const rows = Math.floor((x[2]! + top + bottom - kernel[0]) / window.strides[0]) + 1;
   const columns = Math.floor((x[3]! + left + right - kernel[1]) / window.strides[1]) + 1;
-  if (rows < 1 || columns < 1)
-    throw mismatch("window", "the window is larger than the picture", [kernel, x], "smaller");
+  if (rows < 1 || columns < 1) {
+    throw mismatch("window", "the window is larger than the picture", [kernel, x], "a picture as large as the window");
+  }
   return [rows, columns];
 }
 

@@ -96,20 +96,28 @@ export function resolveOptions(options: XceptionOptions): ResolvedOptions {
   flag("includeTop", includeTop);
   flag("residual", residual);
   check("inputShape", inputShape, Array.isArray(inputShape) && inputShape.length === 3, "[height, width, channels]");
-  const [height, channels] = [Math.min(inputShape[0], inputShape[1]), inputShape[2]];
+  const [rows, columns, channels] = inputShape;
   const wholeNumbers = inputShape.every((size) => Number.isInteger(size));
-  const largeEnough = wholeNumbers && height >= minimumInputSize;
+  const largeEnough = Math.min(rows, columns) >= minimumInputSize;
+  check("inputShape", inputShape, wholeNumbers, "whole numbers of pixels and channels");
   check("inputShape", inputShape, largeEnough, `height and width of at least ${minimumInputSize}×${minimumInputSize}`);
   check("inputShape", inputShape, channels >= 1, "at least one channel, usually 3");
   check("classes", classes, Number.isInteger(classes) && classes >= 1, "an integer of at least 1");
   check("width", width, Number.isFinite(width) && width > 0, "a number above 0, e.g. 0.25");
-  check("dropout", dropout, dropout >= 0 && dropout < 1, "a number from 0 up to, not including, 1");
+  check(
+    "dropout",
+    dropout,
+    Number.isFinite(dropout) && dropout >= 0 && dropout < 1,
+    "a number from 0 up to, not including, 1",
+  );
   const unitsFit = Array.isArray(fcUnits) && fcUnits.every((units) => Number.isInteger(units) && units >= 1);
   check("fcUnits", fcUnits, unitsFit, "a list of positive integers, e.g. [4096, 4096]");
   const repeatsFit = Number.isInteger(middleFlowRepeats) && middleFlowRepeats >= 0;
   check("middleFlowRepeats", middleFlowRepeats, repeatsFit, "an integer of at least 0");
   check("seed", seed, Number.isInteger(seed) && seed >= 0, "an integer of at least 0");
-  check("pooling", pooling, !(includeTop && pooling !== "none"), '"none" with includeTop, which has its own pooling');
+  check("pooling", pooling, !includeTop || pooling === "none", '"none" with includeTop, which has its own pooling');
+  check("dropout", dropout, includeTop || dropout === 0, "0 without includeTop, for it stands before the classifier");
+  check("fcUnits", fcUnits, includeTop || fcUnits.length === 0, "[] without includeTop, to which these layers belong");
 
   return {
     variant,

@@ -1,0 +1,29 @@
+import { UsageError } from "../errors.ts";
+import type { LayerConfig } from "./layers.ts";
+
+const sizes = ["shape", "filters", "units", "kernelSize", "poolSize", "strides"] as const;
+
+/**
+ * Refuses options no layer can have, which would otherwise surface as a strange shape far from their cause.
+ * @throws {UsageError} a size is not a positive integer, or a dropout rate is not a share.
+ */
+export function checkLayer(config: LayerConfig, name: string): void {
+  const options: Readonly<Record<string, unknown>> = { ...config };
+  for (const option of sizes) {
+    const value = options[option];
+    if (value === undefined || [value].flat().every((size) => Number.isInteger(size) && Number(size) >= 1)) continue;
+    throw refused(config, name, option, value, "positive integers");
+  }
+  if (config.type === "Dropout" && !(config.rate >= 0 && config.rate < 1)) {
+    throw refused(config, name, "rate", config.rate, "a number from 0 up to, not including, 1");
+  }
+}
+
+function refused(config: LayerConfig, name: string, option: string, received: unknown, expected: string): UsageError {
+  return new UsageError({
+    where: `${config.type} "${name}", option "${option}"`,
+    what: "this value is not allowed",
+    received,
+    expected,
+  });
+}
