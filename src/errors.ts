@@ -16,6 +16,7 @@ export type ErrorCode =
   | "SHAPE"
   | "GRAPH"
   | "FORMAT"
+  | "FILE"
   | "WEIGHTS"
   | "DATA"
   | "TRAINING"
@@ -46,6 +47,11 @@ export class GraphError extends XceptionError {
 /** A file or message that is not what it claims to be. */
 export class FormatError extends XceptionError {
   readonly code = "FORMAT";
+}
+
+/** A file or folder that cannot be read or written: it is missing, or access is denied. */
+export class FileError extends XceptionError {
+  readonly code = "FILE";
 }
 
 /** Weights that do not belong to the network they are loaded into. */

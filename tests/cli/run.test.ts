@@ -53,6 +53,6 @@ describe("every command", () => {
     const { exitCode, stdout, stderr } = await capture([name, "--help"]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
     expect(stdout).toContain("--json");
-    expect(stdout).toContain(`Example:\n  $ xception ${name} `);
+    expect(stdout).toMatch(new RegExp(`Example:\\n  \\$ xception ${name}\\b`));
   });
 });

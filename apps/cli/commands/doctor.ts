@@ -1,0 +1,16 @@
+import type { Command } from "commander";
+import { addCommand } from "../add-command.ts";
+import { checkParts, describeDiagnosis, diagnose } from "../diagnosis.ts";
+import { type CliIo, writeJson } from "../io.ts";
+
+export function registerDoctor(program: Command, io: CliIo): void {
+  addCommand(program, "doctor", {
+    description: "Check this machine: versions, processor, memory, and whether the native parts load (exit 1 if not).",
+    example: "xception doctor --json",
+  }).action(async (flags: { json?: boolean }) => {
+    const diagnosis = await diagnose();
+    if (flags.json) writeJson(io, diagnosis);
+    else io.stdout(describeDiagnosis(diagnosis));
+    checkParts(diagnosis);
+  });
+}

@@ -1,0 +1,55 @@
+import { randomUUID } from "node:crypto";
+import { open, realpath, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { FileError } from "../errors.ts";
+
+/**
+ * Writes a whole file or none: to a temporary name in the same folder, flushed to the disk, then renamed. A crash, a
+ * full disk or a reader in between never sees half of it. The folder must exist; a symbolic link is followed.
+ * @throws {FileError} the folder is missing or not writable, or the path is a folder or a device.
+ */
+export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
+  const target = await realpath(path).catch(() => resolve(path));
+  await refuseUnlessFile(path, target);
+  const temporary = join(dirname(target), `.${basename(target)}.${randomUUID().slice(0, 8)}.tmp`);
+  try {
+    const file = await open(temporary, "wx");
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, target);
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => {});
+    throw writeError(path, dirname(target), error as NodeJS.ErrnoException);
+  }
+}
+
+/** Renaming onto a device would replace the device itself, `/dev/null` for one. */
+async function refuseUnlessFile(path: string, target: string): Promise<void> {
+  const existing = await stat(target).catch(() => undefined);
+  if (existing === undefined || existing.isFile()) return;
+  throw new FileError({
+    where: `file "${path}"`,
+    what: existing.isDirectory() ? "this is a folder" : "this is not a regular file",
+    expected: "the name of a file to write",
+  });
+}
+
+function writeError(path: string, folder: string, cause: NodeJS.ErrnoException): FileError {
+  const where = `file "${path}"`;
+  switch (cause.code) {
+    case "ENOENT":
+      return new FileError({ where, what: `the folder ${folder} does not exist`, remedy: "Create it first.", cause });
+    case "ENOTDIR":
+      return new FileError({ where, what: `${folder} is not a folder`, cause });
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return new FileError({ where, what: `the folder ${folder} is not writable`, cause });
+    default:
+      return new FileError({ where, what: `it could not be written (${cause.message})`, cause });
+  }
+}

@@ -1,0 +1,55 @@
+import { describe, expect, it } from "vitest";
+import { checkParts, type Diagnosis, describeDiagnosis, diagnose } from "../../apps/cli/diagnosis.ts";
+import packageJson from "../../package.json" with { type: "json" };
+import { capture } from "./capture.ts";
+
+const healthy: Diagnosis = {
+  xception: "1.2.3",
+  node: "20.20.2",
+  platform: "linux-x64",
+  cpu: { model: "Abacus 9", cores: 2 },
+  memory: { totalBytes: 8 * 2 ** 30, freeBytes: 2.5 * 2 ** 30 },
+  onnxruntime: { loads: true, version: "1.30.0", executionProviders: ["cpu", "webgpu"] },
+  sharp: { loads: true, version: "0.35.5" },
+};
+
+describe("doctor", () => {
+  it("finds the engine and the picture decoder of this machine", async () => {
+    const { exitCode, stdout, stderr } = await capture(["doctor", "--json"]);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+    const diagnosis = JSON.parse(stdout) as Diagnosis;
+    expect(diagnosis).toMatchObject({ xception: packageJson.version, node: process.versions.node });
+    expect(diagnosis.onnxruntime).toMatchObject({ loads: true, version: expect.stringMatching(/^1\.\d+\.\d+/) });
+    expect(diagnosis.onnxruntime).toHaveProperty("executionProviders", expect.arrayContaining(["cpu"]));
+    expect(diagnosis.sharp).toEqual({ loads: true, version: expect.stringMatching(/^\d+\.\d+\.\d+/) });
+    expect(diagnosis.cpu.cores).toBeGreaterThanOrEqual(1);
+  });
+
+  it("prints one line for each finding", () => {
+    expect(describeDiagnosis(healthy)).toMatchInlineSnapshot(`
+      "xception     1.2.3
+      node         20.20.2
+      platform     linux-x64
+      processor    2 cores, Abacus 9
+      memory       8.0 GiB, 2.5 GiB free
+      onnxruntime  1.30.0, runs on cpu, webgpu
+      sharp        0.35.5
+      "
+    `);
+  });
+
+  it("says why a part does not load", async () => {
+    const broken = await diagnose({
+      onnxruntime: () => Promise.reject(new Error("no such library")),
+      sharp: () => Promise.resolve({ default: { versions: { sharp: "0.35.5" } } }),
+    });
+    expect(broken.onnxruntime).toEqual({ loads: false, reason: "no such library" });
+    expect(broken.sharp).toEqual({ loads: true, version: "0.35.5" });
+    expect(describeDiagnosis(broken)).toContain("onnxruntime  does not load: no such library\n");
+    expect(() => checkParts(broken)).toThrow(
+      "onnxruntime: it does not load (no such library). " +
+        "Install the package again on this machine, with its optional dependencies.",
+    );
+    expect(() => checkParts(healthy)).not.toThrow();
+  });
+});

@@ -1,0 +1,79 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { FileError } from "../../src/errors.ts";
+import { writeFileAtomic } from "../../src/runtime/node-files.ts";
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "xception-files-"));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+async function messageOf(work: Promise<void>): Promise<string> {
+  const error = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(FileError);
+  return (error as FileError).message;
+}
+
+describe("writeFileAtomic", () => {
+  it("writes text and bytes, replaces what was there and leaves nothing else behind", async () => {
+    const path = join(folder, "model.dot");
+    await writeFileAtomic(path, "old");
+    await writeFileAtomic(path, new TextEncoder().encode("new"));
+    expect(await readFile(path, "utf8")).toBe("new");
+    expect(await readdir(folder)).toEqual(["model.dot"]);
+  });
+
+  it("writes through a symbolic link instead of replacing it", async () => {
+    await writeFile(join(folder, "real"), "old");
+    await symlink("real", join(folder, "link"));
+    await writeFileAtomic(join(folder, "link"), "new");
+    expect(await readFile(join(folder, "real"), "utf8")).toBe("new");
+    expect((await readdir(folder)).sort()).toEqual(["link", "real"]);
+  });
+
+  it("says that the folder does not exist", async () => {
+    const path = join(folder, "missing", "a.svg");
+    expect(await messageOf(writeFileAtomic(path, ""))).toBe(
+      `file "${path}": the folder ${join(folder, "missing")} does not exist. Create it first.`,
+    );
+  });
+
+  it("says that the folder is a file", async () => {
+    await writeFile(join(folder, "a"), "");
+    const path = join(folder, "a", "b.svg");
+    expect(await messageOf(writeFileAtomic(path, ""))).toBe(`file "${path}": ${join(folder, "a")} is not a folder.`);
+  });
+
+  it.runIf(process.platform === "linux")("says that the folder is not writable", async () => {
+    // Nobody, not even root, may create files in /sys.
+    expect(await messageOf(writeFileAtomic("/sys/a.svg", ""))).toBe(
+      'file "/sys/a.svg": the folder /sys is not writable.',
+    );
+  });
+
+  it("refuses to write over a folder and keeps it", async () => {
+    const path = join(folder, "a.svg");
+    await mkdir(path);
+    expect(await messageOf(writeFileAtomic(path, ""))).toBe(
+      `file "${path}": this is a folder; expected the name of a file to write.`,
+    );
+    expect(await readdir(folder)).toEqual(["a.svg"]);
+  });
+
+  it.runIf(process.platform !== "win32")("refuses to replace a device", async () => {
+    expect(await messageOf(writeFileAtomic("/dev/null", ""))).toBe(
+      'file "/dev/null": this is not a regular file; expected the name of a file to write.',
+    );
+  });
+
+  it("passes on any other reason", async () => {
+    const path = join(folder, `${"x".repeat(300)}.svg`);
+    expect(await messageOf(writeFileAtomic(path, ""))).toMatch(/: it could not be written \(ENAMETOOLONG: .*\)\.$/);
+  });
+});
