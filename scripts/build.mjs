@@ -1,0 +1,63 @@
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+const sources = ["src", "apps", "tsconfig.json", "tsconfig.build.json"];
+const commandLine = "apps/cli/main.js";
+
+/**
+ * Compiles src/ and apps/ to dist/, unless dist/ was made of exactly these sources. The new folder takes the old one's
+ * place only when it is complete, so a running program or a second build never meets a half-written one.
+ * @param {string} root folder of the project.
+ * @throws {Error} the compiler found errors.
+ */
+export function build(root) {
+  const dist = join(root, "dist");
+  const stamp = fingerprint(root);
+  if (existsSync(join(dist, ".sources")) && readFileSync(join(dist, ".sources"), "utf8") === stamp) return;
+  console.error("setup: building dist/");
+
+  const fresh = join(root, `dist.${process.pid}`);
+  try {
+    compile(root, fresh);
+    // npx starts this file by itself.
+    if (existsSync(join(fresh, commandLine))) chmodSync(join(fresh, commandLine), 0o755);
+    writeFileSync(join(fresh, ".sources"), stamp);
+    rmSync(dist, { recursive: true, force: true });
+    renameSync(fresh, dist);
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+  }
+}
+
+/**
+ * @param {string} root
+ * @param {string} outDir
+ */
+function compile(root, outDir) {
+  const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+  const { status } = spawnSync(process.execPath, [compiler, "-p", "tsconfig.build.json", "--outDir", outDir], {
+    cwd: root,
+    stdio: ["ignore", 2, "inherit"],
+  });
+  if (status !== 0) throw new Error("the sources do not compile, the compiler's messages stand above.");
+}
+
+/**
+ * Changes when a source is added, removed or written to.
+ * @param {string} root
+ */
+function fingerprint(root) {
+  const hash = createHash("sha256");
+  const visit = (/** @type {string} */ path) => {
+    const found = statSync(join(root, path));
+    if (found.isDirectory()) {
+      for (const name of readdirSync(join(root, path)).sort()) visit(`${path}/${name}`);
+    } else {
+      hash.update(`${path} ${found.size} ${found.mtimeMs}\n`);
+    }
+  };
+  sources.filter((path) => existsSync(join(root, path))).forEach(visit);
+  return hash.digest("hex");
+}

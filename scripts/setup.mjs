@@ -1,0 +1,18 @@
+/**
+ * What `npm start` and `npm test` do first: check Node, install what is missing, build what is out of date.
+ * Plain JavaScript without dependencies, since nothing is installed yet. `setup.mjs build` only builds.
+ */
+import { fileURLToPath } from "node:url";
+import { build } from "./build.mjs";
+import { checkNodeVersion, installPackages } from "./install.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+try {
+  checkNodeVersion(process.versions.node);
+  if (process.argv[2] !== "build") installPackages(root);
+  build(root);
+} catch (error) {
+  console.error(`setup: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
+}
