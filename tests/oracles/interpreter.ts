@@ -26,7 +26,7 @@ const rules: { readonly [K in OpKind]: (config: OpOf<K>, inputs: readonly NdArra
   exp: each(Math.exp),
   log: each(Math.log),
   sqrt: each(Math.sqrt),
-  softplus: each((x) => Math.log1p(Math.exp(x))),
+  softplus: each((x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))),
   add: pairwise((a, b) => a + b),
   subtract: pairwise((a, b) => a - b),
   multiply: pairwise((a, b) => a * b),
