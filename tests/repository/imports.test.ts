@@ -1,0 +1,52 @@
+import { expect, test } from "vitest";
+import { importProblems } from "./import-rules.ts";
+import { projectFiles, readProjectFile } from "./project-files.ts";
+
+test("src/ and apps/ keep the import rule", () => {
+  const files = projectFiles().filter((file) => /^(src|apps)\/.*\.ts$/.test(file));
+  expect(files.length).toBeGreaterThan(20);
+  expect(importProblems(new Map(files.map((file) => [file, readProjectFile(file)])))).toEqual([]);
+});
+
+test.each([
+  ["src/graph/a.ts", 'import { b } from "../models/b.ts";', "up, graph (1) → models (2)"],
+  ["src/models/a.ts", 'import type { B } from "../compiler/b.ts";', "sideways, models (2) → compiler (2)"],
+  ["src/models/a.ts", 'export * from "../tasks/b.ts";', "up, models (2) → tasks (3)"],
+  ["src/tasks/a.ts", 'type B = import("../index.ts").B;', "up, tasks (3) → entry (4)"],
+  ["apps/cli/a.ts", 'await import(\n  "../server/b.ts"\n);', "sideways, cli (4) → server (4)"],
+  ["src/data/a.ts", "import fs from 'node:fs';", "src/data/a.ts imports node:fs: not allowed Node"],
+  ["src/runtime/web.ts", 'import "sharp";', "src/runtime/web.ts imports sharp: not allowed Node"],
+  ["src/tasks/a.ts", 'import { n } from "../runtime/node.ts";', "imports src/runtime/node.ts: not allowed Node"],
+  ["src/index.ts", 'export * from "./node.ts";', "src/index.ts imports src/node.ts: not allowed Node"],
+  ["src/report/a.ts", "const home = process.env.HOME;", "src/report/a.ts imports global process: not allowed Node"],
+  ["src/runtime/node.ts", 'import * as o from "onnxruntime-web";', "not allowed the browser"],
+  ["src/helpers/a.ts", "export {};", "src/helpers/a.ts: belongs to no unit"],
+])("finds what is wrong in %s: %s", (file, text, problem) => {
+  const problems = importProblems(new Map([[file, text]]));
+  expect(problems).toHaveLength(1);
+  expect(problems[0]).toContain(problem);
+});
+
+test("finds a cycle, through type imports too", () => {
+  const sources = new Map([
+    ["src/graph/a.ts", 'import "./b.ts";'],
+    ["src/graph/b.ts", 'import type { C } from "./c.ts";'],
+    ["src/graph/c.ts", 'export { A } from "./a.ts";'],
+    ["src/graph/d.ts", 'import "./a.ts";'],
+  ]);
+  expect(importProblems(sources)).toEqual([
+    "import cycle: src/graph/a.ts → src/graph/b.ts → src/graph/c.ts → src/graph/a.ts",
+  ]);
+});
+
+test("accepts what is right, and is not fooled by comments and strings", () => {
+  const sources = new Map([
+    ["src/tensor/a.ts", 'import { E } from "../errors.ts";\n// import "../tasks/t.ts";\n/* from "sharp" */'],
+    ["src/errors.ts", 'export const glob = "**/*.ts";\nexport const words = ["process.env", "a // b"];'],
+    ["src/runtime/node-engine.ts", 'import "node:fs";\nimport "onnxruntime-node";\nimport "../platform.ts";'],
+    ["apps/cli/a.ts", 'import "../../src/runtime/node-engine.ts";\nimport "../../src/tasks/t.ts";\nprocess.exit(0);'],
+    ["src/tasks/t.ts", 'import { x } from "../models/m.ts";\nconst { process } = x;\nthis.process.y = 1;'],
+    ["src/models/m.ts", 'import "commander";'],
+  ]);
+  expect(importProblems(sources)).toEqual([]);
+});
