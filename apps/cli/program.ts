@@ -1,11 +1,12 @@
 import { Command } from "commander";
+import { registerCost } from "./commands/cost.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerSummary } from "./commands/summary.ts";
 import type { CliIo } from "./io.ts";
 import { packageVersion } from "./package-version.ts";
 
 /** Every command, in the order of the help. A new one is a file in `commands/` and a line here. */
-const commands = [registerSummary, registerDoctor];
+const commands = [registerSummary, registerCost, registerDoctor];
 
 /** The whole command line, bound to `io`; it throws instead of ending the process. */
 export function createProgram(io: CliIo): Command {

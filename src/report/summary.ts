@@ -1,5 +1,6 @@
 import { countParameters, type Network, networkWeights, type ParameterCount } from "../graph/network.ts";
 import type { Shape } from "../tensor/shape.ts";
+import { asMemory, withCommas } from "./number-text.ts";
 import { textTable } from "./text-table.ts";
 
 /** A network in the words of `model.summary()` of Keras, as plain data. */
@@ -43,7 +44,7 @@ export function summarize(network: Network, options: { readonly width?: number }
   const rows = layers.map((layer) => [
     `${layer.name} (${layer.type})`,
     `(${["None", ...layer.outputShape].join(", ")})`,
-    layer.params.toLocaleString("en-US"),
+    withCommas(layer.params),
     layer.inbound.length === 0 ? "-" : layer.inbound.join(", "),
   ]);
   const table = textTable(
@@ -65,13 +66,7 @@ export function summarize(network: Network, options: { readonly width?: number }
   ].join("\n");
 }
 
-/** `22910480` → `"22,910,480 (87.40 MB)"`: a count of 32-bit floats and the memory they take, 1 KB = 1024 B. */
+/** A count of 32-bit floats and the memory they take. */
 function withBytes(count: number): string {
-  let size = count * 4;
-  const units = ["B", "KB", "MB", "GB", "TB"];
-  while (size >= 1024 && units.length > 1) {
-    size /= 1024;
-    units.shift();
-  }
-  return `${count.toLocaleString("en-US")} (${size.toFixed(2)} ${units[0]})`;
+  return `${withCommas(count)} (${asMemory(4 * count)})`;
 }

@@ -1,0 +1,125 @@
+import type { Layer, Network } from "../graph/network.ts";
+import { type Shape, sizeOf } from "../tensor/shape.ts";
+
+/** What a convolution or a fully connected layer costs for one picture. */
+export interface Cost {
+  /** Numbers in its kernels; biases not counted. */
+  readonly weights: number;
+  /** Each with one addition: multiply–accumulate operations (MACs). */
+  readonly multiplications: number;
+}
+
+/** A separable convolution and the ordinary one that it stands for. */
+export interface ConvolutionComparison {
+  readonly depthwise: Cost;
+  readonly pointwise: Cost;
+  /** Both steps. */
+  readonly separable: Cost;
+  /** One kernel over all channels at once, with the same window and filters. */
+  readonly ordinary: Cost;
+}
+
+export interface LayerCost extends Cost {
+  readonly name: string;
+  readonly type: "Conv2D" | "SeparableConv2D" | "Dense";
+  /** Of the window, `[height, width]`; a fully connected layer has none. */
+  readonly kernelSize?: Shape;
+  readonly inputChannels: number;
+  readonly outputShape: Shape;
+  /** Separable convolutions only. */
+  readonly comparison?: ConvolutionComparison;
+}
+
+/** Cost of a network's convolutions and fully connected layers at its own picture size. */
+export interface NetworkCost {
+  readonly name: string;
+  /** Layers that multiply by kernels, in the order of the network. */
+  readonly layers: readonly LayerCost[];
+  readonly total: Cost;
+  /** The same network with an ordinary convolution in place of each separable one. */
+  readonly ordinaryTotal: Cost;
+}
+
+/**
+ * Counts weights and multiplications layer by layer. What batch normalization, activations, pooling and sums do is not
+ * counted: it is small, and for inference normalization disappears into the convolutions.
+ */
+export function networkCost(network: Network): NetworkCost {
+  const layers = network.layers.flatMap((layer) => layerCost(layer) ?? []);
+  return {
+    name: network.name,
+    layers,
+    total: sumCosts(layers),
+    ordinaryTotal: sumCosts(layers.map((layer) => layer.comparison?.ordinary ?? layer)),
+  };
+}
+
+/**
+ * Compares the two kinds of convolution without a network.
+ * @example
+ * const { ordinary, separable } = compareConvolutions({
+ *   kernelSize: [3, 3], inputChannels: 3, filters: 64, outputSize: [147, 147],
+ * });
+ * ordinary.weights; // 1728
+ * separable.weights; // 27 + 192 = 219
+ */
+export function compareConvolutions(convolution: {
+  readonly kernelSize: readonly [height: number, width: number];
+  readonly inputChannels: number;
+  readonly filters: number;
+  /** Of the feature maps it makes, `[height, width]`. */
+  readonly outputSize: readonly [height: number, width: number];
+}): ConvolutionComparison {
+  const { inputChannels, filters, outputSize } = convolution;
+  const window = sizeOf(convolution.kernelSize);
+  const positions = sizeOf(outputSize);
+  const depthwise = kernelCost(window * inputChannels, positions);
+  const pointwise = kernelCost(inputChannels * filters, positions);
+  return {
+    depthwise,
+    pointwise,
+    separable: sumCosts([depthwise, pointwise]),
+    ordinary: kernelCost(window * inputChannels * filters, positions),
+  };
+}
+
+function layerCost({ name, config, outputShape, weights }: Layer): LayerCost | undefined {
+  const kernel = weights[0]?.shape;
+  switch (config.type) {
+    case "Conv2D": {
+      const cost = kernelCost(sizeOf(kernel!), sizeOf(outputShape.slice(0, -1)));
+      return {
+        name,
+        type: config.type,
+        kernelSize: config.kernelSize,
+        inputChannels: kernel![2]!,
+        outputShape,
+        ...cost,
+      };
+    }
+    case "SeparableConv2D": {
+      const { kernelSize, filters } = config;
+      const inputChannels = kernel![2]!;
+      const outputSize = [outputShape[0]!, outputShape[1]!] as const;
+      const comparison = compareConvolutions({ kernelSize, inputChannels, filters, outputSize });
+      const cost = comparison.separable;
+      return { name, type: config.type, kernelSize, inputChannels, outputShape, ...cost, comparison };
+    }
+    case "Dense":
+      return { name, type: config.type, inputChannels: kernel![0]!, outputShape, ...kernelCost(sizeOf(kernel!), 1) };
+    default:
+      return undefined;
+  }
+}
+
+/** Each number of a kernel is multiplied once at each position of the output. */
+function kernelCost(weights: number, positions: number): Cost {
+  return { weights, multiplications: weights * positions };
+}
+
+function sumCosts(costs: readonly Cost[]): Cost {
+  return {
+    weights: costs.reduce((total, cost) => total + cost.weights, 0),
+    multiplications: costs.reduce((total, cost) => total + cost.multiplications, 0),
+  };
+}

@@ -1,0 +1,58 @@
+import { describe, expect, it } from "vitest";
+import { xception } from "../../src/models/xception.ts";
+import { networkCost } from "../../src/report/cost.ts";
+import { describeCost } from "../../src/report/cost-text.ts";
+import { summarize, summaryJson } from "../../src/report/summary.ts";
+import { capture } from "./capture.ts";
+
+describe("flags that describe a network", () => {
+  it("mean the defaults when there are none", async () => {
+    const { stdout } = await capture(["summary", "--json"]);
+    expect(JSON.parse(stdout)).toEqual(summaryJson(xception()));
+  });
+
+  it("reach every option of the network", async () => {
+    const { exitCode, stdout } = await capture([
+      ..."summary --json --variant tutorial --input-shape 96x133x4 --classes 7 --classifier-activation none".split(" "),
+      ..."--width 0.25 --dropout 0.5 --fc-units 40,30 --no-residual --intermediate-activation elu".split(" "),
+      ..."--middle-flow-repeats 2 --seed 9".split(" "),
+    ]);
+    const expected = xception({
+      variant: "tutorial",
+      inputShape: [96, 133, 4],
+      classes: 7,
+      classifierActivation: "none",
+      width: 0.25,
+      dropout: 0.5,
+      fcUnits: [40, 30],
+      residual: false,
+      intermediateActivation: "elu",
+      middleFlowRepeats: 2,
+      seed: 9,
+    });
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(stdout)).toEqual(summaryJson(expected));
+  });
+
+  it("take off the top and pool", async () => {
+    const { stdout } = await capture(["summary", "--json", "--no-top", "--pooling", "max"]);
+    expect(JSON.parse(stdout)).toEqual(summaryJson(xception({ includeTop: false, pooling: "max" })));
+  });
+});
+
+describe("summary and cost", () => {
+  it("print text of 100 columns into a pipe, of the terminal's width otherwise", async () => {
+    const network = xception();
+    const cost = networkCost(network);
+    expect((await capture(["summary"])).stdout).toBe(`${summarize(network, { width: 100 })}\n`);
+    expect((await capture(["summary"], { columns: 80 })).stdout).toBe(`${summarize(network, { width: 80 })}\n`);
+    expect((await capture(["cost"])).stdout).toBe(`${describeCost(cost, { width: 100 })}\n`);
+    expect((await capture(["cost"], { columns: 120 })).stdout).toBe(`${describeCost(cost, { width: 120 })}\n`);
+  });
+
+  it("print nothing but JSON with --json", async () => {
+    const { exitCode, stdout, stderr } = await capture(["cost", "--json", "--input-shape", "150x150x3"]);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+    expect(JSON.parse(stdout)).toEqual(networkCost(xception({ inputShape: [150, 150, 3] })));
+  });
+});

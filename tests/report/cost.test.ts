@@ -1,0 +1,118 @@
+import { describe, expect, it } from "vitest";
+import { xception } from "../../src/models/xception.ts";
+import { compareConvolutions, networkCost } from "../../src/report/cost.ts";
+import { describeCost } from "../../src/report/cost-text.ts";
+import { smallNetwork } from "./small-network.ts";
+
+describe("compareConvolutions", () => {
+  it("gives the article's example: 1,728 weights against 27 + 192 = 219", () => {
+    const positions = 10 * 20;
+    const convolution = { kernelSize: [3, 3], inputChannels: 3, filters: 64, outputSize: [10, 20] } as const;
+    expect(compareConvolutions(convolution)).toEqual({
+      ordinary: { weights: 1728, multiplications: 1728 * positions },
+      depthwise: { weights: 27, multiplications: 27 * positions },
+      pointwise: { weights: 192, multiplications: 192 * positions },
+      separable: { weights: 219, multiplications: 219 * positions },
+    });
+  });
+
+  it("counts a window that is not square", () => {
+    const { ordinary, separable } = compareConvolutions({
+      kernelSize: [1, 7],
+      inputChannels: 10,
+      filters: 4,
+      outputSize: [1, 1],
+    });
+    expect(ordinary.weights).toBe(280);
+    expect(separable.weights).toBe(70 + 40);
+  });
+});
+
+describe("networkCost", () => {
+  it("counts each layer at the size of its own feature maps", () => {
+    const cost = networkCost(smallNetwork());
+    expect(cost.layers).toEqual([
+      {
+        name: "stem",
+        type: "Conv2D",
+        kernelSize: [3, 3],
+        inputChannels: 3,
+        outputShape: [9, 12, 8],
+        weights: 216,
+        multiplications: 216 * 9 * 12,
+      },
+      {
+        name: "block1_sepconv1",
+        type: "SeparableConv2D",
+        kernelSize: [3, 3],
+        inputChannels: 8,
+        outputShape: [9, 12, 16],
+        weights: 72 + 128,
+        multiplications: (72 + 128) * 9 * 12,
+        comparison: {
+          depthwise: { weights: 72, multiplications: 72 * 9 * 12 },
+          pointwise: { weights: 128, multiplications: 128 * 9 * 12 },
+          separable: { weights: 200, multiplications: 200 * 9 * 12 },
+          ordinary: { weights: 1152, multiplications: 1152 * 9 * 12 },
+        },
+      },
+      {
+        name: "conv2d",
+        type: "Conv2D",
+        kernelSize: [1, 1],
+        inputChannels: 8,
+        outputShape: [5, 6, 16],
+        // Its 16 biases are not multiplied by anything.
+        weights: 128,
+        multiplications: 128 * 5 * 6,
+      },
+      { name: "predictions", type: "Dense", inputChannels: 16, outputShape: [5], weights: 80, multiplications: 80 },
+    ]);
+    expect(cost.total).toEqual({
+      weights: 216 + 200 + 128 + 80,
+      multiplications: 216 * 108 + 200 * 108 + 128 * 30 + 80,
+    });
+    expect(cost.ordinaryTotal).toEqual({
+      weights: 216 + 1152 + 128 + 80,
+      multiplications: 216 * 108 + 1152 * 108 + 128 * 30 + 80,
+    });
+  });
+
+  it("finds 8.36 billion multiplications in the published network at 299", () => {
+    const { total } = networkCost(xception());
+    expect((total.multiplications / 1e9).toFixed(2)).toBe("8.36");
+    // All parameters but those of batch normalization (54,528 trained, as many not) and the classifier's 1000 biases.
+    expect(total.weights).toBe(22_910_480 - 2 * 54_528 - 1000);
+  });
+
+  it("counts the same weights in both variants", () => {
+    expect(networkCost(xception({ variant: "tutorial" })).total.weights).toBe(networkCost(xception()).total.weights);
+  });
+});
+
+describe("describeCost", () => {
+  it("puts each separable convolution beside the ordinary one", () => {
+    expect(describeCost(networkCost(smallNetwork()))).toMatchInlineSnapshot(`
+      "Cost of "small" for one picture
+      ┏━━━━━━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━┳━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━┓
+      ┃ Layer           ┃ Kernel   ┃ Map  ┃ Weights ┃   MACs ┃ Ordinary ┃ Ordinary ┃ Ratio ┃
+      ┃                 ┃          ┃      ┃         ┃        ┃  weights ┃     MACs ┃       ┃
+      ┡━━━━━━━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━╇━━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━┩
+      │ stem            │ 3×3×3→8  │ 9×12 │     216 │ 23.3 k │        - │        - │     - │
+      │ block1_sepconv1 │ 3×3×8→16 │ 9×12 │     200 │ 21.6 k │    1,152 │    124 k │  5.8× │
+      │ conv2d          │ 1×1×8→16 │ 5×6  │     128 │ 3.84 k │        - │        - │     - │
+      │ predictions     │ 16→5     │ -    │      80 │     80 │        - │        - │     - │
+      └─────────────────┴──────────┴──────┴─────────┴────────┴──────────┴──────────┴───────┘
+       Weights: 624
+       Multiplications: 48,848 (48.8 k)
+       With ordinary convolutions: 1,576 weights, 152 k multiplications (3.1× as many)
+       MACs: multiplications by kernels, each with an addition; other layers are not counted.
+       Why: from 3 channels to 64, an ordinary 3×3 has 1,728 weights, a separable one 27 + 192 = 219."
+    `);
+  });
+
+  it.each(["paper", "tutorial"] as const)("fits the full %s network into 100 columns", (variant) => {
+    const lines = describeCost(networkCost(xception({ variant }))).split("\n");
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100);
+  });
+});
