@@ -9,10 +9,19 @@ export interface Platform {
   readonly name: string;
   /** Loads an ONNX model into the engine. */
   createSession(model: Uint8Array, options?: SessionOptions): Promise<Session>;
-  /** Decodes one picture to RGB pixels of exactly the size asked for. */
+  /**
+   * Decodes one picture to sRGB pixels of exactly the size asked for, upright by its EXIF orientation.
+   * @throws {FormatError} the file is empty, damaged, cut short, too large, or no picture of a supported format.
+   * @throws {DataError} there is no such file, or it cannot be read.
+   */
   decodeImage(source: ImageSource, options: DecodeOptions): Promise<RgbImage>;
   /** Writes an RGB picture as PNG (for reports). */
   encodePng(image: RgbImage): Promise<Uint8Array>;
+  /**
+   * Lists what lies below a folder, at any depth; links are followed, loops of links are not.
+   * @throws {DataError} the folder is missing, is a file, or cannot be read.
+   */
+  listFolder(path: string): Promise<FolderListing>;
 }
 
 /** A loaded model, ready to run. Give it back with `dispose()`. */
@@ -45,6 +54,16 @@ export interface ProfileEvent {
 
 /** A file's path, or the bytes of an encoded picture. */
 export type ImageSource = string | Uint8Array;
+
+/** What lies below a folder, in no particular order; hidden files included. */
+export interface FolderListing {
+  /** The folder, as the caller named it. */
+  readonly path: string;
+  /** Names of the folders directly in it, the empty ones too. */
+  readonly folders: readonly string[];
+  /** Paths of all files, relative to the folder, with `/` between the parts. */
+  readonly files: readonly string[];
+}
 
 /** Pixels in rows from the top, three bytes (red, green, blue) each. */
 export interface RgbImage {

@@ -1,0 +1,51 @@
+import { DataError } from "../errors.ts";
+import type { ImageSource, RgbImage } from "../platform.ts";
+
+/** One labelled picture of a data set. */
+export interface Sample {
+  /** A file's path, an encoded picture's bytes, or pixels that are decoded already. */
+  readonly picture: ImageSource | RgbImage;
+  /** Index into the data set's classes. */
+  readonly label: number;
+  /** What reports call it, e.g. its path inside the data set. */
+  readonly name: string;
+}
+
+/** Pictures, each of one class. */
+export interface ImageDataset {
+  /** Names of the classes; a sample's label is an index into them. */
+  readonly classes: readonly string[];
+  readonly samples: readonly Sample[];
+}
+
+/** How many samples each class has, in the order of the classes. */
+export function countPerClass({ classes, samples }: ImageDataset): number[] {
+  const counts = new Array<number>(classes.length).fill(0);
+  for (const { label } of samples) counts[label] = counts[label]! + 1;
+  return counts;
+}
+
+/**
+ * The same pictures with labels that count in `classes`: what makes a validation folder fit the classes of a model,
+ * whatever order either lists them in.
+ * @param owner whose classes they are, for the message, e.g. `the training folder`.
+ * @throws {DataError} the two do not name the same set of classes.
+ */
+export function relabel(dataset: ImageDataset, classes: readonly string[], owner: string): ImageDataset {
+  const unknown = dataset.classes.filter((name) => !classes.includes(name));
+  const missing = classes.filter((name) => !dataset.classes.includes(name));
+  if (unknown.length > 0 || missing.length > 0) {
+    const differences = [
+      ...(unknown.length > 0 ? [`${owner} does not know ${unknown.join(", ")}`] : []),
+      ...(missing.length > 0 ? [`the data set lacks ${missing.join(", ")}`] : []),
+    ];
+    throw new DataError({
+      where: "classes of the data set",
+      what: `they differ from those of ${owner}: ${differences.join("; ")}`,
+      received: dataset.classes,
+      expected: `[${classes.map((name) => JSON.stringify(name)).join(", ")}]`,
+    });
+  }
+  const labels = dataset.classes.map((name) => classes.indexOf(name));
+  return { classes, samples: dataset.samples.map((sample) => ({ ...sample, label: labels[sample.label]! })) };
+}

@@ -1,0 +1,74 @@
+import { DataError } from "../errors.ts";
+import type { FolderListing } from "../platform.ts";
+import { compareCodePoints } from "./code-point-order.ts";
+import type { ImageDataset, Sample } from "./dataset.ts";
+
+const imageExtensions = ["jpg", "jpeg", "jfif", "png", "webp", "avif", "gif", "tif", "tiff"];
+
+/** A data set read from a folder with one sub-folder for each class. */
+export interface FolderDataset extends ImageDataset {
+  /** Files that are not part of it, counted by reason. */
+  readonly ignored: {
+    /** Its name, or that of a folder it lies in, starts with a dot. */
+    readonly hidden: number;
+    /** Its name does not end like a picture's. */
+    readonly notPictures: number;
+    /** A picture beside the class folders, not in one of them. */
+    readonly outsideClasses: number;
+  };
+}
+
+/**
+ * The labelled pictures of a folder-per-class data set. Classes are the sub-folders, sorted by code point as Keras and
+ * torchvision sort them, so that labels agree with theirs; pictures may lie in folders inside a class.
+ * @throws {DataError} there are no class folders, no pictures, a class without pictures, or only one class.
+ */
+export function folderDataset(listing: FolderListing): FolderDataset {
+  const classes = listing.folders.filter((name) => !name.startsWith(".")).sort(compareCodePoints);
+  const labels = new Map(classes.map((name, label) => [name, label]));
+  const ignored = { hidden: 0, notPictures: 0, outsideClasses: 0 };
+  const samples: Sample[] = [];
+  for (const name of [...listing.files].sort(compareCodePoints)) {
+    const label = labels.get(name.slice(0, name.indexOf("/")));
+    if (name.split("/").some((part) => part.startsWith("."))) ignored.hidden++;
+    else if (!isPicture(name)) ignored.notPictures++;
+    else if (!name.includes("/") || label === undefined) ignored.outsideClasses++;
+    else samples.push({ picture: `${listing.path}/${name}`, label, name });
+  }
+  refuseUnusable(listing.path, classes, samples, ignored.outsideClasses);
+  return { classes, samples, ignored };
+}
+
+/** Whether a file is one of the pictures of a folder, judged by its name. */
+export function isPicture(file: string): boolean {
+  return imageExtensions.includes(file.slice(file.lastIndexOf(".") + 1).toLowerCase());
+}
+
+function refuseUnusable(path: string, classes: readonly string[], samples: readonly Sample[], loose: number): void {
+  const where = `data set "${path}"`;
+  const layout = `one sub-folder of pictures for each class, e.g. ${path}/cat/1.jpg and ${path}/dog/1.jpg`;
+  if (classes.length === 0) {
+    const what = loose > 0 ? `there are ${loose} pictures but no class folders` : "the folder has no class folders";
+    throw new DataError({ where, what, expected: layout });
+  }
+  if (samples.length === 0) {
+    throw new DataError({
+      where,
+      what: `there are no pictures in its ${classes.length} sub-folders`,
+      expected: `${layout}; files that end in ${imageExtensions.map((extension) => `.${extension}`).join(" ")}`,
+    });
+  }
+  const filled = new Set(samples.map(({ label }) => label));
+  const empty = classes.filter((_, label) => !filled.has(label));
+  if (empty.length > 0) {
+    throw new DataError({
+      where,
+      what: "there are classes without pictures",
+      received: empty,
+      remedy: "Add pictures to these folders or remove them.",
+    });
+  }
+  if (classes.length === 1) {
+    throw new DataError({ where, what: "there is only one class", received: classes[0], expected: layout });
+  }
+}

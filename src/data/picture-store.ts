@@ -1,0 +1,75 @@
+import { DataError, FormatError, ShapeError } from "../errors.ts";
+import type { DecodeOptions, Platform, RgbImage } from "../platform.ts";
+import type { ImageDataset, Sample } from "./dataset.ts";
+
+/** A file that could not be used, and why. */
+export interface SkippedFile {
+  readonly file: string;
+  readonly reason: string;
+}
+
+/**
+ * The pictures of a data set as pixels of one size: decoded when first asked for, then kept while they fit into memory.
+ *
+ * Kept are the pictures that come first, and none is ever given up for another: an epoch asks for each picture once, in a
+ * new order, so anything that evicts (least recently used, say) would throw out just what the next epoch needs.
+ */
+export class PictureStore {
+  readonly #samples: readonly Sample[];
+  readonly #decodeImage: Platform["decodeImage"];
+  readonly #options: DecodeOptions;
+  readonly #kept = new Map<number, Uint8Array>();
+  readonly #unusable = new Map<number, SkippedFile>();
+  #freeBytes: number;
+
+  /** @param cacheBytes most memory that pictures kept may take. */
+  constructor(dataset: ImageDataset, decodeImage: Platform["decodeImage"], options: DecodeOptions, cacheBytes: number) {
+    this.#samples = dataset.samples;
+    this.#decodeImage = decodeImage;
+    this.#options = options;
+    this.#freeBytes = cacheBytes;
+  }
+
+  /** Files found unusable so far, sorted by their place in the data set. */
+  get skipped(): SkippedFile[] {
+    return [...this.#unusable].sort(([a], [b]) => a - b).map(([, file]) => file);
+  }
+
+  /**
+   * Pixels `[height, width, 3]` of one sample, not to be written to; `undefined` when its file cannot be used.
+   * @throws {ShapeError} a picture given as pixels has another size.
+   */
+  async load(index: number): Promise<Uint8Array | undefined> {
+    const kept = this.#kept.get(index);
+    if (kept !== undefined) return kept;
+    if (this.#unusable.has(index)) return undefined;
+    const { picture, name } = this.#samples[index]!;
+    if (typeof picture === "object" && "data" in picture) return this.#checkSize(picture, name);
+    try {
+      const { data } = await this.#decodeImage(picture, this.#options);
+      this.#keep(index, data);
+      return data;
+    } catch (error) {
+      if (!(error instanceof FormatError || error instanceof DataError)) throw error;
+      this.#unusable.set(index, { file: name, reason: error.message });
+      return undefined;
+    }
+  }
+
+  #keep(index: number, data: Uint8Array): void {
+    if (data.length > this.#freeBytes || this.#kept.has(index)) return;
+    this.#freeBytes -= data.length;
+    this.#kept.set(index, data);
+  }
+
+  #checkSize({ width, height, data }: RgbImage, name: string): Uint8Array {
+    const { width: wantedWidth, height: wantedHeight } = this.#options;
+    if (width === wantedWidth && height === wantedHeight) return data;
+    throw new ShapeError({
+      where: `picture "${name}"`,
+      what: "pixels that are decoded already must have the size of the batches",
+      received: `${width}×${height}`,
+      expected: `${wantedWidth}×${wantedHeight}`,
+    });
+  }
+}
