@@ -113,8 +113,15 @@ function reduced(
   config: { readonly kind: string; readonly axes: readonly number[]; readonly keepDims: boolean },
   [x]: readonly Shape[],
 ): readonly Shape[] {
-  if (config.axes.some((axis) => axis < 0 || axis >= x!.length)) {
-    throw mismatch(config.kind, "an axis is out of range", [config.axes, x], `axes from 0 to ${x!.length - 1}`);
+  const { axes, kind } = config;
+  const ascending = axes.every((axis, position) => position === 0 || axis > axes[position - 1]!);
+  if (axes.length === 0 || !ascending || axes[0]! < 0 || axes.at(-1)! >= x!.length) {
+    throw new ShapeError({
+      where: kind,
+      what: "the axes do not fit",
+      received: `axes ${axes.join(" ")} of ${formatShape(x!)}`,
+      expected: "at least one axis of the input, in ascending order",
+    });
   }
   if (config.keepDims) return [x!.map((size, axis) => (config.axes.includes(axis) ? 1 : size))];
   return [x!.filter((_, axis) => !config.axes.includes(axis))];

@@ -55,7 +55,7 @@ export type OpConfig =
   /** Over the last axis. */
   | { readonly kind: "softmax" }
   | { readonly kind: "logSoftmax" }
-  /** Axes in ascending order. */
+  /** At least one axis, in ascending order. */
   | { readonly kind: "reduceSum"; readonly axes: readonly number[]; readonly keepDims: boolean }
   | { readonly kind: "reduceMean"; readonly axes: readonly number[]; readonly keepDims: boolean }
   /** Two matrices, `[M, K] · [K, N] → [M, N]` after the transpositions. */
