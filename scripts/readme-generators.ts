@@ -1,0 +1,27 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { fenced, type Generator, markdownTable, shorten } from "./generated-blocks.ts";
+
+export const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** The documents whose blocks are generated. */
+export const documents = ["README.md", "ARCHITECTURE.md"];
+
+/** How each kind of block is made; a test holds the documents to it. */
+export const generators = {
+  /** A file of examples/, which a test runs. */
+  example: (file) => fenced("ts", readFileSync(join(root, "examples", file), "utf8")),
+  /** What a command prints: `xception cost`. */
+  output: (command) => {
+    const [, ...flags] = command.split(" ");
+    const program = ["--import", "tsx", join("apps", "cli", "main.ts")];
+    const printed = execFileSync(process.execPath, [...program, ...flags], { cwd: root, encoding: "utf8" });
+    return fenced("console", `$ npx ${command}\n${shorten(printed, { first: 14, last: 8 })}`);
+  },
+  /** The rows of a measurement in bench/results/. */
+  bench: (name) => markdownTable(JSON.parse(readFileSync(join(root, "bench", "results", `${name}.json`), "utf8")).rows),
+  /** What a command printed on some machine, some day: written by hand. */
+  recorded: (_, current) => current,
+} satisfies Record<string, Generator>;

@@ -1,0 +1,41 @@
+import { execFileSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { refreshBlocks } from "../../scripts/generated-blocks.ts";
+import { documents, generators } from "../../scripts/readme-generators.ts";
+import { projectFiles, readProjectFile, root } from "./project-files.ts";
+
+test.each(documents)("%s shows what its examples and commands really are", (document) => {
+  const text = readProjectFile(document);
+  expect(refreshBlocks(text, generators), "run `npm run readme`").toBe(text);
+});
+
+test("the code and the output in the README are generated", () => {
+  const byHand = readProjectFile("README.md").replaceAll(/^<!-- begin:(\w+) [\s\S]*?^<!-- end:\1 -->$/gm, "");
+  expect(byHand.match(/^```(ts|console)$/gm)).toBeNull();
+});
+
+describe("examples", () => {
+  test.each(readdirSync(join(root, "examples")).filter((file) => file.endsWith(".ts")))("%s runs", (file) => {
+    const run = () => execFileSync(process.execPath, ["--import", "tsx", join("examples", file)], { cwd: root });
+    expect(run().length).toBeGreaterThan(0);
+  });
+});
+
+test("links between the documents lead somewhere", () => {
+  const files = projectFiles();
+  const markdown = files.filter((file) => file.endsWith(".md"));
+  const dead = markdown.flatMap((file) => {
+    const links = [...readProjectFile(file).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, link]) => link!);
+    const targets = links.map((link) => new URL(link, `file:///${file}`).pathname.slice(1).replace(/\/$/, ""));
+    return targets
+      .filter((target) => !files.some((each) => each === target || each.startsWith(`${target}/`)))
+      .map((target) => `${file}: ${target}`);
+  });
+  expect(dead).toEqual([]);
+});
+
+test("the changelog has a place for the next change", () => {
+  expect(readProjectFile("CHANGELOG.md")).toMatch(/^## \[?Unreleased\]?$/m);
+});

@@ -1,0 +1,79 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { build } from "../../scripts/build.mjs";
+import { readProjectFile, root } from "./project-files.ts";
+
+interface Exports {
+  readonly [entry: string]: string | { readonly types: string; readonly default: string };
+}
+
+beforeAll(() => build(root));
+
+test("the package holds the program, its types and its papers, and nothing else", () => {
+  const [packed] = JSON.parse(npm("pack", "--dry-run", "--json", "--loglevel=error")) as [
+    { files: { path: string }[] },
+  ];
+  const files = packed.files.map(({ path }) => path);
+  for (const needed of [
+    "LICENSE",
+    "README.md",
+    "package.json",
+    "dist/apps/cli/main.js",
+    "dist/src/index.js",
+    "dist/src/index.d.ts",
+    "dist/src/node.js",
+    "dist/src/node.d.ts",
+  ]) {
+    expect(files).toContain(needed);
+  }
+  expect(
+    files.filter((file) => !/^(dist\/(src|apps)\/.*\.(js|d\.ts)|LICENSE|README\.md|package\.json)$/.test(file)),
+  ).toEqual([]);
+});
+
+test("every entry can be imported by name", () => {
+  const { exports, name } = JSON.parse(readProjectFile("package.json")) as { exports: Exports; name: string };
+  const entries = Object.keys(exports).filter((entry) => !entry.endsWith(".json"));
+  expect(entries).toEqual([".", "./node"]);
+  for (const entry of entries) {
+    const script = `import * as all from "${name}${entry.slice(1)}"; console.log(all.countParameters(all.networkWeights(all.xception())).total);`;
+    const printed = execFileSync(process.execPath, ["--input-type=module", "--eval", script], { cwd: root });
+    expect(printed.toString().trim()).toBe("22910480");
+  }
+});
+
+test("the types reach a project that uses the package", () => {
+  const folder = mkdtempSync(join(root, "dist", "consumer-"));
+  try {
+    const use = `
+      import { type Network, xception } from "xception-ts";
+      import { decodeImage } from "xception-ts/node";
+      export const network: Network = xception({ classes: "ten" });
+      export const size: string = (await decodeImage("a.png", { width: 1, height: 1 })).width;
+    `;
+    writeFileSync(join(folder, "use.mts"), use);
+    const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+    const flags = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2023", "--types", "node"];
+    const { stdout } = spawnSync(process.execPath, [compiler, "--ignoreConfig", ...flags, join(folder, "use.mts")], {
+      cwd: root,
+      encoding: "utf8",
+    });
+    expect(stdout.match(/error TS.*/g)).toEqual([
+      "error TS2322: Type 'string' is not assignable to type 'number'.",
+      "error TS2322: Type 'number' is not assignable to type 'string'.",
+    ]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("npx finds the program in the clone", () => {
+  const { version } = JSON.parse(readProjectFile("package.json")) as { version: string };
+  expect(npm("exec", "--no", "--", "xception", "--version").trim()).toBe(version);
+});
+
+function npm(...args: readonly string[]): string {
+  return execFileSync("npm", args, { cwd: root, encoding: "utf8", shell: process.platform === "win32" });
+}

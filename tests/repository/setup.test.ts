@@ -1,0 +1,121 @@
+import { spawnSync } from "node:child_process";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { checkNodeVersion, missingPackages } from "../../scripts/install.mjs";
+
+const folder = mkdtempSync(join(tmpdir(), "xception-setup-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test("an old Node is refused, with the version to install", () => {
+  expect(() => checkNodeVersion("20.8.1")).toThrow(
+    "Node 20.8.1 is too old; expected 20.9 or newer. Install it from https://nodejs.org or with a version manager.",
+  );
+  expect(() => checkNodeVersion("18.20.0")).toThrow("Node 18.20.0 is too old");
+  for (const version of ["20.9.0", "20.20.2", "22.0.0", "24.1.0"])
+    expect(() => checkNodeVersion(version)).not.toThrow();
+});
+
+test("packages are missing when absent, of another version or deleted, but not when made for another machine", () => {
+  const project = write("project", {
+    "package-lock.json": lock({ "": {}, a: "1.0.0", b: "2.0.0", c: "1.0.0", d: "1.0.0" }, { e: "1.0.0" }),
+    "node_modules/.package-lock.json": lock({ a: "1.0.0", b: "1.9.0", c: "1.0.0" }),
+    "node_modules/a/package.json": "{}",
+    "node_modules/b/package.json": "{}",
+  });
+  expect(missingPackages(project)).toEqual(["node_modules/b", "node_modules/c", "node_modules/d"]);
+});
+
+test("nothing is missing here, and everything is in a fresh clone", () => {
+  expect(missingPackages(process.cwd())).toEqual([]);
+  expect(missingPackages(write("clone", { "package-lock.json": lock({ "": {}, a: "1.0.0" }) }))).toEqual([
+    "node_modules/a",
+  ]);
+});
+
+test("an npm that fails ends the setup with one clear line", () => {
+  const project = write("no-json", { "package.json": "{", "package-lock.json": lock({ a: "1.0.0" }) });
+  const { status, stderr } = runSetup(project);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^setup: installing packages with npm ci \(1 missing or outdated\)$/m);
+  expect(stderr.trimEnd().split("\n").at(-1)).toBe(
+    "setup: npm ci failed (exit code 1). Check the connection to the npm registry, then run the command again.",
+  );
+});
+
+test("the build follows the sources, and one with errors leaves the last good one in place", () => {
+  const project = write("built", {
+    "package-lock.json": lock({}),
+    "tsconfig.build.json": '{ "compilerOptions": { "noEmitOnError": true, "types": [] }, "include": ["src", "apps"] }',
+    "src/a.ts": "export const a: number = 1;",
+    "apps/cli/main.ts": "export const main = 1;",
+  });
+  mkdirSync(join(project, "node_modules"));
+  symlinkSync(
+    join(process.cwd(), "node_modules", "typescript"),
+    join(project, "node_modules", "typescript"),
+    "junction",
+  );
+  const builtFiles = () => readdirSync(join(project, "dist"), { recursive: true, encoding: "utf8" }).sort();
+
+  expect(runSetup(project)).toEqual({ status: 0, stderr: "setup: building dist/\n" });
+  expect(builtFiles()).toEqual([".sources", "apps", "apps/cli", "apps/cli/main.js", "src", "src/a.js"]);
+  if (process.platform !== "win32") expect(statSync(join(project, "dist/apps/cli/main.js")).mode & 0o111).toBe(0o111);
+  expect(runSetup(project)).toEqual({ status: 0, stderr: "" });
+
+  rmSync(join(project, "src/a.ts"));
+  write("built", { "src/b.ts": "export const b = 2;" });
+  expect(runSetup(project)).toEqual({ status: 0, stderr: "setup: building dist/\n" });
+  expect(builtFiles()).toEqual([".sources", "apps", "apps/cli", "apps/cli/main.js", "src", "src/b.js"]);
+
+  write("built", { "src/b.ts": "export const b: number = 'two';" });
+  const { status, stderr } = runSetup(project);
+  expect(status).toBe(1);
+  expect(stderr).toContain("src/b.ts(1,14): error TS2322");
+  expect(stderr.trimEnd().split("\n").at(-1)).toBe(
+    "setup: the sources do not compile, the compiler's messages stand above.",
+  );
+  expect(readFileSync(join(project, "dist/src/b.js"), "utf8")).toContain("b = 2");
+  expect(readdirSync(project).filter((name) => name.startsWith("dist."))).toEqual([]);
+});
+
+function runSetup(project: string): { status: number | null; stderr: string } {
+  for (const script of ["setup.mjs", "install.mjs", "build.mjs"]) {
+    cpSync(join(process.cwd(), "scripts", script), join(project, "scripts", script));
+  }
+  const { status, stderr } = spawnSync(process.execPath, [join(project, "scripts", "setup.mjs")], { encoding: "utf8" });
+  return { status, stderr };
+}
+
+function write(project: string, files: Readonly<Record<string, string>>): string {
+  for (const [file, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, project, file)), { recursive: true });
+    writeFileSync(join(folder, project, file), text);
+  }
+  return join(folder, project);
+}
+
+function lock(
+  packages: Readonly<Record<string, string | object>>,
+  optional: Readonly<Record<string, string>> = {},
+): string {
+  const entry = (name: string, version: string | object, extra: object) =>
+    typeof version === "string" ? [`node_modules/${name}`, { version, ...extra }] : [name, version];
+  return JSON.stringify({
+    packages: Object.fromEntries([
+      ...Object.entries(packages).map(([name, version]) => entry(name, version, {})),
+      ...Object.entries(optional).map(([name, version]) => entry(name, version, { optional: true })),
+    ]),
+  });
+}
