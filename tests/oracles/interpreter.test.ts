@@ -364,8 +364,12 @@ describe("a graph", () => {
   });
 
   it("says which feed is missing or too short", () => {
-    expect(() => interpret(graph, new Map([["x", Float64Array.of(1, 2)]]))).toThrowErrorMatchingInlineSnapshot(`[GraphError: interpreter, feed "w": the numbers do not fill the shape; received "nothing"; expected 2 values.]`);
+    expect(() => interpret(graph, new Map([["x", Float64Array.of(1, 2)]]))).toThrowErrorMatchingInlineSnapshot(
+      `[GraphError: interpreter, feed "w": the numbers do not fill the shape; received "nothing"; expected 2 values.]`,
+    );
     const short = new Map([...feeds, ["w", Float64Array.of(1)]]);
-    expect(() => interpret(graph, short)).toThrowErrorMatchingInlineSnapshot(`[GraphError: interpreter, feed "w": the numbers do not fill the shape; received "1 values"; expected 2 values.]`);
+    expect(() => interpret(graph, short)).toThrowErrorMatchingInlineSnapshot(
+      `[GraphError: interpreter, feed "w": the numbers do not fill the shape; received "1 values"; expected 2 values.]`,
+    );
   });
 });
