@@ -1,0 +1,100 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { countPerClass, type ImageDataset, relabel } from "../../src/data/dataset.ts";
+import { oneHot } from "../../src/data/labels.ts";
+import { splitDataset } from "../../src/data/split.ts";
+
+/** A data set with so many pictures of each class. */
+function dataset(counts: Readonly<Record<string, number>>): ImageDataset {
+  const samples = Object.entries(counts).flatMap(([name, count], label) =>
+    Array.from({ length: count }, (_, index) => ({ picture: `${name}/${index}`, label, name: `${name}/${index}` })),
+  );
+  return { classes: Object.keys(counts), samples };
+}
+
+describe("countPerClass", () => {
+  it("counts, zero included", () => {
+    expect(countPerClass(dataset({ a: 2, b: 0, c: 1 }))).toEqual([2, 0, 1]);
+  });
+});
+
+describe("relabel", () => {
+  it("lets labels count in the other order of classes", () => {
+    const relabelled = relabel(dataset({ a: 1, b: 2 }), ["b", "a"], "the model");
+    expect(relabelled.classes).toEqual(["b", "a"]);
+    expect(relabelled.samples.map(({ name, label }) => [name, label])).toEqual([
+      ["a/0", 1],
+      ["b/0", 0],
+      ["b/1", 0],
+    ]);
+  });
+
+  it("names what one side has and the other has not", () => {
+    expect(() => relabel(dataset({ a: 1, x: 1, y: 1 }), ["a", "b"], "the model")).toThrowErrorMatchingInlineSnapshot(
+      `[DataError: classes of the data set: they differ from those of the model: the model does not know x, y; the data set lacks b; received ["a", "x", "y"]; expected ["a", "b"].]`,
+    );
+    expect(() => relabel(dataset({ a: 1 }), ["a", "b"], "the model")).toThrowErrorMatchingInlineSnapshot(
+      `[DataError: classes of the data set: they differ from those of the model: the data set lacks b; received ["a"]; expected ["a", "b"].]`,
+    );
+  });
+});
+
+describe("splitDataset", () => {
+  it("holds out the share of each class", () => {
+    const { training, heldOut } = splitDataset(dataset({ a: 10, b: 100, c: 2 }), 0.2, 1);
+    expect(countPerClass(heldOut)).toEqual([2, 20, 1]);
+    expect(countPerClass(training)).toEqual([8, 80, 1]);
+  });
+
+  it("parts never overlap, lose nothing, keep the order, and are the same for the same seed", () => {
+    const counts = fc.record({ a: fc.integer({ min: 2, max: 20 }), b: fc.integer({ min: 2, max: 20 }) });
+    const share = fc.double({ min: 0.01, max: 0.99, noNaN: true });
+    fc.assert(
+      fc.property(counts, share, fc.nat(), (counts, share, seed) => {
+        const whole = dataset(counts);
+        const { training, heldOut } = splitDataset(whole, share, seed);
+        const names = [...training.samples, ...heldOut.samples].map(({ name }) => name);
+        expect(names.toSorted()).toEqual(whole.samples.map(({ name }) => name).toSorted());
+        expect(training.samples).toEqual(whole.samples.filter((sample) => training.samples.includes(sample)));
+        expect(Math.min(...countPerClass(training), ...countPerClass(heldOut))).toBeGreaterThan(0);
+        expect(splitDataset(whole, share, seed)).toEqual({ training, heldOut });
+      }),
+    );
+  });
+
+  it("another seed holds out other pictures", () => {
+    const held = (seed: number) => splitDataset(dataset({ a: 50, b: 50 }), 0.2, seed).heldOut.samples;
+    expect(held(1)).not.toEqual(held(2));
+  });
+
+  it("says what it cannot split", () => {
+    expect(() => splitDataset(dataset({ a: 2 }), 1, 0)).toThrowErrorMatchingInlineSnapshot(
+      `[UsageError: splitDataset: the share cannot be held out; received 1; expected a number between 0 and 1.]`,
+    );
+    expect(() => splitDataset(dataset({ a: 2, b: 1 }), 0.5, 0)).toThrowErrorMatchingInlineSnapshot(
+      `[DataError: class "b": there are too few pictures to hold one out for validation; received 1; expected at least 2. Add pictures, or give a validation folder of its own.]`,
+    );
+  });
+});
+
+describe("oneHot", () => {
+  it("puts everything on the label", () => {
+    const { shape, data } = oneHot([2, 0], 3);
+    expect(shape).toEqual([2, 3]);
+    expect([...data]).toEqual([0, 0, 1, 1, 0, 0]);
+  });
+
+  it("spreads the smoothing over all classes, the label's own too", () => {
+    const row = [0.025, 0.025, 0.925, 0.025];
+    expect([...oneHot(Int32Array.of(2), 4, 0.1).data]).toEqual(row.map(Math.fround));
+  });
+
+  it("says what is not allowed", () => {
+    expect(() => oneHot([3], 3)).toThrowErrorMatchingInlineSnapshot(
+      `[UsageError: oneHot: the label is not allowed; received 3; expected a whole number from 0 to 2.]`,
+    );
+    expect(() => oneHot([0], 3, 1)).toThrowErrorMatchingInlineSnapshot(
+      `[UsageError: oneHot: the label smoothing is not allowed; received 1; expected a number from 0 to below 1.]`,
+    );
+  });
+});

@@ -1,0 +1,87 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { listFolder } from "../../src/runtime/node-folders.ts";
+
+let root: string;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), "folders-"));
+});
+afterEach(() => rm(root, { recursive: true }));
+
+async function write(...files: string[]): Promise<void> {
+  for (const file of files) {
+    await mkdir(join(root, file, ".."), { recursive: true });
+    await writeFile(join(root, file), "");
+  }
+}
+
+async function list(): Promise<{ folders: string[]; files: string[] }> {
+  const listing = await listFolder(root);
+  expect(listing.path).toBe(root);
+  return { folders: [...listing.folders].sort(), files: [...listing.files].sort() };
+}
+
+async function refusal(path: string): Promise<string> {
+  const error = await listFolder(path).then(
+    () => expect.fail("it was listed"),
+    (error) => error,
+  );
+  return `${error.code} ${error.message.replaceAll(root, "photos").replaceAll("\\", "/").replaceAll(/x+/g, "xx")}`;
+}
+
+describe("listFolder", () => {
+  it("lists files at any depth, hidden ones too, and the empty folders directly below", async () => {
+    await write("b/2.jpg", "a/deep/er/1.jpg", ".hidden", "notes.txt");
+    await mkdir(join(root, "empty"));
+    expect(await list()).toEqual({
+      folders: ["a", "b", "empty"],
+      files: [".hidden", "a/deep/er/1.jpg", "b/2.jpg", "notes.txt"],
+    });
+  });
+
+  it("follows links to folders and files, also two to the same one", async () => {
+    await write("a/1.jpg");
+    await symlink(join(root, "a"), join(root, "b"));
+    await symlink(join(root, "a"), join(root, "c"));
+    await symlink(join(root, "a", "1.jpg"), join(root, "a", "2.jpg"));
+    const files = ["a", "b", "c"].flatMap((folder) => [`${folder}/1.jpg`, `${folder}/2.jpg`]);
+    expect(await list()).toEqual({ folders: ["a", "b", "c"], files });
+  });
+
+  it("does not run in circles", async () => {
+    await write("a/1.jpg", "b/2.jpg");
+    await symlink(root, join(root, "a", "up"));
+    await symlink("/", join(root, "a", "top"));
+    await symlink(join(root, "a"), join(root, "a", "self"));
+    await symlink(join(root, "b"), join(root, "a", "other"));
+    await symlink(join(root, "a"), join(root, "b", "back"));
+    expect((await list()).files).toEqual(["a/1.jpg", "a/other/2.jpg", "b/2.jpg", "b/back/1.jpg"]);
+  });
+
+  it("lists a link that leads nowhere as a file, to be reported by whoever opens it", async () => {
+    await symlink(join(root, "gone"), join(root, "1.jpg"));
+    await symlink(join(root, "2.jpg"), join(root, "2.jpg"));
+    expect(await list()).toEqual({ folders: [], files: ["1.jpg", "2.jpg"] });
+  });
+});
+
+describe("folders that are refused", () => {
+  it("missing", async () => {
+    expect(await refusal(join(root, "none"))).toMatchInlineSnapshot(
+      `"DATA folder "photos/none": there is no such folder."`,
+    );
+  });
+  it("a file", async () => {
+    await write("1.jpg");
+    expect(await refusal(join(root, "1.jpg"))).toMatchInlineSnapshot(
+      `"DATA folder "photos/1.jpg": this is not a folder."`,
+    );
+  });
+  it("unreadable", async () => {
+    expect(await refusal(join(root, "x".repeat(300)))).toMatchInlineSnapshot(
+      `"DATA folder "photos/xx": the folder cannot be read (ENAMETOOLONG)."`,
+    );
+  });
+});
