@@ -1,0 +1,28 @@
+/** `0.8316` → `"83.2 %"`, with a space that does not break. */
+export function formatPercent(fraction: number): string {
+  return `${(100 * fraction).toFixed(1)}\u00a0%`;
+}
+
+/** `22910480` → `"22,910,480"`. */
+export function formatCount(count: number): string {
+  return count.toLocaleString("en-US");
+}
+
+/** `22910480` → `"22.9 M"`: three significant digits and a power of a thousand. */
+export function formatRounded(count: number): string {
+  return count.toLocaleString("en-US", { notation: "compact", maximumSignificantDigits: 3 });
+}
+
+/** `124.3` seconds → `"2 min 4 s"`; below a minute with one decimal, from an hour without seconds. */
+export function formatDuration(seconds: number): string {
+  if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  const minutes = Math.round(seconds / 60);
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** `0.0123456` → `"0.01235"`: four significant digits, for losses and rates. */
+export function formatNumber(value: number): string {
+  return value.toLocaleString("en-US", { maximumSignificantDigits: 4 });
+}

@@ -1,0 +1,58 @@
+import type { EpochRecord } from "../records.ts";
+import { accuracyChart, learningRateChart, lossChart } from "./charts-history.ts";
+import { formatCount, formatDuration, formatNumber, formatPercent } from "./html-format.ts";
+import { html } from "./html-markup.ts";
+import { factList, figure, folded, type Section, table } from "./html-parts.ts";
+import type { NetworkSize, TrainingReport } from "./training-report.ts";
+
+/** What was trained, and how. */
+export function settingsSection({ network, settings = [] }: TrainingReport): Section | undefined {
+  const facts = [...(network ? networkFacts(network) : []), ...settings];
+  if (facts.length === 0) return undefined;
+  return { id: "settings", title: "What was trained", body: factList(facts) };
+}
+
+function networkFacts({ parameters, full }: NetworkSize) {
+  return [
+    { name: "Parameters", value: formatCount(parameters) },
+    ...(full ? [{ name: `Parameters of ${full.name}`, value: formatCount(full.parameters) }] : []),
+  ];
+}
+
+/** The curves of loss, accuracy and learning rate, and their numbers. */
+export async function curvesSection({ history = [] }: TrainingReport): Promise<Section | undefined> {
+  if (history.length === 0) return undefined;
+  const [loss, accuracy, learningRate] = await Promise.all([
+    lossChart(history),
+    accuracyChart(history),
+    learningRateChart(history),
+  ]);
+  return {
+    id: "curves",
+    title: "Training curves",
+    body: html`<div class="figures curves">
+${figure(loss, "Loss: lower is better. Training includes augmentation and dropout, validation does not.")}
+${figure(accuracy, "Accuracy: the share of pictures classified rightly.")}
+${figure(learningRate, "Learning rate at the end of each epoch.")}
+</div>
+${folded("The numbers of every epoch", historyTable(history))}`,
+  };
+}
+
+function historyTable(history: readonly EpochRecord[]) {
+  const headers = ["Epoch", "Loss", "Accuracy", "Validation loss", "Validation accuracy", "Learning rate"];
+  return table(
+    "Training, epoch by epoch",
+    [...headers, "Pictures/s", "Time"].map((header) => ({ header, align: "right" })),
+    history.map((record) => [
+      record.epoch,
+      formatNumber(record.loss),
+      formatPercent(record.accuracy),
+      record.validationLoss === undefined ? "–" : formatNumber(record.validationLoss),
+      record.validationAccuracy === undefined ? "–" : formatPercent(record.validationAccuracy),
+      formatNumber(record.learningRate),
+      formatNumber(record.imagesPerSecond),
+      formatDuration(record.seconds),
+    ]),
+  );
+}

@@ -1,0 +1,246 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { xception } from "../../src/models/xception.ts";
+import type { Evaluation } from "../../src/records.ts";
+import { networkCost } from "../../src/report/cost.ts";
+import { renderReport } from "../../src/report/html.ts";
+import {
+  formatCount,
+  formatDuration,
+  formatNumber,
+  formatPercent,
+  formatRounded,
+} from "../../src/report/html-format.ts";
+import { html } from "../../src/report/html-markup.ts";
+import type { TrainingReport } from "../../src/report/training-report.ts";
+
+const hostile = `<script>alert("1")</script>&'`;
+const escaped = "&#60;script&#62;alert(&#34;1&#34;)&#60;/script&#62;&#38;&#39;";
+const picture = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0, 255, 128);
+
+const evaluation: Evaluation = {
+  images: 1234,
+  top1: 0.75,
+  top5: 0.987,
+  loss: 0.654321,
+  perClass: ["cat", hostile, "c", "d", "e", "f"].map((label, index) => ({
+    label,
+    precision: 0.5,
+    recall: 0.25 + index / 10,
+    f1: 1 / 3,
+    support: 10,
+  })),
+  confusion: Array.from({ length: 6 }, (_, row) =>
+    Array.from({ length: 6 }, (_, column) => (row === column ? 7 : row)),
+  ),
+};
+
+const report: TrainingReport = {
+  title: `Report on ${hostile}`,
+  summary: `Summary ${hostile}`,
+  network: { parameters: 1467973, full: { name: "full Xception", parameters: 22910480 } },
+  settings: [{ name: `seed ${hostile}`, value: `7 ${hostile}` }],
+  history: [
+    { epoch: 1, loss: 1.23456, accuracy: 0.5, learningRate: 0.001, imagesPerSecond: 100, seconds: 60 },
+    { epoch: 2, loss: 0.75, accuracy: 0.625, learningRate: 0.0005, imagesPerSecond: 300, seconds: 64.4 },
+  ],
+  evaluation,
+  gallery: {
+    wrong: [{ file: hostile, truth: hostile, predicted: hostile, probability: 0.876, png: picture }],
+    right: [{ file: "dog.png", truth: "dog", predicted: "dog", probability: 1, png: picture }],
+  },
+  cost: networkCost(xception()),
+  skipped: [{ file: `${hostile}.png`, reason: `broken ${hostile}` }],
+  reproduction: {
+    commands: [`xception train ${hostile}`, "xception evaluate"],
+    facts: [{ name: "v", value: hostile }],
+  },
+};
+
+/** The tags of a page in their order, without attributes. */
+const tags = (page: string) => [...page.matchAll(/<(\/?\w+)/g)].map((match) => match[1]);
+
+/** The page's text as a reader sees it, without style sheet. */
+const visible = (page: string) =>
+  page
+    .replace(/<style>.*?<\/style>/s, "")
+    .replace(/<[^>]*>/g, " ")
+    .replace(/\s+/g, " ");
+
+describe("renderReport", () => {
+  it("shows the numbers", async () => {
+    const text = visible(await renderReport(report));
+    for (const part of [
+      "Test accuracy 75.0 % of 1,234 pictures",
+      "Training time 2 min 4 s 2 epochs",
+      // Two epochs of as many pictures at 100 and 300 a second: 150 on average.
+      "Speed 150 pictures per second",
+      "Parameters 1.47M full Xception: 22.9M",
+      "Parameters 1,467,973",
+      "Parameters of full Xception 22,910,480",
+      "Right class among the first five 98.7 %",
+      "Loss 0.6543 nats per picture",
+      "1 1.235 50.0 % – – 0.001 100 1 min 0 s",
+      "cat 50.0 % 25.0 % 33.3 % 10",
+      "f c 5 50.0 %",
+      "✓ dog 100.0 %",
+      "1,728 weights against 27 + 192 = 219",
+      "block1_conv2 3×3×32→64 18,432 18,432 398.3 398.3 –",
+      "block4_sepconv2 3×3×728→728 536,536 4,769,856 734.5 6,529.9 8.9×",
+      "xception evaluate",
+    ]) {
+      expect(text).toContain(part);
+    }
+  });
+
+  it("adds the layers that are not listed one by one, so that the columns add up", async () => {
+    const page = await renderReport({ title: "", cost: report.cost! });
+    const weights = [...page.matchAll(/<tr><th scope="row">.*?<td class="number">([\d,]+)</g)].map((match) =>
+      Number(match[1]!.replaceAll(",", "")),
+    );
+    expect(weights.at(-1)).toBe(report.cost!.total.weights);
+    expect(weights.slice(0, -1).reduce((sum, each) => sum + each)).toBe(report.cost!.total.weights);
+  });
+
+  it("carries the pictures inside", async () => {
+    const page = await renderReport(report);
+    const pictures = [...page.matchAll(/<img src="data:image\/png;base64,([^"]+)"/g)];
+    expect(pictures).toHaveLength(2);
+    for (const [, data] of pictures) expect(Uint8Array.from(atob(data!), (c) => c.charCodeAt(0))).toEqual(picture);
+  });
+
+  it("refers to nothing outside the file and runs nothing", async () => {
+    const page = await renderReport(report);
+    expect(page).not.toMatch(/https?:|\/\/[a-z]|@import|<script|<iframe|<object/i);
+    for (const [, address] of page.matchAll(/(?:src|href)="([^"]*)"/g)) expect(address).toMatch(/^(#|data:)/);
+    expect(page).toContain("default-src 'none'");
+  });
+
+  it("escapes every text it is given", async () => {
+    const page = await renderReport(report);
+    expect(page).not.toContain("<script");
+    for (const text of [
+      `<title>Report on ${escaped}</title>`,
+      `<h1>Report on ${escaped}</h1>`,
+      `Summary ${escaped}`,
+      `seed ${escaped}`,
+      `7 ${escaped}`,
+      `✗ ${escaped}`,
+      `is ${escaped}`,
+      `title="${escaped}"`,
+      `alt="a picture of class ${escaped}"`,
+      `${escaped}.png`,
+      `broken ${escaped}`,
+      `xception train ${escaped}`,
+    ]) {
+      expect(page).toContain(text);
+    }
+  });
+
+  it("has the same structure whatever the texts are", async () => {
+    const make = (text: string) =>
+      renderReport({
+        title: text,
+        summary: text,
+        settings: [{ name: text, value: text }],
+        gallery: { wrong: [{ file: text, truth: text, predicted: text, probability: 0.5, png: picture }], right: [] },
+        skipped: [{ file: text, reason: text }],
+        reproduction: { commands: [text], facts: [{ name: text, value: text }] },
+      });
+    const plain = tags(await make("plain"));
+    const markupLike = fc.string({ unit: fc.constantFrom(..."<>&\"'/=!-a ") });
+    await fc.assert(
+      fc.asyncProperty(markupLike, async (text) => {
+        expect(tags(await make(text))).toEqual(plain);
+      }),
+    );
+  });
+
+  it("gives the same bytes for the same data", async () => {
+    const pages = [await renderReport(report), await renderReport(structuredClone(report))];
+    // Compared by hand: a difference would fill the screen with two pages.
+    expect(pages[0] === pages[1]).toBe(true);
+  });
+
+  it("closes every element it opens", async () => {
+    const open: string[] = [];
+    for (const tag of tags(await renderReport(report))) {
+      if (/^(meta|link|img)$/.test(tag!)) continue;
+      // SVG elements without children are written <path …/>.
+      if (/^(path|line|rect)$/.test(tag!)) continue;
+      if (tag!.startsWith("/")) expect(open.pop()).toBe(tag!.slice(1));
+      else open.push(tag!);
+    }
+    expect(open).toEqual([]);
+  });
+
+  it("names each section once and links to each", async () => {
+    const page = await renderReport(report);
+    const ids = [...page.matchAll(/ id="([^"]+)"/g)].map((match) => match[1]!);
+    expect(new Set(ids).size).toBe(ids.length);
+    const links = [...page.matchAll(/href="#([^"]+)"/g)].map((match) => match[1]!);
+    expect(links).toEqual(["settings", "curves", "test", "gallery", "cost", "skipped", "reproduce"]);
+    expect(ids).toEqual(expect.arrayContaining(links));
+  });
+
+  it("leaves out what it was not given", async () => {
+    const page = await renderReport({
+      title: "Nothing yet",
+      history: [],
+      skipped: [],
+      gallery: { wrong: [], right: [] },
+    });
+    expect(page).not.toContain("<section");
+    expect(visible(page).trim()).toBe("Nothing yet Training report Nothing yet Made with xception-ts.");
+  });
+
+  it("leaves out the first five of five classes, and folds a long list of skipped files", async () => {
+    const five: Evaluation = {
+      ...evaluation,
+      perClass: evaluation.perClass.slice(0, 5),
+      confusion: evaluation.confusion.slice(0, 5).map((row) => row.slice(0, 5)),
+    };
+    const skipped = Array.from({ length: 9 }, (_, index) => ({ file: `${index}.png`, reason: "empty" }));
+    const page = await renderReport({ title: "", evaluation: five, skipped });
+    expect(page).not.toContain("among the first five");
+    expect(page).toContain("<summary>9 files were left out</summary>");
+  });
+
+  it("draws no confusion matrix of more classes than can be read, but names their mistakes", async () => {
+    const count = 41;
+    const perClass = Array.from({ length: count }, (_, index) => ({
+      ...evaluation.perClass[0]!,
+      label: `class ${index}`,
+    }));
+    const confusion = perClass.map((_, row) => perClass.map((_, column) => (row === 3 && column === 5 ? 4 : 0)));
+    const page = await renderReport({ title: "", evaluation: { ...evaluation, perClass, confusion } });
+    expect(page).not.toContain("confusion matrix");
+    expect(page).toContain("The 40 classes that were recognised worst.");
+    expect(visible(page)).toContain("class 3 class 5 4 40.0 %");
+  });
+});
+
+describe("html", () => {
+  it("escapes values, joins lists, skips what is undefined and keeps markup", () => {
+    const list = ["<", html`<b>${"&"}</b>`, undefined, 1];
+    expect(html`<p title="${'"'}">${list}</p>`.text).toBe('<p title="&#34;">&#60;<b>&#38;</b>1</p>');
+  });
+});
+
+describe("numbers", () => {
+  it.each([
+    [formatPercent(0.8316), "83.2\u00a0%"],
+    [formatCount(22910480), "22,910,480"],
+    [formatRounded(22910480), "22.9M"],
+    [formatRounded(8357.4e6), "8.36B"],
+    [formatRounded(434.2), "434"],
+    [formatNumber(0.0123456), "0.01235"],
+    [formatNumber(0.00001), "0.00001"],
+    [formatDuration(0.04), "0.0 s"],
+    [formatDuration(59.94), "59.9 s"],
+    [formatDuration(59.96), "1 min 0 s"],
+    [formatDuration(3599.6), "1 h 0 min"],
+    [formatDuration(124.3), "2 min 4 s"],
+    [formatDuration(7290), "2 h 2 min"],
+  ])("%s", (written, expected) => expect(written).toBe(expected));
+});
