@@ -11,6 +11,10 @@ test.each(documents)("%s shows what its examples and commands really are", (docu
   expect(refreshBlocks(text, generators), "run `npm run readme`").toBe(text);
 });
 
+test("the README fits on two screens", () => {
+  expect(readProjectFile("README.md").split("\n").length).toBeLessThanOrEqual(150);
+});
+
 test("the code and the output in the README are generated", () => {
   const byHand = readProjectFile("README.md").replaceAll(/^<!-- begin:(\w+) [\s\S]*?^<!-- end:\1 -->$/gm, "");
   expect(byHand.match(/^```(ts|console)$/gm)).toBeNull();
