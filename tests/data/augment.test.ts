@@ -1,0 +1,233 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  type Augmentation,
+  augment,
+  checkAugmentation,
+  defaultAugmentation,
+  noAugmentation,
+} from "../../src/data/augment.ts";
+import { changeColours } from "../../src/data/colour.ts";
+import { type Affine, warp } from "../../src/data/warp.ts";
+import { mulberry32, type Random } from "../../src/tensor/random.ts";
+
+const identity: Affine = { xFromX: 1, xFromY: 0, x: 0, yFromX: 0, yFromY: 1, y: 0 };
+const size = { width: 7, height: 5 };
+const picture = Uint8Array.from({ length: 7 * 5 * 3 }, (_, at) => (at * 37 + 11) % 256);
+
+function warped(affine: Partial<Affine>, source = picture, { width, height } = size): Uint8Array {
+  const target = new Uint8Array(source.length);
+  warp(target, source, { width, height }, { ...identity, ...affine });
+  return target;
+}
+
+/** The picture with pixel (x, y) taken from `placeOf(x, y)`. */
+function rearranged(placeOf: (x: number, y: number) => readonly [x: number, y: number]): Uint8Array {
+  return picture.map((_, at) => {
+    const pixel = Math.floor(at / 3);
+    const [x, y] = placeOf(pixel % 7, Math.floor(pixel / 7));
+    return picture[(y * 7 + x) * 3 + (at % 3)]!;
+  });
+}
+
+function augmented(changes: Partial<Augmentation>, random: Random): Uint8Array {
+  const target = new Uint8Array(picture.length);
+  augment(target, picture, size, { ...noAugmentation, ...changes }, random);
+  return target;
+}
+
+/** Random numbers that are all the same: 0 is the lower end of every range, 0.5 the middle. */
+const always =
+  (value: number): Random =>
+  () =>
+    value;
+
+describe("warp", () => {
+  it("leaves every pixel in its place", () => {
+    expect(warped({})).toEqual(picture);
+  });
+
+  it("mirrors exactly, either way", () => {
+    expect(warped({ xFromX: -1 })).toEqual(rearranged((x, y) => [6 - x, y]));
+    expect(warped({ yFromY: -1 })).toEqual(rearranged((x, y) => [x, 4 - y]));
+  });
+
+  it("turns by a half exactly, and by a quarter about the centre", () => {
+    expect(warped({ xFromX: -1, yFromY: -1 })).toEqual(rearranged((x, y) => [6 - x, 4 - y]));
+    const quarter = warped({ xFromX: 0, xFromY: 1, yFromX: -1, yFromY: 0 });
+    // The middle 5×5 pixels are all inside; x comes from y and the other way round.
+    const expected = rearranged((x, y) => [Math.max(0, Math.min(6, y + 1)), Math.max(0, Math.min(4, 5 - x))]);
+    expect(quarter).toEqual(expected);
+  });
+
+  it("shifts by whole pixels exactly and repeats the border", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: -9, max: 9 }), fc.integer({ min: -9, max: 9 }), (x, y) => {
+        const inside = (value: number, last: number) => Math.max(0, Math.min(last, value));
+        expect(warped({ x, y })).toEqual(rearranged((column, row) => [inside(column + x, 6), inside(row + y, 4)]));
+      }),
+    );
+  });
+
+  it("mixes four neighbours by their distance", () => {
+    const corners = Uint8Array.of(0, 10, 20, 100, 110, 120, 40, 50, 60, 200, 210, 220);
+    // A quarter to the right and half down from the top left pixel: weights ¾·½, ¼·½, ¾·½, ¼·½.
+    const mixed = warped({ x: 0.25, y: 0.5 }, corners, { width: 2, height: 2 });
+    expect([...mixed.subarray(0, 3)]).toEqual([53, 63, 73]); // 52.5 is rounded up
+  });
+
+  it("agrees with the definition in floating point", () => {
+    const part = fc.double({ min: -1.5, max: 1.5, noNaN: true });
+    const affines = fc.record({ xFromX: part, xFromY: part, x: part, yFromX: part, yFromY: part, y: part });
+    fc.assert(
+      fc.property(affines, (affine) => {
+        const result = warped(affine);
+        for (let pixel = 0; pixel < 35; pixel++) {
+          const u = (pixel % 7) - 3;
+          const v = Math.floor(pixel / 7) - 2;
+          const x = Math.max(0, Math.min(6, affine.xFromX * u + affine.xFromY * v + affine.x + 3));
+          const y = Math.max(0, Math.min(4, affine.yFromX * u + affine.yFromY * v + affine.y + 2));
+          for (let channel = 0; channel < 3; channel++) {
+            const at = (column: number, row: number) =>
+              picture[(Math.min(row, 4) * 7 + Math.min(column, 6)) * 3 + channel]!;
+            const [left, top] = [Math.floor(x), Math.floor(y)];
+            const upper = at(left, top) + (at(left + 1, top) - at(left, top)) * (x - left);
+            const lower = at(left, top + 1) + (at(left + 1, top + 1) - at(left, top + 1)) * (x - left);
+            const expected = upper + (lower - upper) * (y - top);
+            // Weights are cut to 1/256: at most 255/256 of one level for each of the two directions, and the rounding.
+            expect(Math.abs(result[pixel * 3 + channel]! - expected)).toBeLessThan(2.6);
+          }
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe("changeColours", () => {
+  const none = { brightness: 1, contrast: 1, saturation: 1 };
+  function changed(values: readonly number[], change: Partial<typeof none>): number[] {
+    const pixels = Uint8Array.from(values);
+    changeColours(pixels, { ...none, ...change });
+    return [...pixels];
+  }
+
+  it("factors of 1 leave all as it is", () => {
+    const pixels = Uint8Array.from(picture);
+    changeColours(pixels, none);
+    expect(pixels).toEqual(picture);
+  });
+
+  it("brightness multiplies, and stays within 0 … 255", () => {
+    expect(changed([0, 100, 200], { brightness: 1.5 })).toEqual([0, 150, 255]);
+  });
+
+  it("saturation 0 leaves each pixel's gray", () => {
+    // 0.299·200 + 0.587·100 + 0.114·50 = 124.2; 0.299·10 + 0.587·20 + 0.114·30 = 18.15
+    expect(changed([200, 100, 50, 10, 20, 30], { saturation: 0 })).toEqual([124, 124, 124, 18, 18, 18]);
+  });
+
+  it("saturation 2 doubles the distance from it", () => {
+    expect(changed([200, 100, 50], { saturation: 2 })).toEqual([255, 76, 0]); // 275.8, 75.8, −24.2
+  });
+
+  it("contrast 0 leaves the mean gray of the whole picture", () => {
+    expect(changed([200, 100, 50, 10, 20, 30], { contrast: 0 })).toEqual(new Array(6).fill(71)); // (124.2 + 18.15) / 2
+  });
+
+  it("contrast ½ halves the distance from it", () => {
+    expect(changed([200, 200, 200, 100, 100, 100], { contrast: 0.5 })).toEqual([175, 175, 175, 125, 125, 125]);
+  });
+
+  it("does all three together: saturation, then contrast, then brightness", () => {
+    // Gray 124.2 and mean 71.175; red of the first: 124.2 + 75.8·0.5 = 162.1 → 71.175 + 90.925·0.8 = 143.915 → ·1.1 = 158.3
+    // green: 112.1 → 103.915 → 114.3; blue: 87.1 → 83.915 → 92.3; the second: 14.075 → 25.755 → 28.3, and so on.
+    const change = { saturation: 0.5, contrast: 0.8, brightness: 1.1 };
+    expect(changed([200, 100, 50, 10, 20, 30], change)).toEqual([158, 114, 92, 28, 32, 37]);
+  });
+});
+
+describe("augment", () => {
+  it("with everything off is the identity, whatever is drawn", () => {
+    fc.assert(
+      fc.property(fc.nat(), (seed) => {
+        expect(augmented({}, mulberry32(seed))).toEqual(picture);
+      }),
+    );
+  });
+
+  it("mirrors every second picture", () => {
+    const mirrored = rearranged((x, y) => [6 - x, y]);
+    const random = mulberry32(1);
+    let count = 0;
+    for (let draw = 0; draw < 400; draw++) {
+      const result = augmented({ horizontalFlip: true }, random);
+      const isMirrored = result.every((value, at) => value === mirrored[at]);
+      if (!isMirrored) expect(result).toEqual(picture);
+      count += isMirrored ? 1 : 0;
+    }
+    expect(count).toBeGreaterThan(160);
+    expect(count).toBeLessThan(240);
+  });
+
+  it("shifts to the right and down by up to the share", () => {
+    // All draws 0.9999…: the upper end, 2 of 7 columns and 10/7 of 5 rows.
+    const nearlyOne = always(1 - 2 ** -32);
+    expect(augmented({ shift: 2 / 7 }, nearlyOne)).toEqual(warped({ x: -2, y: -10 / 7 }));
+    expect(augmented({ shift: 2 / 7 }, always(0.5))).toEqual(picture);
+  });
+
+  it("a scale above 1 enlarges", () => {
+    expect(augmented({ scale: 0.5 }, always(0))).toEqual(warped({ xFromX: 2, yFromY: 2 }));
+  });
+
+  it("crops a window of the area drawn, inside the picture", () => {
+    // All draws 0: area ½, shared out 1:3, the window at the top left.
+    const width = 0.5 ** 0.25;
+    const height = 0.5 ** 0.75;
+    const affine = { xFromX: width, yFromY: height, x: -0.5 * (1 - width) * 7, y: -0.5 * (1 - height) * 5 };
+    expect(augmented({ crop: 0.5 }, always(0))).toEqual(warped(affine));
+  });
+
+  it("rotates by the degrees drawn", () => {
+    const cos = Math.cos(Math.PI / 6);
+    const affine = { xFromX: cos, xFromY: -0.5, yFromX: 0.5, yFromY: cos };
+    expect(augmented({ rotationDegrees: 30 }, always(0))).toEqual(warped(affine));
+  });
+
+  it("colours change by the factors drawn", () => {
+    const expected = Uint8Array.from(picture);
+    changeColours(expected, { brightness: 0.8, contrast: 0.7, saturation: 0.6 });
+    expect(augmented({ brightness: 0.2, contrast: 0.3, saturation: 0.4 }, always(0))).toEqual(expected);
+  });
+
+  it("is the same for the same seed, and takes as many numbers whatever is on", () => {
+    const [a, b] = [mulberry32(5), mulberry32(5)];
+    expect(augmented(defaultAugmentation, a)).toEqual(augmented(defaultAugmentation, b));
+    expect(augmented(defaultAugmentation, mulberry32(6))).not.toEqual(augmented(defaultAugmentation, mulberry32(5)));
+    augmented(defaultAugmentation, a);
+    augmented({}, b);
+    expect(a()).toBe(b());
+  });
+
+  it("leaves the source alone", () => {
+    const before = Uint8Array.from(picture);
+    augmented(defaultAugmentation, mulberry32(1));
+    expect(picture).toEqual(before);
+  });
+});
+
+describe("checkAugmentation", () => {
+  it("accepts the two that are given", () => {
+    expect(() => checkAugmentation(noAugmentation)).not.toThrow();
+    expect(() => checkAugmentation(defaultAugmentation)).not.toThrow();
+  });
+
+  it("names what is out of range", () => {
+    expect(() => checkAugmentation({ ...noAugmentation, scale: 0.6 })).toThrowErrorMatchingInlineSnapshot(
+      `[UsageError: augmentation scale: the value is not allowed; received 0.6; expected a number from 0 to 0.5.]`,
+    );
+    expect(() => checkAugmentation({ ...noAugmentation, shift: -1 })).toThrow("augmentation shift");
+    expect(() => checkAugmentation({ ...noAugmentation, crop: Number.NaN })).toThrow("augmentation crop");
+  });
+});

@@ -1,0 +1,275 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { noAugmentation } from "../../src/data/augment.ts";
+import { type Batch, type BatchOptions, BatchSource, type PassOptions } from "../../src/data/batches.ts";
+import type { ImageDataset } from "../../src/data/dataset.ts";
+import { FormatError } from "../../src/errors.ts";
+import type { Platform } from "../../src/platform.ts";
+
+const decode = { width: 2, height: 1 };
+
+/** Picture number i has the file name `i` and six bytes of value i; its class is i mod 3. */
+function numbered(count: number): ImageDataset {
+  const samples = Array.from({ length: count }, (_, index) => ({
+    picture: `${index}`,
+    label: index % 3,
+    name: `${index}`,
+  }));
+  return { classes: ["a", "b", "c"], samples };
+}
+
+/** A decoder of numbered pictures that writes down what it is asked for and finds some of them damaged. */
+function decoder({ damaged = [] as readonly number[] } = {}) {
+  const asked: number[] = [];
+  const decodeImage: Platform["decodeImage"] = async (source, { width, height }) => {
+    const index = Number(source);
+    asked.push(index);
+    // Later ones finish earlier.
+    for (let turns = 5 - (index % 5); turns > 0; turns--) await nextTurn();
+    if (damaged.includes(index)) throw new FormatError({ where: `picture "${index}"`, what: "the picture is damaged" });
+    return { width, height, data: new Uint8Array(width * height * 3).fill(index) };
+  };
+  return { asked, decodeImage };
+}
+
+function source(count: number, options: Partial<BatchOptions> = {}, damaged: readonly number[] = []) {
+  const { asked, decodeImage } = decoder({ damaged });
+  return { asked, batches: new BatchSource(numbered(count), decodeImage, { batchSize: 4, decode, ...options }) };
+}
+
+async function all(batches: AsyncIterable<Batch>): Promise<Batch[]> {
+  const list: Batch[] = [];
+  for await (const batch of batches) list.push(batch);
+  return list;
+}
+
+const indicesOf = (batches: readonly Batch[]) => batches.map(({ indices }) => [...indices]);
+
+async function refusal(work: Promise<unknown>): Promise<string> {
+  const error = await work.then(
+    () => expect.fail("it was accepted"),
+    (error) => error,
+  );
+  return `${error.code} ${error.message}`;
+}
+
+describe("evaluation", () => {
+  it("gives every sample once, in order, the last batch with what is left", async () => {
+    const list = await all(source(6).batches.evaluationBatches());
+    expect(list).toEqual([
+      {
+        images: {
+          type: "uint8",
+          shape: [4, 1, 2, 3],
+          data: Uint8Array.from({ length: 24 }, (_, at) => Math.floor(at / 6)),
+        },
+        labels: Int32Array.of(0, 1, 2, 0),
+        indices: Uint32Array.of(0, 1, 2, 3),
+        nextPosition: 4,
+      },
+      {
+        images: { type: "uint8", shape: [2, 1, 2, 3], data: Uint8Array.of(4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5) },
+        labels: Int32Array.of(1, 2),
+        indices: Uint32Array.of(4, 5),
+        nextPosition: 6,
+      },
+    ]);
+  });
+
+  it("is not augmented", async () => {
+    const { batches } = source(4, { augmentation: { ...noAugmentation, brightness: 1 } });
+    const [batch] = await all(batches.evaluationBatches());
+    expect([...batch!.images.data]).toEqual(Array.from({ length: 24 }, (_, at) => Math.floor(at / 6)));
+  });
+});
+
+describe("training", () => {
+  it("shuffles, gives full batches only, and pictures with their labels", async () => {
+    const { batches } = source(11);
+    expect(batches.batchesPerEpoch).toBe(2);
+    const list = await all(batches.trainingBatches(0));
+    const indices = indicesOf(list).flat();
+    expect(new Set(indices).size).toBe(8);
+    expect(indices).not.toEqual(indices.toSorted((a, b) => a - b));
+    for (const { images, labels, indices } of list) {
+      expect([...labels]).toEqual([...indices].map((index) => index % 3));
+      expect([...images.data]).toEqual([...indices].flatMap((index) => new Array(6).fill(index)));
+    }
+  });
+
+  it("is the same for the same seed and epoch, and another for others", async () => {
+    const epoch = async (seed: number, epoch: number) =>
+      indicesOf(await all(source(20, { seed }).batches.trainingBatches(epoch)));
+    expect(await epoch(1, 0)).toEqual(await epoch(1, 0));
+    expect(await epoch(1, 0)).not.toEqual(await epoch(1, 1));
+    expect(await epoch(1, 0)).not.toEqual(await epoch(2, 0));
+  });
+
+  it("goes on in the middle of an epoch exactly as it would have gone", async () => {
+    for (const damaged of [[], [0, 3, 7, 8, 15]]) {
+      const whole = await all(source(20, {}, damaged).batches.trainingBatches(3));
+      const start = whole[0]!.nextPosition;
+      expect(await all(source(20, {}, damaged).batches.trainingBatches(3, { start }))).toEqual(whole.slice(1));
+    }
+  });
+
+  it("augments by seed, epoch and sample, whatever the batch size and the prefetch are", async () => {
+    const augmentation = { ...noAugmentation, brightness: 0.9 };
+    const pixelsBySample = async (options: Partial<BatchOptions>, epoch = 0) => {
+      const list = await all(source(12, { augmentation, ...options }).batches.trainingBatches(epoch));
+      const rows = list.flatMap(({ images, indices }) =>
+        [...indices].map((index, row) => [index, images.data.slice(row * 6, row * 6 + 6)] as const),
+      );
+      return rows.sort(([a], [b]) => a - b);
+    };
+    const reference = await pixelsBySample({ batchSize: 4 });
+    expect(reference.some(([index, pixels]) => pixels[0] !== index)).toBe(true);
+    expect(await pixelsBySample({ batchSize: 3, prefetch: 1, cacheBytes: 0 })).toEqual(reference);
+    expect(await pixelsBySample({ batchSize: 4 }, 1)).not.toEqual(reference);
+    expect(await pixelsBySample({ batchSize: 4, seed: 1 })).not.toEqual(reference);
+  });
+
+  it("never augments the pictures it keeps", async () => {
+    const { batches, asked } = source(8, { augmentation: { ...noAugmentation, brightness: 1 } });
+    await all(batches.trainingBatches(0));
+    const [batch] = await all(batches.evaluationBatches());
+    expect([...batch!.images.data.subarray(18)]).toEqual(new Array(6).fill(3));
+    expect(asked).toHaveLength(8);
+  });
+});
+
+describe("damaged files", () => {
+  it("are skipped and named, and batches stay full", async () => {
+    const { batches } = source(12, {}, [2, 9]);
+    const list = await all(batches.trainingBatches(0));
+    expect(list.map(({ labels }) => labels.length)).toEqual([4, 4]);
+    expect(indicesOf(list).flat()).not.toContain(2);
+    expect(batches.skipped).toEqual([
+      { file: "2", reason: 'picture "2": the picture is damaged.' },
+      { file: "9", reason: 'picture "9": the picture is damaged.' },
+    ]);
+  });
+
+  it("give the same batches when they are known before as when they are found", async () => {
+    const { batches, asked } = source(30, {}, [1, 4, 11, 12, 29]);
+    const found = await all(batches.trainingBatches(0));
+    expect(await all(batches.trainingBatches(0))).toEqual(found);
+    expect(asked).toHaveLength(30);
+    const order = indicesOf(await all(source(30, { batchSize: 1 }).batches.trainingBatches(0))).flat();
+    const usable = order.filter((index) => ![1, 4, 11, 12, 29].includes(index));
+    expect(indicesOf(found).flat()).toEqual(usable.slice(0, 24));
+  });
+
+  it("end the pass when too few are left", async () => {
+    const evaluation = source(4, {}, [0, 1, 2, 3]).batches.evaluationBatches();
+    expect(await refusal(all(evaluation))).toMatchInlineSnapshot(
+      `"DATA data set: there are not enough usable pictures for a batch (4 skipped); received 0; expected at least 1. The first that were skipped: picture "0": the picture is damaged. picture "1": the picture is damaged. picture "2": the picture is damaged."`,
+    );
+    const training = source(5, {}, [0, 1]).batches.trainingBatches(0);
+    expect(await refusal(all(training))).toMatchInlineSnapshot(
+      `"DATA data set: there are not enough usable pictures for a batch (2 skipped); received 3; expected at least 4. The first that were skipped: picture "0": the picture is damaged. picture "1": the picture is damaged."`,
+    );
+  });
+
+  it("only a picture's own errors are taken for damage", async () => {
+    const decodeImage = async () => Promise.reject(new TypeError("a mistake in the program"));
+    const batches = new BatchSource(numbered(8), decodeImage, { batchSize: 4, decode });
+    await expect(all(batches.evaluationBatches())).rejects.toThrow("a mistake in the program");
+    expect(batches.skipped).toEqual([]);
+  });
+});
+
+describe("prefetch and cache", () => {
+  it("starts decoding the next batches before one is handed out", async () => {
+    const { batches, asked } = source(20, { prefetch: 2 });
+    const pass = batches.evaluationBatches();
+    await pass.next();
+    expect(asked).toEqual(Array.from({ length: 12 }, (_, index) => index));
+    await pass.next();
+    expect(asked).toHaveLength(16);
+  });
+
+  it("decodes once what fits into the cache", async () => {
+    const { batches, asked } = source(10, { cacheBytes: 6 * 6 + 5 });
+    await all(batches.evaluationBatches());
+    await all(batches.evaluationBatches());
+    expect(asked).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...asked.slice(10)]);
+    expect(asked.slice(10)).toHaveLength(4);
+  });
+
+  it("takes pixels that are decoded already", async () => {
+    const samples = [7, 8].map((value, label) => ({
+      picture: { ...decode, data: new Uint8Array(6).fill(value) },
+      label,
+      name: `drawing ${value}`,
+    }));
+    const { asked, decodeImage } = decoder();
+    const batches = new BatchSource({ classes: ["a", "b"], samples }, decodeImage, { batchSize: 2, decode });
+    const [batch] = await all(batches.evaluationBatches());
+    expect([...batch!.images.data]).toEqual([7, 7, 7, 7, 7, 7, 8, 8, 8, 8, 8, 8]);
+    expect(asked).toEqual([]);
+    const larger = new BatchSource({ classes: ["a", "b"], samples }, decodeImage, {
+      batchSize: 2,
+      decode: { width: 2, height: 2 },
+    });
+    expect(await refusal(all(larger.evaluationBatches()))).toMatchInlineSnapshot(
+      `"SHAPE picture "drawing 7": pixels that are decoded already must have the size of the batches; received "2×1"; expected 2×2."`,
+    );
+  });
+});
+
+describe("stopping", () => {
+  it("by signal, between samples", async () => {
+    const { batches, asked } = source(40, { prefetch: 1 });
+    const controller = new AbortController();
+    const pass = batches.trainingBatches(0, { signal: controller.signal });
+    await pass.next();
+    controller.abort();
+    expect(await refusal(pass.next())).toMatchInlineSnapshot(
+      `"ABORTED loading pictures: it was stopped by the caller."`,
+    );
+    expect(asked).toHaveLength(8);
+  });
+
+  it("by leaving the loop, without errors of what was under way coming out", async () => {
+    const unhandled: unknown[] = [];
+    const note = (error: unknown) => unhandled.push(error);
+    process.on("unhandledRejection", note);
+    const decodeImage: Platform["decodeImage"] = async (picture, { width, height }) => {
+      await nextTurn();
+      if (Number(picture) > 3) throw new TypeError("a mistake in the program");
+      return { width, height, data: new Uint8Array(6) };
+    };
+    const batches = new BatchSource(numbered(12), decodeImage, { batchSize: 4, decode });
+    for await (const { indices } of batches.evaluationBatches()) {
+      expect([...indices]).toEqual([0, 1, 2, 3]);
+      break;
+    }
+    for (let turn = 0; turn < 5; turn++) await nextTurn();
+    process.off("unhandledRejection", note);
+    expect(unhandled).toEqual([]);
+  });
+});
+
+describe("what is refused", () => {
+  it("a data set smaller than a batch, before anything is decoded", async () => {
+    const { batches, asked } = source(3);
+    expect(await refusal(all(batches.trainingBatches(0)))).toMatchInlineSnapshot(
+      `"DATA data set: there are not enough usable pictures for a batch; received 3; expected at least 4. Add pictures or use smaller batches."`,
+    );
+    expect(asked).toEqual([]);
+  });
+
+  it("options out of range", async () => {
+    expect(() => source(8, { batchSize: 0 })).toThrowErrorMatchingInlineSnapshot(
+      `[UsageError: batches option batchSize: the value is not allowed; received 0; expected a whole number from 1.]`,
+    );
+    expect(() => source(8, { prefetch: 0 })).toThrow("batches option prefetch");
+    expect(() => source(8, { cacheBytes: -1 })).toThrow("batches option cacheBytes");
+    expect(() => source(8, { augmentation: { ...noAugmentation, scale: 2 } })).toThrow("augmentation scale");
+    const pass = (options: PassOptions) => refusal(all(source(8).batches.trainingBatches(0, options)));
+    expect(await pass({ start: 9 })).toMatchInlineSnapshot(
+      `"USAGE batches option start: the value is not allowed; received 9; expected a whole number from 0 to 8."`,
+    );
+  });
+});
