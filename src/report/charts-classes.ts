@@ -11,17 +11,16 @@ export function recallChart(perClass: readonly ClassScore[]): Promise<string> {
     .filter(({ support }) => support > 0)
     .toSorted((a, b) => b.recall - a.recall)
     .slice(-mostChartedClasses);
-  const step = Math.max(22, Math.min(46, Math.floor(300 / bars.length)));
+  const step = Math.max(22, Math.min(46, Math.floor(320 / bars.length)));
   return renderChart(`recall of ${bars.length} classes`, {
-    width: 440,
-    height: step * bars.length + 50,
-    autosize: { type: "fit", contains: "padding" },
+    width: 280,
+    height: { step },
     data: { values: [...bars] },
     encoding: {
       x: {
         field: "recall",
         type: "quantitative",
-        title: "recall (% of the class's pictures recognised)",
+        title: "recall (% of pictures)",
         // Stacked bars with round ends are cut out by clips, whose ids would collide in a page.
         stack: null,
         scale: { domain: [0, 1] },
@@ -32,7 +31,7 @@ export function recallChart(perClass: readonly ClassScore[]): Promise<string> {
         type: "ordinal",
         sort: null,
         title: null,
-        axis: { domain: false, labelColor: color("ink"), labelFontSize: 12, labelLimit: 220 },
+        axis: { domain: false, labelColor: color("ink"), labelFontSize: 12, labelLimit: 240 },
       },
     },
     layer: [
@@ -60,7 +59,7 @@ export function confusionChart({ perClass, confusion }: Evaluation): Promise<str
     })),
   );
   const step = Math.max(18, Math.min(64, Math.floor(560 / labels.length)));
-  const axis = { domain: false, labelColor: color("ink"), labelFontSize: 12, labelLimit: 200 } as const;
+  const axis = { domain: false, labelColor: color("ink"), labelFontSize: 12, labelLimit: 240 } as const;
   return renderChart(`confusion matrix of ${labels.length} classes: true class by predicted class`, {
     width: { step },
     height: { step },

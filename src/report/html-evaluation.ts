@@ -8,6 +8,8 @@ import type { TrainingReport } from "./training-report.ts";
 
 /** Mistakes that are listed by name. */
 const listedMistakes = 10;
+/** Classes that fit into a chart of half the page's width. */
+const mostSideBySide = 12;
 
 /** The test on pictures the network did not learn from: totals, each class, what is taken for what. */
 export async function evaluationSection({ evaluation }: TrainingReport): Promise<Section | undefined> {
@@ -24,7 +26,7 @@ export async function evaluationSection({ evaluation }: TrainingReport): Promise
     id: "test",
     title: "Test result",
     body: html`${factList(totals)}
-<div class="figures classes">
+<div class="figures classes${perClass.length > mostSideBySide ? " many" : ""}">
 ${figure(await recallChart(perClass), recallCaption(perClass))}
 ${
   perClass.length <= mostChartedClasses

@@ -36,11 +36,10 @@ dt,caption,figcaption,small{color:var(--muted);font-size:.86rem}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(220px,1fr));gap:14px 28px}
 .facts dd{overflow-wrap:anywhere}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,var(--least)),1fr));gap:28px}
-.curves{--least:290px}.classes{--least:400px}
+.curves{--least:290px}.classes{--least:400px}.classes.many{--least:100%}
 .lead{max-width:72ch}
 .lead+.facts,.facts+.figures,.facts+.scroll,.figures+*,.scroll+.scroll,pre+.facts{margin-top:28px}
-.drawing{overflow-x:auto}
-.drawing svg{display:block;max-width:100%;height:auto;margin:auto}
+.drawing svg{display:block;max-width:100%;height:auto;margin:auto;overflow:visible}
 .curves svg{width:100%;max-width:440px}
 figcaption{margin-top:8px}
 .scroll{max-height:44rem;overflow:auto}
@@ -58,6 +57,7 @@ tr>:last-child{padding-right:0}
 summary{cursor:pointer;color:var(--accent);font-size:.92rem}
 details[open] summary{margin-bottom:16px}
 code,pre{font:.88rem/1.6 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
+@media (max-width:640px){.headlines dd{font-size:1.4rem}table{font-size:.85rem}th,td{padding-right:8px}}
 pre{margin:0;padding:16px 18px;overflow-x:auto;background:var(--page);border:1px solid var(--line);border-radius:10px}
 `;
 
