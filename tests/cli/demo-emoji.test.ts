@@ -1,0 +1,34 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { type EmojiVendor, readEmoji } from "../../apps/cli/demo/emoji.ts";
+import { countPerClass } from "../../src/data/dataset.ts";
+import { decodeImage } from "../../src/runtime/node-images.ts";
+
+describe("readEmoji", () => {
+  it.each(["google", "twitter"] as const)("finds the five categories of %s", async (vendor) => {
+    const dataset = await readEmoji(vendor);
+    expect(dataset.classes).toEqual(["flags", "smileys", "people", "animals", "food"]);
+    expect(countPerClass(dataset)).toEqual([270, 169, 386, 159, 131]);
+    expect(new Set(dataset.samples.map(({ picture }) => picture)).size).toBe(1115);
+  });
+
+  it("draws the same emoji under the same name in two styles", async () => {
+    const pixels = async (vendor: EmojiVendor) => {
+      const { samples } = await readEmoji(vendor);
+      const grapes = samples.find(({ name }) => name === "grapes")!;
+      expect(grapes.label).toBe(4);
+      return (await decodeImage(grapes.picture as string, { width: 64, height: 64 })).data;
+    };
+    const [google, twitter] = [await pixels("google"), await pixels("twitter")];
+    for (const data of [google, twitter]) expect([...data.subarray(0, 3)]).toEqual([255, 255, 255]);
+    expect(google).not.toEqual(twitter);
+  });
+
+  it("says what to do when the pictures are not installed", async () => {
+    const elsewhere = join(tmpdir(), "nowhere", "index.js");
+    await expect(readEmoji("google", elsewhere)).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[DataError: pictures of the demo: the package emoji-datasource-google is not installed. Run \`npm install\` in the project's folder: it is one of the development dependencies.]`,
+    );
+  });
+});
