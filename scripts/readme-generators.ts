@@ -1,10 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { fenced, type Generator, markdownTable, shorten } from "./generated-blocks.ts";
-
-export const root = fileURLToPath(new URL("..", import.meta.url));
+import { root } from "./project-root.mjs";
 
 /** The documents whose blocks are generated. */
 export const documents = ["README.md", "ARCHITECTURE.md"];

@@ -2,11 +2,9 @@
  * What `npm start` and `npm test` do first: check Node, install what is missing, build what is out of date.
  * Plain JavaScript without dependencies, since nothing is installed yet. `setup.mjs build` only builds.
  */
-import { fileURLToPath } from "node:url";
 import { build } from "./build.mjs";
 import { checkNodeVersion, installPackages } from "./install.mjs";
-
-const root = fileURLToPath(new URL("..", import.meta.url));
+import { root } from "./project-root.mjs";
 
 try {
   checkNodeVersion(process.versions.node);

@@ -2,7 +2,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { refreshBlocks } from "./generated-blocks.ts";
-import { documents, generators, root } from "./readme-generators.ts";
+import { root } from "./project-root.mjs";
+import { documents, generators } from "./readme-generators.ts";
 
 for (const document of documents) {
   const path = join(root, document);

@@ -3,8 +3,9 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { refreshBlocks } from "../../scripts/generated-blocks.ts";
+import { root } from "../../scripts/project-root.mjs";
 import { documents, generators } from "../../scripts/readme-generators.ts";
-import { projectFiles, readProjectFile, root } from "./project-files.ts";
+import { projectFiles, readProjectFile } from "./project-files.ts";
 
 test.each(documents)("%s shows what its examples and commands really are", (document) => {
   const text = readProjectFile(document);

@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { build } from "../../scripts/build.mjs";
-import { readProjectFile, root } from "./project-files.ts";
+import { root } from "../../scripts/project-root.mjs";
+import { readProjectFile } from "./project-files.ts";
 
 interface Exports {
   readonly [entry: string]: string | { readonly types: string; readonly default: string };

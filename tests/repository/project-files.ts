@@ -1,9 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-
-export const root = fileURLToPath(new URL("../..", import.meta.url));
+import { root } from "../../scripts/project-root.mjs";
 
 /** Paths of the project's files, from its root: what git tracks or would track. */
 export function projectFiles(): string[] {

@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { checkNodeVersion, missingPackages } from "../../scripts/install.mjs";
+import { root } from "../../scripts/project-root.mjs";
 
 const folder = mkdtempSync(join(tmpdir(), "xception-setup-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -38,7 +39,7 @@ test("packages are missing when absent, of another version or deleted, but not w
 });
 
 test("nothing is missing here, and everything is in a fresh clone", () => {
-  expect(missingPackages(process.cwd())).toEqual([]);
+  expect(missingPackages(root)).toEqual([]);
   expect(missingPackages(write("clone", { "package-lock.json": lock({ "": {}, a: "1.0.0" }) }))).toEqual([
     "node_modules/a",
   ]);
@@ -62,11 +63,7 @@ test("the build follows the sources, and one with errors leaves the last good on
     "apps/cli/main.ts": "export const main = 1;",
   });
   mkdirSync(join(project, "node_modules"));
-  symlinkSync(
-    join(process.cwd(), "node_modules", "typescript"),
-    join(project, "node_modules", "typescript"),
-    "junction",
-  );
+  symlinkSync(join(root, "node_modules", "typescript"), join(project, "node_modules", "typescript"), "junction");
   const builtFiles = () => readdirSync(join(project, "dist"), { recursive: true, encoding: "utf8" }).sort();
 
   expect(runSetup(project)).toEqual({ status: 0, stderr: "setup: building dist/\n" });
@@ -91,8 +88,8 @@ test("the build follows the sources, and one with errors leaves the last good on
 });
 
 function runSetup(project: string): { status: number | null; stderr: string } {
-  for (const script of ["setup.mjs", "install.mjs", "build.mjs"]) {
-    cpSync(join(process.cwd(), "scripts", script), join(project, "scripts", script));
+  for (const script of ["setup.mjs", "install.mjs", "build.mjs", "project-root.mjs"]) {
+    cpSync(join(root, "scripts", script), join(project, "scripts", script));
   }
   const { status, stderr } = spawnSync(process.execPath, [join(project, "scripts", "setup.mjs")], { encoding: "utf8" });
   return { status, stderr };
