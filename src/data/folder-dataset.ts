@@ -48,13 +48,13 @@ function refuseUnusable(path: string, classes: readonly string[], samples: reado
   const where = `data set "${path}"`;
   const layout = `one sub-folder of pictures for each class, e.g. ${path}/cat/1.jpg and ${path}/dog/1.jpg`;
   if (classes.length === 0) {
-    const what = loose > 0 ? `there are ${loose} pictures but no class folders` : "the folder has no class folders";
+    const what = loose > 0 ? `there are no class folders, only loose pictures (${loose})` : "the folder has no class folders";
     throw new DataError({ where, what, expected: layout });
   }
   if (samples.length === 0) {
     throw new DataError({
       where,
-      what: `there are no pictures in its ${classes.length} sub-folders`,
+      what: `there are no pictures in its sub-folders (${classes.length})`,
       expected: `${layout}; files that end in ${imageExtensions.map((extension) => `.${extension}`).join(" ")}`,
     });
   }

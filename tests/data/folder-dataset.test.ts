@@ -65,12 +65,12 @@ describe("folders that are refused", () => {
   });
   it("pictures without class folders", () => {
     expect(refusal(listing("1.jpg", "2.jpg"))).toMatchInlineSnapshot(
-      `"DATA data set "photos": there are 2 pictures but no class folders; expected one sub-folder of pictures for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg."`,
+      `"DATA data set "photos": there are no class folders, only loose pictures (2); expected one sub-folder of pictures for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg."`,
     );
   });
   it("no pictures", () => {
     expect(refusal(listing("a/1.txt", "b/1.txt"))).toMatchInlineSnapshot(
-      `"DATA data set "photos": there are no pictures in its 2 sub-folders; expected one sub-folder of pictures for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg; files that end in .jpg .jpeg .jfif .png .webp .avif .gif .tif .tiff."`,
+      `"DATA data set "photos": there are no pictures in its sub-folders (2); expected one sub-folder of pictures for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg; files that end in .jpg .jpeg .jfif .png .webp .avif .gif .tif .tiff."`,
     );
   });
   it("classes without pictures", () => {
