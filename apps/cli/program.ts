@@ -1,12 +1,13 @@
 import { Command } from "commander";
 import { registerCost } from "./commands/cost.ts";
 import { registerDoctor } from "./commands/doctor.ts";
+import { registerPlot } from "./commands/plot.ts";
 import { registerSummary } from "./commands/summary.ts";
 import type { CliIo } from "./io.ts";
 import { packageVersion } from "./package-version.ts";
 
 /** Every command, in the order of the help. A new one is a file in `commands/` and a line here. */
-const commands = [registerSummary, registerCost, registerDoctor];
+const commands = [registerSummary, registerPlot, registerCost, registerDoctor];
 
 /** The whole command line, bound to `io`; it throws instead of ending the process. */
 export function createProgram(io: CliIo): Command {

@@ -11,6 +11,20 @@ export function numberOf(flag: string): (text: string) => number {
   };
 }
 
+/** A reader of a number above 0, for options that nobody else checks. */
+export function positiveNumberOf(flag: string): (text: string) => number {
+  return (text) => {
+    const value = numberOf(flag)(text);
+    if (value > 0 && value < Infinity) return value;
+    throw new UsageError({
+      where: `option ${flag}`,
+      what: "this is out of range",
+      received: text,
+      expected: "above 0",
+    });
+  };
+}
+
 /** A reader of numbers with commas between them: `4096,4096`. */
 export function numberListOf(flag: string): (text: string) => number[] {
   return (text) => text.split(",").map(numberOf(flag));

@@ -1,0 +1,52 @@
+import { extname } from "node:path";
+import { type Command, Option } from "commander";
+import { UsageError } from "../../../src/errors.ts";
+import { plotSvg } from "../../../src/report/plot.ts";
+import { type PlotOptions, plotDot } from "../../../src/report/plot-dot.ts";
+import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { addCommand } from "../add-command.ts";
+import { type CliIo, writeJson } from "../io.ts";
+import { addNetworkOptions, type NetworkFlags, networkOf } from "../network-options.ts";
+import { renderPng } from "../render-png.ts";
+import { positiveNumberOf } from "../values.ts";
+
+interface PlotFlags extends NetworkFlags, Pick<PlotOptions, "rankdir" | "shapes" | "names" | "dpi"> {
+  readonly output: string;
+  readonly json?: boolean;
+}
+
+export function registerPlot(program: Command, io: CliIo): void {
+  const command = addCommand(program, "plot", {
+    description: "Draw the layer graph.",
+    example: "xception plot -o model.svg --rankdir LR",
+  })
+    .requiredOption("-o, --output <file>", "where to write; .svg, .png or .dot says what")
+    .addOption(
+      new Option("--rankdir <direction>", "top to bottom or left to right").choices(["TB", "LR"]).default("TB"),
+    )
+    .option("--no-shapes", "leave out the shapes that go in and come out")
+    .option("--no-names", "leave out the layers' names")
+    .option("--dpi <n>", "pixels in an inch (default: 72, for .png 144)", positiveNumberOf("--dpi"));
+  addNetworkOptions(command).action(async (flags: PlotFlags) => {
+    const format = formatOf(flags.output);
+    const network = networkOf(flags);
+    const { rankdir = "TB", shapes = true, names = true, dpi = format === "png" ? 144 : 72 } = flags;
+    const options = { rankdir, shapes, names, dpi };
+
+    const text = format === "dot" ? plotDot(network, options) : await plotSvg(network, options);
+    await writeFileAtomic(flags.output, format === "png" ? await renderPng(text, dpi) : text);
+    if (flags.json) writeJson(io, { file: flags.output, format, layers: network.layers.length });
+    else io.stderr(`Wrote ${flags.output}: ${network.layers.length} layers of ${network.name}\n`);
+  });
+}
+
+function formatOf(file: string): "svg" | "png" | "dot" {
+  const format = extname(file).toLowerCase().slice(1);
+  if (format === "svg" || format === "png" || format === "dot") return format;
+  throw new UsageError({
+    where: "option --output",
+    what: "the end of the name does not say which kind of picture",
+    received: file,
+    expected: "a name with .svg, .png or .dot at its end",
+  });
+}
