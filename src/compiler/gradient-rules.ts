@@ -1,0 +1,184 @@
+import { GraphError } from "../errors.ts";
+import type { OpGraphBuilder } from "../graph/op-builder.ts";
+import type { OpKind, OpOf, Value } from "../graph/ops.ts";
+import { type Shape, sameShape } from "../tensor/shape.ts";
+
+/** Writes one gradient; called only if somebody needs it. */
+type GradientWriter = () => Value;
+
+/** An operator on the way back: what it read, what it made, and the gradients that arrived for what it made. */
+interface Step<K extends OpKind> {
+  readonly build: OpGraphBuilder;
+  readonly config: OpOf<K>;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  /** Gradient of the target with respect to the first output. */
+  readonly dy: Value;
+}
+
+type GradientRules = { readonly [K in OpKind]: (step: Step<K>) => readonly GradientWriter[] };
+
+/** For each operator, how to write the gradient of each of its inputs. */
+export const gradientRules: GradientRules = {
+  conv: ({ build, config: { strides, pads, groups }, inputs: [x, w], dy }) => [
+    () => build.op({ kind: "convInputGradient", strides, pads, groups, inputShape: x!.shape }, [dy, w!]),
+    () => build.op({ kind: "convFilterGradient", strides, pads, groups, kernelShape: w!.shape }, [x!, dy]),
+    () => build.op({ kind: "reduceSum", axes: [0, 2, 3], keepDims: false }, [dy]),
+  ],
+  convInputGradient: notDifferentiable,
+  convFilterGradient: notDifferentiable,
+
+  // With s = 1/√(variance + ε) and x̂ = (x − mean)·s:  y = gamma·x̂ + beta, the statistics being constants.
+  batchNormalization: ({ build, config, inputs: [x, gamma, , mean, variance], dy }) => {
+    const perChannel = (value: Value) => build.op({ kind: "reshape", shape: [1, value.shape[0]!, 1, 1] }, [value]);
+    const shifted = build.op({ kind: "add" }, [variance!, build.constant(config.epsilon)]);
+    const s = build.op({ kind: "divide" }, [build.constant(1), build.op({ kind: "sqrt" }, [shifted])]);
+    const scale = build.op({ kind: "multiply" }, [gamma!, s]);
+    const sum = (value: Value) => build.op({ kind: "reduceSum", axes: [0, 2, 3], keepDims: false }, [value]);
+    const centred = () => build.op({ kind: "subtract" }, [x!, perChannel(mean!)]);
+    const dyCentred = () => sum(build.op({ kind: "multiply" }, [dy, centred()]));
+    return [
+      () => build.op({ kind: "multiply" }, [dy, perChannel(scale)]),
+      () => build.op({ kind: "multiply" }, [dyCentred(), s]),
+      () => sum(dy),
+      () => build.op({ kind: "multiply" }, [sum(dy), negated(build, scale)]),
+      () => {
+        const scaleByVariance = build.op({ kind: "divide" }, [scale, shifted]);
+        const product = build.op({ kind: "multiply" }, [dyCentred(), scaleByVariance]);
+        return build.op({ kind: "multiply" }, [product, build.constant(-0.5)]);
+      },
+    ];
+  },
+  batchNormalizationTraining: ({ build, config: { epsilon }, inputs: [x, gamma], outputs: [, mean, variance], dy }) => {
+    const parts = build.ops(
+      { kind: "batchNormalizationGradient", epsilon },
+      [dy, x!, gamma!, mean!, variance!],
+      [`d.${x!.name}`, `d.${gamma!.name}`, `d.${gamma!.name}.shift`],
+    );
+    return parts.map((part) => () => part);
+  },
+  batchNormalizationGradient: notDifferentiable,
+
+  maxPool: ({ build, config: { strides, pads, kernel }, inputs: [x], outputs: [y], dy }) => [
+    () => build.op({ kind: "maxPoolGradient", strides, pads, kernel }, [dy, x!, y!]),
+  ],
+  maxPoolGradient: notDifferentiable,
+
+  relu: ({ build, outputs: [y], dy }) => [() => build.op({ kind: "reluGradient" }, [dy, y!])],
+  reluGradient: notDifferentiable,
+  elu: ({ build, outputs: [y], dy }) => [() => build.op({ kind: "eluGradient" }, [dy, y!])],
+  eluGradient: notDifferentiable,
+  // y' = y·(1 − y)
+  sigmoid: ({ build, outputs: [y], dy }) => [
+    () => {
+      const rest = build.op({ kind: "subtract" }, [build.constant(1), y!]);
+      return build.op({ kind: "multiply" }, [dy, build.op({ kind: "multiply" }, [y!, rest])]);
+    },
+  ],
+  exp: ({ build, outputs: [y], dy }) => [() => build.op({ kind: "multiply" }, [dy, y!])],
+  log: ({ build, inputs: [x], dy }) => [() => build.op({ kind: "divide" }, [dy, x!])],
+  // y' = 1/(2y)
+  sqrt: ({ build, outputs: [y], dy }) => [
+    () => build.op({ kind: "divide" }, [dy, build.op({ kind: "multiply" }, [y!, build.constant(2)])]),
+  ],
+  softplus: ({ build, inputs: [x], dy }) => [
+    () => build.op({ kind: "multiply" }, [dy, build.op({ kind: "sigmoid" }, [x!])]),
+  ],
+
+  add: ({ build, inputs: [a, b], dy }) => [() => sumTo(build, dy, a!.shape), () => sumTo(build, dy, b!.shape)],
+  subtract: ({ build, inputs: [a, b], dy }) => [
+    () => sumTo(build, dy, a!.shape),
+    () => negated(build, sumTo(build, dy, b!.shape)),
+  ],
+  multiply: ({ build, inputs: [a, b], dy }) => [
+    () => sumTo(build, build.op({ kind: "multiply" }, [dy, b!]), a!.shape),
+    () => sumTo(build, build.op({ kind: "multiply" }, [dy, a!]), b!.shape),
+  ],
+  // ∂(a/b)/∂b = −y/b
+  divide: ({ build, inputs: [a, b], outputs: [y], dy }) => [
+    () => sumTo(build, build.op({ kind: "divide" }, [dy, b!]), a!.shape),
+    () => {
+      const slope = build.op({ kind: "divide" }, [y!, b!]);
+      return negated(build, sumTo(build, build.op({ kind: "multiply" }, [dy, slope]), b!.shape));
+    },
+  ],
+  minimum: notDifferentiable,
+
+  // dx = y·(dy − Σ dy·y)
+  softmax: ({ build, outputs: [y], dy }) => [
+    () => {
+      const product = build.op({ kind: "multiply" }, [dy, y!]);
+      const rest = build.op({ kind: "subtract" }, [dy, sumOfLastAxis(build, product)]);
+      return build.op({ kind: "multiply" }, [y!, rest]);
+    },
+  ],
+  // dx = dy − eʸ·Σ dy
+  logSoftmax: ({ build, outputs: [y], dy }) => [
+    () => {
+      const probabilities = build.op({ kind: "exp" }, [y!]);
+      const product = build.op({ kind: "multiply" }, [probabilities, sumOfLastAxis(build, dy)]);
+      return build.op({ kind: "subtract" }, [dy, product]);
+    },
+  ],
+
+  reduceSum: ({ build, config, inputs: [x], dy }) => [() => spread(build, dy, x!.shape, config.axes)],
+  reduceMean: ({ build, config, inputs: [x], dy }) => [
+    () => {
+      const count = config.axes.reduce((product, axis) => product * x!.shape[axis]!, 1);
+      const share = build.op({ kind: "multiply" }, [dy, build.constant(1 / count)]);
+      return spread(build, share, x!.shape, config.axes);
+    },
+  ],
+
+  // Y = A·B:  dA = dY·Bᵀ, dB = Aᵀ·dY; a transposed operand gets the transposed product.
+  matMul: ({ build, config: { transposeA, transposeB }, inputs: [a, b], dy }) => [
+    () =>
+      transposeA
+        ? build.op({ kind: "matMul", transposeA: transposeB, transposeB: true }, [b!, dy])
+        : build.op({ kind: "matMul", transposeA: false, transposeB: !transposeB }, [dy, b!]),
+    () =>
+      transposeB
+        ? build.op({ kind: "matMul", transposeA: true, transposeB: transposeA }, [dy, a!])
+        : build.op({ kind: "matMul", transposeA: !transposeA, transposeB: false }, [a!, dy]),
+  ],
+  transpose: ({ build, config: { permutation }, dy }) => [
+    () => build.op({ kind: "transpose", permutation: permutation.map((_, axis) => permutation.indexOf(axis)) }, [dy]),
+  ],
+  reshape: ({ build, inputs: [x], dy }) => [() => build.op({ kind: "reshape", shape: x!.shape }, [dy])],
+  expand: ({ build, inputs: [x], dy }) => [() => sumTo(build, dy, x!.shape)],
+  cast: notDifferentiable,
+};
+
+function notDifferentiable({ config }: { readonly config: { readonly kind: string } }): never {
+  throw new GraphError({
+    where: `gradient of ${config.kind}`,
+    what: "this operator has no gradient rule",
+    remedy: "Ask for gradients of values after it, or leave it out of the target.",
+  });
+}
+
+/** Undoes a broadcast: sums over the axes that were stretched. */
+function sumTo(build: OpGraphBuilder, dy: Value, shape: Shape): Value {
+  const added = dy.shape.length - shape.length;
+  const axes = dy.shape.flatMap((size, axis) =>
+    axis < added || (size !== 1 && shape[axis - added] === 1) ? [axis] : [],
+  );
+  const summed = axes.length === 0 ? dy : build.op({ kind: "reduceSum", axes, keepDims: false }, [dy]);
+  const isDone = summed.shape.length === shape.length;
+  return isDone ? summed : build.op({ kind: "reshape", shape }, [summed]);
+}
+
+/** Undoes a reduction over `axes`: copies the gradient to everything that was summed. */
+function spread(build: OpGraphBuilder, dy: Value, shape: Shape, axes: readonly number[]): Value {
+  const kept = shape.map((size, axis) => (axes.includes(axis) ? 1 : size));
+  const reshaped = sameShape(kept, dy.shape) ? dy : build.op({ kind: "reshape", shape: kept }, [dy]);
+  return build.op({ kind: "expand", shape }, [reshaped]);
+}
+
+function sumOfLastAxis(build: OpGraphBuilder, x: Value): Value {
+  return build.op({ kind: "reduceSum", axes: [x.shape.length - 1], keepDims: true }, [x]);
+}
+
+function negated(build: OpGraphBuilder, x: Value): Value {
+  return build.op({ kind: "multiply" }, [x, build.constant(-1)]);
+}

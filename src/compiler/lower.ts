@@ -1,0 +1,90 @@
+import { GraphError } from "../errors.ts";
+import { engineShape } from "../graph/engine-layout.ts";
+import type { Layer, Network } from "../graph/network.ts";
+import { OpGraphBuilder } from "../graph/op-builder.ts";
+import type { OpGraph, Value } from "../graph/ops.ts";
+import type { Preprocessing } from "../graph/preprocessing.ts";
+import { lowerLayer, type Mode } from "./lower-layers.ts";
+
+export interface LowerOptions {
+  readonly mode: Mode;
+  readonly batchSize: number;
+  /** Bytes `[N, H, W, C]` are scaled inside the graph; without it the input is float32, already scaled. */
+  readonly preprocessing?: Preprocessing | undefined;
+  /** Layers whose outputs become the graph's, channels last, under the layer's name. Default: the last one. */
+  readonly outputs?: readonly string[];
+}
+
+/** A batch normalization whose moving statistics have to follow the batch's. */
+export interface BatchStatistics {
+  readonly layer: Layer;
+  readonly mean: Value;
+  readonly variance: Value;
+}
+
+export interface LoweredNetwork {
+  readonly graph: OpGraph;
+  /** Output of each layer, channels first. */
+  readonly layerOutputs: ReadonlyMap<string, Value>;
+  /** What enters the classifier's softmax or sigmoid; the network's output where it has none. */
+  readonly logits: Value;
+  /** In training mode, one for each batch normalization. */
+  readonly statistics: readonly BatchStatistics[];
+  /** In training mode, factors for dropout to be fed: 0 or 1/(1 − rate), one input for each layer. */
+  readonly dropoutMasks: readonly { readonly mask: Value; readonly rate: number }[];
+}
+
+/** Name of the graph's only input when a network is lowered. */
+export const imageInput = "images";
+
+/**
+ * Translates layers into operators: channels last becomes channels first, a separable convolution becomes two, Keras's
+ * kernels become ONNX's.
+ * @throws {GraphError} an output names no layer.
+ */
+export function lower(network: Network, options: LowerOptions): LoweredNetwork {
+  const { mode, batchSize, preprocessing, outputs = [network.output] } = options;
+  const build = new OpGraphBuilder();
+  const layerOutputs = new Map<string, Value>();
+  const statistics: BatchStatistics[] = [];
+  const dropoutMasks: { mask: Value; rate: number }[] = [];
+  let logits: Value | undefined;
+
+  for (const layer of network.layers) {
+    const inputs = layer.inbound.map((name) => layerOutputs.get(name)!);
+    const weights = layer.weights.map((spec) => build.parameter(spec.name, engineShape(spec)));
+    const output = lowerLayer(layer, {
+      build,
+      mode,
+      inputs,
+      weights,
+      readImages: () => readImages(build, [batchSize, ...layer.outputShape], preprocessing),
+      addStatistics: (mean, variance) => statistics.push({ layer, mean, variance }),
+      addMask: (mask, rate) => dropoutMasks.push({ mask, rate }),
+      setLogits: (value) => {
+        if (layer.name === network.output) logits = value;
+      },
+    });
+    layerOutputs.set(layer.name, output);
+  }
+
+  for (const name of outputs) {
+    const value = layerOutputs.get(name);
+    if (!value) {
+      throw new GraphError({ where: `output "${name}"`, what: `network "${network.name}" has no layer of this name` });
+    }
+    const isPicture = value.shape.length === 4;
+    build.output(name, isPicture ? build.op({ kind: "transpose", permutation: [0, 2, 3, 1] }, [value]) : value);
+  }
+  const last = layerOutputs.get(network.output)!;
+  return { graph: build.finish(), layerOutputs, logits: logits ?? last, statistics, dropoutMasks };
+}
+
+function readImages(build: OpGraphBuilder, shape: readonly number[], preprocessing?: Preprocessing): Value {
+  const images = build.input(imageInput, shape, preprocessing ? "uint8" : "float32");
+  const planes = build.op({ kind: "transpose", permutation: [0, 3, 1, 2] }, [images]);
+  if (!preprocessing) return planes;
+  const pixels = build.op({ kind: "cast", to: "float32" }, [planes]);
+  const scaled = build.op({ kind: "multiply" }, [pixels, build.constant(preprocessing.scale)]);
+  return build.op({ kind: "add" }, [scaled, build.constant(preprocessing.offset)]);
+}

@@ -1,0 +1,119 @@
+import type { Shape } from "../tensor/shape.ts";
+import { domains, type OnnxEmitter } from "./onnx-emitter.ts";
+
+/**
+ * Brings kernels and vectors into the blocked layout inside the graph, since a training step changes them. The engine's
+ * operator for pictures, `[1, C, P, 1] → [C/b, P, b]` (or from `[1, P, 1, C]` with `channels_last`), does the work: a
+ * kernel is a "picture" whose channels are its filters.
+ */
+export class BlockedKernels {
+  readonly #emit: OnnxEmitter;
+  readonly #block: number;
+  readonly #vectors = new Map<string, string>();
+
+  constructor(emit: OnnxEmitter, block: number) {
+    this.#emit = emit;
+    this.#block = block;
+  }
+
+  /** The number of lanes that hold so many channels: the next multiple of the block. */
+  padded(channels: number): number {
+    return Math.ceil(channels / this.#block) * this.#block;
+  }
+
+  /** `[C] → [C']`, zeros at the end. */
+  vector(name: string, channels: number): string {
+    const missing = this.padded(channels) - channels;
+    if (missing === 0) return name;
+    const known = this.#vectors.get(name);
+    if (known !== undefined) return known;
+    const lanes = this.#emit.compute(`${name}~lanes`, "Pad", [name, this.#emit.integers([0, missing])]);
+    this.#vectors.set(name, lanes);
+    return lanes;
+  }
+
+  /** `[C'] → [C]`, written to `output`. */
+  vectorBack(lanes: string, shape: Shape, output: string): void {
+    const bounds = [[0], shape, [0]].map((each) => this.#emit.integers(each));
+    this.#emit.node("Slice", [lanes, ...bounds], [output]);
+    if (this.padded(shape[0]!) !== shape[0]) this.#vectors.set(output, lanes);
+  }
+
+  /** `[C, 1, kh, kw]` → `[C/b][kh][kw][b]`, with rows and columns in reverse order if flipped. */
+  depthwise(name: string, channels: number, size: readonly [number, number], order?: "flipped"): string {
+    const positions = size[0] * size[1];
+    const picture = this.#emit.reshape(name, [1, channels, positions, 1]);
+    let blocks = this.#toBlocks(name, picture);
+    if (order === "flipped") {
+      const view = this.#emit.reshape(blocks, [this.padded(channels) / this.#block, positions, this.#block]);
+      blocks = this.#reverse(view, positions, 1);
+    }
+    return this.#emit.reshape(blocks, [this.padded(channels), 1, ...size]);
+  }
+
+  /** The inverse of `depthwise`, after a sum over the batch: `[1, N·C', kh, kw] → [C, 1, kh, kw]`. */
+  depthwiseBack(products: string, batch: number, shape: Shape, output: string): void {
+    const [channels, , height, width] = shape as [number, number, number, number];
+    const lanes = this.padded(channels);
+    const perPicture = this.#emit.reshape(products, [batch, lanes, height, width]);
+    const sum = this.#emit.compute(`${output}/sum`, "ReduceSum", [perPicture, this.#emit.integers([0])]);
+    const crop = { channels: { i: channels } };
+    const planes = this.#emit.compute(`${output}/planes`, "ReorderOutput", [sum], crop, domains.blocked);
+    this.#emit.node("Reshape", [planes, this.#emit.integers(shape)], [output]);
+  }
+
+  /**
+   * `[K, C, kh, kw]` → `[K/b][C/b][kh][kw][b of C][b of K]`, or with fewer channels than a block
+   * `[K/b][C][kh][kw][b of K]`.
+   */
+  dense(name: string, filters: number, channels: number, size: readonly [number, number]): string {
+    const positions = size[0] * size[1];
+    const isFew = channels < this.#block;
+    const lanes = isFew ? channels : this.padded(channels);
+    let source = name;
+    if (!isFew) {
+      const view = this.#emit.reshape(name, [filters, channels, positions]);
+      const full = this.#pad(view, [0, lanes - channels, 0]);
+      source = positions === 1 ? full : this.#innermostBlocks(full, filters, lanes, positions);
+    }
+    const picture = this.#emit.reshape(source, [1, filters, lanes * positions, 1]);
+    return this.#emit.reshape(this.#toBlocks(name, picture), [this.padded(filters), lanes, ...size]);
+  }
+
+  /** The kernel of the way back: filters and channels change places, rows and columns run backwards. */
+  denseTransposed(name: string, filters: number, channels: number, size: readonly [number, number]): string {
+    const positions = size[0] * size[1];
+    if (positions === 1) {
+      const rows = this.#emit.reshape(name, [filters, channels]);
+      const full = this.#pad(rows, [this.padded(filters) - filters, 0]);
+      const picture = this.#emit.reshape(full, [1, this.padded(filters), 1, channels]);
+      const blocks = this.#toBlocks(name, picture, "channelsLast");
+      return this.#emit.reshape(blocks, [this.padded(channels), this.padded(filters), 1, 1]);
+    }
+    const view = this.#emit.reshape(name, [filters, channels, positions]);
+    const swapped = this.#emit.compute(`${name}~swapped`, "Transpose", [view], { perm: { ints: [1, 0, 2] } });
+    return this.dense(this.#reverse(swapped, positions, 2), channels, filters, size);
+  }
+
+  /** `[K, C', P]` → `[K, C'/b, P, b]`. */
+  #innermostBlocks(name: string, filters: number, lanes: number, positions: number): string {
+    const view = this.#emit.reshape(name, [filters, lanes / this.#block, this.#block, positions]);
+    return this.#emit.compute(`${name}~inner`, "Transpose", [view], { perm: { ints: [0, 1, 3, 2] } });
+  }
+
+  #reverse(name: string, positions: number, axis: number): string {
+    const backwards = this.#emit.integers(Array.from({ length: positions }, (_, index) => positions - 1 - index));
+    return this.#emit.compute(`${name}~flipped`, "Gather", [name, backwards], { axis: { i: axis } });
+  }
+
+  #pad(name: string, after: readonly number[]): string {
+    if (after.every((size) => size === 0)) return name;
+    const amounts = this.#emit.integers([...after.map(() => 0), ...after]);
+    return this.#emit.compute(`${name}~padded`, "Pad", [name, amounts]);
+  }
+
+  #toBlocks(hint: string, picture: string, order?: "channelsLast"): string {
+    const attributes = order ? { channels_last: { i: 1 } } : {};
+    return this.#emit.compute(`${hint}~blocks`, "ReorderInput", [picture], attributes, domains.blocked);
+  }
+}

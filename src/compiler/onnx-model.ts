@@ -1,0 +1,31 @@
+import type { Value } from "../graph/ops.ts";
+import { domains, type OnnxEmitter, valueInfo } from "./onnx-emitter.ts";
+import { ModelProto } from "./onnx-schema.ts";
+
+export interface ModelParts {
+  readonly name: string;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  /** Names of inputs and outputs whose first axis stays open, under the name N. */
+  readonly openBatch?: ReadonlySet<string>;
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** The bytes of an `.onnx` file around what an emitter has collected. */
+export function encodeModel(emit: OnnxEmitter, parts: ModelParts): Uint8Array {
+  const { name, inputs, outputs, openBatch = new Set(), metadata = {} } = parts;
+  const describe = (value: Value) => valueInfo(value, openBatch.has(value.name));
+  return ModelProto.encode({
+    ir_version: 9,
+    producer_name: "xception-ts",
+    opset_import: [...emit.usedDomains].map((domain) => ({ domain, version: domain === domains.onnx ? 18 : 1 })),
+    metadata_props: Object.entries(metadata).map(([key, value]) => ({ key, value })),
+    graph: {
+      name,
+      node: emit.nodes,
+      initializer: emit.initializers,
+      input: inputs.map(describe),
+      output: outputs.map(describe),
+    },
+  }).finish();
+}

@@ -1,0 +1,83 @@
+import { GraphError } from "../errors.ts";
+import type { OpGraph, OpKind, Value } from "../graph/ops.ts";
+import { sameShape } from "../tensor/shape.ts";
+import type { FloatTensor } from "../tensor/tensor.ts";
+import { BlockedLayout } from "./onnx-blocked.ts";
+import { OnnxEmitter } from "./onnx-emitter.ts";
+import { encodeModel } from "./onnx-model.ts";
+import { emitRules } from "./onnx-rules.ts";
+
+export interface OnnxOptions {
+  /** Numbers of parameters to store in the file, by name, in the engine's layout; the others become inputs. */
+  readonly weights?: ReadonlyMap<string, FloatTensor>;
+  /** Leave the first axis of inputs and outputs open; only for graphs that never mix samples (inference). */
+  readonly dynamicBatch?: boolean;
+  /**
+   * Channels to a block, if the engine on this machine works on blocks of channels (see the platform's probe). The file
+   * then runs on this kind of machine alone, several times faster where weights are not constant: for training steps.
+   */
+  readonly blockSize?: number | undefined;
+  /** Stored in the file's `metadata_props`. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly name?: string;
+}
+
+/**
+ * The bytes of an `.onnx` file that computes an op graph. Inputs, parameters and outputs keep their names.
+ * @throws {GraphError} a stored weight does not have the shape of its parameter.
+ */
+export function toOnnx(graph: OpGraph, options: OnnxOptions = {}): Uint8Array {
+  const { weights = new Map<string, FloatTensor>(), dynamicBatch = false, metadata = {} } = options;
+  const emit = new OnnxEmitter();
+  for (const { name } of [...graph.inputs, ...graph.parameters, ...graph.constants]) emit.reserve(name);
+  for (const { outputs } of graph.operations) for (const { name } of outputs) emit.reserve(name);
+  for (const name of graph.outputs.keys()) emit.reserve(name);
+
+  for (const constant of graph.constants) emit.floats(constant.name, constant.shape, constant.data);
+  const fed = [...graph.inputs];
+  for (const parameter of graph.parameters) {
+    const tensor = weights.get(parameter.name);
+    if (!tensor) fed.push(parameter);
+    else storeWeight(emit, parameter, tensor);
+  }
+
+  const nameOf = internalNames(graph);
+  const { blockSize } = options;
+  const blocked = blockSize === undefined ? undefined : new BlockedLayout(emit, graph, blockSize, nameOf);
+  for (const operation of graph.operations) {
+    if (blocked?.emit(operation)) continue;
+    const { config, inputs, outputs } = operation;
+    const rule = emitRules[config.kind] as (typeof emitRules)[OpKind];
+    const x = inputs.map((value) => blocked?.plain(value) ?? nameOf(value));
+    rule({ emit, config, inputs, outputs, x, y: outputs.map(nameOf) } as never);
+  }
+  // A value may be an output under several names, and an output may be fed straight through.
+  const outputs = [...graph.outputs].map(([name, value]): Value => {
+    const source = blocked?.plain(value) ?? nameOf(value);
+    if (source !== name) emit.node("Identity", [source], [name]);
+    return { ...value, name };
+  });
+
+  const openBatch = new Set(dynamicBatch ? [...graph.inputs, ...outputs].map((value) => value.name) : []);
+  return encodeModel(emit, { name: options.name ?? "xception", inputs: fed, outputs, openBatch, metadata });
+}
+
+/** An inner value whose name is wanted for another output steps aside. */
+function internalNames(graph: OpGraph): (value: Value) => string {
+  return (value) => {
+    const output = graph.outputs.get(value.name);
+    return output === undefined || output === value ? value.name : `${value.name}~inner`;
+  };
+}
+
+function storeWeight(emit: OnnxEmitter, parameter: Value, tensor: FloatTensor): void {
+  if (!sameShape(parameter.shape, tensor.shape)) {
+    throw new GraphError({
+      where: `parameter "${parameter.name}"`,
+      what: "the stored weight has another shape",
+      received: tensor.shape,
+      expected: `${parameter.shape}`,
+    });
+  }
+  emit.floats(parameter.name, tensor.shape, tensor.data);
+}

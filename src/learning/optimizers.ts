@@ -1,0 +1,174 @@
+import { UsageError } from "../errors.ts";
+import type { OpGraphBuilder } from "../graph/op-builder.ts";
+import type { Value } from "../graph/ops.ts";
+
+/** One parameter on its way through an update. */
+export interface UpdateOperands {
+  readonly build: OpGraphBuilder;
+  readonly parameter: Value;
+  readonly gradient: Value;
+  /** The optimizer's memory for this parameter, one value for each name in `slots`. */
+  readonly slots: readonly Value[];
+  /** Numbers that change from step to step, as `scalars` computes them. */
+  readonly scalars: ReadonlyMap<string, Value>;
+  /** False for parameters that weight decay spares. */
+  readonly decays: boolean;
+}
+
+export interface Updated {
+  readonly parameter: Value;
+  readonly slots: readonly Value[];
+}
+
+/** A rule that changes parameters by their gradients: part of the training graph, with its memory outside. */
+export interface Optimizer {
+  readonly name: OptimizerName;
+  /** Names of what it remembers for each parameter; all start at 0. */
+  readonly slots: readonly string[];
+  /** Numbers to feed at a step. @param step counts from 1. */
+  readonly scalars: (learningRate: number, step: number) => Readonly<Record<string, number>>;
+  /** Writes the update of one parameter. */
+  readonly update: (operands: UpdateOperands) => Updated;
+}
+
+export type OptimizerName = "sgd" | "rmsprop" | "adam" | "adamw";
+
+export interface OptimizerOptions {
+  /** SGD and RMSprop, default 0.9 and 0. */
+  readonly momentum?: number;
+  /** SGD: look ahead along the momentum; default false. */
+  readonly nesterov?: boolean;
+  /** RMSprop: share of the old mean square that is kept; default 0.9. */
+  readonly rho?: number;
+  /** Adam and AdamW: shares of the old moments that are kept; default 0.9 and 0.999. */
+  readonly beta1?: number;
+  readonly beta2?: number;
+  /** Added to the denominator of RMSprop and Adam; default 1e-7, Keras's. */
+  readonly epsilon?: number;
+  /**
+   * λ of an L2 penalty λ/2·Σw² added to the loss (SGD, RMSprop, Adam), or of decoupled decay w −= lr·λ·w (AdamW).
+   * Default 0.
+   */
+  readonly weightDecay?: number;
+}
+
+/**
+ * The optimizer of a name.
+ * @throws {UsageError} an unknown name, or an option out of its range.
+ */
+export function createOptimizer(name: OptimizerName, options: OptimizerOptions = {}): Optimizer {
+  for (const key of ["momentum", "rho", "beta1", "beta2"] as const) {
+    const value = options[key];
+    if (value !== undefined && !(value >= 0 && value < 1))
+      throw refusal(key, value, "a number from 0 up to, not including, 1");
+  }
+  for (const key of ["epsilon", "weightDecay"] as const) {
+    const value = options[key];
+    if (value !== undefined && !(value >= 0)) throw refusal(key, value, "a number of at least 0");
+  }
+  const create = optimizers[name];
+  if (!create) throw refusal("name", name, Object.keys(optimizers).join(", "));
+  return create(options);
+}
+
+const optimizers: Readonly<Record<OptimizerName, (options: OptimizerOptions) => Optimizer>> = {
+  sgd,
+  rmsprop,
+  adam: (options) => adam("adam", options),
+  adamw: (options) => adam("adamw", options),
+};
+
+/** v ← μ·v − lr·g, w ← w + v; with Nesterov's look-ahead w ← w + μ·v − lr·g. @see Keras, SGD */
+function sgd({ momentum = 0.9, nesterov = false, weightDecay = 0 }: OptimizerOptions): Optimizer {
+  return {
+    name: "sgd",
+    slots: momentum > 0 ? ["momentum"] : [],
+    scalars: (learningRate) => ({ learning_rate: learningRate }),
+    update: ({ build, parameter, gradient, slots: [velocity], scalars, decays }) => {
+      const { add, subtract, multiply } = arithmetic(build);
+      const g = penalized(build, gradient, parameter, decays ? weightDecay : 0);
+      const move = multiply(g, scalars.get("learning_rate")!);
+      if (!velocity) return { parameter: subtract(parameter, move), slots: [] };
+      const next = subtract(multiply(velocity, build.constant(momentum)), move);
+      const step = nesterov ? subtract(multiply(next, build.constant(momentum)), move) : next;
+      return { parameter: add(parameter, step), slots: [next] };
+    },
+  };
+}
+
+/** s ← ρ·s + (1 − ρ)·g², v ← μ·v + lr·g/√(s + ε), w ← w − v. @see Keras, RMSprop */
+function rmsprop({ momentum = 0, rho = 0.9, epsilon = 1e-7, weightDecay = 0 }: OptimizerOptions): Optimizer {
+  return {
+    name: "rmsprop",
+    slots: momentum > 0 ? ["mean_square", "momentum"] : ["mean_square"],
+    scalars: (learningRate) => ({ learning_rate: learningRate }),
+    update: ({ build, parameter, gradient, slots: [square, velocity], scalars, decays }) => {
+      const { add, subtract, multiply, divide, sqrt } = arithmetic(build);
+      const g = penalized(build, gradient, parameter, decays ? weightDecay : 0);
+      const share = multiply(multiply(g, g), build.constant(1 - rho));
+      const nextSquare = add(multiply(square!, build.constant(rho)), share);
+      const direction = divide(g, sqrt(add(nextSquare, build.constant(epsilon))));
+      const move = multiply(direction, scalars.get("learning_rate")!);
+      if (!velocity) return { parameter: subtract(parameter, move), slots: [nextSquare] };
+      const next = add(multiply(velocity, build.constant(momentum)), move);
+      return { parameter: subtract(parameter, next), slots: [nextSquare, next] };
+    },
+  };
+}
+
+/**
+ * m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g², w ← w − lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ)·m/(√v + ε); AdamW first takes
+ * lr·λ·w away from the weights themselves. @see Keras, Adam and AdamW
+ */
+function adam(
+  name: "adam" | "adamw",
+  { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-7, weightDecay = 0 }: OptimizerOptions,
+): Optimizer {
+  const isDecoupled = name === "adamw";
+  return {
+    name,
+    slots: ["first_moment", "second_moment"],
+    scalars: (learningRate, step) => ({
+      corrected_rate: (learningRate * Math.sqrt(1 - beta2 ** step)) / (1 - beta1 ** step),
+      decay_factor: 1 - learningRate * weightDecay,
+    }),
+    update: ({ build, parameter, gradient, slots: [first, second], scalars, decays }) => {
+      const { add, subtract, multiply, divide, sqrt } = arithmetic(build);
+      const g = penalized(build, gradient, parameter, decays && !isDecoupled ? weightDecay : 0);
+      const m = add(multiply(first!, build.constant(beta1)), multiply(g, build.constant(1 - beta1)));
+      const square = multiply(multiply(g, g), build.constant(1 - beta2));
+      const v = add(multiply(second!, build.constant(beta2)), square);
+      const move = divide(multiply(m, scalars.get("corrected_rate")!), add(sqrt(v), build.constant(epsilon)));
+      const isSpared = !decays || !isDecoupled || weightDecay === 0;
+      const kept = isSpared ? parameter : multiply(parameter, scalars.get("decay_factor")!);
+      return { parameter: subtract(kept, move), slots: [m, v] };
+    },
+  };
+}
+
+function penalized(build: OpGraphBuilder, gradient: Value, parameter: Value, weightDecay: number): Value {
+  if (weightDecay === 0) return gradient;
+  const { add, multiply } = arithmetic(build);
+  return add(gradient, multiply(parameter, build.constant(weightDecay)));
+}
+
+function arithmetic(build: OpGraphBuilder) {
+  const binary = (kind: "add" | "subtract" | "multiply" | "divide") => (a: Value, b: Value) =>
+    build.op({ kind }, [a, b]);
+  return {
+    add: binary("add"),
+    subtract: binary("subtract"),
+    multiply: binary("multiply"),
+    divide: binary("divide"),
+    sqrt: (x: Value) => build.op({ kind: "sqrt" }, [x]),
+  };
+}
+
+function refusal(option: string, received: unknown, expected: string): UsageError {
+  return new UsageError({
+    where: `optimizer option "${option}"`,
+    what: "this value is not allowed",
+    received,
+    expected,
+  });
+}

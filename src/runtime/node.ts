@@ -1,0 +1,7 @@
+import type { Platform } from "../platform.ts";
+import { listFolder } from "./node-folders.ts";
+import { decodeImage, encodePng } from "./node-images.ts";
+import { createSession } from "./node-session.ts";
+
+/** Node: ONNX Runtime's native build, sharp for pictures, the file system. */
+export const nodePlatform: Platform = { name: "node", createSession, decodeImage, encodePng, listFolder };

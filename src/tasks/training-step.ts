@@ -1,0 +1,140 @@
+import { toOnnx } from "../compiler/onnx.ts";
+import { fromEngineLayout, toEngineLayout } from "../graph/engine-layout.ts";
+import type { Network } from "../graph/network.ts";
+import { networkWeights } from "../graph/network.ts";
+import type { Platform, Session, SessionOptions, Tensors } from "../platform.ts";
+import { mulberry32 } from "../tensor/random.ts";
+import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
+import type { Weights } from "../weights/initialize.ts";
+import { channelBlock } from "./channel-block.ts";
+import { type StateEntry, type TrainingGraphOptions, trainingGraph, trainingNames } from "./training-graph.ts";
+
+export interface StepInput {
+  /** `[N, H, W, C]`: bytes, or float32 where the graph has no preprocessing. */
+  readonly images: Tensor;
+  /** Target probabilities `[N, classes]`. */
+  readonly targets: FloatTensor;
+  readonly learningRate: number;
+  /** Seed of this step's dropout. */
+  readonly seed?: number;
+}
+
+export interface StepResult {
+  /** Mean over the batch, before the update. */
+  readonly loss: number;
+  /** `[N, classes]`, before the update. */
+  readonly logits: FloatTensor;
+}
+
+/**
+ * A network in training: its weights and the optimizer's memory, changed by one run of the engine at each step. The
+ * state exists twice; a step reads one copy and writes the other, so that a failed step leaves the state as it was.
+ */
+export class TrainingStep {
+  readonly #network: Network;
+  readonly #options: TrainingGraphOptions;
+  readonly #session: Session;
+  readonly #entries: readonly StateEntry[];
+  readonly #masks: readonly { name: string; shape: readonly number[]; rate: number }[];
+  #state: Map<string, FloatTensor>;
+  #next: Map<string, FloatTensor>;
+  #steps = 0;
+
+  private constructor(
+    network: Network,
+    options: TrainingGraphOptions,
+    session: Session,
+    parts: {
+      entries: readonly StateEntry[];
+      masks: readonly { name: string; shape: readonly number[]; rate: number }[];
+    },
+    state: Map<string, FloatTensor>,
+  ) {
+    this.#network = network;
+    this.#options = options;
+    this.#session = session;
+    this.#entries = parts.entries;
+    this.#masks = parts.masks;
+    this.#state = state;
+    this.#next = new Map([...state].map(([name, { shape }]) => [name, floatTensor(shape)]));
+  }
+
+  /** Compiles the step and loads it into the engine, with `weights` (Keras's layout) to start from. */
+  static async create(
+    network: Network,
+    weights: Weights,
+    options: TrainingGraphOptions & { readonly platform: Platform; readonly session?: SessionOptions },
+  ): Promise<TrainingStep> {
+    const { graph, state: entries, dropoutMasks } = trainingGraph(network, options);
+    const blockSize = await channelBlock(options.platform);
+    const session = await options.platform.createSession(toOnnx(graph, { blockSize }), options.session);
+    const masks = dropoutMasks.map(({ mask: { name, shape }, rate }) => ({ name, shape, rate }));
+    const state = new Map(
+      entries.map(({ name, weight, slot, shape }) => {
+        if (slot !== undefined) return [name, floatTensor(shape)];
+        const tensor = toEngineLayout(weight, weights.get(name)!);
+        return [name, floatTensor(tensor.shape, tensor.data.slice())];
+      }),
+    );
+    return new TrainingStep(network, options, session, { entries, masks }, state);
+  }
+
+  /** Number of steps done. */
+  get steps(): number {
+    return this.#steps;
+  }
+
+  /** Runs one step and moves the weights. @throws {Error} what the engine says; the weights stay as they were. */
+  async run(input: StepInput): Promise<StepResult> {
+    const scalars = this.#options.optimizer.scalars(input.learningRate, this.#steps + 1);
+    const feeds: Record<string, Tensor> = {
+      [trainingNames.images]: input.images,
+      [trainingNames.targets]: input.targets,
+      ...Object.fromEntries(this.#state),
+      ...this.#dropoutMasks(input.seed ?? this.#steps),
+    };
+    for (const [name, value] of Object.entries(scalars)) {
+      feeds[trainingNames.scalar(name)] = floatTensor([], Float32Array.of(value));
+    }
+    const fetches: Tensors = Object.fromEntries(
+      [...this.#next].map(([name, tensor]) => [trainingNames.next(name), tensor]),
+    );
+    const results = await this.#session.run(feeds, fetches);
+    [this.#state, this.#next] = [this.#next, this.#state];
+    this.#steps++;
+    const loss = (results[trainingNames.loss]!.data as Float32Array)[0]!;
+    return { loss, logits: results[trainingNames.logits] as FloatTensor };
+  }
+
+  /** A copy of the weights, in Keras's layout. */
+  weights(): Weights {
+    const entries = new Map(this.#entries.map((entry) => [entry.name, entry]));
+    return new Map(
+      networkWeights(this.#network).map(({ name }) => {
+        const tensor = this.#state.get(name)!;
+        const inKerasLayout = fromEngineLayout(entries.get(name)!.weight, tensor);
+        return [name, inKerasLayout === tensor ? floatTensor(tensor.shape, tensor.data.slice()) : inKerasLayout];
+      }),
+    );
+  }
+
+  /** What the engine recorded, if profiling was asked for. */
+  endProfiling() {
+    return this.#session.endProfiling();
+  }
+
+  async dispose(): Promise<void> {
+    await this.#session.dispose();
+  }
+
+  #dropoutMasks(seed: number): Record<string, FloatTensor> {
+    const random = mulberry32(seed);
+    return Object.fromEntries(
+      this.#masks.map(({ name, shape, rate }) => {
+        const mask = floatTensor(shape);
+        for (let index = 0; index < mask.data.length; index++) mask.data[index] = random() < rate ? 0 : 1 / (1 - rate);
+        return [name, mask];
+      }),
+    );
+  }
+}
