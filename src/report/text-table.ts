@@ -7,7 +7,7 @@ export interface TextColumn {
   readonly whole?: boolean;
 }
 
-/** Rows of the continued lines of a wrapped cell start with this, so that they are not taken for rows of their own. */
+/** The later lines of a wrapped cell start with this, so that they are not taken for rows of their own. */
 const continuation = "  ";
 
 /**
