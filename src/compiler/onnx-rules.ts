@@ -23,12 +23,13 @@ export const emitRules: EmitRules = {
   convFilterGradient: emitConvFilterGradient,
   batchNormalization: ({ emit, config, x, y }) =>
     emit.node("BatchNormalization", x, y, { epsilon: { f: config.epsilon } }),
-  batchNormalizationTraining: ({ emit, config, inputs, x: [x, gamma, beta], y: [y, mean, variance] }) => {
-    // With momentum 0 the operator's "running" outputs are the batch's own statistics; the inputs for them are unused.
+  batchNormalizationTraining: ({ emit, config, x: [x, gamma, beta], y: [y, mean, variance] }) => {
+    // With momentum 0 the operator's "running" outputs are the batch's own statistics, whatever its running inputs say.
+    // ONNX Runtime writes those outputs into the memory of the inputs: each needs a tensor that nobody else reads and
+    // that no optimization makes the same as another one.
+    const unused = [emit.compute("unused", "Neg", [beta!]), emit.compute("unused", "Abs", [gamma!])];
     const attributes = { training_mode: { i: 1 }, momentum: { f: 0 }, epsilon: { f: config.epsilon } };
-    const channels = inputs[1]!.shape;
-    const unused = emit.compute("unused", "Expand", [emit.scalar(0), emit.integers(channels)]);
-    emit.node("BatchNormalization", [x!, gamma!, beta!, unused, unused], [y!, mean!, variance!], attributes);
+    emit.node("BatchNormalization", [x!, gamma!, beta!, ...unused], [y!, mean!, variance!], attributes);
   },
   batchNormalizationGradient: emitBatchNormalizationGradient,
   maxPool: ({ emit, config, x, y }) => emit.node("MaxPool", x, y, poolAttributes(config)),

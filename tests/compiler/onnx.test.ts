@@ -1,0 +1,137 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { gradient } from "../../src/compiler/gradient.ts";
+import { lower } from "../../src/compiler/lower.ts";
+import { toOnnx } from "../../src/compiler/onnx.ts";
+import {
+  add,
+  batchNormalization,
+  conv2d,
+  dense,
+  globalAveragePooling2d,
+  input,
+  type LayerOutput,
+  maxPooling2d,
+  relu,
+  separableConv2d,
+} from "../../src/graph/builder.ts";
+import { network, networkWeights } from "../../src/graph/network.ts";
+import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
+import type { OpGraph, OpKind, Value } from "../../src/graph/ops.ts";
+import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
+import { createSession } from "../../src/runtime/node-session.ts";
+import { mulberry32 } from "../../src/tensor/random.ts";
+import { type Shape, sizeOf } from "../../src/tensor/shape.ts";
+import { floatTensor, type Tensor } from "../../src/tensor/tensor.ts";
+import { interpret } from "../oracles/interpreter.ts";
+import { opCases } from "../oracles/op-cases.ts";
+
+type Feeds = ReadonlyMap<string, Float64Array>;
+
+/** Largest difference between the engine and the float64 interpreter, relative to each output's largest value. */
+async function worstDifference(graph: OpGraph, feeds: Feeds, blockSize?: number): Promise<number> {
+  const expected = interpret(graph, feeds);
+  const session = await createSession(toOnnx(graph, { blockSize }), { threads: 1 });
+  const tensors = [...graph.inputs, ...graph.parameters].map(({ name, shape, type }): [string, Tensor] => {
+    const values = feeds.get(name)!;
+    if (type === "uint8") return [name, { type, shape, data: Uint8Array.from(values) }];
+    return [name, floatTensor(shape, Float32Array.from(values))];
+  });
+  const results = await session.run(Object.fromEntries(tensors));
+  await session.dispose();
+  let worst = 0;
+  for (const [name, values] of expected) {
+    const actual = results[name]!;
+    expect(actual.shape).toEqual(graph.outputs.get(name)!.shape);
+    const scale = values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 1e-3);
+    for (const [index, value] of values.entries()) {
+      worst = Math.max(worst, Math.abs(Number(actual.data[index]) - value) / scale);
+    }
+  }
+  return worst;
+}
+
+function numbers(shape: Shape, seed: number, low = -1, high = 1): Float64Array {
+  const random = mulberry32(seed);
+  // Rounded to float32 so that both sides start from the same numbers.
+  return Float64Array.from({ length: sizeOf(shape) }, () => Math.fround(low + (high - low) * random()));
+}
+
+/** Operators whose operands have to fit together: what to compute first. */
+const prepared: Partial<Record<OpKind, (build: OpGraphBuilder, inputs: readonly Value[], config: never) => Value[]>> = {
+  maxPoolGradient: (build, [dy, x], config: object) => [
+    dy!,
+    x!,
+    build.op({ ...config, kind: "maxPool" } as never, [x!]),
+  ],
+  batchNormalizationGradient: (build, [dy, x, gamma], { epsilon }: { epsilon: number }) => {
+    const statistics = build.ops({ kind: "batchNormalizationTraining", epsilon }, [x!, gamma!, gamma!], []);
+    return [dy!, x!, gamma!, statistics[1]!, statistics[2]!];
+  },
+};
+
+const positive: readonly OpKind[] = ["log", "sqrt", "divide", "batchNormalization"];
+
+describe("each operator in ONNX Runtime agrees with the interpreter", () => {
+  it.each(Object.keys(opCases) as OpKind[])("%s", async (kind) => {
+    for (const [seed, { config, inputs }] of fc
+      .sample(opCases[kind] as fc.Arbitrary<never>, { numRuns: 12, seed: 7 })
+      .map((each: { config: never; inputs: readonly Shape[] }) => each)
+      .entries()) {
+      const build = new OpGraphBuilder();
+      const fed = (inputs as readonly Shape[]).map((shape, index) => build.input(`x${index}`, shape));
+      const operands = prepared[kind]?.(build, fed, config) ?? fed;
+      for (const [index, output] of build.ops(config, operands, []).entries()) build.output(`y${index}`, output);
+      const [low, high] = positive.includes(kind) ? [0.5, 2] : [-1, 1];
+      const feeds = new Map(
+        fed.map((value, index) => [value.name, numbers(value.shape, seed * 10 + index, low, high)]),
+      );
+      expect(await worstDifference(build.finish(), feeds), JSON.stringify({ config, inputs })).toBeLessThan(1e-5);
+    }
+  });
+});
+
+/** The article's blocks on an odd, non-square picture with channel counts that do not fill the engine's blocks. */
+function smallNetwork() {
+  let x: LayerOutput = input([17, 14, 3]);
+  x = relu(batchNormalization(conv2d(x, { filters: 8, kernelSize: 3, strides: 2, useBias: false })));
+  x = relu(batchNormalization(conv2d(x, { filters: 20, kernelSize: 3, padding: "same", useBias: false })));
+  const shortcut = batchNormalization(
+    conv2d(x, { filters: 28, kernelSize: 1, strides: 2, padding: "same", useBias: false }),
+  );
+  x = relu(batchNormalization(separableConv2d(x, { filters: 28, kernelSize: 3, padding: "same", useBias: false })));
+  x = batchNormalization(separableConv2d(x, { filters: 28, kernelSize: 3, padding: "same", useBias: false }));
+  x = add([maxPooling2d(x, { kernelSize: 3, strides: 2, padding: "same" }), shortcut]);
+  x = relu(x);
+  x = batchNormalization(separableConv2d(x, { filters: 36, kernelSize: 3, padding: "same" }));
+  return network("small", dense(globalAveragePooling2d(x), { units: 5, activation: "softmax" }));
+}
+
+describe("a whole training step agrees with the interpreter", () => {
+  it.each([
+    ["channels first", undefined],
+    ["in channel blocks", 16],
+  ])("%s", async (_, blockSize) => {
+    const net = smallNetwork();
+    const { graph: forward, logits } = lower(net, { mode: "training", batchSize: 3, outputs: [] });
+    const build = new OpGraphBuilder(forward);
+    const targets = build.input("targets", logits.shape);
+    build.output("loss", softmaxCrossEntropy(build, logits, targets));
+    const trainable = networkWeights(net).filter((spec) => spec.trainable);
+    const { graph } = gradient(
+      build.finish(),
+      "loss",
+      trainable.map((spec) => spec.name),
+    );
+    const feeds = new Map(
+      [...graph.inputs, ...graph.parameters].map(({ name, shape }, index) => {
+        const isScale = name.endsWith("gamma");
+        return [name, numbers(shape, index, isScale ? 0.8 : -0.5, isScale ? 1.2 : 0.5)];
+      }),
+    );
+    const oneHot = new Float64Array(15);
+    for (const [row, label] of [1, 4, 2].entries()) oneHot[row * 5 + label] = 1;
+    feeds.set("targets", oneHot);
+    expect(await worstDifference(graph, feeds, blockSize)).toBeLessThan(1e-4);
+  });
+});
