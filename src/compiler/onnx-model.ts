@@ -15,7 +15,7 @@ export interface ModelParts {
 export function encodeModel(emit: OnnxEmitter, parts: ModelParts): Uint8Array {
   const { name, inputs, outputs, openBatch = new Set(), metadata = {} } = parts;
   const describe = (value: Value) => valueInfo(value, openBatch.has(value.name));
-  return ModelProto.encode({
+  const bytes = ModelProto.encode({
     ir_version: 9,
     producer_name: "xception-ts",
     opset_import: [...emit.usedDomains].map((domain) => ({ domain, version: domain === domains.onnx ? 18 : 1 })),
@@ -28,4 +28,6 @@ export function encodeModel(emit: OnnxEmitter, parts: ModelParts): Uint8Array {
       output: outputs.map(describe),
     },
   }).finish();
+  // In Node a `Buffer`, which has methods of the same names that behave differently: a plain view of it.
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }

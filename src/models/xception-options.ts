@@ -57,8 +57,31 @@ export interface ResolvedOptions {
   readonly seed: number;
 }
 
+/** What an option means when it is left out. */
+const defaultOptions: Required<XceptionOptions> = {
+  variant: "paper",
+  inputShape: [299, 299, 3],
+  classes: 1000,
+  includeTop: true,
+  pooling: "none",
+  classifierActivation: "softmax",
+  width: 1,
+  dropout: 0,
+  fcUnits: [],
+  residual: true,
+  intermediateActivation: "none",
+  middleFlowRepeats: 8,
+  seed: 0,
+};
+
 /** Smallest height and width of a picture, the rule of keras.applications.Xception. */
 export const minimumInputSize = 71;
+
+/** Options with nothing left out: what a model file stores, so that its network does not change with the defaults. */
+export function completeOptions(options: XceptionOptions): Required<XceptionOptions> {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...defaultOptions, ...Object.fromEntries(given) };
+}
 
 /**
  * Options with their defaults filled in and checked.
@@ -66,21 +89,21 @@ export const minimumInputSize = 71;
  */
 export function resolveOptions(options: XceptionOptions): ResolvedOptions {
   const {
-    variant = "paper",
-    inputShape = [299, 299, 3],
-    classes = 1000,
-    includeTop = true,
-    pooling = "none",
-    classifierActivation = "softmax",
-    width = 1,
-    dropout = 0,
-    fcUnits = [],
-    residual = true,
-    intermediateActivation = "none",
-    middleFlowRepeats = 8,
-    seed = 0,
+    variant,
+    inputShape,
+    classes,
+    includeTop,
+    pooling,
+    classifierActivation,
+    width,
+    dropout,
+    fcUnits,
+    residual,
+    intermediateActivation,
+    middleFlowRepeats,
+    seed,
     ...unknown
-  } = options;
+  } = completeOptions(options);
 
   for (const name of Object.keys(unknown)) {
     throw new UsageError({

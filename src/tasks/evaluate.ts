@@ -1,0 +1,107 @@
+import { BatchSource } from "../data/batches.ts";
+import { type ImageDataset, relabel } from "../data/dataset.ts";
+import { inputShapeOf } from "../graph/network.ts";
+import { EvaluationTally } from "../learning/metrics.ts";
+import { topIndices } from "../learning/metrics-ranking.ts";
+import type { DecodeOptions, Platform, SessionOptions } from "../platform.ts";
+import type { Evaluation, Prediction, SkippedFile } from "../records.ts";
+import { type Inference, inferenceSession } from "./inference.ts";
+import type { Model } from "./model.ts";
+
+/** The result of testing a network on the pictures of a data set. */
+export interface EvaluationResult {
+  readonly evaluation: Evaluation;
+  /** One for each tested picture, in the order of the data set. */
+  readonly predictions: readonly Prediction[];
+  /** Files that could not be read; they count nowhere. */
+  readonly skipped: readonly SkippedFile[];
+}
+
+export interface EvaluationProgress {
+  /** How many pictures have been tested. */
+  readonly done: number;
+  /** How many there are, those that will turn out to be unreadable included. */
+  readonly total: number;
+}
+
+export interface EvaluationControl {
+  /** Ends the evaluation with an {@link AbortedError}. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each batch. */
+  readonly onProgress?: ((progress: EvaluationProgress) => void) | undefined;
+}
+
+export interface EvaluateOptions extends EvaluationControl {
+  readonly platform: Platform;
+  /** Default 16. */
+  readonly batchSize?: number | undefined;
+  readonly session?: SessionOptions | undefined;
+}
+
+/**
+ * Tests a model on labelled pictures. The classes of the data set are matched with the model's labels by name.
+ * @throws {DataError} the data set has other classes than the model, or no usable picture.
+ * @throws {TrainingError} the network's answers are not finite numbers.
+ * @throws {AbortedError} the signal fired.
+ * @example
+ * const dataset = folderDataset(await platform.listFolder("photos/test"));
+ * const { evaluation } = await evaluate(model, dataset, { platform });
+ */
+export async function evaluate(
+  model: Pick<Model, "network" | "weights" | "labels" | "preprocessing">,
+  dataset: ImageDataset,
+  options: EvaluateOptions,
+): Promise<EvaluationResult> {
+  const { platform, batchSize = 16, session } = options;
+  const matched = relabel(dataset, model.labels, "the model");
+  // Each picture is needed once.
+  const source = new BatchSource(matched, platform.decodeImage, {
+    batchSize,
+    decode: decodeOptionsOf(model),
+    cacheBytes: 0,
+  });
+  const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform, session);
+  try {
+    return await evaluateBatches(inference, source, matched, options);
+  } finally {
+    await inference.dispose();
+  }
+}
+
+/**
+ * Tests a network that is in the engine already, on batches of a data set whose labels are the network's: what training
+ * does after each epoch, with pictures that stay decoded in `source`.
+ * @throws as {@link evaluate}.
+ */
+export async function evaluateBatches(
+  inference: Inference,
+  source: BatchSource,
+  dataset: ImageDataset,
+  { signal, onProgress }: EvaluationControl = {},
+): Promise<EvaluationResult> {
+  const { classes, samples } = dataset;
+  const tally = new EvaluationTally(classes);
+  const predictions: Prediction[] = [];
+  for await (const { images, labels, indices } of source.evaluationBatches(signal && { signal })) {
+    const probabilities = await inference.run(images);
+    tally.add(probabilities, labels);
+    for (const [row, index] of indices.entries()) {
+      const scores = probabilities.data.subarray(row * classes.length, (row + 1) * classes.length);
+      const best = topIndices(scores, 1)[0]!;
+      predictions.push({
+        file: samples[index]!.name,
+        truth: classes[labels[row]!]!,
+        predicted: classes[best]!,
+        probability: scores[best]!,
+      });
+    }
+    onProgress?.({ done: predictions.length, total: samples.length });
+  }
+  return { evaluation: tally.evaluation(), predictions, skipped: source.skipped };
+}
+
+/** How a model wants pictures decoded. */
+export function decodeOptionsOf({ network, preprocessing }: Pick<Model, "network" | "preprocessing">): DecodeOptions {
+  const [height, width] = inputShapeOf(network) as [number, number, number];
+  return { width, height, fit: preprocessing.fit, background: preprocessing.background };
+}

@@ -1,0 +1,76 @@
+import { lower } from "../compiler/lower.ts";
+import { toOnnx } from "../compiler/onnx.ts";
+import { readOnnx } from "../compiler/onnx-reader.ts";
+import { FormatError, UsageError } from "../errors.ts";
+import type { Network } from "../graph/network.ts";
+import { xception } from "../models/xception.ts";
+import { completeOptions } from "../models/xception-options.ts";
+import { fromEngineWeights, toEngineWeights } from "../weights/engine-weights.ts";
+import type { Model, ModelParts } from "./model.ts";
+import { type ModelMetadata, metadataKey, readMetadata, writeMetadata } from "./model-metadata.ts";
+
+/**
+ * A model as the bytes of one `.onnx` file: bytes `images [N, H, W, 3]` in, probabilities `[N, classes]` out, named after
+ * the network's last layer; labels and all else that is needed to use it as JSON in its `metadata_props`. Batch
+ * normalization stays unfolded, so that every weight can be read back under its Keras name; engines fold it when they
+ * load the file.
+ * @throws {UsageError} the options do not describe a classifier with as many classes as there are labels.
+ * @throws {WeightsError} the weights are not those of the network.
+ */
+export function encodeModel(model: ModelParts): Uint8Array {
+  const network = xception(model.options);
+  const problem = classifierProblem(model);
+  if (problem) throw new UsageError({ where: "encodeModel", ...problem });
+  const { graph } = lower(network, { mode: "inference", batchSize: 1, preprocessing: model.preprocessing });
+  return toOnnx(graph, {
+    name: network.name,
+    weights: toEngineWeights(network, model.weights),
+    dynamicBatch: true,
+    metadata: { [metadataKey]: writeMetadata(model) },
+  });
+}
+
+/**
+ * Reads what `encodeModel` wrote. The network is built anew from its options; the graph in the file is for other tools.
+ * @param file its name, for messages.
+ * @throws {FormatError} the bytes are no ONNX file, are damaged, or are no model of this package.
+ * @throws {WeightsError} a weight of the network is missing or has another shape.
+ */
+export function decodeModel(bytes: Uint8Array, file: string): Model {
+  const where = `model ${JSON.stringify(file)}`;
+  const { metadata, tensors } = readOnnx(bytes, where);
+  const described = readMetadata(metadata.get(metadataKey), where);
+  const network = buildNetwork(described, where);
+  const problem = classifierProblem(described);
+  if (problem) throw new FormatError({ where: `${where}, metadata`, ...problem });
+  return { ...described, network, weights: fromEngineWeights(network, tensors, where) };
+}
+
+function buildNetwork({ options }: ModelMetadata, where: string): Network {
+  try {
+    return xception(options);
+  } catch (cause) {
+    if (!(cause instanceof UsageError)) throw cause;
+    throw new FormatError({ where: `${where}, metadata`, what: cause.message, cause });
+  }
+}
+
+/** Why a network cannot tell classes of pictures apart, if it cannot. */
+function classifierProblem({ options, labels }: ModelMetadata) {
+  const { includeTop, classifierActivation, classes, inputShape } = completeOptions(options);
+  if (!includeTop) return { what: "a model needs a classifier", received: "includeTop: false" };
+  if (classifierActivation === "none") {
+    return {
+      what: "a model must give probabilities",
+      received: 'classifierActivation: "none"',
+      expected: '"softmax" or "sigmoid"',
+    };
+  }
+  if (inputShape[2] !== 3) {
+    return { what: "a model must read RGB pictures", received: inputShape, expected: "3 channels" };
+  }
+  if (labels.length !== classes) {
+    return { what: "there must be one label for each class", received: labels.length, expected: `${classes} labels` };
+  }
+  return undefined;
+}

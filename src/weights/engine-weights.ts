@@ -1,0 +1,28 @@
+import { engineShape, fromEngineLayout, toEngineLayout } from "../graph/engine-layout.ts";
+import { type Network, networkWeights } from "../graph/network.ts";
+import type { FloatTensor } from "../tensor/tensor.ts";
+import { checkWeights } from "./check-weights.ts";
+import type { Weights } from "./initialize.ts";
+
+/**
+ * A network's weights in the engine's layout, under the same names.
+ * @throws {WeightsError} they are not the network's.
+ */
+export function toEngineWeights(network: Network, weights: Weights): ReadonlyMap<string, FloatTensor> {
+  const specs = networkWeights(network);
+  checkWeights(`weights of ${network.name}`, specs, weights);
+  return new Map(specs.map((spec) => [spec.name, toEngineLayout(spec, weights.get(spec.name)!)]));
+}
+
+/**
+ * A network's weights in Keras's layout, from tensors in the engine's; other tensors may be among them.
+ * @param where what errors call the source, e.g. a file.
+ * @throws {WeightsError} a weight is missing or has another shape.
+ */
+export function fromEngineWeights(network: Network, tensors: ReadonlyMap<string, FloatTensor>, where: string): Weights {
+  const specs = networkWeights(network);
+  const own = new Map(specs.flatMap(({ name }) => (tensors.has(name) ? [[name, tensors.get(name)!]] : [])));
+  const stored = specs.map((spec) => ({ name: spec.name, shape: engineShape(spec) }));
+  checkWeights(where, stored, own);
+  return new Map(specs.map((spec) => [spec.name, fromEngineLayout(spec, own.get(spec.name)!)]));
+}

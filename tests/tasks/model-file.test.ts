@@ -1,0 +1,286 @@
+import fc from "fast-check";
+import * as ort from "onnxruntime-node";
+import { describe, expect, it } from "vitest";
+import { ModelProto } from "../../src/compiler/onnx-schema.ts";
+import { FormatError, UsageError, WeightsError } from "../../src/errors.ts";
+import { networkWeights } from "../../src/graph/network.ts";
+import { completeOptions } from "../../src/models/xception-options.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
+import { inferenceSession } from "../../src/tasks/inference.ts";
+import type { ModelParts } from "../../src/tasks/model.ts";
+import { decodeModel, encodeModel } from "../../src/tasks/model-file.ts";
+import { floatTensor } from "../../src/tensor/tensor.ts";
+import { noise } from "./pictures.ts";
+import { smallModel } from "./small-model.ts";
+
+const model = smallModel();
+const bytes = encodeModel(model);
+
+describe("a model file", () => {
+  it("reads back as it was written, options left out as what they meant", () => {
+    expect(decodeModel(bytes, "a.onnx")).toEqual({ ...model, options: completeOptions(model.options) });
+  });
+
+  it("keeps every option of the network", () => {
+    const options = {
+      variant: "tutorial",
+      classifierActivation: "sigmoid",
+      dropout: 0.5,
+      fcUnits: [9, 8],
+      residual: false,
+      intermediateActivation: "elu",
+      seed: 7,
+    } as const;
+    const written = smallModel(options);
+    const read = decodeModel(encodeModel(written), "a.onnx");
+    expect(read.options).toMatchObject(options);
+    expect(read.network).toEqual(written.network);
+    expect(read.weights).toEqual(written.weights);
+  });
+
+  it("may leave licence and provenance out", () => {
+    const { licence: _, provenance: __, ...rest } = model;
+    const read = decodeModel(encodeModel(rest), "a.onnx");
+    expect(read).not.toHaveProperty("licence");
+    expect(read).not.toHaveProperty("provenance");
+  });
+
+  it("is written the same each time", () => {
+    expect(encodeModel(decodeModel(bytes, "a.onnx"))).toEqual(bytes);
+  });
+
+  it("stores every weight under its Keras name, channels first", () => {
+    const file = ModelProto.toObject(ModelProto.decode(bytes), { longs: Number });
+    const shapes = new Map<string, number[]>(
+      file.graph.initializer.map(({ name, dims = [] }: { name: string; dims?: number[] }) => [name, dims]),
+    );
+    expect([...shapes.keys()]).toEqual(expect.arrayContaining(networkWeights(model.network).map(({ name }) => name)));
+    expect(shapes.get("block1_conv1/kernel")).toEqual([8, 3, 3, 3]);
+    expect(shapes.get("predictions/kernel")).toEqual([104, 3]);
+  });
+});
+
+describe("a model file in ONNX Runtime", () => {
+  it("takes bytes in batches of any size and answers what our own graph answers", async () => {
+    const session = await ort.InferenceSession.create(bytes);
+    const ours = await inferenceSession(model.network, model.weights, model.preprocessing, nodePlatform);
+    expect(session.inputNames).toEqual(["images"]);
+    expect(session.outputNames).toEqual(["predictions"]);
+    for (const count of [1, 3]) {
+      const images = noise(count, [71, 80, 3]);
+      const { predictions } = await session.run({ images: new ort.Tensor("uint8", images.data, images.shape) });
+      const expected = await ours.run(images);
+      expect(predictions!.dims).toEqual([count, 3]);
+      expect(expected.shape).toEqual([count, 3]);
+      for (const [index, value] of expected.data.entries()) {
+        expect(predictions!.data[index]).toBeCloseTo(value, 5);
+      }
+    }
+    await Promise.all([session.release(), ours.dispose()]);
+  });
+});
+
+/** The message of a refusal, which must be of the class. */
+function refusal(kind: typeof FormatError | typeof WeightsError | typeof UsageError, act: () => unknown): string {
+  try {
+    act();
+  } catch (error) {
+    expect(error).toBeInstanceOf(kind);
+    return (error as Error).message;
+  }
+  return expect.fail("accepted");
+}
+
+interface File {
+  graph: { node: object[]; initializer: { name: string; dims: number[]; raw_data: Uint8Array }[] };
+  metadata_props: { key: string; value: string }[];
+}
+
+/** The bytes of the file after a change of its content. */
+function changed(change: (file: File) => void): Uint8Array {
+  const file = ModelProto.toObject(ModelProto.decode(bytes), { longs: Number }) as File;
+  change(file);
+  return ModelProto.encode(ModelProto.fromObject(file)).finish();
+}
+
+/** The bytes of the file after a change of its JSON document. */
+// biome-ignore lint/suspicious/noExplicitAny: the point is to write what the types do not allow
+function changedDocument(change: (document: any) => void): Uint8Array {
+  return changed(({ metadata_props: [entry] }) => {
+    const document = JSON.parse(entry!.value);
+    change(document);
+    entry!.value = JSON.stringify(document);
+  });
+}
+
+describe("a file that is no model is refused", () => {
+  const read = (content: Uint8Array) => refusal(FormatError, () => decodeModel(content, "a.onnx"));
+
+  it("empty", () => {
+    expect(read(new Uint8Array())).toMatchInlineSnapshot(`"model "a.onnx": the file is empty; expected an ONNX file."`);
+  });
+
+  it("cut short", () => {
+    expect(read(bytes.subarray(0, 5000))).toMatchInlineSnapshot(
+      `"model "a.onnx": this is no ONNX file, or it is damaged or cut short (index out of range); received "5000 bytes". Copy or download it again."`,
+    );
+  });
+
+  it("text", () => {
+    expect(read(new TextEncoder().encode("not a model"))).toMatchInlineSnapshot(
+      `"model "a.onnx": this is no ONNX file, or it is damaged or cut short (invalid wire type 6 at offset 1); received "11 bytes". Copy or download it again."`,
+    );
+  });
+
+  it("without a graph", () => {
+    expect(read(changed((file) => file.graph.node.splice(0)))).toMatchInlineSnapshot(
+      `"model "a.onnx": this is no ONNX file; received "139243 bytes without a graph"."`,
+    );
+  });
+
+  it("of somebody else", () => {
+    expect(read(changed((file) => file.metadata_props.splice(0)))).toMatchInlineSnapshot(
+      `"model "a.onnx": the ONNX file has no "xception-ts" metadata: labels and preprocessing of its network are unknown; expected a model that xception-ts wrote."`,
+    );
+  });
+
+  it("of a later version", () => {
+    expect(read(changedDocument((document) => (document.formatVersion = 2)))).toMatchInlineSnapshot(
+      `"model "a.onnx": a later version of xception-ts wrote this file; received "format 2"; expected format 1. Update xception-ts."`,
+    );
+  });
+
+  it("whose metadata are no JSON", () => {
+    expect(read(changed(({ metadata_props: [entry] }) => (entry!.value = "{")))).toMatchInlineSnapshot(
+      `"model "a.onnx", metadata: this is no JSON: Expected property name or '}' in JSON at position 1."`,
+    );
+  });
+
+  it("whose metadata lack a field, have a wrong one or are something else", () => {
+    expect(read(changedDocument((document) => delete document.labels))).toMatchInlineSnapshot(
+      `"model "a.onnx", metadata, field labels: Invalid input: expected array, received undefined."`,
+    );
+    expect(read(changedDocument((document) => (document.preprocessing.background[1] = 256)))).toMatchInlineSnapshot(
+      `"model "a.onnx", metadata, field preprocessing.background.1: Too big: expected number to be <=255."`,
+    );
+    expect(read(changed(({ metadata_props: [entry] }) => (entry!.value = "7")))).toMatchInlineSnapshot(
+      `"model "a.onnx", metadata: Invalid input: expected object, received number."`,
+    );
+  });
+
+  it("whose network cannot be built", () => {
+    expect(
+      read(changedDocument((document) => (document.architecture.options.variant = "nasnet"))),
+    ).toMatchInlineSnapshot(
+      `"model "a.onnx", metadata: xception option "variant": this value is not allowed; received "nasnet"; expected one of "paper", "tutorial"."`,
+    );
+    expect(
+      read(changedDocument((document) => (document.architecture.options.middleFlowRepeats = 1e9))),
+    ).toMatchInlineSnapshot(
+      `"model "a.onnx", metadata, field architecture.options.middleFlowRepeats: Too big: expected number to be <=1000."`,
+    );
+  });
+
+  it("whose labels are not those of the network", () => {
+    expect(read(changedDocument((document) => document.labels.pop()))).toMatchInlineSnapshot(
+      `"model "a.onnx", metadata: there must be one label for each class; received 2; expected 3 labels."`,
+    );
+  });
+
+  it("in which the data of a tensor do not fill its shape", () => {
+    const tensorOf = (file: File) => file.graph.initializer.find(({ name }) => name === "predictions/kernel")!;
+    expect(read(changed((file) => tensorOf(file).dims.push(2)))).toMatchInlineSnapshot(
+      `"model "a.onnx", tensor "predictions/kernel": the stored data do not fill its shape; received "1248 bytes for the shape [104, 3, 2]"; expected 4 bytes of raw data for each number. The file is damaged or cut short: copy or download it again."`,
+    );
+    expect(read(changed((file) => (tensorOf(file).dims = [-104, -3])))).toContain("for the shape [-104, -3]");
+  });
+
+  it("in which a weight is missing or has another shape", () => {
+    const without = changed((file) => {
+      file.graph.initializer = file.graph.initializer.filter(({ name }) => !name.endsWith("_bn/gamma"));
+      file.graph.initializer.find(({ name }) => name === "predictions/kernel")!.dims.reverse();
+    });
+    expect(refusal(WeightsError, () => decodeModel(without, "a.onnx"))).toMatchInlineSnapshot(
+      `"model "a.onnx": they are not the weights of this network; missing: block1_conv1_bn/gamma, block1_conv2_bn/gamma, block2_sepconv1_bn/gamma, block2_sepconv2_bn/gamma, block3_sepconv1_bn/gamma and 10 more; of another shape: predictions/kernel (3×104 instead of 104×3). Check the network's options: variant, width, classes and the rest must be those it was trained with."`,
+    );
+  });
+});
+
+describe("what is no classifier is not written", () => {
+  const write = (more: Partial<ModelParts>) => refusal(UsageError, () => encodeModel({ ...model, ...more }));
+
+  it("a network without a classifier or without probabilities", () => {
+    const { options } = model;
+    expect(write({ options: { ...options, includeTop: false } })).toMatchInlineSnapshot(
+      `"encodeModel: a model needs a classifier; received "includeTop: false"."`,
+    );
+    expect(write({ options: { ...options, classifierActivation: "none" } })).toMatchInlineSnapshot(
+      `"encodeModel: a model must give probabilities; received "classifierActivation: \\"none\\""; expected "softmax" or "sigmoid"."`,
+    );
+  });
+
+  it("a network for other pictures than RGB", () => {
+    expect(write({ options: { ...model.options, inputShape: [71, 80, 4] } })).toMatchInlineSnapshot(
+      `"encodeModel: a model must read RGB pictures; received [71, 80, 4]; expected 3 channels."`,
+    );
+  });
+
+  it("another number of labels", () => {
+    expect(write({ labels: ["cat", "dog"] })).toMatchInlineSnapshot(
+      `"encodeModel: there must be one label for each class; received 2; expected 3 labels."`,
+    );
+  });
+
+  it("another network's weights", () => {
+    const weights = new Map(model.weights);
+    weights.delete("predictions/bias");
+    weights.set("predictions/offset", floatTensor([3]));
+    weights.set("block1_conv1_bn/beta", floatTensor([7]));
+    expect(refusal(WeightsError, () => encodeModel({ ...model, weights }))).toMatchInlineSnapshot(
+      `"weights of xception: they are not the weights of this network; missing: predictions/bias; unexpected: predictions/offset; of another shape: block1_conv1_bn/beta (7 instead of 8). Check the network's options: variant, width, classes and the rest must be those it was trained with."`,
+    );
+  });
+});
+
+describe("whatever the bytes are, reading them gives a model or says what is wrong with the file", () => {
+  const reads = (content: Uint8Array) => {
+    try {
+      decodeModel(content, "a.onnx");
+    } catch (error) {
+      if (!(error instanceof FormatError || error instanceof WeightsError)) throw error;
+      expect(error.message).toContain('model "a.onnx"');
+    }
+  };
+
+  it("random bytes", () => {
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), reads), { numRuns: 200 });
+  });
+
+  it("cut short anywhere", () => {
+    const lengths = fc.integer({ min: 0, max: bytes.length - 1 });
+    fc.assert(
+      fc.property(lengths, (length) => {
+        expect(() => decodeModel(bytes.subarray(0, length), "a.onnx")).toThrow(FormatError);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it("some bytes changed", () => {
+    // Weights are most of the file and may be anything: many of the changes go to nodes at its start, metadata at its end.
+    const place = fc.oneof(
+      fc.integer({ min: 0, max: 20_000 }),
+      fc.integer({ min: bytes.length - 1500, max: bytes.length - 1 }),
+      fc.integer({ min: 0, max: bytes.length - 1 }),
+    );
+    const changes = fc.array(fc.tuple(place, fc.integer({ min: 0, max: 255 })), { minLength: 1, maxLength: 4 });
+    fc.assert(
+      fc.property(changes, (list) => {
+        const content = bytes.slice();
+        for (const [index, value] of list) content[index] = value;
+        reads(content);
+      }),
+      { numRuns: 200 },
+    );
+  });
+});

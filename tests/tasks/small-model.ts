@@ -1,0 +1,20 @@
+import { kerasPreprocessing } from "../../src/graph/preprocessing.ts";
+import { xception } from "../../src/models/xception.ts";
+import type { XceptionOptions } from "../../src/models/xception-options.ts";
+import type { Model } from "../../src/tasks/model.ts";
+import { formulaWeights } from "../../src/weights/formula.ts";
+
+/** The smallest network there is, with weights that give each picture another answer. */
+export function smallModel(more: XceptionOptions = {}): Model {
+  const options: XceptionOptions = { inputShape: [71, 80, 3], classes: 3, width: 0.05, middleFlowRepeats: 1, ...more };
+  const network = xception(options);
+  return {
+    options,
+    network,
+    weights: formulaWeights(network),
+    labels: ["cat", "dog", "owl"],
+    preprocessing: { ...kerasPreprocessing, fit: "fill", background: [255, 255, 255] },
+    licence: "CC0-1.0",
+    provenance: { data: "made up", epochs: 3 },
+  };
+}
