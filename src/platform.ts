@@ -7,6 +7,11 @@ import type { Tensor } from "./tensor/tensor.ts";
 export interface Platform {
   /** For messages, e.g. `node`. */
   readonly name: string;
+  /**
+   * Reads a whole file, a model for instance.
+   * @throws {FileError} it is missing, or cannot be read.
+   */
+  readFile(path: string): Promise<Uint8Array>;
   /** Loads an ONNX model into the engine. */
   createSession(model: Uint8Array, options?: SessionOptions): Promise<Session>;
   /**

@@ -31,7 +31,7 @@ interface StoredTensor {
 export function readOnnx(bytes: Uint8Array, where: string): OnnxContent {
   const file = parse(bytes, where);
   if (!file.graph?.node?.length) {
-    throw new FormatError({ where, what: "this is no ONNX file", received: `${bytes.length} bytes without a graph` });
+    throw new FormatError({ where, what: "this is no ONNX file: there is no graph in it" });
   }
   const stored = (file.graph.initializer ?? []).filter(({ data_type }) => data_type === elementTypeNumbers.float32);
   return {
@@ -49,8 +49,7 @@ function parse(bytes: Uint8Array, where: string): OnnxFile {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new FormatError({
       where,
-      what: `this is no ONNX file, or it is damaged or cut short (${reason})`,
-      received: `${bytes.length} bytes`,
+      what: `its ${bytes.length} bytes are no ONNX file, or one that is damaged or cut short (${reason})`,
       remedy: "Copy or download it again.",
       cause,
     });

@@ -1,7 +1,23 @@
 import { randomUUID } from "node:crypto";
-import { open, realpath, rename, rm, stat } from "node:fs/promises";
+import { open, readFile as readFromDisk, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { FileError } from "../errors.ts";
+
+/**
+ * Reads a whole file.
+ * @throws {FileError} it is missing, a folder, or cannot be read.
+ */
+export async function readFile(path: string): Promise<Uint8Array> {
+  try {
+    const { buffer, byteOffset, length } = await readFromDisk(path);
+    return new Uint8Array(buffer, byteOffset, length);
+  } catch (error) {
+    const cause = error as NodeJS.ErrnoException;
+    const reasons: Record<string, string> = { ENOENT: "there is no such file", EISDIR: "this is a folder" };
+    const what = reasons[cause.code ?? ""] ?? `it cannot be read (${cause.message})`;
+    throw new FileError({ where: `file "${path}"`, what, cause });
+  }
+}
 
 /**
  * Writes a whole file or none: to a temporary name in the same folder, flushed to the disk, then renamed. A crash, a

@@ -27,12 +27,20 @@ export class Inference {
    * @throws {UsageError} after `dispose()`.
    */
   async run(images: Tensor<"uint8">): Promise<FloatTensor> {
-    if (this.#disposal !== undefined) {
-      throw new UsageError({ where: "Inference.run", what: "the session has been given back with dispose()" });
-    }
+    this.refuseIfDisposed();
     const results = this.#latest.then(() => this.#session.run({ [imageInput]: images }));
     this.#latest = results.catch(() => {});
     return (await results)[this.#output] as FloatTensor;
+  }
+
+  /** @throws {UsageError} after `dispose()`. */
+  refuseIfDisposed(): void {
+    if (this.#disposal === undefined) return;
+    throw new UsageError({
+      where: "network in the engine",
+      what: "it has been given back with dispose()",
+      remedy: "Load the model again, or dispose of it later.",
+    });
   }
 
   /** Frees the engine's memory after the run under way; doing it again does nothing. */

@@ -5,6 +5,7 @@ import { FormatError, UsageError } from "../errors.ts";
 import type { Network } from "../graph/network.ts";
 import { xception } from "../models/xception.ts";
 import { completeOptions } from "../models/xception-options.ts";
+import type { Platform } from "../platform.ts";
 import { fromEngineWeights, toEngineWeights } from "../weights/engine-weights.ts";
 import type { Model, ModelParts } from "./model.ts";
 import { type ModelMetadata, metadataKey, readMetadata, writeMetadata } from "./model-metadata.ts";
@@ -36,14 +37,26 @@ export function encodeModel(model: ModelParts): Uint8Array {
  * @throws {FormatError} the bytes are no ONNX file, are damaged, or are no model of this package.
  * @throws {WeightsError} a weight of the network is missing or has another shape.
  */
-export function decodeModel(bytes: Uint8Array, file: string): Model {
-  const where = `model ${JSON.stringify(file)}`;
+export function decodeModel(bytes: Uint8Array, file?: string): Model {
+  const where = file === undefined ? `model of ${bytes.length} bytes` : `model ${JSON.stringify(file)}`;
   const { metadata, tensors } = readOnnx(bytes, where);
   const described = readMetadata(metadata.get(metadataKey), where);
   const network = buildNetwork(described, where);
   const problem = classifierProblem(described);
   if (problem) throw new FormatError({ where: `${where}, metadata`, ...problem });
   return { ...described, network, weights: fromEngineWeights(network, tensors, where) };
+}
+
+/**
+ * Reads a model file.
+ * @param source its path, or its bytes.
+ * @throws {FileError} there is no such file, or it cannot be read.
+ * @throws {FormatError} it is damaged, or no model of this package.
+ * @throws {WeightsError} a weight of its network is missing or has another shape.
+ */
+export async function loadModel(source: string | Uint8Array, platform: Pick<Platform, "readFile">): Promise<Model> {
+  if (typeof source !== "string") return decodeModel(source);
+  return decodeModel(await platform.readFile(source), source);
 }
 
 function buildNetwork({ options }: ModelMetadata, where: string): Network {

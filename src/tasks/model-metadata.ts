@@ -89,6 +89,6 @@ function parseJson(text: string, where: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new FormatError({ where: `${where}, metadata`, what: `this is no JSON: ${(cause as Error).message}`, cause });
+    throw new FormatError({ where: `${where}, metadata`, what: "this is no JSON", cause });
   }
 }

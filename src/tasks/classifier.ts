@@ -1,0 +1,185 @@
+import { readAhead } from "../data/read-ahead.ts";
+import { AbortedError, UsageError, WeightsError, XceptionError } from "../errors.ts";
+import { topIndices } from "../learning/metrics-ranking.ts";
+import type { DecodeOptions, Platform, RgbImage, SessionOptions } from "../platform.ts";
+import { decodeOptionsOf } from "./evaluate.ts";
+import { type Inference, inferenceSession } from "./inference.ts";
+import type { Model } from "./model.ts";
+import { loadModel } from "./model-file.ts";
+import { type Picture, pictureBatch, pixelsOf } from "./picture.ts";
+
+/** One class and how much the network takes a picture for it. */
+export interface ClassProbability {
+  readonly label: string;
+  /** Of the class, in the order of the network's outputs. */
+  readonly index: number;
+  /** 0 to 1. */
+  readonly probability: number;
+}
+
+/** What became of one picture among several. */
+export type Classified = { readonly predictions: readonly ClassProbability[] } | { readonly error: XceptionError };
+
+export interface ClassifyOptions {
+  /** How many classes to name, the likeliest first; default 5. */
+  readonly top?: number | undefined;
+  /** Ends the work with an {@link AbortedError}. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ClassifyAllOptions extends ClassifyOptions {
+  /** Pictures that the engine sees at a time; default 8. */
+  readonly batchSize?: number | undefined;
+}
+
+export interface LoadOptions {
+  readonly platform: Platform;
+  readonly session?: SessionOptions | undefined;
+}
+
+/** Tells what pictures show. Give it back with `dispose()`, or declare it with `await using`. */
+export class Classifier {
+  /** Names of the classes, in the order of the network's outputs. */
+  readonly labels: readonly string[];
+  /** Pictures are brought to this size, in pixels. */
+  readonly inputSize: { readonly width: number; readonly height: number };
+  readonly #decode: DecodeOptions;
+  readonly #platform: Pick<Platform, "decodeImage" | "encodePng">;
+  readonly #inference: Inference;
+
+  constructor(
+    model: Pick<Model, "network" | "labels" | "preprocessing">,
+    inference: Inference,
+    platform: Pick<Platform, "decodeImage" | "encodePng">,
+  ) {
+    this.#decode = decodeOptionsOf(model);
+    this.labels = model.labels;
+    this.inputSize = { width: this.#decode.width, height: this.#decode.height };
+    this.#inference = inference;
+    this.#platform = platform;
+  }
+
+  /**
+   * The likeliest classes of a picture, likeliest first.
+   * @throws {FormatError} the picture is damaged, or of no supported format.
+   * @throws {DataError} there is no such file.
+   * @throws {UsageError} `top` is no count, or the classifier was disposed.
+   * @throws {AbortedError} the signal fired.
+   */
+  async classify(picture: Picture, options: ClassifyOptions = {}): Promise<readonly ClassProbability[]> {
+    const top = this.#check(options);
+    const pixels = await pixelsOf(picture, this.#decode, this.#platform);
+    stopIfAborted(options.signal);
+    const [predictions] = await this.#answer([pixels], top);
+    return predictions!;
+  }
+
+  /**
+   * The likeliest classes of many pictures, in their order; one that cannot be read gives its error, and the others go
+   * on. Pictures are decoded while the engine works on those before.
+   * @throws {UsageError} an option is not allowed, or the classifier was disposed.
+   * @throws {AbortedError} the signal fired.
+   */
+  async *classifyAll(
+    pictures: readonly Picture[],
+    options: ClassifyAllOptions = {},
+  ): AsyncGenerator<Classified, void, void> {
+    const { batchSize = 8, signal } = options;
+    const top = this.#check(options);
+    checkCount("batchSize", batchSize);
+    const load = async (index: number) =>
+      pixelsOf(pictures[index]!, this.#decode, this.#platform).catch(asPictureError);
+    let group: (RgbImage | XceptionError)[] = [];
+    for await (const { item } of readAhead(pictures.keys(), load, 2 * batchSize, signal)) {
+      group.push(item);
+      if (group.length < batchSize) continue;
+      yield* this.#answerGroup(group, top);
+      group = [];
+    }
+    if (group.length > 0) yield* this.#answerGroup(group, top);
+  }
+
+  /** Frees the engine's memory after the picture under way; doing it again does nothing. */
+  dispose(): Promise<void> {
+    return this.#inference.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  /** Returns how many classes to name. */
+  #check({ top = 5, signal }: ClassifyOptions): number {
+    this.#inference.refuseIfDisposed();
+    checkCount("top", top);
+    stopIfAborted(signal);
+    return top;
+  }
+
+  async *#answerGroup(group: readonly (RgbImage | XceptionError)[], top: number): AsyncGenerator<Classified> {
+    const readable = group.filter((item): item is RgbImage => !(item instanceof XceptionError));
+    const answers = readable.length > 0 ? await this.#answer(readable, top) : [];
+    let answered = 0;
+    for (const item of group) {
+      yield item instanceof XceptionError ? { error: item } : { predictions: answers[answered++]! };
+    }
+  }
+
+  async #answer(pictures: readonly RgbImage[], top: number): Promise<readonly (readonly ClassProbability[])[]> {
+    const probabilities = await this.#inference.run(pictureBatch(pictures));
+    if (!probabilities.data.every(Number.isFinite)) {
+      throw new WeightsError({
+        where: "Classifier",
+        what: "the network's probabilities are not finite numbers",
+        remedy: "Its weights have probably diverged: train again with a lower learning rate.",
+      });
+    }
+    const classes = this.labels.length;
+    return pictures.map((_, row) => {
+      const scores = probabilities.data.subarray(row * classes, (row + 1) * classes);
+      return topIndices(scores, top).map((index) => ({
+        label: this.labels[index]!,
+        index,
+        probability: scores[index]!,
+      }));
+    });
+  }
+}
+
+/**
+ * Loads a model file.
+ * @param source its path, or its bytes.
+ * @throws {FileError} there is no such file, or it cannot be read.
+ * @throws {FormatError} it is damaged, or no model of this package.
+ * @throws {WeightsError} a weight of its network is missing or has another shape.
+ * @throws {RuntimeUnavailableError} the engine does not run here.
+ */
+export async function loadClassifier(
+  source: string | Uint8Array,
+  { platform, session }: LoadOptions,
+): Promise<Classifier> {
+  const model = await loadModel(source, platform);
+  const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform, session);
+  return new Classifier(model, inference, platform);
+}
+
+function stopIfAborted(signal: AbortSignal | undefined): void {
+  if (!signal?.aborted) return;
+  throw new AbortedError({ where: "classifying", what: "it was stopped by the caller", cause: signal.reason });
+}
+
+/** What is wrong with a picture is its result; whatever else happens is not. */
+function asPictureError(error: unknown): XceptionError {
+  if (error instanceof XceptionError && ["FORMAT", "DATA", "SHAPE"].includes(error.code)) return error;
+  throw error;
+}
+
+function checkCount(option: string, value: number): void {
+  if (Number.isInteger(value) && value >= 1) return;
+  throw new UsageError({
+    where: `classify option ${option}`,
+    what: "the value is not allowed",
+    received: value,
+    expected: "a whole number from 1",
+  });
+}
