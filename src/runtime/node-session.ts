@@ -16,6 +16,8 @@ export async function createSession(model: Uint8Array, options: SessionOptions =
     executionProviders: ["cpu"],
     graphOptimizationLevel: "all",
     intraOpNumThreads: options.threads ?? availableParallelism(),
+    // Errors only, and these come back as exceptions: its warnings are about its own optimizations.
+    logSeverityLevel: 3,
     ...(profileFolder && { enableProfiling: true, profileFilePrefix: join(profileFolder, "profile") }),
   };
   const session = await ort.InferenceSession.create(model, settings).catch((cause: unknown) => {

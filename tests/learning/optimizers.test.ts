@@ -28,7 +28,9 @@ function trace(optimizer: Optimizer, decays = true): number[][] {
   const graph = build.finish();
 
   const names = ["weight", ...optimizer.slots];
-  let state = new Map(names.map((name) => [name, Float64Array.from(name === "weight" ? start : [0, 0])]));
+  let state: ReadonlyMap<string, Float64Array> = new Map(
+    names.map((name) => [name, Float64Array.from(name === "weight" ? start : [0, 0])]),
+  );
   return gradients.map((gradient, index) => {
     const scalars = Object.entries(optimizer.scalars(learningRate, index + 1));
     const fed = scalars.map(([name, value]) => [name, Float64Array.of(value)] as const);

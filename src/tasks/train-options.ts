@@ -1,0 +1,98 @@
+import type { Augmentation } from "../data/augment.ts";
+import type { ImageDataset } from "../data/dataset.ts";
+import type { Network } from "../graph/network.ts";
+import type { Optimizer } from "../learning/optimizers.ts";
+import type { Schedule } from "../learning/schedules.ts";
+import type { XceptionOptions } from "../models/xception-options.ts";
+import type { Platform } from "../platform.ts";
+import type { EpochRecord, Evaluation, Prediction, SkippedFile } from "../records.ts";
+import type { Weights } from "../weights/initialize.ts";
+import type { PicturePreprocessing } from "./model.ts";
+
+export interface TrainOptions {
+  /** The engine and the picture decoder, e.g. `nodePlatform`. */
+  readonly platform: Platform;
+  /**
+   * A classifier of as many classes as the data set has, or options of `xception` to build one. Its input size is the
+   * size that pictures are brought to. Default: Xception with its defaults.
+   */
+  readonly network?: Network | Omit<XceptionOptions, "classes">;
+  /** To start from, in Keras's layout; default: drawn from the network's seed. */
+  readonly weights?: Weights;
+  /** Pictures to test on after every epoch, of the same classes. With them the best epoch's weights are kept. */
+  readonly validation?: ImageDataset;
+  /** Passes over the data set, from 1; default 20. */
+  readonly epochs?: number;
+  /** Pictures in a step, from 1; default 32, or all there are if they are fewer. */
+  readonly batchSize?: number;
+  /** Default: AdamW with a weight decay of 0.05 on kernels. */
+  readonly optimizer?: Optimizer;
+  /** The highest of the schedule; default: what suits the optimizer, see `defaultLearningRates`. */
+  readonly learningRate?: number;
+  /** Default: `oneCycle()`. */
+  readonly schedule?: Schedule;
+  /** Share of the target probability that is spread over all classes, 0 ≤ share < 1; default 0.1. */
+  readonly labelSmoothing?: number;
+  /** Random changes of training pictures; default `defaultAugmentation`. */
+  readonly augmentation?: Augmentation;
+  /** How pictures become the network's input; default: stretched to its size, laid over white, scaled to −1 … 1. */
+  readonly preprocessing?: PicturePreprocessing;
+  /**
+   * Of the shuffles, the augmentation, dropout and, when `network` is options without a seed of their own, the initial
+   * weights; an integer from 0, default 0. On one machine the same seed gives the same weights, bit for bit.
+   */
+  readonly seed?: number;
+  /** When it fires, the step under way is finished and what was reached is returned, marked as aborted. */
+  readonly signal?: AbortSignal;
+  /** Called after every step. */
+  readonly onProgress?: (progress: TrainingProgress) => void;
+  /** Called after every epoch and waited for: the moment to save what was reached. */
+  readonly onEpoch?: (soFar: TrainingResult) => void | Promise<void>;
+}
+
+/** Where training stands after a step. */
+export interface TrainingProgress {
+  /** From 1. */
+  readonly epoch: number;
+  readonly epochs: number;
+  /** Steps done in this epoch, and how many it has as far as is known. */
+  readonly step: number;
+  readonly steps: number;
+  /** Means over this epoch's steps so far. */
+  readonly loss: number;
+  readonly accuracy: number;
+  /** Of this step. */
+  readonly learningRate: number;
+  readonly imagesPerSecond: number;
+  /** Estimate for the rest of the training, validation included. */
+  readonly secondsLeft: number;
+}
+
+/** What training reached: at its end, after an epoch, or when it was aborted. */
+export interface TrainingResult {
+  readonly network: Network;
+  /** Names of the classes, in the order of the network's outputs. */
+  readonly labels: readonly string[];
+  readonly preprocessing: PicturePreprocessing;
+  /**
+   * In Keras's layout: those of the epoch with the highest validation accuracy (of equal ones, with the lowest loss),
+   * or the latest where there was no validation.
+   */
+  readonly weights: Weights;
+  /** The last epoch, from 1, that these weights went through to its end; 0: not even the first. */
+  readonly epoch: number;
+  /** Complete epochs. The last one lacks its test if it was aborted there. */
+  readonly history: readonly EpochRecord[];
+  /** Steps done, those of an incomplete epoch included. */
+  readonly steps: number;
+  /** Test of these weights on the validation pictures. */
+  readonly evaluation?: Evaluation;
+  /** What these weights say to each validation picture. */
+  readonly predictions?: readonly Prediction[];
+  /** Training pictures that could not be used. */
+  readonly skipped: readonly SkippedFile[];
+  /** Validation pictures that could not be used. */
+  readonly validationSkipped: readonly SkippedFile[];
+  /** Whether the signal ended it before its time. */
+  readonly aborted: boolean;
+}

@@ -1,0 +1,131 @@
+import { defaultAugmentation } from "../data/augment.ts";
+import { BatchSource } from "../data/batches.ts";
+import { type ImageDataset, relabel } from "../data/dataset.ts";
+import { DataError, UsageError } from "../errors.ts";
+import type { LayerConfig } from "../graph/layers.ts";
+import { inputShapeOf, type Network, networkWeights } from "../graph/network.ts";
+import { kerasPreprocessing } from "../graph/preprocessing.ts";
+import { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "../learning/losses.ts";
+import { createOptimizer, type Optimizer, type OptimizerName } from "../learning/optimizers.ts";
+import { oneCycle, type Schedule } from "../learning/schedules.ts";
+import { xception } from "../models/xception.ts";
+import { checkWeights } from "../weights/check-weights.ts";
+import { initializeWeights, type Weights } from "../weights/initialize.ts";
+import { decodeOptionsOf } from "./evaluate.ts";
+import type { PicturePreprocessing } from "./model.ts";
+import type { TrainOptions } from "./train-options.ts";
+
+/** Learning rates to begin with: the paper's for SGD (ImageNet) and RMSprop (JFT), the usual ones for the others. */
+export const defaultLearningRates: Readonly<Record<OptimizerName, number>> = {
+  sgd: 0.045,
+  rmsprop: 0.001,
+  adam: 0.001,
+  adamw: 0.003,
+};
+
+const validationBatchSize = 16;
+
+/** A training with all choices made and checked. */
+export interface TrainingPlan {
+  readonly network: Network;
+  readonly labels: readonly string[];
+  readonly preprocessing: PicturePreprocessing;
+  readonly weights: Weights;
+  readonly loss: Loss;
+  readonly optimizer: Optimizer;
+  readonly learningRate: number;
+  readonly schedule: Schedule;
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly labelSmoothing: number;
+  readonly seed: number;
+  readonly batches: BatchSource;
+  readonly validation: { readonly dataset: ImageDataset; readonly batches: BatchSource } | undefined;
+}
+
+/**
+ * Fills in the defaults, and refuses what cannot work before anything is computed.
+ * @throws {UsageError} an option is not allowed, or the network is no classifier of the data set's classes.
+ * @throws {DataError} the data set is empty or has one class, or the validation pictures are of other classes.
+ * @throws {WeightsError} the weights are not the network's.
+ */
+export function planTraining(dataset: ImageDataset, options: TrainOptions): TrainingPlan {
+  const { platform, epochs = 20, labelSmoothing = 0.1, seed = 0, augmentation = defaultAugmentation } = options;
+  checkDataset(dataset);
+  const { classes, samples } = dataset;
+  const batchSize = options.batchSize ?? Math.min(32, samples.length);
+  const optimizer = options.optimizer ?? createOptimizer("adamw", { weightDecay: 0.05 });
+  const learningRate = options.learningRate ?? defaultLearningRates[optimizer.name];
+  check("epochs", epochs, Number.isInteger(epochs) && epochs >= 1, "a whole number from 1");
+  check("batchSize", batchSize, Number.isInteger(batchSize) && batchSize >= 1, "a whole number from 1");
+  check("learningRate", learningRate, learningRate > 0 && learningRate < Infinity, "a number above 0");
+  check("labelSmoothing", labelSmoothing, labelSmoothing >= 0 && labelSmoothing < 1, "a number from 0 to below 1");
+  check("seed", seed, Number.isInteger(seed) && seed >= 0, "a whole number from 0");
+
+  const network = networkOf(options.network ?? {}, classes.length, seed);
+  const weights = options.weights ?? initializeWeights(network);
+  checkWeights("train option weights", networkWeights(network), weights);
+  const preprocessing = options.preprocessing ?? {
+    ...kerasPreprocessing,
+    fit: "fill",
+    background: [255, 255, 255],
+  };
+  const decode = decodeOptionsOf({ network, preprocessing });
+  const validation = options.validation && relabel(options.validation, classes, "the training pictures");
+  return {
+    network,
+    labels: classes,
+    preprocessing,
+    weights,
+    loss: lossOf(network, classes.length),
+    optimizer,
+    learningRate,
+    schedule: options.schedule ?? oneCycle(),
+    epochs,
+    batchSize,
+    labelSmoothing,
+    seed,
+    batches: new BatchSource(dataset, platform.decodeImage, {
+      batchSize,
+      decode,
+      seed,
+      augmentation,
+    }),
+    validation: validation && {
+      dataset: validation,
+      batches: new BatchSource(validation, platform.decodeImage, { batchSize: validationBatchSize, decode }),
+    },
+  };
+}
+
+function networkOf(network: NonNullable<TrainOptions["network"]>, classes: number, seed: number): Network {
+  return "layers" in network ? network : xception({ seed, ...network, classes });
+}
+
+function checkDataset({ classes, samples }: ImageDataset): void {
+  const where = "data set";
+  if (samples.length === 0) throw new DataError({ where, what: "there are no pictures to train on" });
+  if (classes.length >= 2) return;
+  throw new DataError({ where, what: "there are not enough classes", received: classes, expected: "at least two" });
+}
+
+/** The loss that goes with the classifier's activation. */
+function lossOf(network: Network, classes: number): Loss {
+  const [, , channels] = inputShapeOf(network);
+  const last = network.layers.find(({ name }) => name === network.output)!;
+  check("network", inputShapeOf(network), channels === 3, "an input of RGB pictures, [height, width, 3]");
+  const fits = last.outputShape.length === 1 && last.outputShape[0] === classes;
+  check("network", last.outputShape, fits, `one output for each of the ${classes} classes: [${classes}]`);
+  const activation = activationOf(last.config);
+  check("network", activation, activation === "softmax" || activation === "sigmoid", "a softmax or sigmoid at its end");
+  return activation === "softmax" ? softmaxCrossEntropy : sigmoidCrossEntropy;
+}
+
+function activationOf(config: LayerConfig): string {
+  return config.type === "Dense" || config.type === "Activation" ? config.activation : "linear";
+}
+
+function check(option: string, received: unknown, isAllowed: boolean, expected: string): void {
+  if (isAllowed) return;
+  throw new UsageError({ where: `train option ${option}`, what: "this is not allowed", received, expected });
+}

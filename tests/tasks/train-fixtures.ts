@@ -1,0 +1,37 @@
+import type { ImageDataset, Sample } from "../../src/data/dataset.ts";
+import { dense, dropout, globalAveragePooling2d, input, type LayerOutput, relu } from "../../src/graph/builder.ts";
+import type { ActivationName } from "../../src/graph/layers.ts";
+import { type Network, network } from "../../src/graph/network.ts";
+import { convBn, sepConvBn } from "../../src/models/blocks.ts";
+import { mulberry32 } from "../../src/tensor/random.ts";
+
+/** Width and height of the pictures below. */
+export const pictureSize = 12;
+
+export const labels = ["red", "green", "blue"];
+
+/** A network of the family's parts, small enough to train in a blink. */
+export function smallNetwork(
+  options: { readonly dropout?: number; readonly activation?: ActivationName; readonly classes?: number } = {},
+): Network {
+  const { dropout: rate = 0, activation = "softmax", classes = labels.length } = options;
+  let x: LayerOutput = input([pictureSize, pictureSize, 3]);
+  x = relu(convBn(x, { filters: 8, kernelSize: 3, strides: 2, padding: "same", name: "conv" }));
+  x = relu(sepConvBn(x, { filters: 16, name: "sepconv" }));
+  x = globalAveragePooling2d(x);
+  if (rate > 0) x = dropout(x, rate);
+  return network("small", dense(x, { units: classes, activation, name: "predictions" }));
+}
+
+/** Noise in which one colour is stronger: its class. The classes take turns. */
+export function colouredPictures(count: number, seed: number): ImageDataset {
+  const random = mulberry32(seed);
+  const samples = Array.from({ length: count }, (_, index): Sample => {
+    const label = index % labels.length;
+    const data = Uint8Array.from({ length: pictureSize * pictureSize * 3 }, (_, at) =>
+      at % 3 === label ? 80 + 170 * random() : 200 * random(),
+    );
+    return { picture: { width: pictureSize, height: pictureSize, data }, label, name: `${labels[label]}/${index}` };
+  });
+  return { classes: labels, samples };
+}

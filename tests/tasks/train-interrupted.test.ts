@@ -1,0 +1,130 @@
+import { describe, expect, it } from "vitest";
+import { noAugmentation } from "../../src/data/augment.ts";
+import { TrainingError } from "../../src/errors.ts";
+import { createOptimizer } from "../../src/learning/optimizers.ts";
+import { constantRate } from "../../src/learning/schedules.ts";
+import type { Platform } from "../../src/platform.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
+import { evaluate } from "../../src/tasks/evaluate.ts";
+import { train } from "../../src/tasks/train.ts";
+import type { TrainingResult, TrainOptions } from "../../src/tasks/train-options.ts";
+import { initializeWeights } from "../../src/weights/initialize.ts";
+import { colouredPictures, labels, smallNetwork } from "./train-fixtures.ts";
+
+const dataset = colouredPictures(24, 1);
+const validation = colouredPictures(9, 2);
+
+function trainSmall(options: Partial<TrainOptions> = {}): Promise<TrainingResult> {
+  return train(dataset, { platform: nodePlatform, network: smallNetwork(), epochs: 3, batchSize: 8, ...options });
+}
+
+/** Training that is stopped once so many steps are done. */
+function stopAfter(steps: number, options: Partial<TrainOptions> = {}): Promise<TrainingResult> {
+  const controller = new AbortController();
+  let done = 0;
+  const onProgress = () => {
+    if (++done === steps) controller.abort();
+  };
+  return trainSmall({ ...options, signal: controller.signal, onProgress });
+}
+
+describe("a signal", () => {
+  it("before the first step leaves the initial weights", async () => {
+    const result = await trainSmall({ validation, signal: AbortSignal.abort() });
+    expect(result).toMatchObject({ aborted: true, steps: 0, epoch: 0, history: [] });
+    expect(result.weights).toEqual(initializeWeights(smallNetwork()));
+    expect(result.evaluation).toBeUndefined();
+  });
+
+  it("in the first epoch ends it after the step under way, with that step's weights", async () => {
+    const stopped = await stopAfter(2, { validation });
+    expect(stopped).toMatchObject({ aborted: true, steps: 2, epoch: 0, history: [] });
+    expect(stopped.evaluation).toBeUndefined();
+    // 16 pictures, the first two batches: an epoch of two steps has the same, but for the schedule.
+    expect(stopped.weights).not.toEqual(initializeWeights(smallNetwork()));
+    expect((await stopAfter(2)).weights).toEqual(stopped.weights);
+    expect((await stopAfter(1)).weights).not.toEqual(stopped.weights);
+  });
+
+  it("in a later epoch returns the best weights so far and their test", async () => {
+    const result = await stopAfter(5, { validation });
+    expect(result).toMatchObject({ aborted: true, steps: 5, epoch: 1 });
+    expect(result.history.map(({ epoch }) => epoch)).toEqual([1]);
+    const again = await evaluate(result, validation, { platform: nodePlatform });
+    expect(again.evaluation).toEqual(result.evaluation);
+  });
+
+  it("without validation returns the latest weights, those of an incomplete epoch included", async () => {
+    const atEpoch = await stopAfter(4);
+    const later = await stopAfter(5);
+    expect(later).toMatchObject({ aborted: true, steps: 5, epoch: 1 });
+    expect(later.weights).not.toEqual(atEpoch.weights);
+  });
+
+  it("while the weights are tested keeps the epoch's training in the history", async () => {
+    const controller = new AbortController();
+    const platform: Platform = {
+      ...nodePlatform,
+      decodeImage: async () => {
+        controller.abort();
+        return validation.samples[0]!.picture as Awaited<ReturnType<Platform["decodeImage"]>>;
+      },
+    };
+    const unread = { classes: labels, samples: validation.samples.map((each) => ({ ...each, picture: each.name })) };
+    const records: number[] = [];
+    const result = await trainSmall({
+      platform,
+      validation: unread,
+      signal: controller.signal,
+      onEpoch: ({ history }) => {
+        records.push(history.length);
+      },
+    });
+    expect(result).toMatchObject({ aborted: true, steps: 3, epoch: 1 });
+    expect(result.history.map(({ validationAccuracy }) => validationAccuracy)).toEqual([undefined]);
+    expect(result.evaluation).toBeUndefined();
+    expect(records).toEqual([1]);
+  });
+
+  it("after the last epoch is too late", async () => {
+    const controller = new AbortController();
+    const onEpoch = ({ history }: TrainingResult) => {
+      if (history.length === 2) controller.abort();
+    };
+    expect(await trainSmall({ epochs: 2, signal: controller.signal, onEpoch })).toMatchObject({
+      aborted: false,
+      epoch: 2,
+    });
+  });
+});
+
+describe("numbers that are no numbers", () => {
+  const diverging = {
+    optimizer: createOptimizer("sgd", { momentum: 0 }),
+    learningRate: 1e30,
+    schedule: constantRate,
+    augmentation: noAugmentation,
+  };
+
+  it("in the loss end the training with advice", async () => {
+    const refusal = trainSmall(diverging);
+    await expect(refusal).rejects.toThrow(TrainingError);
+    await expect(refusal).rejects.toThrow(
+      /^training, epoch 1, step [23]: the loss is no finite number any more; received (NaN|-?Infinity)\. The steps were too large: use a lower learning rate, e\.g\. 1e\+29 instead of 1e\+30\.$/,
+    );
+  });
+
+  it("in the weights do so too, where no loss can show them", async () => {
+    // One step: its loss is that of the initial weights.
+    const refusal = trainSmall({ ...diverging, learningRate: 1e300, batchSize: 24, epochs: 1 });
+    await expect(refusal).rejects.toThrow(TrainingError);
+    await expect(refusal).rejects.toThrow(
+      /^training, end of epoch 1: weight "conv\/kernel" is no finite number any more; received (NaN|-?Infinity)\. The steps were too large: use a lower learning rate, e\.g\. 1e\+299 instead of 1e\+300\.$/,
+    );
+  });
+});
+
+it("what onEpoch throws ends the training", async () => {
+  const onEpoch = () => Promise.reject(new Error("the disk is full"));
+  await expect(trainSmall({ onEpoch })).rejects.toThrow("the disk is full");
+});

@@ -1,0 +1,79 @@
+import { describe, expect, it } from "vitest";
+import { DataError, UsageError, WeightsError } from "../../src/errors.ts";
+import { dense, globalAveragePooling2d, input } from "../../src/graph/builder.ts";
+import { network } from "../../src/graph/network.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
+import { train } from "../../src/tasks/train.ts";
+import type { TrainOptions } from "../../src/tasks/train-options.ts";
+import { initializeWeights } from "../../src/weights/initialize.ts";
+import { colouredPictures, smallNetwork } from "./train-fixtures.ts";
+
+const dataset = colouredPictures(6, 1);
+const grayInput = globalAveragePooling2d(input([12, 12, 1]));
+
+function attempt(options: Partial<TrainOptions>, pictures = dataset) {
+  return () => train(pictures, { platform: nodePlatform, network: smallNetwork(), ...options });
+}
+
+describe("refused before anything is computed", () => {
+  it.each([
+    [{ epochs: 0 }, "epochs", "0", "a whole number from 1"],
+    [{ batchSize: 2.5 }, "batchSize", "2.5", "a whole number from 1"],
+    [{ learningRate: 0 }, "learningRate", "0", "a number above 0"],
+    [{ learningRate: Number.NaN }, "learningRate", "NaN", "a number above 0"],
+    [{ labelSmoothing: 1 }, "labelSmoothing", "1", "a number from 0 to below 1"],
+    [{ seed: -1 }, "seed", "-1", "a whole number from 0"],
+    [{ network: smallNetwork({ classes: 4 }) }, "network", "[4]", "one output for each of the 3 classes: [3]"],
+    [{ network: smallNetwork({ activation: "linear" }) }, "network", '"linear"', "a softmax or sigmoid at its end"],
+    [
+      { network: network("gray", dense(grayInput, { units: 3, activation: "softmax" })) },
+      "network",
+      "[12, 12, 1]",
+      "an input of RGB pictures, [height, width, 3]",
+    ],
+  ])("option %#", async (options, name, received, expected) => {
+    const message = `train option ${name}: this is not allowed; received ${received}; expected ${expected}.`;
+    await expect(attempt(options)).rejects.toThrow(UsageError);
+    await expect(attempt(options)).rejects.toThrow(message);
+  });
+
+  it.each([
+    [{ ...dataset, samples: [] }, "data set: there are no pictures to train on."],
+    [
+      { classes: ["red"], samples: dataset.samples.slice(0, 1) },
+      'data set: there are not enough classes; received ["red"]; expected at least two.',
+    ],
+  ])("data set %#", async (pictures, message) => {
+    await expect(attempt({}, pictures)).rejects.toThrow(DataError);
+    await expect(attempt({}, pictures)).rejects.toThrow(message);
+  });
+
+  it("validation pictures of other classes", async () => {
+    const validation = { ...dataset, classes: ["red", "green", "violet"] };
+    await expect(attempt({ validation })).rejects.toThrow(DataError);
+    await expect(attempt({ validation })).rejects.toThrow(
+      "they differ from those of the training pictures: the training pictures does not know violet",
+    );
+  });
+
+  it("weights of another network", async () => {
+    const weights = new Map([...initializeWeights(smallNetwork())].slice(1));
+    await expect(attempt({ weights })).rejects.toThrow(WeightsError);
+    await expect(attempt({ weights })).rejects.toThrow(
+      "train option weights: they are not the weights of this network; missing: conv/kernel.",
+    );
+  });
+
+  it("batches larger than the data set", async () => {
+    await expect(attempt({ batchSize: 7 })).rejects.toThrow(DataError);
+    await expect(attempt({ batchSize: 7 })).rejects.toThrow(
+      "there are not enough usable pictures for a batch; received 6; expected at least 7. " +
+        "Add pictures or use smaller batches.",
+    );
+  });
+});
+
+it("the default batch is as large as a small data set", async () => {
+  const { steps } = await attempt({ epochs: 2 })();
+  expect(steps).toBe(2);
+});
