@@ -1,5 +1,7 @@
 /** The world as a command sees it: passed in, so that commands run in tests without a process. */
 export interface CliIo {
+  /** Reads all of the standard input: `classify -` takes a picture from it. */
+  readonly stdin: () => Promise<Uint8Array>;
   /** Results: text for people, or one JSON document with `--json`. */
   readonly stdout: (text: string) => void;
   /** Progress, warnings and errors. */

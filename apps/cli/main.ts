@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { buffer } from "node:stream/consumers";
 import { run } from "./run.ts";
 
 /** A reader that closes the pipe early, as `head` does, has seen enough: that is no error. */
@@ -19,6 +20,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 }
 
 process.exitCode = await run(process.argv.slice(2), {
+  stdin: () => buffer(process.stdin),
   stdout: (text) => process.stdout.write(text),
   stderr: (text) => process.stderr.write(text),
   isTTY: process.stderr.isTTY === true,

@@ -30,13 +30,18 @@ export function folderDataset(listing: FolderListing): FolderDataset {
   const samples: Sample[] = [];
   for (const name of [...listing.files].sort(compareCodePoints)) {
     const label = labels.get(name.slice(0, name.indexOf("/")));
-    if (name.split("/").some((part) => part.startsWith("."))) ignored.hidden++;
+    if (isHidden(name)) ignored.hidden++;
     else if (!isPicture(name)) ignored.notPictures++;
     else if (!name.includes("/") || label === undefined) ignored.outsideClasses++;
     else samples.push({ picture: `${listing.path}/${name}`, label, name });
   }
   refuseUnusable(listing.path, classes, samples, ignored.outsideClasses);
   return { classes, samples, ignored };
+}
+
+/** Whether a file below a folder is hidden: its own name, or that of a folder on the way to it, starts with a dot. */
+export function isHidden(file: string): boolean {
+  return file.split("/").some((part) => part.startsWith("."));
 }
 
 /** Whether a file is one of the pictures of a folder, judged by its name. */
@@ -48,7 +53,8 @@ function refuseUnusable(path: string, classes: readonly string[], samples: reado
   const where = `data set "${path}"`;
   const layout = `one sub-folder of pictures for each class, e.g. ${path}/cat/1.jpg and ${path}/dog/1.jpg`;
   if (classes.length === 0) {
-    const what = loose > 0 ? `there are no class folders, only loose pictures (${loose})` : "the folder has no class folders";
+    const what =
+      loose > 0 ? `there are no class folders, only loose pictures (${loose})` : "the folder has no class folders";
     throw new DataError({ where, what, expected: layout });
   }
   if (samples.length === 0) {

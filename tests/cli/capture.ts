@@ -9,6 +9,7 @@ export async function capture(
   let stdout = "";
   let stderr = "";
   const exitCode = await run(argv, {
+    stdin: async () => new Uint8Array(),
     stdout: (text) => {
       stdout += text;
     },

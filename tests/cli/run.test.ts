@@ -46,7 +46,13 @@ describe("exit codes and errors", () => {
 });
 
 describe("every command", () => {
-  const io = { stdout: () => {}, stderr: () => {}, isTTY: false, signal: new AbortController().signal };
+  const io = {
+    stdin: async () => new Uint8Array(),
+    stdout: () => {},
+    stderr: () => {},
+    isTTY: false,
+    signal: new AbortController().signal,
+  };
   const names = createProgram(io).commands.map((command) => command.name());
 
   it.each(names)("%s has --json and an example in its help", async (name) => {

@@ -1,0 +1,61 @@
+import type { Command } from "commander";
+import { DataError } from "../../../src/errors.ts";
+import { type Classified, loadClassifier } from "../../../src/tasks/classifier.ts";
+import { addCommand } from "../add-command.ts";
+import { type CliIo, writeJson } from "../io.ts";
+import { loadPlatform } from "../load-platform.ts";
+import { picturesOf } from "../picture-arguments.ts";
+import { numberOf } from "../values.ts";
+
+interface ClassifyFlags {
+  readonly top: number;
+  readonly json?: boolean;
+}
+
+export function registerClassify(program: Command, io: CliIo): void {
+  addCommand(program, "classify <model> <pictures...>", {
+    description:
+      "Say what pictures show: files, folders, or - for standard input. A picture that cannot be read does not stop the " +
+      "others; the exit code is 1 if there was one.",
+    example: "xception classify run/model.onnx cat.jpg photos/ --top 3",
+  })
+    .option("--top <n>", "how many classes to name", numberOf("--top"), 5)
+    .action(async (model: string, paths: readonly string[], { top, json }: ClassifyFlags) => {
+      const platform = await loadPlatform();
+      const pictures = await picturesOf(paths, io, platform);
+      const classifier = await loadClassifier(model, { platform });
+      const results: (Classified & { readonly file: string })[] = [];
+      try {
+        const sources = pictures.map(({ picture }) => picture);
+        for await (const result of classifier.classifyAll(sources, { top, signal: io.signal })) {
+          const { file } = pictures[results.length]!;
+          results.push({ file, ...result });
+          if (!json) io.stdout(describe(file, result));
+        }
+      } finally {
+        await classifier.dispose();
+      }
+      if (json) writeJson(io, results.map(toJson));
+      const failed = results.filter((result) => "error" in result).length;
+      if (failed > 0) {
+        throw new DataError({
+          where: "classify",
+          what: `pictures that could not be read: ${failed} of ${results.length}`,
+        });
+      }
+    });
+}
+
+function describe(file: string, result: Classified): string {
+  if ("error" in result) return `${file}\n  not classified: ${result.error.message}\n`;
+  const lines = result.predictions.map(
+    ({ label, probability }) => `${(100 * probability).toFixed(1).padStart(7)} %  ${label}\n`,
+  );
+  return `${file}\n${lines.join("")}`;
+}
+
+function toJson(result: Classified & { readonly file: string }) {
+  const { file } = result;
+  if ("error" in result) return { file, predictions: [], error: result.error.message };
+  return { file, predictions: result.predictions };
+}

@@ -1,0 +1,45 @@
+import type { Command } from "commander";
+import { folderDataset } from "../../../src/data/folder-dataset.ts";
+import type { SkippedFile } from "../../../src/records.ts";
+import { describeEvaluation } from "../../../src/report/evaluation-text.ts";
+import { evaluate } from "../../../src/tasks/evaluate.ts";
+import { loadModel } from "../../../src/tasks/model-file.ts";
+import { addCommand } from "../add-command.ts";
+import { type CliIo, writeJson } from "../io.ts";
+import { loadPlatform } from "../load-platform.ts";
+import { startProgress } from "../progress.ts";
+import { numberOf } from "../values.ts";
+
+interface EvaluateFlags {
+  readonly batchSize?: number;
+  readonly json?: boolean;
+}
+
+export function registerEvaluate(program: Command, io: CliIo): void {
+  addCommand(program, "evaluate <model> <folder>", {
+    description: "Test a model on a folder of pictures with one sub-folder for each class.",
+    example: "xception evaluate run/model.onnx photos/test --json",
+  })
+    .option("--batch-size <n>", "pictures at a time (default: 16)", numberOf("--batch-size"))
+    .action(async (modelFile: string, folder: string, { batchSize, json }: EvaluateFlags) => {
+      const platform = await loadPlatform();
+      const model = await loadModel(modelFile, platform);
+      const dataset = folderDataset(await platform.listFolder(folder));
+      const progress = startProgress(io, { label: "evaluating", total: dataset.samples.length });
+      const onProgress = ({ done }: { done: number }) => progress.update(done);
+      const { evaluation, skipped } = await evaluate(model, dataset, {
+        platform,
+        batchSize,
+        signal: io.signal,
+        onProgress,
+      }).finally(() => progress.stop());
+      for (const line of describeSkipped(skipped)) io.stderr(`${line}\n`);
+      if (json) writeJson(io, { ...evaluation, skipped });
+      else io.stdout(`${describeEvaluation(evaluation, { width: io.columns ?? 100 })}\n`);
+    });
+}
+
+function describeSkipped(skipped: readonly SkippedFile[]): string[] {
+  const shown = skipped.slice(0, 5).map(({ reason }) => `skipped: ${reason}`);
+  return skipped.length > 5 ? [...shown, `skipped: ${skipped.length - 5} more`] : shown;
+}

@@ -1,0 +1,52 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { compareCodePoints } from "../../src/data/code-point-order.ts";
+import { isHidden, isPicture } from "../../src/data/folder-dataset.ts";
+import { DataError, UsageError } from "../../src/errors.ts";
+import type { ImageSource, Platform } from "../../src/platform.ts";
+import type { CliIo } from "./io.ts";
+
+/** A picture named on the command line. */
+export interface PictureArgument {
+  /** What the output calls it: its path, or `-` for the standard input. */
+  readonly file: string;
+  readonly picture: ImageSource;
+}
+
+/**
+ * The pictures that arguments stand for: a file itself, a folder all pictures below it, `-` what comes from the standard
+ * input. Files that do not exist are left for the decoder to complain about, one by one.
+ * @throws {DataError} there are no pictures in a folder.
+ * @throws {UsageError} the standard input is named twice.
+ */
+export async function picturesOf(
+  paths: readonly string[],
+  io: CliIo,
+  platform: Pick<Platform, "listFolder">,
+): Promise<readonly PictureArgument[]> {
+  if (paths.indexOf("-") !== paths.lastIndexOf("-")) {
+    throw new UsageError({ where: 'argument "-"', what: "the standard input can be read only once" });
+  }
+  const pictures = await Promise.all(
+    paths.map(async (path): Promise<readonly PictureArgument[]> => {
+      if (path === "-") return [{ file: path, picture: await io.stdin() }];
+      if (await isFolder(path)) return picturesBelow(path, platform);
+      return [{ file: path, picture: path }];
+    }),
+  );
+  return pictures.flat();
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  const status = await stat(path).catch(() => undefined);
+  return status?.isDirectory() === true;
+}
+
+async function picturesBelow(path: string, platform: Pick<Platform, "listFolder">): Promise<PictureArgument[]> {
+  const { files } = await platform.listFolder(path);
+  const pictures = files.filter((file) => isPicture(file) && !isHidden(file)).sort(compareCodePoints);
+  if (pictures.length === 0) {
+    throw new DataError({ where: `folder "${path}"`, what: "there are no pictures in it" });
+  }
+  return pictures.map((name) => ({ file: join(path, name), picture: join(path, name) }));
+}

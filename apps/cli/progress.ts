@@ -1,0 +1,59 @@
+import { SingleBar } from "cli-progress";
+import type { CliIo } from "./io.ts";
+
+/** Shows on stderr how far some work is. */
+export interface Progress {
+  /** @param details what else to say, e.g. `loss 0.51`. */
+  update(done: number, details?: string): void;
+  /** Ends the display, whether or not all is done. */
+  stop(): void;
+}
+
+export interface ProgressOptions {
+  /** What is being done, e.g. `epoch 3`. */
+  readonly label: string;
+  readonly total: number;
+}
+
+/** A bar with the time left if a person looks on, otherwise a plain line for each tenth of the work. */
+export function startProgress(io: CliIo, options: ProgressOptions): Progress {
+  return io.isTTY ? startBar(io, options) : startLines(io, options);
+}
+
+function startBar(io: CliIo, { label, total }: ProgressOptions): Progress {
+  const bar = new SingleBar({
+    format: `${label} {bar} {value}/{total}, {eta_formatted} left{details}`,
+    barCompleteChar: "█",
+    barIncompleteChar: "░",
+    barsize: 30,
+    hideCursor: true,
+    stream: terminalOf(io),
+  });
+  bar.start(total, 0, { details: "" });
+  return {
+    update: (done, details) => bar.update(done, { details: details === undefined ? "" : `, ${details}` }),
+    stop: () => bar.stop(),
+  };
+}
+
+function startLines(io: CliIo, { label, total }: ProgressOptions): Progress {
+  let tenths = 0;
+  return {
+    update: (done, details) => {
+      const reached = Math.floor((10 * done) / total);
+      if (reached <= tenths) return;
+      tenths = reached;
+      io.stderr(`${label}: ${done}/${total}${details === undefined ? "" : `, ${details}`}\n`);
+    },
+    stop: () => {},
+  };
+}
+
+/** What the bar needs of a terminal: it moves the cursor by writing control codes, as everything else. */
+function terminalOf(io: CliIo): NodeJS.WritableStream {
+  const write = (text: string): boolean => {
+    io.stderr(text);
+    return true;
+  };
+  return { isTTY: true, columns: io.columns, write } as unknown as NodeJS.WritableStream;
+}

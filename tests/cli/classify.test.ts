@@ -1,0 +1,129 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { nodePlatform } from "../../src/runtime/node.ts";
+import { loadClassifier } from "../../src/tasks/classifier.ts";
+import { encodeModel } from "../../src/tasks/model-file.ts";
+import { noise } from "../tasks/pictures.ts";
+import { smallModel } from "../tasks/small-model.ts";
+import { capture } from "./capture.ts";
+
+let folder: string;
+let model: string;
+const at = (...parts: string[]) => join(folder, ...parts);
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "xception-classify-"));
+  model = at("model.onnx");
+  await writeFile(model, encodeModel(smallModel()));
+  await mkdir(at("photos", "more"), { recursive: true });
+  await mkdir(at("photos", ".thumbnails"));
+  await mkdir(at("empty"));
+  for (const [index, name] of ["b.png", "a.png", "more/c.png", ".thumbnails/a.png"].entries()) {
+    const { data } = noise(1, [71, 80, 3], index + 1);
+    await writeFile(at("photos", name), await nodePlatform.encodePng({ width: 80, height: 71, data }));
+  }
+  await writeFile(at("photos", "notes.txt"), "not a picture");
+  await writeFile(at("broken.jpg"), "not a picture");
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+/** What the library says of a picture. */
+async function answer(path: string) {
+  const classifier = await loadClassifier(model, { platform: nodePlatform });
+  try {
+    return await classifier.classify(path);
+  } finally {
+    await classifier.dispose();
+  }
+}
+
+describe("xception classify", () => {
+  it("gives JSON of files and of the pictures below folders, in order", async () => {
+    const { exitCode, stdout, stderr } = await capture([
+      "classify",
+      model,
+      at("photos"),
+      at("photos", "a.png"),
+      "--json",
+    ]);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+    const results = JSON.parse(stdout) as { file: string; predictions: { probability: number }[] }[];
+    const files = ["a.png", "b.png", "more/c.png", "a.png"].map((name) => at("photos", name));
+    expect(results.map(({ file }) => file)).toEqual(files);
+    for (const [index, { predictions }] of results.entries()) {
+      const close = (await answer(files[index]!)).map((each) => ({
+        ...each,
+        probability: expect.closeTo(each.probability, 5),
+      }));
+      expect(predictions).toEqual(close);
+    }
+  });
+
+  it("prints the likeliest classes with --top", async () => {
+    const picture = at("photos", "a.png");
+    const [best, second] = await answer(picture);
+    const line = ({ label, probability }: { label: string; probability: number }) =>
+      `${(100 * probability).toFixed(1).padStart(7)} %  ${label}\n`;
+    const { stdout } = await capture(["classify", model, picture, "--top", "2"]);
+    expect(stdout).toBe(`${picture}\n${line(best!)}${line(second!)}`);
+  });
+
+  it("reads a picture from standard input", async () => {
+    const { data } = noise(1, [71, 80, 3], 1);
+    const stdin = () => nodePlatform.encodePng({ width: 80, height: 71, data });
+    const { stdout } = await capture(["classify", model, "-", "--json"], { stdin });
+    expect(JSON.parse(stdout)).toEqual([{ file: "-", predictions: await answer(at("photos", "b.png")) }]);
+  });
+
+  it("goes on beside pictures that cannot be read, and exits with 1", async () => {
+    const pictures = [at("broken.jpg"), at("photos", "a.png"), at("none.jpg")];
+    const { exitCode, stdout, stderr } = await capture(["classify", model, ...pictures, "--json"]);
+    expect(exitCode).toBe(1);
+    expect(stderr).toBe("error: classify: pictures that could not be read: 2 of 3.\n");
+    const [broken, fine, none] = JSON.parse(stdout) as object[];
+    const error = expect.stringContaining("this is no picture we can read");
+    expect(broken).toEqual({ file: pictures[0], predictions: [], error });
+    expect(fine).toEqual({ file: pictures[1], predictions: await answer(pictures[1]!) });
+    expect(none).toEqual({
+      file: pictures[2],
+      predictions: [],
+      error: `picture "${pictures[2]}": there is no such file.`,
+    });
+
+    const text = await capture(["classify", model, ...pictures]);
+    expect(text.exitCode).toBe(1);
+    expect(text.stdout).toContain(
+      `${pictures[2]}\n  not classified: picture "${pictures[2]}": there is no such file.\n`,
+    );
+  });
+
+  it.each([
+    ["a missing model", "none.onnx", "photos", 'file "…/none.onnx": there is no such file.'],
+    ["a folder without pictures", "model.onnx", "empty", 'folder "…/empty": there are no pictures in it.'],
+    ["a picture in place of the model", "broken.jpg", "photos", 'model "…/broken.jpg": its 13 bytes are no ONNX file'],
+  ])("says in one line what is wrong with %s", async (_, file, pictures, message) => {
+    const { exitCode, stdout, stderr } = await capture(["classify", at(file), at(pictures)]);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+    expect(stderr.replaceAll(folder, "…")).toContain(`error: ${message}`);
+    expect(stderr.split("\n")).toHaveLength(2);
+  });
+
+  it("refuses a wrong count and standard input twice", async () => {
+    const picture = at("photos", "a.png");
+    const count = await capture(["classify", model, picture, "--top", "0"]);
+    expect(count).toMatchObject({ exitCode: 2, stdout: "" });
+    expect(count.stderr).toBe(
+      "error: classify option top: the value is not allowed; received 0; expected a whole number from 1.\n",
+    );
+    const twice = await capture(["classify", model, "-", picture, "-"]);
+    expect(twice).toMatchObject({ exitCode: 2, stdout: "" });
+    expect(twice.stderr).toBe('error: argument "-": the standard input can be read only once.\n');
+  });
+
+  it("stops when interrupted", async () => {
+    const result = await capture(["classify", model, at("photos")], { signal: AbortSignal.abort() });
+    expect(result).toEqual({ exitCode: 1, stdout: "", stderr: "error: classifying: it was stopped by the caller.\n" });
+  });
+});

@@ -1,0 +1,109 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { folderDataset } from "../../src/data/folder-dataset.ts";
+import { describeEvaluation } from "../../src/report/evaluation-text.ts";
+import { nodePlatform as platform } from "../../src/runtime/node.ts";
+import { evaluate } from "../../src/tasks/evaluate.ts";
+import { encodeModel } from "../../src/tasks/model-file.ts";
+import { noise } from "../tasks/pictures.ts";
+import { smallModel } from "../tasks/small-model.ts";
+import { capture } from "./capture.ts";
+
+const model = smallModel();
+let folder: string;
+const at = (...parts: string[]) => join(folder, ...parts);
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "xception-evaluate-"));
+  await writeFile(at("model.onnx"), encodeModel(model));
+  let seed = 0;
+  for (const [set, classes] of [
+    ["photos", ["cat", "dog", "owl"]],
+    ["birds", ["owl", "jay"]],
+  ] as const) {
+    for (const label of classes) {
+      await mkdir(at(set, label), { recursive: true });
+      for (const name of ["1.png", "2.png"]) {
+        const { data } = noise(1, [71, 80, 3], ++seed);
+        await writeFile(at(set, label, name), await platform.encodePng({ width: 80, height: 71, data }));
+      }
+    }
+  }
+  for (let index = 0; index < 7; index++) await writeFile(at("photos", "cat", `broken${index}.png`), "no picture");
+  await mkdir(at("empty"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+/** What the library says of the folder. */
+async function result() {
+  return evaluate(model, folderDataset(await platform.listFolder(at("photos"))), { platform, batchSize: 2 });
+}
+
+describe("xception evaluate", () => {
+  it("gives JSON, progress and what it skipped going to stderr", async () => {
+    const command = ["evaluate", at("model.onnx"), at("photos"), "--batch-size", "2", "--json"];
+    const { exitCode, stdout, stderr } = await capture(command);
+    expect(exitCode).toBe(0);
+    const { evaluation, skipped } = await result();
+    expect(skipped).toHaveLength(7);
+    expect(JSON.parse(stdout)).toEqual({ ...evaluation, skipped });
+    expect(stderr.replaceAll(folder, "…")).toMatchInlineSnapshot(`
+      "evaluating: 2/13
+      evaluating: 4/13
+      evaluating: 6/13
+      skipped: picture "…/photos/cat/broken0.png": this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
+      skipped: picture "…/photos/cat/broken1.png": this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
+      skipped: picture "…/photos/cat/broken2.png": this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
+      skipped: picture "…/photos/cat/broken3.png": this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
+      skipped: picture "…/photos/cat/broken4.png": this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
+      skipped: 2 more
+      "
+    `);
+  });
+
+  it("prints tables for people, as wide as the terminal", async () => {
+    const { exitCode, stdout } = await capture(["evaluate", at("model.onnx"), at("photos")], { columns: 80 });
+    expect(exitCode).toBe(0);
+    expect(stdout).toBe(`${describeEvaluation((await result()).evaluation, { width: 80 })}\n`);
+  });
+
+  it("draws a bar on a terminal", async () => {
+    const { stderr } = await capture(["evaluate", at("model.onnx"), at("photos")], { isTTY: true });
+    expect(stderr).toContain("evaluating ░");
+  });
+
+  it.each([
+    ["a missing model", "none.onnx", "photos", 'file "…/none.onnx": there is no such file.'],
+    ["a model that is none", "photos/cat/broken0.png", "photos", 'broken0.png": its 10 bytes are no ONNX file'],
+    ["an empty folder", "model.onnx", "empty", 'data set "…/empty": the folder has no class folders'],
+    ["a missing folder", "model.onnx", "none", 'folder "…/none": there is no such folder.'],
+    [
+      "other classes than the model's",
+      "model.onnx",
+      "birds",
+      "the model does not know jay; the data set lacks cat, dog",
+    ],
+  ])("says in one line what is wrong with %s", async (_, file, pictures, message) => {
+    const { exitCode, stdout, stderr } = await capture(["evaluate", at(file), at(pictures)]);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+    expect(stderr.replaceAll(folder, "…")).toContain(message);
+    expect(stderr.split("\n")).toHaveLength(2);
+  });
+
+  it("refuses a wrong batch size", async () => {
+    const { exitCode, stderr } = await capture(["evaluate", at("model.onnx"), at("photos"), "--batch-size", "0"]);
+    expect(exitCode).toBe(2);
+    expect(stderr).toBe(
+      "error: batches option batchSize: the value is not allowed; received 0; expected a whole number from 1.\n",
+    );
+  });
+
+  it("stops when interrupted", async () => {
+    const command = ["evaluate", at("model.onnx"), at("photos")];
+    const { exitCode, stderr } = await capture(command, { signal: AbortSignal.abort() });
+    expect(exitCode).toBe(1);
+    expect(stderr).toBe("error: loading pictures: it was stopped by the caller.\n");
+  });
+});
