@@ -21,8 +21,10 @@ type GradientRules = { readonly [K in OpKind]: (step: Step<K>) => readonly Gradi
 /** For each operator, how to write the gradient of each of its inputs. */
 export const gradientRules: GradientRules = {
   conv: ({ build, config: { strides, pads, groups }, inputs: [x, w], dy }) => [
-    () => build.op({ kind: "convInputGradient", strides, pads, groups, inputShape: x!.shape }, [dy, w!]),
-    () => build.op({ kind: "convFilterGradient", strides, pads, groups, kernelShape: w!.shape }, [x!, dy]),
+    () =>
+      build.op({ kind: "convInputGradient", strides, pads, groups, inputShape: x!.shape }, [dy, w!], `d.${x!.name}`),
+    () =>
+      build.op({ kind: "convFilterGradient", strides, pads, groups, kernelShape: w!.shape }, [x!, dy], `d.${w!.name}`),
     () => build.op({ kind: "reduceSum", axes: [0, 2, 3], keepDims: false }, [dy]),
   ],
   convInputGradient: notDifferentiable,
@@ -60,11 +62,13 @@ export const gradientRules: GradientRules = {
   batchNormalizationGradient: notDifferentiable,
 
   maxPool: ({ build, config: { strides, pads, kernel }, inputs: [x], outputs: [y], dy }) => [
-    () => build.op({ kind: "maxPoolGradient", strides, pads, kernel }, [dy, x!, y!]),
+    () => build.op({ kind: "maxPoolGradient", strides, pads, kernel }, [dy, x!, y!], `d.${x!.name}`),
   ],
   maxPoolGradient: notDifferentiable,
 
-  relu: ({ build, outputs: [y], dy }) => [() => build.op({ kind: "reluGradient" }, [dy, y!])],
+  relu: ({ build, inputs: [x], outputs: [y], dy }) => [
+    () => build.op({ kind: "reluGradient" }, [dy, y!], `d.${x!.name}`),
+  ],
   reluGradient: notDifferentiable,
   elu: ({ build, outputs: [y], dy }) => [() => build.op({ kind: "eluGradient" }, [dy, y!])],
   eluGradient: notDifferentiable,

@@ -16,14 +16,9 @@ export class BlockedKernels {
     this.#block = block;
   }
 
-  /** The number of lanes that hold so many channels: the next multiple of the block. */
-  padded(channels: number): number {
-    return Math.ceil(channels / this.#block) * this.#block;
-  }
-
   /** `[C] → [C']`, zeros at the end. */
   vector(name: string, channels: number): string {
-    const missing = this.padded(channels) - channels;
+    const missing = this.#padded(channels) - channels;
     if (missing === 0) return name;
     const known = this.#vectors.get(name);
     if (known !== undefined) return known;
@@ -34,31 +29,50 @@ export class BlockedKernels {
 
   /** `[C'] → [C]`, written to `output`. */
   vectorBack(lanes: string, shape: Shape, output: string): void {
+    if (this.#padded(shape[0]!) === shape[0]) {
+      this.#emit.node("Identity", [lanes], [output]);
+      return;
+    }
     const bounds = [[0], shape, [0]].map((each) => this.#emit.integers(each));
     this.#emit.node("Slice", [lanes, ...bounds], [output]);
-    if (this.padded(shape[0]!) !== shape[0]) this.#vectors.set(output, lanes);
+    this.#vectors.set(output, lanes);
   }
 
-  /** `[C, 1, kh, kw]` → `[C/b][kh][kw][b]`, with rows and columns in reverse order if flipped. */
-  depthwise(name: string, channels: number, size: readonly [number, number], order?: "flipped"): string {
+  /**
+   * `[C, 1, kh, kw]` → `[C/b][copies][kh][kw][b]`: one copy for each picture where the pictures of a batch stand side by
+   * side as channels. Rows and columns run backwards if flipped.
+   */
+  depthwise(
+    name: string,
+    channels: number,
+    size: readonly [number, number],
+    copies: number,
+    order?: "flipped",
+  ): string {
     const positions = size[0] * size[1];
+    const blocksOfChannels = this.#padded(channels) / this.#block;
     const picture = this.#emit.reshape(name, [1, channels, positions, 1]);
-    let blocks = this.#toBlocks(name, picture);
+    let kernel = this.#toBlocks(name, picture);
     if (order === "flipped") {
-      const view = this.#emit.reshape(blocks, [this.padded(channels) / this.#block, positions, this.#block]);
-      blocks = this.#reverse(view, positions, 1);
+      kernel = this.#reverse(this.#emit.reshape(kernel, [blocksOfChannels, positions, this.#block]), positions, 1);
     }
-    return this.#emit.reshape(blocks, [this.padded(channels), 1, ...size]);
+    if (copies > 1) {
+      const view = this.#emit.reshape(kernel, [blocksOfChannels, 1, positions * this.#block]);
+      const shape = this.#emit.integers([blocksOfChannels, copies, positions * this.#block]);
+      kernel = this.#emit.compute(`${name}~copies`, "Expand", [view, shape]);
+    }
+    return this.#emit.reshape(kernel, [this.#padded(channels) * copies, 1, ...size]);
   }
 
-  /** The inverse of `depthwise`, after a sum over the batch: `[1, N·C', kh, kw] → [C, 1, kh, kw]`. */
-  depthwiseBack(products: string, batch: number, shape: Shape, output: string): void {
+  /** The inverse of `depthwise`, summed over the copies: `[C/b][copies][kh][kw][b] → [C, 1, kh, kw]`. */
+  depthwiseBack(products: string, copies: number, shape: Shape, output: string): void {
     const [channels, , height, width] = shape as [number, number, number, number];
-    const lanes = this.padded(channels);
-    const perPicture = this.#emit.reshape(products, [batch, lanes, height, width]);
-    const sum = this.#emit.compute(`${output}/sum`, "ReduceSum", [perPicture, this.#emit.integers([0])]);
+    const lanes = this.#padded(channels);
+    const view = this.#emit.reshape(products, [lanes / this.#block, copies, height * width * this.#block]);
+    const sum = this.#emit.compute(`${output}/sum`, "ReduceSum", [view, this.#emit.integers([1])]);
+    const picture = this.#emit.reshape(sum, [1, lanes, height, width]);
     const crop = { channels: { i: channels } };
-    const planes = this.#emit.compute(`${output}/planes`, "ReorderOutput", [sum], crop, domains.blocked);
+    const planes = this.#emit.compute(`${output}/planes`, "ReorderOutput", [picture], crop, domains.blocked);
     this.#emit.node("Reshape", [planes, this.#emit.integers(shape)], [output]);
   }
 
@@ -69,7 +83,7 @@ export class BlockedKernels {
   dense(name: string, filters: number, channels: number, size: readonly [number, number]): string {
     const positions = size[0] * size[1];
     const isFew = channels < this.#block;
-    const lanes = isFew ? channels : this.padded(channels);
+    const lanes = isFew ? channels : this.#padded(channels);
     let source = name;
     if (!isFew) {
       const view = this.#emit.reshape(name, [filters, channels, positions]);
@@ -77,7 +91,7 @@ export class BlockedKernels {
       source = positions === 1 ? full : this.#innermostBlocks(full, filters, lanes, positions);
     }
     const picture = this.#emit.reshape(source, [1, filters, lanes * positions, 1]);
-    return this.#emit.reshape(this.#toBlocks(name, picture), [this.padded(filters), lanes, ...size]);
+    return this.#emit.reshape(this.#toBlocks(name, picture), [this.#padded(filters), lanes, ...size]);
   }
 
   /** The kernel of the way back: filters and channels change places, rows and columns run backwards. */
@@ -85,10 +99,10 @@ export class BlockedKernels {
     const positions = size[0] * size[1];
     if (positions === 1) {
       const rows = this.#emit.reshape(name, [filters, channels]);
-      const full = this.#pad(rows, [this.padded(filters) - filters, 0]);
-      const picture = this.#emit.reshape(full, [1, this.padded(filters), 1, channels]);
+      const full = this.#pad(rows, [this.#padded(filters) - filters, 0]);
+      const picture = this.#emit.reshape(full, [1, this.#padded(filters), 1, channels]);
       const blocks = this.#toBlocks(name, picture, "channelsLast");
-      return this.#emit.reshape(blocks, [this.padded(channels), this.padded(filters), 1, 1]);
+      return this.#emit.reshape(blocks, [this.#padded(channels), this.#padded(filters), 1, 1]);
     }
     const view = this.#emit.reshape(name, [filters, channels, positions]);
     const swapped = this.#emit.compute(`${name}~swapped`, "Transpose", [view], { perm: { ints: [1, 0, 2] } });
@@ -115,5 +129,9 @@ export class BlockedKernels {
   #toBlocks(hint: string, picture: string, order?: "channelsLast"): string {
     const attributes = order ? { channels_last: { i: 1 } } : {};
     return this.#emit.compute(`${hint}~blocks`, "ReorderInput", [picture], attributes, domains.blocked);
+  }
+
+  #padded(channels: number): number {
+    return Math.ceil(channels / this.#block) * this.#block;
   }
 }

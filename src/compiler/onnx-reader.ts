@@ -6,13 +6,21 @@ import { elementTypeNumbers, ModelProto } from "./onnx-schema.ts";
 export interface OnnxContent {
   /** `metadata_props`. */
   readonly metadata: ReadonlyMap<string, string>;
+  /** Names of what the graph is fed, and of what it computes. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
   /** The float32 tensors stored in it, by name, in the file's layout; tensors of other types are left out. */
   readonly tensors: ReadonlyMap<string, FloatTensor>;
 }
 
 /** The fields of the schema that are read, as protobufjs's `toObject` gives them: absent when not in the file. */
 interface OnnxFile {
-  readonly graph?: { readonly node?: readonly object[]; readonly initializer?: readonly StoredTensor[] };
+  readonly graph?: {
+    readonly node?: readonly object[];
+    readonly initializer?: readonly StoredTensor[];
+    readonly input?: readonly { readonly name?: string }[];
+    readonly output?: readonly { readonly name?: string }[];
+  };
   readonly metadata_props?: readonly { readonly key?: string; readonly value?: string }[];
 }
 
@@ -24,18 +32,21 @@ interface StoredTensor {
 }
 
 /**
- * Reads the metadata and the stored tensors of an `.onnx` file.
+ * Reads what an `.onnx` file says of itself, and the tensors stored in it.
  * @param where what errors call the file, e.g. `model "run/model.onnx"`.
  * @throws {FormatError} these bytes are no ONNX, they are cut short, or a tensor is not stored as its shape says.
  */
 export function readOnnx(bytes: Uint8Array, where: string): OnnxContent {
   const file = parse(bytes, where);
-  if (!file.graph?.node?.length) {
+  const { node = [], initializer = [], input = [], output = [] } = file.graph ?? {};
+  if (node.length === 0) {
     throw new FormatError({ where, what: "this is no ONNX file: there is no graph in it" });
   }
-  const stored = (file.graph.initializer ?? []).filter(({ data_type }) => data_type === elementTypeNumbers.float32);
+  const stored = initializer.filter(({ data_type }) => data_type === elementTypeNumbers.float32);
   return {
     metadata: new Map((file.metadata_props ?? []).map(({ key = "", value = "" }) => [key, value])),
+    inputs: input.map(({ name = "" }) => name),
+    outputs: output.map(({ name = "" }) => name),
     tensors: new Map(stored.map((tensor) => [tensor.name ?? "", readTensor(tensor, where)])),
   };
 }

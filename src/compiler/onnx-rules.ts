@@ -1,4 +1,5 @@
 import type { OpKind, OpOf, Value, Window } from "../graph/ops.ts";
+import { sameShape } from "../tensor/shape.ts";
 import { type Attributes, domains, elementCount, elementNumber, type OnnxEmitter } from "./onnx-emitter.ts";
 
 /** What a rule may use: where to write, and the names of the operands in channels-first layout. */
@@ -12,6 +13,8 @@ export interface EmitContext<K extends OpKind = OpKind> {
   /** ONNX names to give to the outputs. */
   readonly y: readonly string[];
 }
+
+type Operands = Omit<EmitContext, "config">;
 
 type EmitRules = { readonly [K in OpKind]: (context: EmitContext<K>) => void };
 
@@ -59,11 +62,11 @@ export const emitRules: EmitRules = {
   log: simple("Log"),
   sqrt: simple("Sqrt"),
   softplus: simple("Softplus"),
-  add: simple("Add"),
-  subtract: simple("Sub"),
-  multiply: simple("Mul"),
-  divide: simple("Div"),
-  minimum: simple("Min"),
+  add: pairwise("Add"),
+  subtract: pairwise("Sub"),
+  multiply: pairwise("Mul"),
+  divide: pairwise("Div"),
+  minimum: pairwise("Min"),
   softmax: simple("Softmax"),
   logSoftmax: simple("LogSoftmax"),
   reduceSum: reduction("ReduceSum"),
@@ -88,8 +91,24 @@ export function poolAttributes(config: OpOf<"maxPool"> | OpOf<"maxPoolGradient">
 }
 
 function simple(operator: string) {
-  return ({ emit, x, y }: { emit: OnnxEmitter; x: readonly string[]; y: readonly string[] }) =>
-    emit.node(operator, x, y);
+  return ({ emit, x, y }: Operands) => emit.node(operator, x, y);
+}
+
+/**
+ * ONNX Runtime combines a tensor and a scalar element by element, without vector instructions, if the tensor's last
+ * axis has size 1, as the kernels of 1×1 convolutions do: those are viewed as vectors.
+ */
+function pairwise(operator: string) {
+  return ({ emit, inputs: [a, b], outputs: [y], x: names, y: [output] }: Operands) => {
+    const isSlow = y!.shape.at(-1) === 1 && elementCount(y!) > 1 && !sameShape(a!.shape, b!.shape);
+    const isScaled = [a!, b!].every((value) => elementCount(value) === 1 || sameShape(value.shape, y!.shape));
+    if (!isSlow || !isScaled) {
+      emit.node(operator, names, [output!]);
+      return;
+    }
+    const views = [a!, b!].map((value, index) => emit.reshape(names[index]!, [elementCount(value)]));
+    emit.node("Reshape", [emit.compute(`${output}/flat`, operator, views), emit.integers(y!.shape)], [output!]);
+  };
 }
 
 function reduction(operator: string) {

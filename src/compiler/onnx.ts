@@ -41,7 +41,7 @@ export function toOnnx(graph: OpGraph, options: OnnxOptions = {}): Uint8Array {
     else storeWeight(emit, parameter, tensor);
   }
 
-  const nameOf = internalNames(graph);
+  const nameOf = onnxNames(graph);
   const { blockSize } = options;
   const blocked = blockSize === undefined ? undefined : new BlockedLayout(emit, graph, blockSize, nameOf);
   for (const operation of graph.operations) {
@@ -51,23 +51,25 @@ export function toOnnx(graph: OpGraph, options: OnnxOptions = {}): Uint8Array {
     const x = inputs.map((value) => blocked?.plain(value) ?? nameOf(value));
     rule({ emit, config, inputs, outputs, x, y: outputs.map(nameOf) } as never);
   }
-  // A value may be an output under several names, and an output may be fed straight through.
   const outputs = [...graph.outputs].map(([name, value]): Value => {
     const source = blocked?.plain(value) ?? nameOf(value);
     if (source !== name) emit.node("Identity", [source], [name]);
     return { ...value, name };
   });
-
   const openBatch = new Set(dynamicBatch ? [...graph.inputs, ...outputs].map((value) => value.name) : []);
   return encodeModel(emit, { name: options.name ?? "xception", inputs: fed, outputs, openBatch, metadata });
 }
 
-/** An inner value whose name is wanted for another output steps aside. */
-function internalNames(graph: OpGraph): (value: Value) => string {
-  return (value) => {
-    const output = graph.outputs.get(value.name);
-    return output === undefined || output === value ? value.name : `${value.name}~inner`;
-  };
+/**
+ * ONNX names of values. A computed value that is an output has the output's name, so that nothing is copied at the end;
+ * an inner value whose own name is wanted by an output steps aside. What is fed keeps its name.
+ */
+function onnxNames(graph: OpGraph): (value: Value) => string {
+  const computed = new Set(graph.operations.flatMap((operation) => operation.outputs));
+  const published = new Map<Value, string>();
+  for (const [name, value] of graph.outputs)
+    if (computed.has(value) && !published.has(value)) published.set(value, name);
+  return (value) => published.get(value) ?? (graph.outputs.has(value.name) ? `${value.name}~inner` : value.name);
 }
 
 function storeWeight(emit: OnnxEmitter, parameter: Value, tensor: FloatTensor): void {

@@ -1,0 +1,145 @@
+import type { Value } from "../graph/ops.ts";
+import type { BlockedRules, BlockedTools } from "./onnx-blocked.ts";
+import { type Attributes, domains } from "./onnx-emitter.ts";
+import { elementsPerChannel } from "./onnx-forms.ts";
+
+type BlockOrder = "blocks" | "channelBlocks";
+
+/** Batch normalization and its gradient on blocks; each pass over a picture is one convolution or pooling. */
+export const normalizationRules: BlockedRules = {
+  // With s = 1/√(variance + ε): scale = gamma·s, shift = beta − mean·scale.
+  batchNormalizationTraining: (tools, { epsilon }, { inputs: [x, gamma, beta], outputs: [y, mean, variance] }) => {
+    if (x!.shape[1]! % 4 !== 0) return false;
+    const { emit, forms, kernels, nameOf } = tools;
+    const order = forms.blockOrder(x!);
+    const compute = computeFor(tools, y!);
+    const meanLanes = emitMean(tools, x!, order, y!.name);
+    const meanSquare = emitMeanProduct(tools, x!, x!, order, y!.name);
+    // Rounding can make the difference of a nearly constant channel negative.
+    const difference = compute("difference", "Sub", meanSquare, compute("square", "Mul", meanLanes, meanLanes));
+    const varianceLanes = compute("variance", "Max", difference, emit.scalar(0));
+    kernels.vectorBack(meanLanes, mean!.shape, nameOf(mean!));
+    kernels.vectorBack(varianceLanes, variance!.shape, nameOf(variance!));
+    emitNormalized(tools, x!, y!, { gamma: gamma!, beta: beta!, mean: meanLanes, variance: varianceLanes }, epsilon);
+    return true;
+  },
+
+  batchNormalization: (tools, { epsilon }, { inputs: [x, gamma, beta, mean, variance], outputs: [y] }) => {
+    const channels = x!.shape[1]!;
+    if (channels % 4 !== 0 || !tools.forms.isBlocked(x!)) return false;
+    const vector = (value: Value) => tools.kernels.vector(tools.forms.get(value, "plain"), channels);
+    const statistics = { gamma: gamma!, beta: beta!, mean: vector(mean!), variance: vector(variance!) };
+    emitNormalized(tools, x!, y!, statistics, epsilon);
+    return true;
+  },
+
+  // With m = mean(dy), q = mean(dy·x̂) = (mean(dy·x) − mean·m)·s and a = gamma·s, the gradient of the plain rule is
+  // dx = a·dy + b·x + c with b = −a·q·s and c = −a·m − b·mean: two passes.
+  batchNormalizationGradient: (tools, { epsilon }, operation) => {
+    const [dy, x, gamma, mean, variance] = operation.inputs as [Value, Value, Value, Value, Value];
+    const [dx, dgamma, dbeta] = operation.outputs as [Value, Value, Value];
+    const channels = x.shape[1]!;
+    if (channels % 4 !== 0) return false;
+    const { emit, forms, kernels, nameOf } = tools;
+    const order = forms.blockOrder(forms.isBlocked(x) ? x : dy);
+    const compute = computeFor(tools, dx);
+    const vector = (value: Value) => kernels.vector(forms.get(value, "plain"), channels);
+    const meanLanes = vector(mean);
+    const s = emitInverseDeviation(tools, vector(variance), epsilon, dx);
+    const m = emitMean(tools, dy, order, dx.name);
+    const product = emitMeanProduct(tools, x, dy, order, dx.name);
+    const q = compute("q", "Mul", compute("centred", "Sub", product, compute("mm", "Mul", meanLanes, m)), s);
+    const a = compute("a", "Mul", vector(gamma), s);
+    const b = compute("b", "Neg", compute("aqs", "Mul", compute("aq", "Mul", a, q), s));
+    const am = compute("am", "Mul", a, m);
+    const c = compute("c", "Neg", compute("am+bm", "Add", am, compute("bm", "Mul", b, meanLanes)));
+    const share = emit.unusedName(`${dx.name}/share`);
+    emitScale(tools, channels, [forms.get(x, order), b, c], share);
+    emitScale(tools, channels, [forms.get(dy, order), a, "", share], forms.define(dx, order));
+    const count = emit.scalar(elementsPerChannel(x));
+    kernels.vectorBack(compute("sumProduct", "Mul", q, count), dgamma.shape, nameOf(dgamma));
+    kernels.vectorBack(compute("sum", "Mul", m, count), dbeta.shape, nameOf(dbeta));
+    return true;
+  },
+};
+
+/** scale·x + shift, with the ReLU behind it if that alone reads the result. */
+function emitNormalized(
+  tools: BlockedTools,
+  x: Value,
+  y: Value,
+  { gamma, beta, mean, variance }: { gamma: Value; beta: Value; mean: string; variance: string },
+  epsilon: number,
+): void {
+  const { forms, kernels } = tools;
+  const channels = y.shape[1]!;
+  const compute = computeFor(tools, y);
+  const s = emitInverseDeviation(tools, variance, epsilon, y);
+  const scale = compute("scale", "Mul", kernels.vector(forms.get(gamma, "plain"), channels), s);
+  const betaLanes = kernels.vector(forms.get(beta, "plain"), channels);
+  const shift = compute("shift", "Sub", betaLanes, compute("meanScale", "Mul", mean, scale));
+  const order = forms.blockOrder(x);
+  const [reader, ...others] = tools.readers(y);
+  const isAbsorbed = reader?.config.kind === "relu" && others.length === 0 && !tools.isPublished(y);
+  if (isAbsorbed) tools.absorbed.add(reader);
+  const target = forms.define(isAbsorbed ? reader.outputs[0]! : y, order);
+  const attributes: Attributes = isAbsorbed ? { activation: { s: "Relu" } } : {};
+  emitScale(tools, channels, [forms.get(x, order), scale, shift], target, attributes);
+}
+
+/** scale·x + shift + sum as a depthwise convolution with a kernel of one pixel. */
+function emitScale(
+  { emit, forms, conv }: BlockedTools,
+  channels: number,
+  [x, scale, shift, sum = ""]: readonly [x: string, scale: string, shift: string, sum?: string],
+  y: string,
+  attributes: Attributes = {},
+): void {
+  const lanes = forms.lanes(channels);
+  const kernel = emit.reshape(scale, [lanes, 1, 1, 1]);
+  conv([x, kernel, shift, sum], y, { ...attributes, group: { i: lanes } });
+}
+
+function emitInverseDeviation(tools: BlockedTools, variance: string, epsilon: number, of: Value): string {
+  const compute = computeFor(tools, of);
+  const root = compute("root", "Sqrt", compute("shifted", "Add", variance, tools.emit.scalar(epsilon)));
+  return compute("s", "Div", tools.emit.scalar(1), root);
+}
+
+/** Mean over batch and picture for each channel, `[C']`: first over each plane, which keeps the rounding small. */
+function emitMean(tools: BlockedTools, x: Value, order: BlockOrder, hint: string): string {
+  const { emit, forms } = tools;
+  const [batch, channels, height, width] = x.shape as readonly [number, number, number, number];
+  const planes = emit.reshape(forms.get(x, order), [1, batch * forms.lanes(channels), height, width]);
+  const means = emit.compute(`${hint}/means`, "GlobalAveragePool", [planes], {}, domains.blocked);
+  return emitMeanOfBatch(tools, means, x, order, hint);
+}
+
+/** Mean over batch and picture of x·y for each channel, `[C']`. */
+function emitMeanProduct(tools: BlockedTools, x: Value, y: Value, order: BlockOrder, hint: string): string {
+  const { emit, forms } = tools;
+  const [batch, channels, height, width] = x.shape as readonly [number, number, number, number];
+  const planes = batch * forms.lanes(channels);
+  const picture = emit.reshape(forms.get(x, order), [1, planes, height, width]);
+  const kernel = emit.reshape(forms.get(y, order), [planes, 1, height, width]);
+  const products = emit.unusedName(`${hint}/products`);
+  tools.conv([picture, kernel], products, { group: { i: planes } });
+  const mean = emitMeanOfBatch(tools, products, x, order, hint);
+  return emit.compute(`${hint}/meanProduct`, "Mul", [mean, emit.scalar(1 / (height * width))]);
+}
+
+/** From one number for each plane to one for each channel. */
+function emitMeanOfBatch(tools: BlockedTools, planes: string, x: Value, order: BlockOrder, hint: string): string {
+  const { emit, forms, block } = tools;
+  const [batch, channels] = x.shape as readonly [number, number];
+  const lanes = forms.lanes(channels);
+  const [shape, axis] = order === "blocks" ? [[batch, lanes], 0] : [[lanes / block, batch, block], 1];
+  const view = emit.reshape(planes, shape);
+  const mean = emit.compute(`${hint}/mean`, "ReduceMean", [view, emit.integers([axis])], { keepdims: { i: 0 } });
+  return order === "blocks" ? mean : emit.reshape(mean, [lanes]);
+}
+
+function computeFor({ emit }: BlockedTools, of: Value) {
+  return (hint: string, operator: string, ...operands: string[]): string =>
+    emit.compute(`${of.name}/${hint}`, operator, operands);
+}
