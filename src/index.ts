@@ -1,7 +1,18 @@
 /** The part of the package that runs wherever TypeScript does; `xception-ts/node` adds files, pictures and the engine. */
+
+// What everything is made of.
+
 export * from "./errors.ts";
+export type * from "./platform.ts";
+export type * from "./records.ts";
+export type { Shape } from "./tensor/shape.ts";
+export { type DataType, type FloatTensor, floatTensor, type Tensor } from "./tensor/tensor.ts";
+
+// Networks: the flows of the paper, and the layers to build others from.
+
 export * from "./graph/builder.ts";
-export * from "./graph/layers.ts";
+export type { WeightRole, WeightSpec } from "./graph/layer-weights.ts";
+export type * from "./graph/layers.ts";
 export {
   countParameters,
   inputShapeOf,
@@ -14,5 +25,67 @@ export {
 export { type ConvBnOptions, convBn, sepConvBn } from "./models/blocks.ts";
 export { entryFlow, exitFlow, middleFlow, xception } from "./models/xception.ts";
 export type { FlowOptions, XceptionOptions, XceptionVariant } from "./models/xception-options.ts";
-export * from "./records.ts";
+export { initializeWeights, type Weights } from "./weights/initialize.ts";
+
+// What they look like, what they cost, and how well they do.
+
+export { type Cost, type LayerCost, type NetworkCost, networkCost } from "./report/cost.ts";
+export { describeCost } from "./report/cost-text.ts";
+export { describeEvaluation } from "./report/evaluation-text.ts";
+export { plotSvg } from "./report/plot.ts";
+export { type PlotOptions, plotDot } from "./report/plot-dot.ts";
 export { type SummaryJson, summarize, summaryJson } from "./report/summary.ts";
+
+// The compiler: layers to operators, their gradients, ONNX.
+
+export { type FoldedGraph, foldBatchNorm } from "./compiler/fold-batch-norm.ts";
+export { type GraphWithGradients, gradient } from "./compiler/gradient.ts";
+export { type LoweredNetwork, type LowerOptions, lower } from "./compiler/lower.ts";
+export { type OnnxOptions, toOnnx } from "./compiler/onnx.ts";
+export { OpGraphBuilder } from "./graph/op-builder.ts";
+export { printOpGraph } from "./graph/op-print.ts";
+export type { OpConfig, Operation, OpGraph, OpKind, Value } from "./graph/ops.ts";
+export { kerasPreprocessing, type Preprocessing } from "./graph/preprocessing.ts";
+export { toEngineWeights } from "./weights/engine-weights.ts";
+
+// Pictures to learn from.
+
+export { type Augmentation, defaultAugmentation, noAugmentation } from "./data/augment.ts";
+export { type ImageDataset, relabel, type Sample } from "./data/dataset.ts";
+export { type FolderDataset, folderDataset } from "./data/folder-dataset.ts";
+export { type SplitDataset, splitDataset } from "./data/split.ts";
+
+// Training: the whole of it, and the single step it is made of.
+
+export { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "./learning/losses.ts";
+export { createOptimizer, type Optimizer, type OptimizerName, type OptimizerOptions } from "./learning/optimizers.ts";
+export {
+  constantRate,
+  cosineDecay,
+  createSchedule,
+  exponentialDecay,
+  oneCycle,
+  type Schedule,
+  type ScheduleName,
+} from "./learning/schedules.ts";
+export { train } from "./tasks/train.ts";
+export type { TrainingProgress, TrainingResult, TrainOptions } from "./tasks/train-options.ts";
+export { type TrainingGraph, type TrainingGraphOptions, trainingGraph } from "./tasks/training-graph.ts";
+export { type StepInput, type StepResult, TrainingStep } from "./tasks/training-step.ts";
+
+// Models: a network with weights, labels and preprocessing, in one file; and what they say to pictures.
+
+export {
+  type Classified,
+  Classifier,
+  type ClassifyAllOptions,
+  type ClassifyOptions,
+  type ClassProbability,
+  type LoadOptions,
+  loadClassifier,
+} from "./tasks/classifier.ts";
+export { type EvaluateOptions, type EvaluationProgress, type EvaluationResult, evaluate } from "./tasks/evaluate.ts";
+export { type Inference, inferenceSession } from "./tasks/inference.ts";
+export type { Json, Model, ModelParts, PicturePreprocessing, Provenance } from "./tasks/model.ts";
+export { decodeModel, encodeModel, loadModel } from "./tasks/model-file.ts";
+export type { Picture } from "./tasks/picture.ts";

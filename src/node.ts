@@ -1,4 +1,99 @@
-/** Everything of the package, with what needs Node: files, pictures and the engine. */
+/**
+ * Everything of the package, with what needs Node: files, pictures and the engine. Functions that take a platform
+ * elsewhere have Node's here.
+ */
+import type { ImageDataset } from "./data/dataset.ts";
+import { type FolderDataset, folderDataset } from "./data/folder-dataset.ts";
+import { nodePlatform } from "./runtime/node.ts";
+import { writeFileAtomic } from "./runtime/node-files.ts";
+import * as classifier from "./tasks/classifier.ts";
+import * as evaluation from "./tasks/evaluate.ts";
+import type { Model, ModelParts } from "./tasks/model.ts";
+import * as modelFile from "./tasks/model-file.ts";
+import * as training from "./tasks/train.ts";
+import type { TrainingResult, TrainOptions } from "./tasks/train-options.ts";
+
 export * from "./index.ts";
+export { nodePlatform } from "./runtime/node.ts";
 export { listFolder } from "./runtime/node-folders.ts";
 export { decodeImage, encodePng } from "./runtime/node-images.ts";
+
+/**
+ * Loads a model file, from its path or its bytes, ready to classify pictures.
+ * @throws {FileError} there is no such file, or it cannot be read.
+ * @throws {FormatError} it is damaged, or no model of this package.
+ * @throws {WeightsError} a weight of its network is missing or has another shape.
+ * @example
+ * const classifier = await loadClassifier("run/model.onnx");
+ * const [best] = await classifier.classify("cat.jpg");
+ * console.log(best?.label, best?.probability);
+ * await classifier.dispose();
+ */
+export function loadClassifier(
+  source: string | Uint8Array,
+  options: Omit<classifier.LoadOptions, "platform"> = {},
+): Promise<classifier.Classifier> {
+  return classifier.loadClassifier(source, { ...options, platform: nodePlatform });
+}
+
+/**
+ * Reads a model file, from its path or its bytes, to look at it, evaluate it or train it further.
+ * @throws as {@link loadClassifier}.
+ */
+export function loadModel(source: string | Uint8Array): Promise<Model> {
+  return modelFile.loadModel(source, nodePlatform);
+}
+
+/**
+ * Writes a model file: whole, or not at all.
+ * @throws {UsageError} the options do not describe a classifier with as many classes as there are labels.
+ * @throws {WeightsError} the weights are not those of the network.
+ * @throws {FileError} the folder is missing or not writable.
+ * @example
+ * const { weights, labels, preprocessing } = await train(await readFolder("photos"), { network: options });
+ * await saveModel("model.onnx", { options: { ...options, classes: labels.length }, weights, labels, preprocessing });
+ */
+export function saveModel(path: string, model: ModelParts): Promise<void> {
+  return writeFileAtomic(path, modelFile.encodeModel(model));
+}
+
+/**
+ * The labelled pictures of a folder with one sub-folder for each class.
+ * @throws {DataError} the folder is missing or cannot be read; there are no pictures, a class without one, or one class.
+ */
+export async function readFolder(path: string): Promise<FolderDataset> {
+  return folderDataset(await nodePlatform.listFolder(path));
+}
+
+/**
+ * Tests a model on labelled pictures. The classes of the data set are matched with the model's labels by name.
+ * @throws {DataError} the data set has other classes than the model, or no usable picture.
+ * @throws {TrainingError} the network's answers are not finite numbers.
+ * @throws {AbortedError} the signal fired.
+ * @example
+ * const { evaluation } = await evaluate(await loadModel("model.onnx"), await readFolder("photos/test"));
+ */
+export function evaluate(
+  model: Pick<Model, "network" | "weights" | "labels" | "preprocessing">,
+  dataset: ImageDataset,
+  options: Omit<evaluation.EvaluateOptions, "platform"> = {},
+): Promise<evaluation.EvaluationResult> {
+  return evaluation.evaluate(model, dataset, { ...options, platform: nodePlatform });
+}
+
+/**
+ * Trains a network on labelled pictures; with validation pictures it tests it after every epoch and keeps the best
+ * weights.
+ * @throws {UsageError} an option is not allowed, or the network does not fit the data set.
+ * @throws {DataError} the data set has too few usable pictures or classes.
+ * @throws {WeightsError} the weights to start from are not the network's.
+ * @throws {TrainingError} the loss or the weights are no finite numbers any more.
+ * @example
+ * const { weights, history } = await train(await readFolder("photos/train"), {
+ *   network: { inputShape: [150, 150, 3], width: 0.25 },
+ *   validation: await readFolder("photos/test"),
+ * });
+ */
+export function train(dataset: ImageDataset, options: Omit<TrainOptions, "platform"> = {}): Promise<TrainingResult> {
+  return training.train(dataset, { ...options, platform: nodePlatform });
+}

@@ -3,9 +3,9 @@ import { AbortedError, UsageError, WeightsError, XceptionError } from "../errors
 import { topIndices } from "../learning/metrics-ranking.ts";
 import type { DecodeOptions, Platform, RgbImage, SessionOptions } from "../platform.ts";
 import { decodeOptionsOf } from "./evaluate.ts";
-import { type Inference, inferenceSession } from "./inference.ts";
+import { Inference } from "./inference.ts";
 import type { Model } from "./model.ts";
-import { loadModel } from "./model-file.ts";
+import { describeModel } from "./model-file.ts";
 import { type Picture, pictureBatch, pixelsOf } from "./picture.ts";
 
 /** One class and how much the network takes a picture for it. */
@@ -147,19 +147,20 @@ export class Classifier {
 }
 
 /**
- * Loads a model file.
+ * Loads a model file. What runs is the graph in the file, so that the answers are those of every other ONNX tool.
  * @param source its path, or its bytes.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is damaged, or no model of this package.
  * @throws {WeightsError} a weight of its network is missing or has another shape.
- * @throws {RuntimeUnavailableError} the engine does not run here.
+ * @throws {RuntimeUnavailableError} the engine does not run here, or refuses the graph.
  */
 export async function loadClassifier(
   source: string | Uint8Array,
   { platform, session }: LoadOptions,
 ): Promise<Classifier> {
-  const model = await loadModel(source, platform);
-  const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform, session);
+  const [bytes, file] = typeof source === "string" ? [await platform.readFile(source), source] : [source];
+  const model = describeModel(bytes, file);
+  const inference = new Inference(await platform.createSession(bytes, session), model.network.output);
   return new Classifier(model, inference, platform);
 }
 

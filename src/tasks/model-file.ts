@@ -1,4 +1,4 @@
-import { lower } from "../compiler/lower.ts";
+import { imageInput, lower } from "../compiler/lower.ts";
 import { toOnnx } from "../compiler/onnx.ts";
 import { readOnnx } from "../compiler/onnx-reader.ts";
 import { FormatError, UsageError } from "../errors.ts";
@@ -6,7 +6,7 @@ import type { Network } from "../graph/network.ts";
 import { xception } from "../models/xception.ts";
 import { completeOptions } from "../models/xception-options.ts";
 import type { Platform } from "../platform.ts";
-import { fromEngineWeights, toEngineWeights } from "../weights/engine-weights.ts";
+import { checkEngineWeights, fromEngineWeights, toEngineWeights } from "../weights/engine-weights.ts";
 import type { Model, ModelParts } from "./model.ts";
 import { type ModelMetadata, metadataKey, readMetadata, writeMetadata } from "./model-metadata.ts";
 
@@ -32,19 +32,26 @@ export function encodeModel(model: ModelParts): Uint8Array {
 }
 
 /**
- * Reads what `encodeModel` wrote. The network is built anew from its options; the graph in the file is for other tools.
+ * Reads what `encodeModel` wrote. The network is built anew from its options.
  * @param file its name, for messages.
  * @throws {FormatError} the bytes are no ONNX file, are damaged, or are no model of this package.
  * @throws {WeightsError} a weight of the network is missing or has another shape.
  */
 export function decodeModel(bytes: Uint8Array, file?: string): Model {
-  const where = file === undefined ? `model of ${bytes.length} bytes` : `model ${JSON.stringify(file)}`;
-  const { metadata, tensors } = readOnnx(bytes, where);
-  const described = readMetadata(metadata.get(metadataKey), where);
-  const network = buildNetwork(described, where);
-  const problem = classifierProblem(described);
-  if (problem) throw new FormatError({ where: `${where}, metadata`, ...problem });
-  return { ...described, network, weights: fromEngineWeights(network, tensors, where) };
+  const where = nameOf(bytes, file);
+  const { tensors, ...described } = readModel(bytes, where);
+  return { ...described, weights: fromEngineWeights(described.network, tensors, where) };
+}
+
+/**
+ * Everything about a model but its weights, which are made sure to be there: what is needed to run the file's own graph.
+ * @throws as {@link decodeModel}.
+ */
+export function describeModel(bytes: Uint8Array, file?: string): Omit<Model, "weights"> {
+  const where = nameOf(bytes, file);
+  const { tensors, ...described } = readModel(bytes, where);
+  checkEngineWeights(described.network, tensors, where);
+  return described;
 }
 
 /**
@@ -57,6 +64,27 @@ export function decodeModel(bytes: Uint8Array, file?: string): Model {
 export async function loadModel(source: string | Uint8Array, platform: Pick<Platform, "readFile">): Promise<Model> {
   if (typeof source !== "string") return decodeModel(source);
   return decodeModel(await platform.readFile(source), source);
+}
+
+function nameOf(bytes: Uint8Array, file: string | undefined): string {
+  return file === undefined ? `model of ${bytes.length} bytes` : `model ${JSON.stringify(file)}`;
+}
+
+function readModel(bytes: Uint8Array, where: string) {
+  const { metadata, inputs, outputs, tensors } = readOnnx(bytes, where);
+  const described = readMetadata(metadata.get(metadataKey), where);
+  const network = buildNetwork(described, where);
+  const problem = classifierProblem(described);
+  if (problem) throw new FormatError({ where: `${where}, metadata`, ...problem });
+  if (`${inputs}` !== imageInput || `${outputs}` !== network.output) {
+    throw new FormatError({
+      where,
+      what: "its graph is not that of the network it describes",
+      received: `inputs ${inputs} and outputs ${outputs}`,
+      expected: `input ${imageInput} and output ${network.output}`,
+    });
+  }
+  return { ...described, network, tensors };
 }
 
 function buildNetwork({ options }: ModelMetadata, where: string): Network {

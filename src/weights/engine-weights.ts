@@ -20,9 +20,16 @@ export function toEngineWeights(network: Network, weights: Weights): ReadonlyMap
  * @throws {WeightsError} a weight is missing or has another shape.
  */
 export function fromEngineWeights(network: Network, tensors: ReadonlyMap<string, FloatTensor>, where: string): Weights {
-  const specs = networkWeights(network);
-  const own = new Map(specs.flatMap(({ name }) => (tensors.has(name) ? [[name, tensors.get(name)!]] : [])));
-  const stored = specs.map((spec) => ({ name: spec.name, shape: engineShape(spec) }));
-  checkWeights(where, stored, own);
-  return new Map(specs.map((spec) => [spec.name, fromEngineLayout(spec, own.get(spec.name)!)]));
+  checkEngineWeights(network, tensors, where);
+  return new Map(networkWeights(network).map((spec) => [spec.name, fromEngineLayout(spec, tensors.get(spec.name)!)]));
+}
+
+/**
+ * Makes sure that a network's weights are among tensors in the engine's layout.
+ * @throws as {@link fromEngineWeights}.
+ */
+export function checkEngineWeights(network: Network, tensors: ReadonlyMap<string, FloatTensor>, where: string): void {
+  const stored = networkWeights(network).map((spec) => ({ name: spec.name, shape: engineShape(spec) }));
+  const own = stored.flatMap(({ name }) => (tensors.has(name) ? [[name, tensors.get(name)!] as const] : []));
+  checkWeights(where, stored, new Map(own));
 }

@@ -8,7 +8,7 @@ import { completeOptions } from "../../src/models/xception-options.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { inferenceSession } from "../../src/tasks/inference.ts";
 import type { ModelParts } from "../../src/tasks/model.ts";
-import { decodeModel, encodeModel } from "../../src/tasks/model-file.ts";
+import { decodeModel, describeModel, encodeModel } from "../../src/tasks/model-file.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { noise } from "./pictures.ts";
 import { smallModel } from "./small-model.ts";
@@ -43,6 +43,11 @@ describe("a model file", () => {
     const read = decodeModel(encodeModel(rest), "a.onnx");
     expect(read).not.toHaveProperty("licence");
     expect(read).not.toHaveProperty("provenance");
+  });
+
+  it("can be described without its weights", () => {
+    const { weights: _, ...rest } = decodeModel(bytes, "a.onnx");
+    expect(describeModel(bytes)).toEqual(rest);
   });
 
   it("is written the same each time", () => {
@@ -92,7 +97,12 @@ function refusal(kind: typeof FormatError | typeof WeightsError | typeof UsageEr
 }
 
 interface File {
-  graph: { node: object[]; initializer: { name: string; dims: number[]; raw_data: Uint8Array }[] };
+  graph: {
+    node: object[];
+    initializer: { name: string; dims: number[]; raw_data: Uint8Array }[];
+    input: { name: string }[];
+    output: { name: string }[];
+  };
   metadata_props: { key: string; value: string }[];
 }
 
@@ -187,6 +197,11 @@ describe("a file that is no model is refused", () => {
     );
   });
 
+  it("whose graph is another", () => {
+    expect(read(changed(({ graph }) => (graph.output[0]!.name = "logits")))).toMatchInlineSnapshot(`"model "a.onnx": its graph is not that of the network it describes; received "inputs images and outputs logits"; expected input images and output predictions."`);
+    expect(read(changed(({ graph }) => graph.input.push(...graph.output)))).toContain("inputs images,predictions and");
+  });
+
   it("in which the data of a tensor do not fill its shape", () => {
     const tensorOf = (file: File) => file.graph.initializer.find(({ name }) => name === "predictions/kernel")!;
     expect(read(changed((file) => tensorOf(file).dims.push(2)))).toMatchInlineSnapshot(
@@ -243,13 +258,19 @@ describe("what is no classifier is not written", () => {
 });
 
 describe("whatever the bytes are, reading them gives a model or says what is wrong with the file", () => {
-  const reads = (content: Uint8Array) => {
+  const messageOf = (read: () => unknown): string | undefined => {
     try {
-      decodeModel(content, "a.onnx");
+      read();
+      return undefined;
     } catch (error) {
       if (!(error instanceof FormatError || error instanceof WeightsError)) throw error;
-      expect(error.message).toContain('model "a.onnx"');
+      return error.message;
     }
+  };
+  const reads = (content: Uint8Array) => {
+    const message = messageOf(() => decodeModel(content, "a.onnx"));
+    if (message !== undefined) expect(message).toContain('model "a.onnx"');
+    expect(messageOf(() => describeModel(content, "a.onnx"))).toBe(message);
   };
 
   it("random bytes", () => {
