@@ -20,6 +20,7 @@ export type ErrorCode =
   | "WEIGHTS"
   | "DATA"
   | "TRAINING"
+  | "VERIFICATION"
   | "ABORTED"
   | "RUNTIME_UNAVAILABLE"
   | "USAGE";
@@ -67,6 +68,11 @@ export class DataError extends XceptionError {
 /** Training that cannot go on: the loss is not a number, the run folder is taken. */
 export class TrainingError extends XceptionError {
   readonly code = "TRAINING";
+}
+
+/** Results that differ from those of another tool by more than the tolerance. */
+export class VerificationError extends XceptionError {
+  readonly code = "VERIFICATION";
 }
 
 /** Work stopped because the caller's `AbortSignal` fired. */

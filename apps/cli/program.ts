@@ -5,11 +5,22 @@ import { registerDoctor } from "./commands/doctor.ts";
 import { registerEvaluate } from "./commands/evaluate.ts";
 import { registerPlot } from "./commands/plot.ts";
 import { registerSummary } from "./commands/summary.ts";
+import { registerTrain } from "./commands/train.ts";
+import { registerVerify } from "./commands/verify.ts";
 import type { CliIo } from "./io.ts";
 import { packageVersion } from "./package-version.ts";
 
 /** Every command, in the order of the help. A new one is a file in `commands/` and a line here. */
-const commands = [registerSummary, registerPlot, registerCost, registerClassify, registerEvaluate, registerDoctor];
+const commands = [
+  registerSummary,
+  registerPlot,
+  registerCost,
+  registerTrain,
+  registerClassify,
+  registerEvaluate,
+  registerVerify,
+  registerDoctor,
+];
 
 /** The whole command line, bound to `io`; it throws instead of ending the process. */
 export function createProgram(io: CliIo): Command {
