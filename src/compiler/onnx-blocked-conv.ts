@@ -1,5 +1,5 @@
 import type { OpOf, Value, Window } from "../graph/ops.ts";
-import type { BlockedRules, BlockedTools } from "./onnx-blocked.ts";
+import type { BlockedRules, BlockedTools } from "./onnx-blocked-tools.ts";
 import { domains } from "./onnx-emitter.ts";
 import { windowAttributes } from "./onnx-rules.ts";
 
@@ -71,7 +71,8 @@ export const convolutionRules: BlockedRules = {
     }
     if (!isDense) return false;
     const blocks = kernels.denseTransposed(kernel, filters, channels, [height, width]);
-    tools.conv([forms.get(dy!, "blocks"), blocks], forms.define(dx!, "blocks"), { pads });
+    const source = forms.get(dy!, filters < tools.block ? "plain" : "blocks");
+    tools.conv([source, blocks], forms.define(dx!, "blocks"), { pads });
     return true;
   },
 

@@ -1,5 +1,5 @@
 import type { OpOf, Value } from "../graph/ops.ts";
-import type { BlockedTools } from "./onnx-blocked.ts";
+import type { BlockedTools } from "./onnx-blocked-tools.ts";
 import { type Attributes, domains } from "./onnx-emitter.ts";
 
 type Shape4 = readonly [number, number, number, number];

@@ -1,5 +1,5 @@
 import type { Value } from "../graph/ops.ts";
-import type { BlockedRules, BlockedTools } from "./onnx-blocked.ts";
+import type { BlockedRules, BlockedTools } from "./onnx-blocked-tools.ts";
 import { type Attributes, domains } from "./onnx-emitter.ts";
 import { elementsPerChannel } from "./onnx-forms.ts";
 

@@ -1,6 +1,6 @@
 import { sameShape, sizeOf } from "../tensor/shape.ts";
-import type { BlockedRules } from "./onnx-blocked.ts";
 import { emitHalving, emitHalvingGradient, isHalving } from "./onnx-blocked-max-pool.ts";
+import type { BlockedRules } from "./onnx-blocked-tools.ts";
 import { domains } from "./onnx-emitter.ts";
 import { poolAttributes } from "./onnx-rules.ts";
 

@@ -1,38 +1,13 @@
-import type { Operation, OpGraph, OpKind, OpOf, Value } from "../graph/ops.ts";
+import type { Operation, OpGraph, OpKind, Value } from "../graph/ops.ts";
 import { sameShape } from "../tensor/shape.ts";
 import { convolutionRules } from "./onnx-blocked-conv.ts";
 import { BlockedKernels } from "./onnx-blocked-kernels.ts";
 import { normalizationRules } from "./onnx-blocked-norm.ts";
 import { poolingRules } from "./onnx-blocked-pool.ts";
-import { type Attributes, domains, type OnnxEmitter } from "./onnx-emitter.ts";
+import type { BlockedRule, BlockedRules, BlockedTools } from "./onnx-blocked-tools.ts";
+import { domains, type OnnxEmitter } from "./onnx-emitter.ts";
 import { type Form, ValueForms } from "./onnx-forms.ts";
 import { emitRules } from "./onnx-rules.ts";
-
-/** What the rules of this layout work with. */
-export interface BlockedTools {
-  readonly emit: OnnxEmitter;
-  readonly block: number;
-  readonly forms: ValueForms;
-  readonly kernels: BlockedKernels;
-  readonly nameOf: (value: Value) => string;
-  /** Operators that read a value. */
-  readonly readers: (value: Value) => readonly Operation[];
-  /** The value is an output of the graph. */
-  readonly isPublished: (value: Value) => boolean;
-  /** Operators that the rule of another one has computed along with its own. */
-  readonly absorbed: Set<Operation>;
-  /**
-   * What the gradient of a max pooling needs to find the maxima, by the name of the pooling's output: the result of its
-   * first half if it is a halving one, else flat positions in the form `channels`.
-   */
-  readonly maxima: Map<string, string>;
-  /** Writes a convolution on blocks; an operand `""` at the end is left out. */
-  readonly conv: (operands: readonly string[], y: string, attributes: Attributes) => void;
-}
-
-/** Writes an operator on blocks; false if it has to be written channels first. */
-export type BlockedRule<K extends OpKind> = (tools: BlockedTools, config: OpOf<K>, operation: Operation) => boolean;
-export type BlockedRules = { readonly [K in OpKind]?: BlockedRule<K> };
 
 /**
  * Writes operators on blocks of channels that fit one vector register: the layout in which the engine's CPU kernels for
