@@ -10,21 +10,35 @@ export interface NetworkFlags extends Omit<XceptionOptions, "includeTop"> {
   readonly top: boolean;
 }
 
+/** Flags that say how a network is built, whatever pictures and classes it is for. */
+export type ArchitectureFlags = Partial<
+  Pick<
+    NetworkFlags,
+    "variant" | "width" | "dropout" | "fcUnits" | "residual" | "intermediateActivation" | "middleFlowRepeats"
+  >
+>;
+
 /** Gives a command the flags that describe a network; `networkOf` then builds it. */
 export function addNetworkOptions(command: Command): Command {
-  return command
-    .addOption(
-      choice("--variant <name>", "paper: as published and in Keras; tutorial: as the article lists it", [
-        "paper",
-        "tutorial",
-      ]).default("paper"),
-    )
+  return addArchitectureOptions(command)
     .option("--input-shape <HxWxC>", "of the picture (default: 299x299x3)", shapeOf("--input-shape"))
     .option("--classes <n>", "to tell apart (default: 1000)", numberOf("--classes"))
     .option("--no-top", "leave out global pooling and the classifier")
     .addOption(choice("--pooling <kind>", "with --no-top: what to do with the last maps", ["none", "avg", "max"]))
     .addOption(
       choice("--classifier-activation <name>", "none gives logits", ["softmax", "sigmoid", "none"]).default("softmax"),
+    )
+    .option("--seed <n>", "of the initial weights (default: 0)", numberOf("--seed"));
+}
+
+/** Gives a command the flags of {@link ArchitectureFlags}. */
+export function addArchitectureOptions(command: Command): Command {
+  return command
+    .addOption(
+      choice("--variant <name>", "paper: as published and in Keras; tutorial: as the article lists it", [
+        "paper",
+        "tutorial",
+      ]).default("paper"),
     )
     .option("--width <factor>", "multiplies every channel count, e.g. 0.25", numberOf("--width"))
     .option("--dropout <rate>", "before the classifier, 0 ≤ rate < 1 (default: 0)", numberOf("--dropout"))
@@ -37,8 +51,7 @@ export function addNetworkOptions(command: Command): Command {
         "elu",
       ]).default("none"),
     )
-    .option("--middle-flow-repeats <n>", "blocks of the middle flow (default: 8)", numberOf("--middle-flow-repeats"))
-    .option("--seed <n>", "of the initial weights (default: 0)", numberOf("--seed"));
+    .option("--middle-flow-repeats <n>", "blocks of the middle flow (default: 8)", numberOf("--middle-flow-repeats"));
 }
 
 /** @throws {UsageError} a flag has a value that the network does not allow. */
@@ -47,7 +60,7 @@ export function networkOf(flags: NetworkFlags): Network {
 }
 
 /** The flags as options of `xception`, whatever else the command's flags are. */
-export function xceptionOptionsOf(flags: NetworkFlags): XceptionOptions {
+export function xceptionOptionsOf(flags: Partial<NetworkFlags>): XceptionOptions {
   const options: Record<keyof XceptionOptions, unknown> = {
     variant: flags.variant,
     inputShape: flags.inputShape,
@@ -66,6 +79,7 @@ export function xceptionOptionsOf(flags: NetworkFlags): XceptionOptions {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
-function choice(flag: string, description: string, allowed: readonly string[]): Option {
+/** An option with a fixed set of values. */
+export function choice(flag: string, description: string, allowed: readonly string[]): Option {
   return new Option(flag, description).choices(allowed);
 }

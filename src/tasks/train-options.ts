@@ -27,7 +27,7 @@ export interface TrainOptions {
   readonly batchSize?: number;
   /** Default: AdamW with a weight decay of 0.05 on kernels. */
   readonly optimizer?: Optimizer;
-  /** The highest of the schedule; default: what suits the optimizer, see `defaultLearningRates`. */
+  /** The highest of the schedule; default: what suits the optimizer, see `optimizerDefaults`. */
   readonly learningRate?: number;
   /** Default: `oneCycle()`. */
   readonly schedule?: Schedule;

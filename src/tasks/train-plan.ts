@@ -15,13 +15,21 @@ import { decodeOptionsOf } from "./evaluate.ts";
 import type { PicturePreprocessing } from "./model.ts";
 import type { TrainOptions } from "./train-options.ts";
 
-/** Learning rates to begin with: the paper's for SGD (ImageNet) and RMSprop (JFT), the usual ones for the others. */
-export const defaultLearningRates: Readonly<Record<OptimizerName, number>> = {
-  sgd: 0.045,
-  rmsprop: 0.001,
-  adam: 0.001,
-  adamw: 0.003,
+/** What suits an optimizer when nothing better is known. */
+export const optimizerDefaults: Readonly<
+  Record<OptimizerName, { readonly learningRate: number; readonly weightDecay: number }>
+> = {
+  // As the paper trained on ImageNet and on JFT.
+  sgd: { learningRate: 0.045, weightDecay: 1e-5 },
+  rmsprop: { learningRate: 0.001, weightDecay: 0 },
+  adam: { learningRate: 0.001, weightDecay: 0 },
+  adamw: { learningRate: 0.003, weightDecay: 0.05 },
 };
+
+/** Pictures in a step: 32, or all there are if they are fewer. */
+export function defaultBatchSize({ samples }: ImageDataset): number {
+  return Math.min(32, samples.length);
+}
 
 const validationBatchSize = 16;
 
@@ -52,10 +60,10 @@ export interface TrainingPlan {
 export function planTraining(dataset: ImageDataset, options: TrainOptions): TrainingPlan {
   const { platform, epochs = 20, labelSmoothing = 0.1, seed = 0, augmentation = defaultAugmentation } = options;
   checkDataset(dataset);
-  const { classes, samples } = dataset;
-  const batchSize = options.batchSize ?? Math.min(32, samples.length);
-  const optimizer = options.optimizer ?? createOptimizer("adamw", { weightDecay: 0.05 });
-  const learningRate = options.learningRate ?? defaultLearningRates[optimizer.name];
+  const { classes } = dataset;
+  const batchSize = options.batchSize ?? defaultBatchSize(dataset);
+  const optimizer = options.optimizer ?? createOptimizer("adamw", { weightDecay: optimizerDefaults.adamw.weightDecay });
+  const learningRate = options.learningRate ?? optimizerDefaults[optimizer.name].learningRate;
   check("epochs", epochs, Number.isInteger(epochs) && epochs >= 1, "a whole number from 1");
   check("batchSize", batchSize, Number.isInteger(batchSize) && batchSize >= 1, "a whole number from 1");
   check("learningRate", learningRate, learningRate > 0 && learningRate < Infinity, "a number above 0");
@@ -71,7 +79,7 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
     background: [255, 255, 255],
   };
   const decode = decodeOptionsOf({ network, preprocessing });
-  const validation = options.validation && relabel(options.validation, classes, "the training pictures");
+  const validation = options.validation && relabel(options.validation, classes, "the training set");
   return {
     network,
     labels: classes,

@@ -52,7 +52,7 @@ describe("refused before anything is computed", () => {
     const validation = { ...dataset, classes: ["red", "green", "violet"] };
     await expect(attempt({ validation })).rejects.toThrow(DataError);
     await expect(attempt({ validation })).rejects.toThrow(
-      "they differ from those of the training pictures: the training pictures does not know violet",
+      "they differ from those of the training set: the training set does not know violet",
     );
   });
 

@@ -1,6 +1,5 @@
 import type { Command } from "commander";
 import { folderDataset } from "../../../src/data/folder-dataset.ts";
-import type { SkippedFile } from "../../../src/records.ts";
 import { describeEvaluation } from "../../../src/report/evaluation-text.ts";
 import { evaluate } from "../../../src/tasks/evaluate.ts";
 import { loadModel } from "../../../src/tasks/model-file.ts";
@@ -8,6 +7,7 @@ import { addCommand } from "../add-command.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
 import { startProgress } from "../progress.ts";
+import { reportSkipped } from "../skipped-files.ts";
 import { numberOf } from "../values.ts";
 
 interface EvaluateFlags {
@@ -33,13 +33,8 @@ export function registerEvaluate(program: Command, io: CliIo): void {
         signal: io.signal,
         onProgress,
       }).finally(() => progress.stop());
-      for (const line of describeSkipped(skipped)) io.stderr(`${line}\n`);
+      reportSkipped(skipped, io);
       if (json) writeJson(io, { ...evaluation, skipped });
       else io.stdout(`${describeEvaluation(evaluation, { width: io.columns ?? 100 })}\n`);
     });
-}
-
-function describeSkipped(skipped: readonly SkippedFile[]): string[] {
-  const shown = skipped.slice(0, 5).map(({ reason }) => `skipped: ${reason}`);
-  return skipped.length > 5 ? [...shown, `skipped: ${skipped.length - 5} more`] : shown;
 }

@@ -1,0 +1,56 @@
+import type { Command } from "commander";
+import { AbortedError } from "../../../src/errors.ts";
+import { countParameters, networkWeights } from "../../../src/graph/network.ts";
+import { xception } from "../../../src/models/xception.ts";
+import type { TrainingResult } from "../../../src/tasks/train-options.ts";
+import { addCommand } from "../add-command.ts";
+import { type CliIo, writeJson } from "../io.ts";
+import { loadPlatform } from "../load-platform.ts";
+import { reportSkipped } from "../skipped-files.ts";
+import { describeChoice } from "../train/description.ts";
+import { addTrainOptions, commandLineOf, type TrainFlags } from "../train/flags.ts";
+import { readInputs, type TrainingInputs } from "../train/inputs.ts";
+import { RunFolder } from "../train/run-folder.ts";
+import { trainInto } from "../train/train-into.ts";
+
+export function registerTrain(program: Command, io: CliIo): void {
+  const command = addCommand(program, "train <folder>", {
+    description:
+      "Train a network on a folder of pictures with one sub-folder for each class. Ctrl-C finishes the step and saves " +
+      "what was reached; the exit code is then 1.",
+    example: "xception train photos/train --val photos/test -o run --image-size 150 --width 0.25",
+  });
+  addTrainOptions(command).action(async (folder: string, flags: TrainFlags) => {
+    const platform = await loadPlatform();
+    const inputs = await readInputs(folder, flags, commandLineOf(command, folder, flags), platform);
+    const network = xception(inputs.options);
+    const runFolder = await RunFolder.claim(flags.output, flags);
+    const { total } = countParameters(networkWeights(network));
+    io.stderr(
+      `Training ${network.name}, ${total.toLocaleString("en-US")} parameters, on ${inputs.training.samples.length} ` +
+        `pictures of ${inputs.training.classes.length} classes; testing on ${inputs.validation.samples.length}\n`,
+    );
+    const result = await trainInto(runFolder, inputs, platform, io);
+    reportSkipped([...result.skipped, ...result.validationSkipped], io);
+    if (flags.json) writeJson(io, asJson(result, runFolder));
+    else if (result.steps > 0) io.stdout(`${describeChoice(result)}\n`);
+    if (result.aborted) throw interruption(result, inputs, runFolder);
+    io.stderr(`Wrote ${runFolder.written.join(", ")} into ${runFolder.path}\n`);
+  });
+}
+
+function asJson(result: TrainingResult, { path, written }: RunFolder) {
+  const { aborted, steps, epoch, history, evaluation, skipped, validationSkipped } = result;
+  return { folder: path, files: written, aborted, steps, epoch, history, evaluation, skipped, validationSkipped };
+}
+
+function interruption(result: TrainingResult, { recipe }: TrainingInputs, folder: RunFolder): AbortedError {
+  const { steps, history } = result;
+  const epoch = Math.min(history.length + 1, recipe.epochs);
+  const saved = steps === 0 ? "nothing was saved" : `the model so far is in ${folder.file("model")}`;
+  return new AbortedError({
+    where: "train",
+    what: `it was stopped after step ${steps}, in epoch ${epoch} of ${recipe.epochs}; ${saved}`,
+    remedy: "A run cannot be resumed yet: to train to the end, give the same command again, with --overwrite.",
+  });
+}

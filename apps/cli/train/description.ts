@@ -1,0 +1,106 @@
+import { basename, resolve } from "node:path";
+import { countPerClass, type ImageDataset } from "../../../src/data/dataset.ts";
+import { countParameters, networkWeights } from "../../../src/graph/network.ts";
+import { xception } from "../../../src/models/xception.ts";
+import type { Platform } from "../../../src/platform.ts";
+import { renderReport } from "../../../src/report/html.ts";
+import type { Fact } from "../../../src/report/training-report.ts";
+import type { Provenance } from "../../../src/tasks/model.ts";
+import type { TrainingResult } from "../../../src/tasks/train-options.ts";
+import { reportOn } from "../../../src/tasks/training-report.ts";
+import { diagnose } from "../diagnosis.ts";
+import { packageVersion } from "../package-version.ts";
+import type { TrainingInputs } from "./inputs.ts";
+
+/** What the model file says about where it comes from; no dates and no paths, so that the same training gives the same bytes. */
+export function provenanceOf(
+  inputs: TrainingInputs,
+  { epoch, history, steps, evaluation }: TrainingResult,
+): Provenance {
+  const { recipe, folder, training, validation, validationFolder } = inputs;
+  return {
+    program: `xception-ts ${packageVersion}`,
+    recipe: { ...recipe },
+    data: {
+      training: { folder: nameOf(folder), pictures: perClass(training) },
+      validation: { folder: nameOf(validationFolder ?? folder), pictures: perClass(validation) },
+    },
+    epoch,
+    epochs: history.length,
+    steps,
+    ...(evaluation && {
+      validation: { images: evaluation.images, top1: evaluation.top1, top5: evaluation.top5, loss: evaluation.loss },
+    }),
+  };
+}
+
+/** The report as HTML. */
+export async function reportText(inputs: TrainingInputs, result: TrainingResult, platform: Platform): Promise<string> {
+  const { options, validation, folder, commandLine } = inputs;
+  const { variant = "paper" } = options;
+  const report = await reportOn(result, {
+    platform,
+    title: `Xception on ${nameOf(folder)}`,
+    summary: summaryOf(inputs, result),
+    settings: settingsOf(inputs),
+    full: { name: "the full Xception", parameters: countParameters(networkWeights(xception({ variant }))).total },
+    reproduction: { commands: [commandLine], facts: await machineFacts() },
+    validation,
+  });
+  return renderReport(report);
+}
+
+/** Which weights the model has, in one sentence. */
+export function describeChoice({ epoch, evaluation, history, steps }: TrainingResult): string {
+  if (epoch === 0) return `The model is that of step ${steps}, before the end of the first epoch; it was not tested.`;
+  if (!evaluation) return `The model is that of step ${steps}; it was not tested.`;
+  const accuracy = `${(100 * evaluation.top1).toFixed(1)} % of ${evaluation.images} validation pictures right`;
+  const best = history.length > 1 ? `, the best of ${history.length}` : "";
+  return `The model is that of epoch ${epoch}${best}: ${accuracy}.`;
+}
+
+function summaryOf({ training, recipe }: TrainingInputs, result: TrainingResult): string {
+  const stopped = result.aborted ? ` It was stopped after ${result.steps} steps.` : "";
+  const { length } = training.samples;
+  return `Trained on ${length} pictures of ${training.classes.length} classes for ${result.history.length} of ${recipe.epochs} epochs.${stopped} ${describeChoice(result)}`;
+}
+
+function settingsOf({ options, recipe, training, validation, folder, validationFolder }: TrainingInputs): Fact[] {
+  const { variant = "paper", width = 1, inputShape = [299, 299, 3], dropout = 0 } = options;
+  const momentum = recipe.momentum === undefined ? "" : `, momentum ${recipe.momentum}`;
+  const heldOut = validationFolder === undefined ? ", held out of the training folder" : "";
+  return [
+    { name: "Network", value: `Xception, variant ${variant}, width ${width}, dropout ${dropout}` },
+    { name: "Picture size", value: `${inputShape[0]}×${inputShape[1]}` },
+    { name: "Training pictures", value: `${training.samples.length} from ${nameOf(folder)}` },
+    {
+      name: "Validation pictures",
+      value: `${validation.samples.length} from ${nameOf(validationFolder ?? folder)}${heldOut}`,
+    },
+    { name: "Optimizer", value: `${recipe.optimizer}, weight decay ${recipe.weightDecay}${momentum}` },
+    { name: "Learning rate", value: `${recipe.schedule}, at most ${recipe.learningRate}` },
+    { name: "Batch size", value: `${recipe.batchSize}` },
+    { name: "Label smoothing", value: `${recipe.labelSmoothing}` },
+    { name: "Augmentation", value: recipe.augmentation ? "flips, small moves, crops and colour changes" : "none" },
+    { name: "Seed", value: `${recipe.seed}` },
+  ];
+}
+
+async function machineFacts(): Promise<Fact[]> {
+  const { xception: version, node, cpu, onnxruntime } = await diagnose();
+  return [
+    { name: "xception-ts", value: version },
+    { name: "Node", value: node },
+    { name: "ONNX Runtime", value: onnxruntime.loads ? onnxruntime.version : "missing" },
+    { name: "Processor", value: `${cpu.cores} × ${cpu.model}` },
+  ];
+}
+
+function nameOf(folder: string): string {
+  return basename(resolve(folder));
+}
+
+function perClass(dataset: ImageDataset): Readonly<Record<string, number>> {
+  const counts = countPerClass(dataset);
+  return Object.fromEntries(dataset.classes.map((name, label) => [name, counts[label]!]));
+}

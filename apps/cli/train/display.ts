@@ -1,0 +1,71 @@
+import { formatDuration } from "../../../src/report/html-format.ts";
+import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train-options.ts";
+import type { CliIo } from "../io.ts";
+import { type Progress, startProgress } from "../progress.ts";
+
+/**
+ * Shows a training on stderr: a bar for each epoch if a person looks on, otherwise a line every now and then; and one
+ * line for each epoch that is over.
+ */
+export class TrainingDisplay {
+  readonly #io: CliIo;
+  readonly #secondsBetweenLines: number;
+  #bar: Progress | undefined;
+  #lastLineAt = performance.now();
+
+  constructor(io: CliIo, options: { readonly secondsBetweenLines?: number } = {}) {
+    this.#io = io;
+    this.#secondsBetweenLines = options.secondsBetweenLines ?? 30;
+  }
+
+  showStep(progress: TrainingProgress): void {
+    const { epoch, epochs, step, steps } = progress;
+    const label = `epoch ${epoch}/${epochs}`;
+    if (this.#io.isTTY) {
+      if (step === 1) this.#bar = startProgress(this.#io, { label, total: steps });
+      this.#bar?.update(step, describeStep(progress));
+    } else if (performance.now() - this.#lastLineAt >= 1000 * this.#secondsBetweenLines) {
+      this.#writeLine(`${label}, step ${step}/${steps}: ${describeStep(progress)}`);
+    }
+  }
+
+  showEpoch(soFar: TrainingResult, epochs: number): void {
+    this.stop();
+    this.#writeLine(describeEpoch(soFar, epochs));
+  }
+
+  /** Ends the bar, wherever it is. */
+  stop(): void {
+    this.#bar?.stop();
+    this.#bar = undefined;
+  }
+
+  #writeLine(line: string): void {
+    this.#io.stderr(`${line}\n`);
+    this.#lastLineAt = performance.now();
+  }
+}
+
+function describeStep({ loss, accuracy, imagesPerSecond, secondsLeft }: TrainingProgress): string {
+  const left = formatDuration(secondsLeft);
+  return `loss ${loss.toFixed(3)}, accuracy ${percent(accuracy)}, ${speed(imagesPerSecond)}, ${left} to the end`;
+}
+
+function describeEpoch({ history, epoch: best, evaluation }: TrainingResult, epochs: number): string {
+  const { epoch, loss, accuracy, validationLoss, validationAccuracy, imagesPerSecond, seconds } = history.at(-1)!;
+  const parts = [`loss ${loss.toFixed(3)}`, `accuracy ${percent(accuracy)}`];
+  if (validationLoss !== undefined && validationAccuracy !== undefined) {
+    parts.push(`validation loss ${validationLoss.toFixed(3)}`, `validation accuracy ${percent(validationAccuracy)}`);
+  }
+  parts.push(speed(imagesPerSecond), formatDuration(seconds));
+  if (evaluation && best === epoch) parts.push("best so far");
+  return `epoch ${epoch}/${epochs}: ${parts.join(", ")}`;
+}
+
+function percent(fraction: number): string {
+  return `${(100 * fraction).toFixed(1)} %`;
+}
+
+function speed(imagesPerSecond: number): string {
+  return `${imagesPerSecond.toFixed(imagesPerSecond < 10 ? 1 : 0)} pictures/s`;
+}

@@ -1,0 +1,78 @@
+import { defaultAugmentation, noAugmentation } from "../../../src/data/augment.ts";
+import { TrainingError } from "../../../src/errors.ts";
+import { createOptimizer } from "../../../src/learning/optimizers.ts";
+import { createSchedule } from "../../../src/learning/schedules.ts";
+import type { Platform } from "../../../src/platform.ts";
+import { historyCsv } from "../../../src/report/history-csv.ts";
+import { encodeModel } from "../../../src/tasks/model-file.ts";
+import { train } from "../../../src/tasks/train.ts";
+import type { TrainingResult } from "../../../src/tasks/train-options.ts";
+import type { CliIo } from "../io.ts";
+import { provenanceOf, reportText } from "./description.ts";
+import { TrainingDisplay } from "./display.ts";
+import type { TrainingInputs } from "./inputs.ts";
+import type { RunFolder } from "./run-folder.ts";
+
+/**
+ * Trains and saves: the history after every epoch, the model and its test whenever it is the best so far, the report at the
+ * end. However the training ends, what is in the folder fits together.
+ * @throws as `train`.
+ */
+export async function trainInto(
+  folder: RunFolder,
+  inputs: TrainingInputs,
+  platform: Platform,
+  io: CliIo,
+): Promise<TrainingResult> {
+  const { recipe, training, validation, options } = inputs;
+  const { optimizer, weightDecay, momentum, schedule, augmentation, ...settings } = recipe;
+  const display = new TrainingDisplay(io);
+  let latest: TrainingResult | undefined;
+  const writeReport = async (result: TrainingResult) =>
+    folder.write("report", await reportText(inputs, result, platform));
+  try {
+    const result = await train(training, {
+      ...settings,
+      platform,
+      network: options,
+      validation,
+      optimizer: createOptimizer(optimizer, { weightDecay, ...(momentum !== undefined && { momentum }) }),
+      schedule: createSchedule(schedule),
+      augmentation: augmentation ? defaultAugmentation : noAugmentation,
+      signal: io.signal,
+      onProgress: (progress) => display.showStep(progress),
+      onEpoch: async (soFar) => {
+        display.showEpoch(soFar, recipe.epochs);
+        await save(folder, inputs, soFar);
+        latest = soFar;
+      },
+    });
+    display.stop();
+    if (result.steps === 0) return result;
+    if (result.aborted) await save(folder, inputs, result);
+    await writeReport(result);
+    return result;
+  } catch (error) {
+    display.stop();
+    if (error instanceof TrainingError && latest !== undefined) {
+      await writeReport(latest);
+      io.stderr(`The model of epoch ${latest.epoch} stays in ${folder.file("model")}.\n`);
+    }
+    throw error;
+  }
+}
+
+/** The model only when its weights are new: after an epoch that was the best so far, or after one that was not tested. */
+async function save(folder: RunFolder, inputs: TrainingInputs, soFar: TrainingResult): Promise<void> {
+  const { options } = inputs;
+  const { labels, weights, preprocessing, evaluation, epoch, history, validationSkipped } = soFar;
+  if (evaluation === undefined || epoch === history.length) {
+    const provenance = provenanceOf(inputs, soFar);
+    await folder.write("model", encodeModel({ options, labels, weights, preprocessing, provenance }));
+    if (evaluation) {
+      const document = { ...evaluation, skipped: validationSkipped };
+      await folder.write("evaluation", `${JSON.stringify(document, undefined, 2)}\n`);
+    }
+  }
+  await folder.write("history", historyCsv(history));
+}
