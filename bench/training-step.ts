@@ -1,0 +1,102 @@
+/**
+ * How much longer is a training step than its large products of matrices alone?
+ * `npx tsx bench/training-step.ts [batch] [size]`, by default 8 pictures of 299×299.
+ */
+
+import { oneHot } from "../src/data/labels.ts";
+import { createOptimizer, initializeWeights, softmaxCrossEntropy, TrainingStep, xception } from "../src/index.ts";
+import { nodePlatform } from "../src/runtime/node.ts";
+import { formulaImages } from "../src/weights/formula.ts";
+import { median, peakMemoryGib, rounded, timeMs, writeResult } from "./measurement.ts";
+
+const [batchSize = 8, size = 299] = process.argv.slice(2).map(Number);
+const warmUp = 3;
+const steps = 7;
+
+const network = xception({ inputShape: [size, size, 3] });
+const step = await TrainingStep.create(network, initializeWeights(network), {
+  platform: nodePlatform,
+  batchSize,
+  optimizer: createOptimizer("sgd", { momentum: 0.9 }),
+  loss: softmaxCrossEntropy,
+  session: { profile: true },
+});
+const input = {
+  images: formulaImages(batchSize, [size, size, 3], 3000),
+  targets: oneHot(
+    Array.from({ length: batchSize }, (_, index) => index),
+    1000,
+    0,
+  ),
+  learningRate: 0.01,
+};
+const times: number[] = [];
+for (let index = -warmUp; index < steps; index++) {
+  const elapsedMs = await timeMs(() => step.run(input));
+  console.error(`step ${index + warmUp + 1}: ${elapsedMs.toFixed(0)} ms`);
+  if (index >= 0) times.push(elapsedMs);
+}
+
+/** What a node of the graph does, by its operator and the name of its output; the first line that fits counts. */
+const kinds: readonly (readonly [string, RegExp])[] = [
+  ["pointwise dW", /^FusedMatMul:d\.(block\d+_sepconv\d\/pointwise_kernel|conv2d)/],
+  ["pointwise forward", /^Conv:(block\d+_sepconv\d|conv2d(_\d)?)~channelBlocks/],
+  ["pointwise dX", /^Conv:d\..*(\/depthwise~channelBlocks|\/small)/],
+  [
+    "stem convolutions and gradients",
+    /d?\.?block1_conv[12](~|\/kernel|_act~blocks)|block1_conv1_act~|^Conv:block1_conv/,
+  ],
+  ["depthwise dW", /^Conv:.*depthwise_kernel\/products/],
+  ["depthwise forward and dX", /^Conv:.*\/planes/],
+  ["max pooling and gradient", /\/(rows|columns)\/|^MaxPool|_pool/],
+  ["batch normalization and gradient", /^(Conv|GlobalAveragePool):/],
+  ["change of layout", /^(ReorderInput|ReorderOutput|Transpose|Reshape|Pad|Expand)/],
+  ["ReLU gradient", /^(Greater|Cast):|^Mul:d\./],
+  ["weight update and small vectors", /./],
+];
+const events = await step.endProfiling();
+const perStep = events.length / (warmUp + steps);
+/** Milliseconds of each kind in each measured step. */
+const rounds = times.map((stepMs, index) => {
+  const totals = new Map(kinds.map(([kind]) => [kind, 0]));
+  const first = Math.round(perStep * (warmUp + index));
+  for (const { node, durationMs } of events.slice(first, Math.round(first + perStep))) {
+    const [kind] = kinds.find(([, pattern]) => pattern.test(node))!;
+    totals.set(kind, totals.get(kind)! + durationMs);
+  }
+  const gemmMs = [...totals].reduce((sum, [kind, ms]) => sum + (kind.startsWith("pointwise") ? ms : 0), 0);
+  totals.set("between the operators", stepMs - [...totals.values()].reduce((sum, ms) => sum + ms, 0));
+  return { totals, gemmMs, ratio: stepMs / gemmMs };
+});
+const stepMs = median(times);
+const gemmMs = median(rounds.map((round) => round.gemmMs));
+const ratio = median(rounds.map((round) => round.ratio));
+const parts = [...rounds[0]!.totals.keys()].map((kind) => ({
+  kind,
+  ms: median(rounds.map(({ totals }) => totals.get(kind)!)),
+  share: median(rounds.map(({ totals, gemmMs }) => totals.get(kind)! / gemmMs)),
+}));
+
+writeResult(size === 299 && batchSize === 8 ? "training-step" : `training-step-${size}-${batchSize}`, {
+  question: "How much longer is a training step than its large products of matrices alone?",
+  batchSize,
+  size,
+  stepMs: rounded(stepMs, 0),
+  gemmMs: rounded(gemmMs, 0),
+  ratio: rounded(ratio, 2),
+  ratios: rounds.map((round) => rounded(round.ratio, 3)),
+  msPerImage: rounded(stepMs / batchSize, 0),
+  peakMemoryGib: rounded(peakMemoryGib(), 2),
+  rows: parts
+    .toSorted((a, b) => b.ms - a.ms)
+    .map(({ kind, ms, share }) => ({
+      "part of the step": kind,
+      "ms per step": rounded(ms, 0),
+      "÷ GEMM": rounded(share, 2),
+    })),
+});
+console.error(
+  `step ${stepMs.toFixed(0)} ms = ${ratio.toFixed(2)} × its GEMM-like operators (${gemmMs.toFixed(0)} ms), ` +
+    `peak memory ${peakMemoryGib().toFixed(2)} GiB`,
+);
+await step.dispose();
