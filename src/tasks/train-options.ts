@@ -44,10 +44,21 @@ export interface TrainOptions {
   readonly seed?: number;
   /** When it fires, the step under way is finished and what was reached is returned, marked as aborted. */
   readonly signal?: AbortSignal;
+  /** Called once, when all options have been checked and the training is about to begin. */
+  readonly onStart?: (start: TrainingStart) => void;
   /** Called after every step. */
   readonly onProgress?: (progress: TrainingProgress) => void;
   /** Called after every epoch and waited for: the moment to save what was reached. */
   readonly onEpoch?: (soFar: TrainingResult) => void | Promise<void>;
+}
+
+/** What is going to be trained. */
+export interface TrainingStart {
+  readonly network: Network;
+  readonly batchSize: number;
+  readonly epochs: number;
+  /** As many as there can be: pictures that turn out to be damaged make it fewer. */
+  readonly stepsPerEpoch: number;
 }
 
 /** Where training stands after a step. */

@@ -19,9 +19,10 @@ import { TrainingStep } from "./training-step.ts";
  */
 export async function train(dataset: ImageDataset, options: TrainOptions): Promise<TrainingResult> {
   const plan = planTraining(dataset, options);
-  const { weights, batches, batchSize, optimizer, loss, preprocessing } = plan;
-  const network = withStatisticsFor(plan.network, batches.batchesPerEpoch);
-  const step = await TrainingStep.create(network, weights, {
+  const { network, weights, batchSize, epochs, optimizer, loss, preprocessing } = plan;
+  const stepsPerEpoch = plan.batches.batchesPerEpoch;
+  options.onStart?.({ network, batchSize, epochs, stepsPerEpoch });
+  const step = await TrainingStep.create(withStatisticsFor(network, stepsPerEpoch), weights, {
     platform: options.platform,
     batchSize,
     optimizer,

@@ -17,7 +17,7 @@ import { type Picture, pixelsOf } from "./picture.ts";
 import type { TrainingResult } from "./train-options.ts";
 
 /** How many pictures of either kind a report shows, and how large they are stored, in pixels. */
-const gallerySize = { wrong: 14, right: 14 };
+const gallerySize = { wrong: 12, right: 12 };
 const thumbnailSize = 128;
 
 /** What a report says beyond what the training itself knows. */

@@ -168,6 +168,19 @@ describe("train", () => {
 });
 
 describe("progress", () => {
+  it("begins with what is going to be trained", async () => {
+    const starts: unknown[] = [];
+    const network = smallNetwork();
+    await trainSmall({
+      network,
+      epochs: 2,
+      batchSize: 10,
+      signal: AbortSignal.abort(),
+      onStart: (start) => starts.push(start),
+    });
+    expect(starts).toEqual([{ network, batchSize: 10, epochs: 2, stepsPerEpoch: 4 }]);
+  });
+
   it("is reported after every step, with the epoch's means and the steps that are left", async () => {
     const reports: TrainingProgress[] = [];
     const { history } = await trainSmall({ epochs: 2, onProgress: (report) => reports.push(report) });

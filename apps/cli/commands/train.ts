@@ -1,7 +1,5 @@
 import type { Command } from "commander";
 import { AbortedError } from "../../../src/errors.ts";
-import { countParameters, networkWeights } from "../../../src/graph/network.ts";
-import { xception } from "../../../src/models/xception.ts";
 import type { TrainingResult } from "../../../src/tasks/train-options.ts";
 import { addCommand } from "../add-command.ts";
 import { type CliIo, writeJson } from "../io.ts";
@@ -23,13 +21,7 @@ export function registerTrain(program: Command, io: CliIo): void {
   addTrainOptions(command).action(async (folder: string, flags: TrainFlags) => {
     const platform = await loadPlatform();
     const inputs = await readInputs(folder, flags, commandLineOf(command, folder, flags), platform);
-    const network = xception(inputs.options);
     const runFolder = await RunFolder.claim(flags.output, flags);
-    const { total } = countParameters(networkWeights(network));
-    io.stderr(
-      `Training ${network.name}, ${total.toLocaleString("en-US")} parameters, on ${inputs.training.samples.length} ` +
-        `pictures of ${inputs.training.classes.length} classes; testing on ${inputs.validation.samples.length}\n`,
-    );
     const result = await trainInto(runFolder, inputs, platform, io);
     reportSkipped([...result.skipped, ...result.validationSkipped], io);
     if (flags.json) writeJson(io, asJson(result, runFolder));

@@ -1,4 +1,4 @@
-import { basename, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import { countPerClass, type ImageDataset } from "../../../src/data/dataset.ts";
 import { countParameters, networkWeights } from "../../../src/graph/network.ts";
 import { xception } from "../../../src/models/xception.ts";
@@ -96,8 +96,10 @@ async function machineFacts(): Promise<Fact[]> {
   ];
 }
 
-function nameOf(folder: string): string {
-  return basename(resolve(folder));
+/** What people would call the data: not `train` but `photos/train`. No more of the path, which is nobody's business. */
+export function nameOf(folder: string): string {
+  const name = basename(resolve(folder));
+  return /^(train|val|test)/i.test(name) ? `${basename(dirname(resolve(folder)))}/${name}` : name;
 }
 
 function perClass(dataset: ImageDataset): Readonly<Record<string, number>> {

@@ -1,9 +1,11 @@
 import { defaultAugmentation, noAugmentation } from "../../../src/data/augment.ts";
 import { TrainingError } from "../../../src/errors.ts";
+import { countParameters, type Network, networkWeights } from "../../../src/graph/network.ts";
 import { createOptimizer } from "../../../src/learning/optimizers.ts";
 import { createSchedule } from "../../../src/learning/schedules.ts";
 import type { Platform } from "../../../src/platform.ts";
 import { historyCsv } from "../../../src/report/history-csv.ts";
+import { withCommas } from "../../../src/report/number-text.ts";
 import { encodeModel } from "../../../src/tasks/model-file.ts";
 import { train } from "../../../src/tasks/train.ts";
 import type { TrainingResult } from "../../../src/tasks/train-options.ts";
@@ -40,6 +42,7 @@ export async function trainInto(
       schedule: createSchedule(schedule),
       augmentation: augmentation ? defaultAugmentation : noAugmentation,
       signal: io.signal,
+      onStart: ({ network }) => io.stderr(`${announcement(network, inputs)}\n`),
       onProgress: (progress) => display.showStep(progress),
       onEpoch: async (soFar) => {
         display.showEpoch(soFar, recipe.epochs);
@@ -60,6 +63,12 @@ export async function trainInto(
     }
     throw error;
   }
+}
+
+function announcement(network: Network, { training, validation }: TrainingInputs): string {
+  const { total } = countParameters(networkWeights(network));
+  const pictures = `${training.samples.length} pictures of ${training.classes.length} classes`;
+  return `Training ${network.name}, ${withCommas(total)} parameters, on ${pictures}; testing on ${validation.samples.length}`;
 }
 
 /** The model only when its weights are new: after an epoch that was the best so far, or after one that was not tested. */
