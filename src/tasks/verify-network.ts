@@ -34,7 +34,7 @@ export function goldenNetworks(golden: Golden, file: string, given: XceptionOpti
 
   const said = given.inputShape ?? golden.input_shape;
   if (said) return [checkTaps(sized(said), golden, where)];
-  if (named.inputShape && Math.min(...named.inputShape) >= minimumInputSize) {
+  if (named.inputShape && Math.min(...named.inputShape.slice(0, 2)) >= minimumInputSize) {
     const network = sized(named.inputShape);
     if (misfit(network, golden) === undefined) return [network];
   }

@@ -1,0 +1,127 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import golden from "../golden/xception-paper-71x71-10.json" with { type: "json" };
+import { capture } from "./capture.ts";
+
+const file = "tests/golden/xception-paper-71x71-10.json";
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "xception-verify-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+/** The golden file with other probabilities or taps. */
+async function changed(name: string, fields: object): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, JSON.stringify({ ...golden, ...fields }));
+  return path;
+}
+
+describe("verify", () => {
+  it("prints a table with a row for each tap", async () => {
+    const { exitCode, stdout, stderr } = await capture(["verify", "--variant", "paper", "--golden", file]);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+    const lines = stdout.trimEnd().split("\n");
+    expect(lines[0]).toBe("xception 71×71×3, 10 classes, on 2 pictures, in the inference layout");
+    expect(lines.at(-1)).toBe("The network reproduces the golden values.");
+    const rows = lines.filter((line) => line.startsWith("│")).map((line) => line.split("│").map((cell) => cell.trim()));
+    expect(rows.map(([, tap]) => tap)).toEqual([...Object.keys(golden.taps), "probabilities"]);
+    expect(rows[1]).toEqual([
+      "",
+      "block2_pool",
+      "2×17×17×128",
+      "6",
+      expect.stringMatching(/^\d\.\d\de-[67]$/),
+      expect.stringMatching(/^\d\.\d\de-[5678]$/),
+      "1e-3",
+      "ok",
+      "",
+    ]);
+  });
+
+  it("prints JSON, and knows the layout of training", async () => {
+    const { exitCode, stdout } = await capture(["verify", "--json", "--golden", file, "--layout", "training"]);
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      network: "xception",
+      inputShape: [71, 71, 3],
+      classes: 10,
+      batchSize: 2,
+      layout: "training",
+      tolerance: { taps: 1e-3, probabilities: 1e-4 },
+      taps: Object.entries(golden.taps).map(([layer, { shape }]) => ({ layer, shape, samples: 6, passed: true })),
+      probabilities: { passed: true },
+      passed: true,
+    });
+  });
+
+  it("exits 1 and names the first layer that differs", async () => {
+    const { block3_pool, ...taps } = golden.taps;
+    const off = { ...block3_pool, values: block3_pool.values.map((value) => value + 0.01 * block3_pool.std) };
+    const path = await changed("xception-paper-71x71-10.json", { taps: { ...taps, block3_pool: off } });
+    const { exitCode, stdout, stderr } = await capture(["verify", "--golden", path]);
+    expect(exitCode).toBe(1);
+    expect(stdout).toMatch(/│ block3_pool +│ 2×9×9×256 +│ +6 │ +1\.00e-2 │ +\S+ │ +1e-3 │ FAILS │/);
+    expect(stdout).toContain("The network does not reproduce the golden values.");
+    expect(stderr).toMatch(
+      /^error: golden file ".*": the network differs from "block3_pool" on; received 0\.0(1|099)\d*; expected at most 0\.001 of its standard deviation\.\n$/,
+    );
+    expect((await capture(["verify", "--golden", path, "--tolerance", "0.011"])).exitCode).toBe(0);
+  });
+
+  it("exits 1 when the probabilities alone differ", async () => {
+    const probabilities = golden.probabilities.map((row) => row.map((value) => value + 0.001));
+    const path = await changed("probabilities-71x71.json", { probabilities });
+    const { exitCode, stdout, stderr } = await capture(["verify", "--json", "--golden", path]);
+    expect(exitCode).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({ probabilities: { passed: false }, passed: false });
+    expect(stderr).toMatch(
+      /^error: golden file ".*": the network's probabilities differ; received 0\.00(1|099)\d*; expected at most 0\.0001\.\n$/,
+    );
+  });
+
+  it("takes the top off when told to", async () => {
+    const { exitCode, stdout } = await capture(["verify", "--golden", file, "--no-top"]);
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^xception 71×71×3, without its top, on 2 pictures/);
+    expect(stdout).not.toContain("probabilities");
+  });
+});
+
+describe("verify refuses", () => {
+  it.each([
+    [[], 2, "error: required option '--golden <file>' not specified\n"],
+    [["--golden", "nowhere.json"], 1, 'error: file "nowhere.json": there is no such file.\n'],
+    [["--golden", "README.md"], 1, 'error: golden file "README.md": this is no JSON.\n'],
+    [
+      ["--golden", file, "--tolerance", "0"],
+      2,
+      'error: option --tolerance: this is out of range; received "0"; expected above 0.\n',
+    ],
+    [
+      ["--golden", file, "--layout", "fast"],
+      2,
+      "error: option '--layout <name>' argument 'fast' is invalid. Allowed choices are inference, training.\n",
+    ],
+    [
+      ["--golden", file, "--variant", "tutorial"],
+      1,
+      `error: golden file "${file}", tap "block1_conv2_act": network "xception_tutorial" has no layer of this name. Is it of another variant, or without its top?\n`,
+    ],
+    [
+      ["--golden", file, "--classes", "7"],
+      1,
+      `error: golden file "${file}", field probabilities: it has a class that the network does not have; received "class 7"; expected 0 to 6. Is it of another number of classes?\n`,
+    ],
+    [
+      ["--golden", file, "--input-shape", "150x150x3"],
+      1,
+      `error: golden file "${file}", tap "block1_conv2_act": the layer's output has another shape; received [33, 33, 64]; expected [72, 72, 64]. Is it of another input shape?\n`,
+    ],
+  ])("%j with exit %i", async (argv, exitCode, stderr) => {
+    expect(await capture(["verify", ...argv])).toEqual({ exitCode, stdout: "", stderr });
+  });
+});
