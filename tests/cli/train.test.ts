@@ -1,0 +1,284 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import packageJson from "../../package.json" with { type: "json" };
+import { noAugmentation } from "../../src/data/augment.ts";
+import { folderDataset } from "../../src/data/folder-dataset.ts";
+import { createOptimizer } from "../../src/learning/optimizers.ts";
+import { constantRate } from "../../src/learning/schedules.ts";
+import { historyCsv } from "../../src/report/history-csv.ts";
+import { nodePlatform as platform } from "../../src/runtime/node.ts";
+import { decodeModel } from "../../src/tasks/model-file.ts";
+import { train } from "../../src/tasks/train.ts";
+import { capture } from "./capture.ts";
+import { smallTraining, writePictures } from "./train-fixtures.ts";
+
+let data: string;
+let work: string;
+const photos = () => join(data, "photos", "train");
+const held = () => join(data, "it's held out");
+const runFolder = () => join(work, "run");
+const at = (name: string) => join(runFolder(), name);
+
+beforeAll(async () => {
+  data = await mkdtemp(join(tmpdir(), "xception-train-data-"));
+  await writePictures(photos(), 6, 1);
+  await writePictures(held(), 3, 2);
+  await writeFile(join(photos(), "red", "broken.png"), "no picture");
+  await writeFile(join(held(), "blue", "empty.jpg"), "");
+});
+afterAll(() => rm(data, { recursive: true }));
+beforeEach(async () => {
+  work = await mkdtemp(join(tmpdir(), "xception-train-"));
+});
+afterEach(() => rm(work, { recursive: true }));
+
+function trainCommand(...flags: string[]): string[] {
+  return ["train", photos(), "--output", runFolder(), ...smallTraining, ...flags];
+}
+
+/** Everything that the run's folder holds, to compare. */
+async function contents(): Promise<Record<string, string>> {
+  const names = (await readdir(runFolder())).sort();
+  return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await readFile(at(name), "base64")])));
+}
+
+describe("xception train", () => {
+  it("does what the library does, and writes model, history, test and report", async () => {
+    const flags = ["--val", held(), "--epochs", "3", "--seed", "5", "--optimizer", "sgd", "--momentum", "0.8"];
+    const more = ["--schedule", "constant", "--label-smoothing", "0.2", "--dropout", "0.3", "--no-augment", "--json"];
+    const { exitCode, stdout, stderr } = await capture(trainCommand(...flags, ...more));
+    expect(exitCode).toBe(0);
+    const result = JSON.parse(stdout);
+
+    const options = { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0, dropout: 0.3 } as const;
+    const expected = await train(folderDataset(await platform.listFolder(photos())), {
+      platform,
+      network: options,
+      validation: folderDataset(await platform.listFolder(held())),
+      epochs: 3,
+      seed: 5,
+      batchSize: 4,
+      optimizer: createOptimizer("sgd", { momentum: 0.8, weightDecay: 1e-5 }),
+      learningRate: 0.01,
+      schedule: constantRate,
+      labelSmoothing: 0.2,
+      augmentation: noAugmentation,
+    });
+
+    const model = decodeModel(await readFile(at("model.onnx")), "model.onnx");
+    expect(model.weights).toEqual(expected.weights);
+    expect(model.labels).toEqual(["blue", "red"]);
+    expect(model.options).toMatchObject({ ...options, classes: 2, seed: 5 });
+    expect(model.provenance).toEqual({
+      program: `xception-ts ${packageJson.version}`,
+      recipe: {
+        epochs: 3,
+        batchSize: 4,
+        optimizer: "sgd",
+        learningRate: 0.01,
+        schedule: "constant",
+        weightDecay: 1e-5,
+        momentum: 0.8,
+        labelSmoothing: 0.2,
+        augmentation: false,
+        seed: 5,
+      },
+      data: {
+        training: { folder: "photos/train", pictures: { blue: 6, red: 7 } },
+        validation: { folder: "it's held out", pictures: { blue: 4, red: 3 } },
+      },
+      epoch: expected.epoch,
+      epochs: expected.epoch,
+      steps: 3 * expected.epoch,
+      validation: {
+        images: 6,
+        top1: expected.evaluation!.top1,
+        top5: 1,
+        loss: expected.evaluation!.loss,
+      },
+    });
+
+    const withoutTime = ({ imagesPerSecond, seconds, ...record }: (typeof expected.history)[number]) => record;
+    expect(result.history.map(withoutTime)).toEqual(expected.history.map(withoutTime));
+    expect(await readFile(at("history.csv"), "utf8")).toBe(historyCsv(result.history));
+    const test = JSON.parse(await readFile(at("evaluation.json"), "utf8"));
+    expect(test).toEqual({ ...expected.evaluation, skipped: expected.validationSkipped });
+    expect(result).toMatchObject({
+      folder: runFolder(),
+      files: ["model.onnx", "evaluation.json", "history.csv", "report.html"],
+      aborted: false,
+      steps: 9,
+      epoch: expected.epoch,
+      evaluation: expected.evaluation,
+      skipped: [{ file: "red/broken.png" }],
+      validationSkipped: [{ file: "blue/empty.jpg" }],
+    });
+    expect((await readdir(runFolder())).sort()).toEqual(result.files.toSorted());
+    expect(stderr).toContain("broken.png");
+    expect(stderr).toContain("empty.jpg");
+
+    const again = await capture(["evaluate", at("model.onnx"), held(), "--json"]);
+    const evaluated = JSON.parse(again.stdout);
+    expect(evaluated.confusion).toEqual(expected.evaluation!.confusion);
+    expect(evaluated.loss).toBeCloseTo(expected.evaluation!.loss, 5);
+  });
+
+  it("tells people how it went, holding out a part where there are no validation pictures", async () => {
+    const { exitCode, stdout, stderr } = await capture(trainCommand("--epochs", "2", "--val-share", "0.34"));
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(
+      /^The model is that of epoch [12], the best of 2: \d+\.\d % of [34] validation pictures right\.\n$/,
+    );
+    const plain = stderr
+      .replaceAll(work, "…")
+      .replaceAll(data, "…")
+      .replaceAll(/\d+(\.\d+)? (pictures\/s|s\b|%)/g, "# $2")
+      .replaceAll(/loss \d+\.\d+/g, "loss #")
+      .replaceAll(", best so far", "");
+    expect(plain).toMatchInlineSnapshot(`
+      "Training xception, 3,522 parameters, on 9 pictures of 2 classes; testing on 4
+      epoch 1/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # pictures/s, # s
+      epoch 2/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # pictures/s, # s
+      skipped: picture "…/photos/train/red/broken.png": this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
+      Wrote model.onnx, evaluation.json, history.csv, report.html into …/run
+      "
+    `);
+  });
+
+  it("writes a report that needs nothing else: curves, pictures, cost and how to do it again", async () => {
+    await capture(trainCommand("--val", held(), "--epochs", "1"));
+    const report = await readFile(at("report.html"), "utf8");
+    expect(report).toContain("<h1>Xception on photos/train</h1>");
+    expect(report).toContain("red/broken.png");
+    expect(report.match(/<img src="data:image\/png;base64,/g)?.length).toBe(6);
+    expect(report).not.toMatch(/src="http|href="http/);
+    expect(report).toContain("22,910,480");
+    const command = /<pre[^>]*><code>(.*?)<\/code>/s
+      .exec(report)![1]!
+      .replaceAll(/&#(\d+);/g, (_, code) => String.fromCharCode(Number(code)));
+    expect(command).toBe(
+      `xception train ${photos()} --output ${runFolder()} --val '${data}/it'\\''s held out' --epochs 1 --batch-size 4 ` +
+        "--image-size 71 --seed 0 --optimizer adamw --learning-rate 0.01 --schedule one-cycle --label-smoothing 0.1 " +
+        "--variant paper --width 0.01 --intermediate-activation none --middle-flow-repeats 0",
+    );
+  });
+});
+
+describe("a folder that holds a run", () => {
+  it("is kept, unless it is to be overwritten", async () => {
+    await mkdir(runFolder());
+    await writeFile(at("model.onnx"), "precious");
+    await writeFile(at("notes.txt"), "mine");
+    const before = await contents();
+    expect(await capture(trainCommand())).toEqual({
+      exitCode: 1,
+      stdout: "",
+      stderr:
+        `error: folder "${runFolder()}": it holds a run already (model.onnx). ` +
+        "Choose another folder, or replace that run with --overwrite.\n",
+    });
+    expect(await contents()).toEqual(before);
+
+    // Even then nothing is lost before there is something to put in its place.
+    const failing = ["--overwrite", "--optimizer", "sgd", "--learning-rate", "1e300", "--schedule", "constant"];
+    const { exitCode, stderr } = await capture(trainCommand(...failing));
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(/error: training, epoch 1, .* is no finite number any more; .* use a lower learning rate/);
+    expect(await contents()).toEqual(before);
+
+    await writeFile(at("report.html"), "old");
+    expect((await capture(trainCommand("--overwrite", "--epochs", "1"))).exitCode).toBe(0);
+    const after = await contents();
+    expect(Object.keys(after)).toEqual(["evaluation.json", "history.csv", "model.onnx", "notes.txt", "report.html"]);
+    expect(after["notes.txt"]).toBe(before["notes.txt"]);
+    expect(after["model.onnx"]).not.toBe(before["model.onnx"]);
+  });
+});
+
+describe("stopped", () => {
+  /** Presses Ctrl-C as soon as this text has appeared on stderr. */
+  async function stopAt(text: string, ...flags: string[]) {
+    const controller = new AbortController();
+    let stderr = "";
+    const result = await capture(trainCommand("--val", held(), "--epochs", "50", ...flags), {
+      signal: controller.signal,
+      stderr: (written) => {
+        stderr += written;
+        if (stderr.includes(text)) controller.abort();
+      },
+    });
+    return { ...result, stderr };
+  }
+
+  it("in a later epoch: everything that was reached is saved, and it says how to go on", async () => {
+    const { exitCode, stdout, stderr } = await stopAt("epoch 2/50", "--json");
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain(
+      `error: train: it was stopped after step 6, in epoch 3 of 50; the model so far is in ${at("model.onnx")}. A run ` +
+        "cannot be resumed yet: to train to the end, give the same command again, with --overwrite.\n",
+    );
+    const result = JSON.parse(stdout);
+    expect(result).toMatchObject({ aborted: true, steps: 6 });
+    expect(await readFile(at("history.csv"), "utf8")).toBe(historyCsv(result.history));
+    expect(result.history.length).toBe(2);
+    const { provenance } = decodeModel(await readFile(at("model.onnx")), "model.onnx");
+    expect(provenance!.epoch).toBe(result.epoch);
+    expect(await readFile(at("report.html"), "utf8")).toContain("It was stopped after 6 steps.");
+  });
+
+  it("in the first epoch: the weights of that step are saved", async () => {
+    const controller = new AbortController();
+    const lines: string[] = [];
+    const { exitCode, stdout } = await capture(trainCommand("--val", held(), "--epochs", "50"), {
+      isTTY: true,
+      signal: controller.signal,
+      stderr: (text) => {
+        lines.push(text);
+        // The bar of the first epoch.
+        if (text.includes("epoch 1/50")) controller.abort();
+      },
+    });
+    expect(exitCode).toBe(1);
+    expect(stdout).toBe("The model is that of step 1, before the end of the first epoch; it was not tested.\n");
+    expect((await readdir(runFolder())).sort()).toEqual(["history.csv", "model.onnx", "report.html"]);
+    expect(decodeModel(await readFile(at("model.onnx")), "model.onnx").provenance).toMatchObject({
+      epoch: 0,
+      steps: 1,
+    });
+    expect(lines.at(-1)).toMatch(
+      /^error: train: it was stopped after step 1, in epoch 1 of 50; the model so far is in /,
+    );
+  });
+
+  it("before the first step: nothing is written", async () => {
+    const { exitCode, stdout, stderr } = await stopAt("Training");
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+    expect(stderr).toMatch(/error: train: it was stopped after step 0, in epoch 1 of 50; nothing was saved\. A run /);
+    expect(await readdir(work)).toEqual([]);
+  });
+});
+
+it("where the loss breaks later, the last good model stays, and a report of what there was", async () => {
+  // One-cycle: its first rate, a 25th of the highest, still leaves finite numbers.
+  const flags = [
+    "--epochs",
+    "30",
+    "--optimizer",
+    "sgd",
+    "--learning-rate",
+    "1e3",
+    "--val",
+    held(),
+    "--batch-size",
+    "12",
+  ];
+  const { exitCode, stderr } = await capture(trainCommand(...flags));
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(/error: .*lower learning rate/);
+  const [, epoch] = /The model of epoch (\d+) stays in (.*)model\.onnx\./.exec(stderr)!;
+  const { provenance } = decodeModel(await readFile(at("model.onnx")), "model.onnx");
+  expect(provenance!.epoch).toBe(Number(epoch));
+  expect((await readdir(runFolder())).sort()).toEqual(["evaluation.json", "history.csv", "model.onnx", "report.html"]);
+});

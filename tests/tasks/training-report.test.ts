@@ -1,0 +1,87 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import type { ImageDataset } from "../../src/data/dataset.ts";
+import type { Prediction } from "../../src/records.ts";
+import { networkCost } from "../../src/report/cost.ts";
+import { nodePlatform as platform } from "../../src/runtime/node.ts";
+import { train } from "../../src/tasks/train.ts";
+import { reportOn } from "../../src/tasks/training-report.ts";
+import { colouredPictures, smallNetwork } from "./train-fixtures.ts";
+
+const network = smallNetwork();
+const validation = colouredPictures(6, 2);
+const trained = await train(colouredPictures(12, 1), { platform, network, validation, epochs: 2, batchSize: 4 });
+
+it("gathers the numbers of the training, the network's cost, and pictures of right and wrong answers", async () => {
+  const settings = [{ name: "Seed", value: "0" }];
+  const reproduction = { commands: ["xception train"] };
+  const full = { name: "large", parameters: 1e6 };
+  const skipped = [{ file: "a", reason: "damaged" }];
+  const validationSkipped = [{ file: "b", reason: "empty" }];
+  const report = await reportOn(
+    { ...trained, skipped, validationSkipped },
+    { platform, title: "A title", summary: "In short", settings, reproduction, full, validation },
+  );
+  const { gallery, ...rest } = report;
+  // 8·3·3·3 and 8·9 + 8·16 weights, four numbers for each of 8 and 16 channels, 16·3 + 3 of the classifier.
+  expect(rest).toEqual({
+    title: "A title",
+    summary: "In short",
+    network: { parameters: 216 + 200 + 96 + 51, full },
+    settings,
+    history: trained.history,
+    evaluation: trained.evaluation,
+    cost: networkCost(network),
+    skipped: [...skipped, ...validationSkipped],
+    reproduction,
+  });
+  const shown = [...gallery!.wrong, ...gallery!.right];
+  expect(shown.length).toBe(6);
+  for (const { png, ...prediction } of shown) {
+    expect(trained.predictions).toContainEqual(prediction);
+    expect(prediction.truth === prediction.predicted).toBe(gallery!.right.some((item) => item.png === png));
+    // The thumbnail shows the picture of that name: its strongest colour is its class.
+    const { data } = await platform.decodeImage(png, { width: 128, height: 128 });
+    const means = [0, 1, 2].map((channel) => data.filter((_, at) => at % 3 === channel).reduce((a, b) => a + b, 0));
+    expect(["red", "green", "blue"][means.indexOf(Math.max(...means))]).toBe(prediction.truth);
+  }
+});
+
+it("has no gallery without pictures, and no size to compare with where it is the same", async () => {
+  const { predictions, evaluation, ...untested } = trained;
+  const full = { name: "itself", parameters: 563 };
+  const report = await reportOn(untested, { platform, title: "A title", full });
+  expect(report).toEqual({
+    title: "A title",
+    network: { parameters: 563 },
+    history: trained.history,
+    cost: networkCost(network),
+    skipped: [],
+  });
+});
+
+it("leaves out pictures that have gone since", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "xception-report-"));
+  const picture = join(folder, "there.png");
+  const pixels = validation.samples[0]!.picture as Parameters<typeof platform.encodePng>[0];
+  await writeFile(picture, await platform.encodePng(pixels));
+  const dataset: ImageDataset = {
+    classes: ["red", "green"],
+    samples: [
+      { picture, label: 0, name: "there.png" },
+      { picture: join(folder, "gone.png"), label: 0, name: "gone.png" },
+    ],
+  };
+  const predictions: Prediction[] = dataset.samples.map(({ name }) => ({
+    file: name,
+    truth: "red",
+    predicted: "green",
+    probability: 0.9,
+  }));
+  const { gallery } = await reportOn({ ...trained, predictions }, { platform, title: "", validation: dataset });
+  await rm(folder, { recursive: true });
+  expect(gallery!.wrong.map(({ file }) => file)).toEqual(["there.png"]);
+  expect(gallery!.right).toEqual([]);
+});
