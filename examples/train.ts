@@ -1,0 +1,23 @@
+import { type ImageDataset, saveModel, train } from "xception-ts/node";
+
+/** Pictures come from `await readFolder("photos")`, with one sub-folder for each class, or are made on the spot. */
+const dataset: ImageDataset = {
+  classes: ["dark", "bright"],
+  samples: Array.from({ length: 24 }, (_, index) => {
+    const label = index % 2;
+    const data = Uint8Array.from({ length: 71 * 71 * 3 }, () => 155 * label + 100 * Math.random());
+    return { picture: { width: 71, height: 71, data }, label, name: `picture ${index}` };
+  }),
+};
+
+const options = { inputShape: [71, 71, 3], width: 0.1, middleFlowRepeats: 1, dropout: 0.2 } as const;
+const { weights, labels, preprocessing } = await train(dataset, {
+  network: options,
+  epochs: 3,
+  batchSize: 8,
+  onEpoch: ({ history }) => console.log(`epoch ${history.length}: loss ${history.at(-1)?.loss.toFixed(2)}`),
+});
+
+/** One file with the network, its weights, labels and preprocessing. */
+const file = process.argv[2];
+if (file) await saveModel(file, { options: { ...options, classes: labels.length }, weights, labels, preprocessing });
