@@ -10,12 +10,14 @@ export function recallChart(perClass: readonly ClassScore[]): Promise<string> {
   const bars = perClass
     .filter(({ support }) => support > 0)
     .toSorted((a, b) => b.recall - a.recall)
-    .slice(-mostChartedClasses);
+    .slice(-mostChartedClasses)
+    // Copies: the chart library marks every object that it draws.
+    .map(({ label, recall }) => ({ label, recall }));
   const step = Math.max(22, Math.min(46, Math.floor(320 / bars.length)));
   return renderChart(`recall of ${bars.length} classes`, {
     width: 280,
     height: { step },
-    data: { values: [...bars] },
+    data: { values: bars },
     encoding: {
       x: {
         field: "recall",

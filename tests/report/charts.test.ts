@@ -122,6 +122,14 @@ describe("recallChart", () => {
     expect(good).toBeCloseTo(4 * weak!, 6);
   });
 
+  it("leaves the scores as they are", async () => {
+    const scores = [score("good", 1), score("fair", 0.5)];
+    const before = structuredClone(scores);
+    await recallChart(scores);
+    expect(scores).toStrictEqual(before);
+    expect(scores.flatMap((each) => Object.getOwnPropertySymbols(each))).toEqual([]);
+  });
+
   it("leaves out classes that were not tested", async () => {
     expect(texts(await recallChart([score("seen", 1), score("unseen", 0, 0)]))).not.toContain("unseen");
   });
