@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { registerClassify } from "./commands/classify.ts";
 import { registerCost } from "./commands/cost.ts";
+import { registerDemo } from "./commands/demo.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerEvaluate } from "./commands/evaluate.ts";
 import { registerPlot } from "./commands/plot.ts";
@@ -15,6 +16,7 @@ const commands = [
   registerSummary,
   registerPlot,
   registerCost,
+  registerDemo,
   registerTrain,
   registerClassify,
   registerEvaluate,

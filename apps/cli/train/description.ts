@@ -86,7 +86,7 @@ function settingsOf({ options, recipe, training, validation, folder, validationF
   ];
 }
 
-async function machineFacts(): Promise<Fact[]> {
+export async function machineFacts(): Promise<Fact[]> {
   const { xception: version, node, cpu, onnxruntime } = await diagnose();
   return [
     { name: "xception-ts", value: version },

@@ -1,0 +1,50 @@
+import { join } from "node:path";
+import type { Command } from "commander";
+import { formatDuration } from "../../../src/report/html-format.ts";
+import { addCommand } from "../add-command.ts";
+import { type DemoResult, demoFiles, runDemo } from "../demo/demo.ts";
+import { claimDemoFolder } from "../demo/demo-folder.ts";
+import { conclusion } from "../demo/narration.ts";
+import { readDemoPictures } from "../demo/pictures.ts";
+import { type DemoRecipe, demoRecipe } from "../demo/recipe.ts";
+import { type CliIo, writeJson } from "../io.ts";
+import { loadPlatform } from "../load-platform.ts";
+import { runFiles } from "../train/run-folder.ts";
+import { numberOf } from "../values.ts";
+
+interface DemoFlags {
+  readonly output: string;
+  readonly seed: number;
+  readonly epochs: number;
+  readonly json?: boolean;
+}
+
+export function registerDemo(program: Command, io: CliIo): void {
+  addCommand(program, "demo", {
+    description:
+      "Train a small Xception from scratch on emoji as one artist draws them, test it on another artist's, and write " +
+      "the model and an illustrated report.",
+    example: "xception demo --seed 1 -o demo-1",
+  })
+    .option("-o, --output <folder>", "where to write; an earlier demo in it is replaced", "demo")
+    .option("--seed <n>", "of weights, shuffles and augmentation", numberOf("--seed"), demoRecipe.seed)
+    .option("--epochs <n>", "passes over the pictures", numberOf("--epochs"), demoRecipe.epochs)
+    .action(async ({ output, seed, epochs, json }: DemoFlags) => {
+      const start = performance.now();
+      const platform = await loadPlatform();
+      const folder = await claimDemoFolder(output, platform);
+      const pictures = await readDemoPictures();
+      const recipe = { ...demoRecipe, seed, epochs };
+      const result = await runDemo(folder, pictures, recipe, platform, io);
+      const seconds = (performance.now() - start) / 1000;
+      if (json) writeJson(io, { folder: output, files: demoFiles, seconds, ...asJson(result, recipe) });
+      else io.stdout(`\n${conclusion(result, pictures, recipe, io.columns)}`);
+      io.stderr(`\nWrote ${demoFiles.join(", ")} into ${output}, all in ${formatDuration(seconds)}.\n`);
+      io.stderr(`Open ${join(output, runFiles.report)} in a browser.\n`);
+    });
+}
+
+function asJson({ training, test, fingerprint }: DemoResult, { network, seed, epochs }: DemoRecipe) {
+  const { history, steps } = training;
+  return { seed, epochs, steps, network, sha256: fingerprint, history, evaluation: test.evaluation };
+}

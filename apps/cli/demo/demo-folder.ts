@@ -1,0 +1,40 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { TrainingError, XceptionError } from "../../../src/errors.ts";
+import type { Platform } from "../../../src/platform.ts";
+import { describeModel } from "../../../src/tasks/model-file.ts";
+import { RunFolder, runFiles } from "../train/run-folder.ts";
+
+/** Under which key a model of the demo says in its provenance that it is one. */
+export const demoMark = "demo";
+
+/**
+ * The folder for the demo's files: one that is new, empty, or holds an earlier demo, which will be replaced. Nothing changes
+ * on the disk yet.
+ * @throws {TrainingError} there is something else in it.
+ * @throws {FileError} it cannot be written to.
+ */
+export async function claimDemoFolder(path: string, platform: Pick<Platform, "readFile">): Promise<RunFolder> {
+  const folder = await RunFolder.claim(path, { overwrite: true });
+  const files = await readdir(path).catch(() => []);
+  if (files.length > 0 && !(await holdsDemo(path, platform))) {
+    const named = files.sort().slice(0, 3);
+    throw new TrainingError({
+      where: `folder "${path}"`,
+      what: `it holds something else than an earlier demo (${named.join(", ")}${files.length > named.length ? ", …" : ""})`,
+      remedy: "Choose another folder with --output.",
+    });
+  }
+  return folder;
+}
+
+async function holdsDemo(path: string, platform: Pick<Platform, "readFile">): Promise<boolean> {
+  try {
+    const { provenance } = describeModel(await platform.readFile(join(path, runFiles.model)));
+    return provenance?.[demoMark] !== undefined;
+  } catch (error) {
+    // No model, or one that is none of ours.
+    if (error instanceof XceptionError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,128 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { AbortedError } from "../../../src/errors.ts";
+import { createOptimizer } from "../../../src/learning/optimizers.ts";
+import { oneCycle } from "../../../src/learning/schedules.ts";
+import { xception } from "../../../src/models/xception.ts";
+import type { Platform } from "../../../src/platform.ts";
+import { historyCsv } from "../../../src/report/history-csv.ts";
+import { plotSvg } from "../../../src/report/plot.ts";
+import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { type EvaluationResult, evaluate } from "../../../src/tasks/evaluate.ts";
+import { encodeModel } from "../../../src/tasks/model-file.ts";
+import { train } from "../../../src/tasks/train.ts";
+import type { TrainingResult } from "../../../src/tasks/train-options.ts";
+import type { CliIo } from "../io.ts";
+import { type Progress, startProgress } from "../progress.ts";
+import { type RunFolder, runFiles } from "../train/run-folder.ts";
+import { demoProvenance, demoReport } from "./description.ts";
+import { introduction } from "./narration.ts";
+import type { DemoPictures } from "./pictures.ts";
+import type { DemoRecipe } from "./recipe.ts";
+
+/** The picture of the full network. */
+const plotFile = "model.svg";
+
+/** What a demo writes: the same as `train`, and the picture. */
+export const demoFiles = [...Object.values(runFiles), plotFile];
+
+export interface DemoResult {
+  readonly training: TrainingResult;
+  readonly test: EvaluationResult;
+  /** SHA-256 of the model file. */
+  readonly fingerprint: string;
+}
+
+/**
+ * Trains on one artist's pictures, tests the final weights on another's, and only then writes: a demo that is interrupted
+ * leaves the disk as it was.
+ * @throws {AbortedError} it was interrupted.
+ */
+export async function runDemo(
+  folder: RunFolder,
+  pictures: DemoPictures,
+  recipe: DemoRecipe,
+  platform: Platform,
+  io: CliIo,
+): Promise<DemoResult> {
+  const training = await learn(pictures, recipe, platform, io);
+  const test = await take(pictures, training, platform, io);
+
+  const { labels, weights, preprocessing } = training;
+  const model = encodeModel({
+    options: { ...recipe.network, classes: labels.length, seed: recipe.seed },
+    labels,
+    weights,
+    preprocessing,
+    provenance: demoProvenance(pictures, recipe, test.evaluation),
+  });
+  const result = { training, test, fingerprint: createHash("sha256").update(model).digest("hex") };
+  const report = await demoReport(result, pictures, recipe, platform);
+  const plot = await plotSvg(xception());
+  refuseIfStopped(io, "before its files were written");
+
+  await folder.write("model", model);
+  await folder.write("history", historyCsv(training.history));
+  await folder.write("evaluation", `${JSON.stringify(test.evaluation, undefined, 2)}\n`);
+  await writeFileAtomic(join(folder.path, plotFile), plot);
+  await folder.write("report", report);
+  return result;
+}
+
+async function learn(
+  pictures: DemoPictures,
+  recipe: DemoRecipe,
+  platform: Platform,
+  io: CliIo,
+): Promise<TrainingResult> {
+  const { weightDecay, ...settings } = recipe;
+  let progress: Progress | undefined;
+  try {
+    const result = await train(pictures.training, {
+      ...settings,
+      platform,
+      optimizer: createOptimizer("adamw", { weightDecay }),
+      schedule: oneCycle(),
+      signal: io.signal,
+      onStart: ({ epochs, stepsPerEpoch }) => {
+        io.stderr(`${introduction(pictures, recipe)}\n`);
+        progress = startProgress(io, { label: "training", total: epochs * stepsPerEpoch });
+      },
+      onProgress: ({ epoch, epochs, step, steps, loss, accuracy, imagesPerSecond }) => {
+        const means = `loss ${loss.toFixed(2)}, accuracy ${(100 * accuracy).toFixed(0)} %`;
+        const details = `epoch ${epoch}/${epochs}, ${means}, ${imagesPerSecond.toFixed(0)} pictures/s`;
+        progress?.update((epoch - 1) * steps + step, details);
+      },
+    });
+    if (result.aborted) throw stopped(`after step ${result.steps} of its training`);
+    return result;
+  } finally {
+    progress?.stop();
+  }
+}
+
+/** Takes the test. */
+async function take(
+  { test }: DemoPictures,
+  training: TrainingResult,
+  platform: Platform,
+  io: CliIo,
+): Promise<EvaluationResult> {
+  const progress = startProgress(io, { label: "testing", total: test.samples.length });
+  try {
+    const onProgress = ({ done }: { done: number }) => progress.update(done);
+    return await evaluate(training, test, { platform, signal: io.signal, onProgress });
+  } catch (error) {
+    throw error instanceof AbortedError ? stopped("during its test") : error;
+  } finally {
+    progress.stop();
+  }
+}
+
+function refuseIfStopped(io: CliIo, when: string): void {
+  if (io.signal.aborted) throw stopped(when);
+}
+
+function stopped(when: string): AbortedError {
+  return new AbortedError({ where: "demo", what: `it was stopped ${when}; nothing was written` });
+}

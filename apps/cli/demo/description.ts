@@ -1,0 +1,95 @@
+import { countParameters, networkWeights } from "../../../src/graph/network.ts";
+import { xception } from "../../../src/models/xception.ts";
+import type { Platform } from "../../../src/platform.ts";
+import type { Evaluation } from "../../../src/records.ts";
+import { renderReport } from "../../../src/report/html.ts";
+import { formatPercent } from "../../../src/report/html-format.ts";
+import { withCommas } from "../../../src/report/number-text.ts";
+import type { Fact } from "../../../src/report/training-report.ts";
+import type { Provenance } from "../../../src/tasks/model.ts";
+import { reportOn } from "../../../src/tasks/training-report.ts";
+import { packageVersion } from "../package-version.ts";
+import { machineFacts } from "../train/description.ts";
+import type { DemoResult } from "./demo.ts";
+import { demoMark } from "./demo-folder.ts";
+import { artists, credits, type DemoPictures, describePictures, simplestGuess } from "./pictures.ts";
+import { type DemoRecipe, describeSize } from "./recipe.ts";
+
+/** What the model file says about where it comes from; without dates, so that the same seed gives the same bytes. */
+export function demoProvenance(
+  pictures: DemoPictures,
+  recipe: DemoRecipe,
+  { images, top1, loss }: Evaluation,
+): Provenance {
+  const { network: _, augmentation, ...settings } = recipe;
+  return {
+    program: `xception-ts ${packageVersion}`,
+    [demoMark]: `emoji by ${artists.training}, tested on emoji by ${artists.test}`,
+    recipe: { optimizer: "adamw", schedule: "one-cycle", ...settings, augmentation: { ...augmentation } },
+    data: { training: describePictures(pictures.training), test: describePictures(pictures.test) },
+    credits: credits.map(({ name, value }) => `${name}: ${value}`),
+    test: { images, top1, loss },
+  };
+}
+
+/** The report as HTML. */
+export async function demoReport(
+  { training, test, fingerprint }: DemoResult,
+  pictures: DemoPictures,
+  recipe: DemoRecipe,
+  platform: Platform,
+): Promise<string> {
+  const report = await reportOn(
+    { ...training, ...test, validationSkipped: test.skipped },
+    {
+      platform,
+      title: "Xception learns emoji",
+      summary: summaryOf(pictures, recipe, test.evaluation),
+      settings: settingsOf(pictures, recipe),
+      full: { name: "the full Xception", parameters: countParameters(networkWeights(xception())).total },
+      reproduction: {
+        commands: [`xception demo --seed ${recipe.seed} --epochs ${recipe.epochs}`],
+        facts: [{ name: "SHA-256 of model.onnx", value: fingerprint }, ...(await machineFacts()), ...credits],
+      },
+      validation: pictures.test,
+    },
+  );
+  return renderReport(report);
+}
+
+function summaryOf({ training, test }: DemoPictures, { network }: DemoRecipe, { top1 }: Evaluation): string {
+  const { label, accuracy } = simplestGuess(test);
+  return (
+    `The network of Chollet's paper, ${describeSize(network)}, learned from ${withCommas(training.samples.length)} ` +
+    `emoji as ${artists.training} draws them. Of ${artists.test}'s drawings, which it never saw, it recognises ` +
+    `${formatPercent(top1)}; calling all of them ${label} would be right for ${formatPercent(accuracy)}.`
+  );
+}
+
+function settingsOf({ training, test }: DemoPictures, recipe: DemoRecipe): Fact[] {
+  const { network, batchSize, learningRate, weightDecay, labelSmoothing, augmentation, seed } = recipe;
+  const { rotationDegrees, scale, shift, brightness, contrast, saturation } = augmentation;
+  const [height, width] = network.inputShape!;
+  return [
+    {
+      name: "Network",
+      value: `Xception, ${network.width} times as wide, ${network.middleFlowRepeats} blocks in the middle flow`,
+    },
+    { name: "Picture size", value: `${height}×${width}, transparency laid over white` },
+    { name: "Training pictures", value: `${artists.training}: ${describePictures(training)}` },
+    { name: "Test pictures", value: `${artists.test}: ${describePictures(test)}` },
+    { name: "Tested weights", value: "those after the last epoch; the test pictures had no part in choosing them" },
+    { name: "Optimizer", value: `AdamW, weight decay ${weightDecay}, batches of ${batchSize}` },
+    { name: "Learning rate", value: `one cycle up to ${learningRate}` },
+    { name: "Label smoothing", value: `${labelSmoothing}` },
+    {
+      name: "Augmentation",
+      value: `flips, turns to ±${rotationDegrees}°, scale ±${share(scale)}, shifts to ±${share(shift)}; brightness ±${share(brightness)}, contrast ±${share(contrast)}, saturation ±${share(saturation)}`,
+    },
+    { name: "Seed", value: `${seed}; on one machine it always gives the same weights, bit for bit` },
+  ];
+}
+
+function share(fraction: number): string {
+  return `${Math.round(100 * fraction)}\u00a0%`;
+}

@@ -1,0 +1,46 @@
+import { countParameters, networkWeights, type ParameterCount } from "../../../src/graph/network.ts";
+import { xception } from "../../../src/models/xception.ts";
+import { describeEvaluation } from "../../../src/report/evaluation-text.ts";
+import { withCommas } from "../../../src/report/number-text.ts";
+import type { DemoResult } from "./demo.ts";
+import { artists, type DemoPictures, describePictures, simplestGuess } from "./pictures.ts";
+import { type DemoRecipe, describeSize } from "./recipe.ts";
+
+/** What the terminal says first: which network learns what. */
+export function introduction({ training, test }: DemoPictures, { network, epochs }: DemoRecipe): string {
+  const full = countParameters(networkWeights(xception()));
+  const own = countParameters(networkWeights(xception({ ...network, classes: training.classes.length })));
+  return `Xception, built from scratch: ${describeParameters(full)}.
+For this demo ${describeSize(network)}: ${describeParameters(own)}.
+
+It learns from ${withCommas(training.samples.length)} emoji as ${artists.training} draws them:
+  ${describePictures(training)}.
+Then it is tested on ${withCommas(test.samples.length)} emoji as ${artists.test} draws them, which it has never seen.
+
+Training for ${epochs} ${epochs === 1 ? "epoch" : "epochs"}; Ctrl-C stops it and leaves nothing behind.
+`;
+}
+
+/** What the terminal says last: how good it is. */
+export function conclusion(
+  { test: { evaluation }, fingerprint }: DemoResult,
+  { test }: DemoPictures,
+  { seed }: DemoRecipe,
+  width?: number,
+): string {
+  const { label, accuracy } = simplestGuess(test);
+  return `Test on ${artists.test}'s drawings: ${percent(evaluation.top1)} right (calling all of them ${label}: ${percent(accuracy)})
+${describeEvaluation(evaluation, width === undefined ? {} : { width })}
+
+Seed ${seed} gives this model again on this machine, bit for bit. SHA-256 of model.onnx:
+${fingerprint}
+`;
+}
+
+function describeParameters({ total, trainable }: ParameterCount): string {
+  return `${withCommas(total)} parameters, ${withCommas(trainable)} of them trainable`;
+}
+
+function percent(fraction: number): string {
+  return `${(100 * fraction).toFixed(1)} %`;
+}

@@ -1,0 +1,190 @@
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { demoFiles, runDemo } from "../../apps/cli/demo/demo.ts";
+import { claimDemoFolder } from "../../apps/cli/demo/demo-folder.ts";
+import { conclusion } from "../../apps/cli/demo/narration.ts";
+import { type DemoPictures, readDemoPictures } from "../../apps/cli/demo/pictures.ts";
+import { type DemoRecipe, demoRecipe } from "../../apps/cli/demo/recipe.ts";
+import type { CliIo } from "../../apps/cli/io.ts";
+import type { ImageDataset } from "../../src/data/dataset.ts";
+import { xception } from "../../src/models/xception.ts";
+import { plotSvg } from "../../src/report/plot.ts";
+import { nodePlatform as platform } from "../../src/runtime/node.ts";
+import { evaluate } from "../../src/tasks/evaluate.ts";
+import { decodeModel } from "../../src/tasks/model-file.ts";
+import { capture } from "./capture.ts";
+
+/** The demo in a blink: a few emoji of each class, and the smallest Xception there is. */
+const tinyRecipe: DemoRecipe = {
+  ...demoRecipe,
+  network: { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0 },
+  epochs: 2,
+  batchSize: 5,
+};
+let pictures: DemoPictures;
+let folder: string;
+const at = (...parts: string[]) => join(folder, ...parts);
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "xception-demo-"));
+  const { training, test } = await readDemoPictures();
+  pictures = { training: firstOfEach(training, 4), test: firstOfEach(test, 3) };
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+function firstOfEach({ classes, samples }: ImageDataset, count: number): ImageDataset {
+  return {
+    classes,
+    samples: classes.flatMap((_, label) => samples.filter((sample) => sample.label === label).slice(0, count)),
+  };
+}
+
+function silentIo(): CliIo & { written: string[] } {
+  const written: string[] = [];
+  return {
+    stdin: async () => new Uint8Array(),
+    stdout: () => expect.fail("the demo itself reports on stderr"),
+    stderr: (text) => void written.push(text),
+    isTTY: false,
+    signal: new AbortController().signal,
+    written,
+  };
+}
+
+async function tinyDemo(name: string, recipe: Partial<DemoRecipe> = {}, io: CliIo = silentIo()) {
+  const claimed = await claimDemoFolder(at(name), platform);
+  return runDemo(claimed, pictures, { ...tinyRecipe, ...recipe }, platform, io);
+}
+
+describe("the demo's files", () => {
+  it("are a model, its history, its test, the network's picture and a report", async () => {
+    const { training, test, fingerprint } = await tinyDemo("whole");
+    expect((await readdir(at("whole"))).sort()).toEqual(demoFiles.toSorted());
+
+    const bytes = await readFile(at("whole", "model.onnx"));
+    expect(createHash("sha256").update(bytes).digest("hex")).toBe(fingerprint);
+    const again = await evaluate(decodeModel(bytes), pictures.test, { platform });
+    expect(again.evaluation).toEqual(test.evaluation);
+    expect(JSON.parse(await readFile(at("whole", "evaluation.json"), "utf8"))).toEqual(test.evaluation);
+    expect(test.evaluation.images).toBe(15);
+
+    const history = await readFile(at("whole", "history.csv"), "utf8");
+    expect(history.trimEnd().split("\r\n")).toHaveLength(1 + 2);
+    expect(training.steps).toBe(2 * 4);
+    expect(await readFile(at("whole", "model.svg"), "utf8")).toBe(await plotSvg(xception()));
+  });
+
+  it("say who drew the pictures, with the pictures inside and nothing to be loaded", async () => {
+    await tinyDemo("report");
+    const report = await readFile(at("report", "report.html"), "utf8");
+    expect(report).toContain("Noto Emoji, © Google, Apache License 2.0");
+    expect(report).toContain("Twemoji, © Twitter, Inc and other contributors, CC-BY 4.0");
+    expect(report.match(/<img src="data:image\/png;base64,/g)!.length).toBeGreaterThanOrEqual(12);
+    expect(report).not.toMatch(/(src|href)="(?!data:|#)/);
+    expect(report).toContain("Xception, 0.01 times as wide, 0 blocks in the middle flow");
+    expect(report).toContain("xception demo --seed 0 --epochs 2");
+    expect(report).toContain("Google: 4 flags, 4 smileys, 4 people, 4 animals, 4 food");
+    const { provenance } = decodeModel(await readFile(at("report", "model.onnx")));
+    expect(provenance).toMatchObject({ demo: "emoji by Google, tested on emoji by Twitter", recipe: { epochs: 2 } });
+  });
+
+  it("are the same for the same seed, and others for another", async () => {
+    const { fingerprint } = await tinyDemo("seeds", { seed: 3 });
+    expect((await tinyDemo("seeds", { seed: 3 })).fingerprint).toBe(fingerprint);
+    expect((await tinyDemo("seeds", { seed: 4 })).fingerprint).not.toBe(fingerprint);
+  });
+
+  it("take the place of an earlier demo, of nothing else", async () => {
+    await tinyDemo("mine");
+    await expect(tinyDemo("mine", { seed: 1 })).resolves.toBeDefined();
+
+    await mkdir(at("empty"));
+    await expect(tinyDemo("empty")).resolves.toBeDefined();
+
+    await mkdir(at("other"));
+    for (const name of ["a.txt", "b.txt", "model.onnx", "z.txt"]) await writeFile(at("other", name), "mine");
+    await expect(claimDemoFolder(at("other"), platform)).rejects.toThrow(
+      `folder "${at("other")}": it holds something else than an earlier demo (a.txt, b.txt, model.onnx, …). Choose another folder with --output.`,
+    );
+    expect(await readFile(at("other", "model.onnx"), "utf8")).toBe("mine");
+  });
+});
+
+describe("an interrupted demo", () => {
+  it.each([
+    ["training", "training: 3/8", "demo: it was stopped after step 3 of its training; nothing was written."],
+    ["testing", "testing: 15/15", "demo: it was stopped before its files were written; nothing was written."],
+  ])("says so in one line and leaves nothing behind while %s", async (phase, sign, message) => {
+    const interruption = new AbortController();
+    const io = {
+      ...silentIo(),
+      stderr: (text: string) => {
+        if (text.startsWith(sign)) interruption.abort();
+      },
+      signal: interruption.signal,
+    };
+    await expect(tinyDemo(phase, {}, io)).rejects.toThrow(new RegExp(`^${message}$`));
+    await expect(readdir(at(phase))).rejects.toThrow("ENOENT");
+  });
+
+  it("does not begin its test", async () => {
+    const stopped = { ...silentIo(), signal: AbortSignal.abort() };
+    await expect(tinyDemo("never", {}, stopped)).rejects.toThrow("stopped after step 0 of its training");
+  });
+});
+
+describe("what the demo says", () => {
+  it("begins with the networks and the pictures", async () => {
+    const io = silentIo();
+    await tinyDemo("words", { network: demoRecipe.network, epochs: 1 }, io);
+    expect(io.written[0]).toMatchInlineSnapshot(`
+      "Xception, built from scratch: 22,910,480 parameters, 22,855,952 of them trainable.
+      For this demo a quarter as wide, for pictures of 72×72: 1,386,933 parameters, 1,373,189 of them trainable.
+
+      It learns from 20 emoji as Google draws them:
+        4 flags, 4 smileys, 4 people, 4 animals, 4 food.
+      Then it is tested on 15 emoji as Twitter draws them, which it has never seen.
+
+      Training for 1 epoch; Ctrl-C stops it and leaves nothing behind.
+
+      "
+    `);
+  });
+
+  it("ends with the test and how to get it again", async () => {
+    const result = await tinyDemo("words", { seed: 7 });
+    const text = conclusion(result, pictures, { ...tinyRecipe, seed: 7 }, 80);
+    const right = (100 * result.test.evaluation.top1).toFixed(1);
+    expect(text).toContain(`Test on Twitter's drawings: ${right} % right (calling all of them flags: 20.0 %)`);
+    expect(text).toContain(`Seed 7 gives this model again on this machine, bit for bit.`);
+    expect(text).toContain(result.fingerprint);
+  });
+});
+
+describe("xception demo", () => {
+  it("runs from end to end, and gives JSON", async () => {
+    const { exitCode, stdout, stderr } = await capture(["demo", "--epochs", "1", "-o", at("cli"), "--json"]);
+    expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
+    const { history, evaluation, sha256, ...rest } = JSON.parse(stdout);
+    expect(rest).toMatchObject({ folder: at("cli"), files: demoFiles, seed: 0, epochs: 1, steps: 34 });
+    expect(history).toHaveLength(1);
+    expect(evaluation.images).toBe(1115);
+    expect(evaluation).toEqual(JSON.parse(await readFile(at("cli", "evaluation.json"), "utf8")));
+    expect(sha256).toMatch(/^[0-9a-f]{64}$/);
+    expect(stderr).toContain("learns from 1,115 emoji as Google draws them");
+    expect(stderr).toContain("training: 34/34, epoch 1/1, loss ");
+    expect(stderr).toContain(`Open ${at("cli", "report.html")} in a browser.\n`);
+  }, 240_000);
+
+  it.each([
+    [["--epochs", "0"], 2, "train option epochs: this is not allowed; received 0; expected a whole number from 1."],
+    [["--seed", "one"], 2, 'option --seed: this is not a number; received "one".'],
+    [["-o", "/none/demo"], 1, 'folder "/none/demo": the folder /none does not exist. Create it first.'],
+  ])("refuses %j in one line", async (flags, code, message) => {
+    const { exitCode, stdout, stderr } = await capture(["demo", "-o", at("refused"), ...flags]);
+    expect({ exitCode, stdout, stderr }).toEqual({ exitCode: code, stdout: "", stderr: `error: ${message}\n` });
+  });
+});
