@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import type { ImageDataset } from "../../../src/data/dataset.ts";
 import { UsageError } from "../../../src/errors.ts";
+import type { Network } from "../../../src/graph/network.ts";
 import type { OptimizerName } from "../../../src/learning/optimizers.ts";
 import type { ScheduleName } from "../../../src/learning/schedules.ts";
 import { defaultBatchSize, optimizerDefaults } from "../../../src/tasks/train-plan.ts";
@@ -54,7 +55,7 @@ export function addTrainOptions(command: Command): Command {
         .conflicts("val"),
     )
     .option("--epochs <n>", "passes over the pictures", numberOf("--epochs"), 20)
-    .option("--batch-size <n>", "pictures in a step (default: 32, or all if fewer)", numberOf("--batch-size"))
+    .option("--batch-size <n>", "pictures in a step (default: 32, fewer if memory asks)", numberOf("--batch-size"))
     .option("--image-size <n>", "height and width that pictures are stretched to", numberOf("--image-size"), 299)
     .option("--seed <n>", "of weights, shuffles, augmentation and dropout", numberOf("--seed"), 0)
     .addOption(choice("--optimizer <name>", "", Object.keys(optimizerDefaults)).default("adamw"))
@@ -89,7 +90,7 @@ export function addTrainOptions(command: Command): Command {
  * The recipe that flags ask for, with the defaults filled in.
  * @throws {UsageError} a flag does not go with the optimizer.
  */
-export function recipeOf(flags: TrainFlags, dataset: ImageDataset): Recipe {
+export function recipeOf(flags: TrainFlags, dataset: ImageDataset, network: Network): Recipe {
   const { epochs, optimizer, schedule, momentum, labelSmoothing, augment, seed } = flags;
   if (momentum !== undefined && optimizer !== "sgd" && optimizer !== "rmsprop") {
     throw new UsageError({
@@ -101,7 +102,7 @@ export function recipeOf(flags: TrainFlags, dataset: ImageDataset): Recipe {
   }
   return {
     epochs,
-    batchSize: flags.batchSize ?? defaultBatchSize(dataset),
+    batchSize: flags.batchSize ?? defaultBatchSize(dataset, network),
     optimizer,
     learningRate: flags.learningRate ?? optimizerDefaults[optimizer].learningRate,
     schedule,

@@ -1,6 +1,7 @@
 import type { ImageDataset } from "../../../src/data/dataset.ts";
 import { folderDataset } from "../../../src/data/folder-dataset.ts";
 import { splitDataset } from "../../../src/data/split.ts";
+import { xception } from "../../../src/models/xception.ts";
 import type { XceptionOptions } from "../../../src/models/xception-options.ts";
 import type { Platform } from "../../../src/platform.ts";
 import { xceptionOptionsOf } from "../network-options.ts";
@@ -36,15 +37,15 @@ export async function readInputs(
     val === undefined
       ? splitDataset(dataset, valShare, seed)
       : { training: dataset, heldOut: folderDataset(await platform.listFolder(val)) };
-  const recipe = recipeOf(flags, training);
+  const options: XceptionOptions = {
+    ...xceptionOptionsOf(flags),
+    inputShape: [imageSize, imageSize, 3],
+    classes: training.classes.length,
+    seed,
+  };
   return {
-    options: {
-      ...xceptionOptionsOf(flags),
-      inputShape: [imageSize, imageSize, 3],
-      classes: training.classes.length,
-      seed,
-    },
-    recipe,
+    options,
+    recipe: recipeOf(flags, training, xception(options)),
     folder,
     training,
     validation,

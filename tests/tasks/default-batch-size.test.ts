@@ -1,0 +1,21 @@
+import { describe, expect, it } from "vitest";
+import type { ImageDataset } from "../../src/data/dataset.ts";
+import { xception } from "../../src/models/xception.ts";
+import { defaultBatchSize } from "../../src/tasks/train-plan.ts";
+
+function pictures(count: number): ImageDataset {
+  const samples = Array.from({ length: count }, (_, index) => ({ picture: "p", label: index % 2, name: `${index}` }));
+  return { classes: ["a", "b"], samples };
+}
+
+describe("defaultBatchSize", () => {
+  it.each([
+    ["a small network", { inputShape: [96, 96, 3], width: 0.25 }, 1000, 32],
+    ["fewer pictures than that", { inputShape: [96, 96, 3], width: 0.25 }, 9, 9],
+    // 63.0 million outputs of layers · 2.5 · 4 bytes = 0.587 GiB for each picture, of 5.
+    ["the full network, within memory", {}, 1000, 8],
+    ["a picture larger than memory is meant for", { inputShape: [999, 999, 3] }, 1000, 1],
+  ] as const)("%s", (_, options, count, expected) => {
+    expect(defaultBatchSize(pictures(count), xception(options))).toBe(expected);
+  });
+});
