@@ -3,7 +3,8 @@ come from.
 
     python keras-training.py sgd float32 > train-paper-sgd.json
     python keras-training.py sgd float64 > train-paper-sgd-float64.json
-    python keras-training.py sgd float64 7      # noise study: every weight moved by one float32 ulp, up or down, seed 7
+    python keras-training.py sgd float64 elu > train-paper-sgd-elu-float64.json     # ELU in place of every ReLU
+    python keras-training.py sgd float64 relu 7     # every weight moved by one float32 ulp, up or down, by seed 7
 
 and the same with rmsprop. Made with Keras 3.15.1 on TensorFlow 2.21.0 (tensorflow-cpu), x86-64 with AVX-512. Weights
 and pictures are rounded to float32 in both precisions.
@@ -29,9 +30,12 @@ def one_ulp_off(values, random):
     return np.nextafter(values, np.where(random.random(values.shape) < 0.5, np.inf, -np.inf).astype(np.float32))
 
 
-def main(optimizer, floatx, perturbation=None):
+def main(optimizer, floatx, activation="relu", perturbation=None):
     keras.backend.set_floatx(floatx)
     model = keras.applications.Xception(weights=None, input_shape=(SIZE, SIZE, 3), classes=CLASSES)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Activation):
+            layer.activation = keras.activations.get(activation)
     weights = weights_of(model)
     start = [formula_weight(index, weight) for index, weight in enumerate(weights)]
     if perturbation is not None:
@@ -54,6 +58,7 @@ def main(optimizer, floatx, perturbation=None):
         "keras": keras.__version__,
         "optimizer": optimizer,
         "floatx": floatx,
+        "activation": activation,
         "input_shape": [SIZE, SIZE, 3],
         "classes": CLASSES,
         "labels": LABELS,
