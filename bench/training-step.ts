@@ -42,16 +42,13 @@ const kinds: readonly (readonly [string, RegExp])[] = [
   ["pointwise dW", /^FusedMatMul:d\.(block\d+_sepconv\d\/pointwise_kernel|conv2d)/],
   ["pointwise forward", /^Conv:(block\d+_sepconv\d|conv2d(_\d)?)~channelBlocks/],
   ["pointwise dX", /^Conv:d\..*(\/depthwise~channelBlocks|\/small)/],
-  [
-    "stem convolutions and gradients",
-    /d?\.?block1_conv[12](~|\/kernel|_act~blocks)|block1_conv1_act~|^Conv:block1_conv/,
-  ],
+  ["ReLU gradient", /\/isPositive|^Mul:d\..*~(channelBlocks|blocks)$/],
+  ["stem convolutions and gradients", /block1_conv[12](~|\/kernel|_act~blocks)|^Conv:block1_conv/],
   ["depthwise dW", /^Conv:.*depthwise_kernel\/products/],
   ["depthwise forward and dX", /^Conv:.*\/planes/],
   ["max pooling and gradient", /\/(rows|columns)\/|^MaxPool|_pool/],
   ["batch normalization and gradient", /^(Conv|GlobalAveragePool):/],
   ["change of layout", /^(ReorderInput|ReorderOutput|Transpose|Reshape|Pad|Expand)/],
-  ["ReLU gradient", /^(Greater|Cast):|^Mul:d\./],
   ["weight update and small vectors", /./],
 ];
 const events = await step.endProfiling();

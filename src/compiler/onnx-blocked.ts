@@ -63,23 +63,45 @@ const rules: BlockedRules = {
   ...normalizationRules,
   ...poolingRules,
   relu: elementwise,
-  reluGradient: elementwise,
+  reluGradient,
   elu: elementwise,
   eluGradient: elementwise,
   add: elementwise,
 };
 
 /** Operators that do not care where a channel lies: the plain rule, on blocks, if an input is there already. */
-function elementwise({ emit, forms }: BlockedTools, _: unknown, { config, inputs, outputs }: Operation): boolean {
-  const [first] = inputs as [Value];
-  const isPossible = inputs.every(({ shape }) => sameShape(shape, first.shape)) && first.shape.length === 4;
-  if (!isPossible || !inputs.some((value) => forms.isBlocked(value))) return false;
-  const isInChannels = inputs.some((value) => forms.blockOrder(value) === "channelBlocks");
-  const form: Form = isInChannels ? "channelBlocks" : "blocks";
+function elementwise(tools: BlockedTools, _: unknown, { config, inputs, outputs }: Operation): boolean {
+  const form = commonBlocks(tools, inputs);
+  if (!form) return false;
+  const { emit, forms } = tools;
   const x = inputs.map((value) => forms.get(value, form));
   const rule = emitRules[config.kind] as (context: object) => void;
   rule({ emit, config, inputs, outputs, x, y: [forms.define(outputs[0]!, form)] });
   return true;
+}
+
+/** dy·(y > 0), the comparison as a convolution with 1 and a steep "hard sigmoid": one pass instead of two. */
+function reluGradient(tools: BlockedTools, _: unknown, { inputs, outputs }: Operation): boolean {
+  const form = commonBlocks(tools, inputs);
+  if (!form) return false;
+  const { emit, forms, conv } = tools;
+  const [dy, y] = inputs as [Value, Value];
+  const dx = forms.define(outputs[0]!, form);
+  const lanes = forms.lanes(y.shape[1]!);
+  const ones = emit.compute("ones", "Expand", [emit.scalar(1), emit.integers([lanes, 1, 1, 1])]);
+  const isPositive = emit.unusedName(`${dx}/isPositive`);
+  const step = { activation: { s: "HardSigmoid" }, activation_params: { floats: [1e30, 0] } };
+  conv([forms.get(y, form), ones], isPositive, { ...step, group: { i: lanes } });
+  emit.node("Mul", [forms.get(dy, form), isPositive], [dx]);
+  return true;
+}
+
+/** The order of blocks in which operands of equal shape should meet; undefined if none is in blocks. */
+function commonBlocks({ forms }: BlockedTools, inputs: readonly Value[]): Form | undefined {
+  const [first] = inputs as [Value];
+  const isPossible = inputs.every(({ shape }) => sameShape(shape, first.shape)) && first.shape.length === 4;
+  if (!isPossible || !inputs.some((value) => forms.isBlocked(value))) return undefined;
+  return inputs.some((value) => forms.blockOrder(value) === "channelBlocks") ? "channelBlocks" : "blocks";
 }
 
 function readersOf(graph: OpGraph): ReadonlyMap<string, readonly Operation[]> {
