@@ -31,12 +31,18 @@ export async function curvesSection({ history = [] }: TrainingReport): Promise<S
     id: "curves",
     title: "Training curves",
     body: html`<div class="figures curves">
-${figure(loss, "Loss: lower is better. Training includes augmentation and dropout, validation does not.")}
+${figure(loss, lossCaption(history))}
 ${figure(accuracy, "Accuracy: the share of pictures classified rightly.")}
 ${figure(learningRate, "Learning rate at the end of each epoch.")}
 </div>
 ${folded("The numbers of every epoch", historyTable(history))}`,
   };
+}
+
+function lossCaption(history: readonly EpochRecord[]): string {
+  const isValidated = history.some(({ validationLoss }) => validationLoss !== undefined);
+  const training = "Loss: lower is better. Training includes augmentation and dropout";
+  return isValidated ? `${training}, validation does not.` : `${training}.`;
 }
 
 function historyTable(history: readonly EpochRecord[]) {

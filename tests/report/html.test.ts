@@ -194,6 +194,12 @@ describe("renderReport", () => {
     expect(visible(page).trim()).toBe("Nothing yet Training report Nothing yet Made with xception-ts.");
   });
 
+  it("speaks of validation only where there is one", async () => {
+    const validated = report.history!.map((epoch) => ({ ...epoch, validationLoss: 1, validationAccuracy: 0.5 }));
+    expect(await renderReport({ title: "t", history: report.history! })).toContain("augmentation and dropout.<");
+    expect(await renderReport({ title: "t", history: validated })).toContain("dropout, validation does not.<");
+  });
+
   it("leaves out the first five of five classes, and folds a long list of skipped files", async () => {
     const five: Evaluation = {
       ...evaluation,
