@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { FormatError } from "../errors.ts";
 import { completeOptions, type XceptionOptions } from "../models/xception-options.ts";
+import { checkDocument, parseJson } from "./json-document.ts";
 import type { ModelParts } from "./model.ts";
 
 /** Under which name an `.onnx` file holds the JSON document. */
@@ -58,7 +59,7 @@ export function readMetadata(text: string | undefined, where: string): ModelMeta
       expected: "a model that xception-ts wrote",
     });
   }
-  const json = parseJson(text, where);
+  const json = parseJson(text, `${where}, metadata`);
   const version = z.object({ formatVersion: z.number() }).safeParse(json).data?.formatVersion;
   if (version !== undefined && version > formatVersion) {
     throw new FormatError({
@@ -69,13 +70,11 @@ export function readMetadata(text: string | undefined, where: string): ModelMeta
       remedy: "Update xception-ts.",
     });
   }
-  const result = documentSchema.safeParse(json);
-  if (!result.success) {
-    const { path, message } = result.error.issues[0]!;
-    const place = path.length > 0 ? `, field ${path.join(".")}` : "";
-    throw new FormatError({ where: `${where}, metadata${place}`, what: message, cause: result.error });
-  }
-  const { architecture, labels, preprocessing, licence, provenance } = result.data;
+  const { architecture, labels, preprocessing, licence, provenance } = checkDocument(
+    documentSchema,
+    json,
+    `${where}, metadata`,
+  );
   return {
     options: architecture.options as XceptionOptions,
     labels,
@@ -83,12 +82,4 @@ export function readMetadata(text: string | undefined, where: string): ModelMeta
     ...(licence !== undefined && { licence }),
     ...(provenance !== undefined && { provenance }),
   };
-}
-
-function parseJson(text: string, where: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new FormatError({ where: `${where}, metadata`, what: "this is no JSON", cause });
-  }
 }
