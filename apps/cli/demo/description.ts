@@ -78,7 +78,7 @@ function settingsOf({ training, test }: DemoPictures, recipe: DemoRecipe): Fact[
     { name: "Picture size", value: `${height}×${width}, transparency laid over white` },
     { name: "Training pictures", value: `${artists.training}: ${describePictures(training)}` },
     { name: "Test pictures", value: `${artists.test}: ${describePictures(test)}` },
-    { name: "Tested weights", value: "those after the last epoch; the test pictures had no part in choosing them" },
+    { name: "Tested weights", value: "those after the last epoch, whatever the test says of them" },
     { name: "Optimizer", value: `AdamW, weight decay ${weightDecay}, batches of ${batchSize}` },
     { name: "Learning rate", value: `one cycle up to ${learningRate}` },
     { name: "Label smoothing", value: `${labelSmoothing}` },

@@ -12,7 +12,7 @@ const categories: Readonly<Record<string, string>> = {
   Flags: "flags",
   "Smileys & Emotion": "smileys",
   "People & Body": "people",
-  "Animals & Nature": "animals",
+  "Animals & Nature": "animals & plants",
   "Food & Drink": "food",
 };
 

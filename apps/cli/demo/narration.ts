@@ -29,9 +29,10 @@ export function conclusion(
   width?: number,
 ): string {
   const { label, accuracy } = simplestGuess(test);
-  return `Test on ${artists.test}'s drawings: ${percent(evaluation.top1)} right (calling all of them ${label}: ${percent(accuracy)})
+  return `The test on ${artists.test}'s drawings
 ${describeEvaluation(evaluation, width === undefined ? {} : { width })}
 
+${percent(evaluation.top1)} of pictures by an artist it never saw are recognised; calling all of them ${label}: ${percent(accuracy)}.
 Seed ${seed} gives this model again on this machine, bit for bit. SHA-256 of model.onnx:
 ${fingerprint}
 `;
