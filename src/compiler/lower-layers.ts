@@ -54,10 +54,11 @@ const rules: LoweringRules = {
   GlobalAveragePooling2D: (_, { build, inputs: [x] }, name) =>
     build.op({ kind: "reduceMean", axes: [2, 3], keepDims: false }, [x!], name),
   GlobalMaxPooling2D: (_, { build, inputs: [x] }, name) => {
-    const [batch, channels, height, width] = x!.shape as [number, number, number, number];
+    const [height, width] = x!.shape.slice(2) as [number, number];
     const wholePicture = { kernel: [height, width], strides: [1, 1], pads: [0, 0, 0, 0] } as const;
     const y = build.op({ kind: "maxPool", ...wholePicture }, [x!]);
-    return build.op({ kind: "reshape", shape: [batch, channels] }, [y], name);
+    // The mean of one pixel drops the two axes, whatever the batch size.
+    return build.op({ kind: "reduceMean", axes: [2, 3], keepDims: false }, [y], name);
   },
   Add: (_, { build, inputs }, name) => inputs.reduce((sum, x) => build.op({ kind: "add" }, [sum, x], name)),
   Dropout: ({ rate }, { build, mode, inputs: [x], addMask }, name) => {

@@ -47,6 +47,7 @@ export const trainingNames = {
   logits: "logits",
   scalar: (name: string) => `step/${name}`,
   next: (name: string) => `next/${name}`,
+  gradient: (name: string) => `gradient/${name}`,
 } as const;
 
 /** Composes lower → loss → gradient → update. */

@@ -24,6 +24,8 @@ export interface StepResult {
   readonly loss: number;
   /** `[N, classes]`, before the update. */
   readonly logits: FloatTensor;
+  /** By weight, in Keras's layout, where the step was created with `gradientOutputs`; else empty. */
+  readonly gradients: Weights;
 }
 
 /**
@@ -103,7 +105,18 @@ export class TrainingStep {
     [this.#state, this.#next] = [this.#next, this.#state];
     this.#steps++;
     const loss = (results[trainingNames.loss]!.data as Float32Array)[0]!;
-    return { loss, logits: results[trainingNames.logits] as FloatTensor };
+    return { loss, logits: results[trainingNames.logits] as FloatTensor, gradients: this.#gradients(results) };
+  }
+
+  #gradients(results: Tensors): Weights {
+    if (!this.#options.gradientOutputs) return new Map();
+    const trained = networkWeights(this.#network).filter((spec) => spec.trainable);
+    return new Map(
+      trained.map((spec) => [
+        spec.name,
+        fromEngineLayout(spec, results[trainingNames.gradient(spec.name)] as FloatTensor),
+      ]),
+    );
   }
 
   /** A copy of the weights, in Keras's layout. */

@@ -1,0 +1,93 @@
+import { describe, expect, it } from "vitest";
+import { blockProbe, readBlockSize } from "../../src/compiler/block-probe.ts";
+import { toOnnx } from "../../src/compiler/onnx.ts";
+import { ModelProto } from "../../src/compiler/onnx-schema.ts";
+import { RuntimeUnavailableError } from "../../src/errors.ts";
+import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
+import type { Platform } from "../../src/platform.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
+import { createSession } from "../../src/runtime/node-session.ts";
+import { channelBlock } from "../../src/tasks/channel-block.ts";
+import { floatTensor } from "../../src/tensor/tensor.ts";
+
+function doubling() {
+  const build = new OpGraphBuilder();
+  const x = build.input("x", [1, 2]);
+  const factor = build.parameter("factor", [2]);
+  build.output("y", build.op({ kind: "multiply" }, [x, factor]));
+  return build.finish();
+}
+
+describe("toOnnx", () => {
+  it("stores known weights and makes inputs of the others", async () => {
+    const factor = floatTensor([2], Float32Array.of(2, -1));
+    const stored = await createSession(toOnnx(doubling(), { weights: new Map([["factor", factor]]) }));
+    const x = floatTensor([1, 2], Float32Array.of(3, 4));
+    expect([...((await stored.run({ x })).y!.data as Float32Array)]).toEqual([6, -4]);
+    await stored.dispose();
+    const fed = await createSession(toOnnx(doubling()));
+    expect([...((await fed.run({ x, factor })).y!.data as Float32Array)]).toEqual([6, -4]);
+    await fed.dispose();
+  });
+
+  it("writes into tensors it is given, and leaves the batch open on request", async () => {
+    const factor = floatTensor([2], Float32Array.of(2, -1));
+    const session = await createSession(
+      toOnnx(doubling(), { weights: new Map([["factor", factor]]), dynamicBatch: true }),
+    );
+    const y = floatTensor([3, 2]);
+    const results = await session.run({ x: floatTensor([3, 2], Float32Array.of(1, 2, 3, 4, 5, 6)) }, { y });
+    await session.dispose();
+    expect(results.y).toBe(y);
+    expect([...y.data]).toEqual([2, -2, 6, -4, 10, -6]);
+  });
+
+  it("says what it is: producer, operator sets, metadata", () => {
+    const bytes = toOnnx(doubling(), { name: "doubling", metadata: { licence: "Apache-2.0" } });
+    expect(ModelProto.toObject(ModelProto.decode(bytes), { longs: Number })).toMatchObject({
+      producer_name: "xception-ts",
+      opset_import: [{ version: 18 }],
+      metadata_props: [{ key: "licence", value: "Apache-2.0" }],
+      graph: { name: "doubling", input: [{ name: "x" }, { name: "factor" }], output: [{ name: "y" }] },
+    });
+  });
+
+  it("refuses a weight of another shape", () => {
+    const weights = new Map([["factor", floatTensor([3])]]);
+    expect(() => toOnnx(doubling(), { weights })).toThrowErrorMatchingInlineSnapshot(
+      `[GraphError: parameter "factor": the stored weight has another shape; received [3]; expected 2.]`,
+    );
+  });
+
+  it("is refused by the engine with the engine's words", async () => {
+    const error = await createSession(Uint8Array.of(1, 2, 3)).catch((cause: unknown) => cause);
+    expect(error).toBeInstanceOf(RuntimeUnavailableError);
+    expect((error as Error).message).toMatch(/^ONNX Runtime: it cannot load the model: .+/);
+  });
+});
+
+describe("the engine's channel block", () => {
+  it("is read off the order of the probe's pixels", () => {
+    const { input } = blockProbe();
+    // With blocks of 8: first pixels of channels 0 … 7, then their second pixels.
+    const ordered = Float32Array.from({ length: 128 }, (_, index) => {
+      const [block, pixel, channel] = [Math.floor(index / 16), Math.floor(index / 8) % 2, index % 8];
+      return input[(block * 8 + channel) * 2 + pixel]!;
+    });
+    expect(readBlockSize(ordered)).toBe(8);
+  });
+
+  it("is 8 or 16 where there is one", async () => {
+    expect([undefined, 8, 16]).toContain(await channelBlock(nodePlatform));
+  });
+
+  it("is undefined where the engine refuses the layout, and other errors come through", async () => {
+    const failing = (error: Error): Platform => ({
+      ...nodePlatform,
+      createSession: () => Promise.reject(error),
+    });
+    const refusal = new RuntimeUnavailableError({ where: "ONNX Runtime", what: "it cannot load the model" });
+    expect(await channelBlock(failing(refusal))).toBeUndefined();
+    await expect(channelBlock(failing(new Error("out of memory")))).rejects.toThrow("out of memory");
+  });
+});
