@@ -1,0 +1,33 @@
+import { FormatError } from "../errors.ts";
+import { readHdf5 } from "./hdf5.ts";
+import { readKerasArchive } from "./keras-archive.ts";
+import { readStoredLayers } from "./keras-layers.ts";
+import type { KerasFile } from "./stored-layers.ts";
+
+/**
+ * Reads any file that Keras writes: `.keras`, `.weights.h5`, `.h5` with the whole model or with its weights alone. What
+ * it is shows in its content, whatever its name.
+ * @param where what errors call the file.
+ * @throws {FormatError} it is none of them, or damaged.
+ */
+export async function readKerasFile(bytes: Uint8Array, where: string): Promise<KerasFile> {
+  if (startsWith(bytes, [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a])) {
+    return readHdf5(bytes, where, (root) => readStoredLayers(root, where));
+  }
+  if (startsWith(bytes, [0x50, 0x4b, 0x03, 0x04])) {
+    const { config, weights } = readKerasArchive(bytes, where);
+    const inside = `${where}, entry model.weights.h5`;
+    const { layers } = await readHdf5(weights, inside, (root) => readStoredLayers(root, inside));
+    return { format: "keras", layers, config };
+  }
+  throw new FormatError({
+    where,
+    what: "this is no file of Keras",
+    received: `the bytes ${[...bytes.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, "0")).join(" ")} at offset 0`,
+    expected: "HDF5 (.h5, .hdf5, .weights.h5) or a zip archive (.keras)",
+  });
+}
+
+function startsWith(bytes: Uint8Array, magic: readonly number[]): boolean {
+  return magic.every((byte, offset) => bytes[offset] === byte);
+}

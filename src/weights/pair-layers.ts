@@ -1,0 +1,98 @@
+import { WeightsError } from "../errors.ts";
+import type { Layer } from "../graph/network.ts";
+import type { StoredLayer } from "./stored-layers.ts";
+
+/** Which layer of a file is which of a network. */
+export interface Pairing {
+  /** How they were told: by their names, by class and number, or by their order alone. */
+  readonly by: "name" | "class" | "order";
+  readonly pairs: readonly (readonly [Layer, StoredLayer])[];
+  /** Layers of the file that are none of the network's. */
+  readonly unpaired: readonly StoredLayer[];
+}
+
+/**
+ * Finds out which layer of a file is which of a network. Names decide where all agree. Else class and number do, in files
+ * that have them; else the order, if there are equally many layers: automatic names (`conv2d_7`) count on through a
+ * session of Keras and mean nothing. Where the numbers of layers differ, equal names are all there is.
+ * @param layers those of the network that have weights.
+ * @throws {WeightsError} by order, a layer would get the weights of another one that has its name.
+ */
+export function pairLayers(layers: readonly Layer[], stored: readonly StoredLayer[], where: string): Pairing {
+  const byName = pairBy(
+    "name",
+    layers,
+    stored,
+    (layer) => layer.name,
+    (each) => each.name,
+  );
+  if (isComplete(byName, layers)) return byName;
+  const numbers = classNumbers(layers);
+  const byClass = pairBy(
+    "class",
+    layers,
+    stored,
+    (layer) => numbers.get(layer)!,
+    (each) => each.alias,
+  );
+  if (isComplete(byClass, layers)) return byClass;
+  if (layers.length !== stored.length || stored.some(({ alias }) => alias !== undefined)) return byName;
+  const pairs = layers.map((layer, index) => [layer, stored[index]!] as const);
+  refuseCrossed(pairs, where);
+  return { by: "order", pairs, unpaired: [] };
+}
+
+function pairBy(
+  by: Pairing["by"],
+  layers: readonly Layer[],
+  stored: readonly StoredLayer[],
+  ownName: (layer: Layer) => string,
+  storedName: (layer: StoredLayer) => string | undefined,
+): Pairing {
+  const candidates = new Map(stored.map((each) => [storedName(each), each]));
+  const pairs = layers.flatMap((layer) => {
+    const found = candidates.get(ownName(layer));
+    return found ? [[layer, found] as const] : [];
+  });
+  const paired = new Set(pairs.map(([, each]) => each));
+  return { by, pairs, unpaired: stored.filter((each) => !paired.has(each)) };
+}
+
+function isComplete({ pairs, unpaired }: Pairing, layers: readonly Layer[]): boolean {
+  return pairs.length === layers.length && unpaired.length === 0;
+}
+
+/**
+ * `conv2d`, `conv2d_1`, …: class in snake case and number, in the order of the network.
+ * @see keras/src/utils/naming.py, `to_snake_case`
+ */
+function classNumbers(layers: readonly Layer[]): ReadonlyMap<Layer, string> {
+  const counts = new Map<string, number>();
+  return new Map(
+    layers.map((layer) => {
+      const { type } = layer.config;
+      const snake = type.replaceAll(/(.)([A-Z][a-z]+)/g, "$1_$2").replaceAll(/([a-z])([A-Z])/g, "$1_$2");
+      const count = counts.get(type) ?? 0;
+      counts.set(type, count + 1);
+      return [layer, count === 0 ? snake.toLowerCase() : `${snake.toLowerCase()}_${count}`];
+    }),
+  );
+}
+
+/** Names that Keras gives, today or in its first version; the author of a network gives others. */
+const automaticName =
+  /^(conv2d|convolution2d|separable_conv2d|separableconvolution2d|batch_normalization|batchnormalization|dense)(_\d+)?$/;
+
+/** Shapes alone would not tell two blocks of the same size apart. */
+function refuseCrossed(pairs: Pairing["pairs"], where: string): void {
+  const named = new Set(pairs.map(([layer]) => layer.name).filter((name) => !automaticName.test(name)));
+  for (const [layer, stored] of pairs) {
+    if (stored.name === layer.name || !named.has(stored.name)) continue;
+    throw new WeightsError({
+      where,
+      what: "names and order of its layers contradict each other",
+      received: `"${stored.name}" where the network has "${layer.name}"`,
+      expected: "the layers of this network in its order",
+    });
+  }
+}

@@ -1,0 +1,29 @@
+import type { FloatTensor } from "../tensor/tensor.ts";
+
+/** Which of Keras's kinds of file it is; `h5` holds a whole model, `h5 weights` and `weights.h5` its weights alone. */
+export type KerasFormat = "keras" | "h5" | "h5 weights" | "weights.h5";
+
+/** What a file of Keras holds, as it stands there. */
+export interface KerasFile {
+  readonly format: KerasFormat;
+  /** The layers that have weights, in the order of the file. */
+  readonly layers: readonly StoredLayer[];
+  /** The network as JSON, if it is in the file. */
+  readonly config?: string;
+}
+
+/** A layer's weights as a file holds them. */
+export interface StoredLayer {
+  /** What its author named it, where the file says so. */
+  readonly name: string;
+  /** After its class and its number among the layers of this class, from files that go by that: `conv2d_1`. */
+  readonly alias?: string;
+  /** In the file's order, which in Keras's files is that of the layer. */
+  readonly weights: readonly StoredWeight[];
+}
+
+export interface StoredWeight {
+  /** Where it is in the file, for messages. */
+  readonly path: string;
+  readonly tensor: FloatTensor;
+}
