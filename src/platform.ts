@@ -31,11 +31,8 @@ export interface Platform {
 
 /** A loaded model, ready to run. Give it back with `dispose()`. */
 export interface Session {
-  /**
-   * @param feeds one tensor for each input of the model.
-   * @param fetches tensors to write outputs into, by output name; outputs not named are allocated anew.
-   */
-  run(feeds: Tensors, fetches?: Tensors): Promise<Tensors>;
+  /** Computes all outputs, each in memory of its own, from one tensor for each input of the model. */
+  run(feeds: Tensors): Promise<Tensors>;
   /** Stops profiling, if it was on, and returns the events the engine recorded. */
   endProfiling(): Promise<readonly ProfileEvent[]>;
   dispose(): Promise<void>;

@@ -39,13 +39,9 @@ class NodeSession implements Session {
     this.#profileFolder = profileFolder;
   }
 
-  async run(feeds: Tensors, fetches: Tensors = {}): Promise<Tensors> {
-    const wanted: Record<string, ort.Tensor | null> = {};
-    for (const name of this.#session.outputNames) wanted[name] = fetches[name] ? toEngine(fetches[name]) : null;
-    const results = await this.#session.run(mapValues(feeds, toEngine), wanted as ort.InferenceSession.FetchesType);
-    return Object.fromEntries(
-      Object.entries(results).map(([name, result]) => [name, fetches[name] ?? fromEngine(result)]),
-    );
+  async run(feeds: Tensors): Promise<Tensors> {
+    const results = await this.#session.run(mapValues(feeds, toEngine));
+    return mapValues(results, fromEngine);
   }
 
   async endProfiling(): Promise<readonly ProfileEvent[]> {

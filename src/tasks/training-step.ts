@@ -29,8 +29,8 @@ export interface StepResult {
 }
 
 /**
- * A network in training: its weights and the optimizer's memory, changed by one run of the engine at each step. The
- * state exists twice; a step reads one copy and writes the other, so that a failed step leaves the state as it was.
+ * A network in training: its weights and the optimizer's memory, replaced by one run of the engine at each step. A step
+ * that fails leaves them as they were.
  */
 export class TrainingStep {
   readonly #network: Network;
@@ -38,8 +38,7 @@ export class TrainingStep {
   readonly #session: Session;
   readonly #entries: readonly StateEntry[];
   readonly #masks: readonly { name: string; shape: readonly number[]; rate: number }[];
-  #state: Map<string, FloatTensor>;
-  #next: Map<string, FloatTensor>;
+  #state: ReadonlyMap<string, FloatTensor>;
   #steps = 0;
 
   private constructor(
@@ -50,7 +49,7 @@ export class TrainingStep {
       entries: readonly StateEntry[];
       masks: readonly { name: string; shape: readonly number[]; rate: number }[];
     },
-    state: Map<string, FloatTensor>,
+    state: ReadonlyMap<string, FloatTensor>,
   ) {
     this.#network = network;
     this.#options = options;
@@ -58,7 +57,6 @@ export class TrainingStep {
     this.#entries = parts.entries;
     this.#masks = parts.masks;
     this.#state = state;
-    this.#next = new Map([...state].map(([name, { shape }]) => [name, floatTensor(shape)]));
   }
 
   /** Compiles the step and loads it into the engine, with `weights` (Keras's layout) to start from. */
@@ -98,11 +96,8 @@ export class TrainingStep {
     for (const [name, value] of Object.entries(scalars)) {
       feeds[trainingNames.scalar(name)] = floatTensor([], Float32Array.of(value));
     }
-    const fetches: Tensors = Object.fromEntries(
-      [...this.#next].map(([name, tensor]) => [trainingNames.next(name), tensor]),
-    );
-    const results = await this.#session.run(feeds, fetches);
-    [this.#state, this.#next] = [this.#next, this.#state];
+    const results = await this.#session.run(feeds);
+    this.#state = new Map(this.#entries.map(({ name }) => [name, results[trainingNames.next(name)] as FloatTensor]));
     this.#steps++;
     const loss = (results[trainingNames.loss]!.data as Float32Array)[0]!;
     return { loss, logits: results[trainingNames.logits] as FloatTensor, gradients: this.#gradients(results) };

@@ -30,16 +30,12 @@ describe("toOnnx", () => {
     await fed.dispose();
   });
 
-  it("writes into tensors it is given, and leaves the batch open on request", async () => {
-    const factor = floatTensor([2], Float32Array.of(2, -1));
-    const session = await createSession(
-      toOnnx(doubling(), { weights: new Map([["factor", factor]]), dynamicBatch: true }),
-    );
-    const y = floatTensor([3, 2]);
-    const results = await session.run({ x: floatTensor([3, 2], Float32Array.of(1, 2, 3, 4, 5, 6)) }, { y });
+  it("leaves the batch open on request", async () => {
+    const weights = new Map([["factor", floatTensor([2], Float32Array.of(2, -1))]]);
+    const session = await createSession(toOnnx(doubling(), { weights, dynamicBatch: true }));
+    const { y } = await session.run({ x: floatTensor([3, 2], Float32Array.of(1, 2, 3, 4, 5, 6)) });
     await session.dispose();
-    expect(results.y).toBe(y);
-    expect([...y.data]).toEqual([2, -2, 6, -4, 10, -6]);
+    expect(y).toEqual(floatTensor([3, 2], Float32Array.of(2, -2, 6, -4, 10, -6)));
   });
 
   it("says what it is: producer, operator sets, metadata", () => {
