@@ -9,6 +9,7 @@ import { readDemoPictures } from "../demo/pictures.ts";
 import { type DemoRecipe, demoRecipe } from "../demo/recipe.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
+import { reportSkipped } from "../skipped-files.ts";
 import { runFiles } from "../train/run-folder.ts";
 import { numberOf } from "../values.ts";
 
@@ -36,6 +37,7 @@ export function registerDemo(program: Command, io: CliIo): void {
       const pictures = await readDemoPictures();
       const recipe = { ...demoRecipe, seed, epochs };
       const result = await runDemo(folder, pictures, recipe, platform, io);
+      reportSkipped([...result.training.skipped, ...result.test.skipped], io);
       const seconds = (performance.now() - start) / 1000;
       if (json) writeJson(io, { folder: output, files: demoFiles, seconds, ...asJson(result, recipe) });
       else io.stdout(`\n${conclusion(result, pictures, recipe, io.columns)}`);

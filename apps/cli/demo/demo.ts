@@ -63,7 +63,7 @@ export async function runDemo(
 
   await folder.write("model", model);
   await folder.write("history", historyCsv(training.history));
-  await folder.write("evaluation", `${JSON.stringify(test.evaluation, undefined, 2)}\n`);
+  await folder.write("evaluation", `${JSON.stringify({ ...test.evaluation, skipped: test.skipped }, undefined, 2)}\n`);
   await writeFileAtomic(join(folder.path, plotFile), plot);
   await folder.write("report", report);
   return result;

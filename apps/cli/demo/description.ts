@@ -68,7 +68,7 @@ function summaryOf({ training, test }: DemoPictures, { network }: DemoRecipe, { 
 
 function settingsOf({ training, test }: DemoPictures, recipe: DemoRecipe): Fact[] {
   const { network, batchSize, learningRate, weightDecay, labelSmoothing, augmentation, seed } = recipe;
-  const { rotationDegrees, scale, shift, brightness, contrast, saturation } = augmentation;
+  const { rotationDegrees, scale, shift, crop, brightness, contrast, saturation } = augmentation;
   const [height, width] = network.inputShape!;
   return [
     {
@@ -84,7 +84,7 @@ function settingsOf({ training, test }: DemoPictures, recipe: DemoRecipe): Fact[
     { name: "Label smoothing", value: `${labelSmoothing}` },
     {
       name: "Augmentation",
-      value: `flips, turns to ±${rotationDegrees}°, scale ±${share(scale)}, shifts to ±${share(shift)}; brightness ±${share(brightness)}, contrast ±${share(contrast)}, saturation ±${share(saturation)}`,
+      value: `flips, turns to ±${rotationDegrees}°, scale ±${share(scale)}, shifts to ±${share(shift)}, crops of up to ${share(crop)}; brightness ±${share(brightness)}, contrast ±${share(contrast)}, saturation ±${share(saturation)}`,
     },
     { name: "Seed", value: `${seed}; on one machine it always gives the same weights, bit for bit` },
   ];
