@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { arch, cpus, platform, totalmem } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
 
 /** A row of a result's table, as the README prints it. */
 export type Row = Readonly<Record<string, string | number>>;
@@ -28,6 +29,8 @@ export async function interleave(
   const times: Record<string, number[]> = Object.fromEntries(Object.keys(alternatives).map((name) => [name, []]));
   for (let round = -warmUp; round < rounds; round++) {
     for (const [name, run] of Object.entries(alternatives)) {
+      // The engine's threads go on spinning for a while after a run, and would take the next one's cores.
+      await pause(100);
       const elapsedMs = await timeMs(run);
       if (round >= 0) times[name]!.push(elapsedMs);
     }
