@@ -198,7 +198,9 @@ describe("a file that is no model is refused", () => {
   });
 
   it("whose graph is another", () => {
-    expect(read(changed(({ graph }) => (graph.output[0]!.name = "logits")))).toMatchInlineSnapshot(`"model "a.onnx": its graph is not that of the network it describes; received "inputs images and outputs logits"; expected input images and output predictions."`);
+    expect(read(changed(({ graph }) => (graph.output[0]!.name = "logits")))).toMatchInlineSnapshot(
+      `"model "a.onnx": its graph is not that of the network it describes; received "inputs images and outputs logits"; expected input images and output predictions."`,
+    );
     expect(read(changed(({ graph }) => graph.input.push(...graph.output)))).toContain("inputs images,predictions and");
   });
 
