@@ -2,6 +2,7 @@ import type { Attribute, Group, Metadata } from "h5wasm";
 import { FormatError, XceptionError } from "../errors.ts";
 import { sizeOf } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
+import { hdf5Engine, renewAfter } from "./hdf5-engine.ts";
 
 /** One group of an HDF5 file. Its methods throw a FormatError where the file is damaged. */
 export interface Hdf5Group {
@@ -29,14 +30,10 @@ let nextFile = 0;
  * @throws {FormatError} this is no HDF5 file, or it is damaged.
  */
 export async function readHdf5<T>(bytes: Uint8Array, where: string, read: (root: Hdf5Group) => T): Promise<T> {
-  // Four megabytes of program, needed by nobody but who reads such a file.
-  const { default: h5wasm } = await import("h5wasm");
-  const engine = await h5wasm.ready;
-  // It would print its errors, and go on with an invalid handle.
-  engine.activate_throwing_error_handler();
+  const { h5wasm, files } = await hdf5Engine();
   const name = `${nextFile++}.h5`;
   // The last argument lets the engine read these bytes where they are, without a copy.
-  engine.FS.createDataFile("/", name, bytes, true, false, true);
+  files.createDataFile("/", name, bytes, true, false, true);
   try {
     const file = new h5wasm.File(name, "r");
     try {
@@ -46,9 +43,10 @@ export async function readHdf5<T>(bytes: Uint8Array, where: string, read: (root:
     }
   } catch (cause) {
     if (cause instanceof XceptionError) throw cause;
+    renewAfter(cause);
     throw new FormatError({ where, what: `the HDF5 file is damaged (${reasonOf(cause)})`, cause });
   } finally {
-    engine.FS.unlink(name);
+    files.unlink(name);
   }
 }
 

@@ -90,8 +90,7 @@ function refuseCrossed(pairs: Pairing["pairs"], where: string): void {
     if (stored.name === layer.name || !named.has(stored.name)) continue;
     throw new WeightsError({
       where,
-      what: "names and order of its layers contradict each other",
-      received: `"${stored.name}" where the network has "${layer.name}"`,
+      what: `names and order of its layers contradict each other: "${stored.name}" is where the network has "${layer.name}"`,
       expected: "the layers of this network in its order",
     });
   }

@@ -1,0 +1,210 @@
+import { describe, expect, test } from "vitest";
+import { FormatError } from "../../src/errors.ts";
+import { networkFromKeras } from "../../src/weights/keras-network.ts";
+
+const where = "f.h5";
+const image = { class_name: "InputLayer", config: { name: "image", batch_shape: [null, 8, 8, 3] } };
+const conv = { name: "conv", filters: 4, kernel_size: [3, 3] };
+
+function sequential(...layers: object[]): string {
+  return JSON.stringify({ class_name: "Sequential", config: { name: "s", layers } });
+}
+
+function withLayer(className: string, config: object): () => unknown {
+  return () => networkFromKeras(sequential(image, { class_name: className, config }), { where });
+}
+
+test("an activation inside a convolution becomes a layer of its own", () => {
+  const { network } = networkFromKeras(
+    sequential(
+      { class_name: "Conv2D", config: { ...conv, activation: "relu", batch_input_shape: [null, 8, 8, 3] } },
+      { class_name: "BatchNormalization", config: { name: "conv_activation", scale: false } },
+    ),
+    { where },
+  );
+  expect(network.layers.map(({ name, config }) => `${name}: ${config.type}`)).toEqual([
+    "conv_input: InputLayer",
+    "conv: Conv2D",
+    "conv_activation_1: Activation",
+    "conv_activation: BatchNormalization",
+  ]);
+  expect(network.layers.at(-1)!.outputShape).toEqual([6, 6, 4]);
+});
+
+test("a batch normalization without scale and centre has constant weights", () => {
+  const bn = { class_name: "BatchNormalization", config: { name: "bn", scale: false, center: false, axis: [3] } };
+  const { constants } = networkFromKeras(sequential(image, bn), { where });
+  expect([...constants]).toEqual([
+    ["bn/gamma", 1],
+    ["bn/beta", 0],
+  ]);
+});
+
+test("an open size of pictures is taken from the caller", () => {
+  const open = { class_name: "InputLayer", config: { name: "image", batch_shape: [null, null, null, 3] } };
+  const config = sequential(open, { class_name: "Conv2D", config: conv });
+  expect(networkFromKeras(config, { where, inputShape: [9, 8, 3] }).network.layers.at(-1)!.outputShape).toEqual([
+    7, 6, 4,
+  ]);
+  expect(() => networkFromKeras(config, { where })).toThrow(
+    'f.h5, InputLayer "image": the shape of its pictures is not known; received [null, null, 3]; expected [height, width, channels]. Give the input shape.',
+  );
+  expect(() => networkFromKeras(config, { where, inputShape: [9, 8, 1] })).toThrow(
+    'f.h5, InputLayer "image": the network reads pictures of another shape; received [9, 8, 1]; expected [9, 8, 3].',
+  );
+});
+
+describe("what we cannot do is refused by its name", () => {
+  test.each([
+    [
+      "Flatten",
+      { name: "f" },
+      'f.h5, Flatten "f": layers of this class are not supported; received "Flatten"; expected one of Conv2D, SeparableConv2D, BatchNormalization, Activation, ReLU, MaxPooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, Add, Dropout, Dense.',
+    ],
+    ["constructor", { name: "c" }, 'layers of this class are not supported; received "constructor"'],
+    [
+      "Conv2D",
+      { ...conv, dilation_rate: [2, 2] },
+      'f.h5, Conv2D "conv", field "dilation_rate": this value is not supported; received [2, 2]; expected [1,1] or 1.',
+    ],
+    ["Conv2D", { ...conv, groups: 2 }, 'field "groups": this value is not supported; received 2; expected 1.'],
+    [
+      "Conv2D",
+      { ...conv, data_format: "channels_first" },
+      'field "data_format": this value is not supported; received "channels_first"; expected "channels_last".',
+    ],
+    [
+      "Conv2D",
+      { ...conv, activation: "gelu" },
+      'field "activation": this value is not supported; received "gelu"; expected one of linear, relu, elu, sigmoid, softmax.',
+    ],
+    [
+      "Conv2D",
+      { ...conv, activation: "softmax" },
+      'field "activation": softmax of a picture is not supported; received [6, 6, 4]; expected one axis of features.',
+    ],
+    [
+      "Conv2D",
+      { ...conv, padding: "causal" },
+      'field "padding": this value is not supported; received "causal"; expected "valid" or "same".',
+    ],
+    [
+      "Conv2D",
+      { ...conv, kernel_size: [3] },
+      'field "kernel_size": this value is not supported; received [3]; expected a positive integer or two.',
+    ],
+    ["Conv2D", { name: "conv", kernel_size: 3 }, 'field "filters": the field is missing; expected a positive integer.'],
+    [
+      "Conv2D",
+      { ...conv, use_bias: 1 },
+      'field "use_bias": this value is not supported; received 1; expected true or false.',
+    ],
+    [
+      "SeparableConv2D",
+      { ...conv, depth_multiplier: 2 },
+      'field "depth_multiplier": this value is not supported; received 2; expected 1.',
+    ],
+    [
+      "BatchNormalization",
+      { name: "bn", axis: 1 },
+      'field "axis": this value is not supported; received 1; expected -1 or 3 or [-1] or [3].',
+    ],
+    [
+      "BatchNormalization",
+      { name: "bn", epsilon: "x" },
+      'field "epsilon": this value is not supported; received "x"; expected a number.',
+    ],
+    ["Conv2D", { ...conv, kernel_size: 9 }, 'f.h5: Conv2D "conv": the window is larger than its input'],
+  ])("%s %o", (className, config, message) => {
+    expect(withLayer(className, config)).toThrow(FormatError);
+    expect(withLayer(className, config)).toThrow(message);
+  });
+
+  test.each([
+    ["no JSON", "{", "f.h5: the description of the network is no JSON."],
+    ["no object", "7", "f.h5: the description of the network is no object."],
+    [
+      "a class of one's own",
+      '{"class_name":"MyModel","config":{}}',
+      'f.h5: the model is not described by its layers; received "MyModel"; expected a Functional or Sequential model.',
+    ],
+    ["nothing", sequential(), "f.h5: the model has no layers."],
+    [
+      "a layer without config",
+      sequential({ class_name: "Add" }),
+      'f.h5: a layer has no class or no config; received {"class_name":"Add"}.',
+    ],
+    ["a layer without name", sequential({ class_name: "Add", config: {} }), "f.h5: a layer of class Add has no name."],
+    [
+      "too many layers",
+      sequential(...Array.from({ length: 2001 }, () => image)),
+      "f.h5: there are too many layers; received 2001; expected at most 2000.",
+    ],
+  ])("%s", (_, config, message) => {
+    expect(() => networkFromKeras(config, { where })).toThrow(message);
+  });
+
+  test.each([
+    [
+      "a layer not before it",
+      [[["later", 0, 0, {}]]],
+      'f.h5, ReLU "r": it reads "later", which is no layer before it.',
+    ],
+    [
+      "two uses",
+      [[["image", 0, 0, {}]], [["image", 0, 0, {}]]],
+      'f.h5, ReLU "r": the layer is used several times; received 2; expected one place.',
+    ],
+    [
+      "training for ever",
+      [{ args: [], kwargs: { training: true } }],
+      'f.h5, ReLU "r": it is called with the argument "training"; received true; expected the layer as it is.',
+    ],
+    [
+      "a constant",
+      [{ args: [3], kwargs: {} }],
+      'f.h5, ReLU "r": an argument of its call is no output of a layer; received 3.',
+    ],
+    [
+      "another output",
+      [[["image", 0, 1, {}]]],
+      'f.h5, ReLU "r": its inputs are not understood; received ["image", 0, 1, {}]; expected [name, 0, 0].',
+    ],
+    ["nothing", undefined, 'f.h5, ReLU "r": its inputs are missing.'],
+    ["a text", ["image"], 'f.h5, ReLU "r": its inputs are not understood; received "image".'],
+    [
+      "two inputs",
+      [
+        [
+          ["image", 0, 0, {}],
+          ["image", 0, 0, {}],
+        ],
+      ],
+      'f.h5, ReLU "r": the layer has another number of inputs; received 2; expected 1.',
+    ],
+  ])("a functional model that reads %s", (_, inbound, message) => {
+    const layers = [
+      { ...image, inbound_nodes: [] },
+      { class_name: "ReLU", config: { name: "r" }, inbound_nodes: inbound },
+    ];
+    const model = {
+      class_name: "Functional",
+      config: { layers, input_layers: [["image", 0, 0]], output_layers: ["r", 0, 0] },
+    };
+    expect(() => networkFromKeras(JSON.stringify(model), { where })).toThrow(message);
+  });
+
+  test("a functional model of two outputs", () => {
+    const outputs = [
+      ["a", 0, 0],
+      ["b", 0, 0],
+    ];
+    const model = {
+      class_name: "Functional",
+      config: { layers: [], input_layers: [["image", 0, 0]], output_layers: outputs },
+    };
+    expect(() => networkFromKeras(JSON.stringify(model), { where })).toThrow(
+      'f.h5, field "output_layers": only networks with one input and one output are supported; received [["a", 0, 0], ["b", 0, 0]]; expected one layer.',
+    );
+  });
+});
