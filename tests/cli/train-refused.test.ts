@@ -65,7 +65,10 @@ describe("wrong usage", () => {
       ["--val-share", "0"],
       "splitDataset: the share cannot be held out; received 0; expected a number between 0 and 1.",
     ],
-    [["--seed", "-1"], "train option seed: this is not allowed; received -1; expected a whole number from 0."],
+    [
+      ["--seed", "-1"],
+      'xception option "seed": this value is not allowed; received -1; expected an integer of at least 0.',
+    ],
   ])("%j", async (flags, message) => {
     expect(await refused(join(work, "run"), ...flags)).toEqual({ exitCode: 2, stderr: `error: ${message}\n` });
   });

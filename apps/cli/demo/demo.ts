@@ -19,19 +19,13 @@ import { demoProvenance, demoReport } from "./description.ts";
 import { introduction } from "./narration.ts";
 import type { DemoPictures } from "./pictures.ts";
 import type { DemoRecipe } from "./recipe.ts";
+import type { DemoResult } from "./result.ts";
 
 /** The picture of the full network. */
 const plotFile = "model.svg";
 
 /** What a demo writes: the same as `train`, and the picture. */
 export const demoFiles = [...Object.values(runFiles), plotFile];
-
-export interface DemoResult {
-  readonly training: TrainingResult;
-  readonly test: EvaluationResult;
-  /** SHA-256 of the model file. */
-  readonly fingerprint: string;
-}
 
 /**
  * Trains on one artist's pictures, tests the final weights on another's, and only then writes: a demo that is interrupted

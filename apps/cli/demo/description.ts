@@ -10,10 +10,10 @@ import type { Provenance } from "../../../src/tasks/model.ts";
 import { reportOn } from "../../../src/tasks/training-report.ts";
 import { packageVersion } from "../package-version.ts";
 import { machineFacts } from "../train/description.ts";
-import type { DemoResult } from "./demo.ts";
 import { demoMark } from "./demo-folder.ts";
 import { artists, credits, type DemoPictures, describePictures, simplestGuess } from "./pictures.ts";
 import { type DemoRecipe, describeSize } from "./recipe.ts";
+import type { DemoResult } from "./result.ts";
 
 /** What the model file says about where it comes from; without dates, so that the same seed gives the same bytes. */
 export function demoProvenance(

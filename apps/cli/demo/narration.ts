@@ -2,9 +2,9 @@ import { countParameters, networkWeights, type ParameterCount } from "../../../s
 import { xception } from "../../../src/models/xception.ts";
 import { describeEvaluation } from "../../../src/report/evaluation-text.ts";
 import { withCommas } from "../../../src/report/number-text.ts";
-import type { DemoResult } from "./demo.ts";
 import { artists, type DemoPictures, describePictures, simplestGuess } from "./pictures.ts";
 import { type DemoRecipe, describeSize } from "./recipe.ts";
+import type { DemoResult } from "./result.ts";
 
 /** What the terminal says first: which network learns what. */
 export function introduction({ training, test }: DemoPictures, { network, epochs }: DemoRecipe): string {
