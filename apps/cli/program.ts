@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { registerClassify } from "./commands/classify.ts";
+import { registerConvert } from "./commands/convert.ts";
 import { registerCost } from "./commands/cost.ts";
 import { registerDemo } from "./commands/demo.ts";
 import { registerDoctor } from "./commands/doctor.ts";
@@ -20,6 +21,7 @@ const commands = [
   registerTrain,
   registerClassify,
   registerEvaluate,
+  registerConvert,
   registerVerify,
   registerDoctor,
 ];
