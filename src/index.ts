@@ -89,3 +89,10 @@ export { type Inference, inferenceSession } from "./tasks/inference.ts";
 export type { Json, Model, ModelParts, PicturePreprocessing, Provenance } from "./tasks/model.ts";
 export { decodeModel, encodeModel, loadModel } from "./tasks/model-file.ts";
 export type { Picture } from "./tasks/picture.ts";
+
+// Weights and models of Keras, and proof that the network computes what Keras computes.
+
+export { type Conversion, type ConvertOptions, convertKeras } from "./tasks/convert.ts";
+export { loadKerasModel, loadKerasWeights } from "./tasks/load-weights.ts";
+export { type Verification, verify } from "./tasks/verify.ts";
+export { type Golden, parseGolden } from "./tasks/verify-golden.ts";
