@@ -1,5 +1,5 @@
 import { formatShape } from "../tensor/shape.ts";
-import { type Cost, compareConvolutions, type LayerCost, type NetworkCost } from "./cost.ts";
+import { type Cost, kernelText, type LayerCost, type NetworkCost, smallestExample } from "./cost.ts";
 import { withCommas, withMetricPrefix } from "./number-text.ts";
 import { textTable } from "./text-table.ts";
 
@@ -41,14 +41,8 @@ export function describeCost(cost: NetworkCost, options: { readonly width?: numb
   ].join("\n");
 }
 
-/** The smallest case that shows the idea: from an RGB picture to 64 channels. */
 function firstExample(): string {
-  const { ordinary, depthwise, pointwise, separable } = compareConvolutions({
-    kernelSize: [3, 3],
-    inputChannels: 3,
-    filters: 64,
-    outputSize: [1, 1],
-  });
+  const { ordinary, depthwise, pointwise, separable } = smallestExample();
   return (
     `from 3 channels to 64, an ordinary 3×3 has ${withCommas(ordinary.weights)} weights, ` +
     `a separable one ${depthwise.weights} + ${pointwise.weights} = ${separable.weights}.`
@@ -56,11 +50,10 @@ function firstExample(): string {
 }
 
 function row(layer: LayerCost): string[] {
-  const { kernelSize, inputChannels, outputShape, comparison } = layer;
-  const channels = `${inputChannels}→${outputShape.at(-1)}`;
+  const { kernelSize, outputShape, comparison } = layer;
   return [
     layer.name,
-    kernelSize ? `${formatShape(kernelSize)}×${channels}` : channels,
+    kernelText(layer),
     kernelSize ? formatShape(outputShape.slice(0, -1)) : "-",
     withCommas(layer.weights),
     withMetricPrefix(layer.multiplications),

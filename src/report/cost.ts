@@ -1,5 +1,5 @@
 import type { Layer, Network } from "../graph/network.ts";
-import { type Shape, sizeOf } from "../tensor/shape.ts";
+import { formatShape, type Shape, sizeOf } from "../tensor/shape.ts";
 
 /** What a convolution or a fully connected layer costs for one picture. */
 export interface Cost {
@@ -122,4 +122,15 @@ function sumCosts(costs: readonly Cost[]): Cost {
     weights: costs.reduce((total, cost) => total + cost.weights, 0),
     multiplications: costs.reduce((total, cost) => total + cost.multiplications, 0),
   };
+}
+
+/** The smallest case that shows what separating saves: a 3×3 window from an RGB picture to 64 channels. */
+export function smallestExample() {
+  return compareConvolutions({ kernelSize: [3, 3], inputChannels: 3, filters: 64, outputSize: [1, 1] });
+}
+
+/** `3×3×728→728`: the window, the channels that enter and those that leave. */
+export function kernelText({ kernelSize, inputChannels, outputShape }: LayerCost): string {
+  const channels = `${inputChannels}→${outputShape.at(-1)}`;
+  return kernelSize ? `${formatShape(kernelSize)}×${channels}` : channels;
 }

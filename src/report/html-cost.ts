@@ -1,5 +1,4 @@
-import { formatShape } from "../tensor/shape.ts";
-import { type Cost, compareConvolutions, type LayerCost, type NetworkCost } from "./cost.ts";
+import { type Cost, kernelText, type LayerCost, type NetworkCost, smallestExample } from "./cost.ts";
 import { formatCount, formatRounded } from "./html-format.ts";
 import { type Content, html } from "./html-markup.ts";
 import { factList, type Section, table } from "./html-parts.ts";
@@ -27,14 +26,8 @@ ${layerTable(cost)}`,
   };
 }
 
-/** The smallest case that shows the idea: from an RGB picture to 64 channels. */
 function idea(): string {
-  const { ordinary, depthwise, pointwise, separable } = compareConvolutions({
-    kernelSize: [3, 3],
-    inputChannels: 3,
-    filters: 64,
-    outputSize: [1, 1],
-  });
+  const { ordinary, depthwise, pointwise, separable } = smallestExample();
   return (
     "An ordinary convolution looks at space and at channels at once; a separable one looks at each channel by itself, " +
     `then mixes them point by point. From 3 to 64 channels with a 3×3 window that is ${formatCount(ordinary.weights)} ` +
@@ -59,17 +52,11 @@ function layerTable({ name, layers, total, ordinaryTotal }: NetworkCost) {
       number("Saved"),
     ],
     [
-      ...listed.map((layer) => [html`<code>${layer.name}</code>`, kernel(layer), ...costs(layer, ordinary(layer))]),
+      ...listed.map((layer) => [html`<code>${layer.name}</code>`, kernelText(layer), ...costs(layer, ordinary(layer))]),
       ...(others.length > 0 ? [[`${others.length} others`, "", ...costs(sum(others), sum(others.map(ordinary)))]] : []),
     ],
     ["All", "", ...costs(total, ordinaryTotal)],
   );
-}
-
-/** `3×3×728→728`: the window, the channels that enter and those that leave. */
-function kernel({ kernelSize, inputChannels, outputShape }: LayerCost): string {
-  const channels = `${inputChannels}→${outputShape.at(-1)}`;
-  return kernelSize ? `${formatShape(kernelSize)}×${channels}` : channels;
 }
 
 /** What the layer would cost with an ordinary convolution: the same, if it has one already. */
