@@ -2,8 +2,8 @@ import type { SerializedError } from "vitest";
 import type { Reporter, TestModule } from "vitest/node";
 
 /**
- * Closes a run with one line, `12 passed, 0 failed, 3 skipped`, after the reasons of the skipped tests. A file that does
- * not load and an error outside any test count as failures, since something was not tested.
+ * Closes a run with one line, `12 passed, 0 failed, 3 skipped`, after the reasons of the skipped tests, or their full
+ * names, which say what they need. A file that does not load and an error outside any test count as failures, since something was not tested.
  */
 export class TallyReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly SerializedError[]): void {
@@ -16,7 +16,7 @@ export class TallyReporter implements Reporter {
         const result = test.result();
         count[result.state === "pending" ? "failed" : result.state] += 1;
         if (result.state !== "skipped") continue;
-        const reason = result.note ?? `no reason given in ${module.relativeModuleId}`;
+        const reason = result.note ?? `${module.relativeModuleId} > ${test.fullName}`;
         reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
       }
     }
