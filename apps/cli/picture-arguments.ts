@@ -15,8 +15,9 @@ export interface PictureArgument {
 
 /**
  * The pictures that arguments stand for: a file itself, a folder all pictures below it, `-` what comes from the standard
- * input. Files that do not exist are left for the decoder to complain about, one by one.
- * @throws {DataError} there are no pictures in a folder.
+ * input. Files that do not exist, and folders without pictures beside other arguments, are left for the decoder to
+ * complain about, one by one.
+ * @throws {DataError} there are only folders without pictures.
  * @throws {UsageError} the standard input is named twice.
  */
 export async function picturesOf(
@@ -27,14 +28,23 @@ export async function picturesOf(
   if (paths.indexOf("-") !== paths.lastIndexOf("-")) {
     throw new UsageError({ where: 'argument "-"', what: "the standard input can be read only once" });
   }
+  const folders = new Set<string>();
   const pictures = await Promise.all(
     paths.map(async (path): Promise<readonly PictureArgument[]> => {
       if (path === "-") return [{ file: path, picture: await io.stdin() }];
-      if (await isFolder(path)) return picturesBelow(path, platform);
+      if (await isFolder(path)) {
+        folders.add(path);
+        const below = await picturesBelow(path, platform);
+        if (below.length > 0) return below;
+      }
       return [{ file: path, picture: path }];
     }),
   );
-  return pictures.flat();
+  const all = pictures.flat();
+  if (all.every(({ file }, index) => file === paths[index] && folders.has(file))) {
+    throw new DataError({ where: `folder "${paths[0]}"`, what: "there are no pictures in it" });
+  }
+  return all;
 }
 
 async function isFolder(path: string): Promise<boolean> {
@@ -45,8 +55,5 @@ async function isFolder(path: string): Promise<boolean> {
 async function picturesBelow(path: string, platform: Pick<Platform, "listFolder">): Promise<PictureArgument[]> {
   const { files } = await platform.listFolder(path);
   const pictures = files.filter((file) => isPicture(file) && !isHidden(file)).sort(compareCodePoints);
-  if (pictures.length === 0) {
-    throw new DataError({ where: `folder "${path}"`, what: "there are no pictures in it" });
-  }
   return pictures.map((name) => ({ file: join(path, name), picture: join(path, name) }));
 }

@@ -77,6 +77,9 @@ const defaultOptions: Required<XceptionOptions> = {
 /** Smallest height and width of a picture, the rule of keras.applications.Xception. */
 export const minimumInputSize = 71;
 
+/** Largest height and width: beyond, a picture's feature maps fit no memory. */
+const maximumInputSize = 8192;
+
 /** Options with nothing left out: what a model file stores, so that its network does not change with the defaults. */
 export function completeOptions(options: XceptionOptions): Required<XceptionOptions> {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
@@ -124,9 +127,11 @@ export function resolveOptions(options: XceptionOptions): ResolvedOptions {
   const largeEnough = Math.min(rows, columns) >= minimumInputSize;
   check("inputShape", inputShape, wholeNumbers, "whole numbers of pixels and channels");
   check("inputShape", inputShape, largeEnough, `height and width of at least ${minimumInputSize}×${minimumInputSize}`);
+  const smallEnough = Math.max(rows, columns) <= maximumInputSize;
+  check("inputShape", inputShape, smallEnough, `height and width of at most ${maximumInputSize}`);
   check("inputShape", inputShape, channels >= 1, "at least one channel, usually 3");
   check("classes", classes, Number.isInteger(classes) && classes >= 1, "an integer of at least 1");
-  check("width", width, Number.isFinite(width) && width > 0, "a number above 0, e.g. 0.25");
+  check("width", width, Number.isFinite(width) && width > 0 && width <= 16, "a number above 0, at most 16, e.g. 0.25");
   check(
     "dropout",
     dropout,
@@ -135,9 +140,9 @@ export function resolveOptions(options: XceptionOptions): ResolvedOptions {
   );
   const unitsFit = Array.isArray(fcUnits) && fcUnits.every((units) => Number.isInteger(units) && units >= 1);
   check("fcUnits", fcUnits, unitsFit, "a list of positive integers, e.g. [4096, 4096]");
-  const repeatsFit = Number.isInteger(middleFlowRepeats) && middleFlowRepeats >= 0;
-  check("middleFlowRepeats", middleFlowRepeats, repeatsFit, "an integer of at least 0");
-  check("seed", seed, Number.isInteger(seed) && seed >= 0, "an integer of at least 0");
+  const repeatsFit = Number.isInteger(middleFlowRepeats) && middleFlowRepeats >= 0 && middleFlowRepeats <= 100;
+  check("middleFlowRepeats", middleFlowRepeats, repeatsFit, "an integer from 0 to 100");
+  check("seed", seed, Number.isSafeInteger(seed) && seed >= 0, "an integer from 0 to 2^53 - 1");
   check("pooling", pooling, !includeTop || pooling === "none", '"none" with includeTop, which has its own pooling');
   check("dropout", dropout, includeTop || dropout === 0, "0 without includeTop, for it stands before the classifier");
   check("fcUnits", fcUnits, includeTop || fcUnits.length === 0, "[] without includeTop, to which these layers belong");

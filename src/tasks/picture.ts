@@ -1,4 +1,4 @@
-import { ShapeError } from "../errors.ts";
+import { ShapeError, UsageError } from "../errors.ts";
 import type { DecodeOptions, ImageSource, Platform, RgbImage } from "../platform.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -9,6 +9,7 @@ export type Picture = ImageSource | RgbImage;
  * The pixels of a picture, brought to the size that `decode` says.
  * @throws {FormatError} the picture is damaged, or of no supported format.
  * @throws {DataError} there is no such file.
+ * @throws {UsageError} it is neither path, bytes nor pixels.
  * @throws {ShapeError} raw pixels do not fill their width and height.
  */
 export async function pixelsOf(
@@ -17,6 +18,14 @@ export async function pixelsOf(
   platform: Pick<Platform, "decodeImage" | "encodePng">,
 ): Promise<RgbImage> {
   if (typeof picture === "string" || picture instanceof Uint8Array) return platform.decodeImage(picture, decode);
+  if (!(picture?.data instanceof Uint8Array)) {
+    throw new UsageError({
+      where: "picture",
+      what: "it is none of the things a picture can be",
+      received: picture === null ? "null" : typeof picture,
+      expected: "a path, the bytes of an encoded picture, or pixels {width, height, data: Uint8Array}",
+    });
+  }
   const { width, height, data } = picture;
   if (data.length !== width * height * 3) {
     throw new ShapeError({

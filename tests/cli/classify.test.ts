@@ -99,6 +99,15 @@ describe("xception classify", () => {
     );
   });
 
+  it("goes on after a folder without pictures", async () => {
+    const { exitCode, stdout } = await capture(["classify", model, at("empty"), at("photos", "a.png"), "--json"]);
+    expect(exitCode).toBe(1);
+    expect(JSON.parse(stdout)).toEqual([
+      { file: at("empty"), predictions: [], error: expect.stringContaining("folder") },
+      { file: at("photos", "a.png"), predictions: await answer(at("photos", "a.png")) },
+    ]);
+  });
+
   it.each([
     ["a missing model", "none.onnx", "photos", 'file "…/none.onnx": there is no such file.'],
     ["a folder without pictures", "model.onnx", "empty", 'folder "…/empty": there are no pictures in it.'],

@@ -67,7 +67,7 @@ describe("wrong usage", () => {
     ],
     [
       ["--seed", "-1"],
-      'xception option "seed": this value is not allowed; received -1; expected an integer of at least 0.',
+      'xception option "seed": this value is not allowed; received -1; expected an integer from 0 to 2^53 - 1.',
     ],
   ])("%j", async (flags, message) => {
     expect(await refused(join(work, "run"), ...flags)).toEqual({ exitCode: 2, stderr: `error: ${message}\n` });

@@ -73,9 +73,18 @@ describe("a wrong option is refused by name, with its value and the allowed ones
     );
   });
 
+  it("an input too large, too many blocks and an inexact seed", () => {
+    expect(refusal({ inputShape: [71, 8193, 3] })).toContain(
+      "received [71, 8193, 3]; expected height and width of at most 8192",
+    );
+    expect(refusal({ middleFlowRepeats: 101 })).toContain("received 101; expected an integer from 0 to 100");
+    expect(refusal({ seed: 2 ** 53 })).toContain("expected an integer from 0 to 2^53 - 1");
+    expect(refusal({ width: 17 })).toContain("received 17; expected a number above 0, at most 16");
+  });
+
   it("width", () => {
     expect(refusal({ width: 0 })).toMatchInlineSnapshot(
-      `"xception option "width": this value is not allowed; received 0; expected a number above 0, e.g. 0.25."`,
+      `"xception option "width": this value is not allowed; received 0; expected a number above 0, at most 16, e.g. 0.25."`,
     );
     expect(refusal({ width: Infinity })).toContain("received Infinity");
     expect(refusal({ width: "1" })).toContain('received "1"');
@@ -116,14 +125,14 @@ describe("a wrong option is refused by name, with its value and the allowed ones
 
   it("middleFlowRepeats", () => {
     expect(refusal({ middleFlowRepeats: -1 })).toMatchInlineSnapshot(
-      `"xception option "middleFlowRepeats": this value is not allowed; received -1; expected an integer of at least 0."`,
+      `"xception option "middleFlowRepeats": this value is not allowed; received -1; expected an integer from 0 to 100."`,
     );
     expect(refusal({ middleFlowRepeats: 1.5 })).toContain("received 1.5");
   });
 
   it("seed", () => {
     expect(refusal({ seed: -1 })).toMatchInlineSnapshot(
-      `"xception option "seed": this value is not allowed; received -1; expected an integer of at least 0."`,
+      `"xception option "seed": this value is not allowed; received -1; expected an integer from 0 to 2^53 - 1."`,
     );
   });
 });
