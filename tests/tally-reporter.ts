@@ -3,7 +3,8 @@ import type { Reporter, TestModule } from "vitest/node";
 
 /**
  * Closes a run with one line, `12 passed, 0 failed, 3 skipped`, after the reasons of the skipped tests, or their full
- * names, which say what they need. A file that does not load and an error outside any test count as failures, since something was not tested.
+ * names, which say what they need. A file that does not load and an error outside any test count as failures, since
+ * something was not tested.
  */
 export class TallyReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly SerializedError[]): void {

@@ -1,6 +1,7 @@
 import { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { Operation, OpGraph, OpOf, Value } from "../graph/ops.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
+import { readersOf } from "./readers.ts";
 
 export interface FoldedGraph {
   readonly graph: OpGraph;
@@ -55,10 +56,7 @@ export function foldBatchNorm(graph: OpGraph, weights: ReadonlyMap<string, Float
 /** Convolution → the batch normalization that alone reads it. */
 function foldablePairs(graph: OpGraph, weights: ReadonlyMap<string, FloatTensor>): ReadonlyMap<Operation, Operation> {
   const published = new Set([...graph.outputs.values()].map((value) => value.name));
-  const readers = new Map<string, Operation[]>();
-  for (const operation of graph.operations) {
-    for (const { name } of operation.inputs) readers.set(name, [...(readers.get(name) ?? []), operation]);
-  }
+  const readers = readersOf(graph);
   const pairs = new Map<Operation, Operation>();
   for (const conv of graph.operations) {
     const [next, ...others] = readers.get(conv.outputs[0]!.name) ?? [];

@@ -8,6 +8,7 @@ import type { BlockedRule, BlockedRules, BlockedTools } from "./onnx-blocked-too
 import { domains, type OnnxEmitter } from "./onnx-emitter.ts";
 import { type Form, ValueForms } from "./onnx-forms.ts";
 import { emitRules } from "./onnx-rules.ts";
+import { readersOf } from "./readers.ts";
 
 /**
  * Writes operators on blocks of channels that fit one vector register: the layout in which the engine's CPU kernels for
@@ -102,16 +103,4 @@ function commonBlocks({ forms }: BlockedTools, inputs: readonly Value[]): Form |
   const isPossible = inputs.every(({ shape }) => sameShape(shape, first.shape)) && first.shape.length === 4;
   if (!isPossible || !inputs.some((value) => forms.isBlocked(value))) return undefined;
   return inputs.some((value) => forms.blockOrder(value) === "channelBlocks") ? "channelBlocks" : "blocks";
-}
-
-function readersOf(graph: OpGraph): ReadonlyMap<string, readonly Operation[]> {
-  const readers = new Map<string, Operation[]>();
-  for (const operation of graph.operations) {
-    for (const { name } of operation.inputs) {
-      const known = readers.get(name);
-      if (known) known.push(operation);
-      else readers.set(name, [operation]);
-    }
-  }
-  return readers;
 }

@@ -1,0 +1,14 @@
+import type { Operation, OpGraph } from "../graph/ops.ts";
+
+/** The operators that read each value, by its name, in the order of computation; twice if it is read twice. */
+export function readersOf(graph: OpGraph): ReadonlyMap<string, readonly Operation[]> {
+  const readers = new Map<string, Operation[]>();
+  for (const operation of graph.operations) {
+    for (const { name } of operation.inputs) {
+      const known = readers.get(name);
+      if (known) known.push(operation);
+      else readers.set(name, [operation]);
+    }
+  }
+  return readers;
+}
