@@ -90,9 +90,15 @@ export type { Json, Model, ModelParts, PicturePreprocessing, Provenance } from "
 export { decodeModel, encodeModel, loadModel } from "./tasks/model-file.ts";
 export type { Picture } from "./tasks/picture.ts";
 
-// Weights and models of Keras, and proof that the network computes what Keras computes.
+// Weights and models of others, and proof that the network computes what Keras computes.
 
-export { type Conversion, type ConvertOptions, convertKeras } from "./tasks/convert.ts";
-export { loadKerasModel, loadKerasWeights } from "./tasks/load-weights.ts";
+export { type Conversion, type ConvertOptions, convert } from "./tasks/convert.ts";
+export {
+  type LoadedWeights,
+  type LoadWeightsOptions,
+  loadWeights,
+  type OpenedModel,
+  openModel,
+} from "./tasks/open-weights.ts";
 export { type Verification, verify } from "./tasks/verify.ts";
 export { type Golden, parseGolden } from "./tasks/verify-golden.ts";

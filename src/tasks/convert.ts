@@ -7,18 +7,18 @@ import { xception } from "../models/xception.ts";
 import { completeOptions, type XceptionOptions } from "../models/xception-options.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { toEngineWeights } from "../weights/engine-weights.ts";
-import { readKerasFile } from "../weights/keras-file.ts";
-import { type MappingReport, mapWeights } from "../weights/map-weights.ts";
-import type { KerasFormat } from "../weights/stored-layers.ts";
-import { describedNetwork } from "./load-weights.ts";
+import type { MappingReport } from "../weights/map-weights.ts";
 import { encodeModel } from "./model-file.ts";
+import { modelFrom, weightsFor } from "./open-weights.ts";
+import type { WeightsSource } from "./weights-file.ts";
+import { openWeightsFile } from "./weights-formats.ts";
 
 export interface ConvertOptions {
   /** The network that a file of weights alone belongs to; a whole model says itself what it is. */
   readonly network?: XceptionOptions;
   /** Names of the classes, for a file of weights alone; default: their numbers. */
   readonly labels?: readonly string[] | undefined;
-  /** As in `loadKerasWeights`; for a file of weights alone. */
+  /** As in `loadWeights`; for a file of weights alone. */
   readonly allowMissing?: string | undefined;
 }
 
@@ -26,7 +26,7 @@ export interface Conversion {
   /** The ONNX file. */
   readonly bytes: Uint8Array;
   /** What the file was. */
-  readonly from: KerasFormat;
+  readonly from: string;
   /** `model`: a model file of this package; `onnx`: a graph for any tool, which reads numbers as Keras's model does. */
   readonly to: "model" | "onnx";
   readonly network: { readonly name: string; readonly layers: number; readonly inputShape: Shape };
@@ -36,22 +36,18 @@ export interface Conversion {
 }
 
 /**
- * Turns a file of Keras into an ONNX file: weights of our Xception into a model file, a whole model into a plain graph.
- * @param where what errors call the file.
+ * Turns a file of weights into an ONNX file: weights of our Xception into a model file, a whole model into a plain graph.
  * @throws {FormatError} it is no such file, damaged, or its network has something that we do not know.
  * @throws {WeightsError} its weights are not those of the network.
  * @throws {UsageError} there are not as many labels as classes, or the options are for another kind of file.
  */
-export async function convertKeras(
-  bytes: Uint8Array,
-  where: string,
-  options: ConvertOptions = {},
-): Promise<Conversion> {
-  const file = await readKerasFile(bytes, where);
+export async function convert(source: WeightsSource, options: ConvertOptions = {}): Promise<Conversion> {
+  const { where } = source;
+  const file = await openWeightsFile(source);
   const { network: given = {}, labels, allowMissing } = options;
-  if (file.config === undefined) {
+  if (file.describedNetwork === undefined) {
     const network = xception(given);
-    const { weights, report } = mapWeights(network, file.layers, { where, allowMissing });
+    const { weights, report } = weightsFor(network, file, { where, allowMissing });
     const numbers = Array.from({ length: completeOptions(given).classes }, (_, index) => String(index));
     const preprocessing = { ...kerasPreprocessing, fit: "fill", background: [255, 255, 255] } as const;
     const model = encodeModel({ options: given, weights, labels: labels ?? numbers, preprocessing });
@@ -67,7 +63,7 @@ export async function convertKeras(
       what: "the file holds a whole model, so that options of the network, labels and allowMissing have no place",
     });
   }
-  const { network, weights, report } = describedNetwork(file, where);
+  const { network, weights, report } = modelFrom(file, where);
   const { graph } = lower(network, { mode: "inference", batchSize: 1 });
   const onnx = toOnnx(graph, { name: network.name, weights: toEngineWeights(network, weights), dynamicBatch: true });
   const notes = [

@@ -70,7 +70,11 @@ function nameOf(bytes: Uint8Array, file: string | undefined): string {
   return file === undefined ? `model of ${bytes.length} bytes` : `model ${JSON.stringify(file)}`;
 }
 
-function readModel(bytes: Uint8Array, where: string) {
+/**
+ * Everything in a model file, its tensors in the engine's layout and not yet compared with the network.
+ * @throws {FormatError} as {@link decodeModel}.
+ */
+export function readModel(bytes: Uint8Array, where: string) {
   const { metadata, inputs, outputs, tensors } = readOnnx(bytes, where);
   const described = readMetadata(metadata.get(metadataKey), where);
   const network = buildNetwork(described, where);

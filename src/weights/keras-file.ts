@@ -11,10 +11,10 @@ import type { KerasFile } from "./stored-layers.ts";
  * @throws {FormatError} it is none of them, or damaged.
  */
 export async function readKerasFile(bytes: Uint8Array, where: string): Promise<KerasFile> {
-  if (startsWith(bytes, [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a])) {
+  if (isHdf5(bytes)) {
     return readHdf5(bytes, where, (root) => readStoredLayers(root, where));
   }
-  if (startsWith(bytes, [0x50, 0x4b, 0x03, 0x04])) {
+  if (isZip(bytes)) {
     const { config, weights } = readKerasArchive(bytes, where);
     const inside = `${where}, entry model.weights.h5`;
     const { layers } = await readHdf5(weights, inside, (root) => readStoredLayers(root, inside));
@@ -26,6 +26,14 @@ export async function readKerasFile(bytes: Uint8Array, where: string): Promise<K
     received: `the bytes ${[...bytes.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, "0")).join(" ")} at offset 0`,
     expected: "HDF5 (.h5, .hdf5, .weights.h5) or a zip archive (.keras)",
   });
+}
+
+export function isHdf5(bytes: Uint8Array): boolean {
+  return startsWith(bytes, [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a]);
+}
+
+export function isZip(bytes: Uint8Array): boolean {
+  return startsWith(bytes, [0x50, 0x4b, 0x03, 0x04]);
 }
 
 function startsWith(bytes: Uint8Array, magic: readonly number[]): boolean {

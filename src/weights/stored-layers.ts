@@ -1,4 +1,6 @@
+import type { Network } from "../graph/network.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
+import type { Weights } from "./initialize.ts";
 
 /** Which of Keras's kinds of file it is; `h5` holds a whole model, `h5 weights` and `weights.h5` its weights alone. */
 export type KerasFormat = "keras" | "h5" | "h5 weights" | "weights.h5";
@@ -26,4 +28,12 @@ export interface StoredWeight {
   /** Where it is in the file, for messages. */
   readonly path: string;
   readonly tensor: FloatTensor;
+}
+
+/** A network's weights as a file holds them: the layers that have some, in the order of the network. */
+export function storedLayersOf(network: Network, weights: Weights): readonly StoredLayer[] {
+  return network.layers.flatMap(({ name, weights: specs }): StoredLayer[] => {
+    const stored = specs.map((spec) => ({ path: spec.name, tensor: weights.get(spec.name)! }));
+    return stored.length > 0 ? [{ name, weights: stored }] : [];
+  });
 }

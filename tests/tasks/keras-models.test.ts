@@ -6,7 +6,7 @@ import { lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx.ts";
 import { countParameters, inputShapeOf, type Network, networkWeights } from "../../src/graph/network.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { loadKerasModel, loadKerasWeights } from "../../src/tasks/load-weights.ts";
+import { loadWeights, openModel } from "../../src/tasks/open-weights.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
 import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { formulaImages } from "../../src/weights/formula.ts";
@@ -41,14 +41,14 @@ describe("one network in every format of Keras gives the outputs of Keras", () =
   const weightsOnly = ["small-weights-only.h5", "small.weights.h5"];
 
   test.each(models)("%s, with the network in it", async (file) => {
-    const { network, weights, report } = await loadKerasModel(join(formats, file), nodePlatform);
+    const { network, weights, report } = await openModel(join(formats, file), nodePlatform);
     expect(report).toEqual({ by: "name", taken: 25, missing: [], unexpected: [], wrongShape: [] });
     expect(largestDifference(await probabilities(network, weights, 2), golden.probabilities)).toBeLessThan(tolerance);
   });
 
   test.each(weightsOnly)("%s, into the network it belongs to", async (file) => {
-    const { network } = await loadKerasModel(join(formats, "small.keras"), nodePlatform);
-    const { weights } = await loadKerasWeights(network, join(formats, file), nodePlatform);
+    const { network } = await openModel(join(formats, "small.keras"), nodePlatform);
+    const { weights } = await loadWeights(network, join(formats, file), nodePlatform);
     expect(largestDifference(await probabilities(network, weights, 2), golden.probabilities)).toBeLessThan(tolerance);
   });
 });
@@ -63,7 +63,7 @@ describe.skipIf(!existsSync(trained) || !existsSync(trainedGolden))(
 
     test.each(Object.keys(golden))("%s gives the outputs of Keras", async (file) => {
       const expected = golden[file]!;
-      const { network, weights } = await loadKerasModel(join(trained, file), nodePlatform);
+      const { network, weights } = await openModel(join(trained, file), nodePlatform);
       expect(inputShapeOf(network)).toEqual(expected.input_shape);
       expect(network.layers).toHaveLength(expected.layers);
       expect(countParameters(networkWeights(network)).total).toBe(expected.params);

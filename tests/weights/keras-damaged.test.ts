@@ -4,10 +4,12 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { FormatError, WeightsError } from "../../src/errors.ts";
-import { describedNetwork } from "../../src/tasks/load-weights.ts";
 import { readKerasFile } from "../../src/weights/keras-file.ts";
+import { networkFromKeras } from "../../src/weights/keras-network.ts";
+import { mapWeights } from "../../src/weights/map-weights.ts";
 import { damaged } from "./damaged.ts";
 
+const where = "the file";
 const formats = join(root, "tests/golden/formats");
 const files = ["small.keras", "small.h5", "small-weights-only.h5", "small.weights.h5"];
 // The HDF5 library itself does not return from a few kinds of damage (docs/sources/keras.md), so the cases are fixed.
@@ -25,8 +27,10 @@ afterEach(() => {
 /** Reads as far as it goes: a damage may hit nothing that is looked at. */
 async function readOrRefuse(bytes: Uint8Array): Promise<void> {
   try {
-    const file = await readKerasFile(bytes, "the file");
-    if (file.config !== undefined) describedNetwork(file, "the file");
+    const { config, layers } = await readKerasFile(bytes, where);
+    if (config === undefined) return;
+    const { network, constants } = networkFromKeras(config, { where });
+    mapWeights(network, layers, { where, constants });
   } catch (error) {
     if (!(error instanceof FormatError || error instanceof WeightsError)) throw error;
     expect(error.message).toMatch(/^the file/);

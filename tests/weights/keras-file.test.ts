@@ -4,7 +4,6 @@ import { strToU8, zipSync } from "fflate";
 import h5wasm from "h5wasm";
 import { describe, expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
-import { describedNetwork } from "../../src/tasks/load-weights.ts";
 import { readKerasFile } from "../../src/weights/keras-file.ts";
 
 type Hdf5File = InstanceType<typeof h5wasm.File>;
@@ -128,13 +127,5 @@ describe("refuses", () => {
     ],
   ])("%s", async (_, make, message) => {
     await expect(readKerasFile(await make(), where)).rejects.toThrow(message);
-  });
-
-  test("weights alone where a model is needed", async () => {
-    const bytes = readFileSync(join(root, "tests/golden/formats/small.weights.h5"));
-    const file = await readKerasFile(bytes, where);
-    expect(() => describedNetwork(file, where)).toThrow(
-      'the file: the file holds weights, but not their network; received "weights.h5"; expected a whole model. Say which network they belong to.',
-    );
   });
 });

@@ -2,7 +2,8 @@ import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { UsageError } from "../../../src/errors.ts";
 import { readFile, writeFileAtomic } from "../../../src/runtime/node-files.ts";
-import { type Conversion, convertKeras } from "../../../src/tasks/convert.ts";
+import { type Conversion, convert } from "../../../src/tasks/convert.ts";
+import { weightsSource } from "../../../src/tasks/weights-file.ts";
 import { formatShape } from "../../../src/tensor/shape.ts";
 import { addCommand } from "../add-command.ts";
 import { type CliIo, writeJson } from "../io.ts";
@@ -28,7 +29,7 @@ export function registerConvert(program: Command, io: CliIo): void {
   addNetworkOptions(command).action(async (source: string, target: string, flags: ConvertFlags) => {
     refuseTarget(target, flags.overwrite ?? false);
     const { labels: labelFile, allowMissing } = flags;
-    const conversion = await convertKeras(await readFile(source), `file "${source}"`, {
+    const conversion = await convert(await weightsSource(source, { readFile }), {
       network: givenNetwork(command, flags),
       labels: labelFile === undefined ? undefined : linesOf(await readFile(labelFile)),
       allowMissing,

@@ -1,0 +1,92 @@
+import { FormatError } from "../errors.ts";
+import type { Network } from "../graph/network.ts";
+import type { Platform } from "../platform.ts";
+import type { Shape } from "../tensor/shape.ts";
+import { type MappedWeights, mapWeights } from "../weights/map-weights.ts";
+import type { ModelMetadata } from "./model-metadata.ts";
+import { type WeightsFile, weightsSource } from "./weights-file.ts";
+import { openWeightsFile } from "./weights-formats.ts";
+
+/** A file's weights in a network. */
+export interface LoadedWeights extends MappedWeights {
+  /** What exactly the file is, in a word or two: `h5 weights`. */
+  readonly format: string;
+  /** What a user should know of it, in sentences. */
+  readonly notes: readonly string[];
+}
+
+/** A file's network with its weights, and whatever else the file says of how to use it. */
+export interface OpenedModel extends LoadedWeights, Partial<ModelMetadata> {
+  readonly network: Network;
+}
+
+export interface LoadWeightsOptions {
+  /**
+   * Pattern of weights that may be missing, unexpected or of another shape: `predictions/*` takes all but the classifier.
+   * Those of the network then start as for training from scratch. Default: none may.
+   */
+  readonly allowMissing?: string | undefined;
+}
+
+/**
+ * Reads weights into a network, from a file of any format that we know: one with a whole model will do, too.
+ * @param source its path, or its bytes.
+ * @throws {FileError} there is no such file, or it cannot be read.
+ * @throws {FormatError} it is in none of the formats, or damaged.
+ * @throws {WeightsError} the weights are not those of the network.
+ */
+export async function loadWeights(
+  network: Network,
+  source: string | Uint8Array,
+  platform: Pick<Platform, "readFile">,
+  options: LoadWeightsOptions = {},
+): Promise<LoadedWeights> {
+  const opened = await weightsSource(source, platform);
+  return weightsFor(network, await openWeightsFile(opened), { where: opened.where, ...options });
+}
+
+/**
+ * Reads a whole model from a file of any format that we know, whatever its network is made of.
+ * @param source its path, or its bytes.
+ * @param options `inputShape`: of pictures, where the file leaves it open.
+ * @throws {FileError} there is no such file, or it cannot be read.
+ * @throws {FormatError} it is in none of the formats, damaged, holds weights alone, or its network has something that we
+ * do not know.
+ * @throws {WeightsError} its weights are not those of its network.
+ */
+export async function openModel(
+  source: string | Uint8Array,
+  platform: Pick<Platform, "readFile">,
+  options: { readonly inputShape?: Shape } = {},
+): Promise<OpenedModel> {
+  const opened = await weightsSource(source, platform);
+  return modelFrom(await openWeightsFile(opened), opened.where, options.inputShape);
+}
+
+/** As {@link loadWeights}, from an open file. */
+export function weightsFor(
+  network: Network,
+  file: WeightsFile,
+  options: LoadWeightsOptions & {
+    readonly where: string;
+    readonly constants?: ReadonlyMap<string, number> | undefined;
+  },
+): LoadedWeights {
+  const mapped = mapWeights(network, file.layers(network), options);
+  return { ...mapped, format: file.format, notes: file.notes ?? [] };
+}
+
+/** As {@link openModel}, from an open file. */
+export function modelFrom(file: WeightsFile, where: string, inputShape?: Shape): OpenedModel {
+  if (file.describedNetwork === undefined) {
+    throw new FormatError({
+      where,
+      what: "the file holds weights, but not their network",
+      received: file.format,
+      expected: "a whole model",
+      remedy: "Say which network they belong to.",
+    });
+  }
+  const { network, constants } = file.describedNetwork(inputShape);
+  return { ...file.metadata, network, ...weightsFor(network, file, { where, constants }) };
+}
