@@ -67,6 +67,25 @@ export interface FolderListing {
   readonly files: readonly string[];
 }
 
+/**
+ * Processes that work together, each with its share of the work (MPI). Every rank has to make the same calls in the same
+ * order; a call returns when all have made it.
+ */
+export interface Communicator {
+  /** Of this process, from 0. */
+  readonly rank: number;
+  /** Number of processes. */
+  readonly size: number;
+  /** Replaces each element by its sum over all ranks; equally many everywhere, and afterwards the same bits everywhere. */
+  sum(values: Float32Array): void;
+  /** Replaces the bytes by those of rank 0; equally many everywhere. */
+  broadcast(bytes: Uint8Array): void;
+  /** Ends all ranks at once, this one included: for errors that the others cannot know of. */
+  abort(exitCode: number): void;
+  /** To be called by every rank at its end, whereafter nothing else may be. */
+  dispose(): void;
+}
+
 /** Pixels in rows from the top, three bytes (red, green, blue) each. */
 export interface RgbImage {
   readonly width: number;

@@ -1,0 +1,124 @@
+import type { LibraryHandle } from "koffi";
+import { RuntimeUnavailableError } from "../errors.ts";
+import type { Communicator } from "../platform.ts";
+
+// Handles of the MPICH ABI, which MPICH, Intel MPI, Cray MPT and MVAPICH share (mpich.org/abi); see mpi.h.
+const commWorld = 0x44000000;
+const datatype = { byte: 0x4c00010d, float: 0x4c00040a } as const;
+const operationSum = 0x58000003;
+const errorsReturn = 0x54000001;
+/** MPI_IN_PLACE, a pointer that points nowhere. */
+const inPlace = -1;
+const threadFunneled = 1;
+const longestErrorText = 512;
+const longestVersionText = 8192;
+
+/** Under which names the MPICH ABI's library goes; the number is the ABI's. */
+const libraryNames = ["libmpi.so.12", "libmpich.so.12", "libmpi.12.dylib"] as const;
+
+export interface MpiOptions {
+  /** Path or name of the library, instead of those tried one after the other: `libmpi.so.12`, `libmpich.so.12`. */
+  readonly library?: string | undefined;
+}
+
+/**
+ * Joins the other processes that `mpirun` or `srun` has started; alone, there is one rank. Its calls block the thread.
+ * @throws {RuntimeUnavailableError} there is no MPI library with the MPICH ABI, or it fails to start.
+ */
+export async function joinMpi({ library }: MpiOptions = {}): Promise<Communicator> {
+  const bindings = bind(await loadLibrary(library === undefined ? libraryNames : [library]));
+  const check = checker(bindings);
+  check("MPI_Init_thread", bindings.initialize(null, null, threadFunneled, [0]));
+  // Else a failing call would end the process without a word of ours.
+  check("MPI_Comm_set_errhandler", bindings.setErrorHandler(commWorld, errorsReturn));
+  return {
+    rank: read((out) => check("MPI_Comm_rank", bindings.rank(commWorld, out))),
+    size: read((out) => check("MPI_Comm_size", bindings.size(commWorld, out))),
+    sum: (values) =>
+      check(
+        "MPI_Allreduce",
+        bindings.allReduce(inPlace, values, values.length, datatype.float, operationSum, commWorld),
+      ),
+    broadcast: (bytes) => check("MPI_Bcast", bindings.broadcast(bytes, bytes.length, datatype.byte, 0, commWorld)),
+    abort: (exitCode) => bindings.abort(commWorld, exitCode),
+    dispose: () => check("MPI_Finalize", bindings.finalize()),
+  };
+}
+
+/** Whether a launcher has started this process as one of several. */
+export function isMpiProcess(environment: Readonly<Record<string, string | undefined>>): boolean {
+  const { PMI_SIZE, PMIX_RANK, SLURM_STEP_NUM_TASKS } = environment;
+  return Number(PMI_SIZE) > 1 || PMIX_RANK !== undefined || Number(SLURM_STEP_NUM_TASKS) > 1;
+}
+
+async function loadLibrary(names: readonly string[]): Promise<LibraryHandle> {
+  const { default: koffi } = await import("koffi");
+  const reasons: string[] = [];
+  for (const name of names) {
+    try {
+      return koffi.load(name);
+    } catch (cause) {
+      reasons.push(cause instanceof Error ? cause.message : String(cause));
+    }
+  }
+  throw unavailable(`its library cannot be loaded: ${reasons.join("; ")}`);
+}
+
+function versionFunction(library: LibraryHandle) {
+  try {
+    return library.func("int MPI_Get_library_version(void *text, _Out_ int *length)");
+  } catch (cause) {
+    throw unavailable(`its library is none of MPI: ${cause instanceof Error ? cause.message : String(cause)}`);
+  }
+}
+
+type Bindings = ReturnType<typeof bind>;
+
+function bind(library: LibraryHandle) {
+  const version = versionFunction(library);
+  const text = textOf(longestVersionText, (buffer, length) => version(buffer, length));
+  // Open MPI's handles are addresses, not these numbers: it would crash.
+  if (/open mpi/i.test(text)) throw unavailable(`its library has another ABI: ${text.split("\n")[0]}`);
+  return {
+    initialize: library.func("int MPI_Init_thread(void *argc, void *argv, int required, _Out_ int *provided)"),
+    setErrorHandler: library.func("int MPI_Comm_set_errhandler(int comm, int handler)"),
+    rank: library.func("int MPI_Comm_rank(int comm, _Out_ int *rank)"),
+    size: library.func("int MPI_Comm_size(int comm, _Out_ int *size)"),
+    allReduce: library.func(
+      "int MPI_Allreduce(intptr_t send, void *receive, int count, int type, int operation, int comm)",
+    ),
+    broadcast: library.func("int MPI_Bcast(void *buffer, int count, int type, int root, int comm)"),
+    abort: library.func("int MPI_Abort(int comm, int code)"),
+    finalize: library.func("int MPI_Finalize()"),
+    errorText: library.func("int MPI_Error_string(int code, void *text, _Out_ int *length)"),
+  };
+}
+
+function checker({ errorText }: Bindings): (name: string, code: number) => void {
+  return (name, code) => {
+    if (code === 0) return;
+    const text = textOf(longestErrorText, (buffer, length) => errorText(code, buffer, length));
+    throw unavailable(`${name} failed: ${text}`);
+  };
+}
+
+function textOf(longest: number, fill: (buffer: Uint8Array, length: number[]) => void): string {
+  const buffer = new Uint8Array(longest);
+  const length = read((out) => fill(buffer, out));
+  return new TextDecoder().decode(buffer.subarray(0, length));
+}
+
+function read(call: (out: number[]) => void): number {
+  const out = [0];
+  call(out);
+  return out[0]!;
+}
+
+function unavailable(what: string): RuntimeUnavailableError {
+  return new RuntimeUnavailableError({
+    where: "MPI",
+    what,
+    expected: "an MPI library with the MPICH ABI: MPICH, Intel MPI, Cray MPT or MVAPICH",
+    remedy: "On Debian, `apt-get install mpich`; XCEPTION_MPI_LIBRARY names a library in another place.",
+  });
+}
