@@ -71,7 +71,8 @@ export {
 export { train } from "./tasks/train.ts";
 export type { TrainingProgress, TrainingResult, TrainOptions } from "./tasks/train-options.ts";
 export { type TrainingGraph, type TrainingGraphOptions, trainingGraph } from "./tasks/training-graph.ts";
-export { type StepInput, type StepResult, TrainingStep } from "./tasks/training-step.ts";
+export type { StateEntry, TrainingState } from "./tasks/training-state.ts";
+export { type StepInput, type StepResult, TrainingStep, type TrainingStepOptions } from "./tasks/training-step.ts";
 
 // Models: a network with weights, labels and preprocessing, in one file; and what they say to pictures.
 

@@ -8,6 +8,7 @@ import type { OpGraph, Value } from "../graph/ops.ts";
 import type { Preprocessing } from "../graph/preprocessing.ts";
 import type { Loss } from "../learning/losses.ts";
 import type { Optimizer } from "../learning/optimizers.ts";
+import type { StateEntry } from "./training-state.ts";
 
 export interface TrainingGraphOptions {
   readonly batchSize: number;
@@ -19,17 +20,6 @@ export interface TrainingGraphOptions {
   readonly decays?: (spec: WeightSpec) => boolean;
   /** Also put out the gradients, as `gradient/<weight>`; default false. */
   readonly gradientOutputs?: boolean;
-}
-
-/** A tensor that a training step reads and replaces: a weight, a moving statistic or a slot of the optimizer. */
-export interface StateEntry {
-  /** Name of the graph's input; its successor is the output `next/<name>`. */
-  readonly name: string;
-  readonly weight: WeightSpec;
-  /** Name of the optimizer's slot; undefined for the weight itself. */
-  readonly slot?: string;
-  /** In the engine's layout. */
-  readonly shape: readonly number[];
 }
 
 /** One training step as one graph: forward, loss, gradients, new weights. */

@@ -1,5 +1,5 @@
 import { toOnnx } from "../compiler/onnx.ts";
-import { fromEngineLayout, toEngineLayout } from "../graph/engine-layout.ts";
+import { fromEngineLayout } from "../graph/engine-layout.ts";
 import type { Network } from "../graph/network.ts";
 import { networkWeights } from "../graph/network.ts";
 import type { Platform, Session, SessionOptions, Tensors } from "../platform.ts";
@@ -7,7 +7,14 @@ import { mulberry32 } from "../tensor/random.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
 import type { Weights } from "../weights/initialize.ts";
 import { channelBlock } from "./channel-block.ts";
-import { type StateEntry, type TrainingGraphOptions, trainingGraph, trainingNames } from "./training-graph.ts";
+import { type TrainingGraphOptions, trainingGraph, trainingNames } from "./training-graph.ts";
+import { checkState, initialState, type StateEntry, type TrainingState } from "./training-state.ts";
+
+/** How a training step is compiled, and the engine it runs on. */
+export interface TrainingStepOptions extends TrainingGraphOptions {
+  readonly platform: Platform;
+  readonly session?: SessionOptions;
+}
 
 export interface StepInput {
   /** `[N, H, W, C]`: bytes, or float32 where the graph has no preprocessing. */
@@ -43,39 +50,50 @@ export class TrainingStep {
 
   private constructor(
     network: Network,
-    options: TrainingGraphOptions,
+    options: TrainingStepOptions,
     session: Session,
     parts: {
       entries: readonly StateEntry[];
       masks: readonly { name: string; shape: readonly number[]; rate: number }[];
     },
-    state: ReadonlyMap<string, FloatTensor>,
+    state: TrainingState,
   ) {
     this.#network = network;
     this.#options = options;
     this.#session = session;
     this.#entries = parts.entries;
     this.#masks = parts.masks;
-    this.#state = state;
+    this.#state = state.tensors;
+    this.#steps = state.steps;
   }
 
   /** Compiles the step and loads it into the engine, with `weights` (Keras's layout) to start from. */
-  static async create(
+  static create(network: Network, weights: Weights, options: TrainingStepOptions): Promise<TrainingStep> {
+    return TrainingStep.#compile(network, options, (entries) => initialState(entries, weights));
+  }
+
+  /**
+   * Compiles the step, to go on from what `state()` of another one gave: with the same options, on the same machine, bit
+   * for bit as that one would have.
+   * @throws {WeightsError} the state is of another network or of other options.
+   */
+  static restore(network: Network, state: TrainingState, options: TrainingStepOptions): Promise<TrainingStep> {
+    return TrainingStep.#compile(network, options, (entries) => {
+      checkState(network.name, entries, state);
+      return state;
+    });
+  }
+
+  static async #compile(
     network: Network,
-    weights: Weights,
-    options: TrainingGraphOptions & { readonly platform: Platform; readonly session?: SessionOptions },
+    options: TrainingStepOptions,
+    start: (entries: readonly StateEntry[]) => TrainingState,
   ): Promise<TrainingStep> {
     const { graph, state: entries, dropoutMasks } = trainingGraph(network, options);
+    const state = start(entries);
     const blockSize = await channelBlock(options.platform);
     const session = await options.platform.createSession(toOnnx(graph, { blockSize }), options.session);
     const masks = dropoutMasks.map(({ mask: { name, shape }, rate }) => ({ name, shape, rate }));
-    const state = new Map(
-      entries.map(({ name, weight, slot, shape }) => {
-        if (slot !== undefined) return [name, floatTensor(shape)];
-        const tensor = toEngineLayout(weight, weights.get(name)!);
-        return [name, floatTensor(tensor.shape, tensor.data.slice())];
-      }),
-    );
     return new TrainingStep(network, options, session, { entries, masks }, state);
   }
 
@@ -112,6 +130,11 @@ export class TrainingStep {
         fromEngineLayout(spec, results[trainingNames.gradient(spec.name)] as FloatTensor),
       ]),
     );
+  }
+
+  /** All that the step remembers, to save it and to `restore` it. Nothing is copied, and later steps do not change it. */
+  state(): TrainingState {
+    return { tensors: this.#state, steps: this.#steps };
   }
 
   /** A copy of the weights, in Keras's layout. */

@@ -7,12 +7,14 @@ const listed = 5;
 /**
  * Makes sure that weights are those of a network, all of them and no others.
  * @param where what errors call the weights.
+ * @param remedy what the caller can do about it.
  * @throws {WeightsError} with up to three lists: missing, unexpected, wrong shape.
  */
 export function checkWeights(
   where: string,
   expected: readonly { readonly name: string; readonly shape: Shape }[],
   received: ReadonlyMap<string, { readonly shape: Shape }>,
+  remedy = "Check the network's options: variant, width, classes and the rest must be those it was trained with.",
 ): void {
   const names = new Set(expected.map(({ name }) => name));
   const missing = expected.filter(({ name }) => !received.has(name)).map(({ name }) => name);
@@ -28,7 +30,7 @@ export function checkWeights(
   throw new WeightsError({
     where,
     what: `they are not the weights of this network; ${found.join("; ")}`,
-    remedy: "Check the network's options: variant, width, classes and the rest must be those it was trained with.",
+    remedy,
   });
 }
 
