@@ -59,15 +59,9 @@ export { type SplitDataset, splitDataset } from "./data/split.ts";
 
 export { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "./learning/losses.ts";
 export { createOptimizer, type Optimizer, type OptimizerName, type OptimizerOptions } from "./learning/optimizers.ts";
-export {
-  constantRate,
-  cosineDecay,
-  createSchedule,
-  exponentialDecay,
-  oneCycle,
-  type Schedule,
-  type ScheduleName,
-} from "./learning/schedules.ts";
+export type { Schedule, SchedulePosition } from "./learning/schedule.ts";
+export { constantRate, cosineDecay, createSchedule, oneCycle, type ScheduleName } from "./learning/schedules.ts";
+export { exponentialDecay, plateauDecay, stepDecay } from "./learning/schedules-decay.ts";
 export { train } from "./tasks/train.ts";
 export type { TrainingProgress, TrainingResult, TrainOptions } from "./tasks/train-options.ts";
 export { type TrainingGraph, type TrainingGraphOptions, trainingGraph } from "./tasks/training-graph.ts";

@@ -1,32 +1,40 @@
-import { UsageError } from "../errors.ts";
+import { type Schedule, scheduleRefusal } from "./schedule.ts";
+import { exponentialDecay, plateauDecay, stepDecay } from "./schedules-decay.ts";
 
-/** Where training stands when a schedule is asked. */
-export interface SchedulePosition {
-  /** Steps done before this one: 0 for the first. */
-  readonly step: number;
-  /** Steps of the whole training, as far as is known by now: damaged pictures, once found, make it fewer. */
-  readonly totalSteps: number;
-  /** Epochs done before this one: 0 in the first. */
-  readonly epoch: number;
+/** How the learning rate can change, by name. */
+export type ScheduleName = "constant" | "exponential" | "step" | "cosine" | "one-cycle" | "plateau";
+
+/** What the schedules can be told; each takes what it knows and leaves the rest. */
+export interface ScheduleOptions extends OneCycleOptions {
+  /** What exponential, step and plateau multiply the rate by. */
+  readonly factor?: number;
+  /** Exponential: after how many epochs each time. */
+  readonly everyEpochs?: number;
+  /** Exponential: after how many samples each time, instead of epochs. */
+  readonly everySamples?: number;
+  /** Step: after which epochs. */
+  readonly afterEpochs?: readonly number[];
+  /** Plateau: after how many epochs without a lower validation loss. */
+  readonly patience?: number;
 }
 
-/** How the learning rate changes over the training: the share of its highest value at a step, from 0 to 1. */
-export type Schedule = (position: SchedulePosition) => number;
-
-export type ScheduleName = "constant" | "cosine" | "one-cycle" | "exponential";
-
-/** The schedule of a name, with its defaults. @throws {UsageError} an unknown name. */
-export function createSchedule(name: ScheduleName): Schedule {
+/**
+ * The schedule of a name.
+ * @throws {UsageError} an unknown name, or an option out of its range.
+ */
+export function createSchedule(name: ScheduleName, options: ScheduleOptions = {}): Schedule {
   const create = schedules[name];
-  if (create) return create();
-  throw refusal("name", name, Object.keys(schedules).join(", "));
+  if (create) return create(options);
+  throw scheduleRefusal("name", name, Object.keys(schedules).join(", "));
 }
 
-const schedules: Readonly<Record<ScheduleName, () => Schedule>> = {
+const schedules: Readonly<Record<ScheduleName, (options: ScheduleOptions) => Schedule>> = {
   constant: () => constantRate,
+  exponential: exponentialDecay,
+  step: stepDecay,
   cosine: cosineDecay,
   "one-cycle": oneCycle,
-  exponential: exponentialDecay,
+  plateau: plateauDecay,
 };
 
 /** The same rate from beginning to end. */
@@ -39,7 +47,7 @@ export const constantRate: Schedule = () => 1;
  * @see https://arxiv.org/abs/1608.03983 without its restarts
  */
 export function cosineDecay({ warmup = 0.05 }: { readonly warmup?: number } = {}): Schedule {
-  if (!(warmup >= 0 && warmup < 1)) throw refusal("warmup", warmup, "a number from 0 up to, not including, 1");
+  if (!(warmup >= 0 && warmup < 1)) throw scheduleRefusal("warmup", warmup, "a number from 0 up to, not including, 1");
   return ({ step, totalSteps }) => {
     const rise = Math.floor(warmup * totalSteps);
     // The first step is one of the rise, not a wasted one at 0.
@@ -64,9 +72,9 @@ export interface OneCycleOptions {
  */
 export function oneCycle(options: OneCycleOptions = {}): Schedule {
   const { warmup = 0.3, initialDivisor = 25, finalDivisor = 1e4 } = options;
-  if (!(warmup >= 0 && warmup < 1)) throw refusal("warmup", warmup, "a number from 0 up to, not including, 1");
+  if (!(warmup >= 0 && warmup < 1)) throw scheduleRefusal("warmup", warmup, "a number from 0 up to, not including, 1");
   for (const [name, value] of Object.entries({ initialDivisor, finalDivisor })) {
-    if (!(value >= 1)) throw refusal(name, value, "a number of at least 1");
+    if (!(value >= 1)) throw scheduleRefusal(name, value, "a number of at least 1");
   }
   const first = 1 / initialDivisor;
   return ({ step, totalSteps }) => {
@@ -77,36 +85,7 @@ export function oneCycle(options: OneCycleOptions = {}): Schedule {
   };
 }
 
-export interface ExponentialOptions {
-  /** What the rate is multiplied by, 0 < factor ≤ 1; default 0.94, the paper's. */
-  readonly factor?: number;
-  /** After how many epochs each time; default 2, the paper's. */
-  readonly everyEpochs?: number;
-}
-
-/**
- * Falls by a factor every few epochs, as when the paper trained on ImageNet.
- * @throws {UsageError} an option is out of its range.
- * @see https://arxiv.org/abs/1610.02357 section 4.3
- */
-export function exponentialDecay({ factor = 0.94, everyEpochs = 2 }: ExponentialOptions = {}): Schedule {
-  if (!(factor > 0 && factor <= 1)) throw refusal("factor", factor, "a number above 0, at most 1");
-  if (!(Number.isInteger(everyEpochs) && everyEpochs >= 1)) {
-    throw refusal("everyEpochs", everyEpochs, "a whole number from 1");
-  }
-  return ({ epoch }) => factor ** Math.floor(epoch / everyEpochs);
-}
-
 /** Along half a cosine from `start` to `end`, at `progress` 0 … 1, where it stays. */
 function between(start: number, end: number, progress: number): number {
   return end + ((start - end) * (1 + Math.cos(Math.PI * Math.min(progress, 1)))) / 2;
-}
-
-function refusal(option: string, received: unknown, expected: string): UsageError {
-  return new UsageError({
-    where: `schedule option "${option}"`,
-    what: "this value is not allowed",
-    received,
-    expected,
-  });
 }

@@ -2,7 +2,7 @@ import type { Augmentation } from "../data/augment.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import type { Network } from "../graph/network.ts";
 import type { Optimizer } from "../learning/optimizers.ts";
-import type { Schedule } from "../learning/schedules.ts";
+import type { Schedule } from "../learning/schedule.ts";
 import type { XceptionOptions } from "../models/xception-options.ts";
 import type { Platform } from "../platform.ts";
 import type { EpochRecord, Evaluation, Prediction, SkippedFile } from "../records.ts";

@@ -7,7 +7,8 @@ import { inputShapeOf, type Network, networkWeights } from "../graph/network.ts"
 import { kerasPreprocessing } from "../graph/preprocessing.ts";
 import { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "../learning/losses.ts";
 import { createOptimizer, type Optimizer, type OptimizerName } from "../learning/optimizers.ts";
-import { oneCycle, type Schedule } from "../learning/schedules.ts";
+import type { Schedule } from "../learning/schedule.ts";
+import { oneCycle } from "../learning/schedules.ts";
 import { xception } from "../models/xception.ts";
 import { sizeOf } from "../tensor/shape.ts";
 import { checkWeights } from "../weights/check-weights.ts";

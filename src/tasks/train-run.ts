@@ -70,15 +70,18 @@ export class TrainingRun {
   }
 
   async #trainEpoch(epoch: number, pace: TrainingPace): Promise<{ tally: EpochTally; learningRate: number }> {
-    const { batches, labels, labelSmoothing, seed } = this.#plan;
+    const { batches, batchSize, labels, labelSmoothing, schedule, seed } = this.#plan;
     const { signal } = this.#options;
     const before = this.#step.steps;
     const totalSteps = before + (this.#plan.epochs - epoch) * this.#stepsPerEpoch;
+    const validationLosses = this.#history.flatMap(({ validationLoss }) => validationLoss ?? []);
     const tally = new EpochTally();
     let learningRate = 0;
     for await (const batch of batches.trainingBatches(epoch, signal && { signal })) {
       const { steps } = this.#step;
-      learningRate = this.#plan.learningRate * this.#plan.schedule({ step: steps, totalSteps, epoch });
+      learningRate =
+        this.#plan.learningRate *
+        schedule({ step: steps, totalSteps, epoch, samples: steps * batchSize, validationLosses });
       const { loss, logits } = await this.#step.run({
         images: batch.images,
         targets: oneHot(batch.labels, labels.length, labelSmoothing),

@@ -1,19 +1,21 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { UsageError } from "../../src/errors.ts";
+import type { Schedule, SchedulePosition } from "../../src/learning/schedule.ts";
 import {
   constantRate,
   cosineDecay,
   createSchedule,
-  exponentialDecay,
   oneCycle,
-  type Schedule,
   type ScheduleName,
 } from "../../src/learning/schedules.ts";
+import { exponentialDecay, plateauDecay, stepDecay } from "../../src/learning/schedules-decay.ts";
+
+const start: SchedulePosition = { step: 0, totalSteps: 1, epoch: 0, samples: 0, validationLosses: [] };
 
 /** What a schedule says at each step of a training of one epoch. */
 function rates(schedule: Schedule, totalSteps: number): number[] {
-  return Array.from({ length: totalSteps }, (_, step) => schedule({ step, totalSteps, epoch: 0 }));
+  return Array.from({ length: totalSteps }, (_, step) => schedule({ ...start, step, totalSteps }));
 }
 
 function expectRates(actual: readonly number[], expected: readonly number[]): void {
@@ -78,18 +80,68 @@ describe("one-cycle", () => {
 describe("exponential", () => {
   it("falls to 94 % every second epoch, as in the paper", () => {
     const schedule = exponentialDecay();
-    const byEpoch = [0, 1, 2, 3, 4].map((epoch) => schedule({ step: 7 * epoch, totalSteps: 35, epoch }));
+    const byEpoch = [0, 1, 2, 3, 4].map((epoch) => schedule({ ...start, step: 7 * epoch, totalSteps: 35, epoch }));
     expectRates(byEpoch, [1, 1, 0.94, 0.94, 0.8836]);
   });
 
   it("takes its options", () => {
     const schedule = exponentialDecay({ factor: 0.5, everyEpochs: 1 });
-    expect([0, 1, 2].map((epoch) => schedule({ step: 0, totalSteps: 1, epoch }))).toEqual([1, 0.5, 0.25]);
+    expect([0, 1, 2].map((epoch) => schedule({ ...start, epoch }))).toEqual([1, 0.5, 0.25]);
+  });
+});
+
+describe("exponential, by samples", () => {
+  it("falls to 90 % every three million, as in the paper, whatever the epoch", () => {
+    const schedule = exponentialDecay({ factor: 0.9, everySamples: 3e6 });
+    const bySamples = [0, 2_999_999, 3e6, 6e6 - 1, 9e6].map((samples) => schedule({ ...start, epoch: 5, samples }));
+    expectRates(bySamples, [1, 1, 0.9, 0.9, 0.729]);
+  });
+});
+
+describe("step", () => {
+  it("falls after the epochs named: 2 and 4", () => {
+    const schedule = stepDecay({ factor: 0.5, afterEpochs: [4, 2] });
+    const byEpoch = [0, 1, 2, 3, 4, 5].map((epoch) => schedule({ ...start, epoch }));
+    expect(byEpoch).toEqual([1, 1, 0.5, 0.5, 0.25, 0.25]);
+  });
+
+  it("falls to a tenth, and stays where no epoch is named", () => {
+    expect(stepDecay({ afterEpochs: [1] })({ ...start, epoch: 1 })).toBe(0.1);
+    expect(stepDecay()({ ...start, epoch: 100 })).toBe(1);
+  });
+});
+
+describe("plateau", () => {
+  it("falls after two epochs without a new lowest loss, then waits two more", () => {
+    // After each loss: lowest 3; 2; waited 1; waited 2, fall; waited 1; a new lowest; waited 1; waited 2, fall.
+    const losses = [3, 2, 2, 2.5, 2.1, 1.9, 2, 1.9];
+    const schedule = plateauDecay({ factor: 0.5, patience: 2 });
+    const byEpoch = losses.map((_, index) =>
+      schedule({ ...start, epoch: index + 1, validationLosses: losses.slice(0, index + 1) }),
+    );
+    expect(byEpoch).toEqual([1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25]);
+  });
+
+  it("stays before the first test and without any", () => {
+    expect(plateauDecay()({ ...start, epoch: 50 })).toBe(1);
+  });
+
+  it("waits five epochs by default and falls to a tenth", () => {
+    const schedule = plateauDecay();
+    expect(schedule({ ...start, validationLosses: [1, 1, 1, 1, 1] })).toBe(1);
+    expect(schedule({ ...start, validationLosses: [1, 1, 1, 1, 1, 1] })).toBe(0.1);
   });
 });
 
 describe("every schedule", () => {
-  const names: readonly ScheduleName[] = ["constant", "cosine", "one-cycle", "exponential"];
+  const names: readonly ScheduleName[] = ["constant", "cosine", "one-cycle", "exponential", "step", "plateau"];
+
+  it("takes its options by name", () => {
+    const late = { ...start, epoch: 1, samples: 10, validationLosses: [1, 2] };
+    expect(createSchedule("exponential", { factor: 0.5, everySamples: 5 })(late)).toBe(0.25);
+    expect(createSchedule("step", { factor: 0.5, afterEpochs: [1] })(late)).toBe(0.5);
+    expect(createSchedule("plateau", { factor: 0.5, patience: 1 })(late)).toBe(0.5);
+  });
 
   it.each(names)("%s lies between 0 and 1 and comes near 1", (name) => {
     const schedule = createSchedule(name);
@@ -104,7 +156,7 @@ describe("every schedule", () => {
 
   it.each(names)("%s stays in its range when fewer steps are left than were foreseen", (name) => {
     const schedule = createSchedule(name);
-    const late = schedule({ step: 12, totalSteps: 10, epoch: 1 });
+    const late = schedule({ ...start, step: 12, totalSteps: 10, epoch: 1 });
     expect(late).toBeGreaterThanOrEqual(0);
     expect(late).toBeLessThanOrEqual(1);
   });
@@ -114,7 +166,7 @@ describe("refusals", () => {
   it.each([
     [
       () => createSchedule("linear" as ScheduleName),
-      'schedule option "name": this value is not allowed; received "linear"; expected constant, cosine, one-cycle, exponential.',
+      'schedule option "name": this value is not allowed; received "linear"; expected constant, exponential, step, cosine, one-cycle, plateau.',
     ],
     [
       () => cosineDecay({ warmup: 1 }),
@@ -139,6 +191,22 @@ describe("refusals", () => {
     [
       () => exponentialDecay({ everyEpochs: 1.5 }),
       'schedule option "everyEpochs": this value is not allowed; received 1.5; expected a whole number from 1.',
+    ],
+    [
+      () => exponentialDecay({ everySamples: 0 }),
+      'schedule option "everySamples": this value is not allowed; received 0; expected a whole number from 1.',
+    ],
+    [
+      () => stepDecay({ afterEpochs: [2, -1] }),
+      'schedule option "afterEpochs": this value is not allowed; received -1; expected a whole number from 1.',
+    ],
+    [
+      () => stepDecay({ factor: 2 }),
+      'schedule option "factor": this value is not allowed; received 2; expected a number above 0, at most 1.',
+    ],
+    [
+      () => plateauDecay({ patience: 0 }),
+      'schedule option "patience": this value is not allowed; received 0; expected a whole number from 1.',
     ],
   ])("%#", (create, message) => {
     expect(create).toThrow(UsageError);

@@ -3,7 +3,8 @@ import { noAugmentation } from "../../src/data/augment.ts";
 import { FormatError } from "../../src/errors.ts";
 import { networkWeights } from "../../src/graph/network.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
-import { constantRate, type SchedulePosition } from "../../src/learning/schedules.ts";
+import type { SchedulePosition } from "../../src/learning/schedule.ts";
+import { constantRate } from "../../src/learning/schedules.ts";
 import type { Platform } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { evaluate } from "../../src/tasks/evaluate.ts";
@@ -253,8 +254,14 @@ describe("damaged pictures", () => {
     expect(result.evaluation!.images).toBe(4);
     // 45 usable pictures make 5 steps of 8, not 6.
     expect(positions).toEqual([
-      ...[0, 1, 2, 3, 4].map((step) => ({ step, totalSteps: 12, epoch: 0 })),
-      ...[5, 6, 7, 8, 9].map((step) => ({ step, totalSteps: 10, epoch: 1 })),
+      ...[0, 1, 2, 3, 4].map((step) => ({ step, totalSteps: 12, epoch: 0, samples: 8 * step, validationLosses: [] })),
+      ...[5, 6, 7, 8, 9].map((step) => ({
+        step,
+        totalSteps: 10,
+        epoch: 1,
+        samples: 8 * step,
+        validationLosses: [result.history[0]!.validationLoss],
+      })),
     ]);
     expect(reports.map(({ steps }) => steps)).toEqual([6, 6, 6, 6, 6, 5, 5, 5, 5, 5]);
     expect(result.steps).toBe(10);

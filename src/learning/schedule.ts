@@ -1,0 +1,31 @@
+import { UsageError } from "../errors.ts";
+
+/** Where training stands when a schedule is asked. */
+export interface SchedulePosition {
+  /** Steps done before this one: 0 for the first. */
+  readonly step: number;
+  /** Steps of the whole training, as far as is known by now: damaged pictures, once found, make it fewer. */
+  readonly totalSteps: number;
+  /** Epochs done before this one: 0 in the first. */
+  readonly epoch: number;
+  /** Pictures seen in the steps before this one, repeated ones counted again. */
+  readonly samples: number;
+  /** Loss on the validation pictures after each epoch done; empty where there are no such pictures. */
+  readonly validationLosses: readonly number[];
+}
+
+/**
+ * How the learning rate changes over the training: the share of its highest value at a step, from 0 to 1. A schedule
+ * remembers nothing: the same position gives the same rate, so a resumed training needs only its history.
+ */
+export type Schedule = (position: SchedulePosition) => number;
+
+/** The error for an option of a schedule. */
+export function scheduleRefusal(option: string, received: unknown, expected: string): UsageError {
+  return new UsageError({
+    where: `schedule option "${option}"`,
+    what: "this value is not allowed",
+    received,
+    expected,
+  });
+}

@@ -1,0 +1,80 @@
+import { type Schedule, scheduleRefusal } from "./schedule.ts";
+
+export interface ExponentialOptions {
+  /** What the rate is multiplied by, 0 < factor ≤ 1; default 0.94, the paper's on ImageNet. */
+  readonly factor?: number;
+  /** After how many epochs each time; default 2, the paper's on ImageNet. */
+  readonly everyEpochs?: number;
+  /** After how many pictures each time, instead of epochs; the paper's 3,000,000 on JFT. */
+  readonly everySamples?: number;
+}
+
+/**
+ * Falls by a factor every few epochs, as when the paper trained on ImageNet, or every so many samples, as on JFT; between
+ * two falls it stays.
+ * @throws {UsageError} an option is out of its range.
+ * @see https://arxiv.org/abs/1610.02357 section 4.3
+ */
+export function exponentialDecay(options: ExponentialOptions = {}): Schedule {
+  const { factor = 0.94, everyEpochs = 2, everySamples } = options;
+  checkFactor(factor);
+  checkCount("everyEpochs", everyEpochs);
+  if (everySamples === undefined) return ({ epoch }) => factor ** Math.floor(epoch / everyEpochs);
+  checkCount("everySamples", everySamples);
+  return ({ samples }) => factor ** Math.floor(samples / everySamples);
+}
+
+export interface StepOptions {
+  /** What the rate is multiplied by, 0 < factor ≤ 1; default 0.1. */
+  readonly factor?: number;
+  /** After which epochs, counted from 1; default none. */
+  readonly afterEpochs?: readonly number[];
+}
+
+/**
+ * Falls by a factor after each of the epochs named. Equals PyTorch's MultiStepLR.
+ * @throws {UsageError} an option is out of its range.
+ */
+export function stepDecay({ factor = 0.1, afterEpochs = [] }: StepOptions = {}): Schedule {
+  checkFactor(factor);
+  for (const after of afterEpochs) checkCount("afterEpochs", after);
+  return ({ epoch }) => factor ** afterEpochs.filter((after) => epoch >= after).length;
+}
+
+export interface PlateauOptions {
+  /** What the rate is multiplied by, 0 < factor ≤ 1; default 0.1. */
+  readonly factor?: number;
+  /** After how many epochs in a row without a loss lower than all before, from 1; default 5. */
+  readonly patience?: number;
+}
+
+/**
+ * Falls by a factor whenever the validation loss has found no new lowest value for some epochs, and then waits as long
+ * again. Equals Keras's ReduceLROnPlateau with `min_delta=0`.
+ * @throws {UsageError} an option is out of its range.
+ */
+export function plateauDecay({ factor = 0.1, patience = 5 }: PlateauOptions = {}): Schedule {
+  checkFactor(factor);
+  checkCount("patience", patience);
+  return ({ validationLosses }) => {
+    let lowest = Infinity;
+    let waited = 0;
+    let falls = 0;
+    for (const loss of validationLosses) {
+      waited = loss < lowest ? 0 : waited + 1;
+      lowest = Math.min(lowest, loss);
+      if (waited < patience) continue;
+      falls++;
+      waited = 0;
+    }
+    return factor ** falls;
+  };
+}
+
+function checkFactor(factor: number): void {
+  if (!(factor > 0 && factor <= 1)) throw scheduleRefusal("factor", factor, "a number above 0, at most 1");
+}
+
+function checkCount(option: string, count: number): void {
+  if (!(Number.isInteger(count) && count >= 1)) throw scheduleRefusal(option, count, "a whole number from 1");
+}
