@@ -3,7 +3,7 @@ import { encodeModel, initializeWeights, kerasPreprocessing, loadClassifier, xce
 /** A small network that has learned nothing yet; a real one is in the `model.onnx` of a training run. */
 const options = { inputShape: [96, 96, 3], classes: 3, width: 0.25 } as const;
 const model = encodeModel({
-  options,
+  architecture: { family: "xception", options },
   weights: initializeWeights(xception(options)),
   labels: ["cat", "dog", "owl"],
   preprocessing: { ...kerasPreprocessing, fit: "cover", background: [255, 255, 255] },

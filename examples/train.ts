@@ -10,7 +10,7 @@ const dataset: ImageDataset = {
   }),
 };
 
-const options = { inputShape: [71, 71, 3], width: 0.1, middleFlowRepeats: 1, dropout: 0.2 } as const;
+const options = { inputShape: [71, 71, 3], classes: 2, width: 0.1, middleFlowRepeats: 1, dropout: 0.2 } as const;
 const { weights, labels, preprocessing } = await train(dataset, {
   network: options,
   epochs: 3,
@@ -20,4 +20,4 @@ const { weights, labels, preprocessing } = await train(dataset, {
 
 /** One file with the network, its weights, labels and preprocessing. */
 const file = process.argv[2];
-if (file) await saveModel(file, { options: { ...options, classes: labels.length }, weights, labels, preprocessing });
+if (file) await saveModel(file, { architecture: { family: "xception", options }, weights, labels, preprocessing });

@@ -22,7 +22,9 @@ export {
   networkWeights,
   type ParameterCount,
 } from "./graph/network.ts";
+export { type Architecture, architectureOf, buildNetwork } from "./models/architecture.ts";
 export { type ConvBnOptions, convBn, sepConvBn } from "./models/blocks.ts";
+export type { LayerList, ListedLayer } from "./models/layer-list.ts";
 export { entryFlow, exitFlow, middleFlow, xception } from "./models/xception.ts";
 export type { FlowOptions, XceptionOptions, XceptionVariant } from "./models/xception-options.ts";
 export { initializeWeights, type Weights } from "./weights/initialize.ts";

@@ -46,12 +46,17 @@ export function loadModel(source: string | Uint8Array): Promise<Model> {
 
 /**
  * Writes a model file: whole, or not at all.
- * @throws {UsageError} the options do not describe a classifier with as many classes as there are labels.
+ * @throws {UsageError} the architecture is no classifier with as many classes as there are labels.
  * @throws {WeightsError} the weights are not those of the network.
  * @throws {FileError} the folder is missing or not writable.
  * @example
  * const { weights, labels, preprocessing } = await train(await readFolder("photos"), { network: options });
- * await saveModel("model.onnx", { options: { ...options, classes: labels.length }, weights, labels, preprocessing });
+ * await saveModel("model.onnx", {
+ *   architecture: { family: "xception", options: { ...options, classes: labels.length } },
+ *   weights,
+ *   labels,
+ *   preprocessing,
+ * });
  */
 export function saveModel(path: string, model: ModelParts): Promise<void> {
   return writeFileAtomic(path, modelFile.encodeModel(model));

@@ -116,10 +116,11 @@ export function dense(
   return layer([x], { type: "Dense", units, activation, useBias }, options.name);
 }
 
-function layer(
+/** A layer of any kind from its config, after those whose outputs it reads. */
+export function layer(
   inputs: readonly [LayerOutput, ...LayerOutput[]],
-  config: LayerConfig,
-  givenName: string | undefined,
+  config: Exclude<LayerConfig, { readonly type: "InputLayer" }>,
+  givenName?: string,
 ): LayerOutput {
   const { names } = inputs[0];
   const name = chooseName(names, givenName, automaticNames[config.type]);

@@ -50,7 +50,12 @@ export async function convert(source: WeightsSource, options: ConvertOptions = {
     const { weights, report } = weightsFor(network, file, { where, allowMissing });
     const numbers = Array.from({ length: completeOptions(given).classes }, (_, index) => String(index));
     const preprocessing = { ...kerasPreprocessing, fit: "fill", background: [255, 255, 255] } as const;
-    const model = encodeModel({ options: given, weights, labels: labels ?? numbers, preprocessing });
+    const model = encodeModel({
+      architecture: { family: "xception", options: given },
+      weights,
+      labels: labels ?? numbers,
+      preprocessing,
+    });
     const notes = [
       "Weights of Keras do not say how pictures become numbers; pixel/127.5 - 1 was taken, as in keras.applications.",
       ...(labels ? [] : ["They do not name the classes either; these are called by their numbers."]),

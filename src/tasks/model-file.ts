@@ -1,10 +1,9 @@
 import { imageInput, lower } from "../compiler/lower.ts";
 import { toOnnx } from "../compiler/onnx.ts";
 import { readOnnx } from "../compiler/onnx-reader.ts";
-import { FormatError, UsageError } from "../errors.ts";
-import type { Network } from "../graph/network.ts";
-import { xception } from "../models/xception.ts";
-import { completeOptions } from "../models/xception-options.ts";
+import { FormatError, UsageError, XceptionError } from "../errors.ts";
+import { inputShapeOf, type Network } from "../graph/network.ts";
+import { buildNetwork } from "../models/architecture.ts";
 import type { Platform } from "../platform.ts";
 import { checkEngineWeights, fromEngineWeights, toEngineWeights } from "../weights/engine-weights.ts";
 import type { Model, ModelParts } from "./model.ts";
@@ -15,12 +14,12 @@ import { type ModelMetadata, metadataKey, readMetadata, writeMetadata } from "./
  * the network's last layer; labels and all else that is needed to use it as JSON in its `metadata_props`. Batch
  * normalization stays unfolded, so that every weight can be read back under its Keras name; engines fold it when they
  * load the file.
- * @throws {UsageError} the options do not describe a classifier with as many classes as there are labels.
+ * @throws {UsageError} the architecture is no classifier with as many classes as there are labels.
  * @throws {WeightsError} the weights are not those of the network.
  */
 export function encodeModel(model: ModelParts): Uint8Array {
-  const network = xception(model.options);
-  const problem = classifierProblem(model);
+  const network = buildNetwork(model.architecture);
+  const problem = classifierProblem(network, model);
   if (problem) throw new UsageError({ where: "encodeModel", ...problem });
   const { graph } = lower(network, { mode: "inference", batchSize: 1, preprocessing: model.preprocessing });
   return toOnnx(graph, {
@@ -32,7 +31,7 @@ export function encodeModel(model: ModelParts): Uint8Array {
 }
 
 /**
- * Reads what `encodeModel` wrote. The network is built anew from its options.
+ * Reads what `encodeModel` wrote. The network is built anew from its architecture.
  * @param file its name, for messages.
  * @throws {FormatError} the bytes are no ONNX file, are damaged, or are no model of this package.
  * @throws {WeightsError} a weight of the network is missing or has another shape.
@@ -77,8 +76,8 @@ function nameOf(bytes: Uint8Array, file: string | undefined): string {
 export function readModel(bytes: Uint8Array, where: string) {
   const { metadata, inputs, outputs, tensors } = readOnnx(bytes, where);
   const described = readMetadata(metadata.get(metadataKey), where);
-  const network = buildNetwork(described, where);
-  const problem = classifierProblem(described);
+  const network = describedNetwork(described, where);
+  const problem = classifierProblem(network, described);
   if (problem) throw new FormatError({ where: `${where}, metadata`, ...problem });
   if (`${inputs}` !== imageInput || `${outputs}` !== network.output) {
     throw new FormatError({
@@ -91,27 +90,35 @@ export function readModel(bytes: Uint8Array, where: string) {
   return { ...described, network, tensors };
 }
 
-function buildNetwork({ options }: ModelMetadata, where: string): Network {
+function describedNetwork({ architecture }: ModelMetadata, where: string): Network {
   try {
-    return xception(options);
+    return buildNetwork(architecture);
   } catch (cause) {
-    if (!(cause instanceof UsageError)) throw cause;
+    if (!(cause instanceof XceptionError)) throw cause;
     throw new FormatError({ where: `${where}, metadata`, what: cause.message, cause });
   }
 }
 
 /** Why a network cannot tell classes of pictures apart, if it cannot. */
-function classifierProblem({ options, labels }: ModelMetadata) {
-  const { includeTop, classifierActivation, classes, inputShape } = completeOptions(options);
-  if (!includeTop) return { what: "a model needs a classifier", received: "includeTop: false" };
-  if (classifierActivation === "none") {
+function classifierProblem(network: Network, { labels }: Pick<ModelMetadata, "labels">) {
+  const { config, outputShape } = network.layers.find(({ name }) => name === network.output)!;
+  const inputShape = inputShapeOf(network);
+  const [classes, ...otherAxes] = outputShape;
+  if (otherAxes.length > 0 || (config.type !== "Dense" && config.type !== "Activation")) {
+    return {
+      what: "a model needs a classifier",
+      received: `${config.type} "${network.output}" at the network's end`,
+      expected: "a Dense or Activation layer that gives one number for each class",
+    };
+  }
+  if (config.activation !== "softmax" && config.activation !== "sigmoid") {
     return {
       what: "a model must give probabilities",
-      received: 'classifierActivation: "none"',
+      received: `activation "${config.activation}" at the network's end`,
       expected: '"softmax" or "sigmoid"',
     };
   }
-  if (inputShape[2] !== 3) {
+  if (inputShape.length !== 3 || inputShape[2] !== 3) {
     return { what: "a model must read RGB pictures", received: inputShape, expected: "3 channels" };
   }
   if (labels.length !== classes) {

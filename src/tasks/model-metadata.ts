@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { FormatError } from "../errors.ts";
-import { completeOptions, type XceptionOptions } from "../models/xception-options.ts";
+import { completeArchitecture } from "../models/architecture.ts";
+import { architectureSchema } from "../models/architecture-schema.ts";
 import { checkDocument, parseJson } from "./json-document.ts";
 import type { ModelParts } from "./model.ts";
 
@@ -16,11 +17,7 @@ const byte = z.int().min(0).max(255);
 
 const documentSchema = z.object({
   formatVersion: z.literal(formatVersion),
-  architecture: z.object({
-    family: z.literal("xception"),
-    // What the values may be is checked where the network is built; a file must only not make us build for ever.
-    options: z.looseObject({ middleFlowRepeats: z.number().max(1000) }),
-  }),
+  architecture: architectureSchema,
   labels: z.array(z.string()),
   preprocessing: z.object({
     scale: z.number(),
@@ -33,11 +30,11 @@ const documentSchema = z.object({
 });
 
 /** The JSON document of a model file. */
-export function writeMetadata({ options, labels, preprocessing, licence, provenance }: ModelMetadata): string {
+export function writeMetadata({ architecture, labels, preprocessing, licence, provenance }: ModelMetadata): string {
   const { scale, offset, fit, background } = preprocessing;
   const document = {
     formatVersion,
-    architecture: { family: "xception", options: completeOptions(options) },
+    architecture: completeArchitecture(architecture),
     labels,
     preprocessing: { scale, offset, fit, background },
     licence,
@@ -76,7 +73,7 @@ export function readMetadata(text: string | undefined, where: string): ModelMeta
     `${where}, metadata`,
   );
   return {
-    options: architecture.options as XceptionOptions,
+    architecture,
     labels,
     preprocessing,
     ...(licence !== undefined && { licence }),

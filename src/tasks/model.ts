@@ -1,6 +1,6 @@
 import type { Network } from "../graph/network.ts";
 import type { Preprocessing } from "../graph/preprocessing.ts";
-import type { XceptionOptions } from "../models/xception-options.ts";
+import type { Architecture } from "../models/architecture.ts";
 import type { DecodeOptions } from "../platform.ts";
 import type { Weights } from "../weights/initialize.ts";
 
@@ -19,8 +19,8 @@ export type Provenance = Readonly<Record<string, Json>>;
 
 /** What has to be known to write a model file. */
 export interface ModelParts {
-  /** Of the network; it must have its top, with an activation that gives probabilities, and read RGB pictures. */
-  readonly options: XceptionOptions;
+  /** Of the network; it must end in a classifier that gives probabilities, and read RGB pictures. */
+  readonly architecture: Architecture;
   readonly weights: Weights;
   /** Names of the classes, in the order of the network's outputs. */
   readonly labels: readonly string[];
@@ -32,6 +32,6 @@ export interface ModelParts {
 
 /** A network that can tell classes apart, with all that is needed to use it. */
 export interface Model extends ModelParts {
-  /** The network that `options` describe. */
+  /** The network of the architecture. */
   readonly network: Network;
 }

@@ -70,7 +70,7 @@ describe("xception train", () => {
     const model = decodeModel(await readFile(at("model.onnx")), "model.onnx");
     expect(model.weights).toEqual(expected.weights);
     expect(model.labels).toEqual(["blue", "red"]);
-    expect(model.options).toMatchObject({ ...options, classes: 2, seed: 5 });
+    expect(model.architecture).toMatchObject({ family: "xception", options: { ...options, classes: 2, seed: 5 } });
     expect(model.provenance).toEqual({
       program: `xception-ts ${packageJson.version}`,
       recipe: {

@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { ModelProto } from "../../src/compiler/onnx-schema.ts";
 import { FormatError, UsageError, WeightsError } from "../../src/errors.ts";
 import { networkWeights } from "../../src/graph/network.ts";
-import { completeOptions } from "../../src/models/xception-options.ts";
+import { architectureOf, completeArchitecture } from "../../src/models/architecture.ts";
+import type { XceptionOptions } from "../../src/models/xception-options.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { inferenceSession } from "../../src/tasks/inference.ts";
 import type { ModelParts } from "../../src/tasks/model.ts";
@@ -18,7 +19,10 @@ const bytes = encodeModel(model);
 
 describe("a model file", () => {
   it("reads back as it was written, options left out as what they meant", () => {
-    expect(decodeModel(bytes, "a.onnx")).toEqual({ ...model, options: completeOptions(model.options) });
+    expect(decodeModel(bytes, "a.onnx")).toEqual({
+      ...model,
+      architecture: completeArchitecture(model.architecture),
+    });
   });
 
   it("keeps every option of the network", () => {
@@ -33,9 +37,17 @@ describe("a model file", () => {
     } as const;
     const written = smallModel(options);
     const read = decodeModel(encodeModel(written), "a.onnx");
-    expect(read.options).toMatchObject(options);
+    expect(read.architecture).toMatchObject({ family: "xception", options });
     expect(read.network).toEqual(written.network);
     expect(read.weights).toEqual(written.weights);
+  });
+
+  it("holds any network as the list of its layers", () => {
+    const architecture = architectureOf(model.network);
+    const read = decodeModel(encodeModel({ ...model, architecture }), "a.onnx");
+    expect(read.architecture).toEqual(architecture);
+    expect(read.network).toEqual(model.network);
+    expect(read.weights).toEqual(model.weights);
   });
 
   it("may leave licence and provenance out", () => {
@@ -225,19 +237,22 @@ describe("a file that is no model is refused", () => {
 
 describe("what is no classifier is not written", () => {
   const write = (more: Partial<ModelParts>) => refusal(UsageError, () => encodeModel({ ...model, ...more }));
+  const withOptions = (more: XceptionOptions) => {
+    const { architecture } = smallModel(more);
+    return { architecture };
+  };
 
   it("a network without a classifier or without probabilities", () => {
-    const { options } = model;
-    expect(write({ options: { ...options, includeTop: false } })).toMatchInlineSnapshot(
-      `"encodeModel: a model needs a classifier; received "includeTop: false"."`,
+    expect(write(withOptions({ includeTop: false }))).toMatchInlineSnapshot(
+      `"encodeModel: a model needs a classifier; received "Activation \\"block7_sepconv2_act\\" at the network's end"; expected a Dense or Activation layer that gives one number for each class."`,
     );
-    expect(write({ options: { ...options, classifierActivation: "none" } })).toMatchInlineSnapshot(
-      `"encodeModel: a model must give probabilities; received "classifierActivation: \\"none\\""; expected "softmax" or "sigmoid"."`,
+    expect(write(withOptions({ classifierActivation: "none" }))).toMatchInlineSnapshot(
+      `"encodeModel: a model must give probabilities; received "activation \\"linear\\" at the network's end"; expected "softmax" or "sigmoid"."`,
     );
   });
 
   it("a network for other pictures than RGB", () => {
-    expect(write({ options: { ...model.options, inputShape: [71, 80, 4] } })).toMatchInlineSnapshot(
+    expect(write(withOptions({ inputShape: [71, 80, 4] }))).toMatchInlineSnapshot(
       `"encodeModel: a model must read RGB pictures; received [71, 80, 4]; expected 3 channels."`,
     );
   });

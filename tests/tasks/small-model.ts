@@ -9,7 +9,7 @@ export function smallModel(more: XceptionOptions = {}): Model {
   const options: XceptionOptions = { inputShape: [71, 80, 3], classes: 3, width: 0.05, middleFlowRepeats: 1, ...more };
   const network = xception(options);
   return {
-    options,
+    architecture: { family: "xception", options },
     network,
     weights: formulaWeights(network),
     labels: ["cat", "dog", "owl"],

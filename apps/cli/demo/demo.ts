@@ -44,7 +44,10 @@ export async function runDemo(
 
   const { labels, weights, preprocessing } = training;
   const model = encodeModel({
-    options: { ...recipe.network, classes: labels.length, seed: recipe.seed },
+    architecture: {
+      family: "xception",
+      options: { ...recipe.network, classes: labels.length, seed: recipe.seed },
+    },
     labels,
     weights,
     preprocessing,

@@ -76,8 +76,9 @@ async function save(folder: RunFolder, inputs: TrainingInputs, soFar: TrainingRe
   const { options } = inputs;
   const { labels, weights, preprocessing, evaluation, epoch, history, validationSkipped } = soFar;
   if (evaluation === undefined || epoch === history.length) {
+    const architecture = { family: "xception", options } as const;
     const provenance = provenanceOf(inputs, soFar);
-    await folder.write("model", encodeModel({ options, labels, weights, preprocessing, provenance }));
+    await folder.write("model", encodeModel({ architecture, labels, weights, preprocessing, provenance }));
     if (evaluation) {
       const document = { ...evaluation, skipped: validationSkipped };
       await folder.write("evaluation", `${JSON.stringify(document, undefined, 2)}\n`);

@@ -1,0 +1,62 @@
+import { z } from "zod";
+import type { ActivationName, ConfigOf, LayerConfig, LayerType, Padding } from "../graph/layers.ts";
+import type { Architecture } from "./architecture.ts";
+import type { XceptionOptions } from "./xception-options.ts";
+
+/** Networks of more layers are no networks: the largest we know has about 300. */
+const mostLayers = 2000;
+
+const size = z
+  .int()
+  .min(1)
+  .max(2 ** 24);
+const sizes = z.tuple([size, size]).readonly();
+const name = z.string().min(1).max(500);
+const activation = z.enum(["linear", "relu", "elu", "sigmoid", "softmax"] satisfies ActivationName[]);
+const padding = z.enum(["valid", "same"] satisfies Padding[]);
+const convolution = { filters: size, kernelSize: sizes, strides: sizes, padding, useBias: z.boolean() };
+
+const layerSchemas: { readonly [T in LayerType]: z.ZodObject & z.ZodType<ConfigOf<T>> } = {
+  InputLayer: z.strictObject({ type: z.literal("InputLayer"), shape: z.array(size).min(1).max(3) }),
+  Conv2D: z.strictObject({ type: z.literal("Conv2D"), ...convolution }),
+  SeparableConv2D: z.strictObject({
+    type: z.literal("SeparableConv2D"),
+    ...convolution,
+    intermediateActivation: activation,
+  }),
+  BatchNormalization: z.strictObject({
+    type: z.literal("BatchNormalization"),
+    momentum: z.number(),
+    epsilon: z.number(),
+  }),
+  Activation: z.strictObject({ type: z.literal("Activation"), activation }),
+  ReLU: z.strictObject({ type: z.literal("ReLU") }),
+  MaxPooling2D: z.strictObject({ type: z.literal("MaxPooling2D"), poolSize: sizes, strides: sizes, padding }),
+  GlobalAveragePooling2D: z.strictObject({ type: z.literal("GlobalAveragePooling2D") }),
+  GlobalMaxPooling2D: z.strictObject({ type: z.literal("GlobalMaxPooling2D") }),
+  Add: z.strictObject({ type: z.literal("Add") }),
+  Dropout: z.strictObject({ type: z.literal("Dropout"), rate: z.number() }),
+  Dense: z.strictObject({ type: z.literal("Dense"), units: size, activation, useBias: z.boolean() }),
+};
+
+const [firstSchema, ...otherSchemas] = Object.values(layerSchemas);
+const layerConfig = z.discriminatedUnion("type", [firstSchema!, ...otherSchemas]) as unknown as z.ZodType<LayerConfig>;
+
+/** An architecture as a file holds it. What options and layers may be together is checked where the network is built. */
+export const architectureSchema: z.ZodType<Architecture> = z.discriminatedUnion("family", [
+  z.object({
+    family: z.literal("xception"),
+    // A file must only not make us build for ever.
+    options: z.looseObject({ middleFlowRepeats: z.number().max(1000) }) as unknown as z.ZodType<XceptionOptions>,
+  }),
+  z.object({
+    family: z.literal("layers"),
+    name,
+    layers: z
+      .array(z.object({ name, config: layerConfig, inbound: z.array(name).max(100) }))
+      .min(1)
+      .max(mostLayers),
+    output: name,
+    seed: z.int().min(0),
+  }),
+]);

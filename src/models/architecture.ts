@@ -1,0 +1,42 @@
+import type { Network } from "../graph/network.ts";
+import { type LayerList, layersOf, networkOfLayers } from "./layer-list.ts";
+import { xception } from "./xception.ts";
+import { completeOptions, type XceptionOptions } from "./xception-options.ts";
+
+/**
+ * Which network it is, as plain data that a file can hold: a family of ours with its options, or any network as the list
+ * of its layers.
+ */
+export type Architecture =
+  | { readonly family: "xception"; readonly options: XceptionOptions }
+  | ({ readonly family: "layers" } & LayerList);
+
+/**
+ * The network of an architecture.
+ * @throws {UsageError} an option has a value that is not allowed.
+ * @throws {GraphError} a list of layers is no network.
+ * @throws {ShapeError} the layers of a list do not fit together.
+ */
+export function buildNetwork(architecture: Architecture): Network {
+  switch (architecture.family) {
+    case "xception":
+      return xception(architecture.options);
+    case "layers":
+      return networkOfLayers(architecture);
+  }
+}
+
+/** Any network as an architecture: the list of its layers. */
+export function architectureOf(network: Network): Architecture {
+  return { family: "layers", ...layersOf(network) };
+}
+
+/** The same architecture with no option left out, so that it does not change with the defaults. */
+export function completeArchitecture(architecture: Architecture): Architecture {
+  switch (architecture.family) {
+    case "xception":
+      return { family: "xception", options: completeOptions(architecture.options) };
+    case "layers":
+      return architecture;
+  }
+}

@@ -1,0 +1,68 @@
+import { GraphError } from "../errors.ts";
+import { input, type LayerOutput, layer } from "../graph/builder.ts";
+import type { LayerConfig } from "../graph/layers.ts";
+import { type Network, network } from "../graph/network.ts";
+
+/** Any network, written down layer by layer: shapes and weights follow from it. */
+export interface LayerList {
+  /** Of the network. */
+  readonly name: string;
+  /** Layers after those whose outputs they read; the first one is the input. */
+  readonly layers: readonly ListedLayer[];
+  /** Name of the layer whose output is the network's. */
+  readonly output: string;
+  /** Of the initial weights. */
+  readonly seed: number;
+}
+
+export interface ListedLayer {
+  readonly name: string;
+  readonly config: LayerConfig;
+  /** Names of the layers whose outputs it reads. */
+  readonly inbound: readonly string[];
+}
+
+/** What a network is made of; `networkOfLayers` makes the same one of it. */
+export function layersOf({ name, layers, output, seed }: Network): LayerList {
+  return { name, layers: layers.map(({ name, config, inbound }) => ({ name, config, inbound })), output, seed };
+}
+
+/**
+ * The network that a list of layers describes.
+ * @throws {GraphError} a layer reads one that does not stand before it, there is not one input, or a layer has no way to
+ * the output.
+ * @throws {UsageError} a name is there twice, or an option is not allowed.
+ * @throws {ShapeError} the input of a layer does not fit it.
+ */
+export function networkOfLayers({ name, layers, output, seed }: LayerList): Network {
+  const where = `network "${name}"`;
+  const outputs = new Map<string, LayerOutput>();
+  const outputOf = (layerName: string, reader: string): LayerOutput => {
+    const found = outputs.get(layerName);
+    if (found) return found;
+    throw new GraphError({ where, what: `${reader} reads "${layerName}", which is no layer before it` });
+  };
+  for (const [index, { name: layerName, config, inbound }] of layers.entries()) {
+    const [first, ...others] = inbound.map((source) => outputOf(source, `layer "${layerName}"`));
+    if ((index === 0) !== (config.type === "InputLayer") || (index === 0) !== (first === undefined)) {
+      throw new GraphError({
+        where,
+        what: `layer "${layerName}" has ${inbound.length} inputs as layer ${index + 1}`,
+        expected: "an InputLayer as the first layer and nowhere else, and all others with inputs",
+      });
+    }
+    if (others.length > 0 && config.type !== "Add") {
+      throw new GraphError({ where, what: `layer "${layerName}" has ${inbound.length} inputs`, expected: "one" });
+    }
+    const made =
+      config.type === "InputLayer"
+        ? input(config.shape, { name: layerName })
+        : layer([first!, ...others], config, layerName);
+    outputs.set(layerName, made);
+  }
+  const built = network(name, outputOf(output, "its output"), seed);
+  if (built.layers.length === layers.length) return built;
+  const used = new Set(built.layers.map((each) => each.name));
+  const unused = layers.find((each) => !used.has(each.name))!;
+  throw new GraphError({ where, what: `nothing leads from layer "${unused.name}" to the output "${output}"` });
+}
