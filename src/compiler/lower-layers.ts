@@ -11,6 +11,7 @@ export type Mode = "training" | "inference";
 export interface LoweringContext {
   readonly build: OpGraphBuilder;
   readonly mode: Mode;
+  readonly synchronizeBatchNormalization: boolean;
   /** Outputs of the inbound layers, channels first. */
   readonly inputs: readonly Value[];
   /** The layer's weights in Keras's order, in the engine's layout. */
@@ -36,9 +37,21 @@ const rules: LoweringRules = {
     y = activate(build, config.intermediateActivation, y, `${name}/intermediate`);
     return build.op({ kind: "conv", groups: 1, strides: [1, 1], pads: [0, 0, 0, 0] }, [y, ...pointwise], name);
   },
-  BatchNormalization: ({ epsilon }, { build, mode, inputs: [x], weights, addStatistics }, name) => {
+  BatchNormalization: ({ epsilon }, context, name) => {
+    const {
+      build,
+      mode,
+      inputs: [x],
+      weights,
+      addStatistics,
+    } = context;
     if (mode === "inference") return build.op({ kind: "batchNormalization", epsilon }, [x!, ...weights], name);
     const [gamma, beta] = weights;
+    if (context.synchronizeBatchNormalization) {
+      const { mean, variance } = statisticsOfAllRanks(build, x!, name);
+      addStatistics(mean, variance);
+      return build.op({ kind: "batchNormalization", epsilon }, [x!, gamma!, beta!, mean, variance], name);
+    }
     const hints = [name, `${name}/mean`, `${name}/variance`];
     const [y, mean, variance] = build.ops({ kind: "batchNormalizationTraining", epsilon }, [x!, gamma!, beta!], hints);
     addStatistics(mean!, variance!);
@@ -79,6 +92,18 @@ const rules: LoweringRules = {
 export function lowerLayer({ config, name }: Layer, context: LoweringContext): Value {
   const rule = rules[config.type] as (config: LayerConfig, context: LoweringContext, name: string) => Value;
   return rule(config, context, name);
+}
+
+/** Mean and variance as E[x²] − E[x]² over all ranks: both travel in one exchange. Their gradients follow from the rules. */
+function statisticsOfAllRanks(build: OpGraphBuilder, x: Value, name: string): { mean: Value; variance: Value } {
+  const average = (value: Value, hint: string): Value => {
+    const local = build.op({ kind: "reduceMean", axes: [0, 2, 3], keepDims: false }, [value], `${hint}/local`);
+    return build.op({ kind: "allReduceMean" }, [local], hint);
+  };
+  const mean = average(x, `${name}/mean`);
+  const meanSquare = average(build.op({ kind: "multiply" }, [x, x]), `${name}/mean square`);
+  const squaredMean = build.op({ kind: "multiply" }, [mean, mean]);
+  return { mean, variance: build.op({ kind: "subtract" }, [meanSquare, squaredMean], `${name}/variance`) };
 }
 
 function activate(build: OpGraphBuilder, activation: ActivationName, x: Value, name: string): Value {

@@ -11,6 +11,8 @@ export interface LowerOptions {
   readonly batchSize: number;
   /** Bytes `[N, H, W, C]` are scaled inside the graph; without it the input is float32, already scaled. */
   readonly preprocessing?: Preprocessing | undefined;
+  /** In training mode, normalize by the statistics of all ranks' batches together; default false: each by its own. */
+  readonly synchronizeBatchNormalization?: boolean;
   /** Layers whose outputs become the graph's, channels last, under the layer's name. Default: the last one. */
   readonly outputs?: readonly string[];
 }
@@ -44,6 +46,7 @@ export const imageInput = "images";
  */
 export function lower(network: Network, options: LowerOptions): LoweredNetwork {
   const { mode, batchSize, preprocessing, outputs = [network.output] } = options;
+  const { synchronizeBatchNormalization = false } = options;
   const build = new OpGraphBuilder();
   const layerOutputs = new Map<string, Value>();
   const statistics: BatchStatistics[] = [];
@@ -56,6 +59,7 @@ export function lower(network: Network, options: LowerOptions): LoweredNetwork {
     const output = lowerLayer(layer, {
       build,
       mode,
+      synchronizeBatchNormalization,
       inputs,
       weights,
       readImages: () => readImages(build, [batchSize, ...layer.outputShape], preprocessing),

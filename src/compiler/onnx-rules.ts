@@ -67,6 +67,7 @@ export const emitRules: EmitRules = {
   multiply: pairwise("Mul"),
   divide: pairwise("Div"),
   minimum: pairwise("Min"),
+  allReduceMean: simple("Identity"),
   softmax: simple("Softmax"),
   logSoftmax: simple("LogSoftmax"),
   reduceSum: reduction("ReduceSum"),

@@ -49,6 +49,7 @@ const rules: ShapeRules = {
   multiply: broadcast,
   divide: broadcast,
   minimum: broadcast,
+  allReduceMean: first,
   softmax: first,
   logSoftmax: first,
   reduceSum: reduced,

@@ -64,7 +64,12 @@ export type OpConfig =
   | { readonly kind: "reshape"; readonly shape: Shape }
   /** Stretches axes of size 1. */
   | { readonly kind: "expand"; readonly shape: Shape }
-  | { readonly kind: "cast"; readonly to: ElementType };
+  | { readonly kind: "cast"; readonly to: ElementType }
+  /**
+   * x → its mean over all processes that train together; alone, x itself. The engine cannot compute it: a graph is cut
+   * there into stages, see `stagesOf`.
+   */
+  | { readonly kind: "allReduceMean" };
 
 export type OpKind = OpConfig["kind"];
 export type OpOf<K extends OpKind> = Extract<OpConfig, { readonly kind: K }>;

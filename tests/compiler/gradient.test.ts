@@ -46,6 +46,7 @@ const differentiable: Readonly<Record<OpKind, boolean>> = {
   reshape: true,
   expand: true,
   cast: false,
+  allReduceMean: true,
 };
 const kinds = Object.keys(differentiable) as OpKind[];
 

@@ -200,6 +200,7 @@ describe("elementwise operators, worked by hand", () => {
     ["log", [1, Math.E, 0.5], [0, 1, -ln2]],
     ["sqrt", [0, 4, 2.25], [0, 2, 1.5]],
     ["softplus", [0, 800, -800], [ln2, 800, 0]],
+    ["allReduceMean", [0, 800, -800], [0, 800, -800]],
   ] as const)("%s", (kind, x, expected) => {
     expect(result({ kind }, [[3], x])).toEqual([[3], rounded(Float64Array.from(expected))]);
   });

@@ -32,6 +32,7 @@ const rules: { readonly [K in OpKind]: (config: OpOf<K>, inputs: readonly NdArra
   multiply: pairwise((a, b) => a * b),
   divide: pairwise((a, b) => a / b),
   minimum: pairwise((a, b) => Math.min(a, b)),
+  allReduceMean: each((x) => x),
   softmax: rowwise((row) => {
     const exponentials = row.map((x) => Math.exp(x - Math.max(...row)));
     return exponentials.map((value) => value / sum(exponentials));

@@ -50,6 +50,7 @@ export const opCases: { readonly [K in OpKind]: fc.Arbitrary<OpCase<OpOf<K>>> } 
   multiply: broadcastPairs("multiply"),
   divide: broadcastPairs("divide"),
   minimum: broadcastPairs("minimum"),
+  allReduceMean: alone("allReduceMean"),
   softmax: alone("softmax", 1),
   logSoftmax: alone("logSoftmax", 1),
   reduceSum: reductions("reduceSum"),
