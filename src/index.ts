@@ -99,3 +99,8 @@ export {
 } from "./tasks/open-weights.ts";
 export { type Verification, verify } from "./tasks/verify.ts";
 export { type Golden, parseGolden } from "./tasks/verify-golden.ts";
+
+// Tensors in files, whatever they belong to.
+
+export { decodeFloats, type EncodedTensor, type NumberFormat } from "./weights/number-formats.ts";
+export { readSafetensors, type SafetensorsFile, writeSafetensors } from "./weights/safetensors.ts";

@@ -1,0 +1,98 @@
+import { type Shape, sizeOf } from "../tensor/shape.ts";
+import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
+
+/** How files store numbers, always little-endian: letter and bits, as safetensors calls them. */
+export type NumberFormat =
+  | "BOOL"
+  | "U8"
+  | "I8"
+  | "U16"
+  | "I16"
+  | "U32"
+  | "I32"
+  | "U64"
+  | "I64"
+  | "F16"
+  | "BF16"
+  | "F32"
+  | "F64";
+
+/** Numbers with a shape as they lie in a file, in C order. */
+export interface EncodedTensor {
+  readonly format: NumberFormat;
+  readonly shape: Shape;
+  /** As many as shape and format ask for; a part of the file, not a copy. */
+  readonly bytes: Uint8Array;
+}
+
+export const bytesPerNumber: Readonly<Record<NumberFormat, number>> = {
+  BOOL: 1,
+  U8: 1,
+  I8: 1,
+  U16: 2,
+  I16: 2,
+  U32: 4,
+  I32: 4,
+  U64: 8,
+  I64: 8,
+  F16: 2,
+  BF16: 2,
+  F32: 4,
+  F64: 8,
+};
+
+const decoders: Readonly<
+  Record<NumberFormat, (buffer: ArrayBufferLike, offset: number, count: number) => Float32Array>
+> = {
+  BOOL: (buffer, offset, count) => Float32Array.from(new Uint8Array(buffer, offset, count)),
+  U8: (buffer, offset, count) => Float32Array.from(new Uint8Array(buffer, offset, count)),
+  I8: (buffer, offset, count) => Float32Array.from(new Int8Array(buffer, offset, count)),
+  U16: (buffer, offset, count) => Float32Array.from(new Uint16Array(buffer, offset, count)),
+  I16: (buffer, offset, count) => Float32Array.from(new Int16Array(buffer, offset, count)),
+  U32: (buffer, offset, count) => Float32Array.from(new Uint32Array(buffer, offset, count)),
+  I32: (buffer, offset, count) => Float32Array.from(new Int32Array(buffer, offset, count)),
+  U64: (buffer, offset, count) => fromBigInts(new BigUint64Array(buffer, offset, count)),
+  I64: (buffer, offset, count) => fromBigInts(new BigInt64Array(buffer, offset, count)),
+  F16: (buffer, offset, count) => widen(new Uint16Array(buffer, offset, count), halfToFloatBits),
+  BF16: (buffer, offset, count) => widen(new Uint16Array(buffer, offset, count), (bits) => bits << 16),
+  F32: (buffer, offset, count) => new Float32Array(buffer as ArrayBuffer, offset, count),
+  F64: (buffer, offset, count) => Float32Array.from(new Float64Array(buffer, offset, count)),
+};
+
+/** As float32, rounded where the format holds more; float32 itself is not copied unless it lies at an odd address. */
+export function decodeFloats({ format, shape, bytes }: EncodedTensor): FloatTensor {
+  const { buffer, byteOffset } = byteOffsetFits(bytes, bytesPerNumber[format]) ? bytes : bytes.slice();
+  return floatTensor(shape, decoders[format](buffer, byteOffset, sizeOf(shape)));
+}
+
+function byteOffsetFits({ byteOffset }: Uint8Array, size: number): boolean {
+  return byteOffset % size === 0;
+}
+
+function fromBigInts(values: BigInt64Array | BigUint64Array): Float32Array {
+  const result = new Float32Array(values.length);
+  for (let index = 0; index < values.length; index++) result[index] = Number(values[index]);
+  return result;
+}
+
+function widen(values: Uint16Array, toFloatBits: (bits: number) => number): Float32Array {
+  const result = new Uint32Array(values.length);
+  for (let index = 0; index < values.length; index++) result[index] = toFloatBits(values[index]!);
+  return new Float32Array(result.buffer);
+}
+
+/**
+ * The bits of a float32 of the same value as a float16: sign, 5 bits of exponent (bias 15), 10 bits of fraction.
+ * @see IEEE 754-2008, binary16
+ */
+function halfToFloatBits(half: number): number {
+  const sign = (half & 0x8000) << 16;
+  const exponent = (half >> 10) & 0x1f;
+  const fraction = half & 0x3ff;
+  if (exponent === 31) return sign | 0x7f800000 | (fraction << 13);
+  if (exponent > 0) return sign | ((exponent + 112) << 23) | (fraction << 13);
+  if (fraction === 0) return sign;
+  // Without a leading one: float32 can normalize it. 22 = 31 bits − 9, so that the first one leaves the fraction.
+  const shift = Math.clz32(fraction) - 21;
+  return sign | ((113 - shift) << 23) | (((fraction << shift) & 0x3ff) << 13);
+}
