@@ -1,5 +1,6 @@
-import { isHdf5, isZip, readKerasFile } from "../weights/keras-file.ts";
+import { isHdf5, readKerasFile } from "../weights/keras-file.ts";
 import { networkFromKeras } from "../weights/keras-network.ts";
+import { isZip } from "../weights/zip.ts";
 import type { WeightsFile, WeightsFormat, WeightsSource } from "./weights-file.ts";
 
 /** `.h5` with a whole model or its weights, and `.weights.h5`. */

@@ -6,8 +6,9 @@ import { inputShapeOf, type Network } from "../graph/network.ts";
 import { buildNetwork } from "../models/architecture.ts";
 import type { Platform } from "../platform.ts";
 import { checkEngineWeights, fromEngineWeights, toEngineWeights } from "../weights/engine-weights.ts";
+import { metadataKey } from "../weights/metadata-key.ts";
 import type { Model, ModelParts } from "./model.ts";
-import { type ModelMetadata, metadataKey, readMetadata, writeMetadata } from "./model-metadata.ts";
+import { type ModelMetadata, readMetadata, writeMetadata } from "./model-metadata.ts";
 
 /**
  * A model as the bytes of one `.onnx` file: bytes `images [N, H, W, 3]` in, probabilities `[N, classes]` out, named after

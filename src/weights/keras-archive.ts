@@ -1,9 +1,12 @@
-import { unzipSync } from "fflate";
 import { FormatError } from "../errors.ts";
 import { largestExpansion } from "./hdf5.ts";
+import { metadataKey } from "./metadata-key.ts";
+import { readZip } from "./zip.ts";
 
 const configEntry = "config.json";
 const weightsEntry = "model.weights.h5";
+/** Versions and dates of Keras, and where we put what Keras has no place for. */
+const aboutEntry = "metadata.json";
 
 /** A text of this size would describe a network of hundreds of thousands of layers. */
 const largestConfig = 2 ** 26;
@@ -14,10 +17,12 @@ export interface KerasArchive {
   readonly config: string;
   /** HDF5. */
   readonly weights: Uint8Array;
+  /** Our JSON document, if we wrote the file. */
+  readonly metadata?: string;
 }
 
 /**
- * Takes a `.keras` file apart. Entries of other names are left alone, wherever they would want to go.
+ * Takes a `.keras` file apart.
  * @param where what errors call the file.
  * @throws {FormatError} it is damaged, an entry is missing, or claims to be larger than it can be.
  */
@@ -25,40 +30,31 @@ export function readKerasArchive(bytes: Uint8Array, where: string): KerasArchive
   const limits = new Map([
     [configEntry, largestConfig],
     [weightsEntry, bytes.length * largestExpansion],
+    [aboutEntry, largestConfig],
   ]);
-  const entries = new Map(Object.entries(unzip(bytes, limits, where)));
-  for (const entry of limits.keys()) {
+  const entries = readZip(bytes, (name) => limits.get(name), where);
+  for (const entry of [configEntry, weightsEntry]) {
     if (entries.has(entry)) continue;
     throw new FormatError({
       where,
       what: `the zip archive has no "${entry}"`,
-      expected: `a Keras model: ${[...limits.keys()].join(" and ")}`,
+      expected: `a Keras model: ${configEntry} and ${weightsEntry}`,
     });
   }
-  return { config: new TextDecoder().decode(entries.get(configEntry)), weights: entries.get(weightsEntry)! };
+  const metadata = metadataIn(entries.get(aboutEntry));
+  return {
+    config: new TextDecoder().decode(entries.get(configEntry)),
+    weights: entries.get(weightsEntry)!,
+    ...(metadata !== undefined && { metadata }),
+  };
 }
 
-function unzip(bytes: Uint8Array, limits: ReadonlyMap<string, number>, where: string) {
+/** What Keras writes there is of no use to us, so that nothing in it is an error. */
+function metadataIn(about: Uint8Array | undefined): string | undefined {
   try {
-    return unzipSync(bytes, {
-      filter: ({ name, originalSize }) => {
-        const limit = limits.get(name);
-        if (limit !== undefined && originalSize > limit) throw tooLarge(`${where}, entry ${name}`, originalSize, limit);
-        return limit !== undefined;
-      },
-    });
-  } catch (cause) {
-    if (cause instanceof FormatError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new FormatError({ where, what: `the zip archive is damaged (${reason})`, cause });
+    const found: unknown = JSON.parse(new TextDecoder().decode(about))?.[metadataKey];
+    return typeof found === "string" ? found : undefined;
+  } catch {
+    return undefined;
   }
-}
-
-function tooLarge(where: string, size: number, limit: number): FormatError {
-  return new FormatError({
-    where,
-    what: "the entry claims to be larger than it can be",
-    received: `${size} bytes`,
-    expected: `at most ${limit}`,
-  });
 }

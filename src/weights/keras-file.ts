@@ -3,6 +3,7 @@ import { readHdf5 } from "./hdf5.ts";
 import { readKerasArchive } from "./keras-archive.ts";
 import { readStoredLayers } from "./keras-layers.ts";
 import type { KerasFile } from "./stored-layers.ts";
+import { isZip } from "./zip.ts";
 
 /**
  * Reads any file that Keras writes: `.keras`, `.weights.h5`, `.h5` with the whole model or with its weights alone. What
@@ -15,10 +16,10 @@ export async function readKerasFile(bytes: Uint8Array, where: string): Promise<K
     return readHdf5(bytes, where, (root) => readStoredLayers(root, where));
   }
   if (isZip(bytes)) {
-    const { config, weights } = readKerasArchive(bytes, where);
+    const { config, weights, metadata } = readKerasArchive(bytes, where);
     const inside = `${where}, entry model.weights.h5`;
     const { layers } = await readHdf5(weights, inside, (root) => readStoredLayers(root, inside));
-    return { format: "keras", layers, config };
+    return { format: "keras", layers, config, ...(metadata !== undefined && { metadata }) };
   }
   throw new FormatError({
     where,
@@ -29,13 +30,5 @@ export async function readKerasFile(bytes: Uint8Array, where: string): Promise<K
 }
 
 export function isHdf5(bytes: Uint8Array): boolean {
-  return startsWith(bytes, [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a]);
-}
-
-export function isZip(bytes: Uint8Array): boolean {
-  return startsWith(bytes, [0x50, 0x4b, 0x03, 0x04]);
-}
-
-function startsWith(bytes: Uint8Array, magic: readonly number[]): boolean {
-  return magic.every((byte, offset) => bytes[offset] === byte);
+  return [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a].every((byte, offset) => bytes[offset] === byte);
 }

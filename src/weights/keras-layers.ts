@@ -1,5 +1,6 @@
 import { FormatError } from "../errors.ts";
 import type { Hdf5Group } from "./hdf5.ts";
+import { metadataKey } from "./metadata-key.ts";
 import type { KerasFile, StoredLayer, StoredWeight } from "./stored-layers.ts";
 
 /** Models within models deeper than this are a file that holds itself. */
@@ -10,11 +11,13 @@ const deepestNesting = 8;
  * @throws {FormatError} it is in none of them, or names weights that are not there.
  */
 export function readStoredLayers(root: Hdf5Group, where: string): KerasFile {
+  const metadata = root.text(metadataKey);
+  const about = metadata === undefined ? {} : { metadata };
   const config = root.text("model_config");
   const weights = root.group("model_weights");
-  if (config !== undefined && weights) return { format: "h5", layers: legacyLayers(weights, where), config };
-  if (longList(root, "layer_names")) return { format: "h5 weights", layers: legacyLayers(root, where) };
-  if (root.group("layers")) return { format: "weights.h5", layers: layersWithVariables(root, where, "") };
+  if (config !== undefined && weights) return { format: "h5", layers: legacyLayers(weights, where), config, ...about };
+  if (longList(root, "layer_names")) return { format: "h5 weights", layers: legacyLayers(root, where), ...about };
+  if (root.group("layers")) return { format: "weights.h5", layers: layersWithVariables(root, where, ""), ...about };
   throw new FormatError({
     where,
     what: "the HDF5 file holds no weights of Keras",

@@ -1,5 +1,6 @@
 import { WeightsError } from "../errors.ts";
 import type { Layer } from "../graph/network.ts";
+import { kerasClassNumbers } from "./keras-class-numbers.ts";
 import type { StoredLayer } from "./stored-layers.ts";
 
 /** Which layer of a file is which of a network. */
@@ -27,7 +28,8 @@ export function pairLayers(layers: readonly Layer[], stored: readonly StoredLaye
     (each) => each.name,
   );
   if (isComplete(byName, layers)) return byName;
-  const numbers = classNumbers(layers);
+  const aliases = kerasClassNumbers(layers.map(({ config }) => config.type));
+  const numbers = new Map(layers.map((layer, index) => [layer, aliases[index]!]));
   const byClass = pairBy(
     "class",
     layers,
@@ -60,23 +62,6 @@ function pairBy(
 
 function isComplete({ pairs, unpaired }: Pairing, layers: readonly Layer[]): boolean {
   return pairs.length === layers.length && unpaired.length === 0;
-}
-
-/**
- * `conv2d`, `conv2d_1`, …: class in snake case and number, in the order of the network.
- * @see keras/src/utils/naming.py, `to_snake_case`
- */
-function classNumbers(layers: readonly Layer[]): ReadonlyMap<Layer, string> {
-  const counts = new Map<string, number>();
-  return new Map(
-    layers.map((layer) => {
-      const { type } = layer.config;
-      const snake = type.replaceAll(/(.)([A-Z][a-z]+)/g, "$1_$2").replaceAll(/([a-z])([A-Z])/g, "$1_$2");
-      const count = counts.get(type) ?? 0;
-      counts.set(type, count + 1);
-      return [layer, count === 0 ? snake.toLowerCase() : `${snake.toLowerCase()}_${count}`];
-    }),
-  );
 }
 
 /** Names that Keras gives, today or in its first version; the author of a network gives others. */

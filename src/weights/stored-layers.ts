@@ -12,6 +12,8 @@ export interface KerasFile {
   readonly layers: readonly StoredLayer[];
   /** The network as JSON, if it is in the file. */
   readonly config?: string;
+  /** Our JSON document, if we wrote the file. */
+  readonly metadata?: string;
 }
 
 /** A layer's weights as a file holds them. */

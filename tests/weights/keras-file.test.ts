@@ -116,6 +116,15 @@ describe("refuses", () => {
       'the file: the zip archive has no "config.json"; expected a Keras model: config.json and model.weights.h5.',
     ],
     [
+      "an archive with a changed weight",
+      () => {
+        const bytes = new Uint8Array(readFileSync(join(root, "tests/golden/formats/small.keras")));
+        bytes[bytes.length - 20000]! ^= 1;
+        return bytes;
+      },
+      "the file, entry model.weights.h5: its content is not what its check sum says. The file is damaged: copy or download it again.",
+    ],
+    [
       "a zip bomb",
       () => zipSync({ "config.json": strToU8("{}"), [weightsH5]: new Uint8Array(1e6) }),
       'the file, entry model.weights.h5: the entry claims to be larger than it can be; received "1000000 bytes"; expected at most',
