@@ -12,8 +12,13 @@ export interface Platform {
    * @throws {FileError} it is missing, or cannot be read.
    */
   readFile(path: string): Promise<Uint8Array>;
-  /** Loads an ONNX model into the engine. */
+  /**
+   * Loads an ONNX model into the engine.
+   * @throws {RuntimeUnavailableError} the device is not there, or the engine refuses the model.
+   */
   createSession(model: Uint8Array, options?: SessionOptions): Promise<Session>;
+  /** Every device that this platform's engine knows, and whether it can compute there on this machine. */
+  listDevices(): Promise<readonly DeviceStatus[]>;
   /**
    * Decodes one picture to sRGB pixels of exactly the size asked for, upright by its EXIF orientation.
    * @throws {FormatError} the file is empty, damaged, cut short, too large, or no picture of a supported format.
@@ -40,7 +45,24 @@ export interface Session {
 
 export type Tensors = Readonly<Record<string, Tensor>>;
 
+/**
+ * What the engine computes on: the processor with native code or in WebAssembly, or a graphics card through WebGPU
+ * (any maker's), CUDA or TensorRT (NVIDIA), DirectML (Windows) or Core ML (macOS).
+ */
+export const devices = ["cpu", "wasm", "webgpu", "cuda", "tensorrt", "dml", "coreml"] as const;
+export type Device = (typeof devices)[number];
+
+/** Whether the engine can compute on a device. */
+export interface DeviceStatus {
+  readonly device: Device;
+  readonly available: boolean;
+  /** Why it is not available, in the engine's words. */
+  readonly reason?: string;
+}
+
 export interface SessionOptions {
+  /** Default: the platform's own, `cpu` in Node. Operators that a device lacks run on the processor. */
+  readonly device?: Device | undefined;
   /** Threads inside one operator; default: one for each core. */
   readonly threads?: number;
   /** Record how long each operator takes. */

@@ -1,5 +1,6 @@
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import { RuntimeUnavailableError } from "../../src/errors.ts";
+import type { DeviceStatus } from "../../src/platform.ts";
 import { packageVersion } from "./package-version.ts";
 
 /** What this machine brings along, and whether the native parts run on it. */
@@ -10,8 +11,8 @@ export interface Diagnosis {
   readonly platform: string;
   readonly cpu: { readonly model: string; readonly cores: number };
   readonly memory: { readonly totalBytes: number; readonly freeBytes: number };
-  /** ONNX Runtime and what it can compute on, e.g. `cpu`. */
-  readonly onnxruntime: Part<{ readonly executionProviders: readonly string[] }>;
+  /** ONNX Runtime, and the devices it knows: whether it can compute on them here. */
+  readonly onnxruntime: Part<{ readonly devices: readonly DeviceStatus[] }>;
   /** The picture decoder. */
   readonly sharp: Part<object>;
 }
@@ -24,14 +25,14 @@ export type Part<T> =
 /** Loads the native parts; passed in, so that a machine on which one fails can be tested. */
 export interface PartLoaders {
   readonly onnxruntime: () => Promise<{
-    readonly env: { readonly versions: { readonly node?: string } };
-    listSupportedBackends(): readonly { readonly name: string; readonly bundled: boolean }[];
+    engineVersion(): string;
+    listDevices(): Promise<readonly DeviceStatus[]>;
   }>;
   readonly sharp: () => Promise<{ readonly default: { readonly versions: { readonly sharp?: string } } }>;
 }
 
 const installedParts: PartLoaders = {
-  onnxruntime: () => import("onnxruntime-node"),
+  onnxruntime: () => import("../../src/runtime/node-devices.ts"),
   sharp: () => import("sharp"),
 };
 
@@ -42,12 +43,11 @@ export async function diagnose(loaders: PartLoaders = installedParts): Promise<D
     platform: `${process.platform}-${process.arch}`,
     cpu: { model: cpus()[0]?.model.trim() ?? "unknown", cores: availableParallelism() },
     memory: { totalBytes: totalmem(), freeBytes: freemem() },
-    onnxruntime: await load(loaders.onnxruntime, (engine) => ({
-      version: engine.env.versions.node ?? "unknown",
-      // The others need libraries that a user would have to install first.
-      executionProviders: engine.listSupportedBackends().flatMap(({ name, bundled }) => (bundled ? [name] : [])),
+    onnxruntime: await load(loaders.onnxruntime, async (engine) => ({
+      version: engine.engineVersion(),
+      devices: await engine.listDevices(),
     })),
-    sharp: await load(loaders.sharp, (sharp) => ({ version: sharp.default.versions.sharp ?? "unknown" })),
+    sharp: await load(loaders.sharp, async (sharp) => ({ version: sharp.default.versions.sharp ?? "unknown" })),
   };
 }
 
@@ -60,10 +60,19 @@ export function describeDiagnosis(diagnosis: Diagnosis): string {
     ["platform", diagnosis.platform],
     ["processor", `${cpu.cores} ${cpu.cores === 1 ? "core" : "cores"}, ${cpu.model}`],
     ["memory", `${gib(memory.totalBytes)}, ${gib(memory.freeBytes)} free`],
-    ["onnxruntime", partText(onnxruntime, (part) => `, runs on ${part.executionProviders.join(", ")}`)],
+    ["onnxruntime", partText(onnxruntime, (part) => `, computes on ${available(part.devices)}`)],
+    ...(onnxruntime.loads ? unavailable(onnxruntime.devices) : []),
     ["sharp", partText(sharp, () => "")],
   ];
   return rows.map(([name, value]) => `${name!.padEnd(12)} ${value}\n`).join("");
+}
+
+function available(devices: readonly DeviceStatus[]): string {
+  return devices.flatMap((status) => (status.available ? [status.device] : [])).join(", ");
+}
+
+function unavailable(devices: readonly DeviceStatus[]): (readonly [string, string])[] {
+  return devices.flatMap(({ device, reason }) => (reason === undefined ? [] : [["", `not on ${device}: ${reason}`]]));
 }
 
 /** @throws {RuntimeUnavailableError} a native part does not load. */
@@ -79,9 +88,12 @@ export function checkParts(diagnosis: Diagnosis): void {
   }
 }
 
-async function load<M, T>(loader: () => Promise<M>, inspect: (module: M) => { version: string } & T): Promise<Part<T>> {
+async function load<M, T>(
+  loader: () => Promise<M>,
+  inspect: (module: M) => Promise<{ version: string } & T>,
+): Promise<Part<T>> {
   try {
-    return { loads: true, ...inspect(await loader()) };
+    return { loads: true, ...(await inspect(await loader())) };
   } catch (error) {
     return { loads: false, reason: error instanceof Error ? error.message : String(error) };
   }

@@ -3,31 +3,46 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import * as ort from "onnxruntime-node";
 import { RuntimeUnavailableError } from "../errors.ts";
-import type { ProfileEvent, Session, SessionOptions, Tensors } from "../platform.ts";
-import type { DataType, Tensor } from "../tensor/tensor.ts";
+import type { Device, ProfileEvent, Session, SessionOptions, Tensors } from "../platform.ts";
+import { fromEngineTensors, toEngineTensors } from "./engine-tensors.ts";
+import { quieten, unavailable, whyUnavailable } from "./node-devices.ts";
 
 /**
- * Loads an ONNX model into ONNX Runtime's CPU provider.
- * @throws {RuntimeUnavailableError} the engine refuses the model; its own words are in the message.
+ * Loads an ONNX model into ONNX Runtime: its native build, or for the device `wasm` the one in WebAssembly.
+ * @throws {RuntimeUnavailableError} the device is not there, or the engine refuses the model; its own words are in the
+ * message.
  */
 export async function createSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
+  const { device = "cpu" } = options;
+  if (device === "wasm") return (await import("./web-session.ts")).createWebSession(model, { ...options, threads: 1 });
   const profileFolder = options.profile ? await mkdtemp(join(tmpdir(), "xception-profile-")) : undefined;
+  quieten();
+  // A list with the processor in it would fall back on that without a word. Alone, a device that is not there is an
+  // error, and single operators that a device lacks run on the processor nevertheless.
   const settings: ort.InferenceSession.SessionOptions = {
-    executionProviders: ["cpu"],
+    executionProviders: [device],
     graphOptimizationLevel: "all",
     intraOpNumThreads: options.threads ?? availableParallelism(),
     // Errors only, and these come back as exceptions: its warnings are about its own optimizations.
     logSeverityLevel: 3,
     ...(profileFolder && { enableProfiling: true, profileFilePrefix: join(profileFolder, "profile") }),
   };
-  const session = await ort.InferenceSession.create(model, settings).catch((cause: unknown) => {
-    throw new RuntimeUnavailableError({
-      where: "ONNX Runtime",
-      what: `it cannot load the model: ${cause instanceof Error ? cause.message : String(cause)}`,
-      cause,
-    });
+  try {
+    return new NodeSession(await ort.InferenceSession.create(model, settings), profileFolder);
+  } catch (error) {
+    if (profileFolder !== undefined) await rm(profileFolder, { recursive: true });
+    throw await explainFailure(device, error);
+  }
+}
+
+async function explainFailure(device: Device, cause: unknown): Promise<RuntimeUnavailableError> {
+  const reason = device === "cpu" ? undefined : await whyUnavailable(device);
+  if (reason !== undefined) return unavailable(device, reason);
+  return new RuntimeUnavailableError({
+    where: "ONNX Runtime",
+    what: `it cannot load the model: ${cause instanceof Error ? cause.message : String(cause)}`,
+    cause,
   });
-  return new NodeSession(session, profileFolder);
 }
 
 class NodeSession implements Session {
@@ -40,8 +55,7 @@ class NodeSession implements Session {
   }
 
   async run(feeds: Tensors): Promise<Tensors> {
-    const results = await this.#session.run(mapValues(feeds, toEngine));
-    return mapValues(results, fromEngine);
+    return fromEngineTensors(await this.#session.run(toEngineTensors(feeds, ort.Tensor)));
   }
 
   async endProfiling(): Promise<readonly ProfileEvent[]> {
@@ -70,16 +84,4 @@ interface EngineEvent {
   readonly name: string;
   readonly dur: number;
   readonly args?: { readonly op_name?: string };
-}
-
-function toEngine({ type, data, shape }: Tensor): ort.Tensor {
-  return new ort.Tensor(type as "float32", data as Float32Array, shape);
-}
-
-function fromEngine({ type, data, dims }: ort.Tensor): Tensor {
-  return { type: type as DataType, shape: dims, data: data as Float32Array } as Tensor;
-}
-
-function mapValues<A, B>(record: Readonly<Record<string, A>>, change: (value: A) => B): Record<string, B> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
 }

@@ -1,13 +1,14 @@
 import { blockProbe, readBlockSize } from "../compiler/block-probe.ts";
 import { RuntimeUnavailableError } from "../errors.ts";
-import type { Platform } from "../platform.ts";
+import type { Device, Platform } from "../platform.ts";
 import { floatTensor } from "../tensor/tensor.ts";
 
 /**
  * Channels to a block in the engine's fastest CPU layout on this machine (16 with AVX-512, 8 with AVX2), found by asking
- * the engine; undefined where it has no such layout.
+ * the engine; undefined where it has no such layout, and on other devices.
  */
-export async function channelBlock(platform: Platform): Promise<number | undefined> {
+export async function channelBlock(platform: Platform, device: Device = "cpu"): Promise<number | undefined> {
+  if (device !== "cpu") return undefined;
   const { model, input } = blockProbe();
   try {
     const session = await platform.createSession(model, { threads: 1 });

@@ -4,7 +4,7 @@ import type { Network } from "../graph/network.ts";
 import type { Optimizer } from "../learning/optimizers.ts";
 import type { Schedule } from "../learning/schedule.ts";
 import type { XceptionOptions } from "../models/xception-options.ts";
-import type { Platform } from "../platform.ts";
+import type { Device, Platform } from "../platform.ts";
 import type { EpochRecord, Evaluation, Prediction, SkippedFile } from "../records.ts";
 import type { Weights } from "../weights/initialize.ts";
 import type { PicturePreprocessing } from "./model.ts";
@@ -37,6 +37,8 @@ export interface TrainOptions {
   readonly augmentation?: Augmentation;
   /** How pictures become the network's input; default: stretched to its size, laid over white, scaled to −1 … 1. */
   readonly preprocessing?: PicturePreprocessing;
+  /** What the engine computes on; default: the processor. */
+  readonly device?: Device | undefined;
   /**
    * Of the shuffles, the augmentation, dropout and, when `network` is options without a seed of their own, the initial
    * weights; an integer from 0, default 0. On one machine the same seed gives the same weights, bit for bit.

@@ -103,9 +103,9 @@ export class TrainingRun {
   /** Tests the weights on the validation pictures; undefined without any, or when it was stopped meanwhile. */
   async #validate(weights: Weights): Promise<EvaluationResult | undefined> {
     const { network, preprocessing, validation } = this.#plan;
-    const { platform, signal } = this.#options;
+    const { platform, signal, device } = this.#options;
     if (!validation) return undefined;
-    const inference = await inferenceSession(network, weights, preprocessing, platform);
+    const inference = await inferenceSession(network, weights, preprocessing, platform, { device });
     try {
       return await evaluateBatches(inference, validation.batches, validation.dataset, { signal });
     } catch (error) {

@@ -28,6 +28,7 @@ export async function train(dataset: ImageDataset, options: TrainOptions): Promi
     optimizer,
     loss,
     preprocessing,
+    session: { device: options.device },
   });
   try {
     return await new TrainingRun(plan, step, options).run();

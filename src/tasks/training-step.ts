@@ -1,4 +1,5 @@
 import { toOnnx } from "../compiler/onnx.ts";
+import { splitBatchNorm } from "../compiler/split-batch-norm.ts";
 import { fromEngineLayout } from "../graph/engine-layout.ts";
 import type { Network } from "../graph/network.ts";
 import { networkWeights } from "../graph/network.ts";
@@ -91,8 +92,11 @@ export class TrainingStep {
   ): Promise<TrainingStep> {
     const { graph, state: entries, dropoutMasks } = trainingGraph(network, options);
     const state = start(entries);
-    const blockSize = await channelBlock(options.platform);
-    const session = await options.platform.createSession(toOnnx(graph, { blockSize }), options.session);
+    const { platform, session: settings } = options;
+    const blockSize = await channelBlock(platform, settings?.device);
+    const hasWholeNorm = settings?.device === undefined || ["cpu", "wasm"].includes(settings.device);
+    const model = toOnnx(hasWholeNorm ? graph : splitBatchNorm(graph), { blockSize });
+    const session = await platform.createSession(model, settings);
     const masks = dropoutMasks.map(({ mask: { name, shape }, rate }) => ({ name, shape, rate }));
     return new TrainingStep(network, options, session, { entries, masks }, state);
   }

@@ -9,7 +9,15 @@ const healthy: Diagnosis = {
   platform: "linux-x64",
   cpu: { model: "Abacus 9", cores: 2 },
   memory: { totalBytes: 8 * 2 ** 30, freeBytes: 2.5 * 2 ** 30 },
-  onnxruntime: { loads: true, version: "1.30.0", executionProviders: ["cpu", "webgpu"] },
+  onnxruntime: {
+    loads: true,
+    version: "1.30.0",
+    devices: [
+      { device: "cpu", available: true },
+      { device: "webgpu", available: true },
+      { device: "cuda", available: false, reason: "Failed to load shared library" },
+    ],
+  },
   sharp: { loads: true, version: "0.35.5" },
 };
 
@@ -20,7 +28,8 @@ describe("doctor", () => {
     const diagnosis = JSON.parse(stdout) as Diagnosis;
     expect(diagnosis).toMatchObject({ xception: packageJson.version, node: process.versions.node });
     expect(diagnosis.onnxruntime).toMatchObject({ loads: true, version: expect.stringMatching(/^1\.\d+\.\d+/) });
-    expect(diagnosis.onnxruntime).toHaveProperty("executionProviders", expect.arrayContaining(["cpu"]));
+    const everywhere = (["cpu", "wasm"] as const).map((device) => ({ device, available: true }));
+    expect(diagnosis.onnxruntime).toHaveProperty("devices", expect.arrayContaining(everywhere));
     expect(diagnosis.sharp).toEqual({ loads: true, version: expect.stringMatching(/^\d+\.\d+\.\d+/) });
     expect(diagnosis.cpu.cores).toBeGreaterThanOrEqual(1);
   });
@@ -32,7 +41,8 @@ describe("doctor", () => {
       platform     linux-x64
       processor    2 cores, Abacus 9
       memory       8.0 GiB, 2.5 GiB free
-      onnxruntime  1.30.0, runs on cpu, webgpu
+      onnxruntime  1.30.0, computes on cpu, webgpu
+                   not on cuda: Failed to load shared library
       sharp        0.35.5
       "
     `);

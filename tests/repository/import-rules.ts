@@ -24,9 +24,11 @@ const fences: readonly (readonly [what: string, target: RegExp, allowed: RegExp]
   ],
   [
     "the browser",
-    /^(onnxruntime-web|src\/runtime\/web|src\/web\.ts$)/,
+    /^(src\/runtime\/web(?!-session\.ts$)|src\/web\.ts$)/,
     /^(src\/runtime\/web[^/]*\.ts|src\/web\.ts|apps\/web\/.*)$/,
   ],
+  // Its session runs in browsers and in Node.
+  ["the engine in WebAssembly", /^onnxruntime-web/, /^src\/runtime\/web[^/]*\.ts$/],
 ];
 
 /** One line for each broken rule: the file, what it imports and why that is wrong. */

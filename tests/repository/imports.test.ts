@@ -19,7 +19,8 @@ test.each([
   ["src/tasks/a.ts", 'import { n } from "../runtime/node.ts";', "imports src/runtime/node.ts: not allowed Node"],
   ["src/index.ts", 'export * from "./node.ts";', "src/index.ts imports src/node.ts: not allowed Node"],
   ["src/report/a.ts", "const home = process.env.HOME;", "src/report/a.ts imports global process: not allowed Node"],
-  ["src/runtime/node.ts", 'import * as o from "onnxruntime-web";', "not allowed the browser"],
+  ["src/runtime/node.ts", 'import * as o from "onnxruntime-web";', "not allowed the engine in WebAssembly"],
+  ["src/tasks/a.ts", 'import { p } from "../runtime/web.ts";', "not allowed the browser"],
   ["src/helpers/a.ts", "export {};", "src/helpers/a.ts: belongs to no unit"],
 ])("finds what is wrong in %s: %s", (file, text, problem) => {
   const problems = importProblems(new Map([[file, text]]));

@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import { DataError } from "../../../src/errors.ts";
+import type { Device } from "../../../src/platform.ts";
 import { type Classified, loadClassifier } from "../../../src/tasks/classifier.ts";
 import { addCommand } from "../add-command.ts";
+import { deviceOption } from "../device-option.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
 import { picturesOf } from "../picture-arguments.ts";
@@ -9,6 +11,7 @@ import { numberOf } from "../values.ts";
 
 interface ClassifyFlags {
   readonly top: number;
+  readonly device?: Device;
   readonly json?: boolean;
 }
 
@@ -20,10 +23,11 @@ export function registerClassify(program: Command, io: CliIo): void {
     example: "xception classify run/model.onnx cat.jpg photos/ --top 3",
   })
     .option("--top <n>", "how many classes to name", numberOf("--top"), 5)
-    .action(async (model: string, paths: readonly string[], { top, json }: ClassifyFlags) => {
+    .addOption(deviceOption())
+    .action(async (model: string, paths: readonly string[], { top, device, json }: ClassifyFlags) => {
       const platform = await loadPlatform();
       const pictures = await picturesOf(paths, io, platform);
-      const classifier = await loadClassifier(model, { platform });
+      const classifier = await loadClassifier(model, { platform, session: { device } });
       const results: (Classified & { readonly file: string })[] = [];
       try {
         const sources = pictures.map(({ picture }) => picture);

@@ -1,9 +1,11 @@
 import type { Command } from "commander";
 import { folderDataset } from "../../../src/data/folder-dataset.ts";
+import type { Device } from "../../../src/platform.ts";
 import { describeEvaluation } from "../../../src/report/evaluation-text.ts";
 import { evaluate } from "../../../src/tasks/evaluate.ts";
 import { loadModel } from "../../../src/tasks/model-file.ts";
 import { addCommand } from "../add-command.ts";
+import { deviceOption } from "../device-option.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
 import { startProgress } from "../progress.ts";
@@ -12,6 +14,7 @@ import { numberOf } from "../values.ts";
 
 interface EvaluateFlags {
   readonly batchSize?: number;
+  readonly device?: Device;
   readonly json?: boolean;
 }
 
@@ -21,7 +24,8 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     example: "xception evaluate run/model.onnx photos/test --json",
   })
     .option("--batch-size <n>", "pictures at a time (default: 16)", numberOf("--batch-size"))
-    .action(async (modelFile: string, folder: string, { batchSize, json }: EvaluateFlags) => {
+    .addOption(deviceOption())
+    .action(async (modelFile: string, folder: string, { batchSize, device, json }: EvaluateFlags) => {
       const platform = await loadPlatform();
       const model = await loadModel(modelFile, platform);
       const dataset = folderDataset(await platform.listFolder(folder));
@@ -30,6 +34,7 @@ export function registerEvaluate(program: Command, io: CliIo): void {
       const { evaluation, skipped } = await evaluate(model, dataset, {
         platform,
         batchSize,
+        session: { device },
         signal: io.signal,
         onProgress,
       }).finally(() => progress.stop());

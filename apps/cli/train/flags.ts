@@ -4,7 +4,9 @@ import { UsageError } from "../../../src/errors.ts";
 import type { Network } from "../../../src/graph/network.ts";
 import type { OptimizerName } from "../../../src/learning/optimizers.ts";
 import type { ScheduleName } from "../../../src/learning/schedules.ts";
+import type { Device } from "../../../src/platform.ts";
 import { defaultBatchSize, optimizerDefaults } from "../../../src/tasks/train-plan.ts";
+import { deviceOption } from "../device-option.ts";
 import { type ArchitectureFlags, addArchitectureOptions, choice } from "../network-options.ts";
 import { numberOf } from "../values.ts";
 
@@ -25,6 +27,7 @@ export interface TrainFlags extends ArchitectureFlags {
   readonly labelSmoothing: number;
   /** False with `--no-augment`. */
   readonly augment: boolean;
+  readonly device?: Device;
   readonly overwrite?: boolean;
   readonly json?: boolean;
 }
@@ -82,6 +85,7 @@ export function addTrainOptions(command: Command): Command {
       0.1,
     )
     .option("--no-augment", "show pictures as they are, not randomly flipped, turned, cropped and recoloured")
+    .addOption(deviceOption())
     .option("--overwrite", "replace a run that is in the output folder already");
   return addArchitectureOptions(command);
 }

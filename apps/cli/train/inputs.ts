@@ -3,7 +3,7 @@ import { folderDataset } from "../../../src/data/folder-dataset.ts";
 import { splitDataset } from "../../../src/data/split.ts";
 import { xception } from "../../../src/models/xception.ts";
 import type { XceptionOptions } from "../../../src/models/xception-options.ts";
-import type { Platform } from "../../../src/platform.ts";
+import type { Device, Platform } from "../../../src/platform.ts";
 import { xceptionOptionsOf } from "../network-options.ts";
 import { type Recipe, recipeOf, type TrainFlags } from "./flags.ts";
 
@@ -16,6 +16,8 @@ export interface TrainingInputs {
   readonly validation: ImageDataset;
   /** The validation pictures' folder; undefined where they are a part of the training folder. */
   readonly validationFolder: string | undefined;
+  /** What the engine computes on; undefined: its default. */
+  readonly device: Device | undefined;
   /** That repeats it. */
   readonly commandLine: string;
 }
@@ -50,6 +52,7 @@ export async function readInputs(
     training,
     validation,
     validationFolder: val,
+    device: flags.device,
     commandLine,
   };
 }

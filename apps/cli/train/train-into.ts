@@ -36,6 +36,7 @@ export async function trainInto(
     const result = await train(training, {
       ...settings,
       platform,
+      device: inputs.device,
       network: options,
       validation,
       optimizer: createOptimizer(optimizer, { weightDecay, ...(momentum !== undefined && { momentum }) }),

@@ -1,0 +1,90 @@
+import * as ort from "onnxruntime-node";
+import { RuntimeUnavailableError } from "../errors.ts";
+import type { Device, DeviceStatus } from "../platform.ts";
+
+/** The smallest model there is: y = max(x, 0) for one number. A test makes it anew with the compiler. */
+export const probeModel = Uint8Array.from(
+  atob(
+    "CAkSC3hjZXB0aW9uLXRzOkIKFAoBeBIBeRoGUmVsdTp5IgRSZWx1Egh4Y2VwdGlvbloPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCAhAS",
+  ),
+  (character) => character.charCodeAt(0),
+);
+
+const remedies: Readonly<Partial<Record<Device, string>>> = {
+  webgpu:
+    "It needs a graphics card with a driver of Vulkan, Direct3D 12 or Metal, on Linux the library libvulkan1 too; " +
+    "a driver in software, as SwiftShader, is named with VK_ICD_FILENAMES.",
+  cuda:
+    "It needs an NVIDIA card with CUDA 12 and cuDNN 9, and onnxruntime-node's CUDA libraries: its script/install.js, " +
+    "run with --onnxruntime-node-install=cuda12, downloads them.",
+  tensorrt:
+    "It needs an NVIDIA card with CUDA 12 and TensorRT, and onnxruntime-node's CUDA libraries: its script/install.js, " +
+    "run with --onnxruntime-node-install=cuda12, downloads them.",
+  dml: "It needs Windows with DirectX 12.",
+  coreml: "It needs macOS.",
+};
+
+/** Version of the native engine. */
+export function engineVersion(): string {
+  return ort.env.versions.node ?? "unknown";
+}
+
+/** Every device that the engine of this operating system knows, with the outcome of loading a tiny model there. */
+export async function listDevices(): Promise<readonly DeviceStatus[]> {
+  const native = ort.listSupportedBackends().map(({ name }) => name as Device);
+  const statuses: DeviceStatus[] = [];
+  for (const device of [...native, "wasm"] as const) {
+    const reason = device === "wasm" ? await whyNoWebAssembly() : await whyUnavailable(device);
+    statuses.push({ device, available: reason === undefined, ...(reason !== undefined && { reason }) });
+  }
+  return statuses;
+}
+
+/** Why the native engine cannot compute on a device; undefined if it can. */
+export async function whyUnavailable(device: Device): Promise<string | undefined> {
+  try {
+    quieten();
+    const settings = { executionProviders: [device], logSeverityLevel: 4 } as const;
+    const session = await ort.InferenceSession.create(probeModel, settings);
+    await session.release();
+    return undefined;
+  } catch (error) {
+    return firstSentence(error);
+  }
+}
+
+/** What to throw when a device is not there: what is, and how to get it. */
+export function unavailable(device: Device, reason: string): RuntimeUnavailableError {
+  return new RuntimeUnavailableError({
+    where: `device "${device}"`,
+    what: `ONNX Runtime cannot compute on it here (${reason})`,
+    expected: "cpu or wasm, which run everywhere, or another device that `xception doctor` finds",
+    ...(remedies[device] !== undefined && { remedy: remedies[device] }),
+  });
+}
+
+/** The engine tells by exceptions what it also writes to the standard error stream; set before its first session. */
+export function quieten(): void {
+  ort.env.logLevel = "fatal";
+}
+
+async function whyNoWebAssembly(): Promise<string | undefined> {
+  try {
+    const { createWebSession } = await import("./web-session.ts");
+    const session = await createWebSession(probeModel);
+    await session.dispose();
+    return undefined;
+  } catch (error) {
+    return firstSentence(error);
+  }
+}
+
+/** Without the place in the engine's sources, and without its line breaks. */
+function firstSentence(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message
+    .trim()
+    .split("\n")[0]!
+    .replace(/^\/\S+:\d+ .* was false\. /, "")
+    .replace(/[.]$/, "");
+}

@@ -1,0 +1,73 @@
+import { describe, expect, it } from "vitest";
+import { toOnnx } from "../../src/compiler/onnx.ts";
+import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
+import { probeModel, unavailable } from "../../src/runtime/node-devices.ts";
+import { createSession } from "../../src/runtime/node-session.ts";
+import { createWebSession } from "../../src/runtime/web-session.ts";
+import { floatTensor } from "../../src/tensor/tensor.ts";
+
+describe("devices", () => {
+  it("are listed with what is missing; the processor is always there, natively and in WebAssembly", async () => {
+    const statuses = await nodePlatform.listDevices();
+    const everywhere = (["cpu", "wasm"] as const).map((device) => ({ device, available: true }));
+    expect(statuses).toEqual(expect.arrayContaining(everywhere));
+    for (const { available, reason } of statuses) expect(available).toBe(reason === undefined);
+  });
+
+  it("are probed with the model that the compiler makes", () => {
+    const build = new OpGraphBuilder();
+    build.output("y", build.op({ kind: "relu" }, [build.input("x", [1])], "y"));
+    expect(probeModel).toEqual(new Uint8Array(toOnnx(build.finish())));
+  });
+
+  it("that are not there are refused, with what is and how to get them", async () => {
+    // No system has both.
+    const missing = process.platform === "darwin" ? "dml" : "coreml";
+    await expect(createSession(probeModel, { device: missing })).rejects.toThrow(
+      `device "${missing}": ONNX Runtime cannot compute on it here (no available backend found. ` +
+        `ERR: [${missing}] backend not found); expected cpu or wasm, which run everywhere, or another device that ` +
+        "`xception doctor` finds.",
+    );
+  });
+
+  it.each([
+    ["webgpu", "It needs a graphics card with a driver of Vulkan, Direct3D 12 or Metal"],
+    ["cuda", "It needs an NVIDIA card with CUDA 12 and cuDNN 9, and onnxruntime-node's CUDA libraries"],
+    ["tensorrt", "It needs an NVIDIA card with CUDA 12 and TensorRT"],
+    ["dml", "It needs Windows with DirectX 12."],
+    ["coreml", "It needs macOS."],
+  ] as const)("say how to get %s", (device, remedy) => {
+    expect(unavailable(device, "a reason")).toMatchObject({ code: "RUNTIME_UNAVAILABLE" });
+    expect(unavailable(device, "a reason").message).toContain(
+      `(a reason); expected cpu or wasm, which run everywhere, or another device that \`xception doctor\` finds. ${remedy}`,
+    );
+  });
+});
+
+describe("the engine in WebAssembly", () => {
+  it("runs in Node, several runs at a time one after the other", async () => {
+    const session = await createSession(probeModel, { device: "wasm" });
+    const answers = [-1, 2, 3].map((value) => session.run({ x: floatTensor([1], Float32Array.of(value)) }));
+    expect((await Promise.all(answers)).map(({ y }) => [...(y!.data as Float32Array)])).toEqual([[0], [2], [3]]);
+    expect(await session.endProfiling()).toEqual([]);
+    await session.dispose();
+  });
+
+  it("goes on after a run that failed", async () => {
+    const session = await createWebSession(probeModel);
+    await expect(session.run({})).rejects.toThrow("input 'x' is missing in 'feeds'.");
+    const { y } = await session.run({ x: floatTensor([1], Float32Array.of(5)) });
+    expect(y).toEqual(floatTensor([1], Float32Array.of(5)));
+    await session.dispose();
+  });
+
+  it("refuses what is no model, and other devices", async () => {
+    await expect(createWebSession(Uint8Array.of(1, 2, 3))).rejects.toThrow(
+      /^ONNX Runtime in WebAssembly: it cannot load the model: /,
+    );
+    await expect(createWebSession(probeModel, { device: "cuda" })).rejects.toThrow(
+      `device "cuda": ONNX Runtime's WebAssembly build does not compute on it; expected wasm.`,
+    );
+  });
+});
