@@ -1,0 +1,90 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Network } from "../../src/graph/network.ts";
+import { architectureOf, buildNetwork } from "../../src/models/architecture.ts";
+import { recogniseXception, sameLayers } from "../../src/models/recognise-xception.ts";
+import { xception } from "../../src/models/xception.ts";
+import type { XceptionOptions } from "../../src/models/xception-options.ts";
+
+/** The same network under other names, with ReLU layers for activations. */
+function renamed(network: Network): Network {
+  const names = new Map(network.layers.map(({ name }, index) => [name, `layer_${index}`]));
+  const list = architectureOf(network);
+  if (list.family !== "layers") throw new Error("no list");
+  const layers = list.layers.map(({ name, config, inbound }) => ({
+    name: names.get(name)!,
+    config: config.type === "Activation" && config.activation === "relu" ? ({ type: "ReLU" } as const) : config,
+    inbound: inbound.map((source) => names.get(source)!),
+  }));
+  return buildNetwork({ ...list, layers, output: names.get(list.output)! });
+}
+
+const top = fc.oneof(
+  fc.record({
+    classes: fc.integer({ min: 1, max: 20 }),
+    classifierActivation: fc.constantFrom("softmax", "sigmoid", "none"),
+    dropout: fc.constantFrom(0, 0.5),
+    fcUnits: fc.array(fc.integer({ min: 1, max: 9 }), { maxLength: 2 }),
+  }),
+  fc.record({ includeTop: fc.constant(false), pooling: fc.constantFrom("none", "avg", "max") }),
+);
+const body = fc.record({
+  variant: fc.constantFrom("paper", "tutorial"),
+  inputShape: fc.tuple(fc.integer({ min: 71, max: 200 }), fc.integer({ min: 71, max: 200 }), fc.constantFrom(1, 3)),
+  width: fc.constantFrom(1, 0.25, 0.05, 0.5, 0.33, 2, 0.0625),
+  residual: fc.boolean(),
+  intermediateActivation: fc.constantFrom("none", "relu", "elu"),
+  middleFlowRepeats: fc.integer({ min: 0, max: 9 }),
+});
+const anyOptions = fc.tuple(body, top).map(([flow, rest]) => ({ ...flow, ...rest }) as XceptionOptions);
+
+test("every Xception is recognised under any names, as one with the same layers", () => {
+  fc.assert(
+    fc.property(anyOptions, (options) => {
+      const network = renamed(xception(options));
+      const found = recogniseXception(network);
+      expect(found).toBeDefined();
+      expect(sameLayers(network, xception(found!))).toBe(true);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test("the options are those that somebody would have given", () => {
+  expect(recogniseXception(xception())).toEqual({
+    variant: "paper",
+    inputShape: [299, 299, 3],
+    classes: 1000,
+    classifierActivation: "softmax",
+    width: 1,
+    fcUnits: [],
+    residual: true,
+    intermediateActivation: "none",
+    middleFlowRepeats: 8,
+  });
+  expect(recogniseXception(xception({ width: 0.25, variant: "tutorial" }))).toMatchObject({
+    width: 0.25,
+    variant: "tutorial",
+  });
+});
+
+describe("a network that differs in one layer is none of ours", () => {
+  const list = architectureOf(xception({ width: 0.0625, middleFlowRepeats: 1, classes: 2 }));
+  if (list.family !== "layers") throw new Error("no list");
+  const changed = (position: number, change: object) =>
+    buildNetwork({
+      ...list,
+      layers: list.layers.map((layer, index) =>
+        index === position ? { ...layer, config: { ...layer.config, ...change } as typeof layer.config } : layer,
+      ),
+    });
+  test.each([
+    ["block1_conv1_bn", { epsilon: 1e-5 }],
+    ["block1_conv2_act", { activation: "elu" }],
+    ["block5_sepconv2", { kernelSize: [5, 5] }],
+    ["avg_pool", { type: "GlobalMaxPooling2D" }],
+  ])("%s", (name, change) => {
+    const position = list.layers.findIndex((layer) => layer.name === name);
+    expect(recogniseXception(changed(position, change))).toBeUndefined();
+  });
+});
