@@ -59,14 +59,24 @@ export { type SplitDataset, splitDataset } from "./data/split.ts";
 
 // Training: the whole of it, and the single step it is made of.
 
+export type { GradientClip } from "./learning/gradient-clipping.ts";
 export { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "./learning/losses.ts";
 export { createOptimizer, type Optimizer, type OptimizerName, type OptimizerOptions } from "./learning/optimizers.ts";
 export type { Schedule, SchedulePosition } from "./learning/schedule.ts";
 export { constantRate, cosineDecay, createSchedule, oneCycle, type ScheduleName } from "./learning/schedules.ts";
 export { exponentialDecay, plateauDecay, stepDecay } from "./learning/schedules-decay.ts";
+export { type AverageDecay, exponentialAverage, polyakAverage } from "./learning/weight-average.ts";
+export type { Reduce } from "./tasks/split-program.ts";
 export { train } from "./tasks/train.ts";
 export type { TrainingProgress, TrainingResult, TrainOptions } from "./tasks/train-options.ts";
-export { type TrainingGraph, type TrainingGraphOptions, trainingGraph } from "./tasks/training-graph.ts";
+export {
+  type SplitTrainingGraph,
+  type StepInterface,
+  splitTrainingGraph,
+  type TrainingGraph,
+  trainingGraph,
+} from "./tasks/training-graph.ts";
+export type { TrainingGraphOptions } from "./tasks/training-graph-options.ts";
 export type { StateEntry, TrainingState } from "./tasks/training-state.ts";
 export { type StepInput, type StepResult, TrainingStep, type TrainingStepOptions } from "./tasks/training-step.ts";
 

@@ -37,16 +37,21 @@ export const gradientRules: GradientRules = {
     const s = build.op({ kind: "divide" }, [build.constant(1), build.op({ kind: "sqrt" }, [shifted])]);
     const scale = build.op({ kind: "multiply" }, [gamma!, s]);
     const sum = (value: Value) => build.op({ kind: "reduceSum", axes: [0, 2, 3], keepDims: false }, [value]);
-    const centred = () => build.op({ kind: "subtract" }, [x!, perChannel(mean!)]);
-    const dyCentred = () => sum(build.op({ kind: "multiply" }, [dy, centred()]));
+    let affine: readonly Value[] | undefined;
+    const affineGradient = () => {
+      const kind = "batchNormalizationAffineGradient";
+      const names = [`d.${gamma!.name}`, `d.${gamma!.name}.shift`];
+      affine ??= build.ops({ kind, epsilon: config.epsilon }, [dy, x!, mean!, variance!], names);
+      return affine;
+    };
     return [
-      () => build.op({ kind: "multiply" }, [dy, perChannel(scale)]),
-      () => build.op({ kind: "multiply" }, [dyCentred(), s]),
-      () => sum(dy),
+      () => build.op({ kind: "multiply" }, [dy, perChannel(scale)], `d.${x!.name}`),
+      () => affineGradient()[0]!,
+      () => affineGradient()[1]!,
       () => build.op({ kind: "multiply" }, [sum(dy), negated(build, scale)]),
       () => {
-        const scaleByVariance = build.op({ kind: "divide" }, [scale, shifted]);
-        const product = build.op({ kind: "multiply" }, [dyCentred(), scaleByVariance]);
+        const scaleByVariance = build.op({ kind: "divide" }, [gamma!, shifted]);
+        const product = build.op({ kind: "multiply" }, [affineGradient()[0]!, scaleByVariance]);
         return build.op({ kind: "multiply" }, [product, build.constant(-0.5)]);
       },
     ];
@@ -60,6 +65,7 @@ export const gradientRules: GradientRules = {
     return parts.map((part) => () => part);
   },
   batchNormalizationGradient: notDifferentiable,
+  batchNormalizationAffineGradient: notDifferentiable,
 
   maxPool: ({ build, config: { strides, pads, kernel }, inputs: [x], outputs: [y], dy }) => [
     () => build.op({ kind: "maxPoolGradient", strides, pads, kernel }, [dy, x!, y!], `d.${x!.name}`),
@@ -107,6 +113,7 @@ export const gradientRules: GradientRules = {
     },
   ],
   minimum: notDifferentiable,
+  maximum: notDifferentiable,
 
   // dx = y·(dy − Σ dy·y)
   softmax: ({ build, outputs: [y], dy }) => [

@@ -2,6 +2,7 @@ import { GraphError } from "../errors.ts";
 import { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { Operation, OpGraph, OpKind, Value } from "../graph/ops.ts";
 import { sizeOf } from "../tensor/shape.ts";
+import { dependents } from "./dependents.ts";
 import { gradientRules } from "./gradient-rules.ts";
 
 export interface GraphWithGradients {
@@ -66,15 +67,6 @@ function scalarOutput(graph: OpGraph, target: string): Value {
     });
   }
   return root;
-}
-
-/** Names of all values that change when a wanted one does, the wanted ones included. */
-function dependents(graph: OpGraph, wanted: ReadonlySet<string>): ReadonlySet<string> {
-  const names = new Set(wanted);
-  for (const { inputs, outputs } of graph.operations) {
-    if (inputs.some((input) => names.has(input.name))) for (const output of outputs) names.add(output.name);
-  }
-  return names;
 }
 
 function refuseOtherOutputs(operation: Operation, arrived: ReadonlyMap<string, Value>): void {

@@ -8,6 +8,8 @@ import { lowerLayer, type Mode } from "./lower-layers.ts";
 
 export interface LowerOptions {
   readonly mode: Mode;
+  /** Batch normalizations in another mode than the rest; default: none. */
+  readonly batchNormMode?: (layer: Layer) => Mode;
   readonly batchSize: number;
   /** Bytes `[N, H, W, C]` are scaled inside the graph; without it the input is float32, already scaled. */
   readonly preprocessing?: Preprocessing | undefined;
@@ -30,7 +32,7 @@ export interface LoweredNetwork {
   readonly layerOutputs: ReadonlyMap<string, Value>;
   /** What enters the classifier's softmax or sigmoid; the network's output where it has none. */
   readonly logits: Value;
-  /** In training mode, one for each batch normalization. */
+  /** One for each batch normalization in training mode. */
   readonly statistics: readonly BatchStatistics[];
   /** In training mode, factors for dropout to be fed: 0 or 1/(1 − rate), one input for each layer. */
   readonly dropoutMasks: readonly { readonly mask: Value; readonly rate: number }[];
@@ -45,7 +47,7 @@ export const imageInput = "images";
  * @throws {GraphError} an output names no layer.
  */
 export function lower(network: Network, options: LowerOptions): LoweredNetwork {
-  const { mode, batchSize, preprocessing, outputs = [network.output] } = options;
+  const { mode, batchNormMode, batchSize, preprocessing, outputs = [network.output] } = options;
   const { synchronizeBatchNormalization = false } = options;
   const build = new OpGraphBuilder();
   const layerOutputs = new Map<string, Value>();
@@ -58,7 +60,7 @@ export function lower(network: Network, options: LowerOptions): LoweredNetwork {
     const weights = layer.weights.map((spec) => build.parameter(spec.name, engineShape(spec)));
     const output = lowerLayer(layer, {
       build,
-      mode,
+      mode: (layer.config.type === "BatchNormalization" && batchNormMode?.(layer)) || mode,
       synchronizeBatchNormalization,
       inputs,
       weights,

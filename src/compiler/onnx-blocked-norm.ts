@@ -1,4 +1,5 @@
 import type { Value } from "../graph/ops.ts";
+import { sameShape } from "../tensor/shape.ts";
 import type { BlockedRules, BlockedTools } from "./onnx-blocked-tools.ts";
 import { type Attributes, domains } from "./onnx-emitter.ts";
 import { elementsPerChannel } from "./onnx-forms.ts";
@@ -61,6 +62,38 @@ export const normalizationRules: BlockedRules = {
     kernels.vectorBack(compute("sum", "Mul", m, count), dbeta.shape, nameOf(dbeta));
     return true;
   },
+
+  // dgamma = Σ dy·(x − mean)·s = count·(mean(dy·x) − mean·m)·s with m = mean(dy).
+  batchNormalizationAffineGradient: (tools, { epsilon }, { inputs, outputs: [dgamma, dbeta] }) => {
+    const [dy, x, mean, variance] = inputs as [Value, Value, Value, Value];
+    const channels = x.shape[1]!;
+    if (channels % 4 !== 0 || !(tools.forms.isBlocked(x) || tools.forms.isBlocked(dy))) return false;
+    const { emit, forms, kernels, nameOf } = tools;
+    const order = forms.blockOrder(forms.isBlocked(x) ? x : dy);
+    const compute = computeFor(tools, dgamma!);
+    const vector = (value: Value) => kernels.vector(forms.get(value, "plain"), channels);
+    const m = emitMean(tools, dy, order, dgamma!.name);
+    const product = emitMeanProduct(tools, x, dy, order, dgamma!.name);
+    const s = emitInverseDeviation(tools, vector(variance), epsilon, dgamma!);
+    const q = compute("q", "Mul", compute("centred", "Sub", product, compute("mm", "Mul", vector(mean), m)), s);
+    const count = emit.scalar(elementsPerChannel(x));
+    kernels.vectorBack(compute("sumProduct", "Mul", q, count), dgamma!.shape, nameOf(dgamma!));
+    kernels.vectorBack(compute("sum", "Mul", m, count), dbeta!.shape, nameOf(dbeta!));
+    return true;
+  },
+
+  // A number for each channel, as in the gradient of a normalization by moving statistics.
+  multiply: (tools, _, { inputs: [x, scale], outputs: [y] }) => {
+    const [, channels] = y!.shape as readonly [number, number];
+    const isPerChannel = y!.shape.length === 4 && sameShape(scale!.shape, [1, channels, 1, 1]);
+    if (!isPerChannel || !sameShape(x!.shape, y!.shape) || channels % 4 !== 0 || !tools.forms.isBlocked(x!))
+      return false;
+    const { emit, forms, kernels } = tools;
+    const order = forms.blockOrder(x!);
+    const lanes = kernels.vector(emit.reshape(forms.get(scale!, "plain"), [channels]), channels);
+    emitScale(tools, channels, [forms.get(x!, order), lanes], forms.define(y!, order));
+    return true;
+  },
 };
 
 /** scale·x + shift, with the ReLU behind it if that alone reads the result. */
@@ -91,7 +124,7 @@ function emitNormalized(
 function emitScale(
   { emit, forms, conv }: BlockedTools,
   channels: number,
-  [x, scale, shift, sum = ""]: readonly [x: string, scale: string, shift: string, sum?: string],
+  [x, scale, shift = "", sum = ""]: readonly [x: string, scale: string, shift?: string, sum?: string],
   y: string,
   attributes: Attributes = {},
 ): void {

@@ -35,6 +35,18 @@ export const emitRules: EmitRules = {
     emit.node("BatchNormalization", [x!, gamma!, beta!, ...unused], [y!, mean!, variance!], attributes);
   },
   batchNormalizationGradient: emitBatchNormalizationGradient,
+  batchNormalizationAffineGradient: ({ emit, config, inputs, x: [dy, x, mean, variance], y: [dgamma, dbeta] }) => {
+    const compute = (hint: string, operator: string, ...operands: string[]) =>
+      emit.compute(`${dgamma}/${hint}`, operator, operands);
+    const alongPicture = [emit.integers([0, 2, 3])];
+    const keepNone = { keepdims: { i: 0 } };
+    const centred = compute("centred", "Sub", x!, emit.reshape(mean!, [1, inputs[2]!.shape[0]!, 1, 1]));
+    const products = compute("product", "Mul", dy!, centred);
+    const sum = emit.compute(`${dgamma}/sum`, "ReduceSum", [products, ...alongPicture], keepNone);
+    const root = compute("root", "Sqrt", compute("shifted", "Add", variance!, emit.scalar(config.epsilon)));
+    emit.node("Div", [sum, root], [dgamma!]);
+    emit.node("ReduceSum", [dy!, ...alongPicture], [dbeta!], keepNone);
+  },
   maxPool: ({ emit, config, x, y }) => emit.node("MaxPool", x, y, poolAttributes(config)),
   maxPoolGradient: ({ emit, config, inputs, x: [dy, x], y: [dx] }) => {
     const [gradient, picture] = inputs as [Value, Value, Value];
@@ -67,6 +79,7 @@ export const emitRules: EmitRules = {
   multiply: pairwise("Mul"),
   divide: pairwise("Div"),
   minimum: pairwise("Min"),
+  maximum: pairwise("Max"),
   allReduceMean: simple("Identity"),
   softmax: simple("Softmax"),
   logSoftmax: simple("LogSoftmax"),

@@ -2,6 +2,7 @@ import { GraphError } from "../errors.ts";
 import type { OpGraph, OpKind, Value } from "../graph/ops.ts";
 import { sameShape } from "../tensor/shape.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
+import { dependents } from "./dependents.ts";
 import { BlockedLayout } from "./onnx-blocked.ts";
 import { OnnxEmitter } from "./onnx-emitter.ts";
 import { encodeModel } from "./onnx-model.ts";
@@ -17,6 +18,11 @@ export interface OnnxOptions {
    * then runs on this kind of machine alone, several times faster where weights are not constant: for training steps.
    */
   readonly blockSize?: number | undefined;
+  /**
+   * Write what depends on no fed parameter channels first all the same: weights being constant there, the engine finds
+   * the fastest layout itself. For steps that train only the end of a network.
+   */
+  readonly plainWhereStored?: boolean;
   /** Stored in the file's `metadata_props`. */
   readonly metadata?: Readonly<Record<string, string>>;
   readonly name?: string;
@@ -44,9 +50,12 @@ export function toOnnx(graph: OpGraph, options: OnnxOptions = {}): Uint8Array {
   const nameOf = onnxNames(graph);
   const { blockSize } = options;
   const blocked = blockSize === undefined ? undefined : new BlockedLayout(emit, graph, blockSize, nameOf);
+  const fedParameters = graph.parameters.flatMap(({ name }) => (weights.has(name) ? [] : [name]));
+  const changing = options.plainWhereStored ? dependents(graph, fedParameters) : undefined;
   for (const operation of graph.operations) {
-    if (blocked?.emit(operation)) continue;
     const { config, inputs, outputs } = operation;
+    const staysPlain = changing && !inputs.some(({ name }) => changing.has(name));
+    if (!staysPlain && blocked?.emit(operation)) continue;
     const rule = emitRules[config.kind] as (typeof emitRules)[OpKind];
     const x = inputs.map((value) => blocked?.plain(value) ?? nameOf(value));
     rule({ emit, config, inputs, outputs, x, y: outputs.map(nameOf) } as never);

@@ -30,6 +30,11 @@ const rules: ShapeRules = {
     expectGradient(kind, dy, x);
     return [x, [x[1]!], [x[1]!]];
   },
+  batchNormalizationAffineGradient: ({ kind }, [dy, ...inputs]) => {
+    const x = normalized(kind, inputs, 2);
+    expectGradient(kind, dy, x);
+    return [[x[1]!], [x[1]!]];
+  },
   maxPool: (config, [x]) => [pooled(config, x)],
   maxPoolGradient: (config, [dy, x]) => {
     expectGradient(config.kind, dy, pooled(config, x));
@@ -49,6 +54,7 @@ const rules: ShapeRules = {
   multiply: broadcast,
   divide: broadcast,
   minimum: broadcast,
+  maximum: broadcast,
   allReduceMean: first,
   softmax: first,
   logSoftmax: first,

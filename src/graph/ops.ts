@@ -31,6 +31,8 @@ export type OpConfig =
   | { readonly kind: "batchNormalizationTraining"; readonly epsilon: number }
   /** dy, x, gamma, mean, variance of the above → dx, dgamma, dbeta, the statistics' dependence on x included. */
   | { readonly kind: "batchNormalizationGradient"; readonly epsilon: number }
+  /** dy, x, mean, variance → dgamma = Σ dy·(x − mean)/√(variance + ε) and dbeta = Σ dy, whatever the statistics are. */
+  | { readonly kind: "batchNormalizationAffineGradient"; readonly epsilon: number }
   /** x → y; padding never wins. */
   | ({ readonly kind: "maxPool"; readonly kernel: Size2 } & Window)
   /** dy, x, y → dx; the first maximum of each window in row-major order gets the gradient. */
@@ -52,6 +54,7 @@ export type OpConfig =
   | { readonly kind: "multiply" }
   | { readonly kind: "divide" }
   | { readonly kind: "minimum" }
+  | { readonly kind: "maximum" }
   /** Over the last axis. */
   | { readonly kind: "softmax" }
   | { readonly kind: "logSoftmax" }

@@ -1,113 +1,98 @@
-import { gradient } from "../compiler/gradient.ts";
-import { lower } from "../compiler/lower.ts";
 import type { WeightSpec } from "../graph/layer-weights.ts";
-import type { ConfigOf } from "../graph/layers.ts";
-import { type Network, networkWeights } from "../graph/network.ts";
+import type { Network } from "../graph/network.ts";
 import { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { OpGraph, Value } from "../graph/ops.ts";
-import type { Preprocessing } from "../graph/preprocessing.ts";
-import type { Loss } from "../learning/losses.ts";
-import type { Optimizer } from "../learning/optimizers.ts";
-import type { StateEntry } from "./training-state.ts";
+import { type GradientGraph, gradientGraph } from "./training-gradients.ts";
+import { type TrainingGraphOptions, trainingNames } from "./training-graph-options.ts";
+import { type StateEntry, weightEntry } from "./training-state.ts";
+import { type WrittenUpdate, writeUpdate } from "./training-update.ts";
 
-export interface TrainingGraphOptions {
-  readonly batchSize: number;
-  readonly optimizer: Optimizer;
-  readonly loss: Loss;
-  /** Without it the pictures are float32, already scaled. */
-  readonly preprocessing?: Preprocessing | undefined;
-  /** Which weights the optimizer's weight decay applies to; default: kernels, not biases, gammas and betas. */
-  readonly decays?: (spec: WeightSpec) => boolean;
-  /** Also put out the gradients, as `gradient/<weight>`; default false. */
-  readonly gradientOutputs?: boolean;
-}
-
-/** One training step as one graph: forward, loss, gradients, new weights. */
-export interface TrainingGraph {
-  readonly graph: OpGraph;
+/** What a training step reads and replaces, whether it is one graph or two. */
+export interface StepInterface {
+  /** What each step replaces. */
   readonly state: readonly StateEntry[];
+  /** Weights that the step reads but never changes. */
+  readonly frozen: readonly StateEntry[];
+  /** Weights that the optimizer moves. */
+  readonly trained: readonly WeightSpec[];
+  /** Factors of the learning rate, for each of which the optimizer's numbers are fed. */
+  readonly rateFactors: readonly number[];
   readonly dropoutMasks: readonly { readonly mask: Value; readonly rate: number }[];
 }
 
-/** Names of the step's inputs and outputs besides the state. */
-export const trainingNames = {
-  images: "images",
-  targets: "targets",
-  loss: "loss",
-  logits: "logits",
-  scalar: (name: string) => `step/${name}`,
-  next: (name: string) => `next/${name}`,
-  gradient: (name: string) => `gradient/${name}`,
-} as const;
-
-/** Composes lower → loss → gradient → update. */
-export function trainingGraph(network: Network, options: TrainingGraphOptions): TrainingGraph {
-  const { batchSize, optimizer, preprocessing, decays = isKernel, gradientOutputs = false } = options;
-  const lowered = lower(network, { mode: "training", batchSize, preprocessing, outputs: [] });
-  const specs = networkWeights(network);
-  const trainable = specs.filter((spec) => spec.trainable);
-
-  const forward = new OpGraphBuilder(lowered.graph);
-  const targets = forward.input(trainingNames.targets, lowered.logits.shape);
-  forward.output(trainingNames.loss, options.loss(forward, lowered.logits, targets));
-  forward.output(trainingNames.logits, lowered.logits);
-  const backward = gradient(
-    forward.finish(),
-    trainingNames.loss,
-    trainable.map((spec) => spec.name),
-  );
-
-  const build = new OpGraphBuilder(gradientOutputs ? backward.graph : withoutGradientOutputs(backward.graph));
-  const parameters = new Map(lowered.graph.parameters.map((value) => [value.name, value]));
-  const scalars = new Map(
-    Object.keys(optimizer.scalars(1, 1)).map((name) => [name, build.input(trainingNames.scalar(name), [])]),
-  );
-  const state: StateEntry[] = [];
-  const replace = (entry: StateEntry, next: Value): void => {
-    state.push(entry);
-    build.output(trainingNames.next(entry.name), next);
-  };
-
-  for (const spec of trainable) {
-    const parameter = parameters.get(spec.name)!;
-    const slots = optimizer.slots.map((slot) => build.parameter(`${spec.name}#${slot}`, parameter.shape));
-    const operands = {
-      build,
-      parameter,
-      slots,
-      scalars,
-      gradient: backward.gradients.get(spec.name)!,
-      decays: decays(spec),
-    };
-    const updated = optimizer.update(operands);
-    replace({ name: spec.name, weight: spec, shape: parameter.shape }, updated.parameter);
-    for (const [index, slot] of optimizer.slots.entries()) {
-      const { name, shape } = slots[index]!;
-      replace({ name, weight: spec, slot, shape }, updated.slots[index]!);
-    }
-  }
-  // moving ← moving·momentum + batch·(1 − momentum), as Keras does, the variance being the biased one.
-  for (const { layer, mean, variance } of lowered.statistics) {
-    const { momentum } = layer.config as ConfigOf<"BatchNormalization">;
-    for (const [role, batch] of [
-      ["movingMean", mean],
-      ["movingVariance", variance],
-    ] as const) {
-      const spec = layer.weights.find((weight) => weight.role === role)!;
-      const moving = parameters.get(spec.name)!;
-      const kept = build.op({ kind: "multiply" }, [moving, build.constant(momentum)]);
-      const share = build.op({ kind: "multiply" }, [batch, build.constant(1 - momentum)]);
-      replace({ name: spec.name, weight: spec, shape: moving.shape }, build.op({ kind: "add" }, [kept, share]));
-    }
-  }
-  return { graph: build.finish(), state, dropoutMasks: lowered.dropoutMasks };
+/** One training step as one graph: forward, loss, gradients, new weights. */
+export interface TrainingGraph extends StepInterface {
+  readonly graph: OpGraph;
 }
 
-function isKernel({ role }: WeightSpec): boolean {
-  return role === "kernel" || role === "depthwiseKernel" || role === "pointwiseKernel" || role === "denseKernel";
+/** A training step as two graphs, between which gradients can be summed up or exchanged. */
+export interface SplitTrainingGraph extends StepInterface {
+  /** Forward, loss, gradients. */
+  readonly forward: OpGraph;
+  /** New weights. Inputs: what `exchanged` names. */
+  readonly update: OpGraph;
+  /** Outputs of `forward` that are inputs of `update`: gradients, and the batch's statistics. */
+  readonly exchanged: readonly Value[];
+}
+
+/**
+ * Composes lower → loss → gradient → update.
+ * @throws {UsageError} no weight trains, or the limits of clipping are not allowed.
+ */
+export function trainingGraph(network: Network, options: TrainingGraphOptions): TrainingGraph {
+  const gradients = gradientGraph(network, options);
+  const { graph } = gradients;
+  const build = new OpGraphBuilder(options.gradientOutputs ? graph : withoutGradientOutputs(graph));
+  const parameters = new Map(graph.parameters.map((value) => [value.name, value]));
+  const update = writeUpdate({ ...gradients, build, parameters }, options);
+  return { graph: build.finish(), ...stepInterface(gradients, update) };
+}
+
+/**
+ * Composes lower → loss → gradient, and apart from it the update.
+ * @throws {UsageError} as {@link trainingGraph}.
+ */
+export function splitTrainingGraph(network: Network, options: TrainingGraphOptions): SplitTrainingGraph {
+  const gradients = gradientGraph(network, options);
+  const forward = new OpGraphBuilder(withoutUnread(gradients.graph));
+  const build = new OpGraphBuilder();
+  const exchanged: Value[] = [];
+  const exchange = (name: string, value: Value): Value => {
+    const input = build.input(name, value.shape);
+    exchanged.push(input);
+    return input;
+  };
+  const parameters = new Map(
+    [...gradients.trained, ...gradients.statistics.map(({ weight }) => weight)].map((weight) => {
+      const { name, shape } = weightEntry(weight);
+      return [name, build.parameter(name, shape)];
+    }),
+  );
+  const received = [...gradients.gradients].map(([name, value]) => {
+    return [name, exchange(trainingNames.gradient(name), value)] as const;
+  });
+  const statistics = gradients.statistics.map((statistic) => {
+    const name = trainingNames.batchStatistic(statistic.weight.name);
+    forward.output(name, statistic.batch);
+    return { ...statistic, batch: exchange(name, statistic.batch) };
+  });
+  const operands = { build, trained: gradients.trained, gradients: new Map(received), statistics, parameters };
+  const update = writeUpdate(operands, options);
+  const graphs = { forward: forward.finish(), update: build.finish() };
+  return { ...graphs, exchanged, ...stepInterface(gradients, update) };
+}
+
+function stepInterface({ trained, frozen, dropoutMasks }: GradientGraph, update: WrittenUpdate): StepInterface {
+  return { ...update, trained, frozen: frozen.map(weightEntry), dropoutMasks };
 }
 
 function withoutGradientOutputs(graph: OpGraph): OpGraph {
   const outputs = [...graph.outputs].filter(([name]) => name === trainingNames.loss || name === trainingNames.logits);
   return { ...graph, outputs: new Map(outputs) };
+}
+
+/** The graph without parameters that no operator reads, as moving statistics before they are updated. */
+function withoutUnread(graph: OpGraph): OpGraph {
+  const read = new Set(graph.operations.flatMap(({ inputs }) => inputs.map(({ name }) => name)));
+  return { ...graph, parameters: graph.parameters.filter(({ name }) => read.has(name)) };
 }

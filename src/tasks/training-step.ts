@@ -1,29 +1,39 @@
-import { toOnnx } from "../compiler/onnx.ts";
-import { splitBatchNorm } from "../compiler/split-batch-norm.ts";
 import { fromEngineLayout } from "../graph/engine-layout.ts";
-import type { Network } from "../graph/network.ts";
-import { networkWeights } from "../graph/network.ts";
-import type { Platform, Session, SessionOptions, Tensors } from "../platform.ts";
-import { mulberry32 } from "../tensor/random.ts";
+import { type Network, networkWeights } from "../graph/network.ts";
+import type { Platform, SessionOptions, Tensors } from "../platform.ts";
+import { deriveSeed } from "../tensor/random.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
 import type { Weights } from "../weights/initialize.ts";
-import { channelBlock } from "./channel-block.ts";
-import { type TrainingGraphOptions, trainingGraph, trainingNames } from "./training-graph.ts";
-import { checkState, initialState, type StateEntry, type TrainingState } from "./training-state.ts";
+import { dropoutMasks } from "./dropout-masks.ts";
+import { microBatches } from "./micro-batches.ts";
+import { type Reduce, SplitProgram } from "./split-program.ts";
+import { FusedProgram, type StepProgram, stepSession } from "./step-program.ts";
+import { type StepInterface, splitTrainingGraph, trainingGraph } from "./training-graph.ts";
+import { type TrainingGraphOptions, trainingNames } from "./training-graph-options.ts";
+import { averageSlot, checkState, initialState, type StateEntry, type TrainingState } from "./training-state.ts";
 
 /** How a training step is compiled, and the engine it runs on. */
 export interface TrainingStepOptions extends TrainingGraphOptions {
   readonly platform: Platform;
   readonly session?: SessionOptions;
+  /**
+   * Number of micro-batches, of `batchSize` samples each, whose gradients are averaged for one update: large batches in
+   * little memory. Normalizations by the batch see one micro-batch at a time. Default 1.
+   */
+  readonly accumulate?: number;
+  /** Averages gradients and statistics over the machines that train together. */
+  readonly reduce?: Reduce;
 }
 
 export interface StepInput {
-  /** `[N, H, W, C]`: bytes, or float32 where the graph has no preprocessing. */
+  /** `[N, H, W, C]`: bytes, or float32 where the graph has no preprocessing. N is `batchSize · accumulate`. */
   readonly images: Tensor;
   /** Target probabilities `[N, classes]`. */
   readonly targets: FloatTensor;
+  /** Factor of each sample's loss, `[N]`, where the step was created with `sampleWeights`; default all 1. */
+  readonly sampleWeights?: FloatTensor;
   readonly learningRate: number;
-  /** Seed of this step's dropout. */
+  /** Seed of this step's dropout; default: the number of steps done. */
   readonly seed?: number;
 }
 
@@ -32,6 +42,8 @@ export interface StepResult {
   readonly loss: number;
   /** `[N, classes]`, before the update. */
   readonly logits: FloatTensor;
+  /** Euclidean norm of all gradients together, unclipped, where it was asked for or is needed to clip. */
+  readonly gradientNorm?: number;
   /** By weight, in Keras's layout, where the step was created with `gradientOutputs`; else empty. */
   readonly gradients: Weights;
 }
@@ -42,33 +54,34 @@ export interface StepResult {
  */
 export class TrainingStep {
   readonly #network: Network;
-  readonly #options: TrainingGraphOptions;
-  readonly #session: Session;
-  readonly #entries: readonly StateEntry[];
-  readonly #masks: readonly { name: string; shape: readonly number[]; rate: number }[];
+  readonly #options: TrainingStepOptions;
+  readonly #program: StepProgram;
+  readonly #interface: StepInterface;
+  /** Weights that never change, in the engine's layout. */
+  readonly #frozen: ReadonlyMap<string, FloatTensor>;
   #state: ReadonlyMap<string, FloatTensor>;
-  #steps = 0;
+  #steps: number;
 
   private constructor(
     network: Network,
     options: TrainingStepOptions,
-    session: Session,
-    parts: {
-      entries: readonly StateEntry[];
-      masks: readonly { name: string; shape: readonly number[]; rate: number }[];
-    },
-    state: TrainingState,
+    program: StepProgram,
+    parts: { readonly interface: StepInterface; readonly frozen: ReadonlyMap<string, FloatTensor> },
+    { tensors, steps }: TrainingState,
   ) {
     this.#network = network;
     this.#options = options;
-    this.#session = session;
-    this.#entries = parts.entries;
-    this.#masks = parts.masks;
-    this.#state = state.tensors;
-    this.#steps = state.steps;
+    this.#program = program;
+    this.#interface = parts.interface;
+    this.#frozen = parts.frozen;
+    this.#state = named(parts.interface.state, tensors);
+    this.#steps = steps;
   }
 
-  /** Compiles the step and loads it into the engine, with `weights` (Keras's layout) to start from. */
+  /**
+   * Compiles the step and loads it into the engine, with `weights` (Keras's layout) to start from.
+   * @throws {UsageError} no weight trains, or an option is out of its range.
+   */
   static create(network: Network, weights: Weights, options: TrainingStepOptions): Promise<TrainingStep> {
     return TrainingStep.#compile(network, options, (entries) => initialState(entries, weights));
   }
@@ -90,15 +103,21 @@ export class TrainingStep {
     options: TrainingStepOptions,
     start: (entries: readonly StateEntry[]) => TrainingState,
   ): Promise<TrainingStep> {
-    const { graph, state: entries, dropoutMasks } = trainingGraph(network, options);
-    const state = start(entries);
-    const { platform, session: settings } = options;
-    const blockSize = await channelBlock(platform, settings?.device);
-    const hasWholeNorm = settings?.device === undefined || ["cpu", "wasm"].includes(settings.device);
-    const model = toOnnx(hasWholeNorm ? graph : splitBatchNorm(graph), { blockSize });
-    const session = await platform.createSession(model, settings);
-    const masks = dropoutMasks.map(({ mask: { name, shape }, rate }) => ({ name, shape, rate }));
-    return new TrainingStep(network, options, session, { entries, masks }, state);
+    const { accumulate = 1, reduce, platform, session } = options;
+    if (accumulate === 1 && !reduce) {
+      const graph = trainingGraph(network, options);
+      const state = start([...graph.state, ...graph.frozen]);
+      const frozen = named(graph.frozen, state.tensors);
+      const program = new FusedProgram(await stepSession(graph.graph, { platform, session, frozen }));
+      return new TrainingStep(network, options, program, { interface: graph, frozen }, state);
+    }
+    const split = splitTrainingGraph(network, options);
+    const state = start([...split.state, ...split.frozen]);
+    const frozen = named(split.frozen, state.tensors);
+    const forward = await stepSession(split.forward, { platform, session, frozen });
+    const update = await stepSession(split.update, { platform, session, frozen: new Map() });
+    const program = new SplitProgram(forward, update, split, reduce);
+    return new TrainingStep(network, options, program, { interface: split, frozen }, state);
   }
 
   /** Number of steps done. */
@@ -106,30 +125,61 @@ export class TrainingStep {
     return this.#steps;
   }
 
-  /** Runs one step and moves the weights. @throws {Error} what the engine says; the weights stay as they were. */
+  /**
+   * Runs one step and moves the weights.
+   * @throws {UsageError} the number of samples is not that of the step.
+   * @throws {Error} what the engine says; the weights stay as they were.
+   */
   async run(input: StepInput): Promise<StepResult> {
-    const scalars = this.#options.optimizer.scalars(input.learningRate, this.#steps + 1);
-    const feeds: Record<string, Tensor> = {
-      [trainingNames.images]: input.images,
-      [trainingNames.targets]: input.targets,
-      ...Object.fromEntries(this.#state),
-      ...this.#dropoutMasks(input.seed ?? this.#steps),
-    };
-    for (const [name, value] of Object.entries(scalars)) {
-      feeds[trainingNames.scalar(name)] = floatTensor([], Float32Array.of(value));
-    }
-    const results = await this.#session.run(feeds);
-    this.#state = new Map(this.#entries.map(({ name }) => [name, results[trainingNames.next(name)] as FloatTensor]));
+    const state = this.#state;
+    const results = await this.#program.run({
+      state,
+      scalars: this.#scalars(input.learningRate, this.#steps + 1),
+      batches: this.#batches(input),
+    });
+    this.#state = new Map([...state.keys()].map((name) => [name, results[trainingNames.next(name)] as FloatTensor]));
     this.#steps++;
-    const loss = (results[trainingNames.loss]!.data as Float32Array)[0]!;
-    return { loss, logits: results[trainingNames.logits] as FloatTensor, gradients: this.#gradients(results) };
+    const gradientNorm = results[trainingNames.gradientNorm];
+    return {
+      loss: Number(results[trainingNames.loss]!.data[0]),
+      logits: results[trainingNames.logits] as FloatTensor,
+      ...(gradientNorm && { gradientNorm: Number(gradientNorm.data[0]) }),
+      gradients: this.#gradients(results),
+    };
+  }
+
+  #scalars(learningRate: number, step: number): Tensors {
+    const { optimizer, averageDecay } = this.#options;
+    const named = this.#interface.rateFactors.flatMap((factor) =>
+      Object.entries(optimizer.scalars(learningRate * factor, step)).map(
+        ([name, value]) => [trainingNames.scalar(name, factor), value] as const,
+      ),
+    );
+    const share = averageDecay ? [[trainingNames.averageShare, 1 - averageDecay(step)] as const] : [];
+    return Object.fromEntries(
+      [...named, ...share].map(([name, value]) => [name, floatTensor([], Float32Array.of(value))]),
+    );
+  }
+
+  #batches({ images, targets, sampleWeights, seed = this.#steps }: StepInput): readonly Tensors[] {
+    const { batchSize, accumulate = 1 } = this.#options;
+    const size = batchSize * accumulate;
+    const weights = sampleWeights ?? floatTensor([size], new Float32Array(size).fill(1));
+    const fed = {
+      [trainingNames.images]: images,
+      [trainingNames.targets]: targets,
+      ...(this.#options.sampleWeights && { [trainingNames.sampleWeights]: weights }),
+    };
+    return microBatches(fed, batchSize, accumulate).map((batch, index) => ({
+      ...batch,
+      ...dropoutMasks(this.#interface.dropoutMasks, index === 0 ? seed : deriveSeed(seed, "micro-batch", index)),
+    }));
   }
 
   #gradients(results: Tensors): Weights {
     if (!this.#options.gradientOutputs) return new Map();
-    const trained = networkWeights(this.#network).filter((spec) => spec.trainable);
     return new Map(
-      trained.map((spec) => [
+      this.#interface.trained.map((spec) => [
         spec.name,
         fromEngineLayout(spec, results[trainingNames.gradient(spec.name)] as FloatTensor),
       ]),
@@ -138,38 +188,38 @@ export class TrainingStep {
 
   /** All that the step remembers, to save it and to `restore` it. Nothing is copied, and later steps do not change it. */
   state(): TrainingState {
-    return { tensors: this.#state, steps: this.#steps };
+    return { tensors: new Map([...this.#state, ...this.#frozen]), steps: this.#steps };
   }
 
-  /** A copy of the weights, in Keras's layout. */
-  weights(): Weights {
-    const entries = new Map(this.#entries.map((entry) => [entry.name, entry]));
+  /**
+   * A copy of the weights, in Keras's layout.
+   * @param options `averaged`: their averages, where the step was created with `averageDecay`; what never changes is its
+   *   own average.
+   */
+  weights(options: { readonly averaged?: boolean } = {}): Weights {
     return new Map(
-      networkWeights(this.#network).map(({ name }) => {
-        const tensor = this.#state.get(name)!;
-        const inKerasLayout = fromEngineLayout(entries.get(name)!.weight, tensor);
-        return [name, inKerasLayout === tensor ? floatTensor(tensor.shape, tensor.data.slice()) : inKerasLayout];
+      networkWeights(this.#network).map((spec) => {
+        const average = options.averaged ? this.#state.get(`${spec.name}#${averageSlot}`) : undefined;
+        const tensor = average ?? this.#state.get(spec.name) ?? this.#frozen.get(spec.name)!;
+        const inKerasLayout = fromEngineLayout(spec, tensor);
+        return [spec.name, inKerasLayout === tensor ? floatTensor(tensor.shape, tensor.data.slice()) : inKerasLayout];
       }),
     );
   }
 
   /** What the engine recorded, if profiling was asked for. */
   endProfiling() {
-    return this.#session.endProfiling();
+    return this.#program.endProfiling();
   }
 
   async dispose(): Promise<void> {
-    await this.#session.dispose();
+    await this.#program.dispose();
   }
+}
 
-  #dropoutMasks(seed: number): Record<string, FloatTensor> {
-    const random = mulberry32(seed);
-    return Object.fromEntries(
-      this.#masks.map(({ name, shape, rate }) => {
-        const mask = floatTensor(shape);
-        for (let index = 0; index < mask.data.length; index++) mask.data[index] = random() < rate ? 0 : 1 / (1 - rate);
-        return [name, mask];
-      }),
-    );
-  }
+function named(
+  entries: readonly StateEntry[],
+  tensors: ReadonlyMap<string, FloatTensor>,
+): ReadonlyMap<string, FloatTensor> {
+  return new Map(entries.map(({ name }) => [name, tensors.get(name)!]));
 }

@@ -70,7 +70,7 @@ const prepared: Partial<Record<OpKind, (build: OpGraphBuilder, inputs: readonly 
   },
 };
 
-const positive: readonly OpKind[] = ["log", "sqrt", "divide", "batchNormalization"];
+const positive: readonly OpKind[] = ["log", "sqrt", "divide", "batchNormalization", "batchNormalizationAffineGradient"];
 
 describe("each operator in ONNX Runtime agrees with the interpreter", () => {
   it.each(Object.keys(opCases) as OpKind[])("%s", async (kind) => {

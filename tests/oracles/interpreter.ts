@@ -2,7 +2,12 @@ import { GraphError } from "../../src/errors.ts";
 import type { OpConfig, OpGraph, OpKind, OpOf, Value } from "../../src/graph/ops.ts";
 import { type Shape, sizeOf } from "../../src/tensor/shape.ts";
 import { at, fill, indicesOf, type NdArray, offsetOf, zeros } from "./nd-array.ts";
-import { batchNormalization, batchNormalizationGradient, batchNormalizationTraining } from "./normalization-rules.ts";
+import {
+  batchNormalization,
+  batchNormalizationAffineGradient,
+  batchNormalizationGradient,
+  batchNormalizationTraining,
+} from "./normalization-rules.ts";
 import { conv, convFilterGradient, convInputGradient, maxPool, maxPoolGradient } from "./window-rules.ts";
 
 /**
@@ -16,6 +21,7 @@ const rules: { readonly [K in OpKind]: (config: OpOf<K>, inputs: readonly NdArra
   batchNormalization,
   batchNormalizationTraining,
   batchNormalizationGradient,
+  batchNormalizationAffineGradient,
   maxPool,
   maxPoolGradient,
   relu: each((x) => Math.max(x, 0)),
@@ -32,6 +38,7 @@ const rules: { readonly [K in OpKind]: (config: OpOf<K>, inputs: readonly NdArra
   multiply: pairwise((a, b) => a * b),
   divide: pairwise((a, b) => a / b),
   minimum: pairwise((a, b) => Math.min(a, b)),
+  maximum: pairwise((a, b) => Math.max(a, b)),
   allReduceMean: each((x) => x),
   softmax: rowwise((row) => {
     const exponentials = row.map((x) => Math.exp(x - Math.max(...row)));

@@ -46,6 +46,22 @@ export function batchNormalizationGradient(
   return [dx, scaled(meanOfProduct), scaled(meanOfDy)];
 }
 
+/** ∂y/∂gamma = (x − mean)/σ and ∂y/∂beta = 1 at each element, times dy, summed over each channel. */
+export function batchNormalizationAffineGradient(
+  { epsilon }: OpOf<"batchNormalizationAffineGradient">,
+  [dy, x, mean, variance]: readonly NdArray[],
+): NdArray[] {
+  const dgamma = new Float64Array(mean!.data.length);
+  const dbeta = new Float64Array(mean!.data.length);
+  for (const index of indicesOf(x!.shape)) {
+    const channel = index[1]!;
+    const normalized = (at(x!, index) - mean!.data[channel]!) / Math.sqrt(variance!.data[channel]! + epsilon);
+    dgamma[channel]! += at(dy!, index) * normalized;
+    dbeta[channel]! += at(dy!, index);
+  }
+  return [dgamma, dbeta].map((data) => ({ shape: mean!.shape, data }));
+}
+
 /** Mean per channel (axis 1) of a quantity given at each index. */
 function channelMeans(shape: readonly number[], valueAt: (index: readonly number[]) => number): NdArray {
   const channels = shape[1]!;

@@ -31,6 +31,12 @@ export const opCases: { readonly [K in OpKind]: fc.Arbitrary<OpCase<OpOf<K>>> } 
     vector,
     vector,
   ]),
+  batchNormalizationAffineGradient: normalizations("batchNormalizationAffineGradient", (x, vector) => [
+    x,
+    x,
+    vector,
+    vector,
+  ]),
   maxPool: pools().map(({ x, y: _, ...window }) => ({ config: { kind: "maxPool", ...window }, inputs: [x] })),
   maxPoolGradient: pools().map(({ x, y, ...window }) => ({
     config: { kind: "maxPoolGradient", ...window },
@@ -50,6 +56,7 @@ export const opCases: { readonly [K in OpKind]: fc.Arbitrary<OpCase<OpOf<K>>> } 
   multiply: broadcastPairs("multiply"),
   divide: broadcastPairs("divide"),
   minimum: broadcastPairs("minimum"),
+  maximum: broadcastPairs("maximum"),
   allReduceMean: alone("allReduceMean"),
   softmax: alone("softmax", 1),
   logSoftmax: alone("logSoftmax", 1),

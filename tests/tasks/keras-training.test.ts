@@ -1,7 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { blockProbe } from "../../src/compiler/block-probe.ts";
 import { oneHot } from "../../src/data/labels.ts";
-import { RuntimeUnavailableError } from "../../src/errors.ts";
 import type { WeightRole } from "../../src/graph/layer-weights.ts";
 import { type Network, networkWeights } from "../../src/graph/network.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
@@ -17,21 +15,13 @@ import rmspropFloat64 from "../golden/train-paper-rmsprop-float64.json" with { t
 import sgdFloat32 from "../golden/train-paper-sgd.json" with { type: "json" };
 import sgdElu from "../golden/train-paper-sgd-elu-float64.json" with { type: "json" };
 import sgdFloat64 from "../golden/train-paper-sgd-float64.json" with { type: "json" };
+import { plainPlatform } from "./plain-platform.ts";
 
 /** Four steps of Keras: losses, and for each weight after them [Euclidean norm, norm of its change]. */
 interface KerasRun {
   readonly losses: readonly number[];
   readonly norm_and_change_after: Readonly<Record<string, readonly number[]>>;
 }
-
-/** An engine that does not know the blocked layout, as on processors without AVX: steps fall back to the plain one. */
-const plainPlatform: Platform = {
-  ...nodePlatform,
-  createSession: (model, options) =>
-    Buffer.from(model).equals(blockProbe().model)
-      ? Promise.reject(new RuntimeUnavailableError({ where: "engine", what: "it has no blocked layout" }))
-      : nodePlatform.createSession(model, options),
-};
 
 /** Which relative deviations are allowed. */
 interface Tolerance {

@@ -1,0 +1,75 @@
+import { UsageError } from "../errors.ts";
+import type { OpGraphBuilder } from "../graph/op-builder.ts";
+import type { Value } from "../graph/ops.ts";
+import { sizeOf } from "../tensor/shape.ts";
+
+/** How large gradients may be before the optimizer sees them; one of the two. */
+export interface GradientClip {
+  /** All gradients are scaled by one factor where their common Euclidean norm is larger. @see Keras, `global_clipnorm` */
+  readonly norm?: number;
+  /** Each number is brought into −value … value. @see Keras, `clipvalue` */
+  readonly value?: number;
+}
+
+/** @throws {UsageError} a limit is not positive, or both are given. */
+export function checkGradientClip(clip: GradientClip): void {
+  for (const key of ["norm", "value"] as const) {
+    const limit = clip[key];
+    if (limit === undefined || (limit > 0 && limit < Infinity)) continue;
+    throw new UsageError({
+      where: `gradient clipping by ${key}`,
+      what: "this limit is not allowed",
+      received: limit,
+      expected: "a number above 0",
+    });
+  }
+  if (clip.norm === undefined || clip.value === undefined) return;
+  throw new UsageError({
+    where: "gradient clipping",
+    what: "norm and value cannot both be limited",
+    received: clip,
+    remedy: "Choose one of them.",
+  });
+}
+
+/** Writes the clipping of all gradients of a step. @param norm what `globalNorm` wrote for them. */
+export function clipGradients(
+  build: OpGraphBuilder,
+  gradients: ReadonlyMap<string, Value>,
+  clip: GradientClip,
+  norm: () => Value,
+): ReadonlyMap<string, Value> {
+  checkGradientClip(clip);
+  const each = (change: (gradient: Value) => Value) =>
+    new Map([...gradients].map(([name, gradient]) => [name, change(gradient)]));
+  if (clip.norm !== undefined) {
+    // A norm of 0 gives infinity, of which the minimum is 1.
+    const ratio = build.op({ kind: "divide" }, [build.constant(clip.norm), norm()]);
+    const factor = build.op({ kind: "minimum" }, [ratio, build.constant(1)], "clip_factor");
+    return each((gradient) => build.op({ kind: "multiply" }, [gradient, factor]));
+  }
+  if (clip.value !== undefined) {
+    const [lowest, highest] = [build.constant(-clip.value), build.constant(clip.value)];
+    return each((gradient) =>
+      build.op({ kind: "maximum" }, [build.op({ kind: "minimum" }, [gradient, highest]), lowest]),
+    );
+  }
+  return gradients;
+}
+
+/** √Σ x² over all numbers of all values, a scalar. */
+export function globalNorm(build: OpGraphBuilder, values: Iterable<Value>): Value {
+  const sums = [...values].map((value) => sumOfSquares(build, value));
+  const total = sums.reduce((sum, each) => build.op({ kind: "add" }, [sum, each]));
+  return build.op({ kind: "sqrt" }, [total]);
+}
+
+/** Σ x², a scalar, summed row by row: the engine's float32 sum of millions of numbers at once loses four digits. */
+export function sumOfSquares(build: OpGraphBuilder, x: Value): Value {
+  const size = sizeOf(x.shape);
+  const rows = x.shape.length > 1 ? x.shape[0]! : 1;
+  const matrix = build.op({ kind: "reshape", shape: [rows, size / rows] }, [x]);
+  const squares = build.op({ kind: "multiply" }, [matrix, matrix]);
+  const sums = build.op({ kind: "reduceSum", axes: [1], keepDims: false }, [squares]);
+  return build.op({ kind: "reduceSum", axes: [0], keepDims: false }, [sums]);
+}

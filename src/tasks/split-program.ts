@@ -1,0 +1,94 @@
+import type { ProfileEvent, Session, Tensors } from "../platform.ts";
+import { sizeOf } from "../tensor/shape.ts";
+import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
+import type { ProgramFeeds, StepProgram } from "./step-program.ts";
+import type { SplitTrainingGraph } from "./training-graph.ts";
+import { trainingNames } from "./training-graph-options.ts";
+
+/**
+ * Replaces the numbers of a buffer by their means over all machines that train together. It holds the gradients of all
+ * trained weights, the batch's mean and variance of each normalization by the batch, and the loss.
+ */
+export type Reduce = (buffer: Float32Array) => Promise<void>;
+
+/**
+ * A step that is two graphs, with the gradients of several micro-batches, and of several machines, averaged between them.
+ *
+ * Normalizations by the batch see their own micro-batch only; their moving statistics follow the averages of the
+ * micro-batches' means and variances. Everything else is as if all micro-batches had been one batch.
+ */
+export class SplitProgram implements StepProgram {
+  readonly #forward: Session;
+  readonly #update: Session;
+  readonly #reduce: Reduce | undefined;
+  /** Names of weights that the forward graph reads. */
+  readonly #weights: readonly string[];
+  /** Gradients, statistics and the loss, side by side. */
+  readonly #buffer: Float32Array;
+  /** Views of the buffer by the name of the input and output. */
+  readonly #views: ReadonlyMap<string, FloatTensor>;
+
+  constructor(
+    forward: Session,
+    update: Session,
+    { forward: graph, exchanged, frozen }: SplitTrainingGraph,
+    reduce?: Reduce,
+  ) {
+    this.#forward = forward;
+    this.#update = update;
+    this.#reduce = reduce;
+    const stored = new Set(frozen.map(({ name }) => name));
+    this.#weights = graph.parameters.flatMap(({ name }) => (stored.has(name) ? [] : [name]));
+    const parts = [...exchanged, { name: trainingNames.loss, shape: [] }];
+    const buffer = new Float32Array(parts.reduce((sum, { shape }) => sum + sizeOf(shape), 0));
+    let offset = 0;
+    this.#views = new Map(
+      parts.map(({ name, shape }) => {
+        const start = offset;
+        offset += sizeOf(shape);
+        return [name, floatTensor(shape, buffer.subarray(start, offset))];
+      }),
+    );
+    this.#buffer = buffer;
+  }
+
+  async run({ state, scalars, batches }: ProgramFeeds): Promise<Tensors> {
+    const weights = Object.fromEntries(this.#weights.map((name) => [name, state.get(name)!]));
+    const logits: FloatTensor[] = [];
+    this.#buffer.fill(0);
+    for (const batch of batches) {
+      const results = await this.#forward.run({ ...weights, ...batch });
+      for (const [name, { data }] of this.#views) addTo(data, results[name]!.data as Float32Array, 1 / batches.length);
+      logits.push(results[trainingNames.logits] as FloatTensor);
+    }
+    await this.#reduce?.(this.#buffer);
+    const { [trainingNames.loss]: loss, ...exchanged } = Object.fromEntries(this.#views);
+    const updated = await this.#update.run({ ...Object.fromEntries(state), ...scalars, ...exchanged });
+    // The buffer is written again by the next step, and what is handed out is not.
+    const kept = Object.entries({ loss: loss!, ...exchanged }).map(([name, { shape, data }]) => {
+      return [name, floatTensor(shape, data.slice())];
+    });
+    return { ...Object.fromEntries(kept), ...updated, [trainingNames.logits]: stacked(logits) };
+  }
+
+  async endProfiling(): Promise<readonly ProfileEvent[]> {
+    return [...(await this.#forward.endProfiling()), ...(await this.#update.endProfiling())];
+  }
+
+  async dispose(): Promise<void> {
+    await this.#forward.dispose();
+    await this.#update.dispose();
+  }
+}
+
+function addTo(sum: Float32Array, values: Float32Array, factor: number): void {
+  for (let index = 0; index < values.length; index++) sum[index]! += factor * values[index]!;
+}
+
+function stacked(parts: readonly FloatTensor[]): FloatTensor {
+  const [first] = parts as readonly [FloatTensor];
+  if (parts.length === 1) return first;
+  const data = new Float32Array(first.data.length * parts.length);
+  for (const [index, part] of parts.entries()) data.set(part.data, index * first.data.length);
+  return floatTensor([first.shape[0]! * parts.length, ...first.shape.slice(1)], data);
+}

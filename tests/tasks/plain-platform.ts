@@ -1,0 +1,13 @@
+import { blockProbe } from "../../src/compiler/block-probe.ts";
+import { RuntimeUnavailableError } from "../../src/errors.ts";
+import type { Platform } from "../../src/platform.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
+
+/** An engine that does not know the blocked layout, as on processors without AVX: steps fall back to the plain one. */
+export const plainPlatform: Platform = {
+  ...nodePlatform,
+  createSession: (model, options) =>
+    Buffer.from(model).equals(blockProbe().model)
+      ? Promise.reject(new RuntimeUnavailableError({ where: "engine", what: "it has no blocked layout" }))
+      : nodePlatform.createSession(model, options),
+};
