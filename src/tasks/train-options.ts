@@ -7,6 +7,7 @@ import type { XceptionOptions } from "../models/xception-options.ts";
 import type { Device, Platform } from "../platform.ts";
 import type { EpochRecord, Evaluation, Prediction, SkippedFile } from "../records.ts";
 import type { Weights } from "../weights/initialize.ts";
+import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
 import type { PicturePreprocessing } from "./model.ts";
 
 export interface TrainOptions {
@@ -46,8 +47,15 @@ export interface TrainOptions {
   readonly seed?: number;
   /** When it fires, the step under way is finished and what was reached is returned, marked as aborted. */
   readonly signal?: AbortSignal;
-  /** Called once, when all options have been checked and the training is about to begin. */
-  readonly onStart?: (start: TrainingStart) => void;
+  /** Keeps what is needed to go on after whatever ends the training: see `resume`. Default: nothing is kept. */
+  readonly checkpoints?: CheckpointOptions;
+  /**
+   * To go on from, instead of beginning: with the same pictures and options, on the same machine, the result is that of
+   * a training that was never interrupted, bit for bit.
+   */
+  readonly resume?: Checkpoint;
+  /** Called once and waited for, when all options have been checked and the training is about to begin, or to go on. */
+  readonly onStart?: (start: TrainingStart) => unknown;
   /** Called after every step. */
   readonly onProgress?: (progress: TrainingProgress) => void;
   /** Called after every epoch and waited for: the moment to save what was reached. */
@@ -61,6 +69,8 @@ export interface TrainingStart {
   readonly epochs: number;
   /** As many as there can be: pictures that turn out to be damaged make it fewer. */
   readonly stepsPerEpoch: number;
+  /** What a training that goes on had reached; undefined for one that begins. */
+  readonly soFar?: TrainingResult;
 }
 
 /** Where training stands after a step. */
@@ -94,6 +104,8 @@ export interface TrainingResult {
   readonly weights: Weights;
   /** The last epoch, from 1, that these weights went through to its end; 0: not even the first. */
   readonly epoch: number;
+  /** Steps that these weights went through. */
+  readonly stepsOfWeights: number;
   /** Complete epochs. The last one lacks its test if it was aborted there. */
   readonly history: readonly EpochRecord[];
   /** Steps done, those of an incomplete epoch included. */

@@ -1,12 +1,21 @@
-/** How fast an epoch goes; it begins when this is made. */
+import type { PaceState } from "./checkpoint.ts";
+
+/** How fast an epoch goes; it begins, or goes on, when this is made. */
 export class TrainingPace {
   readonly #batchSize: number;
-  readonly #start = performance.now();
-  #steps = 0;
-  #lastStepAt = this.#start;
+  readonly #start: number;
+  #steps: number;
+  #lastStepAt: number;
 
-  constructor(batchSize: number) {
+  /** @param state of a pace to go on with: the time in between does not count. */
+  constructor(
+    batchSize: number,
+    { steps, secondsOfSteps, seconds }: PaceState = { steps: 0, secondsOfSteps: 0, seconds: 0 },
+  ) {
     this.#batchSize = batchSize;
+    this.#start = performance.now() - 1000 * seconds;
+    this.#steps = steps;
+    this.#lastStepAt = this.#start + 1000 * secondsOfSteps;
   }
 
   /** To be called after each step. */
@@ -28,5 +37,13 @@ export class TrainingPace {
   /** How long so many steps take, as far as those so far can tell. */
   secondsFor(steps: number): number {
     return (steps * (this.#lastStepAt - this.#start)) / 1000 / this.#steps;
+  }
+
+  state(): PaceState {
+    return {
+      steps: this.#steps,
+      secondsOfSteps: (this.#lastStepAt - this.#start) / 1000,
+      seconds: this.seconds,
+    };
   }
 }

@@ -1,4 +1,4 @@
-import { defaultAugmentation } from "../data/augment.ts";
+import { type Augmentation, defaultAugmentation } from "../data/augment.ts";
 import { BatchSource } from "../data/batches.ts";
 import { type ImageDataset, relabel } from "../data/dataset.ts";
 import { DataError, UsageError } from "../errors.ts";
@@ -54,6 +54,8 @@ export interface TrainingPlan {
   readonly batchSize: number;
   readonly labelSmoothing: number;
   readonly seed: number;
+  readonly augmentation: Augmentation;
+  readonly dataset: ImageDataset;
   readonly batches: BatchSource;
   readonly validation: { readonly dataset: ImageDataset; readonly batches: BatchSource } | undefined;
 }
@@ -100,6 +102,8 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
     batchSize,
     labelSmoothing,
     seed,
+    augmentation,
+    dataset,
     batches: new BatchSource(dataset, platform.decodeImage, {
       batchSize,
       decode,

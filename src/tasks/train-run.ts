@@ -1,63 +1,115 @@
 import { oneHot } from "../data/labels.ts";
-import { AbortedError, TrainingError } from "../errors.ts";
+import { AbortedError } from "../errors.ts";
 import type { EpochRecord, Evaluation } from "../records.ts";
 import { deriveSeed } from "../tensor/random.ts";
 import type { Weights } from "../weights/initialize.ts";
+import type { BestWeights, Checkpoint, TrainingIdentity } from "./checkpoint.ts";
+import { CheckpointKeeper } from "./checkpoint-keeper.ts";
 import { type EvaluationResult, evaluateBatches } from "./evaluate.ts";
 import { inferenceSession } from "./inference.ts";
+import { RunningEpoch } from "./running-epoch.ts";
+import { SkippedFiles } from "./skipped-files.ts";
 import type { TrainingResult, TrainOptions } from "./train-options.ts";
-import { TrainingPace } from "./train-pace.ts";
 import type { TrainingPlan } from "./train-plan.ts";
-import { EpochTally } from "./train-tally.ts";
+import { refuseBrokenWeights, refuseDiverged } from "./train-refusal.ts";
 import type { TrainingStep } from "./training-step.ts";
 
 /** The loop over epochs, and what it has reached. */
 export class TrainingRun {
   readonly #plan: TrainingPlan;
+  readonly #identity: TrainingIdentity;
   readonly #step: TrainingStep;
   readonly #options: TrainOptions;
-  readonly #history: EpochRecord[] = [];
-  /** Weights of the epoch that validated best. */
-  #best: { readonly weights: Weights; readonly epoch: number; readonly test: EvaluationResult } | undefined;
-  /** Batches in an epoch: as many as there can be, until the first is over and all damaged pictures are known. */
-  #stepsPerEpoch: number;
+  readonly #history: EpochRecord[];
+  readonly #skipped: SkippedFiles;
+  readonly #keeper: CheckpointKeeper | undefined;
+  #best: BestWeights | undefined;
+  #epoch: RunningEpoch;
   #validationSeconds = 0;
 
-  constructor(plan: TrainingPlan, step: TrainingStep, options: TrainOptions) {
+  constructor(plan: TrainingPlan, identity: TrainingIdentity, step: TrainingStep, options: TrainOptions) {
+    const { checkpoints, resume } = options;
     this.#plan = plan;
+    this.#identity = identity;
     this.#step = step;
     this.#options = options;
-    this.#stepsPerEpoch = plan.batches.batchesPerEpoch;
+    this.#history = [...(resume?.history ?? [])];
+    this.#best = resume?.best;
+    this.#skipped = new SkippedFiles(plan, resume);
+    this.#epoch = resume
+      ? RunningEpoch.restore(resume.epoch, plan.batchSize)
+      : RunningEpoch.begin(0, 0, plan.batches.batchesPerEpoch, plan.batchSize);
+    const start = { epoch: this.#epoch.state(), state: step.state() };
+    this.#keeper = checkpoints && new CheckpointKeeper(checkpoints, start, () => this.#checkpoint());
   }
 
   async run(): Promise<TrainingResult> {
+    const { epochs } = this.#plan;
     try {
-      for (let epoch = 0; epoch < this.#plan.epochs; epoch++) {
+      while (this.#epoch.index < epochs) {
         this.#stopIfAborted();
-        await this.#runEpoch(epoch);
+        await this.#trainEpoch();
+        await this.#endEpoch();
+        const isLast = this.#epoch.index === epochs;
+        await (isLast ? this.#keeper?.save() : this.#keeper?.saveIfDue(this.#step.steps, true));
       }
     } catch (error) {
-      if (error instanceof AbortedError && this.#options.signal?.aborted) return this.#result(true);
-      throw error;
+      if (!(error instanceof AbortedError && this.#options.signal?.aborted)) throw error;
+      await this.#keeper?.save();
+      return this.result(true);
     }
-    return this.#result(false);
+    return this.result(false);
   }
 
-  async #runEpoch(epoch: number): Promise<void> {
-    const pace = new TrainingPace(this.#plan.batchSize);
-    const { tally, learningRate } = await this.#trainEpoch(epoch, pace);
+  /** The batches of the epoch that are left. */
+  async #trainEpoch(): Promise<void> {
+    const { batches, batchSize, labels, labelSmoothing, learningRate, schedule, epochs, seed } = this.#plan;
+    const { signal } = this.#options;
+    const epoch = this.#epoch;
+    const totalSteps = epoch.stepsBefore + (epochs - epoch.index) * epoch.stepsPerEpoch;
+    const validationLosses = this.#history.flatMap(({ validationLoss }) => validationLoss ?? []);
+    const pass = { start: epoch.position, ...(signal && { signal }) };
+    for await (const batch of batches.trainingBatches(epoch.index, pass)) {
+      const { steps } = this.#step;
+      const samples = steps * batchSize;
+      const rate = learningRate * schedule({ step: steps, totalSteps, epoch: epoch.index, samples, validationLosses });
+      const { loss, logits } = await this.#step.run({
+        images: batch.images,
+        targets: oneHot(batch.labels, labels.length, labelSmoothing),
+        learningRate: rate,
+        seed: deriveSeed(seed, "dropout", steps),
+      });
+      const step = steps + 1 - epoch.stepsBefore;
+      if (!Number.isFinite(loss)) {
+        refuseDiverged(`epoch ${epoch.index + 1}, step ${step}`, "the loss", loss, learningRate);
+      }
+      epoch.tally.add(loss, logits.data, batch.labels);
+      epoch.pace.countStep();
+      epoch.position = batch.nextPosition;
+      epoch.learningRate = rate;
+      this.#report(step);
+      await nextTurn();
+      this.#stopIfAborted();
+      await this.#keeper?.saveIfDue(this.#step.steps, false);
+    }
+  }
+
+  /** Tests the weights, writes the epoch down and begins the next one. */
+  async #endEpoch(): Promise<void> {
+    const { index, stepsBefore, tally, pace, learningRate } = this.#epoch;
+    const { steps } = this.#step;
     const weights = this.#step.weights();
-    this.#refuseBroken(weights, epoch);
+    // A last step that breaks the weights shows in no loss any more.
+    refuseBrokenWeights(weights, `end of epoch ${index + 1}`, this.#plan.learningRate);
     const trainingSeconds = pace.seconds;
     const test = await this.#validate(weights);
     const { imagesPerSecond, seconds } = pace;
     if (test) this.#validationSeconds = seconds - trainingSeconds;
-
     if (test && (!this.#best || isBetter(test.evaluation, this.#best.test.evaluation))) {
-      this.#best = { weights, epoch: epoch + 1, test };
+      this.#best = { weights, epoch: index + 1, steps, test };
     }
     this.#history.push({
-      epoch: epoch + 1,
+      epoch: index + 1,
       loss: tally.loss,
       accuracy: tally.accuracy,
       ...(test && { validationLoss: test.evaluation.loss, validationAccuracy: test.evaluation.top1 }),
@@ -65,39 +117,10 @@ export class TrainingRun {
       imagesPerSecond,
       seconds,
     });
-    await this.#options.onEpoch?.(this.#result(false));
+    await this.#options.onEpoch?.(this.result(false));
+    // Without its test the epoch is not over: to go on means to test it.
     if (this.#plan.validation && !test) this.#stopIfAborted();
-  }
-
-  async #trainEpoch(epoch: number, pace: TrainingPace): Promise<{ tally: EpochTally; learningRate: number }> {
-    const { batches, batchSize, labels, labelSmoothing, schedule, seed } = this.#plan;
-    const { signal } = this.#options;
-    const before = this.#step.steps;
-    const totalSteps = before + (this.#plan.epochs - epoch) * this.#stepsPerEpoch;
-    const validationLosses = this.#history.flatMap(({ validationLoss }) => validationLoss ?? []);
-    const tally = new EpochTally();
-    let learningRate = 0;
-    for await (const batch of batches.trainingBatches(epoch, signal && { signal })) {
-      const { steps } = this.#step;
-      learningRate =
-        this.#plan.learningRate *
-        schedule({ step: steps, totalSteps, epoch, samples: steps * batchSize, validationLosses });
-      const { loss, logits } = await this.#step.run({
-        images: batch.images,
-        targets: oneHot(batch.labels, labels.length, labelSmoothing),
-        learningRate,
-        seed: deriveSeed(seed, "dropout", steps),
-      });
-      const step = steps + 1 - before;
-      if (!Number.isFinite(loss)) this.#refuseDiverged(`epoch ${epoch + 1}, step ${step}`, "the loss", loss);
-      tally.add(loss, logits.data, batch.labels);
-      pace.countStep();
-      this.#report(epoch, step, tally, learningRate, pace);
-      await nextTurn();
-      this.#stopIfAborted();
-    }
-    this.#stepsPerEpoch = this.#step.steps - before;
-    return { tally, learningRate };
+    this.#epoch = RunningEpoch.begin(index + 1, steps, steps - stepsBefore, this.#plan.batchSize);
   }
 
   /** Tests the weights on the validation pictures; undefined without any, or when it was stopped meanwhile. */
@@ -116,58 +139,62 @@ export class TrainingRun {
     }
   }
 
-  #report(epoch: number, step: number, { loss, accuracy }: EpochTally, learningRate: number, pace: TrainingPace): void {
+  #report(step: number): void {
     const { epochs } = this.#plan;
-    const steps = this.#stepsPerEpoch;
-    const epochsAfter = epochs - epoch - 1;
+    const { index, stepsPerEpoch, tally, pace, learningRate } = this.#epoch;
+    const epochsAfter = epochs - index - 1;
+    const stepsLeft = epochsAfter * stepsPerEpoch + stepsPerEpoch - step;
     this.#options.onProgress?.({
-      epoch: epoch + 1,
+      epoch: index + 1,
       epochs,
       step,
-      steps,
-      loss,
-      accuracy,
+      steps: stepsPerEpoch,
+      loss: tally.loss,
+      accuracy: tally.accuracy,
       learningRate,
       imagesPerSecond: pace.imagesPerSecond,
-      secondsLeft: pace.secondsFor(epochsAfter * steps + steps - step) + (epochsAfter + 1) * this.#validationSeconds,
+      secondsLeft: pace.secondsFor(stepsLeft) + (epochsAfter + 1) * this.#validationSeconds,
     });
   }
 
-  #result(aborted: boolean): TrainingResult {
-    const { network, labels, preprocessing, batches, validation } = this.#plan;
-    const { weights, epoch, test } = this.#best ?? { weights: this.#step.weights(), epoch: this.#history.length };
+  /** What has been reached so far. */
+  result(aborted: boolean): TrainingResult {
+    const { network, labels, preprocessing } = this.#plan;
+    const reached: Omit<BestWeights, "test"> & Partial<BestWeights> = this.#best ?? {
+      weights: this.#step.weights(),
+      epoch: this.#history.length,
+      steps: this.#step.steps,
+    };
+    const { weights, epoch, steps: stepsOfWeights, test } = reached;
     return {
       network,
       labels,
       preprocessing,
       weights,
       epoch,
+      stepsOfWeights,
       history: [...this.#history],
       steps: this.#step.steps,
       ...(test && { evaluation: test.evaluation, predictions: test.predictions }),
-      skipped: batches.skipped,
-      validationSkipped: validation?.batches.skipped ?? [],
+      skipped: this.#skipped.training,
+      validationSkipped: this.#skipped.validation,
       aborted,
     };
   }
 
-  /** A last step that breaks the weights shows in no loss any more. */
-  #refuseBroken(weights: Weights, epoch: number): void {
-    for (const [name, { data }] of weights) {
-      const broken = data.find((value) => !Number.isFinite(value));
-      if (broken !== undefined) this.#refuseDiverged(`end of epoch ${epoch + 1}`, `weight "${name}"`, broken);
-    }
-  }
-
-  #refuseDiverged(place: string, subject: string, received: number): never {
-    const { learningRate } = this.#plan;
-    const lower = Number((learningRate / 10).toPrecision(3));
-    throw new TrainingError({
-      where: `training, ${place}`,
-      what: `${subject} is no finite number any more`,
-      received,
-      remedy: `The steps were too large: use a lower learning rate, e.g. ${lower} instead of ${learningRate}.`,
-    });
+  #checkpoint(): Checkpoint {
+    const epoch = this.#epoch.state();
+    const state = this.#step.state();
+    refuseBrokenWeights(state.tensors, `epoch ${epoch.index + 1}, step ${epoch.tally.steps}`, this.#plan.learningRate);
+    return {
+      identity: this.#identity,
+      epoch,
+      state,
+      history: this.#history.slice(0, epoch.index),
+      best: this.#best,
+      skipped: this.#skipped.training,
+      validationSkipped: this.#skipped.validation,
+    };
   }
 
   #stopIfAborted(): void {

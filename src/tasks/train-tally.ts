@@ -1,11 +1,20 @@
 import { rankOf } from "../learning/metrics-ranking.ts";
+import type { TallyState } from "./checkpoint.ts";
 
 /** Means over the steps of an epoch; all its batches have the same size. */
 export class EpochTally {
-  #steps = 0;
-  #loss = 0;
-  #pictures = 0;
-  #right = 0;
+  #steps: number;
+  #loss: number;
+  #pictures: number;
+  #right: number;
+
+  /** @param state of a tally to go on with. */
+  constructor({ steps, loss, pictures, right }: TallyState = { steps: 0, loss: 0, pictures: 0, right: 0 }) {
+    this.#steps = steps;
+    this.#loss = loss;
+    this.#pictures = pictures;
+    this.#right = right;
+  }
 
   /** @param logits `[N, classes]`, row by row. @param labels N true classes. */
   add(loss: number, logits: Float32Array, labels: Int32Array): void {
@@ -24,5 +33,9 @@ export class EpochTally {
 
   get accuracy(): number {
     return this.#right / this.#pictures;
+  }
+
+  state(): TallyState {
+    return { steps: this.#steps, loss: this.#loss, pictures: this.#pictures, right: this.#right };
   }
 }

@@ -3,13 +3,15 @@ import { withStatisticsFor } from "./moving-statistics.ts";
 import type { TrainingResult, TrainOptions } from "./train-options.ts";
 import { planTraining } from "./train-plan.ts";
 import { TrainingRun } from "./train-run.ts";
+import { refuseOtherTraining, trainingIdentity } from "./training-identity.ts";
 import { TrainingStep } from "./training-step.ts";
 
 /**
  * Trains a network on labelled pictures; with validation pictures it tests it after every epoch and keeps the best
- * weights. Nothing is written anywhere: save what `onEpoch` and the result hand out. Where epochs have few steps, moving
- * statistics follow faster than the network says, see `statisticsMomentum`.
- * @throws {UsageError} an option is not allowed, or the network does not fit the data set.
+ * weights. Nothing is written anywhere: save what `onEpoch`, `checkpoints` and the result hand out. Where epochs have few
+ * steps, moving statistics follow faster than the network says, see `statisticsMomentum`.
+ * @throws {UsageError} an option is not allowed, the network does not fit the data set, or the checkpoint to go on from
+ *   is of another training.
  * @throws {DataError} the data set has too few usable pictures or classes.
  * @throws {WeightsError} the weights to start from are not the network's.
  * @throws {TrainingError} the loss or the weights are no finite numbers any more.
@@ -20,18 +22,22 @@ import { TrainingStep } from "./training-step.ts";
 export async function train(dataset: ImageDataset, options: TrainOptions): Promise<TrainingResult> {
   const plan = planTraining(dataset, options);
   const { network, weights, batchSize, epochs, optimizer, loss, preprocessing } = plan;
+  const { platform, resume } = options;
+  const identity = await trainingIdentity(plan);
+  if (resume) refuseOtherTraining(identity, resume.identity);
   const stepsPerEpoch = plan.batches.batchesPerEpoch;
-  options.onStart?.({ network, batchSize, epochs, stepsPerEpoch });
-  const step = await TrainingStep.create(withStatisticsFor(network, stepsPerEpoch), weights, {
-    platform: options.platform,
-    batchSize,
-    optimizer,
-    loss,
-    preprocessing,
-    session: { device: options.device },
-  });
+  const start = { network, batchSize, epochs, stepsPerEpoch };
+  if (!resume) await options.onStart?.(start);
+  const prepared = withStatisticsFor(network, stepsPerEpoch);
+  const session = { device: options.device };
+  const stepOptions = { platform, batchSize, optimizer, loss, preprocessing, session };
+  const step = await (resume
+    ? TrainingStep.restore(prepared, resume.state, stepOptions)
+    : TrainingStep.create(prepared, weights, stepOptions));
   try {
-    return await new TrainingRun(plan, step, options).run();
+    const run = new TrainingRun(plan, identity, step, options);
+    if (resume) await options.onStart?.({ ...start, soFar: run.result(false) });
+    return await run.run();
   } finally {
     await step.dispose();
   }

@@ -38,6 +38,7 @@ function result(validated: boolean, epoch: number): TrainingResult {
     preprocessing: { scale: 1, offset: 0, fit: "fill", background: [0, 0, 0] },
     weights: new Map(),
     epoch,
+    stepsOfWeights: 60,
     history: [validated ? { ...record, validationLoss: 0.6, validationAccuracy: 0.75 } : record],
     steps: 60,
     ...(validated && { evaluation: test, predictions: [] }),

@@ -1,0 +1,46 @@
+import type { EpochState } from "./checkpoint.ts";
+import { TrainingPace } from "./train-pace.ts";
+import { EpochTally } from "./train-tally.ts";
+
+/** The epoch under way. */
+export class RunningEpoch {
+  /** From 0. */
+  readonly index: number;
+  /** Steps done before it. */
+  readonly stepsBefore: number;
+  readonly stepsPerEpoch: number;
+  readonly tally: EpochTally;
+  readonly pace: TrainingPace;
+  /** Where in its order of pictures the next batch begins. */
+  position: number;
+  /** Of the latest step. */
+  learningRate: number;
+
+  private constructor(
+    { index, stepsBefore, stepsPerEpoch, position, learningRate }: Omit<EpochState, "tally" | "pace">,
+    tally: EpochTally,
+    pace: TrainingPace,
+  ) {
+    this.index = index;
+    this.stepsBefore = stepsBefore;
+    this.stepsPerEpoch = stepsPerEpoch;
+    this.position = position;
+    this.learningRate = learningRate;
+    this.tally = tally;
+    this.pace = pace;
+  }
+
+  static begin(index: number, stepsBefore: number, stepsPerEpoch: number, batchSize: number): RunningEpoch {
+    const start = { index, stepsBefore, stepsPerEpoch, position: 0, learningRate: 0 };
+    return new RunningEpoch(start, new EpochTally(), new TrainingPace(batchSize));
+  }
+
+  static restore({ tally, pace, ...state }: EpochState, batchSize: number): RunningEpoch {
+    return new RunningEpoch(state, new EpochTally(tally), new TrainingPace(batchSize, pace));
+  }
+
+  state(): EpochState {
+    const { index, stepsBefore, stepsPerEpoch, position, learningRate, tally, pace } = this;
+    return { index, stepsBefore, stepsPerEpoch, position, learningRate, tally: tally.state(), pace: pace.state() };
+  }
+}

@@ -1,0 +1,69 @@
+import type { ImageDataset } from "../data/dataset.ts";
+import { UsageError } from "../errors.ts";
+import type { Schedule } from "../learning/schedule.ts";
+import type { TrainingIdentity } from "./checkpoint.ts";
+import { sha256 } from "./digest.ts";
+import type { Json } from "./model.ts";
+import type { TrainingPlan } from "./train-plan.ts";
+
+/**
+ * What has to be the same for a training to go on as it would have. What is a function (schedule, optimizer) is told by
+ * some of its values, so not every difference shows.
+ */
+export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIdentity> {
+  const { network, labels, preprocessing, loss, optimizer, learningRate, schedule, epochs, batchSize } = plan;
+  const { labelSmoothing, seed, augmentation, dataset, validation } = plan;
+  return asJson({
+    network: { name: network.name, layers: await sha256(JSON.stringify(network.layers)) },
+    classes: labels,
+    preprocessing,
+    loss: loss.name,
+    optimizer: { name: optimizer.name, slots: optimizer.slots, scalars: optimizer.scalars(1, 2) },
+    learningRate,
+    schedule: samplesOf(schedule, epochs, batchSize),
+    epochs,
+    batchSize,
+    labelSmoothing,
+    augmentation,
+    seed,
+    pictures: await identityOf(dataset),
+    validation: validation ? await identityOf(validation.dataset) : null,
+  });
+}
+
+/**
+ * @throws {UsageError} the two trainings differ; the message names in what.
+ */
+export function refuseOtherTraining(now: TrainingIdentity, before: TrainingIdentity): void {
+  const names = [...new Set([...Object.keys(before), ...Object.keys(now)])];
+  const different = names.filter((name) => JSON.stringify(now[name]) !== JSON.stringify(before[name]));
+  if (different.length === 0) return;
+  const pick = (identity: TrainingIdentity) => Object.fromEntries(different.map((name) => [name, identity[name]]));
+  throw new UsageError({
+    where: "train option resume",
+    what: `the checkpoint is of another training: it differs in ${different.join(", ")}`,
+    received: pick(now),
+    expected: JSON.stringify(pick(before)),
+    remedy: "Give the options and the pictures that it began with, or begin anew without resume.",
+  });
+}
+
+async function identityOf({ samples }: ImageDataset) {
+  const labelled = samples.map(({ name, label }) => [name, label]);
+  return { count: samples.length, files: await sha256(JSON.stringify(labelled)) };
+}
+
+/** Its rates at some places, as if an epoch had a hundred steps. */
+function samplesOf(schedule: Schedule, epochs: number, batchSize: number): number[] {
+  const totalSteps = 100 * epochs;
+  return [0, 0.1, 0.3, 0.5, 0.9].map((share) => {
+    const step = Math.floor(share * totalSteps);
+    const epoch = Math.floor(share * epochs);
+    return schedule({ step, totalSteps, epoch, samples: step * batchSize, validationLosses: [] });
+  });
+}
+
+/** As it will be once it has been written and read. */
+function asJson(value: object): TrainingIdentity {
+  return JSON.parse(JSON.stringify(value)) as Readonly<Record<string, Json>>;
+}
