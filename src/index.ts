@@ -66,6 +66,14 @@ export type { Schedule, SchedulePosition } from "./learning/schedule.ts";
 export { constantRate, cosineDecay, createSchedule, oneCycle, type ScheduleName } from "./learning/schedules.ts";
 export { exponentialDecay, plateauDecay, stepDecay } from "./learning/schedules-decay.ts";
 export { type AverageDecay, exponentialAverage, polyakAverage } from "./learning/weight-average.ts";
+export type { BestWeights, Checkpoint, CheckpointOptions } from "./tasks/checkpoint.ts";
+export {
+  decodeBest,
+  decodeCheckpoint,
+  encodeBest,
+  encodeCheckpoint,
+  type StoredCheckpoint,
+} from "./tasks/checkpoint-file.ts";
 export type { Reduce } from "./tasks/split-program.ts";
 export { train } from "./tasks/train.ts";
 export type { TrainingProgress, TrainingResult, TrainOptions } from "./tasks/train-options.ts";

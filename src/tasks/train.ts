@@ -23,7 +23,7 @@ export async function train(dataset: ImageDataset, options: TrainOptions): Promi
   const plan = planTraining(dataset, options);
   const { network, weights, batchSize, epochs, optimizer, loss, preprocessing } = plan;
   const { platform, resume } = options;
-  const identity = await trainingIdentity(plan);
+  const identity = options.checkpoints || resume ? await trainingIdentity(plan) : {};
   if (resume) refuseOtherTraining(identity, resume.identity);
   const stepsPerEpoch = plan.batches.batchesPerEpoch;
   const start = { network, batchSize, epochs, stepsPerEpoch };

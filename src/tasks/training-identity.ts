@@ -20,7 +20,7 @@ export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIden
     loss: loss.name,
     optimizer: { name: optimizer.name, slots: optimizer.slots, scalars: optimizer.scalars(1, 2) },
     learningRate,
-    schedule: samplesOf(schedule, epochs, batchSize),
+    schedule: samplesOf(schedule),
     epochs,
     batchSize,
     labelSmoothing,
@@ -53,14 +53,11 @@ async function identityOf({ samples }: ImageDataset) {
   return { count: samples.length, files: await sha256(JSON.stringify(labelled)) };
 }
 
-/** Its rates at some places, as if an epoch had a hundred steps. */
-function samplesOf(schedule: Schedule, epochs: number, batchSize: number): number[] {
-  const totalSteps = 100 * epochs;
-  return [0, 0.1, 0.3, 0.5, 0.9].map((share) => {
-    const step = Math.floor(share * totalSteps);
-    const epoch = Math.floor(share * epochs);
-    return schedule({ step, totalSteps, epoch, samples: step * batchSize, validationLosses: [] });
-  });
+/** Its rates at some places of a training of ten epochs of a hundred steps each. */
+function samplesOf(schedule: Schedule): number[] {
+  return [0, 100, 300, 500, 900].map((step) =>
+    schedule({ step, totalSteps: 1000, epoch: step / 100, samples: 32 * step, validationLosses: [] }),
+  );
 }
 
 /** As it will be once it has been written and read. */

@@ -15,7 +15,7 @@ import type { TrainingInputs } from "./inputs.ts";
 /** What the model file says about where it comes from; no dates and no paths, so that the same training gives the same bytes. */
 export function provenanceOf(
   inputs: TrainingInputs,
-  { epoch, history, steps, evaluation }: TrainingResult,
+  { epoch, stepsOfWeights, evaluation }: TrainingResult,
 ): Provenance {
   const { recipe, folder, training, validation, validationFolder } = inputs;
   return {
@@ -26,8 +26,8 @@ export function provenanceOf(
       validation: { folder: nameOf(validationFolder ?? folder), pictures: perClass(validation) },
     },
     epoch,
-    epochs: history.length,
-    steps,
+    epochs: epoch,
+    steps: stepsOfWeights,
     ...(evaluation && {
       validation: { images: evaluation.images, top1: evaluation.top1, top5: evaluation.top5, loss: evaluation.loss },
     }),

@@ -1,0 +1,136 @@
+import { describe, expect, it } from "vitest";
+import { UsageError } from "../../src/errors.ts";
+import { createOptimizer } from "../../src/learning/optimizers.ts";
+import type { EpochRecord } from "../../src/records.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
+import type { Checkpoint } from "../../src/tasks/checkpoint.ts";
+import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/tasks/checkpoint-file.ts";
+import { train } from "../../src/tasks/train.ts";
+import type { TrainingResult, TrainOptions } from "../../src/tasks/train-options.ts";
+import { colouredPictures, labels, smallNetwork } from "./train-fixtures.ts";
+
+const dataset = colouredPictures(24, 1);
+const validation = colouredPictures(9, 2);
+const network = smallNetwork({ dropout: 0.3 });
+
+function trainSmall(options: Partial<TrainOptions> = {}): Promise<TrainingResult> {
+  return train(dataset, { platform: nodePlatform, network, validation, epochs: 3, batchSize: 8, seed: 4, ...options });
+}
+
+/** All checkpoints of a training that saves after every step, and its result. */
+async function recorded(options: Partial<TrainOptions> = {}) {
+  const kept: Checkpoint[] = [];
+  const save = async (checkpoint: Checkpoint) => void kept.push(checkpoint);
+  const result = await trainSmall({ ...options, checkpoints: { save, everySteps: 1 } });
+  return { kept, result };
+}
+
+/** Through the files: what a resumed process sees. */
+async function reread(checkpoint: Checkpoint): Promise<Checkpoint> {
+  const stored = await decodeCheckpoint(await encodeCheckpoint(checkpoint), "checkpoint");
+  const { best } = checkpoint;
+  expect(stored.bestEpoch).toBe(best?.epoch);
+  return { ...stored.checkpoint, best: best && (await decodeBest(await encodeBest(best), "best")) };
+}
+
+/** Without what depends on the clock. */
+function comparable({ history, ...result }: TrainingResult) {
+  const timeless = ({ imagesPerSecond, seconds, ...record }: EpochRecord) => record;
+  return { ...result, history: history.map(timeless) };
+}
+
+describe.each(["sgd", "adamw"] as const)("a training with %s, resumed after any step", (name) => {
+  const optimizer = createOptimizer(name);
+
+  it("has the result of one that was never interrupted, bit for bit", async () => {
+    const { kept, result } = await recorded({ optimizer });
+    expect(comparable(await trainSmall({ optimizer }))).toEqual(comparable(result));
+    const places = kept.map(({ epoch, state }) => [epoch.index, state.steps]);
+    const afterSteps = [0, 1, 2].flatMap((index) => [1, 2, 3].map((step) => [index, 3 * index + step]));
+    expect(places).toEqual(expect.arrayContaining([...afterSteps, [3, 9]]));
+    for (const checkpoint of kept) {
+      const resumed = await trainSmall({ optimizer, resume: await reread(checkpoint) });
+      expect(comparable(resumed)).toEqual(comparable(result));
+    }
+  });
+});
+
+it("goes on after a signal, in the middle of an epoch as well as in the middle of a test", async () => {
+  const { result } = await recorded();
+  const kept: Checkpoint[] = [];
+  const checkpoints = { save: async (checkpoint: Checkpoint) => void kept.push(checkpoint), everyMinutes: 99 };
+  for (const steps of [2, 5, 6]) {
+    const controller = new AbortController();
+    let done = 0;
+    const onProgress = () => {
+      if (++done !== steps) return;
+      // After the last step of an epoch comes its test; a timer fires once that has begun.
+      if (steps === 6) setTimeout(() => controller.abort(), 1);
+      else controller.abort();
+    };
+    const stopped = await trainSmall({ checkpoints, onProgress, signal: controller.signal });
+    expect(stopped).toMatchObject({ aborted: true, steps });
+    expect(kept.at(-1)!.state.steps).toBe(steps);
+    expect(comparable(await trainSmall({ resume: await reread(kept.at(-1)!) }))).toEqual(comparable(result));
+  }
+});
+
+it("tells what had been reached, and takes a training that was over as it is", async () => {
+  const { kept, result } = await recorded();
+  const soFar: (TrainingResult | undefined)[] = [];
+  const steps: number[] = [];
+  const again = await trainSmall({
+    resume: kept.at(-1)!,
+    onStart: (start) => soFar.push(start.soFar),
+    onProgress: ({ step }) => steps.push(step),
+  });
+  expect(steps).toEqual([]);
+  expect(again).toEqual(result);
+  expect(soFar).toEqual([result]);
+});
+
+it("refuses to go on with other options or pictures, and names them", async () => {
+  const { kept } = await recorded({ epochs: 1 });
+  const refusal = async (options: Partial<TrainOptions>) => {
+    const error: unknown = await trainSmall({ epochs: 1, resume: kept[0]!, ...options }).catch((thrown) => thrown);
+    expect(error).toBeInstanceOf(UsageError);
+    return (error as UsageError).message.replaceAll(/[0-9a-f]{64}/g, "…");
+  };
+  const start = "train option resume: the checkpoint is of another training: it differs in";
+  const end = "Give the options and the pictures that it began with, or begin anew without resume.";
+  expect(await refusal({ epochs: 2, batchSize: 4 })).toBe(
+    `${start} epochs, batchSize; received {"epochs":2,"batchSize":4}; expected {"epochs":1,"batchSize":8}. ${end}`,
+  );
+  expect(await refusal({ seed: 5, learningRate: 0.1 })).toContain(`${start} learningRate, seed; received`);
+  expect(await refusal({ network: smallNetwork() })).toContain(`${start} network; received`);
+  expect(await refusal({ optimizer: createOptimizer("sgd"), learningRate: 0.003 })).toContain(`${start} optimizer;`);
+  expect(await refusal({ validation: { classes: labels, samples: validation.samples.slice(1) } })).toBe(
+    `${start} validation; received {"validation":{"count":8,"files":"…"}}; expected {"validation":{"count":9,"files":"…"}}. ${end}`,
+  );
+});
+
+it("saves no weights that are broken, and what save throws ends the training", async () => {
+  const kept: Checkpoint[] = [];
+  const save = async (checkpoint: Checkpoint) => void kept.push(checkpoint);
+  const diverging = { optimizer: createOptimizer("sgd", { momentum: 0 }), learningRate: 1e300 };
+  await expect(trainSmall({ ...diverging, checkpoints: { save, everySteps: 1 } })).rejects.toThrow(
+    /^training, epoch 1, step 1: weight "conv\/kernel" is no finite number any more; received/,
+  );
+  expect(kept).toEqual([]);
+  const full = () => Promise.reject(new Error("the disk is full"));
+  await expect(trainSmall({ checkpoints: { save: full, everySteps: 1 } })).rejects.toThrow("the disk is full");
+});
+
+it.each([
+  [
+    { everyMinutes: 0 },
+    "train option checkpoints.everyMinutes: this is not allowed; received 0; expected a number above 0.",
+  ],
+  [
+    { everySteps: 1.5 },
+    "train option checkpoints.everySteps: this is not allowed; received 1.5; expected a whole number from 1.",
+  ],
+])("refuses %j", async (options, message) => {
+  const save = () => Promise.resolve();
+  await expect(trainSmall({ checkpoints: { save, ...options } })).rejects.toThrow(message);
+});
