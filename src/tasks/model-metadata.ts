@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { FormatError } from "../errors.ts";
+import { checkDocument, parseJson } from "../json-document.ts";
 import { completeArchitecture } from "../models/architecture.ts";
 import { architectureSchema } from "../models/architecture-schema.ts";
 import { metadataKey } from "../weights/metadata-key.ts";
-import { checkDocument, parseJson } from "./json-document.ts";
 import type { ModelParts } from "./model.ts";
 
 const formatVersion = 1;

@@ -1,6 +1,6 @@
 import { z } from "zod";
+import { checkDocument, parseJson } from "../json-document.ts";
 import { sizeOf } from "../tensor/shape.ts";
-import { checkDocument, parseJson } from "./json-document.ts";
 
 /** More pictures than this in a file are a mistake, and would only fill the memory. */
 const largestBatch = 256;

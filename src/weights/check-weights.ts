@@ -8,6 +8,7 @@ const listed = 5;
  * Makes sure that weights are those of a network, all of them and no others.
  * @param where what errors call the weights.
  * @param remedy what the caller can do about it.
+ * @param absent files that are not there, by the name of the weight that is in them.
  * @throws {WeightsError} with up to three lists: missing, unexpected, wrong shape.
  */
 export function checkWeights(
@@ -15,9 +16,12 @@ export function checkWeights(
   expected: readonly { readonly name: string; readonly shape: Shape }[],
   received: ReadonlyMap<string, { readonly shape: Shape }>,
   remedy = "Check the network's options: variant, width, classes and the rest must be those it was trained with.",
+  absent: ReadonlyMap<string, readonly string[]> = new Map(),
 ): void {
   const names = new Set(expected.map(({ name }) => name));
-  const missing = expected.filter(({ name }) => !received.has(name)).map(({ name }) => name);
+  const missing = expected
+    .filter(({ name }) => !received.has(name))
+    .map(({ name }) => (absent.has(name) ? `${name} (there is no ${absent.get(name)!.join(", ")})` : name));
   const unexpected = [...received.keys()].filter((name) => !names.has(name));
   const wrongShape = expected.flatMap(({ name, shape }) => {
     const tensor = received.get(name);

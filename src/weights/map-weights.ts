@@ -6,14 +6,14 @@ import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 import { checkWeights } from "./check-weights.ts";
 import { initializeWeights, type Weights } from "./initialize.ts";
 import { type Pairing, pairLayers } from "./pair-layers.ts";
-import type { StoredLayer } from "./stored-layers.ts";
+import type { StoredLayer, StoredWeight } from "./stored-layers.ts";
 
 export interface MapOptions {
   /** What errors call the file. */
   readonly where: string;
   /**
-   * Pattern of weights that may be missing, unexpected or of another shape, `*` for anything: `predictions/*` takes all but
-   * the classifier. What is missing then starts as for training from scratch. Default: none.
+   * Patterns of weights that may be missing, unexpected or of another shape, `*` for anything, with commas between them:
+   * `predictions/*` takes all but the classifier. What is missing then starts as for training from scratch. Default: none.
    */
   readonly allowMissing?: string | undefined;
   /** Weights that the file leaves out because they are constant: a batch normalization without scale or centre. */
@@ -50,14 +50,19 @@ export function mapWeights(network: Network, stored: readonly StoredLayer[], opt
   const { by, pairs, unpaired } = pairLayers(layers, stored, where);
 
   const received = new Map<string, FloatTensor>();
+  const absent = new Map<string, readonly string[]>();
+  const receive = (name: string, stored: StoredWeight): void => {
+    if (stored.tensor) received.set(name, stored.tensor);
+    else absent.set(name, stored.absent ?? []);
+  };
   for (const [layer, { weights }] of pairs) {
     const specs = specsOf(layer);
-    weights.forEach(({ path, tensor }, index) => {
-      // One too many has no place in the layer and goes by its name in the file.
-      received.set(specs[index]?.name ?? path, tensor);
+    // One too many has no place in the layer and goes by its name in the file.
+    weights.forEach((stored, index) => {
+      receive(specs[index]?.name ?? stored.path, stored);
     });
   }
-  for (const { path, tensor } of unpaired.flatMap(({ weights }) => weights)) received.set(path, tensor);
+  for (const stored of unpaired.flatMap(({ weights }) => weights)) receive(stored.path, stored);
 
   const expected = layers.flatMap(specsOf);
   const differences = compare(expected, received);
@@ -67,6 +72,8 @@ export function mapWeights(network: Network, stored: readonly StoredLayer[], opt
     where,
     expected.filter(({ name }) => refused(name)),
     new Map([...received].filter(([name]) => refused(name))),
+    absent.size > 0 ? "Put the files there, or allow the weights to be missing." : undefined,
+    absent,
   );
 
   const usable = expected.filter(({ name, shape }) => sameShape(received.get(name)?.shape ?? [], shape));
@@ -94,9 +101,9 @@ function compare(expected: readonly WeightSpec[], received: ReadonlyMap<string, 
   };
 }
 
-function matcher(pattern: string): (name: string) => boolean {
-  const parts = pattern.split("*").map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, "\\$&"));
-  const expression = new RegExp(`^${parts.join(".*")}$`);
+function matcher(patterns: string): (name: string) => boolean {
+  const escaped = patterns.replaceAll(/[.+?^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*");
+  const expression = new RegExp(`^(${escaped.split(",").join("|")})$`);
   return (name) => expression.test(name);
 }
 

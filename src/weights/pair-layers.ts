@@ -15,7 +15,8 @@ export interface Pairing {
 /**
  * Finds out which layer of a file is which of a network. Names decide where all agree. Else class and number do, in files
  * that have them; else the order, if there are equally many layers: automatic names (`conv2d_7`) count on through a
- * session of Keras and mean nothing. Where the numbers of layers differ, equal names are all there is.
+ * session of Keras and mean nothing but an order. Where the numbers of layers differ, names are all there is: those that
+ * authors gave, and the order among automatic ones of a class that both have equally many of.
  * @param layers those of the network that have weights.
  * @throws {WeightsError} by order, a layer would get the weights of another one that has its name.
  */
@@ -38,7 +39,9 @@ export function pairLayers(layers: readonly Layer[], stored: readonly StoredLaye
     (each) => each.alias,
   );
   if (isComplete(byClass, layers)) return byClass;
-  if (layers.length !== stored.length || stored.some(({ alias }) => alias !== undefined)) return byName;
+  const byNumber = pairNumbered(layers, stored);
+  if (isComplete(byNumber, layers)) return byNumber;
+  if (layers.length !== stored.length || stored.some(({ alias }) => alias !== undefined)) return byNumber;
   const pairs = layers.map((layer, index) => [layer, stored[index]!] as const);
   refuseCrossed(pairs, where);
   return { by: "order", pairs, unpaired: [] };
@@ -64,9 +67,38 @@ function isComplete({ pairs, unpaired }: Pairing, layers: readonly Layer[]): boo
   return pairs.length === layers.length && unpaired.length === 0;
 }
 
+/** Pairs layers by their names; automatic names of a class by their order, if both sides have equally many. */
+function pairNumbered(layers: readonly Layer[], stored: readonly StoredLayer[]): Pairing {
+  const ours = numbered(layers);
+  const theirs = numbered(stored);
+  const renamed = new Map<StoredLayer, string>();
+  for (const [kind, own] of ours) {
+    const foreign = theirs.get(kind);
+    if (foreign?.length !== own.length) continue;
+    for (const [index, each] of foreign.entries()) renamed.set(each, own[index]!.name);
+  }
+  const storedName = (each: StoredLayer): string => renamed.get(each) ?? each.name;
+  return pairBy("name", layers, stored, ({ name }) => name, storedName);
+}
+
+/** What has an automatic name, by class, in the order of the numbers. */
+function numbered<T extends { readonly name: string }>(layers: readonly T[]): ReadonlyMap<string, readonly T[]> {
+  const found = new Map<string, { readonly layer: T; readonly number: number }[]>();
+  for (const layer of layers) {
+    const match = automaticName.exec(layer.name);
+    if (!match) continue;
+    // Keras's first version wrote the words out and together.
+    const kind = match[1]!.replace("convolution", "conv").replaceAll("_", "");
+    found.set(kind, [...(found.get(kind) ?? []), { layer, number: Number(match[2] ?? 0) }]);
+  }
+  return new Map(
+    [...found].map(([kind, each]) => [kind, each.sort((a, b) => a.number - b.number).map(({ layer }) => layer)]),
+  );
+}
+
 /** Names that Keras gives, today or in its first version; the author of a network gives others. */
 const automaticName =
-  /^(conv2d|convolution2d|separable_conv2d|separableconvolution2d|batch_normalization|batchnormalization|dense)(_\d+)?$/;
+  /^(conv2d|convolution2d|separable_conv2d|separableconvolution2d|batch_normalization|batchnormalization|dense)(?:_(\d+))?$/;
 
 /** Shapes alone would not tell two blocks of the same size apart. */
 function refuseCrossed(pairs: Pairing["pairs"], where: string): void {

@@ -29,7 +29,10 @@ export interface StoredLayer {
 export interface StoredWeight {
   /** Where it is in the file, for messages. */
   readonly path: string;
-  readonly tensor: FloatTensor;
+  /** Undefined if files are not there that it is in. */
+  readonly tensor?: FloatTensor;
+  /** Those files. */
+  readonly absent?: readonly string[];
 }
 
 /** A network's weights as a file holds them: the layers that have some, in the order of the network. */

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { FormatError } from "../errors.ts";
+import { FormatError } from "./errors.ts";
 
 /**
  * The value of a JSON text from outside.
