@@ -1,0 +1,122 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { FormatError } from "../../src/errors.ts";
+import { damaged } from "./damaged.ts";
+import { bytesOf, readModel } from "./tfjs-model.ts";
+
+const cases = { numRuns: Number(process.env.XCEPTION_FUZZ_CASES ?? 200) };
+
+const weight = { name: "a/kernel", shape: [2], dtype: "float32" };
+const modelOf = (...weights: unknown[]) => ({ weightsManifest: [{ paths: ["s"], weights }] });
+
+describe("refuses, with file and field", () => {
+  const refusal = async (model: unknown, ...shards: Uint8Array[]): Promise<string> => {
+    const files = Object.fromEntries(shards.map((bytes, index) => [["s", "t"][index]!, bytes]));
+    const error: unknown = await readModel({ model, shards: files }).catch((cause: unknown) => cause);
+    expect(error).toBeInstanceOf(FormatError);
+    return (error as FormatError).message;
+  };
+  const shard = bytesOf([1, 2]);
+
+  test.each([
+    ["no JSON", new TextEncoder().encode('{"weights'), 'file "model.json": this is no JSON.'],
+    [
+      "no manifest",
+      { format: "layers-model" },
+      'file "model.json", field weightsManifest: Invalid input: expected array, received undefined.',
+    ],
+    [
+      "an unknown type of numbers",
+      modelOf({ ...weight, dtype: "string" }),
+      'file "model.json", field weightsManifest.0.weights.0.dtype: Invalid option: expected one of "float32"|"float16"|"int32"|"bool".',
+    ],
+    [
+      "an unknown quantization",
+      modelOf({ ...weight, quantization: { dtype: "uint4", min: 0, scale: 1 } }),
+      "file \"model.json\", field weightsManifest.0.weights.0.quantization.dtype: Invalid discriminator value. Expected 'uint8' | 'uint16' | 'float16'.",
+    ],
+    [
+      "a negative size",
+      modelOf({ ...weight, shape: [-2, -1] }),
+      'file "model.json", field weightsManifest.0.weights.0.shape.0: Too small: expected number to be >=1.',
+    ],
+    [
+      "sizes beyond the bytes",
+      modelOf({ ...weight, shape: [1_000_000, 1_000_000] }),
+      'file "model.json", s: there are not as many bytes as the weights take; received 8; expected 4000000000000. Were files cut short, or do they belong to another model?',
+    ],
+    [
+      "one file named twice",
+      { weightsManifest: [{ paths: ["s", "s"], weights: [weight] }] },
+      'file "model.json", field weightsManifest.0.paths.1: a file is named twice; received "s".',
+    ],
+    [
+      "a description that is none",
+      { ...modelOf(weight), modelTopology: { model_config: "text" } },
+      'file "model.json", field modelTopology.model_config: the description of the network is no object; received "string".',
+    ],
+  ])("%s", async (_, model, message) => {
+    expect(await refusal(model, shard)).toBe(message);
+  });
+
+  test("more bytes than the weights beside a missing file take, and sizes that no number holds", async () => {
+    const two = { weightsManifest: [{ paths: ["s", "gone"], weights: [weight] }] };
+    expect(await refusal(two, bytesOf([1, 2, 3]))).toBe(
+      'file "model.json", s … gone: there are not as many bytes as the weights take; received 12; expected less than 8. Were files cut short, or do they belong to another model?',
+    );
+    const huge = { ...weight, shape: new Array(8).fill(2 ** 52) };
+    const vast = { weightsManifest: [{ paths: ["s", "gone"], weights: [huge] }] };
+    expect(await refusal(vast, shard)).toMatch(/received 8; expected less than 6\.\d+e\+125/);
+  });
+});
+
+describe("damage of any kind gives a FormatError or a model, nothing else", () => {
+  const layer = { class_name: "Dense", config: { name: "a" } };
+  const good = {
+    format: "layers-model",
+    modelTopology: { class_name: "Sequential", config: { name: "m", layers: [layer] } },
+    weightsManifest: [
+      { paths: ["s", "t"], weights: [weight, { ...weight, quantization: { dtype: "uint8", min: 0, scale: 1 } }] },
+    ],
+  };
+  const shards = { s: Uint8Array.of(1, 2, 3), t: Uint8Array.of(4, 5, 6, 7, 8, 9, 10) };
+  const read = async (files: Parameters<typeof readModel>[0]): Promise<void> => {
+    try {
+      await readModel(files);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      expect(error.message).toMatch(/^file "model\.json"/);
+    }
+  };
+
+  test("in the JSON", async () => {
+    const json = new TextEncoder().encode(JSON.stringify(good));
+    await fc.assert(
+      fc.asyncProperty(damaged(json), (model) => read({ model, shards })),
+      cases,
+    );
+  });
+
+  test("in the values of the JSON", async () => {
+    const anything = fc.jsonValue() as fc.Arbitrary<unknown>;
+    const entry = fc.record({ name: anything, shape: anything, dtype: anything, quantization: anything });
+    const manifest = fc.array(fc.record({ paths: anything, weights: fc.oneof(anything, fc.array(entry)) }));
+    const model = fc.record({
+      format: anything,
+      modelTopology: anything,
+      weightsManifest: fc.oneof(anything, manifest),
+    });
+    await fc.assert(
+      fc.asyncProperty(model, (value) => read({ model: value, shards })),
+      cases,
+    );
+  });
+
+  test("in the files of weights, one of which may be gone", async () => {
+    const bytes = fc.option(fc.uint8Array({ maxLength: 12 }), { nil: undefined });
+    await fc.assert(
+      fc.asyncProperty(bytes, bytes, (s, t) => read({ model: good, shards: { ...(s && { s }), ...(t && { t }) } })),
+      cases,
+    );
+  });
+});
