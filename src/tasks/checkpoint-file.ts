@@ -1,12 +1,12 @@
 import { z } from "zod";
 import { FormatError, TrainingError } from "../errors.ts";
+import { checkDocument, parseJson } from "../json-document.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 import { decodeFloats } from "../weights/number-formats.ts";
 import { readSafetensors, writeSafetensors } from "../weights/safetensors.ts";
 import type { BestWeights, Checkpoint } from "./checkpoint.ts";
 import { bestSchema, checkpointSchema, formatVersion } from "./checkpoint-schema.ts";
 import { sha256 } from "./digest.ts";
-import { checkDocument, parseJson } from "./json-document.ts";
 import type { Json } from "./model.ts";
 
 /** Keys of the texts in the header. */
