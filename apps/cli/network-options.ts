@@ -1,8 +1,12 @@
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
+import { z } from "zod";
+import { UsageError } from "../../src/errors.ts";
 import type { Network } from "../../src/graph/network.ts";
 import { xception } from "../../src/models/xception.ts";
 import type { XceptionOptions } from "../../src/models/xception-options.ts";
-import { numberListOf, numberOf, shapeOf } from "./values.ts";
+import { networkSettings } from "../../src/tasks/settings/network-settings.ts";
+import { choice, type Kind, setting, wholeNumber } from "../../src/tasks/settings/setting.ts";
+import { addSettingOptions } from "./setting-options.ts";
 
 /** What commander makes of the flags of `addNetworkOptions`. */
 export interface NetworkFlags extends Omit<XceptionOptions, "includeTop"> {
@@ -10,57 +14,38 @@ export interface NetworkFlags extends Omit<XceptionOptions, "includeTop"> {
   readonly top: boolean;
 }
 
-/** Flags that say how a network is built, whatever pictures and classes it is for. */
-export type ArchitectureFlags = Partial<
-  Pick<
-    NetworkFlags,
-    "variant" | "width" | "dropout" | "fcUnits" | "residual" | "intermediateActivation" | "middleFlowRepeats"
-  >
->;
+const otherSettings = {
+  inputShape: setting(pictureShape(), { about: "of the picture", default: [299, 299, 3] }),
+  classes: setting(wholeNumber({ from: 1 }), { about: "to tell apart", default: 1000 }),
+  pooling: setting(choice("none", "avg", "max"), {
+    about: "with --no-top: what to do with the last maps",
+    default: "none",
+  }),
+  classifierActivation: setting(choice("softmax", "sigmoid", "none"), {
+    about: "none gives logits",
+    default: "softmax",
+  }),
+  seed: setting(wholeNumber({ from: 0 }), { about: "of the initial weights", default: 0 }),
+};
 
 /** Gives a command the flags that describe a network; `networkOf` then builds it. */
 export function addNetworkOptions(command: Command): Command {
-  return addArchitectureOptions(command)
-    .option("--input-shape <HxWxC>", "of the picture (default: 299x299x3)", shapeOf("--input-shape"))
-    .option("--classes <n>", "to tell apart (default: 1000)", numberOf("--classes"))
-    .option("--no-top", "leave out global pooling and the classifier")
-    .addOption(choice("--pooling <kind>", "with --no-top: what to do with the last maps", ["none", "avg", "max"]))
-    .addOption(
-      choice("--classifier-activation <name>", "none gives logits", ["softmax", "sigmoid", "none"]).default("softmax"),
-    )
-    .option("--seed <n>", "of the initial weights (default: 0)", numberOf("--seed"));
+  addSettingOptions(command, networkSettings, "Network");
+  addSettingOptions(command, otherSettings, "Network");
+  return command.option("--no-top", "leave out global pooling and the classifier");
 }
 
-/** Gives a command the flags of {@link ArchitectureFlags}. */
-export function addArchitectureOptions(command: Command): Command {
-  return command
-    .addOption(
-      choice("--variant <name>", "paper: as published and in Keras; tutorial: as the article lists it", [
-        "paper",
-        "tutorial",
-      ]).default("paper"),
-    )
-    .option("--width <factor>", "multiplies every channel count, e.g. 0.25", numberOf("--width"))
-    .option("--dropout <rate>", "before the classifier, 0 ≤ rate < 1 (default: 0)", numberOf("--dropout"))
-    .option("--fc-units <n,n>", "fully connected layers, e.g. 4096,4096 (default: none)", numberListOf("--fc-units"))
-    .option("--no-residual", "leave the shortcuts out (paper, figure 9)")
-    .addOption(
-      choice("--intermediate-activation <name>", "inside separable convolutions (paper, figure 10)", [
-        "none",
-        "relu",
-        "elu",
-      ]).default("none"),
-    )
-    .option("--middle-flow-repeats <n>", "blocks of the middle flow (default: 8)", numberOf("--middle-flow-repeats"));
-}
-
-/** @throws {UsageError} a flag has a value that the network does not allow. */
+/** @throws {UsageError} flags do not go together. */
 export function networkOf(flags: NetworkFlags): Network {
   return xception(xceptionOptionsOf(flags));
 }
 
-/** The flags as options of `xception`, whatever else the command's flags are. */
+/**
+ * The flags as options of `xception`, whatever else the command's flags are.
+ * @throws {UsageError} flags do not go together.
+ */
 export function xceptionOptionsOf(flags: Partial<NetworkFlags>): XceptionOptions {
+  refuseContradictions(flags);
   const options: Record<keyof XceptionOptions, unknown> = {
     variant: flags.variant,
     inputShape: flags.inputShape,
@@ -79,7 +64,28 @@ export function xceptionOptionsOf(flags: Partial<NetworkFlags>): XceptionOptions
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
-/** An option with a fixed set of values. */
-export function choice(flag: string, description: string, allowed: readonly string[]): Option {
-  return new Option(flag, description).choices(allowed);
+/** The same rules as those of `xception`, in the words of the command line. */
+function refuseContradictions({ top = true, pooling, dropout, fcUnits }: Partial<NetworkFlags>): void {
+  const needsNoTop = pooling !== undefined && pooling !== "none";
+  if (top && needsNoTop) refuse("--pooling", "this needs --no-top, for the top has its own pooling", pooling);
+  if (!top && dropout) refuse("--dropout", "this stands before the classifier, which --no-top leaves out", dropout);
+  if (!top && fcUnits?.length) {
+    refuse("--fc-units", "these belong to the classifier, which --no-top leaves out", fcUnits);
+  }
+}
+
+function refuse(flag: string, what: string, received: unknown): never {
+  throw new UsageError({ where: `option ${flag}`, what, received });
+}
+
+/** Height, width and channels, which a flag writes as `299x299x3`. */
+function pictureShape(): Kind<readonly [number, number, number]> {
+  const size = z.int().min(71).max(8192);
+  return {
+    accepts: z.tuple([size, size, z.int().min(1)]),
+    expected: "HEIGHTxWIDTHxCHANNELS, height and width from 71 to 8192, e.g. 299x299x3",
+    placeholder: "<HxWxC>",
+    read: (text) => (/^\d+[x×]\d+[x×]\d+$/.test(text) ? text.split(/[x×]/).map(Number) : text),
+    write: (shape) => shape.join("x"),
+  };
 }

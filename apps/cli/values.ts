@@ -24,24 +24,3 @@ export function positiveNumberOf(flag: string): (text: string) => number {
     });
   };
 }
-
-/** A reader of numbers with commas between them: `4096,4096`. */
-export function numberListOf(flag: string): (text: string) => number[] {
-  return (text) => text.split(",").map(numberOf(flag));
-}
-
-/** A reader of a picture's shape, height first: `299x299x3`. */
-export function shapeOf(flag: string): (text: string) => [number, number, number] {
-  return (text) => {
-    const match = /^(\d+)[x×](\d+)[x×](\d+)$/.exec(text);
-    if (!match) {
-      throw new UsageError({
-        where: `option ${flag}`,
-        what: "this is not a shape",
-        received: text,
-        expected: "HEIGHTxWIDTHxCHANNELS, e.g. 299x299x3",
-      });
-    }
-    return [Number(match[1]), Number(match[2]), Number(match[3])];
-  };
-}

@@ -9,6 +9,7 @@ import type { EpochRecord, Evaluation, Prediction, SkippedFile } from "../record
 import type { Weights } from "../weights/initialize.ts";
 import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
 import type { PicturePreprocessing } from "./model.ts";
+import type { TrainingGraphOptions } from "./training-graph-options.ts";
 
 export interface TrainOptions {
   /** The engine and the picture decoder, e.g. `nodePlatform`. */
@@ -28,6 +29,8 @@ export interface TrainOptions {
   readonly batchSize?: number;
   /** Default: AdamW with a weight decay of 0.05 on kernels. */
   readonly optimizer?: Optimizer;
+  /** Which weights the optimizer's weight decay applies to; default: kernels, not biases, gammas and betas. */
+  readonly decays?: TrainingGraphOptions["decays"];
   /** The highest of the schedule; default: what suits the optimizer, see `optimizerDefaults`. */
   readonly learningRate?: number;
   /** Default: `oneCycle()`. */

@@ -6,7 +6,8 @@ import type { LayerConfig } from "../graph/layers.ts";
 import { inputShapeOf, type Network, networkWeights } from "../graph/network.ts";
 import { kerasPreprocessing } from "../graph/preprocessing.ts";
 import { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "../learning/losses.ts";
-import { createOptimizer, type Optimizer, type OptimizerName } from "../learning/optimizers.ts";
+import { optimizerDefaults } from "../learning/optimizer-defaults.ts";
+import { createOptimizer, type Optimizer } from "../learning/optimizers.ts";
 import type { Schedule } from "../learning/schedule.ts";
 import { oneCycle } from "../learning/schedules.ts";
 import { xception } from "../models/xception.ts";
@@ -16,17 +17,6 @@ import { initializeWeights, type Weights } from "../weights/initialize.ts";
 import { decodeOptionsOf } from "./evaluate.ts";
 import type { PicturePreprocessing } from "./model.ts";
 import type { TrainOptions } from "./train-options.ts";
-
-/** What suits an optimizer when nothing better is known. */
-export const optimizerDefaults: Readonly<
-  Record<OptimizerName, { readonly learningRate: number; readonly weightDecay: number }>
-> = {
-  // As the paper trained on ImageNet and on JFT.
-  sgd: { learningRate: 0.045, weightDecay: 1e-5 },
-  rmsprop: { learningRate: 0.001, weightDecay: 0 },
-  adam: { learningRate: 0.001, weightDecay: 0 },
-  adamw: { learningRate: 0.003, weightDecay: 0.05 },
-};
 
 /**
  * Pictures in a step: 32, fewer if there are not so many or if their feature maps would need more than about 5 GiB.

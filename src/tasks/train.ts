@@ -22,7 +22,7 @@ import { TrainingStep } from "./training-step.ts";
 export async function train(dataset: ImageDataset, options: TrainOptions): Promise<TrainingResult> {
   const plan = planTraining(dataset, options);
   const { network, weights, batchSize, epochs, optimizer, loss, preprocessing } = plan;
-  const { platform, resume } = options;
+  const { platform, resume, decays } = options;
   const identity = options.checkpoints || resume ? await trainingIdentity(plan) : {};
   if (resume) refuseOtherTraining(identity, resume.identity);
   const stepsPerEpoch = plan.batches.batchesPerEpoch;
@@ -30,7 +30,7 @@ export async function train(dataset: ImageDataset, options: TrainOptions): Promi
   if (!resume) await options.onStart?.(start);
   const prepared = withStatisticsFor(network, stepsPerEpoch);
   const session = { device: options.device };
-  const stepOptions = { platform, batchSize, optimizer, loss, preprocessing, session };
+  const stepOptions = { platform, batchSize, optimizer, loss, preprocessing, session, ...(decays && { decays }) };
   const step = await (resume
     ? TrainingStep.restore(prepared, resume.state, stepOptions)
     : TrainingStep.create(prepared, weights, stepOptions));

@@ -19,7 +19,9 @@ describe("the process", () => {
     ]);
     expect(exitCode).toBe(2);
     expect(Buffer.concat(stdout).toString()).toBe("");
-    expect(Buffer.concat(stderr).toString()).toBe('error: option --classes: this is not a number; received "none".\n');
+    expect(Buffer.concat(stderr).toString()).toBe(
+      'error: option --classes: this is not allowed; received "none"; expected a whole number from 1.\n',
+    );
   });
 
   it("takes it quietly when the reader of its output has seen enough", async () => {

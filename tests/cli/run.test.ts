@@ -11,18 +11,39 @@ describe("exit codes and errors", () => {
     [["summary", "--classes"], "error: option '--classes <n>' argument missing\n"],
     [
       ["summary", "--variant", "fancy"],
-      "error: option '--variant <name>' argument 'fancy' is invalid. Allowed choices are paper, tutorial.\n",
+      'error: option --variant: this is not allowed; received "fancy"; expected one of paper, tutorial.\n',
     ],
-    [["summary", "--classes", "ten"], 'error: option --classes: this is not a number; received "ten".\n'],
-    [["summary", "--classes", ""], 'error: option --classes: this is not a number; received "".\n'],
-    [["summary", "--fc-units", "4096,many"], 'error: option --fc-units: this is not a number; received "many".\n'],
+    [
+      ["summary", "--classes", "ten"],
+      'error: option --classes: this is not allowed; received "ten"; expected a whole number from 1.\n',
+    ],
+    [
+      ["summary", "--classes", ""],
+      'error: option --classes: this is not allowed; received ""; expected a whole number from 1.\n',
+    ],
+    [
+      ["summary", "--fc-units", "4096,many"],
+      'error: option --fc-units: this is not allowed; received "4096,many"; expected a list, each a whole number from 1.\n',
+    ],
     [
       ["summary", "--input-shape", "299"],
-      'error: option --input-shape: this is not a shape; received "299"; expected HEIGHTxWIDTHxCHANNELS, e.g. 299x299x3.\n',
+      'error: option --input-shape: this is not allowed; received "299"; expected HEIGHTxWIDTHxCHANNELS, height and width from 71 to 8192, e.g. 299x299x3.\n',
     ],
     [
       ["summary", "--classes", "0"],
-      'error: xception option "classes": this value is not allowed; received 0; expected an integer of at least 1.\n',
+      'error: option --classes: this is not allowed; received "0"; expected a whole number from 1.\n',
+    ],
+    [
+      ["summary", "--pooling", "max"],
+      'error: option --pooling: this needs --no-top, for the top has its own pooling; received "max".\n',
+    ],
+    [
+      ["cost", "--no-top", "--dropout", "0.5"],
+      "error: option --dropout: this stands before the classifier, which --no-top leaves out; received 0.5.\n",
+    ],
+    [
+      ["plot", "-o", "a.svg", "--no-top", "--fc-units", "8,8"],
+      "error: option --fc-units: these belong to the classifier, which --no-top leaves out; received [8, 8].\n",
     ],
   ])("%j is wrong usage: one line, exit 2", async (argv, stderr) => {
     expect(await capture(argv)).toEqual({ exitCode: 2, stdout: "", stderr });
@@ -37,7 +58,7 @@ describe("exit codes and errors", () => {
 
   it("shows the stack of an error with --debug only", async () => {
     const { stderr } = await capture(["summary", "--classes", "0", "--debug"]);
-    expect(stderr).toMatch(/^error: xception option "classes"[^\n]*\nUsageError: [^\n]*\n {4}at /);
+    expect(stderr).toMatch(/^error: option --classes[^\n]*\nUsageError: [^\n]*\n {4}at /);
   });
 
   it("prints the version of package.json", async () => {

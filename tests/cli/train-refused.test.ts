@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -28,49 +28,83 @@ async function refused(output: string, ...flags: string[]) {
 
 describe("wrong usage", () => {
   it.each([
-    [["--epochs", "0"], "train option epochs: this is not allowed; received 0; expected a whole number from 1."],
-    [["--epochs", "many"], 'option --epochs: this is not a number; received "many".'],
-    [["--batch-size", "0"], "train option batchSize: this is not allowed; received 0; expected a whole number from 1."],
+    [["--epochs", "0"], 'option --epochs: this is not allowed; received "0"; expected a whole number from 1.'],
+    [["--epochs", "many"], 'option --epochs: this is not allowed; received "many"; expected a whole number from 1.'],
+    [
+      ["--batch-size", "0"],
+      'option --batch-size: this is not allowed; received "0"; expected a whole number from 1, or auto.',
+    ],
     [
       ["--image-size", "70"],
-      'xception option "inputShape": this value is not allowed; received [70, 70, 3]; ' +
-        "expected height and width of at least 71×71.",
+      'option --image-size: this is not allowed; received "70"; expected a whole number from 71 to 8192.',
     ],
     [
       ["--learning-rate", "-1"],
-      "train option learningRate: this is not allowed; received -1; expected a number above 0.",
+      'option --learning-rate: this is not allowed; received "-1"; expected a number above 0.',
     ],
     [
       ["--label-smoothing", "1"],
-      "train option labelSmoothing: this is not allowed; received 1; expected a number from 0 to below 1.",
+      'option --label-smoothing: this is not allowed; received "1"; expected a number from 0, below 1.',
     ],
+    [["--weight-decay", "-1"], 'option --weight-decay: this is not allowed; received "-1"; expected a number from 0.'],
     [
-      ["--weight-decay", "-1"],
-      'optimizer option "weightDecay": this value is not allowed; received -1; expected a number of at least 0.',
+      ["--fc-units", "4096,x"],
+      'option --fc-units: this is not allowed; received "4096,x"; expected a list, each a whole number from 1.',
     ],
     [
       ["--momentum", "0.9"],
-      "option --momentum: adamw has no momentum to set; received 0.9; expected --optimizer sgd or rmsprop.",
+      "option --momentum: this does not go with optimizer adamw; received 0.9; expected optimizer sgd or rmsprop.",
     ],
     [
       ["--optimizer", "lion"],
-      "option '--optimizer <name>' argument 'lion' is invalid. Allowed choices are sgd, rmsprop, adam, adamw.",
+      'option --optimizer: this is not allowed; received "lion"; expected one of sgd, rmsprop, adam, adamw.',
     ],
     [
       ["--schedule", "linear"],
-      "option '--schedule <name>' argument 'linear' is invalid. Allowed choices are constant, cosine, one-cycle, exponential.",
+      'option --schedule: this is not allowed; received "linear"; expected one of constant, exponential, step, cosine, one-cycle, plateau.',
     ],
-    [["--val", "x", "--val-share", "0.5"], "option '--val-share <share>' cannot be used with option '--val <folder>'"],
+    [["--val", "x", "--val-share", "0.5"], "option --val: this cannot be set together with option --val-share."],
     [
       ["--val-share", "0"],
-      "splitDataset: the share cannot be held out; received 0; expected a number between 0 and 1.",
+      'option --val-share: this is not allowed; received "0"; expected a number above 0, below 1.',
     ],
+    [["--seed", "-1"], 'option --seed: this is not allowed; received "-1"; expected a whole number from 0.'],
     [
-      ["--seed", "-1"],
-      'xception option "seed": this value is not allowed; received -1; expected an integer from 0 to 2^53 - 1.',
+      ["--recipe", "paper-imagnet"],
+      'option --recipe: there is no such recipe; received "paper-imagnet"; expected from-scratch, finetune, paper-imagenet, paper-jft. Did you mean paper-imagenet?',
     ],
   ])("%j", async (flags, message) => {
     expect(await refused(join(work, "run"), ...flags)).toEqual({ exitCode: 2, stderr: `error: ${message}\n` });
+  });
+});
+
+describe("what training cannot do without", () => {
+  it.each([
+    [
+      ["train", "-o", "run"],
+      "argument folder: it is missing; expected a folder of pictures, with one sub-folder for each class.",
+    ],
+    [["train", "photos"], "option --output: it is missing; expected a folder to write the run into, e.g. -o run."],
+  ])("%j", async (argv, message) => {
+    expect(await capture(argv)).toEqual({ exitCode: 2, stdout: "", stderr: `error: ${message}\n` });
+  });
+});
+
+describe("a run among the pictures is refused", () => {
+  it("in their folder, below it, through a link, and among those to test on", async () => {
+    const val = join(work, "val");
+    await writePictures(val, 1, 3);
+    await symlink(data, join(work, "link"));
+    const refusal = (folder: string, output: string) => ({
+      exitCode: 2,
+      stderr:
+        `error: option --output: the run would be written into the pictures' folder ${folder}; ` +
+        `received "${output}"; expected a folder outside of it.\n`,
+    });
+    expect(await refused(data)).toEqual(refusal("DATA", "DATA"));
+    expect(await refused(join(data, "run"))).toEqual(refusal("DATA", "DATA/run"));
+    expect(await refused(join(work, "link", "a", "run"))).toEqual(refusal("DATA", "WORK/link/a/run"));
+    expect(await refused(join(val, "run"), "--val", val)).toEqual(refusal("WORK/val", "WORK/val/run"));
   });
 });
 

@@ -82,8 +82,19 @@ describe("xception train", () => {
         weightDecay: 1e-5,
         momentum: 0.8,
         labelSmoothing: 0.2,
-        augmentation: false,
+        augment: false,
         seed: 5,
+        weightsSeed: 5,
+        decayAll: false,
+        nesterov: false,
+        imageSize: 71,
+        variant: "paper",
+        width: 0.01,
+        dropout: 0.3,
+        fcUnits: [],
+        residual: true,
+        intermediateActivation: "none",
+        middleFlowRepeats: 0,
       },
       data: {
         training: { folder: "photos/train", pictures: { blue: 6, red: 7 } },
@@ -107,7 +118,7 @@ describe("xception train", () => {
     expect(test).toEqual({ ...expected.evaluation, skipped: expected.validationSkipped });
     expect(result).toMatchObject({
       folder: runFolder(),
-      files: ["model.onnx", "evaluation.json", "history.csv", "report.html"],
+      files: ["model.onnx", "evaluation.json", "history.csv", "settings.yaml", "report.html"],
       aborted: false,
       steps: 9,
       epoch: expected.epoch,
@@ -142,7 +153,7 @@ describe("xception train", () => {
       epoch 1/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # pictures/s, # s
       epoch 2/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # pictures/s, # s
       skipped: picture "…/photos/train/red/broken.png": this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      Wrote model.onnx, evaluation.json, history.csv, report.html into …/run
+      Wrote model.onnx, evaluation.json, history.csv, settings.yaml, report.html into …/run
       "
     `);
   });
@@ -159,9 +170,11 @@ describe("xception train", () => {
       .exec(report)![1]!
       .replaceAll(/&#(\d+);/g, (_, code) => String.fromCharCode(Number(code)));
     expect(command).toBe(
-      `xception train ${photos()} --output ${runFolder()} --val '${data}/it'\\''s held out' --epochs 1 --batch-size 4 ` +
-        "--image-size 71 --seed 0 --optimizer adamw --learning-rate 0.01 --schedule one-cycle --label-smoothing 0.1 " +
-        "--variant paper --width 0.01 --intermediate-activation none --middle-flow-repeats 0",
+      `xception train ${photos()} --output ${runFolder()} --val '${data}/it'\\''s held out' --image-size 71 ` +
+        "--augment --variant paper --width 0.01 --dropout 0 --fc-units none --residual --intermediate-activation none " +
+        "--middle-flow-repeats 0 --epochs 1 --batch-size 4 --label-smoothing 0.1 --seed 0 --weights-seed 0 " +
+        "--optimizer adamw --learning-rate 0.01 --weight-decay 0.05 --no-decay-all --beta1 0.9 --beta2 0.999 " +
+        "--epsilon 1e-7 --schedule one-cycle --warmup 0.3 --initial-divisor 25 --final-divisor 10000",
     );
   });
 });
@@ -191,7 +204,14 @@ describe("a folder that holds a run", () => {
     await writeFile(at("report.html"), "old");
     expect((await capture(trainCommand("--overwrite", "--epochs", "1"))).exitCode).toBe(0);
     const after = await contents();
-    expect(Object.keys(after)).toEqual(["evaluation.json", "history.csv", "model.onnx", "notes.txt", "report.html"]);
+    expect(Object.keys(after)).toEqual([
+      "evaluation.json",
+      "history.csv",
+      "model.onnx",
+      "notes.txt",
+      "report.html",
+      "settings.yaml",
+    ]);
     expect(after["notes.txt"]).toBe(before["notes.txt"]);
     expect(after["model.onnx"]).not.toBe(before["model.onnx"]);
   });
@@ -242,7 +262,7 @@ describe("stopped", () => {
     });
     expect(exitCode).toBe(1);
     expect(stdout).toBe("The model is that of step 1, before the end of the first epoch; it was not tested.\n");
-    expect((await readdir(runFolder())).sort()).toEqual(["history.csv", "model.onnx", "report.html"]);
+    expect((await readdir(runFolder())).sort()).toEqual(["history.csv", "model.onnx", "report.html", "settings.yaml"]);
     expect(decodeModel(await readFile(at("model.onnx")), "model.onnx").provenance).toMatchObject({
       epoch: 0,
       steps: 1,
@@ -280,5 +300,11 @@ it("where the loss breaks later, the last good model stays, and a report of what
   const [, epoch] = /The model of epoch (\d+) stays in (.*)model\.onnx\./.exec(stderr)!;
   const { provenance } = decodeModel(await readFile(at("model.onnx")), "model.onnx");
   expect(provenance!.epoch).toBe(Number(epoch));
-  expect((await readdir(runFolder())).sort()).toEqual(["evaluation.json", "history.csv", "model.onnx", "report.html"]);
+  expect((await readdir(runFolder())).sort()).toEqual([
+    "evaluation.json",
+    "history.csv",
+    "model.onnx",
+    "report.html",
+    "settings.yaml",
+  ]);
 });

@@ -1,27 +1,40 @@
 import type { Command } from "commander";
 import { AbortedError } from "../../../src/errors.ts";
+import { readFile } from "../../../src/runtime/node-files.ts";
+import { writeConfig } from "../../../src/tasks/settings/config-file.ts";
 import type { TrainingResult } from "../../../src/tasks/train-options.ts";
 import { addCommand } from "../add-command.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
 import { reportSkipped } from "../skipped-files.ts";
 import { describeChoice } from "../train/description.ts";
-import { addTrainOptions, commandLineOf, type TrainFlags } from "../train/flags.ts";
+import { addTrainOptions, required, settingsOf, type TrainFlags } from "../train/flags.ts";
 import { readInputs, type TrainingInputs } from "../train/inputs.ts";
+import { refuseOutputAmongPictures } from "../train/output-folder.ts";
 import { RunFolder } from "../train/run-folder.ts";
 import { trainInto } from "../train/train-into.ts";
 
 export function registerTrain(program: Command, io: CliIo): void {
-  const command = addCommand(program, "train <folder>", {
+  const command = addCommand(program, "train [folder]", {
     description:
       "Train a network on a folder of pictures with one sub-folder for each class. Ctrl-C finishes the step and saves " +
       "what was reached; the exit code is then 1.",
     example: "xception train photos/train --val photos/test -o run --image-size 150 --width 0.25",
   });
-  addTrainOptions(command).action(async (folder: string, flags: TrainFlags) => {
+  addTrainOptions(command).action(async (pictures: string | undefined, flags: TrainFlags) => {
+    const resolved = await settingsOf(flags, readFile);
+    if (flags.printConfig) {
+      if (flags.json)
+        writeJson(io, Object.fromEntries([...resolved.sources.keys()].map((name) => [name, resolved.settings[name]])));
+      else io.stdout(writeConfig(resolved));
+      return;
+    }
+    const folder = required(pictures, "argument folder", "a folder of pictures, with one sub-folder for each class");
+    const output = required(flags.output, "option --output", "a folder to write the run into, e.g. -o run");
     const platform = await loadPlatform();
-    const inputs = await readInputs(folder, flags, commandLineOf(command, folder, flags), platform);
-    const runFolder = await RunFolder.claim(flags.output, flags);
+    const inputs = await readInputs(folder, { ...flags, output }, resolved, platform);
+    await refuseOutputAmongPictures(output, [folder, inputs.validationFolder ?? folder]);
+    const runFolder = await RunFolder.claim(output, flags);
     const result = await trainInto(runFolder, inputs, platform, io);
     reportSkipped([...result.skipped, ...result.validationSkipped], io);
     if (flags.json) writeJson(io, asJson(result, runFolder));
@@ -36,13 +49,13 @@ function asJson(result: TrainingResult, { path, written }: RunFolder) {
   return { folder: path, files: written, aborted, steps, epoch, history, evaluation, skipped, validationSkipped };
 }
 
-function interruption(result: TrainingResult, { recipe }: TrainingInputs, folder: RunFolder): AbortedError {
+function interruption(result: TrainingResult, { settings }: TrainingInputs, folder: RunFolder): AbortedError {
   const { steps, history } = result;
-  const epoch = Math.min(history.length + 1, recipe.epochs);
+  const epoch = Math.min(history.length + 1, settings.epochs);
   const saved = steps === 0 ? "nothing was saved" : `the model so far is in ${folder.file("model")}`;
   return new AbortedError({
     where: "train",
-    what: `it was stopped after step ${steps}, in epoch ${epoch} of ${recipe.epochs}; ${saved}`,
+    what: `it was stopped after step ${steps}, in epoch ${epoch} of ${settings.epochs}; ${saved}`,
     remedy: "A run cannot be resumed yet: to train to the end, give the same command again, with --overwrite.",
   });
 }

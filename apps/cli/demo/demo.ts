@@ -24,8 +24,8 @@ import type { DemoResult } from "./result.ts";
 /** The picture of the full network. */
 const plotFile = "model.svg";
 
-/** What a demo writes: the same as `train`, and the picture. */
-export const demoFiles = [...Object.values(runFiles), plotFile];
+/** What a demo writes: the same as `train` but for the settings, which nobody chooses, and the picture. */
+export const demoFiles = [runFiles.model, runFiles.history, runFiles.evaluation, runFiles.report, plotFile];
 
 /**
  * Trains on one artist's pictures, tests the final weights on another's, and only then writes: a demo that is interrupted

@@ -6,21 +6,26 @@ import type { Platform } from "../../../src/platform.ts";
 import { renderReport } from "../../../src/report/html.ts";
 import type { Fact } from "../../../src/report/training-report.ts";
 import type { Provenance } from "../../../src/tasks/model.ts";
+import type { SettingName } from "../../../src/tasks/settings/settings.ts";
 import type { TrainingResult } from "../../../src/tasks/train-options.ts";
 import { reportOn } from "../../../src/tasks/training-report.ts";
 import { diagnose } from "../diagnosis.ts";
 import { packageVersion } from "../package-version.ts";
 import type { TrainingInputs } from "./inputs.ts";
 
+/** Settings that say where something lies on this machine: nobody else's business. */
+const paths: readonly SettingName[] = ["val"];
+
 /** What the model file says about where it comes from; no dates and no paths, so that the same training gives the same bytes. */
 export function provenanceOf(
   inputs: TrainingInputs,
   { epoch, stepsOfWeights, evaluation }: TrainingResult,
 ): Provenance {
-  const { recipe, folder, training, validation, validationFolder } = inputs;
+  const { sources, settings, folder, training, validation, validationFolder } = inputs;
+  const recipe = [...sources.keys()].filter((name) => !paths.includes(name)).map((name) => [name, settings[name]]);
   return {
     program: `xception-ts ${packageVersion}`,
-    recipe: { ...recipe },
+    recipe: Object.fromEntries(recipe),
     data: {
       training: { folder: nameOf(folder), pictures: perClass(training) },
       validation: { folder: nameOf(validationFolder ?? folder), pictures: perClass(validation) },
@@ -59,30 +64,31 @@ export function describeChoice({ epoch, evaluation, history, steps }: TrainingRe
   return `The model is that of epoch ${epoch}${best}: ${accuracy}.`;
 }
 
-function summaryOf({ training, recipe }: TrainingInputs, result: TrainingResult): string {
+function summaryOf({ training, settings }: TrainingInputs, result: TrainingResult): string {
   const stopped = result.aborted ? ` It was stopped after ${result.steps} steps.` : "";
   const { length } = training.samples;
-  return `Trained on ${length} pictures of ${training.classes.length} classes for ${result.history.length} of ${recipe.epochs} epochs.${stopped} ${describeChoice(result)}`;
+  return `Trained on ${length} pictures of ${training.classes.length} classes for ${result.history.length} of ${settings.epochs} epochs.${stopped} ${describeChoice(result)}`;
 }
 
-function settingsOf({ options, recipe, training, validation, folder, validationFolder }: TrainingInputs): Fact[] {
-  const { variant = "paper", width = 1, inputShape = [299, 299, 3], dropout = 0 } = options;
-  const momentum = recipe.momentum === undefined ? "" : `, momentum ${recipe.momentum}`;
+function settingsOf(inputs: TrainingInputs): Fact[] {
+  const { settings, sources, training, validation, folder, validationFolder } = inputs;
+  const { variant, width, dropout, imageSize, optimizer, weightDecay, learningRate, schedule } = settings;
+  const momentum = sources.has("momentum") ? `, momentum ${settings.momentum}` : "";
   const heldOut = validationFolder === undefined ? ", held out of the training folder" : "";
   return [
     { name: "Network", value: `Xception, variant ${variant}, width ${width}, dropout ${dropout}` },
-    { name: "Picture size", value: `${inputShape[0]}×${inputShape[1]}` },
+    { name: "Picture size", value: `${imageSize}×${imageSize}` },
     { name: "Training pictures", value: `${training.samples.length} from ${nameOf(folder)}` },
     {
       name: "Validation pictures",
       value: `${validation.samples.length} from ${nameOf(validationFolder ?? folder)}${heldOut}`,
     },
-    { name: "Optimizer", value: `${recipe.optimizer}, weight decay ${recipe.weightDecay}${momentum}` },
-    { name: "Learning rate", value: `${recipe.schedule}, at most ${recipe.learningRate}` },
-    { name: "Batch size", value: `${recipe.batchSize}` },
-    { name: "Label smoothing", value: `${recipe.labelSmoothing}` },
-    { name: "Augmentation", value: recipe.augmentation ? "flips, small moves, crops and colour changes" : "none" },
-    { name: "Seed", value: `${recipe.seed}` },
+    { name: "Optimizer", value: `${optimizer}, weight decay ${weightDecay}${momentum}` },
+    { name: "Learning rate", value: `${schedule}, at most ${learningRate}` },
+    { name: "Batch size", value: `${settings.batchSize}` },
+    { name: "Label smoothing", value: `${settings.labelSmoothing}` },
+    { name: "Augmentation", value: settings.augment ? "flips, small moves, crops and colour changes" : "none" },
+    { name: "Seed", value: `${settings.seed}` },
   ];
 }
 

@@ -4,13 +4,14 @@ import { splitDataset } from "../../../src/data/split.ts";
 import { xception } from "../../../src/models/xception.ts";
 import type { XceptionOptions } from "../../../src/models/xception-options.ts";
 import type { Device, Platform } from "../../../src/platform.ts";
-import { xceptionOptionsOf } from "../network-options.ts";
-import { type Recipe, recipeOf, type TrainFlags } from "./flags.ts";
+import { networkOptions } from "../../../src/tasks/settings/chosen-options.ts";
+import type { ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
+import { defaultBatchSize } from "../../../src/tasks/train-plan.ts";
+import { commandLineOf } from "./flags.ts";
 
 /** What a training is made of. */
-export interface TrainingInputs {
+export interface TrainingInputs extends ResolvedSettings {
   readonly options: XceptionOptions;
-  readonly recipe: Recipe;
   readonly folder: string;
   readonly training: ImageDataset;
   readonly validation: ImageDataset;
@@ -23,36 +24,32 @@ export interface TrainingInputs {
 }
 
 /**
- * Reads the folders, but no picture yet, and fills in what the flags leave open.
+ * Reads the folders, but no picture yet, and fills in what depends on them.
  * @throws {DataError} a folder cannot be used, or a class is too small to hold out a part of it.
- * @throws {UsageError} flags do not go together.
  */
 export async function readInputs(
   folder: string,
-  flags: TrainFlags,
-  commandLine: string,
+  run: { readonly output: string; readonly device?: Device | undefined },
+  resolved: ResolvedSettings,
   platform: Pick<Platform, "listFolder">,
 ): Promise<TrainingInputs> {
-  const { val, valShare, imageSize, seed } = flags;
+  const { val, valShare, seed } = resolved.settings;
   const dataset = folderDataset(await platform.listFolder(folder));
   const { training, heldOut: validation } =
-    val === undefined
+    val === null
       ? splitDataset(dataset, valShare, seed)
       : { training: dataset, heldOut: folderDataset(await platform.listFolder(val)) };
-  const options: XceptionOptions = {
-    ...xceptionOptionsOf(flags),
-    inputShape: [imageSize, imageSize, 3],
-    classes: training.classes.length,
-    seed,
-  };
+  const options = { ...networkOptions(resolved.settings), classes: training.classes.length };
+  const batchSize = resolved.settings.batchSize ?? defaultBatchSize(training, xception(options));
+  const complete = { sources: resolved.sources, settings: { ...resolved.settings, batchSize } };
   return {
+    ...complete,
     options,
-    recipe: recipeOf(flags, training, xception(options)),
     folder,
     training,
     validation,
-    validationFolder: val,
-    device: flags.device,
-    commandLine,
+    validationFolder: val ?? undefined,
+    device: run.device,
+    commandLine: commandLineOf(folder, run, complete),
   };
 }

@@ -7,6 +7,7 @@ import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
 export const runFiles = {
   model: "model.onnx",
   history: "history.csv",
+  settings: "settings.yaml",
   evaluation: "evaluation.json",
   report: "report.html",
 } as const;

@@ -1,12 +1,11 @@
-import { defaultAugmentation, noAugmentation } from "../../../src/data/augment.ts";
 import { TrainingError } from "../../../src/errors.ts";
 import { countParameters, type Network, networkWeights } from "../../../src/graph/network.ts";
-import { createOptimizer } from "../../../src/learning/optimizers.ts";
-import { createSchedule } from "../../../src/learning/schedules.ts";
 import type { Platform } from "../../../src/platform.ts";
 import { historyCsv } from "../../../src/report/history-csv.ts";
 import { withCommas } from "../../../src/report/number-text.ts";
 import { encodeModel } from "../../../src/tasks/model-file.ts";
+import { trainOptions } from "../../../src/tasks/settings/chosen-options.ts";
+import { writeConfig } from "../../../src/tasks/settings/config-file.ts";
 import { train } from "../../../src/tasks/train.ts";
 import type { TrainingResult } from "../../../src/tasks/train-options.ts";
 import type { CliIo } from "../io.ts";
@@ -26,27 +25,23 @@ export async function trainInto(
   platform: Platform,
   io: CliIo,
 ): Promise<TrainingResult> {
-  const { recipe, training, validation, options } = inputs;
-  const { optimizer, weightDecay, momentum, schedule, augmentation, ...settings } = recipe;
+  const { settings, training, validation, options } = inputs;
   const display = new TrainingDisplay(io);
   let latest: TrainingResult | undefined;
   const writeReport = async (result: TrainingResult) =>
     folder.write("report", await reportText(inputs, result, platform));
   try {
     const result = await train(training, {
-      ...settings,
+      ...trainOptions(settings),
       platform,
       device: inputs.device,
       network: options,
       validation,
-      optimizer: createOptimizer(optimizer, { weightDecay, ...(momentum !== undefined && { momentum }) }),
-      schedule: createSchedule(schedule),
-      augmentation: augmentation ? defaultAugmentation : noAugmentation,
       signal: io.signal,
       onStart: ({ network }) => io.stderr(`${announcement(network, inputs)}\n`),
       onProgress: (progress) => display.showStep(progress),
       onEpoch: async (soFar) => {
-        display.showEpoch(soFar, recipe.epochs);
+        display.showEpoch(soFar, settings.epochs);
         await save(folder, inputs, soFar);
         latest = soFar;
       },
@@ -86,4 +81,5 @@ async function save(folder: RunFolder, inputs: TrainingInputs, soFar: TrainingRe
     }
   }
   await folder.write("history", historyCsv(history));
+  await folder.write("settings", writeConfig(inputs));
 }

@@ -1,0 +1,43 @@
+import { defaultAugmentation, noAugmentation } from "../../data/augment.ts";
+import { createOptimizer } from "../../learning/optimizers.ts";
+import { createSchedule } from "../../learning/schedules.ts";
+import type { XceptionOptions } from "../../models/xception-options.ts";
+import type { TrainOptions } from "../train-options.ts";
+import type { Settings } from "./settings.ts";
+
+/** The network that settings describe, but for its classes. */
+export function networkOptions(settings: Settings): Omit<XceptionOptions, "classes"> {
+  const { variant, width, dropout, fcUnits, residual, intermediateActivation, middleFlowRepeats } = settings;
+  const { imageSize, weightsSeed: seed } = settings;
+  const inputShape = [imageSize, imageSize, 3] as const;
+  return { variant, inputShape, width, dropout, fcUnits, residual, intermediateActivation, middleFlowRepeats, seed };
+}
+
+/**
+ * Settings as options of `train`; the pictures are the caller's business.
+ * @example train(dataset, { ...trainOptions(resolveSettings([recipeLayer("finetune")]).settings), platform })
+ */
+export function trainOptions(settings: Settings): Omit<TrainOptions, "platform"> {
+  const { epochs, batchSize, learningRate, labelSmoothing, seed, augment, decayAll } = settings;
+  return {
+    network: networkOptions(settings),
+    epochs,
+    ...(batchSize !== null && { batchSize }),
+    optimizer: createOptimizer(settings.optimizer, settings),
+    learningRate,
+    schedule: createSchedule(settings.schedule, {
+      warmup: settings.warmup,
+      initialDivisor: settings.initialDivisor,
+      finalDivisor: settings.finalDivisor,
+      factor: settings.decayFactor,
+      everyEpochs: settings.decayEpochs,
+      ...(settings.decaySamples !== null && { everySamples: settings.decaySamples }),
+      afterEpochs: settings.decayAfter,
+      patience: settings.plateauPatience,
+    }),
+    labelSmoothing,
+    seed,
+    augmentation: augment ? defaultAugmentation : noAugmentation,
+    ...(decayAll && { decays: () => true }),
+  };
+}

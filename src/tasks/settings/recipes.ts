@@ -1,0 +1,114 @@
+import { UsageError } from "../../errors.ts";
+import { nearestName } from "./nearest-name.ts";
+import type { SettingsLayer } from "./resolve.ts";
+import type { SettingName, Settings } from "./settings.ts";
+
+/** One line of a recipe: a value, and either the paper's words for it or why we chose it where the paper is silent. */
+export type RecipeLine<T> = { readonly value: T } & ({ readonly paper: string } | { readonly choice: string });
+
+/** Settings that belong together; what a recipe leaves out has its default. */
+export interface Recipe {
+  readonly about: string;
+  readonly lines: { readonly [Name in SettingName]?: RecipeLine<Settings[Name]> };
+}
+
+export type RecipeName = keyof typeof recipes;
+
+const batchSize = { value: 32, choice: "not stated; what one machine can hold. The paper's 60 GPUs saw 60 at a time" };
+const augment = { value: true, choice: "not stated; small flips, turns, crops and colour changes" };
+const labelSmoothing = { value: 0, choice: "not mentioned, so none" };
+const imageSize = { value: 299, paper: "299×299, the input of figure 5" };
+const weightDecay = {
+  value: 1e-5,
+  paper: "L2 regularization with a rate of 1e-5, on ImageNet and JFT (section 4.5)",
+};
+const decayAll = { value: false, choice: "not stated; kernels alone, as in the authors' framework" };
+
+/**
+ * Ready settings for `--recipe`. Those of the paper follow its sections 4.3 to 4.5 line by line.
+ * @see https://arxiv.org/abs/1610.02357
+ */
+export const recipes = {
+  "from-scratch": {
+    about: "the defaults: AdamW and one cycle of the learning rate, for new weights and a few thousand pictures",
+    lines: {},
+  },
+  finetune: {
+    about: "small steps for weights that can see already",
+    lines: {
+      optimizer: { value: "adamw", choice: "reaches a good place in few epochs" },
+      learningRate: { value: 3e-4, choice: "a tenth of the rate for new weights, so that little is forgotten" },
+      schedule: {
+        value: "cosine",
+        choice: "its warm-up spares the old weights the first gradients of a new classifier",
+      },
+      warmup: { value: 0.1, choice: "a tenth of the steps" },
+      epochs: { value: 10, choice: "half as many as for new weights" },
+      dropout: { value: 0.2, choice: "against learning few pictures by heart" },
+    },
+  },
+  "paper-imagenet": {
+    about: "as the paper trained on ImageNet",
+    lines: {
+      imageSize,
+      augment,
+      dropout: { value: 0.5, paper: "a dropout layer of rate 0.5 before the logistic regression layer (section 4.5)" },
+      epochs: { value: 100, choice: "not stated" },
+      batchSize,
+      labelSmoothing,
+      optimizer: { value: "sgd", paper: "SGD (section 4.3)" },
+      learningRate: { value: 0.045, paper: "initial learning rate 0.045" },
+      weightDecay,
+      decayAll,
+      momentum: { value: 0.9, paper: "momentum 0.9" },
+      schedule: { value: "exponential", paper: "learning rate decay" },
+      decayFactor: { value: 0.94, paper: "of rate 0.94" },
+      decayEpochs: { value: 2, paper: "every 2 epochs" },
+    },
+  },
+  "paper-jft": {
+    about: "as the paper trained on JFT: several labels for a picture",
+    lines: {
+      imageSize,
+      augment,
+      dropout: { value: 0, paper: "no dropout, due to the large size of the dataset (section 4.5)" },
+      fcUnits: { value: [], paper: "optional: two fully connected layers of 4096 units, with 4096,4096 (section 4.2)" },
+      epochs: { value: 20, choice: "the paper trained for a month, without convergence" },
+      batchSize,
+      labelSmoothing,
+      optimizer: { value: "rmsprop", paper: "RMSprop (section 4.3)" },
+      learningRate: { value: 0.001, paper: "initial learning rate 0.001" },
+      weightDecay,
+      decayAll,
+      momentum: { value: 0.9, paper: "momentum 0.9" },
+      schedule: { value: "exponential", paper: "learning rate decay" },
+      decayFactor: { value: 0.9, paper: "of rate 0.9" },
+      decaySamples: { value: 3_000_000, paper: "every 3,000,000 samples" },
+    },
+  },
+} as const satisfies Readonly<Record<string, Recipe>>;
+
+export const recipeNames = Object.keys(recipes) as readonly RecipeName[];
+
+/**
+ * The settings of a recipe.
+ * @param where how an error calls the place that names it.
+ * @throws {UsageError} there is none of this name.
+ */
+export function recipeLayer(name: string, where = "recipe"): SettingsLayer {
+  if (!Object.hasOwn(recipes, name)) {
+    throw new UsageError({
+      where,
+      what: "there is no such recipe",
+      received: name,
+      expected: recipeNames.join(", "),
+      remedy: `Did you mean ${nearestName(name, recipeNames)}?`,
+    });
+  }
+  const lines = Object.entries(recipes[name as RecipeName].lines);
+  return {
+    source: `recipe ${name}`,
+    values: Object.fromEntries(lines.map(([setting, { value }]) => [setting, value])),
+    where: (setting) => `recipe ${name}, ${setting}`,
+  };
+}

@@ -1,0 +1,47 @@
+import { networkSettings } from "./network-settings.ts";
+import { optimizerSettings } from "./optimizer-settings.ts";
+import { scheduleSettings } from "./schedule-settings.ts";
+import type { Setting, ValueOf } from "./setting.ts";
+import { lengthSettings, pictureSettings } from "./training-settings.ts";
+
+/**
+ * Every setting of a training, by its name in a configuration file: the one source of what flags, files, recipes and
+ * documents say about it.
+ */
+export const settings = {
+  ...pictureSettings,
+  ...networkSettings,
+  ...lengthSettings,
+  ...optimizerSettings,
+  ...scheduleSettings,
+};
+
+export type SettingName = keyof typeof settings;
+
+/** A value for every setting: how a network is trained, nothing left open. */
+export type Settings = { readonly [Name in SettingName]: ValueOf<(typeof settings)[Name]> };
+
+export const settingNames = Object.keys(settings) as readonly SettingName[];
+
+/** The settings under the headings that the help and the documents use. */
+export const settingGroups: readonly { readonly title: string; readonly names: readonly SettingName[] }[] = [
+  { title: "Pictures", names: namesOf(pictureSettings) },
+  { title: "Network", names: namesOf(networkSettings) },
+  { title: "Training", names: namesOf(lengthSettings) },
+  { title: "Optimizer", names: namesOf(optimizerSettings) },
+  { title: "Learning rate schedule", names: namesOf(scheduleSettings) },
+];
+
+/** The setting of a name, whatever its values are. */
+export function settingOf(name: SettingName): Setting<unknown> {
+  return settings[name] as unknown as Setting<unknown>;
+}
+
+/** Its flag: `learningRate` → `--learning-rate`. */
+export function flagOf(name: string): string {
+  return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+function namesOf(group: Readonly<Partial<Record<SettingName, unknown>>>): readonly SettingName[] {
+  return Object.keys(group) as SettingName[];
+}

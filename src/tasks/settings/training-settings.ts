@@ -1,0 +1,48 @@
+import { type KeySettings, number, onOff, orNone, setting, text, wholeNumber } from "./setting.ts";
+
+/** Which pictures there are, and how they are shown. */
+export const pictureSettings = {
+  val: setting(orNone(text("<folder>")), {
+    about: "pictures to test on after every epoch, with the same classes",
+    default: null,
+    insteadOf: "valShare",
+  }),
+  valShare: setting(number({ above: 0, below: 1 }), {
+    about: "without --val: part of each class that is held out for it",
+    default: 0.2,
+  }),
+  imageSize: setting(wholeNumber({ from: 71, to: 8192 }), {
+    about: "height and width that pictures are stretched to",
+    default: 299,
+  }),
+  augment: setting(onOff(), {
+    about: "random flips, turns, crops and colour changes of the training pictures",
+    default: true,
+  }),
+};
+
+/** How long it takes, and what a step is. */
+export const lengthSettings = {
+  epochs: setting(wholeNumber({ from: 1 }), {
+    about: "passes over the pictures",
+    default: 20,
+  }),
+  batchSize: setting(orNone(wholeNumber({ from: 1 }), "auto"), {
+    about: "pictures in a step",
+    default: null,
+    defaultText: "32, fewer if memory asks",
+  }),
+  labelSmoothing: setting(number({ from: 0, below: 1 }), {
+    about: "part of the target probability that is spread over all classes",
+    default: 0.1,
+  }),
+  seed: setting(wholeNumber({ from: 0 }), {
+    about: "of shuffles, augmentation and dropout",
+    default: 0,
+  }),
+  weightsSeed: setting(wholeNumber({ from: 0 }), {
+    about: "of the initial weights",
+    default: ({ seed }: KeySettings) => seed,
+    defaultText: "that of --seed",
+  }),
+};
