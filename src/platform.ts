@@ -65,6 +65,8 @@ export interface SessionOptions {
   readonly device?: Device | undefined;
   /** Threads inside one operator; default: one for each core. */
   readonly threads?: number;
+  /** Let the engine fold and fuse operators, and choose their layout; default true. */
+  readonly optimize?: boolean;
   /** Record how long each operator takes. */
   readonly profile?: boolean;
 }

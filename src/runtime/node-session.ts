@@ -21,7 +21,7 @@ export async function createSession(model: Uint8Array, options: SessionOptions =
   // error, and single operators that a device lacks run on the processor nevertheless.
   const settings: ort.InferenceSession.SessionOptions = {
     executionProviders: [device],
-    graphOptimizationLevel: "all",
+    graphOptimizationLevel: options.optimize === false ? "disabled" : "all",
     intraOpNumThreads: options.threads ?? availableParallelism(),
     // Errors only, and these come back as exceptions: its warnings are about its own optimizations.
     logSeverityLevel: 3,

@@ -11,7 +11,7 @@ import { fromEngineTensors, toEngineTensors } from "./engine-tensors.ts";
  * own words are in the message.
  */
 export async function createWebSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
-  const { device = "wasm", threads = 1 } = options;
+  const { device = "wasm", threads = 1, optimize = true } = options;
   if (device !== "wasm") {
     throw new RuntimeUnavailableError({
       where: `device "${device}"`,
@@ -20,7 +20,11 @@ export async function createWebSession(model: Uint8Array, options: SessionOption
     });
   }
   ort.env.wasm.numThreads = threads;
-  const settings = { executionProviders: ["wasm"], graphOptimizationLevel: "all", logSeverityLevel: 3 } as const;
+  const settings = {
+    executionProviders: ["wasm"],
+    graphOptimizationLevel: optimize ? "all" : "disabled",
+    logSeverityLevel: 3,
+  } as const;
   const session = await ort.InferenceSession.create(model, settings).catch((cause: unknown) => {
     throw new RuntimeUnavailableError({
       where: "ONNX Runtime in WebAssembly",

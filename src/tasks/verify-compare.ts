@@ -55,7 +55,8 @@ function compareTap(layer: string, tap: GoldenTap, { data, shape }: FloatTensor)
   };
 }
 
-function statisticsOf(data: Float32Array) {
+/** Over all values. */
+export function statisticsOf(data: Float32Array) {
   let [sum, min, max] = [0, Infinity, -Infinity];
   for (const value of data) {
     sum += value;

@@ -41,8 +41,8 @@ export function goldenNetworks(golden: Golden, file: string, given: XceptionOpti
   return fittingShapes(golden, where, sized).map((shape) => checkTaps(sized(shape), golden, where));
 }
 
-/** @throws {FormatError} a tap names no layer, or has another shape than the layer's output. */
-function checkTaps(network: Network, golden: Golden, where: string): Network {
+/** The network. @throws {FormatError} a tap names no layer, or has another shape than the layer's output. */
+export function checkTaps(network: Network, golden: Golden, where: string): Network {
   checkNames(network, golden, where);
   const layer = misfit(network, golden);
   if (layer === undefined) return network;

@@ -93,7 +93,7 @@ describe("verify", () => {
 
 describe("verify refuses", () => {
   it.each([
-    [[], 2, "error: required option '--golden <file>' not specified\n"],
+    [[], 2, "error: verify: there is nothing to verify; expected a model, or --golden FILE.\n"],
     [["--golden", "nowhere.json"], 1, 'error: file "nowhere.json": there is no such file.\n'],
     [["--golden", "README.md"], 1, 'error: golden file "README.md": this is no JSON.\n'],
     [

@@ -1,76 +1,97 @@
 import { type Command, Option } from "commander";
-import { VerificationError } from "../../../src/errors.ts";
-import { defaultTolerance, type Verification, verify } from "../../../src/tasks/verify.ts";
-import { goldenName, parseGolden } from "../../../src/tasks/verify-golden.ts";
+import { UsageError } from "../../../src/errors.ts";
+import { type Device, devices } from "../../../src/platform.ts";
+import { defaultTolerance, type VerifyTolerance } from "../../../src/tasks/verify.ts";
 import type { VerifyLayout } from "../../../src/tasks/verify-graph.ts";
-import { describeVerification } from "../../../src/tasks/verify-text.ts";
 import { addCommand } from "../add-command.ts";
-import { type CliIo, writeJson } from "../io.ts";
+import type { CliIo } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
 import { addNetworkOptions, type NetworkFlags, xceptionOptionsOf } from "../network-options.ts";
 import { positiveNumberOf } from "../values.ts";
+import { verifyGolden } from "../verify/golden.ts";
+import { verifyModelFile } from "../verify/model.ts";
 
 interface VerifyFlags extends NetworkFlags {
-  readonly golden: string;
+  readonly golden?: string;
+  readonly reference?: string;
+  readonly image?: readonly string[];
+  readonly runtimes?: readonly Device[];
   readonly tolerance?: number;
   readonly layout: VerifyLayout;
   readonly json?: boolean;
 }
 
 export function registerVerify(program: Command, io: CliIo): void {
-  const command = addCommand(program, "verify", {
+  const command = addCommand(program, "verify [model]", {
     description:
-      "Compare a network with what Keras computed: both with weights and pictures from a formula (docs/fidelity.md). " +
-      "What no flag says is read from the golden file's fields, its name (xception-paper-150x150-10.json) and its taps. " +
-      "The exit code is 1 if they differ.",
-    example: "xception verify --variant paper --golden tests/golden/xception-paper-150x150-10.json",
+      "Compare what every runtime of this machine makes of a model with a reference: block by block, on a picture from a " +
+      "formula and on yours. The reference is the model itself without any optimization, or --reference. With --golden " +
+      "instead of a model: compare our network, weights and pictures from a formula (docs/fidelity.md), with what Keras " +
+      "computed; what no flag says is read from the file's fields, its name and its taps. The exit code is 1 if they differ.",
+    example: "xception verify run/model.onnx --reference model.keras --image cat.jpg --runtimes cpu,wasm",
   })
-    .requiredOption("--golden <file>", "values of another tool, as JSON")
+    .option("--reference <file>", "values of another tool (JSON), or another file of the model, in any format")
+    .option("--image <files...>", "pictures to run beside the formula's")
+    .option("--runtimes <names>", `of ${devices.join(", ")} (default: all that are there)`, runtimesOf)
+    .option("--golden <file>", "without a model: values of another tool, as JSON")
     .option(
       "--tolerance <x>",
-      `largest difference of a tap in units of its standard deviation (default: ${defaultTolerance.taps}); that of a ` +
+      `largest difference of a layer in units of its standard deviation (default: ${defaultTolerance.taps}); that of a ` +
         "probability is a tenth of it",
       positiveNumberOf("--tolerance"),
     )
     .addOption(
-      new Option("--layout <name>", "inference: folded, as shipped; training: as in training steps")
+      new Option("--layout <name>", "with --golden. inference: folded, as shipped; training: as in training steps")
         .choices(["inference", "training"])
         .default("inference"),
     );
-  addNetworkOptions(command).action(async ({ golden: file, tolerance, layout, json, top, ...flags }: VerifyFlags) => {
-    const platform = await loadPlatform();
-    const golden = parseGolden(new TextDecoder().decode(await platform.readFile(file)), file);
-    const verification = await verify(golden, file, {
-      platform,
-      // Without --no-top, the file says whether there is one.
-      network: { ...xceptionOptionsOf(flags), ...(!top && { includeTop: false }) },
+  addNetworkOptions(command).action(async (model: string | undefined, flags: VerifyFlags) => {
+    const {
+      golden,
+      reference,
+      image: images,
+      runtimes,
+      tolerance: taps,
       layout,
-      ...(tolerance !== undefined && { tolerance: { taps: tolerance, probabilities: tolerance / 10 } }),
-    });
-    if (json) writeJson(io, verification);
-    else io.stdout(`${describeVerification(verification, { width: io.columns ?? 100 })}\n`);
-    refuseDifference(verification, file);
+      json = false,
+      top,
+      ...network
+    } = flags;
+    const tolerance: VerifyTolerance | undefined = taps === undefined ? undefined : { taps, probabilities: taps / 10 };
+    refuseMixture(model, flags);
+    const platform = await loadPlatform();
+    if (model !== undefined) {
+      const { inputShape } = network;
+      return verifyModelFile(model, { reference, images, runtimes, tolerance, inputShape, json }, platform, io);
+    }
+    // Without --no-top, the file says whether there is one.
+    const options = { ...xceptionOptionsOf(network), ...(!top && { includeTop: false }) };
+    return verifyGolden(golden!, { network: options, layout, json, ...(tolerance && { tolerance }) }, platform, io);
   });
 }
 
-/** @throws {VerificationError} naming the first layer that differs, for there the cause is. */
-function refuseDifference({ taps, probabilities, tolerance }: Verification, file: string): void {
-  const tap = taps.find(({ passed }) => !passed);
-  if (tap) {
-    const difference = Math.max(tap.difference, tap.statisticsDifference);
-    throw new VerificationError({
-      where: goldenName(file),
-      what: `the network differs from "${tap.layer}" on`,
-      received: difference,
-      expected: `at most ${tolerance.taps} of its standard deviation`,
+/** @throws {UsageError} there is no model and no golden file, or both, or flags of one with the other. */
+function refuseMixture(model: string | undefined, { golden, reference, image, runtimes }: VerifyFlags): void {
+  if ((model === undefined) === (golden === undefined)) {
+    throw new UsageError({
+      where: "verify",
+      what: model === undefined ? "there is nothing to verify" : "a model and --golden do not go together",
+      expected: "a model, or --golden FILE",
+      ...(model !== undefined && { remedy: "To compare the model with the values of a file, use --reference FILE." }),
     });
   }
-  if (probabilities?.passed === false) {
-    throw new VerificationError({
-      where: goldenName(file),
-      what: "the network's probabilities differ",
-      received: probabilities.difference,
-      expected: `at most ${tolerance.probabilities}`,
-    });
+  const modelOnly = { "--reference": reference, "--image": image, "--runtimes": runtimes };
+  const extra = Object.entries(modelOnly).find(([, value]) => value !== undefined);
+  if (model === undefined && extra) {
+    throw new UsageError({ where: `option ${extra[0]}`, what: "it needs a model", expected: "xception verify MODEL" });
   }
+}
+
+function runtimesOf(text: string): readonly Device[] {
+  return text.split(",").map((name) => {
+    const device = devices.find((each) => each === name);
+    if (device !== undefined) return device;
+    const expected = devices.join(", ");
+    throw new UsageError({ where: "option --runtimes", what: "there is no such runtime", received: name, expected });
+  });
 }
