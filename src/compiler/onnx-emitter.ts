@@ -1,4 +1,5 @@
 import type { ElementType, Value } from "../graph/ops.ts";
+import { toHalf } from "../tensor/half.ts";
 import { type Shape, sizeOf } from "../tensor/shape.ts";
 import { attributeTypeNumbers, elementTypeNumbers } from "./onnx-schema.ts";
 
@@ -9,6 +10,9 @@ export type Attribute =
   | { readonly s: string }
   | { readonly ints: readonly number[] }
   | { readonly floats: readonly number[] };
+
+/** Ends the name under which a tensor is stored as float16, before the one that its readers know. */
+export const halfSuffix = "~float16";
 
 export type Attributes = Readonly<Record<string, Attribute>>;
 
@@ -103,7 +107,14 @@ export class OnnxEmitter {
     this.#store(name, shape, elementTypeNumbers.float32, data);
   }
 
-  #store(name: string, shape: Shape, type: number, data: Float32Array | BigInt64Array): void {
+  /** Stores a tensor as float16, from which the engine makes float32 when it loads the file. */
+  halves(name: string, shape: Shape, data: Float32Array): void {
+    const stored = this.unusedName(`${name}${halfSuffix}`);
+    this.#store(stored, shape, elementTypeNumbers.float16, toHalf(data));
+    this.node("Cast", [stored], [name], { to: { i: elementTypeNumbers.float32 } });
+  }
+
+  #store(name: string, shape: Shape, type: number, data: Float32Array | BigInt64Array | Uint16Array): void {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     this.initializers.push({ name, dims: shape, data_type: type, raw_data: bytes });
   }

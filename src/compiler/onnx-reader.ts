@@ -1,5 +1,7 @@
 import { FormatError } from "../errors.ts";
+import { fromHalf } from "../tensor/half.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
+import { halfSuffix } from "./onnx-emitter.ts";
 import { elementTypeNumbers, ModelProto } from "./onnx-schema.ts";
 
 /** What this package reads of an `.onnx` file. */
@@ -9,7 +11,10 @@ export interface OnnxContent {
   /** Names of what the graph is fed, and of what it computes. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** The float32 tensors stored in it, by name, in the file's layout; tensors of other types are left out. */
+  /**
+   * The floats stored in it, by name, in the file's layout: float32, and those float16 that we store for another name; tensors
+   * of other types are left out.
+   */
   readonly tensors: ReadonlyMap<string, FloatTensor>;
 }
 
@@ -42,12 +47,11 @@ export function readOnnx(bytes: Uint8Array, where: string): OnnxContent {
   if (node.length === 0) {
     throw new FormatError({ where, what: "this is no ONNX file: there is no graph in it" });
   }
-  const stored = initializer.filter(({ data_type }) => data_type === elementTypeNumbers.float32);
   return {
     metadata: new Map((file.metadata_props ?? []).map(({ key = "", value = "" }) => [key, value])),
     inputs: input.map(({ name = "" }) => name),
     outputs: output.map(({ name = "" }) => name),
-    tensors: new Map(stored.map((tensor) => [tensor.name ?? "", readTensor(tensor, where)])),
+    tensors: new Map(initializer.flatMap((tensor) => readTensor(tensor, where))),
   };
 }
 
@@ -67,17 +71,28 @@ function parse(bytes: Uint8Array, where: string): OnnxFile {
   }
 }
 
-function readTensor({ name = "", dims = [], raw_data: raw = new Uint8Array() }: StoredTensor, where: string) {
-  const count = dims.reduce((product, size) => product * size, 1);
-  if (dims.some((size) => !(size >= 0)) || raw.length !== count * Float32Array.BYTES_PER_ELEMENT) {
-    throw new FormatError({
-      where: `${where}, tensor "${name}"`,
-      what: "the stored data do not fill its shape",
-      received: `${raw.length} bytes for the shape [${dims.join(", ")}]`,
-      expected: "4 bytes of raw data for each number",
-      remedy: "The file is damaged or cut short: copy or download it again.",
-    });
-  }
+/** Name and numbers, if they are floats. */
+function readTensor(tensor: StoredTensor, where: string): [name: string, tensor: FloatTensor][] {
+  const { name = "", dims = [], data_type } = tensor;
   // Copied, since the bytes need not lie where a Float32Array may begin; not by `slice`, which on a `Buffer` is a view.
-  return floatTensor(dims, new Float32Array(new Uint8Array(raw).buffer));
+  if (data_type === elementTypeNumbers.float32) {
+    return [[name, floatTensor(dims, new Float32Array(new Uint8Array(rawData(tensor, 4, where)).buffer))]];
+  }
+  if (data_type === elementTypeNumbers.float16 && name.endsWith(halfSuffix)) {
+    const halves = new Uint16Array(new Uint8Array(rawData(tensor, 2, where)).buffer);
+    return [[name.slice(0, -halfSuffix.length), floatTensor(dims, fromHalf(halves))]];
+  }
+  return [];
+}
+
+function rawData({ name, dims = [], raw_data: raw = new Uint8Array() }: StoredTensor, size: number, where: string) {
+  const count = dims.reduce((product, each) => product * each, 1);
+  if (dims.every((each) => each >= 0) && raw.length === count * size) return raw;
+  throw new FormatError({
+    where: `${where}, tensor "${name ?? ""}"`,
+    what: "the stored data do not fill its shape",
+    received: `${raw.length} bytes for the shape [${dims.join(", ")}]`,
+    expected: `${size} bytes of raw data for each number`,
+    remedy: "The file is damaged or cut short: copy or download it again.",
+  });
 }

@@ -1,4 +1,4 @@
-import { GraphError } from "../errors.ts";
+import { GraphError, WeightsError } from "../errors.ts";
 import type { OpGraph, OpKind, Value } from "../graph/ops.ts";
 import { sameShape } from "../tensor/shape.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
@@ -23,6 +23,11 @@ export interface OnnxOptions {
    * the fastest layout itself. For steps that train only the end of a network.
    */
   readonly plainWhereStored?: boolean;
+  /**
+   * How kernels are stored: `float16` halves the file and rounds them to about 3 digits; the engine still computes in
+   * float32. Vectors (statistics, biases) stay float32. Default `float32`.
+   */
+  readonly storedAs?: "float32" | "float16" | undefined;
   /** Stored in the file's `metadata_props`. */
   readonly metadata?: Readonly<Record<string, string>>;
   readonly name?: string;
@@ -31,9 +36,10 @@ export interface OnnxOptions {
 /**
  * The bytes of an `.onnx` file that computes an op graph. Inputs, parameters and outputs keep their names.
  * @throws {GraphError} a stored weight does not have the shape of its parameter.
+ * @throws {WeightsError} a number is too large for float16.
  */
 export function toOnnx(graph: OpGraph, options: OnnxOptions = {}): Uint8Array {
-  const { weights = new Map<string, FloatTensor>(), dynamicBatch = false, metadata = {} } = options;
+  const { weights = new Map<string, FloatTensor>(), dynamicBatch = false, metadata = {}, storedAs } = options;
   const emit = new OnnxEmitter();
   for (const { name } of [...graph.inputs, ...graph.parameters, ...graph.constants]) emit.reserve(name);
   for (const { outputs } of graph.operations) for (const { name } of outputs) emit.reserve(name);
@@ -44,7 +50,7 @@ export function toOnnx(graph: OpGraph, options: OnnxOptions = {}): Uint8Array {
   for (const parameter of graph.parameters) {
     const tensor = weights.get(parameter.name);
     if (!tensor) fed.push(parameter);
-    else storeWeight(emit, parameter, tensor);
+    else storeWeight(emit, parameter, tensor, storedAs === "float16" && tensor.shape.length > 1);
   }
 
   const nameOf = onnxNames(graph);
@@ -81,7 +87,7 @@ function onnxNames(graph: OpGraph): (value: Value) => string {
   return (value) => published.get(value) ?? (graph.outputs.has(value.name) ? `${value.name}~inner` : value.name);
 }
 
-function storeWeight(emit: OnnxEmitter, parameter: Value, tensor: FloatTensor): void {
+function storeWeight(emit: OnnxEmitter, parameter: Value, tensor: FloatTensor, asHalf: boolean): void {
   if (!sameShape(parameter.shape, tensor.shape)) {
     throw new GraphError({
       where: `parameter "${parameter.name}"`,
@@ -90,5 +96,19 @@ function storeWeight(emit: OnnxEmitter, parameter: Value, tensor: FloatTensor): 
       expected: `${parameter.shape}`,
     });
   }
-  emit.floats(parameter.name, tensor.shape, tensor.data);
+  if (asHalf) refuseTooLarge(parameter, tensor);
+  if (asHalf) emit.halves(parameter.name, tensor.shape, tensor.data);
+  else emit.floats(parameter.name, tensor.shape, tensor.data);
+}
+
+function refuseTooLarge(parameter: Value, tensor: FloatTensor): void {
+  const tooLarge = tensor.data.find((value) => Number.isFinite(value) && Math.abs(value) >= 65520);
+  if (tooLarge === undefined) return;
+  throw new WeightsError({
+    where: `weight "${parameter.name}"`,
+    what: "a number is too large for float16",
+    received: tooLarge,
+    expected: "at most 65504 in size",
+    remedy: "Store float32.",
+  });
 }

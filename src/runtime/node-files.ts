@@ -43,6 +43,32 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
   }
 }
 
+/**
+ * Writes a file and others beside it that it names: it comes last, so that it is there only when they are. If it was there
+ * before and `beside` names none of the files that it named, it stays whole until then.
+ * @throws as {@link writeFileAtomic}; nothing new is left behind then.
+ */
+export async function writeFilesAtomic(
+  path: string,
+  content: Uint8Array | string,
+  beside: ReadonlyMap<string, Uint8Array>,
+): Promise<void> {
+  const folder = dirname(path);
+  const written: string[] = [];
+  try {
+    for (const [name, bytes] of beside) {
+      const other = join(folder, name);
+      const isNew = !(await stat(other).catch(() => undefined));
+      await writeFileAtomic(other, bytes);
+      if (isNew) written.push(other);
+    }
+    await writeFileAtomic(path, content);
+  } catch (error) {
+    for (const other of written) await rm(other, { force: true }).catch(() => {});
+    throw error;
+  }
+}
+
 /** Renaming onto a device would replace the device itself, `/dev/null` for one. */
 async function refuseUnlessFile(path: string, target: string): Promise<void> {
   const existing = await stat(target).catch(() => undefined);

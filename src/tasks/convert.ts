@@ -1,81 +1,150 @@
-import { lower } from "../compiler/lower.ts";
-import { toOnnx } from "../compiler/onnx.ts";
-import { UsageError } from "../errors.ts";
+import { FormatError, UsageError } from "../errors.ts";
 import { inputShapeOf, type Network } from "../graph/network.ts";
 import { kerasPreprocessing } from "../graph/preprocessing.ts";
+import { recogniseXception } from "../models/recognise-xception.ts";
 import { xception } from "../models/xception.ts";
-import { completeOptions, type XceptionOptions } from "../models/xception-options.ts";
+import type { XceptionOptions } from "../models/xception-options.ts";
 import type { Shape } from "../tensor/shape.ts";
-import { toEngineWeights } from "../weights/engine-weights.ts";
 import type { MappingReport } from "../weights/map-weights.ts";
-import { encodeModel } from "./model-file.ts";
-import { modelFrom, weightsFor } from "./open-weights.ts";
-import type { WeightsSource } from "./weights-file.ts";
+import { classifierProblem } from "./model-file.ts";
+import { modelFrom, type OpenedModel, weightsFor } from "./open-weights.ts";
+import type { WeightsFile, WeightsSource } from "./weights-file.ts";
 import { openWeightsFile } from "./weights-formats.ts";
+import { type ModelToWrite, type TargetName, type Written, weightsTargets } from "./weights-targets.ts";
 
 export interface ConvertOptions {
-  /** The network that a file of weights alone belongs to; a whole model says itself what it is. */
-  readonly network?: XceptionOptions;
-  /** Names of the classes, for a file of weights alone; default: their numbers. */
+  /** What to write. */
+  readonly to: TargetName;
+  /**
+   * Of the Xception to put the weights into; what is left out is as the file says, else the default. Without any, the file
+   * keeps its own network, and weights alone are taken for the default Xception's.
+   */
+  readonly network?: XceptionOptions | undefined;
+  /** Names of the classes; default: those in the file, else their numbers. */
   readonly labels?: readonly string[] | undefined;
-  /** As in `loadWeights`; for a file of weights alone. */
+  /** As in `loadWeights`; only for weights that go into another network than the file's. */
   readonly allowMissing?: string | undefined;
+  /** How numbers are stored: `float16` halves the file and rounds to 3 digits; only ONNX can. Default `float32`. */
+  readonly dtype?: "float32" | "float16" | undefined;
+  /** Goes into files that have a place for it; default: now. */
+  readonly savedAt?: Date | undefined;
 }
 
-export interface Conversion {
-  /** The ONNX file. */
-  readonly bytes: Uint8Array;
+export interface Conversion extends Omit<Written, "format"> {
   /** What the file was. */
   readonly from: string;
-  /** `model`: a model file of this package; `onnx`: a graph for any tool, which reads numbers as Keras's model does. */
-  readonly to: "model" | "onnx";
+  /** What was made of it, exactly: `model file` is one of this package, `plain ONNX` a graph for any tool. */
+  readonly to: string;
   readonly network: { readonly name: string; readonly layers: number; readonly inputShape: Shape };
   readonly weights: MappingReport;
-  /** What the new file does not say, or says without knowing, in sentences. */
-  readonly notes: readonly string[];
 }
 
 /**
- * Turns a file of weights into an ONNX file: weights of our Xception into a model file, a whole model into a plain graph.
- * @throws {FormatError} it is no such file, damaged, or its network has something that we do not know.
+ * Turns a file of weights into one of another kind.
+ * @throws {FormatError} it is in no format that we know, damaged, or its network has something that we do not know.
  * @throws {WeightsError} its weights are not those of the network.
- * @throws {UsageError} there are not as many labels as classes, or the options are for another kind of file.
+ * @throws {UsageError} there are not as many labels as classes, or the target cannot hold the model.
  */
-export async function convert(source: WeightsSource, options: ConvertOptions = {}): Promise<Conversion> {
-  const { where } = source;
-  const file = await openWeightsFile(source);
-  const { network: given = {}, labels, allowMissing } = options;
-  if (file.describedNetwork === undefined) {
-    const network = xception(given);
-    const { weights, report } = weightsFor(network, file, { where, allowMissing });
-    const numbers = Array.from({ length: completeOptions(given).classes }, (_, index) => String(index));
-    const preprocessing = { ...kerasPreprocessing, fit: "fill", background: [255, 255, 255] } as const;
-    const model = encodeModel({
-      architecture: { family: "xception", options: given },
-      weights,
-      labels: labels ?? numbers,
-      preprocessing,
+export async function convert(source: WeightsSource, options: ConvertOptions): Promise<Conversion> {
+  const { to, dtype = "float32", savedAt = new Date() } = options;
+  const target = weightsTargets[to];
+  if (dtype !== "float32" && !target.half) {
+    throw new UsageError({
+      where: "option dtype",
+      what: `${target.title} holds float32 alone`,
+      received: dtype,
+      remedy: "Convert to ONNX, or leave the option out.",
     });
-    const notes = [
-      "Weights of Keras do not say how pictures become numbers; pixel/127.5 - 1 was taken, as in keras.applications.",
-      ...(labels ? [] : ["They do not name the classes either; these are called by their numbers."]),
-    ];
-    return { bytes: model, from: file.format, to: "model", network: describe(network), weights: report, notes };
   }
-  if (Object.keys(given).length > 0 || labels || allowMissing !== undefined) {
+  const opened = openedFor(await openWeightsFile(source), source.where, options);
+  const { model, notes } = completed(opened, options.labels);
+  const { format, ...written } = await target.write(model, { savedAt, storedAs: dtype });
+  return {
+    ...written,
+    from: opened.format,
+    to: format,
+    network: describe(opened.network),
+    weights: opened.report,
+    notes: [...opened.notes, ...notes, ...written.notes],
+  };
+}
+
+/** The file's weights in the network that is wanted. */
+function openedFor(
+  file: WeightsFile,
+  where: string,
+  { network: given = {}, allowMissing }: ConvertOptions,
+): OpenedModel {
+  const names = Object.keys(given);
+  const whole = file.describedNetwork !== undefined;
+  const own = whole ? ownXception(file) : undefined;
+  const onlyShape = names.length === 1 && given.inputShape !== undefined;
+  if (whole && (names.length === 0 || (onlyShape && own === undefined))) {
+    if (allowMissing === undefined) return modelFrom(file, where, given.inputShape);
     throw new UsageError({
       where,
-      what: "the file holds a whole model, so that options of the network, labels and allowMissing have no place",
+      what: "the file's own network has all its weights, so that none may be missing",
+      received: allowMissing,
+      remedy: "Say with options of the network which other one they are for.",
     });
   }
-  const { network, weights, report } = modelFrom(file, where);
-  const { graph } = lower(network, { mode: "inference", batchSize: 1 });
-  const onnx = toOnnx(graph, { name: network.name, weights: toEngineWeights(network, weights), dynamicBatch: true });
+  const options = { ...own, ...given };
+  const network = xception(options);
+  const { architecture: _, ...said } = file.metadata ?? {};
+  const architecture = { family: "xception", options } as const;
+  return { ...said, architecture, network, ...weightsFor(network, file, { where, allowMissing }) };
+}
+
+/** Options of the Xception in a file, if it is one. */
+function ownXception({ metadata, describedNetwork }: WeightsFile): XceptionOptions | undefined {
+  if (metadata?.architecture.family === "xception") return metadata.architecture.options;
+  try {
+    return recogniseXception(describedNetwork!().network);
+  } catch (cause) {
+    // The size of its pictures is open, for instance.
+    if (cause instanceof FormatError) return undefined;
+    throw cause;
+  }
+}
+
+/** With labels and preprocessing, if the network tells classes of pictures apart; and what was made up for that. */
+function completed(opened: OpenedModel, given: readonly string[] | undefined) {
+  const { network, weights, architecture, licence, provenance } = opened;
+  const model: ModelToWrite = { network, weights, architecture, licence, provenance };
+  const classes = network.layers.find(({ name }) => name === network.output)!.outputShape[0]!;
+  const kept = opened.labels?.length === classes ? opened.labels : undefined;
+  const numbers = Array.from({ length: classes }, (_, index) => String(index));
+  if (classifierProblem(network, { labels: numbers })) return { model: refuseLabels(model, given), notes: [] };
+  const labels = given ?? kept ?? numbers;
+  if (labels.length !== classes) {
+    throw new UsageError({
+      where: "labels",
+      what: "there must be one label for each class",
+      received: labels.length,
+      expected: `${classes} labels`,
+    });
+  }
+  const preprocessing = opened.preprocessing ?? {
+    ...kerasPreprocessing,
+    fit: "fill" as const,
+    background: [255, 255, 255] as const,
+  };
   const notes = [
-    "Whole models become plain ONNX graphs: input images [N, height, width, channels] as float32, prepared as in Keras.",
-    "Labels and preprocessing are not in the file; optimizer state and losses were left behind.",
+    ...(opened.preprocessing
+      ? []
+      : ["The file does not say how pictures become numbers; pixel/127.5 - 1 was taken, as in keras.applications."]),
+    ...(labels === numbers ? ["It does not name the classes either; these are called by their numbers."] : []),
   ];
-  return { bytes: onnx, from: file.format, to: "onnx", network: describe(network), weights: report, notes };
+  return { model: { ...model, labels, preprocessing }, notes };
+}
+
+function refuseLabels(model: ModelToWrite, given: readonly string[] | undefined): ModelToWrite {
+  if (given === undefined) return model;
+  throw new UsageError({
+    where: "labels",
+    what: `network "${model.network.name}" does not tell classes of RGB pictures apart`,
+    remedy: "Leave the labels out.",
+  });
 }
 
 function describe(network: Network): Conversion["network"] {

@@ -1,6 +1,9 @@
+import type { Shape } from "../tensor/shape.ts";
 import { isHdf5, readKerasFile } from "../weights/keras-file.ts";
 import { networkFromKeras } from "../weights/keras-network.ts";
 import { isZip } from "../weights/zip.ts";
+import { networkOf } from "./model-file.ts";
+import { type ModelDescription, readMetadata } from "./model-metadata.ts";
 import type { WeightsFile, WeightsFormat, WeightsSource } from "./weights-file.ts";
 
 /** `.h5` with a whole model or its weights, and `.weights.h5`. */
@@ -18,8 +21,23 @@ export const kerasArchiveFormat: WeightsFormat = {
 };
 
 async function open({ bytes, where }: WeightsSource): Promise<WeightsFile> {
-  const { format, layers, config } = await readKerasFile(bytes, where);
-  const file = { format, layers: () => layers };
-  if (config === undefined) return file;
-  return { ...file, describedNetwork: (inputShape) => networkFromKeras(config, { where, inputShape }) };
+  const { format, layers, config, metadata: text } = await readKerasFile(bytes, where);
+  return {
+    format,
+    layers: () => layers,
+    ...describedBy({ config, metadata: text === undefined ? undefined : readMetadata(text, where) }, where),
+  };
+}
+
+/** What a file says of its network: as Keras describes it, in our own words, both, or neither. */
+export function describedBy(
+  { config, metadata }: { readonly config?: string | undefined; readonly metadata?: ModelDescription | undefined },
+  where: string,
+): Pick<WeightsFile, "describedNetwork" | "metadata"> {
+  if (config !== undefined) {
+    const describedNetwork = (inputShape?: Shape) => networkFromKeras(config, { where, inputShape });
+    return { describedNetwork, ...(metadata && { metadata }) };
+  }
+  if (metadata === undefined) return {};
+  return { describedNetwork: () => ({ network: networkOf(metadata.architecture, where) }), metadata };
 }

@@ -1,5 +1,6 @@
-import { networkFromKeras } from "../weights/keras-network.ts";
 import { readTfjsModel } from "../weights/tfjs-file.ts";
+import { describedBy } from "./format-keras.ts";
+import { readMetadata } from "./model-metadata.ts";
 import type { WeightsFile, WeightsFormat, WeightsSource } from "./weights-file.ts";
 
 /** A layers model or a graph model: `model.json`, and the files it names. */
@@ -10,8 +11,7 @@ export const tfjsFormat: WeightsFormat = {
 };
 
 async function open({ bytes, where, readBeside }: WeightsSource): Promise<WeightsFile> {
-  const { kind, layers, config } = await readTfjsModel(bytes, readBeside, where);
-  const file = { format: `TF.js ${kind}`, layers: () => layers };
-  if (config === undefined) return file;
-  return { ...file, describedNetwork: (inputShape) => networkFromKeras(config, { where, inputShape }) };
+  const { kind, layers, config, metadata: text } = await readTfjsModel(bytes, readBeside, where);
+  const metadata = text === undefined ? undefined : readMetadata(text, where);
+  return { format: `TF.js ${kind}`, layers: () => layers, ...describedBy({ config, metadata }, where) };
 }

@@ -1,9 +1,9 @@
 import { imageInput, lower } from "../compiler/lower.ts";
-import { toOnnx } from "../compiler/onnx.ts";
-import { readOnnx } from "../compiler/onnx-reader.ts";
+import { type OnnxOptions, toOnnx } from "../compiler/onnx.ts";
+import { type OnnxContent, readOnnx } from "../compiler/onnx-reader.ts";
 import { FormatError, UsageError, XceptionError } from "../errors.ts";
 import { inputShapeOf, type Network } from "../graph/network.ts";
-import { buildNetwork } from "../models/architecture.ts";
+import { type Architecture, buildNetwork } from "../models/architecture.ts";
 import type { Platform } from "../platform.ts";
 import { checkEngineWeights, fromEngineWeights, toEngineWeights } from "../weights/engine-weights.ts";
 import { metadataKey } from "../weights/metadata-key.ts";
@@ -15,10 +15,11 @@ import { type ModelMetadata, readMetadata, writeMetadata } from "./model-metadat
  * the network's last layer; labels and all else that is needed to use it as JSON in its `metadata_props`. Batch
  * normalization stays unfolded, so that every weight can be read back under its Keras name; engines fold it when they
  * load the file.
+ * @param options `storedAs`: how kernels are stored, see `toOnnx`.
  * @throws {UsageError} the architecture is no classifier with as many classes as there are labels.
  * @throws {WeightsError} the weights are not those of the network.
  */
-export function encodeModel(model: ModelParts): Uint8Array {
+export function encodeModel(model: ModelParts, options: Pick<OnnxOptions, "storedAs"> = {}): Uint8Array {
   const network = buildNetwork(model.architecture);
   const problem = classifierProblem(network, model);
   if (problem) throw new UsageError({ where: "encodeModel", ...problem });
@@ -28,6 +29,7 @@ export function encodeModel(model: ModelParts): Uint8Array {
     weights: toEngineWeights(network, model.weights),
     dynamicBatch: true,
     metadata: { [metadataKey]: writeMetadata(model) },
+    ...options,
   });
 }
 
@@ -70,14 +72,17 @@ function nameOf(bytes: Uint8Array, file: string | undefined): string {
   return file === undefined ? `model of ${bytes.length} bytes` : `model ${JSON.stringify(file)}`;
 }
 
+function readModel(bytes: Uint8Array, where: string) {
+  return modelIn(readOnnx(bytes, where), where);
+}
+
 /**
  * Everything in a model file, its tensors in the engine's layout and not yet compared with the network.
  * @throws {FormatError} as {@link decodeModel}.
  */
-export function readModel(bytes: Uint8Array, where: string) {
-  const { metadata, inputs, outputs, tensors } = readOnnx(bytes, where);
-  const described = readMetadata(metadata.get(metadataKey), where);
-  const network = describedNetwork(described, where);
+export function modelIn({ metadata, inputs, outputs, tensors }: OnnxContent, where: string) {
+  const described = completeMetadata(metadata.get(metadataKey), where);
+  const network = networkOf(described.architecture, where);
   const problem = classifierProblem(network, described);
   if (problem) throw new FormatError({ where: `${where}, metadata`, ...problem });
   if (`${inputs}` !== imageInput || `${outputs}` !== network.output) {
@@ -91,7 +96,29 @@ export function readModel(bytes: Uint8Array, where: string) {
   return { ...described, network, tensors };
 }
 
-function describedNetwork({ architecture }: ModelMetadata, where: string): Network {
+function completeMetadata(text: string | undefined, where: string): ModelMetadata {
+  if (text === undefined) {
+    throw new FormatError({
+      where,
+      what: `the ONNX file has no "${metadataKey}" metadata: labels and preprocessing of its network are unknown`,
+      expected: "a model that xception-ts wrote",
+    });
+  }
+  const { labels, preprocessing, ...described } = readMetadata(text, where);
+  if (labels !== undefined && preprocessing !== undefined) return { ...described, labels, preprocessing };
+  throw new FormatError({
+    where: `${where}, metadata`,
+    what: "the network is no classifier of pictures",
+    received: labels === undefined ? "no labels" : "no preprocessing",
+    expected: "labels and preprocessing",
+  });
+}
+
+/**
+ * The network of an architecture from a file.
+ * @throws {FormatError} it cannot be built.
+ */
+export function networkOf(architecture: Architecture, where: string): Network {
   try {
     return buildNetwork(architecture);
   } catch (cause) {
@@ -100,8 +127,8 @@ function describedNetwork({ architecture }: ModelMetadata, where: string): Netwo
   }
 }
 
-/** Why a network cannot tell classes of pictures apart, if it cannot. */
-function classifierProblem(network: Network, { labels }: Pick<ModelMetadata, "labels">) {
+/** Why a network cannot tell classes of RGB pictures apart, if it cannot. */
+export function classifierProblem(network: Network, { labels }: Pick<ModelMetadata, "labels">) {
   const { config, outputShape } = network.layers.find(({ name }) => name === network.output)!;
   const inputShape = inputShapeOf(network);
   const [classes, ...otherAxes] = outputShape;

@@ -1,9 +1,13 @@
 import { FormatError } from "../errors.ts";
-import type { Network } from "../graph/network.ts";
+import { type Network, networkWeights } from "../graph/network.ts";
+import { type Architecture, architectureOf, buildNetwork } from "../models/architecture.ts";
+import { recogniseXception, sameLayers } from "../models/recognise-xception.ts";
 import type { Platform } from "../platform.ts";
 import type { Shape } from "../tensor/shape.ts";
+import type { Weights } from "../weights/initialize.ts";
 import { type MappedWeights, mapWeights } from "../weights/map-weights.ts";
-import type { ModelMetadata } from "./model-metadata.ts";
+import { networkOf } from "./model-file.ts";
+import type { ModelDescription } from "./model-metadata.ts";
 import { type WeightsFile, weightsSource } from "./weights-file.ts";
 import { openWeightsFile } from "./weights-formats.ts";
 
@@ -16,7 +20,7 @@ export interface LoadedWeights extends MappedWeights {
 }
 
 /** A file's network with its weights, and whatever else the file says of how to use it. */
-export interface OpenedModel extends LoadedWeights, Partial<ModelMetadata> {
+export interface OpenedModel extends LoadedWeights, ModelDescription {
   readonly network: Network;
 }
 
@@ -87,6 +91,24 @@ export function modelFrom(file: WeightsFile, where: string, inputShape?: Shape):
       remedy: "Say which network they belong to.",
     });
   }
-  const { network, constants } = file.describedNetwork(inputShape);
-  return { ...file.metadata, network, ...weightsFor(network, file, { where, constants }) };
+  const { network: described, constants } = file.describedNetwork(inputShape);
+  const loaded = weightsFor(described, file, { where, constants });
+  const architecture = architectureFor(described, file, where);
+  const network = buildNetwork(architecture);
+  const weights = underNamesOf(network, described, loaded.weights);
+  return { ...file.metadata, ...loaded, architecture, network, weights };
+}
+
+/** What the file says, unless its network is another one; our Xception if it is that; else the layers. */
+function architectureFor(network: Network, { metadata }: WeightsFile, where: string): Architecture {
+  const said = metadata?.architecture;
+  if (said !== undefined && sameLayers(network, networkOf(said, where))) return said;
+  const options = recogniseXception(network);
+  return options === undefined ? architectureOf(network) : { family: "xception", options };
+}
+
+/** Weights of a network with the same layers under other names. */
+function underNamesOf(network: Network, original: Network, weights: Weights): Weights {
+  const names = networkWeights(network);
+  return new Map(networkWeights(original).map(({ name }, index) => [names[index]!.name, weights.get(name)!]));
 }

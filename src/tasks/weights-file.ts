@@ -3,7 +3,7 @@ import type { Network } from "../graph/network.ts";
 import type { Platform } from "../platform.ts";
 import type { Shape } from "../tensor/shape.ts";
 import type { StoredLayer } from "../weights/stored-layers.ts";
-import type { ModelMetadata } from "./model-metadata.ts";
+import type { ModelDescription } from "./model-metadata.ts";
 
 /** A file of weights before it is opened. */
 export interface WeightsSource {
@@ -38,8 +38,8 @@ export interface WeightsFile {
    * @param inputShape of pictures, where the file leaves it open.
    */
   readonly describedNetwork?: (inputShape?: Shape) => DescribedNetwork;
-  /** What else the file says: options of our Xception, labels, preprocessing, licence, provenance. */
-  readonly metadata?: Partial<ModelMetadata>;
+  /** What else the file says, if we wrote it: architecture, labels, preprocessing, licence, provenance. */
+  readonly metadata?: ModelDescription;
   /** What a user should know of it, in sentences. */
   readonly notes?: readonly string[];
 }

@@ -1,3 +1,4 @@
+import { fromHalf } from "../tensor/half.ts";
 import { type Shape, sizeOf } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 
@@ -53,8 +54,8 @@ const decoders: Readonly<
   I32: (buffer, offset, count) => Float32Array.from(new Int32Array(buffer, offset, count)),
   U64: (buffer, offset, count) => fromBigInts(new BigUint64Array(buffer, offset, count)),
   I64: (buffer, offset, count) => fromBigInts(new BigInt64Array(buffer, offset, count)),
-  F16: (buffer, offset, count) => widen(new Uint16Array(buffer, offset, count), halfToFloatBits),
-  BF16: (buffer, offset, count) => widen(new Uint16Array(buffer, offset, count), (bits) => bits << 16),
+  F16: (buffer, offset, count) => fromHalf(new Uint16Array(buffer, offset, count)),
+  BF16: (buffer, offset, count) => fromBrainFloats(new Uint16Array(buffer, offset, count)),
   F32: (buffer, offset, count) => new Float32Array(buffer as ArrayBuffer, offset, count),
   F64: (buffer, offset, count) => Float32Array.from(new Float64Array(buffer, offset, count)),
 };
@@ -75,24 +76,7 @@ function fromBigInts(values: BigInt64Array | BigUint64Array): Float32Array {
   return result;
 }
 
-function widen(values: Uint16Array, toFloatBits: (bits: number) => number): Float32Array {
-  const result = new Uint32Array(values.length);
-  for (let index = 0; index < values.length; index++) result[index] = toFloatBits(values[index]!);
-  return new Float32Array(result.buffer);
-}
-
-/**
- * The bits of a float32 of the same value as a float16: sign, 5 bits of exponent (bias 15), 10 bits of fraction.
- * @see IEEE 754-2008, binary16
- */
-function halfToFloatBits(half: number): number {
-  const sign = (half & 0x8000) << 16;
-  const exponent = (half >> 10) & 0x1f;
-  const fraction = half & 0x3ff;
-  if (exponent === 31) return sign | 0x7f800000 | (fraction << 13);
-  if (exponent > 0) return sign | ((exponent + 112) << 23) | (fraction << 13);
-  if (fraction === 0) return sign;
-  // Without a leading one: float32 can normalize it. 22 = 31 bits − 9, so that the first one leaves the fraction.
-  const shift = Math.clz32(fraction) - 21;
-  return sign | ((113 - shift) << 23) | (((fraction << shift) & 0x3ff) << 13);
+/** The upper halves of float32. */
+function fromBrainFloats(values: Uint16Array): Float32Array {
+  return new Float32Array(Uint32Array.from(values, (bits) => bits << 16).buffer);
 }

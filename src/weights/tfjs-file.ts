@@ -1,5 +1,6 @@
 import { FormatError } from "../errors.ts";
 import { isObject } from "./keras-inbound.ts";
+import { metadataKey } from "./metadata-key.ts";
 import type { StoredLayer, StoredWeight } from "./stored-layers.ts";
 import { layersOfGraph } from "./tfjs-graph.ts";
 import { readTfjsManifest, type TfjsManifest } from "./tfjs-manifest.ts";
@@ -17,6 +18,8 @@ export interface TfjsModel {
   readonly layers: readonly StoredLayer[];
   /** The network as JSON of Keras, if it is in the file. */
   readonly config?: string;
+  /** Our JSON document, if we wrote the file. */
+  readonly metadata?: string;
 }
 
 /**
@@ -30,15 +33,18 @@ export async function readTfjsModel(json: Uint8Array, read: ReadShard, where: st
   const manifest = readTfjsManifest(new TextDecoder().decode(json), where);
   const weights = await readWeights(manifest, read, where);
   const topology = manifest.modelTopology ?? {};
+  const said = manifest.userDefinedMetadata?.[metadataKey];
+  const about = typeof said === "string" ? { metadata: said } : {};
   if (manifest.format === "graph-model" || Array.isArray(topology.node)) {
     return { kind: "graph model", layers: layersOfGraph(weights, where) };
   }
   const config = configOf(topology, where);
   const layers = byLayer(weights);
-  if (config === undefined) return { kind: "layers model", layers };
+  if (config === undefined) return { kind: "layers model", layers, ...about };
   const order = new Map(namesIn(config).map((name, index) => [name, index]));
   const place = ({ name }: StoredLayer): number => order.get(name) ?? order.size;
-  return { kind: "layers model", layers: layers.sort((a, b) => place(a) - place(b)), config: JSON.stringify(config) };
+  layers.sort((a, b) => place(a) - place(b));
+  return { kind: "layers model", layers, config: JSON.stringify(config), ...about };
 }
 
 async function readWeights({ weightsManifest }: TfjsManifest, read: ReadShard, where: string): Promise<StoredWeight[]> {

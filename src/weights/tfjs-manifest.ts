@@ -24,6 +24,7 @@ const groupSchema = z.object({ paths: z.array(z.string()).min(1), weights: z.arr
 
 const modelSchema = z.object({
   format: z.string().nullish(),
+  userDefinedMetadata: z.record(z.string(), z.unknown()).nullish(),
   modelTopology: z.record(z.string(), z.unknown()).nullish(),
   weightsManifest: z.array(groupSchema).min(1),
 });

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import h5wasm from "h5wasm";
@@ -40,13 +40,14 @@ async function writeLegacyWeights(name: string): Promise<void> {
 
 test("a whole model becomes a graph that gives the outputs of Keras", async () => {
   const source = join(formats, "small.keras");
-  const { exitCode, stdout, stderr } = await capture(["convert", source, at("small.onnx")]);
+  const argv = ["convert", source, at("small.onnx"), "--to", "onnx-graph"];
+  const { exitCode, stdout, stderr } = await capture(argv);
   expect([exitCode, stderr]).toEqual([0, ""]);
   expect(stdout).toContain("(keras) → ");
   expect(stdout).toContain(
     "network   small_xception, 16 layers, pictures 40×36×3\nweights   25 tensors, told by name\n",
   );
-  expect(stdout).toContain("note: Labels and preprocessing are not in the file;");
+  expect(stdout).toContain('note: Its input "images" is float32 [N, 40, 36, 3], prepared as the network expects it.');
 
   const golden = JSON.parse(readFileSync(join(formats, "small.json"), "utf8")) as { probabilities: number[][] };
   const session = await nodePlatform.createSession(readFileSync(at("small.onnx")));
@@ -64,7 +65,11 @@ test("weights alone become a model file, with labels, under the names of the net
   const argv = ["convert", at("legacy.h5"), at("model.onnx"), "--labels", at("labels.txt"), ...tinyFlags, "--json"];
   const { exitCode, stdout } = await capture(argv);
   expect(exitCode).toBe(0);
-  expect(JSON.parse(stdout)).toMatchObject({ from: "h5 weights", to: "model", weights: { by: "order", missing: [] } });
+  expect(JSON.parse(stdout)).toMatchObject({
+    from: "h5 weights",
+    to: "model file",
+    weights: { by: "order", missing: [] },
+  });
   const model = await loadModel(at("model.onnx"), nodePlatform);
   expect(model.labels).toEqual(["cat", "dog"]);
   expect(model.weights).toEqual(formulaWeights(xception(tiny)));
@@ -73,7 +78,7 @@ test("weights alone become a model file, with labels, under the names of the net
 test("without labels, classes are called by their numbers, and that is said", async () => {
   await writeLegacyWeights("unlabelled.h5");
   const { stdout } = await capture(["convert", at("unlabelled.h5"), at("unlabelled.onnx"), ...tinyFlags]);
-  expect(stdout).toContain("note: They do not name the classes either; these are called by their numbers.\n");
+  expect(stdout).toContain("note: It does not name the classes either; these are called by their numbers.\n");
   expect(stdout).toContain("pixel/127.5 - 1 was taken");
   expect((await loadModel(at("unlabelled.onnx"), nodePlatform)).labels).toEqual(["0", "1"]);
 });
@@ -103,14 +108,50 @@ test("nothing is overwritten without --overwrite", async () => {
   expect((await capture([...argv, "--overwrite"])).exitCode).toBe(0);
 });
 
-test("other targets, and options that a whole model has no place for, are wrong usage", async () => {
+test("a whole model that tells classes of pictures apart becomes a model file of its own layers", async () => {
+  const { exitCode, stdout } = await capture(["convert", join(formats, "small.h5"), at("layers.onnx")]);
+  expect(exitCode).toBe(0);
+  expect(stdout).toContain("(h5) → ");
+  expect(stdout).toContain("(model file, ");
+  const { architecture, labels, network } = await loadModel(at("layers.onnx"), nodePlatform);
+  expect(architecture.family).toBe("layers");
+  expect(labels).toEqual(["0", "1", "2", "3", "4"]);
+  expect(network.layers).toHaveLength(16);
+});
+
+test("TensorFlow.js gets a model.json, and shards beside it", async () => {
+  mkdirSync(at("web"));
+  const { exitCode, stdout } = await capture(["convert", join(formats, "small.keras"), at("web/model.json"), "--json"]);
+  expect(exitCode).toBe(0);
+  const { beside } = JSON.parse(stdout);
+  expect(readdirSync(at("web")).sort()).toEqual([...beside, "model.json"].sort());
+  const [shard] = beside;
+  expect(readFileSync(at(`web/${shard}`)).length).toBe(4 * 1269);
+});
+
+test("wrong usage is refused before anything is written", async () => {
   const source = join(formats, "small.h5");
-  const h5 = await capture(["convert", source, at("x.h5")]);
-  expect(h5.exitCode).toBe(2);
-  expect(h5.stderr).toContain("argument OUT: only ONNX files are written; received ");
-  const classes = await capture(["convert", source, at("x.onnx"), "--classes", "3"]);
-  expect(classes.exitCode).toBe(2);
-  expect(classes.stderr).toContain(
-    "the file holds a whole model, so that options of the network, labels and allowMissing have no place.",
+  const refusal = async (...argv: string[]) => {
+    const { exitCode, stderr } = await capture(["convert", source, ...argv]);
+    return [exitCode, stderr.replace(folder, "…")];
+  };
+  expect(await refusal(at("x.bin"))).toEqual([
+    2,
+    'error: argument OUT: its name does not tell what to write; received "…/x.bin"; expected a name that ends in .weights.h5, .h5, .keras, .json, .onnx. Or say it with --to.\n',
+  ]);
+  expect(await refusal(at("x.keras"), "--dtype", "float16")).toEqual([
+    2,
+    'error: option dtype: a whole model of Keras 3 holds float32 alone; received "float16". Convert to ONNX, or leave the option out.\n',
+  ]);
+  const allowed = await refusal(at("x.onnx"), "--allow-missing", "*");
+  expect(allowed[0]).toBe(2);
+  expect(allowed[1]).toContain(
+    'the file\'s own network has all its weights, so that none may be missing; received "*". Say with options of the network which other one they are for.',
   );
+  writeFileSync(at("three.txt"), "a\nb\nc\n");
+  expect(await refusal(at("x.onnx"), "--labels", at("three.txt"))).toEqual([
+    2,
+    "error: labels: there must be one label for each class; received 3; expected 5 labels.\n",
+  ]);
+  expect(existsSync(at("x.onnx")) || existsSync(at("x.keras"))).toBe(false);
 });

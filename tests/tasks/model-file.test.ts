@@ -180,7 +180,7 @@ describe("a file that is no model is refused", () => {
 
   it("whose metadata lack a field, have a wrong one or are something else", () => {
     expect(read(changedDocument((document) => delete document.labels))).toMatchInlineSnapshot(
-      `"model "a.onnx", metadata, field labels: Invalid input: expected array, received undefined."`,
+      `"model "a.onnx", metadata: the network is no classifier of pictures; received "no labels"; expected labels and preprocessing."`,
     );
     expect(read(changedDocument((document) => (document.preprocessing.background[1] = 256)))).toMatchInlineSnapshot(
       `"model "a.onnx", metadata, field preprocessing.background.1: Too big: expected number to be <=255."`,

@@ -1,61 +1,79 @@
 import { existsSync } from "node:fs";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { UsageError } from "../../../src/errors.ts";
-import { readFile, writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { readFile, writeFilesAtomic } from "../../../src/runtime/node-files.ts";
 import { type Conversion, convert } from "../../../src/tasks/convert.ts";
 import { weightsSource } from "../../../src/tasks/weights-file.ts";
+import { type TargetName, targetOf, weightsTargets } from "../../../src/tasks/weights-targets.ts";
 import { formatShape } from "../../../src/tensor/shape.ts";
 import { addCommand } from "../add-command.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, type NetworkFlags, xceptionOptionsOf } from "../network-options.ts";
 
 interface ConvertFlags extends NetworkFlags {
+  readonly to?: TargetName;
   readonly labels?: string;
   readonly allowMissing?: string;
+  readonly dtype: "float32" | "float16";
   readonly overwrite?: boolean;
   readonly json?: boolean;
 }
 
+const targetNames = Object.keys(weightsTargets) as TargetName[];
+
 export function registerConvert(program: Command, io: CliIo): void {
   const command = addCommand(program, "convert <in> <out>", {
     description:
-      "Turn a file of Keras (.keras, .h5, .weights.h5) into ONNX. A whole model becomes a plain graph; weights alone, of the " +
-      "network that the flags describe, become a model file.",
+      "Turn a file of weights of any kind into another kind, which the name of OUT tells: .onnx, .keras, .h5, .weights.h5, " +
+      ".json (TensorFlow.js). Flags that describe a network put the weights into that Xception; without any the file keeps " +
+      "its own network.",
     example: "xception convert weights.h5 model.onnx --classes 10 --labels labels.txt",
   })
-    .option("--labels <file>", "names of the classes, one a line, for weights alone")
+    .addOption(new Option("--to <kind>", "what to write, whatever the name of OUT").choices(targetNames))
+    .option("--labels <file>", "names of the classes, one a line")
     .option("--allow-missing <glob>", "weights that may be missing or differ, e.g. 'predictions/*'")
+    .addOption(
+      new Option("--dtype <type>", "how ONNX stores kernels; float16 halves the file").choices(["float32", "float16"]).default("float32"),
+    )
     .option("--overwrite", "replace OUT if it is there");
   addNetworkOptions(command).action(async (source: string, target: string, flags: ConvertFlags) => {
-    refuseTarget(target, flags.overwrite ?? false);
-    const { labels: labelFile, allowMissing } = flags;
+    const to = flags.to ?? targetFor(target);
+    refuseToOverwrite(target, flags.overwrite ?? false);
+    const { labels: labelFile, allowMissing, dtype } = flags;
     const conversion = await convert(await weightsSource(source, { readFile }), {
+      to,
       network: givenNetwork(command, flags),
       labels: labelFile === undefined ? undefined : linesOf(await readFile(labelFile)),
       allowMissing,
+      dtype,
     });
-    const { bytes, ...rest } = conversion;
-    await writeFileAtomic(target, bytes);
-    if (flags.json) writeJson(io, { file: target, bytes: bytes.length, ...rest });
+    const { bytes, beside, ...rest } = conversion;
+    await writeFilesAtomic(target, bytes, beside);
+    if (flags.json) writeJson(io, { file: target, bytes: bytes.length, beside: [...beside.keys()], ...rest });
     else io.stdout(describe(conversion, source, target));
   });
 }
 
-/** Only what is on the command line: a whole model is asked nothing. */
+/** Only what is on the command line: what is not is as the file says. */
 function givenNetwork(command: Command, flags: ConvertFlags) {
   const given = Object.entries(flags).filter(([name]) => command.getOptionValueSource(name) === "cli");
   return xceptionOptionsOf(Object.fromEntries(given));
 }
 
-function refuseTarget(target: string, overwrite: boolean): void {
-  if (!target.endsWith(".onnx")) {
-    throw new UsageError({
-      where: "argument OUT",
-      what: "only ONNX files are written",
-      received: target,
-      expected: "*.onnx",
-    });
-  }
+function targetFor(path: string): TargetName {
+  const target = targetOf(path);
+  if (target !== undefined) return target;
+  const extensions = new Set(targetNames.map((name) => weightsTargets[name].extension));
+  throw new UsageError({
+    where: "argument OUT",
+    what: "its name does not tell what to write",
+    received: path,
+    expected: `a name that ends in ${[...extensions].join(", ")}`,
+    remedy: "Or say it with --to.",
+  });
+}
+
+function refuseToOverwrite(target: string, overwrite: boolean): void {
   if (overwrite || !existsSync(target)) return;
   throw new UsageError({
     where: "argument OUT",
@@ -72,12 +90,14 @@ function linesOf(text: Uint8Array): string[] {
     .filter((line) => line !== "");
 }
 
-function describe({ bytes, from, to, network, weights, notes }: Conversion, source: string, target: string): string {
+function describe(conversion: Conversion, source: string, target: string): string {
+  const { bytes, beside, from, to, network, weights, notes } = conversion;
   const lists = (["missing", "unexpected", "wrongShape"] as const).flatMap((kind) =>
     weights[kind].length > 0 ? [`${kind}: ${weights[kind].join(", ")}`] : [],
   );
+  const shards = beside.size === 0 ? "" : ` and ${beside.size} more beside it`;
   const lines = [
-    `${source} (${from}) → ${target} (${to === "model" ? "model file" : "plain ONNX"}, ${bytes.length} bytes)`,
+    `${source} (${from}) → ${target} (${to}, ${bytes.length} bytes${shards})`,
     `network   ${network.name}, ${network.layers} layers, pictures ${formatShape(network.inputShape)}`,
     `weights   ${weights.taken} tensors, told by ${weights.by}`,
     ...lists,

@@ -1,0 +1,48 @@
+/** Half-precision floats as floats, exactly. */
+export function fromHalf(halves: Uint16Array): Float32Array {
+  return new Float32Array(Uint32Array.from(halves, halfToFloatBits).buffer);
+}
+
+/**
+ * Floats as the nearest half-precision ones, ties to even; beyond 65504 they become infinite.
+ * @returns bits as they stand in memory.
+ * @see IEEE 754-2019, sections 3.6 (binary16) and 4.3.1
+ */
+export function toHalf(floats: Float32Array): Uint16Array {
+  return Uint16Array.from(new Uint32Array(floats.buffer, floats.byteOffset, floats.length), halfBits);
+}
+
+function halfBits(bits: number): number {
+  const sign = (bits >>> 16) & 0x8000;
+  const fraction = bits & 0x7fffff;
+  const exponent = ((bits >>> 23) & 0xff) - 112;
+  if (exponent === 143) return sign | 0x7c00 | (fraction === 0 ? 0 : 0x200);
+  if (exponent > 30) return sign | 0x7c00;
+  // A carry out of the fraction counts the exponent up, as it should.
+  if (exponent > 0) return sign | shiftRounded((exponent << 23) | fraction, 13);
+  if (exponent < -10) return sign;
+  return sign | shiftRounded(fraction | 0x800000, 14 - exponent);
+}
+
+function shiftRounded(value: number, by: number): number {
+  const kept = value >>> by;
+  const rest = value - kept * 2 ** by;
+  const half = 2 ** (by - 1);
+  return rest > half || (rest === half && kept % 2 === 1) ? kept + 1 : kept;
+}
+
+/**
+ * The bits of a float32 of the same value as a float16: sign, 5 bits of exponent (bias 15), 10 bits of fraction.
+ * @see IEEE 754-2008, binary16
+ */
+function halfToFloatBits(half: number): number {
+  const sign = (half & 0x8000) << 16;
+  const exponent = (half >> 10) & 0x1f;
+  const fraction = half & 0x3ff;
+  if (exponent === 31) return sign | 0x7f800000 | (fraction << 13);
+  if (exponent > 0) return sign | ((exponent + 112) << 23) | (fraction << 13);
+  if (fraction === 0) return sign;
+  // Without a leading one: float32 can normalize it. 22 = 31 bits − 9, so that the first one leaves the fraction.
+  const shift = Math.clz32(fraction) - 21;
+  return sign | ((113 - shift) << 23) | (((fraction << shift) & 0x3ff) << 13);
+}

@@ -1,0 +1,189 @@
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { root } from "../../scripts/project-root.mjs";
+import {
+  activation,
+  batchNormalization,
+  conv2d,
+  dense,
+  globalMaxPooling2d,
+  input,
+  relu,
+} from "../../src/graph/builder.ts";
+import { network } from "../../src/graph/network.ts";
+import { architectureOf } from "../../src/models/architecture.ts";
+import { xception } from "../../src/models/xception.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
+import { writeFilesAtomic } from "../../src/runtime/node-files.ts";
+import { type ConvertOptions, convert } from "../../src/tasks/convert.ts";
+import type { ModelParts } from "../../src/tasks/model.ts";
+import { decodeModel, encodeModel } from "../../src/tasks/model-file.ts";
+import { weightsSource } from "../../src/tasks/weights-file.ts";
+import { type TargetName, weightsTargets } from "../../src/tasks/weights-targets.ts";
+import { formulaWeights } from "../../src/weights/formula.ts";
+import { writeLegacyModel, writeLegacyWeights } from "../../src/weights/keras-hdf5-writer.ts";
+import { smallModel } from "./small-model.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "convert-task-"));
+const formats = join(root, "tests/golden/formats");
+const targets = Object.keys(weightsTargets) as TargetName[];
+
+const convertBytes = async (bytes: Uint8Array, options: ConvertOptions) =>
+  convert(await weightsSource(bytes, nodePlatform), options);
+
+/** Through a file on the disk, since some formats are several files. */
+async function throughFile(model: Uint8Array, to: TargetName) {
+  const path = join(folder, `${to}${weightsTargets[to].extension}`);
+  const { bytes, beside } = await convertBytes(model, { to });
+  await writeFilesAtomic(path, bytes, beside);
+  return convert(await weightsSource(path, nodePlatform), { to: "onnx" });
+}
+
+function layersModel(): ModelParts {
+  let x = relu(conv2d(input([12, 10, 3], { name: "photo" }), { filters: 4, kernelSize: 3, name: "stem" }));
+  x = batchNormalization(x, { epsilon: 1e-5, momentum: 0.9 });
+  const net = network("others", activation(dense(globalMaxPooling2d(x), { units: 2 }), "softmax", { name: "chances" }));
+  return {
+    architecture: architectureOf(net),
+    weights: formulaWeights(net),
+    labels: ["яблоко", "pear"],
+    preprocessing: { scale: 0.5, offset: 3, fit: "cover", background: [1, 2, 3] },
+    licence: "MIT",
+    provenance: { by: ["x", { y: null }] },
+  };
+}
+
+describe("a model comes back from every format byte by byte", () => {
+  const readable = targets.filter((to) => to !== "onnx-graph");
+  const models = [
+    ["our Xception", encodeModel(smallModel())],
+    ["the article's", encodeModel(smallModel({ variant: "tutorial", dropout: 0.3, fcUnits: [9], residual: false }))],
+    ["any other network", encodeModel(layersModel())],
+  ] as const;
+  test.each(models.flatMap(([name, bytes]) => readable.map((to) => [name, to, bytes] as const)))(
+    "%s through %s",
+    async (_, to, bytes) => {
+      const { bytes: back, notes } = await throughFile(bytes, to);
+      expect(notes).toEqual([]);
+      expect(Buffer.compare(back, bytes)).toBe(0);
+    },
+  );
+
+  test("a plain graph keeps all but labels and preprocessing", async () => {
+    const model = smallModel();
+    const { bytes } = await throughFile(encodeModel(model), "onnx-graph");
+    const back = decodeModel(bytes);
+    expect(back.weights).toEqual(model.weights);
+    expect([back.licence, back.provenance]).toEqual([model.licence, model.provenance]);
+    expect(back.labels).toEqual(["0", "1", "2"]);
+  });
+});
+
+test("a network that tells no classes apart keeps its licence in every format, too", async () => {
+  const options = {
+    inputShape: [71, 71, 3],
+    includeTop: false,
+    pooling: "avg",
+    width: 0.05,
+    middleFlowRepeats: 0,
+  } as const;
+  const weights = await writeLegacyWeights({
+    network: xception(options),
+    weights: formulaWeights(xception(options)),
+    metadata: JSON.stringify({ formatVersion: 1, architecture: { family: "xception", options }, licence: "MIT" }),
+  });
+  const graph = await convertBytes(weights, { to: "onnx" });
+  expect(graph.to).toBe("plain ONNX");
+  expect(graph.notes).toEqual([
+    "This is no model file for pictures: a model needs a classifier.",
+    'Its input "images" is float32 [N, 71, 71, 3], prepared as the network expects it.',
+  ]);
+  const { bytes } = await convertBytes(graph.bytes, { to: "h5-weights" });
+  expect(Buffer.compare((await convertBytes(bytes, { to: "onnx" })).bytes, graph.bytes)).toBe(0);
+});
+
+describe("a whole model of Keras that is our Xception", () => {
+  const { options, network: net, weights } = { ...smallModel(), options: smallModel().architecture };
+  const bare = writeLegacyModel({ network: net, weights });
+
+  test("becomes one, with its options", async () => {
+    const { architecture, weights: loaded } = decodeModel((await convertBytes(await bare, { to: "onnx" })).bytes);
+    expect(architecture.family).toBe("xception");
+    expect(options.family).toBe("xception");
+    expect(architecture).toMatchObject({ options: { inputShape: [71, 80, 3], classes: 3, middleFlowRepeats: 1 } });
+    expect(loaded).toEqual(weights);
+  });
+
+  test("gives its weights to one with other classes and another size of pictures", async () => {
+    const given = { classes: 7, inputShape: [90, 75, 3] } as const;
+    await expect(convertBytes(await bare, { to: "onnx", network: given })).rejects.toThrow("predictions/kernel");
+    const conversion = await convertBytes(await bare, { to: "onnx", network: given, allowMissing: "predictions/*" });
+    expect(conversion.weights.taken).toBe(108);
+    const { network: made, weights: loaded } = decodeModel(conversion.bytes);
+    expect(made.layers.at(-1)!.outputShape).toEqual([7]);
+    expect(loaded.get("block1_conv1/kernel")).toEqual(weights.get("block1_conv1/kernel"));
+  });
+});
+
+describe("float16", () => {
+  test("halves the file, rounds kernels alone, and is read back", async () => {
+    const model = smallModel();
+    const bytes = encodeModel(model);
+    const { bytes: half } = await convertBytes(bytes, { to: "onnx", dtype: "float16" });
+    const back = decodeModel(half);
+    for (const [name, { data }] of model.weights) {
+      const isKernel = name.endsWith("kernel");
+      const tolerance = isKernel ? 2 ** -11 : 0;
+      back.weights.get(name)!.data.forEach((value, index) => {
+        expect(Math.abs(value - data[index]!)).toBeLessThanOrEqual(
+          Math.abs(data[index]!) * tolerance + 2 ** -25 * Number(isKernel),
+        );
+      });
+    }
+    // The smallest network there is has as many nodes as any: they are a good part of its file.
+    expect(half.length).toBeLessThan(0.75 * bytes.length);
+    expect(Buffer.compare((await convertBytes(half, { to: "onnx", dtype: "float16" })).bytes, half)).toBe(0);
+  });
+
+  test("computes nearly the same", async () => {
+    const picture = new Uint8Array(71 * 80 * 3).map((_, index) => (index * 37) % 256);
+    const answers = async (bytes: Uint8Array) => {
+      const session = await nodePlatform.createSession(bytes);
+      const { predictions } = await session.run({ images: { type: "uint8", shape: [1, 71, 80, 3], data: picture } });
+      await session.dispose();
+      return [...(predictions!.data as Float32Array)];
+    };
+    const bytes = encodeModel(smallModel());
+    const full = await answers(bytes);
+    const half = await answers((await convertBytes(bytes, { to: "onnx", dtype: "float16" })).bytes);
+    for (const [index, value] of full.entries()) expect(Math.abs(half[index]! - value)).toBeLessThan(2e-3);
+    expect(half).not.toEqual(full);
+  });
+
+  test("refuses numbers that it cannot hold", async () => {
+    const model = smallModel();
+    model.weights.get("predictions/kernel")!.data[4] = -70000;
+    await expect(convertBytes(encodeModel(model), { to: "onnx", dtype: "float16" })).rejects.toThrow(
+      'weight "predictions/kernel": a number is too large for float16; received -70000; expected at most 65504 in size. Store float32.',
+    );
+  });
+});
+
+test("labels for a network without classes are refused", async () => {
+  const bytes = new Uint8Array(readFileSync(join(formats, "small.weights.h5")));
+  const noTop = { includeTop: false } as const;
+  await expect(convertBytes(bytes, { to: "onnx", network: noTop, allowMissing: "*" })).rejects.toThrow(
+    "none of its weights belongs to this network",
+  );
+  const weights = formulaWeights(xception({ ...noTop, width: 0.05, middleFlowRepeats: 0 }));
+  const file = await writeLegacyWeights({
+    network: xception({ ...noTop, width: 0.05, middleFlowRepeats: 0 }),
+    weights,
+  });
+  const given = { ...noTop, width: 0.05, middleFlowRepeats: 0 };
+  await expect(convertBytes(file, { to: "keras", network: given, labels: ["a"] })).rejects.toThrow(
+    'labels: network "xception" does not tell classes of RGB pictures apart. Leave the labels out.',
+  );
+});
