@@ -33,7 +33,9 @@ export function registerConvert(program: Command, io: CliIo): void {
     .option("--labels <file>", "names of the classes, one a line")
     .option("--allow-missing <glob>", "weights that may be missing or differ, e.g. 'predictions/*'")
     .addOption(
-      new Option("--dtype <type>", "how ONNX stores kernels; float16 halves the file").choices(["float32", "float16"]).default("float32"),
+      new Option("--dtype <type>", "how ONNX stores kernels; float16 halves the file")
+        .choices(["float32", "float16"])
+        .default("float32"),
     )
     .option("--overwrite", "replace OUT if it is there");
   addNetworkOptions(command).action(async (source: string, target: string, flags: ConvertFlags) => {
