@@ -22,9 +22,13 @@ export {
   networkWeights,
   type ParameterCount,
 } from "./graph/network.ts";
+export { alignedXception } from "./models/aligned-xception.ts";
+export type { AlignedVariant, AlignedXceptionOptions } from "./models/aligned-xception-options.ts";
 export { type Architecture, architectureOf, buildNetwork } from "./models/architecture.ts";
+export { type ArchitectureName, architectureNamed, architectureNames } from "./models/architecture-names.ts";
 export { type ConvBnOptions, convBn, sepConvBn } from "./models/blocks.ts";
 export type { LayerList, ListedLayer } from "./models/layer-list.ts";
+export { type TimmName, timmNames } from "./models/timm-names.ts";
 export { entryFlow, exitFlow, middleFlow, xception } from "./models/xception.ts";
 export type { FlowOptions, XceptionOptions, XceptionVariant } from "./models/xception-options.ts";
 export { initializeWeights, type Weights } from "./weights/initialize.ts";

@@ -59,6 +59,8 @@ export function xceptionOptionsOf(flags: Partial<NetworkFlags>): XceptionOptions
     residual: flags.residual,
     intermediateActivation: flags.intermediateActivation,
     middleFlowRepeats: flags.middleFlowRepeats,
+    batchNormEpsilon: flags.batchNormEpsilon,
+    poolPadding: flags.poolPadding,
     seed: flags.seed,
   };
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));

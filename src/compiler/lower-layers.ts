@@ -37,6 +37,8 @@ const rules: LoweringRules = {
     y = activate(build, config.intermediateActivation, y, `${name}/intermediate`);
     return build.op({ kind: "conv", groups: 1, strides: [1, 1], pads: [0, 0, 0, 0] }, [y, ...pointwise], name);
   },
+  DepthwiseConv2D: (config, { build, inputs: [x], weights }, name) =>
+    build.op({ kind: "conv", groups: x!.shape[1]!, ...window(config, config.kernelSize, x!) }, [x!, ...weights], name),
   BatchNormalization: ({ epsilon }, context, name) => {
     const {
       build,
@@ -111,7 +113,7 @@ function activate(build: OpGraphBuilder, activation: ActivationName, x: Value, n
 }
 
 function window(config: { strides: Size2; padding: Padding }, kernel: Size2, x: Value): { strides: Size2; pads: Pads } {
-  const rows = windowGeometry(x.shape[2]!, kernel[0], config.strides[0], config.padding);
-  const columns = windowGeometry(x.shape[3]!, kernel[1], config.strides[1], config.padding);
+  const rows = windowGeometry(x.shape[2]!, kernel[0], config.strides[0], config.padding, 0);
+  const columns = windowGeometry(x.shape[3]!, kernel[1], config.strides[1], config.padding, 1);
   return { strides: config.strides, pads: [rows.before, columns.before, rows.after, columns.after] };
 }

@@ -30,8 +30,8 @@ export interface WindowOptions extends Named {
   readonly kernelSize: number | Size2;
   /** Default 1. */
   readonly strides?: number | Size2;
-  /** Default `valid`, as in Keras. */
-  readonly padding?: Padding;
+  /** Default `valid`, as in Keras. A number: so many pixels on every side. */
+  readonly padding?: Padding | number;
 }
 
 export interface ConvOptions extends WindowOptions {
@@ -64,6 +64,12 @@ export function separableConv2d(
   return layer([x], { type: "SeparableConv2D", ...convConfig(options), intermediateActivation }, options.name);
 }
 
+/** The depthwise step of a separable convolution alone, `[H, W, C] → [H', W', C]`. */
+export function depthwiseConv2d(x: LayerOutput, options: Omit<ConvOptions, "filters">): LayerOutput {
+  const useBias = options.useBias ?? true;
+  return layer([x], { type: "DepthwiseConv2D", ...windowConfig(options), useBias }, options.name);
+}
+
 /** Batch normalization over the last axis with Keras's defaults: momentum 0.99, epsilon 1e-3. */
 export function batchNormalization(
   x: LayerOutput,
@@ -82,9 +88,8 @@ export function relu(x: LayerOutput, options: Named = {}): LayerOutput {
 }
 
 export function maxPooling2d(x: LayerOutput, options: WindowOptions): LayerOutput {
-  const poolSize = pair(options.kernelSize);
-  const strides = pair(options.strides ?? poolSize);
-  return layer([x], { type: "MaxPooling2D", poolSize, strides, padding: options.padding ?? "valid" }, options.name);
+  const { kernelSize: poolSize, ...window } = windowConfig({ strides: options.kernelSize, ...options });
+  return layer([x], { type: "MaxPooling2D", poolSize, ...window }, options.name);
 }
 
 /** Mean over the picture, `[H, W, C] → [C]`. */
@@ -141,6 +146,7 @@ const automaticNames: Record<LayerType, string> = {
   InputLayer: "input_layer",
   Conv2D: "conv2d",
   SeparableConv2D: "separable_conv2d",
+  DepthwiseConv2D: "depthwise_conv2d",
   BatchNormalization: "batch_normalization",
   Activation: "activation",
   ReLU: "re_lu",
@@ -167,12 +173,14 @@ function chooseName(names: Set<string>, given: string | undefined, automatic: st
 }
 
 function convConfig(options: ConvOptions) {
+  return { filters: options.filters, ...windowConfig(options), useBias: options.useBias ?? true } as const;
+}
+
+function windowConfig({ kernelSize, strides = 1, padding = "valid" }: WindowOptions) {
   return {
-    filters: options.filters,
-    kernelSize: pair(options.kernelSize),
-    strides: pair(options.strides ?? 1),
-    padding: options.padding ?? "valid",
-    useBias: options.useBias ?? true,
+    kernelSize: pair(kernelSize),
+    strides: pair(strides),
+    padding: typeof padding === "number" ? pair(padding) : padding,
   } as const;
 }
 

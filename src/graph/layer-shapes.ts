@@ -8,6 +8,7 @@ const rules: ShapeRules = {
   InputLayer: (config) => config.shape,
   Conv2D: (config, inputs, name) => [...windowed(config, config.kernelSize, inputs, name), config.filters],
   SeparableConv2D: (config, inputs, name) => [...windowed(config, config.kernelSize, inputs, name), config.filters],
+  DepthwiseConv2D: (config, inputs, name) => [...windowed(config, config.kernelSize, inputs, name), inputs[0]![2]!],
   BatchNormalization: unchanged,
   Activation: unchanged,
   ReLU: unchanged,
@@ -54,10 +55,14 @@ export function layerOutputShape(config: LayerConfig, inputs: readonly Shape[], 
 
 /**
  * Size of a window operation's output along one axis and the padding before and after.
+ * @param axis 0: rows, 1: columns.
  * @see Keras `padding="same"`: total = max((ceil(n/s) − 1)·s + k − n, 0), the smaller half first.
  */
-export function windowGeometry(size: number, kernel: number, stride: number, padding: Padding) {
-  if (padding === "valid") return { output: Math.floor((size - kernel) / stride) + 1, before: 0, after: 0 };
+export function windowGeometry(size: number, kernel: number, stride: number, padding: Padding, axis: 0 | 1) {
+  if (padding !== "same") {
+    const each = padding === "valid" ? 0 : padding[axis];
+    return { output: Math.floor((size + 2 * each - kernel) / stride) + 1, before: each, after: each };
+  }
   const output = Math.ceil(size / stride);
   const total = Math.max((output - 1) * stride + kernel - size, 0);
   const before = Math.floor(total / 2);
@@ -88,8 +93,8 @@ function windowed(
   name: string,
 ): Size2 {
   const [height, width] = image(inputs, name) as readonly [number, number, number];
-  const rows = windowGeometry(height, kernel[0], config.strides[0], config.padding).output;
-  const columns = windowGeometry(width, kernel[1], config.strides[1], config.padding).output;
+  const rows = windowGeometry(height, kernel[0], config.strides[0], config.padding, 0).output;
+  const columns = windowGeometry(width, kernel[1], config.strides[1], config.padding, 1).output;
   if (rows < 1 || columns < 1) {
     throw new ShapeError({
       where: `${config.type} "${name}"`,

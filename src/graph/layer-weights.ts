@@ -41,6 +41,10 @@ const rules: WeightRules = {
     kernel(`${name}/pointwise_kernel`, "pointwiseKernel", [1, 1, channels, config.filters]),
     ...bias(config, config.filters, name),
   ],
+  DepthwiseConv2D: (config, channels, name) => [
+    kernel(`${name}/kernel`, "depthwiseKernel", [...config.kernelSize, channels, 1]),
+    ...bias(config, channels, name),
+  ],
   BatchNormalization: (_, channels, name) => [
     vector(`${name}/gamma`, "gamma", channels, "ones", true),
     vector(`${name}/beta`, "beta", channels, "zeros", true),

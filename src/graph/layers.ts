@@ -3,8 +3,11 @@ import type { Shape } from "../tensor/shape.ts";
 /** A pair for the two spatial axes: `[height, width]`. */
 export type Size2 = readonly [height: number, width: number];
 
-/** `valid`: no padding. `same`: output = ceil(input / stride), an odd padding pixel goes to the end (bottom, right). */
-export type Padding = "valid" | "same";
+/**
+ * `valid`: no padding. `same`: output = ceil(input / stride), an odd padding pixel goes to the end (bottom, right). A pair:
+ * so many rows above and below and so many columns left and right, as PyTorch pads; fewer than the window has.
+ */
+export type Padding = "valid" | "same" | Size2;
 
 export type ActivationName = "linear" | "relu" | "elu" | "sigmoid" | "softmax";
 
@@ -32,6 +35,14 @@ export type LayerConfig =
       readonly useBias: boolean;
       /** Applied between the two steps; Xception has none (paper, section 4.7). */
       readonly intermediateActivation: ActivationName;
+    }
+  | {
+      /** One filter for each channel, and nothing across channels. */
+      readonly type: "DepthwiseConv2D";
+      readonly kernelSize: Size2;
+      readonly strides: Size2;
+      readonly padding: Padding;
+      readonly useBias: boolean;
     }
   | { readonly type: "BatchNormalization"; readonly momentum: number; readonly epsilon: number }
   | { readonly type: "Activation"; readonly activation: ActivationName }

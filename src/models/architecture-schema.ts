@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { ActivationName, ConfigOf, LayerConfig, LayerType, Padding } from "../graph/layers.ts";
+import type { AlignedXceptionOptions } from "./aligned-xception-options.ts";
 import type { Architecture } from "./architecture.ts";
 import type { XceptionOptions } from "./xception-options.ts";
 
@@ -13,17 +14,23 @@ const size = z
 const sizes = z.tuple([size, size]).readonly();
 const name = z.string().min(1).max(500);
 const activation = z.enum(["linear", "relu", "elu", "sigmoid", "softmax"] satisfies ActivationName[]);
-const padding = z.enum(["valid", "same"] satisfies Padding[]);
-const convolution = { filters: size, kernelSize: sizes, strides: sizes, padding, useBias: z.boolean() };
+const pixels = z
+  .int()
+  .min(0)
+  .max(2 ** 24);
+const padding: z.ZodType<Padding> = z.union([z.enum(["valid", "same"]), z.tuple([pixels, pixels]).readonly()]);
+const convolution = { kernelSize: sizes, strides: sizes, padding, useBias: z.boolean() };
 
 const layerSchemas: { readonly [T in LayerType]: z.ZodObject & z.ZodType<ConfigOf<T>> } = {
   InputLayer: z.strictObject({ type: z.literal("InputLayer"), shape: z.array(size).min(1).max(3) }),
-  Conv2D: z.strictObject({ type: z.literal("Conv2D"), ...convolution }),
+  Conv2D: z.strictObject({ type: z.literal("Conv2D"), filters: size, ...convolution }),
   SeparableConv2D: z.strictObject({
     type: z.literal("SeparableConv2D"),
+    filters: size,
     ...convolution,
     intermediateActivation: activation,
   }),
+  DepthwiseConv2D: z.strictObject({ type: z.literal("DepthwiseConv2D"), ...convolution }),
   BatchNormalization: z.strictObject({
     type: z.literal("BatchNormalization"),
     momentum: z.number(),
@@ -48,6 +55,10 @@ export const architectureSchema: z.ZodType<Architecture> = z.discriminatedUnion(
     family: z.literal("xception"),
     // A file must only not make us build for ever.
     options: z.looseObject({ middleFlowRepeats: z.number().max(1000) }) as unknown as z.ZodType<XceptionOptions>,
+  }),
+  z.object({
+    family: z.literal("aligned-xception"),
+    options: z.looseObject({}) as unknown as z.ZodType<AlignedXceptionOptions>,
   }),
   z.object({
     family: z.literal("layers"),

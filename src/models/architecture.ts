@@ -1,4 +1,6 @@
 import type { Network } from "../graph/network.ts";
+import { alignedXception } from "./aligned-xception.ts";
+import { type AlignedXceptionOptions, completeAlignedOptions } from "./aligned-xception-options.ts";
 import { type LayerList, layersOf, networkOfLayers } from "./layer-list.ts";
 import { xception } from "./xception.ts";
 import { completeOptions, type XceptionOptions } from "./xception-options.ts";
@@ -9,6 +11,7 @@ import { completeOptions, type XceptionOptions } from "./xception-options.ts";
  */
 export type Architecture =
   | { readonly family: "xception"; readonly options: XceptionOptions }
+  | { readonly family: "aligned-xception"; readonly options: AlignedXceptionOptions }
   | ({ readonly family: "layers" } & LayerList);
 
 /**
@@ -21,6 +24,8 @@ export function buildNetwork(architecture: Architecture): Network {
   switch (architecture.family) {
     case "xception":
       return xception(architecture.options);
+    case "aligned-xception":
+      return alignedXception(architecture.options);
     case "layers":
       return networkOfLayers(architecture);
   }
@@ -36,6 +41,8 @@ export function completeArchitecture(architecture: Architecture): Architecture {
   switch (architecture.family) {
     case "xception":
       return { family: "xception", options: completeOptions(architecture.options) };
+    case "aligned-xception":
+      return { family: "aligned-xception", options: completeAlignedOptions(architecture.options) };
     case "layers":
       return architecture;
   }

@@ -1,11 +1,4 @@
-import {
-  batchNormalization,
-  type ConvOptions,
-  conv2d,
-  type LayerOutput,
-  type Named,
-  separableConv2d,
-} from "../graph/builder.ts";
+import { batchNormalization, type ConvOptions, conv2d, type LayerOutput, separableConv2d } from "../graph/builder.ts";
 import type { ActivationName } from "../graph/layers.ts";
 
 /** What a convolution with batch normalization can be told; it never has a bias, which the normalization would undo. */
@@ -13,12 +6,14 @@ export type ConvBnOptions = Omit<ConvOptions, "useBias" | "name"> & {
   /** Names of the two layers; Keras's automatic ones without. */
   readonly name?: string;
   readonly bnName?: string;
+  /** Default 1e-3, as in Keras. */
+  readonly batchNormEpsilon?: number | undefined;
 };
 
 /** A convolution and its batch normalization, `[H, W, C] → [H', W', filters]`. */
-export function convBn(x: LayerOutput, { name, bnName, ...options }: ConvBnOptions): LayerOutput {
+export function convBn(x: LayerOutput, { name, bnName, batchNormEpsilon, ...options }: ConvBnOptions): LayerOutput {
   x = conv2d(x, { ...options, useBias: false, name });
-  return batchNormalization(x, normalizationName(name, bnName));
+  return normalization(x, bnName ?? nameAfter(name), batchNormEpsilon);
 }
 
 /** A separable convolution (stride 1, `same`) and its batch normalization, `[H, W, C] → [H, W, filters]`. */
@@ -29,14 +24,20 @@ export function sepConvBn(
     /** Default 3. */
     readonly kernelSize?: number;
     readonly name?: string;
-    readonly intermediateActivation?: ActivationName;
+    readonly intermediateActivation?: ActivationName | undefined;
+    /** Default 1e-3, as in Keras. */
+    readonly batchNormEpsilon?: number | undefined;
   },
 ): LayerOutput {
-  const { filters, kernelSize = 3, name, intermediateActivation = "linear" } = options;
+  const { filters, kernelSize = 3, name, intermediateActivation = "linear", batchNormEpsilon } = options;
   x = separableConv2d(x, { filters, kernelSize, padding: "same", useBias: false, intermediateActivation, name });
-  return batchNormalization(x, normalizationName(name));
+  return normalization(x, nameAfter(name), batchNormEpsilon);
 }
 
-function normalizationName(convName?: string, bnName?: string): Named {
-  return { name: bnName ?? (convName === undefined ? undefined : `${convName}_bn`) };
+function normalization(x: LayerOutput, name: string | undefined, epsilon: number | undefined): LayerOutput {
+  return batchNormalization(x, { name, ...(epsilon !== undefined && { epsilon }) });
+}
+
+function nameAfter(convName: string | undefined): string | undefined {
+  return convName === undefined ? undefined : `${convName}_bn`;
 }

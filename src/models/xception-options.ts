@@ -1,5 +1,6 @@
-import { UsageError } from "../errors.ts";
 import type { ActivationName } from "../graph/layers.ts";
+import { activationOf, OptionChecks, scaling } from "./option-checks.ts";
+import type { TopOptions } from "./top.ts";
 
 /** `paper`: as published and in keras.applications. `tutorial`: as the "from scratch with TensorFlow" article lists it. */
 export type XceptionVariant = "paper" | "tutorial";
@@ -29,9 +30,19 @@ export interface XceptionOptions {
   readonly intermediateActivation?: "none" | "relu" | "elu";
   /** Blocks of the middle flow; default 8. */
   readonly middleFlowRepeats?: number;
+  /** Added to the variance in batch normalization; default 1e-3, as in Keras. PyTorch has 1e-5. */
+  readonly batchNormEpsilon?: number;
+  /**
+   * Around the 3×3 windows of max pooling; default `same`, as in Keras: an odd pixel goes to the end. `symmetric`: one pixel
+   * on every side, as in PyTorch, which differs where a side is even.
+   */
+  readonly poolPadding?: "same" | "symmetric";
   /** Seed of the initial weights; default 0. */
   readonly seed?: number;
 }
+
+/** What timm's `legacy_xception` has that Keras's Xception has not; all else is the same. */
+export const legacyXceptionOptions = { batchNormEpsilon: 1e-5, poolPadding: "symmetric" } as const;
 
 /** What the flows need to know of the options. */
 export interface FlowOptions {
@@ -39,21 +50,19 @@ export interface FlowOptions {
   readonly width?: (filters: number) => number;
   readonly residual?: boolean;
   readonly intermediateActivation?: ActivationName;
+  readonly batchNormEpsilon?: number;
+  readonly poolPadding?: "same" | "symmetric";
 }
 
-export interface ResolvedOptions {
+export interface ResolvedOptions extends TopOptions {
   readonly variant: XceptionVariant;
   readonly inputShape: readonly [number, number, number];
-  readonly classes: number;
-  readonly includeTop: boolean;
-  readonly pooling: "none" | "avg" | "max";
-  readonly classifierActivation: ActivationName;
   readonly width: (filters: number) => number;
-  readonly dropout: number;
-  readonly fcUnits: readonly number[];
   readonly residual: boolean;
   readonly intermediateActivation: ActivationName;
   readonly middleFlowRepeats: number;
+  readonly batchNormEpsilon: number;
+  readonly poolPadding: "same" | "symmetric";
   readonly seed: number;
 }
 
@@ -71,14 +80,18 @@ const defaultOptions: Required<XceptionOptions> = {
   residual: true,
   intermediateActivation: "none",
   middleFlowRepeats: 8,
+  batchNormEpsilon: 1e-3,
+  poolPadding: "same",
   seed: 0,
 };
 
+/** What a pooling layer is told; one pixel is half a 3×3 window. */
+export function poolPadding({ poolPadding: chosen = "same" }: Pick<FlowOptions, "poolPadding">): "same" | 1 {
+  return chosen === "symmetric" ? 1 : chosen;
+}
+
 /** Smallest height and width of a picture, the rule of keras.applications.Xception. */
 export const minimumInputSize = 71;
-
-/** Largest height and width: beyond, a picture's feature maps fit no memory. */
-const maximumInputSize = 8192;
 
 /** Options with nothing left out: what a model file stores, so that its network does not change with the defaults. */
 export function completeOptions(options: XceptionOptions): Required<XceptionOptions> {
@@ -104,48 +117,29 @@ export function resolveOptions(options: XceptionOptions): ResolvedOptions {
     residual,
     intermediateActivation,
     middleFlowRepeats,
+    batchNormEpsilon,
+    poolPadding,
     seed,
     ...unknown
   } = completeOptions(options);
 
-  for (const name of Object.keys(unknown)) {
-    throw new UsageError({
-      where: `xception option "${name}"`,
-      what: "there is no such option",
-      expected: knownOptions,
-    });
-  }
-  oneOf("variant", variant, ["paper", "tutorial"]);
-  oneOf("pooling", pooling, ["none", "avg", "max"]);
-  oneOf("classifierActivation", classifierActivation, ["softmax", "sigmoid", "none"]);
-  oneOf("intermediateActivation", intermediateActivation, ["none", "relu", "elu"]);
-  flag("includeTop", includeTop);
-  flag("residual", residual);
-  check("inputShape", inputShape, Array.isArray(inputShape) && inputShape.length === 3, "[height, width, channels]");
-  const [rows, columns, channels] = inputShape;
-  const wholeNumbers = inputShape.every((size) => Number.isInteger(size));
-  const largeEnough = Math.min(rows, columns) >= minimumInputSize;
-  check("inputShape", inputShape, wholeNumbers, "whole numbers of pixels and channels");
-  check("inputShape", inputShape, largeEnough, `height and width of at least ${minimumInputSize}×${minimumInputSize}`);
-  const smallEnough = Math.max(rows, columns) <= maximumInputSize;
-  check("inputShape", inputShape, smallEnough, `height and width of at most ${maximumInputSize}`);
-  check("inputShape", inputShape, channels >= 1, "at least one channel, usually 3");
-  check("classes", classes, Number.isInteger(classes) && classes >= 1, "an integer of at least 1");
-  check("width", width, Number.isFinite(width) && width > 0 && width <= 16, "a number above 0, at most 16, e.g. 0.25");
-  check(
-    "dropout",
-    dropout,
-    Number.isFinite(dropout) && dropout >= 0 && dropout < 1,
-    "a number from 0 up to, not including, 1",
+  const checks = new OptionChecks("xception");
+  checks.nothingElse(unknown, Object.keys(defaultOptions));
+  checks.oneOf("variant", variant, ["paper", "tutorial"]);
+  checks.oneOf("intermediateActivation", intermediateActivation, ["none", "relu", "elu"]);
+  checks.oneOf("poolPadding", poolPadding, ["same", "symmetric"]);
+  checks.flag("residual", residual);
+  checks.inputShape(inputShape, minimumInputSize);
+  checks.width(width);
+  checks.integer("middleFlowRepeats", middleFlowRepeats, 0, 100);
+  checks.range(
+    "batchNormEpsilon",
+    batchNormEpsilon,
+    batchNormEpsilon > 0 && batchNormEpsilon <= 1,
+    "a number above 0, at most 1",
   );
-  const unitsFit = Array.isArray(fcUnits) && fcUnits.every((units) => Number.isInteger(units) && units >= 1);
-  check("fcUnits", fcUnits, unitsFit, "a list of positive integers, e.g. [4096, 4096]");
-  const repeatsFit = Number.isInteger(middleFlowRepeats) && middleFlowRepeats >= 0 && middleFlowRepeats <= 100;
-  check("middleFlowRepeats", middleFlowRepeats, repeatsFit, "an integer from 0 to 100");
-  check("seed", seed, Number.isSafeInteger(seed) && seed >= 0, "an integer from 0 to 2^53 - 1");
-  check("pooling", pooling, !includeTop || pooling === "none", '"none" with includeTop, which has its own pooling');
-  check("dropout", dropout, includeTop || dropout === 0, "0 without includeTop, for it stands before the classifier");
-  check("fcUnits", fcUnits, includeTop || fcUnits.length === 0, "[] without includeTop, to which these layers belong");
+  checks.seed(seed);
+  checks.top({ classes, includeTop, pooling, classifierActivation, dropout, fcUnits });
 
   return {
     variant,
@@ -153,35 +147,15 @@ export function resolveOptions(options: XceptionOptions): ResolvedOptions {
     classes,
     includeTop,
     pooling,
-    classifierActivation: classifierActivation === "none" ? "linear" : classifierActivation,
-    width: width === 1 ? (filters) => filters : (filters) => Math.max(8, Math.round((filters * width) / 8) * 8),
+    classifierActivation: activationOf(classifierActivation),
+    width: scaling(width),
     dropout,
     fcUnits,
     residual,
-    intermediateActivation: intermediateActivation === "none" ? "linear" : intermediateActivation,
+    intermediateActivation: activationOf(intermediateActivation),
     middleFlowRepeats,
+    batchNormEpsilon,
+    poolPadding,
     seed,
   };
-}
-
-const knownOptions =
-  "variant, inputShape, classes, includeTop, pooling, classifierActivation, width, dropout, fcUnits, residual, " +
-  "intermediateActivation, middleFlowRepeats or seed";
-
-function check(name: string, value: unknown, fits: boolean, expected: string): void {
-  if (fits) return;
-  throw new UsageError({
-    where: `xception option "${name}"`,
-    what: "this value is not allowed",
-    received: value,
-    expected,
-  });
-}
-
-function oneOf(name: string, value: string, allowed: readonly string[]): void {
-  check(name, value, allowed.includes(value), `one of ${allowed.map((each) => `"${each}"`).join(", ")}`);
-}
-
-function flag(name: string, value: unknown): void {
-  check(name, value, typeof value === "boolean", "true or false");
 }

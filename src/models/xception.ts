@@ -1,17 +1,8 @@
-import {
-  activation,
-  add,
-  dense,
-  dropout,
-  globalAveragePooling2d,
-  globalMaxPooling2d,
-  input,
-  type LayerOutput,
-  maxPooling2d,
-} from "../graph/builder.ts";
+import { activation, add, input, type LayerOutput, maxPooling2d } from "../graph/builder.ts";
 import { type Network, network } from "../graph/network.ts";
 import { convBn, sepConvBn } from "./blocks.ts";
-import { type FlowOptions, type ResolvedOptions, resolveOptions, type XceptionOptions } from "./xception-options.ts";
+import { kerasTopNames, top } from "./top.ts";
+import { type FlowOptions, poolPadding, resolveOptions, type XceptionOptions } from "./xception-options.ts";
 import * as tutorial from "./xception-tutorial.ts";
 
 /**
@@ -19,11 +10,12 @@ import * as tutorial from "./xception-tutorial.ts";
  * 128, 256 and 728 channels. `[299, 299, 3] → [19, 19, 728]`.
  */
 export function entryFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutput {
-  const { width = wide, residual = true, intermediateActivation = "linear" } = options;
+  const { width = wide, residual = true, intermediateActivation, batchNormEpsilon } = options;
+  const inside = { intermediateActivation, batchNormEpsilon };
 
-  x = convBn(x, { filters: width(32), kernelSize: 3, strides: 2, name: "block1_conv1" });
+  x = convBn(x, { filters: width(32), kernelSize: 3, strides: 2, name: "block1_conv1", batchNormEpsilon });
   x = relu(x, "block1_conv1_act");
-  x = convBn(x, { filters: width(64), kernelSize: 3, name: "block1_conv2" });
+  x = convBn(x, { filters: width(64), kernelSize: 3, name: "block1_conv2", batchNormEpsilon });
   x = relu(x, "block1_conv2_act");
 
   for (const [block, filters] of [
@@ -31,13 +23,15 @@ export function entryFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutpu
     ["block3", width(256)],
     ["block4", width(728)],
   ] as const) {
-    const shortcut = residual ? convBn(x, { filters, kernelSize: 1, strides: 2, padding: "same" }) : undefined;
+    const shortcut = residual
+      ? convBn(x, { filters, kernelSize: 1, strides: 2, padding: "same", batchNormEpsilon })
+      : undefined;
 
     if (block !== "block2") x = relu(x, `${block}_sepconv1_act`);
-    x = sepConvBn(x, { filters, name: `${block}_sepconv1`, intermediateActivation });
+    x = sepConvBn(x, { filters, name: `${block}_sepconv1`, ...inside });
     x = relu(x, `${block}_sepconv2_act`);
-    x = sepConvBn(x, { filters, name: `${block}_sepconv2`, intermediateActivation });
-    x = maxPooling2d(x, { kernelSize: 3, strides: 2, padding: "same", name: `${block}_pool` });
+    x = sepConvBn(x, { filters, name: `${block}_sepconv2`, ...inside });
+    x = maxPooling2d(x, { kernelSize: 3, strides: 2, padding: poolPadding(options), name: `${block}_pool` });
 
     if (shortcut) x = add([x, shortcut]);
   }
@@ -46,13 +40,14 @@ export function entryFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutpu
 
 /** Middle flow (paper, figure 5): eight times three separable convolutions around an identity. Shape unchanged. */
 export function middleFlow(x: LayerOutput, options: FlowOptions & { readonly repeats?: number } = {}): LayerOutput {
-  const { width = wide, residual = true, intermediateActivation = "linear", repeats = 8 } = options;
+  const { width = wide, residual = true, intermediateActivation, batchNormEpsilon, repeats = 8 } = options;
+  const inside = { intermediateActivation, batchNormEpsilon };
 
   for (let block = 5; block < 5 + repeats; block++) {
     const shortcut = x;
     for (const step of ["sepconv1", "sepconv2", "sepconv3"]) {
       x = relu(x, `block${block}_${step}_act`);
-      x = sepConvBn(x, { filters: width(728), name: `block${block}_${step}`, intermediateActivation });
+      x = sepConvBn(x, { filters: width(728), name: `block${block}_${step}`, ...inside });
     }
     if (residual) x = add([x, shortcut]);
   }
@@ -65,23 +60,24 @@ export function middleFlow(x: LayerOutput, options: FlowOptions & { readonly rep
  * eight repeats; `firstBlock` says where to start.
  */
 export function exitFlow(x: LayerOutput, options: FlowOptions & { readonly firstBlock?: number } = {}): LayerOutput {
-  const { width = wide, residual = true, intermediateActivation = "linear", firstBlock = 13 } = options;
+  const { width = wide, residual = true, intermediateActivation, batchNormEpsilon, firstBlock = 13 } = options;
+  const inside = { intermediateActivation, batchNormEpsilon };
   const halving = `block${firstBlock}`;
   const last = `block${firstBlock + 1}`;
 
   const shortcut = residual
-    ? convBn(x, { filters: width(1024), kernelSize: 1, strides: 2, padding: "same" })
+    ? convBn(x, { filters: width(1024), kernelSize: 1, strides: 2, padding: "same", batchNormEpsilon })
     : undefined;
   x = relu(x, `${halving}_sepconv1_act`);
-  x = sepConvBn(x, { filters: width(728), name: `${halving}_sepconv1`, intermediateActivation });
+  x = sepConvBn(x, { filters: width(728), name: `${halving}_sepconv1`, ...inside });
   x = relu(x, `${halving}_sepconv2_act`);
-  x = sepConvBn(x, { filters: width(1024), name: `${halving}_sepconv2`, intermediateActivation });
-  x = maxPooling2d(x, { kernelSize: 3, strides: 2, padding: "same", name: `${halving}_pool` });
+  x = sepConvBn(x, { filters: width(1024), name: `${halving}_sepconv2`, ...inside });
+  x = maxPooling2d(x, { kernelSize: 3, strides: 2, padding: poolPadding(options), name: `${halving}_pool` });
   if (shortcut) x = add([x, shortcut]);
 
-  x = sepConvBn(x, { filters: width(1536), name: `${last}_sepconv1`, intermediateActivation });
+  x = sepConvBn(x, { filters: width(1536), name: `${last}_sepconv1`, ...inside });
   x = relu(x, `${last}_sepconv1_act`);
-  x = sepConvBn(x, { filters: width(2048), name: `${last}_sepconv2`, intermediateActivation });
+  x = sepConvBn(x, { filters: width(2048), name: `${last}_sepconv2`, ...inside });
   return relu(x, `${last}_sepconv2_act`);
 }
 
@@ -104,27 +100,9 @@ export function xception(options: XceptionOptions = {}): Network {
     x = middleFlow(x, { ...resolved, repeats: middleFlowRepeats });
     x = exitFlow(x, { ...resolved, firstBlock: 5 + middleFlowRepeats });
   }
-  return network(resolved.variant === "paper" ? "xception" : "xception_tutorial", top(x, resolved), resolved.seed);
-}
-
-/** Global pooling, the paper's optional fully connected layers, dropout, and the classifier. */
-function top(x: LayerOutput, options: ResolvedOptions): LayerOutput {
-  const inKerasPaperNames = options.variant === "paper";
-  if (!options.includeTop) {
-    if (options.pooling === "avg") return globalAveragePooling2d(x);
-    if (options.pooling === "max") return globalMaxPooling2d(x);
-    return x;
-  }
-  x = globalAveragePooling2d(x, { name: inKerasPaperNames ? "avg_pool" : undefined });
-  for (const [index, units] of options.fcUnits.entries()) {
-    x = dense(x, { units, activation: "relu", name: `fc${index + 1}` });
-  }
-  if (options.dropout > 0) x = dropout(x, options.dropout);
-  return dense(x, {
-    units: options.classes,
-    activation: options.classifierActivation,
-    name: inKerasPaperNames ? "predictions" : undefined,
-  });
+  const isPaper = resolved.variant === "paper";
+  x = top(x, resolved, isPaper ? kerasTopNames : {});
+  return network(isPaper ? "xception" : "xception_tutorial", x, resolved.seed);
 }
 
 function relu(x: LayerOutput, name: string): LayerOutput {

@@ -21,7 +21,7 @@ export interface ConvolutionComparison {
 
 export interface LayerCost extends Cost {
   readonly name: string;
-  readonly type: "Conv2D" | "SeparableConv2D" | "Dense";
+  readonly type: "Conv2D" | "SeparableConv2D" | "DepthwiseConv2D" | "Dense";
   /** Of the window, `[height, width]`; a fully connected layer has none. */
   readonly kernelSize?: Shape;
   readonly inputChannels: number;
@@ -86,7 +86,8 @@ export function compareConvolutions(convolution: {
 function layerCost({ name, config, outputShape, weights }: Layer): LayerCost | undefined {
   const kernel = weights[0]?.shape;
   switch (config.type) {
-    case "Conv2D": {
+    case "Conv2D":
+    case "DepthwiseConv2D": {
       const cost = kernelCost(sizeOf(kernel!), sizeOf(outputShape.slice(0, -1)));
       return {
         name,

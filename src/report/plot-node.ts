@@ -8,6 +8,7 @@ type Details = { readonly [T in LayerType]?: (config: ConfigOf<T>) => string };
 const details: Details = {
   Conv2D: ({ kernelSize, strides }) => windowText(kernelSize, strides),
   SeparableConv2D: ({ kernelSize, strides }) => windowText(kernelSize, strides),
+  DepthwiseConv2D: ({ kernelSize, strides }) => windowText(kernelSize, strides),
   Activation: ({ activation }) => activation,
   MaxPooling2D: ({ poolSize, strides }) => windowText(poolSize, strides),
   Dropout: ({ rate }) => String(rate),
@@ -19,6 +20,7 @@ export const nodeColors: Readonly<Record<LayerType, readonly [fill: string, line
   InputLayer: ["#ffffff", "#5a6675"],
   Conv2D: ["#d8e6fb", "#2463d1"],
   SeparableConv2D: ["#b9d2f8", "#2463d1"],
+  DepthwiseConv2D: ["#c8dcfa", "#2463d1"],
   BatchNormalization: ["#eef1f5", "#9aa6b5"],
   Activation: ["#fdeecf", "#c98a14"],
   ReLU: ["#fdeecf", "#c98a14"],

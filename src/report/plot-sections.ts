@@ -85,7 +85,7 @@ function findMiddleFlow(blocks: readonly PlotBlock[]): { start: number; end: num
 
 function keepsShape({ framed, layers }: PlotBlock, before: Shape | undefined): boolean {
   const after = layers.at(-1)!.outputShape;
-  const separable = layers.some((layer) => layer.config.type === "SeparableConv2D");
+  const separable = layers.some((layer) => ["SeparableConv2D", "DepthwiseConv2D"].includes(layer.config.type));
   return framed && separable && before !== undefined && sameShape(before, after);
 }
 

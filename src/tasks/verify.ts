@@ -3,10 +3,11 @@ import { inputShapeOf, type Network } from "../graph/network.ts";
 import type { XceptionOptions } from "../models/xception-options.ts";
 import type { Platform } from "../platform.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
-import { formulaImages } from "../weights/formula.ts";
+import { formulaImages, formulaWeights } from "../weights/formula.ts";
+import type { Weights } from "../weights/initialize.ts";
 import { type Comparison, compareWithGolden, type TapDifference } from "./verify-compare.ts";
 import { type Golden, goldenBatch, goldenName } from "./verify-golden.ts";
-import { formulaGraph, layOut, type VerifyLayout } from "./verify-graph.ts";
+import { layOut, tappedGraph, type VerifyLayout } from "./verify-graph.ts";
 import { goldenNetworks } from "./verify-network.ts";
 
 /** The largest differences that pass. */
@@ -24,6 +25,10 @@ export interface VerifyOptions {
   readonly tolerance?: VerifyTolerance;
   /** Default `inference`. */
   readonly layout?: VerifyLayout;
+}
+
+export interface VerifyNetworkOptions extends Omit<VerifyOptions, "network"> {
+  readonly weights?: Weights;
 }
 
 /** What `verify` found; also the JSON of `xception verify --json`. */
@@ -64,17 +69,25 @@ export async function verify(golden: Golden, file: string, options: VerifyOption
   return closest!;
 }
 
-/** Like `verify`, for a network that is there already. */
+/**
+ * Like `verify`, for a network that is there already.
+ * @param options `weights`: default, from the formula.
+ */
 export async function verifyNetwork(
   network: Network,
   golden: Golden,
   file: string,
-  { platform, tolerance = defaultTolerance, layout = "inference" }: Omit<VerifyOptions, "network">,
+  {
+    platform,
+    tolerance = defaultTolerance,
+    layout = "inference",
+    weights = formulaWeights(network),
+  }: VerifyNetworkOptions,
 ): Promise<Verification> {
   const batchSize = goldenBatch(golden);
   const inputShape = inputShapeOf(network) as readonly [number, number, number];
   const outputs = [...new Set([...Object.keys(golden.taps), network.output])];
-  const model = await layOut(formulaGraph(network, outputs, batchSize), layout, platform);
+  const model = await layOut(tappedGraph(network, weights, outputs, batchSize), layout, platform);
   const session = await platform.createSession(model);
   const results = await session
     .run({ [imageInput]: formulaImages(batchSize, inputShape) })

@@ -1,6 +1,7 @@
 import type { WeightSpec } from "../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import { mulberry32 } from "../tensor/random.ts";
+import { type Shape, sizeOf } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 import type { Weights } from "./initialize.ts";
 
@@ -28,6 +29,25 @@ function formulaTensor({ role, shape }: WeightSpec, index: number): FloatTensor 
     pointwiseKernel: (u: number) => (2 * u - 1) * Math.sqrt(6 / fanIn),
     denseKernel: (u: number) => (2 * u - 1) * Math.sqrt(6 / fanIn),
   }[role];
+  for (let k = 0; k < tensor.data.length; k++) tensor.data[k] = value(random());
+  return tensor;
+}
+
+/**
+ * A tensor of a `state_dict` of PyTorch from the same formula, in PyTorch's layout.
+ * @param index among all entries, counters included.
+ */
+export function torchFormulaTensor(name: string, shape: Shape, index: number): FloatTensor {
+  const random = mulberry32(index + 1);
+  const tensor = floatTensor(shape);
+  const fanIn = sizeOf(shape.slice(1));
+  const scale = Math.sqrt((shape[1] === 1 ? 3 : 6) / fanIn);
+  const value = (u: number): number => {
+    const r = 2 * u - 1;
+    if (name.endsWith("running_var")) return 1 + 0.5 * u;
+    if (name.endsWith("running_mean") || name.endsWith("bias")) return 0.1 * r;
+    return shape.length === 1 ? 1 + 0.1 * r : r * scale;
+  };
   for (let k = 0; k < tensor.data.length; k++) tensor.data[k] = value(random());
   return tensor;
 }

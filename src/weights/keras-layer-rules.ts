@@ -5,6 +5,7 @@ import {
   batchNormalization,
   conv2d,
   dense,
+  depthwiseConv2d,
   dropout,
   globalAveragePooling2d,
   globalMaxPooling2d,
@@ -38,6 +39,11 @@ export const layerRules: Readonly<Record<string, (layer: KerasLayer) => LayerOut
     const { name, fields, inputs } = layer;
     fields.only("depth_multiplier", 1);
     return activated(layer, separableConv2d(inputs[0], { name, ...convolution(fields) }));
+  },
+  DepthwiseConv2D: (layer) => {
+    const { name, fields, inputs } = layer;
+    fields.only("depth_multiplier", 1);
+    return activated(layer, depthwiseConv2d(inputs[0], { name, ...window(fields) }));
   },
   BatchNormalization: ({ name, fields, inputs, constant }) => {
     const lastAxis = inputs[0].shape.length;
@@ -89,10 +95,13 @@ export const layerRules: Readonly<Record<string, (layer: KerasLayer) => LayerOut
 };
 
 function convolution(fields: KerasFields) {
+  return { filters: fields.count("filters"), ...window(fields) };
+}
+
+function window(fields: KerasFields) {
   fields.only("data_format", "channels_last");
   fields.only("dilation_rate", [1, 1], 1);
   return {
-    filters: fields.count("filters"),
     kernelSize: fields.size("kernel_size"),
     strides: fields.size("strides", [1, 1]),
     padding: fields.padding(),

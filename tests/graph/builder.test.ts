@@ -14,6 +14,7 @@ describe("the name of a layer", () => {
     x = build.conv2d(x, { filters: 4, kernelSize: 3 });
     expect(x.name).toBe("conv2d_1");
     expect(build.separableConv2d(x, { filters: 4, kernelSize: 1 }).name).toBe("separable_conv2d");
+    expect(build.depthwiseConv2d(x, { kernelSize: 1 }).name).toBe("depthwise_conv2d");
     expect(build.batchNormalization(x).name).toBe("batch_normalization");
     expect(build.activation(x, "relu").name).toBe("activation");
     expect(build.relu(x).name).toBe("re_lu");
@@ -94,6 +95,16 @@ describe("a layer that cannot be", () => {
     expect(() => build.input([0, 5, 3])).toThrowErrorMatchingInlineSnapshot(
       `[UsageError: InputLayer "input_layer", option "shape": this value is not allowed; received [0, 5, 3]; expected positive integers.]`,
     );
+  });
+
+  it("pads a whole window or more", () => {
+    expect(() => build.maxPooling2d(x, { kernelSize: 3, padding: 3 })).toThrowErrorMatchingInlineSnapshot(
+      `[UsageError: MaxPooling2D "max_pooling2d_1", option "padding": this value is not allowed; received [3, 3]; expected whole numbers from 0 to less than [3, 3].]`,
+    );
+    expect(() => build.conv2d(x, { filters: 4, kernelSize: [1, 3], padding: [1, 1] })).toThrow("received [1, 1]");
+    expect(() => build.depthwiseConv2d(x, { kernelSize: 3, padding: -1 })).toThrow("received [-1, -1]");
+    expect(() => build.depthwiseConv2d(x, { kernelSize: 3, padding: 0.5 })).toThrow("received [0.5, 0.5]");
+    expect(build.conv2d(x, { filters: 4, kernelSize: 3, padding: 2 }).shape).toEqual([11, 10, 4]);
   });
 
   it("drops everything, or what is not a share", () => {

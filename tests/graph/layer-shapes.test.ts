@@ -20,7 +20,14 @@ describe("windowGeometry", () => {
     [2, 3, 1, "valid", 0, 0, 0],
   ] as const)("size %d, kernel %d, stride %d, %s → %d, padding %d and %d", (size, kernel, stride, padding, ...rest) => {
     const [output, before, after] = rest;
-    expect(windowGeometry(size, kernel, stride, padding)).toEqual({ output, before, after });
+    expect(windowGeometry(size, kernel, stride, padding, 0)).toEqual({ output, before, after });
+  });
+
+  it("pads as many pixels as it is told, along either axis", () => {
+    // PyTorch: floor((n + 2·padding − kernel) / stride) + 1.
+    expect(windowGeometry(74, 3, 2, [1, 0], 0)).toEqual({ output: 37, before: 1, after: 1 });
+    expect(windowGeometry(74, 3, 2, [1, 0], 1)).toEqual({ output: 36, before: 0, after: 0 });
+    expect(windowGeometry(7, 5, 1, [0, 2], 1)).toEqual({ output: 7, before: 2, after: 2 });
   });
 
   it("with `same` covers every pixel, pads no more than it must and the end at least as much as the start", () => {
@@ -31,7 +38,7 @@ describe("windowGeometry", () => {
     );
     fc.assert(
       fc.property(sizes, ([size, kernel, stride]) => {
-        const { output, before, after } = windowGeometry(size, kernel, stride, "same");
+        const { output, before, after } = windowGeometry(size, kernel, stride, "same", 0);
         expect(output).toBe(Math.ceil(size / stride));
         // The last window ends with the padded picture, unless the stride jumps over the last pixels.
         const end = (output - 1) * stride + kernel;
@@ -49,11 +56,14 @@ describe("layerOutputShape", () => {
     [{ type: "Conv2D", filters: 8, ...window }, [[7, 5, 3]], [4, 5, 8]],
     [{ type: "Conv2D", filters: 8, ...window, padding: "valid" }, [[7, 5, 3]], [3, 4, 8]],
     [{ type: "SeparableConv2D", filters: 8, ...window, intermediateActivation: "linear" }, [[7, 5, 3]], [4, 5, 8]],
+    [{ type: "DepthwiseConv2D", ...window }, [[7, 5, 3]], [4, 5, 3]],
+    [{ type: "DepthwiseConv2D", ...window, padding: [1, 0] }, [[7, 5, 3]], [4, 4, 3]],
     [{ type: "BatchNormalization", momentum: 0.99, epsilon: 1e-3 }, [[7, 5, 3]], [7, 5, 3]],
     [{ type: "Activation", activation: "elu" }, [[7, 5, 3]], [7, 5, 3]],
     [{ type: "ReLU" }, [[7, 5, 3]], [7, 5, 3]],
     [{ type: "MaxPooling2D", poolSize: [3, 3], strides: [2, 2], padding: "same" }, [[7, 6, 3]], [4, 3, 3]],
     [{ type: "MaxPooling2D", poolSize: [3, 3], strides: [2, 2], padding: "valid" }, [[7, 6, 3]], [3, 2, 3]],
+    [{ type: "MaxPooling2D", poolSize: [3, 3], strides: [2, 2], padding: [1, 0] }, [[8, 7, 3]], [4, 3, 3]],
     [{ type: "GlobalAveragePooling2D" }, [[7, 5, 3]], [3]],
     [{ type: "GlobalMaxPooling2D" }, [[7, 5, 3]], [3]],
     [

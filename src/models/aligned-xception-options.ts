@@ -1,0 +1,84 @@
+import { activationOf, OptionChecks, scaling } from "./option-checks.ts";
+import type { TopOptions } from "./top.ts";
+
+/** How many layers there are (41, 65, 71), and whether normalization and ReLU come before each convolution (p). */
+export type AlignedVariant = "41" | "65" | "71" | "41p" | "65p";
+
+export const alignedVariants: readonly AlignedVariant[] = ["41", "65", "71", "41p", "65p"];
+
+export interface AlignedXceptionOptions {
+  /** Default `65`. */
+  readonly variant?: AlignedVariant;
+  /** `[height, width, channels]`, default `[299, 299, 3]`; height and width at least 32. */
+  readonly inputShape?: readonly [height: number, width: number, channels: number];
+  /** Number of classes, default 1000. */
+  readonly classes?: number;
+  /** Global pooling and classifier on top; default true. */
+  readonly includeTop?: boolean;
+  /** Without the top: what to do with the last feature maps; default `none`. */
+  readonly pooling?: "none" | "avg" | "max";
+  /** Default `softmax`; `none` gives logits. */
+  readonly classifierActivation?: "softmax" | "sigmoid" | "none";
+  /** Multiplies every channel count, rounded to a multiple of 8; default 1. */
+  readonly width?: number;
+  /** Share of features set to 0 before the classifier while training, 0 ≤ rate < 1; default 0. */
+  readonly dropout?: number;
+  /** Seed of the initial weights; default 0. */
+  readonly seed?: number;
+}
+
+export interface ResolvedAlignedOptions extends TopOptions {
+  readonly variant: AlignedVariant;
+  readonly inputShape: readonly [number, number, number];
+  readonly width: (filters: number) => number;
+  readonly seed: number;
+}
+
+const defaultOptions: Required<AlignedXceptionOptions> = {
+  variant: "65",
+  inputShape: [299, 299, 3],
+  classes: 1000,
+  includeTop: true,
+  pooling: "none",
+  classifierActivation: "softmax",
+  width: 1,
+  dropout: 0,
+  seed: 0,
+};
+
+/** Smallest height and width of a picture: the network halves it five times. */
+const minimumInputSize = 32;
+
+/** Options with nothing left out: what a model file stores. */
+export function completeAlignedOptions(options: AlignedXceptionOptions): Required<AlignedXceptionOptions> {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...defaultOptions, ...Object.fromEntries(given) };
+}
+
+/**
+ * Options with their defaults filled in and checked.
+ * @throws {UsageError} naming the option, the value and the allowed ones.
+ */
+export function resolveAlignedOptions(options: AlignedXceptionOptions): ResolvedAlignedOptions {
+  const { variant, inputShape, width, seed, ...others } = completeAlignedOptions(options);
+  const { classes, includeTop, pooling, classifierActivation, dropout, ...unknown } = others;
+  const checks = new OptionChecks("alignedXception");
+  checks.nothingElse(unknown, Object.keys(defaultOptions));
+  checks.oneOf("variant", variant, alignedVariants);
+  checks.inputShape(inputShape, minimumInputSize);
+  checks.width(width);
+  checks.seed(seed);
+  checks.top({ classes, includeTop, pooling, classifierActivation, dropout, fcUnits: [] });
+  return {
+    variant,
+    inputShape,
+    classes,
+    includeTop,
+    pooling,
+    classifierActivation: activationOf(classifierActivation),
+    width: scaling(width),
+    dropout,
+    fcUnits: [],
+    seed,
+  };
+}
