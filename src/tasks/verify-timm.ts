@@ -1,13 +1,13 @@
 import { z } from "zod";
 import { FormatError, UsageError } from "../errors.ts";
 import { fromTorchLayout, torchShape } from "../graph/torch-layout.ts";
+import { checkDocument, parseJson } from "../json-document.ts";
 import { type Architecture, buildNetwork } from "../models/architecture.ts";
 import { type ArchitectureName, architectureNamed } from "../models/architecture-names.ts";
 import { timmNames } from "../models/timm-names.ts";
 import type { XceptionOptions } from "../models/xception-options.ts";
 import { torchFormulaTensor } from "../weights/formula.ts";
 import type { Weights } from "../weights/initialize.ts";
-import { checkDocument, parseJson } from "./json-document.ts";
 import { type Verification, type VerifyOptions, verifyNetwork } from "./verify.ts";
 import { type Golden, goldenName } from "./verify-golden.ts";
 

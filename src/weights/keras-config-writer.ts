@@ -61,6 +61,7 @@ function entryOf(layer: Layer, shapes: ReadonlyMap<string, Shape>, style: KerasC
 const builtLayers: ReadonlySet<LayerType> = new Set([
   "Conv2D",
   "SeparableConv2D",
+  "DepthwiseConv2D",
   "BatchNormalization",
   "Add",
   "Dense",

@@ -1,5 +1,5 @@
 import { UsageError } from "../errors.ts";
-import type { ConfigOf, LayerConfig, LayerType } from "../graph/layers.ts";
+import type { ConfigOf, LayerConfig, LayerType, Padding, Size2 } from "../graph/layers.ts";
 import type { Layer } from "../graph/network.ts";
 
 /** `legacy`: as in `.h5` files and TensorFlow.js, for readers of Keras 2 and 3. */
@@ -47,8 +47,8 @@ const rules: Rules = {
     dtype: "float32",
     sparse: false,
   }),
-  Conv2D: (config, { initializer, style }) => ({
-    ...convolution(config),
+  Conv2D: (config, { layer, initializer, style }) => ({
+    ...convolution(config, layer),
     ...(style === "keras 3" && { groups: 1 }),
     activation: "linear",
     use_bias: config.useBias,
@@ -66,7 +66,7 @@ const rules: Rules = {
     }
     return {
       depth_multiplier: 1,
-      ...convolution(config),
+      ...convolution(config, layer),
       activation: "linear",
       use_bias: config.useBias,
       depthwise_initializer: initializer("GlorotUniform"),
@@ -81,6 +81,19 @@ const rules: Rules = {
       bias_constraint: null,
     };
   },
+  DepthwiseConv2D: (config, { layer, initializer }) => ({
+    depth_multiplier: 1,
+    ...window(config, layer),
+    activation: "linear",
+    use_bias: config.useBias,
+    depthwise_initializer: initializer("GlorotUniform"),
+    bias_initializer: initializer("Zeros"),
+    depthwise_regularizer: null,
+    bias_regularizer: null,
+    activity_regularizer: null,
+    depthwise_constraint: null,
+    bias_constraint: null,
+  }),
   BatchNormalization: ({ momentum, epsilon }, { initializer, style }) => ({
     axis: -1,
     momentum,
@@ -99,9 +112,9 @@ const rules: Rules = {
   }),
   Activation: ({ activation }) => ({ activation }),
   ReLU: () => ({ max_value: null, negative_slope: 0, threshold: 0 }),
-  MaxPooling2D: ({ poolSize, strides, padding }) => ({
+  MaxPooling2D: ({ poolSize, strides, padding }, { layer }) => ({
     pool_size: poolSize,
-    padding,
+    padding: paddingName(padding, poolSize, strides, layer),
     strides,
     data_format: "channels_last",
   }),
@@ -124,15 +137,28 @@ const rules: Rules = {
 
 const globalPooling = { data_format: "channels_last", keepdims: false } as const;
 
-function convolution({ filters, kernelSize, strides, padding }: ConfigOf<"Conv2D"> | ConfigOf<"SeparableConv2D">) {
+type Convolution = ConfigOf<"Conv2D" | "SeparableConv2D">;
+
+function convolution(config: Convolution, layer: Layer) {
+  return { filters: config.filters, ...window(config, layer) };
+}
+
+function window({ kernelSize, strides, padding }: Convolution | ConfigOf<"DepthwiseConv2D">, layer: Layer) {
   return {
-    filters,
     kernel_size: kernelSize,
     strides,
-    padding,
+    padding: paddingName(padding, kernelSize, strides, layer),
     data_format: "channels_last",
     dilation_rate: [1, 1],
   };
+}
+
+/** Without a stride, half a window on every side is what Keras calls `same`; with one, it depends on the picture's size. */
+function paddingName(padding: Padding, window: Size2, strides: Size2, layer: Layer): "valid" | "same" {
+  if (typeof padding === "string") return padding;
+  if (padding.every((size) => size === 0)) return "valid";
+  const isSame = padding.every((size, axis) => strides[axis] === 1 && window[axis] === 2 * size + 1);
+  return isSame ? "same" : refuse(layer, "one with so many pixels of padding", padding);
 }
 
 function refuse({ name, config }: Layer, what: string, received: unknown): never {

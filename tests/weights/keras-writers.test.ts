@@ -5,7 +5,7 @@ import { strFromU8, unzipSync } from "fflate";
 import h5wasm, { type Dataset, type Group } from "h5wasm";
 import { beforeAll, describe, expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
-import { dense, input, separableConv2d } from "../../src/graph/builder.ts";
+import { dense, input, maxPooling2d, separableConv2d } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
 import { xception } from "../../src/models/xception.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
@@ -164,6 +164,10 @@ test("what Keras cannot compute is refused, and missing weights are", async () =
     'SeparableConv2D "separable_conv2d": Keras has no such layer: an activation between the steps of a separable convolution; received "relu". Convert to .weights.h5 or .onnx, which hold the weights of any network.',
   );
   expect((await readKerasFile(await writeKerasWeights(parts), where)).layers).toHaveLength(1);
+  const padded = network("padded", maxPooling2d(input([8, 8, 3]), { kernelSize: 3, strides: 2, padding: 1 }));
+  await expect(writeArchive({ network: padded, weights: new Map() })).rejects.toThrow(
+    'MaxPooling2D "max_pooling2d": Keras has no such layer: one with so many pixels of padding; received [1, 1].',
+  );
   const other = network("other", dense(input([3]), { units: 2 }));
   await expect(writeLegacyWeights({ network: other, weights: new Map() })).rejects.toThrow(
     "weights of other: they are not the weights of this network; missing: dense/kernel, dense/bias.",

@@ -18,9 +18,12 @@ export const randomModel: fc.Arbitrary<{ readonly network: Network; readonly wei
   .record({
     shape: fc.tuple(fc.integer({ min: 4, max: 9 }), fc.integer({ min: 4, max: 9 }), fc.integer({ min: 1, max: 4 })),
     names: fc.uniqueArray(name, { minLength: 12, maxLength: 12 }),
-    steps: fc.array(fc.constantFrom(...(["conv", "separable", "norm", "relu", "elu", "pool", "residual"] as const)), {
-      maxLength: 6,
-    }),
+    steps: fc.array(
+      fc.constantFrom(...(["conv", "separable", "depthwise", "norm", "relu", "elu", "pool", "residual"] as const)),
+      {
+        maxLength: 6,
+      },
+    ),
     bias: fc.boolean(),
     padding: fc.constantFrom("same" as const, "valid" as const),
     top: fc.constantFrom("avg", "max", "dropout", "none"),
@@ -55,6 +58,8 @@ const appendix: Record<string, (x: layers.LayerOutput, choices: Choices) => laye
     layers.conv2d(x, { filters: 3, kernelSize: [2, 1], useBias: bias, padding: "same", ...named() }),
   separable: (x, { bias, named }) =>
     layers.separableConv2d(x, { filters: 5, kernelSize: 3, useBias: bias, padding: "same", ...named() }),
+  depthwise: (x, { bias, named }) =>
+    layers.depthwiseConv2d(x, { kernelSize: 3, useBias: bias, padding: "same", ...named() }),
   norm: (x) => layers.batchNormalization(x, { momentum: 0.9, epsilon: 1e-5 }),
   relu: (x, { named }) => layers.relu(x, named()),
   elu: (x) => layers.activation(x, "elu"),
