@@ -1,18 +1,28 @@
 import { DataError, UsageError } from "../errors.ts";
 import type { DecodeOptions, Platform } from "../platform.ts";
-import { deriveSeed, mulberry32, shuffledIndices } from "../tensor/random.ts";
-import type { Tensor } from "../tensor/tensor.ts";
-import { type Augmentation, augment, checkAugmentation } from "./augment.ts";
+import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
+import type { Augmentation } from "./augment.ts";
+import { checkAugmentation, checkMixing } from "./augment-checks.ts";
+import { checkClassWeights, weightOf } from "./class-weights.ts";
 import type { ImageDataset } from "./dataset.ts";
+import { type EpochOrder, epochOrder, type Sampling } from "./epoch-order.ts";
+import { targetsOf } from "./labels.ts";
+import { type Mixing, mixRows } from "./mixing.ts";
+import { applyPictureChange } from "./picture-change.ts";
 import { PictureStore, type SkippedFile } from "./picture-store.ts";
+import { mixtureOf, pictureChangeOf, type RandomChanges, type Showing } from "./random-changes.ts";
 import { readAhead } from "./read-ahead.ts";
 
 /** Some pictures of a data set, ready for the engine. */
 export interface Batch {
   /** `[N, height, width, 3]`, red, green, blue from 0 to 255. */
   readonly images: Tensor<"uint8">;
-  /** `[N]`, indices into the data set's classes. */
+  /** `[N]`, indices into the data set's classes; of a mixture, the class of the picture with the larger share. */
   readonly labels: Int32Array;
+  /** `[N, classes]`, what the network is to say: smoothed and mixed in training. */
+  readonly targets: FloatTensor;
+  /** `[N]`, how much each counts in the loss; only where the source {@link BatchSource.isWeighted}. */
+  readonly sampleWeights?: FloatTensor;
   /** `[N]`, indices into the data set's samples. */
   readonly indices: Uint32Array;
   /** Where the epoch goes on after this batch: pass it as `start` to resume. */
@@ -26,7 +36,15 @@ export interface BatchOptions {
   /** Of the shuffles and the augmentation; default 0. */
   readonly seed?: number;
   /** Random changes of training pictures; default none. */
-  readonly augmentation?: Augmentation;
+  readonly augmentation?: Augmentation | undefined;
+  /** Mixtures of two training pictures; default none. */
+  readonly mixing?: Mixing | undefined;
+  /** Share of the target probability in training that is spread over all classes, 0 ≤ share < 1; default 0. */
+  readonly labelSmoothing?: number;
+  /** Which samples an epoch of training shows; default `shuffled`. */
+  readonly sampling?: Sampling | undefined;
+  /** How much each class counts in the loss, `[classes]`; default: all the same. */
+  readonly classWeights?: readonly number[] | undefined;
   /** How many batches are decoded ahead of the caller; default 2. */
   readonly prefetch?: number;
   /** Most memory that decoded pictures may take from one epoch to the next; default 1 GiB. */
@@ -42,6 +60,7 @@ export interface PassOptions {
 
 interface Loaded {
   readonly index: number;
+  readonly repeat: number;
   /** Not to be written to: the store keeps it. */
   readonly pixels: Uint8Array;
 }
@@ -50,9 +69,6 @@ interface Group {
   readonly group: readonly Loaded[];
   readonly nextPosition: number;
 }
-
-/** Puts the pixels of a sample into its place in the batch. */
-type WritePixels = (target: Uint8Array, pixels: Uint8Array, index: number) => void;
 
 /**
  * A data set in batches.
@@ -70,18 +86,25 @@ export class BatchSource {
   readonly #dataset: ImageDataset;
   readonly #store: PictureStore;
   readonly #options: BatchOptions;
+  readonly #changes: RandomChanges;
   /** How many samples are loaded ahead. */
   readonly #ahead: number;
+  /** Whether samples count differently in the loss, and training batches have weights. */
+  readonly isWeighted: boolean;
 
   /** @throws {UsageError} an option is out of its range. */
   constructor(dataset: ImageDataset, decodeImage: Platform["decodeImage"], options: BatchOptions) {
-    const { batchSize, prefetch = 2, cacheBytes = 2 ** 30, augmentation } = options;
+    const { batchSize, prefetch = 2, cacheBytes = 2 ** 30, augmentation, mixing, classWeights, seed = 0 } = options;
     checkCount("batchSize", batchSize, 1);
     checkCount("prefetch", prefetch, 1);
     checkCount("cacheBytes", cacheBytes, 0);
-    if (augmentation !== undefined) checkAugmentation(augmentation);
+    if (augmentation) checkAugmentation(augmentation);
+    if (mixing) checkMixing(mixing, batchSize);
+    if (classWeights) checkClassWeights(classWeights, dataset);
+    this.isWeighted = classWeights !== undefined || dataset.samples.some(({ weight }) => weight !== undefined);
     this.#dataset = dataset;
     this.#options = options;
+    this.#changes = { seed, size: options.decode, augmentation, mixing };
     this.#ahead = prefetch * batchSize;
     this.#store = new PictureStore(dataset, decodeImage, options.decode, cacheBytes);
   }
@@ -97,28 +120,22 @@ export class BatchSource {
   }
 
   /**
-   * One epoch of training: shuffled, augmented, all batches full; samples left over at the end are left out. The same seed
-   * and epoch give the same batches.
+   * One epoch of training: shuffled, augmented, mixed, all batches full; samples left over at the end are left out. The same
+   * seed and epoch give the same batches.
    * @param epoch number from 0.
    * @throws {DataError} there are not enough usable pictures for one batch.
    * @throws {AbortedError} the signal fired.
    */
   async *trainingBatches(epoch: number, { start = 0, signal }: PassOptions = {}): AsyncGenerator<Batch, void, void> {
-    const { seed = 0, batchSize, augmentation } = this.#options;
+    const { batchSize, sampling = "shuffled" } = this.#options;
     const { samples } = this.#dataset;
     // Said before an epoch of decoding, not after it.
     if (samples.length < batchSize) this.#refuseTooFew(samples.length, batchSize);
-    const order = shuffledIndices(samples.length, mulberry32(deriveSeed(seed, "shuffle", epoch)));
-    const write: WritePixels = (target, pixels, index) => {
-      if (augmentation === undefined) return target.set(pixels);
-      // Seeded by sample and epoch: the same change whichever batch the sample lands in and whatever is decoded first.
-      const random = mulberry32(deriveSeed(seed, "augment", epoch, index));
-      augment(target, pixels, this.#options.decode, augmentation, random);
-    };
+    const order = epochOrder(this.#dataset, sampling, this.#changes.seed, epoch);
     let usable = 0;
     for await (const { group, nextPosition } of this.#groups(order, start, signal)) {
       usable += group.length;
-      if (group.length === batchSize) yield this.#assemble(group, nextPosition, write);
+      if (group.length === batchSize) yield this.#trainingBatch(epoch, group, nextPosition);
     }
     if (start === 0 && usable < batchSize) this.#refuseTooFew(usable, batchSize);
   }
@@ -129,29 +146,30 @@ export class BatchSource {
    * @throws {AbortedError} the signal fired.
    */
   async *evaluationBatches({ start = 0, signal }: PassOptions = {}): AsyncGenerator<Batch, void, void> {
-    const order = Uint32Array.from(this.#dataset.samples, (_, index) => index);
+    const indices = Uint32Array.from(this.#dataset.samples, (_, index) => index);
+    const order = { indices, repeats: new Uint32Array(indices.length) };
     let usable = 0;
     for await (const { group, nextPosition } of this.#groups(order, start, signal)) {
       usable += group.length;
-      yield this.#assemble(group, nextPosition, (target, pixels) => target.set(pixels));
+      yield this.#assemble(group, nextPosition, (target, { pixels }) => target.set(pixels));
     }
     if (start === 0 && usable === 0) this.#refuseTooFew(0, 1);
   }
 
   /** The usable samples of an order, in groups of the batch size; the last group takes what is left. */
   async *#groups(
-    order: Uint32Array,
+    { indices, repeats }: EpochOrder,
     start: number,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Group, void, void> {
-    checkCount("start", start, 0, order.length);
+    checkCount("start", start, 0, indices.length);
     let group: Loaded[] = [];
     let nextPosition = start;
     const load = (index: number) => this.#store.load(index);
-    for await (const { index, item: pixels } of readAhead(order.subarray(start), load, this.#ahead, signal)) {
-      nextPosition++;
+    for await (const { index, item: pixels } of readAhead(indices.subarray(start), load, this.#ahead, signal)) {
+      const repeat = repeats[nextPosition++]!;
       if (pixels === undefined) continue;
-      group.push({ index, pixels });
+      group.push({ index, repeat, pixels });
       if (group.length < this.#options.batchSize) continue;
       yield { group, nextPosition };
       group = [];
@@ -159,16 +177,40 @@ export class BatchSource {
     if (group.length > 0) yield { group, nextPosition };
   }
 
-  #assemble(group: readonly Loaded[], nextPosition: number, write: WritePixels): Batch {
+  #trainingBatch(epoch: number, group: readonly Loaded[], nextPosition: number): Batch {
+    const { labelSmoothing, classWeights, decode } = this.#options;
+    const showings = group.map(({ index, repeat }): Showing => ({ epoch, index, repeat }));
+    const write = (target: Uint8Array, { pixels }: Loaded, row: number) => {
+      const change = pictureChangeOf(this.#changes, showings[row]!);
+      if (change) applyPictureChange(target, pixels, decode, change);
+      else target.set(pixels);
+    };
+    const batch = this.#assemble(group, nextPosition, write, labelSmoothing);
+    const weights = this.isWeighted
+      ? Float32Array.from(group, ({ index }) => weightOf(this.#dataset.samples[index]!, classWeights))
+      : undefined;
+    const mixtures = showings.map((showing) => mixtureOf(this.#changes, showing));
+    mixRows({ pixels: batch.images.data, targets: batch.targets.data, weights }, mixtures, decode);
+    return weights ? { ...batch, sampleWeights: floatTensor([group.length], weights) } : batch;
+  }
+
+  /** @param write puts the pixels of a row into its place in the batch. */
+  #assemble(
+    group: readonly Loaded[],
+    nextPosition: number,
+    write: (target: Uint8Array, loaded: Loaded, row: number) => void,
+    labelSmoothing = 0,
+  ): Batch {
     const { width, height } = this.#options.decode;
+    const { classes, samples } = this.#dataset;
     const bytes = width * height * 3;
     const data = new Uint8Array(group.length * bytes);
-    for (const [row, { index, pixels }] of group.entries()) {
-      write(data.subarray(row * bytes, (row + 1) * bytes), pixels, index);
-    }
+    for (const [row, loaded] of group.entries()) write(data.subarray(row * bytes, (row + 1) * bytes), loaded, row);
+    const members = group.map(({ index }) => samples[index]!);
     return {
       images: { type: "uint8", shape: [group.length, height, width, 3], data },
-      labels: Int32Array.from(group, ({ index }) => this.#dataset.samples[index]!.label),
+      labels: Int32Array.from(members, ({ label }) => label),
+      targets: targetsOf(members, classes.length, labelSmoothing),
       indices: Uint32Array.from(group, ({ index }) => index),
       nextPosition,
     };

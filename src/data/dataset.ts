@@ -7,6 +7,10 @@ export interface Sample {
   readonly picture: ImageSource | RgbImage;
   /** Index into the data set's classes. */
   readonly label: number;
+  /** In a multi-label data set: all its classes, in any number; `label` is then the one that tables file it under. */
+  readonly labels?: readonly number[];
+  /** How much it counts in the loss, from 0; default 1. */
+  readonly weight?: number;
   /** What reports call it, e.g. its path inside the data set. */
   readonly name: string;
 }
@@ -18,10 +22,17 @@ export interface ImageDataset {
   readonly samples: readonly Sample[];
 }
 
+/** The classes of a sample: one, or as many as its `labels` say. */
+export function classesOf({ label, labels }: Sample): readonly number[] {
+  return labels ?? [label];
+}
+
 /** How many samples each class has, in the order of the classes. */
 export function countPerClass({ classes, samples }: ImageDataset): number[] {
   const counts = new Array<number>(classes.length).fill(0);
-  for (const { label } of samples) counts[label] = counts[label]! + 1;
+  for (const sample of samples) {
+    for (const label of classesOf(sample)) counts[label] = counts[label]! + 1;
+  }
   return counts;
 }
 
@@ -46,6 +57,11 @@ export function relabel(dataset: ImageDataset, classes: readonly string[], owner
       expected: `[${classes.map((name) => JSON.stringify(name)).join(", ")}]`,
     });
   }
-  const labels = dataset.classes.map((name) => classes.indexOf(name));
-  return { classes, samples: dataset.samples.map((sample) => ({ ...sample, label: labels[sample.label]! })) };
+  const places = dataset.classes.map((name) => classes.indexOf(name));
+  const samples = dataset.samples.map((sample) => ({
+    ...sample,
+    label: places[sample.label]!,
+    ...(sample.labels && { labels: sample.labels.map((label) => places[label]!) }),
+  }));
+  return { classes, samples };
 }

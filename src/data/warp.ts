@@ -11,6 +11,12 @@ export interface Affine {
   readonly y: number;
 }
 
+/** Width and height of a picture in pixels. */
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
 /** Fixed-point numbers with 16 bits after the point: integer arithmetic is what makes this loop fast. */
 const one = 1 << 16;
 
@@ -19,12 +25,7 @@ const one = 1 << 16;
  * nearest border pixel goes on, which suits photos and plain backgrounds alike. Mirroring and shifts by whole pixels are
  * exact. Both sides at most 8192 pixels.
  */
-export function warp(
-  target: Uint8Array,
-  source: Uint8Array,
-  { width, height }: { readonly width: number; readonly height: number },
-  affine: Affine,
-): void {
+export function warp(target: Uint8Array, source: Uint8Array, { width, height }: Size, affine: Affine): void {
   const lastX = width - 1;
   const lastY = height - 1;
   const stepX = Math.round(affine.xFromX * one);

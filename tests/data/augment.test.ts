@@ -1,14 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  type Augmentation,
-  augment,
-  checkAugmentation,
-  defaultAugmentation,
-  noAugmentation,
-} from "../../src/data/augment.ts";
+import { type Augmentation, augmentations, defaultAugmentation, noAugmentation } from "../../src/data/augment.ts";
+import { checkAugmentation, checkMixing } from "../../src/data/augment-checks.ts";
 import { changeColours } from "../../src/data/colour.ts";
+import { drawErasing, type Erasing, type ErasingFill, erase, erasingDefaults } from "../../src/data/erasing.ts";
+import { applyPictureChange, drawPictureChange } from "../../src/data/picture-change.ts";
+import { applyOperation, drawOperations, type OperationName } from "../../src/data/rand-augment.ts";
 import { type Affine, warp } from "../../src/data/warp.ts";
+import { drawWindow } from "../../src/data/windows.ts";
 import { mulberry32, type Random } from "../../src/tensor/random.ts";
 
 const identity: Affine = { xFromX: 1, xFromY: 0, x: 0, yFromX: 0, yFromY: 1, y: 0 };
@@ -32,7 +31,7 @@ function rearranged(placeOf: (x: number, y: number) => readonly [x: number, y: n
 
 function augmented(changes: Partial<Augmentation>, random: Random): Uint8Array {
   const target = new Uint8Array(picture.length);
-  augment(target, picture, size, { ...noAugmentation, ...changes }, random);
+  applyPictureChange(target, picture, size, drawPictureChange({ ...noAugmentation, ...changes }, random));
   return target;
 }
 
@@ -147,7 +146,7 @@ describe("changeColours", () => {
   });
 });
 
-describe("augment", () => {
+describe("a picture change", () => {
   it("with everything off is the identity, whatever is drawn", () => {
     fc.assert(
       fc.property(fc.nat(), (seed) => {
@@ -217,17 +216,205 @@ describe("augment", () => {
   });
 });
 
-describe("checkAugmentation", () => {
-  it("accepts the two that are given", () => {
-    expect(() => checkAugmentation(noAugmentation)).not.toThrow();
-    expect(() => checkAugmentation(defaultAugmentation)).not.toThrow();
+describe("a picture change", () => {
+  it("takes a window of the area and ratio drawn, in place of the crop", () => {
+    // All draws 0: area 1/4, ratio 1/2, which 1/4 … 4 allows: width √(1/8), height √(1/2), at the top left.
+    const [width, height] = [Math.sqrt(1 / 8), Math.sqrt(1 / 2)];
+    const affine = { xFromX: width, yFromY: height, x: -0.5 * (1 - width) * 7, y: -0.5 * (1 - height) * 5 };
+    const resizedCrop = { area: [0.25, 1], ratio: [0.5, 2] } as const;
+    expect(augmented({ resizedCrop, crop: 0.5 }, always(0))).toEqual(warped(affine));
   });
 
-  it("names what is out of range", () => {
-    expect(() => checkAugmentation({ ...noAugmentation, scale: 0.6 })).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: augmentation scale: the value is not allowed; received 0.6; expected a number from 0 to 0.5.]`,
+  it("turns hues by the share drawn", () => {
+    // Draws of 0 are the lower end: −1/3 of the circle makes red blue, green red and blue green.
+    const target = new Uint8Array(9);
+    const colours = Uint8Array.of(200, 10, 10, 0, 255, 0, 30, 30, 90);
+    const change = drawPictureChange({ ...noAugmentation, hue: 1 / 3 }, always(0));
+    applyPictureChange(target, colours, { width: 3, height: 1 }, change);
+    expect([...target]).toEqual([10, 10, 200, 255, 0, 0, 30, 90, 30]);
+  });
+
+  it("has all its parts, RandAugment's operations last", () => {
+    const change = drawPictureChange(
+      { ...augmentations.strong, randAugment: { operations: 2, magnitude: 5 }, erasing: everyTime("gray") },
+      mulberry32(3),
     );
-    expect(() => checkAugmentation({ ...noAugmentation, shift: -1 })).toThrow("augmentation shift");
-    expect(() => checkAugmentation({ ...noAugmentation, crop: Number.NaN })).toThrow("augmentation crop");
+    const expected = new Uint8Array(picture.length);
+    applyPictureChange(expected, picture, size, { ...change, operations: [], erased: undefined });
+    for (const operation of change.operations) applyOperation(expected, operation, size);
+    erase(expected, size, change.erased!);
+    const target = new Uint8Array(picture.length);
+    applyPictureChange(target, picture, size, change);
+    expect(target).toEqual(expected);
+  });
+
+  it("stays the same when others of its parts are switched on", () => {
+    const without = drawPictureChange(defaultAugmentation, mulberry32(9));
+    const randAugment = { operations: 3, magnitude: 9 };
+    const erasing = everyTime("noise");
+    const withAll = drawPictureChange({ ...defaultAugmentation, hue: 0.1, randAugment, erasing }, mulberry32(9));
+    expect(withAll).toMatchObject({ move: without.move, colours: without.colours });
+    const withErasing = drawPictureChange({ ...defaultAugmentation, erasing }, mulberry32(9));
+    expect(withErasing.erased).toEqual(withAll.erased);
   });
 });
+
+describe("windows", () => {
+  it("have areas and ratios of their ranges and lie inside the picture", () => {
+    const ranges = fc.record({
+      area: fc.tuple(fc.double({ min: 0.02, max: 0.5, noNaN: true }), fc.double({ min: 0.5, max: 1, noNaN: true })),
+      ratio: fc.tuple(fc.double({ min: 0.2, max: 1, noNaN: true }), fc.double({ min: 1, max: 5, noNaN: true })),
+      seed: fc.nat(),
+    });
+    fc.assert(
+      fc.property(ranges, ({ area, ratio, seed }) => {
+        const { x, y, width, height } = drawWindow({ area, ratio }, mulberry32(seed));
+        expect(width * height).toBeGreaterThan(area[0] - 1e-9);
+        expect(width * height).toBeLessThan(area[1] + 1e-9);
+        expect(width / height).toBeGreaterThan(ratio[0] - 1e-9);
+        expect(width / height).toBeLessThan(ratio[1] + 1e-9);
+        expect(Math.min(x, y)).toBeGreaterThanOrEqual(0);
+        expect(Math.max(x + width, y + height)).toBeLessThan(1 + 1e-9);
+      }),
+    );
+  });
+
+  it("have their ratios evenly on a logarithmic scale", () => {
+    const random = mulberry32(5);
+    const sizes = { area: [0.1, 0.1], ratio: [1 / 4, 4] } as const;
+    const wide = Array.from({ length: 4000 }, () => drawWindow(sizes, random)).filter(
+      ({ width, height }) => width / height > 2,
+    );
+    expect(wide.length / 4000).toBeCloseTo(1 / 4, 1); // log 2 … log 4 is a quarter of log ¼ … log 4
+  });
+});
+
+describe("RandAugment", () => {
+  it("draws all fourteen operations about equally often, with arguments of the magnitude", () => {
+    const drawn = drawOperations({ operations: 14_000, magnitude: 5 }, mulberry32(1));
+    const names = new Set(drawn.map(({ name }) => name));
+    expect(names.size).toBe(14);
+    for (const name of names) {
+      expect(Math.abs(drawn.filter((operation) => operation.name === name).length - 1000), name).toBeLessThan(120);
+    }
+    const argumentsOf = (name: OperationName) =>
+      [...new Set(drawn.filter((operation) => operation.name === name).map(({ argument }) => argument))].sort();
+    expect(argumentsOf("rotate")).toEqual([-15, 15]); // half of 30°
+    expect(argumentsOf("shear-x")).toEqual([-0.15, 0.15]);
+    expect(argumentsOf("translate-y")).toEqual([-75 / 331, 75 / 331]);
+    expect(argumentsOf("contrast")).toEqual([0.55, 1.45]);
+    expect(argumentsOf("posterize")).toEqual([6]); // of 8 bits, halfway to 4
+    expect(argumentsOf("solarize")).toEqual([128]);
+    expect(argumentsOf("identity")).toEqual([0]);
+  });
+
+  it("of magnitude 0 leaves out all but what has no magnitude", () => {
+    const operations = drawOperations({ operations: 200, magnitude: 0 }, mulberry32(2));
+    for (const operation of operations) {
+      if (operation.name === "equalize" || operation.name === "auto-contrast") continue;
+      const pixels = picture.slice();
+      applyOperation(pixels, operation, size);
+      expect(pixels, operation.name).toEqual(picture);
+    }
+  });
+});
+
+describe("random erasing", () => {
+  const whole = { x: 0, y: 0, width: 1, height: 1, seed: 7 };
+
+  it("paints a window over, and nothing else", () => {
+    const pixels = picture.slice();
+    erase(pixels, size, { ...whole, x: 2 / 7, y: 0.4, width: 3 / 7, height: 0.4, fill: "gray" });
+    const inside = (at: number) => {
+      const [x, y] = [Math.floor(at / 3) % 7, Math.floor(at / 21)];
+      return x >= 2 && x < 5 && y >= 2 && y < 4;
+    };
+    expect(pixels).toEqual(picture.map((value, at) => (inside(at) ? 128 : value)));
+  });
+
+  it("fills with one colour or with one for each pixel, the same for the same seed", () => {
+    const filled = (fill: ErasingFill, seed = 7) => {
+      const pixels = picture.slice();
+      erase(pixels, size, { ...whole, fill, seed });
+      return pixels;
+    };
+    expect(filled("colour")).toEqual(picture.map((_, at) => filled("colour")[at % 3]!));
+    expect(filled("noise")).toEqual(filled("noise"));
+    expect(filled("noise")).not.toEqual(filled("noise", 8));
+    expect(new Set(filled("noise")).size).toBeGreaterThan(60);
+  });
+
+  it("happens as often as it should", () => {
+    const random = mulberry32(4);
+    const erasing = { ...everyTime("noise"), probability: 0.25 };
+    const erased = Array.from({ length: 4000 }, () => drawErasing(erasing, random)).filter(Boolean);
+    expect(erased.length / 4000).toBeCloseTo(0.25, 1);
+  });
+});
+
+describe("checks", () => {
+  it("accept all that have a name", () => {
+    for (const augmentation of Object.values(augmentations)) {
+      expect(() => checkAugmentation(augmentation)).not.toThrow();
+    }
+    expect(() => checkMixing({}, 1)).not.toThrow();
+    expect(() => checkMixing({ mixup: 0.2, cutMix: 1 }, 2)).not.toThrow();
+  });
+
+  it("name what is out of range", () => {
+    const refusal = (changes: Partial<Augmentation>) => {
+      try {
+        checkAugmentation({ ...noAugmentation, ...changes });
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return expect.fail("it was accepted");
+    };
+    expect(refusal({ scale: 0.6 })).toMatchInlineSnapshot(
+      `"augmentation scale: the value is not allowed; received 0.6; expected a number from 0 to 0.5."`,
+    );
+    expect(refusal({ shift: -1 })).toContain("augmentation shift");
+    expect(refusal({ crop: Number.NaN })).toContain("augmentation crop");
+    expect(refusal({ hue: 0.6 })).toMatchInlineSnapshot(
+      `"augmentation hue: the value is not allowed; received 0.6; expected a number from 0 to 0.5."`,
+    );
+    expect(refusal({ resizedCrop: { area: [0, 1], ratio: [1, 1] } })).toMatchInlineSnapshot(
+      `"augmentation resizedCrop area: the value is not allowed; received [0, 1]; expected [lowest, highest], both above 0 and up to 1."`,
+    );
+    expect(refusal({ resizedCrop: { area: [0.5, 1], ratio: [2, 1] } })).toMatchInlineSnapshot(
+      `"augmentation resizedCrop ratio: the value is not allowed; received [2, 1]; expected [lowest, highest], both above 0."`,
+    );
+    expect(refusal({ randAugment: { operations: 1.5, magnitude: 9 } })).toMatchInlineSnapshot(
+      `"augmentation randAugment operations: the value is not allowed; received 1.5; expected a whole number from 0 to 14."`,
+    );
+    expect(refusal({ randAugment: { operations: 15, magnitude: 9 } })).toMatchInlineSnapshot(
+      `"augmentation randAugment operations: the value is not allowed; received 15; expected a number from 0 to 14."`,
+    );
+    expect(refusal({ randAugment: { operations: 2, magnitude: 11 } })).toMatchInlineSnapshot(
+      `"augmentation randAugment magnitude: the value is not allowed; received 11; expected a number from 0 to 10."`,
+    );
+    expect(refusal({ erasing: { ...everyTime("noise"), probability: 2 } })).toMatchInlineSnapshot(
+      `"augmentation erasing probability: the value is not allowed; received 2; expected a number from 0 to 1."`,
+    );
+    expect(refusal({ erasing: { ...everyTime("noise"), area: [0.5, 1.5] } })).toContain("erasing area");
+    expect(refusal({ erasing: { ...everyTime("noise"), ratio: [-1, 1] } })).toContain("erasing ratio");
+  });
+
+  it("name what cannot be mixed", () => {
+    expect(() => checkMixing({ mixup: -1 }, 8)).toThrowErrorMatchingInlineSnapshot(
+      `[UsageError: augmentation mixup: the value is not allowed; received -1; expected a number from 0 to 100.]`,
+    );
+    expect(() => checkMixing({ cutMix: 1, cutMixShare: 2 }, 8)).toThrowErrorMatchingInlineSnapshot(
+      `[UsageError: augmentation cutMixShare: the value is not allowed; received 2; expected a number from 0 to 1.]`,
+    );
+    expect(() => checkMixing({ cutMix: 1 }, 1)).toThrowErrorMatchingInlineSnapshot(
+      `[UsageError: augmentation mixup and CutMix: a picture is mixed with another one of its batch; received "batchSize 1"; expected a batchSize of at least 2.]`,
+    );
+    expect(() => checkMixing({ cutMix: Number.NaN }, 8)).toThrow("augmentation cutMix");
+    expect(() => checkMixing({ probability: -0.1 }, 8)).toThrow("mixing probability");
+  });
+});
+
+function everyTime(fill: ErasingFill): Erasing {
+  return { ...erasingDefaults, probability: 1, fill };
+}

@@ -1,10 +1,12 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { noAugmentation } from "../../src/data/augment.ts";
+import { augmentations, noAugmentation } from "../../src/data/augment.ts";
 import { type Batch, type BatchOptions, BatchSource, type PassOptions } from "../../src/data/batches.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
+import { oneHot } from "../../src/data/labels.ts";
 import { FormatError } from "../../src/errors.ts";
 import type { Platform } from "../../src/platform.ts";
+import { floatTensor } from "../../src/tensor/tensor.ts";
 
 const decode = { width: 2, height: 1 };
 
@@ -64,12 +66,14 @@ describe("evaluation", () => {
           data: Uint8Array.from({ length: 24 }, (_, at) => Math.floor(at / 6)),
         },
         labels: Int32Array.of(0, 1, 2, 0),
+        targets: floatTensor([4, 3], Float32Array.of(1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0)),
         indices: Uint32Array.of(0, 1, 2, 3),
         nextPosition: 4,
       },
       {
         images: { type: "uint8", shape: [2, 1, 2, 3], data: Uint8Array.of(4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5) },
         labels: Int32Array.of(1, 2),
+        targets: floatTensor([2, 3], Float32Array.of(0, 1, 0, 0, 0, 1)),
         indices: Uint32Array.of(4, 5),
         nextPosition: 6,
       },
@@ -111,6 +115,85 @@ describe("training", () => {
       const start = whole[0]!.nextPosition;
       expect(await all(source(20, {}, damaged).batches.trainingBatches(3, { start }))).toEqual(whole.slice(1));
     }
+  });
+
+  it("goes on in the middle of an epoch when it is mixed, balanced and weighted", async () => {
+    const options: Partial<BatchOptions> = {
+      seed: 4,
+      augmentation: { ...augmentations.strong, randAugment: { operations: 2, magnitude: 9 } },
+      mixing: { mixup: 0.4, cutMix: 1 },
+      sampling: "balanced",
+      classWeights: [1, 2, 0.5],
+      labelSmoothing: 0.1,
+    };
+    for (const damaged of [[], [0, 3, 7, 8, 15]]) {
+      const whole = await all(source(20, options, damaged).batches.trainingBatches(3));
+      for (const [number, { nextPosition }] of whole.entries()) {
+        const rest = await all(source(20, options, damaged).batches.trainingBatches(3, { start: nextPosition }));
+        expect(rest).toEqual(whole.slice(number + 1));
+      }
+    }
+  });
+
+  it("mixes pictures, targets and weights of a batch alike", async () => {
+    const options: Partial<BatchOptions> = { mixing: { mixup: 1 }, classWeights: [1, 2, 4] };
+    const { batches } = source(24, options);
+    expect(batches.isWeighted).toBe(true);
+    for (const { images, labels, targets, sampleWeights, indices } of await all(batches.trainingBatches(0))) {
+      for (let row = 0; row < 4; row++) {
+        const [own, other] = [indices[row]!, indices[(row + 1) % 4]!];
+        const [ownWeight, otherWeight] = [own % 3, other % 3].map((label) => 2 ** label) as [number, number];
+        expect(labels[row]).toBe(own % 3);
+        // What is in the picture says what its share is: pixels are the sample's number throughout.
+        const pixel = images.data[row * 6]!;
+        const weight = sampleWeights!.data[row]!;
+        const ownPart = targets.data[row * 3 + (own % 3)]! * weight;
+        if (own % 3 === other % 3) expect(weight).toBeCloseTo(ownWeight, 5);
+        else {
+          const share = ownPart / ownWeight;
+          expect(share).toBeGreaterThanOrEqual(0.5);
+          expect(weight).toBeCloseTo(share * ownWeight + (1 - share) * otherWeight, 5);
+          expect(Math.abs(pixel - (share * own + (1 - share) * other))).toBeLessThan(0.501);
+        }
+      }
+    }
+  });
+
+  it("smooths targets in training only, and has weights only where they differ", async () => {
+    const { batches } = source(8, { labelSmoothing: 0.3 });
+    expect(batches.isWeighted).toBe(false);
+    const [batch] = await all(batches.trainingBatches(0));
+    expect(batch!.targets).toEqual(oneHot(batch!.labels, 3, 0.3));
+    expect(batch).not.toHaveProperty("sampleWeights");
+    const [test] = await all(batches.evaluationBatches());
+    expect(test!.targets).toEqual(oneHot(test!.labels, 3));
+  });
+
+  it("weighs samples by their own weights", async () => {
+    const { classes, samples } = numbered(4);
+    const weighted = { classes, samples: samples.map((sample, index) => ({ ...sample, weight: index / 2 })) };
+    const batches = new BatchSource(weighted, decoder().decodeImage, { batchSize: 4, decode });
+    const [batch] = await all(batches.trainingBatches(0));
+    expect(batch!.sampleWeights).toEqual(
+      floatTensor(
+        [4],
+        Float32Array.from(batch!.indices, (index) => index / 2),
+      ),
+    );
+  });
+
+  it("changes a picture otherwise each time that a balanced epoch shows it", async () => {
+    const { classes, samples } = numbered(12);
+    const rare = { classes, samples: samples.filter(({ label }, index) => label !== 0 || index === 0) };
+    const options = { batchSize: 3, decode, augmentation: { ...noAugmentation, brightness: 0.9 } };
+    const bright: Platform["decodeImage"] = async () => ({ ...decode, data: new Uint8Array(6).fill(100) });
+    const batches = new BatchSource(rare, bright, { ...options, sampling: "balanced" });
+    const list = await all(batches.trainingBatches(0));
+    const shown = list.flatMap(({ images, indices }) =>
+      [...indices.keys()].filter((row) => indices[row] === 0).map((row) => images.data[row * 6]),
+    );
+    expect(shown.length).toBe(3);
+    expect(new Set(shown).size).toBe(3);
   });
 
   it("augments by seed, epoch and sample, whatever the batch size and the prefetch are", async () => {

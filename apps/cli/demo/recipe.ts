@@ -1,4 +1,4 @@
-import type { Augmentation } from "../../../src/data/augment.ts";
+import type { SmallChanges } from "../../../src/data/augment.ts";
 import type { XceptionOptions } from "../../../src/models/xception-options.ts";
 
 /** What the demo trains, and how. */
@@ -11,7 +11,7 @@ export interface DemoRecipe {
   /** Of AdamW. */
   readonly weightDecay: number;
   readonly labelSmoothing: number;
-  readonly augmentation: Augmentation;
+  readonly augmentation: SmallChanges;
   /** Of the initial weights, the shuffles and the augmentation. */
   readonly seed: number;
 }

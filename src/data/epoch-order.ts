@@ -1,0 +1,62 @@
+import { deriveSeed, mulberry32, shuffledIndices } from "../tensor/random.ts";
+import { classesOf, type ImageDataset } from "./dataset.ts";
+
+/** `shuffled`: every sample once. `balanced`: every class equally often. */
+export type Sampling = "shuffled" | "balanced";
+
+/** The samples of one epoch in the order in which they are trained on; as many as the data set has. */
+export interface EpochOrder {
+  /** Indices into the data set's samples. */
+  readonly indices: Uint32Array;
+  /** How often the sample at this position came earlier in the epoch: 0 but for samples of small classes. */
+  readonly repeats: Uint32Array;
+}
+
+/** The order of one epoch: the same for the same seed and epoch. */
+export function epochOrder(dataset: ImageDataset, sampling: Sampling, seed: number, epoch: number): EpochOrder {
+  const { length } = dataset.samples;
+  const shuffle = shuffledIndices(length, mulberry32(deriveSeed(seed, "shuffle", epoch)));
+  if (sampling === "shuffled") return { indices: shuffle, repeats: new Uint32Array(length) };
+  const drawn = balancedDraw(dataset, seed, epoch);
+  const indices = shuffle.map((place) => drawn[place]!);
+  const seen = new Map<number, number>();
+  const repeats = indices.map((index) => {
+    const before = seen.get(index) ?? 0;
+    seen.set(index, before + 1);
+    return before;
+  });
+  return { indices, repeats };
+}
+
+/**
+ * As many samples as the data set has, of each class the same number, or one more of some where that is not whole. A class with
+ * fewer samples is gone through several times, always to the end before it begins again; of one with more, each epoch
+ * draws others.
+ */
+function balancedDraw(dataset: ImageDataset, seed: number, epoch: number): Uint32Array {
+  const members = membersPerClass(dataset).filter(({ length }) => length > 0);
+  const total = dataset.samples.length;
+  const drawn = new Uint32Array(total);
+  // Which classes get one more changes from epoch to epoch.
+  const order = shuffledIndices(members.length, mulberry32(deriveSeed(seed, "balance", epoch)));
+  let written = 0;
+  for (const [place, label] of order.entries()) {
+    const end = Math.floor(((place + 1) * total) / members.length);
+    const ofClass = members[label]!;
+    const random = mulberry32(deriveSeed(seed, "balance", epoch, label));
+    while (written < end) {
+      for (const member of shuffledIndices(ofClass.length, random)) {
+        if (written < end) drawn[written++] = ofClass[member]!;
+      }
+    }
+  }
+  return drawn;
+}
+
+function membersPerClass({ classes, samples }: ImageDataset): number[][] {
+  const members = classes.map((): number[] => []);
+  for (const [index, sample] of samples.entries()) {
+    for (const label of classesOf(sample)) members[label]!.push(index);
+  }
+  return members;
+}

@@ -1,0 +1,123 @@
+import type { Random } from "../tensor/random.ts";
+import { drawBeta } from "./beta.ts";
+import { pixelEdges } from "./erasing.ts";
+import type { Size } from "./warp.ts";
+import type { Window } from "./windows.ts";
+
+/**
+ * Training on mixtures of two pictures, with targets mixed in the same shares.
+ *
+ * A picture always keeps the larger share of its mixture, so that its label stays the likeliest and the accuracy in training
+ * keeps its meaning; mixtures in which it has the smaller one are those of its partner.
+ */
+export interface Mixing {
+  /**
+   * α of the Beta distribution that the shares of two blended pictures come from, e.g. 0.2; 0 (default): no mixup.
+   * @see https://arxiv.org/abs/1710.09412
+   */
+  readonly mixup?: number;
+  /**
+   * α of the Beta distribution that the area of a pasted rectangle comes from, e.g. 1; 0 (default): no CutMix.
+   * @see https://arxiv.org/abs/1905.04899
+   */
+  readonly cutMix?: number;
+  /** Share of the pictures that are mixed at all, 0 to 1; default 1. */
+  readonly probability?: number;
+  /** Where both are on, share of the mixtures that are CutMix, 0 to 1; default 0.5. */
+  readonly cutMixShare?: number;
+}
+
+/** How one picture is mixed with its partner. */
+export interface Mixture {
+  /** The picture's own share, ½ to 1; the partner has the rest. */
+  readonly share: number;
+  /** CutMix: the rectangle that comes from the partner. Mixup has none: all pixels are blended. */
+  readonly window?: Window;
+}
+
+/** Rows of a batch. */
+export interface MixableRows {
+  /** `[N, height, width, 3]`. */
+  readonly pixels: Uint8Array;
+  /** `[N, classes]`. */
+  readonly targets: Float32Array;
+  /** `[N]`; without it all count the same. */
+  readonly weights?: Float32Array | undefined;
+}
+
+/** Draws whether and how a picture is mixed. */
+export function drawMixture(mixing: Mixing, size: Size, random: Random): Mixture | undefined {
+  const { mixup = 0, cutMix = 0, probability = 1, cutMixShare = 0.5 } = mixing;
+  if ((mixup === 0 && cutMix === 0) || random() >= probability) return undefined;
+  const isCutMix = mixup === 0 || (random() < cutMixShare && cutMix > 0);
+  const drawn = drawBeta(isCutMix ? cutMix : mixup, random);
+  const share = Math.max(drawn, 1 - drawn);
+  return isCutMix ? cutMixture(1 - share, size, random) : { share };
+}
+
+/**
+ * Mixes each row with the next one, and the last with the first, in place.
+ *
+ * A mixture weighs as much as its parts do in their shares, and its targets are mixed by share and weight: with a loss that
+ * is linear in the targets, it adds to the loss what both labels add with their own weights.
+ * @param mixtures one for each row; undefined leaves the row alone.
+ */
+export function mixRows(rows: MixableRows, mixtures: readonly (Mixture | undefined)[], size: Size): void {
+  const count = mixtures.length;
+  const pixelsOf = rowsOf(rows.pixels, count);
+  const targetsOf = rowsOf(rows.targets, count);
+  // The first row is the last one's partner, but is itself mixed before.
+  const first = {
+    pixels: pixelsOf(0).slice(),
+    targets: targetsOf(0).slice(),
+    weight: rows.weights?.[0] ?? 1,
+  };
+  for (const [row, mixture] of mixtures.entries()) {
+    if (mixture === undefined) continue;
+    const next = row + 1;
+    const partner =
+      next === count ? first : { pixels: pixelsOf(next), targets: targetsOf(next), weight: rows.weights?.[next] ?? 1 };
+    if (mixture.window) paste(pixelsOf(row), partner.pixels, size, mixture.window);
+    else blend(pixelsOf(row), partner.pixels, mixture.share);
+    const own = (rows.weights?.[row] ?? 1) * mixture.share;
+    const others = partner.weight * (1 - mixture.share);
+    const weight = own + others;
+    if (rows.weights) rows.weights[row] = weight;
+    // Pictures that count for nothing make a mixture that counts for nothing, whatever its targets.
+    if (weight > 0) blend(targetsOf(row), partner.targets, own / weight);
+  }
+}
+
+/** The sides are rounded down to whole pixels, so that the partner never has more than its area. */
+function cutMixture(area: number, { width, height }: Size, random: Random): Mixture {
+  const span = (length: number) => {
+    const pixels = Math.floor(Math.sqrt(area) * length);
+    // The centre lies anywhere in the picture; what would lie outside is cut off.
+    const start = Math.round(random() * length - pixels / 2);
+    const end = Math.min(length, start + pixels);
+    return { start: Math.max(0, start) / length, share: (end - Math.max(0, start)) / length };
+  };
+  const [across, down] = [span(width), span(height)];
+  const window = { x: across.start, y: down.start, width: across.share, height: down.share };
+  return { share: 1 - across.share * down.share, window };
+}
+
+function rowsOf<T extends Uint8Array | Float32Array>(data: T, count: number): (row: number) => T {
+  const length = data.length / count;
+  return (row) => data.subarray(row * length, (row + 1) * length) as T;
+}
+
+function blend(own: Uint8Array | Float32Array, other: Uint8Array | Float32Array, share: number): void {
+  // Bytes are cut off, not rounded, when written: half a level more rounds them.
+  const half = own instanceof Uint8Array ? 0.5 : 0;
+  for (let at = 0; at < own.length; at++) own[at] = other[at]! + (own[at]! - other[at]!) * share + half;
+}
+
+function paste(own: Uint8Array, other: Uint8Array, size: Size, window: Window): void {
+  const { left, top, right, bottom } = pixelEdges(window, size);
+  for (let y = top; y < bottom; y++) {
+    const from = (y * size.width + left) * 3;
+    const to = (y * size.width + right) * 3;
+    own.set(other.subarray(from, to), from);
+  }
+}
