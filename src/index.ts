@@ -56,10 +56,23 @@ export { toEngineWeights } from "./weights/engine-weights.ts";
 
 // Pictures to learn from.
 
-export { type Augmentation, defaultAugmentation, noAugmentation } from "./data/augment.ts";
+export {
+  type Augmentation,
+  type AugmentationName,
+  augmentations,
+  defaultAugmentation,
+  noAugmentation,
+  type SmallChanges,
+} from "./data/augment.ts";
+export { balancedClassWeights, type ClassWeights } from "./data/class-weights.ts";
 export { type ImageDataset, relabel, type Sample } from "./data/dataset.ts";
+export type { Sampling } from "./data/epoch-order.ts";
+export { type Erasing, type ErasingFill, erasingDefaults } from "./data/erasing.ts";
 export { type FolderDataset, folderDataset } from "./data/folder-dataset.ts";
+export type { Mixing } from "./data/mixing.ts";
+export type { RandAugment } from "./data/rand-augment.ts";
 export { type SplitDataset, splitDataset } from "./data/split.ts";
+export type { Range, WindowSizes } from "./data/windows.ts";
 
 // Training: the whole of it, and the single step it is made of.
 

@@ -1,5 +1,8 @@
 import type { Augmentation } from "../data/augment.ts";
+import type { ClassWeights } from "../data/class-weights.ts";
 import type { ImageDataset } from "../data/dataset.ts";
+import type { Sampling } from "../data/epoch-order.ts";
+import type { Mixing } from "../data/mixing.ts";
 import type { Network } from "../graph/network.ts";
 import type { Optimizer } from "../learning/optimizers.ts";
 import type { Schedule } from "../learning/schedule.ts";
@@ -37,8 +40,17 @@ export interface TrainOptions {
   readonly schedule?: Schedule;
   /** Share of the target probability that is spread over all classes, 0 ≤ share < 1; default 0.1. */
   readonly labelSmoothing?: number;
-  /** Random changes of training pictures; default `defaultAugmentation`. */
+  /** Random changes of training pictures; default `defaultAugmentation`. See `augmentations` for more with a name. */
   readonly augmentation?: Augmentation;
+  /** Mixtures of two training pictures, mixup and CutMix; default none. */
+  readonly mixing?: Mixing;
+  /** `balanced` shows every class equally often in an epoch, which stays as long; default `shuffled`. */
+  readonly sampling?: Sampling;
+  /**
+   * How much classes count in the loss: numbers by name, 1 for those left out, or `balanced` for all classes the same in total.
+   * The loss stays divided by the number of pictures. Samples may have a `weight` of their own; the two multiply.
+   */
+  readonly classWeights?: ClassWeights;
   /** How pictures become the network's input; default: stretched to its size, laid over white, scaled to −1 … 1. */
   readonly preprocessing?: PicturePreprocessing;
   /** What the engine computes on; default: the processor. */

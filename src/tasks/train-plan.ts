@@ -1,5 +1,6 @@
-import { type Augmentation, defaultAugmentation } from "../data/augment.ts";
-import { BatchSource } from "../data/batches.ts";
+import { defaultAugmentation } from "../data/augment.ts";
+import { type BatchOptions, BatchSource } from "../data/batches.ts";
+import { classWeightsOf } from "../data/class-weights.ts";
 import { type ImageDataset, relabel } from "../data/dataset.ts";
 import { DataError, UsageError } from "../errors.ts";
 import type { LayerConfig } from "../graph/layers.ts";
@@ -30,6 +31,9 @@ export function defaultBatchSize({ samples }: ImageDataset, network: Network): n
 
 const validationBatchSize = 16;
 
+/** How the training pictures and their targets are shown. */
+type Presentation = Pick<BatchOptions, "augmentation" | "mixing" | "labelSmoothing" | "sampling" | "classWeights">;
+
 /** A training with all choices made and checked. */
 export interface TrainingPlan {
   readonly network: Network;
@@ -42,9 +46,8 @@ export interface TrainingPlan {
   readonly schedule: Schedule;
   readonly epochs: number;
   readonly batchSize: number;
-  readonly labelSmoothing: number;
   readonly seed: number;
-  readonly augmentation: Augmentation;
+  readonly presentation: Presentation;
   readonly dataset: ImageDataset;
   readonly batches: BatchSource;
   readonly validation: { readonly dataset: ImageDataset; readonly batches: BatchSource } | undefined;
@@ -77,6 +80,13 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
     fit: "fill",
     background: [255, 255, 255],
   };
+  const presentation: Presentation = {
+    augmentation,
+    mixing: options.mixing,
+    labelSmoothing,
+    sampling: options.sampling,
+    classWeights: options.classWeights && classWeightsOf(options.classWeights, dataset),
+  };
   const decode = decodeOptionsOf({ network, preprocessing });
   const validation = options.validation && relabel(options.validation, classes, "the training set");
   return {
@@ -90,16 +100,10 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
     schedule: options.schedule ?? oneCycle(),
     epochs,
     batchSize,
-    labelSmoothing,
     seed,
-    augmentation,
+    presentation,
     dataset,
-    batches: new BatchSource(dataset, platform.decodeImage, {
-      batchSize,
-      decode,
-      seed,
-      augmentation,
-    }),
+    batches: new BatchSource(dataset, platform.decodeImage, { batchSize, decode, seed, ...presentation }),
     validation: validation && {
       dataset: validation,
       batches: new BatchSource(validation, platform.decodeImage, { batchSize: validationBatchSize, decode }),

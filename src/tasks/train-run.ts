@@ -1,4 +1,3 @@
-import { oneHot } from "../data/labels.ts";
 import { AbortedError } from "../errors.ts";
 import type { EpochRecord, Evaluation } from "../records.ts";
 import { deriveSeed } from "../tensor/random.ts";
@@ -63,7 +62,7 @@ export class TrainingRun {
 
   /** The batches of the epoch that are left. */
   async #trainEpoch(): Promise<void> {
-    const { batches, batchSize, labels, labelSmoothing, learningRate, schedule, epochs, seed } = this.#plan;
+    const { batches, batchSize, learningRate, schedule, epochs, seed } = this.#plan;
     const { signal } = this.#options;
     const epoch = this.#epoch;
     const totalSteps = epoch.stepsBefore + (epochs - epoch.index) * epoch.stepsPerEpoch;
@@ -75,7 +74,8 @@ export class TrainingRun {
       const rate = learningRate * schedule({ step: steps, totalSteps, epoch: epoch.index, samples, validationLosses });
       const { loss, logits } = await this.#step.run({
         images: batch.images,
-        targets: oneHot(batch.labels, labels.length, labelSmoothing),
+        targets: batch.targets,
+        ...(batch.sampleWeights && { sampleWeights: batch.sampleWeights }),
         learningRate: rate,
         seed: deriveSeed(seed, "dropout", steps),
       });

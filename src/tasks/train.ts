@@ -30,7 +30,11 @@ export async function train(dataset: ImageDataset, options: TrainOptions): Promi
   if (!resume) await options.onStart?.(start);
   const prepared = withStatisticsFor(network, stepsPerEpoch);
   const session = { device: options.device };
-  const stepOptions = { platform, batchSize, optimizer, loss, preprocessing, session, ...(decays && { decays }) };
+  const stepOptions = {
+    ...{ platform, batchSize, optimizer, loss, preprocessing, session },
+    ...(decays && { decays }),
+    sampleWeights: plan.batches.isWeighted,
+  };
   const step = await (resume
     ? TrainingStep.restore(prepared, resume.state, stepOptions)
     : TrainingStep.create(prepared, weights, stepOptions));

@@ -12,7 +12,7 @@ import type { TrainingPlan } from "./train-plan.ts";
  */
 export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIdentity> {
   const { network, labels, preprocessing, loss, optimizer, learningRate, schedule, epochs, batchSize } = plan;
-  const { labelSmoothing, seed, augmentation, dataset, validation } = plan;
+  const { seed, presentation, dataset, validation } = plan;
   return asJson({
     network: { name: network.name, layers: await sha256(JSON.stringify(network.layers)) },
     classes: labels,
@@ -23,8 +23,7 @@ export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIden
     schedule: samplesOf(schedule),
     epochs,
     batchSize,
-    labelSmoothing,
-    augmentation,
+    ...presentation,
     seed,
     pictures: await identityOf(dataset),
     validation: validation ? await identityOf(validation.dataset) : null,
@@ -49,7 +48,7 @@ export function refuseOtherTraining(now: TrainingIdentity, before: TrainingIdent
 }
 
 async function identityOf({ samples }: ImageDataset) {
-  const labelled = samples.map(({ name, label }) => [name, label]);
+  const labelled = samples.map(({ name, label, labels, weight }) => [name, label, labels, weight]);
   return { count: samples.length, files: await sha256(JSON.stringify(labelled)) };
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { balancedClassWeights, checkClassWeights, weightOf } from "../../src/data/class-weights.ts";
+import { balancedClassWeights, checkClassWeights, classWeightsOf, weightOf } from "../../src/data/class-weights.ts";
 import { countPerClass, type ImageDataset, relabel } from "../../src/data/dataset.ts";
 import { epochOrder } from "../../src/data/epoch-order.ts";
 import { oneHot, targetsOf } from "../../src/data/labels.ts";
@@ -87,6 +87,16 @@ describe("class weights", () => {
     expect(weightOf({ ...sample, weight: 3 }, [5, 0.5])).toBe(1.5);
     expect(weightOf({ ...sample, labels: [0, 1] }, [5, 1])).toBe(3);
     expect(weightOf({ ...sample, labels: [] }, [5, 1])).toBe(1);
+  });
+
+  it("are given by name, 1 where they are left out, or balance", () => {
+    const dataset = imbalanced(3, 1, 1);
+    expect(classWeightsOf({ "class 2": 5, "class 0": 0 }, dataset)).toEqual([0, 1, 5]);
+    expect(classWeightsOf("balanced", dataset)).toEqual(balancedClassWeights(dataset));
+    expect(() => classWeightsOf({ "class 9": 5 }, dataset)).toThrowErrorMatchingInlineSnapshot(
+      `[UsageError: class weights: there are weights of classes that the data set lacks; received ["class 9"]; expected class 0, class 1, class 2.]`,
+    );
+    expect(() => classWeightsOf({ "class 1": Number.NaN }, dataset)).toThrow('the weight of "class 1"');
   });
 
   it("are refused where they do not fit", () => {

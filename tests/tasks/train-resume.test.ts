@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { augmentations } from "../../src/data/augment.ts";
 import { UsageError } from "../../src/errors.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import type { EpochRecord } from "../../src/records.ts";
@@ -53,6 +54,22 @@ describe.each(["sgd", "adamw"] as const)("a training with %s, resumed after any 
       expect(comparable(resumed)).toEqual(comparable(result));
     }
   });
+});
+
+it("goes on bit for bit with changed, mixed, balanced and weighted pictures", async () => {
+  const options: Partial<TrainOptions> = {
+    augmentation: { ...augmentations.strong, randAugment: { operations: 2, magnitude: 9 } },
+    mixing: { mixup: 0.4, cutMix: 1 },
+    sampling: "balanced",
+    classWeights: { red: 3, blue: 0.5 },
+  };
+  const { kept, result } = await recorded(options);
+  for (const checkpoint of [kept[1]!, kept[4]!]) {
+    const resumed = await trainSmall({ ...options, resume: await reread(checkpoint) });
+    expect(comparable(resumed)).toEqual(comparable(result));
+  }
+  const others = trainSmall({ ...options, mixing: { mixup: 0.4 }, classWeights: "balanced", resume: kept[1]! });
+  await expect(others).rejects.toThrow("differs in mixing, classWeights;");
 });
 
 it("goes on after a signal, in the middle of an epoch as well as in the middle of a test", async () => {
