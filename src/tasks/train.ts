@@ -31,7 +31,12 @@ export async function train(dataset: ImageDataset, options: TrainOptions): Promi
   const prepared = withStatisticsFor(network, stepsPerEpoch);
   const session = { device: options.device };
   const stepOptions = {
-    ...{ platform, batchSize, optimizer, loss, preprocessing, session },
+    platform,
+    batchSize,
+    optimizer,
+    loss,
+    preprocessing,
+    session,
     ...(decays && { decays }),
     sampleWeights: plan.batches.isWeighted,
   };
