@@ -47,7 +47,9 @@ export function mapWeights(network: Network, stored: readonly StoredLayer[], opt
   const { where, allowMissing, constants = new Map<string, number>() } = options;
   const specsOf = ({ weights }: Layer): readonly WeightSpec[] => weights.filter(({ name }) => !constants.has(name));
   const layers = network.layers.filter((layer) => specsOf(layer).length > 0);
-  const { by, pairs, unpaired } = pairLayers(layers, stored, where);
+  const tolerated = allowMissing === undefined ? () => false : matcher(allowMissing);
+  const required = layers.filter((layer) => specsOf(layer).some(({ name }) => !tolerated(name)));
+  const { by, pairs, unpaired } = pairLayers(layers, stored, where, required);
 
   const received = new Map<string, FloatTensor>();
   const absent = new Map<string, readonly string[]>();
@@ -66,7 +68,6 @@ export function mapWeights(network: Network, stored: readonly StoredLayer[], opt
 
   const expected = layers.flatMap(specsOf);
   const differences = compare(expected, received);
-  const tolerated = allowMissing === undefined ? () => false : matcher(allowMissing);
   const refused = (name: string): boolean => !tolerated(name);
   checkWeights(
     where,

@@ -18,9 +18,15 @@ export interface Pairing {
  * session of Keras and mean nothing but an order. Where the numbers of layers differ, names are all there is: those that
  * authors gave, and the order among automatic ones of a class that both have equally many of.
  * @param layers those of the network that have weights.
+ * @param required those among them that the file must have: it may have these alone.
  * @throws {WeightsError} by order, a layer would get the weights of another one that has its name.
  */
-export function pairLayers(layers: readonly Layer[], stored: readonly StoredLayer[], where: string): Pairing {
+export function pairLayers(
+  layers: readonly Layer[],
+  stored: readonly StoredLayer[],
+  where: string,
+  required: readonly Layer[] = layers,
+): Pairing {
   const byName = pairBy(
     "name",
     layers,
@@ -41,8 +47,9 @@ export function pairLayers(layers: readonly Layer[], stored: readonly StoredLaye
   if (isComplete(byClass, layers)) return byClass;
   const byNumber = pairNumbered(layers, stored);
   if (isComplete(byNumber, layers)) return byNumber;
-  if (layers.length !== stored.length || stored.some(({ alias }) => alias !== undefined)) return byNumber;
-  const pairs = layers.map((layer, index) => [layer, stored[index]!] as const);
+  const ordered = [layers, required].find(({ length }) => length === stored.length);
+  if (!ordered || isComplete(byNumber, ordered) || stored.some(({ alias }) => alias !== undefined)) return byNumber;
+  const pairs = ordered.map((layer, index) => [layer, stored[index]!] as const);
   refuseCrossed(pairs, where);
   return { by: "order", pairs, unpaired: [] };
 }

@@ -1,0 +1,23 @@
+/** Where Keras keeps the weights that it learned from ImageNet, under the MIT licence. */
+const published = "https://storage.googleapis.com/tensorflow/keras-applications/xception/";
+
+export interface ImagenetWeightsOptions {
+  /** With the classifier of 1000 classes. */
+  readonly includeTop: boolean;
+  /** Address of another folder that has the files. */
+  readonly mirror?: string | undefined;
+  /** Of the file, where the mirror has another one. */
+  readonly md5?: string;
+}
+
+/**
+ * The address of the weights that keras.applications.Xception learned from ImageNet, with the file's MD5 behind `#md5=`.
+ * @see https://github.com/keras-team/keras/blob/master/keras/src/applications/xception.py
+ */
+export function imagenetWeightsAddress({ includeTop, mirror = published, md5 }: ImagenetWeightsOptions): string {
+  const folder = mirror.endsWith("/") ? mirror : `${mirror}/`;
+  const stem = `${folder}xception_weights_tf_dim_ordering_tf_kernels`;
+  return includeTop
+    ? `${stem}.h5#md5=${md5 ?? "0a58e3b7378bc2990ea3b43d5981f1f6"}`
+    : `${stem}_notop.h5#md5=${md5 ?? "b0042744bf5b25fce3cb969f33bebb97"}`;
+}

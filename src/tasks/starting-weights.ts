@@ -1,0 +1,29 @@
+import type { Network } from "../graph/network.ts";
+import type { Platform } from "../platform.ts";
+import { type ImagenetWeightsOptions, imagenetWeightsAddress } from "./imagenet-weights.ts";
+import { type LoadedWeights, type LoadWeightsOptions, loadWeights } from "./open-weights.ts";
+
+export interface StartingWeightsOptions extends LoadWeightsOptions {
+  /** For the source `imagenet`. */
+  readonly imagenet?: Omit<ImagenetWeightsOptions, "includeTop">;
+}
+
+/**
+ * Weights to start training from: those of a file, in which the classifier may be missing or one of other classes; then
+ * the network's classifier starts anew, from the network's seed.
+ * @param source what `platform.readFile` reads, or `imagenet`: what keras.applications.Xception learned from ImageNet.
+ * @throws as `loadWeights`.
+ */
+export async function startingWeights(
+  network: Network,
+  source: string,
+  platform: Pick<Platform, "readFile">,
+  { allowMissing, imagenet }: StartingWeightsOptions = {},
+): Promise<LoadedWeights> {
+  const classifier = network.layers.findLast(({ config }) => config.type === "Dense");
+  const includeTop = classifier?.config.type === "Dense" && classifier.config.units === 1000;
+  const address = source === "imagenet" ? imagenetWeightsAddress({ ...imagenet, includeTop }) : source;
+  const patterns = [allowMissing, classifier && `${classifier.name}/*`].filter((each) => each !== undefined);
+  const options = patterns.length > 0 ? { allowMissing: patterns.join(",") } : {};
+  return loadWeights(network, address, platform, options);
+}

@@ -1,0 +1,87 @@
+import { expect, test } from "vitest";
+import { FileError } from "../../src/errors.ts";
+import { networkWeights } from "../../src/graph/network.ts";
+import { xception } from "../../src/models/xception.ts";
+import type { XceptionOptions } from "../../src/models/xception-options.ts";
+import { encodeModel } from "../../src/tasks/model-file.ts";
+import { startingWeights } from "../../src/tasks/starting-weights.ts";
+import { formulaWeights } from "../../src/weights/formula.ts";
+import { initializeWeights } from "../../src/weights/initialize.ts";
+import { mapWeights } from "../../src/weights/map-weights.ts";
+import { storedLayersOf } from "../../src/weights/stored-layers.ts";
+import { smallModel } from "./small-model.ts";
+
+/** Reads one file, and says what it was asked for. */
+function reader(bytes: Uint8Array) {
+  const asked: string[] = [];
+  const readFile = async (path: string): Promise<Uint8Array> => {
+    asked.push(path);
+    return bytes;
+  };
+  return { asked, readFile };
+}
+
+test("other classes get a classifier of their own, drawn from the network's seed; the body is the file's", async () => {
+  const model = smallModel();
+  const network = xception({ ...optionsOf(model), classes: 5, seed: 9 });
+  const { weights, report } = await startingWeights(network, "model.onnx", reader(encodeModel(model)));
+  expect(report).toMatchObject({ taken: 108, missing: [] });
+  expect(report.wrongShape).toEqual([
+    "predictions/kernel (104×3 instead of 104×5)",
+    "predictions/bias (3 instead of 5)",
+  ]);
+  const fresh = initializeWeights(network);
+  for (const { name } of networkWeights(network)) {
+    const expected = name.startsWith("predictions/") ? fresh.get(name) : model.weights.get(name);
+    expect(weights.get(name), name).toEqual(expected);
+  }
+});
+
+test("the same classes keep their classifier", async () => {
+  const model = smallModel();
+  const { weights, report } = await startingWeights(model.network, "model.onnx", reader(encodeModel(model)));
+  expect(report.taken).toBe(110);
+  expect(weights.get("predictions/kernel")).toEqual(model.weights.get("predictions/kernel"));
+});
+
+test("imagenet is the published file, with the classifier only for 1000 classes, or that of a mirror", async () => {
+  const asked = async (options: XceptionOptions, mirror?: string) => {
+    const readFile = (path: string): Promise<Uint8Array> => {
+      throw new FileError({ where: path, what: "asked for" });
+    };
+    const network = xception({ width: 0.05, middleFlowRepeats: 0, ...options });
+    const error: unknown = await startingWeights(network, "imagenet", { readFile }, { imagenet: { mirror } }).catch(
+      (e) => e,
+    );
+    return (error as Error).message;
+  };
+  const folder = "https://storage.googleapis.com/tensorflow/keras-applications/xception";
+  expect(await asked({ classes: 10 })).toBe(
+    `${folder}/xception_weights_tf_dim_ordering_tf_kernels_notop.h5#md5=b0042744bf5b25fce3cb969f33bebb97: asked for.`,
+  );
+  expect(await asked({})).toBe(
+    `${folder}/xception_weights_tf_dim_ordering_tf_kernels.h5#md5=0a58e3b7378bc2990ea3b43d5981f1f6: asked for.`,
+  );
+  expect(await asked({ includeTop: false }, "http://mirror/x")).toBe(
+    "http://mirror/x/xception_weights_tf_dim_ordering_tf_kernels_notop.h5#md5=b0042744bf5b25fce3cb969f33bebb97: asked for.",
+  );
+});
+
+test("a file without the classifier, whose names are all Keras's first, goes in by the order of its layers", () => {
+  const network = xception(optionsOf(smallModel()));
+  const body = xception({ ...optionsOf(smallModel()), includeTop: false });
+  const counts = new Map<string, number>();
+  const stored = storedLayersOf(body, formulaWeights(body)).map(({ name, weights }) => {
+    const kind = name.endsWith("_bn") || name.startsWith("batch") ? "batchnormalization" : "convolution2d";
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+    return { name: `${kind}_${counts.get(kind)}`, weights };
+  });
+  const { weights, report } = mapWeights(network, stored, { where: "file", allowMissing: "predictions/*" });
+  expect(report).toMatchObject({ by: "order", missing: ["predictions/kernel", "predictions/bias"], unexpected: [] });
+  for (const [name, tensor] of formulaWeights(body)) expect(weights.get(name)).toEqual(tensor);
+});
+
+function optionsOf({ architecture }: ReturnType<typeof smallModel>): XceptionOptions {
+  if (architecture.family !== "xception") throw new Error("the small model is an Xception");
+  return architecture.options;
+}
