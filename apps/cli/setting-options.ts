@@ -1,18 +1,23 @@
 import { type Command, Option } from "commander";
 import { UsageError } from "../../src/errors.ts";
 import type { Setting } from "../../src/tasks/settings/setting.ts";
-import { flagOf, type SettingName, settingOf } from "../../src/tasks/settings/settings.ts";
+import { flagOf, type SettingName, settingOf, settings } from "../../src/tasks/settings/settings.ts";
+
+/** Stands for null among commander's values, for commander takes null for an empty text. */
+const none = Symbol("none");
 
 /** Gives a command a flag for each setting, under a heading of its help. A flag that is not given has no value. */
-export function addSettingOptions(
-  command: Command,
-  settings: Readonly<Record<string, unknown>>,
-  title: string,
-): Command {
-  for (const [name, setting] of Object.entries(settings)) {
+export function addSettingOptions(command: Command, table: Readonly<Record<string, unknown>>, title: string): Command {
+  for (const [name, setting] of Object.entries(table)) {
     for (const option of optionsOf(name, setting as Setting<unknown>)) command.addOption(option.helpGroup(`${title}:`));
   }
   return command;
+}
+
+/** The settings among what commander made of a command's flags: those that were given. */
+export function givenSettings(flags: object): Readonly<Record<string, unknown>> {
+  const given = Object.entries(flags).filter(([name, value]) => Object.hasOwn(settings, name) && value !== undefined);
+  return Object.fromEntries(given.map(([name, value]) => [name, value === none ? null : value]));
 }
 
 /** The flag that says a setting, as words of a command line. */
@@ -46,7 +51,7 @@ function describe({ about, choices, only, default: value, defaultText, write }: 
 function readerOf(flag: string, { read, accepts, expected }: Setting<unknown>): (text: string) => unknown {
   return (text) => {
     const value = read(text);
-    if (accepts.safeParse(value).success) return value;
+    if (accepts.safeParse(value).success) return value ?? none;
     throw new UsageError({ where: `option ${flag}`, what: "this is not allowed", received: text, expected });
   };
 }

@@ -6,6 +6,7 @@ import type { Mixing } from "../data/mixing.ts";
 import type { Network } from "../graph/network.ts";
 import type { Optimizer } from "../learning/optimizers.ts";
 import type { Schedule } from "../learning/schedule.ts";
+import type { AverageDecay } from "../learning/weight-average.ts";
 import type { XceptionOptions } from "../models/xception-options.ts";
 import type { Device, Platform } from "../platform.ts";
 import type { EpochRecord, Evaluation, Prediction, SkippedFile } from "../records.ts";
@@ -14,7 +15,8 @@ import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
 import type { PicturePreprocessing } from "./model.ts";
 import type { TrainingGraphOptions } from "./training-graph-options.ts";
 
-export interface TrainOptions {
+export interface TrainOptions
+  extends Pick<TrainingGraphOptions, "trainable" | "batchNorm" | "rateFactor" | "decays" | "clip"> {
   /** The engine and the picture decoder, e.g. `nodePlatform`. */
   readonly platform: Platform;
   /**
@@ -32,8 +34,15 @@ export interface TrainOptions {
   readonly batchSize?: number;
   /** Default: AdamW with a weight decay of 0.05 on kernels. */
   readonly optimizer?: Optimizer;
-  /** Which weights the optimizer's weight decay applies to; default: kernels, not biases, gammas and betas. */
-  readonly decays?: TrainingGraphOptions["decays"];
+  /** Keeps an average of the weights beside them: it is what is tested and handed out. Default: the weights themselves. */
+  readonly averageDecay?: AverageDecay;
+  /**
+   * Parts that the pictures of a step are taken through one after the other, for less memory; it divides the batch size.
+   * Batch normalization sees one part at a time. Default 1.
+   */
+  readonly accumulate?: number;
+  /** Stop after so many epochs in a row that did not test better than the best so far, from 1. Default: never. */
+  readonly patience?: number;
   /** The highest of the schedule; default: what suits the optimizer, see `optimizerDefaults`. */
   readonly learningRate?: number;
   /** Default: `oneCycle()`. */

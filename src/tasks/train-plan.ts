@@ -47,6 +47,8 @@ export interface TrainingPlan {
   readonly epochs: number;
   readonly batchSize: number;
   readonly seed: number;
+  /** Choices that only the step and the loop over epochs have to know. */
+  readonly options: TrainOptions;
   readonly presentation: Presentation;
   readonly dataset: ImageDataset;
   readonly batches: BatchSource;
@@ -70,6 +72,11 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
   const batchSize = options.batchSize ?? defaultBatchSize(dataset, network);
   check("epochs", epochs, Number.isInteger(epochs) && epochs >= 1, "a whole number from 1");
   check("batchSize", batchSize, Number.isInteger(batchSize) && batchSize >= 1, "a whole number from 1");
+  const { accumulate = 1, patience } = options;
+  const isDivisor = Number.isInteger(accumulate) && accumulate >= 1 && batchSize % accumulate === 0;
+  check("accumulate", accumulate, isDivisor, `a whole number that divides the batch size ${batchSize}`);
+  const waits = patience === undefined || (Number.isInteger(patience) && patience >= 1);
+  check("patience", patience, waits, "a whole number from 1");
   check("learningRate", learningRate, learningRate > 0 && learningRate < Infinity, "a number above 0");
   check("labelSmoothing", labelSmoothing, labelSmoothing >= 0 && labelSmoothing < 1, "a number from 0 to below 1");
 
@@ -101,6 +108,7 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
     epochs,
     batchSize,
     seed,
+    options,
     presentation,
     dataset,
     batches: new BatchSource(dataset, platform.decodeImage, { batchSize, decode, seed, ...presentation }),

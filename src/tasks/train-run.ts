@@ -43,13 +43,12 @@ export class TrainingRun {
   }
 
   async run(): Promise<TrainingResult> {
-    const { epochs } = this.#plan;
     try {
-      while (this.#epoch.index < epochs) {
+      while (!this.#isOver()) {
         this.#stopIfAborted();
         await this.#trainEpoch();
         await this.#endEpoch();
-        const isLast = this.#epoch.index === epochs;
+        const isLast = this.#isOver();
         await (isLast ? this.#keeper?.save() : this.#keeper?.saveIfDue(this.#step.steps, true));
       }
     } catch (error) {
@@ -58,6 +57,19 @@ export class TrainingRun {
       return this.result(true);
     }
     return this.result(false);
+  }
+
+  /** After the last epoch, or when too many of them tested no better than the best. */
+  #isOver(): boolean {
+    const { epochs } = this.#plan;
+    const { patience = Infinity } = this.#options;
+    const done = this.#epoch.index;
+    return done >= epochs || (this.#best !== undefined && done - this.#best.epoch >= patience);
+  }
+
+  /** What is tested and handed out. */
+  #weights(): Weights {
+    return this.#step.weights({ averaged: this.#options.averageDecay !== undefined });
   }
 
   /** The batches of the epoch that are left. */
@@ -98,7 +110,7 @@ export class TrainingRun {
   async #endEpoch(): Promise<void> {
     const { index, stepsBefore, tally, pace, learningRate } = this.#epoch;
     const { steps } = this.#step;
-    const weights = this.#step.weights();
+    const weights = this.#weights();
     // A last step that breaks the weights shows in no loss any more.
     refuseBrokenWeights(weights, `end of epoch ${index + 1}`, this.#plan.learningRate);
     const trainingSeconds = pace.seconds;
@@ -161,7 +173,7 @@ export class TrainingRun {
   result(aborted: boolean): TrainingResult {
     const { network, labels, preprocessing } = this.#plan;
     const reached: Omit<BestWeights, "test"> & Partial<BestWeights> = this.#best ?? {
-      weights: this.#step.weights(),
+      weights: this.#weights(),
       epoch: this.#history.length,
       steps: this.#step.steps,
     };

@@ -22,7 +22,7 @@ import { TrainingStep } from "./training-step.ts";
 export async function train(dataset: ImageDataset, options: TrainOptions): Promise<TrainingResult> {
   const plan = planTraining(dataset, options);
   const { network, weights, batchSize, epochs, optimizer, loss, preprocessing } = plan;
-  const { platform, resume, decays } = options;
+  const { resume, accumulate = 1 } = options;
   const identity = options.checkpoints || resume ? await trainingIdentity(plan) : {};
   if (resume) refuseOtherTraining(identity, resume.identity);
   const stepsPerEpoch = plan.batches.batchesPerEpoch;
@@ -30,16 +30,9 @@ export async function train(dataset: ImageDataset, options: TrainOptions): Promi
   if (!resume) await options.onStart?.(start);
   const prepared = withStatisticsFor(network, stepsPerEpoch);
   const session = { device: options.device };
-  const stepOptions = {
-    platform,
-    batchSize,
-    optimizer,
-    loss,
-    preprocessing,
-    session,
-    ...(decays && { decays }),
-    sampleWeights: plan.batches.isWeighted,
-  };
+  const parts = { batchSize: batchSize / accumulate, accumulate };
+  const compiled = { optimizer, loss, preprocessing, session, sampleWeights: plan.batches.isWeighted };
+  const stepOptions = { ...options, ...parts, ...compiled };
   const step = await (resume
     ? TrainingStep.restore(prepared, resume.state, stepOptions)
     : TrainingStep.create(prepared, weights, stepOptions));

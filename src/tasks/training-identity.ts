@@ -1,5 +1,6 @@
 import type { ImageDataset } from "../data/dataset.ts";
 import { UsageError } from "../errors.ts";
+import { networkWeights } from "../graph/network.ts";
 import type { Schedule } from "../learning/schedule.ts";
 import type { TrainingIdentity } from "./checkpoint.ts";
 import { sha256 } from "./digest.ts";
@@ -22,6 +23,7 @@ export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIden
     learningRate,
     schedule: samplesOf(schedule),
     epochs,
+    ...(await identityOfStep(plan)),
     batchSize,
     ...presentation,
     seed,
@@ -45,6 +47,24 @@ export function refuseOtherTraining(now: TrainingIdentity, before: TrainingIdent
     expected: JSON.stringify(pick(before)),
     remedy: "Give the options and the pictures that it began with, or begin anew without resume.",
   });
+}
+
+/** Choices that are left out stand for their defaults, so that checkpoints without them stay what they are. */
+async function identityOfStep({ network, options }: TrainingPlan) {
+  const { accumulate, patience, clip, averageDecay, trainable, batchNorm, rateFactor, decays } = options;
+  const weights = networkWeights(network);
+  const layers = network.layers.filter(({ config }) => config.type === "BatchNormalization");
+  const digest = async (values: readonly unknown[] | undefined) => values && (await sha256(JSON.stringify(values)));
+  return {
+    accumulate,
+    patience,
+    clip,
+    averageDecay: averageDecay && [1, 10, 1000, 1e6].map(averageDecay),
+    trainable: await digest(trainable && weights.map(trainable)),
+    batchNorm: await digest(batchNorm && layers.map(batchNorm)),
+    rateFactor: await digest(rateFactor && weights.map(rateFactor)),
+    decays: await digest(decays && weights.map(decays)),
+  };
 }
 
 async function identityOf({ samples }: ImageDataset) {

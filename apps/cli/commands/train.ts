@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { AbortedError } from "../../../src/errors.ts";
 import { readFile } from "../../../src/runtime/node-files.ts";
 import { writeConfig } from "../../../src/tasks/settings/config-file.ts";
+import type { Settings } from "../../../src/tasks/settings/settings.ts";
 import type { TrainingResult } from "../../../src/tasks/train-options.ts";
 import { addCommand } from "../add-command.ts";
 import { type CliIo, writeJson } from "../io.ts";
@@ -12,6 +13,7 @@ import { addTrainOptions, required, settingsOf, type TrainFlags } from "../train
 import { readInputs, type TrainingInputs } from "../train/inputs.ts";
 import { refuseOutputAmongPictures } from "../train/output-folder.ts";
 import { RunFolder } from "../train/run-folder.ts";
+import { TimeLimit } from "../train/time-limit.ts";
 import { trainInto } from "../train/train-into.ts";
 
 export function registerTrain(program: Command, io: CliIo): void {
@@ -35,11 +37,15 @@ export function registerTrain(program: Command, io: CliIo): void {
     const inputs = await readInputs(folder, { ...flags, output }, resolved, platform);
     await refuseOutputAmongPictures(output, [folder, inputs.validationFolder ?? folder]);
     const runFolder = await RunFolder.claim(output, flags);
-    const result = await trainInto(runFolder, inputs, platform, io);
+    const limit = new TimeLimit(io, resolved.settings.maxMinutes);
+    const result = await trainInto(runFolder, inputs, platform, { ...io, signal: limit.signal });
     reportSkipped([...result.skipped, ...result.validationSkipped], io);
     if (flags.json) writeJson(io, asJson(result, runFolder));
     else if (result.steps > 0) io.stdout(`${describeChoice(result)}\n`);
-    if (result.aborted) throw interruption(result, inputs, runFolder);
+    if (result.aborted && (limit.reason === undefined || result.steps === 0))
+      throw interruption(result, inputs, runFolder);
+    if (result.aborted) io.stderr(`${limit.reason}\n`);
+    else if (result.history.length < resolved.settings.epochs) io.stderr(`${describePatience(resolved.settings)}\n`);
     io.stderr(`Wrote ${runFolder.written.join(", ")} into ${runFolder.path}\n`);
   });
 }
@@ -47,6 +53,10 @@ export function registerTrain(program: Command, io: CliIo): void {
 function asJson(result: TrainingResult, { path, written }: RunFolder) {
   const { aborted, steps, epoch, history, evaluation, skipped, validationSkipped } = result;
   return { folder: path, files: written, aborted, steps, epoch, history, evaluation, skipped, validationSkipped };
+}
+
+function describePatience({ patience }: Settings): string {
+  return `It ended early: ${patience} ${patience === 1 ? "epoch" : "epochs"} in a row tested no better than the best.`;
 }
 
 function interruption(result: TrainingResult, { settings }: TrainingInputs, folder: RunFolder): AbortedError {

@@ -4,19 +4,12 @@ import type { Device } from "../../../src/platform.ts";
 import { readConfig } from "../../../src/tasks/settings/config-file.ts";
 import { recipeLayer, recipeNames } from "../../../src/tasks/settings/recipes.ts";
 import { type ResolvedSettings, resolveSettings, type SettingsLayer } from "../../../src/tasks/settings/resolve.ts";
-import {
-  flagOf,
-  type SettingName,
-  type Settings,
-  settingGroups,
-  settingNames,
-  settings,
-} from "../../../src/tasks/settings/settings.ts";
+import { flagOf, type SettingName, settingGroups, settings } from "../../../src/tasks/settings/settings.ts";
 import { deviceOption } from "../device-option.ts";
-import { addSettingOptions, settingWords } from "../setting-options.ts";
+import { addSettingOptions, givenSettings, settingWords } from "../setting-options.ts";
 
-/** What commander makes of the flags of `addTrainOptions`: only those that were given. */
-export interface TrainFlags extends Partial<Settings> {
+/** What commander makes of the flags of `addTrainOptions`, besides those of settings. */
+export interface TrainFlags {
   readonly output?: string;
   readonly recipe?: string;
   readonly config?: string;
@@ -50,11 +43,10 @@ export async function settingsOf(
   flags: TrainFlags,
   readFile: (path: string) => Promise<Uint8Array>,
 ): Promise<ResolvedSettings> {
-  const given = settingNames.filter((name) => flags[name] !== undefined);
   const layers: SettingsLayer[] = [
     {
       source: "flag",
-      values: Object.fromEntries(given.map((name) => [name, flags[name]])),
+      values: givenSettings(flags),
       where: (name) => `option ${flagOf(name)}`,
     },
   ];

@@ -1,6 +1,7 @@
 import type { ImageDataset } from "../../../src/data/dataset.ts";
 import { folderDataset } from "../../../src/data/folder-dataset.ts";
 import { splitDataset } from "../../../src/data/split.ts";
+import { UsageError } from "../../../src/errors.ts";
 import { xception } from "../../../src/models/xception.ts";
 import type { XceptionOptions } from "../../../src/models/xception-options.ts";
 import type { Device, Platform } from "../../../src/platform.ts";
@@ -26,6 +27,7 @@ export interface TrainingInputs extends ResolvedSettings {
 /**
  * Reads the folders, but no picture yet, and fills in what depends on them.
  * @throws {DataError} a folder cannot be used, or a class is too small to hold out a part of it.
+ * @throws {UsageError} the batch size cannot be cut into the parts that are asked for.
  */
 export async function readInputs(
   folder: string,
@@ -41,6 +43,7 @@ export async function readInputs(
       : { training: dataset, heldOut: folderDataset(await platform.listFolder(val)) };
   const options = { ...networkOptions(resolved.settings), classes: training.classes.length };
   const batchSize = resolved.settings.batchSize ?? defaultBatchSize(training, xception(options));
+  refuseUnequalParts(batchSize, resolved.settings.accumulate);
   const complete = { sources: resolved.sources, settings: { ...resolved.settings, batchSize } };
   return {
     ...complete,
@@ -52,4 +55,14 @@ export async function readInputs(
     device: run.device,
     commandLine: commandLineOf(folder, run, complete),
   };
+}
+
+function refuseUnequalParts(batchSize: number, accumulate: number): void {
+  if (batchSize % accumulate === 0) return;
+  throw new UsageError({
+    where: "option --accumulate",
+    what: `the pictures of a step cannot be taken through in so many equal parts`,
+    received: accumulate,
+    expected: `a whole number that divides the batch size ${batchSize}`,
+  });
 }

@@ -1,6 +1,7 @@
 import { defaultAugmentation, noAugmentation } from "../../data/augment.ts";
 import { createOptimizer } from "../../learning/optimizers.ts";
 import { createSchedule } from "../../learning/schedules.ts";
+import { exponentialAverage, polyakAverage } from "../../learning/weight-average.ts";
 import type { XceptionOptions } from "../../models/xception-options.ts";
 import type { TrainOptions } from "../train-options.ts";
 import type { Settings } from "./settings.ts";
@@ -18,7 +19,7 @@ export function networkOptions(settings: Settings): Omit<XceptionOptions, "class
  * @example train(dataset, { ...trainOptions(resolveSettings([recipeLayer("finetune")]).settings), platform })
  */
 export function trainOptions(settings: Settings): Omit<TrainOptions, "platform"> {
-  const { epochs, batchSize, learningRate, labelSmoothing, seed, augment, decayAll } = settings;
+  const { epochs, batchSize, learningRate, labelSmoothing, seed, augment, decayAll, accumulate, patience } = settings;
   return {
     network: networkOptions(settings),
     epochs,
@@ -39,5 +40,19 @@ export function trainOptions(settings: Settings): Omit<TrainOptions, "platform">
     seed,
     augmentation: augment ? defaultAugmentation : noAugmentation,
     ...(decayAll && { decays: () => true }),
+    ...clipping(settings),
+    ...averaging(settings),
+    accumulate,
+    ...(patience !== null && { patience }),
   };
+}
+
+function clipping({ clipNorm, clipValue }: Settings): Pick<TrainOptions, "clip"> {
+  if (clipValue !== null) return { clip: { value: clipValue } };
+  return clipNorm === null ? {} : { clip: { norm: clipNorm } };
+}
+
+function averaging({ average, averageDecay }: Settings): Pick<TrainOptions, "averageDecay"> {
+  if (average === "none") return {};
+  return { averageDecay: average === "ema" ? exponentialAverage(averageDecay) : polyakAverage };
 }

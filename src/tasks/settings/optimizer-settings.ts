@@ -1,5 +1,5 @@
 import { optimizerDefaults } from "../../learning/optimizer-defaults.ts";
-import { choice, type KeySettings, number, onOff, setting } from "./setting.ts";
+import { choice, type KeySettings, number, onOff, orNone, setting } from "./setting.ts";
 
 /** How weights follow their gradients. */
 export const optimizerSettings = {
@@ -22,6 +22,25 @@ export const optimizerSettings = {
   decayAll: setting(onOff(), {
     about: "weight decay of biases, gammas and betas too, not only of kernels",
     default: false,
+  }),
+  clipNorm: setting(orNone(number({ above: 0 })), {
+    about: "all gradients are scaled down where their common norm is larger",
+    default: null,
+  }),
+  clipValue: setting(orNone(number({ above: 0 })), {
+    about: "each number of the gradients is kept between −x and x",
+    default: null,
+    insteadOf: "clipNorm",
+  }),
+  average: setting(choice("none", "ema", "polyak"), {
+    about: "test and keep an average of the weights: exponential, or the mean of all steps",
+    default: "none",
+  }),
+  averageDecay: setting(number({ from: 0, below: 1 }), {
+    about: "share of the old average that is kept, once there have been some steps",
+    default: 0.9999,
+    follows: "average",
+    only: ["ema"],
   }),
   momentum: setting(number({ from: 0, below: 1 }), {
     about: "share of the last step that is taken again",

@@ -22,6 +22,8 @@ const weightDecay = {
   value: 1e-5,
   paper: "L2 regularization with a rate of 1e-5, on ImageNet and JFT (section 4.5)",
 };
+const average = { value: "ema", paper: "Polyak averaging at inference time (section 4.3)" } as const;
+const averageDecay = { value: 0.9999, choice: "not stated; an exponential average, as in the authors' framework" };
 const decayAll = { value: false, choice: "not stated; kernels alone, as in the authors' framework" };
 
 /**
@@ -60,6 +62,8 @@ export const recipes = {
       learningRate: { value: 0.045, paper: "initial learning rate 0.045" },
       weightDecay,
       decayAll,
+      average,
+      averageDecay,
       momentum: { value: 0.9, paper: "momentum 0.9" },
       schedule: { value: "exponential", paper: "learning rate decay" },
       decayFactor: { value: 0.94, paper: "of rate 0.94" },
@@ -80,6 +84,8 @@ export const recipes = {
       learningRate: { value: 0.001, paper: "initial learning rate 0.001" },
       weightDecay,
       decayAll,
+      average,
+      averageDecay,
       momentum: { value: 0.9, paper: "momentum 0.9" },
       schedule: { value: "exponential", paper: "learning rate decay" },
       decayFactor: { value: 0.9, paper: "of rate 0.9" },

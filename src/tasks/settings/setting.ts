@@ -8,6 +8,7 @@ export interface KeySettings {
   readonly schedule: ScheduleName;
   readonly epochs: number;
   readonly seed: number;
+  readonly average: "none" | "ema" | "polyak";
 }
 
 /** What values a setting may have, and how a flag writes them. */
@@ -33,7 +34,7 @@ export interface Setting<T> extends Kind<T> {
   /** The default in words, where it is not one value. */
   readonly defaultText?: string;
   /** The choice that it refines: with another one of these, what a recipe says about it has no meaning. */
-  readonly follows?: "optimizer" | "schedule";
+  readonly follows?: "optimizer" | "schedule" | "average";
   /** The names of that choice that it goes with; default all. */
   readonly only?: readonly string[];
   /** Another setting that says the same in another way. */

@@ -32,6 +32,18 @@ export const lengthSettings = {
     default: null,
     defaultText: "32, fewer if memory asks",
   }),
+  accumulate: setting(wholeNumber({ from: 1 }), {
+    about: "parts that a step's pictures are taken through one after the other, for less memory",
+    default: 1,
+  }),
+  patience: setting(orNone(wholeNumber({ from: 1 })), {
+    about: "stop after so many epochs without a better one, which is kept",
+    default: null,
+  }),
+  maxMinutes: setting(orNone(number({ above: 0, to: 35_000 })), {
+    about: "stop after this time, as Ctrl-C does",
+    default: null,
+  }),
   labelSmoothing: setting(number({ from: 0, below: 1 }), {
     about: "part of the target probability that is spread over all classes",
     default: 0.1,

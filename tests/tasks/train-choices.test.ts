@@ -1,0 +1,135 @@
+import { describe, expect, it } from "vitest";
+import { noAugmentation } from "../../src/data/augment.ts";
+import { dense, globalAveragePooling2d, input } from "../../src/graph/builder.ts";
+import { network } from "../../src/graph/network.ts";
+import { createOptimizer } from "../../src/learning/optimizers.ts";
+import { constantRate } from "../../src/learning/schedules.ts";
+import { polyakAverage } from "../../src/learning/weight-average.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
+import { trainOptions } from "../../src/tasks/settings/chosen-options.ts";
+import { resolveSettings, type SettingsLayer } from "../../src/tasks/settings/resolve.ts";
+import { train } from "../../src/tasks/train.ts";
+import type { TrainOptions } from "../../src/tasks/train-options.ts";
+import type { Weights } from "../../src/weights/initialize.ts";
+import { colouredPictures, labels, pictureSize, smallNetwork } from "./train-fixtures.ts";
+
+const dataset = colouredPictures(8, 1);
+const plain = {
+  platform: nodePlatform,
+  network: smallNetwork(),
+  batchSize: 8,
+  optimizer: createOptimizer("sgd", { momentum: 0 }),
+  learningRate: 0.1,
+  schedule: constantRate,
+  augmentation: noAugmentation,
+  labelSmoothing: 0,
+} satisfies TrainOptions;
+
+/** The trained weights after so many steps: an epoch of eight pictures is one. */
+async function weightsAfter(epochs: number, options: Partial<TrainOptions> = {}): Promise<Weights> {
+  return (await train(dataset, { ...plain, epochs, ...options })).weights;
+}
+
+function expectClose(actual: Weights, expected: (name: string, index: number) => number, digits = 6): void {
+  for (const [name, { data }] of actual) {
+    for (const [index, value] of data.entries()) {
+      expect(value, `${name} ${index}`).toBeCloseTo(expected(name, index), digits);
+    }
+  }
+}
+
+describe("choices of a training", () => {
+  it("an average of the weights is what is handed out: the mean of three steps", async () => {
+    const steps = [await weightsAfter(1), await weightsAfter(2), await weightsAfter(3)];
+    const averaged = await weightsAfter(3, { averageDecay: polyakAverage });
+    expectClose(averaged, (name, index) => steps.reduce((sum, step) => sum + step.get(name)!.data[index]!, 0) / 3);
+    expect(averaged.get("predictions/kernel")).not.toEqual(steps[2]!.get("predictions/kernel"));
+  });
+
+  it("clipping by value: a step of 0.1 moves no weight by more than 0.1 · 0.001", async () => {
+    const start = await weightsAfter(1, { learningRate: 1e-30 });
+    const clipped = await weightsAfter(1, { clip: { value: 0.001 } });
+    const moves = ["conv/kernel", "predictions/kernel"].map((name) =>
+      Math.max(...clipped.get(name)!.data.map((value, index) => Math.abs(value - start.get(name)!.data[index]!))),
+    );
+    for (const move of moves) expect(move).toBeCloseTo(1e-4, 6);
+  });
+
+  it("weight decay of everything: a gamma of 1 loses 0.1 · 0.5 more", async () => {
+    const optimizer = createOptimizer("sgd", { momentum: 0, weightDecay: 0.5 });
+    const spared = await weightsAfter(1, { optimizer });
+    const decayed = await weightsAfter(1, { optimizer, decays: () => true });
+    expectClose(decayed, (name, index) => spared.get(name)!.data[index]! - (name.endsWith("/gamma") ? 0.05 : 0));
+  });
+
+  it("two halves of a batch, one after the other, give the step of the whole batch", async () => {
+    const x = globalAveragePooling2d(input([pictureSize, pictureSize, 3]));
+    const linear = network("linear", dense(x, { units: labels.length, activation: "softmax", name: "predictions" }));
+    const whole = await weightsAfter(3, { network: linear });
+    const halves = await weightsAfter(3, { network: linear, accumulate: 2 });
+    expectClose(halves, (name, index) => whole.get(name)!.data[index]!);
+  });
+
+  it("patience: it stops when so many epochs tested no better than the best, whose weights it keeps", async () => {
+    const options = { ...plain, validation: colouredPictures(9, 2), epochs: 14, learningRate: 4 };
+    const all = await train(dataset, options);
+    let best = 0;
+    const ends = all.history.findIndex(({ validationAccuracy = 0, validationLoss = 0 }, index) => {
+      const { validationAccuracy: accuracy = 0, validationLoss: loss = 0 } = all.history[best]!;
+      if (validationAccuracy > accuracy || (validationAccuracy === accuracy && validationLoss < loss)) best = index;
+      return index - best >= 2;
+    });
+    expect(ends).toBeGreaterThan(0);
+    const { history, epoch, aborted } = await train(dataset, { ...options, patience: 2 });
+    expect([history.length, epoch, aborted]).toEqual([ends + 1, best + 1, false]);
+  });
+
+  it.each([
+    [
+      { accumulate: 3 },
+      "train option accumulate: this is not allowed; received 3; expected a whole number that divides the batch size 8.",
+    ],
+    [{ patience: 0 }, "train option patience: this is not allowed; received 0; expected a whole number from 1."],
+  ])("refused: %j", async (options, message) => {
+    await expect(train(dataset, { ...plain, ...options })).rejects.toThrow(message);
+  });
+});
+
+describe("settings as options of a training", () => {
+  function optionsOf(values: Record<string, unknown>) {
+    const layer: SettingsLayer = { source: "flag", values, where: (name) => name };
+    return trainOptions(resolveSettings([layer]).settings);
+  }
+  const position = { step: 0, totalSteps: 10, epoch: 3, samples: 40, validationLosses: [1, 2, 3] };
+
+  it("are those of the defaults where nobody says anything", () => {
+    const { network: options, optimizer, schedule, ...rest } = optionsOf({});
+    expect(options).toMatchObject({ variant: "paper", inputShape: [299, 299, 3], seed: 0 });
+    expect(optimizer!.name).toBe("adamw");
+    expect(schedule!(position)).toBeCloseTo(1 / 25 + (24 / 25) * 0, 12);
+    expect(rest).toMatchObject({ epochs: 20, learningRate: 0.003, labelSmoothing: 0.1, seed: 0, accumulate: 1 });
+    expect(Object.keys(rest)).not.toContain("clip");
+  });
+
+  it("clip, average, wait and spare as they are told", () => {
+    expect(optionsOf({ clipNorm: 2 }).clip).toEqual({ norm: 2 });
+    expect(optionsOf({ clipValue: 3 }).clip).toEqual({ value: 3 });
+    expect(optionsOf({ average: "ema", averageDecay: 0.5 }).averageDecay!(1000)).toBe(0.5);
+    expect(optionsOf({ average: "polyak" }).averageDecay!(4)).toBe(0.75);
+    expect(optionsOf({ patience: 4 }).patience).toBe(4);
+    expect(optionsOf({ decayAll: true }).decays!({} as never)).toBe(true);
+    expect(optionsOf({ batchSize: 6, accumulate: 3 })).toMatchObject({ batchSize: 6, accumulate: 3 });
+  });
+
+  it.each([
+    [{ schedule: "exponential", decayFactor: 0.5, decayEpochs: 3 }, 0.5],
+    [{ schedule: "exponential", decayFactor: 0.5, decaySamples: 20 }, 0.25],
+    [{ schedule: "step", decayAfter: [1, 2, 3] }, 0.001],
+    [{ schedule: "plateau", decayFactor: 0.5, plateauPatience: 2 }, 0.5],
+    [{ schedule: "cosine", warmup: 0.5 }, 0.2],
+    [{ schedule: "one-cycle", initialDivisor: 2 }, 0.5],
+    [{ schedule: "constant" }, 1],
+  ])("%j: the rate's share is %d", (values, share) => {
+    expect(optionsOf(values).schedule!(position)).toBeCloseTo(share, 12);
+  });
+});
