@@ -29,9 +29,18 @@ export type ErrorCode =
 export abstract class XceptionError extends Error {
   abstract readonly code: ErrorCode;
 
+  readonly #parts: ErrorParts;
+
   constructor(parts: ErrorParts) {
     super(composeMessage(parts), parts.cause === undefined ? undefined : { cause: parts.cause });
     this.name = new.target.name;
+    this.#parts = parts;
+  }
+
+  /** What the message is made of, to be thrown again elsewhere. */
+  get parts(): Omit<ErrorParts, "cause"> {
+    const { cause: _, ...parts } = this.#parts;
+    return parts;
   }
 }
 

@@ -32,6 +32,31 @@ export interface Platform {
    * @throws {DataError} the folder is missing, is a file, or cannot be read.
    */
   listFolder(path: string): Promise<FolderListing>;
+  /**
+   * Runs a function where it can neither stop the program nor take all its memory: for libraries that read files from
+   * strangers. Absent where there is no such place.
+   * @throws {FormatError} a limit was reached.
+   * @throws what the function throws.
+   */
+  isolate?<T>(job: IsolatedJob<T>, limits: JobLimits): Promise<T>;
+}
+
+/** A call of a function by its name, with what can be copied to another thread. */
+export interface IsolatedJob<T> {
+  /** Address of the module that exports the function. */
+  readonly module: string;
+  readonly name: string;
+  readonly input: readonly unknown[];
+  /** What errors call its input. */
+  readonly where: string;
+  /** Only says what the function returns. */
+  readonly returns?: T;
+}
+
+export interface JobLimits {
+  readonly timeMs: number;
+  /** For each memory that a program in WebAssembly has. */
+  readonly memoryBytes: number;
 }
 
 /** A loaded model, ready to run. Give it back with `dispose()`. */

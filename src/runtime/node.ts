@@ -3,6 +3,7 @@ import { listDevices } from "./node-devices.ts";
 import { readFile } from "./node-files.ts";
 import { listFolder } from "./node-folders.ts";
 import { decodeImage, encodePng } from "./node-images.ts";
+import { isolate } from "./node-isolation.ts";
 import { createSession } from "./node-session.ts";
 
 /** Node: ONNX Runtime's native build and the one in WebAssembly, sharp for pictures, the file system. */
@@ -14,4 +15,5 @@ export const nodePlatform: Platform = {
   decodeImage,
   encodePng,
   listFolder,
+  isolate,
 };

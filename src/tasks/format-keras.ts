@@ -1,5 +1,5 @@
 import type { Shape } from "../tensor/shape.ts";
-import { isHdf5, readKerasFile } from "../weights/keras-file.ts";
+import { isHdf5, kerasFileJob, kerasFileLimits, readKerasFile } from "../weights/keras-file.ts";
 import { networkFromKeras } from "../weights/keras-network.ts";
 import { isZip } from "../weights/zip.ts";
 import { networkOf } from "./model-file.ts";
@@ -20,8 +20,9 @@ export const kerasArchiveFormat: WeightsFormat = {
   open,
 };
 
-async function open({ bytes, where }: WeightsSource): Promise<WeightsFile> {
-  const { format, layers, config, metadata: text } = await readKerasFile(bytes, where);
+async function open({ bytes, where, isolate }: WeightsSource): Promise<WeightsFile> {
+  const read = isolate ? isolate(kerasFileJob(bytes, where), kerasFileLimits(bytes)) : readKerasFile(bytes, where);
+  const { format, layers, config, metadata: text } = await read;
   return {
     format,
     layers: () => layers,

@@ -2,13 +2,12 @@ import { FormatError } from "../errors.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import { type Architecture, architectureOf, buildNetwork } from "../models/architecture.ts";
 import { recogniseXception, sameLayers } from "../models/recognise-xception.ts";
-import type { Platform } from "../platform.ts";
 import type { Shape } from "../tensor/shape.ts";
 import type { Weights } from "../weights/initialize.ts";
 import { type MappedWeights, mapWeights } from "../weights/map-weights.ts";
 import { networkOf } from "./model-file.ts";
 import type { ModelDescription } from "./model-metadata.ts";
-import { type WeightsFile, weightsSource } from "./weights-file.ts";
+import { type FilePlatform, type WeightsFile, weightsSource } from "./weights-file.ts";
 import { openWeightsFile } from "./weights-formats.ts";
 
 /** A file's weights in a network. */
@@ -42,7 +41,7 @@ export interface LoadWeightsOptions {
 export async function loadWeights(
   network: Network,
   source: string | Uint8Array,
-  platform: Pick<Platform, "readFile">,
+  platform: FilePlatform,
   options: LoadWeightsOptions = {},
 ): Promise<LoadedWeights> {
   const opened = await weightsSource(source, platform);
@@ -60,7 +59,7 @@ export async function loadWeights(
  */
 export async function openModel(
   source: string | Uint8Array,
-  platform: Pick<Platform, "readFile">,
+  platform: FilePlatform,
   options: { readonly inputShape?: Shape } = {},
 ): Promise<OpenedModel> {
   const opened = await weightsSource(source, platform);

@@ -12,7 +12,12 @@ export interface WeightsSource {
   readonly bytes: Uint8Array;
   /** Reads a file that this one names as its part: a shard of TensorFlow.js. */
   readonly readBeside: (name: string) => Promise<Uint8Array>;
+  /** The platform's, for libraries that a damaged file can confuse. */
+  readonly isolate?: Platform["isolate"];
 }
+
+/** What of a platform it takes to read files. */
+export type FilePlatform = Pick<Platform, "readFile" | "isolate">;
 
 /** A kind of file that weights come in; `weights-formats.ts` lists them. */
 export interface WeightsFormat {
@@ -58,20 +63,21 @@ export interface DescribedNetwork {
  */
 export async function weightsSource(
   source: string | Uint8Array,
-  platform: Pick<Platform, "readFile">,
+  { readFile, isolate }: FilePlatform,
 ): Promise<WeightsSource> {
+  const isolation = isolate && { isolate };
   if (typeof source !== "string") {
     const where = `file of ${source.length} bytes`;
     const readBeside = (name: string) => Promise.reject(withoutFolder(where, name));
-    return { where, bytes: source, readBeside };
+    return { where, bytes: source, readBeside, ...isolation };
   }
   const where = `file "${source}"`;
   const folder = source.slice(0, Math.max(source.lastIndexOf("/"), source.lastIndexOf("\\")) + 1);
   const readBeside = async (name: string): Promise<Uint8Array> => {
     refuseOutside(name, where);
-    return platform.readFile(`${folder}${name}`);
+    return readFile(`${folder}${name}`);
   };
-  return { where, bytes: await platform.readFile(source), readBeside };
+  return { where, bytes: await readFile(source), readBeside, ...isolation };
 }
 
 /** A file may name its parts, but not reach for others: `../../secret`, `/etc/passwd`, `https:`, `C:`. */

@@ -1,9 +1,20 @@
 import { FormatError } from "../errors.ts";
+import type { IsolatedJob, JobLimits } from "../platform.ts";
 import { readHdf5 } from "./hdf5.ts";
 import { readKerasArchive } from "./keras-archive.ts";
 import { readStoredLayers } from "./keras-layers.ts";
 import type { KerasFile } from "./stored-layers.ts";
 import { isZip } from "./zip.ts";
+
+/** `readKerasFile` as a job for another thread: the HDF5 library does not return from every damaged file. */
+export function kerasFileJob(bytes: Uint8Array, where: string): IsolatedJob<KerasFile> {
+  return { module: import.meta.url, name: "readKerasFile", input: [bytes, where], where };
+}
+
+/** Far more than a sound file needs, on a slow machine. */
+export function kerasFileLimits(bytes: Uint8Array): JobLimits {
+  return { timeMs: 20_000 + bytes.length / 5_000, memoryBytes: 64 * 2 ** 20 + 4 * bytes.length };
+}
 
 /**
  * Reads any file that Keras writes: `.keras`, `.weights.h5`, `.h5` with the whole model or with its weights alone. What

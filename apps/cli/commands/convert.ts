@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { UsageError } from "../../../src/errors.ts";
 import { readFile, writeFilesAtomic } from "../../../src/runtime/node-files.ts";
+import { isolate } from "../../../src/runtime/node-isolation.ts";
 import { type Conversion, convert } from "../../../src/tasks/convert.ts";
 import { weightsSource } from "../../../src/tasks/weights-file.ts";
 import { type TargetName, targetOf, weightsTargets } from "../../../src/tasks/weights-targets.ts";
@@ -42,7 +43,7 @@ export function registerConvert(program: Command, io: CliIo): void {
     const to = flags.to ?? targetFor(target);
     refuseToOverwrite(target, flags.overwrite ?? false);
     const { labels: labelFile, allowMissing, dtype } = flags;
-    const conversion = await convert(await weightsSource(source, { readFile }), {
+    const conversion = await convert(await weightsSource(source, { readFile, isolate }), {
       to,
       network: givenNetwork(command, flags),
       labels: labelFile === undefined ? undefined : linesOf(await readFile(labelFile)),

@@ -1,0 +1,45 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { XceptionError } from "../errors.ts";
+import type { JobAnswer, JobOrder } from "./node-isolation.ts";
+
+const { module, name, input, memoryBytes } = workerData as JobOrder;
+
+interface WasmMemory {
+  readonly buffer: ArrayBuffer;
+  grow(pages: number): number;
+}
+
+/** TypeScript has no types of WebAssembly outside of browsers. */
+const { Memory } = (globalThis as unknown as { WebAssembly: { Memory: { prototype: WasmMemory } } }).WebAssembly;
+const { grow } = Memory.prototype;
+/** Node limits the memory of JavaScript alone; programs in WebAssembly ask for theirs here, in this thread only. */
+Memory.prototype.grow = function (this: WasmMemory, pages: number): number {
+  if (this.buffer.byteLength + pages * 65536 > memoryBytes) throw new RangeError("the memory limit is reached");
+  return grow.call(this, pages);
+};
+
+try {
+  const functions = (await import(module)) as Record<string, (...input: readonly unknown[]) => unknown>;
+  const result = await functions[name]!(...input);
+  post({ result }, [...buffersIn(result)]);
+} catch (error) {
+  const { message, parts } = error as Partial<XceptionError>;
+  const failure = error instanceof XceptionError ? error.constructor.name : "Error";
+  post({ failure, parts: parts ?? { where: "", what: message ?? String(error) } }, []);
+}
+
+function post(answer: JobAnswer, buffers: ArrayBuffer[]): void {
+  parentPort!.postMessage(answer, buffers);
+}
+
+/** Memory that the answer can take along instead of a copy. */
+function buffersIn(value: unknown, found = new Set<ArrayBuffer>()): Set<ArrayBuffer> {
+  if (ArrayBuffer.isView(value)) {
+    if (value.buffer instanceof ArrayBuffer) found.add(value.buffer);
+  } else if (value instanceof Map) {
+    for (const each of value.values()) buffersIn(each, found);
+  } else if (typeof value === "object" && value !== null) {
+    for (const each of Object.values(value)) buffersIn(each, found);
+  }
+  return found;
+}

@@ -1,0 +1,34 @@
+import { FormatError } from "../../src/errors.ts";
+
+/** Jobs for another thread; each is found by its name. */
+export const address = import.meta.url;
+
+export function double(numbers: Float32Array): Float32Array {
+  return numbers.map((value) => 2 * value);
+}
+
+export function forever(): never {
+  for (;;);
+}
+
+export function refuse(): never {
+  throw new FormatError({ where: "it", what: "this is wrong", received: 7, expected: "8", remedy: "Try again." });
+}
+
+export function fail(): never {
+  throw new TypeError("a mistake");
+}
+
+/** Bytes that a memory of WebAssembly can be brought to, up to 100 MiB. */
+export function largestMemory(): number {
+  const { WebAssembly } = globalThis as unknown as {
+    WebAssembly: { Memory: new (size: object) => { grow(pages: number): void; buffer: ArrayBuffer } };
+  };
+  const memory = new WebAssembly.Memory({ initial: 1 });
+  try {
+    while (memory.buffer.byteLength < 100 * 2 ** 20) memory.grow(16);
+  } catch {
+    // The limit.
+  }
+  return memory.buffer.byteLength;
+}
