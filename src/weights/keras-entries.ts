@@ -1,5 +1,6 @@
 import { FormatError } from "../errors.ts";
 import { KerasFields } from "./keras-fields.ts";
+import { inTodaysWords } from "./keras-first.ts";
 import { isObject } from "./keras-inbound.ts";
 
 /** The deepest networks in use have about a thousand layers; walks along a graph need stack. */
@@ -70,10 +71,16 @@ function parse(config: string, where: string): Readonly<Record<string, unknown>>
 }
 
 function entryOf(layer: unknown, file: string): KerasEntry {
-  const { class_name: type, config, name: outerName, inbound_nodes: inboundNodes } = isObject(layer) ? layer : {};
-  if (typeof type !== "string" || !isObject(config)) {
+  const {
+    class_name: stored,
+    config: given,
+    name: outerName,
+    inbound_nodes: inboundNodes,
+  } = isObject(layer) ? layer : {};
+  if (typeof stored !== "string" || !isObject(given)) {
     throw new FormatError({ where: file, what: "a layer has no class or no config", received: layer });
   }
+  const { type, config } = inTodaysWords(stored, given);
   const name = config.name ?? outerName;
   if (typeof name !== "string") throw new FormatError({ where: file, what: `a layer of class ${type} has no name` });
   const where = `${file}, ${type} "${name}"`;

@@ -40,6 +40,23 @@ test("a batch normalization without scale and centre has constant weights", () =
   ]);
 });
 
+test("the words of Keras 1 are understood", () => {
+  const layers = (x: object, y: object) => sequential(image, x, y);
+  const window = { nb_row: 3, nb_col: 2, subsample: [2, 1], border_mode: "same", dim_ordering: "tf", bias: false };
+  const old = layers(
+    { class_name: "Convolution2D", config: { name: "c", nb_filter: 4, ...window } },
+    { class_name: "SeparableConvolution2D", config: { name: "s", nb_filter: 5, ...window, depth_multiplier: 1 } },
+  );
+  const today = { kernel_size: [3, 2], strides: [2, 1], padding: "same", use_bias: false };
+  const recent = layers(
+    { class_name: "Conv2D", config: { name: "c", filters: 4, ...today } },
+    { class_name: "SeparableConv2D", config: { name: "s", filters: 5, ...today } },
+  );
+  expect(networkFromKeras(old, { where })).toEqual(networkFromKeras(recent, { where }));
+  const channelsFirst = { name: "c", nb_filter: 4, ...window, dim_ordering: "th" };
+  expect(withLayer("Convolution2D", channelsFirst)).toThrow('this value is not supported; received "channels_first"');
+});
+
 test("an open size of pictures is taken from the caller", () => {
   const open = { class_name: "InputLayer", config: { name: "image", batch_shape: [null, null, null, 3] } };
   const config = sequential(open, { class_name: "Conv2D", config: conv });
