@@ -94,6 +94,7 @@ export {
 export type { Reduce } from "./tasks/split-program.ts";
 export { train } from "./tasks/train.ts";
 export type { TrainingProgress, TrainingResult, TrainOptions } from "./tasks/train-options.ts";
+export type { Fault } from "./tasks/training-diagnosis.ts";
 export {
   type SplitTrainingGraph,
   type StepInterface,

@@ -1,33 +1,13 @@
 import { gradient } from "../compiler/gradient.ts";
-import { lower } from "../compiler/lower.ts";
-import { UsageError } from "../errors.ts";
-import type { WeightSpec } from "../graph/layer-weights.ts";
-import type { ConfigOf } from "../graph/layers.ts";
-import { type Network, networkWeights } from "../graph/network.ts";
-import { OpGraphBuilder } from "../graph/op-builder.ts";
-import type { OpGraph, Value } from "../graph/ops.ts";
+import type { Network } from "../graph/network.ts";
+import type { Value } from "../graph/ops.ts";
+import { type ForwardGraph, forwardGraph } from "./training-forward.ts";
 import { type TrainingGraphOptions, trainingNames } from "./training-graph-options.ts";
 
-/** A moving statistic, and what the batch has to say about it. */
-export interface MovingStatistic {
-  readonly weight: WeightSpec;
-  readonly batch: Value;
-  /** Share of the old value that is kept. */
-  readonly momentum: number;
-}
-
-/** The first half of a training step: forward, loss, gradients. */
-export interface GradientGraph {
-  /** Outputs: loss, logits, and `gradient/<weight>` for each trained weight. */
-  readonly graph: OpGraph;
-  /** The weights that the optimizer moves. */
-  readonly trained: readonly WeightSpec[];
+/** The first half of a training step: forward, loss, gradients; these are outputs too, as `gradient/<weight>`. */
+export interface GradientGraph extends ForwardGraph {
+  /** By weight. */
   readonly gradients: ReadonlyMap<string, Value>;
-  /** Of batch normalizations in training mode. */
-  readonly statistics: readonly MovingStatistic[];
-  /** Weights that stay as they are. */
-  readonly frozen: readonly WeightSpec[];
-  readonly dropoutMasks: readonly { readonly mask: Value; readonly rate: number }[];
 }
 
 /**
@@ -35,39 +15,7 @@ export interface GradientGraph {
  * @throws {UsageError} no weight trains.
  */
 export function gradientGraph(network: Network, options: TrainingGraphOptions): GradientGraph {
-  const { batchSize, preprocessing, trainable = () => true } = options;
-  const specs = networkWeights(network);
-  const trained = specs.filter((spec) => spec.trainable && trainable(spec));
-  if (trained.length === 0) {
-    throw new UsageError({
-      where: `training of ${network.name}`,
-      what: "all its weights are frozen",
-      remedy: "Let at least one weight train.",
-    });
-  }
-  const isTrained = new Set(trained);
-  const { batchNorm = (layer) => (layer.weights.some((spec) => isTrained.has(spec)) ? "training" : "inference") } =
-    options;
-  const lowered = lower(network, { mode: "training", batchNormMode: batchNorm, batchSize, preprocessing, outputs: [] });
-  // moving ← moving·momentum + batch·(1 − momentum), as Keras does, the variance being the biased one.
-  const statistics = lowered.statistics.flatMap(({ layer, mean, variance }) => {
-    const { momentum } = layer.config as ConfigOf<"BatchNormalization">;
-    const of = (role: "movingMean" | "movingVariance", batch: Value): MovingStatistic => {
-      return { weight: layer.weights.find((weight) => weight.role === role)!, batch, momentum };
-    };
-    return [of("movingMean", mean), of("movingVariance", variance)];
-  });
-  const changing = new Set([...trained, ...statistics.map(({ weight }) => weight)]);
-
-  const forward = new OpGraphBuilder(lowered.graph);
-  const targets = forward.input(trainingNames.targets, lowered.logits.shape);
-  const sampleWeights = options.sampleWeights
-    ? forward.input(trainingNames.sampleWeights, [lowered.logits.shape[0]!])
-    : undefined;
-  forward.output(trainingNames.loss, options.loss(forward, lowered.logits, targets, sampleWeights));
-  forward.output(trainingNames.logits, lowered.logits);
-  const names = trained.map((spec) => spec.name);
-  const { graph, gradients } = gradient(forward.finish(), trainingNames.loss, names);
-  const frozen = specs.filter((spec) => !changing.has(spec));
-  return { graph, trained, gradients, statistics, frozen, dropoutMasks: lowered.dropoutMasks };
+  const forward = forwardGraph(network, options);
+  const names = forward.trained.map(({ name }) => name);
+  return { ...forward, ...gradient(forward.graph, trainingNames.loss, names) };
 }

@@ -8,6 +8,7 @@ import { dropoutMasks } from "./dropout-masks.ts";
 import { microBatches } from "./micro-batches.ts";
 import { type Reduce, SplitProgram } from "./split-program.ts";
 import { FusedProgram, type StepProgram, stepSession } from "./step-program.ts";
+import { diagnoseStep, type Fault } from "./training-diagnosis.ts";
 import { type StepInterface, splitTrainingGraph, trainingGraph } from "./training-graph.ts";
 import { type TrainingGraphOptions, trainingNames } from "./training-graph-options.ts";
 import { averageSlot, checkState, initialState, type StateEntry, type TrainingState } from "./training-state.ts";
@@ -46,6 +47,8 @@ export interface StepResult {
   readonly gradientNorm?: number;
   /** By weight, in Keras's layout, where the step was created with `gradientOutputs`; else empty. */
   readonly gradients: Weights;
+  /** False if the loss or a new weight is no finite number: then the step is undone, and `diagnose` tells where it broke. */
+  readonly isFinite: boolean;
 }
 
 /**
@@ -137,11 +140,17 @@ export class TrainingStep {
       scalars: this.#scalars(input.learningRate, this.#steps + 1),
       batches: this.#batches(input),
     });
-    this.#state = new Map([...state.keys()].map((name) => [name, results[trainingNames.next(name)] as FloatTensor]));
-    this.#steps++;
+    const next = new Map([...state.keys()].map((name) => [name, results[trainingNames.next(name)] as FloatTensor]));
+    const loss = Number(results[trainingNames.loss]!.data[0]);
+    const isSound = Number.isFinite(loss) && areFinite(next.values());
+    if (isSound) {
+      this.#state = next;
+      this.#steps++;
+    }
     const gradientNorm = results[trainingNames.gradientNorm];
     return {
-      loss: Number(results[trainingNames.loss]!.data[0]),
+      loss,
+      isFinite: isSound,
       logits: results[trainingNames.logits] as FloatTensor,
       ...(gradientNorm && { gradientNorm: Number(gradientNorm.data[0]) }),
       gradients: this.#gradients(results),
@@ -207,6 +216,21 @@ export class TrainingStep {
     );
   }
 
+  /**
+   * Finds where the next step, on this input, first meets a number that is not finite: the first weight, layer's output or
+   * gradient. Undefined if nowhere before the optimizer. It costs about as much as the creation of a step.
+   */
+  async diagnose(input: StepInput): Promise<Fault | undefined> {
+    const { platform, session } = this.#options;
+    const weights = new Map([...this.#state, ...this.#frozen]);
+    for (const batch of this.#batches(input)) {
+      const diagnosed = { network: this.#network, options: this.#options, weights, batch };
+      const fault = await diagnoseStep(diagnosed, { platform, session });
+      if (fault) return fault;
+    }
+    return undefined;
+  }
+
   /** What the engine recorded, if profiling was asked for. */
   endProfiling() {
     return this.#program.endProfiling();
@@ -215,6 +239,17 @@ export class TrainingStep {
   async dispose(): Promise<void> {
     await this.#program.dispose();
   }
+}
+
+/**
+ * Whether small tensors, and so nearly surely all, are finite: a number that is not spreads to the gradient of every bias,
+ * beta or depthwise kernel before it, and to look at every number would take longer than an update.
+ */
+function areFinite(tensors: Iterable<FloatTensor>): boolean {
+  for (const { data } of tensors) {
+    if (data.length <= 16_384 && !data.every((value) => Number.isFinite(value))) return false;
+  }
+  return true;
 }
 
 function named(

@@ -2,7 +2,7 @@ import type { WeightSpec } from "../graph/layer-weights.ts";
 import type { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { Value } from "../graph/ops.ts";
 import { clipGradients, globalNorm } from "../learning/gradient-clipping.ts";
-import type { MovingStatistic } from "./training-gradients.ts";
+import type { MovingStatistic } from "./training-forward.ts";
 import { type TrainingGraphOptions, trainingNames } from "./training-graph-options.ts";
 import { averageSlot, type StateEntry } from "./training-state.ts";
 
