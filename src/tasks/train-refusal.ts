@@ -1,5 +1,6 @@
 import { TrainingError } from "../errors.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
+import type { Fault } from "./training-diagnosis.ts";
 
 /**
  * Refuses weights that no step can repair.
@@ -18,12 +19,30 @@ export function refuseBrokenWeights(
   }
 }
 
-/** @throws {TrainingError} always: a number of the training is none any more. */
-export function refuseDiverged(place: string, subject: string, received: number, learningRate: number): never {
+/**
+ * Refuses a step whose loss or new weights are no finite numbers.
+ * @param fault where that began; undefined for the optimizer's update.
+ * @throws {TrainingError} always.
+ */
+export function refuseBrokenStep(place: string, loss: number, fault: Fault | undefined, learningRate: number): never {
+  if (!Number.isFinite(loss)) refuseDiverged(place, "the loss", loss, learningRate, describe(fault));
+  refuseDiverged(place, "a new weight", undefined, learningRate, describe(fault));
+}
+
+function describe(fault: Fault | undefined): string {
+  if (!fault) return ", from the optimizer's update on";
+  const { kind, layer, name } = fault;
+  if (kind === "weight") return `, because of weight "${name}"`;
+  if (kind === "input") return `, because of the batch's ${name}`;
+  if (kind === "loss") return "";
+  return `, from the ${kind} of layer "${layer}" on`;
+}
+
+function refuseDiverged(place: string, subject: string, received: unknown, learningRate: number, began = ""): never {
   const lower = Number((learningRate / 10).toPrecision(3));
   throw new TrainingError({
     where: `training, ${place}`,
-    what: `${subject} is no finite number any more`,
+    what: `${subject} is no finite number any more${began}`,
     received,
     remedy: `The steps were too large: use a lower learning rate, e.g. ${lower} instead of ${learningRate}.`,
   });

@@ -10,7 +10,7 @@ import { RunningEpoch } from "./running-epoch.ts";
 import { SkippedFiles } from "./skipped-files.ts";
 import type { TrainingResult, TrainOptions } from "./train-options.ts";
 import type { TrainingPlan } from "./train-plan.ts";
-import { refuseBrokenWeights, refuseDiverged } from "./train-refusal.ts";
+import { refuseBrokenStep, refuseBrokenWeights } from "./train-refusal.ts";
 import type { TrainingStep } from "./training-step.ts";
 
 /** The loop over epochs, and what it has reached. */
@@ -84,16 +84,18 @@ export class TrainingRun {
       const { steps } = this.#step;
       const samples = steps * batchSize;
       const rate = learningRate * schedule({ step: steps, totalSteps, epoch: epoch.index, samples, validationLosses });
-      const { loss, logits } = await this.#step.run({
+      const input = {
         images: batch.images,
         targets: batch.targets,
         ...(batch.sampleWeights && { sampleWeights: batch.sampleWeights }),
         learningRate: rate,
         seed: deriveSeed(seed, "dropout", steps),
-      });
+      };
+      const { loss, logits, isSound } = await this.#step.run(input);
       const step = steps + 1 - epoch.stepsBefore;
-      if (!Number.isFinite(loss)) {
-        refuseDiverged(`epoch ${epoch.index + 1}, step ${step}`, "the loss", loss, learningRate);
+      if (!isSound) {
+        const fault = await this.#step.diagnose(input);
+        refuseBrokenStep(`epoch ${epoch.index + 1}, step ${step}`, loss, fault, learningRate);
       }
       epoch.tally.add(loss, logits.data, batch.labels);
       epoch.pace.countStep();

@@ -48,7 +48,7 @@ export interface StepResult {
   /** By weight, in Keras's layout, where the step was created with `gradientOutputs`; else empty. */
   readonly gradients: Weights;
   /** False if the loss or a new weight is no finite number: then the step is undone, and `diagnose` tells where it broke. */
-  readonly isFinite: boolean;
+  readonly isSound: boolean;
 }
 
 /**
@@ -150,7 +150,7 @@ export class TrainingStep {
     const gradientNorm = results[trainingNames.gradientNorm];
     return {
       loss,
-      isFinite: isSound,
+      isSound,
       logits: results[trainingNames.logits] as FloatTensor,
       ...(gradientNorm && { gradientNorm: Number(gradientNorm.data[0]) }),
       gradients: this.#gradients(results),

@@ -198,7 +198,9 @@ describe("a folder that holds a run", () => {
     const failing = ["--overwrite", "--optimizer", "sgd", "--learning-rate", "1e300", "--schedule", "constant"];
     const { exitCode, stderr } = await capture(trainCommand(...failing));
     expect(exitCode).toBe(1);
-    expect(stderr).toMatch(/error: training, epoch 1, .* is no finite number any more; .* use a lower learning rate/);
+    expect(stderr).toMatch(
+      /error: training, epoch 1, .* is no finite number any more[,;] .* use a lower learning rate/,
+    );
     expect(await contents()).toEqual(before);
 
     await writeFile(at("report.html"), "old");

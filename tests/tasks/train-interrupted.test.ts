@@ -8,6 +8,9 @@ import { nodePlatform } from "../../src/runtime/node.ts";
 import { evaluate } from "../../src/tasks/evaluate.ts";
 import { train } from "../../src/tasks/train.ts";
 import type { TrainingResult, TrainOptions } from "../../src/tasks/train-options.ts";
+import { refuseBrokenStep, refuseBrokenWeights } from "../../src/tasks/train-refusal.ts";
+import type { Fault } from "../../src/tasks/training-diagnosis.ts";
+import { floatTensor } from "../../src/tensor/tensor.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
 import { colouredPictures, labels, smallNetwork } from "./train-fixtures.ts";
 
@@ -110,16 +113,42 @@ describe("numbers that are no numbers", () => {
     const refusal = trainSmall(diverging);
     await expect(refusal).rejects.toThrow(TrainingError);
     await expect(refusal).rejects.toThrow(
-      /^training, epoch 1, step [23]: the loss is no finite number any more; received (NaN|-?Infinity)\. The steps were too large: use a lower learning rate, e\.g\. 1e\+29 instead of 1e\+30\.$/,
+      /^training, epoch 1, step [23]: the loss is no finite number any more, from the output of layer "conv(_bn)?" on; received (NaN|-?Infinity)\. The steps were too large: use a lower learning rate, e\.g\. 1e\+29 instead of 1e\+30\.$/,
     );
   });
 
-  it("in the weights do so too, where no loss can show them", async () => {
+  it("in the new weights do so too, where no loss can show them", async () => {
     // One step: its loss is that of the initial weights.
     const refusal = trainSmall({ ...diverging, learningRate: 1e300, batchSize: 24, epochs: 1 });
     await expect(refusal).rejects.toThrow(TrainingError);
     await expect(refusal).rejects.toThrow(
-      /^training, end of epoch 1: weight "conv\/kernel" is no finite number any more; received (NaN|-?Infinity)\. The steps were too large: use a lower learning rate, e\.g\. 1e\+299 instead of 1e\+300\.$/,
+      "training, epoch 1, step 1: a new weight is no finite number any more, from the optimizer's update on. The steps " +
+        "were too large: use a lower learning rate, e.g. 1e+299 instead of 1e+300.",
+    );
+  });
+
+  it("in weights too large to be looked at after every step are found when they are saved", () => {
+    const weights = new Map([
+      ["conv/kernel", floatTensor([2], Float32Array.of(1, Number.NaN))],
+      ["conv/kernel#momentum", floatTensor([1], Float32Array.of(Number.NaN))],
+    ]);
+    expect(() => refuseBrokenWeights(weights, "end of epoch 1", 0.5)).toThrow(
+      'training, end of epoch 1: weight "conv/kernel" is no finite number any more; received NaN. ' +
+        "The steps were too large: use a lower learning rate, e.g. 0.05 instead of 0.5.",
+    );
+    weights.delete("conv/kernel");
+    refuseBrokenWeights(weights, "end of epoch 1", 0.5);
+  });
+
+  it.each<[Fault | undefined, string]>([
+    [{ kind: "weight", layer: "a", name: "a/bias" }, ', because of weight "a/bias"; received NaN'],
+    [{ kind: "input", name: "targets" }, ", because of the batch's targets; received NaN"],
+    [{ kind: "output", layer: "a", name: "a" }, ', from the output of layer "a" on; received NaN'],
+    [{ kind: "gradient", layer: "a", name: "gradient/a/bias" }, ', from the gradient of layer "a" on; received NaN'],
+    [{ kind: "loss", name: "loss" }, "; received NaN"],
+  ])("are named by where they began: %o", (fault, began) => {
+    expect(() => refuseBrokenStep("step 7", Number.NaN, fault, 0.5)).toThrow(
+      `training, step 7: the loss is no finite number any more${began}. The steps were too large`,
     );
   });
 });

@@ -131,7 +131,7 @@ it("saves no weights that are broken, and what save throws ends the training", a
   const save = async (checkpoint: Checkpoint) => void kept.push(checkpoint);
   const diverging = { optimizer: createOptimizer("sgd", { momentum: 0 }), learningRate: 1e300 };
   await expect(trainSmall({ ...diverging, checkpoints: { save, everySteps: 1 } })).rejects.toThrow(
-    /^training, epoch 1, step 1: weight "conv\/kernel" is no finite number any more; received/,
+    "training, epoch 1, step 1: a new weight is no finite number any more, from the optimizer's update on.",
   );
   expect(kept).toEqual([]);
   const full = () => Promise.reject(new Error("the disk is full"));
