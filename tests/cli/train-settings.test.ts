@@ -29,12 +29,12 @@ describe("--print-config", () => {
     const { stdout } = await capture([
       "train",
       "--print-config",
-      ...["--config", at("mine.yaml"), "--epochs", "3", "--no-augment"],
+      ...["--config", at("mine.yaml"), "--epochs", "3", "--augment", "none"],
     ]);
     const lines = stdout.replaceAll(work, "WORK").split("\n");
     expect(lines).toEqual(
       expect.arrayContaining([
-        "augment: false # flag",
+        "augment: none # flag",
         "epochs: 3 # flag",
         "batchSize: 8 # WORK/mine.yaml",
         "learningRate: 0.045 # recipe paper-imagenet",
@@ -61,10 +61,13 @@ describe("--print-config", () => {
   });
 
   it("turns switches on and off, and empties what a file fills", async () => {
-    await writeFile(at("on.yaml"), "augment: false\nresidual: false\nfcUnits: [8]\nval: x\nbatchSize: 5\n");
-    const flags = ["--augment", "--residual", "--fc-units", "none", "--val", "none", "--batch-size", "auto"];
+    await writeFile(
+      at("on.yaml"),
+      "nesterov: true\noptimizer: sgd\nresidual: false\nfcUnits: [8]\nval: x\nbatchSize: 5\n",
+    );
+    const flags = ["--no-nesterov", "--residual", "--fc-units", "none", "--val", "none", "--batch-size", "auto"];
     expect(await printed("--config", at("on.yaml"), ...flags)).toMatchObject({
-      augment: true,
+      nesterov: false,
       residual: true,
       fcUnits: [],
       valShare: 0.2,

@@ -86,7 +86,7 @@ describe("refused", () => {
     [{ epochs: "5" }, 'file epochs: this is not allowed; received "5"; expected a whole number from 1.'],
     [{ epochs: null }, "file epochs: this is not allowed; received null; expected a whole number from 1."],
     [{ width: Number.NaN }, "file width: this is not allowed; received NaN; expected a number above 0, up to 16."],
-    [{ augment: 1 }, "file augment: this is not allowed; received 1; expected true or false."],
+    [{ residual: 1 }, "file residual: this is not allowed; received 1; expected true or false."],
     [
       { fcUnits: [4, 0] },
       "file fcUnits: this is not allowed; received [4, 0]; expected a list, each a whole number from 1.",

@@ -116,6 +116,12 @@ describe("settings as options of a training", () => {
     expect(optionsOf({ clipValue: 3 }).clip).toEqual({ value: 3 });
     expect(optionsOf({ average: "ema", averageDecay: 0.5 }).averageDecay!(1000)).toBe(0.5);
     expect(optionsOf({ average: "polyak" }).averageDecay!(4)).toBe(0.75);
+    expect(optionsOf({ augment: "none" }).augmentation).toBe(noAugmentation);
+    expect(optionsOf({ mixup: 0.2, cutMix: 1 }).mixing).toEqual({ mixup: 0.2, cutMix: 1 });
+    expect(optionsOf({ sampling: "balanced", classWeights: { red: 2 } })).toMatchObject({
+      sampling: "balanced",
+      classWeights: { red: 2 },
+    });
     expect(optionsOf({ patience: 4 }).patience).toBe(4);
     expect(optionsOf({ decayAll: true }).decays!({} as never)).toBe(true);
     expect(optionsOf({ batchSize: 6, accumulate: 3 })).toMatchObject({ batchSize: 6, accumulate: 3 });

@@ -22,7 +22,9 @@ export function provenanceOf(
   { epoch, stepsOfWeights, evaluation }: TrainingResult,
 ): Provenance {
   const { sources, settings, folder, training, validation, validationFolder } = inputs;
-  const recipe = [...sources.keys()].filter((name) => !paths.includes(name)).map((name) => [name, settings[name]]);
+  const recipe = [...sources.keys()]
+    .filter((name) => !paths.includes(name) && settings[name] !== null)
+    .map((name) => [name, settings[name]]);
   return {
     program: `xception-ts ${packageVersion}`,
     recipe: Object.fromEntries(recipe),
@@ -87,7 +89,7 @@ function settingsOf(inputs: TrainingInputs): Fact[] {
     { name: "Learning rate", value: `${schedule}, at most ${learningRate}` },
     { name: "Batch size", value: `${settings.batchSize}` },
     { name: "Label smoothing", value: `${settings.labelSmoothing}` },
-    { name: "Augmentation", value: settings.augment ? "flips, small moves, crops and colour changes" : "none" },
+    { name: "Augmentation", value: settings.augment },
     { name: "Seed", value: `${settings.seed}` },
   ];
 }

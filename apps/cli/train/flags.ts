@@ -3,8 +3,13 @@ import { UsageError } from "../../../src/errors.ts";
 import type { Device } from "../../../src/platform.ts";
 import { readConfig } from "../../../src/tasks/settings/config-file.ts";
 import { recipeLayer, recipeNames } from "../../../src/tasks/settings/recipes.ts";
-import { type ResolvedSettings, resolveSettings, type SettingsLayer } from "../../../src/tasks/settings/resolve.ts";
-import { flagOf, type SettingName, settingGroups, settings } from "../../../src/tasks/settings/settings.ts";
+import {
+  defaultSource,
+  type ResolvedSettings,
+  resolveSettings,
+  type SettingsLayer,
+} from "../../../src/tasks/settings/resolve.ts";
+import { flagOf, settingGroups, settings } from "../../../src/tasks/settings/settings.ts";
 import { deviceOption } from "../device-option.ts";
 import { addSettingOptions, givenSettings, settingWords } from "../setting-options.ts";
 
@@ -62,13 +67,14 @@ export async function settingsOf(
   return resolveSettings(layers);
 }
 
-/** The command line that does the same, with every setting written out. */
+/** The command line that does the same, with every setting written out that is not the default. */
 export function commandLineOf(
   folder: string,
   { output, device }: { readonly output: string; readonly device?: Device | undefined },
   { settings: values, sources }: ResolvedSettings,
 ): string {
-  const words = [...sources.keys()].flatMap((name: SettingName) => settingWords(name, values[name]));
+  const chosen = [...sources].filter(([, source]) => source !== defaultSource).map(([name]) => name);
+  const words = chosen.flatMap((name) => settingWords(name, values[name]));
   const place = device === undefined ? [] : ["--device", device];
   return ["xception", "train", folder, "--output", output, ...place, ...words].map(quote).join(" ");
 }

@@ -1,4 +1,4 @@
-import { defaultAugmentation, noAugmentation } from "../../data/augment.ts";
+import { augmentations } from "../../data/augment.ts";
 import { createOptimizer } from "../../learning/optimizers.ts";
 import { createSchedule } from "../../learning/schedules.ts";
 import { exponentialAverage, polyakAverage } from "../../learning/weight-average.ts";
@@ -19,7 +19,8 @@ export function networkOptions(settings: Settings): Omit<XceptionOptions, "class
  * @example train(dataset, { ...trainOptions(resolveSettings([recipeLayer("finetune")]).settings), platform })
  */
 export function trainOptions(settings: Settings): Omit<TrainOptions, "platform"> {
-  const { epochs, batchSize, learningRate, labelSmoothing, seed, augment, decayAll, accumulate, patience } = settings;
+  const { epochs, batchSize, learningRate, labelSmoothing, seed, decayAll, accumulate, patience } = settings;
+  const { augment, mixup, cutMix, sampling, classWeights } = settings;
   return {
     network: networkOptions(settings),
     epochs,
@@ -38,7 +39,10 @@ export function trainOptions(settings: Settings): Omit<TrainOptions, "platform">
     }),
     labelSmoothing,
     seed,
-    augmentation: augment ? defaultAugmentation : noAugmentation,
+    augmentation: augmentations[augment],
+    mixing: { mixup, cutMix },
+    sampling,
+    ...(classWeights !== null && { classWeights }),
     ...(decayAll && { decays: () => true }),
     ...clipping(settings),
     ...averaging(settings),

@@ -15,7 +15,7 @@ export interface Recipe {
 export type RecipeName = keyof typeof recipes;
 
 const batchSize = { value: 32, choice: "not stated; what one machine can hold. The paper's 60 GPUs saw 60 at a time" };
-const augment = { value: true, choice: "not stated; small flips, turns, crops and colour changes" };
+const augment = { value: "inception", choice: "not stated; as its authors trained Inception V3" } as const;
 const labelSmoothing = { value: 0, choice: "not mentioned, so none" };
 const imageSize = { value: 299, paper: "299×299, the input of figure 5" };
 const weightDecay = {

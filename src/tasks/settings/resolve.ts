@@ -3,6 +3,9 @@ import { nearestName } from "./nearest-name.ts";
 import type { KeySettings } from "./setting.ts";
 import { type SettingName, type Settings, settingNames, settingOf, settings } from "./settings.ts";
 
+/** The source of what nobody says anything about. */
+export const defaultSource = "default";
+
 /** Settings from one place. */
 export interface SettingsLayer {
   /** What it is called where settings are listed, e.g. `recipe paper-jft`. */
@@ -47,7 +50,7 @@ export function resolveSettings(layers: readonly SettingsLayer[]): ResolvedSetti
     settingNames.map((name) => [name, effectiveValue(name, key)]),
   ) as unknown as Settings;
   const effective = settingNames.filter((name) => hasEffect(name, values));
-  const sourceOf = (name: SettingName) => layers[chosen.get(name) ?? -1]?.source ?? "default";
+  const sourceOf = (name: SettingName) => layers[chosen.get(name) ?? -1]?.source ?? defaultSource;
   return { settings: values, sources: new Map(effective.map((name) => [name, sourceOf(name)])) };
 }
 

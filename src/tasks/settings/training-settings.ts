@@ -1,4 +1,6 @@
-import { type KeySettings, number, onOff, orNone, setting, text, wholeNumber } from "./setting.ts";
+import { z } from "zod";
+import type { ClassWeights } from "../../data/class-weights.ts";
+import { choice, type KeySettings, type Kind, number, orNone, setting, text, wholeNumber } from "./setting.ts";
 
 /** Which pictures there are, and how they are shown. */
 export const pictureSettings = {
@@ -15,9 +17,25 @@ export const pictureSettings = {
     about: "height and width that pictures are stretched to",
     default: 299,
   }),
-  augment: setting(onOff(), {
-    about: "random flips, turns, crops and colour changes of the training pictures",
-    default: true,
+  augment: setting(choice("none", "light", "default", "strong", "randaugment", "inception"), {
+    about: "random changes of the training pictures",
+    default: "default",
+  }),
+  mixup: setting(number({ from: 0 }), {
+    about: "blend pairs of pictures; α of the shares' Beta distribution, e.g. 0.2",
+    default: 0,
+  }),
+  cutMix: setting(number({ from: 0 }), {
+    about: "paste a part of one picture into another; α of the area's Beta distribution, e.g. 1",
+    default: 0,
+  }),
+  sampling: setting(choice("shuffled", "balanced"), {
+    about: "balanced: an epoch shows all classes equally often",
+    default: "shuffled",
+  }),
+  classWeights: setting(orNone(classWeightsKind()), {
+    about: "how much classes count in the loss: balanced, or by name",
+    default: null,
   }),
 };
 
@@ -58,3 +76,25 @@ export const lengthSettings = {
     defaultText: "that of --seed",
   }),
 };
+
+/** A flag writes weights by name as `cat=2,dog=0.5`. */
+function classWeightsKind(): Kind<ClassWeights> {
+  return {
+    accepts: z.union([z.literal("balanced"), z.record(z.string(), z.number().min(0))]),
+    expected: "balanced, or numbers from 0 by the name of the class, as in cat=2,dog=0.5",
+    placeholder: "<how>",
+    read: (text) => (text.includes("=") ? Object.fromEntries(text.split(",").map(readWeight)) : text),
+    write: (weights) =>
+      weights === "balanced"
+        ? weights
+        : Object.entries(weights)
+            .map((entry) => entry.join("="))
+            .join(","),
+  };
+}
+
+function readWeight(text: string): [string, number] {
+  const at = text.lastIndexOf("=");
+  const weight = text.slice(at + 1);
+  return [text.slice(0, at), weight.trim() === "" ? Number.NaN : Number(weight)];
+}
