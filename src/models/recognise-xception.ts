@@ -51,8 +51,19 @@ function candidatesFor(network: Network): XceptionOptions[] {
     middleFlowRepeats,
     residual: configs.some(({ type }) => type === "Add"),
     intermediateActivation: intermediateOf(separable[0]!.intermediateActivation),
+    ...engineOf(configs),
   } as const;
   return (["paper", "tutorial"] as const).map((variant) => ({ variant, ...shared, ...topOf(configs) }));
+}
+
+/** What differs between implementations; left out where it is as in Keras. */
+function engineOf(configs: readonly LayerConfig[]): XceptionOptions {
+  const epsilon = configs.find((config) => config.type === "BatchNormalization")?.epsilon;
+  const padding = configs.find((config) => config.type === "MaxPooling2D")?.padding;
+  return {
+    ...(epsilon !== undefined && epsilon !== 1e-3 && { batchNormEpsilon: epsilon }),
+    ...(padding !== "same" && { poolPadding: "symmetric" }),
+  };
 }
 
 function intermediateOf(activation: string) {

@@ -10,7 +10,8 @@ import { classifierProblem } from "./model-file.ts";
 import { modelFrom, type OpenedModel, weightsFor } from "./open-weights.ts";
 import type { WeightsFile, WeightsSource } from "./weights-file.ts";
 import { openWeightsFile } from "./weights-formats.ts";
-import { type ModelToWrite, type TargetName, type Written, weightsTargets } from "./weights-targets.ts";
+import type { ModelToWrite, Written } from "./weights-target.ts";
+import { type TargetName, weightsTargets } from "./weights-targets.ts";
 
 export interface ConvertOptions {
   /** What to write. */

@@ -1,8 +1,7 @@
 import { lower } from "../compiler/lower.ts";
-import { type OnnxOptions, toOnnx } from "../compiler/onnx.ts";
-import { inputShapeOf, type Network } from "../graph/network.ts";
+import { toOnnx } from "../compiler/onnx.ts";
+import { inputShapeOf } from "../graph/network.ts";
 import { toEngineWeights } from "../weights/engine-weights.ts";
-import type { Weights } from "../weights/initialize.ts";
 import { writeKerasArchive } from "../weights/keras-archive-writer.ts";
 import {
   type KerasModelParts,
@@ -11,40 +10,11 @@ import {
   writeLegacyWeights,
 } from "../weights/keras-hdf5-writer.ts";
 import { metadataKey } from "../weights/metadata-key.ts";
-import { type FileGroup, writeTfjsModel } from "../weights/tfjs-writer.ts";
+import { writeTfjsModel } from "../weights/tfjs-writer.ts";
 import { classifierProblem, encodeModel } from "./model-file.ts";
-import { type ModelDescription, writeMetadata } from "./model-metadata.ts";
-
-/** A model on its way into a file. */
-export interface ModelToWrite extends ModelDescription {
-  readonly network: Network;
-  readonly weights: Weights;
-}
-
-export interface WriteOptions {
-  /** Goes into files that have a place for it. */
-  readonly savedAt: Date;
-  /** How numbers are stored. */
-  readonly storedAs: NonNullable<OnnxOptions["storedAs"]>;
-}
-
-export interface Written extends FileGroup {
-  /** What exactly was written, in a word or two. */
-  readonly format: string;
-  /** What a user should know of it, in sentences. */
-  readonly notes: readonly string[];
-}
-
-/** A kind of file to write a model to. */
-interface WeightsTarget {
-  /** With its usual extension, for messages. */
-  readonly title: string;
-  /** The end of file names that mean it. */
-  readonly extension: string;
-  /** Whether it can store float16. */
-  readonly half: boolean;
-  readonly write: (model: ModelToWrite, options: WriteOptions) => Promise<Written>;
-}
+import { writeMetadata } from "./model-metadata.ts";
+import { writeTimm } from "./timm-writer.ts";
+import type { ModelToWrite, WeightsTarget, WriteOptions, Written } from "./weights-target.ts";
 
 /** Every kind of file that is written. A new one is a line here; the first whose extension fits a name is meant by it. */
 export const weightsTargets = {
@@ -59,6 +29,12 @@ export const weightsTargets = {
     extension: ".json",
     half: false,
     write: async (model) => ({ ...writeTfjsModel(withMetadata(model)), format: "TF.js layers model", notes: [] }),
+  },
+  safetensors: {
+    title: "weights of timm",
+    extension: ".safetensors",
+    half: false,
+    write: async (model) => writeTimm(model),
   },
   onnx: { title: "ONNX", extension: ".onnx", half: true, write: writeModelFile },
   "onnx-graph": { title: "ONNX", extension: ".onnx", half: true, write: writeGraph },

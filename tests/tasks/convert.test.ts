@@ -24,21 +24,25 @@ import { weightsSource } from "../../src/tasks/weights-file.ts";
 import { type TargetName, weightsTargets } from "../../src/tasks/weights-targets.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import { writeLegacyModel, writeLegacyWeights } from "../../src/weights/keras-hdf5-writer.ts";
+import { decodeFloats } from "../../src/weights/number-formats.ts";
+import { readSafetensors } from "../../src/weights/safetensors.ts";
 import { smallModel } from "./small-model.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "convert-task-"));
 const formats = join(root, "tests/golden/formats");
+/** In this thread, which is quicker. */
+const files = { readFile: nodePlatform.readFile };
 const targets = Object.keys(weightsTargets) as TargetName[];
 
 const convertBytes = async (bytes: Uint8Array, options: ConvertOptions) =>
-  convert(await weightsSource(bytes, nodePlatform), options);
+  convert(await weightsSource(bytes, files), options);
 
 /** Through a file on the disk, since some formats are several files. */
 async function throughFile(model: Uint8Array, to: TargetName) {
   const path = join(folder, `${to}${weightsTargets[to].extension}`);
   const { bytes, beside } = await convertBytes(model, { to });
   await writeFilesAtomic(path, bytes, beside);
-  return convert(await weightsSource(path, nodePlatform), { to: "onnx" });
+  return convert(await weightsSource(path, files), { to: "onnx" });
 }
 
 function layersModel(): ModelParts {
@@ -56,7 +60,7 @@ function layersModel(): ModelParts {
 }
 
 describe("a model comes back from every format byte by byte", () => {
-  const readable = targets.filter((to) => to !== "onnx-graph");
+  const readable = targets.filter((to) => to !== "onnx-graph" && to !== "safetensors");
   const models = [
     ["our Xception", encodeModel(smallModel())],
     ["the article's", encodeModel(smallModel({ variant: "tutorial", dropout: 0.3, fcUnits: [9], residual: false }))],
@@ -167,6 +171,29 @@ describe("float16", () => {
     model.weights.get("predictions/kernel")!.data[4] = -70000;
     await expect(convertBytes(encodeModel(model), { to: "onnx", dtype: "float16" })).rejects.toThrow(
       'weight "predictions/kernel": a number is too large for float16; received -70000; expected at most 65504 in size. Store float32.',
+    );
+  });
+});
+
+describe("timm's safetensors", () => {
+  test("hold timm's names and PyTorch's layout, and our own document", async () => {
+    const model = smallModel();
+    const { bytes, notes } = await convertBytes(encodeModel(model), { to: "safetensors" });
+    const { tensors, metadata } = readSafetensors(bytes, "it");
+    expect(JSON.parse(metadata.get("xception-ts")!)).toMatchObject({ labels: model.labels, licence: "CC0-1.0" });
+    expect(tensors.get("bn1.num_batches_tracked")).toMatchObject({ format: "I64", shape: [] });
+    const { shape, data } = decodeFloats(tensors.get("fc.weight")!);
+    expect(shape).toEqual([3, 104]);
+    // [class, feature] there, [feature, class] here.
+    expect(data[2 * 104 + 5]).toBe(model.weights.get("predictions/kernel")!.data[5 * 3 + 2]);
+    expect(notes).toEqual([
+      'timm\'s legacy_xception adds 0.00001 to variances and pads its pooling on both sides, this model 0.001 and "same": its answers there will differ somewhat.',
+    ]);
+  });
+
+  test("are refused to networks that timm has not", async () => {
+    await expect(convertBytes(encodeModel(smallModel({ variant: "tutorial" })), { to: "safetensors" })).rejects.toThrow(
+      'names of timm for network "xception_tutorial": timm has no such network; received "variant \\"tutorial\\""; expected legacy_xception, xception41, xception65, xception71, xception41p or xception65p.',
     );
   });
 });

@@ -26,7 +26,7 @@ export function registerConvert(program: Command, io: CliIo): void {
   const command = addCommand(program, "convert <in> <out>", {
     description:
       "Turn a file of weights of any kind into another kind, which the name of OUT tells: .onnx, .keras, .h5, .weights.h5, " +
-      ".json (TensorFlow.js). Flags that describe a network put the weights into that Xception; without any the file keeps " +
+      ".json (TensorFlow.js), .safetensors (timm). Flags that describe a network put the weights into that Xception; without any the file keeps " +
       "its own network.",
     example: "xception convert weights.h5 model.onnx --classes 10 --labels labels.txt",
   })
