@@ -3,9 +3,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fenced, type Generator, markdownTable, shorten } from "./generated-blocks.ts";
 import { root } from "./project-root.mjs";
+import { recipeTable, settingsTable } from "./settings-tables.ts";
 
 /** The documents whose blocks are generated. */
-export const documents = ["README.md", "ARCHITECTURE.md"];
+export const documents = ["README.md", "ARCHITECTURE.md", "docs/recipes.md"];
 
 /** How each kind of block is made; a test holds the documents to it. */
 export const generators = {
@@ -20,6 +21,10 @@ export const generators = {
   },
   /** The rows of a measurement in bench/results/. */
   bench: (name) => markdownTable(JSON.parse(readFileSync(join(root, "bench", "results", `${name}.json`), "utf8")).rows),
+  /** The settings under one heading. */
+  settings: settingsTable,
+  /** A recipe, line by line, with its reasons. */
+  recipe: recipeTable,
   /** What a command printed on some machine, some day: written by hand. */
   recorded: (_, current) => current,
 } satisfies Record<string, Generator>;

@@ -13,7 +13,7 @@ export interface ExponentialOptions {
  * Falls by a factor every few epochs, as when the paper trained on ImageNet, or every so many samples, as on JFT; between
  * two falls it stays.
  * @throws {UsageError} an option is out of its range.
- * @see https://arxiv.org/abs/1610.02357 section 4.3
+ * @see https://arxiv.org/abs/1610.02357 section 4.2
  */
 export function exponentialDecay(options: ExponentialOptions = {}): Schedule {
   const { factor = 0.94, everyEpochs = 2, everySamples } = options;

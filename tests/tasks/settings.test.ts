@@ -126,7 +126,7 @@ describe("recipes", () => {
     expect(resolveSettings([recipeLayer("from-scratch")])).toEqual(resolveSettings([]));
   });
 
-  // The paper's sections 4.3 to 4.5, written down again.
+  // The paper's sections 4.2 and 4.3, written down again.
   it.each([
     [
       "paper-imagenet",

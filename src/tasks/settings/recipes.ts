@@ -14,20 +14,26 @@ export interface Recipe {
 
 export type RecipeName = keyof typeof recipes;
 
-const batchSize = { value: 32, choice: "not stated; what one machine can hold. The paper's 60 GPUs saw 60 at a time" };
-const augment = { value: "inception", choice: "not stated; as its authors trained Inception V3" } as const;
+const batchSize = { value: 32, choice: "not stated; what one machine can hold" };
+const augment = {
+  value: "inception",
+  choice: "not stated; windows and colours as they were usual for Inception",
+} as const;
 const labelSmoothing = { value: 0, choice: "not mentioned, so none" };
 const imageSize = { value: 299, paper: "299×299, the input of figure 5" };
 const weightDecay = {
   value: 1e-5,
-  paper: "L2 regularization with a rate of 1e-5, on ImageNet and JFT (section 4.5)",
+  paper: "L2 regularization with a rate of 1e-5, on ImageNet and JFT (section 4.3)",
 };
-const average = { value: "ema", paper: "Polyak averaging at inference time (section 4.3)" } as const;
-const averageDecay = { value: 0.9999, choice: "not stated; an exponential average, as in the authors' framework" };
-const decayAll = { value: false, choice: "not stated; kernels alone, as in the authors' framework" };
+const average = { value: "ema", paper: "Polyak averaging at inference time (section 4.2)" } as const;
+const averageDecay = {
+  value: 0.9999,
+  choice: "not stated; an exponential average, the usual form of it in training networks",
+};
+const decayAll = { value: false, choice: "not stated; kernels alone, not biases, gammas and betas" };
 
 /**
- * Ready settings for `--recipe`. Those of the paper follow its sections 4.3 to 4.5 line by line.
+ * Ready settings for `--recipe`. Those of the paper follow its sections 4.2 and 4.3 line by line.
  * @see https://arxiv.org/abs/1610.02357
  */
 export const recipes = {
@@ -54,11 +60,11 @@ export const recipes = {
     lines: {
       imageSize,
       augment,
-      dropout: { value: 0.5, paper: "a dropout layer of rate 0.5 before the logistic regression layer (section 4.5)" },
+      dropout: { value: 0.5, paper: "a dropout layer of rate 0.5 before the logistic regression layer (section 4.3)" },
       epochs: { value: 100, choice: "not stated" },
       batchSize,
       labelSmoothing,
-      optimizer: { value: "sgd", paper: "SGD (section 4.3)" },
+      optimizer: { value: "sgd", paper: "SGD (section 4.2)" },
       learningRate: { value: 0.045, paper: "initial learning rate 0.045" },
       weightDecay,
       decayAll,
@@ -75,12 +81,12 @@ export const recipes = {
     lines: {
       imageSize,
       augment,
-      dropout: { value: 0, paper: "no dropout, due to the large size of the dataset (section 4.5)" },
-      fcUnits: { value: [], paper: "optional: two fully connected layers of 4096 units, with 4096,4096 (section 4.2)" },
+      dropout: { value: 0, paper: "no dropout, due to the large size of the dataset (section 4.3)" },
+      fcUnits: { value: [], paper: "optional: two fully connected layers of 4096 units, with 4096,4096 (section 4.5)" },
       epochs: { value: 20, choice: "the paper trained for a month, without convergence" },
       batchSize,
       labelSmoothing,
-      optimizer: { value: "rmsprop", paper: "RMSprop (section 4.3)" },
+      optimizer: { value: "rmsprop", paper: "RMSprop (section 4.2)" },
       learningRate: { value: 0.001, paper: "initial learning rate 0.001" },
       weightDecay,
       decayAll,
