@@ -1,11 +1,19 @@
 import type { Network } from "../graph/network.ts";
 import type { Platform } from "../platform.ts";
 import { type ImagenetWeightsOptions, imagenetWeightsAddress } from "./imagenet-weights.ts";
-import { type LoadedWeights, type LoadWeightsOptions, loadWeights } from "./open-weights.ts";
+import type { PicturePreprocessing } from "./model.ts";
+import { type LoadedWeights, type LoadWeightsOptions, weightsFor } from "./open-weights.ts";
+import { weightsSource } from "./weights-file.ts";
+import { openWeightsFile } from "./weights-formats.ts";
 
 export interface StartingWeightsOptions extends LoadWeightsOptions {
   /** For the source `imagenet`. */
-  readonly imagenet?: Omit<ImagenetWeightsOptions, "includeTop">;
+  readonly imagenet?: Omit<ImagenetWeightsOptions, "includeTop"> | undefined;
+}
+
+export interface StartingWeights extends LoadedWeights {
+  /** How pictures become numbers for these weights, if their file says so. */
+  readonly preprocessing: PicturePreprocessing | undefined;
 }
 
 /**
@@ -19,11 +27,16 @@ export async function startingWeights(
   source: string,
   platform: Pick<Platform, "readFile">,
   { allowMissing, imagenet }: StartingWeightsOptions = {},
-): Promise<LoadedWeights> {
+): Promise<StartingWeights> {
   const classifier = network.layers.findLast(({ config }) => config.type === "Dense");
   const includeTop = classifier?.config.type === "Dense" && classifier.config.units === 1000;
   const address = source === "imagenet" ? imagenetWeightsAddress({ ...imagenet, includeTop }) : source;
   const patterns = [allowMissing, classifier && `${classifier.name}/*`].filter((each) => each !== undefined);
-  const options = patterns.length > 0 ? { allowMissing: patterns.join(",") } : {};
-  return loadWeights(network, address, platform, options);
+  const opened = await weightsSource(address, platform);
+  const file = await openWeightsFile(opened);
+  const loaded = weightsFor(network, file, {
+    where: opened.where,
+    allowMissing: patterns.length > 0 ? patterns.join(",") : undefined,
+  });
+  return { ...loaded, preprocessing: file.metadata?.preprocessing };
 }

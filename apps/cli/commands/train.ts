@@ -5,6 +5,7 @@ import { writeConfig } from "../../../src/tasks/settings/config-file.ts";
 import type { Settings } from "../../../src/tasks/settings/settings.ts";
 import type { TrainingResult } from "../../../src/tasks/train-options.ts";
 import { addCommand } from "../add-command.ts";
+import { downloadsOf } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
 import { reportSkipped } from "../skipped-files.ts";
@@ -34,7 +35,9 @@ export function registerTrain(program: Command, io: CliIo): void {
     const folder = required(pictures, "argument folder", "a folder of pictures, with one sub-folder for each class");
     const output = required(flags.output, "option --output", "a folder to write the run into, e.g. -o run");
     const platform = await loadPlatform();
-    const inputs = await readInputs(folder, { ...flags, output }, resolved, platform);
+    const { mirror, readFile: readAnything } = downloadsOf(flags, process.env, io);
+    const reading = { ...platform, readFile: readAnything };
+    const inputs = await readInputs(folder, { ...flags, output }, resolved, reading, { mirror });
     await refuseOutputAmongPictures(output, [folder, inputs.validationFolder ?? folder]);
     const runFolder = await RunFolder.claim(output, flags);
     const limit = new TimeLimit(io, resolved.settings.maxMinutes);

@@ -13,15 +13,15 @@ import { diagnose } from "../diagnosis.ts";
 import { packageVersion } from "../package-version.ts";
 import type { TrainingInputs } from "./inputs.ts";
 
-/** Settings that say where something lies on this machine: nobody else's business. */
-const paths: readonly SettingName[] = ["val"];
+/** Settings that say where something lies on this machine, nobody else's business, and what belongs to them. */
+const paths: readonly SettingName[] = ["val", "weights", "allowMissing"];
 
 /** What the model file says about where it comes from; no dates and no paths, so that the same training gives the same bytes. */
 export function provenanceOf(
   inputs: TrainingInputs,
   { epoch, stepsOfWeights, evaluation }: TrainingResult,
 ): Provenance {
-  const { sources, settings, folder, training, validation, validationFolder } = inputs;
+  const { sources, settings, folder, training, validation, validationFolder, weights } = inputs;
   const recipe = [...sources.keys()]
     .filter((name) => !paths.includes(name) && settings[name] !== null)
     .map((name) => [name, settings[name]]);
@@ -32,6 +32,9 @@ export function provenanceOf(
       training: { folder: nameOf(folder), pictures: perClass(training) },
       validation: { folder: nameOf(validationFolder ?? folder), pictures: perClass(validation) },
     },
+    ...(weights && {
+      start: { file: nameOf(settings.weights!), format: weights.format, tensors: weights.report.taken },
+    }),
     epoch,
     epochs: epoch,
     steps: stepsOfWeights,

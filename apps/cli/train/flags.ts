@@ -11,10 +11,11 @@ import {
 } from "../../../src/tasks/settings/resolve.ts";
 import { flagOf, settingGroups, settings } from "../../../src/tasks/settings/settings.ts";
 import { deviceOption } from "../device-option.ts";
+import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { addSettingOptions, givenSettings, settingWords } from "../setting-options.ts";
 
 /** What commander makes of the flags of `addTrainOptions`, besides those of settings. */
-export interface TrainFlags {
+export interface TrainFlags extends DownloadFlags {
   readonly output?: string;
   readonly recipe?: string;
   readonly config?: string;
@@ -28,7 +29,8 @@ export function addTrainOptions(command: Command): Command {
   command
     .addOption(new Option("-o, --output <folder>", "where to write the run; its parent must exist"))
     .option("--overwrite", "replace a run that is in the output folder already")
-    .addOption(deviceOption())
+    .addOption(deviceOption());
+  addDownloadOptions(command)
     .optionsGroup("Where settings come from (a flag wins over the file, the file over the recipe):")
     .option("--recipe <name>", `ready settings: ${recipeNames.join(", ")}`)
     .option("--config <file>", "settings as YAML or JSON, e.g. the settings.yaml of a run")

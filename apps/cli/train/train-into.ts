@@ -6,6 +6,7 @@ import { withCommas } from "../../../src/report/number-text.ts";
 import { encodeModel } from "../../../src/tasks/model-file.ts";
 import { trainOptions } from "../../../src/tasks/settings/chosen-options.ts";
 import { writeConfig } from "../../../src/tasks/settings/config-file.ts";
+import type { StartingWeights } from "../../../src/tasks/starting-weights.ts";
 import { train } from "../../../src/tasks/train.ts";
 import type { TrainingResult } from "../../../src/tasks/train-options.ts";
 import type { CliIo } from "../io.ts";
@@ -36,6 +37,7 @@ export async function trainInto(
       platform,
       device: inputs.device,
       network: options,
+      ...(inputs.weights && startOf(inputs.weights)),
       validation,
       signal: io.signal,
       onStart: ({ network }) => io.stderr(`${announcement(network, inputs)}\n`),
@@ -61,10 +63,26 @@ export async function trainInto(
   }
 }
 
-function announcement(network: Network, { training, validation }: TrainingInputs): string {
+function announcement(network: Network, { training, validation, weights }: TrainingInputs): string {
   const { total } = countParameters(networkWeights(network));
   const pictures = `${training.samples.length} pictures of ${training.classes.length} classes`;
-  return `Training ${network.name}, ${withCommas(total)} parameters, on ${pictures}; testing on ${validation.samples.length}`;
+  const text = `Training ${network.name}, ${withCommas(total)} parameters, on ${pictures}; testing on ${validation.samples.length}`;
+  return weights === undefined ? text : `${text}\n${describeStart(weights)}`;
+}
+
+function startOf({ weights, preprocessing }: StartingWeights) {
+  return { weights, ...(preprocessing && { preprocessing }) };
+}
+
+/** What the training begins with, in one sentence. */
+function describeStart({ format, report }: StartingWeights): string {
+  const { taken, missing, unexpected, wrongShape } = report;
+  const anew = [...missing, ...wrongShape];
+  const parts = [
+    ...(anew.length > 0 ? [`these start anew: ${anew.join(", ")}`] : []),
+    ...(unexpected.length > 0 ? [`these have no place: ${unexpected.join(", ")}`] : []),
+  ];
+  return `Starting from ${taken} weights of the ${format}${parts.map((part) => `; ${part}`).join("")}`;
 }
 
 /** The model only when its weights are new: after an epoch that was the best so far, or after one that was not tested. */

@@ -3,6 +3,7 @@ import { optimizerSettings } from "./optimizer-settings.ts";
 import { scheduleSettings } from "./schedule-settings.ts";
 import type { Setting, ValueOf } from "./setting.ts";
 import { lengthSettings, pictureSettings } from "./training-settings.ts";
+import { weightsSettings } from "./weights-settings.ts";
 
 /**
  * Every setting of a training, by its name in a configuration file: the one source of what flags, files, recipes and
@@ -11,6 +12,7 @@ import { lengthSettings, pictureSettings } from "./training-settings.ts";
 export const settings = {
   ...pictureSettings,
   ...networkSettings,
+  ...weightsSettings,
   ...lengthSettings,
   ...optimizerSettings,
   ...scheduleSettings,
@@ -27,6 +29,7 @@ export const settingNames = Object.keys(settings) as readonly SettingName[];
 export const settingGroups: readonly { readonly title: string; readonly names: readonly SettingName[] }[] = [
   { title: "Pictures", names: namesOf(pictureSettings) },
   { title: "Network", names: namesOf(networkSettings) },
+  { title: "Weights to start from", names: namesOf(weightsSettings) },
   { title: "Training", names: namesOf(lengthSettings) },
   { title: "Optimizer", names: namesOf(optimizerSettings) },
   { title: "Learning rate schedule", names: namesOf(scheduleSettings) },

@@ -1,0 +1,59 @@
+import type { Command } from "commander";
+import { addressReader, downloadSettings } from "../../src/runtime/node-addresses.ts";
+import type { DownloadProgress } from "../../src/runtime/node-download-attempt.ts";
+import type { CliIo } from "./io.ts";
+import { type Progress, startProgress } from "./progress.ts";
+
+/** What commander makes of the flags of `addDownloadOptions`. */
+export interface DownloadFlags {
+  readonly cacheDir?: string;
+  readonly offline?: boolean;
+}
+
+/** Gives a command that reads weights the flags about downloading them. */
+export function addDownloadOptions(command: Command): Command {
+  return command
+    .option("--cache-dir <folder>", "where downloaded weights are kept (default: the user's cache)")
+    .option("--offline", "take what is in the cache, and download nothing (also: XCEPTION_OFFLINE=1)");
+}
+
+export interface Downloads {
+  /** Reads paths and addresses. */
+  readonly readFile: (source: string) => Promise<Uint8Array>;
+  /** Where the published weights are, if not at their own address. */
+  readonly mirror: string | undefined;
+}
+
+/** What flags and environment say about downloads; their progress is shown. */
+export function downloadsOf(
+  { cacheDir, offline }: DownloadFlags,
+  environment: Readonly<Record<string, string | undefined>>,
+  io: CliIo,
+): Downloads {
+  const settings = downloadSettings(environment);
+  const { onProgress, stop } = downloadDisplay(io);
+  const read = addressReader({
+    cacheFolder: cacheDir ?? settings.cacheFolder,
+    offline: offline ?? settings.offline,
+    signal: io.signal,
+    onProgress,
+  });
+  return { mirror: settings.mirror, readFile: (source) => read(source).finally(stop) };
+}
+
+/** In units that people read; the bar begins with the first bytes, when the size is known. */
+function downloadDisplay(io: CliIo) {
+  let display: Progress | undefined;
+  const megabytes = (bytes: number): number => Math.round(bytes / 1e5) / 10;
+  return {
+    onProgress: ({ receivedBytes, totalBytes }: DownloadProgress): void => {
+      if (totalBytes === undefined) return;
+      display ??= startProgress(io, { label: "download, MB", total: megabytes(totalBytes) });
+      display.update(megabytes(receivedBytes));
+    },
+    stop: (): void => {
+      display?.stop();
+      display = undefined;
+    },
+  };
+}

@@ -1,0 +1,13 @@
+import { orNone, setting, text } from "./setting.ts";
+
+/** What the network begins with. */
+export const weightsSettings = {
+  weights: setting(orNone(text("<file>")), {
+    about: "imagenet, or a file of any kind or its address; another number of classes gets a new classifier",
+    default: null,
+  }),
+  allowMissing: setting(orNone(text("<glob,glob>")), {
+    about: "of these weights what may be missing or differ, e.g. 'block14_*'",
+    default: null,
+  }),
+};
