@@ -67,3 +67,32 @@ export interface SkippedFile {
   readonly file: string;
   readonly reason: string;
 }
+
+/** How well a training step works, layer by layer. */
+export interface StepHealth {
+  /** Layers whose weights the optimizer moves, in the network's order. */
+  readonly layers: readonly LayerHealth[];
+  /** Outputs of activation functions, in the network's order. */
+  readonly activations: readonly ActivationHealth[];
+}
+
+/** The weights of a layer at one step; norms are Euclidean, over all its trained weights together. */
+export interface LayerHealth {
+  readonly layer: string;
+  /** Of the loss, before clipping. */
+  readonly gradientNorm: number;
+  /** Before the step. */
+  readonly weightNorm: number;
+  /** Norm of the step's change, divided by the weights'; 1e-3 is usual, infinite where all weights were 0. */
+  readonly updateRatio: number;
+}
+
+/** What an activation function put out for the first picture of a batch. */
+export interface ActivationHealth {
+  readonly layer: string;
+  readonly mean: number;
+  /** Standard deviation. */
+  readonly deviation: number;
+  /** Share of the numbers that are not above 0: of a ReLU, those that let no gradient through. */
+  readonly zeroShare: number;
+}

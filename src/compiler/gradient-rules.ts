@@ -157,6 +157,7 @@ export const gradientRules: GradientRules = {
   ],
   reshape: ({ build, inputs: [x], dy }) => [() => build.op({ kind: "reshape", shape: x!.shape }, [dy])],
   expand: ({ build, inputs: [x], dy }) => [() => sumTo(build, dy, x!.shape)],
+  slice: notDifferentiable,
   cast: notDifferentiable,
   // The target is the mean of the ranks' targets: what they say about their copies of y, averaged, belongs to each x.
   allReduceMean: ({ build, inputs: [x], dy }) => [() => build.op({ kind: "allReduceMean" }, [dy], `d.${x!.name}`)],

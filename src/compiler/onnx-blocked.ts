@@ -1,4 +1,4 @@
-import type { Operation, OpGraph, OpKind, Value } from "../graph/ops.ts";
+import type { Operation, OpGraph, OpKind, OpOf, Value } from "../graph/ops.ts";
 import { sameShape } from "../tensor/shape.ts";
 import { convolutionRules } from "./onnx-blocked-conv.ts";
 import { BlockedKernels } from "./onnx-blocked-kernels.ts";
@@ -68,7 +68,28 @@ const rules: BlockedRules = {
   elu: elementwise,
   eluGradient: elementwise,
   add: elementwise,
+  slice: pictures,
 };
+
+/** Some pictures of a batch. */
+function pictures(tools: BlockedTools, { axis, start, end }: OpOf<"slice">, operation: Operation): boolean {
+  const [x] = operation.inputs as [Value];
+  const { emit, forms, block } = tools;
+  if (axis !== 0 || !forms.isBlocked(x)) return false;
+  const [batch, channels, height, width] = x.shape as [number, number, number, number];
+  const order = forms.blockOrder(x);
+  const lanes = forms.lanes(channels);
+  const y = forms.define(operation.outputs[0]!, order);
+  const bounds = [start, end, order === "blocks" ? 0 : 1].map((each) => emit.integers([each]));
+  if (order === "blocks") {
+    emit.node("Slice", [forms.get(x, order), ...bounds], [y]);
+    return true;
+  }
+  const view = emit.reshape(forms.get(x, order), [lanes / block, batch, height * width * block]);
+  const part = emit.compute(`${y}/part`, "Slice", [view, ...bounds]);
+  emit.node("Reshape", [part, emit.integers([1, lanes, (end - start) * height, width])], [y]);
+  return true;
+}
 
 /** Operators that do not care where a channel lies: the plain rule, on blocks, if an input is there already. */
 function elementwise(tools: BlockedTools, _: unknown, { config, inputs, outputs }: Operation): boolean {

@@ -92,6 +92,8 @@ export const emitRules: EmitRules = {
   transpose: ({ emit, config, x, y }) => emit.node("Transpose", x, y, { perm: { ints: config.permutation } }),
   reshape: ({ emit, config, x, y }) => emit.node("Reshape", [x[0]!, emit.integers(config.shape)], y),
   expand: ({ emit, config, x, y }) => emit.node("Expand", [x[0]!, emit.integers(config.shape)], y),
+  slice: ({ emit, config: { axis, start, end }, x, y }) =>
+    emit.node("Slice", [x[0]!, emit.integers([start]), emit.integers([end]), emit.integers([axis])], y),
   cast: ({ emit, config, x, y }) => emit.node("Cast", x, y, castTo(config.to)),
 };
 

@@ -91,6 +91,11 @@ const rules: ShapeRules = {
     }
     return [config.shape];
   },
+  slice: ({ axis, start, end }, [x]) => {
+    const isInside = axis in x! && start >= 0 && start < end && end <= x![axis]!;
+    if (!isInside) throw mismatch("slice", "it lies outside", [[axis, start, end], x], "a part of one axis");
+    return [x!.map((size, each) => (each === axis ? end - start : size))];
+  },
   cast: first,
 };
 

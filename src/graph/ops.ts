@@ -67,6 +67,8 @@ export type OpConfig =
   | { readonly kind: "reshape"; readonly shape: Shape }
   /** Stretches axes of size 1. */
   | { readonly kind: "expand"; readonly shape: Shape }
+  /** What lies from `start` up to, not including, `end` along an axis. */
+  | { readonly kind: "slice"; readonly axis: number; readonly start: number; readonly end: number }
   | { readonly kind: "cast"; readonly to: ElementType }
   /**
    * x → its mean over all processes that train together; alone, x itself. The engine cannot compute it: a graph is cut

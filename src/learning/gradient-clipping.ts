@@ -32,7 +32,7 @@ export function checkGradientClip(clip: GradientClip): void {
   });
 }
 
-/** Writes the clipping of all gradients of a step. @param norm what `globalNorm` wrote for them. */
+/** Writes the clipping of all gradients of a step. @param norm writes the common norm of all. */
 export function clipGradients(
   build: OpGraphBuilder,
   gradients: ReadonlyMap<string, Value>,
@@ -57,10 +57,9 @@ export function clipGradients(
   return gradients;
 }
 
-/** √Σ x² over all numbers of all values, a scalar. */
-export function globalNorm(build: OpGraphBuilder, values: Iterable<Value>): Value {
-  const sums = [...values].map((value) => sumOfSquares(build, value));
-  const total = sums.reduce((sum, each) => build.op({ kind: "add" }, [sum, each]));
+/** The root of a sum of scalars: from squares of norms to the norm of all together. */
+export function normOf(build: OpGraphBuilder, squares: Iterable<Value>): Value {
+  const total = [...squares].reduce((sum, each) => build.op({ kind: "add" }, [sum, each]));
   return build.op({ kind: "sqrt" }, [total]);
 }
 

@@ -55,10 +55,12 @@ export class SplitProgram implements StepProgram {
   async run({ state, scalars, batches }: ProgramFeeds): Promise<Tensors> {
     const weights = Object.fromEntries(this.#weights.map((name) => [name, state.get(name)!]));
     const logits: FloatTensor[] = [];
+    let first: Tensors = {};
     this.#buffer.fill(0);
     for (const batch of batches) {
       const results = await this.#forward.run({ ...weights, ...batch });
       for (const [name, { data }] of this.#views) addTo(data, results[name]!.data as Float32Array, 1 / batches.length);
+      if (logits.length === 0) first = results;
       logits.push(results[trainingNames.logits] as FloatTensor);
     }
     await this.#reduce?.(this.#buffer);
@@ -68,7 +70,7 @@ export class SplitProgram implements StepProgram {
     const kept = Object.entries({ loss: loss!, ...exchanged }).map(([name, { shape, data }]) => {
       return [name, floatTensor(shape, data.slice())];
     });
-    return { ...Object.fromEntries(kept), ...updated, [trainingNames.logits]: stacked(logits) };
+    return { ...first, ...Object.fromEntries(kept), ...updated, [trainingNames.logits]: stacked(logits) };
   }
 
   async endProfiling(): Promise<readonly ProfileEvent[]> {

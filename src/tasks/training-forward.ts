@@ -6,6 +6,7 @@ import { type Network, networkWeights } from "../graph/network.ts";
 import { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { OpGraph, Value } from "../graph/ops.ts";
 import { type TrainingGraphOptions, trainingNames } from "./training-graph-options.ts";
+import { writeActivationHealth } from "./training-health.ts";
 
 /** A moving statistic, and what the batch has to say about it. */
 export interface MovingStatistic {
@@ -65,6 +66,7 @@ export function forwardGraph(network: Network, options: TrainingGraphOptions): F
   const sampleWeights = options.sampleWeights && build.input(trainingNames.sampleWeights, [logits.shape[0]!]);
   build.output(trainingNames.loss, options.loss(build, logits, targets, sampleWeights || undefined));
   build.output(trainingNames.logits, logits);
+  if (options.health) writeActivationHealth(build, network, layerOutputs);
   const frozen = specs.filter((spec) => !changing.has(spec));
   return { graph: build.finish(), layerOutputs, trained, statistics, frozen, dropoutMasks };
 }

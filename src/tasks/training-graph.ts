@@ -87,7 +87,7 @@ function stepInterface({ trained, frozen, dropoutMasks }: GradientGraph, update:
 }
 
 function withoutGradientOutputs(graph: OpGraph): OpGraph {
-  const outputs = [...graph.outputs].filter(([name]) => name === trainingNames.loss || name === trainingNames.logits);
+  const outputs = [...graph.outputs].filter(([name]) => !name.startsWith(trainingNames.gradient("")));
   return { ...graph, outputs: new Map(outputs) };
 }
 

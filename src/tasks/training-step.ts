@@ -1,6 +1,7 @@
 import { fromEngineLayout } from "../graph/engine-layout.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import type { Platform, SessionOptions, Tensors } from "../platform.ts";
+import type { StepHealth } from "../records.ts";
 import { deriveSeed } from "../tensor/random.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
 import type { Weights } from "../weights/initialize.ts";
@@ -11,6 +12,7 @@ import { FusedProgram, type StepProgram, stepSession } from "./step-program.ts";
 import { diagnoseStep, type Fault } from "./training-diagnosis.ts";
 import { type StepInterface, splitTrainingGraph, trainingGraph } from "./training-graph.ts";
 import { type TrainingGraphOptions, trainingNames } from "./training-graph-options.ts";
+import { stepHealth } from "./training-health.ts";
 import { averageSlot, checkState, initialState, type StateEntry, type TrainingState } from "./training-state.ts";
 
 /** How a training step is compiled, and the engine it runs on. */
@@ -34,6 +36,8 @@ export interface StepInput {
   /** Factor of each sample's loss, `[N]`, where the step was created with `sampleWeights`; default all 1. */
   readonly sampleWeights?: FloatTensor;
   readonly learningRate: number;
+  /** Tell of the step's health, where it was created with `health`; default false. */
+  readonly health?: boolean;
   /** Seed of this step's dropout; default: the number of steps done. */
   readonly seed?: number;
 }
@@ -47,6 +51,8 @@ export interface StepResult {
   readonly gradientNorm?: number;
   /** By weight, in Keras's layout, where the step was created with `gradientOutputs`; else empty. */
   readonly gradients: Weights;
+  /** Where it was asked for. With `accumulate`, activations are those of the first micro-batch. */
+  readonly health?: StepHealth;
   /** False if the loss or a new weight is no finite number: then the step is undone, and `diagnose` tells where it broke. */
   readonly isSound: boolean;
 }
@@ -135,6 +141,8 @@ export class TrainingStep {
    */
   async run(input: StepInput): Promise<StepResult> {
     const state = this.#state;
+    const options = this.#options;
+    const { trained } = this.#interface;
     const results = await this.#program.run({
       state,
       scalars: this.#scalars(input.learningRate, this.#steps + 1),
@@ -154,6 +162,7 @@ export class TrainingStep {
       logits: results[trainingNames.logits] as FloatTensor,
       ...(gradientNorm && { gradientNorm: Number(gradientNorm.data[0]) }),
       gradients: this.#gradients(results),
+      ...(input.health && options.health && { health: stepHealth(this.#network, trained, { state, next, results }) }),
     };
   }
 

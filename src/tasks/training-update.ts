@@ -1,7 +1,7 @@
 import type { WeightSpec } from "../graph/layer-weights.ts";
 import type { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { Value } from "../graph/ops.ts";
-import { clipGradients, globalNorm } from "../learning/gradient-clipping.ts";
+import { clipGradients, normOf, sumOfSquares } from "../learning/gradient-clipping.ts";
 import type { MovingStatistic } from "./training-forward.ts";
 import { type TrainingGraphOptions, trainingNames } from "./training-graph-options.ts";
 import { averageSlot, type StateEntry } from "./training-state.ts";
@@ -42,9 +42,15 @@ export function writeUpdate(operands: UpdateOperands, options: TrainingGraphOpti
     replace({ name: average.name, weight, slot: averageSlot, shape }, build.op({ kind: "add" }, [average, step]));
   };
 
-  const norm = once(() => globalNorm(build, operands.gradients.values()));
+  const squares = once(
+    () => new Map([...operands.gradients].map(([name, gradient]) => [name, sumOfSquares(build, gradient)])),
+  );
+  const norm = once(() => normOf(build, squares().values()));
   const gradients = clipGradients(build, operands.gradients, clip, norm);
   if (options.gradientNorm || clip.norm !== undefined) build.output(trainingNames.gradientNorm, norm());
+  if (options.health) {
+    for (const [name, square] of squares()) build.output(trainingNames.gradientSquare(name), square);
+  }
   const rateFactors = [...new Set(trained.map(rateFactor))];
   const scalars = new Map(
     rateFactors.map((factor) => {

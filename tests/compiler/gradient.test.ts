@@ -47,6 +47,7 @@ const differentiable: Readonly<Record<OpKind, boolean>> = {
   transpose: true,
   reshape: true,
   expand: true,
+  slice: false,
   cast: false,
   allReduceMean: true,
 };

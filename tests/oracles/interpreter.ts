@@ -66,6 +66,17 @@ const rules: { readonly [K in OpKind]: (config: OpOf<K>, inputs: readonly NdArra
   transpose: (config, [x]) => [transpose(x!, config.permutation)],
   reshape: (config, [x]) => [{ shape: config.shape, data: x!.data }],
   expand: (config, [x]) => [fill(config.shape, (index) => at(x!, stretched(index, x!.shape)))],
+  slice: ({ axis, start, end }, [x]) => {
+    const shape = x!.shape.map((size, each) => (each === axis ? end - start : size));
+    return [
+      fill(shape, (index) =>
+        at(
+          x!,
+          index.map((position, each) => (each === axis ? start + position : position)),
+        ),
+      ),
+    ];
+  },
   cast: ({ to }, [x]) => [{ shape: x!.shape, data: x!.data.map(conversions[to]) }],
 };
 

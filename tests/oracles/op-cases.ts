@@ -82,6 +82,16 @@ export const opCases: { readonly [K in OpKind]: fc.Arbitrary<OpCase<OpOf<K>>> } 
   expand: shapes().chain((shape) =>
     stretchable(shape).map((from) => ({ config: { kind: "expand", shape }, inputs: [from] })),
   ),
+  slice: shapes(1).chain((shape) =>
+    fc
+      .nat(shape.length - 1)
+      .chain((axis) => fc.tuple(fc.constant(axis), fc.nat(shape[axis]! - 1)))
+      .chain(([axis, start]) =>
+        fc
+          .integer({ min: start + 1, max: shape[axis]! })
+          .map((end) => ({ config: { kind: "slice", axis, start, end }, inputs: [shape] })),
+      ),
+  ),
   cast: alone("cast").map(({ inputs }) => ({ config: { kind: "cast", to: "float32" }, inputs })),
 };
 
