@@ -56,21 +56,18 @@ export class SplitProgram implements StepProgram {
     const weights = Object.fromEntries(this.#weights.map((name) => [name, state.get(name)!]));
     const logits: FloatTensor[] = [];
     let first: Tensors = {};
-    this.#buffer.fill(0);
     for (const batch of batches) {
       const results = await this.#forward.run({ ...weights, ...batch });
-      for (const [name, { data }] of this.#views) addTo(data, results[name]!.data as Float32Array, 1 / batches.length);
+      const add = logits.length === 0 ? copyTo : addTo;
+      for (const [name, { data }] of this.#views) add(data, results[name]!.data as Float32Array);
       if (logits.length === 0) first = results;
       logits.push(results[trainingNames.logits] as FloatTensor);
     }
+    if (batches.length > 1) scale(this.#buffer, 1 / batches.length);
     await this.#reduce?.(this.#buffer);
     const { [trainingNames.loss]: loss, ...exchanged } = Object.fromEntries(this.#views);
     const updated = await this.#update.run({ ...Object.fromEntries(state), ...scalars, ...exchanged });
-    // The buffer is written again by the next step, and what is handed out is not.
-    const kept = Object.entries({ loss: loss!, ...exchanged }).map(([name, { shape, data }]) => {
-      return [name, floatTensor(shape, data.slice())];
-    });
-    return { ...first, ...Object.fromEntries(kept), ...updated, [trainingNames.logits]: stacked(logits) };
+    return { ...first, ...exchanged, loss: loss!, ...updated, [trainingNames.logits]: stacked(logits) };
   }
 
   async endProfiling(): Promise<readonly ProfileEvent[]> {
@@ -83,8 +80,16 @@ export class SplitProgram implements StepProgram {
   }
 }
 
-function addTo(sum: Float32Array, values: Float32Array, factor: number): void {
-  for (let index = 0; index < values.length; index++) sum[index]! += factor * values[index]!;
+function copyTo(sum: Float32Array, values: Float32Array): void {
+  sum.set(values);
+}
+
+function addTo(sum: Float32Array, values: Float32Array): void {
+  for (let index = 0; index < values.length; index++) sum[index]! += values[index]!;
+}
+
+function scale(values: Float32Array, factor: number): void {
+  for (let index = 0; index < values.length; index++) values[index]! *= factor;
 }
 
 function stacked(parts: readonly FloatTensor[]): FloatTensor {

@@ -18,7 +18,10 @@ export interface ProgramFeeds {
 
 /** A training step in the engine. */
 export interface StepProgram {
-  /** Computes loss, logits and the successor of each entry of the state; changes nothing. */
+  /**
+   * Computes loss, logits and the successor of each entry of the state; changes nothing. Gradients among the results are
+   * good until the next run.
+   */
   run(feeds: ProgramFeeds): Promise<Tensors>;
   endProfiling(): Promise<readonly ProfileEvent[]>;
   dispose(): Promise<void>;

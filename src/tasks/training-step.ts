@@ -1,4 +1,5 @@
 import { fromEngineLayout } from "../graph/engine-layout.ts";
+import type { WeightSpec } from "../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import type { Platform, SessionOptions, Tensors } from "../platform.ts";
 import type { StepHealth } from "../records.ts";
@@ -199,7 +200,7 @@ export class TrainingStep {
     return new Map(
       this.#interface.trained.map((spec) => [
         spec.name,
-        fromEngineLayout(spec, results[trainingNames.gradient(spec.name)] as FloatTensor),
+        copyForKeras(spec, results[trainingNames.gradient(spec.name)] as FloatTensor),
       ]),
     );
   }
@@ -219,8 +220,7 @@ export class TrainingStep {
       networkWeights(this.#network).map((spec) => {
         const average = options.averaged ? this.#state.get(`${spec.name}#${averageSlot}`) : undefined;
         const tensor = average ?? this.#state.get(spec.name) ?? this.#frozen.get(spec.name)!;
-        const inKerasLayout = fromEngineLayout(spec, tensor);
-        return [spec.name, inKerasLayout === tensor ? floatTensor(tensor.shape, tensor.data.slice()) : inKerasLayout];
+        return [spec.name, copyForKeras(spec, tensor)];
       }),
     );
   }
@@ -259,6 +259,11 @@ function areFinite(tensors: Iterable<FloatTensor>): boolean {
     if (data.length <= 16_384 && !data.every((value) => Number.isFinite(value))) return false;
   }
   return true;
+}
+
+function copyForKeras(spec: WeightSpec, tensor: FloatTensor): FloatTensor {
+  const inKerasLayout = fromEngineLayout(spec, tensor);
+  return inKerasLayout === tensor ? floatTensor(tensor.shape, tensor.data.slice()) : inKerasLayout;
 }
 
 function named(
