@@ -135,6 +135,8 @@ export {
 } from "./tasks/open-weights.ts";
 export { type Verification, verify } from "./tasks/verify.ts";
 export { type Golden, parseGolden } from "./tasks/verify-golden.ts";
+export { type FilePlatform, type WeightsSource, weightsSource } from "./tasks/weights-file.ts";
+export { type TargetName, targetOf } from "./tasks/weights-targets.ts";
 
 // Tensors in files, whatever they belong to.
 
