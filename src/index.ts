@@ -28,7 +28,7 @@ export { type Architecture, architectureOf, buildNetwork } from "./models/archit
 export { type ArchitectureName, architectureNamed, architectureNames } from "./models/architecture-names.ts";
 export { type ConvBnOptions, convBn, sepConvBn } from "./models/blocks.ts";
 export type { LayerList, ListedLayer } from "./models/layer-list.ts";
-export { type TimmName, timmNames } from "./models/timm-names.ts";
+export { type TimmName, timmNames, timmNamesOf } from "./models/timm-names.ts";
 export { entryFlow, exitFlow, middleFlow, xception } from "./models/xception.ts";
 export type { FlowOptions, XceptionOptions, XceptionVariant } from "./models/xception-options.ts";
 export { initializeWeights, type Weights } from "./weights/initialize.ts";
@@ -142,3 +142,4 @@ export { type TargetName, targetOf } from "./tasks/weights-targets.ts";
 
 export { decodeFloats, type EncodedTensor, type NumberFormat } from "./weights/number-formats.ts";
 export { readSafetensors, type SafetensorsFile, writeSafetensors } from "./weights/safetensors.ts";
+export { readTorch, type StoredTensor, type TorchFile } from "./weights/torch-file.ts";
