@@ -31,6 +31,13 @@ export function defaultBatchSize({ samples }: ImageDataset, network: Network): n
 
 const validationBatchSize = 16;
 
+/** Stretched to the network's size, laid over white, scaled to −1 … 1. */
+export const defaultPreprocessing: PicturePreprocessing = {
+  ...kerasPreprocessing,
+  fit: "fill",
+  background: [255, 255, 255],
+};
+
 /** How the training pictures and their targets are shown. */
 type Presentation = Pick<BatchOptions, "augmentation" | "mixing" | "labelSmoothing" | "sampling" | "classWeights">;
 
@@ -82,11 +89,7 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
 
   const weights = options.weights ?? initializeWeights(network);
   checkWeights("train option weights", networkWeights(network), weights);
-  const preprocessing = options.preprocessing ?? {
-    ...kerasPreprocessing,
-    fit: "fill",
-    background: [255, 255, 255],
-  };
+  const preprocessing = options.preprocessing ?? defaultPreprocessing;
   const presentation: Presentation = {
     augmentation,
     mixing: options.mixing,

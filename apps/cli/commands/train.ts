@@ -13,7 +13,9 @@ import { describeChoice } from "../train/description.ts";
 import { addTrainOptions, required, settingsOf, type TrainFlags } from "../train/flags.ts";
 import { readInputs, type TrainingInputs } from "../train/inputs.ts";
 import { refuseOutputAmongPictures } from "../train/output-folder.ts";
+import { readPictures } from "../train/pictures.ts";
 import { RunFolder } from "../train/run-folder.ts";
+import { showAugmentation } from "../train/show-augment.ts";
 import { TimeLimit } from "../train/time-limit.ts";
 import { trainInto } from "../train/train-into.ts";
 
@@ -33,8 +35,17 @@ export function registerTrain(program: Command, io: CliIo): void {
       return;
     }
     const folder = required(pictures, "argument folder", "a folder of pictures, with one sub-folder for each class");
-    const output = required(flags.output, "option --output", "a folder to write the run into, e.g. -o run");
     const platform = await loadPlatform();
+    const { showAugment } = flags;
+    if (showAugment !== undefined) {
+      const { training } = await readPictures(folder, resolved.settings, platform);
+      const shown = await showAugmentation(showAugment, training, resolved.settings, platform);
+      if (flags.json) writeJson(io, { file: showAugment, ...shown });
+      else
+        io.stderr(`Wrote ${showAugment}: ${shown.pictures} pictures in ${shown.epochs} epochs; nothing was trained\n`);
+      return;
+    }
+    const output = required(flags.output, "option --output", "a folder to write the run into, e.g. -o run");
     const { mirror, readFile: readAnything } = downloadsOf(flags, process.env, io);
     const reading = { ...platform, readFile: readAnything };
     const inputs = await readInputs(folder, { ...flags, output }, resolved, reading, { mirror });

@@ -6,7 +6,7 @@ import type { Platform } from "../../../src/platform.ts";
 import { renderReport } from "../../../src/report/html.ts";
 import type { Fact } from "../../../src/report/training-report.ts";
 import type { Provenance } from "../../../src/tasks/model.ts";
-import type { SettingName } from "../../../src/tasks/settings/settings.ts";
+import type { SettingName, Settings } from "../../../src/tasks/settings/settings.ts";
 import type { TrainingResult } from "../../../src/tasks/train-options.ts";
 import { reportOn } from "../../../src/tasks/training-report.ts";
 import { diagnose } from "../diagnosis.ts";
@@ -14,7 +14,7 @@ import { packageVersion } from "../package-version.ts";
 import type { TrainingInputs } from "./inputs.ts";
 
 /** Settings that say where something lies on this machine, nobody else's business, and what belongs to them. */
-const paths: readonly SettingName[] = ["val", "weights", "allowMissing"];
+const paths: readonly SettingName[] = ["val", "weights", "allowMissing", "sampleWeights"];
 
 /** What the model file says about where it comes from; no dates and no paths, so that the same training gives the same bytes. */
 export function provenanceOf(
@@ -92,8 +92,28 @@ function settingsOf(inputs: TrainingInputs): Fact[] {
     { name: "Learning rate", value: `${schedule}, at most ${learningRate}` },
     { name: "Batch size", value: `${settings.batchSize}` },
     { name: "Label smoothing", value: `${settings.labelSmoothing}` },
-    { name: "Augmentation", value: settings.augment },
+    { name: "Augmentation", value: augmentationText(settings) },
+    ...imbalanceFacts(settings),
     { name: "Seed", value: `${settings.seed}` },
+  ];
+}
+
+/** `strong, random erasing 0.5, mixup 0.2`. */
+export function augmentationText({ augment, randomErasing, mixup, cutMix }: Settings): string {
+  return [
+    augment,
+    ...(randomErasing === null ? [] : [`random erasing ${randomErasing}`]),
+    ...(mixup > 0 ? [`mixup ${mixup}`] : []),
+    ...(cutMix > 0 ? [`CutMix ${cutMix}`] : []),
+  ].join(", ");
+}
+
+function imbalanceFacts({ classWeights, sampleWeights, sampling }: Settings): Fact[] {
+  const weights = classWeights === "balanced" ? classWeights : JSON.stringify(classWeights);
+  return [
+    ...(classWeights === null ? [] : [{ name: "Class weights", value: weights }]),
+    ...(sampleWeights === null ? [] : [{ name: "Weights of pictures", value: basename(sampleWeights) }]),
+    ...(sampling === "balanced" ? [{ name: "Sampling", value: "every class equally often" }] : []),
   ];
 }
 

@@ -20,6 +20,7 @@ export interface TrainFlags extends DownloadFlags {
   readonly recipe?: string;
   readonly config?: string;
   readonly printConfig?: boolean;
+  readonly showAugment?: string;
   readonly device?: Device;
   readonly overwrite?: boolean;
   readonly json?: boolean;
@@ -29,6 +30,10 @@ export function addTrainOptions(command: Command): Command {
   command
     .addOption(new Option("-o, --output <folder>", "where to write the run; its parent must exist"))
     .option("--overwrite", "replace a run that is in the output folder already")
+    .option(
+      "--show-augment <file>",
+      "draw training pictures as epochs will show them, .png, .svg or .html; train nothing",
+    )
     .addOption(deviceOption());
   addDownloadOptions(command)
     .optionsGroup("Where settings come from (a flag wins over the file, the file over the recipe):")

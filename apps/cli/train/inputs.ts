@@ -1,6 +1,3 @@
-import type { ImageDataset } from "../../../src/data/dataset.ts";
-import { folderDataset } from "../../../src/data/folder-dataset.ts";
-import { splitDataset } from "../../../src/data/split.ts";
 import { UsageError } from "../../../src/errors.ts";
 import type { Network } from "../../../src/graph/network.ts";
 import { xception } from "../../../src/models/xception.ts";
@@ -15,13 +12,12 @@ import {
 } from "../../../src/tasks/starting-weights.ts";
 import { defaultBatchSize } from "../../../src/tasks/train-plan.ts";
 import { commandLineOf } from "./flags.ts";
+import { readPictures, type TrainingPictures } from "./pictures.ts";
 
 /** What a training is made of. */
-export interface TrainingInputs extends ResolvedSettings {
+export interface TrainingInputs extends ResolvedSettings, TrainingPictures {
   readonly options: XceptionOptions;
   readonly folder: string;
-  readonly training: ImageDataset;
-  readonly validation: ImageDataset;
   /** The validation pictures' folder; undefined where they are a part of the training folder. */
   readonly validationFolder: string | undefined;
   /** To start from; undefined: drawn from the seed. */
@@ -35,7 +31,7 @@ export interface TrainingInputs extends ResolvedSettings {
 /**
  * Reads the folders, but no picture yet, and fills in what depends on them.
  * @param imagenet where the published weights are, if not at their own address.
- * @throws {DataError} a folder cannot be used, or a class is too small to hold out a part of it.
+ * @throws as `readPictures`.
  * @throws {UsageError} the batch size cannot be cut into the parts that are asked for.
  * @throws as `startingWeights`.
  */
@@ -46,12 +42,7 @@ export async function readInputs(
   platform: Pick<Platform, "listFolder" | "readFile">,
   imagenet: StartingWeightsOptions["imagenet"] = {},
 ): Promise<TrainingInputs> {
-  const { val, valShare, seed } = resolved.settings;
-  const dataset = folderDataset(await platform.listFolder(folder));
-  const { training, heldOut: validation } =
-    val === null
-      ? splitDataset(dataset, valShare, seed)
-      : { training: dataset, heldOut: folderDataset(await platform.listFolder(val)) };
+  const { training, validation } = await readPictures(folder, resolved.settings, platform);
   const options = { ...networkOptions(resolved.settings), classes: training.classes.length };
   const network = xception(options);
   const batchSize = resolved.settings.batchSize ?? defaultBatchSize(training, network);
@@ -64,7 +55,7 @@ export async function readInputs(
     folder,
     training,
     validation,
-    validationFolder: val ?? undefined,
+    validationFolder: resolved.settings.val ?? undefined,
     device: run.device,
     commandLine: commandLineOf(folder, run, complete),
   };

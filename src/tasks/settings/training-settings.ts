@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { augmentationNames } from "../../data/augment.ts";
 import type { ClassWeights } from "../../data/class-weights.ts";
 import { choice, type KeySettings, type Kind, number, orNone, setting, text, wholeNumber } from "./setting.ts";
 
@@ -17,7 +18,7 @@ export const pictureSettings = {
     about: "height and width that pictures are stretched to",
     default: 299,
   }),
-  augment: setting(choice("none", "light", "default", "strong", "randaugment", "inception"), {
+  augment: setting(choice(...augmentationNames), {
     about: "random changes of the training pictures",
     default: "default",
   }),
@@ -29,12 +30,21 @@ export const pictureSettings = {
     about: "paste a part of one picture into another; α of the area's Beta distribution, e.g. 1",
     default: 0,
   }),
+  randomErasing: setting(orNone(number({ from: 0, to: 1 }), "auto"), {
+    about: "share of the pictures that lose a random rectangle",
+    default: null,
+    defaultText: "what --augment says: 0.25 for strong, else 0",
+  }),
   sampling: setting(choice("shuffled", "balanced"), {
     about: "balanced: an epoch shows all classes equally often",
     default: "shuffled",
   }),
   classWeights: setting(orNone(classWeightsKind()), {
     about: "how much classes count in the loss: balanced, or by name",
+    default: null,
+  }),
+  sampleWeights: setting(orNone(text("<file>")), {
+    about: "how much pictures count in the loss: CSV with lines of class/picture.jpg,weight; 1 for others",
     default: null,
   }),
 };
