@@ -27,6 +27,7 @@ export type { AlignedVariant, AlignedXceptionOptions } from "./models/aligned-xc
 export { type Architecture, architectureOf, buildNetwork } from "./models/architecture.ts";
 export { type ArchitectureName, architectureNamed, architectureNames } from "./models/architecture-names.ts";
 export { type ConvBnOptions, convBn, sepConvBn } from "./models/blocks.ts";
+export { type ImagenetClass, imagenetClasses, imagenetLabels } from "./models/imagenet-classes.ts";
 export type { LayerList, ListedLayer } from "./models/layer-list.ts";
 export { type TimmName, timmNames, timmNamesOf } from "./models/timm-names.ts";
 export { entryFlow, exitFlow, middleFlow, xception } from "./models/xception.ts";
@@ -133,6 +134,12 @@ export {
   type OpenedModel,
   openModel,
 } from "./tasks/open-weights.ts";
+export { type StartingWeights, type StartingWeightsOptions, startingWeights } from "./tasks/starting-weights.ts";
+export {
+  type ArchitectureChange,
+  type UpdatedArchitecture,
+  updateArchitecture,
+} from "./tasks/update-architecture.ts";
 export { type Verification, verify } from "./tasks/verify.ts";
 export { type Golden, parseGolden } from "./tasks/verify-golden.ts";
 export { type FilePlatform, type WeightsSource, weightsSource } from "./tasks/weights-file.ts";

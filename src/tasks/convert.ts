@@ -3,6 +3,7 @@ import { inputShapeOf, type Network } from "../graph/network.ts";
 import { kerasPreprocessing } from "../graph/preprocessing.ts";
 import { type Architecture, buildNetwork } from "../models/architecture.ts";
 import { type ArchitectureName, architectureNamed, nameOfArchitecture } from "../models/architecture-names.ts";
+import { imagenetLabels } from "../models/imagenet-classes.ts";
 import { recogniseXception } from "../models/recognise-xception.ts";
 import type { XceptionOptions } from "../models/xception-options.ts";
 import type { Shape } from "../tensor/shape.ts";
@@ -61,7 +62,7 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
     });
   }
   const opened = openedFor(await openWeightsFile(source), source.where, options);
-  const { model, notes } = completed(opened, options.labels);
+  const { model, notes } = await completed(opened, options.labels);
   const { format, ...written } = await target.write(model, { savedAt, storedAs: dtype });
   return {
     ...written,
@@ -122,14 +123,15 @@ function optionsOf(architecture: Architecture): XceptionOptions {
 }
 
 /** With labels and preprocessing, if the network tells classes of pictures apart; and what was made up for that. */
-function completed(opened: OpenedModel, given: readonly string[] | undefined) {
+async function completed(opened: OpenedModel, given: readonly string[] | undefined) {
   const { network, weights, architecture, licence, provenance } = opened;
   const model: ModelToWrite = { network, weights, architecture, licence, provenance };
   const classes = network.layers.find(({ name }) => name === network.output)!.outputShape[0]!;
   const kept = opened.labels?.length === classes ? opened.labels : undefined;
   const numbers = Array.from({ length: classes }, (_, index) => String(index));
   if (classifierProblem(network, { labels: numbers })) return { model: refuseLabels(model, given), notes: [] };
-  const labels = given ?? kept ?? numbers;
+  const usual = classes === 1000 ? await imagenetLabels() : numbers;
+  const labels = given ?? kept ?? usual;
   if (labels.length !== classes) {
     throw new UsageError({
       where: "labels",
@@ -148,6 +150,9 @@ function completed(opened: OpenedModel, given: readonly string[] | undefined) {
       ? []
       : ["The file does not say how pictures become numbers; pixel/127.5 - 1 was taken, as in keras.applications."]),
     ...(labels === numbers ? ["It does not name the classes either; these are called by their numbers."] : []),
+    ...(labels === usual && usual !== numbers
+      ? ["It does not name its 1000 classes either; they were taken for ImageNet's, as in keras.applications."]
+      : []),
   ];
   return { model: { ...model, labels, preprocessing }, notes };
 }

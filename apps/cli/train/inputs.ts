@@ -11,6 +11,7 @@ import {
   startingWeights,
 } from "../../../src/tasks/starting-weights.ts";
 import { defaultBatchSize } from "../../../src/tasks/train-plan.ts";
+import type { FilePlatform } from "../../../src/tasks/weights-file.ts";
 import { commandLineOf } from "./flags.ts";
 import { readPictures, type TrainingPictures } from "./pictures.ts";
 
@@ -39,7 +40,7 @@ export async function readInputs(
   folder: string,
   run: { readonly output: string; readonly device?: Device | undefined },
   resolved: ResolvedSettings,
-  platform: Pick<Platform, "listFolder" | "readFile">,
+  platform: Pick<Platform, "listFolder"> & FilePlatform,
   imagenet: StartingWeightsOptions["imagenet"] = {},
 ): Promise<TrainingInputs> {
   const { training, validation } = await readPictures(folder, resolved.settings, platform);
@@ -74,7 +75,7 @@ function refuseUnequalParts(batchSize: number, accumulate: number): void {
 async function weightsOf(
   { weights, allowMissing }: ResolvedSettings["settings"],
   network: Network,
-  platform: Pick<Platform, "readFile">,
+  platform: FilePlatform,
   imagenet: StartingWeightsOptions["imagenet"],
 ): Promise<StartingWeights | undefined> {
   if (weights !== null) {
