@@ -202,6 +202,7 @@ export class TrainingRun {
     refuseBrokenWeights(state.tensors, `epoch ${epoch.index + 1}, step ${epoch.tally.steps}`, this.#plan.learningRate);
     return {
       identity: this.#identity,
+      isOver: this.#isOver(),
       epoch,
       state,
       history: this.#history.slice(0, epoch.index),

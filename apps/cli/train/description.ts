@@ -3,15 +3,16 @@ import { countPerClass, type ImageDataset } from "../../../src/data/dataset.ts";
 import { countParameters, networkWeights } from "../../../src/graph/network.ts";
 import { xception } from "../../../src/models/xception.ts";
 import type { Platform } from "../../../src/platform.ts";
+import type { Evaluation } from "../../../src/records.ts";
 import { renderReport } from "../../../src/report/html.ts";
 import type { Fact } from "../../../src/report/training-report.ts";
 import type { Provenance } from "../../../src/tasks/model.ts";
 import type { SettingName, Settings } from "../../../src/tasks/settings/settings.ts";
 import type { TrainingResult } from "../../../src/tasks/train-options.ts";
 import { reportOn } from "../../../src/tasks/training-report.ts";
-import { diagnose } from "../diagnosis.ts";
 import { packageVersion } from "../package-version.ts";
 import type { TrainingInputs } from "./inputs.ts";
+import { machineFacts } from "./machine.ts";
 
 /** Settings that say where something lies on this machine, nobody else's business, and what belongs to them. */
 const paths: readonly SettingName[] = ["val", "weights", "allowMissing", "sampleWeights"];
@@ -60,8 +61,13 @@ export async function reportText(inputs: TrainingInputs, result: TrainingResult,
   return renderReport(report);
 }
 
+/** How far a training came, and with which weights. */
+export interface Reached extends Pick<TrainingResult, "epoch" | "history" | "steps"> {
+  readonly evaluation?: Evaluation | undefined;
+}
+
 /** Which weights the model has, in one sentence. */
-export function describeChoice({ epoch, evaluation, history, steps }: TrainingResult): string {
+export function describeChoice({ epoch, evaluation, history, steps }: Reached): string {
   if (epoch === 0) return `The model is that of step ${steps}, before the end of the first epoch; it was not tested.`;
   if (!evaluation) return `The model is that of step ${steps}; it was not tested.`;
   const accuracy = `${(100 * evaluation.top1).toFixed(1)} % of ${evaluation.images} validation pictures right`;
@@ -114,16 +120,6 @@ function imbalanceFacts({ classWeights, sampleWeights, sampling }: Settings): Fa
     ...(classWeights === null ? [] : [{ name: "Class weights", value: weights }]),
     ...(sampleWeights === null ? [] : [{ name: "Weights of pictures", value: basename(sampleWeights) }]),
     ...(sampling === "balanced" ? [{ name: "Sampling", value: "every class equally often" }] : []),
-  ];
-}
-
-export async function machineFacts(): Promise<Fact[]> {
-  const { xception: version, node, cpu, onnxruntime } = await diagnose();
-  return [
-    { name: "xception-ts", value: version },
-    { name: "Node", value: node },
-    { name: "ONNX Runtime", value: onnxruntime.loads ? onnxruntime.version : "missing" },
-    { name: "Processor", value: `${cpu.cores} × ${cpu.model}` },
   ];
 }
 

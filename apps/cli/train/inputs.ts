@@ -3,6 +3,7 @@ import type { Network } from "../../../src/graph/network.ts";
 import { xception } from "../../../src/models/xception.ts";
 import type { XceptionOptions } from "../../../src/models/xception-options.ts";
 import type { Device, Platform } from "../../../src/platform.ts";
+import type { PicturePreprocessing } from "../../../src/tasks/model.ts";
 import { networkOptions } from "../../../src/tasks/settings/chosen-options.ts";
 import type { ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
 import {
@@ -23,6 +24,8 @@ export interface TrainingInputs extends ResolvedSettings, TrainingPictures {
   readonly validationFolder: string | undefined;
   /** To start from; undefined: drawn from the seed. */
   readonly weights: StartingWeights | undefined;
+  /** How the starting weights want pictures; undefined: the default. */
+  readonly preprocessing: PicturePreprocessing | undefined;
   /** What the engine computes on; undefined: its default. */
   readonly device: Device | undefined;
   /** That repeats it. */
@@ -49,10 +52,12 @@ export async function readInputs(
   const batchSize = resolved.settings.batchSize ?? defaultBatchSize(training, network);
   refuseUnequalParts(batchSize, resolved.settings.accumulate);
   const complete = { sources: resolved.sources, settings: { ...resolved.settings, batchSize } };
+  const weights = await weightsOf(resolved.settings, network, platform, imagenet);
   return {
     ...complete,
     options,
-    weights: await weightsOf(resolved.settings, network, platform, imagenet),
+    weights,
+    preprocessing: weights?.preprocessing,
     folder,
     training,
     validation,
