@@ -5,7 +5,7 @@ import type { FoundCheckpoint } from "./checkpoint-folder.ts";
 import type { TrainFlags } from "./flags.ts";
 import { readInputs, type TrainingInputs } from "./inputs.ts";
 import { digestOf, listPictures, type PictureList } from "./picture-list.ts";
-import { recordedPath, refuseOtherPictures, refuseOtherSettings } from "./resume.ts";
+import { recordedPath, refuseOtherPictures } from "./resume.ts";
 import { type RunRecord, recordedSettings, recordOf } from "./run-record.ts";
 
 /** A training that is about to begin, or to go on. */
@@ -49,8 +49,8 @@ export async function beginRun(
 /**
  * Reads what a run began with, and makes sure that it is the same still.
  * @param folder of the pictures, where they have moved; the run knows where they were.
- * @param given what flags say besides: it must not differ.
- * @throws as `readInputs`, `refuseOtherSettings` and `refuseOtherPictures`.
+ * @param given what flags say besides; `refuseOtherSettings` has looked at it.
+ * @throws as `readInputs` and `refuseOtherPictures`.
  */
 export async function goOnWithRun(
   from: FoundCheckpoint,
@@ -60,7 +60,6 @@ export async function goOnWithRun(
   platform: Pick<Platform, "listFolder" | "readFile">,
 ): Promise<PreparedRun> {
   const { record } = from;
-  refuseOtherSettings(record, given, flags);
   const resolved = recordedSettings(record);
   const { val, sampleWeights } = resolved.settings;
   const pathOf = (path: string | null) => (path === null ? null : recordedPath(record, path));

@@ -143,6 +143,8 @@ async function tryToWrite(path: string, isThere: boolean): Promise<void> {
       await rmdir(path);
     }
   } catch (error) {
+    // Another run that begins at the same time is trying, too; the lock decides.
+    if (!isThere && ["EEXIST", "ENOTEMPTY"].includes((error as NodeJS.ErrnoException).code!)) return;
     throw refusal(path, isThere ? path : dirname(resolve(path)), error as NodeJS.ErrnoException);
   }
 }

@@ -3,7 +3,7 @@ import { mkdir, open, readFile, rename, rm, rmdir, stat } from "node:fs/promises
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
-import { TrainingError } from "../../../src/errors.ts";
+import { FileError, TrainingError } from "../../../src/errors.ts";
 
 /** In the run's folder, for as long as somebody writes into it. */
 export const lockFile = "run.lock";
@@ -36,9 +36,9 @@ export class RunLock {
    * Takes the lock; that of a process which is no more is taken over. Makes the folder if there is none.
    * @param note is told of a lock that was taken over.
    * @throws {TrainingError} another process has it.
+   * @throws {FileError} it cannot be written.
    */
   static async acquire(folder: string, note: (text: string) => void): Promise<RunLock> {
-    const madeFolder = (await mkdir(folder, { recursive: true })) !== undefined;
     const owner: Owner = {
       pid: process.pid,
       host: hostname(),
@@ -47,8 +47,10 @@ export class RunLock {
     };
     const content = `${JSON.stringify(owner)}\n`;
     for (let attempt = 0; attempt < 3; attempt++) {
-      if (await create(join(folder, lockFile), content)) return new RunLock(folder, content, madeFolder);
-      await removeStale(folder, note);
+      const madeFolder = await makeFolder(folder);
+      const outcome = await create(folder, content);
+      if (outcome === "made") return new RunLock(folder, content, madeFolder);
+      if (outcome === "there") await removeStale(folder, note);
     }
     throw inUse(folder, "it is taken again and again");
   }
@@ -61,14 +63,30 @@ export class RunLock {
   }
 }
 
-async function create(path: string, content: string): Promise<boolean> {
+/** Whether there was none. */
+async function makeFolder(folder: string): Promise<boolean> {
   try {
-    const file = await open(path, "wx");
-    await file.writeFile(content).finally(() => file.close());
+    await mkdir(folder);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw error;
+    throw cannotLock(folder, error as Error);
+  }
+}
+
+/** Another run that ends may take the folder away again. */
+async function create(folder: string, content: string): Promise<"made" | "there" | "no folder"> {
+  const path = join(folder, lockFile);
+  try {
+    const file = await open(path, "wx");
+    await file.writeFile(content).finally(() => file.close());
+    return "made";
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") return "there";
+    if (code === "ENOENT") return "no folder";
+    await rm(path, { force: true }).catch(() => {});
+    throw cannotLock(folder, error as Error);
   }
 }
 
@@ -150,4 +168,9 @@ function otherHostRemedy(folder: string): string {
 
 function inUse(folder: string, who: string, remedy = "Wait for it, stop it, or choose another folder."): TrainingError {
   return new TrainingError({ where: `folder "${folder}"`, what: `another run is writing into it (${who})`, remedy });
+}
+
+function cannotLock(folder: string, cause: Error): FileError {
+  const what = `the lock of the run cannot be written (${cause.message})`;
+  return new FileError({ where: `folder "${folder}"`, what, cause });
 }
