@@ -44,6 +44,7 @@ const schema = protobuf.parse(
   message TensorProto {
     repeated int64 dims = 1;
     int32 data_type = 2;
+    repeated float float_data = 4;
     string name = 8;
     bytes raw_data = 9;
   }

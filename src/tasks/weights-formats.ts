@@ -1,6 +1,6 @@
 import { FormatError } from "../errors.ts";
 import { kerasArchiveFormat, kerasHdf5Format } from "./format-keras.ts";
-import { modelFileFormat } from "./format-model-file.ts";
+import { onnxFormat } from "./format-onnx.ts";
 import { tfjsFormat } from "./format-tfjs.ts";
 import { safetensorsFormat, torchFormat } from "./format-timm.ts";
 import type { WeightsFile, WeightsFormat, WeightsSource } from "./weights-file.ts";
@@ -10,7 +10,7 @@ const weightsFormats: readonly WeightsFormat[] = [
   kerasHdf5Format,
   torchFormat,
   kerasArchiveFormat,
-  modelFileFormat,
+  onnxFormat,
   safetensorsFormat,
   tfjsFormat,
 ];

@@ -176,6 +176,11 @@ describe("float16", () => {
 });
 
 describe("timm's safetensors", () => {
+  test.each([{}, { batchNormEpsilon: 1e-5, poolPadding: "symmetric" }] as const)("give a model %o back", async (more) => {
+    const bytes = encodeModel(smallModel(more));
+    expect(Buffer.compare((await throughFile(bytes, "safetensors")).bytes, bytes)).toBe(0);
+  });
+
   test("hold timm's names and PyTorch's layout, and our own document", async () => {
     const model = smallModel();
     const { bytes, notes } = await convertBytes(encodeModel(model), { to: "safetensors" });
