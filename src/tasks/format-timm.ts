@@ -2,9 +2,12 @@ import { kerasPreprocessing } from "../graph/preprocessing.ts";
 import { buildNetwork } from "../models/architecture.ts";
 import type { ArchitectureName } from "../models/architecture-names.ts";
 import { recogniseTimm } from "../models/timm-recognition.ts";
+import { metadataKey } from "../weights/metadata-key.ts";
 import { isSafetensors, readSafetensors } from "../weights/safetensors.ts";
 import { isTorch, readTorch } from "../weights/torch-file.ts";
+import { describedBy } from "./format-keras.ts";
 import type { PicturePreprocessing } from "./model.ts";
+import { readMetadata } from "./model-metadata.ts";
 import { byTimmNames, layersFromTimm, type NamedTensor } from "./timm-layers.ts";
 import type { WeightsFile, WeightsFormat } from "./weights-file.ts";
 
@@ -13,9 +16,12 @@ export const safetensorsFormat: WeightsFormat = {
   title: "safetensors of timm (.safetensors)",
   recognises: isSafetensors,
   async open({ bytes, where }) {
-    const { tensors } = readSafetensors(bytes, where);
+    const { tensors, metadata: texts } = readSafetensors(bytes, where);
     const named = [...tensors].map(([path, encoded]) => ({ path, shape: encoded.shape, read: () => encoded }));
-    return timmFile("safetensors", named, []);
+    const ours = texts.get(metadataKey);
+    if (ours === undefined) return timmFile("safetensors", named, []);
+    const layers: WeightsFile["layers"] = (network) => layersFromTimm(network, byTimmNames(named));
+    return { format: "safetensors", layers, ...describedBy({ metadata: readMetadata(ours, where) }, where) };
   },
 };
 
