@@ -43,12 +43,16 @@ test("weights of a graph that PyTorch exported give its answers in our network",
 test("what cannot be taken is refused with its reason", async () => {
   const refusal = (name: string, classes?: number) =>
     loadWeights(net(classes), torch(name), nodePlatform).catch((error: Error) => error.message);
-  expect(await refusal("folded")).toMatchInlineSnapshot(`"file of 3297 bytes: its batch normalizations are folded into the convolutions, whose own weights are lost; expected a graph with BatchNormalization nodes. Export it again without constant folding, as for training; or convert the file that it was made from."`);
+  expect(await refusal("folded")).toMatchInlineSnapshot(
+    `"file of 3297 bytes: its batch normalizations are folded into the convolutions, whose own weights are lost; expected a graph with BatchNormalization nodes. Export it again without constant folding, as for training; or convert the file that it was made from."`,
+  );
   expect(await refusal("plain", 4)).toContain("of another shape: logits/kernel (16×5 instead of 16×4)");
   const other = network("other", layers.conv2d(layers.input([9, 9, 3]), { filters: 2, kernelSize: 1 }));
   expect(
     await loadWeights(other, torch("plain"), nodePlatform).catch((error: Error) => error.message),
-  ).toMatchInlineSnapshot(`"file of 4123 bytes: its graph has other layers than the network; received "1 Conv2D, 1 SeparableConv2D, 0 DepthwiseConv2D, 1 Dense"; expected 1 Conv2D, 0 SeparableConv2D, 0 DepthwiseConv2D, 0 Dense."`);
+  ).toMatchInlineSnapshot(
+    `"file of 4123 bytes: its graph has other layers than the network; received "1 Conv2D, 1 SeparableConv2D, 0 DepthwiseConv2D, 1 Dense"; expected 1 Conv2D, 0 SeparableConv2D, 0 DepthwiseConv2D, 0 Dense."`,
+  );
 });
 
 test("without a network, the file is described", async () => {
