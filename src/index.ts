@@ -77,6 +77,7 @@ export type { Range, WindowSizes } from "./data/windows.ts";
 
 // Training: the whole of it, and the single step it is made of.
 
+export { AveragePrecisionTally, meanAveragePrecision } from "./learning/average-precision.ts";
 export type { GradientClip } from "./learning/gradient-clipping.ts";
 export { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "./learning/losses.ts";
 export { createOptimizer, type Optimizer, type OptimizerName, type OptimizerOptions } from "./learning/optimizers.ts";
@@ -147,6 +148,12 @@ export { type TargetName, targetOf } from "./tasks/weights-targets.ts";
 
 // Tensors in files, whatever they belong to.
 
+export { multiLabelDataset, parseLabels, parseMapWeights } from "./data/labels-file.ts";
+export { networkOptions, trainOptions } from "./tasks/settings/chosen-options.ts";
+export { readConfig, writeConfig } from "./tasks/settings/config-file.ts";
+export { type RecipeName, recipeLayer, recipes } from "./tasks/settings/recipes.ts";
+export { type ResolvedSettings, resolveSettings, type SettingsLayer } from "./tasks/settings/resolve.ts";
+export type { SettingName, Settings } from "./tasks/settings/settings.ts";
 export { decodeFloats, type EncodedTensor, type NumberFormat } from "./weights/number-formats.ts";
 export { readSafetensors, type SafetensorsFile, writeSafetensors } from "./weights/safetensors.ts";
 export { readTorch, type StoredTensor, type TorchFile } from "./weights/torch-file.ts";

@@ -1,7 +1,7 @@
 import { defaultAugmentation } from "../data/augment.ts";
 import { type BatchOptions, BatchSource } from "../data/batches.ts";
 import { classWeightsOf } from "../data/class-weights.ts";
-import { type ImageDataset, relabel } from "../data/dataset.ts";
+import { type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
 import { DataError, UsageError } from "../errors.ts";
 import type { LayerConfig } from "../graph/layers.ts";
 import { inputShapeOf, type Network, networkWeights } from "../graph/network.ts";
@@ -75,7 +75,7 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
   const optimizer = options.optimizer ?? createOptimizer("adamw", { weightDecay: optimizerDefaults.adamw.weightDecay });
   const learningRate = options.learningRate ?? optimizerDefaults[optimizer.name].learningRate;
   check("seed", seed, Number.isInteger(seed) && seed >= 0, "a whole number from 0");
-  const network = networkOf(options.network ?? {}, classes.length, seed);
+  const network = networkOf(options.network ?? {}, dataset, seed);
   const batchSize = options.batchSize ?? defaultBatchSize(dataset, network);
   check("epochs", epochs, Number.isInteger(epochs) && epochs >= 1, "a whole number from 1");
   check("batchSize", batchSize, Number.isInteger(batchSize) && batchSize >= 1, "a whole number from 1");
@@ -104,7 +104,7 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
     labels: classes,
     preprocessing,
     weights,
-    loss: lossOf(network, classes.length),
+    loss: lossOf(network, dataset),
     optimizer,
     learningRate,
     schedule: options.schedule ?? oneCycle(),
@@ -122,8 +122,10 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
   };
 }
 
-function networkOf(network: NonNullable<TrainOptions["network"]>, classes: number, seed: number): Network {
-  return "layers" in network ? network : xception({ seed, ...network, classes });
+function networkOf(network: NonNullable<TrainOptions["network"]>, dataset: ImageDataset, seed: number): Network {
+  if ("layers" in network) return network;
+  const classifierActivation = isMultiLabel(dataset) ? "sigmoid" : "softmax";
+  return xception({ seed, classifierActivation, ...network, classes: dataset.classes.length });
 }
 
 function checkDataset({ classes, samples }: ImageDataset): void {
@@ -134,7 +136,8 @@ function checkDataset({ classes, samples }: ImageDataset): void {
 }
 
 /** The loss that goes with the classifier's activation. */
-function lossOf(network: Network, classes: number): Loss {
+function lossOf(network: Network, dataset: ImageDataset): Loss {
+  const classes = dataset.classes.length;
   const [, , channels] = inputShapeOf(network);
   const last = network.layers.find(({ name }) => name === network.output)!;
   check("network", inputShapeOf(network), channels === 3, "an input of RGB pictures, [height, width, 3]");
@@ -142,6 +145,8 @@ function lossOf(network: Network, classes: number): Loss {
   check("network", last.outputShape, fits, `one output for each of the ${classes} classes: [${classes}]`);
   const activation = activationOf(last.config);
   check("network", activation, activation === "softmax" || activation === "sigmoid", "a softmax or sigmoid at its end");
+  const suits = activation === "sigmoid" || !isMultiLabel(dataset);
+  check("network", activation, suits, "a sigmoid at its end, since the pictures have several labels");
   return activation === "softmax" ? softmaxCrossEntropy : sigmoidCrossEntropy;
 }
 

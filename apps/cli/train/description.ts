@@ -15,7 +15,15 @@ import type { TrainingInputs } from "./inputs.ts";
 import { machineFacts } from "./machine.ts";
 
 /** Settings that say where something lies on this machine, nobody else's business, and what belongs to them. */
-const paths: readonly SettingName[] = ["val", "weights", "allowMissing", "sampleWeights"];
+const paths: readonly SettingName[] = [
+  "val",
+  "labelsFile",
+  "valLabelsFile",
+  "mapWeights",
+  "weights",
+  "allowMissing",
+  "sampleWeights",
+];
 
 /** What the model file says about where it comes from; no dates and no paths, so that the same training gives the same bytes. */
 export function provenanceOf(
@@ -70,7 +78,9 @@ export interface Reached extends Pick<TrainingResult, "epoch" | "history" | "ste
 export function describeChoice({ epoch, evaluation, history, steps }: Reached): string {
   if (epoch === 0) return `The model is that of step ${steps}, before the end of the first epoch; it was not tested.`;
   if (!evaluation) return `The model is that of step ${steps}; it was not tested.`;
-  const accuracy = `${(100 * evaluation.top1).toFixed(1)} % of ${evaluation.images} validation pictures right`;
+  const { top1, images, meanAveragePrecision: map } = evaluation;
+  const precision = map === undefined ? "" : `MAP@100 ${(100 * map).toFixed(1)} %, `;
+  const accuracy = `${precision}${(100 * top1).toFixed(1)} % of ${images} validation pictures right`;
   const best = history.length > 1 ? `, the best of ${history.length}` : "";
   return `The model is that of epoch ${epoch}${best}: ${accuracy}.`;
 }

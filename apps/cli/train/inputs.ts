@@ -1,3 +1,4 @@
+import { isMultiLabel } from "../../../src/data/dataset.ts";
 import { UsageError } from "../../../src/errors.ts";
 import type { Network } from "../../../src/graph/network.ts";
 import { xception } from "../../../src/models/xception.ts";
@@ -13,6 +14,7 @@ import {
 } from "../../../src/tasks/starting-weights.ts";
 import { defaultBatchSize } from "../../../src/tasks/train-plan.ts";
 import type { FilePlatform } from "../../../src/tasks/weights-file.ts";
+import { readMapWeights } from "../labelled-pictures.ts";
 import { commandLineOf } from "./flags.ts";
 import { readPictures, type TrainingPictures } from "./pictures.ts";
 
@@ -26,6 +28,8 @@ export interface TrainingInputs extends ResolvedSettings, TrainingPictures {
   readonly weights: StartingWeights | undefined;
   /** How the starting weights want pictures; undefined: the default. */
   readonly preprocessing: PicturePreprocessing | undefined;
+  /** Of pictures with several labels: how much each class counts in the mean average precision; undefined: all the same. */
+  readonly mapWeights: readonly number[] | undefined;
   /** What the engine computes on; undefined: its default. */
   readonly device: Device | undefined;
   /** That repeats it. */
@@ -46,8 +50,13 @@ export async function readInputs(
   platform: Pick<Platform, "listFolder"> & FilePlatform,
   imagenet: StartingWeightsOptions["imagenet"] = {},
 ): Promise<TrainingInputs> {
+  const { val, mapWeights } = resolved.settings;
   const { training, validation } = await readPictures(folder, resolved.settings, platform);
-  const options = { ...networkOptions(resolved.settings), classes: training.classes.length };
+  const options = {
+    ...networkOptions(resolved.settings),
+    classes: training.classes.length,
+    ...(isMultiLabel(training) && { classifierActivation: "sigmoid" as const }),
+  };
   const network = xception(options);
   const batchSize = resolved.settings.batchSize ?? defaultBatchSize(training, network);
   refuseUnequalParts(batchSize, resolved.settings.accumulate);
@@ -61,7 +70,8 @@ export async function readInputs(
     folder,
     training,
     validation,
-    validationFolder: resolved.settings.val ?? undefined,
+    validationFolder: val ?? undefined,
+    mapWeights: await readMapWeights(mapWeights, training.classes, platform),
     device: run.device,
     commandLine: commandLineOf(folder, run, complete),
   };

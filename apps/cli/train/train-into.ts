@@ -43,6 +43,7 @@ export async function trainInto(
       ...trainOptions(settings),
       platform,
       device: inputs.device,
+      ...(inputs.mapWeights && { mapWeights: inputs.mapWeights }),
       network: options,
       ...(inputs.weights && { weights: inputs.weights.weights }),
       ...(inputs.preprocessing && { preprocessing: inputs.preprocessing }),

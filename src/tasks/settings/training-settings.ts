@@ -14,6 +14,18 @@ export const pictureSettings = {
     about: "without --val: part of each class that is held out for it",
     default: 0.2,
   }),
+  labelsFile: setting(orNone(text("<file>")), {
+    about: "pictures have several labels, which are in this CSV or JSON file",
+    default: null,
+  }),
+  valLabelsFile: setting(orNone(text("<file>")), {
+    about: "the labels of the pictures of --val",
+    default: null,
+  }),
+  mapWeights: setting(orNone(text("<file>")), {
+    about: "how much each class counts in MAP@100, as JSON by name; without it all count the same",
+    default: null,
+  }),
   imageSize: setting(wholeNumber({ from: 71, to: 8192 }), {
     about: "height and width that pictures are stretched to",
     default: 299,
