@@ -115,6 +115,3 @@ export const augmentations = {
 
 /** A name of {@link augmentations}. */
 export type AugmentationName = keyof typeof augmentations;
-
-/** All of them, from weak to strong. */
-export const augmentationNames = Object.keys(augmentations) as [AugmentationName, ...AugmentationName[]];

@@ -11,9 +11,7 @@ import type { TrainingState } from "./training-state.ts";
 export interface Checkpoint {
   /** What is trained on what and how: a training goes on only with the same. */
   readonly identity: TrainingIdentity;
-  /** Whether nothing is left to do. */
-  readonly isOver: boolean;
-  /** The epoch under way, or the one that would come next. */
+  /** The epoch under way. */
   readonly epoch: EpochState;
   /** Weights and the optimizer's memory. */
   readonly state: TrainingState;

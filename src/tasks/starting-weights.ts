@@ -1,8 +1,9 @@
 import type { Network } from "../graph/network.ts";
+import type { Platform } from "../platform.ts";
 import { type ImagenetWeightsOptions, imagenetWeightsAddress } from "./imagenet-weights.ts";
 import type { PicturePreprocessing } from "./model.ts";
 import { type LoadedWeights, type LoadWeightsOptions, weightsFor } from "./open-weights.ts";
-import { type FilePlatform, weightsSource } from "./weights-file.ts";
+import { weightsSource } from "./weights-file.ts";
 import { openWeightsFile } from "./weights-formats.ts";
 
 export interface StartingWeightsOptions extends LoadWeightsOptions {
@@ -24,7 +25,7 @@ export interface StartingWeights extends LoadedWeights {
 export async function startingWeights(
   network: Network,
   source: string,
-  platform: FilePlatform,
+  platform: Pick<Platform, "readFile">,
   { allowMissing, imagenet }: StartingWeightsOptions = {},
 ): Promise<StartingWeights> {
   const classifier = network.layers.findLast(({ config }) => config.type === "Dense");
