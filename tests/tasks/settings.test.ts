@@ -187,6 +187,8 @@ describe("configuration files", () => {
     expect(text).toContain("fcUnits: [] # recipe paper-jft\n");
     expect(text).toContain("width: 1 # default\n");
     expect(text).not.toContain("decayEpochs");
+    // No heading without a line.
+    expect(text).not.toMatch(/^# .*\n\n/m);
   });
 
   it.each([

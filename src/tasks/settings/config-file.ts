@@ -36,11 +36,11 @@ export function readConfig(text: string, name: string): ConfigFile {
 
 /** Settings as a file that `readConfig` reads, each with its source as a comment. */
 export function writeConfig({ settings, sources }: ResolvedSettings): string {
-  const groups = settingGroups.map(({ title, names }) => {
+  const groups = settingGroups.flatMap(({ title, names }) => {
     const lines = names
       .filter((name) => sources.has(name))
       .map((name) => `${name}: ${asYaml(settings[name])} # ${sources.get(name)!.replaceAll(/\s+/g, " ")}`);
-    return `# ${title}\n${lines.join("\n")}\n`;
+    return lines.length === 0 ? [] : [`# ${title}\n${lines.join("\n")}\n`];
   });
   return groups.join("\n");
 }
