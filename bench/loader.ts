@@ -1,20 +1,21 @@
 /**
  * Does reading pictures slow training down? A step on photos that are read, decoded and resized while the steps run,
- * against the same step on tensors in memory, in turn.
- * `npx tsx bench/loader.ts FOLDER [batch] [size]`; FOLDER has one sub-folder of photos for each class.
+ * and changed by an augmentation if one is named, against the same step on tensors in memory, in turn.
+ * `npx tsx bench/loader.ts FOLDER [batch] [size] [augmentation]`; FOLDER has one sub-folder of photos for each class.
  */
 
+import { type AugmentationName, augmentations } from "../src/data/augment.ts";
 import { BatchSource } from "../src/data/batches.ts";
 import { folderDataset } from "../src/data/folder-dataset.ts";
-import { oneHot } from "../src/data/labels.ts";
 import { kerasPreprocessing } from "../src/graph/preprocessing.ts";
 import { createOptimizer, initializeWeights, softmaxCrossEntropy, TrainingStep, xception } from "../src/index.ts";
 import { nodePlatform } from "../src/runtime/node.ts";
 import { median, rounded, timeMs, writeResult } from "./measurement.ts";
 
-const [folder, ...numbers] = process.argv.slice(2);
-if (folder === undefined) throw new Error("usage: npx tsx bench/loader.ts FOLDER [batch] [size]");
-const [batchSize = 8, size = 299] = numbers.map(Number);
+const [folder, batch = "8", side = "299", augmentation = "none"] = process.argv.slice(2);
+if (folder === undefined) throw new Error("usage: npx tsx bench/loader.ts FOLDER [batch] [size] [augmentation]");
+const [batchSize, size] = [Number(batch), Number(side)];
+const isAugmented = augmentation !== "none";
 const rounds = 8;
 
 const dataset = folderDataset(await nodePlatform.listFolder(folder));
@@ -32,16 +33,17 @@ const source = new BatchSource(dataset, nodePlatform.decodeImage, {
   batchSize,
   decode: { width: size, height: size },
   cacheBytes: 0,
+  ...(isAugmented && { augmentation: augmentations[augmentation as AugmentationName] }),
 });
 const batches = source.trainingBatches(0)[Symbol.asyncIterator]();
 const first = (await batches.next()).value!;
-const cached = { images: first.images, targets: oneHot(first.labels, classes, 0), learningRate: 0.001 };
+const cached = { images: first.images, targets: first.targets, learningRate: 0.001 };
 
 const times: { photos: number[]; tensors: number[] } = { photos: [], tensors: [] };
 for (let round = -3; round < rounds; round++) {
   const photosMs = await timeMs(async () => {
-    const { images, labels } = (await batches.next()).value!;
-    await step.run({ images, targets: oneHot(labels, classes, 0), learningRate: 0.001 });
+    const { images, targets } = (await batches.next()).value!;
+    await step.run({ images, targets, learningRate: 0.001 });
   });
   const tensorsMs = await timeMs(() => step.run(cached));
   if (round < 0) continue;
@@ -50,13 +52,17 @@ for (let round = -3; round < rounds; round++) {
 }
 await batches.return?.(undefined);
 const ratio = median(times.photos.map((photosMs, round) => photosMs / times.tensors[round]!));
-writeResult("loader", {
-  question: "Does reading pictures slow training down?",
+writeResult(isAugmented ? `loader-${augmentation}` : "loader", {
+  question: `Does reading ${isAugmented ? "and changing " : ""}pictures slow training down?`,
+  augmentation,
   batchSize,
   size,
   ratio: rounded(ratio, 3),
   rows: [
-    { "a step on": "photos, decoded while the step before runs", ms: rounded(median(times.photos), 0) },
+    {
+      "a step on": `photos, ${isAugmented ? "changed, and " : ""}decoded while the step before runs`,
+      ms: rounded(median(times.photos), 0),
+    },
     { "a step on": "tensors in memory", ms: rounded(median(times.tensors), 0) },
   ],
 });

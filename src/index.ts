@@ -27,8 +27,9 @@ export type { AlignedVariant, AlignedXceptionOptions } from "./models/aligned-xc
 export { type Architecture, architectureOf, buildNetwork } from "./models/architecture.ts";
 export { type ArchitectureName, architectureNamed, architectureNames } from "./models/architecture-names.ts";
 export { type ConvBnOptions, convBn, sepConvBn } from "./models/blocks.ts";
+export { type ImagenetClass, imagenetClasses, imagenetLabels } from "./models/imagenet-classes.ts";
 export type { LayerList, ListedLayer } from "./models/layer-list.ts";
-export { type TimmName, timmNames } from "./models/timm-names.ts";
+export { type TimmName, timmNames, timmNamesOf } from "./models/timm-names.ts";
 export { entryFlow, exitFlow, middleFlow, xception } from "./models/xception.ts";
 export type { FlowOptions, XceptionOptions, XceptionVariant } from "./models/xception-options.ts";
 export { initializeWeights, type Weights } from "./weights/initialize.ts";
@@ -51,7 +52,7 @@ export { type OnnxOptions, toOnnx } from "./compiler/onnx.ts";
 export { OpGraphBuilder } from "./graph/op-builder.ts";
 export { printOpGraph } from "./graph/op-print.ts";
 export type { OpConfig, Operation, OpGraph, OpKind, Value } from "./graph/ops.ts";
-export { kerasPreprocessing, type PictureResize, type Preprocessing, standardization } from "./graph/preprocessing.ts";
+export { kerasPreprocessing, type Preprocessing } from "./graph/preprocessing.ts";
 export { toEngineWeights } from "./weights/engine-weights.ts";
 
 // Pictures to learn from.
@@ -76,6 +77,7 @@ export type { Range, WindowSizes } from "./data/windows.ts";
 
 // Training: the whole of it, and the single step it is made of.
 
+export { AveragePrecisionTally, meanAveragePrecision } from "./learning/average-precision.ts";
 export type { GradientClip } from "./learning/gradient-clipping.ts";
 export { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "./learning/losses.ts";
 export { createOptimizer, type Optimizer, type OptimizerName, type OptimizerOptions } from "./learning/optimizers.ts";
@@ -133,13 +135,25 @@ export {
   type OpenedModel,
   openModel,
 } from "./tasks/open-weights.ts";
+export { type StartingWeights, type StartingWeightsOptions, startingWeights } from "./tasks/starting-weights.ts";
+export {
+  type ArchitectureChange,
+  type UpdatedArchitecture,
+  updateArchitecture,
+} from "./tasks/update-architecture.ts";
 export { type Verification, verify } from "./tasks/verify.ts";
 export { type Golden, parseGolden } from "./tasks/verify-golden.ts";
-export { type ModelVerification, type VerifyModelOptions, verifyModel } from "./tasks/verify-model.ts";
 export { type FilePlatform, type WeightsSource, weightsSource } from "./tasks/weights-file.ts";
 export { type TargetName, targetOf } from "./tasks/weights-targets.ts";
 
 // Tensors in files, whatever they belong to.
 
+export { multiLabelDataset, parseLabels, parseMapWeights } from "./data/labels-file.ts";
+export { networkOptions, trainOptions } from "./tasks/settings/chosen-options.ts";
+export { readConfig, writeConfig } from "./tasks/settings/config-file.ts";
+export { type RecipeName, recipeLayer, recipes } from "./tasks/settings/recipes.ts";
+export { type ResolvedSettings, resolveSettings, type SettingsLayer } from "./tasks/settings/resolve.ts";
+export type { SettingName, Settings } from "./tasks/settings/settings.ts";
 export { decodeFloats, type EncodedTensor, type NumberFormat } from "./weights/number-formats.ts";
 export { readSafetensors, type SafetensorsFile, writeSafetensors } from "./weights/safetensors.ts";
+export { readTorch, type StoredTensor, type TorchFile } from "./weights/torch-file.ts";

@@ -7,15 +7,20 @@
 export interface Evaluation {
   /** How many pictures were tested. */
   readonly images: number;
-  /** Fraction of pictures whose true class got the highest probability: the accuracy. */
+  /** Fraction of pictures whose true class, or one of them, got the highest probability: the accuracy. */
   readonly top1: number;
-  /** Fraction of pictures whose true class is among the five highest; 1 when there are five classes or fewer. */
+  /** Fraction of pictures whose true class, or one of them, is among the five highest; 1 when there are five classes or fewer. */
   readonly top5: number;
-  /** Mean cross-entropy, in nats for each picture. */
+  /** Mean cross-entropy, in nats for each picture; with several labels for a picture, for each picture and class. */
   readonly loss: number;
+  /** MAP@100 of pictures with several labels, weighted by class if weights were given. */
+  readonly meanAveragePrecision?: number;
   /** One entry for each class, in the order of the network's outputs. */
   readonly perClass: readonly ClassScore[];
-  /** `confusion[truth][prediction]`: how many pictures of one class were taken for another. */
+  /**
+   * `confusion[truth][prediction]`: how many pictures of one class were taken for another. A picture with several labels counts
+   * for each of them: as found where the class has at least ½, else as taken for the likeliest class that is not one of its own.
+   */
   readonly confusion: readonly (readonly number[])[];
 }
 
@@ -28,6 +33,8 @@ export interface ClassScore {
   readonly recall: number;
   /** Harmonic mean of precision and recall. */
   readonly f1: number;
+  /** Of pictures with several labels: see `AveragePrecisionTally`; missing where no tested picture has the class. */
+  readonly averagePrecision?: number;
   /** How many of the tested pictures belong to this class. */
   readonly support: number;
 }

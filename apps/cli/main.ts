@@ -11,13 +11,15 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 const interruption = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.on(signal, () => {
-    if (interruption.signal.aborted) process.exit(1);
-    process.stderr.write("\nStopping after this step; once more to stop at once.\n");
-    interruption.abort();
-  });
-}
+const signals = ["SIGINT", "SIGTERM"] as const;
+const interrupt = (): void => {
+  // The next one ends the process at once, even while the engine keeps this thread busy.
+  for (const signal of signals) process.off(signal, interrupt);
+  const showCursor = process.stderr.isTTY ? "\u001b[?25h" : "";
+  process.stderr.write(`${showCursor}\nStopping after this step; once more to stop at once.\n`);
+  interruption.abort();
+};
+for (const signal of signals) process.on(signal, interrupt);
 
 process.exitCode = await run(process.argv.slice(2), {
   stdin: () => buffer(process.stdin),

@@ -24,3 +24,17 @@ export function positiveNumberOf(flag: string): (text: string) => number {
     });
   };
 }
+
+/** A reader of a whole number from 1, for options that nobody else checks. */
+export function countOf(flag: string): (text: string) => number {
+  return (text) => {
+    const value = numberOf(flag)(text);
+    if (Number.isSafeInteger(value) && value >= 1) return value;
+    throw new UsageError({
+      where: `option ${flag}`,
+      what: "this is out of range",
+      received: text,
+      expected: "a whole number from 1",
+    });
+  };
+}

@@ -1,5 +1,6 @@
 import { FormatError } from "../errors.ts";
 import { fromHalf } from "../tensor/half.ts";
+import { sizeOf } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 import { halfSuffix } from "./onnx-emitter.ts";
 import { elementTypeNumbers, ModelProto } from "./onnx-schema.ts";
@@ -11,6 +12,8 @@ export interface OnnxContent {
   /** Names of what the graph is fed, and of what it computes. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
+  /** In the file's order: a node after those whose outputs it reads. */
+  readonly nodes: readonly OnnxNode[];
   /**
    * The floats stored in it, by name, in the file's layout: float32, and those float16 that we store for another name; tensors
    * of other types are left out.
@@ -18,10 +21,19 @@ export interface OnnxContent {
   readonly tensors: ReadonlyMap<string, FloatTensor>;
 }
 
+/** One operation of a graph, as far as it matters to weights. */
+export interface OnnxNode {
+  readonly operator: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** Attributes that are one integer. */
+  readonly integers: ReadonlyMap<string, number>;
+}
+
 /** The fields of the schema that are read, as protobufjs's `toObject` gives them: absent when not in the file. */
 interface OnnxFile {
   readonly graph?: {
-    readonly node?: readonly object[];
+    readonly node?: readonly StoredNode[];
     readonly initializer?: readonly StoredTensor[];
     readonly input?: readonly { readonly name?: string }[];
     readonly output?: readonly { readonly name?: string }[];
@@ -29,11 +41,20 @@ interface OnnxFile {
   readonly metadata_props?: readonly { readonly key?: string; readonly value?: string }[];
 }
 
+interface StoredNode {
+  readonly op_type?: string;
+  readonly input?: readonly string[];
+  readonly output?: readonly string[];
+  readonly attribute?: readonly { readonly name?: string; readonly i?: number }[];
+}
+
 interface StoredTensor {
   readonly name?: string;
   readonly dims?: readonly number[];
   readonly data_type?: number;
   readonly raw_data?: Uint8Array;
+  /** Where some writers put the numbers instead. */
+  readonly float_data?: readonly number[];
 }
 
 /**
@@ -51,6 +72,7 @@ export function readOnnx(bytes: Uint8Array, where: string): OnnxContent {
     metadata: new Map((file.metadata_props ?? []).map(({ key = "", value = "" }) => [key, value])),
     inputs: input.map(({ name = "" }) => name),
     outputs: output.map(({ name = "" }) => name),
+    nodes: node.map(readNode),
     tensors: new Map(initializer.flatMap((tensor) => readTensor(tensor, where))),
   };
 }
@@ -71,10 +93,18 @@ function parse(bytes: Uint8Array, where: string): OnnxFile {
   }
 }
 
+function readNode({ op_type: operator = "", input = [], output = [], attribute = [] }: StoredNode): OnnxNode {
+  const integers = attribute.flatMap(({ name = "", i }): [string, number][] => (i === undefined ? [] : [[name, i]]));
+  return { operator, inputs: input, outputs: output, integers: new Map(integers) };
+}
+
 /** Name and numbers, if they are floats. */
 function readTensor(tensor: StoredTensor, where: string): [name: string, tensor: FloatTensor][] {
   const { name = "", dims = [], data_type } = tensor;
   // Copied, since the bytes need not lie where a Float32Array may begin; not by `slice`, which on a `Buffer` is a view.
+  if (data_type === elementTypeNumbers.float32 && tensor.float_data?.length === sizeOf(dims)) {
+    return [[name, floatTensor(dims, Float32Array.from(tensor.float_data))]];
+  }
   if (data_type === elementTypeNumbers.float32) {
     return [[name, floatTensor(dims, new Float32Array(new Uint8Array(rawData(tensor, 4, where)).buffer))]];
   }

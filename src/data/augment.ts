@@ -115,3 +115,6 @@ export const augmentations = {
 
 /** A name of {@link augmentations}. */
 export type AugmentationName = keyof typeof augmentations;
+
+/** All of them, from weak to strong. */
+export const augmentationNames = Object.keys(augmentations) as [AugmentationName, ...AugmentationName[]];

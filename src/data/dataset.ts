@@ -27,6 +27,11 @@ export function classesOf({ label, labels }: Sample): readonly number[] {
   return labels ?? [label];
 }
 
+/** Whether the samples have sets of labels, not one each. */
+export function isMultiLabel({ samples }: ImageDataset): boolean {
+  return samples.some(({ labels }) => labels !== undefined);
+}
+
 /** How many samples each class has, in the order of the classes. */
 export function countPerClass({ classes, samples }: ImageDataset): number[] {
   const counts = new Array<number>(classes.length).fill(0);

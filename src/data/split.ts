@@ -1,6 +1,6 @@
 import { DataError, UsageError } from "../errors.ts";
 import { deriveSeed, mulberry32, shuffledIndices } from "../tensor/random.ts";
-import type { ImageDataset, Sample } from "./dataset.ts";
+import { type ImageDataset, isMultiLabel, type Sample } from "./dataset.ts";
 
 /** A data set in two parts that share no picture. */
 export interface SplitDataset {
@@ -9,7 +9,7 @@ export interface SplitDataset {
 }
 
 /**
- * Holds out a share of every class, at least one picture and never all of them; both parts keep the order of the data
+ * Holds out a share of every class, or of all pictures if they have several labels, at least one and never all of them; both parts keep the order of the data
  * set. The same seed holds out the same pictures.
  * @param share part of each class that is held out, between 0 and 1.
  * @throws {UsageError} the share is not between 0 and 1.
@@ -25,12 +25,21 @@ export function splitDataset(dataset: ImageDataset, share: number, seed: number)
     });
   }
   const heldOut = new Set<Sample>();
-  for (const [label, name] of dataset.classes.entries()) {
-    const members = dataset.samples.filter((sample) => sample.label === label);
+  const hold = (members: readonly Sample[], name: string) => {
     if (members.length < 2) refuseToSplit(name, members.length);
     const count = Math.min(members.length - 1, Math.max(1, Math.round(members.length * share)));
     const order = shuffledIndices(members.length, mulberry32(deriveSeed(seed, "split", name)));
     for (const index of order.subarray(0, count)) heldOut.add(members[index]!);
+  };
+  // Sets of labels cannot be shared out class by class.
+  if (isMultiLabel(dataset)) hold(dataset.samples, "all");
+  else {
+    for (const [label, name] of dataset.classes.entries()) {
+      hold(
+        dataset.samples.filter((sample) => sample.label === label),
+        name,
+      );
+    }
   }
   const part = (isHeldOut: boolean) => ({
     classes: dataset.classes,

@@ -1,11 +1,8 @@
-import { DataError, ShapeError, TrainingError } from "../errors.ts";
+import { DataError } from "../errors.ts";
 import type { ClassScore, Evaluation } from "../records.ts";
-import { formatShape } from "../tensor/shape.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
+import { checkFinite, checkRows, checkTruth, leastProbability } from "./metrics-checks.ts";
 import { rankOf, topIndices } from "./metrics-ranking.ts";
-
-/** Least probability that enters a logarithm, as in Keras: one picture costs at most −ln 1e-7 ≈ 16.1. */
-const leastProbability = 1e-7;
 
 /**
  * Counts the answers of a network batch by batch and scores them at the end; memory does not grow with the pictures.
@@ -37,15 +34,7 @@ export class EvaluationTally {
    */
   add(probabilities: FloatTensor, truths: ArrayLike<number>): void {
     const classes = this.#labels.length;
-    const [rows = 0, columns] = probabilities.shape;
-    if (probabilities.shape.length !== 2 || columns !== classes || rows < truths.length) {
-      throw new ShapeError({
-        where: "EvaluationTally.add",
-        what: "the probabilities do not fit the labels",
-        received: formatShape(probabilities.shape),
-        expected: `at least ${truths.length}×${classes}`,
-      });
-    }
+    checkRows(probabilities, truths.length, classes);
     for (let row = 0; row < truths.length; row++) {
       this.#addOne(probabilities.data.subarray(row * classes, (row + 1) * classes), truths[row]!);
     }
@@ -70,24 +59,9 @@ export class EvaluationTally {
   }
 
   #addOne(scores: Float32Array, truth: number): void {
-    const matches = this.#confusion[truth];
-    if (matches === undefined) {
-      throw new DataError({
-        where: "EvaluationTally.add",
-        what: "the true class is not one of the network's",
-        received: truth,
-        expected: `0 to ${this.#labels.length - 1}`,
-      });
-    }
-    // A NaN compares as "not higher" with everything: without this check it would count as a right answer.
-    if (!scores.every(Number.isFinite)) {
-      throw new TrainingError({
-        where: "EvaluationTally.add",
-        what: "the network's probabilities are not finite numbers",
-        received: `[${scores.join(", ")}]`,
-        remedy: "Its weights have probably diverged: train again with a lower learning rate.",
-      });
-    }
+    checkTruth(truth, this.#labels.length);
+    checkFinite(scores);
+    const matches = this.#confusion[truth]!;
     const rank = rankOf(scores, truth);
     const predicted = rank === 0 ? truth : topIndices(scores, 1)[0]!;
     this.#images++;
@@ -125,6 +99,7 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-function fraction(part: number, whole: number): number {
+/** 0 of nothing. */
+export function fraction(part: number, whole: number): number {
   return whole === 0 ? 0 : part / whole;
 }

@@ -1,7 +1,7 @@
 import { UsageError } from "../errors.ts";
-import { alignedVariants } from "./aligned-xception-options.ts";
+import { alignedVariants, completeAlignedOptions } from "./aligned-xception-options.ts";
 import type { Architecture } from "./architecture.ts";
-import { legacyXceptionOptions, type XceptionOptions } from "./xception-options.ts";
+import { completeOptions, legacyXceptionOptions, type XceptionOptions } from "./xception-options.ts";
 
 /** Names of the networks there are; all but the first one are timm's. */
 export const architectureNames = [
@@ -15,7 +15,7 @@ export const architectureNames = [
 ] as const;
 export type ArchitectureName = (typeof architectureNames)[number];
 
-/** Options of `xception` that aligned networks have not. */
+/** Options of `xception` that aligned networks have not, unless as they are by default. */
 const onlyOfXception = [
   "variant",
   "fcUnits",
@@ -26,22 +26,39 @@ const onlyOfXception = [
   "poolPadding",
 ] as const satisfies (keyof XceptionOptions)[];
 
+/** What `architectureNamed` makes it from; undefined for lists of layers. */
+export function nameOfArchitecture(architecture: Architecture): ArchitectureName | undefined {
+  if (architecture.family === "layers") return undefined;
+  if (architecture.family === "aligned-xception")
+    return `xception${completeAlignedOptions(architecture.options).variant}`;
+  const { batchNormEpsilon, poolPadding } = completeOptions(architecture.options);
+  const isLegacy =
+    batchNormEpsilon === legacyXceptionOptions.batchNormEpsilon && poolPadding === legacyXceptionOptions.poolPadding;
+  return isLegacy ? "legacy_xception" : "xception";
+}
+
 /**
  * The architecture of a name.
  * @throws {UsageError} an option is given that this network has not.
  */
 export function architectureNamed(name: ArchitectureName, options: XceptionOptions = {}): Architecture {
-  if (name === "xception") return { family: "xception", options };
-  if (name === "legacy_xception") return { family: "xception", options: { ...legacyXceptionOptions, ...options } };
+  const given = Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as XceptionOptions;
+  if (name === "xception") return { family: "xception", options: given };
+  if (name === "legacy_xception") return { family: "xception", options: { ...legacyXceptionOptions, ...given } };
+  const complete = completeOptions(given);
+  const defaults = completeOptions({});
   for (const option of onlyOfXception) {
-    if (options[option] === undefined) continue;
+    if (JSON.stringify(complete[option]) === JSON.stringify(defaults[option])) continue;
     throw new UsageError({
       where: `architecture "${name}"`,
       what: `it has no option "${option}"`,
-      received: options[option],
+      received: complete[option],
       expected: 'this option with "xception" or "legacy_xception"',
     });
   }
   const variant = alignedVariants.find((each) => name === `xception${each}`)!;
-  return { family: "aligned-xception", options: { ...options, variant } };
+  const shared = Object.entries(given).filter(([option]) => !onlyOfXception.some((each) => each === option));
+  return { family: "aligned-xception", options: { ...Object.fromEntries(shared), variant } };
 }

@@ -2,7 +2,6 @@ import { UsageError } from "../errors.ts";
 import type { WeightSpec } from "../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import { type Architecture, buildNetwork } from "./architecture.ts";
-import { completeOptions } from "./xception-options.ts";
 
 /** An entry of the `state_dict` of a network of timm. */
 export interface TimmName {
@@ -22,33 +21,26 @@ type Pair = readonly [name: string, weight: string | undefined];
  * @see timm/models/xception.py (`legacy_xception`), timm/models/xception_aligned.py
  */
 export function timmNames(architecture: Architecture): readonly TimmName[] {
-  const network = buildNetwork(architecture);
+  return timmNamesOf(buildNetwork(architecture));
+}
+
+/**
+ * As {@link timmNames}, for a network that is there already.
+ * @throws {UsageError} timm has no network with these layers.
+ */
+export function timmNamesOf(network: Network): readonly TimmName[] {
   const specs = new Map(networkWeights(network).map((spec) => [spec.name, spec]));
-  return timmPairs(architecture, network).map(([name, weight]) => ({
-    name,
-    weight: weight === undefined ? undefined : specs.get(weight),
-  }));
-}
-
-function timmPairs(architecture: Architecture, network: Network): readonly Pair[] {
-  if (architecture.family === "aligned-xception") return alignedPairs(network);
-  const problem = legacyProblem(architecture);
-  if (problem === undefined) return legacyPairs(network);
-  throw new UsageError({
-    where: `names of timm for network "${network.name}"`,
-    what: "timm has no such network",
-    received: problem,
-    expected: "legacy_xception, xception41, xception65, xception71, xception41p or xception65p",
-  });
-}
-
-/** What timm's `legacy_xception` cannot have. */
-function legacyProblem(architecture: Architecture): string | undefined {
-  if (architecture.family !== "xception") return `family "${architecture.family}"`;
-  const { variant, residual, fcUnits } = completeOptions(architecture.options);
-  if (variant !== "paper") return `variant "${variant}"`;
-  if (!residual) return "residual: false";
-  return fcUnits.length > 0 ? `fcUnits: [${fcUnits.join(", ")}]` : undefined;
+  const pairs = layerNames(network)("stem_conv1") ? alignedPairs(network) : legacyPairs(network);
+  const wanted = new Set(pairs.flatMap(([, weight]) => weight ?? []));
+  const stranger = [...specs.keys()].find((name) => !wanted.has(name)) ?? [...wanted].find((name) => !specs.has(name));
+  if (stranger !== undefined) {
+    throw new UsageError({
+      where: `names of timm for network "${network.name}"`,
+      what: `timm has no such network; its "${stranger.replace(/\/.*/, "")}" makes the difference`,
+      expected: "the layers of legacy_xception, xception41, xception65, xception71, xception41p or xception65p",
+    });
+  }
+  return pairs.map(([name, weight]) => ({ name, weight: weight === undefined ? undefined : specs.get(weight)! }));
 }
 
 function legacyPairs(network: Network): readonly Pair[] {

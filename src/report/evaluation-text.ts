@@ -12,12 +12,15 @@ const largestMatrix = 15;
  * @param options.width of the tables in characters, default 100; long labels are wrapped.
  */
 export function describeEvaluation(evaluation: Evaluation, options: { readonly width?: number } = {}): string {
-  const { images, top1, top5, loss, perClass } = evaluation;
+  const { images, top1, top5, loss, perClass, meanAveragePrecision } = evaluation;
   const { width = 100 } = options;
   return [
     `${withCommas(images)} pictures of ${perClass.length} classes`,
     ` Accuracy (top 1): ${percent(top1)} %`,
     ...(perClass.length > 5 ? [` True class among the five likeliest (top 5): ${percent(top5)} %`] : []),
+    ...(meanAveragePrecision === undefined
+      ? []
+      : [` Mean average precision (MAP@100): ${percent(meanAveragePrecision)} %`]),
     ` Loss: ${loss.toFixed(4)}`,
     textTable(
       [{ header: "Class" }, number("Pictures"), number("Recall %"), number("Precision %"), number("F1 %")],

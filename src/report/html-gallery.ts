@@ -1,3 +1,4 @@
+import { pngUrl } from "./data-url.ts";
 import { formatPercent } from "./html-format.ts";
 import { html, type Markup } from "./html-markup.ts";
 import { bar, type Section } from "./html-parts.ts";
@@ -26,12 +27,6 @@ ${items.map((item) => card(item, verdict))}</ul>\n`;
 function card({ file, truth, predicted, probability, png }: GalleryItem, verdict: Verdict): Markup {
   const answer = verdict === "right" ? html`✓ ${predicted}` : html`✗ ${predicted}`;
   const correction = verdict === "right" ? undefined : html`<span class="truth">is ${truth}</span>`;
-  return html`<li title="${file}"><img src="data:image/png;base64,${base64(png)}" alt="a picture of class ${truth}">
+  return html`<li title="${file}"><img src="${pngUrl(png)}" alt="a picture of class ${truth}">
 <p><strong>${answer}</strong>${correction}<span class="certainty">${bar(probability)} ${formatPercent(probability)}</span></p></li>\n`;
-}
-
-function base64(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return btoa(text);
 }

@@ -28,6 +28,8 @@ function headlines({ evaluation, history, network }: TrainingReport): readonly H
       note: `of ${formatCount(evaluation.images)} pictures`,
     });
   }
+  const map = evaluation?.meanAveragePrecision;
+  if (map !== undefined) list.push({ name: "MAP@100", value: formatPercent(map), note: "mean over the classes" });
   if (history && history.length > 0) {
     const seconds = history.reduce((total, epoch) => total + epoch.seconds, 0);
     list.push(

@@ -37,6 +37,7 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
       await file.close();
     }
     await rename(temporary, target);
+    await syncFolder(dirname(target));
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});
     throw writeError(path, dirname(target), error as NodeJS.ErrnoException);
@@ -69,6 +70,13 @@ export async function writeFilesAtomic(
   }
 }
 
+/** Flushes a folder, so that a new name in it outlasts a power failure. Not every system lets folders be opened. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r").catch(() => undefined);
+  await handle?.sync().catch(() => {});
+  await handle?.close();
+}
+
 /** Renaming onto a device would replace the device itself, `/dev/null` for one. */
 async function refuseUnlessFile(path: string, target: string): Promise<void> {
   const existing = await stat(target).catch(() => undefined);
@@ -91,6 +99,9 @@ function writeError(path: string, folder: string, cause: NodeJS.ErrnoException):
     case "EPERM":
     case "EROFS":
       return new FileError({ where, what: `the folder ${folder} is not writable`, cause });
+    case "ENOSPC":
+    case "EDQUOT":
+      return new FileError({ where, what: "the disk is full", remedy: "Make room on it.", cause });
     default:
       return new FileError({ where, what: `it could not be written (${cause.message})`, cause });
   }

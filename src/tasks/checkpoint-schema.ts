@@ -9,13 +9,20 @@ const count = z.int().min(0);
 const seconds = z.number().min(0);
 const skippedFiles = z.array(z.object({ file: z.string(), reason: z.string() }));
 
-/** What the package itself has put together: the checksum vouches for the rest of it, and for what later versions add. */
-const epochRecord = z.looseObject({ epoch: count, loss: z.number(), seconds }) as unknown as z.ZodType<EpochRecord>;
+const epochRecord = z.looseObject({ epoch: count, loss: z.number(), seconds });
 const evaluationResult = z.looseObject({
   evaluation: z.looseObject({ images: count, top1: z.number(), loss: z.number() }),
   predictions: z.array(z.looseObject({ file: z.string() })),
   skipped: skippedFiles,
-}) as unknown as z.ZodType<EvaluationResult>;
+});
+
+/**
+ * What the package itself has put together: the checksum vouches for what the schema does not name. The value stays as it is,
+ * the order of its fields too, which files show that are written from it.
+ */
+function asWritten<T>(schema: z.ZodType): z.ZodType<T> {
+  return z.custom<T>((value) => schema.safeParse(value).success);
+}
 
 const epochState = z.object({
   index: count,
@@ -31,9 +38,10 @@ const epochState = z.object({
 export const checkpointSchema = z.object({
   formatVersion: z.literal(formatVersion),
   identity: z.record(z.string(), z.json()),
+  isOver: z.boolean(),
   epoch: epochState,
   steps: count,
-  history: z.array(epochRecord),
+  history: z.array(asWritten<EpochRecord>(epochRecord)),
   bestEpoch: count.nullable(),
   skipped: skippedFiles,
   validationSkipped: skippedFiles,
@@ -45,5 +53,5 @@ export const bestSchema = z.object({
   formatVersion: z.literal(formatVersion),
   epoch: count,
   steps: count,
-  test: evaluationResult,
+  test: asWritten<EvaluationResult>(evaluationResult),
 });

@@ -11,7 +11,9 @@ import type { TrainingState } from "./training-state.ts";
 export interface Checkpoint {
   /** What is trained on what and how: a training goes on only with the same. */
   readonly identity: TrainingIdentity;
-  /** The epoch under way. */
+  /** Whether nothing is left to do. */
+  readonly isOver: boolean;
+  /** The epoch under way, or the one that would come next. */
   readonly epoch: EpochState;
   /** Weights and the optimizer's memory. */
   readonly state: TrainingState;

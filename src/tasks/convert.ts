@@ -1,8 +1,10 @@
 import { FormatError, UsageError } from "../errors.ts";
 import { inputShapeOf, type Network } from "../graph/network.ts";
 import { kerasPreprocessing } from "../graph/preprocessing.ts";
+import { type Architecture, buildNetwork } from "../models/architecture.ts";
+import { type ArchitectureName, architectureNamed, nameOfArchitecture } from "../models/architecture-names.ts";
+import { imagenetLabels } from "../models/imagenet-classes.ts";
 import { recogniseXception } from "../models/recognise-xception.ts";
-import { xception } from "../models/xception.ts";
 import type { XceptionOptions } from "../models/xception-options.ts";
 import type { Shape } from "../tensor/shape.ts";
 import type { MappingReport } from "../weights/map-weights.ts";
@@ -21,6 +23,8 @@ export interface ConvertOptions {
    * keeps its own network, and weights alone are taken for the default Xception's.
    */
   readonly network?: XceptionOptions | undefined;
+  /** Which network that is; default: the one in the file, else Xception. */
+  readonly architecture?: ArchitectureName | undefined;
   /** Names of the classes; default: those in the file, else their numbers. */
   readonly labels?: readonly string[] | undefined;
   /** As in `loadWeights`; only for weights that go into another network than the file's. */
@@ -58,7 +62,7 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
     });
   }
   const opened = openedFor(await openWeightsFile(source), source.where, options);
-  const { model, notes } = completed(opened, options.labels);
+  const { model, notes } = await completed(opened, options.labels);
   const { format, ...written } = await target.write(model, { savedAt, storedAs: dtype });
   return {
     ...written,
@@ -74,13 +78,13 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
 function openedFor(
   file: WeightsFile,
   where: string,
-  { network: given = {}, allowMissing }: ConvertOptions,
+  { network: given = {}, architecture: name, allowMissing }: ConvertOptions,
 ): OpenedModel {
   const names = Object.keys(given);
   const whole = file.describedNetwork !== undefined;
-  const own = whole ? ownXception(file) : undefined;
+  const own = whole ? ownArchitecture(file) : undefined;
   const onlyShape = names.length === 1 && given.inputShape !== undefined;
-  if (whole && (names.length === 0 || (onlyShape && own === undefined))) {
+  if (whole && name === undefined && (names.length === 0 || (onlyShape && own === undefined))) {
     if (allowMissing === undefined) return modelFrom(file, where, given.inputShape);
     throw new UsageError({
       where,
@@ -89,18 +93,20 @@ function openedFor(
       remedy: "Say with options of the network which other one they are for.",
     });
   }
-  const options = { ...own, ...given };
-  const network = xception(options);
+  const ownName = own && nameOfArchitecture(own);
+  const ownOptions = own && (name ?? ownName) === ownName ? optionsOf(own) : {};
+  const architecture = architectureNamed(name ?? ownName ?? "xception", { ...ownOptions, ...given });
+  const network = buildNetwork(architecture);
   const { architecture: _, ...said } = file.metadata ?? {};
-  const architecture = { family: "xception", options } as const;
   return { ...said, architecture, network, ...weightsFor(network, file, { where, allowMissing }) };
 }
 
-/** Options of the Xception in a file, if it is one. */
-function ownXception({ metadata, describedNetwork }: WeightsFile): XceptionOptions | undefined {
-  if (metadata?.architecture.family === "xception") return metadata.architecture.options;
+/** The network in a file, if it is one of ours. */
+function ownArchitecture({ metadata, describedNetwork }: WeightsFile): Architecture | undefined {
+  if (metadata && metadata.architecture.family !== "layers") return metadata.architecture;
   try {
-    return recogniseXception(describedNetwork!().network);
+    const options = recogniseXception(describedNetwork!().network);
+    return options && { family: "xception", options };
   } catch (cause) {
     // The size of its pictures is open, for instance.
     if (cause instanceof FormatError) return undefined;
@@ -108,15 +114,24 @@ function ownXception({ metadata, describedNetwork }: WeightsFile): XceptionOptio
   }
 }
 
+/** The variant of an aligned network is a part of its name. */
+function optionsOf(architecture: Architecture): XceptionOptions {
+  if (architecture.family === "xception") return architecture.options;
+  if (architecture.family === "layers") return {};
+  const { variant: _, ...options } = architecture.options;
+  return options;
+}
+
 /** With labels and preprocessing, if the network tells classes of pictures apart; and what was made up for that. */
-function completed(opened: OpenedModel, given: readonly string[] | undefined) {
+async function completed(opened: OpenedModel, given: readonly string[] | undefined) {
   const { network, weights, architecture, licence, provenance } = opened;
   const model: ModelToWrite = { network, weights, architecture, licence, provenance };
   const classes = network.layers.find(({ name }) => name === network.output)!.outputShape[0]!;
   const kept = opened.labels?.length === classes ? opened.labels : undefined;
   const numbers = Array.from({ length: classes }, (_, index) => String(index));
   if (classifierProblem(network, { labels: numbers })) return { model: refuseLabels(model, given), notes: [] };
-  const labels = given ?? kept ?? numbers;
+  const usual = classes === 1000 ? await imagenetLabels() : numbers;
+  const labels = given ?? kept ?? usual;
   if (labels.length !== classes) {
     throw new UsageError({
       where: "labels",
@@ -135,6 +150,9 @@ function completed(opened: OpenedModel, given: readonly string[] | undefined) {
       ? []
       : ["The file does not say how pictures become numbers; pixel/127.5 - 1 was taken, as in keras.applications."]),
     ...(labels === numbers ? ["It does not name the classes either; these are called by their numbers."] : []),
+    ...(labels === usual && usual !== numbers
+      ? ["It does not name its 1000 classes either; they were taken for ImageNet's, as in keras.applications."]
+      : []),
   ];
   return { model: { ...model, labels, preprocessing }, notes };
 }

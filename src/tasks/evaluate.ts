@@ -1,12 +1,13 @@
 import { BatchSource } from "../data/batches.ts";
-import { type ImageDataset, relabel } from "../data/dataset.ts";
+import { classesOf, type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
+import { inputShapeOf } from "../graph/network.ts";
 import { EvaluationTally } from "../learning/metrics.ts";
+import { MultiLabelTally } from "../learning/metrics-multi-label.ts";
 import { topIndices } from "../learning/metrics-ranking.ts";
-import type { Platform, SessionOptions } from "../platform.ts";
+import type { DecodeOptions, Platform, SessionOptions } from "../platform.ts";
 import type { Evaluation, Prediction, SkippedFile } from "../records.ts";
 import { type Inference, inferenceSession } from "./inference.ts";
-import { type Model, sizedDecodeOptionsOf } from "./model.ts";
-import { PicturePreparation } from "./picture-preparation.ts";
+import type { Model } from "./model.ts";
 
 /** The result of testing a network on the pictures of a data set. */
 export interface EvaluationResult {
@@ -25,6 +26,8 @@ export interface EvaluationProgress {
 }
 
 export interface EvaluationControl {
+  /** Of pictures with several labels: how much each class counts in the mean average precision, in the order of the classes. */
+  readonly mapWeights?: readonly number[] | undefined;
   /** Ends the evaluation with an {@link AbortedError}. */
   readonly signal?: AbortSignal | undefined;
   /** Called after each batch. */
@@ -55,17 +58,16 @@ export async function evaluate(
   const { platform, batchSize = 16, session } = options;
   const matched = relabel(dataset, model.labels, "the model");
   // Each picture is needed once.
-  const preparation = new PicturePreparation(model, platform);
-  const source = new BatchSource(matched, preparation.prepare, {
+  const source = new BatchSource(matched, platform.decodeImage, {
     batchSize,
-    decode: sizedDecodeOptionsOf(model),
+    decode: decodeOptionsOf(model),
     cacheBytes: 0,
   });
   const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform, session);
   try {
     return await evaluateBatches(inference, source, matched, options);
   } finally {
-    await Promise.all([inference.dispose(), preparation.dispose()]);
+    await inference.dispose();
   }
 }
 
@@ -78,25 +80,40 @@ export async function evaluateBatches(
   inference: Inference,
   source: BatchSource,
   dataset: ImageDataset,
-  { signal, onProgress }: EvaluationControl = {},
+  { signal, onProgress, mapWeights }: EvaluationControl = {},
 ): Promise<EvaluationResult> {
   const { classes, samples } = dataset;
-  const tally = new EvaluationTally(classes);
+  const several = isMultiLabel(dataset) ? new MultiLabelTally(classes, mapWeights) : undefined;
+  const single = new EvaluationTally(classes);
   const predictions: Prediction[] = [];
   for await (const { images, labels, indices } of source.evaluationBatches(signal && { signal })) {
     const probabilities = await inference.run(images);
-    tally.add(probabilities, labels);
+    const truths = Array.from(indices, (index) => classesOf(samples[index]!));
+    if (several) several.add(probabilities, truths);
+    else single.add(probabilities, labels);
     for (const [row, index] of indices.entries()) {
       const scores = probabilities.data.subarray(row * classes.length, (row + 1) * classes.length);
       const best = topIndices(scores, 1)[0]!;
       predictions.push({
         file: samples[index]!.name,
-        truth: classes[labels[row]!]!,
+        truth: truthOf(truths[row]!, best, classes),
         predicted: classes[best]!,
         probability: scores[best]!,
       });
     }
     onProgress?.({ done: predictions.length, total: samples.length });
   }
-  return { evaluation: tally.evaluation(), predictions, skipped: source.skipped };
+  return { evaluation: (several ?? single).evaluation(), predictions, skipped: source.skipped };
+}
+
+/** The answer where it is right; of several labels, otherwise, all. */
+function truthOf(truth: readonly number[], best: number, classes: readonly string[]): string {
+  if (truth.includes(best)) return classes[best]!;
+  return truth.map((label) => classes[label]!).join(", ");
+}
+
+/** How a model wants pictures decoded. */
+export function decodeOptionsOf({ network, preprocessing }: Pick<Model, "network" | "preprocessing">): DecodeOptions {
+  const [height, width] = inputShapeOf(network) as [number, number, number];
+  return { width, height, fit: preprocessing.fit, background: preprocessing.background };
 }

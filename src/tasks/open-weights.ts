@@ -90,9 +90,9 @@ export function modelFrom(file: WeightsFile, where: string, inputShape?: Shape):
       remedy: "Say which network they belong to.",
     });
   }
-  const { network: described, constants } = file.describedNetwork(inputShape);
+  const { network: described, architecture: told, constants } = file.describedNetwork(inputShape);
   const loaded = weightsFor(described, file, { where, constants });
-  const architecture = architectureFor(described, file, where);
+  const architecture = told ?? architectureFor(described, file, where);
   const network = buildNetwork(architecture);
   const weights = underNamesOf(network, described, loaded.weights);
   return { ...file.metadata, ...loaded, architecture, network, weights };

@@ -1,9 +1,8 @@
 import type { Network } from "../graph/network.ts";
-import type { Platform } from "../platform.ts";
 import { type ImagenetWeightsOptions, imagenetWeightsAddress } from "./imagenet-weights.ts";
 import type { PicturePreprocessing } from "./model.ts";
 import { type LoadedWeights, type LoadWeightsOptions, weightsFor } from "./open-weights.ts";
-import { weightsSource } from "./weights-file.ts";
+import { type FilePlatform, weightsSource } from "./weights-file.ts";
 import { openWeightsFile } from "./weights-formats.ts";
 
 export interface StartingWeightsOptions extends LoadWeightsOptions {
@@ -25,7 +24,7 @@ export interface StartingWeights extends LoadedWeights {
 export async function startingWeights(
   network: Network,
   source: string,
-  platform: Pick<Platform, "readFile">,
+  platform: FilePlatform,
   { allowMissing, imagenet }: StartingWeightsOptions = {},
 ): Promise<StartingWeights> {
   const classifier = network.layers.findLast(({ config }) => config.type === "Dense");

@@ -60,6 +60,8 @@ export interface TrainOptions
    * The loss stays divided by the number of pictures. Samples may have a `weight` of their own; the two multiply.
    */
   readonly classWeights?: ClassWeights;
+  /** Of pictures with several labels: how much each class counts in the mean average precision; default: all the same. */
+  readonly mapWeights?: readonly number[];
   /** How pictures become the network's input; default: stretched to its size, laid over white, scaled to −1 … 1. */
   readonly preprocessing?: PicturePreprocessing;
   /** What the engine computes on; default: the processor. */

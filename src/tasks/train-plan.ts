@@ -1,10 +1,11 @@
 import { defaultAugmentation } from "../data/augment.ts";
 import { type BatchOptions, BatchSource } from "../data/batches.ts";
 import { classWeightsOf } from "../data/class-weights.ts";
-import { type ImageDataset, relabel } from "../data/dataset.ts";
+import { type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
 import { DataError, UsageError } from "../errors.ts";
 import type { LayerConfig } from "../graph/layers.ts";
 import { inputShapeOf, type Network, networkWeights } from "../graph/network.ts";
+import { kerasPreprocessing } from "../graph/preprocessing.ts";
 import { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "../learning/losses.ts";
 import { optimizerDefaults } from "../learning/optimizer-defaults.ts";
 import { createOptimizer, type Optimizer } from "../learning/optimizers.ts";
@@ -14,8 +15,8 @@ import { xception } from "../models/xception.ts";
 import { sizeOf } from "../tensor/shape.ts";
 import { checkWeights } from "../weights/check-weights.ts";
 import { initializeWeights, type Weights } from "../weights/initialize.ts";
-import { defaultPreprocessing, type PicturePreprocessing, sizedDecodeOptionsOf } from "./model.ts";
-import { PicturePreparation } from "./picture-preparation.ts";
+import { decodeOptionsOf } from "./evaluate.ts";
+import type { PicturePreprocessing } from "./model.ts";
 import type { TrainOptions } from "./train-options.ts";
 
 /**
@@ -30,15 +31,15 @@ export function defaultBatchSize({ samples }: ImageDataset, network: Network): n
 
 const validationBatchSize = 16;
 
+/** Stretched to the network's size, laid over white, scaled to −1 … 1. */
+export const defaultPreprocessing: PicturePreprocessing = {
+  ...kerasPreprocessing,
+  fit: "fill",
+  background: [255, 255, 255],
+};
+
 /** How the training pictures and their targets are shown. */
 type Presentation = Pick<BatchOptions, "augmentation" | "mixing" | "labelSmoothing" | "sampling" | "classWeights">;
-
-/** Pictures to test on, brought to the network's size as the trained model will. */
-interface TrainingValidation {
-  readonly dataset: ImageDataset;
-  readonly batches: BatchSource;
-  readonly preparation: PicturePreparation;
-}
 
 /** A training with all choices made and checked. */
 export interface TrainingPlan {
@@ -58,7 +59,7 @@ export interface TrainingPlan {
   readonly presentation: Presentation;
   readonly dataset: ImageDataset;
   readonly batches: BatchSource;
-  readonly validation: TrainingValidation | undefined;
+  readonly validation: { readonly dataset: ImageDataset; readonly batches: BatchSource } | undefined;
 }
 
 /**
@@ -74,7 +75,7 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
   const optimizer = options.optimizer ?? createOptimizer("adamw", { weightDecay: optimizerDefaults.adamw.weightDecay });
   const learningRate = options.learningRate ?? optimizerDefaults[optimizer.name].learningRate;
   check("seed", seed, Number.isInteger(seed) && seed >= 0, "a whole number from 0");
-  const network = networkOf(options.network ?? {}, classes.length, seed);
+  const network = networkOf(options.network ?? {}, dataset, seed);
   const batchSize = options.batchSize ?? defaultBatchSize(dataset, network);
   check("epochs", epochs, Number.isInteger(epochs) && epochs >= 1, "a whole number from 1");
   check("batchSize", batchSize, Number.isInteger(batchSize) && batchSize >= 1, "a whole number from 1");
@@ -96,15 +97,14 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
     sampling: options.sampling,
     classWeights: options.classWeights && classWeightsOf(options.classWeights, dataset),
   };
-  const decode = sizedDecodeOptionsOf({ network, preprocessing });
-  const preparation = new PicturePreparation({ network, preprocessing }, platform);
+  const decode = decodeOptionsOf({ network, preprocessing });
   const validation = options.validation && relabel(options.validation, classes, "the training set");
   return {
     network,
     labels: classes,
     preprocessing,
     weights,
-    loss: lossOf(network, classes.length),
+    loss: lossOf(network, dataset),
     optimizer,
     learningRate,
     schedule: options.schedule ?? oneCycle(),
@@ -117,14 +117,15 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
     batches: new BatchSource(dataset, platform.decodeImage, { batchSize, decode, seed, ...presentation }),
     validation: validation && {
       dataset: validation,
-      preparation,
-      batches: new BatchSource(validation, preparation.prepare, { batchSize: validationBatchSize, decode }),
+      batches: new BatchSource(validation, platform.decodeImage, { batchSize: validationBatchSize, decode }),
     },
   };
 }
 
-function networkOf(network: NonNullable<TrainOptions["network"]>, classes: number, seed: number): Network {
-  return "layers" in network ? network : xception({ seed, ...network, classes });
+function networkOf(network: NonNullable<TrainOptions["network"]>, dataset: ImageDataset, seed: number): Network {
+  if ("layers" in network) return network;
+  const classifierActivation = isMultiLabel(dataset) ? "sigmoid" : "softmax";
+  return xception({ seed, classifierActivation, ...network, classes: dataset.classes.length });
 }
 
 function checkDataset({ classes, samples }: ImageDataset): void {
@@ -135,7 +136,8 @@ function checkDataset({ classes, samples }: ImageDataset): void {
 }
 
 /** The loss that goes with the classifier's activation. */
-function lossOf(network: Network, classes: number): Loss {
+function lossOf(network: Network, dataset: ImageDataset): Loss {
+  const classes = dataset.classes.length;
   const [, , channels] = inputShapeOf(network);
   const last = network.layers.find(({ name }) => name === network.output)!;
   check("network", inputShapeOf(network), channels === 3, "an input of RGB pictures, [height, width, 3]");
@@ -143,6 +145,8 @@ function lossOf(network: Network, classes: number): Loss {
   check("network", last.outputShape, fits, `one output for each of the ${classes} classes: [${classes}]`);
   const activation = activationOf(last.config);
   check("network", activation, activation === "softmax" || activation === "sigmoid", "a softmax or sigmoid at its end");
+  const suits = activation === "sigmoid" || !isMultiLabel(dataset);
+  check("network", activation, suits, "a sigmoid at its end, since the pictures have several labels");
   return activation === "softmax" ? softmaxCrossEntropy : sigmoidCrossEntropy;
 }
 

@@ -1,3 +1,4 @@
+import { classesOf } from "../data/dataset.ts";
 import { AbortedError } from "../errors.ts";
 import type { EpochRecord, Evaluation } from "../records.ts";
 import { deriveSeed } from "../tensor/random.ts";
@@ -74,7 +75,7 @@ export class TrainingRun {
 
   /** The batches of the epoch that are left. */
   async #trainEpoch(): Promise<void> {
-    const { batches, batchSize, learningRate, schedule, epochs, seed } = this.#plan;
+    const { batches, batchSize, dataset, learningRate, schedule, epochs, seed } = this.#plan;
     const { signal } = this.#options;
     const epoch = this.#epoch;
     const totalSteps = epoch.stepsBefore + (epochs - epoch.index) * epoch.stepsPerEpoch;
@@ -97,7 +98,8 @@ export class TrainingRun {
         const fault = await this.#step.diagnose(input);
         refuseBrokenStep(`epoch ${epoch.index + 1}, step ${step}`, loss, fault, learningRate);
       }
-      epoch.tally.add(loss, logits.data, batch.labels);
+      const truths = Array.from(batch.indices, (index) => classesOf(dataset.samples[index]!));
+      epoch.tally.add(loss, logits.data, truths);
       epoch.pace.countStep();
       epoch.position = batch.nextPosition;
       epoch.learningRate = rate;
@@ -140,11 +142,11 @@ export class TrainingRun {
   /** Tests the weights on the validation pictures; undefined without any, or when it was stopped meanwhile. */
   async #validate(weights: Weights): Promise<EvaluationResult | undefined> {
     const { network, preprocessing, validation } = this.#plan;
-    const { platform, signal, device } = this.#options;
+    const { platform, signal, device, mapWeights } = this.#options;
     if (!validation) return undefined;
     const inference = await inferenceSession(network, weights, preprocessing, platform, { device });
     try {
-      return await evaluateBatches(inference, validation.batches, validation.dataset, { signal });
+      return await evaluateBatches(inference, validation.batches, validation.dataset, { signal, mapWeights });
     } catch (error) {
       if (error instanceof AbortedError) return undefined;
       throw error;
@@ -202,6 +204,7 @@ export class TrainingRun {
     refuseBrokenWeights(state.tensors, `epoch ${epoch.index + 1}, step ${epoch.tally.steps}`, this.#plan.learningRate);
     return {
       identity: this.#identity,
+      isOver: this.#isOver(),
       epoch,
       state,
       history: this.#history.slice(0, epoch.index),
@@ -219,6 +222,9 @@ export class TrainingRun {
 }
 
 function isBetter(a: Evaluation, b: Evaluation): boolean {
+  if (a.meanAveragePrecision !== b.meanAveragePrecision) {
+    return (a.meanAveragePrecision ?? 0) > (b.meanAveragePrecision ?? 0);
+  }
   return a.top1 > b.top1 || (a.top1 === b.top1 && a.loss < b.loss);
 }
 

@@ -16,14 +16,15 @@ export class EpochTally {
     this.#right = right;
   }
 
-  /** @param logits `[N, classes]`, row by row. @param labels N true classes. */
-  add(loss: number, logits: Float32Array, labels: Int32Array): void {
-    const classes = logits.length / labels.length;
+  /** @param logits `[N, classes]`, row by row. @param truths the true classes of N pictures: one each, or some. */
+  add(loss: number, logits: Float32Array, truths: readonly (readonly number[])[]): void {
+    const classes = logits.length / truths.length;
     this.#steps++;
     this.#loss += loss;
-    this.#pictures += labels.length;
-    for (const [row, label] of labels.entries()) {
-      if (rankOf(logits.subarray(row * classes, (row + 1) * classes), label) === 0) this.#right++;
+    this.#pictures += truths.length;
+    for (const [row, truth] of truths.entries()) {
+      const scores = logits.subarray(row * classes, (row + 1) * classes);
+      if (truth.some((label) => rankOf(scores, label) === 0)) this.#right++;
     }
   }
 

@@ -51,13 +51,14 @@ export function refuseOtherTraining(now: TrainingIdentity, before: TrainingIdent
 
 /** Choices that are left out stand for their defaults, so that checkpoints without them stay what they are. */
 async function identityOfStep({ network, options }: TrainingPlan) {
-  const { accumulate, patience, clip, averageDecay, trainable, batchNorm, rateFactor, decays } = options;
+  const { accumulate, patience, mapWeights, clip, averageDecay, trainable, batchNorm, rateFactor, decays } = options;
   const weights = networkWeights(network);
   const layers = network.layers.filter(({ config }) => config.type === "BatchNormalization");
   const digest = async (values: readonly unknown[] | undefined) => values && (await sha256(JSON.stringify(values)));
   return {
     accumulate,
     patience,
+    mapWeights,
     clip,
     averageDecay: averageDecay && [1, 10, 1000, 1e6].map(averageDecay),
     trainable: await digest(trainable && weights.map(trainable)),

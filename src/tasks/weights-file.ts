@@ -1,5 +1,6 @@
 import { FormatError, UsageError } from "../errors.ts";
 import type { Network } from "../graph/network.ts";
+import type { Architecture } from "../models/architecture.ts";
 import type { Platform } from "../platform.ts";
 import type { Shape } from "../tensor/shape.ts";
 import type { StoredLayer } from "../weights/stored-layers.ts";
@@ -52,6 +53,8 @@ export interface WeightsFile {
 /** A network as a file describes it. */
 export interface DescribedNetwork {
   readonly network: Network;
+  /** That of the network, where the file tells which one it is. */
+  readonly architecture?: Architecture;
   /** Weights that are not in the file because they never change, with their value: `bn/gamma` of a normalization without scale. */
   readonly constants?: ReadonlyMap<string, number>;
 }

@@ -1,11 +1,19 @@
 import { FormatError } from "../errors.ts";
 import { kerasArchiveFormat, kerasHdf5Format } from "./format-keras.ts";
-import { modelFileFormat } from "./format-model-file.ts";
+import { onnxFormat } from "./format-onnx.ts";
 import { tfjsFormat } from "./format-tfjs.ts";
+import { safetensorsFormat, torchFormat } from "./format-timm.ts";
 import type { WeightsFile, WeightsFormat, WeightsSource } from "./weights-file.ts";
 
 /** Every format that is read, in the order in which they are tried. A new one is a file `format-….ts` and a line here. */
-const weightsFormats: readonly WeightsFormat[] = [kerasHdf5Format, kerasArchiveFormat, modelFileFormat, tfjsFormat];
+const weightsFormats: readonly WeightsFormat[] = [
+  kerasHdf5Format,
+  torchFormat,
+  kerasArchiveFormat,
+  onnxFormat,
+  safetensorsFormat,
+  tfjsFormat,
+];
 
 /**
  * Opens a file of weights in whatever format its content is; its name does not matter.

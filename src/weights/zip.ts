@@ -2,6 +2,11 @@ import { unzipSync } from "fflate";
 import { FormatError } from "../errors.ts";
 import { crc32 } from "./crc32.ts";
 
+/** Weights hardly compress, and nobody tries. */
+const largestExpansion = 8;
+/** Descriptions of networks do compress. */
+const largestSmallEntries = 2 ** 27;
+
 export function isZip(bytes: Uint8Array): boolean {
   return [0x50, 0x4b, 0x03, 0x04].every((byte, offset) => bytes[offset] === byte);
 }
@@ -32,10 +37,15 @@ export function readZip(
 }
 
 function unzip(bytes: Uint8Array, limitOf: (name: string) => number | undefined, where: string) {
+  // Entries may overlap: each could be as large as the file.
+  const most = largestSmallEntries + largestExpansion * bytes.length;
+  let total = 0;
   try {
     return unzipSync(bytes, {
       filter: ({ name, originalSize }) => {
         const limit = limitOf(name);
+        if (limit !== undefined) total += originalSize;
+        if (total > most) throw tooLarge(where, total, most);
         if (limit !== undefined && originalSize > limit) throw tooLarge(`${where}, entry ${name}`, originalSize, limit);
         return limit !== undefined;
       },
@@ -77,7 +87,7 @@ function wideOffset(view: DataView, locator: number): number {
 function tooLarge(where: string, size: number, limit: number): FormatError {
   return new FormatError({
     where,
-    what: "the entry claims to be larger than it can be",
+    what: "it claims to be larger than it can be",
     received: `${size} bytes`,
     expected: `at most ${limit}`,
   });

@@ -40,7 +40,7 @@ function trainCommand(...flags: string[]): string[] {
 
 /** Everything that the run's folder holds, to compare. */
 async function contents(): Promise<Record<string, string>> {
-  const names = (await readdir(runFolder())).sort();
+  const names = (await readdir(runFolder())).filter((name) => name !== "checkpoints").sort();
   return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await readFile(at(name), "base64")])));
 }
 
@@ -133,7 +133,7 @@ describe("xception train", () => {
     expect(test).toEqual({ ...expected.evaluation, skipped: expected.validationSkipped });
     expect(result).toMatchObject({
       folder: runFolder(),
-      files: ["model.onnx", "evaluation.json", "history.csv", "settings.yaml", "report.html"],
+      files: ["model.onnx", "evaluation.json", "history.csv", "settings.yaml", "checkpoints", "report.html"],
       aborted: false,
       steps: 9,
       epoch: expected.epoch,
@@ -168,7 +168,7 @@ describe("xception train", () => {
       epoch 1/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # pictures/s, # s
       epoch 2/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # pictures/s, # s
       skipped: picture "…/photos/train/red/broken.png": this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      Wrote model.onnx, evaluation.json, history.csv, settings.yaml, report.html into …/run
+      Wrote model.onnx, evaluation.json, history.csv, settings.yaml, checkpoints, report.html into …/run
       "
     `);
   });
@@ -250,8 +250,8 @@ describe("stopped", () => {
     const { exitCode, stdout, stderr } = await stopAt("epoch 2/50", "--json");
     expect(exitCode).toBe(1);
     expect(stderr).toContain(
-      `error: train: it was stopped after step 6, in epoch 3 of 50; the model so far is in ${at("model.onnx")}. A run ` +
-        "cannot be resumed yet: to train to the end, give the same command again, with --overwrite.\n",
+      `error: train: it was stopped after step 6, in epoch 3 of 50; the model so far is in ${at("model.onnx")}. To go on: ` +
+        `xception train --resume -o ${runFolder()}\n`,
     );
     const result = JSON.parse(stdout);
     expect(result).toMatchObject({ aborted: true, steps: 6 });
@@ -276,7 +276,13 @@ describe("stopped", () => {
     });
     expect(exitCode).toBe(1);
     expect(stdout).toBe("The model is that of step 1, before the end of the first epoch; it was not tested.\n");
-    expect((await readdir(runFolder())).sort()).toEqual(["history.csv", "model.onnx", "report.html", "settings.yaml"]);
+    expect((await readdir(runFolder())).sort()).toEqual([
+      "checkpoints",
+      "history.csv",
+      "model.onnx",
+      "report.html",
+      "settings.yaml",
+    ]);
     expect(decodeModel(await readFile(at("model.onnx")), "model.onnx").provenance).toMatchObject({
       epoch: 0,
       steps: 1,
@@ -289,7 +295,9 @@ describe("stopped", () => {
   it("before the first step: nothing is written", async () => {
     const { exitCode, stdout, stderr } = await stopAt("Training");
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
-    expect(stderr).toMatch(/error: train: it was stopped after step 0, in epoch 1 of 50; nothing was saved\. A run /);
+    expect(stderr).toMatch(
+      /error: train: it was stopped after step 0, in epoch 1 of 50; nothing was saved\. To train, give the same command again\./,
+    );
     expect(await readdir(work)).toEqual([]);
   });
 });
@@ -315,6 +323,7 @@ it("where the loss breaks later, the last good model stays, and a report of what
   const { provenance } = decodeModel(await readFile(at("model.onnx")), "model.onnx");
   expect(provenance!.epoch).toBe(Number(epoch));
   expect((await readdir(runFolder())).sort()).toEqual([
+    "checkpoints",
     "evaluation.json",
     "history.csv",
     "model.onnx",

@@ -83,8 +83,8 @@ describe("what timm has not is refused", () => {
   });
 
   test("options that aligned networks have not", () => {
-    expect(() => architectureNamed("xception71", { poolPadding: "same" })).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: architecture "xception71": it has no option "poolPadding"; received "same"; expected this option with "xception" or "legacy_xception".]`,
+    expect(() => architectureNamed("xception71", { poolPadding: "symmetric" })).toThrowErrorMatchingInlineSnapshot(
+      `[UsageError: architecture "xception71": it has no option "poolPadding"; received "symmetric"; expected this option with "xception" or "legacy_xception".]`,
     );
   });
 });

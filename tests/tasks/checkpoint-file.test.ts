@@ -20,6 +20,7 @@ const best: BestWeights = {
 
 const checkpoint: Checkpoint = {
   identity: { batchSize: 8, classes: ["a", "b"] },
+  isOver: false,
   epoch: {
     index: 2,
     position: 16,

@@ -127,7 +127,7 @@ describe("refuses", () => {
     [
       "a zip bomb",
       () => zipSync({ "config.json": strToU8("{}"), [weightsH5]: new Uint8Array(1e6) }),
-      'the file, entry model.weights.h5: the entry claims to be larger than it can be; received "1000000 bytes"; expected at most',
+      'the file, entry model.weights.h5: it claims to be larger than it can be; received "1000000 bytes"; expected at most',
     ],
     [
       "other weights in an archive",

@@ -40,3 +40,19 @@ test("a changed, cut or continued archive gives what was in it, or is refused", 
     { numRuns: 500 },
   );
 });
+
+test("entries that share their bytes, so that together they are larger than any file, are refused", () => {
+  const names = Array.from({ length: 2000 }, (_, index) => `e${String(index).padStart(4, "0")}`);
+  const empty = Object.fromEntries(names.map((name) => [name, new Uint8Array()]));
+  const archive = zipSync({ ...empty, e0000: new Uint8Array(100_000) }, { level: 0 });
+  const view = new DataView(archive.buffer);
+  // In the directory, every entry becomes the first one: check sum, sizes and place.
+  for (let at = view.getUint32(archive.length - 6, true); view.getUint32(at, true) === 0x02014b50; at += 46 + 5) {
+    view.setUint32(at + 20, 100_000, true);
+    view.setUint32(at + 24, 100_000, true);
+    view.setUint32(at + 42, 0, true);
+  }
+  expect(() => readZip(archive, () => archive.length, "the file")).toThrowErrorMatchingInlineSnapshot(
+    `[FormatError: the file: it claims to be larger than it can be; received "136400000 bytes"; expected at most 136393904.]`,
+  );
+});

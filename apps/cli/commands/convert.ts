@@ -1,17 +1,20 @@
 import { existsSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { UsageError } from "../../../src/errors.ts";
+import { imagenetLabels } from "../../../src/models/imagenet-classes.ts";
 import { readFile, writeFilesAtomic } from "../../../src/runtime/node-files.ts";
 import { isolate } from "../../../src/runtime/node-isolation.ts";
 import { type Conversion, convert } from "../../../src/tasks/convert.ts";
+import { imagenetWeightsAddress } from "../../../src/tasks/imagenet-weights.ts";
 import { weightsSource } from "../../../src/tasks/weights-file.ts";
 import { type TargetName, targetOf, weightsTargets } from "../../../src/tasks/weights-targets.ts";
 import { formatShape } from "../../../src/tensor/shape.ts";
 import { addCommand } from "../add-command.ts";
+import { addDownloadOptions, type DownloadFlags, downloadsOf } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, type NetworkFlags, xceptionOptionsOf } from "../network-options.ts";
 
-interface ConvertFlags extends NetworkFlags {
+interface ConvertFlags extends NetworkFlags, DownloadFlags {
   readonly to?: TargetName;
   readonly labels?: string;
   readonly allowMissing?: string;
@@ -26,12 +29,12 @@ export function registerConvert(program: Command, io: CliIo): void {
   const command = addCommand(program, "convert <in> <out>", {
     description:
       "Turn a file of weights of any kind into another kind, which the name of OUT tells: .onnx, .keras, .h5, .weights.h5, " +
-      ".json (TensorFlow.js), .safetensors (timm). Flags that describe a network put the weights into that Xception; without any the file keeps " +
-      "its own network.",
+      ".json (TensorFlow.js), .safetensors (timm). IN may also be an address, or imagenet: what Keras's Xception learned. " +
+      "Flags that describe a network put the weights into that Xception; without any the file keeps its own network.",
     example: "xception convert weights.h5 model.onnx --classes 10 --labels labels.txt",
   })
     .addOption(new Option("--to <kind>", "what to write, whatever the name of OUT").choices(targetNames))
-    .option("--labels <file>", "names of the classes, one a line")
+    .option("--labels <file>", "names of the classes, one a line; imagenet: those of its 1000 classes")
     .option("--allow-missing <glob>", "weights that may be missing or differ, e.g. 'predictions/*'")
     .addOption(
       new Option("--dtype <type>", "how ONNX stores kernels; float16 halves the file")
@@ -39,14 +42,16 @@ export function registerConvert(program: Command, io: CliIo): void {
         .default("float32"),
     )
     .option("--overwrite", "replace OUT if it is there");
-  addNetworkOptions(command).action(async (source: string, target: string, flags: ConvertFlags) => {
+  addNetworkOptions(addDownloadOptions(command)).action(async (source: string, target: string, flags: ConvertFlags) => {
     const to = flags.to ?? targetFor(target);
     refuseToOverwrite(target, flags.overwrite ?? false);
-    const { labels: labelFile, allowMissing, dtype } = flags;
-    const conversion = await convert(await weightsSource(source, { readFile, isolate }), {
+    const { labels: labelFile, allowMissing, dtype, top: includeTop } = flags;
+    const { mirror, readFile: readAnything } = downloadsOf(flags, process.env, io);
+    const address = source === "imagenet" ? imagenetWeightsAddress({ includeTop, mirror }) : source;
+    const conversion = await convert(await weightsSource(address, { readFile: readAnything, isolate }), {
       to,
       network: givenNetwork(command, flags),
-      labels: labelFile === undefined ? undefined : linesOf(await readFile(labelFile)),
+      labels: labelFile === undefined ? undefined : await labelsOf(labelFile),
       allowMissing,
       dtype,
     });
@@ -86,9 +91,10 @@ function refuseToOverwrite(target: string, overwrite: boolean): void {
   });
 }
 
-function linesOf(text: Uint8Array): string[] {
+async function labelsOf(file: string): Promise<readonly string[]> {
+  if (file === "imagenet") return imagenetLabels();
   return new TextDecoder()
-    .decode(text)
+    .decode(await readFile(file))
     .split(/\r?\n/)
     .filter((line) => line !== "");
 }

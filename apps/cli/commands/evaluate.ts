@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { folderDataset } from "../../../src/data/folder-dataset.ts";
 import type { Device } from "../../../src/platform.ts";
 import { describeEvaluation } from "../../../src/report/evaluation-text.ts";
 import { evaluate } from "../../../src/tasks/evaluate.ts";
@@ -7,6 +6,7 @@ import { loadModel } from "../../../src/tasks/model-file.ts";
 import { addCommand } from "../add-command.ts";
 import { deviceOption } from "../device-option.ts";
 import { type CliIo, writeJson } from "../io.ts";
+import { readDataset, readMapWeights } from "../labelled-pictures.ts";
 import { loadPlatform } from "../load-platform.ts";
 import { startProgress } from "../progress.ts";
 import { reportSkipped } from "../skipped-files.ts";
@@ -14,6 +14,8 @@ import { numberOf } from "../values.ts";
 
 interface EvaluateFlags {
   readonly batchSize?: number;
+  readonly labelsFile?: string;
+  readonly mapWeights?: string;
   readonly device?: Device;
   readonly json?: boolean;
 }
@@ -24,15 +26,20 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     example: "xception evaluate run/model.onnx photos/test --json",
   })
     .option("--batch-size <n>", "pictures at a time (default: 16)", numberOf("--batch-size"))
+    .option("--labels-file <file>", "pictures have several labels, which are in this CSV or JSON file")
+    .option("--map-weights <file>", "how much each class counts in MAP@100, as JSON by name")
     .addOption(deviceOption())
-    .action(async (modelFile: string, folder: string, { batchSize, device, json }: EvaluateFlags) => {
+    .action(async (modelFile: string, folder: string, flags: EvaluateFlags) => {
+      const { batchSize, labelsFile, mapWeights, device, json } = flags;
       const platform = await loadPlatform();
       const model = await loadModel(modelFile, platform);
-      const dataset = folderDataset(await platform.listFolder(folder));
+      const dataset = await readDataset(folder, labelsFile ?? null, platform, model.labels);
+      const weights = await readMapWeights(mapWeights ?? null, model.labels, platform);
       const progress = startProgress(io, { label: "evaluating", total: dataset.samples.length });
       const onProgress = ({ done }: { done: number }) => progress.update(done);
       const { evaluation, skipped } = await evaluate(model, dataset, {
         platform,
+        mapWeights: weights,
         batchSize,
         session: { device },
         signal: io.signal,

@@ -9,7 +9,7 @@ import type { Fact } from "../../../src/report/training-report.ts";
 import type { Provenance } from "../../../src/tasks/model.ts";
 import { reportOn } from "../../../src/tasks/training-report.ts";
 import { packageVersion } from "../package-version.ts";
-import { machineFacts } from "../train/description.ts";
+import { machineFacts } from "../train/machine.ts";
 import { demoMark } from "./demo-folder.ts";
 import { artists, credits, type DemoPictures, describePictures, simplestGuess } from "./pictures.ts";
 import { type DemoRecipe, describeSize } from "./recipe.ts";

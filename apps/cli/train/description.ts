@@ -3,18 +3,27 @@ import { countPerClass, type ImageDataset } from "../../../src/data/dataset.ts";
 import { countParameters, networkWeights } from "../../../src/graph/network.ts";
 import { xception } from "../../../src/models/xception.ts";
 import type { Platform } from "../../../src/platform.ts";
+import type { Evaluation } from "../../../src/records.ts";
 import { renderReport } from "../../../src/report/html.ts";
 import type { Fact } from "../../../src/report/training-report.ts";
 import type { Provenance } from "../../../src/tasks/model.ts";
-import type { SettingName } from "../../../src/tasks/settings/settings.ts";
+import type { SettingName, Settings } from "../../../src/tasks/settings/settings.ts";
 import type { TrainingResult } from "../../../src/tasks/train-options.ts";
 import { reportOn } from "../../../src/tasks/training-report.ts";
-import { diagnose } from "../diagnosis.ts";
 import { packageVersion } from "../package-version.ts";
 import type { TrainingInputs } from "./inputs.ts";
+import { machineFacts } from "./machine.ts";
 
 /** Settings that say where something lies on this machine, nobody else's business, and what belongs to them. */
-const paths: readonly SettingName[] = ["val", "weights", "allowMissing"];
+const paths: readonly SettingName[] = [
+  "val",
+  "labelsFile",
+  "valLabelsFile",
+  "mapWeights",
+  "weights",
+  "allowMissing",
+  "sampleWeights",
+];
 
 /** What the model file says about where it comes from; no dates and no paths, so that the same training gives the same bytes. */
 export function provenanceOf(
@@ -60,11 +69,18 @@ export async function reportText(inputs: TrainingInputs, result: TrainingResult,
   return renderReport(report);
 }
 
+/** How far a training came, and with which weights. */
+export interface Reached extends Pick<TrainingResult, "epoch" | "history" | "steps"> {
+  readonly evaluation?: Evaluation | undefined;
+}
+
 /** Which weights the model has, in one sentence. */
-export function describeChoice({ epoch, evaluation, history, steps }: TrainingResult): string {
+export function describeChoice({ epoch, evaluation, history, steps }: Reached): string {
   if (epoch === 0) return `The model is that of step ${steps}, before the end of the first epoch; it was not tested.`;
   if (!evaluation) return `The model is that of step ${steps}; it was not tested.`;
-  const accuracy = `${(100 * evaluation.top1).toFixed(1)} % of ${evaluation.images} validation pictures right`;
+  const { top1, images, meanAveragePrecision: map } = evaluation;
+  const precision = map === undefined ? "" : `MAP@100 ${(100 * map).toFixed(1)} %, `;
+  const accuracy = `${precision}${(100 * top1).toFixed(1)} % of ${images} validation pictures right`;
   const best = history.length > 1 ? `, the best of ${history.length}` : "";
   return `The model is that of epoch ${epoch}${best}: ${accuracy}.`;
 }
@@ -92,18 +108,28 @@ function settingsOf(inputs: TrainingInputs): Fact[] {
     { name: "Learning rate", value: `${schedule}, at most ${learningRate}` },
     { name: "Batch size", value: `${settings.batchSize}` },
     { name: "Label smoothing", value: `${settings.labelSmoothing}` },
-    { name: "Augmentation", value: settings.augment },
+    { name: "Augmentation", value: augmentationText(settings) },
+    ...imbalanceFacts(settings),
     { name: "Seed", value: `${settings.seed}` },
   ];
 }
 
-export async function machineFacts(): Promise<Fact[]> {
-  const { xception: version, node, cpu, onnxruntime } = await diagnose();
+/** `strong, random erasing 0.5, mixup 0.2`. */
+export function augmentationText({ augment, randomErasing, mixup, cutMix }: Settings): string {
   return [
-    { name: "xception-ts", value: version },
-    { name: "Node", value: node },
-    { name: "ONNX Runtime", value: onnxruntime.loads ? onnxruntime.version : "missing" },
-    { name: "Processor", value: `${cpu.cores} × ${cpu.model}` },
+    augment,
+    ...(randomErasing === null ? [] : [`random erasing ${randomErasing}`]),
+    ...(mixup > 0 ? [`mixup ${mixup}`] : []),
+    ...(cutMix > 0 ? [`CutMix ${cutMix}`] : []),
+  ].join(", ");
+}
+
+function imbalanceFacts({ classWeights, sampleWeights, sampling }: Settings): Fact[] {
+  const weights = classWeights === "balanced" ? classWeights : JSON.stringify(classWeights);
+  return [
+    ...(classWeights === null ? [] : [{ name: "Class weights", value: weights }]),
+    ...(sampleWeights === null ? [] : [{ name: "Weights of pictures", value: basename(sampleWeights) }]),
+    ...(sampling === "balanced" ? [{ name: "Sampling", value: "every class equally often" }] : []),
   ];
 }
 

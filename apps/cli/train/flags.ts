@@ -13,6 +13,7 @@ import { flagOf, settingGroups, settings } from "../../../src/tasks/settings/set
 import { deviceOption } from "../device-option.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { addSettingOptions, givenSettings, settingWords } from "../setting-options.ts";
+import { countOf, positiveNumberOf } from "../values.ts";
 
 /** What commander makes of the flags of `addTrainOptions`, besides those of settings. */
 export interface TrainFlags extends DownloadFlags {
@@ -20,8 +21,13 @@ export interface TrainFlags extends DownloadFlags {
   readonly recipe?: string;
   readonly config?: string;
   readonly printConfig?: boolean;
+  readonly showAugment?: string;
   readonly device?: Device;
   readonly overwrite?: boolean;
+  readonly resume?: boolean;
+  readonly checkpointMinutes?: number;
+  readonly checkpointSteps?: number;
+  readonly keepCheckpoints?: number;
   readonly json?: boolean;
 }
 
@@ -29,8 +35,17 @@ export function addTrainOptions(command: Command): Command {
   command
     .addOption(new Option("-o, --output <folder>", "where to write the run; its parent must exist"))
     .option("--overwrite", "replace a run that is in the output folder already")
+    .option(
+      "--show-augment <file>",
+      "draw training pictures as epochs will show them, .png, .svg or .html; train nothing",
+    )
     .addOption(deviceOption());
   addDownloadOptions(command)
+    .optionsGroup("Going on after an interruption:")
+    .option("--resume", "go on with the run in the output folder, as if it had never been interrupted")
+    .option("--checkpoint-minutes <x>", "save after so many (default: 5)", positiveNumberOf("--checkpoint-minutes"))
+    .option("--checkpoint-steps <n>", "save after so many, too (default: as time goes)", countOf("--checkpoint-steps"))
+    .option("--keep-checkpoints <n>", "how many stay, beside the best (default: 2)", countOf("--keep-checkpoints"))
     .optionsGroup("Where settings come from (a flag wins over the file, the file over the recipe):")
     .option("--recipe <name>", `ready settings: ${recipeNames.join(", ")}`)
     .option("--config <file>", "settings as YAML or JSON, e.g. the settings.yaml of a run")
@@ -88,6 +103,6 @@ export function required(value: string | undefined, where: string, example: stri
 }
 
 /** As a POSIX shell needs it. */
-function quote(word: string): string {
+export function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }

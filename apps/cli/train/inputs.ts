@@ -1,11 +1,10 @@
-import type { ImageDataset } from "../../../src/data/dataset.ts";
-import { folderDataset } from "../../../src/data/folder-dataset.ts";
-import { splitDataset } from "../../../src/data/split.ts";
+import { isMultiLabel } from "../../../src/data/dataset.ts";
 import { UsageError } from "../../../src/errors.ts";
 import type { Network } from "../../../src/graph/network.ts";
 import { xception } from "../../../src/models/xception.ts";
 import type { XceptionOptions } from "../../../src/models/xception-options.ts";
 import type { Device, Platform } from "../../../src/platform.ts";
+import type { PicturePreprocessing } from "../../../src/tasks/model.ts";
 import { networkOptions } from "../../../src/tasks/settings/chosen-options.ts";
 import type { ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
 import {
@@ -14,18 +13,23 @@ import {
   startingWeights,
 } from "../../../src/tasks/starting-weights.ts";
 import { defaultBatchSize } from "../../../src/tasks/train-plan.ts";
+import type { FilePlatform } from "../../../src/tasks/weights-file.ts";
+import { readMapWeights } from "../labelled-pictures.ts";
 import { commandLineOf } from "./flags.ts";
+import { readPictures, type TrainingPictures } from "./pictures.ts";
 
 /** What a training is made of. */
-export interface TrainingInputs extends ResolvedSettings {
+export interface TrainingInputs extends ResolvedSettings, TrainingPictures {
   readonly options: XceptionOptions;
   readonly folder: string;
-  readonly training: ImageDataset;
-  readonly validation: ImageDataset;
   /** The validation pictures' folder; undefined where they are a part of the training folder. */
   readonly validationFolder: string | undefined;
   /** To start from; undefined: drawn from the seed. */
   readonly weights: StartingWeights | undefined;
+  /** How the starting weights want pictures; undefined: the default. */
+  readonly preprocessing: PicturePreprocessing | undefined;
+  /** Of pictures with several labels: how much each class counts in the mean average precision; undefined: all the same. */
+  readonly mapWeights: readonly number[] | undefined;
   /** What the engine computes on; undefined: its default. */
   readonly device: Device | undefined;
   /** That repeats it. */
@@ -35,7 +39,7 @@ export interface TrainingInputs extends ResolvedSettings {
 /**
  * Reads the folders, but no picture yet, and fills in what depends on them.
  * @param imagenet where the published weights are, if not at their own address.
- * @throws {DataError} a folder cannot be used, or a class is too small to hold out a part of it.
+ * @throws as `readPictures`.
  * @throws {UsageError} the batch size cannot be cut into the parts that are asked for.
  * @throws as `startingWeights`.
  */
@@ -43,28 +47,31 @@ export async function readInputs(
   folder: string,
   run: { readonly output: string; readonly device?: Device | undefined },
   resolved: ResolvedSettings,
-  platform: Pick<Platform, "listFolder" | "readFile">,
+  platform: Pick<Platform, "listFolder"> & FilePlatform,
   imagenet: StartingWeightsOptions["imagenet"] = {},
 ): Promise<TrainingInputs> {
-  const { val, valShare, seed } = resolved.settings;
-  const dataset = folderDataset(await platform.listFolder(folder));
-  const { training, heldOut: validation } =
-    val === null
-      ? splitDataset(dataset, valShare, seed)
-      : { training: dataset, heldOut: folderDataset(await platform.listFolder(val)) };
-  const options = { ...networkOptions(resolved.settings), classes: training.classes.length };
+  const { val, mapWeights } = resolved.settings;
+  const { training, validation } = await readPictures(folder, resolved.settings, platform);
+  const options = {
+    ...networkOptions(resolved.settings),
+    classes: training.classes.length,
+    ...(isMultiLabel(training) && { classifierActivation: "sigmoid" as const }),
+  };
   const network = xception(options);
   const batchSize = resolved.settings.batchSize ?? defaultBatchSize(training, network);
   refuseUnequalParts(batchSize, resolved.settings.accumulate);
   const complete = { sources: resolved.sources, settings: { ...resolved.settings, batchSize } };
+  const weights = await weightsOf(resolved.settings, network, platform, imagenet);
   return {
     ...complete,
     options,
-    weights: await weightsOf(resolved.settings, network, platform, imagenet),
+    weights,
+    preprocessing: weights?.preprocessing,
     folder,
     training,
     validation,
     validationFolder: val ?? undefined,
+    mapWeights: await readMapWeights(mapWeights, training.classes, platform),
     device: run.device,
     commandLine: commandLineOf(folder, run, complete),
   };
@@ -83,7 +90,7 @@ function refuseUnequalParts(batchSize: number, accumulate: number): void {
 async function weightsOf(
   { weights, allowMissing }: ResolvedSettings["settings"],
   network: Network,
-  platform: Pick<Platform, "readFile">,
+  platform: FilePlatform,
   imagenet: StartingWeightsOptions["imagenet"],
 ): Promise<StartingWeights | undefined> {
   if (weights !== null) {

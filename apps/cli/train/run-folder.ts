@@ -14,6 +14,14 @@ export const runFiles = {
 
 export type RunFile = keyof typeof runFiles;
 
+/** Where a run keeps what it needs to go on. */
+export const checkpointsFolder = "checkpoints";
+
+/** The files in it: checkpoints by their steps, best weights by their epoch, and the list of the run's pictures. */
+export const stepPattern = /^step-(\d{8,})\.safetensors$/;
+export const bestPattern = /^best-epoch-(\d{5,})\.safetensors$/;
+export const pictureList = "pictures.json";
+
 /**
  * The folder that a training writes into. Nothing changes on the disk before the first file is written: a training that
  * fails earlier leaves neither an empty folder nor a damaged older run.
@@ -21,28 +29,35 @@ export type RunFile = keyof typeof runFiles;
 export class RunFolder {
   readonly path: string;
   readonly #written = new Set<string>();
+  /** Whether what is in the folder belongs to this run. */
+  #isOwn: boolean;
 
-  private constructor(path: string) {
+  private constructor(path: string, isOwn: boolean) {
     this.path = path;
+    this.#isOwn = isOwn;
   }
 
   /**
-   * Makes sure that the folder can be written to and, unless told to replace it, holds no run.
+   * Makes sure that the folder can be written to and, unless told to replace it or to go on with it, holds no run.
    * @throws {FileError} the folder, or the one it is to be made in, is missing or not writable.
    * @throws {TrainingError} it holds a run.
    */
-  static async claim(path: string, { overwrite = false }: { readonly overwrite?: boolean } = {}): Promise<RunFolder> {
+  static async claim(
+    path: string,
+    { overwrite = false, resume = false }: { readonly overwrite?: boolean; readonly resume?: boolean } = {},
+  ): Promise<RunFolder> {
     const there = await listing(path);
     await tryToWrite(path, there !== undefined);
-    const run = Object.values(runFiles).filter((name) => there?.includes(name));
-    if (run.length > 0 && !overwrite) {
+    const run = [...Object.values(runFiles), checkpointsFolder].filter((name) => there?.includes(name));
+    if (run.length > 0 && !overwrite && !resume) {
+      const goOn = run.includes(checkpointsFolder) ? "Go on with it with --resume, choose" : "Choose";
       throw new TrainingError({
         where: `folder "${path}"`,
         what: `it holds a run already (${run.join(", ")})`,
-        remedy: "Choose another folder, or replace that run with --overwrite.",
+        remedy: `${goOn} another folder, or replace that run with --overwrite.`,
       });
     }
-    return new RunFolder(path);
+    return new RunFolder(path, resume);
   }
 
   /** Names of the files written so far. */
@@ -55,15 +70,58 @@ export class RunFolder {
   }
 
   /** Writes one file, whole or not at all. The first one takes the place of all files of an older run. */
-  async write(kind: RunFile, content: Uint8Array | string): Promise<void> {
-    const isFirst = this.#written.size === 0;
-    if (isFirst) await mkdir(this.path, { recursive: true });
-    await writeFileAtomic(this.file(kind), content);
-    this.#written.add(runFiles[kind]);
-    if (!isFirst) return;
-    const others = Object.values(runFiles).filter((name) => name !== runFiles[kind]);
-    for (const name of others) await rm(join(this.path, name), { force: true });
+  write(kind: RunFile, content: Uint8Array | string): Promise<void> {
+    return this.#write(runFiles[kind], content);
   }
+
+  /** Writes a file into the folder of checkpoints, in the same way. */
+  writeCheckpointFile(name: string, content: Uint8Array | string): Promise<void> {
+    return this.#write(`${checkpointsFolder}/${name}`, content);
+  }
+
+  async removeCheckpointFile(name: string): Promise<void> {
+    await rm(join(this.path, checkpointsFolder, name), { force: true });
+  }
+
+  /** Removes what a run that was killed while it wrote has left of half-written files. */
+  async removeTemporaryFiles(): Promise<void> {
+    for (const folder of [this.path, join(this.path, checkpointsFolder)]) {
+      const names = (await listing(folder)) ?? [];
+      for (const name of names.filter(isTemporary)) await rm(join(folder, name), { force: true });
+    }
+  }
+
+  /** @param name with `/` between its parts; its first one is what the run is said to consist of. */
+  async #write(name: string, content: Uint8Array | string): Promise<void> {
+    const path = join(this.path, name);
+    const [part] = name.split("/") as [string];
+    // Later the folder must still be there: one that vanished is not made anew, with half of a run in it.
+    if (!this.#isOwn) await mkdir(this.path, { recursive: true });
+    if (part !== name && !this.#written.has(part)) await makeFolder(dirname(path));
+    await writeFileAtomic(path, content);
+    this.#written.add(part);
+    if (this.#isOwn) return;
+    this.#isOwn = true;
+    for (const other of Object.values(runFiles)) {
+      if (other !== part) await rm(join(this.path, other), { force: true });
+    }
+    for (const other of (await listing(join(this.path, checkpointsFolder))) ?? []) {
+      const isOurs = stepPattern.test(other) || bestPattern.test(other) || other === pictureList;
+      if (isOurs && `${checkpointsFolder}/${other}` !== name) await this.removeCheckpointFile(other);
+    }
+    if (part !== checkpointsFolder) await rmdir(join(this.path, checkpointsFolder)).catch(() => {});
+  }
+}
+
+async function makeFolder(path: string): Promise<void> {
+  await mkdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EEXIST") throw refusal(path, dirname(path), error);
+  });
+}
+
+/** As `writeFileAtomic` names them. */
+function isTemporary(name: string): boolean {
+  return /^\..+\.[0-9a-f]{8}\.tmp$/.test(name);
 }
 
 /** Names of what is in a folder; undefined where there is none. */
@@ -85,6 +143,8 @@ async function tryToWrite(path: string, isThere: boolean): Promise<void> {
       await rmdir(path);
     }
   } catch (error) {
+    // Another run that begins at the same time is trying, too; the lock decides.
+    if (!isThere && ["EEXIST", "ENOTEMPTY"].includes((error as NodeJS.ErrnoException).code!)) return;
     throw refusal(path, isThere ? path : dirname(resolve(path)), error as NodeJS.ErrnoException);
   }
 }

@@ -3,6 +3,7 @@ import { countParameters, type Network, networkWeights } from "../../../src/grap
 import type { Platform } from "../../../src/platform.ts";
 import { historyCsv } from "../../../src/report/history-csv.ts";
 import { withCommas } from "../../../src/report/number-text.ts";
+import type { Checkpoint } from "../../../src/tasks/checkpoint.ts";
 import { encodeModel } from "../../../src/tasks/model-file.ts";
 import { trainOptions } from "../../../src/tasks/settings/chosen-options.ts";
 import { writeConfig } from "../../../src/tasks/settings/config-file.ts";
@@ -10,23 +11,29 @@ import type { StartingWeights } from "../../../src/tasks/starting-weights.ts";
 import { train } from "../../../src/tasks/train.ts";
 import type { TrainingResult } from "../../../src/tasks/train-options.ts";
 import type { CliIo } from "../io.ts";
+import { CheckpointFolder, type FoundCheckpoint } from "./checkpoint-folder.ts";
 import { provenanceOf, reportText } from "./description.ts";
 import { TrainingDisplay } from "./display.ts";
 import type { TrainingInputs } from "./inputs.ts";
+import { resumeCommand } from "./outcome.ts";
+import type { PreparedRun } from "./prepare-run.ts";
+import { machineDifference } from "./resume.ts";
 import type { RunFolder } from "./run-folder.ts";
 
 /**
- * Trains and saves: the history after every epoch, the model and its test whenever it is the best so far, the report at the
- * end. However the training ends, what is in the folder fits together.
+ * Trains and saves: checkpoints as time goes, the history after every epoch, the model and its test whenever it is the best so
+ * far, the report at the end. However the training ends, what is in the folder fits together.
  * @throws as `train`.
  */
 export async function trainInto(
   folder: RunFolder,
-  inputs: TrainingInputs,
+  run: PreparedRun,
   platform: Platform,
   io: CliIo,
 ): Promise<TrainingResult> {
+  const { inputs, from, flags } = run;
   const { settings, training, validation, options } = inputs;
+  const checkpoints = new CheckpointFolder(folder, { ...run, keep: flags.keepCheckpoints ?? 2 }, from);
   const display = new TrainingDisplay(io);
   let latest: TrainingResult | undefined;
   const writeReport = async (result: TrainingResult) =>
@@ -36,11 +43,25 @@ export async function trainInto(
       ...trainOptions(settings),
       platform,
       device: inputs.device,
+      ...(inputs.mapWeights && { mapWeights: inputs.mapWeights }),
       network: options,
-      ...(inputs.weights && startOf(inputs.weights)),
+      ...(inputs.weights && { weights: inputs.weights.weights }),
+      ...(inputs.preprocessing && { preprocessing: inputs.preprocessing }),
       validation,
+      checkpoints: {
+        save: (checkpoint) => checkpoints.save(checkpoint),
+        everyMinutes: flags.checkpointMinutes,
+        everySteps: flags.checkpointSteps,
+      },
+      ...(from && { resume: from.checkpoint }),
       signal: io.signal,
-      onStart: ({ network }) => io.stderr(`${announcement(network, inputs)}\n`),
+      onStart: async ({ network, soFar }) => {
+        io.stderr(`${announcement(network, inputs)}\n`);
+        if (!from || !soFar) return;
+        io.stderr(`${await continuation(from, settings.epochs)}\n`);
+        // What was written after the checkpoint is ahead of it.
+        if (soFar.history.length > 0) await save(folder, inputs, soFar, soFar.evaluation !== undefined);
+      },
       onProgress: (progress) => display.showStep(progress),
       onEpoch: async (soFar) => {
         display.showEpoch(soFar, settings.epochs);
@@ -59,8 +80,25 @@ export async function trainInto(
       await writeReport(latest);
       io.stderr(`The model of epoch ${latest.epoch} stays in ${folder.file("model")}.\n`);
     }
+    const { latest: checkpoint } = checkpoints;
+    if (checkpoint) io.stderr(`${describeLast(checkpoint, error, folder)}\n`);
     throw error;
   }
+}
+
+/** Where a run goes on. */
+async function continuation({ checkpoint, path, record }: FoundCheckpoint, epochs: number): Promise<string> {
+  const { epoch, state } = checkpoint;
+  const place = checkpoint.isOver ? "its training done" : `in epoch ${epoch.index + 1} of ${epochs}`;
+  const difference = await machineDifference(record);
+  const caution = difference === undefined ? "" : `\n${difference}`;
+  return `Going on after step ${state.steps}, ${place}, from ${path}${caution}`;
+}
+
+/** What is left when a training fails. Where its numbers broke they would break again. */
+function describeLast({ state }: Checkpoint, error: unknown, folder: RunFolder): string {
+  const left = `The checkpoint of step ${state.steps} stays in ${folder.path}.`;
+  return error instanceof TrainingError ? left : `${left} To go on: ${resumeCommand(folder.path)}`;
 }
 
 function announcement(network: Network, { training, validation, weights }: TrainingInputs): string {
@@ -68,10 +106,6 @@ function announcement(network: Network, { training, validation, weights }: Train
   const pictures = `${training.samples.length} pictures of ${training.classes.length} classes`;
   const text = `Training ${network.name}, ${withCommas(total)} parameters, on ${pictures}; testing on ${validation.samples.length}`;
   return weights === undefined ? text : `${text}\n${describeStart(weights)}`;
-}
-
-function startOf({ weights, preprocessing }: StartingWeights) {
-  return { weights, ...(preprocessing && { preprocessing }) };
 }
 
 /** What the training begins with, in one sentence. */
@@ -85,11 +119,19 @@ function describeStart({ format, report }: StartingWeights): string {
   return `Starting from ${taken} weights of the ${format}${parts.map((part) => `; ${part}`).join("")}`;
 }
 
-/** The model only when its weights are new: after an epoch that was the best so far, or after one that was not tested. */
-async function save(folder: RunFolder, inputs: TrainingInputs, soFar: TrainingResult): Promise<void> {
+/**
+ * @param isNew whether the weights are not in the folder yet: after an epoch that was the best so far, or one that was not
+ *   tested, they are not.
+ */
+async function save(
+  folder: RunFolder,
+  inputs: TrainingInputs,
+  soFar: TrainingResult,
+  isNew = soFar.evaluation === undefined || soFar.epoch === soFar.history.length,
+): Promise<void> {
   const { options } = inputs;
-  const { labels, weights, preprocessing, evaluation, epoch, history, validationSkipped } = soFar;
-  if (evaluation === undefined || epoch === history.length) {
+  const { labels, weights, preprocessing, evaluation, history, validationSkipped } = soFar;
+  if (isNew) {
     const architecture = { family: "xception", options } as const;
     const provenance = provenanceOf(inputs, soFar);
     await folder.write("model", encodeModel({ architecture, labels, weights, preprocessing, provenance }));

@@ -1,4 +1,5 @@
-import { augmentations } from "../../data/augment.ts";
+import { type Augmentation, augmentations } from "../../data/augment.ts";
+import { erasingDefaults } from "../../data/erasing.ts";
 import { createOptimizer } from "../../learning/optimizers.ts";
 import { createSchedule } from "../../learning/schedules.ts";
 import { exponentialAverage, polyakAverage } from "../../learning/weight-average.ts";
@@ -20,7 +21,7 @@ export function networkOptions(settings: Settings): Omit<XceptionOptions, "class
  */
 export function trainOptions(settings: Settings): Omit<TrainOptions, "platform"> {
   const { epochs, batchSize, learningRate, labelSmoothing, seed, decayAll, accumulate, patience } = settings;
-  const { augment, mixup, cutMix, sampling, classWeights } = settings;
+  const { mixup, cutMix, sampling, classWeights } = settings;
   return {
     network: networkOptions(settings),
     epochs,
@@ -39,7 +40,7 @@ export function trainOptions(settings: Settings): Omit<TrainOptions, "platform">
     }),
     labelSmoothing,
     seed,
-    augmentation: augmentations[augment],
+    augmentation: augmentationOf(settings),
     mixing: { mixup, cutMix },
     sampling,
     ...(classWeights !== null && { classWeights }),
@@ -49,6 +50,12 @@ export function trainOptions(settings: Settings): Omit<TrainOptions, "platform">
     accumulate,
     ...(patience !== null && { patience }),
   };
+}
+
+function augmentationOf({ augment, randomErasing }: Settings): Augmentation {
+  const augmentation: Augmentation = augmentations[augment];
+  if (randomErasing === null) return augmentation;
+  return { ...augmentation, erasing: { ...erasingDefaults, ...augmentation.erasing, probability: randomErasing } };
 }
 
 function clipping({ clipNorm, clipValue }: Settings): Pick<TrainOptions, "clip"> {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { augmentationNames } from "../../data/augment.ts";
 import type { ClassWeights } from "../../data/class-weights.ts";
 import { choice, type KeySettings, type Kind, number, orNone, setting, text, wholeNumber } from "./setting.ts";
 
@@ -13,11 +14,23 @@ export const pictureSettings = {
     about: "without --val: part of each class that is held out for it",
     default: 0.2,
   }),
+  labelsFile: setting(orNone(text("<file>")), {
+    about: "pictures have several labels, which are in this CSV or JSON file",
+    default: null,
+  }),
+  valLabelsFile: setting(orNone(text("<file>")), {
+    about: "the labels of the pictures of --val",
+    default: null,
+  }),
+  mapWeights: setting(orNone(text("<file>")), {
+    about: "how much each class counts in MAP@100, as JSON by name; without it all count the same",
+    default: null,
+  }),
   imageSize: setting(wholeNumber({ from: 71, to: 8192 }), {
     about: "height and width that pictures are stretched to",
     default: 299,
   }),
-  augment: setting(choice("none", "light", "default", "strong", "randaugment", "inception"), {
+  augment: setting(choice(...augmentationNames), {
     about: "random changes of the training pictures",
     default: "default",
   }),
@@ -29,12 +42,21 @@ export const pictureSettings = {
     about: "paste a part of one picture into another; α of the area's Beta distribution, e.g. 1",
     default: 0,
   }),
+  randomErasing: setting(orNone(number({ from: 0, to: 1 }), "auto"), {
+    about: "share of the pictures that lose a random rectangle",
+    default: null,
+    defaultText: "what --augment says: 0.25 for strong, else 0",
+  }),
   sampling: setting(choice("shuffled", "balanced"), {
     about: "balanced: an epoch shows all classes equally often",
     default: "shuffled",
   }),
   classWeights: setting(orNone(classWeightsKind()), {
     about: "how much classes count in the loss: balanced, or by name",
+    default: null,
+  }),
+  sampleWeights: setting(orNone(text("<file>")), {
+    about: "how much pictures count in the loss: CSV with lines of class/picture.jpg,weight; 1 for others",
     default: null,
   }),
 };

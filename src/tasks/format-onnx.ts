@@ -1,14 +1,14 @@
 import { readOnnx } from "../compiler/onnx-reader.ts";
-import { FormatError } from "../errors.ts";
 import { fromEngineWeights } from "../weights/engine-weights.ts";
 import { metadataKey } from "../weights/metadata-key.ts";
 import { storedLayersOf } from "../weights/stored-layers.ts";
 import { modelIn, networkOf } from "./model-file.ts";
 import { readMetadata } from "./model-metadata.ts";
+import { describeOnnx, layersOfOnnx } from "./onnx-layers.ts";
 import type { WeightsFile, WeightsFormat } from "./weights-file.ts";
 
-/** ONNX files that we wrote: model files, and plain graphs of other networks than classifiers. */
-export const modelFileFormat: WeightsFormat = {
+/** ONNX: model files, plain graphs that we wrote, and weights in graphs of others. */
+export const onnxFormat: WeightsFormat = {
   title: "ONNX (.onnx)",
   // A protobuf message: field 1, the version of the format, is a small number; a field with a length follows.
   recognises: ([first = 0, version = 0, next = 0]) => first === 0x08 && version < 0x40 && (next & 7) === 2,
@@ -16,11 +16,13 @@ export const modelFileFormat: WeightsFormat = {
     const content = readOnnx(bytes, where);
     const text = content.metadata.get(metadataKey);
     if (text === undefined) {
-      throw new FormatError({
-        where,
-        what: `the ONNX file has no "${metadataKey}" metadata: what its tensors belong to is unknown`,
-        expected: "a file that xception-ts wrote",
-      });
+      return {
+        format: describeOnnx(content),
+        layers: (network) => layersOfOnnx(content, network, where),
+        notes: [
+          "Only weights were taken: epsilons and paddings are those of the network here, not of the file's graph.",
+        ],
+      };
     }
     const metadata = readMetadata(text, where);
     const isModel = metadata.labels !== undefined && metadata.preprocessing !== undefined;

@@ -1,0 +1,14 @@
+import { availableParallelism, cpus } from "node:os";
+import type { Fact } from "../../../src/report/training-report.ts";
+import { packageVersion } from "../package-version.ts";
+
+/** What computes: with another one the last digits may differ. */
+export async function machineFacts(): Promise<Fact[]> {
+  const { engineVersion } = await import("../../../src/runtime/node-devices.ts");
+  return [
+    { name: "xception-ts", value: packageVersion },
+    { name: "Node", value: process.versions.node },
+    { name: "ONNX Runtime", value: engineVersion() },
+    { name: "Processor", value: `${availableParallelism()} × ${cpus()[0]?.model.trim() ?? "unknown"}` },
+  ];
+}

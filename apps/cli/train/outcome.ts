@@ -1,0 +1,60 @@
+import { stat } from "node:fs/promises";
+import { AbortedError } from "../../../src/errors.ts";
+import type { TrainingResult } from "../../../src/tasks/train-options.ts";
+import { type CliIo, writeJson } from "../io.ts";
+import type { FoundCheckpoint } from "./checkpoint-folder.ts";
+import { describeChoice, type Reached } from "./description.ts";
+import { quote } from "./flags.ts";
+import type { TrainingInputs } from "./inputs.ts";
+import type { RunFolder } from "./run-folder.ts";
+
+type Outcome = Reached & Pick<TrainingResult, "aborted" | "skipped" | "validationSkipped">;
+
+/** What `train --json` prints. */
+export function resultJson(result: Outcome, { path, written }: RunFolder) {
+  const { aborted, steps, epoch, history, evaluation, skipped, validationSkipped } = result;
+  return { folder: path, files: written, aborted, steps, epoch, history, evaluation, skipped, validationSkipped };
+}
+
+/** Whether nothing is left to do: the training is over, and the report, which comes last, has been written since. */
+export async function isOver({ checkpoint, path }: FoundCheckpoint, folder: RunFolder): Promise<boolean> {
+  if (!checkpoint.isOver) return false;
+  const [report, saved] = await Promise.all(
+    [folder.file("report"), path].map((file) => stat(file).catch(() => undefined)),
+  );
+  return report !== undefined && saved !== undefined && report.mtimeMs >= saved.mtimeMs;
+}
+
+/** That there is nothing to go on with, and what the run had reached. */
+export function tellThatItIsOver(
+  { checkpoint }: FoundCheckpoint,
+  folder: RunFolder,
+  flags: { readonly json?: boolean },
+  io: CliIo,
+): void {
+  const { history, best, state, skipped, validationSkipped } = checkpoint;
+  const evaluation = best?.test.evaluation;
+  const reached = { steps: state.steps, epoch: best?.epoch ?? history.length, history, evaluation };
+  io.stderr(
+    `The run in ${folder.path} is over, all ${history.length} epochs are done: there is nothing to go on with.\n`,
+  );
+  if (flags.json) writeJson(io, resultJson({ ...reached, aborted: false, skipped, validationSkipped }, folder));
+  else io.stdout(`${describeChoice(reached)}\n`);
+}
+
+/** How a run is gone on with. */
+export function resumeCommand(output: string): string {
+  return `xception train --resume -o ${quote(output)}`;
+}
+
+/** That a training was stopped, and how to go on. */
+export function interruption(result: TrainingResult, { settings }: TrainingInputs, folder: RunFolder): AbortedError {
+  const { steps, history } = result;
+  const epoch = Math.min(history.length + 1, settings.epochs);
+  const saved = steps === 0 ? "nothing was saved" : `the model so far is in ${folder.file("model")}`;
+  return new AbortedError({
+    where: "train",
+    what: `it was stopped after step ${steps}, in epoch ${epoch} of ${settings.epochs}; ${saved}`,
+    remedy: steps === 0 ? "To train, give the same command again." : `To go on: ${resumeCommand(folder.path)}`,
+  });
+}

@@ -1,0 +1,126 @@
+import { createHash } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import { z } from "zod";
+import type { ImageDataset, Sample } from "../../../src/data/dataset.ts";
+import { DataError } from "../../../src/errors.ts";
+import type { TrainingInputs } from "./inputs.ts";
+
+const entrySchema = z.object({
+  /** Path inside the data set; its first part is the class. */
+  file: z.string(),
+  /** Size; null where it cannot be read. */
+  bytes: z.int().nullable(),
+  /** First digits of the SHA-256 of the content, where it was looked at. */
+  sha256: z.string().optional(),
+});
+type Entry = z.infer<typeof entrySchema>;
+
+/** The pictures of a run as they were when it began. */
+export const pictureListSchema = z.object({ pictures: z.array(entrySchema), validation: z.array(entrySchema) });
+export type PictureList = z.infer<typeof pictureListSchema>;
+
+/** Up to so many bytes of pictures in all, contents are compared, not only sizes. */
+const contentLimit = 2 ** 28;
+/** Files that are looked at together. */
+const atATime = 64;
+
+/** Looks at all picture files of a training; held out ones are among the `pictures`. */
+export async function listPictures(inputs: TrainingInputs): Promise<PictureList> {
+  const { training, validation, validationFolder } = inputs;
+  const isHeldOut = validationFolder === undefined;
+  const pictures = isHeldOut ? [...training.samples, ...validation.samples] : training.samples;
+  const sizes = await sizesOf([...pictures, ...(isHeldOut ? [] : validation.samples)]);
+  const total = [...sizes.values()].reduce((sum: number, bytes) => sum + (bytes ?? 0), 0);
+  const list = (samples: readonly Sample[]) => entriesOf(samples, sizes, total <= contentLimit);
+  return { pictures: await list(pictures), validation: isHeldOut ? [] : await list(validation.samples) };
+}
+
+/** SHA-256 of the list. */
+export function digestOf(list: PictureList): string {
+  return createHash("sha256").update(JSON.stringify(list)).digest("hex");
+}
+
+/**
+ * @param run its folder, for the message.
+ * @throws {DataError} the pictures are not those that the run began with; the message names them.
+ */
+export function refuseChangedPictures(run: string, before: PictureList, now: PictureList): void {
+  const differences = [
+    ...differencesOf(before.pictures, now.pictures, ""),
+    ...differencesOf(before.validation, now.validation, " for validation"),
+  ];
+  if (differences.length === 0) return;
+  throw changedPictures(run, differences.join("; "));
+}
+
+export function changedPictures(run: string, differences: string): DataError {
+  return new DataError({
+    where: `pictures of the run in "${run}"`,
+    what: `they have changed since it began: ${differences}`,
+    remedy: "Put them back as they were, or train anew into another folder.",
+  });
+}
+
+function differencesOf(before: readonly Entry[], now: readonly Entry[], kind: string): string[] {
+  const old = new Map(before.map((entry) => [entry.file, entry]));
+  const current = new Map(now.map((entry) => [entry.file, entry]));
+  const added = [...current.keys()].filter((file) => !old.has(file));
+  const removed = [...old.keys()].filter((file) => !current.has(file));
+  const changed = [...current].filter(([file, entry]) => old.has(file) && isOther(old.get(file)!, entry));
+  return [
+    ...describe(added, `added${kind}`),
+    ...describe(removed, `removed${kind}`),
+    ...describe(
+      changed.map(([file]) => file),
+      `changed${kind}`,
+    ),
+  ];
+}
+
+/** Contents count only where both were looked at. */
+function isOther(a: Entry, b: Entry): boolean {
+  return a.bytes !== b.bytes || (a.sha256 !== undefined && b.sha256 !== undefined && a.sha256 !== b.sha256);
+}
+
+function describe(files: readonly string[], what: string): string[] {
+  if (files.length === 0) return [];
+  const named = files.slice(0, 5).join(", ");
+  return [`${files.length} ${what} (${named}${files.length > 5 ? ", …" : ""})`];
+}
+
+async function sizesOf(samples: readonly Sample[]): Promise<ReadonlyMap<Sample, number | null>> {
+  const sizes = new Map<Sample, number | null>();
+  await inGroups(samples, async (sample) => {
+    const status = await stat(pathOf(sample)).catch(() => undefined);
+    sizes.set(sample, status?.size ?? null);
+  });
+  return sizes;
+}
+
+async function entriesOf(
+  samples: ImageDataset["samples"],
+  sizes: ReadonlyMap<Sample, number | null>,
+  withContent: boolean,
+): Promise<Entry[]> {
+  const entries = new Map<Sample, Entry>();
+  await inGroups(samples, async (sample) => {
+    const content = withContent ? await readFile(pathOf(sample)).catch(() => undefined) : undefined;
+    entries.set(sample, {
+      file: sample.name,
+      bytes: sizes.get(sample)!,
+      ...(content && { sha256: createHash("sha256").update(content).digest("hex").slice(0, 16) }),
+    });
+  });
+  return samples.map((sample) => entries.get(sample)!);
+}
+
+/** Samples of a folder are named by their path. */
+function pathOf({ picture }: Sample): string {
+  return picture as string;
+}
+
+async function inGroups<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  for (let start = 0; start < items.length; start += atATime) {
+    await Promise.all(items.slice(start, start + atATime).map(work));
+  }
+}

@@ -1,0 +1,60 @@
+import type { ImageDataset } from "../../../src/data/dataset.ts";
+import { splitDataset } from "../../../src/data/split.ts";
+import { readWeightList, withSampleWeights } from "../../../src/data/weight-list.ts";
+import { UsageError } from "../../../src/errors.ts";
+import type { Platform } from "../../../src/platform.ts";
+import type { Settings } from "../../../src/tasks/settings/settings.ts";
+import { readDataset } from "../labelled-pictures.ts";
+
+/** What is trained on and what is tested on. */
+export interface TrainingPictures {
+  readonly training: ImageDataset;
+  readonly validation: ImageDataset;
+}
+
+/**
+ * Lists the folders, and reads the weights of pictures, but no picture yet.
+ * @throws {DataError} a folder cannot be used, a class is too small to hold out a part of it, or a weight is of no picture.
+ * @throws {FileError} the file of weights cannot be read.
+ * @throws {FormatError} it is no list of weights, or a file of labels is none.
+ * @throws {UsageError} only one of the two folders has a file of labels.
+ */
+export async function readPictures(
+  folder: string,
+  { val, valShare, seed, labelsFile, valLabelsFile, sampleWeights }: Settings,
+  platform: Pick<Platform, "listFolder" | "readFile">,
+): Promise<TrainingPictures> {
+  refuseHalfLabelled({ val, labelsFile, valLabelsFile });
+  const unweighted = await readDataset(folder, labelsFile, platform);
+  const dataset = sampleWeights === null ? unweighted : await weighted(unweighted, sampleWeights, platform);
+  if (val !== null) {
+    return { training: dataset, validation: await readDataset(val, valLabelsFile, platform, dataset.classes) };
+  }
+  const { training, heldOut: validation } = splitDataset(dataset, valShare, seed);
+  return { training, validation };
+}
+
+async function weighted(
+  dataset: ImageDataset,
+  path: string,
+  platform: Pick<Platform, "readFile">,
+): Promise<ImageDataset> {
+  const where = `file "${path}"`;
+  return withSampleWeights(
+    dataset,
+    readWeightList(new TextDecoder().decode(await platform.readFile(path)), where),
+    where,
+  );
+}
+
+function refuseHalfLabelled(settings: Pick<Settings, "val" | "labelsFile" | "valLabelsFile">): void {
+  const { val, labelsFile, valLabelsFile } = settings;
+  const expected = (val !== null && labelsFile !== null) === (valLabelsFile !== null);
+  if (expected) return;
+  throw new UsageError({
+    where: "option --val-labels-file",
+    what: valLabelsFile === null ? "the pictures of --val need labels too" : "there are no pictures for it",
+    ...(valLabelsFile !== null && { received: valLabelsFile }),
+    expected: "--val-labels-file together with --labels-file and --val",
+  });
+}

@@ -1,0 +1,90 @@
+import type { Platform } from "../../../src/platform.ts";
+import type { ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
+import type { Settings } from "../../../src/tasks/settings/settings.ts";
+import type { FoundCheckpoint } from "./checkpoint-folder.ts";
+import type { TrainFlags } from "./flags.ts";
+import { readInputs, type TrainingInputs } from "./inputs.ts";
+import { digestOf, listPictures, type PictureList } from "./picture-list.ts";
+import { recordedPath, refuseOtherPictures } from "./resume.ts";
+import { type RunRecord, recordedSettings, recordOf } from "./run-record.ts";
+
+/** A training that is about to begin, or to go on. */
+export interface PreparedRun {
+  readonly inputs: TrainingInputs;
+  readonly pictures: PictureList;
+  readonly record: RunRecord;
+  /** Where it goes on from; undefined where it begins. */
+  readonly from: FoundCheckpoint | undefined;
+  readonly flags: TrainFlags;
+  /** How long it may take from now on; null: as long as it needs. */
+  readonly maxMinutes: Settings["maxMinutes"];
+}
+
+type RunFlags = TrainFlags & { readonly output: string };
+
+/**
+ * Reads what a training is made of, but no picture yet.
+ * @param imagenet where the published weights are, if not at their own address.
+ * @throws as `readInputs`.
+ */
+export async function beginRun(
+  folder: string,
+  flags: RunFlags,
+  resolved: ResolvedSettings,
+  platform: Pick<Platform, "listFolder" | "readFile">,
+  imagenet: Parameters<typeof readInputs>[4],
+): Promise<PreparedRun> {
+  const inputs = await readInputs(folder, flags, resolved, platform, imagenet);
+  const pictures = await listPictures(inputs);
+  return {
+    inputs,
+    pictures,
+    record: await recordOf(inputs, digestOf(pictures)),
+    from: undefined,
+    flags,
+    maxMinutes: resolved.settings.maxMinutes,
+  };
+}
+
+/**
+ * Reads what a run began with, and makes sure that it is the same still.
+ * @param folder of the pictures, where they have moved; the run knows where they were.
+ * @param given what flags say besides; `refuseOtherSettings` has looked at it.
+ * @throws as `readInputs` and `refuseOtherPictures`.
+ */
+export async function goOnWithRun(
+  from: FoundCheckpoint,
+  folder: string | undefined,
+  flags: RunFlags,
+  given: ResolvedSettings,
+  platform: Pick<Platform, "listFolder" | "readFile">,
+): Promise<PreparedRun> {
+  const { record } = from;
+  const resolved = recordedSettings(record);
+  const { val, sampleWeights } = resolved.settings;
+  const pathOf = (path: string | null) => (path === null ? null : recordedPath(record, path));
+  const ownVal = pathOf(val);
+  const reading = {
+    ...resolved,
+    settings: {
+      ...resolved.settings,
+      val: given.settings.val ?? ownVal,
+      sampleWeights: pathOf(sampleWeights),
+      // The checkpoint has what became of them.
+      weights: null,
+      allowMissing: null,
+    },
+  };
+  const run = { output: flags.output, device: record.device ?? undefined };
+  const ownFolder = recordedPath(record, record.folder);
+  const read = await readInputs(folder ?? ownFolder, run, reading, platform);
+  const pictures = await listPictures(read);
+  refuseOtherPictures(flags.output, from, pictures);
+  // What the run says about itself is what it said when it began.
+  const { commandLine } = record;
+  const preprocessing = (record.preprocessing ?? undefined) as unknown as TrainingInputs["preprocessing"];
+  const names = { folder: ownFolder, validationFolder: ownVal ?? undefined, commandLine };
+  const inputs = { ...read, ...resolved, ...names, preprocessing };
+  const { maxMinutes } = given.settings.maxMinutes === null ? resolved.settings : given.settings;
+  return { inputs, pictures, record, from, flags, maxMinutes };
+}

@@ -1,0 +1,65 @@
+import { relative, resolve } from "node:path";
+import { UsageError } from "../../../src/errors.ts";
+import { defaultSource, type ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
+import { flagOf, settingOf } from "../../../src/tasks/settings/settings.ts";
+import type { FoundCheckpoint } from "./checkpoint-folder.ts";
+import type { TrainFlags } from "./flags.ts";
+import { machineFacts } from "./machine.ts";
+import { changedPictures, digestOf, type PictureList, refuseChangedPictures } from "./picture-list.ts";
+import type { RunRecord } from "./run-record.ts";
+
+/**
+ * Refuses flags that ask for something else than what the run began with.
+ * @param given what the flags, a file or a recipe say now.
+ * @throws {UsageError} they differ; the message names each.
+ */
+export function refuseOtherSettings(record: RunRecord, given: ResolvedSettings, flags: TrainFlags): void {
+  const differences: { readonly flag: string; readonly now: string; readonly before: string }[] = [];
+  for (const [name, source] of given.sources) {
+    const now = given.settings[name];
+    const before = record.settings[name];
+    if (source === defaultSource || JSON.stringify(now) === JSON.stringify(before)) continue;
+    // Folders may have moved; what is in them is compared.
+    if (name === "val" && now !== null && before !== null) continue;
+    // It counts anew each time.
+    if (name === "maxMinutes") continue;
+    const { write } = settingOf(name);
+    differences.push({ flag: flagOf(name), now: write(now), before: before === undefined ? "" : write(before) });
+  }
+  if (flags.device !== undefined && flags.device !== record.device) {
+    differences.push({ flag: "--device", now: flags.device, before: record.device ?? "not given" });
+  }
+  if (differences.length === 0) return;
+  throw new UsageError({
+    where: "option --resume",
+    what: "these are not the settings that the run began with",
+    received: differences.map(({ flag, now }) => `${flag} ${now}`).join(", "),
+    expected: differences.map(({ flag, before }) => `${flag} ${before}`).join(", "),
+    remedy: "Leave them out to go on as it began, or train anew into another folder.",
+  });
+}
+
+/**
+ * @throws {DataError} the pictures are not those that the run began with; the message names them.
+ */
+export function refuseOtherPictures(run: string, { record, pictures }: FoundCheckpoint, now: PictureList): void {
+  if (digestOf(now) === record.pictures) return;
+  if (pictures) refuseChangedPictures(run, pictures, now);
+  throw changedPictures(run, "which ones cannot be told, since their list is lost");
+}
+
+/** A path that the run began with, as seen from where we are now. */
+export function recordedPath({ workingFolder }: RunRecord, path: string): string {
+  if (workingFolder === process.cwd()) return path;
+  return relative(process.cwd(), resolve(workingFolder, path));
+}
+
+/** What computes now, other than when the run was stopped; undefined where it is the same. */
+export async function machineDifference({ machine: before }: RunRecord): Promise<string | undefined> {
+  const recorded = new Map(before.map(({ name, value }) => [name, value]));
+  const parts = (await machineFacts())
+    .filter(({ name, value }) => recorded.get(name) !== value)
+    .map(({ name, value }) => `${name} ${value} instead of ${recorded.get(name) ?? "something unknown"}`);
+  if (parts.length === 0) return undefined;
+  return `The result may differ in its last digits from that of an uninterrupted run: ${parts.join(", ")}.`;
+}

@@ -1,0 +1,176 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, open, readFile, rename, rm, rmdir, stat } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { z } from "zod";
+import { FileError, TrainingError } from "../../../src/errors.ts";
+
+/** In the run's folder, for as long as somebody writes into it. */
+export const lockFile = "run.lock";
+
+const ownerSchema = z.object({
+  pid: z.int(),
+  host: z.string(),
+  startedAt: z.string(),
+  /** Tells a process from a later one with the same number; null where the system does not say. */
+  processStart: z.string().nullable(),
+});
+type Owner = z.infer<typeof ownerSchema>;
+
+/** How long after its creation a lock may still be without its content, in milliseconds. */
+const graceMs = 5000;
+
+/** The right to write into a run's folder, of one process at a time. Give it back with `release()`. */
+export class RunLock {
+  readonly #folder: string;
+  readonly #content: string;
+  readonly #madeFolder: boolean;
+
+  private constructor(folder: string, content: string, madeFolder: boolean) {
+    this.#folder = folder;
+    this.#content = content;
+    this.#madeFolder = madeFolder;
+  }
+
+  /**
+   * Takes the lock; that of a process which is no more is taken over. Makes the folder if there is none.
+   * @param note is told of a lock that was taken over.
+   * @throws {TrainingError} another process has it.
+   * @throws {FileError} it cannot be written.
+   */
+  static async acquire(folder: string, note: (text: string) => void): Promise<RunLock> {
+    const owner: Owner = {
+      pid: process.pid,
+      host: hostname(),
+      startedAt: new Date().toISOString(),
+      processStart: (await processStart(process.pid)) ?? null,
+    };
+    const content = `${JSON.stringify(owner)}\n`;
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const madeFolder = await makeFolder(folder);
+      const outcome = await create(folder, content);
+      if (outcome === "made") return new RunLock(folder, content, madeFolder);
+      if (outcome === "there") await removeStale(folder, note);
+    }
+    throw inUse(folder, "it is taken again and again");
+  }
+
+  /** Gives the lock back, and the folder too if it was made for nothing. */
+  async release(): Promise<void> {
+    const path = join(this.#folder, lockFile);
+    if ((await contentOf(path)) === this.#content) await rm(path, { force: true });
+    if (this.#madeFolder) await rmdir(this.#folder).catch(() => {});
+  }
+}
+
+/** Whether there was none. */
+async function makeFolder(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw cannotLock(folder, error as Error);
+  }
+}
+
+/** Another run that ends may take the folder away again. */
+async function create(folder: string, content: string): Promise<"made" | "there" | "no folder"> {
+  const path = join(folder, lockFile);
+  try {
+    const file = await open(path, "wx");
+    await file.writeFile(content).finally(() => file.close());
+    return "made";
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") return "there";
+    if (code === "ENOENT") return "no folder";
+    await rm(path, { force: true }).catch(() => {});
+    throw cannotLock(folder, error as Error);
+  }
+}
+
+/** Removes the lock of a process that is no more. @throws {TrainingError} it may still be there. */
+async function removeStale(folder: string, note: (text: string) => void): Promise<void> {
+  const path = join(folder, lockFile);
+  const content = await contentOf(path);
+  if (content === undefined) return;
+  const owner = ownerOf(content);
+  const gone = owner === undefined ? await isOld(path) : await isGone(owner, folder);
+  if (!gone) throw inUse(folder, owner ? describe(owner) : "another run is just beginning");
+  // Moved away, not deleted: should another process have replaced it meanwhile, it can be put back.
+  const aside = `${path}.${randomUUID().slice(0, 8)}`;
+  await rename(path, aside).catch(() => {});
+  const moved = await contentOf(aside);
+  if (moved !== undefined && moved !== content) {
+    await rename(aside, path);
+    throw inUse(folder, "another run has just begun");
+  }
+  await rm(aside, { force: true });
+  const whose = owner ? describe(owner) : "a run that did not begin";
+  note(`Took over the lock of ${whose}: it is no longer running.`);
+}
+
+async function isGone(owner: Owner, folder: string): Promise<boolean> {
+  if (owner.host !== hostname()) throw inUse(folder, describe(owner), otherHostRemedy(folder));
+  if (!isAlive(owner.pid)) return true;
+  const start = await processStart(owner.pid);
+  return owner.processStart !== null && start !== undefined && start !== owner.processStart;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // It is there, but somebody else's.
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** On Linux: which start of the machine, and how long after it the process began. */
+async function processStart(pid: number): Promise<string | undefined> {
+  try {
+    const boot = (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
+    const status = await readFile(`/proc/${pid}/stat`, "utf8");
+    // The second field, the program's name, may hold blanks and parentheses; the start is the 22nd.
+    const ticks = status.slice(status.lastIndexOf(")") + 2).split(" ")[19];
+    return `${boot}/${ticks}`;
+  } catch {
+    return undefined;
+  }
+}
+
+async function contentOf(path: string): Promise<string | undefined> {
+  return readFile(path, "utf8").catch(() => undefined);
+}
+
+function ownerOf(content: string): Owner | undefined {
+  try {
+    return ownerSchema.safeParse(JSON.parse(content)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+async function isOld(path: string): Promise<boolean> {
+  const status = await stat(path).catch(() => undefined);
+  return status === undefined || Date.now() - status.mtimeMs > graceMs;
+}
+
+function describe({ pid, host, startedAt }: Owner): string {
+  return `process ${pid} on ${host}, started ${startedAt}`;
+}
+
+function otherHostRemedy(folder: string): string {
+  return `Whether it still runs cannot be told from here; if it does not, delete ${join(folder, lockFile)}.`;
+}
+
+function inUse(folder: string, who: string, remedy = "Wait for it, stop it, or choose another folder."): TrainingError {
+  return new TrainingError({ where: `folder "${folder}"`, what: `another run is writing into it (${who})`, remedy });
+}
+
+function cannotLock(folder: string, cause: Error): FileError {
+  const what = `the lock of the run cannot be written (${cause.message})`;
+  return new FileError({ where: `folder "${folder}"`, what, cause });
+}

@@ -1,0 +1,56 @@
+import { z } from "zod";
+import { checkDocument } from "../../../src/json-document.ts";
+import { devices } from "../../../src/platform.ts";
+import type { ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
+import type { SettingName, Settings } from "../../../src/tasks/settings/settings.ts";
+import type { TrainingInputs } from "./inputs.ts";
+import { machineFacts } from "./machine.ts";
+
+const recordSchema = z.object({
+  /** The pictures' folder as it was given, and where. */
+  folder: z.string(),
+  workingFolder: z.string(),
+  device: z.enum(devices).nullable(),
+  settings: z.record(z.string(), z.json()),
+  /** Where each setting that has an effect comes from. */
+  sources: z.array(z.tuple([z.string(), z.string()])),
+  /** How the starting weights want pictures; null: the default. The weights themselves are not needed any more. */
+  preprocessing: z.json(),
+  commandLine: z.string(),
+  /** Of the list of pictures. */
+  pictures: z.string(),
+  /** What computes: with another one the last digits may differ. */
+  machine: z.array(z.object({ name: z.string(), value: z.string() })),
+});
+
+/** What a command has to know of a run to go on with it; every checkpoint holds it. */
+export type RunRecord = z.infer<typeof recordSchema>;
+
+/** @param pictures digest of their list. */
+export async function recordOf(inputs: TrainingInputs, pictures: string): Promise<RunRecord> {
+  const { folder, device, settings, sources, preprocessing, commandLine } = inputs;
+  return {
+    folder,
+    workingFolder: process.cwd(),
+    device: device ?? null,
+    settings: { ...settings } as unknown as RunRecord["settings"],
+    sources: [...sources],
+    preprocessing: preprocessing ? { ...preprocessing, background: [...preprocessing.background] } : null,
+    commandLine,
+    pictures,
+    machine: await machineFacts(),
+  };
+}
+
+/** @throws {FormatError} it is no record of a run. */
+export function readRecord(value: unknown, where: string): RunRecord {
+  return checkDocument(recordSchema, value, where);
+}
+
+/** The settings of a run as they were resolved when it began. */
+export function recordedSettings({ settings, sources }: RunRecord): ResolvedSettings {
+  return {
+    settings: settings as unknown as Settings,
+    sources: new Map(sources) as unknown as ReadonlyMap<SettingName, string>,
+  };
+}

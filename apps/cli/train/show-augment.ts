@@ -1,0 +1,64 @@
+import { extname } from "node:path";
+import type { ImageDataset } from "../../../src/data/dataset.ts";
+import { UsageError } from "../../../src/errors.ts";
+import type { Platform } from "../../../src/platform.ts";
+import { drawContactSheet } from "../../../src/report/contact-sheet.ts";
+import { html, Markup } from "../../../src/report/html-markup.ts";
+import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { augmentationSheet } from "../../../src/tasks/augmentation-sheet.ts";
+import { trainOptions } from "../../../src/tasks/settings/chosen-options.ts";
+import type { Settings } from "../../../src/tasks/settings/settings.ts";
+import { defaultPreprocessing } from "../../../src/tasks/train-plan.ts";
+import { renderPng } from "../render-png.ts";
+import { augmentationText } from "./description.ts";
+
+type SheetFormat = "png" | "svg" | "html";
+
+/**
+ * Draws a contact sheet of training pictures as the first epochs show them, and writes it.
+ * @throws {UsageError} the end of the file's name is none of a sheet's.
+ * @throws {DataError} no picture can be used.
+ * @throws {FileError} the file cannot be written.
+ */
+export async function showAugmentation(
+  file: string,
+  training: ImageDataset,
+  settings: Settings,
+  platform: Platform,
+): Promise<{ readonly pictures: number; readonly epochs: number }> {
+  const format = formatOf(file);
+  const { imageSize, seed, labelSmoothing } = settings;
+  const { augmentation, mixing } = trainOptions(settings);
+  const { fit, background } = defaultPreprocessing;
+  const smoothing = labelSmoothing > 0 ? `, label smoothing ${labelSmoothing}` : "";
+  const sheet = await augmentationSheet(training, {
+    platform,
+    decode: { width: imageSize, height: imageSize, fit, background },
+    seed,
+    augmentation: augmentation!,
+    mixing,
+    labelSmoothing,
+    subtitle: `--augment ${augmentationText(settings)}${smoothing}, seed ${seed}, ${imageSize}×${imageSize} pixels`,
+  });
+  const svg = drawContactSheet(sheet);
+  await writeFileAtomic(file, format === "png" ? await renderPng(svg, 72) : format === "svg" ? svg : page(svg));
+  return { pictures: sheet.rows.length, epochs: sheet.columns.length - 1 };
+}
+
+function page(svg: string): string {
+  return html`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>What the training sees</title></head>
+<body>${new Markup(svg)}</body></html>
+`.text;
+}
+
+function formatOf(file: string): SheetFormat {
+  const format = extname(file).toLowerCase().slice(1);
+  if (format === "png" || format === "svg" || format === "html") return format;
+  throw new UsageError({
+    where: "option --show-augment",
+    what: "the end of the name does not say which kind of picture",
+    received: file,
+    expected: "a name with .png, .svg or .html at its end",
+  });
+}

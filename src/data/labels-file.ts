@@ -1,0 +1,108 @@
+import { z } from "zod";
+import { DataError, FormatError } from "../errors.ts";
+import { checkDocument, parseJson } from "../json-document.ts";
+import type { FolderListing } from "../platform.ts";
+import { compareCodePoints } from "./code-point-order.ts";
+import type { ImageDataset, Sample } from "./dataset.ts";
+import { isHidden, isPicture } from "./folder-dataset.ts";
+
+/** The labels of pictures by file, as paths inside the data set's folder. */
+export type LabelsByFile = ReadonlyMap<string, readonly string[]>;
+
+/**
+ * Reads labels of pictures: JSON, `{"a/1.jpg": ["cat", "dog"]}`, or lines of CSV, `a/1.jpg,cat;dog`, with or without the
+ * heading `file,labels`. A file name with a comma stands in quotation marks.
+ * @param where what errors call the file.
+ * @throws {FormatError} it is neither, or names a file twice.
+ */
+export function parseLabels(content: string, where: string): LabelsByFile {
+  const text = content.replace(/^\uFEFF/, "");
+  if (text.trimStart().startsWith("{")) {
+    const document = checkDocument(z.record(z.string(), z.array(z.string().min(1))), parseJson(text, where), where);
+    return new Map(Object.entries(document).map(([file, labels]) => [file, [...new Set(labels)]]));
+  }
+  const labels = new Map<string, readonly string[]>();
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
+    if (line.trim() === "" || (index === 0 && /^file,labels?$/i.test(line.trim()))) continue;
+    const [file, names] = fieldsOf(line, `${where}, line ${index + 1}`);
+    if (labels.has(file)) {
+      throw new FormatError({
+        where: `${where}, line ${index + 1}`,
+        what: "this file has a line already",
+        received: file,
+      });
+    }
+    labels.set(file, names);
+  }
+  return labels;
+}
+
+/** The pictures of a folder with the labels of a file. */
+export interface MultiLabelDataset extends ImageDataset {
+  /** How many pictures have no label, and are not part of it. */
+  readonly unlabelled: number;
+}
+
+/**
+ * A data set whose pictures have any number of labels, one at least; pictures without are left out.
+ * @param where what errors call the labels' file.
+ * @param classes all there are, in this order; default: those of the labels, sorted by code point.
+ * @throws {DataError} the labels are of pictures that are not there, or of other classes; or there is none, or one class.
+ */
+export function multiLabelDataset(
+  listing: FolderListing,
+  labels: LabelsByFile,
+  where: string,
+  classes: readonly string[] = [...new Set([...labels.values()].flat())].sort(compareCodePoints),
+): MultiLabelDataset {
+  const pictures = listing.files.filter((file) => isPicture(file) && !isHidden(file)).sort(compareCodePoints);
+  const known = new Set(pictures);
+  const missing = [...labels.keys()].filter((file) => !known.has(file));
+  if (missing.length > 0) {
+    const what = `it has labels of pictures that are not in "${listing.path}" (${missing.length})`;
+    const expected = "paths inside that folder, e.g. cats/1.jpg";
+    throw new DataError({ where, what, received: missing.slice(0, 5), expected });
+  }
+  const places = new Map(classes.map((name, place) => [name, place]));
+  const strange = [...new Set([...labels.values()].flat())].filter((name) => !places.has(name));
+  if (strange.length > 0) {
+    const expected = classes.join(", ");
+    throw new DataError({ where, what: "it has labels that are no classes of the model", received: strange, expected });
+  }
+  const samples = pictures.flatMap((name): Sample[] => {
+    const own = (labels.get(name) ?? []).map((label) => places.get(label)!);
+    return own.length === 0 ? [] : [{ picture: `${listing.path}/${name}`, label: own[0]!, labels: own, name }];
+  });
+  if (samples.length === 0) throw new DataError({ where, what: "it has no label for any picture" });
+  if (classes.length < 2) throw new DataError({ where, what: "there is only one class", received: classes[0] });
+  return { classes, samples, unlabelled: pictures.length - samples.length };
+}
+
+/** A file, in quotation marks if need be, a comma, and labels with semicolons between them. */
+function fieldsOf(line: string, where: string): [file: string, labels: readonly string[]] {
+  const match = /^(?:"((?:[^"]|"")+)"|([^",]+)),([^,]*)$/.exec(line.trim());
+  if (!match) {
+    throw new FormatError({ where, what: "this is no file with labels", received: line, expected: "file,label;label" });
+  }
+  const [, quoted, plain, names] = match;
+  const labels = names!.split(";").map((label) => label.trim());
+  const file = quoted === undefined ? plain!.trim() : quoted.replaceAll('""', '"');
+  return [file, [...new Set(labels.filter((label) => label !== ""))]];
+}
+
+/**
+ * Reads how much each class counts in the mean average precision: JSON, `{"cat": 3, "dog": 0.5}`.
+ * @param where what errors call the file.
+ * @returns a weight for each class, in their order.
+ * @throws {FormatError} it is none, or a weight is not allowed.
+ * @throws {DataError} it does not name exactly the classes.
+ */
+export function parseMapWeights(text: string, classes: readonly string[], where: string): number[] {
+  const weights = checkDocument(z.record(z.string(), z.number().min(0)), parseJson(text, where), where);
+  const missing = classes.filter((name) => !Object.hasOwn(weights, name)).map((name) => `${name} is missing`);
+  const strange = Object.keys(weights).filter((name) => !classes.includes(name));
+  const differences = [...missing, ...strange.map((name) => `${name} is unknown`)];
+  if (differences.length === 0) return classes.map((name) => weights[name]!);
+  const what = `its weights are not those of the classes: ${differences.join(", ")}`;
+  throw new DataError({ where, what, expected: classes.join(", ") });
+}

@@ -1,0 +1,113 @@
+import { DataError } from "../errors.ts";
+import type { Evaluation } from "../records.ts";
+import type { FloatTensor } from "../tensor/tensor.ts";
+import { AveragePrecisionTally, meanAveragePrecision } from "./average-precision.ts";
+import { fraction } from "./metrics.ts";
+import { checkFinite, checkRows, checkTruth, leastProbability } from "./metrics-checks.ts";
+import { topIndices } from "./metrics-ranking.ts";
+
+/** From here on a class counts as said. */
+const threshold = 0.5;
+
+/**
+ * Counts the answers of a network about pictures with any number of labels each, batch by batch. Precision and recall are those
+ * of the classes with a probability of at least ½. It keeps 100 guesses of each picture.
+ */
+export class MultiLabelTally {
+  readonly #labels: readonly string[];
+  readonly #weights: readonly number[] | undefined;
+  readonly #confusion: number[][];
+  readonly #said: number[];
+  readonly #precisions: AveragePrecisionTally;
+  #images = 0;
+  #top1 = 0;
+  #top5 = 0;
+  #loss = 0;
+
+  /**
+   * @param labels one name for each class, in the order of the network's outputs.
+   * @param weights of the classes in the mean average precision, from 0; default: all the same.
+   */
+  constructor(labels: readonly string[], weights?: readonly number[]) {
+    this.#labels = labels;
+    this.#weights = weights;
+    this.#confusion = labels.map(() => labels.map(() => 0));
+    this.#said = labels.map(() => 0);
+    this.#precisions = new AveragePrecisionTally(labels.length);
+  }
+
+  /**
+   * @param probabilities `[N, classes]`, each class for itself.
+   * @param truths the classes of N pictures. Rows beyond them are padding and are ignored.
+   * @throws {ShapeError} the probabilities do not fit the labels, or there are fewer rows than truths.
+   * @throws {DataError} a true class is not one of the labels.
+   * @throws {TrainingError} a probability is not a finite number.
+   */
+  add(probabilities: FloatTensor, truths: readonly (readonly number[])[]): void {
+    const classes = this.#labels.length;
+    checkRows(probabilities, truths.length, classes);
+    for (const [row, truth] of truths.entries()) {
+      this.#addOne(probabilities.data.subarray(row * classes, (row + 1) * classes), truth);
+    }
+  }
+
+  /**
+   * The scores of everything added so far.
+   * @throws {DataError} nothing was added.
+   */
+  evaluation(): Evaluation {
+    if (this.#images === 0) {
+      throw new DataError({ where: "MultiLabelTally.evaluation", what: "there are no pictures to evaluate" });
+    }
+    const averages = this.#precisions.averagePrecisions();
+    return {
+      images: this.#images,
+      top1: this.#top1 / this.#images,
+      top5: this.#top5 / this.#images,
+      loss: this.#loss / this.#images,
+      meanAveragePrecision: meanAveragePrecision(averages, this.#weights),
+      perClass: this.#labels.map((label, index) => {
+        const row = this.#confusion[index]!;
+        const right = row[index]!;
+        const support = row.reduce((sum, count) => sum + count, 0);
+        const said = this.#said[index]!;
+        const averagePrecision = averages[index];
+        return {
+          label,
+          precision: fraction(right, said),
+          recall: fraction(right, support),
+          f1: fraction(2 * right, said + support),
+          ...(averagePrecision !== undefined && { averagePrecision }),
+          support,
+        };
+      }),
+      confusion: this.#confusion.map((row) => [...row]),
+    };
+  }
+
+  #addOne(scores: Float32Array, truth: readonly number[]): void {
+    for (const label of truth) checkTruth(label, scores.length);
+    checkFinite(scores);
+    const best = topIndices(scores, 5);
+    this.#images++;
+    if (truth.includes(best[0]!)) this.#top1++;
+    if (best.some((index) => truth.includes(index))) this.#top5++;
+    this.#loss += meanCrossEntropy(scores, truth);
+    this.#precisions.add(scores, truth);
+    for (const [index, score] of scores.entries()) if (score >= threshold) this.#said[index] = this.#said[index]! + 1;
+    const others = topIndices(scores, truth.length + 1).filter((index) => !truth.includes(index));
+    for (const label of truth) {
+      // Where all classes are its own, none is left to be taken for.
+      const taken = scores[label]! >= threshold ? label : (others[0] ?? label);
+      this.#confusion[label]![taken] = this.#confusion[label]![taken]! + 1;
+    }
+  }
+}
+
+/** Over the classes: −ln p of its own ones, −ln(1 − p) of the others. */
+function meanCrossEntropy(scores: Float32Array, truth: readonly number[]): number {
+  const costs = scores.map(
+    (score, index) => -Math.log(Math.max(truth.includes(index) ? score : 1 - score, leastProbability)),
+  );
+  return costs.reduce((sum, cost) => sum + cost, 0) / scores.length;
+}

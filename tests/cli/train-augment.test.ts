@@ -1,0 +1,101 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import sharp from "sharp";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { decodeModel } from "../../src/tasks/model-file.ts";
+import { capture } from "./capture.ts";
+import { smallTraining, writePictures } from "./train-fixtures.ts";
+
+let work: string;
+const at = (name: string) => join(work, name);
+
+beforeAll(async () => {
+  work = await mkdtemp(join(tmpdir(), "xception-augment-"));
+  await writePictures(at("photos"), 6, 1);
+});
+afterAll(() => rm(work, { recursive: true }));
+
+const show = (file: string, ...flags: string[]) =>
+  capture(["train", at("photos"), "--show-augment", at(file), ...flags]);
+
+describe("--show-augment", () => {
+  it("draws a sheet, the same each time, and trains nothing", async () => {
+    const flags = ["--augment", "randaugment", "--mixup", "0.4", "--cut-mix", "1", "--image-size", "71"];
+    const { exitCode, stderr, stdout } = await show("sheet.svg", ...flags);
+    expect({ exitCode, stdout, stderr: stderr.replace(work, "…") }).toEqual({
+      exitCode: 0,
+      stdout: "",
+      stderr: "Wrote …/sheet.svg: 6 pictures in 5 epochs; nothing was trained\n",
+    });
+    const svg = await readFile(at("sheet.svg"), "utf8");
+    expect(svg.match(/<image /g)?.length).toBe(36);
+    expect(svg).toContain("--augment randaugment, mixup 0.4, CutMix 1, label smoothing 0.1, seed 0, 71×71 pixels");
+    await show("again.svg", ...flags);
+    expect(await readFile(at("again.svg"), "utf8")).toBe(svg);
+    await show("other.svg", ...flags, "--seed", "1");
+    expect(await readFile(at("other.svg"), "utf8")).not.toBe(svg);
+    expect((await readdir(work)).sort()).toEqual(["again.svg", "other.svg", "photos", "sheet.svg"]);
+  });
+
+  it("draws it as PNG or as a page, too", async () => {
+    const { stdout } = await show("sheet.png", "--image-size", "71", "--json");
+    expect(JSON.parse(stdout)).toEqual({ file: at("sheet.png"), pictures: 6, epochs: 5 });
+    const { width, height } = await sharp(at("sheet.png")).metadata();
+    expect(width).toBe(2 * 20 + 6 * 150 + 5 * 14);
+    expect(height).toBeGreaterThan(6 * 150);
+    await show("sheet.html", "--image-size", "71");
+    expect(await readFile(at("sheet.html"), "utf8")).toMatch(/^<!doctype html>[\s\S]*<svg width/);
+  });
+
+  it("refuses other kinds of files", async () => {
+    const { exitCode, stderr } = await show("sheet.gif");
+    expect(exitCode).toBe(2);
+    expect(stderr.replace(work, "…")).toMatchInlineSnapshot(`
+      "error: option --show-augment: the end of the name does not say which kind of picture; received "…/sheet.gif"; expected a name with .png, .svg or .html at its end.
+      "
+    `);
+  });
+});
+
+describe("weights", () => {
+  const train = (...flags: string[]) =>
+    capture(["train", at("photos"), "-o", at("run"), "--overwrite", ...smallTraining, "--epochs", "1", ...flags]);
+
+  it("of classes and of pictures come from files, and balance can be asked for", async () => {
+    const [first] = await readdir(at("photos/red"));
+    await writeFile(at("pictures.csv"), `file,weight\nred/${first},0.5\n`);
+    const files = ["--class-weights", "red=3", "--sample-weights", at("pictures.csv")];
+    const { exitCode, stderr } = await train(...files, "--sampling", "balanced", "--random-erasing", "0.5");
+    expect(stderr).toContain("Wrote");
+    expect(exitCode).toBe(0);
+    const { provenance } = decodeModel(await readFile(at("run/model.onnx")), "model.onnx");
+    const weights = { classWeights: { red: 3 }, sampling: "balanced", randomErasing: 0.5 };
+    expect(provenance).toMatchObject({ recipe: weights });
+    expect(JSON.stringify(provenance)).not.toContain(work);
+    const report = await readFile(at("run/report.html"), "utf8");
+    for (const text of ["default, random erasing 0.5", "red&#34;:3", "pictures.csv", "every class equally often"]) {
+      expect(report).toContain(text);
+    }
+    await train("--class-weights", "balanced");
+    const balanced = decodeModel(await readFile(at("run/model.onnx")), "model.onnx");
+    expect(balanced.provenance).toMatchObject({ recipe: { classWeights: "balanced" } });
+  });
+
+  it("are refused when they are of something else", async () => {
+    await writeFile(at("wrong.csv"), "purple,3\n");
+    const refusal = async (...flags: string[]) => {
+      const { exitCode, stderr } = await train(...flags);
+      return `${exitCode} ${stderr.replaceAll(work, "…")}`;
+    };
+    expect(await refusal("--class-weights", "purple=3")).toMatchInlineSnapshot(`
+      "2 error: class weights: there are weights of classes that the data set lacks; received ["purple"]; expected blue, red.
+      "
+    `);
+    expect(await refusal("--sample-weights", at("wrong.csv"))).toMatchInlineSnapshot(`
+      "1 error: file "…/wrong.csv": there are weights of pictures that the data set lacks (1); received ["purple"]; expected names as in the data set, e.g. blue/0.png.
+      "
+    `);
+    expect(await refusal("--sample-weights", at("missing.csv"))).toContain("missing.csv");
+  });
+});

@@ -1,0 +1,72 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { decodeModel } from "../../src/tasks/model-file.ts";
+import { capture } from "./capture.ts";
+import { smallTraining, writePictures } from "./train-fixtures.ts";
+
+let work: string;
+const at = (...names: string[]) => join(work, ...names);
+
+/** Blue and red pictures; those with an even number are also "even". */
+const labels = ["blue", "red"].flatMap((colour) =>
+  [0, 1, 2, 3, 4, 5].map((index) => [`${colour}/${index}.png`, index % 2 === 0 ? [colour, "even"] : [colour]] as const),
+);
+
+beforeAll(async () => {
+  work = await mkdtemp(join(tmpdir(), "xception-multi-"));
+  await writePictures(at("photos"), 6, 1);
+  await writeFile(at("labels.csv"), labels.map(([file, names]) => `${file},${names.join(";")}\n`).join(""));
+  await writeFile(at("labels.json"), JSON.stringify(Object.fromEntries(labels)));
+  await writeFile(at("weights.json"), '{"blue": 1, "red": 1, "even": 0}');
+});
+afterAll(() => rm(work, { recursive: true }));
+
+it("trains a sigmoid for each label, keeps the epoch with the highest MAP@100, and tests it again", async () => {
+  const data = ["--labels-file", at("labels.csv"), "--val", at("photos"), "--val-labels-file", at("labels.json")];
+  const flags = [...smallTraining, "--epochs", "8", "--augment", "none", "--map-weights", at("weights.json"), "--json"];
+  const { exitCode, stdout, stderr } = await capture(["train", at("photos"), "-o", at("run"), ...data, ...flags]);
+  expect({ exitCode, stderr: stderr.includes("on 12 pictures of 3 classes") }).toEqual({ exitCode: 0, stderr: true });
+  const { evaluation, history, epoch } = JSON.parse(stdout);
+  expect(history.length).toBe(8);
+  const model = decodeModel(await readFile(at("run", "model.onnx")), "model");
+  expect(model.labels).toEqual(["blue", "even", "red"]);
+  expect(model.architecture).toMatchObject({ options: { classifierActivation: "sigmoid", classes: 3 } });
+  expect(JSON.stringify(model.provenance)).not.toContain(work);
+
+  // The weighted mean by hand: blue and red count, even does not.
+  const [blue, , red] = evaluation.perClass;
+  expect(evaluation.meanAveragePrecision).toBeCloseTo((blue.averagePrecision + red.averagePrecision) / 2, 12);
+  expect(evaluation.perClass.map(({ support }: { support: number }) => support)).toEqual([6, 6, 6]);
+
+  const again = ["evaluate", at("run", "model.onnx"), at("photos"), "--labels-file", at("labels.json")];
+  const tested = JSON.parse((await capture([...again, "--map-weights", at("weights.json"), "--json"])).stdout);
+  expect(tested.meanAveragePrecision).toBeCloseTo(evaluation.meanAveragePrecision, 6);
+  const uniform = await capture(again);
+  expect(uniform.stdout).toContain("Mean average precision (MAP@100): ");
+  expect(await readFile(at("run", "report.html"), "utf8")).toContain("MAP@100");
+  expect(epoch).toBeGreaterThan(0);
+});
+
+it.each([
+  [
+    ["--labels-file", "labels.csv", "--val", "photos"],
+    "option --val-labels-file: the pictures of --val need labels too; expected --val-labels-file together with --labels-file and --val.",
+  ],
+  [
+    ["--val-labels-file", "labels.csv"],
+    'option --val-labels-file: there are no pictures for it; received "WORK/labels.csv"; expected --val-labels-file together with --labels-file and --val.',
+  ],
+])("refused: %j", async (flags, message) => {
+  const words = flags.map((word) => (word.startsWith("--") ? word : at(word)));
+  const { exitCode, stderr } = await capture(["train", at("photos"), "-o", at("refused"), ...smallTraining, ...words]);
+  expect({ exitCode, stderr: stderr.replaceAll(work, "WORK") }).toEqual({ exitCode: 2, stderr: `error: ${message}\n` });
+});
+
+it("refuses a file of labels that is none", async () => {
+  const flags = ["--labels-file", at("weights.json")];
+  const { exitCode, stderr } = await capture(["train", at("photos"), "-o", at("refused"), ...smallTraining, ...flags]);
+  expect(exitCode).toBe(1);
+  expect(stderr.replaceAll(work, "WORK")).toMatch(/^error: file "WORK\/weights\.json", field blue: /);
+});

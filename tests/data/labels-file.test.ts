@@ -1,0 +1,107 @@
+import { describe, expect, it } from "vitest";
+import { multiLabelDataset, parseLabels, parseMapWeights } from "../../src/data/labels-file.ts";
+import { splitDataset } from "../../src/data/split.ts";
+import { DataError, FormatError } from "../../src/errors.ts";
+
+const csv = 'file,labels\r\na/1.jpg,cat;dog\r\n\r\n"b, c ""d"".png", dog ;dog\r\n2.jpg,\r\n';
+const json = '{"a/1.jpg": ["cat", "dog"], "b, c \\"d\\".png": ["dog", "dog"], "2.jpg": []}';
+const listing = {
+  path: "photos",
+  folders: ["a"],
+  files: ['b, c "d".png', "a/1.jpg", "2.jpg", "3.jpg", "labels.csv", ".x.jpg"],
+};
+
+describe("a file of labels", () => {
+  it.each([csv, json])("names the labels of each picture: %j", (text) => {
+    expect([...parseLabels(text, "labels")]).toEqual([
+      ["a/1.jpg", ["cat", "dog"]],
+      ['b, c "d".png', ["dog"]],
+      ["2.jpg", []],
+    ]);
+  });
+
+  it.each([
+    ["1.jpg", 'labels, line 1: this is no file with labels; received "1.jpg"; expected file,label;label.'],
+    [
+      "1.jpg,a\n2.jpg,b,c",
+      'labels, line 2: this is no file with labels; received "2.jpg,b,c"; expected file,label;label.',
+    ],
+    ["1.jpg,a\n1.jpg,b", 'labels, line 2: this file has a line already; received "1.jpg".'],
+    ['{"1.jpg": "cat"}', "labels, field 1.jpg: Invalid input: expected array, received string."],
+    ['{"1.jpg": [', "labels: this is no JSON."],
+  ])("refused: %j", (text, message) => {
+    expect(() => parseLabels(`\uFEFF${text}`, "labels")).toThrow(FormatError);
+    expect(() => parseLabels(text, "labels")).toThrow(message);
+  });
+});
+
+describe("a data set with several labels for a picture", () => {
+  it("has the pictures that have labels, by name, and sorted classes", () => {
+    const labels = new Map([...parseLabels(csv, "labels"), ["3.jpg", ["ape"]] as const]);
+    expect(multiLabelDataset(listing, labels, "labels")).toEqual({
+      classes: ["ape", "cat", "dog"],
+      samples: [
+        { picture: "photos/3.jpg", label: 0, labels: [0], name: "3.jpg" },
+        { picture: "photos/a/1.jpg", label: 1, labels: [1, 2], name: "a/1.jpg" },
+        { picture: 'photos/b, c "d".png', label: 2, labels: [2], name: 'b, c "d".png' },
+      ],
+      unlabelled: 1,
+    });
+  });
+
+  it("counts in the classes of a model", () => {
+    const { classes, samples } = multiLabelDataset(listing, parseLabels(csv, "labels"), "labels", [
+      "dog",
+      "cat",
+      "ape",
+    ]);
+    expect(classes).toEqual(["dog", "cat", "ape"]);
+    expect(samples.map(({ labels }) => labels)).toEqual([[1, 0], [0]]);
+  });
+
+  it.each([
+    [
+      { "9.jpg": ["a", "b"] },
+      undefined,
+      'labels: it has labels of pictures that are not in "photos" (1); received ["9.jpg"]; expected paths inside that folder, e.g. cats/1.jpg.',
+    ],
+    [
+      { "3.jpg": ["a", "b"] },
+      ["a"],
+      'labels: it has labels that are no classes of the model; received ["b"]; expected a.',
+    ],
+    [{ "3.jpg": [] }, undefined, "labels: it has no label for any picture."],
+    [{ "3.jpg": ["a"] }, undefined, 'labels: there is only one class; received "a".'],
+  ])("refused: %j", (labels, classes, message) => {
+    const make = () => multiLabelDataset(listing, new Map(Object.entries(labels)), "labels", classes);
+    expect(make).toThrow(DataError);
+    expect(make).toThrow(message);
+  });
+
+  it("is shared out as a whole: classes of one picture are no hindrance", () => {
+    const labels = Object.fromEntries(
+      ["2.jpg", "3.jpg", "a/1.jpg", 'b, c "d".png'].map((file, index) => [file, [`${index}`, "x"]]),
+    );
+    const dataset = multiLabelDataset(listing, new Map(Object.entries(labels)), "labels");
+    const { training, heldOut } = splitDataset(dataset, 0.25, 3);
+    expect([training.samples.length, heldOut.samples.length]).toEqual([3, 1]);
+    expect(new Set([...training.samples, ...heldOut.samples])).toEqual(new Set(dataset.samples));
+    expect(() => splitDataset({ ...dataset, samples: dataset.samples.slice(0, 1) }, 0.5, 0)).toThrow(
+      'class "all": there are too few pictures to hold one out for validation',
+    );
+  });
+});
+
+describe("weights of the classes", () => {
+  it("are those of the file, in the order of the classes", () => {
+    expect(parseMapWeights('{"dog": 0.5, "cat": 3}', ["cat", "dog"], "weights")).toEqual([3, 0.5]);
+  });
+
+  it("refused", () => {
+    const parse = (text: string) => () => parseMapWeights(text, ["cat", "dog"], "weights");
+    expect(parse('{"cat": 1, "cow": 2}')).toThrow(
+      "weights: its weights are not those of the classes: dog is missing, cow is unknown; expected cat, dog.",
+    );
+    expect(parse('{"cat": -1, "dog": 2}')).toThrow(/^weights, field cat: /);
+  });
+});

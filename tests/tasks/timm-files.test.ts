@@ -1,0 +1,133 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { WeightsError } from "../../src/errors.ts";
+import { torchShape, toTorchLayout } from "../../src/graph/torch-layout.ts";
+import { buildNetwork } from "../../src/models/architecture.ts";
+import { type ArchitectureName, architectureNamed } from "../../src/models/architecture-names.ts";
+import { timmNames } from "../../src/models/timm-names.ts";
+import { recogniseTimm } from "../../src/models/timm-recognition.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
+import { convert } from "../../src/tasks/convert.ts";
+import { decodeModel } from "../../src/tasks/model-file.ts";
+import { loadWeights, openModel } from "../../src/tasks/open-weights.ts";
+import { timmFormulaWeights } from "../../src/tasks/verify-timm.ts";
+import { weightsSource } from "../../src/tasks/weights-file.ts";
+import { floatTensor, type Tensor } from "../../src/tensor/tensor.ts";
+import type { Weights } from "../../src/weights/initialize.ts";
+import { writeSafetensors } from "../../src/weights/safetensors.ts";
+
+const small = { inputShape: [71, 80, 3], classes: 3, width: 0.05 } as const;
+const legacy = architectureNamed("legacy_xception", { ...small, middleFlowRepeats: 1 });
+const aligned = architectureNamed("xception41p", small);
+
+/** As timm would store it, with its counters. */
+function stateDict(architecture: typeof legacy, weights: Weights = timmFormulaWeights(architecture)) {
+  const entries = timmNames(architecture).map(({ name, weight }): [string, Tensor] => {
+    if (weight === undefined) return [name, { type: "int64", shape: [], data: BigInt64Array.of(5004n) }];
+    return [name, toTorchLayout(weight, weights.get(weight.name)!)];
+  });
+  return new Map(entries);
+}
+
+describe.each([
+  ["legacy_xception", legacy, { middleFlowRepeats: 1 }],
+  ["xception41p", aligned, {}],
+] as const)("safetensors of %s", (name, architecture, more) => {
+  const convertIt = async (entries: ReadonlyMap<string, Tensor>, allowMissing?: string) => {
+    const source = await weightsSource(writeSafetensors(entries), nodePlatform);
+    return convert(source, { to: "onnx", architecture: name, network: { ...small, ...more }, allowMissing });
+  };
+
+  test("become a model with the same weights, epsilon and padding", async () => {
+    const { bytes, weights, to } = await convertIt(stateDict(architecture));
+    expect(to).toBe("model file");
+    expect(weights).toMatchObject({ by: "name", missing: [], unexpected: [], wrongShape: [] });
+    const model = decodeModel(bytes);
+    expect(model.network).toEqual(buildNetwork(architecture));
+    expect(model.weights).toEqual(timmFormulaWeights(architecture));
+  });
+
+  test("may be wrapped, as in parallel training", async () => {
+    const wrapped = new Map([...stateDict(architecture)].map(([key, tensor]) => [`module.model.${key}`, tensor]));
+    expect(decodeModel((await convertIt(wrapped)).bytes).weights).toEqual(timmFormulaWeights(architecture));
+  });
+
+  test("must fit, name by name", async () => {
+    const classifier = name === "legacy_xception" ? "fc" : "head.fc";
+    const bn = name === "legacy_xception" ? "bn1" : "stem.0.bn";
+    const entries = stateDict(architecture);
+    entries.set(`${classifier}.weight`, floatTensor([5, 104]));
+    entries.delete(`${bn}.running_mean`);
+    entries.set("extra.weight", floatTensor([2]));
+    const refused: unknown = await convertIt(entries).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(WeightsError);
+    expect((refused as Error).message).toMatchSnapshot();
+    const { weights } = await convertIt(entries, "*");
+    const conv1 = name === "legacy_xception" ? "block1_conv1_bn" : "stem_conv1_bn";
+    // A layer that is not complete gets nothing, lest one of its vectors is taken for another.
+    expect(weights.missing).toEqual(
+      ["gamma", "beta", "moving_mean", "moving_variance"].map((each) => `${conv1}/${each}`),
+    );
+    expect(weights.wrongShape).toEqual(["predictions/kernel (104×5 instead of 104×3)"]);
+  });
+});
+
+test("the first Xception for PyTorch has bare pointwise kernels and another name for the classifier", async () => {
+  const entries = [...stateDict(legacy)].map(([key, tensor]): [string, Tensor] => {
+    const bare = key.includes("pointwise") ? { ...tensor, shape: tensor.shape.slice(0, 2) } : tensor;
+    return [key.replace(/^fc\./, "last_linear."), bare];
+  });
+  const bytes = writeSafetensors(new Map(entries));
+  const { weights } = await loadWeights(buildNetwork(legacy), bytes, nodePlatform);
+  expect(weights).toEqual(timmFormulaWeights(legacy));
+});
+
+describe("a state_dict tells which network it is of", () => {
+  const names: ArchitectureName[] = [
+    "legacy_xception",
+    "xception41",
+    "xception65",
+    "xception71",
+    "xception41p",
+    "xception65p",
+  ];
+
+  test.each(names)("%s", (name) => {
+    for (const options of [
+      { inputShape: [299, 299, 4], classes: 7 },
+      { inputShape: [64, 96, 3], includeTop: false },
+    ] as const) {
+      if (name === "legacy_xception" && options.inputShape[0] < 71) continue;
+      const architecture = architectureNamed(name, options);
+      const shapes = timmNames(architecture).flatMap(({ name, weight }) =>
+        weight ? [[name, torchShape(weight)] as const] : [],
+      );
+      const found = recogniseTimm(new Map(shapes), options.inputShape)!;
+      expect(found.name).toBe(name);
+      expect(buildNetwork(found.architecture)).toEqual(buildNetwork(architecture));
+    }
+  });
+
+  test("or none that we know", () => {
+    const shapes = (architecture: typeof legacy) =>
+      new Map(
+        timmNames(architecture).flatMap(({ name, weight }) => (weight ? [[name, torchShape(weight)] as const] : [])),
+      );
+    expect(recogniseTimm(shapes(legacy))).toBeUndefined();
+    expect(recogniseTimm(shapes(aligned))).toBeUndefined();
+    expect(recogniseTimm(new Map())).toBeUndefined();
+  });
+});
+
+test("another network's state_dict is refused for its names", async () => {
+  const bytes = new Uint8Array(readFileSync(new URL("../golden/formats/tensors.pth", import.meta.url)));
+  await expect(openModel(bytes, nodePlatform)).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[FormatError: file of 4283 bytes: the file holds weights, but not their network; received "PyTorch"; expected a whole model. Say which network they belong to.]`,
+  );
+  const source = await weightsSource(bytes, nodePlatform);
+  await expect(
+    convert(source, { to: "onnx", architecture: "xception41", network: small }),
+  ).rejects.toThrowErrorMatchingInlineSnapshot(
+    `[WeightsError: file of 4283 bytes: they are not the weights of this network; missing: stem_conv1/kernel, stem_conv1_bn/gamma, stem_conv1_bn/beta, stem_conv1_bn/moving_mean, stem_conv1_bn/moving_variance and 417 more; unexpected: conv.weight, conv.transposed, slice, expanded, shared.a and 10 more. Check the network's options: variant, width, classes and the rest must be those it was trained with.]`,
+  );
+});
