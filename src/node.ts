@@ -15,6 +15,9 @@ import type { TrainingResult, TrainOptions } from "./tasks/train-options.ts";
 
 export * from "./index.ts";
 export { nodePlatform } from "./runtime/node.ts";
+export { addressReader, type DownloadSettings, downloadSettings } from "./runtime/node-addresses.ts";
+export type { DownloadProgress } from "./runtime/node-download-attempt.ts";
+export type { DownloadOptions } from "./runtime/node-downloads.ts";
 export { listFolder } from "./runtime/node-folders.ts";
 export { decodeImage, encodePng } from "./runtime/node-images.ts";
 

@@ -1,7 +1,15 @@
 import { z } from "zod";
 import { FormatError } from "../errors.ts";
+import { inputShapeOf, type Network } from "../graph/network.ts";
+import { kerasPreprocessing } from "../graph/preprocessing.ts";
 import { checkDocument, parseJson } from "../json-document.ts";
+import { xception } from "../models/xception.ts";
+import type { Platform } from "../platform.ts";
+import { floatTensor } from "../tensor/tensor.ts";
+import { loadWeights } from "./open-weights.ts";
+import { type Verification, type VerifyOptions, verifyNetwork } from "./verify.ts";
 import { type Golden, type GoldenTap, goldenName } from "./verify-golden.ts";
+import { checkTaps } from "./verify-network.ts";
 
 const size = z.int().min(1);
 const channels = z.array(z.number());
@@ -57,4 +65,44 @@ export function parseFeatures(text: string, file: string, image?: string): Golde
     return [layer, { shape: [1, height, width, depth], mean, std, min, max, ...sampled }];
   });
   return { taps: Object.fromEntries(taps) };
+}
+
+export interface VerifyFeaturesOptions extends VerifyOptions {
+  /** Path of the weights that the other tool had, in any format. */
+  readonly weights: string;
+  /** As in `loadWeights`. */
+  readonly allowMissing?: string | undefined;
+  /** Path of the photo, of the network's size. */
+  readonly image: string;
+}
+
+/**
+ * Compares what a network with real weights makes of a photo, layer by layer, with what another tool made of it. The photo
+ * is prepared as keras.applications does; without options, the network is Xception without its top.
+ * @param text of the file that `parseFeatures` reads.
+ * @throws {FormatError} the file does not fit the network, or a file is damaged.
+ * @throws {FileError} a file is missing.
+ * @throws {WeightsError} the weights are not the network's, beyond what may be missing.
+ */
+export async function verifyFeatures(
+  text: string,
+  file: string,
+  { weights: source, allowMissing, image, network: options, ...rest }: VerifyFeaturesOptions,
+): Promise<Verification> {
+  const { platform } = rest;
+  const golden = parseFeatures(text, file);
+  const network = checkTaps(xception({ includeTop: false, ...options }), golden, goldenName(file));
+  const { weights } = await loadWeights(network, source, platform, { allowMissing });
+  const pictures = await preparedPicture(image, network, platform);
+  return verifyNetwork(network, golden, file, { ...rest, weights, pictures });
+}
+
+async function preparedPicture(image: string, network: Network, platform: Platform) {
+  const [height, width] = inputShapeOf(network) as [number, number, number];
+  const { data } = await platform.decodeImage(image, { width, height });
+  const { scale, offset } = kerasPreprocessing;
+  return floatTensor(
+    [1, height, width, 3],
+    Float32Array.from(data, (pixel) => pixel * scale + offset),
+  );
 }

@@ -29,6 +29,8 @@ export interface VerifyOptions {
 
 export interface VerifyNetworkOptions extends Omit<VerifyOptions, "network"> {
   readonly weights?: Weights;
+  /** `[N, H, W, C]`, as many as the golden values are of. */
+  readonly pictures?: FloatTensor;
 }
 
 /** What `verify` found; also the JSON of `xception verify --json`. */
@@ -71,7 +73,7 @@ export async function verify(golden: Golden, file: string, options: VerifyOption
 
 /**
  * Like `verify`, for a network that is there already.
- * @param options `weights`: default, from the formula.
+ * @param options `weights` and `pictures`: default, from the formula.
  */
 export async function verifyNetwork(
   network: Network,
@@ -82,6 +84,7 @@ export async function verifyNetwork(
     tolerance = defaultTolerance,
     layout = "inference",
     weights = formulaWeights(network),
+    pictures,
   }: VerifyNetworkOptions,
 ): Promise<Verification> {
   const batchSize = goldenBatch(golden);
@@ -90,7 +93,7 @@ export async function verifyNetwork(
   const model = await layOut(tappedGraph(network, weights, outputs, batchSize), layout, platform);
   const session = await platform.createSession(model);
   const results = await session
-    .run({ [imageInput]: formulaImages(batchSize, inputShape) })
+    .run({ [imageInput]: pictures ?? formulaImages(batchSize, inputShape) })
     .finally(() => session.dispose());
 
   const last = network.layers.find(({ name }) => name === network.output)!.config;

@@ -13,6 +13,8 @@ import { verifyModelFile } from "../verify/model.ts";
 
 interface VerifyFlags extends NetworkFlags {
   readonly golden?: string;
+  readonly weights?: string;
+  readonly allowMissing?: string;
   readonly reference?: string;
   readonly image?: readonly string[];
   readonly runtimes?: readonly Device[];
@@ -34,6 +36,8 @@ export function registerVerify(program: Command, io: CliIo): void {
     .option("--image <files...>", "pictures to run beside the formula's")
     .option("--runtimes <names>", `of ${devices.join(", ")} (default: all that are there)`, runtimesOf)
     .option("--golden <file>", "without a model: values of another tool, as JSON")
+    .option("--weights <file>", "with --golden: real weights in place of the formula's, for the values of --image")
+    .option("--allow-missing <glob,glob>", "of these weights what may be missing or differ")
     .option(
       "--tolerance <x>",
       `largest difference of a layer in units of its standard deviation (default: ${defaultTolerance.taps}); that of a ` +
@@ -55,6 +59,8 @@ export function registerVerify(program: Command, io: CliIo): void {
       layout,
       json = false,
       top,
+      weights,
+      allowMissing,
       ...network
     } = flags;
     const tolerance: VerifyTolerance | undefined = taps === undefined ? undefined : { taps, probabilities: taps / 10 };
@@ -66,12 +72,19 @@ export function registerVerify(program: Command, io: CliIo): void {
     }
     // Without --no-top, the file says whether there is one.
     const options = { ...xceptionOptionsOf(network), ...(!top && { includeTop: false }) };
-    return verifyGolden(golden!, { network: options, layout, json, ...(tolerance && { tolerance }) }, platform, io);
+    const real = weights === undefined ? undefined : { weights, allowMissing, image: onlyImage(images) };
+    return verifyGolden(
+      golden!,
+      { network: options, layout, json, real, ...(tolerance && { tolerance }) },
+      platform,
+      io,
+    );
   });
 }
 
 /** @throws {UsageError} there is no model and no golden file, or both, or flags of one with the other. */
-function refuseMixture(model: string | undefined, { golden, reference, image, runtimes }: VerifyFlags): void {
+function refuseMixture(model: string | undefined, flags: VerifyFlags): void {
+  const { golden, reference, image, runtimes, weights, allowMissing } = flags;
   if ((model === undefined) === (golden === undefined)) {
     throw new UsageError({
       where: "verify",
@@ -80,11 +93,34 @@ function refuseMixture(model: string | undefined, { golden, reference, image, ru
       ...(model !== undefined && { remedy: "To compare the model with the values of a file, use --reference FILE." }),
     });
   }
-  const modelOnly = { "--reference": reference, "--image": image, "--runtimes": runtimes };
+  const withWeights = weights !== undefined;
+  const modelOnly = { "--reference": reference, "--image": withWeights ? undefined : image, "--runtimes": runtimes };
   const extra = Object.entries(modelOnly).find(([, value]) => value !== undefined);
   if (model === undefined && extra) {
     throw new UsageError({ where: `option ${extra[0]}`, what: "it needs a model", expected: "xception verify MODEL" });
   }
+  const goldenOnly = { "--weights": weights, "--allow-missing": withWeights ? undefined : allowMissing };
+  const stray = Object.entries(goldenOnly).find(
+    ([name, value]) => value !== undefined && !(name === "--weights" && golden),
+  );
+  if (stray) {
+    throw new UsageError({
+      where: `option ${stray[0]}`,
+      what: "it stands alone",
+      expected: "--golden FILE --weights FILE",
+    });
+  }
+}
+
+function onlyImage(images: readonly string[] = []): string {
+  const [image, ...others] = images;
+  if (image !== undefined && others.length === 0) return image;
+  throw new UsageError({
+    where: "option --image",
+    what: "with --weights, the golden values are of one photo",
+    received: images.length,
+    expected: "1",
+  });
 }
 
 function runtimesOf(text: string): readonly Device[] {
