@@ -35,9 +35,7 @@ export function tellThatItIsOver(
   const { history, best, state, skipped, validationSkipped } = checkpoint;
   const evaluation = best?.test.evaluation;
   const reached = { steps: state.steps, epoch: best?.epoch ?? history.length, history, evaluation };
-  io.stderr(
-    `The run in ${folder.path} is over, all ${history.length} epochs are done: there is nothing to go on with.\n`,
-  );
+  io.stderr(`The run in ${folder.path} is over after ${history.length} epochs: there is nothing to go on with.\n`);
   if (flags.json) writeJson(io, resultJson({ ...reached, aborted: false, skipped, validationSkipped }, folder));
   else io.stdout(`${describeChoice(reached)}\n`);
 }

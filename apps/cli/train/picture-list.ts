@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
+import { compareCodePoints } from "../../../src/data/code-point-order.ts";
 import type { ImageDataset, Sample } from "../../../src/data/dataset.ts";
 import { DataError } from "../../../src/errors.ts";
 import type { TrainingInputs } from "./inputs.ts";
@@ -84,7 +85,7 @@ function isOther(a: Entry, b: Entry): boolean {
 
 function describe(files: readonly string[], what: string): string[] {
   if (files.length === 0) return [];
-  const named = files.slice(0, 5).join(", ");
+  const named = files.toSorted(compareCodePoints).slice(0, 5).join(", ");
   return [`${files.length} ${what} (${named}${files.length > 5 ? ", …" : ""})`];
 }
 

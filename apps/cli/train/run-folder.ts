@@ -91,14 +91,31 @@ export class RunFolder {
     }
   }
 
+  /** @throws {FileError} always: why a file could not be written. */
+  async #explain(error: unknown): Promise<never> {
+    if (await this.isThere()) throw error;
+    throw new FileError({
+      where: `folder "${this.path}"`,
+      what: "it is gone: it was moved or deleted while the run wrote into it",
+      remedy: "Where it was moved, the run can go on there with --resume.",
+      cause: error,
+    });
+  }
+
+  /** Whether the folder exists. */
+  async isThere(): Promise<boolean> {
+    return (await listing(this.path).catch(() => undefined)) !== undefined;
+  }
+
   /** @param name with `/` between its parts; its first one is what the run is said to consist of. */
   async #write(name: string, content: Uint8Array | string): Promise<void> {
     const path = join(this.path, name);
     const [part] = name.split("/") as [string];
     // Later the folder must still be there: one that vanished is not made anew, with half of a run in it.
     if (!this.#isOwn) await mkdir(this.path, { recursive: true });
-    if (part !== name && !this.#written.has(part)) await makeFolder(dirname(path));
-    await writeFileAtomic(path, content);
+    if (part !== name && !this.#written.has(part))
+      await makeFolder(dirname(path)).catch((error) => this.#explain(error));
+    await writeFileAtomic(path, content).catch((error: unknown) => this.#explain(error));
     this.#written.add(part);
     if (this.#isOwn) return;
     this.#isOwn = true;

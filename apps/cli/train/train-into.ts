@@ -81,7 +81,7 @@ export async function trainInto(
       io.stderr(`The model of epoch ${latest.epoch} stays in ${folder.file("model")}.\n`);
     }
     const { latest: checkpoint } = checkpoints;
-    if (checkpoint) io.stderr(`${describeLast(checkpoint, error, folder)}\n`);
+    if (checkpoint && (await folder.isThere())) io.stderr(`${describeLast(checkpoint, error, folder)}\n`);
     throw error;
   }
 }

@@ -1,0 +1,99 @@
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, beforeEach, expect, it, type TestContext } from "vitest";
+import { comparable } from "../crash/interrupted-run.ts";
+import { capture } from "./capture.ts";
+import { smallTraining, writePictures } from "./train-fixtures.ts";
+
+let data: string;
+let work: string;
+const disk = () => join(work, "disk");
+const run = () => join(disk(), "run");
+const begin = (output: string) => ["train", data, "-o", output, ...smallTraining, "--epochs", "4"];
+
+beforeAll(async () => {
+  data = await mkdtemp(join(tmpdir(), "xception-disk-data-"));
+  await writePictures(data, 10, 1);
+});
+afterAll(() => rm(data, { recursive: true }));
+beforeEach(async () => {
+  work = await mkdtemp(join(tmpdir(), "xception-disk-"));
+  await mkdir(disk());
+  return async () => {
+    await shell("umount", [disk()]).catch(() => {});
+    await rm(work, { recursive: true });
+  };
+});
+
+const shell = promisify(execFile);
+
+/** A disk of 2 MiB, where one may make it. */
+async function mountDisk(context: TestContext): Promise<void> {
+  const mounted = await shell("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", disk()]).then(
+    () => true,
+    () => false,
+  );
+  if (!mounted) context.skip("only root can make a small disk, on Linux");
+}
+
+/** Trains, and lets something happen between the second and the third epoch. */
+async function trainAnd(happens: () => Promise<unknown>) {
+  let stderr = "";
+  let event: Promise<unknown> | undefined;
+  const words = [...begin(run()), "--checkpoint-steps", "1"];
+  const result = await capture(words, {
+    stderr: (text) => {
+      stderr += text;
+      if (text.startsWith("epoch 2/4")) event = happens();
+    },
+  });
+  await event;
+  return { ...result, stderr: stderr.replaceAll(work, "WORK").replaceAll(/[^\n]*epoch \d\/4: [^\n]*\n/g, "") };
+}
+
+async function expectToGoOn(): Promise<void> {
+  // Where it could not be removed: this process, which has it, still runs.
+  await rm(join(run(), "run.lock"), { force: true });
+  const { exitCode, stderr } = await capture(["train", "--resume", "-o", run()]);
+  expect(exitCode, stderr).toBe(0);
+  await capture(begin(join(work, "whole")));
+  expect(await comparable(run())).toEqual(await comparable(join(work, "whole")));
+}
+
+it("a full disk ends a training with the last checkpoint whole", async (context) => {
+  await mountDisk(context);
+  const filler = join(disk(), "filler");
+  const { exitCode, stderr } = await trainAnd(() => writeFile(filler, new Uint8Array(2 ** 21)).catch(() => {}));
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(
+    /\nThe checkpoint of step \d+ stays in WORK\/disk\/run\. To go on: xception train --resume -o WORK\/disk\/run\nerror: file "WORK\/disk\/run\/[^"]*": the disk is full\. Make room on it\.\n$/,
+  );
+  await rm(filler);
+  await expectToGoOn();
+});
+
+it("so does a disk that can only be read any more", async (context) => {
+  await mountDisk(context);
+  const { exitCode, stderr } = await trainAnd(() => shell("mount", ["-o", "remount,ro", disk()]));
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(
+    /\nThe checkpoint of step \d+ stays .*\nerror: file "[^"]*": the folder .* is not writable\.\n$/,
+  );
+  await shell("mount", ["-o", "remount,rw", disk()]);
+  await expectToGoOn();
+});
+
+it("a run whose folder is moved away ends, and goes on there", async () => {
+  const { exitCode, stderr } = await trainAnd(() => rename(run(), join(work, "moved")));
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(
+    /\nerror: folder "WORK\/disk\/run": it is gone: it was moved or deleted while the run wrote into it\. Where it was moved, the run can go on there with --resume\.\n$/,
+  );
+  expect(stderr).not.toContain("stays in");
+  expect(await readdir(disk())).toEqual([]);
+  await rename(join(work, "moved"), run());
+  await expectToGoOn();
+});

@@ -1,0 +1,194 @@
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { mulberry32 } from "../../src/tensor/random.ts";
+import { comparable, killAndGoOn, runProcess } from "../crash/interrupted-run.ts";
+import { capture } from "./capture.ts";
+import { smallTraining, writePictures } from "./train-fixtures.ts";
+
+const epochs = 4;
+let data: string;
+let work: string;
+/** A run that nobody interrupted. */
+let whole: Readonly<Record<string, string>>;
+const photos = () => join(data, "photos");
+const run = () => join(work, "run");
+const begin = (output: string) => [
+  ...["train", photos(), "-o", output, ...smallTraining, "--epochs", String(epochs), "--dropout", "0.3"],
+];
+const goOn = (...flags: string[]) => capture(["train", "--resume", "-o", run(), ...flags]);
+const readable = (text: string) => text.replaceAll(work, "WORK").replaceAll(data, "DATA");
+
+beforeAll(async () => {
+  data = await mkdtemp(join(tmpdir(), "xception-resume-data-"));
+  await writePictures(photos(), 10, 1);
+  await capture(begin(join(data, "whole")));
+  whole = await comparable(join(data, "whole"));
+});
+afterAll(() => rm(data, { recursive: true }));
+beforeEach(async () => {
+  work = await mkdtemp(join(tmpdir(), "xception-resume-"));
+  return () => rm(work, { recursive: true });
+});
+
+/** Begins the run and presses Ctrl-C as soon as this text has appeared. */
+async function stopAt(text: string, words: readonly string[] = [...begin(run()), "--checkpoint-steps", "1"]) {
+  const controller = new AbortController();
+  let stderr = "";
+  const stopped = await capture(words, {
+    signal: controller.signal,
+    stderr: (written) => {
+      stderr += written;
+      if (stderr.includes(text)) controller.abort();
+    },
+  });
+  return { ...stopped, stderr };
+}
+
+const checkpointFiles = async (pattern = /^step-/) =>
+  (await readdir(join(run(), "checkpoints"))).filter((name) => pattern.test(name)).sort();
+
+describe("a run that goes on", () => {
+  it("ends as if it had never been interrupted, and says where it goes on", async () => {
+    const stopped = await stopAt("epoch 2/4");
+    expect(stopped.exitCode).toBe(1);
+    expect(readable(stopped.stderr)).toMatch(/ To go on: xception train --resume -o WORK\/run\n$/);
+    const { exitCode, stderr } = await goOn();
+    expect(exitCode).toBe(0);
+    const [first, second] = readable(stderr).split("\n");
+    expect(first).toBe("Training xception, 3,522 parameters, on 16 pictures of 2 classes; testing on 4");
+    expect(second).toBe("Going on after step 8, in epoch 3 of 4, from WORK/run/checkpoints/step-00000008.safetensors");
+    expect(await comparable(run())).toEqual(whole);
+    expect(await checkpointFiles()).toEqual(["step-00000012.safetensors", "step-00000016.safetensors"]);
+    expect(await readdir(run())).not.toContain("run.lock");
+  });
+
+  it("does so when its processes are killed", async () => {
+    const random = mulberry32(3);
+    const { kills, processes } = await killAndGoOn([...begin(run()), "--checkpoint-steps", "1"], run(), {
+      kills: 3,
+      longestMs: 400,
+      random,
+    });
+    expect(processes.at(-1)!.exitCode, processes.at(-1)!.stderr).toBe(0);
+    expect(kills).toBeGreaterThan(0);
+    expect(await comparable(run())).toEqual(whole);
+  });
+
+  it("goes on from the checkpoint before where the last one is torn", async () => {
+    await stopAt("epoch 3/4");
+    const [before, last] = (await checkpointFiles()) as [string, string];
+    const torn = join(run(), "checkpoints", last);
+    await truncate(torn, 20_000);
+    await writeFile(join(run(), ".model.onnx.01234567.tmp"), "half of a mo");
+    const { exitCode, stderr } = await goOn("--checkpoint-steps", "1");
+    expect(exitCode).toBe(0);
+    expect(readable(stderr)).toMatch(
+      new RegExp(
+        `^Cannot go on from WORK/run/checkpoints/${last}, looking for the one before\\. checkpoint "WORK/run/.*`,
+      ),
+    );
+    expect(stderr).toContain(`from ${join(run(), "checkpoints", before)}`);
+    expect(await comparable(run())).toEqual(whole);
+    expect((await readdir(run())).filter((name) => name.startsWith("."))).toEqual([]);
+  });
+
+  it("may move to another folder, with its pictures", async () => {
+    await cp(photos(), join(work, "photos"), { recursive: true });
+    await stopAt("epoch 1/4", [...begin(run()).with(1, join(work, "photos"))]);
+    await rename(join(work, "photos"), join(work, "pictures"));
+    await rename(run(), join(work, "moved"));
+    const { exitCode, stderr } = await capture([
+      ...["train", join(work, "pictures"), "--resume", "-o", join(work, "moved")],
+    ]);
+    expect(exitCode, stderr).toBe(0);
+    expect(await comparable(join(work, "moved"))).toEqual(whole);
+  });
+});
+
+describe("there is nothing to go on with", () => {
+  it("in a folder without a run", async () => {
+    expect(await goOn()).toMatchObject({
+      exitCode: 1,
+      stderr: `error: folder "${run()}": there is no checkpoint in it to go on from. Begin the training without --resume.\n`,
+    });
+    expect(await readdir(work)).toEqual([]);
+  });
+
+  it("where the run is over", async () => {
+    await cp(join(data, "whole"), run(), { recursive: true, preserveTimestamps: true });
+    const { exitCode, stdout, stderr } = await goOn();
+    expect({ exitCode, stderr: readable(stderr) }).toEqual({
+      exitCode: 0,
+      stderr: "The run in WORK/run is over after 4 epochs: there is nothing to go on with.\n",
+    });
+    expect(stdout).toMatch(/^The model is that of epoch \d, the best of 4: /);
+    expect(JSON.parse((await goOn("--json")).stdout)).toMatchObject({ aborted: false, steps: 16 });
+    // A report that is missing is written, whatever else is there.
+    await rm(join(run(), "report.html"));
+    expect((await goOn()).stderr).toContain("Going on after step 16, its training done, from ");
+    expect(await readdir(run())).toContain("report.html");
+    expect(await comparable(run())).toEqual(whole);
+  });
+
+  it("where no checkpoint can be read", async () => {
+    await mkdir(join(run(), "checkpoints"), { recursive: true });
+    await writeFile(join(run(), "checkpoints", "step-00000001.safetensors"), "");
+    const { exitCode, stderr } = await goOn();
+    expect(exitCode).toBe(1);
+    expect(readable(stderr)).toContain(
+      'error: folder "WORK/run": none of its checkpoints can be read (1 tried). Begin the training anew, with ' +
+        "--overwrite or in another folder.\n",
+    );
+  });
+});
+
+describe("what must not have changed", () => {
+  it("are the settings, each of which is named", async () => {
+    await stopAt("epoch 1/4");
+    const other = await goOn("--epochs", "5", "--seed", "0", "--optimizer", "sgd", "--device", "wasm");
+    expect(other.exitCode).toBe(2);
+    expect(other.stderr).toBe(
+      'error: option --resume: these are not the settings that the run began with; received "--epochs 5, --optimizer sgd, ' +
+        '--device wasm"; expected --epochs 4, --optimizer adamw, --device not given. Leave them out to go on as it began, or ' +
+        "train anew into another folder.\n",
+    );
+  });
+
+  it("are the pictures, each of which is named", async () => {
+    await cp(photos(), join(work, "photos"), { recursive: true });
+    await stopAt("epoch 1/4", [...begin(run()).with(1, join(work, "photos"))]);
+    const at = (...parts: string[]) => join(work, "photos", ...parts);
+    const bytes = await readFile(at("red", "1.png"));
+    bytes[bytes.length - 1]! ^= 1;
+    await writeFile(at("red", "1.png"), bytes);
+    await writeFile(at("red", "new.png"), bytes);
+    await rm(at("blue", "0.png"));
+    await rm(at("blue", "2.png"));
+    const { exitCode, stderr } = await goOn();
+    expect(exitCode).toBe(1);
+    expect(readable(stderr)).toBe(
+      'error: pictures of the run in "WORK/run": they have changed since it began: 1 added (red/new.png); 2 removed ' +
+        "(blue/0.png, blue/2.png); 1 changed (red/1.png). Put them back as they were, or train anew into another folder.\n",
+    );
+    await rm(join(run(), "checkpoints", "pictures.json"));
+    expect(readable((await goOn()).stderr)).toContain(
+      "they have changed since it began: which ones cannot be told, since their list is lost. Put",
+    );
+  });
+});
+
+it.runIf(process.platform !== "win32")("a second Ctrl-C ends at once, and nothing is lost", async () => {
+  const stopped = await runProcess([...begin(run()), "--checkpoint-steps", "1"], (child) => {
+    const press = () => child.kill("SIGINT");
+    child.stderr!.on("data", (text: string) => {
+      if (text.includes("epoch 1/4")) press();
+      if (text.includes("once more to stop at once")) press();
+    });
+  });
+  expect(stopped.stderr).toContain("Stopping after this step; once more to stop at once.\n");
+  const { exitCode } = await goOn();
+  expect(exitCode).toBe(0);
+  expect(await comparable(run())).toEqual(whole);
+});
