@@ -52,7 +52,7 @@ export { type OnnxOptions, toOnnx } from "./compiler/onnx.ts";
 export { OpGraphBuilder } from "./graph/op-builder.ts";
 export { printOpGraph } from "./graph/op-print.ts";
 export type { OpConfig, Operation, OpGraph, OpKind, Value } from "./graph/ops.ts";
-export { kerasPreprocessing, type Preprocessing } from "./graph/preprocessing.ts";
+export { kerasPreprocessing, type PictureResize, type Preprocessing, standardization } from "./graph/preprocessing.ts";
 export { toEngineWeights } from "./weights/engine-weights.ts";
 
 // Pictures to learn from.
@@ -143,6 +143,7 @@ export {
 } from "./tasks/update-architecture.ts";
 export { type Verification, verify } from "./tasks/verify.ts";
 export { type Golden, parseGolden } from "./tasks/verify-golden.ts";
+export { type ModelVerification, type VerifyModelOptions, verifyModel } from "./tasks/verify-model.ts";
 export { type FilePlatform, type WeightsSource, weightsSource } from "./tasks/weights-file.ts";
 export { type TargetName, targetOf } from "./tasks/weights-targets.ts";
 

@@ -20,7 +20,7 @@ export interface Platform {
   /** Every device that this platform's engine knows, and whether it can compute there on this machine. */
   listDevices(): Promise<readonly DeviceStatus[]>;
   /**
-   * Decodes one picture to sRGB pixels of exactly the size asked for, upright by its EXIF orientation.
+   * Decodes one picture to sRGB pixels of exactly the size asked for, or of its own, upright by its EXIF orientation.
    * @throws {FormatError} the file is empty, damaged, cut short, too large, or no picture of a supported format.
    * @throws {DataError} there is no such file, or it cannot be read.
    */
@@ -142,9 +142,20 @@ export interface RgbImage {
   readonly data: Uint8Array;
 }
 
+/** Options that ask for a size. */
+export type SizedDecodeOptions = DecodeOptions & { readonly width: number; readonly height: number };
+/** Brings a picture to exactly the size asked for. */
+export type DecodeToSize = (source: ImageSource, options: SizedDecodeOptions) => Promise<RgbImage>;
+
 export interface DecodeOptions {
-  readonly width: number;
-  readonly height: number;
+  /** Size to bring the picture to; together with `height`, or neither for the picture's own size. */
+  readonly width?: number;
+  readonly height?: number;
+  /**
+   * Without width and height: a picture that is read faster at a half, a quarter or an eighth of its size (JPEG) may come
+   * that small, but not smaller than this. Default: every picture comes whole.
+   */
+  readonly atLeast?: { readonly width: number; readonly height: number };
   /**
    * `fill` stretches to the size, as Keras's `load_img(target_size)`; `cover` keeps the proportions and crops the
    * overhang at the centre; `contain` keeps them and fills the rest with the background. Default `fill`.

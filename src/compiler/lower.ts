@@ -91,6 +91,10 @@ function readImages(build: OpGraphBuilder, shape: readonly number[], preprocessi
   const planes = build.op({ kind: "transpose", permutation: [0, 3, 1, 2] }, [images]);
   if (!preprocessing) return planes;
   const pixels = build.op({ kind: "cast", to: "float32" }, [planes]);
-  const scaled = build.op({ kind: "multiply" }, [pixels, build.constant(preprocessing.scale)]);
-  return build.op({ kind: "add" }, [scaled, build.constant(preprocessing.offset)]);
+  const scaled = build.op({ kind: "multiply" }, [pixels, perChannel(build, preprocessing.scale)]);
+  return build.op({ kind: "add" }, [scaled, perChannel(build, preprocessing.offset)]);
+}
+
+function perChannel(build: OpGraphBuilder, values: number | readonly number[]): Value {
+  return typeof values === "number" ? build.constant(values) : build.constant(values, [values.length, 1, 1]);
 }

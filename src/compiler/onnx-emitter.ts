@@ -91,6 +91,13 @@ export class OnnxEmitter {
     return name;
   }
 
+  /** Stores bytes. */
+  bytes(shape: Shape, values: readonly number[]): string {
+    const name = this.unusedName(`bytes(${values})`);
+    this.#store(name, shape, elementTypeNumbers.uint8, Uint8Array.from(values));
+    return name;
+  }
+
   /** Stores one number as a scalar, once for each value. */
   scalar(value: number): string {
     const key = String(value);
@@ -114,15 +121,20 @@ export class OnnxEmitter {
     this.node("Cast", [stored], [name], { to: { i: elementTypeNumbers.float32 } });
   }
 
-  #store(name: string, shape: Shape, type: number, data: Float32Array | BigInt64Array | Uint16Array): void {
+  #store(
+    name: string,
+    shape: Shape,
+    type: number,
+    data: Float32Array | BigInt64Array | Uint16Array | Uint8Array,
+  ): void {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     this.initializers.push({ name, dims: shape, data_type: type, raw_data: bytes });
   }
 }
 
-/** An ONNX ValueInfo; `dynamicBatch` leaves the first axis open under the name N. */
-export function valueInfo({ name, type, shape }: Value, dynamicBatch: boolean): object {
-  const dim = shape.map((size, axis) => (dynamicBatch && axis === 0 ? { dim_param: "N" } : { dim_value: size }));
+/** An ONNX ValueInfo; `openAxes` leaves the first axes open, under these names. */
+export function valueInfo({ name, type, shape }: Value, openAxes: readonly string[]): object {
+  const dim = shape.map((size, axis) => (axis < openAxes.length ? { dim_param: openAxes[axis] } : { dim_value: size }));
   return { name, type: { tensor_type: { elem_type: elementNumber(type), shape: { dim } } } };
 }
 

@@ -6,15 +6,15 @@ export interface ModelParts {
   readonly name: string;
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];
-  /** Names of inputs and outputs whose first axis stays open, under the name N. */
-  readonly openBatch?: ReadonlySet<string>;
+  /** For inputs and outputs whose first axes stay open: the axes' names. */
+  readonly openAxes?: ReadonlyMap<string, readonly string[]>;
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /** The bytes of an `.onnx` file around what an emitter has collected. */
 export function encodeModel(emit: OnnxEmitter, parts: ModelParts): Uint8Array {
-  const { name, inputs, outputs, openBatch = new Set(), metadata = {} } = parts;
-  const describe = (value: Value) => valueInfo(value, openBatch.has(value.name));
+  const { name, inputs, outputs, openAxes = new Map(), metadata = {} } = parts;
+  const describe = (value: Value) => valueInfo(value, openAxes.get(value.name) ?? []);
   const bytes = ModelProto.encode({
     ir_version: 9,
     producer_name: "xception-ts",

@@ -1,11 +1,14 @@
 import { GraphError, WeightsError } from "../errors.ts";
 import type { OpGraph, OpKind, Value } from "../graph/ops.ts";
+import type { PictureResize } from "../graph/preprocessing.ts";
 import { sameShape } from "../tensor/shape.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 import { dependents } from "./dependents.ts";
+import { imageInput } from "./lower.ts";
 import { BlockedLayout } from "./onnx-blocked.ts";
 import { OnnxEmitter } from "./onnx-emitter.ts";
 import { encodeModel } from "./onnx-model.ts";
+import { emitPictureResize } from "./onnx-pictures.ts";
 import { emitRules } from "./onnx-rules.ts";
 
 export interface OnnxOptions {
@@ -13,6 +16,11 @@ export interface OnnxOptions {
   readonly weights?: ReadonlyMap<string, FloatTensor>;
   /** Leave the first axis of inputs and outputs open; only for graphs that never mix samples (inference). */
   readonly dynamicBatch?: boolean;
+  /**
+   * The graph's input `images` `[N, height, width, 3]` becomes bytes `[N, H, W, 3]` of any H and W, which the file itself
+   * brings to height and width.
+   */
+  readonly resize?: PictureResize | undefined;
   /**
    * Channels to a block, if the engine on this machine works on blocks of channels (see the platform's probe). The file
    * then runs on this kind of machine alone, several times faster where weights are not constant: for training steps.
@@ -53,7 +61,10 @@ export function toOnnx(graph: OpGraph, options: OnnxOptions = {}): Uint8Array {
     else storeWeight(emit, parameter, tensor, storedAs === "float16" && tensor.shape.length > 1);
   }
 
-  const nameOf = onnxNames(graph);
+  const images = graph.inputs.find(({ name }) => name === imageInput);
+  const sized = options.resize && images && emitSized(emit, images, options.resize);
+  const innerNameOf = onnxNames(graph);
+  const nameOf = (value: Value) => (sized !== undefined && value === images ? sized : innerNameOf(value));
   const { blockSize } = options;
   const blocked = blockSize === undefined ? undefined : new BlockedLayout(emit, graph, blockSize, nameOf);
   const fedParameters = graph.parameters.flatMap(({ name }) => (weights.has(name) ? [] : [name]));
@@ -71,8 +82,16 @@ export function toOnnx(graph: OpGraph, options: OnnxOptions = {}): Uint8Array {
     if (source !== name) emit.node("Identity", [source], [name]);
     return { ...value, name };
   });
-  const openBatch = new Set(dynamicBatch ? [...graph.inputs, ...outputs].map((value) => value.name) : []);
-  return encodeModel(emit, { name: options.name ?? "xception", inputs: fed, outputs, openBatch, metadata });
+  const openAxes = new Map<string, readonly string[]>();
+  if (dynamicBatch) for (const { name } of [...graph.inputs, ...outputs]) openAxes.set(name, ["N"]);
+  if (sized !== undefined) openAxes.set(imageInput, ["N", "H", "W"]);
+  return encodeModel(emit, { name: options.name ?? "xception", inputs: fed, outputs, openAxes, metadata });
+}
+
+/** The name of the pictures when they have the network's size. */
+function emitSized(emit: OnnxEmitter, { name, shape }: Value, resize: PictureResize): string {
+  const [, height, width] = shape as [number, number, number, number];
+  return emitPictureResize(emit, name, [height, width], resize);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { DataError, UsageError } from "../errors.ts";
-import type { DecodeOptions, Platform } from "../platform.ts";
+import type { DecodeToSize, SizedDecodeOptions } from "../platform.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
 import type { Augmentation } from "./augment.ts";
 import { checkAugmentation, checkMixing } from "./augment-checks.ts";
@@ -32,7 +32,7 @@ export interface Batch {
 export interface BatchOptions {
   readonly batchSize: number;
   /** Size of the pictures, and how they are brought to it. */
-  readonly decode: DecodeOptions;
+  readonly decode: SizedDecodeOptions;
   /** Of the shuffles and the augmentation; default 0. */
   readonly seed?: number;
   /** Random changes of training pictures; default none. */
@@ -93,7 +93,7 @@ export class BatchSource {
   readonly isWeighted: boolean;
 
   /** @throws {UsageError} an option is out of its range. */
-  constructor(dataset: ImageDataset, decodeImage: Platform["decodeImage"], options: BatchOptions) {
+  constructor(dataset: ImageDataset, decodeImage: DecodeToSize, options: BatchOptions) {
     const { batchSize, prefetch = 2, cacheBytes = 2 ** 30, augmentation, mixing, classWeights, seed = 0 } = options;
     checkCount("batchSize", batchSize, 1);
     checkCount("prefetch", prefetch, 1);

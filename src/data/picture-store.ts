@@ -1,5 +1,5 @@
 import { DataError, FormatError, ShapeError } from "../errors.ts";
-import type { DecodeOptions, Platform, RgbImage } from "../platform.ts";
+import type { DecodeToSize, RgbImage, SizedDecodeOptions } from "../platform.ts";
 import type { ImageDataset, Sample } from "./dataset.ts";
 
 /** A file that could not be used, and why. */
@@ -16,14 +16,14 @@ export interface SkippedFile {
  */
 export class PictureStore {
   readonly #samples: readonly Sample[];
-  readonly #decodeImage: Platform["decodeImage"];
-  readonly #options: DecodeOptions;
+  readonly #decodeImage: DecodeToSize;
+  readonly #options: SizedDecodeOptions;
   readonly #kept = new Map<number, Uint8Array>();
   readonly #unusable = new Map<number, SkippedFile>();
   #freeBytes: number;
 
   /** @param cacheBytes most memory that pictures kept may take. */
-  constructor(dataset: ImageDataset, decodeImage: Platform["decodeImage"], options: DecodeOptions, cacheBytes: number) {
+  constructor(dataset: ImageDataset, decodeImage: DecodeToSize, options: SizedDecodeOptions, cacheBytes: number) {
     this.#samples = dataset.samples;
     this.#decodeImage = decodeImage;
     this.#options = options;

@@ -20,11 +20,14 @@ import { type CompleteDecodeOptions, checkDecodeOptions } from "./node-image-opt
  */
 export async function decodeImage(source: ImageSource, options: DecodeOptions): Promise<RgbImage> {
   const complete = checkDecodeOptions(options);
-  const { width, height, fit } = complete;
+  const { width, height, fit, atLeast } = complete;
   try {
-    const { data, info } = await pipelineOf(source, complete).toBuffer({ resolveWithObject: true });
+    const size = atLeast === undefined || width !== undefined ? undefined : await shrunkSize(source, atLeast, complete);
+    const pipeline = pipelineOf(source, size === undefined ? complete : { ...complete, ...size, fit: "fill" });
+    const { data, info } = await pipeline.toBuffer({ resolveWithObject: true });
     const image = { width: info.width, height: info.height, data: bytesOf(data) };
-    return fit === "contain" ? centreOn(image, width, height, complete.background) : image;
+    const isSized = width !== undefined && height !== undefined;
+    return fit === "contain" && isSized ? centreOn(image, width, height, complete.background) : image;
   } catch (error) {
     throw await explainDecodeFailure(source, complete.pixelLimit, error as Error);
   }
@@ -61,14 +64,33 @@ function pipelineOf(source: ImageSource, options: CompleteDecodeOptions): Sharp 
   // Going to sRGB first is what makes coloured backgrounds behind gray pictures and profiles of 16-bit pictures come out
   // right, but it costs the decoders' own fast shrinking. Only JPEG and WebP have that, and need neither.
   const inColour = shrinksWhileDecoding(source) ? opened : opened.pipelineColourspace("srgb");
-  return inColour
-    .flatten({ background: { r, g, b } })
-    .resize(options.width, options.height, {
-      fit: options.fit === "contain" ? "inside" : options.fit,
-      kernel: "cubic",
-    })
-    .toColourspace("srgb")
-    .raw({ depth: "uchar" });
+  const flat = inColour.flatten({ background: { r, g, b } });
+  const { width, height, fit } = options;
+  const sized =
+    width === undefined
+      ? flat
+      : flat.resize(width, height ?? width, { fit: fit === "contain" ? "inside" : fit, kernel: "cubic" });
+  return sized.toColourspace("srgb").raw({ depth: "uchar" });
+}
+
+/**
+ * The smallest size that a JPEG comes at without work, for its decoder can leave out the fine detail (a half, a quarter or
+ * an eighth), and that is not smaller than `atLeast`; undefined for its own. Rounded down, because libvips shrinks in the
+ * decoder only if it need not enlarge afterwards; it then resizes the last
+ * fraction of a pixel, so that places shift by half of one at most.
+ */
+async function shrunkSize(
+  source: ImageSource,
+  atLeast: { width: number; height: number },
+  { pixelLimit }: { pixelLimit: number },
+) {
+  const { format, autoOrient } = await sharp(source, { limitInputPixels: pixelLimit }).metadata();
+  if (format !== "jpeg") return undefined;
+  const shrunk = [8, 4, 2].map((factor) => ({
+    width: Math.floor(autoOrient.width / factor),
+    height: Math.floor(autoOrient.height / factor),
+  }));
+  return shrunk.find(({ width, height }) => width >= atLeast.width && height >= atLeast.height);
 }
 
 function shrinksWhileDecoding(source: ImageSource): boolean {

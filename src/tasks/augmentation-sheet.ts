@@ -7,13 +7,13 @@ import { describePictureChange } from "../data/picture-change-text.ts";
 import { PictureStore } from "../data/picture-store.ts";
 import { mixtureOf, pictureChangeOf, type Showing } from "../data/random-changes.ts";
 import { DataError } from "../errors.ts";
-import type { DecodeOptions, Platform } from "../platform.ts";
+import type { Platform, SizedDecodeOptions } from "../platform.ts";
 import type { ContactSheet, SheetCaption, SheetCell } from "../report/contact-sheet.ts";
 import { deriveSeed, mulberry32, shuffledIndices } from "../tensor/random.ts";
 
 export interface AugmentationSheetOptions {
   readonly platform: Pick<Platform, "decodeImage" | "encodePng">;
-  readonly decode: DecodeOptions;
+  readonly decode: SizedDecodeOptions;
   /** Those of the training. */
   readonly seed: number;
   readonly augmentation: Augmentation;

@@ -2,9 +2,8 @@ import { readAhead } from "../data/read-ahead.ts";
 import { AbortedError, UsageError, WeightsError, XceptionError } from "../errors.ts";
 import { topIndices } from "../learning/metrics-ranking.ts";
 import type { DecodeOptions, Platform, RgbImage, SessionOptions } from "../platform.ts";
-import { decodeOptionsOf } from "./evaluate.ts";
 import { Inference } from "./inference.ts";
-import type { Model } from "./model.ts";
+import { decodeOptionsOf, type Model, resizesInGraph, sizedDecodeOptionsOf } from "./model.ts";
 import { describeModel } from "./model-file.ts";
 import { type Picture, pictureBatch, pixelsOf } from "./picture.ts";
 
@@ -44,6 +43,8 @@ export class Classifier {
   /** Pictures are brought to this size, in pixels. */
   readonly inputSize: { readonly width: number; readonly height: number };
   readonly #decode: DecodeOptions;
+  /** Whether the model's graph brings pictures to the network's size. */
+  readonly #takesAnySize: boolean;
   readonly #platform: Pick<Platform, "decodeImage" | "encodePng">;
   readonly #inference: Inference;
 
@@ -53,8 +54,10 @@ export class Classifier {
     platform: Pick<Platform, "decodeImage" | "encodePng">,
   ) {
     this.#decode = decodeOptionsOf(model);
+    this.#takesAnySize = resizesInGraph(model.preprocessing);
     this.labels = model.labels;
-    this.inputSize = { width: this.#decode.width, height: this.#decode.height };
+    const { width, height } = sizedDecodeOptionsOf(model);
+    this.inputSize = { width, height };
     this.#inference = inference;
     this.#platform = platform;
   }
@@ -126,6 +129,12 @@ export class Classifier {
   }
 
   async #answer(pictures: readonly RgbImage[], top: number): Promise<readonly (readonly ClassProbability[])[]> {
+    if (this.#takesAnySize && pictures.length > 1) {
+      // Pictures of several sizes do not fit into one tensor.
+      const each: (readonly ClassProbability[])[] = [];
+      for (const picture of pictures) each.push(...(await this.#answer([picture], top)));
+      return each;
+    }
     const probabilities = await this.#inference.run(pictureBatch(pictures));
     if (!probabilities.data.every(Number.isFinite)) {
       throw new WeightsError({

@@ -1,13 +1,13 @@
 import { BatchSource } from "../data/batches.ts";
 import { classesOf, type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
-import { inputShapeOf } from "../graph/network.ts";
 import { EvaluationTally } from "../learning/metrics.ts";
 import { MultiLabelTally } from "../learning/metrics-multi-label.ts";
 import { topIndices } from "../learning/metrics-ranking.ts";
-import type { DecodeOptions, Platform, SessionOptions } from "../platform.ts";
+import type { Platform, SessionOptions } from "../platform.ts";
 import type { Evaluation, Prediction, SkippedFile } from "../records.ts";
 import { type Inference, inferenceSession } from "./inference.ts";
-import type { Model } from "./model.ts";
+import { type Model, sizedDecodeOptionsOf } from "./model.ts";
+import { PicturePreparation } from "./picture-preparation.ts";
 
 /** The result of testing a network on the pictures of a data set. */
 export interface EvaluationResult {
@@ -58,16 +58,17 @@ export async function evaluate(
   const { platform, batchSize = 16, session } = options;
   const matched = relabel(dataset, model.labels, "the model");
   // Each picture is needed once.
-  const source = new BatchSource(matched, platform.decodeImage, {
+  const preparation = new PicturePreparation(model, platform);
+  const source = new BatchSource(matched, preparation.prepare, {
     batchSize,
-    decode: decodeOptionsOf(model),
+    decode: sizedDecodeOptionsOf(model),
     cacheBytes: 0,
   });
   const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform, session);
   try {
     return await evaluateBatches(inference, source, matched, options);
   } finally {
-    await inference.dispose();
+    await Promise.all([inference.dispose(), preparation.dispose()]);
   }
 }
 
@@ -110,10 +111,4 @@ export async function evaluateBatches(
 function truthOf(truth: readonly number[], best: number, classes: readonly string[]): string {
   if (truth.includes(best)) return classes[best]!;
   return truth.map((label) => classes[label]!).join(", ");
-}
-
-/** How a model wants pictures decoded. */
-export function decodeOptionsOf({ network, preprocessing }: Pick<Model, "network" | "preprocessing">): DecodeOptions {
-  const [height, width] = inputShapeOf(network) as [number, number, number];
-  return { width, height, fit: preprocessing.fit, background: preprocessing.background };
 }

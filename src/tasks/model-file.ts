@@ -7,27 +7,30 @@ import { type Architecture, buildNetwork } from "../models/architecture.ts";
 import type { Platform } from "../platform.ts";
 import { checkEngineWeights, fromEngineWeights, toEngineWeights } from "../weights/engine-weights.ts";
 import { metadataKey } from "../weights/metadata-key.ts";
-import type { Model, ModelParts } from "./model.ts";
-import { type ModelMetadata, readMetadata, writeMetadata } from "./model-metadata.ts";
+import { type Model, type ModelParts, resizesInGraph } from "./model.ts";
+import { type ModelMetadata, preprocessingProblem, readMetadata, writeMetadata } from "./model-metadata.ts";
 
 /**
- * A model as the bytes of one `.onnx` file: bytes `images [N, H, W, 3]` in, probabilities `[N, classes]` out, named after
+ * A model as the bytes of one `.onnx` file: bytes `images [N, H, W, 3]` in, of any height and width where the preprocessing
+ * names an interpolation, probabilities `[N, classes]` out, named after
  * the network's last layer; labels and all else that is needed to use it as JSON in its `metadata_props`. Batch
  * normalization stays unfolded, so that every weight can be read back under its Keras name; engines fold it when they
  * load the file.
  * @param options `storedAs`: how kernels are stored, see `toOnnx`.
- * @throws {UsageError} the architecture is no classifier with as many classes as there are labels.
+ * @throws {UsageError} the architecture is no classifier with as many classes as there are labels, or a value of the
+ * preprocessing is not allowed.
  * @throws {WeightsError} the weights are not those of the network.
  */
 export function encodeModel(model: ModelParts, options: Pick<OnnxOptions, "storedAs"> = {}): Uint8Array {
   const network = buildNetwork(model.architecture);
-  const problem = classifierProblem(network, model);
+  const problem = classifierProblem(network, model) ?? preprocessingProblem(model.preprocessing);
   if (problem) throw new UsageError({ where: "encodeModel", ...problem });
   const { graph } = lower(network, { mode: "inference", batchSize: 1, preprocessing: model.preprocessing });
   return toOnnx(graph, {
     name: network.name,
     weights: toEngineWeights(network, model.weights),
     dynamicBatch: true,
+    resize: resizesInGraph(model.preprocessing) ? model.preprocessing : undefined,
     metadata: { [metadataKey]: writeMetadata(model) },
     ...options,
   });

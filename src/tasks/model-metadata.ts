@@ -3,9 +3,11 @@ import { FormatError } from "../errors.ts";
 import { checkDocument, parseJson } from "../json-document.ts";
 import { completeArchitecture } from "../models/architecture.ts";
 import { architectureSchema } from "../models/architecture-schema.ts";
-import type { ModelParts } from "./model.ts";
+import type { ModelParts, PicturePreprocessing } from "./model.ts";
 
-const formatVersion = 1;
+/** Version 2: the graph takes pictures of any size, and channels may be scaled each on its own. */
+const formatVersions = [1, 2] as const;
+const formatVersion = formatVersions[1];
 
 /** What a model file says besides its graph and its weights. */
 export type ModelMetadata = Omit<ModelParts, "weights">;
@@ -14,28 +16,44 @@ export type ModelMetadata = Omit<ModelParts, "weights">;
 export type ModelDescription = Pick<ModelMetadata, "architecture"> & Partial<ModelMetadata>;
 
 const byte = z.int().min(0).max(255);
+const perChannel = z.union([z.number(), z.tuple([z.number(), z.number(), z.number()])]);
+
+const preprocessingSchema = z.object({
+  scale: perChannel,
+  offset: perChannel,
+  interpolation: z.enum(["nearest", "bilinear", "bicubic"]).optional(),
+  fit: z.enum(["fill", "cover", "contain"]),
+  cropRatio: z.number().min(0.01).max(1).optional(),
+  background: z.tuple([byte, byte, byte]),
+});
 
 const documentSchema = z.object({
-  formatVersion: z.literal(formatVersion),
+  formatVersion: z.literal(formatVersions),
   architecture: architectureSchema,
   labels: z.array(z.string()).optional(),
-  preprocessing: z
-    .object({
-      scale: z.number(),
-      offset: z.number(),
-      fit: z.enum(["fill", "cover", "contain"]),
-      background: z.tuple([byte, byte, byte]),
-    })
-    .optional(),
+  preprocessing: preprocessingSchema.optional(),
   licence: z.string().optional(),
   provenance: z.record(z.string(), z.json()).optional(),
 });
 
+/** What is wrong with how pictures are prepared, in the words of an error; undefined: nothing. */
+export function preprocessingProblem(preprocessing: PicturePreprocessing) {
+  const { error } = preprocessingSchema.safeParse(preprocessing);
+  if (error === undefined) {
+    if (preprocessing.interpolation !== undefined || (preprocessing.cropRatio ?? 1) === 1) return undefined;
+    return { what: "pictures are cropped in the graph alone", expected: "preprocessing with an interpolation" };
+  }
+  const { path, message } = error.issues[0]!;
+  return { what: `preprocessing.${path.join(".")} is not allowed: ${message}` };
+}
+
 /** The JSON document that says of a model what its file has no other place for. */
 export function writeMetadata(description: ModelDescription): string {
   const { architecture, labels, preprocessing, licence, provenance } = description;
+  const isNew = preprocessing && needsVersion2(preprocessing);
   const document = {
-    formatVersion,
+    // Earlier versions of this package can read files that need nothing new.
+    formatVersion: isNew ? 2 : 1,
     architecture: completeArchitecture(architecture),
     labels,
     preprocessing: preprocessing && orderedPreprocessing(preprocessing),
@@ -46,8 +64,13 @@ export function writeMetadata(description: ModelDescription): string {
 }
 
 /** Equal documents are equal texts. */
-function orderedPreprocessing({ scale, offset, fit, background }: ModelMetadata["preprocessing"]) {
-  return { scale, offset, fit, background };
+function orderedPreprocessing(preprocessing: PicturePreprocessing) {
+  const { scale, offset, interpolation, fit, cropRatio, background } = preprocessing;
+  return { scale, offset, interpolation, fit, cropRatio, background };
+}
+
+function needsVersion2({ interpolation, scale, offset }: PicturePreprocessing): boolean {
+  return interpolation !== undefined || typeof scale !== "number" || typeof offset !== "number";
 }
 
 /**

@@ -6,7 +6,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 export type Picture = ImageSource | RgbImage;
 
 /**
- * The pixels of a picture, brought to the size that `decode` says.
+ * The pixels of a picture, decoded as `decode` says, and brought to the size in it, if there is one.
  * @throws {FormatError} the picture is damaged, or of no supported format.
  * @throws {DataError} there is no such file.
  * @throws {UsageError} it is neither path, bytes nor pixels.
@@ -35,7 +35,7 @@ export async function pixelsOf(
       expected: `${width * height * 3} bytes: red, green and blue of each pixel`,
     });
   }
-  if (width === decode.width && height === decode.height) return picture;
+  if (decode.width === undefined || (width === decode.width && height === decode.height)) return picture;
   // PNG loses nothing, and there is one place that knows how to resize.
   return platform.decodeImage(await platform.encodePng(picture), decode);
 }

@@ -5,7 +5,6 @@ import { type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
 import { DataError, UsageError } from "../errors.ts";
 import type { LayerConfig } from "../graph/layers.ts";
 import { inputShapeOf, type Network, networkWeights } from "../graph/network.ts";
-import { kerasPreprocessing } from "../graph/preprocessing.ts";
 import { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "../learning/losses.ts";
 import { optimizerDefaults } from "../learning/optimizer-defaults.ts";
 import { createOptimizer, type Optimizer } from "../learning/optimizers.ts";
@@ -15,8 +14,8 @@ import { xception } from "../models/xception.ts";
 import { sizeOf } from "../tensor/shape.ts";
 import { checkWeights } from "../weights/check-weights.ts";
 import { initializeWeights, type Weights } from "../weights/initialize.ts";
-import { decodeOptionsOf } from "./evaluate.ts";
-import type { PicturePreprocessing } from "./model.ts";
+import { defaultPreprocessing, type PicturePreprocessing, sizedDecodeOptionsOf } from "./model.ts";
+import { PicturePreparation } from "./picture-preparation.ts";
 import type { TrainOptions } from "./train-options.ts";
 
 /**
@@ -31,15 +30,15 @@ export function defaultBatchSize({ samples }: ImageDataset, network: Network): n
 
 const validationBatchSize = 16;
 
-/** Stretched to the network's size, laid over white, scaled to −1 … 1. */
-export const defaultPreprocessing: PicturePreprocessing = {
-  ...kerasPreprocessing,
-  fit: "fill",
-  background: [255, 255, 255],
-};
-
 /** How the training pictures and their targets are shown. */
 type Presentation = Pick<BatchOptions, "augmentation" | "mixing" | "labelSmoothing" | "sampling" | "classWeights">;
+
+/** Pictures to test on, brought to the network's size as the trained model will. */
+interface TrainingValidation {
+  readonly dataset: ImageDataset;
+  readonly batches: BatchSource;
+  readonly preparation: PicturePreparation;
+}
 
 /** A training with all choices made and checked. */
 export interface TrainingPlan {
@@ -59,7 +58,7 @@ export interface TrainingPlan {
   readonly presentation: Presentation;
   readonly dataset: ImageDataset;
   readonly batches: BatchSource;
-  readonly validation: { readonly dataset: ImageDataset; readonly batches: BatchSource } | undefined;
+  readonly validation: TrainingValidation | undefined;
 }
 
 /**
@@ -97,7 +96,8 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
     sampling: options.sampling,
     classWeights: options.classWeights && classWeightsOf(options.classWeights, dataset),
   };
-  const decode = decodeOptionsOf({ network, preprocessing });
+  const decode = sizedDecodeOptionsOf({ network, preprocessing });
+  const preparation = new PicturePreparation({ network, preprocessing }, platform);
   const validation = options.validation && relabel(options.validation, classes, "the training set");
   return {
     network,
@@ -117,7 +117,8 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
     batches: new BatchSource(dataset, platform.decodeImage, { batchSize, decode, seed, ...presentation }),
     validation: validation && {
       dataset: validation,
-      batches: new BatchSource(validation, platform.decodeImage, { batchSize: validationBatchSize, decode }),
+      preparation,
+      batches: new BatchSource(validation, preparation.prepare, { batchSize: validationBatchSize, decode }),
     },
   };
 }

@@ -41,6 +41,6 @@ export async function train(dataset: ImageDataset, options: TrainOptions): Promi
     if (resume) await options.onStart?.({ ...start, soFar: run.result(false) });
     return await run.run();
   } finally {
-    await step.dispose();
+    await Promise.all([step.dispose(), plan.validation?.preparation.dispose()]);
   }
 }

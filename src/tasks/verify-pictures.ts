@@ -1,12 +1,11 @@
 import { UsageError } from "../errors.ts";
 import { inputShapeOf, type Network } from "../graph/network.ts";
-import { kerasPreprocessing } from "../graph/preprocessing.ts";
 import type { Platform } from "../platform.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
 import { formulaImages } from "../weights/formula.ts";
-import { decodeOptionsOf } from "./evaluate.ts";
-import type { PicturePreprocessing } from "./model.ts";
-import { type Picture, pictureBatch, pixelsOf } from "./picture.ts";
+import { defaultPreprocessing, type PicturePreprocessing } from "./model.ts";
+import { pictureBatch } from "./picture.ts";
+import { PicturePreparation } from "./picture-preparation.ts";
 
 /** What runs through the network. */
 export interface VerifyPictures {
@@ -14,12 +13,9 @@ export interface VerifyPictures {
   readonly names: readonly string[];
   /** `[N, H, W, C]`, as the network's first layer gets them. */
   readonly values: FloatTensor;
-  /** `[N, H, W, 3]`, as a model file gets them; undefined for networks that do not read RGB pictures. */
+  /** `[N, H, W, 3]`, of the network's size, as a model file gets them; undefined for networks that do not read RGB pictures. */
   readonly bytes: Tensor<"uint8"> | undefined;
 }
-
-/** What is taken of a model that does not say how pictures become numbers. */
-const usualPreprocessing: PicturePreprocessing = { ...kerasPreprocessing, fit: "fill", background: [255, 255, 255] };
 
 /**
  * The picture of the formula, rounded to bytes where the network reads RGB pictures, and the user's.
@@ -29,9 +25,9 @@ const usualPreprocessing: PicturePreprocessing = { ...kerasPreprocessing, fit: "
  */
 export async function verifyPictures(
   network: Network,
-  preprocessing: PicturePreprocessing = usualPreprocessing,
+  preprocessing: PicturePreprocessing = defaultPreprocessing,
   files: readonly string[],
-  platform: Pick<Platform, "decodeImage" | "encodePng">,
+  platform: Pick<Platform, "createSession" | "decodeImage" | "encodePng">,
 ): Promise<VerifyPictures> {
   const shape = inputShapeOf(network) as [number, number, number];
   const formula = formulaImages(1, shape);
@@ -46,11 +42,12 @@ export async function verifyPictures(
   }
   const [height, width] = shape;
   const rounded = Uint8Array.from(formula.data, (value) => Math.min(255, Math.max(0, Math.round(127.5 * (value + 1)))));
-  const decode = decodeOptionsOf({ network, preprocessing });
-  const decoded = await Promise.all(files.map((file: Picture) => pixelsOf(file, decode, platform)));
-  const bytes = pictureBatch([{ width, height, data: rounded }, ...decoded]);
+  const preparation = new PicturePreparation({ network, preprocessing }, platform);
+  const prepared = await Promise.all(files.map(preparation.prepare)).finally(() => preparation.dispose());
+  const bytes = pictureBatch([{ width, height, data: rounded }, ...prepared]);
   const { scale, offset } = preprocessing;
-  const values = Float32Array.from(bytes.data, (pixel) => pixel * scale + offset);
+  const of = (each: number | readonly number[], index: number) => (typeof each === "number" ? each : each[index % 3]!);
+  const values = Float32Array.from(bytes.data, (pixel, index) => pixel * of(scale, index) + of(offset, index));
   return { names: ["formula", ...files], values: floatTensor(bytes.shape, values), bytes };
 }
 

@@ -5,7 +5,7 @@ import { type Batch, type BatchOptions, BatchSource, type PassOptions } from "..
 import type { ImageDataset } from "../../src/data/dataset.ts";
 import { oneHot } from "../../src/data/labels.ts";
 import { FormatError } from "../../src/errors.ts";
-import type { Platform } from "../../src/platform.ts";
+import type { DecodeToSize } from "../../src/platform.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 const decode = { width: 2, height: 1 };
@@ -23,7 +23,7 @@ function numbered(count: number): ImageDataset {
 /** A decoder of numbered pictures that writes down what it is asked for and finds some of them damaged. */
 function decoder({ damaged = [] as readonly number[] } = {}) {
   const asked: number[] = [];
-  const decodeImage: Platform["decodeImage"] = async (source, { width, height }) => {
+  const decodeImage: DecodeToSize = async (source, { width, height }) => {
     const index = Number(source);
     asked.push(index);
     // Later ones finish earlier.
@@ -186,7 +186,7 @@ describe("training", () => {
     const { classes, samples } = numbered(12);
     const rare = { classes, samples: samples.filter(({ label }, index) => label !== 0 || index === 0) };
     const options = { batchSize: 3, decode, augmentation: { ...noAugmentation, brightness: 0.9 } };
-    const bright: Platform["decodeImage"] = async () => ({ ...decode, data: new Uint8Array(6).fill(100) });
+    const bright: DecodeToSize = async () => ({ ...decode, data: new Uint8Array(6).fill(100) });
     const batches = new BatchSource(rare, bright, { ...options, sampling: "balanced" });
     const list = await all(batches.trainingBatches(0));
     const shown = list.flatMap(({ images, indices }) =>
@@ -318,7 +318,7 @@ describe("stopping", () => {
     const unhandled: unknown[] = [];
     const note = (error: unknown) => unhandled.push(error);
     process.on("unhandledRejection", note);
-    const decodeImage: Platform["decodeImage"] = async (picture, { width, height }) => {
+    const decodeImage: DecodeToSize = async (picture, { width, height }) => {
       await nextTurn();
       if (Number(picture) > 3) throw new TypeError("a mistake in the program");
       return { width, height, data: new Uint8Array(6) };

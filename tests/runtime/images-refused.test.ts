@@ -128,6 +128,12 @@ describe("options", () => {
     expect(await refusal(nothing, { background: [0, 0, 256] })).toMatchInlineSnapshot(
       `"USAGE decodeImage option background: the value is not allowed; received [0, 0, 256]; expected [red, green, blue], whole numbers from 0 to 255."`,
     );
+    expect(await refusal(nothing, { height: undefined })).toMatchInlineSnapshot(
+      `"USAGE decodeImage option width and height: the value is not allowed; received [8, undefined]; expected both, or neither."`,
+    );
+    expect(await refusal(nothing, { atLeast: { width: 8, height: 0.5 } })).toMatchInlineSnapshot(
+      `"USAGE decodeImage option atLeast.height: the value is not allowed; received 0.5; expected a whole number from 1."`,
+    );
   });
 });
 

@@ -167,8 +167,15 @@ describe("a file that is no model is refused", () => {
   });
 
   it("of a later version", () => {
-    expect(read(changedDocument((document) => (document.formatVersion = 2)))).toMatchInlineSnapshot(
-      `"model "a.onnx": a later version of xception-ts wrote this file; received "format 2"; expected format 1. Update xception-ts."`,
+    expect(read(changedDocument((document) => (document.formatVersion = 3)))).toMatchInlineSnapshot(
+      `"model "a.onnx": a later version of xception-ts wrote this file; received "format 3"; expected format 2. Update xception-ts."`,
+    );
+  });
+
+  it("that crops more than there is", () => {
+    const message = read(changedDocument((document) => (document.preprocessing.cropRatio = 2)));
+    expect(message).toMatchInlineSnapshot(
+      `"model "a.onnx", metadata, field preprocessing.cropRatio: Too big: expected number to be <=1."`,
     );
   });
 

@@ -6,6 +6,7 @@ import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { xception } from "../../src/models/xception.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { TrainingStep } from "../../src/tasks/training-step.ts";
+import { floatTensor } from "../../src/tensor/tensor.ts";
 import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
 
 const network = xception({ inputShape: [71, 71, 3], classes: 3, width: 0.05, middleFlowRepeats: 1 });
@@ -58,4 +59,24 @@ describe("TrainingStep", () => {
     await step.dispose();
     for (const [name, data] of copy) expect(weights.get(name)!.data, name).toEqual(data);
   });
+});
+
+it("scales each channel on its own, in the layout of training too", async () => {
+  const bytes = Uint8Array.from({ length: 2 * 71 * 71 * 3 }, (_, index) => (index * 89) % 256);
+  const images = { type: "uint8", shape: [2, 71, 71, 3], data: bytes } as const;
+  const preprocessing = { scale: [0.01, 0.005, 0.02], offset: [-1, 0.25, -2] };
+  const scaled = Float32Array.from(bytes, (pixel, index) =>
+    Math.fround(Math.fround(pixel * Math.fround(preprocessing.scale[index % 3]!)) + preprocessing.offset[index % 3]!),
+  );
+  const losses: number[] = [];
+  for (const [fed, inGraph] of [
+    [images, { preprocessing }],
+    [floatTensor([2, 71, 71, 3], scaled), {}],
+  ] as const) {
+    const optimizer = createOptimizer("sgd");
+    const step = await TrainingStep.create(network, weights, { ...common, optimizer, ...inGraph });
+    losses.push((await step.run({ ...input, images: fed })).loss);
+    await step.dispose();
+  }
+  expect(losses[0]).toBeCloseTo(losses[1]!, 6);
 });

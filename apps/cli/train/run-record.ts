@@ -35,7 +35,7 @@ export async function recordOf(inputs: TrainingInputs, pictures: string): Promis
     device: device ?? null,
     settings: { ...settings } as unknown as RunRecord["settings"],
     sources: [...sources],
-    preprocessing: preprocessing ? { ...preprocessing, background: [...preprocessing.background] } : null,
+    preprocessing: (preprocessing ?? null) as RunRecord["preprocessing"],
     commandLine,
     pictures,
     machine: await machineFacts(),

@@ -6,9 +6,9 @@ import { drawContactSheet } from "../../../src/report/contact-sheet.ts";
 import { html, Markup } from "../../../src/report/html-markup.ts";
 import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { augmentationSheet } from "../../../src/tasks/augmentation-sheet.ts";
+import { defaultPreprocessing } from "../../../src/tasks/model.ts";
 import { trainOptions } from "../../../src/tasks/settings/chosen-options.ts";
 import type { Settings } from "../../../src/tasks/settings/settings.ts";
-import { defaultPreprocessing } from "../../../src/tasks/train-plan.ts";
 import { renderPng } from "../render-png.ts";
 import { augmentationText } from "./description.ts";
 

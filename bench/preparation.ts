@@ -1,0 +1,62 @@
+/**
+ * What does it cost to bring pictures to a network's size in the graph, and may JPEGs come smaller from the decoder? An
+ * evaluation with each way in turn: its time, and whether the answers are those on whole pictures.
+ * `npx tsx bench/preparation.ts MODEL FOLDER`; FOLDER has one sub-folder of photos for each of the model's classes.
+ */
+
+import { folderDataset } from "../src/data/folder-dataset.ts";
+import { inputShapeOf } from "../src/graph/network.ts";
+import type { DecodeOptions, ImageSource, Platform } from "../src/platform.ts";
+import { nodePlatform } from "../src/runtime/node.ts";
+import { evaluate } from "../src/tasks/evaluate.ts";
+import type { PicturePreprocessing } from "../src/tasks/model.ts";
+import { loadModel } from "../src/tasks/model-file.ts";
+import { interleave, median, rounded, writeResult } from "./measurement.ts";
+
+const [modelFile, folder] = process.argv.slice(2);
+if (modelFile === undefined || folder === undefined) {
+  throw new Error("usage: npx tsx bench/preparation.ts MODEL FOLDER");
+}
+const rounds = 5;
+const model = await loadModel(modelFile, nodePlatform);
+const dataset = folderDataset(await nodePlatform.listFolder(folder));
+const [height, width] = inputShapeOf(model.network) as [number, number, number];
+const { interpolation: _, ...before } = model.preprocessing;
+
+/** JPEGs come at a fraction of their size that is at least so many times as large as the network's pictures. */
+function shrinking(times: number): Platform {
+  const atLeast = times < Infinity && { atLeast: { width: times * width, height: times * height } };
+  const decodeImage = (source: ImageSource, { background }: DecodeOptions) =>
+    nodePlatform.decodeImage(source, { ...atLeast, ...(background && { background }) });
+  return { ...nodePlatform, decodeImage };
+}
+
+const inGraph: PicturePreprocessing = { ...model.preprocessing, interpolation: "bicubic" };
+const ways: Readonly<Record<string, readonly [PicturePreprocessing, Platform]>> = {
+  "the decoder, as before": [before, nodePlatform],
+  "the graph, from whole pictures": [inGraph, shrinking(Infinity)],
+  "the graph, from JPEGs at least twice as large": [inGraph, shrinking(2)],
+  "the graph, from JPEGs at least as large": [inGraph, shrinking(1)],
+};
+const answers = new Map<string, Awaited<ReturnType<typeof evaluate>>>();
+const runs = Object.entries(ways).map(([name, [preprocessing, platform]]) => {
+  const run = async () => answers.set(name, await evaluate({ ...model, preprocessing }, dataset, { platform }));
+  return [name, run] as const;
+});
+const times = await interleave(Object.fromEntries(runs), rounds, 1);
+const whole = answers.get("the graph, from whole pictures")!;
+writeResult("preparation", {
+  question: "What does it cost to bring pictures to a network's size in the graph, and may JPEGs come smaller?",
+  network: `${model.network.name} ${width}×${height}`,
+  pictures: dataset.samples.length,
+  rows: Object.keys(ways).map((name) => {
+    const { evaluation, predictions } = answers.get(name)!;
+    const others = predictions.filter(({ predicted }, index) => predicted !== whole.predictions[index]!.predicted);
+    return {
+      "brought to size by": name,
+      "ms per picture": rounded(median(times[name]!) / dataset.samples.length, 2),
+      "top-1 %": rounded(100 * evaluation.top1, 2),
+      "other answers": others.length,
+    };
+  }),
+});
