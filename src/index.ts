@@ -150,7 +150,7 @@ export { type TargetName, targetOf } from "./tasks/weights-targets.ts";
 // Tensors in files, whatever they belong to.
 
 export { multiLabelDataset, parseLabels, parseMapWeights } from "./data/labels-file.ts";
-export { networkOptions, trainOptions } from "./tasks/settings/chosen-options.ts";
+export { chosenArchitecture, trainOptions } from "./tasks/settings/chosen-options.ts";
 export { readConfig, writeConfig } from "./tasks/settings/config-file.ts";
 export { type RecipeName, recipeLayer, recipes } from "./tasks/settings/recipes.ts";
 export { type ResolvedSettings, resolveSettings, type SettingsLayer } from "./tasks/settings/resolve.ts";

@@ -2,7 +2,8 @@ import type { Command } from "commander";
 import { z } from "zod";
 import { UsageError } from "../../src/errors.ts";
 import type { Network } from "../../src/graph/network.ts";
-import { xception } from "../../src/models/xception.ts";
+import { buildNetwork } from "../../src/models/architecture.ts";
+import { type ArchitectureName, architectureNamed } from "../../src/models/architecture-names.ts";
 import type { XceptionOptions } from "../../src/models/xception-options.ts";
 import { networkSettings } from "../../src/tasks/settings/network-settings.ts";
 import { choice, type Kind, setting, wholeNumber } from "../../src/tasks/settings/setting.ts";
@@ -10,6 +11,8 @@ import { addSettingOptions } from "./setting-options.ts";
 
 /** What commander makes of the flags of `addNetworkOptions`. */
 export interface NetworkFlags extends Omit<XceptionOptions, "includeTop"> {
+  /** Default `xception`. */
+  readonly architecture?: ArchitectureName;
   /** False with `--no-top`. */
   readonly top: boolean;
 }
@@ -36,8 +39,8 @@ export function addNetworkOptions(command: Command): Command {
 }
 
 /** @throws {UsageError} flags do not go together. */
-export function networkOf(flags: NetworkFlags): Network {
-  return xception(xceptionOptionsOf(flags));
+export function networkOf({ architecture = "xception", ...flags }: NetworkFlags): Network {
+  return buildNetwork(architectureNamed(architecture, xceptionOptionsOf(flags)));
 }
 
 /**

@@ -31,6 +31,20 @@ export function buildNetwork(architecture: Architecture): Network {
   }
 }
 
+/** Options that every family has. */
+export type CommonOptions = Pick<XceptionOptions, "inputShape" | "classes" | "classifierActivation" | "seed">;
+
+/** The options of an architecture; a list of layers has none. */
+export function optionsOf(architecture: Architecture): CommonOptions {
+  return architecture.family === "layers" ? {} : architecture.options;
+}
+
+/** The same architecture with some options changed; a list of layers stays as it is. */
+export function withOptions(architecture: Architecture, changed: CommonOptions): Architecture {
+  if (architecture.family === "layers") return architecture;
+  return { ...architecture, options: { ...architecture.options, ...changed } } as Architecture;
+}
+
 /** Any network as an architecture: the list of its layers. */
 export function architectureOf(network: Network): Architecture {
   return { family: "layers", ...layersOf(network) };

@@ -94,7 +94,7 @@ function openedFor(
     });
   }
   const ownName = own && nameOfArchitecture(own);
-  const ownOptions = own && (name ?? ownName) === ownName ? optionsOf(own) : {};
+  const ownOptions = own && (name ?? ownName) === ownName ? unnamedOptions(own) : {};
   const architecture = architectureNamed(name ?? ownName ?? "xception", { ...ownOptions, ...given });
   const network = buildNetwork(architecture);
   const { architecture: _, ...said } = file.metadata ?? {};
@@ -115,7 +115,7 @@ function ownArchitecture({ metadata, describedNetwork }: WeightsFile): Architect
 }
 
 /** The variant of an aligned network is a part of its name. */
-function optionsOf(architecture: Architecture): XceptionOptions {
+function unnamedOptions(architecture: Architecture): XceptionOptions {
   if (architecture.family === "xception") return architecture.options;
   if (architecture.family === "layers") return {};
   const { variant: _, ...options } = architecture.options;

@@ -7,6 +7,7 @@ import type { Network } from "../graph/network.ts";
 import type { Optimizer } from "../learning/optimizers.ts";
 import type { Schedule } from "../learning/schedule.ts";
 import type { AverageDecay } from "../learning/weight-average.ts";
+import type { Architecture } from "../models/architecture.ts";
 import type { XceptionOptions } from "../models/xception-options.ts";
 import type { Device, Platform } from "../platform.ts";
 import type { EpochRecord, Evaluation, Prediction, SkippedFile } from "../records.ts";
@@ -20,10 +21,10 @@ export interface TrainOptions
   /** The engine and the picture decoder, e.g. `nodePlatform`. */
   readonly platform: Platform;
   /**
-   * A classifier of as many classes as the data set has, or options of `xception` to build one. Its input size is the
+   * A classifier of as many classes as the data set has, or an architecture or options of `xception` to build one. Its input size is the
    * size that pictures are brought to. Default: Xception with its defaults.
    */
-  readonly network?: Network | Omit<XceptionOptions, "classes">;
+  readonly network?: Network | Architecture | Omit<XceptionOptions, "classes">;
   /** To start from, in Keras's layout; default: drawn from the network's seed. */
   readonly weights?: Weights;
   /** Pictures to test on after every epoch, of the same classes. With them the best epoch's weights are kept. */

@@ -10,7 +10,7 @@ import { optimizerDefaults } from "../learning/optimizer-defaults.ts";
 import { createOptimizer, type Optimizer } from "../learning/optimizers.ts";
 import type { Schedule } from "../learning/schedule.ts";
 import { oneCycle } from "../learning/schedules.ts";
-import { xception } from "../models/xception.ts";
+import { type Architecture, buildNetwork, optionsOf, withOptions } from "../models/architecture.ts";
 import { sizeOf } from "../tensor/shape.ts";
 import { checkWeights } from "../weights/check-weights.ts";
 import { initializeWeights, type Weights } from "../weights/initialize.ts";
@@ -124,9 +124,11 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
 }
 
 function networkOf(network: NonNullable<TrainOptions["network"]>, dataset: ImageDataset, seed: number): Network {
-  if ("layers" in network) return network;
+  if ("layers" in network && !("family" in network)) return network;
+  const given: Architecture = "family" in network ? network : { family: "xception", options: network };
   const classifierActivation = isMultiLabel(dataset) ? "sigmoid" : "softmax";
-  return xception({ seed, classifierActivation, ...network, classes: dataset.classes.length });
+  const classes = dataset.classes.length;
+  return buildNetwork(withOptions(given, { seed, classifierActivation, ...optionsOf(given), classes }));
 }
 
 function checkDataset({ classes, samples }: ImageDataset): void {

@@ -4,11 +4,16 @@ import { join } from "node:path";
 import h5wasm from "h5wasm";
 import { expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
+import { toTorchLayout } from "../../src/graph/torch-layout.ts";
+import { architectureNamed } from "../../src/models/architecture-names.ts";
+import { timmNames } from "../../src/models/timm-names.ts";
 import { xception } from "../../src/models/xception.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { loadModel } from "../../src/tasks/model-file.ts";
+import { timmFormulaWeights } from "../../src/tasks/verify-timm.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
 import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
+import { writeSafetensors } from "../../src/weights/safetensors.ts";
 import { capture } from "./capture.ts";
 
 const formats = join(root, "tests/golden/formats");
@@ -16,6 +21,7 @@ const folder = mkdtempSync(join(tmpdir(), "convert-"));
 const at = (name: string): string => join(folder, name);
 
 const tiny = { inputShape: [71, 71, 3], classes: 2, width: 0.0625, middleFlowRepeats: 0 } as const;
+const timmSize = { inputShape: [71, 80, 3], width: 0.0625 } as const;
 const tinyFlags = ["--input-shape", "71x71x3", "--classes", "2", "--width", "0.0625", "--middle-flow-repeats", "0"];
 
 /** Weights of the formula in the layout of Keras 2, under the automatic names of another session. */
@@ -154,4 +160,20 @@ test("wrong usage is refused before anything is written", async () => {
     "error: labels: there must be one label for each class; received 3; expected 5 labels.\n",
   ]);
   expect(existsSync(at("x.onnx")) || existsSync(at("x.keras"))).toBe(false);
+});
+
+test("weights of timm become a model, which is named by a flag or told from its weights", async () => {
+  const architecture = architectureNamed("xception41p", { ...timmSize, classes: 2 });
+  const weights = timmFormulaWeights(architecture);
+  const entries = timmNames(architecture).flatMap(({ name, weight }) =>
+    weight ? [[name, toTorchLayout(weight, weights.get(weight.name)!)] as const] : [],
+  );
+  writeFileSync(at("timm.safetensors"), writeSafetensors(new Map(entries)));
+  const flags = ["--architecture", "xception41p", "--input-shape", "71x80x3", "--classes", "2", "--width", "0.0625"];
+  const { exitCode, stdout } = await capture(["convert", at("timm.safetensors"), at("timm.onnx"), ...flags]);
+  expect(exitCode).toBe(0);
+  expect(stdout).toContain("(safetensors) →");
+  const model = await loadModel(at("timm.onnx"), nodePlatform);
+  expect(model.architecture).toMatchObject({ family: "aligned-xception", options: { variant: "41p", classes: 2 } });
+  expect(model.weights).toEqual(weights);
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { alignedXception } from "../../src/models/aligned-xception.ts";
 import { xception } from "../../src/models/xception.ts";
 import { networkCost } from "../../src/report/cost.ts";
 import { describeCost } from "../../src/report/cost-text.ts";
@@ -32,6 +33,21 @@ describe("flags that describe a network", () => {
     });
     expect(exitCode).toBe(0);
     expect(JSON.parse(stdout)).toEqual(summaryJson(expected));
+  });
+
+  it("choose a network of timm", async () => {
+    const flags = "summary --json --architecture xception71 --input-shape 96x133x3 --classes 7 --width 0.25".split(" ");
+    const { stdout } = await capture(flags);
+    const options = { variant: "71", inputShape: [96, 133, 3], classes: 7, width: 0.25 } as const;
+    expect(JSON.parse(stdout)).toEqual(summaryJson(alignedXception(options)));
+    const { exitCode, stderr } = await capture(["summary", "--architecture", "xception41", "--variant", "tutorial"]);
+    expect({ exitCode, stderr }).toMatchInlineSnapshot(`
+      {
+        "exitCode": 2,
+        "stderr": "error: architecture "xception41": it has no option "variant"; received "tutorial"; expected this option with "xception" or "legacy_xception".
+      ",
+      }
+    `);
   });
 
   it("take off the top and pool", async () => {

@@ -103,6 +103,7 @@ describe("xception train", () => {
         decayAll: false,
         nesterov: false,
         imageSize: 71,
+        architecture: "xception",
         variant: "paper",
         width: 0.01,
         dropout: 0.3,

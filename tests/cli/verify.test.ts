@@ -21,6 +21,13 @@ async function changed(name: string, fields: object): Promise<string> {
 }
 
 describe("verify", () => {
+  it("compares a network of timm with timm's logits", async () => {
+    const flags = ["--golden", "tests/golden/timm-forward.json", "--architecture", "xception41p", "--json"];
+    const { exitCode, stdout } = await capture(["verify", ...flags]);
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ network: "xception41p", inputShape: [101, 86, 3], passed: true });
+  });
+
   it("prints a table with a row for each tap", async () => {
     const { exitCode, stdout, stderr } = await capture(["verify", "--variant", "paper", "--golden", file]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });

@@ -51,6 +51,7 @@ export function registerConvert(program: Command, io: CliIo): void {
     const conversion = await convert(await weightsSource(address, { readFile: readAnything, isolate }), {
       to,
       network: givenNetwork(command, flags),
+      architecture: flags.architecture,
       labels: labelFile === undefined ? undefined : await labelsOf(labelFile),
       allowMissing,
       dtype,

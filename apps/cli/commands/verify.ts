@@ -61,6 +61,7 @@ export function registerVerify(program: Command, io: CliIo): void {
       top,
       weights,
       allowMissing,
+      architecture = "xception",
       ...network
     } = flags;
     const tolerance: VerifyTolerance | undefined = taps === undefined ? undefined : { taps, probabilities: taps / 10 };
@@ -73,12 +74,8 @@ export function registerVerify(program: Command, io: CliIo): void {
     // Without --no-top, the file says whether there is one.
     const options = { ...xceptionOptionsOf(network), ...(!top && { includeTop: false }) };
     const real = weights === undefined ? undefined : { weights, allowMissing, image: onlyImage(images) };
-    return verifyGolden(
-      golden!,
-      { network: options, layout, json, real, ...(tolerance && { tolerance }) },
-      platform,
-      io,
-    );
+    const settings = { network: options, architecture, layout, json, real, ...(tolerance && { tolerance }) };
+    return verifyGolden(golden!, settings, platform, io);
   });
 }
 

@@ -1,7 +1,8 @@
 import { basename, dirname, resolve } from "node:path";
 import { countPerClass, type ImageDataset } from "../../../src/data/dataset.ts";
 import { countParameters, networkWeights } from "../../../src/graph/network.ts";
-import { xception } from "../../../src/models/xception.ts";
+import { buildNetwork } from "../../../src/models/architecture.ts";
+import { architectureNamed } from "../../../src/models/architecture-names.ts";
 import type { Platform } from "../../../src/platform.ts";
 import type { Evaluation } from "../../../src/records.ts";
 import { renderReport } from "../../../src/report/html.ts";
@@ -55,14 +56,14 @@ export function provenanceOf(
 
 /** The report as HTML. */
 export async function reportText(inputs: TrainingInputs, result: TrainingResult, platform: Platform): Promise<string> {
-  const { options, validation, folder, commandLine } = inputs;
-  const { variant = "paper" } = options;
+  const { settings, validation, folder, commandLine } = inputs;
+  const full = buildNetwork(architectureNamed(settings.architecture, { variant: settings.variant }));
   const report = await reportOn(result, {
     platform,
     title: `Xception on ${nameOf(folder)}`,
     summary: summaryOf(inputs, result),
     settings: settingsOf(inputs),
-    full: { name: "the full Xception", parameters: countParameters(networkWeights(xception({ variant }))).total },
+    full: { name: "the full Xception", parameters: countParameters(networkWeights(full)).total },
     reproduction: { commands: [commandLine], facts: await machineFacts() },
     validation,
   });
@@ -93,11 +94,11 @@ function summaryOf({ training, settings }: TrainingInputs, result: TrainingResul
 
 function settingsOf(inputs: TrainingInputs): Fact[] {
   const { settings, sources, training, validation, folder, validationFolder } = inputs;
-  const { variant, width, dropout, imageSize, optimizer, weightDecay, learningRate, schedule } = settings;
+  const { imageSize, optimizer, weightDecay, learningRate, schedule } = settings;
   const momentum = sources.has("momentum") ? `, momentum ${settings.momentum}` : "";
   const heldOut = validationFolder === undefined ? ", held out of the training folder" : "";
   return [
-    { name: "Network", value: `Xception, variant ${variant}, width ${width}, dropout ${dropout}` },
+    { name: "Network", value: networkText(settings) },
     { name: "Picture size", value: `${imageSize}×${imageSize}` },
     { name: "Training pictures", value: `${training.samples.length} from ${nameOf(folder)}` },
     {
@@ -131,6 +132,11 @@ function imbalanceFacts({ classWeights, sampleWeights, sampling }: Settings): Fa
     ...(sampleWeights === null ? [] : [{ name: "Weights of pictures", value: basename(sampleWeights) }]),
     ...(sampling === "balanced" ? [{ name: "Sampling", value: "every class equally often" }] : []),
   ];
+}
+
+function networkText({ architecture, variant, width, dropout }: TrainingInputs["settings"]): string {
+  const name = architecture === "xception" ? `Xception, variant ${variant}` : architecture;
+  return `${name}, width ${width}, dropout ${dropout}`;
 }
 
 /** What people would call the data: not `train` but `photos/train`. No more of the path, which is nobody's business. */

@@ -1,11 +1,10 @@
 import { isMultiLabel } from "../../../src/data/dataset.ts";
 import { UsageError } from "../../../src/errors.ts";
 import type { Network } from "../../../src/graph/network.ts";
-import { xception } from "../../../src/models/xception.ts";
-import type { XceptionOptions } from "../../../src/models/xception-options.ts";
+import { type Architecture, buildNetwork } from "../../../src/models/architecture.ts";
 import type { Device, Platform } from "../../../src/platform.ts";
 import type { PicturePreprocessing } from "../../../src/tasks/model.ts";
-import { networkOptions } from "../../../src/tasks/settings/chosen-options.ts";
+import { chosenArchitecture } from "../../../src/tasks/settings/chosen-options.ts";
 import type { ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
 import {
   type StartingWeights,
@@ -20,7 +19,7 @@ import { readPictures, type TrainingPictures } from "./pictures.ts";
 
 /** What a training is made of. */
 export interface TrainingInputs extends ResolvedSettings, TrainingPictures {
-  readonly options: XceptionOptions;
+  readonly architecture: Architecture;
   readonly folder: string;
   /** The validation pictures' folder; undefined where they are a part of the training folder. */
   readonly validationFolder: string | undefined;
@@ -52,19 +51,18 @@ export async function readInputs(
 ): Promise<TrainingInputs> {
   const { val, mapWeights } = resolved.settings;
   const { training, validation } = await readPictures(folder, resolved.settings, platform);
-  const options = {
-    ...networkOptions(resolved.settings),
+  const architecture = chosenArchitecture(resolved.settings, {
     classes: training.classes.length,
-    ...(isMultiLabel(training) && { classifierActivation: "sigmoid" as const }),
-  };
-  const network = xception(options);
+    ...(isMultiLabel(training) && { classifierActivation: "sigmoid" }),
+  });
+  const network = buildNetwork(architecture);
   const batchSize = resolved.settings.batchSize ?? defaultBatchSize(training, network);
   refuseUnequalParts(batchSize, resolved.settings.accumulate);
   const complete = { sources: resolved.sources, settings: { ...resolved.settings, batchSize } };
   const weights = await weightsOf(resolved.settings, network, platform, imagenet);
   return {
     ...complete,
-    options,
+    architecture,
     weights,
     preprocessing: weights?.preprocessing,
     folder,

@@ -32,7 +32,7 @@ export async function trainInto(
   io: CliIo,
 ): Promise<TrainingResult> {
   const { inputs, from, flags } = run;
-  const { settings, training, validation, options } = inputs;
+  const { settings, training, validation, architecture } = inputs;
   const checkpoints = new CheckpointFolder(folder, { ...run, keep: flags.keepCheckpoints ?? 2 }, from);
   const display = new TrainingDisplay(io);
   let latest: TrainingResult | undefined;
@@ -44,7 +44,7 @@ export async function trainInto(
       platform,
       device: inputs.device,
       ...(inputs.mapWeights && { mapWeights: inputs.mapWeights }),
-      network: options,
+      network: architecture,
       ...(inputs.weights && { weights: inputs.weights.weights }),
       ...(inputs.preprocessing && { preprocessing: inputs.preprocessing }),
       validation,
@@ -129,10 +129,9 @@ async function save(
   soFar: TrainingResult,
   isNew = soFar.evaluation === undefined || soFar.epoch === soFar.history.length,
 ): Promise<void> {
-  const { options } = inputs;
+  const { architecture } = inputs;
   const { labels, weights, preprocessing, evaluation, history, validationSkipped } = soFar;
   if (isNew) {
-    const architecture = { family: "xception", options } as const;
     const provenance = provenanceOf(inputs, soFar);
     await folder.write("model", encodeModel({ architecture, labels, weights, preprocessing, provenance }));
     if (evaluation) {

@@ -1,12 +1,15 @@
-import { VerificationError } from "../../../src/errors.ts";
+import { UsageError, VerificationError } from "../../../src/errors.ts";
+import type { ArchitectureName } from "../../../src/models/architecture-names.ts";
 import type { Platform } from "../../../src/platform.ts";
 import { type Verification, type VerifyOptions, verify } from "../../../src/tasks/verify.ts";
 import { type VerifyFeaturesOptions, verifyFeatures } from "../../../src/tasks/verify-features.ts";
 import { goldenName, parseGolden } from "../../../src/tasks/verify-golden.ts";
 import { describeVerification } from "../../../src/tasks/verify-text.ts";
+import { parseTimmGolden, verifyTimm } from "../../../src/tasks/verify-timm.ts";
 import { type CliIo, writeJson } from "../io.ts";
 
 interface GoldenOptions extends Omit<VerifyOptions, "platform"> {
+  readonly architecture: ArchitectureName;
   readonly json: boolean;
   /** With real weights, and the photo that the golden values are of. */
   readonly real?: Pick<VerifyFeaturesOptions, "weights" | "allowMissing" | "image"> | undefined;
@@ -18,14 +21,22 @@ interface GoldenOptions extends Omit<VerifyOptions, "platform"> {
  */
 export async function verifyGolden(
   file: string,
-  { json, real, ...options }: GoldenOptions,
+  { json, real, architecture, ...options }: GoldenOptions,
   platform: Platform,
   io: CliIo,
 ): Promise<void> {
   const text = new TextDecoder().decode(await platform.readFile(file));
-  const verification = real
-    ? await verifyFeatures(text, file, { platform, ...options, ...real })
-    : await verify(parseGolden(text, file), file, { platform, ...options });
+  const all = { platform, ...options };
+  const verifyXception = () =>
+    real ? verifyFeatures(text, file, { ...all, ...real }) : verify(parseGolden(text, file), file, all);
+  if (real && architecture !== "xception") {
+    const expected = "--architecture xception with --weights";
+    throw new UsageError({ where: "verify", what: "timm's values are of the formula's weights", expected });
+  }
+  const verification =
+    architecture === "xception"
+      ? await verifyXception()
+      : await verifyTimm(parseTimmGolden(text, file), file, architecture, all);
   if (json) writeJson(io, verification);
   else io.stdout(`${describeVerification(verification, { width: io.columns ?? 100 })}\n`);
   refuseDifference(verification, file);

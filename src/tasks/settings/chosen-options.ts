@@ -3,16 +3,33 @@ import { erasingDefaults } from "../../data/erasing.ts";
 import { createOptimizer } from "../../learning/optimizers.ts";
 import { createSchedule } from "../../learning/schedules.ts";
 import { exponentialAverage, polyakAverage } from "../../learning/weight-average.ts";
-import type { XceptionOptions } from "../../models/xception-options.ts";
+import type { Architecture, CommonOptions } from "../../models/architecture.ts";
+import { architectureNamed } from "../../models/architecture-names.ts";
 import type { TrainOptions } from "../train-options.ts";
 import type { Settings } from "./settings.ts";
 
-/** The network that settings describe, but for its classes. */
-export function networkOptions(settings: Settings): Omit<XceptionOptions, "classes"> {
+/**
+ * The network that settings describe.
+ * @param data what the pictures decide; `train` knows it by itself.
+ * @throws {UsageError} a setting does not go with the architecture.
+ */
+export function chosenArchitecture(
+  settings: Settings,
+  data: Pick<CommonOptions, "classes" | "classifierActivation"> = {},
+): Architecture {
   const { variant, width, dropout, fcUnits, residual, intermediateActivation, middleFlowRepeats } = settings;
   const { imageSize, weightsSeed: seed } = settings;
   const inputShape = [imageSize, imageSize, 3] as const;
-  return { variant, inputShape, width, dropout, fcUnits, residual, intermediateActivation, middleFlowRepeats, seed };
+  const blocks = { fcUnits, residual, intermediateActivation, middleFlowRepeats };
+  return architectureNamed(settings.architecture, {
+    variant,
+    inputShape,
+    width,
+    dropout,
+    ...blocks,
+    seed,
+    ...data,
+  });
 }
 
 /**
@@ -23,7 +40,7 @@ export function trainOptions(settings: Settings): Omit<TrainOptions, "platform">
   const { epochs, batchSize, learningRate, labelSmoothing, seed, decayAll, accumulate, patience } = settings;
   const { mixup, cutMix, sampling, classWeights } = settings;
   return {
-    network: networkOptions(settings),
+    network: chosenArchitecture(settings),
     epochs,
     ...(batchSize !== null && { batchSize }),
     optimizer: createOptimizer(settings.optimizer, settings),

@@ -1,7 +1,12 @@
+import { architectureNames } from "../../models/architecture-names.ts";
 import { choice, listOf, number, onOff, setting, wholeNumber } from "./setting.ts";
 
 /** How the network is built. */
 export const networkSettings = {
+  architecture: setting(choice(...architectureNames), {
+    about: "xception: as in Keras; the others: as in timm",
+    default: "xception",
+  }),
   variant: setting(choice("paper", "tutorial"), {
     about: "paper: as published and in Keras; tutorial: as the article lists it",
     default: "paper",
