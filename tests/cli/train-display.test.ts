@@ -91,4 +91,11 @@ describe("on a terminal", () => {
     shown.stop();
     expect(written.length).toBe(length);
   });
+
+  it("begins with the first step it is told of: that of a training which goes on", () => {
+    const { shown, written } = display(true);
+    shown.showStep({ ...progress, step: 17 });
+    shown.stop();
+    expect(written.join("")).toMatch(/epoch 2\/5 .*17\/30/);
+  });
 });

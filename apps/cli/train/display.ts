@@ -22,8 +22,9 @@ export class TrainingDisplay {
     const { epoch, epochs, step, steps } = progress;
     const label = `epoch ${epoch}/${epochs}`;
     if (this.#io.isTTY) {
-      if (step === 1) this.#bar = startProgress(this.#io, { label, total: steps });
-      this.#bar?.update(step, describeStep(progress));
+      // Not at the first step of an epoch: a training that goes on begins with another one.
+      this.#bar ??= startProgress(this.#io, { label, total: steps });
+      this.#bar.update(step, describeStep(progress));
     } else if (performance.now() - this.#lastLineAt >= 1000 * this.#secondsBetweenLines) {
       this.#writeLine(`${label}, step ${step}/${steps}: ${describeStep(progress)}`);
     }
