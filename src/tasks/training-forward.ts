@@ -36,7 +36,7 @@ export interface ForwardGraph {
  * @throws {UsageError} no weight trains.
  */
 export function forwardGraph(network: Network, options: TrainingGraphOptions): ForwardGraph {
-  const { batchSize, preprocessing, trainable = () => true } = options;
+  const { batchSize, preprocessing, trainable = () => true, synchronizeBatchNormalization = false } = options;
   const specs = networkWeights(network);
   const trained = specs.filter((spec) => spec.trainable && trainable(spec));
   if (trained.length === 0) {
@@ -49,7 +49,14 @@ export function forwardGraph(network: Network, options: TrainingGraphOptions): F
   const isTrained = new Set(trained);
   const { batchNorm = (layer) => (layer.weights.some((spec) => isTrained.has(spec)) ? "training" : "inference") } =
     options;
-  const lowered = lower(network, { mode: "training", batchNormMode: batchNorm, batchSize, preprocessing, outputs: [] });
+  const lowered = lower(network, {
+    mode: "training",
+    batchNormMode: batchNorm,
+    batchSize,
+    preprocessing,
+    outputs: [],
+    synchronizeBatchNormalization,
+  });
   // moving ← moving·momentum + batch·(1 − momentum), as Keras does, the variance being the biased one.
   const statistics = lowered.statistics.flatMap(({ layer, mean, variance }) => {
     const { momentum } = layer.config as ConfigOf<"BatchNormalization">;

@@ -23,6 +23,8 @@ export interface TrainingGraphOptions {
    * statistics it has (`inference`). Default, as in Keras: `inference` where neither its gamma nor its beta trains.
    */
   readonly batchNorm?: (layer: Layer) => Mode;
+  /** Normalize by the batches of all machines that train together, as if they were one; default: by one's own. */
+  readonly synchronizeBatchNormalization?: boolean;
   /** Factor of the learning rate for each weight, e.g. smaller in early layers; default 1. */
   readonly rateFactor?: (spec: WeightSpec) => number;
   /** Which weights the optimizer's weight decay applies to; default: kernels, not biases, gammas and betas. */

@@ -1,6 +1,7 @@
 import { fromEngineLayout } from "../graph/engine-layout.ts";
 import type { WeightSpec } from "../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
+import type { OpGraph } from "../graph/ops.ts";
 import type { Platform, SessionOptions, Tensors } from "../platform.ts";
 import type { StepHealth } from "../records.ts";
 import { deriveSeed } from "../tensor/random.ts";
@@ -9,6 +10,7 @@ import type { Weights } from "../weights/initialize.ts";
 import { dropoutMasks } from "./dropout-masks.ts";
 import { microBatches } from "./micro-batches.ts";
 import { type Reduce, SplitProgram } from "./split-program.ts";
+import { createStagedSession } from "./staged-session.ts";
 import { FusedProgram, type StepProgram, stepSession } from "./step-program.ts";
 import { diagnoseStep, type Fault } from "./training-diagnosis.ts";
 import { type StepInterface, splitTrainingGraph, trainingGraph } from "./training-graph.ts";
@@ -115,16 +117,17 @@ export class TrainingStep {
   ): Promise<TrainingStep> {
     const { accumulate = 1, reduce, platform, session } = options;
     if (accumulate === 1 && !reduce) {
-      const graph = trainingGraph(network, options);
+      const graph = trainingGraph(network, unsynchronized(options));
       const state = start([...graph.state, ...graph.frozen]);
       const frozen = named(graph.frozen, state.tensors);
       const program = new FusedProgram(await stepSession(graph.graph, { platform, session, frozen }));
       return new TrainingStep(network, options, program, { interface: graph, frozen }, state);
     }
-    const split = splitTrainingGraph(network, options);
+    const split = splitTrainingGraph(network, reduce ? options : unsynchronized(options));
     const state = start([...split.state, ...split.frozen]);
     const frozen = named(split.frozen, state.tensors);
-    const forward = await stepSession(split.forward, { platform, session, frozen });
+    const load = (graph: OpGraph) => stepSession(graph, { platform, session, frozen });
+    const forward = await (reduce ? createStagedSession(split.forward, load, reduce) : load(split.forward));
     const update = await stepSession(split.update, { platform, session, frozen: new Map() });
     const program = new SplitProgram(forward, update, split, reduce);
     return new TrainingStep(network, options, program, { interface: split, frozen }, state);
@@ -233,7 +236,7 @@ export class TrainingStep {
     const { platform, session } = this.#options;
     const weights = new Map([...this.#state, ...this.#frozen]);
     for (const batch of this.#batches(input)) {
-      const diagnosed = { network: this.#network, options: this.#options, weights, batch };
+      const diagnosed = { network: this.#network, options: unsynchronized(this.#options), weights, batch };
       const fault = await diagnoseStep(diagnosed, { platform, session });
       if (fault) return fault;
     }
@@ -259,6 +262,11 @@ function areFinite(tensors: Iterable<FloatTensor>): boolean {
     if (data.length <= 16_384 && !data.every((value) => Number.isFinite(value))) return false;
   }
   return true;
+}
+
+/** Options of a step that no other machine has to take part in. */
+function unsynchronized(options: TrainingStepOptions): TrainingStepOptions {
+  return { ...options, synchronizeBatchNormalization: false };
 }
 
 function copyForKeras(spec: WeightSpec, tensor: FloatTensor): FloatTensor {

@@ -28,6 +28,17 @@ function part(of: StepInput, start: number, end: number): StepInput {
   return { ...of, images: rows(of.images as FloatTensor), targets: rows(of.targets) };
 }
 
+/** The share of one of two machines, so that together they have the same micro-batches as one machine. */
+function interleaved(of: StepInput, rank: number, microBatches: number): StepInput {
+  const size = 4 / microBatches;
+  const rows = Array.from({ length: microBatches }, (_, index) => index * size + (rank * size) / 2);
+  const parts = rows.map((start) => part(of, start, start + size / 2));
+  const join = (tensors: readonly FloatTensor[]) =>
+    floatTensor([2, ...tensors[0]!.shape.slice(1)], Float32Array.from(tensors.flatMap(({ data }) => [...data])));
+  const images = join(parts.map((each) => each.images as FloatTensor));
+  return { ...of, images, targets: join(parts.map(({ targets }) => targets)) };
+}
+
 /** Machines that hand in their buffers and go on with the mean once all have. */
 function machines(count: number): Reduce {
   let waiting: { readonly buffer: Float32Array; readonly go: () => void }[] = [];
@@ -86,6 +97,33 @@ describe("with normalizations by the batch, micro-batches", () => {
     });
     expect(worstWeight(whole.after, expected).difference).toBeLessThan(1e-6);
     expect(worstWeight(expected, formulaWeights(normalized)).difference).toBeGreaterThan(1e-3);
+  });
+});
+
+describe.each(layouts)("machines that normalize by all their batches together, %s", (_, platform) => {
+  it.each([1, 2])("do what one with all the samples does, %i micro-batches each", async (accumulate) => {
+    const options = { platform, optimizer: createOptimizer("sgd", { momentum: 0.9 }), gradientOutputs: true };
+    const inputs = [stepInput, second, stepInput];
+    // One machine with two micro-batches normalizes by each of them.
+    const whole = await runSteps(normalized, { ...options, accumulate, batchSize: 4 / accumulate }, inputs);
+    const reduce = machines(2);
+    const ranks = await Promise.all(
+      [0, 1].map((rank) =>
+        runSteps(
+          normalized,
+          { ...options, reduce, synchronizeBatchNormalization: true, accumulate, batchSize: 2 / accumulate },
+          inputs.map((each) => interleaved(each, rank, accumulate)),
+        ),
+      ),
+    );
+    expect(ranks[0]!.state).toEqual(ranks[1]!.state);
+    for (const [index, { loss, gradients }] of whole.results.entries()) {
+      expect(ranks[0]!.results[index]!.loss).toBeCloseTo(loss, 5);
+      expect(worstWeight(ranks[0]!.results[index]!.gradients, gradients).difference).toBeLessThan(1e-4);
+    }
+    expect(worstWeight(ranks[0]!.after, whole.after).difference).toBeLessThan(2e-5);
+    const apart = await runSteps(normalized, { ...options, batchSize: 2, accumulate: 2 }, inputs);
+    if (accumulate === 1) expect(worstWeight(apart.after, whole.after).difference).toBeGreaterThan(1e-3);
   });
 });
 
