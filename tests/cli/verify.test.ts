@@ -28,6 +28,18 @@ describe("verify", () => {
     expect(JSON.parse(stdout)).toMatchObject({ network: "xception41p", inputShape: [101, 86, 3], passed: true });
   });
 
+  it("knows values of timm for the formula's weights only", async () => {
+    const flags = ["--golden", "tests/golden/timm-forward.json", "--architecture", "xception41p", "--weights", "w.h5"];
+    const { exitCode, stderr } = await capture(["verify", ...flags, "--image", "photo.jpg"]);
+    expect({ exitCode, stderr }).toMatchInlineSnapshot(`
+      {
+        "exitCode": 2,
+        "stderr": "error: verify: timm's values are of the formula's weights; expected --architecture xception with --weights.
+      ",
+      }
+    `);
+  });
+
   it("prints a table with a row for each tap", async () => {
     const { exitCode, stdout, stderr } = await capture(["verify", "--variant", "paper", "--golden", file]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
