@@ -27,6 +27,7 @@ export type { AlignedVariant, AlignedXceptionOptions } from "./models/aligned-xc
 export { type Architecture, architectureOf, buildNetwork } from "./models/architecture.ts";
 export { type ArchitectureName, architectureNamed, architectureNames } from "./models/architecture-names.ts";
 export { type ConvBnOptions, convBn, sepConvBn } from "./models/blocks.ts";
+export { type FeatureStage, featureStages } from "./models/feature-stages.ts";
 export { type ImagenetClass, imagenetClasses, imagenetLabels } from "./models/imagenet-classes.ts";
 export type { LayerList, ListedLayer } from "./models/layer-list.ts";
 export { type TimmName, timmNames, timmNamesOf } from "./models/timm-names.ts";
@@ -120,6 +121,15 @@ export {
   loadClassifier,
 } from "./tasks/classifier.ts";
 export { type EvaluateOptions, type EvaluationProgress, type EvaluationResult, evaluate } from "./tasks/evaluate.ts";
+export {
+  type ExtractAllOptions,
+  type Extracted,
+  type FeatureExtractor,
+  type FeatureMap,
+  type LoadExtractorOptions,
+  loadFeatureExtractor,
+} from "./tasks/feature-extractor.ts";
+export type { FeatureChoice, Pooling } from "./tasks/feature-network.ts";
 export { type Inference, inferenceSession } from "./tasks/inference.ts";
 export type { Json, Model, ModelParts, PicturePreprocessing, Provenance } from "./tasks/model.ts";
 export { decodeModel, encodeModel, loadModel } from "./tasks/model-file.ts";

@@ -8,6 +8,7 @@ import { nodePlatform } from "./runtime/node.ts";
 import { writeFileAtomic } from "./runtime/node-files.ts";
 import * as classifier from "./tasks/classifier.ts";
 import * as evaluation from "./tasks/evaluate.ts";
+import * as extraction from "./tasks/feature-extractor.ts";
 import type { Model, ModelParts } from "./tasks/model.ts";
 import * as modelFile from "./tasks/model-file.ts";
 import * as training from "./tasks/train.ts";
@@ -37,6 +38,25 @@ export function loadClassifier(
   options: Omit<classifier.LoadOptions, "platform"> = {},
 ): Promise<classifier.Classifier> {
   return classifier.loadClassifier(source, { ...options, platform: nodePlatform });
+}
+
+/**
+ * Loads a file of weights of any format that we know, ready to tell what its network sees in pictures.
+ * @param source its path, or its bytes.
+ * @throws {FileError} there is no such file, or it cannot be read.
+ * @throws {FormatError} it is in none of the formats, or damaged.
+ * @throws {WeightsError} its weights are not those of its network.
+ * @throws {UsageError} the network does not read RGB pictures, or an option is not allowed.
+ * @example
+ * await using extractor = await loadFeatureExtractor("run/model.onnx");
+ * const maps = await extractor.features("cat.jpg", { stages: [2, 3, 4, 5] });
+ * const [embedding] = await extractor.features("cat.jpg", { pooling: "avg" });
+ */
+export function loadFeatureExtractor(
+  source: string | Uint8Array,
+  options: Omit<extraction.LoadExtractorOptions, "platform"> = {},
+): Promise<extraction.FeatureExtractor> {
+  return extraction.loadFeatureExtractor(source, { ...options, platform: nodePlatform });
 }
 
 /**

@@ -5,7 +5,7 @@ import type { DecodeOptions, Platform, RgbImage, SessionOptions } from "../platf
 import { Inference } from "./inference.ts";
 import { decodeOptionsOf, type Model, resizesInGraph, sizedDecodeOptionsOf } from "./model.ts";
 import { describeModel } from "./model-file.ts";
-import { type Picture, pictureBatch, pixelsOf } from "./picture.ts";
+import { asPictureError, type Picture, pictureBatch, pixelsOf } from "./picture.ts";
 
 /** One class and how much the network takes a picture for it. */
 export interface ClassProbability {
@@ -176,12 +176,6 @@ export async function loadClassifier(
 function stopIfAborted(signal: AbortSignal | undefined): void {
   if (!signal?.aborted) return;
   throw new AbortedError({ where: "classifying", what: "it was stopped by the caller", cause: signal.reason });
-}
-
-/** What is wrong with a picture is its result; whatever else happens is not. */
-function asPictureError(error: unknown): XceptionError {
-  if (error instanceof XceptionError && ["FORMAT", "DATA", "SHAPE"].includes(error.code)) return error;
-  throw error;
 }
 
 function checkCount(option: string, value: number): void {

@@ -1,34 +1,21 @@
-import { FormatError, UsageError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import { inputShapeOf, type Network } from "../graph/network.ts";
 import { kerasPreprocessing } from "../graph/preprocessing.ts";
-import { type Architecture, buildNetwork } from "../models/architecture.ts";
-import { type ArchitectureName, architectureNamed, nameOfArchitecture } from "../models/architecture-names.ts";
 import { imagenetLabels } from "../models/imagenet-classes.ts";
-import { recogniseXception } from "../models/recognise-xception.ts";
-import type { XceptionOptions } from "../models/xception-options.ts";
 import type { Shape } from "../tensor/shape.ts";
 import type { MappingReport } from "../weights/map-weights.ts";
 import { classifierProblem } from "./model-file.ts";
-import { modelFrom, type OpenedModel, weightsFor } from "./open-weights.ts";
-import type { WeightsFile, WeightsSource } from "./weights-file.ts";
-import { openWeightsFile } from "./weights-formats.ts";
+import { type OpenAsOptions, openAs } from "./open-as.ts";
+import type { OpenedModel } from "./open-weights.ts";
+import type { WeightsSource } from "./weights-file.ts";
 import type { ModelToWrite, Written } from "./weights-target.ts";
 import { type TargetName, weightsTargets } from "./weights-targets.ts";
 
-export interface ConvertOptions {
+export interface ConvertOptions extends OpenAsOptions {
   /** What to write. */
   readonly to: TargetName;
-  /**
-   * Of the Xception to put the weights into; what is left out is as the file says, else the default. Without any, the file
-   * keeps its own network, and weights alone are taken for the default Xception's.
-   */
-  readonly network?: XceptionOptions | undefined;
-  /** Which network that is; default: the one in the file, else Xception. */
-  readonly architecture?: ArchitectureName | undefined;
   /** Names of the classes; default: those in the file, else their numbers. */
   readonly labels?: readonly string[] | undefined;
-  /** As in `loadWeights`; only for weights that go into another network than the file's. */
-  readonly allowMissing?: string | undefined;
   /** How numbers are stored: `float16` halves the file and rounds to 3 digits; only ONNX can. Default `float32`. */
   readonly dtype?: "float32" | "float16" | undefined;
   /** Goes into files that have a place for it; default: now. */
@@ -61,7 +48,7 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
       remedy: "Convert to ONNX, or leave the option out.",
     });
   }
-  const opened = openedFor(await openWeightsFile(source), source.where, options);
+  const opened = await openAs(source, options);
   const { model, notes } = await completed(opened, options.labels);
   const { format, ...written } = await target.write(model, { savedAt, storedAs: dtype });
   return {
@@ -72,54 +59,6 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
     weights: opened.report,
     notes: [...opened.notes, ...notes, ...written.notes],
   };
-}
-
-/** The file's weights in the network that is wanted. */
-function openedFor(
-  file: WeightsFile,
-  where: string,
-  { network: given = {}, architecture: name, allowMissing }: ConvertOptions,
-): OpenedModel {
-  const names = Object.keys(given);
-  const whole = file.describedNetwork !== undefined;
-  const own = whole ? ownArchitecture(file) : undefined;
-  const onlyShape = names.length === 1 && given.inputShape !== undefined;
-  if (whole && name === undefined && (names.length === 0 || (onlyShape && own === undefined))) {
-    if (allowMissing === undefined) return modelFrom(file, where, given.inputShape);
-    throw new UsageError({
-      where,
-      what: "the file's own network has all its weights, so that none may be missing",
-      received: allowMissing,
-      remedy: "Say with options of the network which other one they are for.",
-    });
-  }
-  const ownName = own && nameOfArchitecture(own);
-  const ownOptions = own && (name ?? ownName) === ownName ? unnamedOptions(own) : {};
-  const architecture = architectureNamed(name ?? ownName ?? "xception", { ...ownOptions, ...given });
-  const network = buildNetwork(architecture);
-  const { architecture: _, ...said } = file.metadata ?? {};
-  return { ...said, architecture, network, ...weightsFor(network, file, { where, allowMissing }) };
-}
-
-/** The network in a file, if it is one of ours. */
-function ownArchitecture({ metadata, describedNetwork }: WeightsFile): Architecture | undefined {
-  if (metadata && metadata.architecture.family !== "layers") return metadata.architecture;
-  try {
-    const options = recogniseXception(describedNetwork!().network);
-    return options && { family: "xception", options };
-  } catch (cause) {
-    // The size of its pictures is open, for instance.
-    if (cause instanceof FormatError) return undefined;
-    throw cause;
-  }
-}
-
-/** The variant of an aligned network is a part of its name. */
-function unnamedOptions(architecture: Architecture): XceptionOptions {
-  if (architecture.family === "xception") return architecture.options;
-  if (architecture.family === "layers") return {};
-  const { variant: _, ...options } = architecture.options;
-  return options;
 }
 
 /** With labels and preprocessing, if the network tells classes of pictures apart; and what was made up for that. */

@@ -35,12 +35,7 @@ export class Inference {
 
   /** @throws {UsageError} after `dispose()`. */
   refuseIfDisposed(): void {
-    if (this.#disposal === undefined) return;
-    throw new UsageError({
-      where: "network in the engine",
-      what: "it has been given back with dispose()",
-      remedy: "Load the model again, or dispose of it later.",
-    });
+    if (this.#disposal !== undefined) throw disposedError();
   }
 
   /** Frees the engine's memory after the run under way; doing it again does nothing. */
@@ -48,6 +43,15 @@ export class Inference {
     this.#disposal ??= this.#latest.then(() => this.#session.dispose());
     return this.#disposal;
   }
+}
+
+/** Of work for a network that is in the engine no longer. */
+export function disposedError(): UsageError {
+  return new UsageError({
+    where: "network in the engine",
+    what: "it has been given back with dispose()",
+    remedy: "Load the model again, or dispose of it later.",
+  });
 }
 
 /**

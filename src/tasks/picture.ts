@@ -1,4 +1,4 @@
-import { ShapeError, UsageError } from "../errors.ts";
+import { ShapeError, UsageError, XceptionError } from "../errors.ts";
 import type { DecodeOptions, ImageSource, Platform, RgbImage } from "../platform.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -47,4 +47,10 @@ export function pictureBatch(pictures: readonly RgbImage[]): Tensor<"uint8"> {
   const data = new Uint8Array(pictures.length * bytes);
   for (const [row, picture] of pictures.entries()) data.set(picture.data, row * bytes);
   return { type: "uint8", shape: [pictures.length, height, width, 3], data };
+}
+
+/** What is wrong with a picture is its result; whatever else happens is not. */
+export function asPictureError(error: unknown): XceptionError {
+  if (error instanceof XceptionError && ["FORMAT", "DATA", "SHAPE"].includes(error.code)) return error;
+  throw error;
 }

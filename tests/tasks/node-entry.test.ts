@@ -28,6 +28,9 @@ it("a model that was saved is loaded, and classifies", async () => {
   const classifier = await entry.loadClassifier(file);
   expect(await classifier.classify(join(folder, "photos", "cat", "1.png"))).toHaveLength(3);
   await classifier.dispose();
+  await using extractor = await entry.loadFeatureExtractor(file);
+  const [last] = await extractor.features(join(folder, "photos", "cat", "1.png"), { pooling: "avg" });
+  expect(last!.values.shape).toEqual([1, 512]);
 });
 
 it("a model is evaluated and trained on a folder", async () => {

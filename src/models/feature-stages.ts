@@ -1,0 +1,100 @@
+import type { Layer, Network } from "../graph/network.ts";
+import type { Shape } from "../tensor/shape.ts";
+
+/** Where a network halves its maps for the next time: what detectors and segmenters build on. */
+export interface FeatureStage {
+  /** From 1; the stride is 2 to this power. */
+  readonly stage: number;
+  /** Pixels of the picture for one of the map, in height. */
+  readonly stride: number;
+  readonly layer: string;
+  /** `[height, width, channels]`. */
+  readonly shape: Shape;
+}
+
+/**
+ * The last map of each stride, as timm's `features_only` chooses it: the last one before the stride grows that all later
+ * layers depend on, or a residual sum; where an activation reads it, what that makes of it. In the aligned Xceptions it is
+ * what stands before the third convolution of a block that strides.
+ * @see https://github.com/huggingface/pytorch-image-models, `feature_info` of xception.py and xception_aligned.py
+ */
+export function featureStages(network: Network): readonly FeatureStage[] {
+  const strides = stridesOf(network);
+  const found = new Map<number, Layer>();
+  const trunk = trunkOf(network);
+  for (const layer of network.layers) {
+    const stride = strides.get(layer.name)!;
+    if (!isPicture(layer) || !isPowerOfTwo(stride)) continue;
+    if (trunk.has(layer.name) || layer.config.type === "Add") found.set(stride, layer);
+  }
+  for (const [stride, layer] of found) found.set(stride, activated(layer, network));
+  for (const [stride, layer] of alignedStages(network, strides)) found.set(stride, layer);
+  return [...found]
+    .sort(([a], [b]) => a - b)
+    .map(([stride, { name, outputShape }]) => ({
+      stage: Math.log2(stride),
+      stride,
+      layer: name,
+      shape: outputShape,
+    }));
+}
+
+/** The layer whose output is the last map: what global pooling reads in a classifier. */
+export function lastMapOf({ layers }: Network): string {
+  return layers.findLast(isPicture)!.name;
+}
+
+/** Whether a layer puts out maps `[height, width, channels]`. */
+export function isPicture({ outputShape }: Pick<Layer, "outputShape">): boolean {
+  return outputShape.length === 3;
+}
+
+function isPowerOfTwo(stride: number): boolean {
+  return stride >= 2 && Number.isInteger(Math.log2(stride));
+}
+
+/** How many pixels of the picture one of each map stands for, in height. */
+function stridesOf({ layers }: Network): ReadonlyMap<string, number> {
+  const strides = new Map<string, number>();
+  for (const { name, inbound, config } of layers) {
+    const before = Math.max(1, ...inbound.map((source) => strides.get(source)!));
+    strides.set(name, "strides" in config ? before * config.strides[0] : before);
+  }
+  return strides;
+}
+
+/** Layers that no way from the input to the output goes round: no connection reaches from before them to behind them. */
+function trunkOf({ layers }: Network): ReadonlySet<string> {
+  const places = new Map(layers.map(({ name }, place) => [name, place]));
+  const lastReader = new Map<string, number>();
+  for (const [place, { inbound }] of layers.entries()) for (const source of inbound) lastReader.set(source, place);
+  const trunk = new Set<string>();
+  let reached = 0;
+  for (const { name } of layers) {
+    if (reached <= places.get(name)!) trunk.add(name);
+    reached = Math.max(reached, lastReader.get(name) ?? 0);
+  }
+  return trunk;
+}
+
+/** The activation that reads a layer, if there is one, else the layer. */
+function activated(layer: Layer, { layers }: Network): Layer {
+  const reader = layers.find(
+    ({ inbound, config }) => inbound.includes(layer.name) && (config.type === "Activation" || config.type === "ReLU"),
+  );
+  return reader ?? layer;
+}
+
+/** In the aligned Xceptions the third convolution of a block has the stride: timm takes the map before it. */
+function alignedStages(
+  { layers }: Network,
+  strides: ReadonlyMap<string, number>,
+): readonly (readonly [number, Layer])[] {
+  return layers.flatMap(({ name, config, inbound }) => {
+    const [, block, depthwise] = /^(block\d+)_sepconv3(_depthwise)?$/.exec(name) ?? [];
+    if (block === undefined || !("strides" in config) || config.strides[0] === 1) return [];
+    // Where normalization and activation come first, timm takes the second convolution's output as it is.
+    const map = layers.find((layer) => layer.name === (depthwise ? inbound[0] : `${block}_sepconv2`));
+    return map ? [[strides.get(map.name)!, map] as const] : [];
+  });
+}
