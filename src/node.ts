@@ -21,6 +21,7 @@ export type { DownloadProgress } from "./runtime/node-download-attempt.ts";
 export type { DownloadOptions } from "./runtime/node-downloads.ts";
 export { listFolder } from "./runtime/node-folders.ts";
 export { decodeImage, encodePng } from "./runtime/node-images.ts";
+export { isMpiProcess, joinMpi, type MpiOptions } from "./runtime/node-mpi.ts";
 
 /**
  * Loads a model file, from its path or its bytes, ready to classify pictures.

@@ -5,7 +5,7 @@ import type { Augmentation } from "./augment.ts";
 import { checkAugmentation, checkMixing } from "./augment-checks.ts";
 import { checkClassWeights, weightOf } from "./class-weights.ts";
 import type { ImageDataset } from "./dataset.ts";
-import { type EpochOrder, epochOrder, type Sampling } from "./epoch-order.ts";
+import { type EpochOrder, epochOrder, type Sampling, type Shard, shardOf } from "./epoch-order.ts";
 import { targetsOf } from "./labels.ts";
 import { type Mixing, mixRows } from "./mixing.ts";
 import { applyPictureChange } from "./picture-change.ts";
@@ -45,6 +45,11 @@ export interface BatchOptions {
   readonly sampling?: Sampling | undefined;
   /** How much each class counts in the loss, `[classes]`; default: all the same. */
   readonly classWeights?: readonly number[] | undefined;
+  /**
+   * Of several processes that share the data set; default: the only one. Together, the training batches of the same number of
+   * all processes are one batch, as large as all, of a process that works alone.
+   */
+  readonly shard?: Shard | undefined;
   /** How many batches are decoded ahead of the caller; default 2. */
   readonly prefetch?: number;
   /** Most memory that decoded pictures may take from one epoch to the next; default 1 GiB. */
@@ -53,7 +58,7 @@ export interface BatchOptions {
 
 /** How one pass over the data set runs. */
 export interface PassOptions {
-  /** Position in the order of the epoch to start from; default 0. */
+  /** Position in the order of the epoch, or the shard's part of it, to start from; default 0. */
   readonly start?: number;
   readonly signal?: AbortSignal;
 }
@@ -87,6 +92,7 @@ export class BatchSource {
   readonly #store: PictureStore;
   readonly #options: BatchOptions;
   readonly #changes: RandomChanges;
+  readonly #shard: Shard;
   /** How many samples are loaded ahead. */
   readonly #ahead: number;
   /** Whether samples count differently in the loss, and training batches have weights. */
@@ -95,6 +101,7 @@ export class BatchSource {
   /** @throws {UsageError} an option is out of its range. */
   constructor(dataset: ImageDataset, decodeImage: DecodeToSize, options: BatchOptions) {
     const { batchSize, prefetch = 2, cacheBytes = 2 ** 30, augmentation, mixing, classWeights, seed = 0 } = options;
+    const { shard = { rank: 0, size: 1 } } = options;
     checkCount("batchSize", batchSize, 1);
     checkCount("prefetch", prefetch, 1);
     checkCount("cacheBytes", cacheBytes, 0);
@@ -104,6 +111,7 @@ export class BatchSource {
     this.isWeighted = classWeights !== undefined || dataset.samples.some(({ weight }) => weight !== undefined);
     this.#dataset = dataset;
     this.#options = options;
+    this.#shard = shard;
     this.#changes = { seed, size: options.decode, augmentation, mixing };
     this.#ahead = prefetch * batchSize;
     this.#store = new PictureStore(dataset, decodeImage, options.decode, cacheBytes);
@@ -114,9 +122,23 @@ export class BatchSource {
     return this.#store.skipped;
   }
 
-  /** Training batches of an epoch in which no file is skipped; with skipped files there can be fewer. */
+  /** Training batches of an epoch, on every shard, in which no file is skipped; with skipped files there can be fewer. */
   get batchesPerEpoch(): number {
-    return Math.floor(this.#dataset.samples.length / this.#options.batchSize);
+    return Math.floor(this.#dataset.samples.length / (this.#shard.size * this.#options.batchSize));
+  }
+
+  /** Evaluation batches of the largest shard in which no file is skipped. */
+  get evaluationBatchCount(): number {
+    return Math.ceil(Math.ceil(this.#dataset.samples.length / this.#shard.size) / this.batchSize);
+  }
+
+  get batchSize(): number {
+    return this.#options.batchSize;
+  }
+
+  /** Number of classes. */
+  get classes(): number {
+    return this.#dataset.classes.length;
   }
 
   /**
@@ -130,30 +152,31 @@ export class BatchSource {
     const { batchSize, sampling = "shuffled" } = this.#options;
     const { samples } = this.#dataset;
     // Said before an epoch of decoding, not after it.
-    if (samples.length < batchSize) this.#refuseTooFew(samples.length, batchSize);
-    const order = epochOrder(this.#dataset, sampling, this.#changes.seed, epoch);
+    const needed = batchSize * this.#shard.size;
+    if (samples.length < needed) this.refuseTooFew(samples.length, needed);
+    const order = shardOf(epochOrder(this.#dataset, sampling, this.#changes.seed, epoch), this.#shard);
     let usable = 0;
     for await (const { group, nextPosition } of this.#groups(order, start, signal)) {
       usable += group.length;
       if (group.length === batchSize) yield this.#trainingBatch(epoch, group, nextPosition);
     }
-    if (start === 0 && usable < batchSize) this.#refuseTooFew(usable, batchSize);
+    if (start === 0 && usable < batchSize) this.refuseTooFew(usable, batchSize);
   }
 
   /**
-   * All samples once, in the order of the data set, as they are; the last batch may be smaller.
-   * @throws {DataError} there is no usable picture.
+   * All samples of the shard once, in the order of the data set, as they are; the last batch may be smaller.
+   * @throws {DataError} there is no usable picture, and no other shard.
    * @throws {AbortedError} the signal fired.
    */
   async *evaluationBatches({ start = 0, signal }: PassOptions = {}): AsyncGenerator<Batch, void, void> {
     const indices = Uint32Array.from(this.#dataset.samples, (_, index) => index);
-    const order = { indices, repeats: new Uint32Array(indices.length) };
+    const order = shardOf({ indices, repeats: new Uint32Array(indices.length) }, this.#shard);
     let usable = 0;
     for await (const { group, nextPosition } of this.#groups(order, start, signal)) {
       usable += group.length;
       yield this.#assemble(group, nextPosition, (target, { pixels }) => target.set(pixels));
     }
-    if (start === 0 && usable === 0) this.#refuseTooFew(0, 1);
+    if (start === 0 && usable === 0 && this.#shard.size === 1) this.refuseTooFew(0, 1);
   }
 
   /** The usable samples of an order, in groups of the batch size; the last group takes what is left. */
@@ -216,7 +239,8 @@ export class BatchSource {
     };
   }
 
-  #refuseTooFew(usable: number, needed: number): never {
+  /** @throws {DataError} always: there are not enough usable pictures. */
+  refuseTooFew(usable: number, needed: number): never {
     const reasons = this.skipped.slice(0, 3).map(({ reason }) => ` ${reason}`);
     throw new DataError({
       where: "data set",

@@ -12,6 +12,20 @@ export interface EpochOrder {
   readonly repeats: Uint32Array;
 }
 
+/** The part of a data set that one of several processes works on. */
+export interface Shard {
+  /** Of the process, from 0. */
+  readonly rank: number;
+  /** Number of processes. */
+  readonly size: number;
+}
+
+/** A shard's part of an order: the positions `rank`, `rank + size`, `rank + 2·size` … */
+export function shardOf({ indices, repeats }: EpochOrder, { rank, size }: Shard): EpochOrder {
+  const isOwn = (_: number, position: number) => position % size === rank;
+  return { indices: indices.filter(isOwn), repeats: repeats.filter(isOwn) };
+}
+
 /** The order of one epoch: the same for the same seed and epoch. */
 export function epochOrder(dataset: ImageDataset, sampling: Sampling, seed: number, epoch: number): EpochOrder {
   const { length } = dataset.samples;

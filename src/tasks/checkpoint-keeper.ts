@@ -1,29 +1,40 @@
+import type { Communicator } from "../platform.ts";
 import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
 import { CheckpointClock } from "./checkpoint-clock.ts";
+import { onFirstRank } from "./ranks.ts";
 
 /** Saves checkpoints when they are due. */
 export class CheckpointKeeper {
   readonly #save: CheckpointOptions["save"];
   readonly #clock: CheckpointClock;
   readonly #take: () => Checkpoint;
+  readonly #communicator: Communicator;
   /** What was saved last, or where the training began. */
   #latest: string;
 
   /**
    * @param start where the training begins, or goes on.
    * @param take makes a checkpoint of where it stands.
+   * @param communicator to save at the same step on all ranks.
    * @throws {UsageError} an option is out of its range.
    */
-  constructor(options: CheckpointOptions, start: Pick<Checkpoint, "epoch" | "state">, take: () => Checkpoint) {
+  constructor(
+    options: CheckpointOptions,
+    start: Pick<Checkpoint, "epoch" | "state">,
+    take: () => Checkpoint,
+    communicator: Communicator,
+  ) {
     this.#save = options.save;
     this.#take = take;
+    this.#communicator = communicator;
     this.#clock = new CheckpointClock(options, start.state.steps);
     this.#latest = placeOf(start);
   }
 
   /** @param isEpochOver whether an epoch has just been tested. */
   async saveIfDue(steps: number, isEpochOver: boolean): Promise<void> {
-    if (this.#clock.isDue(steps, isEpochOver)) await this.save();
+    const isDue = this.#clock.isDue(steps, isEpochOver);
+    if (onFirstRank(this.#communicator, isDue)) await this.save();
   }
 
   /** Saves what is new. */

@@ -27,6 +27,7 @@ function asWritten<T>(schema: z.ZodType): z.ZodType<T> {
 const epochState = z.object({
   index: count,
   position: count,
+  positions: z.array(count).optional(),
   stepsBefore: count,
   stepsPerEpoch: count,
   learningRate: z.number(),

@@ -35,6 +35,8 @@ export interface EpochState {
   readonly index: number;
   /** Where in the epoch's shuffled order the next batch begins. */
   readonly position: number;
+  /** The same for each of several ranks: where pictures are damaged they get out of step. */
+  readonly positions?: readonly number[] | undefined;
   /** Steps done before this epoch. */
   readonly stepsBefore: number;
   /** As many as there can be, or as the last epoch had. */

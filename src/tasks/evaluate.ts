@@ -3,11 +3,14 @@ import { classesOf, type ImageDataset, isMultiLabel, relabel } from "../data/dat
 import { EvaluationTally } from "../learning/metrics.ts";
 import { MultiLabelTally } from "../learning/metrics-multi-label.ts";
 import { topIndices } from "../learning/metrics-ranking.ts";
-import type { Platform, SessionOptions } from "../platform.ts";
+import type { Communicator, Platform, SessionOptions } from "../platform.ts";
 import type { Evaluation, Prediction, SkippedFile } from "../records.ts";
 import { type Inference, inferenceSession } from "./inference.ts";
 import { type Model, sizedDecodeOptionsOf } from "./model.ts";
 import { PicturePreparation } from "./picture-preparation.ts";
+import { alone } from "./ranks.ts";
+import { answersOf } from "./shared-answers.ts";
+import { skippedByRanks } from "./skipped-by-ranks.ts";
 
 /** The result of testing a network on the pictures of a data set. */
 export interface EvaluationResult {
@@ -81,30 +84,44 @@ export async function evaluateBatches(
   inference: Inference,
   source: BatchSource,
   dataset: ImageDataset,
-  { signal, onProgress, mapWeights }: EvaluationControl = {},
+  { communicator = alone, signal, onProgress, mapWeights }: EvaluationControl & BetweenRanks = {},
 ): Promise<EvaluationResult> {
   const { classes, samples } = dataset;
   const several = isMultiLabel(dataset) ? new MultiLabelTally(classes, mapWeights) : undefined;
   const single = new EvaluationTally(classes);
-  const predictions: Prediction[] = [];
-  for await (const { images, labels, indices } of source.evaluationBatches(signal && { signal })) {
-    const probabilities = await inference.run(images);
-    const truths = Array.from(indices, (index) => classesOf(samples[index]!));
+  const predictions = new Map<number, Prediction>();
+  for await (const { probabilities, indices } of answersOf(inference, source, { communicator, signal })) {
+    const truths = indices.map((index) => classesOf(samples[index]!));
     if (several) several.add(probabilities, truths);
-    else single.add(probabilities, labels);
+    else {
+      single.add(
+        probabilities,
+        Int32Array.from(indices, (index) => samples[index]!.label),
+      );
+    }
     for (const [row, index] of indices.entries()) {
       const scores = probabilities.data.subarray(row * classes.length, (row + 1) * classes.length);
       const best = topIndices(scores, 1)[0]!;
-      predictions.push({
+      predictions.set(index, {
         file: samples[index]!.name,
         truth: truthOf(truths[row]!, best, classes),
         predicted: classes[best]!,
         probability: scores[best]!,
       });
     }
-    onProgress?.({ done: predictions.length, total: samples.length });
+    onProgress?.({ done: predictions.size, total: samples.length });
   }
-  return { evaluation: (several ?? single).evaluation(), predictions, skipped: source.skipped };
+  if (predictions.size === 0) source.refuseTooFew(0, 1);
+  return {
+    evaluation: (several ?? single).evaluation(),
+    predictions: samples.flatMap((_, index) => predictions.get(index) ?? []),
+    skipped: skippedByRanks(communicator, dataset, source.skipped),
+  };
+}
+
+/** Where several processes share the pictures of `source`. */
+interface BetweenRanks {
+  readonly communicator?: Communicator | undefined;
 }
 
 /** The answer where it is right; of several labels, otherwise, all. */

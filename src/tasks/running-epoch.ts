@@ -35,8 +35,10 @@ export class RunningEpoch {
     return new RunningEpoch(start, new EpochTally(), new TrainingPace(batchSize));
   }
 
-  static restore({ tally, pace, ...state }: EpochState, batchSize: number): RunningEpoch {
-    return new RunningEpoch(state, new EpochTally(tally), new TrainingPace(batchSize, pace));
+  /** @param rank of this process, where several train together. */
+  static restore({ tally, pace, ...state }: EpochState, batchSize: number, rank = 0): RunningEpoch {
+    const position = state.positions?.[rank] ?? state.position;
+    return new RunningEpoch({ ...state, position }, new EpochTally(tally), new TrainingPace(batchSize, pace));
   }
 
   state(): EpochState {

@@ -1,12 +1,16 @@
-import type { ImageDataset } from "../data/dataset.ts";
+import type { Communicator } from "../platform.ts";
 import type { SkippedFile } from "../records.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { filesOnce, skippedByRanks } from "./skipped-by-ranks.ts";
 import type { TrainingPlan } from "./train-plan.ts";
 
-/** The pictures of a training that could not be used: those that were found so now, and before it was resumed. */
+/**
+ * The pictures of a training that could not be used: those that were found so now, and before it was resumed; and by other
+ * ranks, as far as it has heard from them.
+ */
 export class SkippedFiles {
   readonly #plan: Pick<TrainingPlan, "dataset" | "batches" | "validation">;
-  readonly #before: Pick<Checkpoint, "skipped" | "validationSkipped"> | undefined;
+  #before: Pick<Checkpoint, "skipped" | "validationSkipped"> | undefined;
 
   constructor(
     plan: Pick<TrainingPlan, "dataset" | "batches" | "validation">,
@@ -16,25 +20,24 @@ export class SkippedFiles {
     this.#before = before;
   }
 
+  /** Tells all ranks what each has found. */
+  exchange(communicator: Communicator): void {
+    if (communicator.size === 1) return;
+    const { dataset, validation } = this.#plan;
+    this.#before = {
+      skipped: skippedByRanks(communicator, dataset, this.training),
+      validationSkipped: skippedByRanks(communicator, (validation ?? this.#plan).dataset, this.validation),
+    };
+  }
+
   get training(): readonly SkippedFile[] {
     const { dataset, batches } = this.#plan;
-    return union(dataset, this.#before?.skipped ?? [], batches.skipped);
+    return filesOnce(dataset, this.#before?.skipped ?? [], batches.skipped);
   }
 
   get validation(): readonly SkippedFile[] {
     const { validation } = this.#plan;
     if (!validation) return [];
-    return union(validation.dataset, this.#before?.validationSkipped ?? [], validation.batches.skipped);
+    return filesOnce(validation.dataset, this.#before?.validationSkipped ?? [], validation.batches.skipped);
   }
-}
-
-/** Each file once, in the order of the data set. */
-function union(
-  { samples }: ImageDataset,
-  before: readonly SkippedFile[],
-  now: readonly SkippedFile[],
-): readonly SkippedFile[] {
-  const reasons = new Map([...before, ...now].map((skipped) => [skipped.file, skipped]));
-  if (reasons.size === now.length) return now;
-  return samples.flatMap(({ name }) => reasons.get(name) ?? []);
 }

@@ -9,7 +9,7 @@ import type { Schedule } from "../learning/schedule.ts";
 import type { AverageDecay } from "../learning/weight-average.ts";
 import type { Architecture } from "../models/architecture.ts";
 import type { XceptionOptions } from "../models/xception-options.ts";
-import type { Device, Platform } from "../platform.ts";
+import type { Communicator, Device, Platform } from "../platform.ts";
 import type { EpochRecord, Evaluation, Prediction, SkippedFile } from "../records.ts";
 import type { Weights } from "../weights/initialize.ts";
 import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
@@ -17,7 +17,10 @@ import type { PicturePreprocessing } from "./model.ts";
 import type { TrainingGraphOptions } from "./training-graph-options.ts";
 
 export interface TrainOptions
-  extends Pick<TrainingGraphOptions, "trainable" | "batchNorm" | "rateFactor" | "decays" | "clip"> {
+  extends Pick<
+    TrainingGraphOptions,
+    "trainable" | "batchNorm" | "synchronizeBatchNormalization" | "rateFactor" | "decays" | "clip"
+  > {
   /** The engine and the picture decoder, e.g. `nodePlatform`. */
   readonly platform: Platform;
   /**
@@ -31,7 +34,7 @@ export interface TrainOptions
   readonly validation?: ImageDataset;
   /** Passes over the data set, from 1; default 20. */
   readonly epochs?: number;
-  /** Pictures in a step, from 1; default 32, or all there are if they are fewer. */
+  /** Pictures in a step of one process, from 1; default 32, or all there are if they are fewer. */
   readonly batchSize?: number;
   /** Default: AdamW with a weight decay of 0.05 on kernels. */
   readonly optimizer?: Optimizer;
@@ -46,6 +49,8 @@ export interface TrainOptions
   readonly patience?: number;
   /** The highest of the schedule; default: what suits the optimizer, see `optimizerDefaults`. */
   readonly learningRate?: number;
+  /** `linear`: the learning rate times the number of processes that train together. Default `none`. */
+  readonly scaleLearningRate?: "none" | "linear";
   /** Default: `oneCycle()`. */
   readonly schedule?: Schedule;
   /** Share of the target probability that is spread over all classes, 0 ≤ share < 1; default 0.1. */
@@ -67,6 +72,14 @@ export interface TrainOptions
   readonly preprocessing?: PicturePreprocessing;
   /** What the engine computes on; default: the processor. */
   readonly device?: Device | undefined;
+  /** Threads inside one operator; default: one for each core. */
+  readonly threads?: number | undefined;
+  /**
+   * Processes that train together, all with the same options and pictures: each takes its share of every step and of the
+   * validation, and all have the same weights. What is handed out (`onStart`, `onProgress`, `onEpoch`, `checkpoints`) is
+   * handed out on rank 0 only. Where one of them throws, the others wait for it: the caller has to `abort`.
+   */
+  readonly communicator?: Communicator | undefined;
   /**
    * Of the shuffles, the augmentation, dropout and, when `network` is options without a seed of their own, the initial
    * weights; an integer from 0, default 0. On one machine the same seed gives the same weights, bit for bit.

@@ -11,21 +11,24 @@ import { createOptimizer, type Optimizer } from "../learning/optimizers.ts";
 import type { Schedule } from "../learning/schedule.ts";
 import { oneCycle } from "../learning/schedules.ts";
 import { type Architecture, buildNetwork, optionsOf, withOptions } from "../models/architecture.ts";
+import type { Communicator } from "../platform.ts";
 import { sizeOf } from "../tensor/shape.ts";
 import { checkWeights } from "../weights/check-weights.ts";
 import { initializeWeights, type Weights } from "../weights/initialize.ts";
 import { defaultPreprocessing, type PicturePreprocessing, sizedDecodeOptionsOf } from "./model.ts";
 import { PicturePreparation } from "./picture-preparation.ts";
+import { alone } from "./ranks.ts";
 import type { TrainOptions } from "./train-options.ts";
 
 /**
  * Pictures in a step: 32, fewer if there are not so many or if their feature maps would need more than about 5 GiB.
+ * @param ranks processes that share the pictures.
  * A step keeps about 2.5 times the outputs of all layers (measured at 299×299: 0.58 GiB for each picture).
  */
-export function defaultBatchSize({ samples }: ImageDataset, network: Network): number {
+export function defaultBatchSize({ samples }: ImageDataset, network: Network, ranks = 1): number {
   const outputs = network.layers.reduce((sum, { outputShape }) => sum + sizeOf(outputShape), 0);
   const fitting = Math.floor((5 * 2 ** 30) / (2.5 * outputs * Float32Array.BYTES_PER_ELEMENT));
-  return Math.max(1, Math.min(32, samples.length, fitting));
+  return Math.max(1, Math.min(32, Math.floor(samples.length / ranks), fitting));
 }
 
 const validationBatchSize = 16;
@@ -48,6 +51,7 @@ export interface TrainingPlan {
   readonly weights: Weights;
   readonly loss: Loss;
   readonly optimizer: Optimizer;
+  /** With the factor for the number of processes in it. */
   readonly learningRate: number;
   readonly schedule: Schedule;
   readonly epochs: number;
@@ -58,6 +62,8 @@ export interface TrainingPlan {
   readonly presentation: Presentation;
   readonly dataset: ImageDataset;
   readonly batches: BatchSource;
+  /** The processes that train together, or this one alone. */
+  readonly communicator: Communicator;
   readonly validation: TrainingValidation | undefined;
 }
 
@@ -72,10 +78,12 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
   checkDataset(dataset);
   const { classes } = dataset;
   const optimizer = options.optimizer ?? createOptimizer("adamw", { weightDecay: optimizerDefaults.adamw.weightDecay });
-  const learningRate = options.learningRate ?? optimizerDefaults[optimizer.name].learningRate;
+  const { communicator = alone, scaleLearningRate = "none" } = options;
+  const baseRate = options.learningRate ?? optimizerDefaults[optimizer.name].learningRate;
+  const learningRate = scaleLearningRate === "linear" ? baseRate * communicator.size : baseRate;
   check("seed", seed, Number.isInteger(seed) && seed >= 0, "a whole number from 0");
   const network = networkOf(options.network ?? {}, dataset, seed);
-  const batchSize = options.batchSize ?? defaultBatchSize(dataset, network);
+  const batchSize = options.batchSize ?? defaultBatchSize(dataset, network, communicator.size);
   check("epochs", epochs, Number.isInteger(epochs) && epochs >= 1, "a whole number from 1");
   check("batchSize", batchSize, Number.isInteger(batchSize) && batchSize >= 1, "a whole number from 1");
   const { accumulate = 1, patience } = options;
@@ -97,6 +105,7 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
     classWeights: options.classWeights && classWeightsOf(options.classWeights, dataset),
   };
   const decode = sizedDecodeOptionsOf({ network, preprocessing });
+  const shard = { rank: communicator.rank, size: communicator.size };
   const preparation = new PicturePreparation({ network, preprocessing }, platform);
   const validation = options.validation && relabel(options.validation, classes, "the training set");
   return {
@@ -114,11 +123,12 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
     options,
     presentation,
     dataset,
-    batches: new BatchSource(dataset, platform.decodeImage, { batchSize, decode, seed, ...presentation }),
+    batches: new BatchSource(dataset, platform.decodeImage, { batchSize, decode, seed, shard, ...presentation }),
+    communicator,
     validation: validation && {
       dataset: validation,
       preparation,
-      batches: new BatchSource(validation, preparation.prepare, { batchSize: validationBatchSize, decode }),
+      batches: new BatchSource(validation, preparation.prepare, { batchSize: validationBatchSize, decode, shard }),
     },
   };
 }

@@ -7,11 +7,13 @@ import type { BestWeights, Checkpoint, TrainingIdentity } from "./checkpoint.ts"
 import { CheckpointKeeper } from "./checkpoint-keeper.ts";
 import { type EvaluationResult, evaluateBatches } from "./evaluate.ts";
 import { inferenceSession } from "./inference.ts";
+import { gatherRanks, inStep, onAnyRank, totalOfRanks } from "./ranks.ts";
 import { RunningEpoch } from "./running-epoch.ts";
 import { SkippedFiles } from "./skipped-files.ts";
 import type { TrainingResult, TrainOptions } from "./train-options.ts";
 import type { TrainingPlan } from "./train-plan.ts";
 import { refuseBrokenStep, refuseBrokenWeights } from "./train-refusal.ts";
+import { countRight } from "./train-tally.ts";
 import type { TrainingStep } from "./training-step.ts";
 
 /** The loop over epochs, and what it has reached. */
@@ -26,6 +28,7 @@ export class TrainingRun {
   #best: BestWeights | undefined;
   #epoch: RunningEpoch;
   #validationSeconds = 0;
+  #isStopped = false;
 
   constructor(plan: TrainingPlan, identity: TrainingIdentity, step: TrainingStep, options: TrainOptions) {
     const { checkpoints, resume } = options;
@@ -36,11 +39,12 @@ export class TrainingRun {
     this.#history = [...(resume?.history ?? [])];
     this.#best = resume?.best;
     this.#skipped = new SkippedFiles(plan, resume);
+    const { communicator } = plan;
     this.#epoch = resume
-      ? RunningEpoch.restore(resume.epoch, plan.batchSize)
-      : RunningEpoch.begin(0, 0, plan.batches.batchesPerEpoch, plan.batchSize);
+      ? RunningEpoch.restore(resume.epoch, this.#samplesPerStep, communicator.rank)
+      : RunningEpoch.begin(0, 0, plan.batches.batchesPerEpoch, this.#samplesPerStep);
     const start = { epoch: this.#epoch.state(), state: step.state() };
-    this.#keeper = checkpoints && new CheckpointKeeper(checkpoints, start, () => this.#checkpoint());
+    this.#keeper = checkpoints && new CheckpointKeeper(checkpoints, start, () => this.#checkpoint(), communicator);
   }
 
   async run(): Promise<TrainingResult> {
@@ -53,7 +57,9 @@ export class TrainingRun {
         await (isLast ? this.#keeper?.save() : this.#keeper?.saveIfDue(this.#step.steps, true));
       }
     } catch (error) {
-      if (!(error instanceof AbortedError && this.#options.signal?.aborted)) throw error;
+      const isStopped = this.#isStopped || this.#options.signal?.aborted;
+      if (!(error instanceof AbortedError && isStopped)) throw error;
+      this.#skipped.exchange(this.#plan.communicator);
       await this.#keeper?.save();
       return this.result(true);
     }
@@ -68,6 +74,11 @@ export class TrainingRun {
     return done >= epochs || (this.#best !== undefined && done - this.#best.epoch >= patience);
   }
 
+  /** Of all ranks together. */
+  get #samplesPerStep(): number {
+    return this.#plan.batchSize * this.#plan.communicator.size;
+  }
+
   /** What is tested and handed out. */
   #weights(): Weights {
     return this.#step.weights({ averaged: this.#options.averageDecay !== undefined });
@@ -75,31 +86,34 @@ export class TrainingRun {
 
   /** The batches of the epoch that are left. */
   async #trainEpoch(): Promise<void> {
-    const { batches, batchSize, dataset, learningRate, schedule, epochs, seed } = this.#plan;
+    const { batches, dataset, learningRate, schedule, epochs, seed, communicator } = this.#plan;
     const { signal } = this.#options;
     const epoch = this.#epoch;
     const totalSteps = epoch.stepsBefore + (epochs - epoch.index) * epoch.stepsPerEpoch;
     const validationLosses = this.#history.flatMap(({ validationLoss }) => validationLoss ?? []);
-    const pass = { start: epoch.position, ...(signal && { signal }) };
-    for await (const batch of batches.trainingBatches(epoch.index, pass)) {
+    // Several ranks stop together, between two steps.
+    const pass = { start: epoch.position, ...(signal && communicator.size === 1 && { signal }) };
+    for await (const batch of inStep(communicator, batches.trainingBatches(epoch.index, pass))) {
       const { steps } = this.#step;
-      const samples = steps * batchSize;
+      const samples = steps * this.#samplesPerStep;
       const rate = learningRate * schedule({ step: steps, totalSteps, epoch: epoch.index, samples, validationLosses });
       const input = {
         images: batch.images,
         targets: batch.targets,
         ...(batch.sampleWeights && { sampleWeights: batch.sampleWeights }),
         learningRate: rate,
-        seed: deriveSeed(seed, "dropout", steps),
+        seed: deriveSeed(seed, "dropout", steps, ...(communicator.rank === 0 ? [] : [communicator.rank])),
       };
       const { loss, logits, isSound } = await this.#step.run(input);
       const step = steps + 1 - epoch.stepsBefore;
       if (!isSound) {
-        const fault = await this.#step.diagnose(input);
+        const found = await this.#step.diagnose(input);
+        const fault = gatherRanks(communicator, found ? { ...found } : null).find((each) => each !== null);
         refuseBrokenStep(`epoch ${epoch.index + 1}, step ${step}`, loss, fault, learningRate);
       }
       const truths = Array.from(batch.indices, (index) => classesOf(dataset.samples[index]!));
-      epoch.tally.add(loss, logits.data, truths);
+      const right = totalOfRanks(communicator, countRight(logits.data, truths));
+      epoch.tally.add(loss, this.#samplesPerStep, right);
       epoch.pace.countStep();
       epoch.position = batch.nextPosition;
       epoch.learningRate = rate;
@@ -124,6 +138,7 @@ export class TrainingRun {
     if (test && (!this.#best || isBetter(test.evaluation, this.#best.test.evaluation))) {
       this.#best = { weights, epoch: index + 1, steps, test };
     }
+    this.#skipped.exchange(this.#plan.communicator);
     this.#history.push({
       epoch: index + 1,
       loss: tally.loss,
@@ -136,17 +151,19 @@ export class TrainingRun {
     await this.#options.onEpoch?.(this.result(false));
     // Without its test the epoch is not over: to go on means to test it.
     if (this.#plan.validation && !test) this.#stopIfAborted();
-    this.#epoch = RunningEpoch.begin(index + 1, steps, steps - stepsBefore, this.#plan.batchSize);
+    this.#epoch = RunningEpoch.begin(index + 1, steps, steps - stepsBefore, this.#samplesPerStep);
   }
 
   /** Tests the weights on the validation pictures; undefined without any, or when it was stopped meanwhile. */
   async #validate(weights: Weights): Promise<EvaluationResult | undefined> {
-    const { network, preprocessing, validation } = this.#plan;
-    const { platform, signal, device, mapWeights } = this.#options;
+    const { network, preprocessing, validation, communicator } = this.#plan;
+    const { platform, signal, device, threads, mapWeights } = this.#options;
     if (!validation) return undefined;
-    const inference = await inferenceSession(network, weights, preprocessing, platform, { device });
+    const session = { device, ...(threads !== undefined && { threads }) };
+    const inference = await inferenceSession(network, weights, preprocessing, platform, session);
+    const { batches, dataset } = validation;
     try {
-      return await evaluateBatches(inference, validation.batches, validation.dataset, { signal, mapWeights });
+      return await evaluateBatches(inference, batches, dataset, { signal, mapWeights, communicator });
     } catch (error) {
       if (error instanceof AbortedError) return undefined;
       throw error;
@@ -199,7 +216,10 @@ export class TrainingRun {
   }
 
   #checkpoint(): Checkpoint {
-    const epoch = this.#epoch.state();
+    const { communicator } = this.#plan;
+    this.#skipped.exchange(communicator);
+    const positions = gatherRanks(communicator, this.#epoch.position);
+    const epoch = { ...this.#epoch.state(), ...(communicator.size > 1 && { positions }) };
     const state = this.#step.state();
     refuseBrokenWeights(state.tensors, `epoch ${epoch.index + 1}, step ${epoch.tally.steps}`, this.#plan.learningRate);
     return {
@@ -214,10 +234,12 @@ export class TrainingRun {
     };
   }
 
+  /** All ranks stop where one is to. */
   #stopIfAborted(): void {
     const { signal } = this.#options;
-    if (!signal?.aborted) return;
-    throw new AbortedError({ where: "training", what: "it was stopped by the caller", cause: signal.reason });
+    this.#isStopped = onAnyRank(this.#plan.communicator, signal?.aborted === true);
+    if (!this.#isStopped) return;
+    throw new AbortedError({ where: "training", what: "it was stopped by the caller", cause: signal?.reason });
   }
 }
 

@@ -16,16 +16,12 @@ export class EpochTally {
     this.#right = right;
   }
 
-  /** @param logits `[N, classes]`, row by row. @param truths the true classes of N pictures: one each, or some. */
-  add(loss: number, logits: Float32Array, truths: readonly (readonly number[])[]): void {
-    const classes = logits.length / truths.length;
+  /** @param right how many of the step's pictures the network had right. */
+  add(loss: number, pictures: number, right: number): void {
     this.#steps++;
     this.#loss += loss;
-    this.#pictures += truths.length;
-    for (const [row, truth] of truths.entries()) {
-      const scores = logits.subarray(row * classes, (row + 1) * classes);
-      if (truth.some((label) => rankOf(scores, label) === 0)) this.#right++;
-    }
+    this.#pictures += pictures;
+    this.#right += right;
   }
 
   get loss(): number {
@@ -39,4 +35,16 @@ export class EpochTally {
   state(): TallyState {
     return { steps: this.#steps, loss: this.#loss, pictures: this.#pictures, right: this.#right };
   }
+}
+
+/**
+ * How many pictures the network has right.
+ * @param logits `[N, classes]`, row by row. @param truths the true classes of N pictures: one each, or some.
+ */
+export function countRight(logits: Float32Array, truths: readonly (readonly number[])[]): number {
+  const classes = logits.length / truths.length;
+  return truths.filter((truth, row) => {
+    const scores = logits.subarray(row * classes, (row + 1) * classes);
+    return truth.some((label) => rankOf(scores, label) === 0);
+  }).length;
 }

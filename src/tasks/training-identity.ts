@@ -2,9 +2,11 @@ import type { ImageDataset } from "../data/dataset.ts";
 import { UsageError } from "../errors.ts";
 import { networkWeights } from "../graph/network.ts";
 import type { Schedule } from "../learning/schedule.ts";
+import type { Communicator } from "../platform.ts";
 import type { TrainingIdentity } from "./checkpoint.ts";
 import { sha256 } from "./digest.ts";
 import type { Json } from "./model.ts";
+import { gatherRanks } from "./ranks.ts";
 import type { TrainingPlan } from "./train-plan.ts";
 
 /**
@@ -13,7 +15,7 @@ import type { TrainingPlan } from "./train-plan.ts";
  */
 export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIdentity> {
   const { network, labels, preprocessing, loss, optimizer, learningRate, schedule, epochs, batchSize } = plan;
-  const { seed, presentation, dataset, validation } = plan;
+  const { seed, presentation, dataset, validation, communicator } = plan;
   return asJson({
     network: { name: network.name, layers: await sha256(JSON.stringify(network.layers)) },
     classes: labels,
@@ -25,6 +27,7 @@ export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIden
     epochs,
     ...(await identityOfStep(plan)),
     batchSize,
+    ...(communicator.size > 1 && { ranks: communicator.size }),
     ...presentation,
     seed,
     pictures: await identityOf(dataset),
@@ -36,27 +39,54 @@ export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIden
  * @throws {UsageError} the two trainings differ; the message names in what.
  */
 export function refuseOtherTraining(now: TrainingIdentity, before: TrainingIdentity): void {
-  const names = [...new Set([...Object.keys(before), ...Object.keys(now)])];
-  const different = names.filter((name) => JSON.stringify(now[name]) !== JSON.stringify(before[name]));
+  const different = differences(now, before);
   if (different.length === 0) return;
-  const pick = (identity: TrainingIdentity) => Object.fromEntries(different.map((name) => [name, identity[name]]));
   throw new UsageError({
     where: "train option resume",
     what: `the checkpoint is of another training: it differs in ${different.join(", ")}`,
-    received: pick(now),
-    expected: JSON.stringify(pick(before)),
+    received: pick(now, different),
+    expected: JSON.stringify(pick(before, different)),
     remedy: "Give the options and the pictures that it began with, or begin anew without resume.",
   });
 }
 
+/**
+ * Makes sure that all processes that train together do the same.
+ * @throws {UsageError} on all of them, where one has other pictures, options or weights than rank 0; the message names in what.
+ */
+export async function refuseUnequalRanks(communicator: Communicator, identity: TrainingIdentity): Promise<void> {
+  const [first, ...others] = gatherRanks(communicator, identity);
+  for (const [index, other] of others.entries()) {
+    const different = differences(other, first!);
+    if (different.length === 0) continue;
+    throw new UsageError({
+      where: `train option communicator, rank ${index + 1}`,
+      what: `it is to train something else than rank 0: it differs in ${different.join(", ")}`,
+      received: pick(other, different),
+      expected: JSON.stringify(pick(first!, different)),
+      remedy: "Give all ranks the same options, and the same files under the same paths.",
+    });
+  }
+}
+
+function differences(a: TrainingIdentity, b: TrainingIdentity): readonly string[] {
+  const names = [...new Set([...Object.keys(b), ...Object.keys(a)])];
+  return names.filter((name) => JSON.stringify(a[name]) !== JSON.stringify(b[name]));
+}
+
+function pick(identity: TrainingIdentity, names: readonly string[]): object {
+  return Object.fromEntries(names.map((name) => [name, identity[name]]));
+}
+
 /** Choices that are left out stand for their defaults, so that checkpoints without them stay what they are. */
-async function identityOfStep({ network, options }: TrainingPlan) {
+async function identityOfStep({ network, options, communicator }: TrainingPlan) {
   const { accumulate, patience, mapWeights, clip, averageDecay, trainable, batchNorm, rateFactor, decays } = options;
   const weights = networkWeights(network);
   const layers = network.layers.filter(({ config }) => config.type === "BatchNormalization");
   const digest = async (values: readonly unknown[] | undefined) => values && (await sha256(JSON.stringify(values)));
   return {
     accumulate,
+    synchronizeBatchNormalization: communicator.size > 1 ? options.synchronizeBatchNormalization : undefined,
     patience,
     mapWeights,
     clip,

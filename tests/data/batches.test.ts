@@ -356,3 +356,33 @@ describe("what is refused", () => {
     );
   });
 });
+
+describe("shards", () => {
+  it("together show what one process with larger batches shows, in the same order", async () => {
+    const whole = await all(source(26, { batchSize: 6 }).batches.trainingBatches(1));
+    const shards = [0, 1, 2].map((rank) => source(26, { batchSize: 2, shard: { rank, size: 3 } }).batches);
+    const parts = await Promise.all(shards.map((batches) => all(batches.trainingBatches(1))));
+    expect(shards.map(({ batchesPerEpoch }) => batchesPerEpoch)).toEqual([4, 4, 4]);
+    expect(whole).toHaveLength(4);
+    for (const [step, { indices }] of whole.entries()) {
+      const interleaved = [0, 1].flatMap((row) => parts.map((part) => part[step]!.indices[row]));
+      expect(interleaved).toEqual([...indices]);
+    }
+  });
+
+  it("share the pictures of a test", async () => {
+    const shards = [0, 1, 2].map((rank) => source(7, { batchSize: 2, shard: { rank, size: 3 } }).batches);
+    const parts = await Promise.all(shards.map((batches) => all(batches.evaluationBatches())));
+    expect(parts.map(indicesOf)).toEqual([[[0, 3], [6]], [[1, 4]], [[2, 5]]]);
+    expect(shards.map(({ evaluationBatchCount }) => evaluationBatchCount)).toEqual([2, 2, 2]);
+  });
+
+  it("may be empty in a test, but not in training", async () => {
+    const { batches } = source(2, { batchSize: 1, shard: { rank: 2, size: 3 } });
+    expect(await all(batches.evaluationBatches())).toEqual([]);
+    expect(await refusal(all(batches.trainingBatches(0)))).toBe(
+      "DATA data set: there are not enough usable pictures for a batch; received 2; expected at least 3. Add pictures or use " +
+        "smaller batches.",
+    );
+  });
+});

@@ -1,0 +1,75 @@
+import type { ImageDataset } from "../../../src/data/dataset.ts";
+import { createOptimizer } from "../../../src/learning/optimizers.ts";
+import type { Platform } from "../../../src/platform.ts";
+import { nodePlatform } from "../../../src/runtime/node.ts";
+import type { TrainingResult } from "../../../src/tasks/train-options.ts";
+import { colouredPictures, smallNetwork } from "../train-fixtures.ts";
+
+/** 29 pictures: three steps of two ranks with four each, and five pictures left over. */
+export const sharedTraining = {
+  dataset: colouredPictures(29, 1),
+  validation: colouredPictures(11, 2),
+  options: {
+    platform: nodePlatform,
+    network: smallNetwork(),
+    epochs: 2,
+    seed: 4,
+    learningRate: 0.05,
+    optimizer: createOptimizer("sgd", { momentum: 0.9 }),
+    threads: 1,
+  },
+} as const;
+
+export const inferenceNorm = () => "inference" as const;
+
+/** What is compared between ranks and trainings. */
+export interface Outcome {
+  readonly weights: Readonly<Record<string, readonly number[]>>;
+  readonly history: readonly (readonly (number | undefined)[])[];
+  readonly predictions: readonly (readonly [string, number])[];
+  readonly skipped: readonly string[];
+  readonly validationSkipped: readonly string[];
+  readonly steps: number;
+  readonly aborted: boolean;
+}
+
+export function outcomeOf(result: TrainingResult): Outcome {
+  const { weights, history, predictions = [], skipped, validationSkipped, steps, aborted } = result;
+  return {
+    weights: Object.fromEntries([...weights].map(([name, { data }]) => [name, [...data]])),
+    history: history.map(({ loss, accuracy, validationLoss, validationAccuracy }) => {
+      return [loss, accuracy, validationLoss, validationAccuracy];
+    }),
+    predictions: predictions.map(({ file, probability }) => [file, probability] as const),
+    skipped: skipped.map(({ file }) => file),
+    validationSkipped: validationSkipped.map(({ file }) => file),
+    steps,
+    aborted,
+  };
+}
+
+/** The data set with one picture whose bytes are no picture. */
+export function withDamage(dataset: ImageDataset, damaged: number): ImageDataset {
+  const samples = dataset.samples.map((sample, index) => {
+    return index === damaged ? { ...sample, picture: Uint8Array.of(1, 2, 3) } : sample;
+  });
+  return { ...dataset, samples };
+}
+
+/** A platform whose user stops the training when so many weights have been compiled into sessions and run. */
+export function stoppingPlatform(runs: number): { readonly platform: Platform; readonly signal: AbortSignal } {
+  const controller = new AbortController();
+  let count = 0;
+  const createSession: Platform["createSession"] = async (model, options) => {
+    const session = await nodePlatform.createSession(model, options);
+    return {
+      run: (feeds) => {
+        if (++count === runs) controller.abort();
+        return session.run(feeds);
+      },
+      endProfiling: () => session.endProfiling(),
+      dispose: () => session.dispose(),
+    };
+  };
+  return { platform: { ...nodePlatform, createSession }, signal: controller.signal };
+}
