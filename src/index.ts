@@ -42,6 +42,7 @@ export { describeCost } from "./report/cost-text.ts";
 export { describeEvaluation } from "./report/evaluation-text.ts";
 export { plotSvg } from "./report/plot.ts";
 export { type PlotOptions, plotDot } from "./report/plot-dot.ts";
+export { predictionsCsv } from "./report/predictions-csv.ts";
 export { type SummaryJson, summarize, summaryJson } from "./report/summary.ts";
 
 // The compiler: layers to operators, their gradients, ONNX.

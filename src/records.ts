@@ -15,6 +15,12 @@ export interface Evaluation {
   readonly loss: number;
   /** MAP@100 of pictures with several labels, weighted by class if weights were given. */
   readonly meanAveragePrecision?: number;
+  /** Fraction of pictures whose true class, or one of them, is among the k highest, for each k that was asked for. */
+  readonly topK?: readonly TopAccuracy[];
+  /** The scores of all classes in one. */
+  readonly averages: ScoreAverages;
+  /** How far probabilities can be believed; missing for pictures with several labels. */
+  readonly calibration?: Calibration;
   /** One entry for each class, in the order of the network's outputs. */
   readonly perClass: readonly ClassScore[];
   /**
@@ -22,6 +28,55 @@ export interface Evaluation {
    * for each of them: as found where the class has at least ½, else as taken for the likeliest class that is not one of its own.
    */
   readonly confusion: readonly (readonly number[])[];
+}
+
+export interface TopAccuracy {
+  readonly k: number;
+  readonly accuracy: number;
+}
+
+export type AverageScore = Pick<ClassScore, "precision" | "recall" | "f1">;
+
+/** Precision, recall and F1 of all classes: see `averageScores`. */
+export interface ScoreAverages {
+  /** Every class counts the same. */
+  readonly macro: AverageScore;
+  /** Every answer counts the same; with one label for a picture all three are the accuracy. */
+  readonly micro: AverageScore;
+  /** Every class counts by its pictures. */
+  readonly weighted: AverageScore;
+}
+
+/** How probabilities compare with the truth. */
+export interface Calibration {
+  /** Mean distance between confidence and accuracy over 15 bins (ECE), 0 to 1; 0 is perfect. */
+  readonly expectedCalibrationError: number;
+  /** The bins that answers fell into, the least confident first. */
+  readonly bins: readonly ReliabilityBin[];
+  /** Where it was asked for, of networks with a softmax. */
+  readonly temperature?: TemperatureFit;
+}
+
+/** Answers whose probability is above `from` and at most `to`. */
+export interface ReliabilityBin {
+  readonly from: number;
+  readonly to: number;
+  readonly images: number;
+  /** Mean probability of the answers. */
+  readonly confidence: number;
+  /** Fraction of them that is right. */
+  readonly accuracy: number;
+}
+
+/**
+ * The temperature T for which softmax(logits / T) has the least loss on the tested pictures themselves, and loss and calibration
+ * error with it: on other pictures it will help less.
+ */
+export interface TemperatureFit {
+  /** Above 1: the network is too sure of itself. From 0.01 to 100. */
+  readonly temperature: number;
+  readonly loss: number;
+  readonly expectedCalibrationError: number;
 }
 
 /** How well one class was recognised. A score whose denominator is 0 is 0. */
@@ -67,6 +122,10 @@ export interface Prediction {
   readonly predicted: string;
   /** Probability of `predicted`, 0 to 1. */
   readonly probability: number;
+  /** Probability of the true class; of several, of the likeliest; 0 without any. */
+  readonly truthProbability: number;
+  /** Place of that class among all, by falling probability, from 1; 0 without any. */
+  readonly truthRank: number;
 }
 
 /** A file of a data set that could not be used. */

@@ -38,3 +38,8 @@ export function countOf(flag: string): (text: string) => number {
     });
   };
 }
+
+/** A reader of whole numbers from 1, separated by commas. */
+export function countsOf(flag: string): (text: string) => readonly number[] {
+  return (text) => text.split(",").map(countOf(flag));
+}

@@ -66,6 +66,12 @@ export function inputShapeOf(of: Network): Shape {
   return first!.outputShape;
 }
 
+/** Name of the activation that makes the network's output; `linear` where none does. */
+export function outputActivation({ layers, output }: Network): string {
+  const { config } = layers.find(({ name }) => name === output)!;
+  return config.type === "Dense" || config.type === "Activation" ? config.activation : "linear";
+}
+
 /**
  * Keras's order of layers: by depth, the longest way to the output, deepest first; layers of equal depth in the order
  * in which a walk from the output backwards first meets them.

@@ -2,9 +2,10 @@ import { DataError } from "../errors.ts";
 import type { Evaluation } from "../records.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 import { AveragePrecisionTally, meanAveragePrecision } from "./average-precision.ts";
-import { fraction } from "./metrics.ts";
+import type { TallyOptions } from "./metrics.ts";
 import { checkFinite, checkRows, checkTruth, leastProbability } from "./metrics-checks.ts";
-import { topIndices } from "./metrics-ranking.ts";
+import { RankTally, rankOf, topIndices } from "./metrics-ranking.ts";
+import { averageScores, scoresOf } from "./score-averages.ts";
 
 /** From here on a class counts as said. */
 const threshold = 0.5;
@@ -19,17 +20,18 @@ export class MultiLabelTally {
   readonly #confusion: number[][];
   readonly #said: number[];
   readonly #precisions: AveragePrecisionTally;
-  #images = 0;
-  #top1 = 0;
-  #top5 = 0;
+  readonly #options: Pick<TallyOptions, "top">;
+  readonly #ranks: RankTally;
   #loss = 0;
 
   /**
    * @param labels one name for each class, in the order of the network's outputs.
    * @param weights of the classes in the mean average precision, from 0; default: all the same.
    */
-  constructor(labels: readonly string[], weights?: readonly number[]) {
+  constructor(labels: readonly string[], weights?: readonly number[], options: Pick<TallyOptions, "top"> = {}) {
     this.#labels = labels;
+    this.#options = options;
+    this.#ranks = new RankTally(labels.length);
     this.#weights = weights;
     this.#confusion = labels.map(() => labels.map(() => 0));
     this.#said = labels.map(() => 0);
@@ -56,29 +58,32 @@ export class MultiLabelTally {
    * @throws {DataError} nothing was added.
    */
   evaluation(): Evaluation {
-    if (this.#images === 0) {
+    const { images } = this.#ranks;
+    if (images === 0) {
       throw new DataError({ where: "MultiLabelTally.evaluation", what: "there are no pictures to evaluate" });
     }
     const averages = this.#precisions.averagePrecisions();
+    const counts = this.#confusion.map((row, index) => ({
+      right: row[index]!,
+      said: this.#said[index]!,
+      support: row.reduce((sum, count) => sum + count, 0),
+    }));
+    const { top } = this.#options;
     return {
-      images: this.#images,
-      top1: this.#top1 / this.#images,
-      top5: this.#top5 / this.#images,
-      loss: this.#loss / this.#images,
+      images,
+      top1: this.#ranks.accuracy(1),
+      top5: this.#ranks.accuracy(5),
+      loss: this.#loss / images,
+      ...(top && { topK: top.map((k) => ({ k, accuracy: this.#ranks.accuracy(k) })) }),
+      averages: averageScores(counts),
       meanAveragePrecision: meanAveragePrecision(averages, this.#weights),
       perClass: this.#labels.map((label, index) => {
-        const row = this.#confusion[index]!;
-        const right = row[index]!;
-        const support = row.reduce((sum, count) => sum + count, 0);
-        const said = this.#said[index]!;
         const averagePrecision = averages[index];
         return {
           label,
-          precision: fraction(right, said),
-          recall: fraction(right, support),
-          f1: fraction(2 * right, said + support),
+          ...scoresOf(counts[index]!),
           ...(averagePrecision !== undefined && { averagePrecision }),
-          support,
+          support: counts[index]!.support,
         };
       }),
       confusion: this.#confusion.map((row) => [...row]),
@@ -88,10 +93,7 @@ export class MultiLabelTally {
   #addOne(scores: Float32Array, truth: readonly number[]): void {
     for (const label of truth) checkTruth(label, scores.length);
     checkFinite(scores);
-    const best = topIndices(scores, 5);
-    this.#images++;
-    if (truth.includes(best[0]!)) this.#top1++;
-    if (best.some((index) => truth.includes(index))) this.#top5++;
+    this.#ranks.add(Math.min(...truth.map((label) => rankOf(scores, label))));
     this.#loss += meanCrossEntropy(scores, truth);
     this.#precisions.add(scores, truth);
     for (const [index, score] of scores.entries()) if (score >= threshold) this.#said[index] = this.#said[index]! + 1;

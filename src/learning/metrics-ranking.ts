@@ -20,3 +20,28 @@ export function topIndices(scores: ArrayLike<number>, count: number): number[] {
     .sort((a, b) => scores[b]! - scores[a]! || a - b)
     .slice(0, count);
 }
+
+/** Counts at which places true classes are; the memory is one number for each class. */
+export class RankTally {
+  readonly #counts: number[];
+  #images = 0;
+
+  constructor(classes: number) {
+    this.#counts = Array.from({ length: classes }, () => 0);
+  }
+
+  get images(): number {
+    return this.#images;
+  }
+
+  /** @param rank see {@link rankOf}; of a picture of no class: Infinity. */
+  add(rank: number): void {
+    this.#images++;
+    if (rank < this.#counts.length) this.#counts[rank] = this.#counts[rank]! + 1;
+  }
+
+  /** Fraction of pictures whose true class is among the `k` highest. */
+  accuracy(k: number): number {
+    return this.#counts.slice(0, k).reduce((sum, count) => sum + count, 0) / this.#images;
+  }
+}

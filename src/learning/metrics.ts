@@ -1,11 +1,23 @@
 import { DataError } from "../errors.ts";
 import type { ClassScore, Evaluation } from "../records.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
+import { ReliabilityTally } from "./calibration.ts";
 import { checkFinite, checkRows, checkTruth, leastProbability } from "./metrics-checks.ts";
-import { rankOf, topIndices } from "./metrics-ranking.ts";
+import { RankTally, rankOf, topIndices } from "./metrics-ranking.ts";
+import { averageScores, type ClassCounts, scoresOf } from "./score-averages.ts";
+import { TemperatureTally } from "./temperature.ts";
+
+/** What else is to be said of a test. */
+export interface TallyOptions {
+  /** Numbers k, from 1, to tell the fraction of pictures of whose true class is among the k highest. */
+  readonly top?: readonly number[] | undefined;
+  /** Fit a temperature; the answers must be a softmax's, and are all kept until the end. Default false. */
+  readonly temperature?: boolean | undefined;
+}
 
 /**
- * Counts the answers of a network batch by batch and scores them at the end; memory does not grow with the pictures.
+ * Counts the answers of a network batch by batch and scores them at the end; memory does not grow with the pictures, unless a
+ * temperature is fitted.
  * @example
  * const tally = new EvaluationTally(["cat", "dog"]);
  * tally.add(floatTensor([1, 2], Float32Array.of(0.9, 0.1)), [0]);
@@ -14,14 +26,18 @@ import { rankOf, topIndices } from "./metrics-ranking.ts";
 export class EvaluationTally {
   readonly #labels: readonly string[];
   readonly #confusion: number[][];
-  #images = 0;
-  #top1 = 0;
-  #top5 = 0;
+  readonly #options: TallyOptions;
+  readonly #ranks: RankTally;
+  readonly #reliability = new ReliabilityTally();
+  readonly #temperature: TemperatureTally | undefined;
   #loss = 0;
 
   /** @param labels one name for each class, in the order of the network's outputs. */
-  constructor(labels: readonly string[]) {
+  constructor(labels: readonly string[], options: TallyOptions = {}) {
     this.#labels = labels;
+    this.#options = options;
+    this.#ranks = new RankTally(labels.length);
+    this.#temperature = options.temperature ? new TemperatureTally() : undefined;
     this.#confusion = labels.map(() => labels.map(() => 0));
   }
 
@@ -45,14 +61,24 @@ export class EvaluationTally {
    * @throws {DataError} nothing was added.
    */
   evaluation(): Evaluation {
-    if (this.#images === 0) {
+    const { images } = this.#ranks;
+    if (images === 0) {
       throw new DataError({ where: "EvaluationTally.evaluation", what: "there are no pictures to evaluate" });
     }
+    const { top } = this.#options;
+    const temperature = this.#temperature?.fit();
     return {
-      images: this.#images,
-      top1: this.#top1 / this.#images,
-      top5: this.#top5 / this.#images,
-      loss: this.#loss / this.#images,
+      images,
+      top1: this.#ranks.accuracy(1),
+      top5: this.#ranks.accuracy(5),
+      loss: this.#loss / images,
+      ...(top && { topK: top.map((k) => ({ k, accuracy: this.#ranks.accuracy(k) })) }),
+      averages: averageScores(classCounts(this.#confusion)),
+      calibration: {
+        expectedCalibrationError: this.#reliability.expectedError(),
+        bins: this.#reliability.bins(),
+        ...(temperature && { temperature }),
+      },
       perClass: classScores(this.#labels, this.#confusion),
       confusion: this.#confusion.map((row) => [...row]),
     };
@@ -64,9 +90,9 @@ export class EvaluationTally {
     const matches = this.#confusion[truth]!;
     const rank = rankOf(scores, truth);
     const predicted = rank === 0 ? truth : topIndices(scores, 1)[0]!;
-    this.#images++;
-    if (rank < 1) this.#top1++;
-    if (rank < 5) this.#top5++;
+    this.#ranks.add(rank);
+    this.#reliability.add(scores[predicted]!, rank === 0);
+    this.#temperature?.add(scores, truth);
     this.#loss -= Math.log(Math.max(scores[truth]!, leastProbability));
     matches[predicted] = matches[predicted]! + 1;
   }
@@ -80,26 +106,21 @@ export function classScores(
   labels: readonly string[],
   confusion: readonly (readonly number[])[],
 ): readonly ClassScore[] {
-  return labels.map((label, index) => {
-    const right = confusion[index]![index]!;
-    const support = sum(confusion[index]!);
-    const predicted = sum(confusion.map((row) => row[index]!));
-    return {
-      label,
-      precision: fraction(right, predicted),
-      recall: fraction(right, support),
-      // 2PR/(P+R) with P = right/predicted and R = right/support.
-      f1: fraction(2 * right, predicted + support),
-      support,
-    };
-  });
+  return classCounts(confusion).map((counts, index) => ({
+    label: labels[index]!,
+    ...scoresOf(counts),
+    support: counts.support,
+  }));
+}
+
+function classCounts(confusion: readonly (readonly number[])[]): readonly ClassCounts[] {
+  return confusion.map((row, index) => ({
+    right: row[index]!,
+    said: sum(confusion.map((each) => each[index]!)),
+    support: sum(row),
+  }));
 }
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
-}
-
-/** 0 of nothing. */
-export function fraction(part: number, whole: number): number {
-  return whole === 0 ? 0 : part / whole;
 }

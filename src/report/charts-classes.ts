@@ -50,7 +50,7 @@ export function recallChart(perClass: readonly ClassScore[]): Promise<string> {
  * The confusion matrix as SVG: a row for each true class, a column for each predicted one, the number of pictures in
  * each cell and its share of the row as strength of colour.
  */
-export function confusionChart({ perClass, confusion }: Evaluation): Promise<string> {
+export function confusionChart({ perClass, confusion }: Pick<Evaluation, "perClass" | "confusion">): Promise<string> {
   const labels = perClass.map(({ label }) => label);
   const cells = confusion.flatMap((row, truth) =>
     row.map((count, predicted) => ({

@@ -10,7 +10,10 @@ export interface ConfusedPair {
 }
 
 /** The most frequent mistakes, most frequent first; equally frequent ones in the order of the classes. */
-export function mostConfused({ perClass, confusion }: Evaluation, limit: number): readonly ConfusedPair[] {
+export function mostConfused(
+  { perClass, confusion }: Pick<Evaluation, "perClass" | "confusion">,
+  limit: number,
+): readonly ConfusedPair[] {
   return confusion
     .flatMap((row, truth) =>
       row.map((count, predicted) => ({

@@ -1,40 +1,118 @@
-import type { Evaluation } from "../records.ts";
+import type { Calibration, Evaluation, Prediction } from "../records.ts";
 import { mostConfused } from "./confusion.ts";
+import { selectGallery } from "./gallery.ts";
 import { withCommas } from "./number-text.ts";
 import { type TextColumn, textTable } from "./text-table.ts";
 
 /** With more classes a matrix is too wide to be read, and the most frequent mistakes say more. */
 const largestMatrix = 15;
+/** Pictures that are named. */
+const namedMistakes = 5;
+
+export interface EvaluationTextOptions {
+  /** Of the tables, in characters; long labels are wrapped. Default 100. */
+  readonly width?: number;
+  /** To name the worst mistakes. */
+  readonly predictions?: readonly Prediction[];
+}
 
 /**
  * The result of testing a network, for people: the accuracy, how well each class was recognised, and what was taken for
  * what.
- * @param options.width of the tables in characters, default 100; long labels are wrapped.
  */
-export function describeEvaluation(evaluation: Evaluation, options: { readonly width?: number } = {}): string {
-  const { images, top1, top5, loss, perClass, meanAveragePrecision } = evaluation;
-  const { width = 100 } = options;
+export function describeEvaluation(evaluation: Evaluation, options: EvaluationTextOptions = {}): string {
+  const { images, top1, top5, topK, loss, perClass, meanAveragePrecision, calibration } = evaluation;
+  const { width = 100, predictions = [] } = options;
   return [
     `${withCommas(images)} pictures of ${perClass.length} classes`,
     ` Accuracy (top 1): ${percent(top1)} %`,
-    ...(perClass.length > 5 ? [` True class among the five likeliest (top 5): ${percent(top5)} %`] : []),
+    ...(topK
+      ? topK
+          .filter(({ k }) => k > 1)
+          .map(({ k, accuracy }) => ` True class among the ${k} likeliest: ${percent(accuracy)} %`)
+      : perClass.length > 5
+        ? [` True class among the five likeliest (top 5): ${percent(top5)} %`]
+        : []),
     ...(meanAveragePrecision === undefined
       ? []
       : [` Mean average precision (MAP@100): ${percent(meanAveragePrecision)} %`]),
     ` Loss: ${loss.toFixed(4)}`,
-    textTable(
-      [{ header: "Class" }, number("Pictures"), number("Recall %"), number("Precision %"), number("F1 %")],
-      perClass.map(({ label, support, recall, precision, f1 }) => [
+    ...(calibration ? calibrationLines(calibration) : []),
+    classTable(evaluation, width),
+    ...(perClass.length <= largestMatrix ? confusionMatrix(evaluation, width) : mistakes(evaluation, width)),
+    ...(calibration ? reliabilityTable(calibration, width) : []),
+    ...worstMistakes(predictions, width),
+  ].join("\n");
+}
+
+function calibrationLines({ expectedCalibrationError, temperature }: Calibration): string[] {
+  const lines = [` Calibration error (ECE, 15 bins): ${percent(expectedCalibrationError)} %`];
+  if (!temperature) return lines;
+  const { loss, expectedCalibrationError: error } = temperature;
+  const fitted = `loss ${loss.toFixed(4)}, calibration error ${percent(error)} %`;
+  return [
+    ...lines,
+    ` With temperature ${temperature.temperature.toFixed(3)}, fitted to these same pictures: ${fitted}`,
+  ];
+}
+
+function classTable({ perClass, averages }: Evaluation, width: number): string {
+  const averageRows = (["macro", "micro", "weighted"] as const).map((name) => ({ name, ...averages[name] }));
+  return textTable(
+    [{ header: "Class" }, number("Pictures"), number("Recall %"), number("Precision %"), number("F1 %")],
+    [
+      ...perClass.map(({ label, support, recall, precision, f1 }) => [
         label,
         withCommas(support),
         percent(recall),
         percent(precision),
         percent(f1),
       ]),
+      ...averageRows.map(({ name, recall, precision, f1 }) => [
+        `(${name} average)`,
+        "",
+        percent(recall),
+        percent(precision),
+        percent(f1),
+      ]),
+    ],
+    width,
+  );
+}
+
+function reliabilityTable({ bins }: Calibration, width: number): string[] {
+  return [
+    "How sure it is, and how often it is right then",
+    textTable(
+      [number("Probability %"), number("Pictures"), number("Mean %"), number("Accuracy %")],
+      bins.map(({ from, to, images, confidence, accuracy }) => [
+        `${percent(from)}–${percent(to)}`,
+        withCommas(images),
+        percent(confidence),
+        percent(accuracy),
+      ]),
       width,
     ),
-    ...(perClass.length <= largestMatrix ? confusionMatrix(evaluation, width) : mistakes(evaluation, width)),
-  ].join("\n");
+  ];
+}
+
+function worstMistakes(predictions: readonly Prediction[], width: number): string[] {
+  const { wrong } = selectGallery(predictions, { wrong: namedMistakes, right: 0 });
+  if (wrong.length === 0) return [];
+  return [
+    "Worst mistakes, the most certain first",
+    textTable(
+      [{ header: "File" }, { header: "Class" }, { header: "Taken for" }, number("Probability %"), number("Own %")],
+      wrong.map(({ file, truth, predicted, probability, truthProbability }) => [
+        file,
+        truth,
+        predicted,
+        percent(probability),
+        percent(truthProbability),
+      ]),
+      width,
+    ),
+  ];
 }
 
 /** Columns are numbered, since labels would be too wide; a dot is a zero. */

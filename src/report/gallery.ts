@@ -1,5 +1,8 @@
 import type { Prediction } from "../records.ts";
 
+/** What decides whether a picture is shown. */
+type Answer = Pick<Prediction, "truth" | "predicted" | "probability">;
+
 /** How many pictures of either kind a gallery shows. */
 export interface GallerySize {
   readonly wrong: number;
@@ -10,7 +13,7 @@ export interface GallerySize {
  * Chooses which tested pictures a report shows: of the wrong ones those the network was most certain of, as they teach
  * most; of the right ones the most certain of each class in turn, so that every class is seen.
  */
-export function selectGallery<T extends Prediction>(
+export function selectGallery<T extends Answer>(
   predictions: readonly T[],
   size: GallerySize,
 ): { wrong: readonly T[]; right: readonly T[] } {
@@ -23,7 +26,7 @@ export function selectGallery<T extends Prediction>(
 }
 
 /** First the first of each class, then the second of each, and so on. */
-function inTurn<T extends Prediction>(predictions: readonly T[]): readonly T[] {
+function inTurn<T extends Answer>(predictions: readonly T[]): readonly T[] {
   const seen = new Map<string, number>();
   const places = predictions.map((prediction) => {
     const place = seen.get(prediction.truth) ?? 0;

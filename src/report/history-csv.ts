@@ -1,4 +1,5 @@
 import type { EpochRecord } from "../records.ts";
+import { csvText } from "./csv.ts";
 
 const columns: readonly (readonly [header: string, value: (record: EpochRecord) => number | undefined])[] = [
   ["epoch", (record) => record.epoch],
@@ -11,15 +12,10 @@ const columns: readonly (readonly [header: string, value: (record: EpochRecord) 
   ["seconds", (record) => record.seconds],
 ];
 
-/**
- * The text of `history.csv` (RFC 4180): a header, then one line for each epoch. Numbers are written in full, with a
- * point, so that reading them back gives the same values; a value that was not measured is an empty field.
- * @see https://www.rfc-editor.org/rfc/rfc4180
- */
+/** The text of `history.csv`: a header, then one line for each epoch. */
 export function historyCsv(history: readonly EpochRecord[]): string {
-  const rows = [
+  return csvText([
     columns.map(([header]) => header),
-    ...history.map((record) => columns.map(([, value]) => String(value(record) ?? ""))),
-  ];
-  return rows.map((row) => `${row.join(",")}\r\n`).join("");
+    ...history.map((record) => columns.map(([, value]) => value(record))),
+  ]);
 }

@@ -1,24 +1,38 @@
-import type { ClassScore, Evaluation } from "../records.ts";
+import type { Calibration, ClassScore, Evaluation, TemperatureFit } from "../records.ts";
+import { reliabilityChart } from "./charts-calibration.ts";
 import { confusionChart, mostChartedClasses, recallChart } from "./charts-classes.ts";
 import { mostConfused } from "./confusion.ts";
 import { formatCount, formatNumber, formatPercent } from "./html-format.ts";
 import { html, type Markup } from "./html-markup.ts";
 import { bar, factList, figure, type Section, table } from "./html-parts.ts";
-import type { TrainingReport } from "./training-report.ts";
+import type { Fact, TrainingReport } from "./training-report.ts";
 
 /** Mistakes that are listed by name. */
 const listedMistakes = 10;
 /** Classes that fit into a chart of half the page's width. */
 const mostSideBySide = 12;
 
+const averageNames = {
+  macro: "Macro average: every class counts the same",
+  micro: "Micro average: every answer counts the same",
+  weighted: "Weighted average: every class counts by its pictures",
+} as const;
+
 /** The test on pictures the network did not learn from: totals, each class, what is taken for what. */
 export async function evaluationSection({ evaluation }: TrainingReport): Promise<Section | undefined> {
   if (evaluation === undefined) return undefined;
-  const { images, top1, top5, loss, perClass } = evaluation;
+  const { images, top1, top5, topK, loss, perClass, meanAveragePrecision, calibration } = evaluation;
   const totals = [
     { name: "Accuracy", value: formatPercent(top1) },
     // With five classes or fewer the right one is always among the five.
-    ...(perClass.length > 5 ? [{ name: "Right class among the first five", value: formatPercent(top5) }] : []),
+    ...(topK
+      ? topK
+          .filter(({ k }) => k > 1)
+          .map(({ k, accuracy }) => ({ name: `Right class among the first ${k}`, value: formatPercent(accuracy) }))
+      : perClass.length > 5
+        ? [{ name: "Right class among the first five", value: formatPercent(top5) }]
+        : []),
+    ...(meanAveragePrecision === undefined ? [] : [{ name: "MAP@100", value: formatPercent(meanAveragePrecision) }]),
     { name: "Loss", value: `${formatNumber(loss)} nats per picture` },
     { name: "Pictures", value: `${formatCount(images)} in ${formatCount(perClass.length)} classes` },
   ];
@@ -34,8 +48,9 @@ ${
     : undefined
 }
 </div>
-${classTable(perClass)}
-${mistakeTable(evaluation)}`,
+${classTable(evaluation)}
+${mistakeTable(evaluation)}
+${calibration && (await calibrationPart(calibration))}`,
   };
 }
 
@@ -45,7 +60,7 @@ function recallCaption(perClass: readonly ClassScore[]): string {
     : `The ${mostChartedClasses} classes that were recognised worst.`;
 }
 
-function classTable(perClass: readonly ClassScore[]): Markup {
+function classTable({ perClass, averages }: Evaluation): Markup {
   return table(
     "Precision, recall and F1 of each class",
     [
@@ -62,7 +77,49 @@ function classTable(perClass: readonly ClassScore[]): Markup {
       formatPercent(f1),
       formatCount(support),
     ]),
+    [],
+    (["macro", "micro", "weighted"] as const).map((name) => {
+      const { precision, recall, f1 } = averages[name];
+      return [averageNames[name], formatPercent(precision), formatPercent(recall), formatPercent(f1), ""];
+    }),
   );
+}
+
+/** How sure the network is, and how often it is right then. */
+async function calibrationPart(calibration: Calibration): Promise<Markup> {
+  const { bins, expectedCalibrationError, temperature } = calibration;
+  const facts = [
+    { name: "Calibration error (ECE, 15 bins)", value: formatPercent(expectedCalibrationError) },
+    ...(temperature ? temperatureFacts(temperature) : []),
+  ];
+  return html`<h3>How far its probabilities can be believed</h3>
+${factList(facts)}
+<div class="figures curves">
+${figure(await reliabilityChart(bins), "Each point is a bin of answers, the larger the more; on the line, probabilities are right.")}
+${table(
+  "How often answers are right, by their probability",
+  [
+    { header: "Probability" },
+    { header: "Mean", align: "right" },
+    { header: "Accuracy", align: "right" },
+    { header: "Pictures", align: "right" },
+  ],
+  bins.map(({ from, to, images, confidence, accuracy }) => [
+    `${(100 * from).toFixed(0)} – ${formatPercent(to)}`,
+    formatPercent(confidence),
+    formatPercent(accuracy),
+    formatCount(images),
+  ]),
+)}
+</div>`;
+}
+
+function temperatureFacts({ temperature, loss, expectedCalibrationError }: TemperatureFit): readonly Fact[] {
+  return [
+    { name: "Temperature, fitted to these same pictures", value: formatNumber(temperature) },
+    { name: "Calibration error with it", value: formatPercent(expectedCalibrationError) },
+    { name: "Loss with it", value: `${formatNumber(loss)} nats per picture` },
+  ];
 }
 
 function mistakeTable(evaluation: Evaluation): Markup | undefined {

@@ -24,9 +24,10 @@ function group(title: string, verdict: Verdict, items: readonly GalleryItem[]): 
 ${items.map((item) => card(item, verdict))}</ul>\n`;
 }
 
-function card({ file, truth, predicted, probability, png }: GalleryItem, verdict: Verdict): Markup {
+function card({ file, truth, predicted, probability, truthProbability, png }: GalleryItem, verdict: Verdict): Markup {
   const answer = verdict === "right" ? html`✓ ${predicted}` : html`✗ ${predicted}`;
-  const correction = verdict === "right" ? undefined : html`<span class="truth">is ${truth}</span>`;
+  const correction =
+    verdict === "right" ? undefined : html`<span class="truth">is ${truth} (${formatPercent(truthProbability)})</span>`;
   return html`<li title="${file}"><img src="${pngUrl(png)}" alt="a picture of class ${truth}">
 <p><strong>${answer}</strong>${correction}<span class="certainty">${bar(probability)} ${formatPercent(probability)}</span></p></li>\n`;
 }

@@ -21,6 +21,8 @@ export function table(
   columns: readonly TableColumn[],
   rows: readonly (readonly Content[])[],
   footer: readonly Content[] = [],
+  /** Rows that sum up the others, set apart from them. */
+  summary: readonly (readonly Content[])[] = [],
 ): Markup {
   const cell = (content: Content, index: number) => html`<td${rightAligned(columns[index])}>${content}</td>`;
   const row = ([name, ...cells]: readonly Content[]) =>
@@ -31,7 +33,7 @@ export function table(
 <thead><tr>${header}</tr></thead>
 <tbody>
 ${rows.map(row)}</tbody>
-${footer.length > 0 ? html`<tfoot>${row(footer)}</tfoot>\n` : undefined}</table></div>\n`;
+${summary.length > 0 ? html`<tbody class="summary">\n${summary.map(row)}</tbody>\n` : undefined}${footer.length > 0 ? html`<tfoot>${row(footer)}</tfoot>\n` : undefined}</table></div>\n`;
 }
 
 function rightAligned(column: TableColumn | undefined): Markup | undefined {

@@ -51,6 +51,8 @@ thead th,tfoot th,tfoot td{position:sticky;background:var(--surface)}
 thead th{top:0}
 tfoot th,tfoot td{bottom:0;border-bottom:0;font-weight:650}
 tr>:last-child{padding-right:0}
+tbody.summary th,tbody.summary td{color:var(--muted)}
+tbody.summary tr:first-child>*{border-top:2px solid var(--line)}
 .number{text-align:right;white-space:nowrap}
 .bar{display:inline-block;width:5rem;height:6px;vertical-align:middle;overflow:hidden;background:var(--line);border-radius:3px}
 .bar span{display:block;height:100%;background:var(--accent);border-radius:3px}

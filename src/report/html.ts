@@ -42,7 +42,7 @@ ${body}</section>\n`,
 </head>
 <body>
 <header>
-<p class="kind">Training report</p>
+<p class="kind">${report.kind ?? "Training report"}</p>
 <h1>${report.title}</h1>
 ${report.summary === undefined ? undefined : html`<p class="summary">${report.summary}</p>\n`}${renderHeadlines(report)}<nav aria-label="Contents">${contents}</nav>
 </header>

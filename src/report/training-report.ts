@@ -6,6 +6,8 @@ import type { NetworkCost } from "./cost.ts";
  * else enters the report: the same data give the same bytes, so a date appears only if it is among the facts.
  */
 export interface TrainingReport {
+  /** What it is called above the title; default `Training report`. */
+  readonly kind?: string;
   readonly title: string;
   /** One paragraph under the title: what was done, in words. */
   readonly summary?: string;

@@ -1,8 +1,10 @@
 import { BatchSource } from "../data/batches.ts";
 import { classesOf, type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
-import { EvaluationTally } from "../learning/metrics.ts";
+import { UsageError } from "../errors.ts";
+import { outputActivation } from "../graph/network.ts";
+import { EvaluationTally, type TallyOptions } from "../learning/metrics.ts";
 import { MultiLabelTally } from "../learning/metrics-multi-label.ts";
-import { topIndices } from "../learning/metrics-ranking.ts";
+import { rankOf, topIndices } from "../learning/metrics-ranking.ts";
 import type { Communicator, Platform, SessionOptions } from "../platform.ts";
 import type { Evaluation, Prediction, SkippedFile } from "../records.ts";
 import { type Inference, inferenceSession } from "./inference.ts";
@@ -28,7 +30,7 @@ export interface EvaluationProgress {
   readonly total: number;
 }
 
-export interface EvaluationControl {
+export interface EvaluationControl extends TallyOptions {
   /** Of pictures with several labels: how much each class counts in the mean average precision, in the order of the classes. */
   readonly mapWeights?: readonly number[] | undefined;
   /** Ends the evaluation with an {@link AbortedError}. */
@@ -37,7 +39,7 @@ export interface EvaluationControl {
   readonly onProgress?: ((progress: EvaluationProgress) => void) | undefined;
 }
 
-export interface EvaluateOptions extends EvaluationControl {
+export interface EvaluateOptions extends Omit<EvaluationControl, "temperature"> {
   readonly platform: Platform;
   /** Default 16. */
   readonly batchSize?: number | undefined;
@@ -45,7 +47,9 @@ export interface EvaluateOptions extends EvaluationControl {
 }
 
 /**
- * Tests a model on labelled pictures. The classes of the data set are matched with the model's labels by name.
+ * Tests a model on labelled pictures. The classes of the data set are matched with the model's labels by name. Where the
+ * network ends in a softmax, the temperature that would suit its answers is told, too.
+ * @throws {UsageError} a number of `top` is not a whole number from 1.
  * @throws {DataError} the data set has other classes than the model, or no usable picture.
  * @throws {TrainingError} the network's answers are not finite numbers.
  * @throws {AbortedError} the signal fired.
@@ -58,7 +62,8 @@ export async function evaluate(
   dataset: ImageDataset,
   options: EvaluateOptions,
 ): Promise<EvaluationResult> {
-  const { platform, batchSize = 16, session } = options;
+  const { platform, batchSize = 16, session, top } = options;
+  for (const k of top ?? []) checkTop(k);
   const matched = relabel(dataset, model.labels, "the model");
   // Each picture is needed once.
   const preparation = new PicturePreparation(model, platform);
@@ -69,7 +74,8 @@ export async function evaluate(
   });
   const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform, session);
   try {
-    return await evaluateBatches(inference, source, matched, options);
+    const temperature = outputActivation(model.network) === "softmax";
+    return await evaluateBatches(inference, source, matched, { ...options, temperature });
   } finally {
     await Promise.all([inference.dispose(), preparation.dispose()]);
   }
@@ -84,11 +90,11 @@ export async function evaluateBatches(
   inference: Inference,
   source: BatchSource,
   dataset: ImageDataset,
-  { communicator = alone, signal, onProgress, mapWeights }: EvaluationControl & BetweenRanks = {},
+  { communicator = alone, signal, onProgress, mapWeights, ...tallied }: EvaluationControl & BetweenRanks = {},
 ): Promise<EvaluationResult> {
   const { classes, samples } = dataset;
-  const several = isMultiLabel(dataset) ? new MultiLabelTally(classes, mapWeights) : undefined;
-  const single = new EvaluationTally(classes);
+  const several = isMultiLabel(dataset) ? new MultiLabelTally(classes, mapWeights, tallied) : undefined;
+  const single = new EvaluationTally(classes, tallied);
   const predictions = new Map<number, Prediction>();
   for await (const { probabilities, indices } of answersOf(inference, source, { communicator, signal })) {
     const truths = indices.map((index) => classesOf(samples[index]!));
@@ -107,6 +113,7 @@ export async function evaluateBatches(
         truth: truthOf(truths[row]!, best, classes),
         predicted: classes[best]!,
         probability: scores[best]!,
+        ...placeOf(truths[row]!, scores),
       });
     }
     onProgress?.({ done: predictions.size, total: samples.length });
@@ -128,4 +135,17 @@ interface BetweenRanks {
 function truthOf(truth: readonly number[], best: number, classes: readonly string[]): string {
   if (truth.includes(best)) return classes[best]!;
   return truth.map((label) => classes[label]!).join(", ");
+}
+
+/** Where the likeliest of a picture's classes stands. */
+function placeOf(truth: readonly number[], scores: Float32Array) {
+  if (truth.length === 0) return { truthProbability: 0, truthRank: 0 };
+  const likeliest = truth.reduce((a, b) => (rankOf(scores, a) <= rankOf(scores, b) ? a : b));
+  return { truthProbability: scores[likeliest]!, truthRank: rankOf(scores, likeliest) + 1 };
+}
+
+function checkTop(k: number): void {
+  if (Number.isInteger(k) && k >= 1) return;
+  const parts = { where: "evaluate option top", what: "this is not allowed", received: k };
+  throw new UsageError({ ...parts, expected: "whole numbers from 1" });
 }

@@ -3,8 +3,7 @@ import { type BatchOptions, BatchSource } from "../data/batches.ts";
 import { classWeightsOf } from "../data/class-weights.ts";
 import { type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
 import { DataError, UsageError } from "../errors.ts";
-import type { LayerConfig } from "../graph/layers.ts";
-import { inputShapeOf, type Network, networkWeights } from "../graph/network.ts";
+import { inputShapeOf, type Network, networkWeights, outputActivation } from "../graph/network.ts";
 import { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "../learning/losses.ts";
 import { optimizerDefaults } from "../learning/optimizer-defaults.ts";
 import { createOptimizer, type Optimizer } from "../learning/optimizers.ts";
@@ -156,15 +155,11 @@ function lossOf(network: Network, dataset: ImageDataset): Loss {
   check("network", inputShapeOf(network), channels === 3, "an input of RGB pictures, [height, width, 3]");
   const fits = last.outputShape.length === 1 && last.outputShape[0] === classes;
   check("network", last.outputShape, fits, `one output for each of the ${classes} classes: [${classes}]`);
-  const activation = activationOf(last.config);
+  const activation = outputActivation(network);
   check("network", activation, activation === "softmax" || activation === "sigmoid", "a softmax or sigmoid at its end");
   const suits = activation === "sigmoid" || !isMultiLabel(dataset);
   check("network", activation, suits, "a sigmoid at its end, since the pictures have several labels");
   return activation === "softmax" ? softmaxCrossEntropy : sigmoidCrossEntropy;
-}
-
-function activationOf(config: LayerConfig): string {
-  return config.type === "Dense" || config.type === "Activation" ? config.activation : "linear";
 }
 
 function check(option: string, received: unknown, isAllowed: boolean, expected: string): void {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -66,7 +66,43 @@ describe("xception evaluate", () => {
   it("prints tables for people, as wide as the terminal", async () => {
     const { exitCode, stdout } = await capture(["evaluate", at("model.onnx"), at("photos")], { columns: 80 });
     expect(exitCode).toBe(0);
-    expect(stdout).toBe(`${describeEvaluation((await result()).evaluation, { width: 80 })}\n`);
+    const { evaluation, predictions } = await result();
+    expect(stdout).toBe(`${describeEvaluation(evaluation, { width: 80, predictions })}\n`);
+  });
+
+  it("writes a line for each picture as CSV, and a report with the worst mistakes", async () => {
+    const more = ["--csv", at("answers.csv"), "--report", at("report.html"), "--top", "1,2", "--json"];
+    const { exitCode, stdout } = await capture(["evaluate", at("model.onnx"), at("photos"), ...more]);
+    expect(exitCode).toBe(0);
+    const { predictions } = await result();
+    const [header, ...lines] = (await readFile(at("answers.csv"), "utf8")).trimEnd().split("\r\n");
+    expect(header).toBe("file,truth,predicted,correct,probability,truth_probability,truth_rank");
+    expect(lines).toHaveLength(6);
+    for (const [index, { file, truth, predicted, truthRank }] of predictions.entries()) {
+      const fields = lines[index]!.split(",");
+      expect(fields.slice(0, 4)).toEqual([file, truth, predicted, truth === predicted ? "1" : "0"]);
+      expect(fields[6]).toBe(String(truthRank));
+    }
+    const topK = JSON.parse(stdout).topK;
+    const among = (k: number) => predictions.filter(({ truthRank }) => truthRank <= k).length / 6;
+    expect(topK).toEqual([
+      { k: 1, accuracy: among(1) },
+      { k: 2, accuracy: among(2) },
+    ]);
+    const page = await readFile(at("report.html"), "utf8");
+    expect(page).toContain("model.onnx on photos");
+    expect(page.match(/<img src="data:image\/png/g)).toHaveLength(6);
+  });
+
+  it("refuses places that are none, and says where a file cannot be written", async () => {
+    const wrong = await capture(["evaluate", at("model.onnx"), at("photos"), "--top", "1,x"]);
+    expect(wrong).toMatchObject({ exitCode: 2, stdout: "" });
+    expect(wrong.stderr).toBe('error: option --top: this is not a number; received "x".\n');
+    const lost = await capture(["evaluate", at("model.onnx"), at("photos"), "--csv", at("none", "answers.csv")]);
+    expect(lost).toMatchObject({ exitCode: 1, stdout: "" });
+    expect(lost.stderr.replaceAll(folder, "…")).toContain(
+      'error: file "…/none/answers.csv": the folder …/none does not exist. Create it first.',
+    );
   });
 
   it("draws a bar on a terminal", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { TrainingDisplay } from "../../apps/cli/train/display.ts";
+import { averageScores } from "../../src/learning/score-averages.ts";
 import type { TrainingProgress, TrainingResult } from "../../src/tasks/train-options.ts";
 import { smallNetwork } from "../tasks/train-fixtures.ts";
 
@@ -31,7 +32,7 @@ const progress: TrainingProgress = {
 
 function result(validated: boolean, epoch: number): TrainingResult {
   const record = { epoch: 2, loss: 1.5, accuracy: 0.25, learningRate: 0.01, imagesPerSecond: 4.24, seconds: 90 };
-  const test = { images: 4, top1: 0.75, top5: 1, loss: 0.6, perClass: [], confusion: [] };
+  const test = { images: 4, top1: 0.75, top5: 1, loss: 0.6, averages: averageScores([]), perClass: [], confusion: [] };
   return {
     network: smallNetwork(),
     labels: ["red", "green", "blue"],

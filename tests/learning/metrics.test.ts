@@ -22,6 +22,19 @@ describe("EvaluationTally", () => {
       images: 4,
       top1: 0.5,
       top5: 1,
+      averages: {
+        macro: { precision: expect.closeTo(4 / 9, 12), recall: 0.5, f1: expect.closeTo(7 / 18, 12) },
+        micro: { precision: 0.5, recall: 0.5, f1: 0.5 },
+        weighted: { precision: expect.closeTo(7 / 12, 12), recall: 0.5, f1: expect.closeTo(11 / 24, 12) },
+      },
+      calibration: {
+        // ¾ · |⅔ − 0.5| + ¼ · |0 − 0.625|
+        expectedCalibrationError: expect.closeTo(0.28125, 12),
+        bins: [
+          { from: 7 / 15, to: 8 / 15, images: 3, confidence: 0.5, accuracy: 2 / 3 },
+          { from: 9 / 15, to: 10 / 15, images: 1, confidence: 0.625, accuracy: 0 },
+        ],
+      },
       perClass: [
         { label: "cat", precision: 1, recall: 0.5, f1: 2 / 3, support: 2 },
         { label: "dog", precision: 1 / 3, recall: 1, f1: 0.5, support: 1 },
@@ -52,6 +65,24 @@ describe("EvaluationTally", () => {
     const scores = [0.3, 0.2, 0.16, 0.13, 0.1, 0.07, 0.04];
     tally.add(rows(scores, scores, scores), [0, 4, 5]);
     expect(tally.evaluation()).toMatchObject({ images: 3, top1: 1 / 3, top5: 2 / 3 });
+    expect(tally.evaluation()).not.toHaveProperty("topK");
+  });
+
+  it("counts the true class among as many of the highest as asked for", () => {
+    const tally = new EvaluationTally(["a", "b", "c"], { top: [2, 1, 9] });
+    const scores = [0.5, 0.3, 0.2];
+    tally.add(rows(scores, scores, scores, scores), [0, 1, 1, 2]);
+    expect(tally.evaluation().topK).toEqual([
+      { k: 2, accuracy: 0.75 },
+      { k: 1, accuracy: 0.25 },
+      { k: 9, accuracy: 1 },
+    ]);
+  });
+
+  it("fits a temperature where asked", () => {
+    const tally = new EvaluationTally(["a", "b"], { temperature: true });
+    tally.add(rows([0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.9, 0.1]), [0, 0, 0, 1]);
+    expect(tally.evaluation().calibration!.temperature!.temperature).toBeCloseTo(2, 6);
   });
 
   it("gives a tie to the class that comes first", () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { ClassScore, EpochRecord, Evaluation } from "../../src/records.ts";
+import type { ClassScore, EpochRecord } from "../../src/records.ts";
+import { reliabilityChart } from "../../src/report/charts-calibration.ts";
 import { confusionChart, mostChartedClasses, recallChart } from "../../src/report/charts-classes.ts";
 import { accuracyChart, learningRateChart, lossChart } from "../../src/report/charts-history.ts";
 
@@ -88,10 +89,6 @@ describe("curves", () => {
 it("gives the same bytes for the same data and carries nothing that could collide in a page", async () => {
   const perClass = [score("a", 0.5), score("b", 0)];
   const evaluation = {
-    images: 20,
-    top1: 0.25,
-    top5: 1,
-    loss: 1,
     perClass,
     confusion: [
       [5, 5],
@@ -142,11 +139,7 @@ describe("recallChart", () => {
 });
 
 describe("confusionChart", () => {
-  const evaluation: Evaluation = {
-    images: 1204,
-    top1: 1202 / 1204,
-    top5: 1,
-    loss: 0,
+  const evaluation = {
     perClass: [score("cat", 1, 1200), score("<dog>", 0.5, 4), score("none", 0, 0)],
     confusion: [
       [1200, 0, 0],
@@ -174,5 +167,29 @@ describe("confusionChart", () => {
     const svg = await confusionChart(evaluation);
     expect(svg).not.toContain("<dog>");
     expect(svg).toContain("&lt;dog&gt;");
+  });
+});
+
+describe("reliabilityChart", () => {
+  it("places a point for each bin where its confidence and accuracy are, larger for more pictures", async () => {
+    const bins = [
+      { from: 0, to: 0.2, images: 1, confidence: 0, accuracy: 1 },
+      { from: 0.4, to: 0.6, images: 9, confidence: 0.5, accuracy: 0.25 },
+    ];
+    const svg = await reliabilityChart(bins);
+    const [first, second] = points(svg);
+    expect([first!.x, first!.y]).toEqual([0, 0]);
+    const width = Number(/aria-label[^>]* width="(\d+)"/.exec(svg)?.[1]);
+    expect(second!.x).toBeLessThan(width / 2);
+    const areas = [
+      ...marks(svg, "symbol")
+        .join("")
+        .matchAll(/A([\d.]+),/g),
+    ].map((match) => Number(match[1]));
+    expect(Math.max(...areas)).toBeGreaterThan(Math.min(...areas));
+    // Half of the way to the right is three quarters of the way down: the axes are as long as their scales say.
+    const [line] = [...marks(svg, "line")[0]!.matchAll(/ d="M0,([\d.]+)L([\d.]+),0"/g)];
+    expect(second!.x).toBeCloseTo(Number(line![2]) / 2, 6);
+    expect(second!.y).toBeCloseTo(0.75 * Number(line![1]), 6);
   });
 });

@@ -27,13 +27,17 @@ describe("the text of an evaluation", () => {
       "6 pictures of 3 classes
        Accuracy (top 1): 66.7 %
        Loss: 5.3727
-      ┏━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━━━━━┳━━━━━━┓
-      ┃ Class ┃ Pictures ┃ Recall % ┃ Precision % ┃ F1 % ┃
-      ┡━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━━━━━╇━━━━━━┩
-      │ cat   │        3 │     66.7 │        66.7 │ 66.7 │
-      │ dog   │        1 │    100.0 │        50.0 │ 66.7 │
-      │ owl   │        2 │     50.0 │       100.0 │ 66.7 │
-      └───────┴──────────┴──────────┴─────────────┴──────┘
+       Calibration error (ECE, 15 bins): 33.3 %
+      ┏━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━━━━━┳━━━━━━┓
+      ┃ Class              ┃ Pictures ┃ Recall % ┃ Precision % ┃ F1 % ┃
+      ┡━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━━━━━╇━━━━━━┩
+      │ cat                │        3 │     66.7 │        66.7 │ 66.7 │
+      │ dog                │        1 │    100.0 │        50.0 │ 66.7 │
+      │ owl                │        2 │     50.0 │       100.0 │ 66.7 │
+      │ (macro average)    │          │     72.2 │        72.2 │ 66.7 │
+      │ (micro average)    │          │     66.7 │        66.7 │ 66.7 │
+      │ (weighted average) │          │     66.7 │        75.0 │ 66.7 │
+      └────────────────────┴──────────┴──────────┴─────────────┴──────┘
       What was taken for what: a row for each true class, a column for each answer
       ┏━━━┳━━━━━━━┳━━━┳━━━┳━━━┓
       ┃   ┃ Class ┃ 1 ┃ 2 ┃ 3 ┃
@@ -41,7 +45,13 @@ describe("the text of an evaluation", () => {
       │ 1 │ cat   │ 2 │ 1 │ · │
       │ 2 │ dog   │ · │ 1 │ · │
       │ 3 │ owl   │ 1 │ · │ 1 │
-      └───┴───────┴───┴───┴───┘"
+      └───┴───────┴───┴───┴───┘
+      How sure it is, and how often it is right then
+      ┏━━━━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━┓
+      ┃ Probability % ┃ Pictures ┃ Mean % ┃ Accuracy % ┃
+      ┡━━━━━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━━━┩
+      │    93.3–100.0 │        6 │  100.0 │       66.7 │
+      └───────────────┴──────────┴────────┴────────────┘"
     `);
   });
 
@@ -60,6 +70,7 @@ describe("the text of an evaluation", () => {
        Accuracy (top 1): 40.0 %
        True class among the five likeliest (top 5): 80.0 %
        Loss: 9.6709
+       Calibration error (ECE, 15 bins): 60.0 %
       "
     `);
     expect(text.slice(text.indexOf("Most frequent"))).toMatchInlineSnapshot(`
@@ -69,7 +80,44 @@ describe("the text of an evaluation", () => {
       ┡━━━━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━━━━┩
       │ class 2  │ class 6   │        2 │       66.7 │
       │ class 10 │ class 1   │        1 │      100.0 │
-      └──────────┴───────────┴──────────┴────────────┘"
+      └──────────┴───────────┴──────────┴────────────┘
+      How sure it is, and how often it is right then
+      ┏━━━━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━┓
+      ┃ Probability % ┃ Pictures ┃ Mean % ┃ Accuracy % ┃
+      ┡━━━━━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━━━┩
+      │    93.3–100.0 │        5 │  100.0 │       40.0 │
+      └───────────────┴──────────┴────────┴────────────┘"
+    `);
+  });
+
+  it("has what was asked for: other places, the temperature, the worst mistakes", () => {
+    const tally = new EvaluationTally(["cat", "dog"], { top: [1, 2], temperature: true });
+    tally.add(floatTensor([4, 2], Float32Array.of(0.9, 0.1, 0.9, 0.1, 0.9, 0.1, 0.9, 0.1)), [0, 0, 0, 1]);
+    const mistake = { truth: "dog", predicted: "cat", probability: 0.9, truthProbability: 0.1, truthRank: 2 };
+    const predictions = [{ ...mistake, file: "dog/1.png" }];
+    const text = describeEvaluation(tally.evaluation(), { predictions });
+    expect(text.slice(0, text.indexOf("┏"))).toMatchInlineSnapshot(`
+      "4 pictures of 2 classes
+       Accuracy (top 1): 75.0 %
+       True class among the 2 likeliest: 100.0 %
+       Loss: 0.6547
+       Calibration error (ECE, 15 bins): 15.0 %
+       With temperature 2.000, fitted to these same pictures: loss 0.5623, calibration error 0.0 %
+      "
+    `);
+    expect(text.slice(text.indexOf("How sure"))).toMatchInlineSnapshot(`
+      "How sure it is, and how often it is right then
+      ┏━━━━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━┓
+      ┃ Probability % ┃ Pictures ┃ Mean % ┃ Accuracy % ┃
+      ┡━━━━━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━━━┩
+      │     86.7–93.3 │        4 │   90.0 │       75.0 │
+      └───────────────┴──────────┴────────┴────────────┘
+      Worst mistakes, the most certain first
+      ┏━━━━━━━━━━━┳━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━━━━━━━━┳━━━━━━━┓
+      ┃ File      ┃ Class ┃ Taken for ┃ Probability % ┃ Own % ┃
+      ┡━━━━━━━━━━━╇━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━━━━━━━╇━━━━━━━┩
+      │ dog/1.png │ dog   │ cat       │          90.0 │  10.0 │
+      └───────────┴───────┴───────────┴───────────────┴───────┘"
     `);
   });
 

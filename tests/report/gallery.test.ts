@@ -1,9 +1,11 @@
 import { expect, it } from "vitest";
-import type { Evaluation, Prediction } from "../../src/records.ts";
+import type { Prediction } from "../../src/records.ts";
 import { mostConfused } from "../../src/report/confusion.ts";
 import { selectGallery } from "../../src/report/gallery.ts";
 
-const predictions: Prediction[] = [
+type Answer = Pick<Prediction, "file" | "truth" | "predicted" | "probability">;
+
+const predictions: Answer[] = [
   { file: "a", truth: "cat", predicted: "cat", probability: 0.9 },
   { file: "b", truth: "cat", predicted: "cat", probability: 0.8 },
   { file: "c", truth: "dog", predicted: "dog", probability: 0.6 },
@@ -12,7 +14,7 @@ const predictions: Prediction[] = [
   { file: "f", truth: "dog", predicted: "cat", probability: 0.51 },
 ];
 
-const files = (chosen: readonly Prediction[]) => chosen.map(({ file }) => file).join("");
+const files = (chosen: readonly Answer[]) => chosen.map(({ file }) => file).join("");
 
 it("chooses the most certain mistakes, and right answers of every class in turn", () => {
   const { wrong, right } = selectGallery(predictions, { wrong: 2, right: 2 });
@@ -28,11 +30,7 @@ it("shows what there is when there is less than asked for, and does not reorder 
 });
 
 it("lists the most frequent mistakes, equally frequent ones in the order of the classes", () => {
-  const evaluation: Evaluation = {
-    images: 20,
-    top1: 0.6,
-    top5: 1,
-    loss: 1,
+  const evaluation = {
     perClass: ["a", "b", "c"].map((label, index) => ({
       label,
       precision: 1,

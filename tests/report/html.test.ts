@@ -18,11 +18,23 @@ const hostile = `<script>alert("1")</script>&'`;
 const escaped = "&#60;script&#62;alert(&#34;1&#34;)&#60;/script&#62;&#38;&#39;";
 const picture = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0, 255, 128);
 
+const place = { truthProbability: 0.1, truthRank: 2 };
+
 const evaluation: Evaluation = {
   images: 1234,
   top1: 0.75,
   top5: 0.987,
   loss: 0.654321,
+  averages: {
+    macro: { precision: 0.11, recall: 0.12, f1: 0.13 },
+    micro: { precision: 0.21, recall: 0.22, f1: 0.23 },
+    weighted: { precision: 0.31, recall: 0.32, f1: 0.33 },
+  },
+  calibration: {
+    expectedCalibrationError: 0.051,
+    bins: [{ from: 0.2, to: 4 / 15, images: 4, confidence: 0.25, accuracy: 0.5 }],
+    temperature: { temperature: 1.2345, loss: 0.6111, expectedCalibrationError: 0.012 },
+  },
   perClass: ["cat", hostile, "c", "d", "e", "f"].map((label, index) => ({
     label,
     precision: 0.5,
@@ -46,8 +58,8 @@ const report: TrainingReport = {
   ],
   evaluation,
   gallery: {
-    wrong: [{ file: hostile, truth: hostile, predicted: hostile, probability: 0.876, png: picture }],
-    right: [{ file: "dog.png", truth: "dog", predicted: "dog", probability: 1, png: picture }],
+    wrong: [{ file: hostile, truth: hostile, predicted: hostile, probability: 0.876, ...place, png: picture }],
+    right: [{ file: "dog.png", truth: "dog", predicted: "dog", probability: 1, ...place, png: picture }],
   },
   cost: networkCost(xception()),
   skipped: [{ file: `${hostile}.png`, reason: `broken ${hostile}` }],
@@ -82,6 +94,11 @@ describe("renderReport", () => {
       "Loss 0.6543 nats per picture",
       "1 1.235 50.0 % – – 0.001 100 1 min 0 s",
       "cat 50.0 % 25.0 % 33.3 % 10",
+      "Macro average: every class counts the same 11.0 % 12.0 % 13.0 %",
+      "Weighted average: every class counts by its pictures 31.0 % 32.0 % 33.0 %",
+      "Calibration error (ECE, 15 bins) 5.1 %",
+      "Temperature, fitted to these same pictures 1.235",
+      "20 – 26.7 % 25.0 % 50.0 % 4",
       "f c 5 50.0 %",
       "✓ dog 100.0 %",
       "1,728 weights against 27 + 192 = 219",
@@ -143,7 +160,10 @@ describe("renderReport", () => {
         title: text,
         summary: text,
         settings: [{ name: text, value: text }],
-        gallery: { wrong: [{ file: text, truth: text, predicted: text, probability: 0.5, png: picture }], right: [] },
+        gallery: {
+          wrong: [{ file: text, truth: text, predicted: text, probability: 0.5, ...place, png: picture }],
+          right: [],
+        },
         skipped: [{ file: text, reason: text }],
         reproduction: { commands: [text], facts: [{ name: text, value: text }] },
       });

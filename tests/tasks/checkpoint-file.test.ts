@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { FormatError, TrainingError } from "../../src/errors.ts";
+import { averageScores } from "../../src/learning/score-averages.ts";
 import type { BestWeights, Checkpoint } from "../../src/tasks/checkpoint.ts";
 import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/tasks/checkpoint-file.ts";
 import { formatVersion } from "../../src/tasks/checkpoint-schema.ts";
@@ -12,8 +13,25 @@ const best: BestWeights = {
   epoch: 2,
   steps: 9,
   test: {
-    evaluation: { images: 1, top1: 1, top5: 1, loss: 0.1 + 0.2, perClass: [], confusion: [[1]] },
-    predictions: [{ file: "a/ü.png", truth: "a", predicted: "a", probability: Math.fround(0.9) }],
+    evaluation: {
+      images: 1,
+      top1: 1,
+      top5: 1,
+      loss: 0.1 + 0.2,
+      averages: averageScores([]),
+      perClass: [],
+      confusion: [[1]],
+    },
+    predictions: [
+      {
+        file: "a/ü.png",
+        truth: "a",
+        predicted: "a",
+        probability: Math.fround(0.9),
+        truthProbability: 0.9,
+        truthRank: 1,
+      },
+    ],
     skipped: [{ file: 'quoted "sha256":"', reason: "damaged" }],
   },
 };

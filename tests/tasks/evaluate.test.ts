@@ -36,7 +36,14 @@ describe("evaluating a model", () => {
         const data = (picture as { data: Uint8Array }).data;
         const { data: scores } = await inference.run({ type: "uint8", shape: [1, 71, 80, 3], data });
         const best = scores.indexOf(Math.max(...scores));
-        return { file: name, label, best, probability: scores[best]!, loss: -Math.log(scores[label]!) };
+        return {
+          file: name,
+          label,
+          best,
+          probability: scores[best]!,
+          own: scores[label]!,
+          place: scores.toSorted((a, b) => b - a).indexOf(scores[label]!) + 1,
+        };
       }),
     );
     await inference.dispose();
@@ -48,15 +55,16 @@ describe("evaluating a model", () => {
     expect(evaluation.images).toBe(11);
     expect(evaluation.top1).toBeCloseTo(right / 11, 10);
     expect(evaluation.top5).toBe(1);
-    expect(evaluation.loss).toBeCloseTo(answers.reduce((sum, { loss }) => sum + loss, 0) / 11, 5);
+    expect(evaluation.loss).toBeCloseTo(answers.reduce((sum, { own }) => sum - Math.log(own), 0) / 11, 5);
     expect(evaluation.perClass.map(({ label, support }) => [label, support])).toEqual([
       ["cat", 4],
       ["dog", 4],
       ["owl", 3],
     ]);
-    for (const [index, { file, label, best, probability }] of answers.entries()) {
+    for (const [index, { file, label, best, probability, own, place }] of answers.entries()) {
       const names = { file, truth: model.labels[label], predicted: model.labels[best] };
-      expect(predictions[index]).toEqual({ ...names, probability: expect.closeTo(probability, 5) });
+      const scores = { probability: expect.closeTo(probability, 5), truthProbability: expect.closeTo(own, 5) };
+      expect(predictions[index]).toEqual({ ...names, ...scores, truthRank: place });
     }
   });
 
@@ -89,7 +97,23 @@ describe("evaluating a model", () => {
   });
 });
 
+it("fits the temperature of a softmax, not of sigmoids", async () => {
+  const { evaluation } = await evaluate(model, dataset, { platform, top: [2] });
+  const { temperature, loss } = evaluation.calibration!.temperature!;
+  expect(temperature).toBeGreaterThan(0);
+  expect(loss).toBeLessThanOrEqual(evaluation.loss + 1e-9);
+  expect(evaluation.topK).toEqual([{ k: 2, accuracy: expect.any(Number) }]);
+  const other = await evaluate(smallModel({ classifierActivation: "sigmoid" }), dataset, { platform });
+  expect(other.evaluation.calibration).not.toHaveProperty("temperature");
+});
+
 describe("evaluating is refused", () => {
+  it("with a place that is none", async () => {
+    const error = await errorOf(evaluate(model, dataset, { platform, top: [1, 0] }));
+    expect(error).toBeInstanceOf(UsageError);
+    expect(error.message).toBe("evaluate option top: this is not allowed; received 0; expected whole numbers from 1.");
+  });
+
   it("on other classes than the model's", async () => {
     const error = await errorOf(evaluate(model, { ...dataset, classes: ["cat", "dog", "cow"] }, { platform }));
     expect(error).toBeInstanceOf(DataError);

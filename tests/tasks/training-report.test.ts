@@ -79,6 +79,8 @@ it("leaves out pictures that have gone since", async () => {
     truth: "red",
     predicted: "green",
     probability: 0.9,
+    truthProbability: 0.1,
+    truthRank: 2,
   }));
   const { gallery } = await reportOn({ ...trained, predictions }, { platform, title: "", validation: dataset });
   await rm(folder, { recursive: true });

@@ -1,21 +1,27 @@
 import type { Command } from "commander";
 import type { Device } from "../../../src/platform.ts";
 import { describeEvaluation } from "../../../src/report/evaluation-text.ts";
+import { predictionsCsv } from "../../../src/report/predictions-csv.ts";
+import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { evaluate } from "../../../src/tasks/evaluate.ts";
 import { loadModel } from "../../../src/tasks/model-file.ts";
 import { addCommand } from "../add-command.ts";
 import { deviceOption } from "../device-option.ts";
+import { evaluationReport } from "../evaluate-report.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { readDataset, readMapWeights } from "../labelled-pictures.ts";
 import { loadPlatform } from "../load-platform.ts";
 import { startProgress } from "../progress.ts";
 import { reportSkipped } from "../skipped-files.ts";
-import { numberOf } from "../values.ts";
+import { countsOf, numberOf } from "../values.ts";
 
 interface EvaluateFlags {
   readonly batchSize?: number;
   readonly labelsFile?: string;
   readonly mapWeights?: string;
+  readonly top?: readonly number[];
+  readonly csv?: string;
+  readonly report?: string;
   readonly device?: Device;
   readonly json?: boolean;
 }
@@ -26,27 +32,43 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     example: "xception evaluate run/model.onnx photos/test --json",
   })
     .option("--batch-size <n>", "pictures at a time (default: 16)", numberOf("--batch-size"))
+    .option(
+      "--top <list>",
+      "also tell how often the right class is among the k likeliest, e.g. 1,3,5",
+      countsOf("--top"),
+    )
+    .option("--csv <file>", "write what each picture was taken for, as CSV")
+    .option("--report <file>", "write a report with charts and the worst mistakes as pictures, as HTML")
     .option("--labels-file <file>", "pictures have several labels, which are in this CSV or JSON file")
     .option("--map-weights <file>", "how much each class counts in MAP@100, as JSON by name")
     .addOption(deviceOption())
     .action(async (modelFile: string, folder: string, flags: EvaluateFlags) => {
-      const { batchSize, labelsFile, mapWeights, device, json } = flags;
+      const { batchSize, labelsFile, mapWeights, top, csv, report, device, json } = flags;
       const platform = await loadPlatform();
       const model = await loadModel(modelFile, platform);
       const dataset = await readDataset(folder, labelsFile ?? null, platform, model.labels);
       const weights = await readMapWeights(mapWeights ?? null, model.labels, platform);
       const progress = startProgress(io, { label: "evaluating", total: dataset.samples.length });
       const onProgress = ({ done }: { done: number }) => progress.update(done);
-      const { evaluation, skipped } = await evaluate(model, dataset, {
+      const result = await evaluate(model, dataset, {
         platform,
+        top,
         mapWeights: weights,
         batchSize,
         session: { device },
         signal: io.signal,
         onProgress,
       }).finally(() => progress.stop());
+      const { evaluation, predictions, skipped } = result;
       reportSkipped(skipped, io);
+      if (csv !== undefined) await writeFileAtomic(csv, predictionsCsv(predictions));
+      if (report !== undefined) {
+        await writeFileAtomic(
+          report,
+          await evaluationReport({ ...result, modelFile, folder, model, dataset }, platform),
+        );
+      }
       if (json) writeJson(io, { ...evaluation, skipped });
-      else io.stdout(`${describeEvaluation(evaluation, { width: io.columns ?? 100 })}\n`);
+      else io.stdout(`${describeEvaluation(evaluation, { width: io.columns ?? 100, predictions })}\n`);
     });
 }

@@ -1,0 +1,51 @@
+import type { ScoreAverages } from "../records.ts";
+
+/** What is known of one class's answers. */
+export interface ClassCounts {
+  /** Pictures of it that were found. */
+  readonly right: number;
+  /** Pictures taken for it. */
+  readonly said: number;
+  /** Pictures of it. */
+  readonly support: number;
+}
+
+/** 0 of nothing. */
+export function fraction(part: number, whole: number): number {
+  return whole === 0 ? 0 : part / whole;
+}
+
+/** Precision, recall and F1 of one class, or of several counted together; what has no denominator is 0. */
+export function scoresOf({ right, said, support }: ClassCounts) {
+  return {
+    precision: fraction(right, said),
+    recall: fraction(right, support),
+    // 2PR/(P+R) with P = right/said and R = right/support.
+    f1: fraction(2 * right, said + support),
+  };
+}
+
+/**
+ * The scores of all classes in one: each class the same (macro), each answer the same (micro), each class by its pictures
+ * (weighted), as scikit-learn's `precision_recall_fscore_support` with `zero_division=0`. Classes that neither occur nor were
+ * said are left out, as there.
+ */
+export function averageScores(classes: readonly ClassCounts[]): ScoreAverages {
+  const seen = classes.filter(({ said, support }) => said + support > 0);
+  const total = (of: keyof ClassCounts) => seen.reduce((sum, counts) => sum + counts[of], 0);
+  const mean = (weightOf: (counts: ClassCounts) => number) => {
+    const weights = seen.reduce((sum, counts) => sum + weightOf(counts), 0);
+    const sums = { precision: 0, recall: 0, f1: 0 };
+    for (const counts of seen) {
+      const scores = scoresOf(counts);
+      for (const name of ["precision", "recall", "f1"] as const) sums[name] += weightOf(counts) * scores[name];
+    }
+    const { precision, recall, f1 } = sums;
+    return { precision: fraction(precision, weights), recall: fraction(recall, weights), f1: fraction(f1, weights) };
+  };
+  return {
+    macro: mean(() => 1),
+    micro: scoresOf({ right: total("right"), said: total("said"), support: total("support") }),
+    weighted: mean(({ support }) => support),
+  };
+}
