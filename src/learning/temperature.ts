@@ -7,23 +7,21 @@ const least = 2 ** -149;
 /** A network that makes no mistake wants a temperature of 0, one that knows nothing an infinite one. */
 const range = { lowest: 0.01, highest: 100 };
 
-/** Answers to tested pictures: as many probabilities as there are classes for each. */
-interface Answers {
-  readonly logarithms: Float64Array;
-  readonly truths: readonly number[];
-  readonly classes: number;
+/** The answer to a tested picture. */
+interface Answer {
+  /** Of the probabilities: logits but for a constant, which the softmax does not see. */
+  readonly logarithms: Float32Array;
+  readonly truth: number;
 }
 
 /** Collects a softmax network's answers, to find the temperature that suits them. It keeps them all. */
 export class TemperatureTally {
-  readonly #rows: Float64Array[] = [];
-  readonly #truths: number[] = [];
+  readonly #answers: Answer[] = [];
 
   /** @param probabilities of one picture's classes, summing to 1. */
   add(probabilities: Float32Array, truth: number): void {
-    // Logits but for a constant, which the softmax does not see.
-    this.#rows.push(Float64Array.from(probabilities, (probability) => Math.log(Math.max(probability, least))));
-    this.#truths.push(truth);
+    const logarithms = probabilities.map((probability) => Math.log(Math.max(probability, least)));
+    this.#answers.push({ logarithms, truth });
   }
 
   /**
@@ -32,18 +30,13 @@ export class TemperatureTally {
    * @see https://arxiv.org/abs/1706.04599, section 4.2
    */
   fit(): TemperatureFit {
-    const classes = this.#rows[0]?.length ?? 0;
-    const logarithms = new Float64Array(this.#rows.length * classes);
-    for (const [index, row] of this.#rows.entries()) logarithms.set(row, index * classes);
-    const answers = { logarithms, truths: this.#truths, classes };
-    const temperature = 1 / bestInverse(answers);
-    const after = scaled(answers, temperature);
-    return { temperature, ...after };
+    const temperature = 1 / bestInverse(this.#answers);
+    return { temperature, ...scaled(this.#answers, temperature) };
   }
 }
 
 /** Where the slope of the mean cross-entropy is 0; it is convex in 1/T, so Newton's method, kept within what is known, finds it. */
-function bestInverse(answers: Answers): number {
+function bestInverse(answers: readonly Answer[]): number {
   let [low, high] = [1 / range.highest, 1 / range.lowest];
   if (slopes(answers, low).first >= 0) return low;
   if (slopes(answers, high).first <= 0) return high;
@@ -62,11 +55,10 @@ function bestInverse(answers: Answers): number {
 }
 
 /** First and second derivative of the mean cross-entropy with respect to 1/T: of the logits, mean − truth and variance. */
-function slopes({ logarithms, truths, classes }: Answers, inverse: number): { first: number; second: number } {
+function slopes(answers: readonly Answer[], inverse: number): { first: number; second: number } {
   let first = 0;
   let second = 0;
-  for (const [row, truth] of truths.entries()) {
-    const values = logarithms.subarray(row * classes, (row + 1) * classes);
+  for (const { logarithms: values, truth } of answers) {
     let [total, mean, square] = [0, 0, 0];
     const highest = values.reduce((a, b) => Math.max(a, b));
     for (const value of values) {
@@ -79,21 +71,20 @@ function slopes({ logarithms, truths, classes }: Answers, inverse: number): { fi
     first += mean - values[truth]!;
     second += Math.max(0, square / total - mean ** 2);
   }
-  return { first: first / truths.length, second: second / truths.length };
+  return { first: first / answers.length, second: second / answers.length };
 }
 
 function scaled(
-  { logarithms, truths, classes }: Answers,
+  answers: readonly Answer[],
   temperature: number,
 ): Pick<TemperatureFit, "loss" | "expectedCalibrationError"> {
   const tally = new ReliabilityTally();
   let loss = 0;
-  for (const [row, truth] of truths.entries()) {
-    const values = logarithms.subarray(row * classes, (row + 1) * classes);
+  for (const { logarithms: values, truth } of answers) {
     const best = topIndices(values, 1)[0]!;
     const total = values.reduce((sum, value) => sum + Math.exp((value - values[best]!) / temperature), 0);
     loss += Math.log(total) - (values[truth]! - values[best]!) / temperature;
     tally.add(1 / total, best === truth);
   }
-  return { loss: loss / truths.length, expectedCalibrationError: tally.expectedError() };
+  return { loss: loss / answers.length, expectedCalibrationError: tally.expectedError() };
 }

@@ -1,7 +1,7 @@
 import { BatchSource } from "../data/batches.ts";
 import { classesOf, type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
 import { UsageError } from "../errors.ts";
-import { outputActivation } from "../graph/network.ts";
+import { type Network, outputActivation } from "../graph/network.ts";
 import { EvaluationTally, type TallyOptions } from "../learning/metrics.ts";
 import { MultiLabelTally } from "../learning/metrics-multi-label.ts";
 import { rankOf, topIndices } from "../learning/metrics-ranking.ts";
@@ -74,8 +74,7 @@ export async function evaluate(
   });
   const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform, session);
   try {
-    const temperature = outputActivation(model.network) === "softmax";
-    return await evaluateBatches(inference, source, matched, { ...options, temperature });
+    return await evaluateBatches(inference, source, matched, { ...options, temperature: isSoftmax(model.network) });
   } finally {
     await Promise.all([inference.dispose(), preparation.dispose()]);
   }
@@ -142,6 +141,11 @@ function placeOf(truth: readonly number[], scores: Float32Array) {
   if (truth.length === 0) return { truthProbability: 0, truthRank: 0 };
   const likeliest = truth.reduce((a, b) => (rankOf(scores, a) <= rankOf(scores, b) ? a : b));
   return { truthProbability: scores[likeliest]!, truthRank: rankOf(scores, likeliest) + 1 };
+}
+
+/** Whether a temperature has a meaning for its answers. */
+export function isSoftmax(network: Network): boolean {
+  return outputActivation(network) === "softmax";
 }
 
 function checkTop(k: number): void {

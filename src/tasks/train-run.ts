@@ -5,7 +5,7 @@ import { deriveSeed } from "../tensor/random.ts";
 import type { Weights } from "../weights/initialize.ts";
 import type { BestWeights, Checkpoint, TrainingIdentity } from "./checkpoint.ts";
 import { CheckpointKeeper } from "./checkpoint-keeper.ts";
-import { type EvaluationResult, evaluateBatches } from "./evaluate.ts";
+import { type EvaluationResult, evaluateBatches, isSoftmax } from "./evaluate.ts";
 import { inferenceSession } from "./inference.ts";
 import { gatherRanks, inStep, onAnyRank, totalOfRanks } from "./ranks.ts";
 import { RunningEpoch } from "./running-epoch.ts";
@@ -163,7 +163,12 @@ export class TrainingRun {
     const inference = await inferenceSession(network, weights, preprocessing, platform, session);
     const { batches, dataset } = validation;
     try {
-      return await evaluateBatches(inference, batches, dataset, { signal, mapWeights, communicator });
+      return await evaluateBatches(inference, batches, dataset, {
+        signal,
+        mapWeights,
+        communicator,
+        temperature: isSoftmax(network),
+      });
     } catch (error) {
       if (error instanceof AbortedError) return undefined;
       throw error;
