@@ -4,6 +4,8 @@ import { crc32 } from "./crc32.ts";
 
 /** Weights hardly compress, and nobody tries. */
 const largestExpansion = 8;
+/** Bytes that the directory has for an entry, at the least. */
+const directoryRecord = 46;
 /** Descriptions of networks do compress. */
 const largestSmallEntries = 2 ** 27;
 
@@ -40,14 +42,20 @@ function unzip(bytes: Uint8Array, limitOf: (name: string) => number | undefined,
   // Entries may overlap: each could be as large as the file.
   const most = largestSmallEntries + largestExpansion * bytes.length;
   let total = 0;
+  let count = 0;
   try {
     return unzipSync(bytes, {
-      filter: ({ name, originalSize }) => {
+      filter: ({ name, size: packedSize, originalSize }) => {
+        // A damaged directory may claim to have four thousand million entries, and fflate would look for them all.
+        if (++count > bytes.length / directoryRecord) throw tooMany(where, bytes.length);
         const limit = limitOf(name);
-        if (limit !== undefined) total += originalSize;
+        if (limit === undefined) return false;
+        // Of an entry that is not packed, fflate takes as much as the packed size says.
+        const size = Math.max(packedSize, originalSize);
+        total += size;
         if (total > most) throw tooLarge(where, total, most);
-        if (limit !== undefined && originalSize > limit) throw tooLarge(`${where}, entry ${name}`, originalSize, limit);
-        return limit !== undefined;
+        if (size > limit) throw tooLarge(`${where}, entry ${name}`, size, limit);
+        return true;
       },
     });
   } catch (cause) {
@@ -82,6 +90,14 @@ function storedSums(bytes: Uint8Array): ReadonlyMap<string, number> {
 function wideOffset(view: DataView, locator: number): number {
   const record = Number(view.getBigUint64(locator + 8, true));
   return record + 56 <= view.byteLength ? Number(view.getBigUint64(record + 48, true)) : view.byteLength;
+}
+
+function tooMany(where: string, size: number): FormatError {
+  return new FormatError({
+    where,
+    what: "the zip archive claims to have more entries than it can",
+    expected: `at most ${Math.floor(size / directoryRecord)} in ${size} bytes`,
+  });
 }
 
 function tooLarge(where: string, size: number, limit: number): FormatError {

@@ -147,6 +147,18 @@ describe("refuses", () => {
     expect(refusal(withPickle("", { "archive/data.pkl": wide }))).toContain("more values than weights can have");
   });
 
+  test("a directory that claims to have thousands of millions of entries", () => {
+    // PyTorch writes the wide directory, whose number of entries has 64 bits.
+    const bytes = read("tensors.pth");
+    const view = new DataView(bytes.buffer);
+    const wide = view.getUint32(bytes.length - 22 - 12, true);
+    expect(view.getUint32(wide, true)).toBe(0x06064b50);
+    view.setUint32(wide + 32, 2 ** 32 - 1, true);
+    expect(refusal(bytes)).toMatchInlineSnapshot(
+      `"the file: the zip archive claims to have more entries than it can; expected at most 93 in 4283 bytes."`,
+    );
+  });
+
   test("a zip archive of something else is not taken for one of PyTorch", () => {
     expect(isTorch(withPickle("\x80\x02}."))).toBe(true);
     expect(isTorch(zipSync({ "config.json": Uint8Array.of(1) }))).toBe(false);
