@@ -7,6 +7,7 @@ import { checkWeights } from "./check-weights.ts";
 import { initializeWeights, type Weights } from "./initialize.ts";
 import { type Pairing, pairLayers } from "./pair-layers.ts";
 import type { StoredLayer, StoredWeight } from "./stored-layers.ts";
+import { weightMatcher } from "./weight-pattern.ts";
 
 export interface MapOptions {
   /** What errors call the file. */
@@ -47,7 +48,7 @@ export function mapWeights(network: Network, stored: readonly StoredLayer[], opt
   const { where, allowMissing, constants = new Map<string, number>() } = options;
   const specsOf = ({ weights }: Layer): readonly WeightSpec[] => weights.filter(({ name }) => !constants.has(name));
   const layers = network.layers.filter((layer) => specsOf(layer).length > 0);
-  const tolerated = allowMissing === undefined ? () => false : matcher(allowMissing);
+  const tolerated = allowMissing === undefined ? () => false : weightMatcher(allowMissing);
   const required = layers.filter((layer) => specsOf(layer).some(({ name }) => !tolerated(name)));
   const { by, pairs, unpaired } = pairLayers(layers, stored, where, required);
 
@@ -100,12 +101,6 @@ function compare(expected: readonly WeightSpec[], received: ReadonlyMap<string, 
       .filter(({ name, shape }) => received.has(name) && !sameShape(received.get(name)!.shape, shape))
       .map(({ name, shape }) => `${name} (${formatShape(received.get(name)!.shape)} instead of ${formatShape(shape)})`),
   };
-}
-
-function matcher(patterns: string): (name: string) => boolean {
-  const escaped = patterns.replaceAll(/[.+?^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*");
-  const expression = new RegExp(`^(${escaped.split(",").join("|")})$`);
-  return (name) => expression.test(name);
 }
 
 function filled(shape: Shape, value: number): FloatTensor {
