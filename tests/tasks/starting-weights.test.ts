@@ -1,6 +1,7 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { FileError } from "../../src/errors.ts";
 import { networkWeights } from "../../src/graph/network.ts";
+import { topOn } from "../../src/models/top-on.ts";
 import { xception } from "../../src/models/xception.ts";
 import type { XceptionOptions } from "../../src/models/xception-options.ts";
 import { encodeModel } from "../../src/tasks/model-file.ts";
@@ -8,6 +9,7 @@ import { startingWeights } from "../../src/tasks/starting-weights.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
 import { mapWeights } from "../../src/weights/map-weights.ts";
+import { writeSafetensors } from "../../src/weights/safetensors.ts";
 import { storedLayersOf } from "../../src/weights/stored-layers.ts";
 import { smallModel } from "./small-model.ts";
 
@@ -79,6 +81,54 @@ test("a file without the classifier, whose names are all Keras's first, goes in 
   const { weights, report } = mapWeights(network, stored, { where: "file", allowMissing: "predictions/*" });
   expect(report).toMatchObject({ by: "order", missing: ["predictions/kernel", "predictions/bias"], unexpected: [] });
   for (const [name, tensor] of formulaWeights(body)) expect(weights.get(name)).toEqual(tensor);
+});
+
+describe("weights that end before the network does", () => {
+  const model = smallModel({ dropout: 0.5 });
+  /** A file without these weights. */
+  const without = (isMissing: (name: string) => boolean) => {
+    const stored = new Map([...model.weights].filter(([name]) => !isMissing(name)));
+    return reader(writeSafetensors(stored));
+  };
+  const noBlock7 = (name: string) => /^(block7_sepconv\d\/|predictions)/.test(name);
+
+  test("carry the classifier on the last layer that they reach", async () => {
+    const start = await startingWeights(model.network, "part", without(noBlock7));
+    expect(start.headOn).toBe("add_4");
+    expect(start.network).toEqual(topOn(model.network, "block6"));
+    expect(start.report).toMatchObject({ missing: ["predictions/kernel", "predictions/bias"], unexpected: [] });
+    expect([...start.weights.keys()]).toEqual(networkWeights(start.network).map(({ name }) => name));
+    for (const [name, tensor] of start.weights) {
+      const expected = name.startsWith("predictions") ? initializeWeights(start.network) : model.weights;
+      expect(tensor, name).toEqual(expected.get(name));
+    }
+  });
+
+  test("carry it elsewhere if that is asked for, or let what is missing start anew", async () => {
+    const chosen = await startingWeights(model.network, "part", without(noBlock7), { headOn: "block5" });
+    expect(chosen.headOn).toBe("add_3");
+    const anew = await startingWeights(model.network, "part", without(noBlock7), { allowMissing: "block7_*" });
+    expect(anew).toMatchObject({ headOn: undefined, network: model.network });
+    expect(anew.report.missing).toHaveLength(6);
+    const whole = await startingWeights(
+      model.network,
+      "whole",
+      without(() => false),
+    );
+    expect(whole).toMatchObject({ headOn: undefined, network: model.network });
+  });
+
+  test("have to reach the layer that is asked for, and be whole up to where they end", async () => {
+    await expect(startingWeights(model.network, "part", without(noBlock7), { headOn: "block7" })).rejects.toThrow(
+      'file "part": they are not the weights of this network; missing: block7_sepconv1/depthwise_kernel, ' +
+        "block7_sepconv1/pointwise_kernel, block7_sepconv2/depthwise_kernel, block7_sepconv2/pointwise_kernel. Check",
+    );
+    const hole = without((name) => name.startsWith("block3_sepconv1/"));
+    await expect(startingWeights(model.network, "part", hole)).rejects.toThrow(
+      'file "part": they are not the weights of this network; missing: block3_sepconv1/depthwise_kernel, ' +
+        "block3_sepconv1/pointwise_kernel. Check",
+    );
+  });
 });
 
 function optionsOf({ architecture }: ReturnType<typeof smallModel>): XceptionOptions {

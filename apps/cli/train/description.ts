@@ -1,4 +1,4 @@
-import { basename, dirname, resolve } from "node:path";
+import { basename } from "node:path";
 import { countPerClass, type ImageDataset } from "../../../src/data/dataset.ts";
 import { countParameters, networkWeights } from "../../../src/graph/network.ts";
 import { buildNetwork } from "../../../src/models/architecture.ts";
@@ -12,6 +12,7 @@ import type { SettingName, Settings } from "../../../src/tasks/settings/settings
 import type { TrainingResult } from "../../../src/tasks/train-options.ts";
 import { reportOn } from "../../../src/tasks/training-report.ts";
 import { packageVersion } from "../package-version.ts";
+import { nameOf } from "./data-name.ts";
 import type { TrainingInputs } from "./inputs.ts";
 import { machineFacts } from "./machine.ts";
 
@@ -31,7 +32,7 @@ export function provenanceOf(
   inputs: TrainingInputs,
   { epoch, stepsOfWeights, evaluation }: TrainingResult,
 ): Provenance {
-  const { sources, settings, folder, training, validation, validationFolder, weights } = inputs;
+  const { sources, settings, folder, training, validation, validationFolder, start } = inputs;
   const recipe = [...sources.keys()]
     .filter((name) => !paths.includes(name) && settings[name] !== null)
     .map((name) => [name, settings[name]]);
@@ -42,9 +43,7 @@ export function provenanceOf(
       training: { folder: nameOf(folder), pictures: perClass(training) },
       validation: { folder: nameOf(validationFolder ?? folder), pictures: perClass(validation) },
     },
-    ...(weights && {
-      start: { file: nameOf(settings.weights!), format: weights.format, tensors: weights.report.taken },
-    }),
+    ...(start && { start: { file: start.file, format: start.format, tensors: start.tensors } }),
     epoch,
     epochs: epoch,
     steps: stepsOfWeights,
@@ -137,12 +136,6 @@ function imbalanceFacts({ classWeights, sampleWeights, sampling }: Settings): Fa
 function networkText({ architecture, variant, width, dropout }: TrainingInputs["settings"]): string {
   const name = architecture === "xception" ? `Xception, variant ${variant}` : architecture;
   return `${name}, width ${width}, dropout ${dropout}`;
-}
-
-/** What people would call the data: not `train` but `photos/train`. No more of the path, which is nobody's business. */
-export function nameOf(folder: string): string {
-  const name = basename(resolve(folder));
-  return /^(train|val|test)/i.test(name) ? `${basename(dirname(resolve(folder)))}/${name}` : name;
 }
 
 function perClass(dataset: ImageDataset): Readonly<Record<string, number>> {

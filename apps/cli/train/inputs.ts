@@ -1,10 +1,12 @@
 import { isMultiLabel } from "../../../src/data/dataset.ts";
 import { UsageError } from "../../../src/errors.ts";
 import type { Network } from "../../../src/graph/network.ts";
-import { type Architecture, buildNetwork } from "../../../src/models/architecture.ts";
+import { type Architecture, architectureOf, buildNetwork } from "../../../src/models/architecture.ts";
+import { topOn } from "../../../src/models/top-on.ts";
 import type { Device, Platform } from "../../../src/platform.ts";
+import { type FineTuning, fineTuning } from "../../../src/tasks/fine-tuning.ts";
 import type { PicturePreprocessing } from "../../../src/tasks/model.ts";
-import { chosenArchitecture } from "../../../src/tasks/settings/chosen-options.ts";
+import { chosenArchitecture, fineTuningChoice } from "../../../src/tasks/settings/chosen-options.ts";
 import type { ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
 import {
   type StartingWeights,
@@ -14,12 +16,31 @@ import {
 import { defaultBatchSize } from "../../../src/tasks/train-plan.ts";
 import type { FilePlatform } from "../../../src/tasks/weights-file.ts";
 import { readMapWeights } from "../labelled-pictures.ts";
+import { nameOf } from "./data-name.ts";
 import { commandLineOf } from "./flags.ts";
 import { readPictures, type TrainingPictures } from "./pictures.ts";
+
+/** What of the weights to start from matters as long as the training lasts. */
+export interface TrainingStart {
+  /** Name of the file, what it is, and how many weights came from it. */
+  readonly file: string;
+  readonly format: string;
+  readonly tensors: number;
+  /** The layer that the top stands on; null: its own place. */
+  readonly headOn: string | null;
+  /** Weights that started anew. */
+  readonly anew: readonly string[];
+}
 
 /** What a training is made of. */
 export interface TrainingInputs extends ResolvedSettings, TrainingPictures {
   readonly architecture: Architecture;
+  /** Of the architecture. */
+  readonly network: Network;
+  /** What is trained of it, and how. */
+  readonly tuning: FineTuning;
+  /** What it began with; undefined: weights drawn from the seed. */
+  readonly start: TrainingStart | undefined;
   readonly folder: string;
   /** The validation pictures' folder; undefined where they are a part of the training folder. */
   readonly validationFolder: string | undefined;
@@ -38,6 +59,7 @@ export interface TrainingInputs extends ResolvedSettings, TrainingPictures {
 /**
  * Reads the folders, but no picture yet, and fills in what depends on them.
  * @param imagenet where the published weights are, if not at their own address.
+ * @param begun what a training that goes on began with.
  * @throws as `readPictures`.
  * @throws {UsageError} the batch size cannot be cut into the parts that are asked for.
  * @throws as `startingWeights`.
@@ -48,21 +70,28 @@ export async function readInputs(
   resolved: ResolvedSettings,
   platform: Pick<Platform, "listFolder"> & FilePlatform,
   imagenet: StartingWeightsOptions["imagenet"] = {},
+  begun?: TrainingStart,
 ): Promise<TrainingInputs> {
   const { val, mapWeights } = resolved.settings;
   const { training, validation } = await readPictures(folder, resolved.settings, platform);
-  const architecture = chosenArchitecture(resolved.settings, {
+  const chosen = chosenArchitecture(resolved.settings, {
     classes: training.classes.length,
     ...(isMultiLabel(training) && { classifierActivation: "sigmoid" }),
   });
-  const network = buildNetwork(architecture);
+  const whole = buildNetwork(chosen);
+  const weights = await weightsOf(resolved.settings, whole, platform, imagenet);
+  const start = begun ?? (weights && startOf(weights, resolved.settings.weights!));
+  const network = weights?.network ?? (start?.headOn ? topOn(whole, start.headOn) : whole);
   const batchSize = resolved.settings.batchSize ?? defaultBatchSize(training, network);
   refuseUnequalParts(batchSize, resolved.settings.accumulate);
   const complete = { sources: resolved.sources, settings: { ...resolved.settings, batchSize } };
-  const weights = await weightsOf(resolved.settings, network, platform, imagenet);
+  const seen = { anew: start?.anew, batchSize: batchSize / resolved.settings.accumulate };
   return {
     ...complete,
-    architecture,
+    architecture: network === whole ? chosen : architectureOf(network),
+    network,
+    tuning: fineTuning(network, fineTuningChoice(resolved.settings), seen),
+    start,
     weights,
     preprocessing: weights?.preprocessing,
     folder,
@@ -72,6 +101,18 @@ export async function readInputs(
     mapWeights: await readMapWeights(mapWeights, training.classes, platform),
     device: run.device,
     commandLine: commandLineOf(folder, run, complete),
+  };
+}
+
+function startOf({ headOn, format, report }: StartingWeights, source: string): TrainingStart {
+  const { taken, missing, wrongShape } = report;
+  const file = nameOf(source);
+  return {
+    file,
+    format,
+    tensors: taken,
+    headOn: headOn ?? null,
+    anew: [...missing, ...wrongShape.map((entry) => entry.split(" ")[0]!)],
   };
 }
 
@@ -86,19 +127,29 @@ function refuseUnequalParts(batchSize: number, accumulate: number): void {
 }
 
 async function weightsOf(
-  { weights, allowMissing }: ResolvedSettings["settings"],
+  { weights, allowMissing, headOn }: ResolvedSettings["settings"],
   network: Network,
   platform: FilePlatform,
   imagenet: StartingWeightsOptions["imagenet"],
 ): Promise<StartingWeights | undefined> {
   if (weights !== null) {
-    return startingWeights(network, weights, platform, { imagenet, ...(allowMissing !== null && { allowMissing }) });
+    return startingWeights(network, weights, platform, {
+      imagenet,
+      allowMissing: allowMissing ?? undefined,
+      headOn: headOn ?? undefined,
+    });
   }
-  if (allowMissing === null) return undefined;
+  refuseWithoutWeights("--allow-missing", allowMissing);
+  refuseWithoutWeights("--head-on", headOn);
+  return undefined;
+}
+
+function refuseWithoutWeights(flag: string, received: string | null): void {
+  if (received === null) return;
   throw new UsageError({
-    where: "option --allow-missing",
+    where: `option ${flag}`,
     what: "there are no weights that it could be about",
-    received: allowMissing,
+    received,
     remedy: "Add --weights.",
   });
 }

@@ -73,11 +73,12 @@ export async function goOnWithRun(
       // The checkpoint has what became of them.
       weights: null,
       allowMissing: null,
+      headOn: null,
     },
   };
   const run = { output: flags.output, device: record.device ?? undefined };
   const ownFolder = recordedPath(record, record.folder);
-  const read = await readInputs(folder ?? ownFolder, run, reading, platform);
+  const read = await readInputs(folder ?? ownFolder, run, reading, platform, {}, record.start ?? undefined);
   const pictures = await listPictures(read);
   refuseOtherPictures(flags.output, from, pictures);
   // What the run says about itself is what it said when it began.

@@ -16,6 +16,16 @@ const recordSchema = z.object({
   sources: z.array(z.tuple([z.string(), z.string()])),
   /** How the starting weights want pictures; null: the default. The weights themselves are not needed any more. */
   preprocessing: z.json(),
+  /** What of the starting weights still matters. */
+  start: z
+    .object({
+      file: z.string(),
+      format: z.string(),
+      tensors: z.int(),
+      headOn: z.string().nullable(),
+      anew: z.array(z.string()),
+    })
+    .nullable(),
   commandLine: z.string(),
   /** Of the list of pictures. */
   pictures: z.string(),
@@ -28,7 +38,7 @@ export type RunRecord = z.infer<typeof recordSchema>;
 
 /** @param pictures digest of their list. */
 export async function recordOf(inputs: TrainingInputs, pictures: string): Promise<RunRecord> {
-  const { folder, device, settings, sources, preprocessing, commandLine } = inputs;
+  const { folder, device, settings, sources, preprocessing, start, commandLine } = inputs;
   return {
     folder,
     workingFolder: process.cwd(),
@@ -36,6 +46,7 @@ export async function recordOf(inputs: TrainingInputs, pictures: string): Promis
     settings: { ...settings } as unknown as RunRecord["settings"],
     sources: [...sources],
     preprocessing: (preprocessing ?? null) as RunRecord["preprocessing"],
+    start: start ? { ...start, anew: [...start.anew] } : null,
     commandLine,
     pictures,
     machine: await machineFacts(),

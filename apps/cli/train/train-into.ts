@@ -32,7 +32,7 @@ export async function trainInto(
   io: CliIo,
 ): Promise<TrainingResult> {
   const { inputs, from, flags } = run;
-  const { settings, training, validation, architecture } = inputs;
+  const { settings, training, validation, network, tuning } = inputs;
   const checkpoints = new CheckpointFolder(folder, { ...run, keep: flags.keepCheckpoints ?? 2 }, from);
   const display = new TrainingDisplay(io);
   let latest: TrainingResult | undefined;
@@ -44,7 +44,8 @@ export async function trainInto(
       platform,
       device: inputs.device,
       ...(inputs.mapWeights && { mapWeights: inputs.mapWeights }),
-      network: architecture,
+      network,
+      ...tuning,
       ...(inputs.weights && { weights: inputs.weights.weights }),
       ...(inputs.preprocessing && { preprocessing: inputs.preprocessing }),
       validation,
@@ -101,18 +102,20 @@ function describeLast({ state }: Checkpoint, error: unknown, folder: RunFolder):
   return error instanceof TrainingError ? left : `${left} To go on: ${resumeCommand(folder.path)}`;
 }
 
-function announcement(network: Network, { training, validation, weights }: TrainingInputs): string {
+function announcement(network: Network, { training, validation, weights, tuning }: TrainingInputs): string {
   const { total } = countParameters(networkWeights(network));
   const pictures = `${training.samples.length} pictures of ${training.classes.length} classes`;
   const text = `Training ${network.name}, ${withCommas(total)} parameters, on ${pictures}; testing on ${validation.samples.length}`;
-  return weights === undefined ? text : `${text}\n${describeStart(weights)}`;
+  const warnings = tuning.warnings.map((warning) => `Warning: ${warning}`);
+  return [text, ...(weights ? [describeStart(weights)] : []), ...warnings].join("\n");
 }
 
 /** What the training begins with, in one sentence. */
-function describeStart({ format, report }: StartingWeights): string {
+function describeStart({ format, report, headOn }: StartingWeights): string {
   const { taken, missing, unexpected, wrongShape } = report;
   const anew = [...missing, ...wrongShape];
   const parts = [
+    ...(headOn === undefined ? [] : [`the classifier stands on ${headOn}, and what comes after it is left out`]),
     ...(anew.length > 0 ? [`these start anew: ${anew.join(", ")}`] : []),
     ...(unexpected.length > 0 ? [`these have no place: ${unexpected.join(", ")}`] : []),
   ];

@@ -5,6 +5,7 @@ import { createSchedule } from "../../learning/schedules.ts";
 import { exponentialAverage, polyakAverage } from "../../learning/weight-average.ts";
 import type { Architecture, CommonOptions } from "../../models/architecture.ts";
 import { architectureNamed } from "../../models/architecture-names.ts";
+import type { FineTuningChoice } from "../fine-tuning.ts";
 import type { TrainOptions } from "../train-options.ts";
 import type { Settings } from "./settings.ts";
 
@@ -30,6 +31,18 @@ export function chosenArchitecture(
     seed,
     ...data,
   });
+}
+
+/** What settings say about which weights train, and how. */
+export function fineTuningChoice(settings: Settings): FineTuningChoice {
+  const { unfreezeFrom, freeze, train, layerDecay, batchNorm } = settings;
+  return {
+    unfreezeFrom: unfreezeFrom ?? undefined,
+    freeze: freeze ?? undefined,
+    train: train ?? undefined,
+    layerDecay,
+    batchNorm,
+  };
 }
 
 /**

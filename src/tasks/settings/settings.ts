@@ -1,3 +1,4 @@
+import { fineTuningSettings } from "./fine-tuning-settings.ts";
 import { networkSettings } from "./network-settings.ts";
 import { optimizerSettings } from "./optimizer-settings.ts";
 import { scheduleSettings } from "./schedule-settings.ts";
@@ -13,6 +14,7 @@ export const settings = {
   ...pictureSettings,
   ...networkSettings,
   ...weightsSettings,
+  ...fineTuningSettings,
   ...lengthSettings,
   ...optimizerSettings,
   ...scheduleSettings,
@@ -30,6 +32,7 @@ export const settingGroups: readonly { readonly title: string; readonly names: r
   { title: "Pictures", names: namesOf(pictureSettings) },
   { title: "Network", names: namesOf(networkSettings) },
   { title: "Weights to start from", names: namesOf(weightsSettings) },
+  { title: "Fine-tuning", names: namesOf(fineTuningSettings) },
   { title: "Training", names: namesOf(lengthSettings) },
   { title: "Optimizer", names: namesOf(optimizerSettings) },
   { title: "Learning rate schedule", names: namesOf(scheduleSettings) },

@@ -1,0 +1,30 @@
+import { choice, number, orNone, setting, text } from "./setting.ts";
+
+/** How weights that can see already are trained on. */
+export const fineTuningSettings = {
+  headOn: setting(orNone(text("<layer>"), "auto"), {
+    about: "layer or block that the classifier stands on; auto: the last one that the weights reach",
+    default: null,
+  }),
+  unfreezeFrom: setting(orNone(text("<block>"), "first"), {
+    about: "block or layer from which on weights train, e.g. block13, or top for the classifier alone",
+    default: null,
+    defaultText: "the first",
+  }),
+  freeze: setting(orNone(text("<glob,glob>")), {
+    about: "weights that do not train, e.g. 'block1_*'",
+    default: null,
+  }),
+  train: setting(orNone(text("<glob,glob>")), {
+    about: "weights that train all the same",
+    default: null,
+  }),
+  layerDecay: setting(number({ above: 0, to: 1 }), {
+    about: "learning rate of a block, divided by that of the block after it",
+    default: 1,
+  }),
+  batchNorm: setting(choice("auto", "training", "inference"), {
+    about: "normalize by the batch, or by the moving statistics; auto: these where they were given",
+    default: "auto",
+  }),
+};

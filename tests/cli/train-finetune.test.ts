@@ -1,0 +1,83 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { xception } from "../../src/models/xception.ts";
+import { decodeModel } from "../../src/tasks/model-file.ts";
+import { formulaWeights } from "../../src/weights/formula.ts";
+import { writeSafetensors } from "../../src/weights/safetensors.ts";
+import { capture } from "./capture.ts";
+import { smallTraining, writePictures } from "./train-fixtures.ts";
+
+const network = xception({ inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0, classes: 2 });
+const weights = formulaWeights(network);
+
+let work: string;
+
+beforeAll(async () => {
+  work = await mkdtemp(join(tmpdir(), "xception-finetune-"));
+  await writePictures(join(work, "photos"), 5, 1);
+  // As the published part of the ImageNet weights: the last block lacks its kernels.
+  const part = new Map([...weights].filter(([name]) => !/^(block6_sepconv\d\/|predictions)/.test(name)));
+  await writeFile(join(work, "part.safetensors"), writeSafetensors(part));
+});
+afterAll(() => rm(work, { recursive: true }));
+
+const train = (run: string, ...flags: string[]) =>
+  capture(["train", join(work, "photos"), "-o", join(work, run), ...smallTraining, "--epochs", "1", ...flags]);
+
+test("weights that end early give an ordinary model with an earlier classifier, which goes on being trained", async () => {
+  const flags = ["--weights", join(work, "part.safetensors"), "--unfreeze-from", "block5_sepconv2"];
+  const { exitCode, stderr } = await train("run", ...flags);
+  expect(stderr).toContain(
+    "Starting from 78 weights of the safetensors; the classifier stands on add_3, and what comes after it is left out; " +
+      "these start anew: predictions/kernel, predictions/bias\n",
+  );
+  expect(exitCode).toBe(0);
+  const file = join(work, "run/model.onnx");
+  const model = decodeModel(await readFile(file), "model.onnx");
+  expect(model.architecture).toMatchObject({ family: "layers", output: "predictions" });
+  for (const name of ["block1_conv1/kernel", "block5_sepconv1/pointwise_kernel", "block5_sepconv2_bn/moving_mean"]) {
+    expect(model.weights.get(name), name).toEqual(weights.get(name));
+  }
+  expect(model.weights.get("block5_sepconv2/pointwise_kernel")).not.toEqual(
+    weights.get("block5_sepconv2/pointwise_kernel"),
+  );
+  const classified = await capture(["classify", file, join(work, "photos/red/0.png"), "--json"]);
+  expect(JSON.parse(classified.stdout)[0].predictions).toHaveLength(2);
+  const more = await train("more", "--weights", file, "--head-on", "add_3");
+  expect(more.stderr).toContain("Starting from 80 weights of the ");
+});
+
+test("going on with such a run gives the same bytes as never stopping", async () => {
+  const flags = ["--weights", join(work, "part.safetensors"), "--epochs", "2", "--layer-decay", "0.5"];
+  await train("whole", ...flags);
+  const controller = new AbortController();
+  const stopped = await capture(
+    ["train", join(work, "photos"), "-o", join(work, "parts"), ...smallTraining, ...flags, "--checkpoint-steps", "1"],
+    { signal: controller.signal, stderr: (text) => void (/epoch 1\/2/.test(text) && controller.abort()) },
+  );
+  expect(stopped.exitCode).toBe(1);
+  const { exitCode, stderr } = await capture(["train", "-o", join(work, "parts"), "--resume"]);
+  expect(stderr).toContain("Going on after step ");
+  expect(exitCode).toBe(0);
+  const model = (run: string) => readFile(join(work, run, "model.onnx"));
+  expect(Buffer.compare(await model("parts"), await model("whole"))).toBe(0);
+});
+
+test("says what it cannot do, and warns of small batches", async () => {
+  const from = ["--weights", join(work, "part.safetensors")];
+  const { stderr } = await train("bn", ...from, "--batch-norm", "training");
+  expect(stderr).toContain(
+    "Warning: 14 batch normalizations follow batches of 4 pictures, which spoils the statistics that they were given: leave " +
+      "--batch-norm training out, or take larger batches.\n",
+  );
+  const refused = await train("refused", ...from, "--unfreeze-from", "block6");
+  expect(refused.exitCode).toBe(2);
+  expect(refused.stderr).toContain('it has no layer and no block of this name; received "block6"');
+  const alone = await train("alone", "--head-on", "block5");
+  expect(alone.exitCode).toBe(2);
+  expect(alone.stderr).toContain(
+    'option --head-on: there are no weights that it could be about; received "block5". Add --weights.',
+  );
+});
