@@ -121,6 +121,9 @@ export {
   type LoadOptions,
   loadClassifier,
 } from "./tasks/classifier.ts";
+export { type Embedded, type EmbedOptions, embed, type PictureToEmbed } from "./tasks/embed.ts";
+export type { EmbeddedPicture, Embeddings, EmbeddingsOrigin } from "./tasks/embeddings.ts";
+export { embeddingsWriter, readEmbeddings } from "./tasks/embeddings-file.ts";
 export { type EvaluateOptions, type EvaluationProgress, type EvaluationResult, evaluate } from "./tasks/evaluate.ts";
 export {
   type ExtractAllOptions,
@@ -134,6 +137,7 @@ export type { FeatureChoice, Pooling } from "./tasks/feature-network.ts";
 export { type Inference, inferenceSession } from "./tasks/inference.ts";
 export type { Json, Model, ModelParts, PicturePreprocessing, Provenance } from "./tasks/model.ts";
 export { decodeModel, encodeModel, loadModel } from "./tasks/model-file.ts";
+export { type NearestOptions, type Neighbour, nearest } from "./tasks/nearest.ts";
 export type { Picture } from "./tasks/picture.ts";
 
 // Weights and models of others, and proof that the network computes what Keras computes.

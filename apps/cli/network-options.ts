@@ -31,10 +31,14 @@ const otherSettings = {
   seed: setting(wholeNumber({ from: 0 }), { about: "of the initial weights", default: 0 }),
 };
 
-/** Gives a command the flags that describe a network; `networkOf` then builds it. */
-export function addNetworkOptions(command: Command): Command {
+/**
+ * Gives a command the flags that describe a network; `networkOf` then builds it.
+ * @param except flags that mean something else there.
+ */
+export function addNetworkOptions(command: Command, except: readonly (keyof typeof otherSettings)[] = []): Command {
+  const others = Object.entries(otherSettings).filter(([name]) => !except.some((each) => each === name));
   addSettingOptions(command, networkSettings, "Network");
-  addSettingOptions(command, otherSettings, "Network");
+  addSettingOptions(command, Object.fromEntries(others), "Network");
   return command.option("--no-top", "leave out global pooling and the classifier");
 }
 
@@ -67,6 +71,12 @@ export function xceptionOptionsOf(flags: Partial<NetworkFlags>): XceptionOptions
     seed: flags.seed,
   };
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
+
+/** As {@link xceptionOptionsOf}, of what is on the command line alone: what is not is as a file says. */
+export function givenXceptionOptions(command: Command, flags: Partial<NetworkFlags>): XceptionOptions {
+  const given = Object.entries(flags).filter(([name]) => command.getOptionValueSource(name) === "cli");
+  return xceptionOptionsOf(Object.fromEntries(given));
 }
 
 /** The same rules as those of `xception`, in the words of the command line. */

@@ -11,6 +11,8 @@ export interface PictureArgument {
   /** What the output calls it: its path, or `-` for the standard input. */
   readonly file: string;
   readonly picture: ImageSource;
+  /** Its path inside the folder that was named, with `/` between the parts; undefined: it was named itself. */
+  readonly inside?: string;
 }
 
 /**
@@ -55,5 +57,5 @@ async function isFolder(path: string): Promise<boolean> {
 async function picturesBelow(path: string, platform: Pick<Platform, "listFolder">): Promise<PictureArgument[]> {
   const { files } = await platform.listFolder(path);
   const pictures = files.filter((file) => isPicture(file) && !isHidden(file)).sort(compareCodePoints);
-  return pictures.map((name) => ({ file: join(path, name), picture: join(path, name) }));
+  return pictures.map((name) => ({ file: join(path, name), picture: join(path, name), inside: name }));
 }

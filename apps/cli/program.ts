@@ -4,8 +4,10 @@ import { registerConvert } from "./commands/convert.ts";
 import { registerCost } from "./commands/cost.ts";
 import { registerDemo } from "./commands/demo.ts";
 import { registerDoctor } from "./commands/doctor.ts";
+import { registerEmbed } from "./commands/embed.ts";
 import { registerEvaluate } from "./commands/evaluate.ts";
 import { registerPlot } from "./commands/plot.ts";
+import { registerSearch } from "./commands/search.ts";
 import { registerSummary } from "./commands/summary.ts";
 import { registerTrain } from "./commands/train.ts";
 import { registerVerify } from "./commands/verify.ts";
@@ -21,6 +23,8 @@ const commands = [
   registerTrain,
   registerClassify,
   registerEvaluate,
+  registerEmbed,
+  registerSearch,
   registerConvert,
   registerVerify,
   registerDoctor,

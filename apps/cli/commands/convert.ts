@@ -12,7 +12,7 @@ import { formatShape } from "../../../src/tensor/shape.ts";
 import { addCommand } from "../add-command.ts";
 import { addDownloadOptions, type DownloadFlags, downloadsOf } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addNetworkOptions, type NetworkFlags, xceptionOptionsOf } from "../network-options.ts";
+import { addNetworkOptions, givenXceptionOptions, type NetworkFlags } from "../network-options.ts";
 
 interface ConvertFlags extends NetworkFlags, DownloadFlags {
   readonly to?: TargetName;
@@ -50,7 +50,7 @@ export function registerConvert(program: Command, io: CliIo): void {
     const address = source === "imagenet" ? imagenetWeightsAddress({ includeTop, mirror }) : source;
     const conversion = await convert(await weightsSource(address, { readFile: readAnything, isolate }), {
       to,
-      network: givenNetwork(command, flags),
+      network: givenXceptionOptions(command, flags),
       architecture: flags.architecture,
       labels: labelFile === undefined ? undefined : await labelsOf(labelFile),
       allowMissing,
@@ -61,12 +61,6 @@ export function registerConvert(program: Command, io: CliIo): void {
     if (flags.json) writeJson(io, { file: target, bytes: bytes.length, beside: [...beside.keys()], ...rest });
     else io.stdout(describe(conversion, source, target));
   });
-}
-
-/** Only what is on the command line: what is not is as the file says. */
-function givenNetwork(command: Command, flags: ConvertFlags) {
-  const given = Object.entries(flags).filter(([name]) => command.getOptionValueSource(name) === "cli");
-  return xceptionOptionsOf(Object.fromEntries(given));
 }
 
 function targetFor(path: string): TargetName {

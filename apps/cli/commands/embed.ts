@@ -1,0 +1,118 @@
+import { existsSync } from "node:fs";
+import { dirname, relative, sep } from "node:path";
+import { type Command, Option } from "commander";
+import { FileError } from "../../../src/errors.ts";
+import type { Device } from "../../../src/platform.ts";
+import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { embed, type PictureToEmbed } from "../../../src/tasks/embed.ts";
+import { embeddingsWriter } from "../../../src/tasks/embeddings-file.ts";
+import type { Pooling } from "../../../src/tasks/feature-network.ts";
+import { addCommand } from "../add-command.ts";
+import { deviceOption } from "../device-option.ts";
+import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
+import { pathFrom } from "../embeddings-paths.ts";
+import { openExtractor } from "../extractor.ts";
+import { type CliIo, writeJson } from "../io.ts";
+import { loadPlatform } from "../load-platform.ts";
+import { addNetworkOptions, givenXceptionOptions, type NetworkFlags } from "../network-options.ts";
+import { type PictureArgument, picturesOf } from "../picture-arguments.ts";
+import { startProgress } from "../progress.ts";
+import { reportSkipped } from "../skipped-files.ts";
+import { countOf } from "../values.ts";
+
+interface EmbedFlags extends Omit<NetworkFlags, "pooling">, DownloadFlags {
+  readonly output: string;
+  readonly layer?: string;
+  readonly pooling: Pooling;
+  readonly allowMissing?: string;
+  readonly batchSize: number;
+  readonly device?: Device;
+  readonly json?: boolean;
+}
+
+export function registerEmbed(program: Command, io: CliIo): void {
+  const command = addCommand(program, "embed <model> <pictures...>", {
+    description:
+      "Write down what a model makes of pictures: for each a row of numbers, its last maps averaged, 2048 of them for " +
+      "Xception. Pictures that look alike get rows that point the same way (see xception search). MODEL is a file of weights " +
+      "of any kind, an address, or imagenet: what Keras's Xception learned. Flags that describe a network put the weights " +
+      "into that Xception; without any the file keeps its own network. Pictures that cannot be read are skipped and named.",
+    example: "xception embed run/model.onnx photos/ -o embeddings.safetensors",
+  })
+    .requiredOption("-o, --output <file>", "what to write: .safetensors, .csv or .json")
+    .option("--layer <name>", "whose maps (default: the last that are maps)")
+    .addOption(
+      new Option("--pooling <how>", "one number of each channel of a map: its mean or its maximum")
+        .choices(["avg", "max"])
+        .default("avg"),
+    )
+    .option("--allow-missing <glob>", "weights that may be missing or differ, e.g. 'predictions/*'")
+    .option("--batch-size <n>", "pictures at a time", countOf("--batch-size"), 8)
+    .addOption(deviceOption());
+  addNetworkOptions(addDownloadOptions(command), ["pooling"]).action(
+    async (model: string, paths: readonly string[], flags: EmbedFlags) => {
+      const { output, pooling, allowMissing, batchSize, architecture, json } = flags;
+      const write = embeddingsWriter(output);
+      refuseMissingFolder(output);
+      const { folder, pictures } = rowsOf(paths, await picturesOf(paths, io, await loadPlatform()));
+      const { pooling: _, ...networkFlags } = flags;
+      const network = givenXceptionOptions(command, networkFlags);
+      const how = { network, architecture, allowMissing };
+      const extractor = await openExtractor({ model, ...how }, flags, io);
+      try {
+        const { layer = extractor.lastMap } = flags;
+        const digest = await extractor.digest({ layers: [layer], pooling });
+        const progress = startProgress(io, { label: "embedding", total: pictures.length });
+        const onProgress = (done: number) => progress.update(done);
+        const options = { layer, pooling, batchSize, signal: io.signal, onProgress };
+        const { skipped, ...embedded } = await embed(extractor, pictures, options).finally(() => progress.stop());
+        const origin = {
+          model: pathFrom(output, model),
+          digest,
+          ...how,
+          layer,
+          pooling,
+          folder: pathFrom(output, folder),
+        };
+        await writeFileAtomic(output, write({ ...embedded, origin }));
+        reportSkipped(skipped, io);
+        const [rows, dimensions] = embedded.values.shape as [number, number];
+        if (json) writeJson(io, { file: output, rows, dimensions, layer, pooling, model, digest, skipped });
+        else io.stdout(`${output}: ${rows} pictures, ${dimensions} numbers each (${layer}, ${pooling})\n`);
+      } finally {
+        await extractor.dispose();
+      }
+    },
+  );
+}
+
+/** Better before the work than after it. */
+function refuseMissingFolder(output: string): void {
+  const folder = dirname(output);
+  if (existsSync(folder)) return;
+  throw new FileError({
+    where: `file "${output}"`,
+    what: `the folder ${folder} does not exist`,
+    remedy: "Create it first.",
+  });
+}
+
+/** Rows are named inside the folder, if it is one alone, and else as seen from here. */
+function rowsOf(
+  paths: readonly string[],
+  pictures: readonly PictureArgument[],
+): { readonly folder: string; readonly pictures: readonly PictureToEmbed[] } {
+  const [first] = paths;
+  const isOneFolder = paths.length === 1 && pictures.every(({ inside }) => inside !== undefined);
+  const seen = new Map<string, PictureToEmbed>();
+  for (const { file, picture, inside } of pictures) {
+    const name = isOneFolder ? inside! : nameFromHere(file);
+    const [label, ...rest] = inside?.split("/") ?? [];
+    seen.set(name, { file: name, picture, ...(rest.length > 0 && { label }) });
+  }
+  return { folder: isOneFolder ? first! : ".", pictures: [...seen.values()] };
+}
+
+function nameFromHere(file: string): string {
+  return file === "-" ? file : relative(".", file).split(sep).join("/");
+}

@@ -1,0 +1,164 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { DataError, UsageError, WeightsError } from "../../../src/errors.ts";
+import type { Device, ImageSource, Platform } from "../../../src/platform.ts";
+import { renderSearchSheet } from "../../../src/report/search-sheet.ts";
+import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import type { Embeddings, EmbeddingsOrigin } from "../../../src/tasks/embeddings.ts";
+import { readEmbeddings } from "../../../src/tasks/embeddings-file.ts";
+import { type Neighbour, nearest } from "../../../src/tasks/nearest.ts";
+import { addCommand } from "../add-command.ts";
+import { deviceOption } from "../device-option.ts";
+import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
+import { pathIn } from "../embeddings-paths.ts";
+import { openExtractor } from "../extractor.ts";
+import { type CliIo, writeJson } from "../io.ts";
+import { loadPlatform } from "../load-platform.ts";
+import { thumbnail } from "../thumbnail.ts";
+import { countOf } from "../values.ts";
+
+interface SearchFlags extends DownloadFlags {
+  readonly model?: string;
+  readonly top: number;
+  readonly output?: string;
+  readonly device?: Device;
+  readonly json?: boolean;
+}
+
+/** What is looked for. */
+interface Query {
+  readonly file: string;
+  readonly label?: string | undefined;
+  readonly picture: ImageSource;
+  /** Its row, if it is among the embeddings. */
+  readonly row?: number | undefined;
+}
+
+export function registerSearch(program: Command, io: CliIo): void {
+  const command = addCommand(program, "search <image> <embeddings>", {
+    description:
+      "Find the pictures most similar to one, among those that `xception embed` wrote down: by the cosine of the angle " +
+      "between their rows. IMAGE is a file, - for standard input, or a picture of the embeddings by its path there; another " +
+      "picture is embedded by the model that the file names.",
+    example: "xception search cat.jpg embeddings.safetensors -o sheet.html",
+  })
+    .option("--model <model>", "where that model is now (default: where it was)")
+    .option("--top <n>", "how many to find", countOf("--top"), 12)
+    .option("-o, --output <file>", "a page with the pictures (.html)")
+    .addOption(deviceOption());
+  addDownloadOptions(command).action(async (image: string, file: string, flags: SearchFlags) => {
+    const { top, output, json } = flags;
+    if (output !== undefined && !/\.html?$/i.test(output)) refuseOutput(output);
+    const platform = await loadPlatform();
+    const embeddings = readEmbeddings(await platform.readFile(file), `embeddings ${JSON.stringify(file)}`);
+    const folder = pathIn(file, embeddings.origin?.folder ?? ".");
+    const query = await queryOf(image, embeddings, folder, io);
+    const values = await valuesOf(query, embeddings, file, flags, io);
+    const found = nearest(values, embeddings, { top, except: query.row });
+    if (output !== undefined) {
+      await writeFileAtomic(output, await sheetOf(query, found, embeddings, folder, platform));
+    }
+    const { file: name, label } = query;
+    if (json)
+      writeJson(io, {
+        query: { file: name, label },
+        neighbours: found,
+        ...(output !== undefined && { sheet: output }),
+      });
+    else io.stdout(describe(found));
+  });
+}
+
+async function queryOf(image: string, { pictures }: Embeddings, folder: string, io: CliIo): Promise<Query> {
+  if (image === "-") return { file: image, picture: await io.stdin() };
+  const named = pictures.findIndex(({ file }) => file === image);
+  const row = named >= 0 ? named : pictures.findIndex(({ file }) => resolve(folder, file) === resolve(image));
+  if (row >= 0) return { ...pictures[row]!, picture: resolve(folder, pictures[row]!.file), row };
+  if (existsSync(image)) return { file: image, picture: image };
+  throw new DataError({
+    where: `picture "${image}"`,
+    what: `there is no such file, nor such a picture among the ${pictures.length} of the embeddings`,
+    expected: `a file, or a path as in the embeddings, e.g. ${pictures[0]!.file}`,
+  });
+}
+
+/** Of a picture with a row, the row; of another one what the same model makes of it. */
+async function valuesOf(
+  { row, picture }: Query,
+  { values, origin }: Embeddings,
+  file: string,
+  flags: SearchFlags,
+  io: CliIo,
+): Promise<Float32Array> {
+  const dimensions = values.shape[1]!;
+  if (row !== undefined) return values.data.slice(row * dimensions, (row + 1) * dimensions);
+  if (origin === undefined) {
+    throw new UsageError({
+      where: `embeddings "${file}"`,
+      what: "the file does not say which model made it, so that another picture cannot be compared",
+      expected: "the path of a picture among them",
+      remedy: "Write them as .safetensors or .json.",
+    });
+  }
+  const { network, architecture, allowMissing, layer, pooling } = origin;
+  const model = flags.model ?? pathIn(file, origin.model);
+  const extractor = await openExtractor({ model, network, architecture, allowMissing }, flags, io);
+  try {
+    const choice = { layers: [layer], pooling };
+    refuseOtherModel(model, await extractor.digest(choice), origin, file);
+    const [map] = await extractor.features(picture, choice);
+    return map!.values.data;
+  } finally {
+    await extractor.dispose();
+  }
+}
+
+function refuseOtherModel(model: string, digest: string, origin: EmbeddingsOrigin, file: string): void {
+  if (digest === origin.digest) return;
+  throw new WeightsError({
+    where: `model "${model}"`,
+    what: `it is not the one that made the embeddings "${file}"`,
+    received: `digest ${digest.slice(0, 16)}…`,
+    expected: `${origin.digest.slice(0, 16)}…`,
+    remedy: "Name the right one with --model, or embed the pictures again.",
+  });
+}
+
+async function sheetOf(
+  query: Query,
+  found: readonly Neighbour[],
+  { pictures, values, origin }: Embeddings,
+  folder: string,
+  platform: Platform,
+): Promise<string> {
+  const neighbours = await Promise.all(
+    found.map(async (each) => ({ ...each, jpeg: await thumbnail(resolve(folder, each.file), platform) })),
+  );
+  const facts = [
+    { name: "File", value: query.file },
+    ...(query.label === undefined ? [] : [{ name: "Class", value: query.label }]),
+    { name: "Compared by", value: `cosine of ${values.shape[1]} numbers each` },
+    ...(origin ? [{ name: "Layer and pooling", value: `${origin.layer}, ${origin.pooling}` }] : []),
+    ...(origin ? [{ name: "Model", value: origin.model }] : []),
+  ];
+  const jpeg = await thumbnail(query.picture, platform);
+  return renderSearchSheet({ query: { ...query, jpeg }, neighbours, searched: pictures.length, facts });
+}
+
+function describe(found: readonly Neighbour[]): string {
+  const width = Math.max(0, ...found.map(({ label = "" }) => label.length));
+  const lines = found.map(
+    ({ similarity, label = "", file }) => `${similarity.toFixed(4).padStart(7)}  ${label.padEnd(width)}  ${file}\n`,
+  );
+  return lines.join("");
+}
+
+function refuseOutput(output: string): never {
+  throw new UsageError({
+    where: "option --output",
+    what: "its name does not tell what to write",
+    received: output,
+    expected: "a name that ends in .html",
+  });
+}

@@ -1,0 +1,28 @@
+import type { Device } from "../../src/platform.ts";
+import { type FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/feature-extractor.ts";
+import { imagenetWeightsAddress } from "../../src/tasks/imagenet-weights.ts";
+import type { OpenAsOptions } from "../../src/tasks/open-as.ts";
+import { type DownloadFlags, downloadsOf } from "./downloads.ts";
+import type { CliIo } from "./io.ts";
+import { loadPlatform } from "./load-platform.ts";
+
+/** A model on the command line, or in a file that was made with it. */
+export interface NamedModel extends OpenAsOptions {
+  /** Path or address, or `imagenet`: what Keras's Xception learned, without its top unless the network's options want it. */
+  readonly model: string;
+}
+
+/** Opens a model to look at its maps. */
+export async function openExtractor(
+  { model, network, ...options }: NamedModel,
+  flags: DownloadFlags & { readonly device?: Device },
+  io: CliIo,
+): Promise<FeatureExtractor> {
+  const platform = await loadPlatform();
+  const { mirror, readFile } = downloadsOf(flags, process.env, io);
+  const loading = { ...options, platform: { ...platform, readFile }, session: { device: flags.device } };
+  if (model !== "imagenet") return loadFeatureExtractor(model, { ...loading, network });
+  const { includeTop = false } = network ?? {};
+  const address = imagenetWeightsAddress({ includeTop, mirror });
+  return loadFeatureExtractor(address, { ...loading, network: { ...network, includeTop } });
+}

@@ -1,0 +1,35 @@
+import { expect, it } from "vitest";
+import { renderSearchSheet } from "../../src/report/search-sheet.ts";
+
+const jpeg = Uint8Array.of(0xff, 0xd8, 0xff);
+const sheet = {
+  query: { file: "a/<b>.jpg", label: "cats & dogs", jpeg },
+  neighbours: [
+    { file: "1.jpg", label: "cats & dogs", jpeg, similarity: 0.98765 },
+    { file: "2.jpg", label: "owl", similarity: -0.25 },
+    { file: "3.jpg", jpeg, similarity: 0.5 },
+  ],
+  searched: 1234,
+  facts: [{ name: "File", value: "a/<b>.jpg" }],
+};
+
+it("shows the picture and its neighbours, tells classes apart, and needs nothing beside it", () => {
+  const page = renderSearchSheet(sheet);
+  expect(page).toContain("The 3 most similar of 1,234 pictures. 1 of them show the same class, cats &#38; dogs.");
+  expect(page).toContain("<dd>a/&#60;b&#62;.jpg</dd>");
+  expect(page.match(/<li class="\w+"/g)).toEqual(['<li class="same"', '<li class="other"', '<li class="unknown"']);
+  expect(page).toContain("<strong>1. cats &#38; dogs</strong>");
+  expect(page).toContain("<strong>3. 3.jpg</strong>");
+  expect(page).toContain('width:98.8%"></span></span> 0.988</span>');
+  expect(page).toContain('width:0.0%"></span></span> -0.250</span>');
+  expect(page.match(/src="data:image\/jpeg;base64,\/9j\/"/g)).toHaveLength(3);
+  expect(page.match(/not there any more/g)).toHaveLength(1);
+  expect(page).not.toMatch(/<script|https?:/);
+  expect(renderSearchSheet(sheet)).toBe(page);
+});
+
+it("says nothing of classes where the picture has none", () => {
+  const page = renderSearchSheet({ ...sheet, query: { file: "x.jpg" } });
+  expect(page).toContain("The 3 most similar of 1,234 pictures.</p>");
+  expect(page).not.toContain('class="same"');
+});

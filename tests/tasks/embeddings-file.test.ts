@@ -1,0 +1,145 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { FormatError, UsageError } from "../../src/errors.ts";
+import type { Embeddings, EmbeddingsOrigin } from "../../src/tasks/embeddings.ts";
+import { embeddingsWriter, readEmbeddings } from "../../src/tasks/embeddings-file.ts";
+import { floatTensor } from "../../src/tensor/tensor.ts";
+import { metadataKey } from "../../src/weights/metadata-key.ts";
+import { writeSafetensors } from "../../src/weights/safetensors.ts";
+
+const origin: EmbeddingsOrigin = {
+  model: "../run/model.onnx",
+  digest: "0123456789abcdef".repeat(4),
+  network: { includeTop: false, inputShape: [150, 150, 3] },
+  architecture: "xception",
+  allowMissing: "block14*",
+  layer: "add_11",
+  pooling: "avg",
+  folder: "../photos",
+};
+const small: Embeddings = {
+  pictures: [{ file: 'cat/a "b", c.jpg', label: "cat" }, { file: "d.jpg" }],
+  values: floatTensor([2, 3], Float32Array.of(0.1, -2.5, 1e-30, 0, 16777216, 1 / 3)),
+  origin,
+};
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+const read = (content: string | Uint8Array) => () =>
+  readEmbeddings(typeof content === "string" ? new TextEncoder().encode(content) : content, "file");
+
+describe("embeddings in files", () => {
+  it.each([".safetensors", ".json", ".csv"])("come back from %s, bit for bit", (extension) => {
+    const finite = fc.float({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0);
+    const picture = fc.record(
+      { file: fc.string({ minLength: 1 }), label: fc.string({ minLength: 1 }) },
+      { requiredKeys: ["file"] },
+    );
+    const rows = fc.array(fc.tuple(picture, fc.array(finite, { minLength: 3, maxLength: 3 })), { minLength: 1 });
+    fc.assert(
+      fc.property(rows, (list) => {
+        const values = floatTensor([list.length, 3], Float32Array.from(list.flatMap(([, row]) => row)));
+        const embeddings = { pictures: list.map(([each]) => each), values, origin };
+        const back = readEmbeddings(embeddingsWriter(`x${extension}`)(embeddings), "file");
+        expect(back).toEqual(extension === ".csv" ? { ...embeddings, origin: undefined } : embeddings);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it("are CSV that any program reads, and JSON with a line for each picture", () => {
+    expect(text(embeddingsWriter("X.CSV")(small))).toBe(
+      'file,label,e0,e1,e2\r\n"cat/a ""b"", c.jpg",cat,0.1,-2.5,1e-30\r\nd.jpg,,0,16777216,0.33333334\r\n',
+    );
+    const lines = text(embeddingsWriter("x.json")(small)).split("\n");
+    expect(lines).toHaveLength(5);
+    expect(JSON.parse(lines[1]!.slice(0, -1))).toEqual({ ...small.pictures[0], values: [0.1, -2.5, 1e-30] });
+  });
+
+  it("are written by the ending of the name", () => {
+    expect(() => embeddingsWriter("x.npy")).toThrow(UsageError);
+    expect(() => embeddingsWriter("x.npy")).toThrowErrorMatchingInlineSnapshot(
+      `[UsageError: embeddings file: its name does not tell what to write; received "x.npy"; expected a name that ends in .safetensors, .csv, .json.]`,
+    );
+  });
+});
+
+describe("files that hold no embeddings", () => {
+  const document = { formatVersion: 1, origin, pictures: [{ file: "a.jpg" }, { file: "b.jpg" }] };
+  const safetensors = (name: string, shape: readonly number[], said: unknown = document) =>
+    writeSafetensors(new Map([[name, floatTensor(shape)]]), new Map([[metadataKey, JSON.stringify(said)]]));
+
+  it("are refused as safetensors", () => {
+    expect(read(safetensors("weights", [2, 3]))).toThrowErrorMatchingInlineSnapshot(
+      `[FormatError: file: it holds no embeddings; received "tensors weights"; expected tensor "embeddings", and "xception-ts" in the header's metadata. Write them with \`xception embed\`.]`,
+    );
+    expect(read(safetensors("embeddings", [3, 3]))).toThrowErrorMatchingInlineSnapshot(
+      `[FormatError: file: its values are no embeddings of its pictures; received "values [3,3] for 2 pictures"; expected [pictures, dimensions], one picture at least.]`,
+    );
+    expect(read(safetensors("embeddings", [2, 0]))).toThrow(
+      'its values are no embeddings of its pictures; received "values [2,0] for 2 pictures"',
+    );
+    expect(read(safetensors("embeddings", [0, 3], { ...document, pictures: [] }))).toThrow("one picture at least");
+    const named = (changes: object) => read(safetensors("embeddings", [2, 3], { ...document, ...changes }));
+    expect(named({ formatVersion: 2 })).toThrowErrorMatchingInlineSnapshot(
+      `[FormatError: file, metadata "xception-ts", field formatVersion: Invalid input: expected 1.]`,
+    );
+    expect(named({ origin: { ...origin, digest: "abc" } })).toThrow(
+      'file, metadata "xception-ts", field origin.digest:',
+    );
+    expect(named({ origin: { ...origin, pooling: "sum" } })).toThrow("field origin.pooling:");
+    expect(named({ origin: { ...origin, architecture: "resnet" } })).toThrow("field origin.architecture:");
+    expect(named({ pictures: [{ file: 1 }] })).toThrow("field pictures.0.file:");
+    const noJson = writeSafetensors(new Map([["embeddings", floatTensor([1, 1])]]), new Map([[metadataKey, "{"]]));
+    expect(read(noJson)).toThrow('file, metadata "xception-ts": this is no JSON.');
+  });
+
+  it("are refused as JSON", () => {
+    const json = (...rows: unknown[]) => read(JSON.stringify({ formatVersion: 1, pictures: rows }));
+    expect(read("{")).toThrow("file: this is no JSON.");
+    expect(json()).toThrow("file: its values are no embeddings of its pictures;");
+    expect(json({ file: "a", values: [1, 2] }, { file: "b", values: [1] })).toThrowErrorMatchingInlineSnapshot(
+      `[FormatError: file, picture "b": it has another number of values than the first one; received 1; expected 2.]`,
+    );
+    expect(json({ file: "a", values: [1, 1e39] })).toThrowErrorMatchingInlineSnapshot(
+      `[FormatError: file, picture "a", dimension 1: the value is not finite; received Infinity.]`,
+    );
+    expect(json({ file: "a", values: ["1"] })).toThrow("file, field pictures.0.values.0:");
+  });
+
+  it("are refused as CSV", () => {
+    expect(read("")).toThrow("file: it holds no embeddings;");
+    expect(read("name,e0\r\na,1\r\n")).toThrowErrorMatchingInlineSnapshot(
+      `[FormatError: file: it holds no embeddings; received "name,e0"; expected a safetensors file, a JSON object, or CSV that begins with file,label,e0. Write them with \`xception embed\`.]`,
+    );
+    expect(read("file,label,e0\r\na,,x\r\n")).toThrowErrorMatchingInlineSnapshot(
+      `[FormatError: file, picture "a": this is no finite number; received "x".]`,
+    );
+    expect(read("file,label,e0,e1\r\na,,1,\r\n")).toThrow('file, picture "a": this is no finite number; received "".');
+    expect(read("file,label,e0\r\na,,1\r\nb,,1,2\r\n")).toThrow('file, picture "b": it has another number of values');
+    expect(read("file,label,e0\r\n")).toThrow("its values are no embeddings of its pictures");
+    expect(read(Uint8Array.of(0xff, 0xfe, 0x41))).toThrowErrorMatchingInlineSnapshot(
+      `[FormatError: file: it holds no embeddings; expected a safetensors file, or a text.]`,
+    );
+  });
+
+  it("give an error of the format and nothing else, whatever was cut off or changed", () => {
+    for (const extension of [".safetensors", ".json", ".csv"]) {
+      const whole = embeddingsWriter(`x${extension}`)(small);
+      const damaged = fc
+        .tuple(fc.nat(whole.length), fc.nat(whole.length - 1), fc.nat(255))
+        .map(([length, at, byte]) => {
+          const bytes = whole.slice(0, length);
+          if (at < length) bytes[at] = byte;
+          return bytes;
+        });
+      fc.assert(
+        fc.property(fc.oneof(damaged, fc.uint8Array()), (bytes) => {
+          try {
+            readEmbeddings(bytes, "file");
+          } catch (error) {
+            expect(error).toBeInstanceOf(FormatError);
+          }
+        }),
+      );
+    }
+  });
+});
