@@ -1,9 +1,9 @@
 import { UsageError } from "../errors.ts";
 import { inputShapeOf, type Network } from "../graph/network.ts";
-import { kerasPreprocessing } from "../graph/preprocessing.ts";
 import { imagenetLabels } from "../models/imagenet-classes.ts";
 import type { Shape } from "../tensor/shape.ts";
 import type { MappingReport } from "../weights/map-weights.ts";
+import { defaultPreprocessing } from "./model.ts";
 import { classifierProblem } from "./model-file.ts";
 import { type OpenAsOptions, openAs } from "./open-as.ts";
 import type { OpenedModel } from "./open-weights.ts";
@@ -79,11 +79,7 @@ async function completed(opened: OpenedModel, given: readonly string[] | undefin
       expected: `${classes} labels`,
     });
   }
-  const preprocessing = opened.preprocessing ?? {
-    ...kerasPreprocessing,
-    fit: "fill" as const,
-    background: [255, 255, 255] as const,
-  };
+  const preprocessing = opened.preprocessing ?? defaultPreprocessing;
   const notes = [
     ...(opened.preprocessing
       ? []

@@ -1,4 +1,3 @@
-import { kerasPreprocessing } from "../graph/preprocessing.ts";
 import { buildNetwork } from "../models/architecture.ts";
 import type { ArchitectureName } from "../models/architecture-names.ts";
 import { recogniseTimm } from "../models/timm-recognition.ts";
@@ -6,7 +5,7 @@ import { metadataKey } from "../weights/metadata-key.ts";
 import { isSafetensors, readSafetensors } from "../weights/safetensors.ts";
 import { isTorch, readTorch } from "../weights/torch-file.ts";
 import { describedBy } from "./format-keras.ts";
-import type { PicturePreprocessing } from "./model.ts";
+import { defaultPreprocessing, type PicturePreprocessing } from "./model.ts";
 import { readMetadata } from "./model-metadata.ts";
 import { byTimmNames, layersFromTimm, type NamedTensor } from "./timm-layers.ts";
 import type { WeightsFile, WeightsFormat } from "./weights-file.ts";
@@ -38,7 +37,7 @@ export const torchFormat: WeightsFormat = {
 };
 
 /** Share of the picture's side that timm keeps of what it has scaled, for the weights that it publishes. */
-const cropShares: Readonly<Record<Exclude<ArchitectureName, "xception">, number>> = {
+const cropRatios: Readonly<Record<Exclude<ArchitectureName, "xception">, number>> = {
   legacy_xception: 0.897,
   xception41: 0.903,
   xception65: 0.903,
@@ -48,7 +47,9 @@ const cropShares: Readonly<Record<Exclude<ArchitectureName, "xception">, number>
 };
 
 /** Inception's mean and standard deviation of 0.5: numbers from −1 to 1, as in Keras. */
-const timmPreprocessing: PicturePreprocessing = { ...kerasPreprocessing, fit: "cover", background: [255, 255, 255] };
+function timmPreprocessing(cropRatio: number): PicturePreprocessing {
+  return { ...defaultPreprocessing, interpolation: "bicubic", fit: "cover", cropRatio };
+}
 
 function timmFile(format: string, named: readonly NamedTensor[], notes: readonly string[]): WeightsFile {
   const tensors = byTimmNames(named);
@@ -56,7 +57,7 @@ function timmFile(format: string, named: readonly NamedTensor[], notes: readonly
   const found = recogniseTimm(shapes);
   const layers: WeightsFile["layers"] = (network) => layersFromTimm(network, tensors);
   if (found === undefined || found.name === "xception") return { format, layers, notes };
-  const crop = cropShares[found.name];
+  const cropRatio = cropRatios[found.name];
   return {
     format: `${format}, ${found.name}`,
     layers,
@@ -64,10 +65,10 @@ function timmFile(format: string, named: readonly NamedTensor[], notes: readonly
       const { architecture } = recogniseTimm(shapes, inputShape)!;
       return { network: buildNetwork(architecture), architecture };
     },
-    metadata: { architecture: found.architecture, preprocessing: timmPreprocessing },
+    metadata: { architecture: found.architecture, preprocessing: timmPreprocessing(cropRatio) },
     notes: [
       ...notes,
-      `Pictures are cropped to the network's shape and scaled to -1 ... 1. timm scales them up first and keeps the middle ${100 * crop} % of each side, bicubic: its answers differ slightly.`,
+      `Pictures are prepared as timm does for the weights that it publishes: scaled (bicubic), the middle ${100 * cropRatio} % of each side kept, and -1 ... 1 made of their pixels.`,
     ],
   };
 }

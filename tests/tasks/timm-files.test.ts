@@ -45,6 +45,8 @@ describe.each([
     const model = decodeModel(bytes);
     expect(model.network).toEqual(buildNetwork(architecture));
     expect(model.weights).toEqual(timmFormulaWeights(architecture));
+    const cropRatio = name === "legacy_xception" ? 0.897 : 0.94;
+    expect(model.preprocessing).toMatchObject({ interpolation: "bicubic", fit: "cover", cropRatio, offset: -1 });
   });
 
   test("may be wrapped, as in parallel training", async () => {
