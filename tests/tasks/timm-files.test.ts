@@ -12,6 +12,7 @@ import { decodeModel } from "../../src/tasks/model-file.ts";
 import { loadWeights, openModel } from "../../src/tasks/open-weights.ts";
 import { timmFormulaWeights } from "../../src/tasks/verify-timm.ts";
 import { weightsSource } from "../../src/tasks/weights-file.ts";
+import { openWeightsFile } from "../../src/tasks/weights-formats.ts";
 import { floatTensor, type Tensor } from "../../src/tensor/tensor.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
@@ -45,8 +46,6 @@ describe.each([
     const model = decodeModel(bytes);
     expect(model.network).toEqual(buildNetwork(architecture));
     expect(model.weights).toEqual(timmFormulaWeights(architecture));
-    const cropRatio = name === "legacy_xception" ? 0.897 : 0.94;
-    expect(model.preprocessing).toMatchObject({ interpolation: "bicubic", fit: "cover", cropRatio, offset: -1 });
   });
 
   test("may be wrapped, as in parallel training", async () => {
@@ -118,6 +117,22 @@ describe("a state_dict tells which network it is of", () => {
     expect(recogniseTimm(shapes(legacy))).toBeUndefined();
     expect(recogniseTimm(shapes(aligned))).toBeUndefined();
     expect(recogniseTimm(new Map())).toBeUndefined();
+  });
+});
+
+test("a network that is recognised prepares pictures as timm does", async () => {
+  const whole = architectureNamed("legacy_xception", { classes: 2 });
+  const zeros = timmNames(whole).map(({ name, weight }): [string, Tensor] => {
+    return [name, floatTensor(weight === undefined ? [] : torchShape(weight))];
+  });
+  const { metadata } = await openWeightsFile(await weightsSource(writeSafetensors(new Map(zeros)), nodePlatform));
+  expect(metadata?.preprocessing).toEqual({
+    scale: 1 / 127.5,
+    offset: -1,
+    interpolation: "bicubic",
+    fit: "cover",
+    cropRatio: 0.897,
+    background: [255, 255, 255],
   });
 });
 
