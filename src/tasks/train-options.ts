@@ -10,7 +10,7 @@ import type { AverageDecay } from "../learning/weight-average.ts";
 import type { Architecture } from "../models/architecture.ts";
 import type { XceptionOptions } from "../models/xception-options.ts";
 import type { Communicator, Device, Platform } from "../platform.ts";
-import type { EpochRecord, Evaluation, Prediction, SkippedFile } from "../records.ts";
+import type { EpochRecord, Evaluation, Prediction, SkippedFile, StepHealth } from "../records.ts";
 import type { Weights } from "../weights/initialize.ts";
 import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
 import type { PicturePreprocessing } from "./model.ts";
@@ -96,6 +96,8 @@ export interface TrainOptions
   readonly resume?: Checkpoint;
   /** Called once and waited for, when all options have been checked and the training is about to begin, or to go on. */
   readonly onStart?: (start: TrainingStart) => unknown;
+  /** How many steps of an epoch tell of their health to `onProgress`, evenly spaced; default 0. */
+  readonly healthSteps?: number;
   /** Called after every step. */
   readonly onProgress?: (progress: TrainingProgress) => void;
   /** Called after every epoch and waited for: the moment to save what was reached. */
@@ -121,6 +123,10 @@ export interface TrainingProgress {
   /** Steps done in this epoch, and how many it has as far as is known. */
   readonly step: number;
   readonly steps: number;
+  /** Steps done in all epochs. */
+  readonly totalSteps: number;
+  /** Of this step. */
+  readonly stepLoss: number;
   /** Means over this epoch's steps so far. */
   readonly loss: number;
   readonly accuracy: number;
@@ -129,6 +135,8 @@ export interface TrainingProgress {
   readonly imagesPerSecond: number;
   /** Estimate for the rest of the training, validation included. */
   readonly secondsLeft: number;
+  /** Of this step, where it was one of `healthSteps`. */
+  readonly health?: StepHealth;
 }
 
 /** What training reached: at its end, after an epoch, or when it was aborted. */

@@ -90,6 +90,8 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
   check("accumulate", accumulate, isDivisor, `a whole number that divides the batch size ${batchSize}`);
   const waits = patience === undefined || (Number.isInteger(patience) && patience >= 1);
   check("patience", patience, waits, "a whole number from 1");
+  const { healthSteps = 0 } = options;
+  check("healthSteps", healthSteps, Number.isInteger(healthSteps) && healthSteps >= 0, "a whole number from 0");
   check("learningRate", learningRate, learningRate > 0 && learningRate < Infinity, "a number above 0");
   check("labelSmoothing", labelSmoothing, labelSmoothing >= 0 && labelSmoothing < 1, "a number from 0 to below 1");
 

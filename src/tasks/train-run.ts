@@ -14,7 +14,7 @@ import type { TrainingResult, TrainOptions } from "./train-options.ts";
 import type { TrainingPlan } from "./train-plan.ts";
 import { refuseBrokenStep, refuseBrokenWeights } from "./train-refusal.ts";
 import { countRight } from "./train-tally.ts";
-import type { TrainingStep } from "./training-step.ts";
+import type { StepResult, TrainingStep } from "./training-step.ts";
 
 /** The loop over epochs, and what it has reached. */
 export class TrainingRun {
@@ -97,15 +97,17 @@ export class TrainingRun {
       const { steps } = this.#step;
       const samples = steps * this.#samplesPerStep;
       const rate = learningRate * schedule({ step: steps, totalSteps, epoch: epoch.index, samples, validationLosses });
+      const step = steps + 1 - epoch.stepsBefore;
       const input = {
         images: batch.images,
         targets: batch.targets,
         ...(batch.sampleWeights && { sampleWeights: batch.sampleWeights }),
         learningRate: rate,
         seed: deriveSeed(seed, "dropout", steps, ...(communicator.rank === 0 ? [] : [communicator.rank])),
+        health: isHealthStep(step, epoch.stepsPerEpoch, this.#options.healthSteps),
       };
-      const { loss, logits, isSound } = await this.#step.run(input);
-      const step = steps + 1 - epoch.stepsBefore;
+      const result = await this.#step.run(input);
+      const { loss, logits, isSound } = result;
       if (!isSound) {
         const found = await this.#step.diagnose(input);
         const fault = gatherRanks(communicator, found ? { ...found } : null).find((each) => each !== null);
@@ -117,7 +119,7 @@ export class TrainingRun {
       epoch.pace.countStep();
       epoch.position = batch.nextPosition;
       epoch.learningRate = rate;
-      this.#report(step);
+      this.#report(step, result);
       await nextTurn();
       this.#stopIfAborted();
       await this.#keeper?.saveIfDue(this.#step.steps, false);
@@ -177,7 +179,7 @@ export class TrainingRun {
     }
   }
 
-  #report(step: number): void {
+  #report(step: number, { loss: stepLoss, health }: StepResult): void {
     const { epochs } = this.#plan;
     const { index, stepsPerEpoch, tally, pace, learningRate } = this.#epoch;
     const epochsAfter = epochs - index - 1;
@@ -187,11 +189,14 @@ export class TrainingRun {
       epochs,
       step,
       steps: stepsPerEpoch,
+      totalSteps: this.#step.steps,
+      stepLoss,
       loss: tally.loss,
       accuracy: tally.accuracy,
       learningRate,
       imagesPerSecond: pace.imagesPerSecond,
       secondsLeft: pace.secondsFor(stepsLeft) + (epochsAfter + 1) * this.#validationSeconds,
+      ...(health && { health }),
     });
   }
 
@@ -253,6 +258,12 @@ function isBetter(a: Evaluation, b: Evaluation): boolean {
     return (a.meanAveragePrecision ?? 0) > (b.meanAveragePrecision ?? 0);
   }
   return a.top1 > b.top1 || (a.top1 === b.top1 && a.loss < b.loss);
+}
+
+/** Whether a step of an epoch, from 1, ends one of `count` equal parts of it. */
+function isHealthStep(step: number, stepsPerEpoch: number, count = 0): boolean {
+  const partsAfter = (steps: number) => Math.floor((steps * count) / stepsPerEpoch);
+  return partsAfter(step) > partsAfter(step - 1);
 }
 
 /** The engine keeps the JavaScript thread busy; between two steps, timers, signals and decoded pictures get their turn. */

@@ -40,6 +40,7 @@ export async function train(dataset: ImageDataset, given: TrainOptions): Promise
     ...options,
     ...parts,
     ...compiled,
+    health: (given.healthSteps ?? 0) > 0,
     ...(isShared && { reduce: averageOverRanks(communicator) }),
   };
   const tensors = tensorsOfFirstRank(communicator, resume?.state.tensors ?? weights);

@@ -1,6 +1,6 @@
+import { crc32 } from "../check-sums.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 import { checkWeights } from "./check-weights.ts";
-import { crc32 } from "./crc32.ts";
 import { kerasModelConfig } from "./keras-config-writer.ts";
 import type { KerasModelParts } from "./keras-hdf5-writer.ts";
 import { metadataKey } from "./metadata-key.ts";

@@ -1,6 +1,6 @@
 import { unzipSync } from "fflate";
+import { crc32 } from "../check-sums.ts";
 import { FormatError } from "../errors.ts";
-import { crc32 } from "./crc32.ts";
 
 /** Weights hardly compress, and nobody tries. */
 const largestExpansion = 8;

@@ -23,6 +23,8 @@ const progress: TrainingProgress = {
   epochs: 5,
   step: 1,
   steps: 30,
+  totalSteps: 31,
+  stepLoss: 1.5,
   loss: 1.23456,
   accuracy: 0.5,
   learningRate: 0.01,

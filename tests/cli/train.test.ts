@@ -40,7 +40,7 @@ function trainCommand(...flags: string[]): string[] {
 
 /** Everything that the run's folder holds, to compare. */
 async function contents(): Promise<Record<string, string>> {
-  const names = (await readdir(runFolder())).filter((name) => name !== "checkpoints").sort();
+  const names = (await readdir(runFolder())).filter((name) => !["checkpoints", "tensorboard"].includes(name)).sort();
   return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await readFile(at(name), "base64")])));
 }
 
@@ -134,7 +134,15 @@ describe("xception train", () => {
     expect(test).toEqual({ ...expected.evaluation, skipped: expected.validationSkipped });
     expect(result).toMatchObject({
       folder: runFolder(),
-      files: ["model.onnx", "evaluation.json", "history.csv", "settings.yaml", "checkpoints", "report.html"],
+      files: [
+        "model.onnx",
+        "evaluation.json",
+        "history.csv",
+        "settings.yaml",
+        "tensorboard",
+        "checkpoints",
+        "report.html",
+      ],
       aborted: false,
       steps: 9,
       epoch: expected.epoch,
@@ -169,7 +177,7 @@ describe("xception train", () => {
       epoch 1/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # pictures/s, # s
       epoch 2/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # pictures/s, # s
       skipped: picture "…/photos/train/red/broken.png": this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      Wrote model.onnx, evaluation.json, history.csv, settings.yaml, checkpoints, report.html into …/run
+      Wrote model.onnx, evaluation.json, history.csv, settings.yaml, tensorboard, checkpoints, report.html into …/run
       "
     `);
   });
@@ -283,6 +291,7 @@ describe("stopped", () => {
       "model.onnx",
       "report.html",
       "settings.yaml",
+      "tensorboard",
     ]);
     expect(decodeModel(await readFile(at("model.onnx")), "model.onnx").provenance).toMatchObject({
       epoch: 0,
@@ -330,5 +339,6 @@ it("where the loss breaks later, the last good model stays, and a report of what
     "model.onnx",
     "report.html",
     "settings.yaml",
+    "tensorboard",
   ]);
 });

@@ -24,6 +24,7 @@ export interface TrainFlags extends DownloadFlags {
   readonly showAugment?: string;
   readonly device?: Device;
   readonly overwrite?: boolean;
+  readonly tensorboard?: boolean;
   readonly resume?: boolean;
   readonly checkpointMinutes?: number;
   readonly checkpointSteps?: number;
@@ -34,6 +35,7 @@ export interface TrainFlags extends DownloadFlags {
 export function addTrainOptions(command: Command): Command {
   command
     .addOption(new Option("-o, --output <folder>", "where to write the run; its parent must exist"))
+    .option("--no-tensorboard", "write no events for TensorBoard")
     .option("--overwrite", "replace a run that is in the output folder already")
     .option(
       "--show-augment <file>",

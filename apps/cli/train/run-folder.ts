@@ -22,6 +22,10 @@ export const stepPattern = /^step-(\d{8,})\.safetensors$/;
 export const bestPattern = /^best-epoch-(\d{5,})\.safetensors$/;
 export const pictureList = "pictures.json";
 
+/** Where TensorBoard finds the run's events, and the names of files in it: by the second in which they were begun. */
+export const eventsFolder = "tensorboard";
+export const eventPattern = /^events\.out\.tfevents\.(\d{10,})\.xception$/;
+
 /**
  * The folder that a training writes into. Nothing changes on the disk before the first file is written: a training that
  * fails earlier leaves neither an empty folder nor a damaged older run.
@@ -29,7 +33,6 @@ export const pictureList = "pictures.json";
 export class RunFolder {
   readonly path: string;
   readonly #written = new Set<string>();
-  /** Whether what is in the folder belongs to this run. */
   #isOwn: boolean;
 
   private constructor(path: string, isOwn: boolean) {
@@ -48,7 +51,7 @@ export class RunFolder {
   ): Promise<RunFolder> {
     const there = await listing(path);
     await tryToWrite(path, there !== undefined);
-    const run = [...Object.values(runFiles), checkpointsFolder].filter((name) => there?.includes(name));
+    const run = [...Object.values(runFiles), checkpointsFolder, eventsFolder].filter((name) => there?.includes(name));
     if (run.length > 0 && !overwrite && !resume) {
       const goOn = run.includes(checkpointsFolder) ? "Go on with it with --resume, choose" : "Choose";
       throw new TrainingError({
@@ -65,6 +68,11 @@ export class RunFolder {
     return [...this.#written];
   }
 
+  /** Whether what is in the folder belongs to this run: since it wrote something, or from the start if it goes on. */
+  get isOwn(): boolean {
+    return this.#isOwn;
+  }
+
   file(kind: RunFile): string {
     return join(this.path, runFiles[kind]);
   }
@@ -77,6 +85,11 @@ export class RunFolder {
   /** Writes a file into the folder of checkpoints, in the same way. */
   writeCheckpointFile(name: string, content: Uint8Array | string): Promise<void> {
     return this.#write(`${checkpointsFolder}/${name}`, content);
+  }
+
+  /** Begins a file of events, in the same way. */
+  writeEventFile(name: string, content: Uint8Array): Promise<void> {
+    return this.#write(`${eventsFolder}/${name}`, content);
   }
 
   async removeCheckpointFile(name: string): Promise<void> {
@@ -127,6 +140,11 @@ export class RunFolder {
       if (isOurs && `${checkpointsFolder}/${other}` !== name) await this.removeCheckpointFile(other);
     }
     if (part !== checkpointsFolder) await rmdir(join(this.path, checkpointsFolder)).catch(() => {});
+    for (const other of (await listing(join(this.path, eventsFolder)).catch(() => undefined)) ?? []) {
+      const isOurs = eventPattern.test(other) && `${eventsFolder}/${other}` !== name;
+      if (isOurs) await rm(join(this.path, eventsFolder, other), { force: true });
+    }
+    if (part !== eventsFolder) await rmdir(join(this.path, eventsFolder)).catch(() => {});
   }
 }
 

@@ -14,6 +14,7 @@ import type { CliIo } from "../io.ts";
 import { CheckpointFolder, type FoundCheckpoint } from "./checkpoint-folder.ts";
 import { provenanceOf, reportText } from "./description.ts";
 import { TrainingDisplay } from "./display.ts";
+import { EventLog } from "./event-log.ts";
 import type { TrainingInputs } from "./inputs.ts";
 import { resumeCommand } from "./outcome.ts";
 import type { PreparedRun } from "./prepare-run.ts";
@@ -36,6 +37,10 @@ export async function trainInto(
   const checkpoints = new CheckpointFolder(folder, { ...run, keep: flags.keepCheckpoints ?? 2 }, from);
   const display = new TrainingDisplay(io);
   let latest: TrainingResult | undefined;
+  let events: EventLog | undefined;
+  const beginEvents = (steps: number) => {
+    if (flags.tensorboard !== false) events = new EventLog(folder, steps, (text) => io.stderr(`${text}\n`));
+  };
   const writeReport = async (result: TrainingResult) =>
     folder.write("report", await reportText(inputs, result, platform));
   try {
@@ -58,25 +63,32 @@ export async function trainInto(
       signal: io.signal,
       onStart: async ({ network, soFar }) => {
         io.stderr(`${announcement(network, inputs)}\n`);
-        if (!from || !soFar) return;
+        if (!from || !soFar) return beginEvents(0);
         io.stderr(`${await continuation(from, settings.epochs)}\n`);
         // What was written after the checkpoint is ahead of it.
         if (soFar.history.length > 0) await save(folder, inputs, soFar, soFar.evaluation !== undefined);
+        beginEvents(soFar.steps);
       },
-      onProgress: (progress) => display.showStep(progress),
+      onProgress: (progress) => {
+        display.showStep(progress);
+        events?.writeStep(progress);
+      },
       onEpoch: async (soFar) => {
         display.showEpoch(soFar, settings.epochs);
         await save(folder, inputs, soFar);
+        await events?.writeEpoch(soFar);
         latest = soFar;
       },
     });
     display.stop();
     if (result.steps === 0) return result;
     if (result.aborted) await save(folder, inputs, result);
+    await events?.close();
     await writeReport(result);
     return result;
   } catch (error) {
     display.stop();
+    await events?.close();
     if (error instanceof TrainingError && latest !== undefined) {
       await writeReport(latest);
       io.stderr(`The model of epoch ${latest.epoch} stays in ${folder.file("model")}.\n`);

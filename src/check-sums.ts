@@ -1,11 +1,28 @@
 /** Remainders of every byte, alone and followed by one to seven zero bytes: eight bytes are taken in one step. */
-const tables: readonly Uint32Array[] = makeTables();
+type Tables = readonly Uint32Array[];
+
+/** Polynomials with their bits reflected. */
+const zipTables = makeTables(0xedb88320);
+const castagnoliTables = makeTables(0x82f63b78);
 
 /**
  * The check sum that zip archives store.
- * @see ISO 3309, polynomial 0xEDB88320 (reflected); Kounavis and Berry 2005, "slicing by 8"
+ * @see ISO 3309
  */
 export function crc32(bytes: Uint8Array): number {
+  return remainder(bytes, zipTables);
+}
+
+/**
+ * The check sum of TensorFlow's record files, iSCSI and many others: CRC-32C, after Castagnoli.
+ * @see https://www.rfc-editor.org/rfc/rfc3720, appendix B.4
+ */
+export function crc32c(bytes: Uint8Array): number {
+  return remainder(bytes, castagnoliTables);
+}
+
+/** @see Kounavis and Berry 2005, "slicing by 8" */
+function remainder(bytes: Uint8Array, tables: Tables): number {
   const [t0, t1, t2, t3, t4, t5, t6, t7] = tables as [
     Uint32Array,
     Uint32Array,
@@ -35,10 +52,10 @@ export function crc32(bytes: Uint8Array): number {
   return ~crc >>> 0;
 }
 
-function makeTables(): Uint32Array[] {
+function makeTables(polynomial: number): Uint32Array[] {
   const first = Uint32Array.from({ length: 256 }, (_, byte) => {
     let crc = byte;
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ polynomial : crc >>> 1;
     return crc;
   });
   const all = [first];

@@ -1,0 +1,117 @@
+import { appendFile, readdir, rm, truncate } from "node:fs/promises";
+import { join } from "node:path";
+import { firstRecord, readEvents, restartRecord, scalarRecord } from "../../../src/report/tensorboard.ts";
+import { readFile } from "../../../src/runtime/node-files.ts";
+import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train-options.ts";
+import { eventPattern, eventsFolder, type RunFolder } from "./run-folder.ts";
+
+/** How long events wait at most before they are written, in milliseconds. */
+const longestWaitMs = 1000;
+
+/**
+ * Writes the numbers of a training for TensorBoard, each step's and each epoch's. A log that cannot be written ends, not the
+ * training.
+ */
+export class EventLog {
+  readonly #folder: RunFolder;
+  readonly #note: (text: string) => void;
+  readonly #stepsBefore: number;
+  #steps: number;
+  /** Undefined until the file is begun. */
+  #path: string | undefined;
+  #waiting: Uint8Array[] = [];
+  #writing: Promise<void> = Promise.resolve();
+  #flushedAt = Date.now();
+  #hasFailed = false;
+
+  /**
+   * @param steps done before: of older files of the run, what was written after them goes, and what a crash left half-written.
+   * @param note is told if the log cannot be written.
+   */
+  constructor(folder: RunFolder, steps: number, note: (text: string) => void) {
+    this.#folder = folder;
+    this.#stepsBefore = steps;
+    this.#steps = steps;
+    this.#note = note;
+  }
+
+  writeStep({ totalSteps, stepLoss, learningRate, imagesPerSecond }: TrainingProgress): void {
+    this.#steps = totalSteps;
+    this.#add({ "loss/step": stepLoss, learning_rate: learningRate, images_per_second: imagesPerSecond });
+  }
+
+  async writeEpoch({ history }: TrainingResult): Promise<void> {
+    const { loss, accuracy, validationLoss, validationAccuracy } = history.at(-1)!;
+    this.#add({
+      "loss/training": loss,
+      "accuracy/training": accuracy,
+      ...(validationLoss !== undefined && { "loss/validation": validationLoss }),
+      ...(validationAccuracy !== undefined && { "accuracy/validation": validationAccuracy }),
+    });
+    await this.close();
+  }
+
+  /** Writes what is waiting. */
+  async close(): Promise<void> {
+    this.#flush();
+    await this.#writing;
+  }
+
+  #add(scalars: Readonly<Record<string, number>>): void {
+    if (this.#hasFailed) return;
+    this.#waiting.push(scalarRecord({ wallTime: Date.now() / 1000, step: this.#steps, scalars }));
+    if (Date.now() - this.#flushedAt >= longestWaitMs) this.#flush();
+  }
+
+  #flush(): void {
+    // The folder may still hold an older run, which stays whole until this one saves something.
+    if (this.#waiting.length === 0 || !this.#folder.isOwn) return;
+    const bytes = Buffer.concat(this.#waiting);
+    this.#waiting = [];
+    this.#flushedAt = Date.now();
+    this.#writing = this.#writing.then(() => this.#write(bytes)).catch((error: unknown) => this.#fail(error));
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    if (this.#hasFailed) return;
+    this.#path ??= await this.#begin();
+    await appendFile(this.#path, bytes);
+  }
+
+  /** Begins a file. */
+  async #begin(): Promise<string> {
+    const seconds = Math.floor(Date.now() / 1000);
+    const goesOn = this.#stepsBefore > 0;
+    const older = goesOn ? await cutEvents(this.#folder, this.#stepsBefore) : [];
+    const latest = Math.max(0, ...older.map((name) => Number(eventPattern.exec(name)![1])));
+    // Readers take files in the order of their names.
+    const name = `events.out.tfevents.${String(Math.max(seconds, latest + 1)).padStart(10, "0")}.xception`;
+    const restart = goesOn ? [restartRecord(seconds, this.#stepsBefore + 1)] : [];
+    await this.#folder.writeEventFile(name, Buffer.concat([firstRecord(seconds), ...restart]));
+    return join(this.#folder.path, eventsFolder, name);
+  }
+
+  #fail(error: unknown): void {
+    this.#hasFailed = true;
+    this.#waiting = [];
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#note(`TensorBoard's events in ${join(this.#folder.path, eventsFolder)} end here: ${reason}`);
+  }
+}
+
+/** Cuts the events after a step off all files, and what is damaged. @returns their names. */
+async function cutEvents(folder: RunFolder, steps: number): Promise<readonly string[]> {
+  const place = join(folder.path, eventsFolder);
+  const names = (await readdir(place).catch(() => [])).filter((name) => eventPattern.test(name));
+  for (const name of names) {
+    const path = join(place, name);
+    const bytes = await readFile(path);
+    const events = readEvents(bytes);
+    const later = events.findIndex(({ step }) => step > steps);
+    const kept = later < 0 ? events : events.slice(0, later);
+    const end = kept.at(-1)?.end ?? 0;
+    if (kept.every(({ scalars }) => Object.keys(scalars).length === 0)) await rm(path);
+    else if (end < bytes.length) await truncate(path, end);
+  }
+  return names;
+}

@@ -1,0 +1,105 @@
+import protobuf from "protobufjs";
+import { crc32c } from "../check-sums.ts";
+
+/**
+ * The part of TensorFlow's event files that is written here.
+ * @see https://github.com/tensorflow/tensorflow/blob/v2.16.1/tensorflow/core/util/event.proto and framework/summary.proto
+ */
+const schema = protobuf.parse(
+  `syntax = "proto3";
+  message Event {
+    double wall_time = 1;
+    int64 step = 2;
+    oneof what { string file_version = 3; Summary summary = 5; SessionLog session_log = 7; }
+  }
+  message Summary {
+    message Value { string tag = 1; float simple_value = 2; }
+    repeated Value value = 1;
+  }
+  message SessionLog {
+    enum SessionStatus { STATUS_UNSPECIFIED = 0; START = 1; }
+    SessionStatus status = 1;
+  }`,
+  { keepCase: true },
+).root;
+
+const Event = schema.lookupType("Event");
+
+/** Numbers at one moment of a training. */
+export interface ScalarEvent {
+  /** Seconds since 1970. */
+  readonly wallTime: number;
+  readonly step: number;
+  /** By tag, e.g. `loss/training`: TensorBoard makes a group of what stands before the slash. */
+  readonly scalars: Readonly<Record<string, number>>;
+}
+
+/** A record that is there as a whole. */
+export interface StoredEvent {
+  readonly step: number;
+  /** By tag; empty for what holds no numbers. */
+  readonly scalars: Readonly<Record<string, number>>;
+  /** Place in the file of the byte after it. */
+  readonly end: number;
+}
+
+/** The record that every event file begins with. */
+export function firstRecord(wallTime: number): Uint8Array {
+  return record({ wall_time: wallTime, file_version: "brain.Event:2" });
+}
+
+/** Says that a training goes on, at `step`: whoever reads forgets what was there from this step on. */
+export function restartRecord(wallTime: number, step: number): Uint8Array {
+  return record({ wall_time: wallTime, step, session_log: { status: 1 } });
+}
+
+export function scalarRecord({ wallTime, step, scalars }: ScalarEvent): Uint8Array {
+  const value = Object.entries(scalars).map(([tag, simple_value]) => ({ tag, simple_value }));
+  return record({ wall_time: wallTime, step, summary: { value } });
+}
+
+/** The records of a file up to the first one that is damaged or cut short. */
+export function readEvents(bytes: Uint8Array): readonly StoredEvent[] {
+  const events: StoredEvent[] = [];
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let start = 0; start + 16 <= bytes.length; ) {
+    const length = Number(view.getBigUint64(start, true));
+    const end = start + 16 + length;
+    if (view.getUint32(start + 8, true) !== maskedSum(bytes.subarray(start, start + 8)) || end > bytes.length) break;
+    const data = bytes.subarray(start + 12, end - 4);
+    if (view.getUint32(end - 4, true) !== maskedSum(data)) break;
+    events.push({ ...decode(data), end });
+    start = end;
+  }
+  return events;
+}
+
+function decode(data: Uint8Array): Omit<StoredEvent, "end"> {
+  const event = Event.toObject(Event.decode(data), { longs: Number }) as {
+    readonly step?: number;
+    readonly summary?: { readonly value?: readonly { readonly tag: string; readonly simple_value?: number }[] };
+  };
+  const values = event.summary?.value ?? [];
+  return {
+    step: event.step ?? 0,
+    scalars: Object.fromEntries(values.map(({ tag, simple_value = 0 }) => [tag, simple_value])),
+  };
+}
+
+/** Length, its check sum, the event, its check sum; numbers begin with their lowest byte. */
+function record(event: Record<string, unknown>): Uint8Array {
+  const data = Event.encode(event).finish();
+  const bytes = new Uint8Array(data.length + 16);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, BigInt(data.length), true);
+  view.setUint32(8, maskedSum(bytes.subarray(0, 8)), true);
+  bytes.set(data, 12);
+  view.setUint32(bytes.length - 4, maskedSum(data), true);
+  return bytes;
+}
+
+/** TensorFlow stores check sums rotated and shifted, since sums of data that hold their own sum are no good. */
+function maskedSum(bytes: Uint8Array): number {
+  const sum = crc32c(bytes);
+  return (((sum >>> 15) | (sum << 17)) + 0xa282ead8) >>> 0;
+}
