@@ -1,16 +1,16 @@
-/** Remainders of every byte, alone and followed by one to seven zero bytes: eight bytes are taken in one step. */
-type Tables = readonly Uint32Array[];
+/** Remainders of every byte, alone and followed by one to seven zero bytes, 256 each: eight bytes are taken in one step. */
+type Table = Int32Array;
 
 /** Polynomials with their bits reflected. */
-const zipTables = makeTables(0xedb88320);
-const castagnoliTables = makeTables(0x82f63b78);
+const zipTable = makeTable(0xedb88320);
+const castagnoliTable = makeTable(0x82f63b78);
 
 /**
  * The check sum that zip archives store.
  * @see ISO 3309
  */
 export function crc32(bytes: Uint8Array): number {
-  return remainder(bytes, zipTables);
+  return remainder(bytes, zipTable);
 }
 
 /**
@@ -18,49 +18,49 @@ export function crc32(bytes: Uint8Array): number {
  * @see https://www.rfc-editor.org/rfc/rfc3720, appendix B.4
  */
 export function crc32c(bytes: Uint8Array): number {
-  return remainder(bytes, castagnoliTables);
+  return remainder(bytes, castagnoliTable);
 }
 
 /** @see Kounavis and Berry 2005, "slicing by 8" */
-function remainder(bytes: Uint8Array, tables: Tables): number {
-  const [t0, t1, t2, t3, t4, t5, t6, t7] = tables as [
-    Uint32Array,
-    Uint32Array,
-    Uint32Array,
-    Uint32Array,
-    Uint32Array,
-    Uint32Array,
-    Uint32Array,
-    Uint32Array,
-  ];
-  const eights = bytes.length - (bytes.length % 8);
-  let crc = 0xffffffff;
-  let index = 0;
-  for (; index < eights; index += 8) {
-    crc ^= bytes[index]! | (bytes[index + 1]! << 8) | (bytes[index + 2]! << 16) | (bytes[index + 3]! << 24);
+function remainder(bytes: Uint8Array, table: Table): number {
+  const { buffer, byteOffset, length } = bytes;
+  // Whole words are read at once, which must lie at addresses that fit them.
+  const lead = Math.min(length, -byteOffset & 3);
+  let crc = takeBytes(-1, bytes.subarray(0, lead), table);
+  const words = new Int32Array(buffer, lead === length ? 0 : byteOffset + lead, 2 * Math.floor((length - lead) / 8));
+  for (let index = 0; index < words.length; index += 2) {
+    const first = crc ^ words[index]!;
+    const second = words[index + 1]!;
     crc =
-      t7[crc & 255]! ^
-      t6[(crc >>> 8) & 255]! ^
-      t5[(crc >>> 16) & 255]! ^
-      t4[crc >>> 24]! ^
-      t3[bytes[index + 4]!]! ^
-      t2[bytes[index + 5]!]! ^
-      t1[bytes[index + 6]!]! ^
-      t0[bytes[index + 7]!]!;
+      table[1792 + (first & 255)]! ^
+      table[1536 + ((first >>> 8) & 255)]! ^
+      table[1280 + ((first >>> 16) & 255)]! ^
+      table[1024 + (first >>> 24)]! ^
+      table[768 + (second & 255)]! ^
+      table[512 + ((second >>> 8) & 255)]! ^
+      table[256 + ((second >>> 16) & 255)]! ^
+      table[second >>> 24]!;
   }
-  for (; index < bytes.length; index++) crc = t0[(crc ^ bytes[index]!) & 255]! ^ (crc >>> 8);
+  crc = takeBytes(crc, bytes.subarray(lead + words.byteLength), table);
   return ~crc >>> 0;
 }
 
-function makeTables(polynomial: number): Uint32Array[] {
-  const first = Uint32Array.from({ length: 256 }, (_, byte) => {
+function takeBytes(begin: number, bytes: Uint8Array, table: Table): number {
+  let crc = begin;
+  for (const byte of bytes) crc = table[(crc ^ byte) & 255]! ^ (crc >>> 8);
+  return crc;
+}
+
+function makeTable(polynomial: number): Table {
+  const all = new Int32Array(8 * 256);
+  for (let byte = 0; byte < 256; byte++) {
     let crc = byte;
     for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ polynomial : crc >>> 1;
-    return crc;
-  });
-  const all = [first];
-  for (let zeros = 1; zeros < 8; zeros++) {
-    all.push(all[zeros - 1]!.map((crc) => first[crc & 255]! ^ (crc >>> 8)));
+    all[byte] = crc;
+  }
+  for (let index = 256; index < all.length; index++) {
+    const crc = all[index - 256]!;
+    all[index] = all[crc & 255]! ^ (crc >>> 8);
   }
   return all;
 }

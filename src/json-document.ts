@@ -1,17 +1,31 @@
 import type { z } from "zod";
 import { FormatError } from "./errors.ts";
 
+/** Nobody nests deeper, and whatever walks along the value later needs stack. */
+const deepestNesting = 200;
+
 /**
  * The value of a JSON text from outside.
  * @param where what errors call the text.
- * @throws {FormatError} this is no JSON.
+ * @param what errors say of a text that is no JSON.
+ * @throws {FormatError} this is no JSON, or lists are in lists too deep.
  */
-export function parseJson(text: string, where: string): unknown {
+export function parseJson(text: string, where: string, what = "this is no JSON"): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (cause) {
-    throw new FormatError({ where, what: "this is no JSON", cause });
+    throw new FormatError({ where, what, cause });
   }
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > deepestNesting) {
+      const expected = `at most ${deepestNesting} levels`;
+      throw new FormatError({ where, what: "lists and objects are nested too deep", expected });
+    }
+    level = level.flatMap((each) => (typeof each === "object" && each !== null ? Object.values(each) : []));
+  }
+  return value;
 }
 
 /**

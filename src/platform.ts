@@ -8,7 +8,7 @@ export interface Platform {
   /** For messages, e.g. `node`. */
   readonly name: string;
   /**
-   * Reads a whole file, a model for instance.
+   * Reads a whole file, a model for instance, into memory that is the caller's alone.
    * @throws {FileError} it is missing, or cannot be read.
    */
   readFile(path: string): Promise<Uint8Array>;
@@ -47,6 +47,8 @@ export interface IsolatedJob<T> {
   readonly module: string;
   readonly name: string;
   readonly input: readonly unknown[];
+  /** Memory of the input that moves to the other thread instead of being copied: here it is gone. Default: none. */
+  readonly moved?: readonly ArrayBuffer[];
   /** What errors call its input. */
   readonly where: string;
   /** Only says what the function returns. */

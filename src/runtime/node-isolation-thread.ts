@@ -1,22 +1,11 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { XceptionError } from "../errors.ts";
 import type { JobAnswer, JobOrder } from "./node-isolation.ts";
+import { limitWasmMemory } from "./node-wasm-memory.ts";
 
 const { module, name, input, memoryBytes } = workerData as JobOrder;
 
-interface WasmMemory {
-  readonly buffer: ArrayBuffer;
-  grow(pages: number): number;
-}
-
-/** TypeScript has no types of WebAssembly outside of browsers. */
-const { Memory } = (globalThis as unknown as { WebAssembly: { Memory: { prototype: WasmMemory } } }).WebAssembly;
-const { grow } = Memory.prototype;
-/** Node limits the memory of JavaScript alone; programs in WebAssembly ask for theirs here, in this thread only. */
-Memory.prototype.grow = function (this: WasmMemory, pages: number): number {
-  if (this.buffer.byteLength + pages * 65536 > memoryBytes) throw new RangeError("the memory limit is reached");
-  return grow.call(this, pages);
-};
+limitWasmMemory(memoryBytes);
 
 try {
   const functions = (await import(module)) as Record<string, (...input: readonly unknown[]) => unknown>;

@@ -22,14 +22,13 @@ export interface JobOrder {
  * @throws what the function throws.
  */
 export async function isolate<T>(job: IsolatedJob<T>, limits: JobLimits): Promise<T> {
-  const { module, name, input, where } = job;
+  const { module, name, input, moved = [], where } = job;
   const { timeMs, memoryBytes } = limits;
   const fromSources = import.meta.url.endsWith(".ts");
   const order: JobOrder = { module, name, input, memoryBytes };
   const thread = new URL(`./node-isolation-thread.${fromSources ? "ts" : "js"}`, import.meta.url);
-  const worker = fromSources
-    ? new Worker(throughTsx(thread), { eval: true, workerData: order })
-    : new Worker(thread, { workerData: order });
+  const started = { workerData: order, transferList: [...moved] };
+  const worker = fromSources ? new Worker(throughTsx(thread), { ...started, eval: true }) : new Worker(thread, started);
   let timer: NodeJS.Timeout | undefined;
   try {
     const answer = await new Promise<JobAnswer>((resolve, reject) => {

@@ -20,8 +20,9 @@ export const kerasArchiveFormat: WeightsFormat = {
   open,
 };
 
-async function open({ bytes, where, isolate }: WeightsSource): Promise<WeightsFile> {
-  const read = isolate ? isolate(kerasFileJob(bytes, where), kerasFileLimits(bytes)) : readKerasFile(bytes, where);
+async function open({ bytes, isDisposable, where, isolate }: WeightsSource): Promise<WeightsFile> {
+  const limits = kerasFileLimits(bytes);
+  const read = isolate ? isolate(kerasFileJob(bytes, where, isDisposable), limits) : readKerasFile(bytes, where);
   const { format, layers, config, metadata: text } = await read;
   return {
     format,

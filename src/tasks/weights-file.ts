@@ -11,6 +11,8 @@ export interface WeightsSource {
   /** What errors call it, e.g. `file "model.h5"`. */
   readonly where: string;
   readonly bytes: Uint8Array;
+  /** Whether nobody else needs the bytes: they may then be gone when the file has been opened. Default false. */
+  readonly isDisposable?: boolean;
   /** Reads a file that this one names as its part: a shard of TensorFlow.js. */
   readonly readBeside: (name: string) => Promise<Uint8Array>;
   /** The platform's, for libraries that a damaged file can confuse. */
@@ -60,7 +62,7 @@ export interface DescribedNetwork {
 }
 
 /**
- * Gets hold of a file of weights.
+ * Gets hold of a file of weights, to be opened once.
  * @param source its path, or its bytes.
  * @throws {FileError} there is no such file, or it cannot be read.
  */
@@ -80,7 +82,7 @@ export async function weightsSource(
     refuseOutside(name, where);
     return readFile(`${folder}${name}`);
   };
-  return { where, bytes: await readFile(source), readBeside, ...isolation };
+  return { where, bytes: await readFile(source), isDisposable: true, readBeside, ...isolation };
 }
 
 /** A file may name its parts, but not reach for others: `../../secret`, `/etc/passwd`, `https:`, `C:`. */

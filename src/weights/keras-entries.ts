@@ -1,4 +1,5 @@
 import { FormatError } from "../errors.ts";
+import { parseJson } from "../json-document.ts";
 import { KerasFields } from "./keras-fields.ts";
 import { inTodaysWords } from "./keras-first.ts";
 import { isObject } from "./keras-inbound.ts";
@@ -60,12 +61,7 @@ export function kerasModel(config: string, where: string): KerasModel {
 }
 
 function parse(config: string, where: string): Readonly<Record<string, unknown>> {
-  let model: unknown;
-  try {
-    model = JSON.parse(config);
-  } catch (cause) {
-    throw new FormatError({ where, what: "the description of the network is no JSON", cause });
-  }
+  const model = parseJson(config, where, "the description of the network is no JSON");
   if (isObject(model)) return model;
   throw new FormatError({ where, what: "the description of the network is no object" });
 }

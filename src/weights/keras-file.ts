@@ -6,9 +6,15 @@ import { readStoredLayers } from "./keras-layers.ts";
 import type { KerasFile } from "./stored-layers.ts";
 import { isZip } from "./zip.ts";
 
-/** `readKerasFile` as a job for another thread: the HDF5 library does not return from every damaged file. */
-export function kerasFileJob(bytes: Uint8Array, where: string): IsolatedJob<KerasFile> {
-  return { module: import.meta.url, name: "readKerasFile", input: [bytes, where], where };
+/**
+ * `readKerasFile` as a job for another thread: the HDF5 library does not return from every damaged file.
+ * @param movable whether the bytes may move there, after which they are gone here.
+ */
+export function kerasFileJob(bytes: Uint8Array, where: string, movable = false): IsolatedJob<KerasFile> {
+  const { buffer } = bytes;
+  const isAlone = buffer instanceof ArrayBuffer && bytes.length === buffer.byteLength;
+  const moved = movable && isAlone ? [buffer] : [];
+  return { module: import.meta.url, name: "readKerasFile", input: [bytes, where], moved, where };
 }
 
 /** Far more than a sound file needs, on a slow machine. */

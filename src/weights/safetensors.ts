@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { FormatError, UsageError } from "../errors.ts";
+import { parseJson } from "../json-document.ts";
 import type { DataType, Tensor } from "../tensor/tensor.ts";
 import { duplicateKey } from "./json-keys.ts";
 import { bytesPerNumber, type EncodedTensor, type NumberFormat } from "./number-formats.ts";
@@ -73,13 +74,12 @@ function readHeader(bytes: Uint8Array, where: string): { header: Record<string, 
   }
   const place = `${where}, header at byte ${lengthBytes}`;
   let text: string;
-  let header: unknown;
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes.subarray(lengthBytes, dataOffset));
-    header = JSON.parse(text);
   } catch (cause) {
     throw new FormatError({ where: place, what: "this is no JSON", cause });
   }
+  const header = parseJson(text, place);
   if (!text.startsWith("{")) throw new FormatError({ where: place, what: "the header is no object", expected: "{" });
   const twice = duplicateKey(text);
   if (twice !== undefined) throw new FormatError({ where: place, what: "a name is there twice", received: twice });

@@ -7,6 +7,7 @@ import { nodePlatform } from "../../src/runtime/node.ts";
 import { encodeModel } from "../../src/tasks/model-file.ts";
 import { loadWeights, openModel } from "../../src/tasks/open-weights.ts";
 import { weightsSource } from "../../src/tasks/weights-file.ts";
+import { openWeightsFile } from "../../src/tasks/weights-formats.ts";
 import { smallModel } from "./small-model.ts";
 
 const formats = join(root, "tests/golden/formats");
@@ -47,6 +48,15 @@ describe("refuses", () => {
   test("weights alone where a model is needed", async () => {
     expect(await refusal(new Uint8Array(readFileSync(join(formats, "small.weights.h5"))))).toMatchInlineSnapshot(
       `"file of 53208 bytes: the file holds weights, but not their network; received "weights.h5"; expected a whole model. Say which network they belong to."`,
+    );
+  });
+
+  test("a source whose bytes moved to the thread that opened it first", async () => {
+    const source = await weightsSource(join(formats, "small.keras"), nodePlatform);
+    expect((await openWeightsFile(source)).format).toBe("keras");
+    const again: unknown = await openWeightsFile({ ...source, where: "the file" }).catch((cause: unknown) => cause);
+    expect(again).toMatchInlineSnapshot(
+      `[UsageError: the file: this source was opened before, and its bytes are gone. Make another one with weightsSource.]`,
     );
   });
 

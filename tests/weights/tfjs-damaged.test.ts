@@ -1,10 +1,6 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FormatError } from "../../src/errors.ts";
-import { damaged } from "./damaged.ts";
 import { bytesOf, readModel } from "./tfjs-model.ts";
-
-const cases = { numRuns: Number(process.env.XCEPTION_FUZZ_CASES ?? 200) };
 
 const weight = { name: "a/kernel", shape: [2], dtype: "float32" };
 const modelOf = (...weights: unknown[]) => ({ weightsManifest: [{ paths: ["s"], weights }] });
@@ -67,56 +63,5 @@ describe("refuses, with file and field", () => {
     const huge = { ...weight, shape: new Array(8).fill(2 ** 52) };
     const vast = { weightsManifest: [{ paths: ["s", "gone"], weights: [huge] }] };
     expect(await refusal(vast, shard)).toMatch(/received 8; expected less than 6\.\d+e\+125/);
-  });
-});
-
-describe("damage of any kind gives a FormatError or a model, nothing else", () => {
-  const layer = { class_name: "Dense", config: { name: "a" } };
-  const good = {
-    format: "layers-model",
-    modelTopology: { class_name: "Sequential", config: { name: "m", layers: [layer] } },
-    weightsManifest: [
-      { paths: ["s", "t"], weights: [weight, { ...weight, quantization: { dtype: "uint8", min: 0, scale: 1 } }] },
-    ],
-  };
-  const shards = { s: Uint8Array.of(1, 2, 3), t: Uint8Array.of(4, 5, 6, 7, 8, 9, 10) };
-  const read = async (files: Parameters<typeof readModel>[0]): Promise<void> => {
-    try {
-      await readModel(files);
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      expect(error.message).toMatch(/^file "model\.json"/);
-    }
-  };
-
-  test("in the JSON", async () => {
-    const json = new TextEncoder().encode(JSON.stringify(good));
-    await fc.assert(
-      fc.asyncProperty(damaged(json), (model) => read({ model, shards })),
-      cases,
-    );
-  });
-
-  test("in the values of the JSON", async () => {
-    const anything = fc.jsonValue() as fc.Arbitrary<unknown>;
-    const entry = fc.record({ name: anything, shape: anything, dtype: anything, quantization: anything });
-    const manifest = fc.array(fc.record({ paths: anything, weights: fc.oneof(anything, fc.array(entry)) }));
-    const model = fc.record({
-      format: anything,
-      modelTopology: anything,
-      weightsManifest: fc.oneof(anything, manifest),
-    });
-    await fc.assert(
-      fc.asyncProperty(model, (value) => read({ model: value, shards })),
-      cases,
-    );
-  });
-
-  test("in the files of weights, one of which may be gone", async () => {
-    const bytes = fc.option(fc.uint8Array({ maxLength: 12 }), { nil: undefined });
-    await fc.assert(
-      fc.asyncProperty(bytes, bytes, (s, t) => read({ model: good, shards: { ...(s && { s }), ...(t && { t }) } })),
-      cases,
-    );
   });
 });

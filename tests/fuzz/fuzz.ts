@@ -1,0 +1,88 @@
+/**
+ * Tries many damaged files with every reader, each in a process of its own, which is ended when a case takes too long.
+ * `npm run fuzz -- [--cases 10000] [--reader NAME] [--case INDEX]`
+ */
+
+import { fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import type { CaseReport } from "./fuzz-process.ts";
+import type { FuzzedReader } from "./reader.ts";
+import { readers } from "./readers.ts";
+
+/** Far more than any case takes; a library in a thread is then ended (`platform.isolate`), everything else has failed. */
+const longestSeconds = 20;
+/** Most memory of a process, with Node, the program and 64 MiB for the HDF5 library; no case's file has more than 0.3 MB. */
+const mostMib = 700;
+
+const { values } = parseArgs({
+  options: { cases: { type: "string", default: "10000" }, reader: { type: "string" }, case: { type: "string" } },
+});
+
+interface Tally {
+  readonly counts: Record<CaseReport["outcome"] | "stopped", number>;
+  readonly failures: string[];
+  peakMib: number;
+}
+
+let failed = false;
+console.log("reader                     cases     read  refused  stopped   failed  seconds  ms each  peak MiB");
+for (const reader of readers.filter(({ name }) => values.reader === undefined || name === values.reader)) {
+  const [first, last] =
+    values.case === undefined ? [0, Number(values.cases)] : [Number(values.case), Number(values.case) + 1];
+  const start = performance.now();
+  const { counts, failures, peakMib } = await fuzz(reader, first, last);
+  const seconds = (performance.now() - start) / 1000;
+  const numbers = [last - first, counts.read, counts.refused, counts.stopped, counts.failed].map((each) => `${each}`);
+  const measured = [seconds.toFixed(1), ((1000 * seconds) / (last - first)).toFixed(1), peakMib.toFixed(0)];
+  console.log(reader.name.padEnd(23) + [...numbers, ...measured].map((each) => each.padStart(9)).join(""));
+  for (const failure of failures) console.log(failure);
+  if (peakMib > mostMib) console.log(`  memory: more than ${mostMib} MiB`);
+  failed ||= counts.failed > 0 || peakMib > mostMib;
+}
+process.exitCode = failed ? 1 : 0;
+
+async function fuzz(reader: FuzzedReader, first: number, last: number): Promise<Tally> {
+  const tally: Tally = { counts: { read: 0, refused: 0, stopped: 0, failed: 0 }, failures: [], peakMib: 0 };
+  for (let next = first; next < last; ) next = await fuzzFrom(reader, next, last, tally);
+  return tally;
+}
+
+/** Tries cases in one process until it ends; returns the number of the first case that was not tried. */
+function fuzzFrom(reader: FuzzedReader, first: number, last: number, tally: Tally): Promise<number> {
+  const program = fileURLToPath(new URL("./fuzz-process.ts", import.meta.url));
+  const child = fork(program, [reader.name, String(first), String(last)], { execArgv: ["--import", "tsx"] });
+  let index = first;
+  let isStopped = false;
+  const stop = () => {
+    isStopped = true;
+    child.kill("SIGKILL");
+  };
+  let watchdog = setTimeout(stop, 3 * longestSeconds * 1000);
+  child.on("message", (message) => {
+    clearTimeout(watchdog);
+    watchdog = setTimeout(stop, longestSeconds * 1000);
+    const report = message as CaseReport;
+    index = report.index + 1;
+    tally.peakMib = Math.max(tally.peakMib, report.peakMib);
+    tally.counts[report.outcome]++;
+    if (report.outcome === "failed") note(reader, report.index, report.reason ?? "", tally);
+  });
+  return new Promise((resolve) => {
+    child.once("exit", (code, signal) => {
+      clearTimeout(watchdog);
+      if (index === last) return resolve(last);
+      if (isStopped && reader.isIsolated) tally.counts.stopped++;
+      else {
+        tally.counts.failed++;
+        note(reader, index, isStopped ? `it took more than ${longestSeconds} s` : `exit ${code ?? signal}`, tally);
+      }
+      resolve(index + 1);
+    });
+  });
+}
+
+/** The first few say enough. */
+function note({ name }: FuzzedReader, index: number, reason: string, { failures }: Tally): void {
+  if (failures.length < 5) failures.push(`  --reader "${name}" --case ${index}: ${reason}`);
+}
