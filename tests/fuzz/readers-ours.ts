@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { strFromU8, strToU8 } from "fflate";
 import { ModelProto } from "../../src/compiler/onnx-schema.ts";
 import { parseLabels, parseMapWeights } from "../../src/data/labels-file.ts";
+import { averageScores } from "../../src/learning/score-averages.ts";
 import type { Checkpoint } from "../../src/tasks/checkpoint.ts";
 import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/tasks/checkpoint-file.ts";
 import { sha256 } from "../../src/tasks/digest.ts";
@@ -45,14 +46,24 @@ function readModel(bytes: Uint8Array): void {
 }
 
 const weights = new Map([["dense/kernel", floatTensor([2, 1], Float32Array.of(0.1, -0))]]);
-const evaluation = { images: 1, top1: 1, top5: 1, loss: 0.3, perClass: [], confusion: [[1]] };
+const evaluation = {
+  images: 1,
+  top1: 1,
+  top5: 1,
+  loss: 0.3,
+  averages: averageScores([]),
+  perClass: [],
+  confusion: [[1]],
+};
 const best = {
   weights,
   epoch: 2,
   steps: 9,
   test: {
     evaluation,
-    predictions: [{ file: "a/1.png", truth: "a", predicted: "a", probability: 0.5 }],
+    predictions: [
+      { file: "a/1.png", truth: "a", predicted: "a", probability: 0.5, truthProbability: 0.5, truthRank: 1 },
+    ],
     skipped: [{ file: "a/2.png", reason: "damaged" }],
   },
 };

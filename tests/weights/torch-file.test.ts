@@ -155,7 +155,7 @@ describe("refuses", () => {
     expect(view.getUint32(wide, true)).toBe(0x06064b50);
     view.setUint32(wide + 32, 2 ** 32 - 1, true);
     expect(refusal(bytes)).toMatchInlineSnapshot(
-      `"the file: the zip archive claims to have more entries than it can; expected at most 93 in 4283 bytes."`,
+      `"the file, byte 4185: the zip archive is damaged (here should be an entry of its directory). Is the file cut short? Copy or download it again."`,
     );
   });
 
