@@ -88,7 +88,8 @@ export function lower(network: Network, options: LowerOptions): LoweredNetwork {
 
 function readImages(build: OpGraphBuilder, shape: readonly number[], preprocessing?: Preprocessing): Value {
   const images = build.input(imageInput, shape, preprocessing ? "uint8" : "float32");
-  const planes = build.op({ kind: "transpose", permutation: [0, 3, 1, 2] }, [images]);
+  const isPicture = shape.length === 4;
+  const planes = isPicture ? build.op({ kind: "transpose", permutation: [0, 3, 1, 2] }, [images]) : images;
   if (!preprocessing) return planes;
   const pixels = build.op({ kind: "cast", to: "float32" }, [planes]);
   const scaled = build.op({ kind: "multiply" }, [pixels, perChannel(build, preprocessing.scale)]);

@@ -70,6 +70,8 @@ interface Loaded {
   readonly pixels: Uint8Array;
 }
 
+type Write = (target: Uint8Array, loaded: Loaded, row: number) => void;
+
 interface Group {
   readonly group: readonly Loaded[];
   readonly nextPosition: number;
@@ -174,9 +176,30 @@ export class BatchSource {
     let usable = 0;
     for await (const { group, nextPosition } of this.#groups(order, start, signal)) {
       usable += group.length;
-      yield this.#assemble(group, nextPosition, (target, { pixels }) => target.set(pixels));
+      yield this.#assemble(group, nextPosition, copyPixels);
     }
     if (start === 0 && usable === 0 && this.#shard.size === 1) this.refuseTooFew(0, 1);
+  }
+
+  /**
+   * All samples once, in the order of the data set, as one view of them: 0 is as they are; others are changed at random, as in
+   * no epoch of training, and the same seed and view give the same. Nothing is mixed; the last batch may be smaller.
+   * @throws {DataError} there is no usable picture.
+   * @throws {AbortedError} the signal fired.
+   */
+  async *viewBatches(view: number, { signal }: Pick<PassOptions, "signal"> = {}): AsyncGenerator<Batch, void, void> {
+    const indices = Uint32Array.from(this.#dataset.samples, (_, index) => index);
+    let usable = 0;
+    for await (const { group, nextPosition } of this.#groups(
+      { indices, repeats: new Uint32Array(indices.length) },
+      0,
+      signal,
+    )) {
+      usable += group.length;
+      const showings = group.map(({ index }): Showing => ({ epoch: -view, index, repeat: 0 }));
+      yield this.#assemble(group, nextPosition, view === 0 ? copyPixels : this.#changing(showings));
+    }
+    if (usable === 0) this.refuseTooFew(0, 1);
   }
 
   /** The usable samples of an order, in groups of the batch size; the last group takes what is left. */
@@ -203,12 +226,7 @@ export class BatchSource {
   #trainingBatch(epoch: number, group: readonly Loaded[], nextPosition: number): Batch {
     const { labelSmoothing, classWeights, decode } = this.#options;
     const showings = group.map(({ index, repeat }): Showing => ({ epoch, index, repeat }));
-    const write = (target: Uint8Array, { pixels }: Loaded, row: number) => {
-      const change = pictureChangeOf(this.#changes, showings[row]!);
-      if (change) applyPictureChange(target, pixels, decode, change);
-      else target.set(pixels);
-    };
-    const batch = this.#assemble(group, nextPosition, write, labelSmoothing);
+    const batch = this.#assemble(group, nextPosition, this.#changing(showings), labelSmoothing);
     const weights = this.isWeighted
       ? Float32Array.from(group, ({ index }) => weightOf(this.#dataset.samples[index]!, classWeights))
       : undefined;
@@ -217,13 +235,17 @@ export class BatchSource {
     return weights ? { ...batch, sampleWeights: floatTensor([group.length], weights) } : batch;
   }
 
+  /** Puts each picture into its place in the batch as it is changed in its showing. */
+  #changing(showings: readonly Showing[]): Write {
+    return (target, { pixels }, row) => {
+      const change = pictureChangeOf(this.#changes, showings[row]!);
+      if (change) applyPictureChange(target, pixels, this.#options.decode, change);
+      else target.set(pixels);
+    };
+  }
+
   /** @param write puts the pixels of a row into its place in the batch. */
-  #assemble(
-    group: readonly Loaded[],
-    nextPosition: number,
-    write: (target: Uint8Array, loaded: Loaded, row: number) => void,
-    labelSmoothing = 0,
-  ): Batch {
+  #assemble(group: readonly Loaded[], nextPosition: number, write: Write, labelSmoothing = 0): Batch {
     const { width, height } = this.#options.decode;
     const { classes, samples } = this.#dataset;
     const bytes = width * height * 3;
@@ -251,6 +273,10 @@ export class BatchSource {
         reasons.length > 0 ? `The first that were skipped:${reasons.join("")}` : "Add pictures or use smaller batches.",
     });
   }
+}
+
+function copyPixels(target: Uint8Array, { pixels }: Loaded): void {
+  target.set(pixels);
 }
 
 function checkCount(option: string, value: number, smallest: number, largest = Number.MAX_SAFE_INTEGER): void {

@@ -39,6 +39,7 @@ const epochState = z.object({
 export const checkpointSchema = z.object({
   formatVersion: z.literal(formatVersion),
   identity: z.record(z.string(), z.json()),
+  phase: z.enum(["head", "network"]).default("network"),
   isOver: z.boolean(),
   epoch: epochState,
   steps: count,

@@ -11,6 +11,8 @@ import type { TrainingState } from "./training-state.ts";
 export interface Checkpoint {
   /** What is trained on what and how: a training goes on only with the same. */
   readonly identity: TrainingIdentity;
+  /** `head`: the classifier has not been trained yet; `network`: what follows. */
+  readonly phase: "head" | "network";
   /** Whether nothing is left to do. */
   readonly isOver: boolean;
   /** The epoch under way, or the one that would come next. */

@@ -8,7 +8,7 @@ import type { TrainOptions } from "./train-options.ts";
 
 /** Which weights train, how fast, and what batch normalization goes by. */
 export interface FineTuningChoice {
-  /** Layer or block from which on weights train; `top`: the classifier alone. Default: all do. */
+  /** Layer or block from which on weights train; `last`: the last block, `top`: the classifier alone. Default: all do. */
   readonly unfreezeFrom?: string | undefined;
   /** Patterns of weights or layers that do not train. */
   readonly freeze?: string | undefined;
@@ -85,6 +85,10 @@ function trainableBy(network: Network, choice: FineTuningChoice): ((spec: Weight
 /** Place of the layer, or of the block's first one. */
 function firstIndexOf(network: Network, place: string): number {
   const blocks = blocksOf(network);
+  if (place === "last") {
+    const last = [...blocks.values()].findLast((block) => block !== topBlock)!;
+    return network.layers.findIndex(({ name }) => blocks.get(name) === last);
+  }
   const last = layerAt(network, place);
   if (last.name === place) return network.layers.indexOf(last);
   return network.layers.findIndex(({ name }) => blocks.get(name) === place);

@@ -13,6 +13,7 @@ import type { Communicator, Device, Platform } from "../platform.ts";
 import type { EpochRecord, Evaluation, Prediction, SkippedFile, StepHealth } from "../records.ts";
 import type { Weights } from "../weights/initialize.ts";
 import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
+import type { HeadPhase } from "./head-phase.ts";
 import type { PicturePreprocessing } from "./model.ts";
 import type { TrainingGraphOptions } from "./training-graph-options.ts";
 
@@ -85,6 +86,11 @@ export interface TrainOptions
    * weights; an integer from 0, default 0. On one machine the same seed gives the same weights, bit for bit.
    */
   readonly seed?: number;
+  /**
+   * Before all else, trains what follows the last global pooling on what the rest says to the pictures, computed once:
+   * seconds, and the rest is spared the first gradients of a classifier that knows nothing. Default: no such phase.
+   */
+  readonly head?: HeadPhase | undefined;
   /** When it fires, the step under way is finished and what was reached is returned, marked as aborted. */
   readonly signal?: AbortSignal;
   /** Keeps what is needed to go on after whatever ends the training: see `resume`. Default: nothing is kept. */
@@ -93,7 +99,7 @@ export interface TrainOptions
    * To go on from, instead of beginning: with the same pictures and options, on the same machine, the result is that of
    * a training that was never interrupted, bit for bit.
    */
-  readonly resume?: Checkpoint;
+  readonly resume?: Checkpoint | undefined;
   /** Called once and waited for, when all options have been checked and the training is about to begin, or to go on. */
   readonly onStart?: (start: TrainingStart) => unknown;
   /** How many steps of an epoch tell of their health to `onProgress`, evenly spaced; default 0. */

@@ -234,6 +234,7 @@ export class TrainingRun {
     refuseBrokenWeights(state.tensors, `epoch ${epoch.index + 1}, step ${epoch.tally.steps}`, this.#plan.learningRate);
     return {
       identity: this.#identity,
+      phase: "network",
       isOver: this.#isOver(),
       epoch,
       state,

@@ -1,10 +1,16 @@
 import type { ImageDataset } from "../data/dataset.ts";
+import { fromEngineLayout } from "../graph/engine-layout.ts";
+import { networkWeights } from "../graph/network.ts";
+import type { TrainingIdentity } from "./checkpoint.ts";
+import { hasOpenHead, trainHead } from "./head-phase.ts";
 import { withStatisticsFor } from "./moving-statistics.ts";
 import { averageOverRanks, tensorsOfFirstRank } from "./ranks.ts";
+import { RunningEpoch } from "./running-epoch.ts";
 import type { TrainingResult, TrainOptions } from "./train-options.ts";
-import { planTraining } from "./train-plan.ts";
+import { planTraining, type TrainingPlan } from "./train-plan.ts";
 import { TrainingRun } from "./train-run.ts";
 import { refuseOtherTraining, refuseUnequalRanks, trainingIdentity } from "./training-identity.ts";
+import { initialState, weightEntry } from "./training-state.ts";
 import { TrainingStep } from "./training-step.ts";
 
 /**
@@ -21,17 +27,21 @@ import { TrainingStep } from "./training-step.ts";
  * const { weights, history } = await train(dataset, { platform: nodePlatform, epochs: 5 });
  */
 export async function train(dataset: ImageDataset, given: TrainOptions): Promise<TrainingResult> {
-  const plan = planTraining(dataset, given);
-  const { network, weights, batchSize, epochs, optimizer, loss, preprocessing, communicator } = plan;
+  const planned = planTraining(dataset, given);
+  const { network, batchSize, epochs, optimizer, loss, preprocessing, communicator } = planned;
   const isShared = communicator.size > 1;
   const options = communicator.rank === 0 ? given : withoutReports(given);
-  const { resume, accumulate = 1, device, threads } = options;
-  const identity = options.checkpoints || resume || isShared ? await trainingIdentity(plan) : {};
-  if (isShared) await refuseUnequalRanks(communicator, { ...identity, step: resume?.state.steps ?? 0 });
-  if (resume) refuseOtherTraining(identity, resume.identity);
-  const stepsPerEpoch = plan.batches.batchesPerEpoch;
+  const { accumulate = 1, device, threads } = options;
+  const identity = options.checkpoints || options.resume || isShared ? await trainingIdentity(planned) : {};
+  if (isShared) await refuseUnequalRanks(communicator, { ...identity, step: options.resume?.state.steps ?? 0 });
+  if (options.resume) refuseOtherTraining(identity, options.resume.identity);
+  const stepsPerEpoch = planned.batches.batchesPerEpoch;
   const start = { network, batchSize, epochs, stepsPerEpoch };
+  // Nothing has been done yet where the classifier was to be trained first.
+  const resume = options.resume?.phase === "head" ? undefined : options.resume;
   if (!resume) await options.onStart?.(start);
+  const plan = resume ? planned : await afterHead(planned, identity, options);
+  const { weights } = plan;
   const prepared = withStatisticsFor(network, stepsPerEpoch);
   const session = { device, ...(threads !== undefined && { threads }) };
   const parts = { batchSize: batchSize / accumulate, accumulate };
@@ -48,12 +58,41 @@ export async function train(dataset: ImageDataset, given: TrainOptions): Promise
     ? TrainingStep.restore(prepared, { ...resume.state, tensors }, stepOptions)
     : TrainingStep.create(prepared, tensors, stepOptions));
   try {
-    const run = new TrainingRun(plan, identity, step, options);
+    const run = new TrainingRun(plan, identity, step, { ...options, resume });
     if (resume) await options.onStart?.({ ...start, soFar: run.result(false) });
     return await run.run();
   } finally {
     await Promise.all([step.dispose(), plan.validation?.preparation.dispose()]);
   }
+}
+
+/**
+ * The same plan with the weights that the first phase gives, if there is one. Before it, all is saved that it takes to do
+ * it again: it comes out the same.
+ */
+async function afterHead(plan: TrainingPlan, identity: TrainingIdentity, options: TrainOptions): Promise<TrainingPlan> {
+  const { head, resume, checkpoints, signal } = options;
+  const { network, communicator, batches, batchSize } = plan;
+  const specs = networkWeights(network);
+  const given = resume
+    ? new Map(specs.map((spec) => [spec.name, fromEngineLayout(spec, resume.state.tensors.get(spec.name)!)]))
+    : plan.weights;
+  const begun = { ...plan, weights: given };
+  if (head === undefined || !hasOpenHead(plan)) return begun;
+  if (checkpoints && !resume) {
+    await checkpoints.save({
+      identity,
+      phase: "head",
+      isOver: false,
+      epoch: RunningEpoch.begin(0, 0, batches.batchesPerEpoch, batchSize).state(),
+      state: initialState(specs.map(weightEntry), given),
+      history: [],
+      skipped: [],
+      validationSkipped: [],
+    });
+  }
+  if (communicator.rank > 0) return begun;
+  return { ...begun, weights: await trainHead(begun, { signal, ...head }) };
 }
 
 /** For ranks that take part but have nothing to say. */

@@ -89,6 +89,11 @@ async function identityOfStep({ network, options, communicator }: TrainingPlan) 
     synchronizeBatchNormalization: communicator.size > 1 ? options.synchronizeBatchNormalization : undefined,
     patience,
     mapWeights,
+    head: options.head && {
+      epochs: options.head.epochs,
+      views: options.head.views,
+      learningRate: options.head.learningRate,
+    },
     clip,
     averageDecay: averageDecay && [1, 10, 1000, 1e6].map(averageDecay),
     trainable: await digest(trainable && weights.map(trainable)),

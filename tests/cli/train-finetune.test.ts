@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -65,6 +65,43 @@ test("going on with such a run gives the same bytes as never stopping", async ()
   expect(Buffer.compare(await model("parts"), await model("whole"))).toBe(0);
 });
 
+test("the recipe trains the classifier first, on features that it computes once, and goes on from there", async () => {
+  const cache = ["--cache-dir", join(work, "cache")];
+  const flags = ["--recipe", "finetune", "--weights", join(work, "part.safetensors"), "--epochs", "2", ...cache];
+  const first = await train("two", ...flags);
+  expect(first.stderr).toMatch(/^features of the frozen network: 8\/8$/m);
+  expect(first.stderr).toMatch(
+    /^The classifier alone, 20 epochs on 8 views: loss \d\.\d{3}, accuracy \d+\.0 %, [\d.]+ s$/m,
+  );
+  expect(first.exitCode).toBe(0);
+  const settings = await readFile(join(work, "two/settings.yaml"), "utf8");
+  expect(settings).toContain("headEpochs: 20 # recipe finetune");
+  expect(settings).toContain("unfreezeFrom: last # recipe finetune");
+  expect(await readdir(join(work, "cache/features"))).toHaveLength(1);
+
+  const controller = new AbortController();
+  let stderr = "";
+  const stopped = await capture(
+    ["train", join(work, "photos"), "-o", join(work, "halves"), ...smallTraining, ...flags],
+    {
+      signal: controller.signal,
+      stderr: (text) => {
+        stderr += text;
+        if (text.includes("were computed before")) controller.abort();
+      },
+    },
+  );
+  expect(stopped.exitCode).toBe(1);
+  expect(stderr).toContain("The features of 8 views were computed before.\n");
+  expect(stderr).toContain("training of the head: it was stopped by the caller");
+  expect(await readdir(join(work, "halves/checkpoints"))).toContain("step-00000000.safetensors");
+  const resumed = await capture(["train", "-o", join(work, "halves"), "--resume", ...cache]);
+  expect(resumed.stderr).toContain("The features of 8 views were computed before.\n");
+  expect(resumed.exitCode).toBe(0);
+  const model = (run: string) => readFile(join(work, run, "model.onnx"));
+  expect(Buffer.compare(await model("halves"), await model("two"))).toBe(0);
+});
+
 test("says what it cannot do, and warns of small batches", async () => {
   const from = ["--weights", join(work, "part.safetensors")];
   const { stderr } = await train("bn", ...from, "--batch-norm", "training");
@@ -75,6 +112,12 @@ test("says what it cannot do, and warns of small batches", async () => {
   const refused = await train("refused", ...from, "--unfreeze-from", "block6");
   expect(refused.exitCode).toBe(2);
   expect(refused.stderr).toContain('it has no layer and no block of this name; received "block6"');
+  const nothing = await train("nothing", "--recipe", "finetune");
+  expect(nothing.exitCode).toBe(2);
+  expect(nothing.stderr).toContain(
+    "option --weights: it is missing: fine-tuning needs weights to start from; expected imagenet, or a file with weights. To " +
+      "train new weights, leave out --recipe finetune, --head-epochs and --unfreeze-from.",
+  );
   const alone = await train("alone", "--head-on", "block5");
   expect(alone.exitCode).toBe(2);
   expect(alone.stderr).toContain(

@@ -38,6 +38,7 @@ const best: BestWeights = {
 
 const checkpoint: Checkpoint = {
   identity: { batchSize: 8, classes: ["a", "b"] },
+  phase: "network",
   isOver: false,
   epoch: {
     index: 2,

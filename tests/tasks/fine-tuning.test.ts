@@ -28,6 +28,7 @@ describe("which weights train", () => {
     const block6 = ["block6_sepconv1", "block6_sepconv1_bn", "block6_sepconv2", "block6_sepconv2_bn"];
     expect(open({ unfreezeFrom: "top" })).toEqual(top);
     expect(open({ unfreezeFrom: "block6" })).toEqual([...block6, ...top]);
+    expect(open({ unfreezeFrom: "last" })).toEqual([...block6, ...top]);
     expect(open({ unfreezeFrom: "block6_sepconv2" })).toEqual([...block6.slice(2), ...top]);
     expect(open({ unfreezeFrom: "block6", freeze: "*_bn" })).toEqual([block6[0], block6[2], ...top]);
     expect(open({ unfreezeFrom: "top", train: "block1_conv1,block6_*/gamma" })).toEqual([

@@ -79,6 +79,7 @@ export async function readInputs(
     ...(isMultiLabel(training) && { classifierActivation: "sigmoid" }),
   });
   const whole = buildNetwork(chosen);
+  if (begun === undefined) refuseWithoutStart(resolved.settings);
   const weights = await weightsOf(resolved.settings, whole, platform, imagenet);
   const start = begun ?? (weights && startOf(weights, resolved.settings.weights!));
   const network = weights?.network ?? (start?.headOn ? topOn(whole, start.headOn) : whole);
@@ -142,6 +143,17 @@ async function weightsOf(
   refuseWithoutWeights("--allow-missing", allowMissing);
   refuseWithoutWeights("--head-on", headOn);
   return undefined;
+}
+
+/** What is drawn from a seed cannot stay as it is. */
+function refuseWithoutStart({ weights, headEpochs, unfreezeFrom }: ResolvedSettings["settings"]): void {
+  if (weights !== null || (headEpochs === 0 && unfreezeFrom === null)) return;
+  throw new UsageError({
+    where: "option --weights",
+    what: "it is missing: fine-tuning needs weights to start from",
+    expected: "imagenet, or a file with weights",
+    remedy: "To train new weights, leave out --recipe finetune, --head-epochs and --unfreeze-from.",
+  });
 }
 
 function refuseWithoutWeights(flag: string, received: string | null): void {

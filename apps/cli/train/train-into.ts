@@ -15,6 +15,7 @@ import { CheckpointFolder, type FoundCheckpoint } from "./checkpoint-folder.ts";
 import { provenanceOf, reportText } from "./description.ts";
 import { TrainingDisplay } from "./display.ts";
 import { EventLog } from "./event-log.ts";
+import { shownHeadPhase } from "./head-display.ts";
 import type { TrainingInputs } from "./inputs.ts";
 import { resumeCommand } from "./outcome.ts";
 import type { PreparedRun } from "./prepare-run.ts";
@@ -43,9 +44,11 @@ export async function trainInto(
   };
   const writeReport = async (result: TrainingResult) =>
     folder.write("report", await reportText(inputs, result, platform));
+  const options = trainOptions(settings);
   try {
     const result = await train(training, {
-      ...trainOptions(settings),
+      ...options,
+      ...(options.head && { head: shownHeadPhase(options.head, flags.cacheDir, io) }),
       platform,
       device: inputs.device,
       ...(inputs.mapWeights && { mapWeights: inputs.mapWeights }),

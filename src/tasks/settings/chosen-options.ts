@@ -45,6 +45,12 @@ export function fineTuningChoice(settings: Settings): FineTuningChoice {
   };
 }
 
+/** What settings say about training the classifier first. */
+function headPhase({ headEpochs, headViews, headRate }: Settings): Pick<TrainOptions, "head"> {
+  if (headEpochs === 0) return {};
+  return { head: { epochs: headEpochs, views: headViews, learningRate: headRate } };
+}
+
 /**
  * Settings as options of `train`; the pictures are the caller's business.
  * @example train(dataset, { ...trainOptions(resolveSettings([recipeLayer("finetune")]).settings), platform })
@@ -77,6 +83,7 @@ export function trainOptions(settings: Settings): Omit<TrainOptions, "platform">
     ...(decayAll && { decays: () => true }),
     ...clipping(settings),
     ...averaging(settings),
+    ...headPhase(settings),
     accumulate,
     ...(patience !== null && { patience }),
   };

@@ -1,4 +1,4 @@
-import { choice, number, orNone, setting, text } from "./setting.ts";
+import { choice, number, orNone, setting, text, wholeNumber } from "./setting.ts";
 
 /** How weights that can see already are trained on. */
 export const fineTuningSettings = {
@@ -6,8 +6,20 @@ export const fineTuningSettings = {
     about: "layer or block that the classifier stands on; auto: the last one that the weights reach",
     default: null,
   }),
+  headEpochs: setting(wholeNumber({ from: 0 }), {
+    about: "before all else, train the classifier alone for so many epochs, on features computed once",
+    default: 0,
+  }),
+  headViews: setting(wholeNumber({ from: 1, to: 1000 }), {
+    about: "for these, views of each picture: itself, then changed as --augment says",
+    default: 1,
+  }),
+  headRate: setting(number({ above: 0 }), {
+    about: "for these, the highest learning rate",
+    default: 0.001,
+  }),
   unfreezeFrom: setting(orNone(text("<block>"), "first"), {
-    about: "block or layer from which on weights train, e.g. block13, or top for the classifier alone",
+    about: "block or layer from which on weights train, e.g. block13; last: the last block, top: the classifier alone",
     default: null,
     defaultText: "the first",
   }),

@@ -1,0 +1,27 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { FileError } from "../../../src/errors.ts";
+import { readFile, writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import type { FeatureCache } from "../../../src/tasks/frozen-features.ts";
+
+/** Features of frozen networks as files of a folder, which is made when there is something to put into it. */
+export function featureFolder(folder: string): FeatureCache {
+  return {
+    read: async (name) => {
+      try {
+        return await readFile(join(folder, name));
+      } catch (error) {
+        if (error instanceof FileError && (error.cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+        throw error;
+      }
+    },
+    write: async (name, bytes) => {
+      try {
+        await mkdir(folder, { recursive: true });
+      } catch (cause) {
+        throw new FileError({ where: `folder "${folder}"`, what: "it cannot be made", cause });
+      }
+      await writeFileAtomic(join(folder, name), bytes);
+    },
+  };
+}
