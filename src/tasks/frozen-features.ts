@@ -7,27 +7,10 @@ import { floatTensor } from "../tensor/tensor.ts";
 import { sha256 } from "./digest.ts";
 import { decodeFeatures, encodeFeatures, type Features } from "./feature-file.ts";
 import { featureNetwork } from "./feature-network.ts";
+import type { FrozenFeaturesOptions } from "./head-phase-options.ts";
 import { inferenceSession } from "./inference.ts";
 import { sizedDecodeOptionsOf } from "./model.ts";
 import type { TrainingPlan } from "./train-plan.ts";
-
-/** Where features stay from one training to the next, by name. */
-export interface FeatureCache {
-  /** Undefined where there is nothing of this name. */
-  readonly read: (name: string) => Promise<Uint8Array | undefined>;
-  readonly write: (name: string, bytes: Uint8Array) => Promise<void>;
-}
-
-export interface FrozenFeaturesOptions {
-  /** Of each picture: itself, and changes of it at random. */
-  readonly views: number;
-  readonly cache?: FeatureCache | undefined;
-  readonly signal?: AbortSignal | undefined;
-  /** Pictures seen so far, all views together, and how many there are. */
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
-  /** What is worth knowing about the cache, in a sentence. */
-  readonly onNote?: ((note: string) => void) | undefined;
-}
 
 const batchSize = 16;
 

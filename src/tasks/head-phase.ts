@@ -11,29 +11,12 @@ import { deriveSeed } from "../tensor/random.ts";
 import { floatTensor } from "../tensor/tensor.ts";
 import type { Weights } from "../weights/initialize.ts";
 import type { Features } from "./feature-file.ts";
-import { type FrozenFeaturesOptions, frozenFeatures } from "./frozen-features.ts";
+import { frozenFeatures } from "./frozen-features.ts";
+import type { HeadPhase } from "./head-phase-options.ts";
 import type { TrainingPlan } from "./train-plan.ts";
 import { refuseBrokenStep } from "./train-refusal.ts";
 import { countRight, EpochTally } from "./train-tally.ts";
 import { TrainingStep } from "./training-step.ts";
-
-/** A first phase of training: the classifier alone, on what the rest of the network says to pictures, computed once. */
-export interface HeadPhase extends Partial<FrozenFeaturesOptions> {
-  /** Passes over the features, from 1. */
-  readonly epochs: number;
-  /** The highest; it rises for a twentieth of the steps and falls along a cosine. Default 0.001. */
-  readonly learningRate?: number;
-  /** Called when it is over. */
-  readonly onEnd?: (result: HeadResult) => void;
-}
-
-/** What the first phase reached, on the features that it was trained on. */
-export interface HeadResult {
-  readonly views: number;
-  readonly loss: number;
-  readonly accuracy: number;
-  readonly seconds: number;
-}
 
 const largestBatch = 32;
 

@@ -13,7 +13,7 @@ import type { Communicator, Device, Platform } from "../platform.ts";
 import type { EpochRecord, Evaluation, Prediction, SkippedFile, StepHealth } from "../records.ts";
 import type { Weights } from "../weights/initialize.ts";
 import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
-import type { HeadPhase } from "./head-phase.ts";
+import type { HeadPhase } from "./head-phase-options.ts";
 import type { PicturePreprocessing } from "./model.ts";
 import type { TrainingGraphOptions } from "./training-graph-options.ts";
 
