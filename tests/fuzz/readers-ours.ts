@@ -69,6 +69,7 @@ const best = {
 };
 const checkpoint: Checkpoint = {
   identity: { batchSize: 8, classes: ["a", "b"] },
+  phase: "network",
   isOver: false,
   epoch: {
     index: 2,
