@@ -1,4 +1,4 @@
-import type { OpOf, Value, Window } from "../graph/ops.ts";
+import type { Operation, OpOf, Value, Window } from "../graph/ops.ts";
 import type { BlockedRules, BlockedTools } from "./onnx-blocked-tools.ts";
 import { domains } from "./onnx-emitter.ts";
 import { windowAttributes } from "./onnx-rules.ts";
@@ -57,7 +57,7 @@ export const convolutionRules: BlockedRules = {
     }
     if (config.groups !== 1) return false;
     if (isPointwise(config, w!)) {
-      const blocks = kernels.denseTransposed(kernel, filters, channels, [1, 1]);
+      const blocks = kernels.denseTransposed(kernel, filters, channels, [1, 1], tools.factors.get(dy!.name));
       const source = forms.get(dy!, "channelBlocks");
       if (isDense) {
         tools.conv([source, blocks], forms.define(dx!, "channelBlocks"), {});
@@ -98,7 +98,8 @@ export const convolutionRules: BlockedRules = {
       const right = emit.reshape(emitKeptChannels(tools, x!, config.strides), [channels, positions]);
       const transposed = { transA: { i: 0 }, transB: { i: 1 } };
       const product = emit.compute(`${dw!.name}/product`, "FusedMatMul", [left, right], transposed, domains.microsoft);
-      emit.node("Reshape", [product, emit.integers(dw!.shape)], [nameOf(dw!)]);
+      const scaled = kernels.scaleRows(product, filters, tools.factors.get(dy!.name));
+      emit.node("Reshape", [scaled, emit.integers(dw!.shape)], [nameOf(dw!)]);
       return true;
     }
     return config.groups === 1 && batch < tools.block && channels < tools.block
@@ -106,6 +107,16 @@ export const convolutionRules: BlockedRules = {
       : false;
   },
 };
+
+/** Whether an operator that reads a gradient of pictures puts in the factors that it still lacks: 1×1 convolutions' do. */
+export function takesFactor({ block }: BlockedTools, { config, inputs, outputs }: Operation): boolean {
+  if (config.kind !== "convInputGradient" && config.kind !== "convFilterGradient") return false;
+  const kernel = config.kind === "convInputGradient" ? inputs[1]! : outputs[0]!;
+  const [filters, channels] = kernel.shape as Shape4;
+  if (config.groups !== 1 || !isPointwise(config, kernel) || !fits(filters) || !fits(channels)) return false;
+  if (config.kind === "convFilterGradient") return channels >= block;
+  return config.strides.every((stride) => stride === 1) || config.strides.every((stride) => stride === 2);
+}
 
 type Shape4 = readonly [number, number, number, number];
 

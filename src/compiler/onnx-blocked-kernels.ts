@@ -94,11 +94,20 @@ export class BlockedKernels {
     return this.#emit.reshape(this.#toBlocks(name, picture), [this.#padded(filters), lanes, ...size]);
   }
 
-  /** The kernel of the way back: filters and channels change places, rows and columns run backwards. */
-  denseTransposed(name: string, filters: number, channels: number, size: readonly [number, number]): string {
+  /**
+   * The kernel of the way back: filters and channels change places, rows and columns run backwards.
+   * @param factors of each filter, `[K']`; only for kernels of one pixel.
+   */
+  denseTransposed(
+    name: string,
+    filters: number,
+    channels: number,
+    size: readonly [number, number],
+    factors?: string,
+  ): string {
     const positions = size[0] * size[1];
     if (positions === 1) {
-      const rows = this.#emit.reshape(name, [filters, channels]);
+      const rows = this.scaleRows(this.#emit.reshape(name, [filters, channels]), filters, factors);
       const full = this.#pad(rows, [this.#padded(filters) - filters, 0]);
       const picture = this.#emit.reshape(full, [1, this.#padded(filters), 1, channels]);
       const blocks = this.#toBlocks(name, picture, "channelsLast");
@@ -107,6 +116,16 @@ export class BlockedKernels {
     const view = this.#emit.reshape(name, [filters, channels, positions]);
     const swapped = this.#emit.compute(`${name}~swapped`, "Transpose", [view], { perm: { ints: [1, 0, 2] } });
     return this.dense(this.#reverse(swapped, positions, 2), channels, filters, size);
+  }
+
+  /** A matrix `[K, C]` with row k multiplied by factor k of `[K']`, if there are factors. */
+  scaleRows(matrix: string, rows: number, factors: string | undefined): string {
+    if (factors === undefined) return matrix;
+    const column = this.#emit.reshape(factors, [this.#padded(rows), 1]);
+    const bounds = [0, rows].map((each) => this.#emit.integers([each]));
+    const kept =
+      rows === this.#padded(rows) ? column : this.#emit.compute(`${factors}~rows`, "Slice", [column, ...bounds]);
+    return this.#emit.compute(`${matrix}~scaled`, "Mul", [matrix, kept]);
   }
 
   /** `[K, C', P]` → `[K, C'/b, P, b]`. */

@@ -1,5 +1,6 @@
 import type { Value } from "../graph/ops.ts";
 import { sameShape } from "../tensor/shape.ts";
+import { takesFactor } from "./onnx-blocked-conv.ts";
 import type { BlockedRules, BlockedTools } from "./onnx-blocked-tools.ts";
 import { type Attributes, domains } from "./onnx-emitter.ts";
 import { elementsPerChannel } from "./onnx-forms.ts";
@@ -35,7 +36,8 @@ export const normalizationRules: BlockedRules = {
   },
 
   // With m = mean(dy), q = mean(dy·x̂) = (mean(dy·x) − mean·m)·s and a = gamma·s, the gradient of the plain rule is
-  // dx = a·dy + b·x + c with b = −a·q·s and c = −a·m − b·mean: two passes.
+  // dx = a·(dy + b·x + c) with b = −q·s and c = −m − b·mean. The sum is one pass; the factor is left to the products of
+  // matrices that read dx, where it belongs to the rows of a small kernel, and is a second pass only for other readers.
   batchNormalizationGradient: (tools, { epsilon }, operation) => {
     const [dy, x, gamma, mean, variance] = operation.inputs as [Value, Value, Value, Value, Value];
     const [dx, dgamma, dbeta] = operation.outputs as [Value, Value, Value];
@@ -51,12 +53,13 @@ export const normalizationRules: BlockedRules = {
     const product = emitMeanProduct(tools, x, dy, order, dx.name);
     const q = compute("q", "Mul", compute("centred", "Sub", product, compute("mm", "Mul", meanLanes, m)), s);
     const a = compute("a", "Mul", vector(gamma), s);
-    const b = compute("b", "Neg", compute("aqs", "Mul", compute("aq", "Mul", a, q), s));
-    const am = compute("am", "Mul", a, m);
-    const c = compute("c", "Neg", compute("am+bm", "Add", am, compute("bm", "Mul", b, meanLanes)));
-    const share = emit.unusedName(`${dx.name}/share`);
-    emitScale(tools, channels, [forms.get(x, order), b, c], share);
-    emitScale(tools, channels, [forms.get(dy, order), a, "", share], forms.define(dx, order));
+    const qs = compute("qs", "Mul", q, s);
+    const c = compute("c", "Sub", compute("qsMean", "Mul", qs, meanLanes), m);
+    const isLeft = !tools.isPublished(dx) && tools.readers(dx).every((reader) => takesFactor(tools, reader));
+    const sum = isLeft ? forms.define(dx, order) : emit.unusedName(`${dx.name}/sum`);
+    emitScale(tools, channels, [forms.get(x, order), compute("b", "Neg", qs), c, forms.get(dy, order)], sum);
+    if (isLeft) tools.factors.set(dx.name, a);
+    else emitScale(tools, channels, [sum, a], forms.define(dx, order));
     const count = emit.scalar(elementsPerChannel(x));
     kernels.vectorBack(compute("sumProduct", "Mul", q, count), dgamma.shape, nameOf(dgamma));
     kernels.vectorBack(compute("sum", "Mul", m, count), dbeta.shape, nameOf(dbeta));

@@ -21,6 +21,11 @@ export interface BlockedTools {
    * first half if it is a halving one, else flat positions in the form `channels`.
    */
   readonly maxima: Map<string, string>;
+  /**
+   * Factors `[C']` that are still missing from gradients which exist in blocks, by the value's name; only operators that
+   * put them in read such a value.
+   */
+  readonly factors: Map<string, string>;
   /** Writes a convolution on blocks; an operand `""` at the end is left out. */
   readonly conv: (operands: readonly string[], y: string, attributes: Attributes) => void;
 }

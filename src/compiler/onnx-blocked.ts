@@ -39,6 +39,7 @@ export class BlockedLayout {
       isPublished: (value) => published.has(value),
       absorbed: new Set(),
       maxima: new Map(),
+      factors: new Map(),
       conv: (operands, y, attributes) => {
         const last = operands.findLastIndex((name) => name !== "");
         emit.node("Conv", operands.slice(0, last + 1), [y], attributes, domains.blocked);
