@@ -1,4 +1,5 @@
 import { gradient } from "../compiler/gradient.ts";
+import { recompute } from "../compiler/recompute.ts";
 import type { Network } from "../graph/network.ts";
 import type { Value } from "../graph/ops.ts";
 import { type ForwardGraph, forwardGraph } from "./training-forward.ts";
@@ -17,5 +18,7 @@ export interface GradientGraph extends ForwardGraph {
 export function gradientGraph(network: Network, options: TrainingGraphOptions): GradientGraph {
   const forward = forwardGraph(network, options);
   const names = forward.trained.map(({ name }) => name);
-  return { ...forward, ...gradient(forward.graph, trainingNames.loss, names) };
+  const { graph, gradients } = gradient(forward.graph, trainingNames.loss, names);
+  const frugal = options.recompute ? recompute(graph, forward.graph.operations.length) : graph;
+  return { ...forward, graph: frugal, gradients };
 }
