@@ -20,7 +20,7 @@ import type { TrainingGraphOptions } from "./training-graph-options.ts";
 export interface TrainOptions
   extends Pick<
     TrainingGraphOptions,
-    "trainable" | "batchNorm" | "synchronizeBatchNormalization" | "rateFactor" | "decays" | "clip"
+    "trainable" | "batchNorm" | "synchronizeBatchNormalization" | "rateFactor" | "decays" | "clip" | "recompute"
   > {
   /** The engine and the picture decoder, e.g. `nodePlatform`. */
   readonly platform: Platform;

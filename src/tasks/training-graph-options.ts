@@ -41,7 +41,8 @@ export interface TrainingGraphOptions {
   readonly health?: boolean;
   /**
    * Compute outputs of normalizations, activations and depthwise convolutions again on the way back instead of keeping
-   * them: larger batches in the same memory, for a few hundredths of the step's time. The numbers stay the same. Default
+   * them: larger batches in the same memory, for a few hundredths of the step's time. In channel blocks
+   * the numbers stay the same, to the last bit; channels first they are rounded differently. Default
    * false.
    */
   readonly recompute?: boolean;

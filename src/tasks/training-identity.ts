@@ -80,13 +80,16 @@ function pick(identity: TrainingIdentity, names: readonly string[]): object {
 
 /** Choices that are left out stand for their defaults, so that checkpoints without them stay what they are. */
 async function identityOfStep({ network, options, communicator }: TrainingPlan) {
-  const { accumulate, patience, mapWeights, clip, averageDecay, trainable, batchNorm, rateFactor, decays } = options;
+  const { accumulate, recompute, patience, mapWeights, clip, averageDecay } = options;
+  const { trainable, batchNorm, rateFactor, decays } = options;
   const weights = networkWeights(network);
   const layers = network.layers.filter(({ config }) => config.type === "BatchNormalization");
   const digest = async (values: readonly unknown[] | undefined) => values && (await sha256(JSON.stringify(values)));
   return {
     accumulate,
     synchronizeBatchNormalization: communicator.size > 1 ? options.synchronizeBatchNormalization : undefined,
+    // Where channels come first, it can change the last digit.
+    recompute: recompute || undefined,
     patience,
     mapWeights,
     head: options.head && {

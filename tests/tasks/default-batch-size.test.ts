@@ -12,10 +12,15 @@ describe("defaultBatchSize", () => {
   it.each([
     ["a small network", { inputShape: [96, 96, 3], width: 0.25 }, 1000, 32],
     ["fewer pictures than that", { inputShape: [96, 96, 3], width: 0.25 }, 9, 9],
-    // 63.0 million outputs of layers · 2.5 · 4 bytes = 0.587 GiB for each picture, of 5.
-    ["the full network, within memory", {}, 1000, 8],
-    ["a picture larger than memory is meant for", { inputShape: [999, 999, 3] }, 1000, 1],
+    // 63.0 million outputs of layers · 1.1 · 4 bytes = 0.258 GiB for each picture, of 4.
+    ["the full network, within memory", {}, 1000, 15],
+    ["a picture larger than memory is meant for", { inputShape: [1999, 1999, 3] }, 1000, 1],
   ] as const)("%s", (_, options, count, expected) => {
     expect(defaultBatchSize(pictures(count), xception(options))).toBe(expected);
+  });
+
+  it("is larger where activations are computed again", () => {
+    // 63.0 million · 0.85 · 4 bytes = 0.200 GiB for each picture, of 4.
+    expect(defaultBatchSize(pictures(1000), xception(), { recompute: true })).toBe(20);
   });
 });

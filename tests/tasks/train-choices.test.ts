@@ -125,6 +125,7 @@ describe("settings as options of a training", () => {
     expect(optionsOf({ patience: 4 }).patience).toBe(4);
     expect(optionsOf({ decayAll: true }).decays!({} as never)).toBe(true);
     expect(optionsOf({ batchSize: 6, accumulate: 3 })).toMatchObject({ batchSize: 6, accumulate: 3 });
+    expect(optionsOf({ recompute: true }).recompute).toBe(true);
   });
 
   it.each([

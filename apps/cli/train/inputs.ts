@@ -83,7 +83,8 @@ export async function readInputs(
   const weights = await weightsOf(resolved.settings, whole, platform, imagenet);
   const start = begun ?? (weights && startOf(weights, resolved.settings.weights!));
   const network = weights?.network ?? (start?.headOn ? topOn(whole, start.headOn) : whole);
-  const batchSize = resolved.settings.batchSize ?? defaultBatchSize(training, network);
+  const batchSize =
+    resolved.settings.batchSize ?? defaultBatchSize(training, network, { recompute: resolved.settings.recompute });
   refuseUnequalParts(batchSize, resolved.settings.accumulate);
   const complete = { sources: resolved.sources, settings: { ...resolved.settings, batchSize } };
   const seen = { anew: start?.anew, batchSize: batchSize / resolved.settings.accumulate };

@@ -56,7 +56,7 @@ function headPhase({ headEpochs, headViews, headRate }: Settings): Pick<TrainOpt
  * @example train(dataset, { ...trainOptions(resolveSettings([recipeLayer("finetune")]).settings), platform })
  */
 export function trainOptions(settings: Settings): Omit<TrainOptions, "platform"> {
-  const { epochs, batchSize, learningRate, labelSmoothing, seed, decayAll, accumulate, patience } = settings;
+  const { epochs, batchSize, learningRate, labelSmoothing, seed, decayAll, accumulate, recompute, patience } = settings;
   const { mixup, cutMix, sampling, classWeights } = settings;
   return {
     network: chosenArchitecture(settings),
@@ -85,6 +85,7 @@ export function trainOptions(settings: Settings): Omit<TrainOptions, "platform">
     ...averaging(settings),
     ...headPhase(settings),
     accumulate,
+    recompute,
     ...(patience !== null && { patience }),
   };
 }

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { augmentationNames } from "../../data/augment.ts";
 import type { ClassWeights } from "../../data/class-weights.ts";
-import { choice, type KeySettings, type Kind, number, orNone, setting, text, wholeNumber } from "./setting.ts";
+import { choice, type KeySettings, type Kind, number, onOff, orNone, setting, text, wholeNumber } from "./setting.ts";
 
 /** Which pictures there are, and how they are shown. */
 export const pictureSettings = {
@@ -75,6 +75,10 @@ export const lengthSettings = {
   accumulate: setting(wholeNumber({ from: 1 }), {
     about: "parts that a step's pictures are taken through one after the other, for less memory",
     default: 1,
+  }),
+  recompute: setting(onOff(), {
+    about: "compute activations again on the way back instead of keeping them, for less memory",
+    default: false,
   }),
   patience: setting(orNone(wholeNumber({ from: 1 })), {
     about: "stop after so many epochs without a better one, which is kept",
