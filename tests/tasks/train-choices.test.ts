@@ -104,7 +104,10 @@ describe("settings as options of a training", () => {
 
   it("are those of the defaults where nobody says anything", () => {
     const { network: options, optimizer, schedule, ...rest } = optionsOf({});
-    expect(options).toMatchObject({ variant: "paper", inputShape: [299, 299, 3], seed: 0 });
+    expect(options).toMatchObject({
+      family: "xception",
+      options: { variant: "paper", inputShape: [299, 299, 3], seed: 0 },
+    });
     expect(optimizer!.name).toBe("adamw");
     expect(schedule!(position)).toBeCloseTo(1 / 25 + (24 / 25) * 0, 12);
     expect(rest).toMatchObject({ epochs: 20, learningRate: 0.003, labelSmoothing: 0.1, seed: 0, accumulate: 1 });
