@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { buffer } from "node:stream/consumers";
+import { launchedRank } from "../../src/runtime/node-mpi.ts";
 import { run } from "./run.ts";
 
 /** A reader that closes the pipe early, as `head` does, has seen enough: that is no error. */
@@ -16,7 +17,9 @@ const interrupt = (): void => {
   // The next one ends the process at once, even while the engine keeps this thread busy.
   for (const signal of signals) process.off(signal, interrupt);
   const showCursor = process.stderr.isTTY ? "\u001b[?25h" : "";
-  process.stderr.write(`${showCursor}\nStopping after this step; once more to stop at once.\n`);
+  // Of several processes one is enough to say so.
+  const isSpokesman = launchedRank(process.env) === 0;
+  if (isSpokesman) process.stderr.write(`${showCursor}\nStopping after this step; once more to stop at once.\n`);
   interruption.abort();
 };
 for (const signal of signals) process.on(signal, interrupt);

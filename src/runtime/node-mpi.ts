@@ -47,11 +47,32 @@ export async function joinMpi({ library }: MpiOptions = {}): Promise<Communicato
 
 /** Whether a launcher has started this process as one of several. */
 export function isMpiProcess(environment: Readonly<Record<string, string | undefined>>): boolean {
-  const { PMI_SIZE, PMIX_RANK, SLURM_STEP_NUM_TASKS } = environment;
-  return Number(PMI_SIZE) > 1 || PMIX_RANK !== undefined || Number(SLURM_STEP_NUM_TASKS) > 1;
+  return launchedSize(environment) > 1 || environment.PMIX_RANK !== undefined;
+}
+
+/** How many processes a launcher has started together, as far as it says; else 1. */
+export function launchedSize(environment: Readonly<Record<string, string | undefined>>): number {
+  const { PMI_SIZE, OMPI_COMM_WORLD_SIZE, SLURM_STEP_NUM_TASKS } = environment;
+  return Number(PMI_SIZE ?? OMPI_COMM_WORLD_SIZE ?? SLURM_STEP_NUM_TASKS ?? 1);
+}
+
+/** The number that a launcher has given this process, from 0; 0 without a launcher. */
+export function launchedRank(environment: Readonly<Record<string, string | undefined>>): number {
+  const { PMI_RANK, PMIX_RANK, SLURM_PROCID } = environment;
+  return Number(PMI_RANK ?? PMIX_RANK ?? SLURM_PROCID ?? 0);
+}
+
+/**
+ * MPICH may send through UCX, which when it is loaded moves the heap's end up and down to try its hooks in the allocator, and
+ * by that breaks the heap of a program with several threads; and which holds on to a process that has crashed.
+ */
+function calmUcx(): void {
+  process.env.UCX_MEM_MMAP_HOOK_MODE ??= "none";
+  process.env.UCX_ERROR_SIGNALS ??= "";
 }
 
 async function loadLibrary(names: readonly string[]): Promise<LibraryHandle> {
+  calmUcx();
   const { default: koffi } = await import("koffi");
   const reasons: string[] = [];
   for (const name of names) {

@@ -75,7 +75,7 @@ function differences(a: TrainingIdentity, b: TrainingIdentity): readonly string[
 }
 
 function pick(identity: TrainingIdentity, names: readonly string[]): object {
-  return Object.fromEntries(names.map((name) => [name, identity[name]]));
+  return Object.fromEntries(names.map((name) => [name, identity[name] ?? null]));
 }
 
 /** Choices that are left out stand for their defaults, so that checkpoints without them stay what they are. */

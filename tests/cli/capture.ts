@@ -1,5 +1,6 @@
+import type { ExitCode } from "../../apps/cli/failure.ts";
 import type { CliIo } from "../../apps/cli/io.ts";
-import { type ExitCode, run } from "../../apps/cli/run.ts";
+import { run } from "../../apps/cli/run.ts";
 
 /** Runs one command line without a process and returns all it wrote. */
 export async function capture(

@@ -14,9 +14,10 @@ import { deviceOption } from "../device-option.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { addSettingOptions, givenSettings, settingWords } from "../setting-options.ts";
 import { countOf, positiveNumberOf } from "../values.ts";
+import type { Team, TeamFlags } from "./team.ts";
 
 /** What commander makes of the flags of `addTrainOptions`, besides those of settings. */
-export interface TrainFlags extends DownloadFlags {
+export interface TrainFlags extends DownloadFlags, TeamFlags {
   readonly output?: string;
   readonly recipe?: string;
   readonly config?: string;
@@ -32,6 +33,9 @@ export interface TrainFlags extends DownloadFlags {
   readonly json?: boolean;
 }
 
+/** The flags of a run, and who takes part in it. */
+export type RunFlags = TrainFlags & { readonly output: string; readonly team: Team };
+
 export function addTrainOptions(command: Command): Command {
   command
     .addOption(new Option("-o, --output <folder>", "where to write the run; its parent must exist"))
@@ -41,7 +45,14 @@ export function addTrainOptions(command: Command): Command {
       "--show-augment <file>",
       "draw training pictures as epochs will show them, .png, .svg or .html; train nothing",
     )
-    .addOption(deviceOption());
+    .addOption(deviceOption())
+    .option(
+      "--threads <n>",
+      "for the engine (default: a core each, shared by the processes of a machine)",
+      countOf("--threads"),
+    )
+    .option("--mpi", "train together with other processes (default: where mpirun or srun has started several)")
+    .addOption(new Option("--no-mpi", "train alone all the same").hideHelp());
   addDownloadOptions(command)
     .optionsGroup("Going on after an interruption:")
     .option("--resume", "go on with the run in the output folder, as if it had never been interrupted")

@@ -19,6 +19,7 @@ import { readMapWeights } from "../labelled-pictures.ts";
 import { nameOf } from "./data-name.ts";
 import { commandLineOf } from "./flags.ts";
 import { readPictures, type TrainingPictures } from "./pictures.ts";
+import type { Team } from "./team.ts";
 
 /** What of the weights to start from matters as long as the training lasts. */
 export interface TrainingStart {
@@ -66,7 +67,7 @@ export interface TrainingInputs extends ResolvedSettings, TrainingPictures {
  */
 export async function readInputs(
   folder: string,
-  run: { readonly output: string; readonly device?: Device | undefined },
+  run: { readonly output: string; readonly team: Team; readonly device?: Device | undefined },
   resolved: ResolvedSettings,
   platform: Pick<Platform, "listFolder"> & FilePlatform,
   imagenet: StartingWeightsOptions["imagenet"] = {},
@@ -83,8 +84,9 @@ export async function readInputs(
   const weights = await weightsOf(resolved.settings, whole, platform, imagenet);
   const start = begun ?? (weights && startOf(weights, resolved.settings.weights!));
   const network = weights?.network ?? (start?.headOn ? topOn(whole, start.headOn) : whole);
-  const batchSize =
-    resolved.settings.batchSize ?? defaultBatchSize(training, network, { recompute: resolved.settings.recompute });
+  const ranks = run.team.communicator.size;
+  const { recompute } = resolved.settings;
+  const batchSize = resolved.settings.batchSize ?? defaultBatchSize(training, network, { ranks, recompute });
   refuseUnequalParts(batchSize, resolved.settings.accumulate);
   const complete = { sources: resolved.sources, settings: { ...resolved.settings, batchSize } };
   const seen = { anew: start?.anew, batchSize: batchSize / resolved.settings.accumulate };

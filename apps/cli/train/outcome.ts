@@ -4,8 +4,8 @@ import type { TrainingResult } from "../../../src/tasks/train-options.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import type { FoundCheckpoint } from "./checkpoint-folder.ts";
 import { describeChoice, type Reached } from "./description.ts";
-import { quote } from "./flags.ts";
-import type { TrainingInputs } from "./inputs.ts";
+import { quote, type RunFlags } from "./flags.ts";
+import type { PreparedRun } from "./prepare-run.ts";
 import type { RunFolder } from "./run-folder.ts";
 
 type Outcome = Reached & Pick<TrainingResult, "aborted" | "skipped" | "validationSkipped">;
@@ -41,18 +41,19 @@ export function tellThatItIsOver(
 }
 
 /** How a run is gone on with. */
-export function resumeCommand(output: string): string {
-  return `xception train --resume -o ${quote(output)}`;
+export function resumeCommand({ output, team }: Pick<RunFlags, "output" | "team">): string {
+  const { size } = team.communicator;
+  return `${size > 1 ? `mpirun -n ${size} ` : ""}xception train --resume -o ${quote(output)}`;
 }
 
 /** That a training was stopped, and how to go on. */
-export function interruption(result: TrainingResult, { settings }: TrainingInputs, folder: RunFolder): AbortedError {
+export function interruption(result: TrainingResult, { inputs, flags }: PreparedRun, folder: RunFolder): AbortedError {
   const { steps, history } = result;
-  const epoch = Math.min(history.length + 1, settings.epochs);
+  const epoch = Math.min(history.length + 1, inputs.settings.epochs);
   const saved = steps === 0 ? "nothing was saved" : `the model so far is in ${folder.file("model")}`;
   return new AbortedError({
     where: "train",
-    what: `it was stopped after step ${steps}, in epoch ${epoch} of ${settings.epochs}; ${saved}`,
-    remedy: steps === 0 ? "To train, give the same command again." : `To go on: ${resumeCommand(folder.path)}`,
+    what: `it was stopped after step ${steps}, in epoch ${epoch} of ${inputs.settings.epochs}; ${saved}`,
+    remedy: steps === 0 ? "To train, give the same command again." : `To go on: ${resumeCommand(flags)}`,
   });
 }

@@ -2,7 +2,7 @@ import type { Platform } from "../../../src/platform.ts";
 import type { ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
 import type { Settings } from "../../../src/tasks/settings/settings.ts";
 import type { FoundCheckpoint } from "./checkpoint-folder.ts";
-import type { TrainFlags } from "./flags.ts";
+import type { RunFlags } from "./flags.ts";
 import { readInputs, type TrainingInputs } from "./inputs.ts";
 import { digestOf, listPictures, type PictureList } from "./picture-list.ts";
 import { recordedPath, refuseOtherPictures } from "./resume.ts";
@@ -15,12 +15,10 @@ export interface PreparedRun {
   readonly record: RunRecord;
   /** Where it goes on from; undefined where it begins. */
   readonly from: FoundCheckpoint | undefined;
-  readonly flags: TrainFlags;
+  readonly flags: RunFlags;
   /** How long it may take from now on; null: as long as it needs. */
   readonly maxMinutes: Settings["maxMinutes"];
 }
-
-type RunFlags = TrainFlags & { readonly output: string };
 
 /**
  * Reads what a training is made of, but no picture yet.
@@ -76,7 +74,7 @@ export async function goOnWithRun(
       headOn: null,
     },
   };
-  const run = { output: flags.output, device: record.device ?? undefined };
+  const run = { output: flags.output, team: flags.team, device: record.device ?? undefined };
   const ownFolder = recordedPath(record, record.folder);
   const read = await readInputs(folder ?? ownFolder, run, reading, platform, {}, record.start ?? undefined);
   const pictures = await listPictures(read);

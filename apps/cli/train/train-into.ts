@@ -5,7 +5,6 @@ import { historyCsv } from "../../../src/report/history-csv.ts";
 import { withCommas } from "../../../src/report/number-text.ts";
 import type { Checkpoint } from "../../../src/tasks/checkpoint.ts";
 import { encodeModel } from "../../../src/tasks/model-file.ts";
-import { trainOptions } from "../../../src/tasks/settings/chosen-options.ts";
 import { writeConfig } from "../../../src/tasks/settings/config-file.ts";
 import type { StartingWeights } from "../../../src/tasks/starting-weights.ts";
 import { train } from "../../../src/tasks/train.ts";
@@ -21,6 +20,7 @@ import { resumeCommand } from "./outcome.ts";
 import type { PreparedRun } from "./prepare-run.ts";
 import { machineDifference } from "./resume.ts";
 import type { RunFolder } from "./run-folder.ts";
+import { runOptions } from "./run-options.ts";
 
 /**
  * Trains and saves: checkpoints as time goes, the history after every epoch, the model and its test whenever it is the best so
@@ -34,7 +34,7 @@ export async function trainInto(
   io: CliIo,
 ): Promise<TrainingResult> {
   const { inputs, from, flags } = run;
-  const { settings, training, validation, network, tuning } = inputs;
+  const { settings, training } = inputs;
   const checkpoints = new CheckpointFolder(folder, { ...run, keep: flags.keepCheckpoints ?? 2 }, from);
   const display = new TrainingDisplay(io);
   let latest: TrainingResult | undefined;
@@ -44,28 +44,13 @@ export async function trainInto(
   };
   const writeReport = async (result: TrainingResult) =>
     folder.write("report", await reportText(inputs, result, platform));
-  const options = trainOptions(settings);
+  const options = runOptions(run, platform, io.signal, (checkpoint) => checkpoints.save(checkpoint));
   try {
     const result = await train(training, {
       ...options,
       ...(options.head && { head: shownHeadPhase(options.head, flags.cacheDir, io) }),
-      platform,
-      device: inputs.device,
-      ...(inputs.mapWeights && { mapWeights: inputs.mapWeights }),
-      network,
-      ...tuning,
-      ...(inputs.weights && { weights: inputs.weights.weights }),
-      ...(inputs.preprocessing && { preprocessing: inputs.preprocessing }),
-      validation,
-      checkpoints: {
-        save: (checkpoint) => checkpoints.save(checkpoint),
-        everyMinutes: flags.checkpointMinutes,
-        everySteps: flags.checkpointSteps,
-      },
-      ...(from && { resume: from.checkpoint }),
-      signal: io.signal,
       onStart: async ({ network, soFar }) => {
-        io.stderr(`${announcement(network, inputs)}\n`);
+        io.stderr(`${announcement(network, run)}\n`);
         if (!from || !soFar) return beginEvents(0);
         io.stderr(`${await continuation(from, settings.epochs)}\n`);
         // What was written after the checkpoint is ahead of it.
@@ -97,7 +82,7 @@ export async function trainInto(
       io.stderr(`The model of epoch ${latest.epoch} stays in ${folder.file("model")}.\n`);
     }
     const { latest: checkpoint } = checkpoints;
-    if (checkpoint && (await folder.isThere())) io.stderr(`${describeLast(checkpoint, error, folder)}\n`);
+    if (checkpoint && (await folder.isThere())) io.stderr(`${describeLast(checkpoint, error, run)}\n`);
     throw error;
   }
 }
@@ -112,17 +97,21 @@ async function continuation({ checkpoint, path, record }: FoundCheckpoint, epoch
 }
 
 /** What is left when a training fails. Where its numbers broke they would break again. */
-function describeLast({ state }: Checkpoint, error: unknown, folder: RunFolder): string {
-  const left = `The checkpoint of step ${state.steps} stays in ${folder.path}.`;
-  return error instanceof TrainingError ? left : `${left} To go on: ${resumeCommand(folder.path)}`;
+function describeLast({ state }: Checkpoint, error: unknown, { flags }: PreparedRun): string {
+  const left = `The checkpoint of step ${state.steps} stays in ${flags.output}.`;
+  return error instanceof TrainingError ? left : `${left} To go on: ${resumeCommand(flags)}`;
 }
 
-function announcement(network: Network, { training, validation, weights, tuning }: TrainingInputs): string {
+function announcement(network: Network, { inputs, flags }: PreparedRun): string {
+  const { training, validation, weights, tuning } = inputs;
+  const { communicator, threads } = flags.team;
   const { total } = countParameters(networkWeights(network));
   const pictures = `${training.samples.length} pictures of ${training.classes.length} classes`;
   const text = `Training ${network.name}, ${withCommas(total)} parameters, on ${pictures}; testing on ${validation.samples.length}`;
+  const team = `On ${communicator.size} processes, this one with ${threads} ${threads === 1 ? "thread" : "threads"}`;
   const warnings = tuning.warnings.map((warning) => `Warning: ${warning}`);
-  return [text, ...(weights ? [describeStart(weights)] : []), ...warnings].join("\n");
+  const parts = [...(communicator.size > 1 ? [team] : []), ...(weights ? [describeStart(weights)] : []), ...warnings];
+  return [text, ...parts].join("\n");
 }
 
 /** What the training begins with, in one sentence. */

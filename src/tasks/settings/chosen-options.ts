@@ -86,6 +86,8 @@ export function trainOptions(settings: Settings): Omit<TrainOptions, "platform">
     ...headPhase(settings),
     accumulate,
     recompute,
+    ...(settings.syncBatchNorm && { synchronizeBatchNormalization: true }),
+    scaleLearningRate: settings.scaleLearningRate ?? "none",
     ...(patience !== null && { patience }),
   };
 }

@@ -3,6 +3,7 @@ import { networkSettings } from "./network-settings.ts";
 import { optimizerSettings } from "./optimizer-settings.ts";
 import { scheduleSettings } from "./schedule-settings.ts";
 import type { Setting, ValueOf } from "./setting.ts";
+import { teamSettings } from "./team-settings.ts";
 import { lengthSettings, pictureSettings } from "./training-settings.ts";
 import { weightsSettings } from "./weights-settings.ts";
 
@@ -18,6 +19,7 @@ export const settings = {
   ...lengthSettings,
   ...optimizerSettings,
   ...scheduleSettings,
+  ...teamSettings,
 };
 
 export type SettingName = keyof typeof settings;
@@ -36,6 +38,7 @@ export const settingGroups: readonly { readonly title: string; readonly names: r
   { title: "Training", names: namesOf(lengthSettings) },
   { title: "Optimizer", names: namesOf(optimizerSettings) },
   { title: "Learning rate schedule", names: namesOf(scheduleSettings) },
+  { title: "Several processes", names: namesOf(teamSettings) },
 ];
 
 /** The setting of a name, whatever its values are. */

@@ -1,0 +1,103 @@
+import { onFirstRank } from "../../../src/tasks/ranks.ts";
+import type { ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
+import type { Settings } from "../../../src/tasks/settings/settings.ts";
+import { train } from "../../../src/tasks/train.ts";
+import { downloadsOf } from "../downloads.ts";
+import { type CliIo, writeJson } from "../io.ts";
+import { loadPlatform } from "../load-platform.ts";
+import { reportSkipped } from "../skipped-files.ts";
+import { newestCheckpoint } from "./checkpoint-folder.ts";
+import { describeChoice } from "./description.ts";
+import { type RunFlags, required } from "./flags.ts";
+import { interruption, isOver, resultJson, resumeCommand, tellThatItIsOver } from "./outcome.ts";
+import { refuseOutputAmongPictures } from "./output-folder.ts";
+import { beginRun, goOnWithRun, type PreparedRun } from "./prepare-run.ts";
+import { refuseOtherSettings } from "./resume.ts";
+import { RunFolder } from "./run-folder.ts";
+import { RunLock } from "./run-lock.ts";
+import { runOptions } from "./run-options.ts";
+import { TimeLimit } from "./time-limit.ts";
+import { trainInto } from "./train-into.ts";
+
+/** What the command line asks for. */
+export interface TrainingTask {
+  /** Their folder, if it was given. */
+  readonly pictures: string | undefined;
+  readonly resolved: ResolvedSettings;
+  readonly flags: RunFlags;
+}
+
+/** @throws {UsageError} it was not given. */
+export function needPictures(folder: string | undefined): string {
+  return required(folder, "argument folder", "a folder of pictures, with one sub-folder for each class");
+}
+
+/** Trains as rank 0, or alone: this process has the run's folder, and tells what happens. */
+export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void> {
+  const { pictures, resolved, flags } = task;
+  const { output } = flags;
+  const note = (text: string) => io.stderr(`${text}\n`);
+  if (pictures !== undefined) await refuseOutputAmongPictures(output, [pictures, resolved.settings.val ?? pictures]);
+  const begun = flags.resume ? undefined : await begin(task, io);
+  const folder = await RunFolder.claim(output, flags);
+  const lock = await RunLock.acquire(output, note);
+  try {
+    await folder.removeTemporaryFiles();
+    if (begun) {
+      callFollowers(task, true);
+      return await trainAndTell(begun, folder, io);
+    }
+    const from = await newestCheckpoint(output, note);
+    refuseOtherSettings(from.record, resolved, flags);
+    const isDone = await isOver(from, folder);
+    callFollowers(task, !isDone);
+    if (isDone) return tellThatItIsOver(from, folder, flags, io);
+    const platform = await loadPlatform();
+    return await trainAndTell(await goOnWithRun(from, pictures, flags, resolved, platform), folder, io);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Takes part in a training that rank 0 leads; nothing is said or written, but for errors. */
+export async function followTraining(task: TrainingTask, io: CliIo): Promise<void> {
+  if (!callFollowers(task, false)) return;
+  const { pictures, resolved, flags } = task;
+  const platform = await loadPlatform();
+  const run = flags.resume
+    ? await goOnWithRun(await newestCheckpoint(flags.output, io.stderr), pictures, flags, resolved, platform)
+    : await begin(task, io);
+  const save = async () => {};
+  // Rank 0 looks at the clock.
+  await train(run.inputs.training, runOptions(run, platform, io.signal, save));
+}
+
+/** Rank 0 says whether there is something to do, when it has the run's folder and what it begins with is on the disk. */
+function callFollowers({ flags }: TrainingTask, isTraining: boolean): boolean {
+  return onFirstRank(flags.team.communicator, isTraining);
+}
+
+async function begin({ pictures, resolved, flags }: TrainingTask, io: CliIo): Promise<PreparedRun> {
+  const folder = needPictures(pictures);
+  const { mirror, readFile } = downloadsOf(flags, process.env, io);
+  return beginRun(folder, flags, resolved, { ...(await loadPlatform()), readFile }, { mirror });
+}
+
+async function trainAndTell(run: PreparedRun, into: RunFolder, io: CliIo): Promise<void> {
+  const { flags, inputs } = run;
+  const note = (text: string) => io.stderr(`${text}\n`);
+  const limit = new TimeLimit(io, run.maxMinutes);
+  const result = await trainInto(into, run, await loadPlatform(), { ...io, signal: limit.signal });
+  flags.team.leave();
+  reportSkipped([...result.skipped, ...result.validationSkipped], io);
+  if (flags.json) writeJson(io, resultJson(result, into));
+  else if (result.steps > 0) io.stdout(`${describeChoice(result)}\n`);
+  if (result.aborted && (limit.reason === undefined || result.steps === 0)) throw interruption(result, run, into);
+  if (result.aborted) note(`${limit.reason} To go on: ${resumeCommand(flags)}`);
+  else if (result.history.length < inputs.settings.epochs) note(describePatience(inputs.settings));
+  note(`Wrote ${into.written.join(", ")} into ${into.path}`);
+}
+
+function describePatience({ patience }: Settings): string {
+  return `It ended early: ${patience} ${patience === 1 ? "epoch" : "epochs"} in a row tested no better than the best.`;
+}

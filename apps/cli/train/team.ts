@@ -1,0 +1,95 @@
+import { readFile } from "node:fs/promises";
+import { availableParallelism, hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import { RuntimeUnavailableError } from "../../../src/errors.ts";
+import type { Communicator } from "../../../src/platform.ts";
+import { alone, gatherRanks } from "../../../src/tasks/ranks.ts";
+import { describeFailure, exitCodeOf } from "../failure.ts";
+import type { CliIo } from "../io.ts";
+
+/** What flags say about processes and threads. */
+export interface TeamFlags {
+  readonly mpi?: boolean;
+  readonly threads?: number;
+}
+
+/** The processes that train together, and what each may use. */
+export interface Team {
+  /** Of one process, where nobody else takes part. */
+  readonly communicator: Communicator;
+  /** For the engine in this process; undefined: as many as there are cores. */
+  readonly threads: number | undefined;
+  /** To be called when nothing is left to do together: an error after it is this process's own. */
+  leave(): void;
+}
+
+/** What a launcher takes to pass on a the last words of a process, in milliseconds. */
+const lastWordsMs = 300;
+
+/** For how long rank 0 may be the one that tells of an error that all ranks have, in milliseconds. */
+const precedenceMs = 1000;
+
+/**
+ * Does work together with the other processes that `mpirun` or `srun` has started, or alone. Only rank 0 has anything to say;
+ * where any of them fails, all end.
+ * @throws {RuntimeUnavailableError} there is no MPI, or it is not that of the launcher.
+ * @throws what the work throws when it is done alone, or when it has left the team.
+ */
+export async function inTeam(
+  flags: TeamFlags,
+  environment: Readonly<Record<string, string | undefined>>,
+  io: CliIo,
+  work: (team: Team, io: CliIo) => Promise<void>,
+): Promise<void> {
+  const { isMpiProcess, joinMpi, launchedSize } = await import("../../../src/runtime/node-mpi.ts");
+  if (!(flags.mpi ?? isMpiProcess(environment))) {
+    return work({ communicator: alone, threads: flags.threads, leave: () => {} }, io);
+  }
+  const communicator = await joinMpi({ library: environment.XCEPTION_MPI_LIBRARY });
+  const { rank, size } = communicator;
+  refuseOtherLauncher(size, launchedSize(environment));
+  const threads = flags.threads ?? (size > 1 ? await coresPerRank(communicator) : undefined);
+  let isMember = true;
+  const leave = () => {
+    if (isMember) communicator.dispose();
+    isMember = false;
+  };
+  try {
+    await work({ communicator, threads, leave }, rank === 0 ? io : { ...io, stdout: () => {}, stderr: () => {} });
+    leave();
+  } catch (error) {
+    if (size === 1) leave();
+    if (!isMember) throw error;
+    const place = rank === 0 ? "" : `rank ${rank} of ${size}: `;
+    if (rank > 0) await sleep(precedenceMs);
+    io.stderr(`error: ${place}${describeFailure(error, false)}\nAll ${size} processes stop.\n`);
+    await sleep(lastWordsMs);
+    communicator.abort(exitCodeOf(error));
+  }
+}
+
+/** @throws {RuntimeUnavailableError} the launcher started several processes, of which the library sees one. */
+function refuseOtherLauncher(size: number, launched: number): void {
+  if (size >= launched) return;
+  throw new RuntimeUnavailableError({
+    where: "MPI",
+    what: "the library does not see the other processes: it is not that of the launcher",
+    received: size,
+    expected: `${launched} processes`,
+    remedy:
+      "Start them with the library's own mpirun, under Slurm with `srun --mpi=pmi2`, or name its library in XCEPTION_MPI_LIBRARY.",
+  });
+}
+
+/** Cores that this process may run on, divided among the ranks that may run on the same ones. */
+async function coresPerRank(communicator: Communicator): Promise<number> {
+  const own = `${hostname()} ${await allowedCores()}`;
+  const sharing = gatherRanks(communicator, own).filter((place) => place === own).length;
+  return Math.max(1, Math.floor(availableParallelism() / sharing));
+}
+
+/** On Linux: which cores the launcher has bound this process to. */
+async function allowedCores(): Promise<string> {
+  const status = await readFile("/proc/self/status", "utf8").catch(() => "");
+  return /^Cpus_allowed_list:\s*(.*)$/m.exec(status)?.[1] ?? "";
+}
