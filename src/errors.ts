@@ -99,12 +99,20 @@ export class UsageError extends XceptionError {
   readonly code = "USAGE";
 }
 
+/** Of a message, in characters. */
+const longestPart = 1200;
+
 function composeMessage({ where, what, received, expected, remedy }: ErrorParts): string {
-  let message = `${where}: ${what}`;
-  if (received !== undefined) message += `; received ${show(received)}`;
+  let message = `${shortened(where)}: ${shortened(what)}`;
+  if (received !== undefined) message += `; received ${shortened(show(received))}`;
   if (expected !== undefined) message += `; expected ${expected}`;
   if (!/[.!?]$/.test(message)) message += ".";
   return remedy === undefined ? message : `${message} ${remedy}`;
+}
+
+/** What files call their parts is as long as they like. */
+function shortened(text: string): string {
+  return text.length <= longestPart ? text : `${text.slice(0, longestPart)}…`;
 }
 
 function show(value: unknown): string {

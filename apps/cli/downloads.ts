@@ -6,8 +6,8 @@ import { type Progress, startProgress } from "./progress.ts";
 
 /** What commander makes of the flags of `addDownloadOptions`. */
 export interface DownloadFlags {
-  readonly cacheDir?: string;
-  readonly offline?: boolean;
+  readonly cacheDir?: string | undefined;
+  readonly offline?: boolean | undefined;
 }
 
 /** Gives a command that reads weights the flags about downloading them. */

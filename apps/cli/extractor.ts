@@ -18,9 +18,9 @@ export async function openExtractor(
   flags: DownloadFlags & { readonly device?: Device },
   io: CliIo,
 ): Promise<FeatureExtractor> {
-  const platform = await loadPlatform();
-  const { mirror, readFile } = downloadsOf(flags, process.env, io);
-  const loading = { ...options, platform: { ...platform, readFile }, session: { device: flags.device } };
+  const downloads = downloadsOf(flags, process.env, io);
+  const { mirror } = downloads;
+  const loading = { ...options, platform: await loadPlatform(downloads), session: { device: flags.device } };
   if (model !== "imagenet") return loadFeatureExtractor(model, { ...loading, network });
   const { includeTop = false } = network ?? {};
   const address = imagenetWeightsAddress({ includeTop, mirror });

@@ -12,6 +12,8 @@ export interface OnnxContent {
   /** Names of what the graph is fed, and of what it computes. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
+  /** Axes of inputs and outputs, by name, as far as the file tells: a text stands for any size, and is its name there. */
+  readonly shapes: ReadonlyMap<string, readonly (number | string)[]>;
   /** In the file's order: a node after those whose outputs it reads. */
   readonly nodes: readonly OnnxNode[];
   /**
@@ -35,10 +37,19 @@ interface OnnxFile {
   readonly graph?: {
     readonly node?: readonly StoredNode[];
     readonly initializer?: readonly StoredTensor[];
-    readonly input?: readonly { readonly name?: string }[];
-    readonly output?: readonly { readonly name?: string }[];
+    readonly input?: readonly StoredValue[];
+    readonly output?: readonly StoredValue[];
   };
   readonly metadata_props?: readonly { readonly key?: string; readonly value?: string }[];
+}
+
+interface StoredValue {
+  readonly name?: string;
+  readonly type?: {
+    readonly tensor_type?: {
+      readonly shape?: { readonly dim?: readonly { readonly dim_value?: number; readonly dim_param?: string }[] };
+    };
+  };
 }
 
 interface StoredNode {
@@ -72,6 +83,7 @@ export function readOnnx(bytes: Uint8Array, where: string): OnnxContent {
     metadata: new Map((file.metadata_props ?? []).map(({ key = "", value = "" }) => [key, value])),
     inputs: input.map(({ name = "" }) => name),
     outputs: output.map(({ name = "" }) => name),
+    shapes: new Map([...input, ...output].flatMap(shapeOf)),
     nodes: node.map(readNode),
     tensors: new Map(initializer.flatMap((tensor) => readTensor(tensor, where))),
   };
@@ -91,6 +103,11 @@ function parse(bytes: Uint8Array, where: string): OnnxFile {
       cause,
     });
   }
+}
+
+function shapeOf({ name = "", type }: StoredValue): [name: string, shape: (number | string)[]][] {
+  const axes = type?.tensor_type?.shape?.dim;
+  return axes ? [[name, axes.map(({ dim_value: size, dim_param: any = "?" }) => size ?? any)]] : [];
 }
 
 function readNode({ op_type: operator = "", input = [], output = [], attribute = [] }: StoredNode): OnnxNode {

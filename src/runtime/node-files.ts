@@ -47,14 +47,18 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
 /**
  * Writes a file and others beside it that it names: it comes last, so that it is there only when they are. If it was there
  * before and `beside` names none of the files that it named, it stays whole until then.
+ * @param named the files beside it that a content names: those of the replaced file that the new one has no use for are
+ *   removed at the end.
  * @throws as {@link writeFileAtomic}; nothing new is left behind then.
  */
 export async function writeFilesAtomic(
   path: string,
   content: Uint8Array | string,
   beside: ReadonlyMap<string, Uint8Array>,
+  named: (content: Uint8Array) => readonly string[] = () => [],
 ): Promise<void> {
   const folder = dirname(path);
+  const replaced = await readFile(path).catch(() => undefined);
   const written: string[] = [];
   try {
     for (const [name, bytes] of beside) {
@@ -67,6 +71,10 @@ export async function writeFilesAtomic(
   } catch (error) {
     for (const other of written) await rm(other, { force: true }).catch(() => {});
     throw error;
+  }
+  const old = replaced === undefined ? [] : named(replaced);
+  for (const name of old.filter((each) => !beside.has(each))) {
+    await rm(join(folder, name), { force: true }).catch(() => {});
   }
 }
 

@@ -27,7 +27,8 @@ export async function isolate<T>(job: IsolatedJob<T>, limits: JobLimits): Promis
   const fromSources = import.meta.url.endsWith(".ts");
   const order: JobOrder = { module, name, input, memoryBytes };
   const thread = new URL(`./node-isolation-thread.${fromSources ? "ts" : "js"}`, import.meta.url);
-  const started = { workerData: order, transferList: [...moved] };
+  // What a library prints of a damaged file is in the error, as far as it matters.
+  const started = { workerData: order, transferList: [...moved], stdout: true, stderr: true };
   const worker = fromSources ? new Worker(throughTsx(thread), { ...started, eval: true }) : new Worker(thread, started);
   let timer: NodeJS.Timeout | undefined;
   try {

@@ -5,6 +5,7 @@ import type { Shape } from "../tensor/shape.ts";
 import type { MappingReport } from "../weights/map-weights.ts";
 import { defaultPreprocessing } from "./model.ts";
 import { classifierProblem } from "./model-file.ts";
+import type { ModelDescription } from "./model-metadata.ts";
 import { type OpenAsOptions, openAs } from "./open-as.ts";
 import type { OpenedModel } from "./open-weights.ts";
 import type { WeightsSource } from "./weights-file.ts";
@@ -18,6 +19,8 @@ export interface ConvertOptions extends OpenAsOptions {
   readonly labels?: readonly string[] | undefined;
   /** How numbers are stored: `float16` halves the file and rounds to 3 digits; only ONNX can. Default `float32`. */
   readonly dtype?: "float32" | "float16" | undefined;
+  /** Of the weights, where the file does not say: their licence, and where they come from. */
+  readonly origin?: Pick<ModelDescription, "licence" | "provenance"> | undefined;
   /** Goes into files that have a place for it; default: now. */
   readonly savedAt?: Date | undefined;
 }
@@ -48,7 +51,7 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
       remedy: "Convert to ONNX, or leave the option out.",
     });
   }
-  const opened = await openAs(source, options);
+  const opened = { ...options.origin, ...(await openAs(source, options)) };
   const { model, notes } = await completed(opened, options.labels);
   const { format, ...written } = await target.write(model, { savedAt, storedAs: dtype });
   return {

@@ -4,7 +4,7 @@ import { metadataKey } from "../weights/metadata-key.ts";
 import { storedLayersOf } from "../weights/stored-layers.ts";
 import { modelIn, networkOf } from "./model-file.ts";
 import { readMetadata } from "./model-metadata.ts";
-import { describeOnnx, layersOfOnnx } from "./onnx-layers.ts";
+import { describeOnnx, graphOfOnnx, layersOfOnnx } from "./onnx-layers.ts";
 import type { WeightsFile, WeightsFormat } from "./weights-file.ts";
 
 /** ONNX: model files, plain graphs that we wrote, and weights in graphs of others. */
@@ -19,6 +19,7 @@ export const onnxFormat: WeightsFormat = {
       return {
         format: describeOnnx(content),
         layers: (network) => layersOfOnnx(content, network, where),
+        graph: graphOfOnnx(content),
         notes: [
           "Only weights were taken: epsilons and paddings are those of the network here, not of the file's graph.",
         ],

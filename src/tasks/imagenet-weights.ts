@@ -1,6 +1,12 @@
 /** Where Keras keeps the weights that it learned from ImageNet, under the MIT licence. */
 const published = "https://storage.googleapis.com/tensorflow/keras-applications/xception/";
 
+/** What models made of these weights say of where they come from. */
+export const imagenetOrigin = {
+  licence: "MIT",
+  provenance: { weights: "keras.applications.Xception, trained on ImageNet", source: published },
+} as const;
+
 export interface ImagenetWeightsOptions {
   /** With the classifier of 1000 classes. */
   readonly includeTop: boolean;

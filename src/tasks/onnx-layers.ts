@@ -3,6 +3,7 @@ import { FormatError } from "../errors.ts";
 import { fromEngineLayout } from "../graph/engine-layout.ts";
 import type { LayerType } from "../graph/layers.ts";
 import type { Layer, Network } from "../graph/network.ts";
+import type { GraphFacts } from "../report/graph-summary.ts";
 import { type FloatTensor, transpose } from "../tensor/tensor.ts";
 import type { StoredLayer } from "../weights/stored-layers.ts";
 
@@ -55,12 +56,33 @@ export function layersOfOnnx(content: OnnxContent, network: Network, where: stri
 }
 
 /** What kind of file it is, and what its graph is made of, in a few words. */
-export function describeOnnx({ inputs, outputs, nodes, tensors }: OnnxContent): string {
+export function describeOnnx(content: OnnxContent): string {
+  const operators = [...operatorCounts(content)].map(([operator, count]) => `${count} ${operator}`).join(", ");
+  const { outputs, nodes } = content;
+  return `ONNX graph ${fedInputs(content).join(", ")} → ${outputs.join(", ")} of ${nodes.length} nodes: ${operators}`;
+}
+
+/** What its graph computes from what, and is made of. */
+export function graphOfOnnx(content: OnnxContent): GraphFacts {
+  const fact = (name: string) => ({ name, shape: content.shapes.get(name) ?? null });
+  const operators = [...operatorCounts(content)].sort(([, a], [, b]) => b - a);
+  return {
+    inputs: fedInputs(content).map(fact),
+    outputs: content.outputs.map(fact),
+    operators: Object.fromEntries(operators),
+    params: [...content.tensors.values()].reduce((sum, { data }) => sum + data.length, 0),
+  };
+}
+
+/** Old files list what is stored among the inputs. */
+function fedInputs({ inputs, tensors }: OnnxContent): readonly string[] {
+  return inputs.filter((name) => !tensors.has(name));
+}
+
+function operatorCounts({ nodes }: OnnxContent): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   for (const { operator } of nodes) counts.set(operator, (counts.get(operator) ?? 0) + 1);
-  const fed = inputs.filter((name) => !tensors.has(name));
-  const operators = [...counts].map(([operator, count]) => `${count} ${operator}`).join(", ");
-  return `ONNX graph ${fed.join(", ")} → ${outputs.join(", ")} of ${nodes.length} nodes: ${operators}`;
+  return counts;
 }
 
 function foundLayers(content: OnnxContent): readonly FoundLayer[] {

@@ -2,6 +2,7 @@ import { FormatError, UsageError } from "../errors.ts";
 import type { Network } from "../graph/network.ts";
 import type { Architecture } from "../models/architecture.ts";
 import type { Platform } from "../platform.ts";
+import type { GraphFacts } from "../report/graph-summary.ts";
 import type { Shape } from "../tensor/shape.ts";
 import type { StoredLayer } from "../weights/stored-layers.ts";
 import type { ModelDescription } from "./model-metadata.ts";
@@ -48,6 +49,8 @@ export interface WeightsFile {
   readonly describedNetwork?: (inputShape?: Shape) => DescribedNetwork;
   /** What else the file says, if we wrote it: architecture, labels, preprocessing, licence, provenance. */
   readonly metadata?: ModelDescription;
+  /** What a graph of another tool computes, which says nothing of layers. */
+  readonly graph?: GraphFacts;
   /** What a user should know of it, in sentences. */
   readonly notes?: readonly string[];
 }

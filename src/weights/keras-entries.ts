@@ -32,7 +32,7 @@ export interface KerasEntry {
  */
 export function kerasModel(config: string, where: string): KerasModel {
   const model = parse(config, where);
-  const type = String(model.class_name);
+  const type = typeof model.class_name === "string" ? model.class_name : typeof model.class_name;
   // Older sequential models are but a list of layers.
   const body = Array.isArray(model.config) ? { layers: model.config } : model.config;
   if (!["Functional", "Model", "Sequential"].includes(type) || !isObject(body) || !Array.isArray(body.layers)) {

@@ -56,3 +56,14 @@ export function readTfjsManifest(text: string, where: string): TfjsManifest {
   }
   return manifest;
 }
+
+/** The files right beside a `model.json` that it names; none if it is something else. */
+export function shardNames(content: Uint8Array): readonly string[] {
+  try {
+    const { weightsManifest } = readTfjsManifest(new TextDecoder().decode(content), "");
+    return weightsManifest.flatMap(({ paths }) => paths).filter((path) => /^\w[\w.-]*$/.test(path));
+  } catch (cause) {
+    if (cause instanceof FormatError) return [];
+    throw cause;
+  }
+}

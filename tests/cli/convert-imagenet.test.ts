@@ -1,13 +1,20 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { imagenetLabels } from "../../src/models/imagenet-classes.ts";
 import { xception } from "../../src/models/xception.ts";
-import { decodeModel } from "../../src/tasks/model-file.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
+import { encodePng } from "../../src/runtime/node-images.ts";
+import { convert } from "../../src/tasks/convert.ts";
+import { imagenetOrigin } from "../../src/tasks/imagenet-weights.ts";
+import { decodeModel, encodeModel } from "../../src/tasks/model-file.ts";
+import { weightsSource } from "../../src/tasks/weights-file.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import { writeLegacyWeights } from "../../src/weights/keras-hdf5-writer.ts";
 import { type LocalServer, serve } from "../runtime/local-server.ts";
+import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
 
 const network = xception({ inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0 });
@@ -39,6 +46,46 @@ test.each([
   const model = decodeModel(await readFile(target), target);
   expect(model.labels).toEqual(await imagenetLabels());
   expect(model.weights).toEqual(formulaWeights(network));
+});
+
+test("a model is read from its address by what uses models", async () => {
+  const bytes = encodeModel(smallModel());
+  const models = await serve(bytes);
+  const address = `${models.url}#md5=${createHash("md5").update(bytes).digest("hex")}`;
+  const more = ["--cache-dir", join(folder, "cache")];
+  const picture = join(folder, "grey.png");
+  await writeFile(picture, await encodePng({ width: 8, height: 8, data: new Uint8Array(192).fill(127) }));
+  const classified = await capture(["classify", address, picture, "--json", ...more]);
+  const summary = await capture(["summary", address, "--json", ...more]);
+  models.close();
+  expect(JSON.parse(classified.stdout)[0].predictions).toHaveLength(3);
+  const { licence, labels, format } = JSON.parse(summary.stdout);
+  expect({ licence, labels, format }).toEqual({
+    licence: "CC0-1.0",
+    labels: ["cat", "dog", "owl"],
+    format: "model file",
+  });
+});
+
+test("models made of the weights that Keras published say so, and under which licence", async () => {
+  const weights = await writeLegacyWeights({ network, weights: formulaWeights(network) });
+  const options = { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0 } as const;
+  const converted = await convert(await weightsSource(weights, nodePlatform), {
+    to: "onnx",
+    network: options,
+    origin: imagenetOrigin,
+  });
+  const { licence, provenance } = decodeModel(converted.bytes, "model");
+  expect(licence).toBe("MIT");
+  expect(provenance).toEqual({
+    weights: "keras.applications.Xception, trained on ImageNet",
+    source: "https://storage.googleapis.com/tensorflow/keras-applications/xception/",
+  });
+  // What a file says itself comes first.
+  const own = await weightsSource(encodeModel(smallModel()), nodePlatform);
+  expect(decodeModel((await convert(own, { to: "onnx", origin: imagenetOrigin })).bytes, "own").licence).toBe(
+    "CC0-1.0",
+  );
 });
 
 test.each([

@@ -114,6 +114,19 @@ test("nothing is overwritten without --overwrite", async () => {
   expect((await capture([...argv, "--overwrite"])).exitCode).toBe(0);
 });
 
+test("shards that only the replaced model.json names go, others stay", async () => {
+  const target = at("replaced/model.json");
+  mkdirSync(at("replaced"));
+  for (const name of ["model.json", "weights-1.bin", "weights-2.bin"]) {
+    copyFileSync(join(formats, "small-tfjs", name), at(`replaced/${name}`));
+  }
+  writeFileSync(at("replaced/mine.bin"), "mine");
+  expect((await capture(["convert", join(formats, "small.h5"), target, "--overwrite"])).exitCode).toBe(0);
+  const names = readdirSync(at("replaced")).filter((name) => !name.startsWith("group1-"));
+  expect(names).toEqual(["mine.bin", "model.json"]);
+  expect((await capture(["summary", target])).exitCode).toBe(0);
+});
+
 test("a whole model that tells classes of pictures apart becomes a model file of its own layers", async () => {
   const { exitCode, stdout } = await capture(["convert", join(formats, "small.h5"), at("layers.onnx")]);
   expect(exitCode).toBe(0);

@@ -12,6 +12,8 @@ import { readers } from "./readers.ts";
 
 /** Far more than any case takes; a library in a thread is then ended (`platform.isolate`), everything else has failed. */
 const longestSeconds = 20;
+/** A library that a case has damaged is loaded anew, and the one before stays in memory as long as the process. */
+const casesOfProcess = 1000;
 /** Most memory of a process, with Node, the program and 64 MiB for the HDF5 library; no case's file has more than 0.3 MB. */
 const mostMib = 700;
 
@@ -23,6 +25,8 @@ interface Tally {
   readonly counts: Record<CaseReport["outcome"] | "stopped", number>;
   readonly failures: string[];
   peakMib: number;
+  /** The case after which the memory was largest. */
+  peakCase: number;
 }
 
 let failed = false;
@@ -31,20 +35,28 @@ for (const reader of readers.filter(({ name }) => values.reader === undefined ||
   const [first, last] =
     values.case === undefined ? [0, Number(values.cases)] : [Number(values.case), Number(values.case) + 1];
   const start = performance.now();
-  const { counts, failures, peakMib } = await fuzz(reader, first, last);
+  const { counts, failures, peakMib, peakCase } = await fuzz(reader, first, last);
   const seconds = (performance.now() - start) / 1000;
   const numbers = [last - first, counts.read, counts.refused, counts.stopped, counts.failed].map((each) => `${each}`);
   const measured = [seconds.toFixed(1), ((1000 * seconds) / (last - first)).toFixed(1), peakMib.toFixed(0)];
   console.log(reader.name.padEnd(23) + [...numbers, ...measured].map((each) => each.padStart(9)).join(""));
   for (const failure of failures) console.log(failure);
-  if (peakMib > mostMib) console.log(`  memory: more than ${mostMib} MiB`);
+  if (peakMib > mostMib)
+    console.log(`  --reader "${reader.name}" --case ${peakCase}: it takes more than ${mostMib} MiB`);
   failed ||= counts.failed > 0 || peakMib > mostMib;
 }
 process.exitCode = failed ? 1 : 0;
 
 async function fuzz(reader: FuzzedReader, first: number, last: number): Promise<Tally> {
-  const tally: Tally = { counts: { read: 0, refused: 0, stopped: 0, failed: 0 }, failures: [], peakMib: 0 };
-  for (let next = first; next < last; ) next = await fuzzFrom(reader, next, last, tally);
+  const tally: Tally = {
+    counts: { read: 0, refused: 0, stopped: 0, failed: 0 },
+    failures: [],
+    peakMib: 0,
+    peakCase: 0,
+  };
+  for (let next = first; next < last; ) {
+    next = await fuzzFrom(reader, next, Math.min(next + casesOfProcess, last), tally);
+  }
   return tally;
 }
 
@@ -64,14 +76,18 @@ function fuzzFrom(reader: FuzzedReader, first: number, last: number, tally: Tall
     watchdog = setTimeout(stop, longestSeconds * 1000);
     const report = message as CaseReport;
     index = report.index + 1;
-    tally.peakMib = Math.max(tally.peakMib, report.peakMib);
+    if (report.peakMib > tally.peakMib) {
+      tally.peakMib = report.peakMib;
+      tally.peakCase = report.index;
+    }
     tally.counts[report.outcome]++;
     if (report.outcome === "failed") note(reader, report.index, report.reason ?? "", tally);
   });
   return new Promise((resolve) => {
     child.once("exit", (code, signal) => {
       clearTimeout(watchdog);
-      if (index === last) return resolve(last);
+      // Somebody else ended it.
+      if (index === last || signal === "SIGTERM") return resolve(index);
       if (isStopped && reader.isIsolated) tally.counts.stopped++;
       else {
         tally.counts.failed++;

@@ -4,50 +4,52 @@ import type { Device } from "../../../src/platform.ts";
 import { type Classified, loadClassifier } from "../../../src/tasks/classifier.ts";
 import { addCommand } from "../add-command.ts";
 import { deviceOption } from "../device-option.ts";
+import { addDownloadOptions, type DownloadFlags, downloadsOf } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
 import { picturesOf } from "../picture-arguments.ts";
 import { numberOf } from "../values.ts";
 
-interface ClassifyFlags {
+interface ClassifyFlags extends DownloadFlags {
   readonly top: number;
   readonly device?: Device;
   readonly json?: boolean;
 }
 
 export function registerClassify(program: Command, io: CliIo): void {
-  addCommand(program, "classify <model> <pictures...>", {
+  const command = addCommand(program, "classify <model> <pictures...>", {
     description:
-      "Say what pictures show: files, folders, or - for standard input. A picture that cannot be read does not stop the " +
+      "Say what pictures show: files, folders, or - for standard input. MODEL is a file or its address. A picture that cannot be read does not stop the " +
       "others; the exit code is 1 if there was one.",
     example: "xception classify run/model.onnx cat.jpg photos/ --top 3",
   })
     .option("--top <n>", "how many classes to name", numberOf("--top"), 5)
-    .addOption(deviceOption())
-    .action(async (model: string, paths: readonly string[], { top, device, json }: ClassifyFlags) => {
-      const platform = await loadPlatform();
-      const pictures = await picturesOf(paths, io, platform);
-      const classifier = await loadClassifier(model, { platform, session: { device } });
-      const results: (Classified & { readonly file: string })[] = [];
-      try {
-        const sources = pictures.map(({ picture }) => picture);
-        for await (const result of classifier.classifyAll(sources, { top, signal: io.signal })) {
-          const { file } = pictures[results.length]!;
-          results.push({ file, ...result });
-          if (!json) io.stdout(describe(file, result));
-        }
-      } finally {
-        await classifier.dispose();
+    .addOption(deviceOption());
+  addDownloadOptions(command).action(async (model: string, paths: readonly string[], flags: ClassifyFlags) => {
+    const { top, device, json } = flags;
+    const platform = await loadPlatform(downloadsOf(flags, process.env, io));
+    const pictures = await picturesOf(paths, io, platform);
+    const classifier = await loadClassifier(model, { platform, session: { device } });
+    const results: (Classified & { readonly file: string })[] = [];
+    try {
+      const sources = pictures.map(({ picture }) => picture);
+      for await (const result of classifier.classifyAll(sources, { top, signal: io.signal })) {
+        const { file } = pictures[results.length]!;
+        results.push({ file, ...result });
+        if (!json) io.stdout(describe(file, result));
       }
-      if (json) writeJson(io, results.map(toJson));
-      const failed = results.filter((result) => "error" in result).length;
-      if (failed > 0) {
-        throw new DataError({
-          where: "classify",
-          what: `pictures that could not be read: ${failed} of ${results.length}`,
-        });
-      }
-    });
+    } finally {
+      await classifier.dispose();
+    }
+    if (json) writeJson(io, results.map(toJson));
+    const failed = results.filter((result) => "error" in result).length;
+    if (failed > 0) {
+      throw new DataError({
+        where: "classify",
+        what: `pictures that could not be read: ${failed} of ${results.length}`,
+      });
+    }
+  });
 }
 
 function describe(file: string, result: Classified): string {

@@ -5,10 +5,11 @@ import { imagenetLabels } from "../../../src/models/imagenet-classes.ts";
 import { readFile, writeFilesAtomic } from "../../../src/runtime/node-files.ts";
 import { isolate } from "../../../src/runtime/node-isolation.ts";
 import { type Conversion, convert } from "../../../src/tasks/convert.ts";
-import { imagenetWeightsAddress } from "../../../src/tasks/imagenet-weights.ts";
+import { imagenetOrigin, imagenetWeightsAddress } from "../../../src/tasks/imagenet-weights.ts";
 import { weightsSource } from "../../../src/tasks/weights-file.ts";
 import { type TargetName, targetOf, weightsTargets } from "../../../src/tasks/weights-targets.ts";
 import { formatShape } from "../../../src/tensor/shape.ts";
+import { shardNames } from "../../../src/weights/tfjs-manifest.ts";
 import { addCommand } from "../add-command.ts";
 import { addDownloadOptions, type DownloadFlags, downloadsOf } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
@@ -53,11 +54,12 @@ export function registerConvert(program: Command, io: CliIo): void {
       network: givenXceptionOptions(command, flags),
       architecture: flags.architecture,
       labels: labelFile === undefined ? undefined : await labelsOf(labelFile),
+      origin: source === "imagenet" ? imagenetOrigin : undefined,
       allowMissing,
       dtype,
     });
     const { bytes, beside, ...rest } = conversion;
-    await writeFilesAtomic(target, bytes, beside);
+    await writeFilesAtomic(target, bytes, beside, shardNames);
     if (flags.json) writeJson(io, { file: target, bytes: bytes.length, beside: [...beside.keys()], ...rest });
     else io.stdout(describe(conversion, source, target));
   });

@@ -7,6 +7,7 @@ import { evaluate } from "../../../src/tasks/evaluate.ts";
 import { loadModel } from "../../../src/tasks/model-file.ts";
 import { addCommand } from "../add-command.ts";
 import { deviceOption } from "../device-option.ts";
+import { addDownloadOptions, type DownloadFlags, downloadsOf } from "../downloads.ts";
 import { evaluationReport } from "../evaluate-report.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { readDataset, readMapWeights } from "../labelled-pictures.ts";
@@ -15,7 +16,7 @@ import { startProgress } from "../progress.ts";
 import { reportSkipped } from "../skipped-files.ts";
 import { countsOf, numberOf } from "../values.ts";
 
-interface EvaluateFlags {
+interface EvaluateFlags extends DownloadFlags {
   readonly batchSize?: number;
   readonly labelsFile?: string;
   readonly mapWeights?: string;
@@ -27,8 +28,8 @@ interface EvaluateFlags {
 }
 
 export function registerEvaluate(program: Command, io: CliIo): void {
-  addCommand(program, "evaluate <model> <folder>", {
-    description: "Test a model on a folder of pictures with one sub-folder for each class.",
+  const command = addCommand(program, "evaluate <model> <folder>", {
+    description: "Test a model, a file or its address, on a folder of pictures with one sub-folder for each class.",
     example: "xception evaluate run/model.onnx photos/test --json",
   })
     .option("--batch-size <n>", "pictures at a time (default: 16)", numberOf("--batch-size"))
@@ -41,34 +42,31 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     .option("--report <file>", "write a report with charts and the worst mistakes as pictures, as HTML")
     .option("--labels-file <file>", "pictures have several labels, which are in this CSV or JSON file")
     .option("--map-weights <file>", "how much each class counts in MAP@100, as JSON by name")
-    .addOption(deviceOption())
-    .action(async (modelFile: string, folder: string, flags: EvaluateFlags) => {
-      const { batchSize, labelsFile, mapWeights, top, csv, report, device, json } = flags;
-      const platform = await loadPlatform();
-      const model = await loadModel(modelFile, platform);
-      const dataset = await readDataset(folder, labelsFile ?? null, platform, model.labels);
-      const weights = await readMapWeights(mapWeights ?? null, model.labels, platform);
-      const progress = startProgress(io, { label: "evaluating", total: dataset.samples.length });
-      const onProgress = ({ done }: { done: number }) => progress.update(done);
-      const result = await evaluate(model, dataset, {
-        platform,
-        top,
-        mapWeights: weights,
-        batchSize,
-        session: { device },
-        signal: io.signal,
-        onProgress,
-      }).finally(() => progress.stop());
-      const { evaluation, predictions, skipped } = result;
-      reportSkipped(skipped, io);
-      if (csv !== undefined) await writeFileAtomic(csv, predictionsCsv(predictions));
-      if (report !== undefined) {
-        await writeFileAtomic(
-          report,
-          await evaluationReport({ ...result, modelFile, folder, model, dataset }, platform),
-        );
-      }
-      if (json) writeJson(io, { ...evaluation, skipped });
-      else io.stdout(`${describeEvaluation(evaluation, { width: io.columns ?? 100, predictions })}\n`);
-    });
+    .addOption(deviceOption());
+  addDownloadOptions(command).action(async (modelFile: string, folder: string, flags: EvaluateFlags) => {
+    const { batchSize, labelsFile, mapWeights, top, csv, report, device, json } = flags;
+    const platform = await loadPlatform(downloadsOf(flags, process.env, io));
+    const model = await loadModel(modelFile, platform);
+    const dataset = await readDataset(folder, labelsFile ?? null, platform, model.labels);
+    const weights = await readMapWeights(mapWeights ?? null, model.labels, platform);
+    const progress = startProgress(io, { label: "evaluating", total: dataset.samples.length });
+    const onProgress = ({ done }: { done: number }) => progress.update(done);
+    const result = await evaluate(model, dataset, {
+      platform,
+      top,
+      mapWeights: weights,
+      batchSize,
+      session: { device },
+      signal: io.signal,
+      onProgress,
+    }).finally(() => progress.stop());
+    const { evaluation, predictions, skipped } = result;
+    reportSkipped(skipped, io);
+    if (csv !== undefined) await writeFileAtomic(csv, predictionsCsv(predictions));
+    if (report !== undefined) {
+      await writeFileAtomic(report, await evaluationReport({ ...result, modelFile, folder, model, dataset }, platform));
+    }
+    if (json) writeJson(io, { ...evaluation, skipped });
+    else io.stdout(`${describeEvaluation(evaluation, { width: io.columns ?? 100, predictions })}\n`);
+  });
 }

@@ -1,17 +1,71 @@
 import type { Command } from "commander";
+import { UsageError } from "../../../src/errors.ts";
+import { summarizeGraph } from "../../../src/report/graph-summary.ts";
 import { summarize, summaryJson } from "../../../src/report/summary.ts";
+import { isolate } from "../../../src/runtime/node-isolation.ts";
+import { modelFrom, type OpenedModel } from "../../../src/tasks/open-weights.ts";
+import { weightsSource } from "../../../src/tasks/weights-file.ts";
+import { openWeightsFile } from "../../../src/tasks/weights-formats.ts";
 import { addCommand } from "../add-command.ts";
+import { addDownloadOptions, type DownloadFlags, downloadsOf } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addNetworkOptions, type NetworkFlags, networkOf } from "../network-options.ts";
+import { addNetworkOptions, givenXceptionOptions, type NetworkFlags, networkOf } from "../network-options.ts";
+
+interface SummaryFlags extends NetworkFlags, DownloadFlags {
+  readonly json?: boolean;
+}
 
 export function registerSummary(program: Command, io: CliIo): void {
-  const command = addCommand(program, "summary", {
-    description: "List the layers: shapes, parameters and connections.",
+  const command = addCommand(program, "summary [model]", {
+    description:
+      "List the layers: shapes, parameters and connections; of the network that flags describe, or of the one in a file: " +
+      "a model of any kind, or its address. Of a graph of another tool: its inputs, outputs and operators.",
     example: "xception summary --variant tutorial --input-shape 150x150x3 --classes 10",
   });
-  addNetworkOptions(command).action((flags: NetworkFlags & { json?: boolean }) => {
+  addNetworkOptions(addDownloadOptions(command)).action(async (model: string | undefined, flags: SummaryFlags) => {
+    if (model !== undefined) return summarizeFile(model, command, flags, io);
     const network = networkOf(flags);
     if (flags.json) writeJson(io, summaryJson(network));
     else io.stdout(`${summarize(network, { width: io.columns ?? 100 })}\n`);
   });
+}
+
+async function summarizeFile(model: string, command: Command, flags: SummaryFlags, io: CliIo): Promise<void> {
+  const { inputShape, ...others } = givenXceptionOptions(command, flags);
+  const [other] = Object.keys(others);
+  if (other !== undefined) {
+    throw new UsageError({
+      where: "argument MODEL",
+      what: "the network is the one in the file; of flags that describe one, only --input-shape goes with it",
+      received: other,
+    });
+  }
+  const { readFile } = downloadsOf(flags, process.env, io);
+  const source = await weightsSource(model, { readFile, isolate });
+  const file = await openWeightsFile(source);
+  if (file.graph) {
+    const { graph, format, notes = [] } = file;
+    if (flags.json) writeJson(io, { file: model, format, ...graph, notes });
+    else io.stdout(`${model} is an ONNX graph of another tool\n${summarizeGraph(graph)}\n`);
+    return;
+  }
+  const opened = modelFrom(file, source.where, inputShape);
+  const { format, network, labels, preprocessing, licence, provenance, notes } = opened;
+  if (flags.json) {
+    const about = { labels, preprocessing, licence, provenance };
+    writeJson(io, { file: model, format, ...summaryJson(network), ...about, notes });
+  } else {
+    io.stdout(`${model} (${format})\n${describe(opened)}${summarize(network, { width: io.columns ?? 100 })}\n`);
+  }
+}
+
+/** What the file says beside its network. */
+function describe({ labels, preprocessing, licence, provenance }: OpenedModel): string {
+  const facts: readonly (readonly [name: string, text: string | undefined])[] = [
+    ["classes", labels && `${labels.length}: ${labels.slice(0, 5).join(", ")}${labels.length > 5 ? ", …" : ""}`],
+    ["pictures", preprocessing && JSON.stringify(preprocessing)],
+    ["licence", licence],
+    ["provenance", provenance && JSON.stringify(provenance)],
+  ];
+  return facts.flatMap(([name, text]) => (text === undefined ? [] : [`${name.padEnd(12)}${text}\n`])).join("");
 }

@@ -4,6 +4,7 @@ import { type Device, devices } from "../../../src/platform.ts";
 import { defaultTolerance, type VerifyTolerance } from "../../../src/tasks/verify.ts";
 import type { VerifyLayout } from "../../../src/tasks/verify-graph.ts";
 import { addCommand } from "../add-command.ts";
+import { addDownloadOptions, type DownloadFlags, downloadsOf } from "../downloads.ts";
 import type { CliIo } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
 import { addNetworkOptions, type NetworkFlags, xceptionOptionsOf } from "../network-options.ts";
@@ -11,7 +12,7 @@ import { positiveNumberOf } from "../values.ts";
 import { verifyGolden } from "../verify/golden.ts";
 import { verifyModelFile } from "../verify/model.ts";
 
-interface VerifyFlags extends NetworkFlags {
+interface VerifyFlags extends NetworkFlags, DownloadFlags {
   readonly golden?: string;
   readonly weights?: string;
   readonly allowMissing?: string;
@@ -49,7 +50,7 @@ export function registerVerify(program: Command, io: CliIo): void {
         .choices(["inference", "training"])
         .default("inference"),
     );
-  addNetworkOptions(command).action(async (model: string | undefined, flags: VerifyFlags) => {
+  addNetworkOptions(addDownloadOptions(command)).action(async (model: string | undefined, flags: VerifyFlags) => {
     const {
       golden,
       reference,
@@ -62,11 +63,13 @@ export function registerVerify(program: Command, io: CliIo): void {
       weights,
       allowMissing,
       architecture = "xception",
+      cacheDir,
+      offline,
       ...network
     } = flags;
     const tolerance: VerifyTolerance | undefined = taps === undefined ? undefined : { taps, probabilities: taps / 10 };
     refuseMixture(model, flags);
-    const platform = await loadPlatform();
+    const platform = await loadPlatform(downloadsOf({ cacheDir, offline }, process.env, io));
     if (model !== undefined) {
       const { inputShape } = network;
       return verifyModelFile(model, { reference, images, runtimes, tolerance, inputShape, json }, platform, io);

@@ -1,0 +1,60 @@
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { root } from "../../scripts/project-root.mjs";
+import { capture } from "./capture.ts";
+
+const formats = join(root, "tests/golden/formats");
+
+test("the network in a file, with its format", async () => {
+  const { stdout, exitCode } = await capture(["summary", join(formats, "small.keras"), "--json"]);
+  expect(exitCode).toBe(0);
+  const { format, layers, params, notes } = JSON.parse(stdout);
+  expect({ format, layers: layers.length, notes, params }).toMatchInlineSnapshot(`
+    {
+      "format": "keras",
+      "layers": 16,
+      "notes": [],
+      "params": {
+        "nonTrainable": 112,
+        "total": 1269,
+        "trainable": 1157,
+      },
+    }
+  `);
+  expect((await capture(["summary", join(formats, "small.keras")])).stdout).toContain("small.keras (keras)\n");
+});
+
+test("of a graph of another tool: what it is fed, what it computes, and of which operators", async () => {
+  const file = join(formats, "torch-plain.onnx");
+  const { stdout } = await capture(["summary", file]);
+  expect(stdout.replace(file, "FILE")).toMatchInlineSnapshot(`
+    "FILE is an ONNX graph of another tool
+    inputs      input [batch, 3, 21, 19]
+    outputs     logits [Gemmlogits_dim_0, 5]
+    operators   3 Conv, 2 BatchNormalization, 2 Relu, 1 ReduceMean, 1 Gemm
+    parameters  597
+    "
+  `);
+  expect(JSON.parse((await capture(["summary", file, "--json"])).stdout)).toMatchObject({
+    inputs: [{ name: "input", shape: ["batch", 3, 21, 19] }],
+    operators: { Conv: 3, BatchNormalization: 2 },
+  });
+});
+
+test("refuses flags that describe another network, weights alone, and what is no file of weights", async () => {
+  const messages = [];
+  for (const argv of [["small.keras", "--classes", "3"], ["small.weights.h5"], ["none.onnx"]]) {
+    const { exitCode, stderr } = await capture(["summary", join(formats, argv[0]!), ...argv.slice(1)]);
+    messages.push(`${exitCode} ${stderr.replaceAll(formats, "")}`);
+  }
+  expect(messages).toMatchInlineSnapshot(`
+    [
+      "2 error: argument MODEL: the network is the one in the file; of flags that describe one, only --input-shape goes with it; received "classes".
+    ",
+      "1 error: file "/small.weights.h5": the file holds weights, but not their network; received "weights.h5"; expected a whole model. Say which network they belong to.
+    ",
+      "1 error: file "/none.onnx": there is no such file.
+    ",
+    ]
+  `);
+});
