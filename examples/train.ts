@@ -4,9 +4,8 @@ import { type ImageDataset, saveModel, train } from "xception-ts/node";
 const dataset: ImageDataset = {
   classes: ["dark", "bright"],
   samples: Array.from({ length: 24 }, (_, index) => {
-    const label = index % 2;
-    const data = Uint8Array.from({ length: 71 * 71 * 3 }, () => 155 * label + 100 * Math.random());
-    return { picture: { width: 71, height: 71, data }, label, name: `picture ${index}` };
+    const data = Uint8Array.from({ length: 71 * 71 * 3 }, () => 155 * (index % 2) + 100 * Math.random());
+    return { picture: { width: 71, height: 71, data }, label: index % 2, name: `picture ${index}` };
   }),
 };
 

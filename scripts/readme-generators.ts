@@ -17,7 +17,7 @@ export const generators = {
     const [, ...flags] = command.split(" ");
     const program = ["--import", "tsx", join("apps", "cli", "main.ts")];
     const printed = execFileSync(process.execPath, [...program, ...flags], { cwd: root, encoding: "utf8" });
-    return fenced("console", `$ npx ${command}\n${shorten(printed, { first: 7, last: 6 })}`);
+    return fenced("console", `$ npx ${command}\n${shorten(printed, { first: 5, last: 4 })}`);
   },
   /** The rows of a measurement in bench/results/. */
   bench: (name) => markdownTable(JSON.parse(readFileSync(join(root, "bench", "results", `${name}.json`), "utf8")).rows),
