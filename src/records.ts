@@ -162,3 +162,34 @@ export interface ActivationHealth {
   /** Share of the numbers that are not above 0: of a ReLU, those that let no gradient through. */
   readonly zeroShare: number;
 }
+
+/** The health of a network's blocks at one step. */
+export interface HealthRecord {
+  /** Steps done, this one included. */
+  readonly step: number;
+  /** Blocks with weights that train or with activation functions, in the network's order. */
+  readonly blocks: readonly BlockHealth[];
+}
+
+/** Layers of one block taken together; norms are over all their trained weights, and missing where there are none. */
+export interface BlockHealth {
+  readonly block: string;
+  readonly gradientNorm?: number;
+  readonly weightNorm?: number;
+  /** Norm of the step's change, divided by the weights'; missing where all weights were 0, too. */
+  readonly updateRatio?: number;
+  /** Means over its activation functions; missing where it has none. */
+  readonly activation?: {
+    readonly mean: number;
+    readonly deviation: number;
+    /** Of the activation with the most zeros. */
+    readonly zeroShare: number;
+  };
+}
+
+/** A step of a training. */
+export interface StepRecord {
+  /** Steps done, this one included. */
+  readonly step: number;
+  readonly loss: number;
+}

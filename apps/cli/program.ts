@@ -7,6 +7,7 @@ import { registerDoctor } from "./commands/doctor.ts";
 import { registerEmbed } from "./commands/embed.ts";
 import { registerEvaluate } from "./commands/evaluate.ts";
 import { registerPlot } from "./commands/plot.ts";
+import { registerReport } from "./commands/report.ts";
 import { registerSearch } from "./commands/search.ts";
 import { registerSummary } from "./commands/summary.ts";
 import { registerTrain } from "./commands/train.ts";
@@ -23,6 +24,7 @@ const commands = [
   registerTrain,
   registerClassify,
   registerEvaluate,
+  registerReport,
   registerEmbed,
   registerSearch,
   registerConvert,

@@ -25,21 +25,21 @@ export function positiveNumberOf(flag: string): (text: string) => number {
   };
 }
 
-/** A reader of a whole number from 1, for options that nobody else checks. */
-export function countOf(flag: string): (text: string) => number {
+/** A reader of a whole number from 1, or from `least`, for options that nobody else checks. */
+export function countOf(flag: string, least = 1): (text: string) => number {
   return (text) => {
     const value = numberOf(flag)(text);
-    if (Number.isSafeInteger(value) && value >= 1) return value;
+    if (Number.isSafeInteger(value) && value >= least) return value;
     throw new UsageError({
       where: `option ${flag}`,
       what: "this is out of range",
       received: text,
-      expected: "a whole number from 1",
+      expected: `a whole number from ${least}`,
     });
   };
 }
 
 /** A reader of whole numbers from 1, separated by commas. */
 export function countsOf(flag: string): (text: string) => readonly number[] {
-  return (text) => text.split(",").map(countOf(flag));
+  return (text) => text.split(",").map((part) => countOf(flag)(part));
 }

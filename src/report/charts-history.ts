@@ -1,4 +1,4 @@
-import type { EpochRecord } from "../records.ts";
+import type { EpochRecord, StepRecord } from "../records.ts";
 import { renderChart } from "./charts.ts";
 import { type ColorName, color } from "./palette.ts";
 
@@ -49,6 +49,33 @@ export function learningRateChart(history: readonly EpochRecord[]): Promise<stri
     title: "learning rate",
     format: "~g",
     series: [{ name: "learning rate", color: "accent", value: (record) => record.learningRate }],
+  });
+}
+
+/** Loss of single steps, as SVG: it shows an epoch that is not over, and what happens within one. */
+export function stepLossChart(steps: readonly StepRecord[]): Promise<string> {
+  const points = steps.map(({ step, loss }) => ({ step, loss }));
+  return renderChart("loss by step", {
+    width: 330,
+    height: 250,
+    autosize: { type: "fit", contains: "padding" },
+    data: { values: points },
+    mark: { type: "line", strokeWidth: 1.5, color: color("accent") },
+    encoding: {
+      x: {
+        field: "step",
+        type: "quantitative",
+        title: "step",
+        scale: { domain: [steps[0]?.step ?? 0, steps.at(-1)?.step ?? 1], nice: false },
+        axis: { format: "d", tickMinStep: 1, tickCount: 6, grid: false },
+      },
+      y: {
+        field: "loss",
+        type: "quantitative",
+        title: "loss (nats per picture)",
+        axis: { format: "~g", tickCount: 5, domain: false },
+      },
+    },
   });
 }
 

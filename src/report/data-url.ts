@@ -9,7 +9,16 @@ export function jpegUrl(jpeg: Uint8Array): string {
 }
 
 function dataUrl(type: string, content: Uint8Array): string {
+  return `data:${type};base64,${base64(content)}`;
+}
+
+export function base64(content: Uint8Array): string {
   let text = "";
   for (const byte of content) text += String.fromCharCode(byte);
-  return `data:${type};base64,${btoa(text)}`;
+  return btoa(text);
+}
+
+/** @throws {DOMException} this is no base64. */
+export function bytesOfBase64(text: string): Uint8Array {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }

@@ -105,7 +105,7 @@ ${table(
     { header: "Pictures", align: "right" },
   ],
   bins.map(({ from, to, images, confidence, accuracy }) => [
-    `${(100 * from).toFixed(0)} – ${formatPercent(to)}`,
+    `${(100 * from).toFixed(0)} – ${(100 * to).toFixed(0)}\u00a0%`,
     formatPercent(confidence),
     formatPercent(accuracy),
     formatCount(images),

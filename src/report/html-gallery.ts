@@ -10,7 +10,7 @@ export function gallerySection({ gallery }: TrainingReport): Section | undefined
   return {
     id: "gallery",
     title: "What it sees",
-    body: html`${group("Wrong answers, the most certain first", "wrong", gallery.wrong)}
+    body: html`${gallery.epoch === undefined ? undefined : html`<p>As tested after epoch ${gallery.epoch}.</p>\n`}${group("Wrong answers, the most certain first", "wrong", gallery.wrong)}
 ${group("Right answers", "right", gallery.right)}`,
   };
 }

@@ -11,12 +11,15 @@ export interface Page {
   /** Between the summary and the list of contents. */
   readonly headlines?: Markup | undefined;
   readonly sections: readonly Section[];
+  /** The page loads itself again after so many seconds, without a script; default: never. */
+  readonly refreshSeconds?: number | undefined;
   /** Style that only this page needs. */
   readonly style?: string | undefined;
 }
 
 /** One HTML file that needs nothing beside it, and that runs nothing and reaches for nothing. */
-export function htmlPage({ kind, title, summary, headlines, sections, style = "" }: Page): string {
+export function htmlPage({ kind, title, summary, headlines, sections, refreshSeconds, style = "" }: Page): string {
+  const refresh = refreshSeconds && html`<meta http-equiv="refresh" content="${refreshSeconds}">\n`;
   const contents = sections.map((section) => html`<a href="#${section.id}">${section.title}</a>\n`);
   const bodies = sections.map(
     ({ id, title: heading, body }) => html`<section id="${id}" aria-labelledby="${id}-title">
@@ -29,7 +32,7 @@ ${body}</section>\n`,
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<link rel="icon" href="data:,">
+${refresh}<link rel="icon" href="data:,">
 <title>${title}</title>
 <style>${new Markup(reportStyle() + style)}</style>
 </head>

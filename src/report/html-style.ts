@@ -36,11 +36,11 @@ dt,caption,figcaption,small{color:var(--muted);font-size:.86rem}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(220px,1fr));gap:14px 28px}
 .facts dd{overflow-wrap:anywhere}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,var(--least)),1fr));gap:28px}
-.curves{--least:290px}.classes{--least:400px}.classes.many{--least:100%}
+.curves{--least:290px}.curves.four{--least:400px}.classes{--least:400px}.classes.many{--least:100%}
 .lead{max-width:72ch}
-.lead+.facts,.facts+.figures,.facts+.scroll,.figures+*,.scroll+.scroll,pre+.facts{margin-top:28px}
+.lead+.facts,.facts+.figures,.facts+.scroll,.figures+*,.scroll+.figures,.scroll+.scroll,pre+.facts{margin-top:28px}
 .drawing svg{display:block;max-width:100%;height:auto;margin:auto;overflow:visible}
-.curves svg{width:100%;max-width:440px}
+.curves svg{width:100%;max-width:440px}.curves.four svg{max-width:480px}
 figcaption{margin-top:8px}
 .scroll{max-height:44rem;overflow:auto}
 table{width:100%;border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}
@@ -51,6 +51,14 @@ thead th,tfoot th,tfoot td{position:sticky;background:var(--surface)}
 thead th{top:0}
 tfoot th,tfoot td{bottom:0;border-bottom:0;font-weight:650}
 tr>:last-child{padding-right:0}
+.health{--least:400px}
+.verdict{margin-bottom:20px;font-weight:600}.warning{display:inline-block;min-width:13rem;text-align:left;white-space:normal}.well{color:var(--right)}.ill,.warning{color:var(--wrong)}
+.live{margin-top:24px;padding:16px 18px;background:var(--surface);border:1px solid var(--accent);border-radius:14px}
+.live .bar{display:block;width:100%;height:8px;margin:10px 0}
+.live .detail{color:var(--muted);font-size:.86rem}
+.live strong::before{content:"";display:inline-block;width:.6em;height:.6em;margin-right:.5em;border-radius:50%;background:var(--right);animation:pulse 2s infinite}
+@keyframes pulse{50%{opacity:.25}}
+@media (prefers-reduced-motion:reduce){.live strong::before{animation:none}}
 tbody.summary th,tbody.summary td{color:var(--muted)}
 tbody.summary tr:first-child>*{border-top:2px solid var(--line)}
 .number{text-align:right;white-space:nowrap}
@@ -74,7 +82,7 @@ const gallery = `
 .wrong p{border-color:var(--wrong)}.wrong strong{color:var(--wrong)}.wrong .bar span{background:var(--wrong)}
 .right p{border-color:var(--right)}.right strong{color:var(--right)}.right .bar span{background:var(--right)}
 .gallery .bar{width:calc(100% - 4.2rem)}
-@media (max-width:640px){.gallery{grid-template-columns:repeat(auto-fill,minmax(98px,1fr));gap:10px}.gallery img{padding:8px}.gallery p{padding:8px 8px 10px}.bar{display:none}}
+@media (max-width:640px){.gallery{grid-template-columns:repeat(auto-fill,minmax(98px,1fr));gap:10px}.gallery img{padding:8px}.gallery p{padding:8px 8px 10px}.gallery .bar,td .bar{display:none}}
 `;
 
 const print = `

@@ -1,7 +1,7 @@
 import type { EpochRecord } from "../records.ts";
-import { accuracyChart, learningRateChart, lossChart } from "./charts-history.ts";
+import { accuracyChart, learningRateChart, lossChart, stepLossChart } from "./charts-history.ts";
 import { formatCount, formatDuration, formatNumber, formatPercent } from "./html-format.ts";
-import { html } from "./html-markup.ts";
+import { html, type Markup } from "./html-markup.ts";
 import { factList, figure, folded, type Section, table } from "./html-parts.ts";
 import type { NetworkSize, TrainingReport } from "./training-report.ts";
 
@@ -20,23 +20,23 @@ function networkFacts({ parameters, full }: NetworkSize) {
 }
 
 /** The curves of loss, accuracy and learning rate, and their numbers. */
-export async function curvesSection({ history = [] }: TrainingReport): Promise<Section | undefined> {
-  if (history.length === 0) return undefined;
-  const [loss, accuracy, learningRate] = await Promise.all([
-    lossChart(history),
-    accuracyChart(history),
-    learningRateChart(history),
-  ]);
+export async function curvesSection({ history = [], steps = [] }: TrainingReport): Promise<Section | undefined> {
+  if (history.length === 0 && steps.length < 2) return undefined;
   return {
     id: "curves",
     title: "Training curves",
-    body: html`<div class="figures curves">
-${figure(loss, lossCaption(history))}
-${figure(accuracy, "Accuracy: the share of pictures classified rightly.")}
-${figure(learningRate, "Learning rate at the end of each epoch.")}
+    body: html`<div class="figures curves${steps.length < 2 ? "" : " four"}">
+${history.length > 0 ? await epochFigures(history) : undefined}
+${steps.length < 2 ? undefined : figure(await stepLossChart(steps), "Loss of single steps, with augmentation and dropout.")}
 </div>
-${folded("The numbers of every epoch", historyTable(history))}`,
+${history.length > 0 ? folded("The numbers of every epoch", historyTable(history)) : undefined}`,
   };
+}
+
+async function epochFigures(history: readonly EpochRecord[]): Promise<Markup> {
+  return html`${figure(await lossChart(history), lossCaption(history))}
+${figure(await accuracyChart(history), "Accuracy: the share of pictures classified rightly.")}
+${figure(await learningRateChart(history), "Learning rate at the end of each epoch.")}`;
 }
 
 function lossCaption(history: readonly EpochRecord[]): string {

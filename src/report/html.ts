@@ -2,6 +2,9 @@ import { costSection } from "./html-cost.ts";
 import { evaluationSection } from "./html-evaluation.ts";
 import { gallerySection } from "./html-gallery.ts";
 import { renderHeadlines } from "./html-headline.ts";
+import { healthSection } from "./html-health.ts";
+import { liveStatus, refreshSeconds } from "./html-live.ts";
+import { html } from "./html-markup.ts";
 import { htmlPage } from "./html-page.ts";
 import { reproductionSection, skippedSection } from "./html-reproduction.ts";
 import { curvesSection, settingsSection } from "./html-training.ts";
@@ -9,7 +12,7 @@ import type { TrainingReport } from "./training-report.ts";
 
 /**
  * Writes a report on a training run as one HTML file that needs nothing beside it: no script, no address, pictures and
- * styles inside. It follows the reader's light or dark theme, fits a phone and prints. The same data give the same
+ * styles inside. While the training goes on it loads itself again. It follows the reader's light or dark theme, fits a phone and prints. The same data give the same
  * bytes.
  */
 export async function renderReport(report: TrainingReport): Promise<string> {
@@ -18,11 +21,13 @@ export async function renderReport(report: TrainingReport): Promise<string> {
     await curvesSection(report),
     await evaluationSection(report),
     gallerySection(report),
+    await healthSection(report),
     costSection(report),
     skippedSection(report),
     reproductionSection(report),
   ];
   const sections = candidates.filter((section) => section !== undefined);
-  const { kind = "Training report", title, summary } = report;
-  return htmlPage({ kind, title, summary, headlines: renderHeadlines(report), sections });
+  const { kind = "Training report", title, summary, live } = report;
+  const headlines = html`${live && liveStatus(live)}${renderHeadlines(report)}`;
+  return htmlPage({ kind, title, summary, headlines, sections, refreshSeconds: live && refreshSeconds });
 }

@@ -1,4 +1,4 @@
-import type { EpochRecord, Evaluation, Prediction, SkippedFile } from "../records.ts";
+import type { EpochRecord, Evaluation, HealthRecord, Prediction, SkippedFile, StepRecord } from "../records.ts";
 import type { NetworkCost } from "./cost.ts";
 
 /**
@@ -15,12 +15,35 @@ export interface TrainingReport {
   /** What was trained and how: recipe, data, seed, machine. */
   readonly settings?: readonly Fact[];
   readonly history?: readonly EpochRecord[];
+  /** Losses of single steps, as many as a chart can show. */
+  readonly steps?: readonly StepRecord[];
+  /** How the blocks of the network were doing at some steps. */
+  readonly health?: readonly HealthRecord[];
   /** The test on pictures that were not used for training. */
   readonly evaluation?: Evaluation;
   readonly gallery?: Gallery;
   readonly cost?: NetworkCost;
   readonly skipped?: readonly SkippedFile[];
   readonly reproduction?: Reproduction;
+  /** Where the training stands, while it goes on: the page then loads itself again and again. */
+  readonly live?: LiveStatus;
+}
+
+/** Where a training stood when the report was written. */
+export interface LiveStatus {
+  /** From 1. */
+  readonly epoch: number;
+  readonly epochs: number;
+  /** Steps done in this epoch, and how many it has. */
+  readonly step: number;
+  readonly steps: number;
+  /** Means over this epoch's steps so far. */
+  readonly loss: number;
+  readonly accuracy: number;
+  /** Until the end of the training. */
+  readonly secondsLeft: number;
+  /** When the report was written, as shown. */
+  readonly time: string;
 }
 
 /** How large the trained network is, beside the full one that it is a smaller sibling of. */
@@ -37,6 +60,8 @@ export interface Fact {
 
 /** Tested pictures to look at, in the order in which they are shown. */
 export interface Gallery {
+  /** The epoch whose test they are from; shown, where it is known. */
+  readonly epoch?: number;
   readonly wrong: readonly GalleryItem[];
   readonly right: readonly GalleryItem[];
 }

@@ -148,6 +148,7 @@ describe("xception train", () => {
         "history.csv",
         "settings.yaml",
         "tensorboard",
+        "report.json",
         "checkpoints",
         "report.html",
       ],
@@ -185,7 +186,7 @@ describe("xception train", () => {
       epoch 1/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # pictures/s, # s
       epoch 2/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # pictures/s, # s
       skipped: picture "…/photos/train/red/broken.png": this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      Wrote model.onnx, evaluation.json, history.csv, settings.yaml, tensorboard, checkpoints, report.html into …/run
+      Wrote model.onnx, evaluation.json, history.csv, settings.yaml, tensorboard, report.json, checkpoints, report.html into …/run
       "
     `);
   });
@@ -241,6 +242,7 @@ describe("a folder that holds a run", () => {
       "model.onnx",
       "notes.txt",
       "report.html",
+      "report.json",
       "settings.yaml",
     ]);
     expect(after["notes.txt"]).toBe(before["notes.txt"]);
@@ -298,6 +300,7 @@ describe("stopped", () => {
       "history.csv",
       "model.onnx",
       "report.html",
+      "report.json",
       "settings.yaml",
       "tensorboard",
     ]);
@@ -346,6 +349,7 @@ it("where the loss breaks later, the last good model stays, and a report of what
     "history.csv",
     "model.onnx",
     "report.html",
+    "report.json",
     "settings.yaml",
     "tensorboard",
   ]);

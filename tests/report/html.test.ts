@@ -98,7 +98,7 @@ describe("renderReport", () => {
       "Weighted average: every class counts by its pictures 31.0 % 32.0 % 33.0 %",
       "Calibration error (ECE, 15 bins) 5.1 %",
       "Temperature, fitted to these same pictures 1.235",
-      "20 – 26.7 % 25.0 % 50.0 % 4",
+      "20 – 27 % 25.0 % 50.0 % 4",
       "f c 5 50.0 %",
       "✓ dog 100.0 %",
       "1,728 weights against 27 + 192 = 219",
@@ -201,6 +201,29 @@ describe("renderReport", () => {
     const links = [...page.matchAll(/href="#([^"]+)"/g)].map((match) => match[1]!);
     expect(links).toEqual(["settings", "curves", "test", "gallery", "cost", "skipped", "reproduce"]);
     expect(ids).toEqual(expect.arrayContaining(links));
+  });
+
+  it("says where a training stands that goes on, and loads itself again", async () => {
+    const live = {
+      ...{ epoch: 2, epochs: 4, step: 5, steps: 10, loss: 0.5, accuracy: 0.75, secondsLeft: 90, time: hostile },
+    };
+    const page = await renderReport({ title: "", live });
+    expect(page).toContain('<meta http-equiv="refresh" content="15">');
+    expect(visible(page)).toContain("Training now: epoch 2 of 4, step 5 of 10; about 1 min 30 s to go");
+    expect(page).toContain(`Loss 0.5, accuracy 75.0\u00a0% in this epoch. Written at ${escaped};`);
+    // One and a half of four epochs.
+    expect(page).toContain('style="width:37.5%"');
+    expect(page).not.toContain("<script");
+    expect(await renderReport({ title: "" })).not.toContain("refresh");
+  });
+
+  it("shows the losses of steps, before the first epoch is over, too", async () => {
+    const steps = [1, 2, 3].map((step) => ({ step, loss: 1 / step }));
+    const page = await renderReport({ title: "", history: [], steps });
+    expect(page).toContain('aria-label="loss by step"');
+    expect(page).not.toContain("The numbers of every epoch");
+    const both = await renderReport({ title: "", history: report.history!, steps });
+    expect(both.match(/<figure>/g)).toHaveLength(4);
   });
 
   it("leaves out what it was not given", async () => {

@@ -6,6 +6,7 @@ import type { ImageDataset } from "../../src/data/dataset.ts";
 import type { Prediction } from "../../src/records.ts";
 import { networkCost } from "../../src/report/cost.ts";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
+import { galleryOf } from "../../src/tasks/report-gallery.ts";
 import { train } from "../../src/tasks/train.ts";
 import { reportOn } from "../../src/tasks/training-report.ts";
 import { colouredPictures, smallNetwork } from "./train-fixtures.ts";
@@ -20,11 +21,13 @@ it("gathers the numbers of the training, the network's cost, and pictures of rig
   const full = { name: "large", parameters: 1e6 };
   const skipped = [{ file: "a", reason: "damaged" }];
   const validationSkipped = [{ file: "b", reason: "empty" }];
-  const report = await reportOn(
+  const gallery = await galleryOf(trained.predictions!, validation, platform);
+  const report = reportOn(
     { ...trained, skipped, validationSkipped },
-    { platform, title: "A title", summary: "In short", settings, reproduction, full, validation },
+    { title: "A title", summary: "In short", settings, reproduction, full, gallery },
   );
-  const { gallery, ...rest } = report;
+  const { gallery: given, ...rest } = report;
+  expect(given).toBe(gallery);
   // 8·3·3·3 and 8·9 + 8·16 weights, four numbers for each of 8 and 16 channels, 16·3 + 3 of the classifier.
   expect(rest).toEqual({
     title: "A title",
@@ -37,11 +40,11 @@ it("gathers the numbers of the training, the network's cost, and pictures of rig
     skipped: [...skipped, ...validationSkipped],
     reproduction,
   });
-  const shown = [...gallery!.wrong, ...gallery!.right];
+  const shown = [...gallery.wrong, ...gallery.right];
   expect(shown.length).toBe(6);
   for (const { png, ...prediction } of shown) {
     expect(trained.predictions).toContainEqual(prediction);
-    expect(prediction.truth === prediction.predicted).toBe(gallery!.right.some((item) => item.png === png));
+    expect(prediction.truth === prediction.predicted).toBe(gallery.right.some((item) => item.png === png));
     // The thumbnail shows the picture of that name: its strongest colour is its class.
     const { data } = await platform.decodeImage(png, { width: 128, height: 128 });
     const means = [0, 1, 2].map((channel) => data.filter((_, at) => at % 3 === channel).reduce((a, b) => a + b, 0));
@@ -52,7 +55,7 @@ it("gathers the numbers of the training, the network's cost, and pictures of rig
 it("has no gallery without pictures, and no size to compare with where it is the same", async () => {
   const { predictions, evaluation, ...untested } = trained;
   const full = { name: "itself", parameters: 563 };
-  const report = await reportOn(untested, { platform, title: "A title", full });
+  const report = reportOn(untested, { title: "A title", full });
   expect(report).toEqual({
     title: "A title",
     network: { parameters: 563 },
@@ -82,8 +85,8 @@ it("leaves out pictures that have gone since", async () => {
     truthProbability: 0.1,
     truthRank: 2,
   }));
-  const { gallery } = await reportOn({ ...trained, predictions }, { platform, title: "", validation: dataset });
+  const gallery = await galleryOf(predictions, dataset, platform);
   await rm(folder, { recursive: true });
-  expect(gallery!.wrong.map(({ file }) => file)).toEqual(["there.png"]);
-  expect(gallery!.right).toEqual([]);
+  expect(gallery.wrong.map(({ file }) => file)).toEqual(["there.png"]);
+  expect(gallery.right).toEqual([]);
 });

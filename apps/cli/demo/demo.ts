@@ -6,7 +6,9 @@ import { oneCycle } from "../../../src/learning/schedules.ts";
 import { xception } from "../../../src/models/xception.ts";
 import type { Platform } from "../../../src/platform.ts";
 import { historyCsv } from "../../../src/report/history-csv.ts";
+import { renderReport } from "../../../src/report/html.ts";
 import { plotSvg } from "../../../src/report/plot.ts";
+import { encodeReport } from "../../../src/report/report-file.ts";
 import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { type EvaluationResult, evaluate } from "../../../src/tasks/evaluate.ts";
 import { encodeModel } from "../../../src/tasks/model-file.ts";
@@ -25,7 +27,14 @@ import type { DemoResult } from "./result.ts";
 const plotFile = "model.svg";
 
 /** What a demo writes: the same as `train` but for the settings, which nobody chooses, and the picture. */
-export const demoFiles = [runFiles.model, runFiles.history, runFiles.evaluation, runFiles.report, plotFile];
+export const demoFiles = [
+  runFiles.model,
+  runFiles.history,
+  runFiles.evaluation,
+  runFiles.reportData,
+  runFiles.report,
+  plotFile,
+];
 
 /**
  * Trains on one artist's pictures, tests the final weights on another's, and only then writes: a demo that is interrupted
@@ -55,6 +64,7 @@ export async function runDemo(
   });
   const result = { training, test, fingerprint: createHash("sha256").update(model).digest("hex") };
   const report = await demoReport(result, pictures, recipe, platform);
+  const page = await renderReport(report);
   const plot = await plotSvg(xception());
   refuseIfStopped(io, "before its files were written");
 
@@ -62,7 +72,8 @@ export async function runDemo(
   await folder.write("history", historyCsv(training.history));
   await folder.write("evaluation", `${JSON.stringify({ ...test.evaluation, skipped: test.skipped }, undefined, 2)}\n`);
   await writeFileAtomic(join(folder.path, plotFile), plot);
-  await folder.write("report", report);
+  await folder.write("reportData", encodeReport(report));
+  await folder.write("report", page);
   return result;
 }
 

@@ -2,11 +2,11 @@ import { countParameters, networkWeights } from "../../../src/graph/network.ts";
 import { xception } from "../../../src/models/xception.ts";
 import type { Platform } from "../../../src/platform.ts";
 import type { Evaluation } from "../../../src/records.ts";
-import { renderReport } from "../../../src/report/html.ts";
 import { formatPercent } from "../../../src/report/html-format.ts";
 import { withCommas } from "../../../src/report/number-text.ts";
-import type { Fact } from "../../../src/report/training-report.ts";
+import type { Fact, TrainingReport } from "../../../src/report/training-report.ts";
 import type { Provenance } from "../../../src/tasks/model.ts";
+import { galleryOf } from "../../../src/tasks/report-gallery.ts";
 import { reportOn } from "../../../src/tasks/training-report.ts";
 import { packageVersion } from "../package-version.ts";
 import { machineFacts } from "../train/machine.ts";
@@ -32,17 +32,16 @@ export function demoProvenance(
   };
 }
 
-/** The report as HTML. */
+/** What the report says. */
 export async function demoReport(
   { training, test, fingerprint }: DemoResult,
   pictures: DemoPictures,
   recipe: DemoRecipe,
   platform: Platform,
-): Promise<string> {
-  const report = await reportOn(
+): Promise<TrainingReport> {
+  return reportOn(
     { ...training, ...test, validationSkipped: test.skipped },
     {
-      platform,
       title: "Xception learns emoji",
       summary: summaryOf(pictures, recipe, test.evaluation),
       settings: settingsOf(pictures, recipe),
@@ -51,10 +50,9 @@ export async function demoReport(
         commands: [`xception demo --seed ${recipe.seed} --epochs ${recipe.epochs}`],
         facts: [{ name: "SHA-256 of model.onnx", value: fingerprint }, ...(await machineFacts()), ...credits],
       },
-      validation: pictures.test,
+      gallery: await galleryOf(test.predictions, pictures.test, platform),
     },
   );
-  return renderReport(report);
 }
 
 function summaryOf({ training, test }: DemoPictures, { network }: DemoRecipe, { top1 }: Evaluation): string {

@@ -3,14 +3,12 @@ import { countPerClass, type ImageDataset } from "../../../src/data/dataset.ts";
 import { countParameters, networkWeights } from "../../../src/graph/network.ts";
 import { buildNetwork } from "../../../src/models/architecture.ts";
 import { architectureNamed } from "../../../src/models/architecture-names.ts";
-import type { Platform } from "../../../src/platform.ts";
 import type { Evaluation } from "../../../src/records.ts";
-import { renderReport } from "../../../src/report/html.ts";
-import type { Fact } from "../../../src/report/training-report.ts";
+import type { Fact, Gallery, TrainingReport } from "../../../src/report/training-report.ts";
 import type { Provenance } from "../../../src/tasks/model.ts";
 import type { SettingName, Settings } from "../../../src/tasks/settings/settings.ts";
 import type { TrainingResult } from "../../../src/tasks/train-options.ts";
-import { reportOn } from "../../../src/tasks/training-report.ts";
+import { type ReportedResult, reportOn } from "../../../src/tasks/training-report.ts";
 import { packageVersion } from "../package-version.ts";
 import { nameOf } from "./data-name.ts";
 import type { TrainingInputs } from "./inputs.ts";
@@ -53,20 +51,22 @@ export function provenanceOf(
   };
 }
 
-/** The report as HTML. */
-export async function reportText(inputs: TrainingInputs, result: TrainingResult, platform: Platform): Promise<string> {
-  const { settings, validation, folder, commandLine } = inputs;
+/** What a report says of a run. */
+export async function describeRun(
+  inputs: TrainingInputs,
+  result: ReportedResult & Partial<TrainingResult>,
+  gallery: Gallery | undefined,
+): Promise<TrainingReport> {
+  const { settings, folder, commandLine } = inputs;
   const full = buildNetwork(architectureNamed(settings.architecture, { variant: settings.variant }));
-  const report = await reportOn(result, {
-    platform,
+  return reportOn(result, {
     title: `Xception on ${nameOf(folder)}`,
     summary: summaryOf(inputs, result),
     settings: settingsOf(inputs),
     full: { name: "the full Xception", parameters: countParameters(networkWeights(full)).total },
     reproduction: { commands: [commandLine], facts: await machineFacts() },
-    validation,
+    gallery,
   });
-  return renderReport(report);
 }
 
 /** How far a training came, and with which weights. */
@@ -85,10 +85,12 @@ export function describeChoice({ epoch, evaluation, history, steps }: Reached): 
   return `The model is that of epoch ${epoch}${best}: ${accuracy}.`;
 }
 
-function summaryOf({ training, settings }: TrainingInputs, result: TrainingResult): string {
-  const stopped = result.aborted ? ` It was stopped after ${result.steps} steps.` : "";
+function summaryOf({ training, settings }: TrainingInputs, result: ReportedResult & Partial<TrainingResult>): string {
+  const { history, aborted, steps, epoch } = result;
+  const stopped = aborted ? ` It was stopped after ${steps} steps.` : "";
+  const choice = steps === undefined || epoch === undefined ? "" : ` ${describeChoice({ ...result, steps, epoch })}`;
   const { length } = training.samples;
-  return `Trained on ${length} pictures of ${training.classes.length} classes for ${result.history.length} of ${settings.epochs} epochs.${stopped} ${describeChoice(result)}`;
+  return `Trained on ${length} pictures of ${training.classes.length} classes for ${history.length} of ${settings.epochs} epochs.${stopped}${choice}`;
 }
 
 function settingsOf(inputs: TrainingInputs): Fact[] {

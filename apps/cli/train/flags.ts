@@ -26,6 +26,7 @@ export interface TrainFlags extends DownloadFlags, TeamFlags {
   readonly device?: Device;
   readonly overwrite?: boolean;
   readonly tensorboard?: boolean;
+  readonly healthSteps?: number;
   readonly resume?: boolean;
   readonly checkpointMinutes?: number;
   readonly checkpointSteps?: number;
@@ -40,6 +41,11 @@ export function addTrainOptions(command: Command): Command {
   command
     .addOption(new Option("-o, --output <folder>", "where to write the run; its parent must exist"))
     .option("--no-tensorboard", "write no events for TensorBoard")
+    .option(
+      "--health-steps <n>",
+      "steps of an epoch of which the report shows gradients and activations; 0 for none (default: 3)",
+      countOf("--health-steps", 0),
+    )
     .option("--overwrite", "replace a run that is in the output folder already")
     .option(
       "--show-augment <file>",

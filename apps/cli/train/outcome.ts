@@ -41,9 +41,8 @@ export function tellThatItIsOver(
 }
 
 /** How a run is gone on with. */
-export function resumeCommand({ output, team }: Pick<RunFlags, "output" | "team">): string {
-  const { size } = team.communicator;
-  return `${size > 1 ? `mpirun -n ${size} ` : ""}xception train --resume -o ${quote(output)}`;
+export function resumeCommand(folder: string, processes = 1): string {
+  return `${processes > 1 ? `mpirun -n ${processes} ` : ""}xception train --resume -o ${quote(folder)}`;
 }
 
 /** That a training was stopped, and how to go on. */
@@ -54,6 +53,9 @@ export function interruption(result: TrainingResult, { inputs, flags }: Prepared
   return new AbortedError({
     where: "train",
     what: `it was stopped after step ${steps}, in epoch ${epoch} of ${inputs.settings.epochs}; ${saved}`,
-    remedy: steps === 0 ? "To train, give the same command again." : `To go on: ${resumeCommand(flags)}`,
+    remedy:
+      steps === 0
+        ? "To train, give the same command again."
+        : `To go on: ${resumeCommand(flags.output, flags.team.communicator.size)}`,
   });
 }

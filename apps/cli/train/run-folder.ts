@@ -9,6 +9,7 @@ export const runFiles = {
   history: "history.csv",
   settings: "settings.yaml",
   evaluation: "evaluation.json",
+  reportData: "report.json",
   report: "report.html",
 } as const;
 

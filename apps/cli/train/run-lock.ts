@@ -64,6 +64,14 @@ export class RunLock {
   }
 }
 
+/** Whether a process writes into the folder, as far as can be told from here. */
+export async function isRunning(folder: string): Promise<boolean> {
+  const content = await contentOf(join(folder, lockFile));
+  if (content === undefined) return false;
+  const owner = ownerOf(content);
+  return owner === undefined || owner.host !== hostname() || !(await isGone(owner, folder));
+}
+
 /** Whether there was none. */
 async function makeFolder(folder: string): Promise<boolean> {
   try {

@@ -93,7 +93,7 @@ async function trainAndTell(run: PreparedRun, into: RunFolder, io: CliIo): Promi
   if (flags.json) writeJson(io, resultJson(result, into));
   else if (result.steps > 0) io.stdout(`${describeChoice(result)}\n`);
   if (result.aborted && (limit.reason === undefined || result.steps === 0)) throw interruption(result, run, into);
-  if (result.aborted) note(`${limit.reason} To go on: ${resumeCommand(flags)}`);
+  if (result.aborted) note(`${limit.reason} To go on: ${resumeCommand(flags.output, flags.team.communicator.size)}`);
   else if (result.history.length < inputs.settings.epochs) note(describePatience(inputs.settings));
   note(`Wrote ${into.written.join(", ")} into ${into.path}`);
 }

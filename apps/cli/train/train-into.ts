@@ -11,7 +11,7 @@ import { train } from "../../../src/tasks/train.ts";
 import type { TrainingResult } from "../../../src/tasks/train-options.ts";
 import type { CliIo } from "../io.ts";
 import { CheckpointFolder, type FoundCheckpoint } from "./checkpoint-folder.ts";
-import { provenanceOf, reportText } from "./description.ts";
+import { provenanceOf } from "./description.ts";
 import { TrainingDisplay } from "./display.ts";
 import { EventLog } from "./event-log.ts";
 import { shownHeadPhase } from "./head-display.ts";
@@ -21,6 +21,7 @@ import type { PreparedRun } from "./prepare-run.ts";
 import { machineDifference } from "./resume.ts";
 import type { RunFolder } from "./run-folder.ts";
 import { runOptions } from "./run-options.ts";
+import { RunReport } from "./run-report.ts";
 
 /**
  * Trains and saves: checkpoints as time goes, the history after every epoch, the model and its test whenever it is the best so
@@ -39,18 +40,21 @@ export async function trainInto(
   const display = new TrainingDisplay(io);
   let latest: TrainingResult | undefined;
   let events: EventLog | undefined;
+  const note = (text: string) => io.stderr(`${text}\n`);
   const beginEvents = (steps: number) => {
-    if (flags.tensorboard !== false) events = new EventLog(folder, steps, (text) => io.stderr(`${text}\n`));
+    if (flags.tensorboard !== false) events = new EventLog(folder, steps, note);
   };
-  const writeReport = async (result: TrainingResult) =>
-    folder.write("report", await reportText(inputs, result, platform));
+  const report = new RunReport(folder, inputs, platform, note);
   const options = runOptions(run, platform, io.signal, (checkpoint) => checkpoints.save(checkpoint));
   try {
     const result = await train(training, {
       ...options,
       ...(options.head && { head: shownHeadPhase(options.head, flags.cacheDir, io) }),
+      // A step that tells of its health is another graph, which all processes would have to run at once.
+      healthSteps: flags.team.communicator.size > 1 ? 0 : (flags.healthSteps ?? 3),
       onStart: async ({ network, soFar }) => {
-        io.stderr(`${announcement(network, run)}\n`);
+        note(announcement(network, run));
+        await report.begin(network, soFar);
         if (!from || !soFar) return beginEvents(0);
         io.stderr(`${await continuation(from, settings.epochs)}\n`);
         // What was written after the checkpoint is ahead of it.
@@ -60,11 +64,13 @@ export async function trainInto(
       onProgress: (progress) => {
         display.showStep(progress);
         events?.writeStep(progress);
+        report.step(progress);
       },
       onEpoch: async (soFar) => {
         display.showEpoch(soFar, settings.epochs);
         await save(folder, inputs, soFar);
         await events?.writeEpoch(soFar);
+        await report.epoch(soFar);
         latest = soFar;
       },
     });
@@ -72,13 +78,14 @@ export async function trainInto(
     if (result.steps === 0) return result;
     if (result.aborted) await save(folder, inputs, result);
     await events?.close();
-    await writeReport(result);
+    await report.finish(result);
     return result;
   } catch (error) {
     display.stop();
     await events?.close();
+    await report.stop();
     if (error instanceof TrainingError && latest !== undefined) {
-      await writeReport(latest);
+      await report.finish(latest);
       io.stderr(`The model of epoch ${latest.epoch} stays in ${folder.file("model")}.\n`);
     }
     const { latest: checkpoint } = checkpoints;
@@ -99,7 +106,9 @@ async function continuation({ checkpoint, path, record }: FoundCheckpoint, epoch
 /** What is left when a training fails. Where its numbers broke they would break again. */
 function describeLast({ state }: Checkpoint, error: unknown, { flags }: PreparedRun): string {
   const left = `The checkpoint of step ${state.steps} stays in ${flags.output}.`;
-  return error instanceof TrainingError ? left : `${left} To go on: ${resumeCommand(flags)}`;
+  return error instanceof TrainingError
+    ? left
+    : `${left} To go on: ${resumeCommand(flags.output, flags.team.communicator.size)}`;
 }
 
 function announcement(network: Network, { inputs, flags }: PreparedRun): string {

@@ -1,0 +1,68 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { FileError, TrainingError } from "../../../src/errors.ts";
+import { renderReport } from "../../../src/report/html.ts";
+import { decodeReport } from "../../../src/report/report-file.ts";
+import type { LiveStatus, TrainingReport } from "../../../src/report/training-report.ts";
+import { readFile, writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { addCommand } from "../add-command.ts";
+import { type CliIo, writeJson } from "../io.ts";
+import { resumeCommand } from "../train/outcome.ts";
+import { checkpointsFolder, runFiles } from "../train/run-folder.ts";
+import { isRunning } from "../train/run-lock.ts";
+
+interface ReportFlags {
+  readonly output?: string;
+  readonly json?: boolean;
+}
+
+export function registerReport(program: Command, io: CliIo): void {
+  addCommand(program, "report <run>", {
+    description: "Make the report of a training again from the folder of its run, also of one that was interrupted.",
+    example: "xception report run -o report.html",
+  })
+    .option("-o, --output <file>", `the HTML file to write (default: ${runFiles.report} in the run)`)
+    .action(async (run: string, { output, json }: ReportFlags) => {
+      const stored = await readReport(run);
+      const isInterrupted = stored.live !== undefined && !(await isRunning(run));
+      const report = isInterrupted ? interrupted(stored, run) : stored;
+      const file = output ?? join(run, runFiles.report);
+      await writeFileAtomic(file, await renderReport(report));
+      const epochs = report.history?.length ?? 0;
+      const state = stored.live === undefined ? "over" : isInterrupted ? "interrupted" : "running";
+      if (json) writeJson(io, { file, epochs, state });
+      else io.stderr(`Wrote ${file}: ${epochs} ${epochs === 1 ? "epoch" : "epochs"}, the training is ${state}\n`);
+    });
+}
+
+/**
+ * @throws {FileError} there is no such folder.
+ * @throws {TrainingError} it is no run, or one that has not come far enough.
+ * @throws {FormatError} its data are damaged.
+ */
+async function readReport(run: string): Promise<TrainingReport> {
+  const names = await readdir(run).catch((cause: NodeJS.ErrnoException) => {
+    const what = cause.code === "ENOENT" ? "there is no such folder" : "this is no folder that can be read";
+    throw new FileError({ where: `folder "${run}"`, what, expected: "the folder of a run", cause });
+  });
+  if (names.includes(runFiles.reportData)) {
+    const path = join(run, runFiles.reportData);
+    return decodeReport(new TextDecoder().decode(await readFile(path)), `file "${path}"`);
+  }
+  const isRun = [...Object.values(runFiles), checkpointsFolder].some((name) => names.includes(name));
+  throw new TrainingError({
+    where: `folder "${run}"`,
+    what: isRun
+      ? `this run has nothing to report yet: there is no ${runFiles.reportData}`
+      : "this is not the folder of a run",
+    ...(isRun ? { remedy: "It is written after the first epoch." } : { expected: "what xception train -o wrote" }),
+  });
+}
+
+/** A training that will not write its last report itself. */
+function interrupted({ live, ...report }: TrainingReport, run: string): TrainingReport {
+  const { epoch, epochs, step, steps } = live as LiveStatus;
+  const where = `It was interrupted in epoch ${epoch} of ${epochs}, after step ${step} of ${steps}.`;
+  return { ...report, summary: `${report.summary ?? ""} ${where} To go on: ${resumeCommand(run)}`.trim() };
+}

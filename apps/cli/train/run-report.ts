@@ -1,0 +1,164 @@
+import type { Network } from "../../../src/graph/network.ts";
+import type { Platform } from "../../../src/platform.ts";
+import type { HealthRecord, StepRecord } from "../../../src/records.ts";
+import { renderReport } from "../../../src/report/html.ts";
+import { decodeReport, encodeReport } from "../../../src/report/report-file.ts";
+import { thinned } from "../../../src/report/thinned.ts";
+import type { Gallery, LiveStatus } from "../../../src/report/training-report.ts";
+import { readFile } from "../../../src/runtime/node-files.ts";
+import { blockHealth } from "../../../src/tasks/block-health.ts";
+import { galleryOf } from "../../../src/tasks/report-gallery.ts";
+import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train-options.ts";
+import { describeRun } from "./description.ts";
+import type { TrainingInputs } from "./inputs.ts";
+import type { RunFolder } from "./run-folder.ts";
+
+/** How long a live report stays as it is at least, and how many times longer than it takes to write one. */
+const leastWaitMs = 20_000;
+const waitForEachMs = 25;
+/** Of steps and of their health, how many a report keeps. */
+const mostSteps = 400;
+const mostHealth = 120;
+
+/**
+ * Writes the report of a run and the data it is made of: while the training goes on as a page that loads itself again, at its
+ * end for good. A live report that cannot be written does not end the training.
+ */
+export class RunReport {
+  readonly #folder: RunFolder;
+  readonly #inputs: TrainingInputs;
+  readonly #platform: Platform;
+  readonly #note: (text: string) => void;
+  #network: Network | undefined;
+  #health: readonly HealthRecord[] = [];
+  #steps: readonly StepRecord[] = [];
+  #stride = 1;
+  #latest: TrainingResult | undefined;
+  #progress: TrainingProgress | undefined;
+  #gallery: Gallery | undefined;
+  #writtenAt = performance.now();
+  #costMs = 0;
+  #writing: Promise<void> | undefined;
+  #hasFailed = false;
+  #isLive = false;
+
+  /** @param note is told if a live report cannot be written. */
+  constructor(folder: RunFolder, inputs: TrainingInputs, platform: Platform, note: (text: string) => void) {
+    this.#folder = folder;
+    this.#inputs = inputs;
+    this.#platform = platform;
+    this.#note = note;
+  }
+
+  /** @param soFar what the run had reached before, if it goes on: what was seen until then is kept. */
+  async begin(network: Network, soFar?: TrainingResult): Promise<void> {
+    this.#network = network;
+    this.#latest = soFar;
+    if (!soFar) return;
+    const path = this.#folder.file("reportData");
+    const before = await readFile(path)
+      .then((bytes) => decodeReport(new TextDecoder().decode(bytes), path))
+      // The run goes on without what is lost.
+      .catch(() => undefined);
+    const isPast = ({ step }: { readonly step: number }) => step <= soFar.steps;
+    this.#health = (before?.health ?? []).filter(isPast);
+    for (const { step, loss } of (before?.steps ?? []).filter(isPast)) this.#addStep(step, loss);
+  }
+
+  step(progress: TrainingProgress): void {
+    const { totalSteps, stepLoss, health } = progress;
+    this.#progress = progress;
+    this.#addStep(totalSteps, stepLoss);
+    if (health && this.#network) {
+      const all = [...this.#health, { step: totalSteps, blocks: blockHealth(this.#network, health) }];
+      this.#health = all.length > 2 * mostHealth ? thinned(all, mostHealth) : all;
+    }
+    // The folder may still hold an older run, which stays whole until this one saves something.
+    if (this.#writing === undefined && this.#isDue() && this.#folder.isOwn) void this.#writeLive(true);
+  }
+
+  async epoch(soFar: TrainingResult): Promise<void> {
+    this.#latest = soFar;
+    await this.#writing;
+    await this.#writeLive(this.#isDue());
+  }
+
+  /** @throws {FileError} it cannot be written. */
+  async finish(result: TrainingResult): Promise<void> {
+    this.#latest = result;
+    await this.#writing;
+    await this.#write({ withPage: true });
+  }
+
+  /** After a failure: a live report becomes one of what was reached, if it can be written still. */
+  async stop(): Promise<void> {
+    await this.#writing;
+    if (this.#isLive) await this.#write({ withPage: true }).catch(() => {});
+  }
+
+  #isDue(): boolean {
+    return performance.now() - this.#writtenAt >= Math.max(leastWaitMs, waitForEachMs * this.#costMs);
+  }
+
+  /** Steps are kept where a power of two divides their number: the same ones, however often the run was interrupted. */
+  #addStep(step: number, loss: number): void {
+    if (step % this.#stride !== 0) return;
+    this.#steps = [...this.#steps, { step, loss }];
+    if (this.#steps.length <= 2 * mostSteps) return;
+    this.#stride *= 2;
+    this.#steps = this.#steps.filter((each) => each.step % this.#stride === 0);
+  }
+
+  async #writeLive(withPage: boolean): Promise<void> {
+    if (this.#hasFailed) return;
+    const live = this.#progress && liveStatus(this.#progress);
+    this.#writing = this.#write({ withPage, live })
+      .catch((error: unknown) => {
+        this.#hasFailed = true;
+        const reason = error instanceof Error ? error.message : String(error);
+        this.#note(`The report is not written until the training ends: ${reason}`);
+      })
+      .finally(() => {
+        this.#writing = undefined;
+      });
+    await this.#writing;
+  }
+
+  async #write({
+    withPage,
+    live,
+  }: {
+    readonly withPage: boolean;
+    readonly live?: LiveStatus | undefined;
+  }): Promise<void> {
+    const start = performance.now();
+    const network = this.#network!;
+    const reached = this.#latest ?? { network, history: [], skipped: [], validationSkipped: [] };
+    const report = {
+      ...(await describeRun(this.#inputs, reached, await this.#galleryOf(this.#latest, withPage))),
+      ...(this.#steps.length > 0 && { steps: this.#steps }),
+      ...(this.#health.length > 0 && { health: this.#health }),
+      ...(live && { live }),
+    };
+    await this.#folder.write("reportData", encodeReport(report));
+    this.#isLive = live !== undefined;
+    if (!withPage) return;
+    await this.#folder.write("report", await renderReport(report));
+    this.#writtenAt = performance.now();
+    this.#costMs = this.#writtenAt - start;
+  }
+
+  /** The pictures of the test that the weights had; those of an earlier one where new ones would take time now. */
+  async #galleryOf(result: TrainingResult | undefined, isNew: boolean): Promise<Gallery | undefined> {
+    if (!result?.predictions || !(isNew || this.#gallery === undefined)) return this.#gallery;
+    if (this.#gallery?.epoch === result.epoch) return this.#gallery;
+    const pictures = await galleryOf(result.predictions, this.#inputs.validation, this.#platform);
+    this.#gallery = { epoch: result.epoch, ...pictures };
+    return this.#gallery;
+  }
+}
+
+function liveStatus({ epoch, epochs, step, steps, loss, accuracy, secondsLeft }: TrainingProgress): LiveStatus {
+  const time = `${new Date().toISOString().slice(0, 19).replace("T", " ")} UTC`;
+  return { epoch, epochs, step, steps, loss, accuracy, secondsLeft, time };
+}
