@@ -4,7 +4,7 @@ import type { TrainingResult } from "../../../src/tasks/train-options.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import type { FoundCheckpoint } from "./checkpoint-folder.ts";
 import { describeChoice, type Reached } from "./description.ts";
-import { quote, type RunFlags } from "./flags.ts";
+import { quote } from "./flags.ts";
 import type { PreparedRun } from "./prepare-run.ts";
 import type { RunFolder } from "./run-folder.ts";
 
