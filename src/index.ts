@@ -95,6 +95,8 @@ export {
   encodeCheckpoint,
   type StoredCheckpoint,
 } from "./tasks/checkpoint-file.ts";
+export { type FineTuning, type FineTuningChoice, type FineTuningStart, fineTuning } from "./tasks/fine-tuning.ts";
+export type { FeatureCache, HeadPhase, HeadResult } from "./tasks/head-phase-options.ts";
 export type { Reduce } from "./tasks/split-program.ts";
 export { train } from "./tasks/train.ts";
 export type { TrainingProgress, TrainingResult, TrainOptions } from "./tasks/train-options.ts";

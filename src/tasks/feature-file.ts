@@ -43,8 +43,9 @@ export async function decodeFeatures(bytes: Uint8Array, key: string, where: stri
   const { tensors, metadata } = readSafetensors(bytes, where);
   const stored = tensors.get("features");
   const indices = tensors.get("samples");
-  if (metadata.get("format") !== format || !stored || !indices) {
-    throw new FormatError({ where, what: "this is another kind of file", expected: `"${format}"` });
+  const isOurs = metadata.get("format") === format && stored?.shape.length === 2 && indices?.format === "I32";
+  if (!isOurs || stored.shape[0] !== indices.shape[0] || indices.shape.length !== 1) {
+    throw new FormatError({ where, what: "this is another kind of file", expected: format });
   }
   if (metadata.get("key") !== key) {
     throw new FormatError({

@@ -6,6 +6,7 @@ import { averageScores } from "../../src/learning/score-averages.ts";
 import type { Checkpoint } from "../../src/tasks/checkpoint.ts";
 import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/tasks/checkpoint-file.ts";
 import { sha256 } from "../../src/tasks/digest.ts";
+import { decodeFeatures, encodeFeatures } from "../../src/tasks/feature-file.ts";
 import { decodeModel, describeModel, encodeModel } from "../../src/tasks/model-file.ts";
 import { parseGolden } from "../../src/tasks/verify-golden.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
@@ -124,6 +125,13 @@ async function withChecksum(bytes: Uint8Array): Promise<Uint8Array> {
   return copy;
 }
 
+const featureKey = "0".repeat(64);
+
+async function features(): Promise<fc.Arbitrary<Uint8Array>> {
+  const values = floatTensor([3, 2], Float32Array.of(1, 2, 3, 4, 5, 6));
+  return damaged(await encodeFeatures({ values, samples: Uint32Array.of(0, 2, 1) }, featureKey));
+}
+
 async function goldenValues(): Promise<fc.Arbitrary<string>> {
   const tap = { shape: [1, 2, 3], std: 0.5, mean: 0, min: -1, max: 1, at: [0, 5], values: [0.1, 0.2] };
   const good = { input_shape: [71, 71, 3], classes: 3, taps: { add: tap }, probabilities: [[0.1, 0.2, 0.7]] };
@@ -140,6 +148,7 @@ async function labels(): Promise<fc.Arbitrary<string>> {
 export const ourReaders: readonly FuzzedReader[] = [
   reader("model file", models, readModel),
   reader("checkpoint", checkpoints, readCheckpoint, { codes: ["FORMAT", "TRAINING"] }),
+  reader("features", features, (content) => decodeFeatures(content, featureKey, where)),
   reader("golden values", goldenValues, (content) => parseGolden(content, where)),
   reader("labels", labels, (content) => parseLabels(content, where)),
   reader(

@@ -168,7 +168,7 @@ describe("the cache of features", () => {
       [good.subarray(0, 40), ", byte 0: the length of the header is not that of a safetensors file"],
       [
         await encodeBest({ weights, epoch: 1, steps: 1, test: {} as never }),
-        ': this is another kind of file; expected "xception-ts features"',
+        ": this is another kind of file; expected xception-ts features",
       ],
     ] as const) {
       files.set(name, bytes);

@@ -1,9 +1,13 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { root } from "../../scripts/project-root.mjs";
 import { FileError } from "../../src/errors.ts";
-import { networkWeights } from "../../src/graph/network.ts";
+import { countParameters, networkWeights } from "../../src/graph/network.ts";
 import { topOn } from "../../src/models/top-on.ts";
 import { xception } from "../../src/models/xception.ts";
 import type { XceptionOptions } from "../../src/models/xception-options.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
 import { encodeModel } from "../../src/tasks/model-file.ts";
 import { startingWeights } from "../../src/tasks/starting-weights.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
@@ -82,6 +86,21 @@ test("a file without the classifier, whose names are all Keras's first, goes in 
   expect(report).toMatchObject({ by: "order", missing: ["predictions/kernel", "predictions/bias"], unexpected: [] });
   for (const [name, tensor] of formulaWeights(body)) expect(weights.get(name)).toEqual(tensor);
 });
+
+test("the published ImageNet weights without block 14's kernels carry a classifier on block 13", async (context) => {
+  const file = join(root, "../shared/data/xception-imagenet-block13/model.json");
+  if (!existsSync(file)) return context.skip("the weights are not there");
+  const start = await startingWeights(xception({ classes: 10 }), file, nodePlatform);
+  expect(start.headOn).toBe("add_11");
+  expect(start.report).toEqual({
+    by: "name",
+    taken: 222,
+    missing: ["predictions/kernel", "predictions/bias"],
+    unexpected: [],
+    wrongShape: [],
+  });
+  expect(countParameters(networkWeights(start.network)).total).toBe(16_115_762);
+}, 60_000);
 
 describe("weights that end before the network does", () => {
   const model = smallModel({ dropout: 0.5 });
