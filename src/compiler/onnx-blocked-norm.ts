@@ -99,7 +99,7 @@ export const normalizationRules: BlockedRules = {
   },
 };
 
-/** scale·x + shift, with the ReLU behind it if that alone reads the result. */
+/** scale·x + shift, with the ReLU behind it, or the sum with what is there already, if that alone reads the result. */
 function emitNormalized(
   tools: BlockedTools,
   x: Value,
@@ -116,11 +116,16 @@ function emitNormalized(
   const shift = compute("shift", "Sub", betaLanes, compute("meanScale", "Mul", mean, scale));
   const order = forms.blockOrder(x);
   const [reader, ...others] = tools.readers(y);
-  const isAbsorbed = reader?.config.kind === "relu" && others.length === 0 && !tools.isPublished(y);
-  if (isAbsorbed) tools.absorbed.add(reader);
-  const target = forms.define(isAbsorbed ? reader.outputs[0]! : y, order);
-  const attributes: Attributes = isAbsorbed ? { activation: { s: "Relu" } } : {};
-  emitScale(tools, channels, [forms.get(x, order), scale, shift], target, attributes);
+  const only = others.length === 0 && !tools.isPublished(y) ? reader : undefined;
+  const isRelu = only?.config.kind === "relu";
+  const other = only?.config.kind === "add" ? only.inputs.find((value) => value !== y) : undefined;
+  const isSum = other !== undefined && sameShape(other.shape, y.shape) && forms.isBlocked(other);
+  const absorbed = isRelu || isSum ? only : undefined;
+  if (absorbed) tools.absorbed.add(absorbed);
+  const target = forms.define(absorbed ? absorbed.outputs[0]! : y, order);
+  const attributes: Attributes = isRelu ? { activation: { s: "Relu" } } : {};
+  const sum = isSum ? forms.get(other, order) : "";
+  emitScale(tools, channels, [forms.get(x, order), scale, shift, sum], target, attributes);
 }
 
 /** scale·x + shift + sum as a depthwise convolution with a kernel of one pixel. */

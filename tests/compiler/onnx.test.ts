@@ -94,6 +94,7 @@ describe("each operator in ONNX Runtime agrees with the interpreter", () => {
 /** The article's blocks on a non-square picture with channel counts that do not fill the engine's blocks. */
 function smallNetwork(size: readonly [number, number], stem: number) {
   let x: LayerOutput = input([...size, 3]);
+  let y: LayerOutput;
   x = relu(batchNormalization(conv2d(x, { filters: 8, kernelSize: 3, strides: 2, useBias: false })));
   x = relu(batchNormalization(conv2d(x, { filters: stem, kernelSize: 3, padding: "same", useBias: false })));
   const shortcut = batchNormalization(
@@ -102,7 +103,9 @@ function smallNetwork(size: readonly [number, number], stem: number) {
   x = relu(batchNormalization(separableConv2d(x, { filters: 28, kernelSize: 3, padding: "same", useBias: false })));
   x = batchNormalization(separableConv2d(x, { filters: 28, kernelSize: 3, padding: "same", useBias: false }));
   x = add([maxPooling2d(x, { kernelSize: 3, strides: 2, padding: "same" }), shortcut]);
-  x = relu(x);
+  y = relu(x);
+  y = separableConv2d(y, { filters: 28, kernelSize: 3, padding: "same", useBias: false });
+  x = relu(add([batchNormalization(y), x]));
   // A bias right before a batch normalization would have a gradient of exactly 0, and nothing to compare.
   x = relu(separableConv2d(x, { filters: 36, kernelSize: 3, padding: "same" }));
   return network("small", dense(globalAveragePooling2d(x), { units: 5, activation: "softmax" }));
