@@ -7,7 +7,7 @@ describe("exit codes and errors", () => {
   it.each([
     [["summry"], "error: unknown command 'summry' (Did you mean summary?)\n"],
     [["summary", "--varient", "paper"], "error: unknown option '--varient' (Did you mean --variant?)\n"],
-    [["summary", "extra"], "error: too many arguments for 'summary'. Expected 0 arguments but got 1.\n"],
+    [["doctor", "extra"], "error: too many arguments for 'doctor'. Expected 0 arguments but got 1.\n"],
     [["summary", "--classes"], "error: option '--classes <n>' argument missing\n"],
     [
       ["summary", "--variant", "fancy"],
