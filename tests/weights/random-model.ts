@@ -64,6 +64,10 @@ const appendix: Record<string, (x: layers.LayerOutput, choices: Choices) => laye
   relu: (x, { named }) => layers.relu(x, named()),
   elu: (x) => layers.activation(x, "elu"),
   pool: (x, { padding }) =>
-    layers.maxPooling2d(x, { kernelSize: 2, strides: 1, padding: x.shape[0]! > 2 ? padding : "same" }),
+    layers.maxPooling2d(x, {
+      kernelSize: 2,
+      strides: 1,
+      padding: Math.min(x.shape[0]!, x.shape[1]!) > 2 ? padding : "same",
+    }),
   residual: (x) => layers.add([layers.activation(x, "relu"), x]),
 };
