@@ -137,8 +137,9 @@ export {
 } from "./tasks/feature-extractor.ts";
 export type { FeatureChoice, Pooling } from "./tasks/feature-network.ts";
 export { type Inference, inferenceSession } from "./tasks/inference.ts";
+export { type LoadedModel, type LoadModelOptions, loadModel } from "./tasks/load-model.ts";
 export type { Json, Model, ModelParts, PicturePreprocessing, Provenance } from "./tasks/model.ts";
-export { decodeModel, encodeModel, loadModel } from "./tasks/model-file.ts";
+export { decodeModel, encodeModel } from "./tasks/model-file.ts";
 export { type NearestOptions, type Neighbour, nearest } from "./tasks/nearest.ts";
 export type { Picture } from "./tasks/picture.ts";
 

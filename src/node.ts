@@ -9,6 +9,7 @@ import { writeFileAtomic } from "./runtime/node-files.ts";
 import * as classifier from "./tasks/classifier.ts";
 import * as evaluation from "./tasks/evaluate.ts";
 import * as extraction from "./tasks/feature-extractor.ts";
+import * as loading from "./tasks/load-model.ts";
 import type { Model, ModelParts } from "./tasks/model.ts";
 import * as modelFile from "./tasks/model-file.ts";
 import * as training from "./tasks/train.ts";
@@ -24,10 +25,12 @@ export { decodeImage, encodePng } from "./runtime/node-images.ts";
 export { isMpiProcess, joinMpi, type MpiOptions } from "./runtime/node-mpi.ts";
 
 /**
- * Loads a model file, from its path or its bytes, ready to classify pictures.
+ * Loads a model from a file of any format that we know, by its path or its bytes, ready to classify pictures.
+ * @param options `network`, `architecture`: which network its weights are for, where the file holds weights alone.
  * @throws {FileError} there is no such file, or it cannot be read.
- * @throws {FormatError} it is damaged, or no model of this package.
+ * @throws {FormatError} it is in none of the formats, or damaged.
  * @throws {WeightsError} a weight of its network is missing or has another shape.
+ * @throws {UsageError} its network does not tell classes of RGB pictures apart, or an option is not allowed.
  * @example
  * const classifier = await loadClassifier("run/model.onnx");
  * const [best] = await classifier.classify("cat.jpg");
@@ -61,11 +64,15 @@ export function loadFeatureExtractor(
 }
 
 /**
- * Reads a model file, from its path or its bytes, to look at it, evaluate it or train it further.
+ * Reads a model from a file of any format that we know, by its path or its bytes, to look at it, evaluate it or train it
+ * further.
  * @throws as {@link loadClassifier}.
  */
-export function loadModel(source: string | Uint8Array): Promise<Model> {
-  return modelFile.loadModel(source, nodePlatform);
+export function loadModel(
+  source: string | Uint8Array,
+  options?: loading.LoadModelOptions,
+): Promise<loading.LoadedModel> {
+  return loading.loadModel(source, nodePlatform, options);
 }
 
 /**

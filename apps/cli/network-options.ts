@@ -35,11 +35,14 @@ const otherSettings = {
  * Gives a command the flags that describe a network; `networkOf` then builds it.
  * @param except flags that mean something else there.
  */
-export function addNetworkOptions(command: Command, except: readonly (keyof typeof otherSettings)[] = []): Command {
+export function addNetworkOptions(
+  command: Command,
+  except: readonly (keyof typeof otherSettings | "top")[] = [],
+): Command {
   const others = Object.entries(otherSettings).filter(([name]) => !except.some((each) => each === name));
   addSettingOptions(command, networkSettings, "Network");
   addSettingOptions(command, Object.fromEntries(others), "Network");
-  return command.option("--no-top", "leave out global pooling and the classifier");
+  return except.includes("top") ? command : command.option("--no-top", "leave out global pooling and the classifier");
 }
 
 /** @throws {UsageError} flags do not go together. */

@@ -3,9 +3,11 @@ import { AbortedError, UsageError, WeightsError, XceptionError } from "../errors
 import { topIndices } from "../learning/metrics-ranking.ts";
 import type { DecodeOptions, Platform, RgbImage, SessionOptions } from "../platform.ts";
 import { Inference } from "./inference.ts";
+import { classifierFrom, isModelFile, type LoadedModel, type LoadModelOptions } from "./load-model.ts";
 import { decodeOptionsOf, type Model, resizesInGraph, sizedDecodeOptionsOf } from "./model.ts";
-import { describeModel } from "./model-file.ts";
+import { describeModel, encodeModel } from "./model-file.ts";
 import { asPictureError, type Picture, pictureBatch, pixelsOf } from "./picture.ts";
+import { weightsSource } from "./weights-file.ts";
 
 /** One class and how much the network takes a picture for it. */
 export interface ClassProbability {
@@ -31,7 +33,7 @@ export interface ClassifyAllOptions extends ClassifyOptions {
   readonly batchSize?: number | undefined;
 }
 
-export interface LoadOptions {
+export interface LoadOptions extends LoadModelOptions {
   readonly platform: Platform;
   readonly session?: SessionOptions | undefined;
 }
@@ -40,6 +42,8 @@ export interface LoadOptions {
 export class Classifier {
   /** Names of the classes, in the order of the network's outputs. */
   readonly labels: readonly string[];
+  /** What had to be taken for granted because the file does not say it, in sentences. */
+  readonly notes: readonly string[];
   /** Pictures are brought to this size, in pixels. */
   readonly inputSize: { readonly width: number; readonly height: number };
   readonly #decode: DecodeOptions;
@@ -49,13 +53,14 @@ export class Classifier {
   readonly #inference: Inference;
 
   constructor(
-    model: Pick<Model, "network" | "labels" | "preprocessing">,
+    model: Pick<Model, "network" | "labels" | "preprocessing"> & Partial<Pick<LoadedModel, "notes">>,
     inference: Inference,
     platform: Pick<Platform, "decodeImage" | "encodePng">,
   ) {
     this.#decode = decodeOptionsOf(model);
     this.#takesAnySize = resizesInGraph(model.preprocessing);
     this.labels = model.labels;
+    this.notes = model.notes ?? [];
     const { width, height } = sizedDecodeOptionsOf(model);
     this.inputSize = { width, height };
     this.#inference = inference;
@@ -156,20 +161,28 @@ export class Classifier {
 }
 
 /**
- * Loads a model file. What runs is the graph in the file, so that the answers are those of every other ONNX tool.
+ * Loads a model to classify pictures, from a file of any format that we know. Of a model file what runs is the graph in the
+ * file, so that the answers are those of every other ONNX tool.
  * @param source its path, or its bytes.
+ * @param options `network`, `architecture`: which network its weights are for, where the file holds weights alone.
  * @throws {FileError} there is no such file, or it cannot be read.
- * @throws {FormatError} it is damaged, or no model of this package.
+ * @throws {FormatError} it is in none of the formats, or damaged.
  * @throws {WeightsError} a weight of its network is missing or has another shape.
+ * @throws {UsageError} its network does not tell classes of RGB pictures apart, or an option is not allowed.
  * @throws {RuntimeUnavailableError} the engine does not run here, or refuses the graph.
  */
 export async function loadClassifier(
   source: string | Uint8Array,
-  { platform, session }: LoadOptions,
+  { platform, session, ...options }: LoadOptions,
 ): Promise<Classifier> {
-  const [bytes, file] = typeof source === "string" ? [await platform.readFile(source), source] : [source];
-  const model = describeModel(bytes, file);
-  const inference = new Inference(await platform.createSession(bytes, session), model.network.output);
+  const opened = await weightsSource(source, platform);
+  if (isModelFile(opened, options)) {
+    const model = describeModel(opened.bytes, typeof source === "string" ? source : undefined);
+    const inference = new Inference(await platform.createSession(opened.bytes, session), model.network.output);
+    return new Classifier(model, inference, platform);
+  }
+  const model = await classifierFrom(opened, options);
+  const inference = new Inference(await platform.createSession(encodeModel(model), session), model.network.output);
   return new Classifier(model, inference, platform);
 }
 

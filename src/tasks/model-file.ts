@@ -4,7 +4,6 @@ import { type OnnxContent, readOnnx } from "../compiler/onnx-reader.ts";
 import { FormatError, UsageError, XceptionError } from "../errors.ts";
 import { inputShapeOf, type Network } from "../graph/network.ts";
 import { type Architecture, buildNetwork } from "../models/architecture.ts";
-import type { Platform } from "../platform.ts";
 import { checkEngineWeights, fromEngineWeights, toEngineWeights } from "../weights/engine-weights.ts";
 import { metadataKey } from "../weights/metadata-key.ts";
 import { type Model, type ModelParts, resizesInGraph } from "./model.ts";
@@ -57,18 +56,6 @@ export function describeModel(bytes: Uint8Array, file?: string): Omit<Model, "we
   const { tensors, ...described } = readModel(bytes, where);
   checkEngineWeights(described.network, tensors, where);
   return described;
-}
-
-/**
- * Reads a model file.
- * @param source its path, or its bytes.
- * @throws {FileError} there is no such file, or it cannot be read.
- * @throws {FormatError} it is damaged, or no model of this package.
- * @throws {WeightsError} a weight of its network is missing or has another shape.
- */
-export async function loadModel(source: string | Uint8Array, platform: Pick<Platform, "readFile">): Promise<Model> {
-  if (typeof source !== "string") return decodeModel(source);
-  return decodeModel(await platform.readFile(source), source);
 }
 
 function nameOf(bytes: Uint8Array, file: string | undefined): string {

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { root } from "../../scripts/project-root.mjs";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { loadClassifier } from "../../src/tasks/classifier.ts";
 import { encodeModel } from "../../src/tasks/model-file.ts";
@@ -108,10 +109,38 @@ describe("xception classify", () => {
     ]);
   });
 
+  it("takes a file of Keras, bare weights with the network's flags, and says what it takes for granted", async () => {
+    const keras = join(root, "tests/golden/formats/small.keras");
+    const names = at("names.txt");
+    await writeFile(names, "ant\nbee\ncat\ndog\nelk\n");
+    const whole = await capture(["classify", keras, at("photos", "a.png"), "--labels", names, "--json"]);
+    expect(whole.exitCode).toBe(0);
+    expect(whole.stderr).toBe(
+      "note: The file does not say how pictures become numbers; pixel/127.5 - 1 was taken, as in keras.applications.\n",
+    );
+    const [{ predictions }] = JSON.parse(whole.stdout) as [{ predictions: { label: string; index: number }[] }];
+    for (const { label, index } of predictions) expect(label).toBe(["ant", "bee", "cat", "dog", "elk"][index]);
+
+    expect((await capture(["convert", model, at("bare.weights.h5")])).exitCode).toBe(0);
+    const flags = ["--input-shape", "71x80x3", "--classes", "3", "--width", "0.05", "--middle-flow-repeats", "1"];
+    const bare = await capture(["classify", at("bare.weights.h5"), at("photos", "a.png"), ...flags, "--json"]);
+    expect({ ...bare, stdout: "" }).toEqual({ exitCode: 0, stdout: "", stderr: "" });
+    const [answered] = JSON.parse(bare.stdout) as [{ predictions: { label: string; probability: number }[] }];
+    for (const [rank, { label, probability }] of (await answer(at("photos", "a.png"))).entries()) {
+      expect(answered.predictions[rank]!.label).toBe(label);
+      expect(answered.predictions[rank]!.probability).toBeCloseTo(probability, 5);
+    }
+  });
+
   it.each([
     ["a missing model", "none.onnx", "photos", 'file "…/none.onnx": there is no such file.'],
     ["a folder without pictures", "model.onnx", "empty", 'folder "…/empty": there are no pictures in it.'],
-    ["a picture in place of the model", "broken.jpg", "photos", 'model "…/broken.jpg": its 13 bytes are no ONNX file'],
+    [
+      "a picture in place of the model",
+      "broken.jpg",
+      "photos",
+      'file "…/broken.jpg": this is no file of weights that we know; received "the bytes 6e 6f 74 20 61 20 70 69 at offset 0"',
+    ],
   ])("says in one line what is wrong with %s", async (_, file, pictures, message) => {
     const { exitCode, stdout, stderr } = await capture(["classify", at(file), at(pictures)]);
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });

@@ -9,7 +9,7 @@ import { architectureNamed } from "../../src/models/architecture-names.ts";
 import { timmNames } from "../../src/models/timm-names.ts";
 import { xception } from "../../src/models/xception.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { loadModel } from "../../src/tasks/model-file.ts";
+import { loadModel } from "../../src/tasks/load-model.ts";
 import { timmFormulaWeights } from "../../src/tasks/verify-timm.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
 import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";

@@ -112,7 +112,12 @@ describe("xception evaluate", () => {
 
   it.each([
     ["a missing model", "none.onnx", "photos", 'file "…/none.onnx": there is no such file.'],
-    ["a model that is none", "photos/cat/broken0.png", "photos", 'broken0.png": its 10 bytes are no ONNX file'],
+    [
+      "a model that is none",
+      "photos/cat/broken0.png",
+      "photos",
+      'broken0.png": this is no file of weights that we know',
+    ],
     ["an empty folder", "model.onnx", "empty", 'data set "…/empty": the folder has no class folders'],
     ["a missing folder", "model.onnx", "none", 'folder "…/none": there is no such folder.'],
     [

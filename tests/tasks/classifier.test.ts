@@ -204,9 +204,11 @@ describe("refusals", () => {
     expect(await load(join(folder, "noise.png", "model.onnx"))).toContain(
       "it cannot be read (ENOTDIR: not a directory",
     );
-    expect((await load(join(folder, "noise.png"))).replace(folder, "…")).toContain('model "…/noise.png": its');
-    expect(await load(Uint8Array.of(8, 9))).toMatchInlineSnapshot(
-      `"model of 2 bytes: this is no ONNX file: there is no graph in it."`,
+    expect((await load(join(folder, "noise.png"))).replace(folder, "…")).toContain(
+      'file "…/noise.png": this is no file of weights that we know',
+    );
+    expect(await load(Uint8Array.of(8, 9, 10))).toMatchInlineSnapshot(
+      `"file of 3 bytes: its 3 bytes are no ONNX file, or one that is damaged or cut short (index out of range: 3 + 1 > 3). Copy or download it again."`,
     );
   });
 

@@ -1,35 +1,31 @@
 import type { Command } from "commander";
 import { DataError } from "../../../src/errors.ts";
-import type { Device } from "../../../src/platform.ts";
 import { type Classified, loadClassifier } from "../../../src/tasks/classifier.ts";
 import { addCommand } from "../add-command.ts";
-import { deviceOption } from "../device-option.ts";
-import { addDownloadOptions, type DownloadFlags, downloadsOf } from "../downloads.ts";
+import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { loadPlatform } from "../load-platform.ts";
 import { picturesOf } from "../picture-arguments.ts";
 import { numberOf } from "../values.ts";
 
-interface ClassifyFlags extends DownloadFlags {
+interface ClassifyFlags extends Omit<ClassifierFlags, "top"> {
   readonly top: number;
-  readonly device?: Device;
   readonly json?: boolean;
 }
 
 export function registerClassify(program: Command, io: CliIo): void {
   const command = addCommand(program, "classify <model> <pictures...>", {
     description:
-      "Say what pictures show: files, folders, or - for standard input. MODEL is a file or its address. A picture that cannot be read does not stop the " +
-      "others; the exit code is 1 if there was one.",
+      "Say what pictures show: files, folders, or - for standard input. MODEL is a file of any kind, an address, or " +
+      "imagenet: Keras's Xception. A picture that cannot be read does not stop the others; the exit code is 1 if there " +
+      "was one.",
     example: "xception classify run/model.onnx cat.jpg photos/ --top 3",
-  })
-    .option("--top <n>", "how many classes to name", numberOf("--top"), 5)
-    .addOption(deviceOption());
-  addDownloadOptions(command).action(async (model: string, paths: readonly string[], flags: ClassifyFlags) => {
-    const { top, device, json } = flags;
-    const platform = await loadPlatform(downloadsOf(flags, process.env, io));
+  }).option("--top <n>", "how many classes to name", numberOf("--top"), 5);
+  addClassifierOptions(command).action(async (model: string, paths: readonly string[], flags: ClassifyFlags) => {
+    const { top, device, json, ...about } = flags;
+    const { source, platform, options } = await classifierArguments(command, model, about, io);
     const pictures = await picturesOf(paths, io, platform);
-    const classifier = await loadClassifier(model, { platform, session: { device } });
+    const classifier = await loadClassifier(source, { ...options, platform, session: { device } });
+    reportNotes(classifier.notes, io);
     const results: (Classified & { readonly file: string })[] = [];
     try {
       const sources = pictures.map(({ picture }) => picture);

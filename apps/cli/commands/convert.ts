@@ -1,8 +1,7 @@
 import { existsSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { UsageError } from "../../../src/errors.ts";
-import { imagenetLabels } from "../../../src/models/imagenet-classes.ts";
-import { readFile, writeFilesAtomic } from "../../../src/runtime/node-files.ts";
+import { writeFilesAtomic } from "../../../src/runtime/node-files.ts";
 import { isolate } from "../../../src/runtime/node-isolation.ts";
 import { type Conversion, convert } from "../../../src/tasks/convert.ts";
 import { imagenetOrigin, imagenetWeightsAddress } from "../../../src/tasks/imagenet-weights.ts";
@@ -13,6 +12,7 @@ import { shardNames } from "../../../src/weights/tfjs-manifest.ts";
 import { addCommand } from "../add-command.ts";
 import { addDownloadOptions, type DownloadFlags, downloadsOf } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
+import { addLabelsOption, labelsOf } from "../labels-option.ts";
 import { addNetworkOptions, givenXceptionOptions, type NetworkFlags } from "../network-options.ts";
 
 interface ConvertFlags extends NetworkFlags, DownloadFlags {
@@ -35,7 +35,6 @@ export function registerConvert(program: Command, io: CliIo): void {
     example: "xception convert weights.h5 model.onnx --classes 10 --labels labels.txt",
   })
     .addOption(new Option("--to <kind>", "what to write, whatever the name of OUT").choices(targetNames))
-    .option("--labels <file>", "names of the classes, one a line; imagenet: those of its 1000 classes")
     .option("--allow-missing <glob>", "weights that may be missing or differ, e.g. 'predictions/*'")
     .addOption(
       new Option("--dtype <type>", "how ONNX stores kernels; float16 halves the file")
@@ -43,26 +42,28 @@ export function registerConvert(program: Command, io: CliIo): void {
         .default("float32"),
     )
     .option("--overwrite", "replace OUT if it is there");
-  addNetworkOptions(addDownloadOptions(command)).action(async (source: string, target: string, flags: ConvertFlags) => {
-    const to = flags.to ?? targetFor(target);
-    refuseToOverwrite(target, flags.overwrite ?? false);
-    const { labels: labelFile, allowMissing, dtype, top: includeTop } = flags;
-    const { mirror, readFile: readAnything } = downloadsOf(flags, process.env, io);
-    const address = source === "imagenet" ? imagenetWeightsAddress({ includeTop, mirror }) : source;
-    const conversion = await convert(await weightsSource(address, { readFile: readAnything, isolate }), {
-      to,
-      network: givenXceptionOptions(command, flags),
-      architecture: flags.architecture,
-      labels: labelFile === undefined ? undefined : await labelsOf(labelFile),
-      origin: source === "imagenet" ? imagenetOrigin : undefined,
-      allowMissing,
-      dtype,
-    });
-    const { bytes, beside, ...rest } = conversion;
-    await writeFilesAtomic(target, bytes, beside, shardNames);
-    if (flags.json) writeJson(io, { file: target, bytes: bytes.length, beside: [...beside.keys()], ...rest });
-    else io.stdout(describe(conversion, source, target));
-  });
+  addNetworkOptions(addDownloadOptions(addLabelsOption(command))).action(
+    async (source: string, target: string, flags: ConvertFlags) => {
+      const to = flags.to ?? targetFor(target);
+      refuseToOverwrite(target, flags.overwrite ?? false);
+      const { labels: labelFile, allowMissing, dtype, top: includeTop } = flags;
+      const { mirror, readFile: readAnything } = downloadsOf(flags, process.env, io);
+      const address = source === "imagenet" ? imagenetWeightsAddress({ includeTop, mirror }) : source;
+      const conversion = await convert(await weightsSource(address, { readFile: readAnything, isolate }), {
+        to,
+        network: givenXceptionOptions(command, flags),
+        architecture: flags.architecture,
+        labels: await labelsOf(labelFile),
+        origin: source === "imagenet" ? imagenetOrigin : undefined,
+        allowMissing,
+        dtype,
+      });
+      const { bytes, beside, ...rest } = conversion;
+      await writeFilesAtomic(target, bytes, beside, shardNames);
+      if (flags.json) writeJson(io, { file: target, bytes: bytes.length, beside: [...beside.keys()], ...rest });
+      else io.stdout(describe(conversion, source, target));
+    },
+  );
 }
 
 function targetFor(path: string): TargetName {
@@ -86,14 +87,6 @@ function refuseToOverwrite(target: string, overwrite: boolean): void {
     received: target,
     remedy: "Add --overwrite.",
   });
-}
-
-async function labelsOf(file: string): Promise<readonly string[]> {
-  if (file === "imagenet") return imagenetLabels();
-  return new TextDecoder()
-    .decode(await readFile(file))
-    .split(/\r?\n/)
-    .filter((line) => line !== "");
 }
 
 function describe(conversion: Conversion, source: string, target: string): string {

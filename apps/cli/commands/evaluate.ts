@@ -1,35 +1,32 @@
 import type { Command } from "commander";
-import type { Device } from "../../../src/platform.ts";
 import { describeEvaluation } from "../../../src/report/evaluation-text.ts";
 import { predictionsCsv } from "../../../src/report/predictions-csv.ts";
 import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { evaluate } from "../../../src/tasks/evaluate.ts";
-import { loadModel } from "../../../src/tasks/model-file.ts";
+import { loadModel } from "../../../src/tasks/load-model.ts";
 import { addCommand } from "../add-command.ts";
-import { deviceOption } from "../device-option.ts";
-import { addDownloadOptions, type DownloadFlags, downloadsOf } from "../downloads.ts";
+import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { evaluationReport } from "../evaluate-report.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { readDataset, readMapWeights } from "../labelled-pictures.ts";
-import { loadPlatform } from "../load-platform.ts";
 import { startProgress } from "../progress.ts";
 import { reportSkipped } from "../skipped-files.ts";
 import { countsOf, numberOf } from "../values.ts";
 
-interface EvaluateFlags extends DownloadFlags {
+interface EvaluateFlags extends ClassifierFlags {
   readonly batchSize?: number;
   readonly labelsFile?: string;
   readonly mapWeights?: string;
   readonly top?: readonly number[];
   readonly csv?: string;
   readonly report?: string;
-  readonly device?: Device;
   readonly json?: boolean;
 }
 
 export function registerEvaluate(program: Command, io: CliIo): void {
   const command = addCommand(program, "evaluate <model> <folder>", {
-    description: "Test a model, a file or its address, on a folder of pictures with one sub-folder for each class.",
+    description:
+      "Test a model on a folder of pictures with one sub-folder for each class. MODEL is a file of any kind, an address, or imagenet: Keras's Xception.",
     example: "xception evaluate run/model.onnx photos/test --json",
   })
     .option("--batch-size <n>", "pictures at a time (default: 16)", numberOf("--batch-size"))
@@ -41,12 +38,12 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     .option("--csv <file>", "write what each picture was taken for, as CSV")
     .option("--report <file>", "write a report with charts and the worst mistakes as pictures, as HTML")
     .option("--labels-file <file>", "pictures have several labels, which are in this CSV or JSON file")
-    .option("--map-weights <file>", "how much each class counts in MAP@100, as JSON by name")
-    .addOption(deviceOption());
-  addDownloadOptions(command).action(async (modelFile: string, folder: string, flags: EvaluateFlags) => {
-    const { batchSize, labelsFile, mapWeights, top, csv, report, device, json } = flags;
-    const platform = await loadPlatform(downloadsOf(flags, process.env, io));
-    const model = await loadModel(modelFile, platform);
+    .option("--map-weights <file>", "how much each class counts in MAP@100, as JSON by name");
+  addClassifierOptions(command).action(async (modelFile: string, folder: string, flags: EvaluateFlags) => {
+    const { batchSize, labelsFile, mapWeights, top, csv, report, device, json, ...about } = flags;
+    const { source, platform, options } = await classifierArguments(command, modelFile, about, io);
+    const model = await loadModel(source, platform, options);
+    reportNotes(model.notes, io);
     const dataset = await readDataset(folder, labelsFile ?? null, platform, model.labels);
     const weights = await readMapWeights(mapWeights ?? null, model.labels, platform);
     const progress = startProgress(io, { label: "evaluating", total: dataset.samples.length });

@@ -1,0 +1,52 @@
+import type { Command } from "commander";
+import type { Device, Platform } from "../../src/platform.ts";
+import { imagenetWeightsAddress } from "../../src/tasks/imagenet-weights.ts";
+import type { LoadModelOptions } from "../../src/tasks/load-model.ts";
+import { deviceOption } from "./device-option.ts";
+import { addDownloadOptions, type DownloadFlags, downloadsOf } from "./downloads.ts";
+import type { CliIo } from "./io.ts";
+import { addLabelsOption, labelsOf } from "./labels-option.ts";
+import { loadPlatform } from "./load-platform.ts";
+import { addNetworkOptions, givenXceptionOptions, type NetworkFlags } from "./network-options.ts";
+
+/** What commander makes of the flags of `addClassifierOptions`. */
+export interface ClassifierFlags extends Partial<Omit<NetworkFlags, "top">>, DownloadFlags {
+  readonly labels?: string;
+  readonly device?: Device;
+}
+
+/** Gives a command that takes a classifier the flags about it: the network of bare weights, labels, downloads, device. */
+export function addClassifierOptions(command: Command): Command {
+  addDownloadOptions(addLabelsOption(command.addOption(deviceOption())));
+  return addNetworkOptions(command, ["top", "pooling", "seed"]);
+}
+
+/** Where a classifier on the command line is, what reads it, and how. */
+export async function classifierArguments(
+  command: Command,
+  model: string,
+  flags: ClassifierFlags,
+  io: CliIo,
+): Promise<{ readonly source: string; readonly platform: Platform; readonly options: LoadModelOptions }> {
+  const downloads = downloadsOf(flags, process.env, io);
+  const { mirror } = downloads;
+  return {
+    source: model === "imagenet" ? imagenetWeightsAddress({ includeTop: true, mirror }) : model,
+    platform: await loadPlatform(downloads),
+    options: {
+      ...givenNetwork(command, flags),
+      architecture: flags.architecture,
+      labels: await labelsOf(flags.labels),
+    },
+  };
+}
+
+/** Says what had to be taken for granted of a model. */
+export function reportNotes(notes: readonly string[], io: CliIo): void {
+  for (const note of notes) io.stderr(`note: ${note}\n`);
+}
+
+function givenNetwork(command: Command, flags: ClassifierFlags): Pick<LoadModelOptions, "network"> {
+  const network = givenXceptionOptions(command, flags);
+  return Object.keys(network).length > 0 ? { network } : {};
+}
