@@ -17,8 +17,8 @@ export interface OnnxContent {
   /** In the file's order: a node after those whose outputs it reads. */
   readonly nodes: readonly OnnxNode[];
   /**
-   * The floats stored in it, by name, in the file's layout: float32, and those float16 that we store for another name; tensors
-   * of other types are left out.
+   * The floats stored in it, by name, in the file's layout: float32, and float16, ours under the name that they are cast to;
+   * tensors of other types are left out.
    */
   readonly tensors: ReadonlyMap<string, FloatTensor>;
 }
@@ -30,6 +30,8 @@ export interface OnnxNode {
   readonly outputs: readonly string[];
   /** Attributes that are one integer. */
   readonly integers: ReadonlyMap<string, number>;
+  /** Attributes that are several integers. */
+  readonly lists: ReadonlyMap<string, readonly number[]>;
 }
 
 /** The fields of the schema that are read, as protobufjs's `toObject` gives them: absent when not in the file. */
@@ -56,7 +58,14 @@ interface StoredNode {
   readonly op_type?: string;
   readonly input?: readonly string[];
   readonly output?: readonly string[];
-  readonly attribute?: readonly { readonly name?: string; readonly i?: number }[];
+  readonly attribute?: readonly StoredAttribute[];
+}
+
+interface StoredAttribute {
+  readonly name?: string;
+  readonly i?: number;
+  readonly ints?: readonly number[];
+  readonly t?: StoredTensor;
 }
 
 interface StoredTensor {
@@ -85,8 +94,14 @@ export function readOnnx(bytes: Uint8Array, where: string): OnnxContent {
     outputs: output.map(({ name = "" }) => name),
     shapes: new Map([...input, ...output].flatMap(shapeOf)),
     nodes: node.map(readNode),
-    tensors: new Map(initializer.flatMap((tensor) => readTensor(tensor, where))),
+    tensors: new Map([...initializer, ...node.flatMap(constantIn)].flatMap((tensor) => readTensor(tensor, where))),
   };
+}
+
+/** The tensor of a node that does nothing but hold one. */
+function constantIn({ op_type, output: [name] = [], attribute = [] }: StoredNode): readonly StoredTensor[] {
+  const tensor = op_type === "Constant" ? attribute.find((each) => each.name === "value")?.t : undefined;
+  return tensor === undefined || name === undefined ? [] : [{ ...tensor, name }];
 }
 
 function parse(bytes: Uint8Array, where: string): OnnxFile {
@@ -112,7 +127,8 @@ function shapeOf({ name = "", type }: StoredValue): [name: string, shape: (numbe
 
 function readNode({ op_type: operator = "", input = [], output = [], attribute = [] }: StoredNode): OnnxNode {
   const integers = attribute.flatMap(({ name = "", i }): [string, number][] => (i === undefined ? [] : [[name, i]]));
-  return { operator, inputs: input, outputs: output, integers: new Map(integers) };
+  const lists = attribute.flatMap(({ name = "", ints }): [string, readonly number[]][] => (ints ? [[name, ints]] : []));
+  return { operator, inputs: input, outputs: output, integers: new Map(integers), lists: new Map(lists) };
 }
 
 /** Name and numbers, if they are floats. */
@@ -125,9 +141,10 @@ function readTensor(tensor: StoredTensor, where: string): [name: string, tensor:
   if (data_type === elementTypeNumbers.float32) {
     return [[name, floatTensor(dims, new Float32Array(new Uint8Array(rawData(tensor, 4, where)).buffer))]];
   }
-  if (data_type === elementTypeNumbers.float16 && name.endsWith(halfSuffix)) {
+  if (data_type === elementTypeNumbers.float16) {
     const halves = new Uint16Array(new Uint8Array(rawData(tensor, 2, where)).buffer);
-    return [[name.slice(0, -halfSuffix.length), floatTensor(dims, fromHalf(halves))]];
+    const meant = name.endsWith(halfSuffix) ? name.slice(0, -halfSuffix.length) : name;
+    return [[meant, floatTensor(dims, fromHalf(halves))]];
   }
   return [];
 }

@@ -26,7 +26,7 @@ async function open({ bytes, isDisposable, where, isolate }: WeightsSource): Pro
   const { format, layers, config, metadata: text } = await read;
   return {
     format,
-    layers: () => layers,
+    layers: () => ({ layers }),
     ...describedBy({ config, metadata: text === undefined ? undefined : readMetadata(text, where) }, where),
   };
 }

@@ -2,9 +2,11 @@ import { readOnnx } from "../compiler/onnx-reader.ts";
 import { fromEngineWeights } from "../weights/engine-weights.ts";
 import { metadataKey } from "../weights/metadata-key.ts";
 import { storedLayersOf } from "../weights/stored-layers.ts";
+import { layersOfGraph } from "./graph-layers.ts";
 import { modelIn, networkOf } from "./model-file.ts";
 import { readMetadata } from "./model-metadata.ts";
-import { describeOnnx, graphOfOnnx, layersOfOnnx } from "./onnx-layers.ts";
+import { describeOnnx, graphOfOnnx } from "./onnx-facts.ts";
+import { onnxSteps } from "./onnx-steps.ts";
 import type { WeightsFile, WeightsFormat } from "./weights-file.ts";
 
 /** ONNX: model files, plain graphs that we wrote, and weights in graphs of others. */
@@ -18,7 +20,7 @@ export const onnxFormat: WeightsFormat = {
     if (text === undefined) {
       return {
         format: describeOnnx(content),
-        layers: (network) => layersOfOnnx(content, network, where),
+        layers: (network) => layersOfGraph(onnxSteps(content), network, where),
         graph: graphOfOnnx(content),
         notes: [
           "Only weights were taken: epsilons and paddings are those of the network here, not of the file's graph.",
@@ -30,7 +32,7 @@ export const onnxFormat: WeightsFormat = {
     const network = isModel ? modelIn(content, where).network : networkOf(metadata.architecture, where);
     return {
       format: isModel ? "model file" : "plain ONNX",
-      layers: () => storedLayersOf(network, fromEngineWeights(network, content.tensors, where)),
+      layers: () => ({ layers: storedLayersOf(network, fromEngineWeights(network, content.tensors, where)) }),
       describedNetwork: () => ({ network }),
       metadata,
     };

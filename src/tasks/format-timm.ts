@@ -19,7 +19,7 @@ export const safetensorsFormat: WeightsFormat = {
     const named = [...tensors].map(([path, encoded]) => ({ path, shape: encoded.shape, read: () => encoded }));
     const ours = texts.get(metadataKey);
     if (ours === undefined) return timmFile("safetensors", named, []);
-    const layers: WeightsFile["layers"] = (network) => layersFromTimm(network, byTimmNames(named));
+    const layers: WeightsFile["layers"] = (network) => ({ layers: layersFromTimm(network, byTimmNames(named)) });
     return { format: "safetensors", layers, ...describedBy({ metadata: readMetadata(ours, where) }, where) };
   },
 };
@@ -55,7 +55,7 @@ function timmFile(format: string, named: readonly NamedTensor[], notes: readonly
   const tensors = byTimmNames(named);
   const shapes = new Map([...tensors].map(([name, { shape }]) => [name, shape]));
   const found = recogniseTimm(shapes);
-  const layers: WeightsFile["layers"] = (network) => layersFromTimm(network, tensors);
+  const layers: WeightsFile["layers"] = (network) => ({ layers: layersFromTimm(network, tensors) });
   if (found === undefined || found.name === "xception") return { format, layers, notes };
   const cropRatio = cropRatios[found.name];
   return {

@@ -75,8 +75,9 @@ export function weightsFor(
     readonly constants?: ReadonlyMap<string, number> | undefined;
   },
 ): LoadedWeights {
-  const mapped = mapWeights(network, file.layers(network), options);
-  return { ...mapped, format: file.format, notes: file.notes ?? [] };
+  const { layers, constants = options.constants, notes = [] } = file.layers(network);
+  const mapped = mapWeights(network, layers, { ...options, constants });
+  return { ...mapped, format: file.format, notes: [...(file.notes ?? []), ...notes] };
 }
 
 /** As {@link openModel}, from an open file. */

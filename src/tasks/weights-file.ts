@@ -41,7 +41,7 @@ export interface WeightsFile {
    * The weights, layer by layer, in Keras's layout and the order of the file, under names that need not be the network's.
    * @param network for which they are; formats that do not tell layers apart by themselves go by it.
    */
-  readonly layers: (network: Network) => readonly StoredLayer[];
+  readonly layers: (network: Network) => FoundLayers;
   /**
    * Builds the network that the file describes; absent if it holds weights alone.
    * @param inputShape of pictures, where the file leaves it open.
@@ -52,6 +52,15 @@ export interface WeightsFile {
   /** What a graph of another tool computes, which says nothing of layers. */
   readonly graph?: GraphFacts;
   /** What a user should know of it, in sentences. */
+  readonly notes?: readonly string[];
+}
+
+/** The layers of a file that have weights. */
+export interface FoundLayers {
+  readonly layers: readonly StoredLayer[];
+  /** As those of a described network. */
+  readonly constants?: ReadonlyMap<string, number>;
+  /** What a user should know of them, in sentences. */
   readonly notes?: readonly string[];
 }
 

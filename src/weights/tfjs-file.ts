@@ -2,7 +2,7 @@ import { FormatError } from "../errors.ts";
 import { isObject } from "./keras-inbound.ts";
 import { metadataKey } from "./metadata-key.ts";
 import type { StoredLayer, StoredWeight } from "./stored-layers.ts";
-import { layersOfGraph } from "./tfjs-graph.ts";
+import { readTfjsGraph, type TfjsGraph } from "./tfjs-graph.ts";
 import { readTfjsManifest, type TfjsManifest } from "./tfjs-manifest.ts";
 import { type ReadShard, readGroup } from "./tfjs-shards.ts";
 import { valuesOf } from "./tfjs-values.ts";
@@ -16,6 +16,8 @@ export interface TfjsModel {
   readonly kind: "layers model" | "graph model";
   /** The layers that have weights; in the order of the network, if that is described. */
   readonly layers: readonly StoredLayer[];
+  /** The operations of a graph model, if the file has them; where names do not tell layers, these may. */
+  readonly steps?: TfjsGraph["steps"];
   /** The network as JSON of Keras, if it is in the file. */
   readonly config?: string;
   /** Our JSON document, if we wrote the file. */
@@ -27,7 +29,7 @@ export interface TfjsModel {
  * of a graph model. Files beside it that are not there make the weights in them `absent`, nothing else.
  * @param json the `model.json`.
  * @param where what errors call it.
- * @throws {FormatError} it is no such model, damaged, or the weights of a graph model are folded.
+ * @throws {FormatError} it is no such model, damaged, or nothing tells what the weights of a graph model are.
  */
 export async function readTfjsModel(json: Uint8Array, read: ReadShard, where: string): Promise<TfjsModel> {
   const manifest = readTfjsManifest(new TextDecoder().decode(json), where);
@@ -36,7 +38,7 @@ export async function readTfjsModel(json: Uint8Array, read: ReadShard, where: st
   const said = manifest.userDefinedMetadata?.[metadataKey];
   const about = typeof said === "string" ? { metadata: said } : {};
   if (manifest.format === "graph-model" || Array.isArray(topology.node)) {
-    return { kind: "graph model", layers: layersOfGraph(weights, where) };
+    return { kind: "graph model", ...readTfjsGraph(weights, topology.node, where) };
   }
   const config = configOf(topology, where);
   const layers = byLayer(weights);

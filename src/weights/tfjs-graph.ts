@@ -1,5 +1,15 @@
 import { FormatError } from "../errors.ts";
+import type { GraphStep } from "./graph-steps.ts";
 import type { StoredLayer, StoredWeight } from "./stored-layers.ts";
+import { tfjsSteps } from "./tfjs-steps.ts";
+
+/** What a graph model holds. */
+export interface TfjsGraph {
+  /** Its layers by the names of their weights; none if names do not tell. */
+  readonly layers: readonly StoredLayer[];
+  /** Its operations, if the file has them. */
+  readonly steps?: readonly GraphStep<StoredWeight>[];
+}
 
 /** Where in a layer a weight stands, in Keras's order, after the operation that reads it. */
 const places: readonly (readonly [operation: RegExp, place: number])[] = [
@@ -14,21 +24,26 @@ const places: readonly (readonly [operation: RegExp, place: number])[] = [
 ];
 
 /**
- * The layers of a graph model, whose weights are called after the operations that read them:
+ * Reads a graph model, whose weights are called after the operations that read them:
  * `StatefulPartitionedCall/xception/block1_conv1/Conv2D/ReadVariableOp`. What else a graph has (shapes, axes) is left out.
- * @throws {FormatError} the converter has multiplied batch normalizations into convolutions, or no name is known.
+ * Where the converter has multiplied batch normalizations into convolutions, only the operations tell what weights are.
+ * @throws {FormatError} neither names nor operations tell, or an operation is damaged.
  */
-export function layersOfGraph(weights: readonly StoredWeight[], where: string): StoredLayer[] {
-  const folded = weights.find(({ path }) => path.endsWith("_bn_offset"));
-  if (folded) {
-    throw new FormatError({
-      where,
-      what: "the converter has folded the batch normalizations into the convolutions, whose own weights are lost",
-      received: folded.path,
-      expected: "a weight for each of the network's",
-      remedy: "Convert the model that it was made from: Keras's file itself, or as a layers model.",
-    });
-  }
+export function readTfjsGraph(weights: readonly StoredWeight[], nodes: unknown, where: string): TfjsGraph {
+  const isFolded = weights.some(({ path }) => path.endsWith("_bn_offset"));
+  const layers = isFolded ? [] : namedLayers(weights);
+  if (Array.isArray(nodes) && nodes.length > 0) return { layers, steps: tfjsSteps(nodes, weights, where) };
+  if (layers.length > 0) return { layers };
+  throw new FormatError({
+    where,
+    what: "neither operations nor names of this graph model say which layers its weights belong to",
+    received: weights.slice(0, 3).map(({ path }) => path),
+    expected: "nodes, or names like model/block1_conv1/Conv2D/ReadVariableOp",
+    remedy: "Convert the model that it was made from: Keras's file itself, or as a layers model.",
+  });
+}
+
+function namedLayers(weights: readonly StoredWeight[]): readonly StoredLayer[] {
   const layers = new Map<string, [place: number, weight: StoredWeight][]>();
   for (const weight of weights) {
     const found = layerAndPlace(weight.path);
@@ -36,15 +51,6 @@ export function layersOfGraph(weights: readonly StoredWeight[], where: string): 
     const layer = layers.get(found.layer);
     if (layer) layer.push([found.place, weight]);
     else layers.set(found.layer, [[found.place, weight]]);
-  }
-  if (layers.size === 0) {
-    throw new FormatError({
-      where,
-      what: "the weights of this graph model have no names that say which layers they belong to",
-      received: weights.slice(0, 3).map(({ path }) => path),
-      expected: "names like model/block1_conv1/Conv2D/ReadVariableOp",
-      remedy: "Convert the model that it was made from: Keras's file itself, or as a layers model.",
-    });
   }
   return [...layers].map(([name, found]) => ({
     name,

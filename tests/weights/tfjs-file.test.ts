@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { conv2d, input } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
+import { sortedSteps } from "../../src/weights/graph-steps.ts";
 import { mapWeights } from "../../src/weights/map-weights.ts";
 import { bytesOf, plain, readModel } from "./tfjs-model.ts";
 
@@ -115,13 +116,26 @@ describe("a graph model", () => {
     expect(read).toEqual({ predictions: [1, 0], bn: [5, 4, 3, 2], sep: [7, 6], conv: [8] });
   });
 
-  test("is refused where its batch normalizations are folded, or its names say nothing", async () => {
+  test("is refused where neither operations nor names tell layers", async () => {
     await expect(readModel(filesOf(["net/conv/Conv2D_weights", "net/conv/Conv2D_bn_offset"]))).rejects.toThrow(
-      'file "model.json": the converter has folded the batch normalizations into the convolutions, whose own weights are lost; received "net/conv/Conv2D_bn_offset"; expected a weight for each of the network\'s. Convert the model that it was made from: Keras\'s file itself, or as a layers model.',
+      'received ["net/conv/Conv2D_weights", "net/conv/Conv2D_bn_offset"]; expected nodes',
     );
     await expect(readModel(filesOf(["unknown", "w/1"]))).rejects.toThrow(
-      'file "model.json": the weights of this graph model have no names that say which layers they belong to; received ["unknown", "w/1"]; expected names like model/block1_conv1/Conv2D/ReadVariableOp. Convert the model that it was made from: Keras\'s file itself, or as a layers model.',
+      'file "model.json": neither operations nor names of this graph model say which layers its weights belong to; received ["unknown", "w/1"]; expected nodes, or names like model/block1_conv1/Conv2D/ReadVariableOp. Convert the model that it was made from: Keras\'s file itself, or as a layers model.',
     );
+  });
+
+  test("is refused with a node that is none, and with a cycle", async () => {
+    const { shards, model } = filesOf(["unknown"]);
+    const withNodes = (...node: unknown[]) => readModel({ shards, model: { ...model, modelTopology: { node } } });
+    await expect(withNodes({ name: "a", op: 3 })).rejects.toThrow(
+      'file "model.json", node 0, field op: Invalid input: expected string, received number',
+    );
+    const { steps = [] } = await withNodes(
+      { name: "a", op: "Relu", input: ["b"] },
+      { name: "b", op: "Relu", input: ["a:0"] },
+    );
+    expect(() => sortedSteps(steps, "file")).toThrow('file: its graph has a cycle; received ["b"]');
   });
 });
 
