@@ -6,6 +6,7 @@ export default defineConfig({
     include: ["tests/**/*.test.ts"],
     // The engine is native code that does not survive being loaded into several contexts of one process.
     pool: "forks",
+    setupFiles: ["tests/property-seed.ts"],
     // No test measures time; this only ends one that hangs.
     testTimeout: 120_000,
     hookTimeout: 120_000,
