@@ -171,10 +171,8 @@ export class BatchSource {
    * @throws {AbortedError} the signal fired.
    */
   async *evaluationBatches({ start = 0, signal }: PassOptions = {}): AsyncGenerator<Batch, void, void> {
-    const indices = Uint32Array.from(this.#dataset.samples, (_, index) => index);
-    const order = shardOf({ indices, repeats: new Uint32Array(indices.length) }, this.#shard);
     let usable = 0;
-    for await (const { group, nextPosition } of this.#groups(order, start, signal)) {
+    for await (const { group, nextPosition } of this.#groups(this.#ownSamples(), start, signal)) {
       usable += group.length;
       yield this.#assemble(group, nextPosition, copyPixels);
     }
@@ -182,24 +180,26 @@ export class BatchSource {
   }
 
   /**
-   * All samples once, in the order of the data set, as one view of them: 0 is as they are; others are changed at random, as in
-   * no epoch of training, and the same seed and view give the same. Nothing is mixed; the last batch may be smaller.
-   * @throws {DataError} there is no usable picture.
+   * All samples of the shard once, in the order of the data set, as one view of them: 0 is as they are; others are changed at
+   * random, as in no epoch of training, and the same seed and view give the same. Nothing is mixed; the last batch may be
+   * smaller.
+   * @throws {DataError} there is no usable picture, and no other shard.
    * @throws {AbortedError} the signal fired.
    */
   async *viewBatches(view: number, { signal }: Pick<PassOptions, "signal"> = {}): AsyncGenerator<Batch, void, void> {
-    const indices = Uint32Array.from(this.#dataset.samples, (_, index) => index);
     let usable = 0;
-    for await (const { group, nextPosition } of this.#groups(
-      { indices, repeats: new Uint32Array(indices.length) },
-      0,
-      signal,
-    )) {
+    for await (const { group, nextPosition } of this.#groups(this.#ownSamples(), 0, signal)) {
       usable += group.length;
       const showings = group.map(({ index }): Showing => ({ epoch: -view, index, repeat: 0 }));
       yield this.#assemble(group, nextPosition, view === 0 ? copyPixels : this.#changing(showings));
     }
-    if (usable === 0) this.refuseTooFew(0, 1);
+    if (usable === 0 && this.#shard.size === 1) this.refuseTooFew(0, 1);
+  }
+
+  /** The shard's samples in the order of the data set. */
+  #ownSamples(): EpochOrder {
+    const indices = Uint32Array.from(this.#dataset.samples, (_, index) => index);
+    return shardOf({ indices, repeats: new Uint32Array(indices.length) }, this.#shard);
   }
 
   /** The usable samples of an order, in groups of the batch size; the last group takes what is left. */

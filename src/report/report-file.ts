@@ -67,6 +67,7 @@ const networkCost = z.object({
 const live = z.object({
   ...{ epoch: count, epochs: count, step: count, steps: count },
   ...{ loss: number, accuracy: number, secondsLeft: number, time: z.string() },
+  processes: count.optional(),
 });
 
 const reportSchema = z.object({

@@ -44,6 +44,8 @@ export interface LiveStatus {
   readonly secondsLeft: number;
   /** When the report was written, as shown. */
   readonly time: string;
+  /** How many train together; default 1. */
+  readonly processes?: number;
 }
 
 /** How large the trained network is, beside the full one that it is a smaller sibling of. */

@@ -7,16 +7,19 @@ import { floatTensor } from "../tensor/tensor.ts";
 import { sha256 } from "./digest.ts";
 import { decodeFeatures, encodeFeatures, type Features } from "./feature-file.ts";
 import { featureNetwork } from "./feature-network.ts";
-import type { FrozenFeaturesOptions } from "./head-phase-options.ts";
+import type { FeatureCache, FrozenFeaturesOptions } from "./head-phase-options.ts";
 import { inferenceSession } from "./inference.ts";
 import { sizedDecodeOptionsOf } from "./model.ts";
+import { onFirstRank, sumOfRanks } from "./ranks.ts";
 import type { TrainingPlan } from "./train-plan.ts";
 
 const batchSize = 16;
 
 /**
- * What a layer of a network says to the training pictures: taken from the cache, or computed and put there.
+ * What a layer of a network says to the training pictures: taken from the cache, or computed and put there. Several ranks
+ * compute it together, and the first one's cache counts.
  * @param layer that puts out one number for each channel.
+ * @returns the same rows on one rank as on many; undefined on other ranks than the first.
  * @throws {DataError} there is no usable picture.
  * @throws {AbortedError} the signal fired.
  */
@@ -24,62 +27,88 @@ export async function frozenFeatures(
   plan: TrainingPlan,
   layer: string,
   options: FrozenFeaturesOptions,
-): Promise<Features> {
-  const { cache, onNote } = options;
+): Promise<Features | undefined> {
+  const { communicator } = plan;
   const { network: body } = featureNetwork(plan.network, { layers: [layer] });
-  if (cache === undefined) return computeFeatures(plan, body, options);
-  const key = await keyOf(plan, body, options.views);
-  const name = `${key}.safetensors`;
+  const isFirst = communicator.rank === 0;
+  const cache = isFirst ? options.cache : undefined;
+  const key = cache && (await keyOf(plan, body, options.views));
+  const kept = cache && (await readKept(cache, key!, options));
+  if (onFirstRank(communicator, kept !== undefined)) return kept;
+  const features = await computeFeatures(plan, body, options);
+  if (cache) await keep(cache, key!, features, options);
+  return isFirst ? features : undefined;
+}
+
+type Notes = Pick<FrozenFeaturesOptions, "onNote">;
+
+const fileOf = (key: string) => `${key}.safetensors`;
+
+async function readKept(cache: FeatureCache, key: string, { onNote }: Notes): Promise<Features | undefined> {
   try {
-    const bytes = await cache.read(name);
-    if (bytes !== undefined) {
-      const features = await decodeFeatures(bytes, key, name);
-      onNote?.(`The features of ${features.samples.length} views were computed before.`);
-      return features;
-    }
+    const bytes = await cache.read(fileOf(key));
+    if (bytes === undefined) return undefined;
+    const features = await decodeFeatures(bytes, key, fileOf(key));
+    onNote?.(`The features of ${features.samples.length} views were computed before.`);
+    return features;
   } catch (error) {
     if (!(error instanceof XceptionError)) throw error;
     onNote?.(`The features that were computed before cannot be used: ${error.message} They are computed anew.`);
+    return undefined;
   }
-  const features = await computeFeatures(plan, body, options);
+}
+
+async function keep(cache: FeatureCache, key: string, features: Features, { onNote }: Notes): Promise<void> {
   try {
-    await cache.write(name, await encodeFeatures(features, key));
+    await cache.write(fileOf(key), await encodeFeatures(features, key));
   } catch (error) {
     if (!(error instanceof XceptionError)) throw error;
     onNote?.(`The features could not be kept for the next time: ${error.message}`);
   }
-  return features;
 }
 
+/** Each rank computes its share of the pictures; all come to know the rows of all, by view and picture. */
 async function computeFeatures(plan: TrainingPlan, body: Network, options: FrozenFeaturesOptions): Promise<Features> {
-  const { dataset, preprocessing, seed, presentation, weights, network } = plan;
-  const { platform, device } = plan.options;
+  const { dataset, preprocessing, seed, presentation, weights, network, communicator } = plan;
+  const { platform, device, threads } = plan.options;
   const { views, signal, onProgress } = options;
+  const { length: pictures } = dataset.samples;
   const decode = sizedDecodeOptionsOf({ network, preprocessing });
   const { augmentation } = presentation;
-  const source = new BatchSource(dataset, platform.decodeImage, { batchSize, decode, seed, augmentation });
-  const rows: Float32Array[] = [];
-  const samples: number[] = [];
-  const inference = await inferenceSession(body, bodyWeights(body, weights), preprocessing, platform, { device });
+  const shard = { rank: communicator.rank, size: communicator.size };
+  const source = new BatchSource(dataset, platform.decodeImage, { batchSize, decode, seed, augmentation, shard });
+  const channels = sizeOf(body.layers.at(-1)!.outputShape);
+  const all = new Float32Array(views * pictures * channels);
+  /** Which rows there are: none of a damaged picture. */
+  const isThere = new Float32Array(views * pictures);
+  const session = { device, ...(threads !== undefined && { threads }) };
+  const inference = await inferenceSession(body, bodyWeights(body, weights), preprocessing, platform, session);
+  let done = 0;
   try {
     for (let view = 0; view < views; view++) {
       for await (const { images, indices } of source.viewBatches(view, signal && { signal })) {
-        rows.push((await inference.run(images)).data);
-        samples.push(...indices);
-        onProgress?.(samples.length, views * dataset.samples.length);
+        const { data } = await inference.run(images);
+        for (const [row, index] of indices.entries()) {
+          const place = view * pictures + index;
+          all.set(data.subarray(row * channels, (row + 1) * channels), place * channels);
+          isThere[place] = 1;
+        }
+        done += indices.length;
+        // The others are about as far.
+        onProgress?.(Math.min(done * shard.size, views * pictures), views * pictures);
       }
     }
   } finally {
     await inference.dispose();
   }
-  const channels = sizeOf(body.layers.at(-1)!.outputShape);
-  const data = new Float32Array(samples.length * channels);
-  let offset = 0;
-  for (const row of rows) {
-    data.set(row, offset);
-    offset += row.length;
-  }
-  return { values: floatTensor([samples.length, channels], data), samples: Uint32Array.from(samples) };
+  // What one rank knows the others have as zeros.
+  sumOfRanks(communicator, isThere);
+  sumOfRanks(communicator, all);
+  const places = [...isThere.keys()].filter((place) => isThere[place] === 1);
+  if (places.length === 0) source.refuseTooFew(0, 1);
+  for (const [row, place] of places.entries()) all.copyWithin(row * channels, place * channels, (place + 1) * channels);
+  const values = floatTensor([places.length, channels], all.subarray(0, places.length * channels));
+  return { values, samples: Uint32Array.from(places, (place) => place % pictures) };
 }
 
 /** Another one for other pictures, weights, or anything else that the features depend on. */

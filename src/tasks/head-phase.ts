@@ -22,8 +22,9 @@ const largestBatch = 32;
 
 /**
  * Trains what follows the last global pooling, and nothing else: all of it depends on the plan alone, so that the same plan
- * gives the same weights, be the features new or from the cache.
- * @returns all weights of the network.
+ * gives the same weights, be the features new or from the cache. Several ranks compute the features together; the first one
+ * trains on them.
+ * @returns all weights of the network; on other ranks than the first those of the plan.
  * @throws {UsageError} an option is not allowed, or the network has no such pooling.
  * @throws {TrainingError} the loss is no finite number any more.
  * @throws as `frozenFeatures`.
@@ -38,6 +39,7 @@ export async function trainHead(plan: TrainingPlan, phase: HeadPhase): Promise<W
   if (top === undefined)
     check("network", plan.network.name, false, "a network with a global pooling before its classifier");
   const features = await frozenFeatures(plan, plan.network.layers[top!]!.name, { ...phase, views });
+  if (features === undefined) return plan.weights;
   const head = headOf(plan.network, top!);
   const rows = featureRows(plan.dataset, features);
   const batchSize = Math.min(largestBatch, rows.samples.length);
@@ -45,7 +47,7 @@ export async function trainHead(plan: TrainingPlan, phase: HeadPhase): Promise<W
   const isWeighted = plan.batches.isWeighted;
   const step = await TrainingStep.create(head, plan.weights, {
     platform: options.platform,
-    session: { device: options.device },
+    session: { device: options.device, ...(options.threads !== undefined && { threads: options.threads }) },
     batchSize,
     optimizer,
     loss,

@@ -34,6 +34,16 @@ export function totalOfRanks(communicator: Communicator, count: number): number 
   return total[0]!;
 }
 
+/** Most numbers in a message: MPI counts them in 32 bits. */
+const longestMessage = 2 ** 28;
+
+/** Replaces each number by its sum over all ranks, however many there are. */
+export function sumOfRanks(communicator: Communicator, values: Float32Array): void {
+  for (let start = 0; start < values.length; start += longestMessage) {
+    communicator.sum(values.subarray(start, start + longestMessage));
+  }
+}
+
 /** What each rank says, in their order. For small things: it travels as text, four bytes for each. */
 export function gatherRanks<T extends Json>(communicator: Communicator, value: T): readonly T[] {
   const { rank, size } = communicator;

@@ -72,7 +72,7 @@ export async function train(dataset: ImageDataset, given: TrainOptions): Promise
  */
 async function afterHead(plan: TrainingPlan, identity: TrainingIdentity, options: TrainOptions): Promise<TrainingPlan> {
   const { head, resume, checkpoints, signal } = options;
-  const { network, communicator, batches, batchSize } = plan;
+  const { network, batches, batchSize } = plan;
   const specs = networkWeights(network);
   const given = resume
     ? new Map(specs.map((spec) => [spec.name, fromEngineLayout(spec, resume.state.tensors.get(spec.name)!)]))
@@ -91,7 +91,6 @@ async function afterHead(plan: TrainingPlan, identity: TrainingIdentity, options
       validationSkipped: [],
     });
   }
-  if (communicator.rank > 0) return begun;
   return { ...begun, weights: await trainHead(begun, { signal, ...head }) };
 }
 

@@ -1,9 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { xception } from "../../src/models/xception.ts";
+import { decodeReport } from "../../src/report/report-file.ts";
+import { formulaWeights } from "../../src/weights/formula.ts";
+import { writeSafetensors } from "../../src/weights/safetensors.ts";
 import { comparable } from "../crash/interrupted-run.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writePictures } from "./train-fixtures.ts";
@@ -13,8 +17,14 @@ const oneRank: readonly [string, ...string[]] = [process.execPath, "--import", "
 const folder = await mkdtemp(join(tmpdir(), "xception-mpi-"));
 const photos = join(folder, "photos");
 const run = join(folder, "run");
-const begin = (output: string) => ["train", photos, "-o", output, ...smallTraining, "--epochs", "5"];
-const goOn = ["train", "--resume", "-o", run];
+const files = { weights: join(folder, "part.safetensors"), sampleWeights: join(folder, "counts.csv") };
+const common = (output: string) => ["train", photos, "-o", output, ...smallTraining, "--epochs", "5"];
+/** In two phases, so that all that can be gone on with is. */
+const begin = (output: string) => [
+  ...[...common(output), "--cache-dir", `${output}-cache`, "--weights", files.weights, "--head-epochs", "400"],
+  ...["--sample-weights", files.sampleWeights],
+];
+const goOn = ["train", "--resume", "-o", run, "--cache-dir", `${run}-cache`];
 const readable = (text: string) => text.replaceAll(folder, "WORK");
 let hasMpi = true;
 
@@ -65,7 +75,12 @@ beforeAll(async () => {
     () => true,
     () => false,
   );
-  if (hasMpi) await writePictures(photos, 14, 1);
+  if (!hasMpi) return;
+  await writePictures(photos, 14, 1);
+  await writeFile(files.sampleWeights, "red/0.png,2\nblue/1.png,0.5\n");
+  const network = xception({ inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0, classes: 2 });
+  const isPart = ([name]: readonly [string, unknown]) => !name.startsWith("predictions");
+  await writeFile(files.weights, writeSafetensors(new Map([...formulaWeights(network)].filter(isPart))));
 });
 beforeEach((context) => {
   if (!hasMpi) context.skip("there is no mpirun here: apt-get install mpich");
@@ -84,12 +99,23 @@ describe("xception train under mpirun", { timeout: 120_000 }, () => {
     expect(told).toEqual([
       "Training xception, 3,522 parameters, on 22 pictures of 2 classes; testing on 6",
       "On 2 processes, this one with 1 thread",
+      "Starting from 90 weights of the safetensors; these start anew: predictions/kernel, predictions/bias",
+      "features of the frozen network: 22/22",
+      expect.stringMatching(/^The classifier alone, 400 epochs on 22 views$/),
       ...[1, 2, 3, 4, 5].map((epoch) => `epoch ${epoch}/5`),
-      expect.stringMatching(/^Wrote model\.onnx, .* into WORK\/whole$/),
+      expect.stringMatching(/^Wrote .*model\.onnx, .* into WORK\/whole$/),
       "",
     ]);
 
-    const stopped = await twoRanks(begin(run), ["epoch 1/5", (launcher) => launcher.kill("SIGINT")]);
+    const report = decodeReport(await readFile(join(whole, "report.json"), "utf8"), "report.json");
+    expect(report.health!.length).toBeGreaterThan(0);
+    expect(report.reproduction!.commands[0]).toMatch(/^mpirun -n 2 xception train /);
+
+    const killedEarly = await twoRanks(begin(run), ["features of the frozen network", killRankOne]);
+    expect(killedEarly.exitCode).not.toBe(0);
+    expect(await readdir(join(run, "checkpoints"))).toEqual(["pictures.json", "step-00000000.safetensors"]);
+
+    const stopped = await twoRanks(goOn, ["epoch 1/5", (launcher) => launcher.kill("SIGINT")]);
     // Hydra, MPICH's mpirun, ends with 0 after Ctrl-C whatever its processes say.
     expect(stopped.stderr.match(/Stopping after this step; once more to stop at once\./g)).toHaveLength(1);
     expect(readable(stopped.stderr)).toMatch(
@@ -101,11 +127,17 @@ describe("xception train under mpirun", { timeout: 120_000 }, () => {
     expect(killed.exitCode).not.toBe(0);
     expect(killed.stdout + killed.stderr).toContain("Killed (signal 9)");
 
+    await capture(["report", run]);
+    expect(readable(await readFile(join(run, "report.html"), "utf8"))).toContain(
+      "To go on: mpirun -n 2 xception train --resume -o WORK/run",
+    );
+
     const other = await capture([...goOn, "--no-mpi"]);
     expect(other.exitCode).toBe(2);
     expect(other.stderr).toContain("Took over the lock of process");
-    expect(other.stderr).toContain(
-      'the checkpoint is of another training: it differs in ranks; received {"ranks":null}; expected {"ranks":2}.',
+    expect(readable(other.stderr)).toContain(
+      "error: option --resume: as many processes have to go on with a run as have begun it; received 1; expected 2. To go on: " +
+        "mpirun -n 2 xception train --resume -o WORK/run\n",
     );
 
     const last = await twoRanks(goOn);
@@ -122,7 +154,7 @@ describe("xception train under mpirun", { timeout: 120_000 }, () => {
     const missing = ["train", join(folder, "missing"), "-o", output, ...smallTraining];
     const { exitCode, stderr } = await start([
       "mpirun",
-      ...["-n", "1", ...oneRank, ...begin(output), ":", "-n", "1", ...oneRank, ...missing],
+      ...["-n", "1", ...oneRank, ...common(output), ":", "-n", "1", ...oneRank, ...missing],
     ]);
     expect(exitCode).toBe(1);
     expect(readable(stderr)).toContain(
@@ -132,7 +164,7 @@ describe("xception train under mpirun", { timeout: 120_000 }, () => {
   });
 
   it("tells what all of them have to tell once", async () => {
-    const { exitCode, stderr } = await twoRanks([...begin(join(folder, "unused")), "--batch-size", "12"]);
+    const { exitCode, stderr } = await twoRanks([...common(join(folder, "unused")), "--batch-size", "12"]);
     expect(exitCode).toBe(1);
     expect(stderr.match(/error: .*/g)).toEqual([
       "error: data set: there are not enough usable pictures for a batch; received 22; expected at least 24. Add pictures or use " +
@@ -141,7 +173,7 @@ describe("xception train under mpirun", { timeout: 120_000 }, () => {
   });
 
   it("refuses a library that does not see the other processes, and one that is missing", async () => {
-    const command = [...oneRank, ...begin(join(folder, "unused"))] as const;
+    const command = [...oneRank, ...common(join(folder, "unused"))] as const;
     const lonely = await start(command, undefined, { OMPI_COMM_WORLD_SIZE: "2" });
     expect(lonely.exitCode).toBe(1);
     expect(lonely.stderr).toContain(

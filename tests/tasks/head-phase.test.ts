@@ -49,7 +49,7 @@ describe("the classifier on features of the frozen network", () => {
   it("has the logits, the loss and the gradients of the whole network", async () => {
     const plain = smallNetwork();
     const ofPlain = planTraining(dataset, { ...common, network: plain });
-    const features = await frozenFeatures(ofPlain, "global_average_pooling2d", { views: 1 });
+    const features = (await frozenFeatures(ofPlain, "global_average_pooling2d", { views: 1 }))!;
     expect([...features.samples]).toEqual(dataset.samples.map((_, index) => index));
     const targets = oneHot(
       dataset.samples.map(({ label }) => label),
@@ -98,14 +98,14 @@ describe("the classifier on features of the frozen network", () => {
 
   it("sees each view as another change, and the first as it is", async () => {
     const layer = "global_average_pooling2d";
-    const one = await frozenFeatures(plan, layer, { views: 1 });
-    const three = await frozenFeatures(plan, layer, { views: 3 });
+    const one = (await frozenFeatures(plan, layer, { views: 1 }))!;
+    const three = (await frozenFeatures(plan, layer, { views: 3 }))!;
     const view = (index: number) => three.values.data.subarray(12 * 16 * index, 12 * 16 * (index + 1));
     expect(view(0)).toEqual(one.values.data);
     expect(view(1)).not.toEqual(view(0));
     expect(view(2)).not.toEqual(view(1));
     const still = planTraining(dataset, { ...common, augmentation: noAugmentation });
-    const same = await frozenFeatures(still, layer, { views: 2 });
+    const same = (await frozenFeatures(still, layer, { views: 2 }))!;
     expect(same.values.data.subarray(12 * 16)).toEqual(one.values.data);
   });
 });

@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import type { LayerHealth } from "../../src/records.ts";
 import { train } from "../../src/tasks/train.ts";
 import type { TrainOptions } from "../../src/tasks/train-options.ts";
-import { inferenceNorm, type Outcome, outcomeOf, sharedTraining } from "./mpi/trainings.ts";
+import { gatheredHealth, headFirst, inferenceNorm, type Outcome, outcomeOf, sharedTraining } from "./mpi/trainings.ts";
 
 const program = fileURLToPath(new URL("mpi/train-ranks.ts", import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), "xception-ranks-"));
@@ -14,10 +15,15 @@ afterAll(() => rm(folder, { recursive: true }));
 
 type Outcomes = Readonly<Record<string, Outcome & { readonly error?: string }>>;
 
+interface RankFile {
+  readonly outcomes: Outcomes;
+  readonly health: readonly LayerHealth[];
+}
+
 /** What each of two ranks reached, by the name of the training; undefined without `mpirun`. */
 const ranks = await runRanks();
 
-async function runRanks(): Promise<readonly Outcomes[] | undefined> {
+async function runRanks(): Promise<readonly RankFile[] | undefined> {
   const mpirun = spawn("mpirun", ["-n", "2", process.execPath, "--import", "tsx", program, folder], {
     stdio: ["ignore", "inherit", "inherit"],
     timeout: 90_000,
@@ -29,7 +35,7 @@ async function runRanks(): Promise<readonly Outcomes[] | undefined> {
   if (code === undefined) return undefined;
   expect(code).toBe(0);
   const files = [0, 1].map((rank) => readFile(join(folder, `rank-${rank}.json`), "utf8"));
-  return (await Promise.all(files)).map((text) => (JSON.parse(text) as { outcomes: Outcomes }).outcomes);
+  return (await Promise.all(files)).map((text) => JSON.parse(text) as RankFile);
 }
 
 beforeEach((context) => {
@@ -37,7 +43,7 @@ beforeEach((context) => {
 });
 
 function outcomesOf(name: string): readonly [Outcome & { error?: string }, Outcome & { error?: string }] {
-  return [ranks![0]![name]!, ranks![1]![name]!];
+  return [ranks![0]!.outcomes[name]!, ranks![1]!.outcomes[name]!];
 }
 
 /** What one process does with the same pictures, in steps as large as those of two ranks together. */
@@ -58,6 +64,7 @@ function largestDifference(a: Outcome, b: Outcome): number {
 describe("two ranks", () => {
   it.each([
     ["synchronized", {}],
+    ["head first", headFirst],
     ["frozen", { batchNorm: inferenceNorm }],
   ])("do what one process does with batches twice as large: %s", async (name, options) => {
     const [first, second] = outcomesOf(name);
@@ -75,6 +82,20 @@ describe("two ranks", () => {
     for (const [row, [, probability]] of expected.predictions.entries()) {
       expect(first.predictions[row]![1]).toBeCloseTo(probability, 5);
     }
+  });
+
+  it("tell of the health of gradients that are averaged, and of weights, as one process does", async () => {
+    const { layers, options } = gatheredHealth();
+    await single(options);
+    const [first, second] = ranks!.map(({ health }) => health);
+    expect(first!.map(({ layer }) => layer)).toEqual(layers.map(({ layer }) => layer));
+    for (const [index, { gradientNorm, weightNorm, updateRatio }] of layers.entries()) {
+      expect(first![index]!.gradientNorm / gradientNorm).toBeCloseTo(1, 3);
+      expect(first![index]!.weightNorm).toBeCloseTo(weightNorm, 4);
+      expect(first![index]!.updateRatio / updateRatio).toBeCloseTo(1, 3);
+    }
+    // Others than rank 0 have nothing to tell.
+    expect(second).toEqual([]);
   });
 
   it("have the same weights, another result than one process, where each normalizes by its own batch", async () => {

@@ -62,7 +62,7 @@ async function readReport(run: string): Promise<TrainingReport> {
 
 /** A training that will not write its last report itself. */
 function interrupted({ live, ...report }: TrainingReport, run: string): TrainingReport {
-  const { epoch, epochs, step, steps } = live as LiveStatus;
+  const { epoch, epochs, step, steps, processes } = live as LiveStatus;
   const where = `It was interrupted in epoch ${epoch} of ${epochs}, after step ${step} of ${steps}.`;
-  return { ...report, summary: `${report.summary ?? ""} ${where} To go on: ${resumeCommand(run)}`.trim() };
+  return { ...report, summary: `${report.summary ?? ""} ${where} To go on: ${resumeCommand(run, processes)}`.trim() };
 }

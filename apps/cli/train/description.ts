@@ -94,7 +94,7 @@ function summaryOf({ training, settings }: TrainingInputs, result: ReportedResul
 }
 
 function settingsOf(inputs: TrainingInputs): Fact[] {
-  const { settings, sources, training, validation, folder, validationFolder } = inputs;
+  const { settings, sources, training, validation, folder, validationFolder, processes } = inputs;
   const { imageSize, optimizer, weightDecay, learningRate, schedule } = settings;
   const momentum = sources.has("momentum") ? `, momentum ${settings.momentum}` : "";
   const heldOut = validationFolder === undefined ? ", held out of the training folder" : "";
@@ -108,7 +108,7 @@ function settingsOf(inputs: TrainingInputs): Fact[] {
     },
     { name: "Optimizer", value: `${optimizer}, weight decay ${weightDecay}${momentum}` },
     { name: "Learning rate", value: `${schedule}, at most ${learningRate}` },
-    { name: "Batch size", value: `${settings.batchSize}` },
+    { name: "Batch size", value: `${settings.batchSize}${processes > 1 ? ` on each of ${processes} processes` : ""}` },
     { name: "Label smoothing", value: `${settings.labelSmoothing}` },
     { name: "Augmentation", value: augmentationText(settings) },
     ...imbalanceFacts(settings),

@@ -103,16 +103,22 @@ export async function settingsOf(
   return resolveSettings(layers);
 }
 
+/** What is put before a command that several processes carry out together. */
+export function launcherWords(processes: number): readonly string[] {
+  return processes > 1 ? ["mpirun", "-n", String(processes)] : [];
+}
+
 /** The command line that does the same, with every setting written out that is not the default. */
 export function commandLineOf(
   folder: string,
-  { output, device }: { readonly output: string; readonly device?: Device | undefined },
+  { output, device, team }: { readonly output: string; readonly device?: Device | undefined; readonly team: Team },
   { settings: values, sources }: ResolvedSettings,
 ): string {
   const chosen = [...sources].filter(([, source]) => source !== defaultSource).map(([name]) => name);
   const words = chosen.flatMap((name) => settingWords(name, values[name]));
   const place = device === undefined ? [] : ["--device", device];
-  return ["xception", "train", folder, "--output", output, ...place, ...words].map(quote).join(" ");
+  const launcher = launcherWords(team.communicator.size);
+  return [...launcher, "xception", "train", folder, "--output", output, ...place, ...words].map(quote).join(" ");
 }
 
 /** @throws {UsageError} an argument that training cannot do without is missing. */

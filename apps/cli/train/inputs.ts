@@ -53,6 +53,8 @@ export interface TrainingInputs extends ResolvedSettings, TrainingPictures {
   readonly mapWeights: readonly number[] | undefined;
   /** What the engine computes on; undefined: its default. */
   readonly device: Device | undefined;
+  /** How many train together. */
+  readonly processes: number;
   /** That repeats it. */
   readonly commandLine: string;
 }
@@ -104,6 +106,7 @@ export async function readInputs(
     validationFolder: val ?? undefined,
     mapWeights: await readMapWeights(mapWeights, training.classes, platform),
     device: run.device,
+    processes: ranks,
     commandLine: commandLineOf(folder, run, complete),
   };
 }

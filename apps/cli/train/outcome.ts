@@ -4,7 +4,7 @@ import type { TrainingResult } from "../../../src/tasks/train-options.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import type { FoundCheckpoint } from "./checkpoint-folder.ts";
 import { describeChoice, type Reached } from "./description.ts";
-import { quote } from "./flags.ts";
+import { launcherWords, quote } from "./flags.ts";
 import type { PreparedRun } from "./prepare-run.ts";
 import type { RunFolder } from "./run-folder.ts";
 
@@ -42,7 +42,7 @@ export function tellThatItIsOver(
 
 /** How a run is gone on with. */
 export function resumeCommand(folder: string, processes = 1): string {
-  return `${processes > 1 ? `mpirun -n ${processes} ` : ""}xception train --resume -o ${quote(folder)}`;
+  return [...launcherWords(processes), "xception", "train", "--resume", "-o", quote(folder)].join(" ");
 }
 
 /** That a training was stopped, and how to go on. */

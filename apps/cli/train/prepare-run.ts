@@ -5,7 +5,7 @@ import type { FoundCheckpoint } from "./checkpoint-folder.ts";
 import type { RunFlags } from "./flags.ts";
 import { readInputs, type TrainingInputs } from "./inputs.ts";
 import { digestOf, listPictures, type PictureList } from "./picture-list.ts";
-import { recordedPath, refuseOtherPictures } from "./resume.ts";
+import { movableSettings, recordedPath, refuseOtherPictures } from "./resume.ts";
 import { type RunRecord, recordedSettings, recordOf } from "./run-record.ts";
 
 /** A training that is about to begin, or to go on. */
@@ -59,15 +59,14 @@ export async function goOnWithRun(
 ): Promise<PreparedRun> {
   const { record } = from;
   const resolved = recordedSettings(record);
-  const { val, sampleWeights } = resolved.settings;
-  const pathOf = (path: string | null) => (path === null ? null : recordedPath(record, path));
-  const ownVal = pathOf(val);
+  const placeOf = (path: string | null) => (path === null ? null : recordedPath(record, path));
+  const ownVal = placeOf(resolved.settings.val);
+  const places = movableSettings.map((name) => [name, given.settings[name] ?? placeOf(resolved.settings[name])]);
   const reading = {
     ...resolved,
     settings: {
       ...resolved.settings,
-      val: given.settings.val ?? ownVal,
-      sampleWeights: pathOf(sampleWeights),
+      ...Object.fromEntries(places),
       // The checkpoint has what became of them.
       weights: null,
       allowMissing: null,

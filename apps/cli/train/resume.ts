@@ -3,10 +3,14 @@ import { UsageError } from "../../../src/errors.ts";
 import { defaultSource, type ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
 import { flagOf, settingOf } from "../../../src/tasks/settings/settings.ts";
 import type { FoundCheckpoint } from "./checkpoint-folder.ts";
-import type { TrainFlags } from "./flags.ts";
+import type { RunFlags, TrainFlags } from "./flags.ts";
 import { machineFacts } from "./machine.ts";
+import { resumeCommand } from "./outcome.ts";
 import { changedPictures, digestOf, type PictureList, refuseChangedPictures } from "./picture-list.ts";
 import type { RunRecord } from "./run-record.ts";
+
+/** Folders and files may have moved; what is in them is compared. */
+export const movableSettings = ["val", "labelsFile", "valLabelsFile", "mapWeights", "sampleWeights"] as const;
 
 /**
  * Refuses flags that ask for something else than what the run began with.
@@ -19,8 +23,7 @@ export function refuseOtherSettings(record: RunRecord, given: ResolvedSettings, 
     const now = given.settings[name];
     const before = record.settings[name];
     if (source === defaultSource || JSON.stringify(now) === JSON.stringify(before)) continue;
-    // Folders may have moved; what is in them is compared.
-    if (name === "val" && now !== null && before !== null) continue;
+    if (movableSettings.some((each) => each === name) && now !== null && before !== null) continue;
     // It counts anew each time.
     if (name === "maxMinutes") continue;
     const { write } = settingOf(name);
@@ -36,6 +39,22 @@ export function refuseOtherSettings(record: RunRecord, given: ResolvedSettings, 
     received: differences.map(({ flag, now }) => `${flag} ${now}`).join(", "),
     expected: differences.map(({ flag, before }) => `${flag} ${before}`).join(", "),
     remedy: "Leave them out to go on as it began, or train anew into another folder.",
+  });
+}
+
+/**
+ * @throws {UsageError} another number of processes has begun the run.
+ */
+export function refuseOtherTeam({ checkpoint }: FoundCheckpoint, { team, output }: RunFlags): void {
+  const before = Number(checkpoint.identity.ranks ?? 1);
+  const { size } = team.communicator;
+  if (size === before) return;
+  throw new UsageError({
+    where: "option --resume",
+    what: "as many processes have to go on with a run as have begun it",
+    received: size,
+    expected: String(before),
+    remedy: `To go on: ${resumeCommand(output, before)}`,
   });
 }
 

@@ -18,6 +18,7 @@ export function runOptions(
     device: inputs.device,
     communicator,
     threads,
+    healthSteps: flags.healthSteps ?? 3,
     ...(inputs.mapWeights && { mapWeights: inputs.mapWeights }),
     network: inputs.network,
     ...inputs.tuning,

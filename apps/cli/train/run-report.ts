@@ -111,7 +111,7 @@ export class RunReport {
 
   async #writeLive(withPage: boolean): Promise<void> {
     if (this.#hasFailed) return;
-    const live = this.#progress && liveStatus(this.#progress);
+    const live = this.#progress && liveStatus(this.#progress, this.#inputs);
     this.#writing = this.#write({ withPage, live })
       .catch((error: unknown) => {
         this.#hasFailed = true;
@@ -158,7 +158,9 @@ export class RunReport {
   }
 }
 
-function liveStatus({ epoch, epochs, step, steps, loss, accuracy, secondsLeft }: TrainingProgress): LiveStatus {
+function liveStatus(progress: TrainingProgress, { processes }: TrainingInputs): LiveStatus {
+  const { epoch, epochs, step, steps, loss, accuracy, secondsLeft } = progress;
   const time = `${new Date().toISOString().slice(0, 19).replace("T", " ")} UTC`;
-  return { epoch, epochs, step, steps, loss, accuracy, secondsLeft, time };
+  const team = processes > 1 && { processes };
+  return { epoch, epochs, step, steps, loss, accuracy, secondsLeft, time, ...team };
 }

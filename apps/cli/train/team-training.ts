@@ -12,7 +12,7 @@ import { type RunFlags, required } from "./flags.ts";
 import { interruption, isOver, resultJson, resumeCommand, tellThatItIsOver } from "./outcome.ts";
 import { refuseOutputAmongPictures } from "./output-folder.ts";
 import { beginRun, goOnWithRun, type PreparedRun } from "./prepare-run.ts";
-import { refuseOtherSettings } from "./resume.ts";
+import { refuseOtherSettings, refuseOtherTeam } from "./resume.ts";
 import { RunFolder } from "./run-folder.ts";
 import { RunLock } from "./run-lock.ts";
 import { runOptions } from "./run-options.ts";
@@ -50,6 +50,7 @@ export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void>
     const from = await newestCheckpoint(output, note);
     refuseOtherSettings(from.record, resolved, flags);
     const isDone = await isOver(from, folder);
+    if (!isDone) refuseOtherTeam(from, flags);
     callFollowers(task, !isDone);
     if (isDone) return tellThatItIsOver(from, folder, flags, io);
     const platform = await loadPlatform();

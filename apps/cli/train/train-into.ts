@@ -50,8 +50,6 @@ export async function trainInto(
     const result = await train(training, {
       ...options,
       ...(options.head && { head: shownHeadPhase(options.head, flags.cacheDir, io) }),
-      // A step that tells of its health is another graph, which all processes would have to run at once.
-      healthSteps: flags.team.communicator.size > 1 ? 0 : (flags.healthSteps ?? 3),
       onStart: async ({ network, soFar }) => {
         note(announcement(network, run));
         await report.begin(network, soFar);

@@ -7,7 +7,16 @@ import type { Checkpoint } from "../../../src/tasks/checkpoint.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "../../../src/tasks/checkpoint-file.ts";
 import { train } from "../../../src/tasks/train.ts";
 import type { TrainOptions } from "../../../src/tasks/train-options.ts";
-import { inferenceNorm, type Outcome, outcomeOf, sharedTraining, stoppingPlatform, withDamage } from "./trainings.ts";
+import {
+  gatheredHealth,
+  headFirst,
+  inferenceNorm,
+  type Outcome,
+  outcomeOf,
+  sharedTraining,
+  stoppingPlatform,
+  withDamage,
+} from "./trainings.ts";
 
 const [, , folder] = process.argv as [string, string, string];
 const communicator = await joinMpi();
@@ -16,14 +25,16 @@ const checkpointFile = join(folder, "checkpoint.safetensors");
 
 const { dataset, validation } = sharedTraining;
 const damaged = withDamage(dataset, 4);
+const health = gatheredHealth();
 
 /** What every rank has to do together with the others, by name. */
 const tasks: Readonly<Record<string, () => Promise<Outcome>>> = {
-  synchronized: () => trainShare({ synchronizeBatchNormalization: true }),
+  synchronized: () => trainShare({ synchronizeBatchNormalization: true, ...health.options }),
+  "head first": () => trainShare({ synchronizeBatchNormalization: true, ...headFirst }),
   "synchronized in parts": () => trainShare({ synchronizeBatchNormalization: true, accumulate: 2 }),
   apart: () => trainShare(),
   frozen: () => trainShare({ batchNorm: inferenceNorm }),
-  damaged: () => trainShare({}, { dataset: damaged, validation: withDamage(validation, 1) }),
+  damaged: () => trainShare(headFirst, { dataset: damaged, validation: withDamage(validation, 1) }),
   "with checkpoint": () => {
     const save = async (checkpoint: Checkpoint) => {
       if (checkpoint.state.steps === 4) await writeFile(checkpointFile, await encodeCheckpoint(checkpoint));
@@ -44,7 +55,7 @@ const outcomes: Record<string, Outcome | { readonly error: string }> = {};
 for (const [name, run] of Object.entries(tasks)) {
   outcomes[name] = await run().catch((error: Error) => ({ error: error.message }));
 }
-await writeFile(join(folder, `rank-${rank}.json`), JSON.stringify({ size, outcomes }));
+await writeFile(join(folder, `rank-${rank}.json`), JSON.stringify({ size, outcomes, health: health.layers }));
 communicator.dispose();
 
 async function trainShare(

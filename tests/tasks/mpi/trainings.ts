@@ -1,8 +1,9 @@
 import type { ImageDataset } from "../../../src/data/dataset.ts";
 import { createOptimizer } from "../../../src/learning/optimizers.ts";
 import type { Platform } from "../../../src/platform.ts";
+import type { LayerHealth } from "../../../src/records.ts";
 import { nodePlatform } from "../../../src/runtime/node.ts";
-import type { TrainingResult } from "../../../src/tasks/train-options.ts";
+import type { TrainingResult, TrainOptions } from "../../../src/tasks/train-options.ts";
 import { colouredPictures, smallNetwork } from "../train-fixtures.ts";
 
 /** 29 pictures: three steps of two ranks with four each, and five pictures left over. */
@@ -21,6 +22,16 @@ export const sharedTraining = {
 } as const;
 
 export const inferenceNorm = () => "inference" as const;
+
+/** The classifier first, on features of pictures as they are and of one change of each. */
+export const headFirst = { head: { epochs: 4, views: 2, learningRate: 0.02 } } as const;
+
+/** Norms of gradients and weights, and their ratio, of the layers in the steps that told of them; `onProgress` gathers. */
+export function gatheredHealth() {
+  const layers: LayerHealth[] = [];
+  const onProgress: TrainOptions["onProgress"] = ({ health }) => void layers.push(...(health?.layers ?? []));
+  return { layers, options: { healthSteps: 1, onProgress } };
+}
 
 /** What is compared between ranks and trainings. */
 export interface Outcome {
