@@ -107,6 +107,27 @@ describe("a run that goes on", () => {
   });
 });
 
+it("goes on with weights of pictures, from another place and where their file has moved", async () => {
+  const weights = join(work, "weights.csv");
+  await writeFile(weights, "red/0.png,3\nblue/1.png,0\n");
+  const weighted = [...begin(run()).with(-3, "2"), "--sample-weights", weights];
+  const undisturbed = weighted.with(3, join(work, "undisturbed"));
+  await capture(undisturbed);
+  await stopAt("epoch 1/2", weighted);
+  const moved = join(work, "moved.csv");
+  await rename(weights, moved);
+  const missing = await goOn();
+  expect(missing.exitCode).toBe(1);
+  expect(readable(missing.stderr)).toContain('file "WORK/weights.csv"');
+  await writeFile(weights, "red/0.png,2\n");
+  const changed = await goOn();
+  expect(changed.exitCode).toBe(2);
+  expect(changed.stderr).toContain("the checkpoint is of another training: it differs in pictures;");
+  const { exitCode, stderr } = await goOn("--sample-weights", moved);
+  expect(exitCode, stderr).toBe(0);
+  expect(await comparable(run())).toEqual(await comparable(join(work, "undisturbed")));
+});
+
 describe("there is nothing to go on with", () => {
   it("in a folder without a run", async () => {
     expect(await goOn()).toMatchObject({
