@@ -7,8 +7,8 @@ import { renderReport } from "../../src/report/html.ts";
 import type { EvaluationResult } from "../../src/tasks/evaluate.ts";
 import type { Model } from "../../src/tasks/model.ts";
 import { galleryOf } from "../../src/tasks/report-gallery.ts";
+import { quote } from "./train/command-line.ts";
 import { nameOf } from "./train/data-name.ts";
-import { quote } from "./train/flags.ts";
 import { machineFacts } from "./train/machine.ts";
 
 /** What was tested on what, and how it did. */

@@ -8,7 +8,7 @@ import type { LiveStatus, TrainingReport } from "../../../src/report/training-re
 import { readFile, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { addCommand } from "../add-command.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { resumeCommand } from "../train/outcome.ts";
+import { resumeCommand } from "../train/command-line.ts";
 import { checkpointsFolder, runFiles } from "../train/run-folder.ts";
 import { isRunning } from "../train/run-lock.ts";
 

@@ -3,16 +3,11 @@ import { UsageError } from "../../../src/errors.ts";
 import type { Device } from "../../../src/platform.ts";
 import { readConfig } from "../../../src/tasks/settings/config-file.ts";
 import { recipeLayer, recipeNames } from "../../../src/tasks/settings/recipes.ts";
-import {
-  defaultSource,
-  type ResolvedSettings,
-  resolveSettings,
-  type SettingsLayer,
-} from "../../../src/tasks/settings/resolve.ts";
+import { type ResolvedSettings, resolveSettings, type SettingsLayer } from "../../../src/tasks/settings/resolve.ts";
 import { flagOf, settingGroups, settings } from "../../../src/tasks/settings/settings.ts";
 import { deviceOption } from "../device-option.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
-import { addSettingOptions, givenSettings, settingWords } from "../setting-options.ts";
+import { addSettingOptions, givenSettings } from "../setting-options.ts";
 import { countOf, positiveNumberOf } from "../values.ts";
 import type { Team, TeamFlags } from "./team.ts";
 
@@ -103,31 +98,8 @@ export async function settingsOf(
   return resolveSettings(layers);
 }
 
-/** What is put before a command that several processes carry out together. */
-export function launcherWords(processes: number): readonly string[] {
-  return processes > 1 ? ["mpirun", "-n", String(processes)] : [];
-}
-
-/** The command line that does the same, with every setting written out that is not the default. */
-export function commandLineOf(
-  folder: string,
-  { output, device, team }: { readonly output: string; readonly device?: Device | undefined; readonly team: Team },
-  { settings: values, sources }: ResolvedSettings,
-): string {
-  const chosen = [...sources].filter(([, source]) => source !== defaultSource).map(([name]) => name);
-  const words = chosen.flatMap((name) => settingWords(name, values[name]));
-  const place = device === undefined ? [] : ["--device", device];
-  const launcher = launcherWords(team.communicator.size);
-  return [...launcher, "xception", "train", folder, "--output", output, ...place, ...words].map(quote).join(" ");
-}
-
 /** @throws {UsageError} an argument that training cannot do without is missing. */
 export function required(value: string | undefined, where: string, example: string): string {
   if (value !== undefined) return value;
   throw new UsageError({ where, what: "it is missing", expected: example });
-}
-
-/** As a POSIX shell needs it. */
-export function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }

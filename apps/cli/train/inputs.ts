@@ -16,8 +16,8 @@ import {
 import { defaultBatchSize } from "../../../src/tasks/train-plan.ts";
 import type { FilePlatform } from "../../../src/tasks/weights-file.ts";
 import { readMapWeights } from "../labelled-pictures.ts";
+import { commandLineOf } from "./command-line.ts";
 import { nameOf } from "./data-name.ts";
-import { commandLineOf } from "./flags.ts";
 import { readPictures, type TrainingPictures } from "./pictures.ts";
 import type { Team } from "./team.ts";
 

@@ -3,8 +3,8 @@ import { AbortedError } from "../../../src/errors.ts";
 import type { TrainingResult } from "../../../src/tasks/train-options.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import type { FoundCheckpoint } from "./checkpoint-folder.ts";
+import { resumeCommand } from "./command-line.ts";
 import { describeChoice, type Reached } from "./description.ts";
-import { launcherWords, quote } from "./flags.ts";
 import type { PreparedRun } from "./prepare-run.ts";
 import type { RunFolder } from "./run-folder.ts";
 
@@ -38,11 +38,6 @@ export function tellThatItIsOver(
   io.stderr(`The run in ${folder.path} is over after ${history.length} epochs: there is nothing to go on with.\n`);
   if (flags.json) writeJson(io, resultJson({ ...reached, aborted: false, skipped, validationSkipped }, folder));
   else io.stdout(`${describeChoice(reached)}\n`);
-}
-
-/** How a run is gone on with. */
-export function resumeCommand(folder: string, processes = 1): string {
-  return [...launcherWords(processes), "xception", "train", "--resume", "-o", quote(folder)].join(" ");
 }
 
 /** That a training was stopped, and how to go on. */

@@ -3,9 +3,9 @@ import { UsageError } from "../../../src/errors.ts";
 import { defaultSource, type ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
 import { flagOf, settingOf } from "../../../src/tasks/settings/settings.ts";
 import type { FoundCheckpoint } from "./checkpoint-folder.ts";
+import { resumeCommand } from "./command-line.ts";
 import type { RunFlags, TrainFlags } from "./flags.ts";
 import { machineFacts } from "./machine.ts";
-import { resumeCommand } from "./outcome.ts";
 import { changedPictures, digestOf, type PictureList, refuseChangedPictures } from "./picture-list.ts";
 import type { RunRecord } from "./run-record.ts";
 

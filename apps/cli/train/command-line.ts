@@ -1,0 +1,32 @@
+import type { Device } from "../../../src/platform.ts";
+import { defaultSource, type ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
+import { settingWords } from "../setting-options.ts";
+import type { Team } from "./team.ts";
+
+/** What is put before a command that several processes carry out together. */
+function launcherWords(processes: number): readonly string[] {
+  return processes > 1 ? ["mpirun", "-n", String(processes)] : [];
+}
+
+/** The command line that does the same, with every setting written out that is not the default. */
+export function commandLineOf(
+  folder: string,
+  { output, device, team }: { readonly output: string; readonly device?: Device | undefined; readonly team: Team },
+  { settings: values, sources }: ResolvedSettings,
+): string {
+  const chosen = [...sources].filter(([, source]) => source !== defaultSource).map(([name]) => name);
+  const words = chosen.flatMap((name) => settingWords(name, values[name]));
+  const place = device === undefined ? [] : ["--device", device];
+  const launcher = launcherWords(team.communicator.size);
+  return [...launcher, "xception", "train", folder, "--output", output, ...place, ...words].map(quote).join(" ");
+}
+
+/** How a run is gone on with. */
+export function resumeCommand(folder: string, processes = 1): string {
+  return [...launcherWords(processes), "xception", "train", "--resume", "-o", quote(folder)].join(" ");
+}
+
+/** As a POSIX shell needs it. */
+export function quote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
+}
