@@ -1,10 +1,14 @@
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { root } from "../../scripts/project-root.mjs";
 import { alignedXception } from "../../src/models/aligned-xception.ts";
 import { xception } from "../../src/models/xception.ts";
 import { networkCost } from "../../src/report/cost.ts";
 import { describeCost } from "../../src/report/cost-text.ts";
 import { summarize, summaryJson } from "../../src/report/summary.ts";
 import { capture } from "./capture.ts";
+
+const formats = join(root, "tests/golden/formats");
 
 describe("flags that describe a network", () => {
   it("mean the defaults when there are none", async () => {
@@ -70,5 +74,24 @@ describe("summary and cost", () => {
     const { exitCode, stdout, stderr } = await capture(["cost", "--json", "--input-shape", "150x150x3"]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
     expect(JSON.parse(stdout)).toEqual(networkCost(xception({ inputShape: [150, 150, 3] })));
+  });
+
+  it("count what is in a file of any kind", async () => {
+    const { exitCode, stdout, stderr } = await capture(["cost", join(formats, "small.keras"), "--json"]);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+    // 3×3×3×8, 3×3×8 + 8×16, 3×3×16 + 16×16, 8×16, 16×5.
+    expect(JSON.parse(stdout)).toMatchObject({
+      network: "small_xception",
+      total: { weights: 216 + 200 + 400 + 128 + 80 },
+    });
+  });
+
+  it("refuse bare weights, and flags beside a file", async () => {
+    const bare = await capture(["cost", join(formats, "small.weights.h5")]);
+    expect(bare.exitCode).toBe(1);
+    expect(bare.stderr).toContain("the file holds weights, but not their network");
+    const both = await capture(["plot", join(formats, "small.keras"), "--width", "0.5", "-o", "small.svg"]);
+    expect(both.exitCode).toBe(2);
+    expect(both.stderr).toContain("argument MODEL: the network is the one in the file;");
   });
 });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { renderPng } from "../../apps/cli/render-png.ts";
+import { root } from "../../scripts/project-root.mjs";
 import { UsageError } from "../../src/errors.ts";
 import { xception } from "../../src/models/xception.ts";
 import { plotSvg } from "../../src/report/plot.ts";
@@ -25,6 +26,16 @@ describe("plot", () => {
       stderr: `Wrote ${file}: 134 layers of xception\n`,
     });
     expect(await readFile(file, "utf8")).toBe(await plotSvg(xception()));
+  });
+
+  it("draws the network in a file", async () => {
+    const source = join(root, "tests/golden/formats/small.keras");
+    const file = join(folder, "small.dot");
+    const { exitCode } = await capture(["plot", source, "-o", file]);
+    expect(exitCode).toBe(0);
+    const text = await readFile(file, "utf8");
+    for (const name of ["block1_conv1", "sep1", "sep2", "shortcut", "predictions"]) expect(text).toContain(name);
+    expect(text).toContain("10×9×16 → 16");
   });
 
   it("writes a .dot with every flag, and JSON on stdout", async () => {

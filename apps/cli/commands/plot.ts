@@ -5,19 +5,22 @@ import { plotSvg } from "../../../src/report/plot.ts";
 import { type PlotOptions, plotDot } from "../../../src/report/plot-dot.ts";
 import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { addCommand } from "../add-command.ts";
+import { describedNetwork, type LookFlags } from "../described-network.ts";
+import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addNetworkOptions, type NetworkFlags, networkOf } from "../network-options.ts";
+import { addNetworkOptions } from "../network-options.ts";
 import { renderPng } from "../render-png.ts";
 import { positiveNumberOf } from "../values.ts";
 
-interface PlotFlags extends NetworkFlags, Pick<PlotOptions, "rankdir" | "shapes" | "names" | "dpi"> {
+interface PlotFlags extends LookFlags, Pick<PlotOptions, "rankdir" | "shapes" | "names" | "dpi"> {
   readonly output: string;
   readonly json?: boolean;
 }
 
 export function registerPlot(program: Command, io: CliIo): void {
-  const command = addCommand(program, "plot", {
-    description: "Draw the layer graph.",
+  const command = addCommand(program, "plot [model]", {
+    description:
+      "Draw the layer graph: of the network that flags describe, or of the one in a file, a model of any kind or its address.",
     example: "xception plot -o model.svg --rankdir LR",
   })
     .requiredOption("-o, --output <file>", "where to write; .svg, .png or .dot says what")
@@ -27,9 +30,9 @@ export function registerPlot(program: Command, io: CliIo): void {
     .option("--no-shapes", "leave out the shapes that go in and come out")
     .option("--no-names", "leave out the layers' names")
     .option("--dpi <n>", "pixels in an inch (default: 72, for .png 144)", positiveNumberOf("--dpi"));
-  addNetworkOptions(command).action(async (flags: PlotFlags) => {
+  addNetworkOptions(addDownloadOptions(command)).action(async (model: string | undefined, flags: PlotFlags) => {
     const format = formatOf(flags.output);
-    const network = networkOf(flags);
+    const network = await describedNetwork(model, command, flags, io);
     const { rankdir = "TB", shapes = true, names = true, dpi = format === "png" ? 144 : 72 } = flags;
     const options = { rankdir, shapes, names, dpi };
 

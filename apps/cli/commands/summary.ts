@@ -1,17 +1,14 @@
 import type { Command } from "commander";
-import { UsageError } from "../../../src/errors.ts";
 import { summarizeGraph } from "../../../src/report/graph-summary.ts";
 import { summarize, summaryJson } from "../../../src/report/summary.ts";
-import { isolate } from "../../../src/runtime/node-isolation.ts";
 import { modelFrom, type OpenedModel } from "../../../src/tasks/open-weights.ts";
-import { weightsSource } from "../../../src/tasks/weights-file.ts";
-import { openWeightsFile } from "../../../src/tasks/weights-formats.ts";
 import { addCommand } from "../add-command.ts";
-import { addDownloadOptions, type DownloadFlags, downloadsOf } from "../downloads.ts";
+import { type LookFlags, openDescribed } from "../described-network.ts";
+import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addNetworkOptions, givenXceptionOptions, type NetworkFlags, networkOf } from "../network-options.ts";
+import { addNetworkOptions, networkOf } from "../network-options.ts";
 
-interface SummaryFlags extends NetworkFlags, DownloadFlags {
+interface SummaryFlags extends LookFlags {
   readonly json?: boolean;
 }
 
@@ -31,18 +28,7 @@ export function registerSummary(program: Command, io: CliIo): void {
 }
 
 async function summarizeFile(model: string, command: Command, flags: SummaryFlags, io: CliIo): Promise<void> {
-  const { inputShape, ...others } = givenXceptionOptions(command, flags);
-  const [other] = Object.keys(others);
-  if (other !== undefined) {
-    throw new UsageError({
-      where: "argument MODEL",
-      what: "the network is the one in the file; of flags that describe one, only --input-shape goes with it",
-      received: other,
-    });
-  }
-  const { readFile } = downloadsOf(flags, process.env, io);
-  const source = await weightsSource(model, { readFile, isolate });
-  const file = await openWeightsFile(source);
+  const { file, source, inputShape } = await openDescribed(model, command, flags, io);
   if (file.graph) {
     const { graph, format, notes = [] } = file;
     if (flags.json) writeJson(io, { file: model, format, ...graph, notes });

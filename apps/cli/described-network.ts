@@ -1,0 +1,47 @@
+import type { Command } from "commander";
+import { UsageError } from "../../src/errors.ts";
+import type { Network } from "../../src/graph/network.ts";
+import { isolate } from "../../src/runtime/node-isolation.ts";
+import { modelFrom } from "../../src/tasks/open-weights.ts";
+import { type WeightsFile, type WeightsSource, weightsSource } from "../../src/tasks/weights-file.ts";
+import { openWeightsFile } from "../../src/tasks/weights-formats.ts";
+import type { Shape } from "../../src/tensor/shape.ts";
+import { type DownloadFlags, downloadsOf } from "./downloads.ts";
+import type { CliIo } from "./io.ts";
+import { givenXceptionOptions, type NetworkFlags, networkOf } from "./network-options.ts";
+
+/** Flags of a command that looks at a network: that of a file, or the one that they describe. */
+export interface LookFlags extends NetworkFlags, DownloadFlags {}
+
+/** The network in a file of any kind, or without one that of the flags. */
+export async function describedNetwork(
+  model: string | undefined,
+  command: Command,
+  flags: LookFlags,
+  io: CliIo,
+): Promise<Network> {
+  if (model === undefined) return networkOf(flags);
+  const { file, source, inputShape } = await openDescribed(model, command, flags, io);
+  return modelFrom(file, source.where, inputShape).network;
+}
+
+/** Opens a file to look at its network, which flags cannot change; `inputShape` is of pictures, where the file leaves it open. */
+export async function openDescribed(
+  model: string,
+  command: Command,
+  flags: LookFlags,
+  io: CliIo,
+): Promise<{ readonly file: WeightsFile; readonly source: WeightsSource; readonly inputShape: Shape | undefined }> {
+  const { inputShape, ...others } = givenXceptionOptions(command, flags);
+  const [other] = Object.keys(others);
+  if (other !== undefined) {
+    throw new UsageError({
+      where: "argument MODEL",
+      what: "the network is the one in the file; of flags that describe one, only --input-shape goes with it",
+      received: other,
+    });
+  }
+  const { readFile } = downloadsOf(flags, process.env, io);
+  const source = await weightsSource(model, { readFile, isolate });
+  return { file: await openWeightsFile(source), source, inputShape };
+}
