@@ -81,7 +81,7 @@ describe("summary and cost", () => {
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
     // 3×3×3×8, 3×3×8 + 8×16, 3×3×16 + 16×16, 8×16, 16×5.
     expect(JSON.parse(stdout)).toMatchObject({
-      network: "small_xception",
+      name: "small_xception",
       total: { weights: 216 + 200 + 400 + 128 + 80 },
     });
   });
