@@ -5,6 +5,7 @@
 import type { ImageDataset } from "./data/dataset.ts";
 import { type FolderDataset, folderDataset } from "./data/folder-dataset.ts";
 import { nodePlatform } from "./runtime/node.ts";
+import { addressReader, downloadSettings } from "./runtime/node-addresses.ts";
 import { writeFileAtomic } from "./runtime/node-files.ts";
 import * as classifier from "./tasks/classifier.ts";
 import * as evaluation from "./tasks/evaluate.ts";
@@ -119,10 +120,11 @@ export function evaluate(
 
 /**
  * Trains a network on labelled pictures; with validation pictures it tests it after every epoch and keeps the best
- * weights.
+ * weights. `weights` may name a file or address, or be `imagenet`, which is downloaded once.
  * @throws {UsageError} an option is not allowed, or the network does not fit the data set.
  * @throws {DataError} the data set has too few usable pictures or classes.
  * @throws {WeightsError} the weights to start from are not the network's.
+ * @throws {FileError} their file cannot be read, or not be downloaded.
  * @throws {TrainingError} the loss or the weights are no finite numbers any more.
  * @example
  * const { weights, history } = await train(await readFolder("photos/train"), {
@@ -131,5 +133,7 @@ export function evaluate(
  * });
  */
 export function train(dataset: ImageDataset, options: Omit<TrainOptions, "platform"> = {}): Promise<TrainingResult> {
-  return training.train(dataset, { ...options, platform: nodePlatform });
+  const { mirror, ...downloads } = downloadSettings(process.env);
+  const platform = { ...nodePlatform, readFile: addressReader(downloads) };
+  return training.train(dataset, { imagenet: { mirror }, ...options, platform });
 }

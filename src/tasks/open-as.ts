@@ -54,7 +54,7 @@ export async function openAs(
 }
 
 /** The network in a file, if it is one of ours. */
-function ownArchitecture({ metadata, describedNetwork }: WeightsFile): Architecture | undefined {
+export function ownArchitecture({ metadata, describedNetwork }: WeightsFile): Architecture | undefined {
   if (metadata && metadata.architecture.family !== "layers") return metadata.architecture;
   try {
     const options = recogniseXception(describedNetwork!().network);

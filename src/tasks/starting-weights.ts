@@ -1,15 +1,17 @@
 import { WeightsError } from "../errors.ts";
 import type { WeightSpec } from "../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
+import type { Architecture } from "../models/architecture.ts";
 import { topIndex } from "../models/block-names.ts";
 import { topOn } from "../models/top-on.ts";
 import { sameShape } from "../tensor/shape.ts";
 import { checkWeights } from "../weights/check-weights.ts";
 import { initializeWeights } from "../weights/initialize.ts";
-import { type ImagenetWeightsOptions, imagenetWeightsAddress } from "./imagenet-weights.ts";
-import type { PicturePreprocessing } from "./model.ts";
+import { type ImagenetWeightsOptions, imagenetOrigin, imagenetWeightsAddress } from "./imagenet-weights.ts";
+import type { PicturePreprocessing, Provenance } from "./model.ts";
+import { ownArchitecture } from "./open-as.ts";
 import { type LoadedWeights, type LoadWeightsOptions, weightsFor } from "./open-weights.ts";
-import { type FilePlatform, weightsSource } from "./weights-file.ts";
+import { type FilePlatform, type WeightsFile, weightsSource } from "./weights-file.ts";
 import { openWeightsFile } from "./weights-formats.ts";
 
 export interface StartingWeightsOptions extends LoadWeightsOptions {
@@ -29,6 +31,43 @@ export interface StartingWeights extends LoadedWeights {
   readonly headOn: string | undefined;
   /** How pictures become numbers for these weights, if their file says so. */
   readonly preprocessing: PicturePreprocessing | undefined;
+  /** Their licence and where they come from, if their file says so. */
+  readonly origin: Provenance;
+}
+
+/** An open file of weights to start from. */
+export interface StartingFile {
+  /** What errors call it. */
+  readonly where: string;
+  readonly file: WeightsFile;
+  /** Its network, if it is one of ours and the file says so. */
+  readonly architecture: Architecture | undefined;
+  readonly origin: StartingWeights["origin"];
+}
+
+/**
+ * Opens weights to start training from.
+ * @param source what `platform.readFile` reads, or `imagenet`: what keras.applications.Xception learned from ImageNet.
+ * @param options `classes`: to be told apart; with 1000 `imagenet` comes with its classifier.
+ * @throws {FileError} there is no such file, or it cannot be read.
+ * @throws {FormatError} it is in no format that we know, or damaged.
+ */
+export async function openStartingFile(
+  source: string,
+  platform: FilePlatform,
+  { classes, imagenet }: { readonly classes?: number | undefined } & Pick<StartingWeightsOptions, "imagenet">,
+): Promise<StartingFile> {
+  const isImagenet = source === "imagenet";
+  const address = isImagenet ? imagenetWeightsAddress({ ...imagenet, includeTop: classes === 1000 }) : source;
+  const opened = await weightsSource(address, platform);
+  const file = await openWeightsFile(opened);
+  const { licence, provenance } = isImagenet ? imagenetOrigin : (file.metadata ?? {});
+  return {
+    where: opened.where,
+    file,
+    architecture: file.describedNetwork && ownArchitecture(file),
+    origin: { ...(licence !== undefined && { licence }), ...(provenance !== undefined && { provenance }) },
+  };
 }
 
 /**
@@ -42,16 +81,27 @@ export async function startingWeights(
   network: Network,
   source: string,
   platform: FilePlatform,
-  { allowMissing, imagenet, headOn }: StartingWeightsOptions = {},
+  options: StartingWeightsOptions = {},
 ): Promise<StartingWeights> {
-  const classifier = network.layers.findLast(({ config }) => config.type === "Dense");
-  const includeTop = classifier?.config.type === "Dense" && classifier.config.units === 1000;
-  const address = source === "imagenet" ? imagenetWeightsAddress({ ...imagenet, includeTop }) : source;
+  const classifier = classifierOf(network);
+  const classes = classifier?.config.type === "Dense" ? classifier.config.units : undefined;
+  const opened = await openStartingFile(source, platform, { classes, imagenet: options.imagenet });
+  return startingWeightsIn(network, opened, options);
+}
+
+/**
+ * As {@link startingWeights}, from an open file.
+ * @throws {WeightsError} its weights are not those of the network.
+ * @throws {UsageError} the classifier cannot stand where it is to.
+ */
+export function startingWeightsIn(
+  network: Network,
+  { file, where, origin }: StartingFile,
+  { allowMissing, headOn }: Omit<StartingWeightsOptions, "imagenet"> = {},
+): StartingWeights {
+  const classifier = classifierOf(network);
   const patterns = [allowMissing, classifier && `${classifier.name}/*`].filter((each) => each !== undefined);
-  const opened = await weightsSource(address, platform);
-  const { where } = opened;
-  const file = await openWeightsFile(opened);
-  const preprocessing = file.metadata?.preprocessing;
+  const said = { preprocessing: file.metadata?.preprocessing, origin };
   const whatIsThere = (of: Network) => weightsFor(of, file, { where, allowMissing: "*" });
   const upTo = (place: string): StartingWeights => {
     const shorter = topOn(network, place);
@@ -60,7 +110,7 @@ export async function startingWeights(
     const part = takenUpTo(shorter, whatIsThere(network));
     const best = own !== undefined && own.report.taken > part.report.taken ? own : part;
     refuseMissing(shorter, best, where);
-    return { ...best, network: shorter, headOn: topLayers(shorter)[0]!.inbound[0]!, preprocessing };
+    return { ...best, network: shorter, headOn: topLayers(shorter)[0]!.inbound[0]!, ...said };
   };
   if (headOn !== undefined) return upTo(headOn);
   try {
@@ -68,13 +118,17 @@ export async function startingWeights(
       where,
       allowMissing: patterns.length > 0 ? patterns.join(",") : undefined,
     });
-    return { ...loaded, network, headOn: undefined, preprocessing };
+    return { ...loaded, network, headOn: undefined, ...said };
   } catch (error) {
     if (!(error instanceof WeightsError) || allowMissing !== undefined) throw error;
     const reached = lastReached(network, whatIsThere(network));
     if (reached === undefined) throw error;
     return upTo(reached);
   }
+}
+
+function classifierOf({ layers }: Network): Network["layers"][number] | undefined {
+  return layers.findLast(({ config }) => config.type === "Dense");
 }
 
 /** The weights of a shorter network among those of a longer one, or of itself. */

@@ -15,6 +15,7 @@ import type { Weights } from "../weights/initialize.ts";
 import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
 import type { HeadPhase } from "./head-phase-options.ts";
 import type { PicturePreprocessing } from "./model.ts";
+import type { StartingWeightsOptions } from "./starting-weights.ts";
 import type { TrainingGraphOptions } from "./training-graph-options.ts";
 
 export interface TrainOptions
@@ -26,11 +27,16 @@ export interface TrainOptions
   readonly platform: Platform;
   /**
    * A classifier of as many classes as the data set has, or an architecture or options of `xception` to build one. Its input size is the
-   * size that pictures are brought to. Default: Xception with its defaults.
+   * size that pictures are brought to. Default: that of the file that `weights` names, if it tells; else Xception with its defaults.
    */
   readonly network?: Network | Architecture | Omit<XceptionOptions, "classes">;
-  /** To start from, in Keras's layout; default: drawn from the network's seed. */
-  readonly weights?: Weights;
+  /**
+   * To start from: in Keras's layout, or what `platform.readFile` reads, a file of any format that we know; `imagenet` is what
+   * keras.applications.Xception learned. A classifier of other classes starts anew. Default: drawn from the network's seed.
+   */
+  readonly weights?: Weights | string;
+  /** Where the weights `imagenet` are, if not at Keras's own address. */
+  readonly imagenet?: StartingWeightsOptions["imagenet"];
   /** Pictures to test on after every epoch, of the same classes. With them the best epoch's weights are kept. */
   readonly validation?: ImageDataset;
   /** Passes over the data set, from 1; default 20. */

@@ -47,6 +47,9 @@ interface TrainingValidation {
   readonly preparation: PicturePreparation;
 }
 
+/** Options whose weights, if there are any, have been read. */
+export type OptionsWithWeights = Omit<TrainOptions, "weights" | "imagenet"> & { readonly weights?: Weights };
+
 /** A training with all choices made and checked. */
 export interface TrainingPlan {
   readonly network: Network;
@@ -62,7 +65,7 @@ export interface TrainingPlan {
   readonly batchSize: number;
   readonly seed: number;
   /** Choices that only the step and the loop over epochs have to know. */
-  readonly options: TrainOptions;
+  readonly options: OptionsWithWeights;
   readonly presentation: Presentation;
   readonly dataset: ImageDataset;
   readonly batches: BatchSource;
@@ -77,7 +80,7 @@ export interface TrainingPlan {
  * @throws {DataError} the data set is empty or has one class, or the validation pictures are of other classes.
  * @throws {WeightsError} the weights are not the network's.
  */
-export function planTraining(dataset: ImageDataset, options: TrainOptions): TrainingPlan {
+export function planTraining(dataset: ImageDataset, options: OptionsWithWeights): TrainingPlan {
   const { platform, epochs = 20, labelSmoothing = 0.1, seed = 0, augmentation = defaultAugmentation } = options;
   checkDataset(dataset);
   const { classes } = dataset;
@@ -86,7 +89,7 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
   const baseRate = options.learningRate ?? optimizerDefaults[optimizer.name].learningRate;
   const learningRate = scaleLearningRate === "linear" ? baseRate * communicator.size : baseRate;
   check("seed", seed, Number.isInteger(seed) && seed >= 0, "a whole number from 0");
-  const network = networkOf(options.network ?? {}, dataset, seed);
+  const network = networkFor(options.network ?? {}, dataset, seed);
   const shared = { ranks: communicator.size, ...(options.recompute && { recompute: true }) };
   const batchSize = options.batchSize ?? defaultBatchSize(dataset, network, shared);
   check("epochs", epochs, Number.isInteger(epochs) && epochs >= 1, "a whole number from 1");
@@ -140,7 +143,15 @@ export function planTraining(dataset: ImageDataset, options: TrainOptions): Trai
   };
 }
 
-function networkOf(network: NonNullable<TrainOptions["network"]>, dataset: ImageDataset, seed: number): Network {
+/**
+ * The network that options of a training mean.
+ * @throws {UsageError} an option of it is not allowed.
+ */
+export function networkFor(
+  network: NonNullable<TrainOptions["network"]>,
+  dataset: ImageDataset,
+  seed: number,
+): Network {
   if ("layers" in network && !("family" in network)) return network;
   const given: Architecture = "family" in network ? network : { family: "xception", options: network };
   const classifierActivation = isMultiLabel(dataset) ? "sigmoid" : "softmax";

@@ -7,8 +7,9 @@ import { withStatisticsFor } from "./moving-statistics.ts";
 import { averageOverRanks, tensorsOfFirstRank } from "./ranks.ts";
 import { RunningEpoch } from "./running-epoch.ts";
 import type { TrainingResult, TrainOptions } from "./train-options.ts";
-import { planTraining, type TrainingPlan } from "./train-plan.ts";
+import { type OptionsWithWeights, planTraining, type TrainingPlan } from "./train-plan.ts";
 import { TrainingRun } from "./train-run.ts";
+import { withStartingWeights } from "./train-start.ts";
 import { refuseOtherTraining, refuseUnequalRanks, trainingIdentity } from "./training-identity.ts";
 import { initialState, weightEntry } from "./training-state.ts";
 import { TrainingStep } from "./training-step.ts";
@@ -21,12 +22,15 @@ import { TrainingStep } from "./training-step.ts";
  *   is of another training.
  * @throws {DataError} the data set has too few usable pictures or classes.
  * @throws {WeightsError} the weights to start from are not the network's.
+ * @throws {FileError} the file of weights cannot be read.
+ * @throws {FormatError} it is damaged, or of no format that we know.
  * @throws {TrainingError} the loss or the weights are no finite numbers any more.
  * @example
  * const dataset = folderDataset(await nodePlatform.listFolder("photos"));
  * const { weights, history } = await train(dataset, { platform: nodePlatform, epochs: 5 });
  */
-export async function train(dataset: ImageDataset, given: TrainOptions): Promise<TrainingResult> {
+export async function train(dataset: ImageDataset, chosen: TrainOptions): Promise<TrainingResult> {
+  const given = await withStartingWeights(dataset, chosen);
   const planned = planTraining(dataset, given);
   const { network, batchSize, epochs, optimizer, loss, preprocessing, communicator } = planned;
   const isShared = communicator.size > 1;
@@ -70,7 +74,11 @@ export async function train(dataset: ImageDataset, given: TrainOptions): Promise
  * The same plan with the weights that the first phase gives, if there is one. Before it, all is saved that it takes to do
  * it again: it comes out the same.
  */
-async function afterHead(plan: TrainingPlan, identity: TrainingIdentity, options: TrainOptions): Promise<TrainingPlan> {
+async function afterHead(
+  plan: TrainingPlan,
+  identity: TrainingIdentity,
+  options: OptionsWithWeights,
+): Promise<TrainingPlan> {
   const { head, resume, checkpoints, signal } = options;
   const { network, batches, batchSize } = plan;
   const specs = networkWeights(network);
@@ -95,6 +103,12 @@ async function afterHead(plan: TrainingPlan, identity: TrainingIdentity, options
 }
 
 /** For ranks that take part but have nothing to say. */
-function withoutReports({ onStart, onProgress, onEpoch, checkpoints, ...rest }: TrainOptions): TrainOptions {
+function withoutReports({
+  onStart,
+  onProgress,
+  onEpoch,
+  checkpoints,
+  ...rest
+}: OptionsWithWeights): OptionsWithWeights {
   return { ...rest, ...(checkpoints && { checkpoints: { ...checkpoints, save: async () => {} } }) };
 }

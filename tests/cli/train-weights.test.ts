@@ -2,15 +2,22 @@ import { createHash } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { folderDataset } from "../../src/data/folder-dataset.ts";
+import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { xception } from "../../src/models/xception.ts";
+import { legacyXceptionOptions } from "../../src/models/xception-options.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
 import { addressReader } from "../../src/runtime/node-addresses.ts";
-import { decodeModel } from "../../src/tasks/model-file.ts";
+import { decodeModel, encodeModel } from "../../src/tasks/model-file.ts";
 import { startingWeights } from "../../src/tasks/starting-weights.ts";
+import { train } from "../../src/tasks/train.ts";
+import { weightsTargets } from "../../src/tasks/weights-targets.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
 import { writeLegacyWeights } from "../../src/weights/keras-hdf5-writer.ts";
 import { type LocalServer, serve } from "../runtime/local-server.ts";
+import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writePictures } from "./train-fixtures.ts";
 
@@ -119,6 +126,121 @@ test("a stand-in for the published weights goes all the way into a network of ot
   });
   for (const [name, tensor] of formulaWeights(body)) expect(weights.get(name)).toEqual(tensor);
   expect(await readdir(work)).toEqual(["xception_weights_tf_dim_ordering_tf_kernels_notop.h5"]);
+});
+
+test("the licence and origin of the published weights come along", async () => {
+  const md5 = createHash("md5").update(published).digest("hex");
+  const readFile = addressReader({ cacheFolder: work });
+  const imagenet = { mirror: new URL(".", server.url).href, md5 };
+  const { origin } = await startingWeights(xception(small), "imagenet", { readFile }, { imagenet });
+  expect(origin).toEqual({
+    licence: "MIT",
+    provenance: {
+      weights: "keras.applications.Xception, trained on ImageNet",
+      source: "https://storage.googleapis.com/tensorflow/keras-applications/xception/",
+    },
+  });
+
+  const model = smallModel({ ...small, classes: 3 });
+  await writeFile(join(work, "body.onnx"), encodeModel({ ...model, ...origin } as typeof model));
+  expect((await trainWith("--weights", join(work, "body.onnx"))).exitCode).toBe(0);
+  const start = { file: "body.onnx", format: "model file", tensors: 90, ...origin };
+  expect(decodeModel(await readFile(join(work, "run/model.onnx"))).provenance).toMatchObject({ start });
+  for (const name of ["there.keras", "there.weights.h5", "there.json"]) {
+    const there = join(work, name);
+    expect((await capture(["convert", join(work, "run/model.onnx"), there])).exitCode).toBe(0);
+    expect((await capture(["convert", there, join(work, "back.onnx"), "--overwrite"])).exitCode).toBe(0);
+    expect(await readFile(join(work, "back.onnx"))).toEqual(await readFile(join(work, "run/model.onnx")));
+  }
+});
+
+test("train() takes imagenet by name", async () => {
+  const md5 = createHash("md5").update(published).digest("hex");
+  const platform = { ...nodePlatform, readFile: addressReader({ cacheFolder: work }) };
+  const dataset = folderDataset(await nodePlatform.listFolder(join(data, "photos")));
+  const { weights } = await train(dataset, {
+    platform,
+    weights: "imagenet",
+    imagenet: { mirror: new URL(".", server.url).href, md5 },
+    network: small,
+    // Steps so small that the weights stay where they are.
+    learningRate: 1e-30,
+    optimizer: createOptimizer("sgd", { weightDecay: 0 }),
+    epochs: 1,
+  });
+  const formula = formulaWeights(body);
+  for (const name of ["block1_conv1/kernel", "block14_sepconv2/pointwise_kernel"]) {
+    expect(weights.get(name)).toEqual(formula.get(name));
+  }
+});
+
+/** Nothing about the network. */
+const shortTraining = ["--batch-size", "4", "--epochs", "1"];
+
+describe("a file that says which network it is of", () => {
+  const shape = { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0 } as const;
+  const options = { ...shape, classes: 3, variant: "tutorial", fcUnits: [5], dropout: 0.25 } as const;
+  const run = (...flags: string[]) =>
+    capture(["train", join(data, "photos"), "-o", join(work, "run"), ...shortTraining, ...flags]);
+  const written = async () => decodeModel(await readFile(join(work, "run/model.onnx"))).architecture;
+  beforeEach(() => writeFile(join(work, "own.onnx"), encodeModel(smallModel(options))));
+
+  test.each(["own.onnx", "own.keras", "own.json"])("%s is trained as it is, and resumed", async (name) => {
+    const file = join(work, name);
+    if (name !== "own.onnx") expect((await capture(["convert", join(work, "own.onnx"), file])).exitCode).toBe(0);
+    const { exitCode, stderr } = await run("--weights", file);
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain(
+      "; as in the file: width 0.01, dropout 0.25, image size 71, variant tutorial, fc units 5, middle flow repeats 0; these start anew: dense/kernel (5×3 instead of 5×2), dense/bias (3 instead of 2)\n",
+    );
+    expect(await written()).toMatchObject({ family: "xception", options: { ...options, classes: 2 } });
+    const again = await capture(["train", "--resume", "-o", join(work, "run")]);
+    expect(again.stderr).toContain("is over after 1 epochs");
+  });
+
+  test("timm's weights bring their padding and epsilon along", async () => {
+    const legacy = smallModel({ ...shape, ...legacyXceptionOptions });
+    const { bytes } = await weightsTargets.safetensors.write(legacy);
+    await writeFile(join(work, "own.safetensors"), bytes);
+    const { stderr } = await run("--weights", join(work, "own.safetensors"));
+    expect(stderr).toContain("; as in the file: architecture legacy_xception, width 0.01, image size 71");
+    expect(await written()).toMatchObject({ options: { ...shape, ...legacyXceptionOptions } });
+  });
+
+  test("a recipe does not know the network; size and dropout may be chosen", async () => {
+    const { stderr } = await run("--weights", join(work, "own.onnx"), "--image-size", "75", "--dropout", "0.5");
+    expect(stderr).toContain("; as in the file: width 0.01, variant tutorial, fc units 5, middle flow repeats 0;");
+    expect(await written()).toMatchObject({ options: { inputShape: [75, 75, 3], dropout: 0.5 } });
+    const recipe = ["--recipe", "paper-jft", "--image-size", "71", "--max-minutes", "0.0001", "--overwrite"];
+    const jft = await run("--weights", join(work, "own.onnx"), ...recipe);
+    expect(jft.stderr).toContain("as in the file: width 0.01, variant tutorial, fc units 5");
+  });
+
+  test("what contradicts it is refused, unless weights may be missing", async () => {
+    const file = ["--weights", join(work, "own.onnx")];
+    const wide = await run(...file, "--width", "0.5");
+    expect(wide.exitCode).toBe(2);
+    expect(wide.stderr).toContain(
+      "option --width: the weights of own.onnx are of another network; received 0.5; expected 0.01, as in the file. Leave it out, or say with --allow-missing which weights start anew.",
+    );
+    await writeFile(join(work, "c.yaml"), "fcUnits: [7]\n");
+    const config = await run(...file, "--config", join(work, "c.yaml"));
+    expect(config.stderr).toContain(
+      "c.yaml, fcUnits: the weights of own.onnx are of another network; received [7]; expected 5, as in the file.",
+    );
+    const partial = await run(...file, "--fc-units", "7", "--allow-missing", "fc*,dense*");
+    expect(partial.exitCode).toBe(0);
+    expect(await written()).toMatchObject({ options: { fcUnits: [7], width: 0.01 } });
+  });
+
+  test("a detail without a setting is refused", async () => {
+    await writeFile(join(work, "own.onnx"), encodeModel(smallModel({ ...options, batchNormEpsilon: 0.01 })));
+    const { stderr, exitCode } = await run("--weights", join(work, "own.onnx"));
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain(
+      'weights of own.onnx: there is no setting for their network\'s "batchNormEpsilon"; received 0.01; expected 0.001. Train with the library: train(dataset, { network, weights }).',
+    );
+  });
 });
 
 test("refuses weights of another network, and --allow-missing without weights", async () => {

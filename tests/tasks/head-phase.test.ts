@@ -14,7 +14,7 @@ import { headOf, trainHead } from "../../src/tasks/head-phase.ts";
 import type { FeatureCache, HeadPhase } from "../../src/tasks/head-phase-options.ts";
 import { train } from "../../src/tasks/train.ts";
 import type { TrainingResult, TrainOptions } from "../../src/tasks/train-options.ts";
-import { planTraining } from "../../src/tasks/train-plan.ts";
+import { type OptionsWithWeights, planTraining } from "../../src/tasks/train-plan.ts";
 import { TrainingStep } from "../../src/tasks/training-step.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
@@ -132,7 +132,7 @@ describe("the cache of features", () => {
       });
       return new Map(entries);
     };
-    const others: Partial<TrainOptions>[] = [
+    const others: Partial<OptionsWithWeights>[] = [
       {
         weights: changed(
           (name) => name === "conv/kernel",
@@ -192,13 +192,13 @@ describe("a training in two phases", () => {
   const head = { epochs: 2, views: 2, learningRate: 0.01 };
   const validation = colouredPictures(6, 2);
 
-  function trainSmall(options: Partial<TrainOptions> = {}): Promise<TrainingResult> {
+  function trainSmall(options: Partial<OptionsWithWeights> = {}): Promise<TrainingResult> {
     return train(dataset, { ...common, validation, head, ...options });
   }
 
   it("begins the second where the first ended", async () => {
     const { weights: after } = await trained(head);
-    const still: Partial<TrainOptions> = {
+    const still: Partial<OptionsWithWeights> = {
       optimizer: createOptimizer("sgd", { momentum: 0 }),
       learningRate: 1e-30,
       batchNorm: () => "inference",

@@ -11,7 +11,7 @@ import type { TrainingResult } from "../../../src/tasks/train-options.ts";
 import { type ReportedResult, reportOn } from "../../../src/tasks/training-report.ts";
 import { packageVersion } from "../package-version.ts";
 import { nameOf } from "./data-name.ts";
-import type { TrainingInputs } from "./inputs.ts";
+import type { TrainingInputs, TrainingStart } from "./inputs.ts";
 import { machineFacts } from "./machine.ts";
 
 /** Settings that say where something lies on this machine, nobody else's business, and what belongs to them. */
@@ -41,7 +41,7 @@ export function provenanceOf(
       training: { folder: nameOf(folder), pictures: perClass(training) },
       validation: { folder: nameOf(validationFolder ?? folder), pictures: perClass(validation) },
     },
-    ...(start && { start: { file: start.file, format: start.format, tensors: start.tensors } }),
+    ...(start && { start: startOf(start) }),
     epoch,
     epochs: epoch,
     steps: stepsOfWeights,
@@ -49,6 +49,11 @@ export function provenanceOf(
       validation: { images: evaluation.images, top1: evaluation.top1, top5: evaluation.top5, loss: evaluation.loss },
     }),
   };
+}
+
+/** What the training began with, its licence and where it came from: a model owes these to the weights in it. */
+function startOf({ file, format, tensors, origin }: TrainingStart): Provenance {
+  return { file, format, tensors, ...origin };
 }
 
 /** What a report says of a run. */

@@ -5,13 +5,17 @@ import { type Architecture, architectureOf, buildNetwork } from "../../../src/mo
 import { topOn } from "../../../src/models/top-on.ts";
 import type { Device, Platform } from "../../../src/platform.ts";
 import { type FineTuning, fineTuning } from "../../../src/tasks/fine-tuning.ts";
-import type { PicturePreprocessing } from "../../../src/tasks/model.ts";
+import type { PicturePreprocessing, Provenance } from "../../../src/tasks/model.ts";
 import { chosenArchitecture, fineTuningChoice } from "../../../src/tasks/settings/chosen-options.ts";
+import { withNetworkOf } from "../../../src/tasks/settings/file-network.ts";
 import type { ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
+import type { SettingName, Settings } from "../../../src/tasks/settings/settings.ts";
 import {
+  openStartingFile,
+  type StartingFile,
   type StartingWeights,
   type StartingWeightsOptions,
-  startingWeights,
+  startingWeightsIn,
 } from "../../../src/tasks/starting-weights.ts";
 import { defaultBatchSize } from "../../../src/tasks/train-plan.ts";
 import type { FilePlatform } from "../../../src/tasks/weights-file.ts";
@@ -31,6 +35,8 @@ export interface TrainingStart {
   readonly headOn: string | null;
   /** Weights that started anew. */
   readonly anew: readonly string[];
+  /** Licence of the weights, and where they come from, as far as their file says so. */
+  readonly origin: Provenance;
 }
 
 /** What a training is made of. */
@@ -47,6 +53,8 @@ export interface TrainingInputs extends ResolvedSettings, TrainingPictures {
   readonly validationFolder: string | undefined;
   /** To start from; undefined: drawn from the seed. */
   readonly weights: StartingWeights | undefined;
+  /** Settings that are as in their file because nobody chose them. */
+  readonly taken: readonly SettingName[];
   /** How the starting weights want pictures; undefined: the default. */
   readonly preprocessing: PicturePreprocessing | undefined;
   /** Of pictures with several labels: how much each class counts in the mean average precision; undefined: all the same. */
@@ -77,28 +85,34 @@ export async function readInputs(
 ): Promise<TrainingInputs> {
   const { val, mapWeights } = resolved.settings;
   const { training, validation } = await readPictures(folder, resolved.settings, platform);
-  const chosen = chosenArchitecture(resolved.settings, {
-    classes: training.classes.length,
+  const { classes } = training;
+  if (begun === undefined) refuseWithoutStart(resolved.settings);
+  const opened = await openStart(resolved.settings, classes.length, platform, imagenet);
+  const { settings, sources, taken } = settled(resolved, opened);
+  const chosen = chosenArchitecture(settings, {
+    classes: classes.length,
     ...(isMultiLabel(training) && { classifierActivation: "sigmoid" }),
   });
   const whole = buildNetwork(chosen);
-  if (begun === undefined) refuseWithoutStart(resolved.settings);
-  const weights = await weightsOf(resolved.settings, whole, platform, imagenet);
-  const start = begun ?? (weights && startOf(weights, resolved.settings.weights!));
+  const { allowMissing, headOn } = settings;
+  const patterns = { allowMissing: allowMissing ?? undefined, headOn: headOn ?? undefined };
+  const weights = opened && startingWeightsIn(whole, opened, patterns);
+  const start = begun ?? (weights && startOf(weights, settings.weights!));
   const network = weights?.network ?? (start?.headOn ? topOn(whole, start.headOn) : whole);
   const ranks = run.team.communicator.size;
-  const { recompute } = resolved.settings;
-  const batchSize = resolved.settings.batchSize ?? defaultBatchSize(training, network, { ranks, recompute });
-  refuseUnequalParts(batchSize, resolved.settings.accumulate);
-  const complete = { sources: resolved.sources, settings: { ...resolved.settings, batchSize } };
-  const seen = { anew: start?.anew, batchSize: batchSize / resolved.settings.accumulate };
+  const { recompute, accumulate } = settings;
+  const batchSize = settings.batchSize ?? defaultBatchSize(training, network, { ranks, recompute });
+  refuseUnequalParts(batchSize, accumulate);
+  const complete = { sources, settings: { ...settings, batchSize } };
+  const seen = { anew: start?.anew, batchSize: batchSize / accumulate };
   return {
     ...complete,
     architecture: network === whole ? chosen : architectureOf(network),
     network,
-    tuning: fineTuning(network, fineTuningChoice(resolved.settings), seen),
+    tuning: fineTuning(network, fineTuningChoice(settings), seen),
     start,
     weights,
+    taken,
     preprocessing: weights?.preprocessing,
     folder,
     training,
@@ -111,7 +125,7 @@ export async function readInputs(
   };
 }
 
-function startOf({ headOn, format, report }: StartingWeights, source: string): TrainingStart {
+function startOf({ headOn, format, report, origin }: StartingWeights, source: string): TrainingStart {
   const { taken, missing, wrongShape } = report;
   const file = nameOf(source);
   return {
@@ -120,6 +134,7 @@ function startOf({ headOn, format, report }: StartingWeights, source: string): T
     tensors: taken,
     headOn: headOn ?? null,
     anew: [...missing, ...wrongShape.map((entry) => entry.split(" ")[0]!)],
+    origin: { ...origin },
   };
 }
 
@@ -133,22 +148,23 @@ function refuseUnequalParts(batchSize: number, accumulate: number): void {
   });
 }
 
-async function weightsOf(
-  { weights, allowMissing, headOn }: ResolvedSettings["settings"],
-  network: Network,
+async function openStart(
+  { weights, allowMissing, headOn }: Settings,
+  classes: number,
   platform: FilePlatform,
   imagenet: StartingWeightsOptions["imagenet"],
-): Promise<StartingWeights | undefined> {
-  if (weights !== null) {
-    return startingWeights(network, weights, platform, {
-      imagenet,
-      allowMissing: allowMissing ?? undefined,
-      headOn: headOn ?? undefined,
-    });
-  }
+): Promise<StartingFile | undefined> {
+  if (weights !== null) return openStartingFile(weights, platform, { classes, imagenet });
   refuseWithoutWeights("--allow-missing", allowMissing);
   refuseWithoutWeights("--head-on", headOn);
   return undefined;
+}
+
+/** The settings of the network that the weights are of, where nobody says anything else. */
+function settled(resolved: ResolvedSettings, opened: StartingFile | undefined) {
+  const { weights, allowMissing } = resolved.settings;
+  if (opened?.architecture === undefined) return { ...resolved, taken: [] };
+  return withNetworkOf(opened.architecture, resolved, { file: nameOf(weights!), isPartial: allowMissing !== null });
 }
 
 /** What is drawn from a seed cannot stay as it is. */

@@ -24,6 +24,7 @@ const recordSchema = z.object({
       tensors: z.int(),
       headOn: z.string().nullable(),
       anew: z.array(z.string()),
+      origin: z.record(z.string(), z.json()).default({}),
     })
     .nullable(),
   commandLine: z.string(),
@@ -46,7 +47,7 @@ export async function recordOf(inputs: TrainingInputs, pictures: string): Promis
     settings: { ...settings } as unknown as RunRecord["settings"],
     sources: [...sources],
     preprocessing: (preprocessing ?? null) as RunRecord["preprocessing"],
-    start: start ? { ...start, anew: [...start.anew] } : null,
+    start: start ? ({ ...start, anew: [...start.anew] } as NonNullable<RunRecord["start"]>) : null,
     commandLine,
     pictures,
     machine: await machineFacts(),

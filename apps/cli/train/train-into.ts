@@ -6,6 +6,7 @@ import { withCommas } from "../../../src/report/number-text.ts";
 import type { Checkpoint } from "../../../src/tasks/checkpoint.ts";
 import { encodeModel } from "../../../src/tasks/model-file.ts";
 import { writeConfig } from "../../../src/tasks/settings/config-file.ts";
+import { describeTaken } from "../../../src/tasks/settings/file-network.ts";
 import type { StartingWeights } from "../../../src/tasks/starting-weights.ts";
 import { train } from "../../../src/tasks/train.ts";
 import type { TrainingResult } from "../../../src/tasks/train-options.ts";
@@ -117,20 +118,29 @@ function announcement(network: Network, { inputs, flags }: PreparedRun): string 
   const text = `Training ${network.name}, ${withCommas(total)} parameters, on ${pictures}; testing on ${validation.samples.length}`;
   const team = `On ${communicator.size} processes, this one with ${threads} ${threads === 1 ? "thread" : "threads"}`;
   const warnings = tuning.warnings.map((warning) => `Warning: ${warning}`);
-  const parts = [...(communicator.size > 1 ? [team] : []), ...(weights ? [describeStart(weights)] : []), ...warnings];
+  const parts = [
+    ...(communicator.size > 1 ? [team] : []),
+    ...(weights ? [describeStart(weights, inputs)] : []),
+    ...warnings,
+  ];
   return [text, ...parts].join("\n");
 }
 
 /** What the training begins with, in one sentence. */
-function describeStart({ format, report, headOn }: StartingWeights): string {
-  const { taken, missing, unexpected, wrongShape } = report;
+function describeStart(
+  { format, report, headOn, notes }: StartingWeights,
+  { taken, settings }: Pick<TrainingInputs, "taken" | "settings">,
+): string {
+  const { missing, unexpected, wrongShape } = report;
   const anew = [...missing, ...wrongShape];
   const parts = [
+    ...(taken.length === 0 ? [] : [`as in the file: ${describeTaken(taken, settings)}`]),
     ...(headOn === undefined ? [] : [`the classifier stands on ${headOn}, and what comes after it is left out`]),
     ...(anew.length > 0 ? [`these start anew: ${anew.join(", ")}`] : []),
     ...(unexpected.length > 0 ? [`these have no place: ${unexpected.join(", ")}`] : []),
   ];
-  return `Starting from ${taken} weights of the ${format}${parts.map((part) => `; ${part}`).join("")}`;
+  const text = `Starting from ${report.taken} weights of the ${format}${parts.map((part) => `; ${part}`).join("")}`;
+  return [text, ...notes].join("\n");
 }
 
 /**
