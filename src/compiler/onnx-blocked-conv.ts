@@ -102,9 +102,10 @@ export const convolutionRules: BlockedRules = {
       emit.node("Reshape", [scaled, emit.integers(dw!.shape)], [nameOf(dw!)]);
       return true;
     }
-    return config.groups === 1 && batch < tools.block && channels < tools.block
-      ? emitFewChannelsFilterGradient(tools, config, [x!, dy!, dw!])
-      : false;
+    if (config.groups !== 1 || batch >= tools.block) return false;
+    if (channels < tools.block) emitFewChannelsFilterGradient(tools, config, [x!, dy!, dw!]);
+    else emitWindowFilterGradient(tools, config, [x!, dy!, dw!]);
+    return true;
   },
 };
 
@@ -194,7 +195,7 @@ function emitFewChannelsFilterGradient(
   { emit, forms, conv, nameOf }: BlockedTools,
   config: OpOf<"convFilterGradient">,
   [x, dy, dw]: readonly [Value, Value, Value],
-): boolean {
+): void {
   const [filters, , height, width] = dw.shape as Shape4;
   const [batch, , outRows, outColumns] = dy.shape as Shape4;
   const exchange = { perm: { ints: [1, 0, 2, 3] } };
@@ -212,5 +213,45 @@ function emitFewChannelsFilterGradient(
   ].map((each) => emit.integers(each));
   const reached = emit.compute(`${dw.name}/reached`, "Slice", [planes, ...bounds]);
   emit.node("Transpose", [reached], [nameOf(dw)], exchange);
-  return true;
+}
+
+/**
+ * The gradient of a kernel larger than a pixel as one convolution, both operands as they lie in blocks. The engine takes
+ * fewer channels than a block as planes `[N, C, H, W]`; so the pictures of one channel group are given to it as planes
+ * whose rows hold b channels of each pixel, and the gradient as a kernel that reads every b-th number of a row:
+ * `[C'/b, N, H, W·b]` under `[K', N, H', W']` gives `[C'/b, K', kh, kw·b]`, which is `[C'/b][K'/b][kh][kw][b of C][b of K]`.
+ */
+function emitWindowFilterGradient(
+  { emit, forms, block, conv, nameOf }: BlockedTools,
+  { strides, pads }: OpOf<"convFilterGradient">,
+  [x, dy, dw]: readonly [Value, Value, Value],
+): void {
+  const [filters, channels, height, width] = dw.shape as Shape4;
+  const [batch, , rows, columns] = x.shape as Shape4;
+  const [, , outRows, outColumns] = dy.shape as Shape4;
+  const groups = forms.lanes(channels) / block;
+  const [top, left, bottom, right] = pads;
+  // With a stride, more shifts fit between picture and gradient than the kernel has rows and columns.
+  const shiftedRows = top + rows + bottom - strides[0] * (outRows - 1);
+  const shiftedColumns = left + columns + right - strides[1] * (outColumns - 1);
+
+  const pictures = emit.reshape(forms.get(x, "channelBlocks"), [groups, batch, rows, columns * block]);
+  const kernel = emit.reshape(forms.get(dy, "channelBlocks"), [forms.lanes(filters), batch, outRows, outColumns]);
+  const products = emit.unusedName(`${dw.name}/products`);
+  conv([pictures, kernel], products, {
+    pads: { ints: [top, left * block, bottom, right * block] },
+    dilations: { ints: [strides[0], strides[1] * block] },
+  });
+  const crop = { channels: { i: filters } };
+  const planes = emit.compute(`${dw.name}/planes`, "ReorderOutput", [products], crop, domains.blocked);
+  const view = emit.reshape(planes, [groups, filters, shiftedRows, shiftedColumns, block]);
+  const exchange = { perm: { ints: [1, 0, 4, 2, 3] } };
+  const swapped = emit.compute(`${dw.name}/swapped`, "Transpose", [view], exchange);
+  const whole = emit.reshape(swapped, [filters, groups * block, shiftedRows, shiftedColumns]);
+  const bounds = [
+    [0, 0, 0],
+    [channels, height, width],
+    [1, 2, 3],
+  ].map((each) => emit.integers(each));
+  emit.node("Slice", [whole, ...bounds], [nameOf(dw)]);
 }

@@ -91,6 +91,31 @@ describe("each operator in ONNX Runtime agrees with the interpreter", () => {
   });
 });
 
+describe("the gradient of an ordinary convolution's kernel in channel blocks agrees with the interpreter", () => {
+  it.each([
+    { layer: "the stem's", x: [3, 32, 9, 11], w: [64, 32, 3, 3], strides: [1, 1], pads: [0, 0, 0, 0] },
+    { layer: "padded", x: [1, 20, 7, 6], w: [28, 20, 3, 5], strides: [1, 1], pads: [1, 2, 1, 2] },
+    { layer: "strided", x: [2, 36, 8, 11], w: [20, 36, 3, 3], strides: [2, 2], pads: [0, 1, 1, 1] },
+    {
+      layer: "strided, the last pixels unseen",
+      x: [2, 16, 8, 10],
+      w: [4, 16, 3, 3],
+      strides: [2, 3],
+      pads: [0, 0, 0, 0],
+    },
+  ] as const)("$layer", async ({ x, w, strides, pads }) => {
+    const build = new OpGraphBuilder();
+    const outputSize = (axis: 0 | 1) =>
+      Math.floor((x[axis + 2]! + pads[axis] + pads[axis + 2]! - w[axis + 2]!) / strides[axis]) + 1;
+    const dyShape = [x[0], w[0], outputSize(0), outputSize(1)];
+    const operands = [build.input("x", x), build.input("dy", dyShape)];
+    const config = { kind: "convFilterGradient", strides, pads, groups: 1, kernelShape: w } as const;
+    build.output("dw", build.op(config, operands));
+    const feeds = new Map(operands.map(({ name, shape }, index) => [name, numbers(shape, index)]));
+    expect(await worstDifference(build.finish(), feeds, 16)).toBeLessThan(1e-5);
+  });
+});
+
 /** The article's blocks on a non-square picture with channel counts that do not fill the engine's blocks. */
 function smallNetwork(size: readonly [number, number], stem: number) {
   let x: LayerOutput = input([...size, 3]);
