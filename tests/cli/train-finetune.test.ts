@@ -78,6 +78,16 @@ test("the recipe trains the classifier first, on features that it computes once,
   expect(settings).toContain("headEpochs: 20 # recipe finetune");
   expect(settings).toContain("unfreezeFrom: last # recipe finetune");
   expect(await readdir(join(work, "cache/features"))).toHaveLength(1);
+  const report = JSON.parse(await readFile(join(work, "two/report.json"), "utf8"));
+  expect(JSON.stringify(report)).toContain('"Classifier alone, first","value":"20 epochs"');
+  const facts = (await readFile(join(work, "two/report.html"), "utf8")).replaceAll(/<[^>]+>\s*/g, "|");
+  for (const fact of [
+    /Weights to start from\|+part\.safetensors\|/,
+    /Classifier alone, first\|+20 epochs\|/,
+    /Frozen\|+all before the last block\|/,
+  ]) {
+    expect(facts).toMatch(fact);
+  }
 
   const controller = new AbortController();
   let stderr = "";

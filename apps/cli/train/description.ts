@@ -111,6 +111,7 @@ function settingsOf(inputs: TrainingInputs): Fact[] {
       name: "Validation pictures",
       value: `${validation.samples.length} from ${nameOf(validationFolder ?? folder)}${heldOut}`,
     },
+    ...fineTuningFacts(settings),
     { name: "Optimizer", value: `${optimizer}, weight decay ${weightDecay}${momentum}` },
     { name: "Learning rate", value: `${schedule}, at most ${learningRate}` },
     { name: "Batch size", value: `${settings.batchSize}${processes > 1 ? ` on each of ${processes} processes` : ""}` },
@@ -129,6 +130,27 @@ export function augmentationText({ augment, randomErasing, mixup, cutMix }: Sett
     ...(mixup > 0 ? [`mixup ${mixup}`] : []),
     ...(cutMix > 0 ? [`CutMix ${cutMix}`] : []),
   ].join(", ");
+}
+
+function fineTuningFacts(settings: Settings): Fact[] {
+  const { weights, headEpochs, headViews, unfreezeFrom, freeze, train, layerDecay } = settings;
+  const views = headViews === 1 ? "" : `, ${headViews} views of each picture`;
+  const frozen = [
+    ...(unfreezeFrom === null ? [] : [frozenBefore(unfreezeFrom)]),
+    ...(freeze === null ? [] : [freeze]),
+    ...(train === null ? [] : [`but not ${train}`]),
+  ];
+  return [
+    ...(weights === null ? [] : [{ name: "Weights to start from", value: nameOf(weights) }]),
+    ...(headEpochs === 0 ? [] : [{ name: "Classifier alone, first", value: `${headEpochs} epochs${views}` }]),
+    ...(frozen.length === 0 ? [] : [{ name: "Frozen", value: frozen.join(", ") }]),
+    ...(layerDecay === 1 ? [] : [{ name: "Rate of each earlier block", value: `× ${layerDecay}` }]),
+  ];
+}
+
+function frozenBefore(block: string): string {
+  if (block === "top") return "all but the classifier";
+  return `all before ${block === "last" ? "the last block" : block}`;
 }
 
 function imbalanceFacts({ classWeights, sampleWeights, sampling }: Settings): Fact[] {
