@@ -7,6 +7,7 @@ import { type ArchitectureName, architectureNamed } from "../../src/models/archi
 import type { XceptionOptions } from "../../src/models/xception-options.ts";
 import { networkSettings } from "../../src/tasks/settings/network-settings.ts";
 import { choice, type Kind, setting, wholeNumber } from "../../src/tasks/settings/setting.ts";
+import { flagOf, settingOf } from "../../src/tasks/settings/settings.ts";
 import { addSettingOptions } from "./setting-options.ts";
 
 /** What commander makes of the flags of `addNetworkOptions`. */
@@ -47,6 +48,7 @@ export function addNetworkOptions(
 
 /** @throws {UsageError} flags do not go together. */
 export function networkOf({ architecture = "xception", ...flags }: NetworkFlags): Network {
+  refuseOtherArchitecture(architecture, { ...flags });
   return buildNetwork(architectureNamed(architecture, xceptionOptionsOf(flags)));
 }
 
@@ -89,6 +91,20 @@ function refuseContradictions({ top = true, pooling, dropout, fcUnits }: Partial
   if (!top && dropout) refuse("--dropout", "this stands before the classifier, which --no-top leaves out", dropout);
   if (!top && fcUnits?.length) {
     refuse("--fc-units", "these belong to the classifier, which --no-top leaves out", fcUnits);
+  }
+}
+
+/** Refuses flags that this network does not know. */
+function refuseOtherArchitecture(architecture: ArchitectureName, flags: Readonly<Record<string, unknown>>): void {
+  for (const name of Object.keys(networkSettings) as (keyof typeof networkSettings)[]) {
+    const { follows, only = [] } = settingOf(name);
+    if (flags[name] === undefined || follows !== "architecture" || only.includes(architecture)) continue;
+    throw new UsageError({
+      where: `option ${flagOf(name)}`,
+      what: `this does not go with architecture ${architecture}`,
+      received: flags[name],
+      expected: `architecture ${only.join(" or ")}`,
+    });
   }
 }
 

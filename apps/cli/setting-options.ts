@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
-import { UsageError } from "../../src/errors.ts";
 import type { Setting } from "../../src/tasks/settings/setting.ts";
 import { flagOf, type SettingName, settingOf, settings } from "../../src/tasks/settings/settings.ts";
+import { valueReader } from "./values.ts";
 
 /** Stands for null among commander's values, for commander takes null for an empty text. */
 const none = Symbol("none");
@@ -48,12 +48,9 @@ function describe({ about, choices, only, default: value, defaultText, write }: 
 }
 
 /** A reader of the flag's value for commander's `argParser`. */
-function readerOf(flag: string, { read, accepts, expected }: Setting<unknown>): (text: string) => unknown {
-  return (text) => {
-    const value = read(text);
-    if (accepts.safeParse(value).success) return value ?? none;
-    throw new UsageError({ where: `option ${flag}`, what: "this is not allowed", received: text, expected });
-  };
+function readerOf(flag: string, setting: Setting<unknown>): (text: string) => unknown {
+  const read = valueReader(flag, setting);
+  return (text) => read(text) ?? none;
 }
 
 function negated(name: string): string {

@@ -1,45 +1,29 @@
 import { UsageError } from "../../src/errors.ts";
+import { type Kind, listOf, number, wholeNumber } from "../../src/tasks/settings/setting.ts";
 
-/** A reader of an option's value for commander's `argParser`: any number; the range is checked by who uses it. */
-export function numberOf(flag: string): (text: string) => number {
+/**
+ * A reader of an option's value for commander's `argParser`.
+ * @throws {UsageError} from the reader: the value is none of the kind.
+ */
+export function valueReader<T>(flag: string, { read, accepts, expected }: Kind<T>): (text: string) => T {
   return (text) => {
-    const value = Number(text);
-    if (text.trim() === "" || Number.isNaN(value)) {
-      throw new UsageError({ where: `option ${flag}`, what: "this is not a number", received: text });
-    }
-    return value;
+    const { success, data } = accepts.safeParse(read(text));
+    if (success) return data;
+    throw new UsageError({ where: `option ${flag}`, what: "this is not allowed", received: text, expected });
   };
 }
 
-/** A reader of a number above 0, for options that nobody else checks. */
-export function positiveNumberOf(flag: string): (text: string) => number {
-  return (text) => {
-    const value = numberOf(flag)(text);
-    if (value > 0 && value < Infinity) return value;
-    throw new UsageError({
-      where: `option ${flag}`,
-      what: "this is out of range",
-      received: text,
-      expected: "above 0",
-    });
-  };
+/** A reader of a number above 0. */
+export function positiveNumberOf(flag: string, limits: { readonly to?: number } = {}): (text: string) => number {
+  return valueReader(flag, number({ above: 0, ...limits }));
 }
 
-/** A reader of a whole number from 1, or from `least`, for options that nobody else checks. */
-export function countOf(flag: string, least = 1): (text: string) => number {
-  return (text) => {
-    const value = numberOf(flag)(text);
-    if (Number.isSafeInteger(value) && value >= least) return value;
-    throw new UsageError({
-      where: `option ${flag}`,
-      what: "this is out of range",
-      received: text,
-      expected: `a whole number from ${least}`,
-    });
-  };
+/** A reader of a whole number from 1, or from `from`. */
+export function countOf(flag: string, limits: { readonly from?: number; readonly to?: number } = {}) {
+  return valueReader(flag, wholeNumber({ from: 1, ...limits }));
 }
 
 /** A reader of whole numbers from 1, separated by commas. */
 export function countsOf(flag: string): (text: string) => readonly number[] {
-  return (text) => text.split(",").map((part) => countOf(flag)(part));
+  return valueReader(flag, listOf(wholeNumber({ from: 1 })));
 }

@@ -117,6 +117,9 @@ export function planTraining(dataset: ImageDataset, options: OptionsWithWeights)
   const decode = sizedDecodeOptionsOf({ network, preprocessing });
   const shard = { rank: communicator.rank, size: communicator.size };
   const preparation = new PicturePreparation({ network, preprocessing }, platform);
+  const batches = new BatchSource(dataset, platform.decodeImage, { batchSize, decode, seed, shard, ...presentation });
+  // Said before anything is compiled for as many.
+  if (batches.batchesPerEpoch === 0) batches.refuseTooFew(dataset.samples.length, batchSize * communicator.size);
   const validation = options.validation && relabel(options.validation, classes, "the training set");
   return {
     network,
@@ -133,7 +136,7 @@ export function planTraining(dataset: ImageDataset, options: OptionsWithWeights)
     options,
     presentation,
     dataset,
-    batches: new BatchSource(dataset, platform.decodeImage, { batchSize, decode, seed, shard, ...presentation }),
+    batches,
     communicator,
     validation: validation && {
       dataset: validation,

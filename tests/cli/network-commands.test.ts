@@ -48,7 +48,7 @@ describe("flags that describe a network", () => {
     expect({ exitCode, stderr }).toMatchInlineSnapshot(`
       {
         "exitCode": 2,
-        "stderr": "error: architecture "xception41": it has no option "variant"; received "tutorial"; expected this option with "xception" or "legacy_xception".
+        "stderr": "error: option --variant: this does not go with architecture xception41; received "tutorial"; expected architecture xception or legacy_xception.
       ",
       }
     `);

@@ -68,7 +68,10 @@ describe("plot", () => {
       "error: option --output: the end of the name does not say which kind of picture; " +
         'received "model.gif"; expected a name with .svg, .png or .dot at its end.\n',
     ],
-    [["-o", "model.svg", "--dpi", "0"], 'error: option --dpi: this is out of range; received "0"; expected above 0.\n'],
+    [
+      ["-o", "model.svg", "--dpi", "0"],
+      'error: option --dpi: this is not allowed; received "0"; expected a number above 0.\n',
+    ],
     [
       ["-o", "model.svg", "--rankdir", "up"],
       "error: option '--rankdir <direction>' argument 'up' is invalid. Allowed choices are TB, LR.\n",

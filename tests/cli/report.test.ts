@@ -123,6 +123,6 @@ it("refuses a number of steps that is none", async () => {
   const { exitCode, stderr } = await train("--overwrite", "--health-steps", "-1");
   expect(exitCode).toBe(2);
   expect(stderr).toBe(
-    'error: option --health-steps: this is out of range; received "-1"; expected a whole number from 0.\n',
+    'error: option --health-steps: this is not allowed; received "-1"; expected a whole number from 0.\n',
   );
 });

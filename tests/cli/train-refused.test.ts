@@ -49,7 +49,7 @@ describe("wrong usage", () => {
     [["--weight-decay", "-1"], 'option --weight-decay: this is not allowed; received "-1"; expected a number from 0.'],
     [
       ["--fc-units", "4096,x"],
-      'option --fc-units: this is not allowed; received "4096,x"; expected a list, each a whole number from 1.',
+      'option --fc-units: this is not allowed; received "4096,x"; expected a list, each a whole number from 1 to 65536.',
     ],
     [
       ["--momentum", "0.9"],
@@ -67,6 +67,10 @@ describe("wrong usage", () => {
     [
       ["--val-share", "0"],
       'option --val-share: this is not allowed; received "0"; expected a number above 0, below 1.',
+    ],
+    [
+      ["--architecture", "xception65", "--fc-units", "9"],
+      "option --fc-units: this does not go with architecture xception65; received [9]; expected architecture xception or legacy_xception.",
     ],
     [["--seed", "-1"], 'option --seed: this is not allowed; received "-1"; expected a whole number from 0.'],
     [
@@ -105,6 +109,17 @@ describe("a run among the pictures is refused", () => {
     expect(await refused(join(data, "run"))).toEqual(refusal("DATA", "DATA/run"));
     expect(await refused(join(work, "link", "a", "run"))).toEqual(refusal("DATA", "WORK/link/a/run"));
     expect(await refused(join(val, "run"), "--val", val)).toEqual(refusal("WORK/val", "WORK/val/run"));
+  });
+
+  it("around them", async () => {
+    const photos = join(work, "deep", "photos");
+    await writePictures(photos, 1, 3);
+    const { exitCode, stderr } = await refused(work, "--val", photos);
+    expect(exitCode).toBe(2);
+    expect(stderr).toBe(
+      'error: option --output: the pictures\' folder WORK/deep/photos lies in it; received "WORK"; expected a folder for the run ' +
+        "alone.\n",
+    );
   });
 });
 

@@ -89,7 +89,7 @@ describe("refused", () => {
     [{ residual: 1 }, "file residual: this is not allowed; received 1; expected true or false."],
     [
       { fcUnits: [4, 0] },
-      "file fcUnits: this is not allowed; received [4, 0]; expected a list, each a whole number from 1.",
+      "file fcUnits: this is not allowed; received [4, 0]; expected a list, each a whole number from 1 to 65536.",
     ],
     [
       { nesterov: true },

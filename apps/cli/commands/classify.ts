@@ -5,7 +5,7 @@ import { addCommand } from "../add-command.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { picturesOf } from "../picture-arguments.ts";
-import { numberOf } from "../values.ts";
+import { countOf } from "../values.ts";
 
 interface ClassifyFlags extends Omit<ClassifierFlags, "top"> {
   readonly top: number;
@@ -19,7 +19,7 @@ export function registerClassify(program: Command, io: CliIo): void {
       "imagenet: Keras's Xception. A picture that cannot be read does not stop the others; the exit code is 1 if there " +
       "was one.",
     example: "xception classify run/model.onnx cat.jpg photos/ --top 3",
-  }).option("--top <n>", "how many classes to name", numberOf("--top"), 5);
+  }).option("--top <n>", "how many classes to name", countOf("--top"), 5);
   addClassifierOptions(command).action(async (model: string, paths: readonly string[], flags: ClassifyFlags) => {
     const { top, device, json, ...about } = flags;
     const { source, platform, options } = await classifierArguments(command, model, about, io);

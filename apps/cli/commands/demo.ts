@@ -12,7 +12,7 @@ import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
 import { reportSkipped } from "../skipped-files.ts";
 import { runFiles } from "../train/run-folder.ts";
-import { numberOf } from "../values.ts";
+import { countOf } from "../values.ts";
 
 interface DemoFlags {
   readonly output: string;
@@ -29,8 +29,8 @@ export function registerDemo(program: Command, io: CliIo): void {
     example: "xception demo --seed 1 -o demo-1",
   })
     .option("-o, --output <folder>", "where to write; an earlier demo in it is replaced", "demo")
-    .option("--seed <n>", "of weights, shuffles and augmentation", numberOf("--seed"), demoRecipe.seed)
-    .option("--epochs <n>", "passes over the pictures", numberOf("--epochs"), demoRecipe.epochs)
+    .option("--seed <n>", "of weights, shuffles and augmentation", countOf("--seed", { from: 0 }), demoRecipe.seed)
+    .option("--epochs <n>", "passes over the pictures", countOf("--epochs"), demoRecipe.epochs)
     .action(async ({ output, seed, epochs, json }: DemoFlags) => {
       const start = performance.now();
       const platform = await loadPlatform();

@@ -11,7 +11,7 @@ import { type CliIo, writeJson } from "../io.ts";
 import { readDataset, readMapWeights } from "../labelled-pictures.ts";
 import { startProgress } from "../progress.ts";
 import { reportSkipped } from "../skipped-files.ts";
-import { countsOf, numberOf } from "../values.ts";
+import { countOf, countsOf } from "../values.ts";
 
 interface EvaluateFlags extends ClassifierFlags {
   readonly batchSize?: number;
@@ -29,7 +29,7 @@ export function registerEvaluate(program: Command, io: CliIo): void {
       "Test a model on a folder of pictures with one sub-folder for each class. MODEL is a file of any kind, an address, or imagenet: Keras's Xception.",
     example: "xception evaluate run/model.onnx photos/test --json",
   })
-    .option("--batch-size <n>", "pictures at a time (default: 16)", numberOf("--batch-size"))
+    .option("--batch-size <n>", "pictures at a time (default: 16)", countOf("--batch-size"))
     .option(
       "--top <list>",
       "also tell how often the right class is among the k likeliest, e.g. 1,3,5",

@@ -11,6 +11,9 @@ import { addSettingOptions, givenSettings } from "../setting-options.ts";
 import { countOf, positiveNumberOf } from "../values.ts";
 import type { Team, TeamFlags } from "./team.ts";
 
+/** More would wait for each other on any machine that the engine knows. */
+const mostThreads = 256;
+
 /** What commander makes of the flags of `addTrainOptions`, besides those of settings. */
 export interface TrainFlags extends DownloadFlags, TeamFlags {
   readonly output?: string;
@@ -39,7 +42,7 @@ export function addTrainOptions(command: Command): Command {
     .option(
       "--health-steps <n>",
       "steps of an epoch of which the report shows gradients and activations; 0 for none (default: 3)",
-      countOf("--health-steps", 0),
+      countOf("--health-steps", { from: 0 }),
     )
     .option("--overwrite", "replace a run that is in the output folder already")
     .option(
@@ -50,7 +53,7 @@ export function addTrainOptions(command: Command): Command {
     .option(
       "--threads <n>",
       "for the engine (default: a core each, shared by the processes of a machine)",
-      countOf("--threads"),
+      countOf("--threads", { to: mostThreads }),
     )
     .option("--mpi", "train together with other processes (default: where mpirun or srun has started several)")
     .addOption(new Option("--no-mpi", "train alone all the same").hideHelp());

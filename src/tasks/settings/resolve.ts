@@ -44,7 +44,7 @@ export function resolveSettings(layers: readonly SettingsLayer[]): ResolvedSetti
     const { default: value } = settingOf(name);
     return typeof value === "function" ? value(key) : value;
   };
-  const names = ["optimizer", "schedule", "epochs", "seed", "average"] as const;
+  const names = ["architecture", "optimizer", "schedule", "epochs", "seed", "average"] as const;
   const key = Object.fromEntries(names.map((name) => [name, firstValue(layers, 0, name)])) as unknown as KeySettings;
   const values = Object.fromEntries(
     settingNames.map((name) => [name, effectiveValue(name, key)]),

@@ -1,9 +1,11 @@
 import { z } from "zod";
 import type { OptimizerName } from "../../learning/optimizers.ts";
 import type { ScheduleName } from "../../learning/schedules.ts";
+import type { ArchitectureName } from "../../models/architecture-names.ts";
 
 /** The settings that others' defaults depend on. */
 export interface KeySettings {
+  readonly architecture: ArchitectureName;
   readonly optimizer: OptimizerName;
   readonly schedule: ScheduleName;
   readonly epochs: number;
@@ -34,7 +36,7 @@ export interface Setting<T> extends Kind<T> {
   /** The default in words, where it is not one value. */
   readonly defaultText?: string;
   /** The choice that it refines: with another one of these, what a recipe says about it has no meaning. */
-  readonly follows?: "optimizer" | "schedule" | "average";
+  readonly follows?: "architecture" | "optimizer" | "schedule" | "average";
   /** The names of that choice that it goes with; default all. */
   readonly only?: readonly string[];
   /** Another setting that says the same in another way. */

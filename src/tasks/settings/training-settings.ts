@@ -34,11 +34,11 @@ export const pictureSettings = {
     about: "random changes of the training pictures",
     default: "default",
   }),
-  mixup: setting(number({ from: 0 }), {
+  mixup: setting(number({ from: 0, to: 100 }), {
     about: "blend pairs of pictures; α of the shares' Beta distribution, e.g. 0.2",
     default: 0,
   }),
-  cutMix: setting(number({ from: 0 }), {
+  cutMix: setting(number({ from: 0, to: 100 }), {
     about: "paste a part of one picture into another; α of the area's Beta distribution, e.g. 1",
     default: 0,
   }),
