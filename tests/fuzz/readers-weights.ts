@@ -4,13 +4,18 @@ import fc from "fast-check";
 import { strFromU8, strToU8, unzipSync, zipSync } from "fflate";
 import { root } from "../../scripts/project-root.mjs";
 import { FileError } from "../../src/errors.ts";
+import type { WeightRole } from "../../src/graph/layer-weights.ts";
 import type { Network } from "../../src/graph/network.ts";
 import { modelFrom, weightsFor } from "../../src/tasks/open-weights.ts";
 import { openWeightsFile } from "../../src/tasks/weights-formats.ts";
 import { weightsTargets } from "../../src/tasks/weights-targets.ts";
+import { formulaWeights } from "../../src/weights/formula.ts";
+import type { Weights } from "../../src/weights/initialize.ts";
 import { networkFromKeras } from "../../src/weights/keras-network.ts";
+import { foldedGraphModel, torchNet, torchXception } from "../tasks/foreign-graphs.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { damaged } from "../weights/damaged.ts";
+import { bytesOf, type TfjsFiles } from "../weights/tfjs-model.ts";
 import { damagedJson, jsonText } from "./json-damage.ts";
 import { type FuzzedReader, reader, where } from "./reader.ts";
 
@@ -40,8 +45,8 @@ async function open({ bytes, beside = {}, network = small }: Files): Promise<voi
 }
 
 const alone = (arbitrary: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Files> => arbitrary.map((bytes) => ({ bytes }));
-const timm = (arbitrary: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Files> =>
-  arbitrary.map((bytes) => ({ bytes, network: ours.network }));
+const timm = (arbitrary: fc.Arbitrary<Uint8Array>, network = ours.network): fc.Arbitrary<Files> =>
+  arbitrary.map((bytes) => ({ bytes, network }));
 const damagedFiles = (...files: readonly Uint8Array[]) => alone(fc.oneof(...files.map(damaged)));
 const json = (value: unknown): Uint8Array => strToU8(jsonText(value));
 const parsed = (bytes: Uint8Array): unknown => JSON.parse(strFromU8(bytes));
@@ -128,7 +133,7 @@ async function safetensors(): Promise<fc.Arbitrary<Files>> {
 }
 
 async function torchZip(): Promise<fc.Arbitrary<Files>> {
-  const files = ["tensors.pth", "checkpoint.pth"].map(golden);
+  const files = ["torch-xception.pth", "tensors.pth", "checkpoint.pth"].map(golden);
   const inside = files.map((file) => {
     const entries = unzipSync(file);
     const name = Object.keys(entries).find((each) => each.endsWith("/data.pkl"))!;
@@ -140,12 +145,13 @@ async function torchZip(): Promise<fc.Arbitrary<Files>> {
     const random = opcodes.map((codes) => Uint8Array.of(0x80, 2, ...codes, 0x2e));
     return fc.oneof(fc.oneof(damaged(entries[name]!), damaged(entries[name]!), random).map(around), lyingZip(file));
   });
-  return timm(fc.oneof(...files.map(damaged), ...inside));
+  return timm(fc.oneof(...files.map(damaged), ...inside), torchXception());
 }
 
 async function torchLegacy(): Promise<fc.Arbitrary<Files>> {
-  const good = golden("tensors-legacy.pth");
-  return timm(fc.oneof(damaged(good), damaged(good), anything([...good.subarray(0, 15)])));
+  const files = ["torch-xception-legacy.pth", "tensors-legacy.pth"].map(golden);
+  const [good] = files as [Uint8Array];
+  return timm(fc.oneof(...files.map(damaged), damaged(good), anything([...good.subarray(0, 15)])), torchXception());
 }
 
 async function tfjsLayers(): Promise<fc.Arbitrary<Files>> {
@@ -163,26 +169,61 @@ async function tfjsLayers(): Promise<fc.Arbitrary<Files>> {
 }
 
 async function tfjsGraph(): Promise<fc.Arbitrary<Files>> {
-  const names = [
-    "b/Conv2D/ReadVariableOp",
-    "b_bn/ReadVariableOp",
-    "b_bn/FusedBatchNormV3/ReadVariableOp",
-    "d/MatMul/ReadVariableOp",
-  ];
-  const weights = names.map((name) => ({ name: `StatefulPartitionedCall/m/${name}`, shape: [2, 3], dtype: "float32" }));
-  const quantized = { name: "m/d/BiasAdd/ReadVariableOp", shape: [4], dtype: "float32" };
-  const model = {
-    format: "graph-model",
-    modelTopology: { node: [{ name: "m", op: "Placeholder" }], versions: {} },
-    weightsManifest: [
-      { paths: ["s"], weights: [...weights, { ...quantized, quantization: { dtype: "uint8", min: -1, scale: 0.5 } }] },
-    ],
-  };
-  const beside = { s: new Uint8Array(4 * 24 + 4) };
+  const network = torchNet();
+  const weights = formulaWeights(network);
+  const folded = foldedGraphModel(network, weights);
+  const models = [folded, namedGraphModel(network, weights)];
+  const shards = Object.assign({}, ...models.map(({ shards }) => shards)) as Record<string, Uint8Array>;
+  const [shard = ""] = Object.keys(folded.shards);
+  const filesOf = (bytes: Uint8Array, beside = shards): Files => ({ bytes, beside, network });
   return fc.oneof(
-    damagedJson(model).map((changed) => ({ bytes: json(changed), beside })),
-    damaged(json(model)).map((bytes) => ({ bytes, beside })),
+    ...models.map(({ model }) => damagedJson(model).map((changed) => filesOf(json(changed)))),
+    ...models.map(({ model }) => damaged(json(model)).map((bytes) => filesOf(bytes))),
+    damaged(shards[shard]!).map((changed) => filesOf(json(folded.model), { ...shards, [shard]: changed })),
   );
+}
+
+/** A graph model that is not folded, whose weights are called after the operations that read them, one of them quantized. */
+function namedGraphModel(network: Network, weights: Weights): TfjsFiles {
+  const places: Partial<Record<WeightRole, string>> = {
+    kernel: "Conv2D/ReadVariableOp",
+    depthwiseKernel: "separable_conv2d/ReadVariableOp",
+    pointwiseKernel: "separable_conv2d/ReadVariableOp_1",
+    gamma: "ReadVariableOp",
+    beta: "ReadVariableOp_1",
+    movingMean: "FusedBatchNormV3/ReadVariableOp",
+    movingVariance: "FusedBatchNormV3/ReadVariableOp_1",
+    denseKernel: "MatMul/ReadVariableOp",
+    bias: "BiasAdd/ReadVariableOp",
+  };
+  const specs = network.layers.flatMap((layer) => layer.weights.map((spec) => ({ layer, spec })));
+  const described = specs.map(({ layer, spec: { role, shape } }) => ({
+    name: `StatefulPartitionedCall/${network.name}/${layer.name}/${places[role]}`,
+    shape: [...shape],
+    dtype: "float32",
+    ...(role === "bias" && { quantization: { dtype: "uint8", min: -1, scale: 0.5 } }),
+  }));
+  const bytes = specs.map(({ spec: { name, role } }) => {
+    const { data } = weights.get(name)!;
+    return role === "bias" ? new Uint8Array(data.length) : data;
+  });
+  return {
+    model: {
+      format: "graph-model",
+      modelTopology: { node: [{ name: "m", op: "Placeholder" }], versions: {} },
+      weightsManifest: [{ paths: ["named.bin"], weights: described }],
+    },
+    shards: { "named.bin": bytesOf(...bytes) },
+  };
+}
+
+function onnxOfOthers(): FuzzedReader {
+  const small = damagedFiles(...["torch-plain.onnx", "torch-folded.onnx"].map(golden));
+  const cases = fc.oneof(
+    small.map((files) => ({ ...files, network: torchNet() })),
+    damagedFiles(golden("torch-xception.onnx")).map((files) => ({ ...files, network: torchXception() })),
+  );
+  return reader("ONNX of others", async () => cases, open);
 }
 
 /** Everything that weights come in, through the one function that opens it all. */
@@ -195,5 +236,5 @@ export const weightsReaders: readonly FuzzedReader[] = [
   reader("torch .pth, legacy", torchLegacy, open),
   reader("TF.js layers", tfjsLayers, open),
   reader("TF.js graph", tfjsGraph, open),
-  reader("ONNX of others", async () => damagedFiles(golden("torch-plain.onnx"), golden("torch-folded.onnx")), open),
+  onnxOfOthers(),
 ];

@@ -22,6 +22,7 @@ test.each(readers)(
       expect(stream).not.toHaveBeenCalled();
       stream.mockRestore();
     }
-    expect(outcomes).toContain("refused");
+    // Where nothing can be read any more, only the first lines of a reader are tried.
+    expect([...outcomes].sort()).toEqual(["read", "refused"]);
   },
 );

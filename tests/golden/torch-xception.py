@@ -1,7 +1,8 @@
 """Exports a narrow Xception with PyTorch 1.13, as torch.onnx.export does by default: batch normalizations folded.
 
 Modules and their names are those of timm's legacy_xception, with fewer channels and blocks. Writes
-formats/torch-xception.onnx, and its logits for a picture of sines to formats/torch-xception.json.
+formats/torch-xception.onnx, its weights as they are in formats/torch-xception.pth and, in the format before 1.6,
+torch-xception-legacy.pth, and its logits for a picture of sines in torch-xception.json.
 
     python3 tests/golden/torch-xception.py
 """
@@ -80,6 +81,8 @@ net.eval()
 folder = pathlib.Path(__file__).parent / "formats"
 names = {"input_names": ["input"], "output_names": ["logits"], "dynamic_axes": {"input": {0: "batch"}}}
 torch.onnx.export(net, torch.zeros(1, 3, 71, 80), str(folder / "torch-xception.onnx"), opset_version=13, **names)
+torch.save(net.state_dict(), folder / "torch-xception.pth")
+torch.save(net.state_dict(), folder / "torch-xception-legacy.pth", _use_new_zipfile_serialization=False)
 pixels = torch.sin(0.37 * torch.arange(71 * 80 * 3, dtype=torch.float64)).reshape(1, 71, 80, 3).permute(0, 3, 1, 2)
 with torch.no_grad():
     logits = net.double()(pixels)

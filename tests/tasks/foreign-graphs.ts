@@ -2,11 +2,29 @@ import { foldBatchNorm } from "../../src/compiler/fold-batch-norm.ts";
 import { lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx.ts";
 import { ModelProto } from "../../src/compiler/onnx-schema.ts";
-import type { Layer, Network } from "../../src/graph/network.ts";
+import * as layers from "../../src/graph/builder.ts";
+import { type Layer, type Network, network } from "../../src/graph/network.ts";
+import { xception } from "../../src/models/xception.ts";
+import { legacyXceptionOptions } from "../../src/models/xception-options.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
 import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { bytesOf, type TfjsFiles } from "../weights/tfjs-model.ts";
+
+/** The network of `tests/golden/torch-onnx.py`. */
+export function torchNet(classes = 5): Network {
+  let x = layers.conv2d(layers.input([21, 19, 3]), { filters: 8, kernelSize: 3, strides: 2, useBias: false });
+  x = layers.relu(layers.batchNormalization(x));
+  x = layers.separableConv2d(x, { filters: 16, kernelSize: 3, padding: "same", useBias: false });
+  x = layers.relu(layers.batchNormalization(x));
+  return network("net", layers.dense(layers.globalAveragePooling2d(x), { units: classes, name: "logits" }));
+}
+
+/** The network of `tests/golden/torch-xception.py`. */
+export function torchXception(): Network {
+  const options = { inputShape: [71, 80, 3], classes: 3, width: 0.02, middleFlowRepeats: 1 } as const;
+  return xception({ ...options, ...legacyXceptionOptions, classifierActivation: "none" });
+}
 
 interface Graph {
   readonly graph: {
@@ -16,9 +34,9 @@ interface Graph {
 }
 
 /** An ONNX file of the network without a batch normalization, whose weights are called as PyTorch calls folded ones. */
-export function foldedOnnx(network: Network, weights: Weights): Uint8Array {
-  const { graph } = lower(network, { mode: "inference", batchSize: 1 });
-  const folded = foldBatchNorm(graph, toEngineWeights(network, weights));
+export function foldedOnnx(of: Network, weights: Weights): Uint8Array {
+  const { graph } = lower(of, { mode: "inference", batchSize: 1 });
+  const folded = foldBatchNorm(graph, toEngineWeights(of, weights));
   const file = ModelProto.toObject(ModelProto.decode(toOnnx(folded.graph, { weights: folded.weights }))) as Graph;
   const names = new Map(file.graph.initializer.map(({ name }, index) => [name, `onnx::Conv_${512 + 3 * index}`]));
   for (const tensor of file.graph.initializer) tensor.name = names.get(tensor.name)!;
@@ -38,7 +56,7 @@ interface Node {
  * The network as TensorFlow.js's converter writes it: batch normalizations multiplied into the convolutions before them,
  * these joined with offset and activation where that follows, other normalizations as `Mul` and `AddV2`.
  */
-export function foldedGraphModel(network: Network, weights: Weights): TfjsFiles {
+export function foldedGraphModel(of: Network, weights: Weights): TfjsFiles {
   const nodes: Node[] = [];
   const stored: { readonly name: string; readonly shape: readonly number[]; readonly data: Float32Array }[] = [];
   const results = new Map<string, string>();
@@ -52,11 +70,11 @@ export function foldedGraphModel(network: Network, weights: Weights): TfjsFiles 
     return spec && weights.get(spec.name);
   };
   const numbers = { dtype: { type: "DT_FLOAT" }, data_format: { s: base64("NHWC") } };
-  for (const layer of network.layers) {
+  for (const layer of of.layers) {
     const { name, config, inbound } = layer;
     const inputs = inbound.map((each) => results.get(each)!);
-    const path = `StatefulPartitionedCall/${network.name}/${name}`;
-    const readers = network.layers.filter((each) => each.inbound.includes(name));
+    const path = `StatefulPartitionedCall/${of.name}/${name}`;
+    const readers = of.layers.filter((each) => each.inbound.includes(name));
     const [next] = readers;
     const normalization = readers.length === 1 && next?.config.type === "BatchNormalization" ? next : undefined;
     const done = (node: Node): void => {
@@ -111,7 +129,7 @@ export function foldedGraphModel(network: Network, weights: Weights): TfjsFiles 
         break;
       }
       case "BatchNormalization": {
-        const before = network.layers.find((each) => each.name === inbound[0])!;
+        const before = of.layers.find((each) => each.name === inbound[0])!;
         const isFolded = /Conv2D$/.test(before.config.type);
         if (isFolded) {
           results.set(name, inputs[0]!);

@@ -8,7 +8,6 @@ import * as layers from "../../src/graph/builder.ts";
 import { inputShapeOf, type Network, network } from "../../src/graph/network.ts";
 import { alignedXception } from "../../src/models/aligned-xception.ts";
 import { xception } from "../../src/models/xception.ts";
-import { legacyXceptionOptions } from "../../src/models/xception-options.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { loadWeights, openModel } from "../../src/tasks/open-weights.ts";
 import { floatTensor, transpose } from "../../src/tensor/tensor.ts";
@@ -16,19 +15,10 @@ import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { readerOf } from "../weights/tfjs-model.ts";
-import { foldedGraphModel, foldedOnnx } from "./foreign-graphs.ts";
+import { foldedGraphModel, foldedOnnx, torchNet, torchXception } from "./foreign-graphs.ts";
 
 const golden = (name: string) => new Uint8Array(readFileSync(join(root, `tests/golden/formats/${name}`)));
 const torch = (name: string) => golden(`torch-${name}.onnx`);
-
-/** The network of `tests/golden/torch-onnx.py`. */
-function net(classes = 5) {
-  let x = layers.conv2d(layers.input([21, 19, 3]), { filters: 8, kernelSize: 3, strides: 2, useBias: false });
-  x = layers.relu(layers.batchNormalization(x));
-  x = layers.separableConv2d(x, { filters: 16, kernelSize: 3, padding: "same", useBias: false });
-  x = layers.relu(layers.batchNormalization(x));
-  return network("net", layers.dense(layers.globalAveragePooling2d(x), { units: classes, name: "logits" }));
-}
 
 async function answers(of: Network, weights: Weights, pixels?: Float32Array): Promise<readonly number[]> {
   const { graph } = lower(of, { mode: "inference", batchSize: 1 });
@@ -56,7 +46,7 @@ const foldedNote = (count: number) =>
   `The file's batch normalizations (${count}) were folded into its kernels; they are set to neutral values here. Fine-tuning works; training statistics start anew.`;
 
 test.each(["plain", "folded"])("a graph that PyTorch exported, %s, gives its answers in our network", async (name) => {
-  const { weights, report } = await loadWeights(net(), torch(name), nodePlatform);
+  const { weights, report } = await loadWeights(torchNet(), torch(name), nodePlatform);
   // Folded: three kernels, the dense bias, and two betas.
   expect(report).toMatchObject({ taken: name === "plain" ? 13 : 7, missing: [], unexpected: [] });
 
@@ -65,12 +55,11 @@ test.each(["plain", "folded"])("a graph that PyTorch exported, %s, gives its ans
   const theirs = await nodePlatform.createSession(torch(name));
   const expected = (await theirs.run({ input: floatTensor([1, 3, 21, 19], planes.data) })).logits!.data;
   await theirs.dispose();
-  expect(difference(await answers(net(), weights), [...expected].map(Number))).toBeLessThan(1e-5);
+  expect(difference(await answers(torchNet(), weights), [...expected].map(Number))).toBeLessThan(1e-5);
 });
 
-test("an Xception that PyTorch has folded gives PyTorch's logits", async () => {
-  const options = { inputShape: [71, 80, 3], classes: 3, width: 0.02, middleFlowRepeats: 1 } as const;
-  const ours = xception({ ...options, ...legacyXceptionOptions, classifierActivation: "none" });
+test("an Xception of PyTorch, folded or as it is, gives PyTorch's logits", async () => {
+  const ours = torchXception();
   const { weights, notes } = await loadWeights(ours, torch("xception"), nodePlatform);
   expect(notes).toEqual([
     "Only weights were taken: epsilons and paddings are those of the network here, not of the file's graph.",
@@ -79,6 +68,10 @@ test("an Xception that PyTorch has folded gives PyTorch's logits", async () => {
   const { logits } = JSON.parse(new TextDecoder().decode(golden("torch-xception.json"))) as { logits: number[] };
   const pixels = Float32Array.from({ length: 71 * 80 * 3 }, (_, index) => Math.sin(0.37 * index));
   expect(difference(await answers(ours, weights, pixels), logits)).toBeLessThan(1e-5);
+  for (const name of ["torch-xception.pth", "torch-xception-legacy.pth"]) {
+    const unfolded = await loadWeights(ours, golden(name), nodePlatform);
+    expect(difference(await answers(ours, unfolded.weights, pixels), logits)).toBeLessThan(1e-5);
+  }
 });
 
 /** A convolution with a bias before its normalization, depthwise ones of their own, branches, one normalization behind a sum. */
@@ -146,13 +139,17 @@ test("neutral values add up to exactly 1 in float32, and a bias goes into beta",
 test("what cannot be taken is refused with its reason", async () => {
   const refusal = (of: Network, bytes: Uint8Array) =>
     loadWeights(of, bytes, nodePlatform).catch((error: Error) => error.message);
-  expect(await refusal(net(4), torch("plain"))).toContain("of another shape: logits/kernel (16×5 instead of 16×4)");
-  expect(await refusal(net(4), torch("folded"))).toContain("of another shape: logits/kernel (16×5 instead of 16×4)");
+  expect(await refusal(torchNet(4), torch("plain"))).toContain(
+    "of another shape: logits/kernel (16×5 instead of 16×4)",
+  );
+  expect(await refusal(torchNet(4), torch("folded"))).toContain(
+    "of another shape: logits/kernel (16×5 instead of 16×4)",
+  );
   const other = network("other", layers.conv2d(layers.input([9, 9, 3]), { filters: 2, kernelSize: 1 }));
   expect(await refusal(other, torch("plain"))).toMatchInlineSnapshot(
     `"file of 4123 bytes: its graph has other layers than the network; received "2 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 1 convolutions, 0 depthwise convolutions, 0 dense layers."`,
   );
-  expect(await refusal(net(), foldedOnnx(branched(), formulaWeights(branched())))).toMatchInlineSnapshot(
+  expect(await refusal(torchNet(), foldedOnnx(branched(), formulaWeights(branched())))).toMatchInlineSnapshot(
     `"file of 4333 bytes: its graph has other layers than the network; received "4 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 2 convolutions, 1 depthwise convolutions, 1 dense layers."`,
   );
   // The same parts, but the second convolution reads the pictures, not the first one.
