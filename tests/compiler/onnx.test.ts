@@ -116,6 +116,35 @@ describe("the gradient of an ordinary convolution's kernel in channel blocks agr
   });
 });
 
+describe("the gradient of a halving pooling in channel blocks agrees with the interpreter where maxima are tied", () => {
+  it.each([
+    { sizes: "odd", shape: [3, 20, 7, 9], pads: [1, 1, 1, 1] },
+    { sizes: "even", shape: [1, 36, 8, 6], pads: [0, 0, 1, 1] },
+    { sizes: "odd and even", shape: [2, 16, 5, 4], pads: [1, 0, 1, 1] },
+    { sizes: "even and odd", shape: [2, 16, 2, 3], pads: [0, 1, 1, 1] },
+  ] as const)("$sizes", async ({ shape, pads }) => {
+    const [batch, channels, rows, columns] = shape;
+    const build = new OpGraphBuilder();
+    const picture = build.input("picture", shape);
+    const kernel = build.input("kernel", [channels, channels, 1, 1]);
+    const dy = build.input("dy", [batch, channels, Math.ceil(rows / 2), Math.ceil(columns / 2)]);
+    // A convolution that changes nothing brings the picture into blocks.
+    const x = build.op({ kind: "conv", strides: [1, 1], pads: [0, 0, 0, 0], groups: 1 }, [picture, kernel]);
+    const window = { kernel: [3, 3], strides: [2, 2], pads } as const;
+    const y = build.op({ ...window, kind: "maxPool" }, [x]);
+    build.output("dx", build.op({ ...window, kind: "maxPoolGradient" }, [dy, x, y]));
+    const identity = new Float64Array(channels * channels);
+    for (let channel = 0; channel < channels; channel++) identity[channel * (channels + 1)] = 1;
+    const feeds = new Map([
+      // Never above 0, as the padding must not count as a maximum either.
+      ["picture", numbers(shape, 1, -2.5, 0.5).map((value) => Math.min(Math.round(value), 0))],
+      ["kernel", identity],
+      ["dy", numbers(dy.shape, 2)],
+    ]);
+    expect(await worstDifference(build.finish(), feeds, 16)).toBeLessThan(1e-6);
+  });
+});
+
 /** The article's blocks on a non-square picture with channel counts that do not fill the engine's blocks. */
 function smallNetwork(size: readonly [number, number], stem: number) {
   let x: LayerOutput = input([...size, 3]);
