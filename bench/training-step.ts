@@ -3,35 +3,17 @@
  * `npx tsx bench/training-step.ts [batch] [size]`, by default 8 pictures of 299×299.
  */
 
-import { oneHot } from "../src/data/labels.ts";
-import { createOptimizer, initializeWeights, softmaxCrossEntropy, TrainingStep, xception } from "../src/index.ts";
-import { nodePlatform } from "../src/runtime/node.ts";
-import { formulaImages } from "../src/weights/formula.ts";
+import type { TrainingStep } from "../src/index.ts";
 import { interleave, median, peakMemoryGib, rounded, writeResult } from "./measurement.ts";
+import { trainingCase } from "./training-case.ts";
 
 const [batchSize = 8, size = 299] = process.argv.slice(2).map(Number);
 const warmUp = 3;
 const steps = 9;
-
-const network = xception({ inputShape: [size, size, 3] });
-const input = {
-  images: formulaImages(batchSize, [size, size, 3], 3000),
-  targets: oneHot(
-    Array.from({ length: batchSize }, (_, index) => index),
-    1000,
-    0,
-  ),
-  learningRate: 0.01,
-};
+const { input, create } = trainingCase(batchSize, size);
 
 async function warmStep(profile: boolean): Promise<TrainingStep> {
-  const step = await TrainingStep.create(network, initializeWeights(network), {
-    platform: nodePlatform,
-    batchSize,
-    optimizer: createOptimizer("sgd", { momentum: 0.9 }),
-    loss: softmaxCrossEntropy,
-    session: { profile },
-  });
+  const step = await create({ profile });
   for (let index = 0; index < warmUp; index++) await step.run(input);
   return step;
 }

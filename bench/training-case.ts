@@ -1,0 +1,28 @@
+import { oneHot } from "../src/data/labels.ts";
+import { createOptimizer, initializeWeights, softmaxCrossEntropy, TrainingStep, xception } from "../src/index.ts";
+import type { SessionOptions } from "../src/platform.ts";
+import { nodePlatform } from "../src/runtime/node.ts";
+import { formulaImages } from "../src/weights/formula.ts";
+
+/** The step that is measured: the paper's network, SGD with momentum, formula pictures of size×size. */
+export function trainingCase(batchSize: number, size: number) {
+  const network = xception({ inputShape: [size, size, 3] });
+  const input = {
+    images: formulaImages(batchSize, [size, size, 3], 3000),
+    targets: oneHot(
+      Array.from({ length: batchSize }, (_, index) => index),
+      1000,
+      0,
+    ),
+    learningRate: 0.01,
+  };
+  const create = (session: SessionOptions = {}): Promise<TrainingStep> =>
+    TrainingStep.create(network, initializeWeights(network), {
+      platform: nodePlatform,
+      batchSize,
+      optimizer: createOptimizer("sgd", { momentum: 0.9 }),
+      loss: softmaxCrossEntropy,
+      session,
+    });
+  return { input, create };
+}
