@@ -32,18 +32,25 @@ export interface Platform {
    * @throws {DataError} the folder is missing, is a file, or cannot be read.
    */
   listFolder(path: string): Promise<FolderListing>;
+  /** Absent where there is no such place. */
+  readonly isolate?: Isolate;
+}
+
+/** A place where a function can neither stop the program nor take all its memory: for libraries that read files from strangers. */
+export interface Isolate {
   /**
-   * Runs a function where it can neither stop the program nor take all its memory: for libraries that read files from
-   * strangers. Absent where there is no such place.
+   * Runs a function there.
    * @throws {FormatError} a limit was reached.
    * @throws what the function throws.
    */
-  isolate?<T>(job: IsolatedJob<T>, limits: JobLimits): Promise<T>;
+  <T>(job: IsolatedJob<T>, limits: JobLimits): Promise<T>;
+  /** Says that a job of this module will probably come: what can be loaded is loaded meanwhile. */
+  prepare?(module: string): void;
 }
 
 /** A call of a function by its name, with what can be copied to another thread. */
 export interface IsolatedJob<T> {
-  /** Address of the module that exports the function. */
+  /** Address of the module that exports the function, and `prepare`, if it has anything to load beforehand. */
   readonly module: string;
   readonly name: string;
   readonly input: readonly unknown[];

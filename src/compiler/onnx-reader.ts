@@ -1,6 +1,6 @@
 import { FormatError } from "../errors.ts";
 import { fromHalf } from "../tensor/half.ts";
-import { sizeOf } from "../tensor/shape.ts";
+import { type Shape, sizeOf } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 import { halfSuffix } from "./onnx-emitter.ts";
 import { elementTypeNumbers, ModelProto } from "./onnx-schema.ts";
@@ -20,7 +20,13 @@ export interface OnnxContent {
    * The floats stored in it, by name, in the file's layout: float32, and float16, ours under the name that they are cast to;
    * tensors of other types are left out.
    */
-  readonly tensors: ReadonlyMap<string, FloatTensor>;
+  readonly tensors: ReadonlyMap<string, OnnxTensor>;
+}
+
+/** A tensor whose numbers are copied out of the file when they are asked for, each time anew. */
+export interface OnnxTensor {
+  readonly shape: Shape;
+  readonly read: () => FloatTensor;
 }
 
 /** One operation of a graph, as far as it matters to weights. */
@@ -132,19 +138,23 @@ function readNode({ op_type: operator = "", input = [], output = [], attribute =
 }
 
 /** Name and numbers, if they are floats. */
-function readTensor(tensor: StoredTensor, where: string): [name: string, tensor: FloatTensor][] {
-  const { name = "", dims = [], data_type } = tensor;
-  // Copied, since the bytes need not lie where a Float32Array may begin; not by `slice`, which on a `Buffer` is a view.
-  if (data_type === elementTypeNumbers.float32 && tensor.float_data?.length === sizeOf(dims)) {
-    return [[name, floatTensor(dims, Float32Array.from(tensor.float_data))]];
+function readTensor(tensor: StoredTensor, where: string): [name: string, tensor: OnnxTensor][] {
+  const { name = "", dims = [], data_type, float_data: numbers } = tensor;
+  const stored = (meant: string, data: () => Float32Array): [string, OnnxTensor][] => {
+    return [[meant, { shape: dims, read: () => floatTensor(dims, data()) }]];
+  };
+  if (data_type === elementTypeNumbers.float32 && numbers?.length === sizeOf(dims)) {
+    return stored(name, () => Float32Array.from(numbers));
   }
+  // Copied, since the bytes need not lie where a Float32Array may begin; not by `slice`, which on a `Buffer` is a view.
   if (data_type === elementTypeNumbers.float32) {
-    return [[name, floatTensor(dims, new Float32Array(new Uint8Array(rawData(tensor, 4, where)).buffer))]];
+    const raw = rawData(tensor, 4, where);
+    return stored(name, () => new Float32Array(new Uint8Array(raw).buffer));
   }
   if (data_type === elementTypeNumbers.float16) {
-    const halves = new Uint16Array(new Uint8Array(rawData(tensor, 2, where)).buffer);
+    const raw = rawData(tensor, 2, where);
     const meant = name.endsWith(halfSuffix) ? name.slice(0, -halfSuffix.length) : name;
-    return [[meant, floatTensor(dims, fromHalf(halves))]];
+    return stored(meant, () => fromHalf(new Uint16Array(new Uint8Array(raw).buffer)));
   }
   return [];
 }

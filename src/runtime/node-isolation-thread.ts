@@ -2,19 +2,33 @@ import { parentPort, workerData } from "node:worker_threads";
 import { XceptionError } from "../errors.ts";
 import type { JobAnswer, JobOrder } from "./node-isolation.ts";
 import { limitWasmMemory } from "./node-wasm-memory.ts";
+import { compiledPrograms } from "./node-wasm-programs.ts";
 
-const { module, name, input, memoryBytes } = workerData as JobOrder;
+const programs = compiledPrograms();
+const loading = load(workerData as string);
+// What goes wrong before there is a job is the job's answer.
+loading.catch(() => {});
+parentPort!.once("message", (order: JobOrder) => void answer(order));
 
-limitWasmMemory(memoryBytes);
+type Functions = Readonly<Record<string, (...input: readonly unknown[]) => unknown>>;
 
-try {
-  const functions = (await import(module)) as Record<string, (...input: readonly unknown[]) => unknown>;
-  const result = await functions[name]!(...input);
-  post({ result }, [...buffersIn(result)]);
-} catch (error) {
-  const { message, parts } = error as Partial<XceptionError>;
-  const failure = error instanceof XceptionError ? error.constructor.name : "Error";
-  post({ failure, parts: parts ?? { where: "", what: message ?? String(error) } }, []);
+async function load(module: string): Promise<Functions> {
+  const functions = (await import(module)) as Functions;
+  await functions.prepare?.();
+  return functions;
+}
+
+async function answer({ name, input, memoryBytes }: JobOrder): Promise<void> {
+  limitWasmMemory(memoryBytes);
+  try {
+    const functions = await loading;
+    const result = await functions[name]!(...input);
+    post({ result, programs }, [...buffersIn(result)]);
+  } catch (error) {
+    const { message, parts } = error as Partial<XceptionError>;
+    const failure = error instanceof XceptionError ? error.constructor.name : "Error";
+    post({ failure, parts: parts ?? { where: "", what: message ?? String(error) } }, []);
+  }
 }
 
 function post(answer: JobAnswer, buffers: ArrayBuffer[]): void {

@@ -1,35 +1,42 @@
 import { Worker } from "node:worker_threads";
 import * as errors from "../errors.ts";
-import type { IsolatedJob, JobLimits } from "../platform.ts";
+import type { Isolate, IsolatedJob, JobLimits } from "../platform.ts";
 
 /** What the thread says when it is done. */
 export type JobAnswer =
-  | { readonly result: unknown }
+  | { readonly result: unknown; readonly programs: readonly object[] }
   /** An error of this package by its class, with its parts; any other by its message alone. */
   | { readonly failure: string; readonly parts: errors.ErrorParts };
 
-/** What the thread is started with. */
+/** What the thread is told to do. */
 export interface JobOrder {
-  readonly module: string;
   readonly name: string;
   readonly input: readonly unknown[];
   readonly memoryBytes: number;
 }
+
+/** How long a thread waits for the job that it was started for. */
+const patienceMs = 10_000;
+
+/** A thread that waits for a job, and its module. */
+let waiting: { readonly module: string; readonly worker: Worker } | undefined;
+
+/**
+ * Programs in WebAssembly by the module that uses them. V8 compiles a program once for all threads as long as anybody holds
+ * it, so that every thread but the first finds it compiled.
+ */
+const programsOf = new Map<string, readonly object[]>();
 
 /**
  * Runs a function of a module in a thread of its own, which is ended when the function takes too long or too much memory.
  * @throws {FormatError} a limit was reached.
  * @throws what the function throws.
  */
-export async function isolate<T>(job: IsolatedJob<T>, limits: JobLimits): Promise<T> {
+export const isolate: Isolate = Object.assign(run, { prepare });
+
+async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): Promise<T> {
   const { module, name, input, moved = [], where } = job;
-  const { timeMs, memoryBytes } = limits;
-  const fromSources = import.meta.url.endsWith(".ts");
-  const order: JobOrder = { module, name, input, memoryBytes };
-  const thread = new URL(`./node-isolation-thread.${fromSources ? "ts" : "js"}`, import.meta.url);
-  // What a library prints of a damaged file is in the error, as far as it matters.
-  const started = { workerData: order, transferList: [...moved], stdout: true, stderr: true };
-  const worker = fromSources ? new Worker(throughTsx(thread), { ...started, eval: true }) : new Worker(thread, started);
+  const worker = threadFor(module);
   let timer: NodeJS.Timeout | undefined;
   try {
     const answer = await new Promise<JobAnswer>((resolve, reject) => {
@@ -37,17 +44,56 @@ export async function isolate<T>(job: IsolatedJob<T>, limits: JobLimits): Promis
       worker.once("error", reject);
       worker.once("exit", (code) => reject(new Error(`the thread ended with code ${code}`)));
       timer = setTimeout(() => reject(tooSlow(where, timeMs)), timeMs);
+      const order: JobOrder = { name, input, memoryBytes };
+      worker.postMessage(order, moved);
     });
-    if ("result" in answer) return answer.result as T;
-    throw rebuilt(answer.failure, answer.parts);
+    if ("failure" in answer) throw rebuilt(answer.failure, answer.parts);
+    if (answer.programs.length > 0) programsOf.set(module, answer.programs);
+    return answer.result as T;
   } catch (cause) {
     if (cause instanceof errors.XceptionError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new errors.FormatError({ where, what: `reading it came to an unexpected end (${reason})`, cause });
   } finally {
     clearTimeout(timer);
-    await worker.terminate();
+    // Its memory takes a while to be given back, which nobody has to wait for.
+    void worker.terminate();
   }
+}
+
+/** Starts a thread, if none waits, for a job that will probably come; it does not keep the program from ending. */
+function prepare(module: string): void {
+  if (waiting) return;
+  const prepared = { module, worker: start(module) };
+  waiting = prepared;
+  const forget = (): void => {
+    if (waiting === prepared) waiting = undefined;
+  };
+  prepared.worker.unref();
+  prepared.worker.once("exit", forget);
+  // A job would meet the same error, and tell it.
+  prepared.worker.on("error", forget);
+  setTimeout(() => {
+    if (waiting !== prepared) return;
+    forget();
+    void prepared.worker.terminate();
+  }, patienceMs).unref();
+}
+
+function threadFor(module: string): Worker {
+  if (waiting?.module !== module) return start(module);
+  const { worker } = waiting;
+  waiting = undefined;
+  worker.ref();
+  return worker;
+}
+
+function start(module: string): Worker {
+  const fromSources = import.meta.url.endsWith(".ts");
+  const thread = new URL(`./node-isolation-thread.${fromSources ? "ts" : "js"}`, import.meta.url);
+  // What a library prints of a damaged file is in the error, as far as it matters.
+  const options = { workerData: module, stdout: true, stderr: true };
+  return fromSources ? new Worker(throughTsx(thread), { ...options, eval: true }) : new Worker(thread, options);
 }
 
 /** Node 20 does not read TypeScript by itself: only in development, where tsx does. */

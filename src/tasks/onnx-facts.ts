@@ -1,5 +1,6 @@
 import type { OnnxContent } from "../compiler/onnx-reader.ts";
 import type { GraphFacts } from "../report/graph-summary.ts";
+import { sizeOf } from "../tensor/shape.ts";
 
 /** What kind of file it is, and what its graph is made of, in a few words. */
 export function describeOnnx(content: OnnxContent): string {
@@ -16,7 +17,7 @@ export function graphOfOnnx(content: OnnxContent): GraphFacts {
     inputs: fedInputs(content).map(fact),
     outputs: content.outputs.map(fact),
     operators: Object.fromEntries(operators),
-    params: [...content.tensors.values()].reduce((sum, { data }) => sum + data.length, 0),
+    params: [...content.tensors.values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0),
   };
 }
 

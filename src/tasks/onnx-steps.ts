@@ -17,7 +17,9 @@ const kinds: Readonly<Record<string, StepKind>> = {
 
 /** The operations of an ONNX graph, kernels in Keras's layout. */
 export function onnxSteps({ nodes, tensors }: OnnxContent): readonly GraphStep<StoredWeight>[] {
-  const stored = new Map([...tensors].map(([path, tensor]): [string, StoredWeight] => [path, { path, tensor }]));
+  const stored = new Map(
+    [...tensors].map(([path, tensor]): [string, StoredWeight] => [path, { path, tensor: tensor.read() }]),
+  );
   for (const { operator, inputs, outputs, lists } of nodes) {
     // What exporters have not computed beforehand.
     const source = stored.get(inputs[0] ?? "");

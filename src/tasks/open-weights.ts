@@ -44,8 +44,8 @@ export async function loadWeights(
   platform: FilePlatform,
   options: LoadWeightsOptions = {},
 ): Promise<LoadedWeights> {
-  const opened = await weightsSource(source, platform);
-  return weightsFor(network, await openWeightsFile(opened), { where: opened.where, ...options });
+  const { file, where } = await opened(source, platform);
+  return weightsFor(network, file, { where, ...options });
 }
 
 /**
@@ -62,8 +62,14 @@ export async function openModel(
   platform: FilePlatform,
   options: { readonly inputShape?: Shape } = {},
 ): Promise<OpenedModel> {
-  const opened = await weightsSource(source, platform);
-  return modelFrom(await openWeightsFile(opened), opened.where, options.inputShape);
+  const { file, where } = await opened(source, platform);
+  return modelFrom(file, where, options.inputShape);
+}
+
+/** In a function of its own, so that nothing holds the file's bytes any more when its weights are brought into our layout. */
+async function opened(source: string | Uint8Array, platform: FilePlatform) {
+  const found = await weightsSource(source, platform);
+  return { file: await openWeightsFile(found), where: found.where };
 }
 
 /** As {@link loadWeights}, from an open file. */

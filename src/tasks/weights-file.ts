@@ -4,6 +4,7 @@ import type { Architecture } from "../models/architecture.ts";
 import type { Platform } from "../platform.ts";
 import type { GraphFacts } from "../report/graph-summary.ts";
 import type { Shape } from "../tensor/shape.ts";
+import { kerasFileModule } from "../weights/keras-file.ts";
 import type { StoredLayer } from "../weights/stored-layers.ts";
 import type { ModelDescription } from "./model-metadata.ts";
 
@@ -89,6 +90,8 @@ export async function weightsSource(
     return { where, bytes: source, readBeside, ...isolation };
   }
   const where = `file "${source}"`;
+  // Beside reading the bytes. What the file is shows in its content all the same.
+  if (/\.(h5|hdf5|keras)(#|$)/i.test(source)) isolate?.prepare?.(kerasFileModule);
   const folder = source.slice(0, Math.max(source.lastIndexOf("/"), source.lastIndexOf("\\")) + 1);
   const readBeside = async (name: string): Promise<Uint8Array> => {
     refuseOutside(name, where);

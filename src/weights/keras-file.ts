@@ -1,6 +1,7 @@
 import { FormatError } from "../errors.ts";
 import type { IsolatedJob, JobLimits } from "../platform.ts";
 import { readHdf5 } from "./hdf5.ts";
+import { hdf5Engine } from "./hdf5-engine.ts";
 import { readKerasArchive } from "./keras-archive.ts";
 import { readStoredLayers } from "./keras-layers.ts";
 import type { KerasFile } from "./stored-layers.ts";
@@ -14,7 +15,15 @@ export function kerasFileJob(bytes: Uint8Array, where: string, movable = false):
   const { buffer } = bytes;
   const isAlone = buffer instanceof ArrayBuffer && bytes.length === buffer.byteLength;
   const moved = movable && isAlone ? [buffer] : [];
-  return { module: import.meta.url, name: "readKerasFile", input: [bytes, where], moved, where };
+  return { module: kerasFileModule, name: "readKerasFile", input: [bytes, where], moved, where };
+}
+
+/** For {@link kerasFileJob}. */
+export const kerasFileModule = import.meta.url;
+
+/** Loads the HDF5 library before there is a file for it, which takes longer than reading a small one. */
+export async function prepare(): Promise<void> {
+  await hdf5Engine();
 }
 
 /** Far more than a sound file needs, on a slow machine. */

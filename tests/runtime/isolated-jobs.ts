@@ -3,6 +3,26 @@ import { FormatError } from "../../src/errors.ts";
 /** Jobs for another thread; each is found by its name. */
 export const address = import.meta.url;
 
+let preparations = 0;
+
+/** Called when a thread has loaded this module, before it has a job. */
+export function prepare(): void {
+  preparations++;
+}
+
+export function countPreparations(): number {
+  return preparations;
+}
+
+/** Compiles the smallest program in WebAssembly there is. */
+export async function compile(): Promise<boolean> {
+  const { WebAssembly } = globalThis as unknown as {
+    WebAssembly: { instantiate(bytes: Uint8Array, imports: object): Promise<{ instance?: object }> };
+  };
+  const { instance } = await WebAssembly.instantiate(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0), {});
+  return instance !== undefined;
+}
+
 export function double(numbers: Float32Array): Float32Array {
   return numbers.map((value) => 2 * value);
 }

@@ -17,6 +17,26 @@ test("a job's result comes back, and what it was given stays", async () => {
   expect([...numbers]).toEqual([1, -0.5, Infinity]);
 });
 
+test("a thread that was prepared takes the next job, each thread one", async () => {
+  isolate.prepare?.(address);
+  isolate.prepare?.(address);
+  const jobs = [run("countPreparations"), run("countPreparations"), run("double", Float32Array.of(4))];
+  expect(await Promise.all(jobs)).toEqual([1, 1, Float32Array.of(8)]);
+});
+
+test("a thread that could not be prepared gives its reason to the job", async () => {
+  const missing = new URL("nowhere.ts", address).href;
+  isolate.prepare?.(missing);
+  const job = { module: missing, name: "double", input: [], where: "the file" };
+  await expect(isolate(job, limits)).rejects.toThrow(
+    /^the file: reading it came to an unexpected end \(Cannot find module .*nowhere\.ts/,
+  );
+});
+
+test("programs in WebAssembly are compiled there as anywhere", async () => {
+  expect(await Promise.all([run("compile"), run("compile")])).toEqual([true, true]);
+});
+
 test("its errors are thrown as they were", async () => {
   const error = await run("refuse").catch((cause: unknown) => cause);
   expect(error).toBeInstanceOf(FormatError);
