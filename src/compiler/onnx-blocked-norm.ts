@@ -49,7 +49,7 @@ export const normalizationRules: BlockedRules = {
     const vector = (value: Value) => kernels.vector(forms.get(value, "plain"), channels);
     const meanLanes = vector(mean);
     const s = emitInverseDeviation(tools, vector(variance), epsilon, dx);
-    const m = emitMean(tools, dy, order, dx.name);
+    const m = emitGradientMean(tools, dy, order, dx.name);
     const product = emitMeanProduct(tools, x, dy, order, dx.name);
     const q = compute("q", "Mul", compute("centred", "Sub", product, compute("mm", "Mul", meanLanes, m)), s);
     const a = compute("a", "Mul", vector(gamma), s);
@@ -75,7 +75,7 @@ export const normalizationRules: BlockedRules = {
     const order = forms.blockOrder(forms.isBlocked(x) ? x : dy);
     const compute = computeFor(tools, dgamma!);
     const vector = (value: Value) => kernels.vector(forms.get(value, "plain"), channels);
-    const m = emitMean(tools, dy, order, dgamma!.name);
+    const m = emitGradientMean(tools, dy, order, dgamma!.name);
     const product = emitMeanProduct(tools, x, dy, order, dgamma!.name);
     const s = emitInverseDeviation(tools, vector(variance), epsilon, dgamma!);
     const q = compute("q", "Mul", compute("centred", "Sub", product, compute("mm", "Mul", vector(mean), m)), s);
@@ -154,6 +154,16 @@ function emitMean(tools: BlockedTools, x: Value, order: BlockOrder, hint: string
   const planes = emit.reshape(forms.get(x, order), [1, batch * forms.lanes(channels), height, width]);
   const means = emit.compute(`${hint}/means`, "GlobalAveragePool", [planes], {}, domains.blocked);
   return emitMeanOfBatch(tools, means, x, order, hint);
+}
+
+/** Mean over batch and picture of a gradient, `[C']`; of one that a pooling has spread, from the small one it came from. */
+function emitGradientMean(tools: BlockedTools, dy: Value, order: BlockOrder, hint: string): string {
+  const { emit, forms, spread } = tools;
+  const source = spread.get(dy.name);
+  if (!source) return emitMean(tools, dy, order, hint);
+  const mean = emitMean(tools, source, forms.blockOrder(source), hint);
+  const share = emit.scalar(elementsPerChannel(source) / elementsPerChannel(dy));
+  return emit.compute(`${hint}/spreadMean`, "Mul", [mean, share]);
 }
 
 /** Mean over batch and picture of x·y for each channel, `[C']`. */

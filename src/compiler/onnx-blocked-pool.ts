@@ -37,9 +37,10 @@ export const poolingRules: BlockedRules = {
   },
 
   maxPoolGradient: (tools, config, { inputs: [dy, x, y], outputs: [dx] }) => {
-    const { emit, forms, maxima } = tools;
+    const { emit, forms, maxima, spread } = tools;
     const where = maxima.get(y!.name);
     if (where === undefined) return false;
+    spread.set(dx!.name, dy!);
     if (isHalving(config, x!)) {
       emitHalvingGradient(tools, where, [dy!, x!, y!], dx!);
       return true;

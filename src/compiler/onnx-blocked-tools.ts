@@ -21,6 +21,8 @@ export interface BlockedTools {
    * first half if it is a halving one, else flat positions in the form `channels`.
    */
   readonly maxima: Map<string, string>;
+  /** Gradients that a pooling has spread, by their names: the gradient it got, which has the same sum in each channel. */
+  readonly spread: Map<string, Value>;
   /**
    * Factors `[C']` that are still missing from gradients which exist in blocks, by the value's name; only operators that
    * put them in read such a value.

@@ -39,6 +39,7 @@ export class BlockedLayout {
       isPublished: (value) => published.has(value),
       absorbed: new Set(),
       maxima: new Map(),
+      spread: new Map(),
       factors: new Map(),
       conv: (operands, y, attributes) => {
         const last = operands.findLastIndex((name) => name !== "");
