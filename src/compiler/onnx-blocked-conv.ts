@@ -1,5 +1,6 @@
 import type { Operation, OpOf, Value, Window } from "../graph/ops.ts";
 import type { BlockedRules, BlockedTools } from "./onnx-blocked-tools.ts";
+import { emitInsertZeros } from "./onnx-blocked-zeros.ts";
 import { domains } from "./onnx-emitter.ts";
 import { windowAttributes } from "./onnx-rules.ts";
 
@@ -165,26 +166,6 @@ function emitKeptChannels(tools: BlockedTools, x: Value, strides: readonly [numb
   const crop = { channels: { i: x.shape[1]! } };
   const kept = emitKept(tools, x, strides);
   return tools.emit.compute(`${x.name}/keptChannels`, "ReorderOutput", [kept], crop, domains.blocked);
-}
-
-/** Pixels of the small picture at even rows and columns of the large one, zeros elsewhere. */
-function emitInsertZeros({ emit, forms, block }: BlockedTools, name: string, small: Value, large: Value): void {
-  const [batch, , rows, columns] = small.shape as Shape4;
-  const [, channels, largeRows, largeColumns] = large.shape as Shape4;
-  const lanes = forms.lanes(channels);
-  const planes = (batch * lanes) / block;
-  const view = emit.reshape(name, [planes, rows, 1, columns, block]);
-  const amounts = emit.integers([0, 0, 0, 0, 0, 0, 0, 1, 0, block]);
-  const spread = emit.compute(`${large.name}/spread`, "Pad", [view, amounts]);
-  const pixels = emit.reshape(spread, [planes, 2 * rows, 2 * columns, block]);
-  const bounds = [
-    [0, 0],
-    [largeRows, largeColumns],
-    [1, 2],
-  ].map((each) => emit.integers(each));
-  const cropped = emit.compute(`${large.name}/cropped`, "Slice", [pixels, ...bounds]);
-  const shape = emit.integers([1, lanes, batch * largeRows, largeColumns]);
-  emit.node("Reshape", [cropped, shape], [forms.define(large, "channelBlocks")]);
 }
 
 /**

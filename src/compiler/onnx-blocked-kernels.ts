@@ -10,6 +10,7 @@ export class BlockedKernels {
   readonly #emit: OnnxEmitter;
   readonly #block: number;
   readonly #vectors = new Map<string, string>();
+  readonly #matrices = new Map<string, string>();
 
   constructor(emit: OnnxEmitter, block: number) {
     this.#emit = emit;
@@ -84,11 +85,14 @@ export class BlockedKernels {
     const positions = size[0] * size[1];
     const isFew = channels < this.#block;
     const lanes = isFew ? channels : this.#padded(channels);
+    if (!isFew && positions === 1) {
+      const picture = this.#emit.reshape(this.#matrix(name, filters, channels), [1, this.#padded(filters), lanes, 1]);
+      return this.#emit.reshape(this.#toBlocks(name, picture), [this.#padded(filters), lanes, 1, 1]);
+    }
     let source = name;
     if (!isFew) {
       const view = this.#emit.reshape(name, [filters, channels, positions]);
-      const full = this.#pad(view, [0, lanes - channels, 0]);
-      source = positions === 1 ? full : this.#innermostBlocks(full, filters, lanes, positions);
+      source = this.#innermostBlocks(this.#pad(view, [0, lanes - channels, 0]), filters, lanes, positions);
     }
     const picture = this.#emit.reshape(source, [1, filters, lanes * positions, 1]);
     return this.#emit.reshape(this.#toBlocks(name, picture), [this.#padded(filters), lanes, ...size]);
@@ -107,9 +111,8 @@ export class BlockedKernels {
   ): string {
     const positions = size[0] * size[1];
     if (positions === 1) {
-      const rows = this.scaleRows(this.#emit.reshape(name, [filters, channels]), filters, factors);
-      const full = this.#pad(rows, [this.#padded(filters) - filters, 0]);
-      const picture = this.#emit.reshape(full, [1, this.#padded(filters), 1, channels]);
+      const rows = this.scaleRows(this.#matrix(name, filters, channels), this.#padded(filters), factors);
+      const picture = this.#emit.reshape(rows, [1, this.#padded(filters), 1, this.#padded(channels)]);
       const blocks = this.#toBlocks(name, picture, "channelsLast");
       return this.#emit.reshape(blocks, [this.#padded(channels), this.#padded(filters), 1, 1]);
     }
@@ -126,6 +129,16 @@ export class BlockedKernels {
     const kept =
       rows === this.#padded(rows) ? column : this.#emit.compute(`${factors}~rows`, "Slice", [column, ...bounds]);
     return this.#emit.compute(`${matrix}~scaled`, "Mul", [matrix, kept]);
+  }
+
+  /** A kernel of one pixel as `[K', C']`, zeros at the end: the way there and the way back share it. */
+  #matrix(name: string, filters: number, channels: number): string {
+    const known = this.#matrices.get(name);
+    if (known !== undefined) return known;
+    const view = this.#emit.reshape(name, [filters, channels]);
+    const matrix = this.#pad(view, [this.#padded(filters) - filters, this.#padded(channels) - channels]);
+    this.#matrices.set(name, matrix);
+    return matrix;
   }
 
   /** `[K, C', P]` → `[K, C'/b, P, b]`. */

@@ -21,6 +21,8 @@ export interface BlockedTools {
    * first half if it is a halving one, else flat positions in the form `channels`.
    */
   readonly maxima: Map<string, string>;
+  /** Values with zeros inserted that have an even number of rows and columns still, by name; only an addition reads them. */
+  readonly uncropped: Map<string, string>;
   /** Gradients that a pooling has spread, by their names: the gradient it got, which has the same sum in each channel. */
   readonly spread: Map<string, Value>;
   /**

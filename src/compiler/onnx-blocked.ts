@@ -5,6 +5,7 @@ import { BlockedKernels } from "./onnx-blocked-kernels.ts";
 import { normalizationRules } from "./onnx-blocked-norm.ts";
 import { poolingRules } from "./onnx-blocked-pool.ts";
 import type { BlockedRule, BlockedRules, BlockedTools } from "./onnx-blocked-tools.ts";
+import { emitSumWithZeros } from "./onnx-blocked-zeros.ts";
 import { domains, type OnnxEmitter } from "./onnx-emitter.ts";
 import { type Form, ValueForms } from "./onnx-forms.ts";
 import { emitRules } from "./onnx-rules.ts";
@@ -39,6 +40,7 @@ export class BlockedLayout {
       isPublished: (value) => published.has(value),
       absorbed: new Set(),
       maxima: new Map(),
+      uncropped: new Map(),
       spread: new Map(),
       factors: new Map(),
       conv: (operands, y, attributes) => {
@@ -69,7 +71,7 @@ const rules: BlockedRules = {
   reluGradient,
   elu: elementwise,
   eluGradient: elementwise,
-  add: elementwise,
+  add: (tools, config, operation) => emitSumWithZeros(tools, operation) || elementwise(tools, config, operation),
   slice: pictures,
 };
 
