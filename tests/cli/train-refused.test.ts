@@ -89,6 +89,10 @@ describe("what training cannot do without", () => {
       "argument folder: it is missing; expected a folder of pictures, with one sub-folder for each class.",
     ],
     [["train", "photos"], "option --output: it is missing; expected a folder to write the run into, e.g. -o run."],
+    [
+      ["train", "photos", "-o", ""],
+      "option --output: it is missing; expected a folder to write the run into, e.g. -o run.",
+    ],
   ])("%j", async (argv, message) => {
     expect(await capture(argv)).toEqual({ exitCode: 2, stdout: "", stderr: `error: ${message}\n` });
   });

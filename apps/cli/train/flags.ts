@@ -103,6 +103,6 @@ export async function settingsOf(
 
 /** @throws {UsageError} an argument that training cannot do without is missing. */
 export function required(value: string | undefined, where: string, example: string): string {
-  if (value !== undefined) return value;
+  if (value !== undefined && value !== "") return value;
   throw new UsageError({ where, what: "it is missing", expected: example });
 }
