@@ -72,12 +72,33 @@ export interface JobLimits {
 export interface Session {
   /** Computes all outputs, each in memory of its own, from one tensor for each input of the model. */
   run(feeds: Tensors): Promise<Tensors>;
+  /**
+   * As `run`, where tensors can lie in the device's own memory: takes some from there, and leaves there what the session was
+   * loaded to keep (`keep`). Absent where the engine cannot.
+   */
+  runOnDevice?(feeds: DeviceFeeds): Promise<DeviceResults>;
   /** Stops profiling, if it was on, and returns the events the engine recorded. */
   endProfiling(): Promise<readonly ProfileEvent[]>;
   dispose(): Promise<void>;
 }
 
 export type Tensors = Readonly<Record<string, Tensor>>;
+
+/** A float32 tensor in the memory of a device, which only sessions there can read. It stays until it is given back. */
+export interface DeviceTensor {
+  readonly device: Device;
+  readonly shape: readonly number[];
+  /** Gives its memory back. */
+  dispose(): void;
+}
+
+export type DeviceFeeds = Readonly<Record<string, Tensor | DeviceTensor>>;
+
+/** Outputs by name: those that have come, and those that stayed on the device. */
+export interface DeviceResults {
+  readonly tensors: Tensors;
+  readonly kept: Readonly<Record<string, DeviceTensor>>;
+}
 
 /**
  * What the engine computes on: the processor with native code or in WebAssembly, or a graphics card through WebGPU
@@ -103,6 +124,8 @@ export interface SessionOptions {
   readonly optimize?: boolean;
   /** Record how long each operator takes. */
   readonly profile?: boolean;
+  /** Outputs that `runOnDevice` leaves on the device, where it can. */
+  readonly keep?: readonly string[];
 }
 
 /** How long one operator ran, once. */

@@ -6,6 +6,7 @@ import type { FloatTensor } from "../tensor/tensor.ts";
 import { dependents } from "./dependents.ts";
 import { imageInput } from "./lower.ts";
 import { BlockedLayout } from "./onnx-blocked.ts";
+import { emitComparedMaxima } from "./onnx-compared-maxima.ts";
 import { OnnxEmitter } from "./onnx-emitter.ts";
 import { encodeModel } from "./onnx-model.ts";
 import { emitPictureResize } from "./onnx-pictures.ts";
@@ -36,6 +37,8 @@ export interface OnnxOptions {
    * float32. Vectors (statistics, biases) stay float32. Default `float32`.
    */
   readonly storedAs?: "float32" | "float16" | undefined;
+  /** In the gradient of max pooling, find the maxima by comparison: for engines whose pooling does not say where they were. */
+  readonly comparesMaxima?: boolean;
   /** Stored in the file's `metadata_props`. */
   readonly metadata?: Readonly<Record<string, string>>;
   readonly name?: string;
@@ -73,7 +76,8 @@ export function toOnnx(graph: OpGraph, options: OnnxOptions = {}): Uint8Array {
     const { config, inputs, outputs } = operation;
     const staysPlain = changing && !inputs.some(({ name }) => changing.has(name));
     if (!staysPlain && blocked?.emit(operation)) continue;
-    const rule = emitRules[config.kind] as (typeof emitRules)[OpKind];
+    const isCompared = options.comparesMaxima && config.kind === "maxPoolGradient";
+    const rule = (isCompared ? emitComparedMaxima : emitRules[config.kind]) as (typeof emitRules)[OpKind];
     const x = inputs.map((value) => blocked?.plain(value) ?? nameOf(value));
     rule({ emit, config, inputs, outputs, x, y: outputs.map(nameOf) } as never);
   }

@@ -1,11 +1,11 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import * as ort from "onnxruntime-node";
 import { RuntimeUnavailableError } from "../errors.ts";
-import type { Device, ProfileEvent, Session, SessionOptions, Tensors } from "../platform.ts";
-import { fromEngineTensors, toEngineTensors } from "./engine-tensors.ts";
+import type { Device, Session, SessionOptions } from "../platform.ts";
 import { quieten, unavailable, whyUnavailable } from "./node-devices.ts";
+import { DeviceSession, NodeSession } from "./node-engine-session.ts";
 
 /**
  * Loads an ONNX model into ONNX Runtime: its native build, or for the device `wasm` the one in WebAssembly.
@@ -15,6 +15,7 @@ import { quieten, unavailable, whyUnavailable } from "./node-devices.ts";
 export async function createSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
   const { device = "cpu" } = options;
   if (device === "wasm") return (await import("./web-session.ts")).createWebSession(model, { ...options, threads: 1 });
+  const isWebGpu = device === "webgpu";
   const profileFolder = options.profile ? await mkdtemp(join(tmpdir(), "xception-profile-")) : undefined;
   quieten();
   // A list with the processor in it would fall back on that without a word. Alone, a device that is not there is an
@@ -28,10 +29,12 @@ export async function createSession(model: Uint8Array, options: SessionOptions =
     intraOpNumThreads: options.threads ?? availableParallelism(),
     // Errors only, and these come back as exceptions: its warnings are about its own optimizations.
     logSeverityLevel: 3,
+    ...(options.keep && isWebGpu && { preferredOutputLocation: locationsOf(options.keep) }),
     ...(profileFolder && { enableProfiling: true, profileFilePrefix: join(profileFolder, "profile") }),
   };
   try {
-    return new NodeSession(await ort.InferenceSession.create(model, settings), profileFolder);
+    const session = await ort.InferenceSession.create(model, settings);
+    return new (isWebGpu ? DeviceSession : NodeSession)(session, profileFolder);
   } catch (error) {
     if (profileFolder !== undefined) await rm(profileFolder, { recursive: true });
     throw await explainFailure(device, error);
@@ -48,43 +51,6 @@ async function explainFailure(device: Device, cause: unknown): Promise<RuntimeUn
   });
 }
 
-class NodeSession implements Session {
-  readonly #session: ort.InferenceSession;
-  readonly #profileFolder: string | undefined;
-
-  constructor(session: ort.InferenceSession, profileFolder: string | undefined) {
-    this.#session = session;
-    this.#profileFolder = profileFolder;
-  }
-
-  async run(feeds: Tensors): Promise<Tensors> {
-    return fromEngineTensors(await this.#session.run(toEngineTensors(feeds, ort.Tensor)));
-  }
-
-  async endProfiling(): Promise<readonly ProfileEvent[]> {
-    if (this.#profileFolder === undefined) return [];
-    this.#session.endProfiling();
-    const [file] = await readdir(this.#profileFolder);
-    const events: EngineEvent[] = JSON.parse(await readFile(join(this.#profileFolder, file!), "utf8"));
-    await rm(this.#profileFolder, { recursive: true });
-    return events
-      .filter(({ cat, name }) => cat === "Node" && name.endsWith("_kernel_time"))
-      .map(({ name, dur, args }) => ({
-        operator: args?.op_name ?? "",
-        node: name.slice(0, -"_kernel_time".length),
-        durationMs: dur / 1000,
-      }));
-  }
-
-  async dispose(): Promise<void> {
-    await this.#session.release();
-  }
-}
-
-/** What ONNX Runtime writes into its profile, in the format of Chrome's tracer; durations in microseconds. */
-interface EngineEvent {
-  readonly cat: string;
-  readonly name: string;
-  readonly dur: number;
-  readonly args?: { readonly op_name?: string };
+function locationsOf(kept: readonly string[]): Readonly<Record<string, "gpu-buffer">> {
+  return Object.fromEntries(kept.map((name) => [name, "gpu-buffer"]));
 }

@@ -7,7 +7,7 @@ import { onFirstRank } from "./ranks.ts";
 export class CheckpointKeeper {
   readonly #save: CheckpointOptions["save"];
   readonly #clock: CheckpointClock;
-  readonly #take: () => Checkpoint;
+  readonly #take: () => Promise<Checkpoint>;
   readonly #communicator: Communicator;
   /** What was saved last, or where the training began. */
   #latest: string;
@@ -21,7 +21,7 @@ export class CheckpointKeeper {
   constructor(
     options: CheckpointOptions,
     start: Pick<Checkpoint, "epoch" | "state">,
-    take: () => Checkpoint,
+    take: () => Promise<Checkpoint>,
     communicator: Communicator,
   ) {
     this.#save = options.save;
@@ -39,7 +39,7 @@ export class CheckpointKeeper {
 
   /** Saves what is new. */
   async save(): Promise<void> {
-    const checkpoint = this.#take();
+    const checkpoint = await this.#take();
     const place = placeOf(checkpoint);
     if (place === this.#latest) return;
     await this.#clock.time(checkpoint.state.steps, () => this.#save(checkpoint));

@@ -94,6 +94,7 @@ export async function trainHead(plan: TrainingPlan, phase: HeadPhase): Promise<W
     }
     const seconds = (performance.now() - start) / 1000;
     phase.onEnd?.({ views: rows.samples.length, loss: tally.loss, accuracy: tally.accuracy, seconds });
+    await step.fetch();
     return new Map([...plan.weights, ...step.weights()]);
   } finally {
     await step.dispose();

@@ -1,4 +1,4 @@
-import type { ProfileEvent, Session, Tensors } from "../platform.ts";
+import type { DeviceResults, ProfileEvent, Session, Tensors } from "../platform.ts";
 import { sizeOf } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 import type { ProgramFeeds, StepProgram } from "./step-program.ts";
@@ -52,8 +52,10 @@ export class SplitProgram implements StepProgram {
     this.#buffer = buffer;
   }
 
-  async run({ state, scalars, batches }: ProgramFeeds): Promise<Tensors> {
-    const weights = Object.fromEntries(this.#weights.map((name) => [name, state.get(name)!]));
+  /** Its state is never on a device: nothing of it was kept there. */
+  async run({ state, scalars, batches }: ProgramFeeds): Promise<DeviceResults> {
+    const here = Object.fromEntries(state) as Readonly<Record<string, FloatTensor>>;
+    const weights = Object.fromEntries(this.#weights.map((name) => [name, here[name]!]));
     const logits: FloatTensor[] = [];
     let first: Tensors = {};
     for (const batch of batches) {
@@ -66,8 +68,9 @@ export class SplitProgram implements StepProgram {
     if (batches.length > 1) scale(this.#buffer, 1 / batches.length);
     await this.#reduce?.(this.#buffer);
     const { [trainingNames.loss]: loss, ...exchanged } = Object.fromEntries(this.#views);
-    const updated = await this.#update.run({ ...Object.fromEntries(state), ...scalars, ...exchanged });
-    return { ...first, ...exchanged, loss: loss!, ...updated, [trainingNames.logits]: stacked(logits) };
+    const updated = await this.#update.run({ ...here, ...scalars, ...exchanged });
+    const tensors = { ...first, ...exchanged, loss: loss!, ...updated, [trainingNames.logits]: stacked(logits) };
+    return { tensors, kept: {} };
   }
 
   async endProfiling(): Promise<readonly ProfileEvent[]> {

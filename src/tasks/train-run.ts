@@ -61,6 +61,7 @@ export class TrainingRun {
       if (!(error instanceof AbortedError && isStopped)) throw error;
       this.#skipped.exchange(this.#plan.communicator);
       await this.#keeper?.save();
+      await this.#step.fetch();
       return this.result(true);
     }
     return this.result(false);
@@ -130,6 +131,7 @@ export class TrainingRun {
   async #endEpoch(): Promise<void> {
     const { index, stepsBefore, tally, pace, learningRate } = this.#epoch;
     const { steps } = this.#step;
+    await this.#step.fetch();
     const weights = this.#weights();
     // A last step that breaks the weights shows in no loss any more.
     refuseBrokenWeights(weights, `end of epoch ${index + 1}`, this.#plan.learningRate);
@@ -225,7 +227,8 @@ export class TrainingRun {
     };
   }
 
-  #checkpoint(): Checkpoint {
+  async #checkpoint(): Promise<Checkpoint> {
+    await this.#step.fetch();
     const { communicator } = this.#plan;
     this.#skipped.exchange(communicator);
     const positions = gatherRanks(communicator, this.#epoch.position);

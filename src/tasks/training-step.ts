@@ -11,6 +11,14 @@ import { dropoutMasks } from "./dropout-masks.ts";
 import { microBatches } from "./micro-batches.ts";
 import { type Reduce, SplitProgram } from "./split-program.ts";
 import { createStagedSession } from "./staged-session.ts";
+import {
+  disposeState,
+  isOnDevice,
+  largestLookedAt,
+  StateMemory,
+  type StateTensor,
+  worthKeeping,
+} from "./state-memory.ts";
 import { FusedProgram, type StepProgram, stepSession } from "./step-program.ts";
 import { diagnoseStep, type Fault } from "./training-diagnosis.ts";
 import { type StepInterface, splitTrainingGraph, trainingGraph } from "./training-graph.ts";
@@ -71,7 +79,7 @@ export class TrainingStep {
   readonly #interface: StepInterface;
   /** Weights that never change, in the engine's layout. */
   readonly #frozen: ReadonlyMap<string, FloatTensor>;
-  #state: ReadonlyMap<string, FloatTensor>;
+  readonly #state: StateMemory;
   #steps: number;
 
   private constructor(
@@ -86,7 +94,7 @@ export class TrainingStep {
     this.#program = program;
     this.#interface = parts.interface;
     this.#frozen = parts.frozen;
-    this.#state = named(parts.interface.state, tensors);
+    this.#state = new StateMemory(named(parts.interface.state, tensors), options);
     this.#steps = steps;
   }
 
@@ -120,7 +128,9 @@ export class TrainingStep {
       const graph = trainingGraph(network, unsynchronized(options));
       const state = start([...graph.state, ...graph.frozen]);
       const frozen = named(graph.frozen, state.tensors);
-      const program = new FusedProgram(await stepSession(graph.graph, { platform, session, frozen }));
+      const keep = worthKeeping(graph.state).map((name) => trainingNames.next(name));
+      const kept = { ...session, keep };
+      const program = new FusedProgram(await stepSession(graph.graph, { platform, session: kept, frozen }));
       return new TrainingStep(network, options, program, { interface: graph, frozen }, state);
     }
     const split = splitTrainingGraph(network, reduce ? options : unsynchronized(options));
@@ -144,21 +154,26 @@ export class TrainingStep {
    * @throws {Error} what the engine says; the weights stay as they were.
    */
   async run(input: StepInput): Promise<StepResult> {
-    const state = this.#state;
+    const state = this.#state.tensors;
     const options = this.#options;
-    const { trained } = this.#interface;
-    const results = await this.#program.run({
+    const { tensors: results, kept } = await this.#program.run({
       state,
       scalars: this.#scalars(input.learningRate, this.#steps + 1),
       batches: this.#batches(input),
     });
-    const next = new Map([...state.keys()].map((name) => [name, results[trainingNames.next(name)] as FloatTensor]));
+    const next = new Map(
+      [...state.keys()].map((name): [string, StateTensor] => {
+        const output = trainingNames.next(name);
+        return [name, kept[output] ?? (results[output] as FloatTensor)];
+      }),
+    );
     const loss = Number(results[trainingNames.loss]!.data[0]);
     const isSound = Number.isFinite(loss) && areFinite(next.values());
+    const health = input.health && options.health && (await this.#health({ next, results }));
     if (isSound) {
-      this.#state = next;
+      this.#state.replace(next);
       this.#steps++;
-    }
+    } else disposeState(next);
     const gradientNorm = results[trainingNames.gradientNorm];
     return {
       loss,
@@ -166,8 +181,18 @@ export class TrainingStep {
       logits: results[trainingNames.logits] as FloatTensor,
       ...(gradientNorm && { gradientNorm: Number(gradientNorm.data[0]) }),
       gradients: this.#gradients(results),
-      ...(input.health && options.health && { health: stepHealth(this.#network, trained, { state, next, results }) }),
+      ...(health && { health }),
     };
+  }
+
+  async #health(step: { next: ReadonlyMap<string, StateTensor>; results: Tensors }): Promise<StepHealth> {
+    const [state, next] = [await this.#state.fetch(), await this.#state.read(step.next)];
+    return stepHealth(this.#network, this.#interface.trained, { state, next, results: step.results });
+  }
+
+  /** Brings here what has stayed on a device: `state` and `weights` need it, after the last step before them. */
+  async fetch(): Promise<void> {
+    await this.#state.fetch();
   }
 
   #scalars(learningRate: number, step: number): Tensors {
@@ -208,21 +233,26 @@ export class TrainingStep {
     );
   }
 
-  /** All that the step remembers, to save it and to `restore` it. Nothing is copied, and later steps do not change it. */
+  /**
+   * All that the step remembers, to save it and to `restore` it. Nothing is copied, and later steps do not change it.
+   * @throws {UsageError} some of it is on a device: `fetch` it first.
+   */
   state(): TrainingState {
-    return { tensors: new Map([...this.#state, ...this.#frozen]), steps: this.#steps };
+    return { tensors: new Map([...this.#state.here, ...this.#frozen]), steps: this.#steps };
   }
 
   /**
    * A copy of the weights, in Keras's layout.
    * @param options `averaged`: their averages, where the step was created with `averageDecay`; what never changes is its
    *   own average.
+   * @throws {UsageError} some are on a device: `fetch` them first.
    */
   weights(options: { readonly averaged?: boolean } = {}): Weights {
+    const state = this.#state.here;
     return new Map(
       networkWeights(this.#network).map((spec) => {
-        const average = options.averaged ? this.#state.get(`${spec.name}#${averageSlot}`) : undefined;
-        const tensor = average ?? this.#state.get(spec.name) ?? this.#frozen.get(spec.name)!;
+        const average = options.averaged ? state.get(`${spec.name}#${averageSlot}`) : undefined;
+        const tensor = average ?? state.get(spec.name) ?? this.#frozen.get(spec.name)!;
         return [spec.name, copyForKeras(spec, tensor)];
       }),
     );
@@ -234,7 +264,7 @@ export class TrainingStep {
    */
   async diagnose(input: StepInput): Promise<Fault | undefined> {
     const { platform, session } = this.#options;
-    const weights = new Map([...this.#state, ...this.#frozen]);
+    const weights = new Map([...(await this.#state.fetch()), ...this.#frozen]);
     for (const batch of this.#batches(input)) {
       const diagnosed = { network: this.#network, options: unsynchronized(this.#options), weights, batch };
       const fault = await diagnoseStep(diagnosed, { platform, session });
@@ -249,6 +279,7 @@ export class TrainingStep {
   }
 
   async dispose(): Promise<void> {
+    await this.#state.dispose();
     await this.#program.dispose();
   }
 }
@@ -257,9 +288,10 @@ export class TrainingStep {
  * Whether small tensors, and so nearly surely all, are finite: a number that is not spreads to the gradient of every bias,
  * beta or depthwise kernel before it, and to look at every number would take longer than an update.
  */
-function areFinite(tensors: Iterable<FloatTensor>): boolean {
-  for (const { data } of tensors) {
-    if (data.length <= 16_384 && !data.every((value) => Number.isFinite(value))) return false;
+function areFinite(tensors: Iterable<StateTensor>): boolean {
+  for (const tensor of tensors) {
+    if (isOnDevice(tensor) || tensor.data.length > largestLookedAt) continue;
+    if (!tensor.data.every((value) => Number.isFinite(value))) return false;
   }
   return true;
 }

@@ -2,15 +2,17 @@ import { describe, expect, it } from "vitest";
 import { oneHot } from "../../src/data/labels.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
-import type { Device } from "../../src/platform.ts";
+import type { Device, Platform } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
+import { probeModel } from "../../src/runtime/node-devices.ts";
 import { inferenceSession } from "../../src/tasks/inference.ts";
 import { TrainingStep } from "../../src/tasks/training-step.ts";
+import { floatTensor } from "../../src/tensor/tensor.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import { whyNoWebGpu } from "../runtime/swiftshader.ts";
 import { pictureSize, smallNetwork } from "./train-fixtures.ts";
 
-const network = smallNetwork();
+const network = smallNetwork({ pooled: true });
 const weights = formulaWeights(network);
 const shape = [4, pictureSize, pictureSize, 3];
 const bytes = Uint8Array.from({ length: 4 * pictureSize ** 2 * 3 }, (_, index) => (index * 89) % 256);
@@ -58,4 +60,77 @@ describe.each(["wasm", "webgpu"] as const)("%s computes what the processor compu
     const [here, natively] = [await trainOneStep(device), await trainOneStep("cpu")];
     expect(largestDifference(here, natively)).toBeLessThan(1e-6);
   }, 120_000);
+});
+
+describe("the state of a training step on WebGPU", () => {
+  const large = smallNetwork({ hidden: 1100, pooled: true });
+  const options = {
+    batchSize: 4,
+    loss: softmaxCrossEntropy,
+    optimizer: createOptimizer("sgd", { momentum: 0.9 }),
+    preprocessing,
+    health: true,
+    session: { device: "webgpu" },
+  } as const;
+  const input = { images, targets: oneHot([0, 1, 2, 0], 3, 0), learningRate: 0.01 };
+  /** An engine that hands out everything. */
+  const forgetful: Platform = {
+    ...nodePlatform,
+    createSession: (model, { keep, ...rest } = {}) => nodePlatform.createSession(model, rest),
+  };
+
+  it("stays there from step to step, and is fetched when it is asked for", async (context) => {
+    const reason = await whyNoWebGpu();
+    if (reason !== undefined) context.skip(reason);
+    const [kept, handed] = await Promise.all(
+      [nodePlatform, forgetful].map((platform) => {
+        return TrainingStep.create(large, formulaWeights(large), { ...options, platform });
+      }),
+    );
+    for (let index = 0; index < 2; index++) {
+      const [here, there] = [
+        await handed!.run({ ...input, health: true }),
+        await kept!.run({ ...input, health: true }),
+      ];
+      expect(there).toEqual(here);
+    }
+    expect(() => kept!.state()).toThrow(
+      "training step: its weights are in the memory of the device that computes. Call `await step.fetch()` before asking for " +
+        "its state or weights.",
+    );
+    expect(() => kept!.weights()).toThrow("step.fetch()");
+    await kept!.fetch();
+    expect(kept!.state()).toEqual(handed!.state());
+    expect(kept!.weights()).toEqual(handed!.weights());
+
+    // A step that breaks is undone there, too; then both go on.
+    const broken = await kept!.run({ ...input, learningRate: Infinity });
+    expect(broken.isSound).toBe(false);
+    expect(kept!.state()).toEqual(handed!.state());
+    for (const step of [kept!, handed!]) await step.run(input);
+    await kept!.fetch();
+    expect(kept!.state()).toEqual(handed!.state());
+    for (const step of [kept!, handed!]) await step.dispose();
+  }, 120_000);
+
+  it("is no input of sessions on other devices", async (context) => {
+    const reason = await whyNoWebGpu();
+    if (reason !== undefined) context.skip(reason);
+    const session = await nodePlatform.createSession(probeModel, { device: "webgpu", keep: ["y"] });
+    const { kept, tensors } = await session.runOnDevice!({ x: floatTensor([1], Float32Array.of(3)) });
+    expect([tensors, kept.y!.device, kept.y!.shape]).toEqual([{}, "webgpu", [1]]);
+    const again = await session.runOnDevice!({ x: kept.y! });
+    const elsewhere = { ...kept.y!, device: "cuda", shape: [1], dispose: () => {} } as const;
+    await expect(session.runOnDevice!({ x: elsewhere })).rejects.toThrow(
+      'input "x": its tensor lies on another device; received "cuda"; expected webgpu.',
+    );
+    for (const { y } of [kept, again.kept]) y!.dispose();
+    await session.dispose();
+    const processor = await nodePlatform.createSession(probeModel, { keep: ["y"] });
+    expect(processor.runOnDevice).toBeUndefined();
+    expect(await processor.run({ x: floatTensor([1], Float32Array.of(3)) })).toEqual({
+      y: floatTensor([1], Float32Array.of(3)),
+    });
+    await processor.dispose();
+  });
 });

@@ -1,5 +1,13 @@
 import type { ImageDataset, Sample } from "../../src/data/dataset.ts";
-import { dense, dropout, globalAveragePooling2d, input, type LayerOutput, relu } from "../../src/graph/builder.ts";
+import {
+  dense,
+  dropout,
+  globalAveragePooling2d,
+  input,
+  type LayerOutput,
+  maxPooling2d,
+  relu,
+} from "../../src/graph/builder.ts";
 import type { ActivationName } from "../../src/graph/layers.ts";
 import { type Network, network } from "../../src/graph/network.ts";
 import { convBn, sepConvBn } from "../../src/models/blocks.ts";
@@ -12,13 +20,23 @@ export const labels = ["red", "green", "blue"];
 
 /** A network of the family's parts, small enough to train in a blink. */
 export function smallNetwork(
-  options: { readonly dropout?: number; readonly activation?: ActivationName; readonly classes?: number } = {},
+  options: {
+    readonly dropout?: number;
+    readonly activation?: ActivationName;
+    readonly classes?: number;
+    /** Units of a fully connected layer before the classifier; default none. */
+    readonly hidden?: number;
+    /** With a max pooling as Xception's; default false. */
+    readonly pooled?: boolean;
+  } = {},
 ): Network {
-  const { dropout: rate = 0, activation = "softmax", classes = labels.length } = options;
+  const { dropout: rate = 0, activation = "softmax", classes = labels.length, hidden, pooled } = options;
   let x: LayerOutput = input([pictureSize, pictureSize, 3]);
   x = relu(convBn(x, { filters: 8, kernelSize: 3, strides: 2, padding: "same", name: "conv" }));
   x = relu(sepConvBn(x, { filters: 16, name: "sepconv" }));
+  if (pooled) x = maxPooling2d(x, { kernelSize: 3, strides: 2, padding: "same" });
   x = globalAveragePooling2d(x);
+  if (hidden !== undefined) x = relu(dense(x, { units: hidden, name: "hidden" }));
   if (rate > 0) x = dropout(x, rate);
   return network("small", dense(x, { units: classes, activation, name: "predictions" }));
 }
