@@ -150,7 +150,7 @@ describe("the gradient of a halving pooling in channel blocks agrees with the in
       ["kernel", identity],
       ["dy", numbers(dy.shape, 2)],
     ]);
-    expect(await worstDifference(build.finish(), feeds, 16)).toBeLessThan(1e-6);
+    expect(await worstDifference(build.finish(), feeds, { blockSize: 16 })).toBeLessThan(1e-6);
   });
 });
 
