@@ -36,6 +36,8 @@ export interface OnnxNode {
   readonly outputs: readonly string[];
   /** Attributes that are one integer. */
   readonly integers: ReadonlyMap<string, number>;
+  /** Attributes that are one float. */
+  readonly floats: ReadonlyMap<string, number>;
   /** Attributes that are several integers. */
   readonly lists: ReadonlyMap<string, readonly number[]>;
 }
@@ -69,6 +71,7 @@ interface StoredNode {
 
 interface StoredAttribute {
   readonly name?: string;
+  readonly f?: number;
   readonly i?: number;
   readonly ints?: readonly number[];
   readonly t?: StoredTensor;
@@ -132,9 +135,16 @@ function shapeOf({ name = "", type }: StoredValue): [name: string, shape: (numbe
 }
 
 function readNode({ op_type: operator = "", input = [], output = [], attribute = [] }: StoredNode): OnnxNode {
-  const integers = attribute.flatMap(({ name = "", i }): [string, number][] => (i === undefined ? [] : [[name, i]]));
-  const lists = attribute.flatMap(({ name = "", ints }): [string, readonly number[]][] => (ints ? [[name, ints]] : []));
-  return { operator, inputs: input, outputs: output, integers: new Map(integers), lists: new Map(lists) };
+  const valued = <T>(pick: (each: StoredAttribute) => T | undefined): ReadonlyMap<string, T> => {
+    return new Map(
+      attribute.flatMap((each): [string, T][] => {
+        const value = pick(each);
+        return value === undefined ? [] : [[each.name ?? "", value]];
+      }),
+    );
+  };
+  const [integers, floats, lists] = [valued(({ i }) => i), valued(({ f }) => f), valued(({ ints }) => ints)];
+  return { operator, inputs: input, outputs: output, integers, floats, lists };
 }
 
 /** Name and numbers, if they are floats. */

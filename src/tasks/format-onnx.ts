@@ -5,7 +5,7 @@ import { storedLayersOf } from "../weights/stored-layers.ts";
 import { layersOfGraph } from "./graph-layers.ts";
 import { modelIn, networkOf } from "./model-file.ts";
 import { readMetadata } from "./model-metadata.ts";
-import { describeOnnx, graphOfOnnx } from "./onnx-facts.ts";
+import { describeOnnx, differencesOf, graphOfOnnx } from "./onnx-facts.ts";
 import { onnxSteps } from "./onnx-steps.ts";
 import type { WeightsFile, WeightsFormat } from "./weights-file.ts";
 
@@ -20,7 +20,10 @@ export const onnxFormat: WeightsFormat = {
     if (text === undefined) {
       return {
         format: describeOnnx(content),
-        layers: (network) => layersOfGraph(onnxSteps(content), network, where),
+        layers: (network) => {
+          const found = layersOfGraph(onnxSteps(content), network, where);
+          return { ...found, notes: [...(found.notes ?? []), ...differencesOf(content, network)] };
+        },
         graph: graphOfOnnx(content),
         notes: [
           "Only weights were taken: epsilons and paddings are those of the network here, not of the file's graph.",

@@ -121,6 +121,25 @@ test.each([
   expect(difference(await answers(of, graph.weights), expected)).toBeLessThan(1e-5);
 });
 
+test("what the graph computes otherwise than the network is said", async () => {
+  const { notes } = await loadWeights(torchNet(), torch("plain"), nodePlatform);
+  expect(notes).toHaveLength(1);
+  const options = { inputShape: [71, 80, 3], classes: 3, width: 0.02, middleFlowRepeats: 1 } as const;
+  const asInKeras = await loadWeights(xception(options), torch("xception"), nodePlatform);
+  expect(asInKeras.notes.at(-1)).toBe(
+    "Its pooling is padded otherwise than this network's: answers will differ. PyTorch's way is that of --architecture legacy_xception.",
+  );
+  const image = layers.input([21, 19, 3]);
+  let x = layers.conv2d(image, { filters: 8, kernelSize: 3, strides: 2, useBias: false });
+  x = layers.relu(layers.batchNormalization(x, { epsilon: 0.01 }));
+  x = layers.separableConv2d(x, { filters: 16, kernelSize: 3, padding: "same", useBias: false });
+  x = layers.globalAveragePooling2d(layers.relu(layers.batchNormalization(x, { epsilon: 0.01 })));
+  const other = network("other", layers.dense(x, { units: 5 }));
+  expect((await loadWeights(other, torch("plain"), nodePlatform)).notes.at(-1)).toBe(
+    "Its normalizations add 0.001 to variances, this network's 0.01: answers will differ somewhat.",
+  );
+});
+
 test("neutral values add up to exactly 1 in float32, and a bias goes into beta", async () => {
   for (const epsilon of [1e-3, 1e-5, 1e-4, 2e-5, 0.37, 1]) {
     const variance = Math.fround(1 - Math.fround(epsilon));
