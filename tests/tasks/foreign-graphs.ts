@@ -6,7 +6,7 @@ import * as layers from "../../src/graph/builder.ts";
 import { type Layer, type Network, network } from "../../src/graph/network.ts";
 import { xception } from "../../src/models/xception.ts";
 import { legacyXceptionOptions } from "../../src/models/xception-options.ts";
-import type { FloatTensor } from "../../src/tensor/tensor.ts";
+import { type FloatTensor, floatTensor, transpose } from "../../src/tensor/tensor.ts";
 import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { bytesOf, type TfjsFiles } from "../weights/tfjs-model.ts";
@@ -26,11 +26,21 @@ export function torchXception(): Network {
   return xception({ ...options, ...legacyXceptionOptions, classifierActivation: "none" });
 }
 
+interface StoredTensor {
+  name: string;
+  dims: readonly number[];
+  raw_data: Uint8Array;
+}
+
+interface GraphNode {
+  readonly op_type: string;
+  readonly input: string[];
+  readonly output: string[];
+  readonly attribute?: readonly object[];
+}
+
 interface Graph {
-  readonly graph: {
-    readonly initializer: { name: string }[];
-    readonly node: { readonly input: string[] }[];
-  };
+  readonly graph: { readonly initializer: StoredTensor[]; node: GraphNode[] };
 }
 
 /** An ONNX file of the network without a batch normalization, whose weights are called as PyTorch calls folded ones. */
@@ -42,6 +52,50 @@ export function foldedOnnx(of: Network, weights: Weights): Uint8Array {
   for (const tensor of file.graph.initializer) tensor.name = names.get(tensor.name)!;
   for (const { input } of file.graph.node)
     input.splice(0, input.length, ...input.map((name) => names.get(name) ?? name));
+  return ModelProto.encode(ModelProto.fromObject(file)).finish();
+}
+
+/**
+ * The same ONNX file with what tf2onnx leaves in where it does not optimize: kernels in TensorFlow's layout, which the graph
+ * transposes, the first one as a `Constant`; biases added to results in TensorFlow's layout, between two transpositions.
+ */
+export function withTranspositions(bytes: Uint8Array): Uint8Array {
+  const file = ModelProto.toObject(ModelProto.decode(bytes), { longs: Number }) as Graph;
+  const { graph } = file;
+  const transposition = (input: string, output: string, ...ints: number[]): GraphNode => {
+    return { op_type: "Transpose", input: [input], output: [output], attribute: [{ name: "perm", ints, type: 7 }] };
+  };
+  graph.node = graph.node.flatMap((node, index): GraphNode[] => {
+    if (node.op_type !== "Conv") return [node];
+    const [x = "", kernel = "", bias] = node.input;
+    const [y = ""] = node.output;
+    const stored = graph.initializer.find(({ name }) => name === kernel)!;
+    const data = new Float32Array(new Uint8Array(stored.raw_data).buffer);
+    const turned = transpose(floatTensor(stored.dims, data), [2, 3, 1, 0]);
+    const own: StoredTensor = {
+      ...stored,
+      name: `${kernel}:0`,
+      dims: turned.shape,
+      raw_data: new Uint8Array(turned.data.buffer),
+    };
+    graph.initializer.splice(graph.initializer.indexOf(stored), 1);
+    const constant = {
+      op_type: "Constant",
+      input: [],
+      output: [own.name],
+      attribute: [{ name: "value", t: own, type: 4 }],
+    };
+    if (index > 1) graph.initializer.push(own);
+    const before = [...(index > 1 ? [] : [constant]), transposition(own.name, kernel, 3, 2, 0, 1)];
+    if (bias === undefined) return [...before, node];
+    return [
+      ...before,
+      { ...node, input: [x, kernel], output: [`${y}:nchw`] },
+      transposition(`${y}:nchw`, `${y}:nhwc`, 0, 2, 3, 1),
+      { op_type: "Add", input: [`${y}:nhwc`, bias], output: [`${y}:sum`] },
+      transposition(`${y}:sum`, y, 0, 3, 1, 2),
+    ];
+  });
   return ModelProto.encode(ModelProto.fromObject(file)).finish();
 }
 

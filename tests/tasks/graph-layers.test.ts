@@ -15,7 +15,7 @@ import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { readerOf } from "../weights/tfjs-model.ts";
-import { foldedGraphModel, foldedOnnx, torchNet, torchXception } from "./foreign-graphs.ts";
+import { foldedGraphModel, foldedOnnx, torchNet, torchXception, withTranspositions } from "./foreign-graphs.ts";
 
 const golden = (name: string) => new Uint8Array(readFileSync(join(root, `tests/golden/formats/${name}`)));
 const torch = (name: string) => golden(`torch-${name}.onnx`);
@@ -119,6 +119,21 @@ test.each([
   expect(graph.notes).toEqual([foldedNote(normalizations.length)]);
   expect(graph.report).toMatchObject({ missing: [], unexpected: [], wrongShape: [] });
   expect(difference(await answers(of, graph.weights), expected)).toBeLessThan(1e-5);
+});
+
+test("transpositions as tf2onnx writes them are followed", async () => {
+  for (const of of [branched(), torchXception()]) {
+    const weights = formulaWeights(of);
+    const bytes = withTranspositions(foldedOnnx(of, weights));
+    const session = await nodePlatform.createSession(bytes);
+    const shape = inputShapeOf(of) as [number, number, number];
+    const images = floatTensor([1, ...shape], formulaImages(1, shape).data);
+    const theirs = [...(await session.run({ [imageInput]: images }))[of.output]!.data].map(Number);
+    await session.dispose();
+    expect(difference(theirs, await answers(of, weights))).toBeLessThan(1e-5);
+    const opened = await loadWeights(of, bytes, nodePlatform);
+    expect(difference(await answers(of, opened.weights), theirs)).toBeLessThan(1e-5);
+  }
 });
 
 test("what the graph computes otherwise than the network is said", async () => {
