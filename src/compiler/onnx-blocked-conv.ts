@@ -50,9 +50,11 @@ export const convolutionRules: BlockedRules = {
     if (isDepthwise(config.groups, w!) && isDense) {
       const [batch, , rows, columns] = dy!.shape as Shape4;
       const blocks = kernels.depthwise(kernel, filters, [height, width], batch, "flipped");
-      const planes = emitPlanes(tools, dy!, [rows, columns]);
       const output = emit.unusedName(`${dx!.name}/planes`);
-      tools.conv([planes, blocks], output, { pads, group: { i: batch * forms.lanes(filters) } });
+      const group = { i: batch * forms.lanes(filters) };
+      const padded = emitPaddedPlanes(tools, dy!);
+      const planes = padded ?? emitPlanes(tools, dy!, [rows, columns]);
+      tools.conv([planes, blocks], output, { pads: padded ? { ints: withoutColumns(pads.ints) } : pads, group });
       definePicture(tools, dx!, output);
       return true;
     }
@@ -60,6 +62,12 @@ export const convolutionRules: BlockedRules = {
     if (isPointwise(config, w!)) {
       const blocks = kernels.denseTransposed(kernel, filters, channels, [1, 1], tools.factors.get(dy!.name));
       const source = forms.get(dy!, "channelBlocks");
+      if (isDense && isWorthPadding(tools, dx!)) {
+        const padded = emit.unusedName(`${dx!.name}~channelBlocks/padded`);
+        tools.conv([source, blocks], padded, { pads: { ints: [0, 1, 0, 1] } });
+        tools.padded.set(dx!.name, padded);
+        return true;
+      }
       if (isDense) {
         tools.conv([source, blocks], forms.define(dx!, "channelBlocks"), {});
         return true;
@@ -87,6 +95,18 @@ export const convolutionRules: BlockedRules = {
     if (isDepthwise(config.groups, dw!) && fits(channels) && config.strides.every((stride) => stride === 1)) {
       const planes = batch * forms.lanes(channels);
       const picture = emitPlanes(tools, x!, [rows, columns]);
+      const padded = emitPaddedPlanes(tools, dy!);
+      if (padded) {
+        // The same sums with exchanged roles, x being the kernel, give the shifts in reverse order.
+        const products = emit.unusedName(`${dw!.name}/products`);
+        const pads = { ints: withoutColumns(config.pads) };
+        tools.conv([padded, emit.reshape(picture, [planes, 1, rows, columns])], products, {
+          pads,
+          group: { i: planes },
+        });
+        kernels.depthwiseBack(products, batch, dw!.shape, nameOf(dw!), "flipped");
+        return true;
+      }
       const kernel = emit.reshape(forms.get(dy!, "channelBlocks"), [planes, 1, outRows, outColumns]);
       const products = emit.unusedName(`${dw!.name}/products`);
       tools.conv([picture, kernel], products, { pads: { ints: config.pads }, group: { i: planes } });
@@ -139,6 +159,34 @@ function isPointwise({ pads }: Window, kernel: Value): boolean {
 function emitPlanes({ emit, forms }: BlockedTools, value: Value, size: readonly [number, number]): string {
   const [batch, channels] = value.shape as Shape4;
   return emit.reshape(forms.get(value, "channelBlocks"), [1, forms.lanes(channels) * batch, ...size]);
+}
+
+/**
+ * Whether the gradient of a depthwise convolution's output should come with a column of zeros on either side. Beyond the
+ * picture's edge the engine computes position by position; with the zeros there, the kernel's gradient takes half the
+ * time. In small pictures the additional columns cost more than that.
+ */
+function isWorthPadding({ isPublished, readers }: BlockedTools, dy: Value): boolean {
+  if (dy.shape[3]! < 64 || isPublished(dy)) return false;
+  return readers(dy).every(({ config, inputs, outputs }) => {
+    if (config.kind !== "convInputGradient" && config.kind !== "convFilterGradient") return false;
+    const [picture, kernel] =
+      config.kind === "convInputGradient" ? [inputs[0]!, inputs[1]!] : [inputs[1]!, outputs[0]!];
+    const isThree = kernel.shape[2] === 3 && kernel.shape[3] === 3;
+    const isSame = config.pads.every((size) => size === 1) && config.strides.every((stride) => stride === 1);
+    return picture === dy && isThree && isSame && isDepthwise(config.groups, kernel);
+  });
+}
+
+/** A gradient that has columns of zeros on either side, as planes; undefined if it has none. */
+function emitPaddedPlanes({ emit, forms, padded }: BlockedTools, { name, shape }: Value): string | undefined {
+  const [batch, channels, rows, columns] = shape as Shape4;
+  const known = padded.get(name);
+  return known && emit.reshape(known, [1, batch * forms.lanes(channels), rows, columns + 2]);
+}
+
+function withoutColumns(pads: readonly number[]): readonly number[] {
+  return pads.map((size, index) => (index % 2 === 0 ? size : 0));
 }
 
 /** The inverse of `emitPlanes`, for a value just computed. */

@@ -66,11 +66,15 @@ export class BlockedKernels {
   }
 
   /** The inverse of `depthwise`, summed over the copies: `[C/b][copies][kh][kw][b] → [C, 1, kh, kw]`. */
-  depthwiseBack(products: string, copies: number, shape: Shape, output: string): void {
+  depthwiseBack(products: string, copies: number, shape: Shape, output: string, order?: "flipped"): void {
     const [channels, , height, width] = shape as [number, number, number, number];
     const lanes = this.#padded(channels);
-    const view = this.#emit.reshape(products, [lanes / this.#block, copies, height * width * this.#block]);
-    const sum = this.#emit.compute(`${output}/sum`, "ReduceSum", [view, this.#emit.integers([1])]);
+    const positions = height * width;
+    const view = this.#emit.reshape(products, [lanes / this.#block, copies, positions * this.#block]);
+    let sum = this.#emit.compute(`${output}/sum`, "ReduceSum", [view, this.#emit.integers([1])]);
+    if (order === "flipped") {
+      sum = this.#reverse(this.#emit.reshape(sum, [lanes / this.#block, positions, this.#block]), positions, 1);
+    }
     const picture = this.#emit.reshape(sum, [1, lanes, height, width]);
     const crop = { channels: { i: channels } };
     const planes = this.#emit.compute(`${output}/planes`, "ReorderOutput", [picture], crop, domains.blocked);

@@ -41,6 +41,7 @@ export class BlockedLayout {
       absorbed: new Set(),
       maxima: new Map(),
       uncropped: new Map(),
+      padded: new Map(),
       spread: new Map(),
       factors: new Map(),
       conv: (operands, y, attributes) => {

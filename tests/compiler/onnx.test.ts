@@ -180,6 +180,7 @@ describe("a whole training step agrees with the interpreter", () => {
     { layout: "in channel blocks", blockSize: 16, size: [17, 14], stem: 20, batchSize: 3 },
     { layout: "in channel blocks, fewer channels than a block", blockSize: 16, size: [15, 21], stem: 8, batchSize: 3 },
     { layout: "in channel blocks, more pictures than a block", blockSize: 16, size: [16, 19], stem: 32, batchSize: 18 },
+    { layout: "in channel blocks, a wide picture", blockSize: 16, size: [7, 131], stem: 20, batchSize: 2 },
     { layout: "channels first, one picture", blockSize: undefined, size: [23, 20], stem: 24, batchSize: 1 },
     { layout: "in channel blocks, one picture", blockSize: 16, size: [23, 20], stem: 24, batchSize: 1 },
   ] as const)("$layout", async ({ blockSize, size, stem, batchSize }) => {
