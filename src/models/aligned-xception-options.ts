@@ -1,4 +1,5 @@
 import { activationOf, OptionChecks, scaling } from "./option-checks.ts";
+import { type SharedOptions, sharedDefaults } from "./shared-options.ts";
 import type { TopOptions } from "./top.ts";
 
 /** How many layers there are (41, 65, 71), and whether normalization and ReLU come before each convolution (p). */
@@ -6,25 +7,10 @@ export type AlignedVariant = "41" | "65" | "71" | "41p" | "65p";
 
 export const alignedVariants: readonly AlignedVariant[] = ["41", "65", "71", "41p", "65p"];
 
-export interface AlignedXceptionOptions {
+/** Height and width of `inputShape` at least 32. */
+export interface AlignedXceptionOptions extends SharedOptions {
   /** Default `65`. */
   readonly variant?: AlignedVariant;
-  /** `[height, width, channels]`, default `[299, 299, 3]`; height and width at least 32. */
-  readonly inputShape?: readonly [height: number, width: number, channels: number];
-  /** Number of classes, default 1000. */
-  readonly classes?: number;
-  /** Global pooling and classifier on top; default true. */
-  readonly includeTop?: boolean;
-  /** Without the top: what to do with the last feature maps; default `none`. */
-  readonly pooling?: "none" | "avg" | "max";
-  /** Default `softmax`; `none` gives logits. */
-  readonly classifierActivation?: "softmax" | "sigmoid" | "none";
-  /** Multiplies every channel count, rounded to a multiple of 8; default 1. */
-  readonly width?: number;
-  /** Share of features set to 0 before the classifier while training, 0 ≤ rate < 1; default 0. */
-  readonly dropout?: number;
-  /** Seed of the initial weights; default 0. */
-  readonly seed?: number;
 }
 
 export interface ResolvedAlignedOptions extends TopOptions {
@@ -36,13 +22,7 @@ export interface ResolvedAlignedOptions extends TopOptions {
 
 const defaultOptions: Required<AlignedXceptionOptions> = {
   variant: "65",
-  inputShape: [299, 299, 3],
-  classes: 1000,
-  includeTop: true,
-  pooling: "none",
-  classifierActivation: "softmax",
-  width: 1,
-  dropout: 0,
+  ...sharedDefaults,
   seed: 0,
 };
 

@@ -1,27 +1,15 @@
 import type { ActivationName } from "../graph/layers.ts";
 import { activationOf, OptionChecks, scaling } from "./option-checks.ts";
+import { type SharedOptions, sharedDefaults } from "./shared-options.ts";
 import type { TopOptions } from "./top.ts";
 
 /** `paper`: as published and in keras.applications. `tutorial`: as the "from scratch with TensorFlow" article lists it. */
 export type XceptionVariant = "paper" | "tutorial";
 
-export interface XceptionOptions {
+/** Height and width of `inputShape` at least 71. */
+export interface XceptionOptions extends SharedOptions {
   /** Default `paper`. */
   readonly variant?: XceptionVariant;
-  /** `[height, width, channels]`, default `[299, 299, 3]`; height and width at least 71. */
-  readonly inputShape?: readonly [height: number, width: number, channels: number];
-  /** Number of classes, default 1000. */
-  readonly classes?: number;
-  /** Global pooling and classifier on top; default true. */
-  readonly includeTop?: boolean;
-  /** Without the top: what to do with the last feature maps; default `none`. */
-  readonly pooling?: "none" | "avg" | "max";
-  /** Default `softmax`; `none` gives logits. */
-  readonly classifierActivation?: "softmax" | "sigmoid" | "none";
-  /** Multiplies every channel count, rounded to a multiple of 8; default 1. 0.25 suits a laptop. */
-  readonly width?: number;
-  /** Share of features set to 0 before the classifier while training, 0 ≤ rate < 1; default 0 (the paper used 0.5). */
-  readonly dropout?: number;
   /** Sizes of fully connected layers before the classifier; the paper tried `[4096, 4096]` on JFT. Default none. */
   readonly fcUnits?: readonly number[];
   /** False leaves the shortcuts out, as in the paper's figure 9; default true. */
@@ -37,8 +25,6 @@ export interface XceptionOptions {
    * on every side, as in PyTorch, which differs where a side is even.
    */
   readonly poolPadding?: "same" | "symmetric";
-  /** Seed of the initial weights; default 0. */
-  readonly seed?: number;
 }
 
 /** What timm's `legacy_xception` has that Keras's Xception has not; all else is the same. */
@@ -69,13 +55,7 @@ export interface ResolvedOptions extends TopOptions {
 /** What an option means when it is left out. */
 const defaultOptions: Required<XceptionOptions> = {
   variant: "paper",
-  inputShape: [299, 299, 3],
-  classes: 1000,
-  includeTop: true,
-  pooling: "none",
-  classifierActivation: "softmax",
-  width: 1,
-  dropout: 0,
+  ...sharedDefaults,
   fcUnits: [],
   residual: true,
   intermediateActivation: "none",

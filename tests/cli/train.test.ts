@@ -10,6 +10,7 @@ import { constantRate } from "../../src/learning/schedules.ts";
 import { historyCsv } from "../../src/report/history-csv.ts";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
 import { decodeModel } from "../../src/tasks/model-file.ts";
+import { resolveSettings } from "../../src/tasks/settings/resolve.ts";
 import { train } from "../../src/tasks/train.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writePictures } from "./train-fixtures.ts";
@@ -81,45 +82,34 @@ describe("xception train", () => {
     expect(model.weights).toEqual(expected.weights);
     expect(model.labels).toEqual(["blue", "red"]);
     expect(model.architecture).toMatchObject({ family: "xception", options: { ...options, classes: 2, seed: 5 } });
-    expect(model.provenance).toEqual({
-      program: `xception-ts ${packageJson.version}`,
-      recipe: {
-        epochs: 3,
-        batchSize: 4,
-        optimizer: "sgd",
-        learningRate: 0.01,
-        schedule: "constant",
-        weightDecay: 1e-5,
-        momentum: 0.8,
+    // All that has an effect: what was given here, the defaults of everything else, and no paths.
+    const chosen = {
+      ...{ epochs: 3, batchSize: 4, optimizer: "sgd", learningRate: 0.01, schedule: "constant", momentum: 0.8 },
+      ...{
         labelSmoothing: 0.2,
         augment: "none",
-        mixup: 0,
-        cutMix: 0,
-        sampling: "shuffled",
-        accumulate: 1,
-        scaleLearningRate: "none",
-        syncBatchNorm: false,
-        average: "none",
         seed: 5,
-        weightsSeed: 5,
-        headEpochs: 0,
-        headRate: 0.001,
-        headViews: 1,
-        recompute: false,
-        batchNorm: "auto",
-        layerDecay: 1,
-        decayAll: false,
-        nesterov: false,
         imageSize: 71,
-        architecture: "xception",
-        variant: "paper",
         width: 0.01,
         dropout: 0.3,
-        fcUnits: [],
-        residual: true,
-        intermediateActivation: "none",
         middleFlowRepeats: 0,
       },
+    };
+    const { settings, sources } = resolveSettings([
+      { source: "test", values: { ...chosen, val: held() }, where: (name) => name },
+    ]);
+    const effective = [...sources.keys()].map((name) => [name, settings[name]] as const);
+    const expectedRecipe = Object.fromEntries(effective.filter(([name, value]) => value !== null && name !== "val"));
+    expect(expectedRecipe).toMatchObject({
+      ...chosen,
+      weightDecay: 1e-5,
+      weightsSeed: 5,
+      variant: "paper",
+      fcUnits: [],
+    });
+    expect(model.provenance).toEqual({
+      program: `xception-ts ${packageJson.version}`,
+      recipe: expectedRecipe,
       data: {
         training: { folder: "photos/train", pictures: { blue: 6, red: 7 } },
         validation: { folder: "it's held out", pictures: { blue: 4, red: 3 } },

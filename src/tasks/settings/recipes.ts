@@ -14,23 +14,22 @@ export interface Recipe {
 
 export type RecipeName = keyof typeof recipes;
 
-const batchSize = { value: 32, choice: "not stated; what one machine can hold" };
-const augment = {
-  value: "inception",
-  choice: "not stated; windows and colours as they were usual for Inception",
+/** What the paper, or our choice where it is silent, has for ImageNet and JFT alike. */
+const ofPaper = {
+  imageSize: { value: 299, paper: "299×299, the input of figure 5" },
+  augment: { value: "inception", choice: "not stated; windows and colours as they were usual for Inception" },
+  batchSize: { value: 32, choice: "not stated; what one machine can hold" },
+  labelSmoothing: { value: 0, choice: "not mentioned, so none" },
+  momentum: { value: 0.9, paper: "momentum 0.9" },
+  weightDecay: { value: 1e-5, paper: "L2 regularization with a rate of 1e-5, on ImageNet and JFT (section 4.3)" },
+  decayAll: { value: false, choice: "not stated; kernels alone, not biases, gammas and betas" },
+  average: { value: "ema", paper: "Polyak averaging at inference time (section 4.2)" },
+  averageDecay: {
+    value: 0.9999,
+    choice: "not stated; an exponential average, the usual form of it in training networks",
+  },
+  schedule: { value: "exponential", paper: "learning rate decay" },
 } as const;
-const labelSmoothing = { value: 0, choice: "not mentioned, so none" };
-const imageSize = { value: 299, paper: "299×299, the input of figure 5" };
-const weightDecay = {
-  value: 1e-5,
-  paper: "L2 regularization with a rate of 1e-5, on ImageNet and JFT (section 4.3)",
-};
-const average = { value: "ema", paper: "Polyak averaging at inference time (section 4.2)" } as const;
-const averageDecay = {
-  value: 0.9999,
-  choice: "not stated; an exponential average, the usual form of it in training networks",
-};
-const decayAll = { value: false, choice: "not stated; kernels alone, not biases, gammas and betas" };
 
 /**
  * Ready settings for `--recipe`. Those of the paper follow its sections 4.2 and 4.3 line by line.
@@ -61,20 +60,11 @@ export const recipes = {
   "paper-imagenet": {
     about: "as the paper trained on ImageNet",
     lines: {
-      imageSize,
-      augment,
+      ...ofPaper,
       dropout: { value: 0.5, paper: "a dropout layer of rate 0.5 before the logistic regression layer (section 4.3)" },
       epochs: { value: 100, choice: "not stated" },
-      batchSize,
-      labelSmoothing,
       optimizer: { value: "sgd", paper: "SGD (section 4.2)" },
       learningRate: { value: 0.045, paper: "initial learning rate 0.045" },
-      weightDecay,
-      decayAll,
-      average,
-      averageDecay,
-      momentum: { value: 0.9, paper: "momentum 0.9" },
-      schedule: { value: "exponential", paper: "learning rate decay" },
       decayFactor: { value: 0.94, paper: "of rate 0.94" },
       decayEpochs: { value: 2, paper: "every 2 epochs" },
     },
@@ -82,21 +72,12 @@ export const recipes = {
   "paper-jft": {
     about: "as the paper trained on JFT: several labels for a picture",
     lines: {
-      imageSize,
-      augment,
+      ...ofPaper,
       dropout: { value: 0, paper: "no dropout, due to the large size of the dataset (section 4.3)" },
       fcUnits: { value: [], paper: "optional: two fully connected layers of 4096 units, with 4096,4096 (section 4.5)" },
       epochs: { value: 20, choice: "the paper trained for a month, without convergence" },
-      batchSize,
-      labelSmoothing,
       optimizer: { value: "rmsprop", paper: "RMSprop (section 4.2)" },
       learningRate: { value: 0.001, paper: "initial learning rate 0.001" },
-      weightDecay,
-      decayAll,
-      average,
-      averageDecay,
-      momentum: { value: 0.9, paper: "momentum 0.9" },
-      schedule: { value: "exponential", paper: "learning rate decay" },
       decayFactor: { value: 0.9, paper: "of rate 0.9" },
       decaySamples: { value: 3_000_000, paper: "every 3,000,000 samples" },
     },
