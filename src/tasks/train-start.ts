@@ -1,5 +1,6 @@
 import type { ImageDataset } from "../data/dataset.ts";
 import type { Architecture } from "../models/architecture.ts";
+import { networkOfRun } from "./settings/run-network.ts";
 import { openStartingFile, startingWeightsIn } from "./starting-weights.ts";
 import type { TrainOptions } from "./train-options.ts";
 import { networkFor, type OptionsWithWeights } from "./train-plan.ts";
@@ -15,8 +16,10 @@ export async function withStartingWeights(dataset: ImageDataset, options: TrainO
     return { ...others, platform, ...(source && { weights: source }), ...(given && { network: given }) };
   }
   const opened = await openStartingFile(source, platform, { classes: dataset.classes.length, imagenet });
-  const network = networkFor(given ?? withoutTask(opened.architecture) ?? {}, dataset, options.seed ?? 0);
-  const start = startingWeightsIn(network, opened);
+  const run = given === undefined && opened.architecture === undefined ? networkOfRun(opened.file) : undefined;
+  const described = withoutTask(opened.architecture ?? run?.architecture);
+  const network = networkFor(given ?? described ?? {}, dataset, options.seed ?? 0);
+  const start = startingWeightsIn(network, opened, { headOn: run?.headOn });
   const preprocessing = options.preprocessing ?? start.preprocessing;
   return {
     ...others,

@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { folderDataset } from "../../src/data/folder-dataset.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
+import { buildNetwork } from "../../src/models/architecture.ts";
+import { sameLayers } from "../../src/models/recognise-xception.ts";
 import { xception } from "../../src/models/xception.ts";
 import { legacyXceptionOptions } from "../../src/models/xception-options.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
@@ -196,6 +198,26 @@ describe("a file that says which network it is of", () => {
     expect(await written()).toMatchObject({ family: "xception", options: { ...options, classes: 2 } });
     const again = await capture(["train", "--resume", "-o", join(work, "run")]);
     expect(again.stderr).toContain("is over after 1 epochs");
+  });
+
+  test("a model whose classifier stands on an earlier block is trained on", async () => {
+    await writeFile(join(work, "own.onnx"), encodeModel(smallModel({ ...options, variant: "paper" })));
+    const begun = await run("--weights", join(work, "own.onnx"), "--head-on", "block4");
+    expect(begun.stderr).toContain("the classifier stands on add_2, and what comes after it is left out");
+    const first = await written();
+    expect(first.family).toBe("layers");
+    await rename(join(work, "run/model.onnx"), join(work, "first.onnx"));
+    const { exitCode, stderr } = await run("--weights", join(work, "first.onnx"), "--overwrite");
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain(
+      "; as in the file: width 0.01, dropout 0.25, image size 71, fc units 5, middle flow repeats 0, head on add_2; the classifier stands on add_2, and what comes after it is left out\n",
+    );
+    expect(await written()).toEqual(first);
+    const dataset = folderDataset(await nodePlatform.listFolder(join(data, "photos")));
+    const again = { platform: nodePlatform, weights: join(work, "first.onnx"), epochs: 1 };
+    const { network } = await train(dataset, again);
+    expect(sameLayers(network, buildNetwork(first))).toBe(true);
+    expect((await capture(["train", "--resume", "-o", join(work, "run")])).stderr).toContain("is over after 1 epochs");
   });
 
   test("timm's weights bring their padding and epsilon along", async () => {

@@ -9,6 +9,7 @@ import type { PicturePreprocessing, Provenance } from "../../../src/tasks/model.
 import { chosenArchitecture, fineTuningChoice } from "../../../src/tasks/settings/chosen-options.ts";
 import { withNetworkOf } from "../../../src/tasks/settings/file-network.ts";
 import type { ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
+import { networkOfRun } from "../../../src/tasks/settings/run-network.ts";
 import type { SettingName, Settings } from "../../../src/tasks/settings/settings.ts";
 import {
   openStartingFile,
@@ -161,10 +162,24 @@ async function openStart(
 }
 
 /** The settings of the network that the weights are of, where nobody says anything else. */
-function settled(resolved: ResolvedSettings, opened: StartingFile | undefined) {
+function settled(
+  resolved: ResolvedSettings,
+  opened: StartingFile | undefined,
+): ResolvedSettings & Pick<TrainingInputs, "taken"> {
   const { weights, allowMissing } = resolved.settings;
-  if (opened?.architecture === undefined) return { ...resolved, taken: [] };
-  return withNetworkOf(opened.architecture, resolved, { file: nameOf(weights!), isPartial: allowMissing !== null });
+  if (opened === undefined) return { ...resolved, taken: [] };
+  const run = opened.architecture === undefined ? networkOfRun(opened.file) : undefined;
+  const architecture = opened.architecture ?? run?.architecture;
+  if (architecture === undefined) return { ...resolved, taken: [] };
+  const file = nameOf(weights!);
+  const isPartial = allowMissing !== null;
+  const found = withNetworkOf(architecture, resolved, { file, isPartial });
+  if (run === undefined || isPartial || resolved.settings.headOn !== null) return found;
+  return {
+    settings: { ...found.settings, headOn: run.headOn },
+    sources: new Map<SettingName, string>([...found.sources, ["headOn", file]]),
+    taken: [...found.taken, "headOn"],
+  };
 }
 
 /** What is drawn from a seed cannot stay as it is. */
