@@ -1,4 +1,4 @@
-import type { Calibration, ClassScore, Evaluation, TemperatureFit } from "../records.ts";
+import type { Calibration, Evaluation, TemperatureFit } from "../records.ts";
 import { reliabilityChart } from "./charts-calibration.ts";
 import { confusionChart, mostChartedClasses, recallChart } from "./charts-classes.ts";
 import { mostConfused } from "./confusion.ts";
@@ -41,10 +41,10 @@ export async function evaluationSection({ evaluation }: TrainingReport): Promise
     title: "Test result",
     body: html`${factList(totals)}
 <div class="figures classes${perClass.length > mostSideBySide ? " many" : ""}">
-${figure(await recallChart(perClass), recallCaption(perClass))}
+${figure(await recallChart(perClass), recallCaption(evaluation))}
 ${
   perClass.length <= mostChartedClasses
-    ? figure(await confusionChart(evaluation), "Every row is a true class: the stronger a cell, the larger its share.")
+    ? figure(await confusionChart(evaluation), confusionCaption(evaluation))
     : undefined
 }
 </div>
@@ -54,24 +54,42 @@ ${calibration && (await calibrationPart(calibration))}`,
   };
 }
 
-function recallCaption(perClass: readonly ClassScore[]): string {
-  return perClass.length <= mostChartedClasses
-    ? "How many pictures of each class were recognised."
-    : `The ${mostChartedClasses} classes that were recognised worst.`;
+/** Whether pictures have several labels each. */
+function hasSeveralLabels({ meanAveragePrecision }: Evaluation): boolean {
+  return meanAveragePrecision !== undefined;
 }
 
-function classTable({ perClass, averages }: Evaluation): Markup {
+function recallCaption(evaluation: Evaluation): string {
+  const pictures =
+    evaluation.perClass.length <= mostChartedClasses
+      ? "How many pictures of each class were recognised"
+      : `The ${mostChartedClasses} classes that were recognised worst`;
+  return `${pictures}${hasSeveralLabels(evaluation) ? ": given a probability of at least 50\u00a0%" : ""}.`;
+}
+
+function confusionCaption(evaluation: Evaluation): string {
+  const caption = "Every row is a true class: the stronger a cell, the larger its share.";
+  if (!hasSeveralLabels(evaluation)) return caption;
+  return `${caption} A picture counts once for each of its classes; one that was missed, as the likeliest that is not its own.`;
+}
+
+function classTable(evaluation: Evaluation): Markup {
+  const { perClass, averages } = evaluation;
+  const ranked = hasSeveralLabels(evaluation);
+  const rankedCell = (value: number | undefined) => (ranked ? [value === undefined ? "–" : formatPercent(value)] : []);
   return table(
-    "Precision, recall and F1 of each class",
+    `${ranked ? "Average precision, precision" : "Precision"}, recall and F1 of each class`,
     [
       { header: "Class" },
+      ...(ranked ? [{ header: "Average precision", align: "right" } as const] : []),
       { header: "Precision", align: "right" },
       { header: "Recall", align: "right" },
       { header: "F1", align: "right" },
       { header: "Pictures", align: "right" },
     ],
-    perClass.map(({ label, precision, recall, f1, support }) => [
+    perClass.map(({ label, averagePrecision, precision, recall, f1, support }) => [
       label,
+      ...rankedCell(averagePrecision),
       formatPercent(precision),
       formatPercent(recall),
       formatPercent(f1),
@@ -80,7 +98,14 @@ function classTable({ perClass, averages }: Evaluation): Markup {
     [],
     (["macro", "micro", "weighted"] as const).map((name) => {
       const { precision, recall, f1 } = averages[name];
-      return [averageNames[name], formatPercent(precision), formatPercent(recall), formatPercent(f1), ""];
+      return [
+        averageNames[name],
+        ...(ranked ? [""] : []),
+        formatPercent(precision),
+        formatPercent(recall),
+        formatPercent(f1),
+        "",
+      ];
     }),
   );
 }

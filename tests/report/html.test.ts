@@ -243,6 +243,19 @@ describe("renderReport", () => {
     expect(await renderReport({ title: "t", history: validated })).toContain("dropout, validation does not.<");
   });
 
+  it("tells how several labels of a picture are counted, and the average precision of each", async () => {
+    const perClass = evaluation.perClass.map((score, index) => ({
+      ...score,
+      ...(index > 0 && { averagePrecision: 0.8125 }),
+    }));
+    const page = await renderReport({ ...report, evaluation: { ...evaluation, perClass, meanAveragePrecision: 0.7 } });
+    expect(page).toContain("Average precision, precision, recall and F1 of each class");
+    expect(page.match(/81\.3/g)).toHaveLength(perClass.length - 1);
+    expect(page).toContain("recognised: given a probability of at least 50\u00a0%.");
+    expect(page).toContain("A picture counts once for each of its classes");
+    expect(await renderReport(report)).not.toContain("Average precision");
+  });
+
   it("leaves out the first five of five classes, and folds a long list of skipped files", async () => {
     const five: Evaluation = {
       ...evaluation,
