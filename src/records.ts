@@ -105,6 +105,8 @@ export interface EpochRecord {
   /** Mean cross-entropy on the validation pictures after the epoch, if there are any. */
   readonly validationLoss?: number;
   readonly validationAccuracy?: number;
+  /** Mean average precision of pictures with several labels, which decides what is best. */
+  readonly validationPrecision?: number;
   /** Of the epoch's last step. */
   readonly learningRate: number;
   /** Training throughput, validation not counted. */

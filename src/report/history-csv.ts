@@ -12,10 +12,15 @@ const columns: readonly (readonly [header: string, value: (record: EpochRecord) 
   ["seconds", (record) => record.seconds],
 ];
 
+/** Where pictures have several labels, after the others of validation. */
+const precision: (typeof columns)[number] = ["validation_map100", (record) => record.validationPrecision];
+
 /** The text of `history.csv`: a header, then one line for each epoch. */
 export function historyCsv(history: readonly EpochRecord[]): string {
+  const hasPrecision = history.some(({ validationPrecision }) => validationPrecision !== undefined);
+  const shown = hasPrecision ? columns.toSpliced(5, 0, precision) : columns;
   return csvText([
-    columns.map(([header]) => header),
-    ...history.map((record) => columns.map(([, value]) => value(record))),
+    shown.map(([header]) => header),
+    ...history.map((record) => shown.map(([, value]) => value(record))),
   ]);
 }

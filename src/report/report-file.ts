@@ -9,7 +9,11 @@ const formatVersion = 1;
 const number = z.number();
 const count = z.int().min(0);
 const fact = z.object({ name: z.string(), value: z.string() });
-const optional = { validationLoss: number.optional(), validationAccuracy: number.optional() };
+const optional = {
+  validationLoss: number.optional(),
+  validationAccuracy: number.optional(),
+  validationPrecision: number.optional(),
+};
 const epoch = z.object({
   ...{ epoch: count, loss: number, accuracy: number, ...optional },
   ...{ learningRate: number, imagesPerSecond: number, seconds: number },

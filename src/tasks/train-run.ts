@@ -147,7 +147,7 @@ export class TrainingRun {
       epoch: index + 1,
       loss: tally.loss,
       accuracy: tally.accuracy,
-      ...(test && { validationLoss: test.evaluation.loss, validationAccuracy: test.evaluation.top1 }),
+      ...(test && recordOf(test.evaluation)),
       learningRate,
       imagesPerSecond,
       seconds,
@@ -255,6 +255,14 @@ export class TrainingRun {
     if (!this.#isStopped) return;
     throw new AbortedError({ where: "training", what: "it was stopped by the caller", cause: signal?.reason });
   }
+}
+
+function recordOf({ loss, top1, meanAveragePrecision }: Evaluation) {
+  return {
+    validationLoss: loss,
+    validationAccuracy: top1,
+    ...(meanAveragePrecision !== undefined && { validationPrecision: meanAveragePrecision }),
+  };
 }
 
 function isBetter(a: Evaluation, b: Evaluation): boolean {

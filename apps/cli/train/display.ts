@@ -53,11 +53,13 @@ function describeStep({ loss, accuracy, imagesPerSecond, secondsLeft }: Training
 }
 
 function describeEpoch({ history, epoch: best, evaluation }: TrainingResult, epochs: number): string {
-  const { epoch, loss, accuracy, validationLoss, validationAccuracy, imagesPerSecond, seconds } = history.at(-1)!;
+  const { epoch, loss, accuracy, validationLoss, validationAccuracy, validationPrecision, imagesPerSecond, seconds } =
+    history.at(-1)!;
   const parts = [`loss ${loss.toFixed(3)}`, `accuracy ${percent(accuracy)}`];
   if (validationLoss !== undefined && validationAccuracy !== undefined) {
     parts.push(`validation loss ${validationLoss.toFixed(3)}`, `validation accuracy ${percent(validationAccuracy)}`);
   }
+  if (validationPrecision !== undefined) parts.push(`MAP@100 ${percent(validationPrecision)}`);
   parts.push(speed(imagesPerSecond), formatDuration(seconds));
   if (evaluation && best === epoch) parts.push("best so far");
   return `epoch ${epoch}/${epochs}: ${parts.join(", ")}`;

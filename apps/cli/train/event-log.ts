@@ -41,12 +41,13 @@ export class EventLog {
   }
 
   async writeEpoch({ history }: TrainingResult): Promise<void> {
-    const { loss, accuracy, validationLoss, validationAccuracy } = history.at(-1)!;
+    const { loss, accuracy, validationLoss, validationAccuracy, validationPrecision } = history.at(-1)!;
     this.#add({
       "loss/training": loss,
       "accuracy/training": accuracy,
       ...(validationLoss !== undefined && { "loss/validation": validationLoss }),
       ...(validationAccuracy !== undefined && { "accuracy/validation": validationAccuracy }),
+      ...(validationPrecision !== undefined && { "map100/validation": validationPrecision }),
     });
     await this.close();
   }
