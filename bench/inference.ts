@@ -4,14 +4,14 @@
  * `npx tsx bench/inference.ts`; with `npm ci --prefix bench/tfjs` before it, TensorFlow.js takes part.
  */
 import { existsSync } from "node:fs";
-import { toOnnx } from "../src/compiler/onnx.ts";
+import { toOnnx } from "../src/compiler/onnx/onnx.ts";
 import type { Network } from "../src/graph/network.ts";
 import { OpGraphBuilder } from "../src/graph/op-builder.ts";
 import { kerasPreprocessing } from "../src/graph/preprocessing.ts";
 import { initializeWeights, xception } from "../src/index.ts";
 import { networkCost } from "../src/report/cost.ts";
 import { nodePlatform } from "../src/runtime/node.ts";
-import { inferenceSession } from "../src/tasks/inference.ts";
+import { inferenceSession } from "../src/tasks/model/inference.ts";
 import { mulberry32 } from "../src/tensor/random.ts";
 import { floatTensor } from "../src/tensor/tensor.ts";
 import { interleave, median, rounded, writeResult } from "./measurement.ts";

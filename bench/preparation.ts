@@ -8,9 +8,9 @@ import { folderDataset } from "../src/data/folder-dataset.ts";
 import { inputShapeOf } from "../src/graph/network.ts";
 import type { DecodeOptions, ImageSource, Platform } from "../src/platform.ts";
 import { nodePlatform } from "../src/runtime/node.ts";
-import { evaluate } from "../src/tasks/evaluate.ts";
-import { loadModel } from "../src/tasks/load-model.ts";
-import type { PicturePreprocessing } from "../src/tasks/model.ts";
+import { evaluate } from "../src/tasks/evaluate/evaluate.ts";
+import type { PicturePreprocessing } from "../src/tasks/model/model.ts";
+import { loadModel } from "../src/tasks/weights/load-model.ts";
 import { interleave, median, rounded, writeResult } from "./measurement.ts";
 
 const [modelFile, folder] = process.argv.slice(2);

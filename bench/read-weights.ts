@@ -13,7 +13,7 @@ import { kerasPreprocessing } from "../src/graph/preprocessing.ts";
 import { buildNetwork } from "../src/models/architecture.ts";
 import { architectureNamed } from "../src/models/architecture-names.ts";
 import { writeFilesAtomic } from "../src/runtime/node-files.ts";
-import { type TargetName, weightsTargets } from "../src/tasks/weights-targets.ts";
+import { type TargetName, weightsTargets } from "../src/tasks/weights/weights-targets.ts";
 import { formulaWeights } from "../src/weights/formula.ts";
 import { median, type Row, rounded, writeResult } from "./measurement.ts";
 

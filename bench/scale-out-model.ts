@@ -1,6 +1,6 @@
 import { stagesOf } from "../src/compiler/stages.ts";
 import { createOptimizer, softmaxCrossEntropy, xception } from "../src/index.ts";
-import { splitTrainingGraph } from "../src/tasks/training-graph.ts";
+import { splitTrainingGraph } from "../src/tasks/step/training-graph.ts";
 import { sizeOf } from "../src/tensor/shape.ts";
 import { type Row, rounded } from "./measurement.ts";
 

@@ -11,7 +11,7 @@ import { oneHot } from "../src/data/labels.ts";
 import { createOptimizer, initializeWeights, softmaxCrossEntropy, TrainingStep, xception } from "../src/index.ts";
 import { nodePlatform } from "../src/runtime/node.ts";
 import { joinMpi } from "../src/runtime/node-mpi.ts";
-import { averageOverRanks } from "../src/tasks/ranks.ts";
+import { averageOverRanks } from "../src/tasks/ranks/ranks.ts";
 import { formulaImages } from "../src/weights/formula.ts";
 import { median, type Row, rounded, writeResult } from "./measurement.ts";
 import { simulate, volumeOfStep } from "./scale-out-model.ts";

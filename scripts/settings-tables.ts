@@ -1,6 +1,6 @@
-import { recipes } from "../src/tasks/settings/recipes.ts";
-import { resolveSettings } from "../src/tasks/settings/resolve.ts";
-import { flagOf, type SettingName, settingGroups, settingOf } from "../src/tasks/settings/settings.ts";
+import { recipes } from "../src/tasks/train/settings/recipes.ts";
+import { resolveSettings } from "../src/tasks/train/settings/resolve.ts";
+import { flagOf, type SettingName, settingGroups, settingOf } from "../src/tasks/train/settings/settings.ts";
 import { markdownTable } from "./generated-blocks.ts";
 
 /** The settings under a heading: flag, name in a file, values, default. */

@@ -40,8 +40,8 @@ export { initializeWeights, type Weights } from "./weights/initialize.ts";
 export { type Cost, type LayerCost, type NetworkCost, networkCost } from "./report/cost.ts";
 export { describeCost } from "./report/cost-text.ts";
 export { describeEvaluation } from "./report/evaluation-text.ts";
-export { plotSvg } from "./report/plot.ts";
-export { type PlotOptions, plotDot } from "./report/plot-dot.ts";
+export { type PlotOptions, plotDot } from "./report/plot/dot.ts";
+export { plotSvg } from "./report/plot/plot.ts";
 export { predictionsCsv } from "./report/predictions-csv.ts";
 export { type SummaryJson, summarize, summaryJson } from "./report/summary.ts";
 
@@ -50,7 +50,7 @@ export { type SummaryJson, summarize, summaryJson } from "./report/summary.ts";
 export { type FoldedGraph, foldBatchNorm } from "./compiler/fold-batch-norm.ts";
 export { type GraphWithGradients, gradient } from "./compiler/gradient.ts";
 export { type LoweredNetwork, type LowerOptions, lower } from "./compiler/lower.ts";
-export { type OnnxOptions, toOnnx } from "./compiler/onnx.ts";
+export { type OnnxOptions, toOnnx } from "./compiler/onnx/onnx.ts";
 export { OpGraphBuilder } from "./graph/op-builder.ts";
 export { printOpGraph } from "./graph/op-print.ts";
 export type { OpConfig, Operation, OpGraph, OpKind, Value } from "./graph/ops.ts";
@@ -87,30 +87,30 @@ export type { Schedule, SchedulePosition } from "./learning/schedule.ts";
 export { constantRate, cosineDecay, createSchedule, oneCycle, type ScheduleName } from "./learning/schedules.ts";
 export { exponentialDecay, plateauDecay, stepDecay } from "./learning/schedules-decay.ts";
 export { type AverageDecay, exponentialAverage, polyakAverage } from "./learning/weight-average.ts";
-export type { BestWeights, Checkpoint, CheckpointOptions } from "./tasks/checkpoint.ts";
-export {
-  decodeBest,
-  decodeCheckpoint,
-  encodeBest,
-  encodeCheckpoint,
-  type StoredCheckpoint,
-} from "./tasks/checkpoint-file.ts";
-export { type FineTuning, type FineTuningChoice, type FineTuningStart, fineTuning } from "./tasks/fine-tuning.ts";
-export type { FeatureCache, HeadPhase, HeadResult } from "./tasks/head-phase-options.ts";
-export type { Reduce } from "./tasks/split-program.ts";
-export { train } from "./tasks/train.ts";
-export type { TrainingProgress, TrainingResult, TrainOptions } from "./tasks/train-options.ts";
-export type { Fault } from "./tasks/training-diagnosis.ts";
+export type { Reduce } from "./tasks/step/split-program.ts";
+export type { Fault } from "./tasks/step/training-diagnosis.ts";
 export {
   type SplitTrainingGraph,
   type StepInterface,
   splitTrainingGraph,
   type TrainingGraph,
   trainingGraph,
-} from "./tasks/training-graph.ts";
-export type { TrainingGraphOptions } from "./tasks/training-graph-options.ts";
-export type { StateEntry, TrainingState } from "./tasks/training-state.ts";
-export { type StepInput, type StepResult, TrainingStep, type TrainingStepOptions } from "./tasks/training-step.ts";
+} from "./tasks/step/training-graph.ts";
+export type { TrainingGraphOptions } from "./tasks/step/training-graph-options.ts";
+export type { StateEntry, TrainingState } from "./tasks/step/training-state.ts";
+export { type StepInput, type StepResult, TrainingStep, type TrainingStepOptions } from "./tasks/step/training-step.ts";
+export type { BestWeights, Checkpoint, CheckpointOptions } from "./tasks/train/checkpoint.ts";
+export {
+  decodeBest,
+  decodeCheckpoint,
+  encodeBest,
+  encodeCheckpoint,
+  type StoredCheckpoint,
+} from "./tasks/train/checkpoint-file.ts";
+export { type FineTuning, type FineTuningChoice, type FineTuningStart, fineTuning } from "./tasks/train/fine-tuning.ts";
+export type { FeatureCache, HeadPhase, HeadResult } from "./tasks/train/head-phase-options.ts";
+export type { TrainingProgress, TrainingResult, TrainOptions } from "./tasks/train/options.ts";
+export { train } from "./tasks/train/train.ts";
 
 // Models: a network with weights, labels and preprocessing, in one file; and what they say to pictures.
 
@@ -122,11 +122,16 @@ export {
   type ClassProbability,
   type LoadOptions,
   loadClassifier,
-} from "./tasks/classifier.ts";
-export { type Embedded, type EmbedOptions, embed, type PictureToEmbed } from "./tasks/embed.ts";
-export type { EmbeddedPicture, Embeddings, EmbeddingsOrigin } from "./tasks/embeddings.ts";
-export { embeddingsWriter, readEmbeddings } from "./tasks/embeddings-file.ts";
-export { type EvaluateOptions, type EvaluationProgress, type EvaluationResult, evaluate } from "./tasks/evaluate.ts";
+} from "./tasks/evaluate/classifier.ts";
+export {
+  type EvaluateOptions,
+  type EvaluationProgress,
+  type EvaluationResult,
+  evaluate,
+} from "./tasks/evaluate/evaluate.ts";
+export { type Embedded, type EmbedOptions, embed, type PictureToEmbed } from "./tasks/features/embed.ts";
+export type { EmbeddedPicture, Embeddings, EmbeddingsOrigin } from "./tasks/features/embeddings.ts";
+export { embeddingsWriter, readEmbeddings } from "./tasks/features/embeddings-file.ts";
 export {
   type ExtractAllOptions,
   type Extracted,
@@ -134,45 +139,49 @@ export {
   type FeatureMap,
   type LoadExtractorOptions,
   loadFeatureExtractor,
-} from "./tasks/feature-extractor.ts";
-export type { FeatureChoice, Pooling } from "./tasks/feature-network.ts";
-export { type Inference, inferenceSession } from "./tasks/inference.ts";
-export { type LoadedModel, type LoadModelOptions, loadModel } from "./tasks/load-model.ts";
-export type { Json, Model, ModelParts, PicturePreprocessing, Provenance } from "./tasks/model.ts";
-export { decodeModel, encodeModel } from "./tasks/model-file.ts";
-export { type NearestOptions, type Neighbour, nearest } from "./tasks/nearest.ts";
-export type { Picture } from "./tasks/picture.ts";
+} from "./tasks/features/feature-extractor.ts";
+export type { FeatureChoice, Pooling } from "./tasks/features/feature-network.ts";
+export { type NearestOptions, type Neighbour, nearest } from "./tasks/features/nearest.ts";
+export { type Inference, inferenceSession } from "./tasks/model/inference.ts";
+export type { Json, Model, ModelParts, PicturePreprocessing, Provenance } from "./tasks/model/model.ts";
+export { decodeModel, encodeModel } from "./tasks/model/model-file.ts";
+export type { Picture } from "./tasks/model/picture.ts";
+export { type LoadedModel, type LoadModelOptions, loadModel } from "./tasks/weights/load-model.ts";
 
 // Weights and models of others, and proof that the network computes what Keras computes.
 
-export { type Conversion, type ConvertOptions, convert } from "./tasks/convert.ts";
+export {
+  type ArchitectureChange,
+  type UpdatedArchitecture,
+  updateArchitecture,
+} from "./tasks/model/update-architecture.ts";
+export { type Golden, parseGolden } from "./tasks/verify/golden.ts";
+export { type ModelVerification, type VerifyModelOptions, verifyModel } from "./tasks/verify/model.ts";
+export { type Verification, verify } from "./tasks/verify/verify.ts";
+export { type Conversion, type ConvertOptions, convert } from "./tasks/weights/convert.ts";
 export {
   type LoadedWeights,
   type LoadWeightsOptions,
   loadWeights,
   type OpenedModel,
   openModel,
-} from "./tasks/open-weights.ts";
-export { type StartingWeights, type StartingWeightsOptions, startingWeights } from "./tasks/starting-weights.ts";
+} from "./tasks/weights/open-weights.ts";
 export {
-  type ArchitectureChange,
-  type UpdatedArchitecture,
-  updateArchitecture,
-} from "./tasks/update-architecture.ts";
-export { type Verification, verify } from "./tasks/verify.ts";
-export { type Golden, parseGolden } from "./tasks/verify-golden.ts";
-export { type ModelVerification, type VerifyModelOptions, verifyModel } from "./tasks/verify-model.ts";
-export { type FilePlatform, type WeightsSource, weightsSource } from "./tasks/weights-file.ts";
-export { type TargetName, targetOf } from "./tasks/weights-targets.ts";
+  type StartingWeights,
+  type StartingWeightsOptions,
+  startingWeights,
+} from "./tasks/weights/starting-weights.ts";
+export { type FilePlatform, type WeightsSource, weightsSource } from "./tasks/weights/weights-file.ts";
+export { type TargetName, targetOf } from "./tasks/weights/weights-targets.ts";
 
 // Tensors in files, whatever they belong to.
 
 export { multiLabelDataset, parseLabels, parseMapWeights } from "./data/labels-file.ts";
-export { chosenArchitecture, trainOptions } from "./tasks/settings/chosen-options.ts";
-export { readConfig, writeConfig } from "./tasks/settings/config-file.ts";
-export { type RecipeName, recipeLayer, recipes } from "./tasks/settings/recipes.ts";
-export { type ResolvedSettings, resolveSettings, type SettingsLayer } from "./tasks/settings/resolve.ts";
-export type { SettingName, Settings } from "./tasks/settings/settings.ts";
+export { chosenArchitecture, trainOptions } from "./tasks/train/settings/chosen-options.ts";
+export { readConfig, writeConfig } from "./tasks/train/settings/config-file.ts";
+export { type RecipeName, recipeLayer, recipes } from "./tasks/train/settings/recipes.ts";
+export { type ResolvedSettings, resolveSettings, type SettingsLayer } from "./tasks/train/settings/resolve.ts";
+export type { SettingName, Settings } from "./tasks/train/settings/settings.ts";
 export { decodeFloats, type EncodedTensor, type NumberFormat } from "./weights/number-formats.ts";
 export { readSafetensors, type SafetensorsFile, writeSafetensors } from "./weights/safetensors.ts";
-export { readTorch, type StoredTensor, type TorchFile } from "./weights/torch-file.ts";
+export { readTorch, type StoredTensor, type TorchFile } from "./weights/torch/torch-file.ts";

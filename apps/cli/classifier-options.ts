@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Device, Platform } from "../../src/platform.ts";
-import { imagenetWeightsAddress } from "../../src/tasks/imagenet-weights.ts";
-import type { LoadModelOptions } from "../../src/tasks/load-model.ts";
+import { imagenetWeightsAddress } from "../../src/tasks/weights/imagenet-weights.ts";
+import type { LoadModelOptions } from "../../src/tasks/weights/load-model.ts";
 import { deviceOption } from "./device-option.ts";
 import { addDownloadOptions, type DownloadFlags, downloadsOf } from "./downloads.ts";
 import type { CliIo } from "./io.ts";

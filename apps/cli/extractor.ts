@@ -1,7 +1,7 @@
 import type { Device } from "../../src/platform.ts";
-import { type FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/feature-extractor.ts";
-import { imagenetWeightsAddress } from "../../src/tasks/imagenet-weights.ts";
-import type { OpenAsOptions } from "../../src/tasks/open-as.ts";
+import { type FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
+import { imagenetWeightsAddress } from "../../src/tasks/weights/imagenet-weights.ts";
+import type { OpenAsOptions } from "../../src/tasks/weights/open-as.ts";
 import { type DownloadFlags, downloadsOf } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
 import { loadPlatform } from "./load-platform.ts";

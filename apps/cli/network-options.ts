@@ -5,9 +5,9 @@ import type { Network } from "../../src/graph/network.ts";
 import { buildNetwork } from "../../src/models/architecture.ts";
 import { type ArchitectureName, architectureNamed } from "../../src/models/architecture-names.ts";
 import type { XceptionOptions } from "../../src/models/xception-options.ts";
-import { networkSettings } from "../../src/tasks/settings/network-settings.ts";
-import { choice, type Kind, setting, wholeNumber } from "../../src/tasks/settings/setting.ts";
-import { flagOf, settingOf } from "../../src/tasks/settings/settings.ts";
+import { networkSettings } from "../../src/tasks/train/settings/network-settings.ts";
+import { choice, type Kind, setting, wholeNumber } from "../../src/tasks/train/settings/setting.ts";
+import { flagOf, settingOf } from "../../src/tasks/train/settings/settings.ts";
 import { addSettingOptions } from "./setting-options.ts";
 
 /** What commander makes of the flags of `addNetworkOptions`. */

@@ -1,5 +1,5 @@
 import { UsageError } from "../../src/errors.ts";
-import { type Kind, listOf, number, wholeNumber } from "../../src/tasks/settings/setting.ts";
+import { type Kind, listOf, number, wholeNumber } from "../../src/tasks/train/settings/setting.ts";
 
 /**
  * A reader of an option's value for commander's `argParser`.

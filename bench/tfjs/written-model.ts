@@ -7,14 +7,14 @@ import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-cpu";
 import * as layers from "@tensorflow/tfjs-layers";
 import { lower } from "../../src/compiler/lower.ts";
-import { toOnnx } from "../../src/compiler/onnx.ts";
+import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { inputShapeOf, type Network } from "../../src/graph/network.ts";
 import { xception } from "../../src/models/xception.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
-import { writeTfjsModel } from "../../src/weights/tfjs-writer.ts";
+import { writeTfjsModel } from "../../src/weights/tfjs/writer.ts";
 
 async function inTfjs(network: Network, weights: Weights, images: Float32Array): Promise<ArrayLike<number>> {
   const { bytes, beside } = writeTfjsModel({ network, weights });

@@ -1,5 +1,5 @@
-import { domains, OnnxEmitter } from "./onnx-emitter.ts";
-import { encodeModel } from "./onnx-model.ts";
+import { domains, OnnxEmitter } from "./onnx/emitter.ts";
+import { encodeModel } from "./onnx/model.ts";
 
 /** Channels and pixels of the probe's picture: more channels than any engine puts into a block. */
 const shape = [1, 64, 1, 2] as const;

@@ -1,5 +1,5 @@
 import { pngUrl } from "./data-url.ts";
-import { html, Markup } from "./html-markup.ts";
+import { html, Markup } from "./html/markup.ts";
 
 /** A picture with what is to be read below it. */
 export interface SheetCell {

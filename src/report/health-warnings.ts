@@ -1,5 +1,5 @@
 import type { BlockHealth } from "../records.ts";
-import { formatNumber, formatPercent } from "./html-format.ts";
+import { formatNumber, formatPercent } from "./html/format.ts";
 
 /** From here on an activation lets through next to nothing. */
 const deadShare = 0.99;

@@ -1,8 +1,8 @@
 import { jpegUrl } from "./data-url.ts";
-import { formatCount } from "./html-format.ts";
-import { html, type Markup } from "./html-markup.ts";
-import { htmlPage } from "./html-page.ts";
-import { bar, factList, type Section } from "./html-parts.ts";
+import { formatCount } from "./html/format.ts";
+import { html, type Markup } from "./html/markup.ts";
+import { htmlPage } from "./html/page.ts";
+import { bar, factList, type Section } from "./html/parts.ts";
 import type { Fact } from "./training-report.ts";
 
 /** A picture on the sheet. */

@@ -1,6 +1,6 @@
 import { WeightsError } from "../errors.ts";
 import type { Layer } from "../graph/network.ts";
-import { kerasClassNumbers } from "./keras-class-numbers.ts";
+import { kerasClassNumbers } from "./keras/class-numbers.ts";
 import type { StoredLayer } from "./stored-layers.ts";
 
 /** Which layer of a file is which of a network. */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { encodeModel } from "../../src/tasks/model-file.ts";
+import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { noise } from "../tasks/pictures.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { xception } from "../../src/models/xception.ts";
-import { decodeModel } from "../../src/tasks/model-file.ts";
+import { decodeModel } from "../../src/tasks/model/model-file.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
 import { capture } from "./capture.ts";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { EpochRecord } from "../../src/records.ts";
-import { decodeModel } from "../../src/tasks/model-file.ts";
+import { decodeModel } from "../../src/tasks/model/model-file.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writePictures } from "./train-fixtures.ts";
 

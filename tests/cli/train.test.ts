@@ -9,9 +9,9 @@ import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { constantRate } from "../../src/learning/schedules.ts";
 import { historyCsv } from "../../src/report/history-csv.ts";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
-import { decodeModel } from "../../src/tasks/model-file.ts";
-import { resolveSettings } from "../../src/tasks/settings/resolve.ts";
-import { train } from "../../src/tasks/train.ts";
+import { decodeModel } from "../../src/tasks/model/model-file.ts";
+import { resolveSettings } from "../../src/tasks/train/settings/resolve.ts";
+import { train } from "../../src/tasks/train/train.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writePictures } from "./train-fixtures.ts";
 

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { encodeModel } from "../../src/tasks/model-file.ts";
+import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
 import { smallModel } from "../tasks/small-model.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { lower } from "../../src/compiler/lower.ts";
-import { toOnnx } from "../../src/compiler/onnx.ts";
+import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import {
   dense,
   dropout,

@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { blockProbe, readBlockSize } from "../../src/compiler/block-probe.ts";
-import { toOnnx } from "../../src/compiler/onnx.ts";
-import { ModelProto } from "../../src/compiler/onnx-schema.ts";
+import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
+import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import { RuntimeUnavailableError } from "../../src/errors.ts";
 import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
 import type { Platform } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { createSession } from "../../src/runtime/node-session.ts";
-import { channelBlock } from "../../src/tasks/channel-block.ts";
+import { channelBlock } from "../../src/tasks/step/channel-block.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 function doubling() {

@@ -3,7 +3,7 @@ import { imageInput } from "../../src/compiler/lower.ts";
 import type { PictureResize } from "../../src/graph/preprocessing.ts";
 import type { Device, RgbImage } from "../../src/platform.ts";
 import { createSession } from "../../src/runtime/node-session.ts";
-import { preparationModel } from "../../src/tasks/picture-preparation.ts";
+import { preparationModel } from "../../src/tasks/model/picture-preparation.ts";
 import golden from "../golden/pillow-resize.json" with { type: "json" };
 
 const size = golden.size as [number, number];

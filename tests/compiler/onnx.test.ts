@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { gradient } from "../../src/compiler/gradient.ts";
 import { lower } from "../../src/compiler/lower.ts";
-import { type OnnxOptions, toOnnx } from "../../src/compiler/onnx.ts";
+import { type OnnxOptions, toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import {
   add,
   batchNormalization,

@@ -6,7 +6,7 @@ import { buildNetwork } from "../../src/models/architecture.ts";
 import { architectureNamed } from "../../src/models/architecture-names.ts";
 import { timmNames } from "../../src/models/timm-names.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { parseTimmGolden, verifyTimm } from "../../src/tasks/verify-timm.ts";
+import { parseTimmGolden, verifyTimm } from "../../src/tasks/verify/timm.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 const file = "timm-forward.json";

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { BlockHealth } from "../../src/records.ts";
-import { gradientChart, zerosChart } from "../../src/report/charts-health.ts";
+import { gradientChart, zerosChart } from "../../src/report/charts/health.ts";
 import { healthWarnings } from "../../src/report/health-warnings.ts";
-import { renderReport } from "../../src/report/html.ts";
+import { renderReport } from "../../src/report/html/html.ts";
 import { thinned } from "../../src/report/thinned.ts";
 
 const well: BlockHealth = {

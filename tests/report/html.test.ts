@@ -3,15 +3,15 @@ import { describe, expect, it } from "vitest";
 import { xception } from "../../src/models/xception.ts";
 import type { Evaluation } from "../../src/records.ts";
 import { networkCost } from "../../src/report/cost.ts";
-import { renderReport } from "../../src/report/html.ts";
 import {
   formatCount,
   formatDuration,
   formatNumber,
   formatPercent,
   formatRounded,
-} from "../../src/report/html-format.ts";
-import { html } from "../../src/report/html-markup.ts";
+} from "../../src/report/html/format.ts";
+import { renderReport } from "../../src/report/html/html.ts";
+import { html } from "../../src/report/html/markup.ts";
 import type { TrainingReport } from "../../src/report/training-report.ts";
 
 const hostile = `<script>alert("1")</script>&'`;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Network } from "../../src/graph/network.ts";
 import { xception } from "../../src/models/xception.ts";
-import { plotSections } from "../../src/report/plot-sections.ts";
+import { plotSections } from "../../src/report/plot/sections.ts";
 import { smallNetwork } from "./small-network.ts";
 
 /** `Title: block(layers) …` for each section. */

@@ -10,9 +10,11 @@ const units: readonly (readonly [unit: string, rank: number, files: RegExp])[] =
   ...["models", "compiler", "learning", "data", "weights", "report", "runtime"].map(
     (folder) => [folder, 2, new RegExp(`^src/${folder}/`)] as const,
   ),
-  ["tasks", 3, /^src\/tasks\//],
-  ["entry", 4, /^src\/(index|node|web)\.ts$/],
-  ...["cli", "server", "web"].map((app) => [app, 4, new RegExp(`^apps/${app}/`)] as const),
+  ...Object.entries({ model: 3, step: 3, weights: 4, ranks: 4, features: 5, verify: 5, evaluate: 5, train: 6 }).map(
+    ([folder, rank]) => [`tasks/${folder}`, rank, new RegExp(`^src/tasks/${folder}/`)] as const,
+  ),
+  ["entry", 7, /^src\/(index|node|web)\.ts$/],
+  ...["cli", "server", "web"].map((app) => [app, 7, new RegExp(`^apps/${app}/`)] as const),
 ];
 
 /** What only the named files may use: the core gets the outside world as a value. */

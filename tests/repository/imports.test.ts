@@ -11,17 +11,23 @@ test("src/ and apps/ keep the import rule", () => {
 test.each([
   ["src/graph/a.ts", 'import { b } from "../models/b.ts";', "up, graph (1) → models (2)"],
   ["src/models/a.ts", 'import type { B } from "../compiler/b.ts";', "sideways, models (2) → compiler (2)"],
-  ["src/models/a.ts", 'export * from "../tasks/b.ts";', "up, models (2) → tasks (3)"],
-  ["src/tasks/a.ts", 'type B = import("../index.ts").B;', "up, tasks (3) → entry (4)"],
-  ["apps/cli/a.ts", 'await import(\n  "../server/b.ts"\n);', "sideways, cli (4) → server (4)"],
+  ["src/models/a.ts", 'export * from "../tasks/model/b.ts";', "up, models (2) → tasks/model (3)"],
+  ["src/tasks/step/a.ts", 'import "../train/b.ts";', "up, tasks/step (3) → tasks/train (6)"],
+  ["src/tasks/verify/a.ts", 'type B = import("../../index.ts").B;', "up, tasks/verify (5) → entry (7)"],
+  ["apps/cli/a.ts", 'await import(\n  "../server/b.ts"\n);', "sideways, cli (7) → server (7)"],
   ["src/data/a.ts", "import fs from 'node:fs';", "src/data/a.ts imports node:fs: not allowed Node"],
   ["src/runtime/web.ts", 'import "sharp";', "src/runtime/web.ts imports sharp: not allowed Node"],
-  ["src/tasks/a.ts", 'import { n } from "../runtime/node.ts";', "imports src/runtime/node.ts: not allowed Node"],
+  [
+    "src/tasks/train/a.ts",
+    'import { n } from "../../runtime/node.ts";',
+    "imports src/runtime/node.ts: not allowed Node",
+  ],
   ["src/index.ts", 'export * from "./node.ts";', "src/index.ts imports src/node.ts: not allowed Node"],
   ["src/report/a.ts", "const home = process.env.HOME;", "src/report/a.ts imports global process: not allowed Node"],
   ["src/runtime/node.ts", 'import * as o from "onnxruntime-web";', "not allowed the engine in WebAssembly"],
-  ["src/tasks/a.ts", 'import { p } from "../runtime/web.ts";', "not allowed the browser"],
+  ["src/tasks/train/a.ts", 'import { p } from "../../runtime/web.ts";', "not allowed the browser"],
   ["src/helpers/a.ts", "export {};", "src/helpers/a.ts: belongs to no unit"],
+  ["src/tasks/a.ts", "export {};", "src/tasks/a.ts: belongs to no unit"],
 ])("finds what is wrong in %s: %s", (file, text, problem) => {
   const problems = importProblems(new Map([[file, text]]));
   expect(problems).toHaveLength(1);
@@ -45,8 +51,11 @@ test("accepts what is right, and is not fooled by comments and strings", () => {
     ["src/tensor/a.ts", 'import { E } from "../errors.ts";\n// import "../tasks/t.ts";\n/* from "sharp" */'],
     ["src/errors.ts", 'export const glob = "**/*.ts";\nexport const words = ["process.env", "a // b"];'],
     ["src/runtime/node-engine.ts", 'import "node:fs";\nimport "onnxruntime-node";\nimport "../platform.ts";'],
-    ["apps/cli/a.ts", 'import "../../src/runtime/node-engine.ts";\nimport "../../src/tasks/t.ts";\nprocess.exit(0);'],
-    ["src/tasks/t.ts", 'import { x } from "../models/m.ts";\nconst { process } = x;\nthis.process.y = 1;'],
+    [
+      "apps/cli/a.ts",
+      'import "../../src/runtime/node-engine.ts";\nimport "../../src/tasks/step/t.ts";\nprocess.exit(0);',
+    ],
+    ["src/tasks/step/t.ts", 'import { x } from "../../models/m.ts";\nconst { process } = x;\nthis.process.y = 1;'],
     ["src/models/m.ts", 'import "commander";'],
   ]);
   expect(importProblems(sources)).toEqual([]);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { toOnnx } from "../../src/compiler/onnx.ts";
+import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { probeModel, unavailable } from "../../src/runtime/node-devices.ts";

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { FormatError } from "../../src/errors.ts";
 import { isolate } from "../../src/runtime/node-isolation.ts";
-import { kerasFileJob } from "../../src/weights/keras-file.ts";
+import { kerasFileJob } from "../../src/weights/keras/file.ts";
 import { address } from "./isolated-jobs.ts";
 
 const limits = { timeMs: 30_000, memoryBytes: 2 ** 24 };

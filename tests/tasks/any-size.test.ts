@@ -4,11 +4,11 @@ import type { ImageDataset } from "../../src/data/dataset.ts";
 import { standardization } from "../../src/graph/preprocessing.ts";
 import type { RgbImage } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { loadClassifier } from "../../src/tasks/classifier.ts";
-import { evaluate } from "../../src/tasks/evaluate.ts";
-import { defaultPreprocessing, type Model, type PicturePreprocessing } from "../../src/tasks/model.ts";
-import { decodeModel, encodeModel } from "../../src/tasks/model-file.ts";
-import { PicturePreparation } from "../../src/tasks/picture-preparation.ts";
+import { loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
+import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
+import { defaultPreprocessing, type Model, type PicturePreprocessing } from "../../src/tasks/model/model.ts";
+import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
+import { PicturePreparation } from "../../src/tasks/model/picture-preparation.ts";
 import { noise } from "./pictures.ts";
 import { smallModel } from "./small-model.ts";
 

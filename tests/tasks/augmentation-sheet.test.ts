@@ -4,7 +4,7 @@ import { BatchSource } from "../../src/data/batches.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
 import { describePictureChange } from "../../src/data/picture-change-text.ts";
 import { decodeImage, encodePng } from "../../src/runtime/node-images.ts";
-import { type AugmentationSheetOptions, augmentationSheet } from "../../src/tasks/augmentation-sheet.ts";
+import { type AugmentationSheetOptions, augmentationSheet } from "../../src/tasks/train/augmentation-sheet.ts";
 import { colouredPictures, pictureSize } from "./train-fixtures.ts";
 
 const dataset = colouredPictures(9, 1);

@@ -2,10 +2,10 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { FormatError, TrainingError } from "../../src/errors.ts";
 import { averageScores } from "../../src/learning/score-averages.ts";
-import type { BestWeights, Checkpoint } from "../../src/tasks/checkpoint.ts";
-import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/tasks/checkpoint-file.ts";
-import { formatVersion } from "../../src/tasks/checkpoint-schema.ts";
-import { sha256 } from "../../src/tasks/digest.ts";
+import { sha256 } from "../../src/tasks/model/digest.ts";
+import type { BestWeights, Checkpoint } from "../../src/tasks/train/checkpoint.ts";
+import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/tasks/train/checkpoint-file.ts";
+import { formatVersion } from "../../src/tasks/train/checkpoint-schema.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 const best: BestWeights = {

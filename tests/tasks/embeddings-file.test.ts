@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { FormatError, UsageError } from "../../src/errors.ts";
-import type { Embeddings, EmbeddingsOrigin } from "../../src/tasks/embeddings.ts";
-import { embeddingsWriter, readEmbeddings } from "../../src/tasks/embeddings-file.ts";
+import type { Embeddings, EmbeddingsOrigin } from "../../src/tasks/features/embeddings.ts";
+import { embeddingsWriter, readEmbeddings } from "../../src/tasks/features/embeddings-file.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { metadataKey } from "../../src/weights/metadata-key.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";

@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import type { ImageDataset, Sample } from "../../src/data/dataset.ts";
 import { AbortedError, DataError, TrainingError, UsageError, WeightsError } from "../../src/errors.ts";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
-import { type EvaluationProgress, evaluate } from "../../src/tasks/evaluate.ts";
-import { inferenceSession } from "../../src/tasks/inference.ts";
+import { type EvaluationProgress, evaluate } from "../../src/tasks/evaluate/evaluate.ts";
+import { inferenceSession } from "../../src/tasks/model/inference.ts";
 import { noise } from "./pictures.ts";
 import { smallModel } from "./small-model.ts";
 

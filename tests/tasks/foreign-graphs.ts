@@ -1,7 +1,7 @@
 import { foldBatchNorm } from "../../src/compiler/fold-batch-norm.ts";
 import { lower } from "../../src/compiler/lower.ts";
-import { toOnnx } from "../../src/compiler/onnx.ts";
-import { ModelProto } from "../../src/compiler/onnx-schema.ts";
+import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
+import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import * as layers from "../../src/graph/builder.ts";
 import { type Layer, type Network, network } from "../../src/graph/network.ts";
 import { xception } from "../../src/models/xception.ts";

@@ -4,12 +4,12 @@ import { describe, expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { foldBatchNorm } from "../../src/compiler/fold-batch-norm.ts";
 import { imageInput, lower } from "../../src/compiler/lower.ts";
-import { toOnnx } from "../../src/compiler/onnx.ts";
+import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { xception } from "../../src/models/xception.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { loadWeights } from "../../src/tasks/open-weights.ts";
-import { compareWithGolden } from "../../src/tasks/verify-compare.ts";
-import { parseFeatures } from "../../src/tasks/verify-features.ts";
+import { compareWithGolden } from "../../src/tasks/verify/compare.ts";
+import { parseFeatures } from "../../src/tasks/verify/features.ts";
+import { loadWeights } from "../../src/tasks/weights/open-weights.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 

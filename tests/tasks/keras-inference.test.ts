@@ -5,10 +5,10 @@ import type { Layer } from "../../src/graph/network.ts";
 import type { OpConfig, OpGraph } from "../../src/graph/ops.ts";
 import { xception } from "../../src/models/xception.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { verify, verifyNetwork } from "../../src/tasks/verify.ts";
-import { compareWithGolden } from "../../src/tasks/verify-compare.ts";
-import { parseGolden } from "../../src/tasks/verify-golden.ts";
-import { formulaGraph, layOut } from "../../src/tasks/verify-graph.ts";
+import { compareWithGolden } from "../../src/tasks/verify/compare.ts";
+import { parseGolden } from "../../src/tasks/verify/golden.ts";
+import { formulaGraph, layOut } from "../../src/tasks/verify/graph.ts";
+import { verify, verifyNetwork } from "../../src/tasks/verify/verify.ts";
 import { formulaImages } from "../../src/weights/formula.ts";
 
 const platform = nodePlatform;

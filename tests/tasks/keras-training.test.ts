@@ -7,7 +7,7 @@ import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { xception } from "../../src/models/xception.ts";
 import type { Platform } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { TrainingStep } from "../../src/tasks/training-step.ts";
+import { TrainingStep } from "../../src/tasks/step/training-step.ts";
 import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
 import rmspropFloat32 from "../golden/train-paper-rmsprop.json" with { type: "json" };
 import rmspropElu from "../golden/train-paper-rmsprop-elu-float64.json" with { type: "json" };

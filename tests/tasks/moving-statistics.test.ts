@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
 import { networkWeights } from "../../src/graph/network.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { statisticsMomentum, withStatisticsFor } from "../../src/tasks/moving-statistics.ts";
-import { train } from "../../src/tasks/train.ts";
+import { statisticsMomentum, withStatisticsFor } from "../../src/tasks/step/moving-statistics.ts";
+import { train } from "../../src/tasks/train/train.ts";
 import { colouredPictures, smallNetwork } from "./train-fixtures.ts";
 
 it.each([

@@ -4,10 +4,10 @@ import { describe, expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { FileError } from "../../src/errors.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { encodeModel } from "../../src/tasks/model-file.ts";
-import { loadWeights, openModel } from "../../src/tasks/open-weights.ts";
-import { weightsSource } from "../../src/tasks/weights-file.ts";
-import { openWeightsFile } from "../../src/tasks/weights-formats.ts";
+import { encodeModel } from "../../src/tasks/model/model-file.ts";
+import { loadWeights, openModel } from "../../src/tasks/weights/open-weights.ts";
+import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
+import { openWeightsFile } from "../../src/tasks/weights/weights-formats.ts";
 import { smallModel } from "./small-model.ts";
 
 const formats = join(root, "tests/golden/formats");

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { pixelsOf } from "../../src/tasks/picture.ts";
+import { pixelsOf } from "../../src/tasks/model/picture.ts";
 
 describe("a picture that is none", () => {
   it.each([

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { UsageError } from "../../src/errors.ts";
-import { readConfig, writeConfig } from "../../src/tasks/settings/config-file.ts";
-import { nearestName } from "../../src/tasks/settings/nearest-name.ts";
-import { type RecipeName, recipeLayer, recipeNames } from "../../src/tasks/settings/recipes.ts";
-import { type ResolvedSettings, resolveSettings, type SettingsLayer } from "../../src/tasks/settings/resolve.ts";
-import { flagOf, settingGroups, settingNames, settingOf } from "../../src/tasks/settings/settings.ts";
+import { readConfig, writeConfig } from "../../src/tasks/train/settings/config-file.ts";
+import { nearestName } from "../../src/tasks/train/settings/nearest-name.ts";
+import { type RecipeName, recipeLayer, recipeNames } from "../../src/tasks/train/settings/recipes.ts";
+import { type ResolvedSettings, resolveSettings, type SettingsLayer } from "../../src/tasks/train/settings/resolve.ts";
+import { flagOf, settingGroups, settingNames, settingOf } from "../../src/tasks/train/settings/settings.ts";
 
 function layer(source: string, values: Record<string, unknown>): SettingsLayer {
   return { source, values, where: (name) => `${source} ${name}` };

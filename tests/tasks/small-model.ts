@@ -1,7 +1,7 @@
 import { kerasPreprocessing } from "../../src/graph/preprocessing.ts";
 import { xception } from "../../src/models/xception.ts";
 import type { XceptionOptions } from "../../src/models/xception-options.ts";
-import type { Model } from "../../src/tasks/model.ts";
+import type { Model } from "../../src/tasks/model/model.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 
 /** The smallest network there is, with weights that give each picture another answer. */

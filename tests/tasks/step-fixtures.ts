@@ -15,7 +15,7 @@ import { type Network, network } from "../../src/graph/network.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { type StepInput, TrainingStep, type TrainingStepOptions } from "../../src/tasks/training-step.ts";
+import { type StepInput, TrainingStep, type TrainingStepOptions } from "../../src/tasks/step/training-step.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
 import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";

@@ -7,12 +7,12 @@ import { type ArchitectureName, architectureNamed } from "../../src/models/archi
 import { timmNames } from "../../src/models/timm-names.ts";
 import { recogniseTimm } from "../../src/models/timm-recognition.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { convert } from "../../src/tasks/convert.ts";
-import { decodeModel } from "../../src/tasks/model-file.ts";
-import { loadWeights, openModel } from "../../src/tasks/open-weights.ts";
-import { timmFormulaWeights } from "../../src/tasks/verify-timm.ts";
-import { weightsSource } from "../../src/tasks/weights-file.ts";
-import { openWeightsFile } from "../../src/tasks/weights-formats.ts";
+import { decodeModel } from "../../src/tasks/model/model-file.ts";
+import { timmFormulaWeights } from "../../src/tasks/verify/timm.ts";
+import { convert } from "../../src/tasks/weights/convert.ts";
+import { loadWeights, openModel } from "../../src/tasks/weights/open-weights.ts";
+import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
+import { openWeightsFile } from "../../src/tasks/weights/weights-formats.ts";
 import { floatTensor, type Tensor } from "../../src/tensor/tensor.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";

@@ -6,7 +6,7 @@ import { fromTorchLayout, torchShape } from "../../src/graph/torch-layout.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { TrainingStep } from "../../src/tasks/training-step.ts";
+import { TrainingStep } from "../../src/tasks/step/training-step.ts";
 import { mulberry32 } from "../../src/tensor/random.ts";
 import { sizeOf } from "../../src/tensor/shape.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";

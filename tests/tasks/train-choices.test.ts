@@ -6,10 +6,10 @@ import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { constantRate } from "../../src/learning/schedules.ts";
 import { polyakAverage } from "../../src/learning/weight-average.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { trainOptions } from "../../src/tasks/settings/chosen-options.ts";
-import { resolveSettings, type SettingsLayer } from "../../src/tasks/settings/resolve.ts";
-import { train } from "../../src/tasks/train.ts";
-import type { TrainOptions } from "../../src/tasks/train-options.ts";
+import type { TrainOptions } from "../../src/tasks/train/options.ts";
+import { trainOptions } from "../../src/tasks/train/settings/chosen-options.ts";
+import { resolveSettings, type SettingsLayer } from "../../src/tasks/train/settings/resolve.ts";
+import { train } from "../../src/tasks/train/train.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { colouredPictures, labels, pictureSize, smallNetwork } from "./train-fixtures.ts";
 

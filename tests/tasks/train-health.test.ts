@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
-import { train } from "../../src/tasks/train.ts";
-import type { TrainingProgress, TrainOptions } from "../../src/tasks/train-options.ts";
+import type { TrainingProgress, TrainOptions } from "../../src/tasks/train/options.ts";
+import { train } from "../../src/tasks/train/train.ts";
 import { colouredPictures, smallNetwork } from "./train-fixtures.ts";
 
 // Seven steps for an epoch.

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import type { LayerHealth } from "../../src/records.ts";
-import { train } from "../../src/tasks/train.ts";
-import type { TrainOptions } from "../../src/tasks/train-options.ts";
+import type { TrainOptions } from "../../src/tasks/train/options.ts";
+import { train } from "../../src/tasks/train/train.ts";
 import { gatheredHealth, headFirst, inferenceNorm, type Outcome, outcomeOf, sharedTraining } from "./mpi/trainings.ts";
 
 const program = fileURLToPath(new URL("mpi/train-ranks.ts", import.meta.url));

@@ -3,8 +3,8 @@ import { DataError, UsageError, WeightsError } from "../../src/errors.ts";
 import { dense, globalAveragePooling2d, input } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { train } from "../../src/tasks/train.ts";
-import type { TrainOptions } from "../../src/tasks/train-options.ts";
+import type { TrainOptions } from "../../src/tasks/train/options.ts";
+import { train } from "../../src/tasks/train/train.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
 import { colouredPictures, smallNetwork } from "./train-fixtures.ts";
 

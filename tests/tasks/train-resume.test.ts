@@ -4,10 +4,10 @@ import { UsageError } from "../../src/errors.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import type { EpochRecord } from "../../src/records.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import type { Checkpoint } from "../../src/tasks/checkpoint.ts";
-import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/tasks/checkpoint-file.ts";
-import { train } from "../../src/tasks/train.ts";
-import type { TrainingResult, TrainOptions } from "../../src/tasks/train-options.ts";
+import type { Checkpoint } from "../../src/tasks/train/checkpoint.ts";
+import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/tasks/train/checkpoint-file.ts";
+import type { TrainingResult, TrainOptions } from "../../src/tasks/train/options.ts";
+import { train } from "../../src/tasks/train/train.ts";
 import { colouredPictures, labels, smallNetwork } from "./train-fixtures.ts";
 
 const dataset = colouredPictures(24, 1);

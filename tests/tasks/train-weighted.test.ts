@@ -2,8 +2,8 @@ import { expect, it } from "vitest";
 import { noAugmentation } from "../../src/data/augment.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { train } from "../../src/tasks/train.ts";
-import type { TrainingResult, TrainOptions } from "../../src/tasks/train-options.ts";
+import type { TrainingResult, TrainOptions } from "../../src/tasks/train/options.ts";
+import { train } from "../../src/tasks/train/train.ts";
 import { colouredPictures, smallNetwork } from "./train-fixtures.ts";
 
 const dataset = colouredPictures(8, 1);

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Network } from "../../src/graph/network.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
-import { type StepInput, TrainingStep } from "../../src/tasks/training-step.ts";
+import { type StepInput, TrainingStep } from "../../src/tasks/step/training-step.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";

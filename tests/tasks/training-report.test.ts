@@ -6,9 +6,9 @@ import type { ImageDataset } from "../../src/data/dataset.ts";
 import type { Prediction } from "../../src/records.ts";
 import { networkCost } from "../../src/report/cost.ts";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
-import { galleryOf } from "../../src/tasks/report-gallery.ts";
-import { train } from "../../src/tasks/train.ts";
-import { reportOn } from "../../src/tasks/training-report.ts";
+import { galleryOf } from "../../src/tasks/evaluate/report-gallery.ts";
+import { train } from "../../src/tasks/train/train.ts";
+import { reportOn } from "../../src/tasks/train/training-report.ts";
 import { colouredPictures, smallNetwork } from "./train-fixtures.ts";
 
 const network = smallNetwork();

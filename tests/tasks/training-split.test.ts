@@ -3,8 +3,8 @@ import { conv2d, dense, dropout, globalAveragePooling2d, input } from "../../src
 import { network } from "../../src/graph/network.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { exponentialAverage } from "../../src/learning/weight-average.ts";
-import type { Reduce } from "../../src/tasks/split-program.ts";
-import type { StepInput } from "../../src/tasks/training-step.ts";
+import type { Reduce } from "../../src/tasks/step/split-program.ts";
+import type { StepInput } from "../../src/tasks/step/training-step.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor/tensor.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import { blockNetwork, layouts, mapWeights, runSteps, stepInput, worstWeight } from "./step-fixtures.ts";

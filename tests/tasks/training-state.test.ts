@@ -6,7 +6,7 @@ import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer, type OptimizerName } from "../../src/learning/optimizers.ts";
 import { xception } from "../../src/models/xception.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { TrainingStep } from "../../src/tasks/training-step.ts";
+import { TrainingStep } from "../../src/tasks/step/training-step.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
 

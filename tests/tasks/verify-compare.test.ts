@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { compareWithGolden } from "../../src/tasks/verify-compare.ts";
-import { parseGolden } from "../../src/tasks/verify-golden.ts";
+import { compareWithGolden } from "../../src/tasks/verify/compare.ts";
+import { parseGolden } from "../../src/tasks/verify/golden.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 const where = 'golden file "g.json"';

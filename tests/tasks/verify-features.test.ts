@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseFeatures } from "../../src/tasks/verify-features.ts";
+import { parseFeatures } from "../../src/tasks/verify/features.ts";
 
 const map = {
   shape: [3, 4, 2],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { goldenBatch, parseGolden } from "../../src/tasks/verify-golden.ts";
+import { goldenBatch, parseGolden } from "../../src/tasks/verify/golden.ts";
 
 const tap = { shape: [2, 1, 1, 4], std: 1, at: [0, 7], values: [0.5, 0.25] };
 

@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { inputShapeOf, type Network } from "../../src/graph/network.ts";
 import { xception } from "../../src/models/xception.ts";
 import type { XceptionOptions } from "../../src/models/xception-options.ts";
-import { type Golden, parseGolden } from "../../src/tasks/verify-golden.ts";
-import { goldenNetworks } from "../../src/tasks/verify-network.ts";
+import { type Golden, parseGolden } from "../../src/tasks/verify/golden.ts";
+import { goldenNetworks } from "../../src/tasks/verify/network.ts";
 
 /** A golden file with the shapes of some layers' outputs. */
 function goldenOf(network: Network, layers: readonly string[], fields: object = {}): Golden {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
-import { readKerasFile } from "../../src/weights/keras-file.ts";
+import { readKerasFile } from "../../src/weights/keras/file.ts";
 import { damaged } from "./damaged.ts";
 
 // The HDF5 library itself does not return from a few kinds of damage (docs/sources/keras.md), so the cases are fixed.

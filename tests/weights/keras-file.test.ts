@@ -4,7 +4,7 @@ import { strToU8, zipSync } from "fflate";
 import h5wasm from "h5wasm";
 import { describe, expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
-import { readKerasFile } from "../../src/weights/keras-file.ts";
+import { readKerasFile } from "../../src/weights/keras/file.ts";
 
 type Hdf5File = InstanceType<typeof h5wasm.File>;
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { FormatError } from "../../src/errors.ts";
-import { networkFromKeras } from "../../src/weights/keras-network.ts";
+import { networkFromKeras } from "../../src/weights/keras/network.ts";
 
 const where = "f.h5";
 const image = { class_name: "InputLayer", config: { name: "image", batch_shape: [null, 8, 8, 3] } };

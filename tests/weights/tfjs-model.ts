@@ -1,5 +1,5 @@
 import { FileError } from "../../src/errors.ts";
-import { readTfjsModel, type TfjsModel } from "../../src/weights/tfjs-file.ts";
+import { readTfjsModel, type TfjsModel } from "../../src/weights/tfjs/file.ts";
 
 /** Files of a model by name; `model.json` as a value. */
 export interface TfjsFiles {

@@ -3,8 +3,8 @@ import { expect, test } from "vitest";
 import { dense, input } from "../../src/graph/builder.ts";
 import { network, networkWeights } from "../../src/graph/network.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
-import { networkFromKeras } from "../../src/weights/keras-network.ts";
-import { writeTfjsModel } from "../../src/weights/tfjs-writer.ts";
+import { networkFromKeras } from "../../src/weights/keras/network.ts";
+import { writeTfjsModel } from "../../src/weights/tfjs/writer.ts";
 import { randomModel } from "./random-model.ts";
 
 const parse = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes));

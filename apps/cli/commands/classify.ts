@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { DataError } from "../../../src/errors.ts";
-import { type Classified, loadClassifier } from "../../../src/tasks/classifier.ts";
+import { type Classified, loadClassifier } from "../../../src/tasks/evaluate/classifier.ts";
 import { addCommand } from "../add-command.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { type CliIo, writeJson } from "../io.ts";

@@ -1,8 +1,8 @@
 import { extname } from "node:path";
 import { type Command, Option } from "commander";
 import { UsageError } from "../../../src/errors.ts";
-import { plotSvg } from "../../../src/report/plot.ts";
-import { type PlotOptions, plotDot } from "../../../src/report/plot-dot.ts";
+import { type PlotOptions, plotDot } from "../../../src/report/plot/dot.ts";
+import { plotSvg } from "../../../src/report/plot/plot.ts";
 import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { addCommand } from "../add-command.ts";
 import { describedNetwork, type LookFlags } from "../described-network.ts";

@@ -2,7 +2,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { FileError, TrainingError } from "../../../src/errors.ts";
-import { renderReport } from "../../../src/report/html.ts";
+import { renderReport } from "../../../src/report/html/html.ts";
 import { decodeReport } from "../../../src/report/report-file.ts";
 import type { LiveStatus, TrainingReport } from "../../../src/report/training-report.ts";
 import { readFile, writeFileAtomic } from "../../../src/runtime/node-files.ts";

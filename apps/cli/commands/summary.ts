@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { summarizeGraph } from "../../../src/report/graph-summary.ts";
 import { summarize, summaryJson } from "../../../src/report/summary.ts";
-import { modelFrom, type OpenedModel } from "../../../src/tasks/open-weights.ts";
+import { modelFrom, type OpenedModel } from "../../../src/tasks/weights/open-weights.ts";
 import { addCommand } from "../add-command.ts";
 import { type LookFlags, openDescribed } from "../described-network.ts";
 import { addDownloadOptions } from "../downloads.ts";

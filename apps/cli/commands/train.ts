@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { readFile } from "../../../src/runtime/node-files.ts";
-import { writeConfig } from "../../../src/tasks/settings/config-file.ts";
-import type { ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
+import { writeConfig } from "../../../src/tasks/train/settings/config-file.ts";
+import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import { addCommand } from "../add-command.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";

@@ -1,8 +1,8 @@
 import { type Command, Option } from "commander";
 import { UsageError } from "../../../src/errors.ts";
 import { type Device, devices } from "../../../src/platform.ts";
-import { defaultTolerance, type VerifyTolerance } from "../../../src/tasks/verify.ts";
-import type { VerifyLayout } from "../../../src/tasks/verify-graph.ts";
+import type { VerifyLayout } from "../../../src/tasks/verify/graph.ts";
+import { defaultTolerance, type VerifyTolerance } from "../../../src/tasks/verify/verify.ts";
 import { addCommand } from "../add-command.ts";
 import { addDownloadOptions, type DownloadFlags, downloadsOf } from "../downloads.ts";
 import type { CliIo } from "../io.ts";

@@ -2,7 +2,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { TrainingError, XceptionError } from "../../../src/errors.ts";
 import type { Platform } from "../../../src/platform.ts";
-import { describeModel } from "../../../src/tasks/model-file.ts";
+import { describeModel } from "../../../src/tasks/model/model-file.ts";
 import { RunFolder, runFiles } from "../train/run-folder.ts";
 
 /** Under which key a model of the demo says in its provenance that it is one. */

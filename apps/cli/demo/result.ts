@@ -1,5 +1,5 @@
-import type { EvaluationResult } from "../../../src/tasks/evaluate.ts";
-import type { TrainingResult } from "../../../src/tasks/train-options.ts";
+import type { EvaluationResult } from "../../../src/tasks/evaluate/evaluate.ts";
+import type { TrainingResult } from "../../../src/tasks/train/options.ts";
 
 /** What a demo came to. */
 export interface DemoResult {

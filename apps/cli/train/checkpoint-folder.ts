@@ -3,8 +3,13 @@ import { join } from "node:path";
 import { FileError, FormatError, TrainingError } from "../../../src/errors.ts";
 import { checkDocument, parseJson } from "../../../src/json-document.ts";
 import { readFile } from "../../../src/runtime/node-files.ts";
-import type { Checkpoint } from "../../../src/tasks/checkpoint.ts";
-import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../../src/tasks/checkpoint-file.ts";
+import type { Checkpoint } from "../../../src/tasks/train/checkpoint.ts";
+import {
+  decodeBest,
+  decodeCheckpoint,
+  encodeBest,
+  encodeCheckpoint,
+} from "../../../src/tasks/train/checkpoint-file.ts";
 import { digestOf, type PictureList, pictureListSchema } from "./picture-list.ts";
 import { bestPattern, checkpointsFolder, pictureList, type RunFolder, stepPattern } from "./run-folder.ts";
 import { type RunRecord, readRecord } from "./run-record.ts";

@@ -1,5 +1,5 @@
 import type { Device } from "../../../src/platform.ts";
-import { defaultSource, type ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
+import { defaultSource, type ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import { settingWords } from "../setting-options.ts";
 import type { Team } from "./team.ts";
 

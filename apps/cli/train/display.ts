@@ -1,5 +1,5 @@
-import { formatDuration } from "../../../src/report/html-format.ts";
-import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train-options.ts";
+import { formatDuration } from "../../../src/report/html/format.ts";
+import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train/options.ts";
 import type { CliIo } from "../io.ts";
 import { type Progress, startProgress } from "../progress.ts";
 

@@ -2,7 +2,7 @@ import { appendFile, readdir, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { firstRecord, readEvents, restartRecord, scalarRecord } from "../../../src/report/tensorboard.ts";
 import { readFile } from "../../../src/runtime/node-files.ts";
-import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train-options.ts";
+import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train/options.ts";
 import { eventPattern, eventsFolder, type RunFolder } from "./run-folder.ts";
 
 /** How long events wait at most before they are written, in milliseconds. */

@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { FileError } from "../../../src/errors.ts";
 import { readFile, writeFileAtomic } from "../../../src/runtime/node-files.ts";
-import type { FeatureCache } from "../../../src/tasks/head-phase-options.ts";
+import type { FeatureCache } from "../../../src/tasks/train/head-phase-options.ts";
 
 /** Features of frozen networks as files of a folder, which is made when there is something to put into it. */
 export function featureFolder(folder: string): FeatureCache {

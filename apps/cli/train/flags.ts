@@ -1,10 +1,14 @@
 import { type Command, Option } from "commander";
 import { UsageError } from "../../../src/errors.ts";
 import type { Device } from "../../../src/platform.ts";
-import { readConfig } from "../../../src/tasks/settings/config-file.ts";
-import { recipeLayer, recipeNames } from "../../../src/tasks/settings/recipes.ts";
-import { type ResolvedSettings, resolveSettings, type SettingsLayer } from "../../../src/tasks/settings/resolve.ts";
-import { flagOf, settingGroups, settings } from "../../../src/tasks/settings/settings.ts";
+import { readConfig } from "../../../src/tasks/train/settings/config-file.ts";
+import { recipeLayer, recipeNames } from "../../../src/tasks/train/settings/recipes.ts";
+import {
+  type ResolvedSettings,
+  resolveSettings,
+  type SettingsLayer,
+} from "../../../src/tasks/train/settings/resolve.ts";
+import { flagOf, settingGroups, settings } from "../../../src/tasks/train/settings/settings.ts";
 import { deviceOption } from "../device-option.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { addSettingOptions, givenSettings } from "../setting-options.ts";

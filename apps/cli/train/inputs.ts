@@ -4,22 +4,22 @@ import type { Network } from "../../../src/graph/network.ts";
 import { type Architecture, architectureOf, buildNetwork } from "../../../src/models/architecture.ts";
 import { topOn } from "../../../src/models/top-on.ts";
 import type { Device, Platform } from "../../../src/platform.ts";
-import { type FineTuning, fineTuning } from "../../../src/tasks/fine-tuning.ts";
-import type { PicturePreprocessing, Provenance } from "../../../src/tasks/model.ts";
-import { chosenArchitecture, fineTuningChoice } from "../../../src/tasks/settings/chosen-options.ts";
-import { withNetworkOf } from "../../../src/tasks/settings/file-network.ts";
-import type { ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
-import { networkOfRun } from "../../../src/tasks/settings/run-network.ts";
-import type { SettingName, Settings } from "../../../src/tasks/settings/settings.ts";
+import type { PicturePreprocessing, Provenance } from "../../../src/tasks/model/model.ts";
+import { type FineTuning, fineTuning } from "../../../src/tasks/train/fine-tuning.ts";
+import { defaultBatchSize } from "../../../src/tasks/train/plan.ts";
+import { chosenArchitecture, fineTuningChoice } from "../../../src/tasks/train/settings/chosen-options.ts";
+import { withNetworkOf } from "../../../src/tasks/train/settings/file-network.ts";
+import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
+import { networkOfRun } from "../../../src/tasks/train/settings/run-network.ts";
+import type { SettingName, Settings } from "../../../src/tasks/train/settings/settings.ts";
 import {
   openStartingFile,
   type StartingFile,
   type StartingWeights,
   type StartingWeightsOptions,
   startingWeightsIn,
-} from "../../../src/tasks/starting-weights.ts";
-import { defaultBatchSize } from "../../../src/tasks/train-plan.ts";
-import type { FilePlatform } from "../../../src/tasks/weights-file.ts";
+} from "../../../src/tasks/weights/starting-weights.ts";
+import type { FilePlatform } from "../../../src/tasks/weights/weights-file.ts";
 import { readMapWeights } from "../labelled-pictures.ts";
 import { commandLineOf } from "./command-line.ts";
 import { nameOf } from "./data-name.ts";

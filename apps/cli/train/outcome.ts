@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { AbortedError } from "../../../src/errors.ts";
-import type { TrainingResult } from "../../../src/tasks/train-options.ts";
+import type { TrainingResult } from "../../../src/tasks/train/options.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import type { FoundCheckpoint } from "./checkpoint-folder.ts";
 import { resumeCommand } from "./command-line.ts";

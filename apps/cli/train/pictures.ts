@@ -3,7 +3,7 @@ import { splitDataset } from "../../../src/data/split.ts";
 import { readWeightList, withSampleWeights } from "../../../src/data/weight-list.ts";
 import { UsageError } from "../../../src/errors.ts";
 import type { Platform } from "../../../src/platform.ts";
-import type { Settings } from "../../../src/tasks/settings/settings.ts";
+import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
 import { readDataset } from "../labelled-pictures.ts";
 
 /** What is trained on and what is tested on. */

@@ -1,6 +1,6 @@
 import type { Platform } from "../../../src/platform.ts";
-import type { ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
-import type { Settings } from "../../../src/tasks/settings/settings.ts";
+import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
+import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
 import type { FoundCheckpoint } from "./checkpoint-folder.ts";
 import type { RunFlags } from "./flags.ts";
 import { readInputs, type TrainingInputs } from "./inputs.ts";

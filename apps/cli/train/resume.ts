@@ -1,7 +1,7 @@
 import { relative, resolve } from "node:path";
 import { UsageError } from "../../../src/errors.ts";
-import { defaultSource, type ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
-import { flagOf, settingOf } from "../../../src/tasks/settings/settings.ts";
+import { defaultSource, type ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
+import { flagOf, settingOf } from "../../../src/tasks/train/settings/settings.ts";
 import type { FoundCheckpoint } from "./checkpoint-folder.ts";
 import { resumeCommand } from "./command-line.ts";
 import type { RunFlags, TrainFlags } from "./flags.ts";

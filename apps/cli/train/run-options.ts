@@ -1,7 +1,7 @@
 import type { Platform } from "../../../src/platform.ts";
-import type { CheckpointOptions } from "../../../src/tasks/checkpoint.ts";
-import { trainOptions } from "../../../src/tasks/settings/chosen-options.ts";
-import type { TrainOptions } from "../../../src/tasks/train-options.ts";
+import type { CheckpointOptions } from "../../../src/tasks/train/checkpoint.ts";
+import type { TrainOptions } from "../../../src/tasks/train/options.ts";
+import { trainOptions } from "../../../src/tasks/train/settings/chosen-options.ts";
 import type { PreparedRun } from "./prepare-run.ts";
 
 /** What all processes of a run tell `train`. @param save what becomes of checkpoints, on rank 0. */

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { checkDocument } from "../../../src/json-document.ts";
 import { devices } from "../../../src/platform.ts";
-import type { ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
-import type { SettingName, Settings } from "../../../src/tasks/settings/settings.ts";
+import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
+import type { SettingName, Settings } from "../../../src/tasks/train/settings/settings.ts";
 import type { TrainingInputs } from "./inputs.ts";
 import { machineFacts } from "./machine.ts";
 

@@ -1,14 +1,14 @@
 import type { Network } from "../../../src/graph/network.ts";
 import type { Platform } from "../../../src/platform.ts";
 import type { HealthRecord, StepRecord } from "../../../src/records.ts";
-import { renderReport } from "../../../src/report/html.ts";
+import { renderReport } from "../../../src/report/html/html.ts";
 import { decodeReport, encodeReport } from "../../../src/report/report-file.ts";
 import { thinned } from "../../../src/report/thinned.ts";
 import type { Gallery, LiveStatus } from "../../../src/report/training-report.ts";
 import { readFile } from "../../../src/runtime/node-files.ts";
-import { blockHealth } from "../../../src/tasks/block-health.ts";
-import { galleryOf } from "../../../src/tasks/report-gallery.ts";
-import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train-options.ts";
+import { galleryOf } from "../../../src/tasks/evaluate/report-gallery.ts";
+import { blockHealth } from "../../../src/tasks/step/block-health.ts";
+import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train/options.ts";
 import { describeRun } from "./description.ts";
 import type { TrainingInputs } from "./inputs.ts";
 import type { RunFolder } from "./run-folder.ts";

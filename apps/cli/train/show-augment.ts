@@ -3,12 +3,12 @@ import type { ImageDataset } from "../../../src/data/dataset.ts";
 import { UsageError } from "../../../src/errors.ts";
 import type { Platform } from "../../../src/platform.ts";
 import { drawContactSheet } from "../../../src/report/contact-sheet.ts";
-import { html, Markup } from "../../../src/report/html-markup.ts";
+import { html, Markup } from "../../../src/report/html/markup.ts";
 import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
-import { augmentationSheet } from "../../../src/tasks/augmentation-sheet.ts";
-import { defaultPreprocessing } from "../../../src/tasks/model.ts";
-import { trainOptions } from "../../../src/tasks/settings/chosen-options.ts";
-import type { Settings } from "../../../src/tasks/settings/settings.ts";
+import { defaultPreprocessing } from "../../../src/tasks/model/model.ts";
+import { augmentationSheet } from "../../../src/tasks/train/augmentation-sheet.ts";
+import { trainOptions } from "../../../src/tasks/train/settings/chosen-options.ts";
+import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
 import { renderPng } from "../render-png.ts";
 import { augmentationText } from "./description.ts";
 

@@ -1,7 +1,7 @@
-import { onFirstRank } from "../../../src/tasks/ranks.ts";
-import type { ResolvedSettings } from "../../../src/tasks/settings/resolve.ts";
-import type { Settings } from "../../../src/tasks/settings/settings.ts";
-import { train } from "../../../src/tasks/train.ts";
+import { onFirstRank } from "../../../src/tasks/ranks/ranks.ts";
+import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
+import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
+import { train } from "../../../src/tasks/train/train.ts";
 import { downloadsOf } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";

@@ -3,7 +3,7 @@ import { availableParallelism, hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RuntimeUnavailableError } from "../../../src/errors.ts";
 import type { Communicator } from "../../../src/platform.ts";
-import { alone, gatherRanks } from "../../../src/tasks/ranks.ts";
+import { alone, gatherRanks } from "../../../src/tasks/ranks/ranks.ts";
 import { describeFailure, exitCodeOf } from "../failure.ts";
 import type { CliIo } from "../io.ts";
 

@@ -1,11 +1,11 @@
 import { UsageError, VerificationError } from "../../../src/errors.ts";
 import type { ArchitectureName } from "../../../src/models/architecture-names.ts";
 import type { Platform } from "../../../src/platform.ts";
-import { type Verification, type VerifyOptions, verify } from "../../../src/tasks/verify.ts";
-import { type VerifyFeaturesOptions, verifyFeatures } from "../../../src/tasks/verify-features.ts";
-import { goldenName, parseGolden } from "../../../src/tasks/verify-golden.ts";
-import { describeVerification } from "../../../src/tasks/verify-text.ts";
-import { parseTimmGolden, verifyTimm } from "../../../src/tasks/verify-timm.ts";
+import { type VerifyFeaturesOptions, verifyFeatures } from "../../../src/tasks/verify/features.ts";
+import { goldenName, parseGolden } from "../../../src/tasks/verify/golden.ts";
+import { describeVerification } from "../../../src/tasks/verify/text.ts";
+import { parseTimmGolden, verifyTimm } from "../../../src/tasks/verify/timm.ts";
+import { type Verification, type VerifyOptions, verify } from "../../../src/tasks/verify/verify.ts";
 import { type CliIo, writeJson } from "../io.ts";
 
 interface GoldenOptions extends Omit<VerifyOptions, "platform"> {

@@ -1,7 +1,7 @@
 import { VerificationError } from "../../../src/errors.ts";
 import type { Platform } from "../../../src/platform.ts";
-import { type ModelVerification, type VerifyModelOptions, verifyModel } from "../../../src/tasks/verify-model.ts";
-import { describeModelVerification } from "../../../src/tasks/verify-model-text.ts";
+import { type ModelVerification, type VerifyModelOptions, verifyModel } from "../../../src/tasks/verify/model.ts";
+import { describeModelVerification } from "../../../src/tasks/verify/model-text.ts";
 import { type CliIo, writeJson } from "../io.ts";
 
 /**

@@ -3,10 +3,10 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ImageDataset } from "../../../src/data/dataset.ts";
 import { joinMpi } from "../../../src/runtime/node-mpi.ts";
-import type { Checkpoint } from "../../../src/tasks/checkpoint.ts";
-import { decodeCheckpoint, encodeCheckpoint } from "../../../src/tasks/checkpoint-file.ts";
-import { train } from "../../../src/tasks/train.ts";
-import type { TrainOptions } from "../../../src/tasks/train-options.ts";
+import type { Checkpoint } from "../../../src/tasks/train/checkpoint.ts";
+import { decodeCheckpoint, encodeCheckpoint } from "../../../src/tasks/train/checkpoint-file.ts";
+import type { TrainOptions } from "../../../src/tasks/train/options.ts";
+import { train } from "../../../src/tasks/train/train.ts";
 import {
   gatheredHealth,
   headFirst,

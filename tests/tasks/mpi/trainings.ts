@@ -3,7 +3,7 @@ import { createOptimizer } from "../../../src/learning/optimizers.ts";
 import type { Platform } from "../../../src/platform.ts";
 import type { LayerHealth } from "../../../src/records.ts";
 import { nodePlatform } from "../../../src/runtime/node.ts";
-import type { TrainingResult, TrainOptions } from "../../../src/tasks/train-options.ts";
+import type { TrainingResult, TrainOptions } from "../../../src/tasks/train/options.ts";
 import { colouredPictures, smallNetwork } from "../train-fixtures.ts";
 
 /** 29 pictures: three steps of two ranks with four each, and five pictures left over. */

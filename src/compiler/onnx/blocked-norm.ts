@@ -1,0 +1,196 @@
+import type { Value } from "../../graph/ops.ts";
+import { sameShape } from "../../tensor/shape.ts";
+import { takesFactor } from "./blocked-conv.ts";
+import type { BlockedRules, BlockedTools } from "./blocked-tools.ts";
+import { type Attributes, domains } from "./emitter.ts";
+import { elementsPerChannel } from "./forms.ts";
+
+type BlockOrder = "blocks" | "channelBlocks";
+
+/** Batch normalization and its gradient on blocks; each pass over a picture is one convolution or pooling. */
+export const normalizationRules: BlockedRules = {
+  // With s = 1/√(variance + ε): scale = gamma·s, shift = beta − mean·scale.
+  batchNormalizationTraining: (tools, { epsilon }, { inputs: [x, gamma, beta], outputs: [y, mean, variance] }) => {
+    if (x!.shape[1]! % 4 !== 0) return false;
+    const { emit, forms, kernels, nameOf } = tools;
+    const order = forms.blockOrder(x!);
+    const compute = computeFor(tools, y!);
+    const meanLanes = emitMean(tools, x!, order, y!.name);
+    const meanSquare = emitMeanProduct(tools, x!, x!, order, y!.name);
+    // Rounding can make the difference of a nearly constant channel negative.
+    const difference = compute("difference", "Sub", meanSquare, compute("square", "Mul", meanLanes, meanLanes));
+    const varianceLanes = compute("variance", "Max", difference, emit.scalar(0));
+    kernels.vectorBack(meanLanes, mean!.shape, nameOf(mean!));
+    kernels.vectorBack(varianceLanes, variance!.shape, nameOf(variance!));
+    emitNormalized(tools, x!, y!, { gamma: gamma!, beta: beta!, mean: meanLanes, variance: varianceLanes }, epsilon);
+    return true;
+  },
+
+  batchNormalization: (tools, { epsilon }, { inputs: [x, gamma, beta, mean, variance], outputs: [y] }) => {
+    const channels = x!.shape[1]!;
+    if (channels % 4 !== 0 || !tools.forms.isBlocked(x!)) return false;
+    const vector = (value: Value) => tools.kernels.vector(tools.forms.get(value, "plain"), channels);
+    const statistics = { gamma: gamma!, beta: beta!, mean: vector(mean!), variance: vector(variance!) };
+    emitNormalized(tools, x!, y!, statistics, epsilon);
+    return true;
+  },
+
+  // With m = mean(dy), q = mean(dy·x̂) = (mean(dy·x) − mean·m)·s and a = gamma·s, the gradient of the plain rule is
+  // dx = a·(dy + b·x + c) with b = −q·s and c = −m − b·mean. The sum is one pass; the factor is left to the products of
+  // matrices that read dx, where it belongs to the rows of a small kernel, and is a second pass only for other readers.
+  batchNormalizationGradient: (tools, { epsilon }, operation) => {
+    const [dy, x, gamma, mean, variance] = operation.inputs as [Value, Value, Value, Value, Value];
+    const [dx, dgamma, dbeta] = operation.outputs as [Value, Value, Value];
+    const channels = x.shape[1]!;
+    if (channels % 4 !== 0) return false;
+    const { emit, forms, kernels, nameOf } = tools;
+    const order = forms.blockOrder(forms.isBlocked(x) ? x : dy);
+    const compute = computeFor(tools, dx);
+    const vector = (value: Value) => kernels.vector(forms.get(value, "plain"), channels);
+    const meanLanes = vector(mean);
+    const s = emitInverseDeviation(tools, vector(variance), epsilon, dx);
+    const m = emitGradientMean(tools, dy, order, dx.name);
+    const product = emitMeanProduct(tools, x, dy, order, dx.name);
+    const q = compute("q", "Mul", compute("centred", "Sub", product, compute("mm", "Mul", meanLanes, m)), s);
+    const a = compute("a", "Mul", vector(gamma), s);
+    const qs = compute("qs", "Mul", q, s);
+    const c = compute("c", "Sub", compute("qsMean", "Mul", qs, meanLanes), m);
+    const isLeft = !tools.isPublished(dx) && tools.readers(dx).every((reader) => takesFactor(tools, reader));
+    const sum = isLeft ? forms.define(dx, order) : emit.unusedName(`${dx.name}/sum`);
+    emitScale(tools, channels, [forms.get(x, order), compute("b", "Neg", qs), c, forms.get(dy, order)], sum);
+    if (isLeft) tools.factors.set(dx.name, a);
+    else emitScale(tools, channels, [sum, a], forms.define(dx, order));
+    const count = emit.scalar(elementsPerChannel(x));
+    kernels.vectorBack(compute("sumProduct", "Mul", q, count), dgamma.shape, nameOf(dgamma));
+    kernels.vectorBack(compute("sum", "Mul", m, count), dbeta.shape, nameOf(dbeta));
+    return true;
+  },
+
+  // dgamma = Σ dy·(x − mean)·s = count·(mean(dy·x) − mean·m)·s with m = mean(dy).
+  batchNormalizationAffineGradient: (tools, { epsilon }, { inputs, outputs: [dgamma, dbeta] }) => {
+    const [dy, x, mean, variance] = inputs as [Value, Value, Value, Value];
+    const channels = x.shape[1]!;
+    if (channels % 4 !== 0 || !(tools.forms.isBlocked(x) || tools.forms.isBlocked(dy))) return false;
+    const { emit, forms, kernels, nameOf } = tools;
+    const order = forms.blockOrder(forms.isBlocked(x) ? x : dy);
+    const compute = computeFor(tools, dgamma!);
+    const vector = (value: Value) => kernels.vector(forms.get(value, "plain"), channels);
+    const m = emitGradientMean(tools, dy, order, dgamma!.name);
+    const product = emitMeanProduct(tools, x, dy, order, dgamma!.name);
+    const s = emitInverseDeviation(tools, vector(variance), epsilon, dgamma!);
+    const q = compute("q", "Mul", compute("centred", "Sub", product, compute("mm", "Mul", vector(mean), m)), s);
+    const count = emit.scalar(elementsPerChannel(x));
+    kernels.vectorBack(compute("sumProduct", "Mul", q, count), dgamma!.shape, nameOf(dgamma!));
+    kernels.vectorBack(compute("sum", "Mul", m, count), dbeta!.shape, nameOf(dbeta!));
+    return true;
+  },
+
+  // A number for each channel, as in the gradient of a normalization by moving statistics.
+  multiply: (tools, _, { inputs: [x, scale], outputs: [y] }) => {
+    const [, channels] = y!.shape as readonly [number, number];
+    const isPerChannel = y!.shape.length === 4 && sameShape(scale!.shape, [1, channels, 1, 1]);
+    if (!isPerChannel || !sameShape(x!.shape, y!.shape) || channels % 4 !== 0 || !tools.forms.isBlocked(x!))
+      return false;
+    const { emit, forms, kernels } = tools;
+    const order = forms.blockOrder(x!);
+    const lanes = kernels.vector(emit.reshape(forms.get(scale!, "plain"), [channels]), channels);
+    emitScale(tools, channels, [forms.get(x!, order), lanes], forms.define(y!, order));
+    return true;
+  },
+};
+
+/** scale·x + shift, with the ReLU behind it, or the sum with what is there already, if that alone reads the result. */
+function emitNormalized(
+  tools: BlockedTools,
+  x: Value,
+  y: Value,
+  { gamma, beta, mean, variance }: { gamma: Value; beta: Value; mean: string; variance: string },
+  epsilon: number,
+): void {
+  const { forms, kernels } = tools;
+  const channels = y.shape[1]!;
+  const compute = computeFor(tools, y);
+  const s = emitInverseDeviation(tools, variance, epsilon, y);
+  const scale = compute("scale", "Mul", kernels.vector(forms.get(gamma, "plain"), channels), s);
+  const betaLanes = kernels.vector(forms.get(beta, "plain"), channels);
+  const shift = compute("shift", "Sub", betaLanes, compute("meanScale", "Mul", mean, scale));
+  const order = forms.blockOrder(x);
+  const [reader, ...others] = tools.readers(y);
+  const only = others.length === 0 && !tools.isPublished(y) ? reader : undefined;
+  const isRelu = only?.config.kind === "relu";
+  const other = only?.config.kind === "add" ? only.inputs.find((value) => value !== y) : undefined;
+  const isSum = other !== undefined && sameShape(other.shape, y.shape) && forms.isBlocked(other);
+  const absorbed = isRelu || isSum ? only : undefined;
+  if (absorbed) tools.absorbed.add(absorbed);
+  const target = forms.define(absorbed ? absorbed.outputs[0]! : y, order);
+  const attributes: Attributes = isRelu ? { activation: { s: "Relu" } } : {};
+  const sum = isSum ? forms.get(other, order) : "";
+  emitScale(tools, channels, [forms.get(x, order), scale, shift, sum], target, attributes);
+}
+
+/** scale·x + shift + sum as a depthwise convolution with a kernel of one pixel. */
+function emitScale(
+  { emit, forms, conv }: BlockedTools,
+  channels: number,
+  [x, scale, shift = "", sum = ""]: readonly [x: string, scale: string, shift?: string, sum?: string],
+  y: string,
+  attributes: Attributes = {},
+): void {
+  const lanes = forms.lanes(channels);
+  const kernel = emit.reshape(scale, [lanes, 1, 1, 1]);
+  conv([x, kernel, shift, sum], y, { ...attributes, group: { i: lanes } });
+}
+
+function emitInverseDeviation(tools: BlockedTools, variance: string, epsilon: number, of: Value): string {
+  const compute = computeFor(tools, of);
+  const root = compute("root", "Sqrt", compute("shifted", "Add", variance, tools.emit.scalar(epsilon)));
+  return compute("s", "Div", tools.emit.scalar(1), root);
+}
+
+/** Mean over batch and picture for each channel, `[C']`: first over each plane, which keeps the rounding small. */
+function emitMean(tools: BlockedTools, x: Value, order: BlockOrder, hint: string): string {
+  const { emit, forms } = tools;
+  const [batch, channels, height, width] = x.shape as readonly [number, number, number, number];
+  const planes = emit.reshape(forms.get(x, order), [1, batch * forms.lanes(channels), height, width]);
+  const means = emit.compute(`${hint}/means`, "GlobalAveragePool", [planes], {}, domains.blocked);
+  return emitMeanOfBatch(tools, means, x, order, hint);
+}
+
+/** Mean over batch and picture of a gradient, `[C']`; of one that a pooling has spread, from the small one it came from. */
+function emitGradientMean(tools: BlockedTools, dy: Value, order: BlockOrder, hint: string): string {
+  const { emit, forms, spread } = tools;
+  const source = spread.get(dy.name);
+  if (!source) return emitMean(tools, dy, order, hint);
+  const mean = emitMean(tools, source, forms.blockOrder(source), hint);
+  const share = emit.scalar(elementsPerChannel(source) / elementsPerChannel(dy));
+  return emit.compute(`${hint}/spreadMean`, "Mul", [mean, share]);
+}
+
+/** Mean over batch and picture of x·y for each channel, `[C']`. */
+function emitMeanProduct(tools: BlockedTools, x: Value, y: Value, order: BlockOrder, hint: string): string {
+  const { emit, forms } = tools;
+  const [batch, channels, height, width] = x.shape as readonly [number, number, number, number];
+  const planes = batch * forms.lanes(channels);
+  const picture = emit.reshape(forms.get(x, order), [1, planes, height, width]);
+  const kernel = emit.reshape(forms.get(y, order), [planes, 1, height, width]);
+  const products = emit.unusedName(`${hint}/products`);
+  tools.conv([picture, kernel], products, { group: { i: planes } });
+  const mean = emitMeanOfBatch(tools, products, x, order, hint);
+  return emit.compute(`${hint}/meanProduct`, "Mul", [mean, emit.scalar(1 / (height * width))]);
+}
+
+/** From one number for each plane to one for each channel. */
+function emitMeanOfBatch(tools: BlockedTools, planes: string, x: Value, order: BlockOrder, hint: string): string {
+  const { emit, forms, block } = tools;
+  const [batch, channels] = x.shape as readonly [number, number];
+  const lanes = forms.lanes(channels);
+  const [shape, axis] = order === "blocks" ? [[batch, lanes], 0] : [[lanes / block, batch, block], 1];
+  const view = emit.reshape(planes, shape);
+  const mean = emit.compute(`${hint}/mean`, "ReduceMean", [view, emit.integers([axis])], { keepdims: { i: 0 } });
+  return order === "blocks" ? mean : emit.reshape(mean, [lanes]);
+}
+
+function computeFor({ emit }: BlockedTools, of: Value) {
+  return (hint: string, operator: string, ...operands: string[]): string =>
+    emit.compute(`${of.name}/${hint}`, operator, operands);
+}

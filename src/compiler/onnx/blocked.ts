@@ -1,0 +1,132 @@
+import type { Operation, OpGraph, OpKind, OpOf, Value } from "../../graph/ops.ts";
+import { sameShape } from "../../tensor/shape.ts";
+import { readersOf } from "../readers.ts";
+import { convolutionRules } from "./blocked-conv.ts";
+import { BlockedKernels } from "./blocked-kernels.ts";
+import { normalizationRules } from "./blocked-norm.ts";
+import { poolingRules } from "./blocked-pool.ts";
+import type { BlockedRule, BlockedRules, BlockedTools } from "./blocked-tools.ts";
+import { emitSumWithZeros } from "./blocked-zeros.ts";
+import { domains, type OnnxEmitter } from "./emitter.ts";
+import { type Form, ValueForms } from "./forms.ts";
+import { emitRules } from "./rules.ts";
+
+/**
+ * Writes operators on blocks of channels that fit one vector register: the layout in which the engine's CPU kernels for
+ * convolution are fastest. The engine chooses it by itself only where weights are constant, which a training step's
+ * are not; so here the graph asks for it. From the first separable convolution on, blocks of one channel group lie
+ * together for the whole batch (`channelBlocks`), so that a 1×1 convolution and the gradient of its kernel are one
+ * product of matrices each, with no sum over the batch left to do.
+ *
+ * Three uses of the blocked convolution go beyond its name:
+ * - with a 1×1 depthwise kernel it is `scale·x + shift (+ sum)`, one pass over memory for a batch normalization;
+ * - with the gradient in the place of the kernel, a picture-sized depthwise kernel, it is the gradient of a depthwise
+ *   kernel (`dw[i, j] = Σ x[r+i, c+j]·dy[r, c]`), because both tensors have the layout of blocked depthwise kernels;
+ * - the same without padding is the scalar product Σ x·y for each channel, which batch statistics need.
+ */
+export class BlockedLayout {
+  readonly #tools: BlockedTools;
+
+  constructor(emit: OnnxEmitter, graph: OpGraph, block: number, nameOf: (value: Value) => string) {
+    const readers = readersOf(graph);
+    const published = new Set(graph.outputs.values());
+    this.#tools = {
+      emit,
+      block,
+      nameOf,
+      forms: new ValueForms(emit, block, nameOf),
+      kernels: new BlockedKernels(emit, block),
+      readers: ({ name }) => readers.get(name) ?? [],
+      isPublished: (value) => published.has(value),
+      absorbed: new Set(),
+      maxima: new Map(),
+      uncropped: new Map(),
+      padded: new Map(),
+      spread: new Map(),
+      factors: new Map(),
+      conv: (operands, y, attributes) => {
+        const last = operands.findLastIndex((name) => name !== "");
+        emit.node("Conv", operands.slice(0, last + 1), [y], attributes, domains.blocked);
+      },
+    };
+  }
+
+  /** ONNX name of a value, channels first; converts it if it exists in blocks only. */
+  plain(value: Value): string {
+    return this.#tools.forms.get(value, "plain");
+  }
+
+  /** Writes an operator on blocks; false if it has to be written channels first. */
+  emit(operation: Operation): boolean {
+    if (this.#tools.absorbed.has(operation)) return true;
+    const rule = rules[operation.config.kind] as BlockedRule<OpKind> | undefined;
+    return rule?.(this.#tools, operation.config, operation) ?? false;
+  }
+}
+
+const rules: BlockedRules = {
+  ...convolutionRules,
+  ...normalizationRules,
+  ...poolingRules,
+  relu: elementwise,
+  reluGradient,
+  elu: elementwise,
+  eluGradient: elementwise,
+  add: (tools, config, operation) => emitSumWithZeros(tools, operation) || elementwise(tools, config, operation),
+  slice: pictures,
+};
+
+/** Some pictures of a batch. */
+function pictures(tools: BlockedTools, { axis, start, end }: OpOf<"slice">, operation: Operation): boolean {
+  const [x] = operation.inputs as [Value];
+  const { emit, forms, block } = tools;
+  if (axis !== 0 || !forms.isBlocked(x)) return false;
+  const [batch, channels, height, width] = x.shape as [number, number, number, number];
+  const order = forms.blockOrder(x);
+  const lanes = forms.lanes(channels);
+  const y = forms.define(operation.outputs[0]!, order);
+  const bounds = [start, end, order === "blocks" ? 0 : 1].map((each) => emit.integers([each]));
+  if (order === "blocks") {
+    emit.node("Slice", [forms.get(x, order), ...bounds], [y]);
+    return true;
+  }
+  const view = emit.reshape(forms.get(x, order), [lanes / block, batch, height * width * block]);
+  const part = emit.compute(`${y}/part`, "Slice", [view, ...bounds]);
+  emit.node("Reshape", [part, emit.integers([1, lanes, (end - start) * height, width])], [y]);
+  return true;
+}
+
+/** Operators that do not care where a channel lies: the plain rule, on blocks, if an input is there already. */
+function elementwise(tools: BlockedTools, _: unknown, { config, inputs, outputs }: Operation): boolean {
+  const form = commonBlocks(tools, inputs);
+  if (!form) return false;
+  const { emit, forms } = tools;
+  const x = inputs.map((value) => forms.get(value, form));
+  const rule = emitRules[config.kind] as (context: object) => void;
+  rule({ emit, config, inputs, outputs, x, y: [forms.define(outputs[0]!, form)] });
+  return true;
+}
+
+/** dy·(y > 0), the comparison as a convolution with 1 and a steep "hard sigmoid": one pass instead of two. */
+function reluGradient(tools: BlockedTools, _: unknown, { inputs, outputs }: Operation): boolean {
+  const form = commonBlocks(tools, inputs);
+  if (!form) return false;
+  const { emit, forms, conv } = tools;
+  const [dy, y] = inputs as [Value, Value];
+  const dx = forms.define(outputs[0]!, form);
+  const lanes = forms.lanes(y.shape[1]!);
+  const ones = emit.compute("ones", "Expand", [emit.scalar(1), emit.integers([lanes, 1, 1, 1])]);
+  const isPositive = emit.unusedName(`${dx}/isPositive`);
+  const step = { activation: { s: "HardSigmoid" }, activation_params: { floats: [1e30, 0] } };
+  conv([forms.get(y, form), ones], isPositive, { ...step, group: { i: lanes } });
+  emit.node("Mul", [forms.get(dy, form), isPositive], [dx]);
+  return true;
+}
+
+/** The order of blocks in which operands of equal shape should meet; undefined if none is in blocks. */
+function commonBlocks({ forms }: BlockedTools, inputs: readonly Value[]): Form | undefined {
+  const [first] = inputs as [Value];
+  const isPossible = inputs.every(({ shape }) => sameShape(shape, first.shape)) && first.shape.length === 4;
+  if (!isPossible || !inputs.some((value) => forms.isBlocked(value))) return undefined;
+  return inputs.some((value) => forms.blockOrder(value) === "channelBlocks") ? "channelBlocks" : "blocks";
+}

@@ -1,0 +1,153 @@
+import type { ElementType, Value } from "../../graph/ops.ts";
+import { toHalf } from "../../tensor/half.ts";
+import { type Shape, sizeOf } from "../../tensor/shape.ts";
+import { attributeTypeNumbers, elementTypeNumbers } from "./schema.ts";
+
+/** One attribute of an ONNX node, under the name of its field in the schema. */
+export type Attribute =
+  | { readonly i: number }
+  | { readonly f: number }
+  | { readonly s: string }
+  | { readonly ints: readonly number[] }
+  | { readonly floats: readonly number[] };
+
+/** Ends the name under which a tensor is stored as float16, before the one that its readers know. */
+export const halfSuffix = "~float16";
+
+export type Attributes = Readonly<Record<string, Attribute>>;
+
+/** Names of operator sets: ONNX's own, the engine's additions, and its operators on channel blocks. */
+export const domains = { onnx: "", microsoft: "com.microsoft", blocked: "com.microsoft.nchwc" } as const;
+export type Domain = (typeof domains)[keyof typeof domains];
+
+/** Collects the nodes and stored tensors of one ONNX graph. */
+export class OnnxEmitter {
+  readonly nodes: object[] = [];
+  readonly initializers: object[] = [];
+  readonly usedDomains = new Set<string>([domains.onnx]);
+  readonly #storedIntegers = new Map<string, string>();
+  readonly #storedFloats = new Map<string, string>();
+  readonly #taken = new Set<string>();
+
+  /** A name that no other value of this graph has. */
+  unusedName(hint: string): string {
+    let name = hint;
+    for (let count = 1; this.#taken.has(name); count++) name = `${hint}~${count}`;
+    this.#taken.add(name);
+    return name;
+  }
+
+  reserve(name: string): string {
+    this.#taken.add(name);
+    return name;
+  }
+
+  /** Writes a node with the outputs named; `""` leaves an optional input out. */
+  node(
+    operator: string,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    attributes: Attributes = {},
+    domain: Domain = domains.onnx,
+  ): void {
+    this.usedDomains.add(domain);
+    this.nodes.push({
+      op_type: operator,
+      name: `${operator}:${outputs[0]}`,
+      input: inputs,
+      output: outputs,
+      attribute: Object.entries(attributes).map(([name, attribute]) => encodeAttribute(name, attribute)),
+      domain,
+    });
+  }
+
+  /** Writes a node with a single output and returns its name, made from `hint`. */
+  compute(
+    hint: string,
+    operator: string,
+    inputs: readonly string[],
+    attributes: Attributes = {},
+    domain: Domain = domains.onnx,
+  ): string {
+    const output = this.unusedName(hint);
+    this.node(operator, inputs, [output], attributes, domain);
+    return output;
+  }
+
+  /** Views a value in another shape; the engine does not copy. */
+  reshape(name: string, shape: Shape): string {
+    return this.compute(`${name}~view`, "Reshape", [name, this.integers(shape)]);
+  }
+
+  /** Stores a list of integers (shapes, axes, indices), once for each content. */
+  integers(values: readonly number[]): string {
+    const key = values.join(",");
+    const known = this.#storedIntegers.get(key);
+    if (known !== undefined) return known;
+    const name = this.unusedName(`integers(${key})`);
+    this.#storedIntegers.set(key, name);
+    const data = BigInt64Array.from(values, BigInt);
+    this.#store(name, [values.length], elementTypeNumbers.int64, data);
+    return name;
+  }
+
+  /** Stores bytes. */
+  bytes(shape: Shape, values: readonly number[]): string {
+    const name = this.unusedName(`bytes(${values})`);
+    this.#store(name, shape, elementTypeNumbers.uint8, Uint8Array.from(values));
+    return name;
+  }
+
+  /** Stores one number as a scalar, once for each value. */
+  scalar(value: number): string {
+    const key = String(value);
+    const known = this.#storedFloats.get(key);
+    if (known !== undefined) return known;
+    const name = this.unusedName(`scalar(${key})`);
+    this.#storedFloats.set(key, name);
+    this.floats(name, [], Float32Array.of(value));
+    return name;
+  }
+
+  /** Stores a tensor under a name. */
+  floats(name: string, shape: Shape, data: Float32Array): void {
+    this.#store(name, shape, elementTypeNumbers.float32, data);
+  }
+
+  /** Stores a tensor as float16, from which the engine makes float32 when it loads the file. */
+  halves(name: string, shape: Shape, data: Float32Array): void {
+    const stored = this.unusedName(`${name}${halfSuffix}`);
+    this.#store(stored, shape, elementTypeNumbers.float16, toHalf(data));
+    this.node("Cast", [stored], [name], { to: { i: elementTypeNumbers.float32 } });
+  }
+
+  #store(
+    name: string,
+    shape: Shape,
+    type: number,
+    data: Float32Array | BigInt64Array | Uint16Array | Uint8Array,
+  ): void {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    this.initializers.push({ name, dims: shape, data_type: type, raw_data: bytes });
+  }
+}
+
+/** An ONNX ValueInfo; `openAxes` leaves the first axes open, under these names. */
+export function valueInfo({ name, type, shape }: Value, openAxes: readonly string[]): object {
+  const dim = shape.map((size, axis) => (axis < openAxes.length ? { dim_param: openAxes[axis] } : { dim_value: size }));
+  return { name, type: { tensor_type: { elem_type: elementNumber(type), shape: { dim } } } };
+}
+
+export function elementNumber(type: ElementType): number {
+  return elementTypeNumbers[type];
+}
+
+export function elementCount(value: Value): number {
+  return sizeOf(value.shape);
+}
+
+function encodeAttribute(name: string, attribute: Attribute): object {
+  const [field, content] = Object.entries(attribute)[0] as [keyof typeof attributeTypeNumbers, unknown];
+  const encoded = field === "s" ? new TextEncoder().encode(content as string) : content;
+  return { name, [field]: encoded, type: attributeTypeNumbers[field] };
+}

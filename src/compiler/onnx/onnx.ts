@@ -1,0 +1,137 @@
+import { GraphError, WeightsError } from "../../errors.ts";
+import type { OpGraph, OpKind, Value } from "../../graph/ops.ts";
+import type { PictureResize } from "../../graph/preprocessing.ts";
+import { sameShape } from "../../tensor/shape.ts";
+import type { FloatTensor } from "../../tensor/tensor.ts";
+import { dependents } from "../dependents.ts";
+import { imageInput } from "../lower.ts";
+import { BlockedLayout } from "./blocked.ts";
+import { emitComparedMaxima } from "./compared-maxima.ts";
+import { OnnxEmitter } from "./emitter.ts";
+import { encodeModel } from "./model.ts";
+import { emitPictureResize } from "./pictures.ts";
+import { emitRules } from "./rules.ts";
+
+export interface OnnxOptions {
+  /** Numbers of parameters to store in the file, by name, in the engine's layout; the others become inputs. */
+  readonly weights?: ReadonlyMap<string, FloatTensor>;
+  /** Leave the first axis of inputs and outputs open; only for graphs that never mix samples (inference). */
+  readonly dynamicBatch?: boolean;
+  /**
+   * The graph's input `images` `[N, height, width, 3]` becomes bytes `[N, H, W, 3]` of any H and W, which the file itself
+   * brings to height and width.
+   */
+  readonly resize?: PictureResize | undefined;
+  /**
+   * Channels to a block, if the engine on this machine works on blocks of channels (see the platform's probe). The file
+   * then runs on this kind of machine alone, several times faster where weights are not constant: for training steps.
+   */
+  readonly blockSize?: number | undefined;
+  /**
+   * Write what depends on no fed parameter channels first all the same: weights being constant there, the engine finds
+   * the fastest layout itself. For steps that train only the end of a network.
+   */
+  readonly plainWhereStored?: boolean;
+  /**
+   * How kernels are stored: `float16` halves the file and rounds them to about 3 digits; the engine still computes in
+   * float32. Vectors (statistics, biases) stay float32. Default `float32`.
+   */
+  readonly storedAs?: "float32" | "float16" | undefined;
+  /** In the gradient of max pooling, find the maxima by comparison: for engines whose pooling does not say where they were. */
+  readonly comparesMaxima?: boolean;
+  /** Stored in the file's `metadata_props`. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly name?: string;
+}
+
+/**
+ * The bytes of an `.onnx` file that computes an op graph. Inputs, parameters and outputs keep their names.
+ * @throws {GraphError} a stored weight does not have the shape of its parameter.
+ * @throws {WeightsError} a number is too large for float16.
+ */
+export function toOnnx(graph: OpGraph, options: OnnxOptions = {}): Uint8Array {
+  const { weights = new Map<string, FloatTensor>(), dynamicBatch = false, metadata = {}, storedAs } = options;
+  const emit = new OnnxEmitter();
+  for (const { name } of [...graph.inputs, ...graph.parameters, ...graph.constants]) emit.reserve(name);
+  for (const { outputs } of graph.operations) for (const { name } of outputs) emit.reserve(name);
+  for (const name of graph.outputs.keys()) emit.reserve(name);
+
+  for (const constant of graph.constants) emit.floats(constant.name, constant.shape, constant.data);
+  const fed = [...graph.inputs];
+  for (const parameter of graph.parameters) {
+    const tensor = weights.get(parameter.name);
+    if (!tensor) fed.push(parameter);
+    else storeWeight(emit, parameter, tensor, storedAs === "float16" && tensor.shape.length > 1);
+  }
+
+  const images = graph.inputs.find(({ name }) => name === imageInput);
+  const sized = options.resize && images && emitSized(emit, images, options.resize);
+  const innerNameOf = onnxNames(graph);
+  const nameOf = (value: Value) => (sized !== undefined && value === images ? sized : innerNameOf(value));
+  const { blockSize } = options;
+  const blocked = blockSize === undefined ? undefined : new BlockedLayout(emit, graph, blockSize, nameOf);
+  const fedParameters = graph.parameters.flatMap(({ name }) => (weights.has(name) ? [] : [name]));
+  const changing = options.plainWhereStored ? dependents(graph, fedParameters) : undefined;
+  for (const operation of graph.operations) {
+    const { config, inputs, outputs } = operation;
+    const staysPlain = changing && !inputs.some(({ name }) => changing.has(name));
+    if (!staysPlain && blocked?.emit(operation)) continue;
+    const isCompared = options.comparesMaxima && config.kind === "maxPoolGradient";
+    const rule = (isCompared ? emitComparedMaxima : emitRules[config.kind]) as (typeof emitRules)[OpKind];
+    const x = inputs.map((value) => blocked?.plain(value) ?? nameOf(value));
+    rule({ emit, config, inputs, outputs, x, y: outputs.map(nameOf) } as never);
+  }
+  const outputs = [...graph.outputs].map(([name, value]): Value => {
+    const source = blocked?.plain(value) ?? nameOf(value);
+    if (source !== name) emit.node("Identity", [source], [name]);
+    return { ...value, name };
+  });
+  const openAxes = new Map<string, readonly string[]>();
+  if (dynamicBatch) for (const { name } of [...graph.inputs, ...outputs]) openAxes.set(name, ["N"]);
+  if (sized !== undefined) openAxes.set(imageInput, ["N", "H", "W"]);
+  return encodeModel(emit, { name: options.name ?? "xception", inputs: fed, outputs, openAxes, metadata });
+}
+
+/** The name of the pictures when they have the network's size. */
+function emitSized(emit: OnnxEmitter, { name, shape }: Value, resize: PictureResize): string {
+  const [, height, width] = shape as [number, number, number, number];
+  return emitPictureResize(emit, name, [height, width], resize);
+}
+
+/**
+ * ONNX names of values. A computed value that is an output has the output's name, so that nothing is copied at the end;
+ * an inner value whose own name is wanted by an output steps aside. What is fed keeps its name.
+ */
+function onnxNames(graph: OpGraph): (value: Value) => string {
+  const computed = new Set(graph.operations.flatMap((operation) => operation.outputs));
+  const published = new Map<Value, string>();
+  for (const [name, value] of graph.outputs)
+    if (computed.has(value) && !published.has(value)) published.set(value, name);
+  return (value) => published.get(value) ?? (graph.outputs.has(value.name) ? `${value.name}~inner` : value.name);
+}
+
+function storeWeight(emit: OnnxEmitter, parameter: Value, tensor: FloatTensor, asHalf: boolean): void {
+  if (!sameShape(parameter.shape, tensor.shape)) {
+    throw new GraphError({
+      where: `parameter "${parameter.name}"`,
+      what: "the stored weight has another shape",
+      received: tensor.shape,
+      expected: `${parameter.shape}`,
+    });
+  }
+  if (asHalf) refuseTooLarge(parameter, tensor);
+  if (asHalf) emit.halves(parameter.name, tensor.shape, tensor.data);
+  else emit.floats(parameter.name, tensor.shape, tensor.data);
+}
+
+function refuseTooLarge(parameter: Value, tensor: FloatTensor): void {
+  const tooLarge = tensor.data.find((value) => Number.isFinite(value) && Math.abs(value) >= 65520);
+  if (tooLarge === undefined) return;
+  throw new WeightsError({
+    where: `weight "${parameter.name}"`,
+    what: "a number is too large for float16",
+    received: tooLarge,
+    expected: "at most 65504 in size",
+    remedy: "Store float32.",
+  });
+}

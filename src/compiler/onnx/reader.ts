@@ -1,0 +1,182 @@
+import { FormatError } from "../../errors.ts";
+import { fromHalf } from "../../tensor/half.ts";
+import { type Shape, sizeOf } from "../../tensor/shape.ts";
+import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
+import { halfSuffix } from "./emitter.ts";
+import { elementTypeNumbers, ModelProto } from "./schema.ts";
+
+/** What this package reads of an `.onnx` file. */
+export interface OnnxContent {
+  /** `metadata_props`. */
+  readonly metadata: ReadonlyMap<string, string>;
+  /** Names of what the graph is fed, and of what it computes. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** Axes of inputs and outputs, by name, as far as the file tells: a text stands for any size, and is its name there. */
+  readonly shapes: ReadonlyMap<string, readonly (number | string)[]>;
+  /** In the file's order: a node after those whose outputs it reads. */
+  readonly nodes: readonly OnnxNode[];
+  /**
+   * The floats stored in it, by name, in the file's layout: float32, and float16, ours under the name that they are cast to;
+   * tensors of other types are left out.
+   */
+  readonly tensors: ReadonlyMap<string, OnnxTensor>;
+}
+
+/** A tensor whose numbers are copied out of the file when they are asked for, each time anew. */
+export interface OnnxTensor {
+  readonly shape: Shape;
+  readonly read: () => FloatTensor;
+}
+
+/** One operation of a graph, as far as it matters to weights. */
+export interface OnnxNode {
+  readonly operator: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** Attributes that are one integer. */
+  readonly integers: ReadonlyMap<string, number>;
+  /** Attributes that are one float. */
+  readonly floats: ReadonlyMap<string, number>;
+  /** Attributes that are several integers. */
+  readonly lists: ReadonlyMap<string, readonly number[]>;
+}
+
+/** The fields of the schema that are read, as protobufjs's `toObject` gives them: absent when not in the file. */
+interface OnnxFile {
+  readonly graph?: {
+    readonly node?: readonly StoredNode[];
+    readonly initializer?: readonly StoredTensor[];
+    readonly input?: readonly StoredValue[];
+    readonly output?: readonly StoredValue[];
+  };
+  readonly metadata_props?: readonly { readonly key?: string; readonly value?: string }[];
+}
+
+interface StoredValue {
+  readonly name?: string;
+  readonly type?: {
+    readonly tensor_type?: {
+      readonly shape?: { readonly dim?: readonly { readonly dim_value?: number; readonly dim_param?: string }[] };
+    };
+  };
+}
+
+interface StoredNode {
+  readonly op_type?: string;
+  readonly input?: readonly string[];
+  readonly output?: readonly string[];
+  readonly attribute?: readonly StoredAttribute[];
+}
+
+interface StoredAttribute {
+  readonly name?: string;
+  readonly f?: number;
+  readonly i?: number;
+  readonly ints?: readonly number[];
+  readonly t?: StoredTensor;
+}
+
+interface StoredTensor {
+  readonly name?: string;
+  readonly dims?: readonly number[];
+  readonly data_type?: number;
+  readonly raw_data?: Uint8Array;
+  /** Where some writers put the numbers instead. */
+  readonly float_data?: readonly number[];
+}
+
+/**
+ * Reads what an `.onnx` file says of itself, and the tensors stored in it.
+ * @param where what errors call the file, e.g. `model "run/model.onnx"`.
+ * @throws {FormatError} these bytes are no ONNX, they are cut short, or a tensor is not stored as its shape says.
+ */
+export function readOnnx(bytes: Uint8Array, where: string): OnnxContent {
+  const file = parse(bytes, where);
+  const { node = [], initializer = [], input = [], output = [] } = file.graph ?? {};
+  if (node.length === 0) {
+    throw new FormatError({ where, what: "this is no ONNX file: there is no graph in it" });
+  }
+  return {
+    metadata: new Map((file.metadata_props ?? []).map(({ key = "", value = "" }) => [key, value])),
+    inputs: input.map(({ name = "" }) => name),
+    outputs: output.map(({ name = "" }) => name),
+    shapes: new Map([...input, ...output].flatMap(shapeOf)),
+    nodes: node.map(readNode),
+    tensors: new Map([...initializer, ...node.flatMap(constantIn)].flatMap((tensor) => readTensor(tensor, where))),
+  };
+}
+
+/** The tensor of a node that does nothing but hold one. */
+function constantIn({ op_type, output: [name] = [], attribute = [] }: StoredNode): readonly StoredTensor[] {
+  const tensor = op_type === "Constant" ? attribute.find((each) => each.name === "value")?.t : undefined;
+  return tensor === undefined || name === undefined ? [] : [{ ...tensor, name }];
+}
+
+function parse(bytes: Uint8Array, where: string): OnnxFile {
+  if (bytes.length === 0) throw new FormatError({ where, what: "the file is empty", expected: "an ONNX file" });
+  try {
+    return ModelProto.toObject(ModelProto.decode(bytes), { longs: Number }) as OnnxFile;
+  } catch (cause) {
+    // protobufjs names the offset; whatever it throws, malformed bytes are the only possible reason.
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new FormatError({
+      where,
+      what: `its ${bytes.length} bytes are no ONNX file, or one that is damaged or cut short (${reason})`,
+      remedy: "Copy or download it again.",
+      cause,
+    });
+  }
+}
+
+function shapeOf({ name = "", type }: StoredValue): [name: string, shape: (number | string)[]][] {
+  const axes = type?.tensor_type?.shape?.dim;
+  return axes ? [[name, axes.map(({ dim_value: size, dim_param: any = "?" }) => size ?? any)]] : [];
+}
+
+function readNode({ op_type: operator = "", input = [], output = [], attribute = [] }: StoredNode): OnnxNode {
+  const valued = <T>(pick: (each: StoredAttribute) => T | undefined): ReadonlyMap<string, T> => {
+    return new Map(
+      attribute.flatMap((each): [string, T][] => {
+        const value = pick(each);
+        return value === undefined ? [] : [[each.name ?? "", value]];
+      }),
+    );
+  };
+  const [integers, floats, lists] = [valued(({ i }) => i), valued(({ f }) => f), valued(({ ints }) => ints)];
+  return { operator, inputs: input, outputs: output, integers, floats, lists };
+}
+
+/** Name and numbers, if they are floats. */
+function readTensor(tensor: StoredTensor, where: string): [name: string, tensor: OnnxTensor][] {
+  const { name = "", dims = [], data_type, float_data: numbers } = tensor;
+  const stored = (meant: string, data: () => Float32Array): [string, OnnxTensor][] => {
+    return [[meant, { shape: dims, read: () => floatTensor(dims, data()) }]];
+  };
+  if (data_type === elementTypeNumbers.float32 && numbers?.length === sizeOf(dims)) {
+    return stored(name, () => Float32Array.from(numbers));
+  }
+  // Copied, since the bytes need not lie where a Float32Array may begin; not by `slice`, which on a `Buffer` is a view.
+  if (data_type === elementTypeNumbers.float32) {
+    const raw = rawData(tensor, 4, where);
+    return stored(name, () => new Float32Array(new Uint8Array(raw).buffer));
+  }
+  if (data_type === elementTypeNumbers.float16) {
+    const raw = rawData(tensor, 2, where);
+    const meant = name.endsWith(halfSuffix) ? name.slice(0, -halfSuffix.length) : name;
+    return stored(meant, () => fromHalf(new Uint16Array(new Uint8Array(raw).buffer)));
+  }
+  return [];
+}
+
+function rawData({ name, dims = [], raw_data: raw = new Uint8Array() }: StoredTensor, size: number, where: string) {
+  const count = dims.reduce((product, each) => product * each, 1);
+  if (dims.every((each) => each >= 0) && raw.length === count * size) return raw;
+  throw new FormatError({
+    where: `${where}, tensor "${name ?? ""}"`,
+    what: "the stored data do not fill its shape",
+    received: `${raw.length} bytes for the shape [${dims.join(", ")}]`,
+    expected: `${size} bytes of raw data for each number`,
+    remedy: "The file is damaged or cut short: copy or download it again.",
+  });
+}

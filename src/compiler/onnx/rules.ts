@@ -1,0 +1,264 @@
+import type { OpKind, OpOf, Value, Window } from "../../graph/ops.ts";
+import { sameShape } from "../../tensor/shape.ts";
+import { type Attributes, domains, elementCount, elementNumber, type OnnxEmitter } from "./emitter.ts";
+
+/** What a rule may use: where to write, and the names of the operands in channels-first layout. */
+export interface EmitContext<K extends OpKind = OpKind> {
+  readonly emit: OnnxEmitter;
+  readonly config: OpOf<K>;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  /** ONNX names of the inputs. */
+  readonly x: readonly string[];
+  /** ONNX names to give to the outputs. */
+  readonly y: readonly string[];
+}
+
+type Operands = Omit<EmitContext, "config">;
+
+type EmitRules = { readonly [K in OpKind]: (context: EmitContext<K>) => void };
+
+/** For each operator, the ONNX nodes that compute it on any engine, channels first. */
+export const emitRules: EmitRules = {
+  conv: ({ emit, config, x, y }) =>
+    emit.node("Conv", x, y, { ...windowAttributes(config), group: { i: config.groups } }),
+  convInputGradient: emitConvInputGradient,
+  convFilterGradient: emitConvFilterGradient,
+  batchNormalization: ({ emit, config, x, y }) =>
+    emit.node("BatchNormalization", x, y, { epsilon: { f: config.epsilon } }),
+  batchNormalizationTraining: ({ emit, config, x: [x, gamma, beta], y: [y, mean, variance] }) => {
+    // With momentum 0 the operator's "running" outputs are the batch's own statistics, whatever its running inputs say.
+    // ONNX Runtime writes those outputs into the memory of the inputs: each needs a tensor that nobody else reads and
+    // that no optimization makes the same as another one.
+    const unused = [emit.compute("unused", "Neg", [beta!]), emit.compute("unused", "Abs", [gamma!])];
+    const attributes = { training_mode: { i: 1 }, momentum: { f: 0 }, epsilon: { f: config.epsilon } };
+    emit.node("BatchNormalization", [x!, gamma!, beta!, ...unused], [y!, mean!, variance!], attributes);
+  },
+  batchNormalizationGradient: emitBatchNormalizationGradient,
+  batchNormalizationAffineGradient: ({ emit, config, inputs, x: [dy, x, mean, variance], y: [dgamma, dbeta] }) => {
+    const compute = (hint: string, operator: string, ...operands: string[]) =>
+      emit.compute(`${dgamma}/${hint}`, operator, operands);
+    const alongPicture = [emit.integers([0, 2, 3])];
+    const keepNone = { keepdims: { i: 0 } };
+    const centred = compute("centred", "Sub", x!, emit.reshape(mean!, [1, inputs[2]!.shape[0]!, 1, 1]));
+    const products = compute("product", "Mul", dy!, centred);
+    const sum = emit.compute(`${dgamma}/sum`, "ReduceSum", [products, ...alongPicture], keepNone);
+    const root = compute("root", "Sqrt", compute("shifted", "Add", variance!, emit.scalar(config.epsilon)));
+    emit.node("Div", [sum, root], [dgamma!]);
+    emit.node("ReduceSum", [dy!, ...alongPicture], [dbeta!], keepNone);
+  },
+  maxPool: ({ emit, config, x, y }) => emit.node("MaxPool", x, y, poolAttributes(config)),
+  maxPoolGradient: ({ emit, config, inputs, x: [dy, x], y: [dx] }) => {
+    const [gradient, picture] = inputs as [Value, Value, Value];
+    const found = emit.unusedName(`${dx}/maximum`);
+    const where = emit.unusedName(`${dx}/where`);
+    emit.node("MaxPool", [x!], [found, where], poolAttributes(config));
+    const zeros = emit.compute(`${dx}/zeros`, "Expand", [emit.scalar(0), emit.integers([elementCount(picture)])]);
+    const count = [elementCount(gradient)];
+    const operands = [zeros, emit.reshape(where, count), emit.reshape(dy!, count)];
+    const sum = emit.compute(`${dx}/flat`, "ScatterElements", operands, { axis: { i: 0 }, reduction: { s: "add" } });
+    emit.node("Reshape", [sum, emit.integers(picture.shape)], [dx!]);
+  },
+  relu: simple("Relu"),
+  reluGradient: ({ emit, x: [dy, y], y: [dx] }) => {
+    const isPositive = emit.compute(`${dx}/positive`, "Greater", [y!, emit.scalar(0)]);
+    emit.node("Mul", [dy!, emit.compute(`${dx}/mask`, "Cast", [isPositive], castTo("float32"))], [dx!]);
+  },
+  elu: simple("Elu"),
+  eluGradient: ({ emit, x: [dy, y], y: [dx] }) => {
+    const negative = emit.compute(`${dx}/negative`, "Min", [y!, emit.scalar(0)]);
+    emit.node("Mul", [dy!, emit.compute(`${dx}/slope`, "Add", [negative, emit.scalar(1)])], [dx!]);
+  },
+  sigmoid: simple("Sigmoid"),
+  exp: simple("Exp"),
+  log: simple("Log"),
+  sqrt: simple("Sqrt"),
+  softplus: simple("Softplus"),
+  add: pairwise("Add"),
+  subtract: pairwise("Sub"),
+  multiply: pairwise("Mul"),
+  divide: pairwise("Div"),
+  minimum: pairwise("Min"),
+  maximum: pairwise("Max"),
+  allReduceMean: simple("Identity"),
+  softmax: simple("Softmax"),
+  logSoftmax: simple("LogSoftmax"),
+  reduceSum: reduction("ReduceSum"),
+  reduceMean: reduction("ReduceMean"),
+  matMul: ({ emit, config: { transposeA, transposeB }, x, y }) => {
+    if (!transposeA && !transposeB) emit.node("MatMul", x, y);
+    else emit.node("Gemm", x, y, { transA: { i: Number(transposeA) }, transB: { i: Number(transposeB) } });
+  },
+  transpose: ({ emit, config, x, y }) => emit.node("Transpose", x, y, { perm: { ints: config.permutation } }),
+  reshape: ({ emit, config, x, y }) => emit.node("Reshape", [x[0]!, emit.integers(config.shape)], y),
+  expand: ({ emit, config, x, y }) => emit.node("Expand", [x[0]!, emit.integers(config.shape)], y),
+  slice: ({ emit, config: { axis, start, end }, x, y }) =>
+    emit.node("Slice", [x[0]!, emit.integers([start]), emit.integers([end]), emit.integers([axis])], y),
+  cast: ({ emit, config, x, y }) => emit.node("Cast", x, y, castTo(config.to)),
+};
+
+/** Attributes of ONNX's window operators. */
+export function windowAttributes({ strides, pads }: Window): Attributes {
+  return { strides: { ints: strides }, pads: { ints: pads } };
+}
+
+export function poolAttributes(config: OpOf<"maxPool"> | OpOf<"maxPoolGradient">): Attributes {
+  return { ...windowAttributes(config), kernel_shape: { ints: config.kernel } };
+}
+
+function simple(operator: string) {
+  return ({ emit, x, y }: Operands) => emit.node(operator, x, y);
+}
+
+/**
+ * ONNX Runtime combines a tensor and a scalar element by element, without vector instructions, if the tensor's last
+ * axis has size 1, as the kernels of 1×1 convolutions do: those are viewed as vectors.
+ */
+function pairwise(operator: string) {
+  return ({ emit, inputs: [a, b], outputs: [y], x: names, y: [output] }: Operands) => {
+    const isSlow = y!.shape.at(-1) === 1 && elementCount(y!) > 1 && !sameShape(a!.shape, b!.shape);
+    const isScaled = [a!, b!].every((value) => elementCount(value) === 1 || sameShape(value.shape, y!.shape));
+    if (!isSlow || !isScaled) {
+      emit.node(operator, names, [output!]);
+      return;
+    }
+    const views = [a!, b!].map((value, index) => emit.reshape(names[index]!, [elementCount(value)]));
+    emit.node("Reshape", [emit.compute(`${output}/flat`, operator, views), emit.integers(y!.shape)], [output!]);
+  };
+}
+
+function reduction(operator: string) {
+  return ({ emit, config, x, y }: EmitContext<"reduceSum"> | EmitContext<"reduceMean">) =>
+    emit.node(operator, [x[0]!, emit.integers(config.axes)], y, { keepdims: { i: Number(config.keepDims) } });
+}
+
+function castTo(type: "float32" | "uint8" | "int64" | "bool"): Attributes {
+  return { to: { i: elementNumber(type) } };
+}
+
+/**
+ * A transposed convolution. Output padding makes up for the rows and columns at the end that the forward window, with
+ * its stride, never reached.
+ */
+function emitConvInputGradient({ emit, config, inputs, x, y }: EmitContext<"convInputGradient">): void {
+  const [gradient, kernel] = inputs as [Value, Value];
+  const { strides, pads, groups, inputShape } = config;
+  const unreached = [0, 1].map((axis) => {
+    const reached = (gradient.shape[axis + 2]! - 1) * strides[axis]! + kernel.shape[axis + 2]!;
+    return inputShape[axis + 2]! + pads[axis]! + pads[axis + 2]! - reached;
+  });
+  emit.node("ConvTranspose", x, y, {
+    ...windowAttributes(config),
+    group: { i: groups },
+    output_padding: { ints: unreached },
+  });
+}
+
+/**
+ * For each position (i, j) of the kernel, the picture shifted by (i, j) against dy: across channels a product of
+ * matrices summed over the batch, for depthwise kernels a product element by element summed over all positions.
+ */
+function emitConvFilterGradient({
+  emit,
+  config,
+  inputs,
+  x: [x, dy],
+  y: [dw],
+}: EmitContext<"convFilterGradient">): void {
+  const [picture, gradient] = inputs as [Value, Value];
+  const { strides, pads, groups, kernelShape } = config;
+  const [batch, filters, rows, columns] = gradient.shape as [number, number, number, number];
+  const [, channelsPerGroup, height, width] = kernelShape as [number, number, number, number];
+  const isPadded = pads.some((size) => size > 0);
+  const [top, left, bottom, right] = pads;
+  const amounts = emit.integers([0, 0, top, left, 0, 0, bottom, right]);
+  const padded = isPadded ? emit.compute(`${dw}/padded`, "Pad", [x!, amounts]) : x!;
+  const isWhole = !isPadded && height === 1 && width === 1 && strides[0] === 1 && strides[1] === 1;
+
+  const positions: string[] = [];
+  for (let i = 0; i < height; i++) {
+    for (let j = 0; j < width; j++) {
+      const starts = emit.integers([i, j]);
+      const ends = emit.integers([i + (rows - 1) * strides[0] + 1, j + (columns - 1) * strides[1] + 1]);
+      const slice = [padded, starts, ends, emit.integers([2, 3]), emit.integers(strides)];
+      const shifted = isWhole ? padded : emit.compute(`${dw}/shifted`, "Slice", slice);
+      positions.push(
+        groups === 1
+          ? emitPointwiseFilterGradient(emit, dw!, shifted, dy!, [batch, filters, picture.shape[1]!, rows * columns])
+          : emitGroupedFilterGradient(emit, dw!, shifted, dy!, [
+              batch,
+              groups,
+              filters,
+              channelsPerGroup,
+              rows,
+              columns,
+            ]),
+      );
+    }
+  }
+  const stacked =
+    positions.length === 1 ? positions[0]! : emit.compute(`${dw}/all`, "Concat", positions, { axis: { i: -1 } });
+  emit.node("Reshape", [stacked, emit.integers(kernelShape)], [dw!]);
+}
+
+/** dY·Xᵀ for each picture, summed over the batch, with a last axis of 1: `[K, C, 1]`. */
+export function emitPointwiseFilterGradient(
+  emit: OnnxEmitter,
+  dw: string,
+  x: string,
+  dy: string,
+  [batch, filters, channels, positions]: readonly [number, number, number, number],
+): string {
+  const rows = emit.reshape(dy, [batch, filters, positions]);
+  const columns = emit.reshape(x, [batch, channels, positions]);
+  const transposed = { transA: { i: 0 }, transB: { i: 1 } };
+  const products = emit.compute(`${dw}/products`, "FusedMatMul", [rows, columns], transposed, domains.microsoft);
+  const keepNone = { keepdims: { i: 0 } };
+  const sum = emit.compute(`${dw}/sum`, "ReduceSum", [products, emit.integers([0])], keepNone);
+  return emit.reshape(sum, [filters, channels, 1]);
+}
+
+/** Σ dy·x over batch and positions, `[K, C/groups, 1]`; x is repeated for the filters of its group. */
+function emitGroupedFilterGradient(
+  emit: OnnxEmitter,
+  dw: string,
+  x: string,
+  dy: string,
+  [batch, groups, filters, channelsPerGroup, rows, columns]: readonly number[],
+): string {
+  const perGroup = filters! / groups!;
+  const gradient = emit.reshape(dy, [batch!, groups!, perGroup, 1, rows!, columns!]);
+  const picture = emit.reshape(x, [batch!, groups!, 1, channelsPerGroup!, rows!, columns!]);
+  const product = emit.compute(`${dw}/product`, "Mul", [gradient, picture]);
+  const sum = emit.compute(`${dw}/sum`, "ReduceSum", [product, emit.integers([0, 4, 5])], { keepdims: { i: 0 } });
+  return emit.reshape(sum, [filters!, channelsPerGroup!, 1]);
+}
+
+/**
+ * With s = 1/√(variance + ε), x̂ = (x − mean)·s and means over batch and picture:
+ * dx = gamma·s·(dy − mean(dy) − x̂·mean(dy·x̂)), dgamma = Σ dy·x̂, dbeta = Σ dy (Ioffe and Szegedy 2015, section 3).
+ */
+function emitBatchNormalizationGradient(context: EmitContext<"batchNormalizationGradient">): void {
+  const { emit, config, inputs, x: names, y } = context;
+  const [dy, x, gamma, mean, variance] = names as [string, string, string, string, string];
+  const [dx, dgamma, dbeta] = y as [string, string, string];
+  const channels = inputs[2]!.shape[0]!;
+  const count = elementCount(inputs[0]!) / channels;
+  const compute = (hint: string, operator: string, ...operands: string[]) =>
+    emit.compute(`${dx}/${hint}`, operator, operands);
+  const perChannel = (name: string) => emit.reshape(name, [1, channels, 1, 1]);
+  const sum = (name: string, output: string) =>
+    emit.node("ReduceSum", [name, emit.integers([0, 2, 3])], [output], { keepdims: { i: 0 } });
+
+  const root = compute("root", "Sqrt", compute("shifted", "Add", variance, emit.scalar(config.epsilon)));
+  const s = compute("s", "Div", emit.scalar(1), root);
+  const centred = compute("centred", "Sub", x, perChannel(mean));
+  const normalized = compute("normalized", "Mul", centred, perChannel(s));
+  sum(compute("product", "Mul", dy, normalized), dgamma);
+  sum(dy, dbeta);
+  const share = emit.scalar(1 / count);
+  const offset = compute("offset", "Sub", dy, perChannel(compute("meanDy", "Mul", dbeta, share)));
+  const slope = compute("slope", "Mul", normalized, perChannel(compute("meanProduct", "Mul", dgamma, share)));
+  const scale = perChannel(compute("scale", "Mul", gamma, s));
+  emit.node("Mul", [compute("rest", "Sub", offset, slope), scale], [dx]);
+}

@@ -1,0 +1,130 @@
+import type { Layer, Network } from "../../graph/network.ts";
+import { describeLayer, describeShapes, nodeColors } from "./node.ts";
+import { type PlotBlock, type PlotSection, plotSections } from "./sections.ts";
+
+export interface PlotOptions {
+  /** Top to bottom or left to right; default `TB`. */
+  readonly rankdir?: "TB" | "LR";
+  /** Show the shapes that go in and come out; default true. */
+  readonly shapes?: boolean;
+  /** Show the layers' names; default true. */
+  readonly names?: boolean;
+  /** Pixels in an inch, default 72: the larger, the larger the picture. */
+  readonly dpi?: number;
+}
+
+/** A connection between two layers. */
+export interface PlotEdge {
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Layers in a column or row at most, chosen so that Xception fits on a page of usual proportions. */
+const longestSection = { TB: 44, LR: 22 };
+
+const ink = "#18202b";
+const muted = "#5a6675";
+
+/**
+ * The layer graph in the DOT language of Graphviz: a box for each layer, frames for blocks, and the flows of Xception
+ * beside each other as in figure 5 of the paper.
+ * @see https://graphviz.org/doc/info/lang.html
+ */
+export function plotDot(network: Network, options: PlotOptions = {}): string {
+  const sections = sectionsOf(network, options);
+  // An edge without a say in the order lets each section begin at the top, beside the one before it.
+  const crossing = edgesBetween(network, sections).map((edge) => edgeLine(edge, "constraint=false"));
+  return sectionsDot(network, sections, options, crossing);
+}
+
+/** The columns (`TB`) or rows (`LR`) of the picture. */
+export function sectionsOf(network: Network, { rankdir = "TB" }: PlotOptions): readonly PlotSection[] {
+  return plotSections(network, longestSection[rankdir]);
+}
+
+/** Connections that leave a section for another. */
+export function edgesBetween(network: Network, sections: readonly PlotSection[]): PlotEdge[] {
+  const sectionOf = new Map(
+    sections.flatMap(({ blocks }, index) => blocks.flatMap((block) => block.layers.map(({ name }) => [name, index]))),
+  );
+  return edgesOf(network).filter(({ from, to }) => sectionOf.get(from) !== sectionOf.get(to));
+}
+
+/** The graph with the connections inside sections, and `crossing` lines for those between them. */
+export function sectionsDot(
+  network: Network,
+  sections: readonly PlotSection[],
+  options: PlotOptions,
+  crossing: readonly string[],
+): string {
+  const { rankdir = "TB", dpi = 72 } = options;
+  const between = new Set(edgesBetween(network, sections).map(({ from, to }) => `${from} ${to}`));
+  const inside = edgesOf(network).filter(({ from, to }) => !between.has(`${from} ${to}`));
+  return `${[
+    `digraph ${quote(network.name)} {`,
+    `  graph [rankdir=${rankdir}, dpi=${dpi}, nodesep=0.25, ranksep=0.22, pad=0.3, bgcolor="white",`,
+    `    fontname="Helvetica", fontcolor="${ink}", labeljust=l, style="rounded,filled"];`,
+    `  node [shape=box, style="rounded,filled", margin="0.12,0.05", width=1.95, height=0.3,`,
+    `    fontname="Helvetica", fontsize=12, fontcolor="${ink}"];`,
+    `  edge [color="${muted}", arrowsize=0.6];`,
+    // At the bottom of a row, where no connection from the row above comes in.
+    ...(rankdir === "LR" ? ["  graph [labelloc=b];"] : []),
+    ...sections.flatMap((section, index) => sectionLines(network, section, index, options)),
+    ...inside.map((edge) => edgeLine(edge)),
+    ...crossing,
+    "}",
+  ].join("\n")}\n`;
+}
+
+export function edgeLine({ from, to }: PlotEdge, attributes?: string): string {
+  return `  ${quote(from)} -> ${quote(to)}${attributes === undefined ? "" : ` [${attributes}]`};`;
+}
+
+function edgesOf({ layers }: Network): PlotEdge[] {
+  return layers.flatMap((layer) => layer.inbound.map((from) => ({ from, to: layer.name })));
+}
+
+function sectionLines(network: Network, section: PlotSection, index: number, options: PlotOptions): string[] {
+  const inside = section.blocks.flatMap((block, position) =>
+    blockLines(network, block, `cluster_${index}_${position}`, options),
+  );
+  if (section.title === undefined) return inside;
+  return subgraph(
+    `cluster_${index}`,
+    `label=${quote(section.title)}, fontsize=20, color="#c9d1db", fillcolor="#fafbfc", margin=14`,
+    inside,
+  );
+}
+
+function blockLines(network: Network, block: PlotBlock, id: string, options: PlotOptions): string[] {
+  const nodes = block.layers.map((layer) => nodeLine(network, layer, options));
+  if (!block.framed) return nodes;
+  // The names of the layers already begin with the block's.
+  const title = options.names === false ? (block.title ?? "") : "";
+  return subgraph(id, `label=${quote(title)}, fontsize=14, color="#d9dfe7", fillcolor="#ffffff", margin=10`, nodes);
+}
+
+function subgraph(id: string, attributes: string, inside: readonly string[]): string[] {
+  return [`  subgraph ${id} {`, `    graph [${attributes}];`, ...inside.map((line) => `  ${line}`), "  }"];
+}
+
+function nodeLine(network: Network, layer: Layer, { names = true, shapes = true }: PlotOptions): string {
+  const kind = describeLayer(layer.config);
+  const inputs = layer.inbound.map((source) => network.layers.find((each) => each.name === source)!.outputShape);
+  const lines = [
+    `<b>${names ? graphvizName(layer.name) : kind}</b>`,
+    ...(names ? [`<font point-size="10" color="${muted}">${kind}</font>`] : []),
+    ...(shapes ? [`<font point-size="10">${describeShapes(layer, inputs)}</font>`] : []),
+  ];
+  const [fill, line] = nodeColors[layer.config.type];
+  return `  ${quote(layer.name)} [label=<${lines.join("<br/>")}>, fillcolor="${fill}", color="${line}"];`;
+}
+
+/** A name as Graphviz knows it: as an HTML entity, a character means nothing to the DOT language and to SVG. */
+export function graphvizName(name: string): string {
+  return name.replaceAll(/[&<>"\\]/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+function quote(text: string): string {
+  return `"${graphvizName(text)}"`;
+}

@@ -1,0 +1,108 @@
+import type { Layer, Network } from "../../graph/network.ts";
+import { type Shape, sameShape } from "../../tensor/shape.ts";
+
+/** Layers that a picture shows together. */
+export interface PlotBlock {
+  /** From the names its author gave the layers: `block5` of `block5_sepconv1`. */
+  readonly title?: string;
+  /** Drawn in a frame of its own; loose layers are not. */
+  readonly framed: boolean;
+  readonly layers: readonly Layer[];
+}
+
+/** Blocks in a column or row of the picture. */
+export interface PlotSection {
+  readonly title?: string;
+  readonly blocks: readonly PlotBlock[];
+}
+
+/**
+ * Finds the parts of a network in its wiring and names, so that it holds for every option of Xception and says nothing
+ * of networks that are built otherwise. A *block* is what lies between two points that all paths go through, or layers
+ * with the same name before the first underscore. The *middle flow* is the longest run of blocks of separable
+ * convolutions that leave the shape as it is; entry and exit flow are what comes before and after.
+ * @param longest number of layers in a section, unless a single block has more: longer flows continue in another one.
+ */
+export function plotSections(network: Network, longest: number): readonly PlotSection[] {
+  const blocks = findBlocks(network);
+  const middle = findMiddleFlow(blocks);
+  if (middle === undefined) return [{ blocks }];
+  return [
+    ...fold("Entry flow", blocks.slice(0, middle.start), longest),
+    ...fold("Middle flow", blocks.slice(middle.start, middle.end), longest),
+    ...fold("Exit flow", blocks.slice(middle.end), longest),
+  ];
+}
+
+function findBlocks({ layers }: Network): PlotBlock[] {
+  const blocks: PlotBlock[] = [];
+  for (const segment of segments(layers)) {
+    const title = segment.map(({ name }) => /^(block\d+)_/.exec(name)?.[1]).find((prefix) => prefix !== undefined);
+    const previous = blocks.at(-1);
+    const branches = segment.length > 1;
+    const continues = !branches && previous !== undefined && previous.title === title;
+    if (continues && (title !== undefined || !previous.framed)) {
+      blocks[blocks.length - 1] = { ...previous, layers: [...previous.layers, ...segment] };
+    } else {
+      const framed = branches || title !== undefined;
+      blocks.push({ ...(title === undefined ? {} : { title }), framed, layers: segment });
+    }
+  }
+  return blocks;
+}
+
+/** Cuts the layers after each one that all paths from the input to the output go through. */
+function segments(layers: readonly Layer[]): Layer[][] {
+  const lastReader = new Map<string, number>();
+  for (const [index, layer] of layers.entries()) {
+    for (const source of layer.inbound) lastReader.set(source, index);
+  }
+  const result: Layer[][] = [];
+  let current: Layer[] = [];
+  let open = 0;
+  for (const [index, layer] of layers.entries()) {
+    current.push(layer);
+    if (open <= index) {
+      result.push(current);
+      current = [];
+    }
+    open = Math.max(open, lastReader.get(layer.name) ?? 0);
+  }
+  return result;
+}
+
+function findMiddleFlow(blocks: readonly PlotBlock[]): { start: number; end: number } | undefined {
+  let longest = { start: 0, end: 0 };
+  let start = 0;
+  for (const [index, block] of blocks.entries()) {
+    const before = blocks[index - 1]?.layers.at(-1)?.outputShape;
+    if (!keepsShape(block, before)) start = index + 1;
+    else if (index + 1 - start > longest.end - longest.start) longest = { start, end: index + 1 };
+  }
+  const inTheMiddle = longest.start > 0 && longest.end > longest.start && longest.end < blocks.length;
+  return inTheMiddle ? longest : undefined;
+}
+
+function keepsShape({ framed, layers }: PlotBlock, before: Shape | undefined): boolean {
+  const after = layers.at(-1)!.outputShape;
+  const separable = layers.some((layer) => ["SeparableConv2D", "DepthwiseConv2D"].includes(layer.config.type));
+  return framed && separable && before !== undefined && sameShape(before, after);
+}
+
+/** A flow in as few sections as the limit allows, about equally long; blocks stay whole. */
+function fold(title: string, blocks: readonly PlotBlock[], longest: number): PlotSection[] {
+  const total = countLayers(blocks);
+  const length = total / Math.ceil(total / longest);
+  const pieces: PlotBlock[][] = [];
+  for (const block of blocks) {
+    const current = pieces.at(-1);
+    const longer = countLayers([...(current ?? []), block]);
+    if (current && longer <= longest && longer - block.layers.length / 2 <= length) current.push(block);
+    else pieces.push([block]);
+  }
+  return pieces.map((piece, index) => ({ title: index === 0 ? title : `${title}, continued`, blocks: piece }));
+}
+
+function countLayers(blocks: readonly PlotBlock[]): number {
+  return blocks.reduce((total, block) => total + block.layers.length, 0);
+}

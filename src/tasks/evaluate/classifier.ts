@@ -1,0 +1,202 @@
+import { readAhead } from "../../data/read-ahead.ts";
+import { AbortedError, UsageError, WeightsError, XceptionError } from "../../errors.ts";
+import { topIndices } from "../../learning/metrics-ranking.ts";
+import type { DecodeOptions, Platform, RgbImage, SessionOptions } from "../../platform.ts";
+import { Inference } from "../model/inference.ts";
+import { decodeOptionsOf, type Model, resizesInGraph, sizedDecodeOptionsOf } from "../model/model.ts";
+import { describeModel, encodeModel } from "../model/model-file.ts";
+import { asPictureError, type Picture, pictureBatch, pixelsOf } from "../model/picture.ts";
+import { classifierFrom, isModelFile, type LoadedModel, type LoadModelOptions } from "../weights/load-model.ts";
+import { weightsSource } from "../weights/weights-file.ts";
+
+/** One class and how much the network takes a picture for it. */
+export interface ClassProbability {
+  readonly label: string;
+  /** Of the class, in the order of the network's outputs. */
+  readonly index: number;
+  /** 0 to 1. */
+  readonly probability: number;
+}
+
+/** What became of one picture among several. */
+export type Classified = { readonly predictions: readonly ClassProbability[] } | { readonly error: XceptionError };
+
+export interface ClassifyOptions {
+  /** How many classes to name, the likeliest first; default 5. */
+  readonly top?: number | undefined;
+  /** Ends the work with an {@link AbortedError}. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ClassifyAllOptions extends ClassifyOptions {
+  /** Pictures that the engine sees at a time; default 8. */
+  readonly batchSize?: number | undefined;
+}
+
+export interface LoadOptions extends LoadModelOptions {
+  readonly platform: Platform;
+  readonly session?: SessionOptions | undefined;
+}
+
+/** Tells what pictures show. Give it back with `dispose()`, or declare it with `await using`. */
+export class Classifier {
+  /** Names of the classes, in the order of the network's outputs. */
+  readonly labels: readonly string[];
+  /** What had to be taken for granted because the file does not say it, in sentences. */
+  readonly notes: readonly string[];
+  /** Pictures are brought to this size, in pixels. */
+  readonly inputSize: { readonly width: number; readonly height: number };
+  readonly #decode: DecodeOptions;
+  /** Whether the model's graph brings pictures to the network's size. */
+  readonly #takesAnySize: boolean;
+  readonly #platform: Pick<Platform, "decodeImage" | "encodePng">;
+  readonly #inference: Inference;
+
+  constructor(
+    model: Pick<Model, "network" | "labels" | "preprocessing"> & Partial<Pick<LoadedModel, "notes">>,
+    inference: Inference,
+    platform: Pick<Platform, "decodeImage" | "encodePng">,
+  ) {
+    this.#decode = decodeOptionsOf(model);
+    this.#takesAnySize = resizesInGraph(model.preprocessing);
+    this.labels = model.labels;
+    this.notes = model.notes ?? [];
+    const { width, height } = sizedDecodeOptionsOf(model);
+    this.inputSize = { width, height };
+    this.#inference = inference;
+    this.#platform = platform;
+  }
+
+  /**
+   * The likeliest classes of a picture, likeliest first.
+   * @throws {FormatError} the picture is damaged, or of no supported format.
+   * @throws {DataError} there is no such file.
+   * @throws {UsageError} `top` is no count, or the classifier was disposed.
+   * @throws {AbortedError} the signal fired.
+   */
+  async classify(picture: Picture, options: ClassifyOptions = {}): Promise<readonly ClassProbability[]> {
+    const top = this.#check(options);
+    const pixels = await pixelsOf(picture, this.#decode, this.#platform);
+    stopIfAborted(options.signal);
+    const [predictions] = await this.#answer([pixels], top);
+    return predictions!;
+  }
+
+  /**
+   * The likeliest classes of many pictures, in their order; one that cannot be read gives its error, and the others go
+   * on. Pictures are decoded while the engine works on those before.
+   * @throws {UsageError} an option is not allowed, or the classifier was disposed.
+   * @throws {AbortedError} the signal fired.
+   */
+  async *classifyAll(
+    pictures: readonly Picture[],
+    options: ClassifyAllOptions = {},
+  ): AsyncGenerator<Classified, void, void> {
+    const { batchSize = 8, signal } = options;
+    const top = this.#check(options);
+    checkCount("batchSize", batchSize);
+    const load = async (index: number) =>
+      pixelsOf(pictures[index]!, this.#decode, this.#platform).catch(asPictureError);
+    let group: (RgbImage | XceptionError)[] = [];
+    for await (const { item } of readAhead(pictures.keys(), load, 2 * batchSize, signal)) {
+      group.push(item);
+      if (group.length < batchSize) continue;
+      yield* this.#answerGroup(group, top);
+      group = [];
+    }
+    if (group.length > 0) yield* this.#answerGroup(group, top);
+  }
+
+  /** Frees the engine's memory after the picture under way; doing it again does nothing. */
+  dispose(): Promise<void> {
+    return this.#inference.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  /** Returns how many classes to name. */
+  #check({ top = 5, signal }: ClassifyOptions): number {
+    this.#inference.refuseIfDisposed();
+    checkCount("top", top);
+    stopIfAborted(signal);
+    return top;
+  }
+
+  async *#answerGroup(group: readonly (RgbImage | XceptionError)[], top: number): AsyncGenerator<Classified> {
+    const readable = group.filter((item): item is RgbImage => !(item instanceof XceptionError));
+    const answers = readable.length > 0 ? await this.#answer(readable, top) : [];
+    let answered = 0;
+    for (const item of group) {
+      yield item instanceof XceptionError ? { error: item } : { predictions: answers[answered++]! };
+    }
+  }
+
+  async #answer(pictures: readonly RgbImage[], top: number): Promise<readonly (readonly ClassProbability[])[]> {
+    if (this.#takesAnySize && pictures.length > 1) {
+      // Pictures of several sizes do not fit into one tensor.
+      const each: (readonly ClassProbability[])[] = [];
+      for (const picture of pictures) each.push(...(await this.#answer([picture], top)));
+      return each;
+    }
+    const probabilities = await this.#inference.run(pictureBatch(pictures));
+    if (!probabilities.data.every(Number.isFinite)) {
+      throw new WeightsError({
+        where: "Classifier",
+        what: "the network's probabilities are not finite numbers",
+        remedy: "Its weights have probably diverged: train again with a lower learning rate.",
+      });
+    }
+    const classes = this.labels.length;
+    return pictures.map((_, row) => {
+      const scores = probabilities.data.subarray(row * classes, (row + 1) * classes);
+      return topIndices(scores, top).map((index) => ({
+        label: this.labels[index]!,
+        index,
+        probability: scores[index]!,
+      }));
+    });
+  }
+}
+
+/**
+ * Loads a model to classify pictures, from a file of any format that we know. Of a model file what runs is the graph in the
+ * file, so that the answers are those of every other ONNX tool.
+ * @param source its path, or its bytes.
+ * @param options `network`, `architecture`: which network its weights are for, where the file holds weights alone.
+ * @throws {FileError} there is no such file, or it cannot be read.
+ * @throws {FormatError} it is in none of the formats, or damaged.
+ * @throws {WeightsError} a weight of its network is missing or has another shape.
+ * @throws {UsageError} its network does not tell classes of RGB pictures apart, or an option is not allowed.
+ * @throws {RuntimeUnavailableError} the engine does not run here, or refuses the graph.
+ */
+export async function loadClassifier(
+  source: string | Uint8Array,
+  { platform, session, ...options }: LoadOptions,
+): Promise<Classifier> {
+  const opened = await weightsSource(source, platform);
+  if (isModelFile(opened, options)) {
+    const model = describeModel(opened.bytes, typeof source === "string" ? source : undefined);
+    const inference = new Inference(await platform.createSession(opened.bytes, session), model.network.output);
+    return new Classifier(model, inference, platform);
+  }
+  const model = await classifierFrom(opened, options);
+  const inference = new Inference(await platform.createSession(encodeModel(model), session), model.network.output);
+  return new Classifier(model, inference, platform);
+}
+
+function stopIfAborted(signal: AbortSignal | undefined): void {
+  if (!signal?.aborted) return;
+  throw new AbortedError({ where: "classifying", what: "it was stopped by the caller", cause: signal.reason });
+}
+
+function checkCount(option: string, value: number): void {
+  if (Number.isInteger(value) && value >= 1) return;
+  throw new UsageError({
+    where: `classify option ${option}`,
+    what: "the value is not allowed",
+    received: value,
+    expected: "a whole number from 1",
+  });
+}

@@ -1,0 +1,79 @@
+import { DataError, WeightsError } from "../../errors.ts";
+import type { SkippedFile } from "../../records.ts";
+import { floatTensor } from "../../tensor/tensor.ts";
+import type { Picture } from "../model/picture.ts";
+import type { EmbeddedPicture, Embeddings } from "./embeddings.ts";
+import type { FeatureExtractor } from "./feature-extractor.ts";
+import type { Pooling } from "./feature-network.ts";
+
+/** A picture to embed. */
+export interface PictureToEmbed extends EmbeddedPicture {
+  readonly picture: Picture;
+}
+
+export interface EmbedOptions {
+  /** Whose maps are pooled; default: the last one with maps. */
+  readonly layer?: string | undefined;
+  /** Default `avg`. */
+  readonly pooling?: Pooling | undefined;
+  /** Pictures that the engine sees at a time; default 8. */
+  readonly batchSize?: number | undefined;
+  /** Ends the work with an {@link AbortedError}. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each picture. */
+  readonly onProgress?: ((done: number) => void) | undefined;
+}
+
+export interface Embedded extends Embeddings {
+  /** Pictures that could not be read; they have no row. */
+  readonly skipped: readonly SkippedFile[];
+}
+
+/**
+ * What a network makes of pictures, one row for each.
+ * @throws {DataError} none of the pictures can be read.
+ * @throws {UsageError} there is no such layer, or an option is not allowed.
+ * @throws {WeightsError} the layer needs weights that the file lacks, or its values are not finite numbers.
+ * @throws {AbortedError} the signal fired.
+ */
+export async function embed(
+  extractor: FeatureExtractor,
+  pictures: readonly PictureToEmbed[],
+  { layer, pooling = "avg", batchSize, signal, onProgress }: EmbedOptions = {},
+): Promise<Embedded> {
+  const rows: Float32Array[] = [];
+  const embedded: EmbeddedPicture[] = [];
+  const skipped: SkippedFile[] = [];
+  const sources = pictures.map(({ picture }) => picture);
+  const choice = { layers: [layer ?? extractor.lastMap], pooling, batchSize, signal };
+  for await (const result of extractor.featuresAll(sources, choice)) {
+    const { file, label } = pictures[rows.length + skipped.length]!;
+    if ("error" in result) skipped.push({ file, reason: result.error.message });
+    else {
+      const { data } = result.maps[0]!.values;
+      if (!data.every(Number.isFinite)) throw notFinite(file);
+      rows.push(data);
+      embedded.push({ file, ...(label !== undefined && { label }) });
+    }
+    onProgress?.(rows.length + skipped.length);
+  }
+  if (rows.length === 0) {
+    throw new DataError({
+      where: "embed",
+      what: "none of the pictures can be read",
+      received: skipped.slice(0, 3).map(({ reason }) => reason),
+    });
+  }
+  const dimensions = rows[0]!.length;
+  const values = floatTensor([rows.length, dimensions], new Float32Array(rows.length * dimensions));
+  for (const [row, data] of rows.entries()) values.data.set(data, row * dimensions);
+  return { pictures: embedded, values, skipped };
+}
+
+function notFinite(file: string): WeightsError {
+  return new WeightsError({
+    where: `embedding of "${file}"`,
+    what: "its values are not finite numbers",
+    remedy: "The weights have probably diverged: train again with a lower learning rate.",
+  });
+}

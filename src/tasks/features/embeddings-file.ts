@@ -1,0 +1,164 @@
+import { z } from "zod";
+import { parseCsv } from "../../data/csv-reader.ts";
+import { FormatError, UsageError } from "../../errors.ts";
+import { checkDocument, parseJson } from "../../json-document.ts";
+import { csvText } from "../../report/csv.ts";
+import { floatTensor } from "../../tensor/tensor.ts";
+import { metadataKey } from "../../weights/metadata-key.ts";
+import { decodeFloats } from "../../weights/number-formats.ts";
+import { isSafetensors, readSafetensors, writeSafetensors } from "../../weights/safetensors.ts";
+import { checkedEmbeddings, documentSchema, type Embeddings, formatVersion, pictureSchema } from "./embeddings.ts";
+
+/** How a file keeps embeddings, by the ending of its name. */
+const writers: Readonly<Record<string, (embeddings: Embeddings) => Uint8Array>> = {
+  ".safetensors": toSafetensors,
+  ".csv": (embeddings) => new TextEncoder().encode(toCsv(embeddings)),
+  ".json": (embeddings) => new TextEncoder().encode(toJson(embeddings)),
+};
+
+const tensorName = "embeddings";
+
+/**
+ * Finds how to write embeddings: `.safetensors` holds the bits of float32, `.csv` and `.json` the shortest decimals that
+ * are the same float32. CSV does not say which model made them.
+ * @throws {UsageError} the name ends otherwise.
+ */
+export function embeddingsWriter(path: string): (embeddings: Embeddings) => Uint8Array {
+  const found = Object.entries(writers).find(([extension]) => path.toLowerCase().endsWith(extension));
+  if (found) return found[1];
+  throw new UsageError({
+    where: "embeddings file",
+    what: "its name does not tell what to write",
+    received: path,
+    expected: `a name that ends in ${Object.keys(writers).join(", ")}`,
+  });
+}
+
+/**
+ * Reads what {@link embeddingsWriter} wrote, whatever its name.
+ * @param where what errors call the file.
+ * @throws {FormatError} it is none, or damaged.
+ */
+export function readEmbeddings(bytes: Uint8Array, where: string): Embeddings {
+  if (isSafetensors(bytes)) return fromSafetensors(bytes, where);
+  const text = textOf(bytes, where);
+  return text.startsWith("{") ? fromJson(text, where) : fromCsv(text, where);
+}
+
+function toSafetensors({ pictures, values, origin }: Embeddings): Uint8Array {
+  const metadata = new Map([[metadataKey, JSON.stringify({ formatVersion, origin, pictures })]]);
+  return writeSafetensors(new Map([[tensorName, values]]), metadata);
+}
+
+function fromSafetensors(bytes: Uint8Array, where: string): Embeddings {
+  const { tensors, metadata } = readSafetensors(bytes, where);
+  const values = tensors.get(tensorName);
+  const text = metadata.get(metadataKey);
+  if (values === undefined || text === undefined) {
+    throw new FormatError({
+      where,
+      what: "it holds no embeddings",
+      received: `tensors ${[...tensors.keys()].slice(0, 5).join(", ")}`,
+      expected: `tensor "${tensorName}", and "${metadataKey}" in the header's metadata`,
+      remedy: "Write them with `xception embed`.",
+    });
+  }
+  const place = `${where}, metadata "${metadataKey}"`;
+  const document = checkDocument(documentSchema, parseJson(text, place), place);
+  return checkedEmbeddings(document, decodeFloats(values), where);
+}
+
+/** One line for each picture. */
+function toJson({ pictures, values, origin }: Embeddings): string {
+  const lines = pictures.map((picture, row) =>
+    JSON.stringify({ ...picture, values: decimalsOf(values.data, row, values.shape[1]!) }),
+  );
+  const head = JSON.stringify({ formatVersion, origin }).slice(0, -1);
+  return `${head},"pictures":[\n${lines.join(",\n")}\n]}\n`;
+}
+
+const jsonSchema = documentSchema.extend({
+  pictures: z.array(pictureSchema.extend({ values: z.array(z.number()) })),
+});
+
+function fromJson(text: string, where: string): Embeddings {
+  const { pictures: stored, ...rest } = checkDocument(jsonSchema, parseJson(text, where), where);
+  const rows = stored.map(({ file, values }) => ({ place: `picture "${file}"`, values }));
+  const pictures = stored.map(({ values: _, ...picture }) => picture);
+  return checkedEmbeddings({ ...rest, pictures }, tensorOf(rows, where), where);
+}
+
+const firstColumns = ["file", "label"];
+
+function toCsv({ pictures, values }: Embeddings): string {
+  const dimensions = values.shape[1]!;
+  const numbered = Array.from({ length: dimensions }, (_, index) => `e${index}`);
+  const rows = pictures.map(({ file, label }, row) => [file, label, ...decimalsOf(values.data, row, dimensions)]);
+  return csvText([[...firstColumns, ...numbered], ...rows]);
+}
+
+function fromCsv(text: string, where: string): Embeddings {
+  const [header = [], ...lines] = parseCsv(text, where);
+  if (firstColumns.some((name, index) => header[index] !== name)) {
+    throw new FormatError({
+      where,
+      what: "it holds no embeddings",
+      received: header.slice(0, 4).join(",").slice(0, 60),
+      expected: "a safetensors file, a JSON object, or CSV that begins with file,label,e0",
+      remedy: "Write them with `xception embed`.",
+    });
+  }
+  const rows = lines.map(([file = "", , ...fields]) => {
+    const place = `picture "${file}"`;
+    return { place, values: fields.map((field) => numberIn(field, `${where}, ${place}`)) };
+  });
+  const pictures = lines.map(([file = "", label]) => ({ file, ...(label && { label }) }));
+  return checkedEmbeddings({ formatVersion, pictures }, tensorOf(rows, where), where);
+}
+
+function numberIn(field: string, where: string): number {
+  const value = Number(field);
+  if (field.trim() !== "" && Number.isFinite(value)) return value;
+  throw new FormatError({ where, what: "this is no finite number", received: field });
+}
+
+/** @throws {FormatError} rows differ in length. */
+function tensorOf(rows: readonly { readonly place: string; readonly values: readonly number[] }[], where: string) {
+  const dimensions = rows[0]?.values.length ?? 0;
+  const odd = rows.find(({ values }) => values.length !== dimensions);
+  if (odd) {
+    throw new FormatError({
+      where: `${where}, ${odd.place}`,
+      what: "it has another number of values than the first one",
+      received: odd.values.length,
+      expected: String(dimensions),
+    });
+  }
+  return floatTensor([rows.length, dimensions], Float32Array.from(rows.flatMap(({ values }) => values)));
+}
+
+function decimalsOf(data: Float32Array, row: number, dimensions: number): number[] {
+  return Array.from(data.subarray(row * dimensions, (row + 1) * dimensions), shortestDecimal);
+}
+
+/** The number with the fewest digits that is the same float32; nine are always enough. */
+function shortestDecimal(value: number): number {
+  for (let digits = 6; digits < 9; digits++) {
+    const decimal = Number(value.toPrecision(digits));
+    if (Math.fround(decimal) === value) return decimal;
+  }
+  return Number(value.toPrecision(9));
+}
+
+function textOf(bytes: Uint8Array, where: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new FormatError({
+      where,
+      what: "it holds no embeddings",
+      expected: "a safetensors file, or a text",
+      cause,
+    });
+  }
+}

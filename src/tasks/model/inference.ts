@@ -1,0 +1,73 @@
+import { foldBatchNorm } from "../../compiler/fold-batch-norm.ts";
+import { imageInput, lower } from "../../compiler/lower.ts";
+import { toOnnx } from "../../compiler/onnx/onnx.ts";
+import { UsageError } from "../../errors.ts";
+import type { Network } from "../../graph/network.ts";
+import type { Preprocessing } from "../../graph/preprocessing.ts";
+import type { Platform, Session, SessionOptions } from "../../platform.ts";
+import type { FloatTensor, Tensor } from "../../tensor/tensor.ts";
+import { toEngineWeights } from "../../weights/engine-weights.ts";
+import type { Weights } from "../../weights/initialize.ts";
+
+/** A network with its weights in the engine, ready to answer. Give it back with `dispose()`. */
+export class Inference {
+  readonly #session: Session;
+  readonly #output: string;
+  /** The latest run; the next one waits for it, since not every engine can do several at a time. */
+  #latest: Promise<unknown> = Promise.resolve();
+  #disposal: Promise<void> | undefined;
+
+  constructor(session: Session, output: string) {
+    this.#session = session;
+    this.#output = output;
+  }
+
+  /**
+   * Bytes `[N, H, W, C]` → the network's output `[N, …]`, for any N.
+   * @throws {UsageError} after `dispose()`.
+   */
+  async run(images: Tensor<"uint8">): Promise<FloatTensor> {
+    this.refuseIfDisposed();
+    const results = this.#latest.then(() => this.#session.run({ [imageInput]: images }));
+    this.#latest = results.catch(() => {});
+    return (await results)[this.#output] as FloatTensor;
+  }
+
+  /** @throws {UsageError} after `dispose()`. */
+  refuseIfDisposed(): void {
+    if (this.#disposal !== undefined) throw disposedError();
+  }
+
+  /** Frees the engine's memory after the run under way; doing it again does nothing. */
+  dispose(): Promise<void> {
+    this.#disposal ??= this.#latest.then(() => this.#session.dispose());
+    return this.#disposal;
+  }
+}
+
+/** Of work for a network that is in the engine no longer. */
+export function disposedError(): UsageError {
+  return new UsageError({
+    where: "network in the engine",
+    what: "it has been given back with dispose()",
+    remedy: "Load the model again, or dispose of it later.",
+  });
+}
+
+/**
+ * Loads a network with its weights into the engine, batch normalization folded into the convolutions.
+ * @throws {WeightsError} the weights are not those of the network.
+ * @throws {RuntimeUnavailableError} the engine does not run here.
+ */
+export async function inferenceSession(
+  network: Network,
+  weights: Weights,
+  preprocessing: Preprocessing,
+  platform: Pick<Platform, "createSession">,
+  options?: SessionOptions,
+): Promise<Inference> {
+  const { graph } = lower(network, { mode: "inference", batchSize: 1, preprocessing });
+  const folded = foldBatchNorm(graph, toEngineWeights(network, weights));
+  const model = toOnnx(folded.graph, { name: network.name, weights: folded.weights, dynamicBatch: true });
+  return new Inference(await platform.createSession(model, options), network.output);
+}

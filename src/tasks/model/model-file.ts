@@ -1,0 +1,146 @@
+import { imageInput, lower } from "../../compiler/lower.ts";
+import { type OnnxOptions, toOnnx } from "../../compiler/onnx/onnx.ts";
+import { type OnnxContent, readOnnx } from "../../compiler/onnx/reader.ts";
+import { FormatError, UsageError, XceptionError } from "../../errors.ts";
+import { inputShapeOf, type Network } from "../../graph/network.ts";
+import { type Architecture, buildNetwork } from "../../models/architecture.ts";
+import { checkEngineWeights, fromEngineWeights, toEngineWeights } from "../../weights/engine-weights.ts";
+import { metadataKey } from "../../weights/metadata-key.ts";
+import { type Model, type ModelParts, resizesInGraph } from "./model.ts";
+import { type ModelMetadata, preprocessingProblem, readMetadata, writeMetadata } from "./model-metadata.ts";
+
+/**
+ * A model as the bytes of one `.onnx` file: bytes `images [N, H, W, 3]` in, of any height and width where the preprocessing
+ * names an interpolation, probabilities `[N, classes]` out, named after
+ * the network's last layer; labels and all else that is needed to use it as JSON in its `metadata_props`. Batch
+ * normalization stays unfolded, so that every weight can be read back under its Keras name; engines fold it when they
+ * load the file.
+ * @param options `storedAs`: how kernels are stored, see `toOnnx`.
+ * @throws {UsageError} the architecture is no classifier with as many classes as there are labels, or a value of the
+ * preprocessing is not allowed.
+ * @throws {WeightsError} the weights are not those of the network.
+ */
+export function encodeModel(model: ModelParts, options: Pick<OnnxOptions, "storedAs"> = {}): Uint8Array {
+  const network = buildNetwork(model.architecture);
+  const problem = classifierProblem(network, model) ?? preprocessingProblem(model.preprocessing);
+  if (problem) throw new UsageError({ where: "encodeModel", ...problem });
+  const { graph } = lower(network, { mode: "inference", batchSize: 1, preprocessing: model.preprocessing });
+  return toOnnx(graph, {
+    name: network.name,
+    weights: toEngineWeights(network, model.weights),
+    dynamicBatch: true,
+    resize: resizesInGraph(model.preprocessing) ? model.preprocessing : undefined,
+    metadata: { [metadataKey]: writeMetadata(model) },
+    ...options,
+  });
+}
+
+/**
+ * Reads what `encodeModel` wrote. The network is built anew from its architecture.
+ * @param file its name, for messages.
+ * @throws {FormatError} the bytes are no ONNX file, are damaged, or are no model of this package.
+ * @throws {WeightsError} a weight of the network is missing or has another shape.
+ */
+export function decodeModel(bytes: Uint8Array, file?: string): Model {
+  const where = nameOf(bytes, file);
+  const { tensors, ...described } = readModel(bytes, where);
+  return { ...described, weights: fromEngineWeights(described.network, tensors, where) };
+}
+
+/**
+ * Everything about a model but its weights, which are made sure to be there: what is needed to run the file's own graph.
+ * @throws as {@link decodeModel}.
+ */
+export function describeModel(bytes: Uint8Array, file?: string): Omit<Model, "weights"> {
+  const where = nameOf(bytes, file);
+  const { tensors, ...described } = readModel(bytes, where);
+  checkEngineWeights(described.network, tensors, where);
+  return described;
+}
+
+function nameOf(bytes: Uint8Array, file: string | undefined): string {
+  return file === undefined ? `model of ${bytes.length} bytes` : `model ${JSON.stringify(file)}`;
+}
+
+function readModel(bytes: Uint8Array, where: string) {
+  return modelIn(readOnnx(bytes, where), where);
+}
+
+/**
+ * Everything in a model file, its tensors in the engine's layout and not yet compared with the network.
+ * @throws {FormatError} as {@link decodeModel}.
+ */
+export function modelIn({ metadata, inputs, outputs, tensors }: OnnxContent, where: string) {
+  const described = completeMetadata(metadata.get(metadataKey), where);
+  const network = networkOf(described.architecture, where);
+  const problem = classifierProblem(network, described);
+  if (problem) throw new FormatError({ where: `${where}, metadata`, ...problem });
+  if (`${inputs}` !== imageInput || `${outputs}` !== network.output) {
+    throw new FormatError({
+      where,
+      what: "its graph is not that of the network it describes",
+      received: `inputs ${inputs} and outputs ${outputs}`,
+      expected: `input ${imageInput} and output ${network.output}`,
+    });
+  }
+  return { ...described, network, tensors };
+}
+
+function completeMetadata(text: string | undefined, where: string): ModelMetadata {
+  if (text === undefined) {
+    throw new FormatError({
+      where,
+      what: `the ONNX file has no "${metadataKey}" metadata: labels and preprocessing of its network are unknown`,
+      expected: "a model that xception-ts wrote",
+    });
+  }
+  const { labels, preprocessing, ...described } = readMetadata(text, where);
+  if (labels !== undefined && preprocessing !== undefined) return { ...described, labels, preprocessing };
+  throw new FormatError({
+    where: `${where}, metadata`,
+    what: "the network is no classifier of pictures",
+    received: labels === undefined ? "no labels" : "no preprocessing",
+    expected: "labels and preprocessing",
+  });
+}
+
+/**
+ * The network of an architecture from a file.
+ * @throws {FormatError} it cannot be built.
+ */
+export function networkOf(architecture: Architecture, where: string): Network {
+  try {
+    return buildNetwork(architecture);
+  } catch (cause) {
+    if (!(cause instanceof XceptionError)) throw cause;
+    throw new FormatError({ where: `${where}, metadata`, what: cause.message, cause });
+  }
+}
+
+/** Why a network cannot tell classes of RGB pictures apart, if it cannot. */
+export function classifierProblem(network: Network, { labels }: Pick<ModelMetadata, "labels">) {
+  const { config, outputShape } = network.layers.find(({ name }) => name === network.output)!;
+  const inputShape = inputShapeOf(network);
+  const [classes, ...otherAxes] = outputShape;
+  if (otherAxes.length > 0 || (config.type !== "Dense" && config.type !== "Activation")) {
+    return {
+      what: "a model needs a classifier",
+      received: `${config.type} "${network.output}" at the network's end`,
+      expected: "a Dense or Activation layer that gives one number for each class",
+    };
+  }
+  if (config.activation !== "softmax" && config.activation !== "sigmoid") {
+    return {
+      what: "a model must give probabilities",
+      received: `activation "${config.activation}" at the network's end`,
+      expected: '"softmax" or "sigmoid"',
+    };
+  }
+  if (inputShape.length !== 3 || inputShape[2] !== 3) {
+    return { what: "a model must read RGB pictures", received: inputShape, expected: "3 channels" };
+  }
+  if (labels.length !== classes) {
+    return { what: "there must be one label for each class", received: labels.length, expected: `${classes} labels` };
+  }
+  return undefined;
+}

@@ -1,0 +1,105 @@
+import { z } from "zod";
+import { FormatError } from "../../errors.ts";
+import { checkDocument, parseJson } from "../../json-document.ts";
+import { completeArchitecture } from "../../models/architecture.ts";
+import { architectureSchema } from "../../models/architecture-schema.ts";
+import type { ModelParts, PicturePreprocessing } from "./model.ts";
+
+/** Version 2: the graph takes pictures of any size, and channels may be scaled each on its own. */
+const formatVersions = [1, 2] as const;
+const formatVersion = formatVersions[1];
+
+/** What a model file says besides its graph and its weights. */
+export type ModelMetadata = Omit<ModelParts, "weights">;
+
+/** What any file can say of a model; only one that tells classes of pictures apart has labels and preprocessing. */
+export type ModelDescription = Pick<ModelMetadata, "architecture"> & Partial<ModelMetadata>;
+
+const byte = z.int().min(0).max(255);
+const perChannel = z.union([z.number(), z.tuple([z.number(), z.number(), z.number()])]);
+
+const preprocessingSchema = z.object({
+  scale: perChannel,
+  offset: perChannel,
+  interpolation: z.enum(["nearest", "bilinear", "bicubic"]).optional(),
+  fit: z.enum(["fill", "cover", "contain"]),
+  cropRatio: z.number().min(0.01).max(1).optional(),
+  background: z.tuple([byte, byte, byte]),
+});
+
+const documentSchema = z.object({
+  formatVersion: z.literal(formatVersions),
+  architecture: architectureSchema,
+  labels: z.array(z.string()).optional(),
+  preprocessing: preprocessingSchema.optional(),
+  licence: z.string().optional(),
+  provenance: z.record(z.string(), z.json()).optional(),
+});
+
+/** What is wrong with how pictures are prepared, in the words of an error; undefined: nothing. */
+export function preprocessingProblem(preprocessing: PicturePreprocessing) {
+  const { error } = preprocessingSchema.safeParse(preprocessing);
+  if (error === undefined) {
+    if (preprocessing.interpolation !== undefined || (preprocessing.cropRatio ?? 1) === 1) return undefined;
+    return { what: "pictures are cropped in the graph alone", expected: "preprocessing with an interpolation" };
+  }
+  const { path, message } = error.issues[0]!;
+  return { what: `preprocessing.${path.join(".")} is not allowed: ${message}` };
+}
+
+/** The JSON document that says of a model what its file has no other place for. */
+export function writeMetadata(description: ModelDescription): string {
+  const { architecture, labels, preprocessing, licence, provenance } = description;
+  const isNew = preprocessing && needsVersion2(preprocessing);
+  const document = {
+    // Earlier versions of this package can read files that need nothing new.
+    formatVersion: isNew ? 2 : 1,
+    architecture: completeArchitecture(architecture),
+    labels,
+    preprocessing: preprocessing && orderedPreprocessing(preprocessing),
+    licence,
+    provenance,
+  };
+  return JSON.stringify(document);
+}
+
+/** Equal documents are equal texts. */
+function orderedPreprocessing(preprocessing: PicturePreprocessing) {
+  const { scale, offset, interpolation, fit, cropRatio, background } = preprocessing;
+  return { scale, offset, interpolation, fit, cropRatio, background };
+}
+
+function needsVersion2({ interpolation, scale, offset }: PicturePreprocessing): boolean {
+  return interpolation !== undefined || typeof scale !== "number" || typeof offset !== "number";
+}
+
+/**
+ * Reads what `writeMetadata` wrote.
+ * @param where what errors call the file.
+ * @throws {FormatError} it is no such document, or of a later version of the format.
+ */
+export function readMetadata(text: string, where: string): ModelDescription {
+  const json = parseJson(text, `${where}, metadata`);
+  const version = z.object({ formatVersion: z.number() }).safeParse(json).data?.formatVersion;
+  if (version !== undefined && version > formatVersion) {
+    throw new FormatError({
+      where,
+      what: "a later version of xception-ts wrote this file",
+      received: `format ${version}`,
+      expected: `format ${formatVersion}`,
+      remedy: "Update xception-ts.",
+    });
+  }
+  const { architecture, labels, preprocessing, licence, provenance } = checkDocument(
+    documentSchema,
+    json,
+    `${where}, metadata`,
+  );
+  return {
+    architecture,
+    ...(labels !== undefined && { labels }),
+    ...(preprocessing !== undefined && { preprocessing }),
+    ...(licence !== undefined && { licence }),
+    ...(provenance !== undefined && { provenance }),
+  };
+}

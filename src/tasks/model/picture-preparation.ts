@@ -1,0 +1,59 @@
+import { imageInput } from "../../compiler/lower.ts";
+import { toOnnx } from "../../compiler/onnx/onnx.ts";
+import { inputShapeOf } from "../../graph/network.ts";
+import { OpGraphBuilder } from "../../graph/op-builder.ts";
+import type { PictureResize } from "../../graph/preprocessing.ts";
+import type { DecodeOptions, Platform, RgbImage, Session } from "../../platform.ts";
+import { decodeOptionsOf, type Model, resizesInGraph } from "./model.ts";
+import { type Picture, pictureBatch, pixelsOf } from "./picture.ts";
+
+/** The model that brings bytes `images [1, H, W, 3]` to `pixels [1, height, width, 3]`, exactly as a model file does. */
+export function preparationModel([height, width]: readonly [number, number], resize: PictureResize): Uint8Array {
+  const build = new OpGraphBuilder();
+  build.output("pixels", build.input(imageInput, [1, height, width, 3], "uint8"));
+  return toOnnx(build.finish(), { name: "preparation", resize });
+}
+
+/**
+ * Brings pictures to a model's size, to the bytes that its network gets: in the engine, where the model says how, else in
+ * the decoder. Give it back with `dispose()`.
+ */
+export class PicturePreparation {
+  readonly #model: Pick<Model, "network" | "preprocessing">;
+  readonly #platform: Pick<Platform, "createSession" | "decodeImage" | "encodePng">;
+  readonly #decode: DecodeOptions;
+  #session: Promise<Session> | undefined;
+  /** The latest run; the next one waits for it, since not every engine can do several at a time. */
+  #latest: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    model: Pick<Model, "network" | "preprocessing">,
+    platform: Pick<Platform, "createSession" | "decodeImage" | "encodePng">,
+  ) {
+    this.#model = model;
+    this.#platform = platform;
+    this.#decode = decodeOptionsOf(model);
+  }
+
+  /**
+   * @throws {FormatError} the picture is damaged, or of no supported format.
+   * @throws {DataError} there is no such file.
+   */
+  readonly prepare = async (picture: Picture): Promise<RgbImage> => {
+    const decoded = await pixelsOf(picture, this.#decode, this.#platform);
+    const { network, preprocessing } = this.#model;
+    if (!resizesInGraph(preprocessing)) return decoded;
+    const [height, width] = inputShapeOf(network) as [number, number, number];
+    this.#session ??= this.#platform.createSession(preparationModel([height, width], preprocessing), { threads: 1 });
+    const session = await this.#session;
+    const results = this.#latest.then(() => session.run({ [imageInput]: pictureBatch([decoded]) }));
+    this.#latest = results.catch(() => {});
+    return { width, height, data: (await results).pixels!.data as Uint8Array };
+  };
+
+  async dispose(): Promise<void> {
+    await this.#latest;
+    await (await this.#session)?.dispose();
+    this.#session = undefined;
+  }
+}

@@ -1,0 +1,79 @@
+import type { WeightSpec } from "../../graph/layer-weights.ts";
+import type { Layer, Network } from "../../graph/network.ts";
+import type { OpGraphBuilder } from "../../graph/op-builder.ts";
+import type { Value } from "../../graph/ops.ts";
+import type { Tensors } from "../../platform.ts";
+import type { ActivationHealth, LayerHealth, StepHealth } from "../../records.ts";
+import type { FloatTensor } from "../../tensor/tensor.ts";
+import { type ActivationStatistic, trainingNames } from "./training-graph-options.ts";
+
+/** Writes statistics of the first picture's activations: a whole batch's would be another pass over all memory. */
+export function writeActivationHealth(
+  build: OpGraphBuilder,
+  network: Network,
+  layerOutputs: ReadonlyMap<string, Value>,
+): void {
+  for (const layer of network.layers.filter(isObserved)) {
+    const output = layerOutputs.get(layer.name)!;
+    const picture = build.op({ kind: "slice", axis: 0, start: 0, end: 1 }, [output]);
+    // In two steps, which keeps the rounding small.
+    const mean = (value: Value): Value => {
+      const perChannel = build.op({ kind: "reduceMean", axes: [2, 3], keepDims: false }, [value]);
+      return build.op({ kind: "reduceMean", axes: [0, 1], keepDims: false }, [perChannel]);
+    };
+    const ones = build.op({ kind: "expand", shape: picture.shape }, [build.constant(1)]);
+    const statistics: Readonly<Record<ActivationStatistic, Value>> = {
+      mean: mean(picture),
+      meanSquare: mean(build.op({ kind: "multiply" }, [picture, picture])),
+      positiveShare: mean(build.op({ kind: "reluGradient" }, [ones, picture])),
+    };
+    for (const [statistic, value] of Object.entries(statistics)) {
+      build.output(trainingNames.activation(statistic as ActivationStatistic, layer.name), value);
+    }
+  }
+}
+
+/** What a step of the engine has shown, with the weights before and after it. */
+export interface StepEvidence {
+  readonly state: ReadonlyMap<string, FloatTensor>;
+  readonly next: ReadonlyMap<string, FloatTensor>;
+  readonly results: Tensors;
+}
+
+/** Health of a step whose graph was made for it. */
+export function stepHealth(
+  network: Network,
+  trained: readonly WeightSpec[],
+  { state, next, results }: StepEvidence,
+): StepHealth {
+  const number = (name: string) => Number(results[name]!.data[0]);
+  const isTrained = new Set(trained.map(({ name }) => name));
+  const layers = network.layers.flatMap((layer): LayerHealth[] => {
+    const names = layer.weights.flatMap(({ name }) => (isTrained.has(name) ? [name] : []));
+    if (names.length === 0) return [];
+    const sums = { gradients: 0, weights: 0, changes: 0 };
+    for (const name of names) {
+      const [before, after] = [state.get(name)!.data, next.get(name)!.data];
+      sums.gradients += number(trainingNames.gradientSquare(name));
+      for (let index = 0; index < before.length; index++) {
+        sums.weights += before[index]! ** 2;
+        sums.changes += (after[index]! - before[index]!) ** 2;
+      }
+    }
+    const updateRatio = sums.changes === 0 ? 0 : Math.sqrt(sums.changes / sums.weights);
+    const gradientNorm = Math.sqrt(sums.gradients);
+    return [{ layer: layer.name, gradientNorm, weightNorm: Math.sqrt(sums.weights), updateRatio }];
+  });
+  const activations = network.layers.filter(isObserved).map(({ name: layer }): ActivationHealth => {
+    const of = (statistic: ActivationStatistic) => number(trainingNames.activation(statistic, layer));
+    const mean = of("mean");
+    const deviation = Math.sqrt(Math.max(0, of("meanSquare") - mean ** 2));
+    return { layer, mean, deviation, zeroShare: 1 - of("positiveShare") };
+  });
+  return { layers, activations };
+}
+
+/** Activation functions within the network, not the one that makes probabilities. */
+function isObserved({ config, outputShape }: Layer): boolean {
+  return (config.type === "ReLU" || config.type === "Activation") && outputShape.length === 3;
+}

@@ -1,0 +1,149 @@
+import { weightOf } from "../../data/class-weights.ts";
+import { classesOf, type ImageDataset } from "../../data/dataset.ts";
+import { epochOrder } from "../../data/epoch-order.ts";
+import { targetsOf } from "../../data/labels.ts";
+import { AbortedError, UsageError } from "../../errors.ts";
+import { type Network, networkWeights } from "../../graph/network.ts";
+import { cosineDecay } from "../../learning/schedules.ts";
+import { topIndex } from "../../models/block-names.ts";
+import { layersOf, networkOfLayers } from "../../models/layer-list.ts";
+import { deriveSeed } from "../../tensor/random.ts";
+import { floatTensor } from "../../tensor/tensor.ts";
+import type { Weights } from "../../weights/initialize.ts";
+import { TrainingStep } from "../step/training-step.ts";
+import type { Features } from "./feature-file.ts";
+import { frozenFeatures } from "./frozen-features.ts";
+import type { HeadPhase } from "./head-phase-options.ts";
+import type { TrainingPlan } from "./plan.ts";
+import { refuseBrokenStep } from "./refusal.ts";
+import { countRight, EpochTally } from "./tally.ts";
+
+const largestBatch = 32;
+
+/**
+ * Trains what follows the last global pooling, and nothing else: all of it depends on the plan alone, so that the same plan
+ * gives the same weights, be the features new or from the cache. Several ranks compute the features together; the first one
+ * trains on them.
+ * @returns all weights of the network; on other ranks than the first those of the plan.
+ * @throws {UsageError} an option is not allowed, or the network has no such pooling.
+ * @throws {TrainingError} the loss is no finite number any more.
+ * @throws as `frozenFeatures`.
+ */
+export async function trainHead(plan: TrainingPlan, phase: HeadPhase): Promise<Weights> {
+  const start = performance.now();
+  const { epochs, learningRate = 0.001, views = 1 } = phase;
+  check("epochs", epochs, Number.isInteger(epochs) && epochs >= 1, "a whole number from 1");
+  check("views", views, Number.isInteger(views) && views >= 1, "a whole number from 1");
+  check("learningRate", learningRate, learningRate > 0 && learningRate < Infinity, "a number above 0");
+  const top = topIndex(plan.network);
+  if (top === undefined)
+    check("network", plan.network.name, false, "a network with a global pooling before its classifier");
+  const features = await frozenFeatures(plan, plan.network.layers[top!]!.name, { ...phase, views });
+  if (features === undefined) return plan.weights;
+  const head = headOf(plan.network, top!);
+  const rows = featureRows(plan.dataset, features);
+  const batchSize = Math.min(largestBatch, rows.samples.length);
+  const { optimizer, loss, options } = plan;
+  const isWeighted = plan.batches.isWeighted;
+  const step = await TrainingStep.create(head, plan.weights, {
+    platform: options.platform,
+    session: { device: options.device, ...(options.threads !== undefined && { threads: options.threads }) },
+    batchSize,
+    optimizer,
+    loss,
+    sampleWeights: isWeighted,
+    ...(options.trainable && { trainable: options.trainable }),
+    ...(options.decays && { decays: options.decays }),
+    ...(options.clip && { clip: options.clip }),
+  });
+  const schedule = cosineDecay();
+  const stepsPerEpoch = Math.floor(rows.samples.length / batchSize);
+  const totalSteps = epochs * stepsPerEpoch;
+  let tally = new EpochTally();
+  try {
+    for (let epoch = 0; epoch < epochs; epoch++) {
+      const { indices } = epochOrder(
+        rows,
+        plan.presentation.sampling ?? "shuffled",
+        deriveSeed(plan.seed, "head"),
+        epoch,
+      );
+      tally = new EpochTally();
+      // Timers and signals get their turn.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      for (let at = 0; at < stepsPerEpoch; at++) {
+        refuseIfAborted(phase.signal);
+        const chosen = indices.subarray(at * batchSize, (at + 1) * batchSize);
+        const members = Array.from(chosen, (row) => rows.samples[row]!);
+        const samples = step.steps * batchSize;
+        const rate = learningRate * schedule({ step: step.steps, totalSteps, epoch, samples, validationLosses: [] });
+        const input = {
+          images: rowsOf(features, chosen),
+          targets: targetsOf(members, plan.labels.length, plan.presentation.labelSmoothing ?? 0),
+          ...(isWeighted && { sampleWeights: weightsOf(members, plan) }),
+          learningRate: rate,
+          seed: deriveSeed(plan.seed, "head dropout", step.steps),
+        };
+        const result = await step.run(input);
+        if (!result.isSound) {
+          const fault = await step.diagnose(input);
+          refuseBrokenStep(`head, epoch ${epoch + 1}, step ${at + 1}`, result.loss, fault, learningRate);
+        }
+        tally.add(result.loss, batchSize, countRight(result.logits.data, members.map(classesOf)));
+      }
+    }
+    const seconds = (performance.now() - start) / 1000;
+    phase.onEnd?.({ views: rows.samples.length, loss: tally.loss, accuracy: tally.accuracy, seconds });
+    await step.fetch();
+    return new Map([...plan.weights, ...step.weights()]);
+  } finally {
+    await step.dispose();
+  }
+}
+
+/** The network after its last global pooling, whose output it reads: `[channels] → [classes]`. */
+export function headOf(network: Network, top: number): Network {
+  const { layers, ...rest } = layersOf(network);
+  const [pooling, ...others] = layers.slice(top);
+  const shape = network.layers[top]!.outputShape;
+  const input = { name: pooling!.name, config: { type: "InputLayer", shape } as const, inbound: [] };
+  return networkOfLayers({ ...rest, name: `${network.name} head`, layers: [input, ...others] });
+}
+
+/** Each row of the features as a sample, so that they are drawn as pictures are. */
+function featureRows({ classes, samples }: ImageDataset, features: Features): ImageDataset {
+  return { classes, samples: Array.from(features.samples, (index) => samples[index]!) };
+}
+
+function rowsOf({ values }: Features, rows: Uint32Array) {
+  const channels = values.shape[1]!;
+  const data = new Float32Array(rows.length * channels);
+  for (const [place, row] of rows.entries()) {
+    data.set(values.data.subarray(row * channels, (row + 1) * channels), place * channels);
+  }
+  return floatTensor([rows.length, channels], data);
+}
+
+function weightsOf(members: ImageDataset["samples"], { presentation }: TrainingPlan) {
+  return floatTensor(
+    [members.length],
+    Float32Array.from(members, (sample) => weightOf(sample, presentation.classWeights)),
+  );
+}
+
+function refuseIfAborted(signal: AbortSignal | undefined): void {
+  if (!signal?.aborted) return;
+  throw new AbortedError({ where: "training of the head", what: "it was stopped by the caller", cause: signal.reason });
+}
+
+/** Whether anything of the head trains: else there is nothing to do. */
+export function hasOpenHead({ network, options }: TrainingPlan): boolean {
+  const top = topIndex(network) ?? network.layers.length;
+  const specs = networkWeights({ ...network, layers: network.layers.slice(top) });
+  return specs.some((spec) => spec.trainable && (options.trainable?.(spec) ?? true));
+}
+
+function check(option: string, received: unknown, isAllowed: boolean, expected: string): void {
+  if (isAllowed) return;
+  throw new UsageError({ where: `train option head.${option}`, what: "this is not allowed", received, expected });
+}

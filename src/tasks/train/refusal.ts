@@ -1,0 +1,49 @@
+import { TrainingError } from "../../errors.ts";
+import type { FloatTensor } from "../../tensor/tensor.ts";
+import type { Fault } from "../step/training-diagnosis.ts";
+
+/**
+ * Refuses weights that no step can repair.
+ * @param weights by name, in any layout; the optimizer's memory (`<weight>#<slot>`) is not looked at.
+ * @throws {TrainingError} one is no finite number.
+ */
+export function refuseBrokenWeights(
+  weights: ReadonlyMap<string, FloatTensor>,
+  place: string,
+  learningRate: number,
+): void {
+  for (const [name, { data }] of weights) {
+    if (name.includes("#")) continue;
+    const broken = data.find((value) => !Number.isFinite(value));
+    if (broken !== undefined) refuseDiverged(place, `weight "${name}"`, broken, learningRate);
+  }
+}
+
+/**
+ * Refuses a step whose loss or new weights are no finite numbers.
+ * @param fault where that began; undefined for the optimizer's update.
+ * @throws {TrainingError} always.
+ */
+export function refuseBrokenStep(place: string, loss: number, fault: Fault | undefined, learningRate: number): never {
+  if (!Number.isFinite(loss)) refuseDiverged(place, "the loss", loss, learningRate, describe(fault));
+  refuseDiverged(place, "a new weight", undefined, learningRate, describe(fault));
+}
+
+function describe(fault: Fault | undefined): string {
+  if (!fault) return ", from the optimizer's update on";
+  const { kind, layer, name } = fault;
+  if (kind === "weight") return `, because of weight "${name}"`;
+  if (kind === "input") return `, because of the batch's ${name}`;
+  if (kind === "loss") return "";
+  return `, from the ${kind} of layer "${layer}" on`;
+}
+
+function refuseDiverged(place: string, subject: string, received: unknown, learningRate: number, began = ""): never {
+  const lower = Number((learningRate / 10).toPrecision(3));
+  throw new TrainingError({
+    where: `training, ${place}`,
+    what: `${subject} is no finite number any more${began}`,
+    received,
+    remedy: `The steps were too large: use a lower learning rate, e.g. ${lower} instead of ${learningRate}.`,
+  });
+}

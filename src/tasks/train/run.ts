@@ -1,0 +1,286 @@
+import { classesOf } from "../../data/dataset.ts";
+import { AbortedError } from "../../errors.ts";
+import type { EpochRecord, Evaluation } from "../../records.ts";
+import { deriveSeed } from "../../tensor/random.ts";
+import type { Weights } from "../../weights/initialize.ts";
+import { type EvaluationResult, evaluateBatches, isSoftmax } from "../evaluate/evaluate.ts";
+import { inferenceSession } from "../model/inference.ts";
+import { gatherRanks, inStep, onAnyRank, totalOfRanks } from "../ranks/ranks.ts";
+import type { StepResult, TrainingStep } from "../step/training-step.ts";
+import type { BestWeights, Checkpoint, TrainingIdentity } from "./checkpoint.ts";
+import { CheckpointKeeper } from "./checkpoint-keeper.ts";
+import type { TrainingResult, TrainOptions } from "./options.ts";
+import type { TrainingPlan } from "./plan.ts";
+import { refuseBrokenStep, refuseBrokenWeights } from "./refusal.ts";
+import { RunningEpoch } from "./running-epoch.ts";
+import { SkippedFiles } from "./skipped-files.ts";
+import { countRight } from "./tally.ts";
+
+/** The loop over epochs, and what it has reached. */
+export class TrainingRun {
+  readonly #plan: TrainingPlan;
+  readonly #identity: TrainingIdentity;
+  readonly #step: TrainingStep;
+  readonly #options: TrainOptions;
+  readonly #history: EpochRecord[];
+  readonly #skipped: SkippedFiles;
+  readonly #keeper: CheckpointKeeper | undefined;
+  #best: BestWeights | undefined;
+  #epoch: RunningEpoch;
+  #validationSeconds = 0;
+  #isStopped = false;
+
+  constructor(plan: TrainingPlan, identity: TrainingIdentity, step: TrainingStep, options: TrainOptions) {
+    const { checkpoints, resume } = options;
+    this.#plan = plan;
+    this.#identity = identity;
+    this.#step = step;
+    this.#options = options;
+    this.#history = [...(resume?.history ?? [])];
+    this.#best = resume?.best;
+    this.#skipped = new SkippedFiles(plan, resume);
+    const { communicator } = plan;
+    this.#epoch = resume
+      ? RunningEpoch.restore(resume.epoch, this.#samplesPerStep, communicator.rank)
+      : RunningEpoch.begin(0, 0, plan.batches.batchesPerEpoch, this.#samplesPerStep);
+    const start = { epoch: this.#epoch.state(), state: step.state() };
+    this.#keeper = checkpoints && new CheckpointKeeper(checkpoints, start, () => this.#checkpoint(), communicator);
+  }
+
+  async run(): Promise<TrainingResult> {
+    try {
+      while (!this.#isOver()) {
+        this.#stopIfAborted();
+        await this.#trainEpoch();
+        await this.#endEpoch();
+        const isLast = this.#isOver();
+        await (isLast ? this.#keeper?.save() : this.#keeper?.saveIfDue(this.#step.steps, true));
+      }
+    } catch (error) {
+      const isStopped = this.#isStopped || this.#options.signal?.aborted;
+      if (!(error instanceof AbortedError && isStopped)) throw error;
+      this.#skipped.exchange(this.#plan.communicator);
+      await this.#keeper?.save();
+      await this.#step.fetch();
+      return this.result(true);
+    }
+    return this.result(false);
+  }
+
+  /** After the last epoch, or when too many of them tested no better than the best. */
+  #isOver(): boolean {
+    const { epochs } = this.#plan;
+    const { patience = Infinity } = this.#options;
+    const done = this.#epoch.index;
+    return done >= epochs || (this.#best !== undefined && done - this.#best.epoch >= patience);
+  }
+
+  /** Of all ranks together. */
+  get #samplesPerStep(): number {
+    return this.#plan.batchSize * this.#plan.communicator.size;
+  }
+
+  /** What is tested and handed out. */
+  #weights(): Weights {
+    return this.#step.weights({ averaged: this.#options.averageDecay !== undefined });
+  }
+
+  /** The batches of the epoch that are left. */
+  async #trainEpoch(): Promise<void> {
+    const { batches, dataset, learningRate, schedule, epochs, seed, communicator } = this.#plan;
+    const { signal } = this.#options;
+    const epoch = this.#epoch;
+    const totalSteps = epoch.stepsBefore + (epochs - epoch.index) * epoch.stepsPerEpoch;
+    const validationLosses = this.#history.flatMap(({ validationLoss }) => validationLoss ?? []);
+    // Several ranks stop together, between two steps.
+    const pass = { start: epoch.position, ...(signal && communicator.size === 1 && { signal }) };
+    for await (const batch of inStep(communicator, batches.trainingBatches(epoch.index, pass))) {
+      const { steps } = this.#step;
+      const samples = steps * this.#samplesPerStep;
+      const rate = learningRate * schedule({ step: steps, totalSteps, epoch: epoch.index, samples, validationLosses });
+      const step = steps + 1 - epoch.stepsBefore;
+      const input = {
+        images: batch.images,
+        targets: batch.targets,
+        ...(batch.sampleWeights && { sampleWeights: batch.sampleWeights }),
+        learningRate: rate,
+        seed: deriveSeed(seed, "dropout", steps, ...(communicator.rank === 0 ? [] : [communicator.rank])),
+        health: isHealthStep(step, epoch.stepsPerEpoch, this.#options.healthSteps),
+      };
+      const result = await this.#step.run(input);
+      const { loss, logits, isSound } = result;
+      if (!isSound) {
+        const found = await this.#step.diagnose(input);
+        const fault = gatherRanks(communicator, found ? { ...found } : null).find((each) => each !== null);
+        refuseBrokenStep(`epoch ${epoch.index + 1}, step ${step}`, loss, fault, learningRate);
+      }
+      const truths = Array.from(batch.indices, (index) => classesOf(dataset.samples[index]!));
+      const right = totalOfRanks(communicator, countRight(logits.data, truths));
+      epoch.tally.add(loss, this.#samplesPerStep, right);
+      epoch.pace.countStep();
+      epoch.position = batch.nextPosition;
+      epoch.learningRate = rate;
+      this.#report(step, result);
+      await nextTurn();
+      this.#stopIfAborted();
+      await this.#keeper?.saveIfDue(this.#step.steps, false);
+    }
+  }
+
+  /** Tests the weights, writes the epoch down and begins the next one. */
+  async #endEpoch(): Promise<void> {
+    const { index, stepsBefore, tally, pace, learningRate } = this.#epoch;
+    const { steps } = this.#step;
+    await this.#step.fetch();
+    const weights = this.#weights();
+    // A last step that breaks the weights shows in no loss any more.
+    refuseBrokenWeights(weights, `end of epoch ${index + 1}`, this.#plan.learningRate);
+    const trainingSeconds = pace.seconds;
+    const test = await this.#validate(weights);
+    const { imagesPerSecond, seconds } = pace;
+    if (test) this.#validationSeconds = seconds - trainingSeconds;
+    if (test && (!this.#best || isBetter(test.evaluation, this.#best.test.evaluation))) {
+      this.#best = { weights, epoch: index + 1, steps, test };
+    }
+    this.#skipped.exchange(this.#plan.communicator);
+    this.#history.push({
+      epoch: index + 1,
+      loss: tally.loss,
+      accuracy: tally.accuracy,
+      ...(test && recordOf(test.evaluation)),
+      learningRate,
+      imagesPerSecond,
+      seconds,
+    });
+    await this.#options.onEpoch?.(this.result(false));
+    // Without its test the epoch is not over: to go on means to test it.
+    if (this.#plan.validation && !test) this.#stopIfAborted();
+    this.#epoch = RunningEpoch.begin(index + 1, steps, steps - stepsBefore, this.#samplesPerStep);
+  }
+
+  /** Tests the weights on the validation pictures; undefined without any, or when it was stopped meanwhile. */
+  async #validate(weights: Weights): Promise<EvaluationResult | undefined> {
+    const { network, preprocessing, validation, communicator } = this.#plan;
+    const { platform, signal, device, threads, mapWeights } = this.#options;
+    if (!validation) return undefined;
+    const session = { device, ...(threads !== undefined && { threads }) };
+    const inference = await inferenceSession(network, weights, preprocessing, platform, session);
+    const { batches, dataset } = validation;
+    try {
+      return await evaluateBatches(inference, batches, dataset, {
+        signal,
+        mapWeights,
+        communicator,
+        temperature: isSoftmax(network),
+      });
+    } catch (error) {
+      if (error instanceof AbortedError) return undefined;
+      throw error;
+    } finally {
+      await inference.dispose();
+    }
+  }
+
+  #report(step: number, { loss: stepLoss, health }: StepResult): void {
+    const { epochs } = this.#plan;
+    const { index, stepsPerEpoch, tally, pace, learningRate } = this.#epoch;
+    const epochsAfter = epochs - index - 1;
+    const stepsLeft = epochsAfter * stepsPerEpoch + stepsPerEpoch - step;
+    this.#options.onProgress?.({
+      epoch: index + 1,
+      epochs,
+      step,
+      steps: stepsPerEpoch,
+      totalSteps: this.#step.steps,
+      stepLoss,
+      loss: tally.loss,
+      accuracy: tally.accuracy,
+      learningRate,
+      imagesPerSecond: pace.imagesPerSecond,
+      secondsLeft: pace.secondsFor(stepsLeft) + (epochsAfter + 1) * this.#validationSeconds,
+      ...(health && { health }),
+    });
+  }
+
+  /** What has been reached so far. */
+  result(aborted: boolean): TrainingResult {
+    const { network, labels, preprocessing } = this.#plan;
+    const reached: Omit<BestWeights, "test"> & Partial<BestWeights> = this.#best ?? {
+      weights: this.#weights(),
+      epoch: this.#history.length,
+      steps: this.#step.steps,
+    };
+    const { weights, epoch, steps: stepsOfWeights, test } = reached;
+    return {
+      network,
+      labels,
+      preprocessing,
+      weights,
+      epoch,
+      stepsOfWeights,
+      history: [...this.#history],
+      steps: this.#step.steps,
+      ...(test && { evaluation: test.evaluation, predictions: test.predictions }),
+      skipped: this.#skipped.training,
+      validationSkipped: this.#skipped.validation,
+      aborted,
+    };
+  }
+
+  async #checkpoint(): Promise<Checkpoint> {
+    await this.#step.fetch();
+    const { communicator } = this.#plan;
+    this.#skipped.exchange(communicator);
+    const positions = gatherRanks(communicator, this.#epoch.position);
+    const epoch = { ...this.#epoch.state(), ...(communicator.size > 1 && { positions }) };
+    const state = this.#step.state();
+    refuseBrokenWeights(state.tensors, `epoch ${epoch.index + 1}, step ${epoch.tally.steps}`, this.#plan.learningRate);
+    return {
+      identity: this.#identity,
+      phase: "network",
+      isOver: this.#isOver(),
+      epoch,
+      state,
+      history: this.#history.slice(0, epoch.index),
+      best: this.#best,
+      skipped: this.#skipped.training,
+      validationSkipped: this.#skipped.validation,
+    };
+  }
+
+  /** All ranks stop where one is to. */
+  #stopIfAborted(): void {
+    const { signal } = this.#options;
+    this.#isStopped = onAnyRank(this.#plan.communicator, signal?.aborted === true);
+    if (!this.#isStopped) return;
+    throw new AbortedError({ where: "training", what: "it was stopped by the caller", cause: signal?.reason });
+  }
+}
+
+function recordOf({ loss, top1, meanAveragePrecision }: Evaluation) {
+  return {
+    validationLoss: loss,
+    validationAccuracy: top1,
+    ...(meanAveragePrecision !== undefined && { validationPrecision: meanAveragePrecision }),
+  };
+}
+
+function isBetter(a: Evaluation, b: Evaluation): boolean {
+  if (a.meanAveragePrecision !== b.meanAveragePrecision) {
+    return (a.meanAveragePrecision ?? 0) > (b.meanAveragePrecision ?? 0);
+  }
+  return a.top1 > b.top1 || (a.top1 === b.top1 && a.loss < b.loss);
+}
+
+/** Whether a step of an epoch, from 1, ends one of `count` equal parts of it. */
+function isHealthStep(step: number, stepsPerEpoch: number, count = 0): boolean {
+  const partsAfter = (steps: number) => Math.floor((steps * count) / stepsPerEpoch);
+  return partsAfter(step) > partsAfter(step - 1);
+}
+
+/** The engine keeps the JavaScript thread busy; between two steps, timers, signals and decoded pictures get their turn. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, 0);
+  });
+}

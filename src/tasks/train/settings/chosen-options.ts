@@ -1,0 +1,109 @@
+import { type Augmentation, augmentations } from "../../../data/augment.ts";
+import { erasingDefaults } from "../../../data/erasing.ts";
+import { createOptimizer } from "../../../learning/optimizers.ts";
+import { createSchedule } from "../../../learning/schedules.ts";
+import { exponentialAverage, polyakAverage } from "../../../learning/weight-average.ts";
+import type { Architecture, CommonOptions } from "../../../models/architecture.ts";
+import { architectureNamed } from "../../../models/architecture-names.ts";
+import type { FineTuningChoice } from "../fine-tuning.ts";
+import type { TrainOptions } from "../options.ts";
+import type { Settings } from "./settings.ts";
+
+/**
+ * The network that settings describe.
+ * @param data what the pictures decide; `train` knows it by itself.
+ * @throws {UsageError} a setting does not go with the architecture.
+ */
+export function chosenArchitecture(
+  settings: Settings,
+  data: Pick<CommonOptions, "classes" | "classifierActivation"> = {},
+): Architecture {
+  const { variant, width, dropout, fcUnits, residual, intermediateActivation, middleFlowRepeats } = settings;
+  const { imageSize, weightsSeed: seed } = settings;
+  const inputShape = [imageSize, imageSize, 3] as const;
+  const blocks = { fcUnits, residual, intermediateActivation, middleFlowRepeats };
+  return architectureNamed(settings.architecture, {
+    variant,
+    inputShape,
+    width,
+    dropout,
+    ...blocks,
+    seed,
+    ...data,
+  });
+}
+
+/** What settings say about which weights train, and how. */
+export function fineTuningChoice(settings: Settings): FineTuningChoice {
+  const { unfreezeFrom, freeze, train, layerDecay, batchNorm } = settings;
+  return {
+    unfreezeFrom: unfreezeFrom ?? undefined,
+    freeze: freeze ?? undefined,
+    train: train ?? undefined,
+    layerDecay,
+    batchNorm,
+  };
+}
+
+/** What settings say about training the classifier first. */
+function headPhase({ headEpochs, headViews, headRate }: Settings): Pick<TrainOptions, "head"> {
+  if (headEpochs === 0) return {};
+  return { head: { epochs: headEpochs, views: headViews, learningRate: headRate } };
+}
+
+/**
+ * Settings as options of `train`; the pictures are the caller's business.
+ * @example train(dataset, { ...trainOptions(resolveSettings([recipeLayer("finetune")]).settings), platform })
+ */
+export function trainOptions(settings: Settings): Omit<TrainOptions, "platform"> {
+  const { epochs, batchSize, learningRate, labelSmoothing, seed, decayAll, accumulate, recompute, patience } = settings;
+  const { mixup, cutMix, sampling, classWeights } = settings;
+  return {
+    network: chosenArchitecture(settings),
+    epochs,
+    ...(batchSize !== null && { batchSize }),
+    optimizer: createOptimizer(settings.optimizer, settings),
+    learningRate,
+    schedule: createSchedule(settings.schedule, {
+      warmup: settings.warmup,
+      initialDivisor: settings.initialDivisor,
+      finalDivisor: settings.finalDivisor,
+      factor: settings.decayFactor,
+      everyEpochs: settings.decayEpochs,
+      ...(settings.decaySamples !== null && { everySamples: settings.decaySamples }),
+      afterEpochs: settings.decayAfter,
+      patience: settings.plateauPatience,
+    }),
+    labelSmoothing,
+    seed,
+    augmentation: augmentationOf(settings),
+    mixing: { mixup, cutMix },
+    sampling,
+    ...(classWeights !== null && { classWeights }),
+    ...(decayAll && { decays: () => true }),
+    ...clipping(settings),
+    ...averaging(settings),
+    ...headPhase(settings),
+    accumulate,
+    recompute,
+    ...(settings.syncBatchNorm && { synchronizeBatchNormalization: true }),
+    scaleLearningRate: settings.scaleLearningRate ?? "none",
+    ...(patience !== null && { patience }),
+  };
+}
+
+function augmentationOf({ augment, randomErasing }: Settings): Augmentation {
+  const augmentation: Augmentation = augmentations[augment];
+  if (randomErasing === null) return augmentation;
+  return { ...augmentation, erasing: { ...erasingDefaults, ...augmentation.erasing, probability: randomErasing } };
+}
+
+function clipping({ clipNorm, clipValue }: Settings): Pick<TrainOptions, "clip"> {
+  if (clipValue !== null) return { clip: { value: clipValue } };
+  return clipNorm === null ? {} : { clip: { norm: clipNorm } };
+}
+
+function averaging({ average, averageDecay }: Settings): Pick<TrainOptions, "averageDecay"> {
+  if (average === "none") return {};
+  return { averageDecay: average === "ema" ? exponentialAverage(averageDecay) : polyakAverage };
+}

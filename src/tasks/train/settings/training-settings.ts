@@ -1,0 +1,126 @@
+import { z } from "zod";
+import { augmentationNames } from "../../../data/augment.ts";
+import type { ClassWeights } from "../../../data/class-weights.ts";
+import { choice, type KeySettings, type Kind, number, onOff, orNone, setting, text, wholeNumber } from "./setting.ts";
+
+/** Which pictures there are, and how they are shown. */
+export const pictureSettings = {
+  val: setting(orNone(text("<folder>")), {
+    about: "pictures to test on after every epoch, with the same classes",
+    default: null,
+    insteadOf: "valShare",
+  }),
+  valShare: setting(number({ above: 0, below: 1 }), {
+    about: "without --val: part of each class that is held out for it",
+    default: 0.2,
+  }),
+  labelsFile: setting(orNone(text("<file>")), {
+    about: "pictures have several labels, which are in this CSV or JSON file",
+    default: null,
+  }),
+  valLabelsFile: setting(orNone(text("<file>")), {
+    about: "the labels of the pictures of --val",
+    default: null,
+  }),
+  mapWeights: setting(orNone(text("<file>")), {
+    about: "how much each class counts in MAP@100, as JSON by name; without it all count the same",
+    default: null,
+  }),
+  imageSize: setting(wholeNumber({ from: 71, to: 8192 }), {
+    about: "height and width that pictures are stretched to",
+    default: 299,
+  }),
+  augment: setting(choice(...augmentationNames), {
+    about: "random changes of the training pictures",
+    default: "default",
+  }),
+  mixup: setting(number({ from: 0, to: 100 }), {
+    about: "blend pairs of pictures; α of the shares' Beta distribution, e.g. 0.2",
+    default: 0,
+  }),
+  cutMix: setting(number({ from: 0, to: 100 }), {
+    about: "paste a part of one picture into another; α of the area's Beta distribution, e.g. 1",
+    default: 0,
+  }),
+  randomErasing: setting(orNone(number({ from: 0, to: 1 }), "auto"), {
+    about: "share of the pictures that lose a random rectangle",
+    default: null,
+    defaultText: "what --augment says: 0.25 for strong, else 0",
+  }),
+  sampling: setting(choice("shuffled", "balanced"), {
+    about: "balanced: an epoch shows all classes equally often",
+    default: "shuffled",
+  }),
+  classWeights: setting(orNone(classWeightsKind()), {
+    about: "how much classes count in the loss: balanced, or by name",
+    default: null,
+  }),
+  sampleWeights: setting(orNone(text("<file>")), {
+    about: "how much pictures count in the loss: CSV with lines of class/picture.jpg,weight; 1 for others",
+    default: null,
+  }),
+};
+
+/** How long it takes, and what a step is. */
+export const lengthSettings = {
+  epochs: setting(wholeNumber({ from: 1 }), {
+    about: "passes over the pictures",
+    default: 20,
+  }),
+  batchSize: setting(orNone(wholeNumber({ from: 1 }), "auto"), {
+    about: "pictures in a step",
+    default: null,
+    defaultText: "32, fewer if memory asks",
+  }),
+  accumulate: setting(wholeNumber({ from: 1 }), {
+    about: "parts that a step's pictures are taken through one after the other, for less memory",
+    default: 1,
+  }),
+  recompute: setting(onOff(), {
+    about: "compute activations again on the way back instead of keeping them, for less memory",
+    default: false,
+  }),
+  patience: setting(orNone(wholeNumber({ from: 1 })), {
+    about: "stop after so many epochs without a better one, which is kept",
+    default: null,
+  }),
+  maxMinutes: setting(orNone(number({ above: 0, to: 35_000 })), {
+    about: "stop after this time, as Ctrl-C does",
+    default: null,
+  }),
+  labelSmoothing: setting(number({ from: 0, below: 1 }), {
+    about: "part of the target probability that is spread over all classes",
+    default: 0.1,
+  }),
+  seed: setting(wholeNumber({ from: 0 }), {
+    about: "of shuffles, augmentation and dropout",
+    default: 0,
+  }),
+  weightsSeed: setting(wholeNumber({ from: 0 }), {
+    about: "of the initial weights",
+    default: ({ seed }: KeySettings) => seed,
+    defaultText: "that of --seed",
+  }),
+};
+
+/** A flag writes weights by name as `cat=2,dog=0.5`. */
+function classWeightsKind(): Kind<ClassWeights> {
+  return {
+    accepts: z.union([z.literal("balanced"), z.record(z.string(), z.number().min(0))]),
+    expected: "balanced, or numbers from 0 by the name of the class, as in cat=2,dog=0.5",
+    placeholder: "<how>",
+    read: (text) => (text.includes("=") ? Object.fromEntries(text.split(",").map(readWeight)) : text),
+    write: (weights) =>
+      weights === "balanced"
+        ? weights
+        : Object.entries(weights)
+            .map((entry) => entry.join("="))
+            .join(","),
+  };
+}
+
+function readWeight(text: string): [string, number] {
+  const at = text.lastIndexOf("=");
+  const weight = text.slice(at + 1);
+  return [text.slice(0, at), weight.trim() === "" ? Number.NaN : Number(weight)];
+}

@@ -1,0 +1,124 @@
+import type { ImageDataset } from "../../data/dataset.ts";
+import { UsageError } from "../../errors.ts";
+import { networkWeights } from "../../graph/network.ts";
+import type { Schedule } from "../../learning/schedule.ts";
+import type { Communicator } from "../../platform.ts";
+import { sha256 } from "../model/digest.ts";
+import type { Json } from "../model/model.ts";
+import { gatherRanks } from "../ranks/ranks.ts";
+import type { TrainingIdentity } from "./checkpoint.ts";
+import type { TrainingPlan } from "./plan.ts";
+
+/**
+ * What has to be the same for a training to go on as it would have. What is a function (schedule, optimizer) is told by
+ * some of its values, so not every difference shows.
+ */
+export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIdentity> {
+  const { network, labels, preprocessing, loss, optimizer, learningRate, schedule, epochs, batchSize } = plan;
+  const { seed, presentation, dataset, validation, communicator } = plan;
+  return asJson({
+    network: { name: network.name, layers: await sha256(JSON.stringify(network.layers)) },
+    classes: labels,
+    preprocessing,
+    loss: loss.name,
+    optimizer: { name: optimizer.name, slots: optimizer.slots, scalars: optimizer.scalars(1, 2) },
+    learningRate,
+    schedule: samplesOf(schedule),
+    epochs,
+    ...(await identityOfStep(plan)),
+    batchSize,
+    ...(communicator.size > 1 && { ranks: communicator.size }),
+    ...presentation,
+    seed,
+    pictures: await identityOf(dataset),
+    validation: validation ? await identityOf(validation.dataset) : null,
+  });
+}
+
+/**
+ * @throws {UsageError} the two trainings differ; the message names in what.
+ */
+export function refuseOtherTraining(now: TrainingIdentity, before: TrainingIdentity): void {
+  const different = differences(now, before);
+  if (different.length === 0) return;
+  throw new UsageError({
+    where: "train option resume",
+    what: `the checkpoint is of another training: it differs in ${different.join(", ")}`,
+    received: pick(now, different),
+    expected: JSON.stringify(pick(before, different)),
+    remedy: "Give the options and the pictures that it began with, or begin anew without resume.",
+  });
+}
+
+/**
+ * Makes sure that all processes that train together do the same.
+ * @throws {UsageError} on all of them, where one has other pictures, options or weights than rank 0; the message names in what.
+ */
+export async function refuseUnequalRanks(communicator: Communicator, identity: TrainingIdentity): Promise<void> {
+  const [first, ...others] = gatherRanks(communicator, identity);
+  for (const [index, other] of others.entries()) {
+    const different = differences(other, first!);
+    if (different.length === 0) continue;
+    throw new UsageError({
+      where: `train option communicator, rank ${index + 1}`,
+      what: `it is to train something else than rank 0: it differs in ${different.join(", ")}`,
+      received: pick(other, different),
+      expected: JSON.stringify(pick(first!, different)),
+      remedy: "Give all ranks the same options, and the same files under the same paths.",
+    });
+  }
+}
+
+function differences(a: TrainingIdentity, b: TrainingIdentity): readonly string[] {
+  const names = [...new Set([...Object.keys(b), ...Object.keys(a)])];
+  return names.filter((name) => JSON.stringify(a[name]) !== JSON.stringify(b[name]));
+}
+
+function pick(identity: TrainingIdentity, names: readonly string[]): object {
+  return Object.fromEntries(names.map((name) => [name, identity[name] ?? null]));
+}
+
+/** Choices that are left out stand for their defaults, so that checkpoints without them stay what they are. */
+async function identityOfStep({ network, options, communicator }: TrainingPlan) {
+  const { accumulate, recompute, patience, mapWeights, clip, averageDecay } = options;
+  const { trainable, batchNorm, rateFactor, decays } = options;
+  const weights = networkWeights(network);
+  const layers = network.layers.filter(({ config }) => config.type === "BatchNormalization");
+  const digest = async (values: readonly unknown[] | undefined) => values && (await sha256(JSON.stringify(values)));
+  return {
+    accumulate,
+    synchronizeBatchNormalization: communicator.size > 1 ? options.synchronizeBatchNormalization : undefined,
+    // Where channels come first, it can change the last digit.
+    recompute: recompute || undefined,
+    patience,
+    mapWeights,
+    head: options.head && {
+      epochs: options.head.epochs,
+      views: options.head.views,
+      learningRate: options.head.learningRate,
+    },
+    clip,
+    averageDecay: averageDecay && [1, 10, 1000, 1e6].map(averageDecay),
+    trainable: await digest(trainable && weights.map(trainable)),
+    batchNorm: await digest(batchNorm && layers.map(batchNorm)),
+    rateFactor: await digest(rateFactor && weights.map(rateFactor)),
+    decays: await digest(decays && weights.map(decays)),
+  };
+}
+
+async function identityOf({ samples }: ImageDataset) {
+  const labelled = samples.map(({ name, label, labels, weight }) => [name, label, labels, weight]);
+  return { count: samples.length, files: await sha256(JSON.stringify(labelled)) };
+}
+
+/** Its rates at some places of a training of ten epochs of a hundred steps each. */
+function samplesOf(schedule: Schedule): number[] {
+  return [0, 100, 300, 500, 900].map((step) =>
+    schedule({ step, totalSteps: 1000, epoch: step / 100, samples: 32 * step, validationLosses: [] }),
+  );
+}
+
+/** As it will be once it has been written and read. */
+function asJson(value: object): TrainingIdentity {
+  return JSON.parse(JSON.stringify(value)) as Readonly<Record<string, Json>>;
+}

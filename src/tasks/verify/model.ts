@@ -1,0 +1,207 @@
+import { imageInput } from "../../compiler/lower.ts";
+import { UsageError } from "../../errors.ts";
+import { inputShapeOf, type Network } from "../../graph/network.ts";
+import type { Device, Platform, SessionOptions, Tensors } from "../../platform.ts";
+import type { Shape } from "../../tensor/shape.ts";
+import type { FloatTensor } from "../../tensor/tensor.ts";
+import type { Weights } from "../../weights/initialize.ts";
+import { loadWeights, modelFrom, type OpenedModel } from "../weights/open-weights.ts";
+import { weightsSource } from "../weights/weights-file.ts";
+import { openWeightsFile } from "../weights/weights-formats.ts";
+import { blocksOf } from "./blocks.ts";
+import { goldenBatch, parseGolden } from "./golden.ts";
+import { layOut, tappedGraph } from "./graph.ts";
+import { formulaPictures, type VerifyPictures, verifyPictures } from "./pictures.ts";
+import { type Differences, goldenReference, type Reference, valuesReference } from "./reference.ts";
+import { defaultTolerance, type VerifyTolerance } from "./verify.ts";
+
+export interface VerifyModelOptions {
+  readonly platform: Platform;
+  /** Path of another tool's values (JSON), or of another file of the same model. Default: the model itself. */
+  readonly reference?: string | undefined;
+  /** Paths of pictures to run beside the formula's. */
+  readonly images?: readonly string[] | undefined;
+  /** Default: all that compute on this machine. */
+  readonly runtimes?: readonly Device[] | undefined;
+  readonly tolerance?: VerifyTolerance | undefined;
+  /** Of the network, where the file leaves it open. */
+  readonly inputShape?: Shape | undefined;
+}
+
+/** What `verifyModel` found; also the JSON of `xception verify MODEL --json`. */
+export interface ModelVerification {
+  readonly model: string;
+  readonly network: string;
+  readonly inputShape: Shape;
+  readonly reference: string;
+  readonly pictures: readonly string[];
+  readonly tolerance: VerifyTolerance;
+  readonly runtimes: readonly RuntimeVerification[];
+  /** Runtimes that do not compute here, and why. */
+  readonly unavailable: readonly { readonly runtime: Device; readonly reason: string }[];
+  readonly passed: boolean;
+}
+
+/** How far one runtime is from the reference. */
+export interface RuntimeVerification {
+  readonly runtime: Device;
+  /** Largest differences of blocks' outputs, as shares of their standard deviations. */
+  readonly blocks: readonly {
+    readonly block: string;
+    readonly layer: string;
+    readonly difference: number;
+    readonly passed: boolean;
+  }[];
+  /** Largest difference of a probability. */
+  readonly probabilities?: { readonly difference: number; readonly passed: boolean };
+  /** The same, of what the file's own graph gives, from bytes on; for our model files. */
+  readonly file?: { readonly difference: number; readonly passed: boolean };
+  readonly passed: boolean;
+}
+
+/**
+ * Runs a model on the picture of the formula, and on others, in every runtime of this machine, and compares the outputs of
+ * its blocks with a reference. By default that is the same model on the processor, operator by operator, nothing folded or
+ * fused, so that the engine's optimizations are on trial; another file of the model puts its conversion on trial, too.
+ * @param source the model's path: a file of any format that `openModel` knows.
+ * @throws {FileError} a file is missing, or cannot be read.
+ * @throws {FormatError} a file is damaged, of no known format, or has nothing in common with the model.
+ * @throws {WeightsError} the weights of a file are not those of its network.
+ * @throws {UsageError} an option is not allowed.
+ * @throws {RuntimeUnavailableError} a runtime that was asked for is not there.
+ */
+export async function verifyModel(source: string, options: VerifyModelOptions): Promise<ModelVerification> {
+  const { platform, images = [], tolerance = defaultTolerance, inputShape } = options;
+  const opened = await weightsSource(source, platform);
+  const file = await openWeightsFile(opened);
+  const model = modelFrom(file, opened.where, inputShape);
+  const { reference, pictures } = await referenceOf(model, images, options);
+  const ownGraph = file.format === "model file" && pictures.bytes !== undefined ? opened.bytes : undefined;
+
+  const { chosen, unavailable } = await chooseRuntimes(platform, options.runtimes);
+  const layers = reference.blocks.map(({ layer }) => layer);
+  const runtimes: RuntimeVerification[] = [];
+  for (const device of chosen) {
+    const outputs = await run(model, layers, pictures, platform, { device });
+    const whole = ownGraph && (await runFile(ownGraph, model.network, pictures, platform, { device }));
+    runtimes.push(judge(device, reference, outputs, model.network, whole, tolerance));
+  }
+  return {
+    model: source,
+    network: model.network.name,
+    inputShape: inputShapeOf(model.network),
+    reference: reference.description,
+    pictures: pictures.names,
+    tolerance,
+    runtimes,
+    unavailable,
+    passed: runtimes.every(({ passed }) => passed),
+  };
+}
+
+async function referenceOf(
+  model: OpenedModel,
+  images: readonly string[],
+  { platform, reference: path }: VerifyModelOptions,
+): Promise<{ reference: Reference; pictures: VerifyPictures }> {
+  const { network, preprocessing } = model;
+  const golden = path === undefined ? undefined : await readGolden(path, platform);
+  if (golden) {
+    if (images.length > 0) {
+      throw new UsageError({
+        where: "verify option images",
+        what: "values of another tool belong to the pictures of the formula alone",
+        remedy: "Leave the pictures out, or take another file of the model as the reference.",
+      });
+    }
+    return {
+      reference: goldenReference(network, golden, path!),
+      pictures: formulaPictures(network, goldenBatch(golden)),
+    };
+  }
+  const pictures = await verifyPictures(network, preprocessing, images, platform);
+  const other = path === undefined ? model : await openReference(path, network, platform);
+  const layers = blocksOf(network).flatMap(({ layer }) => other.network.layers.filter(({ name }) => name === layer));
+  const names = layers.map(({ name }) => name);
+  const values = await run(other, names, pictures, platform, { device: "cpu", optimize: false });
+  const output = values[other.network.output] as FloatTensor;
+  const whose = path === undefined ? "the model itself" : `${path} (${other.format})`;
+  const description = `${whose} on the processor, operator by operator, nothing folded or fused`;
+  return { reference: valuesReference(network, values, output, description, `reference "${path}"`), pictures };
+}
+
+/** Values of another tool are JSON with taps or probabilities; other JSON is a model of TensorFlow.js. */
+async function readGolden(path: string, platform: Platform) {
+  const bytes = await platform.readFile(path);
+  if (bytes.find((byte) => byte > 0x20) !== "{".charCodeAt(0)) return undefined;
+  const text = new TextDecoder().decode(bytes);
+  return /"(taps|probabilities|probabilities_first_20|top5)"\s*:/.test(text) ? parseGolden(text, path) : undefined;
+}
+
+/** A file of weights alone is one of the model's network. */
+async function openReference(path: string, network: Network, platform: Platform) {
+  const source = await weightsSource(path, platform);
+  const file = await openWeightsFile(source);
+  if (file.describedNetwork !== undefined) return modelFrom(file, source.where, inputShapeOf(network));
+  return { network, ...(await loadWeights(network, path, platform)) };
+}
+
+/** Outputs of layers, channels last, and of the network. */
+async function run(
+  { network, weights }: { readonly network: Network; readonly weights: Weights },
+  layers: readonly string[],
+  { values }: VerifyPictures,
+  platform: Platform,
+  settings: SessionOptions,
+): Promise<Tensors> {
+  const graph = tappedGraph(network, weights, [...new Set([...layers, network.output])], values.shape[0]!);
+  const model = await layOut(graph, settings.optimize === false ? "unfolded" : "inference", platform);
+  const session = await platform.createSession(model, settings);
+  return session.run({ [imageInput]: values }).finally(() => session.dispose());
+}
+
+/** What a model file's own graph says to the pictures' bytes. */
+async function runFile(
+  bytes: Uint8Array,
+  network: Network,
+  pictures: VerifyPictures,
+  platform: Platform,
+  settings: SessionOptions,
+): Promise<FloatTensor> {
+  const session = await platform.createSession(bytes, settings);
+  const results = await session.run({ [imageInput]: pictures.bytes! }).finally(() => session.dispose());
+  return results[network.output] as FloatTensor;
+}
+
+async function chooseRuntimes(platform: Platform, wanted: readonly Device[] | undefined) {
+  if (wanted !== undefined) return { chosen: [...new Set(wanted)], unavailable: [] };
+  const statuses = await platform.listDevices();
+  return {
+    chosen: statuses.flatMap(({ device, available }) => (available ? [device] : [])),
+    unavailable: statuses.flatMap(({ device, reason }) => (reason === undefined ? [] : [{ runtime: device, reason }])),
+  };
+}
+
+function judge(
+  runtime: Device,
+  reference: Reference,
+  outputs: Tensors,
+  network: Network,
+  whole: FloatTensor | undefined,
+  tolerance: VerifyTolerance,
+): RuntimeVerification {
+  const { blocks: differences, probabilities }: Differences = reference.compare(outputs);
+  // Comparisons with NaN are false, and a NaN must not pass.
+  const blocks = reference.blocks.map(({ name, layer }, index) => {
+    const difference = differences[index]!;
+    return { block: name, layer, difference, passed: difference <= tolerance.taps };
+  });
+  const judged = (difference: number) => ({ difference, passed: difference <= tolerance.probabilities });
+  const file = whole && reference.compare({ ...outputs, [network.output]: whole }).probabilities;
+  const verdicts = {
+    ...(probabilities !== undefined && { probabilities: judged(probabilities) }),
+    ...(file !== undefined && { file: judged(file) }),
+  };
+  const passed = [...blocks, ...Object.values(verdicts)].every((each) => each.passed);
+  return { runtime, blocks, ...verdicts, passed };
+}

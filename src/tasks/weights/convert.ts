@@ -1,0 +1,66 @@
+import { UsageError } from "../../errors.ts";
+import { inputShapeOf, type Network } from "../../graph/network.ts";
+import type { Shape } from "../../tensor/shape.ts";
+import type { MappingReport } from "../../weights/map-weights.ts";
+import type { ModelDescription } from "../model/model-metadata.ts";
+import { completed } from "./complete-model.ts";
+import { type OpenAsOptions, openAs } from "./open-as.ts";
+import type { WeightsSource } from "./weights-file.ts";
+import type { Written } from "./weights-target.ts";
+import { type TargetName, weightsTargets } from "./weights-targets.ts";
+
+export interface ConvertOptions extends OpenAsOptions {
+  /** What to write. */
+  readonly to: TargetName;
+  /** Names of the classes; default: those in the file, else their numbers. */
+  readonly labels?: readonly string[] | undefined;
+  /** How numbers are stored: `float16` halves the file and rounds to 3 digits; only ONNX can. Default `float32`. */
+  readonly dtype?: "float32" | "float16" | undefined;
+  /** Of the weights, where the file does not say: their licence, and where they come from. */
+  readonly origin?: Pick<ModelDescription, "licence" | "provenance"> | undefined;
+  /** Goes into files that have a place for it; default: now. */
+  readonly savedAt?: Date | undefined;
+}
+
+export interface Conversion extends Omit<Written, "format"> {
+  /** What the file was. */
+  readonly from: string;
+  /** What was made of it, exactly: `model file` is one of this package, `plain ONNX` a graph for any tool. */
+  readonly to: string;
+  readonly network: { readonly name: string; readonly layers: number; readonly inputShape: Shape };
+  readonly weights: MappingReport;
+}
+
+/**
+ * Turns a file of weights into one of another kind.
+ * @throws {FormatError} it is in no format that we know, damaged, or its network has something that we do not know.
+ * @throws {WeightsError} its weights are not those of the network.
+ * @throws {UsageError} there are not as many labels as classes, or the target cannot hold the model.
+ */
+export async function convert(source: WeightsSource, options: ConvertOptions): Promise<Conversion> {
+  const { to, dtype = "float32", savedAt = new Date() } = options;
+  const target = weightsTargets[to];
+  if (dtype !== "float32" && !target.half) {
+    throw new UsageError({
+      where: "option dtype",
+      what: `${target.title} holds float32 alone`,
+      received: dtype,
+      remedy: "Convert to ONNX, or leave the option out.",
+    });
+  }
+  const opened = { ...options.origin, ...(await openAs(source, options)) };
+  const { model, notes } = await completed(opened, options.labels);
+  const { format, ...written } = await target.write(model, { savedAt, storedAs: dtype });
+  return {
+    ...written,
+    from: opened.format,
+    to: format,
+    network: describe(opened.network),
+    weights: opened.report,
+    notes: [...opened.notes, ...notes, ...written.notes],
+  };
+}
+
+function describe(network: Network): Conversion["network"] {
+  return { name: network.name, layers: network.layers.length, inputShape: inputShapeOf(network) };
+}

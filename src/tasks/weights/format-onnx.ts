@@ -1,0 +1,43 @@
+import { readOnnx } from "../../compiler/onnx/reader.ts";
+import { fromEngineWeights } from "../../weights/engine-weights.ts";
+import { metadataKey } from "../../weights/metadata-key.ts";
+import { storedLayersOf } from "../../weights/stored-layers.ts";
+import { modelIn, networkOf } from "../model/model-file.ts";
+import { readMetadata } from "../model/model-metadata.ts";
+import { layersOfGraph } from "./graph-layers.ts";
+import { describeOnnx, differencesOf, graphOfOnnx } from "./onnx-facts.ts";
+import { onnxSteps } from "./onnx-steps.ts";
+import type { WeightsFile, WeightsFormat } from "./weights-file.ts";
+
+/** ONNX: model files, plain graphs that we wrote, and weights in graphs of others. */
+export const onnxFormat: WeightsFormat = {
+  title: "ONNX (.onnx)",
+  // A protobuf message: field 1, the version of the format, is a small number; a field with a length follows.
+  recognises: ([first = 0, version = 0, next = 0]) => first === 0x08 && version < 0x40 && (next & 7) === 2,
+  async open({ bytes, where }): Promise<WeightsFile> {
+    const content = readOnnx(bytes, where);
+    const text = content.metadata.get(metadataKey);
+    if (text === undefined) {
+      return {
+        format: describeOnnx(content),
+        layers: (network) => {
+          const found = layersOfGraph(onnxSteps(content), network, where);
+          return { ...found, notes: [...(found.notes ?? []), ...differencesOf(content, network)] };
+        },
+        graph: graphOfOnnx(content),
+        notes: [
+          "Only weights were taken: epsilons and paddings are those of the network here, not of the file's graph.",
+        ],
+      };
+    }
+    const metadata = readMetadata(text, where);
+    const isModel = metadata.labels !== undefined && metadata.preprocessing !== undefined;
+    const network = isModel ? modelIn(content, where).network : networkOf(metadata.architecture, where);
+    return {
+      format: isModel ? "model file" : "plain ONNX",
+      layers: () => ({ layers: storedLayersOf(network, fromEngineWeights(network, content.tensors, where)) }),
+      describedNetwork: () => ({ network }),
+      metadata,
+    };
+  },
+};

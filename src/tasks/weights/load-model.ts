@@ -1,0 +1,59 @@
+import { readOnnx } from "../../compiler/onnx/reader.ts";
+import { UsageError } from "../../errors.ts";
+import { metadataKey } from "../../weights/metadata-key.ts";
+import type { Model } from "../model/model.ts";
+import { classifierProblem, decodeModel } from "../model/model-file.ts";
+import { completed } from "./complete-model.ts";
+import { onnxFormat } from "./format-onnx.ts";
+import { type OpenAsOptions, openAs } from "./open-as.ts";
+import { type FilePlatform, type WeightsSource, weightsSource } from "./weights-file.ts";
+
+export interface LoadModelOptions extends OpenAsOptions {
+  /** Names of the classes; default: those in the file, else ImageNet's if there are 1000, else their numbers. */
+  readonly labels?: readonly string[] | undefined;
+}
+
+/** A model from a file, and what had to be taken for granted of it, in sentences. */
+export interface LoadedModel extends Model {
+  readonly notes: readonly string[];
+}
+
+/**
+ * Reads a model that tells classes of pictures apart, from a file of any format that we know.
+ * @param source its path, or its bytes.
+ * @param options which network its weights are for, where the file holds weights alone.
+ * @throws {FileError} there is no such file, or it cannot be read.
+ * @throws {FormatError} it is in none of the formats, or damaged.
+ * @throws {WeightsError} its weights are not those of its network.
+ * @throws {UsageError} the network does not tell classes of RGB pictures apart, or an option is not allowed.
+ */
+export async function loadModel(
+  source: string | Uint8Array,
+  platform: FilePlatform,
+  options: LoadModelOptions = {},
+): Promise<LoadedModel> {
+  const opened = await weightsSource(source, platform);
+  if (isModelFile(opened, options)) {
+    return { ...decodeModel(opened.bytes, typeof source === "string" ? source : undefined), notes: [] };
+  }
+  return classifierFrom(opened, options);
+}
+
+/** Whether it is one of our model files, to be taken as it is. */
+export function isModelFile({ bytes, where }: WeightsSource, options: LoadModelOptions): boolean {
+  if (Object.values(options).some((value) => value !== undefined) || !onnxFormat.recognises(bytes)) return false;
+  return readOnnx(bytes, where).metadata.has(metadataKey);
+}
+
+/** @throws as {@link loadModel}. */
+export async function classifierFrom(source: WeightsSource, options: LoadModelOptions): Promise<LoadedModel> {
+  const { where } = source;
+  const opened = await openAs(source, options);
+  const { model, notes } = await completed(opened, options.labels);
+  const { labels, preprocessing } = model;
+  if (labels !== undefined && preprocessing !== undefined) {
+    return { ...model, labels, preprocessing, notes: [...opened.notes, ...notes] };
+  }
+  const { network } = opened;
+  throw new UsageError({ where, ...classifierProblem(network, { labels: labels ?? [] })! });
+}

@@ -1,0 +1,75 @@
+import { FormatError, UsageError } from "../../errors.ts";
+import { type Architecture, buildNetwork } from "../../models/architecture.ts";
+import { type ArchitectureName, architectureNamed, nameOfArchitecture } from "../../models/architecture-names.ts";
+import { recogniseXception } from "../../models/recognise-xception.ts";
+import type { XceptionOptions } from "../../models/xception-options.ts";
+import { modelFrom, type OpenedModel, weightsFor } from "./open-weights.ts";
+import type { WeightsFile, WeightsSource } from "./weights-file.ts";
+import { openWeightsFile } from "./weights-formats.ts";
+
+/** Which network the weights of a file are for. */
+export interface OpenAsOptions {
+  /**
+   * Of the Xception to put the weights into; what is left out is as the file says, else the default. Without any, the file
+   * keeps its own network, and weights alone are taken for the default Xception's.
+   */
+  readonly network?: XceptionOptions | undefined;
+  /** Which network that is; default: the one in the file, else Xception. */
+  readonly architecture?: ArchitectureName | undefined;
+  /** As in `loadWeights`; only for weights that go into another network than the file's. */
+  readonly allowMissing?: string | undefined;
+}
+
+/**
+ * Reads a model from a file of any format that we know: with the network in the file, or its weights in another one.
+ * @throws {FormatError} it is in none of the formats, damaged, or its network has something that we do not know.
+ * @throws {WeightsError} its weights are not those of the network.
+ * @throws {UsageError} an option of the network is not allowed, or weights may be missing that are all there.
+ */
+export async function openAs(
+  source: WeightsSource,
+  { network: given = {}, architecture: name, allowMissing }: OpenAsOptions = {},
+): Promise<OpenedModel> {
+  const { where } = source;
+  const file = await openWeightsFile(source);
+  const names = Object.keys(given);
+  const whole = file.describedNetwork !== undefined;
+  const own = whole ? ownArchitecture(file) : undefined;
+  const onlyShape = names.length === 1 && given.inputShape !== undefined;
+  if (whole && name === undefined && (names.length === 0 || (onlyShape && own === undefined))) {
+    if (allowMissing === undefined) return modelFrom(file, where, given.inputShape);
+    throw new UsageError({
+      where,
+      what: "the file's own network has all its weights, so that none may be missing",
+      received: allowMissing,
+      remedy: "Say with options of the network which other one they are for.",
+    });
+  }
+  const ownName = own && nameOfArchitecture(own);
+  const ownOptions = own && (name ?? ownName) === ownName ? unnamedOptions(own) : {};
+  const architecture = architectureNamed(name ?? ownName ?? "xception", { ...ownOptions, ...given });
+  const network = buildNetwork(architecture);
+  const { architecture: _, ...said } = file.metadata ?? {};
+  return { ...said, architecture, network, ...weightsFor(network, file, { where, allowMissing }) };
+}
+
+/** The network in a file, if it is one of ours. */
+export function ownArchitecture({ metadata, describedNetwork }: WeightsFile): Architecture | undefined {
+  if (metadata && metadata.architecture.family !== "layers") return metadata.architecture;
+  try {
+    const options = recogniseXception(describedNetwork!().network);
+    return options && { family: "xception", options };
+  } catch (cause) {
+    // The size of its pictures is open, for instance.
+    if (cause instanceof FormatError) return undefined;
+    throw cause;
+  }
+}
+
+/** The variant of an aligned network is a part of its name. */
+function unnamedOptions(architecture: Architecture): XceptionOptions {
+  if (architecture.family === "xception") return architecture.options;
+  if (architecture.family === "layers") return {};
+  const { variant: _, ...options } = architecture.options;
+  return options;
+}

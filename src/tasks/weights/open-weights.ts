@@ -1,0 +1,120 @@
+import { FormatError } from "../../errors.ts";
+import { type Network, networkWeights } from "../../graph/network.ts";
+import { type Architecture, architectureOf, buildNetwork } from "../../models/architecture.ts";
+import { recogniseXception, sameLayers } from "../../models/recognise-xception.ts";
+import type { Shape } from "../../tensor/shape.ts";
+import type { Weights } from "../../weights/initialize.ts";
+import { type MappedWeights, mapWeights } from "../../weights/map-weights.ts";
+import { networkOf } from "../model/model-file.ts";
+import type { ModelDescription } from "../model/model-metadata.ts";
+import { type FilePlatform, type WeightsFile, weightsSource } from "./weights-file.ts";
+import { openWeightsFile } from "./weights-formats.ts";
+
+/** A file's weights in a network. */
+export interface LoadedWeights extends MappedWeights {
+  /** What exactly the file is, in a word or two: `h5 weights`. */
+  readonly format: string;
+  /** What a user should know of it, in sentences. */
+  readonly notes: readonly string[];
+}
+
+/** A file's network with its weights, and whatever else the file says of how to use it. */
+export interface OpenedModel extends LoadedWeights, ModelDescription {
+  readonly network: Network;
+}
+
+export interface LoadWeightsOptions {
+  /**
+   * Pattern of weights that may be missing, unexpected or of another shape: `predictions/*` takes all but the classifier.
+   * Those of the network then start as for training from scratch. Default: none may.
+   */
+  readonly allowMissing?: string | undefined;
+}
+
+/**
+ * Reads weights into a network, from a file of any format that we know: one with a whole model will do, too.
+ * @param source its path, or its bytes.
+ * @throws {FileError} there is no such file, or it cannot be read.
+ * @throws {FormatError} it is in none of the formats, or damaged.
+ * @throws {WeightsError} the weights are not those of the network.
+ */
+export async function loadWeights(
+  network: Network,
+  source: string | Uint8Array,
+  platform: FilePlatform,
+  options: LoadWeightsOptions = {},
+): Promise<LoadedWeights> {
+  const { file, where } = await opened(source, platform);
+  return weightsFor(network, file, { where, ...options });
+}
+
+/**
+ * Reads a whole model from a file of any format that we know, whatever its network is made of.
+ * @param source its path, or its bytes.
+ * @param options `inputShape`: of pictures, where the file leaves it open.
+ * @throws {FileError} there is no such file, or it cannot be read.
+ * @throws {FormatError} it is in none of the formats, damaged, holds weights alone, or its network has something that we
+ * do not know.
+ * @throws {WeightsError} its weights are not those of its network.
+ */
+export async function openModel(
+  source: string | Uint8Array,
+  platform: FilePlatform,
+  options: { readonly inputShape?: Shape } = {},
+): Promise<OpenedModel> {
+  const { file, where } = await opened(source, platform);
+  return modelFrom(file, where, options.inputShape);
+}
+
+/** In a function of its own, so that nothing holds the file's bytes any more when its weights are brought into our layout. */
+async function opened(source: string | Uint8Array, platform: FilePlatform) {
+  const found = await weightsSource(source, platform);
+  return { file: await openWeightsFile(found), where: found.where };
+}
+
+/** As {@link loadWeights}, from an open file. */
+export function weightsFor(
+  network: Network,
+  file: WeightsFile,
+  options: LoadWeightsOptions & {
+    readonly where: string;
+    readonly constants?: ReadonlyMap<string, number> | undefined;
+  },
+): LoadedWeights {
+  const { layers, constants = options.constants, notes = [] } = file.layers(network);
+  const mapped = mapWeights(network, layers, { ...options, constants });
+  return { ...mapped, format: file.format, notes: [...(file.notes ?? []), ...notes] };
+}
+
+/** As {@link openModel}, from an open file. */
+export function modelFrom(file: WeightsFile, where: string, inputShape?: Shape): OpenedModel {
+  if (file.describedNetwork === undefined) {
+    throw new FormatError({
+      where,
+      what: "the file holds weights, but not their network",
+      received: file.format,
+      expected: "a whole model",
+      remedy: "Say which network they belong to.",
+    });
+  }
+  const { network: described, architecture: told, constants } = file.describedNetwork(inputShape);
+  const loaded = weightsFor(described, file, { where, constants });
+  const architecture = told ?? architectureFor(described, file, where);
+  const network = buildNetwork(architecture);
+  const weights = underNamesOf(network, described, loaded.weights);
+  return { ...file.metadata, ...loaded, architecture, network, weights };
+}
+
+/** What the file says, unless its network is another one; our Xception if it is that; else the layers. */
+function architectureFor(network: Network, { metadata }: WeightsFile, where: string): Architecture {
+  const said = metadata?.architecture;
+  if (said !== undefined && sameLayers(network, networkOf(said, where))) return said;
+  const options = recogniseXception(network);
+  return options === undefined ? architectureOf(network) : { family: "xception", options };
+}
+
+/** Weights of a network with the same layers under other names. */
+function underNamesOf(network: Network, original: Network, weights: Weights): Weights {
+  const names = networkWeights(network);
+  return new Map(networkWeights(original).map(({ name }, index) => [names[index]!.name, weights.get(name)!]));
+}

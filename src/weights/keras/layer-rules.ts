@@ -1,0 +1,133 @@
+import { FormatError } from "../../errors.ts";
+import {
+  activation,
+  add,
+  batchNormalization,
+  conv2d,
+  dense,
+  depthwiseConv2d,
+  dropout,
+  globalAveragePooling2d,
+  globalMaxPooling2d,
+  type LayerOutput,
+  maxPooling2d,
+  relu,
+  separableConv2d,
+} from "../../graph/builder.ts";
+import type { ActivationName } from "../../graph/layers.ts";
+import type { KerasFields } from "./fields.ts";
+
+/** What a rule makes one layer of Keras from. */
+export interface KerasLayer {
+  readonly name: string;
+  readonly fields: KerasFields;
+  readonly inputs: readonly [LayerOutput, ...LayerOutput[]];
+  /** A name for a layer that Keras has inside another one; no layer of the network has it. */
+  readonly nameInside: (part: string) => string;
+  /** Notes a weight that Keras leaves out of the file because it never changes. */
+  readonly constant: (weight: string, value: number) => void;
+}
+
+/** From the layers of Keras that we know, by class, to ours. */
+export const layerRules: Readonly<Record<string, (layer: KerasLayer) => LayerOutput>> = {
+  Conv2D: (layer) => {
+    const { name, fields, inputs } = layer;
+    fields.only("groups", 1);
+    return activated(layer, conv2d(inputs[0], { name, ...convolution(fields) }));
+  },
+  SeparableConv2D: (layer) => {
+    const { name, fields, inputs } = layer;
+    fields.only("depth_multiplier", 1);
+    return activated(layer, separableConv2d(inputs[0], { name, ...convolution(fields) }));
+  },
+  DepthwiseConv2D: (layer) => {
+    const { name, fields, inputs } = layer;
+    fields.only("depth_multiplier", 1);
+    return activated(layer, depthwiseConv2d(inputs[0], { name, ...window(fields) }));
+  },
+  BatchNormalization: ({ name, fields, inputs, constant }) => {
+    const lastAxis = inputs[0].shape.length;
+    fields.only("axis", -1, lastAxis, [-1], [lastAxis]);
+    fields.only("renorm", false);
+    if (!fields.flag("scale", true)) constant(`${name}/gamma`, 1);
+    if (!fields.flag("center", true)) constant(`${name}/beta`, 0);
+    const options = { momentum: fields.number("momentum", 0.99), epsilon: fields.number("epsilon", 1e-3) };
+    return batchNormalization(inputs[0], { name, ...options });
+  },
+  Activation: ({ name, fields, inputs }) => {
+    const kind = fields.activation();
+    refuseSoftmaxOfPicture(kind, inputs[0], fields);
+    return activation(inputs[0], kind, { name });
+  },
+  ReLU: ({ name, fields, inputs }) => {
+    fields.only("max_value");
+    fields.only("negative_slope", 0);
+    fields.only("threshold", 0);
+    return relu(inputs[0], { name });
+  },
+  MaxPooling2D: ({ name, fields, inputs }) => {
+    fields.only("data_format", "channels_last");
+    const kernelSize = fields.size("pool_size", [2, 2]);
+    const strides = fields.size("strides", kernelSize);
+    return maxPooling2d(inputs[0], { name, kernelSize, strides, padding: fields.padding() });
+  },
+  GlobalAveragePooling2D: ({ name, fields, inputs }) => {
+    refuseOtherPooling(fields);
+    return globalAveragePooling2d(inputs[0], { name });
+  },
+  GlobalMaxPooling2D: ({ name, fields, inputs }) => {
+    refuseOtherPooling(fields);
+    return globalMaxPooling2d(inputs[0], { name });
+  },
+  Add: ({ name, inputs }) => add(inputs, { name }),
+  Dropout: ({ name, fields, inputs }) => {
+    fields.only("noise_shape");
+    return dropout(inputs[0], fields.number("rate", 0), { name });
+  },
+  Dense: ({ name, fields, inputs }) => {
+    const options = {
+      units: fields.count("units"),
+      activation: fields.activation(),
+      useBias: fields.flag("use_bias", true),
+    };
+    return dense(inputs[0], { name, ...options });
+  },
+};
+
+function convolution(fields: KerasFields) {
+  return { filters: fields.count("filters"), ...window(fields) };
+}
+
+function window(fields: KerasFields) {
+  fields.only("data_format", "channels_last");
+  fields.only("dilation_rate", [1, 1], 1);
+  return {
+    kernelSize: fields.size("kernel_size"),
+    strides: fields.size("strides", [1, 1]),
+    padding: fields.padding(),
+    useBias: fields.flag("use_bias", true),
+  };
+}
+
+/** Keras's convolutions may end in an activation; ours leave it to a layer of its own. */
+function activated({ fields, nameInside }: KerasLayer, output: LayerOutput): LayerOutput {
+  const kind = fields.activation();
+  refuseSoftmaxOfPicture(kind, output, fields);
+  return kind === "linear" ? output : activation(output, kind, { name: nameInside("activation") });
+}
+
+function refuseOtherPooling(fields: KerasFields): void {
+  fields.only("data_format", "channels_last");
+  fields.only("keepdims", false);
+}
+
+/** The engine keeps channels first, where softmax would run along the width. */
+function refuseSoftmaxOfPicture(kind: ActivationName, { shape }: LayerOutput, { where }: KerasFields): void {
+  if (kind !== "softmax" || shape.length === 1) return;
+  throw new FormatError({
+    where: `${where}, field "activation"`,
+    what: "softmax of a picture is not supported",
+    received: shape,
+    expected: "one axis of features",
+  });
+}
