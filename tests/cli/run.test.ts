@@ -23,7 +23,7 @@ describe("exit codes and errors", () => {
     ],
     [
       ["summary", "--fc-units", "4096,many"],
-      'error: option --fc-units: this is not allowed; received "4096,many"; expected a list, each a whole number from 1.\n',
+      'error: option --fc-units: this is not allowed; received "4096,many"; expected a list, each a whole number from 1 to 65536.\n',
     ],
     [
       ["summary", "--input-shape", "299"],
