@@ -91,6 +91,7 @@ const reportSchema = z.object({
   cost: networkCost.optional(),
   skipped: z.array(z.object({ file: z.string(), reason: z.string() })).optional(),
   reproduction: z.object({ commands: z.array(z.string()), facts: z.array(fact).optional() }).optional(),
+  isStopped: z.boolean().optional(),
   live: live.optional(),
 });
 

@@ -25,6 +25,8 @@ export interface TrainingReport {
   readonly cost?: NetworkCost;
   readonly skipped?: readonly SkippedFile[];
   readonly reproduction?: Reproduction;
+  /** It was stopped before its end, and can go on. */
+  readonly isStopped?: boolean;
   /** Where the training stands, while it goes on: the page then loads itself again and again. */
   readonly live?: LiveStatus;
 }

@@ -32,6 +32,15 @@ it("makes the report of a run again, the same to the byte", async () => {
   expect(page).not.toContain('http-equiv="refresh"');
 });
 
+it("says of a training that its time limit ended that it was stopped, for it can go on", async () => {
+  await writePictures(at("more"), 10, 1);
+  const flags = ["-o", at("stopped"), ...smallTraining, "--epochs", "200", "--max-minutes", "0.02"];
+  await capture(["train", at("more"), ...flags]);
+  const { exitCode, stdout } = await capture(["report", at("stopped"), "--json"]);
+  expect(exitCode).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ state: "stopped" });
+});
+
 it("has what was seen of the training in it", async () => {
   const { steps, health, gallery, evaluation, live } = await data();
   expect(steps!.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);

@@ -30,7 +30,8 @@ export function registerReport(program: Command, io: CliIo): void {
       const file = output ?? join(run, runFiles.report);
       await writeFileAtomic(file, await renderReport(report));
       const epochs = report.history?.length ?? 0;
-      const state = stored.live === undefined ? "over" : isInterrupted ? "interrupted" : "running";
+      const ended = stored.isStopped ? "stopped" : "over";
+      const state = stored.live === undefined ? ended : isInterrupted ? "interrupted" : "running";
       if (json) writeJson(io, { file, epochs, state });
       else io.stderr(`Wrote ${file}: ${epochs} ${epochs === 1 ? "epoch" : "epochs"}, the training is ${state}\n`);
     });

@@ -64,7 +64,7 @@ export async function describeRun(
 ): Promise<TrainingReport> {
   const { settings, folder, commandLine } = inputs;
   const full = buildNetwork(architectureNamed(settings.architecture, { variant: settings.variant }));
-  return reportOn(result, {
+  const report = reportOn(result, {
     title: `Xception on ${nameOf(folder)}`,
     summary: summaryOf(inputs, result),
     settings: settingsOf(inputs),
@@ -72,6 +72,7 @@ export async function describeRun(
     reproduction: { commands: [commandLine], facts: await machineFacts() },
     gallery,
   });
+  return { ...report, ...(result.aborted && { isStopped: true }) };
 }
 
 /** How far a training came, and with which weights. */
