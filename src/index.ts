@@ -11,7 +11,7 @@ export { type DataType, type FloatTensor, floatTensor, type Tensor } from "./ten
 // Networks: the flows of the paper, and the layers to build others from.
 
 export * from "./graph/builder.ts";
-export type { WeightRole, WeightSpec } from "./graph/layer-weights.ts";
+export type { Initializer, WeightRole, WeightSpec } from "./graph/layer-weights.ts";
 export type * from "./graph/layers.ts";
 export {
   countParameters,
@@ -30,6 +30,7 @@ export { type ConvBnOptions, convBn, sepConvBn } from "./models/blocks.ts";
 export { type FeatureStage, featureStages } from "./models/feature-stages.ts";
 export { type ImagenetClass, imagenetClasses, imagenetLabels } from "./models/imagenet-classes.ts";
 export type { LayerList, ListedLayer } from "./models/layer-list.ts";
+export type { SharedOptions } from "./models/shared-options.ts";
 export { type TimmName, timmNames, timmNamesOf } from "./models/timm-names.ts";
 export { entryFlow, exitFlow, middleFlow, xception } from "./models/xception.ts";
 export type { FlowOptions, XceptionOptions, XceptionVariant } from "./models/xception-options.ts";
@@ -37,9 +38,9 @@ export { initializeWeights, type Weights } from "./weights/initialize.ts";
 
 // What they look like, what they cost, and how well they do.
 
-export { type Cost, type LayerCost, type NetworkCost, networkCost } from "./report/cost.ts";
+export { type ConvolutionComparison, type Cost, type LayerCost, type NetworkCost, networkCost } from "./report/cost.ts";
 export { describeCost } from "./report/cost-text.ts";
-export { describeEvaluation } from "./report/evaluation-text.ts";
+export { describeEvaluation, type EvaluationTextOptions } from "./report/evaluation-text.ts";
 export { type PlotOptions, plotDot } from "./report/plot/dot.ts";
 export { plotSvg } from "./report/plot/plot.ts";
 export { predictionsCsv } from "./report/predictions-csv.ts";
@@ -49,11 +50,11 @@ export { type SummaryJson, summarize, summaryJson } from "./report/summary.ts";
 
 export { type FoldedGraph, foldBatchNorm } from "./compiler/fold-batch-norm.ts";
 export { type GraphWithGradients, gradient } from "./compiler/gradient.ts";
-export { type LoweredNetwork, type LowerOptions, lower } from "./compiler/lower.ts";
+export { type BatchStatistics, type LoweredNetwork, type LowerOptions, lower } from "./compiler/lower.ts";
 export { type OnnxOptions, toOnnx } from "./compiler/onnx/onnx.ts";
 export { OpGraphBuilder } from "./graph/op-builder.ts";
 export { printOpGraph } from "./graph/op-print.ts";
-export type { OpConfig, Operation, OpGraph, OpKind, Value } from "./graph/ops.ts";
+export type { Constant, ElementType, OpConfig, Operation, OpGraph, OpKind, Value } from "./graph/ops.ts";
 export { kerasPreprocessing, type PictureResize, type Preprocessing, standardization } from "./graph/preprocessing.ts";
 export { toEngineWeights } from "./weights/engine-weights.ts";
 
@@ -72,6 +73,13 @@ export { type ImageDataset, relabel, type Sample } from "./data/dataset.ts";
 export type { Sampling } from "./data/epoch-order.ts";
 export { type Erasing, type ErasingFill, erasingDefaults } from "./data/erasing.ts";
 export { type FolderDataset, folderDataset } from "./data/folder-dataset.ts";
+export {
+  type LabelsByFile,
+  type MultiLabelDataset,
+  multiLabelDataset,
+  parseLabels,
+  parseMapWeights,
+} from "./data/labels-file.ts";
 export type { Mixing } from "./data/mixing.ts";
 export type { RandAugment } from "./data/rand-augment.ts";
 export { type SplitDataset, splitDataset } from "./data/split.ts";
@@ -82,10 +90,32 @@ export type { Range, WindowSizes } from "./data/windows.ts";
 export { AveragePrecisionTally, meanAveragePrecision } from "./learning/average-precision.ts";
 export type { GradientClip } from "./learning/gradient-clipping.ts";
 export { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "./learning/losses.ts";
-export { createOptimizer, type Optimizer, type OptimizerName, type OptimizerOptions } from "./learning/optimizers.ts";
+export {
+  createOptimizer,
+  type Optimizer,
+  type OptimizerName,
+  type OptimizerOptions,
+  type Updated,
+  type UpdateOperands,
+} from "./learning/optimizers.ts";
 export type { Schedule, SchedulePosition } from "./learning/schedule.ts";
-export { constantRate, cosineDecay, createSchedule, oneCycle, type ScheduleName } from "./learning/schedules.ts";
-export { exponentialDecay, plateauDecay, stepDecay } from "./learning/schedules-decay.ts";
+export {
+  constantRate,
+  cosineDecay,
+  createSchedule,
+  type OneCycleOptions,
+  oneCycle,
+  type ScheduleName,
+  type ScheduleOptions,
+} from "./learning/schedules.ts";
+export {
+  type ExponentialOptions,
+  exponentialDecay,
+  type PlateauOptions,
+  plateauDecay,
+  type StepOptions,
+  stepDecay,
+} from "./learning/schedules-decay.ts";
 export { type AverageDecay, exponentialAverage, polyakAverage } from "./learning/weight-average.ts";
 export type { Reduce } from "./tasks/step/split-program.ts";
 export type { Fault } from "./tasks/step/training-diagnosis.ts";
@@ -99,7 +129,13 @@ export {
 export type { TrainingGraphOptions } from "./tasks/step/training-graph-options.ts";
 export type { StateEntry, TrainingState } from "./tasks/step/training-state.ts";
 export { type StepInput, type StepResult, TrainingStep, type TrainingStepOptions } from "./tasks/step/training-step.ts";
-export type { BestWeights, Checkpoint, CheckpointOptions } from "./tasks/train/checkpoint.ts";
+export type {
+  BestWeights,
+  Checkpoint,
+  CheckpointOptions,
+  EpochState,
+  TrainingIdentity,
+} from "./tasks/train/checkpoint.ts";
 export {
   decodeBest,
   decodeCheckpoint,
@@ -108,8 +144,8 @@ export {
   type StoredCheckpoint,
 } from "./tasks/train/checkpoint-file.ts";
 export { type FineTuning, type FineTuningChoice, type FineTuningStart, fineTuning } from "./tasks/train/fine-tuning.ts";
-export type { FeatureCache, HeadPhase, HeadResult } from "./tasks/train/head-phase-options.ts";
-export type { TrainingProgress, TrainingResult, TrainOptions } from "./tasks/train/options.ts";
+export type { FeatureCache, FrozenFeaturesOptions, HeadPhase, HeadResult } from "./tasks/train/head-phase-options.ts";
+export type { TrainingProgress, TrainingResult, TrainingStart, TrainOptions } from "./tasks/train/options.ts";
 export { train } from "./tasks/train/train.ts";
 
 // Models: a network with weights, labels and preprocessing, in one file; and what they say to pictures.
@@ -145,6 +181,7 @@ export { type NearestOptions, type Neighbour, nearest } from "./tasks/features/n
 export { type Inference, inferenceSession } from "./tasks/model/inference.ts";
 export type { Json, Model, ModelParts, PicturePreprocessing, Provenance } from "./tasks/model/model.ts";
 export { decodeModel, encodeModel } from "./tasks/model/model-file.ts";
+export type { ModelDescription } from "./tasks/model/model-metadata.ts";
 export type { Picture } from "./tasks/model/picture.ts";
 export { type LoadedModel, type LoadModelOptions, loadModel } from "./tasks/weights/load-model.ts";
 
@@ -155,10 +192,19 @@ export {
   type UpdatedArchitecture,
   updateArchitecture,
 } from "./tasks/model/update-architecture.ts";
+export type { TapDifference } from "./tasks/verify/compare.ts";
 export { type Golden, parseGolden } from "./tasks/verify/golden.ts";
-export { type ModelVerification, type VerifyModelOptions, verifyModel } from "./tasks/verify/model.ts";
-export { type Verification, verify } from "./tasks/verify/verify.ts";
+export type { VerifyLayout } from "./tasks/verify/graph.ts";
+export {
+  type ModelVerification,
+  type RuntimeVerification,
+  type VerifyModelOptions,
+  verifyModel,
+} from "./tasks/verify/model.ts";
+export { type Verification, type VerifyOptions, type VerifyTolerance, verify } from "./tasks/verify/verify.ts";
 export { type Conversion, type ConvertOptions, convert } from "./tasks/weights/convert.ts";
+export type { ImagenetWeightsOptions } from "./tasks/weights/imagenet-weights.ts";
+export type { OpenAsOptions } from "./tasks/weights/open-as.ts";
 export {
   type LoadedWeights,
   type LoadWeightsOptions,
@@ -173,15 +219,18 @@ export {
 } from "./tasks/weights/starting-weights.ts";
 export { type FilePlatform, type WeightsSource, weightsSource } from "./tasks/weights/weights-file.ts";
 export { type TargetName, targetOf } from "./tasks/weights/weights-targets.ts";
+export type { MappedWeights, MappingReport } from "./weights/map-weights.ts";
 
-// Tensors in files, whatever they belong to.
+// Settings of a training, as flags and configuration files name them, and recipes: settings that belong together.
 
-export { multiLabelDataset, parseLabels, parseMapWeights } from "./data/labels-file.ts";
 export { chosenArchitecture, trainOptions } from "./tasks/train/settings/chosen-options.ts";
-export { readConfig, writeConfig } from "./tasks/train/settings/config-file.ts";
+export { type ConfigFile, readConfig, writeConfig } from "./tasks/train/settings/config-file.ts";
 export { type RecipeName, recipeLayer, recipes } from "./tasks/train/settings/recipes.ts";
 export { type ResolvedSettings, resolveSettings, type SettingsLayer } from "./tasks/train/settings/resolve.ts";
 export type { SettingName, Settings } from "./tasks/train/settings/settings.ts";
+
+// Tensors in files, whatever they belong to.
+
 export { decodeFloats, type EncodedTensor, type NumberFormat } from "./weights/number-formats.ts";
 export { readSafetensors, type SafetensorsFile, writeSafetensors } from "./weights/safetensors.ts";
 export { readTorch, type StoredTensor, type TorchFile } from "./weights/torch/torch-file.ts";

@@ -2,6 +2,7 @@ import type { Network } from "../graph/network.ts";
 import { alignedXception } from "./aligned-xception.ts";
 import { type AlignedXceptionOptions, completeAlignedOptions } from "./aligned-xception-options.ts";
 import { type LayerList, layersOf, networkOfLayers } from "./layer-list.ts";
+import type { SharedOptions } from "./shared-options.ts";
 import { xception } from "./xception.ts";
 import { completeOptions, type XceptionOptions } from "./xception-options.ts";
 
@@ -31,16 +32,13 @@ export function buildNetwork(architecture: Architecture): Network {
   }
 }
 
-/** Options that every family has. */
-export type CommonOptions = Pick<XceptionOptions, "inputShape" | "classes" | "classifierActivation" | "seed">;
-
 /** The options of an architecture; a list of layers has none. */
-export function optionsOf(architecture: Architecture): CommonOptions {
+export function optionsOf(architecture: Architecture): SharedOptions {
   return architecture.family === "layers" ? {} : architecture.options;
 }
 
 /** The same architecture with some options changed; a list of layers stays as it is. */
-export function withOptions(architecture: Architecture, changed: CommonOptions): Architecture {
+export function withOptions(architecture: Architecture, changed: SharedOptions): Architecture {
   if (architecture.family === "layers") return architecture;
   return { ...architecture, options: { ...architecture.options, ...changed } } as Architecture;
 }

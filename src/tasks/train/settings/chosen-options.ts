@@ -3,8 +3,9 @@ import { erasingDefaults } from "../../../data/erasing.ts";
 import { createOptimizer } from "../../../learning/optimizers.ts";
 import { createSchedule } from "../../../learning/schedules.ts";
 import { exponentialAverage, polyakAverage } from "../../../learning/weight-average.ts";
-import type { Architecture, CommonOptions } from "../../../models/architecture.ts";
+import type { Architecture } from "../../../models/architecture.ts";
 import { architectureNamed } from "../../../models/architecture-names.ts";
+import type { SharedOptions } from "../../../models/shared-options.ts";
 import type { FineTuningChoice } from "../fine-tuning.ts";
 import type { TrainOptions } from "../options.ts";
 import type { Settings } from "./settings.ts";
@@ -16,7 +17,7 @@ import type { Settings } from "./settings.ts";
  */
 export function chosenArchitecture(
   settings: Settings,
-  data: Pick<CommonOptions, "classes" | "classifierActivation"> = {},
+  data: Pick<SharedOptions, "classes" | "classifierActivation"> = {},
 ): Architecture {
   const { variant, width, dropout, fcUnits, residual, intermediateActivation, middleFlowRepeats } = settings;
   const { imageSize, weightsSeed: seed } = settings;
