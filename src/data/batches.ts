@@ -1,5 +1,6 @@
 import { DataError, UsageError } from "../errors.ts";
 import type { DecodeToSize, SizedDecodeOptions } from "../platform.ts";
+import type { SkippedFile } from "../records.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
 import type { Augmentation } from "./augment.ts";
 import { checkAugmentation, checkMixing } from "./augment-checks.ts";
@@ -9,7 +10,7 @@ import { type EpochOrder, epochOrder, type Sampling, type Shard, shardOf } from 
 import { targetsOf } from "./labels.ts";
 import { type Mixing, mixRows } from "./mixing.ts";
 import { applyPictureChange } from "./picture-change.ts";
-import { PictureStore, type SkippedFile } from "./picture-store.ts";
+import { PictureStore } from "./picture-store.ts";
 import { mixtureOf, pictureChangeOf, type RandomChanges, type Showing } from "./random-changes.ts";
 import { readAhead } from "./read-ahead.ts";
 

@@ -1,12 +1,7 @@
 import { DataError, FormatError, ShapeError } from "../errors.ts";
 import type { DecodeToSize, RgbImage, SizedDecodeOptions } from "../platform.ts";
+import type { SkippedFile } from "../records.ts";
 import type { ImageDataset, Sample } from "./dataset.ts";
-
-/** A file that could not be used, and why. */
-export interface SkippedFile {
-  readonly file: string;
-  readonly reason: string;
-}
 
 /**
  * The pictures of a data set as pixels of one size: decoded when first asked for, then kept while they fit into memory.
