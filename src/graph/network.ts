@@ -51,6 +51,7 @@ export function networkWeights(of: Network): readonly WeightSpec[] {
   return of.layers.flatMap((layer) => layer.weights);
 }
 
+/** How many numbers weights have, trainable ones and others. */
 export function countParameters(weights: readonly WeightSpec[]): ParameterCount {
   let trainable = 0;
   let nonTrainable = 0;
@@ -61,14 +62,20 @@ export function countParameters(weights: readonly WeightSpec[]): ParameterCount 
   return { total: trainable + nonTrainable, trainable, nonTrainable };
 }
 
+/** Shape of a network's input without the batch axis, channels last. */
 export function inputShapeOf(of: Network): Shape {
   const first = of.layers.find((layer) => layer.config.type === "InputLayer");
   return first!.outputShape;
 }
 
+/** The layer whose output is the network's. */
+export function outputLayer({ layers, output }: Network): Layer {
+  return layers.find(({ name }) => name === output)!;
+}
+
 /** Name of the activation that makes the network's output; `linear` where none does. */
-export function outputActivation({ layers, output }: Network): string {
-  const { config } = layers.find(({ name }) => name === output)!;
+export function outputActivation(network: Network): string {
+  const { config } = outputLayer(network);
   return config.type === "Dense" || config.type === "Activation" ? config.activation : "linear";
 }
 

@@ -2,7 +2,7 @@ import { imageInput, lower } from "../../compiler/lower.ts";
 import { type OnnxOptions, toOnnx } from "../../compiler/onnx/onnx.ts";
 import { type OnnxContent, readOnnx } from "../../compiler/onnx/reader.ts";
 import { FormatError, UsageError, XceptionError } from "../../errors.ts";
-import { inputShapeOf, type Network } from "../../graph/network.ts";
+import { inputShapeOf, type Network, outputLayer } from "../../graph/network.ts";
 import { type Architecture, buildNetwork } from "../../models/architecture.ts";
 import { checkEngineWeights, fromEngineWeights, toEngineWeights } from "../../weights/engine-weights.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
@@ -11,10 +11,9 @@ import { type ModelMetadata, preprocessingProblem, readMetadata, writeMetadata }
 
 /**
  * A model as the bytes of one `.onnx` file: bytes `images [N, H, W, 3]` in, of any height and width where the preprocessing
- * names an interpolation, probabilities `[N, classes]` out, named after
- * the network's last layer; labels and all else that is needed to use it as JSON in its `metadata_props`. Batch
- * normalization stays unfolded, so that every weight can be read back under its Keras name; engines fold it when they
- * load the file.
+ * names an interpolation; probabilities `[N, classes]` out, named after the network's last layer; labels and whatever else
+ * it takes to use the model as JSON in `metadata_props`. Batch normalization stays unfolded, so that every weight can be read
+ * back under its Keras name; engines fold it when they load the file.
  * @param options `storedAs`: how kernels are stored, see `toOnnx`.
  * @throws {UsageError} the architecture is no classifier with as many classes as there are labels, or a value of the
  * preprocessing is not allowed.
@@ -119,7 +118,7 @@ export function networkOf(architecture: Architecture, where: string): Network {
 
 /** Why a network cannot tell classes of RGB pictures apart, if it cannot. */
 export function classifierProblem(network: Network, { labels }: Pick<ModelMetadata, "labels">) {
-  const { config, outputShape } = network.layers.find(({ name }) => name === network.output)!;
+  const { config, outputShape } = outputLayer(network);
   const inputShape = inputShapeOf(network);
   const [classes, ...otherAxes] = outputShape;
   if (otherAxes.length > 0 || (config.type !== "Dense" && config.type !== "Activation")) {

@@ -3,7 +3,7 @@ import { type BatchOptions, BatchSource } from "../../data/batches.ts";
 import { classWeightsOf } from "../../data/class-weights.ts";
 import { type ImageDataset, isMultiLabel, relabel } from "../../data/dataset.ts";
 import { DataError, UsageError } from "../../errors.ts";
-import { inputShapeOf, type Network, networkWeights, outputActivation } from "../../graph/network.ts";
+import { inputShapeOf, type Network, networkWeights, outputActivation, outputLayer } from "../../graph/network.ts";
 import { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "../../learning/losses.ts";
 import { optimizerDefaults } from "../../learning/optimizer-defaults.ts";
 import { createOptimizer, type Optimizer } from "../../learning/optimizers.ts";
@@ -173,10 +173,10 @@ function checkDataset({ classes, samples }: ImageDataset): void {
 function lossOf(network: Network, dataset: ImageDataset): Loss {
   const classes = dataset.classes.length;
   const [, , channels] = inputShapeOf(network);
-  const last = network.layers.find(({ name }) => name === network.output)!;
+  const { outputShape } = outputLayer(network);
   check("network", inputShapeOf(network), channels === 3, "an input of RGB pictures, [height, width, 3]");
-  const fits = last.outputShape.length === 1 && last.outputShape[0] === classes;
-  check("network", last.outputShape, fits, `one output for each of the ${classes} classes: [${classes}]`);
+  const fits = outputShape.length === 1 && outputShape[0] === classes;
+  check("network", outputShape, fits, `one output for each of the ${classes} classes: [${classes}]`);
   const activation = outputActivation(network);
   check("network", activation, activation === "softmax" || activation === "sigmoid", "a softmax or sigmoid at its end");
   const suits = activation === "sigmoid" || !isMultiLabel(dataset);

@@ -1,4 +1,4 @@
-import type { Layer, Network } from "../../graph/network.ts";
+import { type Network, outputActivation } from "../../graph/network.ts";
 
 /** A part of a network, and the layer whose output stands for it. */
 export interface Block {
@@ -13,7 +13,7 @@ const ends: ReadonlySet<string> = new Set(["Add", "MaxPooling2D", "GlobalAverage
  * The parts of a network in their order: its blocks, where layers are called `block1_…`, each up to the last layer of its
  * name; else what lies between sums and poolings, named after the layer at its end.
  */
-export function blocksOf(network: Network): readonly Block[] {
+export function comparedBlocks(network: Network): readonly Block[] {
   const numbered = new Map<string, string>();
   for (const { name } of network.layers) {
     const block = /^block\d+/.exec(name)?.[0];
@@ -23,14 +23,7 @@ export function blocksOf(network: Network): readonly Block[] {
   return network.layers.filter(({ config }) => ends.has(config.type)).map(({ name }) => ({ name, layer: name }));
 }
 
-/** The network's last layer. */
-export function lastLayer(network: Network): Layer {
-  return network.layers.find(({ name }) => name === network.output)!;
-}
-
 /** Whether a network ends in probabilities, from 0 to 1. */
 export function givesProbabilities(network: Network): boolean {
-  const { config } = lastLayer(network);
-  if (config.type !== "Dense" && config.type !== "Activation") return false;
-  return config.activation === "softmax" || config.activation === "sigmoid";
+  return ["softmax", "sigmoid"].includes(outputActivation(network));
 }

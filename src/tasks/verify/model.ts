@@ -8,7 +8,7 @@ import type { Weights } from "../../weights/initialize.ts";
 import { loadWeights, modelFrom, type OpenedModel } from "../weights/open-weights.ts";
 import { weightsSource } from "../weights/weights-file.ts";
 import { openWeightsFile } from "../weights/weights-formats.ts";
-import { blocksOf } from "./blocks.ts";
+import { comparedBlocks } from "./blocks.ts";
 import { goldenBatch, parseGolden } from "./golden.ts";
 import { layOut, tappedGraph } from "./graph.ts";
 import { formulaPictures, type VerifyPictures, verifyPictures } from "./pictures.ts";
@@ -121,7 +121,9 @@ async function referenceOf(
   }
   const pictures = await verifyPictures(network, preprocessing, images, platform);
   const other = path === undefined ? model : await openReference(path, network, platform);
-  const layers = blocksOf(network).flatMap(({ layer }) => other.network.layers.filter(({ name }) => name === layer));
+  const layers = comparedBlocks(network).flatMap(({ layer }) =>
+    other.network.layers.filter(({ name }) => name === layer),
+  );
   const names = layers.map(({ name }) => name);
   const values = await run(other, names, pictures, platform, { device: "cpu", optimize: false });
   const output = values[other.network.output] as FloatTensor;

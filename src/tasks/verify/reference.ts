@@ -3,7 +3,7 @@ import type { Network } from "../../graph/network.ts";
 import type { Tensors } from "../../platform.ts";
 import { sameShape } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
-import { type Block, blocksOf, givesProbabilities } from "./blocks.ts";
+import { type Block, comparedBlocks, givesProbabilities } from "./blocks.ts";
 import { compareWithGolden, statisticsOf } from "./compare.ts";
 import { type Golden, goldenName } from "./golden.ts";
 import { checkTaps } from "./network.ts";
@@ -46,7 +46,10 @@ export function valuesReference(
   const probabilities = isOutput && givesProbabilities(network);
   const last = { name: "output", layer: network.output };
   const ends = isOutput && !probabilities ? [last] : [];
-  const blocks = [...blocksOf(network).filter((each) => each.layer !== network.output && isShared(each)), ...ends];
+  const blocks = [
+    ...comparedBlocks(network).filter((each) => each.layer !== network.output && isShared(each)),
+    ...ends,
+  ];
   if (blocks.length === 0 && !isOutput) {
     throw new FormatError({
       where,

@@ -1,5 +1,5 @@
 import { imageInput } from "../../compiler/lower.ts";
-import { inputShapeOf, type Network } from "../../graph/network.ts";
+import { inputShapeOf, type Network, outputLayer } from "../../graph/network.ts";
 import type { XceptionOptions } from "../../models/xception-options.ts";
 import type { Platform } from "../../platform.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
@@ -96,8 +96,8 @@ export async function verifyNetwork(
     .run({ [imageInput]: pictures ?? formulaImages(batchSize, inputShape) })
     .finally(() => session.dispose());
 
-  const last = network.layers.find(({ name }) => name === network.output)!.config;
-  const probabilities = last.type === "Dense" ? (results[network.output] as FloatTensor) : undefined;
+  const { config } = outputLayer(network);
+  const probabilities = config.type === "Dense" ? (results[network.output] as FloatTensor) : undefined;
   const comparison = compareWithGolden(golden, results, probabilities, goldenName(file));
   return {
     network: network.name,

@@ -1,4 +1,5 @@
 import { UsageError } from "../../errors.ts";
+import { outputLayer } from "../../graph/network.ts";
 import { imagenetLabels } from "../../models/imagenet-classes.ts";
 import { defaultPreprocessing } from "../model/model.ts";
 import { classifierProblem } from "../model/model-file.ts";
@@ -6,10 +7,10 @@ import type { OpenedModel } from "./open-weights.ts";
 import type { ModelToWrite } from "./weights-target.ts";
 
 /** With labels and preprocessing, if the network tells classes of pictures apart; and what was made up for that. */
-export async function completed(opened: OpenedModel, given: readonly string[] | undefined) {
+export async function completeModel(opened: OpenedModel, given: readonly string[] | undefined) {
   const { network, weights, architecture, licence, provenance } = opened;
   const model: ModelToWrite = { network, weights, architecture, licence, provenance };
-  const classes = network.layers.find(({ name }) => name === network.output)!.outputShape[0]!;
+  const classes = outputLayer(network).outputShape[0]!;
   const kept = opened.labels?.length === classes ? opened.labels : undefined;
   const numbers = Array.from({ length: classes }, (_, index) => String(index));
   if (classifierProblem(network, { labels: numbers })) return { model: refuseLabels(model, given), notes: [] };

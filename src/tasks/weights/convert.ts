@@ -3,7 +3,7 @@ import { inputShapeOf, type Network } from "../../graph/network.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import type { MappingReport } from "../../weights/map-weights.ts";
 import type { ModelDescription } from "../model/model-metadata.ts";
-import { completed } from "./complete-model.ts";
+import { completeModel } from "./complete-model.ts";
 import { type OpenAsOptions, openAs } from "./open-as.ts";
 import type { WeightsSource } from "./weights-file.ts";
 import type { Written } from "./weights-target.ts";
@@ -49,7 +49,7 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
     });
   }
   const opened = { ...options.origin, ...(await openAs(source, options)) };
-  const { model, notes } = await completed(opened, options.labels);
+  const { model, notes } = await completeModel(opened, options.labels);
   const { format, ...written } = await target.write(model, { savedAt, storedAs: dtype });
   return {
     ...written,

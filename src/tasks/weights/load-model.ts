@@ -3,7 +3,7 @@ import { UsageError } from "../../errors.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import type { Model } from "../model/model.ts";
 import { classifierProblem, decodeModel } from "../model/model-file.ts";
-import { completed } from "./complete-model.ts";
+import { completeModel } from "./complete-model.ts";
 import { onnxFormat } from "./format-onnx.ts";
 import { type OpenAsOptions, openAs } from "./open-as.ts";
 import { type FilePlatform, type WeightsSource, weightsSource } from "./weights-file.ts";
@@ -49,7 +49,7 @@ export function isModelFile({ bytes, where }: WeightsSource, options: LoadModelO
 export async function classifierFrom(source: WeightsSource, options: LoadModelOptions): Promise<LoadedModel> {
   const { where } = source;
   const opened = await openAs(source, options);
-  const { model, notes } = await completed(opened, options.labels);
+  const { model, notes } = await completeModel(opened, options.labels);
   const { labels, preprocessing } = model;
   if (labels !== undefined && preprocessing !== undefined) {
     return { ...model, labels, preprocessing, notes: [...opened.notes, ...notes] };

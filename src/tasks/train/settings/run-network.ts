@@ -1,4 +1,5 @@
 import { XceptionError } from "../../../errors.ts";
+import { outputLayer } from "../../../graph/network.ts";
 import { type Architecture, buildNetwork } from "../../../models/architecture.ts";
 import { topIndex } from "../../../models/block-names.ts";
 import { sameLayers } from "../../../models/recognise-xception.ts";
@@ -38,8 +39,8 @@ export function networkOfRun({ metadata, describedNetwork }: WeightsFile): Netwo
   try {
     const { network } = describedNetwork();
     const top = network.layers[topIndex(network) ?? -1];
-    const classifier = network.layers.find(({ name }) => name === network.output)?.config;
-    if (top === undefined || classifier?.type !== "Dense") return undefined;
+    const classifier = outputLayer(network).config;
+    if (top === undefined || classifier.type !== "Dense") return undefined;
     const { settings } = resolveSettings([{ source: "recipe", values, where: (name) => name }]);
     const classifierActivation = classifier.activation === "sigmoid" ? "sigmoid" : "softmax";
     const architecture = chosenArchitecture(settings, { classes: classifier.units, classifierActivation });
