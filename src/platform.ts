@@ -119,7 +119,7 @@ export interface SessionOptions {
   /** Default: the platform's own, `cpu` in Node. Operators that a device lacks run on the processor. */
   readonly device?: Device | undefined;
   /** Threads inside one operator; default: one for each core. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   /** Let the engine fold and fuse operators, and choose their layout; default true. */
   readonly optimize?: boolean;
   /** Record how long each operator takes. */

@@ -71,8 +71,5 @@ export async function decodeFeatures(bytes: Uint8Array, key: string, where: stri
 }
 
 async function checksumOf(...arrays: readonly (Float32Array | Int32Array)[]): Promise<string> {
-  const digests = arrays.map(({ buffer, byteOffset, byteLength }) =>
-    sha256(new Uint8Array(buffer, byteOffset, byteLength)),
-  );
-  return sha256((await Promise.all(digests)).join());
+  return sha256((await Promise.all(arrays.map(sha256))).join());
 }

@@ -81,8 +81,10 @@ async function computeFeatures(plan: TrainingPlan, body: Network, options: Froze
   const all = new Float32Array(views * pictures * channels);
   /** Which rows there are: none of a damaged picture. */
   const isThere = new Float32Array(views * pictures);
-  const session = { device, ...(threads !== undefined && { threads }) };
-  const inference = await inferenceSession(body, bodyWeights(body, weights), preprocessing, platform, session);
+  const inference = await inferenceSession(body, bodyWeights(body, weights), preprocessing, platform, {
+    device,
+    threads,
+  });
   let done = 0;
   try {
     for (let view = 0; view < views; view++) {
@@ -114,7 +116,7 @@ async function computeFeatures(plan: TrainingPlan, body: Network, options: Froze
 /** Another one for other pictures, weights, or anything else that the features depend on. */
 async function keyOf(plan: TrainingPlan, body: Network, views: number): Promise<string> {
   const { dataset, preprocessing, presentation, seed, weights, options } = plan;
-  const values = [...bodyWeights(body, weights).values()].map(({ data }) => digestOf(data));
+  const values = [...bodyWeights(body, weights).values()].map(({ data }) => sha256(data));
   return sha256(
     JSON.stringify({
       format: 1,
@@ -155,8 +157,4 @@ async function digestOfPicture(
     if (error instanceof XceptionError) return "unreadable";
     throw error;
   }
-}
-
-function digestOf({ buffer, byteOffset, byteLength }: Float32Array): Promise<string> {
-  return sha256(new Uint8Array(buffer, byteOffset, byteLength));
 }

@@ -47,7 +47,7 @@ export async function trainHead(plan: TrainingPlan, phase: HeadPhase): Promise<W
   const isWeighted = plan.batches.isWeighted;
   const step = await TrainingStep.create(head, plan.weights, {
     platform: options.platform,
-    session: { device: options.device, ...(options.threads !== undefined && { threads: options.threads }) },
+    session: { device: options.device, threads: options.threads },
     batchSize,
     optimizer,
     loss,

@@ -163,8 +163,7 @@ export class TrainingRun {
     const { network, preprocessing, validation, communicator } = this.#plan;
     const { platform, signal, device, threads, mapWeights } = this.#options;
     if (!validation) return undefined;
-    const session = { device, ...(threads !== undefined && { threads }) };
-    const inference = await inferenceSession(network, weights, preprocessing, platform, session);
+    const inference = await inferenceSession(network, weights, preprocessing, platform, { device, threads });
     const { batches, dataset } = validation;
     try {
       return await evaluateBatches(inference, batches, dataset, {

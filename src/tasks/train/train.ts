@@ -47,9 +47,14 @@ export async function train(dataset: ImageDataset, chosen: TrainOptions): Promis
   const plan = resume ? planned : await afterHead(planned, identity, options);
   const { weights } = plan;
   const prepared = withStatisticsFor(network, stepsPerEpoch);
-  const session = { device, ...(threads !== undefined && { threads }) };
   const parts = { batchSize: batchSize / accumulate, accumulate };
-  const compiled = { optimizer, loss, preprocessing, session, sampleWeights: plan.batches.isWeighted };
+  const compiled = {
+    optimizer,
+    loss,
+    preprocessing,
+    session: { device, threads },
+    sampleWeights: plan.batches.isWeighted,
+  };
   const stepOptions = {
     ...options,
     ...parts,
