@@ -9,9 +9,9 @@ export interface SplitDataset {
 }
 
 /**
- * Holds out a share of every class, or of all pictures if they have several labels, at least one and never all of them; both parts keep the order of the data
- * set. The same seed holds out the same pictures.
- * @param share part of each class that is held out, between 0 and 1.
+ * Holds out a share of every class, or of all pictures together if they have several labels: at least one picture, never
+ * all of them. Both parts keep the order of the data set, and the same seed holds out the same pictures.
+ * @param share part that is held out, between 0 and 1.
  * @throws {UsageError} the share is not between 0 and 1.
  * @throws {DataError} a class has fewer than two pictures.
  */

@@ -12,7 +12,7 @@ export interface GradientClip {
 }
 
 /** @throws {UsageError} a limit is not positive, or both are given. */
-export function checkGradientClip(clip: GradientClip): void {
+function checkGradientClip(clip: GradientClip): void {
   for (const key of ["norm", "value"] as const) {
     const limit = clip[key];
     if (limit === undefined || (limit > 0 && limit < Infinity)) continue;

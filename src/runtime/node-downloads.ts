@@ -61,7 +61,7 @@ export async function download(url: string, options: DownloadOptions): Promise<s
 }
 
 /** Where the cache keeps a file: under its own name if its MD5 tells it from others, else with its address in the name. */
-export function cachePath(url: string, cacheFolder: string, md5?: string): string {
+function cachePath(url: string, cacheFolder: string, md5?: string): string {
   const { pathname } = new URL(url);
   const name =
     pathname

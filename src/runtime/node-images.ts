@@ -76,8 +76,8 @@ function pipelineOf(source: ImageSource, options: CompleteDecodeOptions): Sharp 
 /**
  * The smallest size that a JPEG comes at without work, for its decoder can leave out the fine detail (a half, a quarter or
  * an eighth), and that is not smaller than `atLeast`; undefined for its own. Rounded down, because libvips shrinks in the
- * decoder only if it need not enlarge afterwards; it then resizes the last
- * fraction of a pixel, so that places shift by half of one at most.
+ * decoder only if it need not enlarge afterwards; it then resizes the last fraction of a pixel, so that places shift by
+ * half of one at most.
  */
 async function shrunkSize(
   source: ImageSource,

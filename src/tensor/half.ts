@@ -42,7 +42,7 @@ function halfToFloatBits(half: number): number {
   if (exponent === 31) return sign | 0x7f800000 | (fraction << 13);
   if (exponent > 0) return sign | ((exponent + 112) << 23) | (fraction << 13);
   if (fraction === 0) return sign;
-  // Without a leading one: float32 can normalize it. 22 = 31 bits − 9, so that the first one leaves the fraction.
+  // Without a leading one: float32 can normalize it. The shift takes its highest one to bit 10, just out of the fraction: 31 − 10 = 21.
   const shift = Math.clz32(fraction) - 21;
   return sign | ((113 - shift) << 23) | (((fraction << shift) & 0x3ff) << 13);
 }

@@ -23,7 +23,7 @@ export interface Team {
   leave(): void;
 }
 
-/** What a launcher takes to pass on a the last words of a process, in milliseconds. */
+/** How long a launcher may take to pass on the last words of a process, in milliseconds. */
 const lastWordsMs = 300;
 
 /** For how long rank 0 may be the one that tells of an error that all ranks have, in milliseconds. */

@@ -12,8 +12,8 @@ import { curvesSection, settingsSection } from "./training.ts";
 
 /**
  * Writes a report on a training run as one HTML file that needs nothing beside it: no script, no address, pictures and
- * styles inside. While the training goes on it loads itself again. It follows the reader's light or dark theme, fits a phone and prints. The same data give the same
- * bytes.
+ * styles inside. While the training goes on it loads itself again. It follows the reader's light or dark theme, fits a
+ * phone and prints. The same data give the same bytes.
  */
 export async function renderReport(report: TrainingReport): Promise<string> {
   const candidates = [

@@ -42,9 +42,9 @@ export async function diagnoseStep(
 ): Promise<Fault | undefined> {
   const layerOf = new Map(network.layers.flatMap(({ name, weights }) => weights.map((spec) => [spec.name, name])));
   for (const { name } of networkWeights(network)) {
-    if (!isWhole(weights.get(name)!)) return { kind: "weight", layer: layerOf.get(name)!, name };
+    if (!allFinite(weights.get(name)!)) return { kind: "weight", layer: layerOf.get(name)!, name };
   }
-  for (const [name, tensor] of Object.entries(batch)) if (!isWhole(tensor)) return { kind: "input", name };
+  for (const [name, tensor] of Object.entries(batch)) if (!allFinite(tensor)) return { kind: "input", name };
 
   const forward = forwardGraph(network, options);
   const { graph, places } = withPlaces(network, forward);
@@ -52,7 +52,7 @@ export async function diagnoseStep(
   try {
     const read = graph.parameters.map(({ name }) => [name, weights.get(name)!] as const);
     const results = await session.run({ ...Object.fromEntries(read), ...batch });
-    return places.find(({ name }) => !isWhole(results[outputName(name)]!));
+    return places.find(({ name }) => !allFinite(results[outputName(name)]!));
   } finally {
     await session.dispose();
   }
@@ -109,6 +109,6 @@ function ancestors(graph: OpGraph, output: string): ReadonlySet<string> {
 const outputName = (place: string) => `finite/${place}`;
 
 /** Whether all numbers of a tensor are finite. */
-function isWhole({ type, data }: Tensor): boolean {
+function allFinite({ type, data }: Tensor): boolean {
   return type !== "float32" || (data as Float32Array).every((value) => Number.isFinite(value));
 }

@@ -41,9 +41,8 @@ export interface TrainingGraphOptions {
   readonly health?: boolean;
   /**
    * Compute outputs of normalizations, activations and depthwise convolutions again on the way back instead of keeping
-   * them: larger batches in the same memory, for a few hundredths of the step's time. In channel blocks
-   * the numbers stay the same, to the last bit; channels first they are rounded differently. Default
-   * false.
+   * them: larger batches in the same memory, for a few hundredths of the step's time. In channel blocks the numbers stay
+   * the same, to the last bit; channels first they are rounded differently. Default false.
    */
   readonly recompute?: boolean;
   /** Also put out the gradients, unclipped, as `gradient/<weight>`; default false. */
