@@ -156,7 +156,7 @@ test("wrong usage is refused before anything is written", async () => {
   };
   expect(await refusal(at("x.bin"))).toEqual([
     2,
-    'error: argument OUT: its name does not tell what to write; received "…/x.bin"; expected a name that ends in .weights.h5, .h5, .keras, .json, .safetensors, .onnx. Or say it with --to.\n',
+    'error: argument OUT: the ending of the name does not say what to write; received "…/x.bin"; expected a name that ends in .weights.h5, .h5, .keras, .json, .safetensors, .onnx. Or say it with --to.\n',
   ]);
   expect(await refusal(at("x.keras"), "--dtype", "float16")).toEqual([
     2,

@@ -65,8 +65,8 @@ describe("plot", () => {
     [[], "error: required option '-o, --output <file>' not specified\n"],
     [
       ["-o", "model.gif"],
-      "error: option --output: the end of the name does not say which kind of picture; " +
-        'received "model.gif"; expected a name with .svg, .png or .dot at its end.\n',
+      "error: option --output: the ending of the name does not say what to write; " +
+        'received "model.gif"; expected a name that ends in .svg, .png, .dot.\n',
     ],
     [
       ["-o", "model.svg", "--dpi", "0"],

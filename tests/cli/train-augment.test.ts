@@ -52,7 +52,7 @@ describe("--show-augment", () => {
     const { exitCode, stderr } = await show("sheet.gif");
     expect(exitCode).toBe(2);
     expect(stderr.replace(work, "…")).toMatchInlineSnapshot(`
-      "error: option --show-augment: the end of the name does not say which kind of picture; received "…/sheet.gif"; expected a name with .png, .svg or .html at its end.
+      "error: option --show-augment: the ending of the name does not say what to write; received "…/sheet.gif"; expected a name that ends in .png, .svg, .html.
       "
     `);
   });

@@ -1,12 +1,11 @@
-import { extname } from "node:path";
 import { type Command, Option } from "commander";
-import { UsageError } from "../../../src/errors.ts";
 import { type PlotOptions, plotDot } from "../../../src/report/plot/dot.ts";
 import { plotSvg } from "../../../src/report/plot/plot.ts";
 import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { addCommand } from "../add-command.ts";
 import { describedNetwork, type LookFlags } from "../described-network.ts";
 import { addDownloadOptions } from "../downloads.ts";
+import { endingOf } from "../file-ending.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions } from "../network-options.ts";
 import { renderPng } from "../render-png.ts";
@@ -31,7 +30,7 @@ export function registerPlot(program: Command, io: CliIo): void {
     .option("--no-names", "leave out the layers' names")
     .option("--dpi <n>", "pixels in an inch (default: 72, for .png 144)", positiveNumberOf("--dpi"));
   addNetworkOptions(addDownloadOptions(command)).action(async (model: string | undefined, flags: PlotFlags) => {
-    const format = formatOf(flags.output);
+    const format = endingOf(flags.output, ["svg", "png", "dot"], "--output");
     const network = await describedNetwork(model, command, flags, io);
     const { rankdir = "TB", shapes = true, names = true, dpi = format === "png" ? 144 : 72 } = flags;
     const options = { rankdir, shapes, names, dpi };
@@ -40,16 +39,5 @@ export function registerPlot(program: Command, io: CliIo): void {
     await writeFileAtomic(flags.output, format === "png" ? await renderPng(text, dpi) : text);
     if (flags.json) writeJson(io, { file: flags.output, format, layers: network.layers.length });
     else io.stderr(`Wrote ${flags.output}: ${network.layers.length} layers of ${network.name}\n`);
-  });
-}
-
-function formatOf(file: string): "svg" | "png" | "dot" {
-  const format = extname(file).toLowerCase().slice(1);
-  if (format === "svg" || format === "png" || format === "dot") return format;
-  throw new UsageError({
-    where: "option --output",
-    what: "the end of the name does not say which kind of picture",
-    received: file,
-    expected: "a name with .svg, .png or .dot at its end",
   });
 }

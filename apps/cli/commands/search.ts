@@ -13,6 +13,7 @@ import { deviceOption } from "../device-option.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { pathIn } from "../embeddings-paths.ts";
 import { openExtractor } from "../extractor.ts";
+import { endingOf } from "../file-ending.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
 import { thumbnail } from "../thumbnail.ts";
@@ -43,13 +44,13 @@ export function registerSearch(program: Command, io: CliIo): void {
       "picture is embedded by the model that the file names.",
     example: "xception search cat.jpg embeddings.safetensors -o sheet.html",
   })
-    .option("--model <model>", "where that model is now (default: where it was)")
+    .option("--model <model>", "where that model is now (default: where it was then)")
     .option("--top <n>", "how many to find", countOf("--top"), 12)
     .option("-o, --output <file>", "a page with the pictures (.html)")
     .addOption(deviceOption());
   addDownloadOptions(command).action(async (image: string, file: string, flags: SearchFlags) => {
     const { top, output, json } = flags;
-    if (output !== undefined && !/\.html?$/i.test(output)) refuseOutput(output);
+    if (output !== undefined) endingOf(output, ["html", "htm"], "--output");
     const platform = await loadPlatform();
     const embeddings = readEmbeddings(await platform.readFile(file), `embeddings ${JSON.stringify(file)}`);
     const folder = pathIn(file, embeddings.origin?.folder ?? ".");
@@ -152,13 +153,4 @@ function describe(found: readonly Neighbour[]): string {
     ({ similarity, label = "", file }) => `${similarity.toFixed(4).padStart(7)}  ${label.padEnd(width)}  ${file}\n`,
   );
   return lines.join("");
-}
-
-function refuseOutput(output: string): never {
-  throw new UsageError({
-    where: "option --output",
-    what: "its name does not tell what to write",
-    received: output,
-    expected: "a name that ends in .html",
-  });
 }

@@ -1,6 +1,4 @@
-import { extname } from "node:path";
 import type { ImageDataset } from "../../../src/data/dataset.ts";
-import { UsageError } from "../../../src/errors.ts";
 import type { Platform } from "../../../src/platform.ts";
 import { drawContactSheet } from "../../../src/report/contact-sheet.ts";
 import { html, Markup } from "../../../src/report/html/markup.ts";
@@ -9,10 +7,9 @@ import { defaultPreprocessing } from "../../../src/tasks/model/model.ts";
 import { augmentationSheet } from "../../../src/tasks/train/augmentation-sheet.ts";
 import { trainOptions } from "../../../src/tasks/train/settings/chosen-options.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
+import { endingOf } from "../file-ending.ts";
 import { renderPng } from "../render-png.ts";
 import { augmentationText } from "./description.ts";
-
-type SheetFormat = "png" | "svg" | "html";
 
 /**
  * Draws a contact sheet of training pictures as the first epochs show them, and writes it.
@@ -26,7 +23,7 @@ export async function showAugmentation(
   settings: Settings,
   platform: Platform,
 ): Promise<{ readonly pictures: number; readonly epochs: number }> {
-  const format = formatOf(file);
+  const format = endingOf(file, ["png", "svg", "html"], "--show-augment");
   const { imageSize, seed, labelSmoothing } = settings;
   const { augmentation, mixing } = trainOptions(settings);
   const { fit, background } = defaultPreprocessing;
@@ -50,15 +47,4 @@ function page(svg: string): string {
 <html lang="en"><head><meta charset="utf-8"><title>What the training sees</title></head>
 <body>${new Markup(svg)}</body></html>
 `.text;
-}
-
-function formatOf(file: string): SheetFormat {
-  const format = extname(file).toLowerCase().slice(1);
-  if (format === "png" || format === "svg" || format === "html") return format;
-  throw new UsageError({
-    where: "option --show-augment",
-    what: "the end of the name does not say which kind of picture",
-    received: file,
-    expected: "a name with .png, .svg or .html at its end",
-  });
 }

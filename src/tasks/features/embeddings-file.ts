@@ -28,7 +28,7 @@ export function embeddingsWriter(path: string): (embeddings: Embeddings) => Uint
   if (found) return found[1];
   throw new UsageError({
     where: "embeddings file",
-    what: "its name does not tell what to write",
+    what: "the ending of the name does not say what to write",
     received: path,
     expected: `a name that ends in ${Object.keys(writers).join(", ")}`,
   });
