@@ -5,6 +5,6 @@ import { devices } from "../../src/platform.ts";
 export function deviceOption(): Option {
   return new Option(
     "--device <name>",
-    "what to compute on (default: cpu); `xception doctor` says what is there",
+    "what to compute on (default: cpu); `xception doctor` lists what is available",
   ).choices(devices);
 }

@@ -4,7 +4,10 @@ import { readFile } from "../../src/runtime/node-files.ts";
 
 /** Gives a command that reads models the flag for what a file may not say: how its classes are called. */
 export function addLabelsOption(command: Command): Command {
-  return command.option("--labels <file>", "names of the classes, one a line; imagenet: those of its 1000 classes");
+  return command.option(
+    "--labels <file>",
+    "names of the classes, one a line; imagenet: those of ImageNet's 1000 classes",
+  );
 }
 
 /** What `--labels` names; undefined without the flag. */

@@ -29,7 +29,7 @@ const targetNames = Object.keys(weightsTargets) as TargetName[];
 export function registerConvert(program: Command, io: CliIo): void {
   const command = addCommand(program, "convert <in> <out>", {
     description:
-      "Turn a file of weights of any kind into another kind, which the name of OUT tells: .onnx, .keras, .h5, .weights.h5, " +
+      "Convert a file of weights of any kind into another; the ending of OUT says into which: .onnx, .keras, .h5, .weights.h5, " +
       ".json (TensorFlow.js), .safetensors (timm). IN may also be an address, or imagenet: what Keras's Xception learned. " +
       "Flags that describe a network put the weights into that Xception; without any the file keeps its own network.",
     example: "xception convert weights.h5 model.onnx --classes 10 --labels labels.txt",
@@ -72,7 +72,7 @@ function targetFor(path: string): TargetName {
   const extensions = new Set(targetNames.map((name) => weightsTargets[name].extension));
   throw new UsageError({
     where: "argument OUT",
-    what: "its name does not tell what to write",
+    what: "the ending of the name does not say what to write",
     received: path,
     expected: `a name that ends in ${[...extensions].join(", ")}`,
     remedy: "Or say it with --to.",

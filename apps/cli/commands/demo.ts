@@ -29,7 +29,7 @@ export function registerDemo(program: Command, io: CliIo): void {
     example: "xception demo --seed 1 -o demo-1",
   })
     .option("-o, --output <folder>", "where to write; an earlier demo in it is replaced", "demo")
-    .option("--seed <n>", "of weights, shuffles and augmentation", countOf("--seed", { from: 0 }), demoRecipe.seed)
+    .option("--seed <n>", "seed of weights, shuffles and augmentation", countOf("--seed", { from: 0 }), demoRecipe.seed)
     .option("--epochs <n>", "passes over the pictures", countOf("--epochs"), demoRecipe.epochs)
     .action(async ({ output, seed, epochs, json }: DemoFlags) => {
       const start = performance.now();

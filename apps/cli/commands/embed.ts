@@ -33,16 +33,16 @@ interface EmbedFlags extends Omit<NetworkFlags, "pooling">, DownloadFlags {
 export function registerEmbed(program: Command, io: CliIo): void {
   const command = addCommand(program, "embed <model> <pictures...>", {
     description:
-      "Write down what a model makes of pictures: for each a row of numbers, its last maps averaged, 2048 of them for " +
-      "Xception. Pictures that look alike get rows that point the same way (see xception search). MODEL is a file of weights " +
+      "Write the embeddings of pictures: one row of numbers for each, the means of its last maps, 2048 for Xception. " +
+      "Pictures that look alike get rows that point the same way (see xception search). MODEL is a file of weights " +
       "of any kind, an address, or imagenet: what Keras's Xception learned. Flags that describe a network put the weights " +
       "into that Xception; without any the file keeps its own network. Pictures that cannot be read are skipped and named.",
     example: "xception embed run/model.onnx photos/ -o embeddings.safetensors",
   })
     .requiredOption("-o, --output <file>", "what to write: .safetensors, .csv or .json")
-    .option("--layer <name>", "whose maps (default: the last that are maps)")
+    .option("--layer <name>", "layer whose maps are taken (default: the last one with maps)")
     .addOption(
-      new Option("--pooling <how>", "one number of each channel of a map: its mean or its maximum")
+      new Option("--pooling <how>", "what becomes of each channel of a map: its mean or its maximum")
         .choices(["avg", "max"])
         .default("avg"),
     )

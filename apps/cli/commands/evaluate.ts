@@ -32,13 +32,13 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     .option("--batch-size <n>", "pictures at a time (default: 16)", countOf("--batch-size"))
     .option(
       "--top <list>",
-      "also tell how often the right class is among the k likeliest, e.g. 1,3,5",
+      "also tell how often the true class is among the k likeliest, for each k, e.g. 1,3,5",
       countsOf("--top"),
     )
     .option("--csv <file>", "write what each picture was taken for, as CSV")
     .option("--report <file>", "write a report with charts and the worst mistakes as pictures, as HTML")
-    .option("--labels-file <file>", "pictures have several labels, which are in this CSV or JSON file")
-    .option("--map-weights <file>", "how much each class counts in MAP@100, as JSON by name");
+    .option("--labels-file <file>", "labels of pictures that have several each, as CSV or JSON")
+    .option("--map-weights <file>", "how much each class counts in MAP@100, by name, as JSON");
   addClassifierOptions(command).action(async (modelFile: string, folder: string, flags: EvaluateFlags) => {
     const { batchSize, labelsFile, mapWeights, top, csv, report, device, json, ...about } = flags;
     const { source, platform, options } = await classifierArguments(command, modelFile, about, io);

@@ -45,7 +45,7 @@ export function addTrainOptions(command: Command): Command {
     .option("--no-tensorboard", "write no events for TensorBoard")
     .option(
       "--health-steps <n>",
-      "steps of an epoch of which the report shows gradients and activations; 0 for none (default: 3)",
+      "steps of each epoch whose gradients and activations the report shows; 0: none (default: 3)",
       countOf("--health-steps", { from: 0 }),
     )
     .option("--overwrite", "replace a run that is in the output folder already")
@@ -56,17 +56,21 @@ export function addTrainOptions(command: Command): Command {
     .addOption(deviceOption())
     .option(
       "--threads <n>",
-      "for the engine (default: a core each, shared by the processes of a machine)",
+      "threads of the engine (default: one for each core, shared by the processes of a machine)",
       countOf("--threads", { to: mostThreads }),
     )
     .option("--mpi", "train together with other processes (default: where mpirun or srun has started several)")
-    .addOption(new Option("--no-mpi", "train alone all the same").hideHelp());
+    .addOption(new Option("--no-mpi", "train alone, whatever has started this process").hideHelp());
   addDownloadOptions(command)
     .optionsGroup("Going on after an interruption:")
     .option("--resume", "go on with the run in the output folder, as if it had never been interrupted")
-    .option("--checkpoint-minutes <x>", "save after so many (default: 5)", positiveNumberOf("--checkpoint-minutes"))
-    .option("--checkpoint-steps <n>", "save after so many, too (default: as time goes)", countOf("--checkpoint-steps"))
-    .option("--keep-checkpoints <n>", "how many stay, beside the best (default: 2)", countOf("--keep-checkpoints"))
+    .option("--checkpoint-minutes <x>", "save every x minutes (default: 5)", positiveNumberOf("--checkpoint-minutes"))
+    .option("--checkpoint-steps <n>", "save every n steps, too (default: by time alone)", countOf("--checkpoint-steps"))
+    .option(
+      "--keep-checkpoints <n>",
+      "how many to keep, beside the best weights (default: 2)",
+      countOf("--keep-checkpoints"),
+    )
     .optionsGroup("Where settings come from (a flag wins over the file, the file over the recipe):")
     .option("--recipe <name>", `ready settings: ${recipeNames.join(", ")}`)
     .option("--config <file>", "settings as YAML or JSON, e.g. the settings.yaml of a run")

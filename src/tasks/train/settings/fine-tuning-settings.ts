@@ -7,19 +7,19 @@ export const fineTuningSettings = {
     default: null,
   }),
   headEpochs: setting(wholeNumber({ from: 0 }), {
-    about: "before all else, train the classifier alone for so many epochs, on features computed once",
+    about: "first train the classifier alone for this many epochs, on features computed once",
     default: 0,
   }),
   headViews: setting(wholeNumber({ from: 1, to: 1000 }), {
-    about: "for these, views of each picture: itself, then changed as --augment says",
+    about: "views of each picture in these epochs: itself, then changed as --augment says",
     default: 1,
   }),
   headRate: setting(number({ above: 0 }), {
-    about: "for these, the highest learning rate",
+    about: "highest learning rate of these epochs",
     default: 0.001,
   }),
   unfreezeFrom: setting(orNone(text("<block>"), "first"), {
-    about: "block or layer from which on weights train, e.g. block13; last: the last block, top: the classifier alone",
+    about: "first block or layer whose weights train, e.g. block13; last: the last block, top: the classifier alone",
     default: null,
     defaultText: "the first",
   }),
@@ -28,7 +28,7 @@ export const fineTuningSettings = {
     default: null,
   }),
   train: setting(orNone(text("<glob,glob>")), {
-    about: "weights that train all the same",
+    about: "weights that train whatever the other flags say",
     default: null,
   }),
   layerDecay: setting(number({ above: 0, to: 1 }), {
@@ -36,7 +36,8 @@ export const fineTuningSettings = {
     default: 1,
   }),
   batchNorm: setting(choice("auto", "training", "inference"), {
-    about: "normalize by the batch, or by the moving statistics; auto: these where they were given",
+    about:
+      "training: normalize by the batch; inference: by the moving statistics; auto: by these where they were given",
     default: "auto",
   }),
 };

@@ -35,7 +35,7 @@ export const networkSettings = {
     ...ofXception,
   }),
   intermediateActivation: setting(choice("none", "relu", "elu"), {
-    about: "inside separable convolutions (paper, figure 10)",
+    about: "between the steps of separable convolutions (paper, figure 10)",
     default: "none",
     ...ofXception,
   }),

@@ -8,13 +8,13 @@ export const optimizerSettings = {
     default: "adamw",
   }),
   learningRate: setting(number({ above: 0 }), {
-    about: "its highest value",
+    about: "highest learning rate",
     default: ({ optimizer }: KeySettings) => optimizerDefaults[optimizer].learningRate,
     defaultText: byOptimizer("learningRate"),
     follows: "optimizer",
   }),
   weightDecay: setting(number({ from: 0 }), {
-    about: "of kernels: an L2 penalty, or with adamw a shrinking",
+    about: "decay of kernels: an L2 penalty; with adamw, decoupled from the loss",
     default: ({ optimizer }: KeySettings) => optimizerDefaults[optimizer].weightDecay,
     defaultText: byOptimizer("weightDecay"),
     follows: "optimizer",
@@ -24,11 +24,11 @@ export const optimizerSettings = {
     default: false,
   }),
   clipNorm: setting(orNone(number({ above: 0 })), {
-    about: "all gradients are scaled down where their common norm is larger",
+    about: "scale all gradients down where their common norm is larger",
     default: null,
   }),
   clipValue: setting(orNone(number({ above: 0 })), {
-    about: "each number of the gradients is kept between −x and x",
+    about: "keep each number of the gradients between −x and x",
     default: null,
     insteadOf: "clipNorm",
   }),

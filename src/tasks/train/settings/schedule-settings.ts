@@ -3,7 +3,7 @@ import { choice, type KeySettings, listOf, number, orNone, setting, wholeNumber 
 /** How the learning rate changes over the training. */
 export const scheduleSettings = {
   schedule: setting(choice("constant", "exponential", "step", "cosine", "one-cycle", "plateau"), {
-    about: "of the learning rate",
+    about: "schedule of the learning rate",
     default: "one-cycle",
   }),
   warmup: setting(number({ from: 0, below: 1 }), {
@@ -33,20 +33,20 @@ export const scheduleSettings = {
     only: ["exponential", "step", "plateau"],
   }),
   decayEpochs: setting(wholeNumber({ from: 1 }), {
-    about: "it falls every so many epochs",
+    about: "the rate falls every n epochs",
     default: 2,
     follows: "schedule",
     only: ["exponential"],
   }),
   decaySamples: setting(orNone(wholeNumber({ from: 1 })), {
-    about: "it falls every so many pictures, not epochs",
+    about: "the rate falls every n pictures, instead of epochs",
     default: null,
     follows: "schedule",
     only: ["exponential"],
     insteadOf: "decayEpochs",
   }),
   decayAfter: setting(listOf(wholeNumber({ from: 1 })), {
-    about: "it falls after these epochs",
+    about: "the rate falls after these epochs",
     // Of one epoch there is no half.
     default: ({ epochs }: KeySettings) => [1 / 2, 3 / 4].map((part) => Math.max(1, Math.round(part * epochs))),
     defaultText: "half and three quarters of them",
@@ -54,7 +54,7 @@ export const scheduleSettings = {
     only: ["step"],
   }),
   plateauPatience: setting(wholeNumber({ from: 1 }), {
-    about: "it falls after so many epochs without a lower validation loss",
+    about: "the rate falls after n epochs without a lower validation loss",
     default: 5,
     follows: "schedule",
     only: ["plateau"],

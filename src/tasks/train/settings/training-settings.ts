@@ -11,11 +11,11 @@ export const pictureSettings = {
     insteadOf: "valShare",
   }),
   valShare: setting(number({ above: 0, below: 1 }), {
-    about: "without --val: part of each class that is held out for it",
+    about: "without --val: share of each class that is held out for it",
     default: 0.2,
   }),
   labelsFile: setting(orNone(text("<file>")), {
-    about: "pictures have several labels, which are in this CSV or JSON file",
+    about: "labels of pictures that have several each, as CSV or JSON",
     default: null,
   }),
   valLabelsFile: setting(orNone(text("<file>")), {
@@ -23,7 +23,7 @@ export const pictureSettings = {
     default: null,
   }),
   mapWeights: setting(orNone(text("<file>")), {
-    about: "how much each class counts in MAP@100, as JSON by name; without it all count the same",
+    about: "how much each class counts in MAP@100, by name, as JSON; without it all count the same",
     default: null,
   }),
   imageSize: setting(wholeNumber({ from: 71, to: 8192 }), {
@@ -70,18 +70,18 @@ export const lengthSettings = {
   batchSize: setting(orNone(wholeNumber({ from: 1 }), "auto"), {
     about: "pictures in a step",
     default: null,
-    defaultText: "32, fewer if memory asks",
+    defaultText: "32, fewer if memory is short",
   }),
   accumulate: setting(wholeNumber({ from: 1 }), {
-    about: "parts that a step's pictures are taken through one after the other, for less memory",
+    about: "micro-batches of a step, computed one after the other, for less memory",
     default: 1,
   }),
   recompute: setting(onOff(), {
-    about: "compute activations again on the way back instead of keeping them, for less memory",
+    about: "recompute activations in the backward pass instead of keeping them, for less memory",
     default: false,
   }),
   patience: setting(orNone(wholeNumber({ from: 1 })), {
-    about: "stop after so many epochs without a better one, which is kept",
+    about: "stop after n epochs without a better one; the best is kept",
     default: null,
   }),
   maxMinutes: setting(orNone(number({ above: 0, to: 35_000 })), {
@@ -93,11 +93,11 @@ export const lengthSettings = {
     default: 0.1,
   }),
   seed: setting(wholeNumber({ from: 0 }), {
-    about: "of shuffles, augmentation and dropout",
+    about: "seed of shuffles, augmentation and dropout",
     default: 0,
   }),
   weightsSeed: setting(wholeNumber({ from: 0 }), {
-    about: "of the initial weights",
+    about: "seed of the initial weights",
     default: ({ seed }: KeySettings) => seed,
     defaultText: "that of --seed",
   }),

@@ -7,7 +7,7 @@ export const weightsSettings = {
     default: null,
   }),
   allowMissing: setting(orNone(text("<glob,glob>")), {
-    about: "of these weights what may be missing or differ, e.g. 'block14_*'",
+    about: "which of these weights may be missing or differ, e.g. 'block14_*'",
     default: null,
   }),
 };
