@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { UsageError } from "../../src/errors.ts";
 import type { Network } from "../../src/graph/network.ts";
 import { isolate } from "../../src/runtime/node-isolation.ts";
 import { modelFrom } from "../../src/tasks/weights/open-weights.ts";
@@ -8,7 +7,7 @@ import { openWeightsFile } from "../../src/tasks/weights/weights-formats.ts";
 import type { Shape } from "../../src/tensor/shape.ts";
 import { type DownloadFlags, downloadsOf } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
-import { givenXceptionOptions, type NetworkFlags, networkOf } from "./network-options.ts";
+import { givenXceptionOptions, type NetworkFlags, networkOf, refuseNetworkFlags } from "./network-options.ts";
 
 /** Flags of a command that looks at a network: that of a file, or the one that they describe. */
 export interface LookFlags extends NetworkFlags, DownloadFlags {}
@@ -32,15 +31,8 @@ export async function openDescribed(
   flags: LookFlags,
   io: CliIo,
 ): Promise<{ readonly file: WeightsFile; readonly source: WeightsSource; readonly inputShape: Shape | undefined }> {
-  const { inputShape, ...others } = givenXceptionOptions(command, flags);
-  const [other] = Object.keys(others);
-  if (other !== undefined) {
-    throw new UsageError({
-      where: "argument MODEL",
-      what: "the network is the one in the file; of flags that describe one, only --input-shape goes with it",
-      received: other,
-    });
-  }
+  refuseNetworkFlags(command, flags);
+  const { inputShape } = givenXceptionOptions(command, flags);
   const { readFile } = downloadsOf(flags, process.env, io);
   const source = await weightsSource(model, { readFile, isolate });
   return { file: await openWeightsFile(source), source, inputShape };

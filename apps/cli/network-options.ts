@@ -2,9 +2,10 @@ import type { Command } from "commander";
 import { z } from "zod";
 import { UsageError } from "../../src/errors.ts";
 import type { Network } from "../../src/graph/network.ts";
+import { minimumAlignedInputSize } from "../../src/models/aligned-xception-options.ts";
 import { buildNetwork } from "../../src/models/architecture.ts";
 import { type ArchitectureName, architectureNamed } from "../../src/models/architecture-names.ts";
-import type { XceptionOptions } from "../../src/models/xception-options.ts";
+import { minimumInputSize, type XceptionOptions } from "../../src/models/xception-options.ts";
 import { networkSettings } from "../../src/tasks/train/settings/network-settings.ts";
 import { choice, type Kind, setting, wholeNumber } from "../../src/tasks/train/settings/setting.ts";
 import { flagOf, settingOf } from "../../src/tasks/train/settings/settings.ts";
@@ -19,17 +20,17 @@ export interface NetworkFlags extends Omit<XceptionOptions, "includeTop"> {
 }
 
 const otherSettings = {
-  inputShape: setting(pictureShape(), { about: "of the picture", default: [299, 299, 3] }),
-  classes: setting(wholeNumber({ from: 1 }), { about: "to tell apart", default: 1000 }),
+  inputShape: setting(pictureShape(), { about: "height, width and channels of the pictures", default: [299, 299, 3] }),
+  classes: setting(wholeNumber({ from: 1 }), { about: "number of classes to tell apart", default: 1000 }),
   pooling: setting(choice("none", "avg", "max"), {
     about: "with --no-top: what to do with the last maps",
     default: "none",
   }),
   classifierActivation: setting(choice("softmax", "sigmoid", "none"), {
-    about: "none gives logits",
+    about: "activation of the classifier; none gives logits",
     default: "softmax",
   }),
-  seed: setting(wholeNumber({ from: 0 }), { about: "of the initial weights", default: 0 }),
+  seed: setting(wholeNumber({ from: 0 }), { about: "seed of the initial weights", default: 0 }),
 };
 
 /**
@@ -49,6 +50,7 @@ export function addNetworkOptions(
 /** @throws {UsageError} flags do not go together. */
 export function networkOf({ architecture = "xception", ...flags }: NetworkFlags): Network {
   refuseOtherArchitecture(architecture, { ...flags });
+  refuseSmallPictures(architecture, flags.inputShape);
   return buildNetwork(architectureNamed(architecture, xceptionOptionsOf(flags)));
 }
 
@@ -84,6 +86,21 @@ export function givenXceptionOptions(command: Command, flags: Partial<NetworkFla
   return xceptionOptionsOf(Object.fromEntries(given));
 }
 
+/**
+ * Refuses flags that describe a network beside a file that has one; its pictures' size may be open.
+ * @throws {UsageError} there is one; the message names it.
+ */
+export function refuseNetworkFlags(command: Command, flags: Partial<NetworkFlags>): void {
+  const names = ["top", ...Object.keys(networkSettings), ...Object.keys(otherSettings)] as (keyof NetworkFlags)[];
+  const name = names.find((each) => each !== "inputShape" && command.getOptionValueSource(each) === "cli");
+  if (name === undefined) return;
+  throw new UsageError({
+    where: "argument MODEL",
+    what: "the network is the one in the file; of flags that describe one, only --input-shape goes with it",
+    received: flags[name] === false ? flagOf(name).replace("--", "--no-") : flagOf(name),
+  });
+}
+
 /** The same rules as those of `xception`, in the words of the command line. */
 function refuseContradictions({ top = true, pooling, dropout, fcUnits }: Partial<NetworkFlags>): void {
   const needsNoTop = pooling !== undefined && pooling !== "none";
@@ -108,16 +125,28 @@ function refuseOtherArchitecture(architecture: ArchitectureName, flags: Readonly
   }
 }
 
+function refuseSmallPictures(architecture: ArchitectureName, inputShape: NetworkFlags["inputShape"]): void {
+  const isXception = networkSettings.variant.only?.includes(architecture);
+  const smallest = isXception ? minimumInputSize : minimumAlignedInputSize;
+  if (inputShape === undefined || Math.min(inputShape[0], inputShape[1]) >= smallest) return;
+  throw new UsageError({
+    where: "option --input-shape",
+    what: "the pictures are too small",
+    received: inputShape.join("x"),
+    expected: `height and width from ${smallest} for ${architecture}`,
+  });
+}
+
 function refuse(flag: string, what: string, received: unknown): never {
   throw new UsageError({ where: `option ${flag}`, what, received });
 }
 
-/** Height, width and channels, which a flag writes as `299x299x3`. */
+/** Height, width and channels, which a flag writes as `299x299x3`; each network says how small they may be. */
 function pictureShape(): Kind<readonly [number, number, number]> {
-  const size = z.int().min(71).max(8192);
+  const size = z.int().min(1).max(8192);
   return {
     accepts: z.tuple([size, size, z.int().min(1)]),
-    expected: "HEIGHTxWIDTHxCHANNELS, height and width from 71 to 8192, e.g. 299x299x3",
+    expected: "HEIGHTxWIDTHxCHANNELS, height and width up to 8192, e.g. 299x299x3",
     placeholder: "<HxWxC>",
     read: (text) => (/^\d+[x×]\d+[x×]\d+$/.test(text) ? text.split(/[x×]/).map(Number) : text),
     write: (shape) => shape.join("x"),

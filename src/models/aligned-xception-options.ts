@@ -27,7 +27,7 @@ const defaultOptions: Required<AlignedXceptionOptions> = {
 };
 
 /** Smallest height and width of a picture: the network halves it five times. */
-const minimumInputSize = 32;
+export const minimumAlignedInputSize = 32;
 
 /** Options with nothing left out: what a model file stores. */
 export function completeAlignedOptions(options: AlignedXceptionOptions): Required<AlignedXceptionOptions> {
@@ -45,7 +45,7 @@ export function resolveAlignedOptions(options: AlignedXceptionOptions): Resolved
   const checks = new OptionChecks("alignedXception");
   checks.nothingElse(unknown, Object.keys(defaultOptions));
   checks.oneOf("variant", variant, alignedVariants);
-  checks.inputShape(inputShape, minimumInputSize);
+  checks.inputShape(inputShape, minimumAlignedInputSize);
   checks.width(width);
   checks.seed(seed);
   checks.top({ classes, includeTop, pooling, classifierActivation, dropout, fcUnits: [] });

@@ -40,9 +40,9 @@ describe("flags that describe a network", () => {
   });
 
   it("choose a network of timm", async () => {
-    const flags = "summary --json --architecture xception71 --input-shape 96x133x3 --classes 7 --width 0.25".split(" ");
+    const flags = "summary --json --architecture xception71 --input-shape 32x45x3 --classes 7 --width 0.25".split(" ");
     const { stdout } = await capture(flags);
-    const options = { variant: "71", inputShape: [96, 133, 3], classes: 7, width: 0.25 } as const;
+    const options = { variant: "71", inputShape: [32, 45, 3], classes: 7, width: 0.25 } as const;
     expect(JSON.parse(stdout)).toEqual(summaryJson(alignedXception(options)));
     const { exitCode, stderr } = await capture(["summary", "--architecture", "xception41", "--variant", "tutorial"]);
     expect({ exitCode, stderr }).toMatchInlineSnapshot(`

@@ -27,7 +27,15 @@ describe("exit codes and errors", () => {
     ],
     [
       ["summary", "--input-shape", "299"],
-      'error: option --input-shape: this is not allowed; received "299"; expected HEIGHTxWIDTHxCHANNELS, height and width from 71 to 8192, e.g. 299x299x3.\n',
+      'error: option --input-shape: this is not allowed; received "299"; expected HEIGHTxWIDTHxCHANNELS, height and width up to 8192, e.g. 299x299x3.\n',
+    ],
+    [
+      ["summary", "--input-shape", "70x71x3"],
+      'error: option --input-shape: the pictures are too small; received "70x71x3"; expected height and width from 71 for xception.\n',
+    ],
+    [
+      ["cost", "--architecture", "xception41", "--input-shape", "32x31x3"],
+      'error: option --input-shape: the pictures are too small; received "32x31x3"; expected height and width from 32 for xception41.\n',
     ],
     [
       ["summary", "--classes", "0"],

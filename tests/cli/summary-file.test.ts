@@ -43,13 +43,19 @@ test("of a graph of another tool: what it is fed, what it computes, and of which
 
 test("refuses flags that describe another network, weights alone, and what is no file of weights", async () => {
   const messages = [];
-  for (const argv of [["small.keras", "--classes", "3"], ["small.weights.h5"], ["none.onnx"]]) {
+  for (const argv of [
+    ["small.keras", "--classes", "3"],
+    ["small.keras", "--architecture", "xception41"],
+    ["small.keras", "--no-top"],
+    ["small.weights.h5"],
+    ["none.onnx"],
+  ]) {
     const { exitCode, stderr } = await capture(["summary", join(formats, argv[0]!), ...argv.slice(1)]);
     messages.push(`${exitCode} ${stderr.replaceAll(formats, "")}`);
   }
   expect(messages).toMatchInlineSnapshot(`
     [
-      "2 error: argument MODEL: the network is the one in the file; of flags that describe one, only --input-shape goes with it; received "classes".
+      "2 error: argument MODEL: the network is the one in the file; of flags that describe one, only --input-shape goes with it; received "--classes".
     ",
       "1 error: file "/small.weights.h5": the file holds weights, but not their network; received "weights.h5"; expected a whole model. Say which network they belong to.
     ",

@@ -29,7 +29,7 @@ test.each([
     ["--weights", weights],
     "option --image: with --weights, the golden values are of one photo; received 0; expected 1.",
   ],
-  [["--allow-missing", "*"], "option --allow-missing: it stands alone; expected --golden FILE --weights FILE."],
+  [["--allow-missing", "*"], "option --allow-missing: it needs --weights; expected --weights FILE."],
   [["--image", photo], "option --image: it needs a model; expected xception verify MODEL."],
 ])("refuses %j", async (flags, message) => {
   const { exitCode, stderr } = await capture(["verify", "--golden", features, ...flags]);
@@ -37,8 +37,12 @@ test.each([
   expect(stderr).toContain(message);
 });
 
-test("refuses weights beside a model", async () => {
-  const { exitCode, stderr } = await capture(["verify", "model.onnx", "--weights", weights]);
+test.each([
+  [["--weights", weights], "option --weights: it needs --golden; expected --golden FILE."],
+  [["--layout", "training"], "option --layout: it needs --golden; expected --golden FILE."],
+  [["--width", "0.5"], 'only --input-shape goes with it; received "--width".'],
+])("refuses %j beside a model", async (flags, message) => {
+  const { exitCode, stderr } = await capture(["verify", "model.onnx", ...flags]);
   expect(exitCode).toBe(2);
-  expect(stderr).toContain("option --weights: it stands alone; expected --golden FILE --weights FILE.");
+  expect(stderr).toContain(message);
 });

@@ -7,7 +7,7 @@ import { addCommand } from "../add-command.ts";
 import { addDownloadOptions, type DownloadFlags, downloadsOf } from "../downloads.ts";
 import type { CliIo } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
-import { addNetworkOptions, type NetworkFlags, xceptionOptionsOf } from "../network-options.ts";
+import { addNetworkOptions, type NetworkFlags, refuseNetworkFlags, xceptionOptionsOf } from "../network-options.ts";
 import { positiveNumberOf } from "../values.ts";
 import { verifyGolden } from "../verify/golden.ts";
 import { verifyModelFile } from "../verify/model.ts";
@@ -38,7 +38,7 @@ export function registerVerify(program: Command, io: CliIo): void {
     .option("--runtimes <names>", `of ${devices.join(", ")} (default: all that are there)`, runtimesOf)
     .option("--golden <file>", "without a model: values of another tool, as JSON")
     .option("--weights <file>", "with --golden: real weights in place of the formula's, for the values of --image")
-    .option("--allow-missing <glob,glob>", "of these weights what may be missing or differ")
+    .option("--allow-missing <glob,glob>", "which of these weights may be missing or differ")
     .option(
       "--tolerance <x>",
       `largest difference of a layer in units of its standard deviation (default: ${defaultTolerance.taps}); that of a ` +
@@ -69,6 +69,10 @@ export function registerVerify(program: Command, io: CliIo): void {
     } = flags;
     const tolerance: VerifyTolerance | undefined = taps === undefined ? undefined : { taps, probabilities: taps / 10 };
     refuseMixture(model, flags);
+    if (model !== undefined) {
+      refuseNetworkFlags(command, flags);
+      if (command.getOptionValueSource("layout") === "cli") throw needs("--layout", "--golden");
+    }
     const platform = await loadPlatform(downloadsOf({ cacheDir, offline }, process.env, io));
     if (model !== undefined) {
       const { inputShape } = network;
@@ -99,17 +103,12 @@ function refuseMixture(model: string | undefined, flags: VerifyFlags): void {
   if (model === undefined && extra) {
     throw new UsageError({ where: `option ${extra[0]}`, what: "it needs a model", expected: "xception verify MODEL" });
   }
-  const goldenOnly = { "--weights": weights, "--allow-missing": withWeights ? undefined : allowMissing };
-  const stray = Object.entries(goldenOnly).find(
-    ([name, value]) => value !== undefined && !(name === "--weights" && golden),
-  );
-  if (stray) {
-    throw new UsageError({
-      where: `option ${stray[0]}`,
-      what: "it stands alone",
-      expected: "--golden FILE --weights FILE",
-    });
-  }
+  if (withWeights && golden === undefined) throw needs("--weights", "--golden");
+  if (allowMissing !== undefined && !withWeights) throw needs("--allow-missing", "--weights");
+}
+
+function needs(flag: string, other: string): UsageError {
+  return new UsageError({ where: `option ${flag}`, what: `it needs ${other}`, expected: `${other} FILE` });
 }
 
 function onlyImage(images: readonly string[] = []): string {
