@@ -57,6 +57,10 @@ test("refuses flags that describe another network, weights alone, and what is no
     [
       "2 error: argument MODEL: the network is the one in the file; of flags that describe one, only --input-shape goes with it; received "--classes".
     ",
+      "2 error: argument MODEL: the network is the one in the file; of flags that describe one, only --input-shape goes with it; received "--architecture".
+    ",
+      "2 error: argument MODEL: the network is the one in the file; of flags that describe one, only --input-shape goes with it; received "--no-top".
+    ",
       "1 error: file "/small.weights.h5": the file holds weights, but not their network; received "weights.h5"; expected a whole model. Say which network they belong to.
     ",
       "1 error: file "/none.onnx": there is no such file.
