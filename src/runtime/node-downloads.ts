@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, rename, stat } from "node:fs/promises";
+import { open, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import { FileError } from "../errors.ts";
 import { type AttemptOptions, DownloadFailure, receive } from "./node-download-attempt.ts";
 import { claimPartial, type Partial, releasePartial } from "./node-download-partial.ts";
+import { makeFolders } from "./node-files.ts";
 
 export interface DownloadOptions extends AttemptOptions {
   /** Where files are kept; made if it is not there. */
@@ -43,11 +44,7 @@ export async function download(url: string, options: DownloadOptions): Promise<s
     if (offline) throw unavailable(url, target, `the file in the cache has another MD5 than ${md5}`, options);
   }
   if (offline) throw unavailable(url, target, "it is not in the cache, and downloads are switched off", options);
-  try {
-    await mkdir(cacheFolder, { recursive: true });
-  } catch (cause) {
-    throw new FileError({ where: `folder "${cacheFolder}"`, what: "it cannot be made", cause });
-  }
+  await makeFolders(cacheFolder);
   const partial = await claimPartial(target, md5 !== undefined);
   try {
     await fetchAll(url, partial, target, options);

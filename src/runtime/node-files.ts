@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { open, readFile as readFromDisk, realpath, rename, rm, stat } from "node:fs/promises";
+import { mkdir, open, readFile as readFromDisk, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { FileError } from "../errors.ts";
 
@@ -16,6 +16,25 @@ export async function readFile(path: string): Promise<Uint8Array> {
     const reasons: Record<string, string> = { ENOENT: "there is no such file", EISDIR: "this is a folder" };
     const what = reasons[cause.code ?? ""] ?? `it cannot be read (${cause.message})`;
     throw new FileError({ where: `file "${path}"`, what, cause });
+  }
+}
+
+/**
+ * Makes a folder and those that it lies in, as far as they are not there. Node's own way (`recursive`) never returns where
+ * a folder that is there refuses a new one as missing, as in `/proc`.
+ * @throws {FileError} it cannot be made.
+ */
+export async function makeFolders(path: string): Promise<void> {
+  const isThere = async (folder: string) => (await stat(folder).catch(() => undefined))?.isDirectory() === true;
+  try {
+    const parent = dirname(resolve(path));
+    if (!(await isThere(parent)) && parent !== resolve(path)) await makeFolders(parent);
+    if (!(await isThere(path))) await mkdir(path);
+  } catch (error) {
+    if (await isThere(path)) return;
+    const cause = (error instanceof FileError ? error.cause : error) as Error;
+    const remedy = "Choose another folder.";
+    throw new FileError({ where: `folder "${path}"`, what: `it cannot be made (${cause.message})`, remedy, cause });
   }
 }
 

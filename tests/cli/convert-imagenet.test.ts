@@ -48,6 +48,15 @@ test.each([
   expect(model.weights).toEqual(formulaWeights(network));
 });
 
+test.each(["mirror/keras", "ftp://mirror/keras/"])("a mirror at %s is refused by its name", async (mirror) => {
+  vi.stubEnv("XCEPTION_WEIGHTS_URL", mirror);
+  const { exitCode, stderr } = await capture(["convert", "imagenet", join(folder, "refused.onnx")]);
+  expect(exitCode).toBe(2);
+  expect(stderr).toBe(
+    `error: mirror of the ImageNet weights (XCEPTION_WEIGHTS_URL): this is no address; received "${mirror}"; expected that of a folder, http://… or https://….\n`,
+  );
+});
+
 test("a model is read from its address by what uses models", async () => {
   const bytes = encodeModel(smallModel());
   const models = await serve(bytes);

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -208,7 +209,15 @@ describe("says what is wrong and what to do", () => {
     const folder = join(cacheFolder, "file", "cache");
     server = await serve(body);
     await expect(download(server.url, { cacheFolder: folder })).rejects.toThrow(
-      `folder "${folder}": it cannot be made.`,
+      `folder "${folder}": it cannot be made (EEXIST: file already exists, mkdir '${join(cacheFolder, "file")}'). Choose another folder.`,
+    );
+  });
+
+  test("a file system that takes no folders", async (context) => {
+    if (!existsSync("/proc/self")) return context.skip("there is no /proc here");
+    const asked = download("http://localhost/weights.h5", { cacheFolder: "/proc/no/cache" });
+    await expect(asked).rejects.toThrow(
+      'folder "/proc/no/cache": it cannot be made (ENOENT: no such file or directory',
     );
   });
 });

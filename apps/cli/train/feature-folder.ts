@@ -1,7 +1,6 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { FileError } from "../../../src/errors.ts";
-import { readFile, writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { makeFolders, readFile, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import type { FeatureCache } from "../../../src/tasks/train/head-phase-options.ts";
 
 /** Features of frozen networks as files of a folder, which is made when there is something to put into it. */
@@ -16,11 +15,7 @@ export function featureFolder(folder: string): FeatureCache {
       }
     },
     write: async (name, bytes) => {
-      try {
-        await mkdir(folder, { recursive: true });
-      } catch (cause) {
-        throw new FileError({ where: `folder "${folder}"`, what: "it cannot be made", cause });
-      }
+      await makeFolders(folder);
       await writeFileAtomic(join(folder, name), bytes);
     },
   };

@@ -1,3 +1,5 @@
+import { UsageError } from "../../errors.ts";
+
 /** Where Keras keeps the weights that it learned from ImageNet, under the MIT licence. */
 const published = "https://storage.googleapis.com/tensorflow/keras-applications/xception/";
 
@@ -18,9 +20,18 @@ export interface ImagenetWeightsOptions {
 
 /**
  * The address of the weights that keras.applications.Xception learned from ImageNet, with the file's MD5 behind `#md5=`.
+ * @throws {UsageError} the mirror is no address.
  * @see https://github.com/keras-team/keras/blob/master/keras/src/applications/xception.py
  */
 export function imagenetWeightsAddress({ includeTop, mirror = published, md5 }: ImagenetWeightsOptions): string {
+  if (!/^https?:\/\/./i.test(mirror)) {
+    throw new UsageError({
+      where: "mirror of the ImageNet weights (XCEPTION_WEIGHTS_URL)",
+      what: "this is no address",
+      received: mirror,
+      expected: "that of a folder, http://… or https://…",
+    });
+  }
   const folder = mirror.endsWith("/") ? mirror : `${mirror}/`;
   const stem = `${folder}xception_weights_tf_dim_ordering_tf_kernels`;
   return includeTop

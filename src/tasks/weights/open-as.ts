@@ -3,8 +3,8 @@ import { type Architecture, buildNetwork } from "../../models/architecture.ts";
 import { type ArchitectureName, architectureNamed, nameOfArchitecture } from "../../models/architecture-names.ts";
 import { recogniseXception } from "../../models/recognise-xception.ts";
 import type { XceptionOptions } from "../../models/xception-options.ts";
-import { modelFrom, type OpenedModel, weightsFor } from "./open-weights.ts";
-import type { WeightsFile, WeightsSource } from "./weights-file.ts";
+import { modelFrom, type OpenedModel, preparing, weightsFor } from "./open-weights.ts";
+import type { DescribedNetwork, WeightsFile, WeightsSource } from "./weights-file.ts";
 import { openWeightsFile } from "./weights-formats.ts";
 
 /** Which network the weights of a file are for. */
@@ -16,7 +16,7 @@ export interface OpenAsOptions {
   readonly network?: XceptionOptions | undefined;
   /** Which network that is; default: the one in the file, else Xception. */
   readonly architecture?: ArchitectureName | undefined;
-  /** As in `loadWeights`; only for weights that go into another network than the file's. */
+  /** As in `loadWeights`; refused where the file's own network has all its weights. */
   readonly allowMissing?: string | undefined;
 }
 
@@ -37,7 +37,9 @@ export async function openAs(
   const own = whole ? ownArchitecture(file) : undefined;
   const onlyShape = names.length === 1 && given.inputShape !== undefined;
   if (whole && name === undefined && (names.length === 0 || (onlyShape && own === undefined))) {
-    if (allowMissing === undefined) return modelFrom(file, where, given.inputShape);
+    const opened = modelFrom(file, where, given.inputShape, { allowMissing });
+    const { missing, unexpected, wrongShape } = opened.report;
+    if (allowMissing === undefined || missing.length + unexpected.length + wrongShape.length > 0) return opened;
     throw new UsageError({
       where,
       what: "the file's own network has all its weights, so that none may be missing",
@@ -50,15 +52,24 @@ export async function openAs(
   const architecture = architectureNamed(name ?? ownName ?? "xception", { ...ownOptions, ...given });
   const network = buildNetwork(architecture);
   const { architecture: _, ...said } = file.metadata ?? {};
-  return { ...said, architecture, network, ...weightsFor(network, file, { where, allowMissing }) };
+  const loaded = weightsFor(network, file, { where, allowMissing });
+  const prepared = preparing(whole ? understood(file)?.rescaling : undefined);
+  const notes = [...loaded.notes, ...prepared.notes];
+  return { ...prepared.said, ...said, architecture, network, ...loaded, notes };
 }
 
 /** The network in a file, if it is one of ours. */
-export function ownArchitecture({ metadata, describedNetwork }: WeightsFile): Architecture | undefined {
+export function ownArchitecture(file: WeightsFile): Architecture | undefined {
+  const { metadata } = file;
   if (metadata && metadata.architecture.family !== "layers") return metadata.architecture;
+  const described = understood(file);
+  const options = described && recogniseXception(described.network);
+  return options && { family: "xception", options };
+}
+
+function understood({ describedNetwork }: WeightsFile): DescribedNetwork | undefined {
   try {
-    const options = recogniseXception(describedNetwork!().network);
-    return options && { family: "xception", options };
+    return describedNetwork!();
   } catch (cause) {
     // The size of its pictures is open, for instance.
     if (cause instanceof FormatError) return undefined;

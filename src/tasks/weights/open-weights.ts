@@ -1,10 +1,12 @@
 import { FormatError } from "../../errors.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
+import type { Preprocessing } from "../../graph/preprocessing.ts";
 import { type Architecture, architectureOf, buildNetwork } from "../../models/architecture.ts";
 import { recogniseXception, sameLayers } from "../../models/recognise-xception.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import type { Weights } from "../../weights/initialize.ts";
 import { type MappedWeights, mapWeights } from "../../weights/map-weights.ts";
+import { defaultPreprocessing } from "../model/model.ts";
 import { networkOf } from "../model/model-file.ts";
 import type { ModelDescription } from "../model/model-metadata.ts";
 import { type FilePlatform, type WeightsFile, weightsSource } from "./weights-file.ts";
@@ -87,7 +89,12 @@ export function weightsFor(
 }
 
 /** As {@link openModel}, from an open file. */
-export function modelFrom(file: WeightsFile, where: string, inputShape?: Shape): OpenedModel {
+export function modelFrom(
+  file: WeightsFile,
+  where: string,
+  inputShape?: Shape,
+  { allowMissing }: LoadWeightsOptions = {},
+): OpenedModel {
   if (file.describedNetwork === undefined) {
     throw new FormatError({
       where,
@@ -97,12 +104,27 @@ export function modelFrom(file: WeightsFile, where: string, inputShape?: Shape):
       remedy: "Say which network they belong to.",
     });
   }
-  const { network: described, architecture: told, constants } = file.describedNetwork(inputShape);
-  const loaded = weightsFor(described, file, { where, constants });
+  const { network: described, architecture: told, constants, rescaling } = file.describedNetwork(inputShape);
+  const loaded = weightsFor(described, file, { where, constants, allowMissing });
   const architecture = told ?? architectureFor(described, file, where);
   const network = buildNetwork(architecture);
   const weights = underNamesOf(network, described, loaded.weights);
-  return { ...file.metadata, ...loaded, architecture, network, weights };
+  const prepared = preparing(rescaling);
+  const notes = [...loaded.notes, ...prepared.notes];
+  return { ...prepared.said, ...file.metadata, ...loaded, notes, architecture, network, weights };
+}
+
+/** What becomes of a scaling of pixels that is a layer of the file's network. */
+export function preparing(rescaling: Preprocessing | undefined): {
+  readonly said: Pick<ModelDescription, "preprocessing">;
+  readonly notes: readonly string[];
+} {
+  if (rescaling === undefined) return { said: {}, notes: [] };
+  const { scale, offset } = rescaling;
+  return {
+    said: { preprocessing: { ...defaultPreprocessing, ...rescaling } },
+    notes: [`Its Rescaling, pixel · ${scale} + ${offset}, is no layer here but a part of how pictures are prepared.`],
+  };
 }
 
 /** What the file says, unless its network is another one; our Xception if it is that; else the layers. */

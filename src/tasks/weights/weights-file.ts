@@ -1,5 +1,6 @@
 import { FormatError, UsageError } from "../../errors.ts";
 import type { Network } from "../../graph/network.ts";
+import type { Preprocessing } from "../../graph/preprocessing.ts";
 import type { Architecture } from "../../models/architecture.ts";
 import type { Platform } from "../../platform.ts";
 import type { GraphFacts } from "../../report/graph-summary.ts";
@@ -72,6 +73,8 @@ export interface DescribedNetwork {
   readonly architecture?: Architecture;
   /** Weights that are not in the file because they never change, with their value: `bn/gamma` of a normalization without scale. */
   readonly constants?: ReadonlyMap<string, number>;
+  /** What the file's network makes of pixels before the network here begins. */
+  readonly rescaling?: Preprocessing;
 }
 
 /**

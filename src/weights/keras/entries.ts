@@ -24,18 +24,32 @@ export interface KerasEntry {
   readonly where: string;
   readonly fields: KerasFields;
   readonly inboundNodes: unknown;
+  /** What it is made of, if it is a model itself: that of keras.applications below a classifier of one's own. */
+  readonly model?: KerasModel;
 }
+
+const modelTypes: readonly string[] = ["Functional", "Model", "Sequential"];
 
 /**
  * Takes a `model_config` apart into its layers.
  * @throws {FormatError} it is no description of a network by its layers.
  */
 export function kerasModel(config: string, where: string): KerasModel {
-  const model = parse(config, where);
+  const model = modelOf(parse(config, where), where);
+  refuseTooMany(layerNames(model).length, where);
+  return model;
+}
+
+/** Names of all layers, those of models within the model, too. */
+export function layerNames({ layers }: KerasModel): readonly string[] {
+  return layers.flatMap(({ name, model }) => (model ? [name, ...layerNames(model)] : name));
+}
+
+function modelOf(model: Readonly<Record<string, unknown>>, where: string): KerasModel {
   const type = typeof model.class_name === "string" ? model.class_name : typeof model.class_name;
   // Older sequential models are but a list of layers.
   const body = Array.isArray(model.config) ? { layers: model.config } : model.config;
-  if (!["Functional", "Model", "Sequential"].includes(type) || !isObject(body) || !Array.isArray(body.layers)) {
+  if (!modelTypes.includes(type) || !isObject(body) || !Array.isArray(body.layers)) {
     throw new FormatError({
       where,
       what: "the model is not described by its layers",
@@ -43,14 +57,7 @@ export function kerasModel(config: string, where: string): KerasModel {
       expected: "a Functional or Sequential model",
     });
   }
-  if (body.layers.length > mostLayers) {
-    throw new FormatError({
-      where,
-      what: "there are too many layers",
-      received: body.layers.length,
-      expected: `at most ${mostLayers}`,
-    });
-  }
+  refuseTooMany(body.layers.length, where);
   return {
     name: typeof body.name === "string" ? body.name : "keras_model",
     type,
@@ -58,6 +65,16 @@ export function kerasModel(config: string, where: string): KerasModel {
     inputLayers: body.input_layers,
     outputLayers: body.output_layers,
   };
+}
+
+function refuseTooMany(layers: number, where: string): void {
+  if (layers <= mostLayers) return;
+  throw new FormatError({
+    where,
+    what: "there are too many layers",
+    received: layers,
+    expected: `at most ${mostLayers}`,
+  });
 }
 
 function parse(config: string, where: string): Readonly<Record<string, unknown>> {
@@ -80,5 +97,6 @@ function entryOf(layer: unknown, file: string): KerasEntry {
   const name = config.name ?? outerName;
   if (typeof name !== "string") throw new FormatError({ where: file, what: `a layer of class ${type} has no name` });
   const where = `${file}, ${type} "${name}"`;
-  return { type, name, where, fields: new KerasFields(config, where), inboundNodes };
+  const entry = { type, name, where, fields: new KerasFields(config, where), inboundNodes };
+  return modelTypes.includes(type) ? { ...entry, model: modelOf({ class_name: type, config: given }, where) } : entry;
 }

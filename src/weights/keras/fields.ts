@@ -26,7 +26,8 @@ export class KerasFields {
     throw this.#refuse(name, "a positive integer");
   }
 
-  number(name: string, otherwise: number): number {
+  /** @param otherwise as of `count`. */
+  number(name: string, otherwise?: number): number {
     const value = this.#get(name) ?? otherwise;
     if (typeof value === "number") return value;
     throw this.#refuse(name, "a number");

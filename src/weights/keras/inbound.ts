@@ -43,10 +43,10 @@ function tensorsIn(value: unknown, where: string): string[] {
   throw refuse(where, "an argument of its call is no output of a layer", value);
 }
 
-/** `[layer, use of the layer, output of the layer]` */
+/** `[layer, use of the layer, output of the layer]`; the first use of a model that is a layer is 1, its own is 0. */
 function historyName(history: unknown, where: string): string {
   const [name, use, output] = Array.isArray(history) ? history : [];
-  if (typeof name === "string" && use === 0 && output === 0) return name;
+  if (typeof name === "string" && (use === 0 || use === 1) && output === 0) return name;
   throw refuse(where, "its inputs are not understood", history, "[name, 0, 0]");
 }
 

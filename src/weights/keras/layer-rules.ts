@@ -15,6 +15,7 @@ import {
   separableConv2d,
 } from "../../graph/builder.ts";
 import type { ActivationName } from "../../graph/layers.ts";
+import type { Preprocessing } from "../../graph/preprocessing.ts";
 import type { KerasFields } from "./fields.ts";
 
 /** What a rule makes one layer of Keras from. */
@@ -26,10 +27,17 @@ export interface KerasLayer {
   readonly nameInside: (part: string) => string;
   /** Notes a weight that Keras leaves out of the file because it never changes. */
   readonly constant: (weight: string, value: number) => void;
+  /** Takes a scaling of pixels out of the network. */
+  readonly rescale: (rescaling: Preprocessing) => LayerOutput;
 }
 
+type LayerRule = (layer: KerasLayer) => LayerOutput;
+
+/** For what does nothing but in training. */
+const nothing: LayerRule = ({ inputs }) => inputs[0];
+
 /** From the layers of Keras that we know, by class, to ours. */
-export const layerRules: Readonly<Record<string, (layer: KerasLayer) => LayerOutput>> = {
+export const layerRules: Readonly<Record<string, LayerRule>> = {
   Conv2D: (layer) => {
     const { name, fields, inputs } = layer;
     fields.only("groups", 1);
@@ -92,6 +100,15 @@ export const layerRules: Readonly<Record<string, (layer: KerasLayer) => LayerOut
     };
     return dense(inputs[0], { name, ...options });
   },
+  Rescaling: ({ fields, rescale }) => {
+    return rescale({ scale: fields.number("scale"), offset: fields.number("offset", 0) });
+  },
+  RandomFlip: nothing,
+  RandomRotation: nothing,
+  RandomTranslation: nothing,
+  RandomZoom: nothing,
+  RandomContrast: nothing,
+  RandomBrightness: nothing,
 };
 
 function convolution(fields: KerasFields) {

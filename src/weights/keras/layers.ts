@@ -39,8 +39,26 @@ function legacyLayers(group: Hdf5Group, where: string): StoredLayer[] {
       if (!tensor) throw new FormatError({ where, what: `layer "${name}" has no weight "${path}"` });
       return { path: `${name}/${path}`, tensor };
     });
-    return weights.length > 0 ? [{ name, weights }] : [];
+    return byOwner(weights).map((own) => ({ name: own === weights ? name : ownerOf(own[0]!.path), weights: own }));
   });
+}
+
+/**
+ * Weights of the layers of a model within the model, which the file lists as one layer: `block1_conv1/kernel:0`, what is
+ * trained first. Those of a single layer stay as they are.
+ */
+function byOwner(weights: readonly StoredWeight[]): readonly (readonly StoredWeight[])[] {
+  const owners = new Map<string, StoredWeight[]>();
+  for (const weight of weights) {
+    const owner = weight.path.slice(0, weight.path.lastIndexOf("/"));
+    owners.set(owner, [...(owners.get(owner) ?? []), weight]);
+  }
+  return owners.size === 1 ? [weights] : [...owners.values()];
+}
+
+/** `block1_conv1` of `xception/block1_conv1/kernel:0`. */
+function ownerOf(path: string): string {
+  return path.split("/").at(-2)!;
 }
 
 /** A list too long for one attribute is continued in others: `layer_names0`, `layer_names1`, … */

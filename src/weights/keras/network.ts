@@ -1,8 +1,9 @@
 import { FormatError, XceptionError } from "../../errors.ts";
 import { input, type LayerOutput } from "../../graph/builder.ts";
 import { type Network, network } from "../../graph/network.ts";
+import type { Preprocessing } from "../../graph/preprocessing.ts";
 import type { Shape } from "../../tensor/shape.ts";
-import { type KerasEntry, kerasModel } from "./entries.ts";
+import { type KerasEntry, type KerasModel, kerasModel, layerNames } from "./entries.ts";
 import { inboundNames, onlyLayer } from "./inbound.ts";
 import { layerRules } from "./layer-rules.ts";
 
@@ -11,6 +12,8 @@ export interface KerasNetwork {
   readonly network: Network;
   /** Weights that are not in the file because they never change: `bn/gamma` of a normalization without scale. */
   readonly constants: ReadonlyMap<string, number>;
+  /** What a `Rescaling` right behind the input makes of pixels; the network begins behind it. */
+  readonly rescaling?: Preprocessing;
 }
 
 export interface KerasNetworkOptions {
@@ -22,16 +25,17 @@ export interface KerasNetworkOptions {
 
 /**
  * Builds the network that a `model_config` (Keras 2) or `config.json` (Keras 3) describes: a functional or a sequential
- * model with one input and one output, of the layers we know.
+ * model with one input and one output, of the layers we know. The layers of a model within it take the model's place.
  * @throws {FormatError} it is no such description, or has a layer or an option that we do not know.
  */
 export function networkFromKeras(config: string, options: KerasNetworkOptions): KerasNetwork {
   const { where } = options;
-  const { name, type, layers, inputLayers, outputLayers } = kerasModel(config, where);
+  const model = kerasModel(config, where);
   try {
-    const built = new Build(layers, options);
-    const output = type === "Sequential" ? built.sequential() : built.functional(inputLayers, outputLayers);
-    return { network: network(name, output), constants: built.constants };
+    const whole: Whole = { options, constants: new Map(), names: new Set(layerNames(model)) };
+    const output = new Build(whole, where).model(model);
+    const { constants, rescaling } = whole;
+    return { network: network(model.name, output), constants, ...(rescaling && { rescaling }) };
   } catch (cause) {
     if (!(cause instanceof XceptionError) || cause instanceof FormatError) throw cause;
     // A layer that the graph refuses: two of one name, shapes that do not fit.
@@ -39,50 +43,60 @@ export function networkFromKeras(config: string, options: KerasNetworkOptions): 
   }
 }
 
-class Build {
-  readonly constants = new Map<string, number>();
-  readonly #entries: readonly KerasEntry[];
-  readonly #options: KerasNetworkOptions;
-  readonly #outputs = new Map<string, LayerOutput>();
-  readonly #names: Set<string>;
+/** What the builds of a model and of those within it share. */
+interface Whole {
+  readonly options: KerasNetworkOptions;
+  readonly constants: Map<string, number>;
+  readonly names: Set<string>;
+  rescaling?: Preprocessing;
+}
 
-  constructor(entries: readonly KerasEntry[], options: KerasNetworkOptions) {
-    this.#entries = entries;
-    this.#options = options;
-    this.#names = new Set(entries.map(({ name }) => name));
+class Build {
+  readonly #whole: Whole;
+  readonly #where: string;
+  readonly #outputs = new Map<string, LayerOutput>();
+
+  constructor(whole: Whole, where: string) {
+    this.#whole = whole;
+    this.#where = where;
   }
 
-  functional(inputLayers: unknown, outputLayers: unknown): LayerOutput {
-    const { where } = this.#options;
-    const first = onlyLayer(inputLayers, `${where}, field "input_layers"`);
-    const last = onlyLayer(outputLayers, `${where}, field "output_layers"`);
-    for (const entry of this.#entries) {
+  /** @param given what a model within another one reads; its own input layer stands for that. */
+  model(model: KerasModel, given?: LayerOutput): LayerOutput {
+    return model.type === "Sequential" ? this.#sequential(model, given) : this.#functional(model, given);
+  }
+
+  #functional({ layers, inputLayers, outputLayers }: KerasModel, given: LayerOutput | undefined): LayerOutput {
+    const first = onlyLayer(inputLayers, `${this.#where}, field "input_layers"`);
+    const last = onlyLayer(outputLayers, `${this.#where}, field "output_layers"`);
+    for (const entry of layers) {
       const inbound = inboundNames(entry.inboundNodes, entry.where);
       const inputs = inbound.map((name) => this.#output(name, entry.where));
-      if (entry.type === "InputLayer" && entry.name === first) this.#begin(entry, entry.name);
+      if (entry.type === "InputLayer" && entry.name === first) this.#begin(entry, entry.name, given);
       else this.#add(entry, inputs);
     }
-    return this.#output(last, where);
+    return this.#output(last, this.#where);
   }
 
-  sequential(): LayerOutput {
-    const [first, ...rest] = this.#entries;
-    if (!first) throw new FormatError({ where: this.#options.where, what: "the model has no layers" });
+  #sequential({ layers }: KerasModel, given: LayerOutput | undefined): LayerOutput {
+    const [first, ...rest] = layers;
+    if (!first) throw new FormatError({ where: this.#where, what: "the model has no layers" });
     const hasInput = first.type === "InputLayer";
-    let last = this.#begin(first, hasInput ? first.name : this.#nameInside(first.name, "input"));
-    for (const entry of hasInput ? rest : this.#entries) last = this.#add(entry, [last]);
+    let last = this.#begin(first, hasInput ? first.name : this.#nameInside(first.name, "input"), given);
+    for (const entry of hasInput ? rest : layers) last = this.#add(entry, [last]);
     return last;
   }
 
-  #begin(entry: KerasEntry, name: string): LayerOutput {
-    const output = input(pictureShape(entry, this.#options.inputShape), { name });
+  #begin(entry: KerasEntry, name: string, given: LayerOutput | undefined): LayerOutput {
+    const output = given ?? input(pictureShape(beginning(entry), this.#whole.options.inputShape), { name });
     this.#outputs.set(name, output);
     return output;
   }
 
-  #add({ type, name, where, fields }: KerasEntry, inputs: readonly LayerOutput[]): LayerOutput {
+  #add(entry: KerasEntry, inputs: readonly LayerOutput[]): LayerOutput {
+    const { type, name, where, fields, model } = entry;
     const rule = Object.hasOwn(layerRules, type) ? layerRules[type] : undefined;
-    if (!rule) {
+    if (!rule && !model) {
       throw new FormatError({
         where,
         what: "layers of this class are not supported",
@@ -99,15 +113,33 @@ class Build {
         expected: "1",
       });
     }
-    const output = rule({
-      name,
-      fields,
-      inputs: [first, ...others],
-      nameInside: (part) => this.#nameInside(name, part),
-      constant: (weight, value) => this.constants.set(weight, value),
-    });
+    const output = model
+      ? new Build(this.#whole, where).model(model, first)
+      : rule!({
+          name,
+          fields,
+          inputs: [first, ...others],
+          nameInside: (part) => this.#nameInside(name, part),
+          constant: (weight, value) => this.#whole.constants.set(weight, value),
+          rescale: (rescaling) => this.#rescale(rescaling, first, where),
+        });
     this.#outputs.set(name, output);
     return output;
+  }
+
+  /** Pixels are scaled before they reach the network, not in it. */
+  #rescale(rescaling: Preprocessing, output: LayerOutput, where: string): LayerOutput {
+    const isFirst = output.config.type === "InputLayer" && this.#whole.rescaling === undefined;
+    if (!isFirst) {
+      throw new FormatError({
+        where,
+        what: "it is not the first layer",
+        expected: "one Rescaling right behind the input",
+      });
+    }
+    this.#whole.rescaling = rescaling;
+    // Another one, so that a layer that reads pixels as they are does not go unnoticed.
+    return input(output.shape, { name: output.name });
   }
 
   #output(name: string, where: string): LayerOutput {
@@ -117,11 +149,18 @@ class Build {
   }
 
   #nameInside(name: string, part: string): string {
+    const { names } = this.#whole;
     let free = `${name}_${part}`;
-    for (let count = 1; this.#names.has(free); count++) free = `${name}_${part}_${count}`;
-    this.#names.add(free);
+    for (let count = 1; names.has(free); count++) free = `${name}_${part}_${count}`;
+    names.add(free);
     return free;
   }
+}
+
+/** The layer that knows the shape of pictures, where a model begins with another model. */
+function beginning(entry: KerasEntry): KerasEntry {
+  const first = entry.model?.layers[0];
+  return first ? beginning(first) : entry;
 }
 
 function pictureShape({ fields, where }: KerasEntry, given: Shape | undefined): Shape {
