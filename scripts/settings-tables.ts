@@ -1,3 +1,4 @@
+import { settingWords } from "../apps/cli/setting-options.ts";
 import { recipes } from "../src/tasks/train/settings/recipes.ts";
 import { resolveSettings } from "../src/tasks/train/settings/resolve.ts";
 import { flagOf, type SettingName, settingGroups, settingOf } from "../src/tasks/train/settings/settings.ts";
@@ -33,7 +34,7 @@ export function recipeTable(name: string): string {
       return {
         "the paper": "paper" in line ? line.paper : "",
         "our choice": "choice" in line ? line.choice : "",
-        setting: `\`${flagOf(key)} ${written(key, line.value)}\``,
+        setting: `\`${settingWords(key, line.value).join(" ")}\``,
         "default without a recipe": settingOf(key).defaultText ?? written(key, defaults[key]),
       };
     }),

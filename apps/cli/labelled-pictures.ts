@@ -1,6 +1,7 @@
-import type { ImageDataset } from "../../src/data/dataset.ts";
+import { type ImageDataset, isMultiLabel } from "../../src/data/dataset.ts";
 import { folderDataset } from "../../src/data/folder-dataset.ts";
 import { multiLabelDataset, parseLabels, parseMapWeights } from "../../src/data/labels-file.ts";
+import { UsageError } from "../../src/errors.ts";
 import type { Platform } from "../../src/platform.ts";
 
 type DataPlatform = Pick<Platform, "listFolder" | "readFile">;
@@ -21,13 +22,25 @@ export async function readDataset(
   return multiLabelDataset(listing, parseLabels(await readText(labelsFile, platform), where), where, classes);
 }
 
-/** How much each class counts in the mean average precision; undefined: all the same. */
+/**
+ * How much each class counts in the mean average precision; undefined: all the same.
+ * @throws {UsageError} the pictures have one class each.
+ */
 export async function readMapWeights(
   file: string | null,
-  classes: readonly string[],
+  dataset: ImageDataset,
   platform: DataPlatform,
+  classes = dataset.classes,
 ): Promise<number[] | undefined> {
   if (file === null) return undefined;
+  if (!isMultiLabel(dataset)) {
+    throw new UsageError({
+      where: "option --map-weights",
+      what: "there is no MAP@100 of pictures with one class each",
+      received: file,
+      expected: "--map-weights together with --labels-file",
+    });
+  }
   return parseMapWeights(await readText(file, platform), classes, `file "${file}"`);
 }
 

@@ -102,7 +102,12 @@ export function parseMapWeights(text: string, classes: readonly string[], where:
   const missing = classes.filter((name) => !Object.hasOwn(weights, name)).map((name) => `${name} is missing`);
   const strange = Object.keys(weights).filter((name) => !classes.includes(name));
   const differences = [...missing, ...strange.map((name) => `${name} is unknown`)];
-  if (differences.length === 0) return classes.map((name) => weights[name]!);
-  const what = `its weights are not those of the classes: ${differences.join(", ")}`;
-  throw new DataError({ where, what, expected: classes.join(", ") });
+  if (differences.length > 0) {
+    const what = `its weights are not those of the classes: ${differences.join(", ")}`;
+    throw new DataError({ where, what, expected: classes.join(", ") });
+  }
+  if (classes.every((name) => weights[name] === 0)) {
+    throw new DataError({ where, what: "no class counts", expected: "a weight above 0" });
+  }
+  return classes.map((name) => weights[name]!);
 }

@@ -66,6 +66,11 @@ it.each([
     ["--val-labels-file", "labels.csv"],
     'option --val-labels-file: there are no pictures for it; received "WORK/labels.csv"; expected --val-labels-file together with --labels-file and --val.',
   ],
+  [
+    ["--map-weights", "weights.json"],
+    'option --map-weights: there is no MAP@100 of pictures with one class each; received "WORK/weights.json"; ' +
+      "expected --map-weights together with --labels-file.",
+  ],
 ])("refused: %j", async (flags, message) => {
   const words = flags.map((word) => (word.startsWith("--") ? word : at(word)));
   const { exitCode, stderr } = await capture(["train", at("photos"), "-o", at("refused"), ...smallTraining, ...words]);

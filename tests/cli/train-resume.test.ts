@@ -110,8 +110,8 @@ describe("a run that goes on", () => {
     expect(readable(missing.stderr)).toContain('file "WORK/weights.csv"');
     await writeFile(weights, "red/0.png,2\n");
     const changed = await capture(again);
-    expect(changed.exitCode).toBe(2);
-    expect(changed.stderr).toContain("the checkpoint is of another training: it differs in pictures;");
+    expect(changed.exitCode).toBe(1);
+    expect(changed.stderr).toContain("2 with another weight (blue/1.png, red/0.png). Put them back");
     const { exitCode, stderr } = await capture([...again, "--sample-weights", join(work, "counts.csv")]);
     expect(exitCode, stderr).toBe(0);
     const { settings, ...rest } = await comparable(join(work, "moved"));
@@ -187,6 +187,23 @@ describe("what must not have changed", () => {
     await rm(join(run(), "checkpoints", "pictures.json"));
     expect(readable((await goOn()).stderr)).toContain(
       "they have changed since it began: which ones cannot be told, since their list is lost. Put",
+    );
+  });
+
+  it("are the labels and weights of pictures, which files say", async () => {
+    const [labels, weights] = [join(work, "labels.csv"), join(work, "weights.csv")];
+    const lines = [0, 1, 2, 3, 4, 5, 6, 7].map((index) => `red/${index}.png,${index % 2 === 0 ? "even" : "odd"}\n`);
+    await writeFile(labels, lines.join(""));
+    await writeFile(weights, "red/3.png,2\nred/5.png,2\n");
+    const files = ["--labels-file", labels, "--sample-weights", weights];
+    await stopAt("epoch 1/4", ["train", photos(), "-o", run(), ...smallTraining, "--epochs", "4", ...files]);
+    await writeFile(labels, lines.with(2, "red/2.png,even;odd\n").join(""));
+    await writeFile(weights, "red/5.png,3\n");
+    const { exitCode, stderr } = await goOn();
+    expect(exitCode).toBe(1);
+    expect(readable(stderr)).toBe(
+      'error: pictures of the run in "WORK/run": they have changed since it began: 1 with other labels (red/2.png); ' +
+        "2 with another weight (red/3.png, red/5.png). Put them back as they were, or train anew into another folder.\n",
     );
   });
 });

@@ -103,5 +103,6 @@ describe("weights of the classes", () => {
       "weights: its weights are not those of the classes: dog is missing, cow is unknown; expected cat, dog.",
     );
     expect(parse('{"cat": -1, "dog": 2}')).toThrow(/^weights, field cat: /);
+    expect(parse('{"cat": 0, "dog": 0}')).toThrow("weights: no class counts; expected a weight above 0.");
   });
 });

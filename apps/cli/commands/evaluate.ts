@@ -45,7 +45,7 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     const model = await loadModel(source, platform, options);
     reportNotes(model.notes, io);
     const dataset = await readDataset(folder, labelsFile ?? null, platform, model.labels);
-    const weights = await readMapWeights(mapWeights ?? null, model.labels, platform);
+    const weights = await readMapWeights(mapWeights ?? null, dataset, platform, model.labels);
     const progress = startProgress(io, { label: "evaluating", total: dataset.samples.length });
     const onProgress = ({ done }: { done: number }) => progress.update(done);
     const result = await evaluate(model, dataset, {

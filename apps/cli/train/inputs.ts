@@ -119,7 +119,7 @@ export async function readInputs(
     training,
     validation,
     validationFolder: val ?? undefined,
-    mapWeights: await readMapWeights(mapWeights, training.classes, platform),
+    mapWeights: await readMapWeights(mapWeights, training, platform),
     device: run.device,
     processes: ranks,
     commandLine: commandLineOf(folder, run, complete),

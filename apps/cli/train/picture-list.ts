@@ -13,6 +13,10 @@ const entrySchema = z.object({
   bytes: z.int().nullable(),
   /** First digits of the SHA-256 of the content, where it was looked at. */
   sha256: z.string().optional(),
+  /** Its classes, where a file of labels says them. */
+  labels: z.array(z.string()).optional(),
+  /** How much it counts in the loss, where a file says it. */
+  weight: z.number().optional(),
 });
 type Entry = z.infer<typeof entrySchema>;
 
@@ -32,8 +36,12 @@ export async function listPictures(inputs: TrainingInputs): Promise<PictureList>
   const pictures = isHeldOut ? [...training.samples, ...validation.samples] : training.samples;
   const sizes = await sizesOf([...pictures, ...(isHeldOut ? [] : validation.samples)]);
   const total = [...sizes.values()].reduce((sum: number, bytes) => sum + (bytes ?? 0), 0);
-  const list = (samples: readonly Sample[]) => entriesOf(samples, sizes, total <= contentLimit);
-  return { pictures: await list(pictures), validation: isHeldOut ? [] : await list(validation.samples) };
+  const list = (samples: readonly Sample[], { classes }: ImageDataset) =>
+    entriesOf({ classes, samples }, sizes, total <= contentLimit);
+  return {
+    pictures: await list(pictures, training),
+    validation: isHeldOut ? [] : await list(validation.samples, validation),
+  };
 }
 
 /** SHA-256 of the list. */
@@ -67,19 +75,25 @@ function differencesOf(before: readonly Entry[], now: readonly Entry[], kind: st
   const current = new Map(now.map((entry) => [entry.file, entry]));
   const added = [...current.keys()].filter((file) => !old.has(file));
   const removed = [...old.keys()].filter((file) => !current.has(file));
-  const changed = [...current].filter(([file, entry]) => old.has(file) && isOther(old.get(file)!, entry));
+  const withOther = (isOther: (a: Entry, b: Entry) => boolean) =>
+    [...current].filter(([file, entry]) => old.has(file) && isOther(old.get(file)!, entry)).map(([file]) => file);
   return [
     ...describe(added, `added${kind}`),
     ...describe(removed, `removed${kind}`),
+    ...describe(withOther(isOtherPicture), `changed${kind}`),
     ...describe(
-      changed.map(([file]) => file),
-      `changed${kind}`,
+      withOther((a, b) => a.labels?.join("\0") !== b.labels?.join("\0")),
+      `with other labels${kind}`,
+    ),
+    ...describe(
+      withOther((a, b) => a.weight !== b.weight),
+      `with another weight${kind}`,
     ),
   ];
 }
 
 /** Contents count only where both were looked at. */
-function isOther(a: Entry, b: Entry): boolean {
+function isOtherPicture(a: Entry, b: Entry): boolean {
   return a.bytes !== b.bytes || (a.sha256 !== undefined && b.sha256 !== undefined && a.sha256 !== b.sha256);
 }
 
@@ -99,7 +113,7 @@ async function sizesOf(samples: readonly Sample[]): Promise<ReadonlyMap<Sample, 
 }
 
 async function entriesOf(
-  samples: ImageDataset["samples"],
+  { classes, samples }: ImageDataset,
   sizes: ReadonlyMap<Sample, number | null>,
   withContent: boolean,
 ): Promise<Entry[]> {
@@ -110,6 +124,8 @@ async function entriesOf(
       file: sample.name,
       bytes: sizes.get(sample)!,
       ...(content && { sha256: createHash("sha256").update(content).digest("hex").slice(0, 16) }),
+      ...(sample.labels && { labels: sample.labels.map((label) => classes[label]!) }),
+      ...(sample.weight !== undefined && { weight: sample.weight }),
     });
   });
   return samples.map((sample) => entries.get(sample)!);
