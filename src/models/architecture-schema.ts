@@ -49,18 +49,21 @@ const layerSchemas: { readonly [T in LayerType]: z.ZodObject & z.ZodType<ConfigO
 const [firstSchema, ...otherSchemas] = Object.values(layerSchemas);
 const layerConfig = z.discriminatedUnion("type", [firstSchema!, ...otherSchemas]) as unknown as z.ZodType<LayerConfig>;
 
-/** An architecture as a file holds it. What options and layers may be together is checked where the network is built. */
-export const architectureSchema: z.ZodType<Architecture> = z.discriminatedUnion("family", [
-  z.object({
+type Family = Architecture["family"];
+
+const familySchemas: {
+  readonly [F in Family]: z.ZodObject & z.ZodType<Extract<Architecture, { readonly family: F }>>;
+} = {
+  xception: z.object({
     family: z.literal("xception"),
     // A file must only not make us build for ever.
     options: z.looseObject({ middleFlowRepeats: z.number().max(1000) }) as unknown as z.ZodType<XceptionOptions>,
   }),
-  z.object({
+  "aligned-xception": z.object({
     family: z.literal("aligned-xception"),
     options: z.looseObject({}) as unknown as z.ZodType<AlignedXceptionOptions>,
   }),
-  z.object({
+  layers: z.object({
     family: z.literal("layers"),
     name,
     layers: z
@@ -70,4 +73,12 @@ export const architectureSchema: z.ZodType<Architecture> = z.discriminatedUnion(
     output: name,
     seed: z.int().min(0),
   }),
-]);
+};
+
+const [firstFamily, ...otherFamilies] = Object.values(familySchemas);
+
+/** An architecture as a file holds it. What options and layers may be together is checked where the network is built. */
+export const architectureSchema = z.discriminatedUnion("family", [
+  firstFamily!,
+  ...otherFamilies,
+]) as unknown as z.ZodType<Architecture>;
