@@ -1,6 +1,7 @@
 import * as ort from "onnxruntime-web/wasm";
 import { RuntimeUnavailableError } from "../errors.ts";
 import type { ProfileEvent, Session, SessionOptions, Tensors } from "../platform.ts";
+import { WorkQueue } from "../work-queue.ts";
 import { fromEngineTensors, toEngineTensors } from "./engine-tensors.ts";
 
 /**
@@ -37,17 +38,15 @@ export async function createWebSession(model: Uint8Array, options: SessionOption
 
 class WebSession implements Session {
   readonly #session: ort.InferenceSession;
-  /** The build does one run at a time: each waits for the one before. */
-  #latest: Promise<unknown> = Promise.resolve();
+  /** The build does one run at a time. */
+  readonly #queue = new WorkQueue();
 
   constructor(session: ort.InferenceSession) {
     this.#session = session;
   }
 
   async run(feeds: Tensors): Promise<Tensors> {
-    const results = this.#latest.then(() => this.#session.run(toEngineTensors(feeds, ort.Tensor)));
-    this.#latest = results.catch(() => {});
-    return fromEngineTensors(await results);
+    return fromEngineTensors(await this.#queue.add(() => this.#session.run(toEngineTensors(feeds, ort.Tensor))));
   }
 
   /** The WebAssembly build writes its profile to the console alone: there are no events to return. */
@@ -55,8 +54,7 @@ class WebSession implements Session {
     return [];
   }
 
-  async dispose(): Promise<void> {
-    await this.#latest;
-    await this.#session.release();
+  dispose(): Promise<void> {
+    return this.#queue.add(() => this.#session.release());
   }
 }

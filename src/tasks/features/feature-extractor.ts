@@ -8,6 +8,7 @@ import { type FeatureStage, featureStages, lastMapOf } from "../../models/featur
 import type { Platform, RgbImage, Session, SessionOptions, Tensors } from "../../platform.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { toEngineWeights } from "../../weights/engine-weights.ts";
+import { WorkQueue } from "../../work-queue.ts";
 import { modelDigest } from "../model/digest.ts";
 import { disposedError } from "../model/inference.ts";
 import { defaultPreprocessing, type PicturePreprocessing } from "../model/model.ts";
@@ -62,8 +63,8 @@ export class FeatureExtractor {
   readonly #preparation: PicturePreparation;
   /** The part of the network that is in the engine; another request replaces it. */
   #loaded: { readonly key: string; readonly session: Session } | undefined;
-  /** The latest work; the next one waits for it. */
-  #latest: Promise<unknown> = Promise.resolve();
+  /** The part may be replaced between two pieces of work, but not within one. */
+  readonly #queue = new WorkQueue();
   #disposal: Promise<void> | undefined;
 
   /** @throws {UsageError} the network does not read RGB pictures. */
@@ -127,7 +128,7 @@ export class FeatureExtractor {
 
   /** Frees the engine's memory after the work under way; doing it again does nothing. */
   dispose(): Promise<void> {
-    this.#disposal ??= this.#latest.then(async () => {
+    this.#disposal ??= this.#queue.add(async () => {
       await Promise.all([this.#loaded?.session.dispose(), this.#preparation.dispose()]);
     });
     return this.#disposal;
@@ -168,15 +169,12 @@ export class FeatureExtractor {
     }
   }
 
-  /** One piece of work after the other, for the session may be replaced in between. */
   #run(part: FeatureNetwork, pictures: readonly RgbImage[]): Promise<readonly FeatureMap[]> {
-    const work = this.#latest.then(async () => {
+    return this.#queue.add(async () => {
       const session = await this.#sessionFor(part);
       const results: Tensors = await session.run({ [imageInput]: pictureBatch(pictures) });
       return part.layers.map((layer, index) => ({ layer, values: results[part.outputs[index]!] as FloatTensor }));
     });
-    this.#latest = work.catch(() => {});
-    return work;
   }
 
   async #sessionFor({ network, outputs }: FeatureNetwork): Promise<Session> {

@@ -8,13 +8,13 @@ import type { Platform, Session, SessionOptions } from "../../platform.ts";
 import type { FloatTensor, Tensor } from "../../tensor/tensor.ts";
 import { toEngineWeights } from "../../weights/engine-weights.ts";
 import type { Weights } from "../../weights/initialize.ts";
+import { WorkQueue } from "../../work-queue.ts";
 
 /** A network with its weights in the engine, ready to answer. Give it back with `dispose()`. */
 export class Inference {
   readonly #session: Session;
   readonly #output: string;
-  /** The latest run; the next one waits for it, since not every engine can do several at a time. */
-  #latest: Promise<unknown> = Promise.resolve();
+  readonly #queue = new WorkQueue();
   #disposal: Promise<void> | undefined;
 
   constructor(session: Session, output: string) {
@@ -28,9 +28,8 @@ export class Inference {
    */
   async run(images: Tensor<"uint8">): Promise<FloatTensor> {
     this.refuseIfDisposed();
-    const results = this.#latest.then(() => this.#session.run({ [imageInput]: images }));
-    this.#latest = results.catch(() => {});
-    return (await results)[this.#output] as FloatTensor;
+    const results = await this.#queue.add(() => this.#session.run({ [imageInput]: images }));
+    return results[this.#output] as FloatTensor;
   }
 
   /** @throws {UsageError} after `dispose()`. */
@@ -40,7 +39,7 @@ export class Inference {
 
   /** Frees the engine's memory after the run under way; doing it again does nothing. */
   dispose(): Promise<void> {
-    this.#disposal ??= this.#latest.then(() => this.#session.dispose());
+    this.#disposal ??= this.#queue.add(() => this.#session.dispose());
     return this.#disposal;
   }
 }

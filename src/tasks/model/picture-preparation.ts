@@ -4,6 +4,7 @@ import { inputShapeOf } from "../../graph/network.ts";
 import { OpGraphBuilder } from "../../graph/op-builder.ts";
 import type { PictureResize } from "../../graph/preprocessing.ts";
 import type { DecodeOptions, Platform, RgbImage, Session } from "../../platform.ts";
+import { WorkQueue } from "../../work-queue.ts";
 import { decodeOptionsOf, type Model, resizesInGraph } from "./model.ts";
 import { type Picture, pictureBatch, pixelsOf } from "./picture.ts";
 
@@ -23,8 +24,7 @@ export class PicturePreparation {
   readonly #platform: Pick<Platform, "createSession" | "decodeImage" | "encodePng">;
   readonly #decode: DecodeOptions;
   #session: Promise<Session> | undefined;
-  /** The latest run; the next one waits for it, since not every engine can do several at a time. */
-  #latest: Promise<unknown> = Promise.resolve();
+  readonly #queue = new WorkQueue();
 
   constructor(
     model: Pick<Model, "network" | "preprocessing">,
@@ -36,6 +36,7 @@ export class PicturePreparation {
   }
 
   /**
+   * The pixels that the network gets.
    * @throws {FormatError} the picture is damaged, or of no supported format.
    * @throws {DataError} there is no such file.
    */
@@ -46,14 +47,15 @@ export class PicturePreparation {
     const [height, width] = inputShapeOf(network) as [number, number, number];
     this.#session ??= this.#platform.createSession(preparationModel([height, width], preprocessing), { threads: 1 });
     const session = await this.#session;
-    const results = this.#latest.then(() => session.run({ [imageInput]: pictureBatch([decoded]) }));
-    this.#latest = results.catch(() => {});
-    return { width, height, data: (await results).pixels!.data as Uint8Array };
+    const { pixels } = await this.#queue.add(() => session.run({ [imageInput]: pictureBatch([decoded]) }));
+    return { width, height, data: pixels!.data as Uint8Array };
   };
 
-  async dispose(): Promise<void> {
-    await this.#latest;
-    await (await this.#session)?.dispose();
-    this.#session = undefined;
+  /** Frees the engine's memory after the pictures under way; doing it again does nothing. */
+  dispose(): Promise<void> {
+    return this.#queue.add(async () => {
+      await (await this.#session)?.dispose();
+      this.#session = undefined;
+    });
   }
 }
