@@ -9,7 +9,7 @@ export function valueReader<T>(flag: string, { read, accepts, expected }: Kind<T
   return (text) => {
     const { success, data } = accepts.safeParse(read(text));
     if (success) return data;
-    throw new UsageError({ where: `option ${flag}`, what: "this is not allowed", received: text, expected });
+    throw new UsageError({ where: `option ${flag}`, what: "this value is not allowed", received: text, expected });
   };
 }
 

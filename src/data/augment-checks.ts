@@ -72,5 +72,5 @@ function checkRange(name: string, range: Range, limit = Number.POSITIVE_INFINITY
 }
 
 function refuse(name: string, received: unknown, expected: string): never {
-  throw new UsageError({ where: `augmentation ${name}`, what: "the value is not allowed", received, expected });
+  throw new UsageError({ where: `augmentation ${name}`, what: "this value is not allowed", received, expected });
 }

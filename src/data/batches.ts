@@ -284,7 +284,7 @@ function checkCount(option: string, value: number, smallest: number, largest = N
   if (Number.isInteger(value) && value >= smallest && value <= largest) return;
   throw new UsageError({
     where: `batches option ${option}`,
-    what: "the value is not allowed",
+    what: "this value is not allowed",
     received: value,
     expected: `a whole number from ${smallest}${largest < Number.MAX_SAFE_INTEGER ? ` to ${largest}` : ""}`,
   });

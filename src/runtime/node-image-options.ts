@@ -33,5 +33,10 @@ export function checkDecodeOptions(options: DecodeOptions): CompleteDecodeOption
 }
 
 function refuse(option: string, received: unknown, expected: string): never {
-  throw new UsageError({ where: `decodeImage option ${option}`, what: "the value is not allowed", received, expected });
+  throw new UsageError({
+    where: `decodeImage option ${option}`,
+    what: "this value is not allowed",
+    received,
+    expected,
+  });
 }

@@ -153,7 +153,7 @@ describe("xception classify", () => {
     const count = await capture(["classify", model, picture, "--top", "0"]);
     expect(count).toMatchObject({ exitCode: 2, stdout: "" });
     expect(count.stderr).toBe(
-      'error: option --top: this is not allowed; received "0"; expected a whole number from 1.\n',
+      'error: option --top: this value is not allowed; received "0"; expected a whole number from 1.\n',
     );
     const twice = await capture(["classify", model, "-", picture, "-"]);
     expect(twice).toMatchObject({ exitCode: 2, stdout: "" });

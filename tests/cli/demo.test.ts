@@ -188,8 +188,8 @@ describe("xception demo", () => {
   }, 240_000);
 
   it.each([
-    [["--epochs", "0"], 2, 'option --epochs: this is not allowed; received "0"; expected a whole number from 1.'],
-    [["--seed", "one"], 2, 'option --seed: this is not allowed; received "one"; expected a whole number from 0.'],
+    [["--epochs", "0"], 2, 'option --epochs: this value is not allowed; received "0"; expected a whole number from 1.'],
+    [["--seed", "one"], 2, 'option --seed: this value is not allowed; received "one"; expected a whole number from 0.'],
     [["-o", "/none/demo"], 1, 'folder "/none/demo": the folder /none does not exist. Create it first.'],
   ])("refuses %j in one line", async (flags, code, message) => {
     const { exitCode, stdout, stderr } = await capture(["demo", "-o", at("refused"), ...flags]);

@@ -305,7 +305,7 @@ describe("xception search", () => {
       "a count of none",
       ["search", "query.png", "s.csv", "--top", "0"],
       2,
-      'option --top: this is not allowed; received "0"; expected a whole number from 1.',
+      'option --top: this value is not allowed; received "0"; expected a whole number from 1.',
     ],
   ])("refuses %s", async (_, argv, exitCode, message) => {
     const result = await capture(argv.map((word) => (word.includes(".") ? at(word) : word)));

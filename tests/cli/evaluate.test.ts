@@ -98,7 +98,7 @@ describe("xception evaluate", () => {
     const wrong = await capture(["evaluate", at("model.onnx"), at("photos"), "--top", "1,x"]);
     expect(wrong).toMatchObject({ exitCode: 2, stdout: "" });
     expect(wrong.stderr).toBe(
-      'error: option --top: this is not allowed; received "1,x"; expected a list, each a whole number from 1.\n',
+      'error: option --top: this value is not allowed; received "1,x"; expected a list, each a whole number from 1.\n',
     );
     const lost = await capture(["evaluate", at("model.onnx"), at("photos"), "--csv", at("none", "answers.csv")]);
     expect(lost).toMatchObject({ exitCode: 1, stdout: "" });
@@ -139,7 +139,7 @@ describe("xception evaluate", () => {
     const { exitCode, stderr } = await capture(["evaluate", at("model.onnx"), at("photos"), "--batch-size", "0"]);
     expect(exitCode).toBe(2);
     expect(stderr).toBe(
-      'error: option --batch-size: this is not allowed; received "0"; expected a whole number from 1.\n',
+      'error: option --batch-size: this value is not allowed; received "0"; expected a whole number from 1.\n',
     );
   });
 

@@ -20,7 +20,7 @@ describe("the process", () => {
     expect(exitCode).toBe(2);
     expect(Buffer.concat(stdout).toString()).toBe("");
     expect(Buffer.concat(stderr).toString()).toBe(
-      'error: option --classes: this is not allowed; received "none"; expected a whole number from 1.\n',
+      'error: option --classes: this value is not allowed; received "none"; expected a whole number from 1.\n',
     );
   });
 

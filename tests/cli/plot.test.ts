@@ -70,7 +70,7 @@ describe("plot", () => {
     ],
     [
       ["-o", "model.svg", "--dpi", "0"],
-      'error: option --dpi: this is not allowed; received "0"; expected a number above 0.\n',
+      'error: option --dpi: this value is not allowed; received "0"; expected a number above 0.\n',
     ],
     [
       ["-o", "model.svg", "--rankdir", "up"],

@@ -34,7 +34,7 @@ it("makes the report of a run again, the same to the byte", async () => {
 
 it("says of a training that its time limit ended that it was stopped, for it can go on", async () => {
   await writePictures(at("more"), 10, 1);
-  const flags = ["-o", at("stopped"), ...smallTraining, "--epochs", "200", "--max-minutes", "0.02"];
+  const flags = ["-o", at("stopped"), ...smallTraining, "--epochs", "100000", "--max-minutes", "0.08"];
   await capture(["train", at("more"), ...flags]);
   const { exitCode, stdout } = await capture(["report", at("stopped"), "--json"]);
   expect(exitCode).toBe(0);
@@ -132,6 +132,6 @@ it("refuses a number of steps that is none", async () => {
   const { exitCode, stderr } = await train("--overwrite", "--health-steps", "-1");
   expect(exitCode).toBe(2);
   expect(stderr).toBe(
-    'error: option --health-steps: this is not allowed; received "-1"; expected a whole number from 0.\n',
+    'error: option --health-steps: this value is not allowed; received "-1"; expected a whole number from 0.\n',
   );
 });

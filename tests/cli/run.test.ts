@@ -11,23 +11,23 @@ describe("exit codes and errors", () => {
     [["summary", "--classes"], "error: option '--classes <n>' argument missing\n"],
     [
       ["summary", "--variant", "fancy"],
-      'error: option --variant: this is not allowed; received "fancy"; expected one of paper, tutorial.\n',
+      'error: option --variant: this value is not allowed; received "fancy"; expected one of paper, tutorial.\n',
     ],
     [
       ["summary", "--classes", "ten"],
-      'error: option --classes: this is not allowed; received "ten"; expected a whole number from 1.\n',
+      'error: option --classes: this value is not allowed; received "ten"; expected a whole number from 1.\n',
     ],
     [
       ["summary", "--classes", ""],
-      'error: option --classes: this is not allowed; received ""; expected a whole number from 1.\n',
+      'error: option --classes: this value is not allowed; received ""; expected a whole number from 1.\n',
     ],
     [
       ["summary", "--fc-units", "4096,many"],
-      'error: option --fc-units: this is not allowed; received "4096,many"; expected a list, each a whole number from 1 to 65536.\n',
+      'error: option --fc-units: this value is not allowed; received "4096,many"; expected a list, each a whole number from 1 to 65536.\n',
     ],
     [
       ["summary", "--input-shape", "299"],
-      'error: option --input-shape: this is not allowed; received "299"; expected HEIGHTxWIDTHxCHANNELS, height and width up to 8192, e.g. 299x299x3.\n',
+      'error: option --input-shape: this value is not allowed; received "299"; expected HEIGHTxWIDTHxCHANNELS, height and width up to 8192, e.g. 299x299x3.\n',
     ],
     [
       ["summary", "--input-shape", "70x71x3"],
@@ -39,7 +39,7 @@ describe("exit codes and errors", () => {
     ],
     [
       ["summary", "--classes", "0"],
-      'error: option --classes: this is not allowed; received "0"; expected a whole number from 1.\n',
+      'error: option --classes: this value is not allowed; received "0"; expected a whole number from 1.\n',
     ],
     [
       ["summary", "--pooling", "max"],

@@ -100,7 +100,7 @@ describe("the edges of every number that train takes", () => {
   it.each(Object.entries(flags))("%s", async (flag, { range, allowed, refused }) => {
     for (const value of [...refused, "-1", "NaN", "Infinity", "1e309", "", " ", "many"]) {
       const { exitCode, stdout, stderr } = await printed(flag, value);
-      const message = `error: option ${flag}: this is not allowed; received "${value}"; expected ${range}.\n`;
+      const message = `error: option ${flag}: this value is not allowed; received "${value}"; expected ${range}.\n`;
       expect({ exitCode, stdout, stderr }).toEqual({ exitCode: 2, stdout: "", stderr: message });
     }
     for (const value of allowed) {

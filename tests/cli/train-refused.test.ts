@@ -28,28 +28,34 @@ async function refused(output: string, ...flags: string[]) {
 
 describe("wrong usage", () => {
   it.each([
-    [["--epochs", "0"], 'option --epochs: this is not allowed; received "0"; expected a whole number from 1.'],
-    [["--epochs", "many"], 'option --epochs: this is not allowed; received "many"; expected a whole number from 1.'],
+    [["--epochs", "0"], 'option --epochs: this value is not allowed; received "0"; expected a whole number from 1.'],
+    [
+      ["--epochs", "many"],
+      'option --epochs: this value is not allowed; received "many"; expected a whole number from 1.',
+    ],
     [
       ["--batch-size", "0"],
-      'option --batch-size: this is not allowed; received "0"; expected a whole number from 1, or auto.',
+      'option --batch-size: this value is not allowed; received "0"; expected a whole number from 1, or auto.',
     ],
     [
       ["--image-size", "70"],
-      'option --image-size: this is not allowed; received "70"; expected a whole number from 71 to 8192.',
+      'option --image-size: this value is not allowed; received "70"; expected a whole number from 71 to 8192.',
     ],
     [
       ["--learning-rate", "-1"],
-      'option --learning-rate: this is not allowed; received "-1"; expected a number above 0.',
+      'option --learning-rate: this value is not allowed; received "-1"; expected a number above 0.',
     ],
     [
       ["--label-smoothing", "1"],
-      'option --label-smoothing: this is not allowed; received "1"; expected a number from 0, below 1.',
+      'option --label-smoothing: this value is not allowed; received "1"; expected a number from 0, below 1.',
     ],
-    [["--weight-decay", "-1"], 'option --weight-decay: this is not allowed; received "-1"; expected a number from 0.'],
+    [
+      ["--weight-decay", "-1"],
+      'option --weight-decay: this value is not allowed; received "-1"; expected a number from 0.',
+    ],
     [
       ["--fc-units", "4096,x"],
-      'option --fc-units: this is not allowed; received "4096,x"; expected a list, each a whole number from 1 to 65536.',
+      'option --fc-units: this value is not allowed; received "4096,x"; expected a list, each a whole number from 1 to 65536.',
     ],
     [
       ["--momentum", "0.9"],
@@ -57,22 +63,22 @@ describe("wrong usage", () => {
     ],
     [
       ["--optimizer", "lion"],
-      'option --optimizer: this is not allowed; received "lion"; expected one of sgd, rmsprop, adam, adamw.',
+      'option --optimizer: this value is not allowed; received "lion"; expected one of sgd, rmsprop, adam, adamw.',
     ],
     [
       ["--schedule", "linear"],
-      'option --schedule: this is not allowed; received "linear"; expected one of constant, exponential, step, cosine, one-cycle, plateau.',
+      'option --schedule: this value is not allowed; received "linear"; expected one of constant, exponential, step, cosine, one-cycle, plateau.',
     ],
     [["--val", "x", "--val-share", "0.5"], "option --val: this cannot be set together with option --val-share."],
     [
       ["--val-share", "0"],
-      'option --val-share: this is not allowed; received "0"; expected a number above 0, below 1.',
+      'option --val-share: this value is not allowed; received "0"; expected a number above 0, below 1.',
     ],
     [
       ["--architecture", "xception65", "--fc-units", "9"],
       "option --fc-units: this does not go with architecture xception65; received [9]; expected architecture xception or legacy_xception.",
     ],
-    [["--seed", "-1"], 'option --seed: this is not allowed; received "-1"; expected a whole number from 0.'],
+    [["--seed", "-1"], 'option --seed: this value is not allowed; received "-1"; expected a whole number from 0.'],
     [
       ["--recipe", "paper-imagnet"],
       'option --recipe: there is no such recipe; received "paper-imagnet"; expected from-scratch, finetune, paper-imagenet, paper-jft. Did you mean paper-imagenet?',

@@ -82,7 +82,7 @@ describe("refused", () => {
     [
       "epochs: five",
       2,
-      'file "WORK/bad.yaml", epochs: this is not allowed; received "five"; expected a whole number from 1.',
+      'file "WORK/bad.yaml", epochs: this value is not allowed; received "five"; expected a whole number from 1.',
     ],
     ["recipe: fast", 2, 'file "WORK/bad.yaml", recipe: there is no such recipe; received "fast"; '],
     ["optimizer: adam\nmomentum: 0.5", 2, 'file "WORK/bad.yaml", momentum: this does not go with optimizer adam; '],

@@ -118,7 +118,7 @@ describe("verify refuses", () => {
     [
       ["--golden", file, "--tolerance", "0"],
       2,
-      'error: option --tolerance: this is not allowed; received "0"; expected a number above 0.\n',
+      'error: option --tolerance: this value is not allowed; received "0"; expected a number above 0.\n',
     ],
     [
       ["--golden", file, "--layout", "fast"],

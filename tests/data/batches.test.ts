@@ -345,14 +345,14 @@ describe("what is refused", () => {
 
   it("options out of range", async () => {
     expect(() => source(8, { batchSize: 0 })).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: batches option batchSize: the value is not allowed; received 0; expected a whole number from 1.]`,
+      `[UsageError: batches option batchSize: this value is not allowed; received 0; expected a whole number from 1.]`,
     );
     expect(() => source(8, { prefetch: 0 })).toThrow("batches option prefetch");
     expect(() => source(8, { cacheBytes: -1 })).toThrow("batches option cacheBytes");
     expect(() => source(8, { augmentation: { ...noAugmentation, scale: 2 } })).toThrow("augmentation scale");
     const pass = (options: PassOptions) => refusal(all(source(8).batches.trainingBatches(0, options)));
     expect(await pass({ start: 9 })).toMatchInlineSnapshot(
-      `"USAGE batches option start: the value is not allowed; received 9; expected a whole number from 0 to 8."`,
+      `"USAGE batches option start: this value is not allowed; received 9; expected a whole number from 0 to 8."`,
     );
   });
 });

@@ -113,26 +113,26 @@ describe("options", () => {
   ])("%o", async (options) => {
     const [name] = Object.keys(options);
     expect(await refusal(new Uint8Array(1), options)).toContain(
-      `USAGE decodeImage option ${name}: the value is not allowed`,
+      `USAGE decodeImage option ${name}: this value is not allowed`,
     );
   });
 
   it("say what is allowed", async () => {
     const nothing = new Uint8Array(1);
     expect(await refusal(nothing, { width: 0 })).toMatchInlineSnapshot(
-      `"USAGE decodeImage option width: the value is not allowed; received 0; expected a whole number from 1."`,
+      `"USAGE decodeImage option width: this value is not allowed; received 0; expected a whole number from 1."`,
     );
     expect(await refusal(nothing, { fit: "crop" })).toMatchInlineSnapshot(
-      `"USAGE decodeImage option fit: the value is not allowed; received "crop"; expected fill, cover, contain."`,
+      `"USAGE decodeImage option fit: this value is not allowed; received "crop"; expected fill, cover, contain."`,
     );
     expect(await refusal(nothing, { background: [0, 0, 256] })).toMatchInlineSnapshot(
-      `"USAGE decodeImage option background: the value is not allowed; received [0, 0, 256]; expected [red, green, blue], whole numbers from 0 to 255."`,
+      `"USAGE decodeImage option background: this value is not allowed; received [0, 0, 256]; expected [red, green, blue], whole numbers from 0 to 255."`,
     );
     expect(await refusal(nothing, { height: undefined })).toMatchInlineSnapshot(
-      `"USAGE decodeImage option width and height: the value is not allowed; received [8, undefined]; expected both, or neither."`,
+      `"USAGE decodeImage option width and height: this value is not allowed; received [8, undefined]; expected both, or neither."`,
     );
     expect(await refusal(nothing, { atLeast: { width: 8, height: 0.5 } })).toMatchInlineSnapshot(
-      `"USAGE decodeImage option atLeast.height: the value is not allowed; received 0.5; expected a whole number from 1."`,
+      `"USAGE decodeImage option atLeast.height: this value is not allowed; received 0.5; expected a whole number from 1."`,
     );
   });
 });

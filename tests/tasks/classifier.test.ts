@@ -184,10 +184,10 @@ describe("refusals", () => {
     const error = await errorOf(classifier.classify(png, { top: 0 }));
     expect(error).toBeInstanceOf(UsageError);
     expect(error.message).toMatchInlineSnapshot(
-      `"classify option top: the value is not allowed; received 0; expected a whole number from 1."`,
+      `"classify option top: this value is not allowed; received 0; expected a whole number from 1."`,
     );
     expect((await errorOf(all(classifier.classifyAll([png], { batchSize: 1.5 })))).message).toMatchInlineSnapshot(
-      `"classify option batchSize: the value is not allowed; received 1.5; expected a whole number from 1."`,
+      `"classify option batchSize: this value is not allowed; received 1.5; expected a whole number from 1."`,
     );
   });
 

@@ -111,7 +111,9 @@ describe("evaluating is refused", () => {
   it("with a place that is none", async () => {
     const error = await errorOf(evaluate(model, dataset, { platform, top: [1, 0] }));
     expect(error).toBeInstanceOf(UsageError);
-    expect(error.message).toBe("evaluate option top: this is not allowed; received 0; expected whole numbers from 1.");
+    expect(error.message).toBe(
+      "evaluate option top: this value is not allowed; received 0; expected whole numbers from 1.",
+    );
   });
 
   it("on other classes than the model's", async () => {

@@ -188,7 +188,7 @@ describe("refusals", () => {
   it("of no pictures, and of wrong batches", async () => {
     expect(await messageOf(extractor.features([]))).toMatchInlineSnapshot(`"features: there is no picture."`);
     expect(await messageOf(all(extractor.featuresAll([picture!], { batchSize: 0 })))).toMatchInlineSnapshot(
-      `"features option batchSize: the value is not allowed; received 0; expected a whole number from 1."`,
+      `"features option batchSize: this value is not allowed; received 0; expected a whole number from 1."`,
     );
     const signal = AbortSignal.abort();
     await expect(all(extractor.featuresAll([picture!], { signal }))).rejects.toBeInstanceOf(AbortedError);

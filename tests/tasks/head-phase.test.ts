@@ -238,7 +238,7 @@ describe("a training in two phases", () => {
     const late = { ...head, epochs: 1000, onProgress: () => void setTimeout(() => controller.abort(), 1) };
     await expect(trainSmall({ head: late, signal: controller.signal })).rejects.toThrow("stopped by the caller");
     await expect(trainSmall({ head: { epochs: 0 } })).rejects.toThrow(
-      "train option head.epochs: this is not allowed; received 0; expected a whole number from 1.",
+      "train option head.epochs: this value is not allowed; received 0; expected a whole number from 1.",
     );
     await expect(trainSmall({ head: { epochs: 1, views: 0.5 } })).rejects.toThrow("train option head.views: ");
     await expect(trainSmall({ head: { epochs: 1, learningRate: 0 } })).rejects.toThrow(

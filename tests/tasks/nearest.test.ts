@@ -46,7 +46,7 @@ describe("the nearest pictures", () => {
       `[ShapeError: search: the query has another number of dimensions than the embeddings; received 3; expected 2. Embed it with the same model, layer and pooling.]`,
     );
     expect(search([1, 2], embeddings, 0)).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: option top: the value is not allowed; received 0; expected a whole number from 1.]`,
+      `[UsageError: option top: this value is not allowed; received 0; expected a whole number from 1.]`,
     );
   });
 });

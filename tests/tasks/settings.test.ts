@@ -83,13 +83,16 @@ describe("refused", () => {
     [{ learningrate: 1 }, "file learningrate: there is no such setting. Did you mean learningRate?"],
     [{ "batch-size": 1 }, "file batch-size: there is no such setting. Did you mean batchSize?"],
     [{ constructor: 1 }, "file constructor: there is no such setting. Did you mean decayFactor?"],
-    [{ epochs: "5" }, 'file epochs: this is not allowed; received "5"; expected a whole number from 1.'],
-    [{ epochs: null }, "file epochs: this is not allowed; received null; expected a whole number from 1."],
-    [{ width: Number.NaN }, "file width: this is not allowed; received NaN; expected a number above 0, up to 16."],
-    [{ residual: 1 }, "file residual: this is not allowed; received 1; expected true or false."],
+    [{ epochs: "5" }, 'file epochs: this value is not allowed; received "5"; expected a whole number from 1.'],
+    [{ epochs: null }, "file epochs: this value is not allowed; received null; expected a whole number from 1."],
+    [
+      { width: Number.NaN },
+      "file width: this value is not allowed; received NaN; expected a number above 0, up to 16.",
+    ],
+    [{ residual: 1 }, "file residual: this value is not allowed; received 1; expected true or false."],
     [
       { fcUnits: [4, 0] },
-      "file fcUnits: this is not allowed; received [4, 0]; expected a list, each a whole number from 1 to 65536.",
+      "file fcUnits: this value is not allowed; received [4, 0]; expected a list, each a whole number from 1 to 65536.",
     ],
     [
       { nesterov: true },

@@ -87,9 +87,9 @@ describe("choices of a training", () => {
   it.each([
     [
       { accumulate: 3 },
-      "train option accumulate: this is not allowed; received 3; expected a whole number that divides the batch size 8.",
+      "train option accumulate: this value is not allowed; received 3; expected a whole number that divides the batch size 8.",
     ],
-    [{ patience: 0 }, "train option patience: this is not allowed; received 0; expected a whole number from 1."],
+    [{ patience: 0 }, "train option patience: this value is not allowed; received 0; expected a whole number from 1."],
   ])("refused: %j", async (options, message) => {
     await expect(train(dataset, { ...plain, ...options })).rejects.toThrow(message);
   });

@@ -27,6 +27,6 @@ it("some steps of each epoch, evenly spaced, tell of their health; the weights s
 
 it("no such number of steps is refused", async () => {
   await expect(train(dataset, { ...options, healthSteps: -1 })).rejects.toThrow(
-    "train option healthSteps: this is not allowed; received -1; expected a whole number from 0.",
+    "train option healthSteps: this value is not allowed; received -1; expected a whole number from 0.",
   );
 });

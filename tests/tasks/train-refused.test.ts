@@ -32,7 +32,7 @@ describe("refused before anything is computed", () => {
       "an input of RGB pictures, [height, width, 3]",
     ],
   ])("option %#", async (options, name, received, expected) => {
-    const message = `train option ${name}: this is not allowed; received ${received}; expected ${expected}.`;
+    const message = `train option ${name}: this value is not allowed; received ${received}; expected ${expected}.`;
     await expect(attempt(options)).rejects.toThrow(UsageError);
     await expect(attempt(options)).rejects.toThrow(message);
   });

@@ -141,11 +141,11 @@ it("saves no weights that are broken, and what save throws ends the training", a
 it.each([
   [
     { everyMinutes: 0 },
-    "train option checkpoints.everyMinutes: this is not allowed; received 0; expected a number above 0.",
+    "train option checkpoints.everyMinutes: this value is not allowed; received 0; expected a number above 0.",
   ],
   [
     { everySteps: 1.5 },
-    "train option checkpoints.everySteps: this is not allowed; received 1.5; expected a whole number from 1.",
+    "train option checkpoints.everySteps: this value is not allowed; received 1.5; expected a whole number from 1.",
   ],
 ])("refuses %j", async (options, message) => {
   const save = () => Promise.resolve();

@@ -195,7 +195,7 @@ function checkCount(option: string, value: number): void {
   if (Number.isInteger(value) && value >= 1) return;
   throw new UsageError({
     where: `classify option ${option}`,
-    what: "the value is not allowed",
+    what: "this value is not allowed",
     received: value,
     expected: "a whole number from 1",
   });

@@ -150,6 +150,6 @@ export function isSoftmax(network: Network): boolean {
 
 function checkTop(k: number): void {
   if (Number.isInteger(k) && k >= 1) return;
-  const parts = { where: "evaluate option top", what: "this is not allowed", received: k };
+  const parts = { where: "evaluate option top", what: "this value is not allowed", received: k };
   throw new UsageError({ ...parts, expected: "whole numbers from 1" });
 }

@@ -235,7 +235,7 @@ function refuseBatchSize(batchSize: number): void {
   if (Number.isInteger(batchSize) && batchSize >= 1) return;
   throw new UsageError({
     where: "features option batchSize",
-    what: "the value is not allowed",
+    what: "this value is not allowed",
     received: batchSize,
     expected: "a whole number from 1",
   });

@@ -30,7 +30,7 @@ export function nearest(
 ): readonly Neighbour[] {
   if (!(Number.isInteger(top) && top >= 1)) {
     const expected = "a whole number from 1";
-    throw new UsageError({ where: "option top", what: "the value is not allowed", received: top, expected });
+    throw new UsageError({ where: "option top", what: "this value is not allowed", received: top, expected });
   }
   const dimensions = values.shape[1]!;
   if (query.length !== dimensions) {

@@ -57,7 +57,7 @@ function check(option: string, received: number, isAllowed: boolean, expected: s
   if (isAllowed) return;
   throw new UsageError({
     where: `train option checkpoints.${option}`,
-    what: "this is not allowed",
+    what: "this value is not allowed",
     received,
     expected,
   });

@@ -145,5 +145,5 @@ export function hasOpenHead({ network, options }: TrainingPlan): boolean {
 
 function check(option: string, received: unknown, isAllowed: boolean, expected: string): void {
   if (isAllowed) return;
-  throw new UsageError({ where: `train option head.${option}`, what: "this is not allowed", received, expected });
+  throw new UsageError({ where: `train option head.${option}`, what: "this value is not allowed", received, expected });
 }

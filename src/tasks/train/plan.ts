@@ -186,5 +186,5 @@ function lossOf(network: Network, dataset: ImageDataset): Loss {
 
 function check(option: string, received: unknown, isAllowed: boolean, expected: string): void {
   if (isAllowed) return;
-  throw new UsageError({ where: `train option ${option}`, what: "this is not allowed", received, expected });
+  throw new UsageError({ where: `train option ${option}`, what: "this value is not allowed", received, expected });
 }

@@ -66,7 +66,7 @@ function checkLayer({ values, where }: SettingsLayer): void {
     }
     const { accepts, expected } = settingOf(name as SettingName);
     if (accepts.safeParse(value).success) continue;
-    throw new UsageError({ where: where(name), what: "this is not allowed", received: value, expected });
+    throw new UsageError({ where: where(name), what: "this value is not allowed", received: value, expected });
   }
 }
 
