@@ -56,7 +56,7 @@ export function mapWeights(network: Network, stored: readonly StoredLayer[], opt
   const absent = new Map<string, readonly string[]>();
   const receive = (name: string, stored: StoredWeight): void => {
     if (stored.tensor) received.set(name, stored.tensor);
-    else absent.set(name, stored.absent ?? []);
+    else if (stored.absent) absent.set(name, stored.absent);
   };
   for (const [layer, { weights }] of pairs) {
     const specs = specsOf(layer);

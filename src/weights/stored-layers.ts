@@ -29,7 +29,7 @@ export interface StoredLayer {
 export interface StoredWeight {
   /** Where it is in the file, for messages. */
   readonly path: string;
-  /** Undefined if files are not there that it is in. */
+  /** Undefined if the file lacks it, or files are not there that it is in. */
   readonly tensor?: FloatTensor;
   /** Those files. */
   readonly absent?: readonly string[];

@@ -5,7 +5,7 @@ import { timmNamesOf } from "../../models/timm-names.ts";
 import { type Shape, sameShape, sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import { decodeFloats, type EncodedTensor } from "../../weights/number-formats.ts";
-import type { StoredLayer } from "../../weights/stored-layers.ts";
+import type { StoredLayer, StoredWeight } from "../../weights/stored-layers.ts";
 
 /** A tensor whose numbers are read when they are asked for. */
 export interface NamedTensor {
@@ -32,8 +32,8 @@ export function byTimmNames(tensors: readonly NamedTensor[]): ReadonlyMap<string
 }
 
 /**
- * The layers of a network with their weights from a `state_dict`. A layer that is not complete is left out, and what is there
- * of it comes at the end under the file's names, like everything that the network has no place for.
+ * The layers of a network with their weights from a `state_dict`; one of which nothing is there is left out. What the network
+ * has no place for comes at the end under the file's names.
  * @throws {UsageError} timm has no such network.
  */
 export function layersFromTimm(network: Network, tensors: ReadonlyMap<string, NamedTensor>): readonly StoredLayer[] {
@@ -45,16 +45,14 @@ export function layersFromTimm(network: Network, tensors: ReadonlyMap<string, Na
   }
   const taken = new Set<string>();
   const layers = network.layers.flatMap(({ name, weights }): readonly StoredLayer[] => {
-    const found = weights.flatMap((spec) => {
+    const found = weights.map((spec): StoredWeight => {
       const place = places.get(spec.name)!;
       const tensor = tensors.get(place);
-      return tensor ? [{ spec, place, tensor }] : [];
+      if (!tensor) return { path: place };
+      taken.add(place);
+      return { path: tensor.path, tensor: inOurLayout(spec, tensor) };
     });
-    if (found.length === 0 || found.length < weights.length) return [];
-    for (const { place } of found) taken.add(place);
-    return [
-      { name, weights: found.map(({ spec, tensor }) => ({ path: tensor.path, tensor: inOurLayout(spec, tensor) })) },
-    ];
+    return found.some(({ tensor }) => tensor) ? [{ name, weights: found }] : [];
   });
   const others = [...tensors].filter(([name]) => !taken.has(name) && !counters.has(name));
   const rest = others.map(([, tensor]): StoredLayer => {
