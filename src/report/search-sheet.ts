@@ -1,8 +1,8 @@
 import { jpegUrl } from "./data-url.ts";
-import { formatCount } from "./html/format.ts";
 import { html, type Markup } from "./html/markup.ts";
 import { htmlPage } from "./html/page.ts";
 import { bar, factList, type Section } from "./html/parts.ts";
+import { withCommas } from "./number-text.ts";
 import type { Fact } from "./training-report.ts";
 
 /** A picture on the sheet. */
@@ -49,7 +49,7 @@ ${neighbours.map((neighbour, index) => card(neighbour, index + 1, query.label))}
 }
 
 function summaryOf({ label }: SheetPicture, neighbours: readonly SheetNeighbour[], searched: number): string {
-  const found = `The ${neighbours.length} most similar of ${formatCount(searched)} pictures.`;
+  const found = `The ${neighbours.length} most similar of ${withCommas(searched)} pictures.`;
   if (label === undefined) return found;
   const same = neighbours.filter((neighbour) => neighbour.label === label).length;
   return `${found} ${same} of them show the same class, ${label}.`;

@@ -3,13 +3,7 @@ import { describe, expect, it } from "vitest";
 import { xception } from "../../src/models/xception.ts";
 import type { Evaluation } from "../../src/records.ts";
 import { networkCost } from "../../src/report/cost.ts";
-import {
-  formatCount,
-  formatDuration,
-  formatNumber,
-  formatPercent,
-  formatRounded,
-} from "../../src/report/html/format.ts";
+import { formatDuration, formatNumber, formatPercent, formatRounded } from "../../src/report/html/format.ts";
 import { renderReport } from "../../src/report/html/html.ts";
 import { html } from "../../src/report/html/markup.ts";
 import type { TrainingReport } from "../../src/report/training-report.ts";
@@ -292,7 +286,6 @@ describe("html", () => {
 describe("numbers", () => {
   it.each([
     [formatPercent(0.8316), "83.2\u00a0%"],
-    [formatCount(22910480), "22,910,480"],
     [formatRounded(22910480), "22.9M"],
     [formatRounded(8357.4e6), "8.36B"],
     [formatRounded(434.2), "434"],

@@ -1,6 +1,7 @@
 import { type Cost, kernelText, type LayerCost, type NetworkCost, smallestExample } from "../cost.ts";
+import { withCommas } from "../number-text.ts";
 import type { TrainingReport } from "../training-report.ts";
-import { formatCount, formatRounded } from "./format.ts";
+import { formatRounded } from "./format.ts";
 import { type Content, html } from "./markup.ts";
 import { factList, type Section, table } from "./parts.ts";
 
@@ -30,7 +31,7 @@ function idea(): string {
   const { ordinary, depthwise, pointwise, separable } = smallestExample();
   return (
     "An ordinary convolution looks at space and at channels at once; a separable one looks at each channel by itself, " +
-    `then mixes them point by point. From 3 to 64 channels with a 3×3 window that is ${formatCount(ordinary.weights)} ` +
+    `then mixes them point by point. From 3 to 64 channels with a 3×3 window that is ${withCommas(ordinary.weights)} ` +
     `weights against ${depthwise.weights} + ${pointwise.weights} = ${separable.weights}.`
   );
 }
@@ -66,8 +67,8 @@ function ordinary(layer: LayerCost): Cost {
 
 function costs(own: Cost, other: Cost): Content[] {
   return [
-    formatCount(own.weights),
-    formatCount(other.weights),
+    withCommas(own.weights),
+    withCommas(other.weights),
     millions(own),
     millions(other),
     own.multiplications === other.multiplications

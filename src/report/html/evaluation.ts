@@ -2,8 +2,9 @@ import type { Calibration, Evaluation, TemperatureFit } from "../../records.ts";
 import { reliabilityChart } from "../charts/calibration.ts";
 import { confusionChart, mostChartedClasses, recallChart } from "../charts/classes.ts";
 import { mostConfused } from "../confusion.ts";
+import { withCommas } from "../number-text.ts";
 import type { Fact, TrainingReport } from "../training-report.ts";
-import { formatCount, formatNumber, formatPercent } from "./format.ts";
+import { formatNumber, formatPercent } from "./format.ts";
 import { html, type Markup } from "./markup.ts";
 import { bar, factList, figure, type Section, table } from "./parts.ts";
 
@@ -34,7 +35,7 @@ export async function evaluationSection({ evaluation }: TrainingReport): Promise
         : []),
     ...(meanAveragePrecision === undefined ? [] : [{ name: "MAP@100", value: formatPercent(meanAveragePrecision) }]),
     { name: "Loss", value: `${formatNumber(loss)} nats per picture` },
-    { name: "Pictures", value: `${formatCount(images)} in ${formatCount(perClass.length)} classes` },
+    { name: "Pictures", value: `${withCommas(images)} in ${withCommas(perClass.length)} classes` },
   ];
   return {
     id: "test",
@@ -93,7 +94,7 @@ function classTable(evaluation: Evaluation): Markup {
       formatPercent(precision),
       formatPercent(recall),
       formatPercent(f1),
-      formatCount(support),
+      withCommas(support),
     ]),
     [],
     (["macro", "micro", "weighted"] as const).map((name) => {
@@ -133,7 +134,7 @@ ${table(
     `${(100 * from).toFixed(0)} – ${(100 * to).toFixed(0)}\u00a0%`,
     formatPercent(confidence),
     formatPercent(accuracy),
-    formatCount(images),
+    withCommas(images),
   ]),
 )}
 </div>`;
@@ -161,7 +162,7 @@ function mistakeTable(evaluation: Evaluation): Markup | undefined {
     pairs.map(({ truth, predicted, count, share }) => [
       truth,
       predicted,
-      formatCount(count),
+      withCommas(count),
       html`${formatPercent(share)} ${bar(share)}`,
     ]),
   );

@@ -3,11 +3,6 @@ export function formatPercent(fraction: number): string {
   return `${(100 * fraction).toFixed(1)}\u00a0%`;
 }
 
-/** `22910480` → `"22,910,480"`. */
-export function formatCount(count: number): string {
-  return count.toLocaleString("en-US");
-}
-
 /** `22910480` → `"22.9 M"`: three significant digits and a power of a thousand. */
 export function formatRounded(count: number): string {
   return count.toLocaleString("en-US", { notation: "compact", maximumSignificantDigits: 3 });

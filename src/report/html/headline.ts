@@ -1,6 +1,7 @@
 import type { EpochRecord } from "../../records.ts";
+import { withCommas } from "../number-text.ts";
 import type { TrainingReport } from "../training-report.ts";
-import { formatCount, formatDuration, formatPercent, formatRounded } from "./format.ts";
+import { formatDuration, formatPercent, formatRounded } from "./format.ts";
 import { html, type Markup } from "./markup.ts";
 
 interface Headline {
@@ -25,7 +26,7 @@ function headlines({ evaluation, history, network }: TrainingReport): readonly H
     list.push({
       name: "Test accuracy",
       value: formatPercent(evaluation.top1),
-      note: `of ${formatCount(evaluation.images)} pictures`,
+      note: `of ${withCommas(evaluation.images)} pictures`,
     });
   }
   const map = evaluation?.meanAveragePrecision;
@@ -42,7 +43,7 @@ function headlines({ evaluation, history, network }: TrainingReport): readonly H
     list.push({
       name: "Parameters",
       value: formatRounded(parameters),
-      note: full ? `${full.name}: ${formatRounded(full.parameters)}` : formatCount(parameters),
+      note: full ? `${full.name}: ${formatRounded(full.parameters)}` : withCommas(parameters),
     });
   }
   return list;
@@ -54,5 +55,5 @@ function meanRate(history: readonly EpochRecord[]): number {
 }
 
 function counted(count: number, noun: string): string {
-  return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
+  return `${withCommas(count)} ${noun}${count === 1 ? "" : "s"}`;
 }

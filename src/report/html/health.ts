@@ -1,8 +1,9 @@
 import type { BlockHealth, HealthRecord } from "../../records.ts";
 import { gradientChart, zerosChart } from "../charts/health.ts";
 import { healthWarnings } from "../health-warnings.ts";
+import { withCommas } from "../number-text.ts";
 import type { TrainingReport } from "../training-report.ts";
-import { formatCount, formatPercent } from "./format.ts";
+import { formatPercent } from "./format.ts";
 import { html, type Markup } from "./markup.ts";
 import { figure, type Section, table } from "./parts.ts";
 
@@ -16,7 +17,7 @@ export async function healthSection({ health = [] }: TrainingReport): Promise<Se
     title: "Health of the network",
     body: html`${verdict(blocks, step)}
 ${table(
-  `Block by block, at step ${formatCount(step)}; activations of its first picture`,
+  `Block by block, at step ${withCommas(step)}; activations of its first picture`,
   [
     { header: "Block" },
     { header: "Gradient norm", align: "right" },
@@ -45,7 +46,7 @@ function verdict(blocks: readonly BlockHealth[], step: number): Markup {
   const ill = blocks.filter((block) => healthWarnings(block, blocks).length > 0).map(({ block }) => block);
   if (ill.length === 0)
     return html`<p class="verdict well">✓ All blocks learn: none is dead, vanishing or exploding.</p>`;
-  return html`<p class="verdict ill">⚠ To look at, at step ${formatCount(step)}: ${ill.join(", ")}.</p>`;
+  return html`<p class="verdict ill">⚠ To look at, at step ${withCommas(step)}: ${ill.join(", ")}.</p>`;
 }
 
 function row(block: BlockHealth, all: readonly BlockHealth[]) {

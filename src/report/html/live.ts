@@ -1,5 +1,6 @@
+import { withCommas } from "../number-text.ts";
 import type { LiveStatus } from "../training-report.ts";
-import { formatCount, formatDuration, formatNumber, formatPercent } from "./format.ts";
+import { formatDuration, formatNumber, formatPercent } from "./format.ts";
 import { html, type Markup } from "./markup.ts";
 import { bar } from "./parts.ts";
 
@@ -11,7 +12,7 @@ export function liveStatus(live: LiveStatus): Markup {
   const { epoch, epochs, step, steps, loss, accuracy, secondsLeft, time } = live;
   const done = (epoch - 1 + step / steps) / epochs;
   return html`<div class="live" role="status">
-<p><strong>Training now:</strong> epoch ${epoch} of ${epochs}, step ${formatCount(step)} of ${formatCount(steps)}; about ${formatDuration(secondsLeft)} to go</p>
+<p><strong>Training now:</strong> epoch ${epoch} of ${epochs}, step ${withCommas(step)} of ${withCommas(steps)}; about ${formatDuration(secondsLeft)} to go</p>
 ${bar(Math.min(1, done))}
 <p class="detail">Loss ${formatNumber(loss)}, accuracy ${formatPercent(accuracy)} in this epoch. Written at ${time}; this page loads itself again while the training goes on.</p>
 </div>\n`;

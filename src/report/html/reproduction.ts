@@ -1,5 +1,5 @@
+import { withCommas } from "../number-text.ts";
 import type { TrainingReport } from "../training-report.ts";
-import { formatCount } from "./format.ts";
 import { html } from "./markup.ts";
 import { factList, folded, type Section, table } from "./parts.ts";
 
@@ -17,7 +17,7 @@ export function skippedSection({ skipped = [] }: TrainingReport): Section | unde
   return {
     id: "skipped",
     title: "Skipped files",
-    body: skipped.length <= namedAtOnce ? list : folded(`${formatCount(skipped.length)} files were left out`, list),
+    body: skipped.length <= namedAtOnce ? list : folded(`${withCommas(skipped.length)} files were left out`, list),
   };
 }
 

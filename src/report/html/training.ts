@@ -1,7 +1,8 @@
 import type { EpochRecord } from "../../records.ts";
 import { accuracyChart, learningRateChart, lossChart, stepLossChart } from "../charts/history.ts";
+import { withCommas } from "../number-text.ts";
 import type { NetworkSize, TrainingReport } from "../training-report.ts";
-import { formatCount, formatDuration, formatNumber, formatPercent } from "./format.ts";
+import { formatDuration, formatNumber, formatPercent } from "./format.ts";
 import { html, type Markup } from "./markup.ts";
 import { factList, figure, folded, type Section, table } from "./parts.ts";
 
@@ -14,8 +15,8 @@ export function settingsSection({ network, settings = [] }: TrainingReport): Sec
 
 function networkFacts({ parameters, full }: NetworkSize) {
   return [
-    { name: "Parameters", value: formatCount(parameters) },
-    ...(full ? [{ name: `Parameters of ${full.name}`, value: formatCount(full.parameters) }] : []),
+    { name: "Parameters", value: withCommas(parameters) },
+    ...(full ? [{ name: `Parameters of ${full.name}`, value: withCommas(full.parameters) }] : []),
   ];
 }
 

@@ -7,7 +7,7 @@ import { type TrainingGraphOptions, trainingNames } from "./training-graph-optio
 import { averageSlot, type StateEntry } from "./training-state.ts";
 
 /** What an update goes by; all values are of the graph that is being written. */
-export interface UpdateOperands {
+export interface UpdateInput {
   readonly build: OpGraphBuilder;
   readonly trained: readonly WeightSpec[];
   /** By weight. */
@@ -25,8 +25,8 @@ export interface WrittenUpdate {
 }
 
 /** Writes the second half of a training step: clip, optimizer, moving statistics, averages. */
-export function writeUpdate(operands: UpdateOperands, options: TrainingGraphOptions): WrittenUpdate {
-  const { build, trained, statistics, parameters } = operands;
+export function writeUpdate(input: UpdateInput, options: TrainingGraphOptions): WrittenUpdate {
+  const { build, trained, statistics, parameters } = input;
   const { optimizer, decays = isKernel, rateFactor = () => 1, clip = {} } = options;
   const state: StateEntry[] = [];
   const share = options.averageDecay && build.input(trainingNames.averageShare, []);
@@ -43,10 +43,10 @@ export function writeUpdate(operands: UpdateOperands, options: TrainingGraphOpti
   };
 
   const squares = once(
-    () => new Map([...operands.gradients].map(([name, gradient]) => [name, sumOfSquares(build, gradient)])),
+    () => new Map([...input.gradients].map(([name, gradient]) => [name, sumOfSquares(build, gradient)])),
   );
   const norm = once(() => normOf(build, squares().values()));
-  const gradients = clipGradients(build, operands.gradients, clip, norm);
+  const gradients = clipGradients(build, input.gradients, clip, norm);
   if (options.gradientNorm || clip.norm !== undefined) build.output(trainingNames.gradientNorm, norm());
   if (options.health) {
     for (const [name, square] of squares()) build.output(trainingNames.gradientSquare(name), square);
