@@ -49,6 +49,18 @@ test("weights that end early give an ordinary model with an earlier classifier, 
   expect(more.stderr).toContain("Starting from 80 weights of the ");
 });
 
+test("a cache that is a file is told once", async () => {
+  const cache = join(work, "part.safetensors");
+  const flags = ["--weights", cache, "--head-epochs", "1", "--cache-dir", cache];
+  const { exitCode, stderr } = await train("uncached", ...flags);
+  expect(exitCode).toBe(0);
+  const notes = stderr.split("\n").filter((line) => /features (that|could)/.test(line));
+  expect(notes.map((note) => note.replaceAll(work, "WORK"))).toEqual([
+    'The features could not be kept for the next time: folder "WORK/part.safetensors/features": it cannot be made (EEXIST: file ' +
+      "already exists, mkdir 'WORK/part.safetensors'). Choose another folder.",
+  ]);
+});
+
 test("going on with such a run gives the same bytes as never stopping", async () => {
   const flags = ["--weights", join(work, "part.safetensors"), "--epochs", "2", "--layer-decay", "0.5"];
   await train("whole", ...flags);

@@ -184,4 +184,15 @@ describe("xception train under mpirun", { timeout: 120_000 }, () => {
     expect(missing.exitCode).toBe(1);
     expect(missing.stderr).toContain("error: MPI: its library cannot be loaded:");
   });
+
+  it("refuses --mpi where there is one process alone", async () => {
+    const output = join(folder, "lonely");
+    const { exitCode, stderr } = await start([...oneRank, ...common(output), "--mpi"]);
+    expect(exitCode).toBe(2);
+    expect(stderr).toBe(
+      'error: option --mpi: there are no other processes to train with; received "1 process"; expected at least 2. Start them ' +
+        "with `mpirun -n 2 xception train …`, or leave --mpi out to train alone.\n",
+    );
+    expect(await readdir(folder)).not.toContain("lonely");
+  });
 });

@@ -77,6 +77,33 @@ it.each([
   expect({ exitCode, stderr: stderr.replaceAll(work, "WORK") }).toEqual({ exitCode: 2, stderr: `error: ${message}\n` });
 });
 
+it("refuses to go on with other weights of classes, and does not advise to try that again", async () => {
+  const counts = at("counts.json");
+  await writeFile(counts, '{"blue": 1, "red": 1, "even": 0}');
+  const data = ["--labels-file", at("labels.csv"), "--val", at("photos"), "--val-labels-file", at("labels.json")];
+  const controller = new AbortController();
+  const stopped = await capture(
+    [
+      ...["train", at("photos"), "-o", at("stopped"), ...data, ...smallTraining],
+      "--epochs",
+      "3",
+      "--map-weights",
+      counts,
+    ],
+    { signal: controller.signal, stderr: (text) => void (/epoch 1\/3/.test(text) && controller.abort()) },
+  );
+  expect(stopped.exitCode).toBe(1);
+  await writeFile(counts, '{"blue": 1, "red": 2, "even": 0}');
+  const { exitCode, stderr } = await capture(["train", "--resume", "-o", at("stopped")]);
+  expect(exitCode).toBe(2);
+  expect(stderr.replaceAll(work, "WORK").replace(/step \d+/, "step N")).toBe(
+    "The checkpoint of step N stays in WORK/stopped.\n" +
+      "error: train option resume: the checkpoint is of another training: it differs in mapWeights; received " +
+      '{"mapWeights":[1,0,2]}; expected {"mapWeights":[1,0,1]}. Give the options and the pictures that it began with, or begin ' +
+      "anew without resume.\n",
+  );
+});
+
 it("refuses a file of labels that is none", async () => {
   const flags = ["--labels-file", at("weights.json")];
   const { exitCode, stderr } = await capture(["train", at("photos"), "-o", at("refused"), ...smallTraining, ...flags]);

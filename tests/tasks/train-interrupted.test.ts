@@ -113,7 +113,7 @@ describe("numbers that are no numbers", () => {
     const refusal = trainSmall(diverging);
     await expect(refusal).rejects.toThrow(TrainingError);
     await expect(refusal).rejects.toThrow(
-      /^training, epoch 1, step [23]: the loss is no finite number any more, from the output of layer "conv(_bn)?" on; received (NaN|-?Infinity)\. The steps were too large: use a lower learning rate, e\.g\. 1e\+29 instead of 1e\+30\.$/,
+      /^training, epoch 1, step [23]: the loss is no finite number any more, from the output of layer "conv(_bn)?" on; received (NaN|-?Infinity)\. The steps were too large: use a lower learning rate, e\.g\. 0\.045 instead of 1e\+30\.$/,
     );
   });
 
@@ -123,7 +123,7 @@ describe("numbers that are no numbers", () => {
     await expect(refusal).rejects.toThrow(TrainingError);
     await expect(refusal).rejects.toThrow(
       "training, epoch 1, step 1: a new weight is no finite number any more, from the optimizer's update on. The steps " +
-        "were too large: use a lower learning rate, e.g. 1e+299 instead of 1e+300.",
+        "were too large: use a lower learning rate, e.g. 0.045 instead of 1e+300.",
     );
   });
 
@@ -132,12 +132,12 @@ describe("numbers that are no numbers", () => {
       ["conv/kernel", floatTensor([2], Float32Array.of(1, Number.NaN))],
       ["conv/kernel#momentum", floatTensor([1], Float32Array.of(Number.NaN))],
     ]);
-    expect(() => refuseBrokenWeights(weights, "end of epoch 1", 0.5)).toThrow(
+    expect(() => refuseBrokenWeights(weights, "end of epoch 1", { learningRate: 0.5, usualRate: 0.1 })).toThrow(
       'training, end of epoch 1: weight "conv/kernel" is no finite number any more; received NaN. ' +
         "The steps were too large: use a lower learning rate, e.g. 0.05 instead of 0.5.",
     );
     weights.delete("conv/kernel");
-    refuseBrokenWeights(weights, "end of epoch 1", 0.5);
+    refuseBrokenWeights(weights, "end of epoch 1", { learningRate: 0.5, usualRate: 0.1 });
   });
 
   it.each<[Fault | undefined, string]>([
@@ -147,7 +147,7 @@ describe("numbers that are no numbers", () => {
     [{ kind: "gradient", layer: "a", name: "gradient/a/bias" }, ', from the gradient of layer "a" on; received NaN'],
     [{ kind: "loss", name: "loss" }, "; received NaN"],
   ])("are named by where they began: %o", (fault, began) => {
-    expect(() => refuseBrokenStep("step 7", Number.NaN, fault, 0.5)).toThrow(
+    expect(() => refuseBrokenStep("step 7", Number.NaN, fault, { learningRate: 0.5, usualRate: 0.1 })).toThrow(
       `training, step 7: the loss is no finite number any more${began}. The steps were too large`,
     );
   });

@@ -10,7 +10,7 @@ export function featureFolder(folder: string): FeatureCache {
       try {
         return await readFile(join(folder, name));
       } catch (error) {
-        if (error instanceof FileError && (error.cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+        if (error instanceof FileError && isMissing(error.cause as NodeJS.ErrnoException)) return undefined;
         throw error;
       }
     },
@@ -19,4 +19,9 @@ export function featureFolder(folder: string): FeatureCache {
       await writeFileAtomic(join(folder, name), bytes);
     },
   };
+}
+
+/** Where the folder is a file, writing will say so. */
+function isMissing({ code }: NodeJS.ErrnoException): boolean {
+  return code === "ENOENT" || code === "ENOTDIR";
 }

@@ -59,7 +59,10 @@ export function addTrainOptions(command: Command): Command {
       "threads of the engine (default: one for each core, shared by the processes of a machine)",
       countOf("--threads", { to: mostThreads }),
     )
-    .option("--mpi", "train together with other processes (default: where mpirun or srun has started several)")
+    .option(
+      "--mpi",
+      "insist on training together with other processes (default: where mpirun or srun has started several)",
+    )
     .addOption(new Option("--no-mpi", "train alone, whatever has started this process").hideHelp());
   addDownloadOptions(command)
     .optionsGroup("Going on after an interruption:")

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism, hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { RuntimeUnavailableError } from "../../../src/errors.ts";
+import { RuntimeUnavailableError, UsageError } from "../../../src/errors.ts";
 import type { Communicator } from "../../../src/platform.ts";
 import { alone, gatherRanks } from "../../../src/tasks/ranks/ranks.ts";
 import { describeFailure, exitCodeOf } from "../failure.ts";
@@ -33,6 +33,7 @@ const precedenceMs = 1000;
  * Does work together with the other processes that `mpirun` or `srun` has started, or alone. Only rank 0 has anything to say;
  * where any of them fails, all end.
  * @throws {RuntimeUnavailableError} there is no MPI, or it is not that of the launcher.
+ * @throws {UsageError} `--mpi` asks for other processes, and there are none.
  * @throws what the work throws when it is done alone, or when it has left the team.
  */
 export async function inTeam(
@@ -48,6 +49,10 @@ export async function inTeam(
   const communicator = await joinMpi({ library: environment.XCEPTION_MPI_LIBRARY });
   const { rank, size } = communicator;
   refuseOtherLauncher(size, launchedSize(environment));
+  if (size === 1 && flags.mpi) {
+    communicator.dispose();
+    throw withoutOthers();
+  }
   const threads = flags.threads ?? (size > 1 ? await coresPerRank(communicator) : undefined);
   let isMember = true;
   const leave = () => {
@@ -78,6 +83,16 @@ function refuseOtherLauncher(size: number, launched: number): void {
     expected: `${launched} processes`,
     remedy:
       "Start them with the library's own mpirun, under Slurm with `srun --mpi=pmi2`, or name its library in XCEPTION_MPI_LIBRARY.",
+  });
+}
+
+function withoutOthers(): UsageError {
+  return new UsageError({
+    where: "option --mpi",
+    what: "there are no other processes to train with",
+    received: "1 process",
+    expected: "at least 2",
+    remedy: "Start them with `mpirun -n 2 xception train …`, or leave --mpi out to train alone.",
   });
 }
 

@@ -1,4 +1,4 @@
-import { TrainingError } from "../../../src/errors.ts";
+import { TrainingError, UsageError } from "../../../src/errors.ts";
 import { countParameters, type Network, networkWeights } from "../../../src/graph/network.ts";
 import type { Platform } from "../../../src/platform.ts";
 import { historyCsv } from "../../../src/report/history-csv.ts";
@@ -102,10 +102,10 @@ async function continuation({ checkpoint, path, record }: FoundCheckpoint, epoch
   return `Going on after step ${state.steps}, ${place}, from ${path}${caution}`;
 }
 
-/** What is left when a training fails. Where its numbers broke they would break again. */
+/** What is left when a training fails. Where its numbers broke they would break again; what is refused would be refused again. */
 function describeLast({ state }: Checkpoint, error: unknown, { flags }: PreparedRun): string {
   const left = `The checkpoint of step ${state.steps} stays in ${flags.output}.`;
-  return error instanceof TrainingError
+  return error instanceof TrainingError || error instanceof UsageError
     ? left
     : `${left} To go on: ${resumeCommand(flags.output, flags.team.communicator.size)}`;
 }

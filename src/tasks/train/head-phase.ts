@@ -19,6 +19,7 @@ import { refuseBrokenStep } from "./refusal.ts";
 import { countRight, EpochTally } from "./tally.ts";
 
 const largestBatch = 32;
+const usualRate = 0.001;
 
 /**
  * Trains what follows the last global pooling, and nothing else: all of it depends on the plan alone, so that the same plan
@@ -31,7 +32,7 @@ const largestBatch = 32;
  */
 export async function trainHead(plan: TrainingPlan, phase: HeadPhase): Promise<Weights> {
   const start = performance.now();
-  const { epochs, learningRate = 0.001, views = 1 } = phase;
+  const { epochs, learningRate = usualRate, views = 1 } = phase;
   check("epochs", epochs, Number.isInteger(epochs) && epochs >= 1, "a whole number from 1");
   check("views", views, Number.isInteger(views) && views >= 1, "a whole number from 1");
   check("learningRate", learningRate, learningRate > 0 && learningRate < Infinity, "a number above 0");
@@ -87,7 +88,7 @@ export async function trainHead(plan: TrainingPlan, phase: HeadPhase): Promise<W
         const result = await step.run(input);
         if (!result.isSound) {
           const fault = await step.diagnose(input);
-          refuseBrokenStep(`head, epoch ${epoch + 1}, step ${at + 1}`, result.loss, fault, learningRate);
+          refuseBrokenStep(`head, epoch ${epoch + 1}, step ${at + 1}`, result.loss, fault, { learningRate, usualRate });
         }
         tally.add(result.loss, batchSize, countRight(result.logits.data, members.map(classesOf)));
       }

@@ -60,6 +60,8 @@ export interface TrainingPlan {
   readonly optimizer: Optimizer;
   /** With the factor for the number of processes in it. */
   readonly learningRate: number;
+  /** The optimizer's default learning rate. */
+  readonly usualRate: number;
   readonly schedule: Schedule;
   readonly epochs: number;
   readonly batchSize: number;
@@ -86,7 +88,8 @@ export function planTraining(dataset: ImageDataset, options: OptionsWithWeights)
   const { classes } = dataset;
   const optimizer = options.optimizer ?? createOptimizer("adamw", { weightDecay: optimizerDefaults.adamw.weightDecay });
   const { communicator = alone, scaleLearningRate = "none" } = options;
-  const baseRate = options.learningRate ?? optimizerDefaults[optimizer.name].learningRate;
+  const { learningRate: usualRate } = optimizerDefaults[optimizer.name];
+  const baseRate = options.learningRate ?? usualRate;
   const learningRate = scaleLearningRate === "linear" ? baseRate * communicator.size : baseRate;
   check("seed", seed, Number.isInteger(seed) && seed >= 0, "a whole number from 0");
   const network = networkFor(options.network ?? {}, dataset, seed);
@@ -129,6 +132,7 @@ export function planTraining(dataset: ImageDataset, options: OptionsWithWeights)
     loss: lossOf(network, dataset),
     optimizer,
     learningRate,
+    usualRate,
     schedule: options.schedule ?? oneCycle(),
     epochs,
     batchSize,

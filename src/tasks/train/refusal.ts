@@ -2,6 +2,12 @@ import { TrainingError } from "../../errors.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import type { Fault } from "../step/training-diagnosis.ts";
 
+/** The highest learning rate of a training, and one that usually works with its optimizer. */
+export interface LearningRates {
+  readonly learningRate: number;
+  readonly usualRate: number;
+}
+
 /**
  * Refuses weights that no step can repair.
  * @param weights by name, in any layout; the optimizer's memory (`<weight>#<slot>`) is not looked at.
@@ -10,12 +16,12 @@ import type { Fault } from "../step/training-diagnosis.ts";
 export function refuseBrokenWeights(
   weights: ReadonlyMap<string, FloatTensor>,
   place: string,
-  learningRate: number,
+  rates: LearningRates,
 ): void {
   for (const [name, { data }] of weights) {
     if (name.includes("#")) continue;
     const broken = data.find((value) => !Number.isFinite(value));
-    if (broken !== undefined) refuseDiverged(place, `weight "${name}"`, broken, learningRate);
+    if (broken !== undefined) refuseDiverged(place, `weight "${name}"`, broken, rates);
   }
 }
 
@@ -24,9 +30,9 @@ export function refuseBrokenWeights(
  * @param fault where that began; undefined for the optimizer's update.
  * @throws {TrainingError} always.
  */
-export function refuseBrokenStep(place: string, loss: number, fault: Fault | undefined, learningRate: number): never {
-  if (!Number.isFinite(loss)) refuseDiverged(place, "the loss", loss, learningRate, describe(fault));
-  refuseDiverged(place, "a new weight", undefined, learningRate, describe(fault));
+export function refuseBrokenStep(place: string, loss: number, fault: Fault | undefined, rates: LearningRates): never {
+  if (!Number.isFinite(loss)) refuseDiverged(place, "the loss", loss, rates, describe(fault));
+  refuseDiverged(place, "a new weight", undefined, rates, describe(fault));
 }
 
 function describe(fault: Fault | undefined): string {
@@ -38,8 +44,9 @@ function describe(fault: Fault | undefined): string {
   return `, from the ${kind} of layer "${layer}" on`;
 }
 
-function refuseDiverged(place: string, subject: string, received: unknown, learningRate: number, began = ""): never {
-  const lower = Number((learningRate / 10).toPrecision(3));
+function refuseDiverged(place: string, subject: string, received: unknown, rates: LearningRates, began = ""): never {
+  const { learningRate, usualRate } = rates;
+  const lower = Math.min(Number((learningRate / 10).toPrecision(3)), usualRate);
   throw new TrainingError({
     where: `training, ${place}`,
     what: `${subject} is no finite number any more${began}`,

@@ -112,7 +112,7 @@ export class TrainingRun {
       if (!isSound) {
         const found = await this.#step.diagnose(input);
         const fault = gatherRanks(communicator, found ? { ...found } : null).find((each) => each !== null);
-        refuseBrokenStep(`epoch ${epoch.index + 1}, step ${step}`, loss, fault, learningRate);
+        refuseBrokenStep(`epoch ${epoch.index + 1}, step ${step}`, loss, fault, this.#plan);
       }
       const truths = Array.from(batch.indices, (index) => classesOf(dataset.samples[index]!));
       const right = totalOfRanks(communicator, countRight(logits.data, truths));
@@ -134,7 +134,7 @@ export class TrainingRun {
     await this.#step.fetch();
     const weights = this.#weights();
     // A last step that breaks the weights shows in no loss any more.
-    refuseBrokenWeights(weights, `end of epoch ${index + 1}`, this.#plan.learningRate);
+    refuseBrokenWeights(weights, `end of epoch ${index + 1}`, this.#plan);
     const trainingSeconds = pace.seconds;
     const test = await this.#validate(weights);
     const { imagesPerSecond, seconds } = pace;
@@ -233,7 +233,7 @@ export class TrainingRun {
     const positions = gatherRanks(communicator, this.#epoch.position);
     const epoch = { ...this.#epoch.state(), ...(communicator.size > 1 && { positions }) };
     const state = this.#step.state();
-    refuseBrokenWeights(state.tensors, `epoch ${epoch.index + 1}, step ${epoch.tally.steps}`, this.#plan.learningRate);
+    refuseBrokenWeights(state.tensors, `epoch ${epoch.index + 1}, step ${epoch.tally.steps}`, this.#plan);
     return {
       identity: this.#identity,
       phase: "network",
