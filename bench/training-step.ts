@@ -27,7 +27,7 @@ const events = await recorded.endProfiling();
 await plain.dispose();
 await recorded.dispose();
 
-/** What a node of the graph does, by its operator and the name of its output; the first line that fits counts. */
+/** What a node of the graph does, by its operator and the name of its output without the part of the batch; the first line that fits counts. */
 const kinds: readonly (readonly [string, RegExp])[] = [
   ["pointwise dW", /^FusedMatMul:d\.(block\d+_sepconv\d\/pointwise_kernel|conv2d)/],
   ["pointwise forward", /^Conv:(block\d+_sepconv\d|conv2d(_\d)?)~channelBlocks/],
@@ -48,7 +48,8 @@ const rounds = times.recorded!.map((recordedMs, index) => {
   const totals = new Map(kinds.map(([kind]) => [kind, 0]));
   const first = Math.round(perStep * (warmUp + index));
   for (const { node, durationMs } of events.slice(first, Math.round(first + perStep))) {
-    const [kind] = kinds.find(([, pattern]) => pattern.test(node))!;
+    const ofBatch = node.replace(/\/part\d+/g, "");
+    const [kind] = kinds.find(([, pattern]) => pattern.test(ofBatch))!;
     totals.set(kind, totals.get(kind)! + durationMs);
   }
   const kernelsMs = [...totals.values()].reduce((sum, ms) => sum + ms, 0);

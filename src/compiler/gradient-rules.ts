@@ -66,6 +66,8 @@ export const gradientRules: GradientRules = {
   },
   batchNormalizationGradient: notDifferentiable,
   batchNormalizationAffineGradient: notDifferentiable,
+  channelMoments: notDifferentiable,
+  scaledSum: notDifferentiable,
 
   maxPool: ({ build, config: { strides, pads, kernel }, inputs: [x], outputs: [y], dy }) => [
     () => build.op({ kind: "maxPoolGradient", strides, pads, kernel }, [dy, x!, y!], `d.${x!.name}`),
@@ -158,6 +160,7 @@ export const gradientRules: GradientRules = {
   reshape: ({ build, inputs: [x], dy }) => [() => build.op({ kind: "reshape", shape: x!.shape }, [dy])],
   expand: ({ build, inputs: [x], dy }) => [() => sumTo(build, dy, x!.shape)],
   slice: notDifferentiable,
+  concatenate: notDifferentiable,
   cast: notDifferentiable,
   // The target is the mean of the ranks' targets: what they say about their copies of y, averaged, belongs to each x.
   allReduceMean: ({ build, inputs: [x], dy }) => [() => build.op({ kind: "allReduceMean" }, [dy], `d.${x!.name}`)],

@@ -35,6 +35,14 @@ const rules: ShapeRules = {
     expectGradient(kind, dy, x);
     return [[x[1]!], [x[1]!]];
   },
+  channelMoments: ({ kind }, [x]) => {
+    const [, channels] = picture(kind, x);
+    return [[channels], [channels]];
+  },
+  scaledSum: ({ kind }, [x, y, ...vectors]) => {
+    const sum = both({ kind }, [x!, y!])[0]!;
+    return [normalized(kind, [sum, ...vectors], 3)];
+  },
   maxPool: (config, [x]) => [pooled(config, x)],
   maxPoolGradient: (config, [dy, x]) => {
     expectGradient(config.kind, dy, pooled(config, x));
@@ -95,6 +103,16 @@ const rules: ShapeRules = {
     const isInside = axis in x! && start >= 0 && start < end && end <= x![axis]!;
     if (!isInside) throw mismatch("slice", "it lies outside", [[axis, start, end], x], "a part of one axis");
     return [x!.map((size, each) => (each === axis ? end - start : size))];
+  },
+  concatenate: ({ kind, axis }, [x, ...others]) => {
+    const fit = x !== undefined && axis in x && others.every((shape) => isAlike(shape, x, axis));
+    if (!fit) throw mismatch(kind, "the inputs do not fit", [x, ...others], `equal sizes but for axis ${axis}`);
+    return [
+      x.with(
+        axis,
+        others.reduce((sum, shape) => sum + shape[axis]!, x[axis]!),
+      ),
+    ];
   },
   cast: first,
 };
@@ -182,6 +200,11 @@ function slide(window: Window, kernel: readonly [number, number], x: Shape): [nu
     throw mismatch("window", "the window is larger than the picture", [kernel, x], "a picture as large as the window");
   }
   return [rows, columns];
+}
+
+/** Whether two shapes differ in the size of one axis at most. */
+function isAlike(a: Shape, b: Shape, axis: number): boolean {
+  return a.length === b.length && a.every((size, each) => each === axis || size === b[each]);
 }
 
 function mismatch(where: string, what: string, received: readonly (Shape | undefined)[], expected: string): ShapeError {

@@ -33,6 +33,10 @@ export type OpConfig =
   | { readonly kind: "batchNormalizationGradient"; readonly epsilon: number }
   /** dy, x, mean, variance → dgamma = Σ dy·(x − mean)/√(variance + ε) and dbeta = Σ dy, whatever the statistics are. */
   | { readonly kind: "batchNormalizationAffineGradient"; readonly epsilon: number }
+  /** x → the means of x and of x², per channel. */
+  | { readonly kind: "channelMoments" }
+  /** x, y of equal shape, and scale, shift, factor, each `[C]` → factor·(scale·x + shift + y). */
+  | { readonly kind: "scaledSum" }
   /** x → y; padding never wins. */
   | ({ readonly kind: "maxPool"; readonly kernel: Size2 } & Window)
   /** dy, x, y → dx; the first maximum of each window in row-major order gets the gradient. */
@@ -69,6 +73,8 @@ export type OpConfig =
   | { readonly kind: "expand"; readonly shape: Shape }
   /** What lies from `start` up to, not including, `end` along an axis. */
   | { readonly kind: "slice"; readonly axis: number; readonly start: number; readonly end: number }
+  /** Any number of values, one behind the other along an axis. */
+  | { readonly kind: "concatenate"; readonly axis: number }
   | { readonly kind: "cast"; readonly to: ElementType }
   /**
    * x → its mean over all processes that train together; alone, x itself. The engine cannot compute it: a graph is cut

@@ -22,6 +22,8 @@ const differentiable: Readonly<Record<OpKind, boolean>> = {
   batchNormalizationTraining: true,
   batchNormalizationGradient: false,
   batchNormalizationAffineGradient: false,
+  channelMoments: false,
+  scaledSum: false,
   maxPool: true,
   maxPoolGradient: false,
   relu: true,
@@ -48,6 +50,7 @@ const differentiable: Readonly<Record<OpKind, boolean>> = {
   reshape: true,
   expand: true,
   slice: false,
+  concatenate: false,
   cast: false,
   allReduceMean: true,
 };

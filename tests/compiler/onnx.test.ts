@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { gradient } from "../../src/compiler/gradient.ts";
 import { lower } from "../../src/compiler/lower.ts";
 import { type OnnxOptions, toOnnx } from "../../src/compiler/onnx/onnx.ts";
+import type { BatchLimits } from "../../src/compiler/split-batch.ts";
 import {
   add,
   batchNormalization,
@@ -174,16 +175,31 @@ function smallNetwork(size: readonly [number, number], stem: number) {
   return network("small", dense(globalAveragePooling2d(x), { units: 5, activation: "softmax" }));
 }
 
+interface StepCase {
+  readonly layout: string;
+  readonly blockSize?: number | undefined;
+  readonly limits?: BatchLimits;
+  readonly size: readonly [number, number];
+  readonly stem: number;
+  readonly batchSize: number;
+}
+
 describe("a whole training step agrees with the interpreter", () => {
+  // Every batch is larger than nothing; a picture of the largest layer has 8 to 40 kB here.
+  const single = { wholeBytes: 0, partBytes: 1 };
+  const several = { wholeBytes: 2000, partBytes: 60_000 };
   it.each([
     { layout: "channels first", blockSize: undefined, size: [17, 14], stem: 20, batchSize: 3 },
     { layout: "in channel blocks", blockSize: 16, size: [17, 14], stem: 20, batchSize: 3 },
     { layout: "in channel blocks, fewer channels than a block", blockSize: 16, size: [15, 21], stem: 8, batchSize: 3 },
     { layout: "in channel blocks, more pictures than a block", blockSize: 16, size: [16, 19], stem: 32, batchSize: 18 },
     { layout: "in channel blocks, a wide picture", blockSize: 16, size: [7, 131], stem: 20, batchSize: 2 },
+    { layout: "in blocks, picture by picture", blockSize: 16, limits: single, size: [17, 14], stem: 20, batchSize: 3 },
+    { layout: "in blocks, some pictures each", blockSize: 16, limits: several, size: [16, 19], stem: 32, batchSize: 7 },
+    { layout: "channels first, picture by picture", limits: single, size: [17, 14], stem: 8, batchSize: 3 },
     { layout: "channels first, one picture", blockSize: undefined, size: [23, 20], stem: 24, batchSize: 1 },
     { layout: "in channel blocks, one picture", blockSize: 16, size: [23, 20], stem: 24, batchSize: 1 },
-  ] as const)("$layout", async ({ blockSize, size, stem, batchSize }) => {
+  ] as readonly StepCase[])("$layout", async ({ blockSize, limits, size, stem, batchSize }) => {
     const net = smallNetwork(size, stem);
     const { graph: forward, logits } = lower(net, { mode: "training", batchSize, outputs: [] });
     const build = new OpGraphBuilder(forward);
@@ -204,6 +220,6 @@ describe("a whole training step agrees with the interpreter", () => {
     const oneHot = new Float64Array(batchSize * 5);
     for (let row = 0; row < batchSize; row++) oneHot[row * 5 + ((3 * row + 1) % 5)] = 1;
     feeds.set("targets", oneHot);
-    expect(await worstDifference(graph, feeds, { blockSize })).toBeLessThan(1e-4);
+    expect(await worstDifference(graph, feeds, { blockSize, batchLimits: limits })).toBeLessThan(1e-4);
   });
 });

@@ -7,6 +7,8 @@ import {
   batchNormalizationAffineGradient,
   batchNormalizationGradient,
   batchNormalizationTraining,
+  channelMoments,
+  scaledSum,
 } from "./normalization-rules.ts";
 import { conv, convFilterGradient, convInputGradient, maxPool, maxPoolGradient } from "./window-rules.ts";
 
@@ -22,6 +24,8 @@ const rules: { readonly [K in OpKind]: (config: OpOf<K>, inputs: readonly NdArra
   batchNormalizationTraining,
   batchNormalizationGradient,
   batchNormalizationAffineGradient,
+  channelMoments,
+  scaledSum,
   maxPool,
   maxPoolGradient,
   relu: each((x) => Math.max(x, 0)),
@@ -76,6 +80,15 @@ const rules: { readonly [K in OpKind]: (config: OpOf<K>, inputs: readonly NdArra
         ),
       ),
     ];
+  },
+  concatenate: ({ axis }, inputs) => {
+    const starts = inputs.map((_, index) => sum(inputs.slice(0, index).map(({ shape }) => shape[axis]!)));
+    const size = sum(inputs.map(({ shape }) => shape[axis]!));
+    const place = (index: readonly number[]) => {
+      const from = starts.findLastIndex((start) => start <= index[axis]!);
+      return at(inputs[from]!, index.with(axis, index[axis]! - starts[from]!));
+    };
+    return [fill(inputs[0]!.shape.with(axis, size), place)];
   },
   cast: ({ to }, [x]) => [{ shape: x!.shape, data: x!.data.map(conversions[to]) }],
 };

@@ -62,6 +62,19 @@ export function batchNormalizationAffineGradient(
   return [dgamma, dbeta].map((data) => ({ shape: mean!.shape, data }));
 }
 
+export function channelMoments(_: OpOf<"channelMoments">, [x]: readonly NdArray[]): NdArray[] {
+  return [channelMeans(x!.shape, (index) => at(x!, index)), channelMeans(x!.shape, (index) => at(x!, index) ** 2)];
+}
+
+export function scaledSum(_: OpOf<"scaledSum">, [x, y, ...vectors]: readonly NdArray[]): NdArray[] {
+  return [
+    fill(x!.shape, (index) => {
+      const [scale, shift, factor] = vectors.map(({ data }) => data[index[1]!]!) as [number, number, number];
+      return factor * (scale * at(x!, index) + shift + at(y!, index));
+    }),
+  ];
+}
+
 /** Mean per channel (axis 1) of a quantity given at each index. */
 function channelMeans(shape: readonly number[], valueAt: (index: readonly number[]) => number): NdArray {
   const channels = shape[1]!;

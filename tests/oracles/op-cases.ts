@@ -37,6 +37,8 @@ export const opCases: { readonly [K in OpKind]: fc.Arbitrary<OpCase<OpOf<K>>> } 
     vector,
     vector,
   ]),
+  channelMoments: pictures().map((x) => ({ config: { kind: "channelMoments" }, inputs: [x] })),
+  scaledSum: pictures().map((x) => ({ config: { kind: "scaledSum" }, inputs: [x, x, [x[1]], [x[1]], [x[1]]] })),
   maxPool: pools().map(({ x, y: _, ...window }) => ({ config: { kind: "maxPool", ...window }, inputs: [x] })),
   maxPoolGradient: pools().map(({ x, y, ...window }) => ({
     config: { kind: "maxPoolGradient", ...window },
@@ -92,6 +94,12 @@ export const opCases: { readonly [K in OpKind]: fc.Arbitrary<OpCase<OpOf<K>>> } 
           .map((end) => ({ config: { kind: "slice", axis, start, end }, inputs: [shape] })),
       ),
   ),
+  concatenate: shapes(1).chain((shape) =>
+    fc.tuple(fc.nat(shape.length - 1), fc.array(size(3), { minLength: 1, maxLength: 3 })).map(([axis, sizes]) => ({
+      config: { kind: "concatenate", axis },
+      inputs: sizes.map((each) => shape.with(axis, each)),
+    })),
+  ),
   cast: alone("cast").map(({ inputs }) => ({ config: { kind: "cast", to: "float32" }, inputs })),
 };
 
@@ -130,10 +138,12 @@ function reductions<K extends "reduceSum" | "reduceMean">(kind: K) {
     .map(([shape, axes, keepDims]) => ({ config: { kind, axes, keepDims }, inputs: [shape] }));
 }
 
+function pictures(): fc.Arbitrary<[number, number, number, number]> {
+  return fc.tuple(size(2), size(3), size(3), size(3));
+}
+
 function normalizations<K extends OpKind>(kind: K, inputs: (x: Shape, vector: Shape) => readonly Shape[]) {
-  return fc
-    .tuple(size(2), size(3), size(3), size(3))
-    .map((x) => ({ config: { kind, epsilon: 0.1 }, inputs: inputs(x, [x[1]]) }));
+  return pictures().map((x) => ({ config: { kind, epsilon: 0.1 }, inputs: inputs(x, [x[1]]) }));
 }
 
 interface Sliding extends Window {

@@ -1,5 +1,5 @@
 import type { Operation, OpOf, Value, Window } from "../../graph/ops.ts";
-import type { BlockedRules, BlockedTools } from "./blocked-tools.ts";
+import { type BlockedRules, type BlockedTools, fitsBlocks } from "./blocked-tools.ts";
 import { emitInsertZeros } from "./blocked-zeros.ts";
 import { domains } from "./emitter.ts";
 import { windowAttributes } from "./rules.ts";
@@ -9,7 +9,7 @@ export const convolutionRules: BlockedRules = {
   conv: (tools, config, { inputs: [x, w, bias], outputs: [y] }) => {
     const { forms, kernels } = tools;
     const [filters, channels, height, width] = w!.shape as Shape4;
-    if (!fits(filters) || !(fits(x!.shape[1]!) || channels < tools.block)) return false;
+    if (!fitsBlocks(filters) || !(fitsBlocks(x!.shape[1]!) || channels < tools.block)) return false;
     const kernel = forms.get(w!, "plain");
     const biasLanes = bias ? kernels.vector(forms.get(bias, "plain"), filters) : "";
 
@@ -26,7 +26,7 @@ export const convolutionRules: BlockedRules = {
     }
     if (config.groups !== 1) return false;
     const blocks = kernels.dense(kernel, filters, channels, [height, width]);
-    if (isPointwise(config, w!) && fits(channels) && channels >= tools.block) {
+    if (isPointwise(config, w!) && fitsBlocks(channels) && channels >= tools.block) {
       const source = emitKept(tools, x!, config.strides);
       tools.conv([source, blocks, biasLanes], forms.define(y!, "channelBlocks"), {});
       return true;
@@ -39,7 +39,7 @@ export const convolutionRules: BlockedRules = {
   convInputGradient: (tools, config, { inputs: [dy, w], outputs: [dx] }) => {
     const { emit, forms, kernels } = tools;
     const [filters, channels, height, width] = w!.shape as Shape4;
-    if (!fits(filters) || !fits(config.inputShape[1]!)) return false;
+    if (!fitsBlocks(filters) || !fitsBlocks(config.inputShape[1]!)) return false;
     const kernel = forms.get(w!, "plain");
     const isDense = config.strides.every((stride) => stride === 1);
     // A window that slides by one pixel slides back over the gradient, with the kernel turned around.
@@ -90,9 +90,9 @@ export const convolutionRules: BlockedRules = {
     const [filters] = dw!.shape as Shape4;
     const [batch, channels, rows, columns] = x!.shape as Shape4;
     const [, , outRows, outColumns] = dy!.shape as Shape4;
-    if (!fits(filters)) return false;
+    if (!fitsBlocks(filters)) return false;
 
-    if (isDepthwise(config.groups, dw!) && fits(channels) && config.strides.every((stride) => stride === 1)) {
+    if (isDepthwise(config.groups, dw!) && fitsBlocks(channels) && config.strides.every((stride) => stride === 1)) {
       const planes = batch * forms.lanes(channels);
       const picture = emitPlanes(tools, x!, [rows, columns]);
       const padded = emitPaddedPlanes(tools, dy!);
@@ -113,7 +113,7 @@ export const convolutionRules: BlockedRules = {
       kernels.depthwiseBack(products, batch, dw!.shape, nameOf(dw!));
       return true;
     }
-    if (config.groups === 1 && isPointwise(config, dw!) && fits(channels) && channels >= tools.block) {
+    if (config.groups === 1 && isPointwise(config, dw!) && fitsBlocks(channels) && channels >= tools.block) {
       const positions = batch * outRows * outColumns;
       const left = emit.reshape(forms.get(dy!, "channels"), [filters, positions]);
       const right = emit.reshape(emitKeptChannels(tools, x!, config.strides), [channels, positions]);
@@ -135,20 +135,16 @@ export function takesFactor({ block }: BlockedTools, { config, inputs, outputs }
   if (config.kind !== "convInputGradient" && config.kind !== "convFilterGradient") return false;
   const kernel = config.kind === "convInputGradient" ? inputs[1]! : outputs[0]!;
   const [filters, channels] = kernel.shape as Shape4;
-  if (config.groups !== 1 || !isPointwise(config, kernel) || !fits(filters) || !fits(channels)) return false;
+  if (config.groups !== 1 || !isPointwise(config, kernel) || !fitsBlocks(filters) || !fitsBlocks(channels))
+    return false;
   if (config.kind === "convFilterGradient") return channels >= block;
   return config.strides.every((stride) => stride === 1) || config.strides.every((stride) => stride === 2);
 }
 
 type Shape4 = readonly [number, number, number, number];
 
-/** The engine converts channels in groups of four. */
-function fits(channels: number): boolean {
-  return channels % 4 === 0;
-}
-
 function isDepthwise(groups: number, kernel: Value): boolean {
-  return groups > 1 && kernel.shape[0] === groups && kernel.shape[1] === 1 && fits(groups);
+  return groups > 1 && kernel.shape[0] === groups && kernel.shape[1] === 1 && fitsBlocks(groups);
 }
 
 function isPointwise({ pads }: Window, kernel: Value): boolean {

@@ -1,5 +1,5 @@
 import type { Shape } from "../../tensor/shape.ts";
-import { domains, type OnnxEmitter } from "./emitter.ts";
+import { type Attributes, type Domain, domains, type OnnxEmitter } from "./emitter.ts";
 
 /**
  * Brings kernels and vectors into the blocked layout inside the graph, since a training step changes them. The engine's
@@ -9,8 +9,9 @@ import { domains, type OnnxEmitter } from "./emitter.ts";
 export class BlockedKernels {
   readonly #emit: OnnxEmitter;
   readonly #block: number;
-  readonly #vectors = new Map<string, string>();
-  readonly #matrices = new Map<string, string>();
+  /** Vectors with zeros at the end, by the name of the vector they were cut to. */
+  readonly #lanes = new Map<string, string>();
+  readonly #computed = new Map<string, string>();
 
   constructor(emit: OnnxEmitter, block: number) {
     this.#emit = emit;
@@ -21,11 +22,8 @@ export class BlockedKernels {
   vector(name: string, channels: number): string {
     const missing = this.#padded(channels) - channels;
     if (missing === 0) return name;
-    const known = this.#vectors.get(name);
-    if (known !== undefined) return known;
-    const lanes = this.#emit.compute(`${name}~lanes`, "Pad", [name, this.#emit.integers([0, missing])]);
-    this.#vectors.set(name, lanes);
-    return lanes;
+    const known = this.#lanes.get(name);
+    return known ?? this.#compute(`${name}~lanes`, "Pad", [name, this.#emit.integers([0, missing])]);
   }
 
   /** `[C'] → [C]`, written to `output`. */
@@ -36,7 +34,7 @@ export class BlockedKernels {
     }
     const bounds = [[0], shape, [0]].map((each) => this.#emit.integers(each));
     this.#emit.node("Slice", [lanes, ...bounds], [output]);
-    this.#vectors.set(output, lanes);
+    this.#lanes.set(output, lanes);
   }
 
   /**
@@ -52,17 +50,17 @@ export class BlockedKernels {
   ): string {
     const positions = size[0] * size[1];
     const blocksOfChannels = this.#padded(channels) / this.#block;
-    const picture = this.#emit.reshape(name, [1, channels, positions, 1]);
+    const picture = this.#view(name, [1, channels, positions, 1]);
     let kernel = this.#toBlocks(name, picture);
     if (order === "flipped") {
-      kernel = this.#reverse(this.#emit.reshape(kernel, [blocksOfChannels, positions, this.#block]), positions, 1);
+      kernel = this.#reverse(this.#view(kernel, [blocksOfChannels, positions, this.#block]), positions, 1);
     }
     if (copies > 1) {
-      const view = this.#emit.reshape(kernel, [blocksOfChannels, 1, positions * this.#block]);
+      const view = this.#view(kernel, [blocksOfChannels, 1, positions * this.#block]);
       const shape = this.#emit.integers([blocksOfChannels, copies, positions * this.#block]);
-      kernel = this.#emit.compute(`${name}~copies`, "Expand", [view, shape]);
+      kernel = this.#compute(`${name}~copies`, "Expand", [view, shape]);
     }
-    return this.#emit.reshape(kernel, [this.#padded(channels) * copies, 1, ...size]);
+    return this.#view(kernel, [this.#padded(channels) * copies, 1, ...size]);
   }
 
   /** The inverse of `depthwise`, summed over the copies: `[C/b][copies][kh][kw][b] → [C, 1, kh, kw]`. */
@@ -70,14 +68,14 @@ export class BlockedKernels {
     const [channels, , height, width] = shape as [number, number, number, number];
     const lanes = this.#padded(channels);
     const positions = height * width;
-    const view = this.#emit.reshape(products, [lanes / this.#block, copies, positions * this.#block]);
-    let sum = this.#emit.compute(`${output}/sum`, "ReduceSum", [view, this.#emit.integers([1])]);
+    const view = this.#view(products, [lanes / this.#block, copies, positions * this.#block]);
+    let sum = this.#compute(`${output}/sum`, "ReduceSum", [view, this.#emit.integers([1])]);
     if (order === "flipped") {
-      sum = this.#reverse(this.#emit.reshape(sum, [lanes / this.#block, positions, this.#block]), positions, 1);
+      sum = this.#reverse(this.#view(sum, [lanes / this.#block, positions, this.#block]), positions, 1);
     }
-    const picture = this.#emit.reshape(sum, [1, lanes, height, width]);
+    const picture = this.#view(sum, [1, lanes, height, width]);
     const crop = { channels: { i: channels } };
-    const planes = this.#emit.compute(`${output}/planes`, "ReorderOutput", [picture], crop, domains.blocked);
+    const planes = this.#compute(`${output}/planes`, "ReorderOutput", [picture], crop, domains.blocked);
     this.#emit.node("Reshape", [planes, this.#emit.integers(shape)], [output]);
   }
 
@@ -90,16 +88,16 @@ export class BlockedKernels {
     const isFew = channels < this.#block;
     const lanes = isFew ? channels : this.#padded(channels);
     if (!isFew && positions === 1) {
-      const picture = this.#emit.reshape(this.#matrix(name, filters, channels), [1, this.#padded(filters), lanes, 1]);
-      return this.#emit.reshape(this.#toBlocks(name, picture), [this.#padded(filters), lanes, 1, 1]);
+      const picture = this.#view(this.#matrix(name, filters, channels), [1, this.#padded(filters), lanes, 1]);
+      return this.#view(this.#toBlocks(name, picture), [this.#padded(filters), lanes, 1, 1]);
     }
     let source = name;
     if (!isFew) {
-      const view = this.#emit.reshape(name, [filters, channels, positions]);
+      const view = this.#view(name, [filters, channels, positions]);
       source = this.#innermostBlocks(this.#pad(view, [0, lanes - channels, 0]), filters, lanes, positions);
     }
-    const picture = this.#emit.reshape(source, [1, filters, lanes * positions, 1]);
-    return this.#emit.reshape(this.#toBlocks(name, picture), [this.#padded(filters), lanes, ...size]);
+    const picture = this.#view(source, [1, filters, lanes * positions, 1]);
+    return this.#view(this.#toBlocks(name, picture), [this.#padded(filters), lanes, ...size]);
   }
 
   /**
@@ -116,55 +114,68 @@ export class BlockedKernels {
     const positions = size[0] * size[1];
     if (positions === 1) {
       const rows = this.scaleRows(this.#matrix(name, filters, channels), this.#padded(filters), factors);
-      const picture = this.#emit.reshape(rows, [1, this.#padded(filters), 1, this.#padded(channels)]);
+      const picture = this.#view(rows, [1, this.#padded(filters), 1, this.#padded(channels)]);
       const blocks = this.#toBlocks(name, picture, "channelsLast");
-      return this.#emit.reshape(blocks, [this.#padded(channels), this.#padded(filters), 1, 1]);
+      return this.#view(blocks, [this.#padded(channels), this.#padded(filters), 1, 1]);
     }
-    const view = this.#emit.reshape(name, [filters, channels, positions]);
-    const swapped = this.#emit.compute(`${name}~swapped`, "Transpose", [view], { perm: { ints: [1, 0, 2] } });
+    const view = this.#view(name, [filters, channels, positions]);
+    const swapped = this.#compute(`${name}~swapped`, "Transpose", [view], { perm: { ints: [1, 0, 2] } });
     return this.dense(this.#reverse(swapped, positions, 2), channels, filters, size);
   }
 
   /** A matrix `[K, C]` with row k multiplied by factor k of `[K']`, if there are factors. */
   scaleRows(matrix: string, rows: number, factors: string | undefined): string {
     if (factors === undefined) return matrix;
-    const column = this.#emit.reshape(factors, [this.#padded(rows), 1]);
+    const column = this.#view(factors, [this.#padded(rows), 1]);
     const bounds = [0, rows].map((each) => this.#emit.integers([each]));
-    const kept =
-      rows === this.#padded(rows) ? column : this.#emit.compute(`${factors}~rows`, "Slice", [column, ...bounds]);
-    return this.#emit.compute(`${matrix}~scaled`, "Mul", [matrix, kept]);
+    const kept = rows === this.#padded(rows) ? column : this.#compute(`${factors}~rows`, "Slice", [column, ...bounds]);
+    return this.#compute(`${matrix}~scaled`, "Mul", [matrix, kept]);
   }
 
-  /** A kernel of one pixel as `[K', C']`, zeros at the end: the way there and the way back share it. */
+  /** A kernel of one pixel as `[K', C']`, zeros at the end. */
   #matrix(name: string, filters: number, channels: number): string {
-    const known = this.#matrices.get(name);
-    if (known !== undefined) return known;
-    const view = this.#emit.reshape(name, [filters, channels]);
-    const matrix = this.#pad(view, [this.#padded(filters) - filters, this.#padded(channels) - channels]);
-    this.#matrices.set(name, matrix);
-    return matrix;
+    const view = this.#view(name, [filters, channels]);
+    return this.#pad(view, [this.#padded(filters) - filters, this.#padded(channels) - channels]);
   }
 
   /** `[K, C', P]` → `[K, C'/b, P, b]`. */
   #innermostBlocks(name: string, filters: number, lanes: number, positions: number): string {
-    const view = this.#emit.reshape(name, [filters, lanes / this.#block, this.#block, positions]);
-    return this.#emit.compute(`${name}~inner`, "Transpose", [view], { perm: { ints: [0, 1, 3, 2] } });
+    const view = this.#view(name, [filters, lanes / this.#block, this.#block, positions]);
+    return this.#compute(`${name}~inner`, "Transpose", [view], { perm: { ints: [0, 1, 3, 2] } });
   }
 
   #reverse(name: string, positions: number, axis: number): string {
     const backwards = this.#emit.integers(Array.from({ length: positions }, (_, index) => positions - 1 - index));
-    return this.#emit.compute(`${name}~flipped`, "Gather", [name, backwards], { axis: { i: axis } });
+    return this.#compute(`${name}~flipped`, "Gather", [name, backwards], { axis: { i: axis } });
   }
 
   #pad(name: string, after: readonly number[]): string {
     if (after.every((size) => size === 0)) return name;
     const amounts = this.#emit.integers([...after.map(() => 0), ...after]);
-    return this.#emit.compute(`${name}~padded`, "Pad", [name, amounts]);
+    return this.#compute(`${name}~padded`, "Pad", [name, amounts]);
   }
 
   #toBlocks(hint: string, picture: string, order?: "channelsLast"): string {
     const attributes = order ? { channels_last: { i: 1 } } : {};
-    return this.#emit.compute(`${hint}~blocks`, "ReorderInput", [picture], attributes, domains.blocked);
+    return this.#compute(`${hint}~blocks`, "ReorderInput", [picture], attributes, domains.blocked);
+  }
+
+  #view(name: string, shape: Shape): string {
+    return this.#compute(`${name}~view`, "Reshape", [name, this.#emit.integers(shape)]);
+  }
+
+  /** Writes a node, unless the same one is there: the way back and the parts of a batch share what is made of a kernel. */
+  #compute(
+    hint: string,
+    operator: string,
+    inputs: readonly string[],
+    attributes: Attributes = {},
+    domain: Domain = domains.onnx,
+  ): string {
+    const key = JSON.stringify([domain, operator, inputs, attributes]);
+    const name = this.#computed.get(key) ?? this.#emit.compute(hint, operator, inputs, attributes, domain);
+    this.#computed.set(key, name);
+    return name;
   }
 
   #padded(channels: number): number {

@@ -1,7 +1,7 @@
 import type { Value } from "../../graph/ops.ts";
 import { sameShape } from "../../tensor/shape.ts";
 import { takesFactor } from "./blocked-conv.ts";
-import type { BlockedRules, BlockedTools } from "./blocked-tools.ts";
+import { type BlockedRules, type BlockedTools, fitsBlocks } from "./blocked-tools.ts";
 import { type Attributes, domains } from "./emitter.ts";
 import { elementsPerChannel } from "./forms.ts";
 
@@ -10,59 +10,30 @@ type BlockOrder = "blocks" | "channelBlocks";
 /** Batch normalization and its gradient on blocks; each pass over a picture is one convolution or pooling. */
 export const normalizationRules: BlockedRules = {
   // With s = 1/√(variance + ε): scale = gamma·s, shift = beta − mean·scale.
-  batchNormalizationTraining: (tools, { epsilon }, { inputs: [x, gamma, beta], outputs: [y, mean, variance] }) => {
-    if (x!.shape[1]! % 4 !== 0) return false;
-    const { emit, forms, kernels, nameOf } = tools;
-    const order = forms.blockOrder(x!);
-    const compute = computeFor(tools, y!);
-    const meanLanes = emitMean(tools, x!, order, y!.name);
-    const meanSquare = emitMeanProduct(tools, x!, x!, order, y!.name);
-    // Rounding can make the difference of a nearly constant channel negative.
-    const difference = compute("difference", "Sub", meanSquare, compute("square", "Mul", meanLanes, meanLanes));
-    const varianceLanes = compute("variance", "Max", difference, emit.scalar(0));
-    kernels.vectorBack(meanLanes, mean!.shape, nameOf(mean!));
-    kernels.vectorBack(varianceLanes, variance!.shape, nameOf(variance!));
-    emitNormalized(tools, x!, y!, { gamma: gamma!, beta: beta!, mean: meanLanes, variance: varianceLanes }, epsilon);
-    return true;
-  },
-
   batchNormalization: (tools, { epsilon }, { inputs: [x, gamma, beta, mean, variance], outputs: [y] }) => {
     const channels = x!.shape[1]!;
-    if (channels % 4 !== 0 || !tools.forms.isBlocked(x!)) return false;
+    if (!fitsBlocks(channels) || !tools.forms.isBlocked(x!)) return false;
     const vector = (value: Value) => tools.kernels.vector(tools.forms.get(value, "plain"), channels);
     const statistics = { gamma: gamma!, beta: beta!, mean: vector(mean!), variance: vector(variance!) };
     emitNormalized(tools, x!, y!, statistics, epsilon);
     return true;
   },
 
-  // With m = mean(dy), q = mean(dy·x̂) = (mean(dy·x) − mean·m)·s and a = gamma·s, the gradient of the plain rule is
-  // dx = a·(dy + b·x + c) with b = −q·s and c = −m − b·mean. The sum is one pass; the factor is left to the products of
-  // matrices that read dx, where it belongs to the rows of a small kernel, and is a second pass only for other readers.
-  batchNormalizationGradient: (tools, { epsilon }, operation) => {
-    const [dy, x, gamma, mean, variance] = operation.inputs as [Value, Value, Value, Value, Value];
-    const [dx, dgamma, dbeta] = operation.outputs as [Value, Value, Value];
-    const channels = x.shape[1]!;
-    if (channels % 4 !== 0) return false;
-    const { emit, forms, kernels, nameOf } = tools;
-    const order = forms.blockOrder(forms.isBlocked(x) ? x : dy);
-    const compute = computeFor(tools, dx);
-    const vector = (value: Value) => kernels.vector(forms.get(value, "plain"), channels);
-    const meanLanes = vector(mean);
-    const s = emitInverseDeviation(tools, vector(variance), epsilon, dx);
-    const m = emitGradientMean(tools, dy, order, dx.name);
-    const product = emitMeanProduct(tools, x, dy, order, dx.name);
-    const q = compute("q", "Mul", compute("centred", "Sub", product, compute("mm", "Mul", meanLanes, m)), s);
-    const a = compute("a", "Mul", vector(gamma), s);
-    const qs = compute("qs", "Mul", q, s);
-    const c = compute("c", "Sub", compute("qsMean", "Mul", qs, meanLanes), m);
-    const isLeft = !tools.isPublished(dx) && tools.readers(dx).every((reader) => takesFactor(tools, reader));
-    const sum = isLeft ? forms.define(dx, order) : emit.unusedName(`${dx.name}/sum`);
-    emitScale(tools, channels, [forms.get(x, order), compute("b", "Neg", qs), c, forms.get(dy, order)], sum);
-    if (isLeft) tools.factors.set(dx.name, a);
-    else emitScale(tools, channels, [sum, a], forms.define(dx, order));
-    const count = emit.scalar(elementsPerChannel(x));
-    kernels.vectorBack(compute("sumProduct", "Mul", q, count), dgamma.shape, nameOf(dgamma));
-    kernels.vectorBack(compute("sum", "Mul", m, count), dbeta.shape, nameOf(dbeta));
+  channelMoments: (tools, _, { inputs: [x], outputs: [mean, meanSquare] }) => {
+    const { forms, kernels, nameOf } = tools;
+    if (!fitsBlocks(x!.shape[1]!)) return false;
+    const order = forms.blockOrder(x!);
+    kernels.vectorBack(emitMean(tools, x!, order, mean!.name), mean!.shape, nameOf(mean!));
+    kernels.vectorBack(emitMeanProduct(tools, x!, x!, order, meanSquare!.name), meanSquare!.shape, nameOf(meanSquare!));
+    return true;
+  },
+
+  scaledSum: (tools, _, { inputs: [x, y, ...vectors], outputs: [sum] }) => {
+    const channels = x!.shape[1]!;
+    const { forms, kernels } = tools;
+    if (!fitsBlocks(channels) || !(forms.isBlocked(x!) || forms.isBlocked(y!))) return false;
+    const [scale, shift, factor] = vectors.map((value) => kernels.vector(forms.get(value, "plain"), channels));
+    emitFactoredSum(tools, [x!, y!], { scale: scale!, shift: shift!, factor: factor! }, sum!);
     return true;
   },
 
@@ -70,7 +41,7 @@ export const normalizationRules: BlockedRules = {
   batchNormalizationAffineGradient: (tools, { epsilon }, { inputs, outputs: [dgamma, dbeta] }) => {
     const [dy, x, mean, variance] = inputs as [Value, Value, Value, Value];
     const channels = x.shape[1]!;
-    if (channels % 4 !== 0 || !(tools.forms.isBlocked(x) || tools.forms.isBlocked(dy))) return false;
+    if (!fitsBlocks(channels) || !(tools.forms.isBlocked(x) || tools.forms.isBlocked(dy))) return false;
     const { emit, forms, kernels, nameOf } = tools;
     const order = forms.blockOrder(forms.isBlocked(x) ? x : dy);
     const compute = computeFor(tools, dgamma!);
@@ -89,7 +60,7 @@ export const normalizationRules: BlockedRules = {
   multiply: (tools, _, { inputs: [x, scale], outputs: [y] }) => {
     const [, channels] = y!.shape as readonly [number, number];
     const isPerChannel = y!.shape.length === 4 && sameShape(scale!.shape, [1, channels, 1, 1]);
-    if (!isPerChannel || !sameShape(x!.shape, y!.shape) || channels % 4 !== 0 || !tools.forms.isBlocked(x!))
+    if (!isPerChannel || !sameShape(x!.shape, y!.shape) || !fitsBlocks(channels) || !tools.forms.isBlocked(x!))
       return false;
     const { emit, forms, kernels } = tools;
     const order = forms.blockOrder(x!);
@@ -141,6 +112,26 @@ function emitScale(
   conv([x, kernel, shift, sum], y, { ...attributes, group: { i: lanes } });
 }
 
+/**
+ * factor·(scale·x + shift + y). The sum is one pass; the factor is left to the products of matrices that read the result,
+ * where it belongs to the rows of a small kernel, and is a second pass only for other readers.
+ */
+function emitFactoredSum(
+  tools: BlockedTools,
+  [x, y]: readonly [Value, Value],
+  { scale, shift, factor }: { readonly scale: string; readonly shift: string; readonly factor: string },
+  result: Value,
+): void {
+  const { emit, forms, factors } = tools;
+  const channels = x.shape[1]!;
+  const order = forms.blockOrder(forms.isBlocked(x) ? x : y);
+  const isLeft = !tools.isPublished(result) && tools.readers(result).every((reader) => takesFactor(tools, reader));
+  const sum = isLeft ? forms.define(result, order) : emit.unusedName(`${result.name}/sum`);
+  emitScale(tools, channels, [forms.get(x, order), scale, shift, forms.get(y, order)], sum);
+  if (isLeft) factors.set(result.name, factor);
+  else emitScale(tools, channels, [sum, factor], forms.define(result, order));
+}
+
 function emitInverseDeviation(tools: BlockedTools, variance: string, epsilon: number, of: Value): string {
   const compute = computeFor(tools, of);
   const root = compute("root", "Sqrt", compute("shifted", "Add", variance, tools.emit.scalar(epsilon)));
@@ -184,6 +175,7 @@ function emitMeanOfBatch(tools: BlockedTools, planes: string, x: Value, order: B
   const { emit, forms, block } = tools;
   const [batch, channels] = x.shape as readonly [number, number];
   const lanes = forms.lanes(channels);
+  if (batch === 1) return emit.reshape(planes, [lanes]);
   const [shape, axis] = order === "blocks" ? [[batch, lanes], 0] : [[lanes / block, batch, block], 1];
   const view = emit.reshape(planes, shape);
   const mean = emit.compute(`${hint}/mean`, "ReduceMean", [view, emit.integers([axis])], { keepdims: { i: 0 } });

@@ -74,6 +74,7 @@ const rules: BlockedRules = {
   eluGradient: elementwise,
   add: (tools, config, operation) => emitSumWithZeros(tools, operation) || elementwise(tools, config, operation),
   slice: pictures,
+  concatenate: together,
 };
 
 /** Some pictures of a batch. */
@@ -93,6 +94,23 @@ function pictures(tools: BlockedTools, { axis, start, end }: OpOf<"slice">, oper
   const view = emit.reshape(forms.get(x, order), [lanes / block, batch, height * width * block]);
   const part = emit.compute(`${y}/part`, "Slice", [view, ...bounds]);
   emit.node("Reshape", [part, emit.integers([1, lanes, (end - start) * height, width])], [y]);
+  return true;
+}
+
+/** Parts of a batch as one. */
+function together(tools: BlockedTools, { axis }: OpOf<"concatenate">, { inputs, outputs }: Operation): boolean {
+  const [y] = outputs as [Value];
+  const { emit, forms, block } = tools;
+  if (axis !== 0 || !inputs.every((value) => forms.isBlocked(value))) return false;
+  const [batch, channels, height, width] = y.shape as [number, number, number, number];
+  const lanes = forms.lanes(channels);
+  const views = inputs.map((value) => {
+    const part = forms.get(value, "channelBlocks");
+    return emit.reshape(part, [lanes / block, value.shape[0]! * height * width * block]);
+  });
+  const whole = emit.compute(`${y.name}/together`, "Concat", views, { axis: { i: 1 } });
+  const shape = emit.integers([1, lanes, batch * height, width]);
+  emit.node("Reshape", [whole, shape], [forms.define(y, "channelBlocks")]);
   return true;
 }
 

@@ -75,6 +75,11 @@ export class ValueForms {
     const lanes = this.lanes(channels);
     const source = this.get(value, from);
     if (!this.#names.has(value.name)) this.#names.set(value.name, new Map([["plain", source]]));
+    const areBlocks = [from, to].every((form) => form === "blocks" || form === "channelBlocks");
+    if (areBlocks && batch === 1) {
+      this.#names.get(value.name)!.set(to, source);
+      return source;
+    }
     const target = this.define(value, to);
     const crop = { channels: { i: channels } };
     if (to === "plain" || to === "channels") {

@@ -5,7 +5,10 @@ import { sameShape } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { dependents } from "../dependents.ts";
 import { imageInput } from "../lower.ts";
+import { separateStatistics } from "../separate-statistics.ts";
+import { type BatchLimits, splitBatch } from "../split-batch.ts";
 import { BlockedLayout } from "./blocked.ts";
+import { fitsBlocks } from "./blocked-tools.ts";
 import { emitComparedMaxima } from "./compared-maxima.ts";
 import { OnnxEmitter } from "./emitter.ts";
 import { encodeModel } from "./model.ts";
@@ -27,6 +30,8 @@ export interface OnnxOptions {
    * then runs on this kind of machine alone, several times faster where weights are not constant: for training steps.
    */
   readonly blockSize?: number | undefined;
+  /** Compute large batches in parts; only with blocks of channels, where that pays. Default: each batch as a whole. */
+  readonly batchLimits?: BatchLimits | undefined;
   /**
    * Write what depends on no fed parameter channels first all the same: weights being constant there, the engine finds
    * the fastest layout itself. For steps that train only the end of a network.
@@ -49,8 +54,11 @@ export interface OnnxOptions {
  * @throws {GraphError} a stored weight does not have the shape of its parameter.
  * @throws {WeightsError} a number is too large for float16.
  */
-export function toOnnx(graph: OpGraph, options: OnnxOptions = {}): Uint8Array {
+export function toOnnx(given: OpGraph, options: OnnxOptions = {}): Uint8Array {
   const { weights = new Map<string, FloatTensor>(), dynamicBatch = false, metadata = {}, storedAs } = options;
+  const { blockSize, batchLimits } = options;
+  const separate = blockSize === undefined ? given : separateStatistics(given, inBlocks);
+  const graph = batchLimits ? splitBatch(separate, batchLimits, weights.keys()) : separate;
   const emit = new OnnxEmitter();
   for (const { name } of [...graph.inputs, ...graph.parameters, ...graph.constants]) emit.reserve(name);
   for (const { outputs } of graph.operations) for (const { name } of outputs) emit.reserve(name);
@@ -68,7 +76,6 @@ export function toOnnx(graph: OpGraph, options: OnnxOptions = {}): Uint8Array {
   const sized = options.resize && images && emitSized(emit, images, options.resize);
   const innerNameOf = onnxNames(graph);
   const nameOf = (value: Value) => (sized !== undefined && value === images ? sized : innerNameOf(value));
-  const { blockSize } = options;
   const blocked = blockSize === undefined ? undefined : new BlockedLayout(emit, graph, blockSize, nameOf);
   const fedParameters = graph.parameters.flatMap(({ name }) => (weights.has(name) ? [] : [name]));
   const changing = options.plainWhereStored ? dependents(graph, fedParameters) : undefined;
@@ -90,6 +97,10 @@ export function toOnnx(graph: OpGraph, options: OnnxOptions = {}): Uint8Array {
   if (dynamicBatch) for (const { name } of [...graph.inputs, ...outputs]) openAxes.set(name, ["N"]);
   if (sized !== undefined) openAxes.set(imageInput, ["N", "H", "W"]);
   return encodeModel(emit, { name: options.name ?? "xception", inputs: fed, outputs, openAxes, metadata });
+}
+
+function inBlocks({ shape }: Value): boolean {
+  return fitsBlocks(shape[1]!);
 }
 
 /** The name of the pictures when they have the network's size. */

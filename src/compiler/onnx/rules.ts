@@ -47,6 +47,21 @@ export const emitRules: EmitRules = {
     emit.node("Div", [sum, root], [dgamma!]);
     emit.node("ReduceSum", [dy!, ...alongPicture], [dbeta!], keepNone);
   },
+  channelMoments: ({ emit, x: [x], y: [mean, meanSquare] }) => {
+    const average = (value: string, y: string) =>
+      emit.node("ReduceMean", [value, emit.integers([0, 2, 3])], [y], { keepdims: { i: 0 } });
+    average(x!, mean!);
+    average(emit.compute(`${meanSquare}/squares`, "Mul", [x!, x!]), meanSquare!);
+  },
+  scaledSum: ({ emit, inputs, x: [x, y, ...vectors], y: [sum] }) => {
+    const compute = (hint: string, operator: string, a: string, b: string) =>
+      emit.compute(`${sum}/${hint}`, operator, [a, b]);
+    const [scale, shift, factor] = vectors.map((name, index) =>
+      emit.reshape(name, [1, inputs[2 + index]!.shape[0]!, 1, 1]),
+    );
+    const moved = compute("moved", "Add", compute("scaled", "Mul", x!, scale!), shift!);
+    emit.node("Mul", [compute("sum", "Add", moved, y!), factor!], [sum!]);
+  },
   maxPool: ({ emit, config, x, y }) => emit.node("MaxPool", x, y, poolAttributes(config)),
   maxPoolGradient: ({ emit, config, inputs, x: [dy, x], y: [dx] }) => {
     const [gradient, picture] = inputs as [Value, Value, Value];
@@ -94,6 +109,7 @@ export const emitRules: EmitRules = {
   expand: ({ emit, config, x, y }) => emit.node("Expand", [x[0]!, emit.integers(config.shape)], y),
   slice: ({ emit, config: { axis, start, end }, x, y }) =>
     emit.node("Slice", [x[0]!, emit.integers([start]), emit.integers([end]), emit.integers([axis])], y),
+  concatenate: ({ emit, config, x, y }) => emit.node("Concat", x, y, { axis: { i: config.axis } }),
   cast: ({ emit, config, x, y }) => emit.node("Cast", x, y, castTo(config.to)),
 };
 

@@ -1,5 +1,6 @@
 import { foldBatchNorm } from "../../compiler/fold-batch-norm.ts";
 import { toOnnx } from "../../compiler/onnx/onnx.ts";
+import { cacheLimits } from "../../compiler/split-batch.ts";
 import { splitBatchNorm } from "../../compiler/split-batch-norm.ts";
 import type { OpGraph } from "../../graph/ops.ts";
 import type { DeviceResults, Platform, ProfileEvent, Session, SessionOptions, Tensors } from "../../platform.ts";
@@ -34,13 +35,18 @@ export interface ProgramOptions {
   readonly session?: SessionOptions | undefined;
   /** Weights that never change, by name, in the engine's layout. */
   readonly frozen: ReadonlyMap<string, FloatTensor>;
+  /** Compute each batch as a whole, however large: for graphs between which batches are handed on. Default false. */
+  readonly wholeBatches?: boolean;
 }
 
 /**
  * Loads a graph of a training step into the engine. Frozen weights are stored in it, and folded where nothing before them
  * trains: so the engine does there what it does for inference.
  */
-export async function stepSession(graph: OpGraph, { platform, session, frozen }: ProgramOptions): Promise<Session> {
+export async function stepSession(
+  graph: OpGraph,
+  { platform, session, frozen, wholeBatches = false }: ProgramOptions,
+): Promise<Session> {
   const device = session?.device;
   const blockSize = await channelBlock(platform, device);
   // Others lack the operator for batch normalization in training, and maxima's places in max pooling.
@@ -48,7 +54,8 @@ export async function stepSession(graph: OpGraph, { platform, session, frozen }:
   const runnable = isProcessor ? graph : splitBatchNorm(graph);
   const { graph: folded, weights } =
     frozen.size > 0 ? foldBatchNorm(runnable, frozen) : { graph: runnable, weights: frozen };
-  const form = { blockSize, weights, plainWhereStored: frozen.size > 0, comparesMaxima: !isProcessor };
+  const batchLimits = blockSize === undefined || wholeBatches ? undefined : cacheLimits;
+  const form = { blockSize, batchLimits, weights, plainWhereStored: frozen.size > 0, comparesMaxima: !isProcessor };
   return platform.createSession(toOnnx(folded, form), session);
 }
 

@@ -136,7 +136,8 @@ export class TrainingStep {
     const split = splitTrainingGraph(network, reduce ? options : unsynchronized(options));
     const state = start([...split.state, ...split.frozen]);
     const frozen = named(split.frozen, state.tensors);
-    const load = (graph: OpGraph) => stepSession(graph, { platform, session, frozen });
+    const wholeBatches = reduce !== undefined && options.synchronizeBatchNormalization === true;
+    const load = (graph: OpGraph) => stepSession(graph, { platform, session, frozen, wholeBatches });
     const forward = await (reduce ? createStagedSession(split.forward, load, reduce) : load(split.forward));
     const update = await stepSession(split.update, { platform, session, frozen: new Map() });
     const program = new SplitProgram(forward, update, split, reduce);
