@@ -1,6 +1,6 @@
 import { oneHot } from "../src/data/labels.ts";
 import { createOptimizer, initializeWeights, softmaxCrossEntropy, TrainingStep, xception } from "../src/index.ts";
-import type { SessionOptions } from "../src/platform.ts";
+import type { Platform, SessionOptions } from "../src/platform.ts";
 import { nodePlatform } from "../src/runtime/node.ts";
 import { formulaImages } from "../src/weights/formula.ts";
 
@@ -16,9 +16,9 @@ export function trainingCase(batchSize: number, size: number) {
     ),
     learningRate: 0.01,
   };
-  const create = (session: SessionOptions = {}): Promise<TrainingStep> =>
+  const create = (session: SessionOptions = {}, platform: Platform = nodePlatform): Promise<TrainingStep> =>
     TrainingStep.create(network, initializeWeights(network), {
-      platform: nodePlatform,
+      platform,
       batchSize,
       optimizer: createOptimizer("sgd", { momentum: 0.9 }),
       loss: softmaxCrossEntropy,

@@ -4,6 +4,8 @@
  */
 
 import type { TrainingStep } from "../src/index.ts";
+import type { Platform } from "../src/platform.ts";
+import { plainPlatform } from "../tests/tasks/plain-platform.ts";
 import { interleave, median, peakMemoryGib, rounded, writeResult } from "./measurement.ts";
 import { trainingCase } from "./training-case.ts";
 
@@ -12,8 +14,8 @@ const warmUp = 3;
 const steps = 9;
 const { input, create } = trainingCase(batchSize, size);
 
-async function warmStep(profile: boolean): Promise<TrainingStep> {
-  const step = await create({ profile });
+async function warmStep(profile: boolean, platform?: Platform): Promise<TrainingStep> {
+  const step = await create({ profile }, platform);
   for (let index = 0; index < warmUp; index++) await step.run(input);
   return step;
 }
@@ -22,12 +24,21 @@ const plain = await warmStep(false);
 const peakGib = peakMemoryGib();
 // Recording costs a few microseconds for each operator, so the recorded step is another one, run in turn with the first.
 const recorded = await warmStep(true);
-const times = await interleave({ plain: () => plain.run(input), recorded: () => recorded.run(input) }, steps, 0);
+// The same step channels first throughout, without the engine's blocks of channels and without parts of batches.
+const sketch = await warmStep(true, plainPlatform);
+const times = await interleave(
+  { plain: () => plain.run(input), recorded: () => recorded.run(input), sketch: () => sketch.run(input) },
+  steps,
+  0,
+);
 const events = await recorded.endProfiling();
-await plain.dispose();
-await recorded.dispose();
+const sketchEvents = await sketch.endProfiling();
+for (const step of [plain, recorded, sketch]) await step.dispose();
 
-/** What a node of the graph does, by its operator and the name of its output without the part of the batch; the first line that fits counts. */
+/**
+ * What a node of the graph does, by its operator and the name of its output (without the part of the batch it belongs to);
+ * the first line that fits counts.
+ */
 const kinds: readonly (readonly [string, RegExp])[] = [
   ["pointwise dW", /^FusedMatMul:d\.(block\d+_sepconv\d\/pointwise_kernel|conv2d)/],
   ["pointwise forward", /^Conv:(block\d+_sepconv\d|conv2d(_\d)?)~channelBlocks/],
@@ -60,6 +71,16 @@ const rounds = times.recorded!.map((recordedMs, index) => {
   totals.set("between the operators, recording included", recordedMs - kernelsMs);
   return { totals, gemmMs, withStemMs };
 });
+/** 1×1 convolutions, dX and dW in the other step; without dX of the shortcuts' strided ones. */
+const sketchProduct =
+  /^(Conv:(block\d+_sepconv\d|conv2d(_\d)?)|Conv(Transpose)?:d\.block\d+_sepconv\d\/depthwise|(FusedMatMul|Gemm):d\.(block\d+_sepconv\d\/pointwise|conv2d).*)$/;
+const perSketchStep = sketchEvents.length / (warmUp + steps);
+const sketchGemmMs = times.sketch!.map((_, index) => {
+  const first = Math.round(perSketchStep * (warmUp + index));
+  const round = sketchEvents.slice(first, Math.round(first + perSketchStep));
+  return round.reduce((sum, { node, durationMs }) => sum + (sketchProduct.test(node) ? durationMs : 0), 0);
+});
+const ratioToSketch = median(sketchGemmMs.map((ms, index) => times.plain![index]! / ms));
 const stepMs = median(times.plain!);
 const gemmMs = median(rounds.map((round) => round.gemmMs));
 const ratio = median(rounds.map((round, index) => times.plain![index]! / round.gemmMs));
@@ -71,6 +92,8 @@ const parts = [...rounds[0]!.totals.keys()].map((kind) => ({
   share: median(rounds.map(({ totals, gemmMs }) => totals.get(kind)! / gemmMs)),
 }));
 
+const perPicture = (ms: number) => rounded(ms / batchSize, 0);
+
 writeResult(size === 299 && batchSize === 8 ? "training-step" : `training-step-${size}-${batchSize}`, {
   question: "How much longer is a training step than its large products of matrices alone?",
   batchSize,
@@ -79,14 +102,24 @@ writeResult(size === 299 && batchSize === 8 ? "training-step" : `training-step-$
   gemmMs: rounded(gemmMs, 0),
   ratio: rounded(ratio, 2),
   ratioWithStem: rounded(ratioWithStem, 2),
+  channelsFirst: {
+    stepMs: rounded(median(times.sketch!), 0),
+    gemmMs: rounded(median(sketchGemmMs), 0),
+    ratio: rounded(ratioToSketch, 2),
+  },
   recordedStepMs: rounded(median(times.recorded!), 0),
   peakMemoryGib: rounded(peakGib, 2),
   rows: [
-    { "a training step": "as a whole", "ms per picture": rounded(stepMs / batchSize, 0), "÷ GEMM": rounded(ratio, 2) },
+    { "a training step": "as a whole", "ms per picture": perPicture(stepMs), "step ÷ this": 1 },
     {
-      "a training step": "1×1 convolutions and their gradients (GEMM)",
-      "ms per picture": rounded(gemmMs / batchSize, 0),
-      "÷ GEMM": 1,
+      "a training step": "its 1×1 convolutions and their gradients alone",
+      "ms per picture": perPicture(gemmMs),
+      "step ÷ this": rounded(ratio, 2),
+    },
+    {
+      "a training step": "the same products in the usual layout, channels first",
+      "ms per picture": perPicture(median(sketchGemmMs)),
+      "step ÷ this": rounded(ratioToSketch, 2),
     },
   ],
   parts: parts
@@ -96,5 +129,6 @@ writeResult(size === 299 && batchSize === 8 ? "training-step" : `training-step-$
 console.error(
   `step ${stepMs.toFixed(0)} ms = ${ratio.toFixed(2)} × its GEMM-like operators (${gemmMs.toFixed(0)} ms), ` +
     `${ratioWithStem.toFixed(2)} × with the stem's ordinary convolutions, ` +
+    `${ratioToSketch.toFixed(2)} × these operators channels first (${median(sketchGemmMs).toFixed(0)} ms), ` +
     `peak memory ${peakGib.toFixed(2)} GiB`,
 );
