@@ -40,11 +40,11 @@ for (const step of [plain, recorded, sketch]) await step.dispose();
  * the first line that fits counts.
  */
 const kinds: readonly (readonly [string, RegExp])[] = [
-  ["pointwise dW", /^FusedMatMul:d\.(block\d+_sepconv\d\/pointwise_kernel|conv2d)/],
+  ["pointwise dW", /^(Fused)?MatMul:d\.(block\d+_sepconv\d\/pointwise_kernel|conv2d)/],
   ["pointwise forward", /^Conv:(block\d+_sepconv\d|conv2d(_\d)?)~channelBlocks/],
   ["pointwise dX", /^Conv:d\..*(\/depthwise~channelBlocks|\/small)/],
   ["ReLU gradient", /\/isPositive|^Mul:d\..*~(channelBlocks|blocks)$/],
-  ["stem convolutions, dX and dW", /^(Conv|FusedMatMul):(d\.)?block1_conv[12](~blocks|_act~blocks|\/kernel)/],
+  ["stem convolutions, dX and dW", /^Conv:(d\.)?block1_conv[12](~blocks|_act~blocks|\/kernel)/],
   ["stem, the rest", /block1_conv[12](~|\/kernel|_act~blocks)/],
   ["depthwise dW", /^Conv:.*depthwise_kernel\/products/],
   ["depthwise forward and dX", /^Conv:.*\/planes/],

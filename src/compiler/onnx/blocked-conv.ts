@@ -114,11 +114,7 @@ export const convolutionRules: BlockedRules = {
       return true;
     }
     if (config.groups === 1 && isPointwise(config, dw!) && fitsBlocks(channels) && channels >= tools.block) {
-      const positions = batch * outRows * outColumns;
-      const left = emit.reshape(forms.get(dy!, "channels"), [filters, positions]);
-      const right = emit.reshape(emitKeptChannels(tools, x!, config.strides), [channels, positions]);
-      const transposed = { transA: { i: 0 }, transB: { i: 1 } };
-      const product = emit.compute(`${dw!.name}/product`, "FusedMatMul", [left, right], transposed, domains.microsoft);
+      const product = emitPointwiseFilterGradient(tools, config, [x!, dy!, dw!]);
       const scaled = kernels.scaleRows(product, filters, tools.factors.get(dy!.name));
       emit.node("Reshape", [scaled, emit.integers(dw!.shape)], [nameOf(dw!)]);
       return true;
@@ -210,6 +206,35 @@ function emitKeptChannels(tools: BlockedTools, x: Value, strides: readonly [numb
   const crop = { channels: { i: x.shape[1]! } };
   const kept = emitKept(tools, x, strides);
   return tools.emit.compute(`${x.name}/keptChannels`, "ReorderOutput", [kept], crop, domains.blocked);
+}
+
+/** Up to so many channels, products with the pictures as they lie in blocks are no slower than with their rows. */
+const channelsAsTheyLie = 256;
+
+/**
+ * dW = dY·Xᵀ of 1×1 kernels, `[K, C]`, as products of matrices over all positions of the batch. Blocks of one channel
+ * group are the transposed rows of b channels already: with few channels one product for each group saves the change of
+ * layout, with many the gradient is read too often for it.
+ */
+function emitPointwiseFilterGradient(
+  tools: BlockedTools,
+  { strides }: OpOf<"convFilterGradient">,
+  [x, dy, dw]: readonly [Value, Value, Value],
+): string {
+  const { emit, forms, block } = tools;
+  const [filters, channels] = dw.shape as Shape4;
+  const [batch, , rows, columns] = dy.shape as Shape4;
+  const positions = batch * rows * columns;
+  const gradient = emit.reshape(forms.get(dy, "channels"), [filters, positions]);
+  if (channels % block === 0 && channels <= channelsAsTheyLie) {
+    const groups = emit.reshape(emitKept(tools, x, strides), [channels / block, positions, block]);
+    const products = emit.compute(`${dw.name}/groups`, "MatMul", [gradient, groups]);
+    const exchange = { perm: { ints: [1, 0, 2] } };
+    return emit.reshape(emit.compute(`${dw.name}/product`, "Transpose", [products], exchange), [filters, channels]);
+  }
+  const pictures = emit.reshape(emitKeptChannels(tools, x, strides), [channels, positions]);
+  const transposed = { transA: { i: 0 }, transB: { i: 1 } };
+  return emit.compute(`${dw.name}/product`, "FusedMatMul", [gradient, pictures], transposed, domains.microsoft);
 }
 
 /**
