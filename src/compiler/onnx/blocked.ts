@@ -125,18 +125,18 @@ function elementwise(tools: BlockedTools, _: unknown, { config, inputs, outputs 
   return true;
 }
 
-/** dy·(y > 0), the comparison as a convolution with 1 and a steep "hard sigmoid": one pass instead of two. */
+/**
+ * dy·(y > 0), the comparison as a steep "hard sigmoid", which the engine vectorizes and, as the last reader of y, writes to
+ * where y was.
+ */
 function reluGradient(tools: BlockedTools, _: unknown, { inputs, outputs }: Operation): boolean {
   const form = commonBlocks(tools, inputs);
   if (!form) return false;
-  const { emit, forms, conv } = tools;
+  const { emit, forms } = tools;
   const [dy, y] = inputs as [Value, Value];
   const dx = forms.define(outputs[0]!, form);
-  const lanes = forms.lanes(y.shape[1]!);
-  const ones = emit.compute("ones", "Expand", [emit.scalar(1), emit.integers([lanes, 1, 1, 1])]);
-  const isPositive = emit.unusedName(`${dx}/isPositive`);
-  const step = { activation: { s: "HardSigmoid" }, activation_params: { floats: [1e30, 0] } };
-  conv([forms.get(y, form), ones], isPositive, { ...step, group: { i: lanes } });
+  const step = { alpha: { f: 1e30 }, beta: { f: 0 } };
+  const isPositive = emit.compute(`${dx}/isPositive`, "HardSigmoid", [forms.get(y, form)], step);
   emit.node("Mul", [forms.get(dy, form), isPositive], [dx]);
   return true;
 }
