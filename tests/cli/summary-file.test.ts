@@ -33,6 +33,21 @@ test("of a graph of another tool: what it is fed, what it computes, and of which
     outputs     logits [Gemmlogits_dim_0, 5]
     operators   3 Conv, 2 BatchNormalization, 2 Relu, 1 ReduceMean, 1 Gemm
     parameters  597
+    ┏━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┓
+    ┃ Result (operator)                       ┃ Shape     ┃ Param # ┃ Connected to                     ┃
+    ┡━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┩
+    │ /conv1/Conv_output_0 (Conv)             │ 1×8×10×9  │     216 │ input                            │
+    │ /bn1/BatchNormalization_output_0        │ 1×8×10×9  │      32 │ /conv1/Conv_output_0             │
+    │   (BatchNormalization)                  │           │         │                                  │
+    │ /Relu_output_0 (Relu)                   │ 1×8×10×9  │       0 │ /bn1/BatchNormalization_output_0 │
+    │ /sep/conv1/Conv_output_0 (Conv)         │ 1×8×10×9  │      72 │ /Relu_output_0                   │
+    │ /sep/pointwise/Conv_output_0 (Conv)     │ 1×16×10×9 │     128 │ /sep/conv1/Conv_output_0         │
+    │ /bn2/BatchNormalization_output_0        │ 1×16×10×9 │      64 │ /sep/pointwise/Conv_output_0     │
+    │   (BatchNormalization)                  │           │         │                                  │
+    │ /Relu_1_output_0 (Relu)                 │ 1×16×10×9 │       0 │ /bn2/BatchNormalization_output_0 │
+    │ /ReduceMean_output_0 (ReduceMean)       │ 1×16      │       0 │ /Relu_1_output_0                 │
+    │ logits (Gemm)                           │ 1×5       │      85 │ /ReduceMean_output_0             │
+    └─────────────────────────────────────────┴───────────┴─────────┴──────────────────────────────────┘
     "
   `);
   expect(JSON.parse((await capture(["summary", file, "--json"])).stdout)).toMatchObject({

@@ -144,13 +144,13 @@ describe("a file that is no model is refused", () => {
 
   it("cut short", () => {
     expect(read(bytes.subarray(0, 5000))).toMatchInlineSnapshot(
-      `"model "a.onnx": its 5000 bytes are no ONNX file, or one that is damaged or cut short (index out of range). Copy or download it again."`,
+      `"model "a.onnx", byte 19: its 5000 bytes are no ONNX file, or one that is damaged or cut short (index out of range). Copy or download it again."`,
     );
   });
 
   it("text", () => {
     expect(read(new TextEncoder().encode("not a model"))).toMatchInlineSnapshot(
-      `"model "a.onnx": its 11 bytes are no ONNX file, or one that is damaged or cut short (invalid wire type 6 at offset 1). Copy or download it again."`,
+      `"model "a.onnx", byte 1: its 11 bytes are no ONNX file, or one that is damaged or cut short (invalid wire type 6 at offset 1). Copy or download it again."`,
     );
   });
 

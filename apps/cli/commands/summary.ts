@@ -6,6 +6,7 @@ import { addCommand } from "../add-command.ts";
 import { type LookFlags, openDescribed } from "../described-network.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
+import { loadPlatform } from "../load-platform.ts";
 import { addNetworkOptions, networkOf } from "../network-options.ts";
 
 interface SummaryFlags extends LookFlags {
@@ -16,7 +17,7 @@ export function registerSummary(program: Command, io: CliIo): void {
   const command = addCommand(program, "summary [model]", {
     description:
       "List the layers: shapes, parameters and connections; of the network that flags describe, or of the one in a file: " +
-      "a model of any kind, or its address. Of a graph of another tool: its inputs, outputs and operators.",
+      "a model of any kind, or its address. Of a graph of another tool: its inputs, outputs and operations.",
     example: "xception summary --variant tutorial --input-shape 150x150x3 --classes 10",
   });
   addNetworkOptions(addDownloadOptions(command)).action(async (model: string | undefined, flags: SummaryFlags) => {
@@ -30,9 +31,13 @@ export function registerSummary(program: Command, io: CliIo): void {
 async function summarizeFile(model: string, command: Command, flags: SummaryFlags, io: CliIo): Promise<void> {
   const { file, source, inputShape } = await openDescribed(model, command, flags, io);
   if (file.graph) {
-    const { graph, format, notes = [] } = file;
+    const { format, notes = [] } = file;
+    const graph = await file.graph(await loadPlatform(), inputShape);
     if (flags.json) writeJson(io, { file: model, format, ...graph, notes });
-    else io.stdout(`${model} is an ONNX graph of another tool\n${summarizeGraph(graph)}\n`);
+    else {
+      const text = summarizeGraph(graph, { width: io.columns ?? 100 });
+      io.stdout(`${model} is an ONNX graph of another tool\n${text}\n`);
+    }
     return;
   }
   const opened = modelFrom(file, source.where, inputShape);

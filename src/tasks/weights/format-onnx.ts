@@ -2,6 +2,7 @@ import { readOnnx } from "../../compiler/onnx/reader.ts";
 import { fromEngineWeights } from "../../weights/engine-weights.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import { storedLayersOf } from "../../weights/stored-layers.ts";
+import { graphShapes } from "../model/graph-shapes.ts";
 import { modelIn, networkOf } from "../model/model-file.ts";
 import { readMetadata } from "../model/model-metadata.ts";
 import { layersOfGraph } from "./graph-layers.ts";
@@ -24,7 +25,8 @@ export const onnxFormat: WeightsFormat = {
           const found = layersOfGraph(onnxSteps(content), network, where);
           return { ...found, notes: [...(found.notes ?? []), ...differencesOf(content, network)] };
         },
-        graph: graphOfOnnx(content),
+        graph: async (platform, inputShape) =>
+          graphOfOnnx(content, await graphShapes(bytes, content, platform, inputShape)),
         notes: [
           "Only weights were taken: epsilons and paddings are those of the network here, not of the file's graph.",
         ],

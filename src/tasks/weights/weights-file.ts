@@ -51,8 +51,12 @@ export interface WeightsFile {
   readonly describedNetwork?: (inputShape?: Shape) => DescribedNetwork;
   /** What else the file says, if we wrote it: architecture, labels, preprocessing, licence, provenance. */
   readonly metadata?: ModelDescription;
-  /** What a graph of another tool computes, which says nothing of layers. */
-  readonly graph?: GraphFacts;
+  /**
+   * What a graph of another tool computes, which says nothing of layers.
+   * @param platform whose engine finds the shapes of its results.
+   * @param inputShape of pictures, where the file leaves it open.
+   */
+  readonly graph?: (platform: Pick<Platform, "createSession">, inputShape?: Shape) => Promise<GraphFacts>;
   /** What a user should know of it, in sentences. */
   readonly notes?: readonly string[];
 }
