@@ -13,6 +13,7 @@ import { formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { networkFromKeras } from "../../src/weights/keras/network.ts";
 import { foldedGraphModel, torchNet, torchXception } from "../tasks/foreign-graphs.ts";
+import { withNumbersBeside } from "../tasks/onnx-with-data.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { damaged } from "../weights/damaged.ts";
 import { bytesOf, type TfjsFiles } from "../weights/tfjs-model.ts";
@@ -219,8 +220,15 @@ function namedGraphModel(network: Network, weights: Weights): TfjsFiles {
 
 function onnxOfOthers(): FuzzedReader {
   const small = damagedFiles(...["torch-plain.onnx", "torch-folded.onnx"].map(golden));
+  const { "model.onnx": graph, "model.onnx.data": numbers } = withNumbersBeside(golden("torch-plain.onnx"));
+  const beside = { "model.onnx.data": numbers };
+  const apart = fc.oneof(
+    damaged(graph).map((bytes) => ({ bytes, beside })),
+    damaged(numbers).map((changed) => ({ bytes: graph, beside: { "model.onnx.data": changed } })),
+  );
   const cases = fc.oneof(
     small.map((files) => ({ ...files, network: torchNet() })),
+    apart.map((files) => ({ ...files, network: torchNet() })),
     damagedFiles(golden("torch-xception.onnx")).map((files) => ({ ...files, network: torchXception() })),
   );
   return reader("ONNX of others", async () => cases, open);

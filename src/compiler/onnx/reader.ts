@@ -24,6 +24,14 @@ export interface OnnxContent {
    * tensors of other types are left out.
    */
   readonly tensors: ReadonlyMap<string, OnnxTensor>;
+  /** Initializers whose numbers are in files beside it; they are not among the tensors. */
+  readonly external: readonly ExternalTensor[];
+}
+
+/** Where a tensor's numbers are: `location`, `offset` and `length`, as far as the file tells. */
+export interface ExternalTensor {
+  readonly name: string;
+  readonly place: ReadonlyMap<string, string>;
 }
 
 /** A tensor whose numbers are copied out of the file when they are asked for, each time anew. */
@@ -88,6 +96,8 @@ interface StoredTensor {
   readonly raw_data?: Uint8Array;
   /** Where some writers put the numbers instead. */
   readonly float_data?: readonly number[];
+  readonly external_data?: readonly { readonly key?: string; readonly value?: string }[];
+  readonly data_location?: number;
 }
 
 /**
@@ -109,7 +119,15 @@ export function readOnnx(bytes: Uint8Array, where: string): OnnxContent {
     elementTypes: new Map([...input, ...output].flatMap(elementTypeOf)),
     nodes: node.map(readNode),
     tensors: new Map([...initializer, ...node.flatMap(constantIn)].flatMap((tensor) => readTensor(tensor, where))),
+    external: initializer.filter(isExternal).map(({ name = "", external_data: entries = [] }) => ({
+      name,
+      place: new Map(entries.map(({ key = "", value = "" }) => [key, value])),
+    })),
   };
+}
+
+function isExternal({ data_location: location }: StoredTensor): boolean {
+  return location === 1;
 }
 
 /** The tensor of a node that does nothing but hold one. */
@@ -161,6 +179,7 @@ function readNode({ op_type: operator = "", input = [], output = [], attribute =
 /** Name and numbers, if they are floats. */
 function readTensor(tensor: StoredTensor, where: string): [name: string, tensor: OnnxTensor][] {
   const { name = "", dims = [], data_type, float_data: numbers } = tensor;
+  if (isExternal(tensor)) return [];
   const stored = (meant: string, data: () => Float32Array): [string, OnnxTensor][] => {
     return [[meant, { shape: dims, read: () => floatTensor(dims, data()) }]];
   };

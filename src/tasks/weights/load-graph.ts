@@ -6,7 +6,7 @@ import { type GraphPictures, graphPictures } from "../model/graph-pictures.ts";
 import { createGraphSession } from "../model/graph-session.ts";
 import { defaultPreprocessing, type PicturePreprocessing } from "../model/model.ts";
 import { classNames, usualPreprocessing } from "./complete-model.ts";
-import { onnxFormat } from "./format-onnx.ts";
+import { onnxFormat, wholeOnnx } from "./format-onnx.ts";
 import type { LoadModelOptions } from "./load-model.ts";
 import type { WeightsSource } from "./weights-file.ts";
 
@@ -35,12 +35,14 @@ export function isGraphToRun({ bytes, where }: WeightsSource, options: LoadModel
  * @throws {RuntimeUnavailableError} the engine does not run here, or refuses the graph.
  */
 export async function loadGraph(
-  { bytes, where }: WeightsSource,
+  source: WeightsSource,
   { network, labels: given }: LoadModelOptions,
   platform: Pick<Platform, "createSession">,
   options?: SessionOptions,
 ): Promise<LoadedGraph> {
-  const pictures = graphPictures(readOnnx(bytes, where), where, network?.inputShape);
+  const { where } = source;
+  const { bytes, content } = await wholeOnnx(source);
+  const pictures = graphPictures(content, where, network?.inputShape);
   const preprocessing = defaultPreprocessing;
   const session = await createGraphSession(bytes, platform, { pictures, preprocessing, where, session: options });
   try {
