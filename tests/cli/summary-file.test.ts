@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
@@ -56,13 +57,50 @@ test("of a graph of another tool: what it is fed, what it computes, and of which
   });
 });
 
-test("refuses flags that describe another network, weights alone, and what is no file of weights", async () => {
+test("of weights alone: their names and shapes", async () => {
+  const shown: string[] = [];
+  for (const name of ["small.weights.h5", "torch-xception.pth"]) {
+    const { stdout } = await capture(["summary", join(formats, name)]);
+    const lines = stdout.replace(formats, "").trim().split("\n");
+    shown.push(...lines.slice(0, 6), ...lines.slice(-3));
+  }
+  expect(shown.join("\n")).toMatchInlineSnapshot(`
+    "/small.weights.h5 (weights.h5) holds weights, but not their network
+    ┏━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━━┓
+    ┃ Weight                              ┃ Shape     ┃ Param # ┃
+    ┡━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━┩
+    │ layers/batch_normalization/vars/0   │ 8         │       8 │
+    │ layers/batch_normalization/vars/1   │ 8         │       8 │
+    │ layers/separable_conv2d_1/vars/2    │ 16        │      16 │
+    └─────────────────────────────────────┴───────────┴─────────┘
+     Total params: 1,269 in 25 weights
+    /torch-xception.pth (PyTorch) holds weights, but not their network
+    ┏━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━━┓
+    ┃ Weight                            ┃ Shape     ┃ Param # ┃
+    ┡━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━┩
+    │ conv1.weight                      │ 8×3×3×3   │     216 │
+    │ bn1.weight                        │ 8         │       8 │
+    │ fc.bias                           │ 3         │       3 │
+    └───────────────────────────────────┴───────────┴─────────┘
+     Total params: 8,582 in 129 weights"
+  `);
+  // Sums worked out from the list of weights that Keras wrote beside its files.
+  const { weights } = JSON.parse(readFileSync(join(formats, "small.json"), "utf8")) as {
+    weights: [number, string, number[]][];
+  };
+  const sizes = weights.map(([, , shape]) => shape.reduce((product, size) => product * size, 1));
+  const { stdout } = await capture(["summary", join(formats, "small-weights-only.h5"), "--json"]);
+  const listed = JSON.parse(stdout);
+  expect(listed.params).toBe(sizes.reduce((sum, size) => sum + size, 0));
+  expect(listed.weights.map(({ shape }: { shape: number[] }) => shape)).toEqual(weights.map(([, , shape]) => shape));
+});
+
+test("refuses flags that describe another network, and what is no file of weights", async () => {
   const messages = [];
   for (const argv of [
     ["small.keras", "--classes", "3"],
     ["small.keras", "--architecture", "xception41"],
     ["small.keras", "--no-top"],
-    ["small.weights.h5"],
     ["none.onnx"],
   ]) {
     const { exitCode, stderr } = await capture(["summary", join(formats, argv[0]!), ...argv.slice(1)]);
@@ -75,8 +113,6 @@ test("refuses flags that describe another network, weights alone, and what is no
       "2 error: argument MODEL: the network is the one in the file; of flags that describe one, only --input-shape goes with it; received "--architecture".
     ",
       "2 error: argument MODEL: the network is the one in the file; of flags that describe one, only --input-shape goes with it; received "--no-top".
-    ",
-      "1 error: file "/small.weights.h5": the file holds weights, but not their network; received "weights.h5"; expected a whole model. Say which network they belong to.
     ",
       "1 error: file "/none.onnx": there is no such file.
     ",

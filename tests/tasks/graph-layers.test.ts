@@ -199,6 +199,6 @@ test("what cannot be taken is refused with its reason", async () => {
 
 test("without a network, the file is described", async () => {
   expect(await openModel(torch("plain"), nodePlatform).catch((error: Error) => error.message)).toMatchInlineSnapshot(
-    `"file of 4123 bytes: the file holds weights, but not their network; received "ONNX graph input → logits of 9 nodes: 3 Conv, 2 BatchNormalization, 2 Relu, 1 ReduceMean, 1 Gemm"; expected a whole model. Say which network they belong to."`,
+    `"file of 4123 bytes: the file holds weights, but not their network; received "ONNX graph input → logits of 9 nodes: 3 Conv, 2 BatchNormalization, 2 Relu, 1 ReduceMean, 1 Gemm"; expected a whole model. Say which network they belong to: convert does, with the flags of one; in a program, loadWeights."`,
   );
 });

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { summarizeGraph } from "../../../src/report/graph-summary.ts";
 import { summarize, summaryJson } from "../../../src/report/summary.ts";
+import { countNumbers, summarizeWeights } from "../../../src/report/weights-summary.ts";
 import { modelFrom, type OpenedModel } from "../../../src/tasks/weights/open-weights.ts";
 import { addCommand } from "../add-command.ts";
 import { type LookFlags, openDescribed } from "../described-network.ts";
@@ -17,7 +18,8 @@ export function registerSummary(program: Command, io: CliIo): void {
   const command = addCommand(program, "summary [model]", {
     description:
       "List the layers: shapes, parameters and connections; of the network that flags describe, or of the one in a file: " +
-      "a model of any kind, or its address. Of a graph of another tool: its inputs, outputs and operations.",
+      "a model of any kind, or its address. Of a graph of another tool: its inputs, outputs and operations; of weights " +
+      "alone: their names and shapes.",
     example: "xception summary --variant tutorial --input-shape 150x150x3 --classes 10",
   });
   addNetworkOptions(addDownloadOptions(command)).action(async (model: string | undefined, flags: SummaryFlags) => {
@@ -30,14 +32,19 @@ export function registerSummary(program: Command, io: CliIo): void {
 
 async function summarizeFile(model: string, command: Command, flags: SummaryFlags, io: CliIo): Promise<void> {
   const { file, source, inputShape } = await openDescribed(model, command, flags, io);
+  const { format: kind, notes: said = [] } = file;
+  const width = io.columns ?? 100;
   if (file.graph) {
-    const { format, notes = [] } = file;
     const graph = await file.graph(await loadPlatform(), inputShape);
-    if (flags.json) writeJson(io, { file: model, format, ...graph, notes });
-    else {
-      const text = summarizeGraph(graph, { width: io.columns ?? 100 });
-      io.stdout(`${model} is an ONNX graph of another tool\n${text}\n`);
-    }
+    if (flags.json) writeJson(io, { file: model, format: kind, ...graph, notes: said });
+    else io.stdout(`${model} is an ONNX graph of another tool\n${summarizeGraph(graph, { width })}\n`);
+    return;
+  }
+  if (file.stored && !file.describedNetwork) {
+    const weights = file.stored();
+    if (flags.json) writeJson(io, { file: model, format: kind, weights, params: countNumbers(weights), notes: said });
+    else
+      io.stdout(`${model} (${kind}) holds weights, but not their network\n${summarizeWeights(weights, { width })}\n`);
     return;
   }
   const opened = modelFrom(file, source.where, inputShape);
@@ -46,7 +53,7 @@ async function summarizeFile(model: string, command: Command, flags: SummaryFlag
     const about = { labels, preprocessing, licence, provenance };
     writeJson(io, { file: model, format, ...summaryJson(network), ...about, notes });
   } else {
-    io.stdout(`${model} (${format})\n${describe(opened)}${summarize(network, { width: io.columns ?? 100 })}\n`);
+    io.stdout(`${model} (${format})\n${describe(opened)}${summarize(network, { width })}\n`);
   }
 }
 

@@ -101,7 +101,7 @@ export function modelFrom(
       what: "the file holds weights, but not their network",
       received: file.format,
       expected: "a whole model",
-      remedy: "Say which network they belong to.",
+      remedy: "Say which network they belong to: convert does, with the flags of one; in a program, loadWeights.",
     });
   }
   const { network: described, architecture: told, constants, rescaling } = file.describedNetwork(inputShape);
