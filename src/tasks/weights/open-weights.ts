@@ -123,7 +123,9 @@ export function preparing(rescaling: Preprocessing | undefined): {
   const { scale, offset } = rescaling;
   return {
     said: { preprocessing: { ...defaultPreprocessing, ...rescaling } },
-    notes: [`Its Rescaling, pixel · ${scale} + ${offset}, is no layer here but a part of how pictures are prepared.`],
+    notes: [
+      `Its scaling of pixels, pixel · ${scale} + ${offset}, is no layer here but a part of how pictures are prepared.`,
+    ],
   };
 }
 
