@@ -89,12 +89,12 @@ describe("files that hold no embeddings", () => {
     expect(named({ origin: { ...origin, architecture: "resnet" } })).toThrow("field origin.architecture:");
     expect(named({ pictures: [{ file: 1 }] })).toThrow("field pictures.0.file:");
     const noJson = writeSafetensors(new Map([["embeddings", floatTensor([1, 1])]]), new Map([[metadataKey, "{"]]));
-    expect(read(noJson)).toThrow('file, metadata "xception-ts": this is no JSON.');
+    expect(read(noJson)).toThrow('file, metadata "xception-ts", character 1: this is no JSON.');
   });
 
   it("are refused as JSON", () => {
     const json = (...rows: unknown[]) => read(JSON.stringify({ formatVersion: 1, pictures: rows }));
-    expect(read("{")).toThrow("file: this is no JSON.");
+    expect(read("{")).toThrow("file, character 1: this is no JSON.");
     expect(json()).toThrow("file: its values are no embeddings of its pictures;");
     expect(json({ file: "a", values: [1, 2] }, { file: "b", values: [1] })).toThrowErrorMatchingInlineSnapshot(
       `[FormatError: file, picture "b": it has another number of values than the first one; received 1; expected 2.]`,

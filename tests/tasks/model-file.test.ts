@@ -181,7 +181,7 @@ describe("a file that is no model is refused", () => {
 
   it("whose metadata are no JSON", () => {
     expect(read(changed(({ metadata_props: [entry] }) => (entry!.value = "{")))).toMatchInlineSnapshot(
-      `"model "a.onnx", metadata: this is no JSON."`,
+      `"model "a.onnx", metadata, character 1: this is no JSON."`,
     );
   });
 

@@ -138,7 +138,7 @@ describe("what we cannot do is refused by its name", () => {
   });
 
   test.each([
-    ["no JSON", "{", "f.h5: the description of the network is no JSON."],
+    ["no JSON", "{", "f.h5, character 1: the description of the network is no JSON."],
     ["no object", "7", "f.h5: the description of the network is no object."],
     [
       "a class of one's own",
