@@ -162,6 +162,13 @@ describe("refuses", () => {
     );
   });
 
+  test("sizes that no picture has", async () => {
+    expect(await messageOf(dims(1, 3, 1_000_000, 71))).toMatchInlineSnapshot(
+      `"FILE, input "input": there are no pictures of this size; received "1000000×71"; expected height and width from 1 to 8192."`,
+    );
+    expect(await messageOf(dims(1, 3, 71, -1))).toContain("there are no pictures of this size");
+  });
+
   test("labels for another number of classes", async () => {
     expect(await messageOf(torchXception, { labels: ["a", "b"] })).toMatchInlineSnapshot(
       `"labels: there must be one label for each class; received 2; expected 3 labels."`,
@@ -179,7 +186,7 @@ describe("refuses", () => {
     const unknown = changed(torchXception, ({ graph }) => {
       graph.node[0]!.op_type = "Convolve";
     });
-    expect(await messageOf(unknown)).toContain("ONNX Runtime: it cannot load the model: ");
+    expect(await messageOf(unknown)).toContain("FILE, ONNX Runtime: it cannot load the model: ");
     const tiny = await messageOf(dims("batch", 3, "h", "w"), { network: { inputShape: [2, 2, 3] } });
     expect(tiny).toContain("FILE: its graph cannot be run on a picture (");
   });

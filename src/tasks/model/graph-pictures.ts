@@ -4,6 +4,9 @@ import { FormatError, UsageError } from "../../errors.ts";
 import { type Shape, sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 
+/** Of pictures, in pixels. */
+const largestSide = 8192;
+
 /** How a graph of another tool is fed with pictures, and what it answers. */
 export interface GraphPictures {
   readonly input: string;
@@ -49,9 +52,18 @@ export function graphPictures(content: OnnxContent, where: string, given?: Shape
     });
   }
   const [height, width] = channelsFirst ? [axes[2], axes[3]] : [axes[1], axes[2]];
+  const size = sizeFrom([height!, width!], given, where);
+  if (size.some((side) => side < 1 || side > largestSide)) {
+    throw new FormatError({
+      where: `${where}, input "${input}"`,
+      what: "there are no pictures of this size",
+      received: size.join("×"),
+      expected: `height and width from 1 to ${largestSide}`,
+    });
+  }
   return {
     input,
-    size: sizeFrom([height!, width!], given, where),
+    size,
     channelsFirst,
     output: outputs[0]!,
     givesProbabilities: endsInProbabilities(content),

@@ -1,10 +1,9 @@
 import { imageInput } from "../../compiler/lower.ts";
-import { FormatError, XceptionError } from "../../errors.ts";
+import { FormatError, RuntimeUnavailableError, XceptionError } from "../../errors.ts";
 import type { Platform, Session, SessionOptions, Tensors } from "../../platform.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
 import { classScores, type GraphPictures, toGraphInput } from "./graph-pictures.ts";
-import type { PicturePreprocessing } from "./model.ts";
-import { resizesInGraph } from "./model.ts";
+import { type PicturePreprocessing, resizesInGraph } from "./model.ts";
 import { preparationModel } from "./picture-preparation.ts";
 
 /** What a graph of another tool needs to answer as a model file does. */
@@ -26,8 +25,11 @@ export async function createGraphSession(
   platform: Pick<Platform, "createSession">,
   options: GraphSessionOptions,
 ): Promise<Session> {
-  const { pictures, preprocessing, session } = options;
-  const network = await platform.createSession(graph, session);
+  const { pictures, preprocessing, session, where } = options;
+  const network = await platform.createSession(graph, session).catch((error: unknown): never => {
+    if (!(error instanceof RuntimeUnavailableError)) throw error;
+    throw new RuntimeUnavailableError({ ...error.parts, where: `${where}, ${error.parts.where}`, cause: error });
+  });
   const preparation = resizesInGraph(preprocessing)
     ? await platform.createSession(preparationModel(pictures.size, preprocessing), { threads: 1 })
     : undefined;
