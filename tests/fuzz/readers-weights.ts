@@ -6,6 +6,8 @@ import { root } from "../../scripts/project-root.mjs";
 import { FileError } from "../../src/errors.ts";
 import type { WeightRole } from "../../src/graph/layer-weights.ts";
 import type { Network } from "../../src/graph/network.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
+import { loadGraph } from "../../src/tasks/weights/load-graph.ts";
 import { modelFrom, weightsFor } from "../../src/tasks/weights/open-weights.ts";
 import { openWeightsFile } from "../../src/tasks/weights/weights-formats.ts";
 import { weightsTargets } from "../../src/tasks/weights/weights-targets.ts";
@@ -234,6 +236,18 @@ function onnxOfOthers(): FuzzedReader {
   return reader("ONNX of others", async () => cases, open);
 }
 
+/** Graphs that are run as they are. */
+function runningOnnx(): FuzzedReader {
+  const run = async ({ bytes }: Files): Promise<void> => {
+    const readBeside = () =>
+      Promise.reject(new FileError({ where: "a file beside it", what: "there is no such file" }));
+    const { session } = await loadGraph({ where, bytes, readBeside }, {}, nodePlatform, { threads: 1 });
+    await session.dispose();
+  };
+  const cases = damagedFiles(...["torch-plain.onnx", "torch-folded.onnx"].map(golden));
+  return reader("ONNX of others, run", async () => cases, run, { codes: ["FORMAT", "USAGE", "RUNTIME_UNAVAILABLE"] });
+}
+
 /** Everything that weights come in, through the one function that opens it all. */
 export const weightsReaders: readonly FuzzedReader[] = [
   hdf5("keras .h5", "small.h5", "small-weights-only.h5"),
@@ -245,4 +259,5 @@ export const weightsReaders: readonly FuzzedReader[] = [
   reader("TF.js layers", tfjsLayers, open),
   reader("TF.js graph", tfjsGraph, open),
   onnxOfOthers(),
+  runningOnnx(),
 ];
