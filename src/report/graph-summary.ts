@@ -17,8 +17,8 @@ export interface GraphNodeFacts {
   /** That of its first result. */
   readonly name: string;
   readonly operator: string;
-  /** For one picture, in the graph's own order of axes; null: it is not known. */
-  readonly outputShape: readonly number[] | null;
+  /** In the graph's own order of axes; a text stands for any size; null: it is not known. */
+  readonly outputShape: readonly (number | string)[] | null;
   /** How many of the stored numbers it reads. */
   readonly params: number;
   /** Names of the results it reads. */
@@ -43,7 +43,7 @@ export function summarizeGraph(facts: GraphFacts, options: { readonly width?: nu
   const counts = Object.entries(operators).map(([operator, count]) => `${count} ${operator}`);
   const rows = nodes.map((node) => [
     `${node.name} (${node.operator})`,
-    node.outputShape === null ? "?" : node.outputShape.join("×"),
+    node.outputShape === null ? "?" : node.outputShape.map((size) => (size === "" ? "?" : size)).join("×"),
     withCommas(node.params),
     node.inbound.length === 0 ? "-" : node.inbound.join(", "),
   ]);
@@ -62,8 +62,6 @@ export function summarizeGraph(facts: GraphFacts, options: { readonly width?: nu
       rows,
       options.width ?? 100,
     ),
-    ...(nodes.some(({ outputShape }) => outputShape === null)
-      ? ["Shapes marked ? are not known: sizes that the graph leaves open can be said with --input-shape."]
-      : []),
+    ...(nodes.some(({ outputShape }) => outputShape === null) ? ["Shapes marked ? are not known."] : []),
   ].join("\n");
 }

@@ -1,7 +1,10 @@
 import { readFileSync } from "node:fs";
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
+import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import { capture } from "./capture.ts";
 
 const formats = join(root, "tests/golden/formats");
@@ -34,27 +37,69 @@ test("of a graph of another tool: what it is fed, what it computes, and of which
     outputs     logits [Gemmlogits_dim_0, 5]
     operators   3 Conv, 2 BatchNormalization, 2 Relu, 1 ReduceMean, 1 Gemm
     parameters  597
-    ┏━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┓
-    ┃ Result (operator)                       ┃ Shape     ┃ Param # ┃ Connected to                     ┃
-    ┡━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┩
-    │ /conv1/Conv_output_0 (Conv)             │ 1×8×10×9  │     216 │ input                            │
-    │ /bn1/BatchNormalization_output_0        │ 1×8×10×9  │      32 │ /conv1/Conv_output_0             │
-    │   (BatchNormalization)                  │           │         │                                  │
-    │ /Relu_output_0 (Relu)                   │ 1×8×10×9  │       0 │ /bn1/BatchNormalization_output_0 │
-    │ /sep/conv1/Conv_output_0 (Conv)         │ 1×8×10×9  │      72 │ /Relu_output_0                   │
-    │ /sep/pointwise/Conv_output_0 (Conv)     │ 1×16×10×9 │     128 │ /sep/conv1/Conv_output_0         │
-    │ /bn2/BatchNormalization_output_0        │ 1×16×10×9 │      64 │ /sep/pointwise/Conv_output_0     │
-    │   (BatchNormalization)                  │           │         │                                  │
-    │ /Relu_1_output_0 (Relu)                 │ 1×16×10×9 │       0 │ /bn2/BatchNormalization_output_0 │
-    │ /ReduceMean_output_0 (ReduceMean)       │ 1×16      │       0 │ /Relu_1_output_0                 │
-    │ logits (Gemm)                           │ 1×5       │      85 │ /ReduceMean_output_0             │
-    └─────────────────────────────────────────┴───────────┴─────────┴──────────────────────────────────┘
+    ┏━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┓
+    ┃ Result (operator)                ┃ Shape              ┃ Param # ┃ Connected to                   ┃
+    ┡━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┩
+    │ /conv1/Conv_output_0 (Conv)      │ batch×8×10×9       │     216 │ input                          │
+    │ /bn1/BatchNormalization_output_0 │ batch×8×10×9       │      32 │ /conv1/Conv_output_0           │
+    │   (BatchNormalization)           │                    │         │                                │
+    │ /Relu_output_0 (Relu)            │ batch×8×10×9       │       0 │ /bn1/BatchNormalization_output │
+    │                                  │                    │         │ _0                             │
+    │ /sep/conv1/Conv_output_0 (Conv)  │ batch×8×10×9       │      72 │ /Relu_output_0                 │
+    │ /sep/pointwise/Conv_output_0     │ batch×16×10×9      │     128 │ /sep/conv1/Conv_output_0       │
+    │   (Conv)                         │                    │         │                                │
+    │ /bn2/BatchNormalization_output_0 │ batch×16×10×9      │      64 │ /sep/pointwise/Conv_output_0   │
+    │   (BatchNormalization)           │                    │         │                                │
+    │ /Relu_1_output_0 (Relu)          │ batch×16×10×9      │       0 │ /bn2/BatchNormalization_output │
+    │                                  │                    │         │ _0                             │
+    │ /ReduceMean_output_0             │ batch×16           │       0 │ /Relu_1_output_0               │
+    │   (ReduceMean)                   │                    │         │                                │
+    │ logits (Gemm)                    │ Gemmlogits_dim_0×5 │      85 │ /ReduceMean_output_0           │
+    └──────────────────────────────────┴────────────────────┴─────────┴────────────────────────────────┘
     "
   `);
   expect(JSON.parse((await capture(["summary", file, "--json"])).stdout)).toMatchObject({
     inputs: [{ name: "input", shape: ["batch", 3, 21, 19] }],
     operators: { Conv: 3, BatchNormalization: 2 },
   });
+});
+
+/** Axes of the first input, and something else in the graph of PyTorch. */
+async function changedGraph(dim: object[], operator = "Conv"): Promise<string> {
+  const file = ModelProto.toObject(ModelProto.decode(readFileSync(join(formats, "torch-plain.onnx"))), {
+    longs: Number,
+  });
+  const graph = file.graph as { input: { type: { tensor_type: { shape: object } } }[]; node: { op_type: string }[] };
+  graph.input[0]!.type.tensor_type.shape = { dim };
+  graph.node[0]!.op_type = operator;
+  const path = join(await mkdtemp(join(tmpdir(), "xception-summary-")), "graph.onnx");
+  await writeFile(path, ModelProto.encode(ModelProto.fromObject(file)).finish());
+  return path;
+}
+
+test("of a graph that leaves the size of pictures open: its shapes for a given one", async () => {
+  const path = await changedGraph([{ dim_param: "n" }, { dim_value: 3 }, { dim_param: "h" }, {}]);
+  const shapes = async (...flags: string[]) => {
+    const { nodes } = JSON.parse((await capture(["summary", path, "--json", ...flags])).stdout);
+    return nodes.map(({ outputShape }: { outputShape: unknown }) => outputShape);
+  };
+  // 3×3 with stride 2, unpadded: ⌊(50 − 3)/2⌋ + 1 = 24 rows, ⌊(60 − 3)/2⌋ + 1 = 29 columns.
+  const [first, , , , pointwise] = await shapes("--input-shape", "50x60x3");
+  expect(first).toEqual([1, 8, 24, 29]);
+  expect(pointwise).toEqual([1, 16, 24, 29]);
+  expect((await shapes())[0]).toEqual(["n", 8, expect.any(String), expect.any(String)]);
+});
+
+test("of a graph that the engine does not load: all but shapes", async () => {
+  const path = await changedGraph(
+    [{ dim_value: 1 }, { dim_value: 3 }, { dim_value: 21 }, { dim_value: 19 }],
+    "Convolve",
+  );
+  const { stdout, stderr } = await capture(["summary", path]);
+  expect(stderr).toBe("");
+  expect(stdout).toContain("operators   2 BatchNormalization, 2 Relu, 2 Conv, 1 Convolve, 1 ReduceMean, 1 Gemm\n");
+  expect(stdout).toMatch(/│ \/conv1\/Conv_output_0 \(Convolve\) +│ \? +│ +216 │ input +│/);
+  expect(stdout).toContain("Shapes marked ? are not known.");
 });
 
 test("of weights alone: their names and shapes", async () => {

@@ -7,6 +7,7 @@ import { FileError } from "../../src/errors.ts";
 import type { WeightRole } from "../../src/graph/layer-weights.ts";
 import type { Network } from "../../src/graph/network.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
+import { onnxFormat } from "../../src/tasks/weights/format-onnx.ts";
 import { loadGraph } from "../../src/tasks/weights/load-graph.ts";
 import { modelFrom, weightsFor } from "../../src/tasks/weights/open-weights.ts";
 import { openWeightsFile } from "../../src/tasks/weights/weights-formats.ts";
@@ -236,11 +237,12 @@ function onnxOfOthers(): FuzzedReader {
   return reader("ONNX of others", async () => cases, open);
 }
 
-/** Graphs that are run as they are. */
+/** Graphs that the engine explains, and runs as they are. */
 function runningOnnx(): FuzzedReader {
   const run = async ({ bytes }: Files): Promise<void> => {
     const readBeside = () =>
       Promise.reject(new FileError({ where: "a file beside it", what: "there is no such file" }));
+    await (await onnxFormat.open({ where, bytes, readBeside })).graph?.(nodePlatform);
     const { session } = await loadGraph({ where, bytes, readBeside }, {}, nodePlatform, { threads: 1 });
     await session.dispose();
   };

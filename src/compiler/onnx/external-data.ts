@@ -25,7 +25,7 @@ export async function withExternalData(
   }
   const numbers = new Map(external.map((tensor) => [tensor.name, numbersOf(tensor, files, where)]));
   refuseTooMany(numbers, files, where);
-  const file = decodeAll(bytes);
+  const file = decodeWhole(bytes);
   for (const tensor of file.graph.initializer) {
     const own = numbers.get(tensor.name);
     if (own === undefined) continue;
@@ -68,7 +68,8 @@ function refuseTooMany(
   });
 }
 
-interface OpenFile extends protobuf.Message {
+/** A file to be changed. */
+export interface OpenOnnx extends protobuf.Message {
   readonly graph: {
     readonly initializer: {
       readonly name: string;
@@ -76,12 +77,14 @@ interface OpenFile extends protobuf.Message {
       external_data: readonly object[];
       data_location: number;
     }[];
+    readonly input: readonly { readonly name: string; readonly type: { tensor_type: { shape: { dim: object[] } } } }[];
+    readonly output: object[];
   };
 }
 
-/** What our schema does not know stays as it is. */
-function decodeAll(bytes: Uint8Array): OpenFile {
+/** A file with all that is in it: what our schema does not know stays as it is when it is encoded again. */
+export function decodeWhole(bytes: Uint8Array): OpenOnnx {
   const reader = protobuf.Reader.create(bytes);
   reader.discardUnknown = false;
-  return ModelProto.decode(reader) as unknown as OpenFile;
+  return ModelProto.decode(reader) as unknown as OpenOnnx;
 }

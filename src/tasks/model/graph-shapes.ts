@@ -1,61 +1,52 @@
+import { decodeWhole } from "../../compiler/onnx/external-data.ts";
 import type { OnnxContent } from "../../compiler/onnx/reader.ts";
 import { ModelProto } from "../../compiler/onnx/schema.ts";
 import type { Platform } from "../../platform.ts";
-import { type Shape, sizeOf } from "../../tensor/shape.ts";
-import { floatTensor } from "../../tensor/tensor.ts";
+import type { Shape } from "../../tensor/shape.ts";
 
-/** Pictures of more numbers than this are not made only to look at shapes. */
-const largestInput = 2 ** 26;
+/** Axes of a result; a text stands for any size, and is its name. */
+export type OpenShape = readonly (number | string)[];
 
 /**
- * The shapes of all that a graph of another tool computes, for one picture: the engine runs it with every result as an
- * output. Undefined where it cannot, or sizes are open that `inputShape` does not tell.
+ * The shapes of all that a graph of another tool computes: the engine loads it with every result as an output, and tells them
+ * without a run. Undefined where it cannot load it.
  * @param graph its bytes.
- * @param inputShape of pictures `[H, W, C]`.
+ * @param inputShape of pictures `[H, W, C]`, where the graph leaves it open.
  */
 export async function graphShapes(
   graph: Uint8Array,
   content: OnnxContent,
   { createSession }: Pick<Platform, "createSession">,
   inputShape?: Shape,
-): Promise<ReadonlyMap<string, Shape> | undefined> {
-  const feeds = zerosFor(content, inputShape);
-  if (feeds === undefined) return undefined;
+): Promise<ReadonlyMap<string, OpenShape> | undefined> {
   try {
-    const session = await createSession(withAllOutputs(graph, content), { optimize: false });
-    const results = await session.run(feeds).finally(() => session.dispose());
-    return new Map(Object.entries(results).map(([name, { shape }]) => [name, shape]));
+    const session = await createSession(withAllOutputs(graph, content, inputShape), { optimize: false });
+    const { outputShapes } = session;
+    await session.dispose();
+    return outputShapes;
   } catch {
-    // A graph that does not run, or results that have no shape, like lists: its operators can be told nevertheless.
+    // What it is made of can be told nevertheless.
     return undefined;
   }
 }
 
-/** Messages of protobuf in a row are one: the later one's lists are added to the earlier one's. */
-function withAllOutputs(graph: Uint8Array, { nodes, outputs, tensors }: OnnxContent): Uint8Array {
+function withAllOutputs(graph: Uint8Array, content: OnnxContent, inputShape: Shape | undefined): Uint8Array {
+  const { nodes, outputs, tensors, shapes } = content;
   const known = new Set([...outputs, ...tensors.keys(), ""]);
   const names = nodes.flatMap((node) => (node.operator === "Constant" ? [] : node.outputs));
-  const output = names.filter((name) => !known.has(name)).map((name) => ({ name }));
-  const more = ModelProto.encode(ModelProto.fromObject({ graph: { output } })).finish();
-  const whole = new Uint8Array(graph.length + more.length);
-  whole.set(graph);
-  whole.set(more, graph.length);
-  return whole;
-}
-
-function zerosFor({ inputs, tensors, shapes }: OnnxContent, inputShape: Shape | undefined) {
-  const feeds = inputs
-    .filter((name) => !tensors.has(name))
-    .map((name) => [name, onePicture(shapes.get(name) ?? [], inputShape)] as const);
-  if (feeds.some(([, shape]) => shape === undefined || sizeOf(shape) > largestInput)) return undefined;
-  return Object.fromEntries(feeds.map(([name, shape]) => [name, floatTensor(shape!)]));
+  const file = decodeWhole(graph);
+  file.graph.output.push(...names.filter((name) => !known.has(name)).map((name) => ({ name })));
+  for (const { name, type } of file.graph.input) {
+    const sizes = inputShape && onePicture(shapes.get(name) ?? [], inputShape);
+    if (sizes && !tensors.has(name)) type.tensor_type.shape.dim = sizes.map((size) => ({ dim_value: size }));
+  }
+  return ModelProto.encode(file).finish();
 }
 
 /** What stands open in the shape of an input filled in: one picture, of the given size. */
-function onePicture(axes: readonly (number | string)[], inputShape: Shape = []): Shape | undefined {
-  const [height, width, channels] = inputShape;
-  const isChannelsFirst = axes[1] === (channels ?? 3);
+function onePicture(axes: OpenShape, [height, width, channels]: Shape): Shape | undefined {
+  const isChannelsFirst = axes[1] === channels;
   const given = isChannelsFirst ? [1, channels, height, width] : [1, height, width, channels];
   const shape = axes.map((axis, index) => (typeof axis === "number" ? axis : given[index]));
-  return shape.every((size): size is number => size !== undefined && size >= 0) ? shape : undefined;
+  return shape.every((size) => size !== undefined) ? shape : undefined;
 }

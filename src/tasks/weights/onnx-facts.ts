@@ -2,7 +2,8 @@ import type { OnnxContent } from "../../compiler/onnx/reader.ts";
 import { windowGeometry } from "../../graph/layer-shapes.ts";
 import type { Network } from "../../graph/network.ts";
 import type { GraphFacts } from "../../report/graph-summary.ts";
-import { type Shape, sizeOf } from "../../tensor/shape.ts";
+import { sizeOf } from "../../tensor/shape.ts";
+import type { OpenShape } from "../model/graph-shapes.ts";
 
 /** What kind of file it is, and what its graph is made of, in a few words. */
 export function describeOnnx(content: OnnxContent): string {
@@ -13,9 +14,9 @@ export function describeOnnx(content: OnnxContent): string {
 
 /**
  * What its graph computes from what, and is made of.
- * @param resultShapes of what it computes for one picture, by name, as far as they are known.
+ * @param resultShapes of what it computes, by name, as far as they are known.
  */
-export function graphOfOnnx(content: OnnxContent, resultShapes?: ReadonlyMap<string, Shape>): GraphFacts {
+export function graphOfOnnx(content: OnnxContent, resultShapes?: ReadonlyMap<string, OpenShape>): GraphFacts {
   const { tensors, shapes, outputs, nodes } = content;
   const fact = (name: string) => ({ name, shape: shapes.get(name) ?? null });
   const operators = [...operatorCounts(content)].sort(([, a], [, b]) => b - a);
