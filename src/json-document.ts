@@ -81,7 +81,20 @@ function endOfJson(text: string): number {
 export function checkDocument<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const { path, message } = result.error.issues[0]!;
+  const { code, path, message } = result.error.issues[0]!;
   const place = path.length > 0 ? `, field ${path.join(".")}` : "";
-  throw new FormatError({ where: `${where}${place}`, what: message, cause: result.error });
+  // Messages of ours say what they refuse, and some of zod's the type of it; whole lists would say little.
+  const said = code === "custom" || message.includes("received");
+  const received = said ? undefined : valueAt(value, path);
+  const isShort = typeof received !== "object";
+  throw new FormatError({
+    where: `${where}${place}`,
+    what: message,
+    ...(isShort && { received }),
+    cause: result.error,
+  });
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce((inside: unknown, key) => (inside as Record<PropertyKey, unknown> | undefined)?.[key], value);
 }

@@ -80,7 +80,7 @@ describe("files that hold no embeddings", () => {
     expect(read(safetensors("embeddings", [0, 3], { ...document, pictures: [] }))).toThrow("one picture at least");
     const named = (changes: object) => read(safetensors("embeddings", [2, 3], { ...document, ...changes }));
     expect(named({ formatVersion: 2 })).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: file, metadata "xception-ts", field formatVersion: Invalid input: expected 1.]`,
+      `[FormatError: file, metadata "xception-ts", field formatVersion: Invalid input: expected 1; received 2.]`,
     );
     expect(named({ origin: { ...origin, digest: "abc" } })).toThrow(
       'file, metadata "xception-ts", field origin.digest:',
