@@ -3,10 +3,17 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fenced, type Generator, markdownTable, shorten } from "./generated-blocks.ts";
 import { root } from "./project-root.mjs";
+import { recordSession } from "./recorded-session.ts";
 import { recipeTable, settingsTable } from "./settings-tables.ts";
 
 /** The documents whose blocks are generated. */
-export const documents = ["README.md", "ARCHITECTURE.md", "docs/recipes.md"];
+export const documents = [
+  "README.md",
+  "ARCHITECTURE.md",
+  "docs/README.md",
+  "docs/recipes.md",
+  ...["keras", "onnx", "tfjs", "timm"].map((source) => `docs/sources/${source}.md`),
+];
 
 /** How each kind of block is made; a test holds the documents to it. */
 export const generators = {
@@ -19,6 +26,8 @@ export const generators = {
     const printed = execFileSync(process.execPath, [...program, ...flags], { cwd: root, encoding: "utf8" });
     return fenced("console", `$ npx ${command}\n${shorten(printed, { first: 5, last: 4 })}`);
   },
+  /** What the commands after each `$` print in a folder with these files of tests/golden/, or of ../shared/. */
+  session: (files, current) => recordSession(files.split(" "), current),
   /** The rows of a measurement in bench/results/. */
   bench: (name) => markdownTable(JSON.parse(readFileSync(join(root, "bench", "results", `${name}.json`), "utf8")).rows),
   /** The settings under one heading. */

@@ -67,6 +67,23 @@ export class FileError extends XceptionError {
 /** Weights that do not belong to the network they are loaded into. */
 export class WeightsError extends XceptionError {
   readonly code = "WEIGHTS";
+  /** All that differs, where the message names the first few; undefined where something else is wrong. */
+  readonly differences: WeightDifferences | undefined;
+
+  constructor(parts: ErrorParts, differences?: WeightDifferences) {
+    super(parts);
+    this.differences = differences;
+  }
+}
+
+/** How weights differ from those of a network. */
+export interface WeightDifferences {
+  /** Weights of the network that are not there. */
+  readonly missing: readonly string[];
+  /** Weights that the network does not have. */
+  readonly unexpected: readonly string[];
+  /** Weights that both have in different shapes, with these. */
+  readonly wrongShape: readonly string[];
 }
 
 /** A data set that cannot be used: no images, one class, unreadable. */

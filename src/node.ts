@@ -14,6 +14,7 @@ import type { Model, ModelParts } from "./tasks/model/model.ts";
 import * as modelFile from "./tasks/model/model-file.ts";
 import type { TrainingResult, TrainOptions } from "./tasks/train/options.ts";
 import * as training from "./tasks/train/train.ts";
+import { imagenetOrigin, weightsNamed } from "./tasks/weights/imagenet-weights.ts";
 import * as loading from "./tasks/weights/load-model.ts";
 
 export * from "./index.ts";
@@ -26,7 +27,8 @@ export { decodeImage, encodePng } from "./runtime/node-images.ts";
 export { isMpiProcess, joinMpi, type MpiOptions } from "./runtime/node-mpi.ts";
 
 /**
- * Loads a model from a file of any format that we know, by its path or its bytes, ready to classify pictures.
+ * Loads a model from a file of any format that we know, by its path, its address or its bytes, ready to classify pictures.
+ * What is read from an address is downloaded once; `imagenet` stands for what keras.applications.Xception learned.
  * @param options `network`, `architecture`: which network its weights are for, where the file holds weights alone.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, or damaged.
@@ -42,12 +44,13 @@ export function loadClassifier(
   source: string | Uint8Array,
   options: Omit<classifier.LoadOptions, "platform"> = {},
 ): Promise<classifier.Classifier> {
-  return classifier.loadClassifier(source, { ...options, platform: nodePlatform });
+  const { named, platform } = within(source);
+  return classifier.loadClassifier(named, { ...options, platform });
 }
 
 /**
  * Loads a file of weights of any format that we know, ready to tell what its network sees in pictures.
- * @param source its path, or its bytes.
+ * @param source its path, address or bytes, or `imagenet`: then without its top, unless `network.includeTop` wants it.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, or damaged.
  * @throws {WeightsError} its weights are not those of its network.
@@ -61,19 +64,31 @@ export function loadFeatureExtractor(
   source: string | Uint8Array,
   options: Omit<extraction.LoadExtractorOptions, "platform"> = {},
 ): Promise<extraction.FeatureExtractor> {
-  return extraction.loadFeatureExtractor(source, { ...options, platform: nodePlatform });
+  const { includeTop = source !== "imagenet" } = options.network ?? {};
+  const { named, platform } = within(source, includeTop);
+  const network = source === "imagenet" ? { ...options.network, includeTop } : options.network;
+  return extraction.loadFeatureExtractor(named, { ...options, network, platform });
 }
 
 /**
- * Reads a model from a file of any format that we know, by its path or its bytes, to look at it, evaluate it or train it
+ * Reads a model from a file of any format that we know, by its path, address or bytes, or `imagenet`, to look at it, evaluate it or train it
  * further.
  * @throws as {@link loadClassifier}.
  */
-export function loadModel(
+export async function loadModel(
   source: string | Uint8Array,
   options?: loading.LoadModelOptions,
 ): Promise<loading.LoadedModel> {
-  return loading.loadModel(source, nodePlatform, options);
+  const { named, platform } = within(source);
+  const model = await loading.loadModel(named, platform, options);
+  return source === "imagenet" ? { ...model, ...imagenetOrigin } : model;
+}
+
+/** Where a model is, and what reads it: a path, an address, or what Keras's Xception learned from ImageNet. */
+function within(source: string | Uint8Array, includeTop = true) {
+  const { mirror, ...downloads } = downloadSettings(process.env);
+  const platform = { ...nodePlatform, readFile: addressReader(downloads) };
+  return { named: weightsNamed(source, { includeTop, mirror }), platform };
 }
 
 /**

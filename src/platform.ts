@@ -70,6 +70,8 @@ export interface JobLimits {
 
 /** A loaded model, ready to run. Give it back with `dispose()`. */
 export interface Session {
+  /** Axes of its outputs, by name, as far as the engine tells before a run; a text stands for any size, and is its name. */
+  readonly outputShapes?: ReadonlyMap<string, readonly (number | string)[]>;
   /** Computes all outputs, each in memory of its own, from one tensor for each input of the model. */
   run(feeds: Tensors): Promise<Tensors>;
   /**

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Device, Platform } from "../../src/platform.ts";
-import { imagenetWeightsAddress } from "../../src/tasks/weights/imagenet-weights.ts";
+import { weightsNamed } from "../../src/tasks/weights/imagenet-weights.ts";
 import type { LoadModelOptions } from "../../src/tasks/weights/load-model.ts";
 import { deviceOption } from "./device-option.ts";
 import { addDownloadOptions, type DownloadFlags, downloadsOf } from "./downloads.ts";
@@ -31,7 +31,7 @@ export async function classifierArguments(
   const downloads = downloadsOf(flags, process.env, io);
   const { mirror } = downloads;
   return {
-    source: model === "imagenet" ? imagenetWeightsAddress({ includeTop: true, mirror }) : model,
+    source: weightsNamed(model, { includeTop: true, mirror }),
     platform: await loadPlatform(downloads),
     options: {
       ...givenNetwork(command, flags),

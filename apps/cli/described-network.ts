@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { Network } from "../../src/graph/network.ts";
+import { xception } from "../../src/models/xception.ts";
 import { isolate } from "../../src/runtime/node-isolation.ts";
 import { modelFrom } from "../../src/tasks/weights/open-weights.ts";
 import { type WeightsFile, type WeightsSource, weightsSource } from "../../src/tasks/weights/weights-file.ts";
@@ -20,8 +21,16 @@ export async function describedNetwork(
   io: CliIo,
 ): Promise<Network> {
   if (model === undefined) return networkOf(flags);
+  // For what it is made of, nothing has to be downloaded.
+  if (model === "imagenet") return publishedNetwork(command, flags);
   const { file, source, inputShape } = await openDescribed(model, command, flags, io);
   return modelFrom(file, source.where, inputShape).network;
+}
+
+/** That of keras.applications.Xception. */
+export function publishedNetwork(command: Command, flags: LookFlags): Network {
+  refuseNetworkFlags(command, flags);
+  return xception(givenXceptionOptions(command, flags));
 }
 
 /** Opens a file to look at its network, which flags cannot change; `inputShape` is of pictures, where the file leaves it open. */

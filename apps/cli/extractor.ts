@@ -1,6 +1,6 @@
 import type { Device } from "../../src/platform.ts";
 import { type FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
-import { imagenetWeightsAddress } from "../../src/tasks/weights/imagenet-weights.ts";
+import { weightsNamed } from "../../src/tasks/weights/imagenet-weights.ts";
 import type { OpenAsOptions } from "../../src/tasks/weights/open-as.ts";
 import { type DownloadFlags, downloadsOf } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
@@ -21,8 +21,10 @@ export async function openExtractor(
   const downloads = downloadsOf(flags, process.env, io);
   const { mirror } = downloads;
   const loading = { ...options, platform: await loadPlatform(downloads), session: { device: flags.device } };
-  if (model !== "imagenet") return loadFeatureExtractor(model, { ...loading, network });
-  const { includeTop = false } = network ?? {};
-  const address = imagenetWeightsAddress({ includeTop, mirror });
-  return loadFeatureExtractor(address, { ...loading, network: { ...network, includeTop } });
+  const { includeTop = model !== "imagenet" } = network ?? {};
+  const source = weightsNamed(model, { includeTop, mirror });
+  return loadFeatureExtractor(source, {
+    ...loading,
+    network: model === "imagenet" ? { ...network, includeTop } : network,
+  });
 }

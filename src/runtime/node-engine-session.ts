@@ -15,6 +15,11 @@ export class NodeSession implements Session {
     this.#profileFolder = profileFolder;
   }
 
+  get outputShapes(): ReadonlyMap<string, readonly (number | string)[]> {
+    const { outputMetadata } = this.session;
+    return new Map(outputMetadata.flatMap((each) => (each.isTensor ? [[each.name, each.shape]] : [])));
+  }
+
   async run(feeds: Tensors): Promise<Tensors> {
     return fromEngineTensors(await this.session.run(toEngineTensors(feeds, ort.Tensor)));
   }

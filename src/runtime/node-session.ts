@@ -27,8 +27,8 @@ export async function createSession(model: Uint8Array, options: SessionOptions =
     // half as much again in training, and no faster.
     enableMemPattern: false,
     intraOpNumThreads: options.threads ?? availableParallelism(),
-    // Errors only, and these come back as exceptions: its warnings are about its own optimizations.
-    logSeverityLevel: 3,
+    // Nothing that it could go on from: errors come back as exceptions, and its warnings are about its own optimizations.
+    logSeverityLevel: 4,
     ...(options.keep && isWebGpu && { preferredOutputLocation: locationsOf(options.keep) }),
     ...(profileFolder && { enableProfiling: true, profileFilePrefix: join(profileFolder, "profile") }),
   };

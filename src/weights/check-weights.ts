@@ -31,11 +31,8 @@ export function checkWeights(
   const problems = [list("missing", missing), list("unexpected", unexpected), list("of another shape", wrongShape)];
   const found = problems.filter((problem) => problem !== undefined);
   if (found.length === 0) return;
-  throw new WeightsError({
-    where,
-    what: `they are not the weights of this network; ${found.join("; ")}`,
-    remedy,
-  });
+  const what = `they are not the weights of this network; ${found.join("; ")}`;
+  throw new WeightsError({ where, what, remedy }, { missing, unexpected, wrongShape });
 }
 
 function list(kind: string, names: readonly string[]): string | undefined {

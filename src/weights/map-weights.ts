@@ -1,4 +1,4 @@
-import { WeightsError } from "../errors.ts";
+import { type WeightDifferences, WeightsError } from "../errors.ts";
 import type { WeightSpec } from "../graph/layer-weights.ts";
 import { type Layer, type Network, networkWeights } from "../graph/network.ts";
 import { formatShape, type Shape, sameShape } from "../tensor/shape.ts";
@@ -26,18 +26,12 @@ export interface MappedWeights {
   readonly report: MappingReport;
 }
 
-/** How a file's weights came into a network. */
-export interface MappingReport {
+/** How a file's weights came into a network; what is missing in it or has another shape was drawn anew. */
+export interface MappingReport extends WeightDifferences {
   /** How layers were told: by their names, by class and number, or by their order alone. */
   readonly by: Pairing["by"];
   /** How many weights were taken from the file. */
   readonly taken: number;
-  /** Weights of the network that the file does not have; they were drawn anew. */
-  readonly missing: readonly string[];
-  /** Weights of the file that the network does not have, as the file calls them. */
-  readonly unexpected: readonly string[];
-  /** Weights that both have in different shapes; they were drawn anew. */
-  readonly wrongShape: readonly string[];
 }
 
 /**

@@ -42,3 +42,10 @@ export function storedLayersOf(network: Network, weights: Weights): readonly Sto
     return stored.length > 0 ? [{ name, weights: stored }] : [];
   });
 }
+
+/** Names and shapes of weights, as their file has them. */
+export function shapesOf(layers: readonly StoredLayer[]) {
+  return layers.flatMap(({ weights }) =>
+    weights.map(({ path, tensor }) => ({ name: path, shape: tensor?.shape ?? null })),
+  );
+}

@@ -32,9 +32,10 @@ export function readZip(
   let total = 0;
   for (const { name, size } of wanted) {
     total += size;
-    if (total > most) throw tooLarge(where, total, most);
+    const place = `${where}, entry ${name}`;
     const limit = limitOf(name)!;
-    if (size > limit) throw tooLarge(`${where}, entry ${name}`, size, limit);
+    if (size > limit) throw tooLarge(place, "it claims", size, limit);
+    if (total > most) throw tooLarge(place, "with the entries before it, it claims", total, most);
   }
   return new Map(wanted.map((entry) => [entry.name, unpacked(bytes, entry, where)]));
 }
@@ -63,7 +64,7 @@ function inflated(packed: Uint8Array, { name, method, size }: ZipEntry, where: s
   const content = new Uint8Array(size);
   let reached = 0;
   const stream = new Inflate((piece) => {
-    if (reached + piece.length > size) throw tooLarge(place, reached + piece.length, size);
+    if (reached + piece.length > size) throw tooLarge(place, "it claims", reached + piece.length, size);
     content.set(piece, reached);
     reached += piece.length;
   });
@@ -79,10 +80,10 @@ function inflated(packed: Uint8Array, { name, method, size }: ZipEntry, where: s
   return content.subarray(0, reached);
 }
 
-function tooLarge(where: string, size: number, limit: number): FormatError {
+function tooLarge(where: string, what: string, size: number, limit: number): FormatError {
   return new FormatError({
     where,
-    what: "it claims to be larger than it can be",
+    what: `${what} to be larger than it can be`,
     received: `${size} bytes`,
     expected: `at most ${limit}`,
   });

@@ -100,6 +100,8 @@ test("models made of the weights that Keras published say so, and under which li
 test.each([
   [[], "xception_weights_tf_dim_ordering_tf_kernels.h5"],
   [["--no-top"], "xception_weights_tf_dim_ordering_tf_kernels_notop.h5"],
+  [["--classes", "5"], "xception_weights_tf_dim_ordering_tf_kernels_notop.h5"],
+  [["--classes", "1000"], "xception_weights_tf_dim_ordering_tf_kernels.h5"],
 ])("imagenet is the published file: %j", async (more, name) => {
   vi.stubEnv("XDG_CACHE_HOME", folder);
   const { exitCode, stderr } = await capture(["convert", "imagenet", join(folder, "new.onnx"), "--offline", ...more]);
@@ -108,4 +110,21 @@ test.each([
     `/keras-applications/xception/${name}: it is not in the cache, and downloads are switched off.`,
   );
   expect(stderr).toContain(`put it at ${join(folder, "xception-ts", name)}. Its MD5 is `);
+});
+
+test("what imagenet is, is told without a download", async () => {
+  vi.stubEnv("XDG_CACHE_HOME", folder);
+  const summary = await capture(["summary", "imagenet", "--json", "--offline"]);
+  const { format, params, labels, licence, preprocessing } = JSON.parse(summary.stdout);
+  expect({ format, params, licence }).toEqual({
+    format: "weights that Keras published",
+    params: { total: 22_910_480, trainable: 22_855_952, nonTrainable: 54_528 },
+    licence: "MIT",
+  });
+  expect(labels.slice(0, 2)).toEqual(["tench", "goldfish"]);
+  expect(preprocessing).toMatchObject({ scale: 1 / 127.5, offset: -1 });
+  expect((await capture(["summary", "imagenet", "--offline"])).stdout).toContain("licence     MIT\n");
+  expect((await capture(["cost", "imagenet", "--offline"])).stdout).toContain('Cost of "xception"');
+  const refused = await capture(["summary", "imagenet", "--classes", "5"]);
+  expect(refused.stderr).toContain('only --input-shape goes with it; received "--classes"');
 });

@@ -118,7 +118,7 @@ it.each([
     "begun",
     'folder "…/begun": this run has nothing to report yet: there is no report.json. It is written after the first epoch.',
   ],
-  ["damaged data", "damaged", 'file "…/damaged/report.json": this is no JSON.'],
+  ["damaged data", "damaged", 'file "…/damaged/report.json", character 1: this is no JSON.'],
 ])("refuses %s", async (_, name, message) => {
   await mkdir(at("begun", "checkpoints"), { recursive: true });
   await mkdir(at("damaged"), { recursive: true });

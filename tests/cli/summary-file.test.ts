@@ -1,6 +1,10 @@
+import { readFileSync } from "node:fs";
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
+import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import { capture } from "./capture.ts";
 
 const formats = join(root, "tests/golden/formats");
@@ -33,6 +37,25 @@ test("of a graph of another tool: what it is fed, what it computes, and of which
     outputs     logits [Gemmlogits_dim_0, 5]
     operators   3 Conv, 2 BatchNormalization, 2 Relu, 1 ReduceMean, 1 Gemm
     parameters  597
+    ┏━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┓
+    ┃ Result (operator)                ┃ Shape              ┃ Param # ┃ Connected to                   ┃
+    ┡━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┩
+    │ /conv1/Conv_output_0 (Conv)      │ batch×8×10×9       │     216 │ input                          │
+    │ /bn1/BatchNormalization_output_0 │ batch×8×10×9       │      32 │ /conv1/Conv_output_0           │
+    │   (BatchNormalization)           │                    │         │                                │
+    │ /Relu_output_0 (Relu)            │ batch×8×10×9       │       0 │ /bn1/BatchNormalization_output │
+    │                                  │                    │         │ _0                             │
+    │ /sep/conv1/Conv_output_0 (Conv)  │ batch×8×10×9       │      72 │ /Relu_output_0                 │
+    │ /sep/pointwise/Conv_output_0     │ batch×16×10×9      │     128 │ /sep/conv1/Conv_output_0       │
+    │   (Conv)                         │                    │         │                                │
+    │ /bn2/BatchNormalization_output_0 │ batch×16×10×9      │      64 │ /sep/pointwise/Conv_output_0   │
+    │   (BatchNormalization)           │                    │         │                                │
+    │ /Relu_1_output_0 (Relu)          │ batch×16×10×9      │       0 │ /bn2/BatchNormalization_output │
+    │                                  │                    │         │ _0                             │
+    │ /ReduceMean_output_0             │ batch×16           │       0 │ /Relu_1_output_0               │
+    │   (ReduceMean)                   │                    │         │                                │
+    │ logits (Gemm)                    │ Gemmlogits_dim_0×5 │      85 │ /ReduceMean_output_0           │
+    └──────────────────────────────────┴────────────────────┴─────────┴────────────────────────────────┘
     "
   `);
   expect(JSON.parse((await capture(["summary", file, "--json"])).stdout)).toMatchObject({
@@ -41,13 +64,88 @@ test("of a graph of another tool: what it is fed, what it computes, and of which
   });
 });
 
-test("refuses flags that describe another network, weights alone, and what is no file of weights", async () => {
+/** Axes of the first input, and something else in the graph of PyTorch. */
+async function changedGraph(dim: object[], operator = "Conv"): Promise<string> {
+  const file = ModelProto.toObject(ModelProto.decode(readFileSync(join(formats, "torch-plain.onnx"))), {
+    longs: Number,
+  });
+  const graph = file.graph as { input: { type: { tensor_type: { shape: object } } }[]; node: { op_type: string }[] };
+  graph.input[0]!.type.tensor_type.shape = { dim };
+  graph.node[0]!.op_type = operator;
+  const path = join(await mkdtemp(join(tmpdir(), "xception-summary-")), "graph.onnx");
+  await writeFile(path, ModelProto.encode(ModelProto.fromObject(file)).finish());
+  return path;
+}
+
+test("of a graph that leaves the size of pictures open: its shapes for a given one", async () => {
+  const path = await changedGraph([{ dim_param: "n" }, { dim_value: 3 }, { dim_param: "h" }, {}]);
+  const shapes = async (...flags: string[]) => {
+    const { nodes } = JSON.parse((await capture(["summary", path, "--json", ...flags])).stdout);
+    return nodes.map(({ outputShape }: { outputShape: unknown }) => outputShape);
+  };
+  // 3×3 with stride 2, unpadded: ⌊(50 − 3)/2⌋ + 1 = 24 rows, ⌊(60 − 3)/2⌋ + 1 = 29 columns.
+  const [first, , , , pointwise] = await shapes("--input-shape", "50x60x3");
+  expect(first).toEqual([1, 8, 24, 29]);
+  expect(pointwise).toEqual([1, 16, 24, 29]);
+  expect((await shapes())[0]).toEqual(["n", 8, expect.any(String), expect.any(String)]);
+});
+
+test("of a graph that the engine does not load: all but shapes", async () => {
+  const path = await changedGraph(
+    [{ dim_value: 1 }, { dim_value: 3 }, { dim_value: 21 }, { dim_value: 19 }],
+    "Convolve",
+  );
+  const { stdout, stderr } = await capture(["summary", path]);
+  expect(stderr).toBe("");
+  expect(stdout).toContain("operators   2 BatchNormalization, 2 Relu, 2 Conv, 1 Convolve, 1 ReduceMean, 1 Gemm\n");
+  expect(stdout).toMatch(/│ \/conv1\/Conv_output_0 \(Convolve\) +│ \? +│ +216 │ input +│/);
+  expect(stdout).toContain("Shapes marked ? are not known.");
+});
+
+test("of weights alone: their names and shapes", async () => {
+  const shown: string[] = [];
+  for (const name of ["small.weights.h5", "torch-xception.pth"]) {
+    const { stdout } = await capture(["summary", join(formats, name)]);
+    const lines = stdout.replace(formats, "").trim().split("\n");
+    shown.push(...lines.slice(0, 6), ...lines.slice(-3));
+  }
+  expect(shown.join("\n")).toMatchInlineSnapshot(`
+    "/small.weights.h5 (weights.h5) holds weights, but not their network
+    ┏━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━━┓
+    ┃ Weight                              ┃ Shape     ┃ Param # ┃
+    ┡━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━┩
+    │ layers/batch_normalization/vars/0   │ 8         │       8 │
+    │ layers/batch_normalization/vars/1   │ 8         │       8 │
+    │ layers/separable_conv2d_1/vars/2    │ 16        │      16 │
+    └─────────────────────────────────────┴───────────┴─────────┘
+     Total params: 1,269 in 25 weights
+    /torch-xception.pth (PyTorch) holds weights, but not their network
+    ┏━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━━┓
+    ┃ Weight                            ┃ Shape     ┃ Param # ┃
+    ┡━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━┩
+    │ conv1.weight                      │ 8×3×3×3   │     216 │
+    │ bn1.weight                        │ 8         │       8 │
+    │ fc.bias                           │ 3         │       3 │
+    └───────────────────────────────────┴───────────┴─────────┘
+     Total params: 8,582 in 129 weights"
+  `);
+  // Sums worked out from the list of weights that Keras wrote beside its files.
+  const { weights } = JSON.parse(readFileSync(join(formats, "small.json"), "utf8")) as {
+    weights: [number, string, number[]][];
+  };
+  const sizes = weights.map(([, , shape]) => shape.reduce((product, size) => product * size, 1));
+  const { stdout } = await capture(["summary", join(formats, "small-weights-only.h5"), "--json"]);
+  const listed = JSON.parse(stdout);
+  expect(listed.params).toBe(sizes.reduce((sum, size) => sum + size, 0));
+  expect(listed.weights.map(({ shape }: { shape: number[] }) => shape)).toEqual(weights.map(([, , shape]) => shape));
+});
+
+test("refuses flags that describe another network, and what is no file of weights", async () => {
   const messages = [];
   for (const argv of [
     ["small.keras", "--classes", "3"],
     ["small.keras", "--architecture", "xception41"],
     ["small.keras", "--no-top"],
-    ["small.weights.h5"],
     ["none.onnx"],
   ]) {
     const { exitCode, stderr } = await capture(["summary", join(formats, argv[0]!), ...argv.slice(1)]);
@@ -60,8 +158,6 @@ test("refuses flags that describe another network, weights alone, and what is no
       "2 error: argument MODEL: the network is the one in the file; of flags that describe one, only --input-shape goes with it; received "--architecture".
     ",
       "2 error: argument MODEL: the network is the one in the file; of flags that describe one, only --input-shape goes with it; received "--no-top".
-    ",
-      "1 error: file "/small.weights.h5": the file holds weights, but not their network; received "weights.h5"; expected a whole model. Say which network they belong to.
     ",
       "1 error: file "/none.onnx": there is no such file.
     ",

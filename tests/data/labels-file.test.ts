@@ -28,7 +28,7 @@ describe("a file of labels", () => {
     ],
     ["1.jpg,a\n1.jpg,b", 'labels, line 2: this file has a line already; received "1.jpg".'],
     ['{"1.jpg": "cat"}', "labels, field 1.jpg: Invalid input: expected array, received string."],
-    ['{"1.jpg": [', "labels: this is no JSON."],
+    ['{"1.jpg": [', "labels, character 11: this is no JSON."],
   ])("refused: %j", (text, message) => {
     expect(() => parseLabels(`\uFEFF${text}`, "labels")).toThrow(FormatError);
     expect(() => parseLabels(text, "labels")).toThrow(message);

@@ -6,6 +6,9 @@ import { root } from "../../scripts/project-root.mjs";
 import { FileError } from "../../src/errors.ts";
 import type { WeightRole } from "../../src/graph/layer-weights.ts";
 import type { Network } from "../../src/graph/network.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
+import { onnxFormat } from "../../src/tasks/weights/format-onnx.ts";
+import { loadGraph } from "../../src/tasks/weights/load-graph.ts";
 import { modelFrom, weightsFor } from "../../src/tasks/weights/open-weights.ts";
 import { openWeightsFile } from "../../src/tasks/weights/weights-formats.ts";
 import { weightsTargets } from "../../src/tasks/weights/weights-targets.ts";
@@ -13,6 +16,7 @@ import { formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { networkFromKeras } from "../../src/weights/keras/network.ts";
 import { foldedGraphModel, torchNet, torchXception } from "../tasks/foreign-graphs.ts";
+import { withNumbersBeside } from "../tasks/onnx-with-data.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { damaged } from "../weights/damaged.ts";
 import { bytesOf, type TfjsFiles } from "../weights/tfjs-model.ts";
@@ -219,11 +223,31 @@ function namedGraphModel(network: Network, weights: Weights): TfjsFiles {
 
 function onnxOfOthers(): FuzzedReader {
   const small = damagedFiles(...["torch-plain.onnx", "torch-folded.onnx"].map(golden));
+  const { "model.onnx": graph, "model.onnx.data": numbers } = withNumbersBeside(golden("torch-plain.onnx"));
+  const beside = { "model.onnx.data": numbers };
+  const apart = fc.oneof(
+    damaged(graph).map((bytes) => ({ bytes, beside })),
+    damaged(numbers).map((changed) => ({ bytes: graph, beside: { "model.onnx.data": changed } })),
+  );
   const cases = fc.oneof(
     small.map((files) => ({ ...files, network: torchNet() })),
+    apart.map((files) => ({ ...files, network: torchNet() })),
     damagedFiles(golden("torch-xception.onnx")).map((files) => ({ ...files, network: torchXception() })),
   );
   return reader("ONNX of others", async () => cases, open);
+}
+
+/** Graphs that the engine explains, and runs as they are. */
+function runningOnnx(): FuzzedReader {
+  const run = async ({ bytes }: Files): Promise<void> => {
+    const readBeside = () =>
+      Promise.reject(new FileError({ where: "a file beside it", what: "there is no such file" }));
+    await (await onnxFormat.open({ where, bytes, readBeside })).graph?.(nodePlatform);
+    const { session } = await loadGraph({ where, bytes, readBeside }, {}, nodePlatform, { threads: 1 });
+    await session.dispose();
+  };
+  const cases = damagedFiles(...["torch-plain.onnx", "torch-folded.onnx"].map(golden));
+  return reader("ONNX of others, run", async () => cases, run, { codes: ["FORMAT", "USAGE", "RUNTIME_UNAVAILABLE"] });
 }
 
 /** Everything that weights come in, through the one function that opens it all. */
@@ -237,4 +261,5 @@ export const weightsReaders: readonly FuzzedReader[] = [
   reader("TF.js layers", tfjsLayers, open),
   reader("TF.js graph", tfjsGraph, open),
   onnxOfOthers(),
+  runningOnnx(),
 ];

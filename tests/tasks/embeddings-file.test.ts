@@ -80,7 +80,7 @@ describe("files that hold no embeddings", () => {
     expect(read(safetensors("embeddings", [0, 3], { ...document, pictures: [] }))).toThrow("one picture at least");
     const named = (changes: object) => read(safetensors("embeddings", [2, 3], { ...document, ...changes }));
     expect(named({ formatVersion: 2 })).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: file, metadata "xception-ts", field formatVersion: Invalid input: expected 1.]`,
+      `[FormatError: file, metadata "xception-ts", field formatVersion: Invalid input: expected 1; received 2.]`,
     );
     expect(named({ origin: { ...origin, digest: "abc" } })).toThrow(
       'file, metadata "xception-ts", field origin.digest:',
@@ -89,12 +89,12 @@ describe("files that hold no embeddings", () => {
     expect(named({ origin: { ...origin, architecture: "resnet" } })).toThrow("field origin.architecture:");
     expect(named({ pictures: [{ file: 1 }] })).toThrow("field pictures.0.file:");
     const noJson = writeSafetensors(new Map([["embeddings", floatTensor([1, 1])]]), new Map([[metadataKey, "{"]]));
-    expect(read(noJson)).toThrow('file, metadata "xception-ts": this is no JSON.');
+    expect(read(noJson)).toThrow('file, metadata "xception-ts", character 1: this is no JSON.');
   });
 
   it("are refused as JSON", () => {
     const json = (...rows: unknown[]) => read(JSON.stringify({ formatVersion: 1, pictures: rows }));
-    expect(read("{")).toThrow("file: this is no JSON.");
+    expect(read("{")).toThrow("file, character 1: this is no JSON.");
     expect(json()).toThrow("file: its values are no embeddings of its pictures;");
     expect(json({ file: "a", values: [1, 2] }, { file: "b", values: [1] })).toThrowErrorMatchingInlineSnapshot(
       `[FormatError: file, picture "b": it has another number of values than the first one; received 1; expected 2.]`,

@@ -181,10 +181,10 @@ test("what cannot be taken is refused with its reason", async () => {
   );
   const other = network("other", layers.conv2d(layers.input([9, 9, 3]), { filters: 2, kernelSize: 1 }));
   expect(await refusal(other, torch("plain"))).toMatchInlineSnapshot(
-    `"file of 4123 bytes: its graph has other layers than the network; received "2 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 1 convolutions, 0 depthwise convolutions, 0 dense layers."`,
+    `"file of 4123 bytes: its graph has other layers than the network; received "2 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 1 convolutions, 0 depthwise convolutions, 0 dense layers. Say which network its weights are for: architecture, width, and what else makes it another."`,
   );
   expect(await refusal(torchNet(), foldedOnnx(branched(), formulaWeights(branched())))).toMatchInlineSnapshot(
-    `"file of 4333 bytes: its graph has other layers than the network; received "4 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 2 convolutions, 1 depthwise convolutions, 1 dense layers."`,
+    `"file of 4333 bytes: its graph has other layers than the network; received "4 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 2 convolutions, 1 depthwise convolutions, 1 dense layers. Say which network its weights are for: architecture, width, and what else makes it another."`,
   );
   // The same parts, but the second convolution reads the pictures, not the first one.
   const conv = (x: layers.LayerOutput, name: string) => layers.conv2d(x, { filters: 3, kernelSize: 1, name });
@@ -199,6 +199,6 @@ test("what cannot be taken is refused with its reason", async () => {
 
 test("without a network, the file is described", async () => {
   expect(await openModel(torch("plain"), nodePlatform).catch((error: Error) => error.message)).toMatchInlineSnapshot(
-    `"file of 4123 bytes: the file holds weights, but not their network; received "ONNX graph input → logits of 9 nodes: 3 Conv, 2 BatchNormalization, 2 Relu, 1 ReduceMean, 1 Gemm"; expected a whole model. Say which network they belong to."`,
+    `"file of 4123 bytes: the file holds weights, but not their network; received "ONNX graph input → logits of 9 nodes: 3 Conv, 2 BatchNormalization, 2 Relu, 1 ReduceMean, 1 Gemm"; expected a whole model. Say which network they belong to: convert does, with the flags of one; in a program, loadWeights."`,
   );
 });

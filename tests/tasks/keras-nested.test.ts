@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { unzipSync, zipSync } from "fflate";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
@@ -138,7 +138,7 @@ test.each([
   expect(Math.max(...actual.map((value, index) => Math.abs(value - expected[index]!)))).toBeLessThan(1e-4);
   expect(opened.preprocessing).toMatchObject({ scale: 1 / 255, offset: -0.5 });
   expect(opened.notes).toEqual([
-    `Its Rescaling, pixel · ${1 / 255} + -0.5, is no layer here but a part of how pictures are prepared.`,
+    `Its scaling of pixels, pixel · ${1 / 255} + -0.5, is no layer here but a part of how pictures are prepared.`,
   ]);
 });
 
@@ -228,6 +228,81 @@ test("a Rescaling elsewhere than behind the input, or beside layers that read pi
     inbound_nodes: [["i", "r"].map((name) => [name, 0, 0, {}])],
   };
   expect(model(first, rescaling("i"), sum)).toThrow('f.keras: Add "end": its inputs belong to different networks');
+});
+
+describe("arithmetic behind the input, as preprocess_input of keras.applications leaves it in a model", () => {
+  const input = { class_name: "InputLayer", config: { name: "i", batch_shape: [null, 4, 5, 3] }, inbound_nodes: [] };
+  const read = (...layers: readonly object[]) => {
+    const end = (layers.at(-1) as { config: { name: string } }).config.name;
+    const config = { name: "f", layers: [input, ...layers], input_layers: ["i", 0, 0], output_layers: [end, 0, 0] };
+    return networkFromKeras(JSON.stringify({ class_name: "Functional", config }), { where: "f.keras" });
+  };
+  const tensor = (from: string) => ({ class_name: "__keras_tensor__", config: { keras_history: [from, 0, 0] } });
+  const operation = (class_name: string, from: string, value: unknown, kwargs = {}) => {
+    const name = class_name.toLowerCase();
+    return { class_name, config: { name }, name, inbound_nodes: [{ args: [tensor(from), value], kwargs }] };
+  };
+  const lambda = (name: string, from: string, options: object) => {
+    const config = { name: `tf.${name}`, trainable: true, dtype: "float32", function: name };
+    return { class_name: "TFOpLambda", config, name: config.name, inbound_nodes: [[from, 0, 0, options]] };
+  };
+  const relu = (from: string) => ({ class_name: "ReLU", config: { name: "end" }, inbound_nodes: reading(from, 2) });
+
+  test("of Keras 3 and of Keras 2 becomes a part of the preprocessing", () => {
+    for (const layers of [
+      [operation("TrueDivide", "i", 127.5), operation("Subtract", "truedivide", 1), relu("subtract")],
+      [
+        lambda("math.truediv", "i", { y: 127.5, name: null }),
+        lambda("math.subtract", "tf.math.truediv", { y: 1, name: null }),
+        relu("tf.math.subtract"),
+      ],
+    ]) {
+      const { network, rescaling } = read(...layers);
+      expect(network.layers.map(({ config }) => config.type)).toEqual(["InputLayer", "ReLU"]);
+      expect(rescaling).toEqual({ scale: 1 / 127.5, offset: -1 });
+    }
+  });
+
+  test("is taken in its order, also with a Rescaling", () => {
+    const rescaling = { class_name: "Rescaling", config: { name: "r", scale: 0.5, offset: 3 } };
+    const layers = [
+      operation("Add", "i", 2),
+      operation("Multiply", "add", 4),
+      { ...rescaling, inbound_nodes: reading("multiply", 3) },
+      relu("r"),
+    ];
+    // ((pixel + 2) · 4) / 2 + 3
+    expect(read(...layers).rescaling).toEqual({ scale: 2, offset: 7 });
+  });
+
+  test("is refused elsewhere, of two layers, and by zero", () => {
+    const messages = [
+      [relu("i"), operation("Subtract", "end", 1)],
+      [operation("TrueDivide", "i", 127.5), { ...relu("i") }, operation("Add", "end", tensor("truedivide"))],
+      [operation("Multiply", "i", tensor("i"))],
+      [operation("TrueDivide", "i", 0)],
+      [lambda("math.reduce_mean", "i", { axis: 1 })],
+      [lambda("math.add", "i", { y: ["i", 0, 0], name: null })],
+      [operation("Subtract", "i", 1, { out: 2 })],
+    ].map((layers) => {
+      try {
+        return read(...layers).network.name;
+      } catch (error) {
+        return (error as FormatError).message.replace(/one of .*, or arithmetic/, "one of …, or arithmetic");
+      }
+    });
+    expect(messages).toMatchInlineSnapshot(`
+      [
+        "f.keras, Subtract "subtract": it is not the first layer; expected one Rescaling right behind the input.",
+        "f.keras: Add "add": its inputs belong to different networks; received ["end", "i"]. Start all its inputs from one call of input().",
+        "f.keras, Multiply "multiply": layers of this class are not supported; received "Multiply"; expected one of …, or arithmetic with one number.",
+        "f.keras, TrueDivide "truedivide": layers of this class are not supported; received "TrueDivide"; expected one of …, or arithmetic with one number.",
+        "f.keras, TFOpLambda "tf.math.reduce_mean": layers of this class are not supported; received "TFOpLambda"; expected one of …, or arithmetic with one number.",
+        "f.keras, TFOpLambda "tf.math.add": layers of this class are not supported; received "TFOpLambda"; expected one of …, or arithmetic with one number.",
+        "f.keras, Subtract "subtract": it is called with the argument "out"; received 2; expected the layer as it is.",
+      ]
+    `);
+  });
 });
 
 test("a model within itself a thousand times is refused", () => {

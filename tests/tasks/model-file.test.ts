@@ -144,13 +144,13 @@ describe("a file that is no model is refused", () => {
 
   it("cut short", () => {
     expect(read(bytes.subarray(0, 5000))).toMatchInlineSnapshot(
-      `"model "a.onnx": its 5000 bytes are no ONNX file, or one that is damaged or cut short (index out of range). Copy or download it again."`,
+      `"model "a.onnx", byte 19: its 5000 bytes are no ONNX file, or one that is damaged or cut short (index out of range). Copy or download it again."`,
     );
   });
 
   it("text", () => {
     expect(read(new TextEncoder().encode("not a model"))).toMatchInlineSnapshot(
-      `"model "a.onnx": its 11 bytes are no ONNX file, or one that is damaged or cut short (invalid wire type 6 at offset 1). Copy or download it again."`,
+      `"model "a.onnx", byte 1: its 11 bytes are no ONNX file, or one that is damaged or cut short (invalid wire type 6 at offset 1). Copy or download it again."`,
     );
   });
 
@@ -175,13 +175,13 @@ describe("a file that is no model is refused", () => {
   it("that crops more than there is", () => {
     const message = read(changedDocument((document) => (document.preprocessing.cropRatio = 2)));
     expect(message).toMatchInlineSnapshot(
-      `"model "a.onnx", metadata, field preprocessing.cropRatio: Too big: expected number to be <=1."`,
+      `"model "a.onnx", metadata, field preprocessing.cropRatio: Too big: expected number to be <=1; received 2."`,
     );
   });
 
   it("whose metadata are no JSON", () => {
     expect(read(changed(({ metadata_props: [entry] }) => (entry!.value = "{")))).toMatchInlineSnapshot(
-      `"model "a.onnx", metadata: this is no JSON."`,
+      `"model "a.onnx", metadata, character 1: this is no JSON."`,
     );
   });
 
@@ -190,7 +190,7 @@ describe("a file that is no model is refused", () => {
       `"model "a.onnx", metadata: the network is no classifier of pictures; received "no labels"; expected labels and preprocessing."`,
     );
     expect(read(changedDocument((document) => (document.preprocessing.background[1] = 256)))).toMatchInlineSnapshot(
-      `"model "a.onnx", metadata, field preprocessing.background.1: Too big: expected number to be <=255."`,
+      `"model "a.onnx", metadata, field preprocessing.background.1: Too big: expected number to be <=255; received 256."`,
     );
     expect(read(changed(({ metadata_props: [entry] }) => (entry!.value = "7")))).toMatchInlineSnapshot(
       `"model "a.onnx", metadata: Invalid input: expected object, received number."`,
@@ -206,7 +206,7 @@ describe("a file that is no model is refused", () => {
     expect(
       read(changedDocument((document) => (document.architecture.options.middleFlowRepeats = 1e9))),
     ).toMatchInlineSnapshot(
-      `"model "a.onnx", metadata, field architecture.options.middleFlowRepeats: Too big: expected number to be <=1000."`,
+      `"model "a.onnx", metadata, field architecture.options.middleFlowRepeats: Too big: expected number to be <=1000; received 1000000000."`,
     );
   });
 

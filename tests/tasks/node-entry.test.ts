@@ -1,8 +1,9 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
 import * as entry from "../../src/node.ts";
+import { serve } from "../runtime/local-server.ts";
 import { noise } from "./pictures.ts";
 import { smallModel } from "./small-model.ts";
 
@@ -19,6 +20,7 @@ beforeAll(async () => {
     }
   }
 });
+afterEach(() => vi.unstubAllEnvs());
 afterAll(() => rm(folder, { recursive: true }));
 
 it("a model that was saved is loaded, and classifies", async () => {
@@ -31,6 +33,30 @@ it("a model that was saved is loaded, and classifies", async () => {
   await using extractor = await entry.loadFeatureExtractor(file);
   const [last] = await extractor.features(join(folder, "photos", "cat", "1.png"), { pooling: "avg" });
   expect(last!.values.shape).toEqual([1, 512]);
+});
+
+it("models are read from addresses, once", async () => {
+  vi.stubEnv("XDG_CACHE_HOME", folder);
+  const server = await serve(entry.encodeModel(model));
+  const picture = join(folder, "photos", "cat", "1.png");
+  await using here = await entry.loadClassifier(entry.encodeModel(model));
+  await using there = await entry.loadClassifier(server.url);
+  expect(await there.classify(picture)).toEqual(await here.classify(picture));
+  expect((await entry.loadModel(server.url)).labels).toEqual(model.labels);
+  await (await entry.loadFeatureExtractor(server.url)).dispose();
+  expect(server.requests).toHaveLength(1);
+  server.close();
+});
+
+it("imagenet is the file that Keras published, with its top or without", async () => {
+  vi.stubEnv("XDG_CACHE_HOME", folder);
+  vi.stubEnv("XCEPTION_OFFLINE", "1");
+  const missing = (name: string) => `/xception_weights_tf_dim_ordering_tf_kernels${name}: it is not in the cache`;
+  await expect(entry.loadClassifier("imagenet")).rejects.toThrow(missing(".h5"));
+  await expect(entry.loadModel("imagenet")).rejects.toThrow(missing(".h5"));
+  await expect(entry.loadFeatureExtractor("imagenet")).rejects.toThrow(missing("_notop.h5"));
+  const network = { includeTop: true };
+  await expect(entry.loadFeatureExtractor("imagenet", { network })).rejects.toThrow(missing(".h5"));
 });
 
 it("a model is evaluated and trained on a folder", async () => {

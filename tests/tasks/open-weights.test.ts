@@ -47,7 +47,7 @@ describe("refuses", () => {
 
   test("weights alone where a model is needed", async () => {
     expect(await refusal(new Uint8Array(readFileSync(join(formats, "small.weights.h5"))))).toMatchInlineSnapshot(
-      `"file of 53208 bytes: the file holds weights, but not their network; received "weights.h5"; expected a whole model. Say which network they belong to."`,
+      `"file of 53208 bytes: the file holds weights, but not their network; received "weights.h5"; expected a whole model. Say which network they belong to: convert does, with the flags of one; in a program, loadWeights."`,
     );
   });
 

@@ -136,7 +136,7 @@ test("a network that is recognised prepares pictures as timm does", async () => 
 test("another network's state_dict is refused for its names", async () => {
   const bytes = new Uint8Array(readFileSync(new URL("../golden/formats/tensors.pth", import.meta.url)));
   await expect(openModel(bytes, nodePlatform)).rejects.toThrowErrorMatchingInlineSnapshot(
-    `[FormatError: file of 4283 bytes: the file holds weights, but not their network; received "PyTorch"; expected a whole model. Say which network they belong to.]`,
+    `[FormatError: file of 4283 bytes: the file holds weights, but not their network; received "PyTorch"; expected a whole model. Say which network they belong to: convert does, with the flags of one; in a program, loadWeights.]`,
   );
   const source = await weightsSource(bytes, nodePlatform);
   await expect(

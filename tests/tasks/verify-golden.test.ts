@@ -22,7 +22,7 @@ describe("a golden file", () => {
   });
 
   it.each([
-    ["no JSON", '{"taps": ', 'golden file "g.json": this is no JSON.'],
+    ["no JSON", '{"taps": ', 'golden file "g.json", character 9: this is no JSON.'],
     ["no object", [], 'golden file "g.json": Invalid input: expected object, received array.'],
     [
       "nothing to compare",

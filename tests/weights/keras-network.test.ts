@@ -76,7 +76,7 @@ describe("what we cannot do is refused by its name", () => {
     [
       "Flatten",
       { name: "f" },
-      'f.h5, Flatten "f": layers of this class are not supported; received "Flatten"; expected one of Conv2D, SeparableConv2D, DepthwiseConv2D, BatchNormalization, Activation, ReLU, MaxPooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, Add, Dropout, Dense, Rescaling, RandomFlip, RandomRotation, RandomTranslation, RandomZoom, RandomContrast, RandomBrightness.',
+      'f.h5, Flatten "f": layers of this class are not supported; received "Flatten"; expected one of Conv2D, SeparableConv2D, DepthwiseConv2D, BatchNormalization, Activation, ReLU, MaxPooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, Add, Dropout, Dense, Rescaling, RandomFlip, RandomRotation, RandomTranslation, RandomZoom, RandomContrast, RandomBrightness, or arithmetic with one number.',
     ],
     ["constructor", { name: "c" }, 'layers of this class are not supported; received "constructor"'],
     [
@@ -138,7 +138,7 @@ describe("what we cannot do is refused by its name", () => {
   });
 
   test.each([
-    ["no JSON", "{", "f.h5: the description of the network is no JSON."],
+    ["no JSON", "{", "f.h5, character 1: the description of the network is no JSON."],
     ["no object", "7", "f.h5: the description of the network is no object."],
     [
       "a class of one's own",

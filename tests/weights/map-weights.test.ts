@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { WeightsError } from "../../src/errors.ts";
 import { batchNormalization, conv2d, dense, globalAveragePooling2d, input } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
@@ -43,6 +44,28 @@ test("names decide, whatever the order", () => {
     "predictions/bias",
   ]);
   expect([...weights.values()].map(({ data }) => data[0])).toEqual([1, 2, 3, 3, 3, 3, 4, 4]);
+});
+
+test("an error has all that differs, its message the first of each kind", () => {
+  const others = Array.from({ length: 7 }, (_, index) => layer(`extra${index}`, 5, [1]));
+  const wrong = { ...stem, weights: layer("stem", 1, [1, 1, 4, 2]).weights };
+  try {
+    mapWeights(net, [wrong, norm, ...others], { where });
+    expect.unreachable();
+  } catch (error) {
+    const { message, differences } = error as WeightsError;
+    expect(message).toBe(
+      'file "w.h5": they are not the weights of this network; missing: conv2d/kernel, predictions/kernel, predictions/bias; ' +
+        "unexpected: extra0/0, extra1/0, extra2/0, extra3/0, extra4/0 and 2 more; of another shape: stem/kernel " +
+        "(1×1×4×2 instead of 1×1×3×2). Check the network's options: variant, width, classes and the rest must be those it " +
+        "was trained with.",
+    );
+    expect(differences).toEqual({
+      missing: ["conv2d/kernel", "predictions/kernel", "predictions/bias"],
+      unexpected: others.map(({ name }) => `${name}/0`),
+      wrongShape: ["stem/kernel (1×1×4×2 instead of 1×1×3×2)"],
+    });
+  }
 });
 
 test("automatic names of another session give way to the order", () => {

@@ -15,7 +15,7 @@ describe("refuses, with file and field", () => {
   const shard = bytesOf([1, 2]);
 
   test.each([
-    ["no JSON", new TextEncoder().encode('{"weights'), 'file "model.json": this is no JSON.'],
+    ["no JSON", new TextEncoder().encode('{"weights'), 'file "model.json", character 1: this is no JSON.'],
     [
       "no manifest",
       { format: "layers-model" },
@@ -24,17 +24,17 @@ describe("refuses, with file and field", () => {
     [
       "an unknown type of numbers",
       modelOf({ ...weight, dtype: "string" }),
-      'file "model.json", field weightsManifest.0.weights.0.dtype: Invalid option: expected one of "float32"|"float16"|"int32"|"bool".',
+      'file "model.json", field weightsManifest.0.weights.0.dtype: Invalid option: expected one of "float32"|"float16"|"int32"|"bool"; received "string".',
     ],
     [
       "an unknown quantization",
       modelOf({ ...weight, quantization: { dtype: "uint4", min: 0, scale: 1 } }),
-      "file \"model.json\", field weightsManifest.0.weights.0.quantization.dtype: Invalid discriminator value. Expected 'uint8' | 'uint16' | 'float16'.",
+      "file \"model.json\", field weightsManifest.0.weights.0.quantization.dtype: Invalid discriminator value. Expected 'uint8' | 'uint16' | 'float16'; received \"uint4\".",
     ],
     [
       "a negative size",
       modelOf({ ...weight, shape: [-2, -1] }),
-      'file "model.json", field weightsManifest.0.weights.0.shape.0: Too small: expected number to be >=1.',
+      'file "model.json", field weightsManifest.0.weights.0.shape.0: Too small: expected number to be >=1; received -2.',
     ],
     [
       "sizes beyond the bytes",

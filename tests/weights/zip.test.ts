@@ -46,6 +46,6 @@ test("entries that share their bytes, so that together they are larger than any 
     view.setUint32(at + 42, 0, true);
   }
   expect(() => readZip(archive, () => archive.length, "the file")).toThrowErrorMatchingInlineSnapshot(
-    `[FormatError: the file: it claims to be larger than it can be; received "136400000 bytes"; expected at most 136393904.]`,
+    `[FormatError: the file, entry e1363: with the entries before it, it claims to be larger than it can be; received "136400000 bytes"; expected at most 136393904.]`,
   );
 });

@@ -4,7 +4,7 @@ import { UsageError } from "../../../src/errors.ts";
 import { writeFilesAtomic } from "../../../src/runtime/node-files.ts";
 import { isolate } from "../../../src/runtime/node-isolation.ts";
 import { type Conversion, convert } from "../../../src/tasks/weights/convert.ts";
-import { imagenetOrigin, imagenetWeightsAddress } from "../../../src/tasks/weights/imagenet-weights.ts";
+import { imagenetOrigin, weightsNamed } from "../../../src/tasks/weights/imagenet-weights.ts";
 import { weightsSource } from "../../../src/tasks/weights/weights-file.ts";
 import { type TargetName, targetOf, weightsTargets } from "../../../src/tasks/weights/weights-targets.ts";
 import { formatShape } from "../../../src/tensor/shape.ts";
@@ -46,12 +46,17 @@ export function registerConvert(program: Command, io: CliIo): void {
     async (source: string, target: string, flags: ConvertFlags) => {
       const to = flags.to ?? targetFor(target);
       refuseToOverwrite(target, flags.overwrite ?? false);
-      const { labels: labelFile, allowMissing, dtype, top: includeTop } = flags;
+      const { labels: labelFile, dtype } = flags;
       const { mirror, readFile: readAnything } = downloadsOf(flags, process.env, io);
-      const address = source === "imagenet" ? imagenetWeightsAddress({ includeTop, mirror }) : source;
+      const network = givenXceptionOptions(command, flags);
+      const { includeTop = true, classes = 1000 } = network;
+      const hasOwnTop = includeTop && classes === 1000;
+      // A classifier of other classes starts anew, as it does in training.
+      const { allowMissing = source === "imagenet" && includeTop && !hasOwnTop ? "predictions/*" : undefined } = flags;
+      const address = weightsNamed(source, { includeTop: hasOwnTop, mirror });
       const conversion = await convert(await weightsSource(address, { readFile: readAnything, isolate }), {
         to,
-        network: givenXceptionOptions(command, flags),
+        network,
         architecture: flags.architecture,
         labels: await labelsOf(labelFile),
         origin: source === "imagenet" ? imagenetOrigin : undefined,

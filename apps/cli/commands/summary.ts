@@ -1,11 +1,17 @@
 import type { Command } from "commander";
+import { imagenetLabels } from "../../../src/models/imagenet-classes.ts";
 import { summarizeGraph } from "../../../src/report/graph-summary.ts";
 import { summarize, summaryJson } from "../../../src/report/summary.ts";
+import { countNumbers, summarizeWeights } from "../../../src/report/weights-summary.ts";
+import { defaultPreprocessing } from "../../../src/tasks/model/model.ts";
+import type { ModelDescription } from "../../../src/tasks/model/model-metadata.ts";
+import { imagenetOrigin } from "../../../src/tasks/weights/imagenet-weights.ts";
 import { modelFrom, type OpenedModel } from "../../../src/tasks/weights/open-weights.ts";
 import { addCommand } from "../add-command.ts";
-import { type LookFlags, openDescribed } from "../described-network.ts";
+import { type LookFlags, openDescribed, publishedNetwork } from "../described-network.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
+import { loadPlatform } from "../load-platform.ts";
 import { addNetworkOptions, networkOf } from "../network-options.ts";
 
 interface SummaryFlags extends LookFlags {
@@ -16,7 +22,8 @@ export function registerSummary(program: Command, io: CliIo): void {
   const command = addCommand(program, "summary [model]", {
     description:
       "List the layers: shapes, parameters and connections; of the network that flags describe, or of the one in a file: " +
-      "a model of any kind, or its address. Of a graph of another tool: its inputs, outputs and operators.",
+      "a model of any kind, or its address. Of a graph of another tool: its inputs, outputs and operations; of weights " +
+      "alone: their names and shapes.",
     example: "xception summary --variant tutorial --input-shape 150x150x3 --classes 10",
   });
   addNetworkOptions(addDownloadOptions(command)).action(async (model: string | undefined, flags: SummaryFlags) => {
@@ -28,25 +35,44 @@ export function registerSummary(program: Command, io: CliIo): void {
 }
 
 async function summarizeFile(model: string, command: Command, flags: SummaryFlags, io: CliIo): Promise<void> {
+  if (model === "imagenet") {
+    const about = { labels: await imagenetLabels(), preprocessing: defaultPreprocessing, ...imagenetOrigin };
+    const network = publishedNetwork(command, flags);
+    return showModel(model, { format: "weights that Keras published", network, notes: [], ...about }, flags, io);
+  }
   const { file, source, inputShape } = await openDescribed(model, command, flags, io);
+  const { format: kind, notes: said = [] } = file;
+  const width = io.columns ?? 100;
   if (file.graph) {
-    const { graph, format, notes = [] } = file;
-    if (flags.json) writeJson(io, { file: model, format, ...graph, notes });
-    else io.stdout(`${model} is an ONNX graph of another tool\n${summarizeGraph(graph)}\n`);
+    const graph = await file.graph(await loadPlatform(), inputShape);
+    if (flags.json) writeJson(io, { file: model, format: kind, ...graph, notes: said });
+    else io.stdout(`${model} is an ONNX graph of another tool\n${summarizeGraph(graph, { width })}\n`);
     return;
   }
-  const opened = modelFrom(file, source.where, inputShape);
-  const { format, network, labels, preprocessing, licence, provenance, notes } = opened;
+  if (file.stored && !file.describedNetwork) {
+    const weights = file.stored();
+    if (flags.json) writeJson(io, { file: model, format: kind, weights, params: countNumbers(weights), notes: said });
+    else
+      io.stdout(`${model} (${kind}) holds weights, but not their network\n${summarizeWeights(weights, { width })}\n`);
+    return;
+  }
+  return showModel(model, modelFrom(file, source.where, inputShape), flags, io);
+}
+
+type ShownModel = Pick<OpenedModel, "format" | "network" | "notes"> & Omit<ModelDescription, "architecture">;
+
+function showModel(name: string, model: ShownModel, flags: SummaryFlags, io: CliIo): void {
+  const { format, network, labels, preprocessing, licence, provenance, notes } = model;
   if (flags.json) {
     const about = { labels, preprocessing, licence, provenance };
-    writeJson(io, { file: model, format, ...summaryJson(network), ...about, notes });
+    writeJson(io, { file: name, format, ...summaryJson(network), ...about, notes });
   } else {
-    io.stdout(`${model} (${format})\n${describe(opened)}${summarize(network, { width: io.columns ?? 100 })}\n`);
+    io.stdout(`${name} (${format})\n${describe(model)}${summarize(network, { width: io.columns ?? 100 })}\n`);
   }
 }
 
 /** What the file says beside its network. */
-function describe({ labels, preprocessing, licence, provenance }: OpenedModel): string {
+function describe({ labels, preprocessing, licence, provenance }: ShownModel): string {
   const facts: readonly (readonly [name: string, text: string | undefined])[] = [
     ["classes", labels && `${labels.length}: ${labels.slice(0, 5).join(", ")}${labels.length > 5 ? ", …" : ""}`],
     ["pictures", preprocessing && JSON.stringify(preprocessing)],

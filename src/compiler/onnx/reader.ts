@@ -1,3 +1,4 @@
+import protobuf from "protobufjs";
 import { FormatError } from "../../errors.ts";
 import { fromHalf } from "../../tensor/half.ts";
 import { type Shape, sizeOf } from "../../tensor/shape.ts";
@@ -14,6 +15,8 @@ export interface OnnxContent {
   readonly outputs: readonly string[];
   /** Axes of inputs and outputs, by name, as far as the file tells: a text stands for any size, and is its name there. */
   readonly shapes: ReadonlyMap<string, readonly (number | string)[]>;
+  /** ONNX's numbers for the element types of inputs and outputs, by name, as far as the file tells. */
+  readonly elementTypes: ReadonlyMap<string, number>;
   /** In the file's order: a node after those whose outputs it reads. */
   readonly nodes: readonly OnnxNode[];
   /**
@@ -21,6 +24,14 @@ export interface OnnxContent {
    * tensors of other types are left out.
    */
   readonly tensors: ReadonlyMap<string, OnnxTensor>;
+  /** Initializers whose numbers are in files beside it; they are not among the tensors. */
+  readonly external: readonly ExternalTensor[];
+}
+
+/** Where a tensor's numbers are: `location`, `offset` and `length`, as far as the file tells. */
+export interface ExternalTensor {
+  readonly name: string;
+  readonly place: ReadonlyMap<string, string>;
 }
 
 /** A tensor whose numbers are copied out of the file when they are asked for, each time anew. */
@@ -57,6 +68,7 @@ interface StoredValue {
   readonly name?: string;
   readonly type?: {
     readonly tensor_type?: {
+      readonly elem_type?: number;
       readonly shape?: { readonly dim?: readonly { readonly dim_value?: number; readonly dim_param?: string }[] };
     };
   };
@@ -84,6 +96,8 @@ interface StoredTensor {
   readonly raw_data?: Uint8Array;
   /** Where some writers put the numbers instead. */
   readonly float_data?: readonly number[];
+  readonly external_data?: readonly { readonly key?: string; readonly value?: string }[];
+  readonly data_location?: number;
 }
 
 /**
@@ -102,9 +116,18 @@ export function readOnnx(bytes: Uint8Array, where: string): OnnxContent {
     inputs: input.map(({ name = "" }) => name),
     outputs: output.map(({ name = "" }) => name),
     shapes: new Map([...input, ...output].flatMap(shapeOf)),
+    elementTypes: new Map([...input, ...output].flatMap(elementTypeOf)),
     nodes: node.map(readNode),
     tensors: new Map([...initializer, ...node.flatMap(constantIn)].flatMap((tensor) => readTensor(tensor, where))),
+    external: initializer.filter(isExternal).map(({ name = "", external_data: entries = [] }) => ({
+      name,
+      place: new Map(entries.map(({ key = "", value = "" }) => [key, value])),
+    })),
   };
+}
+
+function isExternal({ data_location: location }: StoredTensor): boolean {
+  return location === 1;
 }
 
 /** The tensor of a node that does nothing but hold one. */
@@ -115,13 +138,14 @@ function constantIn({ op_type, output: [name] = [], attribute = [] }: StoredNode
 
 function parse(bytes: Uint8Array, where: string): OnnxFile {
   if (bytes.length === 0) throw new FormatError({ where, what: "the file is empty", expected: "an ONNX file" });
+  const reader = protobuf.Reader.create(bytes);
   try {
-    return ModelProto.toObject(ModelProto.decode(bytes), { longs: Number }) as OnnxFile;
+    return ModelProto.toObject(ModelProto.decode(reader), { longs: Number }) as OnnxFile;
   } catch (cause) {
-    // protobufjs names the offset; whatever it throws, malformed bytes are the only possible reason.
+    // Whatever protobufjs throws, malformed bytes are the only possible reason.
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new FormatError({
-      where,
+      where: `${where}, byte ${reader.pos}`,
       what: `its ${bytes.length} bytes are no ONNX file, or one that is damaged or cut short (${reason})`,
       remedy: "Copy or download it again.",
       cause,
@@ -132,6 +156,11 @@ function parse(bytes: Uint8Array, where: string): OnnxFile {
 function shapeOf({ name = "", type }: StoredValue): [name: string, shape: (number | string)[]][] {
   const axes = type?.tensor_type?.shape?.dim;
   return axes ? [[name, axes.map(({ dim_value: size, dim_param: any = "?" }) => size ?? any)]] : [];
+}
+
+function elementTypeOf({ name = "", type }: StoredValue): [name: string, type: number][] {
+  const elementType = type?.tensor_type?.elem_type;
+  return elementType === undefined ? [] : [[name, elementType]];
 }
 
 function readNode({ op_type: operator = "", input = [], output = [], attribute = [] }: StoredNode): OnnxNode {
@@ -150,6 +179,7 @@ function readNode({ op_type: operator = "", input = [], output = [], attribute =
 /** Name and numbers, if they are floats. */
 function readTensor(tensor: StoredTensor, where: string): [name: string, tensor: OnnxTensor][] {
   const { name = "", dims = [], data_type, float_data: numbers } = tensor;
+  if (isExternal(tensor)) return [];
   const stored = (meant: string, data: () => Float32Array): [string, OnnxTensor][] => {
     return [[meant, { shape: dims, read: () => floatTensor(dims, data()) }]];
   };

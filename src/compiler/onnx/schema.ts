@@ -48,6 +48,8 @@ const schema = protobuf.parse(
     repeated float float_data = 4;
     string name = 8;
     bytes raw_data = 9;
+    repeated StringStringEntryProto external_data = 13;
+    int32 data_location = 14;
   }
   message ValueInfoProto { string name = 1; TypeProto type = 2; }
   message TypeProto {

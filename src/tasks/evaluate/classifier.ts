@@ -1,11 +1,15 @@
 import { readAhead } from "../../data/read-ahead.ts";
 import { AbortedError, UsageError, WeightsError, XceptionError } from "../../errors.ts";
+import { input } from "../../graph/builder.ts";
+import { type Network, network } from "../../graph/network.ts";
 import { topIndices } from "../../learning/metrics-ranking.ts";
 import type { DecodeOptions, Platform, RgbImage, SessionOptions } from "../../platform.ts";
+import type { Shape } from "../../tensor/shape.ts";
 import { Inference } from "../model/inference.ts";
 import { decodeOptionsOf, type Model, resizesInGraph, sizedDecodeOptionsOf } from "../model/model.ts";
 import { describeModel, encodeModel } from "../model/model-file.ts";
 import { asPictureError, type Picture, pictureBatch, pixelsOf } from "../model/picture.ts";
+import { isGraphToRun, loadGraph } from "../weights/load-graph.ts";
 import { classifierFrom, isModelFile, type LoadedModel, type LoadModelOptions } from "../weights/load-model.ts";
 import { weightsSource } from "../weights/weights-file.ts";
 
@@ -161,8 +165,9 @@ export class Classifier {
 }
 
 /**
- * Loads a model to classify pictures, from a file of any format that we know. Of a model file what runs is the graph in the
- * file, so that the answers are those of every other ONNX tool.
+ * Loads a model to classify pictures, from a file of any format that we know. Of a model file,
+ * and of an ONNX graph of another tool, what runs is the graph in the file, so that the answers are those of every other
+ * ONNX tool.
  * @param source its path, or its bytes.
  * @param options `network`, `architecture`: which network its weights are for, where the file holds weights alone.
  * @throws {FileError} there is no such file, or it cannot be read.
@@ -181,9 +186,23 @@ export async function loadClassifier(
     const inference = new Inference(await platform.createSession(opened.bytes, session), model.network.output);
     return new Classifier(model, inference, platform);
   }
+  if (isGraphToRun(opened, options)) {
+    const { pictures, session: inEngine, ...model } = await loadGraph(opened, options, platform, session);
+    const { size, output } = pictures;
+    return new Classifier(
+      { ...model, network: networkOfPictures([...size, 3]) },
+      new Inference(inEngine, output),
+      platform,
+    );
+  }
   const model = await classifierFrom(opened, options);
   const inference = new Inference(await platform.createSession(encodeModel(model), session), model.network.output);
   return new Classifier(model, inference, platform);
+}
+
+/** All that is known of a graph of another tool in our words: the shape of its pictures. */
+function networkOfPictures(shape: Shape): Network {
+  return network("graph", input(shape));
 }
 
 function stopIfAborted(signal: AbortSignal | undefined): void {

@@ -12,29 +12,46 @@ export async function completeModel(opened: OpenedModel, given: readonly string[
   const model: ModelToWrite = { network, weights, architecture, licence, provenance };
   const classes = outputLayer(network).outputShape[0]!;
   const kept = opened.labels?.length === classes ? opened.labels : undefined;
-  const numbers = Array.from({ length: classes }, (_, index) => String(index));
-  if (classifierProblem(network, { labels: numbers })) return { model: refuseLabels(model, given), notes: [] };
-  const usual = classes === 1000 ? await imagenetLabels() : numbers;
-  const labels = given ?? kept ?? usual;
-  if (labels.length !== classes) {
-    throw new UsageError({
-      where: "labels",
-      what: "there must be one label for each class",
-      received: labels.length,
-      expected: `${classes} labels`,
-    });
+  if (classifierProblem(network, { labels: classNumbers(classes) })) {
+    return { model: refuseLabels(model, given), notes: [] };
   }
-  const preprocessing = opened.preprocessing ?? defaultPreprocessing;
-  const notes = [
-    ...(opened.preprocessing
-      ? []
-      : ["The file does not say how pictures become numbers; pixel/127.5 - 1 was taken, as in keras.applications."]),
-    ...(labels === numbers ? ["It does not name the classes either; these are called by their numbers."] : []),
-    ...(labels === usual && usual !== numbers
-      ? ["It does not name its 1000 classes either; they were taken for ImageNet's, as in keras.applications."]
-      : []),
-  ];
-  return { model: { ...model, labels, preprocessing }, notes };
+  const { labels, notes } = await classNames(classes, given ?? kept);
+  const { preprocessing = defaultPreprocessing } = opened;
+  return {
+    model: { ...model, labels, preprocessing },
+    notes: [...(opened.preprocessing ? [] : [usualPreprocessing]), ...notes],
+  };
+}
+
+/** Of a file that says nothing of it. */
+export const usualPreprocessing =
+  "The file does not say how pictures become numbers; pixel/127.5 - 1 was taken, as in keras.applications.";
+
+/**
+ * Names of as many classes as a network tells apart, and what was made up for that.
+ * @param known default: ImageNet's if there are 1000, else numbers.
+ * @throws {UsageError} there are not as many.
+ */
+export async function classNames(classes: number, known: readonly string[] | undefined) {
+  if (known === undefined && classes === 1000) {
+    const note = "It does not name its 1000 classes either; they were taken for ImageNet's, as in keras.applications.";
+    return { labels: await imagenetLabels(), notes: [note] };
+  }
+  if (known === undefined) {
+    const note = "It does not name the classes either; these are called by their numbers.";
+    return { labels: classNumbers(classes), notes: [note] };
+  }
+  if (known.length === classes) return { labels: known, notes: [] };
+  throw new UsageError({
+    where: "labels",
+    what: "there must be one label for each class",
+    received: known.length,
+    expected: `${classes} labels`,
+  });
+}
+
+function classNumbers(classes: number): readonly string[] {
+  return Array.from({ length: classes }, (_, index) => String(index));
 }
 
 function refuseLabels(model: ModelToWrite, given: readonly string[] | undefined): ModelToWrite {

@@ -1,6 +1,7 @@
 import type { Shape } from "../../tensor/shape.ts";
 import { isHdf5, kerasFileJob, kerasFileLimits, readKerasFile } from "../../weights/keras/file.ts";
 import { networkFromKeras } from "../../weights/keras/network.ts";
+import { shapesOf } from "../../weights/stored-layers.ts";
 import { isZip } from "../../weights/zip.ts";
 import { networkOf } from "../model/model-file.ts";
 import { type ModelDescription, readMetadata } from "../model/model-metadata.ts";
@@ -27,6 +28,7 @@ async function open({ bytes, isDisposable, where, isolate }: WeightsSource): Pro
   return {
     format,
     layers: () => ({ layers }),
+    stored: () => shapesOf(layers),
     ...describedBy({ config, metadata: text === undefined ? undefined : readMetadata(text, where) }, where),
   };
 }

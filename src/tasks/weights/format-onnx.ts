@@ -1,21 +1,24 @@
+import { withExternalData } from "../../compiler/onnx/external-data.ts";
 import { readOnnx } from "../../compiler/onnx/reader.ts";
 import { fromEngineWeights } from "../../weights/engine-weights.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import { storedLayersOf } from "../../weights/stored-layers.ts";
+import { graphShapes } from "../model/graph-shapes.ts";
 import { modelIn, networkOf } from "../model/model-file.ts";
 import { readMetadata } from "../model/model-metadata.ts";
 import { layersOfGraph } from "./graph-layers.ts";
 import { describeOnnx, differencesOf, graphOfOnnx } from "./onnx-facts.ts";
 import { onnxSteps } from "./onnx-steps.ts";
-import type { WeightsFile, WeightsFormat } from "./weights-file.ts";
+import type { WeightsFile, WeightsFormat, WeightsSource } from "./weights-file.ts";
 
 /** ONNX: model files, plain graphs that we wrote, and weights in graphs of others. */
 export const onnxFormat: WeightsFormat = {
   title: "ONNX (.onnx)",
   // A protobuf message: field 1, the version of the format, is a small number; a field with a length follows.
   recognises: ([first = 0, version = 0, next = 0]) => first === 0x08 && version < 0x40 && (next & 7) === 2,
-  async open({ bytes, where }): Promise<WeightsFile> {
-    const content = readOnnx(bytes, where);
+  async open(source): Promise<WeightsFile> {
+    const { where } = source;
+    const { bytes, content } = await wholeOnnx(source);
     const text = content.metadata.get(metadataKey);
     if (text === undefined) {
       return {
@@ -24,7 +27,8 @@ export const onnxFormat: WeightsFormat = {
           const found = layersOfGraph(onnxSteps(content), network, where);
           return { ...found, notes: [...(found.notes ?? []), ...differencesOf(content, network)] };
         },
-        graph: graphOfOnnx(content),
+        graph: async (platform, inputShape) =>
+          graphOfOnnx(content, await graphShapes(bytes, content, platform, inputShape)),
         notes: [
           "Only weights were taken: epsilons and paddings are those of the network here, not of the file's graph.",
         ],
@@ -41,3 +45,11 @@ export const onnxFormat: WeightsFormat = {
     };
   },
 };
+
+/** Reads an ONNX file, with the numbers that it has in files beside it. */
+export async function wholeOnnx({ bytes, where, readBeside }: WeightsSource) {
+  const content = readOnnx(bytes, where);
+  if (content.external.length === 0) return { bytes, content };
+  const whole = await withExternalData(bytes, content, where, readBeside);
+  return { bytes: whole, content: readOnnx(whole, where) };
+}

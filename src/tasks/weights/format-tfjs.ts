@@ -1,5 +1,5 @@
 import type { Network } from "../../graph/network.ts";
-import type { StoredLayer } from "../../weights/stored-layers.ts";
+import { type StoredLayer, shapesOf } from "../../weights/stored-layers.ts";
 import { readTfjsModel } from "../../weights/tfjs/file.ts";
 import { readMetadata } from "../model/model-metadata.ts";
 import { describedBy } from "./format-keras.ts";
@@ -19,6 +19,7 @@ async function open({ bytes, where, readBeside }: WeightsSource): Promise<Weight
   return {
     format: `TF.js ${kind}`,
     layers: (network) => (steps && !namesTell(layers, network) ? layersOfGraph(steps, network, where) : { layers }),
+    stored: () => shapesOf(layers),
     ...describedBy({ config, metadata }, where),
   };
 }

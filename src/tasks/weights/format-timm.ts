@@ -56,7 +56,9 @@ function timmFile(format: string, named: readonly NamedTensor[], notes: readonly
   const shapes = new Map([...tensors].map(([name, { shape }]) => [name, shape]));
   const found = recogniseTimm(shapes);
   const layers: WeightsFile["layers"] = (network) => ({ layers: layersFromTimm(network, tensors) });
-  if (found === undefined || found.name === "xception") return { format, layers, notes };
+  if (found === undefined || found.name === "xception") {
+    return { format, layers, stored: () => named.map(({ path, shape }) => ({ name: path, shape })), notes };
+  }
   const cropRatio = cropRatios[found.name];
   return {
     format: `${format}, ${found.name}`,

@@ -18,6 +18,11 @@ export interface ImagenetWeightsOptions {
   readonly md5?: string;
 }
 
+/** Where weights are that are called `imagenet`; whatever has another name stays as it is. */
+export function weightsNamed<T extends string | Uint8Array>(source: T, options: ImagenetWeightsOptions): T | string {
+  return source === "imagenet" ? imagenetWeightsAddress(options) : source;
+}
+
 /**
  * The address of the weights that keras.applications.Xception learned from ImageNet, with the file's MD5 behind `#md5=`.
  * @throws {UsageError} the mirror is no address.

@@ -3,6 +3,7 @@ import { windowGeometry } from "../../graph/layer-shapes.ts";
 import type { Network } from "../../graph/network.ts";
 import type { GraphFacts } from "../../report/graph-summary.ts";
 import { sizeOf } from "../../tensor/shape.ts";
+import type { OpenShape } from "../model/graph-shapes.ts";
 
 /** What kind of file it is, and what its graph is made of, in a few words. */
 export function describeOnnx(content: OnnxContent): string {
@@ -11,15 +12,34 @@ export function describeOnnx(content: OnnxContent): string {
   return `ONNX graph ${fedInputs(content).join(", ")} → ${outputs.join(", ")} of ${nodes.length} nodes: ${operators}`;
 }
 
-/** What its graph computes from what, and is made of. */
-export function graphOfOnnx(content: OnnxContent): GraphFacts {
-  const fact = (name: string) => ({ name, shape: content.shapes.get(name) ?? null });
+/**
+ * What its graph computes from what, and is made of.
+ * @param resultShapes of what it computes, by name, as far as they are known.
+ */
+export function graphOfOnnx(content: OnnxContent, resultShapes?: ReadonlyMap<string, OpenShape>): GraphFacts {
+  const { tensors, shapes, outputs, nodes } = content;
+  const fact = (name: string) => ({ name, shape: shapes.get(name) ?? null });
   const operators = [...operatorCounts(content)].sort(([, a], [, b]) => b - a);
+  const results = new Set(nodes.filter(({ operator }) => operator !== "Constant").flatMap((node) => node.outputs));
+  const isResult = (name: string) => results.has(name) || content.inputs.includes(name);
+  const paramsIn = (names: readonly string[]) =>
+    names.reduce((sum, name) => sum + (tensors.has(name) ? sizeOf(tensors.get(name)!.shape) : 0), 0);
   return {
     inputs: fedInputs(content).map(fact),
-    outputs: content.outputs.map(fact),
+    outputs: outputs.map(fact),
     operators: Object.fromEntries(operators),
-    params: [...content.tensors.values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0),
+    params: paramsIn([...tensors.keys()]),
+    nodes: nodes.flatMap((node) => {
+      const [name] = node.outputs;
+      if (node.operator === "Constant" || name === undefined) return [];
+      return {
+        name,
+        operator: node.operator,
+        outputShape: resultShapes?.get(name) ?? null,
+        params: paramsIn(node.inputs),
+        inbound: node.inputs.filter((each) => isResult(each) && !tensors.has(each)),
+      };
+    }),
   };
 }
 

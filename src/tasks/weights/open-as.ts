@@ -1,9 +1,18 @@
-import { FormatError, UsageError } from "../../errors.ts";
+import { FormatError, UsageError, WeightsError } from "../../errors.ts";
+import { inputShapeOf, type Network } from "../../graph/network.ts";
 import { type Architecture, buildNetwork } from "../../models/architecture.ts";
 import { type ArchitectureName, architectureNamed, nameOfArchitecture } from "../../models/architecture-names.ts";
 import { recogniseXception } from "../../models/recognise-xception.ts";
 import type { XceptionOptions } from "../../models/xception-options.ts";
-import { modelFrom, type OpenedModel, preparing, weightsFor } from "./open-weights.ts";
+import { updateArchitecture } from "../model/update-architecture.ts";
+import {
+  type LoadedWeights,
+  type LoadWeightsOptions,
+  modelFrom,
+  type OpenedModel,
+  preparing,
+  weightsFor,
+} from "./open-weights.ts";
 import type { DescribedNetwork, WeightsFile, WeightsSource } from "./weights-file.ts";
 import { openWeightsFile } from "./weights-formats.ts";
 
@@ -50,12 +59,50 @@ export async function openAs(
   const ownName = own && nameOfArchitecture(own);
   const ownOptions = own && (name ?? ownName) === ownName ? unnamedOptions(own) : {};
   const architecture = architectureNamed(name ?? ownName ?? "xception", { ...ownOptions, ...given });
-  const network = buildNetwork(architecture);
   const { architecture: _, ...said } = file.metadata ?? {};
-  const loaded = weightsFor(network, file, { where, allowMissing });
+  const storedChannels = own ? inputShapeOf(buildNetwork(own))[2]! : 3;
+  const { network, ...loaded } = weightsInto(architecture, file, { where, allowMissing, storedChannels });
   const prepared = preparing(whole ? understood(file)?.rescaling : undefined);
   const notes = [...loaded.notes, ...prepared.notes];
   return { ...prepared.said, ...said, architecture, network, ...loaded, notes };
+}
+
+/** The weights in the network of an architecture; those for pictures of another number of channels are adapted. */
+function weightsInto(
+  architecture: Architecture,
+  file: WeightsFile,
+  { storedChannels, ...options }: LoadWeightsOptions & { readonly where: string; readonly storedChannels: number },
+): LoadedWeights & { readonly network: Network } {
+  const network = buildNetwork(architecture);
+  const [height, width, channels] = inputShapeOf(network) as [number, number, number];
+  try {
+    return { network, ...weightsFor(network, file, options) };
+  } catch (error) {
+    if (!(error instanceof WeightsError) || channels === storedChannels) throw error;
+    const before = withInputShape(architecture, [height, width, storedChannels]);
+    const loaded = weightsOrUndefined(buildNetwork(before), file, options);
+    if (loaded === undefined) throw error;
+    const { weights } = updateArchitecture(
+      { architecture: before, weights: loaded.weights },
+      { inputShape: [height, width, channels] },
+    );
+    const note = `Its first convolution read ${storedChannels} channels and was adapted to ${channels} as timm does.`;
+    return { network, ...loaded, weights, notes: [...loaded.notes, note] };
+  }
+}
+
+function weightsOrUndefined(...given: Parameters<typeof weightsFor>): LoadedWeights | undefined {
+  try {
+    return weightsFor(...given);
+  } catch (error) {
+    if (error instanceof WeightsError) return undefined;
+    throw error;
+  }
+}
+
+function withInputShape(architecture: Architecture, inputShape: readonly [number, number, number]): Architecture {
+  if (architecture.family === "layers") return architecture;
+  return { ...architecture, options: { ...architecture.options, inputShape } } as Architecture;
 }
 
 /** The network in a file, if it is one of ours. */

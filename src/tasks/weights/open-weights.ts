@@ -101,7 +101,7 @@ export function modelFrom(
       what: "the file holds weights, but not their network",
       received: file.format,
       expected: "a whole model",
-      remedy: "Say which network they belong to.",
+      remedy: "Say which network they belong to: convert does, with the flags of one; in a program, loadWeights.",
     });
   }
   const { network: described, architecture: told, constants, rescaling } = file.describedNetwork(inputShape);
@@ -123,7 +123,9 @@ export function preparing(rescaling: Preprocessing | undefined): {
   const { scale, offset } = rescaling;
   return {
     said: { preprocessing: { ...defaultPreprocessing, ...rescaling } },
-    notes: [`Its Rescaling, pixel · ${scale} + ${offset}, is no layer here but a part of how pictures are prepared.`],
+    notes: [
+      `Its scaling of pixels, pixel · ${scale} + ${offset}, is no layer here but a part of how pictures are prepared.`,
+    ],
   };
 }
 

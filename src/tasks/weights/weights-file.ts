@@ -4,6 +4,7 @@ import type { Preprocessing } from "../../graph/preprocessing.ts";
 import type { Architecture } from "../../models/architecture.ts";
 import type { Platform } from "../../platform.ts";
 import type { GraphFacts } from "../../report/graph-summary.ts";
+import type { WeightFacts } from "../../report/weights-summary.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { kerasFileModule } from "../../weights/keras/file.ts";
 import type { StoredLayer } from "../../weights/stored-layers.ts";
@@ -51,8 +52,14 @@ export interface WeightsFile {
   readonly describedNetwork?: (inputShape?: Shape) => DescribedNetwork;
   /** What else the file says, if we wrote it: architecture, labels, preprocessing, licence, provenance. */
   readonly metadata?: ModelDescription;
-  /** What a graph of another tool computes, which says nothing of layers. */
-  readonly graph?: GraphFacts;
+  /**
+   * What a graph of another tool computes, which says nothing of layers.
+   * @param platform whose engine finds the shapes of its results.
+   * @param inputShape of pictures, where the file leaves it open.
+   */
+  readonly graph?: (platform: Pick<Platform, "createSession">, inputShape?: Shape) => Promise<GraphFacts>;
+  /** The weights under the names that the file has for them, in its order; formats that have no such names lack it. */
+  readonly stored?: () => readonly WeightFacts[];
   /** What a user should know of it, in sentences. */
   readonly notes?: readonly string[];
 }

@@ -184,5 +184,6 @@ function refuseOtherParts(received: Counts, expected: Counts, where: string): vo
     what: "its graph has other layers than the network",
     received: text(received),
     expected: text(expected),
+    remedy: "Say which network its weights are for: architecture, width, and what else makes it another.",
   });
 }

@@ -24,6 +24,8 @@ export interface KerasEntry {
   readonly where: string;
   readonly fields: KerasFields;
   readonly inboundNodes: unknown;
+  /** Which function of TensorFlow a `TFOpLambda` calls. */
+  readonly functionName: unknown;
   /** What it is made of, if it is a model itself: that of keras.applications below a classifier of one's own. */
   readonly model?: KerasModel;
 }
@@ -97,6 +99,13 @@ function entryOf(layer: unknown, file: string): KerasEntry {
   const name = config.name ?? outerName;
   if (typeof name !== "string") throw new FormatError({ where: file, what: `a layer of class ${type} has no name` });
   const where = `${file}, ${type} "${name}"`;
-  const entry = { type, name, where, fields: new KerasFields(config, where), inboundNodes };
+  const entry = {
+    type,
+    name,
+    where,
+    fields: new KerasFields(config, where),
+    inboundNodes,
+    functionName: config.function,
+  };
   return modelTypes.includes(type) ? { ...entry, model: modelOf({ class_name: type, config: given }, where) } : entry;
 }

@@ -28,7 +28,13 @@ export interface KerasLayer {
   /** Notes a weight that Keras leaves out of the file because it never changes. */
   readonly constant: (weight: string, value: number) => void;
   /** Takes a scaling of pixels out of the network. */
-  readonly rescale: (rescaling: Preprocessing) => LayerOutput;
+  readonly rescale: (rescaling: PixelRescaling) => LayerOutput;
+}
+
+/** `pixel · scale + offset`, the same for all channels. */
+export interface PixelRescaling extends Preprocessing {
+  readonly scale: number;
+  readonly offset: number;
 }
 
 type LayerRule = (layer: KerasLayer) => LayerOutput;

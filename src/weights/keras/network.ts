@@ -1,11 +1,11 @@
 import { FormatError, XceptionError } from "../../errors.ts";
 import { input, type LayerOutput } from "../../graph/builder.ts";
 import { type Network, network } from "../../graph/network.ts";
-import type { Preprocessing } from "../../graph/preprocessing.ts";
 import type { Shape } from "../../tensor/shape.ts";
+import { scalingOf } from "./arithmetic.ts";
 import { type KerasEntry, type KerasModel, kerasModel, layerNames } from "./entries.ts";
 import { inboundNames, onlyLayer } from "./inbound.ts";
-import { layerRules } from "./layer-rules.ts";
+import { layerRules, type PixelRescaling } from "./layer-rules.ts";
 
 /** A network as Keras describes it. */
 export interface KerasNetwork {
@@ -13,7 +13,7 @@ export interface KerasNetwork {
   /** Weights that are not in the file because they never change: `bn/gamma` of a normalization without scale. */
   readonly constants: ReadonlyMap<string, number>;
   /** What a `Rescaling` right behind the input makes of pixels; the network begins behind it. */
-  readonly rescaling?: Preprocessing;
+  readonly rescaling?: PixelRescaling;
 }
 
 export interface KerasNetworkOptions {
@@ -34,7 +34,8 @@ export function networkFromKeras(config: string, options: KerasNetworkOptions): 
   try {
     const whole: Whole = { options, constants: new Map(), names: new Set(layerNames(model)) };
     const output = new Build(whole, where).model(model);
-    const { constants, rescaling } = whole;
+    const { constants, rescaled } = whole;
+    const rescaling = rescaled && { scale: rescaled.scale, offset: rescaled.offset };
     return { network: network(model.name, output), constants, ...(rescaling && { rescaling }) };
   } catch (cause) {
     if (!(cause instanceof XceptionError) || cause instanceof FormatError) throw cause;
@@ -48,7 +49,8 @@ interface Whole {
   readonly options: KerasNetworkOptions;
   readonly constants: Map<string, number>;
   readonly names: Set<string>;
-  rescaling?: Preprocessing;
+  /** What has been made of pixels so far. */
+  rescaled?: PixelRescaling & { readonly output: LayerOutput };
 }
 
 class Build {
@@ -70,12 +72,26 @@ class Build {
     const first = onlyLayer(inputLayers, `${this.#where}, field "input_layers"`);
     const last = onlyLayer(outputLayers, `${this.#where}, field "output_layers"`);
     for (const entry of layers) {
-      const inbound = inboundNames(entry.inboundNodes, entry.where);
-      const inputs = inbound.map((name) => this.#output(name, entry.where));
       if (entry.type === "InputLayer" && entry.name === first) this.#begin(entry, entry.name, given);
-      else this.#add(entry, inputs);
+      else this.#addConnected(entry);
     }
     return this.#output(last, this.#where);
+  }
+
+  #addConnected(entry: KerasEntry): void {
+    const { name, where, inboundNodes } = entry;
+    const scaling = scalingOf(entry);
+    if (scaling) {
+      const { input: source, ...rescaling } = scaling;
+      this.#outputs.set(name, this.#rescale(rescaling, this.#output(source, where), where));
+      return;
+    }
+    // Before its inputs are looked at, which layers of other classes may have in other forms.
+    refuseUnknown(entry);
+    this.#add(
+      entry,
+      inboundNames(inboundNodes, where).map((source) => this.#output(source, where)),
+    );
   }
 
   #sequential({ layers }: KerasModel, given: LayerOutput | undefined): LayerOutput {
@@ -83,7 +99,10 @@ class Build {
     if (!first) throw new FormatError({ where: this.#where, what: "the model has no layers" });
     const hasInput = first.type === "InputLayer";
     let last = this.#begin(first, hasInput ? first.name : this.#nameInside(first.name, "input"), given);
-    for (const entry of hasInput ? rest : layers) last = this.#add(entry, [last]);
+    for (const entry of hasInput ? rest : layers) {
+      refuseUnknown(entry);
+      last = this.#add(entry, [last]);
+    }
     return last;
   }
 
@@ -95,15 +114,6 @@ class Build {
 
   #add(entry: KerasEntry, inputs: readonly LayerOutput[]): LayerOutput {
     const { type, name, where, fields, model } = entry;
-    const rule = Object.hasOwn(layerRules, type) ? layerRules[type] : undefined;
-    if (!rule && !model) {
-      throw new FormatError({
-        where,
-        what: "layers of this class are not supported",
-        received: type,
-        expected: `one of ${Object.keys(layerRules).join(", ")}`,
-      });
-    }
     const [first, ...others] = inputs;
     if (!first || (others.length > 0 && type !== "Add")) {
       throw new FormatError({
@@ -115,7 +125,7 @@ class Build {
     }
     const output = model
       ? new Build(this.#whole, where).model(model, first)
-      : rule!({
+      : layerRules[type]!({
           name,
           fields,
           inputs: [first, ...others],
@@ -127,9 +137,10 @@ class Build {
     return output;
   }
 
-  /** Pixels are scaled before they reach the network, not in it. */
-  #rescale(rescaling: Preprocessing, output: LayerOutput, where: string): LayerOutput {
-    const isFirst = output.config.type === "InputLayer" && this.#whole.rescaling === undefined;
+  /** Pixels are scaled before they reach the network, not in it; one scaling may follow another. */
+  #rescale(rescaling: PixelRescaling, output: LayerOutput, where: string): LayerOutput {
+    const before = this.#whole.rescaled;
+    const isFirst = before === undefined ? output.config.type === "InputLayer" : output === before.output;
     if (!isFirst) {
       throw new FormatError({
         where,
@@ -137,9 +148,14 @@ class Build {
         expected: "one Rescaling right behind the input",
       });
     }
-    this.#whole.rescaling = rescaling;
-    // Another one, so that a layer that reads pixels as they are does not go unnoticed.
-    return input(output.shape, { name: output.name });
+    const { scale, offset } = before ?? { scale: 1, offset: 0 };
+    this.#whole.rescaled = {
+      scale: scale * rescaling.scale,
+      offset: offset * rescaling.scale + rescaling.offset,
+      // Another one, so that a layer that reads pixels as they are does not go unnoticed.
+      output: input(output.shape, { name: output.name }),
+    };
+    return this.#whole.rescaled.output;
   }
 
   #output(name: string, where: string): LayerOutput {
@@ -155,6 +171,16 @@ class Build {
     names.add(free);
     return free;
   }
+}
+
+function refuseUnknown({ type, where, model }: KerasEntry): void {
+  if (model || Object.hasOwn(layerRules, type)) return;
+  throw new FormatError({
+    where,
+    what: "layers of this class are not supported",
+    received: type,
+    expected: `one of ${Object.keys(layerRules).join(", ")}, or arithmetic with one number`,
+  });
 }
 
 /** The layer that knows the shape of pictures, where a model begins with another model. */

@@ -1,0 +1,90 @@
+import protobuf from "protobufjs";
+import { FormatError } from "../../errors.ts";
+import type { ExternalTensor, OnnxContent } from "./reader.ts";
+import { ModelProto } from "./schema.ts";
+
+/** Tensors may share numbers, but not so that a small file fills the memory. */
+const largestExpansion = 4;
+
+/**
+ * The same ONNX file with the numbers that it has in files beside it, as newer PyTorch writes them, put into it.
+ * @param content what was read of it.
+ * @param where what errors call it.
+ * @throws {FormatError} a tensor does not say where its numbers are, or they are not there.
+ */
+export async function withExternalData(
+  bytes: Uint8Array,
+  { external }: OnnxContent,
+  where: string,
+  readBeside: (name: string) => Promise<Uint8Array>,
+): Promise<Uint8Array> {
+  const files = new Map<string, Uint8Array>();
+  for (const tensor of external) {
+    const location = tensor.place.get("location") ?? "";
+    if (!files.has(location)) files.set(location, await readBeside(location));
+  }
+  const numbers = new Map(external.map((tensor) => [tensor.name, numbersOf(tensor, files, where)]));
+  refuseTooMany(numbers, files, where);
+  const file = decodeWhole(bytes);
+  for (const tensor of file.graph.initializer) {
+    const own = numbers.get(tensor.name);
+    if (own === undefined) continue;
+    tensor.raw_data = own;
+    tensor.external_data = [];
+    tensor.data_location = 0;
+  }
+  return ModelProto.encode(file).finish();
+}
+
+function numbersOf({ name, place }: ExternalTensor, files: ReadonlyMap<string, Uint8Array>, where: string): Uint8Array {
+  const file = files.get(place.get("location") ?? "")!;
+  const offset = Number(place.get("offset") ?? 0);
+  const length = Number(place.get("length") ?? file.length - offset);
+  const isCount = (value: number) => Number.isSafeInteger(value) && value >= 0;
+  if (isCount(offset) && isCount(length) && offset + length <= file.length)
+    return file.subarray(offset, offset + length);
+  throw new FormatError({
+    where: `${where}, tensor "${name}", field external_data`,
+    what: "its numbers are not where they should be",
+    received: `offset ${place.get("offset") ?? 0}, length ${place.get("length") ?? "to the end"}`,
+    expected: `a part of the ${file.length} bytes of "${place.get("location")}"`,
+    remedy: "Is that file cut short, or another model's? Copy both again.",
+  });
+}
+
+function refuseTooMany(
+  numbers: ReadonlyMap<string, Uint8Array>,
+  files: ReadonlyMap<string, Uint8Array>,
+  where: string,
+): void {
+  const sum = (all: Iterable<Uint8Array>) => [...all].reduce((total, each) => total + each.length, 0);
+  const [wanted, stored] = [sum(numbers.values()), sum(files.values())];
+  if (wanted <= largestExpansion * stored) return;
+  throw new FormatError({
+    where: `${where}, field external_data`,
+    what: "its tensors share more numbers than weights do",
+    received: `${wanted} bytes of tensors in ${stored} bytes of files`,
+    expected: `at most ${largestExpansion} times as much`,
+  });
+}
+
+/** A file to be changed. */
+export interface OpenOnnx extends protobuf.Message {
+  readonly graph: {
+    readonly initializer: {
+      readonly name: string;
+      raw_data: Uint8Array;
+      external_data: readonly object[];
+      data_location: number;
+    }[];
+    readonly input: readonly { readonly name: string; readonly type: { tensor_type: { shape: { dim: object[] } } } }[];
+    readonly output: object[];
+  };
+}
+
+/** A file with all that is in it: what our schema does not know stays as it is when it is encoded again. */
+export function decodeWhole(bytes: Uint8Array): OpenOnnx {
+  const reader = protobuf.Reader.create(bytes);
+  reader.discardUnknown = false;
+  return ModelProto.decode(reader) as unknown as OpenOnnx;
+}
