@@ -119,6 +119,33 @@ describe("a run that goes on", () => {
   });
 });
 
+describe("threads of the engine", () => {
+  // With this network seven threads add up in another order than one or two.
+  const wide = (output: string) => [...begin(output), "--width", "0.05", "--batch-size", "8", "--threads", "7"];
+
+  it("are as many as the run began with, for the same result", async () => {
+    await capture(wide(join(work, "uninterrupted")));
+    await stopAt("epoch 1/4", wide(run()));
+    const { exitCode, stderr } = await goOn();
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: expect.not.stringContaining("may differ") });
+    expect(await comparable(run())).toEqual(await comparable(join(work, "uninterrupted")));
+    const report = JSON.parse(await readFile(join(run(), "report.json"), "utf8"));
+    expect(report.reproduction.commands[0]).toContain(" --threads 7 ");
+  });
+
+  it("may be others, which is said", async () => {
+    await stopAt("epoch 1/4", wide(run()));
+    const { exitCode, stderr } = await goOn("--threads", "1");
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain(
+      "\nThe result may differ in its last digits from that of an uninterrupted run: --threads 1 instead of 7.\n",
+    );
+    await rm(run(), { recursive: true });
+    await stopAt("epoch 1/4");
+    expect((await goOn("--threads", "2")).stderr).toContain(": --threads 2 instead of one for each core.\n");
+  });
+});
+
 describe("there is nothing to go on with", () => {
   it("in a folder without a run", async () => {
     expect(await goOn()).toMatchObject({

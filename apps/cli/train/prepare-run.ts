@@ -73,7 +73,7 @@ export async function goOnWithRun(
       headOn: null,
     },
   };
-  const run = { output: flags.output, team: flags.team, device: record.device ?? undefined };
+  const run = withEngineOf(record, flags);
   const ownFolder = recordedPath(record, record.folder);
   const read = await readInputs(folder ?? ownFolder, run, reading, platform, {}, record.start ?? undefined);
   const pictures = await listPictures(read);
@@ -84,5 +84,16 @@ export async function goOnWithRun(
   const names = { folder: ownFolder, validationFolder: ownVal ?? undefined, commandLine };
   const inputs = { ...read, ...resolved, ...names, preprocessing };
   const { maxMinutes } = given.settings.maxMinutes === null ? resolved.settings : given.settings;
-  return { inputs, pictures, record, from, flags, maxMinutes };
+  return { inputs, pictures, record, from, flags: run, maxMinutes };
+}
+
+/** The flags with what the run computes on, where they do not say it: its device, and its threads. */
+function withEngineOf(record: RunRecord, flags: RunFlags): RunFlags {
+  const { device: _, ...others } = flags;
+  const threads = flags.threads ?? record.threads ?? undefined;
+  return {
+    ...others,
+    ...(record.device !== null && { device: record.device }),
+    ...(threads !== undefined && { threads, team: { ...flags.team, threads } }),
+  };
 }

@@ -74,11 +74,17 @@ export function recordedPath({ workingFolder }: RunRecord, path: string): string
 }
 
 /** What computes now, other than when the run was stopped; undefined where it is the same. */
-export async function machineDifference({ machine: before }: RunRecord): Promise<string | undefined> {
+export async function machineDifference(
+  { machine: before, threads }: RunRecord,
+  flags: Pick<RunFlags, "threads">,
+): Promise<string | undefined> {
   const recorded = new Map(before.map(({ name, value }) => [name, value]));
   const parts = (await machineFacts())
     .filter(({ name, value }) => recorded.get(name) !== value)
     .map(({ name, value }) => `${name} ${value} instead of ${recorded.get(name) ?? "something unknown"}`);
+  if (flags.threads !== undefined && flags.threads !== threads) {
+    parts.push(`--threads ${flags.threads} instead of ${threads ?? "one for each core"}`);
+  }
   if (parts.length === 0) return undefined;
   return `The result may differ in its last digits from that of an uninterrupted run: ${parts.join(", ")}.`;
 }

@@ -11,6 +11,8 @@ const recordSchema = z.object({
   folder: z.string(),
   workingFolder: z.string(),
   device: z.enum(devices).nullable(),
+  /** Of the engine in each process, where they were chosen: with another number the last digits may differ. */
+  threads: z.int().nullable().default(null),
   settings: z.record(z.string(), z.json()),
   /** Where each setting that has an effect comes from. */
   sources: z.array(z.tuple([z.string(), z.string()])),
@@ -39,11 +41,12 @@ export type RunRecord = z.infer<typeof recordSchema>;
 
 /** @param pictures digest of their list. */
 export async function recordOf(inputs: TrainingInputs, pictures: string): Promise<RunRecord> {
-  const { folder, device, settings, sources, preprocessing, start, commandLine } = inputs;
+  const { folder, device, threads, settings, sources, preprocessing, start, commandLine } = inputs;
   return {
     folder,
     workingFolder: process.cwd(),
     device: device ?? null,
+    threads: threads ?? null,
     settings: { ...settings } as unknown as RunRecord["settings"],
     sources: [...sources],
     preprocessing: (preprocessing ?? null) as RunRecord["preprocessing"],

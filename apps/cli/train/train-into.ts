@@ -55,7 +55,7 @@ export async function trainInto(
         note(announcement(network, run));
         await report.begin(network, soFar);
         if (!from || !soFar) return beginEvents(0);
-        io.stderr(`${await continuation(from, settings.epochs)}\n`);
+        io.stderr(`${await continuation(from, run)}\n`);
         // What was written after the checkpoint is ahead of it.
         if (soFar.history.length > 0) await save(folder, inputs, soFar, soFar.evaluation !== undefined);
         beginEvents(soFar.steps);
@@ -94,10 +94,13 @@ export async function trainInto(
 }
 
 /** Where a run goes on. */
-async function continuation({ checkpoint, path, record }: FoundCheckpoint, epochs: number): Promise<string> {
+async function continuation(
+  { checkpoint, path, record }: FoundCheckpoint,
+  { inputs, flags }: PreparedRun,
+): Promise<string> {
   const { epoch, state } = checkpoint;
-  const place = checkpoint.isOver ? "its training done" : `in epoch ${epoch.index + 1} of ${epochs}`;
-  const difference = await machineDifference(record);
+  const place = checkpoint.isOver ? "its training done" : `in epoch ${epoch.index + 1} of ${inputs.settings.epochs}`;
+  const difference = await machineDifference(record, flags);
   const caution = difference === undefined ? "" : `\n${difference}`;
   return `Going on after step ${state.steps}, ${place}, from ${path}${caution}`;
 }
