@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { checkDocument } from "../../../src/json-document.ts";
 import { devices } from "../../../src/platform.ts";
-import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
+import { type ResolvedSettings, resolveSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import type { SettingName, Settings } from "../../../src/tasks/train/settings/settings.ts";
 import type { TrainingInputs } from "./inputs.ts";
 import { machineFacts } from "./machine.ts";
@@ -62,10 +62,10 @@ export function readRecord(value: unknown, where: string): RunRecord {
   return checkDocument(recordSchema, value, where);
 }
 
-/** The settings of a run as they were resolved when it began. */
+/** The settings of a run as they were resolved when it began; those that its version had not yet do nothing. */
 export function recordedSettings({ settings, sources }: RunRecord): ResolvedSettings {
   return {
-    settings: settings as unknown as Settings,
+    settings: { ...resolveSettings([]).settings, ...settings } as unknown as Settings,
     sources: new Map(sources) as unknown as ReadonlyMap<SettingName, string>,
   };
 }
