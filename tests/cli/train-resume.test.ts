@@ -107,7 +107,15 @@ describe("a run that goes on", () => {
     const again = ["train", join(work, "pictures"), "--resume", "-o", join(work, "moved")];
     const missing = await capture(again);
     expect(missing.exitCode).toBe(1);
-    expect(readable(missing.stderr)).toContain('file "WORK/weights.csv"');
+    expect(readable(missing.stderr)).toMatchInlineSnapshot(`
+      "error: file "WORK/weights.csv": the run in WORK/moved began with it, and it is not there any more. If it has moved, say where to: xception train WORK/pictures --resume -o WORK/moved --sample-weights FILE
+      "
+    `);
+    const lost = await capture(["train", "--resume", "-o", join(work, "moved")]);
+    expect(readable(lost.stderr)).toMatchInlineSnapshot(`
+      "error: folder "WORK/photos": the run in WORK/moved began with it, and it is not there any more. If it has moved, say where to: xception train FOLDER --resume -o WORK/moved
+      "
+    `);
     await writeFile(weights, "red/0.png,2\n");
     const changed = await capture(again);
     expect(changed.exitCode).toBe(1);
@@ -150,9 +158,21 @@ describe("there is nothing to go on with", () => {
   it("in a folder without a run", async () => {
     expect(await goOn()).toMatchObject({
       exitCode: 1,
-      stderr: `error: folder "${run()}": there is no checkpoint in it to go on from. Begin the training without --resume.\n`,
+      stderr: `error: folder "${run()}": there is no such folder to go on in. Check its name, or begin the training without --resume.\n`,
     });
     expect(await readdir(work)).toEqual([]);
+    await mkdir(run());
+    expect(await goOn()).toMatchObject({
+      exitCode: 1,
+      stderr: `error: folder "${run()}": there is no checkpoint in it to go on from. Begin the training without --resume.\n`,
+    });
+    expect(await readdir(run())).toEqual([]);
+    expect(await goOn("--overwrite")).toMatchObject({
+      exitCode: 2,
+      stderr:
+        "error: option --overwrite: this cannot be set together with option --resume; expected --resume to go on with the run, or " +
+        "--overwrite to replace it.\n",
+    });
   });
 
   it("where the run is over", async () => {

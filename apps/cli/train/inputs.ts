@@ -87,7 +87,8 @@ export async function readInputs(
   begun?: TrainingStart,
 ): Promise<TrainingInputs> {
   const { val, mapWeights } = resolved.settings;
-  const { training, validation } = await readPictures(folder, resolved.settings, platform);
+  const pictures = await readPictures(folder, resolved.settings, platform);
+  const { training } = pictures;
   const { classes } = training;
   if (begun === undefined) refuseWithoutStart(resolved.settings);
   const opened = await openStart(resolved.settings, classes.length, platform, imagenet);
@@ -118,8 +119,7 @@ export async function readInputs(
     taken,
     preprocessing: weights?.preprocessing,
     folder,
-    training,
-    validation,
+    ...pictures,
     validationFolder: val ?? undefined,
     mapWeights: await readMapWeights(mapWeights, training, platform),
     device: run.device,

@@ -5,7 +5,7 @@ import type { FoundCheckpoint } from "./checkpoint-folder.ts";
 import type { RunFlags } from "./flags.ts";
 import { readInputs, type TrainingInputs } from "./inputs.ts";
 import { digestOf, listPictures, type PictureList } from "./picture-list.ts";
-import { movableSettings, recordedPath, refuseOtherPictures } from "./resume.ts";
+import { movableSettings, recordedPath, refuseMissing, refuseOtherPictures } from "./resume.ts";
 import { type RunRecord, recordedSettings, recordOf } from "./run-record.ts";
 
 /** A training that is about to begin, or to go on. */
@@ -48,7 +48,7 @@ export async function beginRun(
  * Reads what a run began with, and makes sure that it is the same still.
  * @param folder of the pictures, where they have moved; the run knows where they were.
  * @param given what flags say besides; `refuseOtherSettings` has looked at it.
- * @throws as `readInputs` and `refuseOtherPictures`.
+ * @throws as `readInputs`, `refuseMissing` and `refuseOtherPictures`.
  */
 export async function goOnWithRun(
   from: FoundCheckpoint,
@@ -58,6 +58,7 @@ export async function goOnWithRun(
   platform: Pick<Platform, "listFolder" | "readFile">,
 ): Promise<PreparedRun> {
   const { record } = from;
+  await refuseMissing(record, folder, given, flags);
   const resolved = recordedSettings(record);
   const placeOf = (path: string | null) => (path === null ? null : recordedPath(record, path));
   const ownVal = placeOf(resolved.settings.val);

@@ -1,9 +1,10 @@
+import { stat } from "node:fs/promises";
 import { relative, resolve } from "node:path";
-import { UsageError } from "../../../src/errors.ts";
+import { FileError, UsageError } from "../../../src/errors.ts";
 import { defaultSource, type ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import { flagOf, settingOf } from "../../../src/tasks/train/settings/settings.ts";
 import type { FoundCheckpoint } from "./checkpoint-folder.ts";
-import { resumeCommand } from "./command-line.ts";
+import { quote, resumeCommand } from "./command-line.ts";
 import type { RunFlags, TrainFlags } from "./flags.ts";
 import { machineFacts } from "./machine.ts";
 import { changedPictures, digestOf, type PictureList, refuseChangedPictures } from "./picture-list.ts";
@@ -40,6 +41,37 @@ export function refuseOtherSettings(record: RunRecord, given: ResolvedSettings, 
     expected: differences.map(({ flag, before }) => `${flag} ${before}`).join(", "),
     remedy: "Leave them out to go on as it began, or train anew into another folder.",
   });
+}
+
+/**
+ * Refuses to go on with pictures, or with what files say of them, that are not where they were.
+ * @param folder of the pictures, if it was given.
+ * @throws {FileError} one is missing; the message says with which words to tell where it is now.
+ */
+export async function refuseMissing(
+  record: RunRecord,
+  folder: string | undefined,
+  given: ResolvedSettings,
+  { output }: Pick<RunFlags, "output">,
+): Promise<void> {
+  const go = `xception train${folder === undefined ? "" : ` ${quote(folder)}`} --resume -o ${quote(output)}`;
+  const places: [where: string, path: string, words: string][] = [];
+  if (folder === undefined)
+    places.push(["folder", record.folder, `xception train FOLDER --resume -o ${quote(output)}`]);
+  for (const name of movableSettings) {
+    const path = given.settings[name] === null ? record.settings[name] : null;
+    const kind = name === "val" ? "folder" : "file";
+    if (typeof path === "string") places.push([kind, path, `${go} ${flagOf(name)} ${kind.toUpperCase()}`]);
+  }
+  for (const [kind, recorded, words] of places) {
+    const path = recordedPath(record, recorded);
+    if ((await stat(path).catch(() => undefined)) !== undefined) continue;
+    throw new FileError({
+      where: `${kind} "${path}"`,
+      what: `the run in ${output} began with it, and it is not there any more`,
+      remedy: `If it has moved, say where to: ${words}`,
+    });
+  }
 }
 
 /**

@@ -11,6 +11,7 @@ import { describeTaken } from "../../../src/tasks/train/settings/file-network.ts
 import { train } from "../../../src/tasks/train/train.ts";
 import type { StartingWeights } from "../../../src/tasks/weights/starting-weights.ts";
 import type { CliIo } from "../io.ts";
+import { describeUnlabelled } from "../labelled-pictures.ts";
 import { CheckpointFolder, type FoundCheckpoint } from "./checkpoint-folder.ts";
 import { resumeCommand } from "./command-line.ts";
 import { provenanceOf } from "./description.ts";
@@ -114,7 +115,7 @@ function describeLast({ state }: Checkpoint, error: unknown, { flags }: Prepared
 }
 
 function announcement(network: Network, { inputs, flags }: PreparedRun): string {
-  const { training, validation, weights, tuning } = inputs;
+  const { training, validation, unlabelled, weights, tuning } = inputs;
   const { communicator, threads } = flags.team;
   const { total } = countParameters(networkWeights(network));
   const pictures = `${training.samples.length} pictures of ${training.classes.length} classes`;
@@ -122,6 +123,7 @@ function announcement(network: Network, { inputs, flags }: PreparedRun): string 
   const team = `On ${communicator.size} processes, this one with ${threads} ${threads === 1 ? "thread" : "threads"}`;
   const warnings = tuning.warnings.map((warning) => `Warning: ${warning}`);
   const parts = [
+    ...describeUnlabelled(unlabelled),
     ...(communicator.size > 1 ? [team] : []),
     ...(weights ? [describeStart(weights, inputs)] : []),
     ...warnings,
