@@ -1,4 +1,4 @@
-import { UsageError } from "../../../src/errors.ts";
+import { AbortedError, UsageError } from "../../../src/errors.ts";
 import { onFirstRank } from "../../../src/tasks/ranks/ranks.ts";
 import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
@@ -11,7 +11,7 @@ import { newestCheckpoint } from "./checkpoint-folder.ts";
 import { resumeCommand } from "./command-line.ts";
 import { describeChoice } from "./description.ts";
 import { type RunFlags, required } from "./flags.ts";
-import { interruption, isOver, resultJson, tellThatItIsOver } from "./outcome.ts";
+import { interruption, isOver, resultJson, stoppedInHead, tellThatItIsOver } from "./outcome.ts";
 import { refuseOutputAmongPictures } from "./output-folder.ts";
 import { beginRun, goOnWithRun, type PreparedRun } from "./prepare-run.ts";
 import { refuseOtherSettings, refuseOtherTeam } from "./resume.ts";
@@ -101,7 +101,9 @@ async function trainAndTell(run: PreparedRun, into: RunFolder, io: CliIo): Promi
   const { flags, inputs } = run;
   const note = (text: string) => io.stderr(`${text}\n`);
   const limit = new TimeLimit(io, run.maxMinutes);
-  const result = await trainInto(into, run, await loadPlatform(), { ...io, signal: limit.signal });
+  const result = await trainInto(into, run, await loadPlatform(), { ...io, signal: limit.signal }).catch((error) => {
+    throw error instanceof AbortedError ? stoppedInHead(error, limit) : error;
+  });
   flags.team.leave();
   reportSkipped([...result.skipped, ...result.validationSkipped], io);
   if (flags.json) writeJson(io, resultJson(result, into));
