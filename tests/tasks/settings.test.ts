@@ -82,6 +82,7 @@ describe("refused", () => {
   it.each([
     [{ learningrate: 1 }, "file learningrate: there is no such setting. Did you mean learningRate?"],
     [{ "batch-size": 1 }, "file batch-size: there is no such setting. Did you mean batchSize?"],
+    [{ recpie: "finetune" }, "file recpie: there is no such setting. Did you mean recipe?"],
     [{ constructor: 1 }, "file constructor: there is no such setting. Did you mean contrast?"],
     [{ epochs: "5" }, 'file epochs: this value is not allowed; received "5"; expected a whole number from 1.'],
     [{ epochs: null }, "file epochs: this value is not allowed; received null; expected a whole number from 1."],

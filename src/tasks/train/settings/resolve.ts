@@ -62,7 +62,8 @@ function checkedLayer({ values, where, source }: SettingsLayer): SettingsLayer {
       throw new UsageError({
         where: where(name),
         what: "there is no such setting",
-        remedy: `Did you mean ${nearestName(name, settingNames)}?`,
+        // A file may name its recipe, too.
+        remedy: `Did you mean ${nearestName(name, [...settingNames, "recipe"])}?`,
       });
     }
     const { accepts, expected } = settingOf(name as SettingName);
