@@ -3,6 +3,10 @@ import { folderDataset } from "../../src/data/folder-dataset.ts";
 import { multiLabelDataset, parseLabels, parseMapWeights } from "../../src/data/labels-file.ts";
 import { UsageError } from "../../src/errors.ts";
 import type { Platform } from "../../src/platform.ts";
+import { withCommas } from "../../src/report/number-text.ts";
+
+/** A data set, and how many pictures of its folder are not part of it because a file has no label for them. */
+export type LabelledPictures = ImageDataset & { readonly unlabelled: number };
 
 type DataPlatform = Pick<Platform, "listFolder" | "readFile">;
 
@@ -15,11 +19,21 @@ export async function readDataset(
   labelsFile: string | null,
   platform: DataPlatform,
   classes?: readonly string[],
-): Promise<ImageDataset> {
+): Promise<LabelledPictures> {
   const listing = await platform.listFolder(folder);
-  if (labelsFile === null) return folderDataset(listing);
+  if (labelsFile === null) return { ...folderDataset(listing), unlabelled: 0 };
   const where = `file "${labelsFile}"`;
   return multiLabelDataset(listing, parseLabels(await readText(labelsFile, platform), where), where, classes);
+}
+
+/** What is to be said of pictures that are left out: nothing where there are none. */
+export function describeUnlabelled(count: number): readonly string[] {
+  if (count === 0) return [];
+  return [
+    count === 1
+      ? "1 picture has no label in the file and is left out"
+      : `${withCommas(count)} pictures have no label in the file and are left out`,
+  ];
 }
 
 /**

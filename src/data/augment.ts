@@ -60,7 +60,7 @@ export const defaultAugmentation: SmallChanges = {
 };
 
 /** What Inception's authors made of ImageNet: windows of 8 to 100 % of the area, ¾ to 4/3 as wide as high. */
-const inceptionWindow: WindowSizes = { area: [0.08, 1], ratio: [3 / 4, 4 / 3] };
+export const inceptionWindow: WindowSizes = { area: [0.08, 1], ratio: [3 / 4, 4 / 3] };
 
 /** Augmentations by name, from weak to strong. */
 export const augmentations = {

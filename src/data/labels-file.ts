@@ -9,6 +9,16 @@ import { isHidden, isPicture } from "./folder-dataset.ts";
 /** The labels of pictures by file, as paths inside the data set's folder. */
 export type LabelsByFile = ReadonlyMap<string, readonly string[]>;
 
+const expecting = (what: string) => ({
+  error: ({ input }: { readonly input?: unknown }) => `expected ${what}, received ${JSON.stringify(input)}`,
+});
+
+const labelsSchema = z.record(
+  z.string(),
+  z.array(z.string(expecting("a label")).min(1, expecting("a label")), expecting('a list of labels, e.g. ["cat"]')),
+);
+const weightsSchema = z.record(z.string(), z.number(expecting("a number from 0")).min(0, expecting("a number from 0")));
+
 /**
  * Reads labels of pictures: JSON, `{"a/1.jpg": ["cat", "dog"]}`, or lines of CSV, `a/1.jpg,cat;dog`, with or without the
  * heading `file,labels`. A file name with a comma stands in quotation marks.
@@ -18,7 +28,7 @@ export type LabelsByFile = ReadonlyMap<string, readonly string[]>;
 export function parseLabels(content: string, where: string): LabelsByFile {
   const text = content.replace(/^\uFEFF/, "");
   if (text.trimStart().startsWith("{")) {
-    const document = checkDocument(z.record(z.string(), z.array(z.string().min(1))), parseJson(text, where), where);
+    const document = checkDocument(labelsSchema, parseJson(text, where), where);
     return new Map(Object.entries(document).map(([file, labels]) => [file, [...new Set(labels)]]));
   }
   const labels = new Map<string, readonly string[]>();
@@ -98,7 +108,7 @@ function fieldsOf(line: string, where: string): [file: string, labels: readonly 
  * @throws {DataError} it does not name exactly the classes.
  */
 export function parseMapWeights(text: string, classes: readonly string[], where: string): number[] {
-  const weights = checkDocument(z.record(z.string(), z.number().min(0)), parseJson(text, where), where);
+  const weights = checkDocument(weightsSchema, parseJson(text, where), where);
   const missing = classes.filter((name) => !Object.hasOwn(weights, name)).map((name) => `${name} is missing`);
   const strange = Object.keys(weights).filter((name) => !classes.includes(name));
   const differences = [...missing, ...strange.map((name) => `${name} is unknown`)];

@@ -38,6 +38,42 @@ describe("--show-augment", () => {
     expect((await readdir(work)).sort()).toEqual(["again.svg", "other.svg", "photos", "sheet.svg"]);
   });
 
+  it("shows what flags change of the augmentation with a name", async () => {
+    const flags = [
+      "--augment",
+      "none",
+      "--rotation",
+      "90",
+      "--flip",
+      "no",
+      "--rand-augment",
+      "1,5",
+      "--image-size",
+      "71",
+    ];
+    const { exitCode } = await show("turned.svg", ...flags);
+    expect(exitCode).toBe(0);
+    const svg = await readFile(at("turned.svg"), "utf8");
+    expect(svg).toContain("--augment none, flip no, rotation 90, rand augment 1,5, label smoothing 0.1, seed 0");
+    expect(svg).not.toMatch(/>flip|brightness ×/);
+    const turns = [...svg.matchAll(/turn\s(−?\d+)°/g)].map(([, degrees]) =>
+      Math.abs(Number(degrees!.replace("−", "-"))),
+    );
+    expect(turns).toHaveLength(30);
+    expect(Math.max(...turns)).toBeGreaterThan(60);
+    const refused = await Promise.all([
+      show("x.svg", "--flip", "maybe"),
+      show("x.svg", "--rotation", "200"),
+      show("x.svg", "--rand-augment", "2"),
+    ]);
+    expect(refused.map(({ stderr }) => stderr).join("")).toMatchInlineSnapshot(`
+      "error: option --flip: this value is not allowed; received "maybe"; expected yes or no (in a file true or false), or auto.
+      error: option --rotation: this value is not allowed; received "200"; expected a number from 0, up to 180, or auto.
+      error: option --rand-augment: this value is not allowed; received "2"; expected two numbers, operations from 0 to 14 and a magnitude from 0 to 10, e.g. 2,9, or auto.
+      "
+    `);
+  });
+
   it("draws it as PNG or as a page, too", async () => {
     const { stdout } = await show("sheet.png", "--image-size", "71", "--json");
     expect(JSON.parse(stdout)).toEqual({ file: at("sheet.png"), pictures: 6, epochs: 5 });

@@ -26,14 +26,33 @@ const share = { range: "a number from 0, below 1", allowed: ["0", "0.999"], refu
 const positive = { range: "a number above 0", allowed: ["1e-300", "1e308"], refused: ["0"] };
 const divisor = { range: "a number from 1", allowed: ["1", "1e308"], refused: ["0.99"] };
 const strength = { range: "a number from 0, up to 100", allowed: ["0", "100"], refused: ["100.1"] };
+const upToOne = { range: "a number from 0, up to 1, or auto", allowed: ["0", "1", "auto"], refused: ["1.1"] };
 
 /** Every flag that takes a number. */
 const flags: Readonly<Record<string, Edges>> = {
   "--val-share": { range: "a number above 0, below 1", allowed: ["1e-9", "0.999"], refused: ["0", "1"] },
   "--image-size": { range: "a whole number from 71 to 8192", allowed: ["71", "8192"], refused: ["0", "70", "8193"] },
+  "--rotation": { ...upToOne, range: "a number from 0, up to 180, or auto", allowed: ["0", "180"], refused: ["180.1"] },
+  "--scale": { ...upToOne, range: "a number from 0, up to 0.5, or auto", allowed: ["0.5", "auto"], refused: ["0.6"] },
+  "--shift": upToOne,
+  "--resized-crop": {
+    ...upToOne,
+    range: "a number above 0, up to 1, or auto",
+    allowed: ["1e-9"],
+    refused: ["0", "1.1"],
+  },
+  "--brightness": upToOne,
+  "--contrast": upToOne,
+  "--saturation": upToOne,
+  "--hue": { ...upToOne, range: "a number from 0, up to 0.5, or auto", allowed: ["0", "0.5"], refused: ["0.51"] },
+  "--rand-augment": {
+    range: "two numbers, operations from 0 to 14 and a magnitude from 0 to 10, e.g. 2,9, or auto",
+    allowed: ["0,0", "14,10", "2,4.5", "auto"],
+    refused: ["2", "15,1", "1,10.1", "1.5,2", "1,2,3", "1,", ","],
+  },
+  "--random-erasing": upToOne,
   "--mixup": strength,
   "--cut-mix": strength,
-  "--random-erasing": { range: "a number from 0, up to 1, or auto", allowed: ["0", "1", "auto"], refused: ["1.1"] },
   "--width": { range: "a number above 0, up to 16", allowed: ["1e-9", "16"], refused: ["0", "16.1"] },
   "--dropout": share,
   "--fc-units": {

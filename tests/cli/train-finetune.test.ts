@@ -115,8 +115,14 @@ test("the recipe trains the classifier first, on features that it computes once,
   );
   expect(stopped.exitCode).toBe(1);
   expect(stderr).toContain("The features of 8 views were computed before.\n");
-  expect(stderr).toContain("training of the head: it was stopped by the caller");
+  expect(stderr).toMatch(
+    /error: train: it was stopped while the classifier was trained alone; there is no model yet\.\n$/,
+  );
   expect(await readdir(join(work, "halves/checkpoints"))).toContain("step-00000000.safetensors");
+  const again = ["train", "--resume", "-o", join(work, "halves"), ...cache, "--max-minutes", "1e-5"];
+  expect((await capture(again)).stderr).toMatch(
+    /there is no model yet\. The time was over: --max-minutes 0\.00001\.\n$/,
+  );
   const resumed = await capture(["train", "-o", join(work, "halves"), "--resume", ...cache]);
   expect(resumed.stderr).toContain("The features of 8 views were computed before.\n");
   expect(resumed.exitCode).toBe(0);

@@ -104,6 +104,22 @@ it("refuses to go on with other weights of classes, and does not advise to try t
   );
 });
 
+it("says how many pictures have no label and are left out, of both folders", async () => {
+  const most = labels.slice(1).map(([file, names]) => `${file},${names.join(";")}\n`);
+  await writeFile(at("most.csv"), most.join(""));
+  await writeFile(at("few.csv"), "file,labels\nred/0.png,red\nred/1.png,\nred/2.png,red;even\nblue/0.png,blue\n");
+  const data = ["--labels-file", at("few.csv"), "--val", at("photos"), "--val-labels-file", at("most.csv")];
+  const length = ["--batch-size", "3", "--epochs", "1"];
+  const trained = await capture(["train", at("photos"), "-o", at("few"), ...data, ...smallTraining, ...length]);
+  expect(trained.stderr.split("\n").slice(0, 2)).toEqual([
+    "Training xception, 3,547 parameters, on 3 pictures of 3 classes; testing on 11",
+    "10 pictures have no label in the file and are left out",
+  ]);
+  const test = ["evaluate", at("few/model.onnx"), at("photos"), "--labels-file", at("most.csv")];
+  const [first] = (await capture(test)).stderr.split("\n");
+  expect(first).toBe("note: 1 picture has no label in the file and is left out");
+});
+
 it("refuses a file of labels that is none", async () => {
   const flags = ["--labels-file", at("weights.json")];
   const { exitCode, stderr } = await capture(["train", at("photos"), "-o", at("refused"), ...smallTraining, ...flags]);

@@ -107,7 +107,15 @@ describe("a run that goes on", () => {
     const again = ["train", join(work, "pictures"), "--resume", "-o", join(work, "moved")];
     const missing = await capture(again);
     expect(missing.exitCode).toBe(1);
-    expect(readable(missing.stderr)).toContain('file "WORK/weights.csv"');
+    expect(readable(missing.stderr)).toMatchInlineSnapshot(`
+      "error: file "WORK/weights.csv": the run in WORK/moved began with it, and it is not there any more. If it has moved, say where to: xception train WORK/pictures --resume -o WORK/moved --sample-weights FILE
+      "
+    `);
+    const lost = await capture(["train", "--resume", "-o", join(work, "moved")]);
+    expect(readable(lost.stderr)).toMatchInlineSnapshot(`
+      "error: folder "WORK/photos": the run in WORK/moved began with it, and it is not there any more. If it has moved, say where to: xception train FOLDER --resume -o WORK/moved
+      "
+    `);
     await writeFile(weights, "red/0.png,2\n");
     const changed = await capture(again);
     expect(changed.exitCode).toBe(1);
@@ -119,13 +127,52 @@ describe("a run that goes on", () => {
   });
 });
 
+describe("threads of the engine", () => {
+  // With this network seven threads add up in another order than one or two.
+  const wide = (output: string) => [...begin(output), "--width", "0.05", "--batch-size", "8", "--threads", "7"];
+
+  it("are as many as the run began with, for the same result", async () => {
+    await capture(wide(join(work, "uninterrupted")));
+    await stopAt("epoch 1/4", wide(run()));
+    const { exitCode, stderr } = await goOn();
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: expect.not.stringContaining("may differ") });
+    expect(await comparable(run())).toEqual(await comparable(join(work, "uninterrupted")));
+    const report = JSON.parse(await readFile(join(run(), "report.json"), "utf8"));
+    expect(report.reproduction.commands[0]).toContain(" --threads 7 ");
+  });
+
+  it("may be others, which is said", async () => {
+    await stopAt("epoch 1/4", wide(run()));
+    const { exitCode, stderr } = await goOn("--threads", "1");
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain(
+      "\nThe result may differ in its last digits from that of an uninterrupted run: --threads 1 instead of 7.\n",
+    );
+    await rm(run(), { recursive: true });
+    await stopAt("epoch 1/4");
+    expect((await goOn("--threads", "2")).stderr).toContain(": --threads 2 instead of one for each core.\n");
+  });
+});
+
 describe("there is nothing to go on with", () => {
   it("in a folder without a run", async () => {
     expect(await goOn()).toMatchObject({
       exitCode: 1,
-      stderr: `error: folder "${run()}": there is no checkpoint in it to go on from. Begin the training without --resume.\n`,
+      stderr: `error: folder "${run()}": there is no such folder to go on in. Check its name, or begin the training without --resume.\n`,
     });
     expect(await readdir(work)).toEqual([]);
+    await mkdir(run());
+    expect(await goOn()).toMatchObject({
+      exitCode: 1,
+      stderr: `error: folder "${run()}": there is no checkpoint in it to go on from. Begin the training without --resume.\n`,
+    });
+    expect(await readdir(run())).toEqual([]);
+    expect(await goOn("--overwrite")).toMatchObject({
+      exitCode: 2,
+      stderr:
+        "error: option --overwrite: this cannot be set together with option --resume; expected --resume to go on with the run, or " +
+        "--overwrite to replace it.\n",
+    });
   });
 
   it("where the run is over", async () => {

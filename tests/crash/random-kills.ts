@@ -11,12 +11,19 @@ import { comparable, killAndGoOn, runProcess } from "./interrupted-run.ts";
 
 const [kills = 20, seed = 1] = process.argv.slice(2).map(Number);
 const killsInRun = 5;
+
+const work = await mkdtemp(join(tmpdir(), "xception-crash-"));
+const whole = (name: string) => join(work, `whole-${name}`);
 const recipes = {
   adamw: ["--epochs", "20", "--dropout", "0.3", "--mixup", "0.2", "--average", "ema"],
   sgd: ["--epochs", "20", "--optimizer", "sgd", "--schedule", "plateau", "--accumulate", "2", "--clip-norm", "1"],
+  // The first phase, whose features are in a cache, and the second one.
+  finetune: [
+    ...["--epochs", "60", "--recipe", "finetune", "--weights", join(whole("adamw"), "model.onnx")],
+    ...["--head-views", "2", "--cache-dir", join(work, "cache"), "--unfreeze-from", "block5"],
+  ],
 };
 
-const work = await mkdtemp(join(tmpdir(), "xception-crash-"));
 try {
   const photos = join(work, "photos");
   await writePictures(photos, 20, 1);
@@ -25,13 +32,12 @@ try {
   for (let run = 0; done < kills; run++) {
     const [name, flags] = Object.entries(recipes)[run % Object.keys(recipes).length]!;
     const command = (output: string) => ["train", photos, "-o", output, ...smallTraining, ...flags];
-    const whole = join(work, `whole-${name}`);
     const began = Date.now();
     if (run < Object.keys(recipes).length) {
-      const { exitCode, stderr } = await runProcess(command(whole));
+      const { exitCode, stderr } = await runProcess(command(whole(name)));
       if (exitCode !== 0) throw new Error(`the run that nobody interrupts failed:\n${stderr}`);
     }
-    const expected = await comparable(whole);
+    const expected = await comparable(whole(name));
     const output = join(work, `run-${run}`);
     const words = [...command(output), "--checkpoint-steps", "1"];
     const result = await killAndGoOn(words, output, {

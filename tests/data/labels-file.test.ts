@@ -27,7 +27,9 @@ describe("a file of labels", () => {
       'labels, line 2: this is no file with labels; received "2.jpg,b,c"; expected file,label;label.',
     ],
     ["1.jpg,a\n1.jpg,b", 'labels, line 2: this file has a line already; received "1.jpg".'],
-    ['{"1.jpg": "cat"}', "labels, field 1.jpg: Invalid input: expected array, received string."],
+    ['{"1.jpg": "cat"}', 'labels, field 1.jpg: expected a list of labels, e.g. ["cat"], received "cat".'],
+    ['{"1.jpg": ["cat", 3]}', "labels, field 1.jpg.1: expected a label, received 3."],
+    ['{"1.jpg": [""]}', 'labels, field 1.jpg.0: expected a label, received "".'],
     ['{"1.jpg": [', "labels, character 11: this is no JSON."],
   ])("refused: %j", (text, message) => {
     expect(() => parseLabels(`\uFEFF${text}`, "labels")).toThrow(FormatError);
@@ -102,7 +104,8 @@ describe("weights of the classes", () => {
     expect(parse('{"cat": 1, "cow": 2}')).toThrow(
       "weights: its weights are not those of the classes: dog is missing, cow is unknown; expected cat, dog.",
     );
-    expect(parse('{"cat": -1, "dog": 2}')).toThrow(/^weights, field cat: /);
+    expect(parse('{"cat": -1, "dog": 2}')).toThrow("weights, field cat: expected a number from 0, received -1.");
+    expect(parse('{"cat": 1, "dog": "2"}')).toThrow('weights, field dog: expected a number from 0, received "2".');
     expect(parse('{"cat": 0, "dog": 0}')).toThrow("weights: no class counts; expected a weight above 0.");
   });
 });

@@ -82,7 +82,8 @@ describe("refused", () => {
   it.each([
     [{ learningrate: 1 }, "file learningrate: there is no such setting. Did you mean learningRate?"],
     [{ "batch-size": 1 }, "file batch-size: there is no such setting. Did you mean batchSize?"],
-    [{ constructor: 1 }, "file constructor: there is no such setting. Did you mean decayFactor?"],
+    [{ recpie: "finetune" }, "file recpie: there is no such setting. Did you mean recipe?"],
+    [{ constructor: 1 }, "file constructor: there is no such setting. Did you mean contrast?"],
     [{ epochs: "5" }, 'file epochs: this value is not allowed; received "5"; expected a whole number from 1.'],
     [{ epochs: null }, "file epochs: this value is not allowed; received null; expected a whole number from 1."],
     [
@@ -181,6 +182,23 @@ describe("configuration files", () => {
         learningRate: 0.001,
       },
     );
+  });
+
+  it("may say none as flags do, or with null", () => {
+    const { layer: words } = readConfig("patience: none\nbatchSize: auto\nflip: auto\nval: none", "mine.yaml");
+    const { layer: nulls } = readConfig("patience:\nbatchSize: null\nflip: null\nval: ~", "mine.yaml");
+    for (const each of [words, nulls]) {
+      expect(resolveSettings([each]).settings).toMatchObject({
+        patience: null,
+        batchSize: null,
+        flip: null,
+        val: null,
+      });
+    }
+    expect(resolveSettings([readConfig("flip: false\nrandAugment: [1, 5]", "f").layer]).settings).toMatchObject({
+      flip: false,
+      randAugment: [1, 5],
+    });
   });
 
   it("name the source of every setting", () => {

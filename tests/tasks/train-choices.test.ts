@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { noAugmentation } from "../../src/data/augment.ts";
+import { augmentations, noAugmentation } from "../../src/data/augment.ts";
+import { drawPictureChange } from "../../src/data/picture-change.ts";
 import { dense, globalAveragePooling2d, input } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
@@ -119,7 +120,7 @@ describe("settings as options of a training", () => {
     expect(optionsOf({ clipValue: 3 }).clip).toEqual({ value: 3 });
     expect(optionsOf({ average: "ema", averageDecay: 0.5 }).averageDecay!(1000)).toBe(0.5);
     expect(optionsOf({ average: "polyak" }).averageDecay!(4)).toBe(0.75);
-    expect(optionsOf({ augment: "none" }).augmentation).toBe(noAugmentation);
+    expect(optionsOf({ augment: "none" }).augmentation).toEqual(noAugmentation);
     expect(optionsOf({ mixup: 0.2, cutMix: 1 }).mixing).toEqual({ mixup: 0.2, cutMix: 1 });
     expect(optionsOf({ sampling: "balanced", classWeights: { red: 2 } })).toMatchObject({
       sampling: "balanced",
@@ -129,6 +130,32 @@ describe("settings as options of a training", () => {
     expect(optionsOf({ decayAll: true }).decays!({} as never)).toBe(true);
     expect(optionsOf({ batchSize: 6, accumulate: 3 })).toMatchObject({ batchSize: 6, accumulate: 3 });
     expect(optionsOf({ recompute: true }).recompute).toBe(true);
+  });
+
+  it("change the pictures as the name says, but for what is chosen besides", () => {
+    expect(optionsOf({}).augmentation).toEqual(augmentations.default);
+    expect(optionsOf({ augment: "strong", flip: false, rotation: 45, hue: 0 }).augmentation).toEqual({
+      ...augmentations.strong,
+      horizontalFlip: false,
+      rotationDegrees: 45,
+      hue: 0,
+    });
+    const chosen = { flip: true, rotation: 1, scale: 0.2, shift: 0.3, brightness: 0.4, contrast: 0.5, saturation: 0.6 };
+    const drawn = { resizedCrop: 0.7, randAugment: [3, 8], randomErasing: 0.9, hue: 0.1 };
+    expect(optionsOf({ augment: "none", ...chosen, ...drawn }).augmentation).toEqual({
+      ...{ horizontalFlip: true, rotationDegrees: 1, scale: 0.2, shift: 0.3, crop: 0 },
+      ...{ brightness: 0.4, contrast: 0.5, saturation: 0.6, hue: 0.1 },
+      resizedCrop: { area: [0.7, 1], ratio: [3 / 4, 4 / 3] },
+      randAugment: { operations: 3, magnitude: 8 },
+      erasing: { probability: 0.9, area: [0.02, 1 / 3], ratio: [0.3, 1 / 0.3], fill: "noise" },
+    });
+  });
+
+  it("a window of the whole picture is none, whatever is drawn", () => {
+    const { augmentation } = optionsOf({ augment: "default", resizedCrop: 1 });
+    for (const random of [() => 0, () => 0.3, () => 0.999]) {
+      expect(drawPictureChange(augmentation!, random).move.window).toEqual({ x: 0, y: 0, width: 1, height: 1 });
+    }
   });
 
   it.each([

@@ -1,7 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { augmentations } from "../../src/data/augment.ts";
 import { UsageError } from "../../src/errors.ts";
-import { createOptimizer } from "../../src/learning/optimizers.ts";
+import { createOptimizer, type Optimizer } from "../../src/learning/optimizers.ts";
+import type { Schedule } from "../../src/learning/schedule.ts";
+import { cosineDecay } from "../../src/learning/schedules.ts";
+import { exponentialDecay, plateauDecay, stepDecay } from "../../src/learning/schedules-decay.ts";
 import type { EpochRecord } from "../../src/records.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import type { Checkpoint } from "../../src/tasks/train/checkpoint.ts";
@@ -124,6 +127,33 @@ it("refuses to go on with other options or pictures, and names them", async () =
   expect(await refusal({ validation: { classes: labels, samples: validation.samples.slice(1) } })).toBe(
     `${start} validation; received {"validation":{"count":8,"files":"…"}}; expected {"validation":{"count":9,"files":"…"}}. ${end}`,
   );
+});
+
+describe("what is a function is told by its values:", () => {
+  it.each<[string, Optimizer, Optimizer]>([
+    ["momentum", createOptimizer("sgd"), createOptimizer("sgd", { momentum: 0.8 })],
+    ["Nesterov's look-ahead", createOptimizer("sgd"), createOptimizer("sgd", { nesterov: true })],
+    ["decay", createOptimizer("sgd"), createOptimizer("sgd", { weightDecay: 1e-5 })],
+    ["rho", createOptimizer("rmsprop"), createOptimizer("rmsprop", { rho: 0.95 })],
+    ["epsilon", createOptimizer("adam"), createOptimizer("adam", { epsilon: 1e-8 })],
+    ["beta1", createOptimizer("adamw"), createOptimizer("adamw", { beta1: 0.8 })],
+  ])("another %s is another optimizer", async (_, optimizer, other) => {
+    const { kept } = await recorded({ epochs: 1, optimizer });
+    await expect(trainSmall({ epochs: 1, optimizer: other, resume: kept[0]! })).rejects.toThrow(
+      "differs in optimizer;",
+    );
+  });
+
+  it.each<[string, Schedule, Schedule]>([
+    ["patience", plateauDecay({ patience: 5 }), plateauDecay({ patience: 6 })],
+    ["factor", plateauDecay({ factor: 0.1 }), plateauDecay({ factor: 0.2 })],
+    ["epoch", stepDecay({ afterEpochs: [7] }), stepDecay({ afterEpochs: [8] })],
+    ["number of samples", exponentialDecay({ everySamples: 3e6 }), exponentialDecay({ everySamples: 2e6 })],
+    ["warm-up", cosineDecay({ warmup: 0.05 }), cosineDecay({ warmup: 0.06 })],
+  ])("another %s is another schedule", async (_, schedule, other) => {
+    const { kept } = await recorded({ epochs: 1, schedule });
+    await expect(trainSmall({ epochs: 1, schedule: other, resume: kept[0]! })).rejects.toThrow("differs in schedule;");
+  });
 });
 
 it("saves no weights that are broken, and what save throws ends the training", async () => {

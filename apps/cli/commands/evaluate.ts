@@ -8,7 +8,7 @@ import { addCommand } from "../add-command.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { evaluationReport } from "../evaluate-report.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { readDataset, readMapWeights } from "../labelled-pictures.ts";
+import { describeUnlabelled, readDataset, readMapWeights } from "../labelled-pictures.ts";
 import { startProgress } from "../progress.ts";
 import { reportSkipped } from "../skipped-files.ts";
 import { countOf, countsOf } from "../values.ts";
@@ -44,7 +44,8 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     const { source, platform, options } = await classifierArguments(command, modelFile, about, io);
     const model = await loadModel(source, platform, options);
     reportNotes(model.notes, io);
-    const dataset = await readDataset(folder, labelsFile ?? null, platform, model.labels);
+    const { unlabelled, ...dataset } = await readDataset(folder, labelsFile ?? null, platform, model.labels);
+    reportNotes(describeUnlabelled(unlabelled), io);
     const weights = await readMapWeights(mapWeights ?? null, dataset, platform, model.labels);
     const progress = startProgress(io, { label: "evaluating", total: dataset.samples.length });
     const onProgress = ({ done }: { done: number }) => progress.update(done);

@@ -1,7 +1,6 @@
-import type { Device } from "../../../src/platform.ts";
 import { defaultSource, type ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import { settingWords } from "../setting-options.ts";
-import type { Team } from "./team.ts";
+import type { RunFlags } from "./flags.ts";
 
 /** What is put before a command that several processes carry out together. */
 function launcherWords(processes: number): readonly string[] {
@@ -11,12 +10,15 @@ function launcherWords(processes: number): readonly string[] {
 /** The command line that does the same, with every setting written out that is not the default. */
 export function commandLineOf(
   folder: string,
-  { output, device, team }: { readonly output: string; readonly device?: Device | undefined; readonly team: Team },
+  { output, device, threads, team }: Pick<RunFlags, "output" | "device" | "threads" | "team">,
   { settings: values, sources }: ResolvedSettings,
 ): string {
   const chosen = [...sources].filter(([, source]) => source !== defaultSource).map(([name]) => name);
   const words = chosen.flatMap((name) => settingWords(name, values[name]));
-  const place = device === undefined ? [] : ["--device", device];
+  const place = [
+    ...(device === undefined ? [] : ["--device", device]),
+    ...(threads === undefined ? [] : ["--threads", String(threads)]),
+  ];
   const launcher = launcherWords(team.communicator.size);
   return [...launcher, "xception", "train", folder, "--output", output, ...place, ...words].map(quote).join(" ");
 }

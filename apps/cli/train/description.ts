@@ -7,7 +7,8 @@ import type { Evaluation } from "../../../src/records.ts";
 import type { Fact, Gallery, TrainingReport } from "../../../src/report/training-report.ts";
 import type { Provenance } from "../../../src/tasks/model/model.ts";
 import type { TrainingResult } from "../../../src/tasks/train/options.ts";
-import type { SettingName, Settings } from "../../../src/tasks/train/settings/settings.ts";
+import { augmentationSettings } from "../../../src/tasks/train/settings/augmentation-settings.ts";
+import { type SettingName, type Settings, settingOf, wordsOf } from "../../../src/tasks/train/settings/settings.ts";
 import { type ReportedResult, reportOn } from "../../../src/tasks/train/training-report.ts";
 import { packageVersion } from "../package-version.ts";
 import { nameOf } from "./data-name.ts";
@@ -123,11 +124,14 @@ function settingsOf(inputs: TrainingInputs): Fact[] {
   ];
 }
 
-/** `strong, random erasing 0.5, mixup 0.2`. */
-export function augmentationText({ augment, randomErasing, mixup, cutMix }: Settings): string {
+/** `strong, flip no, random erasing 0.5, mixup 0.2`. */
+export function augmentationText(settings: Settings): string {
+  const { augment, mixup, cutMix } = settings;
+  const { augment: _, mixup: __, cutMix: ___, ...others } = augmentationSettings;
+  const chosen = (Object.keys(others) as (keyof typeof others)[]).filter((name) => settings[name] !== null);
   return [
     augment,
-    ...(randomErasing === null ? [] : [`random erasing ${randomErasing}`]),
+    ...chosen.map((name) => `${wordsOf(name)} ${settingOf(name).write(settings[name])}`),
     ...(mixup > 0 ? [`mixup ${mixup}`] : []),
     ...(cutMix > 0 ? [`CutMix ${cutMix}`] : []),
   ].join(", ");

@@ -23,8 +23,8 @@ import type { FilePlatform } from "../../../src/tasks/weights/weights-file.ts";
 import { readMapWeights } from "../labelled-pictures.ts";
 import { commandLineOf } from "./command-line.ts";
 import { nameOf } from "./data-name.ts";
+import type { RunFlags } from "./flags.ts";
 import { readPictures, type TrainingPictures } from "./pictures.ts";
-import type { Team } from "./team.ts";
 
 /** What of the weights to start from matters as long as the training lasts. */
 export interface TrainingStart {
@@ -62,6 +62,8 @@ export interface TrainingInputs extends ResolvedSettings, TrainingPictures {
   readonly mapWeights: readonly number[] | undefined;
   /** What the engine computes on; undefined: its default. */
   readonly device: Device | undefined;
+  /** Of the engine in each process, where they were chosen. */
+  readonly threads: number | undefined;
   /** How many train together. */
   readonly processes: number;
   /** That repeats it. */
@@ -78,14 +80,15 @@ export interface TrainingInputs extends ResolvedSettings, TrainingPictures {
  */
 export async function readInputs(
   folder: string,
-  run: { readonly output: string; readonly team: Team; readonly device?: Device | undefined },
+  run: Pick<RunFlags, "output" | "team" | "device" | "threads">,
   resolved: ResolvedSettings,
   platform: Pick<Platform, "listFolder"> & FilePlatform,
   imagenet: StartingWeightsOptions["imagenet"] = {},
   begun?: TrainingStart,
 ): Promise<TrainingInputs> {
   const { val, mapWeights } = resolved.settings;
-  const { training, validation } = await readPictures(folder, resolved.settings, platform);
+  const pictures = await readPictures(folder, resolved.settings, platform);
+  const { training } = pictures;
   const { classes } = training;
   if (begun === undefined) refuseWithoutStart(resolved.settings);
   const opened = await openStart(resolved.settings, classes.length, platform, imagenet);
@@ -116,11 +119,11 @@ export async function readInputs(
     taken,
     preprocessing: weights?.preprocessing,
     folder,
-    training,
-    validation,
+    ...pictures,
     validationFolder: val ?? undefined,
     mapWeights: await readMapWeights(mapWeights, training, platform),
     device: run.device,
+    threads: run.threads,
     processes: ranks,
     commandLine: commandLineOf(folder, run, complete),
   };

@@ -7,6 +7,7 @@ import { resumeCommand } from "./command-line.ts";
 import { describeChoice, type Reached } from "./description.ts";
 import type { PreparedRun } from "./prepare-run.ts";
 import type { RunFolder } from "./run-folder.ts";
+import type { TimeLimit } from "./time-limit.ts";
 
 type Outcome = Reached & Pick<TrainingResult, "aborted" | "skipped" | "validationSkipped">;
 
@@ -53,4 +54,10 @@ export function interruption(result: TrainingResult, { inputs, flags }: Prepared
         ? "To train, give the same command again."
         : `To go on: ${resumeCommand(flags.output, flags.team.communicator.size)}`,
   });
+}
+
+/** That a training was stopped in its first phase, and whether time did it. */
+export function stoppedInHead(cause: AbortedError, { reason }: TimeLimit): AbortedError {
+  const what = "it was stopped while the classifier was trained alone; there is no model yet";
+  return new AbortedError({ where: "train", what, ...(reason !== undefined && { remedy: reason }), cause });
 }

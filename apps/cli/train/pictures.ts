@@ -10,6 +10,8 @@ import { readDataset } from "../labelled-pictures.ts";
 export interface TrainingPictures {
   readonly training: ImageDataset;
   readonly validation: ImageDataset;
+  /** How many others the files of labels say nothing of. */
+  readonly unlabelled: number;
 }
 
 /**
@@ -25,13 +27,14 @@ export async function readPictures(
   platform: Pick<Platform, "listFolder" | "readFile">,
 ): Promise<TrainingPictures> {
   refuseHalfLabelled({ val, labelsFile, valLabelsFile });
-  const unweighted = await readDataset(folder, labelsFile, platform);
+  const { unlabelled, ...unweighted } = await readDataset(folder, labelsFile, platform);
   const dataset = sampleWeights === null ? unweighted : await weighted(unweighted, sampleWeights, platform);
   if (val !== null) {
-    return { training: dataset, validation: await readDataset(val, valLabelsFile, platform, dataset.classes) };
+    const { unlabelled: others, ...validation } = await readDataset(val, valLabelsFile, platform, dataset.classes);
+    return { training: dataset, validation, unlabelled: unlabelled + others };
   }
   const { training, heldOut: validation } = splitDataset(dataset, valShare, seed);
-  return { training, validation };
+  return { training, validation, unlabelled };
 }
 
 async function weighted(

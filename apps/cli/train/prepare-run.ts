@@ -5,7 +5,7 @@ import type { FoundCheckpoint } from "./checkpoint-folder.ts";
 import type { RunFlags } from "./flags.ts";
 import { readInputs, type TrainingInputs } from "./inputs.ts";
 import { digestOf, listPictures, type PictureList } from "./picture-list.ts";
-import { movableSettings, recordedPath, refuseOtherPictures } from "./resume.ts";
+import { movableSettings, recordedPath, refuseMissing, refuseOtherPictures } from "./resume.ts";
 import { type RunRecord, recordedSettings, recordOf } from "./run-record.ts";
 
 /** A training that is about to begin, or to go on. */
@@ -48,7 +48,7 @@ export async function beginRun(
  * Reads what a run began with, and makes sure that it is the same still.
  * @param folder of the pictures, where they have moved; the run knows where they were.
  * @param given what flags say besides; `refuseOtherSettings` has looked at it.
- * @throws as `readInputs` and `refuseOtherPictures`.
+ * @throws as `readInputs`, `refuseMissing` and `refuseOtherPictures`.
  */
 export async function goOnWithRun(
   from: FoundCheckpoint,
@@ -58,6 +58,7 @@ export async function goOnWithRun(
   platform: Pick<Platform, "listFolder" | "readFile">,
 ): Promise<PreparedRun> {
   const { record } = from;
+  await refuseMissing(record, folder, given, flags);
   const resolved = recordedSettings(record);
   const placeOf = (path: string | null) => (path === null ? null : recordedPath(record, path));
   const ownVal = placeOf(resolved.settings.val);
@@ -73,7 +74,7 @@ export async function goOnWithRun(
       headOn: null,
     },
   };
-  const run = { output: flags.output, team: flags.team, device: record.device ?? undefined };
+  const run = withEngineOf(record, flags);
   const ownFolder = recordedPath(record, record.folder);
   const read = await readInputs(folder ?? ownFolder, run, reading, platform, {}, record.start ?? undefined);
   const pictures = await listPictures(read);
@@ -84,5 +85,16 @@ export async function goOnWithRun(
   const names = { folder: ownFolder, validationFolder: ownVal ?? undefined, commandLine };
   const inputs = { ...read, ...resolved, ...names, preprocessing };
   const { maxMinutes } = given.settings.maxMinutes === null ? resolved.settings : given.settings;
-  return { inputs, pictures, record, from, flags, maxMinutes };
+  return { inputs, pictures, record, from, flags: run, maxMinutes };
+}
+
+/** The flags with what the run computes on, where they do not say it: its device, and its threads. */
+function withEngineOf(record: RunRecord, flags: RunFlags): RunFlags {
+  const { device: _, ...others } = flags;
+  const threads = flags.threads ?? record.threads ?? undefined;
+  return {
+    ...others,
+    ...(record.device !== null && { device: record.device }),
+    ...(threads !== undefined && { threads, team: { ...flags.team, threads } }),
+  };
 }

@@ -1,9 +1,10 @@
+import { stat } from "node:fs/promises";
 import { relative, resolve } from "node:path";
-import { UsageError } from "../../../src/errors.ts";
+import { FileError, UsageError } from "../../../src/errors.ts";
 import { defaultSource, type ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import { flagOf, settingOf } from "../../../src/tasks/train/settings/settings.ts";
 import type { FoundCheckpoint } from "./checkpoint-folder.ts";
-import { resumeCommand } from "./command-line.ts";
+import { quote, resumeCommand } from "./command-line.ts";
 import type { RunFlags, TrainFlags } from "./flags.ts";
 import { machineFacts } from "./machine.ts";
 import { changedPictures, digestOf, type PictureList, refuseChangedPictures } from "./picture-list.ts";
@@ -43,6 +44,37 @@ export function refuseOtherSettings(record: RunRecord, given: ResolvedSettings, 
 }
 
 /**
+ * Refuses to go on with pictures, or with what files say of them, that are not where they were.
+ * @param folder of the pictures, if it was given.
+ * @throws {FileError} one is missing; the message says with which words to tell where it is now.
+ */
+export async function refuseMissing(
+  record: RunRecord,
+  folder: string | undefined,
+  given: ResolvedSettings,
+  { output }: Pick<RunFlags, "output">,
+): Promise<void> {
+  const go = `xception train${folder === undefined ? "" : ` ${quote(folder)}`} --resume -o ${quote(output)}`;
+  const places: [where: string, path: string, words: string][] = [];
+  if (folder === undefined)
+    places.push(["folder", record.folder, `xception train FOLDER --resume -o ${quote(output)}`]);
+  for (const name of movableSettings) {
+    const path = given.settings[name] === null ? record.settings[name] : null;
+    const kind = name === "val" ? "folder" : "file";
+    if (typeof path === "string") places.push([kind, path, `${go} ${flagOf(name)} ${kind.toUpperCase()}`]);
+  }
+  for (const [kind, recorded, words] of places) {
+    const path = recordedPath(record, recorded);
+    if ((await stat(path).catch(() => undefined)) !== undefined) continue;
+    throw new FileError({
+      where: `${kind} "${path}"`,
+      what: `the run in ${output} began with it, and it is not there any more`,
+      remedy: `If it has moved, say where to: ${words}`,
+    });
+  }
+}
+
+/**
  * @throws {UsageError} another number of processes has begun the run.
  */
 export function refuseOtherTeam({ checkpoint }: FoundCheckpoint, { team, output }: RunFlags): void {
@@ -74,11 +106,17 @@ export function recordedPath({ workingFolder }: RunRecord, path: string): string
 }
 
 /** What computes now, other than when the run was stopped; undefined where it is the same. */
-export async function machineDifference({ machine: before }: RunRecord): Promise<string | undefined> {
+export async function machineDifference(
+  { machine: before, threads }: RunRecord,
+  flags: Pick<RunFlags, "threads">,
+): Promise<string | undefined> {
   const recorded = new Map(before.map(({ name, value }) => [name, value]));
   const parts = (await machineFacts())
     .filter(({ name, value }) => recorded.get(name) !== value)
     .map(({ name, value }) => `${name} ${value} instead of ${recorded.get(name) ?? "something unknown"}`);
+  if (flags.threads !== undefined && flags.threads !== threads) {
+    parts.push(`--threads ${flags.threads} instead of ${threads ?? "one for each core"}`);
+  }
   if (parts.length === 0) return undefined;
   return `The result may differ in its last digits from that of an uninterrupted run: ${parts.join(", ")}.`;
 }

@@ -43,7 +43,7 @@ export class RunFolder {
 
   /**
    * Makes sure that the folder can be written to and, unless told to replace it or to go on with it, holds no run.
-   * @throws {FileError} the folder, or the one it is to be made in, is missing or not writable.
+   * @throws {FileError} the folder to go on in, or the one it is to be made in, is missing or not writable.
    * @throws {TrainingError} it holds a run.
    */
   static async claim(
@@ -51,6 +51,10 @@ export class RunFolder {
     { overwrite = false, resume = false }: { readonly overwrite?: boolean; readonly resume?: boolean } = {},
   ): Promise<RunFolder> {
     const there = await listing(path);
+    if (resume && there === undefined) {
+      const remedy = "Check its name, or begin the training without --resume.";
+      throw new FileError({ where: `folder "${path}"`, what: "there is no such folder to go on in", remedy });
+    }
     await tryToWrite(path, there !== undefined);
     const run = [...Object.values(runFiles), checkpointsFolder, eventsFolder].filter((name) => there?.includes(name));
     if (run.length > 0 && !overwrite && !resume) {

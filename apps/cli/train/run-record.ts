@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { checkDocument } from "../../../src/json-document.ts";
 import { devices } from "../../../src/platform.ts";
-import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
+import { type ResolvedSettings, resolveSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import type { SettingName, Settings } from "../../../src/tasks/train/settings/settings.ts";
 import type { TrainingInputs } from "./inputs.ts";
 import { machineFacts } from "./machine.ts";
@@ -11,6 +11,8 @@ const recordSchema = z.object({
   folder: z.string(),
   workingFolder: z.string(),
   device: z.enum(devices).nullable(),
+  /** Of the engine in each process, where they were chosen: with another number the last digits may differ. */
+  threads: z.int().nullable().default(null),
   settings: z.record(z.string(), z.json()),
   /** Where each setting that has an effect comes from. */
   sources: z.array(z.tuple([z.string(), z.string()])),
@@ -39,11 +41,12 @@ export type RunRecord = z.infer<typeof recordSchema>;
 
 /** @param pictures digest of their list. */
 export async function recordOf(inputs: TrainingInputs, pictures: string): Promise<RunRecord> {
-  const { folder, device, settings, sources, preprocessing, start, commandLine } = inputs;
+  const { folder, device, threads, settings, sources, preprocessing, start, commandLine } = inputs;
   return {
     folder,
     workingFolder: process.cwd(),
     device: device ?? null,
+    threads: threads ?? null,
     settings: { ...settings } as unknown as RunRecord["settings"],
     sources: [...sources],
     preprocessing: (preprocessing ?? null) as RunRecord["preprocessing"],
@@ -59,10 +62,10 @@ export function readRecord(value: unknown, where: string): RunRecord {
   return checkDocument(recordSchema, value, where);
 }
 
-/** The settings of a run as they were resolved when it began. */
+/** The settings of a run as they were resolved when it began; those that its version had not yet do nothing. */
 export function recordedSettings({ settings, sources }: RunRecord): ResolvedSettings {
   return {
-    settings: settings as unknown as Settings,
+    settings: { ...resolveSettings([]).settings, ...settings } as unknown as Settings,
     sources: new Map(sources) as unknown as ReadonlyMap<SettingName, string>,
   };
 }

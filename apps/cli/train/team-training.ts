@@ -1,3 +1,4 @@
+import { AbortedError, UsageError } from "../../../src/errors.ts";
 import { onFirstRank } from "../../../src/tasks/ranks/ranks.ts";
 import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
@@ -10,7 +11,7 @@ import { newestCheckpoint } from "./checkpoint-folder.ts";
 import { resumeCommand } from "./command-line.ts";
 import { describeChoice } from "./description.ts";
 import { type RunFlags, required } from "./flags.ts";
-import { interruption, isOver, resultJson, tellThatItIsOver } from "./outcome.ts";
+import { interruption, isOver, resultJson, stoppedInHead, tellThatItIsOver } from "./outcome.ts";
 import { refuseOutputAmongPictures } from "./output-folder.ts";
 import { beginRun, goOnWithRun, type PreparedRun } from "./prepare-run.ts";
 import { refuseOtherSettings, refuseOtherTeam } from "./resume.ts";
@@ -38,6 +39,7 @@ export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void>
   const { pictures, resolved, flags } = task;
   const { output } = flags;
   const note = (text: string) => io.stderr(`${text}\n`);
+  refuseContradiction(flags);
   if (pictures !== undefined) await refuseOutputAmongPictures(output, [pictures, resolved.settings.val ?? pictures]);
   const begun = flags.resume ? undefined : await begin(task, io);
   const folder = await RunFolder.claim(output, flags);
@@ -59,6 +61,16 @@ export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void>
   } finally {
     await lock.release();
   }
+}
+
+/** @throws {UsageError} a run is to be gone on with and to be replaced. */
+function refuseContradiction({ resume, overwrite }: RunFlags): void {
+  if (!resume || !overwrite) return;
+  throw new UsageError({
+    where: "option --overwrite",
+    what: "this cannot be set together with option --resume",
+    expected: "--resume to go on with the run, or --overwrite to replace it",
+  });
 }
 
 /** Takes part in a training that rank 0 leads; nothing is said or written, but for errors. */
@@ -89,7 +101,9 @@ async function trainAndTell(run: PreparedRun, into: RunFolder, io: CliIo): Promi
   const { flags, inputs } = run;
   const note = (text: string) => io.stderr(`${text}\n`);
   const limit = new TimeLimit(io, run.maxMinutes);
-  const result = await trainInto(into, run, await loadPlatform(), { ...io, signal: limit.signal });
+  const result = await trainInto(into, run, await loadPlatform(), { ...io, signal: limit.signal }).catch((error) => {
+    throw error instanceof AbortedError ? stoppedInHead(error, limit) : error;
+  });
   flags.team.leave();
   reportSkipped([...result.skipped, ...result.validationSkipped], io);
   if (flags.json) writeJson(io, resultJson(result, into));

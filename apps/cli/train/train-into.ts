@@ -11,6 +11,7 @@ import { describeTaken } from "../../../src/tasks/train/settings/file-network.ts
 import { train } from "../../../src/tasks/train/train.ts";
 import type { StartingWeights } from "../../../src/tasks/weights/starting-weights.ts";
 import type { CliIo } from "../io.ts";
+import { describeUnlabelled } from "../labelled-pictures.ts";
 import { CheckpointFolder, type FoundCheckpoint } from "./checkpoint-folder.ts";
 import { resumeCommand } from "./command-line.ts";
 import { provenanceOf } from "./description.ts";
@@ -55,7 +56,7 @@ export async function trainInto(
         note(announcement(network, run));
         await report.begin(network, soFar);
         if (!from || !soFar) return beginEvents(0);
-        io.stderr(`${await continuation(from, settings.epochs)}\n`);
+        io.stderr(`${await continuation(from, run)}\n`);
         // What was written after the checkpoint is ahead of it.
         if (soFar.history.length > 0) await save(folder, inputs, soFar, soFar.evaluation !== undefined);
         beginEvents(soFar.steps);
@@ -94,10 +95,13 @@ export async function trainInto(
 }
 
 /** Where a run goes on. */
-async function continuation({ checkpoint, path, record }: FoundCheckpoint, epochs: number): Promise<string> {
+async function continuation(
+  { checkpoint, path, record }: FoundCheckpoint,
+  { inputs, flags }: PreparedRun,
+): Promise<string> {
   const { epoch, state } = checkpoint;
-  const place = checkpoint.isOver ? "its training done" : `in epoch ${epoch.index + 1} of ${epochs}`;
-  const difference = await machineDifference(record);
+  const place = checkpoint.isOver ? "its training done" : `in epoch ${epoch.index + 1} of ${inputs.settings.epochs}`;
+  const difference = await machineDifference(record, flags);
   const caution = difference === undefined ? "" : `\n${difference}`;
   return `Going on after step ${state.steps}, ${place}, from ${path}${caution}`;
 }
@@ -111,7 +115,7 @@ function describeLast({ state }: Checkpoint, error: unknown, { flags }: Prepared
 }
 
 function announcement(network: Network, { inputs, flags }: PreparedRun): string {
-  const { training, validation, weights, tuning } = inputs;
+  const { training, validation, unlabelled, weights, tuning } = inputs;
   const { communicator, threads } = flags.team;
   const { total } = countParameters(networkWeights(network));
   const pictures = `${training.samples.length} pictures of ${training.classes.length} classes`;
@@ -119,6 +123,7 @@ function announcement(network: Network, { inputs, flags }: PreparedRun): string 
   const team = `On ${communicator.size} processes, this one with ${threads} ${threads === 1 ? "thread" : "threads"}`;
   const warnings = tuning.warnings.map((warning) => `Warning: ${warning}`);
   const parts = [
+    ...describeUnlabelled(unlabelled),
     ...(communicator.size > 1 ? [team] : []),
     ...(weights ? [describeStart(weights, inputs)] : []),
     ...warnings,

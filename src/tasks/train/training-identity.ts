@@ -1,6 +1,8 @@
 import type { ImageDataset } from "../../data/dataset.ts";
 import { UsageError } from "../../errors.ts";
 import { networkWeights } from "../../graph/network.ts";
+import { OpGraphBuilder } from "../../graph/op-builder.ts";
+import type { Optimizer } from "../../learning/optimizers.ts";
 import type { Schedule } from "../../learning/schedule.ts";
 import type { Communicator } from "../../platform.ts";
 import { sha256 } from "../model/digest.ts";
@@ -10,8 +12,8 @@ import type { TrainingIdentity } from "./checkpoint.ts";
 import type { TrainingPlan } from "./plan.ts";
 
 /**
- * What has to be the same for a training to go on as it would have. What is a function (schedule, optimizer) is told by
- * some of its values, so not every difference shows.
+ * What has to be the same for a training to go on as it would have. A schedule, which is a function, is told by many of its
+ * values, an optimizer by the numbers in the update that it writes.
  */
 export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIdentity> {
   const { network, labels, preprocessing, loss, optimizer, learningRate, schedule, epochs, batchSize } = plan;
@@ -21,9 +23,9 @@ export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIden
     classes: labels,
     preprocessing,
     loss: loss.name,
-    optimizer: { name: optimizer.name, slots: optimizer.slots, scalars: optimizer.scalars(1, 2) },
+    optimizer: identityOfOptimizer(optimizer),
     learningRate,
-    schedule: samplesOf(schedule),
+    schedule: await identityOfSchedule(schedule),
     epochs,
     ...(await identityOfStep(plan)),
     batchSize,
@@ -111,11 +113,33 @@ async function identityOf({ samples }: ImageDataset) {
   return { count: samples.length, files: await sha256(JSON.stringify(labelled)) };
 }
 
-/** Its rates at some places of a training of ten epochs of a hundred steps each. */
-function samplesOf(schedule: Schedule): number[] {
-  return [0, 100, 300, 500, 900].map((step) =>
-    schedule({ step, totalSteps: 1000, epoch: step / 100, samples: 32 * step, validationLosses: [] }),
-  );
+/** Momentum, epsilon, weight decay and the like are constants of the graph that it writes. */
+function identityOfOptimizer(optimizer: Optimizer) {
+  const build = new OpGraphBuilder();
+  const input = (name: string, shape = [1]) => build.input(name, shape);
+  const scalars = optimizer.scalars(1, 2);
+  optimizer.update({
+    build,
+    parameter: input("parameter"),
+    gradient: input("gradient"),
+    slots: optimizer.slots.map((slot) => input(slot)),
+    scalars: new Map(Object.keys(scalars).map((name) => [name, input(name, [])])),
+    decays: true,
+  });
+  const constants = build.finish().constants.map(({ data }) => Number(data[0]!.toPrecision(7)));
+  return { name: optimizer.name, slots: optimizer.slots, scalars, constants };
+}
+
+/** Its rates at some places of a training of 200 epochs in which the validation loss stays the same, and a digest of all. */
+async function identityOfSchedule(schedule: Schedule) {
+  const epochs = [...Array(200).keys()];
+  const rates = epochs.map((epoch) => {
+    const validationLosses = new Array<number>(epoch).fill(1);
+    const steps = { step: 100 * epoch, totalSteps: 100 * epochs.length, samples: 500_000 * epoch };
+    // Another machine's cosine may have another last digit.
+    return Number(schedule({ ...steps, epoch, validationLosses }).toPrecision(9));
+  });
+  return { rates: [0, 1, 20, 100, 199].map((epoch) => rates[epoch]!), digest: await sha256(JSON.stringify(rates)) };
 }
 
 /** As it will be once it has been written and read. */

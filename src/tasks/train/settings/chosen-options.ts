@@ -1,5 +1,6 @@
-import { type Augmentation, augmentations } from "../../../data/augment.ts";
+import { type Augmentation, augmentations, inceptionWindow } from "../../../data/augment.ts";
 import { erasingDefaults } from "../../../data/erasing.ts";
+import type { WindowSizes } from "../../../data/windows.ts";
 import { createOptimizer } from "../../../learning/optimizers.ts";
 import { createSchedule } from "../../../learning/schedules.ts";
 import { exponentialAverage, polyakAverage } from "../../../learning/weight-average.ts";
@@ -93,10 +94,34 @@ export function trainOptions(settings: Settings): Omit<TrainOptions, "platform">
   };
 }
 
-function augmentationOf({ augment, randomErasing }: Settings): Augmentation {
-  const augmentation: Augmentation = augmentations[augment];
-  if (randomErasing === null) return augmentation;
-  return { ...augmentation, erasing: { ...erasingDefaults, ...augmentation.erasing, probability: randomErasing } };
+/** What the name says, but for what is chosen besides. */
+function augmentationOf(settings: Settings): Augmentation {
+  const { flip, rotation, scale, shift, brightness, contrast, saturation, hue } = settings;
+  const { resizedCrop, randAugment, randomErasing } = settings;
+  const named: Augmentation = augmentations[settings.augment];
+  const erasing = { ...erasingDefaults, ...named.erasing };
+  const amounts = {
+    horizontalFlip: flip,
+    rotationDegrees: rotation,
+    scale,
+    shift,
+    brightness,
+    contrast,
+    saturation,
+    hue,
+  };
+  return {
+    ...named,
+    ...Object.fromEntries(Object.entries(amounts).filter(([, amount]) => amount !== null)),
+    ...(resizedCrop !== null && { crop: 0, resizedCrop: windowsFrom(resizedCrop, named) }),
+    ...(randAugment !== null && { randAugment: { operations: randAugment[0], magnitude: randAugment[1] } }),
+    ...(randomErasing !== null && { erasing: { ...erasing, probability: randomErasing } }),
+  };
+}
+
+/** Windows of at least this share of the area; a share of 1 leaves no choice of their shape. */
+function windowsFrom(share: number, { resizedCrop = inceptionWindow }: Augmentation): WindowSizes {
+  return { area: [share, 1], ratio: resizedCrop.ratio };
 }
 
 function clipping({ clipNorm, clipValue }: Settings): Pick<TrainOptions, "clip"> {

@@ -4,7 +4,7 @@ import type { Architecture } from "../../../models/architecture.ts";
 import { nameOfArchitecture } from "../../../models/architecture-names.ts";
 import { completeOptions, legacyXceptionOptions, type XceptionOptions } from "../../../models/xception-options.ts";
 import { defaultSource, type ResolvedSettings } from "./resolve.ts";
-import { flagOf, type SettingName, type Settings, settingOf } from "./settings.ts";
+import { flagOf, type SettingName, type Settings, settingOf, wordsOf } from "./settings.ts";
 
 /** What of the network does not belong to its weights: a file's is only taken where nobody says anything. */
 const free: readonly SettingName[] = ["imageSize", "dropout"];
@@ -40,9 +40,7 @@ export function withNetworkOf(
 
 /** What was taken from the file, in words: `width 0.25, image size 96`. */
 export function describeTaken(taken: readonly SettingName[], settings: Settings): string {
-  return taken
-    .map((name) => `${flagOf(name).slice(2).replaceAll("-", " ")} ${settingOf(name).write(settings[name])}`)
-    .join(", ");
+  return taken.map((name) => `${wordsOf(name)} ${settingOf(name).write(settings[name])}`).join(", ");
 }
 
 function networkSettingsOf(architecture: Architecture, file: string): Partial<Settings> {

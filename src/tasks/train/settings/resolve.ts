@@ -29,8 +29,8 @@ export interface ResolvedSettings {
  * they are passed over, as `momentum: 0.9` of a recipe for SGD is with `--optimizer adamw`.
  * @throws {UsageError} a layer names an unknown setting, a value is not allowed, or a setting does not go with the others.
  */
-export function resolveSettings(layers: readonly SettingsLayer[]): ResolvedSettings {
-  for (const layer of layers) checkLayer(layer);
+export function resolveSettings(given: readonly SettingsLayer[]): ResolvedSettings {
+  const layers = given.map(checkedLayer);
   const chosen = new Map<SettingName, number>();
   for (const name of settingNames) {
     const index = layers.findIndex(({ values }, at) => values[name] !== undefined && hasMeaning(layers, at, name));
@@ -54,20 +54,26 @@ export function resolveSettings(layers: readonly SettingsLayer[]): ResolvedSetti
   return { settings: values, sources: new Map(effective.map((name) => [name, sourceOf(name)])) };
 }
 
-function checkLayer({ values, where }: SettingsLayer): void {
+function checkedLayer({ values, where, source }: SettingsLayer): SettingsLayer {
+  const checked: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(values)) {
     if (value === undefined) continue;
     if (!Object.hasOwn(settings, name)) {
       throw new UsageError({
         where: where(name),
         what: "there is no such setting",
-        remedy: `Did you mean ${nearestName(name, settingNames)}?`,
+        // A file may name its recipe, too.
+        remedy: `Did you mean ${nearestName(name, [...settingNames, "recipe"])}?`,
       });
     }
     const { accepts, expected } = settingOf(name as SettingName);
-    if (accepts.safeParse(value).success) continue;
-    throw new UsageError({ where: where(name), what: "this value is not allowed", received: value, expected });
+    const result = accepts.safeParse(value);
+    if (!result.success) {
+      throw new UsageError({ where: where(name), what: "this value is not allowed", received: value, expected });
+    }
+    checked[name] = result.data;
   }
+  return { values: checked, where, source };
 }
 
 /** The value that the layers from `from` on agree on. */

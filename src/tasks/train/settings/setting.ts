@@ -15,7 +15,7 @@ export interface KeySettings {
 
 /** What values a setting may have, and how a flag writes them. */
 export interface Kind<T> {
-  readonly accepts: z.ZodType<T>;
+  readonly accepts: z.ZodType<T, unknown>;
   /** The same in words, for errors and documents. */
   readonly expected: string;
   /** What stands for the value in a flag's help; empty where the flag takes none. */
@@ -112,6 +112,17 @@ export function onOff(): Kind<boolean> {
   };
 }
 
+/** On or off, where a third value is possible. A file has true and false. */
+export function yesOrNo(): Kind<boolean> {
+  return {
+    accepts: z.boolean(),
+    expected: "yes or no (in a file true or false)",
+    placeholder: "<yes|no>",
+    read: (text) => (text === "yes" ? true : text === "no" ? false : text),
+    write: (value) => (value ? "yes" : "no"),
+  };
+}
+
 export function text(placeholder: string): Kind<string> {
   return { accepts: z.string().min(1), expected: "a text", placeholder, read: (written) => written, write: String };
 }
@@ -127,11 +138,12 @@ export function listOf<T>(kind: Kind<T>): Kind<readonly T[]> {
   };
 }
 
-/** A value of a kind, or none, which a flag writes as a `word` and a file as null. */
+/** A value of a kind, or none, which a flag writes as a `word` and a file as this word or null. */
 export function orNone<T>(kind: Kind<T>, word = "none"): Kind<T | null> {
+  const none = z.literal([word, null]).transform(() => null);
   return {
     ...kind,
-    accepts: kind.accepts.nullable(),
+    accepts: z.union([none, kind.accepts]),
     expected: `${kind.expected}, or ${word}`,
     read: (text) => (text === word ? null : kind.read(text)),
     write: (value) => (value === null ? word : kind.write(value)),

@@ -1,3 +1,4 @@
+import { augmentationSettings } from "./augmentation-settings.ts";
 import { fineTuningSettings } from "./fine-tuning-settings.ts";
 import { networkSettings } from "./network-settings.ts";
 import { optimizerSettings } from "./optimizer-settings.ts";
@@ -13,6 +14,7 @@ import { weightsSettings } from "./weights-settings.ts";
  */
 export const settings = {
   ...pictureSettings,
+  ...augmentationSettings,
   ...networkSettings,
   ...weightsSettings,
   ...fineTuningSettings,
@@ -32,6 +34,7 @@ export const settingNames = Object.keys(settings) as readonly SettingName[];
 /** The settings under the headings that the help and the documents use. */
 export const settingGroups: readonly { readonly title: string; readonly names: readonly SettingName[] }[] = [
   { title: "Pictures", names: namesOf(pictureSettings) },
+  { title: "Augmentation", names: namesOf(augmentationSettings) },
   { title: "Network", names: namesOf(networkSettings) },
   { title: "Weights to start from", names: namesOf(weightsSettings) },
   { title: "Fine-tuning", names: namesOf(fineTuningSettings) },
@@ -49,6 +52,11 @@ export function settingOf(name: SettingName): Setting<unknown> {
 /** Its flag: `learningRate` → `--learning-rate`. */
 export function flagOf(name: string): string {
   return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** Its name in words: `randomErasing` → `random erasing`. */
+export function wordsOf(name: string): string {
+  return flagOf(name).slice(2).replaceAll("-", " ");
 }
 
 function namesOf(group: Readonly<Partial<Record<SettingName, unknown>>>): readonly SettingName[] {

@@ -1,9 +1,8 @@
 import { z } from "zod";
-import { augmentationNames } from "../../../data/augment.ts";
 import type { ClassWeights } from "../../../data/class-weights.ts";
 import { choice, type KeySettings, type Kind, number, onOff, orNone, setting, text, wholeNumber } from "./setting.ts";
 
-/** Which pictures there are, and how they are shown. */
+/** Which pictures there are, and how much they count. */
 export const pictureSettings = {
   val: setting(orNone(text("<folder>")), {
     about: "pictures to test on after every epoch, with the same classes",
@@ -29,23 +28,6 @@ export const pictureSettings = {
   imageSize: setting(wholeNumber({ from: 71, to: 8192 }), {
     about: "height and width that pictures are stretched to",
     default: 299,
-  }),
-  augment: setting(choice(...augmentationNames), {
-    about: "random changes of the training pictures",
-    default: "default",
-  }),
-  mixup: setting(number({ from: 0, to: 100 }), {
-    about: "blend pairs of pictures; α of the shares' Beta distribution, e.g. 0.2",
-    default: 0,
-  }),
-  cutMix: setting(number({ from: 0, to: 100 }), {
-    about: "paste a part of one picture into another; α of the area's Beta distribution, e.g. 1",
-    default: 0,
-  }),
-  randomErasing: setting(orNone(number({ from: 0, to: 1 }), "auto"), {
-    about: "share of the pictures that lose a random rectangle",
-    default: null,
-    defaultText: "what --augment says: 0.25 for strong, else 0",
   }),
   sampling: setting(choice("shuffled", "balanced"), {
     about: "balanced: an epoch shows all classes equally often",
