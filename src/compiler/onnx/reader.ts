@@ -14,6 +14,8 @@ export interface OnnxContent {
   readonly outputs: readonly string[];
   /** Axes of inputs and outputs, by name, as far as the file tells: a text stands for any size, and is its name there. */
   readonly shapes: ReadonlyMap<string, readonly (number | string)[]>;
+  /** What the inputs' numbers are (`elementTypeNumbers`), by name, as far as the file tells. */
+  readonly inputTypes: ReadonlyMap<string, number>;
   /** In the file's order: a node after those whose outputs it reads. */
   readonly nodes: readonly OnnxNode[];
   /**
@@ -57,6 +59,7 @@ interface StoredValue {
   readonly name?: string;
   readonly type?: {
     readonly tensor_type?: {
+      readonly elem_type?: number;
       readonly shape?: { readonly dim?: readonly { readonly dim_value?: number; readonly dim_param?: string }[] };
     };
   };
@@ -102,6 +105,7 @@ export function readOnnx(bytes: Uint8Array, where: string): OnnxContent {
     inputs: input.map(({ name = "" }) => name),
     outputs: output.map(({ name = "" }) => name),
     shapes: new Map([...input, ...output].flatMap(shapeOf)),
+    inputTypes: new Map(input.map(({ name = "", type }) => [name, type?.tensor_type?.elem_type ?? 0])),
     nodes: node.map(readNode),
     tensors: new Map([...initializer, ...node.flatMap(constantIn)].flatMap((tensor) => readTensor(tensor, where))),
   };
