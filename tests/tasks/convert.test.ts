@@ -96,6 +96,16 @@ describe("a model comes back from every format byte by byte", () => {
   });
 });
 
+test("weights of timm's network go into Keras's with the file's other options, and that answers will differ is said", async () => {
+  const timm = smallModel({ batchNormEpsilon: 1e-5, poolPadding: "symmetric" });
+  const { bytes: file } = await convertBytes(encodeModel(timm), { to: "safetensors" });
+  const { bytes, notes } = await convertBytes(file, { to: "onnx", architecture: "xception" });
+  expect(notes).toEqual([
+    `The file's network adds 0.00001 to variances and pads its pooling "symmetric", this one adds 0.001 to variances and pads its pooling "same": answers will differ somewhat.`,
+  ]);
+  expect(Buffer.compare(bytes, encodeModel(smallModel()))).toBe(0);
+});
+
 test("a network that tells no classes apart keeps its licence in every format, too", async () => {
   const options = {
     inputShape: [71, 71, 3],
