@@ -14,6 +14,7 @@ import sys
 import numpy
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# As a share of the largest answer.
 tolerance = 1e-5
 failures = 0
 
@@ -21,7 +22,7 @@ failures = 0
 def report(model, what, answers, expected):
     global failures
     difference = float(numpy.abs(numpy.asarray(answers) - expected).max())
-    passed = difference <= tolerance
+    passed = difference <= tolerance * max(1, numpy.abs(expected).max())
     failures += not passed
     print(f"{model}, {what}: largest {expected.max():.4f}, difference {difference:.2g}{'' if passed else ' FAILS'}", flush=True)
 
@@ -55,7 +56,7 @@ def with_timm(folder, pictures, expected, architecture):
     import torch
 
     file = folder / "safetensors" / "model.safetensors"
-    if architecture == "xception" or not file.exists():
+    if architecture in (None, "xception") or not file.exists():
         return
     model = timm.create_model(architecture, num_classes=expected.shape[1], checkpoint_path=str(file)).eval()
     with torch.no_grad():
@@ -68,7 +69,7 @@ def with_onnx(folder):
 
     for name in "onnx", "onnx-graph":
         onnx.checker.check_model(str(folder / name / "model.onnx"), full_check=True)
-    print(f"{folder.name}: onnx {onnx.__version__} checks both graphs, shapes too")
+    print(f"{folder.name}: onnx {onnx.__version__} finds no fault with either graph")
 
 
 def with_onnxruntime(folder, pictures, expected):
@@ -90,7 +91,7 @@ for about in sorted(pathlib.Path(sys.argv[1]).glob("*/about.json")):
     if is_there("keras", "tensorflow"):
         with_keras(folder, pictures, expected)
     if is_there("timm", "torch", "safetensors"):
-        with_timm(folder, pictures, expected, facts["architecture"])
+        with_timm(folder, pictures, expected, facts.get("architecture"))
     if is_there("onnx"):
         with_onnx(folder)
     if is_there("onnxruntime"):

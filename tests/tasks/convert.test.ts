@@ -13,6 +13,7 @@ import {
   relu,
 } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
+import { alignedXception } from "../../src/models/aligned-xception.ts";
 import { architectureOf } from "../../src/models/architecture.ts";
 import { xception } from "../../src/models/xception.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
@@ -61,12 +62,20 @@ function layersModel(): ModelParts {
   };
 }
 
+/** Its strided convolutions are padded as in PyTorch, which is a layer of its own in Keras. */
+function alignedModel(): ModelParts {
+  const options = { variant: "41p", inputShape: [71, 80, 3], classes: 3, width: 0.05 } as const;
+  const weights = formulaWeights(alignedXception(options));
+  return { ...smallModel(), architecture: { family: "aligned-xception", options }, weights };
+}
+
 describe("a model comes back from every format byte by byte", () => {
   const readable = targets.filter((to) => to !== "safetensors");
   const models = [
     ["our Xception", encodeModel(smallModel())],
     ["the article's", encodeModel(smallModel({ variant: "tutorial", dropout: 0.3, fcUnits: [9], residual: false }))],
     ["any other network", encodeModel(layersModel())],
+    ["timm's aligned one", encodeModel(alignedModel())],
   ] as const;
   test.each(models.flatMap(([name, bytes]) => readable.map((to) => [name, to, bytes] as const)))(
     "%s through %s",

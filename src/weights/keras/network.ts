@@ -1,11 +1,12 @@
 import { FormatError, XceptionError } from "../../errors.ts";
 import { input, type LayerOutput } from "../../graph/builder.ts";
+import type { Size2 } from "../../graph/layers.ts";
 import { type Network, network } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { type KerasEntry, type KerasModel, kerasModel, layerNames } from "./entries.ts";
 import { inboundNames, onlyLayer } from "./inbound.ts";
-import { layerRules } from "./layer-rules.ts";
+import { layerRules, readsZeros } from "./layer-rules.ts";
 
 /** A network as Keras describes it. */
 export interface KerasNetwork {
@@ -32,8 +33,9 @@ export function networkFromKeras(config: string, options: KerasNetworkOptions): 
   const { where } = options;
   const model = kerasModel(config, where);
   try {
-    const whole: Whole = { options, constants: new Map(), names: new Set(layerNames(model)) };
+    const whole: Whole = { options, constants: new Map(), names: new Set(layerNames(model)), padded: new Map() };
     const output = new Build(whole, where).model(model);
+    if (whole.padded.has(output)) throw refuseZeros(where, "the network's end");
     const { constants, rescaling } = whole;
     return { network: network(model.name, output), constants, ...(rescaling && { rescaling }) };
   } catch (cause) {
@@ -48,6 +50,8 @@ interface Whole {
   readonly options: KerasNetworkOptions;
   readonly constants: Map<string, number>;
   readonly names: Set<string>;
+  /** Stand-ins for outputs with zeros around them, which are a layer of Keras, but here an option of convolutions. */
+  readonly padded: Map<LayerOutput, { readonly source: LayerOutput; readonly zeros: Size2 }>;
   rescaling?: Preprocessing;
 }
 
@@ -104,7 +108,9 @@ class Build {
         expected: `one of ${Object.keys(layerRules).join(", ")}`,
       });
     }
-    const [first, ...others] = inputs;
+    const padded = inputs.flatMap((each) => this.#whole.padded.get(each) ?? [])[0];
+    if (padded && !model && !readsZeros.has(type)) throw refuseZeros(where, type);
+    const [first, ...others] = padded && !model ? [padded.source] : inputs;
     if (!first || (others.length > 0 && type !== "Add")) {
       throw new FormatError({
         where,
@@ -119,12 +125,20 @@ class Build {
           name,
           fields,
           inputs: [first, ...others],
+          zeros: padded?.zeros,
           nameInside: (part) => this.#nameInside(name, part),
           constant: (weight, value) => this.#whole.constants.set(weight, value),
+          pad: (zeros) => this.#pad(first, zeros),
           rescale: (rescaling) => this.#rescale(rescaling, first, where),
         });
     this.#outputs.set(name, output);
     return output;
+  }
+
+  #pad(source: LayerOutput, zeros: Size2): LayerOutput {
+    const standIn = { ...source };
+    this.#whole.padded.set(standIn, { source, zeros });
+    return standIn;
   }
 
   /** Pixels are scaled before they reach the network, not in it. */
@@ -155,6 +169,15 @@ class Build {
     names.add(free);
     return free;
   }
+}
+
+function refuseZeros(where: string, received: string): FormatError {
+  return new FormatError({
+    where,
+    what: "a ZeroPadding2D stands in front of something else than a convolution",
+    received,
+    expected: `one of ${[...readsZeros].join(", ")}, with padding "valid"`,
+  });
 }
 
 /** The layer that knows the shape of pictures, where a model begins with another model. */
