@@ -10,7 +10,7 @@ const [file = "", architecture = "", question, ...parts] = process.argv.slice(2)
 /** @param {string} path */
 const built = (path) => import(new URL(`../dist/src/${path}.js`, import.meta.url).href);
 const { nodePlatform } = await built("runtime/node");
-const { loadWeights } = await built("tasks/open-weights");
+const { loadWeights } = await built("tasks/weights/open-weights");
 const { buildNetwork } = await built("models/architecture");
 const { architectureNamed } = await built("models/architecture-names");
 

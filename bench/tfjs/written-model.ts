@@ -9,6 +9,7 @@ import * as layers from "@tensorflow/tfjs-layers";
 import { lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { inputShapeOf, type Network } from "../../src/graph/network.ts";
+import { alignedXception } from "../../src/models/aligned-xception.ts";
 import { xception } from "../../src/models/xception.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { toEngineWeights } from "../../src/weights/engine-weights.ts";
@@ -42,8 +43,10 @@ for (const options of [
   { ...sizes, variant: "tutorial", dropout: 0.5 },
   { ...sizes, residual: false, fcUnits: [16], classifierActivation: "sigmoid" },
   { inputShape: [75, 71, 3], width: 0.25, includeTop: false, pooling: "max" },
+  { ...sizes, variant: "41" },
+  { ...sizes, variant: "65p" },
 ] as const) {
-  const network = xception(options);
+  const network = "variant" in options && options.variant !== "tutorial" ? alignedXception(options) : xception(options);
   const weights = formulaWeights(network);
   const { data } = formulaImages(2, sizes.inputShape);
   const [theirs, ours] = [await inTfjs(network, weights, data), await inOnnxRuntime(network, weights, data)];

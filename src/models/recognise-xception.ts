@@ -1,4 +1,5 @@
 import type { LayerConfig } from "../graph/layers.ts";
+import { namedPadding } from "../graph/named-padding.ts";
 import { inputShapeOf, type Layer, type Network } from "../graph/network.ts";
 import { xception } from "./xception.ts";
 import { minimumInputSize, type XceptionOptions } from "./xception-options.ts";
@@ -13,7 +14,7 @@ export function recogniseXception(network: Network): XceptionOptions | undefined
 
 /**
  * Whether two networks compute the same with the same weights: equal layers, connected equally, under any names. A ReLU
- * is the same as an activation.
+ * is the same as an activation, and half a window of padding the same as `same`.
  */
 export function sameLayers(a: Network, b: Network): boolean {
   if (a.layers.length !== b.layers.length) return false;
@@ -28,7 +29,10 @@ export function sameLayers(a: Network, b: Network): boolean {
 }
 
 function plain(config: LayerConfig): LayerConfig {
-  return config.type === "ReLU" ? { type: "Activation", activation: "relu" } : config;
+  if (config.type === "ReLU") return { type: "Activation", activation: "relu" };
+  if (!("padding" in config)) return config;
+  const window = config.type === "MaxPooling2D" ? config.poolSize : config.kernelSize;
+  return { ...config, padding: namedPadding(config.padding, window, config.strides) ?? config.padding };
 }
 
 function sorted(config: object): object {

@@ -60,7 +60,12 @@ function card({ similarity, ...shown }: SheetNeighbour, rank: number, wanted: st
   const isSame = wanted !== undefined && label === wanted;
   const kind = wanted === undefined || label === undefined ? "unknown" : isSame ? "same" : "other";
   return html`<li class="${kind}" title="${file}">${picture(shown)}
-<p><strong>${rank}. ${label ?? file}</strong><span class="certainty">${bar(Math.max(0, similarity))} ${similarity.toFixed(3)}</span></p></li>\n`;
+<p><strong>${rank}. ${label ?? lastOf(file)}</strong><span class="certainty">${bar(Math.max(0, similarity))} ${similarity.toFixed(3)}</span></p></li>\n`;
+}
+
+/** The folders, which are most often the same for all, would take the place of the name. */
+function lastOf(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
 }
 
 function picture({ file, label, jpeg }: SheetPicture): Markup {

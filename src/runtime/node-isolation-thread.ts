@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { XceptionError } from "../errors.ts";
-import type { JobAnswer, JobOrder } from "./node-isolation.ts";
+import { begun, type JobAnswer, type JobOrder } from "./node-isolation.ts";
 import { limitWasmMemory } from "./node-wasm-memory.ts";
 import { compiledPrograms } from "./node-wasm-programs.ts";
 
@@ -22,6 +22,7 @@ async function answer({ name, input, memoryBytes }: JobOrder): Promise<void> {
   limitWasmMemory(memoryBytes);
   try {
     const functions = await loading;
+    parentPort!.postMessage(begun);
     const result = await functions[name]!(...input);
     post({ result, programs }, [...buffersIn(result)]);
   } catch (error) {

@@ -8,6 +8,9 @@ export type JobAnswer =
   /** An error of this package by its class, with its parts; any other by its message alone. */
   | { readonly failure: string; readonly parts: errors.ErrorParts };
 
+/** What the thread says when its module is there and the job begins. */
+export const begun = "begun";
+
 /** What the thread is told to do. */
 export interface JobOrder {
   readonly name: string;
@@ -40,10 +43,13 @@ async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): 
   let timer: NodeJS.Timeout | undefined;
   try {
     const answer = await new Promise<JobAnswer>((resolve, reject) => {
-      worker.once("message", resolve);
+      worker.on("message", (message: JobAnswer | typeof begun) => {
+        if (message !== begun) return resolve(message);
+        // Loading the module is not the job's: that waits for the disk, and for others who use the processor.
+        timer = setTimeout(() => reject(tooSlow(where, timeMs)), timeMs);
+      });
       worker.once("error", reject);
       worker.once("exit", (code) => reject(new Error(`the thread ended with code ${code}`)));
-      timer = setTimeout(() => reject(tooSlow(where, timeMs)), timeMs);
       const order: JobOrder = { name, input, memoryBytes };
       worker.postMessage(order, moved);
     });

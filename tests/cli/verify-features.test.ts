@@ -40,7 +40,6 @@ test.each([
 test.each([
   [["--weights", weights], "option --weights: it needs --golden; expected --golden FILE."],
   [["--layout", "training"], "option --layout: it needs --golden; expected --golden FILE."],
-  [["--width", "0.5"], 'only --input-shape goes with it; received "--width".'],
 ])("refuses %j beside a model", async (flags, message) => {
   const { exitCode, stderr } = await capture(["verify", "model.onnx", ...flags]);
   expect(exitCode).toBe(2);

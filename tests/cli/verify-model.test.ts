@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
+import { writeKerasWeights } from "../../src/weights/keras/hdf5-writer.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
 
@@ -40,6 +41,21 @@ describe("xception verify MODEL", () => {
       ],
       passed: true,
     });
+  });
+
+  it("takes flags that say which network weights alone are for", async () => {
+    await writeFile(at("model.weights.h5"), await writeKerasWeights(smallModel()));
+    const flags = ["--input-shape", "71x80x3", "--classes", "3", "--width", "0.05", "--middle-flow-repeats", "1"];
+    const command = ["verify", at("model.weights.h5"), "--reference", at("model.onnx"), "--runtimes", "cpu", "--json"];
+    const { exitCode, stdout } = await capture([...command, ...flags]);
+    expect(exitCode).toBe(0);
+    const [{ blocks, probabilities, file }] = JSON.parse(stdout).runtimes;
+    expect(blocks.map(({ layer }: { layer: string }) => layer)).toContain("block7_sepconv2_act");
+    expect(probabilities.passed).toBe(true);
+    expect(file).toBeUndefined();
+    const without = await capture(command);
+    expect(without.exitCode).toBe(1);
+    expect(without.stderr).toContain('model.weights.h5": they are not the weights of this network; missing: ');
   });
 
   it("fails beyond the tolerance, and names the first block", async () => {

@@ -5,10 +5,10 @@
 
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { UsageError } from "../../src/errors.ts";
+import { type FuzzChoice, fuzzChoiceOf } from "./fuzz-choice.ts";
 import type { CaseReport } from "./fuzz-process.ts";
 import type { FuzzedReader } from "./reader.ts";
-import { readers } from "./readers.ts";
 
 /** Far more than any case takes; a library in a thread is then ended (`platform.isolate`), everything else has failed. */
 const longestSeconds = 20;
@@ -16,10 +16,6 @@ const longestSeconds = 20;
 const casesOfProcess = 1000;
 /** Most memory of a process, with Node, the program and 64 MiB for the HDF5 library; no case's file has more than 0.3 MB. */
 const mostMib = 700;
-
-const { values } = parseArgs({
-  options: { cases: { type: "string", default: "10000" }, reader: { type: "string" }, case: { type: "string" } },
-});
 
 interface Tally {
   readonly counts: Record<CaseReport["outcome"] | "stopped", number>;
@@ -29,23 +25,32 @@ interface Tally {
   peakCase: number;
 }
 
-let failed = false;
-console.log("reader                     cases     read  refused  stopped   failed  seconds  ms each  peak MiB");
-for (const reader of readers.filter(({ name }) => values.reader === undefined || name === values.reader)) {
-  const [first, last] =
-    values.case === undefined ? [0, Number(values.cases)] : [Number(values.case), Number(values.case) + 1];
-  const start = performance.now();
-  const { counts, failures, peakMib, peakCase } = await fuzz(reader, first, last);
-  const seconds = (performance.now() - start) / 1000;
-  const numbers = [last - first, counts.read, counts.refused, counts.stopped, counts.failed].map((each) => `${each}`);
-  const measured = [seconds.toFixed(1), ((1000 * seconds) / (last - first)).toFixed(1), peakMib.toFixed(0)];
-  console.log(reader.name.padEnd(23) + [...numbers, ...measured].map((each) => each.padStart(9)).join(""));
-  for (const failure of failures) console.log(failure);
-  if (peakMib > mostMib)
-    console.log(`  --reader "${reader.name}" --case ${peakCase}: it takes more than ${mostMib} MiB`);
-  failed ||= counts.failed > 0 || peakMib > mostMib;
+try {
+  process.exitCode = (await fuzzAll(fuzzChoiceOf(process.argv.slice(2)))) ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(`error: ${error.message}`);
+  process.exitCode = 2;
 }
-process.exitCode = failed ? 1 : 0;
+
+/** Prints a line for each reader; false if one has failed. */
+async function fuzzAll({ chosen, first, last }: FuzzChoice): Promise<boolean> {
+  let passed = true;
+  console.log("reader                     cases     read  refused  stopped   failed  seconds  ms each  peak MiB");
+  for (const reader of chosen) {
+    const start = performance.now();
+    const { counts, failures, peakMib, peakCase } = await fuzz(reader, first, last);
+    const seconds = (performance.now() - start) / 1000;
+    const numbers = [last - first, counts.read, counts.refused, counts.stopped, counts.failed].map((each) => `${each}`);
+    const measured = [seconds.toFixed(1), ((1000 * seconds) / (last - first)).toFixed(1), peakMib.toFixed(0)];
+    console.log(reader.name.padEnd(23) + [...numbers, ...measured].map((each) => each.padStart(9)).join(""));
+    for (const failure of failures) console.log(failure);
+    if (peakMib > mostMib)
+      console.log(`  --reader "${reader.name}" --case ${peakCase}: it takes more than ${mostMib} MiB`);
+    passed &&= counts.failed === 0 && peakMib <= mostMib;
+  }
+  return passed;
+}
 
 async function fuzz(reader: FuzzedReader, first: number, last: number): Promise<Tally> {
   const tally: Tally = {

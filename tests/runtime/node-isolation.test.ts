@@ -51,6 +51,12 @@ test("a job without end is ended", async () => {
   );
 });
 
+test("the time that its module takes to load is not the job's", async () => {
+  const module = "data:text/javascript,await new Promise((go) => setTimeout(go, 1500)); export const seven = () => 7;";
+  const job = { module, name: "seven", input: [], where: "the file" };
+  expect(await isolate(job, { ...limits, timeMs: 1000 })).toBe(7);
+});
+
 test("a job gets no more memory than it may have", async () => {
   const reached = (await run("largestMemory")) as number;
   expect(reached).toBeGreaterThan(limits.memoryBytes - 17 * 65536);

@@ -13,10 +13,12 @@ import {
   relu,
 } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
+import { alignedXception } from "../../src/models/aligned-xception.ts";
 import { architectureOf } from "../../src/models/architecture.ts";
 import { xception } from "../../src/models/xception.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { writeFilesAtomic } from "../../src/runtime/node-files.ts";
+import { loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import type { ModelParts } from "../../src/tasks/model/model.ts";
 import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import { type ConvertOptions, convert } from "../../src/tasks/weights/convert.ts";
@@ -26,6 +28,7 @@ import { formulaWeights } from "../../src/weights/formula.ts";
 import { writeLegacyModel, writeLegacyWeights } from "../../src/weights/keras/hdf5-writer.ts";
 import { decodeFloats } from "../../src/weights/number-formats.ts";
 import { readSafetensors } from "../../src/weights/safetensors.ts";
+import { noise } from "./pictures.ts";
 import { smallModel } from "./small-model.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "convert-task-"));
@@ -59,12 +62,20 @@ function layersModel(): ModelParts {
   };
 }
 
+/** Its strided convolutions are padded as in PyTorch, which is a layer of its own in Keras. */
+function alignedModel(): ModelParts {
+  const options = { variant: "41p", inputShape: [71, 80, 3], classes: 3, width: 0.05 } as const;
+  const weights = formulaWeights(alignedXception(options));
+  return { ...smallModel(), architecture: { family: "aligned-xception", options }, weights };
+}
+
 describe("a model comes back from every format byte by byte", () => {
-  const readable = targets.filter((to) => to !== "onnx-graph" && to !== "safetensors");
+  const readable = targets.filter((to) => to !== "safetensors");
   const models = [
     ["our Xception", encodeModel(smallModel())],
     ["the article's", encodeModel(smallModel({ variant: "tutorial", dropout: 0.3, fcUnits: [9], residual: false }))],
     ["any other network", encodeModel(layersModel())],
+    ["timm's aligned one", encodeModel(alignedModel())],
   ] as const;
   test.each(models.flatMap(([name, bytes]) => readable.map((to) => [name, to, bytes] as const)))(
     "%s through %s",
@@ -75,14 +86,33 @@ describe("a model comes back from every format byte by byte", () => {
     },
   );
 
-  test("a plain graph keeps all but labels and preprocessing", async () => {
-    const model = smallModel();
-    const { bytes } = await throughFile(encodeModel(model), "onnx-graph");
-    const back = decodeModel(bytes);
-    expect(back.weights).toEqual(model.weights);
-    expect([back.licence, back.provenance]).toEqual([model.licence, model.provenance]);
-    expect(back.labels).toEqual(["0", "1", "2"]);
+  test("a plain graph is no model file, but classifies as one", async () => {
+    const bytes = encodeModel(smallModel());
+    const { bytes: plain } = await convertBytes(bytes, { to: "onnx-graph" });
+    expect(() => decodeModel(plain, "plain.onnx")).toThrow(
+      'model "plain.onnx": its graph is fed with floats that are prepared already; expected a model file, whose graph ' +
+        "takes the bytes of pictures. Convert it to one: xception convert IN OUT --to onnx.",
+    );
+    const picture = { width: 80, height: 71, data: noise(1, [71, 80, 3], 5).data };
+    const answers = [];
+    for (const each of [bytes, plain]) {
+      const classifier = await loadClassifier(each, { platform: nodePlatform });
+      answers.push(await classifier.classify(picture));
+      await classifier.dispose();
+    }
+    expect(answers[1]).toEqual(answers[0]);
+    expect(answers[0]!.map(({ label }) => label).sort()).toEqual(["cat", "dog", "owl"]);
   });
+});
+
+test("weights of timm's network go into Keras's with the file's other options, and that answers will differ is said", async () => {
+  const timm = smallModel({ batchNormEpsilon: 1e-5, poolPadding: "symmetric" });
+  const { bytes: file } = await convertBytes(encodeModel(timm), { to: "safetensors" });
+  const { bytes, notes } = await convertBytes(file, { to: "onnx", architecture: "xception" });
+  expect(notes).toEqual([
+    `The file's network adds 0.00001 to variances and pads its pooling "symmetric", this one adds 0.001 to variances and pads its pooling "same": answers will differ somewhat.`,
+  ]);
+  expect(Buffer.compare(bytes, encodeModel(smallModel()))).toBe(0);
 });
 
 test("a network that tells no classes apart keeps its licence in every format, too", async () => {

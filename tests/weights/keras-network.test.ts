@@ -40,6 +40,63 @@ test("a batch normalization without scale and centre has constant weights", () =
   ]);
 });
 
+describe("a ZeroPadding2D", () => {
+  const around = (padding: unknown) => ({ class_name: "ZeroPadding2D", config: { name: "pad", padding } });
+  const reader = { class_name: "DepthwiseConv2D", config: { name: "reader", kernel_size: 3, strides: 2 } };
+
+  test.each([
+    [1, [1, 1]],
+    [
+      [2, 0],
+      [2, 0],
+    ],
+    [
+      [
+        [0, 0],
+        [2, 2],
+      ],
+      [0, 2],
+    ],
+  ])("with %j is the padding of the convolution behind it", (padding, expected) => {
+    const { network } = networkFromKeras(sequential(image, around(padding), reader), { where });
+    expect(network.layers.map(({ name }) => name)).toEqual(["image", "reader"]);
+    expect(network.layers[1]!.config).toMatchObject({ padding: expected, strides: [2, 2] });
+  });
+
+  test("may stand in front of a model, and be read by several layers", () => {
+    const inner = { class_name: "Sequential", config: { name: "inner", layers: [image, reader] } };
+    const { network } = networkFromKeras(sequential(image, around(1), inner), { where });
+    expect(network.layers[1]).toMatchObject({ name: "reader", config: { padding: [1, 1] }, outputShape: [4, 4, 3] });
+  });
+
+  test.each([
+    [
+      [
+        around([
+          [0, 1],
+          [0, 1],
+        ]),
+        reader,
+      ],
+      'f.h5, ZeroPadding2D "pad", field "padding": this value is not supported; received [[0, 1], [0, 1]]; expected as many zeros before as after.',
+    ],
+    [
+      [around(1), { class_name: "MaxPooling2D", config: { name: "pool" } }],
+      'f.h5, MaxPooling2D "pool": a ZeroPadding2D stands in front of something else than a convolution; received "MaxPooling2D"; expected one of Conv2D, SeparableConv2D, DepthwiseConv2D, with padding "valid".',
+    ],
+    [
+      [around(1), { class_name: "Conv2D", config: { ...conv, padding: "same" } }],
+      'f.h5, Conv2D "conv", field "padding": this value is not supported; received "same"; expected "valid".',
+    ],
+    [
+      [around(1)],
+      'f.h5: a ZeroPadding2D stands in front of something else than a convolution; received "the network\'s end"; expected one of Conv2D, SeparableConv2D, DepthwiseConv2D, with padding "valid".',
+    ],
+  ])("is refused where %#", (layers, message) => {
+    expect(() => networkFromKeras(sequential(image, ...layers), { where })).toThrow(message);
+  });
+});
+
 test("the words of Keras 1 are understood", () => {
   const layers = (x: object, y: object) => sequential(image, x, y);
   const window = { nb_row: 3, nb_col: 2, subsample: [2, 1], border_mode: "same", dim_ordering: "tf", bias: false };
@@ -76,7 +133,7 @@ describe("what we cannot do is refused by its name", () => {
     [
       "Flatten",
       { name: "f" },
-      'f.h5, Flatten "f": layers of this class are not supported; received "Flatten"; expected one of Conv2D, SeparableConv2D, DepthwiseConv2D, BatchNormalization, Activation, ReLU, MaxPooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, Add, Dropout, Dense, Rescaling, RandomFlip, RandomRotation, RandomTranslation, RandomZoom, RandomContrast, RandomBrightness, or arithmetic with one number.',
+      'f.h5, Flatten "f": layers of this class are not supported; received "Flatten"; expected one of Conv2D, SeparableConv2D, DepthwiseConv2D, ZeroPadding2D, BatchNormalization, Activation, ReLU, MaxPooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, Add, Dropout, Dense, Rescaling, RandomFlip, RandomRotation, RandomTranslation, RandomZoom, RandomContrast, RandomBrightness, or arithmetic with one number.',
     ],
     ["constructor", { name: "c" }, 'layers of this class are not supported; received "constructor"'],
     [

@@ -5,7 +5,7 @@ import { strFromU8, unzipSync } from "fflate";
 import h5wasm, { type Dataset, type Group } from "h5wasm";
 import { beforeAll, describe, expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
-import { dense, input, maxPooling2d, separableConv2d } from "../../src/graph/builder.ts";
+import { conv2d, dense, input, maxPooling2d, separableConv2d } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
 import { xception } from "../../src/models/xception.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
@@ -137,6 +137,50 @@ describe("files are those that Keras itself wrote of the same network", () => {
     expect(config(ours["config.json"]!)).toEqual(config(theirs["config.json"]!));
     expect(await contentOf(ours["model.weights.h5"]!)).toEqual(await contentOf(theirs["model.weights.h5"]!));
   });
+});
+
+test("where a convolution is padded by pixels, the config has what Keras 3.15.1 saved of it", async () => {
+  const x = conv2d(input([86, 101, 3], { name: "input_layer" }), {
+    filters: 4,
+    kernelSize: 3,
+    strides: 2,
+    padding: 1,
+    name: "stem_conv1",
+  });
+  const net = network("n", x);
+  const archive = unzipSync(await writeArchive({ network: net, weights: formulaWeights(net) }));
+  const { config } = JSON.parse(strFromU8(archive["config.json"]!)) as { config: { layers: object[] } };
+  expect(config.layers[1]).toEqual({
+    module: "keras.layers",
+    class_name: "ZeroPadding2D",
+    config: {
+      name: "stem_conv1_pad",
+      trainable: true,
+      dtype: { module: "keras", class_name: "DTypePolicy", config: { name: "float32" }, registered_name: null },
+      padding: [
+        [1, 1],
+        [1, 1],
+      ],
+      data_format: "channels_last",
+    },
+    registered_name: null,
+    build_config: { input_shape: [null, 86, 101, 3] },
+    name: "stem_conv1_pad",
+    inbound_nodes: [
+      {
+        args: [
+          {
+            class_name: "__keras_tensor__",
+            config: { shape: [null, 86, 101, 3], dtype: "float32", keras_history: ["input_layer", 0, 0] },
+          },
+        ],
+        kwargs: {},
+      },
+    ],
+  });
+  expect(config.layers[2]).toMatchObject({ name: "stem_conv1", config: { padding: "valid", strides: [2, 2] } });
+  const [tensor] = (config.layers[2] as { inbound_nodes: { args: { config: object }[] }[] }).inbound_nodes[0]!.args;
+  expect(tensor!.config).toMatchObject({ shape: [null, 88, 103, 3], keras_history: ["stem_conv1_pad", 0, 0] });
 });
 
 test("older weights of Xception have the layers and names of keras.applications", async () => {

@@ -19,7 +19,9 @@ export const randomModel: fc.Arbitrary<{ readonly network: Network; readonly wei
     shape: fc.tuple(fc.integer({ min: 4, max: 9 }), fc.integer({ min: 4, max: 9 }), fc.integer({ min: 1, max: 4 })),
     names: fc.uniqueArray(name, { minLength: 12, maxLength: 12 }),
     steps: fc.array(
-      fc.constantFrom(...(["conv", "separable", "depthwise", "norm", "relu", "elu", "pool", "residual"] as const)),
+      fc.constantFrom(
+        ...(["conv", "padded", "separable", "depthwise", "norm", "relu", "elu", "pool", "residual"] as const),
+      ),
       {
         maxLength: 6,
       },
@@ -56,6 +58,8 @@ interface Choices {
 const appendix: Record<string, (x: layers.LayerOutput, choices: Choices) => layers.LayerOutput> = {
   conv: (x, { bias, named }) =>
     layers.conv2d(x, { filters: 3, kernelSize: [2, 1], useBias: bias, padding: "same", ...named() }),
+  padded: (x, { bias, named }) =>
+    layers.conv2d(x, { filters: 2, kernelSize: [2, 3], strides: 2, useBias: bias, padding: [1, 2], ...named() }),
   separable: (x, { bias, named }) =>
     layers.separableConv2d(x, { filters: 5, kernelSize: 3, useBias: bias, padding: "same", ...named() }),
   depthwise: (x, { bias, named }) =>

@@ -7,7 +7,7 @@ import { addCommand } from "../add-command.ts";
 import { addDownloadOptions, type DownloadFlags, downloadsOf } from "../downloads.ts";
 import type { CliIo } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
-import { addNetworkOptions, type NetworkFlags, refuseNetworkFlags, xceptionOptionsOf } from "../network-options.ts";
+import { addNetworkOptions, givenXceptionOptions, type NetworkFlags, xceptionOptionsOf } from "../network-options.ts";
 import { positiveNumberOf } from "../values.ts";
 import { verifyGolden } from "../verify/golden.ts";
 import { verifyModelFile } from "../verify/model.ts";
@@ -28,7 +28,7 @@ export function registerVerify(program: Command, io: CliIo): void {
   const command = addCommand(program, "verify [model]", {
     description:
       "Compare what every runtime of this machine makes of a model with a reference: block by block, on a picture from a " +
-      "formula and on yours. The reference is the model itself without any optimization, or --reference. With --golden " +
+      "formula and on yours. The reference is the model itself without any optimization, or --reference. Flags that describe a network say which one weights alone are for. With --golden " +
       "instead of a model: compare our network, weights and pictures from a formula (docs/fidelity.md), with what Keras " +
       "computed; what no flag says is read from the file's fields, its name and its taps. The exit code is 1 if they differ.",
     example: "xception verify run/model.onnx --reference model.keras --image cat.jpg --runtimes cpu,wasm",
@@ -69,14 +69,11 @@ export function registerVerify(program: Command, io: CliIo): void {
     } = flags;
     const tolerance: VerifyTolerance | undefined = taps === undefined ? undefined : { taps, probabilities: taps / 10 };
     refuseMixture(model, flags);
-    if (model !== undefined) {
-      refuseNetworkFlags(command, flags);
-      if (command.getOptionValueSource("layout") === "cli") throw needs("--layout", "--golden");
-    }
+    if (model !== undefined && command.getOptionValueSource("layout") === "cli") throw needs("--layout", "--golden");
     const platform = await loadPlatform(downloadsOf({ cacheDir, offline }, process.env, io));
     if (model !== undefined) {
-      const { inputShape } = network;
-      return verifyModelFile(model, { reference, images, runtimes, tolerance, inputShape, json }, platform, io);
+      const described = { network: givenXceptionOptions(command, flags), architecture: flags.architecture };
+      return verifyModelFile(model, { reference, images, runtimes, tolerance, json, ...described }, platform, io);
     }
     // Without --no-top, the file says whether there is one.
     const options = { ...xceptionOptionsOf(network), ...(!top && { includeTop: false }) };

@@ -1,6 +1,7 @@
 import { imageInput, lower } from "../../compiler/lower.ts";
 import { type OnnxOptions, toOnnx } from "../../compiler/onnx/onnx.ts";
 import { type OnnxContent, readOnnx } from "../../compiler/onnx/reader.ts";
+import { elementTypeNumbers } from "../../compiler/onnx/schema.ts";
 import { FormatError, UsageError, XceptionError } from "../../errors.ts";
 import { inputShapeOf, type Network, outputLayer } from "../../graph/network.ts";
 import { type Architecture, buildNetwork } from "../../models/architecture.ts";
@@ -69,7 +70,8 @@ function readModel(bytes: Uint8Array, where: string) {
  * Everything in a model file, its tensors in the engine's layout and not yet compared with the network.
  * @throws {FormatError} as {@link decodeModel}.
  */
-export function modelIn({ metadata, inputs, outputs, tensors }: OnnxContent, where: string) {
+export function modelIn(content: OnnxContent, where: string) {
+  const { metadata, inputs, outputs, tensors } = content;
   const described = completeMetadata(metadata.get(metadataKey), where);
   const network = networkOf(described.architecture, where);
   const problem = classifierProblem(network, described);
@@ -82,7 +84,20 @@ export function modelIn({ metadata, inputs, outputs, tensors }: OnnxContent, whe
       expected: `input ${imageInput} and output ${network.output}`,
     });
   }
+  if (!readsBytes(content)) {
+    throw new FormatError({
+      where,
+      what: "its graph is fed with floats that are prepared already",
+      expected: "a model file, whose graph takes the bytes of pictures",
+      remedy: "Convert it to one: xception convert IN OUT --to onnx.",
+    });
+  }
   return { ...described, network, tensors };
+}
+
+/** Whether a graph of ours is fed with pictures as they are decoded, as those of model files are; plain graphs are not. */
+export function readsBytes({ elementTypes }: OnnxContent): boolean {
+  return elementTypes.get(imageInput) === elementTypeNumbers.uint8;
 }
 
 function completeMetadata(text: string | undefined, where: string): ModelMetadata {

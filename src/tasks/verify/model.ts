@@ -5,6 +5,7 @@ import type { Device, Platform, SessionOptions, Tensors } from "../../platform.t
 import type { Shape } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import type { Weights } from "../../weights/initialize.ts";
+import { type OpenAsOptions, openAs } from "../weights/open-as.ts";
 import { loadWeights, modelFrom, type OpenedModel } from "../weights/open-weights.ts";
 import { weightsSource } from "../weights/weights-file.ts";
 import { openWeightsFile } from "../weights/weights-formats.ts";
@@ -15,7 +16,7 @@ import { formulaPictures, type VerifyPictures, verifyPictures } from "./pictures
 import { type Differences, goldenReference, type Reference, valuesReference } from "./reference.ts";
 import { defaultTolerance, type VerifyTolerance } from "./verify.ts";
 
-export interface VerifyModelOptions {
+export interface VerifyModelOptions extends Pick<OpenAsOptions, "network" | "architecture"> {
   readonly platform: Platform;
   /** Path of another tool's values (JSON), or of another file of the same model. Default: the model itself. */
   readonly reference?: string | undefined;
@@ -24,8 +25,6 @@ export interface VerifyModelOptions {
   /** Default: all that compute on this machine. */
   readonly runtimes?: readonly Device[] | undefined;
   readonly tolerance?: VerifyTolerance | undefined;
-  /** Of the network, where the file leaves it open. */
-  readonly inputShape?: Shape | undefined;
 }
 
 /** What `verifyModel` found; also the JSON of `xception verify MODEL --json`. */
@@ -63,7 +62,7 @@ export interface RuntimeVerification {
  * Runs a model on the picture of the formula, and on others, in every runtime of this machine, and compares the outputs of
  * its blocks with a reference. By default that is the same model on the processor, operator by operator, nothing folded or
  * fused, so that the engine's optimizations are on trial; another file of the model puts its conversion on trial, too.
- * @param source the model's path: a file of any format that `openModel` knows.
+ * @param source the model's path: a file of any format that `openAs` knows, which takes the options of a network.
  * @throws {FileError} a file is missing, or cannot be read.
  * @throws {FormatError} a file is damaged, of no known format, or has nothing in common with the model.
  * @throws {WeightsError} the weights of a file are not those of its network.
@@ -71,12 +70,14 @@ export interface RuntimeVerification {
  * @throws {RuntimeUnavailableError} a runtime that was asked for is not there.
  */
 export async function verifyModel(source: string, options: VerifyModelOptions): Promise<ModelVerification> {
-  const { platform, images = [], tolerance = defaultTolerance, inputShape } = options;
+  const { platform, images = [], tolerance = defaultTolerance, network, architecture } = options;
   const opened = await weightsSource(source, platform);
-  const file = await openWeightsFile(opened);
-  const model = modelFrom(file, opened.where, inputShape);
+  const model = await openAs(opened, { network, architecture });
   const { reference, pictures } = await referenceOf(model, images, options);
-  const ownGraph = file.format === "model file" && pictures.bytes !== undefined ? opened.bytes : undefined;
+  // With options, the network is not the file's.
+  const isOwn = architecture === undefined && Object.keys(network ?? {}).length === 0;
+  const hasGraph = model.format === "model file" && pictures.bytes !== undefined;
+  const ownGraph = isOwn && hasGraph ? opened.bytes : undefined;
 
   const { chosen, unavailable } = await chooseRuntimes(platform, options.runtimes);
   const layers = reference.blocks.map(({ layer }) => layer);

@@ -4,7 +4,7 @@ import { fromEngineWeights } from "../../weights/engine-weights.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import { storedLayersOf } from "../../weights/stored-layers.ts";
 import { graphShapes } from "../model/graph-shapes.ts";
-import { modelIn, networkOf } from "../model/model-file.ts";
+import { modelIn, networkOf, readsBytes } from "../model/model-file.ts";
 import { readMetadata } from "../model/model-metadata.ts";
 import { layersOfGraph } from "./graph-layers.ts";
 import { describeOnnx, differencesOf, graphOfOnnx } from "./onnx-facts.ts";
@@ -35,7 +35,7 @@ export const onnxFormat: WeightsFormat = {
       };
     }
     const metadata = readMetadata(text, where);
-    const isModel = metadata.labels !== undefined && metadata.preprocessing !== undefined;
+    const isModel = readsBytes(content);
     const network = isModel ? modelIn(content, where).network : networkOf(metadata.architecture, where);
     return {
       format: isModel ? "model file" : "plain ONNX",

@@ -2,7 +2,7 @@ import { readOnnx } from "../../compiler/onnx/reader.ts";
 import { UsageError } from "../../errors.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import type { Model } from "../model/model.ts";
-import { classifierProblem, decodeModel } from "../model/model-file.ts";
+import { classifierProblem, decodeModel, readsBytes } from "../model/model-file.ts";
 import { completeModel } from "./complete-model.ts";
 import { onnxFormat } from "./format-onnx.ts";
 import { type OpenAsOptions, openAs } from "./open-as.ts";
@@ -42,7 +42,8 @@ export async function loadModel(
 /** Whether it is one of our model files, to be taken as it is. */
 export function isModelFile({ bytes, where }: WeightsSource, options: LoadModelOptions): boolean {
   if (Object.values(options).some((value) => value !== undefined) || !onnxFormat.recognises(bytes)) return false;
-  return readOnnx(bytes, where).metadata.has(metadataKey);
+  const content = readOnnx(bytes, where);
+  return content.metadata.has(metadataKey) && readsBytes(content);
 }
 
 /** @throws as {@link loadModel}. */

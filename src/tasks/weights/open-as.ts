@@ -3,7 +3,7 @@ import { inputShapeOf, type Network } from "../../graph/network.ts";
 import { type Architecture, buildNetwork } from "../../models/architecture.ts";
 import { type ArchitectureName, architectureNamed, nameOfArchitecture } from "../../models/architecture-names.ts";
 import { recogniseXception } from "../../models/recognise-xception.ts";
-import type { XceptionOptions } from "../../models/xception-options.ts";
+import { completeOptions, type XceptionOptions } from "../../models/xception-options.ts";
 import { updateArchitecture } from "../model/update-architecture.ts";
 import {
   type LoadedWeights,
@@ -57,13 +57,13 @@ export async function openAs(
     });
   }
   const ownName = own && nameOfArchitecture(own);
-  const ownOptions = own && (name ?? ownName) === ownName ? unnamedOptions(own) : {};
+  const ownOptions = own ? optionsOf(own, name ?? ownName) : {};
   const architecture = architectureNamed(name ?? ownName ?? "xception", { ...ownOptions, ...given });
   const { architecture: _, ...said } = file.metadata ?? {};
   const storedChannels = own ? inputShapeOf(buildNetwork(own))[2]! : 3;
   const { network, ...loaded } = weightsInto(architecture, file, { where, allowMissing, storedChannels });
   const prepared = preparing(whole ? understood(file)?.rescaling : undefined);
-  const notes = [...loaded.notes, ...prepared.notes];
+  const notes = [...loaded.notes, ...prepared.notes, ...changedNumbers(own, architecture)];
   return { ...prepared.said, ...said, architecture, network, ...loaded, notes };
 }
 
@@ -124,10 +124,26 @@ function understood({ describedNetwork }: WeightsFile): DescribedNetwork | undef
   }
 }
 
-/** The variant of an aligned network is a part of its name. */
-function unnamedOptions(architecture: Architecture): XceptionOptions {
-  if (architecture.family === "xception") return architecture.options;
-  if (architecture.family === "layers") return {};
-  const { variant: _, ...options } = architecture.options;
+/** What a file's network says of a network called `name`, beyond what that name says: none, if it is of another family. */
+function optionsOf(own: Architecture, name: ArchitectureName | undefined): XceptionOptions {
+  const isSame = name === nameOfArchitecture(own);
+  if (own.family === "xception" && isSame) return own.options;
+  if (own.family === "xception" && (name === "xception" || name === "legacy_xception")) {
+    const { batchNormEpsilon: _, poolPadding: __, ...options } = own.options;
+    return options;
+  }
+  if (own.family !== "aligned-xception" || !isSame) return {};
+  const { variant: _, ...options } = own.options;
   return options;
+}
+
+/** Keras and timm compute with other numbers beside the same weights. */
+function changedNumbers(own: Architecture | undefined, now: Architecture): string[] {
+  if (own?.family !== "xception" || now.family !== "xception") return [];
+  const [before, after] = [own, now].map(({ options }) => {
+    const { batchNormEpsilon, poolPadding } = completeOptions(options);
+    return `adds ${batchNormEpsilon} to variances and pads its pooling "${poolPadding}"`;
+  });
+  if (before === after) return [];
+  return [`The file's network ${before}, this one ${after}: answers will differ somewhat.`];
 }

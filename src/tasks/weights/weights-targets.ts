@@ -86,14 +86,14 @@ async function writeModelFile(model: ModelToWrite, options: WriteOptions): Promi
 
 /** A graph for any tool, fed with floats; the file says what else is known all the same. */
 async function writeGraph(model: ModelToWrite, { storedAs }: WriteOptions): Promise<Written> {
-  const { network, weights, labels: _, preprocessing: __, ...description } = model;
+  const { network, weights } = model;
   const { graph } = lower(network, { mode: "inference", batchSize: 1 });
   const bytes = toOnnx(graph, {
     name: network.name,
     weights: toEngineWeights(network, weights),
     dynamicBatch: true,
     storedAs,
-    metadata: { [metadataKey]: writeMetadata(description) },
+    metadata: { [metadataKey]: writeMetadata(model) },
   });
   const shape = inputShapeOf(network).join(", ");
   const notes = [`Its input "images" is float32 [N, ${shape}], prepared as the network expects it.`];

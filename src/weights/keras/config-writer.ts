@@ -1,7 +1,7 @@
 import type { LayerType } from "../../graph/layers.ts";
 import type { Layer, Network } from "../../graph/network.ts";
 import type { Shape } from "../../tensor/shape.ts";
-import { type KerasConfigStyle, kerasLayerConfig } from "./layer-configs.ts";
+import { type KerasConfigStyle, kerasLayerConfig, kerasZeroPadding, kerasZeroPaddingConfig } from "./layer-configs.ts";
 
 type Json = { readonly [key: string]: unknown };
 
@@ -15,7 +15,7 @@ export function kerasModelConfig(network: Network, style: KerasConfigStyle): Jso
   const config = {
     name: network.name,
     trainable: true,
-    layers: network.layers.map((layer) => entryOf(layer, shapes, style)),
+    layers: network.layers.flatMap((layer) => entriesOf(layer, shapes, style)),
     input_layers: style === "legacy" ? [[first.name, 0, 0]] : [first.name, 0, 0],
     output_layers: style === "legacy" ? [[network.output, 0, 0]] : [network.output, 0, 0],
   };
@@ -30,10 +30,30 @@ export function kerasModelConfig(network: Network, style: KerasConfigStyle): Jso
   };
 }
 
-function entryOf(layer: Layer, shapes: ReadonlyMap<string, Shape>, style: KerasConfigStyle): Json {
-  const { name, inbound } = layer;
-  const { type } = layer.config;
-  const config = kerasLayerConfig(layer, style);
+/** A layer, behind a ZeroPadding2D if it takes one to say the same. */
+function entriesOf(layer: Layer, shapes: ReadonlyMap<string, Shape>, style: KerasConfigStyle): Json[] {
+  const { name, inbound, config } = layer;
+  const around = kerasZeroPadding(config);
+  if (around === undefined) return [entryOf(layer, config.type, kerasLayerConfig(layer, style), shapes, style)];
+  let padName = `${name}_pad`;
+  while (shapes.has(padName)) padName += "_";
+  const [height, width, channels] = shapes.get(inbound[0]!) as [number, number, number];
+  const padded = [height + 2 * around[0], width + 2 * around[1], channels];
+  const pad = { name: padName, inbound };
+  const reader = { name, inbound: [padName] };
+  return [
+    entryOf(pad, "ZeroPadding2D", kerasZeroPaddingConfig(padName, around, style), shapes, style),
+    entryOf(reader, config.type, kerasLayerConfig(layer, style), new Map([[padName, padded]]), style),
+  ];
+}
+
+function entryOf(
+  { name, inbound }: Pick<Layer, "name" | "inbound">,
+  type: LayerType | "ZeroPadding2D",
+  config: Json,
+  shapes: ReadonlyMap<string, Shape>,
+  style: KerasConfigStyle,
+): Json {
   if (style === "legacy") {
     const nodes = inbound.length === 0 ? [] : [inbound.map((source) => [source, 0, 0, {}])];
     return { class_name: type, config, name, inbound_nodes: nodes };
@@ -58,17 +78,18 @@ function entryOf(layer: Layer, shapes: ReadonlyMap<string, Shape>, style: KerasC
 }
 
 /** Layers of which Keras notes for what shapes they were built. */
-const builtLayers: ReadonlySet<LayerType> = new Set([
+const builtLayers: ReadonlySet<string> = new Set([
   "Conv2D",
   "SeparableConv2D",
   "DepthwiseConv2D",
+  "ZeroPadding2D",
   "BatchNormalization",
   "Add",
   "Dense",
 ]);
 
 /** What Keras notes of the call of a layer, besides its inputs. */
-const callArguments: Partial<Record<LayerType, Json>> = {
+const callArguments: Partial<Record<string, Json>> = {
   BatchNormalization: { mask: null },
   Dropout: { training: false },
 };

@@ -54,6 +54,18 @@ export class KerasFields {
     throw this.#refuse("padding", '"valid" or "same"');
   }
 
+  /** Of a ZeroPadding2D: so many zeros at the top and the bottom, and at the left and the right. */
+  zeros(): Size2 {
+    const value = this.#get("padding") ?? 1;
+    const sides = Array.isArray(value) ? value : [value, value];
+    const [rows, columns] = sides.map((side: unknown) => {
+      const [before, after]: unknown[] = Array.isArray(side) ? side : [side, side];
+      return before === after ? before : undefined;
+    });
+    if (sides.length === 2 && isCount(rows) && isCount(columns)) return [rows, columns];
+    throw this.#refuse("padding", "as many zeros before as after");
+  }
+
   activation(): ActivationName {
     const value = this.#get("activation") ?? "linear";
     const known = activations.find((each) => each === value);
@@ -92,4 +104,8 @@ export class KerasFields {
       expected,
     });
   }
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0;
 }

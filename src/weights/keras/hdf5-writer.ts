@@ -5,6 +5,7 @@ import type { Weights } from "../initialize.ts";
 import { metadataKey } from "../metadata-key.ts";
 import { kerasClassNumbers } from "./class-numbers.ts";
 import { kerasModelConfig } from "./config-writer.ts";
+import { legacyWeightNames } from "./weight-names.ts";
 
 /**
  * Version of Keras whose layout the older `.h5` files have; its readers treat files without one as of Keras 1, and
@@ -85,11 +86,9 @@ function putLegacyLayers(group: Hdf5WriterGroup, { network, weights }: KerasMode
   );
   for (const layer of network.layers) {
     const own = group.group(layer.name);
-    own.text(
-      "weight_names",
-      layer.weights.map(({ name }) => `${name}:0`),
-    );
-    for (const { name } of layer.weights) own.tensor(`${name}:0`, weights.get(name)!);
+    const names = legacyWeightNames(layer).map((name) => `${name}:0`);
+    own.text("weight_names", names);
+    for (const [index, { name }] of layer.weights.entries()) own.tensor(names[index]!, weights.get(name)!);
   }
   // Where Keras 3 looks for variables of the model itself; there are none.
   group.group("top_level_model_weights").text("weight_names", []);

@@ -1,5 +1,6 @@
 import { UsageError } from "../../errors.ts";
-import type { ConfigOf, LayerConfig, LayerType, Padding, Size2 } from "../../graph/layers.ts";
+import type { ConfigOf, LayerConfig, LayerType, Size2 } from "../../graph/layers.ts";
+import { namedPadding } from "../../graph/named-padding.ts";
 import type { Layer } from "../../graph/network.ts";
 
 /** `legacy`: as in `.h5` files and TensorFlow.js, for readers of Keras 2 and 3. */
@@ -31,7 +32,29 @@ export function kerasLayerConfig(layer: Layer, style: KerasConfigStyle): Json {
   const rule = rules[layer.config.type] as (config: LayerConfig, context: Context) => Json;
   const own = rule(layer.config, { layer, initializer, style });
   if (layer.config.type === "InputLayer") return { ...own, name: layer.name };
-  return { name: layer.name, trainable: true, dtype: style === "legacy" ? "float32" : dtypePolicy, ...own };
+  return { ...common(layer.name, style), ...own };
+}
+
+/**
+ * So many zeros above and below, left and right, must a ZeroPadding2D of Keras put around the input of a convolution that
+ * pads by a number of pixels; undefined where it takes none.
+ */
+export function kerasZeroPadding(config: LayerConfig): Size2 | undefined {
+  if (config.type !== "Conv2D" && config.type !== "SeparableConv2D" && config.type !== "DepthwiseConv2D")
+    return undefined;
+  const { padding, kernelSize, strides } = config;
+  if (typeof padding === "string") return undefined;
+  return namedPadding(padding, kernelSize, strides) === undefined ? padding : undefined;
+}
+
+/** The options of that layer. */
+export function kerasZeroPaddingConfig(name: string, [rows, columns]: Size2, style: KerasConfigStyle): Json {
+  const padding = [rows, columns].map((count) => [count, count]);
+  return { ...common(name, style), padding, data_format: "channels_last" };
+}
+
+function common(name: string, style: KerasConfigStyle): Json {
+  return { name, trainable: true, dtype: style === "legacy" ? "float32" : dtypePolicy };
 }
 
 const dtypePolicy = {
@@ -47,8 +70,8 @@ const rules: Rules = {
     dtype: "float32",
     sparse: false,
   }),
-  Conv2D: (config, { layer, initializer, style }) => ({
-    ...convolution(config, layer),
+  Conv2D: (config, { initializer, style }) => ({
+    ...convolution(config),
     ...(style === "keras 3" && { groups: 1 }),
     activation: "linear",
     use_bias: config.useBias,
@@ -66,7 +89,7 @@ const rules: Rules = {
     }
     return {
       depth_multiplier: 1,
-      ...convolution(config, layer),
+      ...convolution(config),
       activation: "linear",
       use_bias: config.useBias,
       depthwise_initializer: initializer("GlorotUniform"),
@@ -81,9 +104,9 @@ const rules: Rules = {
       bias_constraint: null,
     };
   },
-  DepthwiseConv2D: (config, { layer, initializer }) => ({
+  DepthwiseConv2D: (config, { initializer }) => ({
     depth_multiplier: 1,
-    ...window(config, layer),
+    ...window(config),
     activation: "linear",
     use_bias: config.useBias,
     depthwise_initializer: initializer("GlorotUniform"),
@@ -114,7 +137,8 @@ const rules: Rules = {
   ReLU: () => ({ max_value: null, negative_slope: 0, threshold: 0 }),
   MaxPooling2D: ({ poolSize, strides, padding }, { layer }) => ({
     pool_size: poolSize,
-    padding: paddingName(padding, poolSize, strides, layer),
+    // Zeros in front of it would be among the numbers whose maximum it takes.
+    padding: namedPadding(padding, poolSize, strides) ?? refuse(layer, "one with so many pixels of padding", padding),
     strides,
     data_format: "channels_last",
   }),
@@ -139,26 +163,19 @@ const globalPooling = { data_format: "channels_last", keepdims: false } as const
 
 type Convolution = ConfigOf<"Conv2D" | "SeparableConv2D">;
 
-function convolution(config: Convolution, layer: Layer) {
-  return { filters: config.filters, ...window(config, layer) };
+function convolution(config: Convolution) {
+  return { filters: config.filters, ...window(config) };
 }
 
-function window({ kernelSize, strides, padding }: Convolution | ConfigOf<"DepthwiseConv2D">, layer: Layer) {
+function window({ kernelSize, strides, padding }: Convolution | ConfigOf<"DepthwiseConv2D">) {
   return {
     kernel_size: kernelSize,
     strides,
-    padding: paddingName(padding, kernelSize, strides, layer),
+    // Else a ZeroPadding2D in front of it pads.
+    padding: namedPadding(padding, kernelSize, strides) ?? "valid",
     data_format: "channels_last",
     dilation_rate: [1, 1],
   };
-}
-
-/** Without a stride, half a window on every side is what Keras calls `same`; with one, it depends on the picture's size. */
-function paddingName(padding: Padding, window: Size2, strides: Size2, layer: Layer): "valid" | "same" {
-  if (typeof padding === "string") return padding;
-  if (padding.every((size) => size === 0)) return "valid";
-  const isSame = padding.every((size, axis) => strides[axis] === 1 && window[axis] === 2 * size + 1);
-  return isSame ? "same" : refuse(layer, "one with so many pixels of padding", padding);
 }
 
 function refuse({ name, config }: Layer, what: string, received: unknown): never {

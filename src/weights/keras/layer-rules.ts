@@ -14,7 +14,7 @@ import {
   relu,
   separableConv2d,
 } from "../../graph/builder.ts";
-import type { ActivationName } from "../../graph/layers.ts";
+import type { ActivationName, Size2 } from "../../graph/layers.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
 import type { KerasFields } from "./fields.ts";
 
@@ -23,10 +23,14 @@ export interface KerasLayer {
   readonly name: string;
   readonly fields: KerasFields;
   readonly inputs: readonly [LayerOutput, ...LayerOutput[]];
+  /** Zeros that a layer before it has put around its input. */
+  readonly zeros?: Size2 | undefined;
   /** A name for a layer that Keras has inside another one; no layer of the network has it. */
   readonly nameInside: (part: string) => string;
   /** Notes a weight that Keras leaves out of the file because it never changes. */
   readonly constant: (weight: string, value: number) => void;
+  /** Leaves zeros around the input to the convolution that reads it. */
+  readonly pad: (zeros: Size2) => LayerOutput;
   /** Takes a scaling of pixels out of the network. */
   readonly rescale: (rescaling: PixelRescaling) => LayerOutput;
 }
@@ -47,17 +51,21 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   Conv2D: (layer) => {
     const { name, fields, inputs } = layer;
     fields.only("groups", 1);
-    return activated(layer, conv2d(inputs[0], { name, ...convolution(fields) }));
+    return activated(layer, conv2d(inputs[0], { name, ...convolution(layer) }));
   },
   SeparableConv2D: (layer) => {
     const { name, fields, inputs } = layer;
     fields.only("depth_multiplier", 1);
-    return activated(layer, separableConv2d(inputs[0], { name, ...convolution(fields) }));
+    return activated(layer, separableConv2d(inputs[0], { name, ...convolution(layer) }));
   },
   DepthwiseConv2D: (layer) => {
     const { name, fields, inputs } = layer;
     fields.only("depth_multiplier", 1);
-    return activated(layer, depthwiseConv2d(inputs[0], { name, ...window(fields) }));
+    return activated(layer, depthwiseConv2d(inputs[0], { name, ...window(layer) }));
+  },
+  ZeroPadding2D: ({ fields, pad }) => {
+    fields.only("data_format", "channels_last");
+    return pad(fields.zeros());
   },
   BatchNormalization: ({ name, fields, inputs, constant }) => {
     const lastAxis = inputs[0].shape.length;
@@ -117,17 +125,21 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   RandomBrightness: nothing,
 };
 
-function convolution(fields: KerasFields) {
-  return { filters: fields.count("filters"), ...window(fields) };
+/** Layers that take zeros around their input as their padding. */
+export const readsZeros: ReadonlySet<string> = new Set(["Conv2D", "SeparableConv2D", "DepthwiseConv2D"]);
+
+function convolution(layer: KerasLayer) {
+  return { filters: layer.fields.count("filters"), ...window(layer) };
 }
 
-function window(fields: KerasFields) {
+function window({ fields, zeros }: KerasLayer) {
+  if (zeros) fields.only("padding", "valid");
   fields.only("data_format", "channels_last");
   fields.only("dilation_rate", [1, 1], 1);
   return {
     kernelSize: fields.size("kernel_size"),
     strides: fields.size("strides", [1, 1]),
-    padding: fields.padding(),
+    padding: zeros ?? fields.padding(),
     useBias: fields.flag("use_bias", true),
   };
 }

@@ -1,11 +1,12 @@
 import { FormatError, XceptionError } from "../../errors.ts";
 import { input, type LayerOutput } from "../../graph/builder.ts";
+import type { Size2 } from "../../graph/layers.ts";
 import { type Network, network } from "../../graph/network.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { scalingOf } from "./arithmetic.ts";
 import { type KerasEntry, type KerasModel, kerasModel, layerNames } from "./entries.ts";
 import { inboundNames, onlyLayer } from "./inbound.ts";
-import { layerRules, type PixelRescaling } from "./layer-rules.ts";
+import { layerRules, type PixelRescaling, readsZeros } from "./layer-rules.ts";
 
 /** A network as Keras describes it. */
 export interface KerasNetwork {
@@ -32,8 +33,9 @@ export function networkFromKeras(config: string, options: KerasNetworkOptions): 
   const { where } = options;
   const model = kerasModel(config, where);
   try {
-    const whole: Whole = { options, constants: new Map(), names: new Set(layerNames(model)) };
+    const whole: Whole = { options, constants: new Map(), names: new Set(layerNames(model)), padded: new Map() };
     const output = new Build(whole, where).model(model);
+    if (whole.padded.has(output)) throw refuseZeros(where, "the network's end");
     const { constants, rescaled } = whole;
     const rescaling = rescaled && { scale: rescaled.scale, offset: rescaled.offset };
     return { network: network(model.name, output), constants, ...(rescaling && { rescaling }) };
@@ -49,6 +51,8 @@ interface Whole {
   readonly options: KerasNetworkOptions;
   readonly constants: Map<string, number>;
   readonly names: Set<string>;
+  /** Stand-ins for outputs with zeros around them, which are a layer of Keras, but here an option of convolutions. */
+  readonly padded: Map<LayerOutput, { readonly source: LayerOutput; readonly zeros: Size2 }>;
   /** What has been made of pixels so far. */
   rescaled?: PixelRescaling & { readonly output: LayerOutput };
 }
@@ -114,7 +118,9 @@ class Build {
 
   #add(entry: KerasEntry, inputs: readonly LayerOutput[]): LayerOutput {
     const { type, name, where, fields, model } = entry;
-    const [first, ...others] = inputs;
+    const padded = inputs.flatMap((each) => this.#whole.padded.get(each) ?? [])[0];
+    if (padded && !model && !readsZeros.has(type)) throw refuseZeros(where, type);
+    const [first, ...others] = padded && !model ? [padded.source] : inputs;
     if (!first || (others.length > 0 && type !== "Add")) {
       throw new FormatError({
         where,
@@ -129,16 +135,25 @@ class Build {
           name,
           fields,
           inputs: [first, ...others],
+          zeros: padded?.zeros,
           nameInside: (part) => this.#nameInside(name, part),
           constant: (weight, value) => this.#whole.constants.set(weight, value),
+          pad: (zeros) => this.#pad(first, zeros),
           rescale: (rescaling) => this.#rescale(rescaling, first, where),
         });
     this.#outputs.set(name, output);
     return output;
   }
 
+  #pad(source: LayerOutput, zeros: Size2): LayerOutput {
+    const standIn = { ...source };
+    this.#whole.padded.set(standIn, { source, zeros });
+    return standIn;
+  }
+
   /** Pixels are scaled before they reach the network, not in it; one scaling may follow another. */
   #rescale(rescaling: PixelRescaling, output: LayerOutput, where: string): LayerOutput {
+    if (this.#whole.padded.has(output)) throw refuseZeros(where, "arithmetic");
     const before = this.#whole.rescaled;
     const isFirst = before === undefined ? output.config.type === "InputLayer" : output === before.output;
     if (!isFirst) {
@@ -180,6 +195,15 @@ function refuseUnknown({ type, where, model }: KerasEntry): void {
     what: "layers of this class are not supported",
     received: type,
     expected: `one of ${Object.keys(layerRules).join(", ")}, or arithmetic with one number`,
+  });
+}
+
+function refuseZeros(where: string, received: string): FormatError {
+  return new FormatError({
+    where,
+    what: "a ZeroPadding2D stands in front of something else than a convolution",
+    received,
+    expected: `one of ${[...readsZeros].join(", ")}, with padding "valid"`,
   });
 }
 

@@ -1,8 +1,10 @@
 import { crc32 } from "../../check-sums.ts";
+import { networkWeights } from "../../graph/network.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { checkWeights } from "../check-weights.ts";
 import { kerasModelConfig } from "../keras/config-writer.ts";
 import type { KerasModelParts } from "../keras/hdf5-writer.ts";
+import { legacyWeightNames } from "../keras/weight-names.ts";
 import { metadataKey } from "../metadata-key.ts";
 
 /** A file and others beside it that it names. */
@@ -22,7 +24,8 @@ const shardBytes = 4 * 2 ** 20;
  * @throws {UsageError} Keras, whose layers TensorFlow.js has, has no layer for one of the network's.
  */
 export function writeTfjsModel({ network, weights, metadata }: KerasModelParts): FileGroup {
-  const specs = network.layers.flatMap((layer) => layer.weights);
+  const specs = networkWeights(network);
+  const names = network.layers.flatMap(legacyWeightNames);
   checkWeights(`weights of ${network.name}`, specs, weights);
   const content = concatenated(specs.map(({ name }) => weights.get(name)!));
   const count = Math.ceil(content.length / shardBytes);
@@ -44,7 +47,7 @@ export function writeTfjsModel({ network, weights, metadata }: KerasModelParts):
     weightsManifest: [
       {
         paths: shards.map(([name]) => name),
-        weights: specs.map(({ name, shape }) => ({ name, shape, dtype: "float32" })),
+        weights: specs.map(({ shape }, index) => ({ name: names[index]!, shape, dtype: "float32" })),
       },
     ],
   };
