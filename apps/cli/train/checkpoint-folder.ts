@@ -89,6 +89,11 @@ export class CheckpointFolder {
   }
 }
 
+/** Whether there is one to go on from, as far as the names of files tell. */
+export async function hasCheckpoint(run: string): Promise<boolean> {
+  return numberedFiles(await namesIn(run), stepPattern).length > 0;
+}
+
 /**
  * The newest checkpoint of a run that can be read.
  * @param note is told of those that cannot.

@@ -4,6 +4,7 @@ import type { Platform } from "../../../src/platform.ts";
 import { historyCsv } from "../../../src/report/history-csv.ts";
 import { withCommas } from "../../../src/report/number-text.ts";
 import { encodeModel } from "../../../src/tasks/model/model-file.ts";
+import { blockHealth } from "../../../src/tasks/step/block-health.ts";
 import type { Checkpoint } from "../../../src/tasks/train/checkpoint.ts";
 import type { TrainingResult } from "../../../src/tasks/train/options.ts";
 import { writeConfig } from "../../../src/tasks/train/settings/config-file.ts";
@@ -46,12 +47,14 @@ export async function trainInto(
     if (flags.tensorboard !== false) events = new EventLog(folder, steps, note);
   };
   const report = new RunReport(folder, inputs, platform, note);
+  let trained: Network | undefined;
   const options = runOptions(run, platform, io.signal, (checkpoint) => checkpoints.save(checkpoint));
   try {
     const result = await train(training, {
       ...options,
       ...(options.head && { head: shownHeadPhase(options.head, flags.cacheDir, io) }),
       onStart: async ({ network, soFar }) => {
+        trained = network;
         note(announcement(network, run));
         await report.begin(network, soFar);
         if (!from || !soFar) return beginEvents(0);
@@ -61,9 +64,10 @@ export async function trainInto(
         beginEvents(soFar.steps);
       },
       onProgress: (progress) => {
+        const blocks = progress.health && trained && blockHealth(trained, progress.health);
         display.showStep(progress);
-        events?.writeStep(progress);
-        report.step(progress);
+        events?.writeStep(progress, blocks);
+        report.step(progress, blocks);
       },
       onEpoch: async (soFar) => {
         display.showEpoch(soFar, settings.epochs);
@@ -87,6 +91,7 @@ export async function trainInto(
       await report.finish(latest);
       io.stderr(`The model of epoch ${latest.epoch} stays in ${folder.file("model")}.\n`);
     }
+    await folder.removeEmptyRun();
     const { latest: checkpoint } = checkpoints;
     if (checkpoint && (await folder.isThere())) io.stderr(`${describeLast(checkpoint, error, run)}\n`);
     throw error;
