@@ -91,6 +91,8 @@ describe("xception evaluate", () => {
     ]);
     const page = await readFile(at("report.html"), "utf8");
     expect(page).toContain("model.onnx on photos");
+    expect(page).toContain("The network</h2>");
+    expect(page).not.toContain("What was trained");
     const words = ["xception evaluate", at("model.onnx"), at("photos"), ...more].join(" ");
     expect(page).toContain(words);
     expect(page.match(/<img src="data:image\/png/g)).toHaveLength(6);

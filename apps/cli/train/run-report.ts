@@ -37,7 +37,6 @@ export class RunReport {
   #progress: TrainingProgress | undefined;
   #gallery: Gallery | undefined;
   #dueAt = performance.now() + firstWaitMs;
-  #writing: Promise<void> | undefined;
   #hasFailed = false;
   #isLive = false;
 
@@ -65,7 +64,7 @@ export class RunReport {
   }
 
   /** @param blocks how the network was doing, where the step told. */
-  step(progress: TrainingProgress, blocks?: readonly BlockHealth[]): void {
+  async step(progress: TrainingProgress, blocks?: readonly BlockHealth[]): Promise<void> {
     const { totalSteps, stepLoss } = progress;
     this.#progress = progress;
     this.#addStep(totalSteps, stepLoss);
@@ -74,25 +73,22 @@ export class RunReport {
       this.#health = all.length > 2 * mostHealth ? thinned(all, mostHealth) : all;
     }
     // The folder may still hold an older run, which stays whole until this one saves something.
-    if (this.#writing === undefined && this.#isDue() && this.#folder.isOwn) void this.#writeLive(true);
+    if (this.#isDue() && this.#folder.isOwn) await this.#writeLive(true);
   }
 
   async epoch(soFar: TrainingResult): Promise<void> {
     this.#latest = soFar;
-    await this.#writing;
     await this.#writeLive(this.#isDue());
   }
 
   /** @throws {FileError} it cannot be written. */
   async finish(result: TrainingResult): Promise<void> {
     this.#latest = result;
-    await this.#writing;
     await this.#write({ withPage: true });
   }
 
   /** After a failure: a live report becomes one of what was reached, if it can be written still. */
   async stop(): Promise<void> {
-    await this.#writing;
     if (this.#isLive) await this.#write({ withPage: true }).catch(() => {});
   }
 
@@ -112,16 +108,11 @@ export class RunReport {
   async #writeLive(withPage: boolean): Promise<void> {
     if (this.#hasFailed) return;
     const live = this.#progress && liveStatus(this.#progress, this.#inputs);
-    this.#writing = this.#write({ withPage, live })
-      .catch((error: unknown) => {
-        this.#hasFailed = true;
-        const reason = error instanceof Error ? error.message : String(error);
-        this.#note(`The report is not written until the training ends: ${reason}`);
-      })
-      .finally(() => {
-        this.#writing = undefined;
-      });
-    await this.#writing;
+    await this.#write({ withPage, live }).catch((error: unknown) => {
+      this.#hasFailed = true;
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#note(`The report is not written until the training ends: ${reason}`);
+    });
   }
 
   async #write({

@@ -67,7 +67,7 @@ export async function trainInto(
         const blocks = progress.health && trained && blockHealth(trained, progress.health);
         display.showStep(progress);
         events?.writeStep(progress, blocks);
-        report.step(progress, blocks);
+        return report.step(progress, blocks);
       },
       onEpoch: async (soFar) => {
         display.showEpoch(soFar, settings.epochs);
@@ -121,10 +121,13 @@ function announcement(network: Network, { inputs, flags }: PreparedRun): string 
   const { total } = countParameters(networkWeights(network));
   const pictures = `${training.samples.length} pictures of ${training.classes.length} classes`;
   const text = `Training ${network.name}, ${withCommas(total)} parameters, on ${pictures}; testing on ${validation.samples.length}`;
-  const team = `On ${communicator.size} processes, this one with ${threads} ${threads === 1 ? "thread" : "threads"}`;
+  const team = [
+    `On ${communicator.size} processes, this one with ${threads} ${threads === 1 ? "thread" : "threads"}`,
+    `Should one of them die, all end; to go on then: ${resumeCommand(flags.output, communicator.size)}`,
+  ];
   const warnings = tuning.warnings.map((warning) => `Warning: ${warning}`);
   const parts = [
-    ...(communicator.size > 1 ? [team] : []),
+    ...(communicator.size > 1 ? team : []),
     ...(weights ? [describeStart(weights, inputs)] : []),
     ...warnings,
   ];
