@@ -129,7 +129,11 @@ it.each([
     "begun",
     'folder "…/begun": this run has nothing to report yet: there is no report.json. It is written soon after the first step.',
   ],
-  ["damaged data", "damaged", 'file "…/damaged/report.json": this is no JSON.'],
+  [
+    "damaged data",
+    "damaged",
+    'file "…/damaged/report.json": this is no JSON. A run that goes on with --resume writes it anew.',
+  ],
 ])("refuses %s", async (_, name, message) => {
   await mkdir(at("begun", "checkpoints"), { recursive: true });
   await mkdir(at("damaged"), { recursive: true });

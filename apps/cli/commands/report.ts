@@ -1,7 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { FileError, TrainingError } from "../../../src/errors.ts";
+import { FileError, FormatError, TrainingError } from "../../../src/errors.ts";
 import { renderReport } from "../../../src/report/html/html.ts";
 import { decodeReport } from "../../../src/report/report-file.ts";
 import type { LiveStatus, TrainingReport } from "../../../src/report/training-report.ts";
@@ -50,7 +50,14 @@ async function readReport(run: string): Promise<TrainingReport> {
   });
   if (names.includes(runFiles.reportData)) {
     const path = join(run, runFiles.reportData);
-    return decodeReport(new TextDecoder().decode(await readFile(path)), `file "${path}"`);
+    const bytes = await readFile(path);
+    try {
+      return decodeReport(new TextDecoder().decode(bytes), `file "${path}"`);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      const remedy = "A run that goes on with --resume writes it anew.";
+      throw new FormatError({ ...error.parts, remedy, cause: error });
+    }
   }
   const isRun = [...Object.values(runFiles), checkpointsFolder].some((name) => names.includes(name));
   throw new TrainingError({
