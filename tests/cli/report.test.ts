@@ -85,7 +85,7 @@ it("says of a training that was killed before its first checkpoint that nothing 
   const { stderr } = await capture(["report", at("killed")]);
   expect(stderr).toBe(`Wrote ${at("killed", "report.html")}: 0 epochs, the training is interrupted\n`);
   expect(await readFile(at("killed", "report.html"), "utf8")).toContain(
-    "It was interrupted in epoch 1 of 9, after step 3 of 400, before its first checkpoint: it has to begin anew.",
+    "It was interrupted in epoch 1 of 9, after step 3 of 400, before its first checkpoint: it has to begin anew, with --overwrite.",
   );
 });
 

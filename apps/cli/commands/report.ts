@@ -75,6 +75,6 @@ async function interrupted({ live, ...report }: TrainingReport, run: string): Pr
   const where = `It was interrupted in epoch ${epoch} of ${epochs}, after step ${step} of ${steps}`;
   const further = (await hasCheckpoint(run))
     ? `. To go on: ${resumeCommand(run, processes)}`
-    : ", before its first checkpoint: it has to begin anew.";
+    : ", before its first checkpoint: it has to begin anew, with --overwrite.";
   return { ...report, summary: `${report.summary ?? ""} ${where}${further}`.trim() };
 }

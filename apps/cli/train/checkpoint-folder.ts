@@ -115,7 +115,7 @@ export async function newestCheckpoint(run: string, note: (text: string) => void
     throw new TrainingError({
       where,
       what: "there is no checkpoint in it to go on from",
-      remedy: "Begin the training without --resume.",
+      remedy: "Begin the training without --resume; --overwrite replaces reports of one that did not come as far.",
     });
   }
   throw new TrainingError({
