@@ -15,13 +15,15 @@ import { machineFacts } from "./train/machine.ts";
 interface Test extends EvaluationResult {
   readonly modelFile: string;
   readonly folder: string;
+  /** As they were typed. */
+  readonly flags: readonly string[];
   readonly model: Model;
   readonly dataset: ImageDataset;
 }
 
 /** The report on a test, as HTML. */
 export async function evaluationReport(test: Test, platform: Platform): Promise<string> {
-  const { modelFile, folder, model, dataset, evaluation, predictions, skipped } = test;
+  const { modelFile, folder, flags, model, dataset, evaluation, predictions, skipped } = test;
   return renderReport({
     kind: "Test report",
     title: `${basename(modelFile)} on ${nameOf(folder)}`,
@@ -31,7 +33,7 @@ export async function evaluationReport(test: Test, platform: Platform): Promise<
     cost: networkCost(model.network),
     skipped,
     reproduction: {
-      commands: [["xception", "evaluate", modelFile, folder].map(quote).join(" ")],
+      commands: [["xception", "evaluate", modelFile, folder, ...flags].map(quote).join(" ")],
       facts: await machineFacts(),
     },
   });

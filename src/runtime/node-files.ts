@@ -44,9 +44,7 @@ export async function makeFolders(path: string): Promise<void> {
  * @throws {FileError} the folder is missing or not writable, or the path is a folder or a device.
  */
 export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
-  const target = await realpath(path).catch(() => resolve(path));
-  await refuseUnlessFile(path, target);
-  const temporary = join(dirname(target), `.${basename(target)}.${randomUUID().slice(0, 8)}.tmp`);
+  const { target, temporary } = await placeOf(path);
   try {
     const file = await open(temporary, "wx");
     try {
@@ -59,6 +57,20 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
     await syncFolder(dirname(target));
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});
+    throw writeError(path, dirname(target), error as NodeJS.ErrnoException);
+  }
+}
+
+/**
+ * Makes sure, before long work, that its result can be written: creates a temporary file in the same folder, and removes it.
+ * @throws as {@link writeFileAtomic}.
+ */
+export async function refuseUnwritable(path: string): Promise<void> {
+  const { target, temporary } = await placeOf(path);
+  try {
+    await (await open(temporary, "wx")).close();
+    await rm(temporary);
+  } catch (error) {
     throw writeError(path, dirname(target), error as NodeJS.ErrnoException);
   }
 }
@@ -104,10 +116,16 @@ async function syncFolder(folder: string): Promise<void> {
   await handle?.close();
 }
 
-/** Renaming onto a device would replace the device itself, `/dev/null` for one. */
-async function refuseUnlessFile(path: string, target: string): Promise<void> {
+/**
+ * Where a file goes, links followed, and what it is called until it is whole. Renaming onto a device would replace the device
+ * itself, `/dev/null` for one.
+ * @throws {FileError} the path is a folder or a device.
+ */
+async function placeOf(path: string): Promise<{ readonly target: string; readonly temporary: string }> {
+  const target = await realpath(path).catch(() => resolve(path));
+  const temporary = join(dirname(target), `.${basename(target)}.${randomUUID().slice(0, 8)}.tmp`);
   const existing = await stat(target).catch(() => undefined);
-  if (existing === undefined || existing.isFile()) return;
+  if (existing === undefined || existing.isFile()) return { target, temporary };
   throw new FileError({
     where: `file "${path}"`,
     what: existing.isDirectory() ? "this is a folder" : "this is not a regular file",

@@ -79,7 +79,7 @@ async function loadLibrary(names: readonly string[]): Promise<LibraryHandle> {
     try {
       return koffi.load(name);
     } catch (cause) {
-      reasons.push(cause instanceof Error ? cause.message : String(cause));
+      reasons.push(`${name}: ${cause instanceof Error ? cause.message : String(cause)}`);
     }
   }
   throw unavailable(`its library cannot be loaded: ${reasons.join("; ")}`);
@@ -119,7 +119,12 @@ function checker({ errorText }: Bindings): (name: string, code: number) => void 
   return (name, code) => {
     if (code === 0) return;
     const text = textOf(longestErrorText, (buffer, length) => errorText(code, buffer, length));
-    throw unavailable(`${name} failed: ${text}`);
+    throw new RuntimeUnavailableError({
+      where: "MPI",
+      what: `${name} failed: ${text.replaceAll("\n", " ")}`,
+      remedy:
+        "Another process or the network between them may have failed: look at what the others and the launcher say.",
+    });
   };
 }
 

@@ -91,19 +91,33 @@ describe("xception evaluate", () => {
     ]);
     const page = await readFile(at("report.html"), "utf8");
     expect(page).toContain("model.onnx on photos");
+    expect(page).toContain("The network</h2>");
+    expect(page).not.toContain("What was trained");
+    const words = ["xception evaluate", at("model.onnx"), at("photos"), ...more].join(" ");
+    expect(page).toContain(words);
     expect(page.match(/<img src="data:image\/png/g)).toHaveLength(6);
   });
 
-  it("refuses places that are none, and says where a file cannot be written", async () => {
+  it("refuses places that are none", async () => {
     const wrong = await capture(["evaluate", at("model.onnx"), at("photos"), "--top", "1,x"]);
     expect(wrong).toMatchObject({ exitCode: 2, stdout: "" });
     expect(wrong.stderr).toBe(
       'error: option --top: this value is not allowed; received "1,x"; expected a list, each a whole number from 1.\n',
     );
-    const lost = await capture(["evaluate", at("model.onnx"), at("photos"), "--csv", at("none", "answers.csv")]);
-    expect(lost).toMatchObject({ exitCode: 1, stdout: "" });
-    expect(lost.stderr.replaceAll(folder, "…")).toContain(
-      'error: file "…/none/answers.csv": the folder …/none does not exist. Create it first.',
+    const many = await capture(["evaluate", at("model.onnx"), at("photos"), "--top", "1,4"]);
+    expect(many).toMatchObject({ exitCode: 2, stdout: "" });
+    expect(many.stderr).toBe(
+      'error: option --top: this value is not allowed; received "4"; expected a whole number from 1 to 3.\n',
+    );
+  });
+
+  it.each(["--csv", "--report"])("says before the test that the file of %s cannot be written", async (flag) => {
+    const { exitCode, stdout, stderr } = await capture([
+      ...["evaluate", at("model.onnx"), at("photos"), flag, at("none", "answers")],
+    ]);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
+    expect(stderr.replaceAll(folder, "…")).toBe(
+      'error: file "…/none/answers": the folder …/none does not exist. Create it first.\n',
     );
   });
 

@@ -78,6 +78,17 @@ it("tells a training that goes on from one that was interrupted", async () => {
   await writeFile(at("run", "report.json"), before);
 });
 
+it("says of a training that was killed before its first checkpoint that nothing can go on", async () => {
+  await mkdir(at("killed"));
+  const live = { epoch: 1, epochs: 9, step: 3, steps: 400, loss: 1, accuracy: 0.5, secondsLeft: 1, time: "noon" };
+  await writeFile(at("killed", "report.json"), encodeReport({ title: "Killed", live }));
+  const { stderr } = await capture(["report", at("killed")]);
+  expect(stderr).toBe(`Wrote ${at("killed", "report.html")}: 0 epochs, the training is interrupted\n`);
+  expect(await readFile(at("killed", "report.html"), "utf8")).toContain(
+    "It was interrupted in epoch 1 of 9, after step 3 of 400, before its first checkpoint: it has to begin anew, with --overwrite.",
+  );
+});
+
 it("keeps what was seen before an interruption", async () => {
   const controller = new AbortController();
   const stderr = (text: string) => text.includes("epoch 1/2") && controller.abort();
@@ -116,9 +127,13 @@ it.each([
   [
     "a run that has just begun",
     "begun",
-    'folder "…/begun": this run has nothing to report yet: there is no report.json. It is written after the first epoch.',
+    'folder "…/begun": this run has nothing to report yet: there is no report.json. It is written soon after the first step.',
   ],
-  ["damaged data", "damaged", 'file "…/damaged/report.json", character 1: this is no JSON.'],
+  [
+    "damaged data",
+    "damaged",
+    'file "…/damaged/report.json", character 1: this is no JSON. A run that goes on with --resume writes it anew.',
+  ],
 ])("refuses %s", async (_, name, message) => {
   await mkdir(at("begun", "checkpoints"), { recursive: true });
   await mkdir(at("damaged"), { recursive: true });

@@ -2,7 +2,9 @@ import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/p
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { decodeReport } from "../../src/report/report-file.ts";
 import { readEvents } from "../../src/report/tensorboard.ts";
+import { readEventFile } from "../oracles/event-file.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writePictures } from "./train-fixtures.ts";
 
@@ -26,15 +28,23 @@ beforeEach(async () => {
 
 const eventFiles = async () => (await readdir(join(run(), "tensorboard"))).sort();
 
-/** All numbers of all files, by tag: `[step, value]`. */
+/** All numbers of all files as TensorBoard sees them, by tag: `[step, value]`. */
 async function series(): Promise<Readonly<Record<string, readonly (readonly [number, number])[]>>> {
-  const points: Record<string, [number, number][]> = {};
+  let points: Record<string, [number, number][]> = {};
+  let latest = 0;
   for (const name of await eventFiles()) {
-    const bytes = await readFile(join(run(), "tensorboard", name));
-    const events = readEvents(bytes);
-    expect(events.at(-1)!.end, "nothing torn").toBe(bytes.length);
-    for (const { step, scalars } of events) {
-      for (const [tag, value] of Object.entries(scalars)) points[tag] = [...(points[tag] ?? []), [step, value]];
+    expect(name, "TensorBoard's pattern").toContain("tfevents");
+    const [first, ...events] = readEventFile(await readFile(join(run(), "tensorboard", name)));
+    expect(first).toEqual({ wallTime: first!.wallTime, step: 0, fileVersion: "brain.Event:2", scalars: [] });
+    for (const { wallTime, step, fileVersion, sessionStatus, scalars } of [first!, ...events]) {
+      expect(wallTime).toBeGreaterThanOrEqual(latest);
+      latest = wallTime;
+      // What was there from this step on is forgotten.
+      if (sessionStatus === 1) {
+        const before = ([at]: readonly [number, number]) => at < step;
+        points = Object.fromEntries(Object.entries(points).map(([tag, all]) => [tag, all.filter(before)]));
+      } else if (fileVersion === undefined) expect(scalars).not.toEqual([]);
+      for (const [tag, value] of scalars) points[tag] = [...(points[tag] ?? []), [step, value]];
     }
   }
   return points;
@@ -46,7 +56,10 @@ it("a training writes each step's and each epoch's numbers for TensorBoard", asy
   const { exitCode, stdout } = await capture(begin("--json"));
   expect(exitCode).toBe(0);
   const { history } = JSON.parse(stdout);
-  const written = await series();
+  const all = await series();
+  const isHealth = (tag: string) => /^(gradient_norm|weight_norm|update_ratio|zero_share)\//.test(tag);
+  const health = Object.keys(all).filter(isHealth);
+  const written = Object.fromEntries(Object.entries(all).filter(([tag]) => !isHealth(tag)));
   expect(Object.keys(written).sort()).toEqual([
     "accuracy/training",
     "accuracy/validation",
@@ -71,6 +84,23 @@ it("a training writes each step's and each epoch's numbers for TensorBoard", asy
   const lastLosses = written["loss/step"]!.slice(-4).map(([, loss]) => loss);
   expect(lastLosses.reduce((a, b) => a + b) / 4).toBeCloseTo(history[2].loss, 5);
   expect(written.learning_rate!.at(-1)![1]).toBe(Math.fround(history[2].learningRate));
+
+  // The health of the blocks is what the report shows, at the same steps.
+  const report = decodeReport(await readFile(join(run(), "report.json"), "utf8"), "report.json");
+  const expected = report.health!.flatMap(({ step, blocks }) =>
+    blocks.flatMap(({ block, gradientNorm, weightNorm, updateRatio, activation }) => [
+      [`gradient_norm/${block}`, step, gradientNorm],
+      [`weight_norm/${block}`, step, weightNorm],
+      [`update_ratio/${block}`, step, updateRatio],
+      [`zero_share/${block}`, step, activation?.zeroShare],
+    ]),
+  );
+  const shown = health.flatMap((tag) => all[tag]!.map(([step, value]) => [tag, step, value]));
+  const stored = expected.flatMap(([tag, step, value]) =>
+    value === undefined ? [] : [[tag, step, Math.fround(value as number)]],
+  );
+  expect(shown.length).toBeGreaterThan(20);
+  expect(shown.toSorted()).toEqual(stored.toSorted());
 });
 
 it("one that was stopped goes on where it was, and a torn end is cut off", async () => {

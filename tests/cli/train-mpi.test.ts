@@ -99,6 +99,7 @@ describe("xception train under mpirun", { timeout: 120_000 }, () => {
     expect(told).toEqual([
       "Training xception, 3,522 parameters, on 22 pictures of 2 classes; testing on 6",
       "On 2 processes, this one with 1 thread",
+      "Should one of them die, all end; to go on then: mpirun -n 2 xception train --resume -o WORK/whole",
       "Starting from 90 weights of the safetensors; these start anew: predictions/kernel, predictions/bias",
       "features of the frozen network: 22/22",
       expect.stringMatching(/^The classifier alone, 400 epochs on 22 views$/),

@@ -164,7 +164,7 @@ describe("there is nothing to go on with", () => {
     await mkdir(run());
     expect(await goOn()).toMatchObject({
       exitCode: 1,
-      stderr: `error: folder "${run()}": there is no checkpoint in it to go on from. Begin the training without --resume.\n`,
+      stderr: `error: folder "${run()}": there is no checkpoint in it to go on from. Begin the training without --resume; --overwrite replaces reports of one that did not come as far.\n`,
     });
     expect(await readdir(run())).toEqual([]);
     expect(await goOn("--overwrite")).toMatchObject({

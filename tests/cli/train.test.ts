@@ -134,13 +134,13 @@ describe("xception train", () => {
       folder: runFolder(),
       files: [
         "model.onnx",
-        "evaluation.json",
         "history.csv",
         "settings.yaml",
-        "tensorboard",
+        "evaluation.json",
         "report.json",
-        "checkpoints",
         "report.html",
+        "checkpoints",
+        "tensorboard",
       ],
       aborted: false,
       steps: 9,
@@ -176,7 +176,7 @@ describe("xception train", () => {
       epoch 1/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # pictures/s, # s
       epoch 2/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # pictures/s, # s
       skipped: picture "…/photos/train/red/broken.png": this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      Wrote model.onnx, evaluation.json, history.csv, settings.yaml, tensorboard, report.json, checkpoints, report.html into …/run
+      Wrote model.onnx, history.csv, settings.yaml, evaluation.json, report.json, report.html, checkpoints, tensorboard into …/run
       "
     `);
   });

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { firstRecord, readEvents, restartRecord, scalarRecord } from "../../src/report/tensorboard.ts";
+import { readEventFile } from "../oracles/event-file.ts";
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
 const join = (...parts: readonly Uint8Array[]) => Uint8Array.from(parts.flatMap((part) => [...part]));
@@ -24,6 +25,19 @@ describe("a record of an event file", () => {
   it("of a training that goes on", () => {
     expect(hex(restartRecord(3, 7))).toBe("0f000000000000006d532b0909000000000000084010073a02080167edf0c3");
   });
+});
+
+it("any numbers are what another reader finds", () => {
+  const tags = fc.dictionary(fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }), fc.float({ noNaN: true }), {
+    maxKeys: 4,
+  });
+  const event = fc.record({ wallTime: fc.double({ min: 1, noNaN: true }), step: fc.nat(2 ** 40), scalars: tags });
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 5 }), (events) => {
+      const read = readEventFile(join(...events.map(scalarRecord)));
+      expect(read).toEqual(events.map((each) => ({ ...each, scalars: Object.entries(each.scalars) })));
+    }),
+  );
 });
 
 describe("reading events", () => {

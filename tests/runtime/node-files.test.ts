@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { FileError } from "../../src/errors.ts";
-import { writeFileAtomic } from "../../src/runtime/node-files.ts";
+import { refuseUnwritable, writeFileAtomic } from "../../src/runtime/node-files.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -75,5 +75,25 @@ describe("writeFileAtomic", () => {
   it("passes on any other reason", async () => {
     const path = join(folder, `${"x".repeat(300)}.svg`);
     expect(await messageOf(writeFileAtomic(path, ""))).toMatch(/: it could not be written \(ENAMETOOLONG: .*\)\.$/);
+  });
+});
+
+describe("refuseUnwritable", () => {
+  it("leaves a place where a file can be written as it is", async () => {
+    const path = join(folder, "answers.csv");
+    await refuseUnwritable(path);
+    expect(await readdir(folder)).toEqual([]);
+    await writeFile(path, "old");
+    await refuseUnwritable(path);
+    expect(await readFile(path, "utf8")).toBe("old");
+    expect(await readdir(folder)).toEqual(["answers.csv"]);
+  });
+
+  it("refuses what writing would refuse, with the same words", async () => {
+    await writeFile(join(folder, "a"), "");
+    const places = [folder, join(folder, "missing", "b"), join(folder, "a", "b"), "/dev/null"];
+    for (const path of places)
+      expect(await messageOf(refuseUnwritable(path))).toBe(await messageOf(writeFileAtomic(path, "")));
+    expect(await readdir(folder)).toEqual(["a"]);
   });
 });

@@ -38,9 +38,19 @@ describe("MPI", { timeout: 90_000 }, () => {
     expect(stderr).toContain("rank 1 gives up");
   });
 
+  it("says what MPI says of a call that fails, and not that MPI is missing", (context) => {
+    const [, failed] = mpirun(context, 2, "misfit").results as unknown as { rank: number; error?: string }[];
+    expect(failed).toEqual({
+      rank: 1,
+      error: expect.stringMatching(
+        /^RuntimeUnavailableError: MPI: MPI_Bcast failed: .*\. Another process or the network between them may have failed: look at what the others and the launcher say\.$/,
+      ),
+    });
+  });
+
   it("says which library is missing", async () => {
     await expect(joinMpi({ library: "libnone.so.12" })).rejects.toThrowErrorMatchingInlineSnapshot(
-      `[RuntimeUnavailableError: MPI: its library cannot be loaded: Failed to load shared library: cannot open shared object file: No such file or directory; expected an MPI library with the MPICH ABI: MPICH, Intel MPI, Cray MPT or MVAPICH. On Debian, \`apt-get install mpich\`; XCEPTION_MPI_LIBRARY names a library in another place.]`,
+      `[RuntimeUnavailableError: MPI: its library cannot be loaded: libnone.so.12: Failed to load shared library: cannot open shared object file: No such file or directory; expected an MPI library with the MPICH ABI: MPICH, Intel MPI, Cray MPT or MVAPICH. On Debian, \`apt-get install mpich\`; XCEPTION_MPI_LIBRARY names a library in another place.]`,
     );
   });
 

@@ -109,11 +109,13 @@ it("fits the temperature of a softmax, not of sigmoids", async () => {
 
 describe("evaluating is refused", () => {
   it("with a place that is none", async () => {
-    const error = await errorOf(evaluate(model, dataset, { platform, top: [1, 0] }));
-    expect(error).toBeInstanceOf(UsageError);
-    expect(error.message).toBe(
-      "evaluate option top: this value is not allowed; received 0; expected whole numbers from 1.",
-    );
+    for (const wrong of [0, 1.5, model.labels.length + 1]) {
+      const error = await errorOf(evaluate(model, dataset, { platform, top: [1, wrong] }));
+      expect(error).toBeInstanceOf(UsageError);
+      expect(error.message).toBe(
+        `evaluate option top: this value is not allowed; received ${wrong}; expected whole numbers from 1 to 3, the number of classes.`,
+      );
+    }
   });
 
   it("on other classes than the model's", async () => {

@@ -196,6 +196,20 @@ describe("progress", () => {
     expect(reports.at(-1)!.secondsLeft).toBe(0);
   });
 
+  it("waits for what is done after a step, and fails where that fails", async () => {
+    let atWork = 0;
+    const seen: number[] = [];
+    const onProgress = async () => {
+      seen.push(++atWork);
+      for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+      atWork--;
+    };
+    await trainSmall({ epochs: 1, onProgress });
+    expect(seen).toEqual([1, 1, 1, 1, 1, 1]);
+    const onFailure = async () => Promise.reject(new Error("no more room"));
+    await expect(trainSmall({ epochs: 1, onProgress: onFailure })).rejects.toThrow("no more room");
+  });
+
   it("lets other work have its turn between two steps", async () => {
     let turns = 0;
     let isOver = false;

@@ -1,9 +1,7 @@
-import { existsSync } from "node:fs";
-import { dirname, relative, sep } from "node:path";
+import { relative, sep } from "node:path";
 import { type Command, Option } from "commander";
-import { FileError } from "../../../src/errors.ts";
 import type { Device } from "../../../src/platform.ts";
-import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { refuseUnwritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { embed, type PictureToEmbed } from "../../../src/tasks/features/embed.ts";
 import { embeddingsWriter } from "../../../src/tasks/features/embeddings-file.ts";
 import type { Pooling } from "../../../src/tasks/features/feature-network.ts";
@@ -53,7 +51,7 @@ export function registerEmbed(program: Command, io: CliIo): void {
     async (model: string, paths: readonly string[], flags: EmbedFlags) => {
       const { output, pooling, allowMissing, batchSize, architecture, json } = flags;
       const write = embeddingsWriter(output);
-      refuseMissingFolder(output);
+      await refuseUnwritable(output);
       const { folder, pictures } = rowsOf(paths, await picturesOf(paths, io, await loadPlatform()));
       const { pooling: _, ...networkFlags } = flags;
       const network = givenXceptionOptions(command, networkFlags);
@@ -84,17 +82,6 @@ export function registerEmbed(program: Command, io: CliIo): void {
       }
     },
   );
-}
-
-/** Better before the work than after it. */
-function refuseMissingFolder(output: string): void {
-  const folder = dirname(output);
-  if (existsSync(folder)) return;
-  throw new FileError({
-    where: `file "${output}"`,
-    what: `the folder ${folder} does not exist`,
-    remedy: "Create it first.",
-  });
 }
 
 /** Rows are named inside the folder, if it is one alone, and else as seen from here. */

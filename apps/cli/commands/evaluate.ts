@@ -1,12 +1,13 @@
 import type { Command } from "commander";
 import { describeEvaluation } from "../../../src/report/evaluation-text.ts";
 import { predictionsCsv } from "../../../src/report/predictions-csv.ts";
-import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { refuseUnwritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { evaluate } from "../../../src/tasks/evaluate/evaluate.ts";
 import { loadModel } from "../../../src/tasks/weights/load-model.ts";
 import { addCommand } from "../add-command.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { evaluationReport } from "../evaluate-report.ts";
+import { givenFlags } from "../given-flags.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { describeUnlabelled, readDataset, readMapWeights } from "../labelled-pictures.ts";
 import { startProgress } from "../progress.ts";
@@ -39,11 +40,14 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     .option("--report <file>", "write a report with charts and the worst mistakes as pictures, as HTML")
     .option("--labels-file <file>", "labels of pictures that have several each, as CSV or JSON")
     .option("--map-weights <file>", "how much each class counts in MAP@100, by name, as JSON");
-  addClassifierOptions(command).action(async (modelFile: string, folder: string, flags: EvaluateFlags) => {
+  const given = givenFlags(addClassifierOptions(command));
+  command.action(async (modelFile: string, folder: string, flags: EvaluateFlags) => {
     const { batchSize, labelsFile, mapWeights, top, csv, report, device, json, ...about } = flags;
+    for (const file of [csv, report]) if (file !== undefined) await refuseUnwritable(file);
     const { source, platform, options } = await classifierArguments(command, modelFile, about, io);
     const model = await loadModel(source, platform, options);
     reportNotes(model.notes, io);
+    for (const k of top ?? []) countOf("--top", { to: model.labels.length })(`${k}`);
     const { unlabelled, ...dataset } = await readDataset(folder, labelsFile ?? null, platform, model.labels);
     reportNotes(describeUnlabelled(unlabelled), io);
     const weights = await readMapWeights(mapWeights ?? null, dataset, platform, model.labels);
@@ -62,7 +66,8 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     reportSkipped(skipped, io);
     if (csv !== undefined) await writeFileAtomic(csv, predictionsCsv(predictions));
     if (report !== undefined) {
-      await writeFileAtomic(report, await evaluationReport({ ...result, modelFile, folder, model, dataset }, platform));
+      const test = { ...result, modelFile, folder, flags: given, model, dataset };
+      await writeFileAtomic(report, await evaluationReport(test, platform));
     }
     if (json) writeJson(io, { ...evaluation, skipped });
     else io.stdout(`${describeEvaluation(evaluation, { width: io.columns ?? 100, predictions })}\n`);

@@ -1,13 +1,14 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { FileError, TrainingError } from "../../../src/errors.ts";
+import { FileError, FormatError, TrainingError } from "../../../src/errors.ts";
 import { renderReport } from "../../../src/report/html/html.ts";
 import { decodeReport } from "../../../src/report/report-file.ts";
 import type { LiveStatus, TrainingReport } from "../../../src/report/training-report.ts";
 import { readFile, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { addCommand } from "../add-command.ts";
 import { type CliIo, writeJson } from "../io.ts";
+import { hasCheckpoint } from "../train/checkpoint-folder.ts";
 import { resumeCommand } from "../train/command-line.ts";
 import { checkpointsFolder, runFiles } from "../train/run-folder.ts";
 import { isRunning } from "../train/run-lock.ts";
@@ -26,7 +27,7 @@ export function registerReport(program: Command, io: CliIo): void {
     .action(async (run: string, { output, json }: ReportFlags) => {
       const stored = await readReport(run);
       const isInterrupted = stored.live !== undefined && !(await isRunning(run));
-      const report = isInterrupted ? interrupted(stored, run) : stored;
+      const report = isInterrupted ? await interrupted(stored, run) : stored;
       const file = output ?? join(run, runFiles.report);
       await writeFileAtomic(file, await renderReport(report));
       const epochs = report.history?.length ?? 0;
@@ -49,7 +50,14 @@ async function readReport(run: string): Promise<TrainingReport> {
   });
   if (names.includes(runFiles.reportData)) {
     const path = join(run, runFiles.reportData);
-    return decodeReport(new TextDecoder().decode(await readFile(path)), `file "${path}"`);
+    const bytes = await readFile(path);
+    try {
+      return decodeReport(new TextDecoder().decode(bytes), `file "${path}"`);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      const remedy = "A run that goes on with --resume writes it anew.";
+      throw new FormatError({ ...error.parts, remedy, cause: error });
+    }
   }
   const isRun = [...Object.values(runFiles), checkpointsFolder].some((name) => names.includes(name));
   throw new TrainingError({
@@ -57,13 +65,16 @@ async function readReport(run: string): Promise<TrainingReport> {
     what: isRun
       ? `this run has nothing to report yet: there is no ${runFiles.reportData}`
       : "this is not the folder of a run",
-    ...(isRun ? { remedy: "It is written after the first epoch." } : { expected: "what xception train -o wrote" }),
+    ...(isRun ? { remedy: "It is written soon after the first step." } : { expected: "what xception train -o wrote" }),
   });
 }
 
 /** A training that will not write its last report itself. */
-function interrupted({ live, ...report }: TrainingReport, run: string): TrainingReport {
+async function interrupted({ live, ...report }: TrainingReport, run: string): Promise<TrainingReport> {
   const { epoch, epochs, step, steps, processes } = live as LiveStatus;
-  const where = `It was interrupted in epoch ${epoch} of ${epochs}, after step ${step} of ${steps}.`;
-  return { ...report, summary: `${report.summary ?? ""} ${where} To go on: ${resumeCommand(run, processes)}`.trim() };
+  const where = `It was interrupted in epoch ${epoch} of ${epochs}, after step ${step} of ${steps}`;
+  const further = (await hasCheckpoint(run))
+    ? `. To go on: ${resumeCommand(run, processes)}`
+    : ", before its first checkpoint: it has to begin anew, with --overwrite.";
+  return { ...report, summary: `${report.summary ?? ""} ${where}${further}`.trim() };
 }

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { DataError, UsageError, WeightsError } from "../../../src/errors.ts";
 import type { Device, ImageSource, Platform } from "../../../src/platform.ts";
 import { renderSearchSheet } from "../../../src/report/search-sheet.ts";
-import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { refuseUnwritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import type { Embeddings, EmbeddingsOrigin } from "../../../src/tasks/features/embeddings.ts";
 import { readEmbeddings } from "../../../src/tasks/features/embeddings-file.ts";
 import { type Neighbour, nearest } from "../../../src/tasks/features/nearest.ts";
@@ -50,7 +50,10 @@ export function registerSearch(program: Command, io: CliIo): void {
     .addOption(deviceOption());
   addDownloadOptions(command).action(async (image: string, file: string, flags: SearchFlags) => {
     const { top, output, json } = flags;
-    if (output !== undefined) endingOf(output, ["html", "htm"], "--output");
+    if (output !== undefined) {
+      endingOf(output, ["html", "htm"], "--output");
+      await refuseUnwritable(output);
+    }
     const platform = await loadPlatform();
     const embeddings = readEmbeddings(await platform.readFile(file), `embeddings ${JSON.stringify(file)}`);
     const folder = pathIn(file, embeddings.origin?.folder ?? ".");

@@ -89,6 +89,11 @@ export class CheckpointFolder {
   }
 }
 
+/** Whether there is one to go on from, as far as the names of files tell. */
+export async function hasCheckpoint(run: string): Promise<boolean> {
+  return numberedFiles(await namesIn(run), stepPattern).length > 0;
+}
+
 /**
  * The newest checkpoint of a run that can be read.
  * @param note is told of those that cannot.
@@ -110,7 +115,7 @@ export async function newestCheckpoint(run: string, note: (text: string) => void
     throw new TrainingError({
       where,
       what: "there is no checkpoint in it to go on from",
-      remedy: "Begin the training without --resume.",
+      remedy: "Begin the training without --resume; --overwrite replaces reports of one that did not come as far.",
     });
   }
   throw new TrainingError({

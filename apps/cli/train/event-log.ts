@@ -1,5 +1,6 @@
 import { appendFile, readdir, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
+import type { BlockHealth } from "../../../src/records.ts";
 import { firstRecord, readEvents, restartRecord, scalarRecord } from "../../../src/report/tensorboard.ts";
 import { readFile } from "../../../src/runtime/node-files.ts";
 import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train/options.ts";
@@ -16,12 +17,13 @@ export class EventLog {
   readonly #folder: RunFolder;
   readonly #note: (text: string) => void;
   readonly #stepsBefore: number;
+  readonly #startedAt = Date.now();
   #steps: number;
   /** Undefined until the file is begun. */
   #path: string | undefined;
   #waiting: Uint8Array[] = [];
   #writing: Promise<void> = Promise.resolve();
-  #flushedAt = Date.now();
+  #flushedAt = this.#startedAt;
   #hasFailed = false;
 
   /**
@@ -35,9 +37,14 @@ export class EventLog {
     this.#note = note;
   }
 
-  writeStep({ totalSteps, stepLoss, learningRate, imagesPerSecond }: TrainingProgress): void {
+  /** @param blocks how the network was doing, where the step told. */
+  writeStep(progress: TrainingProgress, blocks: readonly BlockHealth[] = []): void {
+    const { totalSteps, stepLoss, learningRate, imagesPerSecond } = progress;
     this.#steps = totalSteps;
-    this.#add({ "loss/step": stepLoss, learning_rate: learningRate, images_per_second: imagesPerSecond });
+    this.#add({
+      ...{ "loss/step": stepLoss, learning_rate: learningRate, images_per_second: imagesPerSecond },
+      ...Object.assign({}, ...blocks.map(healthScalars)),
+    });
   }
 
   async writeEpoch({ history }: TrainingResult): Promise<void> {
@@ -81,7 +88,8 @@ export class EventLog {
 
   /** Begins a file. */
   async #begin(): Promise<string> {
-    const seconds = Math.floor(Date.now() / 1000);
+    // Not the time of writing, which comes after the first events.
+    const seconds = Math.floor(this.#startedAt / 1000);
     const goesOn = this.#stepsBefore > 0;
     const older = goesOn ? await cutEvents(this.#folder, this.#stepsBefore) : [];
     const latest = Math.max(0, ...older.map((name) => Number(eventPattern.exec(name)![1])));
@@ -98,6 +106,16 @@ export class EventLog {
     const reason = error instanceof Error ? error.message : String(error);
     this.#note(`TensorBoard's events in ${join(this.#folder.path, eventsFolder)} end here: ${reason}`);
   }
+}
+
+/** A group of charts for each number, with a line for each block. */
+function healthScalars({ block, gradientNorm, weightNorm, updateRatio, activation }: BlockHealth) {
+  return {
+    ...(gradientNorm !== undefined && { [`gradient_norm/${block}`]: gradientNorm }),
+    ...(weightNorm !== undefined && { [`weight_norm/${block}`]: weightNorm }),
+    ...(updateRatio !== undefined && { [`update_ratio/${block}`]: updateRatio }),
+    ...(activation && { [`zero_share/${block}`]: activation.zeroShare }),
+  };
 }
 
 /** Cuts the events after a step off all files, and what is damaged. @returns their names. */

@@ -1,5 +1,5 @@
 import { mkdir, mkdtemp, readdir, rm, rmdir } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { FileError, TrainingError } from "../../../src/errors.ts";
 import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
 
@@ -27,6 +27,12 @@ export const pictureList = "pictures.json";
 export const eventsFolder = "tensorboard";
 export const eventPattern = /^events\.out\.tfevents\.(\d{10,})\.xception$/;
 
+/** All that a run consists of, in the order in which it is told. */
+const runNames: readonly string[] = [...Object.values(runFiles), checkpointsFolder, eventsFolder];
+
+/** Of these, what only tells how it is going. */
+const reportNames: readonly string[] = [runFiles.reportData, runFiles.report, eventsFolder];
+
 /**
  * The folder that a training writes into. Nothing changes on the disk before the first file is written: a training that
  * fails earlier leaves neither an empty folder nor a damaged older run.
@@ -34,10 +40,12 @@ export const eventPattern = /^events\.out\.tfevents\.(\d{10,})\.xception$/;
 export class RunFolder {
   readonly path: string;
   readonly #written = new Set<string>();
+  readonly #goesOn: boolean;
   #isOwn: boolean;
 
-  private constructor(path: string, isOwn: boolean) {
+  private constructor(path: string, { goesOn, isOwn }: { readonly goesOn: boolean; readonly isOwn: boolean }) {
     this.path = path;
+    this.#goesOn = goesOn;
     this.#isOwn = isOwn;
   }
 
@@ -56,7 +64,7 @@ export class RunFolder {
       throw new FileError({ where: `folder "${path}"`, what: "there is no such folder to go on in", remedy });
     }
     await tryToWrite(path, there !== undefined);
-    const run = [...Object.values(runFiles), checkpointsFolder, eventsFolder].filter((name) => there?.includes(name));
+    const run = runNames.filter((name) => there?.includes(name));
     if (run.length > 0 && !overwrite && !resume) {
       const goOn = run.includes(checkpointsFolder) ? "Go on with it with --resume, choose" : "Choose";
       throw new TrainingError({
@@ -65,15 +73,15 @@ export class RunFolder {
         remedy: `${goOn} another folder, or replace that run with --overwrite.`,
       });
     }
-    return new RunFolder(path, resume);
+    return new RunFolder(path, { goesOn: resume, isOwn: resume || run.length === 0 });
   }
 
-  /** Names of the files written so far. */
+  /** Names of the files and folders written so far. */
   get written(): readonly string[] {
-    return [...this.#written];
+    return runNames.filter((name) => this.#written.has(name));
   }
 
-  /** Whether what is in the folder belongs to this run: since it wrote something, or from the start if it goes on. */
+  /** Whether there is nothing of an older run in the folder: from the start, or since this one wrote something. */
   get isOwn(): boolean {
     return this.#isOwn;
   }
@@ -109,6 +117,14 @@ export class RunFolder {
     }
   }
 
+  /** Takes what tells of a run away where the run ends before it has saved anything: the next one may begin in its place. */
+  async removeEmptyRun(): Promise<void> {
+    if (this.#goesOn || [...this.#written].some((name) => !reportNames.includes(name))) return;
+    for (const name of [runFiles.reportData, runFiles.report]) await rm(join(this.path, name), { force: true });
+    await this.#removeEvents();
+    this.#written.clear();
+  }
+
   /** @throws {FileError} always: why a file could not be written. */
   async #explain(error: unknown): Promise<never> {
     if (await this.isThere()) throw error;
@@ -130,7 +146,7 @@ export class RunFolder {
     const path = join(this.path, name);
     const [part] = name.split("/") as [string];
     // Later the folder must still be there: one that vanished is not made anew, with half of a run in it.
-    if (!this.#isOwn) await mkdir(this.path, { recursive: true });
+    if (!this.#goesOn && this.#written.size === 0) await mkdir(this.path, { recursive: true });
     if (part !== name && !this.#written.has(part))
       await makeFolder(dirname(path)).catch((error) => this.#explain(error));
     await writeFileAtomic(path, content).catch((error: unknown) => this.#explain(error));
@@ -145,11 +161,16 @@ export class RunFolder {
       if (isOurs && `${checkpointsFolder}/${other}` !== name) await this.removeCheckpointFile(other);
     }
     if (part !== checkpointsFolder) await rmdir(join(this.path, checkpointsFolder)).catch(() => {});
-    for (const other of (await listing(join(this.path, eventsFolder)).catch(() => undefined)) ?? []) {
-      const isOurs = eventPattern.test(other) && `${eventsFolder}/${other}` !== name;
-      if (isOurs) await rm(join(this.path, eventsFolder, other), { force: true });
+    await this.#removeEvents(part === eventsFolder ? basename(name) : undefined);
+  }
+
+  /** Removes files of events, and their folder where nothing else is in it. */
+  async #removeEvents(except?: string): Promise<void> {
+    const folder = join(this.path, eventsFolder);
+    for (const name of (await listing(folder).catch(() => undefined)) ?? []) {
+      if (eventPattern.test(name) && name !== except) await rm(join(folder, name), { force: true });
     }
-    if (part !== eventsFolder) await rmdir(join(this.path, eventsFolder)).catch(() => {});
+    if (except === undefined) await rmdir(folder).catch(() => {});
   }
 }
 

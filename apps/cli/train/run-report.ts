@@ -1,19 +1,19 @@
 import type { Network } from "../../../src/graph/network.ts";
 import type { Platform } from "../../../src/platform.ts";
-import type { HealthRecord, StepRecord } from "../../../src/records.ts";
+import type { BlockHealth, HealthRecord, StepRecord } from "../../../src/records.ts";
 import { renderReport } from "../../../src/report/html/html.ts";
 import { decodeReport, encodeReport } from "../../../src/report/report-file.ts";
 import { thinned } from "../../../src/report/thinned.ts";
 import type { Gallery, LiveStatus } from "../../../src/report/training-report.ts";
 import { readFile } from "../../../src/runtime/node-files.ts";
 import { galleryOf } from "../../../src/tasks/evaluate/report-gallery.ts";
-import { blockHealth } from "../../../src/tasks/step/block-health.ts";
 import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train/options.ts";
 import { describeRun } from "./description.ts";
 import type { TrainingInputs } from "./inputs.ts";
 import type { RunFolder } from "./run-folder.ts";
 
-/** How long a live report stays as it is at least, and how many times longer than it takes to write one. */
+/** How long a training goes before it has a live report; how long one stays at least, and how many times longer than it took. */
+const firstWaitMs = 5_000;
 const leastWaitMs = 20_000;
 const waitForEachMs = 25;
 /** Of steps and of their health, how many a report keeps. */
@@ -36,9 +36,7 @@ export class RunReport {
   #latest: TrainingResult | undefined;
   #progress: TrainingProgress | undefined;
   #gallery: Gallery | undefined;
-  #writtenAt = performance.now();
-  #costMs = 0;
-  #writing: Promise<void> | undefined;
+  #dueAt = performance.now() + firstWaitMs;
   #hasFailed = false;
   #isLive = false;
 
@@ -65,39 +63,37 @@ export class RunReport {
     for (const { step, loss } of (before?.steps ?? []).filter(isPast)) this.#addStep(step, loss);
   }
 
-  step(progress: TrainingProgress): void {
-    const { totalSteps, stepLoss, health } = progress;
+  /** @param blocks how the network was doing, where the step told. */
+  async step(progress: TrainingProgress, blocks?: readonly BlockHealth[]): Promise<void> {
+    const { totalSteps, stepLoss } = progress;
     this.#progress = progress;
     this.#addStep(totalSteps, stepLoss);
-    if (health && this.#network) {
-      const all = [...this.#health, { step: totalSteps, blocks: blockHealth(this.#network, health) }];
+    if (blocks) {
+      const all = [...this.#health, { step: totalSteps, blocks }];
       this.#health = all.length > 2 * mostHealth ? thinned(all, mostHealth) : all;
     }
     // The folder may still hold an older run, which stays whole until this one saves something.
-    if (this.#writing === undefined && this.#isDue() && this.#folder.isOwn) void this.#writeLive(true);
+    if (this.#isDue() && this.#folder.isOwn) await this.#writeLive(true);
   }
 
   async epoch(soFar: TrainingResult): Promise<void> {
     this.#latest = soFar;
-    await this.#writing;
     await this.#writeLive(this.#isDue());
   }
 
   /** @throws {FileError} it cannot be written. */
   async finish(result: TrainingResult): Promise<void> {
     this.#latest = result;
-    await this.#writing;
     await this.#write({ withPage: true });
   }
 
   /** After a failure: a live report becomes one of what was reached, if it can be written still. */
   async stop(): Promise<void> {
-    await this.#writing;
     if (this.#isLive) await this.#write({ withPage: true }).catch(() => {});
   }
 
   #isDue(): boolean {
-    return performance.now() - this.#writtenAt >= Math.max(leastWaitMs, waitForEachMs * this.#costMs);
+    return performance.now() >= this.#dueAt;
   }
 
   /** Steps are kept where a power of two divides their number: the same ones, however often the run was interrupted. */
@@ -112,16 +108,11 @@ export class RunReport {
   async #writeLive(withPage: boolean): Promise<void> {
     if (this.#hasFailed) return;
     const live = this.#progress && liveStatus(this.#progress, this.#inputs);
-    this.#writing = this.#write({ withPage, live })
-      .catch((error: unknown) => {
-        this.#hasFailed = true;
-        const reason = error instanceof Error ? error.message : String(error);
-        this.#note(`The report is not written until the training ends: ${reason}`);
-      })
-      .finally(() => {
-        this.#writing = undefined;
-      });
-    await this.#writing;
+    await this.#write({ withPage, live }).catch((error: unknown) => {
+      this.#hasFailed = true;
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#note(`The report is not written until the training ends: ${reason}`);
+    });
   }
 
   async #write({
@@ -144,8 +135,8 @@ export class RunReport {
     this.#isLive = live !== undefined;
     if (!withPage) return;
     await this.#folder.write("report", await renderReport(report));
-    this.#writtenAt = performance.now();
-    this.#costMs = this.#writtenAt - start;
+    const now = performance.now();
+    this.#dueAt = now + Math.max(leastWaitMs, waitForEachMs * (now - start));
   }
 
   /** The pictures of the test that the weights had; those of an earlier one where new ones would take time now. */

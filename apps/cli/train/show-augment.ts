@@ -2,7 +2,7 @@ import type { ImageDataset } from "../../../src/data/dataset.ts";
 import type { Platform } from "../../../src/platform.ts";
 import { drawContactSheet } from "../../../src/report/contact-sheet.ts";
 import { html, Markup } from "../../../src/report/html/markup.ts";
-import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { refuseUnwritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { defaultPreprocessing } from "../../../src/tasks/model/model.ts";
 import { augmentationSheet } from "../../../src/tasks/train/augmentation-sheet.ts";
 import { trainOptions } from "../../../src/tasks/train/settings/chosen-options.ts";
@@ -24,6 +24,7 @@ export async function showAugmentation(
   platform: Platform,
 ): Promise<{ readonly pictures: number; readonly epochs: number }> {
   const format = endingOf(file, ["png", "svg", "html"], "--show-augment");
+  await refuseUnwritable(file);
   const { imageSize, seed, labelSmoothing } = settings;
   const { augmentation, mixing } = trainOptions(settings);
   const { fit, background } = defaultPreprocessing;

@@ -4,6 +4,7 @@ import type { Platform } from "../../../src/platform.ts";
 import { historyCsv } from "../../../src/report/history-csv.ts";
 import { withCommas } from "../../../src/report/number-text.ts";
 import { encodeModel } from "../../../src/tasks/model/model-file.ts";
+import { blockHealth } from "../../../src/tasks/step/block-health.ts";
 import type { Checkpoint } from "../../../src/tasks/train/checkpoint.ts";
 import type { TrainingResult } from "../../../src/tasks/train/options.ts";
 import { writeConfig } from "../../../src/tasks/train/settings/config-file.ts";
@@ -47,12 +48,14 @@ export async function trainInto(
     if (flags.tensorboard !== false) events = new EventLog(folder, steps, note);
   };
   const report = new RunReport(folder, inputs, platform, note);
+  let trained: Network | undefined;
   const options = runOptions(run, platform, io.signal, (checkpoint) => checkpoints.save(checkpoint));
   try {
     const result = await train(training, {
       ...options,
       ...(options.head && { head: shownHeadPhase(options.head, flags.cacheDir, io) }),
       onStart: async ({ network, soFar }) => {
+        trained = network;
         note(announcement(network, run));
         await report.begin(network, soFar);
         if (!from || !soFar) return beginEvents(0);
@@ -62,9 +65,10 @@ export async function trainInto(
         beginEvents(soFar.steps);
       },
       onProgress: (progress) => {
+        const blocks = progress.health && trained && blockHealth(trained, progress.health);
         display.showStep(progress);
-        events?.writeStep(progress);
-        report.step(progress);
+        events?.writeStep(progress, blocks);
+        return report.step(progress, blocks);
       },
       onEpoch: async (soFar) => {
         display.showEpoch(soFar, settings.epochs);
@@ -88,6 +92,7 @@ export async function trainInto(
       await report.finish(latest);
       io.stderr(`The model of epoch ${latest.epoch} stays in ${folder.file("model")}.\n`);
     }
+    await folder.removeEmptyRun();
     const { latest: checkpoint } = checkpoints;
     if (checkpoint && (await folder.isThere())) io.stderr(`${describeLast(checkpoint, error, run)}\n`);
     throw error;
@@ -120,11 +125,14 @@ function announcement(network: Network, { inputs, flags }: PreparedRun): string 
   const { total } = countParameters(networkWeights(network));
   const pictures = `${training.samples.length} pictures of ${training.classes.length} classes`;
   const text = `Training ${network.name}, ${withCommas(total)} parameters, on ${pictures}; testing on ${validation.samples.length}`;
-  const team = `On ${communicator.size} processes, this one with ${threads} ${threads === 1 ? "thread" : "threads"}`;
+  const team = [
+    `On ${communicator.size} processes, this one with ${threads} ${threads === 1 ? "thread" : "threads"}`,
+    `Should one of them die, all end; to go on then: ${resumeCommand(flags.output, communicator.size)}`,
+  ];
   const warnings = tuning.warnings.map((warning) => `Warning: ${warning}`);
   const parts = [
     ...describeUnlabelled(unlabelled),
-    ...(communicator.size > 1 ? [team] : []),
+    ...(communicator.size > 1 ? team : []),
     ...(weights ? [describeStart(weights, inputs)] : []),
     ...warnings,
   ];

@@ -13,11 +13,9 @@ const listedMistakes = 10;
 /** Classes that fit into a chart of half the page's width. */
 const mostSideBySide = 12;
 
-const averageNames = {
-  macro: "Macro average: every class counts the same",
-  micro: "Micro average: every answer counts the same",
-  weighted: "Weighted average: every class counts by its pictures",
-} as const;
+const averageNames = { macro: "Macro average", micro: "Micro average", weighted: "Weighted average" } as const;
+const averageCaption =
+  "Macro: every class counts the same; micro: every answer does; weighted: every class by its pictures.";
 
 /** The test on pictures the network did not learn from: totals, each class, what is taken for what. */
 export async function evaluationSection({ evaluation }: TrainingReport): Promise<Section | undefined> {
@@ -79,7 +77,7 @@ function classTable(evaluation: Evaluation): Markup {
   const ranked = hasSeveralLabels(evaluation);
   const rankedCell = (value: number | undefined) => (ranked ? [value === undefined ? "–" : formatPercent(value)] : []);
   return table(
-    `${ranked ? "Average precision, precision" : "Precision"}, recall and F1 of each class`,
+    `${ranked ? "Average precision, precision" : "Precision"}, recall and F1 of each class. ${averageCaption}`,
     [
       { header: "Class" },
       ...(ranked ? [{ header: "Average precision", align: "right" } as const] : []),

@@ -82,7 +82,7 @@ const gallery = `
 .wrong p{border-color:var(--wrong)}.wrong strong{color:var(--wrong)}.wrong .bar span{background:var(--wrong)}
 .right p{border-color:var(--right)}.right strong{color:var(--right)}.right .bar span{background:var(--right)}
 .gallery .bar{width:calc(100% - 4.2rem)}
-@media (max-width:640px){.gallery{grid-template-columns:repeat(auto-fill,minmax(98px,1fr));gap:10px}.gallery img{padding:8px}.gallery p{padding:8px 8px 10px}.gallery .bar,td .bar{display:none}}
+@media (max-width:640px){.gallery{grid-template-columns:repeat(auto-fill,minmax(98px,1fr));gap:10px}.gallery img{padding:8px}.gallery p{padding:8px 6px 10px;font-size:.8rem}.gallery .bar,td .bar{display:none}}
 `;
 
 const print = `

@@ -10,7 +10,8 @@ import { factList, figure, folded, type Section, table } from "./parts.ts";
 export function settingsSection({ network, settings = [] }: TrainingReport): Section | undefined {
   const facts = [...(network ? networkFacts(network) : []), ...settings];
   if (facts.length === 0) return undefined;
-  return { id: "settings", title: "What was trained", body: factList(facts) };
+  const title = settings.length > 0 ? "What was trained" : "The network";
+  return { id: "settings", title, body: factList(facts) };
 }
 
 function networkFacts({ parameters, full }: NetworkSize) {

@@ -49,7 +49,7 @@ export interface EvaluateOptions extends Omit<EvaluationControl, "temperature"> 
 /**
  * Tests a model on labelled pictures. The classes of the data set are matched with the model's labels by name. Where the
  * network ends in a softmax, the temperature that would suit its answers is told, too.
- * @throws {UsageError} a number of `top` is not a whole number from 1.
+ * @throws {UsageError} a number of `top` is not a whole number from 1 to that of the classes.
  * @throws {DataError} the data set has other classes than the model, or no usable picture.
  * @throws {TrainingError} the network's answers are not finite numbers.
  * @throws {AbortedError} the signal fired.
@@ -63,7 +63,7 @@ export async function evaluate(
   options: EvaluateOptions,
 ): Promise<EvaluationResult> {
   const { platform, batchSize = 16, session, top } = options;
-  for (const k of top ?? []) checkTop(k);
+  for (const k of top ?? []) checkTop(k, model.labels.length);
   const matched = relabel(dataset, model.labels, "the model");
   // Each picture is needed once.
   const preparation = new PicturePreparation(model, platform);
@@ -148,8 +148,13 @@ export function isSoftmax(network: Network): boolean {
   return outputActivation(network) === "softmax";
 }
 
-function checkTop(k: number): void {
-  if (Number.isInteger(k) && k >= 1) return;
-  const parts = { where: "evaluate option top", what: "this value is not allowed", received: k };
-  throw new UsageError({ ...parts, expected: "whole numbers from 1" });
+/** Among all classes the true one always is. */
+function checkTop(k: number, classes: number): void {
+  if (Number.isInteger(k) && k >= 1 && k <= classes) return;
+  throw new UsageError({
+    where: "evaluate option top",
+    what: "this value is not allowed",
+    received: k,
+    expected: `whole numbers from 1 to ${classes}, the number of classes`,
+  });
 }

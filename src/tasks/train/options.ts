@@ -110,8 +110,8 @@ export interface TrainOptions
   readonly onStart?: (start: TrainingStart) => unknown;
   /** How many steps of an epoch tell of their health to `onProgress`, evenly spaced; default 0. */
   readonly healthSteps?: number;
-  /** Called after every step. */
-  readonly onProgress?: (progress: TrainingProgress) => void;
+  /** Called after every step and waited for: the next one leaves little room for anything else. */
+  readonly onProgress?: (progress: TrainingProgress) => unknown;
   /** Called after every epoch and waited for: the moment to save what was reached. */
   readonly onEpoch?: (soFar: TrainingResult) => void | Promise<void>;
 }

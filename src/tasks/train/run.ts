@@ -120,7 +120,7 @@ export class TrainingRun {
       epoch.pace.countStep();
       epoch.position = batch.nextPosition;
       epoch.learningRate = rate;
-      this.#report(step, result);
+      await this.#report(step, result);
       await nextTurn();
       this.#stopIfAborted();
       await this.#keeper?.saveIfDue(this.#step.steps, false);
@@ -180,12 +180,12 @@ export class TrainingRun {
     }
   }
 
-  #report(step: number, { loss: stepLoss, health }: StepResult): void {
+  async #report(step: number, { loss: stepLoss, health }: StepResult): Promise<void> {
     const { epochs } = this.#plan;
     const { index, stepsPerEpoch, tally, pace, learningRate } = this.#epoch;
     const epochsAfter = epochs - index - 1;
     const stepsLeft = epochsAfter * stepsPerEpoch + stepsPerEpoch - step;
-    this.#options.onProgress?.({
+    await this.#options.onProgress?.({
       epoch: index + 1,
       epochs,
       step,

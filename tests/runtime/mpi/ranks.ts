@@ -9,6 +9,14 @@ if (task === "abort" && rank === 1) {
   process.stderr.write("rank 1 gives up\n");
   communicator.abort(7);
 }
+if (task === "misfit") {
+  // Rank 1 has less room than rank 0 sends.
+  try {
+    communicator.broadcast(new Uint8Array(rank === 0 ? 8 : 4));
+  } catch (error) {
+    process.stdout.write(`${JSON.stringify({ rank, error: String(error) })}\n`);
+  }
+}
 const values = Float32Array.of(rank, 10 * rank, 0.1);
 communicator.sum(values);
 const bytes = Uint8Array.of(rank + 5, 2 * rank);
