@@ -6,6 +6,7 @@ import { classifierProblem, decodeModel, readsBytes } from "../model/model-file.
 import { completeModel } from "./complete-model.ts";
 import { onnxFormat } from "./format-onnx.ts";
 import { type OpenAsOptions, openAs } from "./open-as.ts";
+import { withProbabilities } from "./probabilities.ts";
 import { type FilePlatform, type WeightsSource, weightsSource } from "./weights-file.ts";
 
 export interface LoadModelOptions extends OpenAsOptions {
@@ -49,7 +50,7 @@ export function isModelFile({ bytes, where }: WeightsSource, options: LoadModelO
 /** @throws as {@link loadModel}. */
 export async function classifierFrom(source: WeightsSource, options: LoadModelOptions): Promise<LoadedModel> {
   const { where } = source;
-  const opened = await openAs(source, options);
+  const opened = withProbabilities(await openAs(source, options));
   const { model, notes } = await completeModel(opened, options.labels);
   const { labels, preprocessing } = model;
   if (labels !== undefined && preprocessing !== undefined) {

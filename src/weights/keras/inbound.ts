@@ -6,21 +6,22 @@ type Json = Readonly<Record<string, unknown>>;
  * Names of the layers that a layer of a functional model reads: `[[["conv2d_1", 0, 0, {}]]]` of Keras 2, or the tensors
  * within the arguments of Keras 3's call.
  * @param where what errors call the layer.
+ * @param harmless names of arguments that change nothing here.
  * @throws {FormatError} the layer is used several times, or called with arguments that change what it does.
  */
-export function inboundNames(nodes: unknown, where: string): readonly string[] {
+export function inboundNames(nodes: unknown, where: string, harmless: readonly string[] = []): readonly string[] {
   if (!Array.isArray(nodes)) throw refuse(where, "its inputs are missing", nodes);
   if (nodes.length === 0) return [];
   if (nodes.length > 1) throw refuse(where, "the layer is used several times", nodes.length, "one place");
   const [node] = nodes as unknown[];
   if (isObject(node)) {
-    refuseArguments(node.kwargs, where);
+    refuseArguments(node.kwargs, where, harmless);
     return tensorsIn(node.args, where);
   }
   if (!Array.isArray(node)) throw refuse(where, "its inputs are not understood", node);
   return node.map((each: unknown) => {
     const [, , , options] = Array.isArray(each) ? each : [];
-    refuseArguments(options, where);
+    refuseArguments(options, where, harmless);
     return historyName(each, where);
   });
 }
@@ -51,10 +52,10 @@ function historyName(history: unknown, where: string): string {
 }
 
 /** `training: true` for example keeps a dropout on for ever. */
-function refuseArguments(given: unknown, where: string): void {
+function refuseArguments(given: unknown, where: string, harmless: readonly string[]): void {
   if (given === undefined || given === null) return;
   for (const [name, value] of Object.entries(given)) {
-    if (value === null || (name === "training" && value === false)) continue;
+    if (value === null || (name === "training" && value === false) || harmless.includes(name)) continue;
     throw refuse(where, `it is called with the argument "${name}"`, value, "the layer as it is");
   }
 }

@@ -125,6 +125,11 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   RandomBrightness: nothing,
 };
 
+/** Classes of layers that do nothing but in training: Keras 3 writes `training: true` into their calls by itself. */
+export const augmentations: ReadonlySet<string> = new Set(
+  Object.entries(layerRules).flatMap(([type, rule]) => (rule === nothing ? [type] : [])),
+);
+
 /** Layers that take zeros around their input as their padding. */
 export const readsZeros: ReadonlySet<string> = new Set(["Conv2D", "SeparableConv2D", "DepthwiseConv2D"]);
 
