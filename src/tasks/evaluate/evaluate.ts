@@ -7,11 +7,11 @@ import { MultiLabelTally } from "../../learning/metrics-multi-label.ts";
 import { rankOf, topIndices } from "../../learning/metrics-ranking.ts";
 import type { Communicator, Platform, SessionOptions } from "../../platform.ts";
 import type { Evaluation, Prediction, SkippedFile } from "../../records.ts";
-import { type Inference, inferenceSession } from "../model/inference.ts";
+import { inferenceSession } from "../model/inference.ts";
 import { type Model, sizedDecodeOptionsOf } from "../model/model.ts";
 import { PicturePreparation } from "../model/picture-preparation.ts";
 import { alone } from "../ranks/ranks.ts";
-import { answersOf } from "../ranks/shared-answers.ts";
+import { type Answer, answersOf } from "../ranks/shared-answers.ts";
 import { skippedByRanks } from "../ranks/skipped-by-ranks.ts";
 
 /** The result of testing a network on the pictures of a data set. */
@@ -74,7 +74,10 @@ export async function evaluate(
   });
   const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform, session);
   try {
-    return await evaluateBatches(inference, source, matched, { ...options, temperature: isSoftmax(model.network) });
+    return await evaluateBatches(({ images }) => inference.run(images), source, matched, {
+      ...options,
+      temperature: isSoftmax(model.network),
+    });
   } finally {
     await Promise.all([inference.dispose(), preparation.dispose()]);
   }
@@ -86,7 +89,7 @@ export async function evaluate(
  * @throws as {@link evaluate}.
  */
 export async function evaluateBatches(
-  inference: Inference,
+  answer: Answer,
   source: BatchSource,
   dataset: ImageDataset,
   { communicator = alone, signal, onProgress, mapWeights, ...tallied }: EvaluationControl & BetweenRanks = {},
@@ -95,7 +98,7 @@ export async function evaluateBatches(
   const several = isMultiLabel(dataset) ? new MultiLabelTally(classes, mapWeights, tallied) : undefined;
   const single = new EvaluationTally(classes, tallied);
   const predictions = new Map<number, Prediction>();
-  for await (const { probabilities, indices } of answersOf(inference, source, { communicator, signal })) {
+  for await (const { probabilities, indices } of answersOf(answer, source, { communicator, signal })) {
     const truths = indices.map((index) => classesOf(samples[index]!));
     if (several) several.add(probabilities, truths);
     else {

@@ -23,10 +23,10 @@ export class Inference {
   }
 
   /**
-   * Bytes `[N, H, W, C]` → the network's output `[N, …]`, for any N.
+   * Bytes `[N, H, W, C]`, or floats where the network was loaded without preprocessing → its output `[N, …]`, for any N.
    * @throws {UsageError} after `dispose()`.
    */
-  async run(images: Tensor<"uint8">): Promise<FloatTensor> {
+  async run(images: Tensor): Promise<FloatTensor> {
     this.refuseIfDisposed();
     const results = await this.#queue.add(() => this.#session.run({ [imageInput]: images }));
     return results[this.#output] as FloatTensor;
@@ -55,13 +55,14 @@ export function disposedError(): UsageError {
 
 /**
  * Loads a network with its weights into the engine, batch normalization folded into the convolutions.
+ * @param preprocessing makes its input of bytes; without it the network is fed with floats.
  * @throws {WeightsError} the weights are not those of the network.
  * @throws {RuntimeUnavailableError} the engine does not run here.
  */
 export async function inferenceSession(
   network: Network,
   weights: Weights,
-  preprocessing: Preprocessing,
+  preprocessing: Preprocessing | undefined,
   platform: Pick<Platform, "createSession">,
   options?: SessionOptions,
 ): Promise<Inference> {

@@ -1,8 +1,7 @@
-import type { BatchSource } from "../../data/batches.ts";
+import type { Batch, BatchSource } from "../../data/batches.ts";
 import { AbortedError } from "../../errors.ts";
 import type { Communicator } from "../../platform.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
-import type { Inference } from "../model/inference.ts";
 
 /** What a network says to some pictures of a data set. */
 export interface Answers {
@@ -11,6 +10,9 @@ export interface Answers {
   /** `[N]`, indices into the data set's samples, below 2²⁴ where ranks share them. */
   readonly indices: readonly number[];
 }
+
+/** What a network says to a batch of pictures, `[N, classes]`. */
+export type Answer = (batch: Batch) => Promise<FloatTensor>;
 
 interface AnswerOptions {
   readonly communicator: Communicator;
@@ -22,25 +24,25 @@ interface AnswerOptions {
  * @throws {AbortedError} the signal fired; on all ranks, where it fired on one.
  */
 export async function* answersOf(
-  inference: Inference,
+  answer: Answer,
   source: BatchSource,
   { communicator, signal }: AnswerOptions,
 ): AsyncGenerator<Answers, void, void> {
-  if (communicator.size > 1) return yield* sharedAnswers(inference, source, { communicator, signal });
-  for await (const { images, indices } of source.evaluationBatches(signal && { signal })) {
-    yield { probabilities: await inference.run(images), indices: [...indices] };
+  if (communicator.size > 1) return yield* sharedAnswers(answer, source, { communicator, signal });
+  for await (const batch of source.evaluationBatches(signal && { signal })) {
+    yield { probabilities: await answer(batch), indices: [...batch.indices] };
   }
 }
 
 async function* sharedAnswers(
-  inference: Inference,
+  answer: Answer,
   source: BatchSource,
   { communicator, signal }: AnswerOptions,
 ): AsyncGenerator<Answers, void, void> {
   const batches = source.evaluationBatches();
   for (let round = 0; round < source.evaluationBatchCount; round++) {
     const { value: batch } = await batches.next();
-    const probabilities = batch && (await inference.run(batch.images));
+    const probabilities = batch && (await answer(batch));
     const message = new AnswerMessage(communicator, source);
     if (batch && probabilities) message.write({ probabilities, indices: [...batch.indices] });
     if (message.exchange(signal?.aborted === true)) {

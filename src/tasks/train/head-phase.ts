@@ -102,12 +102,12 @@ export async function trainHead(plan: TrainingPlan, phase: HeadPhase): Promise<W
   }
 }
 
-/** The network after its last global pooling, whose output it reads: `[channels] → [classes]`. */
-export function headOf(network: Network, top: number): Network {
+/** The network behind a layer, on whose output alone it depends: behind the last global pooling `[channels] → [classes]`. */
+export function headOf(network: Network, end: number): Network {
   const { layers, ...rest } = layersOf(network);
-  const [pooling, ...others] = layers.slice(top);
-  const shape = network.layers[top]!.outputShape;
-  const input = { name: pooling!.name, config: { type: "InputLayer", shape } as const, inbound: [] };
+  const [last, ...others] = layers.slice(end);
+  const shape = network.layers[end]!.outputShape;
+  const input = { name: last!.name, config: { type: "InputLayer", shape } as const, inbound: [] };
   return networkOfLayers({ ...rest, name: `${network.name} head`, layers: [input, ...others] });
 }
 

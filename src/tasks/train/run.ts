@@ -4,7 +4,6 @@ import type { EpochRecord, Evaluation } from "../../records.ts";
 import { deriveSeed } from "../../tensor/random.ts";
 import type { Weights } from "../../weights/initialize.ts";
 import { type EvaluationResult, evaluateBatches, isSoftmax } from "../evaluate/evaluate.ts";
-import { inferenceSession } from "../model/inference.ts";
 import { gatherRanks, inStep, onAnyRank, totalOfRanks } from "../ranks/ranks.ts";
 import type { StepResult, TrainingStep } from "../step/training-step.ts";
 import type { BestWeights, Checkpoint, TrainingIdentity } from "./checkpoint.ts";
@@ -15,6 +14,7 @@ import { refuseBrokenStep, refuseBrokenWeights } from "./refusal.ts";
 import { RunningEpoch } from "./running-epoch.ts";
 import { SkippedFiles } from "./skipped-files.ts";
 import { countRight } from "./tally.ts";
+import { TestBetweenEpochs } from "./test-between-epochs.ts";
 
 /** The loop over epochs, and what it has reached. */
 export class TrainingRun {
@@ -25,6 +25,7 @@ export class TrainingRun {
   readonly #history: EpochRecord[];
   readonly #skipped: SkippedFiles;
   readonly #keeper: CheckpointKeeper | undefined;
+  readonly #test: TestBetweenEpochs;
   #best: BestWeights | undefined;
   #epoch: RunningEpoch;
   #validationSeconds = 0;
@@ -39,6 +40,7 @@ export class TrainingRun {
     this.#history = [...(resume?.history ?? [])];
     this.#best = resume?.best;
     this.#skipped = new SkippedFiles(plan, resume);
+    this.#test = new TestBetweenEpochs(plan);
     const { communicator } = plan;
     this.#epoch = resume
       ? RunningEpoch.restore(resume.epoch, this.#samplesPerStep, communicator.rank)
@@ -160,13 +162,13 @@ export class TrainingRun {
 
   /** Tests the weights on the validation pictures; undefined without any, or when it was stopped meanwhile. */
   async #validate(weights: Weights): Promise<EvaluationResult | undefined> {
-    const { network, preprocessing, validation, communicator } = this.#plan;
-    const { platform, signal, device, threads, mapWeights } = this.#options;
+    const { network, validation, communicator } = this.#plan;
+    const { signal, mapWeights } = this.#options;
     if (!validation) return undefined;
-    const inference = await inferenceSession(network, weights, preprocessing, platform, { device, threads });
+    const { answer, dispose } = await this.#test.load(weights);
     const { batches, dataset } = validation;
     try {
-      return await evaluateBatches(inference, batches, dataset, {
+      return await evaluateBatches(answer, batches, dataset, {
         signal,
         mapWeights,
         communicator,
@@ -176,7 +178,7 @@ export class TrainingRun {
       if (error instanceof AbortedError) return undefined;
       throw error;
     } finally {
-      await inference.dispose();
+      await dispose();
     }
   }
 
