@@ -24,7 +24,7 @@ describe("MPI", { timeout: 90_000 }, () => {
     expect(status).toBe(0);
   });
 
-  it("sums three million numbers, more than a message holds", (context) => {
+  it("sums five million numbers, more than a message holds", (context) => {
     const { results } = mpirun(context, 2, "large");
     expect(results).toEqual([
       { rank: 0, wrong: -1 },

@@ -22,7 +22,7 @@ communicator.sum(values);
 const bytes = Uint8Array.of(rank + 5, 2 * rank);
 communicator.broadcast(bytes);
 if (task === "large") {
-  const many = new Float32Array(3_000_001).map((_, index) => (index % 1000) + rank);
+  const many = new Float32Array(5_000_001).map((_, index) => (index % 1000) + rank);
   communicator.sum(many);
   const wrong = many.findIndex((value, index) => value !== size * (index % 1000) + (size * (size - 1)) / 2);
   process.stdout.write(`${JSON.stringify({ rank, wrong })}\n`);
