@@ -89,12 +89,12 @@ export class EventLog {
   /** Begins a file. */
   async #begin(): Promise<string> {
     // Not the time of writing, which comes after the first events.
-    const seconds = Math.floor(this.#startedAt / 1000);
+    const seconds = this.#startedAt / 1000;
     const goesOn = this.#stepsBefore > 0;
     const older = goesOn ? await cutEvents(this.#folder, this.#stepsBefore) : [];
     const latest = Math.max(0, ...older.map((name) => Number(eventPattern.exec(name)![1])));
     // Readers take files in the order of their names.
-    const name = `events.out.tfevents.${String(Math.max(seconds, latest + 1)).padStart(10, "0")}.xception`;
+    const name = `events.out.tfevents.${String(Math.max(Math.floor(seconds), latest + 1)).padStart(10, "0")}.xception`;
     const restart = goesOn ? [restartRecord(seconds, this.#stepsBefore + 1)] : [];
     await this.#folder.writeEventFile(name, Buffer.concat([firstRecord(seconds), ...restart]));
     return join(this.#folder.path, eventsFolder, name);
