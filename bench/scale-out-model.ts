@@ -1,12 +1,13 @@
 import { stagesOf } from "../src/compiler/stages.ts";
 import { createOptimizer, softmaxCrossEntropy, xception } from "../src/index.ts";
+import { bucketLength } from "../src/runtime/node-mpi.ts";
 import { splitTrainingGraph } from "../src/tasks/step/training-graph.ts";
 import { sizeOf } from "../src/tensor/shape.ts";
 import { type Row, rounded } from "./measurement.ts";
 
 /** What a step of Xception exchanges, whatever the pictures' size and their number. */
 export interface Volume {
-  /** Of the one message of each step: 4 for each gradient, each batch mean and variance, and the loss. */
+  /** Of a step: 4 for each gradient, each batch mean and variance, and the loss. */
   readonly bytes: number;
   /** Of synchronized normalization: messages within a step, and their bytes together. */
   readonly messagesWithin: number;
@@ -42,7 +43,7 @@ const backwardShare = 2 / 3;
 
 /**
  * Share of the time that 60 processes compute: step / (step + exchange), where nothing overlaps, as it is done here. The
- * exchange is a ring: 2(N − 1)/N · bytes / bandwidth + 2(N − 1) · latency. Within a step, where messages are small, they go
+ * exchange is a ring: 2(N − 1)/N · bytes / bandwidth + 2(N − 1) · latency for each bucket. Within a step, where messages are small, they go
  * by doubling: 2·⌈log₂ N⌉ · latency for each, + 2 · bytes / bandwidth. At best, with overlap, gradients would travel from
  * the first moment of the way back on, so that only what takes longer than that is waited for.
  * @param steps milliseconds of a step on one process by itself, by what computes it.
@@ -51,10 +52,11 @@ export function simulate(
   { bytes, messagesWithin, bytesWithin }: Volume,
   steps: Readonly<Record<string, number>>,
 ): readonly Row[] {
+  const buckets = Math.ceil(bytes / Float32Array.BYTES_PER_ELEMENT / bucketLength);
   return Object.entries(steps).flatMap(([step, milliseconds]) =>
     Object.entries(networks).map(([network, { bytesPerSecond, latency }]): Row => {
       const seconds = milliseconds / 1000;
-      const exchange = ((2 * (ranks - 1)) / ranks) * (bytes / bytesPerSecond) + 2 * (ranks - 1) * latency;
+      const exchange = ((2 * (ranks - 1)) / ranks) * (bytes / bytesPerSecond) + buckets * 2 * (ranks - 1) * latency;
       const within = messagesWithin * 2 * Math.ceil(Math.log2(ranks)) * latency + (2 * bytesWithin) / bytesPerSecond;
       const notHidden = Math.max(0, exchange - backwardShare * seconds);
       return {

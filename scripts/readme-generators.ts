@@ -11,7 +11,9 @@ export const documents = [
   "README.md",
   "ARCHITECTURE.md",
   "docs/README.md",
+  "bench/README.md",
   "docs/recipes.md",
+  "docs/scale-out.md",
   ...["keras", "onnx", "tfjs", "timm"].map((source) => `docs/sources/${source}.md`),
 ];
 

@@ -1,8 +1,8 @@
 """A training step of Xception in PyTorch, with the layers of src/models/xception.ts.
 
-Usage: python xception.py SIZE BATCH THREADS
-Prints a JSON line about PyTorch. Then, for each line on stdin, the name of a layout ("default" or "channels_last"), runs
-one step in that layout and prints its milliseconds.
+Usage: python pytorch.py SIZE BATCH THREADS
+Prints a JSON line: the name of the library, its ways to run a step, and the parameters that train. Then, for each line on
+stdin, the name of a way, runs one step that way and prints its milliseconds.
 """
 import json
 import sys
@@ -68,16 +68,17 @@ def xception(classes=1000):
     )
 
 
-def training_step(size, batch, memory_format):
+def training_step(size, batch, memory_format, is_compiled=False):
     torch.manual_seed(1)
     model = xception().to(memory_format=memory_format).train()
+    answer = torch.compile(model) if is_compiled else model
     images = torch.randn(batch, 3, size, size).to(memory_format=memory_format)
     targets = torch.arange(batch)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, foreach=True)
 
     def run():
         optimizer.zero_grad(set_to_none=True)
-        functional.cross_entropy(model(images), targets).backward()
+        functional.cross_entropy(answer(images), targets).backward()
         optimizer.step()
 
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -87,13 +88,14 @@ def training_step(size, batch, memory_format):
 def main():
     size, batch, threads = map(int, sys.argv[1:])
     torch.set_num_threads(threads)
-    formats = {"default": torch.contiguous_format, "channels_last": torch.channels_last}
-    steps = {name: training_step(size, batch, memory_format) for name, memory_format in formats.items()}
-    about = {
-        "version": torch.__version__,
-        "oneDNN": torch.backends.mkldnn.is_available(),
-        "parameters": steps["default"][1],
+    steps = {
+        "default layout": training_step(size, batch, torch.contiguous_format),
+        "channels_last": training_step(size, batch, torch.channels_last),
     }
+    if hasattr(torch, "compile"):
+        steps["channels_last, torch.compile"] = training_step(size, batch, torch.channels_last, is_compiled=True)
+    parameters = steps["channels_last"][1]
+    about = {"name": f"PyTorch {torch.__version__}", "ways": list(steps), "parameters": parameters}
     print(json.dumps(about), flush=True)
     for line in sys.stdin:
         run = steps[line.strip()][0]
