@@ -92,7 +92,7 @@ export function toGraphInput(
   return floatTensor(channelsFirst ? [1, 3, height, width] : [1, height, width, 3], data);
 }
 
-/** One number for each class, of one picture. */
+/** One probability for each class, of one picture: of logits a softmax, of a single one a sigmoid. */
 export function classScores(
   { output, givesProbabilities }: GraphPictures,
   answer: FloatTensor,
@@ -108,7 +108,8 @@ export function classScores(
       expected: "[1, classes]",
     });
   }
-  return givesProbabilities ? data : softmax(data);
+  if (givesProbabilities) return data;
+  return classes === 1 ? Float32Array.of(1 / (1 + Math.exp(-data[0]!))) : softmax(data);
 }
 
 function softmax(logits: Float32Array): Float32Array {

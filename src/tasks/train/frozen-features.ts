@@ -131,7 +131,8 @@ async function keyOf(plan: TrainingPlan, body: Network, views: number): Promise<
   );
 }
 
-function bodyWeights(body: Network, weights: TrainingPlan["weights"]): TrainingPlan["weights"] {
+/** Those of the weights that a part of the network has. */
+export function bodyWeights(body: Network, weights: TrainingPlan["weights"]): TrainingPlan["weights"] {
   return new Map(networkWeights(body).map(({ name }) => [name, weights.get(name)!]));
 }
 

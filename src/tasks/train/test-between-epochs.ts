@@ -1,11 +1,11 @@
 import type { Batch } from "../../data/batches.ts";
 import type { Layer, Network } from "../../graph/network.ts";
-import { networkWeights } from "../../graph/network.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import type { Weights } from "../../weights/initialize.ts";
 import { featureNetwork } from "../features/feature-network.ts";
 import { type Inference, inferenceSession } from "../model/inference.ts";
+import { bodyWeights } from "./frozen-features.ts";
 import { headOf } from "./head-phase.ts";
 import type { TrainingPlan } from "./plan.ts";
 
@@ -62,8 +62,7 @@ export class TestBetweenEpochs {
     preprocessing: TrainingPlan["preprocessing"] | undefined,
   ): Promise<Inference> {
     const { platform, device, threads } = this.#plan.options;
-    const own = new Map(networkWeights(part).map(({ name }) => [name, weights.get(name)!]));
-    return inferenceSession(part, own, preprocessing, platform, { device, threads });
+    return inferenceSession(part, bodyWeights(part, weights), preprocessing, platform, { device, threads });
   }
 }
 

@@ -47,8 +47,9 @@ export async function loadGraph(
   const session = await createGraphSession(bytes, platform, { pictures, preprocessing, where, session: options });
   try {
     const { labels, notes } = await classNames(await countClasses(session, pictures), given);
-    const softmax = pictures.givesProbabilities ? [] : ["It ends without a softmax; that was taken of its answers."];
-    return { session, pictures, labels, preprocessing, notes: [asItIs, ...softmax, usualPreprocessing, ...notes] };
+    const maker = labels.length === 1 ? "sigmoid" : "softmax";
+    const made = pictures.givesProbabilities ? [] : [`It ends without a ${maker}; that was taken of its answers.`];
+    return { session, pictures, labels, preprocessing, notes: [asItIs, ...made, usualPreprocessing, ...notes] };
   } catch (error) {
     await session.dispose();
     throw error;
