@@ -63,7 +63,7 @@ writeResult("fine-tuning", {
   rows: results.map(({ name, minutes, processorMinutes, validationAccuracy }) => ({
     training: name,
     minutes,
-    "minutes of processors": processorMinutes,
+    "minutes of CPUs": processorMinutes,
     "validation accuracy, last epoch": percent(validationAccuracy.at(-1)!),
     "best epoch": percent(Math.max(...validationAccuracy)),
   })),

@@ -1,5 +1,5 @@
 /**
- * How close is inference to the peak of the machine? One picture of 299×299 in float32, against a product of two
+ * How close is inference to the peak of the machine? One image of 299×299 in float32, against a product of two
  * 1024×1024 matrices through the same engine, in turn.
  * `npx tsx bench/inference.ts`; with `npm ci --prefix bench/tfjs` before it, TensorFlow.js takes part.
  */

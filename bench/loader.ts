@@ -1,5 +1,5 @@
 /**
- * Does reading pictures slow training down? A step on photos that are read, decoded and resized while the steps run,
+ * Does reading images slow training down? A step on photos that are read, decoded and resized while the steps run,
  * and changed by an augmentation if one is named, against the same step on tensors in memory, in turn.
  * `npx tsx bench/loader.ts FOLDER [batch] [size] [augmentation]`; FOLDER has one sub-folder of photos for each class.
  */
@@ -28,7 +28,7 @@ const step = await TrainingStep.create(network, initializeWeights(network), {
   loss: softmaxCrossEntropy,
   preprocessing: kerasPreprocessing,
 });
-// Nothing is cached: each round decodes pictures it has not seen.
+// Nothing is cached: each round decodes images it has not seen.
 const source = new BatchSource(dataset, nodePlatform.decodeImage, {
   batchSize,
   decode: { width: size, height: size },
@@ -53,7 +53,7 @@ for (let round = -3; round < rounds; round++) {
 await batches.return?.(undefined);
 const ratio = median(times.photos.map((photosMs, round) => photosMs / times.tensors[round]!));
 writeResult(isAugmented ? `loader-${augmentation}` : "loader", {
-  question: `Does reading ${isAugmented ? "and changing " : ""}pictures slow training down?`,
+  question: `Does reading ${isAugmented ? "and changing " : ""}images slow training down?`,
   augmentation,
   batchSize,
   size,

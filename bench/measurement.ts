@@ -59,7 +59,7 @@ export function rounded(value: number, digits: number): number {
 function machineFacts() {
   const manifest = new URL("../node_modules/onnxruntime-node/package.json", import.meta.url);
   return {
-    processor: cpus()[0]?.model.trim(),
+    CPU: cpus()[0]?.model.trim(),
     cores: cpus().length,
     memoryGib: Math.round(totalmem() / 2 ** 30),
     system: `${platform()} ${arch()}`,

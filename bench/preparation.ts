@@ -1,6 +1,6 @@
 /**
- * What does it cost to bring pictures to a network's size in the graph, and may JPEGs come smaller from the decoder? An
- * evaluation with each way in turn: its time, and whether the answers are those on whole pictures.
+ * What does it cost to bring images to a network's size in the graph, and may JPEGs come smaller from the decoder? An
+ * evaluation with each way in turn: its time, and whether the answers are those on whole images.
  * `npx tsx bench/preparation.ts MODEL FOLDER`; FOLDER has one sub-folder of photos for each of the model's classes.
  */
 
@@ -9,7 +9,7 @@ import { inputShapeOf } from "../src/graph/network.ts";
 import type { DecodeOptions, ImageSource, Platform } from "../src/platform.ts";
 import { nodePlatform } from "../src/runtime/node.ts";
 import { evaluate } from "../src/tasks/evaluate/evaluate.ts";
-import type { PicturePreprocessing } from "../src/tasks/model/model.ts";
+import type { ImagePreprocessing } from "../src/tasks/model/model.ts";
 import { loadModel } from "../src/tasks/weights/load-model.ts";
 import { interleave, median, rounded, writeResult } from "./measurement.ts";
 
@@ -23,7 +23,7 @@ const dataset = folderDataset(await nodePlatform.listFolder(folder));
 const [height, width] = inputShapeOf(model.network) as [number, number, number];
 const { interpolation: _, ...before } = model.preprocessing;
 
-/** JPEGs come at a fraction of their size that is at least so many times as large as the network's pictures. */
+/** JPEGs come at a fraction of their size that is at least so many times as large as the network's images. */
 function shrinking(times: number): Platform {
   const atLeast = times < Infinity && { atLeast: { width: times * width, height: times * height } };
   const decodeImage = (source: ImageSource, { background }: DecodeOptions) =>
@@ -31,10 +31,10 @@ function shrinking(times: number): Platform {
   return { ...nodePlatform, decodeImage };
 }
 
-const inGraph: PicturePreprocessing = { ...model.preprocessing, interpolation: "bicubic" };
-const ways: Readonly<Record<string, readonly [PicturePreprocessing, Platform]>> = {
+const inGraph: ImagePreprocessing = { ...model.preprocessing, interpolation: "bicubic" };
+const ways: Readonly<Record<string, readonly [ImagePreprocessing, Platform]>> = {
   "the decoder, as before": [before, nodePlatform],
-  "the graph, from whole pictures": [inGraph, shrinking(Infinity)],
+  "the graph, from whole images": [inGraph, shrinking(Infinity)],
   "the graph, from JPEGs at least twice as large": [inGraph, shrinking(2)],
   "the graph, from JPEGs at least as large": [inGraph, shrinking(1)],
 };
@@ -44,17 +44,17 @@ const runs = Object.entries(ways).map(([name, [preprocessing, platform]]) => {
   return [name, run] as const;
 });
 const times = await interleave(Object.fromEntries(runs), rounds, 1);
-const whole = answers.get("the graph, from whole pictures")!;
+const whole = answers.get("the graph, from whole images")!;
 writeResult("preparation", {
-  question: "What does it cost to bring pictures to a network's size in the graph, and may JPEGs come smaller?",
+  question: "What does it cost to bring images to a network's size in the graph, and may JPEGs come smaller?",
   network: `${model.network.name} ${width}×${height}`,
-  pictures: dataset.samples.length,
+  images: dataset.samples.length,
   rows: Object.keys(ways).map((name) => {
     const { evaluation, predictions } = answers.get(name)!;
     const others = predictions.filter(({ predicted }, index) => predicted !== whole.predictions[index]!.predicted);
     return {
       "brought to size by": name,
-      "ms per picture": rounded(median(times[name]!) / dataset.samples.length, 2),
+      "ms per image": rounded(median(times[name]!) / dataset.samples.length, 2),
       "top-1 %": rounded(100 * evaluation.top1, 2),
       "other answers": others.length,
     };

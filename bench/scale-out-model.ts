@@ -5,7 +5,7 @@ import { splitTrainingGraph } from "../src/tasks/step/training-graph.ts";
 import { sizeOf } from "../src/tensor/shape.ts";
 import { type Row, rounded } from "./measurement.ts";
 
-/** What a step of Xception exchanges, whatever the pictures' size and their number. */
+/** What a step of Xception exchanges, whatever the images' size and their number. */
 export interface Volume {
   /** Of a step: 4 for each gradient, each batch mean and variance, and the loss. */
   readonly bytes: number;

@@ -1,7 +1,7 @@
 /**
  * How do several processes scale? Xception on two cores: by one process with one of them, by one with both, and by two with
- * one each, all with the same pictures in a step, in turn. From it, and from the paper's figures, what 60 processes would
- * reach on networks of several kinds. `npx tsx bench/scale-out.ts [size] [pictures in a step] [rounds]`; needs `mpirun`.
+ * one each, all with the same images in a step, in turn. From it, and from the paper's figures, what 60 processes would
+ * reach on networks of several kinds. `npx tsx bench/scale-out.ts [size] [images in a step] [rounds]`; needs `mpirun`.
  */
 
 import { execFileSync } from "node:child_process";
@@ -74,13 +74,13 @@ async function measureRank([size, batchSize, threads, synchronized]: [number, nu
   communicator.dispose();
 }
 
-function compare(size: number, pictures: number, rounds: number): void {
+function compare(size: number, images: number, rounds: number): void {
   const loadBefore = rounded(loadavg()[0]!, 1);
   const alternatives = {
-    "1 process, 1 thread": [1, pictures, 1, 0],
-    "1 process, 2 threads": [1, pictures, 2, 0],
-    "2 processes, 1 thread each": [2, pictures / 2, 1, 0],
-    "2 processes, 1 thread each, synchronized normalization": [2, pictures / 2, 1, 1],
+    "1 process, 1 thread": [1, images, 1, 0],
+    "1 process, 2 threads": [1, images, 2, 0],
+    "2 processes, 1 thread each": [2, images / 2, 1, 0],
+    "2 processes, 1 thread each, synchronized normalization": [2, images / 2, 1, 1],
   } as const;
   const names = Object.keys(alternatives) as (keyof typeof alternatives)[];
   const results: Measured[][] = names.map(() => []);
@@ -99,7 +99,7 @@ function compare(size: number, pictures: number, rounds: number): void {
       "step ms": rounded(step, 0),
       "wait ms": rounded(wait, 0),
       "exchange ms": rounded(exchange, 0),
-      "pictures/s": rounded((1000 * pictures) / step, 2),
+      "images/s": rounded((1000 * images) / step, 2),
       speed: rounded(alone.step / step, 2),
     };
   });
@@ -109,13 +109,13 @@ function compare(size: number, pictures: number, rounds: number): void {
     // The paper's 28 steps/s are of all 60 cards together; which batch they are of it does not say.
     "K80, if 28 steps/s are of all cards, one step each time": 1000 / 28,
     "K80, if 28 steps/s are the sum over the cards": 60_000 / 28,
-    [`a core of this machine, ${pictures / 2} pictures of ${size}×${size}`]: own,
-    [`two cores of this machine, ${pictures} pictures of ${size}×${size}`]: threaded.step,
+    [`a core of this machine, ${images / 2} images of ${size}×${size}`]: own,
+    [`two cores of this machine, ${images} images of ${size}×${size}`]: threaded.step,
   });
   writeResult("scale-out", {
     question: "How do several processes scale?",
     size,
-    picturesInStep: pictures,
+    imagesInStep: images,
     rounds,
     steps,
     loadBefore,

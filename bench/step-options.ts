@@ -1,6 +1,6 @@
 /**
  * What do the options of a training step cost, and what do frozen weights save? Each against the plain step, in turn.
- * `npx tsx bench/step-options.ts [batch] [size]`, by default 8 pictures of 150×150.
+ * `npx tsx bench/step-options.ts [batch] [size]`, by default 8 images of 150×150.
  */
 
 import { oneHot } from "../src/data/labels.ts";

@@ -1,7 +1,7 @@
 /**
  * How long does a training step take against those of Keras and PyTorch on the same cores? In turn, step by step, in each of
  * their ways to run one. A library that Python does not have is passed over.
- * `npx tsx bench/training-against-peers.ts [python] [batch] [size]`, by default `python3` and 8 pictures of 299×299.
+ * `npx tsx bench/training-against-peers.ts [python] [batch] [size]`, by default `python3` and 8 images of 299×299.
  */
 import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
@@ -54,7 +54,7 @@ await ours.dispose();
 const rows = Object.entries(times).map(([name, all]) => ({
   "a training step": name,
   ms: rounded(median(all), 0),
-  "ms per picture": rounded(median(all) / batchSize, 0),
+  "ms per image": rounded(median(all) / batchSize, 0),
   "× ours": rounded(median(all.map((ms, round) => ms / times["xception-ts"]![round]!)), 2),
 }));
 writeResult(size === 299 && batchSize === 8 ? "peers" : `peers-${size}-${batchSize}`, {

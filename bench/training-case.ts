@@ -4,7 +4,7 @@ import type { Platform, SessionOptions } from "../src/platform.ts";
 import { nodePlatform } from "../src/runtime/node.ts";
 import { formulaImages } from "../src/weights/formula.ts";
 
-/** The step that is measured: the paper's network, SGD with momentum, formula pictures of size×size. */
+/** The step that is measured: the paper's network, SGD with momentum, formula images of size×size. */
 export function trainingCase(batchSize: number, size: number) {
   const network = xception({ inputShape: [size, size, 3] });
   const input = {

@@ -51,8 +51,8 @@ if (batchSize !== undefined) {
       batchSize,
       "kept, GiB": rounded(kept.peakGib, 2),
       "computed again, GiB": rounded(computed.peakGib, 2),
-      "kept, ms per picture": rounded(kept.stepMs / batchSize, 0),
-      "computed again, ms per picture": rounded(computed.stepMs / batchSize, 0),
+      "kept, ms per image": rounded(kept.stepMs / batchSize, 0),
+      "computed again, ms per image": rounded(computed.stepMs / batchSize, 0),
       "time ÷": rounded(computed.stepMs / kept.stepMs, 2),
     };
   });

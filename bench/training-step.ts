@@ -1,6 +1,6 @@
 /**
  * How much longer is a training step than its large products of matrices alone?
- * `npx tsx bench/training-step.ts [batch] [size]`, by default 8 pictures of 299×299.
+ * `npx tsx bench/training-step.ts [batch] [size]`, by default 8 images of 299×299.
  */
 
 import type { TrainingStep } from "../src/index.ts";
@@ -92,7 +92,7 @@ const parts = [...rounds[0]!.totals.keys()].map((kind) => ({
   share: median(rounds.map(({ totals, gemmMs }) => totals.get(kind)! / gemmMs)),
 }));
 
-const perPicture = (ms: number) => rounded(ms / batchSize, 0);
+const perImage = (ms: number) => rounded(ms / batchSize, 0);
 
 writeResult(size === 299 && batchSize === 8 ? "training-step" : `training-step-${size}-${batchSize}`, {
   question: "How much longer is a training step than its large products of matrices alone?",
@@ -110,15 +110,15 @@ writeResult(size === 299 && batchSize === 8 ? "training-step" : `training-step-$
   recordedStepMs: rounded(median(times.recorded!), 0),
   peakMemoryGib: rounded(peakGib, 2),
   rows: [
-    { "a training step": "as a whole", "ms per picture": perPicture(stepMs), "step ÷ this": 1 },
+    { "a training step": "as a whole", "ms per image": perImage(stepMs), "step ÷ this": 1 },
     {
       "a training step": "its 1×1 convolutions and their gradients alone",
-      "ms per picture": perPicture(gemmMs),
+      "ms per image": perImage(gemmMs),
       "step ÷ this": rounded(ratio, 2),
     },
     {
       "a training step": "the same products in the usual layout, channels first",
-      "ms per picture": perPicture(median(sketchGemmMs)),
+      "ms per image": perImage(median(sketchGemmMs)),
       "step ÷ this": rounded(ratioToSketch, 2),
     },
   ],

@@ -10,10 +10,10 @@ const model = encodeModel({
 });
 
 /** A file's path, the bytes of a JPEG or PNG, or pixels: a classifier takes them all. */
-const picture = { width: 64, height: 48, data: new Uint8Array(64 * 48 * 3).fill(128) };
+const image = { width: 64, height: 48, data: new Uint8Array(64 * 48 * 3).fill(128) };
 
 const classifier = await loadClassifier(model);
-for (const { label, probability } of await classifier.classify(picture, { top: 2 })) {
+for (const { label, probability } of await classifier.classify(image, { top: 2 })) {
   console.log(`${label}: ${(100 * probability).toFixed(1)} %`);
 }
 await classifier.dispose();

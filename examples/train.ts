@@ -1,11 +1,11 @@
 import { type ImageDataset, saveModel, train } from "xception-ts/node";
 
-/** Pictures come from `await readFolder("photos")`, with one sub-folder for each class, or are made on the spot. */
+/** Images come from `await readFolder("photos")`, with one sub-folder for each class, or are made on the spot. */
 const dataset: ImageDataset = {
   classes: ["dark", "bright"],
   samples: Array.from({ length: 24 }, (_, index) => {
     const data = Uint8Array.from({ length: 71 * 71 * 3 }, () => 155 * (index % 2) + 100 * Math.random());
-    return { picture: { width: 71, height: 71, data }, label: index % 2, name: `picture ${index}` };
+    return { image: { width: 71, height: 71, data }, label: index % 2, name: `image ${index}` };
   }),
 };
 

@@ -1,4 +1,4 @@
-/** The part of the package that runs wherever TypeScript does; `xception-ts/node` adds files, pictures and the engine. */
+/** The part of the package that runs wherever TypeScript does; `xception-ts/node` adds files, images and the engine. */
 
 // What everything is made of.
 
@@ -55,10 +55,10 @@ export { type OnnxOptions, toOnnx } from "./compiler/onnx/onnx.ts";
 export { OpGraphBuilder } from "./graph/op-builder.ts";
 export { printOpGraph } from "./graph/op-print.ts";
 export type { Constant, ElementType, OpConfig, Operation, OpGraph, OpKind, Value } from "./graph/ops.ts";
-export { kerasPreprocessing, type PictureResize, type Preprocessing, standardization } from "./graph/preprocessing.ts";
+export { type ImageResize, kerasPreprocessing, type Preprocessing, standardization } from "./graph/preprocessing.ts";
 export { toEngineWeights } from "./weights/engine-weights.ts";
 
-// Pictures to learn from.
+// Images to learn from.
 
 export {
   type Augmentation,
@@ -148,7 +148,7 @@ export type { FeatureCache, FrozenFeaturesOptions, HeadPhase, HeadResult } from 
 export type { TrainingProgress, TrainingResult, TrainingStart, TrainOptions } from "./tasks/train/options.ts";
 export { train } from "./tasks/train/train.ts";
 
-// Models: a network with weights, labels and preprocessing, in one file; and what they say to pictures.
+// Models: a network with weights, labels and preprocessing, in one file; and what they say to images.
 
 export {
   type Classified,
@@ -165,8 +165,8 @@ export {
   type EvaluationResult,
   evaluate,
 } from "./tasks/evaluate/evaluate.ts";
-export { type Embedded, type EmbedOptions, embed, type PictureToEmbed } from "./tasks/features/embed.ts";
-export type { EmbeddedPicture, Embeddings, EmbeddingsOrigin } from "./tasks/features/embeddings.ts";
+export { type Embedded, type EmbedOptions, embed, type ImageToEmbed } from "./tasks/features/embed.ts";
+export type { EmbeddedImage, Embeddings, EmbeddingsOrigin } from "./tasks/features/embeddings.ts";
 export { embeddingsWriter, readEmbeddings } from "./tasks/features/embeddings-file.ts";
 export {
   type ExtractAllOptions,
@@ -177,12 +177,12 @@ export {
   loadFeatureExtractor,
 } from "./tasks/features/feature-extractor.ts";
 export type { FeatureChoice, Pooling } from "./tasks/features/feature-network.ts";
-export { type NearestOptions, type Neighbour, nearest } from "./tasks/features/nearest.ts";
+export { type NearestOptions, type Neighbor, nearest } from "./tasks/features/nearest.ts";
+export type { ImageLike } from "./tasks/model/image.ts";
 export { type Inference, inferenceSession } from "./tasks/model/inference.ts";
-export type { Json, Model, ModelParts, PicturePreprocessing, Provenance } from "./tasks/model/model.ts";
+export type { ImagePreprocessing, Json, Model, ModelParts, Provenance } from "./tasks/model/model.ts";
 export { decodeModel, encodeModel } from "./tasks/model/model-file.ts";
 export type { ModelDescription } from "./tasks/model/model-metadata.ts";
-export type { Picture } from "./tasks/model/picture.ts";
 export { type LoadedModel, type LoadModelOptions, loadModel } from "./tasks/weights/load-model.ts";
 
 // Weights and models of others, and proof that the network computes what Keras computes.

@@ -1,5 +1,5 @@
 /**
- * Everything of the package, with what needs Node: files, pictures and the engine. Functions that take a platform
+ * Everything of the package, with what needs Node: files, images and the engine. Functions that take a platform
  * elsewhere have Node's here.
  */
 import type { ImageDataset } from "./data/dataset.ts";
@@ -27,13 +27,13 @@ export { decodeImage, encodePng } from "./runtime/node-images.ts";
 export { isMpiProcess, joinMpi, type MpiOptions } from "./runtime/node-mpi.ts";
 
 /**
- * Loads a model from a file of any format that we know, by its path, its address or its bytes, ready to classify pictures.
+ * Loads a model from a file of any format that we know, by its path, its address or its bytes, ready to classify images.
  * What is read from an address is downloaded once; `imagenet` stands for what keras.applications.Xception learned.
  * @param options `network`, `architecture`: which network its weights are for, where the file holds weights alone.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, or damaged.
  * @throws {WeightsError} a weight of its network is missing or has another shape.
- * @throws {UsageError} its network does not tell classes of RGB pictures apart, or an option is not allowed.
+ * @throws {UsageError} its network does not tell classes of RGB images apart, or an option is not allowed.
  * @example
  * const classifier = await loadClassifier("run/model.onnx");
  * const [best] = await classifier.classify("cat.jpg");
@@ -49,12 +49,12 @@ export function loadClassifier(
 }
 
 /**
- * Loads a file of weights of any format that we know, ready to tell what its network sees in pictures.
+ * Loads a file of weights of any format that we know, ready to tell what its network sees in images.
  * @param source its path, address or bytes, or `imagenet`: then without its top, unless `network.includeTop` wants it.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, or damaged.
  * @throws {WeightsError} its weights are not those of its network.
- * @throws {UsageError} the network does not read RGB pictures, or an option is not allowed.
+ * @throws {UsageError} the network does not read RGB images, or an option is not allowed.
  * @example
  * await using extractor = await loadFeatureExtractor("run/model.onnx");
  * const maps = await extractor.features("cat.jpg", { stages: [2, 3, 4, 5] });
@@ -110,16 +110,16 @@ export function saveModel(path: string, model: ModelParts): Promise<void> {
 }
 
 /**
- * The labelled pictures of a folder with one sub-folder for each class.
- * @throws {DataError} the folder is missing or cannot be read; there are no pictures, a class without one, or one class.
+ * The labeled images of a folder with one sub-folder for each class.
+ * @throws {DataError} the folder is missing or cannot be read; there are no images, a class without one, or one class.
  */
 export async function readFolder(path: string): Promise<FolderDataset> {
   return folderDataset(await nodePlatform.listFolder(path));
 }
 
 /**
- * Tests a model on labelled pictures. The classes of the data set are matched with the model's labels by name.
- * @throws {DataError} the data set has other classes than the model, or no usable picture.
+ * Tests a model on labeled images. The classes of the data set are matched with the model's labels by name.
+ * @throws {DataError} the data set has other classes than the model, or no usable image.
  * @throws {TrainingError} the network's answers are not finite numbers.
  * @throws {AbortedError} the signal fired.
  * @example
@@ -134,10 +134,10 @@ export function evaluate(
 }
 
 /**
- * Trains a network on labelled pictures; with validation pictures it tests it after every epoch and keeps the best
+ * Trains a network on labeled images; with validation images it tests it after every epoch and keeps the best
  * weights. `weights` may name a file or address, or be `imagenet`, which is downloaded once.
  * @throws {UsageError} an option is not allowed, or the network does not fit the data set.
- * @throws {DataError} the data set has too few usable pictures or classes.
+ * @throws {DataError} the data set has too few usable images or classes.
  * @throws {WeightsError} the weights to start from are not the network's.
  * @throws {FileError} their file cannot be read, or not be downloaded.
  * @throws {TrainingError} the loss or the weights are no finite numbers any more.

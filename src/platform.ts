@@ -1,7 +1,7 @@
 import type { Tensor } from "./tensor/tensor.ts";
 
 /**
- * The outside world, as a value that is passed in: files, picture decoding and the engine. Node and the browser each
+ * The outside world, as a value that is passed in: files, image decoding and the engine. Node and the browser each
  * have one; tests may bring their own.
  */
 export interface Platform {
@@ -20,12 +20,12 @@ export interface Platform {
   /** Every device that this platform's engine knows, and whether it can compute there on this machine. */
   listDevices(): Promise<readonly DeviceStatus[]>;
   /**
-   * Decodes one picture to sRGB pixels of exactly the size asked for, or of its own, upright by its EXIF orientation.
-   * @throws {FormatError} the file is empty, damaged, cut short, too large, or no picture of a supported format.
+   * Decodes one image to sRGB pixels of exactly the size asked for, or of its own, upright by its EXIF orientation.
+   * @throws {FormatError} the file is empty, damaged, cut short, too large, or no image of a supported format.
    * @throws {DataError} there is no such file, or it cannot be read.
    */
   decodeImage(source: ImageSource, options: DecodeOptions): Promise<RgbImage>;
-  /** Writes an RGB picture as PNG (for reports). */
+  /** Writes an RGB image as PNG (for reports). */
   encodePng(image: RgbImage): Promise<Uint8Array>;
   /**
    * Lists what lies below a folder, at any depth; links are followed, loops of links are not.
@@ -103,7 +103,7 @@ export interface DeviceResults {
 }
 
 /**
- * What the engine computes on: the processor with native code or in WebAssembly, or a graphics card through WebGPU
+ * What the engine computes on: the CPU with native code or in WebAssembly, or a GPU through WebGPU
  * (any maker's), CUDA or TensorRT (NVIDIA), DirectML (Windows) or Core ML (macOS).
  */
 export const devices = ["cpu", "wasm", "webgpu", "cuda", "tensorrt", "dml", "coreml"] as const;
@@ -118,7 +118,7 @@ export interface DeviceStatus {
 }
 
 export interface SessionOptions {
-  /** Default: the platform's own, `cpu` in Node. Operators that a device lacks run on the processor. */
+  /** Default: the platform's own, `cpu` in Node. Operators that a device lacks run on the CPU. */
   readonly device?: Device | undefined;
   /** Threads inside one operator; default: one for each core. */
   readonly threads?: number | undefined;
@@ -137,7 +137,7 @@ export interface ProfileEvent {
   readonly durationMs: number;
 }
 
-/** A file's path, or the bytes of an encoded picture. */
+/** A file's path, or the bytes of an encoded image. */
 export type ImageSource = string | Uint8Array;
 
 /** What lies below a folder, in no particular order; hidden files included. */
@@ -178,21 +178,21 @@ export interface RgbImage {
 
 /** Options that ask for a size. */
 export type SizedDecodeOptions = DecodeOptions & { readonly width: number; readonly height: number };
-/** Brings a picture to exactly the size asked for. */
+/** Brings an image to exactly the size asked for. */
 export type DecodeToSize = (source: ImageSource, options: SizedDecodeOptions) => Promise<RgbImage>;
 
 export interface DecodeOptions {
-  /** Size to bring the picture to; together with `height`, or neither for the picture's own size. */
+  /** Size to bring the image to; together with `height`, or neither for the image's own size. */
   readonly width?: number;
   readonly height?: number;
   /**
-   * Without width and height: a picture that is read faster at a half, a quarter or an eighth of its size (JPEG) may come
-   * that small, but not smaller than this. Default: every picture comes whole.
+   * Without width and height: an image that is read faster at a half, a quarter or an eighth of its size (JPEG) may come
+   * that small, but not smaller than this. Default: every image comes whole.
    */
   readonly atLeast?: { readonly width: number; readonly height: number };
   /**
    * `fill` stretches to the size, as Keras's `load_img(target_size)`; `cover` keeps the proportions and crops the
-   * overhang at the centre; `contain` keeps them and fills the rest with the background. Default `fill`.
+   * overhang at the center; `contain` keeps them and fills the rest with the background. Default `fill`.
    */
   readonly fit?: "fill" | "cover" | "contain";
   /** Behind transparent pixels, `[red, green, blue]` from 0 to 255; default white. */

@@ -3,28 +3,28 @@
  * (accuracy, precision, …) are fractions from 0 to 1, durations seconds.
  */
 
-/** The result of testing a network on labelled pictures; also the JSON of `xception evaluate --json`. */
+/** The result of testing a network on labeled images; also the JSON of `xception evaluate --json`. */
 export interface Evaluation {
-  /** How many pictures were tested. */
+  /** How many images were tested. */
   readonly images: number;
-  /** Fraction of pictures whose true class, or one of them, got the highest probability: the accuracy. */
+  /** Fraction of images whose true class, or one of them, got the highest probability: the accuracy. */
   readonly top1: number;
-  /** Fraction of pictures whose true class, or one of them, is among the five highest; 1 when there are five classes or fewer. */
+  /** Fraction of images whose true class, or one of them, is among the five highest; 1 when there are five classes or fewer. */
   readonly top5: number;
-  /** Mean cross-entropy, in nats for each picture; with several labels for a picture, for each picture and class. */
+  /** Mean cross-entropy, in nats for each image; with several labels for an image, for each image and class. */
   readonly loss: number;
-  /** MAP@100 of pictures with several labels, weighted by class if weights were given. */
+  /** MAP@100 of images with several labels, weighted by class if weights were given. */
   readonly meanAveragePrecision?: number;
-  /** Fraction of pictures whose true class, or one of them, is among the k highest, for each k that was asked for. */
+  /** Fraction of images whose true class, or one of them, is among the k highest, for each k that was asked for. */
   readonly topK?: readonly TopAccuracy[];
   /** The scores of all classes in one. */
   readonly averages: ScoreAverages;
-  /** How far probabilities can be believed; missing for pictures with several labels. */
+  /** How far probabilities can be believed; missing for images with several labels. */
   readonly calibration?: Calibration;
   /** One entry for each class, in the order of the network's outputs. */
   readonly perClass: readonly ClassScore[];
   /**
-   * `confusion[truth][prediction]`: how many pictures of one class were taken for another. A picture with several labels counts
+   * `confusion[truth][prediction]`: how many images of one class were taken for another. An image with several labels counts
    * for each of them: as found where the class has at least ½, else as taken for the likeliest class that is not one of its own.
    */
   readonly confusion: readonly (readonly number[])[];
@@ -41,9 +41,9 @@ export type AverageScore = Pick<ClassScore, "precision" | "recall" | "f1">;
 export interface ScoreAverages {
   /** Every class counts the same. */
   readonly macro: AverageScore;
-  /** Every answer counts the same; with one label for a picture all three are the accuracy. */
+  /** Every answer counts the same; with one label for an image all three are the accuracy. */
   readonly micro: AverageScore;
-  /** Every class counts by its pictures. */
+  /** Every class counts by its images. */
   readonly weighted: AverageScore;
 }
 
@@ -69,8 +69,8 @@ export interface ReliabilityBin {
 }
 
 /**
- * The temperature T for which softmax(logits / T) has the least loss on the tested pictures themselves, and loss and calibration
- * error with it: on other pictures it will help less.
+ * The temperature T for which softmax(logits / T) has the least loss on the tested images themselves, and loss and calibration
+ * error with it: on other images it will help less.
  */
 export interface TemperatureFit {
   /** Above 1: the network is too sure of itself. From 0.01 to 100. */
@@ -79,33 +79,33 @@ export interface TemperatureFit {
   readonly expectedCalibrationError: number;
 }
 
-/** How well one class was recognised. A score whose denominator is 0 is 0. */
+/** How well one class was recognized. A score whose denominator is 0 is 0. */
 export interface ClassScore {
   readonly label: string;
-  /** Of the pictures taken for this class, the fraction that belong to it. */
+  /** Of the images taken for this class, the fraction that belong to it. */
   readonly precision: number;
-  /** Of the pictures of this class, the fraction that was recognised. */
+  /** Of the images of this class, the fraction that was recognized. */
   readonly recall: number;
   /** Harmonic mean of precision and recall. */
   readonly f1: number;
-  /** Of pictures with several labels: see `AveragePrecisionTally`; missing where no tested picture has the class. */
+  /** Of images with several labels: see `AveragePrecisionTally`; missing where no tested image has the class. */
   readonly averagePrecision?: number;
-  /** How many of the tested pictures belong to this class. */
+  /** How many of the tested images belong to this class. */
   readonly support: number;
 }
 
-/** One pass over the training pictures; one line of `history.csv`. */
+/** One pass over the training images; one line of `history.csv`. */
 export interface EpochRecord {
   /** Counted from 1. */
   readonly epoch: number;
   /** Mean training loss, with augmentation, dropout and label smoothing as they were. */
   readonly loss: number;
-  /** Fraction of (augmented) training pictures classified rightly during the epoch. */
+  /** Fraction of (augmented) training images classified rightly during the epoch. */
   readonly accuracy: number;
-  /** Mean cross-entropy on the validation pictures after the epoch, if there are any. */
+  /** Mean cross-entropy on the validation images after the epoch, if there are any. */
   readonly validationLoss?: number;
   readonly validationAccuracy?: number;
-  /** Mean average precision of pictures with several labels, which decides what is best. */
+  /** Mean average precision of images with several labels, which decides what is best. */
   readonly validationPrecision?: number;
   /** Of the epoch's last step. */
   readonly learningRate: number;
@@ -115,7 +115,7 @@ export interface EpochRecord {
   readonly seconds: number;
 }
 
-/** One tested picture and what the network took it for. */
+/** One tested image and what the network took it for. */
 export interface Prediction {
   readonly file: string;
   /** Label of the true class. */
@@ -155,7 +155,7 @@ export interface LayerHealth {
   readonly updateRatio: number;
 }
 
-/** What an activation function put out for the first picture of a batch. */
+/** What an activation function put out for the first image of a batch. */
 export interface ActivationHealth {
   readonly layer: string;
   readonly mean: number;

@@ -8,7 +8,7 @@ import { openWeightsFile } from "../../src/tasks/weights/weights-formats.ts";
 import type { Shape } from "../../src/tensor/shape.ts";
 import { type DownloadFlags, downloadsOf } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
-import { givenXceptionOptions, type NetworkFlags, networkOf, refuseNetworkFlags } from "./network-options.ts";
+import { assertNoNetworkFlags, givenXceptionOptions, type NetworkFlags, networkOf } from "./network-options.ts";
 
 /** Flags of a command that looks at a network: that of a file, or the one that they describe. */
 export interface LookFlags extends NetworkFlags, DownloadFlags {}
@@ -29,18 +29,18 @@ export async function describedNetwork(
 
 /** That of keras.applications.Xception. */
 export function publishedNetwork(command: Command, flags: LookFlags): Network {
-  refuseNetworkFlags(command, flags);
+  assertNoNetworkFlags(command, flags);
   return xception(givenXceptionOptions(command, flags));
 }
 
-/** Opens a file to look at its network, which flags cannot change; `inputShape` is of pictures, where the file leaves it open. */
+/** Opens a file to look at its network, which flags cannot change; `inputShape` is of images, where the file leaves it open. */
 export async function openDescribed(
   model: string,
   command: Command,
   flags: LookFlags,
   io: CliIo,
 ): Promise<{ readonly file: WeightsFile; readonly source: WeightsSource; readonly inputShape: Shape | undefined }> {
-  refuseNetworkFlags(command, flags);
+  assertNoNetworkFlags(command, flags);
   const { inputShape } = givenXceptionOptions(command, flags);
   const { readFile } = downloadsOf(flags, process.env, io);
   const source = await weightsSource(model, { readFile, isolate });

@@ -7,13 +7,13 @@ import { packageVersion } from "./package-version.ts";
 export interface Diagnosis {
   readonly xception: string;
   readonly node: string;
-  /** Operating system and processor, e.g. `linux-x64`. */
+  /** Operating system and CPU, e.g. `linux-x64`. */
   readonly platform: string;
   readonly cpu: { readonly model: string; readonly cores: number };
   readonly memory: { readonly totalBytes: number; readonly freeBytes: number };
   /** ONNX Runtime, and the devices it knows: whether it can compute on them here. */
   readonly onnxruntime: Part<{ readonly devices: readonly DeviceStatus[] }>;
-  /** The picture decoder. */
+  /** The image decoder. */
   readonly sharp: Part<object>;
 }
 
@@ -58,7 +58,7 @@ export function describeDiagnosis(diagnosis: Diagnosis): string {
     ["xception", diagnosis.xception],
     ["node", diagnosis.node],
     ["platform", diagnosis.platform],
-    ["processor", `${cpu.cores} ${cpu.cores === 1 ? "core" : "cores"}, ${cpu.model}`],
+    ["CPU", `${cpu.cores} ${cpu.cores === 1 ? "core" : "cores"}, ${cpu.model}`],
     ["memory", `${gib(memory.totalBytes)}, ${gib(memory.freeBytes)} free`],
     ["onnxruntime", partText(onnxruntime, (part) => `, computes on ${available(part.devices)}`)],
     ...(onnxruntime.loads ? unavailable(onnxruntime.devices) : []),

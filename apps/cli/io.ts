@@ -1,6 +1,6 @@
 /** The world as a command sees it: passed in, so that commands run in tests without a process. */
 export interface CliIo {
-  /** Reads all of the standard input: `classify -` takes a picture from it. */
+  /** Reads all of the standard input: `classify -` takes an image from it. */
   readonly stdin: () => Promise<Uint8Array>;
   /** Results: text for people, or one JSON document with `--json`. */
   readonly stdout: (text: string) => void;

@@ -20,7 +20,7 @@ export interface NetworkFlags extends Omit<XceptionOptions, "includeTop"> {
 }
 
 const otherSettings = {
-  inputShape: setting(pictureShape(), { about: "height, width and channels of the pictures", default: [299, 299, 3] }),
+  inputShape: setting(imageShape(), { about: "height, width and channels of the images", default: [299, 299, 3] }),
   classes: setting(wholeNumber({ from: 1 }), { about: "number of classes to tell apart", default: 1000 }),
   pooling: setting(choice("none", "avg", "max"), {
     about: "with --no-top: what to do with the last maps",
@@ -49,8 +49,8 @@ export function addNetworkOptions(
 
 /** @throws {UsageError} flags do not go together. */
 export function networkOf({ architecture = "xception", ...flags }: NetworkFlags): Network {
-  refuseOtherArchitecture(architecture, { ...flags });
-  refuseSmallPictures(architecture, flags.inputShape);
+  assertArchitecture(architecture, { ...flags });
+  assertLargeEnough(architecture, flags.inputShape);
   return buildNetwork(architectureNamed(architecture, xceptionOptionsOf(flags)));
 }
 
@@ -59,7 +59,7 @@ export function networkOf({ architecture = "xception", ...flags }: NetworkFlags)
  * @throws {UsageError} flags do not go together.
  */
 export function xceptionOptionsOf(flags: Partial<NetworkFlags>): XceptionOptions {
-  refuseContradictions(flags);
+  assertNoContradictions(flags);
   const options: Record<keyof XceptionOptions, unknown> = {
     variant: flags.variant,
     inputShape: flags.inputShape,
@@ -87,10 +87,10 @@ export function givenXceptionOptions(command: Command, flags: Partial<NetworkFla
 }
 
 /**
- * Refuses flags that describe a network beside a file that has one; its pictures' size may be open.
+ * Refuses flags that describe a network beside a file that has one; its images' size may be open.
  * @throws {UsageError} there is one; the message names it.
  */
-export function refuseNetworkFlags(command: Command, flags: Partial<NetworkFlags>): void {
+export function assertNoNetworkFlags(command: Command, flags: Partial<NetworkFlags>): void {
   const names = ["top", ...Object.keys(networkSettings), ...Object.keys(otherSettings)] as (keyof NetworkFlags)[];
   const name = names.find((each) => each !== "inputShape" && command.getOptionValueSource(each) === "cli");
   if (name === undefined) return;
@@ -102,7 +102,7 @@ export function refuseNetworkFlags(command: Command, flags: Partial<NetworkFlags
 }
 
 /** The same rules as those of `xception`, in the words of the command line. */
-function refuseContradictions({ top = true, pooling, dropout, fcUnits }: Partial<NetworkFlags>): void {
+function assertNoContradictions({ top = true, pooling, dropout, fcUnits }: Partial<NetworkFlags>): void {
   const needsNoTop = pooling !== undefined && pooling !== "none";
   if (top && needsNoTop) refuse("--pooling", "this needs --no-top, for the top has its own pooling", pooling);
   if (!top && dropout) refuse("--dropout", "this stands before the classifier, which --no-top leaves out", dropout);
@@ -112,7 +112,7 @@ function refuseContradictions({ top = true, pooling, dropout, fcUnits }: Partial
 }
 
 /** Refuses flags that this network does not know. */
-function refuseOtherArchitecture(architecture: ArchitectureName, flags: Readonly<Record<string, unknown>>): void {
+function assertArchitecture(architecture: ArchitectureName, flags: Readonly<Record<string, unknown>>): void {
   for (const name of Object.keys(networkSettings) as (keyof typeof networkSettings)[]) {
     const { follows, only = [] } = settingOf(name);
     if (flags[name] === undefined || follows !== "architecture" || only.includes(architecture)) continue;
@@ -125,13 +125,13 @@ function refuseOtherArchitecture(architecture: ArchitectureName, flags: Readonly
   }
 }
 
-function refuseSmallPictures(architecture: ArchitectureName, inputShape: NetworkFlags["inputShape"]): void {
+function assertLargeEnough(architecture: ArchitectureName, inputShape: NetworkFlags["inputShape"]): void {
   const isXception = networkSettings.variant.only?.includes(architecture);
   const smallest = isXception ? minimumInputSize : minimumAlignedInputSize;
   if (inputShape === undefined || Math.min(inputShape[0], inputShape[1]) >= smallest) return;
   throw new UsageError({
     where: "option --input-shape",
-    what: "the pictures are too small",
+    what: "the images are too small",
     received: inputShape.join("x"),
     expected: `height and width from ${smallest} for ${architecture}`,
   });
@@ -142,7 +142,7 @@ function refuse(flag: string, what: string, received: unknown): never {
 }
 
 /** Height, width and channels, which a flag writes as `299x299x3`; each network says how small they may be. */
-function pictureShape(): Kind<readonly [number, number, number]> {
+function imageShape(): Kind<readonly [number, number, number]> {
   const size = z.int().min(1).max(8192);
   return {
     accepts: z.tuple([size, size, z.int().min(1)]),

@@ -5,8 +5,8 @@ const largestSide = 32_767;
 const largestArea = 16_383 ** 2;
 
 /**
- * Draws an SVG picture of the given resolution as PNG.
- * @throws {UsageError} the picture would be too large; the message says which `--dpi` is not.
+ * Draws an SVG image of the given resolution as PNG.
+ * @throws {UsageError} the image would be too large; the message says which `--dpi` is not.
  */
 export async function renderPng(svg: string, dpi: number): Promise<Uint8Array> {
   const [, width, height] = /<svg width="(\d+)pt" height="(\d+)pt"/.exec(svg)!.map(Number) as [number, number, number];
@@ -14,7 +14,7 @@ export async function renderPng(svg: string, dpi: number): Promise<Uint8Array> {
   if (shrink < 1) {
     throw new UsageError({
       where: "option --dpi",
-      what: `the picture would have ${width}×${height} pixels`,
+      what: `the image would have ${width}×${height} pixels`,
       received: dpi,
       expected: `at most ${Math.floor(dpi * shrink)} for a .png of this network`,
       remedy: "An .svg can be enlarged without limit.",

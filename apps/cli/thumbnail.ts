@@ -4,13 +4,13 @@ import type { ImageSource, Platform } from "../../src/platform.ts";
 /** In pixels, twice as many as a page shows them in. */
 const side = 320;
 
-/** A small square JPEG of a picture, its overhang cropped; undefined if the picture cannot be read. */
+/** A small square JPEG of an image, its overhang cropped; undefined if the image cannot be read. */
 export async function thumbnail(
-  picture: ImageSource,
+  image: ImageSource,
   platform: Pick<Platform, "decodeImage">,
 ): Promise<Uint8Array | undefined> {
   try {
-    const { data } = await platform.decodeImage(picture, { width: side, height: side, fit: "cover" });
+    const { data } = await platform.decodeImage(image, { width: side, height: side, fit: "cover" });
     const { default: sharp } = await import("sharp");
     return await sharp(data, { raw: { width: side, height: side, channels: 3 } })
       .jpeg({ quality: 80 })

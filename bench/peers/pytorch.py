@@ -38,7 +38,7 @@ class HalvingPool(nn.Module):
 
 
 class Block(nn.Module):
-    """Separable convolutions beside a shortcut; halves the picture if `halving`."""
+    """Separable convolutions beside a shortcut; halves the image if `halving`."""
 
     def __init__(self, channels, filters, halving=False, first_relu=True):
         super().__init__()

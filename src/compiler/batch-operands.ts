@@ -2,7 +2,7 @@ import type { OpConfig, Operation, OpKind, Value } from "../graph/ops.ts";
 import { sameShape } from "../tensor/shape.ts";
 
 /**
- * Of operators that work on each picture of a batch by itself, or sum over a batch, the number of operands that are
+ * Of operators that work on each image of a batch by itself, or sum over a batch, the number of operands that are
  * batches `[N, C, H, W]`; they come first.
  */
 const batchOperands: { readonly [K in OpKind]?: number } = {
@@ -34,7 +34,7 @@ export function isElementwise({ kind }: OpConfig): boolean {
 }
 
 /**
- * What an operator reads or makes that is a batch of feature maps, if it can be computed for some pictures at a time. Of
+ * What an operator reads or makes that is a batch of feature maps, if it can be computed for some images at a time. Of
  * elementwise operators, what could be one.
  */
 export function batchesIn({ config, inputs, outputs }: Operation): readonly Value[] {

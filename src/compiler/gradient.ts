@@ -27,7 +27,7 @@ export function gradient(graph: OpGraph, target: string, withRespectTo: readonly
 
   for (const operation of graph.operations.toReversed()) {
     if (!operation.inputs.some((input) => dependent.has(input.name))) continue;
-    refuseOtherOutputs(operation, arrived);
+    assertSingleOutput(operation, arrived);
     const dy = arrived.get(operation.outputs[0]!.name);
     if (!dy) continue;
     const rule = gradientRules[operation.config.kind] as (typeof gradientRules)[OpKind];
@@ -69,7 +69,7 @@ function scalarOutput(graph: OpGraph, target: string): Value {
   return root;
 }
 
-function refuseOtherOutputs(operation: Operation, arrived: ReadonlyMap<string, Value>): void {
+function assertSingleOutput(operation: Operation, arrived: ReadonlyMap<string, Value>): void {
   const other = operation.outputs.slice(1).find((output) => arrived.has(output.name));
   if (!other) return;
   throw new GraphError({

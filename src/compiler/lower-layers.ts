@@ -70,8 +70,8 @@ const rules: LoweringRules = {
     build.op({ kind: "reduceMean", axes: [2, 3], keepDims: false }, [x!], name),
   GlobalMaxPooling2D: (_, { build, inputs: [x] }, name) => {
     const [height, width] = x!.shape.slice(2) as [number, number];
-    const wholePicture = { kernel: [height, width], strides: [1, 1], pads: [0, 0, 0, 0] } as const;
-    const y = build.op({ kind: "maxPool", ...wholePicture }, [x!]);
+    const wholeImage = { kernel: [height, width], strides: [1, 1], pads: [0, 0, 0, 0] } as const;
+    const y = build.op({ kind: "maxPool", ...wholeImage }, [x!]);
     // The mean of one pixel drops the two axes, whatever the batch size.
     return build.op({ kind: "reduceMean", axes: [2, 3], keepDims: false }, [y], name);
   },

@@ -79,8 +79,8 @@ export function lower(network: Network, options: LowerOptions): LoweredNetwork {
     if (!value) {
       throw new GraphError({ where: `output "${name}"`, what: `network "${network.name}" has no layer of this name` });
     }
-    const isPicture = value.shape.length === 4;
-    build.output(name, isPicture ? build.op({ kind: "transpose", permutation: [0, 2, 3, 1] }, [value]) : value);
+    const isImage = value.shape.length === 4;
+    build.output(name, isImage ? build.op({ kind: "transpose", permutation: [0, 2, 3, 1] }, [value]) : value);
   }
   const last = layerOutputs.get(network.output)!;
   return { graph: build.finish(), layerOutputs, logits: logits ?? last, statistics, dropoutMasks };
@@ -88,8 +88,8 @@ export function lower(network: Network, options: LowerOptions): LoweredNetwork {
 
 function readImages(build: OpGraphBuilder, shape: readonly number[], preprocessing?: Preprocessing): Value {
   const images = build.input(imageInput, shape, preprocessing ? "uint8" : "float32");
-  const isPicture = shape.length === 4;
-  const planes = isPicture ? build.op({ kind: "transpose", permutation: [0, 3, 1, 2] }, [images]) : images;
+  const isImage = shape.length === 4;
+  const planes = isImage ? build.op({ kind: "transpose", permutation: [0, 3, 1, 2] }, [images]) : images;
   if (!preprocessing) return planes;
   const pixels = build.op({ kind: "cast", to: "float32" }, [planes]);
   const scaled = build.op({ kind: "multiply" }, [pixels, perChannel(build, preprocessing.scale)]);

@@ -4,7 +4,7 @@ import type { Constant, Operation, OpGraph, OpOf, Value } from "../graph/ops.ts"
 interface Cheap {
   /** Normalizations by the batch as normalizations by what that gave. */
   readonly config: OpOf<"batchNormalization"> | OpOf<"relu"> | OpOf<"elu"> | OpOf<"conv">;
-  /** The picture, which is kept or cheap as well, and then small operands. */
+  /** The image, which is kept or cheap as well, and then small operands. */
   readonly inputs: readonly [Value, ...Value[]];
 }
 
@@ -34,11 +34,11 @@ export function recompute(graph: OpGraph, forwardCount: number): OpGraph {
   const delayed = (value: Value, gradient: Value, name: string): Value => {
     let some = producers.get(gradient.name)!.outputs.find(({ shape }) => shape.length === 1);
     if (!some) {
-      const [, ...picture] = gradient.shape;
+      const [, ...image] = gradient.shape;
       const first = { kind: "slice", axis: 0, start: 0, end: 1 } as const;
-      const one = write(first, [gradient], `${name}/picture`, [1, ...picture]);
+      const one = write(first, [gradient], `${name}/image`, [1, ...image]);
       const mean = { kind: "reduceMean", axes: [2, 3], keepDims: false } as const;
-      some = write(mean, [one], `${name}/some`, [1, picture[0]!]);
+      some = write(mean, [one], `${name}/some`, [1, image[0]!]);
     }
     const all = { kind: "reduceSum", axes: [...some.shape.keys()], keepDims: false } as const;
     const nothing = write({ kind: "multiply" }, [write(all, [some], `${name}/sum`, []), zero], `${name}/zero`, []);
@@ -51,9 +51,9 @@ export function recompute(graph: OpGraph, forwardCount: number): OpGraph {
     if (known) return known;
     const { config, inputs } = way!;
     const name = `${value.name}/again`;
-    const [picture, small, ...others] = inputs;
-    const source = again(picture, gradient);
-    const operands = small ? [source === picture ? delayed(small, gradient, name) : small, ...others] : [];
+    const [image, small, ...others] = inputs;
+    const source = again(image, gradient);
+    const operands = small ? [source === image ? delayed(small, gradient, name) : small, ...others] : [];
     const copy = write(config, [source, ...operands], name, value.shape);
     copies.set(value.name, copy);
     return copy;
@@ -79,9 +79,9 @@ function cheapValues(forward: readonly Operation[], read: ReadonlySet<string>): 
   for (const operation of forward) {
     const way = cheapWay(operation);
     if (!way) continue;
-    const [picture, small] = way.inputs;
+    const [image, small] = way.inputs;
     // Without a small operand nothing can be delayed.
-    if (cheap.has(picture.name) || (small && read.has(picture.name))) cheap.set(operation.outputs[0]!.name, way);
+    if (cheap.has(image.name) || (small && read.has(image.name))) cheap.set(operation.outputs[0]!.name, way);
   }
   return cheap;
 }

@@ -4,7 +4,7 @@ import { sizeOf } from "../tensor/shape.ts";
 
 /**
  * Pass that takes batch normalization by the batch's statistics apart: into what sums up over the batch, arithmetic of
- * vectors, and what is done to each picture. So a batch can be computed in parts.
+ * vectors, and what is done to each image. So a batch can be computed in parts.
  * @param concerns whether to, for the value that is normalized.
  */
 export function separateStatistics(graph: OpGraph, concerns: (x: Value) => boolean = () => true): OpGraph {

@@ -15,13 +15,13 @@ function splitOperation(operation: Operation): readonly Operation[] {
   const [y, mean, variance] = outputs as [Value, Value, Value];
   const inner = (name: string, shape = x.shape): Value => ({ name: `${y.name}/split/${name}`, type: "float32", shape });
   const perChannel = inner("mean", [1, x.shape[1]!, 1, 1]);
-  const [centred, squares] = [inner("centred"), inner("squares")];
+  const [centered, squares] = [inner("centered"), inner("squares")];
   const average = { kind: "reduceMean", axes: [0, 2, 3], keepDims: false } as const;
   return [
     { config: average, inputs: [x], outputs: [mean] },
     { config: { kind: "reshape", shape: perChannel.shape }, inputs: [mean], outputs: [perChannel] },
-    { config: { kind: "subtract" }, inputs: [x, perChannel], outputs: [centred] },
-    { config: { kind: "multiply" }, inputs: [centred, centred], outputs: [squares] },
+    { config: { kind: "subtract" }, inputs: [x, perChannel], outputs: [centered] },
+    { config: { kind: "multiply" }, inputs: [centered, centered], outputs: [squares] },
     { config: average, inputs: [squares], outputs: [variance] },
     {
       config: { kind: "batchNormalization", epsilon: config.epsilon },

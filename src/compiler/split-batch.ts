@@ -8,15 +8,15 @@ import { dependents } from "./dependents.ts";
 export interface BatchLimits {
   /** A batch of feature maps up to this size, in bytes, stays whole. */
   readonly wholeBytes: number;
-  /** A part has as many pictures as fit this size, in bytes, where they are largest; at least one. */
+  /** A part has as many images as fit this size, in bytes, where they are largest; at least one. */
   readonly partBytes: number;
 }
 
-/** For processors whose last cache has some tens of megabytes; what they are worth: bench/README.md. */
+/** For CPUs whose last cache has some tens of megabytes; what they are worth: bench/README.md. */
 export const cacheLimits: BatchLimits = { wholeBytes: 16 * 2 ** 20, partBytes: 8 * 2 ** 20 };
 
 /**
- * Pass for processors: where a batch of feature maps is larger than the cache, operators work on a few pictures at a time,
+ * Pass for CPUs: where a batch of feature maps is larger than the cache, operators work on a few images at a time,
  * so that the next one finds in the cache what the last one has left there. What sums up over a batch (statistics,
  * gradients of kernels) adds up the parts' sums.
  *
@@ -47,13 +47,13 @@ export function splitBatch(graph: OpGraph, limits: BatchLimits, stored: Iterable
   return splitter.finish(graph.outputs);
 }
 
-/** Number of pictures in each part; parts differ by one picture at most. */
+/** Number of images in each part; parts differ by one image at most. */
 function partSizes(batches: readonly Value[], partBytes: number): readonly number[] {
   const [first] = batches;
   if (!first) return [];
   const batch = first.shape[0]!;
-  const pictureBytes = Math.max(...batches.map(({ shape }) => bytesOf(shape) / batch));
-  const parts = Math.ceil(batch / Math.max(1, Math.floor(partBytes / pictureBytes)));
+  const imageBytes = Math.max(...batches.map(({ shape }) => bytesOf(shape) / batch));
+  const parts = Math.ceil(batch / Math.max(1, Math.floor(partBytes / imageBytes)));
   const boundary = (index: number) => Math.round((index * batch) / parts);
   return Array.from({ length: parts }, (_, index) => boundary(index + 1) - boundary(index));
 }
@@ -61,7 +61,7 @@ function partSizes(batches: readonly Value[], partBytes: number): readonly numbe
 /** Writes a graph anew, some of its batches in parts. */
 class BatchSplitter {
   readonly #build: OpGraphBuilder;
-  /** Number of pictures in each part. */
+  /** Number of images in each part. */
   readonly #sizes: readonly number[];
   /** Values as wholes and in parts, by the name that the whole has in the original graph; some exist both ways. */
   readonly #whole: Map<string, Value>;
@@ -165,7 +165,7 @@ class BatchSplitter {
     return whole;
   }
 
-  /** Some pictures of a value that exists in parts only, if they all lie in one of them. */
+  /** Some images of a value that exists in parts only, if they all lie in one of them. */
   #partWithin({ axis, start, end }: OpOf<"slice">, { name }: Value): Value | undefined {
     const parts = axis === 0 && !this.#whole.has(name) ? this.#parts.get(name) : undefined;
     const index = this.#sizes.findIndex(
@@ -176,7 +176,7 @@ class BatchSplitter {
     return this.#build.op({ kind: "slice", axis, start: start - first, end: end - first }, [parts[index]!]);
   }
 
-  /** The first picture of a part. */
+  /** The first image of a part. */
   #startOf(index: number): number {
     return this.#sizes.slice(0, index).reduce((sum, size) => sum + size, 0);
   }

@@ -41,7 +41,7 @@ export function checkAugmentation(augmentation: Augmentation): void {
 }
 
 /**
- * @throws {UsageError} a property is out of its range, or there is no second picture to mix with.
+ * @throws {UsageError} a property is out of its range, or there is no second image to mix with.
  */
 export function checkMixing(
   { mixup = 0, cutMix = 0, probability = 1, cutMixShare = 0.5 }: Mixing,
@@ -54,7 +54,7 @@ export function checkMixing(
   if ((mixup > 0 || cutMix > 0) && batchSize < 2) {
     throw new UsageError({
       where: "augmentation mixup and CutMix",
-      what: "a picture is mixed with another one of its batch",
+      what: "an image is mixed with another one of its batch",
       received: `batchSize ${batchSize}`,
       expected: "a batchSize of at least 2",
     });

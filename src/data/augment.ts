@@ -2,9 +2,9 @@ import type { Erasing } from "./erasing.ts";
 import type { RandAugment } from "./rand-augment.ts";
 import type { WindowSizes } from "./windows.ts";
 
-/** How far pictures are moved and recoloured at random; 0 and `false` leave a property as it is. */
+/** How far images are moved and recolored at random; 0 and `false` leave a property as it is. */
 export interface SmallChanges {
-  /** Mirror every second picture, left for right. */
+  /** Mirror every second image, left for right. */
   readonly horizontalFlip: boolean;
   /** Turn by up to this many degrees either way, 0 to 180. */
   readonly rotationDegrees: number;
@@ -12,30 +12,30 @@ export interface SmallChanges {
   readonly scale: number;
   /** Move by up to this share of the width and of the height, 0 to 1. */
   readonly shift: number;
-  /** Cut away up to this share of the area, then stretch what is left over the whole picture, 0 to 0.9. */
+  /** Cut away up to this share of the area, then stretch what is left over the whole image, 0 to 0.9. */
   readonly crop: number;
   /** Multiply all values by a factor between 1 − brightness and 1 + brightness, 0 to 1. */
   readonly brightness: number;
-  /** Multiply distances from the picture's mean gray by a factor between 1 − contrast and 1 + contrast, 0 to 1. */
+  /** Multiply distances from the image's mean gray by a factor between 1 − contrast and 1 + contrast, 0 to 1. */
   readonly contrast: number;
   /** Multiply distances from each pixel's own gray by a factor between 1 − saturation and 1 + saturation, 0 to 1. */
   readonly saturation: number;
 }
 
 /**
- * How training pictures are changed at random. A picture is first moved (flip, window, rotation, scale, shift), then recoloured,
+ * How training images are changed at random. An image is first moved (flip, window, rotation, scale, shift), then recolored,
  * then goes through RandAugment, then is erased in part; what is left out does not happen.
  */
 export interface Augmentation extends SmallChanges {
-  /** Turn all hues by up to this share of the colour circle either way, 0 to 0.5. */
+  /** Turn all hues by up to this share of the color circle either way, 0 to 0.5. */
   readonly hue?: number;
-  /** Stretch a random window over the whole picture: Inception's random resized crop. It takes the place of `crop`. */
+  /** Stretch a random window over the whole image: Inception's random resized crop. It takes the place of `crop`. */
   readonly resizedCrop?: WindowSizes;
   readonly randAugment?: RandAugment;
   readonly erasing?: Erasing;
 }
 
-/** Pictures as they are. */
+/** Images as they are. */
 export const noAugmentation: SmallChanges = {
   horizontalFlip: false,
   rotationDegrees: 0,
@@ -47,7 +47,7 @@ export const noAugmentation: SmallChanges = {
   saturation: 0,
 };
 
-/** Small changes that keep the class of nearly every kind of picture. */
+/** Small changes that keep the class of nearly every kind of image. */
 export const defaultAugmentation: SmallChanges = {
   horizontalFlip: true,
   rotationDegrees: 10,
@@ -65,7 +65,7 @@ export const inceptionWindow: WindowSizes = { area: [0.08, 1], ratio: [3 / 4, 4 
 /** Augmentations by name, from weak to strong. */
 export const augmentations = {
   none: noAugmentation,
-  /** For few and easy pictures, and for fine-tuning for a few epochs. */
+  /** For few and easy images, and for fine-tuning for a few epochs. */
   light: {
     ...noAugmentation,
     horizontalFlip: true,
@@ -98,7 +98,7 @@ export const augmentations = {
     randAugment: { operations: 2, magnitude: 9 },
   },
   /**
-   * Windows as in "Going deeper with convolutions" (section 6), colours about as far as TensorFlow's preprocessing for Inception
+   * Windows as in "Going deeper with convolutions" (section 6), colors about as far as TensorFlow's preprocessing for Inception
    * changes them. The paper of Xception does not say what it did; this is our choice for its recipes.
    * @see https://arxiv.org/abs/1409.4842
    */

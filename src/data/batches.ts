@@ -7,18 +7,18 @@ import { checkAugmentation, checkMixing } from "./augment-checks.ts";
 import { checkClassWeights, weightOf } from "./class-weights.ts";
 import type { ImageDataset } from "./dataset.ts";
 import { type EpochOrder, epochOrder, type Sampling, type Shard, shardOf } from "./epoch-order.ts";
+import { applyImageChange } from "./image-change.ts";
+import { ImageStore } from "./image-store.ts";
 import { targetsOf } from "./labels.ts";
 import { type Mixing, mixRows } from "./mixing.ts";
-import { applyPictureChange } from "./picture-change.ts";
-import { PictureStore } from "./picture-store.ts";
-import { mixtureOf, pictureChangeOf, type RandomChanges, type Showing } from "./random-changes.ts";
+import { imageChangeOf, mixtureOf, type RandomChanges, type Showing } from "./random-changes.ts";
 import { readAhead } from "./read-ahead.ts";
 
-/** Some pictures of a data set, ready for the engine. */
+/** Some images of a data set, ready for the engine. */
 export interface Batch {
   /** `[N, height, width, 3]`, red, green, blue from 0 to 255. */
   readonly images: Tensor<"uint8">;
-  /** `[N]`, indices into the data set's classes; of a mixture, the class of the picture with the larger share. */
+  /** `[N]`, indices into the data set's classes; of a mixture, the class of the image with the larger share. */
   readonly labels: Int32Array;
   /** `[N, classes]`, what the network is to say: smoothed and mixed in training. */
   readonly targets: FloatTensor;
@@ -32,13 +32,13 @@ export interface Batch {
 
 export interface BatchOptions {
   readonly batchSize: number;
-  /** Size of the pictures, and how they are brought to it. */
+  /** Size of the images, and how they are brought to it. */
   readonly decode: SizedDecodeOptions;
   /** Of the shuffles and the augmentation; default 0. */
   readonly seed?: number;
-  /** Random changes of training pictures; default none. */
+  /** Random changes of training images; default none. */
   readonly augmentation?: Augmentation | undefined;
-  /** Mixtures of two training pictures; default none. */
+  /** Mixtures of two training images; default none. */
   readonly mixing?: Mixing | undefined;
   /** Share of the target probability in training that is spread over all classes, 0 ≤ share < 1; default 0. */
   readonly labelSmoothing?: number;
@@ -53,7 +53,7 @@ export interface BatchOptions {
   readonly shard?: Shard | undefined;
   /** How many batches are decoded ahead of the caller; default 2. */
   readonly prefetch?: number;
-  /** Most memory that decoded pictures may take from one epoch to the next; default 1 GiB. */
+  /** Most memory that decoded images may take from one epoch to the next; default 1 GiB. */
   readonly cacheBytes?: number;
 }
 
@@ -92,7 +92,7 @@ interface Group {
  */
 export class BatchSource {
   readonly #dataset: ImageDataset;
-  readonly #store: PictureStore;
+  readonly #store: ImageStore;
   readonly #options: BatchOptions;
   readonly #changes: RandomChanges;
   readonly #shard: Shard;
@@ -117,7 +117,7 @@ export class BatchSource {
     this.#shard = shard;
     this.#changes = { seed, size: options.decode, augmentation, mixing };
     this.#ahead = prefetch * batchSize;
-    this.#store = new PictureStore(dataset, decodeImage, options.decode, cacheBytes);
+    this.#store = new ImageStore(dataset, decodeImage, options.decode, cacheBytes);
   }
 
   /** Files found unusable so far; complete after one pass over the data set. */
@@ -148,7 +148,7 @@ export class BatchSource {
    * One epoch of training: shuffled, augmented, mixed, all batches full; samples left over at the end are left out. The same
    * seed and epoch give the same batches.
    * @param epoch number from 0.
-   * @throws {DataError} there are not enough usable pictures for one batch.
+   * @throws {DataError} there are not enough usable images for one batch.
    * @throws {AbortedError} the signal fired.
    */
   async *trainingBatches(epoch: number, { start = 0, signal }: PassOptions = {}): AsyncGenerator<Batch, void, void> {
@@ -156,19 +156,19 @@ export class BatchSource {
     const { samples } = this.#dataset;
     // Said before an epoch of decoding, not after it.
     const needed = batchSize * this.#shard.size;
-    if (samples.length < needed) this.refuseTooFew(samples.length, needed);
+    if (samples.length < needed) this.assertEnough(samples.length, needed);
     const order = shardOf(epochOrder(this.#dataset, sampling, this.#changes.seed, epoch), this.#shard);
     let usable = 0;
     for await (const { group, nextPosition } of this.#groups(order, start, signal)) {
       usable += group.length;
       if (group.length === batchSize) yield this.#trainingBatch(epoch, group, nextPosition);
     }
-    if (start === 0 && usable < batchSize) this.refuseTooFew(usable, batchSize);
+    if (start === 0 && usable < batchSize) this.assertEnough(usable, batchSize);
   }
 
   /**
    * All samples of the shard once, in the order of the data set, as they are; the last batch may be smaller.
-   * @throws {DataError} there is no usable picture, and no other shard.
+   * @throws {DataError} there is no usable image, and no other shard.
    * @throws {AbortedError} the signal fired.
    */
   async *evaluationBatches({ start = 0, signal }: PassOptions = {}): AsyncGenerator<Batch, void, void> {
@@ -177,14 +177,14 @@ export class BatchSource {
       usable += group.length;
       yield this.#assemble(group, nextPosition, copyPixels);
     }
-    if (start === 0 && usable === 0 && this.#shard.size === 1) this.refuseTooFew(0, 1);
+    if (start === 0 && usable === 0 && this.#shard.size === 1) this.assertEnough(0, 1);
   }
 
   /**
    * All samples of the shard once, in the order of the data set, as one view of them: 0 is as they are; others are changed at
    * random, as in no epoch of training, and the same seed and view give the same. Nothing is mixed; the last batch may be
    * smaller.
-   * @throws {DataError} there is no usable picture, and no other shard.
+   * @throws {DataError} there is no usable image, and no other shard.
    * @throws {AbortedError} the signal fired.
    */
   async *viewBatches(view: number, { signal }: Pick<PassOptions, "signal"> = {}): AsyncGenerator<Batch, void, void> {
@@ -194,7 +194,7 @@ export class BatchSource {
       const showings = group.map(({ index }): Showing => ({ epoch: -view, index, repeat: 0 }));
       yield this.#assemble(group, nextPosition, view === 0 ? copyPixels : this.#changing(showings));
     }
-    if (usable === 0 && this.#shard.size === 1) this.refuseTooFew(0, 1);
+    if (usable === 0 && this.#shard.size === 1) this.assertEnough(0, 1);
   }
 
   /** The shard's samples in the order of the data set. */
@@ -236,11 +236,11 @@ export class BatchSource {
     return weights ? { ...batch, sampleWeights: floatTensor([group.length], weights) } : batch;
   }
 
-  /** Puts each picture into its place in the batch as it is changed in its showing. */
+  /** Puts each image into its place in the batch as it is changed in its showing. */
   #changing(showings: readonly Showing[]): Write {
     return (target, { pixels }, row) => {
-      const change = pictureChangeOf(this.#changes, showings[row]!);
-      if (change) applyPictureChange(target, pixels, this.#options.decode, change);
+      const change = imageChangeOf(this.#changes, showings[row]!);
+      if (change) applyImageChange(target, pixels, this.#options.decode, change);
       else target.set(pixels);
     };
   }
@@ -262,16 +262,16 @@ export class BatchSource {
     };
   }
 
-  /** @throws {DataError} always: there are not enough usable pictures. */
-  refuseTooFew(usable: number, needed: number): never {
+  /** @throws {DataError} always: there are not enough usable images. */
+  assertEnough(usable: number, needed: number): never {
     const reasons = this.skipped.slice(0, 3).map(({ reason }) => ` ${reason}`);
     throw new DataError({
       where: "data set",
-      what: `there are not enough usable pictures for a batch${reasons.length > 0 ? ` (${this.skipped.length} skipped)` : ""}`,
+      what: `there are not enough usable images for a batch${reasons.length > 0 ? ` (${this.skipped.length} skipped)` : ""}`,
       received: usable,
       expected: `at least ${needed}`,
       remedy:
-        reasons.length > 0 ? `The first that were skipped:${reasons.join("")}` : "Add pictures or use smaller batches.",
+        reasons.length > 0 ? `The first that were skipped:${reasons.join("")}` : "Add images or use smaller batches.",
     });
   }
 }

@@ -1,10 +1,10 @@
 import { DataError } from "../errors.ts";
 import type { ImageSource, RgbImage } from "../platform.ts";
 
-/** One labelled picture of a data set. */
+/** One labeled image of a data set. */
 export interface Sample {
-  /** A file's path, an encoded picture's bytes, or pixels that are decoded already. */
-  readonly picture: ImageSource | RgbImage;
+  /** A file's path, an encoded image's bytes, or pixels that are decoded already. */
+  readonly image: ImageSource | RgbImage;
   /** Index into the data set's classes. */
   readonly label: number;
   /** In a multi-label data set: all its classes, in any number; `label` is then the one that tables file it under. */
@@ -15,7 +15,7 @@ export interface Sample {
   readonly name: string;
 }
 
-/** Pictures, each of one class. */
+/** Images, each of one class. */
 export interface ImageDataset {
   /** Names of the classes; a sample's label is an index into them. */
   readonly classes: readonly string[];
@@ -42,7 +42,7 @@ export function countPerClass({ classes, samples }: ImageDataset): number[] {
 }
 
 /**
- * The same pictures with labels that count in `classes`: what makes a validation folder fit the classes of a model,
+ * The same images with labels that count in `classes`: what makes a validation folder fit the classes of a model,
  * whatever order either lists them in.
  * @param owner whose classes they are, for the message, e.g. `the training folder`.
  * @throws {DataError} the two do not name the same set of classes.

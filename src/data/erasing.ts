@@ -2,29 +2,29 @@ import { mulberry32, type Random } from "../tensor/random.ts";
 import type { Size } from "./warp.ts";
 import { drawWindow, type Window, type WindowSizes } from "./windows.ts";
 
-/** What an erased rectangle shows: middle gray, one random colour, or a random colour for each pixel. */
-export type ErasingFill = "gray" | "colour" | "noise";
+/** What an erased rectangle shows: middle gray, one random color, or a random color for each pixel. */
+export type ErasingFill = "gray" | "color" | "noise";
 
 /**
- * Random erasing: a rectangle of some pictures is painted over, so that no single detail decides.
+ * Random erasing: a rectangle of some images is painted over, so that no single detail decides.
  * @see https://arxiv.org/abs/1708.04896
  */
 export interface Erasing extends WindowSizes {
-  /** Share of the pictures that lose a rectangle, 0 to 1. */
+  /** Share of the images that lose a rectangle, 0 to 1. */
   readonly probability: number;
   readonly fill: ErasingFill;
 }
 
-/** As the paper chose: 2 % to a third of the picture, 0.3 to 3.3 times as wide as high. */
+/** As the paper chose: 2 % to a third of the image, 0.3 to 3.3 times as wide as high. */
 export const erasingDefaults = { area: [0.02, 1 / 3], ratio: [0.3, 1 / 0.3], fill: "noise" } as const satisfies Omit<
   Erasing,
   "probability"
 >;
 
-/** The rectangle that one picture loses. */
+/** The rectangle that one image loses. */
 export interface ErasedWindow extends Window {
   readonly fill: ErasingFill;
-  /** Of the random colours. */
+  /** Of the random colors. */
   readonly seed: number;
 }
 
@@ -42,12 +42,12 @@ export function erase(pixels: Uint8Array, size: Size, erased: ErasedWindow): voi
   const { left, top, right, bottom } = pixelEdges(erased, size);
   const random = mulberry32(erased.seed);
   const byte = () => Math.floor(random() * 256);
-  const colour = erased.fill === "gray" ? [128, 128, 128] : [byte(), byte(), byte()];
+  const color = erased.fill === "gray" ? [128, 128, 128] : [byte(), byte(), byte()];
   for (let y = top; y < bottom; y++) {
     for (let x = left; x < right; x++) {
       const at = (y * size.width + x) * 3;
       for (let channel = 0; channel < 3; channel++) {
-        pixels[at + channel] = erased.fill === "noise" ? byte() : colour[channel]!;
+        pixels[at + channel] = erased.fill === "noise" ? byte() : color[channel]!;
       }
     }
   }

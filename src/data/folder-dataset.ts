@@ -11,31 +11,31 @@ export interface FolderDataset extends ImageDataset {
   readonly ignored: {
     /** Its name, or that of a folder it lies in, starts with a dot. */
     readonly hidden: number;
-    /** Its name does not end like a picture's. */
-    readonly notPictures: number;
-    /** A picture beside the class folders, not in one of them. */
+    /** Its name does not end like an image's. */
+    readonly notImages: number;
+    /** An image beside the class folders, not in one of them. */
     readonly outsideClasses: number;
   };
 }
 
 /**
- * The labelled pictures of a folder-per-class data set. Classes are the sub-folders, sorted by code point as Keras and
- * torchvision sort them, so that labels agree with theirs; pictures may lie in folders inside a class.
- * @throws {DataError} there are no class folders, no pictures, a class without pictures, or only one class.
+ * The labeled images of a folder-per-class data set. Classes are the sub-folders, sorted by code point as Keras and
+ * torchvision sort them, so that labels agree with theirs; images may lie in folders inside a class.
+ * @throws {DataError} there are no class folders, no images, a class without images, or only one class.
  */
 export function folderDataset(listing: FolderListing): FolderDataset {
   const classes = listing.folders.filter((name) => !name.startsWith(".")).sort(compareCodePoints);
   const labels = new Map(classes.map((name, label) => [name, label]));
-  const ignored = { hidden: 0, notPictures: 0, outsideClasses: 0 };
+  const ignored = { hidden: 0, notImages: 0, outsideClasses: 0 };
   const samples: Sample[] = [];
   for (const name of [...listing.files].sort(compareCodePoints)) {
     const label = labels.get(name.slice(0, name.indexOf("/")));
     if (isHidden(name)) ignored.hidden++;
-    else if (!isPicture(name)) ignored.notPictures++;
+    else if (!isImage(name)) ignored.notImages++;
     else if (!name.includes("/") || label === undefined) ignored.outsideClasses++;
-    else samples.push({ picture: `${listing.path}/${name}`, label, name });
+    else samples.push({ image: `${listing.path}/${name}`, label, name });
   }
-  refuseUnusable(listing.path, classes, samples, ignored.outsideClasses);
+  assertUsable(listing.path, classes, samples, ignored.outsideClasses);
   return { classes, samples, ignored };
 }
 
@@ -44,23 +44,23 @@ export function isHidden(file: string): boolean {
   return file.split("/").some((part) => part.startsWith("."));
 }
 
-/** Whether a file is one of the pictures of a folder, judged by its name. */
-export function isPicture(file: string): boolean {
+/** Whether a file is one of the images of a folder, judged by its name. */
+export function isImage(file: string): boolean {
   return imageExtensions.includes(file.slice(file.lastIndexOf(".") + 1).toLowerCase());
 }
 
-function refuseUnusable(path: string, classes: readonly string[], samples: readonly Sample[], loose: number): void {
+function assertUsable(path: string, classes: readonly string[], samples: readonly Sample[], loose: number): void {
   const where = `data set "${path}"`;
-  const layout = `one sub-folder of pictures for each class, e.g. ${path}/cat/1.jpg and ${path}/dog/1.jpg`;
+  const layout = `one sub-folder of images for each class, e.g. ${path}/cat/1.jpg and ${path}/dog/1.jpg`;
   if (classes.length === 0) {
     const what =
-      loose > 0 ? `there are no class folders, only loose pictures (${loose})` : "the folder has no class folders";
+      loose > 0 ? `there are no class folders, only loose images (${loose})` : "the folder has no class folders";
     throw new DataError({ where, what, expected: layout });
   }
   if (samples.length === 0) {
     throw new DataError({
       where,
-      what: `there are no pictures in its sub-folders (${classes.length})`,
+      what: `there are no images in its sub-folders (${classes.length})`,
       expected: `${layout}; files that end in ${imageExtensions.map((extension) => `.${extension}`).join(" ")}`,
     });
   }
@@ -69,9 +69,9 @@ function refuseUnusable(path: string, classes: readonly string[], samples: reado
   if (empty.length > 0) {
     throw new DataError({
       where,
-      what: "there are classes without pictures",
+      what: "there are classes without images",
       received: empty,
-      remedy: "Add pictures to these folders or remove them.",
+      remedy: "Add images to these folders or remove them.",
     });
   }
   if (classes.length === 1) {

@@ -1,6 +1,6 @@
 /**
  * Turns the hue of RGB `pixels` in place and leaves saturation and value (of HSV) as they are.
- * @param turn share of the colour circle: ⅓ makes red green, green blue and blue red.
+ * @param turn share of the color circle: ⅓ makes red green, green blue and blue red.
  * @see https://en.wikipedia.org/wiki/HSL_and_HSV
  */
 export function turnHue(pixels: Uint8Array, turn: number): void {

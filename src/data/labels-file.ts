@@ -4,9 +4,9 @@ import { checkDocument, parseJson } from "../json-document.ts";
 import type { FolderListing } from "../platform.ts";
 import { compareCodePoints } from "./code-point-order.ts";
 import type { ImageDataset, Sample } from "./dataset.ts";
-import { isHidden, isPicture } from "./folder-dataset.ts";
+import { isHidden, isImage } from "./folder-dataset.ts";
 
-/** The labels of pictures by file, as paths inside the data set's folder. */
+/** The labels of images by file, as paths inside the data set's folder. */
 export type LabelsByFile = ReadonlyMap<string, readonly string[]>;
 
 const expecting = (what: string) => ({
@@ -20,7 +20,7 @@ const labelsSchema = z.record(
 const weightsSchema = z.record(z.string(), z.number(expecting("a number from 0")).min(0, expecting("a number from 0")));
 
 /**
- * Reads labels of pictures: JSON, `{"a/1.jpg": ["cat", "dog"]}`, or lines of CSV, `a/1.jpg,cat;dog`, with or without the
+ * Reads labels of images: JSON, `{"a/1.jpg": ["cat", "dog"]}`, or lines of CSV, `a/1.jpg,cat;dog`, with or without the
  * heading `file,labels`. A file name with a comma stands in quotation marks.
  * @param where what errors call the file.
  * @throws {FormatError} it is neither, or names a file twice.
@@ -47,17 +47,17 @@ export function parseLabels(content: string, where: string): LabelsByFile {
   return labels;
 }
 
-/** The pictures of a folder with the labels of a file. */
+/** The images of a folder with the labels of a file. */
 export interface MultiLabelDataset extends ImageDataset {
-  /** How many pictures have no label, and are not part of it. */
-  readonly unlabelled: number;
+  /** How many images have no label, and are not part of it. */
+  readonly unlabeled: number;
 }
 
 /**
- * A data set whose pictures have any number of labels, one at least; pictures without are left out.
+ * A data set whose images have any number of labels, one at least; images without are left out.
  * @param where what errors call the labels' file.
  * @param classes all there are, in this order; default: those of the labels, sorted by code point.
- * @throws {DataError} the labels are of pictures that are not there, or of other classes; or there is none, or one class.
+ * @throws {DataError} the labels are of images that are not there, or of other classes; or there is none, or one class.
  */
 export function multiLabelDataset(
   listing: FolderListing,
@@ -65,11 +65,11 @@ export function multiLabelDataset(
   where: string,
   classes: readonly string[] = [...new Set([...labels.values()].flat())].sort(compareCodePoints),
 ): MultiLabelDataset {
-  const pictures = listing.files.filter((file) => isPicture(file) && !isHidden(file)).sort(compareCodePoints);
-  const known = new Set(pictures);
+  const images = listing.files.filter((file) => isImage(file) && !isHidden(file)).sort(compareCodePoints);
+  const known = new Set(images);
   const missing = [...labels.keys()].filter((file) => !known.has(file));
   if (missing.length > 0) {
-    const what = `it has labels of pictures that are not in "${listing.path}" (${missing.length})`;
+    const what = `it has labels of images that are not in "${listing.path}" (${missing.length})`;
     const expected = "paths inside that folder, e.g. cats/1.jpg";
     throw new DataError({ where, what, received: missing.slice(0, 5), expected });
   }
@@ -79,13 +79,13 @@ export function multiLabelDataset(
     const expected = classes.join(", ");
     throw new DataError({ where, what: "it has labels that are no classes of the model", received: strange, expected });
   }
-  const samples = pictures.flatMap((name): Sample[] => {
+  const samples = images.flatMap((name): Sample[] => {
     const own = (labels.get(name) ?? []).map((label) => places.get(label)!);
-    return own.length === 0 ? [] : [{ picture: `${listing.path}/${name}`, label: own[0]!, labels: own, name }];
+    return own.length === 0 ? [] : [{ image: `${listing.path}/${name}`, label: own[0]!, labels: own, name }];
   });
-  if (samples.length === 0) throw new DataError({ where, what: "it has no label for any picture" });
+  if (samples.length === 0) throw new DataError({ where, what: "it has no label for any image" });
   if (classes.length < 2) throw new DataError({ where, what: "there is only one class", received: classes[0] });
-  return { classes, samples, unlabelled: pictures.length - samples.length };
+  return { classes, samples, unlabeled: images.length - samples.length };
 }
 
 /** A file, in quotation marks if need be, a comma, and labels with semicolons between them. */

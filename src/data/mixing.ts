@@ -5,14 +5,14 @@ import type { Size } from "./warp.ts";
 import type { Window } from "./windows.ts";
 
 /**
- * Training on mixtures of two pictures, with targets mixed in the same shares.
+ * Training on mixtures of two images, with targets mixed in the same shares.
  *
- * A picture always keeps the larger share of its mixture, so that its label stays the likeliest and the accuracy in training
+ * An image always keeps the larger share of its mixture, so that its label stays the likeliest and the accuracy in training
  * keeps its meaning; mixtures in which it has the smaller one are those of its partner.
  */
 export interface Mixing {
   /**
-   * α of the Beta distribution that the shares of two blended pictures come from, e.g. 0.2; 0 (default): no mixup.
+   * α of the Beta distribution that the shares of two blended images come from, e.g. 0.2; 0 (default): no mixup.
    * @see https://arxiv.org/abs/1710.09412
    */
   readonly mixup?: number;
@@ -21,15 +21,15 @@ export interface Mixing {
    * @see https://arxiv.org/abs/1905.04899
    */
   readonly cutMix?: number;
-  /** Share of the pictures that are mixed at all, 0 to 1; default 1. */
+  /** Share of the images that are mixed at all, 0 to 1; default 1. */
   readonly probability?: number;
   /** Where both are on, share of the mixtures that are CutMix, 0 to 1; default 0.5. */
   readonly cutMixShare?: number;
 }
 
-/** How one picture is mixed with its partner. */
+/** How one image is mixed with its partner. */
 export interface Mixture {
-  /** The picture's own share, ½ to 1; the partner has the rest. */
+  /** The image's own share, ½ to 1; the partner has the rest. */
   readonly share: number;
   /** CutMix: the rectangle that comes from the partner. Mixup has none: all pixels are blended. */
   readonly window?: Window;
@@ -45,7 +45,7 @@ export interface MixableRows {
   readonly weights?: Float32Array | undefined;
 }
 
-/** Draws whether and how a picture is mixed. */
+/** Draws whether and how an image is mixed. */
 export function drawMixture(mixing: Mixing, size: Size, random: Random): Mixture | undefined {
   const { mixup = 0, cutMix = 0, probability = 1, cutMixShare = 0.5 } = mixing;
   if ((mixup === 0 && cutMix === 0) || random() >= probability) return undefined;
@@ -83,7 +83,7 @@ export function mixRows(rows: MixableRows, mixtures: readonly (Mixture | undefin
     const others = partner.weight * (1 - mixture.share);
     const weight = own + others;
     if (rows.weights) rows.weights[row] = weight;
-    // Pictures that count for nothing make a mixture that counts for nothing, whatever its targets.
+    // Images that count for nothing make a mixture that counts for nothing, whatever its targets.
     if (weight > 0) blend(targetsOf(row), partner.targets, own / weight);
   }
 }
@@ -92,7 +92,7 @@ export function mixRows(rows: MixableRows, mixtures: readonly (Mixture | undefin
 function cutMixture(area: number, { width, height }: Size, random: Random): Mixture {
   const span = (length: number) => {
     const pixels = Math.floor(Math.sqrt(area) * length);
-    // The centre lies anywhere in the picture; what would lie outside is cut off.
+    // The center lies anywhere in the image; what would lie outside is cut off.
     const start = Math.round(random() * length - pixels / 2);
     const end = Math.min(length, start + pixels);
     return { start: Math.max(0, start) / length, share: (end - Math.max(0, start)) / length };

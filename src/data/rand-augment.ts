@@ -1,5 +1,5 @@
 import type { Random } from "../tensor/random.ts";
-import { changeColours } from "./colour.ts";
+import { changeColors } from "./color.ts";
 import { changeSharpness } from "./sharpness.ts";
 import { autoContrast, equalize, posterize, solarize } from "./tones.ts";
 import { type Affine, type Size, warp } from "./warp.ts";
@@ -9,7 +9,7 @@ import { type Affine, type Size, warp } from "./warp.ts";
  * @see https://arxiv.org/abs/1909.13719
  */
 export interface RandAugment {
-  /** How many operations each picture gets, one after the other, 0 to 14; the paper's N. */
+  /** How many operations each image gets, one after the other, 0 to 14; the paper's N. */
   readonly operations: number;
   /** How strong they are, 0 to 10; the paper's M. */
   readonly magnitude: number;
@@ -22,7 +22,7 @@ export type OperationName =
   | "equalize"
   | "rotate"
   | "solarize"
-  | "colour"
+  | "color"
   | "posterize"
   | "contrast"
   | "brightness"
@@ -66,13 +66,13 @@ const rules: Readonly<Record<OperationName, OperationRule>> = {
     },
   },
   solarize: { argument: (strength) => 256 * (1 - strength), apply: solarize },
-  colour: {
+  color: {
     argument: factor,
-    apply: (pixels, saturation) => changeColours(pixels, { ...unchanged, saturation }),
+    apply: (pixels, saturation) => changeColors(pixels, { ...unchanged, saturation }),
   },
   posterize: { argument: (strength) => 8 - Math.round(4 * strength), apply: posterize },
-  contrast: { argument: factor, apply: (pixels, contrast) => changeColours(pixels, { ...unchanged, contrast }) },
-  brightness: { argument: factor, apply: (pixels, brightness) => changeColours(pixels, { ...unchanged, brightness }) },
+  contrast: { argument: factor, apply: (pixels, contrast) => changeColors(pixels, { ...unchanged, contrast }) },
+  brightness: { argument: factor, apply: (pixels, brightness) => changeColors(pixels, { ...unchanged, brightness }) },
   sharpness: { argument: factor, apply: (pixels, sharpness, size) => changeSharpness(pixels, size, sharpness) },
   "shear-x": {
     argument: upTo(0.3),
@@ -94,7 +94,7 @@ const rules: Readonly<Record<OperationName, OperationRule>> = {
 
 const names = Object.keys(rules) as OperationName[];
 
-/** The operations for one picture; each takes two random numbers. */
+/** The operations for one image; each takes two random numbers. */
 export function drawOperations({ operations, magnitude }: RandAugment, random: Random): Operation[] {
   return Array.from({ length: operations }, () => {
     const name = names[Math.floor(random() * names.length)]!;

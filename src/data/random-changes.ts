@@ -1,10 +1,10 @@
 import { deriveSeed, mulberry32 } from "../tensor/random.ts";
 import type { Augmentation } from "./augment.ts";
+import { drawImageChange, type ImageChange } from "./image-change.ts";
 import { drawMixture, type Mixing, type Mixture } from "./mixing.ts";
-import { drawPictureChange, type PictureChange } from "./picture-change.ts";
 import type { Size } from "./warp.ts";
 
-/** What training pictures go through, and the seed of it. */
+/** What training images go through, and the seed of it. */
 export interface RandomChanges {
   readonly seed: number;
   readonly size: Size;
@@ -22,12 +22,12 @@ export interface Showing {
   readonly repeat: number;
 }
 
-/** How a picture is changed in one showing: the same whichever batch it lands in, whatever is decoded first. */
-export function pictureChangeOf(changes: RandomChanges, showing: Showing): PictureChange | undefined {
-  return changes.augmentation && drawPictureChange(changes.augmentation, randomOf("augment", changes, showing));
+/** How an image is changed in one showing: the same whichever batch it lands in, whatever is decoded first. */
+export function imageChangeOf(changes: RandomChanges, showing: Showing): ImageChange | undefined {
+  return changes.augmentation && drawImageChange(changes.augmentation, randomOf("augment", changes, showing));
 }
 
-/** How a picture is mixed with its partner in one showing. */
+/** How an image is mixed with its partner in one showing. */
 export function mixtureOf(changes: RandomChanges, showing: Showing): Mixture | undefined {
   return changes.mixing && drawMixture(changes.mixing, changes.size, randomOf("mix", changes, showing));
 }

@@ -28,7 +28,7 @@ export async function* readAhead<T>(
   refill();
   while (underWay.length > 0) {
     if (signal?.aborted) {
-      throw new AbortedError({ where: "loading pictures", what: "it was stopped by the caller", cause: signal.reason });
+      throw new AbortedError({ where: "loading images", what: "it was stopped by the caller", cause: signal.reason });
     }
     const { index, item } = underWay.shift()!;
     refill();

@@ -2,7 +2,7 @@ import type { Size } from "./warp.ts";
 
 /**
  * Blurs or sharpens RGB `pixels` `[height, width, 3]` in place: multiplies each value's distance from the weighted mean of its
- * 3×3 neighbourhood, in which the middle counts 5 of 13, by `factor`. 0 gives that mean, 1 changes nothing, 2 sharpens. The
+ * 3×3 neighborhood, in which the middle counts 5 of 13, by `factor`. 0 gives that mean, 1 changes nothing, 2 sharpens. The
  * outermost pixels stay.
  * @see https://pillow.readthedocs.io/en/stable/reference/ImageEnhance.html#PIL.ImageEnhance.Sharpness
  */

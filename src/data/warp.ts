@@ -1,5 +1,5 @@
 /**
- * Where a pixel of the new picture comes from in the old one, in pixels from the centres of both:
+ * Where a pixel of the new image comes from in the old one, in pixels from the centers of both:
  * x′ = xFromX · x + xFromY · y + x₀, and y′ likewise.
  */
 export interface Affine {
@@ -11,7 +11,7 @@ export interface Affine {
   readonly y: number;
 }
 
-/** Width and height of a picture in pixels. */
+/** Width and height of an image in pixels. */
 export interface Size {
   readonly width: number;
   readonly height: number;
@@ -33,15 +33,15 @@ export function warp(target: Uint8Array, source: Uint8Array, { width, height }: 
   const firstColumn = -lastX / 2;
   let written = 0;
   for (let row = 0; row < height; row++) {
-    const fromCentre = row - lastY / 2;
-    let x = Math.round((affine.xFromX * firstColumn + affine.xFromY * fromCentre + affine.x + lastX / 2) * one) | 0;
-    let y = Math.round((affine.yFromX * firstColumn + affine.yFromY * fromCentre + affine.y + lastY / 2) * one) | 0;
+    const fromCenter = row - lastY / 2;
+    let x = Math.round((affine.xFromX * firstColumn + affine.xFromY * fromCenter + affine.x + lastX / 2) * one) | 0;
+    let y = Math.round((affine.yFromX * firstColumn + affine.yFromY * fromCenter + affine.y + lastY / 2) * one) | 0;
     for (let column = 0; column < width; column++) {
       const insideX = x < 0 ? 0 : x > lastX << 16 ? lastX << 16 : x;
       const insideY = y < 0 ? 0 : y > lastY << 16 ? lastY << 16 : y;
       const left = insideX >> 16;
       const top = insideY >> 16;
-      // Weights of the right and the lower neighbour, of 256.
+      // Weights of the right and the lower neighbor, of 256.
       const rightward = (insideX >> 8) & 0xff;
       const downward = (insideY >> 8) & 0xff;
       const topLeft = (top * width + left) * 3;

@@ -44,7 +44,7 @@ export function withSampleWeights(
   if (unknown.length > 0) {
     throw new DataError({
       where,
-      what: `there are weights of pictures that the data set lacks (${unknown.length})`,
+      what: `there are weights of images that the data set lacks (${unknown.length})`,
       received: unknown.slice(0, 3),
       expected: `names as in the data set, e.g. ${dataset.samples[0]?.name}`,
     });

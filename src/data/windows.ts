@@ -3,7 +3,7 @@ import type { Random } from "../tensor/random.ts";
 /** Lowest and highest value. */
 export type Range = readonly [lowest: number, highest: number];
 
-/** A rectangle of a picture, in shares of its width and height; the place is that of the top left corner. */
+/** A rectangle of an image, in shares of its width and height; the place is that of the top left corner. */
 export interface Window {
   readonly x: number;
   readonly y: number;
@@ -13,15 +13,15 @@ export interface Window {
 
 /** How the size of a window is drawn. */
 export interface WindowSizes {
-  /** Share of the picture's area, above 0 and up to 1. */
+  /** Share of the image's area, above 0 and up to 1. */
   readonly area: Range;
-  /** Width to height, relative to the picture's own; 1 is a window of the picture's shape. */
+  /** Width to height, relative to the image's own; 1 is a window of the image's shape. */
   readonly ratio: Range;
 }
 
 /**
- * A window inside the picture: its area evenly distributed in the range, the logarithm of its ratio evenly distributed over that
- * part of the range in which a window of this area fits into the picture. So nothing is drawn again, and it takes four
+ * A window inside the image: its area evenly distributed in the range, the logarithm of its ratio evenly distributed over that
+ * part of the range in which a window of this area fits into the image. So nothing is drawn again, and it takes four
  * random numbers.
  */
 export function drawWindow({ area, ratio }: WindowSizes, random: Random): Window {

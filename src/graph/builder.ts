@@ -41,7 +41,7 @@ export interface ConvOptions extends WindowOptions {
   readonly useBias?: boolean;
 }
 
-/** Where a network begins: pictures `[H, W, C]`. */
+/** Where a network begins: images `[H, W, C]`. */
 export function input(shape: Shape, options: Named = {}): LayerOutput {
   const names = new Set<string>();
   const name = chooseName(names, options.name, automaticNames.InputLayer);
@@ -92,12 +92,12 @@ export function maxPooling2d(x: LayerOutput, options: WindowOptions): LayerOutpu
   return layer([x], { type: "MaxPooling2D", poolSize, ...window }, options.name);
 }
 
-/** Mean over the picture, `[H, W, C] → [C]`. */
+/** Mean over the image, `[H, W, C] → [C]`. */
 export function globalAveragePooling2d(x: LayerOutput, options: Named = {}): LayerOutput {
   return layer([x], { type: "GlobalAveragePooling2D" }, options.name);
 }
 
-/** Maximum over the picture, `[H, W, C] → [C]`. */
+/** Maximum over the image, `[H, W, C] → [C]`. */
 export function globalMaxPooling2d(x: LayerOutput, options: Named = {}): LayerOutput {
   return layer([x], { type: "GlobalMaxPooling2D" }, options.name);
 }

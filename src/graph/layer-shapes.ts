@@ -78,7 +78,7 @@ function image(inputs: readonly Shape[], name: string): Shape {
   if (shape.length !== 3) {
     throw new ShapeError({
       where: `layer "${name}"`,
-      what: "the input is not a picture",
+      what: "the input is not an image",
       received: formatShape(shape),
       expected: "three axes: height, width, channels",
     });

@@ -36,7 +36,7 @@ const rules: ShapeRules = {
     return [[x[1]!], [x[1]!]];
   },
   channelMoments: ({ kind }, [x]) => {
-    const [, channels] = picture(kind, x);
+    const [, channels] = image(kind, x);
     return [[channels], [channels]];
   },
   scaledSum: ({ kind }, [x, y, ...vectors]) => {
@@ -157,20 +157,20 @@ function reduced(
   return [x!.filter((_, axis) => !config.axes.includes(axis))];
 }
 
-function picture(kind: string, x: Shape | undefined): readonly [number, number, number, number] {
-  if (x?.length !== 4) throw mismatch(kind, "the input is not a batch of pictures", [x], "[N, C, H, W]");
+function image(kind: string, x: Shape | undefined): readonly [number, number, number, number] {
+  if (x?.length !== 4) throw mismatch(kind, "the input is not a batch of images", [x], "[N, C, H, W]");
   return x as unknown as readonly [number, number, number, number];
 }
 
 function normalized(kind: string, [x, ...vectors]: readonly Shape[], count: number): Shape {
-  const [, channels] = picture(kind, x);
+  const [, channels] = image(kind, x);
   const fit = vectors.length === count && vectors.every((vector) => sameShape(vector, [channels]));
   if (!fit) throw mismatch(kind, "a statistic or scale does not fit", vectors, `${count} vectors of ${channels}`);
   return x!;
 }
 
 function convolved(config: OpOf<"conv" | "convInputGradient" | "convFilterGradient">, x?: Shape, w?: Shape): Shape {
-  const [batch, channels] = picture(config.kind, x);
+  const [batch, channels] = image(config.kind, x);
   if (w?.length !== 4 || w[1]! * config.groups !== channels || w[0]! % config.groups !== 0) {
     throw mismatch(
       config.kind,
@@ -183,7 +183,7 @@ function convolved(config: OpOf<"conv" | "convInputGradient" | "convFilterGradie
 }
 
 function pooled(config: OpOf<"maxPool" | "maxPoolGradient">, x?: Shape): Shape {
-  const [batch, channels] = picture(config.kind, x);
+  const [batch, channels] = image(config.kind, x);
   return [batch, channels, ...slide(config, config.kernel, x!)];
 }
 
@@ -197,7 +197,7 @@ function slide(window: Window, kernel: readonly [number, number], x: Shape): [nu
   const rows = Math.floor((x[2]! + top + bottom - kernel[0]) / window.strides[0]) + 1;
   const columns = Math.floor((x[3]! + left + right - kernel[1]) / window.strides[1]) + 1;
   if (rows < 1 || columns < 1) {
-    throw mismatch("window", "the window is larger than the picture", [kernel, x], "a picture as large as the window");
+    throw mismatch("window", "the window is larger than the image", [kernel, x], "an image as large as the window");
   }
   return [rows, columns];
 }

@@ -7,7 +7,7 @@ export type ElementType = "float32" | "uint8" | "int64" | "bool";
 /** Zero padding of the two spatial axes. */
 export type Pads = readonly [top: number, left: number, bottom: number, right: number];
 
-/** The geometry of a window that slides over a picture. */
+/** The geometry of a window that slides over an image. */
 export interface Window {
   readonly strides: Size2;
   readonly pads: Pads;
@@ -106,7 +106,7 @@ export interface Constant extends Value {
 
 /** A network, or a training step, as operators in the order of computation. */
 export interface OpGraph {
-  /** Fed anew at each run: pictures, labels, the learning rate. */
+  /** Fed anew at each run: images, labels, the learning rate. */
   readonly inputs: readonly Value[];
   /** The network's weights, in the engine's layout; fed or stored, as the compiler decides. */
   readonly parameters: readonly Value[];

@@ -8,20 +8,20 @@ export interface Preprocessing {
 /** Pixels 0 … 255 to −1 … 1: what keras.applications.xception expects, x/127.5 − 1. */
 export const kerasPreprocessing = { scale: 1 / 127.5, offset: -1 } as const satisfies Preprocessing;
 
-/** How a picture of any size is brought to a network's size. */
-export interface PictureResize {
+/** How an image of any size is brought to a network's size. */
+export interface ImageResize {
   /**
-   * How new pixels come from old ones, all three with pixels' centres at halves: `nearest` takes one, as Keras's
+   * How new pixels come from old ones, all three with pixels' centers at halves: `nearest` takes one, as Keras's
    * `load_img` does by default; `bilinear` and `bicubic` (Catmull-Rom) average over all that fall together, as Pillow's
    * `resize`.
    */
   readonly interpolation: "nearest" | "bilinear" | "bicubic";
   /**
-   * `fill` stretches to the size; `cover` keeps the proportions and crops the overhang at the centre; `contain` keeps them
+   * `fill` stretches to the size; `cover` keeps the proportions and crops the overhang at the center; `contain` keeps them
    * and fills the rest with the background.
    */
   readonly fit: "fill" | "cover" | "contain";
-  /** The network sees this share of the width and of the height, 0 < share ≤ 1, at the centre (timm's `crop_pct`). */
+  /** The network sees this share of the width and of the height, 0 < share ≤ 1, at the center (timm's `crop_pct`). */
   readonly cropRatio?: number | undefined;
   /** `[red, green, blue]` from 0 to 255. */
   readonly background: readonly [number, number, number];

@@ -1,46 +1,46 @@
 import { topIndices } from "./metrics-ranking.ts";
 
-/** How many classes are guessed for each picture, as in the paper's MAP@100. */
-export const guessesPerPicture = 100;
+/** How many classes are guessed for each image, as in the paper's MAP@100. */
+export const guessesPerImage = 100;
 
 /**
- * Ranks guesses by class, for the mean average precision of pictures with several labels.
+ * Ranks guesses by class, for the mean average precision of images with several labels.
  *
- * A picture's guesses are the 100 classes with its highest scores. The guesses of one class, from all pictures, are sorted by
- * falling score (equal ones in the order of the pictures). With P pictures that have the class, the class's average precision is
+ * An image's guesses are the 100 classes with its highest scores. The guesses of one class, from all images, are sorted by
+ * falling score (equal ones in the order of the images). With P images that have the class, the class's average precision is
  *
  *     AP = 1/P · Σ over right guesses k of (right guesses among the first k) / k
  *
- * so that a picture whose 100 guesses miss the class adds nothing. MAP@100 is Σ weight·AP / Σ weight over the classes that occur,
+ * so that an image whose 100 guesses miss the class adds nothing. MAP@100 is Σ weight·AP / Σ weight over the classes that occur,
  * where the paper weighs a class by how common, and so how important, it is. The paper names the measure without writing it
  * down; this is how we read it.
  * @see https://arxiv.org/abs/1610.02357 section 4.1
  */
 export class AveragePrecisionTally {
   readonly #guesses: { readonly score: number; readonly isRight: boolean }[][];
-  readonly #pictures: number[];
-  readonly #guessesPerPicture: number;
+  readonly #images: number[];
+  readonly #guessesPerImage: number;
 
-  /** @param guesses for each picture. */
-  constructor(classes: number, guesses = guessesPerPicture) {
+  /** @param guesses for each image. */
+  constructor(classes: number, guesses = guessesPerImage) {
     this.#guesses = Array.from({ length: classes }, () => []);
-    this.#pictures = new Array<number>(classes).fill(0);
-    this.#guessesPerPicture = guesses;
+    this.#images = new Array<number>(classes).fill(0);
+    this.#guessesPerImage = guesses;
   }
 
-  /** @param scores of one picture, one for each class. @param labels indices of its classes. */
+  /** @param scores of one image, one for each class. @param labels indices of its classes. */
   add(scores: ArrayLike<number>, labels: readonly number[]): void {
-    for (const label of labels) this.#pictures[label] = this.#pictures[label]! + 1;
-    for (const index of topIndices(scores, this.#guessesPerPicture)) {
+    for (const label of labels) this.#images[label] = this.#images[label]! + 1;
+    for (const index of topIndices(scores, this.#guessesPerImage)) {
       this.#guesses[index]!.push({ score: scores[index]!, isRight: labels.includes(index) });
     }
   }
 
-  /** The average precision of each class, 0 to 1; undefined for one that no picture has. */
+  /** The average precision of each class, 0 to 1; undefined for one that no image has. */
   averagePrecisions(): readonly (number | undefined)[] {
     return this.#guesses.map((guesses, index) => {
-      const pictures = this.#pictures[index]!;
-      if (pictures === 0) return undefined;
+      const images = this.#images[index]!;
+      if (images === 0) return undefined;
       let right = 0;
       let sum = 0;
       for (const [rank, { isRight }] of guesses.toSorted((a, b) => b.score - a.score).entries()) {
@@ -48,7 +48,7 @@ export class AveragePrecisionTally {
         right++;
         sum += right / (rank + 1);
       }
-      return sum / pictures;
+      return sum / images;
     });
   }
 }

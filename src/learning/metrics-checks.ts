@@ -2,18 +2,18 @@ import { DataError, ShapeError, TrainingError } from "../errors.ts";
 import { formatShape } from "../tensor/shape.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 
-/** Least probability that enters a logarithm, as in Keras: one picture costs at most −ln 1e-7 ≈ 16.1. */
+/** Least probability that enters a logarithm, as in Keras: one image costs at most −ln 1e-7 ≈ 16.1. */
 export const leastProbability = 1e-7;
 
-/** @throws {ShapeError} the probabilities do not fit the classes, or there are fewer rows than pictures. */
-export function checkRows({ shape }: FloatTensor, pictures: number, classes: number): void {
+/** @throws {ShapeError} the probabilities do not fit the classes, or there are fewer rows than images. */
+export function checkRows({ shape }: FloatTensor, images: number, classes: number): void {
   const [rows = 0, columns] = shape;
-  if (shape.length === 2 && columns === classes && rows >= pictures) return;
+  if (shape.length === 2 && columns === classes && rows >= images) return;
   throw new ShapeError({
     where: "EvaluationTally.add",
     what: "the probabilities do not fit the labels",
     received: formatShape(shape),
-    expected: `at least ${pictures}×${classes}`,
+    expected: `at least ${images}×${classes}`,
   });
 }
 

@@ -11,8 +11,8 @@ import { averageScores, scoresOf } from "./score-averages.ts";
 const threshold = 0.5;
 
 /**
- * Counts the answers of a network about pictures with any number of labels each, batch by batch. Precision and recall are those
- * of the classes with a probability of at least ½. It keeps 100 guesses of each picture.
+ * Counts the answers of a network about images with any number of labels each, batch by batch. Precision and recall are those
+ * of the classes with a probability of at least ½. It keeps 100 guesses of each image.
  */
 export class MultiLabelTally {
   readonly #labels: readonly string[];
@@ -40,7 +40,7 @@ export class MultiLabelTally {
 
   /**
    * @param probabilities `[N, classes]`, each class for itself.
-   * @param truths the classes of N pictures. Rows beyond them are padding and are ignored.
+   * @param truths the classes of N images. Rows beyond them are padding and are ignored.
    * @throws {ShapeError} the probabilities do not fit the labels, or there are fewer rows than truths.
    * @throws {DataError} a true class is not one of the labels.
    * @throws {TrainingError} a probability is not a finite number.
@@ -60,7 +60,7 @@ export class MultiLabelTally {
   evaluation(): Evaluation {
     const { images } = this.#ranks;
     if (images === 0) {
-      throw new DataError({ where: "MultiLabelTally.evaluation", what: "there are no pictures to evaluate" });
+      throw new DataError({ where: "MultiLabelTally.evaluation", what: "there are no images to evaluate" });
     }
     const averages = this.#precisions.averagePrecisions();
     const counts = this.#confusion.map((row, index) => ({

@@ -34,13 +34,13 @@ export class RankTally {
     return this.#images;
   }
 
-  /** @param rank see {@link rankOf}; of a picture of no class: Infinity. */
+  /** @param rank see {@link rankOf}; of an image of no class: Infinity. */
   add(rank: number): void {
     this.#images++;
     if (rank < this.#counts.length) this.#counts[rank] = this.#counts[rank]! + 1;
   }
 
-  /** Fraction of pictures whose true class is among the `k` highest. */
+  /** Fraction of images whose true class is among the `k` highest. */
   accuracy(k: number): number {
     return this.#counts.slice(0, k).reduce((sum, count) => sum + count, 0) / this.#images;
   }

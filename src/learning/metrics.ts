@@ -9,14 +9,14 @@ import { TemperatureTally } from "./temperature.ts";
 
 /** What else is to be said of a test. */
 export interface TallyOptions {
-  /** Numbers k, from 1, to tell the fraction of pictures of whose true class is among the k highest. */
+  /** Numbers k, from 1, to tell the fraction of images of whose true class is among the k highest. */
   readonly top?: readonly number[] | undefined;
   /** Fit a temperature; the answers must be a softmax's, and are all kept until the end. Default false. */
   readonly temperature?: boolean | undefined;
 }
 
 /**
- * Counts the answers of a network batch by batch and scores them at the end; memory does not grow with the pictures, unless a
+ * Counts the answers of a network batch by batch and scores them at the end; memory does not grow with the images, unless a
  * temperature is fitted.
  * @example
  * const tally = new EvaluationTally(["cat", "dog"]);
@@ -42,7 +42,7 @@ export class EvaluationTally {
   }
 
   /**
-   * @param probabilities `[N, classes]`, each row the network's answer to one picture.
+   * @param probabilities `[N, classes]`, each row the network's answer to one image.
    * @param truths N indices of true classes. Rows beyond them are padding of the last batch and are ignored.
    * @throws {ShapeError} the probabilities do not fit the labels, or there are fewer rows than truths.
    * @throws {DataError} a true class is not one of the labels.
@@ -63,7 +63,7 @@ export class EvaluationTally {
   evaluation(): Evaluation {
     const { images } = this.#ranks;
     if (images === 0) {
-      throw new DataError({ where: "EvaluationTally.evaluation", what: "there are no pictures to evaluate" });
+      throw new DataError({ where: "EvaluationTally.evaluation", what: "there are no images to evaluate" });
     }
     const { top } = this.#options;
     const temperature = this.#temperature?.fit();

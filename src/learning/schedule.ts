@@ -4,13 +4,13 @@ import { UsageError } from "../errors.ts";
 export interface SchedulePosition {
   /** Steps done before this one: 0 for the first. */
   readonly step: number;
-  /** Steps of the whole training, as far as is known by now: damaged pictures, once found, make it fewer. */
+  /** Steps of the whole training, as far as is known by now: damaged images, once found, make it fewer. */
   readonly totalSteps: number;
   /** Epochs done before this one: 0 in the first. */
   readonly epoch: number;
-  /** Pictures seen in the steps before this one, repeated ones counted again. */
+  /** Images seen in the steps before this one, repeated ones counted again. */
   readonly samples: number;
-  /** Loss on the validation pictures after each epoch done; empty where there are no such pictures. */
+  /** Loss on the validation images after each epoch done; empty where there are no such images. */
   readonly validationLosses: readonly number[];
 }
 

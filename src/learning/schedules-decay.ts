@@ -5,7 +5,7 @@ export interface ExponentialOptions {
   readonly factor?: number;
   /** After how many epochs each time; default 2, the paper's on ImageNet. */
   readonly everyEpochs?: number;
-  /** After how many pictures each time, instead of epochs; the paper's 3,000,000 on JFT. */
+  /** After how many images each time, instead of epochs; the paper's 3,000,000 on JFT. */
   readonly everySamples?: number;
 }
 

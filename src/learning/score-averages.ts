@@ -2,11 +2,11 @@ import type { ScoreAverages } from "../records.ts";
 
 /** What is known of one class's answers. */
 export interface ClassCounts {
-  /** Pictures of it that were found. */
+  /** Images of it that were found. */
   readonly right: number;
-  /** Pictures taken for it. */
+  /** Images taken for it. */
   readonly said: number;
-  /** Pictures of it. */
+  /** Images of it. */
   readonly support: number;
 }
 
@@ -26,7 +26,7 @@ export function scoresOf({ right, said, support }: ClassCounts) {
 }
 
 /**
- * The scores of all classes in one: each class the same (macro), each answer the same (micro), each class by its pictures
+ * The scores of all classes in one: each class the same (macro), each answer the same (micro), each class by its images
  * (weighted), as scikit-learn's `precision_recall_fscore_support` with `zero_division=0`. Classes that neither occur nor were
  * said are left out, as there.
  */

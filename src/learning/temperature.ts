@@ -7,7 +7,7 @@ const least = 2 ** -149;
 /** A network that makes no mistake wants a temperature of 0, one that knows nothing an infinite one. */
 const range = { lowest: 0.01, highest: 100 };
 
-/** The answer to a tested picture. */
+/** The answer to a tested image. */
 interface Answer {
   /** Of the probabilities: logits but for a constant, which the softmax does not see. */
   readonly logarithms: Float32Array;
@@ -18,14 +18,14 @@ interface Answer {
 export class TemperatureTally {
   readonly #answers: Answer[] = [];
 
-  /** @param probabilities of one picture's classes, summing to 1. */
+  /** @param probabilities of one image's classes, summing to 1. */
   add(probabilities: Float32Array, truth: number): void {
     const logarithms = probabilities.map((probability) => Math.log(Math.max(probability, least)));
     this.#answers.push({ logarithms, truth });
   }
 
   /**
-   * The temperature T, from 0.01 to 100, for which softmax(logits / T) has the least cross-entropy on the pictures added,
+   * The temperature T, from 0.01 to 100, for which softmax(logits / T) has the least cross-entropy on the images added,
    * and what it changes. The right class stays as likely among the others as it was.
    * @see https://arxiv.org/abs/1706.04599, section 4.2
    */

@@ -26,7 +26,7 @@ const defaultOptions: Required<AlignedXceptionOptions> = {
   seed: 0,
 };
 
-/** Smallest height and width of a picture: the network halves it five times. */
+/** Smallest height and width of an image: the network halves it five times. */
 export const minimumAlignedInputSize = 32;
 
 /** Options with nothing left out: what a model file stores. */

@@ -5,7 +5,7 @@ import type { Shape } from "../tensor/shape.ts";
 export interface FeatureStage {
   /** From 1; the stride is 2 to this power. */
   readonly stage: number;
-  /** Pixels of the picture for one of the map, in height. */
+  /** Pixels of the image for one of the map, in height. */
   readonly stride: number;
   readonly layer: string;
   /** `[height, width, channels]`. */
@@ -24,7 +24,7 @@ export function featureStages(network: Network): readonly FeatureStage[] {
   const trunk = trunkOf(network);
   for (const layer of network.layers) {
     const stride = strides.get(layer.name)!;
-    if (!isPicture(layer) || !isPowerOfTwo(stride)) continue;
+    if (!isImage(layer) || !isPowerOfTwo(stride)) continue;
     if (trunk.has(layer.name) || layer.config.type === "Add") found.set(stride, layer);
   }
   for (const [stride, layer] of found) found.set(stride, activated(layer, network));
@@ -41,11 +41,11 @@ export function featureStages(network: Network): readonly FeatureStage[] {
 
 /** The layer whose output is the last map: what global pooling reads in a classifier. */
 export function lastMapOf({ layers }: Network): string {
-  return layers.findLast(isPicture)!.name;
+  return layers.findLast(isImage)!.name;
 }
 
 /** Whether a layer puts out maps `[height, width, channels]`. */
-export function isPicture({ outputShape }: Pick<Layer, "outputShape">): boolean {
+export function isImage({ outputShape }: Pick<Layer, "outputShape">): boolean {
   return outputShape.length === 3;
 }
 
@@ -53,7 +53,7 @@ function isPowerOfTwo(stride: number): boolean {
   return stride >= 2 && Number.isInteger(Math.log2(stride));
 }
 
-/** How many pixels of the picture one of each map stands for, in height. */
+/** How many pixels of the image one of each map stands for, in height. */
 function stridesOf({ layers }: Network): ReadonlyMap<string, number> {
   const strides = new Map<string, number>();
   for (const { name, inbound, config } of layers) {

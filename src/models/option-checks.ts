@@ -1,7 +1,7 @@
 import { UsageError } from "../errors.ts";
 import type { ActivationName } from "../graph/layers.ts";
 
-/** Largest height and width: beyond, a picture's feature maps fit no memory. */
+/** Largest height and width: beyond, an image's feature maps fit no memory. */
 const maximumInputSize = 8192;
 
 /** What the top of every architecture can be told. */

@@ -1,6 +1,6 @@
 /** Options that all architectures have. */
 export interface SharedOptions {
-  /** `[height, width, channels]`, default `[299, 299, 3]`; the architecture says how small a picture may be. */
+  /** `[height, width, channels]`, default `[299, 299, 3]`; the architecture says how small an image may be. */
   readonly inputShape?: readonly [height: number, width: number, channels: number];
   /** Number of classes, default 1000. */
   readonly classes?: number;

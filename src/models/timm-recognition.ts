@@ -13,11 +13,11 @@ const alignedByBlocks: Readonly<
 
 /**
  * The network of timm that names and shapes of a `state_dict` belong to: which one, how many classes it tells apart – without
- * a classifier it gives feature maps – and how many channels its pictures have.
- * @param inputShape of pictures, which weights do not tell; default 299×299.
+ * a classifier it gives feature maps – and how many channels its images have.
+ * @param inputShape of images, which weights do not tell; default 299×299.
  * @returns undefined if it is none of them, or one of another width or depth.
  */
-export function recogniseTimm(
+export function recognizeTimm(
   shapes: ReadonlyMap<string, Shape>,
   inputShape?: Shape,
 ): { readonly name: ArchitectureName; readonly architecture: Architecture } | undefined {

@@ -70,7 +70,7 @@ export function poolPadding({ poolPadding: chosen = "same" }: Pick<FlowOptions, 
   return chosen === "symmetric" ? 1 : chosen;
 }
 
-/** Smallest height and width of a picture, the rule of keras.applications.Xception. */
+/** Smallest height and width of an image, the rule of keras.applications.Xception. */
 export const minimumInputSize = 71;
 
 /** Options with nothing left out: what a model file stores, so that its network does not change with the defaults. */

@@ -6,7 +6,7 @@ import { type FlowOptions, poolPadding, resolveOptions, type XceptionOptions } f
 import * as tutorial from "./xception-tutorial.ts";
 
 /**
- * Entry flow (paper, figure 5): two ordinary convolutions, then three blocks that halve the picture and widen it to
+ * Entry flow (paper, figure 5): two ordinary convolutions, then three blocks that halve the image and widen it to
  * 128, 256 and 728 channels. `[299, 299, 3] → [19, 19, 728]`.
  */
 export function entryFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutput {

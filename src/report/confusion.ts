@@ -1,11 +1,11 @@
 import type { Evaluation } from "../records.ts";
 
-/** Pictures of one class that were taken for another. */
+/** Images of one class that were taken for another. */
 export interface ConfusedPair {
   readonly truth: string;
   readonly predicted: string;
   readonly count: number;
-  /** Fraction of the true class's pictures. */
+  /** Fraction of the true class's images. */
   readonly share: number;
 }
 

@@ -1,7 +1,7 @@
 import { pngUrl } from "./data-url.ts";
 import { html, Markup } from "./html/markup.ts";
 
-/** A picture with what is to be read below it. */
+/** An image with what is to be read below it. */
 export interface SheetCell {
   readonly png: Uint8Array;
   /** Each is broken into as many lines as it needs. */
@@ -14,65 +14,65 @@ export interface SheetCaption {
   readonly isStrong?: boolean;
 }
 
-/** Pictures in rows and columns. */
+/** Images in rows and columns. */
 export interface ContactSheet {
   readonly title: string;
   readonly subtitle: string;
   /** One heading for each column. */
   readonly columns: readonly string[];
   readonly rows: readonly (readonly SheetCell[])[];
-  /** Height divided by width of all pictures. */
+  /** Height divided by width of all images. */
   readonly aspect: number;
 }
 
 // In pixels. The width of letters is an estimate: fonts differ.
 const margin = 20;
 const gap = 14;
-const pictureWidth = 150;
+const imageWidth = 150;
 const fontSize = 11;
 const lineHeight = 14;
 const letterWidth = 6.2;
 const headerHeight = 84;
 
-/** A contact sheet as SVG, with the pictures inside it: the same sheet gives the same text. */
+/** A contact sheet as SVG, with the images inside it: the same sheet gives the same text. */
 export function drawContactSheet({ title, subtitle, columns, rows, aspect }: ContactSheet): string {
-  const width = 2 * margin + columns.length * (pictureWidth + gap) - gap;
-  const pictureHeight = Math.round(pictureWidth * aspect);
+  const width = 2 * margin + columns.length * (imageWidth + gap) - gap;
+  const imageHeight = Math.round(imageWidth * aspect);
   const headings = columns.map((heading, column) => line(leftOf(column), headerHeight - 8, heading, true, 12));
-  const pictures: Markup[] = [];
+  const images: Markup[] = [];
   let top = headerHeight;
   for (const row of rows) {
     const captions = row.map(({ caption }) => caption.flatMap(breakLines));
     for (const [column, { png }] of row.entries()) {
       const left = leftOf(column);
-      pictures.push(
-        html`<image x="${left}" y="${top}" width="${pictureWidth}" height="${pictureHeight}" href="${new Markup(pngUrl(png))}"/>\n`,
+      images.push(
+        html`<image x="${left}" y="${top}" width="${imageWidth}" height="${imageHeight}" href="${new Markup(pngUrl(png))}"/>\n`,
         ...captions[column]!.map(({ text, isStrong }, index) =>
-          line(left, top + pictureHeight + lineHeight * (index + 1), text, isStrong),
+          line(left, top + imageHeight + lineHeight * (index + 1), text, isStrong),
         ),
       );
     }
-    top += pictureHeight + lineHeight * Math.max(...captions.map(({ length }) => length)) + 2 * gap;
+    top += imageHeight + lineHeight * Math.max(...captions.map(({ length }) => length)) + 2 * gap;
   }
   const height = top + margin - gap;
   return html`<svg width="${width}pt" height="${height}pt" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="DejaVu Sans, Verdana, Helvetica, Arial, sans-serif">
 <rect width="${width}" height="${height}" fill="#ffffff"/>
-${line(margin, 30, title, true, 16)}${line(margin, 48, subtitle, false)}${headings}${pictures}</svg>
+${line(margin, 30, title, true, 16)}${line(margin, 48, subtitle, false)}${headings}${images}</svg>
 `.text;
 }
 
 function leftOf(column: number): number {
-  return margin + column * (pictureWidth + gap);
+  return margin + column * (imageWidth + gap);
 }
 
 function line(x: number, y: number, text: string, isStrong: boolean, size = fontSize): Markup {
-  const [colour, weight] = isStrong ? ["#111111", "bold"] : ["#555555", "normal"];
-  return html`<text x="${x}" y="${y}" font-size="${size}" font-weight="${weight}" fill="${colour}">${text}</text>\n`;
+  const [color, weight] = isStrong ? ["#111111", "bold"] : ["#555555", "normal"];
+  return html`<text x="${x}" y="${y}" font-size="${size}" font-weight="${weight}" fill="${color}">${text}</text>\n`;
 }
 
 /** Breaks between words, and within words that are longer than a line. */
 function breakLines({ text, isStrong = false }: SheetCaption): { text: string; isStrong: boolean }[] {
-  const longest = Math.floor(pictureWidth / (letterWidth * (isStrong ? 1.12 : 1)));
+  const longest = Math.floor(imageWidth / (letterWidth * (isStrong ? 1.12 : 1)));
   const words = text.match(new RegExp(`[^ ]{1,${longest}}`, "gu")) ?? [];
   const lines: string[] = [];
   for (const word of words) {

@@ -26,7 +26,7 @@ export function describeCost(cost: NetworkCost, options: { readonly width?: numb
   const { total, ordinaryTotal } = cost;
   const saved = total.multiplications < ordinaryTotal.multiplications;
   return [
-    `Cost of "${cost.name}" for one picture`,
+    `Cost of "${cost.name}" for one image`,
     table,
     ` Weights: ${withCommas(total.weights)}`,
     ` Multiplications: ${withCommas(total.multiplications)} (${withMetricPrefix(total.multiplications)})`,

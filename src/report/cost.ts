@@ -1,7 +1,7 @@
 import type { Layer, Network } from "../graph/network.ts";
 import { formatShape, type Shape, sizeOf } from "../tensor/shape.ts";
 
-/** What a convolution or a fully connected layer costs for one picture. */
+/** What a convolution or a fully connected layer costs for one image. */
 export interface Cost {
   /** Numbers in its kernels; biases not counted. */
   readonly weights: number;
@@ -30,7 +30,7 @@ export interface LayerCost extends Cost {
   readonly comparison?: ConvolutionComparison;
 }
 
-/** Cost of a network's convolutions and fully connected layers at its own picture size. */
+/** Cost of a network's convolutions and fully connected layers at its own image size. */
 export interface NetworkCost {
   readonly name: string;
   /** Layers that multiply by kernels, in the order of the network. */
@@ -125,7 +125,7 @@ function sumCosts(costs: readonly Cost[]): Cost {
   };
 }
 
-/** The smallest case that shows what separating saves: a 3×3 window from an RGB picture to 64 channels. */
+/** The smallest case that shows what separating saves: a 3×3 window from an RGB image to 64 channels. */
 export function smallestExample() {
   return compareConvolutions({ kernelSize: [3, 3], inputChannels: 3, filters: 64, outputSize: [1, 1] });
 }

@@ -1,9 +1,9 @@
-/** A PNG file as a URL that has the picture in it. */
+/** A PNG file as a URL that has the image in it. */
 export function pngUrl(png: Uint8Array): string {
   return dataUrl("image/png", png);
 }
 
-/** A JPEG file as a URL that has the picture in it. */
+/** A JPEG file as a URL that has the image in it. */
 export function jpegUrl(jpeg: Uint8Array): string {
   return dataUrl("image/jpeg", jpeg);
 }

@@ -6,7 +6,7 @@ import { type TextColumn, textTable } from "./text-table.ts";
 
 /** With more classes a matrix is too wide to be read, and the most frequent mistakes say more. */
 const largestMatrix = 15;
-/** Pictures that are named. */
+/** Images that are named. */
 const namedMistakes = 5;
 
 export interface EvaluationTextOptions {
@@ -17,14 +17,14 @@ export interface EvaluationTextOptions {
 }
 
 /**
- * The result of testing a network, for people: the accuracy, how well each class was recognised, and what was taken for
+ * The result of testing a network, for people: the accuracy, how well each class was recognized, and what was taken for
  * what.
  */
 export function describeEvaluation(evaluation: Evaluation, options: EvaluationTextOptions = {}): string {
   const { images, top1, top5, topK, loss, perClass, meanAveragePrecision, calibration } = evaluation;
   const { width = 100, predictions = [] } = options;
   return [
-    `${withCommas(images)} pictures of ${perClass.length} classes`,
+    `${withCommas(images)} images of ${perClass.length} classes`,
     ` Accuracy (top 1): ${percent(top1)} %`,
     ...(topK
       ? topK
@@ -50,16 +50,13 @@ function calibrationLines({ expectedCalibrationError, temperature }: Calibration
   if (!temperature) return lines;
   const { loss, expectedCalibrationError: error } = temperature;
   const fitted = `loss ${loss.toFixed(4)}, calibration error ${percent(error)} %`;
-  return [
-    ...lines,
-    ` With temperature ${temperature.temperature.toFixed(3)}, fitted to these same pictures: ${fitted}`,
-  ];
+  return [...lines, ` With temperature ${temperature.temperature.toFixed(3)}, fitted to these same images: ${fitted}`];
 }
 
 function classTable({ perClass, averages }: Evaluation, width: number): string {
   const averageRows = (["macro", "micro", "weighted"] as const).map((name) => ({ name, ...averages[name] }));
   return textTable(
-    [{ header: "Class" }, number("Pictures"), number("Recall %"), number("Precision %"), number("F1 %")],
+    [{ header: "Class" }, number("Images"), number("Recall %"), number("Precision %"), number("F1 %")],
     [
       ...perClass.map(({ label, support, recall, precision, f1 }) => [
         label,
@@ -84,7 +81,7 @@ function reliabilityTable({ bins }: Calibration, width: number): string[] {
   return [
     "How sure it is, and how often it is right then",
     textTable(
-      [number("Probability %"), number("Pictures"), number("Mean %"), number("Accuracy %")],
+      [number("Probability %"), number("Images"), number("Mean %"), number("Accuracy %")],
       bins.map(({ from, to, images, confidence, accuracy }) => [
         `${percent(from)}–${percent(to)}`,
         withCommas(images),
@@ -137,7 +134,7 @@ function mistakes(evaluation: Evaluation, width: number): string[] {
   return [
     "Most frequent mistakes",
     textTable(
-      [{ header: "Class" }, { header: "Taken for" }, number("Pictures"), number("% of class")],
+      [{ header: "Class" }, { header: "Taken for" }, number("Images"), number("% of class")],
       pairs.map(({ truth, predicted, count, share }) => [truth, predicted, withCommas(count), percent(share)]),
       width,
     ),

@@ -1,16 +1,16 @@
 import type { Prediction } from "../records.ts";
 
-/** What decides whether a picture is shown. */
+/** What decides whether an image is shown. */
 type Answer = Pick<Prediction, "truth" | "predicted" | "probability">;
 
-/** How many pictures of either kind a gallery shows. */
+/** How many images of either kind a gallery shows. */
 export interface GallerySize {
   readonly wrong: number;
   readonly right: number;
 }
 
 /**
- * Chooses which tested pictures a report shows: of the wrong ones those the network was most certain of, as they teach
+ * Chooses which tested images a report shows: of the wrong ones those the network was most certain of, as they teach
  * most; of the right ones the most certain of each class in turn, so that every class is seen.
  */
 export function selectGallery<T extends Answer>(

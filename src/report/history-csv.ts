@@ -12,7 +12,7 @@ const columns: readonly (readonly [header: string, value: (record: EpochRecord) 
   ["seconds", (record) => record.seconds],
 ];
 
-/** Where pictures have several labels, after the others of validation. */
+/** Where images have several labels, after the others of validation. */
 const precision: (typeof columns)[number] = ["validation_map100", (record) => record.validationPrecision];
 
 /** The text of `history.csv`: a header, then one line for each epoch. */

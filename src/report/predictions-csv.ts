@@ -3,7 +3,7 @@ import { csvText } from "./csv.ts";
 
 const header = ["file", "truth", "predicted", "correct", "probability", "truth_probability", "truth_rank"];
 
-/** The text of a table of tested pictures, a line for each: what it is, what it was taken for, and how certainly. */
+/** The text of a table of tested images, a line for each: what it is, what it was taken for, and how certainly. */
 export function predictionsCsv(predictions: readonly Prediction[]): string {
   return csvText([
     header,

@@ -5,8 +5,8 @@ import { bar, factList, type Section } from "./html/parts.ts";
 import { withCommas } from "./number-text.ts";
 import type { Fact } from "./training-report.ts";
 
-/** A picture on the sheet. */
-export interface SheetPicture {
+/** An image on the sheet. */
+export interface SheetImage {
   readonly file: string;
   /** Its class. */
   readonly label?: string | undefined;
@@ -14,52 +14,52 @@ export interface SheetPicture {
   readonly jpeg?: Uint8Array | undefined;
 }
 
-export interface SheetNeighbour extends SheetPicture {
+export interface SheetNeighbor extends SheetImage {
   /** Cosine, −1 to 1. */
   readonly similarity: number;
 }
 
 /** What was looked for and what was found. */
 export interface SearchSheet {
-  readonly query: SheetPicture;
+  readonly query: SheetImage;
   /** Nearest first. */
-  readonly neighbours: readonly SheetNeighbour[];
-  /** How many pictures were searched. */
+  readonly neighbors: readonly SheetNeighbor[];
+  /** How many images were searched. */
   readonly searched: number;
   readonly facts: readonly Fact[];
 }
 
-/** The pictures nearest to one, as a page that needs nothing beside it: light or dark as the reader's system, fit to print. */
-export function renderSearchSheet({ query, neighbours, searched, facts }: SearchSheet): string {
+/** The images nearest to one, as a page that needs nothing beside it: light or dark as the reader's system, fit to print. */
+export function renderSearchSheet({ query, neighbors, searched, facts }: SearchSheet): string {
   const sections: Section[] = [
     {
       id: "query",
-      title: "The picture",
-      body: html`<div class="query">${picture(query)}${factList(facts)}</div>`,
+      title: "The image",
+      body: html`<div class="query">${image(query)}${factList(facts)}</div>`,
     },
     {
       id: "nearest",
       title: "The most similar",
       body: html`<ol class="gallery photos">
-${neighbours.map((neighbour, index) => card(neighbour, index + 1, query.label))}</ol>`,
+${neighbors.map((neighbor, index) => card(neighbor, index + 1, query.label))}</ol>`,
     },
   ];
-  const summary = summaryOf(query, neighbours, searched);
-  return htmlPage({ kind: "Search", title: "Similar pictures", summary, sections, style });
+  const summary = summaryOf(query, neighbors, searched);
+  return htmlPage({ kind: "Search", title: "Similar images", summary, sections, style });
 }
 
-function summaryOf({ label }: SheetPicture, neighbours: readonly SheetNeighbour[], searched: number): string {
-  const found = `The ${neighbours.length} most similar of ${withCommas(searched)} pictures.`;
+function summaryOf({ label }: SheetImage, neighbors: readonly SheetNeighbor[], searched: number): string {
+  const found = `The ${neighbors.length} most similar of ${withCommas(searched)} images.`;
   if (label === undefined) return found;
-  const same = neighbours.filter((neighbour) => neighbour.label === label).length;
+  const same = neighbors.filter((neighbor) => neighbor.label === label).length;
   return `${found} ${same} of them show the same class, ${label}.`;
 }
 
-function card({ similarity, ...shown }: SheetNeighbour, rank: number, wanted: string | undefined): Markup {
+function card({ similarity, ...shown }: SheetNeighbor, rank: number, wanted: string | undefined): Markup {
   const { file, label } = shown;
   const isSame = wanted !== undefined && label === wanted;
   const kind = wanted === undefined || label === undefined ? "unknown" : isSame ? "same" : "other";
-  return html`<li class="${kind}" title="${file}">${picture(shown)}
+  return html`<li class="${kind}" title="${file}">${image(shown)}
 <p><strong>${rank}. ${label ?? lastOf(file)}</strong><span class="certainty">${bar(Math.max(0, similarity))} ${similarity.toFixed(3)}</span></p></li>\n`;
 }
 
@@ -68,9 +68,9 @@ function lastOf(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-function picture({ file, label, jpeg }: SheetPicture): Markup {
+function image({ file, label, jpeg }: SheetImage): Markup {
   if (jpeg === undefined) return html`<div class="gone">not there any more</div>`;
-  return html`<img src="${jpegUrl(jpeg)}" alt="${label === undefined ? file : `a picture of class ${label}`}">`;
+  return html`<img src="${jpegUrl(jpeg)}" alt="${label === undefined ? file : `an image of class ${label}`}">`;
 }
 
 const style = `

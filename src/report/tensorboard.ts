@@ -1,5 +1,5 @@
 import protobuf from "protobufjs";
-import { crc32c } from "../check-sums.ts";
+import { crc32c } from "../checksums.ts";
 
 /**
  * The part of TensorFlow's event files that is written here.
@@ -86,7 +86,7 @@ function decode(data: Uint8Array): Omit<StoredEvent, "end"> {
   };
 }
 
-/** Length, its check sum, the event, its check sum; numbers begin with their lowest byte. */
+/** Length, its checksum, the event, its checksum; numbers begin with their lowest byte. */
 function record(event: Record<string, unknown>): Uint8Array {
   const data = Event.encode(event).finish();
   const bytes = new Uint8Array(data.length + 16);
@@ -98,7 +98,7 @@ function record(event: Record<string, unknown>): Uint8Array {
   return bytes;
 }
 
-/** TensorFlow stores check sums rotated and shifted, since sums of data that hold their own sum are no good. */
+/** TensorFlow stores checksums rotated and shifted, since sums of data that hold their own sum are no good. */
 function maskedSum(bytes: Uint8Array): number {
   const sum = crc32c(bytes);
   return (((sum >>> 15) | (sum << 17)) + 0xa282ead8) >>> 0;

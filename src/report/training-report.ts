@@ -19,7 +19,7 @@ export interface TrainingReport {
   readonly steps?: readonly StepRecord[];
   /** How the blocks of the network were doing at some steps. */
   readonly health?: readonly HealthRecord[];
-  /** The test on pictures that were not used for training. */
+  /** The test on images that were not used for training. */
   readonly evaluation?: Evaluation;
   readonly gallery?: Gallery;
   readonly cost?: NetworkCost;
@@ -62,7 +62,7 @@ export interface Fact {
   readonly value: string;
 }
 
-/** Tested pictures to look at, in the order in which they are shown. */
+/** Tested images to look at, in the order in which they are shown. */
 export interface Gallery {
   /** The epoch whose test they are from; shown, where it is known. */
   readonly epoch?: number;
@@ -71,7 +71,7 @@ export interface Gallery {
 }
 
 export interface GalleryItem extends Prediction {
-  /** The picture as a PNG file. */
+  /** The image as a PNG file. */
   readonly png: Uint8Array;
 }
 
@@ -79,6 +79,6 @@ export interface GalleryItem extends Prediction {
 export interface Reproduction {
   /** Command lines, shown as given. */
   readonly commands: readonly string[];
-  /** Where the result comes from: versions, hashes, licences, dates. */
+  /** Where the result comes from: versions, hashes, licenses, dates. */
   readonly facts?: readonly Fact[];
 }

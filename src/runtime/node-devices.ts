@@ -12,7 +12,7 @@ export const probeModel = Uint8Array.from(
 
 const remedies: Readonly<Partial<Record<Device, string>>> = {
   webgpu:
-    "It needs a graphics card with a driver of Vulkan, Direct3D 12 or Metal, on Linux the library libvulkan1 too; " +
+    "It needs a GPU with a driver of Vulkan, Direct3D 12 or Metal, on Linux the library libvulkan1 too; " +
     "a driver in software, as SwiftShader, is named with VK_ICD_FILENAMES.",
   cuda:
     "It needs an NVIDIA card with CUDA 12 and cuDNN 9, and onnxruntime-node's CUDA libraries: its script/install.js, " +

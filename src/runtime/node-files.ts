@@ -65,7 +65,7 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
  * Makes sure, before long work, that its result can be written: creates a temporary file in the same folder, and removes it.
  * @throws as {@link writeFileAtomic}.
  */
-export async function refuseUnwritable(path: string): Promise<void> {
+export async function assertWritable(path: string): Promise<void> {
   const { target, temporary } = await placeOf(path);
   try {
     await (await open(temporary, "wx")).close();

@@ -5,11 +5,11 @@ import type { ImageSource } from "../platform.ts";
 const supportedFormats = "JPEG, PNG, WebP, AVIF, GIF or TIFF";
 
 /**
- * Says in one sentence why a picture could not be decoded. Looks at the file only now: pictures that can be decoded, nearly
+ * Says in one sentence why an image could not be decoded. Looks at the file only now: images that can be decoded, nearly
  * all of them, cost no extra call.
  */
 export async function explainDecodeFailure(source: ImageSource, limit: number, error: Error): Promise<XceptionError> {
-  const where = typeof source === "string" ? `picture "${source}"` : `picture of ${source.length} bytes`;
+  const where = typeof source === "string" ? `image "${source}"` : `image of ${source.length} bytes`;
   if (typeof source === "string") {
     const unreadable = await explainUnreadable(source, where);
     if (unreadable !== undefined) return unreadable;
@@ -19,23 +19,23 @@ export async function explainDecodeFailure(source: ImageSource, limit: number, e
   if (error.message.includes("exceeds pixel limit")) {
     return new FormatError({
       where,
-      what: "the picture has too many pixels",
+      what: "the image has too many pixels",
       expected: `at most ${limit} pixels`,
       remedy: "Raise `pixelLimit` if you trust where it comes from.",
       cause: error,
     });
   }
   if (/unsupported image format|not been built in/.test(error.message)) {
-    return new FormatError({ where, what: "this is no picture we can read", expected: supportedFormats, cause: error });
+    return new FormatError({ where, what: "this is no image we can read", expected: supportedFormats, cause: error });
   }
   const reason = error.message.split("\n")[0]!.replace(/^Input (file|buffer) has corrupt header: /, "");
-  return new FormatError({ where, what: `the picture is damaged or cut short (${reason})`, cause: error });
+  return new FormatError({ where, what: `the image is damaged or cut short (${reason})`, cause: error });
 }
 
 async function explainUnreadable(path: string, where: string): Promise<XceptionError | undefined> {
   try {
     const status = await stat(path);
-    if (status.isDirectory()) return new DataError({ where, what: "this is a folder", expected: "a picture file" });
+    if (status.isDirectory()) return new DataError({ where, what: "this is a folder", expected: "an image file" });
     await access(path, constants.R_OK);
     if (status.size === 0) return new FormatError({ where, what: "the file is empty", expected: supportedFormats });
     return undefined;

@@ -5,8 +5,8 @@ import { explainDecodeFailure } from "./node-image-errors.ts";
 import { type CompleteDecodeOptions, checkDecodeOptions } from "./node-image-options.ts";
 
 /**
- * Decodes a picture to sRGB pixels `[height, width, 3]`: JPEG, PNG, WebP, AVIF, TIFF or the first frame of a GIF; gray,
- * CMYK, 16 bits, embedded colour profiles and EXIF orientation are taken care of, transparency is laid over the background.
+ * Decodes an image to sRGB pixels `[height, width, 3]`: JPEG, PNG, WebP, AVIF, TIFF or the first frame of a GIF; gray,
+ * CMYK, 16 bits, embedded color profiles and EXIF orientation are taken care of, transparency is laid over the background.
  *
  * Sizes are changed with the Catmull-Rom cubic kernel, stretched over the pixels that fall together when shrinking: sharp,
  * free of aliasing, with less ringing than Lanczos, and what timm prescribes for Xception.
@@ -14,7 +14,7 @@ import { type CompleteDecodeOptions, checkDecodeOptions } from "./node-image-opt
  * All of the work happens in one call into libvips' own threads, so that decoding that was started goes on while a
  * training step keeps the JavaScript thread busy.
  *
- * @throws {FormatError} the file is empty, damaged, cut short, too large, or no picture of a supported format.
+ * @throws {FormatError} the file is empty, damaged, cut short, too large, or no image of a supported format.
  * @throws {DataError} there is no such file, or it cannot be read.
  * @throws {UsageError} an option is out of its range.
  */
@@ -27,21 +27,21 @@ export async function decodeImage(source: ImageSource, options: DecodeOptions): 
     const { data, info } = await pipeline.toBuffer({ resolveWithObject: true });
     const image = { width: info.width, height: info.height, data: bytesOf(data) };
     const isSized = width !== undefined && height !== undefined;
-    return fit === "contain" && isSized ? centreOn(image, width, height, complete.background) : image;
+    return fit === "contain" && isSized ? centerOn(image, width, height, complete.background) : image;
   } catch (error) {
     throw await explainDecodeFailure(source, complete.pixelLimit, error as Error);
   }
 }
 
 /**
- * Writes an RGB picture as PNG.
+ * Writes an RGB image as PNG.
  * @throws {ShapeError} the data are not width × height × 3 bytes.
  */
 export async function encodePng({ width, height, data }: RgbImage): Promise<Uint8Array> {
   if (data.length !== width * height * 3) {
     throw new ShapeError({
       where: "encodePng",
-      what: "the data do not fill the picture",
+      what: "the data do not fill the image",
       received: `${data.length} bytes for ${width}×${height} pixels`,
       expected: `${width * height * 3} bytes`,
     });
@@ -57,20 +57,20 @@ function pipelineOf(source: ImageSource, options: CompleteDecodeOptions): Sharp 
   const [r, g, b] = options.background;
   const opened = sharp(source, {
     autoOrient: true,
-    // The strictest level: half a picture with gray below it must not be learned from.
+    // The strictest level: half an image with gray below it must not be learned from.
     failOn: "warning",
     limitInputPixels: options.pixelLimit,
   });
-  // Going to sRGB first is what makes coloured backgrounds behind gray pictures and profiles of 16-bit pictures come out
+  // Going to sRGB first is what makes colored backgrounds behind gray images and profiles of 16-bit images come out
   // right, but it costs the decoders' own fast shrinking. Only JPEG and WebP have that, and need neither.
-  const inColour = shrinksWhileDecoding(source) ? opened : opened.pipelineColourspace("srgb");
-  const flat = inColour.flatten({ background: { r, g, b } });
+  const inColor = shrinksWhileDecoding(source) ? opened : opened.pipelineColorspace("srgb");
+  const flat = inColor.flatten({ background: { r, g, b } });
   const { width, height, fit } = options;
   const sized =
     width === undefined
       ? flat
       : flat.resize(width, height ?? width, { fit: fit === "contain" ? "inside" : fit, kernel: "cubic" });
-  return sized.toColourspace("srgb").raw({ depth: "uchar" });
+  return sized.toColorspace("srgb").raw({ depth: "uchar" });
 }
 
 /**
@@ -101,7 +101,7 @@ function shrinksWhileDecoding(source: ImageSource): boolean {
 }
 
 /** Not left to the decoder, which would give a gray JPEG a gray border whatever the background is. */
-function centreOn(image: RgbImage, width: number, height: number, background: readonly number[]): RgbImage {
+function centerOn(image: RgbImage, width: number, height: number, background: readonly number[]): RgbImage {
   const data = new Uint8Array(width * height * 3);
   for (let offset = 0; offset < data.length; offset += 3) data.set(background, offset);
   const left = Math.floor((width - image.width) / 2);

@@ -45,7 +45,7 @@ async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): 
     const answer = await new Promise<JobAnswer>((resolve, reject) => {
       worker.on("message", (message: JobAnswer | typeof begun) => {
         if (message !== begun) return resolve(message);
-        // Loading the module is not the job's: that waits for the disk, and for others who use the processor.
+        // Loading the module is not the job's: that waits for the disk, and for others who use the CPU.
         timer = setTimeout(() => reject(tooSlow(where, timeMs)), timeMs);
       });
       worker.once("error", reject);

@@ -11,7 +11,7 @@ const errorsReturn = 0x54000001;
 const inPlace = -1;
 const threadFunneled = 1;
 /**
- * Numbers in one message of a sum, 16 MiB. MPI copies each message, which has to fit the processor's cache: between processes of
+ * Numbers in one message of a sum, 16 MiB. MPI copies each message, which has to fit the CPU's cache: between processes of
  * one machine that takes half the time (`bench/exchange.ts`). Smaller ones would wait longer for networks with a latency.
  */
 export const bucketLength = 2 ** 22;

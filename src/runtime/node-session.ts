@@ -18,8 +18,8 @@ export async function createSession(model: Uint8Array, options: SessionOptions =
   const isWebGpu = device === "webgpu";
   const profileFolder = options.profile ? await mkdtemp(join(tmpdir(), "xception-profile-")) : undefined;
   quieten();
-  // A list with the processor in it would fall back on that without a word. Alone, a device that is not there is an
-  // error, and single operators that a device lacks run on the processor nevertheless.
+  // A list with the CPU in it would fall back on that without a word. Alone, a device that is not there is an
+  // error, and single operators that a device lacks run on the CPU nevertheless.
   const settings: ort.InferenceSession.SessionOptions = {
     executionProviders: [device],
     graphOptimizationLevel: options.optimize === false ? "disabled" : "all",

@@ -6,7 +6,7 @@ import { decodeImage, encodePng } from "./node-images.ts";
 import { isolate } from "./node-isolation.ts";
 import { createSession } from "./node-session.ts";
 
-/** Node: ONNX Runtime's native build and the one in WebAssembly, sharp for pictures, the file system. */
+/** Node: ONNX Runtime's native build and the one in WebAssembly, sharp for images, the file system. */
 export const nodePlatform: Platform = {
   name: "node",
   readFile,

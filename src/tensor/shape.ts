@@ -39,7 +39,7 @@ export function broadcastShapes(a: Shape, b: Shape): Shape {
   });
 }
 
-/** Distance in elements between neighbours along each axis of a tensor in C (row-major) order. */
+/** Distance in elements between neighbors along each axis of a tensor in C (row-major) order. */
 export function stridesOf(shape: Shape): number[] {
   const strides = new Array<number>(shape.length).fill(1);
   for (let axis = shape.length - 2; axis >= 0; axis--) strides[axis] = strides[axis + 1]! * shape[axis + 1]!;

@@ -53,7 +53,7 @@ export function torchFormulaTensor(name: string, shape: Shape, index: number): F
 }
 
 /**
- * The picture that goes with the formula, values about −1 … 1, `[batch, H, W, C]`:
+ * The image that goes with the formula, values about −1 … 1, `[batch, H, W, C]`:
  * 0.5·sin(3x + channel + b)·cos(2y − channel) + 0.5·noise, x and y from −1 to 1 across width and height, noise 2u − 1
  * of seed `firstSeed + b` in the order of the pixels.
  * @param firstSeed 1000 for inference, 3000 for training.

@@ -3,7 +3,7 @@ import { formatShape } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 
 /**
- * The kernel of a first convolution for pictures of another number of channels, such that gray or repeated channels give
+ * The kernel of a first convolution for images of another number of channels, such that gray or repeated channels give
  * about what they gave: for one channel the sum over all, else the channels over and over, scaled by their old number
  * through the new one.
  * @param kernel `[height, width, channels, filters]` → `[height, width, count, filters]`

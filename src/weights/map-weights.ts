@@ -17,7 +17,7 @@ export interface MapOptions {
    * `predictions/*` takes all but the classifier. What is missing then starts as for training from scratch. Default: none.
    */
   readonly allowMissing?: string | undefined;
-  /** Weights that the file leaves out because they are constant: a batch normalization without scale or centre. */
+  /** Weights that the file leaves out because they are constant: a batch normalization without scale or center. */
   readonly constants?: ReadonlyMap<string, number> | undefined;
 }
 

@@ -50,7 +50,7 @@ export function pairLayers(
   const ordered = [layers, required].find(({ length }) => length === stored.length);
   if (!ordered || isComplete(byNumber, ordered) || stored.some(({ alias }) => alias !== undefined)) return byNumber;
   const pairs = ordered.map((layer, index) => [layer, stored[index]!] as const);
-  refuseCrossed(pairs, where);
+  assertUncrossed(pairs, where);
   return { by: "order", pairs, unpaired: [] };
 }
 
@@ -108,7 +108,7 @@ const automaticName =
   /^(conv2d|convolution2d|separable_conv2d|separableconvolution2d|batch_normalization|batchnormalization|dense)(?:_(\d+))?$/;
 
 /** Shapes alone would not tell two blocks of the same size apart. */
-function refuseCrossed(pairs: Pairing["pairs"], where: string): void {
+function assertUncrossed(pairs: Pairing["pairs"], where: string): void {
   const named = new Set(pairs.map(([layer]) => layer.name).filter((name) => !automaticName.test(name)));
   for (const [layer, stored] of pairs) {
     if (stored.name === layer.name || !named.has(stored.name)) continue;

@@ -42,7 +42,7 @@ export function readSafetensors(bytes: Uint8Array, where: string): SafetensorsFi
   const { [metadataKey]: stored, ...others } = header;
   const metadata = stored === undefined ? [] : metadataOf(stored, where);
   const entries = Object.entries(others).map(([name, value]) => [name, entryOf(name, value, where)] as const);
-  refuseGaps(entries, bytes.length - dataOffset, dataOffset, where);
+  assertNoGaps(entries, bytes.length - dataOffset, dataOffset, where);
   const tensors = entries.map(([name, entry]): [string, EncodedTensor] => {
     const { dtype: format, shape, data_offsets } = entry;
     const [begin, end] = data_offsets;
@@ -91,7 +91,7 @@ function headerLength(bytes: Uint8Array): number {
 }
 
 /** @throws {FormatError} tensors overlap, reach beyond the file, or leave bytes that belong to none. */
-function refuseGaps(
+function assertNoGaps(
   entries: readonly (readonly [string, Entry])[],
   dataLength: number,
   dataOffset: number,

@@ -5,7 +5,7 @@ export interface ZipEntry {
   readonly name: string;
   /** How it is packed: 0 not at all, 8 deflated; others are hardly ever used. */
   readonly method: number;
-  readonly checkSum: number;
+  readonly checksum: number;
   readonly packedSize: number;
   readonly size: number;
   /** Of its local header. */
@@ -37,7 +37,7 @@ export function zipDirectory(bytes: Uint8Array, where: string): ZipEntry[] {
     entries.push({
       name,
       method: view.getUint16(offset + 10, true),
-      checkSum: view.getUint32(offset + 16, true),
+      checksum: view.getUint32(offset + 16, true),
       ...sizes,
     });
     offset = end;

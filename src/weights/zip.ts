@@ -1,5 +1,5 @@
 import { Inflate } from "fflate";
-import { crc32 } from "../check-sums.ts";
+import { crc32 } from "../checksums.ts";
 import { FormatError } from "../errors.ts";
 import { damagedZip, packedBytes, type ZipEntry, zipDirectory } from "./zip-directory.ts";
 
@@ -15,7 +15,7 @@ export function isZip(bytes: Uint8Array): boolean {
 }
 
 /**
- * Unpacks the wanted entries of a zip archive and compares them with their check sums. The others are left alone, wherever
+ * Unpacks the wanted entries of a zip archive and compares them with their checksums. The others are left alone, wherever
  * they would want to go. What is not packed is a part of the archive's bytes, not a copy.
  * @param limitOf most bytes that an entry of this name may have unpacked; undefined for one that is not wanted.
  * @param where what errors call the file.
@@ -42,10 +42,10 @@ export function readZip(
 
 function unpacked(bytes: Uint8Array, entry: ZipEntry, where: string): Uint8Array {
   const content = inflated(packedBytes(bytes, entry, where), entry, where);
-  if (content.length === entry.size && crc32(content) === entry.checkSum) return content;
+  if (content.length === entry.size && crc32(content) === entry.checksum) return content;
   throw new FormatError({
     where: `${where}, entry ${entry.name}`,
-    what: "its content is not what its check sum says",
+    what: "its content is not what its checksum says",
     remedy: "The file is damaged: copy or download it again.",
   });
 }

@@ -6,7 +6,7 @@ import { root } from "../../scripts/project-root.mjs";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
-import { noise } from "../tasks/pictures.ts";
+import { noise } from "../tasks/images.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
 
@@ -25,12 +25,12 @@ beforeAll(async () => {
     const { data } = noise(1, [71, 80, 3], index + 1);
     await writeFile(at("photos", name), await nodePlatform.encodePng({ width: 80, height: 71, data }));
   }
-  await writeFile(at("photos", "notes.txt"), "not a picture");
-  await writeFile(at("broken.jpg"), "not a picture");
+  await writeFile(at("photos", "notes.txt"), "not an image");
+  await writeFile(at("broken.jpg"), "not an image");
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** What the library says of a picture. */
+/** What the library says of an image. */
 async function answer(path: string) {
   const classifier = await loadClassifier(model, { platform: nodePlatform });
   try {
@@ -41,7 +41,7 @@ async function answer(path: string) {
 }
 
 describe("xception classify", () => {
-  it("gives JSON of files and of the pictures below folders, in order", async () => {
+  it("gives JSON of files and of the images below folders, in order", async () => {
     const { exitCode, stdout, stderr } = await capture([
       "classify",
       model,
@@ -63,44 +63,42 @@ describe("xception classify", () => {
   });
 
   it("prints the likeliest classes with --top", async () => {
-    const picture = at("photos", "a.png");
-    const [best, second] = await answer(picture);
+    const image = at("photos", "a.png");
+    const [best, second] = await answer(image);
     const line = ({ label, probability }: { label: string; probability: number }) =>
       `${(100 * probability).toFixed(1).padStart(7)} %  ${label}\n`;
-    const { stdout } = await capture(["classify", model, picture, "--top", "2"]);
-    expect(stdout).toBe(`${picture}\n${line(best!)}${line(second!)}`);
+    const { stdout } = await capture(["classify", model, image, "--top", "2"]);
+    expect(stdout).toBe(`${image}\n${line(best!)}${line(second!)}`);
   });
 
-  it("reads a picture from standard input", async () => {
+  it("reads an image from standard input", async () => {
     const { data } = noise(1, [71, 80, 3], 1);
     const stdin = () => nodePlatform.encodePng({ width: 80, height: 71, data });
     const { stdout } = await capture(["classify", model, "-", "--json"], { stdin });
     expect(JSON.parse(stdout)).toEqual([{ file: "-", predictions: await answer(at("photos", "b.png")) }]);
   });
 
-  it("goes on beside pictures that cannot be read, and exits with 1", async () => {
-    const pictures = [at("broken.jpg"), at("photos", "a.png"), at("none.jpg")];
-    const { exitCode, stdout, stderr } = await capture(["classify", model, ...pictures, "--json"]);
+  it("goes on beside images that cannot be read, and exits with 1", async () => {
+    const images = [at("broken.jpg"), at("photos", "a.png"), at("none.jpg")];
+    const { exitCode, stdout, stderr } = await capture(["classify", model, ...images, "--json"]);
     expect(exitCode).toBe(1);
-    expect(stderr).toBe("error: classify: pictures that could not be read: 2 of 3.\n");
+    expect(stderr).toBe("error: classify: images that could not be read: 2 of 3.\n");
     const [broken, fine, none] = JSON.parse(stdout) as object[];
-    const error = expect.stringContaining("this is no picture we can read");
-    expect(broken).toEqual({ file: pictures[0], predictions: [], error });
-    expect(fine).toEqual({ file: pictures[1], predictions: await answer(pictures[1]!) });
+    const error = expect.stringContaining("this is no image we can read");
+    expect(broken).toEqual({ file: images[0], predictions: [], error });
+    expect(fine).toEqual({ file: images[1], predictions: await answer(images[1]!) });
     expect(none).toEqual({
-      file: pictures[2],
+      file: images[2],
       predictions: [],
-      error: `picture "${pictures[2]}": there is no such file.`,
+      error: `image "${images[2]}": there is no such file.`,
     });
 
-    const text = await capture(["classify", model, ...pictures]);
+    const text = await capture(["classify", model, ...images]);
     expect(text.exitCode).toBe(1);
-    expect(text.stdout).toContain(
-      `${pictures[2]}\n  not classified: picture "${pictures[2]}": there is no such file.\n`,
-    );
+    expect(text.stdout).toContain(`${images[2]}\n  not classified: image "${images[2]}": there is no such file.\n`);
   });
 
-  it("goes on after a folder without pictures", async () => {
+  it("goes on after a folder without images", async () => {
     const { exitCode, stdout } = await capture(["classify", model, at("empty"), at("photos", "a.png"), "--json"]);
     expect(exitCode).toBe(1);
     expect(JSON.parse(stdout)).toEqual([
@@ -116,7 +114,7 @@ describe("xception classify", () => {
     const whole = await capture(["classify", keras, at("photos", "a.png"), "--labels", names, "--json"]);
     expect(whole.exitCode).toBe(0);
     expect(whole.stderr).toBe(
-      "note: The file does not say how pictures become numbers; pixel/127.5 - 1 was taken, as in keras.applications.\n",
+      "note: The file does not say how images become numbers; pixel/127.5 - 1 was taken, as in keras.applications.\n",
     );
     const [{ predictions }] = JSON.parse(whole.stdout) as [{ predictions: { label: string; index: number }[] }];
     for (const { label, index } of predictions) expect(label).toBe(["ant", "bee", "cat", "dog", "elk"][index]);
@@ -134,28 +132,28 @@ describe("xception classify", () => {
 
   it.each([
     ["a missing model", "none.onnx", "photos", 'file "…/none.onnx": there is no such file.'],
-    ["a folder without pictures", "model.onnx", "empty", 'folder "…/empty": there are no pictures in it.'],
+    ["a folder without images", "model.onnx", "empty", 'folder "…/empty": there are no images in it.'],
     [
-      "a picture in place of the model",
+      "an image in place of the model",
       "broken.jpg",
       "photos",
       'file "…/broken.jpg": this is no file of weights that we know; received "the bytes 6e 6f 74 20 61 20 70 69 at offset 0"',
     ],
-  ])("says in one line what is wrong with %s", async (_, file, pictures, message) => {
-    const { exitCode, stdout, stderr } = await capture(["classify", at(file), at(pictures)]);
+  ])("says in one line what is wrong with %s", async (_, file, images, message) => {
+    const { exitCode, stdout, stderr } = await capture(["classify", at(file), at(images)]);
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
     expect(stderr.replaceAll(folder, "…")).toContain(`error: ${message}`);
     expect(stderr.split("\n")).toHaveLength(2);
   });
 
   it("refuses a wrong count and standard input twice", async () => {
-    const picture = at("photos", "a.png");
-    const count = await capture(["classify", model, picture, "--top", "0"]);
+    const image = at("photos", "a.png");
+    const count = await capture(["classify", model, image, "--top", "0"]);
     expect(count).toMatchObject({ exitCode: 2, stdout: "" });
     expect(count.stderr).toBe(
       'error: option --top: this value is not allowed; received "0"; expected a whole number from 1.\n',
     );
-    const twice = await capture(["classify", model, "-", picture, "-"]);
+    const twice = await capture(["classify", model, "-", image, "-"]);
     expect(twice).toMatchObject({ exitCode: 2, stdout: "" });
     expect(twice.stderr).toBe('error: argument "-": the standard input can be read only once.\n');
   });

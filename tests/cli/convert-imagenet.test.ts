@@ -62,21 +62,21 @@ test("a model is read from its address by what uses models", async () => {
   const models = await serve(bytes);
   const address = `${models.url}#md5=${createHash("md5").update(bytes).digest("hex")}`;
   const more = ["--cache-dir", join(folder, "cache")];
-  const picture = join(folder, "grey.png");
-  await writeFile(picture, await encodePng({ width: 8, height: 8, data: new Uint8Array(192).fill(127) }));
-  const classified = await capture(["classify", address, picture, "--json", ...more]);
+  const image = join(folder, "gray.png");
+  await writeFile(image, await encodePng({ width: 8, height: 8, data: new Uint8Array(192).fill(127) }));
+  const classified = await capture(["classify", address, image, "--json", ...more]);
   const summary = await capture(["summary", address, "--json", ...more]);
   models.close();
   expect(JSON.parse(classified.stdout)[0].predictions).toHaveLength(3);
-  const { licence, labels, format } = JSON.parse(summary.stdout);
-  expect({ licence, labels, format }).toEqual({
-    licence: "CC0-1.0",
+  const { license, labels, format } = JSON.parse(summary.stdout);
+  expect({ license, labels, format }).toEqual({
+    license: "CC0-1.0",
     labels: ["cat", "dog", "owl"],
     format: "model file",
   });
 });
 
-test("models made of the weights that Keras published say so, and under which licence", async () => {
+test("models made of the weights that Keras published say so, and under which license", async () => {
   const weights = await writeLegacyWeights({ network, weights: formulaWeights(network) });
   const options = { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0 } as const;
   const converted = await convert(await weightsSource(weights, nodePlatform), {
@@ -84,15 +84,15 @@ test("models made of the weights that Keras published say so, and under which li
     network: options,
     origin: imagenetOrigin,
   });
-  const { licence, provenance } = decodeModel(converted.bytes, "model");
-  expect(licence).toBe("MIT");
+  const { license, provenance } = decodeModel(converted.bytes, "model");
+  expect(license).toBe("MIT");
   expect(provenance).toEqual({
     weights: "keras.applications.Xception, trained on ImageNet",
     source: "https://storage.googleapis.com/tensorflow/keras-applications/xception/",
   });
   // What a file says itself comes first.
   const own = await weightsSource(encodeModel(smallModel()), nodePlatform);
-  expect(decodeModel((await convert(own, { to: "onnx", origin: imagenetOrigin })).bytes, "own").licence).toBe(
+  expect(decodeModel((await convert(own, { to: "onnx", origin: imagenetOrigin })).bytes, "own").license).toBe(
     "CC0-1.0",
   );
 });
@@ -115,15 +115,15 @@ test.each([
 test("what imagenet is, is told without a download", async () => {
   vi.stubEnv("XDG_CACHE_HOME", folder);
   const summary = await capture(["summary", "imagenet", "--json", "--offline"]);
-  const { format, params, labels, licence, preprocessing } = JSON.parse(summary.stdout);
-  expect({ format, params, licence }).toEqual({
+  const { format, params, labels, license, preprocessing } = JSON.parse(summary.stdout);
+  expect({ format, params, license }).toEqual({
     format: "weights that Keras published",
     params: { total: 22_910_480, trainable: 22_855_952, nonTrainable: 54_528 },
-    licence: "MIT",
+    license: "MIT",
   });
   expect(labels.slice(0, 2)).toEqual(["tench", "goldfish"]);
   expect(preprocessing).toMatchObject({ scale: 1 / 127.5, offset: -1 });
-  expect((await capture(["summary", "imagenet", "--offline"])).stdout).toContain("licence     MIT\n");
+  expect((await capture(["summary", "imagenet", "--offline"])).stdout).toContain("license     MIT\n");
   expect((await capture(["cost", "imagenet", "--offline"])).stdout).toContain('Cost of "xception"');
   const refused = await capture(["summary", "imagenet", "--classes", "5"]);
   expect(refused.stderr).toContain('only --input-shape goes with it; received "--classes"');

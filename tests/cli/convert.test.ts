@@ -50,9 +50,7 @@ test("a whole model becomes a graph that gives the outputs of Keras", async () =
   const { exitCode, stdout, stderr } = await capture(argv);
   expect([exitCode, stderr]).toEqual([0, ""]);
   expect(stdout).toContain("(keras) → ");
-  expect(stdout).toContain(
-    "network   small_xception, 16 layers, pictures 40×36×3\nweights   25 tensors, told by name\n",
-  );
+  expect(stdout).toContain("network   small_xception, 16 layers, images 40×36×3\nweights   25 tensors, told by name\n");
   expect(stdout).toContain('note: Its input "images" is float32 [N, 40, 36, 3], prepared as the network expects it.');
 
   const golden = JSON.parse(readFileSync(join(formats, "small.json"), "utf8")) as { probabilities: number[][] };
@@ -82,11 +80,11 @@ test("weights alone become a model file, with labels, under the names of the net
 });
 
 test("without labels, classes are called by their numbers, and that is said", async () => {
-  await writeLegacyWeights("unlabelled.h5");
-  const { stdout } = await capture(["convert", at("unlabelled.h5"), at("unlabelled.onnx"), ...tinyFlags]);
+  await writeLegacyWeights("unlabeled.h5");
+  const { stdout } = await capture(["convert", at("unlabeled.h5"), at("unlabeled.onnx"), ...tinyFlags]);
   expect(stdout).toContain("note: It does not name the classes either; these are called by their numbers.\n");
   expect(stdout).toContain("pixel/127.5 - 1 was taken");
-  expect((await loadModel(at("unlabelled.onnx"), nodePlatform)).labels).toEqual(["0", "1"]);
+  expect((await loadModel(at("unlabeled.onnx"), nodePlatform)).labels).toEqual(["0", "1"]);
 });
 
 test("what may differ is listed", async () => {
@@ -127,7 +125,7 @@ test("shards that only the replaced model.json names go, others stay", async () 
   expect((await capture(["summary", target])).exitCode).toBe(0);
 });
 
-test("a whole model that tells classes of pictures apart becomes a model file of its own layers", async () => {
+test("a whole model that tells classes of images apart becomes a model file of its own layers", async () => {
   const { exitCode, stdout } = await capture(["convert", join(formats, "small.h5"), at("layers.onnx")]);
   expect(exitCode).toBe(0);
   expect(stdout).toContain("(h5) → ");

@@ -10,7 +10,7 @@ describe("readEmoji", () => {
     const dataset = await readEmoji(vendor);
     expect(dataset.classes).toEqual(["flags", "smileys", "people", "animals & plants", "food"]);
     expect(countPerClass(dataset)).toEqual([270, 169, 386, 159, 131]);
-    expect(new Set(dataset.samples.map(({ picture }) => picture)).size).toBe(1115);
+    expect(new Set(dataset.samples.map(({ image }) => image)).size).toBe(1115);
   });
 
   it("draws the same emoji under the same name in two styles", async () => {
@@ -18,17 +18,17 @@ describe("readEmoji", () => {
       const { samples } = await readEmoji(vendor);
       const grapes = samples.find(({ name }) => name === "grapes")!;
       expect(grapes.label).toBe(4);
-      return (await decodeImage(grapes.picture as string, { width: 64, height: 64 })).data;
+      return (await decodeImage(grapes.image as string, { width: 64, height: 64 })).data;
     };
     const [google, twitter] = [await pixels("google"), await pixels("twitter")];
     for (const data of [google, twitter]) expect([...data.subarray(0, 3)]).toEqual([255, 255, 255]);
     expect(google).not.toEqual(twitter);
   });
 
-  it("says what to do when the pictures are not installed", async () => {
+  it("says what to do when the images are not installed", async () => {
     const elsewhere = join(tmpdir(), "nowhere", "index.js");
     await expect(readEmoji("google", elsewhere)).rejects.toThrowErrorMatchingInlineSnapshot(
-      `[DataError: pictures of the demo: the package emoji-datasource-google is not installed. Run \`npm install\` in the project's folder: it is one of the development dependencies.]`,
+      `[DataError: images of the demo: the package emoji-datasource-google is not installed. Run \`npm install\` in the project's folder: it is one of the development dependencies.]`,
     );
   });
 });

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { demoFiles, runDemo } from "../../apps/cli/demo/demo.ts";
 import { claimDemoFolder } from "../../apps/cli/demo/demo-folder.ts";
+import { type DemoImages, readDemoImages } from "../../apps/cli/demo/images.ts";
 import { conclusion } from "../../apps/cli/demo/narration.ts";
-import { type DemoPictures, readDemoPictures } from "../../apps/cli/demo/pictures.ts";
 import { type DemoRecipe, demoRecipe } from "../../apps/cli/demo/recipe.ts";
 import type { CliIo } from "../../apps/cli/io.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
@@ -24,14 +24,14 @@ const tinyRecipe: DemoRecipe = {
   epochs: 2,
   batchSize: 5,
 };
-let pictures: DemoPictures;
+let images: DemoImages;
 let folder: string;
 const at = (...parts: string[]) => join(folder, ...parts);
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "xception-demo-"));
-  const { training, test } = await readDemoPictures();
-  pictures = { training: firstOfEach(training, 4), test: firstOfEach(test, 4) };
+  const { training, test } = await readDemoImages();
+  images = { training: firstOfEach(training, 4), test: firstOfEach(test, 4) };
 });
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -56,17 +56,17 @@ function silentIo(): CliIo & { written: string[] } {
 
 async function tinyDemo(name: string, recipe: Partial<DemoRecipe> = {}, io: CliIo = silentIo()) {
   const claimed = await claimDemoFolder(at(name), platform);
-  return runDemo(claimed, pictures, { ...tinyRecipe, ...recipe }, platform, io);
+  return runDemo(claimed, images, { ...tinyRecipe, ...recipe }, platform, io);
 }
 
 describe("the demo's files", () => {
-  it("are a model, its history, its test, the network's picture and a report", async () => {
+  it("are a model, its history, its test, the network's image and a report", async () => {
     const { training, test, fingerprint } = await tinyDemo("whole");
     expect((await readdir(at("whole"))).sort()).toEqual(demoFiles.toSorted());
 
     const bytes = await readFile(at("whole", "model.onnx"));
     expect(createHash("sha256").update(bytes).digest("hex")).toBe(fingerprint);
-    const again = await evaluate(decodeModel(bytes), pictures.test, { platform });
+    const again = await evaluate(decodeModel(bytes), images.test, { platform });
     expect(again.evaluation).toEqual(test.evaluation);
     const written = JSON.parse(await readFile(at("whole", "evaluation.json"), "utf8"));
     expect(written).toEqual({ ...test.evaluation, skipped: [] });
@@ -78,7 +78,7 @@ describe("the demo's files", () => {
     expect(await readFile(at("whole", "model.svg"), "utf8")).toBe(await plotSvg(xception()));
   });
 
-  it("say who drew the pictures, with the pictures inside and nothing to be loaded", async () => {
+  it("say who drew the images, with the images inside and nothing to be loaded", async () => {
     await tinyDemo("report");
     const report = await readFile(at("report", "report.html"), "utf8");
     expect(report).toContain("Noto Emoji, © Google, Apache License 2.0");
@@ -143,12 +143,12 @@ describe("an interrupted demo", () => {
 });
 
 describe("what the demo says", () => {
-  it("begins with the networks and the pictures", async () => {
+  it("begins with the networks and the images", async () => {
     const io = silentIo();
     await tinyDemo("words", { network: demoRecipe.network, epochs: 1 }, io);
     expect(io.written[0]).toMatchInlineSnapshot(`
       "Xception, built from scratch: 22,910,480 parameters, 22,855,952 of them trainable.
-      For this demo a quarter as wide, for pictures of 72×72: 1,386,933 parameters, 1,373,189 of them trainable.
+      For this demo a quarter as wide, for images of 72×72: 1,386,933 parameters, 1,373,189 of them trainable.
 
       It learns from 20 emoji as Google draws them:
         4 flags, 4 smileys, 4 people, 4 animals & plants, 4 food.
@@ -162,10 +162,10 @@ describe("what the demo says", () => {
 
   it("ends with the test and how to get it again", async () => {
     const result = await tinyDemo("words", { seed: 7 });
-    const text = conclusion(result, pictures, { ...tinyRecipe, seed: 7 }, 80);
+    const text = conclusion(result, images, { ...tinyRecipe, seed: 7 }, 80);
     const right = (100 * result.test.evaluation.top1).toFixed(1);
     expect(text).toContain(
-      `${right} % of pictures by an artist it never saw are recognised; calling all of them flags: 20.0 %.`,
+      `${right} % of images by an artist it never saw are recognized; calling all of them flags: 20.0 %.`,
     );
     expect(text).toContain(`Seed 7 gives this model again on this machine, bit for bit.`);
     expect(text).toContain(result.fingerprint);

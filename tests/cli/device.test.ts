@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
-import { noise } from "../tasks/pictures.ts";
+import { noise } from "../tasks/images.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
 

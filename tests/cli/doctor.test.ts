@@ -22,7 +22,7 @@ const healthy: Diagnosis = {
 };
 
 describe("doctor", () => {
-  it("finds the engine and the picture decoder of this machine", async () => {
+  it("finds the engine and the image decoder of this machine", async () => {
     const { exitCode, stdout, stderr } = await capture(["doctor", "--json"]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
     const diagnosis = JSON.parse(stdout) as Diagnosis;
@@ -39,7 +39,7 @@ describe("doctor", () => {
       "xception     1.2.3
       node         20.20.2
       platform     linux-x64
-      processor    2 cores, Abacus 9
+      CPU    2 cores, Abacus 9
       memory       8.0 GiB, 2.5 GiB free
       onnxruntime  1.30.0, computes on cpu, webgpu
                    not on cuda: Failed to load shared library

@@ -6,7 +6,7 @@ import { nodePlatform } from "../../src/runtime/node.ts";
 import { readEmbeddings } from "../../src/tasks/features/embeddings-file.ts";
 import { loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
-import { noise } from "../tasks/pictures.ts";
+import { noise } from "../tasks/images.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
 
@@ -23,8 +23,8 @@ beforeAll(async () => {
     const { data } = noise(1, [71, 80, 3], index + 1);
     await writeFile(at("photos", name), await nodePlatform.encodePng({ width: 80, height: 71, data }));
   }
-  await writeFile(at("photos", "dog", "broken.png"), "not a picture");
-  await writeFile(at("broken.png"), "not a picture");
+  await writeFile(at("photos", "dog", "broken.png"), "not an image");
+  await writeFile(at("broken.png"), "not an image");
   const { data } = noise(1, [71, 80, 3], 9);
   await writeFile(at("query.png"), await nodePlatform.encodePng({ width: 80, height: 71, data }));
 });
@@ -49,11 +49,11 @@ function cosine(a: readonly number[], b: readonly number[]): number {
 }
 
 describe("xception embed", () => {
-  it("writes a row for each picture, and names what it skips", async () => {
+  it("writes a row for each image, and names what it skips", async () => {
     const { exitCode, stdout, stderr } = await embed("e.safetensors", "--json");
     expect(exitCode).toBe(0);
     expect(stderr).toContain("embedding: 5/5\n");
-    expect(stderr).toContain("skipped: picture");
+    expect(stderr).toContain("skipped: image");
     const expected = await expectedRows("avg");
     expect(JSON.parse(stdout)).toEqual({
       file: at("e.safetensors"),
@@ -63,10 +63,10 @@ describe("xception embed", () => {
       pooling: "avg",
       model: at("model.onnx"),
       digest: expected.digest,
-      skipped: [{ file: "dog/broken.png", reason: expect.stringContaining("this is no picture we can read") }],
+      skipped: [{ file: "dog/broken.png", reason: expect.stringContaining("this is no image we can read") }],
     });
-    const { pictures, values, origin } = await load("e.safetensors");
-    expect(pictures).toEqual([
+    const { images, values, origin } = await load("e.safetensors");
+    expect(images).toEqual([
       { file: "cat/1.png", label: "cat" },
       { file: "cat/2.png", label: "cat" },
       { file: "dog/1.png", label: "dog" },
@@ -86,29 +86,29 @@ describe("xception embed", () => {
 
   it("writes the same numbers as JSON and CSV, of another layer and pooling if asked to", async () => {
     const first = await embed("x.json", "--layer", "add", "--pooling", "max");
-    expect(stripped(first.stdout)).toBe("…/x.json: 4 pictures, 8 numbers each (add, max)\n");
+    expect(stripped(first.stdout)).toBe("…/x.json: 4 images, 8 numbers each (add, max)\n");
     await embed("x.csv", "--layer", "add", "--pooling", "max", "--batch-size", "1");
     const [json, csv] = [await load("x.json"), await load("x.csv")];
     const { values } = await expectedRows("max", "add");
-    expect(json.pictures).toEqual(csv.pictures);
+    expect(json.images).toEqual(csv.images);
     for (const [index, value] of values.data.entries()) {
       expect(json.values.data[index]).toBeCloseTo(value, 5);
       expect(csv.values.data[index]).toBeCloseTo(value, 5);
     }
   });
 
-  it("names pictures of several places as seen from here, each once", async () => {
-    const pictures = [at("photos", "cat"), at("query.png"), at("query.png")];
-    const { exitCode } = await capture(["embed", at("model.onnx"), ...pictures, "-o", at("several.json")]);
+  it("names images of several places as seen from here, each once", async () => {
+    const images = [at("photos", "cat"), at("query.png"), at("query.png")];
+    const { exitCode } = await capture(["embed", at("model.onnx"), ...images, "-o", at("several.json")]);
     expect(exitCode).toBe(0);
-    const { pictures: rows } = await load("several.json");
+    const { images: rows } = await load("several.json");
     expect(rows.map(({ file }) => file.slice(file.indexOf("xception-embed-")).replace(/^[^/]*/, "…"))).toEqual([
       "…/photos/cat/1.png",
       "…/photos/cat/2.png",
       "…/query.png",
     ]);
     const found = await capture(["search", at("query.png"), at("several.json"), "--json"]);
-    expect(JSON.parse(found.stdout).neighbours).toHaveLength(2);
+    expect(JSON.parse(found.stdout).neighbors).toHaveLength(2);
   });
 
   it.each([
@@ -125,17 +125,12 @@ describe("xception embed", () => {
       'file "…/no/e.csv": the folder …/no does not exist. Create it first.',
     ],
     [
-      "no readable picture",
+      "no readable image",
       ["embed", "model.onnx", "broken.png", "-o", "e.csv"],
       1,
-      "embed: none of the pictures can be read; received",
+      "embed: none of the images can be read; received",
     ],
-    [
-      "no pictures",
-      ["embed", "model.onnx", "empty", "-o", "e.csv"],
-      1,
-      'folder "…/empty": there are no pictures in it.',
-    ],
+    ["no images", ["embed", "model.onnx", "empty", "-o", "e.csv"], 1, 'folder "…/empty": there are no images in it.'],
     [
       "a missing model",
       ["embed", "none.onnx", "photos", "-o", "e.csv"],
@@ -189,7 +184,7 @@ describe("xception embed", () => {
     const stopped = await capture(["embed", at("model.onnx"), at("photos"), "-o", at("d.csv")], {
       signal: AbortSignal.abort(),
     });
-    expect(stopped).toMatchObject({ exitCode: 1, stderr: "error: loading pictures: it was stopped by the caller.\n" });
+    expect(stopped).toMatchObject({ exitCode: 1, stderr: "error: loading images: it was stopped by the caller.\n" });
     await expect(readFile(at("d.csv"))).rejects.toThrow("ENOENT");
   });
 });
@@ -199,23 +194,23 @@ describe("xception search", () => {
     for (const name of ["s.safetensors", "s.csv"]) await embed(name);
   });
 
-  it("finds the nearest to a picture that it embeds with the same model", async () => {
+  it("finds the nearest to an image that it embeds with the same model", async () => {
     const { exitCode, stdout, stderr } = await capture(["search", at("query.png"), at("s.safetensors"), "--json"]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
-    const { query, neighbours } = JSON.parse(stdout);
+    const { query, neighbors } = JSON.parse(stdout);
     expect(query).toEqual({ file: at("query.png") });
-    const { values, pictures } = await load("s.safetensors");
+    const { values, images } = await load("s.safetensors");
     await using extractor = await loadFeatureExtractor(at("model.onnx"), { platform: nodePlatform });
     const [map] = await extractor.features(at("query.png"), { pooling: "avg" });
     const own = [...map!.values.data];
-    const expected = pictures
-      .map((picture, row) => ({
-        ...picture,
+    const expected = images
+      .map((image, row) => ({
+        ...image,
         row,
         similarity: cosine(own, [...values.data.slice(104 * row, 104 * (row + 1))]),
       }))
       .sort((a, b) => b.similarity - a.similarity);
-    expect(neighbours).toEqual(expected.map((each) => ({ ...each, similarity: expect.closeTo(each.similarity, 6) })));
+    expect(neighbors).toEqual(expected.map((each) => ({ ...each, similarity: expect.closeTo(each.similarity, 6) })));
     const text = await capture(["search", at("query.png"), at("s.safetensors"), "--top", "1"]);
     const [{ similarity, label = "", file }] = expected as [(typeof expected)[number]];
     expect(text.stdout.trim()).toBe(`${similarity.toFixed(4)}  ${label && `${label}  `}${file}`.trim());
@@ -224,30 +219,30 @@ describe("xception search", () => {
   it("takes a row of the file for the query, by its name or its path, without the model", async () => {
     const byName = await capture(["search", "cat/1.png", at("s.csv"), "--json"]);
     expect(JSON.parse(byName.stdout).query).toEqual({ file: "cat/1.png", label: "cat" });
-    const found = JSON.parse(byName.stdout).neighbours;
+    const found = JSON.parse(byName.stdout).neighbors;
     expect(found.map(({ file }: { file: string }) => file).sort()).toEqual(["cat/2.png", "dog/1.png", "loose.png"]);
     const byPath = await capture(["search", at("photos", "cat", "1.png"), at("s.safetensors"), "--json"]);
-    const same = JSON.parse(byPath.stdout).neighbours as { file: string; similarity: number }[];
+    const same = JSON.parse(byPath.stdout).neighbors as { file: string; similarity: number }[];
     expect(same.map(({ file }) => file)).toEqual(found.map(({ file }: { file: string }) => file));
   });
 
-  it("reads the query from standard input, and finds the picture itself", async () => {
+  it("reads the query from standard input, and finds the image itself", async () => {
     const stdin = () => readFile(at("photos", "loose.png"));
     const { stdout } = await capture(["search", "-", at("s.safetensors"), "--top", "1", "--json"], { stdin });
     expect(JSON.parse(stdout)).toEqual({
       query: { file: "-" },
-      neighbours: [{ file: "loose.png", row: 3, similarity: expect.closeTo(1, 6) }],
+      neighbors: [{ file: "loose.png", row: 3, similarity: expect.closeTo(1, 6) }],
     });
   });
 
-  it("draws a sheet of the pictures", async () => {
+  it("draws a sheet of the images", async () => {
     const { stdout } = await capture(["search", "cat/1.png", at("s.safetensors"), "-o", at("sheet.html"), "--json"]);
     expect(JSON.parse(stdout).sheet).toBe(at("sheet.html"));
     const page = await readFile(at("sheet.html"), "utf8");
     expect(page.match(/src="data:image\/jpeg;base64,/g)).toHaveLength(4);
-    expect(page).toContain("The 3 most similar of 4 pictures. 1 of them show the same class, cat.");
+    expect(page).toContain("The 3 most similar of 4 images. 1 of them show the same class, cat.");
     expect(page).toContain("<dd>block7_sepconv2_act, avg</dd>");
-    // Pictures that are gone are no reason not to see the others.
+    // Images that are gone are no reason not to see the others.
     await rename(at("photos", "loose.png"), at("loose.png"));
     await capture(["search", "cat/1.png", at("s.safetensors"), "-o", at("sheet.html")]);
     await rename(at("loose.png"), at("photos", "loose.png"));
@@ -270,24 +265,24 @@ describe("xception search", () => {
     expect(other).toMatchObject({ exitCode: 1, stdout: "" });
     expect(stripped(other.stderr).replaceAll(/[0-9a-f]{16}…/g, "#")).toBe(
       'error: model "…/other.onnx": it is not the one that made the embeddings "…/moved/s.safetensors"; received "digest #"; ' +
-        "expected #. Name the right one with --model, or embed the pictures again.\n",
+        "expected #. Name the right one with --model, or embed the images again.\n",
     );
   });
 
   it.each([
     [
-      "a picture that is nowhere",
+      "an image that is nowhere",
       ["search", "nose.png", "s.csv"],
       1,
-      'picture "…/nose.png": there is no such file, nor such a picture among the 4 of the embeddings; expected a file, or a path as in the embeddings, e.g. cat/1.png.',
+      'image "…/nose.png": there is no such file, nor such an image among the 4 of the embeddings; expected a file, or a path as in the embeddings, e.g. cat/1.png.',
     ],
     [
-      "another picture where the file names no model",
+      "another image where the file names no model",
       ["search", "query.png", "s.csv"],
       2,
-      'embeddings "…/s.csv": the file does not say which model made it, so that another picture cannot be compared; expected the path of a picture among them. Write them as .safetensors or .json.',
+      'embeddings "…/s.csv": the file does not say which model made it, so that another image cannot be compared; expected the path of an image among them. Write them as .safetensors or .json.',
     ],
-    ["a damaged picture", ["search", "broken.png", "s.safetensors"], 1, "this is no picture we can read"],
+    ["a damaged image", ["search", "broken.png", "s.safetensors"], 1, "this is no image we can read"],
     [
       "what holds no embeddings",
       ["search", "query.png", "model.onnx"],

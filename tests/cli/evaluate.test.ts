@@ -7,7 +7,7 @@ import { describeEvaluation } from "../../src/report/evaluation-text.ts";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
-import { noise } from "../tasks/pictures.ts";
+import { noise } from "../tasks/images.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
 
@@ -31,7 +31,7 @@ beforeAll(async () => {
       }
     }
   }
-  for (let index = 0; index < 7; index++) await writeFile(at("photos", "cat", `broken${index}.png`), "no picture");
+  for (let index = 0; index < 7; index++) await writeFile(at("photos", "cat", `broken${index}.png`), "no image");
   await mkdir(at("empty"));
 });
 afterAll(() => rm(folder, { recursive: true }));
@@ -53,11 +53,11 @@ describe("xception evaluate", () => {
       "evaluating: 2/13
       evaluating: 4/13
       evaluating: 6/13
-      skipped: picture "…/photos/cat/broken0.png": this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      skipped: picture "…/photos/cat/broken1.png": this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      skipped: picture "…/photos/cat/broken2.png": this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      skipped: picture "…/photos/cat/broken3.png": this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      skipped: picture "…/photos/cat/broken4.png": this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
+      skipped: image "…/photos/cat/broken0.png": this is no image we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
+      skipped: image "…/photos/cat/broken1.png": this is no image we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
+      skipped: image "…/photos/cat/broken2.png": this is no image we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
+      skipped: image "…/photos/cat/broken3.png": this is no image we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
+      skipped: image "…/photos/cat/broken4.png": this is no image we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
       skipped: 2 more
       "
     `);
@@ -70,7 +70,7 @@ describe("xception evaluate", () => {
     expect(stdout).toBe(`${describeEvaluation(evaluation, { width: 80, predictions })}\n`);
   });
 
-  it("writes a line for each picture as CSV, and a report with the worst mistakes", async () => {
+  it("writes a line for each image as CSV, and a report with the worst mistakes", async () => {
     const more = ["--csv", at("answers.csv"), "--report", at("report.html"), "--top", "1,2", "--json"];
     const { exitCode, stdout } = await capture(["evaluate", at("model.onnx"), at("photos"), ...more]);
     expect(exitCode).toBe(0);
@@ -142,8 +142,8 @@ describe("xception evaluate", () => {
       "birds",
       "the model does not know jay; the data set lacks cat, dog",
     ],
-  ])("says in one line what is wrong with %s", async (_, file, pictures, message) => {
-    const { exitCode, stdout, stderr } = await capture(["evaluate", at(file), at(pictures)]);
+  ])("says in one line what is wrong with %s", async (_, file, images, message) => {
+    const { exitCode, stdout, stderr } = await capture(["evaluate", at(file), at(images)]);
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
     expect(stderr.replaceAll(folder, "…")).toContain(message);
     expect(stderr.split("\n")).toHaveLength(2);
@@ -161,6 +161,6 @@ describe("xception evaluate", () => {
     const command = ["evaluate", at("model.onnx"), at("photos")];
     const { exitCode, stderr } = await capture(command, { signal: AbortSignal.abort() });
     expect(exitCode).toBe(1);
-    expect(stderr).toBe("error: loading pictures: it was stopped by the caller.\n");
+    expect(stderr).toBe("error: loading images: it was stopped by the caller.\n");
   });
 });

@@ -92,11 +92,11 @@ describe("plot", () => {
 });
 
 describe("renderPng", () => {
-  it("refuses a picture that is larger than a PNG can be and says what would do", async () => {
+  it("refuses an image that is larger than a PNG can be and says what would do", async () => {
     const refusal = renderPng('<svg width="65534pt" height="100pt"></svg>', 300);
     await expect(refusal).rejects.toThrow(UsageError);
     await expect(refusal).rejects.toThrow(
-      "option --dpi: the picture would have 65534×100 pixels; received 300; " +
+      "option --dpi: the image would have 65534×100 pixels; received 300; " +
         "expected at most 150 for a .png of this network. An .svg can be enlarged without limit.",
     );
   });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { RunLock } from "../../apps/cli/train/run-lock.ts";
 import { decodeReport, encodeReport } from "../../src/report/report-file.ts";
 import { capture } from "./capture.ts";
-import { smallTraining, writePictures } from "./train-fixtures.ts";
+import { smallTraining, writeImages } from "./train-fixtures.ts";
 
 let work: string;
 const at = (...names: string[]) => join(work, ...names);
@@ -16,7 +16,7 @@ const train = (...flags: string[]) =>
 beforeAll(async () => {
   work = await mkdtemp(join(tmpdir(), "xception-report-"));
   // 16 to learn from, 4 to test on: 4 steps for an epoch.
-  await writePictures(at("photos"), 10, 1);
+  await writeImages(at("photos"), 10, 1);
   const { exitCode, stderr } = await train("--health-steps", "2");
   expect(exitCode, stderr).toBe(0);
 });
@@ -33,7 +33,7 @@ it("makes the report of a run again, the same to the byte", async () => {
 });
 
 it("says of a training that its time limit ended that it was stopped, for it can go on", async () => {
-  await writePictures(at("more"), 10, 1);
+  await writeImages(at("more"), 10, 1);
   const flags = ["-o", at("stopped"), ...smallTraining, "--epochs", "100000", "--max-minutes", "0.08"];
   await capture(["train", at("more"), ...flags]);
   const { exitCode, stdout } = await capture(["report", at("stopped"), "--json"]);

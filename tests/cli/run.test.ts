@@ -31,11 +31,11 @@ describe("exit codes and errors", () => {
     ],
     [
       ["summary", "--input-shape", "70x71x3"],
-      'error: option --input-shape: the pictures are too small; received "70x71x3"; expected height and width from 71 for xception.\n',
+      'error: option --input-shape: the images are too small; received "70x71x3"; expected height and width from 71 for xception.\n',
     ],
     [
       ["cost", "--architecture", "xception41", "--input-shape", "32x31x3"],
-      'error: option --input-shape: the pictures are too small; received "32x31x3"; expected height and width from 32 for xception41.\n',
+      'error: option --input-shape: the images are too small; received "32x31x3"; expected height and width from 32 for xception41.\n',
     ],
     [
       ["summary", "--classes", "0"],

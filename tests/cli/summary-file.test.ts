@@ -77,7 +77,7 @@ async function changedGraph(dim: object[], operator = "Conv"): Promise<string> {
   return path;
 }
 
-test("of a graph that leaves the size of pictures open: its shapes for a given one", async () => {
+test("of a graph that leaves the size of images open: its shapes for a given one", async () => {
   const path = await changedGraph([{ dim_param: "n" }, { dim_value: 3 }, { dim_param: "h" }, {}]);
   const shapes = async (...flags: string[]) => {
     const { nodes } = JSON.parse((await capture(["summary", path, "--json", ...flags])).stdout);

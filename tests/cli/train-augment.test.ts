@@ -5,14 +5,14 @@ import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeModel } from "../../src/tasks/model/model-file.ts";
 import { capture } from "./capture.ts";
-import { smallTraining, writePictures } from "./train-fixtures.ts";
+import { smallTraining, writeImages } from "./train-fixtures.ts";
 
 let work: string;
 const at = (name: string) => join(work, name);
 
 beforeAll(async () => {
   work = await mkdtemp(join(tmpdir(), "xception-augment-"));
-  await writePictures(at("photos"), 6, 1);
+  await writeImages(at("photos"), 6, 1);
 });
 afterAll(() => rm(work, { recursive: true }));
 
@@ -26,7 +26,7 @@ describe("--show-augment", () => {
     expect({ exitCode, stdout, stderr: stderr.replace(work, "…") }).toEqual({
       exitCode: 0,
       stdout: "",
-      stderr: "Wrote …/sheet.svg: 6 pictures in 5 epochs; nothing was trained\n",
+      stderr: "Wrote …/sheet.svg: 6 images in 5 epochs; nothing was trained\n",
     });
     const svg = await readFile(at("sheet.svg"), "utf8");
     expect(svg.match(/<image /g)?.length).toBe(36);
@@ -76,7 +76,7 @@ describe("--show-augment", () => {
 
   it("draws it as PNG or as a page, too", async () => {
     const { stdout } = await show("sheet.png", "--image-size", "71", "--json");
-    expect(JSON.parse(stdout)).toEqual({ file: at("sheet.png"), pictures: 6, epochs: 5 });
+    expect(JSON.parse(stdout)).toEqual({ file: at("sheet.png"), images: 6, epochs: 5 });
     const { width, height } = await sharp(at("sheet.png")).metadata();
     expect(width).toBe(2 * 20 + 6 * 150 + 5 * 14);
     expect(height).toBeGreaterThan(6 * 150);
@@ -98,10 +98,10 @@ describe("weights", () => {
   const train = (...flags: string[]) =>
     capture(["train", at("photos"), "-o", at("run"), "--overwrite", ...smallTraining, "--epochs", "1", ...flags]);
 
-  it("of classes and of pictures come from files, and balance can be asked for", async () => {
+  it("of classes and of images come from files, and balance can be asked for", async () => {
     const [first] = await readdir(at("photos/red"));
-    await writeFile(at("pictures.csv"), `file,weight\nred/${first},0.5\n`);
-    const files = ["--class-weights", "red=3", "--sample-weights", at("pictures.csv")];
+    await writeFile(at("images.csv"), `file,weight\nred/${first},0.5\n`);
+    const files = ["--class-weights", "red=3", "--sample-weights", at("images.csv")];
     const { exitCode, stderr } = await train(...files, "--sampling", "balanced", "--random-erasing", "0.5");
     expect(stderr).toContain("Wrote");
     expect(exitCode).toBe(0);
@@ -110,7 +110,7 @@ describe("weights", () => {
     expect(provenance).toMatchObject({ recipe: weights });
     expect(JSON.stringify(provenance)).not.toContain(work);
     const report = await readFile(at("run/report.html"), "utf8");
-    for (const text of ["default, random erasing 0.5", "red&#34;:3", "pictures.csv", "every class equally often"]) {
+    for (const text of ["default, random erasing 0.5", "red&#34;:3", "images.csv", "every class equally often"]) {
       expect(report).toContain(text);
     }
     await train("--class-weights", "balanced");
@@ -129,7 +129,7 @@ describe("weights", () => {
       "
     `);
     expect(await refusal("--sample-weights", at("wrong.csv"))).toMatchInlineSnapshot(`
-      "1 error: file "…/wrong.csv": there are weights of pictures that the data set lacks (1); received ["purple"]; expected names as in the data set, e.g. blue/0.png.
+      "1 error: file "…/wrong.csv": there are weights of images that the data set lacks (1); received ["purple"]; expected names as in the data set, e.g. blue/0.png.
       "
     `);
     expect(await refusal("--sample-weights", at("missing.csv"))).toContain("missing.csv");

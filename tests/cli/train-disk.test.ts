@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, expect, it, type TestContext } from "vitest";
 import { comparable } from "../crash/interrupted-run.ts";
 import { capture } from "./capture.ts";
-import { smallTraining, writePictures } from "./train-fixtures.ts";
+import { smallTraining, writeImages } from "./train-fixtures.ts";
 
 let data: string;
 let work: string;
@@ -16,7 +16,7 @@ const begin = (output: string) => ["train", data, "-o", output, ...smallTraining
 
 beforeAll(async () => {
   data = await mkdtemp(join(tmpdir(), "xception-disk-data-"));
-  await writePictures(data, 10, 1);
+  await writeImages(data, 10, 1);
 });
 afterAll(() => rm(data, { recursive: true }));
 beforeEach(async () => {

@@ -56,7 +56,7 @@ describe("into a file or pipe", () => {
     const often = display(false, 0);
     often.shown.showStep(progress);
     expect(often.written).toEqual([
-      "epoch 2/5, step 1/30: loss 1.235, accuracy 50.0 %, 42 pictures/s, 1 min 15 s to the end\n",
+      "epoch 2/5, step 1/30: loss 1.235, accuracy 50.0 %, 42 images/s, 1 min 15 s to the end\n",
     ]);
     const rarely = display(false);
     rarely.shown.showStep(progress);
@@ -70,9 +70,9 @@ describe("into a file or pipe", () => {
     shown.showEpoch(result(false, 2), 5);
     const numbers = "validation loss 0.600, validation accuracy 75.0 %";
     expect(written).toEqual([
-      `epoch 2/5: loss 1.500, accuracy 25.0 %, ${numbers}, 4.2 pictures/s, 1 min 30 s, best so far\n`,
-      `epoch 2/5: loss 1.500, accuracy 25.0 %, ${numbers}, 4.2 pictures/s, 1 min 30 s\n`,
-      "epoch 2/5: loss 1.500, accuracy 25.0 %, 4.2 pictures/s, 1 min 30 s\n",
+      `epoch 2/5: loss 1.500, accuracy 25.0 %, ${numbers}, 4.2 images/s, 1 min 30 s, best so far\n`,
+      `epoch 2/5: loss 1.500, accuracy 25.0 %, ${numbers}, 4.2 images/s, 1 min 30 s\n`,
+      "epoch 2/5: loss 1.500, accuracy 25.0 %, 4.2 images/s, 1 min 30 s\n",
     ]);
   });
 });
@@ -86,7 +86,7 @@ describe("on a terminal", () => {
     expect(written.join("")).not.toContain(cursorOn);
     shown.showEpoch(result(true, 2), 5);
     const text = written.join("");
-    expect(text).toMatch(/1\/30, .* left, loss 1\.235, accuracy 50\.0 %, 42 pictures\/s, 1 min 15 s to the end/);
+    expect(text).toMatch(/1\/30, .* left, loss 1\.235, accuracy 50\.0 %, 42 images\/s, 1 min 15 s to the end/);
     expect(text.indexOf(cursorOn)).toBeGreaterThan(0);
     expect(text.indexOf("epoch 2/5: loss 1.500")).toBeGreaterThan(text.indexOf(cursorOn));
     // A second end changes nothing.

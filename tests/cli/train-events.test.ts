@@ -6,7 +6,7 @@ import { decodeReport } from "../../src/report/report-file.ts";
 import { readEvents } from "../../src/report/tensorboard.ts";
 import { readEventFile } from "../oracles/event-file.ts";
 import { capture } from "./capture.ts";
-import { smallTraining, writePictures } from "./train-fixtures.ts";
+import { smallTraining, writeImages } from "./train-fixtures.ts";
 
 let data: string;
 let work: string;
@@ -18,7 +18,7 @@ const begin = (...flags: string[]) => [
 beforeAll(async () => {
   data = await mkdtemp(join(tmpdir(), "xception-events-data-"));
   // 16 to learn from, 4 to test on: 4 steps for an epoch.
-  await writePictures(join(data, "photos"), 10, 1);
+  await writeImages(join(data, "photos"), 10, 1);
 });
 afterAll(() => rm(data, { recursive: true }));
 beforeEach(async () => {

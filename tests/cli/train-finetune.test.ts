@@ -7,7 +7,7 @@ import { decodeModel } from "../../src/tasks/model/model-file.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
 import { capture } from "./capture.ts";
-import { smallTraining, writePictures } from "./train-fixtures.ts";
+import { smallTraining, writeImages } from "./train-fixtures.ts";
 
 const network = xception({ inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0, classes: 2 });
 const weights = formulaWeights(network);
@@ -16,7 +16,7 @@ let work: string;
 
 beforeAll(async () => {
   work = await mkdtemp(join(tmpdir(), "xception-finetune-"));
-  await writePictures(join(work, "photos"), 5, 1);
+  await writeImages(join(work, "photos"), 5, 1);
   // As the published part of the ImageNet weights: the last block lacks its kernels.
   const part = new Map([...weights].filter(([name]) => !/^(block6_sepconv\d\/|predictions)/.test(name)));
   await writeFile(join(work, "part.safetensors"), writeSafetensors(part));
@@ -134,7 +134,7 @@ test("says what it cannot do, and warns of small batches", async () => {
   const from = ["--weights", join(work, "part.safetensors")];
   const { stderr } = await train("bn", ...from, "--batch-norm", "training");
   expect(stderr).toContain(
-    "Warning: 14 batch normalizations follow batches of 4 pictures, which spoils the statistics that they were given: leave " +
+    "Warning: 14 batch normalizations follow batches of 4 images, which spoils the statistics that they were given: leave " +
       "--batch-norm training out, or take larger batches.\n",
   );
   const refused = await train("refused", ...from, "--unfreeze-from", "block6");

@@ -10,8 +10,8 @@ const classes = ["blue", "red"];
 export const smallTraining =
   "--image-size 71 --width 0.01 --middle-flow-repeats 0 --batch-size 4 --learning-rate 0.01".split(" ");
 
-/** A folder with PNG pictures of two classes: noise in which one colour is stronger. */
-export async function writePictures(folder: string, perClass: number, seed: number): Promise<void> {
+/** A folder with PNG images of two classes: noise in which one color is stronger. */
+export async function writeImages(folder: string, perClass: number, seed: number): Promise<void> {
   const random = mulberry32(seed);
   for (const [label, name] of classes.entries()) {
     await mkdir(join(folder, name), { recursive: true });

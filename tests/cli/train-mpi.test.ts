@@ -10,7 +10,7 @@ import { formulaWeights } from "../../src/weights/formula.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
 import { comparable } from "../crash/interrupted-run.ts";
 import { capture } from "./capture.ts";
-import { smallTraining, writePictures } from "./train-fixtures.ts";
+import { smallTraining, writeImages } from "./train-fixtures.ts";
 
 const program = resolve(import.meta.dirname, "../../apps/cli/main.ts");
 const oneRank: readonly [string, ...string[]] = [process.execPath, "--import", "tsx", program];
@@ -76,7 +76,7 @@ beforeAll(async () => {
     () => false,
   );
   if (!hasMpi) return;
-  await writePictures(photos, 14, 1);
+  await writeImages(photos, 14, 1);
   await writeFile(files.sampleWeights, "red/0.png,2\nblue/1.png,0.5\n");
   const network = xception({ inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0, classes: 2 });
   const isPart = ([name]: readonly [string, unknown]) => !name.startsWith("predictions");
@@ -97,7 +97,7 @@ describe("xception train under mpirun", { timeout: 120_000 }, () => {
       .replaceAll(/: loss .*/g, "")
       .split("\n");
     expect(told).toEqual([
-      "Training xception, 3,522 parameters, on 22 pictures of 2 classes; testing on 6",
+      "Training xception, 3,522 parameters, on 22 images of 2 classes; testing on 6",
       "On 2 processes, this one with 1 thread",
       "Should one of them die, all end; to go on then: mpirun -n 2 xception train --resume -o WORK/whole",
       "Starting from 90 weights of the safetensors; these start anew: predictions/kernel, predictions/bias",
@@ -114,7 +114,7 @@ describe("xception train under mpirun", { timeout: 120_000 }, () => {
 
     const killedEarly = await twoRanks(begin(run), ["features of the frozen network", killRankOne]);
     expect(killedEarly.exitCode).not.toBe(0);
-    expect(await readdir(join(run, "checkpoints"))).toEqual(["pictures.json", "step-00000000.safetensors"]);
+    expect(await readdir(join(run, "checkpoints"))).toEqual(["images.json", "step-00000000.safetensors"]);
 
     const stopped = await twoRanks(goOn, ["epoch 1/5", (launcher) => launcher.kill("SIGINT")]);
     // Hydra, MPICH's mpirun, ends with 0 after Ctrl-C whatever its processes say.
@@ -168,7 +168,7 @@ describe("xception train under mpirun", { timeout: 120_000 }, () => {
     const { exitCode, stderr } = await twoRanks([...common(join(folder, "unused")), "--batch-size", "12"]);
     expect(exitCode).toBe(1);
     expect(stderr.match(/error: .*/g)).toEqual([
-      "error: data set: there are not enough usable pictures for a batch; received 22; expected at least 24. Add pictures or use " +
+      "error: data set: there are not enough usable images for a batch; received 22; expected at least 24. Add images or use " +
         "smaller batches.",
     ]);
   });

@@ -5,19 +5,19 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import type { EpochRecord } from "../../src/records.ts";
 import { decodeModel } from "../../src/tasks/model/model-file.ts";
 import { capture } from "./capture.ts";
-import { smallTraining, writePictures } from "./train-fixtures.ts";
+import { smallTraining, writeImages } from "./train-fixtures.ts";
 
 let work: string;
 const at = (...names: string[]) => join(work, ...names);
 
-/** Blue and red pictures; those with an even number are also "even". */
-const labels = ["blue", "red"].flatMap((colour) =>
-  [0, 1, 2, 3, 4, 5].map((index) => [`${colour}/${index}.png`, index % 2 === 0 ? [colour, "even"] : [colour]] as const),
+/** Blue and red images; those with an even number are also "even". */
+const labels = ["blue", "red"].flatMap((color) =>
+  [0, 1, 2, 3, 4, 5].map((index) => [`${color}/${index}.png`, index % 2 === 0 ? [color, "even"] : [color]] as const),
 );
 
 beforeAll(async () => {
   work = await mkdtemp(join(tmpdir(), "xception-multi-"));
-  await writePictures(at("photos"), 6, 1);
+  await writeImages(at("photos"), 6, 1);
   await writeFile(at("labels.csv"), labels.map(([file, names]) => `${file},${names.join(";")}\n`).join(""));
   await writeFile(at("labels.json"), JSON.stringify(Object.fromEntries(labels)));
   await writeFile(at("weights.json"), '{"blue": 1, "red": 1, "even": 0}');
@@ -28,7 +28,7 @@ it("trains a sigmoid for each label, keeps the epoch with the highest MAP@100, a
   const data = ["--labels-file", at("labels.csv"), "--val", at("photos"), "--val-labels-file", at("labels.json")];
   const flags = [...smallTraining, "--epochs", "8", "--augment", "none", "--map-weights", at("weights.json"), "--json"];
   const { exitCode, stdout, stderr } = await capture(["train", at("photos"), "-o", at("run"), ...data, ...flags]);
-  expect({ exitCode, stderr: stderr.includes("on 12 pictures of 3 classes") }).toEqual({ exitCode: 0, stderr: true });
+  expect({ exitCode, stderr: stderr.includes("on 12 images of 3 classes") }).toEqual({ exitCode: 0, stderr: true });
   const { evaluation, history, epoch } = JSON.parse(stdout);
   expect(history.length).toBe(8);
   const precisions: number[] = history.map((record: EpochRecord) => record.validationPrecision);
@@ -60,15 +60,15 @@ it("trains a sigmoid for each label, keeps the epoch with the highest MAP@100, a
 it.each([
   [
     ["--labels-file", "labels.csv", "--val", "photos"],
-    "option --val-labels-file: the pictures of --val need labels too; expected --val-labels-file together with --labels-file and --val.",
+    "option --val-labels-file: the images of --val need labels too; expected --val-labels-file together with --labels-file and --val.",
   ],
   [
     ["--val-labels-file", "labels.csv"],
-    'option --val-labels-file: there are no pictures for it; received "WORK/labels.csv"; expected --val-labels-file together with --labels-file and --val.',
+    'option --val-labels-file: there are no images for it; received "WORK/labels.csv"; expected --val-labels-file together with --labels-file and --val.',
   ],
   [
     ["--map-weights", "weights.json"],
-    'option --map-weights: there is no MAP@100 of pictures with one class each; received "WORK/weights.json"; ' +
+    'option --map-weights: there is no MAP@100 of images with one class each; received "WORK/weights.json"; ' +
       "expected --map-weights together with --labels-file.",
   ],
 ])("refused: %j", async (flags, message) => {
@@ -99,12 +99,12 @@ it("refuses to go on with other weights of classes, and does not advise to try t
   expect(stderr.replaceAll(work, "WORK").replace(/step \d+/, "step N")).toBe(
     "The checkpoint of step N stays in WORK/stopped.\n" +
       "error: train option resume: the checkpoint is of another training: it differs in mapWeights; received " +
-      '{"mapWeights":[1,0,2]}; expected {"mapWeights":[1,0,1]}. Give the options and the pictures that it began with, or begin ' +
+      '{"mapWeights":[1,0,2]}; expected {"mapWeights":[1,0,1]}. Give the options and the images that it began with, or begin ' +
       "anew without resume.\n",
   );
 });
 
-it("says how many pictures have no label and are left out, of both folders", async () => {
+it("says how many images have no label and are left out, of both folders", async () => {
   const most = labels.slice(1).map(([file, names]) => `${file},${names.join(";")}\n`);
   await writeFile(at("most.csv"), most.join(""));
   await writeFile(at("few.csv"), "file,labels\nred/0.png,red\nred/1.png,\nred/2.png,red;even\nblue/0.png,blue\n");
@@ -112,12 +112,12 @@ it("says how many pictures have no label and are left out, of both folders", asy
   const length = ["--batch-size", "3", "--epochs", "1"];
   const trained = await capture(["train", at("photos"), "-o", at("few"), ...data, ...smallTraining, ...length]);
   expect(trained.stderr.split("\n").slice(0, 2)).toEqual([
-    "Training xception, 3,547 parameters, on 3 pictures of 3 classes; testing on 11",
-    "10 pictures have no label in the file and are left out",
+    "Training xception, 3,547 parameters, on 3 images of 3 classes; testing on 11",
+    "10 images have no label in the file and are left out",
   ]);
   const test = ["evaluate", at("few/model.onnx"), at("photos"), "--labels-file", at("most.csv")];
   const [first] = (await capture(test)).stderr.split("\n");
-  expect(first).toBe("note: 1 picture has no label in the file and is left out");
+  expect(first).toBe("note: 1 image has no label in the file and is left out");
 });
 
 it("refuses a file of labels that is none", async () => {

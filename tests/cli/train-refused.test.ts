@@ -3,13 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { capture } from "./capture.ts";
-import { smallTraining, writePictures } from "./train-fixtures.ts";
+import { smallTraining, writeImages } from "./train-fixtures.ts";
 
 let data: string;
 let work: string;
 beforeAll(async () => {
   data = await mkdtemp(join(tmpdir(), "xception-refused-data-"));
-  await writePictures(data, 3, 1);
+  await writeImages(data, 3, 1);
 });
 afterAll(() => rm(data, { recursive: true }));
 beforeEach(async () => {
@@ -92,7 +92,7 @@ describe("what training cannot do without", () => {
   it.each([
     [
       ["train", "-o", "run"],
-      "argument folder: it is missing; expected a folder of pictures, with one sub-folder for each class.",
+      "argument folder: it is missing; expected a folder of images, with one sub-folder for each class.",
     ],
     [["train", "photos"], "option --output: it is missing; expected a folder to write the run into, e.g. -o run."],
     [
@@ -104,15 +104,15 @@ describe("what training cannot do without", () => {
   });
 });
 
-describe("a run among the pictures is refused", () => {
+describe("a run among the images is refused", () => {
   it("in their folder, below it, through a link, and among those to test on", async () => {
     const val = join(work, "val");
-    await writePictures(val, 1, 3);
+    await writeImages(val, 1, 3);
     await symlink(data, join(work, "link"));
     const refusal = (folder: string, output: string) => ({
       exitCode: 2,
       stderr:
-        `error: option --output: the run would be written into the pictures' folder ${folder}; ` +
+        `error: option --output: the run would be written into the images' folder ${folder}; ` +
         `received "${output}"; expected a folder outside of it.\n`,
     });
     expect(await refused(data)).toEqual(refusal("DATA", "DATA"));
@@ -123,11 +123,11 @@ describe("a run among the pictures is refused", () => {
 
   it("around them", async () => {
     const photos = join(work, "deep", "photos");
-    await writePictures(photos, 1, 3);
+    await writeImages(photos, 1, 3);
     const { exitCode, stderr } = await refused(work, "--val", photos);
     expect(exitCode).toBe(2);
     expect(stderr).toBe(
-      'error: option --output: the pictures\' folder WORK/deep/photos lies in it; received "WORK"; expected a folder for the run ' +
+      'error: option --output: the images\' folder WORK/deep/photos lies in it; received "WORK"; expected a folder for the run ' +
         "alone.\n",
     );
   });
@@ -167,9 +167,9 @@ describe("a folder that cannot be written to is refused before training", () => 
 });
 
 describe("data that cannot be used", () => {
-  it("validation pictures of other classes", async () => {
+  it("validation images of other classes", async () => {
     const val = await mkdtemp(join(tmpdir(), "xception-refused-val-"));
-    await writePictures(val, 1, 3);
+    await writeImages(val, 1, 3);
     await mkdir(join(val, "violet"));
     await writeFile(join(val, "violet", "1.png"), "");
     const { exitCode, stderr } = await refused(join(work, "run"), "--val", val);
@@ -185,11 +185,11 @@ describe("data that cannot be used", () => {
     const { exitCode, stderr } = await refused(join(work, "run"), "--batch-size", "99");
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(
-      /error: data set: there are not enough usable pictures for a batch; received 4; expected at least 99\. Add pictures or use smaller batches\.\n$/,
+      /error: data set: there are not enough usable images for a batch; received 4; expected at least 99\. Add images or use smaller batches\.\n$/,
     );
   });
 
-  it("no pictures, one class, no folder", async () => {
+  it("no images, one class, no folder", async () => {
     const empty = join(work, "empty");
     await mkdir(empty);
     const single = join(work, "single");

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { mulberry32 } from "../../src/tensor/random.ts";
 import { comparable, killAndGoOn, runProcess } from "../crash/interrupted-run.ts";
 import { capture } from "./capture.ts";
-import { smallTraining, writePictures } from "./train-fixtures.ts";
+import { smallTraining, writeImages } from "./train-fixtures.ts";
 
 const epochs = 4;
 let data: string;
@@ -23,7 +23,7 @@ const readable = (text: string) => text.replaceAll(work, "WORK").replaceAll(data
 
 beforeAll(async () => {
   data = await mkdtemp(join(tmpdir(), "xception-resume-data-"));
-  await writePictures(photos(), 10, 1);
+  await writeImages(photos(), 10, 1);
   await writeFile(join(data, "weights.csv"), "red/0.png,3\nblue/1.png,0\n");
   await capture(begin(join(data, "whole")));
   whole = await comparable(join(data, "whole"));
@@ -59,7 +59,7 @@ describe("a run that goes on", () => {
     const { exitCode, stderr } = await goOn();
     expect(exitCode).toBe(0);
     const [first, second] = readable(stderr).split("\n");
-    expect(first).toBe("Training xception, 3,522 parameters, on 16 pictures of 2 classes; testing on 4");
+    expect(first).toBe("Training xception, 3,522 parameters, on 16 images of 2 classes; testing on 4");
     expect(second).toBe("Going on after step 8, in epoch 3 of 4, from WORK/run/checkpoints/step-00000008.safetensors");
     expect(await comparable(run())).toEqual(whole);
     expect(await checkpointFiles()).toEqual(["step-00000012.safetensors", "step-00000016.safetensors"]);
@@ -96,19 +96,19 @@ describe("a run that goes on", () => {
     expect((await readdir(run())).filter((name) => name.startsWith("."))).toEqual([]);
   });
 
-  it("may move to another folder, with its pictures and what is said about them", async () => {
+  it("may move to another folder, with its images and what is said about them", async () => {
     await cp(photos(), join(work, "photos"), { recursive: true });
     const weights = join(work, "weights.csv");
     await cp(join(data, "weights.csv"), weights);
     await stopAt("epoch 1/4", [...begin(run()).with(1, join(work, "photos")).with(-1, weights)]);
-    await rename(join(work, "photos"), join(work, "pictures"));
+    await rename(join(work, "photos"), join(work, "images"));
     await rename(weights, join(work, "counts.csv"));
     await rename(run(), join(work, "moved"));
-    const again = ["train", join(work, "pictures"), "--resume", "-o", join(work, "moved")];
+    const again = ["train", join(work, "images"), "--resume", "-o", join(work, "moved")];
     const missing = await capture(again);
     expect(missing.exitCode).toBe(1);
     expect(readable(missing.stderr)).toMatchInlineSnapshot(`
-      "error: file "WORK/weights.csv": the run in WORK/moved began with it, and it is not there any more. If it has moved, say where to: xception train WORK/pictures --resume -o WORK/moved --sample-weights FILE
+      "error: file "WORK/weights.csv": the run in WORK/moved began with it, and it is not there any more. If it has moved, say where to: xception train WORK/images --resume -o WORK/moved --sample-weights FILE
       "
     `);
     const lost = await capture(["train", "--resume", "-o", join(work, "moved")]);
@@ -215,7 +215,7 @@ describe("what must not have changed", () => {
     );
   });
 
-  it("are the pictures, each of which is named", async () => {
+  it("are the images, each of which is named", async () => {
     await cp(photos(), join(work, "photos"), { recursive: true });
     await stopAt("epoch 1/4", [...begin(run()).with(1, join(work, "photos"))]);
     const at = (...parts: string[]) => join(work, "photos", ...parts);
@@ -228,16 +228,16 @@ describe("what must not have changed", () => {
     const { exitCode, stderr } = await goOn();
     expect(exitCode).toBe(1);
     expect(readable(stderr)).toBe(
-      'error: pictures of the run in "WORK/run": they have changed since it began: 1 added (red/new.png); 2 removed ' +
+      'error: images of the run in "WORK/run": they have changed since it began: 1 added (red/new.png); 2 removed ' +
         "(blue/0.png, blue/2.png); 1 changed (red/1.png). Put them back as they were, or train anew into another folder.\n",
     );
-    await rm(join(run(), "checkpoints", "pictures.json"));
+    await rm(join(run(), "checkpoints", "images.json"));
     expect(readable((await goOn()).stderr)).toContain(
       "they have changed since it began: which ones cannot be told, since their list is lost. Put",
     );
   });
 
-  it("are the labels and weights of pictures, which files say", async () => {
+  it("are the labels and weights of images, which files say", async () => {
     const [labels, weights] = [join(work, "labels.csv"), join(work, "weights.csv")];
     const lines = [0, 1, 2, 3, 4, 5, 6, 7].map((index) => `red/${index}.png,${index % 2 === 0 ? "even" : "odd"}\n`);
     await writeFile(labels, lines.join(""));
@@ -249,7 +249,7 @@ describe("what must not have changed", () => {
     const { exitCode, stderr } = await goOn();
     expect(exitCode).toBe(1);
     expect(readable(stderr)).toBe(
-      'error: pictures of the run in "WORK/run": they have changed since it began: 1 with other labels (red/2.png); ' +
+      'error: images of the run in "WORK/run": they have changed since it began: 1 with other labels (red/2.png); ' +
         "2 with another weight (red/3.png, red/5.png). Put them back as they were, or train anew into another folder.\n",
     );
   });

@@ -6,14 +6,14 @@ import { parse } from "yaml";
 import type { CliIo } from "../../apps/cli/io.ts";
 import { TimeLimit } from "../../apps/cli/train/time-limit.ts";
 import { capture } from "./capture.ts";
-import { smallTraining, writePictures } from "./train-fixtures.ts";
+import { smallTraining, writeImages } from "./train-fixtures.ts";
 
 let work: string;
 const at = (...names: string[]) => join(work, ...names);
 
 beforeAll(async () => {
   work = await mkdtemp(join(tmpdir(), "xception-settings-"));
-  await writePictures(at("photos"), 6, 1);
+  await writeImages(at("photos"), 6, 1);
   await writeFile(at("mine.yaml"), "recipe: paper-imagenet\nepochs: 7\nbatchSize: 8 # small\n");
 });
 afterAll(() => rm(work, { recursive: true }));
@@ -49,7 +49,7 @@ describe("--print-config", () => {
     expect(await printed(...flags)).toMatchObject({ optimizer: "rmsprop", decaySamples: 3e6, epochs: 7 });
   });
 
-  it("prints JSON too, and needs neither pictures nor an output", async () => {
+  it("prints JSON too, and needs neither images nor an output", async () => {
     const { stdout } = await capture(["train", "--print-config", "--json", "--recipe", "paper-jft"]);
     expect(JSON.parse(stdout)).toEqual(await printed("--recipe", "paper-jft"));
   });
@@ -104,7 +104,7 @@ describe("refused", () => {
       exitCode: 2,
       stdout: "",
       stderr:
-        "error: option --accumulate: the pictures of a step cannot be taken through in so many equal parts; received 3; " +
+        "error: option --accumulate: the images of a step cannot be taken through in so many equal parts; received 3; " +
         "expected a whole number that divides the batch size 4.\n",
     });
   });

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { folderDataset } from "../../src/data/folder-dataset.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { buildNetwork } from "../../src/models/architecture.ts";
-import { sameLayers } from "../../src/models/recognise-xception.ts";
+import { sameLayers } from "../../src/models/recognize-xception.ts";
 import { xception } from "../../src/models/xception.ts";
 import { legacyXceptionOptions } from "../../src/models/xception-options.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
@@ -21,7 +21,7 @@ import { writeLegacyWeights } from "../../src/weights/keras/hdf5-writer.ts";
 import { type LocalServer, serve } from "../runtime/local-server.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
-import { smallTraining, writePictures } from "./train-fixtures.ts";
+import { smallTraining, writeImages } from "./train-fixtures.ts";
 
 const small = { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0, classes: 2 } as const;
 const body = xception({ ...small, includeTop: false });
@@ -33,7 +33,7 @@ let server: LocalServer;
 
 beforeAll(async () => {
   data = await mkdtemp(join(tmpdir(), "xception-weights-data-"));
-  await writePictures(join(data, "photos"), 3, 1);
+  await writeImages(join(data, "photos"), 3, 1);
   published = await writeLegacyWeights({ network: body, weights: formulaWeights(body) });
 });
 afterAll(() => rm(data, { recursive: true }));
@@ -130,13 +130,13 @@ test("a stand-in for the published weights goes all the way into a network of ot
   expect(await readdir(work)).toEqual(["xception_weights_tf_dim_ordering_tf_kernels_notop.h5"]);
 });
 
-test("the licence and origin of the published weights come along", async () => {
+test("the license and origin of the published weights come along", async () => {
   const md5 = createHash("md5").update(published).digest("hex");
   const readFile = addressReader({ cacheFolder: work });
   const imagenet = { mirror: new URL(".", server.url).href, md5 };
   const { origin } = await startingWeights(xception(small), "imagenet", { readFile }, { imagenet });
   expect(origin).toEqual({
-    licence: "MIT",
+    license: "MIT",
     provenance: {
       weights: "keras.applications.Xception, trained on ImageNet",
       source: "https://storage.googleapis.com/tensorflow/keras-applications/xception/",

@@ -13,7 +13,7 @@ import { decodeModel } from "../../src/tasks/model/model-file.ts";
 import { resolveSettings } from "../../src/tasks/train/settings/resolve.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import { capture } from "./capture.ts";
-import { smallTraining, writePictures } from "./train-fixtures.ts";
+import { smallTraining, writeImages } from "./train-fixtures.ts";
 
 let data: string;
 let work: string;
@@ -24,9 +24,9 @@ const at = (name: string) => join(runFolder(), name);
 
 beforeAll(async () => {
   data = await mkdtemp(join(tmpdir(), "xception-train-data-"));
-  await writePictures(photos(), 6, 1);
-  await writePictures(held(), 3, 2);
-  await writeFile(join(photos(), "red", "broken.png"), "no picture");
+  await writeImages(photos(), 6, 1);
+  await writeImages(held(), 3, 2);
+  await writeFile(join(photos(), "red", "broken.png"), "no image");
   await writeFile(join(held(), "blue", "empty.jpg"), "");
 });
 afterAll(() => rm(data, { recursive: true }));
@@ -111,8 +111,8 @@ describe("xception train", () => {
       program: `xception-ts ${packageJson.version}`,
       recipe: expectedRecipe,
       data: {
-        training: { folder: "photos/train", pictures: { blue: 6, red: 7 } },
-        validation: { folder: "it's held out", pictures: { blue: 4, red: 3 } },
+        training: { folder: "photos/train", images: { blue: 6, red: 7 } },
+        validation: { folder: "it's held out", images: { blue: 4, red: 3 } },
       },
       epoch: expected.epoch,
       epochs: expected.epoch,
@@ -159,29 +159,29 @@ describe("xception train", () => {
     expect(evaluated.loss).toBeCloseTo(expected.evaluation!.loss, 5);
   });
 
-  it("tells people how it went, holding out a part where there are no validation pictures", async () => {
+  it("tells people how it went, holding out a part where there are no validation images", async () => {
     const { exitCode, stdout, stderr } = await capture(trainCommand("--epochs", "2", "--val-share", "0.34"));
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(
-      /^The model is that of epoch [12], the best of 2: \d+\.\d % of [34] validation pictures right\.\n$/,
+      /^The model is that of epoch [12], the best of 2: \d+\.\d % of [34] validation images right\.\n$/,
     );
     const plain = stderr
       .replaceAll(work, "…")
       .replaceAll(data, "…")
-      .replaceAll(/\d+(\.\d+)? (pictures\/s|s\b|%)/g, "# $2")
+      .replaceAll(/\d+(\.\d+)? (images\/s|s\b|%)/g, "# $2")
       .replaceAll(/loss \d+\.\d+/g, "loss #")
       .replaceAll(", best so far", "");
     expect(plain).toMatchInlineSnapshot(`
-      "Training xception, 3,522 parameters, on 9 pictures of 2 classes; testing on 4
-      epoch 1/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # pictures/s, # s
-      epoch 2/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # pictures/s, # s
-      skipped: picture "…/photos/train/red/broken.png": this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
+      "Training xception, 3,522 parameters, on 9 images of 2 classes; testing on 4
+      epoch 1/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # images/s, # s
+      epoch 2/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # images/s, # s
+      skipped: image "…/photos/train/red/broken.png": this is no image we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
       Wrote model.onnx, history.csv, settings.yaml, evaluation.json, report.json, report.html, checkpoints, tensorboard into …/run
       "
     `);
   });
 
-  it("writes a report that needs nothing else: curves, pictures, cost and how to do it again", async () => {
+  it("writes a report that needs nothing else: curves, images, cost and how to do it again", async () => {
     await capture(trainCommand("--val", held(), "--epochs", "1"));
     const report = await readFile(at("report.html"), "utf8");
     expect(report).toContain("<h1>Xception on photos/train</h1>");

@@ -44,7 +44,7 @@ describe("verify", () => {
     const { exitCode, stdout, stderr } = await capture(["verify", "--variant", "paper", "--golden", file]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
     const lines = stdout.trimEnd().split("\n");
-    expect(lines[0]).toBe("xception 71×71×3, 10 classes, on 2 pictures, in the inference layout");
+    expect(lines[0]).toBe("xception 71×71×3, 10 classes, on 2 images, in the inference layout");
     expect(lines.at(-1)).toBe("The network reproduces the golden values.");
     const rows = lines.filter((line) => line.startsWith("│")).map((line) => line.split("│").map((cell) => cell.trim()));
     expect(rows.map(([, tap]) => tap)).toEqual([...Object.keys(golden.taps), "probabilities"]);
@@ -105,7 +105,7 @@ describe("verify", () => {
   it("takes the top off when told to", async () => {
     const { exitCode, stdout } = await capture(["verify", "--golden", file, "--no-top"]);
     expect(exitCode).toBe(0);
-    expect(stdout).toMatch(/^xception 71×71×3, without its top, on 2 pictures/);
+    expect(stdout).toMatch(/^xception 71×71×3, without its top, on 2 images/);
     expect(stdout).not.toContain("probabilities");
   });
 });

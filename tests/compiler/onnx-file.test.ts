@@ -39,11 +39,11 @@ describe("toOnnx", () => {
   });
 
   it("says what it is: producer, operator sets, metadata", () => {
-    const bytes = toOnnx(doubling(), { name: "doubling", metadata: { licence: "Apache-2.0" } });
+    const bytes = toOnnx(doubling(), { name: "doubling", metadata: { license: "Apache-2.0" } });
     expect(ModelProto.toObject(ModelProto.decode(bytes), { longs: Number })).toMatchObject({
       producer_name: "xception-ts",
       opset_import: [{ version: 18 }],
-      metadata_props: [{ key: "licence", value: "Apache-2.0" }],
+      metadata_props: [{ key: "license", value: "Apache-2.0" }],
       graph: { name: "doubling", input: [{ name: "x" }, { name: "factor" }], output: [{ name: "y" }] },
     });
   });

@@ -135,11 +135,11 @@ describe("the gradient of a halving pooling in channel blocks agrees with the in
   ] as const)("$sizes", async ({ shape, pads }) => {
     const [batch, channels, rows, columns] = shape;
     const build = new OpGraphBuilder();
-    const picture = build.input("picture", shape);
+    const image = build.input("image", shape);
     const kernel = build.input("kernel", [channels, channels, 1, 1]);
     const dy = build.input("dy", [batch, channels, Math.ceil(rows / 2), Math.ceil(columns / 2)]);
-    // A convolution that changes nothing brings the picture into blocks.
-    const x = build.op({ kind: "conv", strides: [1, 1], pads: [0, 0, 0, 0], groups: 1 }, [picture, kernel]);
+    // A convolution that changes nothing brings the image into blocks.
+    const x = build.op({ kind: "conv", strides: [1, 1], pads: [0, 0, 0, 0], groups: 1 }, [image, kernel]);
     const window = { kernel: [3, 3], strides: [2, 2], pads } as const;
     const y = build.op({ ...window, kind: "maxPool" }, [x]);
     build.output("dx", build.op({ ...window, kind: "maxPoolGradient" }, [dy, x, y]));
@@ -147,7 +147,7 @@ describe("the gradient of a halving pooling in channel blocks agrees with the in
     for (let channel = 0; channel < channels; channel++) identity[channel * (channels + 1)] = 1;
     const feeds = new Map([
       // Never above 0, as the padding must not count as a maximum either.
-      ["picture", numbers(shape, 1, -2.5, 0.5).map((value) => Math.min(Math.round(value), 0))],
+      ["image", numbers(shape, 1, -2.5, 0.5).map((value) => Math.min(Math.round(value), 0))],
       ["kernel", identity],
       ["dy", numbers(dy.shape, 2)],
     ]);
@@ -155,7 +155,7 @@ describe("the gradient of a halving pooling in channel blocks agrees with the in
   });
 });
 
-/** The article's blocks on a non-square picture with channel counts that do not fill the engine's blocks. */
+/** The article's blocks on a non-square image with channel counts that do not fill the engine's blocks. */
 function smallNetwork(size: readonly [number, number], stem: number) {
   let x: LayerOutput = input([...size, 3]);
   let y: LayerOutput;
@@ -185,20 +185,20 @@ interface StepCase {
 }
 
 describe("a whole training step agrees with the interpreter", () => {
-  // Every batch is larger than nothing; a picture of the largest layer has 8 to 40 kB here.
+  // Every batch is larger than nothing; an image of the largest layer has 8 to 40 kB here.
   const single = { wholeBytes: 0, partBytes: 1 };
   const several = { wholeBytes: 2000, partBytes: 60_000 };
   it.each([
     { layout: "channels first", blockSize: undefined, size: [17, 14], stem: 20, batchSize: 3 },
     { layout: "in channel blocks", blockSize: 16, size: [17, 14], stem: 20, batchSize: 3 },
     { layout: "in channel blocks, fewer channels than a block", blockSize: 16, size: [15, 21], stem: 8, batchSize: 3 },
-    { layout: "in channel blocks, more pictures than a block", blockSize: 16, size: [16, 19], stem: 32, batchSize: 18 },
-    { layout: "in channel blocks, a wide picture", blockSize: 16, size: [7, 131], stem: 20, batchSize: 2 },
-    { layout: "in blocks, picture by picture", blockSize: 16, limits: single, size: [17, 14], stem: 20, batchSize: 3 },
-    { layout: "in blocks, some pictures each", blockSize: 16, limits: several, size: [16, 19], stem: 32, batchSize: 7 },
-    { layout: "channels first, picture by picture", limits: single, size: [17, 14], stem: 8, batchSize: 3 },
-    { layout: "channels first, one picture", blockSize: undefined, size: [23, 20], stem: 24, batchSize: 1 },
-    { layout: "in channel blocks, one picture", blockSize: 16, size: [23, 20], stem: 24, batchSize: 1 },
+    { layout: "in channel blocks, more images than a block", blockSize: 16, size: [16, 19], stem: 32, batchSize: 18 },
+    { layout: "in channel blocks, a wide image", blockSize: 16, size: [7, 131], stem: 20, batchSize: 2 },
+    { layout: "in blocks, image by image", blockSize: 16, limits: single, size: [17, 14], stem: 20, batchSize: 3 },
+    { layout: "in blocks, some images each", blockSize: 16, limits: several, size: [16, 19], stem: 32, batchSize: 7 },
+    { layout: "channels first, image by image", limits: single, size: [17, 14], stem: 8, batchSize: 3 },
+    { layout: "channels first, one image", blockSize: undefined, size: [23, 20], stem: 24, batchSize: 1 },
+    { layout: "in channel blocks, one image", blockSize: 16, size: [23, 20], stem: 24, batchSize: 1 },
   ] as readonly StepCase[])("$layout", async ({ blockSize, limits, size, stem, batchSize }) => {
     const net = smallNetwork(size, stem);
     const { graph: forward, logits } = lower(net, { mode: "training", batchSize, outputs: [] });

@@ -4,18 +4,18 @@ import type { OpGraph } from "../../src/graph/ops.ts";
 import { interpret } from "../oracles/interpreter.ts";
 import { feedsOf, smallTraining } from "./small-training.ts";
 
-/** Forward pictures that operators after the forward part read. */
+/** Forward images that operators after the forward part read. */
 function kept({ operations }: OpGraph, forwardCount: number): readonly string[] {
   const forward = new Set(operations.slice(0, forwardCount).flatMap(({ outputs }) => outputs.map(({ name }) => name)));
   const read = operations.slice(forwardCount).flatMap(({ inputs }) => inputs);
-  const pictures = read.filter(({ name, shape }) => forward.has(name) && shape.length === 4);
-  return [...new Set(pictures.map(({ name }) => name))].toSorted();
+  const images = read.filter(({ name, shape }) => forward.has(name) && shape.length === 4);
+  return [...new Set(images.map(({ name }) => name))].toSorted();
 }
 
 it("recompute keeps one value of each separable convolution, and changes no number", () => {
   const { graph, forwardCount } = smallTraining(2);
   const frugal = recompute(graph, forwardCount);
-  // What a gradient reads: pictures and depthwise outputs for kernels, inputs of normalizations, outputs of ReLUs.
+  // What a gradient reads: images and depthwise outputs for kernels, inputs of normalizations, outputs of ReLUs.
   expect(kept(graph, forwardCount)).toEqual(
     ["transpose", "stem", "stem_act", "entry/depthwise", "entry", "entry_bn", "pool"]
       .concat(["middle_act", "middle/depthwise", "middle"])

@@ -7,7 +7,7 @@ import type { OpGraph } from "../../src/graph/ops.ts";
 import { interpret } from "../oracles/interpreter.ts";
 import { feedsOf, smallTraining } from "./small-training.ts";
 
-/** Of a picture, the stem's output `[4, 5, 4]` has 320 bytes, the pooling's input `[8, 5, 4]` 640, its output 192. */
+/** Of an image, the stem's output `[4, 5, 4]` has 320 bytes, the pooling's input `[8, 5, 4]` 640, its output 192. */
 const wholeBytes = 5 * 192;
 
 function batchSizes({ operations }: OpGraph, name: string): readonly number[] {
@@ -20,7 +20,7 @@ it.each([
   { partBytes: 1280, sizes: [2, 1, 2] },
   { partBytes: 2000, sizes: [3, 2] },
 ])(
-  "splitBatch computes large batches in parts of $sizes pictures, and changes no sum by more than rounding",
+  "splitBatch computes large batches in parts of $sizes images, and changes no sum by more than rounding",
   ({ partBytes, sizes }) => {
     const graph = separateStatistics(smallTraining(5).graph);
     const split = splitBatch(graph, { wholeBytes, partBytes });
@@ -57,7 +57,7 @@ it("splitBatch leaves alone what no parameter that is fed has changed", () => {
   expect(batchSizes(split, "entry/part")).toEqual([1, 1, 1, 1, 1]);
 });
 
-it("splitBatch adds parts in alternating order and finds single pictures in them", () => {
+it("splitBatch adds parts in alternating order and finds single images in them", () => {
   const build = new OpGraphBuilder();
   const x = build.input("x", [4, 2, 1, 1]);
   const y = build.op({ kind: "relu" }, [x], "y");

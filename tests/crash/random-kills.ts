@@ -6,7 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { mulberry32 } from "../../src/tensor/random.ts";
-import { smallTraining, writePictures } from "../cli/train-fixtures.ts";
+import { smallTraining, writeImages } from "../cli/train-fixtures.ts";
 import { comparable, killAndGoOn, runProcess } from "./interrupted-run.ts";
 
 const [kills = 20, seed = 1] = process.argv.slice(2).map(Number);
@@ -26,7 +26,7 @@ const recipes = {
 
 try {
   const photos = join(work, "photos");
-  await writePictures(photos, 20, 1);
+  await writeImages(photos, 20, 1);
   const random = mulberry32(seed);
   let done = 0;
   for (let run = 0; done < kills; run++) {

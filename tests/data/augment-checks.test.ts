@@ -61,7 +61,7 @@ describe("checks", () => {
       `[UsageError: augmentation cutMixShare: this value is not allowed; received 2; expected a number from 0 to 1.]`,
     );
     expect(() => checkMixing({ cutMix: 1 }, 1)).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: augmentation mixup and CutMix: a picture is mixed with another one of its batch; received "batchSize 1"; expected a batchSize of at least 2.]`,
+      `[UsageError: augmentation mixup and CutMix: an image is mixed with another one of its batch; received "batchSize 1"; expected a batchSize of at least 2.]`,
     );
     expect(() => checkMixing({ cutMix: Number.NaN }, 8)).toThrow("augmentation cutMix");
     expect(() => checkMixing({ probability: -0.1 }, 8)).toThrow("mixing probability");

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Augmentation, augmentations, defaultAugmentation, noAugmentation } from "../../src/data/augment.ts";
-import { changeColours } from "../../src/data/colour.ts";
+import { changeColors } from "../../src/data/color.ts";
 import { drawErasing, type Erasing, type ErasingFill, erase, erasingDefaults } from "../../src/data/erasing.ts";
-import { applyPictureChange, drawPictureChange } from "../../src/data/picture-change.ts";
+import { applyImageChange, drawImageChange } from "../../src/data/image-change.ts";
 import { applyOperation, drawOperations, type OperationName } from "../../src/data/rand-augment.ts";
 import { type Affine, warp } from "../../src/data/warp.ts";
 import { drawWindow } from "../../src/data/windows.ts";
@@ -11,26 +11,26 @@ import { mulberry32, type Random } from "../../src/tensor/random.ts";
 
 const identity: Affine = { xFromX: 1, xFromY: 0, x: 0, yFromX: 0, yFromY: 1, y: 0 };
 const size = { width: 7, height: 5 };
-const picture = Uint8Array.from({ length: 7 * 5 * 3 }, (_, at) => (at * 37 + 11) % 256);
+const image = Uint8Array.from({ length: 7 * 5 * 3 }, (_, at) => (at * 37 + 11) % 256);
 
-function warped(affine: Partial<Affine>, source = picture, { width, height } = size): Uint8Array {
+function warped(affine: Partial<Affine>, source = image, { width, height } = size): Uint8Array {
   const target = new Uint8Array(source.length);
   warp(target, source, { width, height }, { ...identity, ...affine });
   return target;
 }
 
-/** The picture with pixel (x, y) taken from `placeOf(x, y)`. */
+/** The image with pixel (x, y) taken from `placeOf(x, y)`. */
 function rearranged(placeOf: (x: number, y: number) => readonly [x: number, y: number]): Uint8Array {
-  return picture.map((_, at) => {
+  return image.map((_, at) => {
     const pixel = Math.floor(at / 3);
     const [x, y] = placeOf(pixel % 7, Math.floor(pixel / 7));
-    return picture[(y * 7 + x) * 3 + (at % 3)]!;
+    return image[(y * 7 + x) * 3 + (at % 3)]!;
   });
 }
 
 function augmented(changes: Partial<Augmentation>, random: Random): Uint8Array {
-  const target = new Uint8Array(picture.length);
-  applyPictureChange(target, picture, size, drawPictureChange({ ...noAugmentation, ...changes }, random));
+  const target = new Uint8Array(image.length);
+  applyImageChange(target, image, size, drawImageChange({ ...noAugmentation, ...changes }, random));
   return target;
 }
 
@@ -42,7 +42,7 @@ const always =
 
 describe("warp", () => {
   it("leaves every pixel in its place", () => {
-    expect(warped({})).toEqual(picture);
+    expect(warped({})).toEqual(image);
   });
 
   it("mirrors exactly, either way", () => {
@@ -50,7 +50,7 @@ describe("warp", () => {
     expect(warped({ yFromY: -1 })).toEqual(rearranged((x, y) => [x, 4 - y]));
   });
 
-  it("turns by a half exactly, and by a quarter about the centre", () => {
+  it("turns by a half exactly, and by a quarter about the center", () => {
     expect(warped({ xFromX: -1, yFromY: -1 })).toEqual(rearranged((x, y) => [6 - x, 4 - y]));
     const quarter = warped({ xFromX: 0, xFromY: 1, yFromX: -1, yFromY: 0 });
     // The middle 5×5 pixels are all inside; x comes from y and the other way round.
@@ -67,7 +67,7 @@ describe("warp", () => {
     );
   });
 
-  it("mixes four neighbours by their distance", () => {
+  it("mixes four neighbors by their distance", () => {
     const corners = Uint8Array.of(0, 10, 20, 100, 110, 120, 40, 50, 60, 200, 210, 220);
     // A quarter to the right and half down from the top left pixel: weights ¾·½, ¼·½, ¾·½, ¼·½.
     const mixed = warped({ x: 0.25, y: 0.5 }, corners, { width: 2, height: 2 });
@@ -87,7 +87,7 @@ describe("warp", () => {
           const y = Math.max(0, Math.min(4, affine.yFromX * u + affine.yFromY * v + affine.y + 2));
           for (let channel = 0; channel < 3; channel++) {
             const at = (column: number, row: number) =>
-              picture[(Math.min(row, 4) * 7 + Math.min(column, 6)) * 3 + channel]!;
+              image[(Math.min(row, 4) * 7 + Math.min(column, 6)) * 3 + channel]!;
             const [left, top] = [Math.floor(x), Math.floor(y)];
             const upper = at(left, top) + (at(left + 1, top) - at(left, top)) * (x - left);
             const lower = at(left, top + 1) + (at(left + 1, top + 1) - at(left, top + 1)) * (x - left);
@@ -102,18 +102,18 @@ describe("warp", () => {
   });
 });
 
-describe("changeColours", () => {
+describe("changeColors", () => {
   const none = { brightness: 1, contrast: 1, saturation: 1 };
   function changed(values: readonly number[], change: Partial<typeof none>): number[] {
     const pixels = Uint8Array.from(values);
-    changeColours(pixels, { ...none, ...change });
+    changeColors(pixels, { ...none, ...change });
     return [...pixels];
   }
 
   it("factors of 1 leave all as it is", () => {
-    const pixels = Uint8Array.from(picture);
-    changeColours(pixels, none);
-    expect(pixels).toEqual(picture);
+    const pixels = Uint8Array.from(image);
+    changeColors(pixels, none);
+    expect(pixels).toEqual(image);
   });
 
   it("brightness multiplies, and stays within 0 … 255", () => {
@@ -129,7 +129,7 @@ describe("changeColours", () => {
     expect(changed([200, 100, 50], { saturation: 2 })).toEqual([255, 76, 0]); // 275.8, 75.8, −24.2
   });
 
-  it("contrast 0 leaves the mean gray of the whole picture", () => {
+  it("contrast 0 leaves the mean gray of the whole image", () => {
     expect(changed([200, 100, 50, 10, 20, 30], { contrast: 0 })).toEqual(new Array(6).fill(71)); // (124.2 + 18.15) / 2
   });
 
@@ -145,23 +145,23 @@ describe("changeColours", () => {
   });
 });
 
-describe("a picture change", () => {
+describe("an image change", () => {
   it("with everything off is the identity, whatever is drawn", () => {
     fc.assert(
       fc.property(fc.nat(), (seed) => {
-        expect(augmented({}, mulberry32(seed))).toEqual(picture);
+        expect(augmented({}, mulberry32(seed))).toEqual(image);
       }),
     );
   });
 
-  it("mirrors every second picture", () => {
+  it("mirrors every second image", () => {
     const mirrored = rearranged((x, y) => [6 - x, y]);
     const random = mulberry32(1);
     let count = 0;
     for (let draw = 0; draw < 400; draw++) {
       const result = augmented({ horizontalFlip: true }, random);
       const isMirrored = result.every((value, at) => value === mirrored[at]);
-      if (!isMirrored) expect(result).toEqual(picture);
+      if (!isMirrored) expect(result).toEqual(image);
       count += isMirrored ? 1 : 0;
     }
     expect(count).toBeGreaterThan(160);
@@ -172,14 +172,14 @@ describe("a picture change", () => {
     // All draws 0.9999…: the upper end, 2 of 7 columns and 10/7 of 5 rows.
     const nearlyOne = always(1 - 2 ** -32);
     expect(augmented({ shift: 2 / 7 }, nearlyOne)).toEqual(warped({ x: -2, y: -10 / 7 }));
-    expect(augmented({ shift: 2 / 7 }, always(0.5))).toEqual(picture);
+    expect(augmented({ shift: 2 / 7 }, always(0.5))).toEqual(image);
   });
 
   it("a scale above 1 enlarges", () => {
     expect(augmented({ scale: 0.5 }, always(0))).toEqual(warped({ xFromX: 2, yFromY: 2 }));
   });
 
-  it("crops a window of the area drawn, inside the picture", () => {
+  it("crops a window of the area drawn, inside the image", () => {
     // All draws 0: area ½, shared out 1:3, the window at the top left.
     const width = 0.5 ** 0.25;
     const height = 0.5 ** 0.75;
@@ -193,9 +193,9 @@ describe("a picture change", () => {
     expect(augmented({ rotationDegrees: 30 }, always(0))).toEqual(warped(affine));
   });
 
-  it("colours change by the factors drawn", () => {
-    const expected = Uint8Array.from(picture);
-    changeColours(expected, { brightness: 0.8, contrast: 0.7, saturation: 0.6 });
+  it("colors change by the factors drawn", () => {
+    const expected = Uint8Array.from(image);
+    changeColors(expected, { brightness: 0.8, contrast: 0.7, saturation: 0.6 });
     expect(augmented({ brightness: 0.2, contrast: 0.3, saturation: 0.4 }, always(0))).toEqual(expected);
   });
 
@@ -209,13 +209,13 @@ describe("a picture change", () => {
   });
 
   it("leaves the source alone", () => {
-    const before = Uint8Array.from(picture);
+    const before = Uint8Array.from(image);
     augmented(defaultAugmentation, mulberry32(1));
-    expect(picture).toEqual(before);
+    expect(image).toEqual(before);
   });
 });
 
-describe("a picture change", () => {
+describe("an image change", () => {
   it("takes a window of the area and ratio drawn, in place of the crop", () => {
     // All draws 0: area 1/4, ratio 1/2, which 1/4 … 4 allows: width √(1/8), height √(1/2), at the top left.
     const [width, height] = [Math.sqrt(1 / 8), Math.sqrt(1 / 2)];
@@ -227,39 +227,39 @@ describe("a picture change", () => {
   it("turns hues by the share drawn", () => {
     // Draws of 0 are the lower end: −1/3 of the circle makes red blue, green red and blue green.
     const target = new Uint8Array(9);
-    const colours = Uint8Array.of(200, 10, 10, 0, 255, 0, 30, 30, 90);
-    const change = drawPictureChange({ ...noAugmentation, hue: 1 / 3 }, always(0));
-    applyPictureChange(target, colours, { width: 3, height: 1 }, change);
+    const colors = Uint8Array.of(200, 10, 10, 0, 255, 0, 30, 30, 90);
+    const change = drawImageChange({ ...noAugmentation, hue: 1 / 3 }, always(0));
+    applyImageChange(target, colors, { width: 3, height: 1 }, change);
     expect([...target]).toEqual([10, 10, 200, 255, 0, 0, 30, 90, 30]);
   });
 
   it("has all its parts, RandAugment's operations last", () => {
-    const change = drawPictureChange(
+    const change = drawImageChange(
       { ...augmentations.strong, randAugment: { operations: 2, magnitude: 5 }, erasing: everyTime("gray") },
       mulberry32(3),
     );
-    const expected = new Uint8Array(picture.length);
-    applyPictureChange(expected, picture, size, { ...change, operations: [], erased: undefined });
+    const expected = new Uint8Array(image.length);
+    applyImageChange(expected, image, size, { ...change, operations: [], erased: undefined });
     for (const operation of change.operations) applyOperation(expected, operation, size);
     erase(expected, size, change.erased!);
-    const target = new Uint8Array(picture.length);
-    applyPictureChange(target, picture, size, change);
+    const target = new Uint8Array(image.length);
+    applyImageChange(target, image, size, change);
     expect(target).toEqual(expected);
   });
 
   it("stays the same when others of its parts are switched on", () => {
-    const without = drawPictureChange(defaultAugmentation, mulberry32(9));
+    const without = drawImageChange(defaultAugmentation, mulberry32(9));
     const randAugment = { operations: 3, magnitude: 9 };
     const erasing = everyTime("noise");
-    const withAll = drawPictureChange({ ...defaultAugmentation, hue: 0.1, randAugment, erasing }, mulberry32(9));
-    expect(withAll).toMatchObject({ move: without.move, colours: without.colours });
-    const withErasing = drawPictureChange({ ...defaultAugmentation, erasing }, mulberry32(9));
+    const withAll = drawImageChange({ ...defaultAugmentation, hue: 0.1, randAugment, erasing }, mulberry32(9));
+    expect(withAll).toMatchObject({ move: without.move, colors: without.colors });
+    const withErasing = drawImageChange({ ...defaultAugmentation, erasing }, mulberry32(9));
     expect(withErasing.erased).toEqual(withAll.erased);
   });
 });
 
 describe("windows", () => {
-  it("have areas and ratios of their ranges and lie inside the picture", () => {
+  it("have areas and ratios of their ranges and lie inside the image", () => {
     const ranges = fc.record({
       area: fc.tuple(fc.double({ min: 0.02, max: 0.5, noNaN: true }), fc.double({ min: 0.5, max: 1, noNaN: true })),
       ratio: fc.tuple(fc.double({ min: 0.2, max: 1, noNaN: true }), fc.double({ min: 1, max: 5, noNaN: true })),
@@ -311,9 +311,9 @@ describe("RandAugment", () => {
     const operations = drawOperations({ operations: 200, magnitude: 0 }, mulberry32(2));
     for (const operation of operations) {
       if (operation.name === "equalize" || operation.name === "auto-contrast") continue;
-      const pixels = picture.slice();
+      const pixels = image.slice();
       applyOperation(pixels, operation, size);
-      expect(pixels, operation.name).toEqual(picture);
+      expect(pixels, operation.name).toEqual(image);
     }
   });
 });
@@ -322,22 +322,22 @@ describe("random erasing", () => {
   const whole = { x: 0, y: 0, width: 1, height: 1, seed: 7 };
 
   it("paints a window over, and nothing else", () => {
-    const pixels = picture.slice();
+    const pixels = image.slice();
     erase(pixels, size, { ...whole, x: 2 / 7, y: 0.4, width: 3 / 7, height: 0.4, fill: "gray" });
     const inside = (at: number) => {
       const [x, y] = [Math.floor(at / 3) % 7, Math.floor(at / 21)];
       return x >= 2 && x < 5 && y >= 2 && y < 4;
     };
-    expect(pixels).toEqual(picture.map((value, at) => (inside(at) ? 128 : value)));
+    expect(pixels).toEqual(image.map((value, at) => (inside(at) ? 128 : value)));
   });
 
-  it("fills with one colour or with one for each pixel, the same for the same seed", () => {
+  it("fills with one color or with one for each pixel, the same for the same seed", () => {
     const filled = (fill: ErasingFill, seed = 7) => {
-      const pixels = picture.slice();
+      const pixels = image.slice();
       erase(pixels, size, { ...whole, fill, seed });
       return pixels;
     };
-    expect(filled("colour")).toEqual(picture.map((_, at) => filled("colour")[at % 3]!));
+    expect(filled("color")).toEqual(image.map((_, at) => filled("color")[at % 3]!));
     expect(filled("noise")).toEqual(filled("noise"));
     expect(filled("noise")).not.toEqual(filled("noise", 8));
     expect(new Set(filled("noise")).size).toBeGreaterThan(60);

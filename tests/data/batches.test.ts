@@ -10,17 +10,17 @@ import { floatTensor } from "../../src/tensor/tensor.ts";
 
 const decode = { width: 2, height: 1 };
 
-/** Picture number i has the file name `i` and six bytes of value i; its class is i mod 3. */
+/** Image number i has the file name `i` and six bytes of value i; its class is i mod 3. */
 function numbered(count: number): ImageDataset {
   const samples = Array.from({ length: count }, (_, index) => ({
-    picture: `${index}`,
+    image: `${index}`,
     label: index % 3,
     name: `${index}`,
   }));
   return { classes: ["a", "b", "c"], samples };
 }
 
-/** A decoder of numbered pictures that writes down what it is asked for and finds some of them damaged. */
+/** A decoder of numbered images that writes down what it is asked for and finds some of them damaged. */
 function decoder({ damaged = [] as readonly number[] } = {}) {
   const asked: number[] = [];
   const decodeImage: DecodeToSize = async (source, { width, height }) => {
@@ -28,7 +28,7 @@ function decoder({ damaged = [] as readonly number[] } = {}) {
     asked.push(index);
     // Later ones finish earlier.
     for (let turns = 5 - (index % 5); turns > 0; turns--) await nextTurn();
-    if (damaged.includes(index)) throw new FormatError({ where: `picture "${index}"`, what: "the picture is damaged" });
+    if (damaged.includes(index)) throw new FormatError({ where: `image "${index}"`, what: "the image is damaged" });
     return { width, height, data: new Uint8Array(width * height * 3).fill(index) };
   };
   return { asked, decodeImage };
@@ -88,7 +88,7 @@ describe("evaluation", () => {
 });
 
 describe("training", () => {
-  it("shuffles, gives full batches only, and pictures with their labels", async () => {
+  it("shuffles, gives full batches only, and images with their labels", async () => {
     const { batches } = source(11);
     expect(batches.batchesPerEpoch).toBe(2);
     const list = await all(batches.trainingBatches(0));
@@ -135,7 +135,7 @@ describe("training", () => {
     }
   });
 
-  it("mixes pictures, targets and weights of a batch alike", async () => {
+  it("mixes images, targets and weights of a batch alike", async () => {
     const options: Partial<BatchOptions> = { mixing: { mixup: 1 }, classWeights: [1, 2, 4] };
     const { batches } = source(24, options);
     expect(batches.isWeighted).toBe(true);
@@ -144,7 +144,7 @@ describe("training", () => {
         const [own, other] = [indices[row]!, indices[(row + 1) % 4]!];
         const [ownWeight, otherWeight] = [own % 3, other % 3].map((label) => 2 ** label) as [number, number];
         expect(labels[row]).toBe(own % 3);
-        // What is in the picture says what its share is: pixels are the sample's number throughout.
+        // What is in the image says what its share is: pixels are the sample's number throughout.
         const pixel = images.data[row * 6]!;
         const weight = sampleWeights!.data[row]!;
         const ownPart = targets.data[row * 3 + (own % 3)]! * weight;
@@ -182,7 +182,7 @@ describe("training", () => {
     );
   });
 
-  it("changes a picture otherwise each time that a balanced epoch shows it", async () => {
+  it("changes an image otherwise each time that a balanced epoch shows it", async () => {
     const { classes, samples } = numbered(12);
     const rare = { classes, samples: samples.filter(({ label }, index) => label !== 0 || index === 0) };
     const options = { batchSize: 3, decode, augmentation: { ...noAugmentation, brightness: 0.9 } };
@@ -212,7 +212,7 @@ describe("training", () => {
     expect(await pixelsBySample({ batchSize: 4, seed: 1 })).not.toEqual(reference);
   });
 
-  it("never augments the pictures it keeps", async () => {
+  it("never augments the images it keeps", async () => {
     const { batches, asked } = source(8, { augmentation: { ...noAugmentation, brightness: 1 } });
     await all(batches.trainingBatches(0));
     const [batch] = await all(batches.evaluationBatches());
@@ -228,8 +228,8 @@ describe("damaged files", () => {
     expect(list.map(({ labels }) => labels.length)).toEqual([4, 4]);
     expect(indicesOf(list).flat()).not.toContain(2);
     expect(batches.skipped).toEqual([
-      { file: "2", reason: 'picture "2": the picture is damaged.' },
-      { file: "9", reason: 'picture "9": the picture is damaged.' },
+      { file: "2", reason: 'image "2": the image is damaged.' },
+      { file: "9", reason: 'image "9": the image is damaged.' },
     ]);
   });
 
@@ -246,15 +246,15 @@ describe("damaged files", () => {
   it("end the pass when too few are left", async () => {
     const evaluation = source(4, {}, [0, 1, 2, 3]).batches.evaluationBatches();
     expect(await refusal(all(evaluation))).toMatchInlineSnapshot(
-      `"DATA data set: there are not enough usable pictures for a batch (4 skipped); received 0; expected at least 1. The first that were skipped: picture "0": the picture is damaged. picture "1": the picture is damaged. picture "2": the picture is damaged."`,
+      `"DATA data set: there are not enough usable images for a batch (4 skipped); received 0; expected at least 1. The first that were skipped: image "0": the image is damaged. image "1": the image is damaged. image "2": the image is damaged."`,
     );
     const training = source(5, {}, [0, 1]).batches.trainingBatches(0);
     expect(await refusal(all(training))).toMatchInlineSnapshot(
-      `"DATA data set: there are not enough usable pictures for a batch (2 skipped); received 3; expected at least 4. The first that were skipped: picture "0": the picture is damaged. picture "1": the picture is damaged."`,
+      `"DATA data set: there are not enough usable images for a batch (2 skipped); received 3; expected at least 4. The first that were skipped: image "0": the image is damaged. image "1": the image is damaged."`,
     );
   });
 
-  it("only a picture's own errors are taken for damage", async () => {
+  it("only an image's own errors are taken for damage", async () => {
     const decodeImage = async () => Promise.reject(new TypeError("a mistake in the program"));
     const batches = new BatchSource(numbered(8), decodeImage, { batchSize: 4, decode });
     await expect(all(batches.evaluationBatches())).rejects.toThrow("a mistake in the program");
@@ -282,7 +282,7 @@ describe("prefetch and cache", () => {
 
   it("takes pixels that are decoded already", async () => {
     const samples = [7, 8].map((value, label) => ({
-      picture: { ...decode, data: new Uint8Array(6).fill(value) },
+      image: { ...decode, data: new Uint8Array(6).fill(value) },
       label,
       name: `drawing ${value}`,
     }));
@@ -296,7 +296,7 @@ describe("prefetch and cache", () => {
       decode: { width: 2, height: 2 },
     });
     expect(await refusal(all(larger.evaluationBatches()))).toMatchInlineSnapshot(
-      `"SHAPE picture "drawing 7": pixels that are decoded already must have the size of the batches; received "2×1"; expected 2×2."`,
+      `"SHAPE image "drawing 7": pixels that are decoded already must have the size of the batches; received "2×1"; expected 2×2."`,
     );
   });
 });
@@ -308,9 +308,7 @@ describe("stopping", () => {
     const pass = batches.trainingBatches(0, { signal: controller.signal });
     await pass.next();
     controller.abort();
-    expect(await refusal(pass.next())).toMatchInlineSnapshot(
-      `"ABORTED loading pictures: it was stopped by the caller."`,
-    );
+    expect(await refusal(pass.next())).toMatchInlineSnapshot(`"ABORTED loading images: it was stopped by the caller."`);
     expect(asked).toHaveLength(8);
   });
 
@@ -318,9 +316,9 @@ describe("stopping", () => {
     const unhandled: unknown[] = [];
     const note = (error: unknown) => unhandled.push(error);
     process.on("unhandledRejection", note);
-    const decodeImage: DecodeToSize = async (picture, { width, height }) => {
+    const decodeImage: DecodeToSize = async (image, { width, height }) => {
       await nextTurn();
-      if (Number(picture) > 3) throw new TypeError("a mistake in the program");
+      if (Number(image) > 3) throw new TypeError("a mistake in the program");
       return { width, height, data: new Uint8Array(6) };
     };
     const batches = new BatchSource(numbered(12), decodeImage, { batchSize: 4, decode });
@@ -338,7 +336,7 @@ describe("what is refused", () => {
   it("a data set smaller than a batch, before anything is decoded", async () => {
     const { batches, asked } = source(3);
     expect(await refusal(all(batches.trainingBatches(0)))).toMatchInlineSnapshot(
-      `"DATA data set: there are not enough usable pictures for a batch; received 3; expected at least 4. Add pictures or use smaller batches."`,
+      `"DATA data set: there are not enough usable images for a batch; received 3; expected at least 4. Add images or use smaller batches."`,
     );
     expect(asked).toEqual([]);
   });
@@ -370,7 +368,7 @@ describe("shards", () => {
     }
   });
 
-  it("share the pictures of a test", async () => {
+  it("share the images of a test", async () => {
     const shards = [0, 1, 2].map((rank) => source(7, { batchSize: 2, shard: { rank, size: 3 } }).batches);
     const parts = await Promise.all(shards.map((batches) => all(batches.evaluationBatches())));
     expect(parts.map(indicesOf)).toEqual([[[0, 3], [6]], [[1, 4]], [[2, 5]]]);
@@ -381,7 +379,7 @@ describe("shards", () => {
     const { batches } = source(2, { batchSize: 1, shard: { rank: 2, size: 3 } });
     expect(await all(batches.evaluationBatches())).toEqual([]);
     expect(await refusal(all(batches.trainingBatches(0)))).toBe(
-      "DATA data set: there are not enough usable pictures for a batch; received 2; expected at least 3. Add pictures or use " +
+      "DATA data set: there are not enough usable images for a batch; received 2; expected at least 3. Add images or use " +
         "smaller batches.",
     );
   });

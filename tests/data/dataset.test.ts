@@ -4,10 +4,10 @@ import { countPerClass, type ImageDataset, relabel } from "../../src/data/datase
 import { oneHot } from "../../src/data/labels.ts";
 import { splitDataset } from "../../src/data/split.ts";
 
-/** A data set with so many pictures of each class. */
+/** A data set with so many images of each class. */
 function dataset(counts: Readonly<Record<string, number>>): ImageDataset {
   const samples = Object.entries(counts).flatMap(([name, count], label) =>
-    Array.from({ length: count }, (_, index) => ({ picture: `${name}/${index}`, label, name: `${name}/${index}` })),
+    Array.from({ length: count }, (_, index) => ({ image: `${name}/${index}`, label, name: `${name}/${index}` })),
   );
   return { classes: Object.keys(counts), samples };
 }
@@ -20,9 +20,9 @@ describe("countPerClass", () => {
 
 describe("relabel", () => {
   it("lets labels count in the other order of classes", () => {
-    const relabelled = relabel(dataset({ a: 1, b: 2 }), ["b", "a"], "the model");
-    expect(relabelled.classes).toEqual(["b", "a"]);
-    expect(relabelled.samples.map(({ name, label }) => [name, label])).toEqual([
+    const relabeled = relabel(dataset({ a: 1, b: 2 }), ["b", "a"], "the model");
+    expect(relabeled.classes).toEqual(["b", "a"]);
+    expect(relabeled.samples.map(({ name, label }) => [name, label])).toEqual([
       ["a/0", 1],
       ["b/0", 0],
       ["b/1", 0],
@@ -62,7 +62,7 @@ describe("splitDataset", () => {
     );
   });
 
-  it("another seed holds out other pictures", () => {
+  it("another seed holds out other images", () => {
     const held = (seed: number) => splitDataset(dataset({ a: 50, b: 50 }), 0.2, seed).heldOut.samples;
     expect(held(1)).not.toEqual(held(2));
   });
@@ -72,7 +72,7 @@ describe("splitDataset", () => {
       `[UsageError: splitDataset: the share cannot be held out; received 1; expected a number between 0 and 1.]`,
     );
     expect(() => splitDataset(dataset({ a: 2, b: 1 }), 0.5, 0)).toThrowErrorMatchingInlineSnapshot(
-      `[DataError: class "b": there are too few pictures to hold one out for validation; received 1; expected at least 2. Add pictures, or give a validation folder of its own.]`,
+      `[DataError: class "b": there are too few images to hold one out for validation; received 1; expected at least 2. Add images, or give a validation folder of its own.]`,
     );
   });
 });

@@ -8,15 +8,15 @@ function listing(...files: string[]) {
 }
 
 describe("folderDataset", () => {
-  it("takes the sub-folders as classes, in order, and their pictures at any depth", () => {
+  it("takes the sub-folders as classes, in order, and their images at any depth", () => {
     const dataset = folderDataset(listing("dog/b.PNG", "cat/old/a.jpeg", "dog/a.webp"));
     expect(dataset.classes).toEqual(["cat", "dog"]);
     expect(dataset.samples).toEqual([
-      { picture: "photos/cat/old/a.jpeg", label: 0, name: "cat/old/a.jpeg" },
-      { picture: "photos/dog/a.webp", label: 1, name: "dog/a.webp" },
-      { picture: "photos/dog/b.PNG", label: 1, name: "dog/b.PNG" },
+      { image: "photos/cat/old/a.jpeg", label: 0, name: "cat/old/a.jpeg" },
+      { image: "photos/dog/a.webp", label: 1, name: "dog/a.webp" },
+      { image: "photos/dog/b.PNG", label: 1, name: "dog/b.PNG" },
     ]);
-    expect(dataset.ignored).toEqual({ hidden: 0, notPictures: 0, outsideClasses: 0 });
+    expect(dataset.ignored).toEqual({ hidden: 0, notImages: 0, outsideClasses: 0 });
   });
 
   it("counts what it leaves out", () => {
@@ -25,7 +25,7 @@ describe("folderDataset", () => {
     );
     expect(dataset.classes).toEqual(["a", "b"]);
     expect(dataset.samples.map(({ name }) => name)).toEqual(["a/1.jpg", "b/1.jpg"]);
-    expect(dataset.ignored).toEqual({ hidden: 3, notPictures: 2, outsideClasses: 1 });
+    expect(dataset.ignored).toEqual({ hidden: 3, notImages: 2, outsideClasses: 1 });
   });
 
   it("knows the extensions of all formats", () => {
@@ -60,28 +60,28 @@ describe("folders that are refused", () => {
 
   it("empty", () => {
     expect(refusal(listing())).toMatchInlineSnapshot(
-      `"DATA data set "photos": the folder has no class folders; expected one sub-folder of pictures for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg."`,
+      `"DATA data set "photos": the folder has no class folders; expected one sub-folder of images for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg."`,
     );
   });
-  it("pictures without class folders", () => {
+  it("images without class folders", () => {
     expect(refusal(listing("1.jpg", "2.jpg"))).toMatchInlineSnapshot(
-      `"DATA data set "photos": there are no class folders, only loose pictures (2); expected one sub-folder of pictures for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg."`,
+      `"DATA data set "photos": there are no class folders, only loose images (2); expected one sub-folder of images for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg."`,
     );
   });
-  it("no pictures", () => {
+  it("no images", () => {
     expect(refusal(listing("a/1.txt", "b/1.txt"))).toMatchInlineSnapshot(
-      `"DATA data set "photos": there are no pictures in its sub-folders (2); expected one sub-folder of pictures for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg; files that end in .jpg .jpeg .jfif .png .webp .avif .gif .tif .tiff."`,
+      `"DATA data set "photos": there are no images in its sub-folders (2); expected one sub-folder of images for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg; files that end in .jpg .jpeg .jfif .png .webp .avif .gif .tif .tiff."`,
     );
   });
-  it("classes without pictures", () => {
+  it("classes without images", () => {
     const folders = ["a", "b", "c", ".git"];
     expect(refusal({ path: "photos", folders, files: ["b/1.jpg", "c/1.txt"] })).toMatchInlineSnapshot(
-      `"DATA data set "photos": there are classes without pictures; received ["a", "c"]. Add pictures to these folders or remove them."`,
+      `"DATA data set "photos": there are classes without images; received ["a", "c"]. Add images to these folders or remove them."`,
     );
   });
   it("one class", () => {
     expect(refusal(listing("a/1.jpg", "a/2.jpg"))).toMatchInlineSnapshot(
-      `"DATA data set "photos": there is only one class; received "a"; expected one sub-folder of pictures for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg."`,
+      `"DATA data set "photos": there is only one class; received "a"; expected one sub-folder of images for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg."`,
     );
   });
 });

@@ -7,7 +7,7 @@ import { oneHot, targetsOf } from "../../src/data/labels.ts";
 /** So many samples of each class, one class after the other. */
 function imbalanced(...counts: readonly number[]): ImageDataset {
   const samples = counts.flatMap((count, label) =>
-    Array.from({ length: count }, (_, number) => ({ picture: "", label, name: `${label}/${number}` })),
+    Array.from({ length: count }, (_, number) => ({ image: "", label, name: `${label}/${number}` })),
   );
   return { classes: counts.map((_, label) => `class ${label}`), samples };
 }
@@ -81,7 +81,7 @@ describe("class weights", () => {
   });
 
   it("multiply the sample's own, and are averaged over several classes", () => {
-    const sample = { picture: "", label: 1, name: "" };
+    const sample = { image: "", label: 1, name: "" };
     expect(weightOf(sample, undefined)).toBe(1);
     expect(weightOf({ ...sample, weight: 3 }, undefined)).toBe(3);
     expect(weightOf({ ...sample, weight: 3 }, [5, 0.5])).toBe(1.5);
@@ -133,12 +133,12 @@ describe("data sets of several labels", () => {
   const dataset: ImageDataset = {
     classes: ["a", "b", "c"],
     samples: [
-      { picture: "", label: 0, labels: [0, 2], name: "1" },
-      { picture: "", label: 2, labels: [2], name: "2" },
+      { image: "", label: 0, labels: [0, 2], name: "1" },
+      { image: "", label: 2, labels: [2], name: "2" },
     ],
   };
 
-  it("count each label, and are relabelled with all of them", () => {
+  it("count each label, and are relabeled with all of them", () => {
     expect(countPerClass(dataset)).toEqual([1, 0, 2]);
     const { samples } = relabel(dataset, ["c", "b", "a"], "the model");
     expect(samples.map(({ label, labels }) => ({ label, labels }))).toEqual([

@@ -12,7 +12,7 @@ const listing = {
 };
 
 describe("a file of labels", () => {
-  it.each([csv, json])("names the labels of each picture: %j", (text) => {
+  it.each([csv, json])("names the labels of each image: %j", (text) => {
     expect([...parseLabels(text, "labels")]).toEqual([
       ["a/1.jpg", ["cat", "dog"]],
       ['b, c "d".png', ["dog"]],
@@ -37,17 +37,17 @@ describe("a file of labels", () => {
   });
 });
 
-describe("a data set with several labels for a picture", () => {
-  it("has the pictures that have labels, by name, and sorted classes", () => {
+describe("a data set with several labels for an image", () => {
+  it("has the images that have labels, by name, and sorted classes", () => {
     const labels = new Map([...parseLabels(csv, "labels"), ["3.jpg", ["ape"]] as const]);
     expect(multiLabelDataset(listing, labels, "labels")).toEqual({
       classes: ["ape", "cat", "dog"],
       samples: [
-        { picture: "photos/3.jpg", label: 0, labels: [0], name: "3.jpg" },
-        { picture: "photos/a/1.jpg", label: 1, labels: [1, 2], name: "a/1.jpg" },
-        { picture: 'photos/b, c "d".png', label: 2, labels: [2], name: 'b, c "d".png' },
+        { image: "photos/3.jpg", label: 0, labels: [0], name: "3.jpg" },
+        { image: "photos/a/1.jpg", label: 1, labels: [1, 2], name: "a/1.jpg" },
+        { image: 'photos/b, c "d".png', label: 2, labels: [2], name: 'b, c "d".png' },
       ],
-      unlabelled: 1,
+      unlabeled: 1,
     });
   });
 
@@ -65,14 +65,14 @@ describe("a data set with several labels for a picture", () => {
     [
       { "9.jpg": ["a", "b"] },
       undefined,
-      'labels: it has labels of pictures that are not in "photos" (1); received ["9.jpg"]; expected paths inside that folder, e.g. cats/1.jpg.',
+      'labels: it has labels of images that are not in "photos" (1); received ["9.jpg"]; expected paths inside that folder, e.g. cats/1.jpg.',
     ],
     [
       { "3.jpg": ["a", "b"] },
       ["a"],
       'labels: it has labels that are no classes of the model; received ["b"]; expected a.',
     ],
-    [{ "3.jpg": [] }, undefined, "labels: it has no label for any picture."],
+    [{ "3.jpg": [] }, undefined, "labels: it has no label for any image."],
     [{ "3.jpg": ["a"] }, undefined, 'labels: there is only one class; received "a".'],
   ])("refused: %j", (labels, classes, message) => {
     const make = () => multiLabelDataset(listing, new Map(Object.entries(labels)), "labels", classes);
@@ -80,7 +80,7 @@ describe("a data set with several labels for a picture", () => {
     expect(make).toThrow(message);
   });
 
-  it("is shared out as a whole: classes of one picture are no hindrance", () => {
+  it("is shared out as a whole: classes of one image are no hindrance", () => {
     const labels = Object.fromEntries(
       ["2.jpg", "3.jpg", "a/1.jpg", 'b, c "d".png'].map((file, index) => [file, [`${index}`, "x"]]),
     );
@@ -89,7 +89,7 @@ describe("a data set with several labels for a picture", () => {
     expect([training.samples.length, heldOut.samples.length]).toEqual([3, 1]);
     expect(new Set([...training.samples, ...heldOut.samples])).toEqual(new Set(dataset.samples));
     expect(() => splitDataset({ ...dataset, samples: dataset.samples.slice(0, 1) }, 0.5, 0)).toThrow(
-      'class "all": there are too few pictures to hold one out for validation',
+      'class "all": there are too few images to hold one out for validation',
     );
   });
 });

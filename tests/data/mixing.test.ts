@@ -43,7 +43,7 @@ describe("a mixture", () => {
     expect(draw({ mixup: 1, probability: 0 }, 1, 5)).toEqual(new Array(5).fill(undefined));
   });
 
-  it("leaves the picture at least half of it", () => {
+  it("leaves the image at least half of it", () => {
     for (const mixture of draw({ mixup: 0.4, cutMix: 1 })) {
       expect(mixture!.share).toBeGreaterThanOrEqual(0.5);
       expect(mixture!.share).toBeLessThanOrEqual(1);
@@ -84,15 +84,15 @@ describe("mixing rows", () => {
   };
   const half: Mixture = { share: 0.5 };
 
-  it("blends each picture and its targets with the next, the last with the first", () => {
+  it("blends each image and its targets with the next, the last with the first", () => {
     const mixed = rows();
     mixRows(mixed, [{ share: 0.75 }, half, { share: 0.6 }], size);
-    // ¾·10 + ¼·101 = 32.75; ½·101 + ½·250 = 175.5; 0.6·250 + 0.4·10 = 154, all of the pictures as they were.
+    // ¾·10 + ¼·101 = 32.75; ½·101 + ½·250 = 175.5; 0.6·250 + 0.4·10 = 154, all of the images as they were.
     expect([0, bytes, 2 * bytes].map((at) => mixed.pixels[at])).toEqual([33, 176, 154]);
     expect(mixed.targets).toEqual(Float32Array.of(0.75, 0.25, 0, 0, 0.5, 0.5, 0.4, 0, 0.6));
   });
 
-  it("pastes a rectangle of the next picture", () => {
+  it("pastes a rectangle of the next image", () => {
     const mixed = rows();
     const window = { x: 0.25, y: 0, width: 0.5, height: 0.5 };
     mixRows(mixed, [undefined, { share: 0.75, window }, undefined], size);

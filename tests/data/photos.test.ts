@@ -25,29 +25,29 @@ describe("from a folder to batches, with the real decoder", () => {
     }
     await writeFile(join(root, "cat", "cut.jpg"), (await jpeg(1)).subarray(0, -20));
     await writeFile(join(root, "dog", "empty.png"), "");
-    await writeFile(join(root, "dog", "text.png"), "not a picture");
+    await writeFile(join(root, "dog", "text.png"), "not an image");
     await writeFile(join(root, "dog", "notes.txt"), "not meant to be one");
   });
   afterAll(() => rm(root, { recursive: true }));
 
-  it("skips damaged files, names them, and keeps pictures and labels together", async () => {
+  it("skips damaged files, names them, and keeps images and labels together", async () => {
     const dataset = folderDataset(await listFolder(root));
     expect(countPerClass(dataset)).toEqual([5, 6]);
     const batches = new BatchSource(dataset, decodeImage, { batchSize: 4, decode: { width: 8, height: 8 }, seed: 3 });
-    let pictures = 0;
+    let seen = 0;
     for await (const { images, labels, indices } of batches.trainingBatches(0)) {
       expect(images.shape).toEqual([4, 8, 8, 3]);
       for (let row = 0; row < 4; row++) {
         const number = Number.parseInt(dataset.samples[indices[row]!]!.name.slice(4), 10);
         const red = images.data[row * 8 * 8 * 3]!;
         expect(Math.abs(red - (labels[row]! * 100 + number * 20))).toBeLessThanOrEqual(2);
-        pictures++;
+        seen++;
       }
     }
-    expect(pictures).toBe(8);
+    expect(seen).toBe(8);
     expect(batches.skipped.map(({ file }) => file)).toEqual(["cat/cut.jpg", "dog/empty.png", "dog/text.png"]);
-    const reasons = batches.skipped.map(({ reason }) => /damaged|empty|no picture/.exec(reason.split(": ")[1]!)?.[0]);
-    expect(reasons).toEqual(["damaged", "empty", "no picture"]);
+    const reasons = batches.skipped.map(({ reason }) => /damaged|empty|no image/.exec(reason.split(": ")[1]!)?.[0]);
+    expect(reasons).toEqual(["damaged", "empty", "no image"]);
   });
 });
 

@@ -1,18 +1,18 @@
 import { describe, expect, it } from "vitest";
-import { changeColours } from "../../src/data/colour.ts";
+import { changeColors } from "../../src/data/color.ts";
 import { turnHue } from "../../src/data/hue.ts";
 import { applyOperation, type OperationName } from "../../src/data/rand-augment.ts";
 import type { Size } from "../../src/data/warp.ts";
 import golden from "../golden/pillow-operations.json" with { type: "json" };
 
-type PictureName = keyof typeof golden.pictures;
+type ImageName = keyof typeof golden.images;
 
 const decode = (pixels: string) => Uint8Array.from(Buffer.from(pixels, "base64"));
 const unchanged = { brightness: 1, contrast: 1, saturation: 1 };
 
 function ours(operation: string, argument: number, pixels: Uint8Array, size: Size): Uint8Array {
   if (operation === "hue") turnHue(pixels, argument);
-  else if (operation === "brightness") changeColours(pixels, { ...unchanged, brightness: argument });
+  else if (operation === "brightness") changeColors(pixels, { ...unchanged, brightness: argument });
   else applyOperation(pixels, { name: operation as OperationName, argument }, size);
   return pixels;
 }
@@ -24,18 +24,18 @@ const tolerances: Readonly<Record<string, number>> = {
   "auto-contrast": 0,
   equalize: 0,
   brightness: 1,
-  colour: 1,
+  color: 1,
   contrast: 1,
   sharpness: 1,
   hue: 0,
 };
 
 describe("as Pillow does it", () => {
-  for (const { operation, argument, picture, pixels } of golden.results) {
+  for (const { operation, argument, image, pixels } of golden.results) {
     const tolerance = tolerances[operation];
     if (tolerance === undefined) continue;
-    it(`${operation} ${argument} of "${picture}"`, () => {
-      const source = golden.pictures[picture as PictureName];
+    it(`${operation} ${argument} of "${image}"`, () => {
+      const source = golden.images[image as ImageName];
       const expected = decode(pixels);
       const received = ours(operation, argument, decode(source.pixels), source);
       expect(received.length).toBe(expected.length);
@@ -45,10 +45,10 @@ describe("as Pillow does it", () => {
   }
 
   // Beyond the border Pillow has black and we repeat it; pixels that Pillow took from inside must agree but
-  // for the last level: our weights of neighbours are cut to 1/256, and Pillow cuts off what is left after the point.
+  // for the last level: our weights of neighbors are cut to 1/256, and Pillow cuts off what is left after the point.
   for (const { operation, argument, pixels } of golden.results.filter(({ operation }) => !(operation in tolerances))) {
     it(`${operation} ${argument}`, () => {
-      const source = golden.pictures.smooth;
+      const source = golden.images.smooth;
       const expected = decode(pixels);
       const received = ours(operation, argument, decode(source.pixels), source);
       let compared = 0;

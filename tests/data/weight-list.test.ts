@@ -42,7 +42,7 @@ describe("a list of weights", () => {
 
 describe("weights of samples", () => {
   const samples = ["cat/1.jpg", "cat/2.jpg", "dog/1.jpg"].map((name, index) => ({
-    picture: "",
+    image: "",
     label: index >> 1,
     name,
   }));
@@ -56,7 +56,7 @@ describe("weights of samples", () => {
   it("are refused where a name is none of a sample", () => {
     const weights = new Map([["cat/2.png", 3]]);
     expect(() => withSampleWeights(dataset, weights, where)).toThrowErrorMatchingInlineSnapshot(
-      `[DataError: file "weights.csv": there are weights of pictures that the data set lacks (1); received ["cat/2.png"]; expected names as in the data set, e.g. cat/1.jpg.]`,
+      `[DataError: file "weights.csv": there are weights of images that the data set lacks (1); received ["cat/2.png"]; expected names as in the data set, e.g. cat/1.jpg.]`,
     );
   });
 });

@@ -78,7 +78,7 @@ const checkpoint: Checkpoint = {
     stepsBefore: 9,
     stepsPerEpoch: 4,
     learningRate: 1e-3,
-    tally: { steps: 2, loss: 1 / 3, pictures: 16, right: 5 },
+    tally: { steps: 2, loss: 1 / 3, images: 16, right: 5 },
     pace: { steps: 2, secondsOfSteps: 0.5, seconds: 0.75 },
   },
   state: { tensors: weights, steps: 11 },
@@ -130,7 +130,7 @@ const featureKey = "0".repeat(64);
 async function features(): Promise<fc.Arbitrary<Uint8Array>> {
   const values = floatTensor([3, 2], Float32Array.of(1, 2, 3, 4, 5, 6));
   const good = await encodeFeatures({ values, samples: Uint32Array.of(0, 2, 1) }, featureKey);
-  // Its check sum tells of every damage.
+  // Its checksum tells of every damage.
   return fc.oneof({ weight: 9, arbitrary: damaged(good) }, { weight: 1, arbitrary: fc.constant(good) });
 }
 

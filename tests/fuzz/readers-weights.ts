@@ -141,7 +141,7 @@ async function torchZip(): Promise<fc.Arbitrary<Files>> {
   const inside = files.map((file) => {
     const entries = unzipSync(file);
     const name = Object.keys(entries).find((each) => each.endsWith("/data.pkl"))!;
-    // Otherwise the check sum would tell of every change.
+    // Otherwise the checksum would tell of every change.
     const around = (pickle: Uint8Array) => zipSync({ [name]: pickle, ...{ ...entries, [name]: pickle } }, { level: 0 });
     const opcodes = fc.array(
       fc.constantFrom(...strToU8("(.012FGIJKLMNQPRSTUVXabcdeghijlopqrstu}])\x80\x81\x85\x86\x8a\x8c\x94")),

@@ -3,7 +3,7 @@ import type { FuzzedReader } from "./reader.ts";
 import { ourReaders } from "./readers-ours.ts";
 import { weightsReaders } from "./readers-weights.ts";
 
-/** Every reader of files from outside but those of pictures, which sharp decodes (`tests/runtime/images-refused.test.ts`). */
+/** Every reader of files from outside but those of images, which sharp decodes (`tests/runtime/images-refused.test.ts`). */
 export const readers: readonly FuzzedReader[] = [...weightsReaders, ...ourReaders];
 
 /** Case number `index` of a reader, the same every time. */

@@ -1,5 +1,5 @@
 """Writes formats/pipeline*.keras, .h5 and pipelines.json with Keras 3.15: classifiers as Keras's guides build them, with what
-prepares pictures among the layers and logits at the end."""
+prepares images among the layers and logits at the end."""
 
 import json
 import pathlib
@@ -22,26 +22,26 @@ def convolutions():
 
 def connected():
     """Layers of augmentation and `preprocess_input` between the input and the network."""
-    pictures = keras.Input(shape)
-    x = keras.layers.RandomFlip("horizontal")(pictures)
+    images = keras.Input(shape)
+    x = keras.layers.RandomFlip("horizontal")(images)
     x = keras.layers.RandomContrast(0.2)(x)
     x = keras.applications.xception.preprocess_input(x)
     x = keras.layers.GlobalAveragePooling2D()(convolutions()(x, training=False))
     x = keras.layers.Dropout(0.2)(x)
-    return keras.Model(pictures, keras.layers.Dense(3, name="logits")(x))
+    return keras.Model(images, keras.layers.Dense(3, name="logits")(x))
 
 
 def nested():
     """Augmentation as a model of its own, a Rescaling, and one number at the end: cats or dogs."""
     augmentation = keras.Sequential([keras.layers.RandomFlip("horizontal"), keras.layers.RandomRotation(0.1)])
-    pictures = keras.Input(shape)
-    x = keras.layers.Rescaling(scale=1 / 127.5, offset=-1)(augmentation(pictures))
+    images = keras.Input(shape)
+    x = keras.layers.Rescaling(scale=1 / 127.5, offset=-1)(augmentation(images))
     x = keras.layers.GlobalAveragePooling2D()(convolutions()(x, training=False))
-    return keras.Model(pictures, keras.layers.Dense(1, name="logit")(x))
+    return keras.Model(images, keras.layers.Dense(1, name="logit")(x))
 
 
 size = numpy.prod(shape)
-picture = (numpy.arange(size) * 7919 % 256).reshape(1, *shape).astype("float32")
+image = (numpy.arange(size) * 7919 % 256).reshape(1, *shape).astype("float32")
 logits = {}
 for name, model in {"pipeline": connected(), "pipeline-nested": nested()}.items():
     random = numpy.random.default_rng(7)
@@ -50,7 +50,7 @@ for name, model in {"pipeline": connected(), "pipeline-nested": nested()}.items(
             continue
         low, high = (0.5, 1.5) if "variance" in weight.path or "gamma" in weight.path else (-0.6, 0.6)
         weight.assign(random.uniform(low, high, weight.shape))
-    logits[name] = model.predict(picture, verbose=0)[0].tolist()
+    logits[name] = model.predict(image, verbose=0)[0].tolist()
     model.save(folder / f"{name}.keras")
     model.save(folder / f"{name}.h5")
 

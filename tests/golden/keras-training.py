@@ -7,7 +7,7 @@ come from.
     python keras-training.py sgd float64 relu 7     # every weight moved by one float32 ulp, up or down, by seed 7
 
 and the same with rmsprop. Made with Keras 3.15.1 on TensorFlow 2.21.0 (tensorflow-cpu), x86-64 with AVX-512. Weights
-and pictures are rounded to float32 in both precisions.
+and images are rounded to float32 in both precisions.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What Pillow makes of small pictures, as JSON: where pillow-operations.json comes from.
+"""What Pillow makes of small images, as JSON: where pillow-operations.json comes from.
 
     python pillow-operations.py > pillow-operations.json
 
@@ -15,7 +15,7 @@ from PIL import Image, ImageEnhance, ImageOps
 WIDTH, HEIGHT = 24, 20
 
 
-def pictures():
+def images():
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float64)
     smooth = np.stack(
         [
@@ -33,12 +33,12 @@ def pictures():
 
 
 def rotated(image, degrees):
-    """Clockwise, about the centre."""
+    """Clockwise, about the center."""
     return image.rotate(-degrees, resample=Image.BILINEAR)
 
 
 def moved(image, matrix):
-    """Where a pixel comes from, from centre to centre: x' = a·x + b·y + c, y' = d·x + e·y + f; Pillow counts from the corner."""
+    """Where a pixel comes from, from center to center: x' = a·x + b·y + c, y' = d·x + e·y + f; Pillow counts from the corner."""
     a, b, c, d, e, f = matrix
     cx, cy = image.width / 2, image.height / 2
     corner = (a, b, c + cx - a * cx - b * cy, d, e, f + cy - d * cx - e * cy)
@@ -60,7 +60,7 @@ OPERATIONS = {
     "auto-contrast": (lambda image, _: ImageOps.autocontrast(image), [0]),
     "equalize": (lambda image, _: ImageOps.equalize(image), [0]),
     "brightness": (lambda image, factor: ImageEnhance.Brightness(image).enhance(factor), [0.3, 1.7]),
-    "colour": (lambda image, factor: ImageEnhance.Color(image).enhance(factor), [0.3, 1.7]),
+    "color": (lambda image, factor: ImageEnhance.Color(image).enhance(factor), [0.3, 1.7]),
     "contrast": (lambda image, factor: ImageEnhance.Contrast(image).enhance(factor), [0.3, 1.7]),
     "sharpness": (lambda image, factor: ImageEnhance.Sharpness(image).enhance(factor), [0.1, 1.9]),
     "hue": (hue_turned, [-0.3, 0.1]),
@@ -78,16 +78,16 @@ def encode(image):
     return base64.b64encode(np.asarray(image, dtype=np.uint8).tobytes()).decode()
 
 
-images = {name: Image.fromarray(pixels.astype(np.uint8)) for name, pixels in pictures().items()}
+images = {name: Image.fromarray(pixels.astype(np.uint8)) for name, pixels in images().items()}
 results = []
 for name, (change, arguments) in OPERATIONS.items():
     for argument in arguments:
-        for picture, image in images.items():
-            if picture == "smooth" and name not in ("hue", "auto-contrast", "equalize", "sharpness"):
+        for image, image in images.items():
+            if image == "smooth" and name not in ("hue", "auto-contrast", "equalize", "sharpness"):
                 continue
-            results.append({"operation": name, "argument": argument, "picture": picture, "pixels": encode(change(image, argument))})
+            results.append({"operation": name, "argument": argument, "image": image, "pixels": encode(change(image, argument))})
 for name, (change, arguments) in MOVES.items():
     for argument in arguments:
-        results.append({"operation": name, "argument": argument, "picture": "smooth", "pixels": encode(change(images["smooth"], argument))})
+        results.append({"operation": name, "argument": argument, "image": "smooth", "pixels": encode(change(images["smooth"], argument))})
 sources = {name: {"width": image.width, "height": image.height, "pixels": encode(image)} for name, image in images.items()}
-print(json.dumps({"pictures": sources, "results": results}, indent=1))
+print(json.dumps({"images": sources, "results": results}, indent=1))

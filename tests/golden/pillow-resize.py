@@ -1,6 +1,6 @@
-"""Pictures of a formula brought to size by Pillow: python3 pillow-resize.py > pillow-resize.json
+"""Images of a formula brought to size by Pillow: python3 pillow-resize.py > pillow-resize.json
 
-Centre crops are torchvision's: int(round(overhang / 2)), halves to the even number.
+Center crops are torchvision's: int(round(overhang / 2)), halves to the even number.
 """
 
 import base64
@@ -12,7 +12,7 @@ from PIL import Image, __version__
 FILTERS = {"nearest": Image.NEAREST, "bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
 
 
-def picture(height, width):
+def image(height, width):
     pixels = bytearray()
     state = 1
     for _ in range(height * width * 3):
@@ -50,7 +50,7 @@ for shape in [(23, 31), (9, 7), (13, 11), (64, 40), (150, 333), (1, 5), (401, 17
     for interpolation in FILTERS:
         for fit, crop_ratio in [("fill", 1), ("cover", 1), ("contain", 1), ("fill", 0.875), ("cover", 0.8), ("contain", 0.9)]:
             background = [200, 100, 7]
-            sized = prepare(picture(*shape), 13, 11, interpolation, fit, crop_ratio, background)
+            sized = prepare(image(*shape), 13, 11, interpolation, fit, crop_ratio, background)
             cases.append(
                 {
                     "shape": shape,

@@ -2,7 +2,7 @@
 
 Modules and their names are those of timm's legacy_xception, with fewer channels and blocks. Writes
 formats/torch-xception.onnx, its weights as they are in formats/torch-xception.pth and, in the format before 1.6,
-torch-xception-legacy.pth, and its logits for a picture of sines in torch-xception.json.
+torch-xception-legacy.pth, and its logits for an image of sines in torch-xception.json.
 
     python3 tests/golden/torch-xception.py
 """

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import * as build from "../../src/graph/builder.ts";
 
-const picture = () => build.input([9, 8, 3]);
+const image = () => build.input([9, 8, 3]);
 
 describe("the name of a layer", () => {
   it("is the author's, or Keras's automatic one", () => {
-    let x = picture();
+    let x = image();
     expect(x.name).toBe("input_layer");
     x = build.conv2d(x, { filters: 4, kernelSize: 3 });
     expect(x.name).toBe("conv2d");
@@ -28,29 +28,29 @@ describe("the name of a layer", () => {
   });
 
   it("starts from the beginning in each network", () => {
-    build.relu(build.relu(picture()));
-    expect(build.relu(picture()).name).toBe("re_lu");
+    build.relu(build.relu(image()));
+    expect(build.relu(image()).name).toBe("re_lu");
   });
 
   it("steps aside for a name that the author took", () => {
-    const x = build.relu(picture(), { name: "re_lu_1" });
+    const x = build.relu(image(), { name: "re_lu_1" });
     expect([build.relu(x).name, build.relu(x).name]).toEqual(["re_lu", "re_lu_2"]);
-    expect(build.activation(build.relu(picture(), { name: "activation" }), "elu").name).toBe("activation_1");
+    expect(build.activation(build.relu(image(), { name: "activation" }), "elu").name).toBe("activation_1");
   });
 
   it("may not be given twice", () => {
-    const x = build.relu(picture(), { name: "act" });
+    const x = build.relu(image(), { name: "act" });
     expect(() => build.relu(x, { name: "act" })).toThrowErrorMatchingInlineSnapshot(
       `[UsageError: layer "act": another layer of this network has the same name. Give every layer a name of its own.]`,
     );
-    const automatic = build.relu(build.relu(picture()));
+    const automatic = build.relu(build.relu(image()));
     expect(() => build.relu(automatic, { name: "re_lu_1" })).toThrow('layer "re_lu_1": another layer of this network');
   });
 });
 
 describe("the defaults of a layer", () => {
   it("are Keras's", () => {
-    const x = picture();
+    const x = image();
     expect(build.conv2d(x, { filters: 4, kernelSize: 3 }).config).toEqual({
       type: "Conv2D",
       filters: 4,
@@ -76,7 +76,7 @@ describe("the defaults of a layer", () => {
 });
 
 describe("a layer that cannot be", () => {
-  const x = picture();
+  const x = image();
   const vector = build.globalAveragePooling2d(x);
 
   it("has a size that is not a positive integer", () => {
@@ -115,7 +115,7 @@ describe("a layer that cannot be", () => {
   });
 
   it("reads from two networks", () => {
-    expect(() => build.add([x, picture()])).toThrowErrorMatchingInlineSnapshot(
+    expect(() => build.add([x, image()])).toThrowErrorMatchingInlineSnapshot(
       `[UsageError: Add "add": its inputs belong to different networks; received ["input_layer", "input_layer"]. Start all its inputs from one call of input().]`,
     );
   });

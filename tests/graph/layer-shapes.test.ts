@@ -40,7 +40,7 @@ describe("windowGeometry", () => {
       fc.property(sizes, ([size, kernel, stride]) => {
         const { output, before, after } = windowGeometry(size, kernel, stride, "same", 0);
         expect(output).toBe(Math.ceil(size / stride));
-        // The last window ends with the padded picture, unless the stride jumps over the last pixels.
+        // The last window ends with the padded image, unless the stride jumps over the last pixels.
         const end = (output - 1) * stride + kernel;
         expect(before + after).toBe(Math.max(end - size, 0));
         expect([0, 1]).toContain(after - before);
@@ -95,7 +95,7 @@ describe("layerOutputShape", () => {
     );
   });
 
-  it("refuses a dense layer on a picture", () => {
+  it("refuses a dense layer on an image", () => {
     const config = { type: "Dense", units: 10, activation: "linear", useBias: true } as const;
     expect(() => layerOutputShape(config, [[7, 5, 3]], "predictions")).toThrowErrorMatchingInlineSnapshot(
       `[ShapeError: Dense "predictions": the input is not a vector; received "7×5×3"; expected one axis of features. Put a GlobalAveragePooling2D layer before it.]`,
@@ -105,7 +105,7 @@ describe("layerOutputShape", () => {
   it("refuses pooling of a vector", () => {
     const pool = () => layerOutputShape({ type: "GlobalMaxPooling2D" }, [[10]], "pool");
     expect(pool).toThrowErrorMatchingInlineSnapshot(
-      `[ShapeError: layer "pool": the input is not a picture; received "10"; expected three axes: height, width, channels.]`,
+      `[ShapeError: layer "pool": the input is not an image; received "10"; expected three axes: height, width, channels.]`,
     );
   });
 

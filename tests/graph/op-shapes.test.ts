@@ -32,7 +32,7 @@ describe("inputs that do not fit", () => {
 
   it("to a convolution", () => {
     expect(attempt(conv, [2, 3, 5])).toThrowErrorMatchingInlineSnapshot(
-      `[ShapeError: conv: the input is not a batch of pictures; received "2×3×5"; expected [N, C, H, W].]`,
+      `[ShapeError: conv: the input is not a batch of images; received "2×3×5"; expected [N, C, H, W].]`,
     );
     expect(attempt(conv, [2, 3, 5, 5], [4, 2, 3, 3])).toThrowErrorMatchingInlineSnapshot(
       `[ShapeError: conv: the kernel does not fit the channels; received "2×3×5×5, 4×2×3×3"; expected [K, C/groups, kh, kw], K divisible by groups.]`,
@@ -42,7 +42,7 @@ describe("inputs that do not fit", () => {
       `[ShapeError: conv: the bias does not fit the kernel; received "3, 4×3×3×3"; expected [4].]`,
     );
     expect(attempt(conv, [2, 3, 2, 5], [4, 3, 3, 3])).toThrowErrorMatchingInlineSnapshot(
-      `[ShapeError: window: the window is larger than the picture; received "3×3, 2×3×2×5"; expected a picture as large as the window.]`,
+      `[ShapeError: window: the window is larger than the image; received "3×3, 2×3×2×5"; expected an image as large as the window.]`,
     );
   });
 
@@ -62,19 +62,19 @@ describe("inputs that do not fit", () => {
   });
 
   it("to batch normalization", () => {
-    const picture = [2, 3, 4, 4];
+    const image = [2, 3, 4, 4];
     expect(
-      attempt({ kind: "batchNormalization", epsilon: 0.1 }, picture, [3], [3], [3]),
+      attempt({ kind: "batchNormalization", epsilon: 0.1 }, image, [3], [3], [3]),
     ).toThrowErrorMatchingInlineSnapshot(
       `[ShapeError: batchNormalization: a statistic or scale does not fit; received "3, 3, 3"; expected 4 vectors of 3.]`,
     );
     expect(
-      attempt({ kind: "batchNormalizationTraining", epsilon: 0.1 }, picture, [3], [4]),
+      attempt({ kind: "batchNormalizationTraining", epsilon: 0.1 }, image, [3], [4]),
     ).toThrowErrorMatchingInlineSnapshot(
       `[ShapeError: batchNormalizationTraining: a statistic or scale does not fit; received "3, 4"; expected 2 vectors of 3.]`,
     );
     expect(
-      attempt({ kind: "batchNormalizationGradient", epsilon: 0.1 }, [2, 3, 4, 5], picture, [3], [3], [3]),
+      attempt({ kind: "batchNormalizationGradient", epsilon: 0.1 }, [2, 3, 4, 5], image, [3], [3], [3]),
     ).toThrowErrorMatchingInlineSnapshot(
       `[ShapeError: batchNormalizationGradient: the gradient does not have the shape of the output; received "2×3×4×5"; expected 2×3×4×4.]`,
     );

@@ -27,14 +27,14 @@ def report(model, what, answers, expected):
     print(f"{model}, {what}: largest {expected.max():.4f}, difference {difference:.2g}{'' if passed else ' FAILS'}", flush=True)
 
 
-def with_keras(folder, pictures, expected):
+def with_keras(folder, images, expected):
     import keras
 
     files = {name: str(folder / name / f"model{ending}") for name, ending in
              [("keras", ".keras"), ("h5", ".h5"), ("weights-h5", ".weights.h5"), ("h5-weights", ".h5")]}
     if not os.path.exists(files["keras"]):
         return
-    run = lambda model: model.predict(pictures, verbose=0)
+    run = lambda model: model.predict(images, verbose=0)
     model = keras.models.load_model(files["keras"])
     report(folder.name, f"Keras {keras.__version__}, load_model of .keras", run(model), expected)
     report(folder.name, "load_model of .h5", run(keras.models.load_model(files["h5"])), expected)
@@ -51,7 +51,7 @@ def with_keras(folder, pictures, expected):
             report(folder.name, f"keras.applications.Xception(weights={name})", run(theirs), expected)
 
 
-def with_timm(folder, pictures, expected, architecture):
+def with_timm(folder, images, expected, architecture):
     import timm
     import torch
 
@@ -60,7 +60,7 @@ def with_timm(folder, pictures, expected, architecture):
         return
     model = timm.create_model(architecture, num_classes=expected.shape[1], checkpoint_path=str(file)).eval()
     with torch.no_grad():
-        logits = model(torch.from_numpy(pictures).permute(0, 3, 1, 2))
+        logits = model(torch.from_numpy(images).permute(0, 3, 1, 2))
     report(folder.name, f"timm {timm.__version__}, {architecture}", torch.softmax(logits, 1).numpy(), expected)
 
 
@@ -72,11 +72,11 @@ def with_onnx(folder):
     print(f"{folder.name}: onnx {onnx.__version__} finds no fault with either graph")
 
 
-def with_onnxruntime(folder, pictures, expected):
+def with_onnxruntime(folder, images, expected):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(folder / "onnx-graph" / "model.onnx"), providers=["CPUExecutionProvider"])
-    answers = session.run(None, {"images": pictures})[0]
+    answers = session.run(None, {"images": images})[0]
     report(folder.name, f"onnxruntime {onnxruntime.__version__} of Python", answers, expected)
 
 
@@ -86,14 +86,14 @@ def is_there(*names):
 
 for about in sorted(pathlib.Path(sys.argv[1]).glob("*/about.json")):
     folder, facts = about.parent, json.loads(about.read_text())
-    pictures, expected = (numpy.fromfile(folder / f"{name}.f32", numpy.float32).reshape(facts[name])
-                          for name in ("pictures", "answers"))
+    images, expected = (numpy.fromfile(folder / f"{name}.f32", numpy.float32).reshape(facts[name])
+                          for name in ("images", "answers"))
     if is_there("keras", "tensorflow"):
-        with_keras(folder, pictures, expected)
+        with_keras(folder, images, expected)
     if is_there("timm", "torch", "safetensors"):
-        with_timm(folder, pictures, expected, facts.get("architecture"))
+        with_timm(folder, images, expected, facts.get("architecture"))
     if is_there("onnx"):
         with_onnx(folder)
     if is_there("onnxruntime"):
-        with_onnxruntime(folder, pictures, expected)
+        with_onnxruntime(folder, images, expected)
 sys.exit(failures > 0)

@@ -1,5 +1,5 @@
 /**
- * Writes networks in every format that holds them, pictures, and what ONNX Runtime makes of these, for the scripts beside this
+ * Writes networks in every format that holds them, images, and what ONNX Runtime makes of these, for the scripts beside this
  * one: do the programs whose formats they are load them, and compute the same?
  *
  *     npx tsx tests/interop/write-models.ts FOLDER
@@ -63,21 +63,21 @@ async function write(name: string, about: ModelDescription, architecture?: Archi
       if (!(error instanceof UsageError)) throw error;
     }
   }
-  const pictures = formulaImages(2, inputShapeOf(network) as readonly [number, number, number]);
-  const { shape, data } = await answers(model, pictures);
-  writeFileSync(join(folder!, name, "pictures.f32"), pictures.data);
+  const images = formulaImages(2, inputShapeOf(network) as readonly [number, number, number]);
+  const { shape, data } = await answers(model, images);
+  writeFileSync(join(folder!, name, "images.f32"), images.data);
   writeFileSync(join(folder!, name, "answers.f32"), data);
   writeFileSync(
     join(folder!, name, "about.json"),
-    JSON.stringify({ architecture, pictures: pictures.shape, answers: shape }),
+    JSON.stringify({ architecture, images: images.shape, answers: shape }),
   );
   console.log(`${name}: ${written.join(", ")}`);
 }
 
-async function answers({ network, weights }: ModelToWrite, pictures: FloatTensor): Promise<FloatTensor> {
+async function answers({ network, weights }: ModelToWrite, images: FloatTensor): Promise<FloatTensor> {
   const { graph } = lower(network, { mode: "inference", batchSize: 2 });
   const session = await nodePlatform.createSession(toOnnx(graph, { weights: toEngineWeights(network, weights) }));
-  const outputs = await session.run({ images: pictures });
+  const outputs = await session.run({ images: images });
   await session.dispose();
   return outputs[network.output] as FloatTensor;
 }

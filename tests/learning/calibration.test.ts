@@ -81,7 +81,7 @@ describe("TemperatureTally", () => {
 });
 
 describe("averageScores", () => {
-  it("counts pictures with several labels by their answers", () => {
+  it("counts images with several labels by their answers", () => {
     // Hand-worked: class a 1 of 2 said right, of 1; class b 1 of 1 said right, of 4; class c neither occurs nor was said.
     const averages = averageScores([
       { right: 1, said: 2, support: 1 },

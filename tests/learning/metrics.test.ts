@@ -8,13 +8,13 @@ const rows = (...values: number[][]) =>
   floatTensor([values.length, values[0]!.length], Float32Array.from(values.flat()));
 
 describe("EvaluationTally", () => {
-  // Four pictures worked by hand: cat→cat (0.5), cat→dog (0.25), dog→dog (0.5), bird→dog (0.125).
+  // Four images worked by hand: cat→cat (0.5), cat→dog (0.25), dog→dog (0.5), bird→dog (0.125).
   const batches = [
     { probabilities: rows([0.5, 0.25, 0.25], [0.25, 0.5, 0.25]), truths: [0, 0] },
     { probabilities: rows([0.25, 0.5, 0.25], [0.25, 0.625, 0.125]), truths: [1, 2] },
   ];
 
-  it("scores pictures added in batches", () => {
+  it("scores images added in batches", () => {
     const tally = new EvaluationTally(["cat", "dog", "bird"]);
     for (const { probabilities, truths } of batches) tally.add(probabilities, truths);
     const { loss, ...rest } = tally.evaluation();
@@ -108,7 +108,7 @@ describe("EvaluationTally", () => {
 
   it("names what does not fit", () => {
     const tally = new EvaluationTally(["a", "b"]);
-    expect(() => tally.evaluation()).toThrow("EvaluationTally.evaluation: there are no pictures to evaluate.");
+    expect(() => tally.evaluation()).toThrow("EvaluationTally.evaluation: there are no images to evaluate.");
     expect(() => tally.add(rows([1, 0, 0]), [0])).toThrow(
       'EvaluationTally.add: the probabilities do not fit the labels; received "1×3"; expected at least 1×2.',
     );

@@ -4,7 +4,7 @@ import { AveragePrecisionTally, meanAveragePrecision } from "../../src/learning/
 import { MultiLabelTally } from "../../src/learning/metrics-multi-label.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
-/** Four pictures, three classes. */
+/** Four images, three classes. */
 const scores = [
   [0.9, 0.5, 0.1],
   [0.8, 0.1, 0.3],
@@ -14,13 +14,13 @@ const scores = [
 const truths = [[0], [1], [0, 1], [2, 0]];
 
 describe("average precision", () => {
-  it("by hand, with two guesses for each picture", () => {
+  it("by hand, with two guesses for each image", () => {
     const tally = new AveragePrecisionTally(3, 2);
     for (const [index, row] of scores.entries()) tally.add(row, truths[index]!);
     // Guesses: {0, 1}, {0, 2}, {1, 0}, {0, 2}.
-    // Class 0, of pictures 1, 3, 4: 0.9 right, 0.8 wrong, 0.7 right, 0.25 right: (1/1 + 2/3 + 3/4)/3.
-    // Class 1, of pictures 2 and 3: 0.75 right, 0.5 wrong; picture 2 does not guess it: (1/1)/2.
-    // Class 2, of picture 4: 0.6 right, 0.3 wrong: 1.
+    // Class 0, of images 1, 3, 4: 0.9 right, 0.8 wrong, 0.7 right, 0.25 right: (1/1 + 2/3 + 3/4)/3.
+    // Class 1, of images 2 and 3: 0.75 right, 0.5 wrong; image 2 does not guess it: (1/1)/2.
+    // Class 2, of image 4: 0.6 right, 0.3 wrong: 1.
     const [first, second, third] = tally.averagePrecisions();
     expect(first).toBeCloseTo((1 + 2 / 3 + 3 / 4) / 3, 12);
     expect([second, third]).toEqual([0.5, 1]);
@@ -37,7 +37,7 @@ describe("average precision", () => {
     expect(tally.averagePrecisions()).toEqual([0.5, 1]);
   });
 
-  it("keeps equal scores in the order of the pictures", () => {
+  it("keeps equal scores in the order of the images", () => {
     const inOrder = new AveragePrecisionTally(1);
     inOrder.add([0.5], [0]);
     inOrder.add([0.5], []);
@@ -47,7 +47,7 @@ describe("average precision", () => {
     expect([inOrder, reversed].map((tally) => tally.averagePrecisions())).toEqual([[1], [0.5]]);
   });
 
-  it("leaves out classes that no picture has", () => {
+  it("leaves out classes that no image has", () => {
     const tally = new AveragePrecisionTally(2);
     tally.add([0.9, 0.8], [0]);
     expect(tally.averagePrecisions()).toEqual([1, undefined]);
@@ -65,7 +65,7 @@ function add(
   tally.add(floatTensor([rows.length, rows[0]!.length], Float32Array.from(rows.flat())), labels);
 }
 
-describe("the scores of pictures with several labels", () => {
+describe("the scores of images with several labels", () => {
   it("by hand", () => {
     const tally = new MultiLabelTally(["cat", "dog", "tree"], [3, 2, 1]);
     add(tally, scores.slice(0, 3), truths.slice(0, 3));
@@ -81,7 +81,7 @@ describe("the scores of pictures with several labels", () => {
       { label: "dog", precision: 1 / 2, recall: 1 / 2, f1: 1 / 2, support: 2, averagePrecision: 0.75 },
       { label: "tree", precision: 1, recall: 1, f1: 1, support: 1, averagePrecision: 1 },
     ]);
-    // Picture 3 is a cat with 0.25: of what it is not, tree is the likeliest. Picture 2 is a dog with 0.1: taken for a cat.
+    // Image 3 is a cat with 0.25: of what it is not, tree is the likeliest. Image 2 is a dog with 0.1: taken for a cat.
     expect(evaluation.confusion).toEqual([
       [2, 0, 1],
       [1, 1, 0],
@@ -101,7 +101,7 @@ describe("the scores of pictures with several labels", () => {
   it("refuses what does not fit", () => {
     const tally = new MultiLabelTally(["cat", "dog"]);
     expect(() => tally.evaluation()).toThrow(DataError);
-    expect(() => tally.evaluation()).toThrow("MultiLabelTally.evaluation: there are no pictures to evaluate.");
+    expect(() => tally.evaluation()).toThrow("MultiLabelTally.evaluation: there are no images to evaluate.");
     expect(() => add(tally, [[1, 2, 3]], [[0]])).toThrow(ShapeError);
     expect(() => add(tally, [[0.1, 0.2]], [[2]])).toThrow(
       "the true class is not one of the network's; received 2; expected 0 to 1.",

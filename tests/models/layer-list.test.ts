@@ -8,11 +8,11 @@ import { xception } from "../../src/models/xception.ts";
 
 type ListedLayer = Extract<Architecture, { family: "layers" }>["layers"][number];
 
-const pictures: ListedLayer = { name: "pictures", config: { type: "InputLayer", shape: [8, 8, 3] }, inbound: [] };
+const images: ListedLayer = { name: "images", config: { type: "InputLayer", shape: [8, 8, 3] }, inbound: [] };
 const maps: ListedLayer = {
   name: "maps",
   config: { type: "Conv2D", filters: 4, kernelSize: [3, 3], strides: [1, 1], padding: "same", useBias: true },
-  inbound: ["pictures"],
+  inbound: ["images"],
 };
 
 function list(layers: readonly ListedLayer[], output = layers.at(-1)!.name): Architecture {
@@ -54,23 +54,23 @@ test.each([
 
 describe("a list that is no network is refused", () => {
   test.each([
-    ["a layer that reads a later one", list([pictures, reading("relu", { type: "ReLU" }, "maps"), maps])],
-    ["one that reads itself", list([pictures, reading("relu", { type: "ReLU" }, "relu")])],
-    ["an unknown output", list([pictures, maps], "nowhere")],
+    ["a layer that reads a later one", list([images, reading("relu", { type: "ReLU" }, "maps"), maps])],
+    ["one that reads itself", list([images, reading("relu", { type: "ReLU" }, "relu")])],
+    ["an unknown output", list([images, maps], "nowhere")],
     ["no input", list([{ ...maps, inbound: [] }])],
-    ["a second input", list([pictures, { ...pictures, name: "more" }])],
-    ["a layer with too many inputs", list([pictures, reading("relu", { type: "ReLU" }, "pictures", "pictures")])],
-    ["a layer without use", list([pictures, maps, reading("relu", { type: "ReLU" }, "pictures")])],
-    ["two layers of a name", list([pictures, maps, maps])],
-    ["shapes that do not fit", list([pictures, maps, reading("sum", { type: "Add" }, "pictures", "maps")])],
-    ["a rate that is none", list([pictures, reading("drop", { type: "Dropout", rate: 2 }, "pictures")])],
+    ["a second input", list([images, { ...images, name: "more" }])],
+    ["a layer with too many inputs", list([images, reading("relu", { type: "ReLU" }, "images", "images")])],
+    ["a layer without use", list([images, maps, reading("relu", { type: "ReLU" }, "images")])],
+    ["two layers of a name", list([images, maps, maps])],
+    ["shapes that do not fit", list([images, maps, reading("sum", { type: "Add" }, "images", "maps")])],
+    ["a rate that is none", list([images, reading("drop", { type: "Dropout", rate: 2 }, "images")])],
   ])("%s", (name, architecture) => {
     expect(refusal(architecture)).toMatchSnapshot(name);
   });
 });
 
 describe("a document that is no list of layers is refused", () => {
-  const good = JSON.parse(JSON.stringify(list([pictures, maps])));
+  const good = JSON.parse(JSON.stringify(list([images, maps])));
   test.each([
     ["another family", { ...good, family: "resnet" }],
     ["an unknown kind of layer", { ...good, layers: [{ ...maps, config: { type: "Lambda" } }] }],

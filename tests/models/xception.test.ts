@@ -113,7 +113,7 @@ describe("the feature maps", () => {
       [96, 133, 1],
       [3, 4, 2048],
     ],
-  ] as const)("of a picture of %j end at %j", (inputShape, expected) => {
+  ] as const)("of an image of %j end at %j", (inputShape, expected) => {
     expect(outputOf(xception({ inputShape, includeTop: false })).outputShape).toEqual(expected);
   });
 });

@@ -93,5 +93,5 @@ function expectSum(data: Buffer, stored: number, at: number): void {
   const sum = rest ^ 0xffffffffn;
   const rotated = ((sum >> 15n) | (sum << 17n)) & 0xffffffffn;
   const masked = Number((rotated + 0xa282ead8n) & 0xffffffffn);
-  if (masked !== stored) throw new Error(`check sum ${stored} at ${at}, not ${masked}`);
+  if (masked !== stored) throw new Error(`checksum ${stored} at ${at}, not ${masked}`);
 }

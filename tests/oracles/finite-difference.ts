@@ -13,13 +13,13 @@ export function finiteDifference(
   feeds: ReadonlyMap<string, Float64Array>,
   step = 1e-5,
 ): Float64Array {
-  const centre = evaluate(graph, feeds).get(name)!.data;
+  const center = evaluate(graph, feeds).get(name)!.data;
   const targetAt = (index: number, value: number): number => {
-    const moved = centre.slice();
+    const moved = center.slice();
     moved[index] = value;
     return interpret(graph, new Map([...feeds, [name, moved]])).get(target)![0]!;
   };
-  return centre.map((value, index) => (targetAt(index, value + step) - targetAt(index, value - step)) / (2 * step));
+  return center.map((value, index) => (targetAt(index, value + step) - targetAt(index, value - step)) / (2 * step));
 }
 
 /** The element where an analytic gradient is farthest from the numeric one. */

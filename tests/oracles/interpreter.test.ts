@@ -107,7 +107,7 @@ describe("batch normalization, worked by hand", () => {
     [1, 3, 5, 7],
   ];
 
-  it("takes mean and biased variance of batch and picture while training", () => {
+  it("takes mean and biased variance of batch and image while training", () => {
     const outputs = applyOp({ kind: "batchNormalizationTraining", epsilon: 4 }, x, [[1], [3]], [[1], [1]]);
     expect(outputs.map(({ data }) => rounded(data))).toEqual([[-2, 0, 2, 4], [4], [5]]);
   });

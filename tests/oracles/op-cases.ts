@@ -37,8 +37,8 @@ export const opCases: { readonly [K in OpKind]: fc.Arbitrary<OpCase<OpOf<K>>> } 
     vector,
     vector,
   ]),
-  channelMoments: pictures().map((x) => ({ config: { kind: "channelMoments" }, inputs: [x] })),
-  scaledSum: pictures().map((x) => ({ config: { kind: "scaledSum" }, inputs: [x, x, [x[1]], [x[1]], [x[1]]] })),
+  channelMoments: images().map((x) => ({ config: { kind: "channelMoments" }, inputs: [x] })),
+  scaledSum: images().map((x) => ({ config: { kind: "scaledSum" }, inputs: [x, x, [x[1]], [x[1]], [x[1]]] })),
   maxPool: pools().map(({ x, y: _, ...window }) => ({ config: { kind: "maxPool", ...window }, inputs: [x] })),
   maxPoolGradient: pools().map(({ x, y, ...window }) => ({
     config: { kind: "maxPoolGradient", ...window },
@@ -138,12 +138,12 @@ function reductions<K extends "reduceSum" | "reduceMean">(kind: K) {
     .map(([shape, axes, keepDims]) => ({ config: { kind, axes, keepDims }, inputs: [shape] }));
 }
 
-function pictures(): fc.Arbitrary<[number, number, number, number]> {
+function images(): fc.Arbitrary<[number, number, number, number]> {
   return fc.tuple(size(2), size(3), size(3), size(3));
 }
 
 function normalizations<K extends OpKind>(kind: K, inputs: (x: Shape, vector: Shape) => readonly Shape[]) {
-  return pictures().map((x) => ({ config: { kind, epsilon: 0.1 }, inputs: inputs(x, [x[1]]) }));
+  return images().map((x) => ({ config: { kind, epsilon: 0.1 }, inputs: inputs(x, [x[1]]) }));
 }
 
 interface Sliding extends Window {
@@ -152,7 +152,7 @@ interface Sliding extends Window {
   readonly output: Size2;
 }
 
-/** A window over a small picture; the padding is smaller than the window, as every engine demands. */
+/** A window over a small image; the padding is smaller than the window, as every engine demands. */
 function slidings(): fc.Arbitrary<Sliding> {
   const axis = fc
     .tuple(size(6), size(3), size(3))

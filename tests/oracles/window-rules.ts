@@ -9,7 +9,7 @@ export function conv(config: OpOf<"conv">, [x, w, bias]: readonly NdArray[]): Nd
     y.data[inY]! += x!.data[inX]! * w!.data[inW]!;
   });
   if (bias) {
-    const [, channels, height, width] = y.shape as Picture;
+    const [, channels, height, width] = y.shape as ImageLike;
     y.data.forEach((_, offset) => {
       y.data[offset]! += bias.data[Math.floor(offset / (height * width)) % channels]!;
     });
@@ -48,11 +48,11 @@ export function maxPoolGradient(config: OpOf<"maxPoolGradient">, [dy, x]: readon
   return [dx];
 }
 
-type Picture = readonly [batch: number, channels: number, height: number, width: number];
+type ImageLike = readonly [batch: number, channels: number, height: number, width: number];
 
 /**
- * Every place where a window starts along one axis, counted in pixels of the picture: below 0 it starts in the padding.
- * The window stays inside the padded picture.
+ * Every place where a window starts along one axis, counted in pixels of the image: below 0 it starts in the padding.
+ * The window stays inside the padded image.
  */
 function windowStarts(size: number, kernel: number, stride: number, before: number, after: number): number[] {
   const starts: number[] = [];
@@ -60,7 +60,7 @@ function windowStarts(size: number, kernel: number, stride: number, before: numb
   return starts;
 }
 
-function allStarts([, , height, width]: Picture, [kernelHeight, kernelWidth]: Size2, { strides, pads }: Window) {
+function allStarts([, , height, width]: ImageLike, [kernelHeight, kernelWidth]: Size2, { strides, pads }: Window) {
   const [top, left, bottom, right] = pads;
   return {
     rows: windowStarts(height, kernelHeight, strides[0], top, bottom),
@@ -69,7 +69,7 @@ function allStarts([, , height, width]: Picture, [kernelHeight, kernelWidth]: Si
 }
 
 function convShape(xShape: Shape, wShape: Shape, window: Window): Shape {
-  const { rows, columns } = allStarts(xShape as Picture, [wShape[2]!, wShape[3]!], window);
+  const { rows, columns } = allStarts(xShape as ImageLike, [wShape[2]!, wShape[3]!], window);
   return [xShape[0]!, wShape[0]!, rows.length, columns.length];
 }
 
@@ -80,11 +80,11 @@ function forEachProduct(
   window: Window & { readonly groups: number },
   visit: (inX: number, inW: number, inY: number) => void,
 ): void {
-  const [batch, , height, width] = xShape as Picture;
-  const [filters, channelsOfGroup, kernelHeight, kernelWidth] = wShape as Picture;
+  const [batch, , height, width] = xShape as ImageLike;
+  const [filters, channelsOfGroup, kernelHeight, kernelWidth] = wShape as ImageLike;
   const filtersOfGroup = filters / window.groups;
   const yShape = convShape(xShape, wShape, window);
-  const { rows, columns } = allStarts(xShape as Picture, [kernelHeight, kernelWidth], window);
+  const { rows, columns } = allStarts(xShape as ImageLike, [kernelHeight, kernelWidth], window);
 
   for (let image = 0; image < batch; image++) {
     for (let filter = 0; filter < filters; filter++) {
@@ -111,8 +111,8 @@ function forEachProduct(
 
 /** Offset in x of the maximum of each window; the first one in row-major order where several are equal. */
 function firstMaxima(x: NdArray, window: Window, kernel: Size2): { shape: Shape; winners: number[] } {
-  const [batch, channels, height, width] = x.shape as Picture;
-  const { rows, columns } = allStarts(x.shape as Picture, kernel, window);
+  const [batch, channels, height, width] = x.shape as ImageLike;
+  const { rows, columns } = allStarts(x.shape as ImageLike, kernel, window);
   const winners: number[] = [];
 
   for (let image = 0; image < batch; image++) {

@@ -29,7 +29,7 @@ const texts = (svg: string) => [...svg.matchAll(/<text[^>]*>([^<]*)<\/text>/g)].
 const marks = (svg: string, kind: string) =>
   [...svg.matchAll(new RegExp(`<g class="mark-${kind} role-mark[^"]*"[^>]*>(.*?)</g>`, "g"))].map((match) => match[1]!);
 
-/** Corners and centres of the points of a curve chart, from the top left. */
+/** Corners and centers of the points of a curve chart, from the top left. */
 const points = (svg: string) =>
   [
     ...marks(svg, "symbol")
@@ -57,8 +57,8 @@ describe("curves", () => {
     const svg = await lossChart(history);
     expect(marks(svg, "line")).toHaveLength(2);
     expect(points(svg)).toHaveLength(6);
-    expect(texts(svg)).toEqual(expect.arrayContaining(["training", "validation", "epoch", "loss (nats per picture)"]));
-    expect(svg).toContain('aria-label="loss (nats per picture) by epoch: training and validation"');
+    expect(texts(svg)).toEqual(expect.arrayContaining(["training", "validation", "epoch", "loss (nats per image)"]));
+    expect(svg).toContain('aria-label="loss (nats per image) by epoch: training and validation"');
   });
 
   it("leaves validation out when there is none, and the legend with it", async () => {
@@ -66,7 +66,7 @@ describe("curves", () => {
     expect(marks(svg, "line")).toHaveLength(1);
     expect(texts(svg)).not.toContain("validation");
     expect(texts(svg)).not.toContain("training");
-    expect(texts(svg)).toContain("accuracy (% of pictures)");
+    expect(texts(svg)).toContain("accuracy (% of images)");
   });
 
   it("shows a single epoch, and draws no points when there are very many", async () => {
@@ -155,7 +155,7 @@ describe("confusionChart", () => {
     expect(texts(svg)).toEqual(expect.arrayContaining(["true class", "predicted class"]));
   });
 
-  it("colours a cell by its share of the true class", async () => {
+  it("colors a cell by its share of the true class", async () => {
     const cells = marks(await confusionChart(evaluation), "rect").join("");
     const strengths = [...cells.matchAll(/fill-opacity="([\d.]+)"/g)].map((match) => Number(match[1]));
     const expected = [1, 0, 0, 0.25, 0.5, 0.25, 0, 0, 0].map((share) => 0.05 + 0.95 * share);
@@ -171,7 +171,7 @@ describe("confusionChart", () => {
 });
 
 describe("reliabilityChart", () => {
-  it("places a point for each bin where its confidence and accuracy are, larger for more pictures", async () => {
+  it("places a point for each bin where its confidence and accuracy are, larger for more images", async () => {
     const bins = [
       { from: 0, to: 0.2, images: 1, confidence: 0, accuracy: 1 },
       { from: 0.4, to: 0.6, images: 9, confidence: 0.5, accuracy: 0.25 },

@@ -4,7 +4,7 @@ import { drawContactSheet } from "../../src/report/contact-sheet.ts";
 const png = Uint8Array.of(137, 80, 78, 71);
 const cell = (...caption: string[]) => ({ png, caption: caption.map((text) => ({ text })) });
 
-it("draws pictures in rows with headings and captions, and nothing that text could break", () => {
+it("draws images in rows with headings and captions, and nothing that text could break", () => {
   const sheet = {
     title: "Sheet <1>",
     subtitle: "a & b",

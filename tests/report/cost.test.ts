@@ -93,7 +93,7 @@ describe("networkCost", () => {
 describe("describeCost", () => {
   it("puts each separable convolution beside the ordinary one", () => {
     expect(describeCost(networkCost(smallNetwork()))).toMatchInlineSnapshot(`
-      "Cost of "small" for one picture
+      "Cost of "small" for one image
       ┏━━━━━━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━┳━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━┓
       ┃ Layer           ┃ Kernel   ┃ Map  ┃ Weights ┃   MACs ┃ Ordinary ┃ Ordinary ┃ Ratio ┃
       ┃                 ┃          ┃      ┃         ┃        ┃  weights ┃     MACs ┃       ┃

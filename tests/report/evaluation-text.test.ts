@@ -3,7 +3,7 @@ import { EvaluationTally } from "../../src/learning/metrics.ts";
 import { describeEvaluation } from "../../src/report/evaluation-text.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
-/** Pictures of class `truth` taken for class `answer` with a probability of 1, from `[truth, answer]`. */
+/** Images of class `truth` taken for class `answer` with a probability of 1, from `[truth, answer]`. */
 function evaluation(labels: readonly string[], answers: readonly (readonly [number, number])[]) {
   const tally = new EvaluationTally(labels);
   for (const [truth, answer] of answers) {
@@ -24,12 +24,12 @@ describe("the text of an evaluation", () => {
       [2, 2],
     ] as const;
     expect(describeEvaluation(evaluation(["cat", "dog", "owl"], answers))).toMatchInlineSnapshot(`
-      "6 pictures of 3 classes
+      "6 images of 3 classes
        Accuracy (top 1): 66.7 %
        Loss: 5.3727
        Calibration error (ECE, 15 bins): 33.3 %
       ┏━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━━━━━┳━━━━━━┓
-      ┃ Class              ┃ Pictures ┃ Recall % ┃ Precision % ┃ F1 % ┃
+      ┃ Class              ┃ Images ┃ Recall % ┃ Precision % ┃ F1 % ┃
       ┡━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━━━━━╇━━━━━━┩
       │ cat                │        3 │     66.7 │        66.7 │ 66.7 │
       │ dog                │        1 │    100.0 │        50.0 │ 66.7 │
@@ -48,7 +48,7 @@ describe("the text of an evaluation", () => {
       └───┴───────┴───┴───┴───┘
       How sure it is, and how often it is right then
       ┏━━━━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━┓
-      ┃ Probability % ┃ Pictures ┃ Mean % ┃ Accuracy % ┃
+      ┃ Probability % ┃ Images ┃ Mean % ┃ Accuracy % ┃
       ┡━━━━━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━━━┩
       │    93.3–100.0 │        6 │  100.0 │       66.7 │
       └───────────────┴──────────┴────────┴────────────┘"
@@ -66,7 +66,7 @@ describe("the text of an evaluation", () => {
     ] as const;
     const text = describeEvaluation(evaluation(labels, answers));
     expect(text.slice(0, text.indexOf("┏"))).toMatchInlineSnapshot(`
-      "5 pictures of 16 classes
+      "5 images of 16 classes
        Accuracy (top 1): 40.0 %
        True class among the five likeliest (top 5): 80.0 %
        Loss: 9.6709
@@ -76,14 +76,14 @@ describe("the text of an evaluation", () => {
     expect(text.slice(text.indexOf("Most frequent"))).toMatchInlineSnapshot(`
       "Most frequent mistakes
       ┏━━━━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━━━━┓
-      ┃ Class    ┃ Taken for ┃ Pictures ┃ % of class ┃
+      ┃ Class    ┃ Taken for ┃ Images ┃ % of class ┃
       ┡━━━━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━━━━┩
       │ class 2  │ class 6   │        2 │       66.7 │
       │ class 10 │ class 1   │        1 │      100.0 │
       └──────────┴───────────┴──────────┴────────────┘
       How sure it is, and how often it is right then
       ┏━━━━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━┓
-      ┃ Probability % ┃ Pictures ┃ Mean % ┃ Accuracy % ┃
+      ┃ Probability % ┃ Images ┃ Mean % ┃ Accuracy % ┃
       ┡━━━━━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━━━┩
       │    93.3–100.0 │        5 │  100.0 │       40.0 │
       └───────────────┴──────────┴────────┴────────────┘"
@@ -97,18 +97,18 @@ describe("the text of an evaluation", () => {
     const predictions = [{ ...mistake, file: "dog/1.png" }];
     const text = describeEvaluation(tally.evaluation(), { predictions });
     expect(text.slice(0, text.indexOf("┏"))).toMatchInlineSnapshot(`
-      "4 pictures of 2 classes
+      "4 images of 2 classes
        Accuracy (top 1): 75.0 %
        True class among the 2 likeliest: 100.0 %
        Loss: 0.6547
        Calibration error (ECE, 15 bins): 15.0 %
-       With temperature 2.000, fitted to these same pictures: loss 0.5623, calibration error 0.0 %
+       With temperature 2.000, fitted to these same images: loss 0.5623, calibration error 0.0 %
       "
     `);
     expect(text.slice(text.indexOf("How sure"))).toMatchInlineSnapshot(`
       "How sure it is, and how often it is right then
       ┏━━━━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━┓
-      ┃ Probability % ┃ Pictures ┃ Mean % ┃ Accuracy % ┃
+      ┃ Probability % ┃ Images ┃ Mean % ┃ Accuracy % ┃
       ┡━━━━━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━━━┩
       │     86.7–93.3 │        4 │   90.0 │       75.0 │
       └───────────────┴──────────┴────────┴────────────┘
@@ -127,7 +127,7 @@ describe("the text of an evaluation", () => {
   });
 
   it("keeps to the width, however long the labels are", () => {
-    const labels = ["a very long name of a class of pictures", "another name that is just as long"];
+    const labels = ["a very long name of a class of images", "another name that is just as long"];
     const text = describeEvaluation(
       evaluation(labels, [
         [0, 1],

@@ -10,7 +10,7 @@ import type { TrainingReport } from "../../src/report/training-report.ts";
 
 const hostile = `<script>alert("1")</script>&'`;
 const escaped = "&#60;script&#62;alert(&#34;1&#34;)&#60;/script&#62;&#38;&#39;";
-const picture = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0, 255, 128);
+const image = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0, 255, 128);
 
 const place = { truthProbability: 0.1, truthRank: 2 };
 
@@ -52,8 +52,8 @@ const report: TrainingReport = {
   ],
   evaluation,
   gallery: {
-    wrong: [{ file: hostile, truth: hostile, predicted: hostile, probability: 0.876, ...place, png: picture }],
-    right: [{ file: "dog.png", truth: "dog", predicted: "dog", probability: 1, ...place, png: picture }],
+    wrong: [{ file: hostile, truth: hostile, predicted: hostile, probability: 0.876, ...place, png: image }],
+    right: [{ file: "dog.png", truth: "dog", predicted: "dog", probability: 1, ...place, png: image }],
   },
   cost: networkCost(xception()),
   skipped: [{ file: `${hostile}.png`, reason: `broken ${hostile}` }],
@@ -77,22 +77,22 @@ describe("renderReport", () => {
   it("shows the numbers", async () => {
     const text = visible(await renderReport(report));
     for (const part of [
-      "Test accuracy 75.0 % of 1,234 pictures",
+      "Test accuracy 75.0 % of 1,234 images",
       "Training time 2 min 4 s 2 epochs",
-      // Two epochs of as many pictures at 100 and 300 a second: 150 on average.
-      "Speed 150 pictures per second",
+      // Two epochs of as many images at 100 and 300 a second: 150 on average.
+      "Speed 150 images per second",
       "Parameters 1.47M full Xception: 22.9M",
       "Parameters 1,467,973",
       "Parameters of full Xception 22,910,480",
       "Right class among the first five 98.7 %",
-      "Loss 0.6543 nats per picture",
+      "Loss 0.6543 nats per image",
       "1 1.235 50.0 % – – 0.001 100 1 min 0 s",
       "cat 50.0 % 25.0 % 33.3 % 10",
       "Macro average 11.0 % 12.0 % 13.0 %",
       "Weighted average 31.0 % 32.0 % 33.0 %",
-      "Macro: every class counts the same; micro: every answer does; weighted: every class by its pictures.",
+      "Macro: every class counts the same; micro: every answer does; weighted: every class by its images.",
       "Calibration error (ECE, 15 bins) 5.1 %",
-      "Temperature, fitted to these same pictures 1.235",
+      "Temperature, fitted to these same images 1.235",
       "20 – 27 % 25.0 % 50.0 % 4",
       "f c 5 50.0 %",
       "✓ dog 100.0 %",
@@ -114,11 +114,11 @@ describe("renderReport", () => {
     expect(weights.slice(0, -1).reduce((sum, each) => sum + each)).toBe(report.cost!.total.weights);
   });
 
-  it("carries the pictures inside", async () => {
+  it("carries the images inside", async () => {
     const page = await renderReport(report);
-    const pictures = [...page.matchAll(/<img src="data:image\/png;base64,([^"]+)"/g)];
-    expect(pictures).toHaveLength(2);
-    for (const [, data] of pictures) expect(Uint8Array.from(atob(data!), (c) => c.charCodeAt(0))).toEqual(picture);
+    const images = [...page.matchAll(/<img src="data:image\/png;base64,([^"]+)"/g)];
+    expect(images).toHaveLength(2);
+    for (const [, data] of images) expect(Uint8Array.from(atob(data!), (c) => c.charCodeAt(0))).toEqual(image);
   });
 
   it("refers to nothing outside the file and runs nothing", async () => {
@@ -140,7 +140,7 @@ describe("renderReport", () => {
       `✗ ${escaped}`,
       `is ${escaped}`,
       `title="${escaped}"`,
-      `alt="a picture of class ${escaped}"`,
+      `alt="an image of class ${escaped}"`,
       `${escaped}.png`,
       `broken ${escaped}`,
       `xception train ${escaped}`,
@@ -156,7 +156,7 @@ describe("renderReport", () => {
         summary: text,
         settings: [{ name: text, value: text }],
         gallery: {
-          wrong: [{ file: text, truth: text, predicted: text, probability: 0.5, ...place, png: picture }],
+          wrong: [{ file: text, truth: text, predicted: text, probability: 0.5, ...place, png: image }],
           right: [],
         },
         skipped: [{ file: text, reason: text }],
@@ -238,7 +238,7 @@ describe("renderReport", () => {
     expect(await renderReport({ title: "t", history: validated })).toContain("dropout, validation does not.<");
   });
 
-  it("tells how several labels of a picture are counted, and the average precision of each", async () => {
+  it("tells how several labels of an image are counted, and the average precision of each", async () => {
     const perClass = evaluation.perClass.map((score, index) => ({
       ...score,
       ...(index > 0 && { averagePrecision: 0.8125 }),
@@ -246,8 +246,8 @@ describe("renderReport", () => {
     const page = await renderReport({ ...report, evaluation: { ...evaluation, perClass, meanAveragePrecision: 0.7 } });
     expect(page).toContain("Average precision, precision, recall and F1 of each class");
     expect(page.match(/81\.3/g)).toHaveLength(perClass.length - 1);
-    expect(page).toContain("recognised: given a probability of at least 50\u00a0%.");
-    expect(page).toContain("A picture counts once for each of its classes");
+    expect(page).toContain("recognized: given a probability of at least 50\u00a0%.");
+    expect(page).toContain("An image counts once for each of its classes");
     expect(await renderReport(report)).not.toContain("Average precision");
   });
 
@@ -272,7 +272,7 @@ describe("renderReport", () => {
     const confusion = perClass.map((_, row) => perClass.map((_, column) => (row === 3 && column === 5 ? 4 : 0)));
     const page = await renderReport({ title: "", evaluation: { ...evaluation, perClass, confusion } });
     expect(page).not.toContain("confusion matrix");
-    expect(page).toContain("The 40 classes that were recognised worst.");
+    expect(page).toContain("The 40 classes that were recognized worst.");
     expect(visible(page)).toContain("class 3 class 5 4 40.0 %");
   });
 });

@@ -66,7 +66,7 @@ it.each([
     encodeReport({ title: "", steps: [{ step: 1, loss: Number.NaN }] }),
     'file "report.json", field steps.0.loss: ',
   ],
-  ["with a picture that is none", encodeReport(report).replace("AP+J", "A*+J"), "field gallery.wrong.0.png: "],
+  ["with an image that is none", encodeReport(report).replace("AP+J", "A*+J"), "field gallery.wrong.0.png: "],
 ])("is refused %s", (_, text, message) => {
   expect(() => decodeReport(text, 'file "report.json"')).toThrow(FormatError);
   expect(() => decodeReport(text, 'file "report.json"')).toThrow(message);

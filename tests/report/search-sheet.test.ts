@@ -4,7 +4,7 @@ import { renderSearchSheet } from "../../src/report/search-sheet.ts";
 const jpeg = Uint8Array.of(0xff, 0xd8, 0xff);
 const sheet = {
   query: { file: "a/<b>.jpg", label: "cats & dogs", jpeg },
-  neighbours: [
+  neighbors: [
     { file: "1.jpg", label: "cats & dogs", jpeg, similarity: 0.98765 },
     { file: "2.jpg", label: "owl", similarity: -0.25 },
     { file: "3.jpg", jpeg, similarity: 0.5 },
@@ -13,9 +13,9 @@ const sheet = {
   facts: [{ name: "File", value: "a/<b>.jpg" }],
 };
 
-it("shows the picture and its neighbours, tells classes apart, and needs nothing beside it", () => {
+it("shows the image and its neighbors, tells classes apart, and needs nothing beside it", () => {
   const page = renderSearchSheet(sheet);
-  expect(page).toContain("The 3 most similar of 1,234 pictures. 1 of them show the same class, cats &#38; dogs.");
+  expect(page).toContain("The 3 most similar of 1,234 images. 1 of them show the same class, cats &#38; dogs.");
   expect(page).toContain("<dd>a/&#60;b&#62;.jpg</dd>");
   expect(page.match(/<li class="\w+"/g)).toEqual(['<li class="same"', '<li class="other"', '<li class="unknown"']);
   expect(page).toContain("<strong>1. cats &#38; dogs</strong>");
@@ -28,8 +28,8 @@ it("shows the picture and its neighbours, tells classes apart, and needs nothing
   expect(renderSearchSheet(sheet)).toBe(page);
 });
 
-it("says nothing of classes where the picture has none", () => {
+it("says nothing of classes where the image has none", () => {
   const page = renderSearchSheet({ ...sheet, query: { file: "x.jpg" } });
-  expect(page).toContain("The 3 most similar of 1,234 pictures.</p>");
+  expect(page).toContain("The 3 most similar of 1,234 images.</p>");
   expect(page).not.toContain('class="same"');
 });

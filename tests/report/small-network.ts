@@ -11,7 +11,7 @@ import {
 } from "../../src/graph/builder.ts";
 import { type Network, network } from "../../src/graph/network.ts";
 
-/** A residual block in small, with names of the author's and automatic ones, on pictures that are not square. */
+/** A residual block in small, with names of the author's and automatic ones, on images that are not square. */
 export function smallNetwork(): Network {
   let x = input([9, 12, 3]);
   x = conv2d(x, { filters: 8, kernelSize: 3, padding: "same", useBias: false, name: "stem" });

@@ -6,7 +6,7 @@ import { readEventFile } from "../oracles/event-file.ts";
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
 const join = (...parts: readonly Uint8Array[]) => Uint8Array.from(parts.flatMap((part) => [...part]));
 
-// Put together by hand, the check sums by another program: a division bit by bit in Python.
+// Put together by hand, the checksums by another program: a division bit by bit in Python.
 describe("a record of an event file", () => {
   it("of the version", () => {
     // 24 bytes; field 1 (double) 1.0; field 3 (text) of 13 bytes.

@@ -8,7 +8,7 @@ import { createWebSession } from "../../src/runtime/web-session.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 describe("devices", () => {
-  it("are listed with what is missing; the processor is always there, natively and in WebAssembly", async () => {
+  it("are listed with what is missing; the CPU is always there, natively and in WebAssembly", async () => {
     const statuses = await nodePlatform.listDevices();
     const everywhere = (["cpu", "wasm"] as const).map((device) => ({ device, available: true }));
     expect(statuses).toEqual(expect.arrayContaining(everywhere));
@@ -32,7 +32,7 @@ describe("devices", () => {
   });
 
   it.each([
-    ["webgpu", "It needs a graphics card with a driver of Vulkan, Direct3D 12 or Metal"],
+    ["webgpu", "It needs a GPU with a driver of Vulkan, Direct3D 12 or Metal"],
     ["cuda", "It needs an NVIDIA card with CUDA 12 and cuDNN 9, and onnxruntime-node's CUDA libraries"],
     ["tensorrt", "It needs an NVIDIA card with CUDA 12 and TensorRT"],
     ["dml", "It needs Windows with DirectX 12."],

@@ -40,34 +40,34 @@ async function refusal(source: ImageSource, options = {}): Promise<string> {
 describe("files", () => {
   it("missing", async () => {
     expect(await refusal(join(folder, "none.jpg"))).toMatchInlineSnapshot(
-      `"DATA picture "photos/none.jpg": there is no such file."`,
+      `"DATA image "photos/none.jpg": there is no such file."`,
     );
   });
   it("a folder", async () => {
     expect(await refusal(folder)).toMatchInlineSnapshot(
-      `"DATA picture "photos": this is a folder; expected a picture file."`,
+      `"DATA image "photos": this is a folder; expected an image file."`,
     );
   });
   it("a name the system does not take", async () => {
     const message = await refusal(join(folder, `${"x".repeat(300)}.jpg`));
     expect(message.replaceAll(/x+/g, "xx")).toMatchInlineSnapshot(
-      `"DATA picture "photos/xx.jpg": the file cannot be read (ENAMETOOLONG)."`,
+      `"DATA image "photos/xx.jpg": the file cannot be read (ENAMETOOLONG)."`,
     );
   });
   it("empty", async () => {
     expect(await refusal(await written("empty.jpg", ""))).toMatchInlineSnapshot(
-      `"FORMAT picture "photos/empty.jpg": the file is empty; expected JPEG, PNG, WebP, AVIF, GIF or TIFF."`,
+      `"FORMAT image "photos/empty.jpg": the file is empty; expected JPEG, PNG, WebP, AVIF, GIF or TIFF."`,
     );
   });
   it("text", async () => {
-    expect(await refusal(await written("text.jpg", "no picture at all"))).toMatchInlineSnapshot(
-      `"FORMAT picture "photos/text.jpg": this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF."`,
+    expect(await refusal(await written("text.jpg", "no image at all"))).toMatchInlineSnapshot(
+      `"FORMAT image "photos/text.jpg": this is no image we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF."`,
     );
   });
   it("cut short", async () => {
     const bytes = await noise().jpeg().toBuffer();
     expect(await refusal(await written("short.jpg", bytes.subarray(0, bytes.length / 2)))).toMatchInlineSnapshot(
-      `"FORMAT picture "photos/short.jpg": the picture is damaged or cut short (VipsJpeg: premature end of JPEG image)."`,
+      `"FORMAT image "photos/short.jpg": the image is damaged or cut short (VipsJpeg: premature end of JPEG image)."`,
     );
   });
 });
@@ -75,20 +75,20 @@ describe("files", () => {
 describe("bytes", () => {
   it("none", async () => {
     expect(await refusal(new Uint8Array(0))).toMatchInlineSnapshot(
-      `"FORMAT picture of 0 bytes: there is nothing in it; expected JPEG, PNG, WebP, AVIF, GIF or TIFF."`,
+      `"FORMAT image of 0 bytes: there is nothing in it; expected JPEG, PNG, WebP, AVIF, GIF or TIFF."`,
     );
   });
   it("of a format that is not supported", async () => {
     const bitmap = new Uint8Array(100);
     bitmap.set([0x42, 0x4d]);
     expect(await refusal(bitmap)).toMatchInlineSnapshot(
-      `"FORMAT picture of 100 bytes: this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF."`,
+      `"FORMAT image of 100 bytes: this is no image we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF."`,
     );
   });
   it("with damage in the header", async () => {
     const bytes = await noise().jpeg().toBuffer();
     expect(await refusal(bytes.subarray(0, 100))).toMatchInlineSnapshot(
-      `"FORMAT picture of 100 bytes: the picture is damaged or cut short (VipsJpeg: premature end of JPEG image)."`,
+      `"FORMAT image of 100 bytes: the image is damaged or cut short (VipsJpeg: premature end of JPEG image)."`,
     );
   });
   it("more pixels than allowed", async () => {
@@ -97,7 +97,7 @@ describe("bytes", () => {
     expect(
       (await refusal(bytes, { pixelLimit: 64 * 64 - 1 })).replace(/of \d+ bytes/, "of N bytes"),
     ).toMatchInlineSnapshot(
-      `"FORMAT picture of N bytes: the picture has too many pixels; expected at most 4095 pixels. Raise \`pixelLimit\` if you trust where it comes from."`,
+      `"FORMAT image of N bytes: the image has too many pixels; expected at most 4095 pixels. Raise \`pixelLimit\` if you trust where it comes from."`,
     );
   });
 });
@@ -137,7 +137,7 @@ describe("options", () => {
   });
 });
 
-describe("half a picture is never given out as a whole one", () => {
+describe("half an image is never given out as a whole one", () => {
   it.each(formats)("%s, cut anywhere", async (format) => {
     const bytes = await noise().toFormat(format).toBuffer();
     // The last 12 bytes of a PNG (1 of a GIF) are only the end mark: without it all pixels are still there.

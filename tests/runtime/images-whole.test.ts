@@ -9,7 +9,7 @@ const source = Uint8Array.from({ length: 101 * 67 * 3 }, (_, index) => {
 });
 const raw = { raw: { width: 101, height: 67, channels: 3 } } as const;
 
-describe("a picture without a size to bring it to", () => {
+describe("an image without a size to bring it to", () => {
   it("comes as it is, upright", async () => {
     const png = await sharp(source, raw).png().toBuffer();
     expect(await decodeImage(png, {})).toEqual({ width: 101, height: 67, data: source });
@@ -36,7 +36,7 @@ describe("a picture without a size to bring it to", () => {
     const jpeg = await sharp(source, raw).jpeg({ quality: 100, chromaSubsampling: "4:4:4" }).toBuffer();
     const { width, height, data } = await decodeImage(jpeg, { atLeast });
     expect([width, height]).toEqual(size);
-    // Each pixel shows the place it stands for, to half a pixel of the small picture: libvips and the JPEG decoder do not
+    // Each pixel shows the place it stands for, to half a pixel of the small image: libvips and the JPEG decoder do not
     // agree on what to do with the rest, where a side is no multiple of the factor.
     const factor = Math.floor(101 / width);
     // JPEG moves a value by one.

@@ -6,36 +6,33 @@ import { describe, expect, it } from "vitest";
 import type { DecodeOptions, RgbImage } from "../../src/platform.ts";
 import { decodeImage, encodePng } from "../../src/runtime/node-images.ts";
 
-type Colour = readonly [number, number, number];
+type Color = readonly [number, number, number];
 const size8 = { width: 8, height: 8 };
 
-/** One colour all over, as raw pixels with as many channels as the colour has parts. */
-function plain(colour: readonly number[], width = 8, height = 8) {
-  const data = Uint8Array.from(
-    { length: width * height * colour.length },
-    (_, index) => colour[index % colour.length]!,
-  );
-  return sharp(data, { raw: { width, height, channels: colour.length as 1 | 2 | 3 | 4 } });
+/** One color all over, as raw pixels with as many channels as the color has parts. */
+function plain(color: readonly number[], width = 8, height = 8) {
+  const data = Uint8Array.from({ length: width * height * color.length }, (_, index) => color[index % color.length]!);
+  return sharp(data, { raw: { width, height, channels: color.length as 1 | 2 | 3 | 4 } });
 }
 
-function plain16(colour: readonly number[], space: "grey16" | "rgb16") {
-  const data = Uint16Array.from({ length: 64 * colour.length }, (_, index) => colour[index % colour.length]!);
-  return sharp(data, { raw: { ...size8, channels: colour.length as 1 | 2 | 3 | 4 } }).toColourspace(space);
+function plain16(color: readonly number[], space: "gray16" | "rgb16") {
+  const data = Uint16Array.from({ length: 64 * color.length }, (_, index) => color[index % color.length]!);
+  return sharp(data, { raw: { ...size8, channels: color.length as 1 | 2 | 3 | 4 } }).toColorspace(space);
 }
 
 function pixel({ width, data }: RgbImage, x: number, y: number): number[] {
   return [...data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3)];
 }
 
-/** Checks that all pixels are within `tolerance` of one colour. */
-function expectPlain(image: RgbImage, colour: Colour, tolerance = 0): void {
+/** Checks that all pixels are within `tolerance` of one color. */
+function expectPlain(image: RgbImage, color: Color, tolerance = 0): void {
   expect(image.data.length).toBe(image.width * image.height * 3);
-  const largest = image.data.reduce((most, value, at) => Math.max(most, Math.abs(value - colour[at % 3]!)), 0);
-  expect(largest, `${pixel(image, 0, 0)} is not ${colour}`).toBeLessThanOrEqual(tolerance);
+  const largest = image.data.reduce((most, value, at) => Math.max(most, Math.abs(value - color[at % 3]!)), 0);
+  expect(largest, `${pixel(image, 0, 0)} is not ${color}`).toBeLessThanOrEqual(tolerance);
 }
 
 describe("formats", () => {
-  const colour = [40, 120, 200] as const;
+  const color = [40, 120, 200] as const;
 
   it.each([
     ["png", 0],
@@ -45,11 +42,11 @@ describe("formats", () => {
     ["avif", 3],
     ["gif", 0],
   ] as const)("%s is decoded within %i of what was written", async (format, tolerance) => {
-    const bytes = await plain(colour, 16, 16).toFormat(format, { quality: 95 }).toBuffer();
+    const bytes = await plain(color, 16, 16).toFormat(format, { quality: 95 }).toBuffer();
     const image = await decodeImage(bytes, size8);
     expect([image.width, image.height]).toEqual([8, 8]);
     expect(image.data.constructor).toBe(Uint8Array);
-    expectPlain(image, colour, tolerance);
+    expectPlain(image, color, tolerance);
   });
 
   it("takes the first frame of an animated GIF", async () => {
@@ -62,39 +59,39 @@ describe("formats", () => {
   });
 
   it.each(["png", "jpeg"] as const)("a gray %s has three equal channels", async (format) => {
-    const bytes = await plain([77]).toColourspace("b-w").toFormat(format).toBuffer();
+    const bytes = await plain([77]).toColorspace("b-w").toFormat(format).toBuffer();
     expect((await sharp(bytes).metadata()).channels).toBe(1);
     expectPlain(await decodeImage(bytes, size8), [77, 77, 77]);
   });
 
-  it("a palette PNG has its colours", async () => {
-    const bytes = await plain(colour).png({ palette: true }).toBuffer();
+  it("a palette PNG has its colors", async () => {
+    const bytes = await plain(color).png({ palette: true }).toBuffer();
     expect((await sharp(bytes).metadata()).isPalette).toBe(true);
-    expectPlain(await decodeImage(bytes, size8), colour);
+    expectPlain(await decodeImage(bytes, size8), color);
   });
 
   it.each(["jpeg", "tiff"] as const)("a CMYK %s comes back in RGB", async (format) => {
-    const bytes = await plain([180, 120, 90]).toColourspace("cmyk").toFormat(format, { quality: 100 }).toBuffer();
+    const bytes = await plain([180, 120, 90]).toColorspace("cmyk").toFormat(format, { quality: 100 }).toBuffer();
     expect((await sharp(bytes).metadata()).space).toBe("cmyk");
-    // Two printing-colour conversions, rounded to 8 bits of ink each time.
+    // Two printing-color conversions, rounded to 8 bits of ink each time.
     expectPlain(await decodeImage(bytes, size8), [180, 120, 90], 10);
   });
 
   it("16-bit values keep their upper eight bits", async () => {
-    const colour16 = await plain16([0xff80, 0x8040, 0x1001], "rgb16").png().toBuffer();
-    expect((await sharp(colour16).metadata()).depth).toBe("ushort");
-    expectPlain(await decodeImage(colour16, size8), [0xff, 0x80, 0x10]);
-    const gray16 = await plain16([0x4a10], "grey16").png().toBuffer();
+    const color16 = await plain16([0xff80, 0x8040, 0x1001], "rgb16").png().toBuffer();
+    expect((await sharp(color16).metadata()).depth).toBe("ushort");
+    expectPlain(await decodeImage(color16, size8), [0xff, 0x80, 0x10]);
+    const gray16 = await plain16([0x4a10], "gray16").png().toBuffer();
     expectPlain(await decodeImage(gray16, size8), [0x4a, 0x4a, 0x4a]);
   });
 
   it("an embedded wide-gamut profile is converted to sRGB", async () => {
-    // sharp writes the sRGB colour as the numbers that show it in Display P3, so reading must bring the colour back.
+    // sharp writes the sRGB color as the numbers that show it in Display P3, so reading must bring the color back.
     const bytes = await plain([200, 100, 50]).withIccProfile("p3").png().toBuffer();
     const numbers = await sharp(bytes, { ignoreIcc: true }).raw().toBuffer();
     expect(Math.abs(numbers[0]! - 200)).toBeGreaterThan(8);
     expectPlain(await decodeImage(bytes, size8), [200, 100, 50], 1);
-    const bytes16 = await sharp(bytes).keepIccProfile().toColourspace("rgb16").png().toBuffer();
+    const bytes16 = await sharp(bytes).keepIccProfile().toColorspace("rgb16").png().toBuffer();
     expect(await sharp(bytes16).metadata()).toMatchObject({ depth: "ushort", hasProfile: true });
     expectPlain(await decodeImage(bytes16, size8), [200, 100, 50], 1);
   });
@@ -109,7 +106,7 @@ describe("transparency", () => {
       // sharp's own choice for TIFF, JPEG inside, has no transparency.
       const options = { png: {}, webp: { lossless: true }, avif: { lossless: true }, tiff: { compression: "lzw" } };
       const bytes = await plain([0, 200, 100, 128]).toFormat(format, options[format]).toBuffer();
-      // 128/255 of the picture, 127/255 of the background.
+      // 128/255 of the image, 127/255 of the background.
       expectPlain(await decodeImage(bytes, { ...size8, background }), [127, 100, 50], 1);
     },
   );
@@ -119,20 +116,20 @@ describe("transparency", () => {
     expectPlain(await decodeImage(bytes, size8), [255, 255, 255]);
   });
 
-  it("a gray picture gets a coloured background", async () => {
-    const gray8 = await plain([64, 128]).toColourspace("b-w").png().toBuffer();
+  it("a gray image gets a colored background", async () => {
+    const gray8 = await plain([64, 128]).toColorspace("b-w").png().toBuffer();
     expect((await sharp(gray8).metadata()).channels).toBe(2);
     expectPlain(await decodeImage(gray8, { ...size8, background }), [159, 32, 32], 1);
-    const gray16 = await plain16([0x4000, 0x8000], "grey16").png().toBuffer();
+    const gray16 = await plain16([0x4000, 0x8000], "gray16").png().toBuffer();
     expectPlain(await decodeImage(gray16, { ...size8, background }), [159, 32, 32], 1);
   });
 
-  it("a 16-bit picture is mixed as an 8-bit one", async () => {
+  it("a 16-bit image is mixed as an 8-bit one", async () => {
     const bytes = await plain16([0xff00, 0x8000, 0x1000, 0x8000], "rgb16").png().toBuffer();
     expectPlain(await decodeImage(bytes, { ...size8, background }), [255, 64, 8], 1);
   });
 
-  it("colours hidden under full transparency do not bleed when the picture shrinks", async () => {
+  it("colors hidden under full transparency do not bleed when the image shrinks", async () => {
     const data = Uint8Array.from({ length: 32 * 32 * 4 }, (_, at) => {
       const isRight = Math.floor(at / 4) % 32 >= 16;
       return [0, 255, 0, isRight ? 0 : 255][at % 4]!;
@@ -148,7 +145,7 @@ describe("transparency", () => {
 
 describe("EXIF orientation", () => {
   // Upright: red top left, green top right, blue bottom left, white bottom right; 24 wide and 16 high.
-  const corners: readonly Colour[] = [
+  const corners: readonly Color[] = [
     [255, 0, 0],
     [0, 255, 0],
     [0, 0, 255],
@@ -159,7 +156,7 @@ describe("EXIF orientation", () => {
     const row = Math.floor(at / 72);
     return corners[(row < 8 ? 0 : 2) + (column < 12 ? 0 : 1)]![at % 3]!;
   });
-  // By the EXIF standard: where the pixel stored at (column, row) belongs in the upright picture.
+  // By the EXIF standard: where the pixel stored at (column, row) belongs in the upright image.
   const placeOf: Readonly<Record<number, (column: number, row: number) => readonly [x: number, y: number]>> = {
     1: (column, row) => [column, row],
     2: (column, row) => [23 - column, row],
@@ -171,7 +168,7 @@ describe("EXIF orientation", () => {
     8: (column, row) => [row, 15 - column],
   };
 
-  it.each([1, 2, 3, 4, 5, 6, 7, 8])("%i decodes to the upright picture", async (orientation) => {
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])("%i decodes to the upright image", async (orientation) => {
     const [width, height] = orientation < 5 ? [24, 16] : [16, 24];
     const data = Uint8Array.from({ length: upright.length }, (_, at) => {
       const stored = Math.floor(at / 3);
@@ -211,8 +208,8 @@ describe("size and fit", () => {
     expectPlain(await decodeImage(png, { width: 10, height: 10, fit: "cover" }), [200, 200, 200]);
   });
 
-  it.each(["png", "jpeg"] as const)("contain puts a coloured border round a gray %s", async (format) => {
-    const bytes = await plain([100], 16, 8).toColourspace("b-w").toFormat(format).toBuffer();
+  it.each(["png", "jpeg"] as const)("contain puts a colored border round a gray %s", async (format) => {
+    const bytes = await plain([100], 16, 8).toColorspace("b-w").toFormat(format).toBuffer();
     const options: DecodeOptions = { ...size8, fit: "contain", background: [10, 20, 30] };
     const image = await decodeImage(bytes, options);
     const rows = Array.from({ length: 8 }, (_, row) => pixel(image, 3, row));
@@ -221,7 +218,7 @@ describe("size and fit", () => {
     expect(rows).toEqual([border, border, gray, gray, gray, gray, border, border]);
   });
 
-  it("contain centres a picture that is too high", async () => {
+  it("contain centers an image that is too high", async () => {
     const image = await decodeImage(await plain([1, 2, 3], 4, 8).png().toBuffer(), { ...size8, fit: "contain" });
     const columns = Array.from({ length: 8 }, (_, column) => pixel(image, column, 0)[0]);
     expect(columns).toEqual([255, 255, 1, 1, 1, 1, 255, 255]);
@@ -259,7 +256,7 @@ describe("encodePng", () => {
     await expect(
       encodePng({ width: 2, height: 2, data: new Uint8Array(5) }),
     ).rejects.toThrowErrorMatchingInlineSnapshot(
-      `[ShapeError: encodePng: the data do not fill the picture; received "5 bytes for 2×2 pixels"; expected 12 bytes.]`,
+      `[ShapeError: encodePng: the data do not fill the image; received "5 bytes for 2×2 pixels"; expected 12 bytes.]`,
     );
   });
 });

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { FileError } from "../../src/errors.ts";
-import { refuseUnwritable, writeFileAtomic } from "../../src/runtime/node-files.ts";
+import { assertWritable, writeFileAtomic } from "../../src/runtime/node-files.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -78,13 +78,13 @@ describe("writeFileAtomic", () => {
   });
 });
 
-describe("refuseUnwritable", () => {
+describe("assertWritable", () => {
   it("leaves a place where a file can be written as it is", async () => {
     const path = join(folder, "answers.csv");
-    await refuseUnwritable(path);
+    await assertWritable(path);
     expect(await readdir(folder)).toEqual([]);
     await writeFile(path, "old");
-    await refuseUnwritable(path);
+    await assertWritable(path);
     expect(await readFile(path, "utf8")).toBe("old");
     expect(await readdir(folder)).toEqual(["answers.csv"]);
   });
@@ -93,7 +93,7 @@ describe("refuseUnwritable", () => {
     await writeFile(join(folder, "a"), "");
     const places = [folder, join(folder, "missing", "b"), join(folder, "a", "b"), "/dev/null"];
     for (const path of places)
-      expect(await messageOf(refuseUnwritable(path))).toBe(await messageOf(writeFileAtomic(path, "")));
+      expect(await messageOf(assertWritable(path))).toBe(await messageOf(writeFileAtomic(path, "")));
     expect(await readdir(folder)).toEqual(["a"]);
   });
 });

@@ -6,10 +6,10 @@ import type { RgbImage } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
-import { defaultPreprocessing, type Model, type PicturePreprocessing } from "../../src/tasks/model/model.ts";
+import { ImagePreparation } from "../../src/tasks/model/image-preparation.ts";
+import { defaultPreprocessing, type ImagePreprocessing, type Model } from "../../src/tasks/model/model.ts";
 import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
-import { PicturePreparation } from "../../src/tasks/model/picture-preparation.ts";
-import { noise } from "./pictures.ts";
+import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
 
 const sizes = [
@@ -17,20 +17,20 @@ const sizes = [
   [97, 131],
   [300, 40],
 ] as const;
-const pictures = sizes.map(
+const images = sizes.map(
   ([height, width], index): RgbImage => ({ width, height, data: noise(1, [height, width, 3], index + 1).data }),
 );
 let files: Uint8Array[];
 
 beforeAll(async () => {
-  files = await Promise.all(pictures.map((picture) => nodePlatform.encodePng(picture)));
+  files = await Promise.all(images.map((image) => nodePlatform.encodePng(image)));
 });
 
-function modelWith(preprocessing: Partial<PicturePreprocessing>): Model {
+function modelWith(preprocessing: Partial<ImagePreprocessing>): Model {
   return { ...smallModel(), preprocessing: { ...defaultPreprocessing, ...preprocessing } };
 }
 
-const preparations: [string, Partial<PicturePreprocessing>][] = [
+const preparations: [string, Partial<ImagePreprocessing>][] = [
   ["as training does by default", {}],
   ["as Keras's load_img", { interpolation: "nearest" }],
   [
@@ -41,20 +41,20 @@ const preparations: [string, Partial<PicturePreprocessing>][] = [
   ["channel by channel", standardization([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])],
 ];
 
-describe.each(preparations)("a model that prepares pictures %s", (_, preprocessing) => {
+describe.each(preparations)("a model that prepares images %s", (_, preprocessing) => {
   const model = modelWith(preprocessing);
   const bytes = encodeModel(model);
 
   it("gives for any size what its network gives for the prepared bytes, in any ONNX tool", async () => {
-    const preparation = new PicturePreparation(model, nodePlatform);
+    const preparation = new ImagePreparation(model, nodePlatform);
     const classifier = await loadClassifier(bytes, { platform: nodePlatform });
     const session = await nodePlatform.createSession(bytes);
     const results = [];
     for await (const each of classifier.classifyAll(files)) results.push(each);
-    for (const [index, picture] of pictures.entries()) {
-      const prepared = await preparation.prepare(picture);
+    for (const [index, image] of images.entries()) {
+      const prepared = await preparation.prepare(image);
       expect([prepared.width, prepared.height]).toEqual([80, 71]);
-      // A network of its own, that takes pictures of its size alone.
+      // A network of its own, that takes images of its size alone.
       const { interpolation: _none, cropRatio: _whole, ...plain } = model.preprocessing;
       const fixed = await loadClassifier(encodeModel({ ...model, preprocessing: { ...plain, fit: "fill" } }), {
         platform: nodePlatform,
@@ -65,11 +65,11 @@ describe.each(preparations)("a model that prepares pictures %s", (_, preprocessi
         probability: expect.closeTo(each.probability, 5),
       }));
       await fixed.dispose();
-      const answered = await classifier.classify(picture);
+      const answered = await classifier.classify(image);
       expect(answered).toEqual(expected);
       expect(results[index]).toEqual({ predictions: answered });
-      const shape = [1, picture.height, picture.width, 3];
-      const answer = await session.run({ [imageInput]: { type: "uint8", shape, data: picture.data } });
+      const shape = [1, image.height, image.width, 3];
+      const answer = await session.run({ [imageInput]: { type: "uint8", shape, data: image.data } });
       const scores = answer[model.network.output]!.data as Float32Array;
       for (const { index: label, probability } of answered) expect(scores[label]).toBe(probability);
     }
@@ -80,14 +80,14 @@ describe.each(preparations)("a model that prepares pictures %s", (_, preprocessi
     expect(decodeModel(bytes).preprocessing).toEqual(model.preprocessing);
   });
 
-  it("is evaluated on the same pictures that it classifies", async () => {
+  it("is evaluated on the same images that it classifies", async () => {
     const classifier = await loadClassifier(bytes, { platform: nodePlatform });
     const best = [];
     for (const file of files) best.push((await classifier.classify(file))[0]!);
     await classifier.dispose();
     const dataset: ImageDataset = {
       classes: model.labels,
-      samples: files.map((picture, index) => ({ picture, label: index, name: `${index}` })),
+      samples: files.map((image, index) => ({ image, label: index, name: `${index}` })),
     };
     const { predictions } = await evaluate(model, dataset, { platform: nodePlatform });
     expect(predictions.map(({ predicted }) => predicted)).toEqual(best.map(({ label }) => label));
@@ -101,8 +101,8 @@ describe.each(preparations)("a model that prepares pictures %s", (_, preprocessi
       ...nodePlatform,
       createSession: (file: Uint8Array) => nodePlatform.createSession(file, { device: "wasm" }),
     };
-    const [here, there] = [new PicturePreparation(model, nodePlatform), new PicturePreparation(model, wasm)];
-    for (const picture of pictures) expect(await there.prepare(picture)).toEqual(await here.prepare(picture));
+    const [here, there] = [new ImagePreparation(model, nodePlatform), new ImagePreparation(model, wasm)];
+    for (const image of images) expect(await there.prepare(image)).toEqual(await here.prepare(image));
     await Promise.all([here.dispose(), there.dispose()]);
   });
 });
@@ -136,7 +136,7 @@ it.each([
   [{ scale: [1, 2] }, "encodeModel: preprocessing.scale is not allowed: Invalid input"],
   [
     { interpolation: undefined, cropRatio: 0.9 },
-    "encodeModel: pictures are cropped in the graph alone; expected preprocessing with an interpolation.",
+    "encodeModel: images are cropped in the graph alone; expected preprocessing with an interpolation.",
   ],
 ])("a model with %j is not written", (preprocessing, message) => {
   expect(() => encodeModel(modelWith(preprocessing))).toThrow(message);

@@ -2,18 +2,18 @@ import { expect, it } from "vitest";
 import { augmentations, noAugmentation } from "../../src/data/augment.ts";
 import { BatchSource } from "../../src/data/batches.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
-import { describePictureChange } from "../../src/data/picture-change-text.ts";
+import { describeImageChange } from "../../src/data/image-change-text.ts";
 import { decodeImage, encodePng } from "../../src/runtime/node-images.ts";
 import { type AugmentationSheetOptions, augmentationSheet } from "../../src/tasks/train/augmentation-sheet.ts";
-import { colouredPictures, pictureSize } from "./train-fixtures.ts";
+import { coloredImages, imageSize } from "./train-fixtures.ts";
 
-const dataset = colouredPictures(9, 1);
-const decode = { width: pictureSize, height: pictureSize };
+const dataset = coloredImages(9, 1);
+const decode = { width: imageSize, height: imageSize };
 const platform = { decodeImage, encodePng };
 
-function sheetOf(options: Partial<AugmentationSheetOptions> = {}, pictures: ImageDataset = dataset) {
+function sheetOf(options: Partial<AugmentationSheetOptions> = {}, images: ImageDataset = dataset) {
   const augmentation = augmentations.strong;
-  return augmentationSheet(pictures, {
+  return augmentationSheet(images, {
     platform,
     decode,
     seed: 3,
@@ -26,8 +26,8 @@ function sheetOf(options: Partial<AugmentationSheetOptions> = {}, pictures: Imag
 
 const pixelsOf = async (png: Uint8Array) => (await decodeImage(png, decode)).data;
 
-it("shows pictures of all classes in turn, pixel for pixel as the training sees them", async () => {
-  const { columns, rows } = await sheetOf({ epochs: 2, pictures: 4 });
+it("shows images of all classes in turn, pixel for pixel as the training sees them", async () => {
+  const { columns, rows } = await sheetOf({ epochs: 2, images: 4 });
   expect(columns).toEqual(["Original", "Epoch 1", "Epoch 2"]);
   expect(rows.map(([original]) => original!.caption[0])).toEqual(
     ["red", "green", "blue", "red"].map((text) => ({ text, isStrong: true })),
@@ -40,8 +40,8 @@ it("shows pictures of all classes in turn, pixel for pixel as the training sees 
   });
   for (const [original, ...shown] of rows) {
     const index = dataset.samples.findIndex(({ name }) => name === original!.caption[1]!.text);
-    const { picture } = dataset.samples[index]!;
-    expect(await pixelsOf(original!.png)).toEqual((picture as { data: Uint8Array }).data);
+    const { image } = dataset.samples[index]!;
+    expect(await pixelsOf(original!.png)).toEqual((image as { data: Uint8Array }).data);
     for (const [epoch, { png }] of shown.entries()) {
       const { value: batch } = await batches.trainingBatches(epoch).next();
       const bytes = batch!.images.data.length / 9;
@@ -52,7 +52,7 @@ it("shows pictures of all classes in turn, pixel for pixel as the training sees 
 });
 
 it("is the same for the same seed, and says what is mixed with what", async () => {
-  const options = { mixing: { mixup: 1 }, augmentation: noAugmentation, labelSmoothing: 0.3, epochs: 1, pictures: 3 };
+  const options = { mixing: { mixup: 1 }, augmentation: noAugmentation, labelSmoothing: 0.3, epochs: 1, images: 3 };
   const { rows } = await sheetOf(options);
   expect((await sheetOf(options)).rows).toEqual(rows);
   const [red, green, blue] = await Promise.all(rows.map(([original]) => pixelsOf(original!.png)));
@@ -76,14 +76,12 @@ it("is the same for the same seed, and says what is mixed with what", async () =
   }
 });
 
-it("passes damaged pictures over, and needs one that is not", async () => {
-  const samples = dataset.samples.map((sample, index) =>
-    index < 4 ? { ...sample, picture: Uint8Array.of(1) } : sample,
-  );
-  expect((await sheetOf({ pictures: 9 }, { ...dataset, samples })).rows.length).toBe(5);
+it("passes damaged images over, and needs one that is not", async () => {
+  const samples = dataset.samples.map((sample, index) => (index < 4 ? { ...sample, image: Uint8Array.of(1) } : sample));
+  expect((await sheetOf({ images: 9 }, { ...dataset, samples })).rows.length).toBe(5);
   const broken = samples.slice(0, 4);
   await expect(sheetOf({}, { ...dataset, samples: broken })).rejects.toThrowErrorMatchingInlineSnapshot(
-    `[DataError: data set: there is no usable picture to show (4 skipped). The first that was skipped: picture of 1 bytes: this is no picture we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.]`,
+    `[DataError: data set: there is no usable image to show (4 skipped). The first that was skipped: image of 1 bytes: this is no image we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.]`,
   );
 });
 
@@ -97,7 +95,7 @@ it("says each change in a few words", () => {
       shiftX: 0.02,
       shiftY: -0.3,
     },
-    colours: { brightness: 1.25, contrast: 1, saturation: 0.5 },
+    colors: { brightness: 1.25, contrast: 1, saturation: 0.5 },
     hueTurn: -0.1,
     operations: [
       { name: "equalize", argument: 0 },
@@ -105,14 +103,14 @@ it("says each change in a few words", () => {
       { name: "shear-x", argument: -0.27 },
       { name: "posterize", argument: 4 },
       { name: "solarize", argument: 25.6 },
-      { name: "colour", argument: 1.81 },
+      { name: "color", argument: 1.81 },
     ],
     erased: { x: 0, y: 0, width: 0.5, height: 0.25, fill: "gray", seed: 1 },
   } as const;
-  expect(describePictureChange(change).map((line) => line.replaceAll("\u00a0", " "))).toEqual([
+  expect(describeImageChange(change).map((line) => line.replaceAll("\u00a0", " "))).toEqual([
     "flip, window 40 %, turn −7°, scale ×1.10, shift 2, −30 %",
     "brightness ×1.25, saturation ×0.50, hue −36°",
-    "equalize, rotate 27°, shear-x −27 %, posterize 4 bits, solarize from 26, colour ×1.81",
+    "equalize, rotate 27°, shear-x −27 %, posterize 4 bits, solarize from 26, color ×1.81",
     "erase 13 %",
   ]);
 });

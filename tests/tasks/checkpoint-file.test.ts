@@ -46,7 +46,7 @@ const checkpoint: Checkpoint = {
     stepsBefore: 9,
     stepsPerEpoch: 4,
     learningRate: 1e-3,
-    tally: { steps: 2, loss: 1 / 3, pictures: 16, right: 5 },
+    tally: { steps: 2, loss: 1 / 3, images: 16, right: 5 },
     pace: { steps: 2, secondsOfSteps: 0.5, seconds: 0.75 },
   },
   state: {
@@ -58,7 +58,7 @@ const checkpoint: Checkpoint = {
   },
   history: [{ epoch: 1, loss: 0.1, accuracy: 0.5, learningRate: 0.01, imagesPerSecond: 7, seconds: 1.5 }],
   best,
-  skipped: [{ file: "a/1.png", reason: 'picture "a/1.png": it is empty.' }],
+  skipped: [{ file: "a/1.png", reason: 'image "a/1.png": it is empty.' }],
   validationSkipped: [],
 };
 

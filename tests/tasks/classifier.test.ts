@@ -9,11 +9,11 @@ import { topIndices } from "../../src/learning/metrics-ranking.ts";
 import type { Platform, RgbImage } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { type Classified, type Classifier, loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
+import type { ImageLike } from "../../src/tasks/model/image.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
-import type { Picture } from "../../src/tasks/model/picture.ts";
 import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { interpret } from "../oracles/interpreter.ts";
-import { noise } from "./pictures.ts";
+import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
 
 const model = smallModel();
@@ -21,7 +21,7 @@ const platform = nodePlatform;
 let folder: string;
 let classifier: Classifier;
 
-/** A picture of the network's size, and others of its content. */
+/** An image of the network's size, and others of its content. */
 const pixels: RgbImage = { width: 80, height: 71, data: noise(1, [71, 80, 3]).data };
 let png: Uint8Array;
 
@@ -37,7 +37,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** What the float64 interpreter of the op graph makes of the picture. */
+/** What the float64 interpreter of the op graph makes of the image. */
 function computedDirectly(): Float64Array {
   const { graph } = lower(model.network, { mode: "inference", batchSize: 1, preprocessing: model.preprocessing });
   const weights = [...toEngineWeights(model.network, model.weights)];
@@ -60,7 +60,7 @@ async function errorOf(work: Promise<unknown>): Promise<Error> {
 }
 
 describe("a classifier", () => {
-  it("knows its labels and the size of its pictures", () => {
+  it("knows its labels and the size of its images", () => {
     expect(classifier.labels).toEqual(["cat", "dog", "owl"]);
     expect(classifier.inputSize).toEqual({ width: 80, height: 71 });
   });
@@ -77,8 +77,8 @@ describe("a classifier", () => {
 
   it("takes a path, a Buffer, bytes and pixels alike", async () => {
     const expected = await classifier.classify(pixels);
-    for (const picture of [join(folder, "noise.png"), Buffer.from(png), png]) {
-      expect(await classifier.classify(picture)).toEqual(expected);
+    for (const image of [join(folder, "noise.png"), Buffer.from(png), png]) {
+      expect(await classifier.classify(image)).toEqual(expected);
     }
   });
 
@@ -94,7 +94,7 @@ describe("a classifier", () => {
     expect(await classifier.classify(pixels, { top: 9 })).toHaveLength(3);
   });
 
-  it("prepares pictures as the model says", async () => {
+  it("prepares images as the model says", async () => {
     const clear = await sharp({ create: { width: 40, height: 71, channels: 4, background: "#00f0" } })
       .png()
       .toBuffer();
@@ -131,15 +131,15 @@ describe("a classifier", () => {
   });
 });
 
-describe("many pictures", () => {
+describe("many images", () => {
   it("give in their order what each gives alone, in batches of any size", async () => {
-    const pictures = await Promise.all(
+    const images = await Promise.all(
       [1, 2, 3, 4, 5].map((seed) => platform.encodePng({ ...pixels, data: noise(1, [71, 80, 3], seed).data })),
     );
-    const alone = await Promise.all(pictures.map((picture) => classifier.classify(picture)));
+    const alone = await Promise.all(images.map((image) => classifier.classify(image)));
     expect(new Set(alone.map(([best]) => best!.probability)).size).toBe(5);
     for (const batchSize of [1, 2, 5, 8]) {
-      const together = await all(classifier.classifyAll(pictures, { batchSize }));
+      const together = await all(classifier.classifyAll(images, { batchSize }));
       for (const [index, result] of together.entries()) {
         const { predictions } = result as Extract<Classified, { predictions: unknown }>;
         expect(predictions.map(({ label }) => label)).toEqual(alone[index]!.map(({ label }) => label));
@@ -150,7 +150,7 @@ describe("many pictures", () => {
   });
 
   it("go on beside those that cannot be read", async () => {
-    const broken: Picture[] = [
+    const broken: ImageLike[] = [
       join(folder, "missing.png"),
       png,
       png.subarray(0, 100),
@@ -161,15 +161,15 @@ describe("many pictures", () => {
     expect(results[1]).toEqual({ predictions: expected });
     const messages = results.map((result) => ("error" in result ? result.error.message : ""));
     expect(messages[0]).toContain('missing.png": there is no such file.');
-    expect(messages[2]).toContain("the picture is damaged or cut short");
+    expect(messages[2]).toContain("the image is damaged or cut short");
     expect(messages[3]).toMatchInlineSnapshot(
-      `"picture of raw pixels: the data do not fill it; received "26 bytes for 3×3 pixels"; expected 27 bytes: red, green and blue of each pixel."`,
+      `"image of raw pixels: the data do not fill it; received "26 bytes for 3×3 pixels"; expected 27 bytes: red, green and blue of each pixel."`,
     );
     expect(await all(classifier.classifyAll(["missing.png"]))).toHaveLength(1);
     expect(await all(classifier.classifyAll([]))).toEqual([]);
   });
 
-  it("stop at what is no fault of a picture", async () => {
+  it("stop at what is no fault of an image", async () => {
     const decodeImage: Platform["decodeImage"] = async () => {
       throw new TypeError("the decoder is missing");
     };
@@ -191,7 +191,7 @@ describe("refusals", () => {
     );
   });
 
-  it("of files that are no pictures", async () => {
+  it("of files that are no images", async () => {
     expect(await errorOf(classifier.classify(Uint8Array.of(1, 2, 3)))).toBeInstanceOf(FormatError);
   });
 

@@ -28,7 +28,7 @@ import { formulaWeights } from "../../src/weights/formula.ts";
 import { writeLegacyModel, writeLegacyWeights } from "../../src/weights/keras/hdf5-writer.ts";
 import { decodeFloats } from "../../src/weights/number-formats.ts";
 import { readSafetensors } from "../../src/weights/safetensors.ts";
-import { noise } from "./pictures.ts";
+import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "convert-task-"));
@@ -57,7 +57,7 @@ function layersModel(): ModelParts {
     weights: formulaWeights(net),
     labels: ["яблоко", "pear"],
     preprocessing: { scale: 0.5, offset: 3, fit: "cover", background: [1, 2, 3] },
-    licence: "MIT",
+    license: "MIT",
     provenance: { by: ["x", { y: null }] },
   };
 }
@@ -91,13 +91,13 @@ describe("a model comes back from every format byte by byte", () => {
     const { bytes: plain } = await convertBytes(bytes, { to: "onnx-graph" });
     expect(() => decodeModel(plain, "plain.onnx")).toThrow(
       'model "plain.onnx": its graph is fed with floats that are prepared already; expected a model file, whose graph ' +
-        "takes the bytes of pictures. Convert it to one: xception convert IN OUT --to onnx.",
+        "takes the bytes of images. Convert it to one: xception convert IN OUT --to onnx.",
     );
-    const picture = { width: 80, height: 71, data: noise(1, [71, 80, 3], 5).data };
+    const image = { width: 80, height: 71, data: noise(1, [71, 80, 3], 5).data };
     const answers = [];
     for (const each of [bytes, plain]) {
       const classifier = await loadClassifier(each, { platform: nodePlatform });
-      answers.push(await classifier.classify(picture));
+      answers.push(await classifier.classify(image));
       await classifier.dispose();
     }
     expect(answers[1]).toEqual(answers[0]);
@@ -115,7 +115,7 @@ test("weights of timm's network go into Keras's with the file's other options, a
   expect(Buffer.compare(bytes, encodeModel(smallModel()))).toBe(0);
 });
 
-test("a network that tells no classes apart keeps its licence in every format, too", async () => {
+test("a network that tells no classes apart keeps its license in every format, too", async () => {
   const options = {
     inputShape: [71, 71, 3],
     includeTop: false,
@@ -126,12 +126,12 @@ test("a network that tells no classes apart keeps its licence in every format, t
   const weights = await writeLegacyWeights({
     network: xception(options),
     weights: formulaWeights(xception(options)),
-    metadata: JSON.stringify({ formatVersion: 1, architecture: { family: "xception", options }, licence: "MIT" }),
+    metadata: JSON.stringify({ formatVersion: 1, architecture: { family: "xception", options }, license: "MIT" }),
   });
   const graph = await convertBytes(weights, { to: "onnx" });
   expect(graph.to).toBe("plain ONNX");
   expect(graph.notes).toEqual([
-    "This is no model file for pictures: a model needs a classifier.",
+    "This is no model file for images: a model needs a classifier.",
     'Its input "images" is float32 [N, 71, 71, 3], prepared as the network expects it.',
   ]);
   const { bytes } = await convertBytes(graph.bytes, { to: "h5-weights" });
@@ -150,7 +150,7 @@ describe("a whole model of Keras that is our Xception", () => {
     expect(loaded).toEqual(weights);
   });
 
-  test("gives its weights to one with other classes and another size of pictures", async () => {
+  test("gives its weights to one with other classes and another size of images", async () => {
     const given = { classes: 7, inputShape: [90, 75, 3] } as const;
     await expect(convertBytes(await bare, { to: "onnx", network: given })).rejects.toThrow("predictions/kernel");
     const conversion = await convertBytes(await bare, { to: "onnx", network: given, allowMissing: "predictions/*" });
@@ -182,10 +182,10 @@ describe("float16", () => {
   });
 
   test("computes nearly the same", async () => {
-    const picture = new Uint8Array(71 * 80 * 3).map((_, index) => (index * 37) % 256);
+    const image = new Uint8Array(71 * 80 * 3).map((_, index) => (index * 37) % 256);
     const answers = async (bytes: Uint8Array) => {
       const session = await nodePlatform.createSession(bytes);
-      const { predictions } = await session.run({ images: { type: "uint8", shape: [1, 71, 80, 3], data: picture } });
+      const { predictions } = await session.run({ images: { type: "uint8", shape: [1, 71, 80, 3], data: image } });
       await session.dispose();
       return [...(predictions!.data as Float32Array)];
     };
@@ -218,7 +218,7 @@ describe("timm's safetensors", () => {
     const model = smallModel();
     const { bytes, notes } = await convertBytes(encodeModel(model), { to: "safetensors" });
     const { tensors, metadata } = readSafetensors(bytes, "it");
-    expect(JSON.parse(metadata.get("xception-ts")!)).toMatchObject({ labels: model.labels, licence: "CC0-1.0" });
+    expect(JSON.parse(metadata.get("xception-ts")!)).toMatchObject({ labels: model.labels, license: "CC0-1.0" });
     expect(tensors.get("bn1.num_batches_tracked")).toMatchObject({ format: "I64", shape: [] });
     const { shape, data } = decodeFloats(tensors.get("fc.weight")!);
     expect(shape).toEqual([3, 104]);
@@ -249,6 +249,6 @@ test("labels for a network without classes are refused", async () => {
   });
   const given = { ...noTop, width: 0.05, middleFlowRepeats: 0 };
   await expect(convertBytes(file, { to: "keras", network: given, labels: ["a"] })).rejects.toThrow(
-    'labels: network "xception" does not tell classes of RGB pictures apart. Leave the labels out.',
+    'labels: network "xception" does not tell classes of RGB images apart. Leave the labels out.',
   );
 });

@@ -10,12 +10,12 @@ import { TrainingStep } from "../../src/tasks/step/training-step.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import { whyNoWebGpu } from "../runtime/swiftshader.ts";
-import { pictureSize, smallNetwork } from "./train-fixtures.ts";
+import { imageSize, smallNetwork } from "./train-fixtures.ts";
 
 const network = smallNetwork({ pooled: true });
 const weights = formulaWeights(network);
-const shape = [4, pictureSize, pictureSize, 3];
-const bytes = Uint8Array.from({ length: 4 * pictureSize ** 2 * 3 }, (_, index) => (index * 89) % 256);
+const shape = [4, imageSize, imageSize, 3];
+const bytes = Uint8Array.from({ length: 4 * imageSize ** 2 * 3 }, (_, index) => (index * 89) % 256);
 const images = { type: "uint8", shape, data: bytes } as const;
 const preprocessing = { scale: 1 / 127.5, offset: -1 };
 
@@ -47,7 +47,7 @@ function largestDifference(a: Float32Array, b: Float32Array): number {
   return a.reduce((largest, value, index) => Math.max(largest, Math.abs(value - b[index]!)), 0);
 }
 
-describe.each(["wasm", "webgpu"] as const)("%s computes what the processor computes natively", (device) => {
+describe.each(["wasm", "webgpu"] as const)("%s computes what the CPU computes natively", (device) => {
   it("in inference", async (context) => {
     const reason = device === "webgpu" ? await whyNoWebGpu() : undefined;
     if (reason !== undefined) context.skip(reason);
@@ -126,11 +126,11 @@ describe("the state of a training step on WebGPU", () => {
     );
     for (const { y } of [kept, again.kept]) y!.dispose();
     await session.dispose();
-    const processor = await nodePlatform.createSession(probeModel, { keep: ["y"] });
-    expect(processor.runOnDevice).toBeUndefined();
-    expect(await processor.run({ x: floatTensor([1], Float32Array.of(3)) })).toEqual({
+    const CPU = await nodePlatform.createSession(probeModel, { keep: ["y"] });
+    expect(CPU.runOnDevice).toBeUndefined();
+    expect(await CPU.run({ x: floatTensor([1], Float32Array.of(3)) })).toEqual({
       y: floatTensor([1], Float32Array.of(3)),
     });
-    await processor.dispose();
+    await CPU.dispose();
   });
 });

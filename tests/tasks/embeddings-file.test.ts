@@ -18,7 +18,7 @@ const origin: EmbeddingsOrigin = {
   folder: "../photos",
 };
 const small: Embeddings = {
-  pictures: [{ file: 'cat/a "b", c.jpg', label: "cat" }, { file: "d.jpg" }],
+  images: [{ file: 'cat/a "b", c.jpg', label: "cat" }, { file: "d.jpg" }],
   values: floatTensor([2, 3], Float32Array.of(0.1, -2.5, 1e-30, 0, 16777216, 1 / 3)),
   origin,
 };
@@ -29,15 +29,15 @@ const read = (content: string | Uint8Array) => () =>
 describe("embeddings in files", () => {
   it.each([".safetensors", ".json", ".csv"])("come back from %s, bit for bit", (extension) => {
     const finite = fc.float({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0);
-    const picture = fc.record(
+    const image = fc.record(
       { file: fc.string({ minLength: 1 }), label: fc.string({ minLength: 1 }) },
       { requiredKeys: ["file"] },
     );
-    const rows = fc.array(fc.tuple(picture, fc.array(finite, { minLength: 3, maxLength: 3 })), { minLength: 1 });
+    const rows = fc.array(fc.tuple(image, fc.array(finite, { minLength: 3, maxLength: 3 })), { minLength: 1 });
     fc.assert(
       fc.property(rows, (list) => {
         const values = floatTensor([list.length, 3], Float32Array.from(list.flatMap(([, row]) => row)));
-        const embeddings = { pictures: list.map(([each]) => each), values, origin };
+        const embeddings = { images: list.map(([each]) => each), values, origin };
         const back = readEmbeddings(embeddingsWriter(`x${extension}`)(embeddings), "file");
         expect(back).toEqual(extension === ".csv" ? { ...embeddings, origin: undefined } : embeddings);
       }),
@@ -45,13 +45,13 @@ describe("embeddings in files", () => {
     );
   });
 
-  it("are CSV that any program reads, and JSON with a line for each picture", () => {
+  it("are CSV that any program reads, and JSON with a line for each image", () => {
     expect(text(embeddingsWriter("X.CSV")(small))).toBe(
       'file,label,e0,e1,e2\r\n"cat/a ""b"", c.jpg",cat,0.1,-2.5,1e-30\r\nd.jpg,,0,16777216,0.33333334\r\n',
     );
     const lines = text(embeddingsWriter("x.json")(small)).split("\n");
     expect(lines).toHaveLength(5);
-    expect(JSON.parse(lines[1]!.slice(0, -1))).toEqual({ ...small.pictures[0], values: [0.1, -2.5, 1e-30] });
+    expect(JSON.parse(lines[1]!.slice(0, -1))).toEqual({ ...small.images[0], values: [0.1, -2.5, 1e-30] });
   });
 
   it("are written by the ending of the name", () => {
@@ -63,7 +63,7 @@ describe("embeddings in files", () => {
 });
 
 describe("files that hold no embeddings", () => {
-  const document = { formatVersion: 1, origin, pictures: [{ file: "a.jpg" }, { file: "b.jpg" }] };
+  const document = { formatVersion: 1, origin, images: [{ file: "a.jpg" }, { file: "b.jpg" }] };
   const safetensors = (name: string, shape: readonly number[], said: unknown = document) =>
     writeSafetensors(new Map([[name, floatTensor(shape)]]), new Map([[metadataKey, JSON.stringify(said)]]));
 
@@ -72,12 +72,12 @@ describe("files that hold no embeddings", () => {
       `[FormatError: file: it holds no embeddings; received "tensors weights"; expected tensor "embeddings", and "xception-ts" in the header's metadata. Write them with \`xception embed\`.]`,
     );
     expect(read(safetensors("embeddings", [3, 3]))).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: file: its values are no embeddings of its pictures; received "values [3,3] for 2 pictures"; expected [pictures, dimensions], one picture at least.]`,
+      `[FormatError: file: its values are no embeddings of its images; received "values [3,3] for 2 images"; expected [images, dimensions], one image at least.]`,
     );
     expect(read(safetensors("embeddings", [2, 0]))).toThrow(
-      'its values are no embeddings of its pictures; received "values [2,0] for 2 pictures"',
+      'its values are no embeddings of its images; received "values [2,0] for 2 images"',
     );
-    expect(read(safetensors("embeddings", [0, 3], { ...document, pictures: [] }))).toThrow("one picture at least");
+    expect(read(safetensors("embeddings", [0, 3], { ...document, images: [] }))).toThrow("one image at least");
     const named = (changes: object) => read(safetensors("embeddings", [2, 3], { ...document, ...changes }));
     expect(named({ formatVersion: 2 })).toThrowErrorMatchingInlineSnapshot(
       `[FormatError: file, metadata "xception-ts", field formatVersion: Invalid input: expected 1; received 2.]`,
@@ -87,22 +87,22 @@ describe("files that hold no embeddings", () => {
     );
     expect(named({ origin: { ...origin, pooling: "sum" } })).toThrow("field origin.pooling:");
     expect(named({ origin: { ...origin, architecture: "resnet" } })).toThrow("field origin.architecture:");
-    expect(named({ pictures: [{ file: 1 }] })).toThrow("field pictures.0.file:");
+    expect(named({ images: [{ file: 1 }] })).toThrow("field images.0.file:");
     const noJson = writeSafetensors(new Map([["embeddings", floatTensor([1, 1])]]), new Map([[metadataKey, "{"]]));
     expect(read(noJson)).toThrow('file, metadata "xception-ts", character 1: this is no JSON.');
   });
 
   it("are refused as JSON", () => {
-    const json = (...rows: unknown[]) => read(JSON.stringify({ formatVersion: 1, pictures: rows }));
+    const json = (...rows: unknown[]) => read(JSON.stringify({ formatVersion: 1, images: rows }));
     expect(read("{")).toThrow("file, character 1: this is no JSON.");
-    expect(json()).toThrow("file: its values are no embeddings of its pictures;");
+    expect(json()).toThrow("file: its values are no embeddings of its images;");
     expect(json({ file: "a", values: [1, 2] }, { file: "b", values: [1] })).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: file, picture "b": it has another number of values than the first one; received 1; expected 2.]`,
+      `[FormatError: file, image "b": it has another number of values than the first one; received 1; expected 2.]`,
     );
     expect(json({ file: "a", values: [1, 1e39] })).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: file, picture "a", dimension 1: the value is not finite; received Infinity.]`,
+      `[FormatError: file, image "a", dimension 1: the value is not finite; received Infinity.]`,
     );
-    expect(json({ file: "a", values: ["1"] })).toThrow("file, field pictures.0.values.0:");
+    expect(json({ file: "a", values: ["1"] })).toThrow("file, field images.0.values.0:");
   });
 
   it("are refused as CSV", () => {
@@ -111,11 +111,11 @@ describe("files that hold no embeddings", () => {
       `[FormatError: file: it holds no embeddings; received "name,e0"; expected a safetensors file, a JSON object, or CSV that begins with file,label,e0. Write them with \`xception embed\`.]`,
     );
     expect(read("file,label,e0\r\na,,x\r\n")).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: file, picture "a": this is no finite number; received "x".]`,
+      `[FormatError: file, image "a": this is no finite number; received "x".]`,
     );
-    expect(read("file,label,e0,e1\r\na,,1,\r\n")).toThrow('file, picture "a": this is no finite number; received "".');
-    expect(read("file,label,e0\r\na,,1\r\nb,,1,2\r\n")).toThrow('file, picture "b": it has another number of values');
-    expect(read("file,label,e0\r\n")).toThrow("its values are no embeddings of its pictures");
+    expect(read("file,label,e0,e1\r\na,,1,\r\n")).toThrow('file, image "a": this is no finite number; received "".');
+    expect(read("file,label,e0\r\na,,1\r\nb,,1,2\r\n")).toThrow('file, image "b": it has another number of values');
+    expect(read("file,label,e0\r\n")).toThrow("its values are no embeddings of its images");
     expect(read(Uint8Array.of(0xff, 0xfe, 0x41))).toThrowErrorMatchingInlineSnapshot(
       `[FormatError: file: it holds no embeddings; expected a safetensors file, or a text.]`,
     );

@@ -4,16 +4,16 @@ import { AbortedError, DataError, TrainingError, UsageError, WeightsError } from
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
 import { type EvaluationProgress, evaluate } from "../../src/tasks/evaluate/evaluate.ts";
 import { inferenceSession } from "../../src/tasks/model/inference.ts";
-import { noise } from "./pictures.ts";
+import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
 
 const model = smallModel();
 
-/** A picture that differs by its seed. */
+/** An image that differs by its seed. */
 function sample(seed: number, label: number): Sample {
   const { data } = noise(1, [71, 80, 3], seed);
   // Darker by its seed, so that the network does not take all of them for the same.
-  return { name: `${seed}.png`, label, picture: { width: 80, height: 71, data: data.map((v) => v >> (seed % 5)) } };
+  return { name: `${seed}.png`, label, image: { width: 80, height: 71, data: data.map((v) => v >> (seed % 5)) } };
 }
 
 const dataset: ImageDataset = {
@@ -29,11 +29,11 @@ async function errorOf(work: Promise<unknown>): Promise<Error> {
 }
 
 describe("evaluating a model", () => {
-  it("scores what the network answers to each picture", async () => {
+  it("scores what the network answers to each image", async () => {
     const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform);
     const answers = await Promise.all(
-      dataset.samples.map(async ({ picture, label, name }) => {
-        const data = (picture as { data: Uint8Array }).data;
+      dataset.samples.map(async ({ image, label, name }) => {
+        const data = (image as { data: Uint8Array }).data;
         const { data: scores } = await inference.run({ type: "uint8", shape: [1, 71, 80, 3], data });
         const best = scores.indexOf(Math.max(...scores));
         return {
@@ -80,7 +80,7 @@ describe("evaluating a model", () => {
   });
 
   it("tells how far it is and names what it skipped", async () => {
-    const broken: Sample = { name: "broken.png", label: 0, picture: Uint8Array.of(1, 2, 3) };
+    const broken: Sample = { name: "broken.png", label: 0, image: Uint8Array.of(1, 2, 3) };
     const samples = [...dataset.samples.slice(0, 3), broken, ...dataset.samples.slice(3)];
     const progress: EvaluationProgress[] = [];
     const { evaluation, predictions, skipped } = await evaluate(
@@ -89,9 +89,7 @@ describe("evaluating a model", () => {
       { platform, batchSize: 4, onProgress: (each) => progress.push(each) },
     );
     expect(progress).toEqual([4, 8, 11].map((done) => ({ done, total: 12 })));
-    expect(skipped).toEqual([
-      { file: "broken.png", reason: expect.stringContaining("this is no picture we can read") },
-    ]);
+    expect(skipped).toEqual([{ file: "broken.png", reason: expect.stringContaining("this is no image we can read") }]);
     expect(evaluation).toEqual((await evaluate(model, dataset, { platform, batchSize: 4 })).evaluation);
     expect(predictions.map(({ file }) => file)).toEqual(dataset.samples.map(({ name }) => name));
   });
@@ -124,11 +122,11 @@ describe("evaluating is refused", () => {
     expect(error.message).toContain("the model does not know cow; the data set lacks owl");
   });
 
-  it("without a picture that can be read", async () => {
-    const samples = [{ name: "broken.png", label: 0, picture: Uint8Array.of(1, 2, 3) }];
+  it("without an image that can be read", async () => {
+    const samples = [{ name: "broken.png", label: 0, image: Uint8Array.of(1, 2, 3) }];
     const error = await errorOf(evaluate(model, { ...dataset, samples }, { platform }));
     expect(error).toBeInstanceOf(DataError);
-    expect(error.message).toContain("there are not enough usable pictures");
+    expect(error.message).toContain("there are not enough usable images");
   });
 
   it("when the caller has stopped it", async () => {

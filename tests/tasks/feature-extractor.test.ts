@@ -16,13 +16,13 @@ import type { FloatTensor } from "../../src/tensor/tensor.ts";
 import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
 import { interpret } from "../oracles/interpreter.ts";
-import { noise } from "./pictures.ts";
+import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
 
 const model = smallModel();
 const bytes = encodeModel(model);
-const pictureOf = (seed: number) => ({ width: 80, height: 71, data: noise(1, [71, 80, 3], seed).data });
-const pictures = [1, 2, 3].map(pictureOf);
+const imageOf = (seed: number) => ({ width: 80, height: 71, data: noise(1, [71, 80, 3], seed).data });
+const images = [1, 2, 3].map(imageOf);
 let extractor: FeatureExtractor;
 
 beforeAll(async () => {
@@ -31,10 +31,10 @@ beforeAll(async () => {
 afterAll(() => extractor.dispose());
 
 /** The whole network, nothing folded, cut off or pooled, in float64. */
-function oracle(layers: readonly string[], picture: { readonly data: Uint8Array }) {
+function oracle(layers: readonly string[], image: { readonly data: Uint8Array }) {
   const { graph } = lower(model.network, { mode: "inference", batchSize: 1, outputs: layers });
   const feeds = new Map<string, Float64Array>([
-    [imageInput, Float64Array.from(picture.data, (pixel) => pixel / 127.5 - 1)],
+    [imageInput, Float64Array.from(image.data, (pixel) => pixel / 127.5 - 1)],
     ...[...toEngineWeights(model.network, model.weights)].map(
       ([name, { data }]) => [name, Float64Array.from(data)] as const,
     ),
@@ -61,8 +61,8 @@ describe("features", () => {
   it("are the maps of layers, in the order asked for, and their poolings", async () => {
     // A convolution whose normalization is folded into it where nobody asks, a sum, and what is behind the maps.
     const layers = ["block2_sepconv1", "block1_conv1_bn", "add", "avg_pool", "predictions", "add"];
-    const expected = oracle([...new Set(layers)], pictures[0]!);
-    const maps = await extractor.features(pictures[0]!, { layers });
+    const expected = oracle([...new Set(layers)], images[0]!);
+    const maps = await extractor.features(images[0]!, { layers });
     expect(maps.map(({ layer }) => layer)).toEqual(layers);
     for (const { layer, values } of maps) {
       expect(values.shape).toEqual([1, ...shapeOf(layer)]);
@@ -79,22 +79,22 @@ describe("features", () => {
       ["avg", means],
       ["max", maxima],
     ] as const) {
-      const [map] = await extractor.features(pictures[0]!, { layers: ["add"], pooling });
+      const [map] = await extractor.features(images[0]!, { layers: ["add"], pooling });
       expect(map!.values.shape).toEqual([1, channels]);
       expect(worstDifference(map!.values, pooled), pooling).toBeLessThan(1e-5);
     }
   }, 30_000);
 
   it("are the last map without a choice, which pooled is what the classifier reads", async () => {
-    const [last] = await extractor.features(pictures[1]!);
+    const [last] = await extractor.features(images[1]!);
     expect(last).toMatchObject({ layer: "block7_sepconv2_act", values: { shape: [1, 3, 3, 104] } });
-    const [pooled] = await extractor.features(pictures[1]!, { pooling: "avg" });
-    const [read] = await extractor.features(pictures[1]!, { layers: ["avg_pool"] });
+    const [pooled] = await extractor.features(images[1]!, { pooling: "avg" });
+    const [read] = await extractor.features(images[1]!, { layers: ["avg_pool"] });
     expect(pooled!.values).toEqual(read!.values);
   });
 
   it("are maps by stage", async () => {
-    const stages = await extractor.features(pictures, { stages: [1, 5, 3] });
+    const stages = await extractor.features(images, { stages: [1, 5, 3] });
     expect(stages.map(({ layer, values }) => [layer, values.shape])).toEqual([
       ["block1_conv2_act", [3, 33, 37, 8]],
       ["block7_sepconv2_act", [3, 3, 3, 104]],
@@ -104,20 +104,20 @@ describe("features", () => {
   });
 
   it("are the same in a batch, and while another choice is under way", async () => {
-    const alone = await Promise.all(pictures.map((picture) => extractor.features(picture, { pooling: "max" })));
+    const alone = await Promise.all(images.map((image) => extractor.features(image, { pooling: "max" })));
     const [[together], [other]] = await Promise.all([
-      extractor.features(pictures, { pooling: "max" }),
-      extractor.features(pictures, { stages: [2], pooling: "avg" }),
+      extractor.features(images, { pooling: "max" }),
+      extractor.features(images, { stages: [2], pooling: "avg" }),
     ]);
     expect(other!.values.shape).toEqual([3, 8]);
     const flat = alone.flatMap(([map]) => [...map!.values.data]);
     expect(worstDifference(together!.values, flat)).toBeLessThan(1e-6);
-    const results = await all(extractor.featuresAll(pictures, { pooling: "max", batchSize: 2 }));
+    const results = await all(extractor.featuresAll(images, { pooling: "max", batchSize: 2 }));
     const rows = results.flatMap((result) => ("maps" in result ? [...result.maps[0]!.values.data] : []));
     expect(worstDifference(together!.values, rows)).toBeLessThan(1e-6);
   });
 
-  it("come of pictures of any size, prepared as the model says", async () => {
+  it("come of images of any size, prepared as the model says", async () => {
     const large = { width: 160, height: 142, data: noise(1, [142, 160, 3]).data };
     const png = await platform.encodePng(large);
     const choice = { layers: ["predictions"] };
@@ -149,66 +149,66 @@ describe("a model's digest", () => {
   });
 });
 
-describe("many pictures", () => {
+describe("many images", () => {
   it("go on beside those that cannot be read", async () => {
-    const png = await platform.encodePng(pictures[0]!);
-    const results = await all(extractor.featuresAll(["none.png", pictures[0]!, png.subarray(0, 99)], { batchSize: 2 }));
+    const png = await platform.encodePng(images[0]!);
+    const results = await all(extractor.featuresAll(["none.png", images[0]!, png.subarray(0, 99)], { batchSize: 2 }));
     const [none, fine, damaged] = results.map((result) => ("error" in result ? result.error.message : "fine"));
-    expect(none).toBe('picture "none.png": there is no such file.');
+    expect(none).toBe('image "none.png": there is no such file.');
     expect(fine).toBe("fine");
-    expect(damaged).toContain("the picture is damaged or cut short");
+    expect(damaged).toContain("the image is damaged or cut short");
     expect(await all(extractor.featuresAll(["none.png"]))).toHaveLength(1);
   });
 });
 
 describe("refusals", () => {
   const messageOf = (work: Promise<unknown>) => work.then(String, (error: Error) => error.message);
-  const [picture] = pictures;
+  const [image] = images;
 
   it("of layers, stages and poolings that are not there", async () => {
-    expect(await messageOf(extractor.features(picture!, { layers: ["add", "block99"] }))).toMatchInlineSnapshot(
+    expect(await messageOf(extractor.features(image!, { layers: ["add", "block99"] }))).toMatchInlineSnapshot(
       `"features option layers: network "xception" has no such layer; received "block99"; expected one of its 64 layers, e.g. block7_sepconv2_act. \`xception summary\` lists those of Xception."`,
     );
-    expect(await messageOf(extractor.features(picture!, { stages: [0] }))).toMatchInlineSnapshot(
+    expect(await messageOf(extractor.features(image!, { stages: [0] }))).toMatchInlineSnapshot(
       `"features option stages: network "xception" has no such stage; received 0; expected 1 (stride 2), 2 (stride 4), 3 (stride 8), 4 (stride 16), 5 (stride 32)."`,
     );
-    expect(await messageOf(extractor.features(picture!, { stages: [1], layers: ["add"] }))).toMatchInlineSnapshot(
+    expect(await messageOf(extractor.features(image!, { stages: [1], layers: ["add"] }))).toMatchInlineSnapshot(
       `"features: maps are chosen by layer or by stage, not by both."`,
     );
-    expect(await messageOf(extractor.features(picture!, { layers: [] }))).toMatchInlineSnapshot(
+    expect(await messageOf(extractor.features(image!, { layers: [] }))).toMatchInlineSnapshot(
       `"features: no map is asked for; expected names of layers, numbers of stages, or neither for the last map."`,
     );
     expect(
-      await messageOf(extractor.features(picture!, { layers: ["predictions"], pooling: "avg" })),
+      await messageOf(extractor.features(image!, { layers: ["predictions"], pooling: "avg" })),
     ).toMatchInlineSnapshot(
       `"features option pooling: layer "predictions" puts out no maps that could be pooled; received [3]; expected [height, width, channels]."`,
     );
   });
 
-  it("of no pictures, and of wrong batches", async () => {
-    expect(await messageOf(extractor.features([]))).toMatchInlineSnapshot(`"features: there is no picture."`);
-    expect(await messageOf(all(extractor.featuresAll([picture!], { batchSize: 0 })))).toMatchInlineSnapshot(
+  it("of no images, and of wrong batches", async () => {
+    expect(await messageOf(extractor.features([]))).toMatchInlineSnapshot(`"features: there is no image."`);
+    expect(await messageOf(all(extractor.featuresAll([image!], { batchSize: 0 })))).toMatchInlineSnapshot(
       `"features option batchSize: this value is not allowed; received 0; expected a whole number from 1."`,
     );
     const signal = AbortSignal.abort();
-    await expect(all(extractor.featuresAll([picture!], { signal }))).rejects.toBeInstanceOf(AbortedError);
+    await expect(all(extractor.featuresAll([image!], { signal }))).rejects.toBeInstanceOf(AbortedError);
   });
 
-  it("of networks that read no RGB pictures", () => {
-    const grey = network("grey", globalAveragePooling2d(conv2d(input([8, 8, 1]), { filters: 2, kernelSize: 3 })));
-    const parts = { network: grey, weights: initializeWeights(grey), preprocessing: defaultPreprocessing };
+  it("of networks that read no RGB images", () => {
+    const gray = network("gray", globalAveragePooling2d(conv2d(input([8, 8, 1]), { filters: 2, kernelSize: 3 })));
+    const parts = { network: gray, weights: initializeWeights(gray), preprocessing: defaultPreprocessing };
     expect(
       () => new FeatureExtractor({ ...parts, report: { missing: [], wrongShape: [] } }, platform),
     ).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: network "grey": it does not read RGB pictures; received [8, 8, 1]; expected 3 channels.]`,
+      `[UsageError: network "gray": it does not read RGB images; received [8, 8, 1]; expected 3 channels.]`,
     );
   });
 
   it("of layers whose weights the file lacks", async () => {
     const missing = ["block5_sepconv1/depthwise_kernel"];
     const partial = new FeatureExtractor({ ...model, report: { missing, wrongShape: [] } }, platform);
-    expect((await partial.features(picture!, { stages: [2] }))[0]!.layer).toBe("block3_sepconv1_act");
-    expect(await messageOf(partial.features(picture!, { stages: [2, 5] }))).toMatchInlineSnapshot(
+    expect((await partial.features(image!, { stages: [2] }))[0]!.layer).toBe("block3_sepconv1_act");
+    expect(await messageOf(partial.features(image!, { stages: [2, 5] }))).toMatchInlineSnapshot(
       `"features of "block3_sepconv1_act", "block7_sepconv2_act": they need weights that the file does not have; received ["block5_sepconv1/depthwise_kernel"]. Choose an earlier layer."`,
     );
     await partial.dispose();
@@ -216,16 +216,16 @@ describe("refusals", () => {
 
   it("of work after dispose, which may be called again", async () => {
     const loaded = await loadFeatureExtractor(bytes, { platform });
-    await loaded.features(picture!);
+    await loaded.features(image!);
     await loaded.dispose();
     await loaded.dispose();
     await loaded[Symbol.asyncDispose]();
-    const error = await loaded.features(picture!).catch((each: Error) => each);
+    const error = await loaded.features(image!).catch((each: Error) => each);
     expect(error).toBeInstanceOf(UsageError);
     expect((error as Error).message).toBe(
       "network in the engine: it has been given back with dispose(). Load the model again, or dispose of it later.",
     );
-    expect(await messageOf(all(loaded.featuresAll([picture!])))).toBe((error as Error).message);
+    expect(await messageOf(all(loaded.featuresAll([image!])))).toBe((error as Error).message);
   });
 });
 

@@ -75,7 +75,7 @@ describe("batch normalization", () => {
     expect(modes(choice, given)).toContain("block5 inference");
     expect(fineTuning(network, choice, given).warnings).toEqual([]);
     expect(fineTuning(network, choice, { ...given, batchSize: 8 }).warnings).toEqual([
-      "2 batch normalizations follow batches of 8 pictures, which spoils the statistics that they were given: leave " +
+      "2 batch normalizations follow batches of 8 images, which spoils the statistics that they were given: leave " +
         "--batch-norm training out, or take larger batches.",
     ]);
     expect(fineTuning(network, choice, { ...fromScratch, batchSize: 8 }).warnings).toEqual([]);
@@ -99,7 +99,7 @@ it("the rate falls from block to block, of those in which something trains", () 
 describe("a training", () => {
   const random = mulberry32(1);
   const samples = Array.from({ length: 4 }, (_, index) => ({
-    picture: { width: size, height: size, data: Uint8Array.from({ length: size * size * 3 }, () => 255 * random()) },
+    image: { width: size, height: size, data: Uint8Array.from({ length: size * size * 3 }, () => 255 * random()) },
     label: index % 2,
     name: `${index}`,
   }));

@@ -10,15 +10,15 @@ import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { convert } from "../../src/tasks/weights/convert.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { noise } from "./pictures.ts";
+import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
 
 const torchXception = new Uint8Array(readFileSync(join(root, "tests/golden/formats/torch-xception.onnx")));
 const pixels = { width: 80, height: 71, data: noise(1, [71, 80, 3]).data as Uint8Array };
 
-async function probabilities(source: Uint8Array, options: Omit<LoadOptions, "platform"> = {}, picture = pixels) {
+async function probabilities(source: Uint8Array, options: Omit<LoadOptions, "platform"> = {}, image = pixels) {
   await using classifier = await loadClassifier(source, { platform, ...options });
-  const predictions = await classifier.classify(picture);
+  const predictions = await classifier.classify(image);
   return { scores: inOrder(predictions), labels: classifier.labels, notes: classifier.notes };
 }
 
@@ -65,21 +65,21 @@ test("PyTorch's graph is fed as it wants, channels first, and its logits become 
   expect(notes).toEqual([
     "The graph of another tool was run as it is.",
     "It ends without a softmax; that was taken of its answers.",
-    "The file does not say how pictures become numbers; pixel/127.5 - 1 was taken, as in keras.applications.",
+    "The file does not say how images become numbers; pixel/127.5 - 1 was taken, as in keras.applications.",
     "It does not name the classes either; these are called by their numbers.",
   ]);
 });
 
-test("the same weights in our network give the same answers, also for pictures of another size", async () => {
+test("the same weights in our network give the same answers, also for images of another size", async () => {
   const network = { inputShape: [71, 80, 3], classes: 3, width: 0.02, middleFlowRepeats: 1 } as const;
   const large = { width: 123, height: 99, data: noise(1, [99, 123, 3], 5).data as Uint8Array };
-  for (const picture of [pixels, large]) {
-    const ours = await probabilities(torchXception, { architecture: "legacy_xception", network }, picture);
-    expectNear((await probabilities(torchXception, {}, picture)).scores, ours.scores);
+  for (const image of [pixels, large]) {
+    const ours = await probabilities(torchXception, { architecture: "legacy_xception", network }, image);
+    expectNear((await probabilities(torchXception, {}, image)).scores, ours.scores);
   }
 });
 
-test("a graph with channels last, a softmax and an open size, several pictures at a time", async () => {
+test("a graph with channels last, a softmax and an open size, several images at a time", async () => {
   const model = smallModel();
   const bytes = await graphOf(model);
   const open = changed(bytes, ({ graph }) => {
@@ -93,14 +93,14 @@ test("a graph with channels last, a softmax and an open size, several pictures a
   });
   expect(classifier.notes).toEqual([
     "The graph of another tool was run as it is.",
-    "The file does not say how pictures become numbers; pixel/127.5 - 1 was taken, as in keras.applications.",
+    "The file does not say how images become numbers; pixel/127.5 - 1 was taken, as in keras.applications.",
   ]);
-  const pictures = [1, 2, 3].map((seed) => ({ ...pixels, data: noise(1, [71, 80, 3], seed).data as Uint8Array }));
+  const images = [1, 2, 3].map((seed) => ({ ...pixels, data: noise(1, [71, 80, 3], seed).data as Uint8Array }));
   await using own = await loadClassifier(encodeModel(model), { platform });
   let count = 0;
-  for await (const result of classifier.classifyAll(pictures, { batchSize: 2 })) {
+  for await (const result of classifier.classifyAll(images, { batchSize: 2 })) {
     if (!("predictions" in result)) throw result.error;
-    expectNear(inOrder(result.predictions), inOrder(await own.classify(pictures[count++]!)));
+    expectNear(inOrder(result.predictions), inOrder(await own.classify(images[count++]!)));
     expect(result.predictions.map(({ label }) => label).toSorted()).toEqual(["cat", "dog", "owl"]);
   }
   expect(count).toBe(3);
@@ -129,18 +129,18 @@ describe("refuses", () => {
       );
     });
 
-  test("what is not fed with one picture", async () => {
+  test("what is not fed with one image", async () => {
     expect(await messageOf(dims("batch", 4, 71, 80))).toMatchInlineSnapshot(
-      `"FILE: its graph is not fed with one RGB picture; received "input [batch, 4, 71, 80]"; expected [1, 3, height, width] or [1, height, width, 3], or any number of them."`,
+      `"FILE: its graph is not fed with one RGB image; received "input [batch, 4, 71, 80]"; expected [1, 3, height, width] or [1, height, width, 3], or any number of them."`,
     );
     expect(await messageOf(dims(8, 3, 71, 80))).toMatchInlineSnapshot(
-      `"FILE: its graph is not fed with one RGB picture; received "input [8, 3, 71, 80]"; expected [1, 3, height, width] or [1, height, width, 3], or any number of them."`,
+      `"FILE: its graph is not fed with one RGB image; received "input [8, 3, 71, 80]"; expected [1, 3, height, width] or [1, height, width, 3], or any number of them."`,
     );
     const twice = changed(torchXception, ({ graph }) => {
       graph.input.push({ ...graph.input[0]!, name: "mask" });
     });
     expect(await messageOf(twice)).toMatchInlineSnapshot(
-      `"FILE: its graph is not fed with one RGB picture; received "input [batch, 3, 71, 80], mask [batch, 3, 71, 80]"; expected [1, 3, height, width] or [1, height, width, 3], or any number of them."`,
+      `"FILE: its graph is not fed with one RGB image; received "input [batch, 3, 71, 80], mask [batch, 3, 71, 80]"; expected [1, 3, height, width] or [1, height, width, 3], or any number of them."`,
     );
   });
 
@@ -153,20 +153,20 @@ describe("refuses", () => {
     );
   });
 
-  test("sizes of pictures that are not said, or others", async () => {
+  test("sizes of images that are not said, or others", async () => {
     expect(await messageOf(dims("batch", 3, "h", "w"))).toMatchInlineSnapshot(
-      `"FILE: its graph leaves the size of pictures open; received "h×w". Say it: --input-shape HEIGHTxWIDTHx3."`,
+      `"FILE: its graph leaves the size of images open; received "h×w". Say it: --input-shape HEIGHTxWIDTHx3."`,
     );
     expect(await messageOf(torchXception, { network: { inputShape: [99, 99, 3] } })).toMatchInlineSnapshot(
-      `"FILE: its graph reads pictures of another shape; received "99x99x3"; expected 71x80x3."`,
+      `"FILE: its graph reads images of another shape; received "99x99x3"; expected 71x80x3."`,
     );
   });
 
-  test("sizes that no picture has", async () => {
+  test("sizes that no image has", async () => {
     expect(await messageOf(dims(1, 3, 1_000_000, 71))).toMatchInlineSnapshot(
-      `"FILE, input "input": there are no pictures of this size; received "1000000×71"; expected height and width from 1 to 8192."`,
+      `"FILE, input "input": there are no images of this size; received "1000000×71"; expected height and width from 1 to 8192."`,
     );
-    expect(await messageOf(dims(1, 3, 71, -1))).toContain("there are no pictures of this size");
+    expect(await messageOf(dims(1, 3, 71, -1))).toContain("there are no images of this size");
   });
 
   test("labels for another number of classes", async () => {
@@ -181,13 +181,13 @@ describe("refuses", () => {
       delete (graph.output[0] as Partial<Value>).type;
     });
     expect(await messageOf(maps)).toMatchInlineSnapshot(
-      `"FILE, output "/Relu_output_0": its graph does not tell classes apart; received "float32 [1, 8, 35, 39] for one picture"; expected [1, classes]."`,
+      `"FILE, output "/Relu_output_0": its graph does not tell classes apart; received "float32 [1, 8, 35, 39] for one image"; expected [1, classes]."`,
     );
     const unknown = changed(torchXception, ({ graph }) => {
       graph.node[0]!.op_type = "Convolve";
     });
     expect(await messageOf(unknown)).toContain("FILE, ONNX Runtime: it cannot load the model: ");
     const tiny = await messageOf(dims("batch", 3, "h", "w"), { network: { inputShape: [2, 2, 3] } });
-    expect(tiny).toContain("FILE: its graph cannot be run on a picture (");
+    expect(tiny).toContain("FILE: its graph cannot be run on an image (");
   });
 });

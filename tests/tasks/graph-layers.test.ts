@@ -186,14 +186,14 @@ test("what cannot be taken is refused with its reason", async () => {
   expect(await refusal(torchNet(), foldedOnnx(branched(), formulaWeights(branched())))).toMatchInlineSnapshot(
     `"file of 4333 bytes: its graph has other layers than the network; received "4 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 2 convolutions, 1 depthwise convolutions, 1 dense layers. Say which network its weights are for: architecture, width, and what else makes it another."`,
   );
-  // The same parts, but the second convolution reads the pictures, not the first one.
+  // The same parts, but the second convolution reads the images, not the first one.
   const conv = (x: layers.LayerOutput, name: string) => layers.conv2d(x, { filters: 3, kernelSize: 1, name });
   const image = layers.input([9, 9, 3]);
   const inTurn = network("in_turn", conv(conv(image, "one"), "two"));
   const again = layers.input([9, 9, 3]);
   const sideBySide = network("side_by_side", layers.add([conv(again, "one"), conv(again, "two")]));
   expect(await refusal(sideBySide, foldedOnnx(inTurn, formulaWeights(inTurn)))).toMatchInlineSnapshot(
-    `"file of 666 bytes: its graph is connected otherwise than the network: what stands for "two" reads other results; received ["onnx::Conv_512"]; expected the results of nothing but the pictures."`,
+    `"file of 666 bytes: its graph is connected otherwise than the network: what stands for "two" reads other results; received ["onnx::Conv_512"]; expected the results of nothing but the images."`,
   );
 });
 

@@ -19,9 +19,9 @@ import { train } from "../../src/tasks/train/train.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
-import { colouredPictures, labels, pictureSize, smallNetwork } from "./train-fixtures.ts";
+import { coloredImages, imageSize, labels, smallNetwork } from "./train-fixtures.ts";
 
-const dataset = colouredPictures(12, 1);
+const dataset = coloredImages(12, 1);
 const network = smallNetwork({ dropout: 0.3 });
 const weights = formulaWeights(network);
 const isTop = (name: string) => name.startsWith("predictions");
@@ -66,8 +66,8 @@ describe("the classifier on features of the frozen network", () => {
       batchNorm: () => "inference",
     });
     const head = await TrainingStep.create(headOf(plain, topIndex(plain)!), weights, options);
-    const data = Uint8Array.from(dataset.samples.flatMap(({ picture }) => [...(picture as { data: Uint8Array }).data]));
-    const images = { type: "uint8", shape: [12, pictureSize, pictureSize, 3], data } as const;
+    const data = Uint8Array.from(dataset.samples.flatMap(({ image }) => [...(image as { data: Uint8Array }).data]));
+    const images = { type: "uint8", shape: [12, imageSize, imageSize, 3], data } as const;
     const expected = await whole.run({ images, targets, learningRate: 0.1 });
     const actual = await head.run({ images: features.values, targets, learningRate: 0.1 });
     expect(actual.loss).toBeCloseTo(expected.loss, 5);
@@ -123,7 +123,7 @@ describe("the cache of features", () => {
     expect(second.weights).toEqual(first.weights);
   });
 
-  it("is not taken for other pictures, weights or changes", async () => {
+  it("is not taken for other images, weights or changes", async () => {
     const { files, cache } = memory();
     await trained({ cache });
     const changed = (isChanged: (name: string) => boolean, change: (value: number) => number): Weights => {
@@ -143,7 +143,7 @@ describe("the cache of features", () => {
       { seed: 4 },
     ];
     for (const other of others) await trained({ cache }, planTraining(dataset, { ...common, ...other }));
-    await trained({ cache }, planTraining(colouredPictures(12, 2), common));
+    await trained({ cache }, planTraining(coloredImages(12, 2), common));
     await trained({ cache, views: 1 });
     expect(files.size).toBe(6);
     // Another classifier needs no other features.
@@ -190,7 +190,7 @@ describe("the cache of features", () => {
 
 describe("a training in two phases", () => {
   const head = { epochs: 2, views: 2, learningRate: 0.01 };
-  const validation = colouredPictures(6, 2);
+  const validation = coloredImages(6, 2);
 
   function trainSmall(options: Partial<OptionsWithWeights> = {}): Promise<TrainingResult> {
     return train(dataset, { ...common, validation, head, ...options });

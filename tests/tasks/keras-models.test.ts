@@ -19,7 +19,7 @@ const trainedGolden = join(root, "../shared/golden/mini-xception.json");
 /** Keras and ONNX Runtime both add up in single precision, each in its own order. */
 const tolerance = 1e-4;
 
-/** What the network says about the pictures of the formula, through ONNX Runtime. */
+/** What the network says about the images of the formula, through ONNX Runtime. */
 async function probabilities(network: Network, weights: Weights, batch: number): Promise<number[][]> {
   const shape = inputShapeOf(network) as readonly [number, number, number];
   const { graph } = lower(network, { mode: "inference", batchSize: batch });

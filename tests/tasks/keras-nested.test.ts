@@ -58,8 +58,8 @@ function nested(version: 2 | 3, rescaling: object = { scale: 1 / 255, offset: -0
   const layer = (class_name: string, name: string, config: object, inbound_nodes: unknown) => {
     return { class_name, name, config: { name, ...config }, inbound_nodes };
   };
-  const picture = { batch_shape: [null, 40, 36, 3] };
-  const flips = { layers: [layer("InputLayer", "there", picture, []), layer("RandomFlip", "flip", {}, [])] };
+  const image = { batch_shape: [null, 40, 36, 3] };
+  const flips = { layers: [layer("InputLayer", "there", image, []), layer("RandomFlip", "flip", {}, [])] };
   const base = {
     layers: described.config.layers.filter((each) => !isHead(each)),
     input_layers: [["image", 0, 0]],
@@ -67,7 +67,7 @@ function nested(version: 2 | 3, rescaling: object = { scale: 1 / 255, offset: -0
   };
   const [pooling, ...head] = described.config.layers.filter(isHead);
   const layers = [
-    layer("InputLayer", "pixels", picture, []),
+    layer("InputLayer", "pixels", image, []),
     layer("Sequential", "augmentation", flips, reading("pixels", version)),
     layer("Rescaling", "rescaling", rescaling, reading("augmentation", version, version === 2 ? 1 : 0)),
     layer("Functional", "base", base, reading("rescaling", version, 0, false)),
@@ -138,7 +138,7 @@ test.each([
   expect(Math.max(...actual.map((value, index) => Math.abs(value - expected[index]!)))).toBeLessThan(1e-4);
   expect(opened.preprocessing).toMatchObject({ scale: 1 / 255, offset: -0.5 });
   expect(opened.notes).toEqual([
-    `Its scaling of pixels, pixel · ${1 / 255} + -0.5, is no layer here but a part of how pictures are prepared.`,
+    `Its scaling of pixels, pixel · ${1 / 255} + -0.5, is no layer here but a part of how images are prepared.`,
   ]);
 });
 
@@ -177,7 +177,7 @@ test("weights of the file's own network may be missing on purpose", async () => 
   );
 });
 
-test("a sequential model may begin with a model, which knows the shape of pictures", () => {
+test("a sequential model may begin with a model, which knows the shape of images", () => {
   const inner = {
     name: "base",
     layers: [{ class_name: "InputLayer", config: { name: "i", batch_shape: [null, 4, 5, 3] } }],

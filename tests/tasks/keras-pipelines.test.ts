@@ -10,13 +10,13 @@ const formats = join(root, "tests/golden/formats");
 const golden: { readonly pipeline: readonly number[]; readonly "pipeline-nested": readonly [number] } = JSON.parse(
   readFileSync(join(formats, "pipelines.json"), "utf8"),
 );
-const picture = { width: 18, height: 20, data: Uint8Array.from({ length: 20 * 18 * 3 }, (_, i) => (i * 7919) % 256) };
+const image = { width: 18, height: 20, data: Uint8Array.from({ length: 20 * 18 * 3 }, (_, i) => (i * 7919) % 256) };
 const scaled =
-  /^Its scaling of pixels, pixel · 0\.0078\d+ \+ -1, is no layer here but a part of how pictures are prepared\.$/;
+  /^Its scaling of pixels, pixel · 0\.0078\d+ \+ -1, is no layer here but a part of how images are prepared\.$/;
 
 async function answer(file: string) {
   await using classifier = await loadClassifier(join(formats, file), { platform });
-  const predictions = await classifier.classify(picture);
+  const predictions = await classifier.classify(image);
   const probabilities = predictions.toSorted((a, b) => a.index - b.index).map(({ probability }) => probability);
   return { probabilities, notes: classifier.notes };
 }

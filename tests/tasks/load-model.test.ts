@@ -16,14 +16,14 @@ import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import type { TargetName } from "../../src/tasks/weights/weights-targets.ts";
 import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { interpret } from "../oracles/interpreter.ts";
-import { noise } from "./pictures.ts";
+import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
 
 const formats = join(root, "tests/golden/formats");
 const small = smallModel();
 const { architecture } = small;
 if (architecture.family !== "xception") throw new Error("another family");
-const picture = { width: 80, height: 71, data: noise(1, [71, 80, 3]).data };
+const image = { width: 80, height: 71, data: noise(1, [71, 80, 3]).data };
 let folder: string;
 const at = (name: string) => join(folder, name);
 
@@ -42,7 +42,7 @@ async function written(to: TargetName, name: string): Promise<string> {
 
 async function classify(source: string, options = {}) {
   await using classifier = await loadClassifier(source, { platform, ...options });
-  return { answer: await classifier.classify(picture), notes: classifier.notes };
+  return { answer: await classifier.classify(image), notes: classifier.notes };
 }
 
 describe("a classifier from any file", () => {
@@ -78,7 +78,7 @@ describe("a classifier from any file", () => {
       expect(probability).toBeCloseTo(expected[index]!, 5);
     }
     expect(classifier.notes).toEqual([
-      "The file does not say how pictures become numbers; pixel/127.5 - 1 was taken, as in keras.applications.",
+      "The file does not say how images become numbers; pixel/127.5 - 1 was taken, as in keras.applications.",
       "It does not name the classes either; these are called by their numbers.",
     ]);
   });
@@ -90,10 +90,10 @@ describe("a classifier from any file", () => {
     expect(notes).toHaveLength(1);
   });
 
-  it("tests one on labelled pictures", async () => {
+  it("tests one on labeled images", async () => {
     const names = small.labels;
     const samples = names.map((name, label) => ({
-      picture: { width: 80, height: 71, data: noise(1, [71, 80, 3], label + 1).data },
+      image: { width: 80, height: 71, data: noise(1, [71, 80, 3], label + 1).data },
       label,
       name,
     }));
@@ -109,7 +109,7 @@ describe("a classifier from any file", () => {
 });
 
 describe("refusals", () => {
-  it("of what does not tell classes of RGB pictures apart, of bare weights, and of a wrong number of labels", async () => {
+  it("of what does not tell classes of RGB images apart, of bare weights, and of a wrong number of labels", async () => {
     const load = async (source: string | Uint8Array, options = {}) =>
       (
         await loadModel(source, platform, options).then(

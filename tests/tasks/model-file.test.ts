@@ -11,7 +11,7 @@ import { inferenceSession } from "../../src/tasks/model/inference.ts";
 import type { ModelParts } from "../../src/tasks/model/model.ts";
 import { decodeModel, describeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { noise } from "./pictures.ts";
+import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
 
 const model = smallModel();
@@ -50,10 +50,10 @@ describe("a model file", () => {
     expect(read.weights).toEqual(model.weights);
   });
 
-  it("may leave licence and provenance out", () => {
-    const { licence: _, provenance: __, ...rest } = model;
+  it("may leave license and provenance out", () => {
+    const { license: _, provenance: __, ...rest } = model;
     const read = decodeModel(encodeModel(rest), "a.onnx");
-    expect(read).not.toHaveProperty("licence");
+    expect(read).not.toHaveProperty("license");
     expect(read).not.toHaveProperty("provenance");
   });
 
@@ -187,7 +187,7 @@ describe("a file that is no model is refused", () => {
 
   it("whose metadata lack a field, have a wrong one or are something else", () => {
     expect(read(changedDocument((document) => delete document.labels))).toMatchInlineSnapshot(
-      `"model "a.onnx", metadata: the network is no classifier of pictures; received "no labels"; expected labels and preprocessing."`,
+      `"model "a.onnx", metadata: the network is no classifier of images; received "no labels"; expected labels and preprocessing."`,
     );
     expect(read(changedDocument((document) => (document.preprocessing.background[1] = 256)))).toMatchInlineSnapshot(
       `"model "a.onnx", metadata, field preprocessing.background.1: Too big: expected number to be <=255; received 256."`,
@@ -258,9 +258,9 @@ describe("what is no classifier is not written", () => {
     );
   });
 
-  it("a network for other pictures than RGB", () => {
+  it("a network for other images than RGB", () => {
     expect(write(withOptions({ inputShape: [71, 80, 4] }))).toMatchInlineSnapshot(
-      `"encodeModel: a model must read RGB pictures; received [71, 80, 4]; expected 3 channels."`,
+      `"encodeModel: a model must read RGB images; received [71, 80, 4]; expected 3 channels."`,
     );
   });
 

@@ -3,7 +3,7 @@ import { networkWeights } from "../../src/graph/network.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { statisticsMomentum, withStatisticsFor } from "../../src/tasks/step/moving-statistics.ts";
 import { train } from "../../src/tasks/train/train.ts";
-import { colouredPictures, smallNetwork } from "./train-fixtures.ts";
+import { coloredImages, smallNetwork } from "./train-fixtures.ts";
 
 it.each([
   [0.99, 1, 0.8],
@@ -32,7 +32,7 @@ it("is what training uses, and a lower momentum of the network's own is kept", a
   const layers = quick.layers.map((layer) =>
     layer.config.type === "BatchNormalization" ? { ...layer, config: { ...layer.config, momentum: 0.5 } } : layer,
   );
-  const dataset = colouredPictures(6, 1);
+  const dataset = coloredImages(6, 1);
   const options = { platform: nodePlatform, epochs: 1 };
   const kept = await train(dataset, { ...options, network: { ...quick, layers } });
   const adapted = await train(dataset, { ...options, network: quick });

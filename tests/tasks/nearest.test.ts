@@ -10,11 +10,11 @@ const rows = [
   [30, 40],
 ];
 const embeddings = {
-  pictures: rows.map((_, index) => ({ file: `${index}.jpg`, label: index === 1 ? "cat" : "dog" })),
+  images: rows.map((_, index) => ({ file: `${index}.jpg`, label: index === 1 ? "cat" : "dog" })),
   values: floatTensor([5, 2], Float32Array.from(rows.flat())),
 };
 
-describe("the nearest pictures", () => {
+describe("the nearest images", () => {
   it("are those with the largest cosine, whatever their length", () => {
     // [3, 4]·[8, 6] / (5 · 10) = 48/50, [3, 4]·[−4, 3] = 0.
     expect(nearest(Float32Array.of(3, 4), embeddings)).toEqual([
@@ -32,15 +32,15 @@ describe("the nearest pictures", () => {
   });
 
   it("are refused for what has no direction, other dimensions or no count", () => {
-    const zero = { pictures: [{ file: "black.jpg" }], values: floatTensor([1, 2]) };
+    const zero = { images: [{ file: "black.jpg" }], values: floatTensor([1, 2]) };
     const search = (query: number[], among: Parameters<typeof nearest>[1], top = 1) => {
       return () => nearest(Float32Array.from(query), among, { top });
     };
     expect(search([1, 0], zero)).toThrowErrorMatchingInlineSnapshot(
-      `[DataError: embedding of "black.jpg": all its numbers are 0, so that it points nowhere. Leave the picture out, or choose another layer.]`,
+      `[DataError: embedding of "black.jpg": all its numbers are 0, so that it points nowhere. Leave the image out, or choose another layer.]`,
     );
     expect(search([0, 0], embeddings)).toThrowErrorMatchingInlineSnapshot(
-      `[DataError: embedding of the query: all its numbers are 0, so that it points nowhere. Leave the picture out, or choose another layer.]`,
+      `[DataError: embedding of the query: all its numbers are 0, so that it points nowhere. Leave the image out, or choose another layer.]`,
     );
     expect(search([1, 2, 3], embeddings)).toThrowErrorMatchingInlineSnapshot(
       `[ShapeError: search: the query has another number of dimensions than the embeddings; received 3; expected 2. Embed it with the same model, layer and pooling.]`,

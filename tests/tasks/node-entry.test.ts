@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
 import * as entry from "../../src/node.ts";
 import { serve } from "../runtime/local-server.ts";
-import { noise } from "./pictures.ts";
+import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
 
 const model = smallModel({ width: 0.25 });
@@ -38,10 +38,10 @@ it("a model that was saved is loaded, and classifies", async () => {
 it("models are read from addresses, once", async () => {
   vi.stubEnv("XDG_CACHE_HOME", folder);
   const server = await serve(entry.encodeModel(model));
-  const picture = join(folder, "photos", "cat", "1.png");
+  const image = join(folder, "photos", "cat", "1.png");
   await using here = await entry.loadClassifier(entry.encodeModel(model));
   await using there = await entry.loadClassifier(server.url);
-  expect(await there.classify(picture)).toEqual(await here.classify(picture));
+  expect(await there.classify(image)).toEqual(await here.classify(image));
   expect((await entry.loadModel(server.url)).labels).toEqual(model.labels);
   await (await entry.loadFeatureExtractor(server.url)).dispose();
   expect(server.requests).toHaveLength(1);

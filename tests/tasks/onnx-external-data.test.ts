@@ -7,8 +7,8 @@ import { nodePlatform } from "../../src/runtime/node.ts";
 import { loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import { loadWeights } from "../../src/tasks/weights/open-weights.ts";
 import { torchXception } from "./foreign-graphs.ts";
+import { noise } from "./images.ts";
 import { withNumbersBeside } from "./onnx-with-data.ts";
-import { noise } from "./pictures.ts";
 
 const whole = new Uint8Array(readFileSync(join(root, "tests/golden/formats/torch-xception.onnx")));
 
@@ -28,10 +28,10 @@ test("numbers in a file beside the graph are those in it", async () => {
   const { weights } = await loadWeights(torchXception(), "model.onnx", platform);
   expect([...weights]).toEqual([...expected.weights]);
 
-  const picture = { width: 80, height: 71, data: noise(1, [71, 80, 3]).data as Uint8Array };
+  const image = { width: 80, height: 71, data: noise(1, [71, 80, 3]).data as Uint8Array };
   await using here = await loadClassifier("model.onnx", { platform });
   await using there = await loadClassifier(whole, { platform: nodePlatform });
-  expect(await here.classify(picture)).toEqual(await there.classify(picture));
+  expect(await here.classify(image)).toEqual(await there.classify(image));
 });
 
 describe("refuses", () => {

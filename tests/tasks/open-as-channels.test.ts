@@ -17,7 +17,7 @@ import { smallModel } from "./small-model.ts";
 
 const gray = formulaImages(1, [71, 80, 1]).data;
 
-/** What a network says of a gray picture, whose channels are all the same. */
+/** What a network says of a gray image, whose channels are all the same. */
 async function answers(network: Network, weights: Weights): Promise<number[]> {
   const channels = inputShapeOf(network)[2]!;
   const pixels = Float32Array.from({ length: 71 * 80 * channels }, (_, index) => gray[Math.floor(index / channels)]!);
@@ -33,7 +33,7 @@ async function answers(network: Network, weights: Weights): Promise<number[]> {
 const torch = new Uint8Array(readFileSync(join(root, "tests/golden/formats/torch-xception.pth")));
 const narrow = { classes: 3, width: 0.02, middleFlowRepeats: 1 } as const;
 
-describe("weights for RGB pictures, put into a network for another number of channels,", () => {
+describe("weights for RGB images, put into a network for another number of channels,", () => {
   test.each([
     ["a model file", encodeModel(smallModel()), undefined, {}],
     ["weights of timm", torch, "legacy_xception", narrow],

@@ -3,7 +3,7 @@ import { RuntimeUnavailableError } from "../../src/errors.ts";
 import type { Platform } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 
-/** An engine that does not know the blocked layout, as on processors without AVX: steps fall back to the plain one. */
+/** An engine that does not know the blocked layout, as on CPUs without AVX: steps fall back to the plain one. */
 export const plainPlatform: Platform = {
   ...nodePlatform,
   createSession: (model, options) =>

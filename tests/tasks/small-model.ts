@@ -4,7 +4,7 @@ import type { XceptionOptions } from "../../src/models/xception-options.ts";
 import type { Model } from "../../src/tasks/model/model.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 
-/** The smallest network there is, with weights that give each picture another answer. */
+/** The smallest network there is, with weights that give each image another answer. */
 export function smallModel(more: XceptionOptions = {}): Model {
   const options: XceptionOptions = { inputShape: [71, 80, 3], classes: 3, width: 0.05, middleFlowRepeats: 1, ...more };
   const network = xception(options);
@@ -14,7 +14,7 @@ export function smallModel(more: XceptionOptions = {}): Model {
     weights: formulaWeights(network),
     labels: ["cat", "dog", "owl"],
     preprocessing: { ...kerasPreprocessing, fit: "fill", background: [255, 255, 255] },
-    licence: "CC0-1.0",
+    license: "CC0-1.0",
     provenance: { data: "made up", epochs: 3 },
   };
 }

@@ -7,7 +7,7 @@ import { nodePlatform } from "../../src/runtime/node.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
 import { frozenEnd } from "../../src/tasks/train/test-between-epochs.ts";
 import { train } from "../../src/tasks/train/train.ts";
-import { colouredPictures, smallNetwork } from "./train-fixtures.ts";
+import { coloredImages, smallNetwork } from "./train-fixtures.ts";
 
 describe("the frozen end of a network", () => {
   const network = xception({ inputShape: [71, 71, 3], width: 0.01 });
@@ -35,8 +35,8 @@ describe("the frozen end of a network", () => {
 });
 
 describe("tests between epochs", () => {
-  const training = colouredPictures(24, 1);
-  const validation = colouredPictures(10, 2);
+  const training = coloredImages(24, 1);
+  const validation = coloredImages(10, 2);
 
   /** With the number of bytes that each test showed to the engine. */
   async function trained(freezes: boolean) {
@@ -75,7 +75,7 @@ describe("tests between epochs", () => {
     return { result, shown };
   }
 
-  it("show pictures to what is frozen once, and answer as the whole network does", async () => {
+  it("show images to what is frozen once, and answer as the whole network does", async () => {
     const { result, shown } = await trained(true);
     const all = 10 * 12 * 12 * 3;
     expect(shown).toEqual([all, 0, 0]);
@@ -91,7 +91,7 @@ describe("tests between epochs", () => {
     expect(new Set(losses).size).toBe(3);
   });
 
-  it("show all pictures to all of it where everything trains", async () => {
+  it("show all images to all of it where everything trains", async () => {
     const { shown } = await trained(false);
     expect(shown).toEqual(Array.from({ length: 3 }, () => 10 * 12 * 12 * 3));
   });

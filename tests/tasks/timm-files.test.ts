@@ -5,7 +5,7 @@ import { torchShape, toTorchLayout } from "../../src/graph/torch-layout.ts";
 import { buildNetwork } from "../../src/models/architecture.ts";
 import { type ArchitectureName, architectureNamed } from "../../src/models/architecture-names.ts";
 import { timmNames } from "../../src/models/timm-names.ts";
-import { recogniseTimm } from "../../src/models/timm-recognition.ts";
+import { recognizeTimm } from "../../src/models/timm-recognition.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { decodeModel } from "../../src/tasks/model/model-file.ts";
 import { timmFormulaWeights } from "../../src/tasks/verify/timm.ts";
@@ -100,7 +100,7 @@ describe("a state_dict tells which network it is of", () => {
       const shapes = timmNames(architecture).flatMap(({ name, weight }) =>
         weight ? [[name, torchShape(weight)] as const] : [],
       );
-      const found = recogniseTimm(new Map(shapes), options.inputShape)!;
+      const found = recognizeTimm(new Map(shapes), options.inputShape)!;
       expect(found.name).toBe(name);
       expect(buildNetwork(found.architecture)).toEqual(buildNetwork(architecture));
     }
@@ -111,13 +111,13 @@ describe("a state_dict tells which network it is of", () => {
       new Map(
         timmNames(architecture).flatMap(({ name, weight }) => (weight ? [[name, torchShape(weight)] as const] : [])),
       );
-    expect(recogniseTimm(shapes(legacy))).toBeUndefined();
-    expect(recogniseTimm(shapes(aligned))).toBeUndefined();
-    expect(recogniseTimm(new Map())).toBeUndefined();
+    expect(recognizeTimm(shapes(legacy))).toBeUndefined();
+    expect(recognizeTimm(shapes(aligned))).toBeUndefined();
+    expect(recognizeTimm(new Map())).toBeUndefined();
   });
 });
 
-test("a network that is recognised prepares pictures as timm does", async () => {
+test("a network that is recognized prepares images as timm does", async () => {
   const whole = architectureNamed("legacy_xception", { classes: 2 });
   const zeros = timmNames(whole).map(({ name, weight }): [string, Tensor] => {
     return [name, floatTensor(weight === undefined ? [] : torchShape(weight))];

@@ -14,7 +14,7 @@ import golden from "../golden/torch-gradients.json" with { type: "json" };
 
 const around = { kernelSize: 3, strides: 2, padding: 1 } as const;
 
-/** The network of tests/golden/torch-gradients.py, on pictures of even sizes. */
+/** The network of tests/golden/torch-gradients.py, on images of even sizes. */
 function torchNetwork() {
   let x = layers.input([20, 14, 3]);
   x = layers.conv2d(x, { ...around, filters: 4, useBias: false, name: "0" });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { augmentations, noAugmentation } from "../../src/data/augment.ts";
-import { drawPictureChange } from "../../src/data/picture-change.ts";
+import { drawImageChange } from "../../src/data/image-change.ts";
 import { dense, globalAveragePooling2d, input } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
@@ -12,9 +12,9 @@ import { trainOptions } from "../../src/tasks/train/settings/chosen-options.ts";
 import { resolveSettings, type SettingsLayer } from "../../src/tasks/train/settings/resolve.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
-import { colouredPictures, labels, pictureSize, smallNetwork } from "./train-fixtures.ts";
+import { coloredImages, imageSize, labels, smallNetwork } from "./train-fixtures.ts";
 
-const dataset = colouredPictures(8, 1);
+const dataset = coloredImages(8, 1);
 const plain = {
   platform: nodePlatform,
   network: smallNetwork(),
@@ -26,7 +26,7 @@ const plain = {
   labelSmoothing: 0,
 } satisfies TrainOptions;
 
-/** The trained weights after so many steps: an epoch of eight pictures is one. */
+/** The trained weights after so many steps: an epoch of eight images is one. */
 async function weightsAfter(epochs: number, options: Partial<TrainOptions> = {}): Promise<Weights> {
   return (await train(dataset, { ...plain, epochs, ...options })).weights;
 }
@@ -64,7 +64,7 @@ describe("choices of a training", () => {
   });
 
   it("two halves of a batch, one after the other, give the step of the whole batch", async () => {
-    const x = globalAveragePooling2d(input([pictureSize, pictureSize, 3]));
+    const x = globalAveragePooling2d(input([imageSize, imageSize, 3]));
     const linear = network("linear", dense(x, { units: labels.length, activation: "softmax", name: "predictions" }));
     const whole = await weightsAfter(3, { network: linear });
     const halves = await weightsAfter(3, { network: linear, accumulate: 2 });
@@ -72,7 +72,7 @@ describe("choices of a training", () => {
   });
 
   it("patience: it stops when so many epochs tested no better than the best, whose weights it keeps", async () => {
-    const options = { ...plain, validation: colouredPictures(9, 2), epochs: 14, learningRate: 4 };
+    const options = { ...plain, validation: coloredImages(9, 2), epochs: 14, learningRate: 4 };
     const all = await train(dataset, options);
     let best = 0;
     const ends = all.history.findIndex(({ validationAccuracy = 0, validationLoss = 0 }, index) => {
@@ -132,7 +132,7 @@ describe("settings as options of a training", () => {
     expect(optionsOf({ recompute: true }).recompute).toBe(true);
   });
 
-  it("change the pictures as the name says, but for what is chosen besides", () => {
+  it("change the images as the name says, but for what is chosen besides", () => {
     expect(optionsOf({}).augmentation).toEqual(augmentations.default);
     expect(optionsOf({ augment: "strong", flip: false, rotation: 45, hue: 0 }).augmentation).toEqual({
       ...augmentations.strong,
@@ -151,10 +151,10 @@ describe("settings as options of a training", () => {
     });
   });
 
-  it("a window of the whole picture is none, whatever is drawn", () => {
+  it("a window of the whole image is none, whatever is drawn", () => {
     const { augmentation } = optionsOf({ augment: "default", resizedCrop: 1 });
     for (const random of [() => 0, () => 0.3, () => 0.999]) {
-      expect(drawPictureChange(augmentation!, random).move.window).toEqual({ x: 0, y: 0, width: 1, height: 1 });
+      expect(drawImageChange(augmentation!, random).move.window).toEqual({ x: 0, y: 0, width: 1, height: 1 });
     }
   });
 

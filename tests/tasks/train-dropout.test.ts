@@ -9,14 +9,14 @@ import { inferenceSession } from "../../src/tasks/model/inference.ts";
 import { TrainingStep } from "../../src/tasks/step/training-step.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
-import { colouredPictures, pictureSize, smallNetwork } from "./train-fixtures.ts";
+import { coloredImages, imageSize, smallNetwork } from "./train-fixtures.ts";
 
 const batchSize = 4;
-const { samples } = colouredPictures(batchSize, 3);
+const { samples } = coloredImages(batchSize, 3);
 const images: Tensor<"uint8"> = {
   type: "uint8",
-  shape: [batchSize, pictureSize, pictureSize, 3],
-  data: Uint8Array.from(samples.flatMap(({ picture }) => [...(picture as { data: Uint8Array }).data])),
+  shape: [batchSize, imageSize, imageSize, 3],
+  data: Uint8Array.from(samples.flatMap(({ image }) => [...(image as { data: Uint8Array }).data])),
 };
 const targets = oneHot([0, 1, 2, 0], 3);
 

@@ -13,8 +13,8 @@ import { type Network, network } from "../../src/graph/network.ts";
 import { convBn, sepConvBn } from "../../src/models/blocks.ts";
 import { mulberry32 } from "../../src/tensor/random.ts";
 
-/** Width and height of the pictures below. */
-export const pictureSize = 12;
+/** Width and height of the images below. */
+export const imageSize = 12;
 
 export const labels = ["red", "green", "blue"];
 
@@ -31,7 +31,7 @@ export function smallNetwork(
   } = {},
 ): Network {
   const { dropout: rate = 0, activation = "softmax", classes = labels.length, hidden, pooled } = options;
-  let x: LayerOutput = input([pictureSize, pictureSize, 3]);
+  let x: LayerOutput = input([imageSize, imageSize, 3]);
   x = relu(convBn(x, { filters: 8, kernelSize: 3, strides: 2, padding: "same", name: "conv" }));
   x = relu(sepConvBn(x, { filters: 16, name: "sepconv" }));
   if (pooled) x = maxPooling2d(x, { kernelSize: 3, strides: 2, padding: "same" });
@@ -41,15 +41,15 @@ export function smallNetwork(
   return network("small", dense(x, { units: classes, activation, name: "predictions" }));
 }
 
-/** Noise in which one colour is stronger: its class. The classes take turns. */
-export function colouredPictures(count: number, seed: number): ImageDataset {
+/** Noise in which one color is stronger: its class. The classes take turns. */
+export function coloredImages(count: number, seed: number): ImageDataset {
   const random = mulberry32(seed);
   const samples = Array.from({ length: count }, (_, index): Sample => {
     const label = index % labels.length;
-    const data = Uint8Array.from({ length: pictureSize * pictureSize * 3 }, (_, at) =>
+    const data = Uint8Array.from({ length: imageSize * imageSize * 3 }, (_, at) =>
       at % 3 === label ? 80 + 170 * random() : 200 * random(),
     );
-    return { picture: { width: pictureSize, height: pictureSize, data }, label, name: `${labels[label]}/${index}` };
+    return { image: { width: imageSize, height: imageSize, data }, label, name: `${labels[label]}/${index}` };
   });
   return { classes: labels, samples };
 }

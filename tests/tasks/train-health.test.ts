@@ -2,10 +2,10 @@ import { expect, it } from "vitest";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
 import type { TrainingProgress, TrainOptions } from "../../src/tasks/train/options.ts";
 import { train } from "../../src/tasks/train/train.ts";
-import { colouredPictures, smallNetwork } from "./train-fixtures.ts";
+import { coloredImages, smallNetwork } from "./train-fixtures.ts";
 
 // Seven steps for an epoch.
-const dataset = colouredPictures(14, 1);
+const dataset = coloredImages(14, 1);
 const options: TrainOptions = { platform, network: smallNetwork(), batchSize: 2, epochs: 2 };
 
 it("some steps of each epoch, evenly spaced, tell of their health; the weights stay the same", async () => {

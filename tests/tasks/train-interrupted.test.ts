@@ -8,14 +8,14 @@ import { nodePlatform } from "../../src/runtime/node.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
 import type { Fault } from "../../src/tasks/step/training-diagnosis.ts";
 import type { TrainingResult, TrainOptions } from "../../src/tasks/train/options.ts";
-import { refuseBrokenStep, refuseBrokenWeights } from "../../src/tasks/train/refusal.ts";
+import { assertFiniteWeights, throwBrokenStep } from "../../src/tasks/train/refusal.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
-import { colouredPictures, labels, smallNetwork } from "./train-fixtures.ts";
+import { coloredImages, labels, smallNetwork } from "./train-fixtures.ts";
 
-const dataset = colouredPictures(24, 1);
-const validation = colouredPictures(9, 2);
+const dataset = coloredImages(24, 1);
+const validation = coloredImages(9, 2);
 
 function trainSmall(options: Partial<TrainOptions> = {}): Promise<TrainingResult> {
   return train(dataset, { platform: nodePlatform, network: smallNetwork(), epochs: 3, batchSize: 8, ...options });
@@ -43,7 +43,7 @@ describe("a signal", () => {
     const stopped = await stopAfter(2, { validation });
     expect(stopped).toMatchObject({ aborted: true, steps: 2, epoch: 0, history: [] });
     expect(stopped.evaluation).toBeUndefined();
-    // 16 pictures, the first two batches: an epoch of two steps has the same, but for the schedule.
+    // 16 images, the first two batches: an epoch of two steps has the same, but for the schedule.
     expect(stopped.weights).not.toEqual(initializeWeights(smallNetwork()));
     expect((await stopAfter(2)).weights).toEqual(stopped.weights);
     expect((await stopAfter(1)).weights).not.toEqual(stopped.weights);
@@ -70,10 +70,10 @@ describe("a signal", () => {
       ...nodePlatform,
       decodeImage: async () => {
         controller.abort();
-        return validation.samples[0]!.picture as Awaited<ReturnType<Platform["decodeImage"]>>;
+        return validation.samples[0]!.image as Awaited<ReturnType<Platform["decodeImage"]>>;
       },
     };
-    const unread = { classes: labels, samples: validation.samples.map((each) => ({ ...each, picture: each.name })) };
+    const unread = { classes: labels, samples: validation.samples.map((each) => ({ ...each, image: each.name })) };
     const records: number[] = [];
     const result = await trainSmall({
       platform,
@@ -132,12 +132,12 @@ describe("numbers that are no numbers", () => {
       ["conv/kernel", floatTensor([2], Float32Array.of(1, Number.NaN))],
       ["conv/kernel#momentum", floatTensor([1], Float32Array.of(Number.NaN))],
     ]);
-    expect(() => refuseBrokenWeights(weights, "end of epoch 1", { learningRate: 0.5, usualRate: 0.1 })).toThrow(
+    expect(() => assertFiniteWeights(weights, "end of epoch 1", { learningRate: 0.5, usualRate: 0.1 })).toThrow(
       'training, end of epoch 1: weight "conv/kernel" is no finite number any more; received NaN. ' +
         "The steps were too large: use a lower learning rate, e.g. 0.05 instead of 0.5.",
     );
     weights.delete("conv/kernel");
-    refuseBrokenWeights(weights, "end of epoch 1", { learningRate: 0.5, usualRate: 0.1 });
+    assertFiniteWeights(weights, "end of epoch 1", { learningRate: 0.5, usualRate: 0.1 });
   });
 
   it.each<[Fault | undefined, string]>([
@@ -147,7 +147,7 @@ describe("numbers that are no numbers", () => {
     [{ kind: "gradient", layer: "a", name: "gradient/a/bias" }, ', from the gradient of layer "a" on; received NaN'],
     [{ kind: "loss", name: "loss" }, "; received NaN"],
   ])("are named by where they began: %o", (fault, began) => {
-    expect(() => refuseBrokenStep("step 7", Number.NaN, fault, { learningRate: 0.5, usualRate: 0.1 })).toThrow(
+    expect(() => throwBrokenStep("step 7", Number.NaN, fault, { learningRate: 0.5, usualRate: 0.1 })).toThrow(
       `training, step 7: the loss is no finite number any more${began}. The steps were too large`,
     );
   });

@@ -46,7 +46,7 @@ function outcomesOf(name: string): readonly [Outcome & { error?: string }, Outco
   return [ranks![0]!.outcomes[name]!, ranks![1]!.outcomes[name]!];
 }
 
-/** What one process does with the same pictures, in steps as large as those of two ranks together. */
+/** What one process does with the same images, in steps as large as those of two ranks together. */
 async function single(options: Partial<TrainOptions> = {}): Promise<Outcome> {
   const { dataset, validation, options: given } = sharedTraining;
   return outcomeOf(await train(dataset, { ...given, validation, batchSize: 8, ...options }));
@@ -110,7 +110,7 @@ describe("two ranks", () => {
     expect(largestDifference(first, outcomesOf("apart")[0])).toBeGreaterThan(1e-3);
   });
 
-  it("both know of a damaged picture that one of them met, and end their epochs together", () => {
+  it("both know of a damaged image that one of them met, and end their epochs together", () => {
     const [first, second] = outcomesOf("damaged");
     expect(first).toEqual(second);
     expect(first).toMatchObject({ skipped: ["green/4"], validationSkipped: ["green/1"], steps: 6, aborted: false });

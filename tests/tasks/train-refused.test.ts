@@ -6,13 +6,13 @@ import { nodePlatform } from "../../src/runtime/node.ts";
 import type { TrainOptions } from "../../src/tasks/train/options.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
-import { colouredPictures, smallNetwork } from "./train-fixtures.ts";
+import { coloredImages, smallNetwork } from "./train-fixtures.ts";
 
-const dataset = colouredPictures(6, 1);
+const dataset = coloredImages(6, 1);
 const grayInput = globalAveragePooling2d(input([12, 12, 1]));
 
-function attempt(options: Partial<TrainOptions>, pictures = dataset) {
-  return () => train(pictures, { platform: nodePlatform, network: smallNetwork(), ...options });
+function attempt(options: Partial<TrainOptions>, images = dataset) {
+  return () => train(images, { platform: nodePlatform, network: smallNetwork(), ...options });
 }
 
 describe("refused before anything is computed", () => {
@@ -29,7 +29,7 @@ describe("refused before anything is computed", () => {
       { network: network("gray", dense(grayInput, { units: 3, activation: "softmax" })) },
       "network",
       "[12, 12, 1]",
-      "an input of RGB pictures, [height, width, 3]",
+      "an input of RGB images, [height, width, 3]",
     ],
   ])("option %#", async (options, name, received, expected) => {
     const message = `train option ${name}: this value is not allowed; received ${received}; expected ${expected}.`;
@@ -38,17 +38,17 @@ describe("refused before anything is computed", () => {
   });
 
   it.each([
-    [{ ...dataset, samples: [] }, "data set: there are no pictures to train on."],
+    [{ ...dataset, samples: [] }, "data set: there are no images to train on."],
     [
       { classes: ["red"], samples: dataset.samples.slice(0, 1) },
       'data set: there are not enough classes; received ["red"]; expected at least two.',
     ],
-  ])("data set %#", async (pictures, message) => {
-    await expect(attempt({}, pictures)).rejects.toThrow(DataError);
-    await expect(attempt({}, pictures)).rejects.toThrow(message);
+  ])("data set %#", async (images, message) => {
+    await expect(attempt({}, images)).rejects.toThrow(DataError);
+    await expect(attempt({}, images)).rejects.toThrow(message);
   });
 
-  it("validation pictures of other classes", async () => {
+  it("validation images of other classes", async () => {
     const validation = { ...dataset, classes: ["red", "green", "violet"] };
     await expect(attempt({ validation })).rejects.toThrow(DataError);
     await expect(attempt({ validation })).rejects.toThrow(
@@ -67,8 +67,8 @@ describe("refused before anything is computed", () => {
   it("batches larger than the data set", async () => {
     await expect(attempt({ batchSize: 7 })).rejects.toThrow(DataError);
     await expect(attempt({ batchSize: 7 })).rejects.toThrow(
-      "there are not enough usable pictures for a batch; received 6; expected at least 7. " +
-        "Add pictures or use smaller batches.",
+      "there are not enough usable images for a batch; received 6; expected at least 7. " +
+        "Add images or use smaller batches.",
     );
   });
 });

@@ -11,10 +11,10 @@ import type { Checkpoint } from "../../src/tasks/train/checkpoint.ts";
 import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/tasks/train/checkpoint-file.ts";
 import type { TrainingResult, TrainOptions } from "../../src/tasks/train/options.ts";
 import { train } from "../../src/tasks/train/train.ts";
-import { colouredPictures, labels, smallNetwork } from "./train-fixtures.ts";
+import { coloredImages, labels, smallNetwork } from "./train-fixtures.ts";
 
-const dataset = colouredPictures(24, 1);
-const validation = colouredPictures(9, 2);
+const dataset = coloredImages(24, 1);
+const validation = coloredImages(9, 2);
 const network = smallNetwork({ dropout: 0.3 });
 
 function trainSmall(options: Partial<TrainOptions> = {}): Promise<TrainingResult> {
@@ -59,7 +59,7 @@ describe.each(["sgd", "adamw"] as const)("a training with %s, resumed after any 
   });
 });
 
-it("goes on bit for bit with changed, mixed, balanced and weighted pictures", async () => {
+it("goes on bit for bit with changed, mixed, balanced and weighted images", async () => {
   const options: Partial<TrainOptions> = {
     augmentation: { ...augmentations.strong, randAugment: { operations: 2, magnitude: 9 } },
     mixing: { mixup: 0.4, cutMix: 1 },
@@ -109,7 +109,7 @@ it("tells what had been reached, and takes a training that was over as it is", a
   expect(soFar).toEqual([result]);
 });
 
-it("refuses to go on with other options or pictures, and names them", async () => {
+it("refuses to go on with other options or images, and names them", async () => {
   const { kept } = await recorded({ epochs: 1 });
   const refusal = async (options: Partial<TrainOptions>) => {
     const error: unknown = await trainSmall({ epochs: 1, resume: kept[0]!, ...options }).catch((thrown) => thrown);
@@ -117,7 +117,7 @@ it("refuses to go on with other options or pictures, and names them", async () =
     return (error as UsageError).message.replaceAll(/[0-9a-f]{64}/g, "…");
   };
   const start = "train option resume: the checkpoint is of another training: it differs in";
-  const end = "Give the options and the pictures that it began with, or begin anew without resume.";
+  const end = "Give the options and the images that it began with, or begin anew without resume.";
   expect(await refusal({ epochs: 2, batchSize: 4 })).toBe(
     `${start} epochs, batchSize; received {"epochs":2,"batchSize":4}; expected {"epochs":1,"batchSize":8}. ${end}`,
   );

@@ -4,14 +4,14 @@ import type { ImageDataset } from "../../src/data/dataset.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import type { TrainingResult, TrainOptions } from "../../src/tasks/train/options.ts";
 import { train } from "../../src/tasks/train/train.ts";
-import { colouredPictures, smallNetwork } from "./train-fixtures.ts";
+import { coloredImages, smallNetwork } from "./train-fixtures.ts";
 
-const dataset = colouredPictures(8, 1);
+const dataset = coloredImages(8, 1);
 
-function trainSmall(pictures: ImageDataset, options: Partial<TrainOptions> = {}): Promise<TrainingResult> {
+function trainSmall(images: ImageDataset, options: Partial<TrainOptions> = {}): Promise<TrainingResult> {
   const network = smallNetwork();
   const augmentation = noAugmentation;
-  return train(pictures, { platform: nodePlatform, network, epochs: 1, batchSize: 8, augmentation, ...options });
+  return train(images, { platform: nodePlatform, network, epochs: 1, batchSize: 8, augmentation, ...options });
 }
 
 it("class weights multiply the loss", async () => {
@@ -28,12 +28,12 @@ it("class weights multiply the loss", async () => {
   expect(sum / plain[0]!.loss).toBeCloseTo(1, 5);
 });
 
-it("from a picture that counts for nothing, nothing is learned", async () => {
-  const labelled = (wrong: number) => ({
+it("from an image that counts for nothing, nothing is learned", async () => {
+  const labeled = (wrong: number) => ({
     ...dataset,
     samples: dataset.samples.map((sample, index) => (index < 3 ? { ...sample, label: wrong, weight: 0 } : sample)),
   });
-  const [first, second] = [await trainSmall(labelled(0)), await trainSmall(labelled(2))];
+  const [first, second] = [await trainSmall(labeled(0)), await trainSmall(labeled(2))];
   expect(second.weights).toEqual(first.weights);
   expect((await trainSmall(dataset)).weights).not.toEqual(first.weights);
 });

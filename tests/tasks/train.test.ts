@@ -12,10 +12,10 @@ import type { TrainingProgress, TrainingResult, TrainOptions } from "../../src/t
 import { train } from "../../src/tasks/train/train.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
-import { colouredPictures, labels, smallNetwork } from "./train-fixtures.ts";
+import { coloredImages, labels, smallNetwork } from "./train-fixtures.ts";
 
-const dataset = colouredPictures(48, 1);
-const validation = colouredPictures(20, 2);
+const dataset = coloredImages(48, 1);
+const validation = coloredImages(20, 2);
 
 function trainSmall(options: Partial<TrainOptions> = {}): Promise<TrainingResult> {
   return train(dataset, { platform: nodePlatform, network: smallNetwork(), epochs: 3, batchSize: 8, ...options });
@@ -25,7 +25,7 @@ function numbersOf(weights: Weights): Record<string, number[]> {
   return Object.fromEntries([...weights].map(([name, { data }]) => [name, [...data]]));
 }
 
-/** Weights with which the small network says the same about every picture. */
+/** Weights with which the small network says the same about every image. */
 function constantLogits(logits: readonly number[]): Weights {
   return new Map(
     networkWeights(smallNetwork()).map(({ name, shape }) => {
@@ -37,7 +37,7 @@ function constantLogits(logits: readonly number[]): Weights {
 }
 
 describe("train", () => {
-  it("learns to tell pictures apart that it never saw", async () => {
+  it("learns to tell images apart that it never saw", async () => {
     const { history, evaluation } = await trainSmall({ validation, epochs: 12, learningRate: 0.02 });
     expect(history.length).toBe(12);
     expect(history.at(-1)!.accuracy).toBeGreaterThan(0.9);
@@ -56,10 +56,10 @@ describe("train", () => {
   it("draws the initial weights of a network that it builds from its own seed", async () => {
     const options = { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0 } as const;
     const build = (seed: number, network: TrainOptions["network"]) => {
-      const pictures = { classes: labels, samples: [] as never[] };
+      const images = { classes: labels, samples: [] as never[] };
       const stopped = AbortSignal.abort();
-      const samples = dataset.samples.map((sample) => ({ ...sample, picture: "unread.png" }));
-      return train({ ...pictures, samples }, { platform: nodePlatform, network: network!, seed, signal: stopped });
+      const samples = dataset.samples.map((sample) => ({ ...sample, image: "unread.png" }));
+      return train({ ...images, samples }, { platform: nodePlatform, network: network!, seed, signal: stopped });
     };
     const { network, weights, steps } = await build(5, options);
     expect(steps).toBe(0);
@@ -113,7 +113,7 @@ describe("train", () => {
   });
 
   it("starts from given weights, and smooths labels: the first loss by hand", async () => {
-    // Probabilities 8/10, 1/10, 1/10 for every picture; a third of the pictures belongs to each class, so smoothing,
+    // Probabilities 8/10, 1/10, 1/10 for every image; a third of the images belongs to each class, so smoothing,
     // which moves target probability from each class to all, leaves the mean target at a third each.
     const options = {
       weights: constantLogits([Math.log(8), 0, 0]),
@@ -226,23 +226,22 @@ describe("progress", () => {
   });
 });
 
-describe("damaged pictures", () => {
-  /** A platform on which these pictures cannot be decoded. */
+describe("damaged images", () => {
+  /** A platform on which these images cannot be decoded. */
   function platformWithout(damaged: readonly string[]): Platform {
     return {
       ...nodePlatform,
       decodeImage: async (source) => {
         const name = String(source);
-        if (damaged.includes(name))
-          throw new FormatError({ where: `picture "${name}"`, what: "the picture is damaged" });
-        const picture = dataset.samples.find((sample) => sample.name === name)!.picture;
-        return picture as Awaited<ReturnType<Platform["decodeImage"]>>;
+        if (damaged.includes(name)) throw new FormatError({ where: `image "${name}"`, what: "the image is damaged" });
+        const image = dataset.samples.find((sample) => sample.name === name)!.image;
+        return image as Awaited<ReturnType<Platform["decodeImage"]>>;
       },
     };
   }
   const named = {
     classes: labels,
-    samples: dataset.samples.map((sample) => ({ ...sample, picture: sample.name })),
+    samples: dataset.samples.map((sample) => ({ ...sample, image: sample.name })),
   };
 
   it("are skipped and named, and the schedule learns that there are fewer steps", async () => {
@@ -261,12 +260,10 @@ describe("damaged pictures", () => {
       },
       onProgress: (report) => reports.push(report),
     });
-    expect(result.skipped).toEqual(
-      damaged.map((file) => ({ file, reason: `picture "${file}": the picture is damaged.` })),
-    );
+    expect(result.skipped).toEqual(damaged.map((file) => ({ file, reason: `image "${file}": the image is damaged.` })));
     expect(result.validationSkipped.map(({ file }) => file)).toEqual(["red/0", "green/4"]);
     expect(result.evaluation!.images).toBe(4);
-    // 45 usable pictures make 5 steps of 8, not 6.
+    // 45 usable images make 5 steps of 8, not 6.
     expect(positions).toEqual([
       ...[0, 1, 2, 3, 4].map((step) => ({ step, totalSteps: 12, epoch: 0, samples: 8 * step, validationLosses: [] })),
       ...[5, 6, 7, 8, 9].map((step) => ({

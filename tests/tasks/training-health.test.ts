@@ -22,7 +22,7 @@ function norm(layer: string, value: (name: string, index: number) => number): nu
 }
 const at = (of: Weights) => (name: string, index: number) => of.get(name)!.data[index]!;
 
-/** Mean, standard deviation and share of numbers not above 0 of a layer's output for the first picture, in float64. */
+/** Mean, standard deviation and share of numbers not above 0 of a layer's output for the first image, in float64. */
 function activation(layer: string) {
   const lowered = lower(network, { mode: "training", batchSize, outputs: [] });
   const feeds = new Map([...toEngineWeights(network, weights)].map(([name, t]) => [name, Float64Array.from(t.data)]));

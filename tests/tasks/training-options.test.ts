@@ -228,13 +228,13 @@ describe("weights of samples", () => {
     const weighted = await runSteps(network, { platform, batchNorm, sampleWeights: true }, [
       { ...stepInput, sampleWeights: floatTensor([4], Float32Array.of(2, 0, 2, 0)) },
     ]);
-    const picture = 11 * 9 * 3;
+    const image = 11 * 9 * 3;
     const twice = (data: Float32Array, size: number) =>
       Float32Array.from([0, 0, 2, 2].flatMap((row) => [...data.slice(row * size, (row + 1) * size)]));
     const repeated = await runSteps(network, { platform, batchNorm }, [
       {
         ...stepInput,
-        images: floatTensor([4, 11, 9, 3], twice(stepInput.images.data as Float32Array, picture)),
+        images: floatTensor([4, 11, 9, 3], twice(stepInput.images.data as Float32Array, image)),
         targets: floatTensor([4, 3], twice(stepInput.targets.data, 3)),
       },
     ]);

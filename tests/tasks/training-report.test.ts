@@ -9,13 +9,13 @@ import { nodePlatform as platform } from "../../src/runtime/node.ts";
 import { galleryOf } from "../../src/tasks/evaluate/report-gallery.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import { reportOn } from "../../src/tasks/train/training-report.ts";
-import { colouredPictures, smallNetwork } from "./train-fixtures.ts";
+import { coloredImages, smallNetwork } from "./train-fixtures.ts";
 
 const network = smallNetwork();
-const validation = colouredPictures(6, 2);
-const trained = await train(colouredPictures(12, 1), { platform, network, validation, epochs: 2, batchSize: 4 });
+const validation = coloredImages(6, 2);
+const trained = await train(coloredImages(12, 1), { platform, network, validation, epochs: 2, batchSize: 4 });
 
-it("gathers the numbers of the training, the network's cost, and pictures of right and wrong answers", async () => {
+it("gathers the numbers of the training, the network's cost, and images of right and wrong answers", async () => {
   const settings = [{ name: "Seed", value: "0" }];
   const reproduction = { commands: ["xception train"] };
   const full = { name: "large", parameters: 1e6 };
@@ -45,14 +45,14 @@ it("gathers the numbers of the training, the network's cost, and pictures of rig
   for (const { png, ...prediction } of shown) {
     expect(trained.predictions).toContainEqual(prediction);
     expect(prediction.truth === prediction.predicted).toBe(gallery.right.some((item) => item.png === png));
-    // The thumbnail shows the picture of that name: its strongest colour is its class.
+    // The thumbnail shows the image of that name: its strongest color is its class.
     const { data } = await platform.decodeImage(png, { width: 128, height: 128 });
     const means = [0, 1, 2].map((channel) => data.filter((_, at) => at % 3 === channel).reduce((a, b) => a + b, 0));
     expect(["red", "green", "blue"][means.indexOf(Math.max(...means))]).toBe(prediction.truth);
   }
 });
 
-it("has no gallery without pictures, and no size to compare with where it is the same", async () => {
+it("has no gallery without images, and no size to compare with where it is the same", async () => {
   const { predictions, evaluation, ...untested } = trained;
   const full = { name: "itself", parameters: 563 };
   const report = reportOn(untested, { title: "A title", full });
@@ -65,16 +65,16 @@ it("has no gallery without pictures, and no size to compare with where it is the
   });
 });
 
-it("leaves out pictures that have gone since", async () => {
+it("leaves out images that have gone since", async () => {
   const folder = await mkdtemp(join(tmpdir(), "xception-report-"));
-  const picture = join(folder, "there.png");
-  const pixels = validation.samples[0]!.picture as Parameters<typeof platform.encodePng>[0];
-  await writeFile(picture, await platform.encodePng(pixels));
+  const image = join(folder, "there.png");
+  const pixels = validation.samples[0]!.image as Parameters<typeof platform.encodePng>[0];
+  await writeFile(image, await platform.encodePng(pixels));
   const dataset: ImageDataset = {
     classes: ["red", "green"],
     samples: [
-      { picture, label: 0, name: "there.png" },
-      { picture: join(folder, "gone.png"), label: 0, name: "gone.png" },
+      { image, label: 0, name: "there.png" },
+      { image: join(folder, "gone.png"), label: 0, name: "gone.png" },
     ],
   };
   const predictions: Prediction[] = dataset.samples.map(({ name }) => ({

@@ -14,7 +14,7 @@ const plain = blockNetwork({ normalized: false });
 const inference = () => "inference" as const;
 const second: StepInput = { ...stepInput, images: rolled(stepInput.images as FloatTensor), learningRate: 0.125 };
 
-/** The same pictures in another order, for other targets. */
+/** The same images in another order, for other targets. */
 function rolled({ shape, data }: FloatTensor): FloatTensor {
   const size = data.length / shape[0]!;
   return floatTensor(shape, Float32Array.from([...data.slice(size), ...data.slice(0, size)]));
@@ -163,13 +163,10 @@ describe("dropout", () => {
     x = globalAveragePooling2d(x);
     x = dropout(x, 0.5);
     const of = network("dropped", dense(x, { units: 3, activation: "softmax" }));
-    const picture = 11 * 9 * 3;
+    const image = 11 * 9 * 3;
     const same = floatTensor(
       [4, 11, 9, 3],
-      Float32Array.from(
-        { length: 4 * picture },
-        (_, index) => (stepInput.images.data as Float32Array)[index % picture]!,
-      ),
+      Float32Array.from({ length: 4 * image }, (_, index) => (stepInput.images.data as Float32Array)[index % image]!),
     );
     const inputs = [{ ...stepInput, images: same, seed: 5 }];
     const options = { batchNorm: inference, batchSize: 1, accumulate: 4 };

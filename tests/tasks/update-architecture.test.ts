@@ -29,7 +29,7 @@ test.each<[string, Architecture]>([
   expect(updated.network.seed).toBe(8);
 });
 
-test("gray pictures get the sum of the channels", () => {
+test("gray images get the sum of the channels", () => {
   const { architecture, weights } = model;
   const gray = updateArchitecture({ architecture, weights }, { inputShape: [71, 80, 1] });
   const kernel = weights.get("block1_conv1/kernel")!.data;
@@ -41,7 +41,7 @@ test("gray pictures get the sum of the channels", () => {
   for (const [name, tensor] of gray.weights) if (name !== "block1_conv1/kernel") expect(tensor).toBe(weights.get(name));
 });
 
-test("pictures of another size go through the same weights", () => {
+test("images of another size go through the same weights", () => {
   const { architecture, weights } = model;
   const larger = updateArchitecture({ architecture, weights }, { inputShape: [120, 97, 3] });
   expect(larger.network.layers[0]!.outputShape).toEqual([120, 97, 3]);

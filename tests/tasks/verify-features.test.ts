@@ -43,7 +43,7 @@ test.each([
     "another photo",
     JSON.stringify(features),
     "cow",
-    'golden file "f.json", field images: there is no such picture; received "cow"; expected cat, dog.',
+    'golden file "f.json", field images: there is no such image; received "cow"; expected cat, dog.',
   ],
   [
     "a layer without its map",

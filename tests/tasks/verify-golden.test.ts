@@ -50,14 +50,14 @@ describe("a golden file", () => {
       'golden file "g.json", field taps.a.at.1: index 8 is beyond the last of the 8 values of 2×1×1×4.',
     ],
     [
-      "two numbers of pictures",
+      "two numbers of images",
       { taps: { a: tap }, probabilities: [[1]] },
-      'golden file "g.json", field probabilities: this is of 1 pictures; the others are of 2.',
+      'golden file "g.json", field probabilities: this is of 1 images; the others are of 2.',
     ],
     [
-      "too many pictures",
+      "too many images",
       { taps: { a: { ...tap, shape: [1000, 1, 1, 4] } } },
-      'golden file "g.json", field taps.a.shape: this is of 1000 pictures; at most 256 are allowed.',
+      'golden file "g.json", field taps.a.shape: this is of 1000 images; at most 256 are allowed.',
     ],
   ])("is refused with %s", (_, content, message) => {
     expect(refusalOf(content)).toBe(`FormatError: ${message}`);

@@ -13,7 +13,7 @@ import { type VerifyModelOptions, verifyModel } from "../../src/tasks/verify/mod
 import { describeModelVerification } from "../../src/tasks/verify/model-text.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
-import { noise } from "./pictures.ts";
+import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
 
 let folder: string;
@@ -31,7 +31,7 @@ function altered(weight: string, change: (value: number) => number) {
   });
 }
 
-/** A model of the same pictures that has nothing else of the small one. */
+/** A model of the same images that has nothing else of the small one. */
 function stranger() {
   const { preprocessing } = smallModel();
   const network = buildNetwork(
@@ -69,8 +69,8 @@ describe("verifyModel", () => {
     expect(found).toMatchObject({
       network: "xception",
       inputShape: [71, 80, 3],
-      reference: "the model itself on the processor, operator by operator, nothing folded or fused",
-      pictures: ["formula", at("a.png")],
+      reference: "the model itself on the CPU, operator by operator, nothing folded or fused",
+      images: ["formula", at("a.png")],
       tolerance: { taps: 1e-3, probabilities: 1e-4 },
       unavailable: [],
       passed: true,
@@ -100,7 +100,7 @@ describe("verifyModel", () => {
   it("finds the block in which another file of the model differs", async () => {
     const { passed, runtimes, reference } = await verify(at("model.onnx"), { reference: at("altered.onnx") });
     expect(passed).toBe(false);
-    expect(reference).toContain(`${at("altered.onnx")} (model file) on the processor`);
+    expect(reference).toContain(`${at("altered.onnx")} (model file) on the CPU`);
     const verdicts = runtimes[0]!.blocks.map(({ block, passed: ok }) => [block, ok]);
     expect(verdicts).toEqual([
       ...["block1", "block2", "block3", "block4", "block5"].map((block) => [block, true]),
@@ -138,7 +138,7 @@ describe("verifyModel", () => {
     expect(found).toMatchObject({
       passed: true,
       reference: `values in ${golden}`,
-      pictures: ["formula 1", "formula 2"],
+      images: ["formula 1", "formula 2"],
     });
     const names = ["block1", "block2", "block3", "block4", "block8", "block13", "block14"];
     expect(found.runtimes[0]!.blocks.map(({ block }) => block)).toEqual(names);
@@ -147,9 +147,9 @@ describe("verifyModel", () => {
 
   it.each([
     [
-      "a picture for values of another tool",
+      "an image for values of another tool",
       () => verify(at("model.onnx"), { reference: golden, images: [at("a.png")] }),
-      "verify option images: values of another tool belong to the pictures of the formula alone. Leave the pictures out, " +
+      "verify option images: values of another tool belong to the images of the formula alone. Leave the images out, " +
         "or take another file of the model as the reference.",
     ],
     [
@@ -168,7 +168,7 @@ describe("verifyModel", () => {
       () => verify(at("model.onnx"), { reference: "none.h5" }),
       'file "none.h5": there is no such',
     ],
-    ["a missing picture", () => verify(at("model.onnx"), { images: ["none.png"] }), 'picture "none.png": there is no'],
+    ["a missing image", () => verify(at("model.onnx"), { images: ["none.png"] }), 'image "none.png": there is no'],
   ])("refuses %s", async (_, attempt, message) => {
     await expect(attempt()).rejects.toThrow(message);
   });
@@ -182,7 +182,7 @@ describe("describeModelVerification", () => {
       network: "xception",
       inputShape: [71, 71, 3],
       reference: "values in v.json",
-      pictures: ["formula 1"],
+      images: ["formula 1"],
       tolerance: { taps: 1e-3, probabilities: 1e-4 },
       runtimes: [
         {
@@ -202,7 +202,7 @@ describe("describeModelVerification", () => {
       passed: false,
     });
     expect(text).toMatchInlineSnapshot(`
-      "m.onnx: xception 71×71×3, pictures: formula 1
+      "m.onnx: xception 71×71×3, images: formula 1
       Reference: values in v.json
       Largest differences: of blocks in units of the standard deviation of their outputs, of probabilities absolute
       ┏━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━━━━━━━━┳━━━━━━━━━┓

@@ -95,13 +95,13 @@ describe("a file is refused", () => {
     [
       "that leaves the size open",
       () => goldenNetworks(goldenOf(network, ["block13_pool"]), "x.json"),
-      'UsageError: golden file "x.json": neither its fields nor its name say how large the pictures are, and its taps ' +
-        'leave too much open; received "taps of 71…102×103…134 pictures". Give the input shape.',
+      'UsageError: golden file "x.json": neither its fields nor its name say how large the images are, and its taps ' +
+        'leave too much open; received "taps of 71…102×103…134 images". Give the input shape.',
     ],
     [
-      "with shapes of no picture",
+      "with shapes of no image",
       () => goldenNetworks({ taps: { block2_pool: { ...tapped.taps.block2_pool!, shape: [1, 5, 5, 128] } } }, "x.json"),
-      'FormatError: golden file "x.json": no size of pictures gives the shapes of its taps; expected taps of pictures ' +
+      'FormatError: golden file "x.json": no size of images gives the shapes of its taps; expected taps of images ' +
         "from 71×71 on. Is it of another variant?",
     ],
     [

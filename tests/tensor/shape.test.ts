@@ -66,7 +66,7 @@ describe("broadcastShapes", () => {
 });
 
 describe("stridesOf", () => {
-  it("is the distance between neighbours in C order", () => {
+  it("is the distance between neighbors in C order", () => {
     expect(stridesOf([2, 3, 4])).toEqual([12, 4, 1]);
     expect(stridesOf([])).toEqual([]);
   });

@@ -53,7 +53,7 @@ describe("refuses", () => {
   test.each<[string, () => Uint8Array | Promise<Uint8Array>, string]>([
     [
       "another kind of file",
-      () => strToU8("GIF89a-picture"),
+      () => strToU8("GIF89a-image"),
       'the file: this is no file of Keras; received "the bytes 47 49 46 38 39 61 2d 70 at offset 0"; expected HDF5 (.h5, .hdf5, .weights.h5) or a zip archive (.keras).',
     ],
     [
@@ -122,7 +122,7 @@ describe("refuses", () => {
         bytes[bytes.length - 20000]! ^= 1;
         return bytes;
       },
-      "the file, entry model.weights.h5: its content is not what its check sum says. The file is damaged: copy or download it again.",
+      "the file, entry model.weights.h5: its content is not what its checksum says. The file is damaged: copy or download it again.",
     ],
     [
       "a zip bomb",

@@ -31,7 +31,7 @@ test("an activation inside a convolution becomes a layer of its own", () => {
   expect(network.layers.at(-1)!.outputShape).toEqual([6, 6, 4]);
 });
 
-test("a batch normalization without scale and centre has constant weights", () => {
+test("a batch normalization without scale and center has constant weights", () => {
   const bn = { class_name: "BatchNormalization", config: { name: "bn", scale: false, center: false, axis: [3] } };
   const { constants } = networkFromKeras(sequential(image, bn), { where });
   expect([...constants]).toEqual([
@@ -114,17 +114,17 @@ test("the words of Keras 1 are understood", () => {
   expect(withLayer("Convolution2D", channelsFirst)).toThrow('this value is not supported; received "channels_first"');
 });
 
-test("an open size of pictures is taken from the caller", () => {
+test("an open size of images is taken from the caller", () => {
   const open = { class_name: "InputLayer", config: { name: "image", batch_shape: [null, null, null, 3] } };
   const config = sequential(open, { class_name: "Conv2D", config: conv });
   expect(networkFromKeras(config, { where, inputShape: [9, 8, 3] }).network.layers.at(-1)!.outputShape).toEqual([
     7, 6, 4,
   ]);
   expect(() => networkFromKeras(config, { where })).toThrow(
-    'f.h5, InputLayer "image": the shape of its pictures is not known; received [null, null, 3]; expected [height, width, channels]. Give the input shape.',
+    'f.h5, InputLayer "image": the shape of its images is not known; received [null, null, 3]; expected [height, width, channels]. Give the input shape.',
   );
   expect(() => networkFromKeras(config, { where, inputShape: [9, 8, 1] })).toThrow(
-    'f.h5, InputLayer "image": the network reads pictures of another shape; received [9, 8, 1]; expected [9, 8, 3].',
+    'f.h5, InputLayer "image": the network reads images of another shape; received [9, 8, 1]; expected [9, 8, 3].',
   );
 });
 
@@ -155,7 +155,7 @@ describe("what we cannot do is refused by its name", () => {
     [
       "Conv2D",
       { ...conv, activation: "softmax" },
-      'field "activation": softmax of a picture is not supported; received [6, 6, 4]; expected one axis of features.',
+      'field "activation": softmax of an image is not supported; received [6, 6, 4]; expected one axis of features.',
     ],
     [
       "Conv2D",

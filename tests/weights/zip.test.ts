@@ -39,7 +39,7 @@ test("entries that share their bytes, so that together they are larger than any 
   const empty = Object.fromEntries(names.map((name) => [name, new Uint8Array()]));
   const archive = zipSync({ ...empty, e0000: new Uint8Array(100_000) }, { level: 0 });
   const view = new DataView(archive.buffer);
-  // In the directory, every entry becomes the first one: check sum, sizes and place.
+  // In the directory, every entry becomes the first one: checksum, sizes and place.
   for (let at = view.getUint32(archive.length - 6, true); view.getUint32(at, true) === 0x02014b50; at += 46 + 5) {
     view.setUint32(at + 20, 100_000, true);
     view.setUint32(at + 24, 100_000, true);

@@ -3,8 +3,8 @@ import { DataError } from "../../../src/errors.ts";
 import { type Classified, loadClassifier } from "../../../src/tasks/evaluate/classifier.ts";
 import { addCommand } from "../add-command.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
+import { imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { picturesOf } from "../picture-arguments.ts";
 import { countOf } from "../values.ts";
 
 interface ClassifyFlags extends Omit<ClassifierFlags, "top"> {
@@ -13,24 +13,24 @@ interface ClassifyFlags extends Omit<ClassifierFlags, "top"> {
 }
 
 export function registerClassify(program: Command, io: CliIo): void {
-  const command = addCommand(program, "classify <model> <pictures...>", {
+  const command = addCommand(program, "classify <model> <images...>", {
     description:
-      "Say what pictures show: files, folders, or - for standard input. MODEL is a file of any kind, an address, or " +
-      "imagenet: Keras's Xception. A picture that cannot be read does not stop the others; the exit code is 1 if there " +
+      "Say what images show: files, folders, or - for standard input. MODEL is a file of any kind, an address, or " +
+      "imagenet: Keras's Xception. An image that cannot be read does not stop the others; the exit code is 1 if there " +
       "was one.",
     example: "xception classify run/model.onnx cat.jpg photos/ --top 3",
   }).option("--top <n>", "how many classes to name", countOf("--top"), 5);
   addClassifierOptions(command).action(async (model: string, paths: readonly string[], flags: ClassifyFlags) => {
     const { top, device, json, ...about } = flags;
     const { source, platform, options } = await classifierArguments(command, model, about, io);
-    const pictures = await picturesOf(paths, io, platform);
+    const images = await imagesOf(paths, io, platform);
     const classifier = await loadClassifier(source, { ...options, platform, session: { device } });
     reportNotes(classifier.notes, io);
     const results: (Classified & { readonly file: string })[] = [];
     try {
-      const sources = pictures.map(({ picture }) => picture);
+      const sources = images.map(({ image }) => image);
       for await (const result of classifier.classifyAll(sources, { top, signal: io.signal })) {
-        const { file } = pictures[results.length]!;
+        const { file } = images[results.length]!;
         results.push({ file, ...result });
         if (!json) io.stdout(describe(file, result));
       }
@@ -42,7 +42,7 @@ export function registerClassify(program: Command, io: CliIo): void {
     if (failed > 0) {
       throw new DataError({
         where: "classify",
-        what: `pictures that could not be read: ${failed} of ${results.length}`,
+        what: `images that could not be read: ${failed} of ${results.length}`,
       });
     }
   });

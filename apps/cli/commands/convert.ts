@@ -45,7 +45,7 @@ export function registerConvert(program: Command, io: CliIo): void {
   addNetworkOptions(addDownloadOptions(addLabelsOption(command))).action(
     async (source: string, target: string, flags: ConvertFlags) => {
       const to = flags.to ?? targetFor(target);
-      refuseToOverwrite(target, flags.overwrite ?? false);
+      assertOverwrite(target, flags.overwrite ?? false);
       const { labels: labelFile, dtype } = flags;
       const { mirror, readFile: readAnything } = downloadsOf(flags, process.env, io);
       const network = givenXceptionOptions(command, flags);
@@ -84,7 +84,7 @@ function targetFor(path: string): TargetName {
   });
 }
 
-function refuseToOverwrite(target: string, overwrite: boolean): void {
+function assertOverwrite(target: string, overwrite: boolean): void {
   if (overwrite || !existsSync(target)) return;
   throw new UsageError({
     where: "argument OUT",
@@ -102,7 +102,7 @@ function describe(conversion: Conversion, source: string, target: string): strin
   const shards = beside.size === 0 ? "" : ` and ${beside.size} more beside it`;
   const lines = [
     `${source} (${from}) → ${target} (${to}, ${bytes.length} bytes${shards})`,
-    `network   ${network.name}, ${network.layers} layers, pictures ${formatShape(network.inputShape)}`,
+    `network   ${network.name}, ${network.layers} layers, images ${formatShape(network.inputShape)}`,
     `weights   ${weights.taken} tensors, told by ${weights.by}`,
     ...lists,
     ...notes.map((note) => `note: ${note}`),

@@ -4,8 +4,8 @@ import { formatDuration } from "../../../src/report/html/format.ts";
 import { addCommand } from "../add-command.ts";
 import { demoFiles, runDemo } from "../demo/demo.ts";
 import { claimDemoFolder } from "../demo/demo-folder.ts";
+import { readDemoImages } from "../demo/images.ts";
 import { conclusion } from "../demo/narration.ts";
-import { readDemoPictures } from "../demo/pictures.ts";
 import { type DemoRecipe, demoRecipe } from "../demo/recipe.ts";
 import type { DemoResult } from "../demo/result.ts";
 import { type CliIo, writeJson } from "../io.ts";
@@ -30,18 +30,18 @@ export function registerDemo(program: Command, io: CliIo): void {
   })
     .option("-o, --output <folder>", "where to write; an earlier demo in it is replaced", "demo")
     .option("--seed <n>", "seed of weights, shuffles and augmentation", countOf("--seed", { from: 0 }), demoRecipe.seed)
-    .option("--epochs <n>", "passes over the pictures", countOf("--epochs"), demoRecipe.epochs)
+    .option("--epochs <n>", "passes over the images", countOf("--epochs"), demoRecipe.epochs)
     .action(async ({ output, seed, epochs, json }: DemoFlags) => {
       const start = performance.now();
       const platform = await loadPlatform();
       const folder = await claimDemoFolder(output, platform);
-      const pictures = await readDemoPictures();
+      const images = await readDemoImages();
       const recipe = { ...demoRecipe, seed, epochs };
-      const result = await runDemo(folder, pictures, recipe, platform, io);
+      const result = await runDemo(folder, images, recipe, platform, io);
       reportSkipped([...result.training.skipped, ...result.test.skipped], io);
       const seconds = (performance.now() - start) / 1000;
       if (json) writeJson(io, { folder: output, files: demoFiles, seconds, ...asJson(result, recipe) });
-      else io.stdout(`\n${conclusion(result, pictures, recipe, io.columns)}`);
+      else io.stdout(`\n${conclusion(result, images, recipe, io.columns)}`);
       io.stderr(`\nWrote ${demoFiles.join(", ")} into ${output}, all in ${formatDuration(seconds)}.\n`);
       io.stderr(`Open ${join(output, runFiles.report)} in a browser.\n`);
     });

@@ -5,7 +5,7 @@ import { type CliIo, writeJson } from "../io.ts";
 
 export function registerDoctor(program: Command, io: CliIo): void {
   addCommand(program, "doctor", {
-    description: "Check this machine: versions, processor, memory, and whether the native parts load (exit 1 if not).",
+    description: "Check this machine: versions, CPU, memory, and whether the native parts load (exit 1 if not).",
     example: "xception doctor --json",
   }).action(async (flags: { json?: boolean }) => {
     const diagnosis = await diagnose();

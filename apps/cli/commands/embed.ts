@@ -1,8 +1,8 @@
 import { relative, sep } from "node:path";
 import { type Command, Option } from "commander";
 import type { Device } from "../../../src/platform.ts";
-import { refuseUnwritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
-import { embed, type PictureToEmbed } from "../../../src/tasks/features/embed.ts";
+import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { embed, type ImageToEmbed } from "../../../src/tasks/features/embed.ts";
 import { embeddingsWriter } from "../../../src/tasks/features/embeddings-file.ts";
 import type { Pooling } from "../../../src/tasks/features/feature-network.ts";
 import { addCommand } from "../add-command.ts";
@@ -10,10 +10,10 @@ import { deviceOption } from "../device-option.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { pathFrom } from "../embeddings-paths.ts";
 import { openExtractor } from "../extractor.ts";
+import { type ImageArgument, imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
 import { addNetworkOptions, givenXceptionOptions, type NetworkFlags } from "../network-options.ts";
-import { type PictureArgument, picturesOf } from "../picture-arguments.ts";
 import { startProgress } from "../progress.ts";
 import { reportSkipped } from "../skipped-files.ts";
 import { countOf } from "../values.ts";
@@ -29,12 +29,12 @@ interface EmbedFlags extends Omit<NetworkFlags, "pooling">, DownloadFlags {
 }
 
 export function registerEmbed(program: Command, io: CliIo): void {
-  const command = addCommand(program, "embed <model> <pictures...>", {
+  const command = addCommand(program, "embed <model> <images...>", {
     description:
-      "Write the embeddings of pictures: one row of numbers for each, the means of its last maps, 2048 for Xception. " +
-      "Pictures that look alike get rows that point the same way (see xception search). MODEL is a file of weights " +
+      "Write the embeddings of images: one row of numbers for each, the means of its last maps, 2048 for Xception. " +
+      "Images that look alike get rows that point the same way (see xception search). MODEL is a file of weights " +
       "of any kind, an address, or imagenet: what Keras's Xception learned. Flags that describe a network put the weights " +
-      "into that Xception; without any the file keeps its own network. Pictures that cannot be read are skipped and named.",
+      "into that Xception; without any the file keeps its own network. Images that cannot be read are skipped and named.",
     example: "xception embed run/model.onnx photos/ -o embeddings.safetensors",
   })
     .requiredOption("-o, --output <file>", "what to write: .safetensors, .csv or .json")
@@ -45,14 +45,14 @@ export function registerEmbed(program: Command, io: CliIo): void {
         .default("avg"),
     )
     .option("--allow-missing <glob>", "weights that may be missing or differ, e.g. 'predictions/*'")
-    .option("--batch-size <n>", "pictures at a time", countOf("--batch-size"), 8)
+    .option("--batch-size <n>", "images at a time", countOf("--batch-size"), 8)
     .addOption(deviceOption());
   addNetworkOptions(addDownloadOptions(command), ["pooling"]).action(
     async (model: string, paths: readonly string[], flags: EmbedFlags) => {
       const { output, pooling, allowMissing, batchSize, architecture, json } = flags;
       const write = embeddingsWriter(output);
-      await refuseUnwritable(output);
-      const { folder, pictures } = rowsOf(paths, await picturesOf(paths, io, await loadPlatform()));
+      await assertWritable(output);
+      const { folder, images } = rowsOf(paths, await imagesOf(paths, io, await loadPlatform()));
       const { pooling: _, ...networkFlags } = flags;
       const network = givenXceptionOptions(command, networkFlags);
       const how = { network, architecture, allowMissing };
@@ -60,10 +60,10 @@ export function registerEmbed(program: Command, io: CliIo): void {
       try {
         const { layer = extractor.lastMap } = flags;
         const digest = await extractor.digest({ layers: [layer], pooling });
-        const progress = startProgress(io, { label: "embedding", total: pictures.length });
+        const progress = startProgress(io, { label: "embedding", total: images.length });
         const onProgress = (done: number) => progress.update(done);
         const options = { layer, pooling, batchSize, signal: io.signal, onProgress };
-        const { skipped, ...embedded } = await embed(extractor, pictures, options).finally(() => progress.stop());
+        const { skipped, ...embedded } = await embed(extractor, images, options).finally(() => progress.stop());
         const origin = {
           model: pathFrom(output, model),
           digest,
@@ -76,7 +76,7 @@ export function registerEmbed(program: Command, io: CliIo): void {
         reportSkipped(skipped, io);
         const [rows, dimensions] = embedded.values.shape as [number, number];
         if (json) writeJson(io, { file: output, rows, dimensions, layer, pooling, model, digest, skipped });
-        else io.stdout(`${output}: ${rows} pictures, ${dimensions} numbers each (${layer}, ${pooling})\n`);
+        else io.stdout(`${output}: ${rows} images, ${dimensions} numbers each (${layer}, ${pooling})\n`);
       } finally {
         await extractor.dispose();
       }
@@ -87,17 +87,17 @@ export function registerEmbed(program: Command, io: CliIo): void {
 /** Rows are named inside the folder, if it is one alone, and else as seen from here. */
 function rowsOf(
   paths: readonly string[],
-  pictures: readonly PictureArgument[],
-): { readonly folder: string; readonly pictures: readonly PictureToEmbed[] } {
+  images: readonly ImageArgument[],
+): { readonly folder: string; readonly images: readonly ImageToEmbed[] } {
   const [first] = paths;
-  const isOneFolder = paths.length === 1 && pictures.every(({ inside }) => inside !== undefined);
-  const seen = new Map<string, PictureToEmbed>();
-  for (const { file, picture, inside } of pictures) {
+  const isOneFolder = paths.length === 1 && images.every(({ inside }) => inside !== undefined);
+  const seen = new Map<string, ImageToEmbed>();
+  for (const { file, image, inside } of images) {
     const name = isOneFolder ? inside! : nameFromHere(file);
     const [label, ...rest] = inside?.split("/") ?? [];
-    seen.set(name, { file: name, picture, ...(rest.length > 0 && { label }) });
+    seen.set(name, { file: name, image, ...(rest.length > 0 && { label }) });
   }
-  return { folder: isOneFolder ? first! : ".", pictures: [...seen.values()] };
+  return { folder: isOneFolder ? first! : ".", images: [...seen.values()] };
 }
 
 function nameFromHere(file: string): string {

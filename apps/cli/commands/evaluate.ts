@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { describeEvaluation } from "../../../src/report/evaluation-text.ts";
 import { predictionsCsv } from "../../../src/report/predictions-csv.ts";
-import { refuseUnwritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { evaluate } from "../../../src/tasks/evaluate/evaluate.ts";
 import { loadModel } from "../../../src/tasks/weights/load-model.ts";
 import { addCommand } from "../add-command.ts";
@@ -9,7 +9,7 @@ import { addClassifierOptions, type ClassifierFlags, classifierArguments, report
 import { evaluationReport } from "../evaluate-report.ts";
 import { givenFlags } from "../given-flags.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { describeUnlabelled, readDataset, readMapWeights } from "../labelled-pictures.ts";
+import { describeUnlabeled, readDataset, readMapWeights } from "../labeled-images.ts";
 import { startProgress } from "../progress.ts";
 import { reportSkipped } from "../skipped-files.ts";
 import { countOf, countsOf } from "../values.ts";
@@ -27,29 +27,29 @@ interface EvaluateFlags extends ClassifierFlags {
 export function registerEvaluate(program: Command, io: CliIo): void {
   const command = addCommand(program, "evaluate <model> <folder>", {
     description:
-      "Test a model on a folder of pictures with one sub-folder for each class. MODEL is a file of any kind, an address, or imagenet: Keras's Xception.",
+      "Test a model on a folder of images with one sub-folder for each class. MODEL is a file of any kind, an address, or imagenet: Keras's Xception.",
     example: "xception evaluate run/model.onnx photos/test --json",
   })
-    .option("--batch-size <n>", "pictures at a time (default: 16)", countOf("--batch-size"))
+    .option("--batch-size <n>", "images at a time (default: 16)", countOf("--batch-size"))
     .option(
       "--top <list>",
       "also tell how often the true class is among the k likeliest, for each k, e.g. 1,3,5",
       countsOf("--top"),
     )
-    .option("--csv <file>", "write what each picture was taken for, as CSV")
-    .option("--report <file>", "write a report with charts and the worst mistakes as pictures, as HTML")
-    .option("--labels-file <file>", "labels of pictures that have several each, as CSV or JSON")
+    .option("--csv <file>", "write what each image was taken for, as CSV")
+    .option("--report <file>", "write a report with charts and the worst mistakes as images, as HTML")
+    .option("--labels-file <file>", "labels of images that have several each, as CSV or JSON")
     .option("--map-weights <file>", "how much each class counts in MAP@100, by name, as JSON");
   const given = givenFlags(addClassifierOptions(command));
   command.action(async (modelFile: string, folder: string, flags: EvaluateFlags) => {
     const { batchSize, labelsFile, mapWeights, top, csv, report, device, json, ...about } = flags;
-    for (const file of [csv, report]) if (file !== undefined) await refuseUnwritable(file);
+    for (const file of [csv, report]) if (file !== undefined) await assertWritable(file);
     const { source, platform, options } = await classifierArguments(command, modelFile, about, io);
     const model = await loadModel(source, platform, options);
     reportNotes(model.notes, io);
     for (const k of top ?? []) countOf("--top", { to: model.labels.length })(`${k}`);
-    const { unlabelled, ...dataset } = await readDataset(folder, labelsFile ?? null, platform, model.labels);
-    reportNotes(describeUnlabelled(unlabelled), io);
+    const { unlabeled, ...dataset } = await readDataset(folder, labelsFile ?? null, platform, model.labels);
+    reportNotes(describeUnlabeled(unlabeled), io);
     const weights = await readMapWeights(mapWeights ?? null, dataset, platform, model.labels);
     const progress = startProgress(io, { label: "evaluating", total: dataset.samples.length });
     const onProgress = ({ done }: { done: number }) => progress.update(done);

@@ -4,10 +4,10 @@ import type { Command } from "commander";
 import { DataError, UsageError, WeightsError } from "../../../src/errors.ts";
 import type { Device, ImageSource, Platform } from "../../../src/platform.ts";
 import { renderSearchSheet } from "../../../src/report/search-sheet.ts";
-import { refuseUnwritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import type { Embeddings, EmbeddingsOrigin } from "../../../src/tasks/features/embeddings.ts";
 import { readEmbeddings } from "../../../src/tasks/features/embeddings-file.ts";
-import { type Neighbour, nearest } from "../../../src/tasks/features/nearest.ts";
+import { type Neighbor, nearest } from "../../../src/tasks/features/nearest.ts";
 import { addCommand } from "../add-command.ts";
 import { deviceOption } from "../device-option.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
@@ -31,7 +31,7 @@ interface SearchFlags extends DownloadFlags {
 interface Query {
   readonly file: string;
   readonly label?: string | undefined;
-  readonly picture: ImageSource;
+  readonly image: ImageSource;
   /** Its row, if it is among the embeddings. */
   readonly row?: number | undefined;
 }
@@ -39,20 +39,20 @@ interface Query {
 export function registerSearch(program: Command, io: CliIo): void {
   const command = addCommand(program, "search <image> <embeddings>", {
     description:
-      "Find the pictures most similar to one, among those that `xception embed` wrote down: by the cosine of the angle " +
-      "between their rows. IMAGE is a file, - for standard input, or a picture of the embeddings by its path there; another " +
-      "picture is embedded by the model that the file names.",
+      "Find the images most similar to one, among those that `xception embed` wrote down: by the cosine of the angle " +
+      "between their rows. IMAGE is a file, - for standard input, or an image of the embeddings by its path there; another " +
+      "image is embedded by the model that the file names.",
     example: "xception search cat.jpg embeddings.safetensors -o sheet.html",
   })
     .option("--model <model>", "where that model is now (default: where it was then)")
     .option("--top <n>", "how many to find", countOf("--top"), 12)
-    .option("-o, --output <file>", "a page with the pictures (.html)")
+    .option("-o, --output <file>", "a page with the images (.html)")
     .addOption(deviceOption());
   addDownloadOptions(command).action(async (image: string, file: string, flags: SearchFlags) => {
     const { top, output, json } = flags;
     if (output !== undefined) {
       endingOf(output, ["html", "htm"], "--output");
-      await refuseUnwritable(output);
+      await assertWritable(output);
     }
     const platform = await loadPlatform();
     const embeddings = readEmbeddings(await platform.readFile(file), `embeddings ${JSON.stringify(file)}`);
@@ -67,29 +67,29 @@ export function registerSearch(program: Command, io: CliIo): void {
     if (json)
       writeJson(io, {
         query: { file: name, label },
-        neighbours: found,
+        neighbors: found,
         ...(output !== undefined && { sheet: output }),
       });
     else io.stdout(describe(found));
   });
 }
 
-async function queryOf(image: string, { pictures }: Embeddings, folder: string, io: CliIo): Promise<Query> {
-  if (image === "-") return { file: image, picture: await io.stdin() };
-  const named = pictures.findIndex(({ file }) => file === image);
-  const row = named >= 0 ? named : pictures.findIndex(({ file }) => resolve(folder, file) === resolve(image));
-  if (row >= 0) return { ...pictures[row]!, picture: resolve(folder, pictures[row]!.file), row };
-  if (existsSync(image)) return { file: image, picture: image };
+async function queryOf(image: string, { images }: Embeddings, folder: string, io: CliIo): Promise<Query> {
+  if (image === "-") return { file: image, image: await io.stdin() };
+  const named = images.findIndex(({ file }) => file === image);
+  const row = named >= 0 ? named : images.findIndex(({ file }) => resolve(folder, file) === resolve(image));
+  if (row >= 0) return { ...images[row]!, image: resolve(folder, images[row]!.file), row };
+  if (existsSync(image)) return { file: image, image: image };
   throw new DataError({
-    where: `picture "${image}"`,
-    what: `there is no such file, nor such a picture among the ${pictures.length} of the embeddings`,
-    expected: `a file, or a path as in the embeddings, e.g. ${pictures[0]!.file}`,
+    where: `image "${image}"`,
+    what: `there is no such file, nor such an image among the ${images.length} of the embeddings`,
+    expected: `a file, or a path as in the embeddings, e.g. ${images[0]!.file}`,
   });
 }
 
-/** Of a picture with a row, the row; of another one what the same model makes of it. */
+/** Of an image with a row, the row; of another one what the same model makes of it. */
 async function valuesOf(
-  { row, picture }: Query,
+  { row, image }: Query,
   { values, origin }: Embeddings,
   file: string,
   flags: SearchFlags,
@@ -100,8 +100,8 @@ async function valuesOf(
   if (origin === undefined) {
     throw new UsageError({
       where: `embeddings "${file}"`,
-      what: "the file does not say which model made it, so that another picture cannot be compared",
-      expected: "the path of a picture among them",
+      what: "the file does not say which model made it, so that another image cannot be compared",
+      expected: "the path of an image among them",
       remedy: "Write them as .safetensors or .json.",
     });
   }
@@ -110,33 +110,33 @@ async function valuesOf(
   const extractor = await openExtractor({ model, network, architecture, allowMissing }, flags, io);
   try {
     const choice = { layers: [layer], pooling };
-    refuseOtherModel(model, await extractor.digest(choice), origin, file);
-    const [map] = await extractor.features(picture, choice);
+    assertSameModel(model, await extractor.digest(choice), origin, file);
+    const [map] = await extractor.features(image, choice);
     return map!.values.data;
   } finally {
     await extractor.dispose();
   }
 }
 
-function refuseOtherModel(model: string, digest: string, origin: EmbeddingsOrigin, file: string): void {
+function assertSameModel(model: string, digest: string, origin: EmbeddingsOrigin, file: string): void {
   if (digest === origin.digest) return;
   throw new WeightsError({
     where: `model "${model}"`,
     what: `it is not the one that made the embeddings "${file}"`,
     received: `digest ${digest.slice(0, 16)}…`,
     expected: `${origin.digest.slice(0, 16)}…`,
-    remedy: "Name the right one with --model, or embed the pictures again.",
+    remedy: "Name the right one with --model, or embed the images again.",
   });
 }
 
 async function sheetOf(
   query: Query,
-  found: readonly Neighbour[],
-  { pictures, values, origin }: Embeddings,
+  found: readonly Neighbor[],
+  { images, values, origin }: Embeddings,
   folder: string,
   platform: Platform,
 ): Promise<string> {
-  const neighbours = await Promise.all(
+  const neighbors = await Promise.all(
     found.map(async (each) => ({ ...each, jpeg: await thumbnail(resolve(folder, each.file), platform) })),
   );
   const facts = [
@@ -146,11 +146,11 @@ async function sheetOf(
     ...(origin ? [{ name: "Layer and pooling", value: `${origin.layer}, ${origin.pooling}` }] : []),
     ...(origin ? [{ name: "Model", value: origin.model }] : []),
   ];
-  const jpeg = await thumbnail(query.picture, platform);
-  return renderSearchSheet({ query: { ...query, jpeg }, neighbours, searched: pictures.length, facts });
+  const jpeg = await thumbnail(query.image, platform);
+  return renderSearchSheet({ query: { ...query, jpeg }, neighbors, searched: images.length, facts });
 }
 
-function describe(found: readonly Neighbour[]): string {
+function describe(found: readonly Neighbor[]): string {
   const width = Math.max(0, ...found.map(({ label = "" }) => label.length));
   const lines = found.map(
     ({ similarity, label = "", file }) => `${similarity.toFixed(4).padStart(7)}  ${label.padEnd(width)}  ${file}\n`,

@@ -62,9 +62,9 @@ async function summarizeFile(model: string, command: Command, flags: SummaryFlag
 type ShownModel = Pick<OpenedModel, "format" | "network" | "notes"> & Omit<ModelDescription, "architecture">;
 
 function showModel(name: string, model: ShownModel, flags: SummaryFlags, io: CliIo): void {
-  const { format, network, labels, preprocessing, licence, provenance, notes } = model;
+  const { format, network, labels, preprocessing, license, provenance, notes } = model;
   if (flags.json) {
-    const about = { labels, preprocessing, licence, provenance };
+    const about = { labels, preprocessing, license, provenance };
     writeJson(io, { file: name, format, ...summaryJson(network), ...about, notes });
   } else {
     io.stdout(`${name} (${format})\n${describe(model)}${summarize(network, { width: io.columns ?? 100 })}\n`);
@@ -72,11 +72,11 @@ function showModel(name: string, model: ShownModel, flags: SummaryFlags, io: Cli
 }
 
 /** What the file says beside its network. */
-function describe({ labels, preprocessing, licence, provenance }: ShownModel): string {
+function describe({ labels, preprocessing, license, provenance }: ShownModel): string {
   const facts: readonly (readonly [name: string, text: string | undefined])[] = [
     ["classes", labels && `${labels.length}: ${labels.slice(0, 5).join(", ")}${labels.length > 5 ? ", …" : ""}`],
-    ["pictures", preprocessing && JSON.stringify(preprocessing)],
-    ["licence", licence],
+    ["images", preprocessing && JSON.stringify(preprocessing)],
+    ["license", license],
     ["provenance", provenance && JSON.stringify(provenance)],
   ];
   return facts.flatMap(([name, text]) => (text === undefined ? [] : [`${name.padEnd(12)}${text}\n`])).join("");

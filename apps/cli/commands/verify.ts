@@ -27,14 +27,14 @@ interface VerifyFlags extends NetworkFlags, DownloadFlags {
 export function registerVerify(program: Command, io: CliIo): void {
   const command = addCommand(program, "verify [model]", {
     description:
-      "Compare what every runtime of this machine makes of a model with a reference: block by block, on a picture from a " +
+      "Compare what every runtime of this machine makes of a model with a reference: block by block, on an image from a " +
       "formula and on yours. The reference is the model itself without any optimization, or --reference. Flags that describe a network say which one weights alone are for. With --golden " +
-      "instead of a model: compare our network, weights and pictures from a formula (docs/fidelity.md), with what Keras " +
+      "instead of a model: compare our network, weights and images from a formula (docs/fidelity.md), with what Keras " +
       "computed; what no flag says is read from the file's fields, its name and its taps. The exit code is 1 if they differ.",
     example: "xception verify run/model.onnx --reference model.keras --image cat.jpg --runtimes cpu,wasm",
   })
     .option("--reference <file>", "values of another tool (JSON), or another file of the model, in any format")
-    .option("--image <files...>", "pictures to run beside the formula's")
+    .option("--image <files...>", "images to run beside the formula's")
     .option("--runtimes <names>", `of ${devices.join(", ")} (default: all that are there)`, runtimesOf)
     .option("--golden <file>", "without a model: values of another tool, as JSON")
     .option("--weights <file>", "with --golden: real weights in place of the formula's, for the values of --image")
@@ -68,7 +68,7 @@ export function registerVerify(program: Command, io: CliIo): void {
       ...network
     } = flags;
     const tolerance: VerifyTolerance | undefined = taps === undefined ? undefined : { taps, probabilities: taps / 10 };
-    refuseMixture(model, flags);
+    assertNoMixture(model, flags);
     if (model !== undefined && command.getOptionValueSource("layout") === "cli") throw needs("--layout", "--golden");
     const platform = await loadPlatform(downloadsOf({ cacheDir, offline }, process.env, io));
     if (model !== undefined) {
@@ -84,7 +84,7 @@ export function registerVerify(program: Command, io: CliIo): void {
 }
 
 /** @throws {UsageError} there is no model and no golden file, or both, or flags of one with the other. */
-function refuseMixture(model: string | undefined, flags: VerifyFlags): void {
+function assertNoMixture(model: string | undefined, flags: VerifyFlags): void {
   const { golden, reference, image, runtimes, weights, allowMissing } = flags;
   if ((model === undefined) === (golden === undefined)) {
     throw new UsageError({

@@ -18,15 +18,15 @@ import type { CliIo } from "../io.ts";
 import { type Progress, startProgress } from "../progress.ts";
 import { type RunFolder, runFiles } from "../train/run-folder.ts";
 import { demoProvenance, demoReport } from "./description.ts";
+import type { DemoImages } from "./images.ts";
 import { introduction } from "./narration.ts";
-import type { DemoPictures } from "./pictures.ts";
 import type { DemoRecipe } from "./recipe.ts";
 import type { DemoResult } from "./result.ts";
 
-/** The picture of the full network. */
+/** The image of the full network. */
 const plotFile = "model.svg";
 
-/** What a demo writes: the same as `train` but for the settings, which nobody chooses, and the picture. */
+/** What a demo writes: the same as `train` but for the settings, which nobody chooses, and the image. */
 export const demoFiles = [
   runFiles.model,
   runFiles.history,
@@ -37,19 +37,19 @@ export const demoFiles = [
 ];
 
 /**
- * Trains on one artist's pictures, tests the final weights on another's, and only then writes: a demo that is interrupted
+ * Trains on one artist's images, tests the final weights on another's, and only then writes: a demo that is interrupted
  * leaves the disk as it was.
  * @throws {AbortedError} it was interrupted.
  */
 export async function runDemo(
   folder: RunFolder,
-  pictures: DemoPictures,
+  images: DemoImages,
   recipe: DemoRecipe,
   platform: Platform,
   io: CliIo,
 ): Promise<DemoResult> {
-  const training = await learn(pictures, recipe, platform, io);
-  const test = await take(pictures, training, platform, io);
+  const training = await learn(images, recipe, platform, io);
+  const test = await take(images, training, platform, io);
 
   const { labels, weights, preprocessing } = training;
   const model = encodeModel({
@@ -60,13 +60,13 @@ export async function runDemo(
     labels,
     weights,
     preprocessing,
-    provenance: demoProvenance(pictures, recipe, test.evaluation),
+    provenance: demoProvenance(images, recipe, test.evaluation),
   });
   const result = { training, test, fingerprint: createHash("sha256").update(model).digest("hex") };
-  const report = await demoReport(result, pictures, recipe, platform);
+  const report = await demoReport(result, images, recipe, platform);
   const page = await renderReport(report);
   const plot = await plotSvg(xception());
-  refuseIfStopped(io, "before its files were written");
+  throwIfStopped(io, "before its files were written");
 
   await folder.write("model", model);
   await folder.write("history", historyCsv(training.history));
@@ -77,28 +77,23 @@ export async function runDemo(
   return result;
 }
 
-async function learn(
-  pictures: DemoPictures,
-  recipe: DemoRecipe,
-  platform: Platform,
-  io: CliIo,
-): Promise<TrainingResult> {
+async function learn(images: DemoImages, recipe: DemoRecipe, platform: Platform, io: CliIo): Promise<TrainingResult> {
   const { weightDecay, ...settings } = recipe;
   let progress: Progress | undefined;
   try {
-    const result = await train(pictures.training, {
+    const result = await train(images.training, {
       ...settings,
       platform,
       optimizer: createOptimizer("adamw", { weightDecay }),
       schedule: oneCycle(),
       signal: io.signal,
       onStart: ({ epochs, stepsPerEpoch }) => {
-        io.stderr(`${introduction(pictures, recipe)}\n`);
+        io.stderr(`${introduction(images, recipe)}\n`);
         progress = startProgress(io, { label: "training", total: epochs * stepsPerEpoch });
       },
       onProgress: ({ epoch, epochs, step, steps, loss, accuracy, imagesPerSecond }) => {
         const means = `loss ${loss.toFixed(2)}, accuracy ${(100 * accuracy).toFixed(0)} %`;
-        const details = `epoch ${epoch}/${epochs}, ${means}, ${imagesPerSecond.toFixed(0)} pictures/s`;
+        const details = `epoch ${epoch}/${epochs}, ${means}, ${imagesPerSecond.toFixed(0)} images/s`;
         progress?.update((epoch - 1) * steps + step, details);
       },
     });
@@ -111,7 +106,7 @@ async function learn(
 
 /** Takes the test. */
 async function take(
-  { test }: DemoPictures,
+  { test }: DemoImages,
   training: TrainingResult,
   platform: Platform,
   io: CliIo,
@@ -127,7 +122,7 @@ async function take(
   }
 }
 
-function refuseIfStopped(io: CliIo, when: string): void {
+function throwIfStopped(io: CliIo, when: string): void {
   if (io.signal.aborted) throw stopped(when);
 }
 

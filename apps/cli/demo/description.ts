@@ -11,22 +11,18 @@ import { reportOn } from "../../../src/tasks/train/training-report.ts";
 import { packageVersion } from "../package-version.ts";
 import { machineFacts } from "../train/machine.ts";
 import { demoMark } from "./demo-folder.ts";
-import { artists, credits, type DemoPictures, describePictures, simplestGuess } from "./pictures.ts";
+import { artists, credits, type DemoImages, describeImages, simplestGuess } from "./images.ts";
 import { type DemoRecipe, describeSize } from "./recipe.ts";
 import type { DemoResult } from "./result.ts";
 
 /** What the model file says about where it comes from; without dates, so that the same seed gives the same bytes. */
-export function demoProvenance(
-  pictures: DemoPictures,
-  recipe: DemoRecipe,
-  { images, top1, loss }: Evaluation,
-): Provenance {
+export function demoProvenance(sets: DemoImages, recipe: DemoRecipe, { images, top1, loss }: Evaluation): Provenance {
   const { network: _, augmentation, ...settings } = recipe;
   return {
     program: `xception-ts ${packageVersion}`,
     [demoMark]: `emoji by ${artists.training}, tested on emoji by ${artists.test}`,
     recipe: { optimizer: "adamw", schedule: "one-cycle", ...settings, augmentation: { ...augmentation } },
-    data: { training: describePictures(pictures.training), test: describePictures(pictures.test) },
+    data: { training: describeImages(sets.training), test: describeImages(sets.test) },
     credits: credits.map(({ name, value }) => `${name}: ${value}`),
     test: { images, top1, loss },
   };
@@ -35,7 +31,7 @@ export function demoProvenance(
 /** What the report says. */
 export async function demoReport(
   { training, test, fingerprint }: DemoResult,
-  pictures: DemoPictures,
+  images: DemoImages,
   recipe: DemoRecipe,
   platform: Platform,
 ): Promise<TrainingReport> {
@@ -43,28 +39,28 @@ export async function demoReport(
     { ...training, ...test, validationSkipped: test.skipped },
     {
       title: "Xception learns emoji",
-      summary: summaryOf(pictures, recipe, test.evaluation),
-      settings: settingsOf(pictures, recipe),
+      summary: summaryOf(images, recipe, test.evaluation),
+      settings: settingsOf(images, recipe),
       full: { name: "the full Xception", parameters: countParameters(networkWeights(xception())).total },
       reproduction: {
         commands: [`xception demo --seed ${recipe.seed} --epochs ${recipe.epochs}`],
         facts: [{ name: "SHA-256 of model.onnx", value: fingerprint }, ...(await machineFacts()), ...credits],
       },
-      gallery: await galleryOf(test.predictions, pictures.test, platform),
+      gallery: await galleryOf(test.predictions, images.test, platform),
     },
   );
 }
 
-function summaryOf({ training, test }: DemoPictures, { network }: DemoRecipe, { top1 }: Evaluation): string {
+function summaryOf({ training, test }: DemoImages, { network }: DemoRecipe, { top1 }: Evaluation): string {
   const { label, accuracy } = simplestGuess(test);
   return (
     `The network of Chollet's paper, ${describeSize(network)}, learned from ${withCommas(training.samples.length)} ` +
-    `emoji as ${artists.training} draws them. Of ${artists.test}'s drawings, which it never saw, it recognises ` +
+    `emoji as ${artists.training} draws them. Of ${artists.test}'s drawings, which it never saw, it recognizes ` +
     `${formatPercent(top1)}; calling all of them ${label} would be right for ${formatPercent(accuracy)}.`
   );
 }
 
-function settingsOf({ training, test }: DemoPictures, recipe: DemoRecipe): Fact[] {
+function settingsOf({ training, test }: DemoImages, recipe: DemoRecipe): Fact[] {
   const { network, batchSize, learningRate, weightDecay, labelSmoothing, augmentation, seed } = recipe;
   const { rotationDegrees, scale, shift, crop, brightness, contrast, saturation } = augmentation;
   const [height, width] = network.inputShape!;
@@ -73,9 +69,9 @@ function settingsOf({ training, test }: DemoPictures, recipe: DemoRecipe): Fact[
       name: "Network",
       value: `Xception, ${network.width} times as wide, ${network.middleFlowRepeats} blocks in the middle flow`,
     },
-    { name: "Picture size", value: `${height}×${width}, transparency laid over white` },
-    { name: "Training pictures", value: `${artists.training}: ${describePictures(training)}` },
-    { name: "Test pictures", value: `${artists.test}: ${describePictures(test)}` },
+    { name: "Image size", value: `${height}×${width}, transparency laid over white` },
+    { name: "Training images", value: `${artists.training}: ${describeImages(training)}` },
+    { name: "Test images", value: `${artists.test}: ${describeImages(test)}` },
     { name: "Tested weights", value: "those after the last epoch, whatever the test says of them" },
     { name: "Optimizer", value: `AdamW, weight decay ${weightDecay}, batches of ${batchSize}` },
     { name: "Learning rate", value: `one cycle up to ${learningRate}` },

@@ -2,19 +2,19 @@ import { countParameters, networkWeights, type ParameterCount } from "../../../s
 import { xception } from "../../../src/models/xception.ts";
 import { describeEvaluation } from "../../../src/report/evaluation-text.ts";
 import { withCommas } from "../../../src/report/number-text.ts";
-import { artists, type DemoPictures, describePictures, simplestGuess } from "./pictures.ts";
+import { artists, type DemoImages, describeImages, simplestGuess } from "./images.ts";
 import { type DemoRecipe, describeSize } from "./recipe.ts";
 import type { DemoResult } from "./result.ts";
 
 /** What the terminal says first: which network learns what. */
-export function introduction({ training, test }: DemoPictures, { network, epochs }: DemoRecipe): string {
+export function introduction({ training, test }: DemoImages, { network, epochs }: DemoRecipe): string {
   const full = countParameters(networkWeights(xception()));
   const own = countParameters(networkWeights(xception({ ...network, classes: training.classes.length })));
   return `Xception, built from scratch: ${describeParameters(full)}.
 For this demo ${describeSize(network)}: ${describeParameters(own)}.
 
 It learns from ${withCommas(training.samples.length)} emoji as ${artists.training} draws them:
-  ${describePictures(training)}.
+  ${describeImages(training)}.
 Then it is tested on ${withCommas(test.samples.length)} emoji as ${artists.test} draws them, which it has never seen.
 
 Training for ${epochs} ${epochs === 1 ? "epoch" : "epochs"}; Ctrl-C stops it and leaves nothing behind.
@@ -24,7 +24,7 @@ Training for ${epochs} ${epochs === 1 ? "epoch" : "epochs"}; Ctrl-C stops it and
 /** What the terminal says last: how good it is. */
 export function conclusion(
   { test: { evaluation }, fingerprint }: DemoResult,
-  { test }: DemoPictures,
+  { test }: DemoImages,
   { seed }: DemoRecipe,
   width?: number,
 ): string {
@@ -32,7 +32,7 @@ export function conclusion(
   return `The test on ${artists.test}'s drawings
 ${describeEvaluation(evaluation, width === undefined ? {} : { width })}
 
-${percent(evaluation.top1)} of pictures by an artist it never saw are recognised; calling all of them ${label}: ${percent(accuracy)}.
+${percent(evaluation.top1)} of images by an artist it never saw are recognized; calling all of them ${label}: ${percent(accuracy)}.
 Seed ${seed} gives this model again on this machine, bit for bit. SHA-256 of model.onnx:
 ${fingerprint}
 `;

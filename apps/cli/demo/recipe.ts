@@ -19,7 +19,7 @@ export interface DemoRecipe {
 /**
  * Takes about a minute and a half on two cores.
  *
- * The augmentation is stronger than photos would need, since other artists use other colours and proportions. Its strength is
+ * The augmentation is stronger than photos would need, since other artists use other colors and proportions. Its strength is
  * what was chosen by the test, the best of three tries; a higher learning rate was tried and changed nothing. So was the number of
  * epochs: with 30, seeds 0 to 2 gave 80.3, 81.2 and 77.1 %; 40 gave 83.1 % twice. All else was set beforehand.
  */
@@ -43,7 +43,7 @@ export const demoRecipe: DemoRecipe = {
   seed: 0,
 };
 
-/** `a quarter as wide, for pictures of 72×72`. */
+/** `a quarter as wide, for images of 72×72`. */
 export function describeSize({ width, inputShape: [height, across] }: DemoRecipe["network"]): string {
-  return `${width === 0.25 ? "a quarter" : `${width} times`} as wide, for pictures of ${height}×${across}`;
+  return `${width === 0.25 ? "a quarter" : `${width} times`} as wide, for images of ${height}×${across}`;
 }

@@ -10,8 +10,8 @@ import {
   encodeBest,
   encodeCheckpoint,
 } from "../../../src/tasks/train/checkpoint-file.ts";
-import { digestOf, type PictureList, pictureListSchema } from "./picture-list.ts";
-import { bestPattern, checkpointsFolder, pictureList, type RunFolder, stepPattern } from "./run-folder.ts";
+import { digestOf, type ImageList, imageListSchema } from "./image-list.ts";
+import { bestPattern, checkpointsFolder, imageList, type RunFolder, stepPattern } from "./run-folder.ts";
 import { type RunRecord, readRecord } from "./run-record.ts";
 
 const stepFile = (steps: number) => `step-${String(steps).padStart(8, "0")}.safetensors`;
@@ -23,8 +23,8 @@ export interface FoundCheckpoint {
   readonly record: RunRecord;
   /** Its file, for messages. */
   readonly path: string;
-  /** The pictures that the run began with; undefined where their list is lost. */
-  readonly pictures: PictureList | undefined;
+  /** The images that the run began with; undefined where their list is lost. */
+  readonly images: ImageList | undefined;
 }
 
 /** Writes the checkpoints of a run: the last ones and the best weights stay, older ones go. */
@@ -32,20 +32,20 @@ export class CheckpointFolder {
   readonly #folder: RunFolder;
   readonly #keep: number;
   readonly #record: RunRecord;
-  readonly #pictures: PictureList;
+  readonly #images: ImageList;
   #savedBest: number | undefined;
   #latest: Checkpoint | undefined;
 
   /** @param keep how many checkpoints stay, from 1. @param from the one that the run goes on from. */
   constructor(
     folder: RunFolder,
-    run: { readonly record: RunRecord; readonly pictures: PictureList; readonly keep: number },
+    run: { readonly record: RunRecord; readonly images: ImageList; readonly keep: number },
     from?: FoundCheckpoint,
   ) {
     this.#folder = folder;
     this.#keep = run.keep;
     this.#record = run.record;
-    this.#pictures = run.pictures;
+    this.#images = run.images;
     this.#savedBest = from?.checkpoint.best?.epoch;
     this.#latest = from?.checkpoint;
   }
@@ -58,7 +58,7 @@ export class CheckpointFolder {
   /** @throws {FileError} it could not be written; those before are still there. */
   async save(checkpoint: Checkpoint): Promise<void> {
     const { best, state } = checkpoint;
-    if (this.#latest === undefined) await this.#write(pictureList, `${JSON.stringify(this.#pictures)}\n`);
+    if (this.#latest === undefined) await this.#write(imageList, `${JSON.stringify(this.#images)}\n`);
     if (best && best.epoch !== this.#savedBest) {
       await this.#write(bestFile(best.epoch), await encodeBest(best));
       this.#savedBest = best.epoch;
@@ -132,15 +132,15 @@ async function readCheckpoint(run: string, path: string): Promise<FoundCheckpoin
   const bestPath = bestEpoch === undefined ? undefined : join(run, checkpointsFolder, bestFile(bestEpoch));
   const best =
     bestPath === undefined ? undefined : await decodeBest(await readFile(bestPath), `best weights "${bestPath}"`);
-  return { checkpoint: { ...checkpoint, best }, record, path, pictures: await readPictures(run, record) };
+  return { checkpoint: { ...checkpoint, best }, record, path, images: await readTrainingImages(run, record) };
 }
 
 /** Undefined where the list is missing or not the run's own. */
-async function readPictures(run: string, record: RunRecord): Promise<PictureList | undefined> {
+async function readTrainingImages(run: string, record: RunRecord): Promise<ImageList | undefined> {
   try {
-    const text = new TextDecoder().decode(await readFile(join(run, checkpointsFolder, pictureList)));
-    const list = checkDocument(pictureListSchema, parseJson(text, pictureList), pictureList);
-    return digestOf(list) === record.pictures ? list : undefined;
+    const text = new TextDecoder().decode(await readFile(join(run, checkpointsFolder, imageList)));
+    const list = checkDocument(imageListSchema, parseJson(text, imageList), imageList);
+    return digestOf(list) === record.images ? list : undefined;
   } catch (error) {
     if (error instanceof FileError || error instanceof FormatError) return undefined;
     throw error;

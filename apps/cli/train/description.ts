@@ -39,8 +39,8 @@ export function provenanceOf(
     program: `xception-ts ${packageVersion}`,
     recipe: Object.fromEntries(recipe),
     data: {
-      training: { folder: nameOf(folder), pictures: perClass(training) },
-      validation: { folder: nameOf(validationFolder ?? folder), pictures: perClass(validation) },
+      training: { folder: nameOf(folder), images: perClass(training) },
+      validation: { folder: nameOf(validationFolder ?? folder), images: perClass(validation) },
     },
     ...(start && { start: startOf(start) }),
     epoch,
@@ -52,7 +52,7 @@ export function provenanceOf(
   };
 }
 
-/** What the training began with, its licence and where it came from: a model owes these to the weights in it. */
+/** What the training began with, its license and where it came from: a model owes these to the weights in it. */
 function startOf({ file, format, tensors, origin }: TrainingStart): Provenance {
   return { file, format, tensors, ...origin };
 }
@@ -87,7 +87,7 @@ export function describeChoice({ epoch, evaluation, history, steps }: Reached): 
   if (!evaluation) return `The model is that of step ${steps}; it was not tested.`;
   const { top1, images, meanAveragePrecision: map } = evaluation;
   const precision = map === undefined ? "" : `MAP@100 ${(100 * map).toFixed(1)} %, `;
-  const accuracy = `${precision}${(100 * top1).toFixed(1)} % of ${images} validation pictures right`;
+  const accuracy = `${precision}${(100 * top1).toFixed(1)} % of ${images} validation images right`;
   const best = history.length > 1 ? `, the best of ${history.length}` : "";
   return `The model is that of epoch ${epoch}${best}: ${accuracy}.`;
 }
@@ -97,7 +97,7 @@ function summaryOf({ training, settings }: TrainingInputs, result: ReportedResul
   const stopped = aborted ? ` It was stopped after ${steps} steps.` : "";
   const choice = steps === undefined || epoch === undefined ? "" : ` ${describeChoice({ ...result, steps, epoch })}`;
   const { length } = training.samples;
-  return `Trained on ${length} pictures of ${training.classes.length} classes for ${history.length} of ${settings.epochs} epochs.${stopped}${choice}`;
+  return `Trained on ${length} images of ${training.classes.length} classes for ${history.length} of ${settings.epochs} epochs.${stopped}${choice}`;
 }
 
 function settingsOf(inputs: TrainingInputs): Fact[] {
@@ -107,10 +107,10 @@ function settingsOf(inputs: TrainingInputs): Fact[] {
   const heldOut = validationFolder === undefined ? ", held out of the training folder" : "";
   return [
     { name: "Network", value: networkText(settings) },
-    { name: "Picture size", value: `${imageSize}×${imageSize}` },
-    { name: "Training pictures", value: `${training.samples.length} from ${nameOf(folder)}` },
+    { name: "Image size", value: `${imageSize}×${imageSize}` },
+    { name: "Training images", value: `${training.samples.length} from ${nameOf(folder)}` },
     {
-      name: "Validation pictures",
+      name: "Validation images",
       value: `${validation.samples.length} from ${nameOf(validationFolder ?? folder)}${heldOut}`,
     },
     ...fineTuningFacts(settings),
@@ -139,7 +139,7 @@ export function augmentationText(settings: Settings): string {
 
 function fineTuningFacts(settings: Settings): Fact[] {
   const { weights, headEpochs, headViews, unfreezeFrom, freeze, train, layerDecay } = settings;
-  const views = headViews === 1 ? "" : `, ${headViews} views of each picture`;
+  const views = headViews === 1 ? "" : `, ${headViews} views of each image`;
   const frozen = [
     ...(unfreezeFrom === null ? [] : [frozenBefore(unfreezeFrom)]),
     ...(freeze === null ? [] : [freeze]),
@@ -162,7 +162,7 @@ function imbalanceFacts({ classWeights, sampleWeights, sampling }: Settings): Fa
   const weights = classWeights === "balanced" ? classWeights : JSON.stringify(classWeights);
   return [
     ...(classWeights === null ? [] : [{ name: "Class weights", value: weights }]),
-    ...(sampleWeights === null ? [] : [{ name: "Weights of pictures", value: basename(sampleWeights) }]),
+    ...(sampleWeights === null ? [] : [{ name: "Weights of images", value: basename(sampleWeights) }]),
     ...(sampling === "balanced" ? [{ name: "Sampling", value: "every class equally often" }] : []),
   ];
 }

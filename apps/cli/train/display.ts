@@ -70,5 +70,5 @@ function percent(fraction: number): string {
 }
 
 function speed(imagesPerSecond: number): string {
-  return `${imagesPerSecond.toFixed(imagesPerSecond < 10 ? 1 : 0)} pictures/s`;
+  return `${imagesPerSecond.toFixed(imagesPerSecond < 10 ? 1 : 0)} images/s`;
 }

@@ -51,7 +51,7 @@ export function addTrainOptions(command: Command): Command {
     .option("--overwrite", "replace a run that is in the output folder already")
     .option(
       "--show-augment <file>",
-      "draw training pictures as epochs will show them, .png, .svg or .html; train nothing",
+      "draw training images as epochs will show them, .png, .svg or .html; train nothing",
     )
     .addOption(deviceOption())
     .option(

@@ -4,7 +4,7 @@ import type { Network } from "../../../src/graph/network.ts";
 import { type Architecture, architectureOf, buildNetwork } from "../../../src/models/architecture.ts";
 import { topOn } from "../../../src/models/top-on.ts";
 import type { Device, Platform } from "../../../src/platform.ts";
-import type { PicturePreprocessing, Provenance } from "../../../src/tasks/model/model.ts";
+import type { ImagePreprocessing, Provenance } from "../../../src/tasks/model/model.ts";
 import { type FineTuning, fineTuning } from "../../../src/tasks/train/fine-tuning.ts";
 import { defaultBatchSize } from "../../../src/tasks/train/plan.ts";
 import { chosenArchitecture, fineTuningChoice } from "../../../src/tasks/train/settings/chosen-options.ts";
@@ -20,11 +20,11 @@ import {
   startingWeightsIn,
 } from "../../../src/tasks/weights/starting-weights.ts";
 import type { FilePlatform } from "../../../src/tasks/weights/weights-file.ts";
-import { readMapWeights } from "../labelled-pictures.ts";
+import { readMapWeights } from "../labeled-images.ts";
 import { commandLineOf } from "./command-line.ts";
 import { nameOf } from "./data-name.ts";
 import type { RunFlags } from "./flags.ts";
-import { readPictures, type TrainingPictures } from "./pictures.ts";
+import { readTrainingImages, type TrainingImages } from "./images.ts";
 
 /** What of the weights to start from matters as long as the training lasts. */
 export interface TrainingStart {
@@ -36,12 +36,12 @@ export interface TrainingStart {
   readonly headOn: string | null;
   /** Weights that started anew. */
   readonly anew: readonly string[];
-  /** Licence of the weights, and where they come from, as far as their file says so. */
+  /** License of the weights, and where they come from, as far as their file says so. */
   readonly origin: Provenance;
 }
 
 /** What a training is made of. */
-export interface TrainingInputs extends ResolvedSettings, TrainingPictures {
+export interface TrainingInputs extends ResolvedSettings, TrainingImages {
   readonly architecture: Architecture;
   /** Of the architecture. */
   readonly network: Network;
@@ -50,15 +50,15 @@ export interface TrainingInputs extends ResolvedSettings, TrainingPictures {
   /** What it began with; undefined: weights drawn from the seed. */
   readonly start: TrainingStart | undefined;
   readonly folder: string;
-  /** The validation pictures' folder; undefined where they are a part of the training folder. */
+  /** The validation images' folder; undefined where they are a part of the training folder. */
   readonly validationFolder: string | undefined;
   /** To start from; undefined: drawn from the seed. */
   readonly weights: StartingWeights | undefined;
   /** Settings that are as in their file because nobody chose them. */
   readonly taken: readonly SettingName[];
-  /** How the starting weights want pictures; undefined: the default. */
-  readonly preprocessing: PicturePreprocessing | undefined;
-  /** Of pictures with several labels: how much each class counts in the mean average precision; undefined: all the same. */
+  /** How the starting weights want images; undefined: the default. */
+  readonly preprocessing: ImagePreprocessing | undefined;
+  /** Of images with several labels: how much each class counts in the mean average precision; undefined: all the same. */
   readonly mapWeights: readonly number[] | undefined;
   /** What the engine computes on; undefined: its default. */
   readonly device: Device | undefined;
@@ -71,10 +71,10 @@ export interface TrainingInputs extends ResolvedSettings, TrainingPictures {
 }
 
 /**
- * Reads the folders, but no picture yet, and fills in what depends on them.
+ * Reads the folders, but no image yet, and fills in what depends on them.
  * @param imagenet where the published weights are, if not at their own address.
  * @param begun what a training that goes on began with.
- * @throws as `readPictures`.
+ * @throws as `readTrainingImages`.
  * @throws {UsageError} the batch size cannot be cut into the parts that are asked for.
  * @throws as `startingWeights`.
  */
@@ -87,10 +87,10 @@ export async function readInputs(
   begun?: TrainingStart,
 ): Promise<TrainingInputs> {
   const { val, mapWeights } = resolved.settings;
-  const pictures = await readPictures(folder, resolved.settings, platform);
-  const { training } = pictures;
+  const images = await readTrainingImages(folder, resolved.settings, platform);
+  const { training } = images;
   const { classes } = training;
-  if (begun === undefined) refuseWithoutStart(resolved.settings);
+  if (begun === undefined) assertHasStart(resolved.settings);
   const opened = await openStart(resolved.settings, classes.length, platform, imagenet);
   const { settings, sources, taken } = settled(resolved, opened);
   const chosen = chosenArchitecture(settings, {
@@ -106,7 +106,7 @@ export async function readInputs(
   const ranks = run.team.communicator.size;
   const { recompute, accumulate } = settings;
   const batchSize = settings.batchSize ?? defaultBatchSize(training, network, { ranks, recompute });
-  refuseUnequalParts(batchSize, accumulate);
+  assertDivisible(batchSize, accumulate);
   const complete = { sources, settings: { ...settings, batchSize } };
   const seen = { anew: start?.anew, batchSize: batchSize / accumulate };
   return {
@@ -119,7 +119,7 @@ export async function readInputs(
     taken,
     preprocessing: weights?.preprocessing,
     folder,
-    ...pictures,
+    ...images,
     validationFolder: val ?? undefined,
     mapWeights: await readMapWeights(mapWeights, training, platform),
     device: run.device,
@@ -142,11 +142,11 @@ function startOf({ headOn, format, report, origin }: StartingWeights, source: st
   };
 }
 
-function refuseUnequalParts(batchSize: number, accumulate: number): void {
+function assertDivisible(batchSize: number, accumulate: number): void {
   if (batchSize % accumulate === 0) return;
   throw new UsageError({
     where: "option --accumulate",
-    what: `the pictures of a step cannot be taken through in so many equal parts`,
+    what: `the images of a step cannot be taken through in so many equal parts`,
     received: accumulate,
     expected: `a whole number that divides the batch size ${batchSize}`,
   });
@@ -159,8 +159,8 @@ async function openStart(
   imagenet: StartingWeightsOptions["imagenet"],
 ): Promise<StartingFile | undefined> {
   if (weights !== null) return openStartingFile(weights, platform, { classes, imagenet });
-  refuseWithoutWeights("--allow-missing", allowMissing);
-  refuseWithoutWeights("--head-on", headOn);
+  assertHasWeights("--allow-missing", allowMissing);
+  assertHasWeights("--head-on", headOn);
   return undefined;
 }
 
@@ -186,7 +186,7 @@ function settled(
 }
 
 /** What is drawn from a seed cannot stay as it is. */
-function refuseWithoutStart({ weights, headEpochs, unfreezeFrom }: ResolvedSettings["settings"]): void {
+function assertHasStart({ weights, headEpochs, unfreezeFrom }: ResolvedSettings["settings"]): void {
   if (weights !== null || (headEpochs === 0 && unfreezeFrom === null)) return;
   throw new UsageError({
     where: "option --weights",
@@ -196,7 +196,7 @@ function refuseWithoutStart({ weights, headEpochs, unfreezeFrom }: ResolvedSetti
   });
 }
 
-function refuseWithoutWeights(flag: string, received: string | null): void {
+function assertHasWeights(flag: string, received: string | null): void {
   if (received === null) return;
   throw new UsageError({
     where: `option ${flag}`,

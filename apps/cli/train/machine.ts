@@ -9,6 +9,6 @@ export async function machineFacts(): Promise<Fact[]> {
     { name: "xception-ts", value: packageVersion },
     { name: "Node", value: process.versions.node },
     { name: "ONNX Runtime", value: engineVersion() },
-    { name: "Processor", value: `${availableParallelism()} × ${cpus()[0]?.model.trim() ?? "unknown"}` },
+    { name: "CPU", value: `${availableParallelism()} × ${cpus()[0]?.model.trim() ?? "unknown"}` },
   ];
 }

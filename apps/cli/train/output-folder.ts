@@ -3,17 +3,17 @@ import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "nod
 import { UsageError } from "../../../src/errors.ts";
 
 /**
- * @throws {UsageError} a run would be written among the pictures, where it would be taken for a class the next time, or around
+ * @throws {UsageError} a run would be written among the images, where it would be taken for a class the next time, or around
  *   them, where they would go with it.
  */
-export async function refuseOutputAmongPictures(output: string, pictures: readonly string[]): Promise<void> {
+export async function assertOutputOutsideImages(output: string, images: readonly string[]): Promise<void> {
   const target = await realPath(output);
-  for (const folder of pictures) {
+  for (const folder of images) {
     const place = await realPath(folder);
     if (isWithin(place, target)) {
       throw new UsageError({
         where: "option --output",
-        what: `the run would be written into the pictures' folder ${folder}`,
+        what: `the run would be written into the images' folder ${folder}`,
         received: output,
         expected: "a folder outside of it",
       });
@@ -21,7 +21,7 @@ export async function refuseOutputAmongPictures(output: string, pictures: readon
     if (isWithin(target, place)) {
       throw new UsageError({
         where: "option --output",
-        what: `the pictures' folder ${folder} lies in it`,
+        what: `the images' folder ${folder} lies in it`,
         received: output,
         expected: "a folder for the run alone",
       });

@@ -3,15 +3,15 @@ import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
 import type { FoundCheckpoint } from "./checkpoint-folder.ts";
 import type { RunFlags } from "./flags.ts";
+import { digestOf, type ImageList, listImages } from "./image-list.ts";
 import { readInputs, type TrainingInputs } from "./inputs.ts";
-import { digestOf, listPictures, type PictureList } from "./picture-list.ts";
-import { movableSettings, recordedPath, refuseMissing, refuseOtherPictures } from "./resume.ts";
+import { assertNothingMissing, assertSameImages, movableSettings, recordedPath } from "./resume.ts";
 import { type RunRecord, recordedSettings, recordOf } from "./run-record.ts";
 
 /** A training that is about to begin, or to go on. */
 export interface PreparedRun {
   readonly inputs: TrainingInputs;
-  readonly pictures: PictureList;
+  readonly images: ImageList;
   readonly record: RunRecord;
   /** Where it goes on from; undefined where it begins. */
   readonly from: FoundCheckpoint | undefined;
@@ -21,7 +21,7 @@ export interface PreparedRun {
 }
 
 /**
- * Reads what a training is made of, but no picture yet.
+ * Reads what a training is made of, but no image yet.
  * @param imagenet where the published weights are, if not at their own address.
  * @throws as `readInputs`.
  */
@@ -33,11 +33,11 @@ export async function beginRun(
   imagenet: Parameters<typeof readInputs>[4],
 ): Promise<PreparedRun> {
   const inputs = await readInputs(folder, flags, resolved, platform, imagenet);
-  const pictures = await listPictures(inputs);
+  const images = await listImages(inputs);
   return {
     inputs,
-    pictures,
-    record: await recordOf(inputs, digestOf(pictures)),
+    images,
+    record: await recordOf(inputs, digestOf(images)),
     from: undefined,
     flags,
     maxMinutes: resolved.settings.maxMinutes,
@@ -46,9 +46,9 @@ export async function beginRun(
 
 /**
  * Reads what a run began with, and makes sure that it is the same still.
- * @param folder of the pictures, where they have moved; the run knows where they were.
- * @param given what flags say besides; `refuseOtherSettings` has looked at it.
- * @throws as `readInputs`, `refuseMissing` and `refuseOtherPictures`.
+ * @param folder of the images, where they have moved; the run knows where they were.
+ * @param given what flags say besides; `assertSameSettings` has looked at it.
+ * @throws as `readInputs`, `assertNothingMissing` and `assertSameImages`.
  */
 export async function goOnWithRun(
   from: FoundCheckpoint,
@@ -58,7 +58,7 @@ export async function goOnWithRun(
   platform: Pick<Platform, "listFolder" | "readFile">,
 ): Promise<PreparedRun> {
   const { record } = from;
-  await refuseMissing(record, folder, given, flags);
+  await assertNothingMissing(record, folder, given, flags);
   const resolved = recordedSettings(record);
   const placeOf = (path: string | null) => (path === null ? null : recordedPath(record, path));
   const ownVal = placeOf(resolved.settings.val);
@@ -77,15 +77,15 @@ export async function goOnWithRun(
   const run = withEngineOf(record, flags);
   const ownFolder = recordedPath(record, record.folder);
   const read = await readInputs(folder ?? ownFolder, run, reading, platform, {}, record.start ?? undefined);
-  const pictures = await listPictures(read);
-  refuseOtherPictures(flags.output, from, pictures);
+  const images = await listImages(read);
+  assertSameImages(flags.output, from, images);
   // What the run says about itself is what it said when it began.
   const { commandLine } = record;
   const preprocessing = (record.preprocessing ?? undefined) as unknown as TrainingInputs["preprocessing"];
   const names = { folder: ownFolder, validationFolder: ownVal ?? undefined, commandLine };
   const inputs = { ...read, ...resolved, ...names, preprocessing };
   const { maxMinutes } = given.settings.maxMinutes === null ? resolved.settings : given.settings;
-  return { inputs, pictures, record, from, flags: run, maxMinutes };
+  return { inputs, images, record, from, flags: run, maxMinutes };
 }
 
 /** The flags with what the run computes on, where they do not say it: its device, and its threads. */

@@ -6,8 +6,8 @@ import { flagOf, settingOf } from "../../../src/tasks/train/settings/settings.ts
 import type { FoundCheckpoint } from "./checkpoint-folder.ts";
 import { quote, resumeCommand } from "./command-line.ts";
 import type { RunFlags, TrainFlags } from "./flags.ts";
+import { assertUnchangedImages, changedImages, digestOf, type ImageList } from "./image-list.ts";
 import { machineFacts } from "./machine.ts";
-import { changedPictures, digestOf, type PictureList, refuseChangedPictures } from "./picture-list.ts";
 import type { RunRecord } from "./run-record.ts";
 
 /** Folders and files may have moved; what is in them is compared. */
@@ -18,7 +18,7 @@ export const movableSettings = ["val", "labelsFile", "valLabelsFile", "mapWeight
  * @param given what the flags, a file or a recipe say now.
  * @throws {UsageError} they differ; the message names each.
  */
-export function refuseOtherSettings(record: RunRecord, given: ResolvedSettings, flags: TrainFlags): void {
+export function assertSameSettings(record: RunRecord, given: ResolvedSettings, flags: TrainFlags): void {
   const differences: { readonly flag: string; readonly now: string; readonly before: string }[] = [];
   for (const [name, source] of given.sources) {
     const now = given.settings[name];
@@ -44,11 +44,11 @@ export function refuseOtherSettings(record: RunRecord, given: ResolvedSettings, 
 }
 
 /**
- * Refuses to go on with pictures, or with what files say of them, that are not where they were.
- * @param folder of the pictures, if it was given.
+ * Refuses to go on with images, or with what files say of them, that are not where they were.
+ * @param folder of the images, if it was given.
  * @throws {FileError} one is missing; the message says with which words to tell where it is now.
  */
-export async function refuseMissing(
+export async function assertNothingMissing(
   record: RunRecord,
   folder: string | undefined,
   given: ResolvedSettings,
@@ -77,7 +77,7 @@ export async function refuseMissing(
 /**
  * @throws {UsageError} another number of processes has begun the run.
  */
-export function refuseOtherTeam({ checkpoint }: FoundCheckpoint, { team, output }: RunFlags): void {
+export function assertSameRanks({ checkpoint }: FoundCheckpoint, { team, output }: RunFlags): void {
   const before = Number(checkpoint.identity.ranks ?? 1);
   const { size } = team.communicator;
   if (size === before) return;
@@ -91,12 +91,12 @@ export function refuseOtherTeam({ checkpoint }: FoundCheckpoint, { team, output 
 }
 
 /**
- * @throws {DataError} the pictures are not those that the run began with; the message names them.
+ * @throws {DataError} the images are not those that the run began with; the message names them.
  */
-export function refuseOtherPictures(run: string, { record, pictures }: FoundCheckpoint, now: PictureList): void {
-  if (digestOf(now) === record.pictures) return;
-  if (pictures) refuseChangedPictures(run, pictures, now);
-  throw changedPictures(run, "which ones cannot be told, since their list is lost");
+export function assertSameImages(run: string, { record, images }: FoundCheckpoint, now: ImageList): void {
+  if (digestOf(now) === record.images) return;
+  if (images) assertUnchangedImages(run, images, now);
+  throw changedImages(run, "which ones cannot be told, since their list is lost");
 }
 
 /** A path that the run began with, as seen from where we are now. */

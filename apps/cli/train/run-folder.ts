@@ -18,10 +18,10 @@ export type RunFile = keyof typeof runFiles;
 /** Where a run keeps what it needs to go on. */
 export const checkpointsFolder = "checkpoints";
 
-/** The files in it: checkpoints by their steps, best weights by their epoch, and the list of the run's pictures. */
+/** The files in it: checkpoints by their steps, best weights by their epoch, and the list of the run's images. */
 export const stepPattern = /^step-(\d{8,})\.safetensors$/;
 export const bestPattern = /^best-epoch-(\d{5,})\.safetensors$/;
-export const pictureList = "pictures.json";
+export const imageList = "images.json";
 
 /** Where TensorBoard finds the run's events, and the names of files in it: by the second in which they were begun. */
 export const eventsFolder = "tensorboard";
@@ -157,7 +157,7 @@ export class RunFolder {
       if (other !== part) await rm(join(this.path, other), { force: true });
     }
     for (const other of (await listing(join(this.path, checkpointsFolder))) ?? []) {
-      const isOurs = stepPattern.test(other) || bestPattern.test(other) || other === pictureList;
+      const isOurs = stepPattern.test(other) || bestPattern.test(other) || other === imageList;
       if (isOurs && `${checkpointsFolder}/${other}` !== name) await this.removeCheckpointFile(other);
     }
     if (part !== checkpointsFolder) await rmdir(join(this.path, checkpointsFolder)).catch(() => {});

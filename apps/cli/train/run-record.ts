@@ -7,7 +7,7 @@ import type { TrainingInputs } from "./inputs.ts";
 import { machineFacts } from "./machine.ts";
 
 const recordSchema = z.object({
-  /** The pictures' folder as it was given, and where. */
+  /** The images' folder as it was given, and where. */
   folder: z.string(),
   workingFolder: z.string(),
   device: z.enum(devices).nullable(),
@@ -16,7 +16,7 @@ const recordSchema = z.object({
   settings: z.record(z.string(), z.json()),
   /** Where each setting that has an effect comes from. */
   sources: z.array(z.tuple([z.string(), z.string()])),
-  /** How the starting weights want pictures; null: the default. The weights themselves are not needed any more. */
+  /** How the starting weights want images; null: the default. The weights themselves are not needed any more. */
   preprocessing: z.json(),
   /** What of the starting weights still matters. */
   start: z
@@ -30,8 +30,8 @@ const recordSchema = z.object({
     })
     .nullable(),
   commandLine: z.string(),
-  /** Of the list of pictures. */
-  pictures: z.string(),
+  /** Of the list of images. */
+  images: z.string(),
   /** What computes: with another one the last digits may differ. */
   machine: z.array(z.object({ name: z.string(), value: z.string() })),
 });
@@ -39,8 +39,8 @@ const recordSchema = z.object({
 /** What a command has to know of a run to go on with it; every checkpoint holds it. */
 export type RunRecord = z.infer<typeof recordSchema>;
 
-/** @param pictures digest of their list. */
-export async function recordOf(inputs: TrainingInputs, pictures: string): Promise<RunRecord> {
+/** @param images digest of their list. */
+export async function recordOf(inputs: TrainingInputs, images: string): Promise<RunRecord> {
   const { folder, device, threads, settings, sources, preprocessing, start, commandLine } = inputs;
   return {
     folder,
@@ -52,7 +52,7 @@ export async function recordOf(inputs: TrainingInputs, pictures: string): Promis
     preprocessing: (preprocessing ?? null) as RunRecord["preprocessing"],
     start: start ? ({ ...start, anew: [...start.anew] } as NonNullable<RunRecord["start"]>) : null,
     commandLine,
-    pictures,
+    images,
     machine: await machineFacts(),
   };
 }

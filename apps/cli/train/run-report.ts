@@ -139,12 +139,12 @@ export class RunReport {
     this.#dueAt = now + Math.max(leastWaitMs, waitForEachMs * (now - start));
   }
 
-  /** The pictures of the test that the weights had; those of an earlier one where new ones would take time now. */
+  /** The images of the test that the weights had; those of an earlier one where new ones would take time now. */
   async #galleryOf(result: TrainingResult | undefined, isNew: boolean): Promise<Gallery | undefined> {
     if (!result?.predictions || !(isNew || this.#gallery === undefined)) return this.#gallery;
     if (this.#gallery?.epoch === result.epoch) return this.#gallery;
-    const pictures = await galleryOf(result.predictions, this.#inputs.validation, this.#platform);
-    this.#gallery = { epoch: result.epoch, ...pictures };
+    const images = await galleryOf(result.predictions, this.#inputs.validation, this.#platform);
+    this.#gallery = { epoch: result.epoch, ...images };
     return this.#gallery;
   }
 }

@@ -2,7 +2,7 @@ import type { ImageDataset } from "../../../src/data/dataset.ts";
 import type { Platform } from "../../../src/platform.ts";
 import { drawContactSheet } from "../../../src/report/contact-sheet.ts";
 import { html, Markup } from "../../../src/report/html/markup.ts";
-import { refuseUnwritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { defaultPreprocessing } from "../../../src/tasks/model/model.ts";
 import { augmentationSheet } from "../../../src/tasks/train/augmentation-sheet.ts";
 import { trainOptions } from "../../../src/tasks/train/settings/chosen-options.ts";
@@ -12,9 +12,9 @@ import { renderPng } from "../render-png.ts";
 import { augmentationText } from "./description.ts";
 
 /**
- * Draws a contact sheet of training pictures as the first epochs show them, and writes it.
+ * Draws a contact sheet of training images as the first epochs show them, and writes it.
  * @throws {UsageError} the end of the file's name is none of a sheet's.
- * @throws {DataError} no picture can be used.
+ * @throws {DataError} no image can be used.
  * @throws {FileError} the file cannot be written.
  */
 export async function showAugmentation(
@@ -22,9 +22,9 @@ export async function showAugmentation(
   training: ImageDataset,
   settings: Settings,
   platform: Platform,
-): Promise<{ readonly pictures: number; readonly epochs: number }> {
+): Promise<{ readonly images: number; readonly epochs: number }> {
   const format = endingOf(file, ["png", "svg", "html"], "--show-augment");
-  await refuseUnwritable(file);
+  await assertWritable(file);
   const { imageSize, seed, labelSmoothing } = settings;
   const { augmentation, mixing } = trainOptions(settings);
   const { fit, background } = defaultPreprocessing;
@@ -40,7 +40,7 @@ export async function showAugmentation(
   });
   const svg = drawContactSheet(sheet);
   await writeFileAtomic(file, format === "png" ? await renderPng(svg, 72) : format === "svg" ? svg : page(svg));
-  return { pictures: sheet.rows.length, epochs: sheet.columns.length - 1 };
+  return { images: sheet.rows.length, epochs: sheet.columns.length - 1 };
 }
 
 function page(svg: string): string {

@@ -12,9 +12,9 @@ import { resumeCommand } from "./command-line.ts";
 import { describeChoice } from "./description.ts";
 import { type RunFlags, required } from "./flags.ts";
 import { interruption, isOver, resultJson, stoppedInHead, tellThatItIsOver } from "./outcome.ts";
-import { refuseOutputAmongPictures } from "./output-folder.ts";
+import { assertOutputOutsideImages } from "./output-folder.ts";
 import { beginRun, goOnWithRun, type PreparedRun } from "./prepare-run.ts";
-import { refuseOtherSettings, refuseOtherTeam } from "./resume.ts";
+import { assertSameRanks, assertSameSettings } from "./resume.ts";
 import { RunFolder } from "./run-folder.ts";
 import { RunLock } from "./run-lock.ts";
 import { runOptions } from "./run-options.ts";
@@ -24,23 +24,23 @@ import { trainInto } from "./train-into.ts";
 /** What the command line asks for. */
 export interface TrainingTask {
   /** Their folder, if it was given. */
-  readonly pictures: string | undefined;
+  readonly images: string | undefined;
   readonly resolved: ResolvedSettings;
   readonly flags: RunFlags;
 }
 
 /** @throws {UsageError} it was not given. */
-export function needPictures(folder: string | undefined): string {
-  return required(folder, "argument folder", "a folder of pictures, with one sub-folder for each class");
+export function needImages(folder: string | undefined): string {
+  return required(folder, "argument folder", "a folder of images, with one sub-folder for each class");
 }
 
 /** Trains as rank 0, or alone: this process has the run's folder, and tells what happens. */
 export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void> {
-  const { pictures, resolved, flags } = task;
+  const { images, resolved, flags } = task;
   const { output } = flags;
   const note = (text: string) => io.stderr(`${text}\n`);
-  refuseContradiction(flags);
-  if (pictures !== undefined) await refuseOutputAmongPictures(output, [pictures, resolved.settings.val ?? pictures]);
+  assertNoContradiction(flags);
+  if (images !== undefined) await assertOutputOutsideImages(output, [images, resolved.settings.val ?? images]);
   const begun = flags.resume ? undefined : await begin(task, io);
   const folder = await RunFolder.claim(output, flags);
   const lock = await RunLock.acquire(output, note);
@@ -51,20 +51,20 @@ export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void>
       return await trainAndTell(begun, folder, io);
     }
     const from = await newestCheckpoint(output, note);
-    refuseOtherSettings(from.record, resolved, flags);
+    assertSameSettings(from.record, resolved, flags);
     const isDone = await isOver(from, folder);
-    if (!isDone) refuseOtherTeam(from, flags);
+    if (!isDone) assertSameRanks(from, flags);
     callFollowers(task, !isDone);
     if (isDone) return tellThatItIsOver(from, folder, flags, io);
     const platform = await loadPlatform();
-    return await trainAndTell(await goOnWithRun(from, pictures, flags, resolved, platform), folder, io);
+    return await trainAndTell(await goOnWithRun(from, images, flags, resolved, platform), folder, io);
   } finally {
     await lock.release();
   }
 }
 
 /** @throws {UsageError} a run is to be gone on with and to be replaced. */
-function refuseContradiction({ resume, overwrite }: RunFlags): void {
+function assertNoContradiction({ resume, overwrite }: RunFlags): void {
   if (!resume || !overwrite) return;
   throw new UsageError({
     where: "option --overwrite",
@@ -76,10 +76,10 @@ function refuseContradiction({ resume, overwrite }: RunFlags): void {
 /** Takes part in a training that rank 0 leads; nothing is said or written, but for errors. */
 export async function followTraining(task: TrainingTask, io: CliIo): Promise<void> {
   if (!callFollowers(task, false)) return;
-  const { pictures, resolved, flags } = task;
+  const { images, resolved, flags } = task;
   const platform = await loadPlatform();
   const run = flags.resume
-    ? await goOnWithRun(await newestCheckpoint(flags.output, io.stderr), pictures, flags, resolved, platform)
+    ? await goOnWithRun(await newestCheckpoint(flags.output, io.stderr), images, flags, resolved, platform)
     : await begin(task, io);
   const save = async () => {};
   // Rank 0 looks at the clock.
@@ -91,8 +91,8 @@ function callFollowers({ flags }: TrainingTask, isTraining: boolean): boolean {
   return onFirstRank(flags.team.communicator, isTraining);
 }
 
-async function begin({ pictures, resolved, flags }: TrainingTask, io: CliIo): Promise<PreparedRun> {
-  const folder = needPictures(pictures);
+async function begin({ images, resolved, flags }: TrainingTask, io: CliIo): Promise<PreparedRun> {
+  const folder = needImages(images);
   const { mirror, readFile } = downloadsOf(flags, process.env, io);
   return beginRun(folder, flags, resolved, { ...(await loadPlatform()), readFile }, { mirror });
 }

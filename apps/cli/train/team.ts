@@ -48,7 +48,7 @@ export async function inTeam(
   }
   const communicator = await joinMpi({ library: environment.XCEPTION_MPI_LIBRARY });
   const { rank, size } = communicator;
-  refuseOtherLauncher(size, launchedSize(environment));
+  assertLauncher(size, launchedSize(environment));
   if (size === 1 && flags.mpi) {
     communicator.dispose();
     throw withoutOthers();
@@ -74,7 +74,7 @@ export async function inTeam(
 }
 
 /** @throws {RuntimeUnavailableError} the launcher started several processes, of which the library sees one. */
-function refuseOtherLauncher(size: number, launched: number): void {
+function assertLauncher(size: number, launched: number): void {
   if (size >= launched) return;
   throw new RuntimeUnavailableError({
     where: "MPI",

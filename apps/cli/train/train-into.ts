@@ -12,7 +12,7 @@ import { describeTaken } from "../../../src/tasks/train/settings/file-network.ts
 import { train } from "../../../src/tasks/train/train.ts";
 import type { StartingWeights } from "../../../src/tasks/weights/starting-weights.ts";
 import type { CliIo } from "../io.ts";
-import { describeUnlabelled } from "../labelled-pictures.ts";
+import { describeUnlabeled } from "../labeled-images.ts";
 import { CheckpointFolder, type FoundCheckpoint } from "./checkpoint-folder.ts";
 import { resumeCommand } from "./command-line.ts";
 import { provenanceOf } from "./description.ts";
@@ -120,18 +120,18 @@ function describeLast({ state }: Checkpoint, error: unknown, { flags }: Prepared
 }
 
 function announcement(network: Network, { inputs, flags }: PreparedRun): string {
-  const { training, validation, unlabelled, weights, tuning } = inputs;
+  const { training, validation, unlabeled, weights, tuning } = inputs;
   const { communicator, threads } = flags.team;
   const { total } = countParameters(networkWeights(network));
-  const pictures = `${training.samples.length} pictures of ${training.classes.length} classes`;
-  const text = `Training ${network.name}, ${withCommas(total)} parameters, on ${pictures}; testing on ${validation.samples.length}`;
+  const images = `${training.samples.length} images of ${training.classes.length} classes`;
+  const text = `Training ${network.name}, ${withCommas(total)} parameters, on ${images}; testing on ${validation.samples.length}`;
   const team = [
     `On ${communicator.size} processes, this one with ${threads} ${threads === 1 ? "thread" : "threads"}`,
     `Should one of them die, all end; to go on then: ${resumeCommand(flags.output, communicator.size)}`,
   ];
   const warnings = tuning.warnings.map((warning) => `Warning: ${warning}`);
   const parts = [
-    ...describeUnlabelled(unlabelled),
+    ...describeUnlabeled(unlabeled),
     ...(communicator.size > 1 ? team : []),
     ...(weights ? [describeStart(weights, inputs)] : []),
     ...warnings,

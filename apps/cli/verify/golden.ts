@@ -16,7 +16,7 @@ interface GoldenOptions extends Omit<VerifyOptions, "platform"> {
 }
 
 /**
- * Compares our network, with weights and pictures of the formula or real ones, with a golden file.
+ * Compares our network, with weights and images of the formula or real ones, with a golden file.
  * @throws {VerificationError} naming the first layer that differs, for there the cause is.
  */
 export async function verifyGolden(
@@ -39,10 +39,10 @@ export async function verifyGolden(
       : await verifyTimm(parseTimmGolden(text, file), file, architecture, all);
   if (json) writeJson(io, verification);
   else io.stdout(`${describeVerification(verification, { width: io.columns ?? 100 })}\n`);
-  refuseDifference(verification, file);
+  assertNoDifference(verification, file);
 }
 
-function refuseDifference({ taps, probabilities, tolerance }: Verification, file: string): void {
+function assertNoDifference({ taps, probabilities, tolerance }: Verification, file: string): void {
   const tap = taps.find(({ passed }) => !passed);
   if (tap) {
     const difference = Math.max(tap.difference, tap.statisticsDifference);

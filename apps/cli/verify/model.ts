@@ -17,10 +17,10 @@ export async function verifyModelFile(
   const verification = await verifyModel(model, { platform, ...options });
   if (options.json) writeJson(io, verification);
   else io.stdout(`${describeModelVerification(verification, { width: io.columns ?? 100 })}\n`);
-  refuseDifference(verification);
+  assertNoDifference(verification);
 }
 
-function refuseDifference({ model, runtimes, tolerance }: ModelVerification): void {
+function assertNoDifference({ model, runtimes, tolerance }: ModelVerification): void {
   for (const { runtime, blocks, probabilities, file } of runtimes) {
     const where = `model ${JSON.stringify(model)} on ${runtime}`;
     const block = blocks.find(({ passed }) => !passed);

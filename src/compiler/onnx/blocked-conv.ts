@@ -21,7 +21,7 @@ export const convolutionRules: BlockedRules = {
       const planes = emitPlanes(tools, x!, [rows, columns]);
       const output = tools.emit.unusedName(`${y!.name}/planes`);
       tools.conv([planes, blocks], output, { ...windowAttributes(config), group });
-      definePicture(tools, y!, output);
+      defineImage(tools, y!, output);
       return true;
     }
     if (config.groups !== 1) return false;
@@ -55,7 +55,7 @@ export const convolutionRules: BlockedRules = {
       const padded = emitPaddedPlanes(tools, dy!);
       const planes = padded ?? emitPlanes(tools, dy!, [rows, columns]);
       tools.conv([planes, blocks], output, { pads: padded ? { ints: withoutColumns(pads.ints) } : pads, group });
-      definePicture(tools, dx!, output);
+      defineImage(tools, dx!, output);
       return true;
     }
     if (config.groups !== 1) return false;
@@ -94,13 +94,13 @@ export const convolutionRules: BlockedRules = {
 
     if (isDepthwise(config.groups, dw!) && fitsBlocks(channels) && config.strides.every((stride) => stride === 1)) {
       const planes = batch * forms.lanes(channels);
-      const picture = emitPlanes(tools, x!, [rows, columns]);
+      const image = emitPlanes(tools, x!, [rows, columns]);
       const padded = emitPaddedPlanes(tools, dy!);
       if (padded) {
         // The same sums with exchanged roles, x being the kernel, give the shifts in reverse order.
         const products = emit.unusedName(`${dw!.name}/products`);
         const pads = { ints: withoutColumns(config.pads) };
-        tools.conv([padded, emit.reshape(picture, [planes, 1, rows, columns])], products, {
+        tools.conv([padded, emit.reshape(image, [planes, 1, rows, columns])], products, {
           pads,
           group: { i: planes },
         });
@@ -109,7 +109,7 @@ export const convolutionRules: BlockedRules = {
       }
       const kernel = emit.reshape(forms.get(dy!, "channelBlocks"), [planes, 1, outRows, outColumns]);
       const products = emit.unusedName(`${dw!.name}/products`);
-      tools.conv([picture, kernel], products, { pads: { ints: config.pads }, group: { i: planes } });
+      tools.conv([image, kernel], products, { pads: { ints: config.pads }, group: { i: planes } });
       kernels.depthwiseBack(products, batch, dw!.shape, nameOf(dw!));
       return true;
     }
@@ -126,7 +126,7 @@ export const convolutionRules: BlockedRules = {
   },
 };
 
-/** Whether an operator that reads a gradient of pictures puts in the factors that it still lacks: 1×1 convolutions' do. */
+/** Whether an operator that reads a gradient of images puts in the factors that it still lacks: 1×1 convolutions' do. */
 export function takesFactor({ block }: BlockedTools, { config, inputs, outputs }: Operation): boolean {
   if (config.kind !== "convInputGradient" && config.kind !== "convFilterGradient") return false;
   const kernel = config.kind === "convInputGradient" ? inputs[1]! : outputs[0]!;
@@ -147,7 +147,7 @@ function isPointwise({ pads }: Window, kernel: Value): boolean {
   return kernel.shape[2] === 1 && kernel.shape[3] === 1 && pads.every((size) => size === 0);
 }
 
-/** Every plane of a batch, one channel of one picture, as a channel of a single picture: `[1, C'·N, H, W]`. */
+/** Every plane of a batch, one channel of one image, as a channel of a single image: `[1, C'·N, H, W]`. */
 function emitPlanes({ emit, forms }: BlockedTools, value: Value, size: readonly [number, number]): string {
   const [batch, channels] = value.shape as Shape4;
   return emit.reshape(forms.get(value, "channelBlocks"), [1, forms.lanes(channels) * batch, ...size]);
@@ -155,18 +155,17 @@ function emitPlanes({ emit, forms }: BlockedTools, value: Value, size: readonly 
 
 /**
  * Whether the gradient of a depthwise convolution's output should come with a column of zeros on either side. Beyond the
- * picture's edge the engine computes position by position; with the zeros there, the kernel's gradient takes half the
- * time. In small pictures the additional columns cost more than that.
+ * image's edge the engine computes position by position; with the zeros there, the kernel's gradient takes half the
+ * time. In small images the additional columns cost more than that.
  */
 function isWorthPadding({ isPublished, readers }: BlockedTools, dy: Value): boolean {
   if (dy.shape[3]! < 64 || isPublished(dy)) return false;
   return readers(dy).every(({ config, inputs, outputs }) => {
     if (config.kind !== "convInputGradient" && config.kind !== "convFilterGradient") return false;
-    const [picture, kernel] =
-      config.kind === "convInputGradient" ? [inputs[0]!, inputs[1]!] : [inputs[1]!, outputs[0]!];
+    const [image, kernel] = config.kind === "convInputGradient" ? [inputs[0]!, inputs[1]!] : [inputs[1]!, outputs[0]!];
     const isThree = kernel.shape[2] === 3 && kernel.shape[3] === 3;
     const isSame = config.pads.every((size) => size === 1) && config.strides.every((stride) => stride === 1);
-    return picture === dy && isThree && isSame && isDepthwise(config.groups, kernel);
+    return image === dy && isThree && isSame && isDepthwise(config.groups, kernel);
   });
 }
 
@@ -182,7 +181,7 @@ function withoutColumns(pads: readonly number[]): readonly number[] {
 }
 
 /** The inverse of `emitPlanes`, for a value just computed. */
-function definePicture({ emit, forms }: BlockedTools, value: Value, planes: string): void {
+function defineImage({ emit, forms }: BlockedTools, value: Value, planes: string): void {
   const [batch, channels, rows, columns] = value.shape as Shape4;
   const shape = emit.integers([1, forms.lanes(channels), batch * rows, columns]);
   emit.node("Reshape", [planes, shape], [forms.define(value, "channelBlocks")]);
@@ -208,7 +207,7 @@ function emitKeptChannels(tools: BlockedTools, x: Value, strides: readonly [numb
   return tools.emit.compute(`${x.name}/keptChannels`, "ReorderOutput", [kept], crop, domains.blocked);
 }
 
-/** Up to so many channels, products with the pictures as they lie in blocks are no slower than with their rows. */
+/** Up to so many channels, products with the images as they lie in blocks are no slower than with their rows. */
 const channelsAsTheyLie = 256;
 
 /**
@@ -232,14 +231,14 @@ function emitPointwiseFilterGradient(
     const exchange = { perm: { ints: [1, 0, 2] } };
     return emit.reshape(emit.compute(`${dw.name}/product`, "Transpose", [products], exchange), [filters, channels]);
   }
-  const pictures = emit.reshape(emitKeptChannels(tools, x, strides), [channels, positions]);
+  const images = emit.reshape(emitKeptChannels(tools, x, strides), [channels, positions]);
   const transposed = { transA: { i: 0 }, transB: { i: 1 } };
-  return emit.compute(`${dw.name}/product`, "FusedMatMul", [gradient, pictures], transposed, domains.microsoft);
+  return emit.compute(`${dw.name}/product`, "FusedMatMul", [gradient, images], transposed, domains.microsoft);
 }
 
 /**
  * The kernel's gradient of the first convolution, as one convolution with batch and channels in exchanged roles: the
- * pictures `[C, N, H, W]` under the gradient as kernel `[K, N, H', W']`, dilated by the strides, give `[C, K, kh, kw]`.
+ * images `[C, N, H, W]` under the gradient as kernel `[K, N, H', W']`, dilated by the strides, give `[C, K, kh, kw]`.
  */
 function emitFewChannelsFilterGradient(
   { emit, forms, conv, nameOf }: BlockedTools,
@@ -249,10 +248,10 @@ function emitFewChannelsFilterGradient(
   const [filters, , height, width] = dw.shape as Shape4;
   const [batch, , outRows, outColumns] = dy.shape as Shape4;
   const exchange = { perm: { ints: [1, 0, 2, 3] } };
-  const pictures = emit.compute(`${dw.name}/pictures`, "Transpose", [forms.get(x, "plain")], exchange);
+  const images = emit.compute(`${dw.name}/images`, "Transpose", [forms.get(x, "plain")], exchange);
   const kernel = emit.reshape(forms.get(dy, "channelBlocks"), [forms.lanes(filters), batch, outRows, outColumns]);
   const products = emit.unusedName(`${dw.name}/products`);
-  conv([pictures, kernel], products, { pads: { ints: config.pads }, dilations: { ints: config.strides } });
+  conv([images, kernel], products, { pads: { ints: config.pads }, dilations: { ints: config.strides } });
   const crop = { channels: { i: filters } };
   const planes = emit.compute(`${dw.name}/planes`, "ReorderOutput", [products], crop, domains.blocked);
   // Rows and columns at the end that the forward window never reached are no part of the kernel.
@@ -267,7 +266,7 @@ function emitFewChannelsFilterGradient(
 
 /**
  * The gradient of a kernel larger than a pixel as one convolution, both operands as they lie in blocks. The engine takes
- * fewer channels than a block as planes `[N, C, H, W]`; so the pictures of one channel group are given to it as planes
+ * fewer channels than a block as planes `[N, C, H, W]`; so the images of one channel group are given to it as planes
  * whose rows hold b channels of each pixel, and the gradient as a kernel that reads every b-th number of a row:
  * `[C'/b, N, H, W·b]` under `[K', N, H', W']` gives `[C'/b, K', kh, kw·b]`, which is `[C'/b][K'/b][kh][kw][b of C][b of K]`.
  */
@@ -281,14 +280,14 @@ function emitWindowFilterGradient(
   const [, , outRows, outColumns] = dy.shape as Shape4;
   const groups = forms.lanes(channels) / block;
   const [top, left, bottom, right] = pads;
-  // With a stride, more shifts fit between picture and gradient than the kernel has rows and columns.
+  // With a stride, more shifts fit between image and gradient than the kernel has rows and columns.
   const shiftedRows = top + rows + bottom - strides[0] * (outRows - 1);
   const shiftedColumns = left + columns + right - strides[1] * (outColumns - 1);
 
-  const pictures = emit.reshape(forms.get(x, "channelBlocks"), [groups, batch, rows, columns * block]);
+  const images = emit.reshape(forms.get(x, "channelBlocks"), [groups, batch, rows, columns * block]);
   const kernel = emit.reshape(forms.get(dy, "channelBlocks"), [forms.lanes(filters), batch, outRows, outColumns]);
   const products = emit.unusedName(`${dw.name}/products`);
-  conv([pictures, kernel], products, {
+  conv([images, kernel], products, {
     pads: { ints: [top, left * block, bottom, right * block] },
     dilations: { ints: [strides[0], strides[1] * block] },
   });

@@ -3,8 +3,8 @@ import { type Attributes, type Domain, domains, type OnnxEmitter } from "./emitt
 
 /**
  * Brings kernels and vectors into the blocked layout inside the graph, since a training step changes them. The engine's
- * operator for pictures, `[1, C, P, 1] → [C/b, P, b]` (or from `[1, P, 1, C]` with `channels_last`), does the work: a
- * kernel is a "picture" whose channels are its filters.
+ * operator for images, `[1, C, P, 1] → [C/b, P, b]` (or from `[1, P, 1, C]` with `channels_last`), does the work: a
+ * kernel is a "image" whose channels are its filters.
  */
 export class BlockedKernels {
   readonly #emit: OnnxEmitter;
@@ -38,7 +38,7 @@ export class BlockedKernels {
   }
 
   /**
-   * `[C, 1, kh, kw]` → `[C/b][copies][kh][kw][b]`: one copy for each picture where the pictures of a batch stand side by
+   * `[C, 1, kh, kw]` → `[C/b][copies][kh][kw][b]`: one copy for each image where the images of a batch stand side by
    * side as channels. Rows and columns run backwards if flipped.
    */
   depthwise(
@@ -50,8 +50,8 @@ export class BlockedKernels {
   ): string {
     const positions = size[0] * size[1];
     const blocksOfChannels = this.#padded(channels) / this.#block;
-    const picture = this.#view(name, [1, channels, positions, 1]);
-    let kernel = this.#toBlocks(name, picture);
+    const image = this.#view(name, [1, channels, positions, 1]);
+    let kernel = this.#toBlocks(name, image);
     if (order === "flipped") {
       kernel = this.#reverse(this.#view(kernel, [blocksOfChannels, positions, this.#block]), positions, 1);
     }
@@ -73,9 +73,9 @@ export class BlockedKernels {
     if (order === "flipped") {
       sum = this.#reverse(this.#view(sum, [lanes / this.#block, positions, this.#block]), positions, 1);
     }
-    const picture = this.#view(sum, [1, lanes, height, width]);
+    const image = this.#view(sum, [1, lanes, height, width]);
     const crop = { channels: { i: channels } };
-    const planes = this.#compute(`${output}/planes`, "ReorderOutput", [picture], crop, domains.blocked);
+    const planes = this.#compute(`${output}/planes`, "ReorderOutput", [image], crop, domains.blocked);
     this.#emit.node("Reshape", [planes, this.#emit.integers(shape)], [output]);
   }
 
@@ -88,16 +88,16 @@ export class BlockedKernels {
     const isFew = channels < this.#block;
     const lanes = isFew ? channels : this.#padded(channels);
     if (!isFew && positions === 1) {
-      const picture = this.#view(this.#matrix(name, filters, channels), [1, this.#padded(filters), lanes, 1]);
-      return this.#view(this.#toBlocks(name, picture), [this.#padded(filters), lanes, 1, 1]);
+      const image = this.#view(this.#matrix(name, filters, channels), [1, this.#padded(filters), lanes, 1]);
+      return this.#view(this.#toBlocks(name, image), [this.#padded(filters), lanes, 1, 1]);
     }
     let source = name;
     if (!isFew) {
       const view = this.#view(name, [filters, channels, positions]);
       source = this.#innermostBlocks(this.#pad(view, [0, lanes - channels, 0]), filters, lanes, positions);
     }
-    const picture = this.#view(source, [1, filters, lanes * positions, 1]);
-    return this.#view(this.#toBlocks(name, picture), [this.#padded(filters), lanes, ...size]);
+    const image = this.#view(source, [1, filters, lanes * positions, 1]);
+    return this.#view(this.#toBlocks(name, image), [this.#padded(filters), lanes, ...size]);
   }
 
   /**
@@ -114,8 +114,8 @@ export class BlockedKernels {
     const positions = size[0] * size[1];
     if (positions === 1) {
       const rows = this.scaleRows(this.#matrix(name, filters, channels), this.#padded(filters), factors);
-      const picture = this.#view(rows, [1, this.#padded(filters), 1, this.#padded(channels)]);
-      const blocks = this.#toBlocks(name, picture, "channelsLast");
+      const image = this.#view(rows, [1, this.#padded(filters), 1, this.#padded(channels)]);
+      const blocks = this.#toBlocks(name, image, "channelsLast");
       return this.#view(blocks, [this.#padded(channels), this.#padded(filters), 1, 1]);
     }
     const view = this.#view(name, [filters, channels, positions]);
@@ -155,9 +155,9 @@ export class BlockedKernels {
     return this.#compute(`${name}~padded`, "Pad", [name, amounts]);
   }
 
-  #toBlocks(hint: string, picture: string, order?: "channelsLast"): string {
+  #toBlocks(hint: string, image: string, order?: "channelsLast"): string {
     const attributes = order ? { channels_last: { i: 1 } } : {};
-    return this.#compute(`${hint}~blocks`, "ReorderInput", [picture], attributes, domains.blocked);
+    return this.#compute(`${hint}~blocks`, "ReorderInput", [image], attributes, domains.blocked);
   }
 
   #view(name: string, shape: Shape): string {

@@ -5,7 +5,7 @@ import { type Attributes, domains } from "./emitter.ts";
 type Shape4 = readonly [number, number, number, number];
 type Axis = "rows" | "columns";
 
-/** Picture planes in channel blocks, `[1, planes, rows, columns]` in the engine's eyes. */
+/** Image planes in channel blocks, `[1, planes, rows, columns]` in the engine's eyes. */
 interface Planes {
   readonly name: string;
   readonly planes: number;
@@ -86,11 +86,11 @@ function emitSpread(tools: BlockedTools, axis: Axis, x: Planes, y: string, dy: s
   });
   const [first, second] = parts as [string, string];
 
-  // Position p = 2q + tap − (1 if odd): two of the three taps fall on every second position, from neighbouring windows.
-  const [own, other, neighbour] = isOdd ? ([rest, first, 1] as const) : ([first, rest, 0] as const);
-  const shift = emitOneHot(tools, axis, x.planes, 2, neighbour, 1);
+  // Position p = 2q + tap − (1 if odd): two of the three taps fall on every second position, from neighboring windows.
+  const [own, other, neighbor] = isOdd ? ([rest, first, 1] as const) : ([first, rest, 0] as const);
+  const shift = emitOneHot(tools, axis, x.planes, 2, neighbor, 1);
   const shared = emit.unusedName(`${hint}/shared`);
-  const [before, after] = neighbour === 1 ? [0, 1] : [1, 0];
+  const [before, after] = neighbor === 1 ? [0, 1] : [1, 0];
   conv([other, shift, "", own], shared, { pads: padsAlong(axis, before, after), group });
   const interleaved = emitInterleaved(tools, axis, x, isOdd ? [second, shared] : [shared, second], hint);
   if (!isOdd) return interleaved;

@@ -7,7 +7,7 @@ import { elementsPerChannel } from "./forms.ts";
 
 type BlockOrder = "blocks" | "channelBlocks";
 
-/** Batch normalization and its gradient on blocks; each pass over a picture is one convolution or pooling. */
+/** Batch normalization and its gradient on blocks; each pass over an image is one convolution or pooling. */
 export const normalizationRules: BlockedRules = {
   // With s = 1/√(variance + ε): scale = gamma·s, shift = beta − mean·scale.
   batchNormalization: (tools, { epsilon }, { inputs: [x, gamma, beta, mean, variance], outputs: [y] }) => {
@@ -49,7 +49,7 @@ export const normalizationRules: BlockedRules = {
     const m = emitGradientMean(tools, dy, order, dgamma!.name);
     const product = emitMeanProduct(tools, x, dy, order, dgamma!.name);
     const s = emitInverseDeviation(tools, vector(variance), epsilon, dgamma!);
-    const q = compute("q", "Mul", compute("centred", "Sub", product, compute("mm", "Mul", vector(mean), m)), s);
+    const q = compute("q", "Mul", compute("centered", "Sub", product, compute("mm", "Mul", vector(mean), m)), s);
     const count = emit.scalar(elementsPerChannel(x));
     kernels.vectorBack(compute("sumProduct", "Mul", q, count), dgamma!.shape, nameOf(dgamma!));
     kernels.vectorBack(compute("sum", "Mul", m, count), dbeta!.shape, nameOf(dbeta!));
@@ -138,7 +138,7 @@ function emitInverseDeviation(tools: BlockedTools, variance: string, epsilon: nu
   return compute("s", "Div", tools.emit.scalar(1), root);
 }
 
-/** Mean over batch and picture for each channel, `[C']`: first over each plane, which keeps the rounding small. */
+/** Mean over batch and image for each channel, `[C']`: first over each plane, which keeps the rounding small. */
 function emitMean(tools: BlockedTools, x: Value, order: BlockOrder, hint: string): string {
   const { emit, forms } = tools;
   const [batch, channels, height, width] = x.shape as readonly [number, number, number, number];
@@ -147,7 +147,7 @@ function emitMean(tools: BlockedTools, x: Value, order: BlockOrder, hint: string
   return emitMeanOfBatch(tools, means, x, order, hint);
 }
 
-/** Mean over batch and picture of a gradient, `[C']`; of one that a pooling has spread, from the small one it came from. */
+/** Mean over batch and image of a gradient, `[C']`; of one that a pooling has spread, from the small one it came from. */
 function emitGradientMean(tools: BlockedTools, dy: Value, order: BlockOrder, hint: string): string {
   const { emit, forms, spread } = tools;
   const source = spread.get(dy.name);
@@ -157,15 +157,15 @@ function emitGradientMean(tools: BlockedTools, dy: Value, order: BlockOrder, hin
   return emit.compute(`${hint}/spreadMean`, "Mul", [mean, share]);
 }
 
-/** Mean over batch and picture of x·y for each channel, `[C']`. */
+/** Mean over batch and image of x·y for each channel, `[C']`. */
 function emitMeanProduct(tools: BlockedTools, x: Value, y: Value, order: BlockOrder, hint: string): string {
   const { emit, forms } = tools;
   const [batch, channels, height, width] = x.shape as readonly [number, number, number, number];
   const planes = batch * forms.lanes(channels);
-  const picture = emit.reshape(forms.get(x, order), [1, planes, height, width]);
+  const image = emit.reshape(forms.get(x, order), [1, planes, height, width]);
   const kernel = emit.reshape(forms.get(y, order), [planes, 1, height, width]);
   const products = emit.unusedName(`${hint}/products`);
-  tools.conv([picture, kernel], products, { group: { i: planes } });
+  tools.conv([image, kernel], products, { group: { i: planes } });
   const mean = emitMeanOfBatch(tools, products, x, order, hint);
   return emit.compute(`${hint}/meanProduct`, "Mul", [mean, emit.scalar(1 / (height * width))]);
 }

@@ -23,7 +23,7 @@ export interface BlockedTools {
   readonly maxima: Map<string, string>;
   /** Values with zeros inserted that have an even number of rows and columns still, by name; only an addition reads them. */
   readonly uncropped: Map<string, string>;
-  /** Gradients that exist only with a column of zeros on either side of each picture, in channel blocks, by name. */
+  /** Gradients that exist only with a column of zeros on either side of each image, in channel blocks, by name. */
   readonly padded: Map<string, string>;
   /** Gradients that a pooling has spread, by their names: the gradient it got, which has the same sum in each channel. */
   readonly spread: Map<string, Value>;

@@ -4,7 +4,7 @@ import type { BlockedTools } from "./blocked-tools.ts";
 type Shape4 = readonly [number, number, number, number];
 
 /**
- * Pixels of the small picture at even rows and columns of the large one, zeros elsewhere. First the large one is of even
+ * Pixels of the small image at even rows and columns of the large one, zeros elsewhere. First the large one is of even
  * size; what is too much goes where it is added to another value, or in a pass of its own.
  */
 export function emitInsertZeros(tools: BlockedTools, name: string, small: Value, large: Value): void {
@@ -44,7 +44,7 @@ export function emitSumWithZeros(tools: BlockedTools, { inputs, outputs: [sum] }
   const planes = batch * lanes;
   const margin = [rows % 2, columns % 2] as const;
   const even = emit.reshape(uncropped.get(spread.name)!, [1, planes, rows + margin[0], columns + margin[1]]);
-  // A kernel that is as much larger than one pixel as the picture is too large, and sees its first pixel only.
+  // A kernel that is as much larger than one pixel as the image is too large, and sees its first pixel only.
   const size = (1 + margin[0]) * (1 + margin[1]);
   const first = Float32Array.from({ length: planes * size }, (_, index) => Number(index % (size * block) < block));
   const kernel = emit.unusedName("first");

@@ -20,7 +20,7 @@ import { emitRules } from "./rules.ts";
  *
  * Three uses of the blocked convolution go beyond its name:
  * - with a 1×1 depthwise kernel it is `scale·x + shift (+ sum)`, one pass over memory for a batch normalization;
- * - with the gradient in the place of the kernel, a picture-sized depthwise kernel, it is the gradient of a depthwise
+ * - with the gradient in the place of the kernel, an image-sized depthwise kernel, it is the gradient of a depthwise
  *   kernel (`dw[i, j] = Σ x[r+i, c+j]·dy[r, c]`), because both tensors have the layout of blocked depthwise kernels;
  * - the same without padding is the scalar product Σ x·y for each channel, which batch statistics need.
  */
@@ -73,12 +73,12 @@ const rules: BlockedRules = {
   elu: elementwise,
   eluGradient: elementwise,
   add: (tools, config, operation) => emitSumWithZeros(tools, operation) || elementwise(tools, config, operation),
-  slice: pictures,
+  slice: images,
   concatenate: together,
 };
 
-/** Some pictures of a batch. */
-function pictures(tools: BlockedTools, { axis, start, end }: OpOf<"slice">, operation: Operation): boolean {
+/** Some images of a batch. */
+function images(tools: BlockedTools, { axis, start, end }: OpOf<"slice">, operation: Operation): boolean {
   const [x] = operation.inputs as [Value];
   const { emit, forms, block } = tools;
   if (axis !== 0 || !forms.isBlocked(x)) return false;

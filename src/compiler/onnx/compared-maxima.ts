@@ -17,7 +17,7 @@ export function emitComparedMaxima({
   x: [dy, x, maxima],
   y: [dx],
 }: EmitContext<"maxPoolGradient">): void {
-  const [gradient, picture] = inputs as [Value, Value];
+  const [gradient, image] = inputs as [Value, Value];
   const { kernel, strides, pads } = config;
   const [height, width] = kernel as [number, number];
   const [batch, channels, rows, columns] = gradient.shape as [number, number, number, number];
@@ -48,7 +48,7 @@ export function emitComparedMaxima({
   emit.floats(places, [channels * positions, 1, height, width], kernels);
   const unreached = [0, 1].map((axis) => {
     const reached = (gradient.shape[axis + 2]! - 1) * strides[axis]! + kernel[axis]!;
-    return picture.shape[axis + 2]! + pads[axis]! + pads[axis + 2]! - reached;
+    return image.shape[axis + 2]! + pads[axis]! + pads[axis + 2]! - reached;
   });
   emit.node("ConvTranspose", [stacked, places], [dx!], {
     ...windowAttributes(config),

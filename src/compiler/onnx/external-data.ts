@@ -24,7 +24,7 @@ export async function withExternalData(
     if (!files.has(location)) files.set(location, await readBeside(location));
   }
   const numbers = new Map(external.map((tensor) => [tensor.name, numbersOf(tensor, files, where)]));
-  refuseTooMany(numbers, files, where);
+  assertNotTooMany(numbers, files, where);
   const file = decodeWhole(bytes);
   for (const tensor of file.graph.initializer) {
     const own = numbers.get(tensor.name);
@@ -52,7 +52,7 @@ function numbersOf({ name, place }: ExternalTensor, files: ReadonlyMap<string, U
   });
 }
 
-function refuseTooMany(
+function assertNotTooMany(
   numbers: ReadonlyMap<string, Uint8Array>,
   files: ReadonlyMap<string, Uint8Array>,
   where: string,

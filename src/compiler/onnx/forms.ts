@@ -3,16 +3,16 @@ import { sizeOf } from "../../tensor/shape.ts";
 import { domains, type OnnxEmitter } from "./emitter.ts";
 
 /**
- * Ways to lay out a batch of pictures in memory, from outside to inside; b is the engine's block of channels, C' the
+ * Ways to lay out a batch of images in memory, from outside to inside; b is the engine's block of channels, C' the
  * next multiple of b, the lanes beyond C hold zeros:
  * - `plain` `[N, C, H, W]`
  * - `blocks` `[N, C'/b, H, W, b]`; its shape in the engine's eyes is `[N, C', H, W]`
- * - `channelBlocks` `[C'/b, N, H, W, b]`; in the engine's eyes one tall picture, `[1, C', N·H, W]`
+ * - `channelBlocks` `[C'/b, N, H, W, b]`; in the engine's eyes one tall image, `[1, C', N·H, W]`
  * - `channels` `[C, N, H, W]`; in the engine's eyes `[1, C, N·H, W]`
  */
 export type Form = "plain" | "blocks" | "channelBlocks" | "channels";
 
-/** Each form is one step away from its neighbours in this list. */
+/** Each form is one step away from its neighbors in this list. */
 const line: readonly Form[] = ["plain", "blocks", "channelBlocks", "channels"];
 
 /** Knows in which forms a value exists already, and converts it, at most once to each form. */
@@ -61,8 +61,8 @@ export class ValueForms {
     const wanted = line.indexOf(form);
     const existing = names ? [...names.keys()].map((each) => line.indexOf(each)) : [0];
     const nearest = existing.reduce((a, b) => (Math.abs(b - wanted) < Math.abs(a - wanted) ? b : a));
-    const neighbour = line[wanted + Math.sign(nearest - wanted)]!;
-    return this.#step(value, neighbour, form);
+    const neighbor = line[wanted + Math.sign(nearest - wanted)]!;
+    return this.#step(value, neighbor, form);
   }
 
   /** The order of blocks a value is in, or would get first. */
@@ -97,7 +97,7 @@ export class ValueForms {
   }
 }
 
-/** Number of elements in one channel of a batch of pictures. */
+/** Number of elements in one channel of a batch of images. */
 export function elementsPerChannel({ shape }: Value): number {
   return sizeOf(shape) / shape[1]!;
 }

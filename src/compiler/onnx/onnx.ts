@@ -1,6 +1,6 @@
 import { GraphError, WeightsError } from "../../errors.ts";
 import type { OpGraph, OpKind, Value } from "../../graph/ops.ts";
-import type { PictureResize } from "../../graph/preprocessing.ts";
+import type { ImageResize } from "../../graph/preprocessing.ts";
 import { sameShape } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { dependents } from "../dependents.ts";
@@ -11,8 +11,8 @@ import { BlockedLayout } from "./blocked.ts";
 import { fitsBlocks } from "./blocked-tools.ts";
 import { emitComparedMaxima } from "./compared-maxima.ts";
 import { OnnxEmitter } from "./emitter.ts";
+import { emitImageResize } from "./images.ts";
 import { encodeModel } from "./model.ts";
-import { emitPictureResize } from "./pictures.ts";
 import { emitRules } from "./rules.ts";
 
 export interface OnnxOptions {
@@ -24,7 +24,7 @@ export interface OnnxOptions {
    * The graph's input `images` `[N, height, width, 3]` becomes bytes `[N, H, W, 3]` of any H and W, which the file itself
    * brings to height and width.
    */
-  readonly resize?: PictureResize | undefined;
+  readonly resize?: ImageResize | undefined;
   /**
    * Channels to a block, if the engine on this machine works on blocks of channels (see the platform's probe). The file
    * then runs on this kind of machine alone, several times faster where weights are not constant: for training steps.
@@ -103,10 +103,10 @@ function inBlocks({ shape }: Value): boolean {
   return fitsBlocks(shape[1]!);
 }
 
-/** The name of the pictures when they have the network's size. */
-function emitSized(emit: OnnxEmitter, { name, shape }: Value, resize: PictureResize): string {
+/** The name of the images when they have the network's size. */
+function emitSized(emit: OnnxEmitter, { name, shape }: Value, resize: ImageResize): string {
   const [, height, width] = shape as [number, number, number, number];
-  return emitPictureResize(emit, name, [height, width], resize);
+  return emitImageResize(emit, name, [height, width], resize);
 }
 
 /**
@@ -130,12 +130,12 @@ function storeWeight(emit: OnnxEmitter, parameter: Value, tensor: FloatTensor, a
       expected: `${parameter.shape}`,
     });
   }
-  if (asHalf) refuseTooLarge(parameter, tensor);
+  if (asHalf) assertFits(parameter, tensor);
   if (asHalf) emit.halves(parameter.name, tensor.shape, tensor.data);
   else emit.floats(parameter.name, tensor.shape, tensor.data);
 }
 
-function refuseTooLarge(parameter: Value, tensor: FloatTensor): void {
+function assertFits(parameter: Value, tensor: FloatTensor): void {
   const tooLarge = tensor.data.find((value) => Number.isFinite(value) && Math.abs(value) >= 65520);
   if (tooLarge === undefined) return;
   throw new WeightsError({

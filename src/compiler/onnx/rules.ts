@@ -38,14 +38,14 @@ export const emitRules: EmitRules = {
   batchNormalizationAffineGradient: ({ emit, config, inputs, x: [dy, x, mean, variance], y: [dgamma, dbeta] }) => {
     const compute = (hint: string, operator: string, ...operands: string[]) =>
       emit.compute(`${dgamma}/${hint}`, operator, operands);
-    const alongPicture = [emit.integers([0, 2, 3])];
+    const alongImage = [emit.integers([0, 2, 3])];
     const keepNone = { keepdims: { i: 0 } };
-    const centred = compute("centred", "Sub", x!, emit.reshape(mean!, [1, inputs[2]!.shape[0]!, 1, 1]));
-    const products = compute("product", "Mul", dy!, centred);
-    const sum = emit.compute(`${dgamma}/sum`, "ReduceSum", [products, ...alongPicture], keepNone);
+    const centered = compute("centered", "Sub", x!, emit.reshape(mean!, [1, inputs[2]!.shape[0]!, 1, 1]));
+    const products = compute("product", "Mul", dy!, centered);
+    const sum = emit.compute(`${dgamma}/sum`, "ReduceSum", [products, ...alongImage], keepNone);
     const root = compute("root", "Sqrt", compute("shifted", "Add", variance!, emit.scalar(config.epsilon)));
     emit.node("Div", [sum, root], [dgamma!]);
-    emit.node("ReduceSum", [dy!, ...alongPicture], [dbeta!], keepNone);
+    emit.node("ReduceSum", [dy!, ...alongImage], [dbeta!], keepNone);
   },
   channelMoments: ({ emit, x: [x], y: [mean, meanSquare] }) => {
     const average = (value: string, y: string) =>
@@ -64,15 +64,15 @@ export const emitRules: EmitRules = {
   },
   maxPool: ({ emit, config, x, y }) => emit.node("MaxPool", x, y, poolAttributes(config)),
   maxPoolGradient: ({ emit, config, inputs, x: [dy, x], y: [dx] }) => {
-    const [gradient, picture] = inputs as [Value, Value, Value];
+    const [gradient, image] = inputs as [Value, Value, Value];
     const found = emit.unusedName(`${dx}/maximum`);
     const where = emit.unusedName(`${dx}/where`);
     emit.node("MaxPool", [x!], [found, where], poolAttributes(config));
-    const zeros = emit.compute(`${dx}/zeros`, "Expand", [emit.scalar(0), emit.integers([elementCount(picture)])]);
+    const zeros = emit.compute(`${dx}/zeros`, "Expand", [emit.scalar(0), emit.integers([elementCount(image)])]);
     const count = [elementCount(gradient)];
     const operands = [zeros, emit.reshape(where, count), emit.reshape(dy!, count)];
     const sum = emit.compute(`${dx}/flat`, "ScatterElements", operands, { axis: { i: 0 }, reduction: { s: "add" } });
-    emit.node("Reshape", [sum, emit.integers(picture.shape)], [dx!]);
+    emit.node("Reshape", [sum, emit.integers(image.shape)], [dx!]);
   },
   relu: simple("Relu"),
   reluGradient: ({ emit, x: [dy, y], y: [dx] }) => {
@@ -171,7 +171,7 @@ function emitConvInputGradient({ emit, config, inputs, x, y }: EmitContext<"conv
 }
 
 /**
- * For each position (i, j) of the kernel, the picture shifted by (i, j) against dy: across channels a product of
+ * For each position (i, j) of the kernel, the image shifted by (i, j) against dy: across channels a product of
  * matrices summed over the batch, for depthwise kernels a product element by element summed over all positions.
  */
 function emitConvFilterGradient({
@@ -181,7 +181,7 @@ function emitConvFilterGradient({
   x: [x, dy],
   y: [dw],
 }: EmitContext<"convFilterGradient">): void {
-  const [picture, gradient] = inputs as [Value, Value];
+  const [image, gradient] = inputs as [Value, Value];
   const { strides, pads, groups, kernelShape } = config;
   const [batch, filters, rows, columns] = gradient.shape as [number, number, number, number];
   const [, channelsPerGroup, height, width] = kernelShape as [number, number, number, number];
@@ -200,7 +200,7 @@ function emitConvFilterGradient({
       const shifted = isWhole ? padded : emit.compute(`${dw}/shifted`, "Slice", slice);
       positions.push(
         groups === 1
-          ? emitPointwiseFilterGradient(emit, dw!, shifted, dy!, [batch, filters, picture.shape[1]!, rows * columns])
+          ? emitPointwiseFilterGradient(emit, dw!, shifted, dy!, [batch, filters, image.shape[1]!, rows * columns])
           : emitGroupedFilterGradient(emit, dw!, shifted, dy!, [
               batch,
               groups,
@@ -217,7 +217,7 @@ function emitConvFilterGradient({
   emit.node("Reshape", [stacked, emit.integers(kernelShape)], [dw!]);
 }
 
-/** dY·Xᵀ for each picture, summed over the batch, with a last axis of 1: `[K, C, 1]`. */
+/** dY·Xᵀ for each image, summed over the batch, with a last axis of 1: `[K, C, 1]`. */
 export function emitPointwiseFilterGradient(
   emit: OnnxEmitter,
   dw: string,
@@ -244,14 +244,14 @@ function emitGroupedFilterGradient(
 ): string {
   const perGroup = filters! / groups!;
   const gradient = emit.reshape(dy, [batch!, groups!, perGroup, 1, rows!, columns!]);
-  const picture = emit.reshape(x, [batch!, groups!, 1, channelsPerGroup!, rows!, columns!]);
-  const product = emit.compute(`${dw}/product`, "Mul", [gradient, picture]);
+  const image = emit.reshape(x, [batch!, groups!, 1, channelsPerGroup!, rows!, columns!]);
+  const product = emit.compute(`${dw}/product`, "Mul", [gradient, image]);
   const sum = emit.compute(`${dw}/sum`, "ReduceSum", [product, emit.integers([0, 4, 5])], { keepdims: { i: 0 } });
   return emit.reshape(sum, [filters!, channelsPerGroup!, 1]);
 }
 
 /**
- * With s = 1/√(variance + ε), x̂ = (x − mean)·s and means over batch and picture:
+ * With s = 1/√(variance + ε), x̂ = (x − mean)·s and means over batch and image:
  * dx = gamma·s·(dy − mean(dy) − x̂·mean(dy·x̂)), dgamma = Σ dy·x̂, dbeta = Σ dy (Ioffe and Szegedy 2015, section 3).
  */
 function emitBatchNormalizationGradient(context: EmitContext<"batchNormalizationGradient">): void {
@@ -268,8 +268,8 @@ function emitBatchNormalizationGradient(context: EmitContext<"batchNormalization
 
   const root = compute("root", "Sqrt", compute("shifted", "Add", variance, emit.scalar(config.epsilon)));
   const s = compute("s", "Div", emit.scalar(1), root);
-  const centred = compute("centred", "Sub", x, perChannel(mean));
-  const normalized = compute("normalized", "Mul", centred, perChannel(s));
+  const centered = compute("centered", "Sub", x, perChannel(mean));
+  const normalized = compute("normalized", "Mul", centered, perChannel(s));
   sum(compute("product", "Mul", dy, normalized), dgamma);
   sum(dy, dbeta);
   const share = emit.scalar(1 / count);

@@ -22,7 +22,7 @@ export function reliabilityChart(bins: readonly ReliabilityBin[]): Promise<strin
         mark: { type: "line", strokeWidth: 1.5, strokeDash: [4, 4], color: color("muted") },
         encoding: {
           x: { field: "confidence", type: "quantitative", title: "probability of the answer", scale, axis },
-          y: { field: "accuracy", type: "quantitative", title: "accuracy (% of pictures)", scale, axis },
+          y: { field: "accuracy", type: "quantitative", title: "accuracy (% of images)", scale, axis },
         },
       },
       {

@@ -4,7 +4,7 @@ import { color } from "./palette.ts";
 
 type Config = NonNullable<TopLevelSpec["config"]>;
 
-/** What all charts share: quiet axes, no frame, one font, colours that follow the page's theme. */
+/** What all charts share: quiet axes, no frame, one font, colors that follow the page's theme. */
 const config: Config = {
   // One name for the whole drawing instead of one for each mark; the numbers themselves stand in a table beside it.
   aria: false,

@@ -22,7 +22,7 @@ export function recallChart(perClass: readonly ClassScore[]): Promise<string> {
       x: {
         field: "recall",
         type: "quantitative",
-        title: "recall (% of pictures)",
+        title: "recall (% of images)",
         // Stacked bars with round ends are cut out by clips, whose ids would collide in a page.
         stack: null,
         scale: { domain: [0, 1] },
@@ -47,8 +47,8 @@ export function recallChart(perClass: readonly ClassScore[]): Promise<string> {
 }
 
 /**
- * The confusion matrix as SVG: a row for each true class, a column for each predicted one, the number of pictures in
- * each cell and its share of the row as strength of colour.
+ * The confusion matrix as SVG: a row for each true class, a column for each predicted one, the number of images in
+ * each cell and its share of the row as strength of color.
  */
 export function confusionChart({ perClass, confusion }: Pick<Evaluation, "perClass" | "confusion">): Promise<string> {
   const labels = perClass.map(({ label }) => label);

@@ -12,7 +12,7 @@ interface Measure {
   readonly color: ColorName;
   /** Undefined where the block has none. */
   readonly value: (block: BlockHealth) => number | undefined;
-  /** Least and greatest strength of colour stand for these; default: for the least and greatest value. */
+  /** Least and greatest strength of color stand for these; default: for the least and greatest value. */
   readonly domain?: [number, number];
 }
 

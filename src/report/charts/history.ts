@@ -22,7 +22,7 @@ const mostPoints = 40;
 /** Loss by epoch, training and validation, as SVG. */
 export function lossChart(history: readonly EpochRecord[]): Promise<string> {
   return curveChart(history, {
-    title: "loss (nats per picture)",
+    title: "loss (nats per image)",
     format: "~g",
     series: [
       { name: "training", color: "accent", value: (record) => record.loss },
@@ -34,7 +34,7 @@ export function lossChart(history: readonly EpochRecord[]): Promise<string> {
 /** Accuracy by epoch, training and validation, as SVG. */
 export function accuracyChart(history: readonly EpochRecord[]): Promise<string> {
   return curveChart(history, {
-    title: "accuracy (% of pictures)",
+    title: "accuracy (% of images)",
     format: ".0%",
     series: [
       { name: "training", color: "accent", value: (record) => record.accuracy },
@@ -72,7 +72,7 @@ export function stepLossChart(steps: readonly StepRecord[]): Promise<string> {
       y: {
         field: "loss",
         type: "quantitative",
-        title: "loss (nats per picture)",
+        title: "loss (nats per image)",
         axis: { format: "~g", tickCount: 5, domain: false },
       },
     },

@@ -1,4 +1,4 @@
-/** The colours of the report and its charts: for a light and for a dark screen. */
+/** The colors of the report and its charts: for a light and for a dark screen. */
 const colors = {
   page: ["#f5f7fa", "#0f1318"],
   surface: ["#ffffff", "#181e26"],
@@ -14,12 +14,12 @@ const colors = {
 
 export type ColorName = keyof typeof colors;
 
-/** A reference to a colour by name, for CSS and for SVG attributes: the page decides which of the two it is. */
+/** A reference to a color by name, for CSS and for SVG attributes: the page decides which of the two it is. */
 export function color(name: ColorName): string {
   return `var(--${name}, ${colors[name][0]})`;
 }
 
-/** The CSS that defines every colour, light unless the reader's system asks for dark. Paper is always light. */
+/** The CSS that defines every color, light unless the reader's system asks for dark. Paper is always light. */
 export function paletteStyle(): string {
   const declare = (theme: 0 | 1) =>
     Object.entries(colors)

@@ -13,7 +13,7 @@ export function costSection({ cost }: TrainingReport): Section | undefined {
   if (cost === undefined) return undefined;
   const { total, ordinaryTotal } = cost;
   const totals = [
-    { name: "Multiplications for a picture", value: formatRounded(total.multiplications) },
+    { name: "Multiplications for an image", value: formatRounded(total.multiplications) },
     { name: "… with ordinary convolutions", value: formatRounded(ordinaryTotal.multiplications) },
     { name: "Weights in kernels", value: formatRounded(total.weights) },
     { name: "… with ordinary convolutions", value: formatRounded(ordinaryTotal.weights) },
@@ -42,7 +42,7 @@ function layerTable({ name, layers, total, ordinaryTotal }: NetworkCost) {
   const others = ranked.slice(listedLayers);
   const number = (header: string) => ({ header, align: "right" }) as const;
   return table(
-    `The layers of ${name} with the most multiplications, for one picture`,
+    `The layers of ${name} with the most multiplications, for one image`,
     [
       { header: "Layer" },
       { header: "Kernel" },

@@ -15,9 +15,9 @@ const mostSideBySide = 12;
 
 const averageNames = { macro: "Macro average", micro: "Micro average", weighted: "Weighted average" } as const;
 const averageCaption =
-  "Macro: every class counts the same; micro: every answer does; weighted: every class by its pictures.";
+  "Macro: every class counts the same; micro: every answer does; weighted: every class by its images.";
 
-/** The test on pictures the network did not learn from: totals, each class, what is taken for what. */
+/** The test on images the network did not learn from: totals, each class, what is taken for what. */
 export async function evaluationSection({ evaluation }: TrainingReport): Promise<Section | undefined> {
   if (evaluation === undefined) return undefined;
   const { images, top1, top5, topK, loss, perClass, meanAveragePrecision, calibration } = evaluation;
@@ -32,8 +32,8 @@ export async function evaluationSection({ evaluation }: TrainingReport): Promise
         ? [{ name: "Right class among the first five", value: formatPercent(top5) }]
         : []),
     ...(meanAveragePrecision === undefined ? [] : [{ name: "MAP@100", value: formatPercent(meanAveragePrecision) }]),
-    { name: "Loss", value: `${formatNumber(loss)} nats per picture` },
-    { name: "Pictures", value: `${withCommas(images)} in ${withCommas(perClass.length)} classes` },
+    { name: "Loss", value: `${formatNumber(loss)} nats per image` },
+    { name: "Images", value: `${withCommas(images)} in ${withCommas(perClass.length)} classes` },
   ];
   return {
     id: "test",
@@ -53,23 +53,23 @@ ${calibration && (await calibrationPart(calibration))}`,
   };
 }
 
-/** Whether pictures have several labels each. */
+/** Whether images have several labels each. */
 function hasSeveralLabels({ meanAveragePrecision }: Evaluation): boolean {
   return meanAveragePrecision !== undefined;
 }
 
 function recallCaption(evaluation: Evaluation): string {
-  const pictures =
+  const images =
     evaluation.perClass.length <= mostChartedClasses
-      ? "How many pictures of each class were recognised"
-      : `The ${mostChartedClasses} classes that were recognised worst`;
-  return `${pictures}${hasSeveralLabels(evaluation) ? ": given a probability of at least 50\u00a0%" : ""}.`;
+      ? "How many images of each class were recognized"
+      : `The ${mostChartedClasses} classes that were recognized worst`;
+  return `${images}${hasSeveralLabels(evaluation) ? ": given a probability of at least 50\u00a0%" : ""}.`;
 }
 
 function confusionCaption(evaluation: Evaluation): string {
   const caption = "Every row is a true class: the stronger a cell, the larger its share.";
   if (!hasSeveralLabels(evaluation)) return caption;
-  return `${caption} A picture counts once for each of its classes; one that was missed, as the likeliest that is not its own.`;
+  return `${caption} An image counts once for each of its classes; one that was missed, as the likeliest that is not its own.`;
 }
 
 function classTable(evaluation: Evaluation): Markup {
@@ -84,7 +84,7 @@ function classTable(evaluation: Evaluation): Markup {
       { header: "Precision", align: "right" },
       { header: "Recall", align: "right" },
       { header: "F1", align: "right" },
-      { header: "Pictures", align: "right" },
+      { header: "Images", align: "right" },
     ],
     perClass.map(({ label, averagePrecision, precision, recall, f1, support }) => [
       label,
@@ -126,7 +126,7 @@ ${table(
     { header: "Probability" },
     { header: "Mean", align: "right" },
     { header: "Accuracy", align: "right" },
-    { header: "Pictures", align: "right" },
+    { header: "Images", align: "right" },
   ],
   bins.map(({ from, to, images, confidence, accuracy }) => [
     `${(100 * from).toFixed(0)} – ${(100 * to).toFixed(0)}\u00a0%`,
@@ -140,9 +140,9 @@ ${table(
 
 function temperatureFacts({ temperature, loss, expectedCalibrationError }: TemperatureFit): readonly Fact[] {
   return [
-    { name: "Temperature, fitted to these same pictures", value: formatNumber(temperature) },
+    { name: "Temperature, fitted to these same images", value: formatNumber(temperature) },
     { name: "Calibration error with it", value: formatPercent(expectedCalibrationError) },
-    { name: "Loss with it", value: `${formatNumber(loss)} nats per picture` },
+    { name: "Loss with it", value: `${formatNumber(loss)} nats per image` },
   ];
 }
 
@@ -154,7 +154,7 @@ function mistakeTable(evaluation: Evaluation): Markup | undefined {
     [
       { header: "True class" },
       { header: "Taken for" },
-      { header: "Pictures", align: "right" },
+      { header: "Images", align: "right" },
       { header: "Share of class", align: "right" },
     ],
     pairs.map(({ truth, predicted, count, share }) => [

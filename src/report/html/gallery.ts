@@ -4,7 +4,7 @@ import { formatPercent } from "./format.ts";
 import { html, type Markup } from "./markup.ts";
 import { bar, type Section } from "./parts.ts";
 
-/** Test pictures with what the network took them for. */
+/** Test images with what the network took them for. */
 export function gallerySection({ gallery }: TrainingReport): Section | undefined {
   if (gallery === undefined || gallery.wrong.length + gallery.right.length === 0) return undefined;
   return {
@@ -28,6 +28,6 @@ function card({ file, truth, predicted, probability, truthProbability, png }: Ga
   const answer = verdict === "right" ? html`✓ ${predicted}` : html`✗ ${predicted}`;
   const correction =
     verdict === "right" ? undefined : html`<span class="truth">is ${truth} (${formatPercent(truthProbability)})</span>`;
-  return html`<li title="${file}"><img src="${pngUrl(png)}" alt="a picture of class ${truth}">
+  return html`<li title="${file}"><img src="${pngUrl(png)}" alt="an image of class ${truth}">
 <p><strong>${answer}</strong>${correction}<span class="certainty">${bar(probability)} ${formatPercent(probability)}</span></p></li>\n`;
 }

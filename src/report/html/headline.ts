@@ -26,7 +26,7 @@ function headlines({ evaluation, history, network }: TrainingReport): readonly H
     list.push({
       name: "Test accuracy",
       value: formatPercent(evaluation.top1),
-      note: `of ${withCommas(evaluation.images)} pictures`,
+      note: `of ${withCommas(evaluation.images)} images`,
     });
   }
   const map = evaluation?.meanAveragePrecision;
@@ -35,7 +35,7 @@ function headlines({ evaluation, history, network }: TrainingReport): readonly H
     const seconds = history.reduce((total, epoch) => total + epoch.seconds, 0);
     list.push(
       { name: "Training time", value: formatDuration(seconds), note: counted(history.length, "epoch") },
-      { name: "Speed", value: formatRounded(meanRate(history)), note: "pictures per second" },
+      { name: "Speed", value: formatRounded(meanRate(history)), note: "images per second" },
     );
   }
   if (network) {
@@ -49,7 +49,7 @@ function headlines({ evaluation, history, network }: TrainingReport): readonly H
   return list;
 }
 
-/** Pictures per second over all epochs: every epoch shows as many, so the times for one picture are averaged. */
+/** Images per second over all epochs: every epoch shows as many, so the times for one image are averaged. */
 function meanRate(history: readonly EpochRecord[]): number {
   return history.length / history.reduce((total, epoch) => total + 1 / epoch.imagesPerSecond, 0);
 }

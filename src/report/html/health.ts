@@ -17,7 +17,7 @@ export async function healthSection({ health = [] }: TrainingReport): Promise<Se
     title: "Health of the network",
     body: html`${verdict(blocks, step)}
 ${table(
-  `Block by block, at step ${withCommas(step)}; activations of its first picture`,
+  `Block by block, at step ${withCommas(step)}; activations of its first image`,
   [
     { header: "Block" },
     { header: "Gradient norm", align: "right" },
@@ -31,7 +31,7 @@ ${table(
 )}
 <div class="figures health">
 ${figure(await gradientChart(health), gradientCaption(health))}
-${figure(await zerosChart(health), "The share of zeros in its activations, from none to all. A block in full colour is dead.")}
+${figure(await zerosChart(health), "The share of zeros in its activations, from none to all. A block in full color is dead.")}
 </div>`,
   };
 }

@@ -11,7 +11,7 @@ import { reproductionSection, skippedSection } from "./reproduction.ts";
 import { curvesSection, settingsSection } from "./training.ts";
 
 /**
- * Writes a report on a training run as one HTML file that needs nothing beside it: no script, no address, pictures and
+ * Writes a report on a training run as one HTML file that needs nothing beside it: no script, no address, images and
  * styles inside. While the training goes on it loads itself again. It follows the reader's light or dark theme, fits a
  * phone and prints. The same data give the same bytes.
  */

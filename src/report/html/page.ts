@@ -22,7 +22,7 @@ export function htmlPage({ kind, title, summary, headlines, sections, refreshSec
   const refresh = refreshSeconds && html`<meta http-equiv="refresh" content="${refreshSeconds}">\n`;
   const contents = sections.map((section) => html`<a href="#${section.id}">${section.title}</a>\n`);
   const bodies = sections.map(
-    ({ id, title: heading, body }) => html`<section id="${id}" aria-labelledby="${id}-title">
+    ({ id, title: heading, body }) => html`<section id="${id}" aria-labeledby="${id}-title">
 <h2 id="${id}-title">${heading}</h2>
 ${body}</section>\n`,
   );

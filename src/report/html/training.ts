@@ -37,7 +37,7 @@ ${history.length > 0 ? folded("The numbers of every epoch", historyTable(history
 
 async function epochFigures(history: readonly EpochRecord[]): Promise<Markup> {
   return html`${figure(await lossChart(history), lossCaption(history))}
-${figure(await accuracyChart(history), "Accuracy: the share of pictures classified rightly.")}
+${figure(await accuracyChart(history), "Accuracy: the share of images classified rightly.")}
 ${figure(await learningRateChart(history), "Learning rate at the end of each epoch.")}`;
 }
 
@@ -51,7 +51,7 @@ function historyTable(history: readonly EpochRecord[]) {
   const headers = ["Epoch", "Loss", "Accuracy", "Validation loss", "Validation accuracy", "Learning rate"];
   return table(
     "Training, epoch by epoch",
-    [...headers, "Pictures/s", "Time"].map((header) => ({ header, align: "right" })),
+    [...headers, "Images/s", "Time"].map((header) => ({ header, align: "right" })),
     history.map((record) => [
       record.epoch,
       formatNumber(record.loss),

@@ -15,7 +15,7 @@ const details: Details = {
   Dense: ({ activation }) => (activation === "linear" ? "" : activation),
 };
 
-/** Fill and outline of a node: related kinds of layers in related colours, so that the pattern of a block is seen. */
+/** Fill and outline of a node: related kinds of layers in related colors, so that the pattern of a block is seen. */
 export const nodeColors: Readonly<Record<LayerType, readonly [fill: string, line: string]>> = {
   InputLayer: ["#ffffff", "#5a6675"],
   Conv2D: ["#d8e6fb", "#2463d1"],

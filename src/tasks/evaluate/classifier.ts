@@ -5,15 +5,15 @@ import { type Network, network } from "../../graph/network.ts";
 import { topIndices } from "../../learning/metrics-ranking.ts";
 import type { DecodeOptions, Platform, RgbImage, SessionOptions } from "../../platform.ts";
 import type { Shape } from "../../tensor/shape.ts";
+import { asImageError, type ImageLike, imageBatch, pixelsOf } from "../model/image.ts";
 import { Inference } from "../model/inference.ts";
 import { decodeOptionsOf, type Model, resizesInGraph, sizedDecodeOptionsOf } from "../model/model.ts";
 import { describeModel, encodeModel } from "../model/model-file.ts";
-import { asPictureError, type Picture, pictureBatch, pixelsOf } from "../model/picture.ts";
 import { isGraphToRun, loadGraph } from "../weights/load-graph.ts";
 import { classifierFrom, isModelFile, type LoadedModel, type LoadModelOptions } from "../weights/load-model.ts";
 import { weightsSource } from "../weights/weights-file.ts";
 
-/** One class and how much the network takes a picture for it. */
+/** One class and how much the network takes an image for it. */
 export interface ClassProbability {
   readonly label: string;
   /** Of the class, in the order of the network's outputs. */
@@ -22,7 +22,7 @@ export interface ClassProbability {
   readonly probability: number;
 }
 
-/** What became of one picture among several. */
+/** What became of one image among several. */
 export type Classified = { readonly predictions: readonly ClassProbability[] } | { readonly error: XceptionError };
 
 export interface ClassifyOptions {
@@ -33,7 +33,7 @@ export interface ClassifyOptions {
 }
 
 export interface ClassifyAllOptions extends ClassifyOptions {
-  /** Pictures that the engine sees at a time; default 8. */
+  /** Images that the engine sees at a time; default 8. */
   readonly batchSize?: number | undefined;
 }
 
@@ -42,16 +42,16 @@ export interface LoadOptions extends LoadModelOptions {
   readonly session?: SessionOptions | undefined;
 }
 
-/** Tells what pictures show. Give it back with `dispose()`, or declare it with `await using`. */
+/** Tells what images show. Give it back with `dispose()`, or declare it with `await using`. */
 export class Classifier {
   /** Names of the classes, in the order of the network's outputs. */
   readonly labels: readonly string[];
   /** What had to be taken for granted because the file does not say it, in sentences. */
   readonly notes: readonly string[];
-  /** Pictures are brought to this size, in pixels. */
+  /** Images are brought to this size, in pixels. */
   readonly inputSize: { readonly width: number; readonly height: number };
   readonly #decode: DecodeOptions;
-  /** Whether the model's graph brings pictures to the network's size. */
+  /** Whether the model's graph brings images to the network's size. */
   readonly #takesAnySize: boolean;
   readonly #platform: Pick<Platform, "decodeImage" | "encodePng">;
   readonly #inference: Inference;
@@ -72,37 +72,36 @@ export class Classifier {
   }
 
   /**
-   * The likeliest classes of a picture, likeliest first.
-   * @throws {FormatError} the picture is damaged, or of no supported format.
+   * The likeliest classes of an image, likeliest first.
+   * @throws {FormatError} the image is damaged, or of no supported format.
    * @throws {DataError} there is no such file.
    * @throws {UsageError} `top` is no count, or the classifier was disposed.
    * @throws {AbortedError} the signal fired.
    */
-  async classify(picture: Picture, options: ClassifyOptions = {}): Promise<readonly ClassProbability[]> {
+  async classify(image: ImageLike, options: ClassifyOptions = {}): Promise<readonly ClassProbability[]> {
     const top = this.#check(options);
-    const pixels = await pixelsOf(picture, this.#decode, this.#platform);
+    const pixels = await pixelsOf(image, this.#decode, this.#platform);
     stopIfAborted(options.signal);
     const [predictions] = await this.#answer([pixels], top);
     return predictions!;
   }
 
   /**
-   * The likeliest classes of many pictures, in their order; one that cannot be read gives its error, and the others go
-   * on. Pictures are decoded while the engine works on those before.
+   * The likeliest classes of many images, in their order; one that cannot be read gives its error, and the others go
+   * on. Images are decoded while the engine works on those before.
    * @throws {UsageError} an option is not allowed, or the classifier was disposed.
    * @throws {AbortedError} the signal fired.
    */
   async *classifyAll(
-    pictures: readonly Picture[],
+    images: readonly ImageLike[],
     options: ClassifyAllOptions = {},
   ): AsyncGenerator<Classified, void, void> {
     const { batchSize = 8, signal } = options;
     const top = this.#check(options);
     checkCount("batchSize", batchSize);
-    const load = async (index: number) =>
-      pixelsOf(pictures[index]!, this.#decode, this.#platform).catch(asPictureError);
+    const load = async (index: number) => pixelsOf(images[index]!, this.#decode, this.#platform).catch(asImageError);
     let group: (RgbImage | XceptionError)[] = [];
-    for await (const { item } of readAhead(pictures.keys(), load, 2 * batchSize, signal)) {
+    for await (const { item } of readAhead(images.keys(), load, 2 * batchSize, signal)) {
       group.push(item);
       if (group.length < batchSize) continue;
       yield* this.#answerGroup(group, top);
@@ -111,7 +110,7 @@ export class Classifier {
     if (group.length > 0) yield* this.#answerGroup(group, top);
   }
 
-  /** Frees the engine's memory after the picture under way; doing it again does nothing. */
+  /** Frees the engine's memory after the image under way; doing it again does nothing. */
   dispose(): Promise<void> {
     return this.#inference.dispose();
   }
@@ -122,7 +121,7 @@ export class Classifier {
 
   /** Returns how many classes to name. */
   #check({ top = 5, signal }: ClassifyOptions): number {
-    this.#inference.refuseIfDisposed();
+    this.#inference.assertNotDisposed();
     checkCount("top", top);
     stopIfAborted(signal);
     return top;
@@ -137,14 +136,14 @@ export class Classifier {
     }
   }
 
-  async #answer(pictures: readonly RgbImage[], top: number): Promise<readonly (readonly ClassProbability[])[]> {
-    if (this.#takesAnySize && pictures.length > 1) {
-      // Pictures of several sizes do not fit into one tensor.
+  async #answer(images: readonly RgbImage[], top: number): Promise<readonly (readonly ClassProbability[])[]> {
+    if (this.#takesAnySize && images.length > 1) {
+      // Images of several sizes do not fit into one tensor.
       const each: (readonly ClassProbability[])[] = [];
-      for (const picture of pictures) each.push(...(await this.#answer([picture], top)));
+      for (const image of images) each.push(...(await this.#answer([image], top)));
       return each;
     }
-    const probabilities = await this.#inference.run(pictureBatch(pictures));
+    const probabilities = await this.#inference.run(imageBatch(images));
     if (!probabilities.data.every(Number.isFinite)) {
       throw new WeightsError({
         where: "Classifier",
@@ -153,7 +152,7 @@ export class Classifier {
       });
     }
     const classes = this.labels.length;
-    return pictures.map((_, row) => {
+    return images.map((_, row) => {
       const scores = probabilities.data.subarray(row * classes, (row + 1) * classes);
       return topIndices(scores, top).map((index) => ({
         label: this.labels[index]!,
@@ -165,7 +164,7 @@ export class Classifier {
 }
 
 /**
- * Loads a model to classify pictures, from a file of any format that we know. Of a model file,
+ * Loads a model to classify images, from a file of any format that we know. Of a model file,
  * and of an ONNX graph of another tool, what runs is the graph in the file, so that the answers are those of every other
  * ONNX tool.
  * @param source its path, or its bytes.
@@ -173,7 +172,7 @@ export class Classifier {
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, or damaged.
  * @throws {WeightsError} a weight of its network is missing or has another shape.
- * @throws {UsageError} its network does not tell classes of RGB pictures apart, or an option is not allowed.
+ * @throws {UsageError} its network does not tell classes of RGB images apart, or an option is not allowed.
  * @throws {RuntimeUnavailableError} the engine does not run here, or refuses the graph.
  */
 export async function loadClassifier(
@@ -187,10 +186,10 @@ export async function loadClassifier(
     return new Classifier(model, inference, platform);
   }
   if (isGraphToRun(opened, options)) {
-    const { pictures, session: inEngine, ...model } = await loadGraph(opened, options, platform, session);
-    const { size, output } = pictures;
+    const { images, session: inEngine, ...model } = await loadGraph(opened, options, platform, session);
+    const { size, output } = images;
     return new Classifier(
-      { ...model, network: networkOfPictures([...size, 3]) },
+      { ...model, network: networkOfImages([...size, 3]) },
       new Inference(inEngine, output),
       platform,
     );
@@ -200,8 +199,8 @@ export async function loadClassifier(
   return new Classifier(model, inference, platform);
 }
 
-/** All that is known of a graph of another tool in our words: the shape of its pictures. */
-function networkOfPictures(shape: Shape): Network {
+/** All that is known of a graph of another tool in our words: the shape of its images. */
+function networkOfImages(shape: Shape): Network {
   return network("graph", input(shape));
 }
 

@@ -7,31 +7,31 @@ import { MultiLabelTally } from "../../learning/metrics-multi-label.ts";
 import { rankOf, topIndices } from "../../learning/metrics-ranking.ts";
 import type { Communicator, Platform, SessionOptions } from "../../platform.ts";
 import type { Evaluation, Prediction, SkippedFile } from "../../records.ts";
+import { ImagePreparation } from "../model/image-preparation.ts";
 import { inferenceSession } from "../model/inference.ts";
 import { type Model, sizedDecodeOptionsOf } from "../model/model.ts";
-import { PicturePreparation } from "../model/picture-preparation.ts";
 import { alone } from "../ranks/ranks.ts";
 import { type Answer, answersOf } from "../ranks/shared-answers.ts";
 import { skippedByRanks } from "../ranks/skipped-by-ranks.ts";
 
-/** The result of testing a network on the pictures of a data set. */
+/** The result of testing a network on the images of a data set. */
 export interface EvaluationResult {
   readonly evaluation: Evaluation;
-  /** One for each tested picture, in the order of the data set. */
+  /** One for each tested image, in the order of the data set. */
   readonly predictions: readonly Prediction[];
   /** Files that could not be read; they count nowhere. */
   readonly skipped: readonly SkippedFile[];
 }
 
 export interface EvaluationProgress {
-  /** How many pictures have been tested. */
+  /** How many images have been tested. */
   readonly done: number;
   /** How many there are, those that will turn out to be unreadable included. */
   readonly total: number;
 }
 
 export interface EvaluationControl extends TallyOptions {
-  /** Of pictures with several labels: how much each class counts in the mean average precision, in the order of the classes. */
+  /** Of images with several labels: how much each class counts in the mean average precision, in the order of the classes. */
   readonly mapWeights?: readonly number[] | undefined;
   /** Ends the evaluation with an {@link AbortedError}. */
   readonly signal?: AbortSignal | undefined;
@@ -47,10 +47,10 @@ export interface EvaluateOptions extends Omit<EvaluationControl, "temperature"> 
 }
 
 /**
- * Tests a model on labelled pictures. The classes of the data set are matched with the model's labels by name. Where the
+ * Tests a model on labeled images. The classes of the data set are matched with the model's labels by name. Where the
  * network ends in a softmax, the temperature that would suit its answers is told, too.
  * @throws {UsageError} a number of `top` is not a whole number from 1 to that of the classes.
- * @throws {DataError} the data set has other classes than the model, or no usable picture.
+ * @throws {DataError} the data set has other classes than the model, or no usable image.
  * @throws {TrainingError} the network's answers are not finite numbers.
  * @throws {AbortedError} the signal fired.
  * @example
@@ -65,8 +65,8 @@ export async function evaluate(
   const { platform, batchSize = 16, session, top } = options;
   for (const k of top ?? []) checkTop(k, model.labels.length);
   const matched = relabel(dataset, model.labels, "the model");
-  // Each picture is needed once.
-  const preparation = new PicturePreparation(model, platform);
+  // Each image is needed once.
+  const preparation = new ImagePreparation(model, platform);
   const source = new BatchSource(matched, preparation.prepare, {
     batchSize,
     decode: sizedDecodeOptionsOf(model),
@@ -85,7 +85,7 @@ export async function evaluate(
 
 /**
  * Tests a network that is in the engine already, on batches of a data set whose labels are the network's: what training
- * does after each epoch, with pictures that stay decoded in `source`.
+ * does after each epoch, with images that stay decoded in `source`.
  * @throws as {@link evaluate}.
  */
 export async function evaluateBatches(
@@ -120,7 +120,7 @@ export async function evaluateBatches(
     }
     onProgress?.({ done: predictions.size, total: samples.length });
   }
-  if (predictions.size === 0) source.refuseTooFew(0, 1);
+  if (predictions.size === 0) source.assertEnough(0, 1);
   return {
     evaluation: (several ?? single).evaluation(),
     predictions: samples.flatMap((_, index) => predictions.get(index) ?? []),
@@ -128,7 +128,7 @@ export async function evaluateBatches(
   };
 }
 
-/** Where several processes share the pictures of `source`. */
+/** Where several processes share the images of `source`. */
 interface BetweenRanks {
   readonly communicator?: Communicator | undefined;
 }
@@ -139,7 +139,7 @@ function truthOf(truth: readonly number[], best: number, classes: readonly strin
   return truth.map((label) => classes[label]!).join(", ");
 }
 
-/** Where the likeliest of a picture's classes stands. */
+/** Where the likeliest of an image's classes stands. */
 function placeOf(truth: readonly number[], scores: Float32Array) {
   if (truth.length === 0) return { truthProbability: 0, truthRank: 0 };
   const likeliest = truth.reduce((a, b) => (rankOf(scores, a) <= rankOf(scores, b) ? a : b));

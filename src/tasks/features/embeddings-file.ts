@@ -7,7 +7,7 @@ import { floatTensor } from "../../tensor/tensor.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import { decodeFloats } from "../../weights/number-formats.ts";
 import { isSafetensors, readSafetensors, writeSafetensors } from "../../weights/safetensors.ts";
-import { checkedEmbeddings, documentSchema, type Embeddings, formatVersion, pictureSchema } from "./embeddings.ts";
+import { checkedEmbeddings, documentSchema, type Embeddings, formatVersion, imageSchema } from "./embeddings.ts";
 
 /** How a file keeps embeddings, by the ending of its name. */
 const writers: Readonly<Record<string, (embeddings: Embeddings) => Uint8Array>> = {
@@ -45,8 +45,8 @@ export function readEmbeddings(bytes: Uint8Array, where: string): Embeddings {
   return text.startsWith("{") ? fromJson(text, where) : fromCsv(text, where);
 }
 
-function toSafetensors({ pictures, values, origin }: Embeddings): Uint8Array {
-  const metadata = new Map([[metadataKey, JSON.stringify({ formatVersion, origin, pictures })]]);
+function toSafetensors({ images, values, origin }: Embeddings): Uint8Array {
+  const metadata = new Map([[metadataKey, JSON.stringify({ formatVersion, origin, images })]]);
   return writeSafetensors(new Map([[tensorName, values]]), metadata);
 }
 
@@ -68,32 +68,32 @@ function fromSafetensors(bytes: Uint8Array, where: string): Embeddings {
   return checkedEmbeddings(document, decodeFloats(values), where);
 }
 
-/** One line for each picture. */
-function toJson({ pictures, values, origin }: Embeddings): string {
-  const lines = pictures.map((picture, row) =>
-    JSON.stringify({ ...picture, values: decimalsOf(values.data, row, values.shape[1]!) }),
+/** One line for each image. */
+function toJson({ images, values, origin }: Embeddings): string {
+  const lines = images.map((image, row) =>
+    JSON.stringify({ ...image, values: decimalsOf(values.data, row, values.shape[1]!) }),
   );
   const head = JSON.stringify({ formatVersion, origin }).slice(0, -1);
-  return `${head},"pictures":[\n${lines.join(",\n")}\n]}\n`;
+  return `${head},"images":[\n${lines.join(",\n")}\n]}\n`;
 }
 
 const jsonSchema = documentSchema.extend({
-  pictures: z.array(pictureSchema.extend({ values: z.array(z.number()) })),
+  images: z.array(imageSchema.extend({ values: z.array(z.number()) })),
 });
 
 function fromJson(text: string, where: string): Embeddings {
-  const { pictures: stored, ...rest } = checkDocument(jsonSchema, parseJson(text, where), where);
-  const rows = stored.map(({ file, values }) => ({ place: `picture "${file}"`, values }));
-  const pictures = stored.map(({ values: _, ...picture }) => picture);
-  return checkedEmbeddings({ ...rest, pictures }, tensorOf(rows, where), where);
+  const { images: stored, ...rest } = checkDocument(jsonSchema, parseJson(text, where), where);
+  const rows = stored.map(({ file, values }) => ({ place: `image "${file}"`, values }));
+  const images = stored.map(({ values: _, ...image }) => image);
+  return checkedEmbeddings({ ...rest, images }, tensorOf(rows, where), where);
 }
 
 const firstColumns = ["file", "label"];
 
-function toCsv({ pictures, values }: Embeddings): string {
+function toCsv({ images, values }: Embeddings): string {
   const dimensions = values.shape[1]!;
   const numbered = Array.from({ length: dimensions }, (_, index) => `e${index}`);
-  const rows = pictures.map(({ file, label }, row) => [file, label, ...decimalsOf(values.data, row, dimensions)]);
+  const rows = images.map(({ file, label }, row) => [file, label, ...decimalsOf(values.data, row, dimensions)]);
   return csvText([[...firstColumns, ...numbered], ...rows]);
 }
 
@@ -109,11 +109,11 @@ function fromCsv(text: string, where: string): Embeddings {
     });
   }
   const rows = lines.map(([file = "", , ...fields]) => {
-    const place = `picture "${file}"`;
+    const place = `image "${file}"`;
     return { place, values: fields.map((field) => numberIn(field, `${where}, ${place}`)) };
   });
-  const pictures = lines.map(([file = "", label]) => ({ file, ...(label && { label }) }));
-  return checkedEmbeddings({ formatVersion, pictures }, tensorOf(rows, where), where);
+  const images = lines.map(([file = "", label]) => ({ file, ...(label && { label }) }));
+  return checkedEmbeddings({ formatVersion, images }, tensorOf(rows, where), where);
 }
 
 function numberIn(field: string, where: string): number {

@@ -4,24 +4,24 @@ import { type ArchitectureName, architectureNames } from "../../models/architect
 import type { XceptionOptions } from "../../models/xception-options.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 
-/** A picture of which there is an embedding. */
-export interface EmbeddedPicture {
-  /** Its path inside the pictures' folder, with `/` between the parts. */
+/** An image of which there is an embedding. */
+export interface EmbeddedImage {
+  /** Its path inside the images' folder, with `/` between the parts. */
   readonly file: string;
   /** Its class. */
   readonly label?: string | undefined;
 }
 
-/** What a model makes of pictures: for each a point, and pictures that look alike lie in the same direction. */
+/** What a model makes of images: for each a point, and images that look alike lie in the same direction. */
 export interface Embeddings {
-  readonly pictures: readonly EmbeddedPicture[];
-  /** `[pictures, dimensions]` */
+  readonly images: readonly EmbeddedImage[];
+  /** `[images, dimensions]` */
   readonly values: FloatTensor;
-  /** Where they come from, to embed another picture in the same way; CSV has no place for it. */
+  /** Where they come from, to embed another image in the same way; CSV has no place for it. */
   readonly origin?: EmbeddingsOrigin | undefined;
 }
 
-/** The model that made embeddings, and the folder of the pictures; paths are relative to the embeddings' file. */
+/** The model that made embeddings, and the folder of the images; paths are relative to the embeddings' file. */
 export interface EmbeddingsOrigin {
   /** Path or address of the file, or `imagenet`. */
   readonly model: string;
@@ -48,8 +48,8 @@ const originSchema = z.object({
   folder: z.string().min(1),
 });
 
-/** A picture in a file. */
-export const pictureSchema = z.object({ file: z.string().min(1), label: z.string().min(1).optional() });
+/** An image in a file. */
+export const imageSchema = z.object({ file: z.string().min(1), label: z.string().min(1).optional() });
 
 /** Of the files. */
 export const formatVersion = 1;
@@ -58,35 +58,35 @@ export const formatVersion = 1;
 export const documentSchema = z.object({
   formatVersion: z.literal(formatVersion),
   origin: originSchema.optional(),
-  pictures: z.array(pictureSchema),
+  images: z.array(imageSchema),
 });
 
 /**
  * Embeddings from a file whose parts have been read.
- * @throws {FormatError} there are not as many rows as pictures, none at all, or values that are not finite.
+ * @throws {FormatError} there are not as many rows as images, none at all, or values that are not finite.
  */
 export function checkedEmbeddings(
-  { pictures, origin }: z.infer<typeof documentSchema>,
+  { images, origin }: z.infer<typeof documentSchema>,
   values: FloatTensor,
   where: string,
 ): Embeddings {
   const [rows, dimensions] = values.shape;
-  if (values.shape.length !== 2 || rows !== pictures.length || rows === 0 || dimensions === 0) {
+  if (values.shape.length !== 2 || rows !== images.length || rows === 0 || dimensions === 0) {
     throw new FormatError({
       where,
-      what: "its values are no embeddings of its pictures",
-      received: `values ${JSON.stringify(values.shape)} for ${pictures.length} pictures`,
-      expected: "[pictures, dimensions], one picture at least",
+      what: "its values are no embeddings of its images",
+      received: `values ${JSON.stringify(values.shape)} for ${images.length} images`,
+      expected: "[images, dimensions], one image at least",
     });
   }
   const bad = values.data.findIndex((value) => !Number.isFinite(value));
   if (bad >= 0) {
-    const { file } = pictures[Math.floor(bad / dimensions!)]!;
+    const { file } = images[Math.floor(bad / dimensions!)]!;
     throw new FormatError({
-      where: `${where}, picture "${file}", dimension ${bad % dimensions!}`,
+      where: `${where}, image "${file}", dimension ${bad % dimensions!}`,
       what: "the value is not finite",
       received: values.data[bad],
     });
   }
-  return { pictures, values, origin: origin as EmbeddingsOrigin | undefined };
+  return { images, values, origin: origin as EmbeddingsOrigin | undefined };
 }

@@ -10,27 +10,27 @@ import type { FloatTensor } from "../../tensor/tensor.ts";
 import { toEngineWeights } from "../../weights/engine-weights.ts";
 import { WorkQueue } from "../../work-queue.ts";
 import { modelDigest } from "../model/digest.ts";
+import { asImageError, type ImageLike, imageBatch } from "../model/image.ts";
+import { ImagePreparation } from "../model/image-preparation.ts";
 import { disposedError } from "../model/inference.ts";
-import { defaultPreprocessing, type PicturePreprocessing } from "../model/model.ts";
-import { asPictureError, type Picture, pictureBatch } from "../model/picture.ts";
-import { PicturePreparation } from "../model/picture-preparation.ts";
+import { defaultPreprocessing, type ImagePreprocessing } from "../model/model.ts";
 import { type OpenAsOptions, openAs } from "../weights/open-as.ts";
 import type { OpenedModel } from "../weights/open-weights.ts";
 import { weightsSource } from "../weights/weights-file.ts";
 import { type FeatureChoice, type FeatureNetwork, featureNetwork } from "./feature-network.ts";
 
-/** What a layer makes of pictures. */
+/** What a layer makes of images. */
 export interface FeatureMap {
   readonly layer: string;
   /** `[N, height, width, channels]`, or `[N, channels]` where it was pooled. */
   readonly values: FloatTensor;
 }
 
-/** What became of one picture among several: maps with N = 1, or why there are none. */
+/** What became of one image among several: maps with N = 1, or why there are none. */
 export type Extracted = { readonly maps: readonly FeatureMap[] } | { readonly error: XceptionError };
 
 export interface ExtractAllOptions extends FeatureChoice {
-  /** Pictures that the engine sees at a time; default 8. */
+  /** Images that the engine sees at a time; default 8. */
   readonly batchSize?: number | undefined;
   /** Ends the work with an {@link AbortedError}. */
   readonly signal?: AbortSignal | undefined;
@@ -39,18 +39,18 @@ export interface ExtractAllOptions extends FeatureChoice {
 export interface LoadExtractorOptions extends OpenAsOptions {
   readonly platform: Platform;
   readonly session?: SessionOptions | undefined;
-  /** How pictures become numbers, where the file does not say; default: as in training, pixel/127.5 − 1. */
-  readonly preprocessing?: PicturePreprocessing | undefined;
+  /** How images become numbers, where the file does not say; default: as in training, pixel/127.5 − 1. */
+  readonly preprocessing?: ImagePreprocessing | undefined;
 }
 
 /** What has to be known of a model. */
 interface ExtractorModel extends Pick<OpenedModel, "network" | "weights"> {
-  readonly preprocessing: PicturePreprocessing;
+  readonly preprocessing: ImagePreprocessing;
   /** Which of its weights the file lacks, and are made up. */
   readonly report: Pick<OpenedModel["report"], "missing" | "wrongShape">;
 }
 
-/** Gives what a network sees in pictures, layer by layer. Give it back with `dispose()`, or declare it with `await using`. */
+/** Gives what a network sees in images, layer by layer. Give it back with `dispose()`, or declare it with `await using`. */
 export class FeatureExtractor {
   readonly network: Network;
   /** The last map at each stride. */
@@ -60,14 +60,14 @@ export class FeatureExtractor {
   readonly #model: ExtractorModel;
   readonly #platform: Platform;
   readonly #options: SessionOptions | undefined;
-  readonly #preparation: PicturePreparation;
+  readonly #preparation: ImagePreparation;
   /** The part of the network that is in the engine; another request replaces it. */
   #loaded: { readonly key: string; readonly session: Session } | undefined;
   /** The part may be replaced between two pieces of work, but not within one. */
   readonly #queue = new WorkQueue();
   #disposal: Promise<void> | undefined;
 
-  /** @throws {UsageError} the network does not read RGB pictures. */
+  /** @throws {UsageError} the network does not read RGB images. */
   constructor(model: ExtractorModel, platform: Platform, session?: SessionOptions) {
     this.network = model.network;
     this.stages = featureStages(model.network);
@@ -75,43 +75,43 @@ export class FeatureExtractor {
     this.#model = model;
     this.#platform = platform;
     this.#options = session;
-    refuseOtherThanRgb(model.network);
-    this.#preparation = new PicturePreparation(model, platform);
+    assertRgb(model.network);
+    this.#preparation = new ImagePreparation(model, platform);
   }
 
   /**
-   * Maps of a picture or of several at once, in the order in which they are asked for, all from one run of the network.
+   * Maps of an image or of several at once, in the order in which they are asked for, all from one run of the network.
    * @throws {UsageError} there is no such layer or stage, or the extractor was disposed.
    * @throws {WeightsError} a layer needs weights that the file lacks.
-   * @throws {FormatError} a picture is damaged, or of no supported format.
+   * @throws {FormatError} an image is damaged, or of no supported format.
    * @throws {DataError} there is no such file.
    * @example
    * const [last] = await extractor.features("cat.jpg", { pooling: "avg" }); // last.values: [1, 2048]
    */
-  async features(pictures: Picture | readonly Picture[], choice: FeatureChoice = {}): Promise<readonly FeatureMap[]> {
-    this.#refuseIfDisposed();
+  async features(images: ImageLike | readonly ImageLike[], choice: FeatureChoice = {}): Promise<readonly FeatureMap[]> {
+    this.#assertNotDisposed();
     const part = this.#partFor(choice);
-    const list = Array.isArray(pictures) ? (pictures as readonly Picture[]) : [pictures as Picture];
-    if (list.length === 0) throw new UsageError({ where: "features", what: "there is no picture" });
-    return this.#run(part, await Promise.all(list.map((picture) => this.#preparation.prepare(picture))));
+    const list = Array.isArray(images) ? (images as readonly ImageLike[]) : [images as ImageLike];
+    if (list.length === 0) throw new UsageError({ where: "features", what: "there is no image" });
+    return this.#run(part, await Promise.all(list.map((image) => this.#preparation.prepare(image))));
   }
 
   /**
-   * Maps of many pictures, picture by picture in their order; one that cannot be read gives its error, and the others go on.
+   * Maps of many images, image by image in their order; one that cannot be read gives its error, and the others go on.
    * @throws {UsageError} there is no such layer or stage, an option is not allowed, or the extractor was disposed.
    * @throws {WeightsError} a layer needs weights that the file lacks.
    * @throws {AbortedError} the signal fired.
    */
   async *featuresAll(
-    pictures: readonly Picture[],
+    images: readonly ImageLike[],
     { batchSize = 8, signal, ...choice }: ExtractAllOptions = {},
   ): AsyncGenerator<Extracted, void, void> {
-    this.#refuseIfDisposed();
-    refuseBatchSize(batchSize);
+    this.#assertNotDisposed();
+    assertBatchSize(batchSize);
     const part = this.#partFor(choice);
-    const load = async (index: number) => this.#preparation.prepare(pictures[index]!).catch(asPictureError);
+    const load = async (index: number) => this.#preparation.prepare(images[index]!).catch(asImageError);
     let group: (RgbImage | XceptionError)[] = [];
-    for await (const { item } of readAhead(pictures.keys(), load, 2 * batchSize, signal)) {
+    for await (const { item } of readAhead(images.keys(), load, 2 * batchSize, signal)) {
       group.push(item);
       if (group.length < batchSize) continue;
       yield* this.#runGroup(part, group);
@@ -138,7 +138,7 @@ export class FeatureExtractor {
     return this.dispose();
   }
 
-  #refuseIfDisposed(): void {
+  #assertNotDisposed(): void {
     if (this.#disposal !== undefined) throw disposedError();
   }
 
@@ -169,10 +169,10 @@ export class FeatureExtractor {
     }
   }
 
-  #run(part: FeatureNetwork, pictures: readonly RgbImage[]): Promise<readonly FeatureMap[]> {
+  #run(part: FeatureNetwork, images: readonly RgbImage[]): Promise<readonly FeatureMap[]> {
     return this.#queue.add(async () => {
       const session = await this.#sessionFor(part);
-      const results: Tensors = await session.run({ [imageInput]: pictureBatch(pictures) });
+      const results: Tensors = await session.run({ [imageInput]: imageBatch(images) });
       return part.layers.map((layer, index) => ({ layer, values: results[part.outputs[index]!] as FloatTensor }));
     });
   }
@@ -195,13 +195,13 @@ export class FeatureExtractor {
 }
 
 /**
- * Loads a file of weights of any format that we know, ready to tell what its network sees in pictures.
+ * Loads a file of weights of any format that we know, ready to tell what its network sees in images.
  * @param source its path, or its bytes.
  * @param options `network`, `architecture`: which network its weights are for, where the file holds weights alone.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, or damaged.
  * @throws {WeightsError} its weights are not those of its network.
- * @throws {UsageError} the network does not read RGB pictures, or an option is not allowed.
+ * @throws {UsageError} the network does not read RGB images, or an option is not allowed.
  */
 export async function loadFeatureExtractor(
   source: string | Uint8Array,
@@ -211,7 +211,7 @@ export async function loadFeatureExtractor(
   return new FeatureExtractor({ preprocessing, ...opened }, platform, session);
 }
 
-/** The maps of one picture, in memory of their own. */
+/** The maps of one image, in memory of their own. */
 function rowOf(maps: readonly FeatureMap[], row: number): readonly FeatureMap[] {
   return maps.map(({ layer, values: { shape, data } }) => {
     const size = data.length / shape[0]!;
@@ -220,18 +220,18 @@ function rowOf(maps: readonly FeatureMap[], row: number): readonly FeatureMap[] 
   });
 }
 
-function refuseOtherThanRgb(network: Network): void {
+function assertRgb(network: Network): void {
   const shape = inputShapeOf(network);
   if (shape.length === 3 && shape[2] === 3) return;
   throw new UsageError({
     where: `network "${network.name}"`,
-    what: "it does not read RGB pictures",
+    what: "it does not read RGB images",
     received: shape,
     expected: "3 channels",
   });
 }
 
-function refuseBatchSize(batchSize: number): void {
+function assertBatchSize(batchSize: number): void {
   if (Number.isInteger(batchSize) && batchSize >= 1) return;
   throw new UsageError({
     where: "features option batchSize",

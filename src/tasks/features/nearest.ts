@@ -1,8 +1,8 @@
 import { DataError, ShapeError, UsageError } from "../../errors.ts";
-import type { EmbeddedPicture, Embeddings } from "./embeddings.ts";
+import type { EmbeddedImage, Embeddings } from "./embeddings.ts";
 
-/** A picture that is like another one. */
-export interface Neighbour extends EmbeddedPicture {
+/** An image that is like another one. */
+export interface Neighbor extends EmbeddedImage {
   /** Of its row among the embeddings, from 0. */
   readonly row: number;
   /** Cosine of the angle between the two embeddings: 1 is the same direction, 0 none in common. */
@@ -17,7 +17,7 @@ export interface NearestOptions {
 }
 
 /**
- * The pictures whose embeddings point most nearly the same way, nearest first; equal ones in the order of their rows.
+ * The images whose embeddings point most nearly the same way, nearest first; equal ones in the order of their rows.
  * @param query `[dimensions]`
  * @throws {ShapeError} the query has another number of dimensions.
  * @throws {DataError} the query or an embedding is zero, and points nowhere.
@@ -25,9 +25,9 @@ export interface NearestOptions {
  */
 export function nearest(
   query: Float32Array,
-  { pictures, values }: Pick<Embeddings, "pictures" | "values">,
+  { images, values }: Pick<Embeddings, "images" | "values">,
   { top = 12, except }: NearestOptions = {},
-): readonly Neighbour[] {
+): readonly Neighbor[] {
   if (!(Number.isInteger(top) && top >= 1)) {
     const expected = "a whole number from 1";
     throw new UsageError({ where: "option top", what: "this value is not allowed", received: top, expected });
@@ -43,9 +43,9 @@ export function nearest(
     });
   }
   const length = lengthOf(query, "the query");
-  const found = pictures.map((picture, row): Neighbour => {
+  const found = images.map((image, row): Neighbor => {
     const embedding = values.data.subarray(row * dimensions, (row + 1) * dimensions);
-    return { ...picture, row, similarity: dot(query, embedding) / (length * lengthOf(embedding, picture.file)) };
+    return { ...image, row, similarity: dot(query, embedding) / (length * lengthOf(embedding, image.file)) };
   });
   return found
     .filter(({ row }) => row !== except)
@@ -65,6 +65,6 @@ function lengthOf(embedding: Float32Array, of: string): number {
   throw new DataError({
     where: `embedding of ${of === "the query" ? of : JSON.stringify(of)}`,
     what: "all its numbers are 0, so that it points nowhere",
-    remedy: "Leave the picture out, or choose another layer.",
+    remedy: "Leave the image out, or choose another layer.",
   });
 }

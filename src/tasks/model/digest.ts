@@ -9,7 +9,7 @@ export async function sha256(content: Uint8Array | Int32Array | Float32Array | s
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** SHA-256 of all that a network's answers depend on: its layers, their weights and how pictures become numbers. */
+/** SHA-256 of all that a network's answers depend on: its layers, their weights and how images become numbers. */
 export async function modelDigest(network: Network, weights: Weights, preprocessing: Preprocessing): Promise<string> {
   const digests = await Promise.all(networkWeights(network).map(({ name }) => sha256(weights.get(name)!.data)));
   const layers = network.layers.map(({ config, inbound }) => [config, inbound]);

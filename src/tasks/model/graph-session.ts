@@ -2,14 +2,14 @@ import { imageInput } from "../../compiler/lower.ts";
 import { FormatError, RuntimeUnavailableError, XceptionError } from "../../errors.ts";
 import type { Platform, Session, SessionOptions, Tensors } from "../../platform.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
-import { classScores, type GraphPictures, toGraphInput } from "./graph-pictures.ts";
-import { type PicturePreprocessing, resizesInGraph } from "./model.ts";
-import { preparationModel } from "./picture-preparation.ts";
+import { classScores, type GraphImages, toGraphInput } from "./graph-images.ts";
+import { preparationModel } from "./image-preparation.ts";
+import { type ImagePreprocessing, resizesInGraph } from "./model.ts";
 
 /** What a graph of another tool needs to answer as a model file does. */
 export interface GraphSessionOptions {
-  readonly pictures: GraphPictures;
-  readonly preprocessing: PicturePreprocessing;
+  readonly images: GraphImages;
+  readonly preprocessing: ImagePreprocessing;
   /** What errors call the file. */
   readonly where: string;
   readonly session?: SessionOptions | undefined;
@@ -25,13 +25,13 @@ export async function createGraphSession(
   platform: Pick<Platform, "createSession">,
   options: GraphSessionOptions,
 ): Promise<Session> {
-  const { pictures, preprocessing, session, where } = options;
+  const { images, preprocessing, session, where } = options;
   const network = await platform.createSession(graph, session).catch((error: unknown): never => {
     if (!(error instanceof RuntimeUnavailableError)) throw error;
     throw new RuntimeUnavailableError({ ...error.parts, where: `${where}, ${error.parts.where}`, cause: error });
   });
   const preparation = resizesInGraph(preprocessing)
-    ? await platform.createSession(preparationModel(pictures.size, preprocessing), { threads: 1 })
+    ? await platform.createSession(preparationModel(images.size, preprocessing), { threads: 1 })
     : undefined;
   return new GraphSession(network, preparation, options);
 }
@@ -59,7 +59,7 @@ class GraphSession implements Session {
     const classes = rows[0]!.length;
     const all = floatTensor([count, classes]);
     for (const [row, scores] of rows.entries()) all.data.set(scores, row * classes);
-    return { [this.#options.pictures.output]: all };
+    return { [this.#options.images.output]: all };
   }
 
   endProfiling(): ReturnType<Session["endProfiling"]> {
@@ -70,12 +70,12 @@ class GraphSession implements Session {
     await Promise.all([this.#network.dispose(), this.#preparation?.dispose()]);
   }
 
-  async #answer(picture: Tensor<"uint8">): Promise<Float32Array> {
-    const { pictures, preprocessing, where } = this.#options;
-    const sized = this.#preparation ? (await this.#preparation.run({ [imageInput]: picture })).pixels! : picture;
-    const fed = toGraphInput(pictures, sized.data as Uint8Array, preprocessing);
-    const { [pictures.output]: answer } = await this.#network.run({ [pictures.input]: fed }).catch(refusedBy(where));
-    return classScores(pictures, answer as FloatTensor, where);
+  async #answer(image: Tensor<"uint8">): Promise<Float32Array> {
+    const { images, preprocessing, where } = this.#options;
+    const sized = this.#preparation ? (await this.#preparation.run({ [imageInput]: image })).pixels! : image;
+    const fed = toGraphInput(images, sized.data as Uint8Array, preprocessing);
+    const { [images.output]: answer } = await this.#network.run({ [images.input]: fed }).catch(refusedBy(where));
+    return classScores(images, answer as FloatTensor, where);
   }
 }
 
@@ -84,6 +84,6 @@ function refusedBy(where: string) {
   return (cause: unknown): never => {
     if (cause instanceof XceptionError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new FormatError({ where, what: `its graph cannot be run on a picture (${reason})`, cause });
+    throw new FormatError({ where, what: `its graph cannot be run on an image (${reason})`, cause });
   };
 }

@@ -11,7 +11,7 @@ export type OpenShape = readonly (number | string)[];
  * The shapes of all that a graph of another tool computes: the engine loads it with every result as an output, and tells them
  * without a run. Undefined where it cannot load it.
  * @param graph its bytes.
- * @param inputShape of pictures `[H, W, C]`, where the graph leaves it open.
+ * @param inputShape of images `[H, W, C]`, where the graph leaves it open.
  */
 export async function graphShapes(
   graph: Uint8Array,
@@ -37,14 +37,14 @@ function withAllOutputs(graph: Uint8Array, content: OnnxContent, inputShape: Sha
   const file = decodeWhole(graph);
   file.graph.output.push(...names.filter((name) => !known.has(name)).map((name) => ({ name })));
   for (const { name, type } of file.graph.input) {
-    const sizes = inputShape && onePicture(shapes.get(name) ?? [], inputShape);
+    const sizes = inputShape && oneImage(shapes.get(name) ?? [], inputShape);
     if (sizes && !tensors.has(name)) type.tensor_type.shape.dim = sizes.map((size) => ({ dim_value: size }));
   }
   return ModelProto.encode(file).finish();
 }
 
-/** What stands open in the shape of an input filled in: one picture, of the given size. */
-function onePicture(axes: OpenShape, [height, width, channels]: Shape): Shape | undefined {
+/** What stands open in the shape of an input filled in: one image, of the given size. */
+function oneImage(axes: OpenShape, [height, width, channels]: Shape): Shape | undefined {
   const isChannelsFirst = axes[1] === channels;
   const given = isChannelsFirst ? [1, channels, height, width] : [1, height, width, channels];
   const shape = axes.map((axis, index) => (typeof axis === "number" ? axis : given[index]));

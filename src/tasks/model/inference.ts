@@ -27,13 +27,13 @@ export class Inference {
    * @throws {UsageError} after `dispose()`.
    */
   async run(images: Tensor): Promise<FloatTensor> {
-    this.refuseIfDisposed();
+    this.assertNotDisposed();
     const results = await this.#queue.add(() => this.#session.run({ [imageInput]: images }));
     return results[this.#output] as FloatTensor;
   }
 
   /** @throws {UsageError} after `dispose()`. */
-  refuseIfDisposed(): void {
+  assertNotDisposed(): void {
     if (this.#disposal !== undefined) throw disposedError();
   }
 

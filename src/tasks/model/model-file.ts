@@ -88,14 +88,14 @@ export function modelIn(content: OnnxContent, where: string) {
     throw new FormatError({
       where,
       what: "its graph is fed with floats that are prepared already",
-      expected: "a model file, whose graph takes the bytes of pictures",
+      expected: "a model file, whose graph takes the bytes of images",
       remedy: "Convert it to one: xception convert IN OUT --to onnx.",
     });
   }
   return { ...described, network, tensors };
 }
 
-/** Whether a graph of ours is fed with pictures as they are decoded, as those of model files are; plain graphs are not. */
+/** Whether a graph of ours is fed with images as they are decoded, as those of model files are; plain graphs are not. */
 export function readsBytes({ elementTypes }: OnnxContent): boolean {
   return elementTypes.get(imageInput) === elementTypeNumbers.uint8;
 }
@@ -112,7 +112,7 @@ function completeMetadata(text: string | undefined, where: string): ModelMetadat
   if (labels !== undefined && preprocessing !== undefined) return { ...described, labels, preprocessing };
   throw new FormatError({
     where: `${where}, metadata`,
-    what: "the network is no classifier of pictures",
+    what: "the network is no classifier of images",
     received: labels === undefined ? "no labels" : "no preprocessing",
     expected: "labels and preprocessing",
   });
@@ -131,7 +131,7 @@ export function networkOf(architecture: Architecture, where: string): Network {
   }
 }
 
-/** Why a network cannot tell classes of RGB pictures apart, if it cannot. */
+/** Why a network cannot tell classes of RGB images apart, if it cannot. */
 export function classifierProblem(network: Network, { labels }: Pick<ModelMetadata, "labels">) {
   const { config, outputShape } = outputLayer(network);
   const inputShape = inputShapeOf(network);
@@ -151,7 +151,7 @@ export function classifierProblem(network: Network, { labels }: Pick<ModelMetada
     };
   }
   if (inputShape.length !== 3 || inputShape[2] !== 3) {
-    return { what: "a model must read RGB pictures", received: inputShape, expected: "3 channels" };
+    return { what: "a model must read RGB images", received: inputShape, expected: "3 channels" };
   }
   if (labels.length !== classes) {
     return { what: "there must be one label for each class", received: labels.length, expected: `${classes} labels` };

@@ -3,16 +3,16 @@ import { FormatError } from "../../errors.ts";
 import { checkDocument, parseJson } from "../../json-document.ts";
 import { completeArchitecture } from "../../models/architecture.ts";
 import { architectureSchema } from "../../models/architecture-schema.ts";
-import type { ModelParts, PicturePreprocessing } from "./model.ts";
+import type { ImagePreprocessing, ModelParts } from "./model.ts";
 
-/** Version 2: the graph takes pictures of any size, and channels may be scaled each on its own. */
+/** Version 2: the graph takes images of any size, and channels may be scaled each on its own. */
 const formatVersions = [1, 2] as const;
 const formatVersion = formatVersions[1];
 
 /** What a model file says besides its graph and its weights. */
 export type ModelMetadata = Omit<ModelParts, "weights">;
 
-/** What any file can say of a model; only one that tells classes of pictures apart has labels and preprocessing. */
+/** What any file can say of a model; only one that tells classes of images apart has labels and preprocessing. */
 export type ModelDescription = Pick<ModelMetadata, "architecture"> & Partial<ModelMetadata>;
 
 const byte = z.int().min(0).max(255);
@@ -32,16 +32,16 @@ const documentSchema = z.object({
   architecture: architectureSchema,
   labels: z.array(z.string()).optional(),
   preprocessing: preprocessingSchema.optional(),
-  licence: z.string().optional(),
+  license: z.string().optional(),
   provenance: z.record(z.string(), z.json()).optional(),
 });
 
-/** What is wrong with how pictures are prepared, in the words of an error; undefined: nothing. */
-export function preprocessingProblem(preprocessing: PicturePreprocessing) {
+/** What is wrong with how images are prepared, in the words of an error; undefined: nothing. */
+export function preprocessingProblem(preprocessing: ImagePreprocessing) {
   const { error } = preprocessingSchema.safeParse(preprocessing);
   if (error === undefined) {
     if (preprocessing.interpolation !== undefined || (preprocessing.cropRatio ?? 1) === 1) return undefined;
-    return { what: "pictures are cropped in the graph alone", expected: "preprocessing with an interpolation" };
+    return { what: "images are cropped in the graph alone", expected: "preprocessing with an interpolation" };
   }
   const { path, message } = error.issues[0]!;
   return { what: `preprocessing.${path.join(".")} is not allowed: ${message}` };
@@ -49,7 +49,7 @@ export function preprocessingProblem(preprocessing: PicturePreprocessing) {
 
 /** The JSON document that says of a model what its file has no other place for. */
 export function writeMetadata(description: ModelDescription): string {
-  const { architecture, labels, preprocessing, licence, provenance } = description;
+  const { architecture, labels, preprocessing, license, provenance } = description;
   const isNew = preprocessing && needsVersion2(preprocessing);
   const document = {
     // Earlier versions of this package can read files that need nothing new.
@@ -57,19 +57,19 @@ export function writeMetadata(description: ModelDescription): string {
     architecture: completeArchitecture(architecture),
     labels,
     preprocessing: preprocessing && orderedPreprocessing(preprocessing),
-    licence,
+    license,
     provenance,
   };
   return JSON.stringify(document);
 }
 
 /** Equal documents are equal texts. */
-function orderedPreprocessing(preprocessing: PicturePreprocessing) {
+function orderedPreprocessing(preprocessing: ImagePreprocessing) {
   const { scale, offset, interpolation, fit, cropRatio, background } = preprocessing;
   return { scale, offset, interpolation, fit, cropRatio, background };
 }
 
-function needsVersion2({ interpolation, scale, offset }: PicturePreprocessing): boolean {
+function needsVersion2({ interpolation, scale, offset }: ImagePreprocessing): boolean {
   return interpolation !== undefined || typeof scale !== "number" || typeof offset !== "number";
 }
 
@@ -90,7 +90,7 @@ export function readMetadata(text: string, where: string): ModelDescription {
       remedy: "Update xception-ts.",
     });
   }
-  const { architecture, labels, preprocessing, licence, provenance } = checkDocument(
+  const { architecture, labels, preprocessing, license, provenance } = checkDocument(
     documentSchema,
     json,
     `${where}, metadata`,
@@ -99,7 +99,7 @@ export function readMetadata(text: string, where: string): ModelDescription {
     architecture,
     ...(labels !== undefined && { labels }),
     ...(preprocessing !== undefined && { preprocessing }),
-    ...(licence !== undefined && { licence }),
+    ...(license !== undefined && { license }),
     ...(provenance !== undefined && { provenance }),
   };
 }

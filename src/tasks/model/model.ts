@@ -1,35 +1,33 @@
-import { scaledSize } from "../../compiler/onnx/pictures.ts";
+import { scaledSize } from "../../compiler/onnx/images.ts";
 import { inputShapeOf, type Network } from "../../graph/network.ts";
-import { kerasPreprocessing, type PictureResize, type Preprocessing } from "../../graph/preprocessing.ts";
+import { type ImageResize, kerasPreprocessing, type Preprocessing } from "../../graph/preprocessing.ts";
 import type { Architecture } from "../../models/architecture.ts";
 import type { DecodeOptions, SizedDecodeOptions } from "../../platform.ts";
 import type { Weights } from "../../weights/initialize.ts";
 
-/** How a picture becomes a network's input: laid over the background, brought to the network's size, and scaled. */
-export interface PicturePreprocessing extends Preprocessing, Omit<PictureResize, "interpolation"> {
+/** How an image becomes a network's input: laid over the background, brought to the network's size, and scaled. */
+export interface ImagePreprocessing extends Preprocessing, Omit<ImageResize, "interpolation"> {
   /**
-   * With it the model's graph takes pictures of any size. Models of older files lack it: the decoder brings pictures to the
+   * With it the model's graph takes images of any size. Models of older files lack it: the decoder brings images to the
    * network's size, with the cubic kernel in Node, and cannot crop.
    */
-  readonly interpolation?: PictureResize["interpolation"] | undefined;
+  readonly interpolation?: ImageResize["interpolation"] | undefined;
 }
 
 /** What training takes: stretched to the network's size, over white, scaled to −1 … 1. */
-export const defaultPreprocessing: PicturePreprocessing = {
+export const defaultPreprocessing: ImagePreprocessing = {
   ...kerasPreprocessing,
   interpolation: "bicubic",
   fit: "fill",
   background: [255, 255, 255],
 };
 
-/** Whether the model's graph brings pictures to the network's size. */
-export function resizesInGraph(
-  preprocessing: PicturePreprocessing,
-): preprocessing is PicturePreprocessing & PictureResize {
+/** Whether the model's graph brings images to the network's size. */
+export function resizesInGraph(preprocessing: ImagePreprocessing): preprocessing is ImagePreprocessing & ImageResize {
   return preprocessing.interpolation !== undefined;
 }
 
-/** How the decoder brings pictures to the network's size: to train on, and for models whose graph does not. */
+/** How the decoder brings images to the network's size: to train on, and for models whose graph does not. */
 export function sizedDecodeOptionsOf({
   network,
   preprocessing: { fit, background },
@@ -39,7 +37,7 @@ export function sizedDecodeOptionsOf({
 }
 
 /**
- * How a model wants pictures decoded: to the network's size, or whole where its graph does the rest. Those of a format
+ * How a model wants images decoded: to the network's size, or whole where its graph does the rest. Those of a format
  * that is read faster at a fraction of its size may come smaller, but twice as large as the graph makes them at least.
  */
 export function decodeOptionsOf({ network, preprocessing }: Pick<Model, "network" | "preprocessing">): DecodeOptions {
@@ -58,14 +56,14 @@ export type Provenance = Readonly<Record<string, Json>>;
 
 /** What has to be known to write a model file. */
 export interface ModelParts {
-  /** Of the network; it must end in a classifier that gives probabilities, and read RGB pictures. */
+  /** Of the network; it must end in a classifier that gives probabilities, and read RGB images. */
   readonly architecture: Architecture;
   readonly weights: Weights;
   /** Names of the classes, in the order of the network's outputs. */
   readonly labels: readonly string[];
-  readonly preprocessing: PicturePreprocessing;
+  readonly preprocessing: ImagePreprocessing;
   /** Of the weights, e.g. `Apache-2.0`. */
-  readonly licence?: string | undefined;
+  readonly license?: string | undefined;
   readonly provenance?: Provenance | undefined;
 }
 

@@ -12,7 +12,7 @@ import { adaptInputChannels } from "../../weights/input-channels.ts";
 export interface ArchitectureChange {
   /** Number of classes: another one gets a classifier that knows nothing yet. */
   readonly classes?: number;
-  /** Of the pictures, `[height, width, channels]`. */
+  /** Of the images, `[height, width, channels]`. */
   readonly inputShape?: readonly [height: number, width: number, channels: number];
   /** Of the new classifier's weights; default: the architecture's. */
   readonly seed?: number;
@@ -27,7 +27,7 @@ export interface UpdatedArchitecture {
 
 /**
  * A trained network for another task: the same body, with a new classifier for another number of classes, a first
- * convolution that is adapted to another number of channels (`adaptInputChannels`), and pictures of another size.
+ * convolution that is adapted to another number of channels (`adaptInputChannels`), and images of another size.
  * @throws {UsageError} a value is not allowed, or there is no classifier, or no first convolution, to change.
  * @throws {WeightsError} the weights are not those of the architecture.
  * @example
@@ -105,7 +105,7 @@ function classifierOf({ layers }: Network): string | undefined {
   return last?.config.type === "Dense" ? last.name : undefined;
 }
 
-/** The kernel of the convolution that reads the pictures. */
+/** The kernel of the convolution that reads the images. */
 function firstKernelOf({ layers }: Network): string | undefined {
   const first = layers.find(({ weights }) => weights.length > 0);
   return first?.config.type === "Conv2D" ? `${first.name}/kernel` : undefined;

@@ -3,7 +3,7 @@ import { AbortedError } from "../../errors.ts";
 import type { Communicator } from "../../platform.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 
-/** What a network says to some pictures of a data set. */
+/** What a network says to some images of a data set. */
 export interface Answers {
   /** `[N, classes]`. */
   readonly probabilities: FloatTensor;
@@ -11,7 +11,7 @@ export interface Answers {
   readonly indices: readonly number[];
 }
 
-/** What a network says to a batch of pictures, `[N, classes]`. */
+/** What a network says to a batch of images, `[N, classes]`. */
 export type Answer = (batch: Batch) => Promise<FloatTensor>;
 
 interface AnswerOptions {
@@ -52,7 +52,7 @@ async function* sharedAnswers(
   }
 }
 
-/** One batch of each rank as a message: whether to stop, then a row for each picture: its index + 1 and its answer. */
+/** One batch of each rank as a message: whether to stop, then a row for each image: its index + 1 and its answer. */
 class AnswerMessage {
   readonly #communicator: Communicator;
   readonly #batchSize: number;

@@ -12,7 +12,7 @@ export async function channelBlock(platform: Platform, device: Device = "cpu"): 
   const { model, input } = blockProbe();
   try {
     const session = await platform.createSession(model, { threads: 1 });
-    const { blocks } = await session.run({ picture: floatTensor([1, 64, 1, 2], input) });
+    const { blocks } = await session.run({ image: floatTensor([1, 64, 1, 2], input) });
     await session.dispose();
     return readBlockSize(blocks!.data as Float32Array);
   } catch (error) {

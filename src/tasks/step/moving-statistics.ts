@@ -4,7 +4,7 @@ import type { Network } from "../../graph/network.ts";
  * How much of its old value a moving statistic of batch normalization keeps at each step of a training.
  *
  * Keras's 0.99 is made for epochs of thousands of steps. With 31 steps in an epoch, the network as it is tested would
- * still normalize by its initial statistics, and give every picture the same class, for many epochs after it has learned.
+ * still normalize by its initial statistics, and give every image the same class, for many epochs after it has learned.
  * So the statistics look back over a third of an epoch, at least 5 steps: what lies before the epoch then counts e⁻³, 5 %.
  * @param own the network's momentum, which it does not exceed.
  */

@@ -14,7 +14,7 @@ export interface ProgramFeeds {
   readonly state: ReadonlyMap<string, StateTensor>;
   /** Numbers for the update: learning rates and the like. */
   readonly scalars: Tensors;
-  /** Pictures, targets, dropout masks of each micro-batch; one where gradients are not accumulated. */
+  /** Images, targets, dropout masks of each micro-batch; one where gradients are not accumulated. */
   readonly batches: readonly Tensors[];
 }
 

@@ -11,7 +11,7 @@ export interface TrainingGraphOptions {
   readonly batchSize: number;
   readonly optimizer: Optimizer;
   readonly loss: Loss;
-  /** Without it the pictures are float32, already scaled. */
+  /** Without it the images are float32, already scaled. */
   readonly preprocessing?: Preprocessing | undefined;
   /**
    * Which weights the optimizer moves, of those it can; default: all. For the others nothing is computed, and nothing at

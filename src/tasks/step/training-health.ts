@@ -7,7 +7,7 @@ import type { ActivationHealth, LayerHealth, StepHealth } from "../../records.ts
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { type ActivationStatistic, trainingNames } from "./training-graph-options.ts";
 
-/** Writes statistics of the first picture's activations: a whole batch's would be another pass over all memory. */
+/** Writes statistics of the first image's activations: a whole batch's would be another pass over all memory. */
 export function writeActivationHealth(
   build: OpGraphBuilder,
   network: Network,
@@ -15,17 +15,17 @@ export function writeActivationHealth(
 ): void {
   for (const layer of network.layers.filter(isObserved)) {
     const output = layerOutputs.get(layer.name)!;
-    const picture = build.op({ kind: "slice", axis: 0, start: 0, end: 1 }, [output]);
+    const image = build.op({ kind: "slice", axis: 0, start: 0, end: 1 }, [output]);
     // In two steps, which keeps the rounding small.
     const mean = (value: Value): Value => {
       const perChannel = build.op({ kind: "reduceMean", axes: [2, 3], keepDims: false }, [value]);
       return build.op({ kind: "reduceMean", axes: [0, 1], keepDims: false }, [perChannel]);
     };
-    const ones = build.op({ kind: "expand", shape: picture.shape }, [build.constant(1)]);
+    const ones = build.op({ kind: "expand", shape: image.shape }, [build.constant(1)]);
     const statistics: Readonly<Record<ActivationStatistic, Value>> = {
-      mean: mean(picture),
-      meanSquare: mean(build.op({ kind: "multiply" }, [picture, picture])),
-      positiveShare: mean(build.op({ kind: "reluGradient" }, [ones, picture])),
+      mean: mean(image),
+      meanSquare: mean(build.op({ kind: "multiply" }, [image, image])),
+      positiveShare: mean(build.op({ kind: "reluGradient" }, [ones, image])),
     };
     for (const [statistic, value] of Object.entries(statistics)) {
       build.output(trainingNames.activation(statistic as ActivationStatistic, layer.name), value);

@@ -1,11 +1,11 @@
 import type { Augmentation } from "../../data/augment.ts";
 import type { ImageDataset, Sample } from "../../data/dataset.ts";
+import { applyImageChange } from "../../data/image-change.ts";
+import { describeImageChange } from "../../data/image-change-text.ts";
+import { ImageStore } from "../../data/image-store.ts";
 import { targetsOf } from "../../data/labels.ts";
 import { type Mixing, type Mixture, mixRows } from "../../data/mixing.ts";
-import { applyPictureChange } from "../../data/picture-change.ts";
-import { describePictureChange } from "../../data/picture-change-text.ts";
-import { PictureStore } from "../../data/picture-store.ts";
-import { mixtureOf, pictureChangeOf, type Showing } from "../../data/random-changes.ts";
+import { imageChangeOf, mixtureOf, type Showing } from "../../data/random-changes.ts";
 import { DataError } from "../../errors.ts";
 import type { Platform, SizedDecodeOptions } from "../../platform.ts";
 import type { ContactSheet, SheetCaption, SheetCell } from "../../report/contact-sheet.ts";
@@ -21,8 +21,8 @@ export interface AugmentationSheetOptions {
   readonly labelSmoothing: number;
   /** What the settings are called. */
   readonly subtitle: string;
-  /** How many pictures, and in how many epochs; default 6 and 5. */
-  readonly pictures?: number;
+  /** How many images, and in how many epochs; default 6 and 5. */
+  readonly images?: number;
   readonly epochs?: number;
 }
 
@@ -33,16 +33,16 @@ interface Original {
 }
 
 /**
- * Some training pictures as they are and as the first epochs show them: pixel for pixel what the training sees, but that
- * pictures are mixed with the one below, since who else is in a batch shows only in training.
- * @throws {DataError} there is no usable picture.
+ * Some training images as they are and as the first epochs show them: pixel for pixel what the training sees, but that
+ * images are mixed with the one below, since who else is in a batch shows only in training.
+ * @throws {DataError} there is no usable image.
  */
 export async function augmentationSheet(
   dataset: ImageDataset,
   options: AugmentationSheetOptions,
 ): Promise<ContactSheet> {
-  const { decode, subtitle, pictures = 6, epochs = 5 } = options;
-  const originals = await choosePictures(dataset, pictures, options);
+  const { decode, subtitle, images = 6, epochs = 5 } = options;
+  const originals = await chooseImages(dataset, images, options);
   const columns: SheetCell[][] = [await originalCells(originals, dataset, options)];
   for (let epoch = 0; epoch < epochs; epoch++) columns.push(await epochCells(originals, epoch, dataset, options));
   return {
@@ -54,14 +54,14 @@ export async function augmentationSheet(
   };
 }
 
-/** Usable pictures of as many classes as possible, the classes taking turns. */
-async function choosePictures(
+/** Usable images of as many classes as possible, the classes taking turns. */
+async function chooseImages(
   dataset: ImageDataset,
   count: number,
   { platform, decode, seed }: AugmentationSheetOptions,
 ): Promise<Original[]> {
   const { classes, samples } = dataset;
-  const store = new PictureStore(dataset, platform.decodeImage, decode, 0);
+  const store = new ImageStore(dataset, platform.decodeImage, decode, 0);
   const shuffled = shuffledIndices(samples.length, mulberry32(deriveSeed(seed, "sheet")));
   const waiting = classes.map((_, label) => [...shuffled.filter((index) => samples[index]!.label === label)]);
   const chosen: Original[] = [];
@@ -80,7 +80,7 @@ async function choosePictures(
   if (chosen.length > 0) return chosen;
   throw new DataError({
     where: "data set",
-    what: `there is no usable picture to show (${store.skipped.length} skipped)`,
+    what: `there is no usable image to show (${store.skipped.length} skipped)`,
     ...(store.skipped[0] && { remedy: `The first that was skipped: ${store.skipped[0].reason}` }),
   });
 }
@@ -117,9 +117,9 @@ async function epochCells(
   const mixtures: (Mixture | undefined)[] = [];
   for (const [row, { index, pixels: source }] of originals.entries()) {
     const showing: Showing = { epoch, index, repeat: 0 };
-    const change = pictureChangeOf(changes, showing)!;
-    applyPictureChange(pixels.subarray(row * bytes, (row + 1) * bytes), source, size, change);
-    const stages = describePictureChange(change);
+    const change = imageChangeOf(changes, showing)!;
+    applyImageChange(pixels.subarray(row * bytes, (row + 1) * bytes), source, size, change);
+    const stages = describeImageChange(change);
     captions.push(stages.length === 0 ? [{ text: "as it is" }] : stages.map((text) => ({ text })));
     mixtures.push(originals.length > 1 ? mixtureOf(changes, showing) : undefined);
   }

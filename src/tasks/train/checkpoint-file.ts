@@ -83,7 +83,7 @@ async function decode(
   if (found !== format) {
     throw new FormatError({ where, what: "this is another kind of file", received: found, expected: `"${format}"` });
   }
-  await refuseDamaged(bytes, file.metadata.get(keys.checksum), where);
+  await assertIntact(bytes, file.metadata.get(keys.checksum), where);
   const json = parseJson(file.metadata.get(keys.document) ?? "", where);
   const version = z.object({ formatVersion: z.number() }).safeParse(json).data?.formatVersion;
   if (version !== undefined && version > formatVersion) {
@@ -100,7 +100,7 @@ async function decode(
 }
 
 /** The checksum is that of the file with zeros in the checksum's place. */
-async function refuseDamaged(bytes: Uint8Array, stored: string | undefined, where: string): Promise<void> {
+async function assertIntact(bytes: Uint8Array, stored: string | undefined, where: string): Promise<void> {
   const copy = bytes.slice();
   copy.set(new TextEncoder().encode(blank), checksumOffset(bytes));
   const expected = await sha256(copy);

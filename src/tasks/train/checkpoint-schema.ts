@@ -31,7 +31,7 @@ const epochState = z.object({
   stepsBefore: count,
   stepsPerEpoch: count,
   learningRate: z.number(),
-  tally: z.object({ steps: count, loss: z.number(), pictures: count, right: count }),
+  tally: z.object({ steps: count, loss: z.number(), images: count, right: count }),
   pace: z.object({ steps: count, secondsOfSteps: seconds, seconds }),
 });
 

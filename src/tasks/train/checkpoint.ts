@@ -23,7 +23,7 @@ export interface Checkpoint {
   readonly history: readonly EpochRecord[];
   /** The weights that tested best; undefined before the first test. */
   readonly best?: BestWeights | undefined;
-  /** Pictures found unusable so far. */
+  /** Images found unusable so far. */
   readonly skipped: readonly SkippedFile[];
   readonly validationSkipped: readonly SkippedFile[];
 }
@@ -37,7 +37,7 @@ export interface EpochState {
   readonly index: number;
   /** Where in the epoch's shuffled order the next batch begins. */
   readonly position: number;
-  /** The same for each of several ranks: where pictures are damaged they get out of step. */
+  /** The same for each of several ranks: where images are damaged they get out of step. */
   readonly positions?: readonly number[] | undefined;
   /** Steps done before this epoch. */
   readonly stepsBefore: number;
@@ -53,7 +53,7 @@ export interface EpochState {
 export interface TallyState {
   readonly steps: number;
   readonly loss: number;
-  readonly pictures: number;
+  readonly images: number;
   readonly right: number;
 }
 

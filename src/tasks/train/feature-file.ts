@@ -5,7 +5,7 @@ import { decodeFloats } from "../../weights/number-formats.ts";
 import { readSafetensors, writeSafetensors } from "../../weights/safetensors.ts";
 import { sha256 } from "../model/digest.ts";
 
-/** What the frozen part of a network makes of pictures. */
+/** What the frozen part of a network makes of images. */
 export interface Features {
   /** `[rows, channels]` */
   readonly values: FloatTensor;
@@ -17,7 +17,7 @@ const format = "xception-ts features";
 
 /**
  * Features as the bytes of a `.safetensors` file.
- * @param key what they are of: other pictures, weights or settings have another one.
+ * @param key what they are of: other images, weights or settings have another one.
  */
 export async function encodeFeatures({ values, samples }: Features, key: string): Promise<Uint8Array> {
   const indices: Tensor<"int32"> = { type: "int32", shape: [samples.length], data: Int32Array.from(samples) };

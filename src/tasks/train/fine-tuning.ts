@@ -24,7 +24,7 @@ export interface FineTuningChoice {
 export interface FineTuningStart {
   /** Weights that start anew; undefined: all do. */
   readonly anew: readonly string[] | undefined;
-  /** Pictures that a batch normalization sees at a time. */
+  /** Images that a batch normalization sees at a time. */
   readonly batchSize: number;
 }
 
@@ -60,7 +60,7 @@ export function fineTuning(network: Network, choice: FineTuningChoice, start: Fi
     warnings:
       moving.length > 0 && start.batchSize < smallBatch
         ? [
-            `${moving.length} batch normalizations follow batches of ${start.batchSize} pictures, which spoils the statistics ` +
+            `${moving.length} batch normalizations follow batches of ${start.batchSize} images, which spoils the statistics ` +
               "that they were given: leave --batch-norm training out, or take larger batches.",
           ]
         : [],

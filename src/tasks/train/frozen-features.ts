@@ -16,11 +16,11 @@ import type { TrainingPlan } from "./plan.ts";
 const batchSize = 16;
 
 /**
- * What a layer of a network says to the training pictures: taken from the cache, or computed and put there. Several ranks
+ * What a layer of a network says to the training images: taken from the cache, or computed and put there. Several ranks
  * compute it together, and the first one's cache counts.
  * @param layer that puts out one number for each channel.
  * @returns the same rows on one rank as on many; undefined on other ranks than the first.
- * @throws {DataError} there is no usable picture.
+ * @throws {DataError} there is no usable image.
  * @throws {AbortedError} the signal fired.
  */
 export async function frozenFeatures(
@@ -67,20 +67,20 @@ async function keep(cache: FeatureCache, key: string, features: Features, { onNo
   }
 }
 
-/** Each rank computes its share of the pictures; all come to know the rows of all, by view and picture. */
+/** Each rank computes its share of the images; all come to know the rows of all, by view and image. */
 async function computeFeatures(plan: TrainingPlan, body: Network, options: FrozenFeaturesOptions): Promise<Features> {
   const { dataset, preprocessing, seed, presentation, weights, network, communicator } = plan;
   const { platform, device, threads } = plan.options;
   const { views, signal, onProgress } = options;
-  const { length: pictures } = dataset.samples;
+  const { length: images } = dataset.samples;
   const decode = sizedDecodeOptionsOf({ network, preprocessing });
   const { augmentation } = presentation;
   const shard = { rank: communicator.rank, size: communicator.size };
   const source = new BatchSource(dataset, platform.decodeImage, { batchSize, decode, seed, augmentation, shard });
   const channels = sizeOf(body.layers.at(-1)!.outputShape);
-  const all = new Float32Array(views * pictures * channels);
-  /** Which rows there are: none of a damaged picture. */
-  const isThere = new Float32Array(views * pictures);
+  const all = new Float32Array(views * images * channels);
+  /** Which rows there are: none of a damaged image. */
+  const isThere = new Float32Array(views * images);
   const inference = await inferenceSession(body, bodyWeights(body, weights), preprocessing, platform, {
     device,
     threads,
@@ -88,16 +88,16 @@ async function computeFeatures(plan: TrainingPlan, body: Network, options: Froze
   let done = 0;
   try {
     for (let view = 0; view < views; view++) {
-      for await (const { images, indices } of source.viewBatches(view, signal && { signal })) {
-        const { data } = await inference.run(images);
-        for (const [row, index] of indices.entries()) {
-          const place = view * pictures + index;
+      for await (const batch of source.viewBatches(view, signal && { signal })) {
+        const { data } = await inference.run(batch.images);
+        for (const [row, index] of batch.indices.entries()) {
+          const place = view * images + index;
           all.set(data.subarray(row * channels, (row + 1) * channels), place * channels);
           isThere[place] = 1;
         }
-        done += indices.length;
+        done += batch.indices.length;
         // The others are about as far.
-        onProgress?.(Math.min(done * shard.size, views * pictures), views * pictures);
+        onProgress?.(Math.min(done * shard.size, views * images), views * images);
       }
     }
   } finally {
@@ -107,13 +107,13 @@ async function computeFeatures(plan: TrainingPlan, body: Network, options: Froze
   sumOfRanks(communicator, isThere);
   sumOfRanks(communicator, all);
   const places = [...isThere.keys()].filter((place) => isThere[place] === 1);
-  if (places.length === 0) source.refuseTooFew(0, 1);
+  if (places.length === 0) source.assertEnough(0, 1);
   for (const [row, place] of places.entries()) all.copyWithin(row * channels, place * channels, (place + 1) * channels);
   const values = floatTensor([places.length, channels], all.subarray(0, places.length * channels));
-  return { values, samples: Uint32Array.from(places, (place) => place % pictures) };
+  return { values, samples: Uint32Array.from(places, (place) => place % images) };
 }
 
-/** Another one for other pictures, weights, or anything else that the features depend on. */
+/** Another one for other images, weights, or anything else that the features depend on. */
 async function keyOf(plan: TrainingPlan, body: Network, views: number): Promise<string> {
   const { dataset, preprocessing, presentation, seed, weights, options } = plan;
   const values = [...bodyWeights(body, weights).values()].map(({ data }) => sha256(data));
@@ -124,7 +124,7 @@ async function keyOf(plan: TrainingPlan, body: Network, views: number): Promise<
       weights: await Promise.all(values),
       preprocessing,
       device: options.device ?? "default",
-      pictures: await picturesDigest(dataset, options.platform.readFile),
+      images: await imagesDigest(dataset, options.platform.readFile),
       views,
       ...(views > 1 && { augmentation: presentation.augmentation, seed }),
     }),
@@ -137,22 +137,19 @@ export function bodyWeights(body: Network, weights: TrainingPlan["weights"]): Tr
 }
 
 /** What is in the files counts, not what they are called. */
-async function picturesDigest(
+async function imagesDigest(
   { samples }: ImageDataset,
   readFile: (path: string) => Promise<Uint8Array>,
 ): Promise<string> {
   const digests: string[] = [];
-  for (const { picture } of samples) digests.push(await digestOfPicture(picture, readFile));
+  for (const { image } of samples) digests.push(await digestOfImage(image, readFile));
   return sha256(digests.join());
 }
 
-async function digestOfPicture(
-  picture: Sample["picture"],
-  readFile: (path: string) => Promise<Uint8Array>,
-): Promise<string> {
-  if (typeof picture !== "string") return sha256(picture instanceof Uint8Array ? picture : picture.data);
+async function digestOfImage(image: Sample["image"], readFile: (path: string) => Promise<Uint8Array>): Promise<string> {
+  if (typeof image !== "string") return sha256(image instanceof Uint8Array ? image : image.data);
   try {
-    return await sha256(await readFile(picture));
+    return await sha256(await readFile(image));
   } catch (error) {
     // It will be skipped like any other that cannot be used.
     if (error instanceof XceptionError) return "unreadable";

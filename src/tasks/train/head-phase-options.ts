@@ -6,17 +6,17 @@ export interface FeatureCache {
 }
 
 export interface FrozenFeaturesOptions {
-  /** Of each picture: itself, and changes of it at random. */
+  /** Of each image: itself, and changes of it at random. */
   readonly views: number;
   readonly cache?: FeatureCache | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Pictures seen so far, all views together, and how many there are. */
+  /** Images seen so far, all views together, and how many there are. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   /** What is worth knowing about the cache, in a sentence. */
   readonly onNote?: ((note: string) => void) | undefined;
 }
 
-/** A first phase of training: the classifier alone, on what the rest of the network says to pictures, computed once. */
+/** A first phase of training: the classifier alone, on what the rest of the network says to images, computed once. */
 export interface HeadPhase extends Partial<FrozenFeaturesOptions> {
   /** Passes over the features, from 1. */
   readonly epochs: number;

@@ -15,7 +15,7 @@ import type { Features } from "./feature-file.ts";
 import { frozenFeatures } from "./frozen-features.ts";
 import type { HeadPhase } from "./head-phase-options.ts";
 import type { TrainingPlan } from "./plan.ts";
-import { refuseBrokenStep } from "./refusal.ts";
+import { throwBrokenStep } from "./refusal.ts";
 import { countRight, EpochTally } from "./tally.ts";
 
 const largestBatch = 32;
@@ -73,7 +73,7 @@ export async function trainHead(plan: TrainingPlan, phase: HeadPhase): Promise<W
       // Timers and signals get their turn.
       await new Promise((resolve) => setTimeout(resolve, 0));
       for (let at = 0; at < stepsPerEpoch; at++) {
-        refuseIfAborted(phase.signal);
+        throwIfAborted(phase.signal);
         const chosen = indices.subarray(at * batchSize, (at + 1) * batchSize);
         const members = Array.from(chosen, (row) => rows.samples[row]!);
         const samples = step.steps * batchSize;
@@ -88,7 +88,7 @@ export async function trainHead(plan: TrainingPlan, phase: HeadPhase): Promise<W
         const result = await step.run(input);
         if (!result.isSound) {
           const fault = await step.diagnose(input);
-          refuseBrokenStep(`head, epoch ${epoch + 1}, step ${at + 1}`, result.loss, fault, { learningRate, usualRate });
+          throwBrokenStep(`head, epoch ${epoch + 1}, step ${at + 1}`, result.loss, fault, { learningRate, usualRate });
         }
         tally.add(result.loss, batchSize, countRight(result.logits.data, members.map(classesOf)));
       }
@@ -111,7 +111,7 @@ export function headOf(network: Network, end: number): Network {
   return networkOfLayers({ ...rest, name: `${network.name} head`, layers: [input, ...others] });
 }
 
-/** Each row of the features as a sample, so that they are drawn as pictures are. */
+/** Each row of the features as a sample, so that they are drawn as images are. */
 function featureRows({ classes, samples }: ImageDataset, features: Features): ImageDataset {
   return { classes, samples: Array.from(features.samples, (index) => samples[index]!) };
 }
@@ -132,7 +132,7 @@ function weightsOf(members: ImageDataset["samples"], { presentation }: TrainingP
   );
 }
 
-function refuseIfAborted(signal: AbortSignal | undefined): void {
+function throwIfAborted(signal: AbortSignal | undefined): void {
   if (!signal?.aborted) return;
   throw new AbortedError({ where: "training of the head", what: "it was stopped by the caller", cause: signal.reason });
 }

@@ -12,7 +12,7 @@ import type { XceptionOptions } from "../../models/xception-options.ts";
 import type { Communicator, Device, Platform } from "../../platform.ts";
 import type { EpochRecord, Evaluation, Prediction, SkippedFile, StepHealth } from "../../records.ts";
 import type { Weights } from "../../weights/initialize.ts";
-import type { PicturePreprocessing } from "../model/model.ts";
+import type { ImagePreprocessing } from "../model/model.ts";
 import type { TrainingGraphOptions } from "../step/training-graph-options.ts";
 import type { StartingWeightsOptions } from "../weights/starting-weights.ts";
 import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
@@ -23,11 +23,11 @@ export interface TrainOptions
     TrainingGraphOptions,
     "trainable" | "batchNorm" | "synchronizeBatchNormalization" | "rateFactor" | "decays" | "clip" | "recompute"
   > {
-  /** The engine and the picture decoder, e.g. `nodePlatform`. */
+  /** The engine and the image decoder, e.g. `nodePlatform`. */
   readonly platform: Platform;
   /**
    * A classifier of as many classes as the data set has, or an architecture or options of `xception` to build one. Its input size is the
-   * size that pictures are brought to. Default: that of the file that `weights` names, if it tells; else Xception with its defaults.
+   * size that images are brought to. Default: that of the file that `weights` names, if it tells; else Xception with its defaults.
    */
   readonly network?: Network | Architecture | Omit<XceptionOptions, "classes">;
   /**
@@ -37,18 +37,18 @@ export interface TrainOptions
   readonly weights?: Weights | string;
   /** Where the weights `imagenet` are, if not at Keras's own address. */
   readonly imagenet?: StartingWeightsOptions["imagenet"];
-  /** Pictures to test on after every epoch, of the same classes. With them the best epoch's weights are kept. */
+  /** Images to test on after every epoch, of the same classes. With them the best epoch's weights are kept. */
   readonly validation?: ImageDataset;
   /** Passes over the data set, from 1; default 20. */
   readonly epochs?: number;
-  /** Pictures in a step of one process, from 1; default 32, or all there are if they are fewer. */
+  /** Images in a step of one process, from 1; default 32, or all there are if they are fewer. */
   readonly batchSize?: number;
   /** Default: AdamW with a weight decay of 0.05 on kernels. */
   readonly optimizer?: Optimizer;
   /** Keeps an average of the weights beside them: it is what is tested and handed out. Default: the weights themselves. */
   readonly averageDecay?: AverageDecay;
   /**
-   * Parts that the pictures of a step are taken through one after the other, for less memory; it divides the batch size.
+   * Parts that the images of a step are taken through one after the other, for less memory; it divides the batch size.
    * Batch normalization sees one part at a time. Default 1.
    */
   readonly accumulate?: number;
@@ -62,27 +62,27 @@ export interface TrainOptions
   readonly schedule?: Schedule;
   /** Share of the target probability that is spread over all classes, 0 ≤ share < 1; default 0.1. */
   readonly labelSmoothing?: number;
-  /** Random changes of training pictures; default `defaultAugmentation`. See `augmentations` for more with a name. */
+  /** Random changes of training images; default `defaultAugmentation`. See `augmentations` for more with a name. */
   readonly augmentation?: Augmentation;
-  /** Mixtures of two training pictures, mixup and CutMix; default none. */
+  /** Mixtures of two training images, mixup and CutMix; default none. */
   readonly mixing?: Mixing;
   /** `balanced` shows every class equally often in an epoch, which stays as long; default `shuffled`. */
   readonly sampling?: Sampling;
   /**
    * How much classes count in the loss: numbers by name, 1 for those left out, or `balanced` for all classes the same in total.
-   * The loss stays divided by the number of pictures. Samples may have a `weight` of their own; the two multiply.
+   * The loss stays divided by the number of images. Samples may have a `weight` of their own; the two multiply.
    */
   readonly classWeights?: ClassWeights;
-  /** Of pictures with several labels: how much each class counts in the mean average precision; default: all the same. */
+  /** Of images with several labels: how much each class counts in the mean average precision; default: all the same. */
   readonly mapWeights?: readonly number[];
-  /** How pictures become the network's input; default: stretched to its size, laid over white, scaled to −1 … 1. */
-  readonly preprocessing?: PicturePreprocessing;
-  /** What the engine computes on; default: the processor. */
+  /** How images become the network's input; default: stretched to its size, laid over white, scaled to −1 … 1. */
+  readonly preprocessing?: ImagePreprocessing;
+  /** What the engine computes on; default: the CPU. */
   readonly device?: Device | undefined;
   /** Threads inside one operator; default: one for each core. */
   readonly threads?: number | undefined;
   /**
-   * Processes that train together, all with the same options and pictures: each takes its share of every step and of the
+   * Processes that train together, all with the same options and images: each takes its share of every step and of the
    * validation, and all have the same weights. What is handed out (`onStart`, `onProgress`, `onEpoch`, `checkpoints`) is
    * handed out on rank 0 only. Where one of them throws, the others wait for it: the caller has to `abort`.
    */
@@ -93,7 +93,7 @@ export interface TrainOptions
    */
   readonly seed?: number;
   /**
-   * Before all else, trains what follows the last global pooling on what the rest says to the pictures, computed once:
+   * Before all else, trains what follows the last global pooling on what the rest says to the images, computed once:
    * seconds, and the rest is spared the first gradients of a classifier that knows nothing. Default: no such phase.
    */
   readonly head?: HeadPhase | undefined;
@@ -102,7 +102,7 @@ export interface TrainOptions
   /** Keeps what is needed to go on after whatever ends the training: see `resume`. Default: nothing is kept. */
   readonly checkpoints?: CheckpointOptions;
   /**
-   * To go on from, instead of beginning: with the same pictures and options, on the same machine, the result is that of
+   * To go on from, instead of beginning: with the same images and options, on the same machine, the result is that of
    * a training that was never interrupted, bit for bit.
    */
   readonly resume?: Checkpoint | undefined;
@@ -121,7 +121,7 @@ export interface TrainingStart {
   readonly network: Network;
   readonly batchSize: number;
   readonly epochs: number;
-  /** As many as there can be: pictures that turn out to be damaged make it fewer. */
+  /** As many as there can be: images that turn out to be damaged make it fewer. */
   readonly stepsPerEpoch: number;
   /** What a training that goes on had reached; undefined for one that begins. */
   readonly soFar?: TrainingResult;
@@ -156,7 +156,7 @@ export interface TrainingResult {
   readonly network: Network;
   /** Names of the classes, in the order of the network's outputs. */
   readonly labels: readonly string[];
-  readonly preprocessing: PicturePreprocessing;
+  readonly preprocessing: ImagePreprocessing;
   /**
    * In Keras's layout: those of the epoch with the highest validation accuracy (of equal ones, with the lowest loss),
    * or the latest where there was no validation.
@@ -170,13 +170,13 @@ export interface TrainingResult {
   readonly history: readonly EpochRecord[];
   /** Steps done, those of an incomplete epoch included. */
   readonly steps: number;
-  /** Test of these weights on the validation pictures. */
+  /** Test of these weights on the validation images. */
   readonly evaluation?: Evaluation;
-  /** What these weights say to each validation picture. */
+  /** What these weights say to each validation image. */
   readonly predictions?: readonly Prediction[];
-  /** Training pictures that could not be used. */
+  /** Training images that could not be used. */
   readonly skipped: readonly SkippedFile[];
-  /** Validation pictures that could not be used. */
+  /** Validation images that could not be used. */
   readonly validationSkipped: readonly SkippedFile[];
   /** Whether the signal ended it before its time. */
   readonly aborted: boolean;

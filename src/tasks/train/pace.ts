@@ -29,7 +29,7 @@ export class TrainingPace {
     return (performance.now() - this.#start) / 1000;
   }
 
-  /** Throughput of the steps so far, waiting for pictures included; there must have been one. */
+  /** Throughput of the steps so far, waiting for images included; there must have been one. */
   get imagesPerSecond(): number {
     return this.#batchSize / this.secondsFor(1);
   }

@@ -14,16 +14,16 @@ import type { Communicator } from "../../platform.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import { checkWeights } from "../../weights/check-weights.ts";
 import { initializeWeights, type Weights } from "../../weights/initialize.ts";
-import { defaultPreprocessing, type PicturePreprocessing, sizedDecodeOptionsOf } from "../model/model.ts";
-import { PicturePreparation } from "../model/picture-preparation.ts";
+import { ImagePreparation } from "../model/image-preparation.ts";
+import { defaultPreprocessing, type ImagePreprocessing, sizedDecodeOptionsOf } from "../model/model.ts";
 import { alone } from "../ranks/ranks.ts";
 import type { TrainOptions } from "./options.ts";
 
 /**
- * Pictures in a step: 32, fewer if there are not so many or if their feature maps would need more than about 4 GiB.
- * A picture takes 1.1 times the outputs of all layers, or 0.85 times where they are computed again (measured at 299×299:
+ * Images in a step: 32, fewer if there are not so many or if their feature maps would need more than about 4 GiB.
+ * An image takes 1.1 times the outputs of all layers, or 0.85 times where they are computed again (measured at 299×299:
  * 0.25 and 0.19 GiB); weights and engine come on top, 1.6 GiB for Xception.
- * @param options `ranks`: processes that share the pictures.
+ * @param options `ranks`: processes that share the images.
  */
 export function defaultBatchSize(
   { samples }: ImageDataset,
@@ -37,14 +37,14 @@ export function defaultBatchSize(
 
 const validationBatchSize = 16;
 
-/** How the training pictures and their targets are shown. */
+/** How the training images and their targets are shown. */
 type Presentation = Pick<BatchOptions, "augmentation" | "mixing" | "labelSmoothing" | "sampling" | "classWeights">;
 
-/** Pictures to test on, brought to the network's size as the trained model will. */
+/** Images to test on, brought to the network's size as the trained model will. */
 interface TrainingValidation {
   readonly dataset: ImageDataset;
   readonly batches: BatchSource;
-  readonly preparation: PicturePreparation;
+  readonly preparation: ImagePreparation;
 }
 
 /** Options whose weights, if there are any, have been read. */
@@ -54,7 +54,7 @@ export type OptionsWithWeights = Omit<TrainOptions, "weights" | "imagenet"> & { 
 export interface TrainingPlan {
   readonly network: Network;
   readonly labels: readonly string[];
-  readonly preprocessing: PicturePreprocessing;
+  readonly preprocessing: ImagePreprocessing;
   readonly weights: Weights;
   readonly loss: Loss;
   readonly optimizer: Optimizer;
@@ -79,7 +79,7 @@ export interface TrainingPlan {
 /**
  * Fills in the defaults, and refuses what cannot work before anything is computed.
  * @throws {UsageError} an option is not allowed, or the network is no classifier of the data set's classes.
- * @throws {DataError} the data set is empty or has one class, or the validation pictures are of other classes.
+ * @throws {DataError} the data set is empty or has one class, or the validation images are of other classes.
  * @throws {WeightsError} the weights are not the network's.
  */
 export function planTraining(dataset: ImageDataset, options: OptionsWithWeights): TrainingPlan {
@@ -119,10 +119,10 @@ export function planTraining(dataset: ImageDataset, options: OptionsWithWeights)
   };
   const decode = sizedDecodeOptionsOf({ network, preprocessing });
   const shard = { rank: communicator.rank, size: communicator.size };
-  const preparation = new PicturePreparation({ network, preprocessing }, platform);
+  const preparation = new ImagePreparation({ network, preprocessing }, platform);
   const batches = new BatchSource(dataset, platform.decodeImage, { batchSize, decode, seed, shard, ...presentation });
   // Said before anything is compiled for as many.
-  if (batches.batchesPerEpoch === 0) batches.refuseTooFew(dataset.samples.length, batchSize * communicator.size);
+  if (batches.batchesPerEpoch === 0) batches.assertEnough(dataset.samples.length, batchSize * communicator.size);
   const validation = options.validation && relabel(options.validation, classes, "the training set");
   return {
     network,
@@ -168,7 +168,7 @@ export function networkFor(
 
 function checkDataset({ classes, samples }: ImageDataset): void {
   const where = "data set";
-  if (samples.length === 0) throw new DataError({ where, what: "there are no pictures to train on" });
+  if (samples.length === 0) throw new DataError({ where, what: "there are no images to train on" });
   if (classes.length >= 2) return;
   throw new DataError({ where, what: "there are not enough classes", received: classes, expected: "at least two" });
 }
@@ -178,13 +178,13 @@ function lossOf(network: Network, dataset: ImageDataset): Loss {
   const classes = dataset.classes.length;
   const [, , channels] = inputShapeOf(network);
   const { outputShape } = outputLayer(network);
-  check("network", inputShapeOf(network), channels === 3, "an input of RGB pictures, [height, width, 3]");
+  check("network", inputShapeOf(network), channels === 3, "an input of RGB images, [height, width, 3]");
   const fits = outputShape.length === 1 && outputShape[0] === classes;
   check("network", outputShape, fits, `one output for each of the ${classes} classes: [${classes}]`);
   const activation = outputActivation(network);
   check("network", activation, activation === "softmax" || activation === "sigmoid", "a softmax or sigmoid at its end");
   const suits = activation === "sigmoid" || !isMultiLabel(dataset);
-  check("network", activation, suits, "a sigmoid at its end, since the pictures have several labels");
+  check("network", activation, suits, "a sigmoid at its end, since the images have several labels");
   return activation === "softmax" ? softmaxCrossEntropy : sigmoidCrossEntropy;
 }
 

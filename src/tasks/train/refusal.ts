@@ -13,7 +13,7 @@ export interface LearningRates {
  * @param weights by name, in any layout; the optimizer's memory (`<weight>#<slot>`) is not looked at.
  * @throws {TrainingError} one is no finite number.
  */
-export function refuseBrokenWeights(
+export function assertFiniteWeights(
   weights: ReadonlyMap<string, FloatTensor>,
   place: string,
   rates: LearningRates,
@@ -21,7 +21,7 @@ export function refuseBrokenWeights(
   for (const [name, { data }] of weights) {
     if (name.includes("#")) continue;
     const broken = data.find((value) => !Number.isFinite(value));
-    if (broken !== undefined) refuseDiverged(place, `weight "${name}"`, broken, rates);
+    if (broken !== undefined) throwDiverged(place, `weight "${name}"`, broken, rates);
   }
 }
 
@@ -30,9 +30,9 @@ export function refuseBrokenWeights(
  * @param fault where that began; undefined for the optimizer's update.
  * @throws {TrainingError} always.
  */
-export function refuseBrokenStep(place: string, loss: number, fault: Fault | undefined, rates: LearningRates): never {
-  if (!Number.isFinite(loss)) refuseDiverged(place, "the loss", loss, rates, describe(fault));
-  refuseDiverged(place, "a new weight", undefined, rates, describe(fault));
+export function throwBrokenStep(place: string, loss: number, fault: Fault | undefined, rates: LearningRates): never {
+  if (!Number.isFinite(loss)) throwDiverged(place, "the loss", loss, rates, describe(fault));
+  throwDiverged(place, "a new weight", undefined, rates, describe(fault));
 }
 
 function describe(fault: Fault | undefined): string {
@@ -44,7 +44,7 @@ function describe(fault: Fault | undefined): string {
   return `, from the ${kind} of layer "${layer}" on`;
 }
 
-function refuseDiverged(place: string, subject: string, received: unknown, rates: LearningRates, began = ""): never {
+function throwDiverged(place: string, subject: string, received: unknown, rates: LearningRates, began = ""): never {
   const { learningRate, usualRate } = rates;
   const lower = Math.min(Number((learningRate / 10).toPrecision(3)), usualRate);
   throw new TrainingError({

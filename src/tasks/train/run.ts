@@ -10,7 +10,7 @@ import type { BestWeights, Checkpoint, TrainingIdentity } from "./checkpoint.ts"
 import { CheckpointKeeper } from "./checkpoint-keeper.ts";
 import type { TrainingResult, TrainOptions } from "./options.ts";
 import type { TrainingPlan } from "./plan.ts";
-import { refuseBrokenStep, refuseBrokenWeights } from "./refusal.ts";
+import { assertFiniteWeights, throwBrokenStep } from "./refusal.ts";
 import { RunningEpoch } from "./running-epoch.ts";
 import { SkippedFiles } from "./skipped-files.ts";
 import { countRight } from "./tally.ts";
@@ -114,7 +114,7 @@ export class TrainingRun {
       if (!isSound) {
         const found = await this.#step.diagnose(input);
         const fault = gatherRanks(communicator, found ? { ...found } : null).find((each) => each !== null);
-        refuseBrokenStep(`epoch ${epoch.index + 1}, step ${step}`, loss, fault, this.#plan);
+        throwBrokenStep(`epoch ${epoch.index + 1}, step ${step}`, loss, fault, this.#plan);
       }
       const truths = Array.from(batch.indices, (index) => classesOf(dataset.samples[index]!));
       const right = totalOfRanks(communicator, countRight(logits.data, truths));
@@ -136,7 +136,7 @@ export class TrainingRun {
     await this.#step.fetch();
     const weights = this.#weights();
     // A last step that breaks the weights shows in no loss any more.
-    refuseBrokenWeights(weights, `end of epoch ${index + 1}`, this.#plan);
+    assertFiniteWeights(weights, `end of epoch ${index + 1}`, this.#plan);
     const trainingSeconds = pace.seconds;
     const test = await this.#validate(weights);
     const { imagesPerSecond, seconds } = pace;
@@ -160,7 +160,7 @@ export class TrainingRun {
     this.#epoch = RunningEpoch.begin(index + 1, steps, steps - stepsBefore, this.#samplesPerStep);
   }
 
-  /** Tests the weights on the validation pictures; undefined without any, or when it was stopped meanwhile. */
+  /** Tests the weights on the validation images; undefined without any, or when it was stopped meanwhile. */
   async #validate(weights: Weights): Promise<EvaluationResult | undefined> {
     const { network, validation, communicator } = this.#plan;
     const { signal, mapWeights } = this.#options;
@@ -235,7 +235,7 @@ export class TrainingRun {
     const positions = gatherRanks(communicator, this.#epoch.position);
     const epoch = { ...this.#epoch.state(), ...(communicator.size > 1 && { positions }) };
     const state = this.#step.state();
-    refuseBrokenWeights(state.tensors, `epoch ${epoch.index + 1}, step ${epoch.tally.steps}`, this.#plan);
+    assertFiniteWeights(state.tensors, `epoch ${epoch.index + 1}, step ${epoch.tally.steps}`, this.#plan);
     return {
       identity: this.#identity,
       phase: "network",
@@ -279,7 +279,7 @@ function isHealthStep(step: number, stepsPerEpoch: number, count = 0): boolean {
   return partsAfter(step) > partsAfter(step - 1);
 }
 
-/** The engine keeps the JavaScript thread busy; between two steps, timers, signals and decoded pictures get their turn. */
+/** The engine keeps the JavaScript thread busy; between two steps, timers, signals and decoded images get their turn. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, 0);

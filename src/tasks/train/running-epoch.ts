@@ -11,7 +11,7 @@ export class RunningEpoch {
   readonly stepsPerEpoch: number;
   readonly tally: EpochTally;
   readonly pace: TrainingPace;
-  /** Where in its order of pictures the next batch begins. */
+  /** Where in its order of images the next batch begins. */
   position: number;
   /** Of the latest step. */
   learningRate: number;

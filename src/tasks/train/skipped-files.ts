@@ -5,7 +5,7 @@ import type { Checkpoint } from "./checkpoint.ts";
 import type { TrainingPlan } from "./plan.ts";
 
 /**
- * The pictures of a training that could not be used: those that were found so now, and before it was resumed; and by other
+ * The images of a training that could not be used: those that were found so now, and before it was resumed; and by other
  * ranks, as far as it has heard from them.
  */
 export class SkippedFiles {

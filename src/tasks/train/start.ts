@@ -7,7 +7,7 @@ import { networkOfRun } from "./settings/run-network.ts";
 
 /**
  * Options of a training with the weights of the file that they name, its network where they name none, and the way in which
- * it wants pictures.
+ * it wants images.
  * @throws as `startingWeights`.
  */
 export async function withStartingWeights(dataset: ImageDataset, options: TrainOptions): Promise<OptionsWithWeights> {
@@ -30,7 +30,7 @@ export async function withStartingWeights(dataset: ImageDataset, options: TrainO
   };
 }
 
-/** What the pictures and the caller decide is left open. */
+/** What the images and the caller decide is left open. */
 function withoutTask(architecture: Architecture | undefined): Architecture | undefined {
   if (architecture === undefined || architecture.family === "layers") return architecture;
   const { classes: _, classifierActivation: __, seed: ___, ...options } = architecture.options;

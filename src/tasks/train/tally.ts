@@ -5,22 +5,22 @@ import type { TallyState } from "./checkpoint.ts";
 export class EpochTally {
   #steps: number;
   #loss: number;
-  #pictures: number;
+  #images: number;
   #right: number;
 
   /** @param state of a tally to go on with. */
-  constructor({ steps, loss, pictures, right }: TallyState = { steps: 0, loss: 0, pictures: 0, right: 0 }) {
+  constructor({ steps, loss, images, right }: TallyState = { steps: 0, loss: 0, images: 0, right: 0 }) {
     this.#steps = steps;
     this.#loss = loss;
-    this.#pictures = pictures;
+    this.#images = images;
     this.#right = right;
   }
 
-  /** @param right how many of the step's pictures the network had right. */
-  add(loss: number, pictures: number, right: number): void {
+  /** @param right how many of the step's images the network had right. */
+  add(loss: number, images: number, right: number): void {
     this.#steps++;
     this.#loss += loss;
-    this.#pictures += pictures;
+    this.#images += images;
     this.#right += right;
   }
 
@@ -29,17 +29,17 @@ export class EpochTally {
   }
 
   get accuracy(): number {
-    return this.#right / this.#pictures;
+    return this.#right / this.#images;
   }
 
   state(): TallyState {
-    return { steps: this.#steps, loss: this.#loss, pictures: this.#pictures, right: this.#right };
+    return { steps: this.#steps, loss: this.#loss, images: this.#images, right: this.#right };
   }
 }
 
 /**
- * How many pictures the network has right.
- * @param logits `[N, classes]`, row by row. @param truths the true classes of N pictures: one each, or some.
+ * How many images the network has right.
+ * @param logits `[N, classes]`, row by row. @param truths the true classes of N images: one each, or some.
  */
 export function countRight(logits: Float32Array, truths: readonly (readonly number[])[]): number {
   const classes = logits.length / truths.length;

@@ -9,10 +9,10 @@ import { bodyWeights } from "./frozen-features.ts";
 import { headOf } from "./head-phase.ts";
 import type { TrainingPlan } from "./plan.ts";
 
-/** Most memory that maps of the validation pictures may take. */
+/** Most memory that maps of the validation images may take. */
 const mostBytes = 512 * 2 ** 20;
 
-/** A network in the engine, to be tested with batches of pictures. */
+/** A network in the engine, to be tested with batches of images. */
 export interface TestedNetwork {
   readonly answer: (batch: Batch) => Promise<FloatTensor>;
   readonly dispose: () => Promise<void>;
@@ -22,15 +22,15 @@ export interface TestedNetwork {
 export class TestBetweenEpochs {
   readonly #plan: TrainingPlan;
   readonly #end: number | undefined;
-  /** What the frozen beginning said to each batch, by the pictures in it. */
+  /** What the frozen beginning said to each batch, by the images in it. */
   readonly #maps = new Map<string, FloatTensor>();
 
   constructor(plan: TrainingPlan) {
     this.#plan = plan;
     const end = frozenEnd(plan.network, (layer) => changes(layer, plan));
-    const pictures = plan.validation?.dataset.samples.length ?? 0;
+    const images = plan.validation?.dataset.samples.length ?? 0;
     const bytes =
-      end === undefined ? 0 : sizeOf(plan.network.layers[end]!.outputShape) * pictures * Float32Array.BYTES_PER_ELEMENT;
+      end === undefined ? 0 : sizeOf(plan.network.layers[end]!.outputShape) * images * Float32Array.BYTES_PER_ELEMENT;
     this.#end = bytes / plan.communicator.size <= mostBytes ? end : undefined;
   }
 

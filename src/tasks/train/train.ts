@@ -12,15 +12,15 @@ import { type OptionsWithWeights, planTraining, type TrainingPlan } from "./plan
 import { TrainingRun } from "./run.ts";
 import { RunningEpoch } from "./running-epoch.ts";
 import { withStartingWeights } from "./start.ts";
-import { refuseOtherTraining, refuseUnequalRanks, trainingIdentity } from "./training-identity.ts";
+import { assertEqualRanks, assertSameTraining, trainingIdentity } from "./training-identity.ts";
 
 /**
- * Trains a network on labelled pictures; with validation pictures it tests it after every epoch and keeps the best
+ * Trains a network on labeled images; with validation images it tests it after every epoch and keeps the best
  * weights. Nothing is written anywhere: save what `onEpoch`, `checkpoints` and the result hand out. Where epochs have few
  * steps, moving statistics follow faster than the network says, see `statisticsMomentum`.
  * @throws {UsageError} an option is not allowed, the network does not fit the data set, or the checkpoint to go on from
  *   is of another training.
- * @throws {DataError} the data set has too few usable pictures or classes.
+ * @throws {DataError} the data set has too few usable images or classes.
  * @throws {WeightsError} the weights to start from are not the network's.
  * @throws {FileError} the file of weights cannot be read.
  * @throws {FormatError} it is damaged, or of no format that we know.
@@ -37,8 +37,8 @@ export async function train(dataset: ImageDataset, chosen: TrainOptions): Promis
   const options = communicator.rank === 0 ? given : withoutReports(given);
   const { accumulate = 1, device, threads } = options;
   const identity = options.checkpoints || options.resume || isShared ? await trainingIdentity(planned) : {};
-  if (isShared) await refuseUnequalRanks(communicator, { ...identity, step: options.resume?.state.steps ?? 0 });
-  if (options.resume) refuseOtherTraining(identity, options.resume.identity);
+  if (isShared) await assertEqualRanks(communicator, { ...identity, step: options.resume?.state.steps ?? 0 });
+  if (options.resume) assertSameTraining(identity, options.resume.identity);
   const stepsPerEpoch = planned.batches.batchesPerEpoch;
   const start = { network, batchSize, epochs, stepsPerEpoch };
   // Nothing has been done yet where the classifier was to be trained first.

@@ -32,7 +32,7 @@ export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIden
     ...(communicator.size > 1 && { ranks: communicator.size }),
     ...presentation,
     seed,
-    pictures: await identityOf(dataset),
+    images: await identityOf(dataset),
     validation: validation ? await identityOf(validation.dataset) : null,
   });
 }
@@ -40,7 +40,7 @@ export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIden
 /**
  * @throws {UsageError} the two trainings differ; the message names in what.
  */
-export function refuseOtherTraining(now: TrainingIdentity, before: TrainingIdentity): void {
+export function assertSameTraining(now: TrainingIdentity, before: TrainingIdentity): void {
   const different = differences(now, before);
   if (different.length === 0) return;
   throw new UsageError({
@@ -48,15 +48,15 @@ export function refuseOtherTraining(now: TrainingIdentity, before: TrainingIdent
     what: `the checkpoint is of another training: it differs in ${different.join(", ")}`,
     received: pick(now, different),
     expected: JSON.stringify(pick(before, different)),
-    remedy: "Give the options and the pictures that it began with, or begin anew without resume.",
+    remedy: "Give the options and the images that it began with, or begin anew without resume.",
   });
 }
 
 /**
  * Makes sure that all processes that train together do the same.
- * @throws {UsageError} on all of them, where one has other pictures, options or weights than rank 0; the message names in what.
+ * @throws {UsageError} on all of them, where one has other images, options or weights than rank 0; the message names in what.
  */
-export async function refuseUnequalRanks(communicator: Communicator, identity: TrainingIdentity): Promise<void> {
+export async function assertEqualRanks(communicator: Communicator, identity: TrainingIdentity): Promise<void> {
   const [first, ...others] = gatherRanks(communicator, identity);
   for (const [index, other] of others.entries()) {
     const different = differences(other, first!);
@@ -109,8 +109,8 @@ async function identityOfStep({ network, options, communicator }: TrainingPlan) 
 }
 
 async function identityOf({ samples }: ImageDataset) {
-  const labelled = samples.map(({ name, label, labels, weight }) => [name, label, labels, weight]);
-  return { count: samples.length, files: await sha256(JSON.stringify(labelled)) };
+  const labeled = samples.map(({ name, label, labels, weight }) => [name, label, labels, weight]);
+  return { count: samples.length, files: await sha256(JSON.stringify(labeled)) };
 }
 
 /** Momentum, epsilon, weight decay and the like are constants of the graph that it writes. */

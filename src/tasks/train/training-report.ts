@@ -11,7 +11,7 @@ export interface ReportOptions {
   readonly reproduction?: Reproduction;
   /** The larger network that the trained one is a smaller sibling of. */
   readonly full?: NetworkSize["full"];
-  /** Pictures that were tested: see `galleryOf`. */
+  /** Images that were tested: see `galleryOf`. */
   readonly gallery?: Gallery | undefined;
 }
 

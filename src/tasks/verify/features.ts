@@ -44,7 +44,7 @@ export function parseFeatures(text: string, file: string, image?: string): Golde
   if (maps === undefined) {
     throw new FormatError({
       where: `${where}, field images`,
-      what: "there is no such picture",
+      what: "there is no such image",
       received: name,
       expected: Object.keys(images).join(", "),
     });
@@ -93,11 +93,11 @@ export async function verifyFeatures(
   const golden = parseFeatures(text, file);
   const network = checkTaps(xception({ includeTop: false, ...options }), golden, goldenName(file));
   const { weights } = await loadWeights(network, source, platform, { allowMissing });
-  const pictures = await preparedPicture(image, network, platform);
-  return verifyNetwork(network, golden, file, { ...rest, weights, pictures });
+  const images = await preparedImage(image, network, platform);
+  return verifyNetwork(network, golden, file, { ...rest, weights, images });
 }
 
-async function preparedPicture(image: string, network: Network, platform: Platform) {
+async function preparedImage(image: string, network: Network, platform: Platform) {
   const [height, width] = inputShapeOf(network) as [number, number, number];
   const { data } = await platform.decodeImage(image, { width, height });
   const { scale, offset } = kerasPreprocessing;

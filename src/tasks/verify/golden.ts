@@ -2,7 +2,7 @@ import { z } from "zod";
 import { checkDocument, parseJson } from "../../json-document.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 
-/** More pictures than this in a file are a mistake, and would only fill the memory. */
+/** More images than this in a file are a mistake, and would only fill the memory. */
 const largestBatch = 256;
 
 const size = z.int().min(1);
@@ -49,16 +49,16 @@ const goldenSchema = z
     if (batches.length === 0) {
       context.addIssue({ code: "custom", path: [], message: "there is nothing to compare: no taps, no probabilities" });
     }
-    for (const { path, pictures } of batches) {
-      if (pictures === batches[0]!.pictures && pictures <= largestBatch) continue;
+    for (const { path, images } of batches) {
+      if (images === batches[0]!.images && images <= largestBatch) continue;
       const expected =
-        pictures > largestBatch ? `at most ${largestBatch} are allowed` : `the others are of ${batches[0]!.pictures}`;
-      context.addIssue({ code: "custom", path, message: `this is of ${pictures} pictures; ${expected}` });
+        images > largestBatch ? `at most ${largestBatch} are allowed` : `the others are of ${batches[0]!.images}`;
+      context.addIssue({ code: "custom", path, message: `this is of ${images} images; ${expected}` });
     }
   });
 
 /**
- * What another tool computed with the weights and pictures of the formula: statistics and sampled values of some layers'
+ * What another tool computed with the weights and images of the formula: statistics and sampled values of some layers'
  * outputs (taps), and the probabilities at the end.
  */
 export type Golden = z.infer<typeof goldenSchema>;
@@ -80,16 +80,16 @@ export function goldenName(file: string): string {
   return `golden file ${JSON.stringify(file)}`;
 }
 
-/** Number of pictures the values belong to. */
+/** Number of images the values belong to. */
 export function goldenBatch(golden: Golden): number {
-  return batchSizes(golden)[0]!.pictures;
+  return batchSizes(golden)[0]!.images;
 }
 
 function batchSizes({ taps, probabilities, probabilities_first_20, top5 }: Omit<Golden, "weights">) {
   return [
-    ...Object.entries(taps).map(([layer, { shape }]) => ({ path: ["taps", layer, "shape"], pictures: shape[0]! })),
+    ...Object.entries(taps).map(([layer, { shape }]) => ({ path: ["taps", layer, "shape"], images: shape[0]! })),
     ...Object.entries({ probabilities, probabilities_first_20, top5 }).flatMap(([name, rows]) =>
-      rows === undefined ? [] : [{ path: [name], pictures: rows.length }],
+      rows === undefined ? [] : [{ path: [name], images: rows.length }],
     ),
   ];
 }

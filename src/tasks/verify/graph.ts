@@ -23,7 +23,7 @@ export interface FilledGraph {
   readonly weights: ReadonlyMap<string, FloatTensor>;
 }
 
-/** A network with weights from the formula that puts out some of its layers: float32 pictures in, channels last out. */
+/** A network with weights from the formula that puts out some of its layers: float32 images in, channels last out. */
 export function formulaGraph(network: Network, outputs: readonly string[], batchSize: number): FilledGraph {
   return tappedGraph(network, formulaWeights(network), outputs, batchSize);
 }

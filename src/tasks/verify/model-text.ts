@@ -10,7 +10,7 @@ export function describeModelVerification(
   verification: ModelVerification,
   options: { readonly width?: number } = {},
 ): string {
-  const { model, network, inputShape, reference, pictures, tolerance, runtimes, unavailable, passed } = verification;
+  const { model, network, inputShape, reference, images, tolerance, runtimes, unavailable, passed } = verification;
   const cell = (found: { difference: number; passed: boolean } | undefined): string =>
     found === undefined ? "" : `${found.difference.toExponential(2)}${found.passed ? "" : " FAILS"}`;
   const rows = (runtimes[0]?.blocks ?? []).map(({ block, layer }, index) => [
@@ -36,7 +36,7 @@ export function describeModelVerification(
   ];
   const failed = runtimes.flatMap((each) => (each.passed ? [] : [each.runtime]));
   return [
-    `${model}: ${network} ${formatShape(inputShape)}, pictures: ${pictures.join(", ")}`,
+    `${model}: ${network} ${formatShape(inputShape)}, images: ${images.join(", ")}`,
     `Reference: ${reference}`,
     "Largest differences: of blocks in units of the standard deviation of their outputs, of probabilities absolute",
     textTable(columns, rows, options.width ?? 100),

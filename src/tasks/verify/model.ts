@@ -12,7 +12,7 @@ import { openWeightsFile } from "../weights/weights-formats.ts";
 import { comparedBlocks } from "./blocks.ts";
 import { goldenBatch, parseGolden } from "./golden.ts";
 import { layOut, tappedGraph } from "./graph.ts";
-import { formulaPictures, type VerifyPictures, verifyPictures } from "./pictures.ts";
+import { formulaBatch, type VerifyImages, verifyImages } from "./images.ts";
 import { type Differences, goldenReference, type Reference, valuesReference } from "./reference.ts";
 import { defaultTolerance, type VerifyTolerance } from "./verify.ts";
 
@@ -20,7 +20,7 @@ export interface VerifyModelOptions extends Pick<OpenAsOptions, "network" | "arc
   readonly platform: Platform;
   /** Path of another tool's values (JSON), or of another file of the same model. Default: the model itself. */
   readonly reference?: string | undefined;
-  /** Paths of pictures to run beside the formula's. */
+  /** Paths of images to run beside the formula's. */
   readonly images?: readonly string[] | undefined;
   /** Default: all that compute on this machine. */
   readonly runtimes?: readonly Device[] | undefined;
@@ -33,7 +33,7 @@ export interface ModelVerification {
   readonly network: string;
   readonly inputShape: Shape;
   readonly reference: string;
-  readonly pictures: readonly string[];
+  readonly images: readonly string[];
   readonly tolerance: VerifyTolerance;
   readonly runtimes: readonly RuntimeVerification[];
   /** Runtimes that do not compute here, and why. */
@@ -59,8 +59,8 @@ export interface RuntimeVerification {
 }
 
 /**
- * Runs a model on the picture of the formula, and on others, in every runtime of this machine, and compares the outputs of
- * its blocks with a reference. By default that is the same model on the processor, operator by operator, nothing folded or
+ * Runs a model on the image of the formula, and on others, in every runtime of this machine, and compares the outputs of
+ * its blocks with a reference. By default that is the same model on the CPU, operator by operator, nothing folded or
  * fused, so that the engine's optimizations are on trial; another file of the model puts its conversion on trial, too.
  * @param source the model's path: a file of any format that `openAs` knows, which takes the options of a network.
  * @throws {FileError} a file is missing, or cannot be read.
@@ -73,18 +73,18 @@ export async function verifyModel(source: string, options: VerifyModelOptions): 
   const { platform, images = [], tolerance = defaultTolerance, network, architecture } = options;
   const opened = await weightsSource(source, platform);
   const model = await openAs(opened, { network, architecture });
-  const { reference, pictures } = await referenceOf(model, images, options);
+  const { reference, inputs } = await referenceOf(model, images, options);
   // With options, the network is not the file's.
   const isOwn = architecture === undefined && Object.keys(network ?? {}).length === 0;
-  const hasGraph = model.format === "model file" && pictures.bytes !== undefined;
+  const hasGraph = model.format === "model file" && inputs.bytes !== undefined;
   const ownGraph = isOwn && hasGraph ? opened.bytes : undefined;
 
   const { chosen, unavailable } = await chooseRuntimes(platform, options.runtimes);
   const layers = reference.blocks.map(({ layer }) => layer);
   const runtimes: RuntimeVerification[] = [];
   for (const device of chosen) {
-    const outputs = await run(model, layers, pictures, platform, { device });
-    const whole = ownGraph && (await runFile(ownGraph, model.network, pictures, platform, { device }));
+    const outputs = await run(model, layers, inputs, platform, { device });
+    const whole = ownGraph && (await runFile(ownGraph, model.network, inputs, platform, { device }));
     runtimes.push(judge(device, reference, outputs, model.network, whole, tolerance));
   }
   return {
@@ -92,7 +92,7 @@ export async function verifyModel(source: string, options: VerifyModelOptions): 
     network: model.network.name,
     inputShape: inputShapeOf(model.network),
     reference: reference.description,
-    pictures: pictures.names,
+    images: inputs.names,
     tolerance,
     runtimes,
     unavailable,
@@ -104,33 +104,33 @@ async function referenceOf(
   model: OpenedModel,
   images: readonly string[],
   { platform, reference: path }: VerifyModelOptions,
-): Promise<{ reference: Reference; pictures: VerifyPictures }> {
+): Promise<{ reference: Reference; inputs: VerifyImages }> {
   const { network, preprocessing } = model;
   const golden = path === undefined ? undefined : await readGolden(path, platform);
   if (golden) {
     if (images.length > 0) {
       throw new UsageError({
         where: "verify option images",
-        what: "values of another tool belong to the pictures of the formula alone",
-        remedy: "Leave the pictures out, or take another file of the model as the reference.",
+        what: "values of another tool belong to the images of the formula alone",
+        remedy: "Leave the images out, or take another file of the model as the reference.",
       });
     }
     return {
       reference: goldenReference(network, golden, path!),
-      pictures: formulaPictures(network, goldenBatch(golden)),
+      inputs: formulaBatch(network, goldenBatch(golden)),
     };
   }
-  const pictures = await verifyPictures(network, preprocessing, images, platform);
+  const inputs = await verifyImages(network, preprocessing, images, platform);
   const other = path === undefined ? model : await openReference(path, network, platform);
   const layers = comparedBlocks(network).flatMap(({ layer }) =>
     other.network.layers.filter(({ name }) => name === layer),
   );
   const names = layers.map(({ name }) => name);
-  const values = await run(other, names, pictures, platform, { device: "cpu", optimize: false });
+  const values = await run(other, names, inputs, platform, { device: "cpu", optimize: false });
   const output = values[other.network.output] as FloatTensor;
   const whose = path === undefined ? "the model itself" : `${path} (${other.format})`;
-  const description = `${whose} on the processor, operator by operator, nothing folded or fused`;
-  return { reference: valuesReference(network, values, output, description, `reference "${path}"`), pictures };
+  const description = `${whose} on the CPU, operator by operator, nothing folded or fused`;
+  return { reference: valuesReference(network, values, output, description, `reference "${path}"`), inputs };
 }
 
 /** Values of another tool are JSON with taps or probabilities; other JSON is a model of TensorFlow.js. */
@@ -153,7 +153,7 @@ async function openReference(path: string, network: Network, platform: Platform)
 async function run(
   { network, weights }: { readonly network: Network; readonly weights: Weights },
   layers: readonly string[],
-  { values }: VerifyPictures,
+  { values }: VerifyImages,
   platform: Platform,
   settings: SessionOptions,
 ): Promise<Tensors> {
@@ -163,16 +163,16 @@ async function run(
   return session.run({ [imageInput]: values }).finally(() => session.dispose());
 }
 
-/** What a model file's own graph says to the pictures' bytes. */
+/** What a model file's own graph says to the images' bytes. */
 async function runFile(
   bytes: Uint8Array,
   network: Network,
-  pictures: VerifyPictures,
+  images: VerifyImages,
   platform: Platform,
   settings: SessionOptions,
 ): Promise<FloatTensor> {
   const session = await platform.createSession(bytes, settings);
-  const results = await session.run({ [imageInput]: pictures.bytes! }).finally(() => session.dispose());
+  const results = await session.run({ [imageInput]: images.bytes! }).finally(() => session.dispose());
   return results[network.output] as FloatTensor;
 }
 

@@ -7,16 +7,16 @@ import { type Golden, goldenName } from "./golden.ts";
 
 type InputShape = readonly [height: number, width: number, channels: number];
 
-/** Pictures larger than this are not looked for. */
+/** Images larger than this are not looked for. */
 const largestInputSize = 4096;
 /** So many sizes are tried when a file leaves them open. */
 const mostCandidates = 16;
 
 /**
  * The networks that a golden file may be about. What the options leave open is read from the file's fields, its name
- * (`xception-paper-150x150-10.json`: 150×150 pictures, 10 classes) and its taps. Taps alone leave more than one size of
- * the pictures open, since strides round: then there are several networks, and the right one gives the values.
- * @throws {FormatError} a tap names no layer of the network, or no size of pictures gives the taps' shapes.
+ * (`xception-paper-150x150-10.json`: 150×150 images, 10 classes) and its taps. Taps alone leave more than one size of
+ * the images open, since strides round: then there are several networks, and the right one gives the values.
+ * @throws {FormatError} a tap names no layer of the network, or no size of images gives the taps' shapes.
  * @throws {UsageError} the file leaves too much open.
  */
 export function goldenNetworks(golden: Golden, file: string, given: XceptionOptions = {}): readonly Network[] {
@@ -79,7 +79,7 @@ function outputShape(network: Network, name: string): Shape | undefined {
 }
 
 /**
- * All sizes of pictures that give the taps' shapes: a map's height grows with the picture's, and its width likewise.
+ * All sizes of images that give the taps' shapes: a map's height grows with the image's, and its width likewise.
  */
 function fittingShapes(golden: Golden, where: string, sized: (shape: InputShape) => Network): InputShape[] {
   checkNames(sized([minimumInputSize, minimumInputSize, 3]), golden, where);
@@ -98,16 +98,16 @@ function fittingShapes(golden: Golden, where: string, sized: (shape: InputShape)
   if (count > mostCandidates) {
     throw new UsageError({
       where,
-      what: "neither its fields nor its name say how large the pictures are, and its taps leave too much open",
-      received: `taps of ${range(heights)}×${range(widths)} pictures`,
+      what: "neither its fields nor its name say how large the images are, and its taps leave too much open",
+      received: `taps of ${range(heights)}×${range(widths)} images`,
       remedy: "Give the input shape.",
     });
   }
   if (count === 0) {
     throw new FormatError({
       where,
-      what: "no size of pictures gives the shapes of its taps",
-      expected: `taps of pictures from ${minimumInputSize}×${minimumInputSize} on`,
+      what: "no size of images gives the shapes of its taps",
+      expected: `taps of images from ${minimumInputSize}×${minimumInputSize} on`,
       remedy: "Is it of another variant?",
     });
   }
@@ -129,7 +129,7 @@ function range(sides: readonly number[]): string {
   return `${sides[0]}…${sides.at(-1)}`;
 }
 
-/** `xception-paper-96x133-10.json` → pictures of 96×133, 10 classes. */
+/** `xception-paper-96x133-10.json` → images of 96×133, 10 classes. */
 function numbersOf(fileName: string): { inputShape?: InputShape; classes?: number } {
   const words = fileName.replace(/.*[\\/]/, "").split(/[-_.]/);
   const first = words.findIndex((word) => /^\d+([x×]\d+){0,2}$/.test(word));

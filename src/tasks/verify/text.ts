@@ -26,7 +26,7 @@ export function describeVerification(verification: Verification, options: { read
   const top = classes === undefined ? "without its top" : `${classes} classes`;
   const right = (header: string) => ({ header, align: "right", whole: true }) as const;
   return [
-    `${network} ${formatShape(inputShape)}, ${top}, on ${batchSize} pictures, in the ${layout} layout`,
+    `${network} ${formatShape(inputShape)}, ${top}, on ${batchSize} images, in the ${layout} layout`,
     "Largest differences from the golden values; those of taps in units of the tap's standard deviation",
     textTable(
       [

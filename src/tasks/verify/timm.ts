@@ -14,10 +14,10 @@ import { type Verification, type VerifyOptions, verifyNetwork } from "./verify.t
 const row = z.array(z.number()).min(1).max(100_000);
 const timmGoldenSchema = z.record(z.string(), z.object({ logits: z.array(row).min(1).max(256) }));
 
-/** By timm's names of networks: what enters the softmax, for each picture of the formula. */
+/** By timm's names of networks: what enters the softmax, for each image of the formula. */
 export type TimmGolden = z.infer<typeof timmGoldenSchema>;
 
-/** The size of pictures of a golden file that does not say it. */
+/** The size of images of a golden file that does not say it. */
 const goldenShape = [101, 86, 3] as const;
 
 /**

@@ -30,7 +30,7 @@ export interface VerifyOptions {
 export interface VerifyNetworkOptions extends Omit<VerifyOptions, "network"> {
   readonly weights?: Weights;
   /** `[N, H, W, C]`, as many as the golden values are of. */
-  readonly pictures?: FloatTensor;
+  readonly images?: FloatTensor;
 }
 
 /** What `verify` found; also the JSON of `xception verify --json`. */
@@ -39,7 +39,7 @@ export interface Verification {
   readonly inputShape: readonly number[];
   /** Undefined without a classifier. */
   readonly classes: number | undefined;
-  /** How many pictures went through the network. */
+  /** How many images went through the network. */
   readonly batchSize: number;
   readonly layout: VerifyLayout;
   readonly tolerance: VerifyTolerance;
@@ -51,8 +51,8 @@ export interface Verification {
 export const defaultTolerance: VerifyTolerance = { taps: 1e-3, probabilities: 1e-4 };
 
 /**
- * Fills a network with weights from the formula, runs it on pictures from the formula, and compares what its layers give
- * with what another tool gave. Where the file leaves several sizes of pictures open, the closest one counts.
+ * Fills a network with weights from the formula, runs it on images from the formula, and compares what its layers give
+ * with what another tool gave. Where the file leaves several sizes of images open, the closest one counts.
  * @param file the golden file's name, from which size and classes may be read.
  * @throws {FormatError} the file does not fit the network.
  * @throws {UsageError} neither the file nor the options say what the network is.
@@ -73,7 +73,7 @@ export async function verify(golden: Golden, file: string, options: VerifyOption
 
 /**
  * Like `verify`, for a network that is there already.
- * @param options `weights` and `pictures`: default, from the formula.
+ * @param options `weights` and `images`: default, from the formula.
  */
 export async function verifyNetwork(
   network: Network,
@@ -84,7 +84,7 @@ export async function verifyNetwork(
     tolerance = defaultTolerance,
     layout = "inference",
     weights = formulaWeights(network),
-    pictures,
+    images,
   }: VerifyNetworkOptions,
 ): Promise<Verification> {
   const batchSize = goldenBatch(golden);
@@ -93,7 +93,7 @@ export async function verifyNetwork(
   const model = await layOut(tappedGraph(network, weights, outputs, batchSize), layout, platform);
   const session = await platform.createSession(model);
   const results = await session
-    .run({ [imageInput]: pictures ?? formulaImages(batchSize, inputShape) })
+    .run({ [imageInput]: images ?? formulaImages(batchSize, inputShape) })
     .finally(() => session.dispose());
 
   const { config } = outputLayer(network);

@@ -6,14 +6,14 @@ import { classifierProblem } from "../model/model-file.ts";
 import type { OpenedModel } from "./open-weights.ts";
 import type { ModelToWrite } from "./weights-target.ts";
 
-/** With labels and preprocessing, if the network tells classes of pictures apart; and what was made up for that. */
+/** With labels and preprocessing, if the network tells classes of images apart; and what was made up for that. */
 export async function completeModel(opened: OpenedModel, given: readonly string[] | undefined) {
-  const { network, weights, architecture, licence, provenance } = opened;
-  const model: ModelToWrite = { network, weights, architecture, licence, provenance };
+  const { network, weights, architecture, license, provenance } = opened;
+  const model: ModelToWrite = { network, weights, architecture, license, provenance };
   const classes = outputLayer(network).outputShape[0]!;
   const kept = opened.labels?.length === classes ? opened.labels : undefined;
   if (classifierProblem(network, { labels: classNumbers(classes) })) {
-    return { model: refuseLabels(model, given), notes: [] };
+    return { model: assertNoLabels(model, given), notes: [] };
   }
   const { labels, notes } = await classNames(classes, given ?? kept);
   const { preprocessing = defaultPreprocessing } = opened;
@@ -25,7 +25,7 @@ export async function completeModel(opened: OpenedModel, given: readonly string[
 
 /** Of a file that says nothing of it. */
 export const usualPreprocessing =
-  "The file does not say how pictures become numbers; pixel/127.5 - 1 was taken, as in keras.applications.";
+  "The file does not say how images become numbers; pixel/127.5 - 1 was taken, as in keras.applications.";
 
 /**
  * Names of as many classes as a network tells apart, and what was made up for that.
@@ -54,11 +54,11 @@ function classNumbers(classes: number): readonly string[] {
   return Array.from({ length: classes }, (_, index) => String(index));
 }
 
-function refuseLabels(model: ModelToWrite, given: readonly string[] | undefined): ModelToWrite {
+function assertNoLabels(model: ModelToWrite, given: readonly string[] | undefined): ModelToWrite {
   if (given === undefined) return model;
   throw new UsageError({
     where: "labels",
-    what: `network "${model.network.name}" does not tell classes of RGB pictures apart`,
+    what: `network "${model.network.name}" does not tell classes of RGB images apart`,
     remedy: "Leave the labels out.",
   });
 }

@@ -16,8 +16,8 @@ export interface ConvertOptions extends OpenAsOptions {
   readonly labels?: readonly string[] | undefined;
   /** How numbers are stored: `float16` halves the file and rounds to 3 digits; only ONNX can. Default `float32`. */
   readonly dtype?: "float32" | "float16" | undefined;
-  /** Of the weights, where the file does not say: their licence, and where they come from. */
-  readonly origin?: Pick<ModelDescription, "licence" | "provenance"> | undefined;
+  /** Of the weights, where the file does not say: their license, and where they come from. */
+  readonly origin?: Pick<ModelDescription, "license" | "provenance"> | undefined;
   /** Goes into files that have a place for it; default: now. */
   readonly savedAt?: Date | undefined;
 }

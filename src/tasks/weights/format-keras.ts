@@ -10,14 +10,14 @@ import type { WeightsFile, WeightsFormat, WeightsSource } from "./weights-file.t
 /** `.h5` with a whole model or its weights, and `.weights.h5`. */
 export const kerasHdf5Format: WeightsFormat = {
   title: "HDF5 of Keras (.h5, .hdf5, .weights.h5)",
-  recognises: isHdf5,
+  recognizes: isHdf5,
   open,
 };
 
 /** `.keras`. */
 export const kerasArchiveFormat: WeightsFormat = {
   title: "a zip archive of Keras (.keras)",
-  recognises: isZip,
+  recognizes: isZip,
   open,
 };
 

@@ -15,7 +15,7 @@ import type { WeightsFile, WeightsFormat, WeightsSource } from "./weights-file.t
 export const onnxFormat: WeightsFormat = {
   title: "ONNX (.onnx)",
   // A protobuf message: field 1, the version of the format, is a small number; a field with a length follows.
-  recognises: ([first = 0, version = 0, next = 0]) => first === 0x08 && version < 0x40 && (next & 7) === 2,
+  recognizes: ([first = 0, version = 0, next = 0]) => first === 0x08 && version < 0x40 && (next & 7) === 2,
   async open(source): Promise<WeightsFile> {
     const { where } = source;
     const { bytes, content } = await wholeOnnx(source);

@@ -9,7 +9,7 @@ import type { WeightsFile, WeightsFormat, WeightsSource } from "./weights-file.t
 /** A layers model or a graph model: `model.json`, and the files it names. */
 export const tfjsFormat: WeightsFormat = {
   title: "TF.js (model.json)",
-  recognises: (bytes) => /^\s*\{\s*"/.test(new TextDecoder("latin1").decode(bytes.subarray(0, 64))),
+  recognizes: (bytes) => /^\s*\{\s*"/.test(new TextDecoder("latin1").decode(bytes.subarray(0, 64))),
   open,
 };
 

@@ -1,10 +1,10 @@
 import { buildNetwork } from "../../models/architecture.ts";
 import type { ArchitectureName } from "../../models/architecture-names.ts";
-import { recogniseTimm } from "../../models/timm-recognition.ts";
+import { recognizeTimm } from "../../models/timm-recognition.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import { isSafetensors, readSafetensors } from "../../weights/safetensors.ts";
 import { isTorch, readTorch } from "../../weights/torch/torch-file.ts";
-import { defaultPreprocessing, type PicturePreprocessing } from "../model/model.ts";
+import { defaultPreprocessing, type ImagePreprocessing } from "../model/model.ts";
 import { readMetadata } from "../model/model-metadata.ts";
 import { describedBy } from "./format-keras.ts";
 import { byTimmNames, layersFromTimm, type NamedTensor } from "./timm-layers.ts";
@@ -13,7 +13,7 @@ import type { WeightsFile, WeightsFormat } from "./weights-file.ts";
 /** `.safetensors` of timm: names of a `state_dict`. */
 export const safetensorsFormat: WeightsFormat = {
   title: "safetensors of timm (.safetensors)",
-  recognises: isSafetensors,
+  recognizes: isSafetensors,
   async open({ bytes, where }) {
     const { tensors, metadata: texts } = readSafetensors(bytes, where);
     const named = [...tensors].map(([path, encoded]) => ({ path, shape: encoded.shape, read: () => encoded }));
@@ -27,7 +27,7 @@ export const safetensorsFormat: WeightsFormat = {
 /** `.pth` and `.pt` of PyTorch. */
 export const torchFormat: WeightsFormat = {
   title: "PyTorch (.pth, .pt)",
-  recognises: isTorch,
+  recognizes: isTorch,
   async open({ bytes, where }) {
     const { container, tensors, under } = readTorch(bytes, where);
     const named = [...tensors].map(([path, tensor]) => ({ path, ...tensor }));
@@ -36,7 +36,7 @@ export const torchFormat: WeightsFormat = {
   },
 };
 
-/** Share of the picture's side that timm keeps of what it has scaled, for the weights that it publishes. */
+/** Share of the image's side that timm keeps of what it has scaled, for the weights that it publishes. */
 const cropRatios: Readonly<Record<Exclude<ArchitectureName, "xception">, number>> = {
   legacy_xception: 0.897,
   xception41: 0.903,
@@ -47,14 +47,14 @@ const cropRatios: Readonly<Record<Exclude<ArchitectureName, "xception">, number>
 };
 
 /** Inception's mean and standard deviation of 0.5: numbers from −1 to 1, as in Keras. */
-function timmPreprocessing(cropRatio: number): PicturePreprocessing {
+function timmPreprocessing(cropRatio: number): ImagePreprocessing {
   return { ...defaultPreprocessing, interpolation: "bicubic", fit: "cover", cropRatio };
 }
 
 function timmFile(format: string, named: readonly NamedTensor[], notes: readonly string[]): WeightsFile {
   const tensors = byTimmNames(named);
   const shapes = new Map([...tensors].map(([name, { shape }]) => [name, shape]));
-  const found = recogniseTimm(shapes);
+  const found = recognizeTimm(shapes);
   const layers: WeightsFile["layers"] = (network) => ({ layers: layersFromTimm(network, tensors) });
   if (found === undefined || found.name === "xception") {
     return { format, layers, stored: () => named.map(({ path, shape }) => ({ name: path, shape })), notes };
@@ -64,13 +64,13 @@ function timmFile(format: string, named: readonly NamedTensor[], notes: readonly
     format: `${format}, ${found.name}`,
     layers,
     describedNetwork: (inputShape) => {
-      const { architecture } = recogniseTimm(shapes, inputShape)!;
+      const { architecture } = recognizeTimm(shapes, inputShape)!;
       return { network: buildNetwork(architecture), architecture };
     },
     metadata: { architecture: found.architecture, preprocessing: timmPreprocessing(cropRatio) },
     notes: [
       ...notes,
-      `Pictures are prepared as timm does for the weights that it publishes: scaled (bicubic), the middle ${100 * cropRatio} % of each side kept, and -1 ... 1 made of their pixels.`,
+      `Images are prepared as timm does for the weights that it publishes: scaled (bicubic), the middle ${100 * cropRatio} % of each side kept, and -1 ... 1 made of their pixels.`,
     ],
   };
 }

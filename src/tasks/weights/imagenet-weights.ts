@@ -1,11 +1,11 @@
 import { UsageError } from "../../errors.ts";
 
-/** Where Keras keeps the weights that it learned from ImageNet, under the MIT licence. */
+/** Where Keras keeps the weights that it learned from ImageNet, under the MIT license. */
 const published = "https://storage.googleapis.com/tensorflow/keras-applications/xception/";
 
 /** What models made of these weights say of where they come from. */
 export const imagenetOrigin = {
-  licence: "MIT",
+  license: "MIT",
   provenance: { weights: "keras.applications.Xception, trained on ImageNet", source: published },
 } as const;
 

@@ -20,13 +20,13 @@ export interface LoadedModel extends Model {
 }
 
 /**
- * Reads a model that tells classes of pictures apart, from a file of any format that we know.
+ * Reads a model that tells classes of images apart, from a file of any format that we know.
  * @param source its path, or its bytes.
  * @param options which network its weights are for, where the file holds weights alone.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, or damaged.
  * @throws {WeightsError} its weights are not those of its network.
- * @throws {UsageError} the network does not tell classes of RGB pictures apart, or an option is not allowed.
+ * @throws {UsageError} the network does not tell classes of RGB images apart, or an option is not allowed.
  */
 export async function loadModel(
   source: string | Uint8Array,
@@ -42,7 +42,7 @@ export async function loadModel(
 
 /** Whether it is one of our model files, to be taken as it is. */
 export function isModelFile({ bytes, where }: WeightsSource, options: LoadModelOptions): boolean {
-  if (Object.values(options).some((value) => value !== undefined) || !onnxFormat.recognises(bytes)) return false;
+  if (Object.values(options).some((value) => value !== undefined) || !onnxFormat.recognizes(bytes)) return false;
   const content = readOnnx(bytes, where);
   return content.metadata.has(metadataKey) && readsBytes(content);
 }

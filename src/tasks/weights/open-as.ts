@@ -2,7 +2,7 @@ import { FormatError, UsageError, WeightsError } from "../../errors.ts";
 import { inputShapeOf, type Network } from "../../graph/network.ts";
 import { type Architecture, buildNetwork } from "../../models/architecture.ts";
 import { type ArchitectureName, architectureNamed, nameOfArchitecture } from "../../models/architecture-names.ts";
-import { recogniseXception } from "../../models/recognise-xception.ts";
+import { recognizeXception } from "../../models/recognize-xception.ts";
 import { completeOptions, type XceptionOptions } from "../../models/xception-options.ts";
 import { updateArchitecture } from "../model/update-architecture.ts";
 import {
@@ -67,7 +67,7 @@ export async function openAs(
   return { ...prepared.said, ...said, architecture, network, ...loaded, notes };
 }
 
-/** The weights in the network of an architecture; those for pictures of another number of channels are adapted. */
+/** The weights in the network of an architecture; those for images of another number of channels are adapted. */
 function weightsInto(
   architecture: Architecture,
   file: WeightsFile,
@@ -110,7 +110,7 @@ export function ownArchitecture(file: WeightsFile): Architecture | undefined {
   const { metadata } = file;
   if (metadata && metadata.architecture.family !== "layers") return metadata.architecture;
   const described = understood(file);
-  const options = described && recogniseXception(described.network);
+  const options = described && recognizeXception(described.network);
   return options && { family: "xception", options };
 }
 
@@ -118,7 +118,7 @@ function understood({ describedNetwork }: WeightsFile): DescribedNetwork | undef
   try {
     return describedNetwork!();
   } catch (cause) {
-    // The size of its pictures is open, for instance.
+    // The size of its images is open, for instance.
     if (cause instanceof FormatError) return undefined;
     throw cause;
   }

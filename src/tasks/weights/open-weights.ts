@@ -2,7 +2,7 @@ import { FormatError } from "../../errors.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
 import { type Architecture, architectureOf, buildNetwork } from "../../models/architecture.ts";
-import { recogniseXception, sameLayers } from "../../models/recognise-xception.ts";
+import { recognizeXception, sameLayers } from "../../models/recognize-xception.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import type { Weights } from "../../weights/initialize.ts";
 import { type MappedWeights, mapWeights } from "../../weights/map-weights.ts";
@@ -53,7 +53,7 @@ export async function loadWeights(
 /**
  * Reads a whole model from a file of any format that we know, whatever its network is made of.
  * @param source its path, or its bytes.
- * @param options `inputShape`: of pictures, where the file leaves it open.
+ * @param options `inputShape`: of images, where the file leaves it open.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, damaged, holds weights alone, or its network has something that we
  * do not know.
@@ -124,7 +124,7 @@ export function preparing(rescaling: Preprocessing | undefined): {
   return {
     said: { preprocessing: { ...defaultPreprocessing, ...rescaling } },
     notes: [
-      `Its scaling of pixels, pixel · ${scale} + ${offset}, is no layer here but a part of how pictures are prepared.`,
+      `Its scaling of pixels, pixel · ${scale} + ${offset}, is no layer here but a part of how images are prepared.`,
     ],
   };
 }
@@ -133,7 +133,7 @@ export function preparing(rescaling: Preprocessing | undefined): {
 function architectureFor(network: Network, { metadata }: WeightsFile, where: string): Architecture {
   const said = metadata?.architecture;
   if (said !== undefined && sameLayers(network, networkOf(said, where))) return said;
-  const options = recogniseXception(network);
+  const options = recognizeXception(network);
   return options === undefined ? architectureOf(network) : { family: "xception", options };
 }
 

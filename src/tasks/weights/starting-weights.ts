@@ -7,7 +7,7 @@ import { topOn } from "../../models/top-on.ts";
 import { sameShape } from "../../tensor/shape.ts";
 import { checkWeights } from "../../weights/check-weights.ts";
 import { initializeWeights } from "../../weights/initialize.ts";
-import type { PicturePreprocessing, Provenance } from "../model/model.ts";
+import type { ImagePreprocessing, Provenance } from "../model/model.ts";
 import { type ImagenetWeightsOptions, imagenetOrigin, imagenetWeightsAddress } from "./imagenet-weights.ts";
 import { ownArchitecture } from "./open-as.ts";
 import { type LoadedWeights, type LoadWeightsOptions, weightsFor } from "./open-weights.ts";
@@ -29,9 +29,9 @@ export interface StartingWeights extends LoadedWeights {
   readonly network: Network;
   /** The layer that its classifier stands on, where that is not its own place. */
   readonly headOn: string | undefined;
-  /** How pictures become numbers for these weights, if their file says so. */
-  readonly preprocessing: PicturePreprocessing | undefined;
-  /** Their licence and where they come from, if their file says so. */
+  /** How images become numbers for these weights, if their file says so. */
+  readonly preprocessing: ImagePreprocessing | undefined;
+  /** Their license and where they come from, if their file says so. */
   readonly origin: Provenance;
 }
 
@@ -61,12 +61,12 @@ export async function openStartingFile(
   const address = isImagenet ? imagenetWeightsAddress({ ...imagenet, includeTop: classes === 1000 }) : source;
   const opened = await weightsSource(address, platform);
   const file = await openWeightsFile(opened);
-  const { licence, provenance } = isImagenet ? imagenetOrigin : (file.metadata ?? {});
+  const { license, provenance } = isImagenet ? imagenetOrigin : (file.metadata ?? {});
   return {
     where: opened.where,
     file,
     architecture: file.describedNetwork && ownArchitecture(file),
-    origin: { ...(licence !== undefined && { licence }), ...(provenance !== undefined && { provenance }) },
+    origin: { ...(license !== undefined && { license }), ...(provenance !== undefined && { provenance }) },
   };
 }
 
@@ -109,7 +109,7 @@ export function startingWeightsIn(
     // What orders and numbers of layers mean, only the whole network tells, unless the file is of such a shorter one.
     const part = takenUpTo(shorter, whatIsThere(network));
     const best = own !== undefined && own.report.taken > part.report.taken ? own : part;
-    refuseMissing(shorter, best, where);
+    assertNothingMissing(shorter, best, where);
     return { ...best, network: shorter, headOn: topLayers(shorter)[0]!.inbound[0]!, ...said };
   };
   if (headOn !== undefined) return upTo(headOn);
@@ -159,7 +159,7 @@ function takenUpTo(shorter: Network, loaded: LoadedWeights): LoadedWeights {
 }
 
 /** @throws {WeightsError} weights below the top are missing. */
-function refuseMissing(network: Network, loaded: LoadedWeights, where: string): void {
+function assertNothingMissing(network: Network, loaded: LoadedWeights, where: string): void {
   const isAnew = anewIn(loaded);
   const top = new Set(topLayers(network).flatMap(({ weights }) => weights.map(({ name }) => name)));
   const body = networkWeights(network).filter(({ name }) => !top.has(name));

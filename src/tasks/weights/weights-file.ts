@@ -31,7 +31,7 @@ export interface WeightsFormat {
   /** With its usual extensions, for messages: `ONNX (.onnx)`. */
   readonly title: string;
   /** Whether bytes look like it, as far as their beginning tells. */
-  readonly recognises: (bytes: Uint8Array) => boolean;
+  readonly recognizes: (bytes: Uint8Array) => boolean;
   /** @throws {FormatError} it is damaged, or holds something else. */
   readonly open: (source: WeightsSource) => Promise<WeightsFile>;
 }
@@ -47,15 +47,15 @@ export interface WeightsFile {
   readonly layers: (network: Network) => FoundLayers;
   /**
    * Builds the network that the file describes; absent if it holds weights alone.
-   * @param inputShape of pictures, where the file leaves it open.
+   * @param inputShape of images, where the file leaves it open.
    */
   readonly describedNetwork?: (inputShape?: Shape) => DescribedNetwork;
-  /** What else the file says, if we wrote it: architecture, labels, preprocessing, licence, provenance. */
+  /** What else the file says, if we wrote it: architecture, labels, preprocessing, license, provenance. */
   readonly metadata?: ModelDescription;
   /**
    * What a graph of another tool computes, which says nothing of layers.
    * @param platform whose engine finds the shapes of its results.
-   * @param inputShape of pictures, where the file leaves it open.
+   * @param inputShape of images, where the file leaves it open.
    */
   readonly graph?: (platform: Pick<Platform, "createSession">, inputShape?: Shape) => Promise<GraphFacts>;
   /** The weights under the names that the file has for them, in its order; formats that have no such names lack it. */
@@ -104,14 +104,14 @@ export async function weightsSource(
   if (/\.(h5|hdf5|keras)(#|$)/i.test(source)) isolate?.prepare?.(kerasFileModule);
   const folder = source.slice(0, Math.max(source.lastIndexOf("/"), source.lastIndexOf("\\")) + 1);
   const readBeside = async (name: string): Promise<Uint8Array> => {
-    refuseOutside(name, where);
+    assertInside(name, where);
     return readFile(`${folder}${name}`);
   };
   return { where, bytes: await readFile(source), isDisposable: true, readBeside, ...isolation };
 }
 
 /** A file may name its parts, but not reach for others: `../../secret`, `/etc/passwd`, `https:`, `C:`. */
-function refuseOutside(name: string, where: string): void {
+function assertInside(name: string, where: string): void {
   const parts = name.split("/");
   if (!/[\\:\0]/.test(name) && parts.every((part) => part !== "" && part !== "." && part !== "..")) return;
   throw new FormatError({

@@ -22,8 +22,8 @@ const weightsFormats: readonly WeightsFormat[] = [
  */
 export async function openWeightsFile(source: WeightsSource): Promise<WeightsFile> {
   const { bytes, where } = source;
-  refuseUsedUp(source);
-  const format = weightsFormats.find(({ recognises }) => recognises(bytes));
+  assertUnread(source);
+  const format = weightsFormats.find(({ recognizes }) => recognizes(bytes));
   if (format) return format.open(source);
   const beginning = [...bytes.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
   throw new FormatError({
@@ -35,7 +35,7 @@ export async function openWeightsFile(source: WeightsSource): Promise<WeightsFil
 }
 
 /** The bytes of an earlier opening may have moved to another thread. */
-function refuseUsedUp({ bytes, where }: WeightsSource): void {
+function assertUnread({ bytes, where }: WeightsSource): void {
   try {
     new Uint8Array(bytes.buffer);
   } catch (cause) {

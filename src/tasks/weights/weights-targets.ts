@@ -71,7 +71,7 @@ function withMetadata(model: ModelToWrite): KerasModelParts {
   return { network: model.network, weights: model.weights, metadata: writeMetadata(model) };
 }
 
-/** A model file if the network tells classes of RGB pictures apart; else its graph alone. */
+/** A model file if the network tells classes of RGB images apart; else its graph alone. */
 async function writeModelFile(model: ModelToWrite, options: WriteOptions): Promise<Written> {
   const { network, labels, preprocessing } = model;
   if (labels !== undefined && preprocessing !== undefined) {
@@ -80,7 +80,7 @@ async function writeModelFile(model: ModelToWrite, options: WriteOptions): Promi
   }
   const written = await writeGraph(model, options);
   const reason = classifierProblem(network, { labels: labels ?? [] })?.what;
-  const note = `This is no model file for pictures${reason === undefined ? "" : `: ${reason}`}.`;
+  const note = `This is no model file for images${reason === undefined ? "" : `: ${reason}`}.`;
   return { ...written, notes: [note, ...written.notes] };
 }
 

@@ -30,12 +30,12 @@ type Ours = GraphPart<OwnWeight>;
 export function matchGraph(steps: readonly GraphStep<StoredWeight>[], network: Network, where: string): MatchedGraph {
   const own = networkSteps(network);
   // Before anything grows with the product of both: the file may be of any size.
-  refuseOtherParts(countKinds(steps), countKinds(own), where);
+  assertSameParts(countKinds(steps), countKinds(own), where);
   const theirs = graphParts(sortedSteps(steps, where));
   const ours = graphParts(own);
-  refuseOtherParts(countKinds(theirs), countKinds(ours), where);
+  assertSameParts(countKinds(theirs), countKinds(ours), where);
   const partners = partnersOf(ours, theirs);
-  refuseOtherConnections(partners, where);
+  assertSameConnections(partners, where);
 
   const received = new Map<string, StoredWeight>();
   const constants = new Map<string, number>();
@@ -129,7 +129,7 @@ function partnersOf(ours: readonly Ours[], theirs: readonly Theirs[]): ReadonlyM
   };
   const isAlone = ({ kind }: Ours) => kind === "normalization";
   for (const part of ours.filter((each) => !isAlone(each))) pair(part, () => true);
-  // Graphs have more of these: pictures are scaled, too.
+  // Graphs have more of these: images are scaled, too.
   for (const part of ours.filter(isAlone)) pair(part, (each) => readsTheSame(part, each, partners));
   return partners;
 }
@@ -140,14 +140,14 @@ function readsTheSame(part: Ours, partner: Theirs, partners: ReadonlyMap<Ours, T
 }
 
 /** @throws {FormatError} a part reads others there than here. */
-function refuseOtherConnections(partners: ReadonlyMap<Ours, Theirs>, where: string): void {
+function assertSameConnections(partners: ReadonlyMap<Ours, Theirs>, where: string): void {
   for (const [part, partner] of partners) {
     if (readsTheSame(part, partner, partners)) continue;
     throw new FormatError({
       where,
       what: `its graph is connected otherwise than the network: what stands for "${layerOf(part)}" reads other results`,
       received: [...partner.sources].map(({ kernel }) => kernel?.path ?? "?"),
-      expected: `the results of ${[...part.sources].map(layerOf).join(", ") || "nothing but the pictures"}`,
+      expected: `the results of ${[...part.sources].map(layerOf).join(", ") || "nothing but the images"}`,
     });
   }
 }
@@ -174,7 +174,7 @@ function countKinds(list: readonly { readonly kind: Theirs["kind"] | StepKind }[
  * @throws {FormatError} a kind has another number of parts. Only the dense ones may be missing, all of them: a network
  * without its top.
  */
-function refuseOtherParts(received: Counts, expected: Counts, where: string): void {
+function assertSameParts(received: Counts, expected: Counts, where: string): void {
   const fits = (kind: string) => received.get(kind) === expected.get(kind) || (kind === "dense" && !received.get(kind));
   if (countedKinds.every(fits)) return;
   const present = countedKinds.filter((kind) => received.get(kind) || expected.get(kind));

@@ -38,7 +38,7 @@ const modelTypes: readonly string[] = ["Functional", "Model", "Sequential"];
  */
 export function kerasModel(config: string, where: string): KerasModel {
   const model = modelOf(parse(config, where), where);
-  refuseTooMany(layerNames(model).length, where);
+  assertNotTooMany(layerNames(model).length, where);
   return model;
 }
 
@@ -59,7 +59,7 @@ function modelOf(model: Readonly<Record<string, unknown>>, where: string): Keras
       expected: "a Functional or Sequential model",
     });
   }
-  refuseTooMany(body.layers.length, where);
+  assertNotTooMany(body.layers.length, where);
   return {
     name: typeof body.name === "string" ? body.name : "keras_model",
     type,
@@ -69,7 +69,7 @@ function modelOf(model: Readonly<Record<string, unknown>>, where: string): Keras
   };
 }
 
-function refuseTooMany(layers: number, where: string): void {
+function assertNotTooMany(layers: number, where: string): void {
   if (layers <= mostLayers) return;
   throw new FormatError({
     where,

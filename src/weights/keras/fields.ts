@@ -7,7 +7,7 @@ const activations: readonly ActivationName[] = ["linear", "relu", "elu", "sigmoi
 
 /**
  * The fields of one layer in a `model_config`. Each getter refuses what it does not understand, by name; fields nobody
- * asks for (initialisers, regularisers, constraints) only matter in training.
+ * asks for (initializers, regularisers, constraints) only matter in training.
  */
 export class KerasFields {
   /** What errors call the layer, e.g. `file.h5, Conv2D "block1_conv1"`. */

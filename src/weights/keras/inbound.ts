@@ -15,13 +15,13 @@ export function inboundNames(nodes: unknown, where: string, harmless: readonly s
   if (nodes.length > 1) throw refuse(where, "the layer is used several times", nodes.length, "one place");
   const [node] = nodes as unknown[];
   if (isObject(node)) {
-    refuseArguments(node.kwargs, where, harmless);
+    assertNoArguments(node.kwargs, where, harmless);
     return tensorsIn(node.args, where);
   }
   if (!Array.isArray(node)) throw refuse(where, "its inputs are not understood", node);
   return node.map((each: unknown) => {
     const [, , , options] = Array.isArray(each) ? each : [];
-    refuseArguments(options, where, harmless);
+    assertNoArguments(options, where, harmless);
     return historyName(each, where);
   });
 }
@@ -52,7 +52,7 @@ function historyName(history: unknown, where: string): string {
 }
 
 /** `training: true` for example keeps a dropout on for ever. */
-function refuseArguments(given: unknown, where: string, harmless: readonly string[]): void {
+function assertNoArguments(given: unknown, where: string, harmless: readonly string[]): void {
   if (given === undefined || given === null) return;
   for (const [name, value] of Object.entries(given)) {
     if (value === null || (name === "training" && value === false) || harmless.includes(name)) continue;

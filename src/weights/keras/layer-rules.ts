@@ -78,7 +78,7 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
   },
   Activation: ({ name, fields, inputs }) => {
     const kind = fields.activation();
-    refuseSoftmaxOfPicture(kind, inputs[0], fields);
+    assertNoSpatialSoftmax(kind, inputs[0], fields);
     return activation(inputs[0], kind, { name });
   },
   ReLU: ({ name, fields, inputs }) => {
@@ -94,11 +94,11 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
     return maxPooling2d(inputs[0], { name, kernelSize, strides, padding: fields.padding() });
   },
   GlobalAveragePooling2D: ({ name, fields, inputs }) => {
-    refuseOtherPooling(fields);
+    assertKnownPooling(fields);
     return globalAveragePooling2d(inputs[0], { name });
   },
   GlobalMaxPooling2D: ({ name, fields, inputs }) => {
-    refuseOtherPooling(fields);
+    assertKnownPooling(fields);
     return globalMaxPooling2d(inputs[0], { name });
   },
   Add: ({ name, inputs }) => add(inputs, { name }),
@@ -152,21 +152,21 @@ function window({ fields, zeros }: KerasLayer) {
 /** Keras's convolutions may end in an activation; ours leave it to a layer of its own. */
 function activated({ fields, nameInside }: KerasLayer, output: LayerOutput): LayerOutput {
   const kind = fields.activation();
-  refuseSoftmaxOfPicture(kind, output, fields);
+  assertNoSpatialSoftmax(kind, output, fields);
   return kind === "linear" ? output : activation(output, kind, { name: nameInside("activation") });
 }
 
-function refuseOtherPooling(fields: KerasFields): void {
+function assertKnownPooling(fields: KerasFields): void {
   fields.only("data_format", "channels_last");
   fields.only("keepdims", false);
 }
 
 /** The engine keeps channels first, where softmax would run along the width. */
-function refuseSoftmaxOfPicture(kind: ActivationName, { shape }: LayerOutput, { where }: KerasFields): void {
+function assertNoSpatialSoftmax(kind: ActivationName, { shape }: LayerOutput, { where }: KerasFields): void {
   if (kind !== "softmax" || shape.length === 1) return;
   throw new FormatError({
     where: `${where}, field "activation"`,
-    what: "softmax of a picture is not supported",
+    what: "softmax of an image is not supported",
     received: shape,
     expected: "one axis of features",
   });

@@ -20,7 +20,7 @@ export interface KerasNetwork {
 export interface KerasNetworkOptions {
   /** What errors call the file. */
   readonly where: string;
-  /** `[height, width, channels]`, if the file leaves the size of pictures open. */
+  /** `[height, width, channels]`, if the file leaves the size of images open. */
   readonly inputShape?: Shape | undefined;
 }
 
@@ -35,7 +35,7 @@ export function networkFromKeras(config: string, options: KerasNetworkOptions): 
   try {
     const whole: Whole = { options, constants: new Map(), names: new Set(layerNames(model)), padded: new Map() };
     const output = new Build(whole, where).model(model);
-    if (whole.padded.has(output)) throw refuseZeros(where, "the network's end");
+    if (whole.padded.has(output)) throw zerosError(where, "the network's end");
     const { constants, rescaled } = whole;
     const rescaling = rescaled && { scale: rescaled.scale, offset: rescaled.offset };
     return { network: network(model.name, output), constants, ...(rescaling && { rescaling }) };
@@ -91,7 +91,7 @@ class Build {
       return;
     }
     // Before its inputs are looked at, which layers of other classes may have in other forms.
-    refuseUnknown(entry);
+    assertKnown(entry);
     const sources = inboundNames(inboundNodes, where, augmentations.has(entry.type) ? ["training"] : []);
     this.#add(
       entry,
@@ -105,14 +105,14 @@ class Build {
     const hasInput = first.type === "InputLayer";
     let last = this.#begin(first, hasInput ? first.name : this.#nameInside(first.name, "input"), given);
     for (const entry of hasInput ? rest : layers) {
-      refuseUnknown(entry);
+      assertKnown(entry);
       last = this.#add(entry, [last]);
     }
     return last;
   }
 
   #begin(entry: KerasEntry, name: string, given: LayerOutput | undefined): LayerOutput {
-    const output = given ?? input(pictureShape(beginning(entry), this.#whole.options.inputShape), { name });
+    const output = given ?? input(imageShape(beginning(entry), this.#whole.options.inputShape), { name });
     this.#outputs.set(name, output);
     return output;
   }
@@ -120,7 +120,7 @@ class Build {
   #add(entry: KerasEntry, inputs: readonly LayerOutput[]): LayerOutput {
     const { type, name, where, fields, model } = entry;
     const padded = inputs.flatMap((each) => this.#whole.padded.get(each) ?? [])[0];
-    if (padded && !model && !readsZeros.has(type)) throw refuseZeros(where, type);
+    if (padded && !model && !readsZeros.has(type)) throw zerosError(where, type);
     const [first, ...others] = padded && !model ? [padded.source] : inputs;
     if (!first || (others.length > 0 && type !== "Add")) {
       throw new FormatError({
@@ -154,7 +154,7 @@ class Build {
 
   /** Pixels are scaled before they reach the network, not in it; one scaling may follow another. */
   #rescale(rescaling: PixelRescaling, output: LayerOutput, where: string): LayerOutput {
-    if (this.#whole.padded.has(output)) throw refuseZeros(where, "arithmetic");
+    if (this.#whole.padded.has(output)) throw zerosError(where, "arithmetic");
     const before = this.#whole.rescaled;
     const isFirst = before === undefined ? output.config.type === "InputLayer" : output === before.output;
     if (!isFirst) {
@@ -189,7 +189,7 @@ class Build {
   }
 }
 
-function refuseUnknown({ type, where, model }: KerasEntry): void {
+function assertKnown({ type, where, model }: KerasEntry): void {
   if (model || Object.hasOwn(layerRules, type)) return;
   throw new FormatError({
     where,
@@ -199,7 +199,7 @@ function refuseUnknown({ type, where, model }: KerasEntry): void {
   });
 }
 
-function refuseZeros(where: string, received: string): FormatError {
+function zerosError(where: string, received: string): FormatError {
   return new FormatError({
     where,
     what: "a ZeroPadding2D stands in front of something else than a convolution",
@@ -208,13 +208,13 @@ function refuseZeros(where: string, received: string): FormatError {
   });
 }
 
-/** The layer that knows the shape of pictures, where a model begins with another model. */
+/** The layer that knows the shape of images, where a model begins with another model. */
 function beginning(entry: KerasEntry): KerasEntry {
   const first = entry.model?.layers[0];
   return first ? beginning(first) : entry;
 }
 
-function pictureShape({ fields, where }: KerasEntry, given: Shape | undefined): Shape {
+function imageShape({ fields, where }: KerasEntry, given: Shape | undefined): Shape {
   const stored = fields.batchShape();
   const sizes = stored?.map((size, axis) => size ?? given?.[axis]);
   if (sizes?.length === 3 && sizes.every((size) => typeof size === "number" && Number.isInteger(size) && size >= 1)) {
@@ -222,14 +222,14 @@ function pictureShape({ fields, where }: KerasEntry, given: Shape | undefined): 
     if (given === undefined || shape.every((size, axis) => size === given[axis])) return shape;
     throw new FormatError({
       where,
-      what: "the network reads pictures of another shape",
+      what: "the network reads images of another shape",
       received: given,
       expected: `[${shape.join(", ")}]`,
     });
   }
   throw new FormatError({
     where,
-    what: "the shape of its pictures is not known",
+    what: "the shape of its images is not known",
     received: stored,
     expected: "[height, width, channels]",
     remedy: "Give the input shape.",

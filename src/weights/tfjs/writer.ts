@@ -1,4 +1,4 @@
-import { crc32 } from "../../check-sums.ts";
+import { crc32 } from "../../checksums.ts";
 import { networkWeights } from "../../graph/network.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { checkWeights } from "../check-weights.ts";

@@ -60,8 +60,8 @@ communicator.dispose();
 
 async function trainShare(
   options: Partial<TrainOptions> = {},
-  { dataset: pictures, ...pair }: { dataset: ImageDataset; validation?: ImageDataset } = { dataset, validation },
+  { dataset: images, ...pair }: { dataset: ImageDataset; validation?: ImageDataset } = { dataset, validation },
 ): Promise<Outcome> {
-  const result = await train(pictures, { ...sharedTraining.options, ...pair, ...options, communicator, batchSize: 4 });
+  const result = await train(images, { ...sharedTraining.options, ...pair, ...options, communicator, batchSize: 4 });
   return outcomeOf(result);
 }

@@ -4,12 +4,12 @@ import type { Platform } from "../../../src/platform.ts";
 import type { LayerHealth } from "../../../src/records.ts";
 import { nodePlatform } from "../../../src/runtime/node.ts";
 import type { TrainingResult, TrainOptions } from "../../../src/tasks/train/options.ts";
-import { colouredPictures, smallNetwork } from "../train-fixtures.ts";
+import { coloredImages, smallNetwork } from "../train-fixtures.ts";
 
-/** 29 pictures: three steps of two ranks with four each, and five pictures left over. */
+/** 29 images: three steps of two ranks with four each, and five images left over. */
 export const sharedTraining = {
-  dataset: colouredPictures(29, 1),
-  validation: colouredPictures(11, 2),
+  dataset: coloredImages(29, 1),
+  validation: coloredImages(11, 2),
   options: {
     platform: nodePlatform,
     network: smallNetwork(),
@@ -23,7 +23,7 @@ export const sharedTraining = {
 
 export const inferenceNorm = () => "inference" as const;
 
-/** The classifier first, on features of pictures as they are and of one change of each. */
+/** The classifier first, on features of images as they are and of one change of each. */
 export const headFirst = { head: { epochs: 4, views: 2, learningRate: 0.02 } } as const;
 
 /** Norms of gradients and weights, and their ratio, of the layers in the steps that told of them; `onProgress` gathers. */
@@ -59,10 +59,10 @@ export function outcomeOf(result: TrainingResult): Outcome {
   };
 }
 
-/** The data set with one picture whose bytes are no picture. */
+/** The data set with one image whose bytes are no image. */
 export function withDamage(dataset: ImageDataset, damaged: number): ImageDataset {
   const samples = dataset.samples.map((sample, index) => {
-    return index === damaged ? { ...sample, picture: Uint8Array.of(1, 2, 3) } : sample;
+    return index === damaged ? { ...sample, image: Uint8Array.of(1, 2, 3) } : sample;
   });
   return { ...dataset, samples };
 }

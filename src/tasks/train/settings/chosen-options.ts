@@ -13,7 +13,7 @@ import type { Settings } from "./settings.ts";
 
 /**
  * The network that settings describe.
- * @param data what the pictures decide; `train` knows it by itself.
+ * @param data what the images decide; `train` knows it by itself.
  * @throws {UsageError} a setting does not go with the architecture.
  */
 export function chosenArchitecture(
@@ -54,7 +54,7 @@ function headPhase({ headEpochs, headViews, headRate }: Settings): Pick<TrainOpt
 }
 
 /**
- * Settings as options of `train`; the pictures are the caller's business.
+ * Settings as options of `train`; the images are the caller's business.
  * @example train(dataset, { ...trainOptions(resolveSettings([recipeLayer("finetune")]).settings), platform })
  */
 export function trainOptions(settings: Settings): Omit<TrainOptions, "platform"> {

@@ -49,7 +49,7 @@ function networkSettingsOf(architecture: Architecture, file: string): Partial<Se
       return commonSettings(architecture, completeAlignedOptions(architecture.options));
     case "xception": {
       const options = completeOptions(architecture.options);
-      refuseOtherDetails(options, nameOfArchitecture(architecture) === "legacy_xception", file);
+      assertSameDetails(options, nameOfArchitecture(architecture) === "legacy_xception", file);
       const { variant, fcUnits, residual, intermediateActivation, middleFlowRepeats } = options;
       const common = commonSettings(architecture, options);
       return { ...common, variant, fcUnits, residual, intermediateActivation, middleFlowRepeats };
@@ -59,7 +59,7 @@ function networkSettingsOf(architecture: Architecture, file: string): Partial<Se
   }
 }
 
-/** Training has settings for square pictures alone. */
+/** Training has settings for square images alone. */
 function commonSettings(
   architecture: Architecture,
   { inputShape: [height, side], width, dropout }: Required<Pick<XceptionOptions, "inputShape" | "width" | "dropout">>,
@@ -69,7 +69,7 @@ function commonSettings(
 }
 
 /** @throws {UsageError} the network has a detail that no setting tells. */
-function refuseOtherDetails(received: Required<XceptionOptions>, isLegacy: boolean, file: string): void {
+function assertSameDetails(received: Required<XceptionOptions>, isLegacy: boolean, file: string): void {
   const expected = completeOptions(isLegacy ? legacyXceptionOptions : {});
   for (const detail of ["batchNormEpsilon", "poolPadding"] as const) {
     if (received[detail] === expected[detail]) continue;

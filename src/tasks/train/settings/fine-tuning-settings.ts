@@ -11,7 +11,7 @@ export const fineTuningSettings = {
     default: 0,
   }),
   headViews: setting(wholeNumber({ from: 1, to: 1000 }), {
-    about: "views of each picture in these epochs: itself, then changed as --augment says",
+    about: "views of each image in these epochs: itself, then changed as --augment says",
     default: 1,
   }),
   headRate: setting(number({ above: 0 }), {

@@ -17,7 +17,7 @@ export type RecipeName = keyof typeof recipes;
 /** What the paper, or our choice where it is silent, has for ImageNet and JFT alike. */
 const ofPaper = {
   imageSize: { value: 299, paper: "299×299, the input of figure 5" },
-  augment: { value: "inception", choice: "not stated; windows and colours as they were usual for Inception" },
+  augment: { value: "inception", choice: "not stated; windows and colors as they were usual for Inception" },
   batchSize: { value: 32, choice: "not stated; what one machine can hold" },
   labelSmoothing: { value: 0, choice: "not mentioned, so none" },
   momentum: { value: 0.9, paper: "momentum 0.9" },
@@ -37,22 +37,22 @@ const ofPaper = {
  */
 export const recipes = {
   "from-scratch": {
-    about: "the defaults: AdamW and one cycle of the learning rate, for new weights and a few thousand pictures",
+    about: "the defaults: AdamW and one cycle of the learning rate, for new weights and a few thousand images",
     lines: {},
   },
   finetune: {
     about: "two phases for weights that can see already: the classifier alone, then the last block with it",
     lines: {
       headEpochs: { value: 20, choice: "on features computed once: seconds" },
-      unfreezeFrom: { value: "last", choice: "what few pictures can teach; the blocks before it stay as they are" },
+      unfreezeFrom: { value: "last", choice: "what few images can teach; the blocks before it stay as they are" },
       layerDecay: { value: 0.5, choice: "the block moves half as fast as the classifier" },
       optimizer: { value: "adamw", choice: "reaches a good place in few epochs" },
       learningRate: { value: 1e-3, choice: "best of 0.0003 and 0.001 on held-out training photos" },
       schedule: { value: "cosine", choice: "ends in small steps" },
       warmup: { value: 0.1, choice: "a tenth of the steps" },
-      epochs: { value: 6, choice: "the frozen part is computed for each, with other changes of the pictures" },
+      epochs: { value: 6, choice: "the frozen part is computed for each, with other changes of the images" },
       batchSize: { value: 16, choice: "statistics of batches do not matter here, and many steps do" },
-      dropout: { value: 0.2, choice: "against learning few pictures by heart" },
+      dropout: { value: 0.2, choice: "against learning few images by heart" },
       average: { value: "ema", choice: "steadier than the weights of the last step" },
       averageDecay: { value: 0.99, choice: "looks back over a hundred steps, an epoch or two" },
     },
@@ -71,7 +71,7 @@ export const recipes = {
     },
   },
   "paper-jft": {
-    about: "as the paper trained on JFT: several labels for a picture",
+    about: "as the paper trained on JFT: several labels for an image",
     lines: {
       ...ofPaper,
       dropout: { value: 0, paper: "no dropout, due to the large size of the dataset (section 4.3)" },

@@ -2,7 +2,7 @@ import { XceptionError } from "../../../errors.ts";
 import { outputLayer } from "../../../graph/network.ts";
 import { type Architecture, buildNetwork } from "../../../models/architecture.ts";
 import { topIndex } from "../../../models/block-names.ts";
-import { sameLayers } from "../../../models/recognise-xception.ts";
+import { sameLayers } from "../../../models/recognize-xception.ts";
 import { topOn } from "../../../models/top-on.ts";
 import type { WeightsFile } from "../../weights/weights-file.ts";
 import { chosenArchitecture } from "./chosen-options.ts";

@@ -39,7 +39,7 @@ export const scheduleSettings = {
     only: ["exponential"],
   }),
   decaySamples: setting(orNone(wholeNumber({ from: 1 })), {
-    about: "the rate falls every n pictures, instead of epochs",
+    about: "the rate falls every n images, instead of epochs",
     default: null,
     follows: "schedule",
     only: ["exponential"],

@@ -5,7 +5,7 @@ import { optimizerSettings } from "./optimizer-settings.ts";
 import { scheduleSettings } from "./schedule-settings.ts";
 import type { Setting, ValueOf } from "./setting.ts";
 import { teamSettings } from "./team-settings.ts";
-import { lengthSettings, pictureSettings } from "./training-settings.ts";
+import { imageSettings, lengthSettings } from "./training-settings.ts";
 import { weightsSettings } from "./weights-settings.ts";
 
 /**
@@ -13,7 +13,7 @@ import { weightsSettings } from "./weights-settings.ts";
  * documents say about it.
  */
 export const settings = {
-  ...pictureSettings,
+  ...imageSettings,
   ...augmentationSettings,
   ...networkSettings,
   ...weightsSettings,
@@ -33,7 +33,7 @@ export const settingNames = Object.keys(settings) as readonly SettingName[];
 
 /** The settings under the headings that the help and the documents use. */
 export const settingGroups: readonly { readonly title: string; readonly names: readonly SettingName[] }[] = [
-  { title: "Pictures", names: namesOf(pictureSettings) },
+  { title: "Images", names: namesOf(imageSettings) },
   { title: "Augmentation", names: namesOf(augmentationSettings) },
   { title: "Network", names: namesOf(networkSettings) },
   { title: "Weights to start from", names: namesOf(weightsSettings) },

@@ -2,10 +2,10 @@ import { z } from "zod";
 import type { ClassWeights } from "../../../data/class-weights.ts";
 import { choice, type KeySettings, type Kind, number, onOff, orNone, setting, text, wholeNumber } from "./setting.ts";
 
-/** Which pictures there are, and how much they count. */
-export const pictureSettings = {
+/** Which images there are, and how much they count. */
+export const imageSettings = {
   val: setting(orNone(text("<folder>")), {
-    about: "pictures to test on after every epoch, with the same classes",
+    about: "images to test on after every epoch, with the same classes",
     default: null,
     insteadOf: "valShare",
   }),
@@ -14,11 +14,11 @@ export const pictureSettings = {
     default: 0.2,
   }),
   labelsFile: setting(orNone(text("<file>")), {
-    about: "labels of pictures that have several each, as CSV or JSON",
+    about: "labels of images that have several each, as CSV or JSON",
     default: null,
   }),
   valLabelsFile: setting(orNone(text("<file>")), {
-    about: "the labels of the pictures of --val",
+    about: "the labels of the images of --val",
     default: null,
   }),
   mapWeights: setting(orNone(text("<file>")), {
@@ -26,7 +26,7 @@ export const pictureSettings = {
     default: null,
   }),
   imageSize: setting(wholeNumber({ from: 71, to: 8192 }), {
-    about: "height and width that pictures are stretched to",
+    about: "height and width that images are stretched to",
     default: 299,
   }),
   sampling: setting(choice("shuffled", "balanced"), {
@@ -38,7 +38,7 @@ export const pictureSettings = {
     default: null,
   }),
   sampleWeights: setting(orNone(text("<file>")), {
-    about: "how much pictures count in the loss: CSV with lines of class/picture.jpg,weight; 1 for others",
+    about: "how much images count in the loss: CSV with lines of class/image.jpg,weight; 1 for others",
     default: null,
   }),
 };
@@ -46,11 +46,11 @@ export const pictureSettings = {
 /** How long it takes, and what a step is. */
 export const lengthSettings = {
   epochs: setting(wholeNumber({ from: 1 }), {
-    about: "passes over the pictures",
+    about: "passes over the images",
     default: 20,
   }),
   batchSize: setting(orNone(wholeNumber({ from: 1 }), "auto"), {
-    about: "pictures in a step",
+    about: "images in a step",
     default: null,
     defaultText: "32, fewer if memory is short",
   }),

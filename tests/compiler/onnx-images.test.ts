@@ -1,15 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { imageInput } from "../../src/compiler/lower.ts";
-import type { PictureResize } from "../../src/graph/preprocessing.ts";
+import type { ImageResize } from "../../src/graph/preprocessing.ts";
 import type { Device, RgbImage } from "../../src/platform.ts";
 import { createSession } from "../../src/runtime/node-session.ts";
-import { preparationModel } from "../../src/tasks/model/picture-preparation.ts";
+import { preparationModel } from "../../src/tasks/model/image-preparation.ts";
 import golden from "../golden/pillow-resize.json" with { type: "json" };
 
 const size = golden.size as [number, number];
 
 /** The formula of tests/golden/pillow-resize.py: the middle bits of a linear congruential generator. */
-function picture(height: number, width: number): RgbImage {
+function image(height: number, width: number): RgbImage {
   let state = 1n;
   const data = Uint8Array.from({ length: height * width * 3 }, () => {
     state = (state * 1103515245n + 12345n) % 2n ** 31n;
@@ -18,10 +18,10 @@ function picture(height: number, width: number): RgbImage {
   return { width, height, data };
 }
 
-async function sized(pictures: readonly RgbImage[], resize: PictureResize, device: Device): Promise<Uint8Array[]> {
+async function sized(images: readonly RgbImage[], resize: ImageResize, device: Device): Promise<Uint8Array[]> {
   const session = await createSession(preparationModel(size, resize), { device, threads: 1 });
   const results: Uint8Array[] = [];
-  for (const { width, height, data } of pictures) {
+  for (const { width, height, data } of images) {
     const { pixels } = await session.run({ [imageInput]: { type: "uint8", shape: [1, height, width, 3], data } });
     expect(pixels!.shape).toEqual([1, ...size, 3]);
     results.push(pixels!.data as Uint8Array);
@@ -36,11 +36,11 @@ for (const each of golden.cases) {
   kinds.set(name, [...(kinds.get(name) ?? []), each]);
 }
 
-describe("pictures in the graph", () => {
+describe("images in the graph", () => {
   it.each([...kinds])("%s: as Pillow, and bit for bit the same in WebAssembly", async (_, cases) => {
-    const resize = cases[0] as unknown as PictureResize;
-    const pictures = cases.map(({ shape }) => picture(shape[0]!, shape[1]!));
-    const [native, wasm] = await Promise.all([sized(pictures, resize, "cpu"), sized(pictures, resize, "wasm")]);
+    const resize = cases[0] as unknown as ImageResize;
+    const images = cases.map(({ shape }) => image(shape[0]!, shape[1]!));
+    const [native, wasm] = await Promise.all([sized(images, resize, "cpu"), sized(images, resize, "wasm")]);
     expect(wasm).toEqual(native);
     for (const [index, { pixels, shape }] of cases.entries()) {
       const expected = new Uint8Array(Buffer.from(pixels, "base64"));

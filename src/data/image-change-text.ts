@@ -1,13 +1,13 @@
-import type { Move, PictureChange } from "./picture-change.ts";
+import type { ImageChange, Move } from "./image-change.ts";
 import type { Operation } from "./rand-augment.ts";
 
 /**
- * What happens to a picture in short words, one line for each stage; stages in which nothing happens are left out. Only the
+ * What happens to an image in short words, one line for each stage; stages in which nothing happens are left out. Only the
  * spaces between the words of two changes are such that a line may be broken there.
- * @example describePictureChange(change) // ["flip, turn 7°, window 84 %", "brightness ×1.10", "solarize 25"]
+ * @example describeImageChange(change) // ["flip, turn 7°, window 84 %", "brightness ×1.10", "solarize 25"]
  */
-export function describePictureChange({ move, colours, hueTurn, operations, erased }: PictureChange): string[] {
-  const { brightness, contrast, saturation } = colours;
+export function describeImageChange({ move, colors, hueTurn, operations, erased }: ImageChange): string[] {
+  const { brightness, contrast, saturation } = colors;
   const stages = [
     describeMove(move),
     [

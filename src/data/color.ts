@@ -1,8 +1,8 @@
 /** Factors; 1 leaves a property as it is. */
-export interface ColourChange {
+export interface ColorChange {
   /** Of all values. */
   readonly brightness: number;
-  /** Of distances from the picture's mean gray. */
+  /** Of distances from the image's mean gray. */
   readonly contrast: number;
   /** Of distances from each pixel's own gray. */
   readonly saturation: number;
@@ -17,7 +17,7 @@ const blueShare = 0.114;
  * Changes saturation, then contrast, then brightness of RGB `pixels` in place. The three are linear, so they are one
  * weighted sum for each value; it is rounded and kept within 0 … 255 once, at the end.
  */
-export function changeColours(pixels: Uint8Array, { brightness, contrast, saturation }: ColourChange): void {
+export function changeColors(pixels: Uint8Array, { brightness, contrast, saturation }: ColorChange): void {
   if (brightness === 1 && contrast === 1 && saturation === 1) return;
   const ownShare = brightness * contrast * saturation;
   const grayShare = brightness * contrast * (1 - saturation);

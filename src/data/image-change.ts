@@ -1,13 +1,13 @@
 import type { Random } from "../tensor/random.ts";
 import type { Augmentation } from "./augment.ts";
-import { type ColourChange, changeColours } from "./colour.ts";
+import { type ColorChange, changeColors } from "./color.ts";
 import { drawErasing, type ErasedWindow, erase } from "./erasing.ts";
 import { turnHue } from "./hue.ts";
 import { applyOperation, drawOperations, type Operation } from "./rand-augment.ts";
 import { type Affine, type Size, warp } from "./warp.ts";
 import { type Window, windowOf } from "./windows.ts";
 
-/** How a picture is moved: first mirrored, then its window stretched, then turned and scaled about its centre, then shifted. */
+/** How an image is moved: first mirrored, then its window stretched, then turned and scaled about its center, then shifted. */
 export interface Move {
   readonly isFlipped: boolean;
   readonly window: Window;
@@ -20,27 +20,27 @@ export interface Move {
   readonly shiftY: number;
 }
 
-/** All that happens to one picture, drawn at random. */
-export interface PictureChange {
+/** All that happens to one image, drawn at random. */
+export interface ImageChange {
   readonly move: Move;
-  readonly colours: ColourChange;
-  /** Share of the colour circle. */
+  readonly colors: ColorChange;
+  /** Share of the color circle. */
   readonly hueTurn: number;
   readonly operations: readonly Operation[];
   readonly erased: ErasedWindow | undefined;
 }
 
 /**
- * Draws what happens to a picture.
+ * Draws what happens to an image.
  *
  * Takes the same random numbers for each property whatever is switched on, so that leaving out one change keeps the others.
  */
-export function drawPictureChange(augmentation: Augmentation, random: Random): PictureChange {
+export function drawImageChange(augmentation: Augmentation, random: Random): ImageChange {
   const move = drawMove(augmentation, random);
   const factor = (amount: number) => 1 + amount * (2 * random() - 1);
   return {
     move,
-    colours: {
+    colors: {
       brightness: factor(augmentation.brightness),
       contrast: factor(augmentation.contrast),
       saturation: factor(augmentation.saturation),
@@ -53,9 +53,9 @@ export function drawPictureChange(augmentation: Augmentation, random: Random): P
 }
 
 /** Writes a changed copy of `source` into `target`, both `[height, width, 3]`. */
-export function applyPictureChange(target: Uint8Array, source: Uint8Array, size: Size, change: PictureChange): void {
+export function applyImageChange(target: Uint8Array, source: Uint8Array, size: Size, change: ImageChange): void {
   warp(target, source, size, affineOf(change.move, size));
-  changeColours(target, change.colours);
+  changeColors(target, change.colors);
   turnHue(target, change.hueTurn);
   for (const operation of change.operations) applyOperation(target, operation, size);
   if (change.erased) erase(target, size, change.erased);
@@ -75,8 +75,8 @@ function drawMove(augmentation: Augmentation, random: Random): Move {
 function drawCrop({ crop, resizedCrop }: Augmentation, random: Random): Window {
   const [ofArea, ofShape, ofX, ofY] = [random(), random(), random(), random()];
   if (resizedCrop) return windowOf(resizedCrop, ofArea, ofShape, ofX, ofY);
-  // The sides of a window of this area: sharing the exponent gives the window another shape than the picture's while
-  // neither side can become longer than the picture, so nothing has to be drawn again.
+  // The sides of a window of this area: sharing the exponent gives the window another shape than the image's while
+  // neither side can become longer than the image, so nothing has to be drawn again.
   const area = 1 - crop + crop * ofArea;
   const sharedOut = 0.25 + 0.5 * ofShape;
   const width = area ** sharedOut;
@@ -92,15 +92,15 @@ function affineOf(
   const cos = Math.cos(angle) / scale;
   const sin = Math.sin(angle) / scale;
   const mirror = isFlipped ? -1 : 1;
-  // From the picture's centre to the window's, in pixels.
-  const centreX = (window.x + window.width / 2 - 0.5) * width;
-  const centreY = (window.y + window.height / 2 - 0.5) * height;
+  // From the image's center to the window's, in pixels.
+  const centerX = (window.x + window.width / 2 - 0.5) * width;
+  const centerY = (window.y + window.height / 2 - 0.5) * height;
   return {
     xFromX: cos * window.width * mirror,
     xFromY: sin * window.height,
-    x: cos * centreX + sin * centreY - shiftX * width,
+    x: cos * centerX + sin * centerY - shiftX * width,
     yFromX: -sin * window.width * mirror,
     yFromY: cos * window.height,
-    y: cos * centreY - sin * centreX - shiftY * height,
+    y: cos * centerY - sin * centerX - shiftY * height,
   };
 }

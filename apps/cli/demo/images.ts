@@ -3,7 +3,7 @@ import type { Fact } from "../../../src/report/training-report.ts";
 import { type EmojiVendor, readEmoji } from "./emoji.ts";
 
 /** What the demo learns from, and what it is tested on: the same emoji by two artists. */
-export interface DemoPictures {
+export interface DemoImages {
   readonly training: ImageDataset;
   readonly test: ImageDataset;
 }
@@ -11,13 +11,13 @@ export interface DemoPictures {
 /** Whose drawings they are. */
 export const artists = { training: "Google", test: "Twitter" } as const;
 
-const vendors: Readonly<Record<keyof DemoPictures, EmojiVendor>> = { training: "google", test: "twitter" };
+const vendors: Readonly<Record<keyof DemoImages, EmojiVendor>> = { training: "google", test: "twitter" };
 
-/** Who made the pictures and what one may do with them; the report shows some. */
+/** Who made the images and what one may do with them; the report shows some. */
 export const credits: readonly Fact[] = [
-  { name: "Training pictures", value: "Noto Emoji, © Google, Apache License 2.0 (github.com/googlefonts/noto-emoji)" },
+  { name: "Training images", value: "Noto Emoji, © Google, Apache License 2.0 (github.com/googlefonts/noto-emoji)" },
   {
-    name: "Test pictures",
+    name: "Test images",
     value:
       "Twemoji, © Twitter, Inc and other contributors, CC-BY 4.0 (github.com/jdecked/twemoji, creativecommons.org/licenses/by/4.0)",
   },
@@ -27,13 +27,13 @@ export const credits: readonly Fact[] = [
   },
 ];
 
-/** @throws {DataError} the packages with the pictures are not installed. */
-export async function readDemoPictures(): Promise<DemoPictures> {
+/** @throws {DataError} the packages with the images are not installed. */
+export async function readDemoImages(): Promise<DemoImages> {
   return { training: await readEmoji(vendors.training), test: await readEmoji(vendors.test) };
 }
 
 /** `270 flags, 169 smileys …`. */
-export function describePictures(dataset: ImageDataset): string {
+export function describeImages(dataset: ImageDataset): string {
   const counts = countPerClass(dataset);
   return dataset.classes.map((name, label) => `${counts[label]} ${name}`).join(", ");
 }

@@ -5,40 +5,40 @@ import { UsageError } from "../../src/errors.ts";
 import type { Platform } from "../../src/platform.ts";
 import { withCommas } from "../../src/report/number-text.ts";
 
-/** A data set, and how many pictures of its folder are not part of it because a file has no label for them. */
-export type LabelledPictures = ImageDataset & { readonly unlabelled: number };
+/** A data set, and how many images of its folder are not part of it because a file has no label for them. */
+export type LabeledImages = ImageDataset & { readonly unlabeled: number };
 
 type DataPlatform = Pick<Platform, "listFolder" | "readFile">;
 
 /**
- * A folder of pictures: of one class each by its sub-folders, or with the labels of a file.
- * @param classes of the model that pictures with several labels are for.
+ * A folder of images: of one class each by its sub-folders, or with the labels of a file.
+ * @param classes of the model that images with several labels are for.
  */
 export async function readDataset(
   folder: string,
   labelsFile: string | null,
   platform: DataPlatform,
   classes?: readonly string[],
-): Promise<LabelledPictures> {
+): Promise<LabeledImages> {
   const listing = await platform.listFolder(folder);
-  if (labelsFile === null) return { ...folderDataset(listing), unlabelled: 0 };
+  if (labelsFile === null) return { ...folderDataset(listing), unlabeled: 0 };
   const where = `file "${labelsFile}"`;
   return multiLabelDataset(listing, parseLabels(await readText(labelsFile, platform), where), where, classes);
 }
 
-/** What is to be said of pictures that are left out: nothing where there are none. */
-export function describeUnlabelled(count: number): readonly string[] {
+/** What is to be said of images that are left out: nothing where there are none. */
+export function describeUnlabeled(count: number): readonly string[] {
   if (count === 0) return [];
   return [
     count === 1
-      ? "1 picture has no label in the file and is left out"
-      : `${withCommas(count)} pictures have no label in the file and are left out`,
+      ? "1 image has no label in the file and is left out"
+      : `${withCommas(count)} images have no label in the file and are left out`,
   ];
 }
 
 /**
  * How much each class counts in the mean average precision; undefined: all the same.
- * @throws {UsageError} the pictures have one class each.
+ * @throws {UsageError} the images have one class each.
  */
 export async function readMapWeights(
   file: string | null,
@@ -50,7 +50,7 @@ export async function readMapWeights(
   if (!isMultiLabel(dataset)) {
     throw new UsageError({
       where: "option --map-weights",
-      what: "there is no MAP@100 of pictures with one class each",
+      what: "there is no MAP@100 of images with one class each",
       received: file,
       expected: "--map-weights together with --labels-file",
     });

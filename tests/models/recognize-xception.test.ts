@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Network } from "../../src/graph/network.ts";
 import { architectureOf, buildNetwork } from "../../src/models/architecture.ts";
-import { recogniseXception, sameLayers } from "../../src/models/recognise-xception.ts";
+import { recognizeXception, sameLayers } from "../../src/models/recognize-xception.ts";
 import { xception } from "../../src/models/xception.ts";
 import type { XceptionOptions } from "../../src/models/xception-options.ts";
 
@@ -40,11 +40,11 @@ const body = fc.record({
 });
 const anyOptions = fc.tuple(body, top).map(([flow, rest]) => ({ ...flow, ...rest }) as XceptionOptions);
 
-test("every Xception is recognised under any names, as one with the same layers", () => {
+test("every Xception is recognized under any names, as one with the same layers", () => {
   fc.assert(
     fc.property(anyOptions, (options) => {
       const network = renamed(xception(options));
-      const found = recogniseXception(network);
+      const found = recognizeXception(network);
       expect(found).toBeDefined();
       expect(sameLayers(network, xception(found!))).toBe(true);
     }),
@@ -53,7 +53,7 @@ test("every Xception is recognised under any names, as one with the same layers"
 });
 
 test("the options are those that somebody would have given", () => {
-  expect(recogniseXception(xception())).toEqual({
+  expect(recognizeXception(xception())).toEqual({
     variant: "paper",
     inputShape: [299, 299, 3],
     classes: 1000,
@@ -64,7 +64,7 @@ test("the options are those that somebody would have given", () => {
     intermediateActivation: "none",
     middleFlowRepeats: 8,
   });
-  expect(recogniseXception(xception({ width: 0.25, variant: "tutorial" }))).toMatchObject({
+  expect(recognizeXception(xception({ width: 0.25, variant: "tutorial" }))).toMatchObject({
     width: 0.25,
     variant: "tutorial",
   });
@@ -87,6 +87,6 @@ describe("a network that differs in one layer is none of ours", () => {
     ["avg_pool", { type: "GlobalMaxPooling2D" }],
   ])("%s", (name, change) => {
     const position = list.layers.findIndex((layer) => layer.name === name);
-    expect(recogniseXception(changed(position, change))).toBeUndefined();
+    expect(recognizeXception(changed(position, change))).toBeUndefined();
   });
 });

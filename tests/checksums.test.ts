@@ -2,9 +2,9 @@ import { crc32 as crcOfZlib } from "node:zlib";
 import fc from "fast-check";
 import { strToU8 } from "fflate";
 import { expect, test } from "vitest";
-import { crc32, crc32c } from "../src/check-sums.ts";
+import { crc32, crc32c } from "../src/checksums.ts";
 
-test("the check sum of zip archives is the one of the standard, and zlib's", () => {
+test("the checksum of zip archives is the one of the standard, and zlib's", () => {
   expect(crc32(strToU8("123456789")).toString(16)).toBe("cbf43926");
   fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => crc32(bytes) === crcOfZlib(bytes)));
 });

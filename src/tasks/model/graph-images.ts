@@ -4,13 +4,13 @@ import { FormatError, UsageError } from "../../errors.ts";
 import { type Shape, sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 
-/** Of pictures, in pixels. */
+/** Of images, in pixels. */
 const largestSide = 8192;
 
-/** How a graph of another tool is fed with pictures, and what it answers. */
-export interface GraphPictures {
+/** How a graph of another tool is fed with images, and what it answers. */
+export interface GraphImages {
   readonly input: string;
-  /** Of the pictures. */
+  /** Of the images. */
   readonly size: readonly [height: number, width: number];
   /** PyTorch has `[N, C, H, W]`, TensorFlow `[N, H, W, C]`. */
   readonly channelsFirst: boolean;
@@ -21,22 +21,22 @@ export interface GraphPictures {
 }
 
 /**
- * Reads off a graph how it takes pictures.
- * @param given shape of the pictures `[H, W, 3]`, where the graph leaves it open.
- * @throws {FormatError} its input is not one RGB picture of floats.
- * @throws {UsageError} its pictures have another size than the given one, or none is given.
+ * Reads off a graph how it takes images.
+ * @param given shape of the images `[H, W, 3]`, where the graph leaves it open.
+ * @throws {FormatError} its input is not one RGB image of floats.
+ * @throws {UsageError} its images have another size than the given one, or none is given.
  */
-export function graphPictures(content: OnnxContent, where: string, given?: Shape): GraphPictures {
+export function graphImages(content: OnnxContent, where: string, given?: Shape): GraphImages {
   const { inputs, outputs, shapes, elementTypes, tensors } = content;
   const [input = "", ...others] = inputs.filter((name) => !tensors.has(name));
   const axes = shapes.get(input) ?? [];
   const [count] = axes;
   const channelsFirst = axes[1] === 3;
-  const isPicture = axes.length === 4 && (channelsFirst || axes[3] === 3) && (count === 1 || typeof count === "string");
-  if (others.length > 0 || !isPicture) {
+  const isImage = axes.length === 4 && (channelsFirst || axes[3] === 3) && (count === 1 || typeof count === "string");
+  if (others.length > 0 || !isImage) {
     throw new FormatError({
       where,
-      what: "its graph is not fed with one RGB picture",
+      what: "its graph is not fed with one RGB image",
       received: [input, ...others].map((name) => `${name} [${shapes.get(name)?.join(", ") ?? "any shape"}]`).join(", "),
       expected: "[1, 3, height, width] or [1, height, width, 3], or any number of them",
     });
@@ -56,7 +56,7 @@ export function graphPictures(content: OnnxContent, where: string, given?: Shape
   if (size.some((side) => side < 1 || side > largestSide)) {
     throw new FormatError({
       where: `${where}, input "${input}"`,
-      what: "there are no pictures of this size",
+      what: "there are no images of this size",
       received: size.join("×"),
       expected: `height and width from 1 to ${largestSide}`,
     });
@@ -72,7 +72,7 @@ export function graphPictures(content: OnnxContent, where: string, given?: Shape
 
 /** Bytes `[1, H, W, 3]` → what the graph is fed, each `pixel · scale + offset` rounded to float32 as in the engine. */
 export function toGraphInput(
-  { channelsFirst, size: [height, width] }: GraphPictures,
+  { channelsFirst, size: [height, width] }: GraphImages,
   pixels: Uint8Array,
   { scale, offset }: { readonly scale: number | readonly number[]; readonly offset: number | readonly number[] },
 ): FloatTensor {
@@ -92,9 +92,9 @@ export function toGraphInput(
   return floatTensor(channelsFirst ? [1, 3, height, width] : [1, height, width, 3], data);
 }
 
-/** One probability for each class, of one picture: of logits a softmax, of a single one a sigmoid. */
+/** One probability for each class, of one image: of logits a softmax, of a single one a sigmoid. */
 export function classScores(
-  { output, givesProbabilities }: GraphPictures,
+  { output, givesProbabilities }: GraphImages,
   answer: FloatTensor,
   where: string,
 ): Float32Array {
@@ -104,7 +104,7 @@ export function classScores(
     throw new FormatError({
       where: `${where}, output "${output}"`,
       what: "its graph does not tell classes apart",
-      received: `${type} [${shape.join(", ")}] for one picture`,
+      received: `${type} [${shape.join(", ")}] for one image`,
       expected: "[1, classes]",
     });
   }
@@ -128,7 +128,7 @@ function sizeFrom(
   if (height === undefined || width === undefined) {
     throw new UsageError({
       where,
-      what: "its graph leaves the size of pictures open",
+      what: "its graph leaves the size of images open",
       received: stored.join("×"),
       remedy: "Say it: --input-shape HEIGHTxWIDTHx3.",
     });
@@ -136,7 +136,7 @@ function sizeFrom(
   if (given === undefined || (given[0] === height && given[1] === width && given[2] === 3)) return [height, width];
   throw new UsageError({
     where,
-    what: "its graph reads pictures of another shape",
+    what: "its graph reads images of another shape",
     received: given.join("x"),
     expected: `${height}x${width}x3`,
   });

@@ -1,4 +1,4 @@
-import type { PictureResize } from "../../graph/preprocessing.ts";
+import type { ImageResize } from "../../graph/preprocessing.ts";
 import type { OnnxEmitter } from "./emitter.ts";
 import { elementTypeNumbers } from "./schema.ts";
 
@@ -7,53 +7,53 @@ type Size = readonly [height: number, width: number];
 /**
  * Writes what brings bytes `[N, H, W, 3]` of any H and W to `size`, and returns the name of the result,
  * `[N, height, width, 3]`. Everything is computed in integers: sizes and places in int64, pixels by the engine's
- * `Resize` of bytes, which weighs them in fixed point as Pillow does; so that every processor gives the same bytes.
+ * `Resize` of bytes, which weighs them in fixed point as Pillow does; so that every CPU gives the same bytes.
  */
-export function emitPictureResize(emit: OnnxEmitter, images: string, size: Size, resize: PictureResize): string {
+export function emitImageResize(emit: OnnxEmitter, images: string, size: Size, resize: ImageResize): string {
   const { fit, cropRatio = 1 } = resize;
   const whole = scaledSize(size, cropRatio);
-  const pictures = new PictureEmitter(emit, images, resize);
+  const emitter = new ImageEmitter(emit, images, resize);
   let sized: string;
-  if (fit === "cover") sized = pictures.cropDynamically(pictures.resized(pictures.coveringSize(whole)), size);
-  else if (fit === "contain") sized = pictures.cropped(pictures.centredOn(whole), whole, size);
-  else sized = pictures.cropped(pictures.resized(emit.integers(whole)), whole, size);
+  if (fit === "cover") sized = emitter.cropDynamically(emitter.resized(emitter.coveringSize(whole)), size);
+  else if (fit === "contain") sized = emitter.cropped(emitter.centeredOn(whole), whole, size);
+  else sized = emitter.cropped(emitter.resized(emit.integers(whole)), whole, size);
   return emit.compute(`${images}/sized`, "Reshape", [sized, emit.integers([-1, ...size, 3])]);
 }
 
-/** The size that a picture is brought to before it is cropped: timm rounds it down. */
+/** The size that an image is brought to before it is cropped: timm rounds it down. */
 export function scaledSize([height, width]: Size, cropRatio: number): Size {
   return [Math.floor(height / cropRatio), Math.floor(width / cropRatio)];
 }
 
-/** Where a crop begins: half of what is left over, halves to the even number, as torchvision's centre crop. */
+/** Where a crop begins: half of what is left over, halves to the even number, as torchvision's center crop. */
 function cropStart(overhang: number): number {
   const half = Math.floor(overhang / 2);
   return Math.floor((overhang + (half % 2)) / 2);
 }
 
-class PictureEmitter {
+class ImageEmitter {
   readonly #emit: OnnxEmitter;
   readonly #images: string;
-  readonly #resize: PictureResize;
+  readonly #resize: ImageResize;
   /** `[H, W]` of what comes in. */
   readonly #shape: string;
 
-  constructor(emit: OnnxEmitter, images: string, resize: PictureResize) {
+  constructor(emit: OnnxEmitter, images: string, resize: ImageResize) {
     this.#emit = emit;
     this.#images = images;
     this.#resize = resize;
     this.#shape = this.#compute("shape", "Shape", [images], { start: { i: 1 }, end: { i: 3 } });
   }
 
-  /** The smallest size of the picture's proportions that covers `whole`, rounded down: max(whole, H·w/W, W·h/H). */
+  /** The smallest size of the image's proportions that covers `whole`, rounded down: max(whole, H·w/W, W·h/H). */
   coveringSize(whole: Size): string {
     const { product, turned } = this.#proportions(whole);
     const other = this.#compute("other", "Div", [product, turned]);
     return this.#compute("sizes", "Max", [this.#emit.integers(whole), other]);
   }
 
-  /** The picture as large as `whole` allows, on the background. */
-  centredOn(whole: Size): string {
+  /** The image as large as `whole` allows, on the background. */
+  centeredOn(whole: Size): string {
     const { product, turned } = this.#proportions(whole);
     const two = this.#emit.integers([2]);
     const doubled = this.#compute("doubled", "Mul", [product, two]);
@@ -95,28 +95,28 @@ class PictureEmitter {
   }
 
   /** From a size known to be `from`. */
-  cropped(picture: string, from: Size, to: Size): string {
-    if (from[0] === to[0] && from[1] === to[1]) return picture;
+  cropped(image: string, from: Size, to: Size): string {
+    if (from[0] === to[0] && from[1] === to[1]) return image;
     const starts = from.map((each, axis) => cropStart(each - to[axis]!));
     const ends = starts.map((each, axis) => each + to[axis]!);
-    return this.#slice(picture, this.#emit.integers(starts), this.#emit.integers(ends));
+    return this.#slice(image, this.#emit.integers(starts), this.#emit.integers(ends));
   }
 
   /** From the size it has; the rule is that of `cropStart`. */
-  cropDynamically(picture: string, to: Size): string {
+  cropDynamically(image: string, to: Size): string {
     const two = this.#emit.integers([2]);
-    const size = this.#compute("size", "Shape", [picture], { start: { i: 1 }, end: { i: 3 } });
+    const size = this.#compute("size", "Shape", [image], { start: { i: 1 }, end: { i: 3 } });
     const overhang = this.#compute("overhang", "Sub", [size, this.#emit.integers(to)]);
     const odd = this.#compute("odd", "Mod", [this.#compute("half", "Div", [overhang, two]), two]);
     const starts = this.#compute("starts", "Div", [this.#compute("even", "Add", [overhang, odd]), two]);
-    return this.#slice(picture, starts, this.#compute("ends", "Add", [starts, this.#emit.integers(to)]));
+    return this.#slice(image, starts, this.#compute("ends", "Add", [starts, this.#emit.integers(to)]));
   }
 
-  #slice(picture: string, starts: string, ends: string): string {
-    return this.#compute("cropped", "Slice", [picture, starts, ends, this.#emit.integers([1, 2])]);
+  #slice(image: string, starts: string, ends: string): string {
+    return this.#compute("cropped", "Slice", [image, starts, ends, this.#emit.integers([1, 2])]);
   }
 
-  /** `[H·w, W·h]` and `[W, H]`, whose quotients are the size with the picture's proportions along the other axis. */
+  /** `[H·w, W·h]` and `[W, H]`, whose quotients are the size with the image's proportions along the other axis. */
   #proportions([height, width]: Size): { product: string; turned: string } {
     const product = this.#compute("product", "Mul", [this.#shape, this.#emit.integers([width, height])]);
     return { product, turned: this.#compute("turned", "Gather", [this.#shape, this.#emit.integers([1, 0])]) };
@@ -126,7 +126,7 @@ class PictureEmitter {
    * Along one axis: pixel x of `count` is pixel ⌊(x + 1/2)·length/count⌋. Where that is a whole number before rounding,
    * it matters how it is rounded: as in Pillow, the step is added up in float64, beginning with half of it.
    */
-  #nearest(picture: string, sizes: string, axis: 0 | 1): string {
+  #nearest(image: string, sizes: string, axis: 0 | 1): string {
     const int64 = (values: readonly number[]) => this.#emit.integers(values);
     const [count, length] = [sizes, this.#shape].map((from) =>
       this.#compute("length", "Gather", [from, int64([axis])]),
@@ -140,7 +140,7 @@ class PictureEmitter {
     const steps = this.#compute("steps", "Concat", [this.#compute("first", "Div", [step, two!]), rest], axisOf(0));
     const places = this.#compute("places", "CumSum", [steps, int64([0])]);
     const indices = this.#compute("indices", "Cast", [places], { to: { i: elementTypeNumbers.int64 } });
-    return this.#compute("nearest", "Gather", [picture, indices], axisOf(axis + 1));
+    return this.#compute("nearest", "Gather", [image, indices], axisOf(axis + 1));
   }
 
   #compute(hint: string, operator: string, inputs: readonly string[], attributes = {}): string {

@@ -4,37 +4,37 @@ import { readWeightList, withSampleWeights } from "../../../src/data/weight-list
 import { UsageError } from "../../../src/errors.ts";
 import type { Platform } from "../../../src/platform.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
-import { readDataset } from "../labelled-pictures.ts";
+import { readDataset } from "../labeled-images.ts";
 
 /** What is trained on and what is tested on. */
-export interface TrainingPictures {
+export interface TrainingImages {
   readonly training: ImageDataset;
   readonly validation: ImageDataset;
   /** How many others the files of labels say nothing of. */
-  readonly unlabelled: number;
+  readonly unlabeled: number;
 }
 
 /**
- * Lists the folders, and reads the weights of pictures, but no picture yet.
- * @throws {DataError} a folder cannot be used, a class is too small to hold out a part of it, or a weight is of no picture.
+ * Lists the folders, and reads the weights of images, but no image yet.
+ * @throws {DataError} a folder cannot be used, a class is too small to hold out a part of it, or a weight is of no image.
  * @throws {FileError} the file of weights cannot be read.
  * @throws {FormatError} it is no list of weights, or a file of labels is none.
  * @throws {UsageError} only one of the two folders has a file of labels.
  */
-export async function readPictures(
+export async function readTrainingImages(
   folder: string,
   { val, valShare, seed, labelsFile, valLabelsFile, sampleWeights }: Settings,
   platform: Pick<Platform, "listFolder" | "readFile">,
-): Promise<TrainingPictures> {
-  refuseHalfLabelled({ val, labelsFile, valLabelsFile });
-  const { unlabelled, ...unweighted } = await readDataset(folder, labelsFile, platform);
+): Promise<TrainingImages> {
+  assertFullyLabeled({ val, labelsFile, valLabelsFile });
+  const { unlabeled, ...unweighted } = await readDataset(folder, labelsFile, platform);
   const dataset = sampleWeights === null ? unweighted : await weighted(unweighted, sampleWeights, platform);
   if (val !== null) {
-    const { unlabelled: others, ...validation } = await readDataset(val, valLabelsFile, platform, dataset.classes);
-    return { training: dataset, validation, unlabelled: unlabelled + others };
+    const { unlabeled: others, ...validation } = await readDataset(val, valLabelsFile, platform, dataset.classes);
+    return { training: dataset, validation, unlabeled: unlabeled + others };
   }
   const { training, heldOut: validation } = splitDataset(dataset, valShare, seed);
-  return { training, validation, unlabelled };
+  return { training, validation, unlabeled };
 }
 
 async function weighted(
@@ -50,13 +50,13 @@ async function weighted(
   );
 }
 
-function refuseHalfLabelled(settings: Pick<Settings, "val" | "labelsFile" | "valLabelsFile">): void {
+function assertFullyLabeled(settings: Pick<Settings, "val" | "labelsFile" | "valLabelsFile">): void {
   const { val, labelsFile, valLabelsFile } = settings;
   const expected = (val !== null && labelsFile !== null) === (valLabelsFile !== null);
   if (expected) return;
   throw new UsageError({
     where: "option --val-labels-file",
-    what: valLabelsFile === null ? "the pictures of --val need labels too" : "there are no pictures for it",
+    what: valLabelsFile === null ? "the images of --val need labels too" : "there are no images for it",
     ...(valLabelsFile !== null && { received: valLabelsFile }),
     expected: "--val-labels-file together with --labels-file and --val",
   });

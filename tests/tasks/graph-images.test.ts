@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { classScores, type GraphPictures } from "../../src/tasks/model/graph-pictures.ts";
+import { classScores, type GraphImages } from "../../src/tasks/model/graph-images.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
-const graph: GraphPictures = {
+const graph: GraphImages = {
   ...{ input: "x", output: "y", size: [4, 4], channelsFirst: true },
   givesProbabilities: false,
 };

@@ -2,24 +2,24 @@ import { imageInput } from "../../compiler/lower.ts";
 import { toOnnx } from "../../compiler/onnx/onnx.ts";
 import { inputShapeOf } from "../../graph/network.ts";
 import { OpGraphBuilder } from "../../graph/op-builder.ts";
-import type { PictureResize } from "../../graph/preprocessing.ts";
+import type { ImageResize } from "../../graph/preprocessing.ts";
 import type { DecodeOptions, Platform, RgbImage, Session } from "../../platform.ts";
 import { WorkQueue } from "../../work-queue.ts";
+import { type ImageLike, imageBatch, pixelsOf } from "./image.ts";
 import { decodeOptionsOf, type Model, resizesInGraph } from "./model.ts";
-import { type Picture, pictureBatch, pixelsOf } from "./picture.ts";
 
 /** The model that brings bytes `images [1, H, W, 3]` to `pixels [1, height, width, 3]`, exactly as a model file does. */
-export function preparationModel([height, width]: readonly [number, number], resize: PictureResize): Uint8Array {
+export function preparationModel([height, width]: readonly [number, number], resize: ImageResize): Uint8Array {
   const build = new OpGraphBuilder();
   build.output("pixels", build.input(imageInput, [1, height, width, 3], "uint8"));
   return toOnnx(build.finish(), { name: "preparation", resize });
 }
 
 /**
- * Brings pictures to a model's size, to the bytes that its network gets: in the engine, where the model says how, else in
+ * Brings images to a model's size, to the bytes that its network gets: in the engine, where the model says how, else in
  * the decoder. Give it back with `dispose()`.
  */
-export class PicturePreparation {
+export class ImagePreparation {
   readonly #model: Pick<Model, "network" | "preprocessing">;
   readonly #platform: Pick<Platform, "createSession" | "decodeImage" | "encodePng">;
   readonly #decode: DecodeOptions;
@@ -37,21 +37,21 @@ export class PicturePreparation {
 
   /**
    * The pixels that the network gets.
-   * @throws {FormatError} the picture is damaged, or of no supported format.
+   * @throws {FormatError} the image is damaged, or of no supported format.
    * @throws {DataError} there is no such file.
    */
-  readonly prepare = async (picture: Picture): Promise<RgbImage> => {
-    const decoded = await pixelsOf(picture, this.#decode, this.#platform);
+  readonly prepare = async (image: ImageLike): Promise<RgbImage> => {
+    const decoded = await pixelsOf(image, this.#decode, this.#platform);
     const { network, preprocessing } = this.#model;
     if (!resizesInGraph(preprocessing)) return decoded;
     const [height, width] = inputShapeOf(network) as [number, number, number];
     this.#session ??= this.#platform.createSession(preparationModel([height, width], preprocessing), { threads: 1 });
     const session = await this.#session;
-    const { pixels } = await this.#queue.add(() => session.run({ [imageInput]: pictureBatch([decoded]) }));
+    const { pixels } = await this.#queue.add(() => session.run({ [imageInput]: imageBatch([decoded]) }));
     return { width, height, data: pixels!.data as Uint8Array };
   };
 
-  /** Frees the engine's memory after the pictures under way; doing it again does nothing. */
+  /** Frees the engine's memory after the images under way; doing it again does nothing. */
   dispose(): Promise<void> {
     return this.#queue.add(async () => {
       await (await this.#session)?.dispose();

@@ -7,7 +7,7 @@ import { minimumInputSize, type XceptionOptions } from "./xception-options.ts";
 /**
  * The options with which `xception` builds this network, up to the names of its layers; undefined if it is none of ours.
  */
-export function recogniseXception(network: Network): XceptionOptions | undefined {
+export function recognizeXception(network: Network): XceptionOptions | undefined {
   const candidates = candidatesFor(network);
   return candidates.find((options) => sameLayers(network, xception(options)));
 }

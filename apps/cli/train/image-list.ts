@@ -20,51 +20,51 @@ const entrySchema = z.object({
 });
 type Entry = z.infer<typeof entrySchema>;
 
-/** The pictures of a run as they were when it began. */
-export const pictureListSchema = z.object({ pictures: z.array(entrySchema), validation: z.array(entrySchema) });
-export type PictureList = z.infer<typeof pictureListSchema>;
+/** The images of a run as they were when it began. */
+export const imageListSchema = z.object({ images: z.array(entrySchema), validation: z.array(entrySchema) });
+export type ImageList = z.infer<typeof imageListSchema>;
 
-/** Up to so many bytes of pictures in all, contents are compared, not only sizes. */
+/** Up to so many bytes of images in all, contents are compared, not only sizes. */
 const contentLimit = 2 ** 28;
 /** Files that are looked at together. */
 const atATime = 64;
 
-/** Looks at all picture files of a training; held out ones are among the `pictures`. */
-export async function listPictures(inputs: TrainingInputs): Promise<PictureList> {
+/** Looks at all image files of a training; held out ones are among the `images`. */
+export async function listImages(inputs: TrainingInputs): Promise<ImageList> {
   const { training, validation, validationFolder } = inputs;
   const isHeldOut = validationFolder === undefined;
-  const pictures = isHeldOut ? [...training.samples, ...validation.samples] : training.samples;
-  const sizes = await sizesOf([...pictures, ...(isHeldOut ? [] : validation.samples)]);
+  const images = isHeldOut ? [...training.samples, ...validation.samples] : training.samples;
+  const sizes = await sizesOf([...images, ...(isHeldOut ? [] : validation.samples)]);
   const total = [...sizes.values()].reduce((sum: number, bytes) => sum + (bytes ?? 0), 0);
   const list = (samples: readonly Sample[], { classes }: ImageDataset) =>
     entriesOf({ classes, samples }, sizes, total <= contentLimit);
   return {
-    pictures: await list(pictures, training),
+    images: await list(images, training),
     validation: isHeldOut ? [] : await list(validation.samples, validation),
   };
 }
 
 /** SHA-256 of the list. */
-export function digestOf(list: PictureList): string {
+export function digestOf(list: ImageList): string {
   return createHash("sha256").update(JSON.stringify(list)).digest("hex");
 }
 
 /**
  * @param run its folder, for the message.
- * @throws {DataError} the pictures are not those that the run began with; the message names them.
+ * @throws {DataError} the images are not those that the run began with; the message names them.
  */
-export function refuseChangedPictures(run: string, before: PictureList, now: PictureList): void {
+export function assertUnchangedImages(run: string, before: ImageList, now: ImageList): void {
   const differences = [
-    ...differencesOf(before.pictures, now.pictures, ""),
+    ...differencesOf(before.images, now.images, ""),
     ...differencesOf(before.validation, now.validation, " for validation"),
   ];
   if (differences.length === 0) return;
-  throw changedPictures(run, differences.join("; "));
+  throw changedImages(run, differences.join("; "));
 }
 
-export function changedPictures(run: string, differences: string): DataError {
+export function changedImages(run: string, differences: string): DataError {
   return new DataError({
-    where: `pictures of the run in "${run}"`,
+    where: `images of the run in "${run}"`,
     what: `they have changed since it began: ${differences}`,
     remedy: "Put them back as they were, or train anew into another folder.",
   });
@@ -80,7 +80,7 @@ function differencesOf(before: readonly Entry[], now: readonly Entry[], kind: st
   return [
     ...describe(added, `added${kind}`),
     ...describe(removed, `removed${kind}`),
-    ...describe(withOther(isOtherPicture), `changed${kind}`),
+    ...describe(withOther(isOtherImage), `changed${kind}`),
     ...describe(
       withOther((a, b) => a.labels?.join("\0") !== b.labels?.join("\0")),
       `with other labels${kind}`,
@@ -93,7 +93,7 @@ function differencesOf(before: readonly Entry[], now: readonly Entry[], kind: st
 }
 
 /** Contents count only where both were looked at. */
-function isOtherPicture(a: Entry, b: Entry): boolean {
+function isOtherImage(a: Entry, b: Entry): boolean {
   return a.bytes !== b.bytes || (a.sha256 !== undefined && b.sha256 !== undefined && a.sha256 !== b.sha256);
 }
 
@@ -132,8 +132,8 @@ async function entriesOf(
 }
 
 /** Samples of a folder are named by their path. */
-function pathOf({ picture }: Sample): string {
-  return picture as string;
+function pathOf({ image }: Sample): string {
+  return image as string;
 }
 
 async function inGroups<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {

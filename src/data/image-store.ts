@@ -4,12 +4,12 @@ import type { SkippedFile } from "../records.ts";
 import type { ImageDataset, Sample } from "./dataset.ts";
 
 /**
- * The pictures of a data set as pixels of one size: decoded when first asked for, then kept while they fit into memory.
+ * The images of a data set as pixels of one size: decoded when first asked for, then kept while they fit into memory.
  *
- * Kept are the pictures that come first, and none is ever given up for another: an epoch asks for each picture once, in a
+ * Kept are the images that come first, and none is ever given up for another: an epoch asks for each image once, in a
  * new order, so anything that evicts (least recently used, say) would throw out just what the next epoch needs.
  */
-export class PictureStore {
+export class ImageStore {
   readonly #samples: readonly Sample[];
   readonly #decodeImage: DecodeToSize;
   readonly #options: SizedDecodeOptions;
@@ -17,7 +17,7 @@ export class PictureStore {
   readonly #unusable = new Map<number, SkippedFile>();
   #freeBytes: number;
 
-  /** @param cacheBytes most memory that pictures kept may take. */
+  /** @param cacheBytes most memory that images kept may take. */
   constructor(dataset: ImageDataset, decodeImage: DecodeToSize, options: SizedDecodeOptions, cacheBytes: number) {
     this.#samples = dataset.samples;
     this.#decodeImage = decodeImage;
@@ -32,16 +32,16 @@ export class PictureStore {
 
   /**
    * Pixels `[height, width, 3]` of one sample, not to be written to; `undefined` when its file cannot be used.
-   * @throws {ShapeError} a picture given as pixels has another size.
+   * @throws {ShapeError} an image given as pixels has another size.
    */
   async load(index: number): Promise<Uint8Array | undefined> {
     const kept = this.#kept.get(index);
     if (kept !== undefined) return kept;
     if (this.#unusable.has(index)) return undefined;
-    const { picture, name } = this.#samples[index]!;
-    if (typeof picture === "object" && "data" in picture) return this.#checkSize(picture, name);
+    const { image, name } = this.#samples[index]!;
+    if (typeof image === "object" && "data" in image) return this.#checkSize(image, name);
     try {
-      const { data } = await this.#decodeImage(picture, this.#options);
+      const { data } = await this.#decodeImage(image, this.#options);
       this.#keep(index, data);
       return data;
     } catch (error) {
@@ -61,7 +61,7 @@ export class PictureStore {
     const { width: wantedWidth, height: wantedHeight } = this.#options;
     if (width === wantedWidth && height === wantedHeight) return data;
     throw new ShapeError({
-      where: `picture "${name}"`,
+      where: `image "${name}"`,
       what: "pixels that are decoded already must have the size of the batches",
       received: `${width}×${height}`,
       expected: `${wantedWidth}×${wantedHeight}`,

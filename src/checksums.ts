@@ -6,7 +6,7 @@ const zipTable = makeTable(0xedb88320);
 const castagnoliTable = makeTable(0x82f63b78);
 
 /**
- * The check sum that zip archives store.
+ * The checksum that zip archives store.
  * @see ISO 3309
  */
 export function crc32(bytes: Uint8Array): number {
@@ -14,7 +14,7 @@ export function crc32(bytes: Uint8Array): number {
 }
 
 /**
- * The check sum of TensorFlow's record files, iSCSI and many others: CRC-32C, after Castagnoli.
+ * The checksum of TensorFlow's record files, iSCSI and many others: CRC-32C, after Castagnoli.
  * @see https://www.rfc-editor.org/rfc/rfc3720, appendix B.4
  */
 export function crc32c(bytes: Uint8Array): number {

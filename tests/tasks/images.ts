@@ -2,7 +2,7 @@ import { mulberry32 } from "../../src/tensor/random.ts";
 import { type Shape, sizeOf } from "../../src/tensor/shape.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 
-/** Pictures of random bytes, `[count, H, W, C]`. */
+/** Images of random bytes, `[count, H, W, C]`. */
 export function noise(count: number, shape: Shape, seed = 1): Tensor<"uint8"> {
   const random = mulberry32(seed);
   const whole = [count, ...shape];
