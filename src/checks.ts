@@ -49,12 +49,9 @@ export function numberIn({
   to = Infinity,
   below = Infinity,
 }: NumberLimits): AllowedValues {
-  const words = [
-    ...(from > -Infinity ? [`from ${from}`] : []),
-    ...(above > -Infinity ? [`above ${above}`] : []),
-    ...(to < Infinity ? [`up to ${to}`] : []),
-    ...(below < Infinity ? [`below ${below}`] : []),
-  ];
+  const lower = from > -Infinity ? `from ${from}` : above > -Infinity ? `above ${above}` : "";
+  const upper =
+    to < Infinity ? (from > -Infinity ? ` to ${to}` : `, up to ${to}`) : below < Infinity ? `, below ${below}` : "";
   return {
     includes: (value) =>
       Number.isFinite(value) &&
@@ -62,7 +59,7 @@ export function numberIn({
       Number(value) > above &&
       Number(value) <= to &&
       Number(value) < below,
-    expected: ["a number", words.join(", ")].join(" ").trimEnd(),
+    expected: `a number ${lower}${upper}`.trimEnd(),
   };
 }
 

@@ -29,6 +29,7 @@ describe("assertOption", () => {
     [9, wholeNumberFrom(0, 8), "received 9; expected a whole number from 0 to 8."],
     [1, numberIn({ from: 0, below: 1 }), "received 1; expected a number from 0, below 1."],
     [0, numberIn({ above: 0, to: 16 }), "received 0; expected a number above 0, up to 16."],
+    [0.6, numberIn({ from: 0, to: 0.5 }), "received 0.6; expected a number from 0 to 0.5."],
     [Number.NaN, numberIn({ from: 0 }), "received NaN; expected a number from 0."],
     [Infinity, numberIn({}), "received Infinity; expected a number."],
     ["lion", oneOf(["sgd", "adam"]), 'received "lion"; expected one of sgd, adam.'],

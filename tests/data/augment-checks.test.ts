@@ -1,7 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { type Augmentation, augmentations, noAugmentation } from "../../src/data/augment.ts";
-import { checkAugmentation, checkMixing } from "../../src/data/augment-checks.ts";
-import { erasingDefaults } from "../../src/data/erasing.ts";
+import {
+  type Augmentation,
+  augmentations,
+  checkAugmentation,
+  checkMixing,
+  noAugmentation,
+} from "../../src/data/augmentation.ts";
+import { erasingDefaults } from "../../src/data/geometry.ts";
 
 const erasing = { ...erasingDefaults, probability: 1 };
 
@@ -41,7 +46,7 @@ describe("checks", () => {
       `"augmentation randAugment operations: this value is not allowed; received 1.5; expected a whole number from 0 to 14."`,
     );
     expect(refusal({ randAugment: { operations: 15, magnitude: 9 } })).toMatchInlineSnapshot(
-      `"augmentation randAugment operations: this value is not allowed; received 15; expected a number from 0 to 14."`,
+      `"augmentation randAugment operations: this value is not allowed; received 15; expected a whole number from 0 to 14."`,
     );
     expect(refusal({ randAugment: { operations: 2, magnitude: 11 } })).toMatchInlineSnapshot(
       `"augmentation randAugment magnitude: this value is not allowed; received 11; expected a number from 0 to 10."`,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { augmentationNames } from "../../../data/augment.ts";
+import { augmentationNames } from "../../../data/augmentation.ts";
 import { choice, type Kind, number, orNone, setting, yesOrNo } from "./setting.ts";
 
 /** How the training images are changed at random: an augmentation with a name, and what of it is to be otherwise. */

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { ClassWeights } from "../../../data/class-weights.ts";
+import type { ClassWeights } from "../../../data/sample-weights.ts";
 import { choice, type KeySettings, type Kind, number, onOff, orNone, setting, text, wholeNumber } from "./setting.ts";
 
 /** Which images there are, and how much they count. */
