@@ -54,7 +54,7 @@ describe("refuses", () => {
     [
       "another kind of file",
       () => strToU8("GIF89a-image"),
-      'the file: this is no file of Keras; received "the bytes 47 49 46 38 39 61 2d 70 at offset 0"; expected HDF5 (.h5, .hdf5, .weights.h5) or a zip archive (.keras).',
+      'the file: this is no file of Keras; received "the bytes 47 49 46 38 39 61 2d 69 at offset 0"; expected HDF5 (.h5, .hdf5, .weights.h5) or a zip archive (.keras).',
     ],
     [
       "a file cut short",
