@@ -33,6 +33,8 @@ const fences: readonly (readonly [what: string, target: RegExp, allowed: RegExp]
     /^(src\/runtime\/web(?!-session\.ts$)|src\/web\.ts$)/,
     /^(src\/runtime\/web[^/]*\.ts|src\/web\.ts|apps\/web\/.*)$/,
   ],
+  // Loaded by one module, which switches its telemetry off before.
+  ["the native engine", /^onnxruntime-node$/, /^src\/runtime\/node-engine\.ts$/],
   // Its session runs in browsers and in Node.
   ["the engine in WebAssembly", /^onnxruntime-web/, /^src\/runtime\/web[^/]*\.ts$/],
 ];
