@@ -1,5 +1,5 @@
-import { assertAllowed, assertOption, numberIn, wholeNumberFrom } from "../checks.ts";
 import { UsageError } from "../errors.ts";
+import { assertAllowed, assertOption, number, wholeNumber } from "../kinds.ts";
 import type { Erasing, Range, WindowSizes } from "./geometry.ts";
 import type { Mixing } from "./mixing.ts";
 import type { RandAugment } from "./rand-augment.ts";
@@ -147,7 +147,7 @@ export function checkAugmentation(augmentation: Augmentation): void {
   }
   if (randAugment) {
     const { operations, magnitude } = randAugment;
-    assertOption("augmentation randAugment operations", operations, wholeNumberFrom(0, 14));
+    assertOption("augmentation randAugment operations", operations, wholeNumber({ from: 0, to: 14 }));
     checkAmount("randAugment magnitude", magnitude, 10);
   }
   if (erasing) {
@@ -179,7 +179,7 @@ export function checkMixing(
 }
 
 function checkAmount(name: string, amount: number, limit: number): void {
-  assertOption(`augmentation ${name}`, amount, numberIn({ from: 0, to: limit }));
+  assertOption(`augmentation ${name}`, amount, number({ from: 0, to: limit }));
 }
 
 function checkRange(name: string, range: Range, limit = Number.POSITIVE_INFINITY): void {

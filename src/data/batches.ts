@@ -1,5 +1,5 @@
-import { assertOption, wholeNumberFrom } from "../checks.ts";
 import { DataError } from "../errors.ts";
+import { assertOption, wholeNumber } from "../kinds.ts";
 import type { DecodeToSize, SizedDecodeOptions } from "../platform.ts";
 import type { SkippedFile } from "../records.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
@@ -103,9 +103,9 @@ export class BatchSource {
   constructor(dataset: ImageDataset, decodeImage: DecodeToSize, options: BatchOptions) {
     const { batchSize, prefetch = 2, cacheBytes = 2 ** 30, augmentation, mixing, classWeights, seed = 0 } = options;
     const { shard = { rank: 0, size: 1 } } = options;
-    assertOption("batches option batchSize", batchSize, wholeNumberFrom(1));
-    assertOption("batches option prefetch", prefetch, wholeNumberFrom(1));
-    assertOption("batches option cacheBytes", cacheBytes, wholeNumberFrom(0));
+    assertOption("batches option batchSize", batchSize, wholeNumber({ from: 1 }));
+    assertOption("batches option prefetch", prefetch, wholeNumber({ from: 1 }));
+    assertOption("batches option cacheBytes", cacheBytes, wholeNumber({ from: 0 }));
     if (augmentation) checkAugmentation(augmentation);
     if (mixing) checkMixing(mixing, batchSize);
     if (classWeights) checkClassWeights(classWeights, dataset);
@@ -207,7 +207,7 @@ export class BatchSource {
     start: number,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Group, void, void> {
-    assertOption("batches option start", start, wholeNumberFrom(0, indices.length));
+    assertOption("batches option start", start, wholeNumber({ from: 0, to: indices.length }));
     let group: Loaded[] = [];
     let nextPosition = start;
     const load = (index: number) => this.#store.load(index);

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { assertOption, numberIn, wholeNumberFrom } from "../checks.ts";
 import { parseCsv } from "../csv.ts";
 import { DataError, FormatError } from "../errors.ts";
 import { checkDocument, parseJson } from "../json-document.ts";
+import { assertOption, number, wholeNumber } from "../kinds.ts";
 import type { FolderListing } from "../platform.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 import { compareCodePoints, type ImageDataset, isHidden, isImage, type Sample } from "./dataset.ts";
@@ -32,8 +32,8 @@ export function targetsOf(
   classes: number,
   smoothing = 0,
 ): FloatTensor {
-  const validLabels = wholeNumberFrom(0, classes - 1);
-  assertOption("oneHot option smoothing", smoothing, numberIn({ from: 0, below: 1 }));
+  const validLabels = wholeNumber({ from: 0, to: classes - 1 });
+  assertOption("oneHot option smoothing", smoothing, number({ from: 0, below: 1 }));
   const targets = new Float32Array(samples.length * classes);
   for (const [row, { label, labels }] of samples.entries()) {
     const lowest = labels ? smoothing / 2 : smoothing / classes;

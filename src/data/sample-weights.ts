@@ -1,6 +1,6 @@
-import { assertOption, numberIn } from "../checks.ts";
 import { parseCsv } from "../csv.ts";
 import { DataError, FormatError, UsageError } from "../errors.ts";
+import { assertOption, number } from "../kinds.ts";
 import { classesOf, countPerClass, type ImageDataset, type Sample } from "./dataset.ts";
 
 /** Numbers by the name of the class, 1 for those left out, or weights that balance. */
@@ -39,7 +39,7 @@ export function checkClassWeights(classWeights: readonly number[], { classes }: 
     refuse("there must be one for each class", `${classWeights.length} weights`, `${classes.length} weights`);
   }
   for (const [label, weight] of classWeights.entries()) {
-    assertOption(`class weights, the weight of "${classes[label]}"`, weight, numberIn({ from: 0 }));
+    assertOption(`class weights, the weight of "${classes[label]}"`, weight, number({ from: 0 }));
   }
   if (!classWeights.some((weight) => weight > 0)) refuse("all of them are 0", classWeights, "a weight above 0");
 }

@@ -1,5 +1,5 @@
-import { assertOption, numberIn } from "../checks.ts";
 import { DataError } from "../errors.ts";
+import { assertOption, number } from "../kinds.ts";
 import { deriveSeed, mulberry32, shuffledIndices } from "../tensor/random.ts";
 import { classesOf, type ImageDataset, isMultiLabel, type Sample } from "./dataset.ts";
 
@@ -17,7 +17,7 @@ export interface SplitDataset {
  * @throws {DataError} a class has fewer than two images.
  */
 export function splitDataset(dataset: ImageDataset, share: number, seed: number): SplitDataset {
-  assertOption("splitDataset option share", share, numberIn({ above: 0, below: 1 }));
+  assertOption("splitDataset option share", share, number({ above: 0, below: 1 }));
   const heldOut = new Set<Sample>();
   const hold = (members: readonly Sample[], name: string) => {
     if (members.length < 2) throwUnsplittable(name, members.length);

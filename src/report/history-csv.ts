@@ -1,5 +1,5 @@
-import type { EpochRecord } from "../records.ts";
 import { csvText } from "../csv.ts";
+import type { EpochRecord } from "../records.ts";
 
 const columns: readonly (readonly [header: string, value: (record: EpochRecord) => number | undefined])[] = [
   ["epoch", (record) => record.epoch],
