@@ -1,3 +1,5 @@
+import { UsageError } from "./errors.ts";
+
 /** A kind of value: what it may be, and how a flag writes it. Options of networks and settings of training share them. */
 export interface Kind<T> {
   /** Returns a value from outside as it is used, or undefined if it is not one of the kind. */
@@ -27,12 +29,9 @@ export interface Choice<T> extends Kind<T> {
 }
 
 /** A number between limits; `from` and `to` are allowed themselves, `above` and `below` are not. */
-export function number(limits: {
-  readonly from?: number;
-  readonly above?: number;
-  readonly to?: number;
-  readonly below?: number;
-}): Kind<number> {
+export function number(
+  limits: { readonly from?: number; readonly above?: number; readonly to?: number; readonly below?: number } = {},
+): Kind<number> {
   const { from = -Infinity, above = -Infinity, to = Infinity, below = Infinity } = limits;
   const words = [
     ...(limits.from === undefined ? [] : [`from ${from}`]),
@@ -44,7 +43,7 @@ export function number(limits: {
     accept: accepting(
       (value): value is number => isNumber(value) && value >= from && value > above && value <= to && value < below,
     ),
-    expected: `a number ${words.join(", ")}`,
+    expected: ["a number", words.join(", ")].join(" ").trimEnd(),
     placeholder: "<x>",
     read: readNumber,
     write: String,
@@ -151,6 +150,29 @@ export function tupleOf<const T extends readonly unknown[]>(
     read: (text) => text.split(separator).map((part, index) => each[index]?.read(part)),
     write: (values) => each.map((kind, index) => kind.write(values[index])).join(separator),
   };
+}
+
+/**
+ * Checks the value of an option.
+ * @param where the function and option that complain, e.g. `classify option top`.
+ * @throws {UsageError} the value is not one of those allowed.
+ * @example
+ * assertOption("classify option top", top, wholeNumber({ from: 1 }));
+ */
+export function assertOption(
+  where: string,
+  received: unknown,
+  { accept, expected }: Pick<Kind<unknown>, "accept" | "expected">,
+): void {
+  assertAllowed(where, received, accept(received) !== undefined, expected);
+}
+
+/**
+ * Reports the value of an option unless `isAllowed`, for conditions that need more than the value itself.
+ * @throws {UsageError} `isAllowed` is false.
+ */
+export function assertAllowed(where: string, received: unknown, isAllowed: boolean, expected: string): void {
+  if (!isAllowed) throw new UsageError({ where, what: "this value is not allowed", received, expected });
 }
 
 /** Accepts a value as it is, if a condition holds. */
