@@ -38,7 +38,7 @@ describe("refuses", () => {
 
   test("what is in no format that we know", async () => {
     expect(await refusal(new TextEncoder().encode("GIF89a-image"))).toMatchInlineSnapshot(
-      `"file of 14 bytes: this is no file of weights that we know; received "the bytes 47 49 46 38 39 61 2d 70 at offset 0"; expected HDF5 of Keras (.h5, .hdf5, .weights.h5), PyTorch (.pth, .pt), a zip archive of Keras (.keras), ONNX (.onnx), safetensors of timm (.safetensors), TF.js (model.json)."`,
+      `"file of 12 bytes: this is no file of weights that we know; received "the bytes 47 49 46 38 39 61 2d 69 at offset 0"; expected HDF5 of Keras (.h5, .hdf5, .weights.h5), PyTorch (.pth, .pt), a zip archive of Keras (.keras), ONNX (.onnx), safetensors of timm (.safetensors), TF.js (model.json)."`,
     );
     expect(await refusal(new Uint8Array())).toMatchInlineSnapshot(
       `"file of 0 bytes: the file is empty; expected HDF5 of Keras (.h5, .hdf5, .weights.h5), PyTorch (.pth, .pt), a zip archive of Keras (.keras), ONNX (.onnx), safetensors of timm (.safetensors), TF.js (model.json)."`,
