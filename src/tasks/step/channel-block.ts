@@ -1,4 +1,4 @@
-import { blockProbe, readBlockSize } from "../../compiler/block-probe.ts";
+import { blockProbe, readBlockSize } from "../../compiler/onnx/blocked.ts";
 import { RuntimeUnavailableError } from "../../errors.ts";
 import type { Device, Platform } from "../../platform.ts";
 import { floatTensor } from "../../tensor/tensor.ts";

@@ -1,4 +1,4 @@
-import { toOnnx } from "../../compiler/onnx/onnx.ts";
+import { compileGraph } from "../../compiler/compile.ts";
 import { UsageError } from "../../errors.ts";
 import { OpGraphBuilder } from "../../graph/op-builder.ts";
 import type { DeviceTensor, Platform, Session, SessionOptions } from "../../platform.ts";
@@ -103,7 +103,7 @@ function readingModel(tensors: readonly (readonly [string, DeviceTensor])[]): Ui
   for (const [name, { shape }] of tensors) {
     build.output(outputOf(name), build.op({ kind: "multiply" }, [build.input(name, shape), one], outputOf(name)));
   }
-  return toOnnx(build.finish());
+  return compileGraph(build.finish(), new Map(), { form: "exact" });
 }
 
 function outputOf(name: string): string {

@@ -1,7 +1,4 @@
-import { foldBatchNorm } from "../../compiler/fold-batch-norm.ts";
-import { toOnnx } from "../../compiler/onnx/onnx.ts";
-import { cacheLimits } from "../../compiler/split-batch.ts";
-import { splitBatchNorm } from "../../compiler/split-batch-norm.ts";
+import { compileGraph } from "../../compiler/compile.ts";
 import type { OpGraph } from "../../graph/ops.ts";
 import type { DeviceResults, Platform, ProfileEvent, Session, SessionOptions, Tensors } from "../../platform.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
@@ -49,14 +46,9 @@ export async function stepSession(
 ): Promise<Session> {
   const device = session?.device;
   const blockSize = await channelBlock(platform, device);
-  // Others lack the operator for batch normalization in training, and maxima's places in max pooling.
-  const isProcessor = device === undefined || ["cpu", "wasm"].includes(device);
-  const runnable = isProcessor ? graph : splitBatchNorm(graph);
-  const { graph: folded, weights } =
-    frozen.size > 0 ? foldBatchNorm(runnable, frozen) : { graph: runnable, weights: frozen };
-  const batchLimits = blockSize === undefined || wholeBatches ? undefined : cacheLimits;
-  const form = { blockSize, batchLimits, weights, plainWhereStored: frozen.size > 0, comparesMaxima: !isProcessor };
-  return platform.createSession(toOnnx(folded, form), session);
+  const isGpu = device !== undefined && device !== "cpu" && device !== "wasm";
+  const model = compileGraph(graph, frozen, { form: "training", blockSize, isGpu, wholeBatches });
+  return platform.createSession(model, session);
 }
 
 /** A step that is one graph. */

@@ -1,7 +1,6 @@
-import { engineShape, toEngineLayout } from "../../graph/engine-layout.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
+import { checkWeights, engineShape, toEngineLayout } from "../../graph/weights.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
-import { checkWeights } from "../../weights/check-weights.ts";
 import type { Weights } from "../../weights/initialize.ts";
 
 /** A tensor that belongs to a training step: a weight, a moving statistic, a slot of the optimizer, an average. */
