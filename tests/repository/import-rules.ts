@@ -5,7 +5,7 @@ export type Sources = ReadonlyMap<string, string>;
 
 /** A file may import from its own unit or from a unit of lower rank (docs/adr/0001). The first match counts. */
 const units: readonly (readonly [unit: string, rank: number, files: RegExp])[] = [
-  ["foundation", 0, /^src\/((checks|checksums|csv|errors|json-document|platform|records|work-queue)\.ts$|tensor\/)/],
+  ["foundation", 0, /^src\/((checksums|csv|errors|json-document|kinds|platform|records|work-queue)\.ts$|tensor\/)/],
   ["graph", 1, /^src\/graph\//],
   ...["models", "compiler", "learning", "data", "weights", "report", "runtime"].map(
     (folder) => [folder, 2, new RegExp(`^src/${folder}/`)] as const,
@@ -29,6 +29,8 @@ const fences: readonly (readonly [what: string, target: RegExp, allowed: RegExp]
     /^(src\/runtime\/web(?!-session\.ts$)|src\/web\.ts$)/,
     /^(src\/runtime\/web[^/]*\.ts|src\/web\.ts|apps\/web\/.*)$/,
   ],
+  // Loaded by one module, which switches its telemetry off before.
+  ["the native engine", /^onnxruntime-node$/, /^src\/runtime\/node-engine\.ts$/],
   // Its session runs in browsers and in Node.
   ["the engine in WebAssembly", /^onnxruntime-web/, /^src\/runtime\/web[^/]*\.ts$/],
 ];
