@@ -217,7 +217,7 @@ export {
   type StartingWeightsOptions,
   startingWeights,
 } from "./tasks/weights/starting-weights.ts";
-export { type FilePlatform, type WeightsSource, weightsSource } from "./tasks/weights/weights-file.ts";
+export { type WeightsSource, weightsSource } from "./tasks/weights/weights-file.ts";
 export { type TargetName, targetOf } from "./tasks/weights/weights-targets.ts";
 export type { MappedWeights, MappingReport } from "./weights/map-weights.ts";
 

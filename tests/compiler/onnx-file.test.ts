@@ -80,7 +80,7 @@ describe("the engine's channel block", () => {
   it("is undefined where the engine refuses the layout, and other errors come through", async () => {
     const failing = (error: Error): Platform => ({
       ...nodePlatform,
-      createSession: () => Promise.reject(error),
+      engine: { ...nodePlatform.engine, createSession: () => Promise.reject(error) },
     });
     const refusal = new RuntimeUnavailableError({ where: "ONNX Runtime", what: "it cannot load the model" });
     expect(await channelBlock(failing(refusal))).toBeUndefined();

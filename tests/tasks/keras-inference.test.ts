@@ -76,7 +76,7 @@ describe("a network that is wrong is noticed:", () => {
     const { graph, weights } = formulaGraph(network, [...Object.keys(golden.taps), network.output], 2);
     const operations = graph.operations.map((each) => ({ ...each, config: atStart(each.config) }));
     const wrong: OpGraph = { ...graph, operations };
-    const session = await platform.createSession(await layOut({ graph: wrong, weights }, "inference", platform));
+    const session = await platform.engine.createSession(await layOut({ graph: wrong, weights }, "inference", platform));
     const outputs = await session.run({ [imageInput]: formulaImages(2, [96, 133, 3]) });
     await session.dispose();
     const { taps } = compareWithGolden(golden, outputs, undefined, file);

@@ -188,7 +188,7 @@ export class FeatureExtractor {
     const { graph } = lower(network, { mode: "inference", batchSize: 1, preprocessing, outputs: unique });
     const folded = foldBatchNorm(graph, toEngineWeights(network, own));
     const bytes = toOnnx(folded.graph, { name: network.name, weights: folded.weights, dynamicBatch: true });
-    const session = await this.#platform.createSession(bytes, this.#options);
+    const session = await this.#platform.engine.createSession(bytes, this.#options);
     this.#loaded = { key, session };
     return session;
   }

@@ -7,11 +7,14 @@ import { floatTensor } from "../../tensor/tensor.ts";
  * Channels to a block in the engine's fastest CPU layout on this machine (16 with AVX-512, 8 with AVX2), found by asking
  * the engine; undefined where it has no such layout, and on other devices.
  */
-export async function channelBlock(platform: Platform, device: Device = "cpu"): Promise<number | undefined> {
+export async function channelBlock(
+  platform: Platform,
+  device: Device = platform.engine.defaultDevice,
+): Promise<number | undefined> {
   if (device !== "cpu") return undefined;
   const { model, input } = blockProbe();
   try {
-    const session = await platform.createSession(model, { threads: 1 });
+    const session = await platform.engine.createSession(model, { threads: 1 });
     const { blocks } = await session.run({ image: floatTensor([1, 64, 1, 2], input) });
     await session.dispose();
     return readBlockSize(blocks!.data as Float32Array);

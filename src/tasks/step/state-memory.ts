@@ -30,7 +30,7 @@ export function disposeState(state: ReadonlyMap<string, StateTensor>): void {
 
 /** Where a training step is told to compute. */
 interface Place {
-  readonly platform: Pick<Platform, "createSession">;
+  readonly platform: Platform;
   readonly session?: SessionOptions;
 }
 
@@ -82,7 +82,7 @@ export class StateMemory {
     if (isAllHere(state)) return state;
     const away = [...state].flatMap(([name, tensor]) => (isOnDevice(tensor) ? [[name, tensor] as const] : []));
     const { platform, session } = this.#place;
-    this.#reader ??= await platform.createSession(readingModel(away), { ...session, profile: false });
+    this.#reader ??= await platform.engine.createSession(readingModel(away), { ...session, profile: false });
     const { tensors } = await this.#reader.runOnDevice!(Object.fromEntries(away));
     return new Map([...state].map(([name, tensor]) => [name, (tensors[outputOf(name)] ?? tensor) as FloatTensor]));
   }

@@ -56,7 +56,7 @@ export async function stepSession(
     frozen.size > 0 ? foldBatchNorm(runnable, frozen) : { graph: runnable, weights: frozen };
   const batchLimits = blockSize === undefined || wholeBatches ? undefined : cacheLimits;
   const form = { blockSize, batchLimits, weights, plainWhereStored: frozen.size > 0, comparesMaxima: !isProcessor };
-  return platform.createSession(toOnnx(folded, form), session);
+  return platform.engine.createSession(toOnnx(folded, form), session);
 }
 
 /** A step that is one graph. */

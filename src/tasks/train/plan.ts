@@ -120,7 +120,7 @@ export function planTraining(dataset: ImageDataset, options: OptionsWithWeights)
   const decode = sizedDecodeOptionsOf({ network, preprocessing });
   const shard = { rank: communicator.rank, size: communicator.size };
   const preparation = new ImagePreparation({ network, preprocessing }, platform);
-  const batches = new BatchSource(dataset, platform.decodeImage, { batchSize, decode, seed, shard, ...presentation });
+  const batches = new BatchSource(dataset, platform.images.decode, { batchSize, decode, seed, shard, ...presentation });
   // Said before anything is compiled for as many.
   if (batches.batchesPerEpoch === 0) batches.assertEnough(dataset.samples.length, batchSize * communicator.size);
   const validation = options.validation && relabel(options.validation, classes, "the training set");

@@ -91,7 +91,7 @@ export async function verifyNetwork(
   const inputShape = inputShapeOf(network) as readonly [number, number, number];
   const outputs = [...new Set([...Object.keys(golden.taps), network.output])];
   const model = await layOut(tappedGraph(network, weights, outputs, batchSize), layout, platform);
-  const session = await platform.createSession(model);
+  const session = await platform.engine.createSession(model);
   const results = await session
     .run({ [imageInput]: images ?? formulaImages(batchSize, inputShape) })
     .finally(() => session.dispose());
