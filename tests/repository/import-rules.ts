@@ -5,7 +5,7 @@ export type Sources = ReadonlyMap<string, string>;
 
 /** A file may import from its own unit or from a unit of lower rank (docs/adr/0001). The first match counts. */
 const units: readonly (readonly [unit: string, rank: number, files: RegExp])[] = [
-  ["foundation", 0, /^src\/((checksums|errors|json-document|platform|records|source|work-queue)\.ts$|tensor\/)/],
+  ["foundation", 0, /^src\/((checks|checksums|csv|errors|json-document|platform|records|source|work-queue)\.ts$|tensor\/)/],
   ["graph", 1, /^src\/graph\//],
   ...["models", "compiler", "learning", "data", "weights", "report", "runtime"].map(
     (folder) => [folder, 2, new RegExp(`^src/${folder}/`)] as const,
