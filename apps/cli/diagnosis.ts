@@ -25,7 +25,7 @@ export type Part<T> =
 /** Loads the native parts; passed in, so that a machine on which one fails can be tested. */
 export interface PartLoaders {
   readonly onnxruntime: () => Promise<{
-    engineVersion(): string;
+    engineVersion(): Promise<string>;
     listDevices(): Promise<readonly DeviceStatus[]>;
   }>;
   readonly sharp: () => Promise<{ readonly default: { readonly versions: { readonly sharp?: string } } }>;
@@ -44,7 +44,7 @@ export async function diagnose(loaders: PartLoaders = installedParts): Promise<D
     cpu: { model: cpus()[0]?.model.trim() ?? "unknown", cores: availableParallelism() },
     memory: { totalBytes: totalmem(), freeBytes: freemem() },
     onnxruntime: await load(loaders.onnxruntime, async (engine) => ({
-      version: engine.engineVersion(),
+      version: await engine.engineVersion(),
       devices: await engine.listDevices(),
     })),
     sharp: await load(loaders.sharp, async (sharp) => ({ version: sharp.default.versions.sharp ?? "unknown" })),

@@ -1,13 +1,13 @@
 import type { Command } from "commander";
-import { z } from "zod";
 import { UsageError } from "../../src/errors.ts";
 import type { Network } from "../../src/graph/network.ts";
+import { choice, type Kind, tupleOf, wholeNumber } from "../../src/kinds.ts";
 import { minimumAlignedInputSize } from "../../src/models/aligned-xception-options.ts";
 import { buildNetwork } from "../../src/models/architecture.ts";
 import { type ArchitectureName, architectureNamed } from "../../src/models/architecture-names.ts";
 import { minimumInputSize, type XceptionOptions } from "../../src/models/xception-options.ts";
 import { networkSettings } from "../../src/tasks/train/settings/network-settings.ts";
-import { choice, type Kind, setting, wholeNumber } from "../../src/tasks/train/settings/setting.ts";
+import { setting } from "../../src/tasks/train/settings/setting.ts";
 import { flagOf, settingOf } from "../../src/tasks/train/settings/settings.ts";
 import { addSettingOptions } from "./setting-options.ts";
 
@@ -143,12 +143,11 @@ function refuse(flag: string, what: string, received: unknown): never {
 
 /** Height, width and channels, which a flag writes as `299x299x3`; each network says how small they may be. */
 function imageShape(): Kind<readonly [number, number, number]> {
-  const size = z.int().min(1).max(8192);
-  return {
-    accepts: z.tuple([size, size, z.int().min(1)]),
+  const side = wholeNumber({ from: 1, to: 8192 });
+  const shape = tupleOf([side, side, wholeNumber({ from: 1 })], {
+    separator: "x",
     expected: "HEIGHTxWIDTHxCHANNELS, height and width up to 8192, e.g. 299x299x3",
     placeholder: "<HxWxC>",
-    read: (text) => (/^\d+[x×]\d+[x×]\d+$/.test(text) ? text.split(/[x×]/).map(Number) : text),
-    write: (shape) => shape.join("x"),
-  };
+  });
+  return { ...shape, read: (text) => shape.read(text.replaceAll("×", "x")) };
 }

@@ -1,6 +1,6 @@
-import * as ort from "onnxruntime-node";
 import { RuntimeUnavailableError } from "../errors.ts";
 import type { Device, DeviceStatus } from "../platform.ts";
+import { loadEngine } from "./node-engine.ts";
 
 /** The smallest model there is: y = max(x, 0) for one number. A test makes it anew with the compiler. */
 export const probeModel = Uint8Array.from(
@@ -25,13 +25,14 @@ const remedies: Readonly<Partial<Record<Device, string>>> = {
 };
 
 /** Version of the native engine. */
-export function engineVersion(): string {
-  return ort.env.versions.node ?? "unknown";
+export async function engineVersion(): Promise<string> {
+  return (await loadEngine()).env.versions.node ?? "unknown";
 }
 
 /** Every device that the engine of this operating system knows, with the outcome of loading a tiny model there. */
 export async function listDevices(): Promise<readonly DeviceStatus[]> {
-  const native = ort.listSupportedBackends().map(({ name }) => name as Device);
+  const engine = await loadEngine();
+  const native = engine.listSupportedBackends().map(({ name }) => name as Device);
   const statuses: DeviceStatus[] = [];
   for (const device of [...native, "wasm"] as const) {
     const reason = device === "wasm" ? await whyNoWebAssembly() : await whyUnavailable(device);
@@ -43,9 +44,9 @@ export async function listDevices(): Promise<readonly DeviceStatus[]> {
 /** Why the native engine cannot compute on a device; undefined if it can. */
 export async function whyUnavailable(device: Device): Promise<string | undefined> {
   try {
-    quieten();
+    const engine = await loadEngine();
     const settings = { executionProviders: [device], logSeverityLevel: 4 } as const;
-    const session = await ort.InferenceSession.create(probeModel, settings);
+    const session = await engine.InferenceSession.create(probeModel, settings);
     await session.release();
     return undefined;
   } catch (error) {
@@ -61,11 +62,6 @@ export function unavailable(device: Device, reason: string): RuntimeUnavailableE
     expected: "cpu or wasm, which run everywhere, or another device that `xception doctor` finds",
     ...(remedies[device] !== undefined && { remedy: remedies[device] }),
   });
-}
-
-/** The engine tells by exceptions what it also writes to the standard error stream; set before its first session. */
-export function quieten(): void {
-  ort.env.logLevel = "fatal";
 }
 
 async function whyNoWebAssembly(): Promise<string | undefined> {

@@ -1,16 +1,18 @@
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import * as ort from "onnxruntime-node";
 import { UsageError } from "../errors.ts";
 import type { DeviceFeeds, DeviceResults, DeviceTensor, ProfileEvent, Session, Tensors } from "../platform.ts";
 import { fromEngineTensors, toEngineTensors } from "./engine-tensors.ts";
+import type { InferenceSession, NativeEngine, Tensor } from "./node-engine.ts";
 
 /** A session of the engine's native build. */
 export class NodeSession implements Session {
-  protected readonly session: ort.InferenceSession;
+  protected readonly engine: NativeEngine;
+  protected readonly session: InferenceSession;
   readonly #profileFolder: string | undefined;
 
-  constructor(session: ort.InferenceSession, profileFolder: string | undefined) {
+  constructor(engine: NativeEngine, session: InferenceSession, profileFolder: string | undefined) {
+    this.engine = engine;
     this.session = session;
     this.#profileFolder = profileFolder;
   }
@@ -21,7 +23,7 @@ export class NodeSession implements Session {
   }
 
   async run(feeds: Tensors): Promise<Tensors> {
-    return fromEngineTensors(await this.session.run(toEngineTensors(feeds, ort.Tensor)));
+    return fromEngineTensors(await this.session.run(toEngineTensors(feeds, this.engine.Tensor)));
   }
 
   async endProfiling(): Promise<readonly ProfileEvent[]> {
@@ -55,21 +57,35 @@ interface EngineEvent {
 /** A session on WebGPU, whose results can stay in buffers there. */
 export class DeviceSession extends NodeSession {
   async runOnDevice(feeds: DeviceFeeds): Promise<DeviceResults> {
-    const results = Object.entries(await this.session.run(Object.fromEntries(Object.entries(feeds).map(engineFeed))));
+    const engineFeeds = Object.entries(feeds).map(([name, tensor]) => [name, this.#engineFeed(name, tensor)] as const);
+    const results = Object.entries(await this.session.run(Object.fromEntries(engineFeeds)));
     const isKept = ([, { location }]: (typeof results)[number]) => location === "gpu-buffer";
     return {
       tensors: fromEngineTensors(Object.fromEntries(results.filter((result) => !isKept(result)))),
       kept: Object.fromEntries(results.filter(isKept).map(([name, tensor]) => [name, new GpuTensor(tensor)])),
     };
   }
+
+  #engineFeed(name: string, tensor: DeviceFeeds[string]): Tensor {
+    if (tensor instanceof GpuTensor) return tensor.tensor;
+    if ("device" in tensor) {
+      throw new UsageError({
+        where: `input "${name}"`,
+        what: "its tensor lies on another device",
+        received: tensor.device,
+        expected: "webgpu",
+      });
+    }
+    return toEngineTensors({ tensor }, this.engine.Tensor).tensor!;
+  }
 }
 
 /** Not to be read by the binding's own `getData`, which ends the process (onnxruntime-node 1.30). */
 class GpuTensor implements DeviceTensor {
   readonly device = "webgpu";
-  readonly tensor: ort.Tensor;
+  readonly tensor: Tensor;
 
-  constructor(tensor: ort.Tensor) {
+  constructor(tensor: Tensor) {
     this.tensor = tensor;
   }
 
@@ -80,17 +96,4 @@ class GpuTensor implements DeviceTensor {
   dispose(): void {
     this.tensor.dispose();
   }
-}
-
-function engineFeed([name, tensor]: [string, DeviceFeeds[string]]): [string, ort.Tensor] {
-  if (tensor instanceof GpuTensor) return [name, tensor.tensor];
-  if ("device" in tensor) {
-    throw new UsageError({
-      where: `input "${name}"`,
-      what: "its tensor lies on another device",
-      received: tensor.device,
-      expected: "webgpu",
-    });
-  }
-  return [name, toEngineTensors({ tensor }, ort.Tensor).tensor!];
 }

@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import * as ort from "onnxruntime-node";
 import { RuntimeUnavailableError } from "../errors.ts";
 import type { Device, Session, SessionOptions } from "../platform.ts";
-import { quieten, unavailable, whyUnavailable } from "./node-devices.ts";
+import { unavailable, whyUnavailable } from "./node-devices.ts";
+import { type InferenceSession, loadEngine } from "./node-engine.ts";
 import { DeviceSession, NodeSession } from "./node-engine-session.ts";
 
 /** The native build's CPU. */
@@ -18,12 +18,12 @@ export const defaultDevice: Device = "cpu";
 export async function createSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
   const { device = defaultDevice } = options;
   if (device === "wasm") return (await import("./web-session.ts")).createWebSession(model, { ...options, threads: 1 });
+  const engine = await loadEngine();
   const isWebGpu = device === "webgpu";
   const profileFolder = options.profile ? await mkdtemp(join(tmpdir(), "xception-profile-")) : undefined;
-  quieten();
   // A list with the CPU in it would fall back on that without a word. Alone, a device that is not there is an
   // error, and single operators that a device lacks run on the CPU nevertheless.
-  const settings: ort.InferenceSession.SessionOptions = {
+  const settings: InferenceSession.SessionOptions = {
     executionProviders: [device],
     graphOptimizationLevel: options.optimize === false ? "disabled" : "all",
     // Planned in the first run, the second would get one large piece of memory beside the pieces of the first, which stay:
@@ -36,8 +36,8 @@ export async function createSession(model: Uint8Array, options: SessionOptions =
     ...(profileFolder && { enableProfiling: true, profileFilePrefix: join(profileFolder, "profile") }),
   };
   try {
-    const session = await ort.InferenceSession.create(model, settings);
-    return new (isWebGpu ? DeviceSession : NodeSession)(session, profileFolder);
+    const session = await engine.InferenceSession.create(model, settings);
+    return new (isWebGpu ? DeviceSession : NodeSession)(engine, session, profileFolder);
   } catch (error) {
     if (profileFolder !== undefined) await rm(profileFolder, { recursive: true });
     throw await explainFailure(device, error);

@@ -24,6 +24,7 @@ test.each([
   ],
   ["src/index.ts", 'export * from "./node.ts";', "src/index.ts imports src/node.ts: not allowed Node"],
   ["src/report/a.ts", "const home = process.env.HOME;", "src/report/a.ts imports global process: not allowed Node"],
+  ["src/runtime/node.ts", 'import "onnxruntime-node";', "not allowed the native engine"],
   ["src/runtime/node.ts", 'import * as o from "onnxruntime-web";', "not allowed the engine in WebAssembly"],
   ["src/tasks/train/a.ts", 'import { p } from "../../runtime/web.ts";', "not allowed the browser"],
   ["src/helpers/a.ts", "export {};", "src/helpers/a.ts: belongs to no unit"],

@@ -1,5 +1,4 @@
 import fc from "fast-check";
-import * as ort from "onnxruntime-node";
 import { describe, expect, it } from "vitest";
 import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import { FormatError, UsageError, WeightsError } from "../../src/errors.ts";
@@ -7,6 +6,7 @@ import { networkWeights } from "../../src/graph/network.ts";
 import { architectureOf, completeArchitecture } from "../../src/models/architecture.ts";
 import type { XceptionOptions } from "../../src/models/xception-options.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
+import { loadEngine } from "../../src/runtime/node-engine.ts";
 import { inferenceSession } from "../../src/tasks/model/inference.ts";
 import type { ModelParts } from "../../src/tasks/model/model.ts";
 import { decodeModel, describeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
@@ -79,6 +79,7 @@ describe("a model file", () => {
 
 describe("a model file in ONNX Runtime", () => {
   it("takes bytes in batches of any size and answers what our own graph answers", async () => {
+    const ort = await loadEngine();
     const session = await ort.InferenceSession.create(bytes);
     const ours = await inferenceSession(model.network, model.weights, model.preprocessing, nodePlatform.engine);
     expect(session.inputNames).toEqual(["images"]);

@@ -8,7 +8,7 @@ export async function machineFacts(): Promise<Fact[]> {
   return [
     { name: "xception-ts", value: packageVersion },
     { name: "Node", value: process.versions.node },
-    { name: "ONNX Runtime", value: engineVersion() },
+    { name: "ONNX Runtime", value: await engineVersion() },
     { name: "CPU", value: `${availableParallelism()} × ${cpus()[0]?.model.trim() ?? "unknown"}` },
   ];
 }

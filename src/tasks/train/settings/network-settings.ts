@@ -1,5 +1,6 @@
+import { choice, listOf, number, onOff, wholeNumber } from "../../../kinds.ts";
 import { architectureNames } from "../../../models/architecture-names.ts";
-import { choice, listOf, number, onOff, setting, wholeNumber } from "./setting.ts";
+import { setting } from "./setting.ts";
 
 /** What aligned networks have not. */
 const ofXception = { follows: "architecture", only: ["xception", "legacy_xception"] } as const;
