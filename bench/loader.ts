@@ -4,9 +4,9 @@
  * `npx tsx bench/loader.ts FOLDER [batch] [size] [augmentation]`; FOLDER has one sub-folder of photos for each class.
  */
 
-import { type AugmentationName, augmentations } from "../src/data/augment.ts";
+import { type AugmentationName, augmentations } from "../src/data/augmentation.ts";
 import { BatchSource } from "../src/data/batches.ts";
-import { folderDataset } from "../src/data/folder-dataset.ts";
+import { folderDataset } from "../src/data/dataset.ts";
 import { kerasPreprocessing } from "../src/graph/preprocessing.ts";
 import { createOptimizer, initializeWeights, softmaxCrossEntropy, TrainingStep, xception } from "../src/index.ts";
 import { nodePlatform } from "../src/runtime/node.ts";

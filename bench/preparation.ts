@@ -4,7 +4,7 @@
  * `npx tsx bench/preparation.ts MODEL FOLDER`; FOLDER has one sub-folder of photos for each of the model's classes.
  */
 
-import { folderDataset } from "../src/data/folder-dataset.ts";
+import { folderDataset } from "../src/data/dataset.ts";
 import { inputShapeOf } from "../src/graph/network.ts";
 import type { DecodeOptions, ImageSource, Platform } from "../src/platform.ts";
 import { nodePlatform } from "../src/runtime/node.ts";

@@ -67,23 +67,21 @@ export {
   defaultAugmentation,
   noAugmentation,
   type SmallChanges,
-} from "./data/augment.ts";
-export { balancedClassWeights, type ClassWeights } from "./data/class-weights.ts";
-export { type ImageDataset, relabel, type Sample } from "./data/dataset.ts";
-export type { Sampling } from "./data/epoch-order.ts";
-export { type Erasing, type ErasingFill, erasingDefaults } from "./data/erasing.ts";
-export { type FolderDataset, folderDataset } from "./data/folder-dataset.ts";
+} from "./data/augmentation.ts";
+export { type FolderDataset, folderDataset, type ImageDataset, relabel, type Sample } from "./data/dataset.ts";
+export type { Range, WindowSizes } from "./data/geometry.ts";
+export { type Erasing, type ErasingFill, erasingDefaults } from "./data/geometry.ts";
 export {
   type LabelsByFile,
   type MultiLabelDataset,
   multiLabelDataset,
   parseLabels,
   parseMapWeights,
-} from "./data/labels-file.ts";
+} from "./data/labels.ts";
 export type { Mixing } from "./data/mixing.ts";
 export type { RandAugment } from "./data/rand-augment.ts";
-export { type SplitDataset, splitDataset } from "./data/split.ts";
-export type { Range, WindowSizes } from "./data/windows.ts";
+export { balancedClassWeights, type ClassWeights } from "./data/sample-weights.ts";
+export { type Sampling, type SplitDataset, splitDataset } from "./data/sampling.ts";
 
 // Training: the whole of it, and the single step it is made of.
 

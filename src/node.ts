@@ -2,8 +2,7 @@
  * Everything of the package, with what needs Node: files, images and the engine. Functions that take a platform
  * elsewhere have Node's here.
  */
-import type { ImageDataset } from "./data/dataset.ts";
-import { type FolderDataset, folderDataset } from "./data/folder-dataset.ts";
+import { type FolderDataset, folderDataset, type ImageDataset } from "./data/dataset.ts";
 import { nodePlatform } from "./runtime/node.ts";
 import { addressReader, downloadSettings } from "./runtime/node-addresses.ts";
 import { writeFileAtomic } from "./runtime/node-files.ts";

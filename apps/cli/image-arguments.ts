@@ -1,7 +1,6 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { compareCodePoints } from "../../src/data/code-point-order.ts";
-import { isHidden, isImage } from "../../src/data/folder-dataset.ts";
+import { compareCodePoints, isHidden, isImage } from "../../src/data/dataset.ts";
 import { DataError, UsageError } from "../../src/errors.ts";
 import type { FileSystem, ImageSource } from "../../src/platform.ts";
 import type { CliIo } from "./io.ts";

@@ -1,6 +1,5 @@
-import { type ImageDataset, isMultiLabel } from "../../src/data/dataset.ts";
-import { folderDataset } from "../../src/data/folder-dataset.ts";
-import { multiLabelDataset, parseLabels, parseMapWeights } from "../../src/data/labels-file.ts";
+import { folderDataset, type ImageDataset, isMultiLabel } from "../../src/data/dataset.ts";
+import { multiLabelDataset, parseLabels, parseMapWeights } from "../../src/data/labels.ts";
 import { UsageError } from "../../src/errors.ts";
 import type { FileSystem } from "../../src/platform.ts";
 import { withCommas } from "../../src/report/number-text.ts";

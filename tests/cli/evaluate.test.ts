@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { folderDataset } from "../../src/data/folder-dataset.ts";
+import { folderDataset } from "../../src/data/dataset.ts";
 import { describeEvaluation } from "../../src/report/evaluation-text.ts";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";

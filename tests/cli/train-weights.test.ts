@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promi
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { folderDataset } from "../../src/data/folder-dataset.ts";
+import { folderDataset } from "../../src/data/dataset.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { buildNetwork } from "../../src/models/architecture.ts";
 import { sameLayers } from "../../src/models/recognize-xception.ts";

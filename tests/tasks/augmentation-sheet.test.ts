@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { augmentations, noAugmentation } from "../../src/data/augment.ts";
+import { augmentations, noAugmentation } from "../../src/data/augmentation.ts";
 import { BatchSource } from "../../src/data/batches.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
-import { describeImageChange } from "../../src/data/image-change-text.ts";
+import { describeImageChange } from "../../src/data/image-change.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { type AugmentationSheetOptions, augmentationSheet } from "../../src/tasks/train/augmentation-sheet.ts";
 import { coloredImages, imageSize } from "./train-fixtures.ts";

@@ -1,6 +1,6 @@
 import type { ImageDataset } from "../../../src/data/dataset.ts";
-import { splitDataset } from "../../../src/data/split.ts";
-import { readWeightList, withSampleWeights } from "../../../src/data/weight-list.ts";
+import { readWeightList, withSampleWeights } from "../../../src/data/sample-weights.ts";
+import { splitDataset } from "../../../src/data/sampling.ts";
 import { UsageError } from "../../../src/errors.ts";
 import type { FileSystem } from "../../../src/platform.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";

@@ -1,4 +1,4 @@
-import { readAhead } from "../../data/read-ahead.ts";
+import { readAhead } from "../../data/image-loading.ts";
 import { AbortedError, UsageError, WeightsError, XceptionError } from "../../errors.ts";
 import { input } from "../../graph/builder.ts";
 import { type Network, network } from "../../graph/network.ts";

@@ -10,9 +10,8 @@ import type { Evaluation, Prediction, SkippedFile } from "../../records.ts";
 import { ImagePreparation } from "../model/image-preparation.ts";
 import { inferenceSession } from "../model/inference.ts";
 import { type Model, sizedDecodeOptionsOf } from "../model/model.ts";
-import { alone } from "../ranks/ranks.ts";
+import { alone, skippedByRanks } from "../ranks/ranks.ts";
 import { type Answer, answersOf } from "../ranks/shared-answers.ts";
-import { skippedByRanks } from "../ranks/skipped-by-ranks.ts";
 
 /** The result of testing a network on the images of a data set. */
 export interface EvaluationResult {

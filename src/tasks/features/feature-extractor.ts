@@ -1,7 +1,7 @@
 import { foldBatchNorm } from "../../compiler/fold-batch-norm.ts";
 import { imageInput, lower } from "../../compiler/lower.ts";
 import { toOnnx } from "../../compiler/onnx/onnx.ts";
-import { readAhead } from "../../data/read-ahead.ts";
+import { readAhead } from "../../data/image-loading.ts";
 import { UsageError, WeightsError, XceptionError } from "../../errors.ts";
 import { inputShapeOf, type Network, networkWeights } from "../../graph/network.ts";
 import { type FeatureStage, featureStages, lastMapOf } from "../../models/feature-stages.ts";

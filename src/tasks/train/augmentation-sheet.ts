@@ -1,11 +1,15 @@
-import type { Augmentation } from "../../data/augment.ts";
+import type { Augmentation } from "../../data/augmentation.ts";
 import type { ImageDataset, Sample } from "../../data/dataset.ts";
-import { applyImageChange } from "../../data/image-change.ts";
-import { describeImageChange } from "../../data/image-change-text.ts";
-import { ImageStore } from "../../data/image-store.ts";
+import {
+  applyImageChange,
+  describeImageChange,
+  imageChangeOf,
+  mixtureOf,
+  type Showing,
+} from "../../data/image-change.ts";
+import { ImageStore } from "../../data/image-loading.ts";
 import { targetsOf } from "../../data/labels.ts";
 import { type Mixing, type Mixture, mixRows } from "../../data/mixing.ts";
-import { imageChangeOf, mixtureOf, type Showing } from "../../data/random-changes.ts";
 import { DataError } from "../../errors.ts";
 import type { Platform, SizedDecodeOptions } from "../../platform.ts";
 import type { ContactSheet, SheetCaption, SheetCell } from "../../report/contact-sheet.ts";

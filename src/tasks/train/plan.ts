@@ -1,7 +1,7 @@
-import { defaultAugmentation } from "../../data/augment.ts";
+import { defaultAugmentation } from "../../data/augmentation.ts";
 import { type BatchOptions, BatchSource } from "../../data/batches.ts";
-import { classWeightsOf } from "../../data/class-weights.ts";
 import { type ImageDataset, isMultiLabel, relabel } from "../../data/dataset.ts";
+import { classWeightsOf } from "../../data/sample-weights.ts";
 import { DataError, UsageError } from "../../errors.ts";
 import { inputShapeOf, type Network, networkWeights, outputActivation, outputLayer } from "../../graph/network.ts";
 import { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "../../learning/losses.ts";

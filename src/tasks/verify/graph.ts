@@ -8,7 +8,7 @@ import type { FloatTensor } from "../../tensor/tensor.ts";
 import { toEngineWeights } from "../../weights/engine-weights.ts";
 import { formulaWeights } from "../../weights/formula.ts";
 import type { Weights } from "../../weights/initialize.ts";
-import { channelBlock } from "../step/channel-block.ts";
+import { channelBlock } from "../step/step-program.ts";
 
 /**
  * The ways in which networks reach the engine. `inference`: batch normalization folded into the convolutions, as shipped.
