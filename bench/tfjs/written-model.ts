@@ -30,7 +30,9 @@ async function inTfjs(network: Network, weights: Weights, images: Float32Array):
 
 async function inOnnxRuntime(network: Network, weights: Weights, images: Float32Array): Promise<ArrayLike<number>> {
   const { graph } = lower(network, { mode: "inference", batchSize: 2 });
-  const session = await nodePlatform.createSession(toOnnx(graph, { weights: toEngineWeights(network, weights) }));
+  const session = await nodePlatform.engine.createSession(
+    toOnnx(graph, { weights: toEngineWeights(network, weights) }),
+  );
   const shape = [2, ...inputShapeOf(network)];
   const outputs = await session.run({ images: { type: "float32", shape, data: images } });
   await session.dispose();

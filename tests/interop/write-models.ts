@@ -76,7 +76,9 @@ async function write(name: string, about: ModelDescription, architecture?: Archi
 
 async function answers({ network, weights }: ModelToWrite, images: FloatTensor): Promise<FloatTensor> {
   const { graph } = lower(network, { mode: "inference", batchSize: 2 });
-  const session = await nodePlatform.createSession(toOnnx(graph, { weights: toEngineWeights(network, weights) }));
+  const session = await nodePlatform.engine.createSession(
+    toOnnx(graph, { weights: toEngineWeights(network, weights) }),
+  );
   const outputs = await session.run({ images: images });
   await session.dispose();
   return outputs[network.output] as FloatTensor;

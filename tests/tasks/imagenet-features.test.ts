@@ -58,8 +58,8 @@ describe("the weights that Keras's Xception learned from ImageNet", () => {
     const { weights } = await loadWeights(network, weightsFile, nodePlatform, { allowMissing });
     const { graph } = lower(network, { mode: "inference", batchSize: 1, outputs });
     const folded = foldBatchNorm(graph, toEngineWeights(network, weights));
-    const session = await nodePlatform.createSession(toOnnx(folded.graph, { weights: folded.weights }));
-    const { data } = await nodePlatform.decodeImage(join(golden, "elephant-299.png"), { width: 299, height: 299 });
+    const session = await nodePlatform.engine.createSession(toOnnx(folded.graph, { weights: folded.weights }));
+    const { data } = await nodePlatform.images.decode(join(golden, "elephant-299.png"), { width: 299, height: 299 });
     const pixels = floatTensor(
       [1, 299, 299, 3],
       Float32Array.from(data, (value) => value / 127.5 - 1),

@@ -23,7 +23,9 @@ const tolerance = 1e-4;
 async function probabilities(network: Network, weights: Weights, batch: number): Promise<number[][]> {
   const shape = inputShapeOf(network) as readonly [number, number, number];
   const { graph } = lower(network, { mode: "inference", batchSize: batch });
-  const session = await nodePlatform.createSession(toOnnx(graph, { weights: toEngineWeights(network, weights) }));
+  const session = await nodePlatform.engine.createSession(
+    toOnnx(graph, { weights: toEngineWeights(network, weights) }),
+  );
   const { data } = (await session.run({ images: formulaImages(batch, shape) }))[network.output] as FloatTensor;
   await session.dispose();
   const classes = data.length / batch;

@@ -119,7 +119,9 @@ function legacy(): Promise<Uint8Array> {
 
 async function answers({ network, weights }: OpenedModel): Promise<number[]> {
   const { graph } = lower(network, { mode: "inference", batchSize: 2 });
-  const session = await nodePlatform.createSession(toOnnx(graph, { weights: toEngineWeights(network, weights) }));
+  const session = await nodePlatform.engine.createSession(
+    toOnnx(graph, { weights: toEngineWeights(network, weights) }),
+  );
   const { data } = (await session.run({ images: formulaImages(2, [40, 36, 3]) }))[network.output] as FloatTensor;
   await session.dispose();
   return [...data];

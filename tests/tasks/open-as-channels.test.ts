@@ -22,7 +22,9 @@ async function answers(network: Network, weights: Weights): Promise<number[]> {
   const channels = inputShapeOf(network)[2]!;
   const pixels = Float32Array.from({ length: 71 * 80 * channels }, (_, index) => gray[Math.floor(index / channels)]!);
   const { graph } = lower(network, { mode: "inference", batchSize: 1 });
-  const session = await nodePlatform.createSession(toOnnx(graph, { weights: toEngineWeights(network, weights) }));
+  const session = await nodePlatform.engine.createSession(
+    toOnnx(graph, { weights: toEngineWeights(network, weights) }),
+  );
   const { data } = (await session.run({ images: floatTensor([1, 71, 80, channels], pixels) }))[
     network.output
   ] as FloatTensor;

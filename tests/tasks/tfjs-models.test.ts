@@ -17,7 +17,9 @@ test("a layers model that TF.js has written gives TF.js's outputs", async () => 
   expect(report).toMatchObject({ by: "name", missing: [], unexpected: [], wrongShape: [] });
 
   const { graph } = lower(network, { mode: "inference", batchSize: 2 });
-  const session = await nodePlatform.createSession(toOnnx(graph, { weights: toEngineWeights(network, weights) }));
+  const session = await nodePlatform.engine.createSession(
+    toOnnx(graph, { weights: toEngineWeights(network, weights) }),
+  );
   const golden = JSON.parse(readFileSync(join(folder, "outputs.json"), "utf8")) as { outputs: number[][] };
   const pixels = Float32Array.from({ length: 2 * 12 * 10 * 3 }, (_, index) => Math.sin(index * 0.37));
   const results = await session.run({ [imageInput]: floatTensor([2, 12, 10, 3], pixels) });

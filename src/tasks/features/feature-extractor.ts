@@ -1,6 +1,6 @@
 import { compile } from "../../compiler/compile.ts";
 import { imageInput } from "../../compiler/lower.ts";
-import { readAhead } from "../../data/read-ahead.ts";
+import { readAhead } from "../../data/image-loading.ts";
 import { UsageError, WeightsError, XceptionError } from "../../errors.ts";
 import { inputShapeOf, type Network, networkWeights } from "../../graph/network.ts";
 import { type FeatureStage, featureStages, lastMapOf } from "../../models/feature-stages.ts";
@@ -184,7 +184,7 @@ export class FeatureExtractor {
     const own = new Map(networkWeights(network).map(({ name }) => [name, weights.get(name)!]));
     const unique = [...new Set(outputs)];
     const bytes = compile(network, own, { form: "inference", preprocessing, outputs: unique });
-    const session = await this.#platform.createSession(bytes, this.#options);
+    const session = await this.#platform.engine.createSession(bytes, this.#options);
     this.#loaded = { key, session };
     return session;
   }

@@ -3,7 +3,7 @@ import { imageInput } from "../../compiler/lower.ts";
 import { UsageError } from "../../errors.ts";
 import type { Network } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
-import type { Platform, Session, SessionOptions } from "../../platform.ts";
+import type { Engine, Session, SessionOptions } from "../../platform.ts";
 import type { FloatTensor, Tensor } from "../../tensor/tensor.ts";
 import type { Weights } from "../../weights/initialize.ts";
 import { WorkQueue } from "../../work-queue.ts";
@@ -61,9 +61,9 @@ export async function inferenceSession(
   network: Network,
   weights: Weights,
   preprocessing: Preprocessing | undefined,
-  platform: Pick<Platform, "createSession">,
+  engine: Engine,
   options?: SessionOptions,
 ): Promise<Inference> {
   const model = compile(network, weights, { form: "inference", preprocessing });
-  return new Inference(await platform.createSession(model, options), network.output);
+  return new Inference(await engine.createSession(model, options), network.output);
 }

@@ -6,7 +6,7 @@ import type { OpGraph, Value } from "../../graph/ops.ts";
 import type { Tensors } from "../../platform.ts";
 import type { FloatTensor, Tensor } from "../../tensor/tensor.ts";
 import { type ProgramOptions, stepSession } from "./step-program.ts";
-import { type ForwardGraph, forwardGraph } from "./training-forward.ts";
+import { type ForwardGraph, forwardGraph } from "./training-graph.ts";
 import { type TrainingGraphOptions, trainingNames } from "./training-graph-options.ts";
 
 /** The first place where a step meets a number that is not finite. */

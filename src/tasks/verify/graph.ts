@@ -7,7 +7,7 @@ import type { Platform, SessionOptions, Tensors } from "../../platform.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { formulaWeights } from "../../weights/formula.ts";
 import type { Weights } from "../../weights/initialize.ts";
-import { channelBlock } from "../step/channel-block.ts";
+import { channelBlock } from "../step/step-program.ts";
 
 /**
  * The ways in which networks reach the engine. `inference`: batch normalization folded into the convolutions, as shipped.
@@ -50,7 +50,7 @@ export async function runGraph(
   const model = isTraining
     ? compileGraph(graph, new Map(), { form: layout, blockSize: await channelBlock(platform) })
     : compileGraph(graph, weights, { form: layout === "unfolded" ? "exact" : layout });
-  const session = await platform.createSession(model, options);
+  const session = await platform.engine.createSession(model, options);
   const feeds = { [imageInput]: images, ...(isTraining && Object.fromEntries(weights)) };
   return session.run(feeds).finally(() => session.dispose());
 }
