@@ -31,7 +31,7 @@ export interface TrainOptions
    */
   readonly network?: Network | Architecture | Omit<XceptionOptions, "classes">;
   /**
-   * To start from: in Keras's layout, or what `platform.readFile` reads, a file of any format that we know; `imagenet` is what
+   * To start from: in Keras's layout, or what `platform.files.read` reads, a file of any format that we know; `imagenet` is what
    * keras.applications.Xception learned. A classifier of other classes starts anew. Default: drawn from the network's seed.
    */
   readonly weights?: Weights | string;
