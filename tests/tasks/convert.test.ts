@@ -25,7 +25,7 @@ import { type ConvertOptions, convert } from "../../src/tasks/weights/convert.ts
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import { type TargetName, weightsTargets } from "../../src/tasks/weights/weights-targets.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
-import { writeLegacyModel, writeLegacyWeights } from "../../src/weights/keras/hdf5-writer.ts";
+import { writeLegacyModel, writeLegacyWeights } from "../../src/weights/keras/writer.ts";
 import { decodeFloats } from "../../src/weights/number-formats.ts";
 import { readSafetensors } from "../../src/weights/safetensors.ts";
 import { noise } from "./images.ts";

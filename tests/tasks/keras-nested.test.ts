@@ -13,8 +13,8 @@ import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
 import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { formulaImages } from "../../src/weights/formula.ts";
-import { writeHdf5 } from "../../src/weights/hdf5/writer.ts";
 import { readKerasFile } from "../../src/weights/keras/file.ts";
+import { writeHdf5 } from "../../src/weights/keras/hdf5.ts";
 import { networkFromKeras } from "../../src/weights/keras/network.ts";
 
 // The network of `small.keras` as Keras's guide to transfer learning puts such models together: a base that is a model,

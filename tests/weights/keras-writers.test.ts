@@ -9,15 +9,15 @@ import { conv2d, dense, input, maxPooling2d, separableConv2d } from "../../src/g
 import { network } from "../../src/graph/network.ts";
 import { xception } from "../../src/models/xception.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
-import { writeKerasArchive } from "../../src/weights/keras/archive-writer.ts";
 import { readKerasFile } from "../../src/weights/keras/file.ts";
+import { networkFromKeras } from "../../src/weights/keras/network.ts";
 import {
   type KerasModelParts,
+  writeKerasArchive,
   writeKerasWeights,
   writeLegacyModel,
   writeLegacyWeights,
-} from "../../src/weights/keras/hdf5-writer.ts";
-import { networkFromKeras } from "../../src/weights/keras/network.ts";
+} from "../../src/weights/keras/writer.ts";
 import { mapWeights } from "../../src/weights/map-weights.ts";
 import { randomModel } from "./random-model.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { conv2d, input } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
-import { sortedSteps } from "../../src/weights/graphs/graph-steps.ts";
+import { sortedSteps } from "../../src/weights/graph-parts.ts";
 import { mapWeights } from "../../src/weights/map-weights.ts";
 import { bytesOf, plain, readModel } from "./tfjs-model.ts";
 

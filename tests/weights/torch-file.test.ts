@@ -4,7 +4,7 @@ import { zipSync } from "fflate";
 import { describe, expect, test } from "vitest";
 import { FormatError } from "../../src/errors.ts";
 import { decodeFloats } from "../../src/weights/number-formats.ts";
-import { isTorch, readTorch } from "../../src/weights/torch/torch-file.ts";
+import { isTorch, readTorch } from "../../src/weights/torch/file.ts";
 import { damaged } from "./damaged.ts";
 import { fuzzRuns } from "./fuzz-runs.ts";
 

@@ -3,7 +3,7 @@ import type { WeightSpec } from "../../graph/layer-weights.ts";
 import type { Layer, Network } from "../../graph/network.ts";
 import { blocksOf, topBlock } from "../../models/block-names.ts";
 import { layerAt } from "../../models/top-on.ts";
-import { weightMatcher } from "../../weights/weight-pattern.ts";
+import { weightMatcher } from "../../weights/map-weights.ts";
 import type { TrainOptions } from "./options.ts";
 
 /** Which weights train, how fast, and what batch normalization goes by. */

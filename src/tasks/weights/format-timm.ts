@@ -3,7 +3,7 @@ import type { ArchitectureName } from "../../models/architecture-names.ts";
 import { recognizeTimm } from "../../models/timm-recognition.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import { isSafetensors, readSafetensors } from "../../weights/safetensors.ts";
-import { isTorch, readTorch } from "../../weights/torch/torch-file.ts";
+import { isTorch, readTorch } from "../../weights/torch/file.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "../model/model.ts";
 import { readMetadata } from "../model/model-metadata.ts";
 import { describedBy } from "./format-keras.ts";

@@ -7,7 +7,7 @@ import type { GraphFacts } from "../../report/graph-summary.ts";
 import type { WeightFacts } from "../../report/weights-summary.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { kerasFileModule } from "../../weights/keras/file.ts";
-import type { StoredLayer } from "../../weights/stored-layers.ts";
+import type { StoredLayer } from "../../weights/map-weights.ts";
 import type { ModelDescription } from "../model/model-metadata.ts";
 
 /** A file of weights before it is opened. */
