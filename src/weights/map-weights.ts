@@ -1,9 +1,9 @@
 import { type WeightDifferences, WeightsError } from "../errors.ts";
 import type { WeightSpec } from "../graph/layer-weights.ts";
 import { type Layer, type Network, networkWeights } from "../graph/network.ts";
-import { formatShape, type Shape, sameShape } from "../tensor/shape.ts";
+import { checkWeights, weightDifferences } from "../graph/weights.ts";
+import { type Shape, sameShape } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
-import { checkWeights } from "./check-weights.ts";
 import { initializeWeights, type Weights } from "./initialize.ts";
 
 export interface MapOptions {
@@ -59,7 +59,7 @@ export function mapWeights(network: Network, stored: readonly StoredLayer[], opt
   for (const stored of unpaired.flatMap(({ weights }) => weights)) receive(stored.path, stored);
 
   const expected = layers.flatMap(specsOf);
-  const differences = compare(expected, received);
+  const differences = weightDifferences(expected, received);
   checkWeights(
     where,
     expected.filter(({ name }) => !tolerated(name)),
@@ -80,17 +80,6 @@ export function mapWeights(network: Network, stored: readonly StoredLayer[], opt
     return [name, tensor && sameShape(tensor.shape, shape) ? tensor : drawn!.get(name)!];
   });
   return { weights: new Map(weights), report: { by, taken: usable.length, ...differences } };
-}
-
-function compare(expected: readonly WeightSpec[], received: ReadonlyMap<string, FloatTensor>) {
-  const names = new Set(expected.map(({ name }) => name));
-  return {
-    missing: expected.filter(({ name }) => !received.has(name)).map(({ name }) => name),
-    unexpected: [...received.keys()].filter((name) => !names.has(name)),
-    wrongShape: expected
-      .filter(({ name, shape }) => received.has(name) && !sameShape(received.get(name)!.shape, shape))
-      .map(({ name, shape }) => `${name} (${formatShape(received.get(name)!.shape)} instead of ${formatShape(shape)})`),
-  };
 }
 
 function filled(shape: Shape, value: number): FloatTensor {

@@ -6,23 +6,24 @@ import { imageInput, lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import * as layers from "../../src/graph/builder.ts";
 import { inputShapeOf, type Network, network } from "../../src/graph/network.ts";
+import { toEngineWeights } from "../../src/graph/weights.ts";
 import { alignedXception } from "../../src/models/aligned-xception.ts";
 import { xception } from "../../src/models/xception.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { loadWeights, openModel } from "../../src/tasks/weights/open-weights.ts";
 import { floatTensor, transpose } from "../../src/tensor/tensor.ts";
-import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { readerOf } from "../weights/tfjs-model.ts";
 import { foldedGraphModel, foldedOnnx, torchNet, torchXception, withTranspositions } from "./foreign-graphs.ts";
+import { readingFiles } from "./reading-files.ts";
 
 const golden = (name: string) => new Uint8Array(readFileSync(join(root, `tests/golden/formats/${name}`)));
 const torch = (name: string) => golden(`torch-${name}.onnx`);
 
 async function answers(of: Network, weights: Weights, pixels?: Float32Array): Promise<readonly number[]> {
   const { graph } = lower(of, { mode: "inference", batchSize: 1 });
-  const session = await nodePlatform.createSession(toOnnx(graph, { weights: toEngineWeights(of, weights) }));
+  const session = await nodePlatform.engine.createSession(toOnnx(graph, { weights: toEngineWeights(of, weights) }));
   const shape = inputShapeOf(of) as [number, number, number];
   const images = floatTensor([1, ...shape], pixels ?? formulaImages(1, shape).data);
   const { data } = (await session.run({ [imageInput]: images }))[of.output]!;
@@ -43,7 +44,7 @@ function graphModel(of: Network, weights: Weights) {
 }
 
 const foldedNote = (count: number) =>
-  `The file's batch normalizations (${count}) were folded into its kernels; they are set to neutral values here. Fine-tuning works; training statistics start anew.`;
+  `The file's batch normalizations (${count}) were folded into its kernels; they are set to neutral values here. Fine-tuning works; training statistics start over.`;
 
 test.each(["plain", "folded"])("a graph that PyTorch exported, %s, gives its answers in our network", async (name) => {
   const { weights, report } = await loadWeights(torchNet(), torch(name), nodePlatform);
@@ -52,7 +53,7 @@ test.each(["plain", "folded"])("a graph that PyTorch exported, %s, gives its ans
 
   const images = formulaImages(1, [21, 19, 3]);
   const planes = transpose(floatTensor([21, 19, 3], images.data), [2, 0, 1]);
-  const theirs = await nodePlatform.createSession(torch(name));
+  const theirs = await nodePlatform.engine.createSession(torch(name));
   const expected = (await theirs.run({ input: floatTensor([1, 3, 21, 19], planes.data) })).logits!.data;
   await theirs.dispose();
   expect(difference(await answers(torchNet(), weights), [...expected].map(Number))).toBeLessThan(1e-5);
@@ -114,7 +115,7 @@ test.each([
   expect(opened.notes.at(-1)).toBe(foldedNote(folded));
   expect(difference(await answers(of, opened.weights), expected)).toBeLessThan(1e-5);
 
-  const graph = await loadWeights(of, "model.json", { readFile: graphModel(of, weights) });
+  const graph = await loadWeights(of, "model.json", readingFiles(graphModel(of, weights)));
   const normalizations = of.layers.filter(({ config }) => config.type === "BatchNormalization");
   expect(graph.notes).toEqual([foldedNote(normalizations.length)]);
   expect(graph.report).toMatchObject({ missing: [], unexpected: [], wrongShape: [] });
@@ -125,7 +126,7 @@ test("transpositions as tf2onnx writes them are followed", async () => {
   for (const of of [branched(), torchXception()]) {
     const weights = formulaWeights(of);
     const bytes = withTranspositions(foldedOnnx(of, weights));
-    const session = await nodePlatform.createSession(bytes);
+    const session = await nodePlatform.engine.createSession(bytes);
     const shape = inputShapeOf(of) as [number, number, number];
     const images = floatTensor([1, ...shape], formulaImages(1, shape).data);
     const theirs = [...(await session.run({ [imageInput]: images }))[of.output]!.data].map(Number);
@@ -161,7 +162,7 @@ test("neutral values add up to exactly 1 in float32, and a bias goes into beta",
     expect(Math.fround(variance + Math.fround(epsilon))).toBe(1);
   }
   const of = branched();
-  const { weights } = await loadWeights(of, "model.json", { readFile: graphModel(of, formulaWeights(of)) });
+  const { weights } = await loadWeights(of, "model.json", readingFiles(graphModel(of, formulaWeights(of))));
   expect([...weights.get("a/bias")!.data]).toEqual([0, 0, 0, 0, 0, 0]);
   expect(new Set(weights.get("batch_normalization/gamma")!.data)).toEqual(new Set([1]));
   expect(new Set(weights.get("batch_normalization/moving_mean")!.data)).toEqual(new Set([0]));
@@ -181,10 +182,10 @@ test("what cannot be taken is refused with its reason", async () => {
   );
   const other = network("other", layers.conv2d(layers.input([9, 9, 3]), { filters: 2, kernelSize: 1 }));
   expect(await refusal(other, torch("plain"))).toMatchInlineSnapshot(
-    `"file of 4123 bytes: its graph has other layers than the network; received "2 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 1 convolutions, 0 depthwise convolutions, 0 dense layers. Say which network its weights are for: architecture, width, and what else makes it another."`,
+    `"file of 4123 bytes: its layers differ from the network's; received "2 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 1 convolutions, 0 depthwise convolutions, 0 dense layers. Name the network of its weights: architecture, width and other options."`,
   );
   expect(await refusal(torchNet(), foldedOnnx(branched(), formulaWeights(branched())))).toMatchInlineSnapshot(
-    `"file of 4333 bytes: its graph has other layers than the network; received "4 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 2 convolutions, 1 depthwise convolutions, 1 dense layers. Say which network its weights are for: architecture, width, and what else makes it another."`,
+    `"file of 4333 bytes: its layers differ from the network's; received "4 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 2 convolutions, 1 depthwise convolutions, 1 dense layers. Name the network of its weights: architecture, width and other options."`,
   );
   // The same parts, but the second convolution reads the images, not the first one.
   const conv = (x: layers.LayerOutput, name: string) => layers.conv2d(x, { filters: 3, kernelSize: 1, name });
@@ -193,7 +194,7 @@ test("what cannot be taken is refused with its reason", async () => {
   const again = layers.input([9, 9, 3]);
   const sideBySide = network("side_by_side", layers.add([conv(again, "one"), conv(again, "two")]));
   expect(await refusal(sideBySide, foldedOnnx(inTurn, formulaWeights(inTurn)))).toMatchInlineSnapshot(
-    `"file of 666 bytes: its graph is connected otherwise than the network: what stands for "two" reads other results; received ["onnx::Conv_512"]; expected the results of nothing but the images."`,
+    `"file of 666 bytes: its graph is connected differently: the counterpart of "two" reads other results; received ["onnx::Conv_512"]; expected the results of nothing but the images."`,
   );
 });
 

@@ -210,7 +210,7 @@ test("what Keras cannot compute is refused, and missing weights are", async () =
   expect((await readKerasFile(await writeKerasWeights(parts), where)).layers).toHaveLength(1);
   const padded = network("padded", maxPooling2d(input([8, 8, 3]), { kernelSize: 3, strides: 2, padding: 1 }));
   await expect(writeArchive({ network: padded, weights: new Map() })).rejects.toThrow(
-    'MaxPooling2D "max_pooling2d": Keras has no such layer: one with so many pixels of padding; received [1, 1].',
+    'MaxPooling2D "max_pooling2d": Keras has no such layer: pooling padded by this many pixels; received [1, 1].',
   );
   const other = network("other", dense(input([3]), { units: 2 }));
   await expect(writeLegacyWeights({ network: other, weights: new Map() })).rejects.toThrow(

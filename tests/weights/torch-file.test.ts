@@ -155,7 +155,7 @@ describe("refuses", () => {
     expect(view.getUint32(wide, true)).toBe(0x06064b50);
     view.setUint32(wide + 32, 2 ** 32 - 1, true);
     expect(refusal(bytes)).toMatchInlineSnapshot(
-      `"the file, byte 4185: the zip archive is damaged (here should be an entry of its directory). Is the file cut short? Copy or download it again."`,
+      `"the file, byte 4185: the zip archive is damaged (expected a directory entry here). Is the file truncated? Copy or download it again."`,
     );
   });
 

@@ -1,6 +1,6 @@
 import { strToU8, zipSync } from "fflate";
 import { type Layer, type Network, networkWeights } from "../../graph/network.ts";
-import { checkWeights } from "../check-weights.ts";
+import { checkWeights } from "../../graph/weights.ts";
 import type { Weights } from "../initialize.ts";
 import { kerasClassNumbers } from "../map-weights.ts";
 import { metadataKey } from "../metadata-key.ts";

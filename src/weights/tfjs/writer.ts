@@ -1,6 +1,6 @@
 import { crc32 } from "../../checksums.ts";
 import { networkWeights } from "../../graph/network.ts";
-import { checkWeights } from "../check-weights.ts";
+import { checkWeights } from "../../graph/weights.ts";
 import { kerasModelConfig } from "../keras/config-writer.ts";
 import { type KerasModelParts, legacyVersion, legacyWeightNames } from "../keras/writer.ts";
 import { metadataKey } from "../metadata-key.ts";

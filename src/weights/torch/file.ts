@@ -120,7 +120,7 @@ function checkedStorage(storage: TorchStorage, bytes: Uint8Array | undefined, wh
   if (bytes && bytes.length >= size) return bytes;
   throw new FormatError({
     where,
-    what: `its storage "${storage.key}" is missing from the file`,
+    what: `its storage "${storage.key}" is missing or truncated`,
     received: bytes === undefined ? "nothing" : `${bytes.length} bytes`,
     expected: `${size} bytes`,
   });
