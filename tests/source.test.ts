@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, it, test } from "vitest";
-import { FileError } from "../src/errors.ts";
+import { FileError, UsageError } from "../src/errors.ts";
 import type { ImageSource, Source, SourceReader } from "../src/platform.ts";
 import { nodePlatform } from "../src/runtime/node.ts";
 import { isAddress, nameOfSource, readSource } from "../src/source.ts";
@@ -60,8 +60,10 @@ describe("a source", () => {
     ["", ""],
     [{ width: 1 }, "object"],
   ])("is not %j", async (source, received) => {
-    await expect(readSource(source as never, reader)).rejects.toThrow(
-      `UsageError: source: this is no file; received "${received}"; ` +
+    const error: unknown = await readSource(source as never, reader).catch((each) => each);
+    expect(error).toBeInstanceOf(UsageError);
+    expect((error as Error).message).toBe(
+      `source: this is no file; received "${received}"; ` +
         "expected a path, an address, a URL, a Blob, an ArrayBuffer or a Uint8Array.",
     );
   });
