@@ -49,6 +49,14 @@ export { type SummaryJson, summarize, summaryJson } from "./report/summary.ts";
 
 // The compiler: layers to operators, their gradients, ONNX.
 
+export {
+  type CompileForm,
+  type CompileGraphOptions,
+  type CompileOptions,
+  compile,
+  compileGraph,
+  type TrainingTarget,
+} from "./compiler/compile.ts";
 export { type FoldedGraph, foldBatchNorm } from "./compiler/fold-batch-norm.ts";
 export { type GraphWithGradients, gradient } from "./compiler/gradient.ts";
 export { type BatchStatistics, type LoweredNetwork, type LowerOptions, lower } from "./compiler/lower.ts";
@@ -57,7 +65,7 @@ export { OpGraphBuilder } from "./graph/op-builder.ts";
 export { printOpGraph } from "./graph/op-print.ts";
 export type { Constant, ElementType, OpConfig, Operation, OpGraph, OpKind, Value } from "./graph/ops.ts";
 export { type ImageResize, kerasPreprocessing, type Preprocessing, standardization } from "./graph/preprocessing.ts";
-export { toEngineWeights } from "./weights/engine-weights.ts";
+export { toEngineWeights } from "./graph/weights.ts";
 
 // Images to learn from.
 

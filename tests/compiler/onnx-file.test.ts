@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { blockProbe, readBlockSize } from "../../src/compiler/block-probe.ts";
+import { blockProbe, readBlockSize } from "../../src/compiler/onnx/blocked.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import { RuntimeUnavailableError } from "../../src/errors.ts";

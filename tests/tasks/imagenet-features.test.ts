@@ -5,13 +5,13 @@ import { root } from "../../scripts/project-root.mjs";
 import { foldBatchNorm } from "../../src/compiler/fold-batch-norm.ts";
 import { imageInput, lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
+import { toEngineWeights } from "../../src/graph/weights.ts";
 import { xception } from "../../src/models/xception.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { compareWithGolden } from "../../src/tasks/verify/compare.ts";
 import { parseFeatures } from "../../src/tasks/verify/features.ts";
 import { loadWeights } from "../../src/tasks/weights/open-weights.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 
 const weightsFile = join(root, "../shared/data/xception-imagenet-block13/model.json");
 const golden = join(root, "tests/golden/imagenet-block13");

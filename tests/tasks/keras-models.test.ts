@@ -5,10 +5,10 @@ import { root } from "../../scripts/project-root.mjs";
 import { lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { countParameters, inputShapeOf, type Network, networkWeights } from "../../src/graph/network.ts";
+import { toEngineWeights } from "../../src/graph/weights.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { loadWeights, openModel } from "../../src/tasks/weights/open-weights.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { formulaImages } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 

@@ -1,4 +1,4 @@
-import { blockProbe } from "../../src/compiler/block-probe.ts";
+import { blockProbe } from "../../src/compiler/onnx/blocked.ts";
 import { RuntimeUnavailableError } from "../../src/errors.ts";
 import type { Platform } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";

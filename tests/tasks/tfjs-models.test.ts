@@ -4,10 +4,10 @@ import { expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { imageInput, lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
+import { toEngineWeights } from "../../src/graph/weights.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { openModel } from "../../src/tasks/weights/open-weights.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 
 const folder = join(root, "tests/golden/formats/small-tfjs");
 

@@ -1,5 +1,5 @@
+import { compileGraph } from "../../compiler/compile.ts";
 import { imageInput } from "../../compiler/lower.ts";
-import { toOnnx } from "../../compiler/onnx/onnx.ts";
 import { inputShapeOf } from "../../graph/network.ts";
 import { OpGraphBuilder } from "../../graph/op-builder.ts";
 import type { ImageResize } from "../../graph/preprocessing.ts";
@@ -12,7 +12,7 @@ import { decodeOptionsOf, type Model, resizesInGraph } from "./model.ts";
 export function preparationModel([height, width]: readonly [number, number], resize: ImageResize): Uint8Array {
   const build = new OpGraphBuilder();
   build.output("pixels", build.input(imageInput, [1, height, width, 3], "uint8"));
-  return toOnnx(build.finish(), { name: "preparation", resize });
+  return compileGraph(build.finish(), new Map(), { form: "exact", name: "preparation", resize });
 }
 
 /**

@@ -1,8 +1,5 @@
-import { blockProbe, readBlockSize } from "../../compiler/block-probe.ts";
-import { foldBatchNorm } from "../../compiler/fold-batch-norm.ts";
-import { toOnnx } from "../../compiler/onnx/onnx.ts";
-import { cacheLimits } from "../../compiler/split-batch.ts";
-import { splitBatchNorm } from "../../compiler/split-batch-norm.ts";
+import { compileGraph } from "../../compiler/compile.ts";
+import { blockProbe, readBlockSize } from "../../compiler/onnx/blocked.ts";
 import { RuntimeUnavailableError } from "../../errors.ts";
 import type { OpGraph } from "../../graph/ops.ts";
 import type {
@@ -58,14 +55,9 @@ export async function stepSession(
 ): Promise<Session> {
   const { device = platform.engine.defaultDevice } = session ?? {};
   const blockSize = await channelBlock(platform, device);
-  // Others lack the operator for batch normalization in training, and maxima's places in max pooling.
-  const isCpu = ["cpu", "wasm"].includes(device);
-  const runnable = isCpu ? graph : splitBatchNorm(graph);
-  const { graph: folded, weights } =
-    frozen.size > 0 ? foldBatchNorm(runnable, frozen) : { graph: runnable, weights: frozen };
-  const batchLimits = blockSize === undefined || wholeBatches ? undefined : cacheLimits;
-  const form = { blockSize, batchLimits, weights, plainWhereStored: frozen.size > 0, comparesMaxima: !isCpu };
-  return platform.engine.createSession(toOnnx(folded, form), session);
+  const isGpu = device !== "cpu" && device !== "wasm";
+  const model = compileGraph(graph, frozen, { form: "training", blockSize, isGpu, wholeBatches });
+  return platform.engine.createSession(model, session);
 }
 
 /** A step that is one graph. */

@@ -4,6 +4,7 @@ import { type ImageDataset, isMultiLabel, relabel } from "../../data/dataset.ts"
 import { classWeightsOf } from "../../data/sample-weights.ts";
 import { DataError, UsageError } from "../../errors.ts";
 import { inputShapeOf, type Network, networkWeights, outputActivation, outputLayer } from "../../graph/network.ts";
+import { checkWeights } from "../../graph/weights.ts";
 import { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "../../learning/losses.ts";
 import { optimizerDefaults } from "../../learning/optimizer-defaults.ts";
 import { createOptimizer, type Optimizer } from "../../learning/optimizers.ts";
@@ -12,7 +13,6 @@ import { oneCycle } from "../../learning/schedules.ts";
 import { type Architecture, buildNetwork, optionsOf, withOptions } from "../../models/architecture.ts";
 import type { Communicator } from "../../platform.ts";
 import { sizeOf } from "../../tensor/shape.ts";
-import { checkWeights } from "../../weights/check-weights.ts";
 import { initializeWeights, type Weights } from "../../weights/initialize.ts";
 import { ImagePreparation } from "../model/image-preparation.ts";
 import { defaultPreprocessing, type ImagePreprocessing, sizedDecodeOptionsOf } from "../model/model.ts";

@@ -1,6 +1,6 @@
 import type { ImageDataset } from "../../data/dataset.ts";
-import { fromEngineLayout } from "../../graph/engine-layout.ts";
 import { networkWeights } from "../../graph/network.ts";
+import { fromEngineLayout } from "../../graph/weights.ts";
 import { averageOverRanks, tensorsOfFirstRank } from "../ranks/ranks.ts";
 import { withStatisticsFor } from "../step/moving-statistics.ts";
 import { initialState, weightEntry } from "../step/training-state.ts";

@@ -12,7 +12,7 @@ import { weightsSource } from "../weights/weights-file.ts";
 import { openWeightsFile } from "../weights/weights-formats.ts";
 import { comparedBlocks } from "./blocks.ts";
 import { goldenBatch, parseGolden } from "./golden.ts";
-import { layOut, tappedGraph } from "./graph.ts";
+import { runGraph, tappedGraph } from "./graph.ts";
 import { formulaBatch, type VerifyImages, verifyImages } from "./images.ts";
 import { type Differences, goldenReference, type Reference, valuesReference } from "./reference.ts";
 import { defaultTolerance, type VerifyTolerance } from "./verify.ts";
@@ -159,9 +159,7 @@ async function run(
   settings: SessionOptions,
 ): Promise<Tensors> {
   const graph = tappedGraph(network, weights, [...new Set([...layers, network.output])], values.shape[0]!);
-  const model = await layOut(graph, settings.optimize === false ? "unfolded" : "inference", platform);
-  const session = await platform.engine.createSession(model, settings);
-  return session.run({ [imageInput]: values }).finally(() => session.dispose());
+  return runGraph(graph, settings.optimize === false ? "unfolded" : "inference", values, platform, settings);
 }
 
 /** What a model file's own graph says to the images' bytes. */

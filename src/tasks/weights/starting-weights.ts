@@ -1,12 +1,12 @@
 import { WeightsError } from "../../errors.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
+import { checkWeights } from "../../graph/weights.ts";
 import type { Architecture } from "../../models/architecture.ts";
 import { topIndex } from "../../models/block-names.ts";
 import { topOn } from "../../models/top-on.ts";
 import type { Source, SourceReader } from "../../platform.ts";
 import { sameShape } from "../../tensor/shape.ts";
-import { checkWeights } from "../../weights/check-weights.ts";
 import { initializeWeights } from "../../weights/initialize.ts";
 import type { ImagePreprocessing, Provenance } from "../model/model.ts";
 import { ownArchitecture } from "./open-as.ts";
