@@ -5,10 +5,9 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { folderDataset } from "../../src/data/folder-dataset.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
-import { buildNetwork } from "../../src/models/architecture.ts";
-import { sameLayers } from "../../src/models/recognize-xception.ts";
-import { xception } from "../../src/models/xception.ts";
-import { legacyXceptionOptions } from "../../src/models/xception-options.ts";
+import { sameLayers } from "../../src/models/layer-list.ts";
+import { architectureNamed, buildNetwork, optionsOf } from "../../src/models/registry.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { addressReader } from "../../src/runtime/node-addresses.ts";
 import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
@@ -221,12 +220,14 @@ describe("a file that says which network it is of", () => {
   });
 
   test("timm's weights bring their padding and epsilon along", async () => {
-    const legacy = smallModel({ ...shape, ...legacyXceptionOptions });
+    const legacy = smallModel({ ...shape, ...optionsOf(architectureNamed("legacy_xception")) });
     const { bytes } = await weightsTargets.safetensors.write(legacy);
     await writeFile(join(work, "own.safetensors"), bytes);
     const { stderr } = await run("--weights", join(work, "own.safetensors"));
     expect(stderr).toContain("; as in the file: architecture legacy_xception, width 0.01, image size 71");
-    expect(await written()).toMatchObject({ options: { ...shape, ...legacyXceptionOptions } });
+    expect(await written()).toMatchObject({
+      options: { ...shape, ...optionsOf(architectureNamed("legacy_xception")) },
+    });
   });
 
   test("a recipe does not know the network; size and dropout may be chosen", async () => {

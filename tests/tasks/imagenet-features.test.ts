@@ -5,7 +5,7 @@ import { root } from "../../scripts/project-root.mjs";
 import { foldBatchNorm } from "../../src/compiler/fold-batch-norm.ts";
 import { imageInput, lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { compareWithGolden } from "../../src/tasks/verify/compare.ts";
 import { parseFeatures } from "../../src/tasks/verify/features.ts";

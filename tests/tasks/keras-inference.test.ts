@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { imageInput } from "../../src/compiler/lower.ts";
 import type { Layer } from "../../src/graph/network.ts";
 import type { OpConfig, OpGraph } from "../../src/graph/ops.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { compareWithGolden } from "../../src/tasks/verify/compare.ts";
 import { parseGolden } from "../../src/tasks/verify/golden.ts";

@@ -4,7 +4,7 @@ import { type OnnxContent, readOnnx } from "../../compiler/onnx/reader.ts";
 import { elementTypeNumbers } from "../../compiler/onnx/schema.ts";
 import { FormatError, UsageError, XceptionError } from "../../errors.ts";
 import { inputShapeOf, type Network, outputLayer } from "../../graph/network.ts";
-import { type Architecture, buildNetwork } from "../../models/architecture.ts";
+import { type Architecture, buildNetwork } from "../../models/registry.ts";
 import { checkEngineWeights, fromEngineWeights, toEngineWeights } from "../../weights/engine-weights.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import { type Model, type ModelParts, resizesInGraph } from "./model.ts";

@@ -1,5 +1,5 @@
 import type { Network } from "../../graph/network.ts";
-import { blocksOf } from "../../models/block-names.ts";
+import { blocksOf } from "../../models/parts.ts";
 import type { ActivationHealth, BlockHealth, LayerHealth, StepHealth } from "../../records.ts";
 
 /** The health of a step, by the blocks of the network. */

@@ -1,9 +1,8 @@
 import { WeightsError } from "../../errors.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
-import type { Architecture } from "../../models/architecture.ts";
-import { topIndex } from "../../models/block-names.ts";
-import { topOn } from "../../models/top-on.ts";
+import { topIndex, topOn } from "../../models/parts.ts";
+import type { Architecture } from "../../models/registry.ts";
 import { sameShape } from "../../tensor/shape.ts";
 import { checkWeights } from "../../weights/check-weights.ts";
 import { initializeWeights } from "../../weights/initialize.ts";
