@@ -31,11 +31,11 @@ describe("exit codes and errors", () => {
     ],
     [
       ["summary", "--input-shape", "70x71x3"],
-      'error: option --input-shape: this value is not allowed; received [70, 71, 3]; expected height and width of at least 71×71.\n',
+      "error: option --input-shape: this value is not allowed; received [70, 71, 3]; expected height and width of at least 71×71.\n",
     ],
     [
       ["cost", "--architecture", "xception41", "--input-shape", "32x31x3"],
-      'error: option --input-shape: this value is not allowed; received [32, 31, 3]; expected height and width of at least 32×32.\n',
+      "error: option --input-shape: this value is not allowed; received [32, 31, 3]; expected height and width of at least 32×32.\n",
     ],
     [
       ["summary", "--classes", "0"],

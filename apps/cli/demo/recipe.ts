@@ -1,4 +1,4 @@
-import type { SmallChanges } from "../../../src/data/augment.ts";
+import type { SmallChanges } from "../../../src/data/augmentation.ts";
 import type { NetworkOptions } from "../../../src/models/registry.ts";
 
 /** What the demo trains, and how. */

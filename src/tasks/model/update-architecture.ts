@@ -1,10 +1,10 @@
 import { UsageError } from "../../errors.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
+import { checkWeights } from "../../graph/weights.ts";
 import type { LayerList } from "../../models/layer-list.ts";
 import { type Architecture, buildNetwork, withOptions } from "../../models/registry.ts";
 import { formatShape, sameShape } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
-import { checkWeights } from "../../weights/check-weights.ts";
 import { initializeWeights, type Weights } from "../../weights/initialize.ts";
 import { adaptInputChannels } from "../../weights/input-channels.ts";
 

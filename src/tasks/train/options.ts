@@ -1,8 +1,8 @@
-import type { Augmentation } from "../../data/augment.ts";
-import type { ClassWeights } from "../../data/class-weights.ts";
+import type { Augmentation } from "../../data/augmentation.ts";
 import type { ImageDataset } from "../../data/dataset.ts";
-import type { Sampling } from "../../data/epoch-order.ts";
 import type { Mixing } from "../../data/mixing.ts";
+import type { ClassWeights } from "../../data/sample-weights.ts";
+import type { Sampling } from "../../data/sampling.ts";
 import type { Network } from "../../graph/network.ts";
 import type { Optimizer } from "../../learning/optimizers.ts";
 import type { Schedule } from "../../learning/schedule.ts";
@@ -30,7 +30,7 @@ export interface TrainOptions
    */
   readonly network?: Network | Architecture | Omit<NetworkOptions, "classes">;
   /**
-   * To start from: in Keras's layout, or what `platform.readFile` reads, a file of any format that we know; `imagenet` is what
+   * To start from: in Keras's layout, or what `platform.files.read` reads, a file of any format that we know; `imagenet` is what
    * keras.applications.Xception learned. A classifier of other classes starts anew. Default: drawn from the network's seed.
    */
   readonly weights?: Weights | string;

@@ -1,6 +1,5 @@
-import { type Augmentation, augmentations, inceptionWindow } from "../../../data/augment.ts";
-import { erasingDefaults } from "../../../data/erasing.ts";
-import type { WindowSizes } from "../../../data/windows.ts";
+import { type Augmentation, augmentations, inceptionWindow } from "../../../data/augmentation.ts";
+import { erasingDefaults, type WindowSizes } from "../../../data/geometry.ts";
 import { createOptimizer } from "../../../learning/optimizers.ts";
 import { createSchedule } from "../../../learning/schedules.ts";
 import { exponentialAverage, polyakAverage } from "../../../learning/weight-average.ts";
