@@ -193,7 +193,7 @@ describe("a file that says which network it is of", () => {
     const { exitCode, stderr } = await run("--weights", file);
     expect(exitCode).toBe(0);
     expect(stderr).toContain(
-      "; as in the file: width 0.01, dropout 0.25, image size 71, variant tutorial, fc units 5, middle flow repeats 0; these start anew: dense/kernel (5×3 instead of 5×2), dense/bias (3 instead of 2)\n",
+      "; as in the file: image size 71, variant tutorial, width 0.01, dropout 0.25, fc units 5, middle flow repeats 0; these start anew: dense/kernel (5×3 instead of 5×2), dense/bias (3 instead of 2)\n",
     );
     expect(await written()).toMatchObject({ family: "xception", options: { ...options, classes: 2 } });
     const again = await capture(["train", "--resume", "-o", join(work, "run")]);
@@ -210,7 +210,7 @@ describe("a file that says which network it is of", () => {
     const { exitCode, stderr } = await run("--weights", join(work, "first.onnx"), "--overwrite");
     expect(exitCode).toBe(0);
     expect(stderr).toContain(
-      "; as in the file: width 0.01, dropout 0.25, image size 71, fc units 5, middle flow repeats 0, head on add_2; the classifier stands on add_2, and what comes after it is left out\n",
+      "; as in the file: image size 71, width 0.01, dropout 0.25, fc units 5, middle flow repeats 0, head on add_2; the classifier stands on add_2, and what comes after it is left out\n",
     );
     expect(await written()).toEqual(first);
     const dataset = folderDataset(await nodePlatform.files.list(join(data, "photos")));
@@ -225,7 +225,7 @@ describe("a file that says which network it is of", () => {
     const { bytes } = await weightsTargets.safetensors.write(legacy);
     await writeFile(join(work, "own.safetensors"), bytes);
     const { stderr } = await run("--weights", join(work, "own.safetensors"));
-    expect(stderr).toContain("; as in the file: architecture legacy_xception, width 0.01, image size 71");
+    expect(stderr).toContain("; as in the file: architecture legacy_xception, image size 71, width 0.01");
     expect(await written()).toMatchObject({
       options: { ...shape, ...optionsOf(architectureNamed("legacy_xception")) },
     });
@@ -233,11 +233,11 @@ describe("a file that says which network it is of", () => {
 
   test("a recipe does not know the network; size and dropout may be chosen", async () => {
     const { stderr } = await run("--weights", join(work, "own.onnx"), "--image-size", "75", "--dropout", "0.5");
-    expect(stderr).toContain("; as in the file: width 0.01, variant tutorial, fc units 5, middle flow repeats 0;");
+    expect(stderr).toContain("; as in the file: variant tutorial, width 0.01, fc units 5, middle flow repeats 0;");
     expect(await written()).toMatchObject({ options: { inputShape: [75, 75, 3], dropout: 0.5 } });
     const recipe = ["--recipe", "paper-jft", "--image-size", "71", "--max-minutes", "0.0001", "--overwrite"];
     const jft = await run("--weights", join(work, "own.onnx"), ...recipe);
-    expect(jft.stderr).toContain("as in the file: width 0.01, variant tutorial, fc units 5");
+    expect(jft.stderr).toContain("as in the file: variant tutorial, width 0.01, fc units 5");
   });
 
   test("what contradicts it is refused, unless weights may be missing", async () => {
