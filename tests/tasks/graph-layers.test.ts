@@ -7,8 +7,8 @@ import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import * as layers from "../../src/graph/builder.ts";
 import { inputShapeOf, type Network, network } from "../../src/graph/network.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
-import { alignedXception } from "../../src/models/aligned-xception.ts";
-import { xception } from "../../src/models/xception.ts";
+import { alignedXception } from "../../src/models/aligned/network.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { loadWeights, openModel } from "../../src/tasks/weights/open-weights.ts";
 import { floatTensor, transpose } from "../../src/tensor/tensor.ts";
@@ -194,7 +194,7 @@ test("what cannot be taken is refused with its reason", async () => {
   const again = layers.input([9, 9, 3]);
   const sideBySide = network("side_by_side", layers.add([conv(again, "one"), conv(again, "two")]));
   expect(await refusal(sideBySide, foldedOnnx(inTurn, formulaWeights(inTurn)))).toMatchInlineSnapshot(
-    `"file of 666 bytes: its graph is connected differently: the counterpart of "two" reads other results; received ["onnx::Conv_512"]; expected the results of nothing but the images."`,
+    `"file of 666 bytes: its graph is connected differently: the counterpart of "two" reads other results; received ["onnx::Conv_512"]; expected the results of no layer, only the images."`,
   );
 });
 

@@ -121,7 +121,7 @@ describe("a graph model", () => {
       'received ["net/conv/Conv2D_weights", "net/conv/Conv2D_bn_offset"]; expected nodes',
     );
     await expect(readModel(filesOf(["unknown", "w/1"]))).rejects.toThrow(
-      'file "model.json": neither operations nor names of this graph model identify the layers of its weights; received ["unknown", "w/1"]; expected nodes, or names like model/block1_conv1/Conv2D/ReadVariableOp. Convert the model that it was made from: Keras\'s file itself, or as a layers model.',
+      'file "model.json": neither operations nor names of this graph model identify the layers of its weights; received ["unknown", "w/1"]; expected nodes, or names like model/block1_conv1/Conv2D/ReadVariableOp. Convert the model it was made from: the Keras file, or a layers model.',
     );
   });
 

@@ -133,7 +133,7 @@ describe("refuses", () => {
 
   test("a storage that is not there, and a pickle that is not", () => {
     expect(refusal(withPickle(tensorPickle(4, 0, [4], [1])))).toMatchInlineSnapshot(
-      `"the file, tensor "w": its numbers, storage "0", are not in the file; received "nothing"; expected 16 bytes."`,
+      `"the file, tensor "w": its storage "0" is missing or truncated; received "nothing"; expected 16 bytes."`,
     );
     expect(refusal(zipSync({ "other.txt": Uint8Array.of(1) }))).toMatchInlineSnapshot(
       `"the file: the zip archive has no pickle; expected data.pkl."`,
