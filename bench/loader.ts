@@ -18,7 +18,7 @@ const [batchSize, size] = [Number(batch), Number(side)];
 const isAugmented = augmentation !== "none";
 const rounds = 8;
 
-const dataset = folderDataset(await nodePlatform.listFolder(folder));
+const dataset = folderDataset(await nodePlatform.files.list(folder));
 const classes = dataset.classes.length;
 const network = xception({ inputShape: [size, size, 3], classes });
 const step = await TrainingStep.create(network, initializeWeights(network), {
@@ -29,7 +29,7 @@ const step = await TrainingStep.create(network, initializeWeights(network), {
   preprocessing: kerasPreprocessing,
 });
 // Nothing is cached: each round decodes images it has not seen.
-const source = new BatchSource(dataset, nodePlatform.decodeImage, {
+const source = new BatchSource(dataset, nodePlatform.images.decode, {
   batchSize,
   decode: { width: size, height: size },
   cacheBytes: 0,

@@ -22,18 +22,24 @@ export {
   networkWeights,
   type ParameterCount,
 } from "./graph/network.ts";
-export { alignedXception } from "./models/aligned-xception.ts";
-export type { AlignedVariant, AlignedXceptionOptions } from "./models/aligned-xception-options.ts";
-export { type Architecture, architectureOf, buildNetwork } from "./models/architecture.ts";
-export { type ArchitectureName, architectureNamed, architectureNames } from "./models/architecture-names.ts";
+export { type AlignedVariant, type AlignedXceptionOptions, alignedXception } from "./models/aligned/network.ts";
 export { type ConvBnOptions, convBn, sepConvBn } from "./models/blocks.ts";
 export { type FeatureStage, featureStages } from "./models/feature-stages.ts";
 export { type ImagenetClass, imagenetClasses, imagenetLabels } from "./models/imagenet-classes.ts";
 export type { LayerList, ListedLayer } from "./models/layer-list.ts";
-export type { SharedOptions } from "./models/shared-options.ts";
+export type { SharedOptions } from "./models/options.ts";
+export {
+  type Architecture,
+  type ArchitectureName,
+  architectureNamed,
+  architectureNames,
+  architectureOf,
+  buildNetwork,
+  type NetworkOptions,
+} from "./models/registry.ts";
 export { type TimmName, timmNames, timmNamesOf } from "./models/timm-names.ts";
-export { entryFlow, exitFlow, middleFlow, xception } from "./models/xception.ts";
-export type { FlowOptions, XceptionOptions, XceptionVariant } from "./models/xception-options.ts";
+export type { FlowOptions, XceptionOptions, XceptionVariant } from "./models/xception/options.ts";
+export { entryFlow, exitFlow, middleFlow, xception } from "./models/xception/paper.ts";
 export { initializeWeights, type Weights } from "./weights/initialize.ts";
 
 // What they look like, what they cost, and how well they do.
@@ -53,6 +59,14 @@ export { type SummaryJson, summarize, summaryJson } from "./report/summary.ts";
 
 // The compiler: layers to operators, their gradients, ONNX.
 
+export {
+  type CompileForm,
+  type CompileGraphOptions,
+  type CompileOptions,
+  compile,
+  compileGraph,
+  type TrainingTarget,
+} from "./compiler/compile.ts";
 export { type FoldedGraph, foldBatchNorm } from "./compiler/fold-batch-norm.ts";
 export { type GraphWithGradients, gradient } from "./compiler/gradient.ts";
 export { type BatchStatistics, type LoweredNetwork, type LowerOptions, lower } from "./compiler/lower.ts";
@@ -61,7 +75,7 @@ export { OpGraphBuilder } from "./graph/op-builder.ts";
 export { printOpGraph } from "./graph/op-print.ts";
 export type { Constant, ElementType, OpConfig, Operation, OpGraph, OpKind, Value } from "./graph/ops.ts";
 export { type ImageResize, kerasPreprocessing, type Preprocessing, standardization } from "./graph/preprocessing.ts";
-export { toEngineWeights } from "./weights/engine-weights.ts";
+export { toEngineWeights } from "./graph/weights.ts";
 
 // Images to learn from.
 
@@ -220,7 +234,7 @@ export {
   type StartingWeightsOptions,
   startingWeights,
 } from "./tasks/weights/starting-weights.ts";
-export { type FilePlatform, type WeightsSource, weightsSource } from "./tasks/weights/weights-file.ts";
+export { type WeightsSource, weightsSource } from "./tasks/weights/weights-file.ts";
 export { type TargetName, targetOf } from "./tasks/weights/weights-targets.ts";
 export type { MappedWeights, MappingReport } from "./weights/map-weights.ts";
 

@@ -86,7 +86,7 @@ export async function loadModel(
 /** Where a model is, and what reads it: a path, an address, or what Keras's Xception learned from ImageNet. */
 function within(source: string | Uint8Array, includeTop = true) {
   const { mirror, ...downloads } = downloadSettings(process.env);
-  const platform = { ...nodePlatform, readFile: addressReader(downloads) };
+  const platform = { ...nodePlatform, files: { ...nodePlatform.files, read: addressReader(downloads) } };
   return { named: weightsNamed(source, { includeTop, mirror }), platform };
 }
 
@@ -113,7 +113,7 @@ export function saveModel(path: string, model: ModelParts): Promise<void> {
  * @throws {DataError} the folder is missing or cannot be read; there are no images, a class without one, or one class.
  */
 export async function readFolder(path: string): Promise<FolderDataset> {
-  return folderDataset(await nodePlatform.listFolder(path));
+  return folderDataset(await nodePlatform.files.list(path));
 }
 
 /**
@@ -148,6 +148,6 @@ export function evaluate(
  */
 export function train(dataset: ImageDataset, options: Omit<TrainOptions, "platform"> = {}): Promise<TrainingResult> {
   const { mirror, ...downloads } = downloadSettings(process.env);
-  const platform = { ...nodePlatform, readFile: addressReader(downloads) };
+  const platform = { ...nodePlatform, files: { ...nodePlatform.files, read: addressReader(downloads) } };
   return training.train(dataset, { imagenet: { mirror }, ...options, platform });
 }

@@ -7,7 +7,7 @@ import { addDownloadOptions, type DownloadFlags, downloadsOf } from "./downloads
 import type { CliIo } from "./io.ts";
 import { addLabelsOption, labelsOf } from "./labels-option.ts";
 import { loadPlatform } from "./load-platform.ts";
-import { addNetworkOptions, givenXceptionOptions, type NetworkFlags } from "./network-options.ts";
+import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "./network-options.ts";
 
 /** What commander makes of the flags of `addClassifierOptions`. */
 export interface ClassifierFlags extends Partial<Omit<NetworkFlags, "top">>, DownloadFlags {
@@ -27,12 +27,11 @@ export async function classifierArguments(
   model: string,
   flags: ClassifierFlags,
   io: CliIo,
-): Promise<{ readonly source: string; readonly platform: Platform; readonly options: LoadModelOptions }> {
-  const downloads = downloadsOf(flags, process.env, io);
-  const { mirror } = downloads;
+): Promise<{ readonly source: string; readonly platform: Required<Platform>; readonly options: LoadModelOptions }> {
+  const { mirror, reader } = downloadsOf(flags, process.env, io);
   return {
     source: weightsNamed(model, { includeTop: true, mirror }),
-    platform: await loadPlatform(downloads),
+    platform: await loadPlatform(reader),
     options: {
       ...givenNetwork(command, flags),
       architecture: flags.architecture,
@@ -47,6 +46,6 @@ export function reportNotes(notes: readonly string[], io: CliIo): void {
 }
 
 function givenNetwork(command: Command, flags: ClassifierFlags): Pick<LoadModelOptions, "network"> {
-  const network = givenXceptionOptions(command, flags);
+  const network = givenNetworkOptions(command, flags);
   return Object.keys(network).length > 0 ? { network } : {};
 }

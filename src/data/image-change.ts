@@ -3,11 +3,11 @@ import type { Augmentation } from "./augmentation.ts";
 import { type ColorChange, changeColors, turnHue } from "./color.ts";
 import {
   type Affine,
+  type CropWindow,
   drawErasing,
   type ErasedWindow,
   erase,
   type Size,
-  type CropWindow,
   warp,
   windowOf,
 } from "./geometry.ts";

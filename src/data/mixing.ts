@@ -1,5 +1,5 @@
 import type { Random } from "../tensor/random.ts";
-import { pixelEdges, type Size, type CropWindow } from "./geometry.ts";
+import { type CropWindow, pixelEdges, type Size } from "./geometry.ts";
 
 /**
  * Training on mixtures of two images, with targets mixed in the same shares.

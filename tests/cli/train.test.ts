@@ -64,10 +64,10 @@ describe("xception train", () => {
     const result = JSON.parse(stdout);
 
     const options = { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0, dropout: 0.3 } as const;
-    const expected = await train(folderDataset(await platform.listFolder(photos())), {
+    const expected = await train(folderDataset(await platform.files.list(photos())), {
       platform,
       network: options,
-      validation: folderDataset(await platform.listFolder(held())),
+      validation: folderDataset(await platform.files.list(held())),
       epochs: 3,
       seed: 5,
       batchSize: 4,

@@ -1,5 +1,5 @@
 import { countParameters, networkWeights, type ParameterCount } from "../../../src/graph/network.ts";
-import { xception } from "../../../src/models/xception.ts";
+import { xception } from "../../../src/models/xception/paper.ts";
 import { describeEvaluation } from "../../../src/report/evaluation.ts";
 import { withCommas } from "../../../src/report/numbers.ts";
 import { artists, type DemoImages, describeImages, simplestGuess } from "./images.ts";

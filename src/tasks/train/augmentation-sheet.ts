@@ -16,7 +16,7 @@ import type { ContactSheet, SheetCaption, SheetCell } from "../../report/contact
 import { deriveSeed, mulberry32, shuffledIndices } from "../../tensor/random.ts";
 
 export interface AugmentationSheetOptions {
-  readonly platform: Pick<Platform, "decodeImage" | "encodePng">;
+  readonly platform: Platform;
   readonly decode: SizedDecodeOptions;
   /** Those of the training. */
   readonly seed: number;
@@ -65,7 +65,7 @@ async function chooseImages(
   { platform, decode, seed }: AugmentationSheetOptions,
 ): Promise<Original[]> {
   const { classes, samples } = dataset;
-  const store = new ImageStore(dataset, platform.decodeImage, decode, 0);
+  const store = new ImageStore(dataset, platform.images.decode, decode, 0);
   const shuffled = shuffledIndices(samples.length, mulberry32(deriveSeed(seed, "sheet")));
   const waiting = classes.map((_, label) => [...shuffled.filter((index) => samples[index]!.label === label)]);
   const chosen: Original[] = [];
@@ -169,5 +169,5 @@ async function cell(
   caption: readonly SheetCaption[],
   { platform, decode: { width, height } }: AugmentationSheetOptions,
 ): Promise<SheetCell> {
-  return { png: await platform.encodePng({ width, height, data }), caption };
+  return { png: await platform.images.encodePng({ width, height, data }), caption };
 }
