@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { pixelsOf } from "../../src/tasks/model/image.ts";
+import { pixelsOf } from "../../src/tasks/model/images.ts";
 
 describe("an image that is none", () => {
   it.each([

@@ -4,7 +4,7 @@ import type { ImageCodec } from "../../platform.ts";
 import type { Prediction } from "../../records.ts";
 import { selectGallery } from "../../report/gallery.ts";
 import type { Gallery, GalleryItem } from "../../report/training-report.ts";
-import { type ImageLike, pixelsOf } from "../model/image.ts";
+import { type ImageLike, pixelsOf } from "../model/images.ts";
 
 /** How many images of either kind a report shows, and how large they are stored, in pixels. */
 const gallerySize = { wrong: 12, right: 12 };

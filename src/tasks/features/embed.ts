@@ -1,7 +1,7 @@
 import { DataError, WeightsError } from "../../errors.ts";
 import type { SkippedFile } from "../../records.ts";
 import { floatTensor } from "../../tensor/tensor.ts";
-import type { ImageLike } from "../model/image.ts";
+import type { ImageLike } from "../model/images.ts";
 import type { EmbeddedImage, Embeddings } from "./embeddings.ts";
 import type { FeatureExtractor } from "./feature-extractor.ts";
 import type { Pooling } from "./feature-network.ts";
