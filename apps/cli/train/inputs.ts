@@ -1,8 +1,8 @@
 import { isMultiLabel } from "../../../src/data/dataset.ts";
 import { UsageError } from "../../../src/errors.ts";
 import type { Network } from "../../../src/graph/network.ts";
-import { type Architecture, architectureOf, buildNetwork } from "../../../src/models/architecture.ts";
-import { topOn } from "../../../src/models/top-on.ts";
+import { topOn } from "../../../src/models/parts.ts";
+import { type Architecture, architectureOf, buildNetwork } from "../../../src/models/registry.ts";
 import type { Device, SourceReader } from "../../../src/platform.ts";
 import type { ImagePreprocessing, Provenance } from "../../../src/tasks/model/model.ts";
 import { type FineTuning, fineTuning } from "../../../src/tasks/train/fine-tuning.ts";

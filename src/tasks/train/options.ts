@@ -7,8 +7,7 @@ import type { Network } from "../../graph/network.ts";
 import type { Optimizer } from "../../learning/optimizers.ts";
 import type { Schedule } from "../../learning/schedule.ts";
 import type { AverageDecay } from "../../learning/weight-average.ts";
-import type { Architecture } from "../../models/architecture.ts";
-import type { XceptionOptions } from "../../models/xception-options.ts";
+import type { Architecture, NetworkOptions } from "../../models/registry.ts";
 import type { Communicator, Device, Platform } from "../../platform.ts";
 import type { EpochRecord, Evaluation, Prediction, SkippedFile, StepHealth } from "../../records.ts";
 import type { Weights } from "../../weights/initialize.ts";
@@ -29,7 +28,7 @@ export interface TrainOptions
    * A classifier of as many classes as the data set has, or an architecture or options of `xception` to build one. Its input size is the
    * size that images are brought to. Default: that of the file that `weights` names, if it tells; else Xception with its defaults.
    */
-  readonly network?: Network | Architecture | Omit<XceptionOptions, "classes">;
+  readonly network?: Network | Architecture | Omit<NetworkOptions, "classes">;
   /**
    * To start from: in Keras's layout, or what `platform.files.read` reads, a file of any format that we know; `imagenet` is what
    * keras.applications.Xception learned. A classifier of other classes starts anew. Default: drawn from the network's seed.

@@ -10,7 +10,7 @@ import { optimizerDefaults } from "../../learning/optimizer-defaults.ts";
 import { createOptimizer, type Optimizer } from "../../learning/optimizers.ts";
 import type { Schedule } from "../../learning/schedule.ts";
 import { oneCycle } from "../../learning/schedules.ts";
-import { type Architecture, buildNetwork, optionsOf, withOptions } from "../../models/architecture.ts";
+import { architectureNamed, buildNetwork, defaultName, optionsOf, withOptions } from "../../models/registry.ts";
 import type { Communicator } from "../../platform.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import { initializeWeights, type Weights } from "../../weights/initialize.ts";
@@ -160,7 +160,7 @@ export function networkFor(
   seed: number,
 ): Network {
   if ("layers" in network && !("family" in network)) return network;
-  const given: Architecture = "family" in network ? network : { family: "xception", options: network };
+  const given = "family" in network ? network : architectureNamed(defaultName, network);
   const classifierActivation = isMultiLabel(dataset) ? "sigmoid" : "softmax";
   const classes = dataset.classes.length;
   return buildNetwork(withOptions(given, { seed, classifierActivation, ...optionsOf(given), classes }));

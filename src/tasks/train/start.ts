@@ -1,5 +1,5 @@
 import type { ImageDataset } from "../../data/dataset.ts";
-import type { Architecture } from "../../models/architecture.ts";
+import type { Architecture } from "../../models/registry.ts";
 import { openStartingFile, startingWeightsIn } from "../weights/starting-weights.ts";
 import type { TrainOptions } from "./options.ts";
 import { networkFor, type OptionsWithWeights } from "./plan.ts";
