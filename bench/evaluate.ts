@@ -10,7 +10,7 @@ import { readAhead } from "../src/data/image-loading.ts";
 import { type ImageSource, xception } from "../src/index.ts";
 import { nodePlatform as platform } from "../src/runtime/node.ts";
 import { evaluate, evaluateBatches } from "../src/tasks/evaluate/evaluate.ts";
-import { ImagePreparation, imageBatch, pixelsOf } from "../src/tasks/model/images.ts";
+import { ImagePreparation, imageBatch } from "../src/tasks/model/images.ts";
 import { decodeOptionsOf, defaultPreprocessing, sizedDecodeOptionsOf } from "../src/tasks/model/model.ts";
 import { encodeModel } from "../src/tasks/model/model-file.ts";
 import { loadPredictor } from "../src/tasks/model/predictor.ts";
@@ -55,7 +55,7 @@ const session = await platform.engine.createSession(file);
 /** The whole file's graph, which resizes, sees one image after the other. */
 async function oneByOne(): Promise<number[][]> {
   const answers: number[][] = [];
-  const load = (index: number) => pixelsOf(images[index]!, decodeOptionsOf(model), platform.images);
+  const load = (index: number) => platform.images.decode(images[index]!, decodeOptionsOf(model));
   for await (const { item } of readAhead(images.keys(), load, 16)) {
     const { [network.output]: output } = await session.run({ images: imageBatch([item]) });
     answers.push([...output!.data].map(Number));

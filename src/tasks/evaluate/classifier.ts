@@ -6,9 +6,9 @@ import { input } from "../../graph/builder.ts";
 import { imageSizeOf, network } from "../../graph/network.ts";
 import { assertOption, wholeNumber } from "../../kinds.ts";
 import { topIndices } from "../../learning/metrics-ranking.ts";
-import type { Platform, Session, SessionOptions, Tensors } from "../../platform.ts";
+import type { ImageSource, Platform, Session, SessionOptions, Source, Tensors } from "../../platform.ts";
+import { nameOfSource } from "../../source.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
-import type { ImageLike } from "../model/images.ts";
 import type { Model } from "../model/model.ts";
 import { describeModel } from "../model/model-file.ts";
 import { assertNotAborted, type PredictAllOptions, type PredictOptions, Predictor } from "../model/predictor.ts";
@@ -70,7 +70,7 @@ export class Classifier {
    * @throws {UsageError} `top` is not a count, or the classifier was disposed.
    * @throws {AbortedError} the signal fired.
    */
-  async classify(image: ImageLike, options: ClassifyOptions = {}): Promise<readonly ClassProbability[]> {
+  async classify(image: ImageSource, options: ClassifyOptions = {}): Promise<readonly ClassProbability[]> {
     const top = this.#check(options);
     return this.#ranked(await this.#predictor.predict([image], options), top);
   }
@@ -82,7 +82,7 @@ export class Classifier {
    * @throws {AbortedError} the signal fired.
    */
   async *classifyAll(
-    images: readonly ImageLike[],
+    images: readonly ImageSource[],
     options: ClassifyAllOptions = {},
   ): AsyncGenerator<Classified, void, void> {
     const top = this.#check(options);
@@ -129,7 +129,7 @@ export class Classifier {
  * Loads a model to classify images, from a file of any format that we know. Of a model file,
  * and of an ONNX graph of another tool, what runs is the graph in the file, so that the answers are those of every other
  * ONNX tool.
- * @param source its path, or its bytes.
+ * @param source `imagenet` stands for what keras.applications.Xception learned.
  * @param options `network`, `architecture`: which network its weights are for, where the file holds weights alone.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, or damaged.
@@ -138,13 +138,13 @@ export class Classifier {
  * @throws {RuntimeUnavailableError} the engine does not run here, or refuses the graph.
  */
 export async function loadClassifier(
-  source: string | Uint8Array,
+  source: Source,
   { platform, session, ...options }: LoadOptions,
 ): Promise<Classifier> {
   const { engine } = platform;
   const opened = await weightsSource(source, platform);
   if (isModelFile(opened, options)) {
-    const model = describeModel(opened.bytes, typeof source === "string" ? source : undefined);
+    const model = describeModel(opened.bytes, nameOfSource(source));
     const graph = withoutImageResize(opened.bytes, imageInput, imageSizeOf(model.network));
     return classifierOf(model, platform, engine.createSession(graph, session));
   }

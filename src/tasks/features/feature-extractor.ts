@@ -4,9 +4,8 @@ import { inputShapeOf, type Network, networkWeights } from "../../graph/network.
 import type { Preprocessing } from "../../graph/preprocessing.ts";
 import type { Weights } from "../../graph/weights.ts";
 import { type FeatureStage, featureStages, lastMapOf } from "../../models/feature-stages.ts";
-import type { Platform, SessionOptions, Tensors } from "../../platform.ts";
+import type { ImageSource, Platform, SessionOptions, Source, Tensors } from "../../platform.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
-import type { ImageLike } from "../model/images.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "../model/model.ts";
 import { compiledParts, type PredictAllOptions, Predictor } from "../model/predictor.ts";
 import { type OpenAsOptions, openAs } from "../weights/open-as.ts";
@@ -69,10 +68,13 @@ export class FeatureExtractor {
    * @example
    * const [last] = await extractor.features("cat.jpg", { pooling: "avg" }); // last.values: [1, 2048]
    */
-  async features(images: ImageLike | readonly ImageLike[], choice: FeatureChoice = {}): Promise<readonly FeatureMap[]> {
+  async features(
+    images: ImageSource | readonly ImageSource[],
+    choice: FeatureChoice = {},
+  ): Promise<readonly FeatureMap[]> {
     this.#predictor.assertNotDisposed();
     const part = this.#partFor(choice);
-    const list = Array.isArray(images) ? (images as readonly ImageLike[]) : [images as ImageLike];
+    const list = Array.isArray(images) ? (images as readonly ImageSource[]) : [images as ImageSource];
     if (list.length === 0) throw new UsageError({ where: "features", what: "there is no image" });
     return mapsIn(await this.#predictor.predict(list, { part }), part);
   }
@@ -84,7 +86,7 @@ export class FeatureExtractor {
    * @throws {AbortedError} the signal fired.
    */
   async *featuresAll(
-    images: readonly ImageLike[],
+    images: readonly ImageSource[],
     { batchSize, signal, ...choice }: ExtractAllOptions = {},
   ): AsyncGenerator<Extracted, void, void> {
     this.#predictor.assertNotDisposed();
@@ -126,7 +128,8 @@ export class FeatureExtractor {
 
 /**
  * Loads a file of weights of any format that we know, ready to tell what its network sees in images.
- * @param source its path, or its bytes.
+ * @param source `imagenet` stands for what keras.applications.Xception learned, without its top unless `network.includeTop`
+ * wants it.
  * @param options `network`, `architecture`: which network its weights are for, where the file holds weights alone.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, or damaged.
@@ -134,10 +137,12 @@ export class FeatureExtractor {
  * @throws {UsageError} the network does not read RGB images, or an option is not allowed.
  */
 export async function loadFeatureExtractor(
-  source: string | Uint8Array,
+  source: Source,
   { platform, session, preprocessing = defaultPreprocessing, ...options }: LoadExtractorOptions,
 ): Promise<FeatureExtractor> {
-  const opened = await openAs(await weightsSource(source, platform), options);
+  const { includeTop = source !== "imagenet" } = options.network ?? {};
+  const network = source === "imagenet" ? { ...options.network, includeTop } : options.network;
+  const opened = await openAs(await weightsSource(source, platform, { includeTop }), { ...options, network });
   return new FeatureExtractor({ preprocessing, ...opened }, platform, session);
 }
 

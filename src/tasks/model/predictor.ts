@@ -6,10 +6,10 @@ import { type Network, networkWeights } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
 import type { Weights } from "../../graph/weights.ts";
 import { assertOption, wholeNumber } from "../../kinds.ts";
-import type { Engine, Platform, RgbImage, Session, SessionOptions, Tensors } from "../../platform.ts";
+import type { Engine, ImageSource, Platform, RgbImage, Session, SessionOptions, Tensors } from "../../platform.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
 import { WorkQueue } from "../../work-queue.ts";
-import { asImageError, type ImageLike, ImagePreparation, imageBatch } from "./images.ts";
+import { asImageError, ImagePreparation, imageBatch } from "./images.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "./model.ts";
 
 /** A network, or the part of one that computes what is wanted. */
@@ -100,7 +100,7 @@ export class Predictor {
    * @throws {AbortedError} the signal fired.
    * @throws {UsageError} after `dispose()`.
    */
-  async predict(images: readonly ImageLike[], { part = this.#whole, signal }: PredictOptions = {}): Promise<Tensors> {
+  async predict(images: readonly ImageSource[], { part = this.#whole, signal }: PredictOptions = {}): Promise<Tensors> {
     this.assertNotDisposed();
     const prepared = await Promise.all(images.map((image) => this.#preparation.prepare(image)));
     assertNotAborted(signal);
@@ -114,7 +114,7 @@ export class Predictor {
    * @throws {UsageError} after `dispose()`.
    */
   async *predictBatches(
-    images: readonly ImageLike[],
+    images: readonly ImageSource[],
     { part = this.#whole, batchSize = 8, signal }: PredictAllOptions = {},
   ): AsyncGenerator<PredictedBatch, void, void> {
     this.assertNotDisposed();
@@ -137,7 +137,10 @@ export class Predictor {
   }
 
   /** Returns the outputs for many images, one by one in their order; otherwise as {@link predictBatches}. */
-  async *predictAll(images: readonly ImageLike[], options?: PredictAllOptions): AsyncGenerator<Predicted, void, void> {
+  async *predictAll(
+    images: readonly ImageSource[],
+    options?: PredictAllOptions,
+  ): AsyncGenerator<Predicted, void, void> {
     for await (const { indices, outputs, errors } of this.predictBatches(images, options)) {
       const results = new Map<number, Predicted>(errors.map(({ index, error }) => [index, { error }]));
       for (const [row, index] of indices.entries()) results.set(index, { outputs: rowOf(outputs, row) });
