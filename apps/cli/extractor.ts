@@ -1,6 +1,6 @@
 import type { Device } from "../../src/platform.ts";
 import { type FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
-import type { OpenAsOptions } from "../../src/tasks/weights/open-as.ts";
+import type { OpenAsOptions } from "../../src/tasks/weights/open-weights.ts";
 import { type DownloadFlags, sourceReader } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
 import { loadPlatform } from "./load-platform.ts";

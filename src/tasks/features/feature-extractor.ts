@@ -8,8 +8,8 @@ import type { ImageSource, Platform, SessionOptions, Source, Tensors } from "../
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "../model/model.ts";
 import { compiledParts, type PredictAllOptions, Predictor } from "../model/predictor.ts";
-import { type OpenAsOptions, openAs } from "../weights/open-as.ts";
 import type { OpenedModel } from "../weights/open-weights.ts";
+import { type OpenAsOptions, openAs } from "../weights/open-weights.ts";
 import { weightsSource } from "../weights/weights-file.ts";
 import { type FeatureChoice, type FeatureNetwork, featureNetwork } from "./feature-network.ts";
 

@@ -3,7 +3,7 @@ import { outputLayer } from "../../../graph/network.ts";
 import { sameLayers } from "../../../models/layer-list.ts";
 import { topIndex, topOn } from "../../../models/parts.ts";
 import { type Architecture, buildNetwork } from "../../../models/registry.ts";
-import type { WeightsFile } from "../../weights/weights-file.ts";
+import type { WeightsFile } from "../../weights/formats.ts";
 import { chosenArchitecture } from "./chosen-options.ts";
 import { networkSettings } from "./network-settings.ts";
 import { resolveSettings } from "./resolve.ts";
