@@ -4,7 +4,7 @@ import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import type { Device, Platform } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { probeModel } from "../../src/runtime/node-devices.ts";
+import { probeModel } from "../../src/runtime/node-engine.ts";
 import { inferenceSession } from "../../src/tasks/model/inference.ts";
 import { TrainingStep } from "../../src/tasks/step/training-step.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";

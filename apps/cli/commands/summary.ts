@@ -3,6 +3,7 @@ import { imagenetLabels } from "../../../src/models/imagenet-classes.ts";
 import { summarizeGraph } from "../../../src/report/graph-summary.ts";
 import { summarize, summaryJson } from "../../../src/report/summary.ts";
 import { countNumbers, summarizeWeights } from "../../../src/report/weights-summary.ts";
+import { nodePlatform } from "../../../src/runtime/node.ts";
 import { defaultPreprocessing } from "../../../src/tasks/model/model.ts";
 import type { ModelDescription } from "../../../src/tasks/model/model-metadata.ts";
 import { imagenetOrigin } from "../../../src/tasks/weights/imagenet-weights.ts";
@@ -11,7 +12,6 @@ import { addCommand } from "../add-command.ts";
 import { type LookFlags, openDescribed, publishedNetwork } from "../described-network.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { loadPlatform } from "../load-platform.ts";
 import { addNetworkOptions, networkOf } from "../network-options.ts";
 
 interface SummaryFlags extends LookFlags {
@@ -44,7 +44,7 @@ async function summarizeFile(model: string, command: Command, flags: SummaryFlag
   const { format: kind, notes: said = [] } = file;
   const width = io.columns ?? 100;
   if (file.graph) {
-    const graph = await file.graph((await loadPlatform()).engine, inputShape);
+    const graph = await file.graph(nodePlatform.engine, inputShape);
     if (flags.json) writeJson(io, { file: model, format: kind, ...graph, notes: said });
     else io.stdout(`${model} is an ONNX graph of another tool\n${summarizeGraph(graph, { width })}\n`);
     return;
