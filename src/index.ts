@@ -45,12 +45,17 @@ export { initializeWeights, type Weights } from "./weights/initialize.ts";
 
 // What they look like, what they cost, and how well they do.
 
-export { type ConvolutionComparison, type Cost, type LayerCost, type NetworkCost, networkCost } from "./report/cost.ts";
-export { describeCost } from "./report/cost-text.ts";
-export { describeEvaluation, type EvaluationTextOptions } from "./report/evaluation-text.ts";
+export {
+  type ConvolutionComparison,
+  type Cost,
+  describeCost,
+  type LayerCost,
+  type NetworkCost,
+  networkCost,
+} from "./report/cost.ts";
+export { describeEvaluation, type EvaluationTextOptions, predictionsCsv } from "./report/evaluation.ts";
 export { type PlotOptions, plotDot } from "./report/plot/dot.ts";
 export { plotSvg } from "./report/plot/plot.ts";
-export { predictionsCsv } from "./report/predictions-csv.ts";
 export { type SummaryJson, summarize, summaryJson } from "./report/summary.ts";
 
 // The compiler: layers to operators, their gradients, ONNX.

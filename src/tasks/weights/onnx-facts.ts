@@ -1,7 +1,7 @@
 import type { OnnxContent } from "../../compiler/onnx/reader.ts";
 import { windowGeometry } from "../../graph/layer-shapes.ts";
 import type { Network } from "../../graph/network.ts";
-import type { GraphFacts } from "../../report/graph-summary.ts";
+import type { GraphFacts } from "../../report/summary.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import type { OpenShape } from "../model/graph-shapes.ts";
 
