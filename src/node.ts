@@ -12,7 +12,7 @@ import * as evaluation from "./tasks/evaluate/evaluate.ts";
 import * as extraction from "./tasks/features/feature-extractor.ts";
 import type { Model, ModelParts } from "./tasks/model/model.ts";
 import * as modelFile from "./tasks/model/model-file.ts";
-import type { TrainingResult, TrainOptions } from "./tasks/train/options.ts";
+import type { TrainingHooks, TrainingRequest, TrainingResult } from "./tasks/train/request.ts";
 import * as training from "./tasks/train/train.ts";
 import { imagenetOrigin, weightsNamed } from "./tasks/weights/imagenet-weights.ts";
 import * as loading from "./tasks/weights/load-model.ts";
@@ -97,7 +97,8 @@ function within(source: string | Uint8Array, includeTop = true) {
  * @throws {WeightsError} the weights are not those of the network.
  * @throws {FileError} the folder is missing or not writable.
  * @example
- * const { weights, labels, preprocessing } = await train(await readFolder("photos"), { network: options });
+ * const architecture = { family: "xception", options };
+ * const { weights, labels, preprocessing } = await train(await readFolder("photos"), { network: architecture });
  * await saveModel("model.onnx", {
  *   architecture: { family: "xception", options: { ...options, classes: labels.length } },
  *   weights,
@@ -143,12 +144,16 @@ export function evaluate(
  * @throws {TrainingError} the loss or the weights are no finite numbers any more.
  * @example
  * const { weights, history } = await train(await readFolder("photos/train"), {
- *   network: { inputShape: [150, 150, 3], width: 0.25 },
+ *   imageSize: 150,
+ *   width: 0.25,
  *   validation: await readFolder("photos/test"),
  * });
  */
-export function train(dataset: ImageDataset, options: Omit<TrainOptions, "platform"> = {}): Promise<TrainingResult> {
+export function train(
+  dataset: ImageDataset,
+  request: Omit<TrainingRequest, "platform"> & TrainingHooks = {},
+): Promise<TrainingResult> {
   const { mirror, ...downloads } = downloadSettings(process.env);
   const platform = { ...nodePlatform, readFile: addressReader(downloads) };
-  return training.train(dataset, { imagenet: { mirror }, ...options, platform });
+  return training.train(dataset, { imagenet: { mirror }, ...request, platform });
 }

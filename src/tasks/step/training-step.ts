@@ -32,7 +32,7 @@ import {
 /** How a training step is compiled, and the engine it runs on. */
 export interface TrainingStepOptions extends TrainingGraphOptions {
   readonly platform: Platform;
-  readonly session?: SessionOptions;
+  readonly session?: SessionOptions | undefined;
   /**
    * Number of micro-batches, of `batchSize` samples each, whose gradients are averaged for one update: large batches in
    * little memory. Normalizations by the batch see one micro-batch at a time. Default 1.
@@ -252,12 +252,23 @@ export class TrainingStep {
    * @throws {UsageError} some are on a device: `fetch` them first.
    */
   weights(options: { readonly averaged?: boolean } = {}): Weights {
+    const tensors = this.tensors(options);
+    return new Map(
+      networkWeights(this.#network).map((spec) => [spec.name, copyForKeras(spec, tensors.get(spec.name)!)]),
+    );
+  }
+
+  /**
+   * The weights as they are, in the engine's layout. Nothing is copied, and later steps do not change it.
+   * @param options as for {@link weights}.
+   * @throws {UsageError} some are on a device: `fetch` them first.
+   */
+  tensors(options: { readonly averaged?: boolean } = {}): ReadonlyMap<string, FloatTensor> {
     const state = this.#state.here;
     return new Map(
-      networkWeights(this.#network).map((spec) => {
-        const average = options.averaged ? state.get(`${spec.name}#${averageSlot}`) : undefined;
-        const tensor = average ?? state.get(spec.name) ?? this.#frozen.get(spec.name)!;
-        return [spec.name, copyForKeras(spec, tensor)];
+      networkWeights(this.#network).map(({ name }) => {
+        const average = options.averaged ? state.get(`${name}#${averageSlot}`) : undefined;
+        return [name, average ?? state.get(name) ?? this.#frozen.get(name)!];
       }),
     );
   }

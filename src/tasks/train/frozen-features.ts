@@ -10,8 +10,8 @@ import { inferenceSession } from "../model/inference.ts";
 import { sizedDecodeOptionsOf } from "../model/model.ts";
 import { onFirstRank, sumOfRanks } from "../ranks/ranks.ts";
 import { decodeFeatures, encodeFeatures, type Features } from "./feature-file.ts";
-import type { FeatureCache, FrozenFeaturesOptions } from "./head-phase-options.ts";
-import type { TrainingPlan } from "./plan.ts";
+import type { TrainingPlan } from "./prepare.ts";
+import type { FeatureCache, HeadHooks, TrainingHooks } from "./request.ts";
 
 const batchSize = 16;
 
@@ -26,21 +26,23 @@ const batchSize = 16;
 export async function frozenFeatures(
   plan: TrainingPlan,
   layer: string,
-  options: FrozenFeaturesOptions,
+  views: number,
+  hooks: FeatureHooks = {},
 ): Promise<Features | undefined> {
   const { communicator } = plan;
   const { network: body } = featureNetwork(plan.network, { layers: [layer] });
   const isFirst = communicator.rank === 0;
-  const cache = isFirst ? options.cache : undefined;
-  const key = cache && (await keyOf(plan, body, options.views));
-  const kept = cache && (await readKept(cache, key!, options));
+  const cache = isFirst ? hooks.cache : undefined;
+  const key = cache && (await keyOf(plan, body, views));
+  const kept = cache && (await readKept(cache, key!, hooks));
   if (onFirstRank(communicator, kept !== undefined)) return kept;
-  const features = await computeFeatures(plan, body, options);
-  if (cache) await keep(cache, key!, features, options);
+  const features = await computeFeatures(plan, body, views, hooks);
+  if (cache) await keep(cache, key!, features, hooks);
   return isFirst ? features : undefined;
 }
 
-type Notes = Pick<FrozenFeaturesOptions, "onNote">;
+type Notes = Pick<HeadHooks, "onNote">;
+type FeatureHooks = Pick<HeadHooks, "cache" | "onProgress" | "onNote"> & Pick<TrainingHooks, "signal">;
 
 const fileOf = (key: string) => `${key}.safetensors`;
 
@@ -68,10 +70,14 @@ async function keep(cache: FeatureCache, key: string, features: Features, { onNo
 }
 
 /** Each rank computes its share of the images; all come to know the rows of all, by view and image. */
-async function computeFeatures(plan: TrainingPlan, body: Network, options: FrozenFeaturesOptions): Promise<Features> {
+async function computeFeatures(
+  plan: TrainingPlan,
+  body: Network,
+  views: number,
+  { signal, onProgress }: FeatureHooks,
+): Promise<Features> {
   const { dataset, preprocessing, seed, presentation, weights, network, communicator } = plan;
-  const { platform, device, threads } = plan.options;
-  const { views, signal, onProgress } = options;
+  const { platform, session } = plan.step;
   const { length: images } = dataset.samples;
   const decode = sizedDecodeOptionsOf({ network, preprocessing });
   const { augmentation } = presentation;
@@ -81,10 +87,7 @@ async function computeFeatures(plan: TrainingPlan, body: Network, options: Froze
   const all = new Float32Array(views * images * channels);
   /** Which rows there are: none of a damaged image. */
   const isThere = new Float32Array(views * images);
-  const inference = await inferenceSession(body, bodyWeights(body, weights), preprocessing, platform, {
-    device,
-    threads,
-  });
+  const inference = await inferenceSession(body, bodyWeights(body, weights), preprocessing, platform, session);
   let done = 0;
   try {
     for (let view = 0; view < views; view++) {
@@ -115,7 +118,8 @@ async function computeFeatures(plan: TrainingPlan, body: Network, options: Froze
 
 /** Another one for other images, weights, or anything else that the features depend on. */
 async function keyOf(plan: TrainingPlan, body: Network, views: number): Promise<string> {
-  const { dataset, preprocessing, presentation, seed, weights, options } = plan;
+  const { dataset, preprocessing, presentation, seed, weights } = plan;
+  const { platform, session } = plan.step;
   const values = [...bodyWeights(body, weights).values()].map(({ data }) => sha256(data));
   return sha256(
     JSON.stringify({
@@ -123,8 +127,8 @@ async function keyOf(plan: TrainingPlan, body: Network, views: number): Promise<
       layers: body.layers,
       weights: await Promise.all(values),
       preprocessing,
-      device: options.device ?? "default",
-      images: await imagesDigest(dataset, options.platform.readFile),
+      device: session?.device ?? "default",
+      images: await imagesDigest(dataset, platform.readFile),
       views,
       ...(views > 1 && { augmentation: presentation.augmentation, seed }),
     }),

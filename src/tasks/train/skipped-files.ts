@@ -2,7 +2,7 @@ import type { Communicator } from "../../platform.ts";
 import type { SkippedFile } from "../../records.ts";
 import { filesOnce, skippedByRanks } from "../ranks/ranks.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import type { TrainingPlan } from "./plan.ts";
+import type { TrainingPlan } from "./prepare.ts";
 
 /**
  * The images of a training that could not be used: those that were found so now, and before it was resumed; and by other

@@ -5,7 +5,7 @@ import { topIndex } from "../../../models/block-names.ts";
 import { sameLayers } from "../../../models/recognize-xception.ts";
 import { topOn } from "../../../models/top-on.ts";
 import type { WeightsFile } from "../../weights/weights-file.ts";
-import { chosenArchitecture } from "./chosen-options.ts";
+import { chosenArchitecture } from "./choices.ts";
 import { resolveSettings } from "./resolve.ts";
 import type { SettingName } from "./settings.ts";
 

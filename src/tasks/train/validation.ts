@@ -1,28 +1,28 @@
+import { foldBatchNorm } from "../../compiler/fold-batch-norm.ts";
+import { lower } from "../../compiler/lower.ts";
+import { toOnnx } from "../../compiler/onnx/onnx.ts";
 import type { Batch } from "../../data/batches.ts";
 import type { Layer, Network } from "../../graph/network.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
-import type { Weights } from "../../weights/initialize.ts";
 import { featureNetwork } from "../features/feature-network.ts";
-import { type Inference, inferenceSession } from "../model/inference.ts";
+import { Inference } from "../model/inference.ts";
+import type { Answer } from "../ranks/shared-answers.ts";
 import { bodyWeights } from "./frozen-features.ts";
 import { headOf } from "./head-phase.ts";
-import type { TrainingPlan } from "./plan.ts";
+import type { TrainingPlan } from "./prepare.ts";
 
-/** Most memory that maps of the validation images may take. */
+/** Most memory that feature maps of the validation images may take. */
 const mostBytes = 512 * 2 ** 20;
 
-/** A network in the engine, to be tested with batches of images. */
-export interface TestedNetwork {
-  readonly answer: (batch: Batch) => Promise<FloatTensor>;
-  readonly dispose: () => Promise<void>;
-}
+/** Weights of a training step in the engine's layout, which is what the engine is fed with. */
+type StepTensors = ReadonlyMap<string, FloatTensor>;
 
 /** Puts the network with its weights of the moment into the engine, to be tested between epochs. */
-export class TestBetweenEpochs {
+export class Validation {
   readonly #plan: TrainingPlan;
   readonly #end: number | undefined;
-  /** What the frozen beginning said to each batch, by the images in it. */
+  /** Feature maps of each batch where the backbone is frozen, by the images in it. */
   readonly #maps = new Map<string, FloatTensor>();
 
   constructor(plan: TrainingPlan) {
@@ -34,35 +34,38 @@ export class TestBetweenEpochs {
     this.#end = bytes / plan.communicator.size <= mostBytes ? end : undefined;
   }
 
-  /** Where the beginning is frozen, and what it says fits into memory, it runs in the first test only. */
-  async load(weights: Weights): Promise<TestedNetwork> {
+  /** Where the backbone is frozen, and its feature maps fit into memory, it runs in the first test only. */
+  async load(tensors: StepTensors): Promise<{ readonly answer: Answer; readonly dispose: () => Promise<void> }> {
     const { network, preprocessing } = this.#plan;
     if (this.#end === undefined) {
-      const whole = await this.#session(network, weights, preprocessing);
+      const whole = await this.#session(network, tensors, preprocessing);
       return { answer: ({ images }) => whole.run(images), dispose: () => whole.dispose() };
     }
-    const { network: body } = featureNetwork(network, { layers: [network.layers[this.#end]!.name] });
-    const rest = await this.#session(headOf(network, this.#end), weights, undefined);
+    const { network: backbone } = featureNetwork(network, { layers: [network.layers[this.#end]!.name] });
+    const head = await this.#session(headOf(network, this.#end), tensors, undefined);
     let beginning: Inference | undefined;
     const answer = async ({ images, indices }: Batch) => {
       const key = indices.join();
       const kept = this.#maps.get(key);
-      if (kept) return rest.run(kept);
-      beginning ??= await this.#session(body, weights, preprocessing);
+      if (kept) return head.run(kept);
+      beginning ??= await this.#session(backbone, tensors, preprocessing);
       const maps = await beginning.run(images);
       this.#maps.set(key, maps);
-      return rest.run(maps);
+      return head.run(maps);
     };
-    return { answer, dispose: async () => void (await Promise.all([rest.dispose(), beginning?.dispose()])) };
+    return { answer, dispose: async () => void (await Promise.all([head.dispose(), beginning?.dispose()])) };
   }
 
-  #session(
+  async #session(
     part: Network,
-    weights: Weights,
+    tensors: StepTensors,
     preprocessing: TrainingPlan["preprocessing"] | undefined,
   ): Promise<Inference> {
-    const { platform, device, threads } = this.#plan.options;
-    return inferenceSession(part, bodyWeights(part, weights), preprocessing, platform, { device, threads });
+    const { platform, session } = this.#plan.step;
+    const { graph } = lower(part, { mode: "inference", batchSize: 1, preprocessing });
+    const folded = foldBatchNorm(graph, bodyWeights(part, tensors));
+    const model = toOnnx(folded.graph, { name: part.name, weights: folded.weights, dynamicBatch: true });
+    return new Inference(await platform.createSession(model, session), part.output);
   }
 }
 
@@ -82,7 +85,7 @@ export function frozenEnd({ layers }: Network, changes: (layer: Layer) => boolea
 }
 
 /** Whether training changes something of a layer: weights, or moving statistics alone. */
-function changes(layer: Layer, { options: { trainable, batchNorm } }: TrainingPlan): boolean {
+function changes(layer: Layer, { step: { trainable, batchNorm } }: TrainingPlan): boolean {
   const trains = layer.weights.some((spec) => spec.trainable && (trainable?.(spec) ?? true));
   return trains || (layer.config.type === "BatchNormalization" && batchNorm?.(layer) === "training");
 }
