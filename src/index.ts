@@ -48,6 +48,14 @@ export { type SummaryJson, summarize, summaryJson } from "./report/summary.ts";
 
 // The compiler: layers to operators, their gradients, ONNX.
 
+export {
+  type CompileForm,
+  type CompileGraphOptions,
+  type CompileOptions,
+  compile,
+  compileGraph,
+  type TrainingTarget,
+} from "./compiler/compile.ts";
 export { type FoldedGraph, foldBatchNorm } from "./compiler/fold-batch-norm.ts";
 export { type GraphWithGradients, gradient } from "./compiler/gradient.ts";
 export { type BatchStatistics, type LoweredNetwork, type LowerOptions, lower } from "./compiler/lower.ts";
@@ -56,7 +64,7 @@ export { OpGraphBuilder } from "./graph/op-builder.ts";
 export { printOpGraph } from "./graph/op-print.ts";
 export type { Constant, ElementType, OpConfig, Operation, OpGraph, OpKind, Value } from "./graph/ops.ts";
 export { type ImageResize, kerasPreprocessing, type Preprocessing, standardization } from "./graph/preprocessing.ts";
-export { toEngineWeights } from "./weights/engine-weights.ts";
+export { toEngineWeights } from "./graph/weights.ts";
 
 // Images to learn from.
 
@@ -67,23 +75,21 @@ export {
   defaultAugmentation,
   noAugmentation,
   type SmallChanges,
-} from "./data/augment.ts";
-export { balancedClassWeights, type ClassWeights } from "./data/class-weights.ts";
-export { type ImageDataset, relabel, type Sample } from "./data/dataset.ts";
-export type { Sampling } from "./data/epoch-order.ts";
-export { type Erasing, type ErasingFill, erasingDefaults } from "./data/erasing.ts";
-export { type FolderDataset, folderDataset } from "./data/folder-dataset.ts";
+} from "./data/augmentation.ts";
+export { type FolderDataset, folderDataset, type ImageDataset, relabel, type Sample } from "./data/dataset.ts";
+export type { Range, WindowSizes } from "./data/geometry.ts";
+export { type Erasing, type ErasingFill, erasingDefaults } from "./data/geometry.ts";
 export {
   type LabelsByFile,
   type MultiLabelDataset,
   multiLabelDataset,
   parseLabels,
   parseMapWeights,
-} from "./data/labels-file.ts";
+} from "./data/labels.ts";
 export type { Mixing } from "./data/mixing.ts";
 export type { RandAugment } from "./data/rand-augment.ts";
-export { type SplitDataset, splitDataset } from "./data/split.ts";
-export type { Range, WindowSizes } from "./data/windows.ts";
+export { balancedClassWeights, type ClassWeights } from "./data/sample-weights.ts";
+export { type Sampling, type SplitDataset, splitDataset } from "./data/sampling.ts";
 
 // Training: the whole of it, and the single step it is made of.
 
@@ -228,7 +234,7 @@ export {
   type StartingWeightsOptions,
   startingWeights,
 } from "./tasks/weights/starting-weights.ts";
-export { type FilePlatform, type WeightsSource, weightsSource } from "./tasks/weights/weights-file.ts";
+export { type WeightsSource, weightsSource } from "./tasks/weights/weights-file.ts";
 export { type TargetName, targetOf } from "./tasks/weights/weights-targets.ts";
 export type { MappedWeights, MappingReport } from "./weights/map-weights.ts";
 

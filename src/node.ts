@@ -2,8 +2,7 @@
  * Everything of the package, with what needs Node: files, images and the engine. Functions that take a platform
  * elsewhere have Node's here.
  */
-import type { ImageDataset } from "./data/dataset.ts";
-import { type FolderDataset, folderDataset } from "./data/folder-dataset.ts";
+import { type FolderDataset, folderDataset, type ImageDataset } from "./data/dataset.ts";
 import { nodePlatform } from "./runtime/node.ts";
 import { addressReader, downloadSettings } from "./runtime/node-addresses.ts";
 import { writeFileAtomic } from "./runtime/node-files.ts";
@@ -87,7 +86,7 @@ export async function loadModel(
 /** Where a model is, and what reads it: a path, an address, or what Keras's Xception learned from ImageNet. */
 function within(source: string | Uint8Array, includeTop = true) {
   const { mirror, ...downloads } = downloadSettings(process.env);
-  const platform = { ...nodePlatform, readFile: addressReader(downloads) };
+  const platform = { ...nodePlatform, files: { ...nodePlatform.files, read: addressReader(downloads) } };
   return { named: weightsNamed(source, { includeTop, mirror }), platform };
 }
 
@@ -115,7 +114,7 @@ export function saveModel(path: string, model: ModelParts): Promise<void> {
  * @throws {DataError} the folder is missing or cannot be read; there are no images, a class without one, or one class.
  */
 export async function readFolder(path: string): Promise<FolderDataset> {
-  return folderDataset(await nodePlatform.listFolder(path));
+  return folderDataset(await nodePlatform.files.list(path));
 }
 
 /**
@@ -154,6 +153,6 @@ export function train(
   request: Omit<TrainingRequest, "platform"> & TrainingHooks = {},
 ): Promise<TrainingResult> {
   const { mirror, ...downloads } = downloadSettings(process.env);
-  const platform = { ...nodePlatform, readFile: addressReader(downloads) };
+  const platform = { ...nodePlatform, files: { ...nodePlatform.files, read: addressReader(downloads) } };
   return training.train(dataset, { imagenet: { mirror }, ...request, platform });
 }

@@ -27,12 +27,11 @@ export async function classifierArguments(
   model: string,
   flags: ClassifierFlags,
   io: CliIo,
-): Promise<{ readonly source: string; readonly platform: Platform; readonly options: LoadModelOptions }> {
-  const downloads = downloadsOf(flags, process.env, io);
-  const { mirror } = downloads;
+): Promise<{ readonly source: string; readonly platform: Required<Platform>; readonly options: LoadModelOptions }> {
+  const { mirror, reader } = downloadsOf(flags, process.env, io);
   return {
     source: weightsNamed(model, { includeTop: true, mirror }),
-    platform: await loadPlatform(downloads),
+    platform: await loadPlatform(reader),
     options: {
       ...givenNetwork(command, flags),
       architecture: flags.architecture,

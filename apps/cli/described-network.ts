@@ -1,7 +1,6 @@
 import type { Command } from "commander";
 import type { Network } from "../../src/graph/network.ts";
 import { xception } from "../../src/models/xception.ts";
-import { isolate } from "../../src/runtime/node-isolation.ts";
 import { modelFrom } from "../../src/tasks/weights/open-weights.ts";
 import { type WeightsFile, type WeightsSource, weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import { openWeightsFile } from "../../src/tasks/weights/weights-formats.ts";
@@ -42,7 +41,6 @@ export async function openDescribed(
 ): Promise<{ readonly file: WeightsFile; readonly source: WeightsSource; readonly inputShape: Shape | undefined }> {
   assertNoNetworkFlags(command, flags);
   const { inputShape } = givenXceptionOptions(command, flags);
-  const { readFile } = downloadsOf(flags, process.env, io);
-  const source = await weightsSource(model, { readFile, isolate });
+  const source = await weightsSource(model, downloadsOf(flags, process.env, io).reader);
   return { file: await openWeightsFile(source), source, inputShape };
 }

@@ -1,6 +1,8 @@
 import type { Command } from "commander";
+import type { SourceReader } from "../../src/platform.ts";
 import { addressReader, downloadSettings } from "../../src/runtime/node-addresses.ts";
 import type { DownloadProgress } from "../../src/runtime/node-download-attempt.ts";
+import { nodeReader } from "../../src/runtime/node-reader.ts";
 import type { CliIo } from "./io.ts";
 import { type Progress, startProgress } from "./progress.ts";
 
@@ -19,7 +21,7 @@ export function addDownloadOptions(command: Command): Command {
 
 export interface Downloads {
   /** Reads paths and addresses. */
-  readonly readFile: (source: string) => Promise<Uint8Array>;
+  readonly reader: Required<SourceReader>;
   /** Where the published weights are, if not at their own address. */
   readonly mirror: string | undefined;
 }
@@ -32,13 +34,14 @@ export function downloadsOf(
 ): Downloads {
   const settings = downloadSettings(environment);
   const { onProgress, stop } = downloadDisplay(io);
-  const read = addressReader({
+  const readAddress = addressReader({
     cacheFolder: cacheDir ?? settings.cacheFolder,
     offline: offline ?? settings.offline,
     signal: io.signal,
     onProgress,
   });
-  return { mirror: settings.mirror, readFile: (source) => read(source).finally(stop) };
+  const read = (source: string) => readAddress(source).finally(stop);
+  return { mirror: settings.mirror, reader: { ...nodeReader, files: { ...nodeReader.files, read } } };
 }
 
 /** In units that people read; the bar begins with the first bytes, when the size is known. */

@@ -18,9 +18,8 @@ export async function openExtractor(
   flags: DownloadFlags & { readonly device?: Device },
   io: CliIo,
 ): Promise<FeatureExtractor> {
-  const downloads = downloadsOf(flags, process.env, io);
-  const { mirror } = downloads;
-  const loading = { ...options, platform: await loadPlatform(downloads), session: { device: flags.device } };
+  const { mirror, reader } = downloadsOf(flags, process.env, io);
+  const loading = { ...options, platform: await loadPlatform(reader), session: { device: flags.device } };
   const { includeTop = model !== "imagenet" } = network ?? {};
   const source = weightsNamed(model, { includeTop, mirror });
   return loadFeatureExtractor(source, {

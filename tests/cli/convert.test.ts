@@ -54,7 +54,7 @@ test("a whole model becomes a graph that gives the outputs of Keras", async () =
   expect(stdout).toContain('note: Its input "images" is float32 [N, 40, 36, 3], prepared as the network expects it.');
 
   const golden = JSON.parse(readFileSync(join(formats, "small.json"), "utf8")) as { probabilities: number[][] };
-  const session = await nodePlatform.createSession(readFileSync(at("small.onnx")));
+  const session = await nodePlatform.engine.createSession(readFileSync(at("small.onnx")));
   const outputs = await session.run({ images: formulaImages(2, [40, 36, 3]) });
   await session.dispose();
   const { data } = outputs.predictions as FloatTensor;

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promi
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { folderDataset } from "../../src/data/folder-dataset.ts";
+import { folderDataset } from "../../src/data/dataset.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { buildNetwork } from "../../src/models/architecture.ts";
 import { sameLayers } from "../../src/models/recognize-xception.ts";
@@ -19,6 +19,7 @@ import { formulaWeights } from "../../src/weights/formula.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
 import { writeLegacyWeights } from "../../src/weights/keras/hdf5-writer.ts";
 import { type LocalServer, serve } from "../runtime/local-server.ts";
+import { readingFiles } from "../tasks/reading-files.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writeImages } from "./train-fixtures.ts";
@@ -115,10 +116,10 @@ test("imagenet without a network, and offline", async () => {
 
 test("a stand-in for the published weights goes all the way into a network of other classes", async () => {
   const md5 = createHash("md5").update(published).digest("hex");
-  const readFile = addressReader({ cacheFolder: work });
+  const reader = readingFiles(addressReader({ cacheFolder: work }));
   const network = xception({ ...small, seed: 7 });
   const imagenet = { mirror: new URL(".", server.url).href, md5 };
-  const { weights, report } = await startingWeights(network, "imagenet", { readFile }, { imagenet });
+  const { weights, report } = await startingWeights(network, "imagenet", reader, { imagenet });
   expect(report).toEqual({
     by: "name",
     taken: 90,
@@ -132,9 +133,9 @@ test("a stand-in for the published weights goes all the way into a network of ot
 
 test("the license and origin of the published weights come along", async () => {
   const md5 = createHash("md5").update(published).digest("hex");
-  const readFile = addressReader({ cacheFolder: work });
+  const reader = readingFiles(addressReader({ cacheFolder: work }));
   const imagenet = { mirror: new URL(".", server.url).href, md5 };
-  const { origin } = await startingWeights(xception(small), "imagenet", { readFile }, { imagenet });
+  const { origin } = await startingWeights(xception(small), "imagenet", reader, { imagenet });
   expect(origin).toEqual({
     license: "MIT",
     provenance: {
@@ -158,8 +159,8 @@ test("the license and origin of the published weights come along", async () => {
 
 test("train() takes imagenet by name", async () => {
   const md5 = createHash("md5").update(published).digest("hex");
-  const platform = { ...nodePlatform, readFile: addressReader({ cacheFolder: work }) };
-  const dataset = folderDataset(await nodePlatform.listFolder(join(data, "photos")));
+  const platform = { ...nodePlatform, ...readingFiles(addressReader({ cacheFolder: work })) };
+  const dataset = folderDataset(await nodePlatform.files.list(join(data, "photos")));
   const { weights } = await train(dataset, {
     platform,
     weights: "imagenet",
@@ -213,7 +214,7 @@ describe("a file that says which network it is of", () => {
       "; as in the file: width 0.01, dropout 0.25, image size 71, fc units 5, middle flow repeats 0, head on add_2; the classifier stands on add_2, and what comes after it is left out\n",
     );
     expect(await written()).toEqual(first);
-    const dataset = folderDataset(await nodePlatform.listFolder(join(data, "photos")));
+    const dataset = folderDataset(await nodePlatform.files.list(join(data, "photos")));
     const again = { platform: nodePlatform, weights: join(work, "first.onnx"), epochs: 1 };
     const { network } = await train(dataset, again);
     expect(sameLayers(network, buildNetwork(first))).toBe(true);

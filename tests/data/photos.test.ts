@@ -5,8 +5,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BatchSource } from "../../src/data/batches.ts";
-import { countPerClass } from "../../src/data/dataset.ts";
-import { folderDataset } from "../../src/data/folder-dataset.ts";
+import { countPerClass, folderDataset } from "../../src/data/dataset.ts";
 import { listFolder } from "../../src/runtime/node-folders.ts";
 import { decodeImage } from "../../src/runtime/node-images.ts";
 

@@ -34,18 +34,18 @@ import { smallModel } from "./small-model.ts";
 const folder = mkdtempSync(join(tmpdir(), "convert-task-"));
 const formats = join(root, "tests/golden/formats");
 /** In this thread, which is quicker. */
-const files = { readFile: nodePlatform.readFile };
+const reader = { files: nodePlatform.files };
 const targets = Object.keys(weightsTargets) as TargetName[];
 
 const convertBytes = async (bytes: Uint8Array, options: ConvertOptions) =>
-  convert(await weightsSource(bytes, files), options);
+  convert(await weightsSource(bytes, reader), options);
 
 /** Through a file on the disk, since some formats are several files. */
 async function throughFile(model: Uint8Array, to: TargetName) {
   const path = join(folder, `${to}${weightsTargets[to].extension}`);
   const { bytes, beside } = await convertBytes(model, { to });
   await writeFilesAtomic(path, bytes, beside);
-  return convert(await weightsSource(path, files), { to: "onnx" });
+  return convert(await weightsSource(path, reader), { to: "onnx" });
 }
 
 function layersModel(): ModelParts {
@@ -184,7 +184,7 @@ describe("float16", () => {
   test("computes nearly the same", async () => {
     const image = new Uint8Array(71 * 80 * 3).map((_, index) => (index * 37) % 256);
     const answers = async (bytes: Uint8Array) => {
-      const session = await nodePlatform.createSession(bytes);
+      const session = await nodePlatform.engine.createSession(bytes);
       const { predictions } = await session.run({ images: { type: "uint8", shape: [1, 71, 80, 3], data: image } });
       await session.dispose();
       return [...(predictions!.data as Float32Array)];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { noAugmentation } from "../../src/data/augment.ts";
+import { noAugmentation } from "../../src/data/augmentation.ts";
 import { networkWeights } from "../../src/graph/network.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { constantRate } from "../../src/learning/schedules.ts";

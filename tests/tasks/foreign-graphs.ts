@@ -4,10 +4,10 @@ import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import * as layers from "../../src/graph/builder.ts";
 import { type Layer, type Network, network } from "../../src/graph/network.ts";
+import { toEngineWeights } from "../../src/graph/weights.ts";
 import { xception } from "../../src/models/xception.ts";
 import { legacyXceptionOptions } from "../../src/models/xception-options.ts";
 import { type FloatTensor, floatTensor, transpose } from "../../src/tensor/tensor.ts";
-import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { bytesOf, type TfjsFiles } from "../weights/tfjs-model.ts";
 

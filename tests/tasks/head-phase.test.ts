@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { noAugmentation } from "../../src/data/augment.ts";
+import { noAugmentation } from "../../src/data/augmentation.ts";
 import { oneHot } from "../../src/data/labels.ts";
 import { FileError } from "../../src/errors.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";

@@ -81,7 +81,7 @@ describe("a model file in ONNX Runtime", () => {
   it("takes bytes in batches of any size and answers what our own graph answers", async () => {
     const ort = await loadEngine();
     const session = await ort.InferenceSession.create(bytes);
-    const ours = await inferenceSession(model.network, model.weights, model.preprocessing, nodePlatform);
+    const ours = await inferenceSession(model.network, model.weights, model.preprocessing, nodePlatform.engine);
     expect(session.inputNames).toEqual(["images"]);
     expect(session.outputNames).toEqual(["predictions"]);
     for (const count of [1, 3]) {

@@ -2,7 +2,6 @@ import { existsSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { UsageError } from "../../../src/errors.ts";
 import { writeFilesAtomic } from "../../../src/runtime/node-files.ts";
-import { isolate } from "../../../src/runtime/node-isolation.ts";
 import { type Conversion, convert } from "../../../src/tasks/weights/convert.ts";
 import { imagenetOrigin, weightsNamed } from "../../../src/tasks/weights/imagenet-weights.ts";
 import { weightsSource } from "../../../src/tasks/weights/weights-file.ts";
@@ -47,14 +46,14 @@ export function registerConvert(program: Command, io: CliIo): void {
       const to = flags.to ?? targetFor(target);
       assertOverwrite(target, flags.overwrite ?? false);
       const { labels: labelFile, dtype } = flags;
-      const { mirror, readFile: readAnything } = downloadsOf(flags, process.env, io);
+      const { mirror, reader } = downloadsOf(flags, process.env, io);
       const network = givenXceptionOptions(command, flags);
       const { includeTop = true, classes = 1000 } = network;
       const hasOwnTop = includeTop && classes === 1000;
       // A classifier of other classes starts anew, as it does in training.
       const { allowMissing = source === "imagenet" && includeTop && !hasOwnTop ? "predictions/*" : undefined } = flags;
       const address = weightsNamed(source, { includeTop: hasOwnTop, mirror });
-      const conversion = await convert(await weightsSource(address, { readFile: readAnything, isolate }), {
+      const conversion = await convert(await weightsSource(address, reader), {
         to,
         network,
         architecture: flags.architecture,

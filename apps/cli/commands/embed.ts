@@ -52,7 +52,7 @@ export function registerEmbed(program: Command, io: CliIo): void {
       const { output, pooling, allowMissing, batchSize, architecture, json } = flags;
       const write = embeddingsWriter(output);
       await assertWritable(output);
-      const { folder, images } = rowsOf(paths, await imagesOf(paths, io, await loadPlatform()));
+      const { folder, images } = rowsOf(paths, await imagesOf(paths, io, (await loadPlatform()).files));
       const { pooling: _, ...networkFlags } = flags;
       const network = givenXceptionOptions(command, networkFlags);
       const how = { network, architecture, allowMissing };

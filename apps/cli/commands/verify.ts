@@ -70,7 +70,7 @@ export function registerVerify(program: Command, io: CliIo): void {
     const tolerance: VerifyTolerance | undefined = taps === undefined ? undefined : { taps, probabilities: taps / 10 };
     assertNoMixture(model, flags);
     if (model !== undefined && command.getOptionValueSource("layout") === "cli") throw needs("--layout", "--golden");
-    const platform = await loadPlatform(downloadsOf({ cacheDir, offline }, process.env, io));
+    const platform = await loadPlatform(downloadsOf({ cacheDir, offline }, process.env, io).reader);
     if (model !== undefined) {
       const described = { network: givenXceptionOptions(command, flags), architecture: flags.architecture };
       return verifyModelFile(model, { reference, images, runtimes, tolerance, json, ...described }, platform, io);

@@ -46,7 +46,7 @@ export async function demoReport(
         commands: [`xception demo --seed ${recipe.seed} --epochs ${recipe.epochs}`],
         facts: [{ name: "SHA-256 of model.onnx", value: fingerprint }, ...(await machineFacts()), ...credits],
       },
-      gallery: await galleryOf(test.predictions, images.test, platform),
+      gallery: await galleryOf(test.predictions, images.test, platform.images),
     },
   );
 }

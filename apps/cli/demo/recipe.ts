@@ -1,4 +1,4 @@
-import type { SmallChanges } from "../../../src/data/augment.ts";
+import type { SmallChanges } from "../../../src/data/augmentation.ts";
 import type { XceptionOptions } from "../../../src/models/xception-options.ts";
 
 /** What the demo trains, and how. */

@@ -3,7 +3,7 @@ import { UsageError } from "../../../src/errors.ts";
 import type { Network } from "../../../src/graph/network.ts";
 import { type Architecture, architectureOf, buildNetwork } from "../../../src/models/architecture.ts";
 import { topOn } from "../../../src/models/top-on.ts";
-import type { Device, Platform } from "../../../src/platform.ts";
+import type { Device, SourceReader } from "../../../src/platform.ts";
 import type { ImagePreprocessing, Provenance } from "../../../src/tasks/model/model.ts";
 import { type FineTuning, fineTuning } from "../../../src/tasks/train/fine-tuning.ts";
 import { defaultBatchSize } from "../../../src/tasks/train/plan.ts";
@@ -19,7 +19,6 @@ import {
   type StartingWeightsOptions,
   startingWeightsIn,
 } from "../../../src/tasks/weights/starting-weights.ts";
-import type { FilePlatform } from "../../../src/tasks/weights/weights-file.ts";
 import { readMapWeights } from "../labeled-images.ts";
 import { commandLineOf } from "./command-line.ts";
 import { nameOf } from "./data-name.ts";
@@ -82,12 +81,12 @@ export async function readInputs(
   folder: string,
   run: Pick<RunFlags, "output" | "team" | "device" | "threads">,
   resolved: ResolvedSettings,
-  platform: Pick<Platform, "listFolder"> & FilePlatform,
+  platform: Required<SourceReader>,
   imagenet: StartingWeightsOptions["imagenet"] = {},
   begun?: TrainingStart,
 ): Promise<TrainingInputs> {
   const { val, mapWeights } = resolved.settings;
-  const images = await readTrainingImages(folder, resolved.settings, platform);
+  const images = await readTrainingImages(folder, resolved.settings, platform.files);
   const { training } = images;
   const { classes } = training;
   if (begun === undefined) assertHasStart(resolved.settings);
@@ -121,7 +120,7 @@ export async function readInputs(
     folder,
     ...images,
     validationFolder: val ?? undefined,
-    mapWeights: await readMapWeights(mapWeights, training, platform),
+    mapWeights: await readMapWeights(mapWeights, training, platform.files),
     device: run.device,
     threads: run.threads,
     processes: ranks,
@@ -155,7 +154,7 @@ function assertDivisible(batchSize: number, accumulate: number): void {
 async function openStart(
   { weights, allowMissing, headOn }: Settings,
   classes: number,
-  platform: FilePlatform,
+  platform: SourceReader,
   imagenet: StartingWeightsOptions["imagenet"],
 ): Promise<StartingFile | undefined> {
   if (weights !== null) return openStartingFile(weights, platform, { classes, imagenet });

@@ -1,4 +1,4 @@
-import type { Platform } from "../../../src/platform.ts";
+import type { SourceReader } from "../../../src/platform.ts";
 import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
 import type { FoundCheckpoint } from "./checkpoint-folder.ts";
@@ -29,7 +29,7 @@ export async function beginRun(
   folder: string,
   flags: RunFlags,
   resolved: ResolvedSettings,
-  platform: Pick<Platform, "listFolder" | "readFile">,
+  platform: Required<SourceReader>,
   imagenet: Parameters<typeof readInputs>[4],
 ): Promise<PreparedRun> {
   const inputs = await readInputs(folder, flags, resolved, platform, imagenet);
@@ -55,7 +55,7 @@ export async function goOnWithRun(
   folder: string | undefined,
   flags: RunFlags,
   given: ResolvedSettings,
-  platform: Pick<Platform, "listFolder" | "readFile">,
+  platform: Required<SourceReader>,
 ): Promise<PreparedRun> {
   const { record } = from;
   await assertNothingMissing(record, folder, given, flags);

@@ -93,8 +93,8 @@ function callFollowers({ flags }: TrainingTask, isTraining: boolean): boolean {
 
 async function begin({ images, resolved, flags }: TrainingTask, io: CliIo): Promise<PreparedRun> {
   const folder = needImages(images);
-  const { mirror, readFile } = downloadsOf(flags, process.env, io);
-  return beginRun(folder, flags, resolved, { ...(await loadPlatform()), readFile }, { mirror });
+  const { mirror, reader } = downloadsOf(flags, process.env, io);
+  return beginRun(folder, flags, resolved, reader, { mirror });
 }
 
 async function trainAndTell(run: PreparedRun, into: RunFolder, io: CliIo): Promise<void> {

@@ -1,9 +1,9 @@
-import { readAhead } from "../../data/read-ahead.ts";
+import { readAhead } from "../../data/image-loading.ts";
 import { AbortedError, UsageError, WeightsError, XceptionError } from "../../errors.ts";
 import { input } from "../../graph/builder.ts";
 import { type Network, network } from "../../graph/network.ts";
 import { topIndices } from "../../learning/metrics-ranking.ts";
-import type { DecodeOptions, Platform, RgbImage, SessionOptions } from "../../platform.ts";
+import type { DecodeOptions, ImageCodec, Platform, RgbImage, SessionOptions } from "../../platform.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { asImageError, type ImageLike, imageBatch, pixelsOf } from "../model/image.ts";
 import { Inference } from "../model/inference.ts";
@@ -53,13 +53,13 @@ export class Classifier {
   readonly #decode: DecodeOptions;
   /** Whether the model's graph brings images to the network's size. */
   readonly #takesAnySize: boolean;
-  readonly #platform: Pick<Platform, "decodeImage" | "encodePng">;
+  readonly #images: ImageCodec;
   readonly #inference: Inference;
 
   constructor(
     model: Pick<Model, "network" | "labels" | "preprocessing"> & Partial<Pick<LoadedModel, "notes">>,
     inference: Inference,
-    platform: Pick<Platform, "decodeImage" | "encodePng">,
+    images: ImageCodec,
   ) {
     this.#decode = decodeOptionsOf(model);
     this.#takesAnySize = resizesInGraph(model.preprocessing);
@@ -68,7 +68,7 @@ export class Classifier {
     const { width, height } = sizedDecodeOptionsOf(model);
     this.inputSize = { width, height };
     this.#inference = inference;
-    this.#platform = platform;
+    this.#images = images;
   }
 
   /**
@@ -80,7 +80,7 @@ export class Classifier {
    */
   async classify(image: ImageLike, options: ClassifyOptions = {}): Promise<readonly ClassProbability[]> {
     const top = this.#check(options);
-    const pixels = await pixelsOf(image, this.#decode, this.#platform);
+    const pixels = await pixelsOf(image, this.#decode, this.#images);
     stopIfAborted(options.signal);
     const [predictions] = await this.#answer([pixels], top);
     return predictions!;
@@ -99,7 +99,7 @@ export class Classifier {
     const { batchSize = 8, signal } = options;
     const top = this.#check(options);
     checkCount("batchSize", batchSize);
-    const load = async (index: number) => pixelsOf(images[index]!, this.#decode, this.#platform).catch(asImageError);
+    const load = async (index: number) => pixelsOf(images[index]!, this.#decode, this.#images).catch(asImageError);
     let group: (RgbImage | XceptionError)[] = [];
     for await (const { item } of readAhead(images.keys(), load, 2 * batchSize, signal)) {
       group.push(item);
@@ -182,21 +182,24 @@ export async function loadClassifier(
   const opened = await weightsSource(source, platform);
   if (isModelFile(opened, options)) {
     const model = describeModel(opened.bytes, typeof source === "string" ? source : undefined);
-    const inference = new Inference(await platform.createSession(opened.bytes, session), model.network.output);
-    return new Classifier(model, inference, platform);
+    const inference = new Inference(await platform.engine.createSession(opened.bytes, session), model.network.output);
+    return new Classifier(model, inference, platform.images);
   }
   if (isGraphToRun(opened, options)) {
-    const { images, session: inEngine, ...model } = await loadGraph(opened, options, platform, session);
+    const { images, session: inEngine, ...model } = await loadGraph(opened, options, platform.engine, session);
     const { size, output } = images;
     return new Classifier(
       { ...model, network: networkOfImages([...size, 3]) },
       new Inference(inEngine, output),
-      platform,
+      platform.images,
     );
   }
   const model = await classifierFrom(opened, options);
-  const inference = new Inference(await platform.createSession(encodeModel(model), session), model.network.output);
-  return new Classifier(model, inference, platform);
+  const inference = new Inference(
+    await platform.engine.createSession(encodeModel(model), session),
+    model.network.output,
+  );
+  return new Classifier(model, inference, platform.images);
 }
 
 /** All that is known of a graph of another tool in our words: the shape of its images. */

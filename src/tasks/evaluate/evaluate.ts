@@ -53,7 +53,7 @@ export interface EvaluateOptions extends Omit<EvaluationControl, "temperature"> 
  * @throws {TrainingError} the network's answers are not finite numbers.
  * @throws {AbortedError} the signal fired.
  * @example
- * const dataset = folderDataset(await platform.listFolder("photos/test"));
+ * const dataset = folderDataset(await platform.files.list("photos/test"));
  * const { evaluation } = await evaluate(model, dataset, { platform });
  */
 export async function evaluate(
@@ -71,7 +71,7 @@ export async function evaluate(
     decode: sizedDecodeOptionsOf(model),
     cacheBytes: 0,
   });
-  const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform, session);
+  const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform.engine, session);
   try {
     return await evaluateBatches(({ images }) => inference.run(images), source, matched, {
       ...options,

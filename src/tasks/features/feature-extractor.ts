@@ -1,13 +1,11 @@
-import { foldBatchNorm } from "../../compiler/fold-batch-norm.ts";
-import { imageInput, lower } from "../../compiler/lower.ts";
-import { toOnnx } from "../../compiler/onnx/onnx.ts";
-import { readAhead } from "../../data/read-ahead.ts";
+import { compile } from "../../compiler/compile.ts";
+import { imageInput } from "../../compiler/lower.ts";
+import { readAhead } from "../../data/image-loading.ts";
 import { UsageError, WeightsError, XceptionError } from "../../errors.ts";
 import { inputShapeOf, type Network, networkWeights } from "../../graph/network.ts";
 import { type FeatureStage, featureStages, lastMapOf } from "../../models/feature-stages.ts";
 import type { Platform, RgbImage, Session, SessionOptions, Tensors } from "../../platform.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
-import { toEngineWeights } from "../../weights/engine-weights.ts";
 import { WorkQueue } from "../../work-queue.ts";
 import { modelDigest } from "../model/digest.ts";
 import { asImageError, type ImageLike, imageBatch } from "../model/image.ts";
@@ -185,10 +183,8 @@ export class FeatureExtractor {
     const { preprocessing, weights } = this.#model;
     const own = new Map(networkWeights(network).map(({ name }) => [name, weights.get(name)!]));
     const unique = [...new Set(outputs)];
-    const { graph } = lower(network, { mode: "inference", batchSize: 1, preprocessing, outputs: unique });
-    const folded = foldBatchNorm(graph, toEngineWeights(network, own));
-    const bytes = toOnnx(folded.graph, { name: network.name, weights: folded.weights, dynamicBatch: true });
-    const session = await this.#platform.createSession(bytes, this.#options);
+    const bytes = compile(network, own, { form: "inference", preprocessing, outputs: unique });
+    const session = await this.#platform.engine.createSession(bytes, this.#options);
     this.#loaded = { key, session };
     return session;
   }

@@ -1,5 +1,5 @@
+import { compileGraph } from "../../compiler/compile.ts";
 import { imageInput } from "../../compiler/lower.ts";
-import { toOnnx } from "../../compiler/onnx/onnx.ts";
 import { inputShapeOf } from "../../graph/network.ts";
 import { OpGraphBuilder } from "../../graph/op-builder.ts";
 import type { ImageResize } from "../../graph/preprocessing.ts";
@@ -12,7 +12,7 @@ import { decodeOptionsOf, type Model, resizesInGraph } from "./model.ts";
 export function preparationModel([height, width]: readonly [number, number], resize: ImageResize): Uint8Array {
   const build = new OpGraphBuilder();
   build.output("pixels", build.input(imageInput, [1, height, width, 3], "uint8"));
-  return toOnnx(build.finish(), { name: "preparation", resize });
+  return compileGraph(build.finish(), new Map(), { form: "exact", name: "preparation", resize });
 }
 
 /**
@@ -21,15 +21,12 @@ export function preparationModel([height, width]: readonly [number, number], res
  */
 export class ImagePreparation {
   readonly #model: Pick<Model, "network" | "preprocessing">;
-  readonly #platform: Pick<Platform, "createSession" | "decodeImage" | "encodePng">;
+  readonly #platform: Platform;
   readonly #decode: DecodeOptions;
   #session: Promise<Session> | undefined;
   readonly #queue = new WorkQueue();
 
-  constructor(
-    model: Pick<Model, "network" | "preprocessing">,
-    platform: Pick<Platform, "createSession" | "decodeImage" | "encodePng">,
-  ) {
+  constructor(model: Pick<Model, "network" | "preprocessing">, platform: Platform) {
     this.#model = model;
     this.#platform = platform;
     this.#decode = decodeOptionsOf(model);
@@ -41,11 +38,13 @@ export class ImagePreparation {
    * @throws {DataError} there is no such file.
    */
   readonly prepare = async (image: ImageLike): Promise<RgbImage> => {
-    const decoded = await pixelsOf(image, this.#decode, this.#platform);
+    const decoded = await pixelsOf(image, this.#decode, this.#platform.images);
     const { network, preprocessing } = this.#model;
     if (!resizesInGraph(preprocessing)) return decoded;
     const [height, width] = inputShapeOf(network) as [number, number, number];
-    this.#session ??= this.#platform.createSession(preparationModel([height, width], preprocessing), { threads: 1 });
+    this.#session ??= this.#platform.engine.createSession(preparationModel([height, width], preprocessing), {
+      threads: 1,
+    });
     const session = await this.#session;
     const { pixels } = await this.#queue.add(() => session.run({ [imageInput]: imageBatch([decoded]) }));
     return { width, height, data: pixels!.data as Uint8Array };

@@ -1,5 +1,5 @@
 import { ShapeError, UsageError, XceptionError } from "../../errors.ts";
-import type { DecodeOptions, ImageSource, Platform, RgbImage } from "../../platform.ts";
+import type { DecodeOptions, ImageCodec, ImageSource, RgbImage } from "../../platform.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 
 /** An image to look at: a file's path, the bytes of an encoded image, or pixels, of any size. */
@@ -12,12 +12,8 @@ export type ImageLike = ImageSource | RgbImage;
  * @throws {UsageError} it is neither path, bytes nor pixels.
  * @throws {ShapeError} raw pixels do not fill their width and height.
  */
-export async function pixelsOf(
-  image: ImageLike,
-  decode: DecodeOptions,
-  platform: Pick<Platform, "decodeImage" | "encodePng">,
-): Promise<RgbImage> {
-  if (typeof image === "string" || image instanceof Uint8Array) return platform.decodeImage(image, decode);
+export async function pixelsOf(image: ImageLike, decode: DecodeOptions, images: ImageCodec): Promise<RgbImage> {
+  if (typeof image === "string" || image instanceof Uint8Array) return images.decode(image, decode);
   if (!(image?.data instanceof Uint8Array)) {
     throw new UsageError({
       where: "image",
@@ -37,7 +33,7 @@ export async function pixelsOf(
   }
   if (decode.width === undefined || (width === decode.width && height === decode.height)) return image;
   // PNG loses nothing, and there is one place that knows how to resize.
-  return platform.decodeImage(await platform.encodePng(image), decode);
+  return images.decode(await images.encodePng(image), decode);
 }
 
 /** Images of one size as a network's input, `[N, height, width, 3]`. */

@@ -1,10 +1,10 @@
 import { UsageError } from "../../errors.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
+import { checkWeights } from "../../graph/weights.ts";
 import { type Architecture, buildNetwork } from "../../models/architecture.ts";
 import type { LayerList } from "../../models/layer-list.ts";
 import { formatShape, sameShape } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
-import { checkWeights } from "../../weights/check-weights.ts";
 import { initializeWeights, type Weights } from "../../weights/initialize.ts";
 import { adaptInputChannels } from "../../weights/input-channels.ts";
 

@@ -1,5 +1,5 @@
-import { dependents } from "../../compiler/dependents.ts";
 import { gradient } from "../../compiler/gradient.ts";
+import { dependents } from "../../compiler/readers.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
 import { OpGraphBuilder } from "../../graph/op-builder.ts";
 import type { OpGraph, Value } from "../../graph/ops.ts";

@@ -1,12 +1,11 @@
-import { toOnnx } from "../../compiler/onnx/onnx.ts";
+import { compileGraph } from "../../compiler/compile.ts";
 import { UsageError } from "../../errors.ts";
-import { engineShape, toEngineLayout } from "../../graph/engine-layout.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
 import { OpGraphBuilder } from "../../graph/op-builder.ts";
+import { checkWeights, engineShape, toEngineLayout } from "../../graph/weights.ts";
 import type { DeviceTensor, Platform, Session, SessionOptions } from "../../platform.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
-import { checkWeights } from "../../weights/check-weights.ts";
 import type { Weights } from "../../weights/initialize.ts";
 
 /** A tensor that belongs to a training step: a weight, a moving statistic, a slot of the optimizer, an average. */
@@ -80,7 +79,7 @@ export function disposeState(state: ReadonlyMap<string, StateTensor>): void {
 
 /** Where a training step is told to compute. */
 interface Place {
-  readonly platform: Pick<Platform, "createSession">;
+  readonly platform: Platform;
   readonly session?: SessionOptions | undefined;
 }
 
@@ -132,7 +131,7 @@ export class StateMemory {
     if (isAllHere(state)) return state;
     const away = [...state].flatMap(([name, tensor]) => (isOnDevice(tensor) ? [[name, tensor] as const] : []));
     const { platform, session } = this.#place;
-    this.#reader ??= await platform.createSession(readingModel(away), { ...session, profile: false });
+    this.#reader ??= await platform.engine.createSession(readingModel(away), { ...session, profile: false });
     const { tensors } = await this.#reader.runOnDevice!(Object.fromEntries(away));
     return new Map([...state].map(([name, tensor]) => [name, (tensors[outputOf(name)] ?? tensor) as FloatTensor]));
   }
@@ -153,7 +152,7 @@ function readingModel(tensors: readonly (readonly [string, DeviceTensor])[]): Ui
   for (const [name, { shape }] of tensors) {
     build.output(outputOf(name), build.op({ kind: "multiply" }, [build.input(name, shape), one], outputOf(name)));
   }
-  return toOnnx(build.finish());
+  return compileGraph(build.finish(), new Map(), { form: "exact" });
 }
 
 function outputOf(name: string): string {

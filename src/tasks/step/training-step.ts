@@ -1,8 +1,8 @@
 import { UsageError } from "../../errors.ts";
-import { fromEngineLayout } from "../../graph/engine-layout.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
 import type { OpGraph, Value } from "../../graph/ops.ts";
+import { fromEngineLayout } from "../../graph/weights.ts";
 import type { Platform, SessionOptions, Tensors } from "../../platform.ts";
 import type { StepHealth } from "../../records.ts";
 import { deriveSeed, mulberry32 } from "../../tensor/random.ts";

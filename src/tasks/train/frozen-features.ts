@@ -2,6 +2,8 @@ import { BatchSource } from "../../data/batches.ts";
 import type { ImageDataset, Sample } from "../../data/dataset.ts";
 import { XceptionError } from "../../errors.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
+import type { SourceReader } from "../../platform.ts";
+import { readSource } from "../../source.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import { floatTensor } from "../../tensor/tensor.ts";
 import { featureNetwork } from "../features/feature-network.ts";
@@ -82,12 +84,12 @@ async function computeFeatures(
   const decode = sizedDecodeOptionsOf({ network, preprocessing });
   const { augmentation } = presentation;
   const shard = { rank: communicator.rank, size: communicator.size };
-  const source = new BatchSource(dataset, platform.decodeImage, { batchSize, decode, seed, augmentation, shard });
+  const source = new BatchSource(dataset, platform.images.decode, { batchSize, decode, seed, augmentation, shard });
   const channels = sizeOf(body.layers.at(-1)!.outputShape);
   const all = new Float32Array(views * images * channels);
   /** Which rows there are: none of a damaged image. */
   const isThere = new Float32Array(views * images);
-  const inference = await inferenceSession(body, bodyWeights(body, weights), preprocessing, platform, session);
+  const inference = await inferenceSession(body, bodyWeights(body, weights), preprocessing, platform.engine, session);
   let done = 0;
   try {
     for (let view = 0; view < views; view++) {
@@ -128,7 +130,7 @@ async function keyOf(plan: TrainingPlan, body: Network, views: number): Promise<
       weights: await Promise.all(values),
       preprocessing,
       device: session?.device ?? "default",
-      images: await imagesDigest(dataset, platform.readFile),
+      images: await imagesDigest(dataset, platform),
       views,
       ...(views > 1 && { augmentation: presentation.augmentation, seed }),
     }),
@@ -141,19 +143,16 @@ export function bodyWeights(body: Network, weights: TrainingPlan["weights"]): Tr
 }
 
 /** What is in the files counts, not what they are called. */
-async function imagesDigest(
-  { samples }: ImageDataset,
-  readFile: (path: string) => Promise<Uint8Array>,
-): Promise<string> {
+async function imagesDigest({ samples }: ImageDataset, reader: SourceReader): Promise<string> {
   const digests: string[] = [];
-  for (const { image } of samples) digests.push(await digestOfImage(image, readFile));
+  for (const { image } of samples) digests.push(await digestOfImage(image, reader));
   return sha256(digests.join());
 }
 
-async function digestOfImage(image: Sample["image"], readFile: (path: string) => Promise<Uint8Array>): Promise<string> {
+async function digestOfImage(image: Sample["image"], reader: SourceReader): Promise<string> {
   if (typeof image !== "string") return sha256(image instanceof Uint8Array ? image : image.data);
   try {
-    return await sha256(await readFile(image));
+    return await sha256(await readSource(image, reader));
   } catch (error) {
     // It will be skipped like any other that cannot be used.
     if (error instanceof XceptionError) return "unreadable";

@@ -1,7 +1,7 @@
-import { weightOf } from "../../data/class-weights.ts";
 import { classesOf, type ImageDataset } from "../../data/dataset.ts";
-import { epochOrder } from "../../data/epoch-order.ts";
 import { targetsOf } from "../../data/labels.ts";
+import { weightOf } from "../../data/sample-weights.ts";
+import { epochOrder } from "../../data/sampling.ts";
 import { AbortedError } from "../../errors.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
 import { assertAllowed } from "../../kinds.ts";

@@ -1,8 +1,9 @@
 import { type BatchOptions, BatchSource } from "../../data/batches.ts";
-import { classWeightsOf } from "../../data/class-weights.ts";
 import { type ImageDataset, isMultiLabel, relabel } from "../../data/dataset.ts";
+import { classWeightsOf } from "../../data/sample-weights.ts";
 import { DataError, UsageError } from "../../errors.ts";
 import { inputShapeOf, type Network, networkWeights, outputActivation, outputLayer } from "../../graph/network.ts";
+import { checkWeights } from "../../graph/weights.ts";
 import { assertAllowed, assertOption, wholeNumber } from "../../kinds.ts";
 import { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "../../learning/losses.ts";
 import { optimizerDefaults } from "../../learning/optimizer-defaults.ts";
@@ -13,7 +14,6 @@ import type { SharedOptions } from "../../models/shared-options.ts";
 import { topOn } from "../../models/top-on.ts";
 import type { Communicator } from "../../platform.ts";
 import { sizeOf } from "../../tensor/shape.ts";
-import { checkWeights } from "../../weights/check-weights.ts";
 import { initializeWeights, type Weights } from "../../weights/initialize.ts";
 import { ImagePreparation } from "../model/image-preparation.ts";
 import { defaultPreprocessing, type ImagePreprocessing, sizedDecodeOptionsOf } from "../model/model.ts";
@@ -125,7 +125,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   const presentation: Presentation = { augmentation, mixing, labelSmoothing, sampling, classWeights };
   const decode = sizedDecodeOptionsOf({ network, preprocessing });
   const shared = { decode, shard: { rank, size } };
-  const batches = new BatchSource(dataset, platform.decodeImage, { ...shared, batchSize, seed, ...presentation });
+  const batches = new BatchSource(dataset, platform.images.decode, { ...shared, batchSize, seed, ...presentation });
   // Said before anything is compiled for as many.
   if (batches.batchesPerEpoch === 0) batches.assertEnough(dataset.samples.length, batchSize * size);
 

@@ -1,4 +1,4 @@
-import type { Augmentation } from "../../data/augment.ts";
+import type { Augmentation } from "../../data/augmentation.ts";
 import type { ImageDataset } from "../../data/dataset.ts";
 import type { Network } from "../../graph/network.ts";
 import type { Optimizer } from "../../learning/optimizers.ts";

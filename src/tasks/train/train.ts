@@ -1,6 +1,6 @@
 import type { ImageDataset } from "../../data/dataset.ts";
-import { fromEngineLayout } from "../../graph/engine-layout.ts";
 import { networkWeights } from "../../graph/network.ts";
+import { fromEngineLayout } from "../../graph/weights.ts";
 import { tensorsOfFirstRank } from "../ranks/ranks.ts";
 import { withStatisticsFor } from "../step/moving-statistics.ts";
 import { initialState, weightEntry } from "../step/training-state.ts";
@@ -19,7 +19,7 @@ import { assertEqualRanks, assertSameTraining, trainingIdentity } from "./traini
  * steps, moving statistics follow faster than the network says, see `statisticsMomentum`.
  * @throws as {@link prepareTraining} and {@link runTraining}.
  * @example
- * const dataset = folderDataset(await nodePlatform.listFolder("photos"));
+ * const dataset = folderDataset(await nodePlatform.files.list("photos"));
  * const { weights, history } = await train(dataset, { platform: nodePlatform, epochs: 5 });
  */
 export async function train(dataset: ImageDataset, request: TrainingRequest & TrainingHooks): Promise<TrainingResult> {

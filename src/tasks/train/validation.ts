@@ -1,6 +1,5 @@
-import { foldBatchNorm } from "../../compiler/fold-batch-norm.ts";
+import { compileGraph } from "../../compiler/compile.ts";
 import { lower } from "../../compiler/lower.ts";
-import { toOnnx } from "../../compiler/onnx/onnx.ts";
 import type { Batch } from "../../data/batches.ts";
 import type { Layer, Network } from "../../graph/network.ts";
 import { sizeOf } from "../../tensor/shape.ts";
@@ -63,9 +62,9 @@ export class Validation {
   ): Promise<Inference> {
     const { platform, session } = this.#plan.step;
     const { graph } = lower(part, { mode: "inference", batchSize: 1, preprocessing });
-    const folded = foldBatchNorm(graph, bodyWeights(part, tensors));
-    const model = toOnnx(folded.graph, { name: part.name, weights: folded.weights, dynamicBatch: true });
-    return new Inference(await platform.createSession(model, session), part.output);
+    const options = { form: "inference", name: part.name, dynamicBatch: true } as const;
+    const model = compileGraph(graph, bodyWeights(part, tensors), options);
+    return new Inference(await platform.engine.createSession(model, session), part.output);
   }
 }
 

@@ -99,7 +99,7 @@ export async function verifyFeatures(
 
 async function preparedImage(image: string, network: Network, platform: Platform) {
   const [height, width] = inputShapeOf(network) as [number, number, number];
-  const { data } = await platform.decodeImage(image, { width, height });
+  const { data } = await platform.images.decode(image, { width, height });
   const { scale, offset } = kerasPreprocessing;
   return floatTensor(
     [1, height, width, 3],

@@ -1,5 +1,6 @@
 import { readOnnx } from "../../compiler/onnx/reader.ts";
 import { UsageError } from "../../errors.ts";
+import type { SourceReader } from "../../platform.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import type { Model } from "../model/model.ts";
 import { classifierProblem, decodeModel, readsBytes } from "../model/model-file.ts";
@@ -7,7 +8,7 @@ import { completeModel } from "./complete-model.ts";
 import { onnxFormat } from "./format-onnx.ts";
 import { type OpenAsOptions, openAs } from "./open-as.ts";
 import { withProbabilities } from "./probabilities.ts";
-import { type FilePlatform, type WeightsSource, weightsSource } from "./weights-file.ts";
+import { type WeightsSource, weightsSource } from "./weights-file.ts";
 
 export interface LoadModelOptions extends OpenAsOptions {
   /** Names of the classes; default: those in the file, else ImageNet's if there are 1000, else their numbers. */
@@ -30,7 +31,7 @@ export interface LoadedModel extends Model {
  */
 export async function loadModel(
   source: string | Uint8Array,
-  platform: FilePlatform,
+  platform: SourceReader,
   options: LoadModelOptions = {},
 ): Promise<LoadedModel> {
   const opened = await weightsSource(source, platform);

@@ -3,13 +3,14 @@ import { type Network, networkWeights } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
 import { type Architecture, architectureOf, buildNetwork } from "../../models/architecture.ts";
 import { recognizeXception, sameLayers } from "../../models/recognize-xception.ts";
+import type { SourceReader } from "../../platform.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import type { Weights } from "../../weights/initialize.ts";
 import { type MappedWeights, mapWeights } from "../../weights/map-weights.ts";
 import { defaultPreprocessing } from "../model/model.ts";
 import { networkOf } from "../model/model-file.ts";
 import type { ModelDescription } from "../model/model-metadata.ts";
-import { type FilePlatform, type WeightsFile, weightsSource } from "./weights-file.ts";
+import { type WeightsFile, weightsSource } from "./weights-file.ts";
 import { openWeightsFile } from "./weights-formats.ts";
 
 /** A file's weights in a network. */
@@ -43,7 +44,7 @@ export interface LoadWeightsOptions {
 export async function loadWeights(
   network: Network,
   source: string | Uint8Array,
-  platform: FilePlatform,
+  platform: SourceReader,
   options: LoadWeightsOptions = {},
 ): Promise<LoadedWeights> {
   const { file, where } = await opened(source, platform);
@@ -61,7 +62,7 @@ export async function loadWeights(
  */
 export async function openModel(
   source: string | Uint8Array,
-  platform: FilePlatform,
+  platform: SourceReader,
   options: { readonly inputShape?: Shape } = {},
 ): Promise<OpenedModel> {
   const { file, where } = await opened(source, platform);
@@ -69,7 +70,7 @@ export async function openModel(
 }
 
 /** In a function of its own, so that nothing holds the file's bytes any more when its weights are brought into our layout. */
-async function opened(source: string | Uint8Array, platform: FilePlatform) {
+async function opened(source: string | Uint8Array, platform: SourceReader) {
   const found = await weightsSource(source, platform);
   return { file: await openWeightsFile(found), where: found.where };
 }

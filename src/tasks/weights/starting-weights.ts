@@ -1,17 +1,18 @@
 import { WeightsError } from "../../errors.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
+import { checkWeights } from "../../graph/weights.ts";
 import type { Architecture } from "../../models/architecture.ts";
 import { topIndex } from "../../models/block-names.ts";
 import { topOn } from "../../models/top-on.ts";
+import type { SourceReader } from "../../platform.ts";
 import { sameShape } from "../../tensor/shape.ts";
-import { checkWeights } from "../../weights/check-weights.ts";
 import { initializeWeights } from "../../weights/initialize.ts";
 import type { ImagePreprocessing, Provenance } from "../model/model.ts";
 import { type ImagenetWeightsOptions, imagenetOrigin, imagenetWeightsAddress } from "./imagenet-weights.ts";
 import { ownArchitecture } from "./open-as.ts";
 import { type LoadedWeights, type LoadWeightsOptions, weightsFor } from "./open-weights.ts";
-import { type FilePlatform, type WeightsFile, weightsSource } from "./weights-file.ts";
+import { type WeightsFile, weightsSource } from "./weights-file.ts";
 import { openWeightsFile } from "./weights-formats.ts";
 
 export interface StartingWeightsOptions extends LoadWeightsOptions {
@@ -74,14 +75,14 @@ export interface StartingFile {
 
 /**
  * Opens weights to start training from.
- * @param source what `platform.readFile` reads, or `imagenet`: what keras.applications.Xception learned from ImageNet.
+ * @param source what `platform.files.read` reads, or `imagenet`: what keras.applications.Xception learned from ImageNet.
  * @param options `classes`: to be told apart; with 1000 `imagenet` comes with its classifier.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in no format that we know, or damaged.
  */
 export async function openStartingFile(
   source: string,
-  platform: FilePlatform,
+  platform: SourceReader,
   { classes, imagenet }: { readonly classes?: number | undefined } & Pick<StartingWeightsOptions, "imagenet">,
 ): Promise<StartingFile> {
   const isImagenet = source === "imagenet";
@@ -100,14 +101,14 @@ export async function openStartingFile(
 /**
  * Weights to start training from: those of a file, in which the classifier may be missing or one of other classes; then
  * the network's classifier starts anew, from the network's seed.
- * @param source what `platform.readFile` reads, or `imagenet`: what keras.applications.Xception learned from ImageNet.
+ * @param source what `platform.files.read` reads, or `imagenet`: what keras.applications.Xception learned from ImageNet.
  * @throws as `loadWeights`.
  * @throws {UsageError} the classifier cannot stand where it is to.
  */
 export async function startingWeights(
   network: Network,
   source: string,
-  platform: FilePlatform,
+  platform: SourceReader,
   options: StartingWeightsOptions = {},
 ): Promise<StartingWeights> {
   const classifier = classifierOf(network);

@@ -2,9 +2,10 @@ import { FormatError, UsageError } from "../../errors.ts";
 import type { Network } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
 import type { Architecture } from "../../models/architecture.ts";
-import type { Platform } from "../../platform.ts";
+import type { Engine, SourceReader } from "../../platform.ts";
 import type { GraphFacts } from "../../report/graph-summary.ts";
 import type { WeightFacts } from "../../report/weights-summary.ts";
+import { readSource } from "../../source.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { kerasFileModule } from "../../weights/keras/file.ts";
 import type { StoredLayer } from "../../weights/stored-layers.ts";
@@ -20,11 +21,8 @@ export interface WeightsSource {
   /** Reads a file that this one names as its part: a shard of TensorFlow.js. */
   readonly readBeside: (name: string) => Promise<Uint8Array>;
   /** The platform's, for libraries that a damaged file can confuse. */
-  readonly isolate?: Platform["isolate"];
+  readonly isolate?: SourceReader["isolate"];
 }
-
-/** What of a platform it takes to read files. */
-export type FilePlatform = Pick<Platform, "readFile" | "isolate">;
 
 /** A kind of file that weights come in; `weights-formats.ts` lists them. */
 export interface WeightsFormat {
@@ -57,7 +55,7 @@ export interface WeightsFile {
    * @param platform whose engine finds the shapes of its results.
    * @param inputShape of images, where the file leaves it open.
    */
-  readonly graph?: (platform: Pick<Platform, "createSession">, inputShape?: Shape) => Promise<GraphFacts>;
+  readonly graph?: (engine: Engine, inputShape?: Shape) => Promise<GraphFacts>;
   /** The weights under the names that the file has for them, in its order; formats that have no such names lack it. */
   readonly stored?: () => readonly WeightFacts[];
   /** What a user should know of it, in sentences. */
@@ -89,10 +87,8 @@ export interface DescribedNetwork {
  * @param source its path, or its bytes.
  * @throws {FileError} there is no such file, or it cannot be read.
  */
-export async function weightsSource(
-  source: string | Uint8Array,
-  { readFile, isolate }: FilePlatform,
-): Promise<WeightsSource> {
+export async function weightsSource(source: string | Uint8Array, reader: SourceReader): Promise<WeightsSource> {
+  const { isolate } = reader;
   const isolation = isolate && { isolate };
   if (typeof source !== "string") {
     const where = `file of ${source.length} bytes`;
@@ -105,9 +101,9 @@ export async function weightsSource(
   const folder = source.slice(0, Math.max(source.lastIndexOf("/"), source.lastIndexOf("\\")) + 1);
   const readBeside = async (name: string): Promise<Uint8Array> => {
     assertInside(name, where);
-    return readFile(`${folder}${name}`);
+    return readSource(`${folder}${name}`, reader);
   };
-  return { where, bytes: await readFile(source), isDisposable: true, readBeside, ...isolation };
+  return { where, bytes: await readSource(source, reader), isDisposable: true, readBeside, ...isolation };
 }
 
 /** A file may name its parts, but not reach for others: `../../secret`, `/etc/passwd`, `https:`, `C:`. */

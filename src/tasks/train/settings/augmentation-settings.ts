@@ -1,4 +1,4 @@
-import { augmentationNames } from "../../../data/augment.ts";
+import { augmentationNames } from "../../../data/augmentation.ts";
 import { choice, type Kind, number, orNone, tupleOf, wholeNumber, yesOrNo } from "../../../kinds.ts";
 import { setting } from "./setting.ts";
 

@@ -1,7 +1,6 @@
-import { type Augmentation, augmentations, inceptionWindow } from "../../../data/augment.ts";
-import { erasingDefaults } from "../../../data/erasing.ts";
+import { type Augmentation, augmentations, inceptionWindow } from "../../../data/augmentation.ts";
+import { erasingDefaults, type WindowSizes } from "../../../data/geometry.ts";
 import type { Mixing } from "../../../data/mixing.ts";
-import type { WindowSizes } from "../../../data/windows.ts";
 import type { GradientClip } from "../../../learning/gradient-clipping.ts";
 import { createOptimizer, type Optimizer } from "../../../learning/optimizers.ts";
 import type { Schedule } from "../../../learning/schedule.ts";

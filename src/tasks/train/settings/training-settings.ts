@@ -1,4 +1,4 @@
-import type { ClassWeights } from "../../../data/class-weights.ts";
+import type { ClassWeights } from "../../../data/sample-weights.ts";
 import { accepting, choice, type Kind, number, onOff, orNone, readNumber, text, wholeNumber } from "../../../kinds.ts";
 import { type KeySettings, setting } from "./setting.ts";
 
