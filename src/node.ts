@@ -11,7 +11,7 @@ import * as evaluation from "./tasks/evaluate/evaluate.ts";
 import * as extraction from "./tasks/features/feature-extractor.ts";
 import type { Model, ModelParts } from "./tasks/model/model.ts";
 import * as modelFile from "./tasks/model/model-file.ts";
-import type { TrainingHooks, TrainingRequest, TrainingResult } from "./tasks/train/request.ts";
+import type { TrainingRequest, TrainingResult } from "./tasks/train/request.ts";
 import * as training from "./tasks/train/train.ts";
 import { imagenetOrigin, weightsNamed } from "./tasks/weights/imagenet-weights.ts";
 import * as loading from "./tasks/weights/load-model.ts";
@@ -150,7 +150,7 @@ export function evaluate(
  */
 export function train(
   dataset: ImageDataset,
-  request: Omit<TrainingRequest, "platform"> & TrainingHooks = {},
+  request: Omit<TrainingRequest, "platform"> = {},
 ): Promise<TrainingResult> {
   const { mirror, ...downloads } = downloadSettings(process.env);
   const platform = { ...nodePlatform, files: { ...nodePlatform.files, read: addressReader(downloads) } };

@@ -165,7 +165,7 @@ test("train() takes imagenet by name", async () => {
     platform,
     weights: "imagenet",
     imagenet: { mirror: new URL(".", server.url).href, md5 },
-    network: small,
+    network: { family: "xception", options: small },
     // Steps so small that the weights stay where they are.
     learningRate: 1e-30,
     optimizer: createOptimizer("sgd", { weightDecay: 0 }),

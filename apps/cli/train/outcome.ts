@@ -1,11 +1,11 @@
 import { stat } from "node:fs/promises";
 import { AbortedError } from "../../../src/errors.ts";
-import type { TrainingResult } from "../../../src/tasks/train/options.ts";
+import type { TrainingResult } from "../../../src/tasks/train/request.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import type { FoundCheckpoint } from "./checkpoint-folder.ts";
 import { resumeCommand } from "./command-line.ts";
 import { describeChoice, type Reached } from "./description.ts";
-import type { PreparedRun } from "./prepare-run.ts";
+import type { Run } from "./run.ts";
 import type { RunFolder } from "./run-folder.ts";
 import type { TimeLimit } from "./time-limit.ts";
 
@@ -42,13 +42,13 @@ export function tellThatItIsOver(
 }
 
 /** That a training was stopped, and how to go on. */
-export function interruption(result: TrainingResult, { inputs, flags }: PreparedRun, folder: RunFolder): AbortedError {
+export function interruption(result: TrainingResult, { plan, flags }: Run, folder: RunFolder): AbortedError {
   const { steps, history } = result;
-  const epoch = Math.min(history.length + 1, inputs.settings.epochs);
+  const epoch = Math.min(history.length + 1, plan.settings.epochs);
   const saved = steps === 0 ? "nothing was saved" : `the model so far is in ${folder.file("model")}`;
   return new AbortedError({
     where: "train",
-    what: `it was stopped after step ${steps}, in epoch ${epoch} of ${inputs.settings.epochs}; ${saved}`,
+    what: `it was stopped after step ${steps}, in epoch ${epoch} of ${plan.settings.epochs}; ${saved}`,
     remedy:
       steps === 0
         ? "To train, give the same command again."

@@ -3,8 +3,8 @@ import { checkDocument } from "../../../src/json-document.ts";
 import { devices } from "../../../src/platform.ts";
 import { type ResolvedSettings, resolveSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import type { SettingName, Settings } from "../../../src/tasks/train/settings/settings.ts";
-import type { TrainingInputs } from "./inputs.ts";
 import { machineFacts } from "./machine.ts";
+import type { Run } from "./run.ts";
 
 const recordSchema = z.object({
   /** The images' folder as it was given, and where. */
@@ -40,8 +40,12 @@ const recordSchema = z.object({
 export type RunRecord = z.infer<typeof recordSchema>;
 
 /** @param images digest of their list. */
-export async function recordOf(inputs: TrainingInputs, images: string): Promise<RunRecord> {
-  const { folder, device, threads, settings, sources, preprocessing, start, commandLine } = inputs;
+export async function recordOf(
+  { plan, flags, folder, commandLine }: Pick<Run, "plan" | "flags" | "folder" | "commandLine">,
+  images: string,
+): Promise<RunRecord> {
+  const { settings, sources, start, loaded } = plan;
+  const { device, threads } = flags;
   return {
     folder,
     workingFolder: process.cwd(),
@@ -49,7 +53,7 @@ export async function recordOf(inputs: TrainingInputs, images: string): Promise<
     threads: threads ?? null,
     settings: { ...settings } as unknown as RunRecord["settings"],
     sources: [...sources],
-    preprocessing: (preprocessing ?? null) as RunRecord["preprocessing"],
+    preprocessing: (loaded?.preprocessing ?? null) as RunRecord["preprocessing"],
     start: start ? ({ ...start, anew: [...start.anew] } as NonNullable<RunRecord["start"]>) : null,
     commandLine,
     images,

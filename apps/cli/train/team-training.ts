@@ -2,7 +2,7 @@ import { AbortedError, UsageError } from "../../../src/errors.ts";
 import { onFirstRank } from "../../../src/tasks/ranks/ranks.ts";
 import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
-import { train } from "../../../src/tasks/train/train.ts";
+import { runTraining } from "../../../src/tasks/train/train.ts";
 import { downloadsOf } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
@@ -13,11 +13,10 @@ import { describeChoice } from "./description.ts";
 import { type RunFlags, required } from "./flags.ts";
 import { interruption, isOver, resultJson, stoppedInHead, tellThatItIsOver } from "./outcome.ts";
 import { assertOutputOutsideImages } from "./output-folder.ts";
-import { beginRun, goOnWithRun, type PreparedRun } from "./prepare-run.ts";
 import { assertSameRanks, assertSameSettings } from "./resume.ts";
+import { hooksOf, type Run, resumeRun, startRun } from "./run.ts";
 import { RunFolder } from "./run-folder.ts";
 import { RunLock } from "./run-lock.ts";
-import { runOptions } from "./run-options.ts";
 import { TimeLimit } from "./time-limit.ts";
 import { trainInto } from "./train-into.ts";
 
@@ -57,7 +56,7 @@ export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void>
     callFollowers(task, !isDone);
     if (isDone) return tellThatItIsOver(from, folder, flags, io);
     const platform = await loadPlatform();
-    return await trainAndTell(await goOnWithRun(from, images, flags, resolved, platform), folder, io);
+    return await trainAndTell(await resumeRun(from, images, flags, resolved, platform), folder, io);
   } finally {
     await lock.release();
   }
@@ -79,11 +78,11 @@ export async function followTraining(task: TrainingTask, io: CliIo): Promise<voi
   const { images, resolved, flags } = task;
   const platform = await loadPlatform();
   const run = flags.resume
-    ? await goOnWithRun(await newestCheckpoint(flags.output, io.stderr), images, flags, resolved, platform)
+    ? await resumeRun(await newestCheckpoint(flags.output, io.stderr), images, flags, resolved, platform)
     : await begin(task, io);
   const save = async () => {};
   // Rank 0 looks at the clock.
-  await train(run.inputs.training, runOptions(run, platform, io.signal, save));
+  await runTraining(run.plan, hooksOf(run, io.signal, save));
 }
 
 /** Rank 0 says whether there is something to do, when it has the run's folder and what it begins with is on the disk. */
@@ -91,14 +90,14 @@ function callFollowers({ flags }: TrainingTask, isTraining: boolean): boolean {
   return onFirstRank(flags.team.communicator, isTraining);
 }
 
-async function begin({ images, resolved, flags }: TrainingTask, io: CliIo): Promise<PreparedRun> {
+async function begin({ images, resolved, flags }: TrainingTask, io: CliIo): Promise<Run> {
   const folder = needImages(images);
   const { mirror, reader } = downloadsOf(flags, process.env, io);
-  return beginRun(folder, flags, resolved, reader, { mirror });
+  return startRun(folder, flags, resolved, { ...(await loadPlatform()), ...reader }, { mirror });
 }
 
-async function trainAndTell(run: PreparedRun, into: RunFolder, io: CliIo): Promise<void> {
-  const { flags, inputs } = run;
+async function trainAndTell(run: Run, into: RunFolder, io: CliIo): Promise<void> {
+  const { flags, plan } = run;
   const note = (text: string) => io.stderr(`${text}\n`);
   const limit = new TimeLimit(io, run.maxMinutes);
   const result = await trainInto(into, run, await loadPlatform(), { ...io, signal: limit.signal }).catch((error) => {
@@ -110,7 +109,7 @@ async function trainAndTell(run: PreparedRun, into: RunFolder, io: CliIo): Promi
   else if (result.steps > 0) io.stdout(`${describeChoice(result)}\n`);
   if (result.aborted && (limit.reason === undefined || result.steps === 0)) throw interruption(result, run, into);
   if (result.aborted) note(`${limit.reason} To go on: ${resumeCommand(flags.output, flags.team.communicator.size)}`);
-  else if (result.history.length < inputs.settings.epochs) note(describePatience(inputs.settings));
+  else if (result.history.length < plan.settings.epochs) note(describePatience(plan.settings));
   note(`Wrote ${into.written.join(", ")} into ${into.path}`);
 }
 

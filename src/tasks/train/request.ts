@@ -42,7 +42,7 @@ export type RequestedSettings = {
  * A training run as it is asked for: settings, as flags and configuration files name them, and what no file can hold. The
  * command line, a settings file and a caller of the library make the same request.
  */
-export interface TrainingRequest extends RequestedSettings {
+export interface TrainingRequest extends RequestedSettings, TrainingHooks {
   /** The engine and the image decoder, e.g. `nodePlatform`. */
   readonly platform: Platform;
   /** A classifier of as many classes as the data set has, or an architecture, in place of the settings of the network. */

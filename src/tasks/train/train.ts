@@ -22,7 +22,7 @@ import { assertEqualRanks, assertSameTraining, trainingIdentity } from "./traini
  * const dataset = folderDataset(await nodePlatform.files.list("photos"));
  * const { weights, history } = await train(dataset, { platform: nodePlatform, epochs: 5 });
  */
-export async function train(dataset: ImageDataset, request: TrainingRequest & TrainingHooks): Promise<TrainingResult> {
+export async function train(dataset: ImageDataset, request: TrainingRequest): Promise<TrainingResult> {
   return runTraining(await prepareTraining(dataset, request), request);
 }
 
