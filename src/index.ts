@@ -150,8 +150,7 @@ export {
   type StoredCheckpoint,
 } from "./tasks/train/checkpoint-file.ts";
 export { type FineTuning, type FineTuningChoice, type FineTuningStart, fineTuning } from "./tasks/train/fine-tuning.ts";
-export type { HeadPhase } from "./tasks/train/head-phase.ts";
-export { prepareTraining, type TrainingPlan } from "./tasks/train/prepare.ts";
+export { type HeadPhase, prepareTraining, type TrainingPlan } from "./tasks/train/prepare.ts";
 export type {
   FeatureCache,
   HeadHooks,

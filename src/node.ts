@@ -148,10 +148,7 @@ export function evaluate(
  *   validation: await readFolder("photos/test"),
  * });
  */
-export function train(
-  dataset: ImageDataset,
-  request: Omit<TrainingRequest, "platform"> = {},
-): Promise<TrainingResult> {
+export function train(dataset: ImageDataset, request: Omit<TrainingRequest, "platform"> = {}): Promise<TrainingResult> {
   const { mirror, ...downloads } = downloadSettings(process.env);
   const platform = { ...nodePlatform, files: { ...nodePlatform.files, read: addressReader(downloads) } };
   return training.train(dataset, { imagenet: { mirror }, ...request, platform });

@@ -17,7 +17,7 @@ import { runTraining } from "../../../src/tasks/train/train.ts";
 import type { CliIo } from "../io.ts";
 import { type Progress, startProgress } from "../progress.ts";
 import { RunFolder, runFiles } from "../train/run-folder.ts";
-import { type DemoResult, demoProvenance, demoReport, introduction } from "./description.ts";
+import { type DemoResult, demoMark, demoProvenance, demoReport, introduction } from "./description.ts";
 import type { DemoImages } from "./images.ts";
 import type { DemoRecipe } from "./recipe.ts";
 
@@ -120,9 +120,6 @@ function throwIfStopped(io: CliIo, when: string): void {
 function stopped(when: string): AbortedError {
   return new AbortedError({ where: "demo", what: `it was stopped ${when}; nothing was written` });
 }
-
-/** Under which key a model of the demo says in its provenance that it is one. */
-export const demoMark = "demo";
 
 /**
  * The folder for the demo's files: one that is new, empty, or holds an earlier demo, which will be replaced. Nothing changes

@@ -13,9 +13,11 @@ import type { TrainingResult } from "../../../src/tasks/train/request.ts";
 import { reportOn } from "../../../src/tasks/train/training-report.ts";
 import { packageVersion } from "../package-version.ts";
 import { machineFacts } from "../train/machine.ts";
-import { demoMark } from "./demo.ts";
 import { artists, credits, type DemoImages, describeImages, simplestGuess } from "./images.ts";
 import { type DemoRecipe, describeSize } from "./recipe.ts";
+
+/** Key in the provenance of the models that the demo makes. */
+export const demoMark = "demo";
 
 /** What the model file says about where it comes from; without dates, so that the same seed gives the same bytes. */
 export function demoProvenance(sets: DemoImages, recipe: DemoRecipe, { images, top1, loss }: Evaluation): Provenance {

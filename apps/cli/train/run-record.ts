@@ -1,10 +1,11 @@
 import { z } from "zod";
 import { checkDocument } from "../../../src/json-document.ts";
 import { devices } from "../../../src/platform.ts";
+import type { TrainingPlan } from "../../../src/tasks/train/prepare.ts";
 import { type ResolvedSettings, resolveSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import type { SettingName, Settings } from "../../../src/tasks/train/settings/settings.ts";
+import type { RunFlags } from "./flags.ts";
 import { machineFacts } from "./machine.ts";
-import type { Run } from "./run.ts";
 
 const recordSchema = z.object({
   /** The images' folder as it was given, and where. */
@@ -39,11 +40,15 @@ const recordSchema = z.object({
 /** What a command has to know of a run to go on with it; every checkpoint holds it. */
 export type RunRecord = z.infer<typeof recordSchema>;
 
+interface RecordedRun {
+  readonly plan: TrainingPlan;
+  readonly flags: Pick<RunFlags, "device" | "threads">;
+  readonly folder: string;
+  readonly commandLine: string;
+}
+
 /** @param images digest of their list. */
-export async function recordOf(
-  { plan, flags, folder, commandLine }: Pick<Run, "plan" | "flags" | "folder" | "commandLine">,
-  images: string,
-): Promise<RunRecord> {
+export async function recordOf({ plan, flags, folder, commandLine }: RecordedRun, images: string): Promise<RunRecord> {
   const { settings, sources, start, loaded } = plan;
   const { device, threads } = flags;
   return {

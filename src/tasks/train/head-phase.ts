@@ -14,23 +14,13 @@ import type { Weights } from "../../weights/initialize.ts";
 import { TrainingStep } from "../step/training-step.ts";
 import type { Features } from "./feature-file.ts";
 import { frozenFeatures } from "./frozen-features.ts";
-import type { TrainingPlan } from "./prepare.ts";
+import type { HeadPhase, TrainingPlan } from "./prepare.ts";
 import { throwBrokenStep } from "./refusal.ts";
 import type { HeadHooks, TrainingHooks } from "./request.ts";
 import { countRight, EpochTally } from "./tally.ts";
 
 const largestBatch = 32;
 const usualRate = 0.001;
-
-/** Training of the classifier alone. */
-export interface HeadPhase {
-  /** Passes over the features, from 1. */
-  readonly epochs: number;
-  /** Of each image: itself, and changes of it at random. */
-  readonly views: number;
-  /** The highest; it rises for a twentieth of the steps and falls along a cosine. */
-  readonly learningRate: number;
-}
 
 /**
  * Trains what follows the last global pooling, and nothing else: all of it depends on the plan alone, so that the same plan

@@ -28,7 +28,6 @@ import {
   startingWeightsIn,
 } from "../weights/starting-weights.ts";
 import { fineTuning } from "./fine-tuning.ts";
-import type { HeadPhase } from "./head-phase.ts";
 import type { TrainingRequest } from "./request.ts";
 import { choicesOf, chosenArchitecture } from "./settings/choices.ts";
 import { withNetworkOf } from "./settings/file-network.ts";
@@ -78,6 +77,16 @@ export interface TrainingPlan extends ResolvedSettings {
   /** The processes that train together, or this one alone. */
   readonly communicator: Communicator;
   readonly validation: ValidationImages | undefined;
+}
+
+/** Training of the classifier alone. */
+export interface HeadPhase {
+  /** Passes over the features, from 1. */
+  readonly epochs: number;
+  /** Of each image: itself, and changes of it at random. */
+  readonly views: number;
+  /** The highest; it rises for a twentieth of the steps and falls along a cosine. */
+  readonly learningRate: number;
 }
 
 /** How the training images and their targets are shown. */
