@@ -22,18 +22,24 @@ export {
   networkWeights,
   type ParameterCount,
 } from "./graph/network.ts";
-export { alignedXception } from "./models/aligned-xception.ts";
-export type { AlignedVariant, AlignedXceptionOptions } from "./models/aligned-xception-options.ts";
-export { type Architecture, architectureOf, buildNetwork } from "./models/architecture.ts";
-export { type ArchitectureName, architectureNamed, architectureNames } from "./models/architecture-names.ts";
+export { type AlignedVariant, type AlignedXceptionOptions, alignedXception } from "./models/aligned/network.ts";
 export { type ConvBnOptions, convBn, sepConvBn } from "./models/blocks.ts";
 export { type FeatureStage, featureStages } from "./models/feature-stages.ts";
 export { type ImagenetClass, imagenetClasses, imagenetLabels } from "./models/imagenet-classes.ts";
 export type { LayerList, ListedLayer } from "./models/layer-list.ts";
-export type { SharedOptions } from "./models/shared-options.ts";
+export type { SharedOptions } from "./models/options.ts";
+export {
+  type Architecture,
+  type ArchitectureName,
+  architectureNamed,
+  architectureNames,
+  architectureOf,
+  buildNetwork,
+  type NetworkOptions,
+} from "./models/registry.ts";
 export { type TimmName, timmNames, timmNamesOf } from "./models/timm-names.ts";
-export { entryFlow, exitFlow, middleFlow, xception } from "./models/xception.ts";
-export type { FlowOptions, XceptionOptions, XceptionVariant } from "./models/xception-options.ts";
+export type { FlowOptions, XceptionOptions, XceptionVariant } from "./models/xception/options.ts";
+export { entryFlow, exitFlow, middleFlow, xception } from "./models/xception/paper.ts";
 export { initializeWeights, type Weights } from "./weights/initialize.ts";
 
 // What they look like, what they cost, and how well they do.

@@ -7,7 +7,7 @@ import { addDownloadOptions, type DownloadFlags, downloadsOf } from "./downloads
 import type { CliIo } from "./io.ts";
 import { addLabelsOption, labelsOf } from "./labels-option.ts";
 import { loadPlatform } from "./load-platform.ts";
-import { addNetworkOptions, givenXceptionOptions, type NetworkFlags } from "./network-options.ts";
+import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "./network-options.ts";
 
 /** What commander makes of the flags of `addClassifierOptions`. */
 export interface ClassifierFlags extends Partial<Omit<NetworkFlags, "top">>, DownloadFlags {
@@ -46,6 +46,6 @@ export function reportNotes(notes: readonly string[], io: CliIo): void {
 }
 
 function givenNetwork(command: Command, flags: ClassifierFlags): Pick<LoadModelOptions, "network"> {
-  const network = givenXceptionOptions(command, flags);
+  const network = givenNetworkOptions(command, flags);
   return Object.keys(network).length > 0 ? { network } : {};
 }

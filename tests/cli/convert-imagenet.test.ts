@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { imagenetLabels } from "../../src/models/imagenet-classes.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { encodePng } from "../../src/runtime/node-images.ts";
 import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";

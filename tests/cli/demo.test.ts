@@ -9,7 +9,7 @@ import { type DemoImages, readDemoImages } from "../../apps/cli/demo/images.ts";
 import { type DemoRecipe, demoRecipe } from "../../apps/cli/demo/recipe.ts";
 import type { CliIo } from "../../apps/cli/io.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { plotSvg } from "../../src/report/plot/plot.ts";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";

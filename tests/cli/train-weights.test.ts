@@ -5,10 +5,9 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { folderDataset } from "../../src/data/dataset.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
-import { buildNetwork } from "../../src/models/architecture.ts";
-import { sameLayers } from "../../src/models/recognize-xception.ts";
-import { xception } from "../../src/models/xception.ts";
-import { legacyXceptionOptions } from "../../src/models/xception-options.ts";
+import { sameLayers } from "../../src/models/layer-list.ts";
+import { architectureNamed, buildNetwork, optionsOf } from "../../src/models/registry.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { addressReader } from "../../src/runtime/node-addresses.ts";
 import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
@@ -194,7 +193,7 @@ describe("a file that says which network it is of", () => {
     const { exitCode, stderr } = await run("--weights", file);
     expect(exitCode).toBe(0);
     expect(stderr).toContain(
-      "; as in the file: width 0.01, dropout 0.25, image size 71, variant tutorial, fc units 5, middle flow repeats 0; these start anew: dense/kernel (5×3 instead of 5×2), dense/bias (3 instead of 2)\n",
+      "; as in the file: image size 71, variant tutorial, width 0.01, dropout 0.25, fc units 5, middle flow repeats 0; these start anew: dense/kernel (5×3 instead of 5×2), dense/bias (3 instead of 2)\n",
     );
     expect(await written()).toMatchObject({ family: "xception", options: { ...options, classes: 2 } });
     const again = await capture(["train", "--resume", "-o", join(work, "run")]);
@@ -211,7 +210,7 @@ describe("a file that says which network it is of", () => {
     const { exitCode, stderr } = await run("--weights", join(work, "first.onnx"), "--overwrite");
     expect(exitCode).toBe(0);
     expect(stderr).toContain(
-      "; as in the file: width 0.01, dropout 0.25, image size 71, fc units 5, middle flow repeats 0, head on add_2; the classifier stands on add_2, and what comes after it is left out\n",
+      "; as in the file: image size 71, width 0.01, dropout 0.25, fc units 5, middle flow repeats 0, head on add_2; the classifier stands on add_2, and what comes after it is left out\n",
     );
     expect(await written()).toEqual(first);
     const dataset = folderDataset(await nodePlatform.files.list(join(data, "photos")));
@@ -222,21 +221,23 @@ describe("a file that says which network it is of", () => {
   });
 
   test("timm's weights bring their padding and epsilon along", async () => {
-    const legacy = smallModel({ ...shape, ...legacyXceptionOptions });
+    const legacy = smallModel({ ...shape, ...optionsOf(architectureNamed("legacy_xception")) });
     const { bytes } = await weightsTargets.safetensors.write(legacy);
     await writeFile(join(work, "own.safetensors"), bytes);
     const { stderr } = await run("--weights", join(work, "own.safetensors"));
-    expect(stderr).toContain("; as in the file: architecture legacy_xception, width 0.01, image size 71");
-    expect(await written()).toMatchObject({ options: { ...shape, ...legacyXceptionOptions } });
+    expect(stderr).toContain("; as in the file: architecture legacy_xception, image size 71, width 0.01");
+    expect(await written()).toMatchObject({
+      options: { ...shape, ...optionsOf(architectureNamed("legacy_xception")) },
+    });
   });
 
   test("a recipe does not know the network; size and dropout may be chosen", async () => {
     const { stderr } = await run("--weights", join(work, "own.onnx"), "--image-size", "75", "--dropout", "0.5");
-    expect(stderr).toContain("; as in the file: width 0.01, variant tutorial, fc units 5, middle flow repeats 0;");
+    expect(stderr).toContain("; as in the file: variant tutorial, width 0.01, fc units 5, middle flow repeats 0;");
     expect(await written()).toMatchObject({ options: { inputShape: [75, 75, 3], dropout: 0.5 } });
     const recipe = ["--recipe", "paper-jft", "--image-size", "71", "--max-minutes", "0.0001", "--overwrite"];
     const jft = await run("--weights", join(work, "own.onnx"), ...recipe);
-    expect(jft.stderr).toContain("as in the file: width 0.01, variant tutorial, fc units 5");
+    expect(jft.stderr).toContain("as in the file: variant tutorial, width 0.01, fc units 5");
   });
 
   test("what contradicts it is refused, unless weights may be missing", async () => {

@@ -6,7 +6,7 @@ import { foldBatchNorm } from "../../src/compiler/fold-batch-norm.ts";
 import { imageInput, lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { compareWithGolden } from "../../src/tasks/verify/compare.ts";
 import { parseFeatures } from "../../src/tasks/verify/features.ts";

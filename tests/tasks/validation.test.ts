@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Layer } from "../../src/graph/network.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import type { Platform } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";

@@ -12,7 +12,7 @@ import { addCommand } from "../add-command.ts";
 import { addDownloadOptions, type DownloadFlags, downloadsOf } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addLabelsOption, labelsOf } from "../labels-option.ts";
-import { addNetworkOptions, givenXceptionOptions, type NetworkFlags } from "../network-options.ts";
+import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
 
 interface ConvertFlags extends NetworkFlags, DownloadFlags {
   readonly to?: TargetName;
@@ -47,7 +47,7 @@ export function registerConvert(program: Command, io: CliIo): void {
       assertOverwrite(target, flags.overwrite ?? false);
       const { labels: labelFile, dtype } = flags;
       const { mirror, reader } = downloadsOf(flags, process.env, io);
-      const network = givenXceptionOptions(command, flags);
+      const network = givenNetworkOptions(command, flags);
       const { includeTop = true, classes = 1000 } = network;
       const hasOwnTop = includeTop && classes === 1000;
       // A classifier of other classes starts anew, as it does in training.

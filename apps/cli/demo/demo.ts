@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { AbortedError, TrainingError, XceptionError } from "../../../src/errors.ts";
-import { xception } from "../../../src/models/xception.ts";
+import { xception } from "../../../src/models/xception/paper.ts";
 import type { FileSystem, Platform } from "../../../src/platform.ts";
 import { historyCsv } from "../../../src/report/history-csv.ts";
 import { renderReport } from "../../../src/report/html/html.ts";

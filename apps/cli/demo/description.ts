@@ -1,5 +1,5 @@
 import { countParameters, type Network, networkWeights, type ParameterCount } from "../../../src/graph/network.ts";
-import { xception } from "../../../src/models/xception.ts";
+import { xception } from "../../../src/models/xception/paper.ts";
 import type { Platform } from "../../../src/platform.ts";
 import type { Evaluation } from "../../../src/records.ts";
 import { describeEvaluation } from "../../../src/report/evaluation-text.ts";

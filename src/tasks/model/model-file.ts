@@ -5,7 +5,7 @@ import { elementTypeNumbers } from "../../compiler/onnx/schema.ts";
 import { FormatError, UsageError, XceptionError } from "../../errors.ts";
 import { inputShapeOf, type Network, outputLayer } from "../../graph/network.ts";
 import { checkEngineWeights, fromEngineWeights } from "../../graph/weights.ts";
-import { type Architecture, buildNetwork } from "../../models/architecture.ts";
+import { type Architecture, buildNetwork } from "../../models/registry.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import { type Model, type ModelParts, resizesInGraph } from "./model.ts";
 import { type ModelMetadata, preprocessingProblem, readMetadata, writeMetadata } from "./model-metadata.ts";

@@ -9,9 +9,9 @@ import { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "../../learn
 import { optimizerDefaults } from "../../learning/optimizer-defaults.ts";
 import type { Optimizer } from "../../learning/optimizers.ts";
 import type { Schedule } from "../../learning/schedule.ts";
-import { type Architecture, architectureOf, buildNetwork, optionsOf, withOptions } from "../../models/architecture.ts";
-import type { SharedOptions } from "../../models/shared-options.ts";
-import { topOn } from "../../models/top-on.ts";
+import type { SharedOptions } from "../../models/options.ts";
+import { topOn } from "../../models/parts.ts";
+import { type Architecture, architectureOf, buildNetwork, optionsOf, withOptions } from "../../models/registry.ts";
 import type { Communicator } from "../../platform.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import { initializeWeights, type Weights } from "../../weights/initialize.ts";

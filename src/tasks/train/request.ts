@@ -4,7 +4,7 @@ import type { Network } from "../../graph/network.ts";
 import type { Optimizer } from "../../learning/optimizers.ts";
 import type { Schedule } from "../../learning/schedule.ts";
 import type { AverageDecay } from "../../learning/weight-average.ts";
-import type { Architecture } from "../../models/architecture.ts";
+import type { Architecture } from "../../models/registry.ts";
 import type { Communicator, Device, Platform } from "../../platform.ts";
 import type { EpochRecord, Evaluation, Prediction, SkippedFile, StepHealth } from "../../records.ts";
 import type { Weights } from "../../weights/initialize.ts";

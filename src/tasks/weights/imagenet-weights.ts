@@ -1,13 +1,10 @@
 import { UsageError } from "../../errors.ts";
+import { publishedWeights } from "../../models/registry.ts";
 
-/** Where Keras keeps the weights that it learned from ImageNet, under the MIT license. */
-const published = "https://storage.googleapis.com/tensorflow/keras-applications/xception/";
+const { folder: published, withTop, withoutTop, license, origin } = publishedWeights()!;
 
 /** What models made of these weights say of where they come from. */
-export const imagenetOrigin = {
-  license: "MIT",
-  provenance: { weights: "keras.applications.Xception, trained on ImageNet", source: published },
-} as const;
+export const imagenetOrigin = { license, provenance: { weights: origin, source: published } };
 
 export interface ImagenetWeightsOptions {
   /** With the classifier of 1000 classes. */
@@ -38,8 +35,6 @@ export function imagenetWeightsAddress({ includeTop, mirror = published, md5 }: 
     });
   }
   const folder = mirror.endsWith("/") ? mirror : `${mirror}/`;
-  const stem = `${folder}xception_weights_tf_dim_ordering_tf_kernels`;
-  return includeTop
-    ? `${stem}.h5#md5=${md5 ?? "0a58e3b7378bc2990ea3b43d5981f1f6"}`
-    : `${stem}_notop.h5#md5=${md5 ?? "b0042744bf5b25fce3cb969f33bebb97"}`;
+  const file = includeTop ? withTop : withoutTop;
+  return `${folder}${file.name}#md5=${md5 ?? file.md5}`;
 }

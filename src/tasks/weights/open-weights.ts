@@ -1,8 +1,8 @@
 import { FormatError } from "../../errors.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
-import { type Architecture, architectureOf, buildNetwork } from "../../models/architecture.ts";
-import { recognizeXception, sameLayers } from "../../models/recognize-xception.ts";
+import { sameLayers } from "../../models/layer-list.ts";
+import { type Architecture, architectureOf, buildNetwork, recognizeArchitecture } from "../../models/registry.ts";
 import type { SourceReader } from "../../platform.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import type { Weights } from "../../weights/initialize.ts";
@@ -130,12 +130,11 @@ export function preparing(rescaling: Preprocessing | undefined): {
   };
 }
 
-/** What the file says, unless its network is another one; our Xception if it is that; else the layers. */
+/** What the file says, unless its network is another one; one of our families if it is that; else the layers. */
 function architectureFor(network: Network, { metadata }: WeightsFile, where: string): Architecture {
   const said = metadata?.architecture;
   if (said !== undefined && sameLayers(network, networkOf(said, where))) return said;
-  const options = recognizeXception(network);
-  return options === undefined ? architectureOf(network) : { family: "xception", options };
+  return recognizeArchitecture(network) ?? architectureOf(network);
 }
 
 /** Weights of a network with the same layers under other names. */

@@ -1,7 +1,7 @@
 import { FormatError, UsageError } from "../../errors.ts";
 import type { Network } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
-import type { Architecture } from "../../models/architecture.ts";
+import type { Architecture } from "../../models/registry.ts";
 import type { Engine, SourceReader } from "../../platform.ts";
 import type { GraphFacts } from "../../report/graph-summary.ts";
 import type { WeightFacts } from "../../report/weights-summary.ts";

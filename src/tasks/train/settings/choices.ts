@@ -6,9 +6,8 @@ import { createOptimizer, type Optimizer } from "../../../learning/optimizers.ts
 import type { Schedule } from "../../../learning/schedule.ts";
 import { createSchedule } from "../../../learning/schedules.ts";
 import { type AverageDecay, exponentialAverage, polyakAverage } from "../../../learning/weight-average.ts";
-import type { Architecture } from "../../../models/architecture.ts";
-import { architectureNamed } from "../../../models/architecture-names.ts";
-import type { SharedOptions } from "../../../models/shared-options.ts";
+import type { SharedOptions } from "../../../models/options.ts";
+import { type Architecture, architectureNamed, pickOptions } from "../../../models/registry.ts";
 import type { Settings } from "./settings.ts";
 
 /**
@@ -20,16 +19,11 @@ export function chosenArchitecture(
   settings: Settings,
   data: Pick<SharedOptions, "classes" | "classifierActivation"> = {},
 ): Architecture {
-  const { variant, width, dropout, fcUnits, residual, intermediateActivation, middleFlowRepeats } = settings;
-  const { imageSize, weightsSeed: seed } = settings;
+  const { architecture, imageSize, weightsSeed: seed } = settings;
   const inputShape = [imageSize, imageSize, 3] as const;
-  const blocks = { fcUnits, residual, intermediateActivation, middleFlowRepeats };
-  return architectureNamed(settings.architecture, {
-    variant,
+  return architectureNamed(architecture, {
+    ...pickOptions(architecture, settings, "network"),
     inputShape,
-    width,
-    dropout,
-    ...blocks,
     seed,
     ...data,
   });

@@ -1,53 +1,16 @@
-import type { LayerConfig } from "../graph/layers.ts";
-import { namedPadding } from "../graph/named-padding.ts";
-import { inputShapeOf, type Layer, type Network } from "../graph/network.ts";
-import { xception } from "./xception.ts";
-import { minimumInputSize, type XceptionOptions } from "./xception-options.ts";
+import type { LayerConfig } from "../../graph/layers.ts";
+import { inputShapeOf, type Network } from "../../graph/network.ts";
+import { type XceptionOptions, xceptionOptions } from "./options.ts";
 
-/**
- * The options with which `xception` builds this network, up to the names of its layers; undefined if it is none of ours.
- */
-export function recognizeXception(network: Network): XceptionOptions | undefined {
-  const candidates = candidatesFor(network);
-  return candidates.find((options) => sameLayers(network, xception(options)));
-}
-
-/**
- * Whether two networks compute the same with the same weights: equal layers, connected equally, under any names. A ReLU
- * is the same as an activation, and half a window of padding the same as `same`.
- */
-export function sameLayers(a: Network, b: Network): boolean {
-  if (a.layers.length !== b.layers.length) return false;
-  const shape = (network: Network): string[] => {
-    const index = new Map(network.layers.map(({ name }, position) => [name, position]));
-    const describe = ({ config, inbound }: Layer): string =>
-      JSON.stringify([sorted(plain(config)), inbound.map((name) => index.get(name))]);
-    return [...network.layers.map(describe), String(index.get(network.output))];
-  };
-  const others = shape(b);
-  return shape(a).every((layer, position) => layer === others[position]);
-}
-
-function plain(config: LayerConfig): LayerConfig {
-  if (config.type === "ReLU") return { type: "Activation", activation: "relu" };
-  if (!("padding" in config)) return config;
-  const window = config.type === "MaxPooling2D" ? config.poolSize : config.kernelSize;
-  return { ...config, padding: namedPadding(config.padding, window, config.strides) ?? config.padding };
-}
-
-function sorted(config: object): object {
-  return Object.fromEntries(Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-/** Options that fit what is easily seen; one of them builds the network, if any do. */
-function candidatesFor(network: Network): XceptionOptions[] {
+/** Options that fit what is easily seen; one of them builds the network, up to the names of its layers, if any do. */
+export function xceptionCandidates(network: Network): XceptionOptions[] {
   const configs = network.layers.map(({ config }) => config);
   const separable = configs.filter((config) => config.type === "SeparableConv2D");
   const inputShape = inputShapeOf(network);
   const width = widthOf(configs);
   // Six separable convolutions in the entry flow, four in the exit flow, three in each block between them.
   const middleFlowRepeats = (separable.length - 10) / 3;
-  if (inputShape.length !== 3 || Math.min(inputShape[0]!, inputShape[1]!) < minimumInputSize) return [];
+  if (inputShape.length !== 3 || Math.min(inputShape[0]!, inputShape[1]!) < xceptionOptions.smallest) return [];
   if (width === undefined || !Number.isInteger(middleFlowRepeats) || middleFlowRepeats < 0) return [];
   const shared = {
     inputShape: inputShape as unknown as readonly [number, number, number],

@@ -7,10 +7,31 @@ import {
   input,
   type LayerOutput,
   separableConv2d,
-} from "../graph/builder.ts";
-import { type Network, network } from "../graph/network.ts";
-import { type AlignedVariant, type AlignedXceptionOptions, resolveAlignedOptions } from "./aligned-xception-options.ts";
-import { kerasTopNames, top } from "./top.ts";
+} from "../../graph/builder.ts";
+import { type Network, network } from "../../graph/network.ts";
+import { choice } from "../../kinds.ts";
+import { kerasTopNames, top } from "../blocks.ts";
+import { checkedOptions, type OptionsOf, option, scaling, seedOption, sharedOptions } from "../options.ts";
+
+/** The options of `alignedXception`: the name, the smallest image, for the network halves it five times, and the table. */
+export const alignedOptions = {
+  owner: "alignedXception",
+  smallest: 32,
+  table: {
+    /** Number of layers (41, 65, 71), and whether normalization and ReLU come before each convolution (p). */
+    variant: option(choice("41", "65", "71", "41p", "65p"), {
+      scope: "name",
+      about: "number of layers; p: normalization and ReLU before each convolution",
+      default: "65",
+    }),
+    ...sharedOptions,
+    seed: seedOption,
+  },
+} as const;
+
+/** Options of `alignedXception`: height and width of `inputShape` at least 32. */
+export type AlignedXceptionOptions = OptionsOf<typeof alignedOptions.table>;
+export type AlignedVariant = NonNullable<AlignedXceptionOptions["variant"]>;
 
 /** Channels after each of a block's three separable convolutions; only the last one may have a stride. */
 interface BlockShape {
@@ -141,12 +162,13 @@ const momentum = 0.9;
  * @see Chen et al. 2018, "Encoder-Decoder with Atrous Separable Convolution", figure 4; timm/models/xception_aligned.py
  */
 export function alignedXception(options: AlignedXceptionOptions = {}): Network {
-  const resolved = resolveAlignedOptions(options);
-  const { variant, width } = resolved;
+  const complete = checkedOptions(alignedOptions, options);
+  const { variant, inputShape, seed } = complete;
+  const width = scaling(complete.width);
   const recipe = recipes[variant];
   const { preActivation, epsilon } = recipe;
 
-  let x = input(resolved.inputShape);
+  let x = input(inputShape);
   x = conv2d(x, { ...around, filters: width(32), strides: 2, name: "stem_conv1" });
   x = batchNormalization(x, { epsilon, momentum, name: "stem_conv1_bn" });
   x = relu(x, "stem_conv1_act");
@@ -160,7 +182,7 @@ export function alignedXception(options: AlignedXceptionOptions = {}): Network {
     x = preActivation ? preActivatedBlock(x, shape, blockOptions) : block(x, shape, blockOptions);
   }
   if (preActivation) x = relu(x, "last_act");
-  return network(`xception${variant}`, top(x, resolved, kerasTopNames), resolved.seed);
+  return network(`xception${variant}`, top(x, complete, kerasTopNames), seed);
 }
 
 function relu(x: LayerOutput, name: string): LayerOutput {

@@ -1,9 +1,9 @@
-import { activation, add, input, type LayerOutput, maxPooling2d } from "../graph/builder.ts";
-import { type Network, network } from "../graph/network.ts";
-import { convBn, sepConvBn } from "./blocks.ts";
-import { kerasTopNames, top } from "./top.ts";
-import { type FlowOptions, poolPadding, resolveOptions, type XceptionOptions } from "./xception-options.ts";
-import * as tutorial from "./xception-tutorial.ts";
+import { activation, add, input, type LayerOutput, maxPooling2d } from "../../graph/builder.ts";
+import { type Network, network } from "../../graph/network.ts";
+import { convBn, kerasTopNames, sepConvBn, top } from "../blocks.ts";
+import { activationOf, checkedOptions, scaling } from "../options.ts";
+import { type FlowOptions, poolPadding, type XceptionOptions, xceptionOptions } from "./options.ts";
+import * as tutorial from "./tutorial.ts";
 
 /**
  * Entry flow (paper, figure 5): two ordinary convolutions, then three blocks that halve the image and widen it to
@@ -89,20 +89,22 @@ export function exitFlow(x: LayerOutput, options: FlowOptions & { readonly first
  * const net = xception({ classes: 10, inputShape: [150, 150, 3] });
  */
 export function xception(options: XceptionOptions = {}): Network {
-  const resolved = resolveOptions(options);
-  const { middleFlowRepeats } = resolved;
+  const complete = checkedOptions(xceptionOptions, options);
+  const { variant, middleFlowRepeats: repeats, residual, batchNormEpsilon, poolPadding } = complete;
+  const intermediateActivation = activationOf(complete.intermediateActivation);
+  const flow = { width: scaling(complete.width), residual, intermediateActivation, batchNormEpsilon, poolPadding };
 
-  let x = input(resolved.inputShape);
-  if (resolved.variant === "tutorial") {
-    x = tutorial.features(x, resolved);
-  } else {
-    x = entryFlow(x, resolved);
-    x = middleFlow(x, { ...resolved, repeats: middleFlowRepeats });
-    x = exitFlow(x, { ...resolved, firstBlock: 5 + middleFlowRepeats });
+  let x = input(complete.inputShape);
+  if (variant === "tutorial") {
+    x = tutorial.entryFlow(x, flow);
+    x = tutorial.middleFlow(x, { ...flow, repeats });
+    x = tutorial.exitFlow(x, flow);
+    return network("xception_tutorial", top(x, complete), complete.seed);
   }
-  const isPaper = resolved.variant === "paper";
-  x = top(x, resolved, isPaper ? kerasTopNames : {});
-  return network(isPaper ? "xception" : "xception_tutorial", x, resolved.seed);
+  x = entryFlow(x, flow);
+  x = middleFlow(x, { ...flow, repeats });
+  x = exitFlow(x, { ...flow, firstBlock: 5 + repeats });
+  return network("xception", top(x, complete, kerasTopNames), complete.seed);
 }
 
 function relu(x: LayerOutput, name: string): LayerOutput {

@@ -1,6 +1,6 @@
-import { add, type LayerOutput, maxPooling2d, relu } from "../graph/builder.ts";
-import { convBn, sepConvBn } from "./blocks.ts";
-import { type FlowOptions, poolPadding, type ResolvedOptions } from "./xception-options.ts";
+import { add, type LayerOutput, maxPooling2d, relu } from "../../graph/builder.ts";
+import { convBn, sepConvBn } from "../blocks.ts";
+import { type FlowOptions, poolPadding } from "./options.ts";
 
 /**
  * Entry flow as the article lists it. Unlike the paper's, every padding is `same`, and the shortcut is a chain of 1×1
@@ -70,11 +70,4 @@ export function exitFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutput
   }
   x = sepConvBn(x, { filters: width(1536), ...inside });
   return sepConvBn(x, { filters: width(2048), ...inside });
-}
-
-/** The three flows after one another, `[299, 299, 3] → [10, 10, 2048]`. */
-export function features(x: LayerOutput, options: ResolvedOptions): LayerOutput {
-  x = entryFlow(x, options);
-  x = middleFlow(x, { ...options, repeats: options.middleFlowRepeats });
-  return exitFlow(x, options);
 }
