@@ -1,5 +1,7 @@
+import { stat } from "node:fs/promises";
 import { AbortedError, UsageError } from "../../../src/errors.ts";
 import { onFirstRank } from "../../../src/tasks/ranks/ranks.ts";
+import type { TrainingResult } from "../../../src/tasks/train/request.ts";
 import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
 import { runTraining } from "../../../src/tasks/train/train.ts";
@@ -7,17 +9,14 @@ import { downloadsOf } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
 import { reportSkipped } from "../skipped-files.ts";
-import { newestCheckpoint } from "./checkpoint-folder.ts";
+import { type FoundCheckpoint, newestCheckpoint } from "./checkpoint-folder.ts";
 import { resumeCommand } from "./command-line.ts";
-import { describeChoice } from "./description.ts";
+import { describeChoice, type Reached } from "./description.ts";
 import { type RunFlags, required } from "./flags.ts";
-import { interruption, isOver, resultJson, stoppedInHead, tellThatItIsOver } from "./outcome.ts";
-import { assertOutputOutsideImages } from "./output-folder.ts";
 import { assertSameRanks, assertSameSettings } from "./resume.ts";
 import { hooksOf, type Run, resumeRun, startRun } from "./run.ts";
-import { RunFolder } from "./run-folder.ts";
+import { assertOutputOutsideImages, RunFolder } from "./run-folder.ts";
 import { RunLock } from "./run-lock.ts";
-import { TimeLimit } from "./time-limit.ts";
 import { trainInto } from "./train-into.ts";
 
 /** What the command line asks for. */
@@ -115,4 +114,82 @@ async function trainAndTell(run: Run, into: RunFolder, io: CliIo): Promise<void>
 
 function describePatience({ patience }: Settings): string {
   return `It ended early: ${patience} ${patience === 1 ? "epoch" : "epochs"} in a row tested no better than the best.`;
+}
+
+type Outcome = Reached & Pick<TrainingResult, "aborted" | "skipped" | "validationSkipped">;
+
+/** What `train --json` prints. */
+export function resultJson(result: Outcome, { path, written }: RunFolder) {
+  const { aborted, steps, epoch, history, evaluation, skipped, validationSkipped } = result;
+  return { folder: path, files: written, aborted, steps, epoch, history, evaluation, skipped, validationSkipped };
+}
+
+/** Whether nothing is left to do: the training is over, and the report, which comes last, has been written since. */
+export async function isOver({ checkpoint, path }: FoundCheckpoint, folder: RunFolder): Promise<boolean> {
+  if (!checkpoint.isOver) return false;
+  const [report, saved] = await Promise.all(
+    [folder.file("report"), path].map((file) => stat(file).catch(() => undefined)),
+  );
+  return report !== undefined && saved !== undefined && report.mtimeMs >= saved.mtimeMs;
+}
+
+/** That there is nothing to go on with, and what the run had reached. */
+export function tellThatItIsOver(
+  { checkpoint }: FoundCheckpoint,
+  folder: RunFolder,
+  flags: { readonly json?: boolean },
+  io: CliIo,
+): void {
+  const { history, best, state, skipped, validationSkipped } = checkpoint;
+  const evaluation = best?.test.evaluation;
+  const reached = { steps: state.steps, epoch: best?.epoch ?? history.length, history, evaluation };
+  io.stderr(`The run in ${folder.path} is over after ${history.length} epochs: there is nothing to go on with.\n`);
+  if (flags.json) writeJson(io, resultJson({ ...reached, aborted: false, skipped, validationSkipped }, folder));
+  else io.stdout(`${describeChoice(reached)}\n`);
+}
+
+/** That a training was stopped, and how to go on. */
+export function interruption(result: TrainingResult, { plan, flags }: Run, folder: RunFolder): AbortedError {
+  const { steps, history } = result;
+  const epoch = Math.min(history.length + 1, plan.settings.epochs);
+  const saved = steps === 0 ? "nothing was saved" : `the model so far is in ${folder.file("model")}`;
+  return new AbortedError({
+    where: "train",
+    what: `it was stopped after step ${steps}, in epoch ${epoch} of ${plan.settings.epochs}; ${saved}`,
+    remedy:
+      steps === 0
+        ? "To train, give the same command again."
+        : `To go on: ${resumeCommand(flags.output, flags.team.communicator.size)}`,
+  });
+}
+
+/** That a training was stopped in its first phase, and whether time did it. */
+export function stoppedInHead(cause: AbortedError, { reason }: TimeLimit): AbortedError {
+  const what = "it was stopped while the classifier was trained alone; there is no model yet";
+  return new AbortedError({ where: "train", what, ...(reason !== undefined && { remedy: reason }), cause });
+}
+
+/** The time that a training may take; when it is over the training stops as after Ctrl-C, but has done what was asked. */
+export class TimeLimit {
+  readonly #limit: AbortSignal | undefined;
+  readonly #interrupt: AbortSignal;
+  readonly #minutes: number | null;
+
+  /** @param minutes null: no limit. */
+  constructor(io: CliIo, minutes: number | null) {
+    this.#minutes = minutes;
+    this.#interrupt = io.signal;
+    this.#limit = minutes === null ? undefined : AbortSignal.timeout(Math.ceil(60_000 * minutes));
+  }
+
+  /** Fires at the end of the time, and when the user stops the program. */
+  get signal(): AbortSignal {
+    return this.#limit ? AbortSignal.any([this.#interrupt, this.#limit]) : this.#interrupt;
+  }
+
+  /** Why the training was stopped, if time did it and nobody else. */
+  get reason(): string | undefined {
+    if (!this.#limit?.aborted || this.#interrupt.aborted) return undefined;
+    return `The time was over: --max-minutes ${this.#minutes}.`;
+  }
 }

@@ -12,12 +12,11 @@ import { deriveSeed } from "../../tensor/random.ts";
 import { floatTensor } from "../../tensor/tensor.ts";
 import type { Weights } from "../../weights/initialize.ts";
 import { TrainingStep } from "../step/training-step.ts";
-import type { Features } from "./feature-file.ts";
-import { frozenFeatures } from "./frozen-features.ts";
+import { countRight, EpochTally } from "./epoch.ts";
+import { type Features, frozenFeatures } from "./frozen-features.ts";
 import type { HeadPhase, TrainingPlan } from "./prepare.ts";
 import { throwBrokenStep } from "./refusal.ts";
 import type { HeadHooks, TrainingHooks } from "./request.ts";
-import { countRight, EpochTally } from "./tally.ts";
 
 const largestBatch = 32;
 const usualRate = 0.001;

@@ -223,13 +223,15 @@ function unlessObjects(values: Readonly<Record<string, unknown>>): Readonly<Reco
 }
 
 /** The objects that a run computes with: the caller's own, or those that its settings stand for. */
-function choicesIn({ optimizer, schedule, augment, average }: TrainingRequest, settings: Settings) {
+function choicesIn(request: TrainingRequest, settings: Settings) {
+  const { optimizer, schedule, augment, average, mixing } = request;
   return {
     ...choicesOf(settings),
     ...(typeof optimizer === "object" && { optimizer }),
     ...(typeof schedule === "function" && { schedule }),
     ...(typeof augment === "object" && { augmentation: augment }),
     ...(typeof average === "function" && { averageDecay: average }),
+    ...(mixing && { mixing }),
   };
 }
 

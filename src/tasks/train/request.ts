@@ -1,5 +1,6 @@
 import type { Augmentation } from "../../data/augmentation.ts";
 import type { ImageDataset } from "../../data/dataset.ts";
+import type { Mixing } from "../../data/mixing.ts";
 import type { Network } from "../../graph/network.ts";
 import type { Optimizer } from "../../learning/optimizers.ts";
 import type { Schedule } from "../../learning/schedule.ts";
@@ -53,6 +54,8 @@ export interface TrainingRequest extends RequestedSettings, TrainingHooks {
   readonly mapWeights?: readonly number[] | undefined;
   /** How images become the network's input; default: as the weights want it, or stretched to its size and scaled to −1 … 1. */
   readonly preprocessing?: ImagePreprocessing | undefined;
+  /** Mixtures of two training images, in place of `mixup` and `cutMix`. */
+  readonly mixing?: Mixing | undefined;
   /** Which weights train, in place of `unfreezeFrom`, `freeze` and `train`. */
   readonly trainable?: TrainingGraphOptions["trainable"] | undefined;
   /** Factor of the learning rate for each weight, in place of `layerDecay`. */

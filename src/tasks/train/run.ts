@@ -1,20 +1,19 @@
 import { classesOf } from "../../data/dataset.ts";
 import { AbortedError } from "../../errors.ts";
-import type { EpochRecord, Evaluation } from "../../records.ts";
+import type { Communicator } from "../../platform.ts";
+import type { EpochRecord, Evaluation, SkippedFile } from "../../records.ts";
 import { deriveSeed } from "../../tensor/random.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import type { Weights } from "../../weights/initialize.ts";
 import { type EvaluationResult, evaluateBatches, isSoftmax } from "../evaluate/evaluate.ts";
-import { gatherRanks, inStep, onAnyRank, totalOfRanks } from "../ranks/ranks.ts";
+import { filesOnce, gatherRanks, inStep, onAnyRank, skippedByRanks, totalOfRanks } from "../ranks/ranks.ts";
 import type { StepResult, TrainingStep } from "../step/training-step.ts";
 import type { BestWeights, Checkpoint, TrainingIdentity } from "./checkpoint.ts";
 import { CheckpointKeeper } from "./checkpoint-keeper.ts";
+import { countRight, RunningEpoch } from "./epoch.ts";
 import type { TrainingPlan } from "./prepare.ts";
 import { assertFiniteWeights, throwBrokenStep } from "./refusal.ts";
 import type { TrainingHooks, TrainingResult } from "./request.ts";
-import { RunningEpoch } from "./running-epoch.ts";
-import { SkippedFiles } from "./skipped-files.ts";
-import { countRight } from "./tally.ts";
 import { Validation } from "./validation.ts";
 
 /** The loop over epochs, and what it has reached. */
@@ -288,4 +287,42 @@ function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, 0);
   });
+}
+
+/**
+ * The images of a training that could not be used: those that were found so now, and before it was resumed; and by other
+ * ranks, as far as it has heard from them.
+ */
+export class SkippedFiles {
+  readonly #plan: Pick<TrainingPlan, "dataset" | "batches" | "validation">;
+  #before: Pick<Checkpoint, "skipped" | "validationSkipped"> | undefined;
+
+  constructor(
+    plan: Pick<TrainingPlan, "dataset" | "batches" | "validation">,
+    before: Pick<Checkpoint, "skipped" | "validationSkipped"> | undefined,
+  ) {
+    this.#plan = plan;
+    this.#before = before;
+  }
+
+  /** Tells all ranks what each has found. */
+  exchange(communicator: Communicator): void {
+    if (communicator.size === 1) return;
+    const { dataset, validation } = this.#plan;
+    this.#before = {
+      skipped: skippedByRanks(communicator, dataset, this.training),
+      validationSkipped: skippedByRanks(communicator, (validation ?? this.#plan).dataset, this.validation),
+    };
+  }
+
+  get training(): readonly SkippedFile[] {
+    const { dataset, batches } = this.#plan;
+    return filesOnce(dataset, this.#before?.skipped ?? [], batches.skipped);
+  }
+
+  get validation(): readonly SkippedFile[] {
+    const { validation } = this.#plan;
+    if (!validation) return [];
+    return filesOnce(validation.dataset, this.#before?.validationSkipped ?? [], validation.batches.skipped);
+  }
 }
