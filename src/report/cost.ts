@@ -5,7 +5,7 @@ import { formatShape, type Shape, sizeOf } from "../tensor/shape.ts";
 export interface Cost {
   /** Numbers in its kernels; biases not counted. */
   readonly weights: number;
-  /** Each with one addition: multiply–accumulate operations (MACs). */
+  /** Each with one addition: multiply–adds (MACs). */
   readonly multiplications: number;
 }
 

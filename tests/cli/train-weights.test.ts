@@ -277,6 +277,6 @@ test("refuses weights of another network, and --allow-missing without weights", 
   const alone = await trainWith("--allow-missing", "*");
   expect(alone.exitCode).toBe(2);
   expect(alone.stderr).toContain(
-    'option --allow-missing: there are no weights that it could be about; received "*". Add --weights.',
+    'option --allow-missing: there are no weights to start from; received "*". Add --weights.',
   );
 });

@@ -42,6 +42,8 @@ export interface TrainingStepOptions extends TrainingGraphOptions {
   readonly reduce?: Reduce;
 }
 
+type CompleteOptions = TrainingStepOptions & Required<Pick<TrainingStepOptions, "accumulate">>;
+
 export interface StepInput {
   /** `[N, H, W, C]`: bytes, or float32 where the graph has no preprocessing. N is `batchSize · accumulate`. */
   readonly images: Tensor;
@@ -77,7 +79,7 @@ export interface StepResult {
  */
 export class TrainingStep {
   readonly #network: Network;
-  readonly #options: TrainingStepOptions;
+  readonly #options: CompleteOptions;
   readonly #program: StepProgram;
   readonly #interface: StepInterface;
   /** Weights that never change, in the engine's layout. */
@@ -87,7 +89,7 @@ export class TrainingStep {
 
   private constructor(
     network: Network,
-    options: TrainingStepOptions,
+    options: CompleteOptions,
     program: StepProgram,
     parts: { readonly interface: StepInterface; readonly frozen: ReadonlyMap<string, FloatTensor> },
     { tensors, steps }: TrainingState,
@@ -123,11 +125,12 @@ export class TrainingStep {
 
   static async #compile(
     network: Network,
-    options: TrainingStepOptions,
+    given: TrainingStepOptions,
     start: (entries: readonly StateEntry[]) => TrainingState,
   ): Promise<TrainingStep> {
-    const { accumulate = 1, reduce, platform, session } = options;
-    if (accumulate === 1 && !reduce) {
+    const options = { accumulate: 1, ...given };
+    const { reduce, platform, session } = options;
+    if (options.accumulate === 1 && !reduce) {
       const graph = trainingGraph(network, unsynchronized(options));
       const state = start([...graph.state, ...graph.frozen]);
       const frozen = named(graph.frozen, state.tensors);
@@ -213,7 +216,7 @@ export class TrainingStep {
   }
 
   #batches({ images, targets, sampleWeights, seed = this.#steps }: StepInput): readonly Tensors[] {
-    const { batchSize, accumulate = 1 } = this.#options;
+    const { batchSize, accumulate } = this.#options;
     const size = batchSize * accumulate;
     const weights = sampleWeights ?? floatTensor([size], new Float32Array(size).fill(1));
     const fed = {

@@ -268,7 +268,7 @@ async function withStart(
   const name = request.weightsName ?? source ?? "";
   const completed = own === undefined ? completedBy(opened, given, name) : { ...given, taken: [] };
   const { allowMissing, headOn } = completed.settings;
-  const described = own ? completeFor(task, own, completed.settings) : chosenArchitecture(completed.settings, task);
+  const described = completeFor(task, own ?? chosenArchitecture(completed.settings), completed.settings);
   const whole = "family" in described ? buildNetwork(described) : described;
   const patterns = { allowMissing: allowMissing ?? undefined, headOn: headOn ?? undefined };
   const loaded = opened && startingWeightsIn(whole, opened, patterns);
@@ -306,11 +306,11 @@ function completedBy(
 /** Adds what the images and settings decide to the options of an architecture; a network stays as it is. */
 function completeFor(
   task: Task,
-  own: Network | Architecture,
+  described: Network | Architecture,
   { weightsSeed: seed }: Pick<Settings, "weightsSeed">,
 ): Network | Architecture {
-  if (!("family" in own)) return own;
-  return withOptions(own, { seed, ...task, ...optionsOf(own), classes: task.classes });
+  if (!("family" in described)) return described;
+  return withOptions(described, { seed, ...task, ...optionsOf(described), classes: task.classes });
 }
 
 /** @throws {UsageError} a setting applies to weights that are given, and there are none. */
