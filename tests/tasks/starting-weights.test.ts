@@ -57,9 +57,8 @@ test("imagenet is the published file, with the classifier only for 1000 classes,
       throw new FileError({ where: path, what: "asked for" });
     };
     const network = xception({ width: 0.05, middleFlowRepeats: 0, ...options });
-    const error: unknown = await startingWeights(network, "imagenet", readingFiles(read), {
-      imagenet: { mirror },
-    }).catch((e) => e);
+    const reader = { downloads: { mirror, read } };
+    const error: unknown = await startingWeights(network, "imagenet", reader).catch((e) => e);
     return (error as Error).message;
   };
   const folder = "https://storage.googleapis.com/tensorflow/keras-applications/xception";

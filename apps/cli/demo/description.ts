@@ -2,10 +2,10 @@ import { countParameters, type Network, networkWeights, type ParameterCount } fr
 import { xception } from "../../../src/models/xception/paper.ts";
 import type { Platform } from "../../../src/platform.ts";
 import type { Evaluation } from "../../../src/records.ts";
-import { describeEvaluation } from "../../../src/report/evaluation-text.ts";
-import { formatPercent } from "../../../src/report/html/format.ts";
-import { withCommas } from "../../../src/report/number-text.ts";
-import type { Fact, TrainingReport } from "../../../src/report/training-report.ts";
+import type { Fact } from "../../../src/report/document.ts";
+import { describeEvaluation } from "../../../src/report/evaluation.ts";
+import { formatPercent, withCommas } from "../../../src/report/numbers.ts";
+import type { TrainingReport } from "../../../src/report/training-report.ts";
 import type { EvaluationResult } from "../../../src/tasks/evaluate/evaluate.ts";
 import { galleryOf } from "../../../src/tasks/evaluate/report-gallery.ts";
 import type { Provenance } from "../../../src/tasks/model/model.ts";

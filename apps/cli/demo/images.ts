@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { countPerClass, type ImageDataset } from "../../../src/data/dataset.ts";
 import { DataError } from "../../../src/errors.ts";
-import type { Fact } from "../../../src/report/training-report.ts";
+import type { Fact } from "../../../src/report/document.ts";
 
 /** What the demo learns from, and what it is tested on: the same emoji by two artists. */
 export interface DemoImages {

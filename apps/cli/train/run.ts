@@ -37,7 +37,6 @@ export interface Run {
 
 /**
  * Reads what a run is made of, but no image yet.
- * @param imagenet location of the published weights, if not their own address.
  * @throws as `readTrainingImages` and `prepareTraining`.
  */
 export async function startRun(
@@ -45,13 +44,12 @@ export async function startRun(
   flags: RunFlags,
   resolved: ResolvedSettings,
   platform: Platform,
-  imagenet: TrainingRequest["imagenet"],
 ): Promise<Run> {
   const { val, weights, maxMinutes } = resolved.settings;
   const read = await readTrainingImages(folder, resolved.settings, platform.files!);
   const request = await requestOf(read, flags, resolved, platform);
   const weightsName = weights === null ? undefined : nameOf(weights);
-  const plan = await prepareTraining(read.training, { ...request, imagenet, weightsName });
+  const plan = await prepareTraining(read.training, { ...request, weightsName });
   const place = { folder, validationFolder: val ?? undefined, commandLine: commandLineOf(folder, flags, plan) };
   const images = await listImages({ ...read, ...place });
   const record = await recordOf({ plan, flags, ...place }, digestOf(images));

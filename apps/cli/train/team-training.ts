@@ -5,7 +5,7 @@ import type { TrainingResult } from "../../../src/tasks/train/request.ts";
 import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
 import { runTraining } from "../../../src/tasks/train/train.ts";
-import { downloadsOf } from "../downloads.ts";
+import { sourceReader } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
 import { reportSkipped } from "../skipped-files.ts";
@@ -91,8 +91,7 @@ function callFollowers({ flags }: TrainingTask, isTraining: boolean): boolean {
 
 async function begin({ images, resolved, flags }: TrainingTask, io: CliIo): Promise<Run> {
   const folder = needImages(images);
-  const { mirror, reader } = downloadsOf(flags, process.env, io);
-  return startRun(folder, flags, resolved, { ...(await loadPlatform()), ...reader }, { mirror });
+  return startRun(folder, flags, resolved, { ...(await loadPlatform()), ...sourceReader(flags, io) });
 }
 
 async function trainAndTell(run: Run, into: RunFolder, io: CliIo): Promise<void> {

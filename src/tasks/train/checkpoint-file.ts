@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { sha256 } from "../../checksums.ts";
 import { FormatError, TrainingError } from "../../errors.ts";
 import { checkDocument, parseJson } from "../../json-document.ts";
 import type { EpochRecord } from "../../records.ts";
@@ -6,7 +7,6 @@ import type { FloatTensor } from "../../tensor/tensor.ts";
 import { decodeFloats } from "../../weights/number-formats.ts";
 import { readSafetensors, writeSafetensors } from "../../weights/safetensors.ts";
 import type { EvaluationResult } from "../evaluate/evaluate.ts";
-import { sha256 } from "../model/digest.ts";
 import type { Json } from "../model/model.ts";
 import type { BestWeights, Checkpoint } from "./checkpoint.ts";
 

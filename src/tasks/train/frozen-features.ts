@@ -1,3 +1,4 @@
+import { sha256 } from "../../checksums.ts";
 import { BatchSource } from "../../data/batches.ts";
 import type { ImageDataset, Sample } from "../../data/dataset.ts";
 import { FormatError, XceptionError } from "../../errors.ts";
@@ -9,9 +10,8 @@ import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.
 import { decodeFloats } from "../../weights/number-formats.ts";
 import { readSafetensors, writeSafetensors } from "../../weights/safetensors.ts";
 import { featureNetwork } from "../features/feature-network.ts";
-import { sha256 } from "../model/digest.ts";
-import { inferenceSession } from "../model/inference.ts";
 import { sizedDecodeOptionsOf } from "../model/model.ts";
+import { loadPredictor } from "../model/predictor.ts";
 import { onFirstRank, sumOfRanks } from "../ranks/ranks.ts";
 import type { TrainingPlan } from "./prepare.ts";
 import type { FeatureCache, HeadHooks, TrainingHooks } from "./request.ts";
@@ -90,7 +90,8 @@ async function computeFeatures(
   const all = new Float32Array(views * images * channels);
   /** Which rows there are: none of a damaged image. */
   const isThere = new Float32Array(views * images);
-  const inference = await inferenceSession(body, bodyWeights(body, weights), preprocessing, platform.engine, session);
+  const model = { network: body, weights: bodyWeights(body, weights), preprocessing };
+  const inference = await loadPredictor(model, platform, session);
   let done = 0;
   try {
     for (let view = 0; view < views; view++) {
@@ -151,7 +152,7 @@ async function imagesDigest({ samples }: ImageDataset, reader: SourceReader): Pr
 }
 
 async function digestOfImage(image: Sample["image"], reader: SourceReader): Promise<string> {
-  if (typeof image !== "string") return sha256(image instanceof Uint8Array ? image : image.data);
+  if (typeof image === "object" && "data" in image) return sha256(image.data);
   try {
     return await sha256(await readSource(image, reader));
   } catch (error) {

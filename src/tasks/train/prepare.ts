@@ -15,7 +15,7 @@ import { type Architecture, architectureOf, buildNetwork, optionsOf, withOptions
 import type { Communicator } from "../../platform.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import { initializeWeights, type Weights } from "../../weights/initialize.ts";
-import { ImagePreparation } from "../model/image-preparation.ts";
+import { ImagePreparation } from "../model/images.ts";
 import { defaultPreprocessing, type ImagePreprocessing, sizedDecodeOptionsOf } from "../model/model.ts";
 import { alone, averageOverRanks } from "../ranks/ranks.ts";
 import type { TrainingStepOptions } from "../step/training-step.ts";
@@ -257,13 +257,13 @@ async function withStart(
   task: Task,
   request: TrainingRequest,
 ): Promise<ResolvedSettings & Start> {
-  const { platform, imagenet, start: begun, network: own } = request;
+  const { platform, start: begun, network: own } = request;
   const ownWeights = typeof request.weights === "object" && request.weights !== null ? request.weights : undefined;
   const source = given.settings.weights;
   if (begun === undefined && ownWeights === undefined && source === null) assertFromScratch(given, request);
   const opened =
     begun === undefined && source !== null
-      ? await openStartingFile(source, platform, { classes: task.classes, imagenet })
+      ? await openStartingFile(source, platform, { classes: task.classes })
       : undefined;
   const name = request.weightsName ?? source ?? "";
   const completed = own === undefined ? completedBy(opened, given, name) : { ...given, taken: [] };

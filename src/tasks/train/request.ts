@@ -11,7 +11,7 @@ import type { EpochRecord, Evaluation, Prediction, SkippedFile, StepHealth } fro
 import type { Weights } from "../../weights/initialize.ts";
 import type { ImagePreprocessing } from "../model/model.ts";
 import type { TrainingGraphOptions } from "../step/training-graph-options.ts";
-import type { StartingPoint, StartingWeightsOptions } from "../weights/starting-weights.ts";
+import type { StartingPoint } from "../weights/starting-weights.ts";
 import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
 import type { ResolvedSettings } from "./settings/resolve.ts";
 import type { Settings } from "./settings/settings.ts";
@@ -72,8 +72,6 @@ export interface TrainingRequest extends RequestedSettings, TrainingHooks {
   readonly communicator?: Communicator | undefined;
   /** Steps of an epoch whose health `onProgress` receives, evenly spaced; default 0. */
   readonly healthSteps?: number | undefined;
-  /** Location of the weights `imagenet`, if not Keras's own address. */
-  readonly imagenet?: StartingWeightsOptions["imagenet"];
   /** Name of the file of weights in messages and records; default: its path or address. */
   readonly weightsName?: string | undefined;
   /** All settings with their sources, as resolved from flags, files and recipes, in place of values here. */

@@ -1,11 +1,10 @@
 import { compileGraph } from "../../compiler/compile.ts";
-import { lower } from "../../compiler/lower.ts";
+import { imageInput, lower } from "../../compiler/lower.ts";
 import type { Batch } from "../../data/batches.ts";
 import type { Layer, Network } from "../../graph/network.ts";
 import { sizeOf } from "../../tensor/shape.ts";
-import type { FloatTensor } from "../../tensor/tensor.ts";
+import type { FloatTensor, Tensor } from "../../tensor/tensor.ts";
 import { featureNetwork } from "../features/feature-network.ts";
-import { Inference } from "../model/inference.ts";
 import type { Answer } from "../ranks/shared-answers.ts";
 import { bodyWeights } from "./frozen-features.ts";
 import { headOf } from "./head-phase.ts";
@@ -16,6 +15,12 @@ const mostBytes = 512 * 2 ** 20;
 
 /** Weights of a training step in the engine's layout, which is what the engine is fed with. */
 type StepTensors = ReadonlyMap<string, FloatTensor>;
+
+/** A part of the network in the engine. */
+interface LoadedPart {
+  readonly run: (images: Tensor) => Promise<FloatTensor>;
+  readonly dispose: () => Promise<void>;
+}
 
 /** Puts the network with its weights of the moment into the engine, to be tested between epochs. */
 export class Validation {
@@ -42,7 +47,7 @@ export class Validation {
     }
     const { network: backbone } = featureNetwork(network, { layers: [network.layers[this.#end]!.name] });
     const head = await this.#session(headOf(network, this.#end), tensors, undefined);
-    let beginning: Inference | undefined;
+    let beginning: LoadedPart | undefined;
     const answer = async ({ images, indices }: Batch) => {
       const key = indices.join();
       const kept = this.#maps.get(key);
@@ -59,12 +64,16 @@ export class Validation {
     part: Network,
     tensors: StepTensors,
     preprocessing: TrainingPlan["preprocessing"] | undefined,
-  ): Promise<Inference> {
+  ): Promise<LoadedPart> {
     const { platform, session } = this.#plan.step;
     const { graph } = lower(part, { mode: "inference", batchSize: 1, preprocessing });
     const options = { form: "inference", name: part.name, dynamicBatch: true } as const;
     const model = compileGraph(graph, bodyWeights(part, tensors), options);
-    return new Inference(await platform.engine.createSession(model, session), part.output);
+    const loaded = await platform.engine.createSession(model, session);
+    return {
+      run: async (images) => (await loaded.run({ [imageInput]: images }))[part.output] as FloatTensor,
+      dispose: () => loaded.dispose(),
+    };
   }
 }
 
