@@ -104,7 +104,7 @@ describe("refused", () => {
       exitCode: 2,
       stdout: "",
       stderr:
-        "error: option --accumulate: the images of a step cannot be taken through in so many equal parts; received 3; " +
+        "error: option --accumulate: this value is not allowed; received 3; " +
         "expected a whole number that divides the batch size 4.\n",
     });
   });
