@@ -1,5 +1,5 @@
 import { countParameters, type Network, networkWeights, type ParameterCount } from "../../../src/graph/network.ts";
-import { xception } from "../../../src/models/xception/paper.ts";
+import { architectureNamed, buildNetwork, defaultName } from "../../../src/models/registry.ts";
 import type { Platform } from "../../../src/platform.ts";
 import type { Evaluation } from "../../../src/records.ts";
 import type { Fact } from "../../../src/report/document.ts";
@@ -44,7 +44,10 @@ export async function demoReport(
       title: "Xception learns emoji",
       summary: summaryOf(images, recipe, test.evaluation),
       settings: settingsOf(images, recipe),
-      full: { name: "the full Xception", parameters: countParameters(networkWeights(xception())).total },
+      full: {
+        name: "the full Xception",
+        parameters: countParameters(networkWeights(buildNetwork(architectureNamed(defaultName)))).total,
+      },
       reproduction: {
         commands: [`xception demo --seed ${recipe.seed} --epochs ${recipe.epochs}`],
         facts: [{ name: "SHA-256 of model.onnx", value: fingerprint }, ...(await machineFacts()), ...credits],
@@ -93,7 +96,7 @@ function share(fraction: number): string {
 /** What the terminal says first: which network learns what. */
 export function introduction({ training, test }: DemoImages, recipe: DemoRecipe, network: Network): string {
   const { epochs } = recipe;
-  const full = countParameters(networkWeights(xception()));
+  const full = countParameters(networkWeights(buildNetwork(architectureNamed(defaultName))));
   const own = countParameters(networkWeights(network));
   return `Xception, built from scratch: ${describeParameters(full)}.
 For this demo ${describeSize(recipe)}: ${describeParameters(own)}.
