@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { FileError } from "../../../src/errors.ts";
 import { formatDuration } from "../../../src/report/numbers.ts";
-import { downloadSettings } from "../../../src/runtime/node-addresses.ts";
+import { downloadSettings } from "../../../src/runtime/node-downloads.ts";
 import { makeFolders, readFile, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import type { FeatureCache, HeadHooks, TrainingProgress, TrainingResult } from "../../../src/tasks/train/request.ts";
 import type { CliIo } from "../io.ts";

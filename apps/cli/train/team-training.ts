@@ -1,13 +1,13 @@
 import { stat } from "node:fs/promises";
 import { AbortedError, UsageError } from "../../../src/errors.ts";
+import { nodePlatform } from "../../../src/runtime/node.ts";
 import { onFirstRank } from "../../../src/tasks/ranks/ranks.ts";
 import type { TrainingResult } from "../../../src/tasks/train/request.ts";
 import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
 import { runTraining } from "../../../src/tasks/train/train.ts";
-import { sourceReader } from "../downloads.ts";
+import { platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { loadPlatform } from "../load-platform.ts";
 import { reportSkipped } from "../skipped-files.ts";
 import { type FoundCheckpoint, newestCheckpoint } from "./checkpoint-folder.ts";
 import { resumeCommand } from "./command-line.ts";
@@ -54,8 +54,7 @@ export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void>
     if (!isDone) assertSameRanks(from, flags);
     callFollowers(task, !isDone);
     if (isDone) return tellThatItIsOver(from, folder, flags, io);
-    const platform = await loadPlatform();
-    return await trainAndTell(await resumeRun(from, images, flags, resolved, platform), folder, io);
+    return await trainAndTell(await resumeRun(from, images, flags, resolved, nodePlatform), folder, io);
   } finally {
     await lock.release();
   }
@@ -75,9 +74,8 @@ function assertNoContradiction({ resume, overwrite }: RunFlags): void {
 export async function followTraining(task: TrainingTask, io: CliIo): Promise<void> {
   if (!callFollowers(task, false)) return;
   const { images, resolved, flags } = task;
-  const platform = await loadPlatform();
   const run = flags.resume
-    ? await resumeRun(await newestCheckpoint(flags.output, io.stderr), images, flags, resolved, platform)
+    ? await resumeRun(await newestCheckpoint(flags.output, io.stderr), images, flags, resolved, nodePlatform)
     : await begin(task, io);
   const save = async () => {};
   // Rank 0 looks at the clock.
@@ -91,14 +89,14 @@ function callFollowers({ flags }: TrainingTask, isTraining: boolean): boolean {
 
 async function begin({ images, resolved, flags }: TrainingTask, io: CliIo): Promise<Run> {
   const folder = needImages(images);
-  return startRun(folder, flags, resolved, { ...(await loadPlatform()), ...sourceReader(flags, io) });
+  return startRun(folder, flags, resolved, platformFor(flags, io));
 }
 
 async function trainAndTell(run: Run, into: RunFolder, io: CliIo): Promise<void> {
   const { flags, plan } = run;
   const note = (text: string) => io.stderr(`${text}\n`);
   const limit = new TimeLimit(io, run.maxMinutes);
-  const result = await trainInto(into, run, await loadPlatform(), { ...io, signal: limit.signal }).catch((error) => {
+  const result = await trainInto(into, run, nodePlatform, { ...io, signal: limit.signal }).catch((error) => {
     throw error instanceof AbortedError ? stoppedInHead(error, limit) : error;
   });
   flags.team.leave();
