@@ -1,5 +1,5 @@
 import { FormatError, UsageError } from "../../errors.ts";
-import { publishedWeights } from "../../models/registry.ts";
+import { defaultName, familyNamed } from "../../models/registry.ts";
 import type { Source, SourceReader } from "../../platform.ts";
 import { nameOfSource, readSource } from "../../source.ts";
 import type { FileToRead } from "../../weights/format.ts";
@@ -64,7 +64,7 @@ function withoutFolder(where: string, name: string): UsageError {
   });
 }
 
-const { folder: published, withTop, withoutTop, license, origin } = publishedWeights()!;
+const { folder: published, withTop, withoutTop, license, origin } = familyNamed(defaultName).published!;
 
 /** License and provenance of models made from these weights. */
 export const imagenetOrigin = { license, provenance: { weights: origin, source: published } };
