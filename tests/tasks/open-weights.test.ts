@@ -38,7 +38,7 @@ describe("refuses", () => {
   };
 
   test("what is in no format that we know", async () => {
-    expect(await refusal(new TextEncoder().encode("GIF89a-image"))).toMatchInlineSnapshot(
+    expect(await refusal(new TextEncoder().encode("GIF89a-picture"))).toMatchInlineSnapshot(
       `"file of 14 bytes: unknown file format; received "the bytes 47 49 46 38 39 61 2d 70 at offset 0"; expected PyTorch (.pth, .pt), Keras (.keras, .h5, .hdf5, .weights.h5), ONNX (.onnx), safetensors of timm (.safetensors), TensorFlow.js (model.json)."`,
     );
     expect(await refusal(new Uint8Array())).toMatchInlineSnapshot(

@@ -79,12 +79,15 @@ function described({ metadata: text, preprocessing, onnx, ...contents }: FileCon
     return { ...contents, ...(metadata && { metadata }), ...(onnx && { graph: graphOf(onnx) }) };
   }
   const metadata = readMetadata(text, where);
-  const network = onnx && readsBytes(onnx.content) ? modelIn(onnx.content, where).network : undefined;
-  return {
-    describedNetwork: () => ({ network: network ?? networkOf(metadata.architecture, where) }),
-    ...contents,
-    metadata,
-  };
+  if (onnx === undefined) {
+    return { describedNetwork: () => ({ network: networkOf(metadata.architecture, where) }), ...contents, metadata };
+  }
+  const network = readsBytes(onnx.content)
+    ? modelIn(onnx.content, where).network
+    : networkOf(metadata.architecture, where);
+  // Only the file's own network knows the layout of its tensors.
+  const layers = () => contents.layers(network);
+  return { ...contents, layers, describedNetwork: () => ({ network }), metadata };
 }
 
 function graphOf({ bytes, content }: NonNullable<FileContents["onnx"]>): NonNullable<WeightsFile["graph"]> {
