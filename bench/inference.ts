@@ -22,7 +22,7 @@ const side = 1024;
 const build = new OpGraphBuilder();
 const factors = ["a", "b"].map((name) => build.input(name, [side, side]));
 build.output("product", build.op({ kind: "matMul", transposeA: false, transposeB: false }, factors));
-const matMul = await nodePlatform.createSession(toOnnx(build.finish()));
+const matMul = await nodePlatform.engine.createSession(toOnnx(build.finish()));
 const random = mulberry32(1);
 const noise = () =>
   floatTensor(
@@ -32,7 +32,7 @@ const noise = () =>
 const matrices = { a: noise(), b: noise() };
 
 const network = xception();
-const inference = await inferenceSession(network, initializeWeights(network), kerasPreprocessing, nodePlatform);
+const inference = await inferenceSession(network, initializeWeights(network), kerasPreprocessing, nodePlatform.engine);
 const pixels = Uint8Array.from({ length: 299 * 299 * 3 }, () => Math.floor(random() * 256));
 const images = { type: "uint8", shape: [1, 299, 299, 3], data: pixels } as const;
 

@@ -4,9 +4,9 @@
  * `npx tsx bench/loader.ts FOLDER [batch] [size] [augmentation]`; FOLDER has one sub-folder of photos for each class.
  */
 
-import { type AugmentationName, augmentations } from "../src/data/augment.ts";
+import { type AugmentationName, augmentations } from "../src/data/augmentation.ts";
 import { BatchSource } from "../src/data/batches.ts";
-import { folderDataset } from "../src/data/folder-dataset.ts";
+import { folderDataset } from "../src/data/dataset.ts";
 import { kerasPreprocessing } from "../src/graph/preprocessing.ts";
 import { createOptimizer, initializeWeights, softmaxCrossEntropy, TrainingStep, xception } from "../src/index.ts";
 import { nodePlatform } from "../src/runtime/node.ts";
@@ -18,7 +18,7 @@ const [batchSize, size] = [Number(batch), Number(side)];
 const isAugmented = augmentation !== "none";
 const rounds = 8;
 
-const dataset = folderDataset(await nodePlatform.listFolder(folder));
+const dataset = folderDataset(await nodePlatform.files.list(folder));
 const classes = dataset.classes.length;
 const network = xception({ inputShape: [size, size, 3], classes });
 const step = await TrainingStep.create(network, initializeWeights(network), {
@@ -29,7 +29,7 @@ const step = await TrainingStep.create(network, initializeWeights(network), {
   preprocessing: kerasPreprocessing,
 });
 // Nothing is cached: each round decodes images it has not seen.
-const source = new BatchSource(dataset, nodePlatform.decodeImage, {
+const source = new BatchSource(dataset, nodePlatform.images.decode, {
   batchSize,
   decode: { width: size, height: size },
   cacheBytes: 0,

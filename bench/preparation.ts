@@ -4,7 +4,7 @@
  * `npx tsx bench/preparation.ts MODEL FOLDER`; FOLDER has one sub-folder of photos for each of the model's classes.
  */
 
-import { folderDataset } from "../src/data/folder-dataset.ts";
+import { folderDataset } from "../src/data/dataset.ts";
 import { inputShapeOf } from "../src/graph/network.ts";
 import type { DecodeOptions, ImageSource, Platform } from "../src/platform.ts";
 import { nodePlatform } from "../src/runtime/node.ts";
@@ -19,16 +19,16 @@ if (modelFile === undefined || folder === undefined) {
 }
 const rounds = 5;
 const model = await loadModel(modelFile, nodePlatform);
-const dataset = folderDataset(await nodePlatform.listFolder(folder));
+const dataset = folderDataset(await nodePlatform.files.list(folder));
 const [height, width] = inputShapeOf(model.network) as [number, number, number];
 const { interpolation: _, ...before } = model.preprocessing;
 
 /** JPEGs come at a fraction of their size that is at least so many times as large as the network's images. */
 function shrinking(times: number): Platform {
   const atLeast = times < Infinity && { atLeast: { width: times * width, height: times * height } };
-  const decodeImage = (source: ImageSource, { background }: DecodeOptions) =>
-    nodePlatform.decodeImage(source, { ...atLeast, ...(background && { background }) });
-  return { ...nodePlatform, decodeImage };
+  const decode = (source: ImageSource, { background }: DecodeOptions) =>
+    nodePlatform.images.decode(source, { ...atLeast, ...(background && { background }) });
+  return { ...nodePlatform, images: { ...nodePlatform.images, decode } };
 }
 
 const inGraph: ImagePreprocessing = { ...model.preprocessing, interpolation: "bicubic" };

@@ -72,7 +72,7 @@ for (const [name, each] of Object.entries(options)) {
   rows.push(await measure(name, () => other.run({ ...input, health: name === "health, told" }), step));
   await other.dispose();
 }
-const inference = await inferenceSession(network, weights, kerasPreprocessing, nodePlatform);
+const inference = await inferenceSession(network, weights, kerasPreprocessing, nodePlatform.engine);
 rows.push(await measure("inference alone", () => inference.run(images), step));
 await inference.dispose();
 await step.dispose();

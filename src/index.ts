@@ -1,7 +1,8 @@
-/** The part of the package that runs wherever TypeScript does; `xception-ts/node` adds files, images and the engine. */
+/** The part of the package that runs wherever TypeScript does; `xception-ts/node` binds its verbs to Node. */
 
-// What everything is made of.
+// What everything is made of, and the verbs: classify, train, convert … on a platform.
 
+export { type Bound, bind, type Verbs } from "./bind.ts";
 export * from "./errors.ts";
 export type * from "./platform.ts";
 export type * from "./records.ts";
@@ -22,18 +23,24 @@ export {
   networkWeights,
   type ParameterCount,
 } from "./graph/network.ts";
-export { alignedXception } from "./models/aligned-xception.ts";
-export type { AlignedVariant, AlignedXceptionOptions } from "./models/aligned-xception-options.ts";
-export { type Architecture, architectureOf, buildNetwork } from "./models/architecture.ts";
-export { type ArchitectureName, architectureNamed, architectureNames } from "./models/architecture-names.ts";
+export { type AlignedVariant, type AlignedXceptionOptions, alignedXception } from "./models/aligned/network.ts";
 export { type ConvBnOptions, convBn, sepConvBn } from "./models/blocks.ts";
 export { type FeatureStage, featureStages } from "./models/feature-stages.ts";
 export { type ImagenetClass, imagenetClasses, imagenetLabels } from "./models/imagenet-classes.ts";
 export type { LayerList, ListedLayer } from "./models/layer-list.ts";
-export type { SharedOptions } from "./models/shared-options.ts";
+export type { SharedOptions } from "./models/options.ts";
+export {
+  type Architecture,
+  type ArchitectureName,
+  architectureNamed,
+  architectureNames,
+  architectureOf,
+  buildNetwork,
+  type NetworkOptions,
+} from "./models/registry.ts";
 export { type TimmName, timmNames, timmNamesOf } from "./models/timm-names.ts";
-export { entryFlow, exitFlow, middleFlow, xception } from "./models/xception.ts";
-export type { FlowOptions, XceptionOptions, XceptionVariant } from "./models/xception-options.ts";
+export type { FlowOptions, XceptionOptions, XceptionVariant } from "./models/xception/options.ts";
+export { entryFlow, exitFlow, middleFlow, xception } from "./models/xception/paper.ts";
 export { initializeWeights, type Weights } from "./weights/initialize.ts";
 
 // What they look like, what they cost, and how well they do.
@@ -48,6 +55,14 @@ export { type SummaryJson, summarize, summaryJson } from "./report/summary.ts";
 
 // The compiler: layers to operators, their gradients, ONNX.
 
+export {
+  type CompileForm,
+  type CompileGraphOptions,
+  type CompileOptions,
+  compile,
+  compileGraph,
+  type TrainingTarget,
+} from "./compiler/compile.ts";
 export { type FoldedGraph, foldBatchNorm } from "./compiler/fold-batch-norm.ts";
 export { type GraphWithGradients, gradient } from "./compiler/gradient.ts";
 export { type BatchStatistics, type LoweredNetwork, type LowerOptions, lower } from "./compiler/lower.ts";
@@ -56,7 +71,7 @@ export { OpGraphBuilder } from "./graph/op-builder.ts";
 export { printOpGraph } from "./graph/op-print.ts";
 export type { Constant, ElementType, OpConfig, Operation, OpGraph, OpKind, Value } from "./graph/ops.ts";
 export { type ImageResize, kerasPreprocessing, type Preprocessing, standardization } from "./graph/preprocessing.ts";
-export { toEngineWeights } from "./weights/engine-weights.ts";
+export { toEngineWeights } from "./graph/weights.ts";
 
 // Images to learn from.
 
@@ -67,23 +82,21 @@ export {
   defaultAugmentation,
   noAugmentation,
   type SmallChanges,
-} from "./data/augment.ts";
-export { balancedClassWeights, type ClassWeights } from "./data/class-weights.ts";
-export { type ImageDataset, relabel, type Sample } from "./data/dataset.ts";
-export type { Sampling } from "./data/epoch-order.ts";
-export { type Erasing, type ErasingFill, erasingDefaults } from "./data/erasing.ts";
-export { type FolderDataset, folderDataset } from "./data/folder-dataset.ts";
+} from "./data/augmentation.ts";
+export { type FolderDataset, folderDataset, type ImageDataset, relabel, type Sample } from "./data/dataset.ts";
+export type { Range, WindowSizes } from "./data/geometry.ts";
+export { type Erasing, type ErasingFill, erasingDefaults } from "./data/geometry.ts";
 export {
   type LabelsByFile,
   type MultiLabelDataset,
   multiLabelDataset,
   parseLabels,
   parseMapWeights,
-} from "./data/labels-file.ts";
+} from "./data/labels.ts";
 export type { Mixing } from "./data/mixing.ts";
 export type { RandAugment } from "./data/rand-augment.ts";
-export { type SplitDataset, splitDataset } from "./data/split.ts";
-export type { Range, WindowSizes } from "./data/windows.ts";
+export { balancedClassWeights, type ClassWeights } from "./data/sample-weights.ts";
+export { type Sampling, type SplitDataset, splitDataset } from "./data/sampling.ts";
 
 // Training: the whole of it, and the single step it is made of.
 
@@ -146,7 +159,6 @@ export {
 export { type FineTuning, type FineTuningChoice, type FineTuningStart, fineTuning } from "./tasks/train/fine-tuning.ts";
 export type { FeatureCache, FrozenFeaturesOptions, HeadPhase, HeadResult } from "./tasks/train/head-phase-options.ts";
 export type { TrainingProgress, TrainingResult, TrainingStart, TrainOptions } from "./tasks/train/options.ts";
-export { train } from "./tasks/train/train.ts";
 
 // Models: a network with weights, labels and preprocessing, in one file; and what they say to images.
 
@@ -157,33 +169,29 @@ export {
   type ClassifyOptions,
   type ClassProbability,
   type LoadOptions,
-  loadClassifier,
 } from "./tasks/evaluate/classifier.ts";
-export {
-  type EvaluateOptions,
-  type EvaluationProgress,
-  type EvaluationResult,
-  evaluate,
+export type {
+  EvaluateOptions,
+  EvaluationProgress,
+  EvaluationResult,
 } from "./tasks/evaluate/evaluate.ts";
 export { type Embedded, type EmbedOptions, embed, type ImageToEmbed } from "./tasks/features/embed.ts";
 export type { EmbeddedImage, Embeddings, EmbeddingsOrigin } from "./tasks/features/embeddings.ts";
 export { embeddingsWriter, readEmbeddings } from "./tasks/features/embeddings-file.ts";
-export {
-  type ExtractAllOptions,
-  type Extracted,
-  type FeatureExtractor,
-  type FeatureMap,
-  type LoadExtractorOptions,
-  loadFeatureExtractor,
+export type {
+  ExtractAllOptions,
+  Extracted,
+  FeatureExtractor,
+  FeatureMap,
+  LoadExtractorOptions,
 } from "./tasks/features/feature-extractor.ts";
 export type { FeatureChoice, Pooling } from "./tasks/features/feature-network.ts";
 export { type NearestOptions, type Neighbor, nearest } from "./tasks/features/nearest.ts";
-export type { ImageLike } from "./tasks/model/image.ts";
 export { type Inference, inferenceSession } from "./tasks/model/inference.ts";
 export type { ImagePreprocessing, Json, Model, ModelParts, Provenance } from "./tasks/model/model.ts";
 export { decodeModel, encodeModel } from "./tasks/model/model-file.ts";
 export type { ModelDescription } from "./tasks/model/model-metadata.ts";
-export { type LoadedModel, type LoadModelOptions, loadModel } from "./tasks/weights/load-model.ts";
+export type { LoadedModel, LoadModelOptions } from "./tasks/weights/load-model.ts";
 
 // Weights and models of others, and proof that the network computes what Keras computes.
 
@@ -195,29 +203,19 @@ export {
 export type { TapDifference } from "./tasks/verify/compare.ts";
 export { type Golden, parseGolden } from "./tasks/verify/golden.ts";
 export type { VerifyLayout } from "./tasks/verify/graph.ts";
-export {
-  type ModelVerification,
-  type RuntimeVerification,
-  type VerifyModelOptions,
-  verifyModel,
+export type {
+  ModelVerification,
+  RuntimeVerification,
+  VerifyModelOptions,
 } from "./tasks/verify/model.ts";
-export { type Verification, type VerifyOptions, type VerifyTolerance, verify } from "./tasks/verify/verify.ts";
-export { type Conversion, type ConvertOptions, convert } from "./tasks/weights/convert.ts";
-export type { ImagenetWeightsOptions } from "./tasks/weights/imagenet-weights.ts";
+export type { Verification, VerifyOptions, VerifyTolerance } from "./tasks/verify/verify.ts";
+export type { Conversion, ConvertOptions } from "./tasks/weights/convert.ts";
 export type { OpenAsOptions } from "./tasks/weights/open-as.ts";
-export {
-  type LoadedWeights,
-  type LoadWeightsOptions,
-  loadWeights,
-  type OpenedModel,
-  openModel,
+export type {
+  LoadedWeights,
+  LoadWeightsOptions,
+  OpenedModel,
 } from "./tasks/weights/open-weights.ts";
-export {
-  type StartingWeights,
-  type StartingWeightsOptions,
-  startingWeights,
-} from "./tasks/weights/starting-weights.ts";
-export { type FilePlatform, type WeightsSource, weightsSource } from "./tasks/weights/weights-file.ts";
 export { type TargetName, targetOf } from "./tasks/weights/weights-targets.ts";
 export type { MappedWeights, MappingReport } from "./weights/map-weights.ts";
 

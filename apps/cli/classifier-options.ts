@@ -1,13 +1,12 @@
 import type { Command } from "commander";
 import type { Device, Platform } from "../../src/platform.ts";
-import { weightsNamed } from "../../src/tasks/weights/imagenet-weights.ts";
 import type { LoadModelOptions } from "../../src/tasks/weights/load-model.ts";
 import { deviceOption } from "./device-option.ts";
-import { addDownloadOptions, type DownloadFlags, downloadsOf } from "./downloads.ts";
+import { addDownloadOptions, type DownloadFlags, sourceReader } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
 import { addLabelsOption, labelsOf } from "./labels-option.ts";
 import { loadPlatform } from "./load-platform.ts";
-import { addNetworkOptions, givenXceptionOptions, type NetworkFlags } from "./network-options.ts";
+import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "./network-options.ts";
 
 /** What commander makes of the flags of `addClassifierOptions`. */
 export interface ClassifierFlags extends Partial<Omit<NetworkFlags, "top">>, DownloadFlags {
@@ -27,12 +26,10 @@ export async function classifierArguments(
   model: string,
   flags: ClassifierFlags,
   io: CliIo,
-): Promise<{ readonly source: string; readonly platform: Platform; readonly options: LoadModelOptions }> {
-  const downloads = downloadsOf(flags, process.env, io);
-  const { mirror } = downloads;
+): Promise<{ readonly source: string; readonly platform: Required<Platform>; readonly options: LoadModelOptions }> {
   return {
-    source: weightsNamed(model, { includeTop: true, mirror }),
-    platform: await loadPlatform(downloads),
+    source: model,
+    platform: await loadPlatform(sourceReader(flags, io)),
     options: {
       ...givenNetwork(command, flags),
       architecture: flags.architecture,
@@ -47,6 +44,6 @@ export function reportNotes(notes: readonly string[], io: CliIo): void {
 }
 
 function givenNetwork(command: Command, flags: ClassifierFlags): Pick<LoadModelOptions, "network"> {
-  const network = givenXceptionOptions(command, flags);
+  const network = givenNetworkOptions(command, flags);
   return Object.keys(network).length > 0 ? { network } : {};
 }

@@ -1,6 +1,8 @@
 import type { Command } from "commander";
-import { addressReader, downloadSettings } from "../../src/runtime/node-addresses.ts";
+import type { SourceReader } from "../../src/platform.ts";
+import { cachedDownloads, downloadSettings } from "../../src/runtime/node-addresses.ts";
 import type { DownloadProgress } from "../../src/runtime/node-download-attempt.ts";
+import { nodeReader } from "../../src/runtime/node-reader.ts";
 import type { CliIo } from "./io.ts";
 import { type Progress, startProgress } from "./progress.ts";
 
@@ -17,28 +19,19 @@ export function addDownloadOptions(command: Command): Command {
     .option("--offline", "take what is in the cache, and download nothing (also: XCEPTION_OFFLINE=1)");
 }
 
-export interface Downloads {
-  /** Reads paths and addresses. */
-  readonly readFile: (source: string) => Promise<Uint8Array>;
-  /** Where the published weights are, if not at their own address. */
-  readonly mirror: string | undefined;
-}
-
-/** What flags and environment say about downloads; their progress is shown. */
-export function downloadsOf(
-  { cacheDir, offline }: DownloadFlags,
-  environment: Readonly<Record<string, string | undefined>>,
-  io: CliIo,
-): Downloads {
-  const settings = downloadSettings(environment);
+/** Reads files, and addresses as flags and environment say; the progress of downloads is shown. */
+export function sourceReader({ cacheDir, offline }: DownloadFlags, io: CliIo): Required<SourceReader> {
+  const settings = downloadSettings(process.env);
   const { onProgress, stop } = downloadDisplay(io);
-  const read = addressReader({
+  const downloads = cachedDownloads({
+    mirror: settings.mirror,
     cacheFolder: cacheDir ?? settings.cacheFolder,
     offline: offline ?? settings.offline,
     signal: io.signal,
     onProgress,
   });
-  return { mirror: settings.mirror, readFile: (source) => read(source).finally(stop) };
+  const read = (address: string) => downloads.read(address).finally(stop);
+  return { ...nodeReader, downloads: { ...downloads, read } };
 }
 
 /** In units that people read; the bar begins with the first bytes, when the size is known. */

@@ -29,7 +29,7 @@ export async function evaluationReport(test: Test, platform: Platform): Promise<
     title: `${basename(modelFile)} on ${nameOf(folder)}`,
     network: { parameters: countParameters(networkWeights(model.network)).total },
     evaluation,
-    gallery: await galleryOf(predictions, dataset, platform),
+    gallery: await galleryOf(predictions, dataset, platform.images),
     cost: networkCost(model.network),
     skipped,
     reproduction: {

@@ -1,9 +1,8 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { compareCodePoints } from "../../src/data/code-point-order.ts";
-import { isHidden, isImage } from "../../src/data/folder-dataset.ts";
+import { compareCodePoints, isHidden, isImage } from "../../src/data/dataset.ts";
 import { DataError, UsageError } from "../../src/errors.ts";
-import type { ImageSource, Platform } from "../../src/platform.ts";
+import type { FileSystem, ImageSource } from "../../src/platform.ts";
 import type { CliIo } from "./io.ts";
 
 /** An image named on the command line. */
@@ -25,7 +24,7 @@ export interface ImageArgument {
 export async function imagesOf(
   paths: readonly string[],
   io: CliIo,
-  platform: Pick<Platform, "listFolder">,
+  files: FileSystem,
 ): Promise<readonly ImageArgument[]> {
   if (paths.indexOf("-") !== paths.lastIndexOf("-")) {
     throw new UsageError({ where: 'argument "-"', what: "the standard input can be read only once" });
@@ -36,7 +35,7 @@ export async function imagesOf(
       if (path === "-") return [{ file: path, image: await io.stdin() }];
       if (await isFolder(path)) {
         folders.add(path);
-        const below = await imagesBelow(path, platform);
+        const below = await imagesBelow(path, files);
         if (below.length > 0) return below;
       }
       return [{ file: path, image: path }];
@@ -54,8 +53,8 @@ async function isFolder(path: string): Promise<boolean> {
   return status?.isDirectory() === true;
 }
 
-async function imagesBelow(path: string, platform: Pick<Platform, "listFolder">): Promise<ImageArgument[]> {
-  const { files } = await platform.listFolder(path);
+async function imagesBelow(path: string, system: FileSystem): Promise<ImageArgument[]> {
+  const { files } = await system.list(path);
   const images = files.filter((file) => isImage(file) && !isHidden(file)).sort(compareCodePoints);
   return images.map((name) => ({ file: join(path, name), image: join(path, name), inside: name }));
 }

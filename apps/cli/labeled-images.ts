@@ -1,14 +1,11 @@
-import { type ImageDataset, isMultiLabel } from "../../src/data/dataset.ts";
-import { folderDataset } from "../../src/data/folder-dataset.ts";
-import { multiLabelDataset, parseLabels, parseMapWeights } from "../../src/data/labels-file.ts";
+import { folderDataset, type ImageDataset, isMultiLabel } from "../../src/data/dataset.ts";
+import { multiLabelDataset, parseLabels, parseMapWeights } from "../../src/data/labels.ts";
 import { UsageError } from "../../src/errors.ts";
-import type { Platform } from "../../src/platform.ts";
+import type { FileSystem } from "../../src/platform.ts";
 import { withCommas } from "../../src/report/number-text.ts";
 
 /** A data set, and how many images of its folder are not part of it because a file has no label for them. */
 export type LabeledImages = ImageDataset & { readonly unlabeled: number };
-
-type DataPlatform = Pick<Platform, "listFolder" | "readFile">;
 
 /**
  * A folder of images: of one class each by its sub-folders, or with the labels of a file.
@@ -17,13 +14,13 @@ type DataPlatform = Pick<Platform, "listFolder" | "readFile">;
 export async function readDataset(
   folder: string,
   labelsFile: string | null,
-  platform: DataPlatform,
+  files: FileSystem,
   classes?: readonly string[],
 ): Promise<LabeledImages> {
-  const listing = await platform.listFolder(folder);
+  const listing = await files.list(folder);
   if (labelsFile === null) return { ...folderDataset(listing), unlabeled: 0 };
   const where = `file "${labelsFile}"`;
-  return multiLabelDataset(listing, parseLabels(await readText(labelsFile, platform), where), where, classes);
+  return multiLabelDataset(listing, parseLabels(await readText(labelsFile, files), where), where, classes);
 }
 
 /** What is to be said of images that are left out: nothing where there are none. */
@@ -43,7 +40,7 @@ export function describeUnlabeled(count: number): readonly string[] {
 export async function readMapWeights(
   file: string | null,
   dataset: ImageDataset,
-  platform: DataPlatform,
+  files: FileSystem,
   classes = dataset.classes,
 ): Promise<number[] | undefined> {
   if (file === null) return undefined;
@@ -55,9 +52,9 @@ export async function readMapWeights(
       expected: "--map-weights together with --labels-file",
     });
   }
-  return parseMapWeights(await readText(file, platform), classes, `file "${file}"`);
+  return parseMapWeights(await readText(file, files), classes, `file "${file}"`);
 }
 
-async function readText(file: string, platform: DataPlatform): Promise<string> {
-  return new TextDecoder().decode(await platform.readFile(file));
+async function readText(file: string, files: FileSystem): Promise<string> {
+  return new TextDecoder().decode(await files.read(file));
 }

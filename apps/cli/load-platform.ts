@@ -1,11 +1,11 @@
-import type { Platform } from "../../src/platform.ts";
+import type { Platform, SourceReader } from "../../src/platform.ts";
 
 /**
  * Node's platform, loaded when a command needs it: commands that do not start at once, and `doctor` can still say what is
  * wrong where the engine does not load.
- * @param downloads with them it reads addresses, too.
+ * @param reader in place of its own, e.g. one that reads addresses, too.
  */
-export async function loadPlatform(downloads?: Pick<Platform, "readFile">): Promise<Platform> {
+export async function loadPlatform(reader?: Required<SourceReader>): Promise<Required<Platform>> {
   const { nodePlatform } = await import("../../src/runtime/node.ts");
-  return downloads ? { ...nodePlatform, readFile: downloads.readFile } : nodePlatform;
+  return { ...nodePlatform, ...reader };
 }

@@ -1,14 +1,14 @@
 import { UsageError } from "../../src/errors.ts";
-import { type Kind, listOf, number, wholeNumber } from "../../src/tasks/train/settings/setting.ts";
+import { type Kind, listOf, number, wholeNumber } from "../../src/kinds.ts";
 
 /**
  * A reader of an option's value for commander's `argParser`.
  * @throws {UsageError} from the reader: the value is none of the kind.
  */
-export function valueReader<T>(flag: string, { read, accepts, expected }: Kind<T>): (text: string) => T {
+export function valueReader<T>(flag: string, { read, accept, expected }: Kind<T>): (text: string) => T {
   return (text) => {
-    const { success, data } = accepts.safeParse(read(text));
-    if (success) return data;
+    const value = accept(read(text));
+    if (value !== undefined) return value;
     throw new UsageError({ where: `option ${flag}`, what: "this value is not allowed", received: text, expected });
   };
 }

@@ -9,10 +9,10 @@ import * as layers from "@tensorflow/tfjs-layers";
 import { lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { inputShapeOf, type Network } from "../../src/graph/network.ts";
-import { alignedXception } from "../../src/models/aligned-xception.ts";
-import { xception } from "../../src/models/xception.ts";
+import { toEngineWeights } from "../../src/graph/weights.ts";
+import { alignedXception } from "../../src/models/aligned/network.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { writeTfjsModel } from "../../src/weights/tfjs/writer.ts";
@@ -30,7 +30,9 @@ async function inTfjs(network: Network, weights: Weights, images: Float32Array):
 
 async function inOnnxRuntime(network: Network, weights: Weights, images: Float32Array): Promise<ArrayLike<number>> {
   const { graph } = lower(network, { mode: "inference", batchSize: 2 });
-  const session = await nodePlatform.createSession(toOnnx(graph, { weights: toEngineWeights(network, weights) }));
+  const session = await nodePlatform.engine.createSession(
+    toOnnx(graph, { weights: toEngineWeights(network, weights) }),
+  );
   const shape = [2, ...inputShapeOf(network)];
   const outputs = await session.run({ images: { type: "float32", shape, data: images } });
   await session.dispose();

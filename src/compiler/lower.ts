@@ -1,9 +1,9 @@
 import { GraphError } from "../errors.ts";
-import { engineShape } from "../graph/engine-layout.ts";
 import type { Layer, Network } from "../graph/network.ts";
 import { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { OpGraph, Value } from "../graph/ops.ts";
 import type { Preprocessing } from "../graph/preprocessing.ts";
+import { engineShape } from "../graph/weights.ts";
 import { lowerLayer, type Mode } from "./lower-layers.ts";
 
 export interface LowerOptions {
@@ -16,7 +16,7 @@ export interface LowerOptions {
   /** In training mode, normalize by the statistics of all ranks' batches together; default false: each by its own. */
   readonly synchronizeBatchNormalization?: boolean;
   /** Layers whose outputs become the graph's, channels last, under the layer's name. Default: the last one. */
-  readonly outputs?: readonly string[];
+  readonly outputs?: readonly string[] | undefined;
 }
 
 /** A batch normalization whose moving statistics have to follow the batch's. */

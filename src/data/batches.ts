@@ -1,18 +1,16 @@
-import { DataError, UsageError } from "../errors.ts";
+import { DataError } from "../errors.ts";
+import { assertOption, wholeNumber } from "../kinds.ts";
 import type { DecodeToSize, SizedDecodeOptions } from "../platform.ts";
 import type { SkippedFile } from "../records.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
-import type { Augmentation } from "./augment.ts";
-import { checkAugmentation, checkMixing } from "./augment-checks.ts";
-import { checkClassWeights, weightOf } from "./class-weights.ts";
+import { type Augmentation, checkAugmentation, checkMixing } from "./augmentation.ts";
 import type { ImageDataset } from "./dataset.ts";
-import { type EpochOrder, epochOrder, type Sampling, type Shard, shardOf } from "./epoch-order.ts";
-import { applyImageChange } from "./image-change.ts";
-import { ImageStore } from "./image-store.ts";
+import { applyImageChange, imageChangeOf, mixtureOf, type RandomChanges, type Showing } from "./image-change.ts";
+import { ImageStore, readAhead } from "./image-loading.ts";
 import { targetsOf } from "./labels.ts";
 import { type Mixing, mixRows } from "./mixing.ts";
-import { imageChangeOf, mixtureOf, type RandomChanges, type Showing } from "./random-changes.ts";
-import { readAhead } from "./read-ahead.ts";
+import { checkClassWeights, weightOf } from "./sample-weights.ts";
+import { type EpochOrder, epochOrder, type Sampling, type Shard, shardOf } from "./sampling.ts";
 
 /** Some images of a data set, ready for the engine. */
 export interface Batch {
@@ -105,9 +103,9 @@ export class BatchSource {
   constructor(dataset: ImageDataset, decodeImage: DecodeToSize, options: BatchOptions) {
     const { batchSize, prefetch = 2, cacheBytes = 2 ** 30, augmentation, mixing, classWeights, seed = 0 } = options;
     const { shard = { rank: 0, size: 1 } } = options;
-    checkCount("batchSize", batchSize, 1);
-    checkCount("prefetch", prefetch, 1);
-    checkCount("cacheBytes", cacheBytes, 0);
+    assertOption("batches option batchSize", batchSize, wholeNumber({ from: 1 }));
+    assertOption("batches option prefetch", prefetch, wholeNumber({ from: 1 }));
+    assertOption("batches option cacheBytes", cacheBytes, wholeNumber({ from: 0 }));
     if (augmentation) checkAugmentation(augmentation);
     if (mixing) checkMixing(mixing, batchSize);
     if (classWeights) checkClassWeights(classWeights, dataset);
@@ -209,7 +207,7 @@ export class BatchSource {
     start: number,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Group, void, void> {
-    checkCount("start", start, 0, indices.length);
+    assertOption("batches option start", start, wholeNumber({ from: 0, to: indices.length }));
     let group: Loaded[] = [];
     let nextPosition = start;
     const load = (index: number) => this.#store.load(index);
@@ -278,14 +276,4 @@ export class BatchSource {
 
 function copyPixels(target: Uint8Array, { pixels }: Loaded): void {
   target.set(pixels);
-}
-
-function checkCount(option: string, value: number, smallest: number, largest = Number.MAX_SAFE_INTEGER): void {
-  if (Number.isInteger(value) && value >= smallest && value <= largest) return;
-  throw new UsageError({
-    where: `batches option ${option}`,
-    what: "this value is not allowed",
-    received: value,
-    expected: `a whole number from ${smallest}${largest < Number.MAX_SAFE_INTEGER ? ` to ${largest}` : ""}`,
-  });
 }

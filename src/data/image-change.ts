@@ -1,11 +1,18 @@
-import type { Random } from "../tensor/random.ts";
-import type { Augmentation } from "./augment.ts";
-import { type ColorChange, changeColors } from "./color.ts";
-import { drawErasing, type ErasedWindow, erase } from "./erasing.ts";
-import { turnHue } from "./hue.ts";
+import { deriveSeed, mulberry32, type Random } from "../tensor/random.ts";
+import type { Augmentation } from "./augmentation.ts";
+import { type ColorChange, changeColors, turnHue } from "./color.ts";
+import {
+  type Affine,
+  drawErasing,
+  type ErasedWindow,
+  erase,
+  type Size,
+  type Window,
+  warp,
+  windowOf,
+} from "./geometry.ts";
+import { drawMixture, type Mixing, type Mixture } from "./mixing.ts";
 import { applyOperation, drawOperations, type Operation } from "./rand-augment.ts";
-import { type Affine, type Size, warp } from "./warp.ts";
-import { type Window, windowOf } from "./windows.ts";
 
 /** How an image is moved: first mirrored, then its window stretched, then turned and scaled about its center, then shifted. */
 export interface Move {
@@ -103,4 +110,108 @@ function affineOf(
     yFromY: cos * window.height,
     y: cos * centerY - sin * centerX - shiftY * height,
   };
+}
+
+/** What training images go through, and the seed of it. */
+export interface RandomChanges {
+  readonly seed: number;
+  readonly size: Size;
+  readonly augmentation?: Augmentation | undefined;
+  readonly mixing?: Mixing | undefined;
+}
+
+/** One showing of a sample: all that its changes depend on. */
+export interface Showing {
+  /** From 0. */
+  readonly epoch: number;
+  /** Of the sample in the data set. */
+  readonly index: number;
+  /** How often the epoch showed it before. */
+  readonly repeat: number;
+}
+
+/** How an image is changed in one showing: the same whichever batch it lands in, whatever is decoded first. */
+export function imageChangeOf(changes: RandomChanges, showing: Showing): ImageChange | undefined {
+  return changes.augmentation && drawImageChange(changes.augmentation, randomOf("augment", changes, showing));
+}
+
+/** How an image is mixed with its partner in one showing. */
+export function mixtureOf(changes: RandomChanges, showing: Showing): Mixture | undefined {
+  return changes.mixing && drawMixture(changes.mixing, changes.size, randomOf("mix", changes, showing));
+}
+
+function randomOf(purpose: string, { seed }: RandomChanges, { epoch, index, repeat }: Showing) {
+  return mulberry32(deriveSeed(seed, purpose, epoch, index, ...(repeat > 0 ? [repeat] : [])));
+}
+
+/**
+ * What happens to an image in short words, one line for each stage; stages in which nothing happens are left out. Only the
+ * spaces between the words of two changes are such that a line may be broken there.
+ * @example describeImageChange(change) // ["flip, turn 7°, window 84 %", "brightness ×1.10", "solarize 25"]
+ */
+export function describeImageChange({ move, colors, hueTurn, operations, erased }: ImageChange): string[] {
+  const { brightness, contrast, saturation } = colors;
+  const stages = [
+    describeMove(move),
+    [
+      ...factor("brightness", brightness),
+      ...factor("contrast", contrast),
+      ...factor("saturation", saturation),
+      ...(hueTurn === 0 ? [] : [`hue ${signed(360 * hueTurn)}°`]),
+    ],
+    operations.map(describeOperation),
+    erased ? [`erase ${percent(erased.width * erased.height)}`] : [],
+  ];
+  return stages.filter(({ length }) => length > 0).map((stage) => stage.map(withoutBreaks).join(", "));
+}
+
+function describeMove({ isFlipped, window, rotationDegrees, scale, shiftX, shiftY }: Move): string[] {
+  const area = window.width * window.height;
+  return [
+    ...(isFlipped ? ["flip"] : []),
+    ...(area === 1 ? [] : [`window ${percent(area)}`]),
+    ...(rotationDegrees === 0 ? [] : [`turn ${signed(rotationDegrees)}°`]),
+    ...factor("scale", scale),
+    ...(shiftX === 0 && shiftY === 0 ? [] : [`shift ${signed(100 * shiftX)}, ${signed(100 * shiftY)} %`]),
+  ];
+}
+
+function describeOperation({ name, argument }: Operation): string {
+  switch (name) {
+    case "identity":
+    case "auto-contrast":
+    case "equalize":
+      return name;
+    case "rotate":
+      return `${name} ${signed(argument)}°`;
+    case "shear-x":
+    case "shear-y":
+    case "translate-x":
+    case "translate-y":
+      return `${name} ${signed(100 * argument)} %`;
+    case "posterize":
+      return `${name} ${argument} bits`;
+    case "solarize":
+      return `${name} from ${Math.ceil(argument)}`;
+    default:
+      return `${name} ×${argument.toFixed(2)}`;
+  }
+}
+
+/** With spaces at which no line is broken. */
+function withoutBreaks(text: string): string {
+  return text.replaceAll(" ", "\u00a0");
+}
+
+function factor(name: string, value: number): string[] {
+  return value === 1 ? [] : [`${name} ×${value.toFixed(2)}`];
+}
+
+function percent(share: number): string {
+  return `${Math.round(100 * share)} %`;
+}
+
+function signed(value: number): string {
+  const rounded = Math.round(value);
+  return rounded < 0 ? `−${-rounded}` : `${rounded}`;
 }

@@ -1,6 +1,11 @@
-import { UsageError } from "../errors.ts";
+import { z } from "zod";
+import { parseCsv } from "../csv.ts";
+import { DataError, FormatError } from "../errors.ts";
+import { checkDocument, parseJson } from "../json-document.ts";
+import { assertOption, number, wholeNumber } from "../kinds.ts";
+import type { FolderListing } from "../platform.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
-import type { Sample } from "./dataset.ts";
+import { compareCodePoints, type ImageDataset, isHidden, isImage, type Sample } from "./dataset.ts";
 
 /**
  * Labels as the probabilities a network is trained towards: `[N]` → `[N, classes]`.
@@ -27,21 +32,119 @@ export function targetsOf(
   classes: number,
   smoothing = 0,
 ): FloatTensor {
-  if (!(smoothing >= 0 && smoothing < 1)) refuse("label smoothing", smoothing, "a number from 0 to below 1");
+  const validLabels = wholeNumber({ from: 0, to: classes - 1 });
+  assertOption("oneHot option smoothing", smoothing, number({ from: 0, below: 1 }));
   const targets = new Float32Array(samples.length * classes);
   for (const [row, { label, labels }] of samples.entries()) {
     const lowest = labels ? smoothing / 2 : smoothing / classes;
     const target = targets.subarray(row * classes, (row + 1) * classes).fill(lowest);
     for (const present of labels ?? [label]) {
-      if (!Number.isInteger(present) || present < 0 || present >= classes) {
-        refuse("label", present, `a whole number from 0 to ${classes - 1}`);
-      }
+      assertOption("oneHot option label", present, validLabels);
       target[present] = 1 - smoothing + lowest;
     }
   }
   return floatTensor([samples.length, classes], targets);
 }
 
-function refuse(what: string, received: number, expected: string): never {
-  throw new UsageError({ where: "oneHot", what: `the ${what} is not allowed`, received, expected });
+/** The labels of images by file, as paths inside the data set's folder. */
+export type LabelsByFile = ReadonlyMap<string, readonly string[]>;
+
+const expecting = (what: string) => ({
+  error: ({ input }: { readonly input?: unknown }) => `expected ${what}, received ${JSON.stringify(input)}`,
+});
+
+const labelsSchema = z.record(
+  z.string(),
+  z.array(z.string(expecting("a label")).min(1, expecting("a label")), expecting('a list of labels, e.g. ["cat"]')),
+);
+const weightsSchema = z.record(z.string(), z.number(expecting("a number from 0")).min(0, expecting("a number from 0")));
+
+/**
+ * Reads labels of images: JSON, `{"a/1.jpg": ["cat", "dog"]}`, or lines of CSV, `a/1.jpg,cat;dog`, with or without the
+ * heading `file,labels`. A file name with a comma stands in quotation marks.
+ * @param where what errors call the file.
+ * @throws {FormatError} it is neither, or names a file twice.
+ */
+export function parseLabels(content: string, where: string): LabelsByFile {
+  const text = content.replace(/^\uFEFF/, "");
+  if (text.trimStart().startsWith("{")) {
+    const document = checkDocument(labelsSchema, parseJson(text, where), where);
+    return new Map(Object.entries(document).map(([file, labels]) => [file, [...new Set(labels)]]));
+  }
+  const labelsByFile = new Map<string, readonly string[]>();
+  for (const { line, fields } of parseCsv(text, where)) {
+    const row = fields.join(",").trim();
+    if (row === "" || (labelsByFile.size === 0 && /^file,labels?$/i.test(row))) continue;
+    const [file = "", names = ""] = fields.map((field) => field.trim());
+    const error = (what: string, received: string, expected?: string) =>
+      new FormatError({ where: `${where}, line ${line}`, what, received, ...(expected && { expected }) });
+    if (fields.length !== 2 || file === "") throw error("this is not a file and its labels", row, "file,label;label");
+    if (labelsByFile.has(file)) throw error("an earlier line has this file", file);
+    const labels = names.split(";").map((label) => label.trim());
+    labelsByFile.set(file, [...new Set(labels.filter((label) => label !== ""))]);
+  }
+  return labelsByFile;
+}
+
+/** The images of a folder with the labels of a file. */
+export interface MultiLabelDataset extends ImageDataset {
+  /** How many images have no label, and are not part of it. */
+  readonly unlabeled: number;
+}
+
+/**
+ * A data set whose images have any number of labels, one at least; images without are left out.
+ * @param where what errors call the labels' file.
+ * @param classes all there are, in this order; default: those of the labels, sorted by code point.
+ * @throws {DataError} the labels are of images that are not there, or of other classes; or there is none, or one class.
+ */
+export function multiLabelDataset(
+  listing: FolderListing,
+  labels: LabelsByFile,
+  where: string,
+  classes: readonly string[] = [...new Set([...labels.values()].flat())].sort(compareCodePoints),
+): MultiLabelDataset {
+  const images = listing.files.filter((file) => isImage(file) && !isHidden(file)).sort(compareCodePoints);
+  const known = new Set(images);
+  const missing = [...labels.keys()].filter((file) => !known.has(file));
+  if (missing.length > 0) {
+    const what = `it has labels of images that are not in "${listing.path}" (${missing.length})`;
+    const expected = "paths inside that folder, e.g. cats/1.jpg";
+    throw new DataError({ where, what, received: missing.slice(0, 5), expected });
+  }
+  const places = new Map(classes.map((name, place) => [name, place]));
+  const strange = [...new Set([...labels.values()].flat())].filter((name) => !places.has(name));
+  if (strange.length > 0) {
+    const expected = classes.join(", ");
+    throw new DataError({ where, what: "it has labels that are no classes of the model", received: strange, expected });
+  }
+  const samples = images.flatMap((name): Sample[] => {
+    const own = (labels.get(name) ?? []).map((label) => places.get(label)!);
+    return own.length === 0 ? [] : [{ image: `${listing.path}/${name}`, label: own[0]!, labels: own, name }];
+  });
+  if (samples.length === 0) throw new DataError({ where, what: "it has no label for any image" });
+  if (classes.length < 2) throw new DataError({ where, what: "there is only one class", received: classes[0] });
+  return { classes, samples, unlabeled: images.length - samples.length };
+}
+
+/**
+ * Reads how much each class counts in the mean average precision: JSON, `{"cat": 3, "dog": 0.5}`.
+ * @param where what errors call the file.
+ * @returns a weight for each class, in their order.
+ * @throws {FormatError} it is none, or a weight is not allowed.
+ * @throws {DataError} it does not name exactly the classes.
+ */
+export function parseMapWeights(text: string, classes: readonly string[], where: string): number[] {
+  const weights = checkDocument(weightsSchema, parseJson(text, where), where);
+  const missing = classes.filter((name) => !Object.hasOwn(weights, name)).map((name) => `${name} is missing`);
+  const strange = Object.keys(weights).filter((name) => !classes.includes(name));
+  const differences = [...missing, ...strange.map((name) => `${name} is unknown`)];
+  if (differences.length > 0) {
+    const what = `its weights are not those of the classes: ${differences.join(", ")}`;
+    throw new DataError({ where, what, expected: classes.join(", ") });
+  }
+  if (classes.every((name) => weights[name] === 0)) {
+    throw new DataError({ where, what: "no class counts", expected: "a weight above 0" });
+  }
+  return classes.map((name) => weights[name]!);
 }

@@ -1,8 +1,6 @@
 import type { Random } from "../tensor/random.ts";
-import { changeColors } from "./color.ts";
-import { changeSharpness } from "./sharpness.ts";
-import { autoContrast, equalize, posterize, solarize } from "./tones.ts";
-import { type Affine, type Size, warp } from "./warp.ts";
+import { autoContrast, changeColors, changeSharpness, equalize, posterize, solarize } from "./color.ts";
+import { type Affine, type Size, warp } from "./geometry.ts";
 
 /**
  * RandAugment: a few operations drawn from a list of fourteen, all of one strength.

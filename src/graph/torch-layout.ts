@@ -1,7 +1,7 @@
 import type { Shape } from "../tensor/shape.ts";
 import { type FloatTensor, transpose } from "../tensor/tensor.ts";
-import { engineShape, fromEngineLayout, toEngineLayout } from "./engine-layout.ts";
 import type { WeightSpec } from "./layer-weights.ts";
+import { engineShape, fromEngineLayout, toEngineLayout } from "./weights.ts";
 
 /**
  * Shape of a weight in PyTorch's layout: kernels `[out, in, kh, kw]`, depthwise `[channels, 1, kh, kw]` as in the engine,

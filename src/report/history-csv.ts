@@ -1,5 +1,5 @@
+import { csvText } from "../csv.ts";
 import type { EpochRecord } from "../records.ts";
-import { csvText } from "./csv.ts";
 
 const columns: readonly (readonly [header: string, value: (record: EpochRecord) => number | undefined])[] = [
   ["epoch", (record) => record.epoch],

@@ -1,5 +1,5 @@
+import { csvText } from "../csv.ts";
 import type { Prediction } from "../records.ts";
-import { csvText } from "./csv.ts";
 
 const header = ["file", "truth", "predicted", "correct", "probability", "truth_probability", "truth_rank"];
 

@@ -7,13 +7,16 @@ import { unavailable, whyUnavailable } from "./node-devices.ts";
 import { type InferenceSession, loadEngine } from "./node-engine.ts";
 import { DeviceSession, NodeSession } from "./node-engine-session.ts";
 
+/** The native build's CPU. */
+export const defaultDevice: Device = "cpu";
+
 /**
  * Loads an ONNX model into ONNX Runtime: its native build, or for the device `wasm` the one in WebAssembly.
  * @throws {RuntimeUnavailableError} the device is not there, or the engine refuses the model; its own words are in the
  * message.
  */
 export async function createSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
-  const { device = "cpu" } = options;
+  const { device = defaultDevice } = options;
   if (device === "wasm") return (await import("./web-session.ts")).createWebSession(model, { ...options, threads: 1 });
   const engine = await loadEngine();
   const isWebGpu = device === "webgpu";

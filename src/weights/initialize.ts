@@ -1,10 +1,10 @@
 import type { Initializer, WeightSpec } from "../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
+import type { Weights } from "../graph/weights.ts";
 import { deriveSeed, mulberry32 } from "../tensor/random.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 
-/** The weights of a network by name (`layer/weight`), in Keras's layout. */
-export type Weights = ReadonlyMap<string, FloatTensor>;
+export type { Weights } from "../graph/weights.ts";
 
 /**
  * Weights to start training with, drawn from the network's seed; each has a stream of its own, so that a change in one

@@ -1,9 +1,9 @@
 import { type WeightDifferences, WeightsError } from "../errors.ts";
 import type { WeightSpec } from "../graph/layer-weights.ts";
 import { type Layer, type Network, networkWeights } from "../graph/network.ts";
+import { checkWeights } from "../graph/weights.ts";
 import { formatShape, type Shape, sameShape } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
-import { checkWeights } from "./check-weights.ts";
 import { initializeWeights, type Weights } from "./initialize.ts";
 import { type Pairing, pairLayers } from "./pair-layers.ts";
 import type { StoredLayer, StoredWeight } from "./stored-layers.ts";

@@ -23,7 +23,7 @@ beforeAll(async () => {
   await mkdir(at("empty"));
   for (const [index, name] of ["b.png", "a.png", "more/c.png", ".thumbnails/a.png"].entries()) {
     const { data } = noise(1, [71, 80, 3], index + 1);
-    await writeFile(at("photos", name), await nodePlatform.encodePng({ width: 80, height: 71, data }));
+    await writeFile(at("photos", name), await nodePlatform.images.encodePng({ width: 80, height: 71, data }));
   }
   await writeFile(at("photos", "notes.txt"), "not an image");
   await writeFile(at("broken.jpg"), "not an image");
@@ -73,7 +73,7 @@ describe("xception classify", () => {
 
   it("reads an image from standard input", async () => {
     const { data } = noise(1, [71, 80, 3], 1);
-    const stdin = () => nodePlatform.encodePng({ width: 80, height: 71, data });
+    const stdin = () => nodePlatform.images.encodePng({ width: 80, height: 71, data });
     const { stdout } = await capture(["classify", model, "-", "--json"], { stdin });
     expect(JSON.parse(stdout)).toEqual([{ file: "-", predictions: await answer(at("photos", "b.png")) }]);
   });

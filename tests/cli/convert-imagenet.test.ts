@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { imagenetLabels } from "../../src/models/imagenet-classes.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { encodePng } from "../../src/runtime/node-images.ts";
 import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
@@ -79,11 +79,8 @@ test("a model is read from its address by what uses models", async () => {
 test("models made of the weights that Keras published say so, and under which license", async () => {
   const weights = await writeLegacyWeights({ network, weights: formulaWeights(network) });
   const options = { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0 } as const;
-  const converted = await convert(await weightsSource(weights, nodePlatform), {
-    to: "onnx",
-    network: options,
-    origin: imagenetOrigin,
-  });
+  const source = { ...(await weightsSource(weights, nodePlatform)), origin: imagenetOrigin };
+  const converted = await convert(source, { to: "onnx", network: options });
   const { license, provenance } = decodeModel(converted.bytes, "model");
   expect(license).toBe("MIT");
   expect(provenance).toEqual({
@@ -91,10 +88,8 @@ test("models made of the weights that Keras published say so, and under which li
     source: "https://storage.googleapis.com/tensorflow/keras-applications/xception/",
   });
   // What a file says itself comes first.
-  const own = await weightsSource(encodeModel(smallModel()), nodePlatform);
-  expect(decodeModel((await convert(own, { to: "onnx", origin: imagenetOrigin })).bytes, "own").license).toBe(
-    "CC0-1.0",
-  );
+  const own = { ...(await weightsSource(encodeModel(smallModel()), nodePlatform)), origin: imagenetOrigin };
+  expect(decodeModel((await convert(own, { to: "onnx" })).bytes, "own").license).toBe("CC0-1.0");
 });
 
 test.each([

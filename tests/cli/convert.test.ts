@@ -5,9 +5,9 @@ import h5wasm from "h5wasm";
 import { expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { toTorchLayout } from "../../src/graph/torch-layout.ts";
-import { architectureNamed } from "../../src/models/architecture-names.ts";
+import { architectureNamed } from "../../src/models/registry.ts";
 import { timmNames } from "../../src/models/timm-names.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { timmFormulaWeights } from "../../src/tasks/verify/timm.ts";
 import { loadModel } from "../../src/tasks/weights/load-model.ts";
@@ -54,7 +54,7 @@ test("a whole model becomes a graph that gives the outputs of Keras", async () =
   expect(stdout).toContain('note: Its input "images" is float32 [N, 40, 36, 3], prepared as the network expects it.');
 
   const golden = JSON.parse(readFileSync(join(formats, "small.json"), "utf8")) as { probabilities: number[][] };
-  const session = await nodePlatform.createSession(readFileSync(at("small.onnx")));
+  const session = await nodePlatform.engine.createSession(readFileSync(at("small.onnx")));
   const outputs = await session.run({ images: formulaImages(2, [40, 36, 3]) });
   await session.dispose();
   const { data } = outputs.predictions as FloatTensor;

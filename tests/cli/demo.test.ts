@@ -10,7 +10,7 @@ import { conclusion } from "../../apps/cli/demo/narration.ts";
 import { type DemoRecipe, demoRecipe } from "../../apps/cli/demo/recipe.ts";
 import type { CliIo } from "../../apps/cli/io.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { plotSvg } from "../../src/report/plot/plot.ts";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
@@ -55,7 +55,7 @@ function silentIo(): CliIo & { written: string[] } {
 }
 
 async function tinyDemo(name: string, recipe: Partial<DemoRecipe> = {}, io: CliIo = silentIo()) {
-  const claimed = await claimDemoFolder(at(name), platform);
+  const claimed = await claimDemoFolder(at(name), platform.files);
   return runDemo(claimed, images, { ...tinyRecipe, ...recipe }, platform, io);
 }
 
@@ -107,7 +107,7 @@ describe("the demo's files", () => {
 
     await mkdir(at("other"));
     for (const name of ["a.txt", "b.txt", "model.onnx", "z.txt"]) await writeFile(at("other", name), "mine");
-    await expect(claimDemoFolder(at("other"), platform)).rejects.toThrow(
+    await expect(claimDemoFolder(at("other"), platform.files)).rejects.toThrow(
       `folder "${at("other")}": it holds something else than an earlier demo (a.txt, b.txt, model.onnx, …). Choose another folder with --output.`,
     );
     expect(await readFile(at("other", "model.onnx"), "utf8")).toBe("mine");

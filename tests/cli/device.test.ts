@@ -17,7 +17,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "xception-device-"));
   await writeFile(at("model.onnx"), encodeModel(smallModel()));
   const { data } = noise(1, [71, 80, 3], 1);
-  await writeFile(at("a.png"), await nodePlatform.encodePng({ width: 80, height: 71, data }));
+  await writeFile(at("a.png"), await nodePlatform.images.encodePng({ width: 80, height: 71, data }));
 });
 afterAll(() => rm(folder, { recursive: true }));
 

@@ -21,12 +21,12 @@ beforeAll(async () => {
   for (const name of ["photos/cat", "photos/dog", "empty", "moved"]) await mkdir(at(name), { recursive: true });
   for (const [index, name] of names.entries()) {
     const { data } = noise(1, [71, 80, 3], index + 1);
-    await writeFile(at("photos", name), await nodePlatform.encodePng({ width: 80, height: 71, data }));
+    await writeFile(at("photos", name), await nodePlatform.images.encodePng({ width: 80, height: 71, data }));
   }
   await writeFile(at("photos", "dog", "broken.png"), "not an image");
   await writeFile(at("broken.png"), "not an image");
   const { data } = noise(1, [71, 80, 3], 9);
-  await writeFile(at("query.png"), await nodePlatform.encodePng({ width: 80, height: 71, data }));
+  await writeFile(at("query.png"), await nodePlatform.images.encodePng({ width: 80, height: 71, data }));
 });
 afterAll(() => rm(folder, { recursive: true }));
 

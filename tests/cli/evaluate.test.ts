@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { folderDataset } from "../../src/data/folder-dataset.ts";
+import { folderDataset } from "../../src/data/dataset.ts";
 import { describeEvaluation } from "../../src/report/evaluation-text.ts";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
@@ -27,7 +27,7 @@ beforeAll(async () => {
       await mkdir(at(set, label), { recursive: true });
       for (const name of ["1.png", "2.png"]) {
         const { data } = noise(1, [71, 80, 3], ++seed);
-        await writeFile(at(set, label, name), await platform.encodePng({ width: 80, height: 71, data }));
+        await writeFile(at(set, label, name), await platform.images.encodePng({ width: 80, height: 71, data }));
       }
     }
   }
@@ -38,7 +38,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 /** What the library says of the folder. */
 async function result() {
-  return evaluate(model, folderDataset(await platform.listFolder(at("photos"))), { platform, batchSize: 2 });
+  return evaluate(model, folderDataset(await platform.files.list(at("photos"))), { platform, batchSize: 2 });
 }
 
 describe("xception evaluate", () => {

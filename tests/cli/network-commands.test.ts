@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
-import { alignedXception } from "../../src/models/aligned-xception.ts";
-import { xception } from "../../src/models/xception.ts";
+import { alignedXception } from "../../src/models/aligned/network.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { networkCost } from "../../src/report/cost.ts";
 import { describeCost } from "../../src/report/cost-text.ts";
 import { summarize, summaryJson } from "../../src/report/summary.ts";

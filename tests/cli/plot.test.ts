@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { renderPng } from "../../apps/cli/render-png.ts";
 import { root } from "../../scripts/project-root.mjs";
 import { UsageError } from "../../src/errors.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { plotDot } from "../../src/report/plot/dot.ts";
 import { plotSvg } from "../../src/report/plot/plot.ts";
 import { capture } from "./capture.ts";

@@ -125,7 +125,7 @@ describe("weights", () => {
       return `${exitCode} ${stderr.replaceAll(work, "…")}`;
     };
     expect(await refusal("--class-weights", "purple=3")).toMatchInlineSnapshot(`
-      "2 error: class weights: there are weights of classes that the data set lacks; received ["purple"]; expected blue, red.
+      "2 error: class weights: the data set has no such classes; received ["purple"]; expected blue, red.
       "
     `);
     expect(await refusal("--sample-weights", at("wrong.csv"))).toMatchInlineSnapshot(`

@@ -20,7 +20,7 @@ export async function writeImages(folder: string, perClass: number, seed: number
       const data = Uint8Array.from({ length: size * size * 3 }, (_, at) =>
         at % 3 === strong ? 120 + 130 * random() : 160 * random(),
       );
-      const png = await nodePlatform.encodePng({ width: size, height: size, data });
+      const png = await nodePlatform.images.encodePng({ width: size, height: size, data });
       await writeFile(join(folder, name, `${index}.png`), png);
     }
   }

@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { decodeReport } from "../../src/report/report-file.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import packageJson from "../../package.json" with { type: "json" };
-import { noAugmentation } from "../../src/data/augment.ts";
-import { folderDataset } from "../../src/data/folder-dataset.ts";
+import { noAugmentation } from "../../src/data/augmentation.ts";
+import { folderDataset } from "../../src/data/dataset.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { constantRate } from "../../src/learning/schedules.ts";
 import { historyCsv } from "../../src/report/history-csv.ts";
@@ -64,10 +64,10 @@ describe("xception train", () => {
     const result = JSON.parse(stdout);
 
     const options = { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0, dropout: 0.3 } as const;
-    const expected = await train(folderDataset(await platform.listFolder(photos())), {
+    const expected = await train(folderDataset(await platform.files.list(photos())), {
       platform,
       network: options,
-      validation: folderDataset(await platform.listFolder(held())),
+      validation: folderDataset(await platform.files.list(held())),
       epochs: 3,
       seed: 5,
       batchSize: 4,

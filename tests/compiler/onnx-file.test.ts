@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { blockProbe, readBlockSize } from "../../src/compiler/block-probe.ts";
+import { blockProbe, readBlockSize } from "../../src/compiler/onnx/blocked.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import { RuntimeUnavailableError } from "../../src/errors.ts";
@@ -7,7 +7,7 @@ import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
 import type { Platform } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { createSession } from "../../src/runtime/node-session.ts";
-import { channelBlock } from "../../src/tasks/step/channel-block.ts";
+import { channelBlock } from "../../src/tasks/step/step-program.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 function doubling() {
@@ -80,7 +80,7 @@ describe("the engine's channel block", () => {
   it("is undefined where the engine refuses the layout, and other errors come through", async () => {
     const failing = (error: Error): Platform => ({
       ...nodePlatform,
-      createSession: () => Promise.reject(error),
+      engine: { ...nodePlatform.engine, createSession: () => Promise.reject(error) },
     });
     const refusal = new RuntimeUnavailableError({ where: "ONNX Runtime", what: "it cannot load the model" });
     expect(await channelBlock(failing(refusal))).toBeUndefined();

@@ -22,7 +22,7 @@ import type { OpGraph, OpKind, Value } from "../../src/graph/ops.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { createSession } from "../../src/runtime/node-session.ts";
-import { channelBlock } from "../../src/tasks/step/channel-block.ts";
+import { channelBlock } from "../../src/tasks/step/step-program.ts";
 import { mulberry32 } from "../../src/tensor/random.ts";
 import { type Shape, sizeOf } from "../../src/tensor/shape.ts";
 import { floatTensor, type Tensor } from "../../src/tensor/tensor.ts";

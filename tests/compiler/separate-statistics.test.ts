@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { separateStatistics } from "../../src/compiler/separate-statistics.ts";
+import { separateStatistics } from "../../src/compiler/training-batch-norm.ts";
 import type { OpGraph } from "../../src/graph/ops.ts";
 import { interpret } from "../oracles/interpreter.ts";
 import { feedsOf, smallTraining } from "./small-training.ts";

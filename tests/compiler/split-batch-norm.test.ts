@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { splitBatchNorm } from "../../src/compiler/split-batch-norm.ts";
+import { splitBatchNorm } from "../../src/compiler/training-batch-norm.ts";
 import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
 import { printOpGraph } from "../../src/graph/op-print.ts";
 import { interpret } from "../oracles/interpreter.ts";

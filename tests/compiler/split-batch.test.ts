@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { separateStatistics } from "../../src/compiler/separate-statistics.ts";
 import { splitBatch } from "../../src/compiler/split-batch.ts";
+import { separateStatistics } from "../../src/compiler/training-batch-norm.ts";
 import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
 import { printOpGraph } from "../../src/graph/op-print.ts";
 import type { OpGraph } from "../../src/graph/ops.ts";

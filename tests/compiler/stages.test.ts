@@ -12,11 +12,11 @@ import {
   relu,
   separableConv2d,
 } from "../../src/graph/builder.ts";
-import { engineShape } from "../../src/graph/engine-layout.ts";
 import { network, networkWeights } from "../../src/graph/network.ts";
 import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
 import { printOpGraph } from "../../src/graph/op-print.ts";
 import type { OpGraph } from "../../src/graph/ops.ts";
+import { engineShape } from "../../src/graph/weights.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { mulberry32 } from "../../src/tensor/random.ts";
 import { sizeOf } from "../../src/tensor/shape.ts";

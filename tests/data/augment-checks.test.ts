@@ -1,7 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { type Augmentation, augmentations, noAugmentation } from "../../src/data/augment.ts";
-import { checkAugmentation, checkMixing } from "../../src/data/augment-checks.ts";
-import { erasingDefaults } from "../../src/data/erasing.ts";
+import {
+  type Augmentation,
+  augmentations,
+  checkAugmentation,
+  checkMixing,
+  noAugmentation,
+} from "../../src/data/augmentation.ts";
+import { erasingDefaults } from "../../src/data/geometry.ts";
 
 const erasing = { ...erasingDefaults, probability: 1 };
 
@@ -24,12 +29,12 @@ describe("checks", () => {
       return expect.fail("it was accepted");
     };
     expect(refusal({ scale: 0.6 })).toMatchInlineSnapshot(
-      `"augmentation scale: this value is not allowed; received 0.6; expected a number from 0 to 0.5."`,
+      `"augmentation scale: this value is not allowed; received 0.6; expected a number from 0, up to 0.5."`,
     );
     expect(refusal({ shift: -1 })).toContain("augmentation shift");
     expect(refusal({ crop: Number.NaN })).toContain("augmentation crop");
     expect(refusal({ hue: 0.6 })).toMatchInlineSnapshot(
-      `"augmentation hue: this value is not allowed; received 0.6; expected a number from 0 to 0.5."`,
+      `"augmentation hue: this value is not allowed; received 0.6; expected a number from 0, up to 0.5."`,
     );
     expect(refusal({ resizedCrop: { area: [0, 1], ratio: [1, 1] } })).toMatchInlineSnapshot(
       `"augmentation resizedCrop area: this value is not allowed; received [0, 1]; expected [lowest, highest], both above 0 and up to 1."`,
@@ -41,13 +46,13 @@ describe("checks", () => {
       `"augmentation randAugment operations: this value is not allowed; received 1.5; expected a whole number from 0 to 14."`,
     );
     expect(refusal({ randAugment: { operations: 15, magnitude: 9 } })).toMatchInlineSnapshot(
-      `"augmentation randAugment operations: this value is not allowed; received 15; expected a number from 0 to 14."`,
+      `"augmentation randAugment operations: this value is not allowed; received 15; expected a whole number from 0 to 14."`,
     );
     expect(refusal({ randAugment: { operations: 2, magnitude: 11 } })).toMatchInlineSnapshot(
-      `"augmentation randAugment magnitude: this value is not allowed; received 11; expected a number from 0 to 10."`,
+      `"augmentation randAugment magnitude: this value is not allowed; received 11; expected a number from 0, up to 10."`,
     );
     expect(refusal({ erasing: { ...erasing, probability: 2 } })).toMatchInlineSnapshot(
-      `"augmentation erasing probability: this value is not allowed; received 2; expected a number from 0 to 1."`,
+      `"augmentation erasing probability: this value is not allowed; received 2; expected a number from 0, up to 1."`,
     );
     expect(refusal({ erasing: { ...erasing, area: [0.5, 1.5] } })).toContain("erasing area");
     expect(refusal({ erasing: { ...erasing, ratio: [-1, 1] } })).toContain("erasing ratio");
@@ -55,10 +60,10 @@ describe("checks", () => {
 
   it("name what cannot be mixed", () => {
     expect(() => checkMixing({ mixup: -1 }, 8)).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: augmentation mixup: this value is not allowed; received -1; expected a number from 0 to 100.]`,
+      `[UsageError: augmentation mixup: this value is not allowed; received -1; expected a number from 0, up to 100.]`,
     );
     expect(() => checkMixing({ cutMix: 1, cutMixShare: 2 }, 8)).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: augmentation cutMixShare: this value is not allowed; received 2; expected a number from 0 to 1.]`,
+      `[UsageError: augmentation cutMixShare: this value is not allowed; received 2; expected a number from 0, up to 1.]`,
     );
     expect(() => checkMixing({ cutMix: 1 }, 1)).toThrowErrorMatchingInlineSnapshot(
       `[UsageError: augmentation mixup and CutMix: an image is mixed with another one of its batch; received "batchSize 1"; expected a batchSize of at least 2.]`,

@@ -1,12 +1,19 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Augmentation, augmentations, defaultAugmentation, noAugmentation } from "../../src/data/augment.ts";
+import { type Augmentation, augmentations, defaultAugmentation, noAugmentation } from "../../src/data/augmentation.ts";
 import { changeColors } from "../../src/data/color.ts";
-import { drawErasing, type Erasing, type ErasingFill, erase, erasingDefaults } from "../../src/data/erasing.ts";
+import {
+  type Affine,
+  drawErasing,
+  drawWindow,
+  type Erasing,
+  type ErasingFill,
+  erase,
+  erasingDefaults,
+  warp,
+} from "../../src/data/geometry.ts";
 import { applyImageChange, drawImageChange } from "../../src/data/image-change.ts";
 import { applyOperation, drawOperations, type OperationName } from "../../src/data/rand-augment.ts";
-import { type Affine, warp } from "../../src/data/warp.ts";
-import { drawWindow } from "../../src/data/windows.ts";
 import { mulberry32, type Random } from "../../src/tensor/random.ts";
 
 const identity: Affine = { xFromX: 1, xFromY: 0, x: 0, yFromX: 0, yFromY: 1, y: 0 };

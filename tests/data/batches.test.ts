@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { augmentations, noAugmentation } from "../../src/data/augment.ts";
+import { augmentations, noAugmentation } from "../../src/data/augmentation.ts";
 import { type Batch, type BatchOptions, BatchSource, type PassOptions } from "../../src/data/batches.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
 import { oneHot } from "../../src/data/labels.ts";

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { countPerClass, type ImageDataset, relabel } from "../../src/data/dataset.ts";
 import { oneHot } from "../../src/data/labels.ts";
-import { splitDataset } from "../../src/data/split.ts";
+import { splitDataset } from "../../src/data/sampling.ts";
 
 /** A data set with so many images of each class. */
 function dataset(counts: Readonly<Record<string, number>>): ImageDataset {
@@ -69,7 +69,7 @@ describe("splitDataset", () => {
 
   it("says what it cannot split", () => {
     expect(() => splitDataset(dataset({ a: 2 }), 1, 0)).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: splitDataset: the share cannot be held out; received 1; expected a number between 0 and 1.]`,
+      `[UsageError: splitDataset option share: this value is not allowed; received 1; expected a number above 0, below 1.]`,
     );
     expect(() => splitDataset(dataset({ a: 2, b: 1 }), 0.5, 0)).toThrowErrorMatchingInlineSnapshot(
       `[DataError: class "b": there are too few images to hold one out for validation; received 1; expected at least 2. Add images, or give a validation folder of its own.]`,
@@ -91,10 +91,10 @@ describe("oneHot", () => {
 
   it("says what is not allowed", () => {
     expect(() => oneHot([3], 3)).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: oneHot: the label is not allowed; received 3; expected a whole number from 0 to 2.]`,
+      `[UsageError: oneHot option label: this value is not allowed; received 3; expected a whole number from 0 to 2.]`,
     );
     expect(() => oneHot([0], 3, 1)).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: oneHot: the label smoothing is not allowed; received 1; expected a number from 0 to below 1.]`,
+      `[UsageError: oneHot option smoothing: this value is not allowed; received 1; expected a number from 0, below 1.]`,
     );
   });
 });

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { compareCodePoints } from "../../src/data/code-point-order.ts";
-import { folderDataset } from "../../src/data/folder-dataset.ts";
+import { compareCodePoints, folderDataset } from "../../src/data/dataset.ts";
 
 function listing(...files: string[]) {
   const folders = files.filter((file) => file.includes("/")).map((file) => file.split("/")[0]!);

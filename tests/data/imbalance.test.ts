@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { balancedClassWeights, checkClassWeights, classWeightsOf, weightOf } from "../../src/data/class-weights.ts";
 import { countPerClass, type ImageDataset, relabel } from "../../src/data/dataset.ts";
-import { epochOrder } from "../../src/data/epoch-order.ts";
 import { oneHot, targetsOf } from "../../src/data/labels.ts";
+import { balancedClassWeights, checkClassWeights, classWeightsOf, weightOf } from "../../src/data/sample-weights.ts";
+import { epochOrder } from "../../src/data/sampling.ts";
 
 /** So many samples of each class, one class after the other. */
 function imbalanced(...counts: readonly number[]): ImageDataset {
@@ -94,7 +94,7 @@ describe("class weights", () => {
     expect(classWeightsOf({ "class 2": 5, "class 0": 0 }, dataset)).toEqual([0, 1, 5]);
     expect(classWeightsOf("balanced", dataset)).toEqual(balancedClassWeights(dataset));
     expect(() => classWeightsOf({ "class 9": 5 }, dataset)).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: class weights: there are weights of classes that the data set lacks; received ["class 9"]; expected class 0, class 1, class 2.]`,
+      `[UsageError: class weights: the data set has no such classes; received ["class 9"]; expected class 0, class 1, class 2.]`,
     );
     expect(() => classWeightsOf({ "class 1": Number.NaN }, dataset)).toThrow('the weight of "class 1"');
   });
@@ -103,13 +103,13 @@ describe("class weights", () => {
     const dataset = imbalanced(1, 1);
     expect(() => checkClassWeights([1, 2], dataset)).not.toThrow();
     expect(() => checkClassWeights([1], dataset)).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: class weights: there is not one for each class; received "1 weights"; expected 2 weights.]`,
+      `[UsageError: class weights: there must be one for each class; received "1 weights"; expected 2 weights.]`,
     );
     expect(() => checkClassWeights([1, -2], dataset)).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: class weights: the weight of "class 1" is not allowed; received -2; expected a number from 0.]`,
+      `[UsageError: class weights, the weight of "class 1": this value is not allowed; received -2; expected a number from 0.]`,
     );
     expect(() => checkClassWeights([0, 0], dataset)).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: class weights: no class counts; received [0, 0]; expected a weight above 0.]`,
+      `[UsageError: class weights: all of them are 0; received [0, 0]; expected a weight above 0.]`,
     );
   });
 });
@@ -124,7 +124,7 @@ describe("targets", () => {
 
   it("refuse labels that are none of the classes", () => {
     expect(() => targetsOf([{ label: 0, labels: [3] }], 3)).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: oneHot: the label is not allowed; received 3; expected a whole number from 0 to 2.]`,
+      `[UsageError: oneHot option label: this value is not allowed; received 3; expected a whole number from 0 to 2.]`,
     );
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { multiLabelDataset, parseLabels, parseMapWeights } from "../../src/data/labels-file.ts";
-import { splitDataset } from "../../src/data/split.ts";
+import { multiLabelDataset, parseLabels, parseMapWeights } from "../../src/data/labels.ts";
+import { splitDataset } from "../../src/data/sampling.ts";
 import { DataError, FormatError } from "../../src/errors.ts";
 
 const csv = 'file,labels\r\na/1.jpg,cat;dog\r\n\r\n"b, c ""d"".png", dog ;dog\r\n2.jpg,\r\n';
@@ -21,12 +21,13 @@ describe("a file of labels", () => {
   });
 
   it.each([
-    ["1.jpg", 'labels, line 1: this is no file with labels; received "1.jpg"; expected file,label;label.'],
+    ["1.jpg", 'labels, line 1: this is not a file and its labels; received "1.jpg"; expected file,label;label.'],
     [
       "1.jpg,a\n2.jpg,b,c",
-      'labels, line 2: this is no file with labels; received "2.jpg,b,c"; expected file,label;label.',
+      'labels, line 2: this is not a file and its labels; received "2.jpg,b,c"; expected file,label;label.',
     ],
-    ["1.jpg,a\n1.jpg,b", 'labels, line 2: this file has a line already; received "1.jpg".'],
+    ["1.jpg,a\n1.jpg,b", 'labels, line 2: an earlier line has this file; received "1.jpg".'],
+    ['1.jpg,a\n"2.jpg,b', 'labels, line 2: a quoted field is never closed; received "\\"2.jpg,b"'],
     ['{"1.jpg": "cat"}', 'labels, field 1.jpg: expected a list of labels, e.g. ["cat"], received "cat".'],
     ['{"1.jpg": ["cat", 3]}', "labels, field 1.jpg.1: expected a label, received 3."],
     ['{"1.jpg": [""]}', 'labels, field 1.jpg.0: expected a label, received "".'],

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { drawBeta } from "../../src/data/beta.ts";
-import { drawMixture, type Mixing, type Mixture, mixRows } from "../../src/data/mixing.ts";
+import { drawBeta, drawMixture, type Mixing, type Mixture, mixRows } from "../../src/data/mixing.ts";
 import { mulberry32 } from "../../src/tensor/random.ts";
 
 const size = { width: 4, height: 2 };

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { changeColors } from "../../src/data/color.ts";
-import { turnHue } from "../../src/data/hue.ts";
+import { changeColors, turnHue } from "../../src/data/color.ts";
+import type { Size } from "../../src/data/geometry.ts";
 import { applyOperation, type OperationName } from "../../src/data/rand-augment.ts";
-import type { Size } from "../../src/data/warp.ts";
 import golden from "../golden/pillow-operations.json" with { type: "json" };
 
 type ImageName = keyof typeof golden.images;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { readWeightList, withSampleWeights } from "../../src/data/weight-list.ts";
+import { readWeightList, withSampleWeights } from "../../src/data/sample-weights.ts";
 import { FormatError } from "../../src/errors.ts";
 
 const where = 'file "weights.csv"';
@@ -15,10 +15,10 @@ describe("a list of weights", () => {
 
   it("is refused with the line that is wrong", () => {
     expect(() => read("cat,2\ndog")).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: file "weights.csv", line 2: this is no name with its weight; received "dog"; expected a name, a comma and a number from 0.]`,
+      `[FormatError: file "weights.csv", line 2: this is not a name and its weight; received "dog"; expected a name, a comma and a number from 0.]`,
     );
     expect(() => read("cat,2\ncat,3")).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: file "weights.csv", line 2: the name was in an earlier line; received "cat,3"; expected each name once.]`,
+      `[FormatError: file "weights.csv", line 2: an earlier line has this name; received "cat,3"; expected each name once.]`,
     );
     expect(() => read("class,weight\n")).toThrowErrorMatchingInlineSnapshot(
       `[FormatError: file "weights.csv": it has no weights; expected lines of name,weight.]`,

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { strFromU8, strToU8 } from "fflate";
 import { ModelProto } from "../../src/compiler/onnx/schema.ts";
-import { parseLabels, parseMapWeights } from "../../src/data/labels-file.ts";
+import { parseLabels, parseMapWeights } from "../../src/data/labels.ts";
 import { averageScores } from "../../src/learning/score-averages.ts";
 import { sha256 } from "../../src/tasks/model/digest.ts";
 import { decodeModel, describeModel, encodeModel } from "../../src/tasks/model/model-file.ts";

@@ -242,8 +242,8 @@ function runningOnnx(): FuzzedReader {
   const run = async ({ bytes }: Files): Promise<void> => {
     const readBeside = () =>
       Promise.reject(new FileError({ where: "a file beside it", what: "there is no such file" }));
-    await (await onnxFormat.open({ where, bytes, readBeside })).graph?.(nodePlatform);
-    const { session } = await loadGraph({ where, bytes, readBeside }, {}, nodePlatform, { threads: 1 });
+    await (await onnxFormat.open({ where, bytes, readBeside })).graph?.(nodePlatform.engine);
+    const { session } = await loadGraph({ where, bytes, readBeside }, {}, nodePlatform.engine, { threads: 1 });
     await session.dispose();
   };
   const cases = damagedFiles(...["torch-plain.onnx", "torch-folded.onnx"].map(golden));

@@ -11,9 +11,9 @@ import { lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { UsageError } from "../../src/errors.ts";
 import { inputShapeOf } from "../../src/graph/network.ts";
-import { architectureOf, buildNetwork } from "../../src/models/architecture.ts";
-import { type ArchitectureName, architectureNamed } from "../../src/models/architecture-names.ts";
-import type { XceptionOptions } from "../../src/models/xception-options.ts";
+import { toEngineWeights } from "../../src/graph/weights.ts";
+import { type ArchitectureName, architectureNamed, architectureOf, buildNetwork } from "../../src/models/registry.ts";
+import type { XceptionOptions } from "../../src/models/xception/options.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { writeFilesAtomic } from "../../src/runtime/node-files.ts";
 import { defaultPreprocessing } from "../../src/tasks/model/model.ts";
@@ -21,7 +21,6 @@ import type { ModelDescription } from "../../src/tasks/model/model-metadata.ts";
 import type { ModelToWrite } from "../../src/tasks/weights/weights-target.ts";
 import { type TargetName, weightsTargets } from "../../src/tasks/weights/weights-targets.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
 import { randomModel } from "../weights/random-model.ts";
 
@@ -76,7 +75,9 @@ async function write(name: string, about: ModelDescription, architecture?: Archi
 
 async function answers({ network, weights }: ModelToWrite, images: FloatTensor): Promise<FloatTensor> {
   const { graph } = lower(network, { mode: "inference", batchSize: 2 });
-  const session = await nodePlatform.createSession(toOnnx(graph, { weights: toEngineWeights(network, weights) }));
+  const session = await nodePlatform.engine.createSession(
+    toOnnx(graph, { weights: toEngineWeights(network, weights) }),
+  );
   const outputs = await session.run({ images: images });
   await session.dispose();
   return outputs[network.output] as FloatTensor;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { compareConvolutions, networkCost } from "../../src/report/cost.ts";
 import { describeCost } from "../../src/report/cost-text.ts";
 import { smallNetwork } from "./small-network.ts";

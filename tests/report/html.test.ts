@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import type { Evaluation } from "../../src/records.ts";
 import { networkCost } from "../../src/report/cost.ts";
 import { formatDuration, formatNumber, formatPercent, formatRounded } from "../../src/report/html/format.ts";

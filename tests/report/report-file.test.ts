@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { FormatError } from "../../src/errors.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { networkCost } from "../../src/report/cost.ts";
 import { decodeReport, encodeReport } from "../../src/report/report-file.ts";
 import type { TrainingReport } from "../../src/report/training-report.ts";

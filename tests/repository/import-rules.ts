@@ -5,7 +5,8 @@ export type Sources = ReadonlyMap<string, string>;
 
 /** A file may import from its own unit or from a unit of lower rank (docs/adr/0001). The first match counts. */
 const units: readonly (readonly [unit: string, rank: number, files: RegExp])[] = [
-  ["foundation", 0, /^src\/((checks|checksums|csv|errors|json-document|platform|records|work-queue)\.ts$|tensor\/)/],
+  ["entry", 7, /^src\/(bind|index|node|web)\.ts$/],
+  ["foundation", 0, /^src\/([^/]+\.ts$|tensor\/)/],
   ["graph", 1, /^src\/graph\//],
   ...["models", "compiler", "learning", "data", "weights", "report", "runtime"].map(
     (folder) => [folder, 2, new RegExp(`^src/${folder}/`)] as const,
@@ -13,7 +14,6 @@ const units: readonly (readonly [unit: string, rank: number, files: RegExp])[] =
   ...Object.entries({ model: 3, step: 3, weights: 4, ranks: 4, features: 5, verify: 5, evaluate: 5, train: 6 }).map(
     ([folder, rank]) => [`tasks/${folder}`, rank, new RegExp(`^src/tasks/${folder}/`)] as const,
   ),
-  ["entry", 7, /^src\/(index|node|web)\.ts$/],
   ...["cli", "server", "web"].map((app) => [app, 7, new RegExp(`^apps/${app}/`)] as const),
 ];
 

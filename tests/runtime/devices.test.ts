@@ -9,7 +9,7 @@ import { floatTensor } from "../../src/tensor/tensor.ts";
 
 describe("devices", () => {
   it("are listed with what is missing; the CPU is always there, natively and in WebAssembly", async () => {
-    const statuses = await nodePlatform.listDevices();
+    const statuses = await nodePlatform.engine.listDevices();
     const everywhere = (["cpu", "wasm"] as const).map((device) => ({ device, available: true }));
     expect(statuses).toEqual(expect.arrayContaining(everywhere));
     for (const { available, reason } of statuses) expect(available).toBe(reason === undefined);

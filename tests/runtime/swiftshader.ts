@@ -7,7 +7,7 @@ const chromiumDriver = "/usr/lib/chromium/vk_swiftshader_icd.json";
 /** Why there is no WebGPU on this machine; undefined if there is. */
 export async function whyNoWebGpu(): Promise<string | undefined> {
   if (existsSync(chromiumDriver)) process.env.VK_ICD_FILENAMES ??= chromiumDriver;
-  const status = (await nodePlatform.listDevices()).find(({ device }) => device === "webgpu");
+  const status = (await nodePlatform.engine.listDevices()).find(({ device }) => device === "webgpu");
   if (status === undefined) return "the engine knows no WebGPU on this system";
   return status.reason && `no graphics adapter: ${status.reason}; Debian's chromium and libvulkan1 bring one`;
 }

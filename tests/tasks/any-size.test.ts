@@ -23,7 +23,7 @@ const images = sizes.map(
 let files: Uint8Array[];
 
 beforeAll(async () => {
-  files = await Promise.all(images.map((image) => nodePlatform.encodePng(image)));
+  files = await Promise.all(images.map((image) => nodePlatform.images.encodePng(image)));
 });
 
 function modelWith(preprocessing: Partial<ImagePreprocessing>): Model {
@@ -48,7 +48,7 @@ describe.each(preparations)("a model that prepares images %s", (_, preprocessing
   it("gives for any size what its network gives for the prepared bytes, in any ONNX tool", async () => {
     const preparation = new ImagePreparation(model, nodePlatform);
     const classifier = await loadClassifier(bytes, { platform: nodePlatform });
-    const session = await nodePlatform.createSession(bytes);
+    const session = await nodePlatform.engine.createSession(bytes);
     const results = [];
     for await (const each of classifier.classifyAll(files)) results.push(each);
     for (const [index, image] of images.entries()) {
@@ -99,7 +99,10 @@ describe.each(preparations)("a model that prepares images %s", (_, preprocessing
   it("prepares the same bytes in WebAssembly", async () => {
     const wasm = {
       ...nodePlatform,
-      createSession: (file: Uint8Array) => nodePlatform.createSession(file, { device: "wasm" }),
+      engine: {
+        ...nodePlatform.engine,
+        createSession: (file: Uint8Array) => nodePlatform.engine.createSession(file, { device: "wasm" }),
+      },
     };
     const [here, there] = [new ImagePreparation(model, nodePlatform), new ImagePreparation(model, wasm)];
     for (const image of images) expect(await there.prepare(image)).toEqual(await here.prepare(image));

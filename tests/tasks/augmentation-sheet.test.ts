@@ -1,20 +1,19 @@
 import { expect, it } from "vitest";
-import { augmentations, noAugmentation } from "../../src/data/augment.ts";
+import { augmentations, noAugmentation } from "../../src/data/augmentation.ts";
 import { BatchSource } from "../../src/data/batches.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
-import { describeImageChange } from "../../src/data/image-change-text.ts";
-import { decodeImage, encodePng } from "../../src/runtime/node-images.ts";
+import { describeImageChange } from "../../src/data/image-change.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
 import { type AugmentationSheetOptions, augmentationSheet } from "../../src/tasks/train/augmentation-sheet.ts";
 import { coloredImages, imageSize } from "./train-fixtures.ts";
 
 const dataset = coloredImages(9, 1);
 const decode = { width: imageSize, height: imageSize };
-const platform = { decodeImage, encodePng };
 
 function sheetOf(options: Partial<AugmentationSheetOptions> = {}, images: ImageDataset = dataset) {
   const augmentation = augmentations.strong;
   return augmentationSheet(images, {
-    platform,
+    platform: nodePlatform,
     decode,
     seed: 3,
     augmentation,
@@ -24,7 +23,7 @@ function sheetOf(options: Partial<AugmentationSheetOptions> = {}, images: ImageD
   });
 }
 
-const pixelsOf = async (png: Uint8Array) => (await decodeImage(png, decode)).data;
+const pixelsOf = async (png: Uint8Array) => (await nodePlatform.images.decode(png, decode)).data;
 
 it("shows images of all classes in turn, pixel for pixel as the training sees them", async () => {
   const { columns, rows } = await sheetOf({ epochs: 2, images: 4 });
@@ -32,7 +31,7 @@ it("shows images of all classes in turn, pixel for pixel as the training sees th
   expect(rows.map(([original]) => original!.caption[0])).toEqual(
     ["red", "green", "blue", "red"].map((text) => ({ text, isStrong: true })),
   );
-  const batches = new BatchSource(dataset, decodeImage, {
+  const batches = new BatchSource(dataset, nodePlatform.images.decode, {
     batchSize: 9,
     decode,
     seed: 3,

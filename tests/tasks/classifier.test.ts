@@ -5,13 +5,12 @@ import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lower } from "../../src/compiler/lower.ts";
 import { AbortedError, FormatError, UsageError } from "../../src/errors.ts";
+import { toEngineWeights } from "../../src/graph/weights.ts";
 import { topIndices } from "../../src/learning/metrics-ranking.ts";
-import type { Platform, RgbImage } from "../../src/platform.ts";
+import type { ImageCodec, ImageSource, RgbImage } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { type Classified, type Classifier, loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
-import type { ImageLike } from "../../src/tasks/model/image.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
-import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { interpret } from "../oracles/interpreter.ts";
 import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
@@ -28,7 +27,7 @@ let png: Uint8Array;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "xception-classifier-"));
   await writeFile(join(folder, "model.onnx"), encodeModel(model));
-  png = await platform.encodePng(pixels);
+  png = await platform.images.encodePng(pixels);
   await writeFile(join(folder, "noise.png"), png);
   classifier = await loadClassifier(join(folder, "model.onnx"), { platform });
 });
@@ -84,7 +83,7 @@ describe("a classifier", () => {
 
   it("brings pixels of another size to its own as it does with files", async () => {
     const large: RgbImage = { width: 131, height: 97, data: noise(1, [97, 131, 3], 5).data };
-    const expected = await classifier.classify(await platform.encodePng(large));
+    const expected = await classifier.classify(await platform.images.encodePng(large));
     expect(await classifier.classify(large)).toEqual(expected);
   });
 
@@ -119,7 +118,7 @@ describe("a classifier", () => {
   });
 
   it("passes the fit on to the decoder", async () => {
-    const wide = await platform.encodePng({ width: 200, height: 60, data: noise(1, [60, 200, 3]).data });
+    const wide = await platform.images.encodePng({ width: 200, height: 60, data: noise(1, [60, 200, 3]).data });
     const answers = [];
     for (const fit of ["fill", "cover", "contain"] as const) {
       const other = { ...model, preprocessing: { ...model.preprocessing, fit } };
@@ -134,7 +133,7 @@ describe("a classifier", () => {
 describe("many images", () => {
   it("give in their order what each gives alone, in batches of any size", async () => {
     const images = await Promise.all(
-      [1, 2, 3, 4, 5].map((seed) => platform.encodePng({ ...pixels, data: noise(1, [71, 80, 3], seed).data })),
+      [1, 2, 3, 4, 5].map((seed) => platform.images.encodePng({ ...pixels, data: noise(1, [71, 80, 3], seed).data })),
     );
     const alone = await Promise.all(images.map((image) => classifier.classify(image)));
     expect(new Set(alone.map(([best]) => best!.probability)).size).toBe(5);
@@ -150,7 +149,7 @@ describe("many images", () => {
   });
 
   it("go on beside those that cannot be read", async () => {
-    const broken: ImageLike[] = [
+    const broken: ImageSource[] = [
       join(folder, "missing.png"),
       png,
       png.subarray(0, 100),
@@ -170,10 +169,12 @@ describe("many images", () => {
   });
 
   it("stop at what is no fault of an image", async () => {
-    const decodeImage: Platform["decodeImage"] = async () => {
+    const decode: ImageCodec["decode"] = async () => {
       throw new TypeError("the decoder is missing");
     };
-    const loaded = await loadClassifier(encodeModel(model), { platform: { ...platform, decodeImage } });
+    const loaded = await loadClassifier(encodeModel(model), {
+      platform: { ...platform, images: { ...platform.images, decode } },
+    });
     expect(await errorOf(all(loaded.classifyAll([png])))).toEqual(new TypeError("the decoder is missing"));
     await loaded.dispose();
   });

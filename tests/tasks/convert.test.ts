@@ -13,9 +13,9 @@ import {
   relu,
 } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
-import { alignedXception } from "../../src/models/aligned-xception.ts";
-import { architectureOf } from "../../src/models/architecture.ts";
-import { xception } from "../../src/models/xception.ts";
+import { alignedXception } from "../../src/models/aligned/network.ts";
+import { architectureOf } from "../../src/models/registry.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { writeFilesAtomic } from "../../src/runtime/node-files.ts";
 import { loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
@@ -34,18 +34,18 @@ import { smallModel } from "./small-model.ts";
 const folder = mkdtempSync(join(tmpdir(), "convert-task-"));
 const formats = join(root, "tests/golden/formats");
 /** In this thread, which is quicker. */
-const files = { readFile: nodePlatform.readFile };
+const reader = { files: nodePlatform.files };
 const targets = Object.keys(weightsTargets) as TargetName[];
 
 const convertBytes = async (bytes: Uint8Array, options: ConvertOptions) =>
-  convert(await weightsSource(bytes, files), options);
+  convert(await weightsSource(bytes, reader), options);
 
 /** Through a file on the disk, since some formats are several files. */
 async function throughFile(model: Uint8Array, to: TargetName) {
   const path = join(folder, `${to}${weightsTargets[to].extension}`);
   const { bytes, beside } = await convertBytes(model, { to });
   await writeFilesAtomic(path, bytes, beside);
-  return convert(await weightsSource(path, files), { to: "onnx" });
+  return convert(await weightsSource(path, reader), { to: "onnx" });
 }
 
 function layersModel(): ModelParts {
@@ -110,7 +110,7 @@ test("weights of timm's network go into Keras's with the file's other options, a
   const { bytes: file } = await convertBytes(encodeModel(timm), { to: "safetensors" });
   const { bytes, notes } = await convertBytes(file, { to: "onnx", architecture: "xception" });
   expect(notes).toEqual([
-    `The file's network adds 0.00001 to variances and pads its pooling "symmetric", this one adds 0.001 to variances and pads its pooling "same": answers will differ somewhat.`,
+    `The file's network has batchNormEpsilon 0.00001, this one 0.001; poolPadding symmetric, this one same: answers will differ somewhat.`,
   ]);
   expect(Buffer.compare(bytes, encodeModel(smallModel()))).toBe(0);
 });
@@ -184,7 +184,7 @@ describe("float16", () => {
   test("computes nearly the same", async () => {
     const image = new Uint8Array(71 * 80 * 3).map((_, index) => (index * 37) % 256);
     const answers = async (bytes: Uint8Array) => {
-      const session = await nodePlatform.createSession(bytes);
+      const session = await nodePlatform.engine.createSession(bytes);
       const { predictions } = await session.run({ images: { type: "uint8", shape: [1, 71, 80, 3], data: image } });
       await session.dispose();
       return [...(predictions!.data as Float32Array)];
@@ -225,7 +225,7 @@ describe("timm's safetensors", () => {
     // [class, feature] there, [feature, class] here.
     expect(data[2 * 104 + 5]).toBe(model.weights.get("predictions/kernel")!.data[5 * 3 + 2]);
     expect(notes).toEqual([
-      'timm\'s legacy_xception adds 0.00001 to variances and pads its pooling on both sides, this model 0.001 and "same": its answers there will differ somewhat.',
+      "timm's network has batchNormEpsilon 0.00001, this model 0.001; poolPadding symmetric, this model same: its answers there will differ somewhat.",
     ]);
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ImageDataset } from "../../src/data/dataset.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { defaultBatchSize } from "../../src/tasks/train/plan.ts";
 
 function images(count: number): ImageDataset {

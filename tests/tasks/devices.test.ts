@@ -20,7 +20,7 @@ const images = { type: "uint8", shape, data: bytes } as const;
 const preprocessing = { scale: 1 / 127.5, offset: -1 };
 
 async function probabilities(device: Device): Promise<Float32Array> {
-  const inference = await inferenceSession(network, weights, preprocessing, nodePlatform, { device });
+  const inference = await inferenceSession(network, weights, preprocessing, nodePlatform.engine, { device });
   const { data } = await inference.run(images);
   await inference.dispose();
   return data;
@@ -76,7 +76,10 @@ describe("the state of a training step on WebGPU", () => {
   /** An engine that hands out everything. */
   const forgetful: Platform = {
     ...nodePlatform,
-    createSession: (model, { keep, ...rest } = {}) => nodePlatform.createSession(model, rest),
+    engine: {
+      ...nodePlatform.engine,
+      createSession: (model, { keep, ...rest } = {}) => nodePlatform.engine.createSession(model, rest),
+    },
   };
 
   it("stays there from step to step, and is fetched when it is asked for", async (context) => {
@@ -116,7 +119,7 @@ describe("the state of a training step on WebGPU", () => {
   it("is no input of sessions on other devices", async (context) => {
     const reason = await whyNoWebGpu();
     if (reason !== undefined) context.skip(reason);
-    const session = await nodePlatform.createSession(probeModel, { device: "webgpu", keep: ["y"] });
+    const session = await nodePlatform.engine.createSession(probeModel, { device: "webgpu", keep: ["y"] });
     const { kept, tensors } = await session.runOnDevice!({ x: floatTensor([1], Float32Array.of(3)) });
     expect([tensors, kept.y!.device, kept.y!.shape]).toEqual([{}, "webgpu", [1]]);
     const again = await session.runOnDevice!({ x: kept.y! });
@@ -126,7 +129,7 @@ describe("the state of a training step on WebGPU", () => {
     );
     for (const { y } of [kept, again.kept]) y!.dispose();
     await session.dispose();
-    const CPU = await nodePlatform.createSession(probeModel, { keep: ["y"] });
+    const CPU = await nodePlatform.engine.createSession(probeModel, { keep: ["y"] });
     expect(CPU.runOnDevice).toBeUndefined();
     expect(await CPU.run({ x: floatTensor([1], Float32Array.of(3)) })).toEqual({
       y: floatTensor([1], Float32Array.of(3)),

@@ -30,7 +30,7 @@ async function errorOf(work: Promise<unknown>): Promise<Error> {
 
 describe("evaluating a model", () => {
   it("scores what the network answers to each image", async () => {
-    const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform);
+    const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform.engine);
     const answers = await Promise.all(
       dataset.samples.map(async ({ image, label, name }) => {
         const data = (image as { data: Uint8Array }).data;
@@ -152,7 +152,7 @@ describe("evaluating is refused", () => {
 
 describe("a network in the engine", () => {
   it("finishes what is under way before it is given back, and then takes no more", async () => {
-    const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform);
+    const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform.engine);
     const images = noise(2, [71, 80, 3]);
     const underWay = [inference.run(images), inference.run(images)];
     await inference.dispose();
@@ -162,7 +162,7 @@ describe("a network in the engine", () => {
   });
 
   it("goes on after a run that failed", async () => {
-    const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform);
+    const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform.engine);
     await errorOf(inference.run(noise(1, [70, 80, 3])));
     expect((await inference.run(noise(1, [71, 80, 3]))).shape).toEqual([1, 3]);
     await inference.dispose();

@@ -6,6 +6,7 @@ import { imageInput, lower } from "../../src/compiler/lower.ts";
 import { AbortedError, UsageError } from "../../src/errors.ts";
 import { conv2d, globalAveragePooling2d, input } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
+import { toEngineWeights } from "../../src/graph/weights.ts";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
 import { type Extracted, FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
 import { defaultPreprocessing } from "../../src/tasks/model/model.ts";
@@ -13,7 +14,6 @@ import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { compareWithGolden } from "../../src/tasks/verify/compare.ts";
 import { parseFeatures } from "../../src/tasks/verify/features.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
 import { interpret } from "../oracles/interpreter.ts";
 import { noise } from "./images.ts";
@@ -119,7 +119,7 @@ describe("features", () => {
 
   it("come of images of any size, prepared as the model says", async () => {
     const large = { width: 160, height: 142, data: noise(1, [142, 160, 3]).data };
-    const png = await platform.encodePng(large);
+    const png = await platform.images.encodePng(large);
     const choice = { layers: ["predictions"] };
     const [decoded] = await extractor.features(png, choice);
     const [direct] = await extractor.features(large, choice);
@@ -151,7 +151,7 @@ describe("a model's digest", () => {
 
 describe("many images", () => {
   it("go on beside those that cannot be read", async () => {
-    const png = await platform.encodePng(images[0]!);
+    const png = await platform.images.encodePng(images[0]!);
     const results = await all(extractor.featuresAll(["none.png", images[0]!, png.subarray(0, 99)], { batchSize: 2 }));
     const [none, fine, damaged] = results.map((result) => ("error" in result ? result.error.message : "fine"));
     expect(none).toBe('image "none.png": there is no such file.');

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { noAugmentation } from "../../src/data/augment.ts";
+import { noAugmentation } from "../../src/data/augmentation.ts";
 import { networkWeights } from "../../src/graph/network.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { constantRate } from "../../src/learning/schedules.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { type FineTuningChoice, type FineTuningStart, fineTuning } from "../../src/tasks/train/fine-tuning.ts";
 import { train } from "../../src/tasks/train/train.ts";

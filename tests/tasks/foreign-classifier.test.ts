@@ -55,7 +55,7 @@ test("PyTorch's graph is fed as it wants, channels first, and its logits become 
     const [channel, place] = [Math.floor(index / (71 * 80)), index % (71 * 80)];
     return pixels.data[3 * place + channel]! / 127.5 - 1;
   });
-  const engine = await platform.createSession(torchXception);
+  const engine = await platform.engine.createSession(torchXception);
   const { logits } = await engine.run({ input: floatTensor([1, 3, 71, 80], data) });
   await engine.dispose();
 

@@ -6,23 +6,24 @@ import { imageInput, lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import * as layers from "../../src/graph/builder.ts";
 import { inputShapeOf, type Network, network } from "../../src/graph/network.ts";
-import { alignedXception } from "../../src/models/aligned-xception.ts";
-import { xception } from "../../src/models/xception.ts";
+import { toEngineWeights } from "../../src/graph/weights.ts";
+import { alignedXception } from "../../src/models/aligned/network.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { loadWeights, openModel } from "../../src/tasks/weights/open-weights.ts";
 import { floatTensor, transpose } from "../../src/tensor/tensor.ts";
-import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { readerOf } from "../weights/tfjs-model.ts";
 import { foldedGraphModel, foldedOnnx, torchNet, torchXception, withTranspositions } from "./foreign-graphs.ts";
+import { readingFiles } from "./reading-files.ts";
 
 const golden = (name: string) => new Uint8Array(readFileSync(join(root, `tests/golden/formats/${name}`)));
 const torch = (name: string) => golden(`torch-${name}.onnx`);
 
 async function answers(of: Network, weights: Weights, pixels?: Float32Array): Promise<readonly number[]> {
   const { graph } = lower(of, { mode: "inference", batchSize: 1 });
-  const session = await nodePlatform.createSession(toOnnx(graph, { weights: toEngineWeights(of, weights) }));
+  const session = await nodePlatform.engine.createSession(toOnnx(graph, { weights: toEngineWeights(of, weights) }));
   const shape = inputShapeOf(of) as [number, number, number];
   const images = floatTensor([1, ...shape], pixels ?? formulaImages(1, shape).data);
   const { data } = (await session.run({ [imageInput]: images }))[of.output]!;
@@ -52,7 +53,7 @@ test.each(["plain", "folded"])("a graph that PyTorch exported, %s, gives its ans
 
   const images = formulaImages(1, [21, 19, 3]);
   const planes = transpose(floatTensor([21, 19, 3], images.data), [2, 0, 1]);
-  const theirs = await nodePlatform.createSession(torch(name));
+  const theirs = await nodePlatform.engine.createSession(torch(name));
   const expected = (await theirs.run({ input: floatTensor([1, 3, 21, 19], planes.data) })).logits!.data;
   await theirs.dispose();
   expect(difference(await answers(torchNet(), weights), [...expected].map(Number))).toBeLessThan(1e-5);
@@ -114,7 +115,7 @@ test.each([
   expect(opened.notes.at(-1)).toBe(foldedNote(folded));
   expect(difference(await answers(of, opened.weights), expected)).toBeLessThan(1e-5);
 
-  const graph = await loadWeights(of, "model.json", { readFile: graphModel(of, weights) });
+  const graph = await loadWeights(of, "model.json", readingFiles(graphModel(of, weights)));
   const normalizations = of.layers.filter(({ config }) => config.type === "BatchNormalization");
   expect(graph.notes).toEqual([foldedNote(normalizations.length)]);
   expect(graph.report).toMatchObject({ missing: [], unexpected: [], wrongShape: [] });
@@ -125,7 +126,7 @@ test("transpositions as tf2onnx writes them are followed", async () => {
   for (const of of [branched(), torchXception()]) {
     const weights = formulaWeights(of);
     const bytes = withTranspositions(foldedOnnx(of, weights));
-    const session = await nodePlatform.createSession(bytes);
+    const session = await nodePlatform.engine.createSession(bytes);
     const shape = inputShapeOf(of) as [number, number, number];
     const images = floatTensor([1, ...shape], formulaImages(1, shape).data);
     const theirs = [...(await session.run({ [imageInput]: images }))[of.output]!.data].map(Number);
@@ -161,7 +162,7 @@ test("neutral values add up to exactly 1 in float32, and a bias goes into beta",
     expect(Math.fround(variance + Math.fround(epsilon))).toBe(1);
   }
   const of = branched();
-  const { weights } = await loadWeights(of, "model.json", { readFile: graphModel(of, formulaWeights(of)) });
+  const { weights } = await loadWeights(of, "model.json", readingFiles(graphModel(of, formulaWeights(of))));
   expect([...weights.get("a/bias")!.data]).toEqual([0, 0, 0, 0, 0, 0]);
   expect(new Set(weights.get("batch_normalization/gamma")!.data)).toEqual(new Set([1]));
   expect(new Set(weights.get("batch_normalization/moving_mean")!.data)).toEqual(new Set([0]));

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { noAugmentation } from "../../src/data/augment.ts";
+import { noAugmentation } from "../../src/data/augmentation.ts";
 import { oneHot } from "../../src/data/labels.ts";
 import { FileError } from "../../src/errors.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
-import { topIndex } from "../../src/models/block-names.ts";
+import { topIndex } from "../../src/models/parts.ts";
 import type { EpochRecord } from "../../src/records.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { TrainingStep } from "../../src/tasks/step/training-step.ts";

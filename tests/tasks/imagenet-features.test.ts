@@ -5,13 +5,13 @@ import { root } from "../../scripts/project-root.mjs";
 import { foldBatchNorm } from "../../src/compiler/fold-batch-norm.ts";
 import { imageInput, lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
-import { xception } from "../../src/models/xception.ts";
+import { toEngineWeights } from "../../src/graph/weights.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { compareWithGolden } from "../../src/tasks/verify/compare.ts";
 import { parseFeatures } from "../../src/tasks/verify/features.ts";
 import { loadWeights } from "../../src/tasks/weights/open-weights.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 
 const weightsFile = join(root, "../shared/data/xception-imagenet-block13/model.json");
 const golden = join(root, "tests/golden/imagenet-block13");
@@ -58,8 +58,8 @@ describe("the weights that Keras's Xception learned from ImageNet", () => {
     const { weights } = await loadWeights(network, weightsFile, nodePlatform, { allowMissing });
     const { graph } = lower(network, { mode: "inference", batchSize: 1, outputs });
     const folded = foldBatchNorm(graph, toEngineWeights(network, weights));
-    const session = await nodePlatform.createSession(toOnnx(folded.graph, { weights: folded.weights }));
-    const { data } = await nodePlatform.decodeImage(join(golden, "elephant-299.png"), { width: 299, height: 299 });
+    const session = await nodePlatform.engine.createSession(toOnnx(folded.graph, { weights: folded.weights }));
+    const { data } = await nodePlatform.images.decode(join(golden, "elephant-299.png"), { width: 299, height: 299 });
     const pixels = floatTensor(
       [1, 299, 299, 3],
       Float32Array.from(data, (value) => value / 127.5 - 1),

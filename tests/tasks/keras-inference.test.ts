@@ -1,13 +1,12 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { imageInput } from "../../src/compiler/lower.ts";
 import type { Layer } from "../../src/graph/network.ts";
 import type { OpConfig, OpGraph } from "../../src/graph/ops.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { compareWithGolden } from "../../src/tasks/verify/compare.ts";
 import { parseGolden } from "../../src/tasks/verify/golden.ts";
-import { formulaGraph, layOut } from "../../src/tasks/verify/graph.ts";
+import { formulaGraph, runGraph } from "../../src/tasks/verify/graph.ts";
 import { verify, verifyNetwork } from "../../src/tasks/verify/verify.ts";
 import { formulaImages } from "../../src/weights/formula.ts";
 
@@ -76,9 +75,8 @@ describe("a network that is wrong is noticed:", () => {
     const { graph, weights } = formulaGraph(network, [...Object.keys(golden.taps), network.output], 2);
     const operations = graph.operations.map((each) => ({ ...each, config: atStart(each.config) }));
     const wrong: OpGraph = { ...graph, operations };
-    const session = await platform.createSession(await layOut({ graph: wrong, weights }, "inference", platform));
-    const outputs = await session.run({ [imageInput]: formulaImages(2, [96, 133, 3]) });
-    await session.dispose();
+    const images = formulaImages(2, [96, 133, 3]);
+    const outputs = await runGraph({ graph: wrong, weights }, "inference", images, platform);
     const { taps } = compareWithGolden(golden, outputs, undefined, file);
     expect(taps.filter(({ difference }) => difference <= 1e-3).map(({ layer }) => layer)).toEqual(["block1_conv2_act"]);
   });

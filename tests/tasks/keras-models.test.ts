@@ -5,10 +5,10 @@ import { root } from "../../scripts/project-root.mjs";
 import { lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { countParameters, inputShapeOf, type Network, networkWeights } from "../../src/graph/network.ts";
+import { toEngineWeights } from "../../src/graph/weights.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { loadWeights, openModel } from "../../src/tasks/weights/open-weights.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { formulaImages } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 
@@ -23,7 +23,9 @@ const tolerance = 1e-4;
 async function probabilities(network: Network, weights: Weights, batch: number): Promise<number[][]> {
   const shape = inputShapeOf(network) as readonly [number, number, number];
   const { graph } = lower(network, { mode: "inference", batchSize: batch });
-  const session = await nodePlatform.createSession(toOnnx(graph, { weights: toEngineWeights(network, weights) }));
+  const session = await nodePlatform.engine.createSession(
+    toOnnx(graph, { weights: toEngineWeights(network, weights) }),
+  );
   const { data } = (await session.run({ images: formulaImages(batch, shape) }))[network.output] as FloatTensor;
   await session.dispose();
   const classes = data.length / batch;

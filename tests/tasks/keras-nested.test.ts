@@ -6,12 +6,12 @@ import { root } from "../../scripts/project-root.mjs";
 import { lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { FormatError } from "../../src/errors.ts";
+import { toEngineWeights } from "../../src/graph/weights.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { openAs } from "../../src/tasks/weights/open-as.ts";
 import { type OpenedModel, openModel } from "../../src/tasks/weights/open-weights.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { formulaImages } from "../../src/weights/formula.ts";
 import { writeHdf5 } from "../../src/weights/hdf5/writer.ts";
 import { readKerasFile } from "../../src/weights/keras/file.ts";
@@ -119,7 +119,9 @@ function legacy(): Promise<Uint8Array> {
 
 async function answers({ network, weights }: OpenedModel): Promise<number[]> {
   const { graph } = lower(network, { mode: "inference", batchSize: 2 });
-  const session = await nodePlatform.createSession(toOnnx(graph, { weights: toEngineWeights(network, weights) }));
+  const session = await nodePlatform.engine.createSession(
+    toOnnx(graph, { weights: toEngineWeights(network, weights) }),
+  );
   const { data } = (await session.run({ images: formulaImages(2, [40, 36, 3]) }))[network.output] as FloatTensor;
   await session.dispose();
   return [...data];

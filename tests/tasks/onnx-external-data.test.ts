@@ -9,17 +9,18 @@ import { loadWeights } from "../../src/tasks/weights/open-weights.ts";
 import { torchXception } from "./foreign-graphs.ts";
 import { noise } from "./images.ts";
 import { withNumbersBeside } from "./onnx-with-data.ts";
+import { readingFiles } from "./reading-files.ts";
 
 const whole = new Uint8Array(readFileSync(join(root, "tests/golden/formats/torch-xception.onnx")));
 
 const split = (change?: (place: Record<string, string>) => void) => withNumbersBeside(whole, change);
 
 function reading(files: Readonly<Record<string, Uint8Array>>) {
-  const readFile = async (name: string): Promise<Uint8Array> => {
+  const read = async (name: string): Promise<Uint8Array> => {
     if (files[name]) return new Uint8Array(files[name]);
     throw new FileError({ where: `file "${name}"`, what: "there is no such file" });
   };
-  return { ...nodePlatform, readFile };
+  return { ...nodePlatform, ...readingFiles(read) };
 }
 
 test("numbers in a file beside the graph are those in it", async () => {

@@ -5,12 +5,12 @@ import { root } from "../../scripts/project-root.mjs";
 import { lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { inputShapeOf, type Network } from "../../src/graph/network.ts";
+import { toEngineWeights } from "../../src/graph/weights.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { openAs } from "../../src/tasks/weights/open-as.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor/tensor.ts";
-import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { formulaImages } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { smallModel } from "./small-model.ts";
@@ -22,7 +22,9 @@ async function answers(network: Network, weights: Weights): Promise<number[]> {
   const channels = inputShapeOf(network)[2]!;
   const pixels = Float32Array.from({ length: 71 * 80 * channels }, (_, index) => gray[Math.floor(index / channels)]!);
   const { graph } = lower(network, { mode: "inference", batchSize: 1 });
-  const session = await nodePlatform.createSession(toOnnx(graph, { weights: toEngineWeights(network, weights) }));
+  const session = await nodePlatform.engine.createSession(
+    toOnnx(graph, { weights: toEngineWeights(network, weights) }),
+  );
   const { data } = (await session.run({ images: floatTensor([1, 71, 80, channels], pixels) }))[
     network.output
   ] as FloatTensor;

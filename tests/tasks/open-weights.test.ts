@@ -8,6 +8,7 @@ import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { loadWeights, openModel } from "../../src/tasks/weights/open-weights.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import { openWeightsFile } from "../../src/tasks/weights/weights-formats.ts";
+import { readingFiles } from "./reading-files.ts";
 import { smallModel } from "./small-model.ts";
 
 const formats = join(root, "tests/golden/formats");
@@ -74,7 +75,10 @@ describe("a file reads its parts from its own folder", () => {
   test.each(["../small.keras", "/etc/passwd", "a/../../b", "C:\\x", "https://example.org/x", "", "./x"])(
     "and never %j",
     async (name) => {
-      const { readBeside } = await weightsSource("x/model.json", { readFile: async () => new Uint8Array() });
+      const { readBeside } = await weightsSource(
+        "x/model.json",
+        readingFiles(async () => new Uint8Array()),
+      );
       await expect(readBeside(name)).rejects.toThrow(
         `file "x/model.json": it names a file that is not beside it; received ${JSON.stringify(name)}; expected a name relative to its own folder.`,
       );

@@ -1,4 +1,4 @@
-import { blockProbe } from "../../src/compiler/block-probe.ts";
+import { blockProbe } from "../../src/compiler/onnx/blocked.ts";
 import { RuntimeUnavailableError } from "../../src/errors.ts";
 import type { Platform } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
@@ -6,8 +6,11 @@ import { nodePlatform } from "../../src/runtime/node.ts";
 /** An engine that does not know the blocked layout, as on CPUs without AVX: steps fall back to the plain one. */
 export const plainPlatform: Platform = {
   ...nodePlatform,
-  createSession: (model, options) =>
-    Buffer.from(model).equals(blockProbe().model)
-      ? Promise.reject(new RuntimeUnavailableError({ where: "engine", what: "it has no blocked layout" }))
-      : nodePlatform.createSession(model, options),
+  engine: {
+    ...nodePlatform.engine,
+    createSession: (model, options) =>
+      Buffer.from(model).equals(blockProbe().model)
+        ? Promise.reject(new RuntimeUnavailableError({ where: "engine", what: "it has no blocked layout" }))
+        : nodePlatform.engine.createSession(model, options),
+  },
 };

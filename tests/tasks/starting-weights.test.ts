@@ -4,9 +4,9 @@ import { describe, expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { FileError } from "../../src/errors.ts";
 import { countParameters, networkWeights } from "../../src/graph/network.ts";
-import { topOn } from "../../src/models/top-on.ts";
-import { xception } from "../../src/models/xception.ts";
-import type { XceptionOptions } from "../../src/models/xception-options.ts";
+import { topOn } from "../../src/models/parts.ts";
+import type { XceptionOptions } from "../../src/models/xception/options.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { startingWeights } from "../../src/tasks/weights/starting-weights.ts";
@@ -15,16 +15,17 @@ import { initializeWeights } from "../../src/weights/initialize.ts";
 import { mapWeights } from "../../src/weights/map-weights.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
 import { storedLayersOf } from "../../src/weights/stored-layers.ts";
+import { readingFiles } from "./reading-files.ts";
 import { smallModel } from "./small-model.ts";
 
 /** Reads one file, and says what it was asked for. */
 function reader(bytes: Uint8Array) {
   const asked: string[] = [];
-  const readFile = async (path: string): Promise<Uint8Array> => {
+  const read = async (path: string): Promise<Uint8Array> => {
     asked.push(path);
     return bytes;
   };
-  return { asked, readFile };
+  return { asked, ...readingFiles(read) };
 }
 
 test("other classes get a classifier of their own, drawn from the network's seed; the body is the file's", async () => {
@@ -52,13 +53,12 @@ test("the same classes keep their classifier", async () => {
 
 test("imagenet is the published file, with the classifier only for 1000 classes, or that of a mirror", async () => {
   const asked = async (options: XceptionOptions, mirror?: string) => {
-    const readFile = (path: string): Promise<Uint8Array> => {
+    const read = (path: string): Promise<Uint8Array> => {
       throw new FileError({ where: path, what: "asked for" });
     };
     const network = xception({ width: 0.05, middleFlowRepeats: 0, ...options });
-    const error: unknown = await startingWeights(network, "imagenet", { readFile }, { imagenet: { mirror } }).catch(
-      (e) => e,
-    );
+    const reader = { downloads: { mirror, read } };
+    const error: unknown = await startingWeights(network, "imagenet", reader).catch((e) => e);
     return (error as Error).message;
   };
   const folder = "https://storage.googleapis.com/tensorflow/keras-applications/xception";

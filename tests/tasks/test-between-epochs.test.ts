@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Layer } from "../../src/graph/network.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import type { Platform } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
@@ -44,16 +44,19 @@ describe("tests between epochs", () => {
     let bytes = 0;
     const platform: Platform = {
       ...nodePlatform,
-      createSession: async (...given) => {
-        const session = await nodePlatform.createSession(...given);
-        return Object.assign(session, {
-          run: ((run) => async (feeds: Parameters<typeof run>[0]) => {
-            const { images } = feeds;
-            // Steps are fed with targets, too.
-            if (images?.type === "uint8" && !("targets" in feeds)) bytes += images.data.length;
-            return run.call(session, feeds);
-          })(session.run),
-        });
+      engine: {
+        ...nodePlatform.engine,
+        createSession: async (...given) => {
+          const session = await nodePlatform.engine.createSession(...given);
+          return Object.assign(session, {
+            run: ((run) => async (feeds: Parameters<typeof run>[0]) => {
+              const { images } = feeds;
+              // Steps are fed with targets, too.
+              if (images?.type === "uint8" && !("targets" in feeds)) bytes += images.data.length;
+              return run.call(session, feeds);
+            })(session.run),
+          });
+        },
       },
     };
     const result = await train(training, {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { augmentations, noAugmentation } from "../../src/data/augment.ts";
+import { augmentations, noAugmentation } from "../../src/data/augmentation.ts";
 import { drawImageChange } from "../../src/data/image-change.ts";
 import { dense, globalAveragePooling2d, input } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";

@@ -40,7 +40,12 @@ async function firstLogits(network: Network, seed: number): Promise<number[]> {
 }
 
 async function answers(network: Network): Promise<number[]> {
-  const inference = await inferenceSession(network, initializeWeights(network), kerasPreprocessing, nodePlatform);
+  const inference = await inferenceSession(
+    network,
+    initializeWeights(network),
+    kerasPreprocessing,
+    nodePlatform.engine,
+  );
   open.push(inference);
   return [...(await inference.run(images)).data];
 }

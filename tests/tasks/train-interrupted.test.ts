@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { noAugmentation } from "../../src/data/augment.ts";
+import { noAugmentation } from "../../src/data/augmentation.ts";
 import { TrainingError } from "../../src/errors.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { constantRate } from "../../src/learning/schedules.ts";
-import type { Platform } from "../../src/platform.ts";
+import type { Platform, RgbImage } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
 import type { Fault } from "../../src/tasks/step/training-diagnosis.ts";
@@ -68,9 +68,12 @@ describe("a signal", () => {
     const controller = new AbortController();
     const platform: Platform = {
       ...nodePlatform,
-      decodeImage: async () => {
-        controller.abort();
-        return validation.samples[0]!.image as Awaited<ReturnType<Platform["decodeImage"]>>;
+      images: {
+        ...nodePlatform.images,
+        decode: async () => {
+          controller.abort();
+          return validation.samples[0]!.image as RgbImage;
+        },
       },
     };
     const unread = { classes: labels, samples: validation.samples.map((each) => ({ ...each, image: each.name })) };

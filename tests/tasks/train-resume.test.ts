@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { augmentations } from "../../src/data/augment.ts";
+import { augmentations } from "../../src/data/augmentation.ts";
 import { UsageError } from "../../src/errors.ts";
 import { createOptimizer, type Optimizer } from "../../src/learning/optimizers.ts";
 import type { Schedule } from "../../src/learning/schedule.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { noAugmentation } from "../../src/data/augment.ts";
+import { noAugmentation } from "../../src/data/augmentation.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import type { TrainingResult, TrainOptions } from "../../src/tasks/train/options.ts";
@@ -39,5 +39,5 @@ it("from an image that counts for nothing, nothing is learned", async () => {
 });
 
 it("refuses weights of classes that there are not", async () => {
-  await expect(trainSmall(dataset, { classWeights: { purple: 2 } })).rejects.toThrow("the data set lacks");
+  await expect(trainSmall(dataset, { classWeights: { purple: 2 } })).rejects.toThrow("has no such classes");
 });

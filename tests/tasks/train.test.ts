@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { noAugmentation } from "../../src/data/augment.ts";
+import { noAugmentation } from "../../src/data/augmentation.ts";
 import { FormatError } from "../../src/errors.ts";
 import { networkWeights } from "../../src/graph/network.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import type { SchedulePosition } from "../../src/learning/schedule.ts";
 import { constantRate } from "../../src/learning/schedules.ts";
-import type { Platform } from "../../src/platform.ts";
+import type { Platform, RgbImage } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
 import type { TrainingProgress, TrainingResult, TrainOptions } from "../../src/tasks/train/options.ts";
@@ -231,11 +231,14 @@ describe("damaged images", () => {
   function platformWithout(damaged: readonly string[]): Platform {
     return {
       ...nodePlatform,
-      decodeImage: async (source) => {
-        const name = String(source);
-        if (damaged.includes(name)) throw new FormatError({ where: `image "${name}"`, what: "the image is damaged" });
-        const image = dataset.samples.find((sample) => sample.name === name)!.image;
-        return image as Awaited<ReturnType<Platform["decodeImage"]>>;
+      images: {
+        ...nodePlatform.images,
+        decode: async (source) => {
+          const name = String(source);
+          if (damaged.includes(name)) throw new FormatError({ where: `image "${name}"`, what: "the image is damaged" });
+          const image = dataset.samples.find((sample) => sample.name === name)!.image;
+          return image as RgbImage;
+        },
       },
     };
   }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { lower } from "../../src/compiler/lower.ts";
 import { networkWeights } from "../../src/graph/network.ts";
+import { toEngineWeights } from "../../src/graph/weights.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
-import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { evaluate } from "../oracles/interpreter.ts";

@@ -1,17 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { lower } from "../../src/compiler/lower.ts";
 import { UsageError } from "../../src/errors.ts";
-import { fromEngineLayout } from "../../src/graph/engine-layout.ts";
 import type { WeightSpec } from "../../src/graph/layer-weights.ts";
 import { networkWeights } from "../../src/graph/network.ts";
 import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
+import { fromEngineLayout, toEngineWeights } from "../../src/graph/weights.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { exponentialAverage, polyakAverage } from "../../src/learning/weight-average.ts";
 import { trainingGraph } from "../../src/tasks/step/training-graph.ts";
 import type { TrainingGraphOptions } from "../../src/tasks/step/training-graph-options.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { toEngineWeights } from "../../src/weights/engine-weights.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import { interpret } from "../oracles/interpreter.ts";
 import { batchSize, blockNetwork, layouts, mapWeights, runSteps, stepInput, worstWeight } from "./step-fixtures.ts";

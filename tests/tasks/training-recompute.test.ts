@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
-import { channelBlock } from "../../src/tasks/step/channel-block.ts";
+import { channelBlock } from "../../src/tasks/step/step-program.ts";
 import { blockNetwork, layouts, runSteps, stepInput, worstWeight } from "./step-fixtures.ts";
 
 describe.each(layouts)("activations computed again, %s", (_, platform) => {

@@ -21,7 +21,7 @@ it("gathers the numbers of the training, the network's cost, and images of right
   const full = { name: "large", parameters: 1e6 };
   const skipped = [{ file: "a", reason: "damaged" }];
   const validationSkipped = [{ file: "b", reason: "empty" }];
-  const gallery = await galleryOf(trained.predictions!, validation, platform);
+  const gallery = await galleryOf(trained.predictions!, validation, platform.images);
   const report = reportOn(
     { ...trained, skipped, validationSkipped },
     { title: "A title", summary: "In short", settings, reproduction, full, gallery },
@@ -46,7 +46,7 @@ it("gathers the numbers of the training, the network's cost, and images of right
     expect(trained.predictions).toContainEqual(prediction);
     expect(prediction.truth === prediction.predicted).toBe(gallery.right.some((item) => item.png === png));
     // The thumbnail shows the image of that name: its strongest color is its class.
-    const { data } = await platform.decodeImage(png, { width: 128, height: 128 });
+    const { data } = await platform.images.decode(png, { width: 128, height: 128 });
     const means = [0, 1, 2].map((channel) => data.filter((_, at) => at % 3 === channel).reduce((a, b) => a + b, 0));
     expect(["red", "green", "blue"][means.indexOf(Math.max(...means))]).toBe(prediction.truth);
   }
@@ -68,8 +68,8 @@ it("has no gallery without images, and no size to compare with where it is the s
 it("leaves out images that have gone since", async () => {
   const folder = await mkdtemp(join(tmpdir(), "xception-report-"));
   const image = join(folder, "there.png");
-  const pixels = validation.samples[0]!.image as Parameters<typeof platform.encodePng>[0];
-  await writeFile(image, await platform.encodePng(pixels));
+  const pixels = validation.samples[0]!.image as Parameters<typeof platform.images.encodePng>[0];
+  await writeFile(image, await platform.images.encodePng(pixels));
   const dataset: ImageDataset = {
     classes: ["red", "green"],
     samples: [
@@ -85,7 +85,7 @@ it("leaves out images that have gone since", async () => {
     truthProbability: 0.1,
     truthRank: 2,
   }));
-  const gallery = await galleryOf(predictions, dataset, platform);
+  const gallery = await galleryOf(predictions, dataset, platform.images);
   await rm(folder, { recursive: true });
   expect(gallery.wrong.map(({ file }) => file)).toEqual(["there.png"]);
   expect(gallery.right).toEqual([]);

@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { dense, globalAveragePooling2d, input } from "../../src/graph/builder.ts";
 import { network as buildNetwork } from "../../src/graph/network.ts";
 import { kerasPreprocessing } from "../../src/graph/preprocessing.ts";
-import { architectureOf } from "../../src/models/architecture.ts";
-import { xception } from "../../src/models/xception.ts";
+import { architectureOf } from "../../src/models/registry.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { type VerifyModelOptions, verifyModel } from "../../src/tasks/verify/model.ts";
@@ -55,7 +55,7 @@ beforeAll(async () => {
   );
   await writeFile(at("stranger.onnx"), stranger());
   const { data } = noise(1, [90, 120, 3], 1);
-  await writeFile(at("a.png"), await nodePlatform.encodePng({ width: 120, height: 90, data }));
+  await writeFile(at("a.png"), await nodePlatform.images.encodePng({ width: 120, height: 90, data }));
 });
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -88,7 +88,7 @@ describe("verifyModel", () => {
 
   it("says what else is there to run on, without being told", async () => {
     const { runtimes, unavailable } = await verify(at("model.onnx"), { runtimes: undefined });
-    const statuses = await nodePlatform.listDevices();
+    const statuses = await nodePlatform.engine.listDevices();
     expect(runtimes.map(({ runtime }) => runtime)).toEqual(
       statuses.filter(({ available }) => available).map(({ device }) => device),
     );

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { conv2d, dense, input, maxPooling2d, separableConv2d } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import { writeKerasArchive } from "../../src/weights/keras/archive-writer.ts";
 import { readKerasFile } from "../../src/weights/keras/file.ts";

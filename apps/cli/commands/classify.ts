@@ -23,7 +23,7 @@ export function registerClassify(program: Command, io: CliIo): void {
   addClassifierOptions(command).action(async (model: string, paths: readonly string[], flags: ClassifyFlags) => {
     const { top, device, json, ...about } = flags;
     const { source, platform, options } = await classifierArguments(command, model, about, io);
-    const images = await imagesOf(paths, io, platform);
+    const images = await imagesOf(paths, io, platform.files);
     const classifier = await loadClassifier(source, { ...options, platform, session: { device } });
     reportNotes(classifier.notes, io);
     const results: (Classified & { readonly file: string })[] = [];

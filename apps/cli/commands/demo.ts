@@ -34,7 +34,7 @@ export function registerDemo(program: Command, io: CliIo): void {
     .action(async ({ output, seed, epochs, json }: DemoFlags) => {
       const start = performance.now();
       const platform = await loadPlatform();
-      const folder = await claimDemoFolder(output, platform);
+      const folder = await claimDemoFolder(output, platform.files);
       const images = await readDemoImages();
       const recipe = { ...demoRecipe, seed, epochs };
       const result = await runDemo(folder, images, recipe, platform, io);

@@ -13,7 +13,7 @@ import { openExtractor } from "../extractor.ts";
 import { type ImageArgument, imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
-import { addNetworkOptions, givenXceptionOptions, type NetworkFlags } from "../network-options.ts";
+import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
 import { startProgress } from "../progress.ts";
 import { reportSkipped } from "../skipped-files.ts";
 import { countOf } from "../values.ts";
@@ -52,9 +52,9 @@ export function registerEmbed(program: Command, io: CliIo): void {
       const { output, pooling, allowMissing, batchSize, architecture, json } = flags;
       const write = embeddingsWriter(output);
       await assertWritable(output);
-      const { folder, images } = rowsOf(paths, await imagesOf(paths, io, await loadPlatform()));
+      const { folder, images } = rowsOf(paths, await imagesOf(paths, io, (await loadPlatform()).files));
       const { pooling: _, ...networkFlags } = flags;
-      const network = givenXceptionOptions(command, networkFlags);
+      const network = givenNetworkOptions(command, networkFlags);
       const how = { network, architecture, allowMissing };
       const extractor = await openExtractor({ model, ...how }, flags, io);
       try {

@@ -48,9 +48,9 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     const model = await loadModel(source, platform, options);
     reportNotes(model.notes, io);
     for (const k of top ?? []) countOf("--top", { to: model.labels.length })(`${k}`);
-    const { unlabeled, ...dataset } = await readDataset(folder, labelsFile ?? null, platform, model.labels);
+    const { unlabeled, ...dataset } = await readDataset(folder, labelsFile ?? null, platform.files, model.labels);
     reportNotes(describeUnlabeled(unlabeled), io);
-    const weights = await readMapWeights(mapWeights ?? null, dataset, platform, model.labels);
+    const weights = await readMapWeights(mapWeights ?? null, dataset, platform.files, model.labels);
     const progress = startProgress(io, { label: "evaluating", total: dataset.samples.length });
     const onProgress = ({ done }: { done: number }) => progress.update(done);
     const result = await evaluate(model, dataset, {

@@ -55,7 +55,7 @@ export function registerSearch(program: Command, io: CliIo): void {
       await assertWritable(output);
     }
     const platform = await loadPlatform();
-    const embeddings = readEmbeddings(await platform.readFile(file), `embeddings ${JSON.stringify(file)}`);
+    const embeddings = readEmbeddings(await platform.files.read(file), `embeddings ${JSON.stringify(file)}`);
     const folder = pathIn(file, embeddings.origin?.folder ?? ".");
     const query = await queryOf(image, embeddings, folder, io);
     const values = await valuesOf(query, embeddings, file, flags, io);
@@ -137,7 +137,7 @@ async function sheetOf(
   platform: Platform,
 ): Promise<string> {
   const neighbors = await Promise.all(
-    found.map(async (each) => ({ ...each, jpeg: await thumbnail(resolve(folder, each.file), platform) })),
+    found.map(async (each) => ({ ...each, jpeg: await thumbnail(resolve(folder, each.file), platform.images) })),
   );
   const facts = [
     { name: "File", value: query.file },
@@ -146,7 +146,7 @@ async function sheetOf(
     ...(origin ? [{ name: "Layer and pooling", value: `${origin.layer}, ${origin.pooling}` }] : []),
     ...(origin ? [{ name: "Model", value: origin.model }] : []),
   ];
-  const jpeg = await thumbnail(query.image, platform);
+  const jpeg = await thumbnail(query.image, platform.images);
   return renderSearchSheet({ query: { ...query, jpeg }, neighbors, searched: images.length, facts });
 }
 

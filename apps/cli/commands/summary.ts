@@ -44,7 +44,7 @@ async function summarizeFile(model: string, command: Command, flags: SummaryFlag
   const { format: kind, notes: said = [] } = file;
   const width = io.columns ?? 100;
   if (file.graph) {
-    const graph = await file.graph(await loadPlatform(), inputShape);
+    const graph = await file.graph((await loadPlatform()).engine, inputShape);
     if (flags.json) writeJson(io, { file: model, format: kind, ...graph, notes: said });
     else io.stdout(`${model} is an ONNX graph of another tool\n${summarizeGraph(graph, { width })}\n`);
     return;

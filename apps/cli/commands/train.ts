@@ -31,7 +31,7 @@ export function registerTrain(program: Command, io: CliIo): void {
 
   async function showImages(file: string, folder: string, { settings }: ResolvedSettings): Promise<void> {
     const platform = await loadPlatform();
-    const { training } = await readTrainingImages(folder, settings, platform);
+    const { training } = await readTrainingImages(folder, settings, platform.files);
     const shown = await showAugmentation(file, training, settings, platform);
     if (command.opts<TrainFlags>().json) writeJson(io, { file, ...shown });
     else io.stderr(`Wrote ${file}: ${shown.images} images in ${shown.epochs} epochs; nothing was trained\n`);

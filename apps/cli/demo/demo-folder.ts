@@ -1,7 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { TrainingError, XceptionError } from "../../../src/errors.ts";
-import type { Platform } from "../../../src/platform.ts";
+import type { FileSystem } from "../../../src/platform.ts";
 import { describeModel } from "../../../src/tasks/model/model-file.ts";
 import { RunFolder, runFiles } from "../train/run-folder.ts";
 
@@ -14,10 +14,10 @@ export const demoMark = "demo";
  * @throws {TrainingError} there is something else in it.
  * @throws {FileError} it cannot be written to.
  */
-export async function claimDemoFolder(path: string, platform: Pick<Platform, "readFile">): Promise<RunFolder> {
+export async function claimDemoFolder(path: string, system: FileSystem): Promise<RunFolder> {
   const folder = await RunFolder.claim(path, { overwrite: true });
   const files = await readdir(path).catch(() => []);
-  if (files.length > 0 && !(await holdsDemo(path, platform))) {
+  if (files.length > 0 && !(await holdsDemo(path, system))) {
     const named = files.sort().slice(0, 3);
     throw new TrainingError({
       where: `folder "${path}"`,
@@ -28,9 +28,9 @@ export async function claimDemoFolder(path: string, platform: Pick<Platform, "re
   return folder;
 }
 
-async function holdsDemo(path: string, platform: Pick<Platform, "readFile">): Promise<boolean> {
+async function holdsDemo(path: string, files: FileSystem): Promise<boolean> {
   try {
-    const { provenance } = describeModel(await platform.readFile(join(path, runFiles.model)));
+    const { provenance } = describeModel(await files.read(join(path, runFiles.model)));
     return provenance?.[demoMark] !== undefined;
   } catch (error) {
     // No model, or one that is none of ours.

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { AbortedError } from "../../../src/errors.ts";
 import { createOptimizer } from "../../../src/learning/optimizers.ts";
 import { oneCycle } from "../../../src/learning/schedules.ts";
-import { xception } from "../../../src/models/xception.ts";
+import { xception } from "../../../src/models/xception/paper.ts";
 import type { Platform } from "../../../src/platform.ts";
 import { historyCsv } from "../../../src/report/history-csv.ts";
 import { renderReport } from "../../../src/report/html/html.ts";

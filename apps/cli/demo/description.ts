@@ -1,5 +1,5 @@
 import { countParameters, networkWeights } from "../../../src/graph/network.ts";
-import { xception } from "../../../src/models/xception.ts";
+import { xception } from "../../../src/models/xception/paper.ts";
 import type { Platform } from "../../../src/platform.ts";
 import type { Evaluation } from "../../../src/records.ts";
 import { formatPercent } from "../../../src/report/html/format.ts";
@@ -46,7 +46,7 @@ export async function demoReport(
         commands: [`xception demo --seed ${recipe.seed} --epochs ${recipe.epochs}`],
         facts: [{ name: "SHA-256 of model.onnx", value: fingerprint }, ...(await machineFacts()), ...credits],
       },
-      gallery: await galleryOf(test.predictions, images.test, platform),
+      gallery: await galleryOf(test.predictions, images.test, platform.images),
     },
   );
 }

@@ -1,5 +1,5 @@
 import { countParameters, networkWeights, type ParameterCount } from "../../../src/graph/network.ts";
-import { xception } from "../../../src/models/xception.ts";
+import { xception } from "../../../src/models/xception/paper.ts";
 import { describeEvaluation } from "../../../src/report/evaluation-text.ts";
 import { withCommas } from "../../../src/report/number-text.ts";
 import { artists, type DemoImages, describeImages, simplestGuess } from "./images.ts";

@@ -1,9 +1,9 @@
-import type { SmallChanges } from "../../../src/data/augment.ts";
-import type { XceptionOptions } from "../../../src/models/xception-options.ts";
+import type { SmallChanges } from "../../../src/data/augmentation.ts";
+import type { NetworkOptions } from "../../../src/models/registry.ts";
 
 /** What the demo trains, and how. */
 export interface DemoRecipe {
-  readonly network: Required<Pick<XceptionOptions, "inputShape" | "width" | "middleFlowRepeats">>;
+  readonly network: Required<Pick<NetworkOptions, "inputShape" | "width" | "middleFlowRepeats">>;
   readonly epochs: number;
   readonly batchSize: number;
   /** The highest of a one-cycle schedule. */

@@ -1,8 +1,7 @@
 import { basename } from "node:path";
 import { countPerClass, type ImageDataset } from "../../../src/data/dataset.ts";
 import { countParameters, networkWeights } from "../../../src/graph/network.ts";
-import { buildNetwork } from "../../../src/models/architecture.ts";
-import { architectureNamed } from "../../../src/models/architecture-names.ts";
+import { architectureNamed, buildNetwork } from "../../../src/models/registry.ts";
 import type { Evaluation } from "../../../src/records.ts";
 import type { Fact, Gallery, TrainingReport } from "../../../src/report/training-report.ts";
 import type { Provenance } from "../../../src/tasks/model/model.ts";
@@ -64,7 +63,7 @@ export async function describeRun(
   gallery: Gallery | undefined,
 ): Promise<TrainingReport> {
   const { settings, folder, commandLine } = inputs;
-  const full = buildNetwork(architectureNamed(settings.architecture, { variant: settings.variant }));
+  const full = buildNetwork(architectureNamed(settings.architecture));
   const report = reportOn(result, {
     title: `Xception on ${nameOf(folder)}`,
     summary: summaryOf(inputs, result),

@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
-import { compareCodePoints } from "../../../src/data/code-point-order.ts";
-import type { ImageDataset, Sample } from "../../../src/data/dataset.ts";
+import { compareCodePoints, type ImageDataset, type Sample } from "../../../src/data/dataset.ts";
 import { DataError } from "../../../src/errors.ts";
 import type { TrainingInputs } from "./inputs.ts";
 

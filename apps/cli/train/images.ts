@@ -1,8 +1,8 @@
 import type { ImageDataset } from "../../../src/data/dataset.ts";
-import { splitDataset } from "../../../src/data/split.ts";
-import { readWeightList, withSampleWeights } from "../../../src/data/weight-list.ts";
+import { readWeightList, withSampleWeights } from "../../../src/data/sample-weights.ts";
+import { splitDataset } from "../../../src/data/sampling.ts";
 import { UsageError } from "../../../src/errors.ts";
-import type { Platform } from "../../../src/platform.ts";
+import type { FileSystem } from "../../../src/platform.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
 import { readDataset } from "../labeled-images.ts";
 
@@ -24,30 +24,22 @@ export interface TrainingImages {
 export async function readTrainingImages(
   folder: string,
   { val, valShare, seed, labelsFile, valLabelsFile, sampleWeights }: Settings,
-  platform: Pick<Platform, "listFolder" | "readFile">,
+  files: FileSystem,
 ): Promise<TrainingImages> {
   assertFullyLabeled({ val, labelsFile, valLabelsFile });
-  const { unlabeled, ...unweighted } = await readDataset(folder, labelsFile, platform);
-  const dataset = sampleWeights === null ? unweighted : await weighted(unweighted, sampleWeights, platform);
+  const { unlabeled, ...unweighted } = await readDataset(folder, labelsFile, files);
+  const dataset = sampleWeights === null ? unweighted : await weighted(unweighted, sampleWeights, files);
   if (val !== null) {
-    const { unlabeled: others, ...validation } = await readDataset(val, valLabelsFile, platform, dataset.classes);
+    const { unlabeled: others, ...validation } = await readDataset(val, valLabelsFile, files, dataset.classes);
     return { training: dataset, validation, unlabeled: unlabeled + others };
   }
   const { training, heldOut: validation } = splitDataset(dataset, valShare, seed);
   return { training, validation, unlabeled };
 }
 
-async function weighted(
-  dataset: ImageDataset,
-  path: string,
-  platform: Pick<Platform, "readFile">,
-): Promise<ImageDataset> {
+async function weighted(dataset: ImageDataset, path: string, files: FileSystem): Promise<ImageDataset> {
   const where = `file "${path}"`;
-  return withSampleWeights(
-    dataset,
-    readWeightList(new TextDecoder().decode(await platform.readFile(path)), where),
-    where,
-  );
+  return withSampleWeights(dataset, readWeightList(new TextDecoder().decode(await files.read(path)), where), where);
 }
 
 function assertFullyLabeled(settings: Pick<Settings, "val" | "labelsFile" | "valLabelsFile">): void {

@@ -1,9 +1,9 @@
 import { isMultiLabel } from "../../../src/data/dataset.ts";
 import { UsageError } from "../../../src/errors.ts";
 import type { Network } from "../../../src/graph/network.ts";
-import { type Architecture, architectureOf, buildNetwork } from "../../../src/models/architecture.ts";
-import { topOn } from "../../../src/models/top-on.ts";
-import type { Device, Platform } from "../../../src/platform.ts";
+import { topOn } from "../../../src/models/parts.ts";
+import { type Architecture, architectureOf, buildNetwork } from "../../../src/models/registry.ts";
+import type { Device, SourceReader } from "../../../src/platform.ts";
 import type { ImagePreprocessing, Provenance } from "../../../src/tasks/model/model.ts";
 import { type FineTuning, fineTuning } from "../../../src/tasks/train/fine-tuning.ts";
 import { defaultBatchSize } from "../../../src/tasks/train/plan.ts";
@@ -16,10 +16,8 @@ import {
   openStartingFile,
   type StartingFile,
   type StartingWeights,
-  type StartingWeightsOptions,
   startingWeightsIn,
 } from "../../../src/tasks/weights/starting-weights.ts";
-import type { FilePlatform } from "../../../src/tasks/weights/weights-file.ts";
 import { readMapWeights } from "../labeled-images.ts";
 import { commandLineOf } from "./command-line.ts";
 import { nameOf } from "./data-name.ts";
@@ -72,7 +70,6 @@ export interface TrainingInputs extends ResolvedSettings, TrainingImages {
 
 /**
  * Reads the folders, but no image yet, and fills in what depends on them.
- * @param imagenet where the published weights are, if not at their own address.
  * @param begun what a training that goes on began with.
  * @throws as `readTrainingImages`.
  * @throws {UsageError} the batch size cannot be cut into the parts that are asked for.
@@ -82,16 +79,15 @@ export async function readInputs(
   folder: string,
   run: Pick<RunFlags, "output" | "team" | "device" | "threads">,
   resolved: ResolvedSettings,
-  platform: Pick<Platform, "listFolder"> & FilePlatform,
-  imagenet: StartingWeightsOptions["imagenet"] = {},
+  platform: Required<SourceReader>,
   begun?: TrainingStart,
 ): Promise<TrainingInputs> {
   const { val, mapWeights } = resolved.settings;
-  const images = await readTrainingImages(folder, resolved.settings, platform);
+  const images = await readTrainingImages(folder, resolved.settings, platform.files);
   const { training } = images;
   const { classes } = training;
   if (begun === undefined) assertHasStart(resolved.settings);
-  const opened = await openStart(resolved.settings, classes.length, platform, imagenet);
+  const opened = await openStart(resolved.settings, classes.length, platform);
   const { settings, sources, taken } = settled(resolved, opened);
   const chosen = chosenArchitecture(settings, {
     classes: classes.length,
@@ -121,7 +117,7 @@ export async function readInputs(
     folder,
     ...images,
     validationFolder: val ?? undefined,
-    mapWeights: await readMapWeights(mapWeights, training, platform),
+    mapWeights: await readMapWeights(mapWeights, training, platform.files),
     device: run.device,
     threads: run.threads,
     processes: ranks,
@@ -155,10 +151,9 @@ function assertDivisible(batchSize: number, accumulate: number): void {
 async function openStart(
   { weights, allowMissing, headOn }: Settings,
   classes: number,
-  platform: FilePlatform,
-  imagenet: StartingWeightsOptions["imagenet"],
+  platform: SourceReader,
 ): Promise<StartingFile | undefined> {
-  if (weights !== null) return openStartingFile(weights, platform, { classes, imagenet });
+  if (weights !== null) return openStartingFile(weights, platform, { classes });
   assertHasWeights("--allow-missing", allowMissing);
   assertHasWeights("--head-on", headOn);
   return undefined;

@@ -1,4 +1,4 @@
-import type { Platform } from "../../../src/platform.ts";
+import type { SourceReader } from "../../../src/platform.ts";
 import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
 import type { FoundCheckpoint } from "./checkpoint-folder.ts";
@@ -22,17 +22,15 @@ export interface PreparedRun {
 
 /**
  * Reads what a training is made of, but no image yet.
- * @param imagenet where the published weights are, if not at their own address.
  * @throws as `readInputs`.
  */
 export async function beginRun(
   folder: string,
   flags: RunFlags,
   resolved: ResolvedSettings,
-  platform: Pick<Platform, "listFolder" | "readFile">,
-  imagenet: Parameters<typeof readInputs>[4],
+  platform: Required<SourceReader>,
 ): Promise<PreparedRun> {
-  const inputs = await readInputs(folder, flags, resolved, platform, imagenet);
+  const inputs = await readInputs(folder, flags, resolved, platform);
   const images = await listImages(inputs);
   return {
     inputs,
@@ -55,7 +53,7 @@ export async function goOnWithRun(
   folder: string | undefined,
   flags: RunFlags,
   given: ResolvedSettings,
-  platform: Pick<Platform, "listFolder" | "readFile">,
+  platform: Required<SourceReader>,
 ): Promise<PreparedRun> {
   const { record } = from;
   await assertNothingMissing(record, folder, given, flags);
@@ -76,7 +74,7 @@ export async function goOnWithRun(
   };
   const run = withEngineOf(record, flags);
   const ownFolder = recordedPath(record, record.folder);
-  const read = await readInputs(folder ?? ownFolder, run, reading, platform, {}, record.start ?? undefined);
+  const read = await readInputs(folder ?? ownFolder, run, reading, platform, record.start ?? undefined);
   const images = await listImages(read);
   assertSameImages(flags.output, from, images);
   // What the run says about itself is what it said when it began.

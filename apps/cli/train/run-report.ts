@@ -143,7 +143,7 @@ export class RunReport {
   async #galleryOf(result: TrainingResult | undefined, isNew: boolean): Promise<Gallery | undefined> {
     if (!result?.predictions || !(isNew || this.#gallery === undefined)) return this.#gallery;
     if (this.#gallery?.epoch === result.epoch) return this.#gallery;
-    const images = await galleryOf(result.predictions, this.#inputs.validation, this.#platform);
+    const images = await galleryOf(result.predictions, this.#inputs.validation, this.#platform.images);
     this.#gallery = { epoch: result.epoch, ...images };
     return this.#gallery;
   }

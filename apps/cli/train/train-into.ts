@@ -4,7 +4,7 @@ import type { Platform } from "../../../src/platform.ts";
 import { historyCsv } from "../../../src/report/history-csv.ts";
 import { withCommas } from "../../../src/report/number-text.ts";
 import { encodeModel } from "../../../src/tasks/model/model-file.ts";
-import { blockHealth } from "../../../src/tasks/step/block-health.ts";
+import { blockHealth } from "../../../src/tasks/step/training-health.ts";
 import type { Checkpoint } from "../../../src/tasks/train/checkpoint.ts";
 import type { TrainingResult } from "../../../src/tasks/train/options.ts";
 import { writeConfig } from "../../../src/tasks/train/settings/config-file.ts";

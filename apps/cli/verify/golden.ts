@@ -1,6 +1,7 @@
 import { UsageError, VerificationError } from "../../../src/errors.ts";
-import type { ArchitectureName } from "../../../src/models/architecture-names.ts";
+import type { ArchitectureName } from "../../../src/models/registry.ts";
 import type { Platform } from "../../../src/platform.ts";
+import { readSource } from "../../../src/source.ts";
 import { type VerifyFeaturesOptions, verifyFeatures } from "../../../src/tasks/verify/features.ts";
 import { goldenName, parseGolden } from "../../../src/tasks/verify/golden.ts";
 import { describeVerification } from "../../../src/tasks/verify/text.ts";
@@ -25,7 +26,7 @@ export async function verifyGolden(
   platform: Platform,
   io: CliIo,
 ): Promise<void> {
-  const text = new TextDecoder().decode(await platform.readFile(file));
+  const text = new TextDecoder().decode(await readSource(file, platform));
   const all = { platform, ...options };
   const verifyXception = () =>
     real ? verifyFeatures(text, file, { ...all, ...real }) : verify(parseGolden(text, file), file, all);

@@ -1,6 +1,5 @@
 import type { Operation, OpOf, Value, Window } from "../../graph/ops.ts";
-import { type BlockedRules, type BlockedTools, fitsBlocks } from "./blocked-tools.ts";
-import { emitInsertZeros } from "./blocked-zeros.ts";
+import { type BlockedRules, type BlockedTools, emitInsertZeros, fitsBlocks } from "./blocked-tools.ts";
 import { domains } from "./emitter.ts";
 import { windowAttributes } from "./rules.ts";
 

@@ -1,7 +1,7 @@
 import type { ElementType, Value } from "../../graph/ops.ts";
 import { toHalf } from "../../tensor/half.ts";
 import { type Shape, sizeOf } from "../../tensor/shape.ts";
-import { attributeTypeNumbers, elementTypeNumbers } from "./schema.ts";
+import { attributeTypeNumbers, elementTypeNumbers, ModelProto } from "./schema.ts";
 
 /** One attribute of an ONNX node, under the name of its field in the schema. */
 export type Attribute =
@@ -150,4 +150,34 @@ function encodeAttribute(name: string, attribute: Attribute): object {
   const [field, content] = Object.entries(attribute)[0] as [keyof typeof attributeTypeNumbers, unknown];
   const encoded = field === "s" ? new TextEncoder().encode(content as string) : content;
   return { name, [field]: encoded, type: attributeTypeNumbers[field] };
+}
+
+export interface OnnxParts {
+  readonly name: string;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  /** For inputs and outputs whose first axes stay open: the axes' names. */
+  readonly openAxes?: ReadonlyMap<string, readonly string[]>;
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** The bytes of an `.onnx` file around what an emitter has collected. */
+export function encodeOnnx(emit: OnnxEmitter, parts: OnnxParts): Uint8Array {
+  const { name, inputs, outputs, openAxes = new Map(), metadata = {} } = parts;
+  const describe = (value: Value) => valueInfo(value, openAxes.get(value.name) ?? []);
+  const bytes = ModelProto.encode({
+    ir_version: 9,
+    producer_name: "xception-ts",
+    opset_import: [...emit.usedDomains].map((domain) => ({ domain, version: domain === domains.onnx ? 18 : 1 })),
+    metadata_props: Object.entries(metadata).map(([key, value]) => ({ key, value })),
+    graph: {
+      name,
+      node: emit.nodes,
+      initializer: emit.initializers,
+      input: inputs.map(describe),
+      output: outputs.map(describe),
+    },
+  }).finish();
+  // In Node a `Buffer`, which has methods of the same names that behave differently: a plain view of it.
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }

@@ -3,17 +3,15 @@ import type { OpGraph, OpKind, Value } from "../../graph/ops.ts";
 import type { ImageResize } from "../../graph/preprocessing.ts";
 import { sameShape } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
-import { dependents } from "../dependents.ts";
 import { imageInput } from "../lower.ts";
-import { separateStatistics } from "../separate-statistics.ts";
+import { dependents } from "../readers.ts";
 import { type BatchLimits, splitBatch } from "../split-batch.ts";
+import { separateStatistics } from "../training-batch-norm.ts";
 import { BlockedLayout } from "./blocked.ts";
 import { fitsBlocks } from "./blocked-tools.ts";
-import { emitComparedMaxima } from "./compared-maxima.ts";
-import { OnnxEmitter } from "./emitter.ts";
+import { encodeOnnx, OnnxEmitter } from "./emitter.ts";
 import { emitImageResize } from "./images.ts";
-import { encodeModel } from "./model.ts";
-import { emitRules } from "./rules.ts";
+import { emitComparedMaxima, emitRules } from "./rules.ts";
 
 export interface OnnxOptions {
   /** Numbers of parameters to store in the file, by name, in the engine's layout; the others become inputs. */
@@ -96,7 +94,7 @@ export function toOnnx(given: OpGraph, options: OnnxOptions = {}): Uint8Array {
   const openAxes = new Map<string, readonly string[]>();
   if (dynamicBatch) for (const { name } of [...graph.inputs, ...outputs]) openAxes.set(name, ["N"]);
   if (sized !== undefined) openAxes.set(imageInput, ["N", "H", "W"]);
-  return encodeModel(emit, { name: options.name ?? "xception", inputs: fed, outputs, openAxes, metadata });
+  return encodeOnnx(emit, { name: options.name ?? "xception", inputs: fed, outputs, openAxes, metadata });
 }
 
 function inBlocks({ shape }: Value): boolean {

@@ -10,9 +10,8 @@ import type { Evaluation, Prediction, SkippedFile } from "../../records.ts";
 import { ImagePreparation } from "../model/image-preparation.ts";
 import { inferenceSession } from "../model/inference.ts";
 import { type Model, sizedDecodeOptionsOf } from "../model/model.ts";
-import { alone } from "../ranks/ranks.ts";
+import { alone, skippedByRanks } from "../ranks/ranks.ts";
 import { type Answer, answersOf } from "../ranks/shared-answers.ts";
-import { skippedByRanks } from "../ranks/skipped-by-ranks.ts";
 
 /** The result of testing a network on the images of a data set. */
 export interface EvaluationResult {
@@ -54,7 +53,7 @@ export interface EvaluateOptions extends Omit<EvaluationControl, "temperature"> 
  * @throws {TrainingError} the network's answers are not finite numbers.
  * @throws {AbortedError} the signal fired.
  * @example
- * const dataset = folderDataset(await platform.listFolder("photos/test"));
+ * const dataset = folderDataset(await platform.files.list("photos/test"));
  * const { evaluation } = await evaluate(model, dataset, { platform });
  */
 export async function evaluate(
@@ -72,7 +71,7 @@ export async function evaluate(
     decode: sizedDecodeOptionsOf(model),
     cacheBytes: 0,
   });
-  const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform, session);
+  const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform.engine, session);
   try {
     return await evaluateBatches(({ images }) => inference.run(images), source, matched, {
       ...options,

@@ -1,10 +1,9 @@
 import type { ImageDataset } from "../../data/dataset.ts";
 import { DataError, FormatError } from "../../errors.ts";
-import type { Platform } from "../../platform.ts";
+import type { ImageCodec, ImageSource } from "../../platform.ts";
 import type { Prediction } from "../../records.ts";
 import { selectGallery } from "../../report/gallery.ts";
 import type { Gallery, GalleryItem } from "../../report/training-report.ts";
-import { type ImageLike, pixelsOf } from "../model/image.ts";
 
 /** How many images of either kind a report shows, and how large they are stored, in pixels. */
 const gallerySize = { wrong: 12, right: 12 };
@@ -14,13 +13,13 @@ const thumbnailSize = 128;
 export async function galleryOf(
   predictions: readonly Prediction[],
   { samples }: ImageDataset,
-  platform: Pick<Platform, "decodeImage" | "encodePng">,
+  codec: ImageCodec,
 ): Promise<Gallery> {
   const images = new Map(samples.map((sample) => [sample.name, sample.image]));
   const withImages = async (chosen: readonly Prediction[]): Promise<GalleryItem[]> => {
     const items = await Promise.all(
       chosen.map(async (prediction) => {
-        const png = await thumbnail(images.get(prediction.file)!, platform);
+        const png = await thumbnail(images.get(prediction.file)!, codec);
         return png && { ...prediction, png };
       }),
     );
@@ -31,13 +30,10 @@ export async function galleryOf(
 }
 
 /** Undefined where the file has gone since it was tested: no reason to lose the report. */
-async function thumbnail(
-  image: ImageLike,
-  platform: Pick<Platform, "decodeImage" | "encodePng">,
-): Promise<Uint8Array | undefined> {
+async function thumbnail(image: ImageSource, codec: ImageCodec): Promise<Uint8Array | undefined> {
   try {
     const size = { width: thumbnailSize, height: thumbnailSize, fit: "contain" } as const;
-    return await platform.encodePng(await pixelsOf(image, size, platform));
+    return await codec.encodePng(await codec.decode(image, size));
   } catch (error) {
     if (error instanceof FormatError || error instanceof DataError) return undefined;
     throw error;

@@ -1,8 +1,7 @@
 import { z } from "zod";
-import { parseCsv } from "../../data/csv-reader.ts";
+import { csvText, parseCsv } from "../../csv.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import { checkDocument, parseJson } from "../../json-document.ts";
-import { csvText } from "../../report/csv.ts";
 import { floatTensor } from "../../tensor/tensor.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import { decodeFloats } from "../../weights/number-formats.ts";
@@ -98,7 +97,7 @@ function toCsv({ images, values }: Embeddings): string {
 }
 
 function fromCsv(text: string, where: string): Embeddings {
-  const [header = [], ...lines] = parseCsv(text, where);
+  const [header = [], ...lines] = [...parseCsv(text, where)].map(({ fields }) => fields);
   if (firstColumns.some((name, index) => header[index] !== name)) {
     throw new FormatError({
       where,

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { FormatError } from "../../errors.ts";
-import { type ArchitectureName, architectureNames } from "../../models/architecture-names.ts";
-import type { XceptionOptions } from "../../models/xception-options.ts";
+import type { NetworkOptions } from "../../models/registry.ts";
+import { type ArchitectureName, architectureNames } from "../../models/registry.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 
 /** An image of which there is an embedding. */
@@ -28,7 +28,7 @@ export interface EmbeddingsOrigin {
   /** Of the model, see `FeatureExtractor.digest`. */
   readonly digest: string;
   /** As in `openAs`, where the model's file holds weights alone. */
-  readonly network?: XceptionOptions | undefined;
+  readonly network?: NetworkOptions | undefined;
   readonly architecture?: ArchitectureName | undefined;
   readonly allowMissing?: string | undefined;
   readonly layer: string;

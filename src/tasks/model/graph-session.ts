@@ -1,6 +1,6 @@
 import { imageInput } from "../../compiler/lower.ts";
 import { FormatError, RuntimeUnavailableError, XceptionError } from "../../errors.ts";
-import type { Platform, Session, SessionOptions, Tensors } from "../../platform.ts";
+import type { Engine, Session, SessionOptions, Tensors } from "../../platform.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
 import { classScores, type GraphImages, toGraphInput } from "./graph-images.ts";
 import { preparationModel } from "./image-preparation.ts";
@@ -22,16 +22,16 @@ export interface GraphSessionOptions {
  */
 export async function createGraphSession(
   graph: Uint8Array,
-  platform: Pick<Platform, "createSession">,
+  engine: Engine,
   options: GraphSessionOptions,
 ): Promise<Session> {
   const { images, preprocessing, session, where } = options;
-  const network = await platform.createSession(graph, session).catch((error: unknown): never => {
+  const network = await engine.createSession(graph, session).catch((error: unknown): never => {
     if (!(error instanceof RuntimeUnavailableError)) throw error;
     throw new RuntimeUnavailableError({ ...error.parts, where: `${where}, ${error.parts.where}`, cause: error });
   });
   const preparation = resizesInGraph(preprocessing)
-    ? await platform.createSession(preparationModel(images.size, preprocessing), { threads: 1 })
+    ? await engine.createSession(preparationModel(images.size, preprocessing), { threads: 1 })
     : undefined;
   return new GraphSession(network, preparation, options);
 }

@@ -1,7 +1,7 @@
 import { decodeWhole } from "../../compiler/onnx/external-data.ts";
 import type { OnnxContent } from "../../compiler/onnx/reader.ts";
 import { ModelProto } from "../../compiler/onnx/schema.ts";
-import type { Platform } from "../../platform.ts";
+import type { Engine } from "../../platform.ts";
 import type { Shape } from "../../tensor/shape.ts";
 
 /** Axes of a result; a text stands for any size, and is its name. */
@@ -16,11 +16,11 @@ export type OpenShape = readonly (number | string)[];
 export async function graphShapes(
   graph: Uint8Array,
   content: OnnxContent,
-  { createSession }: Pick<Platform, "createSession">,
+  engine: Engine,
   inputShape?: Shape,
 ): Promise<ReadonlyMap<string, OpenShape> | undefined> {
   try {
-    const session = await createSession(withAllOutputs(graph, content, inputShape), { optimize: false });
+    const session = await engine.createSession(withAllOutputs(graph, content, inputShape), { optimize: false });
     const { outputShapes } = session;
     await session.dispose();
     return outputShapes;

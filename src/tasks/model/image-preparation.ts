@@ -1,18 +1,18 @@
+import { compileGraph } from "../../compiler/compile.ts";
 import { imageInput } from "../../compiler/lower.ts";
-import { toOnnx } from "../../compiler/onnx/onnx.ts";
 import { inputShapeOf } from "../../graph/network.ts";
 import { OpGraphBuilder } from "../../graph/op-builder.ts";
 import type { ImageResize } from "../../graph/preprocessing.ts";
-import type { DecodeOptions, Platform, RgbImage, Session } from "../../platform.ts";
+import type { DecodeOptions, ImageSource, Platform, RgbImage, Session } from "../../platform.ts";
 import { WorkQueue } from "../../work-queue.ts";
-import { type ImageLike, imageBatch, pixelsOf } from "./image.ts";
+import { imageBatch } from "./image.ts";
 import { decodeOptionsOf, type Model, resizesInGraph } from "./model.ts";
 
 /** The model that brings bytes `images [1, H, W, 3]` to `pixels [1, height, width, 3]`, exactly as a model file does. */
 export function preparationModel([height, width]: readonly [number, number], resize: ImageResize): Uint8Array {
   const build = new OpGraphBuilder();
   build.output("pixels", build.input(imageInput, [1, height, width, 3], "uint8"));
-  return toOnnx(build.finish(), { name: "preparation", resize });
+  return compileGraph(build.finish(), new Map(), { form: "exact", name: "preparation", resize });
 }
 
 /**
@@ -21,15 +21,12 @@ export function preparationModel([height, width]: readonly [number, number], res
  */
 export class ImagePreparation {
   readonly #model: Pick<Model, "network" | "preprocessing">;
-  readonly #platform: Pick<Platform, "createSession" | "decodeImage" | "encodePng">;
+  readonly #platform: Platform;
   readonly #decode: DecodeOptions;
   #session: Promise<Session> | undefined;
   readonly #queue = new WorkQueue();
 
-  constructor(
-    model: Pick<Model, "network" | "preprocessing">,
-    platform: Pick<Platform, "createSession" | "decodeImage" | "encodePng">,
-  ) {
+  constructor(model: Pick<Model, "network" | "preprocessing">, platform: Platform) {
     this.#model = model;
     this.#platform = platform;
     this.#decode = decodeOptionsOf(model);
@@ -40,12 +37,14 @@ export class ImagePreparation {
    * @throws {FormatError} the image is damaged, or of no supported format.
    * @throws {DataError} there is no such file.
    */
-  readonly prepare = async (image: ImageLike): Promise<RgbImage> => {
-    const decoded = await pixelsOf(image, this.#decode, this.#platform);
+  readonly prepare = async (image: ImageSource): Promise<RgbImage> => {
+    const decoded = await this.#platform.images.decode(image, this.#decode);
     const { network, preprocessing } = this.#model;
     if (!resizesInGraph(preprocessing)) return decoded;
     const [height, width] = inputShapeOf(network) as [number, number, number];
-    this.#session ??= this.#platform.createSession(preparationModel([height, width], preprocessing), { threads: 1 });
+    this.#session ??= this.#platform.engine.createSession(preparationModel([height, width], preprocessing), {
+      threads: 1,
+    });
     const session = await this.#session;
     const { pixels } = await this.#queue.add(() => session.run({ [imageInput]: imageBatch([decoded]) }));
     return { width, height, data: pixels!.data as Uint8Array };

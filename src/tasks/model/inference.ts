@@ -1,12 +1,10 @@
-import { foldBatchNorm } from "../../compiler/fold-batch-norm.ts";
-import { imageInput, lower } from "../../compiler/lower.ts";
-import { toOnnx } from "../../compiler/onnx/onnx.ts";
+import { compile } from "../../compiler/compile.ts";
+import { imageInput } from "../../compiler/lower.ts";
 import { UsageError } from "../../errors.ts";
 import type { Network } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
-import type { Platform, Session, SessionOptions } from "../../platform.ts";
+import type { Engine, Session, SessionOptions } from "../../platform.ts";
 import type { FloatTensor, Tensor } from "../../tensor/tensor.ts";
-import { toEngineWeights } from "../../weights/engine-weights.ts";
 import type { Weights } from "../../weights/initialize.ts";
 import { WorkQueue } from "../../work-queue.ts";
 
@@ -63,11 +61,9 @@ export async function inferenceSession(
   network: Network,
   weights: Weights,
   preprocessing: Preprocessing | undefined,
-  platform: Pick<Platform, "createSession">,
+  engine: Engine,
   options?: SessionOptions,
 ): Promise<Inference> {
-  const { graph } = lower(network, { mode: "inference", batchSize: 1, preprocessing });
-  const folded = foldBatchNorm(graph, toEngineWeights(network, weights));
-  const model = toOnnx(folded.graph, { name: network.name, weights: folded.weights, dynamicBatch: true });
-  return new Inference(await platform.createSession(model, options), network.output);
+  const model = compile(network, weights, { form: "inference", preprocessing });
+  return new Inference(await engine.createSession(model, options), network.output);
 }

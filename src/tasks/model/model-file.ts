@@ -1,11 +1,11 @@
-import { imageInput, lower } from "../../compiler/lower.ts";
-import { type OnnxOptions, toOnnx } from "../../compiler/onnx/onnx.ts";
+import { type CompileOptions, compile } from "../../compiler/compile.ts";
+import { imageInput } from "../../compiler/lower.ts";
 import { type OnnxContent, readOnnx } from "../../compiler/onnx/reader.ts";
 import { elementTypeNumbers } from "../../compiler/onnx/schema.ts";
 import { FormatError, UsageError, XceptionError } from "../../errors.ts";
 import { inputShapeOf, type Network, outputLayer } from "../../graph/network.ts";
-import { type Architecture, buildNetwork } from "../../models/architecture.ts";
-import { checkEngineWeights, fromEngineWeights, toEngineWeights } from "../../weights/engine-weights.ts";
+import { checkEngineWeights, fromEngineWeights } from "../../graph/weights.ts";
+import { type Architecture, buildNetwork } from "../../models/registry.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import { type Model, type ModelParts, resizesInGraph } from "./model.ts";
 import { type ModelMetadata, preprocessingProblem, readMetadata, writeMetadata } from "./model-metadata.ts";
@@ -20,15 +20,13 @@ import { type ModelMetadata, preprocessingProblem, readMetadata, writeMetadata }
  * preprocessing is not allowed.
  * @throws {WeightsError} the weights are not those of the network.
  */
-export function encodeModel(model: ModelParts, options: Pick<OnnxOptions, "storedAs"> = {}): Uint8Array {
+export function encodeModel(model: ModelParts, options: Pick<CompileOptions, "storedAs"> = {}): Uint8Array {
   const network = buildNetwork(model.architecture);
   const problem = classifierProblem(network, model) ?? preprocessingProblem(model.preprocessing);
   if (problem) throw new UsageError({ where: "encodeModel", ...problem });
-  const { graph } = lower(network, { mode: "inference", batchSize: 1, preprocessing: model.preprocessing });
-  return toOnnx(graph, {
-    name: network.name,
-    weights: toEngineWeights(network, model.weights),
-    dynamicBatch: true,
+  return compile(network, model.weights, {
+    form: "exact",
+    preprocessing: model.preprocessing,
     resize: resizesInGraph(model.preprocessing) ? model.preprocessing : undefined,
     metadata: { [metadataKey]: writeMetadata(model) },
     ...options,

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { FormatError } from "../../errors.ts";
 import { checkDocument, parseJson } from "../../json-document.ts";
-import { completeArchitecture } from "../../models/architecture.ts";
 import { architectureSchema } from "../../models/architecture-schema.ts";
+import { completeArchitecture } from "../../models/registry.ts";
 import type { ImagePreprocessing, ModelParts } from "./model.ts";
 
 /** Version 2: the graph takes images of any size, and channels may be scaled each on its own. */

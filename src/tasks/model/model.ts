@@ -1,7 +1,7 @@
 import { scaledSize } from "../../compiler/onnx/images.ts";
 import { inputShapeOf, type Network } from "../../graph/network.ts";
 import { type ImageResize, kerasPreprocessing, type Preprocessing } from "../../graph/preprocessing.ts";
-import type { Architecture } from "../../models/architecture.ts";
+import type { Architecture } from "../../models/registry.ts";
 import type { DecodeOptions, SizedDecodeOptions } from "../../platform.ts";
 import type { Weights } from "../../weights/initialize.ts";
 

@@ -1,4 +1,6 @@
+import type { ImageDataset } from "../../data/dataset.ts";
 import type { Communicator } from "../../platform.ts";
+import type { SkippedFile } from "../../records.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import type { Json } from "../model/model.ts";
 import type { Reduce } from "../step/split-program.ts";
@@ -91,4 +93,28 @@ export async function* inStep<T>(communicator: Communicator, items: AsyncIterabl
     yield item;
   }
   onAnyRank(communicator, true);
+}
+
+/** What all ranks have skipped of a data set that they share. */
+export function skippedByRanks(
+  communicator: Communicator,
+  dataset: ImageDataset,
+  own: readonly SkippedFile[],
+): readonly SkippedFile[] {
+  const all = gatherRanks(
+    communicator,
+    own.map(({ file, reason }) => ({ file, reason })),
+  );
+  return filesOnce(dataset, all.flat(), []);
+}
+
+/** Each file once, in the order of the data set. */
+export function filesOnce(
+  { samples }: ImageDataset,
+  before: readonly SkippedFile[],
+  now: readonly SkippedFile[],
+): readonly SkippedFile[] {
+  if (before.length === 0) return now;
+  const reasons = new Map([...before, ...now].map((skipped) => [skipped.file, skipped]));
+  return samples.flatMap(({ name }) => reasons.get(name) ?? []);
 }

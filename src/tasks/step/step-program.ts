@@ -1,12 +1,18 @@
-import { foldBatchNorm } from "../../compiler/fold-batch-norm.ts";
-import { toOnnx } from "../../compiler/onnx/onnx.ts";
-import { cacheLimits } from "../../compiler/split-batch.ts";
-import { splitBatchNorm } from "../../compiler/split-batch-norm.ts";
+import { compileGraph } from "../../compiler/compile.ts";
+import { blockProbe, readBlockSize } from "../../compiler/onnx/blocked.ts";
+import { RuntimeUnavailableError } from "../../errors.ts";
 import type { OpGraph } from "../../graph/ops.ts";
-import type { DeviceResults, Platform, ProfileEvent, Session, SessionOptions, Tensors } from "../../platform.ts";
-import type { FloatTensor } from "../../tensor/tensor.ts";
-import { channelBlock } from "./channel-block.ts";
-import type { StateTensor } from "./state-memory.ts";
+import type {
+  Device,
+  DeviceResults,
+  Platform,
+  ProfileEvent,
+  Session,
+  SessionOptions,
+  Tensors,
+} from "../../platform.ts";
+import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
+import type { StateTensor } from "./training-state.ts";
 
 /** What a step gives the engine. */
 export interface ProgramFeeds {
@@ -47,16 +53,11 @@ export async function stepSession(
   graph: OpGraph,
   { platform, session, frozen, wholeBatches = false }: ProgramOptions,
 ): Promise<Session> {
-  const device = session?.device;
+  const { device = platform.engine.defaultDevice } = session ?? {};
   const blockSize = await channelBlock(platform, device);
-  // Others lack the operator for batch normalization in training, and maxima's places in max pooling.
-  const isProcessor = device === undefined || ["cpu", "wasm"].includes(device);
-  const runnable = isProcessor ? graph : splitBatchNorm(graph);
-  const { graph: folded, weights } =
-    frozen.size > 0 ? foldBatchNorm(runnable, frozen) : { graph: runnable, weights: frozen };
-  const batchLimits = blockSize === undefined || wholeBatches ? undefined : cacheLimits;
-  const form = { blockSize, batchLimits, weights, plainWhereStored: frozen.size > 0, comparesMaxima: !isProcessor };
-  return platform.createSession(toOnnx(folded, form), session);
+  const isGpu = device !== "cpu" && device !== "wasm";
+  const model = compileGraph(graph, frozen, { form: "training", blockSize, isGpu, wholeBatches });
+  return platform.engine.createSession(model, session);
 }
 
 /** A step that is one graph. */
@@ -79,5 +80,26 @@ export class FusedProgram implements StepProgram {
 
   async dispose(): Promise<void> {
     await this.#session.dispose();
+  }
+}
+
+/**
+ * Channels to a block in the engine's fastest CPU layout on this machine (16 with AVX-512, 8 with AVX2), found by asking
+ * the engine; undefined where it has no such layout, and on other devices.
+ */
+export async function channelBlock(
+  { engine }: Platform,
+  device: Device = engine.defaultDevice,
+): Promise<number | undefined> {
+  if (device !== "cpu") return undefined;
+  const { model, input } = blockProbe();
+  try {
+    const session = await engine.createSession(model, { device, threads: 1 });
+    const { blocks } = await session.run({ image: floatTensor([1, 64, 1, 2], input) });
+    await session.dispose();
+    return readBlockSize(blocks!.data as Float32Array);
+  } catch (error) {
+    if (error instanceof RuntimeUnavailableError) return undefined;
+    throw error;
   }
 }

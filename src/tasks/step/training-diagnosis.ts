@@ -1,12 +1,12 @@
-import { dependents } from "../../compiler/dependents.ts";
 import { gradient } from "../../compiler/gradient.ts";
+import { dependents } from "../../compiler/readers.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
 import { OpGraphBuilder } from "../../graph/op-builder.ts";
 import type { OpGraph, Value } from "../../graph/ops.ts";
 import type { Tensors } from "../../platform.ts";
 import type { FloatTensor, Tensor } from "../../tensor/tensor.ts";
 import { type ProgramOptions, stepSession } from "./step-program.ts";
-import { type ForwardGraph, forwardGraph } from "./training-forward.ts";
+import { type ForwardGraph, forwardGraph } from "./training-graph.ts";
 import { type TrainingGraphOptions, trainingNames } from "./training-graph-options.ts";
 
 /** The first place where a step meets a number that is not finite. */

@@ -1,30 +1,33 @@
-import { fromEngineLayout } from "../../graph/engine-layout.ts";
+import { UsageError } from "../../errors.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
-import type { OpGraph } from "../../graph/ops.ts";
+import type { OpGraph, Value } from "../../graph/ops.ts";
+import { fromEngineLayout } from "../../graph/weights.ts";
 import type { Platform, SessionOptions, Tensors } from "../../platform.ts";
 import type { StepHealth } from "../../records.ts";
-import { deriveSeed } from "../../tensor/random.ts";
+import { deriveSeed, mulberry32 } from "../../tensor/random.ts";
+import { sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
 import type { Weights } from "../../weights/initialize.ts";
-import { dropoutMasks } from "./dropout-masks.ts";
-import { microBatches } from "./micro-batches.ts";
-import { type Reduce, SplitProgram } from "./split-program.ts";
-import { createStagedSession } from "./staged-session.ts";
-import {
-  disposeState,
-  isOnDevice,
-  largestLookedAt,
-  StateMemory,
-  type StateTensor,
-  worthKeeping,
-} from "./state-memory.ts";
+import { createStagedSession, type Reduce, SplitProgram } from "./split-program.ts";
 import { FusedProgram, type StepProgram, stepSession } from "./step-program.ts";
 import { diagnoseStep, type Fault } from "./training-diagnosis.ts";
 import { type StepInterface, splitTrainingGraph, trainingGraph } from "./training-graph.ts";
 import { type TrainingGraphOptions, trainingNames } from "./training-graph-options.ts";
 import { stepHealth } from "./training-health.ts";
-import { averageSlot, checkState, initialState, type StateEntry, type TrainingState } from "./training-state.ts";
+import {
+  averageSlot,
+  checkState,
+  disposeState,
+  initialState,
+  isOnDevice,
+  largestLookedAt,
+  type StateEntry,
+  StateMemory,
+  type StateTensor,
+  type TrainingState,
+  worthKeeping,
+} from "./training-state.ts";
 
 /** How a training step is compiled, and the engine it runs on. */
 export interface TrainingStepOptions extends TrainingGraphOptions {
@@ -312,4 +315,48 @@ function named(
   tensors: ReadonlyMap<string, FloatTensor>,
 ): ReadonlyMap<string, FloatTensor> {
   return new Map(entries.map(({ name }) => [name, tensors.get(name)!]));
+}
+
+/** Factors of dropout for one run, 0 or 1/(1 − rate), by the name of their input; the same for the same seed. */
+export function dropoutMasks(
+  masks: readonly { readonly mask: Pick<Value, "name" | "shape">; readonly rate: number }[],
+  seed: number,
+): Tensors {
+  const random = mulberry32(seed);
+  return Object.fromEntries(
+    masks.map(({ mask: { name, shape }, rate }) => {
+      const tensor = floatTensor(shape);
+      for (let index = 0; index < tensor.data.length; index++) {
+        tensor.data[index] = random() < rate ? 0 : 1 / (1 - rate);
+      }
+      return [name, tensor];
+    }),
+  );
+}
+
+/**
+ * Cuts tensors along their first axis into `count` batches of `size` samples each, without copying.
+ * @throws {UsageError} a tensor holds another number of samples.
+ */
+export function microBatches(tensors: Tensors, size: number, count: number): readonly Tensors[] {
+  for (const [name, { shape }] of Object.entries(tensors)) {
+    if (shape[0] === size * count) continue;
+    throw new UsageError({
+      where: `training step, ${name}`,
+      what: "the number of samples is not that of the step",
+      received: shape[0],
+      expected: count === 1 ? `${size}` : `${size * count}: ${count} times ${size}`,
+    });
+  }
+  if (count === 1) return [tensors];
+  return Array.from({ length: count }, (_, index) =>
+    Object.fromEntries(
+      Object.entries(tensors).map(([name, tensor]) => [name, samples(tensor, index * size, (index + 1) * size)]),
+    ),
+  );
+}
+
+function samples({ type, shape, data }: Tensor, start: number, end: number): Tensor {
+  const each = sizeOf(shape.slice(1));
+  return { type, shape: [end - start, ...shape.slice(1)], data: data.subarray(start * each, end * each) } as Tensor;
 }

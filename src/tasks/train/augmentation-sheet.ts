@@ -1,18 +1,22 @@
-import type { Augmentation } from "../../data/augment.ts";
+import type { Augmentation } from "../../data/augmentation.ts";
 import type { ImageDataset, Sample } from "../../data/dataset.ts";
-import { applyImageChange } from "../../data/image-change.ts";
-import { describeImageChange } from "../../data/image-change-text.ts";
-import { ImageStore } from "../../data/image-store.ts";
+import {
+  applyImageChange,
+  describeImageChange,
+  imageChangeOf,
+  mixtureOf,
+  type Showing,
+} from "../../data/image-change.ts";
+import { ImageStore } from "../../data/image-loading.ts";
 import { targetsOf } from "../../data/labels.ts";
 import { type Mixing, type Mixture, mixRows } from "../../data/mixing.ts";
-import { imageChangeOf, mixtureOf, type Showing } from "../../data/random-changes.ts";
 import { DataError } from "../../errors.ts";
 import type { Platform, SizedDecodeOptions } from "../../platform.ts";
 import type { ContactSheet, SheetCaption, SheetCell } from "../../report/contact-sheet.ts";
 import { deriveSeed, mulberry32, shuffledIndices } from "../../tensor/random.ts";
 
 export interface AugmentationSheetOptions {
-  readonly platform: Pick<Platform, "decodeImage" | "encodePng">;
+  readonly platform: Platform;
   readonly decode: SizedDecodeOptions;
   /** Those of the training. */
   readonly seed: number;
@@ -61,7 +65,7 @@ async function chooseImages(
   { platform, decode, seed }: AugmentationSheetOptions,
 ): Promise<Original[]> {
   const { classes, samples } = dataset;
-  const store = new ImageStore(dataset, platform.decodeImage, decode, 0);
+  const store = new ImageStore(dataset, platform.images.decode, decode, 0);
   const shuffled = shuffledIndices(samples.length, mulberry32(deriveSeed(seed, "sheet")));
   const waiting = classes.map((_, label) => [...shuffled.filter((index) => samples[index]!.label === label)]);
   const chosen: Original[] = [];
@@ -165,5 +169,5 @@ async function cell(
   caption: readonly SheetCaption[],
   { platform, decode: { width, height } }: AugmentationSheetOptions,
 ): Promise<SheetCell> {
-  return { png: await platform.encodePng({ width, height, data }), caption };
+  return { png: await platform.images.encodePng({ width, height, data }), caption };
 }

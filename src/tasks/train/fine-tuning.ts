@@ -1,8 +1,7 @@
 import { UsageError } from "../../errors.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
 import type { Layer, Network } from "../../graph/network.ts";
-import { blocksOf, topBlock } from "../../models/block-names.ts";
-import { layerAt } from "../../models/top-on.ts";
+import { blocksOf, layerAt, topBlock } from "../../models/parts.ts";
 import { weightMatcher } from "../../weights/weight-pattern.ts";
 import type { TrainOptions } from "./options.ts";
 

@@ -2,6 +2,8 @@ import { BatchSource } from "../../data/batches.ts";
 import type { ImageDataset, Sample } from "../../data/dataset.ts";
 import { XceptionError } from "../../errors.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
+import type { SourceReader } from "../../platform.ts";
+import { readSource } from "../../source.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import { floatTensor } from "../../tensor/tensor.ts";
 import { featureNetwork } from "../features/feature-network.ts";
@@ -76,12 +78,12 @@ async function computeFeatures(plan: TrainingPlan, body: Network, options: Froze
   const decode = sizedDecodeOptionsOf({ network, preprocessing });
   const { augmentation } = presentation;
   const shard = { rank: communicator.rank, size: communicator.size };
-  const source = new BatchSource(dataset, platform.decodeImage, { batchSize, decode, seed, augmentation, shard });
+  const source = new BatchSource(dataset, platform.images.decode, { batchSize, decode, seed, augmentation, shard });
   const channels = sizeOf(body.layers.at(-1)!.outputShape);
   const all = new Float32Array(views * images * channels);
   /** Which rows there are: none of a damaged image. */
   const isThere = new Float32Array(views * images);
-  const inference = await inferenceSession(body, bodyWeights(body, weights), preprocessing, platform, {
+  const inference = await inferenceSession(body, bodyWeights(body, weights), preprocessing, platform.engine, {
     device,
     threads,
   });
@@ -124,7 +126,7 @@ async function keyOf(plan: TrainingPlan, body: Network, views: number): Promise<
       weights: await Promise.all(values),
       preprocessing,
       device: options.device ?? "default",
-      images: await imagesDigest(dataset, options.platform.readFile),
+      images: await imagesDigest(dataset, options.platform),
       views,
       ...(views > 1 && { augmentation: presentation.augmentation, seed }),
     }),
@@ -137,19 +139,16 @@ export function bodyWeights(body: Network, weights: TrainingPlan["weights"]): Tr
 }
 
 /** What is in the files counts, not what they are called. */
-async function imagesDigest(
-  { samples }: ImageDataset,
-  readFile: (path: string) => Promise<Uint8Array>,
-): Promise<string> {
+async function imagesDigest({ samples }: ImageDataset, reader: SourceReader): Promise<string> {
   const digests: string[] = [];
-  for (const { image } of samples) digests.push(await digestOfImage(image, readFile));
+  for (const { image } of samples) digests.push(await digestOfImage(image, reader));
   return sha256(digests.join());
 }
 
-async function digestOfImage(image: Sample["image"], readFile: (path: string) => Promise<Uint8Array>): Promise<string> {
-  if (typeof image !== "string") return sha256(image instanceof Uint8Array ? image : image.data);
+async function digestOfImage(image: Sample["image"], reader: SourceReader): Promise<string> {
+  if (typeof image === "object" && "data" in image) return sha256(image.data);
   try {
-    return await sha256(await readFile(image));
+    return await sha256(await readSource(image, reader));
   } catch (error) {
     // It will be skipped like any other that cannot be used.
     if (error instanceof XceptionError) return "unreadable";

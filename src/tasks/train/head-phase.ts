@@ -1,12 +1,12 @@
-import { weightOf } from "../../data/class-weights.ts";
 import { classesOf, type ImageDataset } from "../../data/dataset.ts";
-import { epochOrder } from "../../data/epoch-order.ts";
 import { targetsOf } from "../../data/labels.ts";
+import { weightOf } from "../../data/sample-weights.ts";
+import { epochOrder } from "../../data/sampling.ts";
 import { AbortedError, UsageError } from "../../errors.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
 import { cosineDecay } from "../../learning/schedules.ts";
-import { topIndex } from "../../models/block-names.ts";
 import { layersOf, networkOfLayers } from "../../models/layer-list.ts";
+import { topIndex } from "../../models/parts.ts";
 import { deriveSeed } from "../../tensor/random.ts";
 import { floatTensor } from "../../tensor/tensor.ts";
 import type { Weights } from "../../weights/initialize.ts";

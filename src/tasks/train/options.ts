@@ -1,20 +1,18 @@
-import type { Augmentation } from "../../data/augment.ts";
-import type { ClassWeights } from "../../data/class-weights.ts";
+import type { Augmentation } from "../../data/augmentation.ts";
 import type { ImageDataset } from "../../data/dataset.ts";
-import type { Sampling } from "../../data/epoch-order.ts";
 import type { Mixing } from "../../data/mixing.ts";
+import type { ClassWeights } from "../../data/sample-weights.ts";
+import type { Sampling } from "../../data/sampling.ts";
 import type { Network } from "../../graph/network.ts";
 import type { Optimizer } from "../../learning/optimizers.ts";
 import type { Schedule } from "../../learning/schedule.ts";
 import type { AverageDecay } from "../../learning/weight-average.ts";
-import type { Architecture } from "../../models/architecture.ts";
-import type { XceptionOptions } from "../../models/xception-options.ts";
+import type { Architecture, NetworkOptions } from "../../models/registry.ts";
 import type { Communicator, Device, Platform } from "../../platform.ts";
 import type { EpochRecord, Evaluation, Prediction, SkippedFile, StepHealth } from "../../records.ts";
 import type { Weights } from "../../weights/initialize.ts";
 import type { ImagePreprocessing } from "../model/model.ts";
 import type { TrainingGraphOptions } from "../step/training-graph-options.ts";
-import type { StartingWeightsOptions } from "../weights/starting-weights.ts";
 import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
 import type { HeadPhase } from "./head-phase-options.ts";
 
@@ -29,14 +27,12 @@ export interface TrainOptions
    * A classifier of as many classes as the data set has, or an architecture or options of `xception` to build one. Its input size is the
    * size that images are brought to. Default: that of the file that `weights` names, if it tells; else Xception with its defaults.
    */
-  readonly network?: Network | Architecture | Omit<XceptionOptions, "classes">;
+  readonly network?: Network | Architecture | Omit<NetworkOptions, "classes">;
   /**
-   * To start from: in Keras's layout, or what `platform.readFile` reads, a file of any format that we know; `imagenet` is what
+   * To start from: in Keras's layout, or the path or address of a file of any format that we know; `imagenet` is what
    * keras.applications.Xception learned. A classifier of other classes starts anew. Default: drawn from the network's seed.
    */
   readonly weights?: Weights | string;
-  /** Where the weights `imagenet` are, if not at Keras's own address. */
-  readonly imagenet?: StartingWeightsOptions["imagenet"];
   /** Images to test on after every epoch, of the same classes. With them the best epoch's weights are kept. */
   readonly validation?: ImageDataset;
   /** Passes over the data set, from 1; default 20. */

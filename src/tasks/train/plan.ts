@@ -1,18 +1,18 @@
-import { defaultAugmentation } from "../../data/augment.ts";
+import { defaultAugmentation } from "../../data/augmentation.ts";
 import { type BatchOptions, BatchSource } from "../../data/batches.ts";
-import { classWeightsOf } from "../../data/class-weights.ts";
 import { type ImageDataset, isMultiLabel, relabel } from "../../data/dataset.ts";
+import { classWeightsOf } from "../../data/sample-weights.ts";
 import { DataError, UsageError } from "../../errors.ts";
 import { inputShapeOf, type Network, networkWeights, outputActivation, outputLayer } from "../../graph/network.ts";
+import { checkWeights } from "../../graph/weights.ts";
 import { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "../../learning/losses.ts";
 import { optimizerDefaults } from "../../learning/optimizer-defaults.ts";
 import { createOptimizer, type Optimizer } from "../../learning/optimizers.ts";
 import type { Schedule } from "../../learning/schedule.ts";
 import { oneCycle } from "../../learning/schedules.ts";
-import { type Architecture, buildNetwork, optionsOf, withOptions } from "../../models/architecture.ts";
+import { architectureNamed, buildNetwork, defaultName, optionsOf, withOptions } from "../../models/registry.ts";
 import type { Communicator } from "../../platform.ts";
 import { sizeOf } from "../../tensor/shape.ts";
-import { checkWeights } from "../../weights/check-weights.ts";
 import { initializeWeights, type Weights } from "../../weights/initialize.ts";
 import { ImagePreparation } from "../model/image-preparation.ts";
 import { defaultPreprocessing, type ImagePreprocessing, sizedDecodeOptionsOf } from "../model/model.ts";
@@ -48,7 +48,7 @@ interface TrainingValidation {
 }
 
 /** Options whose weights, if there are any, have been read. */
-export type OptionsWithWeights = Omit<TrainOptions, "weights" | "imagenet"> & { readonly weights?: Weights };
+export type OptionsWithWeights = Omit<TrainOptions, "weights"> & { readonly weights?: Weights };
 
 /** A training with all choices made and checked. */
 export interface TrainingPlan {
@@ -120,7 +120,7 @@ export function planTraining(dataset: ImageDataset, options: OptionsWithWeights)
   const decode = sizedDecodeOptionsOf({ network, preprocessing });
   const shard = { rank: communicator.rank, size: communicator.size };
   const preparation = new ImagePreparation({ network, preprocessing }, platform);
-  const batches = new BatchSource(dataset, platform.decodeImage, { batchSize, decode, seed, shard, ...presentation });
+  const batches = new BatchSource(dataset, platform.images.decode, { batchSize, decode, seed, shard, ...presentation });
   // Said before anything is compiled for as many.
   if (batches.batchesPerEpoch === 0) batches.assertEnough(dataset.samples.length, batchSize * communicator.size);
   const validation = options.validation && relabel(options.validation, classes, "the training set");
@@ -160,7 +160,7 @@ export function networkFor(
   seed: number,
 ): Network {
   if ("layers" in network && !("family" in network)) return network;
-  const given: Architecture = "family" in network ? network : { family: "xception", options: network };
+  const given = "family" in network ? network : architectureNamed(defaultName, network);
   const classifierActivation = isMultiLabel(dataset) ? "sigmoid" : "softmax";
   const classes = dataset.classes.length;
   return buildNetwork(withOptions(given, { seed, classifierActivation, ...optionsOf(given), classes }));

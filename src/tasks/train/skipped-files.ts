@@ -1,6 +1,6 @@
 import type { Communicator } from "../../platform.ts";
 import type { SkippedFile } from "../../records.ts";
-import { filesOnce, skippedByRanks } from "../ranks/skipped-by-ranks.ts";
+import { filesOnce, skippedByRanks } from "../ranks/ranks.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { TrainingPlan } from "./plan.ts";
 

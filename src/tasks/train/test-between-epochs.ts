@@ -62,7 +62,7 @@ export class TestBetweenEpochs {
     preprocessing: TrainingPlan["preprocessing"] | undefined,
   ): Promise<Inference> {
     const { platform, device, threads } = this.#plan.options;
-    return inferenceSession(part, bodyWeights(part, weights), preprocessing, platform, { device, threads });
+    return inferenceSession(part, bodyWeights(part, weights), preprocessing, platform.engine, { device, threads });
   }
 }
 

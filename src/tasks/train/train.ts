@@ -1,6 +1,6 @@
 import type { ImageDataset } from "../../data/dataset.ts";
-import { fromEngineLayout } from "../../graph/engine-layout.ts";
 import { networkWeights } from "../../graph/network.ts";
+import { fromEngineLayout } from "../../graph/weights.ts";
 import { averageOverRanks, tensorsOfFirstRank } from "../ranks/ranks.ts";
 import { withStatisticsFor } from "../step/moving-statistics.ts";
 import { initialState, weightEntry } from "../step/training-state.ts";
@@ -26,7 +26,7 @@ import { assertEqualRanks, assertSameTraining, trainingIdentity } from "./traini
  * @throws {FormatError} it is damaged, or of no format that we know.
  * @throws {TrainingError} the loss or the weights are no finite numbers any more.
  * @example
- * const dataset = folderDataset(await nodePlatform.listFolder("photos"));
+ * const dataset = folderDataset(await nodePlatform.files.list("photos"));
  * const { weights, history } = await train(dataset, { platform: nodePlatform, epochs: 5 });
  */
 export async function train(dataset: ImageDataset, chosen: TrainOptions): Promise<TrainingResult> {

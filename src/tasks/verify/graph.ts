@@ -1,14 +1,13 @@
-import { foldBatchNorm } from "../../compiler/fold-batch-norm.ts";
-import { lower } from "../../compiler/lower.ts";
-import { toOnnx } from "../../compiler/onnx/onnx.ts";
+import { compileGraph } from "../../compiler/compile.ts";
+import { imageInput, lower } from "../../compiler/lower.ts";
 import type { Network } from "../../graph/network.ts";
 import type { OpGraph } from "../../graph/ops.ts";
-import type { Platform } from "../../platform.ts";
+import { toEngineWeights } from "../../graph/weights.ts";
+import type { Platform, SessionOptions, Tensors } from "../../platform.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
-import { toEngineWeights } from "../../weights/engine-weights.ts";
 import { formulaWeights } from "../../weights/formula.ts";
 import type { Weights } from "../../weights/initialize.ts";
-import { channelBlock } from "../step/channel-block.ts";
+import { channelBlock } from "../step/step-program.ts";
 
 /**
  * The ways in which networks reach the engine. `inference`: batch normalization folded into the convolutions, as shipped.
@@ -39,14 +38,19 @@ export function tappedGraph(
   return { graph, weights: toEngineWeights(network, weights) };
 }
 
-/** The bytes of the model that the engine runs. */
-export async function layOut(
+/** Runs a graph on images, compiled as `layout` says; the training layout is fed with the weights. */
+export async function runGraph(
   { graph, weights }: FilledGraph,
   layout: VerifyLayout,
+  images: FloatTensor,
   platform: Platform,
-): Promise<Uint8Array> {
-  if (layout === "training") return toOnnx(graph, { weights, blockSize: await channelBlock(platform) });
-  if (layout === "unfolded") return toOnnx(graph, { weights });
-  const folded = foldBatchNorm(graph, weights);
-  return toOnnx(folded.graph, { weights: folded.weights, dynamicBatch: true });
+  options?: SessionOptions,
+): Promise<Tensors> {
+  const isTraining = layout === "training";
+  const model = isTraining
+    ? compileGraph(graph, new Map(), { form: layout, blockSize: await channelBlock(platform) })
+    : compileGraph(graph, weights, { form: layout === "unfolded" ? "exact" : layout });
+  const session = await platform.engine.createSession(model, options);
+  const feeds = { [imageInput]: images, ...(isTraining && Object.fromEntries(weights)) };
+  return session.run(feeds).finally(() => session.dispose());
 }

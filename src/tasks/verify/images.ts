@@ -27,7 +27,7 @@ export async function verifyImages(
   network: Network,
   preprocessing: ImagePreprocessing = defaultPreprocessing,
   files: readonly string[],
-  platform: Pick<Platform, "createSession" | "decodeImage" | "encodePng">,
+  platform: Platform,
 ): Promise<VerifyImages> {
   const shape = inputShapeOf(network) as [number, number, number];
   const formula = formulaImages(1, shape);

@@ -2,6 +2,7 @@ import { imageInput } from "../../compiler/lower.ts";
 import { UsageError } from "../../errors.ts";
 import { inputShapeOf, type Network } from "../../graph/network.ts";
 import type { Device, Platform, SessionOptions, Tensors } from "../../platform.ts";
+import { readSource } from "../../source.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import type { Weights } from "../../weights/initialize.ts";
@@ -11,7 +12,7 @@ import { weightsSource } from "../weights/weights-file.ts";
 import { openWeightsFile } from "../weights/weights-formats.ts";
 import { comparedBlocks } from "./blocks.ts";
 import { goldenBatch, parseGolden } from "./golden.ts";
-import { layOut, tappedGraph } from "./graph.ts";
+import { runGraph, tappedGraph } from "./graph.ts";
 import { formulaBatch, type VerifyImages, verifyImages } from "./images.ts";
 import { type Differences, goldenReference, type Reference, valuesReference } from "./reference.ts";
 import { defaultTolerance, type VerifyTolerance } from "./verify.ts";
@@ -135,7 +136,7 @@ async function referenceOf(
 
 /** Values of another tool are JSON with taps or probabilities; other JSON is a model of TensorFlow.js. */
 async function readGolden(path: string, platform: Platform) {
-  const bytes = await platform.readFile(path);
+  const bytes = await readSource(path, platform);
   if (bytes.find((byte) => byte > 0x20) !== "{".charCodeAt(0)) return undefined;
   const text = new TextDecoder().decode(bytes);
   return /"(taps|probabilities|probabilities_first_20|top5)"\s*:/.test(text) ? parseGolden(text, path) : undefined;
@@ -158,9 +159,7 @@ async function run(
   settings: SessionOptions,
 ): Promise<Tensors> {
   const graph = tappedGraph(network, weights, [...new Set([...layers, network.output])], values.shape[0]!);
-  const model = await layOut(graph, settings.optimize === false ? "unfolded" : "inference", platform);
-  const session = await platform.createSession(model, settings);
-  return session.run({ [imageInput]: values }).finally(() => session.dispose());
+  return runGraph(graph, settings.optimize === false ? "unfolded" : "inference", values, platform, settings);
 }
 
 /** What a model file's own graph says to the images' bytes. */
@@ -171,14 +170,14 @@ async function runFile(
   platform: Platform,
   settings: SessionOptions,
 ): Promise<FloatTensor> {
-  const session = await platform.createSession(bytes, settings);
+  const session = await platform.engine.createSession(bytes, settings);
   const results = await session.run({ [imageInput]: images.bytes! }).finally(() => session.dispose());
   return results[network.output] as FloatTensor;
 }
 
 async function chooseRuntimes(platform: Platform, wanted: readonly Device[] | undefined) {
   if (wanted !== undefined) return { chosen: [...new Set(wanted)], unavailable: [] };
-  const statuses = await platform.listDevices();
+  const statuses = await platform.engine.listDevices();
   return {
     chosen: statuses.flatMap(({ device, available }) => (available ? [device] : [])),
     unavailable: statuses.flatMap(({ device, reason }) => (reason === undefined ? [] : [{ runtime: device, reason }])),

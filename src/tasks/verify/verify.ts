@@ -1,13 +1,12 @@
-import { imageInput } from "../../compiler/lower.ts";
 import { inputShapeOf, type Network, outputLayer } from "../../graph/network.ts";
-import type { XceptionOptions } from "../../models/xception-options.ts";
+import type { NetworkOptions } from "../../models/registry.ts";
 import type { Platform } from "../../platform.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { formulaImages, formulaWeights } from "../../weights/formula.ts";
 import type { Weights } from "../../weights/initialize.ts";
 import { type Comparison, compareWithGolden, type TapDifference } from "./compare.ts";
 import { type Golden, goldenBatch, goldenName } from "./golden.ts";
-import { layOut, tappedGraph, type VerifyLayout } from "./graph.ts";
+import { runGraph, tappedGraph, type VerifyLayout } from "./graph.ts";
 import { goldenNetworks } from "./network.ts";
 
 /** The largest differences that pass. */
@@ -21,7 +20,7 @@ export interface VerifyTolerance {
 export interface VerifyOptions {
   readonly platform: Platform;
   /** What the network is; the golden file says what is left open. */
-  readonly network?: XceptionOptions;
+  readonly network?: NetworkOptions;
   readonly tolerance?: VerifyTolerance;
   /** Default `inference`. */
   readonly layout?: VerifyLayout;
@@ -90,11 +89,8 @@ export async function verifyNetwork(
   const batchSize = goldenBatch(golden);
   const inputShape = inputShapeOf(network) as readonly [number, number, number];
   const outputs = [...new Set([...Object.keys(golden.taps), network.output])];
-  const model = await layOut(tappedGraph(network, weights, outputs, batchSize), layout, platform);
-  const session = await platform.createSession(model);
-  const results = await session
-    .run({ [imageInput]: images ?? formulaImages(batchSize, inputShape) })
-    .finally(() => session.dispose());
+  const graph = tappedGraph(network, weights, outputs, batchSize);
+  const results = await runGraph(graph, layout, images ?? formulaImages(batchSize, inputShape), platform);
 
   const { config } = outputLayer(network);
   const probabilities = config.type === "Dense" ? (results[network.output] as FloatTensor) : undefined;

@@ -1,6 +1,6 @@
 import { withExternalData } from "../../compiler/onnx/external-data.ts";
 import { readOnnx } from "../../compiler/onnx/reader.ts";
-import { fromEngineWeights } from "../../weights/engine-weights.ts";
+import { fromEngineWeights } from "../../graph/weights.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import { storedLayersOf } from "../../weights/stored-layers.ts";
 import { graphShapes } from "../model/graph-shapes.ts";

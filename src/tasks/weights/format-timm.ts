@@ -1,6 +1,5 @@
-import { buildNetwork } from "../../models/architecture.ts";
-import type { ArchitectureName } from "../../models/architecture-names.ts";
-import { recognizeTimm } from "../../models/timm-recognition.ts";
+import { buildNetwork } from "../../models/registry.ts";
+import { recognizeTimm } from "../../models/timm-names.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import { isSafetensors, readSafetensors } from "../../weights/safetensors.ts";
 import { isTorch, readTorch } from "../../weights/torch/torch-file.ts";
@@ -36,16 +35,6 @@ export const torchFormat: WeightsFormat = {
   },
 };
 
-/** Share of the image's side that timm keeps of what it has scaled, for the weights that it publishes. */
-const cropRatios: Readonly<Record<Exclude<ArchitectureName, "xception">, number>> = {
-  legacy_xception: 0.897,
-  xception41: 0.903,
-  xception65: 0.903,
-  xception71: 0.903,
-  xception41p: 0.94,
-  xception65p: 0.94,
-};
-
 /** Inception's mean and standard deviation of 0.5: numbers from −1 to 1, as in Keras. */
 function timmPreprocessing(cropRatio: number): ImagePreprocessing {
   return { ...defaultPreprocessing, interpolation: "bicubic", fit: "cover", cropRatio };
@@ -56,10 +45,10 @@ function timmFile(format: string, named: readonly NamedTensor[], notes: readonly
   const shapes = new Map([...tensors].map(([name, { shape }]) => [name, shape]));
   const found = recognizeTimm(shapes);
   const layers: WeightsFile["layers"] = (network) => ({ layers: layersFromTimm(network, tensors) });
-  if (found === undefined || found.name === "xception") {
+  if (found === undefined) {
     return { format, layers, stored: () => named.map(({ path, shape }) => ({ name: path, shape })), notes };
   }
-  const cropRatio = cropRatios[found.name];
+  const { cropRatio } = found;
   return {
     format: `${format}, ${found.name}`,
     layers,

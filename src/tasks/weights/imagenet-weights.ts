@@ -1,34 +1,19 @@
 import { UsageError } from "../../errors.ts";
+import { publishedWeights } from "../../models/registry.ts";
 
-/** Where Keras keeps the weights that it learned from ImageNet, under the MIT license. */
-const published = "https://storage.googleapis.com/tensorflow/keras-applications/xception/";
+const { folder: published, withTop, withoutTop, license, origin } = publishedWeights()!;
 
 /** What models made of these weights say of where they come from. */
-export const imagenetOrigin = {
-  license: "MIT",
-  provenance: { weights: "keras.applications.Xception, trained on ImageNet", source: published },
-} as const;
-
-export interface ImagenetWeightsOptions {
-  /** With the classifier of 1000 classes. */
-  readonly includeTop: boolean;
-  /** Address of another folder that has the files. */
-  readonly mirror?: string | undefined;
-  /** Of the file, where the mirror has another one. */
-  readonly md5?: string;
-}
-
-/** Where weights are that are called `imagenet`; whatever has another name stays as it is. */
-export function weightsNamed<T extends string | Uint8Array>(source: T, options: ImagenetWeightsOptions): T | string {
-  return source === "imagenet" ? imagenetWeightsAddress(options) : source;
-}
+export const imagenetOrigin = { license, provenance: { weights: origin, source: published } };
 
 /**
  * The address of the weights that keras.applications.Xception learned from ImageNet, with the file's MD5 behind `#md5=`.
+ * @param includeTop with the classifier of 1000 classes.
+ * @param mirror address of another folder that has the files.
  * @throws {UsageError} the mirror is no address.
  * @see https://github.com/keras-team/keras/blob/master/keras/src/applications/xception.py
  */
-export function imagenetWeightsAddress({ includeTop, mirror = published, md5 }: ImagenetWeightsOptions): string {
+export function imagenetWeightsAddress(includeTop: boolean, mirror = published): string {
   if (!/^https?:\/\/./i.test(mirror)) {
     throw new UsageError({
       where: "mirror of the ImageNet weights (XCEPTION_WEIGHTS_URL)",
@@ -38,8 +23,6 @@ export function imagenetWeightsAddress({ includeTop, mirror = published, md5 }: 
     });
   }
   const folder = mirror.endsWith("/") ? mirror : `${mirror}/`;
-  const stem = `${folder}xception_weights_tf_dim_ordering_tf_kernels`;
-  return includeTop
-    ? `${stem}.h5#md5=${md5 ?? "0a58e3b7378bc2990ea3b43d5981f1f6"}`
-    : `${stem}_notop.h5#md5=${md5 ?? "b0042744bf5b25fce3cb969f33bebb97"}`;
+  const file = includeTop ? withTop : withoutTop;
+  return `${folder}${file.name}#md5=${file.md5}`;
 }

@@ -1,6 +1,6 @@
 import { imageInput } from "../../compiler/lower.ts";
 import { readOnnx } from "../../compiler/onnx/reader.ts";
-import type { Platform, Session, SessionOptions } from "../../platform.ts";
+import type { Engine, Session, SessionOptions } from "../../platform.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import { type GraphImages, graphImages } from "../model/graph-images.ts";
 import { createGraphSession } from "../model/graph-session.ts";
@@ -37,14 +37,14 @@ export function isGraphToRun({ bytes, where }: WeightsSource, options: LoadModel
 export async function loadGraph(
   source: WeightsSource,
   { network, labels: given }: LoadModelOptions,
-  platform: Pick<Platform, "createSession">,
+  engine: Engine,
   options?: SessionOptions,
 ): Promise<LoadedGraph> {
   const { where } = source;
   const { bytes, content } = await wholeOnnx(source);
   const images = graphImages(content, where, network?.inputShape);
   const preprocessing = defaultPreprocessing;
-  const session = await createGraphSession(bytes, platform, { images, preprocessing, where, session: options });
+  const session = await createGraphSession(bytes, engine, { images, preprocessing, where, session: options });
   try {
     const { labels, notes } = await classNames(await countClasses(session, images), given);
     const maker = labels.length === 1 ? "sigmoid" : "softmax";

@@ -1,9 +1,19 @@
 import { FormatError, UsageError, WeightsError } from "../../errors.ts";
 import { inputShapeOf, type Network } from "../../graph/network.ts";
-import { type Architecture, buildNetwork } from "../../models/architecture.ts";
-import { type ArchitectureName, architectureNamed, nameOfArchitecture } from "../../models/architecture-names.ts";
-import { recognizeXception } from "../../models/recognize-xception.ts";
-import { completeOptions, type XceptionOptions } from "../../models/xception-options.ts";
+import {
+  type Architecture,
+  type ArchitectureName,
+  architectureNamed,
+  buildNetwork,
+  defaultName,
+  familyNamed,
+  type NetworkOptions,
+  nameOfArchitecture,
+  optionsOf,
+  portDifferences,
+  recognizeArchitecture,
+  withOptions,
+} from "../../models/registry.ts";
 import { updateArchitecture } from "../model/update-architecture.ts";
 import {
   type LoadedWeights,
@@ -19,11 +29,11 @@ import { openWeightsFile } from "./weights-formats.ts";
 /** Which network the weights of a file are for. */
 export interface OpenAsOptions {
   /**
-   * Of the Xception to put the weights into; what is left out is as the file says, else the default. Without any, the file
-   * keeps its own network, and weights alone are taken for the default Xception's.
+   * Of the network to put the weights into; what is left out is as the file says, else the default. Without any, the file
+   * keeps its own network, and weights alone are taken for the default network's.
    */
-  readonly network?: XceptionOptions | undefined;
-  /** Which network that is; default: the one in the file, else Xception. */
+  readonly network?: NetworkOptions | undefined;
+  /** Which network that is; default: the one in the file, else `xception`. */
   readonly architecture?: ArchitectureName | undefined;
   /** As in `loadWeights`; refused where the file's own network has all its weights. */
   readonly allowMissing?: string | undefined;
@@ -57,8 +67,8 @@ export async function openAs(
     });
   }
   const ownName = own && nameOfArchitecture(own);
-  const ownOptions = own ? optionsOf(own, name ?? ownName) : {};
-  const architecture = architectureNamed(name ?? ownName ?? "xception", { ...ownOptions, ...given });
+  const wanted = name ?? ownName ?? defaultName;
+  const architecture = architectureNamed(wanted, { ...(own && optionsFor(wanted, own)), ...given });
   const { architecture: _, ...said } = file.metadata ?? {};
   const storedChannels = own ? inputShapeOf(buildNetwork(own))[2]! : 3;
   const { network, ...loaded } = weightsInto(architecture, file, { where, allowMissing, storedChannels });
@@ -79,7 +89,7 @@ function weightsInto(
     return { network, ...weightsFor(network, file, options) };
   } catch (error) {
     if (!(error instanceof WeightsError) || channels === storedChannels) throw error;
-    const before = withInputShape(architecture, [height, width, storedChannels]);
+    const before = withOptions(architecture, { inputShape: [height, width, storedChannels] });
     const loaded = weightsOrUndefined(buildNetwork(before), file, options);
     if (loaded === undefined) throw error;
     const { weights } = updateArchitecture(
@@ -100,18 +110,12 @@ function weightsOrUndefined(...given: Parameters<typeof weightsFor>): LoadedWeig
   }
 }
 
-function withInputShape(architecture: Architecture, inputShape: readonly [number, number, number]): Architecture {
-  if (architecture.family === "layers") return architecture;
-  return { ...architecture, options: { ...architecture.options, inputShape } } as Architecture;
-}
-
 /** The network in a file, if it is one of ours. */
 export function ownArchitecture(file: WeightsFile): Architecture | undefined {
   const { metadata } = file;
   if (metadata && metadata.architecture.family !== "layers") return metadata.architecture;
   const described = understood(file);
-  const options = described && recognizeXception(described.network);
-  return options && { family: "xception", options };
+  return described && recognizeArchitecture(described.network);
 }
 
 function understood({ describedNetwork }: WeightsFile): DescribedNetwork | undefined {
@@ -124,26 +128,22 @@ function understood({ describedNetwork }: WeightsFile): DescribedNetwork | undef
   }
 }
 
-/** What a file's network says of a network called `name`, beyond what that name says: none, if it is of another family. */
-function optionsOf(own: Architecture, name: ArchitectureName | undefined): XceptionOptions {
+/** The options of a file's network that one called `name` has too, but for those that either name stands for. */
+function optionsFor(name: ArchitectureName, own: Architecture): NetworkOptions {
+  const { family, options } = familyNamed(name);
+  if (family !== own.family) return {};
   const isSame = name === nameOfArchitecture(own);
-  if (own.family === "xception" && isSame) return own.options;
-  if (own.family === "xception" && (name === "xception" || name === "legacy_xception")) {
-    const { batchNormEpsilon: _, poolPadding: __, ...options } = own.options;
-    return options;
-  }
-  if (own.family !== "aligned-xception" || !isSame) return {};
-  const { variant: _, ...options } = own.options;
-  return options;
+  const kept = Object.entries(optionsOf(own)).filter(([option]) => {
+    const scope = options.table[option]?.scope;
+    return scope !== "name" && (isSame || scope !== "port");
+  });
+  return Object.fromEntries(kept);
 }
 
 /** Keras and timm compute with other numbers beside the same weights. */
 function changedNumbers(own: Architecture | undefined, now: Architecture): string[] {
-  if (own?.family !== "xception" || now.family !== "xception") return [];
-  const [before, after] = [own, now].map(({ options }) => {
-    const { batchNormEpsilon, poolPadding } = completeOptions(options);
-    return `adds ${batchNormEpsilon} to variances and pads its pooling "${poolPadding}"`;
-  });
-  if (before === after) return [];
-  return [`The file's network ${before}, this one ${after}: answers will differ somewhat.`];
+  const differences = own ? portDifferences(own, now) : [];
+  if (differences.length === 0) return [];
+  const texts = differences.map(({ option, values: [before, after] }) => `${option} ${before}, this one ${after}`);
+  return [`The file's network has ${texts.join("; ")}: answers will differ somewhat.`];
 }

@@ -1,15 +1,16 @@
 import { FormatError } from "../../errors.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
-import { type Architecture, architectureOf, buildNetwork } from "../../models/architecture.ts";
-import { recognizeXception, sameLayers } from "../../models/recognize-xception.ts";
+import { sameLayers } from "../../models/layer-list.ts";
+import { type Architecture, architectureOf, buildNetwork, recognizeArchitecture } from "../../models/registry.ts";
+import type { Source, SourceReader } from "../../platform.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import type { Weights } from "../../weights/initialize.ts";
 import { type MappedWeights, mapWeights } from "../../weights/map-weights.ts";
 import { defaultPreprocessing } from "../model/model.ts";
 import { networkOf } from "../model/model-file.ts";
 import type { ModelDescription } from "../model/model-metadata.ts";
-import { type FilePlatform, type WeightsFile, weightsSource } from "./weights-file.ts";
+import { type WeightsFile, weightsSource } from "./weights-file.ts";
 import { openWeightsFile } from "./weights-formats.ts";
 
 /** A file's weights in a network. */
@@ -35,15 +36,14 @@ export interface LoadWeightsOptions {
 
 /**
  * Reads weights into a network, from a file of any format that we know: one with a whole model will do, too.
- * @param source its path, or its bytes.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, or damaged.
  * @throws {WeightsError} the weights are not those of the network.
  */
 export async function loadWeights(
   network: Network,
-  source: string | Uint8Array,
-  platform: FilePlatform,
+  source: Source,
+  platform: SourceReader,
   options: LoadWeightsOptions = {},
 ): Promise<LoadedWeights> {
   const { file, where } = await opened(source, platform);
@@ -52,7 +52,6 @@ export async function loadWeights(
 
 /**
  * Reads a whole model from a file of any format that we know, whatever its network is made of.
- * @param source its path, or its bytes.
  * @param options `inputShape`: of images, where the file leaves it open.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, damaged, holds weights alone, or its network has something that we
@@ -60,8 +59,8 @@ export async function loadWeights(
  * @throws {WeightsError} its weights are not those of its network.
  */
 export async function openModel(
-  source: string | Uint8Array,
-  platform: FilePlatform,
+  source: Source,
+  platform: SourceReader,
   options: { readonly inputShape?: Shape } = {},
 ): Promise<OpenedModel> {
   const { file, where } = await opened(source, platform);
@@ -69,7 +68,7 @@ export async function openModel(
 }
 
 /** In a function of its own, so that nothing holds the file's bytes any more when its weights are brought into our layout. */
-async function opened(source: string | Uint8Array, platform: FilePlatform) {
+async function opened(source: Source, platform: SourceReader) {
   const found = await weightsSource(source, platform);
   return { file: await openWeightsFile(found), where: found.where };
 }
@@ -129,12 +128,11 @@ export function preparing(rescaling: Preprocessing | undefined): {
   };
 }
 
-/** What the file says, unless its network is another one; our Xception if it is that; else the layers. */
+/** What the file says, unless its network is another one; one of our families if it is that; else the layers. */
 function architectureFor(network: Network, { metadata }: WeightsFile, where: string): Architecture {
   const said = metadata?.architecture;
   if (said !== undefined && sameLayers(network, networkOf(said, where))) return said;
-  const options = recognizeXception(network);
-  return options === undefined ? architectureOf(network) : { family: "xception", options };
+  return recognizeArchitecture(network) ?? architectureOf(network);
 }
 
 /** Weights of a network with the same layers under other names. */

@@ -1,5 +1,5 @@
 import { outputLayer } from "../../graph/network.ts";
-import { type Architecture, architectureOf, buildNetwork, withOptions } from "../../models/architecture.ts";
+import { type Architecture, architectureOf, buildNetwork, withOptions } from "../../models/registry.ts";
 import type { OpenedModel } from "./open-weights.ts";
 
 /**

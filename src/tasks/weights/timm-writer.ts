@@ -1,6 +1,5 @@
 import { toTorchLayout } from "../../graph/torch-layout.ts";
-import { timmNames } from "../../models/timm-names.ts";
-import { completeOptions, legacyXceptionOptions } from "../../models/xception-options.ts";
+import { timmDifferences, timmNames } from "../../models/timm-names.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import { writeSafetensors } from "../../weights/safetensors.ts";
@@ -28,12 +27,8 @@ export function writeTimm(model: ModelToWrite): Written {
 
 /** What timm computes otherwise with these weights. */
 function differences({ architecture }: ModelToWrite): string[] {
-  if (architecture.family !== "xception") return [];
-  const { batchNormEpsilon, poolPadding } = completeOptions(architecture.options);
-  const { batchNormEpsilon: theirEpsilon, poolPadding: theirPadding } = legacyXceptionOptions;
-  if (batchNormEpsilon === theirEpsilon && poolPadding === theirPadding) return [];
-  return [
-    `timm's legacy_xception adds ${theirEpsilon} to variances and pads its pooling on both sides, this model ` +
-      `${batchNormEpsilon} and "${poolPadding}": its answers there will differ somewhat.`,
-  ];
+  const found = timmDifferences(architecture);
+  if (found.length === 0) return [];
+  const texts = found.map(({ option, values: [theirs, ours] }) => `${option} ${theirs}, this model ${ours}`);
+  return [`timm's network has ${texts.join("; ")}: its answers there will differ somewhat.`];
 }

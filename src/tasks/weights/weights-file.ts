@@ -1,14 +1,16 @@
 import { FormatError, UsageError } from "../../errors.ts";
 import type { Network } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
-import type { Architecture } from "../../models/architecture.ts";
-import type { Platform } from "../../platform.ts";
+import type { Architecture } from "../../models/registry.ts";
+import type { Engine, Source, SourceReader } from "../../platform.ts";
 import type { GraphFacts } from "../../report/graph-summary.ts";
 import type { WeightFacts } from "../../report/weights-summary.ts";
+import { nameOfSource, readSource } from "../../source.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { kerasFileModule } from "../../weights/keras/file.ts";
 import type { StoredLayer } from "../../weights/stored-layers.ts";
 import type { ModelDescription } from "../model/model-metadata.ts";
+import { imagenetOrigin, imagenetWeightsAddress } from "./imagenet-weights.ts";
 
 /** A file of weights before it is opened. */
 export interface WeightsSource {
@@ -19,12 +21,11 @@ export interface WeightsSource {
   readonly isDisposable?: boolean;
   /** Reads a file that this one names as its part: a shard of TensorFlow.js. */
   readonly readBeside: (name: string) => Promise<Uint8Array>;
+  /** License of the weights and where they come from, where that is known beforehand. */
+  readonly origin?: Pick<ModelDescription, "license" | "provenance">;
   /** The platform's, for libraries that a damaged file can confuse. */
-  readonly isolate?: Platform["isolate"];
+  readonly isolate?: SourceReader["isolate"];
 }
-
-/** What of a platform it takes to read files. */
-export type FilePlatform = Pick<Platform, "readFile" | "isolate">;
 
 /** A kind of file that weights come in; `weights-formats.ts` lists them. */
 export interface WeightsFormat {
@@ -57,7 +58,7 @@ export interface WeightsFile {
    * @param platform whose engine finds the shapes of its results.
    * @param inputShape of images, where the file leaves it open.
    */
-  readonly graph?: (platform: Pick<Platform, "createSession">, inputShape?: Shape) => Promise<GraphFacts>;
+  readonly graph?: (engine: Engine, inputShape?: Shape) => Promise<GraphFacts>;
   /** The weights under the names that the file has for them, in its order; formats that have no such names lack it. */
   readonly stored?: () => readonly WeightFacts[];
   /** What a user should know of it, in sentences. */
@@ -85,29 +86,34 @@ export interface DescribedNetwork {
 }
 
 /**
- * Gets hold of a file of weights, to be opened once.
- * @param source its path, or its bytes.
+ * Reads a file of weights, to be opened once.
+ * @param source `imagenet` stands for what keras.applications.Xception learned, of which `includeTop` says whether its
+ * classifier is wanted; default true.
  * @throws {FileError} there is no such file, or it cannot be read.
+ * @throws {UsageError} it is no source.
  */
 export async function weightsSource(
-  source: string | Uint8Array,
-  { readFile, isolate }: FilePlatform,
+  source: Source,
+  reader: SourceReader,
+  { includeTop = true }: { readonly includeTop?: boolean } = {},
 ): Promise<WeightsSource> {
-  const isolation = isolate && { isolate };
-  if (typeof source !== "string") {
-    const where = `file of ${source.length} bytes`;
-    const readBeside = (name: string) => Promise.reject(withoutFolder(where, name));
-    return { where, bytes: source, readBeside, ...isolation };
+  if (source === "imagenet") {
+    const address = imagenetWeightsAddress(includeTop, reader.downloads?.mirror);
+    return { ...(await weightsSource(address, reader)), origin: imagenetOrigin };
   }
-  const where = `file "${source}"`;
+  const { isolate } = reader;
+  const name = nameOfSource(source);
   // Beside reading the bytes. What the file is shows in its content all the same.
-  if (/\.(h5|hdf5|keras)(#|$)/i.test(source)) isolate?.prepare?.(kerasFileModule);
-  const folder = source.slice(0, Math.max(source.lastIndexOf("/"), source.lastIndexOf("\\")) + 1);
-  const readBeside = async (name: string): Promise<Uint8Array> => {
-    assertInside(name, where);
-    return readFile(`${folder}${name}`);
+  if (/\.(h5|hdf5|keras)(#|$)/i.test(name ?? "")) isolate?.prepare?.(kerasFileModule);
+  const bytes = await readSource(source, reader);
+  const where = name === undefined ? `file of ${bytes.length} bytes` : `file "${name}"`;
+  const readBeside = async (part: string): Promise<Uint8Array> => {
+    assertInside(part, where);
+    if (name === undefined || source instanceof Blob) throw withoutFolder(where, part);
+    return readSource(`${name.slice(0, Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1)}${part}`, reader);
   };
-  return { where, bytes: await readFile(source), isDisposable: true, readBeside, ...isolation };
+  const isDisposable = !(source instanceof Uint8Array || source instanceof ArrayBuffer);
+  return { where, bytes, isDisposable, readBeside, ...(isolate && { isolate }) };
 }
 
 /** A file may name its parts, but not reach for others: `../../secret`, `/etc/passwd`, `https:`, `C:`. */

@@ -1,7 +1,5 @@
-import { lower } from "../../compiler/lower.ts";
-import { toOnnx } from "../../compiler/onnx/onnx.ts";
+import { compile } from "../../compiler/compile.ts";
 import { inputShapeOf } from "../../graph/network.ts";
-import { toEngineWeights } from "../../weights/engine-weights.ts";
 import { writeKerasArchive } from "../../weights/keras/archive-writer.ts";
 import {
   type KerasModelParts,
@@ -87,14 +85,8 @@ async function writeModelFile(model: ModelToWrite, options: WriteOptions): Promi
 /** A graph for any tool, fed with floats; the file says what else is known all the same. */
 async function writeGraph(model: ModelToWrite, { storedAs }: WriteOptions): Promise<Written> {
   const { network, weights } = model;
-  const { graph } = lower(network, { mode: "inference", batchSize: 1 });
-  const bytes = toOnnx(graph, {
-    name: network.name,
-    weights: toEngineWeights(network, weights),
-    dynamicBatch: true,
-    storedAs,
-    metadata: { [metadataKey]: writeMetadata(model) },
-  });
+  const metadata = { [metadataKey]: writeMetadata(model) };
+  const bytes = compile(network, weights, { form: "exact", storedAs, metadata });
   const shape = inputShapeOf(network).join(", ");
   const notes = [`Its input "images" is float32 [N, ${shape}], prepared as the network expects it.`];
   return { bytes, beside: new Map(), format: "plain ONNX", notes };

@@ -1,5 +1,5 @@
 import type { Network } from "../../graph/network.ts";
-import { checkWeights } from "../check-weights.ts";
+import { checkWeights } from "../../graph/weights.ts";
 import { type Hdf5WriterGroup, writeHdf5 } from "../hdf5/writer.ts";
 import type { Weights } from "../initialize.ts";
 import { metadataKey } from "../metadata-key.ts";

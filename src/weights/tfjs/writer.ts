@@ -1,7 +1,7 @@
 import { crc32 } from "../../checksums.ts";
 import { networkWeights } from "../../graph/network.ts";
+import { checkWeights } from "../../graph/weights.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
-import { checkWeights } from "../check-weights.ts";
 import { kerasModelConfig } from "../keras/config-writer.ts";
 import type { KerasModelParts } from "../keras/hdf5-writer.ts";
 import { legacyWeightNames } from "../keras/weight-names.ts";

@@ -1,6 +1,6 @@
 import type { ImageDataset } from "../../../src/data/dataset.ts";
 import { createOptimizer } from "../../../src/learning/optimizers.ts";
-import type { Platform } from "../../../src/platform.ts";
+import type { Engine, Platform } from "../../../src/platform.ts";
 import type { LayerHealth } from "../../../src/records.ts";
 import { nodePlatform } from "../../../src/runtime/node.ts";
 import type { TrainingResult, TrainOptions } from "../../../src/tasks/train/options.ts";
@@ -71,8 +71,8 @@ export function withDamage(dataset: ImageDataset, damaged: number): ImageDataset
 export function stoppingPlatform(runs: number): { readonly platform: Platform; readonly signal: AbortSignal } {
   const controller = new AbortController();
   let count = 0;
-  const createSession: Platform["createSession"] = async (model, options) => {
-    const session = await nodePlatform.createSession(model, options);
+  const createSession: Engine["createSession"] = async (model, options) => {
+    const session = await nodePlatform.engine.createSession(model, options);
     return {
       run: (feeds) => {
         if (++count === runs) controller.abort();
@@ -82,5 +82,8 @@ export function stoppingPlatform(runs: number): { readonly platform: Platform; r
       dispose: () => session.dispose(),
     };
   };
-  return { platform: { ...nodePlatform, createSession }, signal: controller.signal };
+  return {
+    platform: { ...nodePlatform, engine: { ...nodePlatform.engine, createSession } },
+    signal: controller.signal,
+  };
 }

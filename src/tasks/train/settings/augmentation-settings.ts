@@ -1,6 +1,6 @@
-import { z } from "zod";
-import { augmentationNames } from "../../../data/augment.ts";
-import { choice, type Kind, number, orNone, setting, yesOrNo } from "./setting.ts";
+import { augmentationNames } from "../../../data/augmentation.ts";
+import { choice, type Kind, number, orNone, tupleOf, wholeNumber, yesOrNo } from "../../../kinds.ts";
+import { setting } from "./setting.ts";
 
 /** How the training images are changed at random: an augmentation with a name, and what of it is to be otherwise. */
 export const augmentationSettings = {
@@ -41,11 +41,9 @@ function other<T>(kind: Kind<T>, about: string) {
 
 /** Number of operations and magnitude, which a flag writes as `2,9`. */
 function randAugmentKind(): Kind<readonly [operations: number, magnitude: number]> {
-  return {
-    accepts: z.tuple([z.int().min(0).max(14), z.number().min(0).max(10)]),
+  return tupleOf([wholeNumber({ from: 0, to: 14 }), number({ from: 0, to: 10 })], {
+    separator: ",",
     expected: "two numbers, operations from 0 to 14 and a magnitude from 0 to 10, e.g. 2,9",
     placeholder: "<n,x>",
-    read: (text) => text.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part))),
-    write: (values) => values.join(","),
-  };
+  });
 }

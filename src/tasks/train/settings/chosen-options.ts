@@ -1,12 +1,10 @@
-import { type Augmentation, augmentations, inceptionWindow } from "../../../data/augment.ts";
-import { erasingDefaults } from "../../../data/erasing.ts";
-import type { WindowSizes } from "../../../data/windows.ts";
+import { type Augmentation, augmentations, inceptionWindow } from "../../../data/augmentation.ts";
+import { erasingDefaults, type WindowSizes } from "../../../data/geometry.ts";
 import { createOptimizer } from "../../../learning/optimizers.ts";
 import { createSchedule } from "../../../learning/schedules.ts";
 import { exponentialAverage, polyakAverage } from "../../../learning/weight-average.ts";
-import type { Architecture } from "../../../models/architecture.ts";
-import { architectureNamed } from "../../../models/architecture-names.ts";
-import type { SharedOptions } from "../../../models/shared-options.ts";
+import type { SharedOptions } from "../../../models/options.ts";
+import { type Architecture, architectureNamed, pickOptions } from "../../../models/registry.ts";
 import type { FineTuningChoice } from "../fine-tuning.ts";
 import type { TrainOptions } from "../options.ts";
 import type { Settings } from "./settings.ts";
@@ -20,16 +18,11 @@ export function chosenArchitecture(
   settings: Settings,
   data: Pick<SharedOptions, "classes" | "classifierActivation"> = {},
 ): Architecture {
-  const { variant, width, dropout, fcUnits, residual, intermediateActivation, middleFlowRepeats } = settings;
-  const { imageSize, weightsSeed: seed } = settings;
+  const { architecture, imageSize, weightsSeed: seed } = settings;
   const inputShape = [imageSize, imageSize, 3] as const;
-  const blocks = { fcUnits, residual, intermediateActivation, middleFlowRepeats };
-  return architectureNamed(settings.architecture, {
-    variant,
+  return architectureNamed(architecture, {
+    ...pickOptions(architecture, settings, "network"),
     inputShape,
-    width,
-    dropout,
-    ...blocks,
     seed,
     ...data,
   });

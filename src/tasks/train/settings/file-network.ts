@@ -1,8 +1,13 @@
 import { UsageError } from "../../../errors.ts";
-import { completeAlignedOptions } from "../../../models/aligned-xception-options.ts";
-import type { Architecture } from "../../../models/architecture.ts";
-import { nameOfArchitecture } from "../../../models/architecture-names.ts";
-import { completeOptions, legacyXceptionOptions, type XceptionOptions } from "../../../models/xception-options.ts";
+import {
+  type Architecture,
+  architectureNamed,
+  completeArchitecture,
+  nameOfArchitecture,
+  optionsOf,
+  pickOptions,
+  portDifferences,
+} from "../../../models/registry.ts";
 import { defaultSource, type ResolvedSettings } from "./resolve.ts";
 import { flagOf, type SettingName, type Settings, settingOf, wordsOf } from "./settings.ts";
 
@@ -43,41 +48,25 @@ export function describeTaken(taken: readonly SettingName[], settings: Settings)
   return taken.map((name) => `${wordsOf(name)} ${settingOf(name).write(settings[name])}`).join(", ");
 }
 
-function networkSettingsOf(architecture: Architecture, file: string): Partial<Settings> {
-  switch (architecture.family) {
-    case "aligned-xception":
-      return commonSettings(architecture, completeAlignedOptions(architecture.options));
-    case "xception": {
-      const options = completeOptions(architecture.options);
-      assertSameDetails(options, nameOfArchitecture(architecture) === "legacy_xception", file);
-      const { variant, fcUnits, residual, intermediateActivation, middleFlowRepeats } = options;
-      const common = commonSettings(architecture, options);
-      return { ...common, variant, fcUnits, residual, intermediateActivation, middleFlowRepeats };
-    }
-    case "layers":
-      return {};
-  }
-}
-
 /** Training has settings for square images alone. */
-function commonSettings(
-  architecture: Architecture,
-  { inputShape: [height, side], width, dropout }: Required<Pick<XceptionOptions, "inputShape" | "width" | "dropout">>,
-): Partial<Settings> {
-  const name = nameOfArchitecture(architecture)!;
-  return { architecture: name, width, dropout, ...(height === side && { imageSize: side }) };
+function networkSettingsOf(architecture: Architecture, file: string): Partial<Settings> {
+  const name = nameOfArchitecture(architecture);
+  if (name === undefined) return {};
+  assertSameDetails(architecture, architectureNamed(name), file);
+  const options = optionsOf(completeArchitecture(architecture));
+  const [height, side] = options.inputShape!;
+  const common: Partial<Settings> = { architecture: name, ...(height === side && { imageSize: side }) };
+  return { ...common, ...pickOptions(name, options, "network") };
 }
 
 /** @throws {UsageError} the network has a detail that no setting tells. */
-function assertSameDetails(received: Required<XceptionOptions>, isLegacy: boolean, file: string): void {
-  const expected = completeOptions(isLegacy ? legacyXceptionOptions : {});
-  for (const detail of ["batchNormEpsilon", "poolPadding"] as const) {
-    if (received[detail] === expected[detail]) continue;
+function assertSameDetails(received: Architecture, expected: Architecture, file: string): void {
+  for (const { option, values } of portDifferences(received, expected)) {
     throw new UsageError({
       where: `weights of ${file}`,
-      what: `there is no setting for their network's "${detail}"`,
-      received: received[detail],
-      expected: `${expected[detail]}`,
+      what: `there is no setting for their network's "${option}"`,
+      received: values[0],
+      expected: `${values[1]}`,
       remedy: "Train with the library: train(dataset, { network, weights }).",
     });
   }

@@ -1,4 +1,5 @@
-import { choice, number, orNone, setting, text, wholeNumber } from "./setting.ts";
+import { choice, number, orNone, text, wholeNumber } from "../../../kinds.ts";
+import { setting } from "./setting.ts";
 
 /** How weights that can see already are trained on. */
 export const fineTuningSettings = {

@@ -1,5 +1,6 @@
+import { choice, number, onOff, orNone } from "../../../kinds.ts";
 import { optimizerDefaults } from "../../../learning/optimizer-defaults.ts";
-import { choice, type KeySettings, number, onOff, orNone, setting } from "./setting.ts";
+import { type KeySettings, setting } from "./setting.ts";
 
 /** How weights follow their gradients. */
 export const optimizerSettings = {

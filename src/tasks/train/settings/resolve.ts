@@ -66,12 +66,11 @@ function checkedLayer({ values, where, source }: SettingsLayer): SettingsLayer {
         remedy: `Did you mean ${nearestName(name, [...settingNames, "recipe"])}?`,
       });
     }
-    const { accepts, expected } = settingOf(name as SettingName);
-    const result = accepts.safeParse(value);
-    if (!result.success) {
+    const { accept, expected } = settingOf(name as SettingName);
+    checked[name] = accept(value);
+    if (checked[name] === undefined) {
       throw new UsageError({ where: where(name), what: "this value is not allowed", received: value, expected });
     }
-    checked[name] = result.data;
   }
   return { values: checked, where, source };
 }

@@ -1,25 +1,14 @@
 import { XceptionError } from "../../../errors.ts";
 import { outputLayer } from "../../../graph/network.ts";
-import { type Architecture, buildNetwork } from "../../../models/architecture.ts";
-import { topIndex } from "../../../models/block-names.ts";
-import { sameLayers } from "../../../models/recognize-xception.ts";
-import { topOn } from "../../../models/top-on.ts";
+import { sameLayers } from "../../../models/layer-list.ts";
+import { topIndex, topOn } from "../../../models/parts.ts";
+import { type Architecture, buildNetwork } from "../../../models/registry.ts";
 import type { WeightsFile } from "../../weights/weights-file.ts";
 import { chosenArchitecture } from "./chosen-options.ts";
+import { networkSettings } from "./network-settings.ts";
 import { resolveSettings } from "./resolve.ts";
-import type { SettingName } from "./settings.ts";
 
-const settingsOfNetwork: readonly SettingName[] = [
-  "architecture",
-  "variant",
-  "width",
-  "dropout",
-  "fcUnits",
-  "residual",
-  "intermediateActivation",
-  "middleFlowRepeats",
-  "imageSize",
-];
+const settingsOfNetwork = [...Object.keys(networkSettings), "imageSize"];
 
 /** A whole network, and the layer on which the classifier of its beginning stands. */
 export interface NetworkOfRun {

@@ -1,4 +1,5 @@
-import { choice, type KeySettings, listOf, number, orNone, setting, wholeNumber } from "./setting.ts";
+import { choice, listOf, number, orNone, wholeNumber } from "../../../kinds.ts";
+import { type KeySettings, setting } from "./setting.ts";
 
 /** How the learning rate changes over the training. */
 export const scheduleSettings = {

@@ -1,4 +1,5 @@
-import { choice, onOff, setting } from "./setting.ts";
+import { choice, onOff } from "../../../kinds.ts";
+import { setting } from "./setting.ts";
 
 /** What counts only where several processes train together. */
 export const teamSettings = {

@@ -1,6 +1,6 @@
-import { z } from "zod";
-import type { ClassWeights } from "../../../data/class-weights.ts";
-import { choice, type KeySettings, type Kind, number, onOff, orNone, setting, text, wholeNumber } from "./setting.ts";
+import type { ClassWeights } from "../../../data/sample-weights.ts";
+import { accepting, choice, type Kind, number, onOff, orNone, readNumber, text, wholeNumber } from "../../../kinds.ts";
+import { type KeySettings, setting } from "./setting.ts";
 
 /** Which images there are, and how much they count. */
 export const imageSettings = {
@@ -88,7 +88,7 @@ export const lengthSettings = {
 /** A flag writes weights by name as `cat=2,dog=0.5`. */
 function classWeightsKind(): Kind<ClassWeights> {
   return {
-    accepts: z.union([z.literal("balanced"), z.record(z.string(), z.number().min(0))]),
+    accept: accepting((value): value is ClassWeights => value === "balanced" || areWeights(value)),
     expected: "balanced, or numbers from 0 by the name of the class, as in cat=2,dog=0.5",
     placeholder: "<how>",
     read: (text) => (text.includes("=") ? Object.fromEntries(text.split(",").map(readWeight)) : text),
@@ -101,8 +101,12 @@ function classWeightsKind(): Kind<ClassWeights> {
   };
 }
 
+function areWeights(value: unknown): boolean {
+  const isRecord = typeof value === "object" && value !== null && !Array.isArray(value);
+  return isRecord && Object.values(value).every((each) => number({ from: 0 }).accept(each) !== undefined);
+}
+
 function readWeight(text: string): [string, number] {
   const at = text.lastIndexOf("=");
-  const weight = text.slice(at + 1);
-  return [text.slice(0, at), weight.trim() === "" ? Number.NaN : Number(weight)];
+  return [text.slice(0, at), readNumber(text.slice(at + 1))];
 }

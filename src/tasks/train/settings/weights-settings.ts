@@ -1,4 +1,5 @@
-import { orNone, setting, text } from "./setting.ts";
+import { orNone, text } from "../../../kinds.ts";
+import { setting } from "./setting.ts";
 
 /** What the network begins with. */
 export const weightsSettings = {

@@ -1,0 +1,89 @@
+import { type Network, networkWeights } from "../graph/network.ts";
+import type { OpGraph } from "../graph/ops.ts";
+import type { Preprocessing } from "../graph/preprocessing.ts";
+import { toEngineLayout, toEngineWeights, type Weights } from "../graph/weights.ts";
+import type { FloatTensor } from "../tensor/tensor.ts";
+import { foldBatchNorm } from "./fold-batch-norm.ts";
+import { lower } from "./lower.ts";
+import { type OnnxOptions, toOnnx } from "./onnx/onnx.ts";
+import { cacheLimits } from "./split-batch.ts";
+import { splitBatchNorm } from "./training-batch-norm.ts";
+
+/**
+ * How a graph is written for the engine:
+ * - `exact`: operator for operator, every weight under its own name, as in model files;
+ * - `inference`: batch normalization folded into the convolutions;
+ * - `training`: weights that train are inputs, and large batches pass through the engine's channel blocks in parts. Frozen
+ *   weights are stored, and folded where nothing before them trains.
+ */
+export type CompileForm = "exact" | "inference" | "training";
+
+/** The device that a training step is written for. */
+export interface TrainingTarget {
+  /** Channels to a block of the engine's fastest CPU layout on this machine, see `blockProbe`; default: plain layout. */
+  readonly blockSize?: number | undefined;
+  /** GPUs lack batch normalization by the batch's own statistics and the positions of maxima; default false. */
+  readonly isGpu?: boolean;
+  /** Compute each batch as a whole, however large: for graphs between which batches are handed on; default false. */
+  readonly wholeBatches?: boolean;
+}
+
+export interface CompileGraphOptions
+  extends TrainingTarget,
+    Pick<OnnxOptions, "name" | "metadata" | "resize" | "storedAs" | "dynamicBatch"> {
+  readonly form: CompileForm;
+}
+
+export interface CompileOptions extends Omit<CompileGraphOptions, "name" | "dynamicBatch"> {
+  /** Layers whose outputs are wanted, channels last, under the layer's name; default: the network's output. */
+  readonly outputs?: readonly string[] | undefined;
+  /** The input `images` is bytes that the graph scales; default: float32, already scaled. */
+  readonly preprocessing?: Preprocessing | undefined;
+  /** Images at a time; default: any number, in the training form 1. */
+  readonly batchSize?: number;
+}
+
+/**
+ * Compiles a network in inference mode to the bytes of an `.onnx` file: images `[N, H, W, C]` → the outputs.
+ * @param weights all of the network's; in the training form those that are frozen, and the others become inputs.
+ * @throws {GraphError} an output names no layer.
+ * @throws {WeightsError} the weights are not the network's, or a number is too large for float16.
+ */
+export function compile(network: Network, weights: Weights, options: CompileOptions): Uint8Array {
+  const { outputs, preprocessing, batchSize, ...rest } = options;
+  const { graph } = lower(network, { mode: "inference", batchSize: batchSize ?? 1, preprocessing, outputs });
+  const isTraining = rest.form === "training";
+  const stored = isTraining ? frozenWeights(network, weights) : toEngineWeights(network, weights);
+  const dynamicBatch = !isTraining && batchSize === undefined;
+  return compileGraph(graph, stored, { ...rest, name: network.name, dynamicBatch });
+}
+
+/**
+ * Compiles an op graph that was composed from a network, such as a training step, to the bytes of an `.onnx` file.
+ * @param weights stored in the file, in the engine's layout; the other parameters become inputs.
+ * @throws {GraphError} a stored weight does not have the shape of its parameter.
+ * @throws {WeightsError} a number is too large for float16.
+ */
+export function compileGraph(
+  graph: OpGraph,
+  weights: ReadonlyMap<string, FloatTensor>,
+  { form, blockSize, isGpu = false, wholeBatches = false, ...options }: CompileGraphOptions,
+): Uint8Array {
+  if (form === "exact") return toOnnx(graph, { ...options, weights });
+  const runnable = isGpu ? splitBatchNorm(graph) : graph;
+  const folded = weights.size > 0 ? foldBatchNorm(runnable, weights) : { graph: runnable, weights };
+  if (form === "inference") return toOnnx(folded.graph, { ...options, weights: folded.weights });
+  return toOnnx(folded.graph, {
+    ...options,
+    weights: folded.weights,
+    blockSize,
+    batchLimits: blockSize === undefined || wholeBatches ? undefined : cacheLimits,
+    plainWhereStored: weights.size > 0,
+    comparesMaxima: isGpu,
+  });
+}
+
+function frozenWeights(network: Network, weights: Weights): ReadonlyMap<string, FloatTensor> {
+  const stored = networkWeights(network).filter(({ name }) => weights.has(name));
+  return new Map(stored.map((spec) => [spec.name, toEngineLayout(spec, weights.get(spec.name)!)]));
+}

@@ -1,0 +1,190 @@
+import { UsageError } from "../errors.ts";
+import { assertAllowed, assertOption, number, wholeNumber } from "../kinds.ts";
+import type { Erasing, Range, WindowSizes } from "./geometry.ts";
+import type { Mixing } from "./mixing.ts";
+import type { RandAugment } from "./rand-augment.ts";
+
+/** How far images are moved and recolored at random; 0 and `false` leave a property as it is. */
+export interface SmallChanges {
+  /** Mirror every second image, left for right. */
+  readonly horizontalFlip: boolean;
+  /** Turn by up to this many degrees either way, 0 to 180. */
+  readonly rotationDegrees: number;
+  /** Enlarge or shrink by a factor between 1 − scale and 1 + scale, 0 to 0.5. */
+  readonly scale: number;
+  /** Move by up to this share of the width and of the height, 0 to 1. */
+  readonly shift: number;
+  /** Cut away up to this share of the area, then stretch what is left over the whole image, 0 to 0.9. */
+  readonly crop: number;
+  /** Multiply all values by a factor between 1 − brightness and 1 + brightness, 0 to 1. */
+  readonly brightness: number;
+  /** Multiply distances from the image's mean gray by a factor between 1 − contrast and 1 + contrast, 0 to 1. */
+  readonly contrast: number;
+  /** Multiply distances from each pixel's own gray by a factor between 1 − saturation and 1 + saturation, 0 to 1. */
+  readonly saturation: number;
+}
+
+/**
+ * How training images are changed at random. An image is first moved (flip, window, rotation, scale, shift), then recolored,
+ * then goes through RandAugment, then is erased in part; what is left out does not happen.
+ */
+export interface Augmentation extends SmallChanges {
+  /** Turn all hues by up to this share of the color circle either way, 0 to 0.5. */
+  readonly hue?: number;
+  /** Stretch a random window over the whole image: Inception's random resized crop. It takes the place of `crop`. */
+  readonly resizedCrop?: WindowSizes;
+  readonly randAugment?: RandAugment;
+  readonly erasing?: Erasing;
+}
+
+/** Images as they are. */
+export const noAugmentation: SmallChanges = {
+  horizontalFlip: false,
+  rotationDegrees: 0,
+  scale: 0,
+  shift: 0,
+  crop: 0,
+  brightness: 0,
+  contrast: 0,
+  saturation: 0,
+};
+
+/** Small changes that keep the class of nearly every kind of image. */
+export const defaultAugmentation: SmallChanges = {
+  horizontalFlip: true,
+  rotationDegrees: 10,
+  scale: 0.1,
+  shift: 0.08,
+  crop: 0.2,
+  brightness: 0.2,
+  contrast: 0.2,
+  saturation: 0.2,
+};
+
+/** What Inception's authors made of ImageNet: windows of 8 to 100 % of the area, ¾ to 4/3 as wide as high. */
+export const inceptionWindow: WindowSizes = { area: [0.08, 1], ratio: [3 / 4, 4 / 3] };
+
+/** Augmentations by name, from weak to strong. */
+export const augmentations = {
+  none: noAugmentation,
+  /** For few and easy images, and for fine-tuning for a few epochs. */
+  light: {
+    ...noAugmentation,
+    horizontalFlip: true,
+    shift: 0.04,
+    crop: 0.1,
+    brightness: 0.1,
+    contrast: 0.1,
+    saturation: 0.1,
+  },
+  default: defaultAugmentation,
+  /** For many epochs from scratch. */
+  strong: {
+    ...noAugmentation,
+    horizontalFlip: true,
+    rotationDegrees: 15,
+    scale: 0.1,
+    shift: 0.08,
+    resizedCrop: { area: [0.35, 1], ratio: [3 / 4, 4 / 3] },
+    brightness: 0.4,
+    contrast: 0.4,
+    saturation: 0.4,
+    hue: 0.05,
+    erasing: { probability: 0.25, area: [0.02, 1 / 3], ratio: [0.3, 1 / 0.3], fill: "noise" },
+  },
+  /** Two operations of magnitude 9, what the paper of RandAugment found best for ResNet-50 on ImageNet. */
+  randaugment: {
+    ...noAugmentation,
+    horizontalFlip: true,
+    resizedCrop: inceptionWindow,
+    randAugment: { operations: 2, magnitude: 9 },
+  },
+  /**
+   * Windows as in "Going deeper with convolutions" (section 6), colors about as far as TensorFlow's preprocessing for Inception
+   * changes them. The paper of Xception does not say what it did; this is our choice for its recipes.
+   * @see https://arxiv.org/abs/1409.4842
+   */
+  inception: {
+    ...noAugmentation,
+    horizontalFlip: true,
+    resizedCrop: inceptionWindow,
+    brightness: 32 / 255,
+    contrast: 0.5,
+    saturation: 0.5,
+    hue: 0.2,
+  },
+} as const satisfies Readonly<Record<string, Augmentation>>;
+
+/** A name of {@link augmentations}. */
+export type AugmentationName = keyof typeof augmentations;
+
+/** All of them, from weak to strong. */
+export const augmentationNames = Object.keys(augmentations) as [AugmentationName, ...AugmentationName[]];
+
+/** The largest value of each amount; the smallest is 0. */
+const largest = {
+  rotationDegrees: 180,
+  scale: 0.5,
+  shift: 1,
+  crop: 0.9,
+  brightness: 1,
+  contrast: 1,
+  saturation: 1,
+  hue: 0.5,
+} as const;
+
+/**
+ * @throws {UsageError} a property is out of its range.
+ */
+export function checkAugmentation(augmentation: Augmentation): void {
+  for (const [name, limit] of Object.entries(largest)) {
+    checkAmount(name, augmentation[name as keyof typeof largest] ?? 0, limit);
+  }
+  const { resizedCrop, randAugment, erasing } = augmentation;
+  if (resizedCrop) {
+    checkRange("resizedCrop area", resizedCrop.area, 1);
+    checkRange("resizedCrop ratio", resizedCrop.ratio);
+  }
+  if (randAugment) {
+    const { operations, magnitude } = randAugment;
+    assertOption("augmentation randAugment operations", operations, wholeNumber({ from: 0, to: 14 }));
+    checkAmount("randAugment magnitude", magnitude, 10);
+  }
+  if (erasing) {
+    checkAmount("erasing probability", erasing.probability, 1);
+    checkRange("erasing area", erasing.area, 1);
+    checkRange("erasing ratio", erasing.ratio);
+  }
+}
+
+/**
+ * @throws {UsageError} a property is out of its range, or there is no second image to mix with.
+ */
+export function checkMixing(
+  { mixup = 0, cutMix = 0, probability = 1, cutMixShare = 0.5 }: Mixing,
+  batchSize: number,
+): void {
+  checkAmount("mixup", mixup, 100);
+  checkAmount("cutMix", cutMix, 100);
+  checkAmount("mixing probability", probability, 1);
+  checkAmount("cutMixShare", cutMixShare, 1);
+  if ((mixup > 0 || cutMix > 0) && batchSize < 2) {
+    throw new UsageError({
+      where: "augmentation mixup and CutMix",
+      what: "an image is mixed with another one of its batch",
+      received: `batchSize ${batchSize}`,
+      expected: "a batchSize of at least 2",
+    });
+  }
+}
+
+function checkAmount(name: string, amount: number, limit: number): void {
+  assertOption(`augmentation ${name}`, amount, number({ from: 0, to: limit }));
+}
+
+function checkRange(name: string, range: Range, limit = Number.POSITIVE_INFINITY): void {
+  const [low, high] = range;
+  const isAllowed = low > 0 && high >= low && high <= limit && high < Infinity;
+  const expected = `[lowest, highest], both above 0${limit < Infinity ? ` and up to ${limit}` : ""}`;
+  assertAllowed(`augmentation ${name}`, range, isAllowed, expected);
+}

@@ -1,0 +1,106 @@
+import { AbortedError, DataError, FormatError, ShapeError } from "../errors.ts";
+import type { DecodeToSize, RgbImage, SizedDecodeOptions } from "../platform.ts";
+import type { SkippedFile } from "../records.ts";
+import type { ImageDataset, Sample } from "./dataset.ts";
+
+/**
+ * The images of a data set as pixels of one size: decoded when first asked for, then kept while they fit into memory.
+ *
+ * Kept are the images that come first, and none is ever given up for another: an epoch asks for each image once, in a
+ * new order, so anything that evicts (least recently used, say) would throw out just what the next epoch needs.
+ */
+export class ImageStore {
+  readonly #samples: readonly Sample[];
+  readonly #decodeImage: DecodeToSize;
+  readonly #options: SizedDecodeOptions;
+  readonly #kept = new Map<number, Uint8Array>();
+  readonly #unusable = new Map<number, SkippedFile>();
+  #freeBytes: number;
+
+  /** @param cacheBytes most memory that images kept may take. */
+  constructor(dataset: ImageDataset, decodeImage: DecodeToSize, options: SizedDecodeOptions, cacheBytes: number) {
+    this.#samples = dataset.samples;
+    this.#decodeImage = decodeImage;
+    this.#options = options;
+    this.#freeBytes = cacheBytes;
+  }
+
+  /** Files found unusable so far, sorted by their place in the data set. */
+  get skipped(): SkippedFile[] {
+    return [...this.#unusable].sort(([a], [b]) => a - b).map(([, file]) => file);
+  }
+
+  /**
+   * Pixels `[height, width, 3]` of one sample, not to be written to; `undefined` when its file cannot be used.
+   * @throws {ShapeError} an image given as pixels has another size.
+   */
+  async load(index: number): Promise<Uint8Array | undefined> {
+    const kept = this.#kept.get(index);
+    if (kept !== undefined) return kept;
+    if (this.#unusable.has(index)) return undefined;
+    const { image, name } = this.#samples[index]!;
+    if (typeof image === "object" && "data" in image) return this.#checkSize(image, name);
+    try {
+      const { data } = await this.#decodeImage(image, this.#options);
+      this.#keep(index, data);
+      return data;
+    } catch (error) {
+      if (!(error instanceof FormatError || error instanceof DataError)) throw error;
+      this.#unusable.set(index, { file: name, reason: error.message });
+      return undefined;
+    }
+  }
+
+  #keep(index: number, data: Uint8Array): void {
+    if (data.length > this.#freeBytes || this.#kept.has(index)) return;
+    this.#freeBytes -= data.length;
+    this.#kept.set(index, data);
+  }
+
+  #checkSize({ width, height, data }: RgbImage, name: string): Uint8Array {
+    const { width: wantedWidth, height: wantedHeight } = this.#options;
+    if (width === wantedWidth && height === wantedHeight) return data;
+    throw new ShapeError({
+      where: `image "${name}"`,
+      what: "pixels that are decoded already must have the size of the batches",
+      received: `${width}×${height}`,
+      expected: `${wantedWidth}×${wantedHeight}`,
+    });
+  }
+}
+
+/**
+ * Loads items in order while the loading of the `ahead` items after the one handed out is already under way.
+ *
+ * Loading cannot be called back, so when the caller stops early the items under way are let finish unseen.
+ * @param ahead at least 1.
+ * @throws {AbortedError} the signal fired.
+ */
+export async function* readAhead<T>(
+  order: Iterable<number>,
+  load: (index: number) => Promise<T>,
+  ahead: number,
+  signal?: AbortSignal,
+): AsyncGenerator<{ readonly index: number; readonly item: T }, void, void> {
+  const indices = order[Symbol.iterator]();
+  const underWay: { readonly index: number; readonly item: Promise<T> }[] = [];
+  const refill = () => {
+    while (underWay.length < ahead) {
+      const { done, value: index } = indices.next();
+      if (done) return;
+      const item = load(index);
+      // Whoever awaits the item gets its error; this keeps an error nobody waits for any more from ending the process.
+      item.catch(() => {});
+      underWay.push({ index, item });
+    }
+  };
+  refill();
+  while (underWay.length > 0) {
+    if (signal?.aborted) {
+      throw new AbortedError({ where: "loading images", what: "it was stopped by the caller", cause: signal.reason });
+    }
+    const { index, item } = underWay.shift()!;
+    refill();
+    yield { index, item: await item };
+  }
+}

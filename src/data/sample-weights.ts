@@ -1,0 +1,109 @@
+import { parseCsv } from "../csv.ts";
+import { DataError, FormatError, UsageError } from "../errors.ts";
+import { assertOption, number } from "../kinds.ts";
+import { classesOf, countPerClass, type ImageDataset, type Sample } from "./dataset.ts";
+
+/** Numbers by the name of the class, 1 for those left out, or weights that balance. */
+export type ClassWeights = "balanced" | Readonly<Record<string, number>>;
+
+/**
+ * The weights of a data set's classes, in their order.
+ * @throws {UsageError} a weight is of none of the classes, or not allowed.
+ */
+export function classWeightsOf(given: ClassWeights, dataset: ImageDataset): number[] {
+  if (given === "balanced") return balancedClassWeights(dataset);
+  const { classes } = dataset;
+  const unknown = Object.keys(given).filter((name) => !classes.includes(name));
+  if (unknown.length > 0) refuse("the data set has no such classes", unknown, classes.join(", "));
+  const weights = classes.map((name) => given[name] ?? 1);
+  checkClassWeights(weights, dataset);
+  return weights;
+}
+
+/**
+ * Weights with which all classes count equally in the loss, however many samples each has: samples / (classes · samples of the
+ * class), so that the mean over all samples is 1. A class without samples gets 0.
+ */
+export function balancedClassWeights(dataset: ImageDataset): number[] {
+  const counts = countPerClass(dataset);
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  return counts.map((count) => (count === 0 ? 0 : total / (counts.length * count)));
+}
+
+/**
+ * @param classWeights one for each class of the data set.
+ * @throws {UsageError} there are more or fewer weights than classes, one is no number from 0, or all are 0.
+ */
+export function checkClassWeights(classWeights: readonly number[], { classes }: ImageDataset): void {
+  if (classWeights.length !== classes.length) {
+    refuse("there must be one for each class", `${classWeights.length} weights`, `${classes.length} weights`);
+  }
+  for (const [label, weight] of classWeights.entries()) {
+    assertOption(`class weights, the weight of "${classes[label]}"`, weight, number({ from: 0 }));
+  }
+  if (!classWeights.some((weight) => weight > 0)) refuse("all of them are 0", classWeights, "a weight above 0");
+}
+
+/** How much a sample counts: its own weight times the mean of its classes' weights. */
+export function weightOf(sample: Sample, classWeights: readonly number[] | undefined): number {
+  const { weight = 1 } = sample;
+  const labels = classesOf(sample);
+  if (classWeights === undefined || labels.length === 0) return weight;
+  return (weight * labels.reduce((sum, label) => sum + classWeights[label]!, 0)) / labels.length;
+}
+
+function refuse(what: string, received: unknown, expected: string): never {
+  throw new UsageError({ where: "class weights", what, received, expected });
+}
+
+/**
+ * Reads a CSV file of weights: a name and a number from 0 on each line; a first line that ends in `weight` is a header. A name
+ * with commas needs no quotes.
+ * @param where the file's name in errors.
+ * @throws {FormatError} a line is none of these, or a name comes twice; the message has the line's number.
+ */
+export function readWeightList(text: string, where: string): ReadonlyMap<string, number> {
+  const weights = new Map<string, number>();
+  for (const { line, fields } of parseCsv(text, where)) {
+    const row = fields.join(",");
+    if (row.trim() === "" || (line === 1 && /,\s*weight\s*$/i.test(row))) continue;
+    const name = fields.slice(0, -1).join(",").trim();
+    const written = fields.at(-1)!.trim();
+    const weight = written === "" ? Number.NaN : Number(written);
+    const error = (what: string, expected: string) =>
+      new FormatError({ where: `${where}, line ${line}`, what, received: row, expected });
+    if (name === "" || !(weight >= 0 && weight < Infinity)) {
+      throw error("this is not a name and its weight", "a name, a comma and a number from 0");
+    }
+    if (weights.has(name)) throw error("an earlier line has this name", "each name once");
+    weights.set(name, weight);
+  }
+  if (weights.size === 0) throw new FormatError({ where, what: "it has no weights", expected: "lines of name,weight" });
+  return weights;
+}
+
+/**
+ * The same samples with weights by name, 1 for those that the list leaves out.
+ * @param where how errors call the list.
+ * @throws {DataError} there is no sample of a name.
+ */
+export function withSampleWeights(
+  dataset: ImageDataset,
+  weights: ReadonlyMap<string, number>,
+  where: string,
+): ImageDataset {
+  const names = new Set(dataset.samples.map(({ name }) => name));
+  const unknown = [...weights.keys()].filter((name) => !names.has(name));
+  if (unknown.length > 0) {
+    throw new DataError({
+      where,
+      what: `there are weights of images that the data set lacks (${unknown.length})`,
+      received: unknown.slice(0, 3),
+      expected: `names as in the data set, e.g. ${dataset.samples[0]?.name}`,
+    });
+  }
+  return {
+    ...dataset,
+    samples: dataset.samples.map((sample) => ({ ...sample, weight: weights.get(sample.name) ?? 1 })),
+  };
+}

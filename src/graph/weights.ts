@@ -1,0 +1,120 @@
+import { WeightsError } from "../errors.ts";
+import { formatShape, type Shape, sameShape } from "../tensor/shape.ts";
+import { type FloatTensor, transpose } from "../tensor/tensor.ts";
+import type { WeightRole, WeightSpec } from "./layer-weights.ts";
+import { type Network, networkWeights } from "./network.ts";
+
+/** The weights of a network by name (`layer/weight`), in Keras's layout. */
+export type Weights = ReadonlyMap<string, FloatTensor>;
+
+/**
+ * From Keras's layout of a kernel to the engine's (ONNX): `[kh, kw, in, out] → [out, in, kh, kw]`, depthwise
+ * `[kh, kw, channels, 1] → [channels, 1, kh, kw]`. Dense kernels and vectors are the same in both.
+ */
+const permutations: { readonly [R in WeightRole]?: readonly number[] } = {
+  kernel: [3, 2, 0, 1],
+  pointwiseKernel: [3, 2, 0, 1],
+  depthwiseKernel: [2, 3, 0, 1],
+};
+
+/** Shape of a weight in the engine's layout. */
+export function engineShape({ role, shape }: WeightSpec): Shape {
+  return permutations[role]?.map((axis) => shape[axis]!) ?? shape;
+}
+
+/** A weight in the engine's layout, from Keras's; the same object where the layouts agree. */
+export function toEngineLayout({ role }: WeightSpec, tensor: FloatTensor): FloatTensor {
+  const permutation = permutations[role];
+  return permutation ? transpose(tensor, permutation) : tensor;
+}
+
+/** A weight in Keras's layout, from the engine's; the same object where the layouts agree. */
+export function fromEngineLayout({ role }: WeightSpec, tensor: FloatTensor): FloatTensor {
+  const permutation = permutations[role];
+  if (!permutation) return tensor;
+  return transpose(
+    tensor,
+    permutation.map((_, axis) => permutation.indexOf(axis)),
+  );
+}
+
+/**
+ * A network's weights in the engine's layout, under the same names.
+ * @throws {WeightsError} they are not the network's.
+ */
+export function toEngineWeights(network: Network, weights: Weights): ReadonlyMap<string, FloatTensor> {
+  const specs = networkWeights(network);
+  checkWeights(`weights of ${network.name}`, specs, weights);
+  return new Map(specs.map((spec) => [spec.name, toEngineLayout(spec, weights.get(spec.name)!)]));
+}
+
+/**
+ * A network's weights in Keras's layout, from tensors in the engine's; other tensors may be among them.
+ * @param where what errors call the source, e.g. a file.
+ * @throws {WeightsError} a weight is missing or has another shape.
+ */
+export function fromEngineWeights(
+  network: Network,
+  tensors: ReadonlyMap<string, { readonly shape: Shape; readonly read: () => FloatTensor }>,
+  where: string,
+): Weights {
+  checkEngineWeights(network, tensors, where);
+  // Read one by one, so that not all are there twice.
+  return new Map(
+    networkWeights(network).map((spec) => [spec.name, fromEngineLayout(spec, tensors.get(spec.name)!.read())]),
+  );
+}
+
+/**
+ * Makes sure that a network's weights are among tensors in the engine's layout.
+ * @throws as {@link fromEngineWeights}.
+ */
+export function checkEngineWeights(
+  network: Network,
+  tensors: ReadonlyMap<string, { readonly shape: Shape }>,
+  where: string,
+): void {
+  const stored = networkWeights(network).map((spec) => ({ name: spec.name, shape: engineShape(spec) }));
+  const own = stored.flatMap(({ name }) => (tensors.has(name) ? [[name, tensors.get(name)!] as const] : []));
+  checkWeights(where, stored, new Map(own));
+}
+
+/** How many names of each kind a message lists. */
+const listed = 5;
+
+/**
+ * Makes sure that weights are those of a network, all of them and no others.
+ * @param where what errors call the weights.
+ * @param remedy what the caller can do about it.
+ * @param absent files that are not there, by the name of the weight that is in them.
+ * @throws {WeightsError} with up to three lists: missing, unexpected, wrong shape.
+ */
+export function checkWeights(
+  where: string,
+  expected: readonly { readonly name: string; readonly shape: Shape }[],
+  received: ReadonlyMap<string, { readonly shape: Shape }>,
+  remedy = "Check the network's options: variant, width, classes and the rest must be those it was trained with.",
+  absent: ReadonlyMap<string, readonly string[]> = new Map(),
+): void {
+  const names = new Set(expected.map(({ name }) => name));
+  const missing = expected
+    .filter(({ name }) => !received.has(name))
+    .map(({ name }) => (absent.has(name) ? `${name} (there is no ${absent.get(name)!.join(", ")})` : name));
+  const unexpected = [...received.keys()].filter((name) => !names.has(name));
+  const wrongShape = expected.flatMap(({ name, shape }) => {
+    const tensor = received.get(name);
+    if (tensor === undefined || sameShape(tensor.shape, shape)) return [];
+    return [`${name} (${formatShape(tensor.shape)} instead of ${formatShape(shape)})`];
+  });
+  const problems = [list("missing", missing), list("unexpected", unexpected), list("of another shape", wrongShape)];
+  const found = problems.filter((problem) => problem !== undefined);
+  if (found.length === 0) return;
+  const what = `they are not the weights of this network; ${found.join("; ")}`;
+  throw new WeightsError({ where, what, remedy }, { missing, unexpected, wrongShape });
+}
+
+function list(kind: string, names: readonly string[]): string | undefined {
+  if (names.length === 0) return undefined;
+  const more = names.length > listed ? ` and ${names.length - listed} more` : "";
+  return `${kind}: ${names.slice(0, listed).join(", ")}${more}`;
+}

@@ -1,0 +1,194 @@
+import { UsageError } from "./errors.ts";
+
+/** A kind of value: what it may be, and how a flag writes it. Options of networks and settings of training share them. */
+export interface Kind<T> {
+  /** Returns a value from outside as it is used, or undefined if it is not one of the kind. */
+  readonly accept: (value: unknown) => T | undefined;
+  /** The same in words, for errors and documents. */
+  readonly expected: string;
+  /** Stands for the value in a flag's help; empty where the flag takes none. */
+  readonly placeholder: string;
+  /** Parses a flag's text into a value that is still to be accepted. */
+  readonly read: (text: string) => unknown;
+  /** Writes a value as the text that `read` reads. */
+  readonly write: (value: T) => string;
+  /** The names to choose from, if it is one of some. */
+  readonly choices?: readonly string[];
+}
+
+/** The type of a kind's values. */
+export type ValueOf<K> = K extends { readonly accept: (value: unknown) => infer T } ? Exclude<T, undefined> : never;
+
+/** Something that can be chosen: its values, and what they do. */
+export interface Choice<T> extends Kind<T> {
+  /** What it does, as a phrase. */
+  readonly about: string;
+  readonly default: T;
+  /** The default in words, where the value itself does not say enough. */
+  readonly defaultText?: string;
+}
+
+/** A number between limits; `from` and `to` are allowed themselves, `above` and `below` are not. */
+export function number(
+  limits: { readonly from?: number; readonly above?: number; readonly to?: number; readonly below?: number } = {},
+): Kind<number> {
+  const { from = -Infinity, above = -Infinity, to = Infinity, below = Infinity } = limits;
+  const words = [
+    ...(limits.from === undefined ? [] : [`from ${from}`]),
+    ...(limits.above === undefined ? [] : [`above ${above}`]),
+    ...(limits.to === undefined ? [] : [`up to ${to}`]),
+    ...(limits.below === undefined ? [] : [`below ${below}`]),
+  ];
+  return {
+    accept: accepting(
+      (value): value is number => isNumber(value) && value >= from && value > above && value <= to && value < below,
+    ),
+    expected: ["a number", words.join(", ")].join(" ").trimEnd(),
+    placeholder: "<x>",
+    read: readNumber,
+    write: String,
+  };
+}
+
+/** A whole number from `from` to `to`. */
+export function wholeNumber({ from, to }: { readonly from: number; readonly to?: number }): Kind<number> {
+  return {
+    accept: accepting((value): value is number => isWhole(value) && value >= from && value <= (to ?? Infinity)),
+    expected: `a whole number from ${from}${to === undefined ? "" : ` to ${to}`}`,
+    placeholder: "<n>",
+    read: readNumber,
+    write: String,
+  };
+}
+
+/** One of some names. */
+export function choice<const T extends readonly [string, ...string[]]>(...choices: T): Kind<T[number]> {
+  return {
+    accept: (value) => choices.find((each) => each === value),
+    expected: `one of ${choices.join(", ")}`,
+    placeholder: "<name>",
+    read: (text) => text,
+    write: String,
+    choices,
+  };
+}
+
+/** On or off: a flag without a value, with `no-` before its name for off. */
+export function onOff(): Kind<boolean> {
+  return {
+    accept: accepting((value): value is boolean => typeof value === "boolean"),
+    expected: "true or false",
+    placeholder: "",
+    read: (text) => text === "true",
+    write: String,
+  };
+}
+
+/** On or off, where a third value is possible. A file has true and false. */
+export function yesOrNo(): Kind<boolean> {
+  return {
+    ...onOff(),
+    expected: "yes or no (in a file true or false)",
+    placeholder: "<yes|no>",
+    read: (text) => (text === "yes" ? true : text === "no" ? false : text),
+    write: (value) => (value ? "yes" : "no"),
+  };
+}
+
+/** Any text but an empty one. */
+export function text(placeholder: string): Kind<string> {
+  return {
+    accept: accepting((value): value is string => typeof value === "string" && value !== ""),
+    expected: "a text",
+    placeholder,
+    read: (written) => written,
+    write: String,
+  };
+}
+
+/** Some values of a kind; a flag writes them with commas between, and `none` where there are none. */
+export function listOf<T>(kind: Kind<T>): Kind<readonly T[]> {
+  return {
+    accept: (values) => {
+      const accepted = Array.isArray(values) ? values.map(kind.accept) : [undefined];
+      return accepted.every((value) => value !== undefined) ? accepted : undefined;
+    },
+    expected: `a list, each ${kind.expected}`,
+    placeholder: kind.placeholder.replace(/<(.*)>/, "<$1,$1>"),
+    read: (text) => (text === "none" ? [] : text.split(",").map(kind.read)),
+    write: (values) => (values.length === 0 ? "none" : values.map(kind.write).join(",")),
+  };
+}
+
+/** A value of a kind, or none, which a flag writes as a `word` and a file as this word or null. */
+export function orNone<T>(kind: Kind<T>, word = "none"): Kind<T | null> {
+  return {
+    ...kind,
+    accept: (value) => (value === word || value === null ? null : kind.accept(value)),
+    expected: `${kind.expected}, or ${word}`,
+    read: (text) => (text === word ? null : kind.read(text)),
+    write: (value) => (value === null ? word : kind.write(value)),
+  };
+}
+
+/** A value of each of some kinds; a flag writes them with a separator between. */
+export function tupleOf<const T extends readonly unknown[]>(
+  kinds: { readonly [Index in keyof T]: Kind<T[Index]> },
+  how: { readonly separator: string } & Pick<Kind<T>, "expected" | "placeholder">,
+): Kind<T> {
+  const { separator, expected, placeholder } = how;
+  const each: readonly Kind<unknown>[] = kinds;
+  return {
+    accept: accepting(
+      (values): values is T =>
+        Array.isArray(values) &&
+        values.length === each.length &&
+        each.every((kind, index) => kind.accept(values[index]) !== undefined),
+    ),
+    expected,
+    placeholder,
+    read: (text) => text.split(separator).map((part, index) => each[index]?.read(part)),
+    write: (values) => each.map((kind, index) => kind.write(values[index])).join(separator),
+  };
+}
+
+/**
+ * Checks the value of an option.
+ * @param where the function and option that complain, e.g. `classify option top`.
+ * @throws {UsageError} the value is not one of those allowed.
+ * @example
+ * assertOption("classify option top", top, wholeNumber({ from: 1 }));
+ */
+export function assertOption(
+  where: string,
+  received: unknown,
+  { accept, expected }: Pick<Kind<unknown>, "accept" | "expected">,
+): void {
+  assertAllowed(where, received, accept(received) !== undefined, expected);
+}
+
+/**
+ * Reports the value of an option unless `isAllowed`, for conditions that need more than the value itself.
+ * @throws {UsageError} `isAllowed` is false.
+ */
+export function assertAllowed(where: string, received: unknown, isAllowed: boolean, expected: string): void {
+  if (!isAllowed) throw new UsageError({ where, what: "this value is not allowed", received, expected });
+}
+
+/** Accepts a value as it is, if a condition holds. */
+export function accepting<T>(fits: (value: unknown) => value is T): (value: unknown) => T | undefined {
+  return (value) => (fits(value) ? value : undefined);
+}
+
+/** Returns the number that a text stands for; NaN for an empty text, which `Number` takes for 0. */
+export function readNumber(written: string): number {
+  return written.trim() === "" ? Number.NaN : Number(written);
+}
+
+function isNumber(value: unknown): value is number {
+  return Number.isFinite(value);
+}
+
+function isWhole(value: unknown): value is number {
+  return Number.isSafeInteger(value);
+}

@@ -1,0 +1,42 @@
+import type { Network } from "../graph/network.ts";
+
+/** An entry of a `state_dict` of timm and the name of our weight; undefined for counters. */
+export type TimmEntry = readonly [name: string, weight: string | undefined];
+
+/** Returns whether a network has a layer of a name. */
+export function layerNames({ layers }: Network): (name: string) => boolean {
+  const names = new Set(layers.map(({ name }) => name));
+  return (name) => names.has(name);
+}
+
+/** Entries of a convolution. */
+export function convEntries(module: string, layer: string): TimmEntry[] {
+  return [[`${module}.weight`, `${layer}/kernel`]];
+}
+
+/** Entries of a separable convolution. */
+export function separableEntries(depthwise: string, pointwise: string, layer: string): TimmEntry[] {
+  return [
+    [`${depthwise}.weight`, `${layer}/depthwise_kernel`],
+    [`${pointwise}.weight`, `${layer}/pointwise_kernel`],
+  ];
+}
+
+/** Entries of a batch normalization, its counter among them. */
+export function batchNormEntries(module: string, layer: string): TimmEntry[] {
+  return [
+    [`${module}.weight`, `${layer}/gamma`],
+    [`${module}.bias`, `${layer}/beta`],
+    [`${module}.running_mean`, `${layer}/moving_mean`],
+    [`${module}.running_var`, `${layer}/moving_variance`],
+    [`${module}.num_batches_tracked`, undefined],
+  ];
+}
+
+/** Entries of the classifier. */
+export function classifierEntries(module: string): TimmEntry[] {
+  return [
+    [`${module}.weight`, "predictions/kernel"],
+    [`${module}.bias`, "predictions/bias"],
+  ];
+}
