@@ -1,6 +1,5 @@
 import type { Command } from "commander";
-import { networkCost } from "../../../src/report/cost.ts";
-import { describeCost } from "../../../src/report/cost-text.ts";
+import { describeCost, networkCost } from "../../../src/report/cost.ts";
 import { addCommand } from "../add-command.ts";
 import { describedNetwork, type LookFlags } from "../described-network.ts";
 import { addDownloadOptions } from "../downloads.ts";

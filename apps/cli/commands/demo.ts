@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Command } from "commander";
-import { formatDuration } from "../../../src/report/html/format.ts";
+import { formatDuration } from "../../../src/report/numbers.ts";
 import { addCommand } from "../add-command.ts";
 import { demoFiles, runDemo } from "../demo/demo.ts";
 import { claimDemoFolder } from "../demo/demo-folder.ts";

@@ -1,6 +1,5 @@
 import type { Command } from "commander";
-import { describeEvaluation } from "../../../src/report/evaluation-text.ts";
-import { predictionsCsv } from "../../../src/report/predictions-csv.ts";
+import { describeEvaluation, predictionsCsv } from "../../../src/report/evaluation.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { evaluate } from "../../../src/tasks/evaluate/evaluate.ts";
 import { loadModel } from "../../../src/tasks/weights/load-model.ts";

@@ -3,7 +3,8 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { DataError, UsageError, WeightsError } from "../../../src/errors.ts";
 import type { Device, ImageSource, Platform } from "../../../src/platform.ts";
-import { renderSearchSheet } from "../../../src/report/search-sheet.ts";
+import { toHtml } from "../../../src/report/html.ts";
+import { searchDocument } from "../../../src/report/search-sheet.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import type { Embeddings, EmbeddingsOrigin } from "../../../src/tasks/features/embeddings.ts";
 import { readEmbeddings } from "../../../src/tasks/features/embeddings-file.ts";
@@ -147,7 +148,7 @@ async function sheetOf(
     ...(origin ? [{ name: "Model", value: origin.model }] : []),
   ];
   const jpeg = await thumbnail(query.image, platform.images);
-  return renderSearchSheet({ query: { ...query, jpeg }, neighbors, searched: images.length, facts });
+  return toHtml(searchDocument({ query: { ...query, jpeg }, neighbors, searched: images.length, facts }));
 }
 
 function describe(found: readonly Neighbor[]): string {

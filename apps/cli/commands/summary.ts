@@ -1,8 +1,6 @@
 import type { Command } from "commander";
 import { imagenetLabels } from "../../../src/models/imagenet-classes.ts";
-import { summarizeGraph } from "../../../src/report/graph-summary.ts";
-import { summarize, summaryJson } from "../../../src/report/summary.ts";
-import { countNumbers, summarizeWeights } from "../../../src/report/weights-summary.ts";
+import { countNumbers, summarize, summarizeGraph, summarizeWeights, summaryJson } from "../../../src/report/summary.ts";
 import { defaultPreprocessing } from "../../../src/tasks/model/model.ts";
 import type { ModelDescription } from "../../../src/tasks/model/model-metadata.ts";
 import { imagenetOrigin } from "../../../src/tasks/weights/imagenet-weights.ts";

@@ -1,7 +1,7 @@
 import { countParameters, networkWeights, type ParameterCount } from "../../../src/graph/network.ts";
 import { xception } from "../../../src/models/xception/paper.ts";
-import { describeEvaluation } from "../../../src/report/evaluation-text.ts";
-import { withCommas } from "../../../src/report/number-text.ts";
+import { describeEvaluation } from "../../../src/report/evaluation.ts";
+import { withCommas } from "../../../src/report/numbers.ts";
 import { artists, type DemoImages, describeImages, simplestGuess } from "./images.ts";
 import { type DemoRecipe, describeSize } from "./recipe.ts";
 import type { DemoResult } from "./result.ts";

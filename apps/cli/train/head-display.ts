@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { formatDuration } from "../../../src/report/html/format.ts";
+import { formatDuration } from "../../../src/report/numbers.ts";
 import { downloadSettings } from "../../../src/runtime/node-addresses.ts";
 import type { HeadPhase } from "../../../src/tasks/train/head-phase-options.ts";
 import type { CliIo } from "../io.ts";

@@ -1,5 +1,5 @@
 import { availableParallelism, cpus } from "node:os";
-import type { Fact } from "../../../src/report/training-report.ts";
+import type { Fact } from "../../../src/report/document.ts";
 import { packageVersion } from "../package-version.ts";
 
 /** What computes: with another one the last digits may differ. */

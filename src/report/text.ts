@@ -1,10 +1,74 @@
-/** One column of a table; its cells are wrapped at spaces when the table would be wider than asked for. */
-export interface TextColumn {
-  readonly header: string;
-  /** Numbers go to the right; default left. */
-  readonly align?: "left" | "right";
-  /** Its cells are never wrapped. */
-  readonly whole?: boolean;
+import {
+  cellText,
+  type ImageGallery,
+  type ReportBlock,
+  type ReportDocument,
+  type Table,
+  type TableColumn,
+} from "./document.ts";
+
+/**
+ * Writes a report as plain text: facts line by line, tables in box characters, charts as the tables they are drawn from.
+ * @param options.width of the text in characters, default 100; long lines and cells are wrapped.
+ */
+export function toText(document: ReportDocument, options: { readonly width?: number } = {}): string {
+  const { title, summary, status, headlines = [] } = document;
+  const { width = 100 } = options;
+  const sections = document.sections.filter((section) => section !== undefined);
+  const lines = [
+    title,
+    ...(summary === undefined ? [] : wrap(summary, width)),
+    ...(status ? [`Training now: ${status.text}`, status.detail] : []),
+    ...headlines.map(({ name, value, note }) => ` ${name}: ${value}, ${note}`),
+    ...sections.flatMap((section) => [
+      // The title says enough of a report with one section.
+      ...(sections.length > 1 ? ["", section.title] : []),
+      ...section.blocks.flatMap((block) => blockLines(block, width)),
+    ]),
+  ];
+  return lines.map((line) => line.replaceAll("\u00a0", " ")).join("\n");
+}
+
+function blockLines(block: ReportBlock, width: number): string[] {
+  switch (block?.type) {
+    case undefined:
+      return [];
+    case "paragraph":
+    case "heading":
+      return wrap(block.text, width);
+    case "facts":
+      return block.facts.flatMap(({ name, value }) => wrap(`${name}: ${value}`, width - 1).map((line) => ` ${line}`));
+    case "table":
+      return [...wrap(block.caption, width), tableText(block, width)];
+    case "chart":
+      return blockLines(block.asTable, width);
+    case "figures":
+      return block.blocks.flatMap((each) => blockLines(each, width));
+    case "gallery":
+      return blockLines(galleryTable(block), width);
+    case "code":
+      return block.lines.map((line) => `  ${line}`);
+  }
+}
+
+function tableText({ columns, rows, summary = [], total }: Table, width: number): string {
+  const all = [...rows, ...summary, ...(total ? [total] : [])];
+  return textTable(
+    columns,
+    all.map((row) => row.map((cell) => cellText(cell).replaceAll("\u00a0", " "))),
+    width,
+  );
+}
+
+function galleryTable({ title = "", headers, images }: ImageGallery): Table | undefined {
+  if (images.length === 0) return undefined;
+  const [label, note, score] = headers;
+  return {
+    type: "table",
+    caption: title,
+    columns: [{ header: "File" }, { header: label }, { header: note }, { header: score, align: "right", whole: true }],
+    rows: images.map((image) => [image.file, image.label, image.note, image.score]),
+  };
 }
 
 /** The later lines of a wrapped cell start with this, so that they are not taken for rows of their own. */
@@ -15,7 +79,11 @@ const continuation = "  ";
  * spaces where there are any; line breaks in cells are kept. A column keeps at least 4 characters and a whole one all
  * of its own, even if the table then becomes wider.
  */
-export function textTable(columns: readonly TextColumn[], rows: readonly (readonly string[])[], width: number): string {
+export function textTable(
+  columns: readonly TableColumn[],
+  rows: readonly (readonly string[])[],
+  width: number,
+): string {
   const widths = fitColumns(columns, rows, width);
   const draw = (cells: readonly string[], bar: string): string[] => {
     const lines = cells.map((cell, index) => wrap(cell, widths[index]!));
@@ -38,7 +106,7 @@ export function textTable(columns: readonly TextColumn[], rows: readonly (readon
 }
 
 /** Widths of the columns: as wide as their cells if that fits, else narrowed where it costs the fewest lines. */
-function fitColumns(columns: readonly TextColumn[], rows: readonly (readonly string[])[], width: number): number[] {
+function fitColumns(columns: readonly TableColumn[], rows: readonly (readonly string[])[], width: number): number[] {
   const cells = columns.map(({ header }, index) => [header, ...rows.map((row) => row[index]!)]);
   const widths = cells.map((each) => Math.max(...each.map(longestLine)));
   const available = width - 3 * columns.length - 1;
@@ -88,7 +156,7 @@ function longestLine(cell: string): number {
   return Math.max(...cell.split("\n").map((line) => line.length));
 }
 
-function pad(text: string, width: number, align: TextColumn["align"] = "left"): string {
+function pad(text: string, width: number, align: TableColumn["align"]): string {
   return align === "right" ? text.padStart(width) : text.padEnd(width);
 }
 

@@ -1,8 +1,8 @@
-import { paletteStyle } from "../charts/palette.ts";
+import { paletteStyle } from "./charts/chart.ts";
 
 /** The style sheet of the report. */
 export function reportStyle(): string {
-  return `${paletteStyle()}${layout}${parts}${gallery}${print}`;
+  return `${paletteStyle()}${layout}${parts}${gallery}${search}${print}`;
 }
 
 const layout = `
@@ -83,6 +83,19 @@ const gallery = `
 .right p{border-color:var(--right)}.right strong{color:var(--right)}.right .bar span{background:var(--right)}
 .gallery .bar{width:calc(100% - 4.2rem)}
 @media (max-width:640px){.gallery{grid-template-columns:repeat(auto-fill,minmax(98px,1fr));gap:10px}.gallery img{padding:8px}.gallery p{padding:8px 6px 10px;font-size:.8rem}.gallery .bar,td .bar{display:none}}
+`;
+
+const search = `
+.query{display:grid;grid-template-columns:minmax(140px,260px) 1fr;gap:28px;align-items:start}
+.query img,.query .gone{width:100%;border-radius:12px}
+.query img{display:block;aspect-ratio:1;object-fit:cover}
+.photos img{padding:0;object-fit:cover;background:var(--line)}
+.gone{display:flex;align-items:center;justify-content:center;aspect-ratio:1;padding:14px;color:var(--muted);background:var(--line);font-size:.86rem;text-align:center}
+.photos p{border-color:var(--line)}
+.photos .unknown p{border-color:var(--accent)}
+.same p{border-color:var(--right)}.same strong{color:var(--right)}.same .bar span{background:var(--right)}
+.other p{border-color:var(--second)}.other .bar span{background:var(--second)}
+@media (max-width:640px){.query{grid-template-columns:1fr}.photos img{padding:0}}
 `;
 
 const print = `

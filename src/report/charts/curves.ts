@@ -1,6 +1,5 @@
-import type { EpochRecord, StepRecord } from "../../records.ts";
-import { renderChart } from "./charts.ts";
-import { type ColorName, color } from "./palette.ts";
+import type { EpochRecord, ReliabilityBin, StepRecord } from "../../records.ts";
+import { type ColorName, color, renderChart } from "./chart.ts";
 
 /** One line of a curve chart: a value for each epoch that has one. */
 interface Series {
@@ -106,5 +105,49 @@ function curveChart(history: readonly EpochRecord[], { title, format, series }: 
         ...(shown.length === 1 && { legend: null }),
       },
     },
+  });
+}
+
+/** How often answers are right by their mean probability, as SVG: a point for each bin, and the line where both agree. */
+export function reliabilityChart(bins: readonly ReliabilityBin[]): Promise<string> {
+  const points = bins.map(({ confidence, accuracy, images }) => ({ confidence, accuracy, images }));
+  const axis = { format: ".0%", tickCount: 5, domain: false } as const;
+  const scale = { domain: [0, 1], nice: false };
+  return renderChart("reliability diagram: accuracy by confidence", {
+    width: 330,
+    height: 250,
+    autosize: { type: "fit", contains: "padding" },
+    layer: [
+      {
+        data: {
+          values: [
+            { confidence: 0, accuracy: 0 },
+            { confidence: 1, accuracy: 1 },
+          ],
+        },
+        mark: { type: "line", strokeWidth: 1.5, strokeDash: [4, 4], color: color("muted") },
+        encoding: {
+          x: { field: "confidence", type: "quantitative", title: "confidence", scale, axis },
+          y: { field: "accuracy", type: "quantitative", title: "accuracy (% of images)", scale, axis },
+        },
+      },
+      {
+        data: { values: points },
+        mark: { type: "line", strokeWidth: 2, color: color("accent") },
+        encoding: {
+          x: { field: "confidence", type: "quantitative" },
+          y: { field: "accuracy", type: "quantitative" },
+        },
+      },
+      {
+        data: { values: points },
+        mark: { type: "circle", color: color("accent"), opacity: 1 },
+        encoding: {
+          x: { field: "confidence", type: "quantitative" },
+          y: { field: "accuracy", type: "quantitative" },
+          size: { field: "images", type: "quantitative", scale: { range: [20, 220] }, legend: null },
+        },
+      },
+    ],
   });
 }
