@@ -23,7 +23,7 @@ export async function readDataset(
   return multiLabelDataset(listing, parseLabels(await readText(labelsFile, files), where), where, classes);
 }
 
-/** What is to be said of images that are left out: nothing where there are none. */
+/** Notes on images left out for want of a label; empty if there are none. */
 export function describeUnlabeled(count: number): readonly string[] {
   if (count === 0) return [];
   return [
@@ -34,7 +34,7 @@ export function describeUnlabeled(count: number): readonly string[] {
 }
 
 /**
- * How much each class counts in the mean average precision; undefined: all the same.
+ * Reads the class weights of the mean average precision; undefined if all are the same.
  * @throws {UsageError} the images have one class each.
  */
 export async function readMapWeights(

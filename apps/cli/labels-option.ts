@@ -10,7 +10,7 @@ export function addLabelsOption(command: Command): Command {
   );
 }
 
-/** What `--labels` names; undefined without the flag. */
+/** Reads the class names of `--labels`; undefined without the flag. */
 export async function labelsOf(file: string | undefined): Promise<readonly string[] | undefined> {
   if (file === undefined || file === "imagenet") return file && imagenetLabels();
   return new TextDecoder()

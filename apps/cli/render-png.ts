@@ -1,6 +1,6 @@
 import { UsageError } from "../../src/errors.ts";
 
-/** What the SVG renderer and the PNG encoder can take, in pixels. */
+/** Limits of the SVG renderer and the PNG encoder, in pixels. */
 const largestSide = 32_767;
 const largestArea = 16_383 ** 2;
 

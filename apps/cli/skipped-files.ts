@@ -1,7 +1,7 @@
 import type { SkippedFile } from "../../src/records.ts";
 import type { CliIo } from "./io.ts";
 
-/** How many files are named; a report names all. */
+/** Number of files that are named; a report names all. */
 const named = 5;
 
 /** Says on stderr which images could not be used, and why. */

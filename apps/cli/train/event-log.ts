@@ -6,12 +6,11 @@ import { readFile } from "../../../src/runtime/node-files.ts";
 import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train/options.ts";
 import { eventPattern, eventsFolder, type RunFolder } from "./run-folder.ts";
 
-/** How long events wait at most before they are written, in milliseconds. */
+/** Longest time events wait before they are written. */
 const longestWaitMs = 1000;
 
 /**
- * Writes the numbers of a training for TensorBoard, each step's and each epoch's. A log that cannot be written ends, not the
- * training.
+ * Writes the metrics of each step and epoch for TensorBoard. If the log cannot be written, training goes on without it.
  */
 export class EventLog {
   readonly #folder: RunFolder;

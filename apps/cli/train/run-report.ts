@@ -11,11 +11,11 @@ import { describeRun } from "./description.ts";
 import type { TrainingInputs } from "./inputs.ts";
 import type { RunFolder } from "./run-folder.ts";
 
-/** How long a training goes before it has a live report; how long one stays at least, and how many times longer than it took. */
+/** Time before the first live report, the least time between two, and that as a multiple of the time one takes to write. */
 const firstWaitMs = 5_000;
 const leastWaitMs = 20_000;
 const waitForEachMs = 25;
-/** Of steps and of their health, how many a report keeps. */
+/** Number of steps, and of health records, that a report keeps. */
 const mostSteps = 400;
 const mostHealth = 120;
 

@@ -10,12 +10,12 @@ interface Series {
 
 interface Curves {
   readonly title: string;
-  /** How numbers of the vertical axis are written. @see https://d3js.org/d3-format */
+  /** Number format of the vertical axis. @see https://d3js.org/d3-format */
   readonly format: string;
   readonly series: readonly Series[];
 }
 
-/** Above this number the points of a curve would run into each other. */
+/** Number of epochs above which the points of a curve would run into each other. */
 const mostPoints = 40;
 
 /** Loss by epoch, training and validation, as SVG. */
@@ -108,7 +108,7 @@ function curveChart(history: readonly EpochRecord[], { title, format, series }: 
   });
 }
 
-/** How often answers are right by their mean probability, as SVG: a point for each bin, and the line where both agree. */
+/** Reliability diagram as SVG: accuracy by mean confidence, a point for each bin, and the line of perfect calibration. */
 export function reliabilityChart(bins: readonly ReliabilityBin[]): Promise<string> {
   const points = bins.map(({ confidence, accuracy, images }) => ({ confidence, accuracy, images }));
   const axis = { format: ".0%", tickCount: 5, domain: false } as const;
