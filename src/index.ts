@@ -192,10 +192,20 @@ export type {
 } from "./tasks/features/feature-extractor.ts";
 export type { FeatureChoice, Pooling } from "./tasks/features/feature-network.ts";
 export { type NearestOptions, type Neighbor, nearest } from "./tasks/features/nearest.ts";
-export { type Inference, inferenceSession } from "./tasks/model/inference.ts";
 export type { ImagePreprocessing, Json, Model, ModelParts, Provenance } from "./tasks/model/model.ts";
 export { decodeModel, encodeModel } from "./tasks/model/model-file.ts";
 export type { ModelDescription } from "./tasks/model/model-metadata.ts";
+export {
+  type InferenceModel,
+  type LoadPart,
+  loadPredictor,
+  type NetworkPart,
+  type PredictAllOptions,
+  type Predicted,
+  type PredictedBatch,
+  type PredictOptions,
+  Predictor,
+} from "./tasks/model/predictor.ts";
 export type { LoadedModel, LoadModelOptions } from "./tasks/weights/load-model.ts";
 
 // Weights and models of others, and proof that the network computes what Keras computes.

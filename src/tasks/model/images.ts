@@ -1,12 +1,28 @@
 import { compileGraph } from "../../compiler/compile.ts";
 import { imageInput } from "../../compiler/lower.ts";
-import { inputShapeOf } from "../../graph/network.ts";
+import { XceptionError } from "../../errors.ts";
+import { imageSizeOf } from "../../graph/network.ts";
 import { OpGraphBuilder } from "../../graph/op-builder.ts";
 import type { ImageResize } from "../../graph/preprocessing.ts";
 import type { DecodeOptions, ImageSource, Platform, RgbImage, Session } from "../../platform.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
 import { WorkQueue } from "../../work-queue.ts";
-import { imageBatch } from "./image.ts";
 import { decodeOptionsOf, type Model, resizesInGraph } from "./model.ts";
+
+/** Images of one size as a network's input, `[N, height, width, 3]`. */
+export function imageBatch(images: readonly RgbImage[]): Tensor<"uint8"> {
+  const { width, height } = images[0]!;
+  const bytes = width * height * 3;
+  const data = new Uint8Array(images.length * bytes);
+  for (const [row, image] of images.entries()) data.set(image.data, row * bytes);
+  return { type: "uint8", shape: [images.length, height, width, 3], data };
+}
+
+/** What is wrong with an image is its result; whatever else happens is not. */
+export function asImageError(error: unknown): XceptionError {
+  if (error instanceof XceptionError && ["FORMAT", "DATA", "SHAPE"].includes(error.code)) return error;
+  throw error;
+}
 
 /** The model that brings bytes `images [1, H, W, 3]` to `pixels [1, height, width, 3]`, exactly as a model file does. */
 export function preparationModel([height, width]: readonly [number, number], resize: ImageResize): Uint8Array {
@@ -41,7 +57,7 @@ export class ImagePreparation {
     const decoded = await this.#platform.images.decode(image, this.#decode);
     const { network, preprocessing } = this.#model;
     if (!resizesInGraph(preprocessing)) return decoded;
-    const [height, width] = inputShapeOf(network) as [number, number, number];
+    const [height, width] = imageSizeOf(network);
     this.#session ??= this.#platform.engine.createSession(preparationModel([height, width], preprocessing), {
       threads: 1,
     });

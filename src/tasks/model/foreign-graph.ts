@@ -1,8 +1,12 @@
+import { imageInput } from "../../compiler/lower.ts";
+import { decodeWhole } from "../../compiler/onnx/external-data.ts";
 import type { OnnxContent } from "../../compiler/onnx/reader.ts";
-import { elementTypeNumbers } from "../../compiler/onnx/schema.ts";
-import { FormatError, UsageError } from "../../errors.ts";
+import { elementTypeNumbers, ModelProto } from "../../compiler/onnx/schema.ts";
+import { FormatError, RuntimeUnavailableError, UsageError, XceptionError } from "../../errors.ts";
+import type { Preprocessing } from "../../graph/preprocessing.ts";
+import type { Engine, Session, SessionOptions } from "../../platform.ts";
 import { type Shape, sizeOf } from "../../tensor/shape.ts";
-import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
+import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
 
 /** Of images, in pixels. */
 const largestSide = 8192;
@@ -153,4 +157,104 @@ function endsInProbabilities({ nodes, outputs }: OnnxContent): boolean {
     node = makers.get(node.inputs[0] ?? "");
   }
   return node?.operator === "Softmax" || node?.operator === "Sigmoid";
+}
+
+/**
+ * Loads a graph of another tool, as it is, into a session that is fed as our own networks are: with bytes `images`
+ * `[N, height, width, 3]` of the graph's size. It scales them, and makes probabilities of logits.
+ * @param options `where`: what errors call the file.
+ * @throws {RuntimeUnavailableError} the engine does not run here, or rejects the graph.
+ */
+export async function createGraphSession(
+  graph: Uint8Array,
+  engine: Engine,
+  options: {
+    readonly images: GraphImages;
+    readonly preprocessing: Preprocessing;
+    readonly where: string;
+    readonly session?: SessionOptions | undefined;
+  },
+): Promise<Session> {
+  const { images, preprocessing, session, where } = options;
+  const network = await engine.createSession(graph, session).catch((error: unknown): never => {
+    if (!(error instanceof RuntimeUnavailableError)) throw error;
+    throw new RuntimeUnavailableError({ ...error.parts, where: `${where}, ${error.parts.where}`, cause: error });
+  });
+  const scoresOf = async (pixels: Uint8Array) => {
+    const fed = { [images.input]: toGraphInput(images, pixels, preprocessing) };
+    const { [images.output]: answer } = await network.run(fed).catch(refusedBy(where));
+    return classScores(images, answer as FloatTensor, where);
+  };
+  return {
+    // One image at a time: many exporters fix the batch at 1.
+    run: async ({ [imageInput]: batch }) => {
+      const { shape, data } = batch as Tensor<"uint8">;
+      const bytes = data.length / shape[0]!;
+      const rows: Float32Array[] = [];
+      for (let start = 0; start < data.length; start += bytes) {
+        rows.push(await scoresOf(data.subarray(start, start + bytes)));
+      }
+      const all = floatTensor([rows.length, rows[0]!.length]);
+      for (const [row, scores] of rows.entries()) all.data.set(scores, row * scores.length);
+      return { [images.output]: all };
+    },
+    endProfiling: () => network.endProfiling(),
+    dispose: () => network.dispose(),
+  };
+}
+
+/** What the engine says of a graph that cannot compute what it is fed. */
+function refusedBy(where: string) {
+  return (cause: unknown): never => {
+    if (cause instanceof XceptionError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new FormatError({ where, what: `its graph cannot be run on an image (${reason})`, cause });
+  };
+}
+
+/** Axes of a result; a text stands for any size, and is its name. */
+export type OpenShape = readonly (number | string)[];
+
+/**
+ * The shapes of all that a graph of another tool computes: the engine loads it with every result as an output, and tells them
+ * without a run. Undefined where it cannot load it.
+ * @param graph its bytes.
+ * @param inputShape of images `[H, W, C]`, where the graph leaves it open.
+ */
+export async function graphShapes(
+  graph: Uint8Array,
+  content: OnnxContent,
+  engine: Engine,
+  inputShape?: Shape,
+): Promise<ReadonlyMap<string, OpenShape> | undefined> {
+  try {
+    const session = await engine.createSession(withAllOutputs(graph, content, inputShape), { optimize: false });
+    const { outputShapes } = session;
+    await session.dispose();
+    return outputShapes;
+  } catch {
+    // What it is made of can be told nevertheless.
+    return undefined;
+  }
+}
+
+function withAllOutputs(graph: Uint8Array, content: OnnxContent, inputShape: Shape | undefined): Uint8Array {
+  const { nodes, outputs, tensors, shapes } = content;
+  const known = new Set([...outputs, ...tensors.keys(), ""]);
+  const names = nodes.flatMap((node) => (node.operator === "Constant" ? [] : node.outputs));
+  const file = decodeWhole(graph);
+  file.graph.output.push(...names.filter((name) => !known.has(name)).map((name) => ({ name })));
+  for (const { name, type } of file.graph.input) {
+    const sizes = inputShape && oneImage(shapes.get(name) ?? [], inputShape);
+    if (sizes && !tensors.has(name)) type.tensor_type.shape.dim = sizes.map((size) => ({ dim_value: size }));
+  }
+  return ModelProto.encode(file).finish();
+}
+
+/** What stands open in the shape of an input filled in: one image, of the given size. */
+function oneImage(axes: OpenShape, [height, width, channels]: Shape): Shape | undefined {
+  const isChannelsFirst = axes[1] === channels;
+  const given = isChannelsFirst ? [1, channels, height, width] : [1, height, width, channels];
+  const shape = axes.map((axis, index) => (typeof axis === "number" ? axis : given[index]));
+  return shape.every((size) => size !== undefined) ? shape : undefined;
 }
