@@ -1,4 +1,5 @@
 import { SingleBar } from "cli-progress";
+import type { SkippedFile } from "../../src/records.ts";
 import type { CliIo } from "./io.ts";
 
 /** Progress of some work, shown on stderr. */
@@ -56,4 +57,13 @@ function terminalOf(io: CliIo): NodeJS.WritableStream {
     return true;
   };
   return { isTTY: true, columns: io.columns, write } as unknown as NodeJS.WritableStream;
+}
+
+/** Number of files that are named; a report names all. */
+const named = 5;
+
+/** Says on stderr which images could not be used, and why. */
+export function reportSkipped(skipped: readonly SkippedFile[], io: CliIo): void {
+  for (const { reason } of skipped.slice(0, named)) io.stderr(`skipped: ${reason}\n`);
+  if (skipped.length > named) io.stderr(`skipped: ${skipped.length - named} more\n`);
 }

@@ -86,7 +86,7 @@ interface Group {
  * Files that turn out to be damaged are skipped, and the batch is filled up with the samples that come next. Only a full
  * decode can tell, and for a hundred thousand photos that takes many minutes, so there is no check beforehand. The order of
  * an epoch is a shuffle of all samples, damaged ones too, and a batch is the next N usable ones of that order: it makes no
- * difference when the damage is found, or whether a resumed run finds it anew.
+ * difference when the damage is found, or whether a resumed run finds it again.
  */
 export class BatchSource {
   readonly #dataset: ImageDataset;

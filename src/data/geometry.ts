@@ -73,7 +73,7 @@ const one = 1 << 16;
 
 /**
  * Moves the pixels of `source` into `target`, both `[height, width, 3]`, with bilinear interpolation; beyond the border the
- * nearest border pixel goes on, which suits photos and plain backgrounds alike. Mirroring and shifts by whole pixels are
+ * nearest border pixel is repeated, which suits photos and plain backgrounds alike. Flips and shifts by whole pixels are
  * exact. Both sides at most 8192 pixels.
  */
 export function warp(target: Uint8Array, source: Uint8Array, { width, height }: Size, affine: Affine): void {

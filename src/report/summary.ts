@@ -128,7 +128,7 @@ export interface GraphNodeFacts {
 
 interface GraphValueFacts {
   readonly name: string;
-  /** A text stands for any size; null: the file does not tell. */
+  /** A text stands for any size; null if the file does not say. */
   readonly shape: readonly (number | string)[] | null;
 }
 

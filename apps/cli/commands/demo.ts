@@ -10,7 +10,7 @@ import { type DemoRecipe, demoRecipe } from "../demo/recipe.ts";
 import type { DemoResult } from "../demo/result.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
-import { reportSkipped } from "../skipped-files.ts";
+import { reportSkipped } from "../progress.ts";
 import { runFiles } from "../train/run-folder.ts";
 import { countOf } from "../values.ts";
 

@@ -27,7 +27,7 @@ export class EventLog {
 
   /**
    * @param steps done before: of older files of the run, what was written after them goes, and what a crash left half-written.
-   * @param note is told if the log cannot be written.
+   * @param note receives the reason if the log cannot be written.
    */
   constructor(folder: RunFolder, steps: number, note: (text: string) => void) {
     this.#folder = folder;
@@ -36,7 +36,7 @@ export class EventLog {
     this.#note = note;
   }
 
-  /** @param blocks how the network was doing, where the step told. */
+  /** @param blocks health of the network, if the step recorded it. */
   writeStep(progress: TrainingProgress, blocks: readonly BlockHealth[] = []): void {
     const { totalSteps, stepLoss, learningRate, imagesPerSecond } = progress;
     this.#steps = totalSteps;

@@ -18,7 +18,7 @@ import {
   type StartingWeights,
   startingWeightsIn,
 } from "../../../src/tasks/weights/starting-weights.ts";
-import { readMapWeights } from "../labeled-images.ts";
+import { readMapWeights } from "../labels.ts";
 import { commandLineOf } from "./command-line.ts";
 import { nameOf } from "./data-name.ts";
 import type { RunFlags } from "./flags.ts";

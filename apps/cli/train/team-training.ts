@@ -6,7 +6,7 @@ import { train } from "../../../src/tasks/train/train.ts";
 import { sourceReader } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
-import { reportSkipped } from "../skipped-files.ts";
+import { reportSkipped } from "../progress.ts";
 import { newestCheckpoint } from "./checkpoint-folder.ts";
 import { resumeCommand } from "./command-line.ts";
 import { describeChoice } from "./description.ts";

@@ -126,7 +126,7 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
 };
 
 /** Classes of layers that do nothing but in training: Keras 3 writes `training: true` into their calls by itself. */
-export const augmentations: ReadonlySet<string> = new Set(
+export const augmentationLayers: ReadonlySet<string> = new Set(
   Object.entries(layerRules).flatMap(([type, rule]) => (rule === nothing ? [type] : [])),
 );
 

@@ -6,7 +6,7 @@ import type { Shape } from "../../tensor/shape.ts";
 import { scalingOf } from "./arithmetic.ts";
 import { type KerasEntry, type KerasModel, kerasModel, layerNames } from "./entries.ts";
 import { inboundNames, onlyLayer } from "./inbound.ts";
-import { augmentations, layerRules, type PixelRescaling, readsZeros } from "./layer-rules.ts";
+import { augmentationLayers, layerRules, type PixelRescaling, readsZeros } from "./layer-rules.ts";
 
 /** A network as Keras describes it. */
 export interface KerasNetwork {
@@ -92,7 +92,7 @@ class Build {
     }
     // Before its inputs are looked at, which layers of other classes may have in other forms.
     assertKnown(entry);
-    const sources = inboundNames(inboundNodes, where, augmentations.has(entry.type) ? ["training"] : []);
+    const sources = inboundNames(inboundNodes, where, augmentationLayers.has(entry.type) ? ["training"] : []);
     this.#add(
       entry,
       sources.map((source) => this.#output(source, where)),
