@@ -8,7 +8,7 @@ import { toText } from "./text.ts";
 export interface Cost {
   /** Numbers in its kernels; biases not counted. */
   readonly weights: number;
-  /** Each with one addition: multiply–accumulate operations (MACs). */
+  /** Each with one addition: multiply–adds (MACs). */
   readonly multiplications: number;
 }
 

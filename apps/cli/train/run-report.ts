@@ -6,9 +6,9 @@ import { renderReport } from "../../../src/report/training.ts";
 import { decodeReport, encodeReport, type Gallery, type LiveStatus } from "../../../src/report/training-report.ts";
 import { readFile } from "../../../src/runtime/node-files.ts";
 import { galleryOf } from "../../../src/tasks/evaluate/report-gallery.ts";
-import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train/options.ts";
+import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train/request.ts";
 import { describeRun } from "./description.ts";
-import type { TrainingInputs } from "./inputs.ts";
+import type { Run } from "./run.ts";
 import type { RunFolder } from "./run-folder.ts";
 
 /** Time before the first live report, the least time between two, and that as a multiple of the time one takes to write. */
@@ -25,7 +25,7 @@ const mostHealth = 120;
  */
 export class RunReport {
   readonly #folder: RunFolder;
-  readonly #inputs: TrainingInputs;
+  readonly #run: Run;
   readonly #platform: Platform;
   readonly #note: (text: string) => void;
   #network: Network | undefined;
@@ -40,9 +40,9 @@ export class RunReport {
   #isLive = false;
 
   /** @param note receives the reason if a live report cannot be written. */
-  constructor(folder: RunFolder, inputs: TrainingInputs, platform: Platform, note: (text: string) => void) {
+  constructor(folder: RunFolder, run: Run, platform: Platform, note: (text: string) => void) {
     this.#folder = folder;
-    this.#inputs = inputs;
+    this.#run = run;
     this.#platform = platform;
     this.#note = note;
   }
@@ -106,7 +106,7 @@ export class RunReport {
 
   async #writeLive(withPage: boolean): Promise<void> {
     if (this.#hasFailed) return;
-    const live = this.#progress && liveStatus(this.#progress, this.#inputs);
+    const live = this.#progress && liveStatus(this.#progress, this.#run);
     await this.#write({ withPage, live }).catch((error: unknown) => {
       this.#hasFailed = true;
       const reason = error instanceof Error ? error.message : String(error);
@@ -125,7 +125,7 @@ export class RunReport {
     const network = this.#network!;
     const reached = this.#latest ?? { network, history: [], skipped: [], validationSkipped: [] };
     const report = {
-      ...(await describeRun(this.#inputs, reached, await this.#galleryOf(this.#latest, withPage))),
+      ...(await describeRun(this.#run, reached, await this.#galleryOf(this.#latest, withPage))),
       ...(this.#steps.length > 0 && { steps: this.#steps }),
       ...(this.#health.length > 0 && { health: this.#health }),
       ...(live && { live }),
@@ -142,15 +142,16 @@ export class RunReport {
   async #galleryOf(result: TrainingResult | undefined, isNew: boolean): Promise<Gallery | undefined> {
     if (!result?.predictions || !(isNew || this.#gallery === undefined)) return this.#gallery;
     if (this.#gallery?.epoch === result.epoch) return this.#gallery;
-    const images = await galleryOf(result.predictions, this.#inputs.validation, this.#platform.images);
+    const images = await galleryOf(result.predictions, this.#run.validation, this.#platform.images);
     this.#gallery = { epoch: result.epoch, ...images };
     return this.#gallery;
   }
 }
 
-function liveStatus(progress: TrainingProgress, { processes }: TrainingInputs): LiveStatus {
+function liveStatus(progress: TrainingProgress, { plan: { communicator } }: Run): LiveStatus {
   const { epoch, epochs, step, steps, loss, accuracy, secondsLeft } = progress;
   const time = `${new Date().toISOString().slice(0, 19).replace("T", " ")} UTC`;
+  const { size: processes } = communicator;
   const team = processes > 1 && { processes };
   return { epoch, epochs, step, steps, loss, accuracy, secondsLeft, time, ...team };
 }
