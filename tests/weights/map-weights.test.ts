@@ -3,7 +3,8 @@ import type { WeightsError } from "../../src/errors.ts";
 import { batchNormalization, conv2d, dense, globalAveragePooling2d, input } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { type StoredLayer, mapWeights } from "../../src/weights/map-weights.ts";
+import type { StoredLayer } from "../../src/weights/map-weights.ts";
+import { mapWeights } from "../../src/weights/map-weights.ts";
 
 const where = 'file "w.h5"';
 

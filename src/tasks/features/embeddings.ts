@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { FormatError } from "../../errors.ts";
-import { type NetworkOptions, type ArchitectureName, architectureNames } from "../../models/registry.ts";
+import type { NetworkOptions } from "../../models/registry.ts";
+import { type ArchitectureName, architectureNames } from "../../models/registry.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 
 /** An image of which there is an embedding. */
