@@ -2,17 +2,15 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { formatDuration } from "../../../src/report/numbers.ts";
 import { nodePlatform } from "../../../src/runtime/node.ts";
-import { addCommand } from "../add-command.ts";
 import { demoFiles, runDemo } from "../demo/demo.ts";
 import { claimDemoFolder } from "../demo/demo-folder.ts";
 import { readDemoImages } from "../demo/images.ts";
 import { conclusion } from "../demo/narration.ts";
 import { type DemoRecipe, demoRecipe } from "../demo/recipe.ts";
 import type { DemoResult } from "../demo/result.ts";
-import { type CliIo, writeJson } from "../io.ts";
-import { reportSkipped } from "../skipped-files.ts";
+import { type CliIo, reportSkipped, writeJson } from "../io.ts";
+import { addCommand, countOf } from "../options.ts";
 import { runFiles } from "../train/run-folder.ts";
-import { countOf } from "../values.ts";
 
 interface DemoFlags {
   readonly output: string;

@@ -7,7 +7,7 @@ import { defaultPreprocessing } from "../../../src/tasks/model/model.ts";
 import { augmentationSheet } from "../../../src/tasks/train/augmentation-sheet.ts";
 import { trainOptions } from "../../../src/tasks/train/settings/chosen-options.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
-import { endingOf } from "../file-ending.ts";
+import { endingOf } from "../options.ts";
 import { renderPng } from "../render-png.ts";
 import { augmentationText } from "./description.ts";
 

@@ -5,8 +5,7 @@ import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
 import { train } from "../../../src/tasks/train/train.ts";
 import { platformFor } from "../downloads.ts";
-import { type CliIo, writeJson } from "../io.ts";
-import { reportSkipped } from "../skipped-files.ts";
+import { type CliIo, reportSkipped, writeJson } from "../io.ts";
 import { newestCheckpoint } from "./checkpoint-folder.ts";
 import { resumeCommand } from "./command-line.ts";
 import { describeChoice } from "./description.ts";
