@@ -1,10 +1,9 @@
 import type { Command } from "commander";
-import { imagenetLabels } from "../../src/models/imagenet-classes.ts";
 import type { Device, Platform } from "../../src/platform.ts";
-import { readFile } from "../../src/runtime/node-files.ts";
 import type { LoadModelOptions } from "../../src/tasks/weights/load-model.ts";
 import { addDownloadOptions, type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
+import { addLabelsOption, labelsOf } from "./labels.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "./network-options.ts";
 import { deviceOption } from "./options.ts";
 
@@ -44,21 +43,4 @@ export function reportNotes(notes: readonly string[], io: CliIo): void {
 function givenNetwork(command: Command, flags: ClassifierFlags): Pick<LoadModelOptions, "network"> {
   const network = givenNetworkOptions(command, flags);
   return Object.keys(network).length > 0 ? { network } : {};
-}
-
-/** Gives a command that reads models the flag for what a file may not say: how its classes are called. */
-export function addLabelsOption(command: Command): Command {
-  return command.option(
-    "--labels <file>",
-    "names of the classes, one a line; imagenet: those of ImageNet's 1000 classes",
-  );
-}
-
-/** What `--labels` names; undefined without the flag. */
-export async function labelsOf(file: string | undefined): Promise<readonly string[] | undefined> {
-  if (file === undefined || file === "imagenet") return file && imagenetLabels();
-  return new TextDecoder()
-    .decode(await readFile(file))
-    .split(/\r?\n/)
-    .filter((line) => line !== "");
 }

@@ -10,10 +10,10 @@ import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { pathFrom } from "../embeddings-paths.ts";
 import { openExtractor } from "../extractor.ts";
 import { type ImageArgument, imagesOf } from "../image-arguments.ts";
-import { type CliIo, reportSkipped, writeJson } from "../io.ts";
+import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
 import { addCommand, countOf, deviceOption } from "../options.ts";
-import { startProgress } from "../progress.ts";
+import { reportSkipped, startProgress } from "../progress.ts";
 
 interface EmbedFlags extends Omit<NetworkFlags, "pooling">, DownloadFlags {
   readonly output: string;

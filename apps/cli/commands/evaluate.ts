@@ -5,10 +5,10 @@ import { evaluate } from "../../../src/tasks/evaluate/evaluate.ts";
 import { loadModel } from "../../../src/tasks/weights/load-model.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { evaluationReport } from "../evaluate-report.ts";
-import { type CliIo, reportSkipped, writeJson } from "../io.ts";
-import { describeUnlabeled, readDataset, readMapWeights } from "../labeled-images.ts";
+import { type CliIo, writeJson } from "../io.ts";
+import { describeUnlabeled, readDataset, readMapWeights } from "../labels.ts";
 import { addCommand, countOf, countsOf, givenFlags } from "../options.ts";
-import { startProgress } from "../progress.ts";
+import { reportSkipped, startProgress } from "../progress.ts";
 
 interface EvaluateFlags extends ClassifierFlags {
   readonly batchSize?: number;

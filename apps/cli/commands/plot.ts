@@ -5,8 +5,8 @@ import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, describedNetwork, type LookFlags } from "../network-options.ts";
-import { addCommand, endingOf, positiveNumberOf } from "../options.ts";
-import { renderPng } from "../render-png.ts";
+import { addCommand, positiveNumberOf } from "../options.ts";
+import { endingOf, renderPng } from "../output-file.ts";
 
 interface PlotFlags extends LookFlags, Pick<PlotOptions, "rankdir" | "shapes" | "names" | "dpi"> {
   readonly output: string;

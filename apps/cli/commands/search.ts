@@ -14,7 +14,8 @@ import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { pathIn } from "../embeddings-paths.ts";
 import { openExtractor } from "../extractor.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addCommand, countOf, deviceOption, endingOf } from "../options.ts";
+import { addCommand, countOf, deviceOption } from "../options.ts";
+import { endingOf } from "../output-file.ts";
 import { thumbnail } from "../thumbnail.ts";
 
 interface SearchFlags extends DownloadFlags {
