@@ -5,10 +5,10 @@ import { FileError, FormatError, TrainingError } from "../../../src/errors.ts";
 import { renderReport } from "../../../src/report/training.ts";
 import { decodeReport, type LiveStatus, type TrainingReport } from "../../../src/report/training-report.ts";
 import { readFile, writeFileAtomic } from "../../../src/runtime/node-files.ts";
-import { addCommand } from "../add-command.ts";
 import { type CliIo, writeJson } from "../io.ts";
+import { addCommand } from "../options.ts";
 import { hasCheckpoint } from "../train/checkpoint-folder.ts";
-import { resumeCommand } from "../train/command-line.ts";
+import { resumeCommand } from "../train/flags.ts";
 import { checkpointsFolder, runFiles } from "../train/run-folder.ts";
 import { isRunning } from "../train/run-lock.ts";
 
