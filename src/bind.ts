@@ -1,5 +1,4 @@
-import type { ImageDataset } from "./data/dataset.ts";
-import { type FolderDataset, folderDataset } from "./data/dataset.ts";
+import { type FolderDataset, folderDataset, type ImageDataset } from "./data/dataset.ts";
 import { UsageError } from "./errors.ts";
 import type { Network } from "./graph/network.ts";
 import type { FileSystem, Platform, Source } from "./platform.ts";

@@ -8,7 +8,7 @@ import { conclusion, type DemoResult } from "../demo/description.ts";
 import { readDemoImages } from "../demo/images.ts";
 import { type DemoRecipe, demoRecipe } from "../demo/recipe.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { reportSkipped } from "../skipped-files.ts";
+import { reportSkipped } from "../progress.ts";
 import { runFiles } from "../train/run-folder.ts";
 import { countOf } from "../values.ts";
 

@@ -8,9 +8,8 @@ import { addClassifierOptions, type ClassifierFlags, classifierArguments, report
 import { evaluationReport } from "../evaluate-report.ts";
 import { givenFlags } from "../given-flags.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { describeUnlabeled, readDataset, readMapWeights } from "../labeled-images.ts";
-import { startProgress } from "../progress.ts";
-import { reportSkipped } from "../skipped-files.ts";
+import { describeUnlabeled, readDataset, readMapWeights } from "../labels.ts";
+import { reportSkipped, startProgress } from "../progress.ts";
 import { countOf, countsOf } from "../values.ts";
 
 interface EvaluateFlags extends ClassifierFlags {

@@ -15,8 +15,8 @@ import { deviceOption } from "../device-option.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { pathIn } from "../embeddings-paths.ts";
 import { openExtractor } from "../extractor.ts";
-import { endingOf } from "../file-ending.ts";
 import { type CliIo, writeJson } from "../io.ts";
+import { endingOf } from "../output-file.ts";
 import { thumbnail } from "../thumbnail.ts";
 import { countOf } from "../values.ts";
 

@@ -11,17 +11,17 @@ import { describeRun } from "./description.ts";
 import type { Run } from "./run.ts";
 import type { RunFolder } from "./run-folder.ts";
 
-/** How long a training goes before it has a live report; how long one stays at least, and how many times longer than it took. */
+/** Time before the first live report, the least time between two, and that as a multiple of the time one takes to write. */
 const firstWaitMs = 5_000;
 const leastWaitMs = 20_000;
 const waitForEachMs = 25;
-/** Of steps and of their health, how many a report keeps. */
+/** Number of steps, and of health records, that a report keeps. */
 const mostSteps = 400;
 const mostHealth = 120;
 
 /**
- * Writes the report of a run and the data it is made of: while the training goes on as a page that loads itself again, at its
- * end for good. A live report that cannot be written does not end the training.
+ * Writes the report of a run and its data: a page that reloads itself while training goes on, then the final one. Training
+ * goes on if a live report cannot be written.
  */
 export class RunReport {
   readonly #folder: RunFolder;
@@ -39,7 +39,7 @@ export class RunReport {
   #hasFailed = false;
   #isLive = false;
 
-  /** @param note is told if a live report cannot be written. */
+  /** @param note receives the reason if a live report cannot be written. */
   constructor(folder: RunFolder, run: Run, platform: Platform, note: (text: string) => void) {
     this.#folder = folder;
     this.#run = run;
@@ -47,7 +47,7 @@ export class RunReport {
     this.#note = note;
   }
 
-  /** @param soFar what the run had reached before, if it goes on: what was seen until then is kept. */
+  /** @param soFar result of the run before it was resumed: its records until then are kept. */
   async begin(network: Network, soFar?: TrainingResult): Promise<void> {
     this.#network = network;
     this.#latest = soFar;
@@ -55,14 +55,14 @@ export class RunReport {
     const path = this.#folder.file("reportData");
     const before = await readFile(path)
       .then((bytes) => decodeReport(new TextDecoder().decode(bytes), path))
-      // The run goes on without what is lost.
+      // Training resumes without the lost records.
       .catch(() => undefined);
     const isPast = ({ step }: { readonly step: number }) => step <= soFar.steps;
     this.#health = (before?.health ?? []).filter(isPast);
     for (const { step, loss } of (before?.steps ?? []).filter(isPast)) this.#addStep(step, loss);
   }
 
-  /** @param blocks how the network was doing, where the step told. */
+  /** @param blocks health of the network, if the step recorded it. */
   async step(progress: TrainingProgress, blocks?: readonly BlockHealth[]): Promise<void> {
     const { totalSteps, stepLoss } = progress;
     this.#progress = progress;

@@ -4,7 +4,7 @@ import { prepareTraining, type TrainingPlan } from "../../../src/tasks/train/pre
 import type { TrainingHooks, TrainingRequest } from "../../../src/tasks/train/request.ts";
 import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
-import { readMapWeights } from "../labeled-images.ts";
+import { readMapWeights } from "../labels.ts";
 import type { FoundCheckpoint } from "./checkpoint-folder.ts";
 import { commandLineOf, nameOf } from "./command-line.ts";
 import type { RunFlags } from "./flags.ts";

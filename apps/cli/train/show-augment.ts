@@ -7,8 +7,7 @@ import { defaultPreprocessing } from "../../../src/tasks/model/model.ts";
 import { augmentationSheet } from "../../../src/tasks/train/augmentation-sheet.ts";
 import { choicesOf } from "../../../src/tasks/train/settings/choices.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
-import { endingOf } from "../file-ending.ts";
-import { renderPng } from "../render-png.ts";
+import { endingOf, renderPng } from "../output-file.ts";
 import { augmentationText } from "./description.ts";
 
 /**

@@ -8,7 +8,7 @@ import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
 import { runTraining } from "../../../src/tasks/train/train.ts";
 import { platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { reportSkipped } from "../skipped-files.ts";
+import { reportSkipped } from "../progress.ts";
 import { type FoundCheckpoint, newestCheckpoint } from "./checkpoint-folder.ts";
 import { resumeCommand } from "./command-line.ts";
 import { describeChoice, type Reached } from "./description.ts";

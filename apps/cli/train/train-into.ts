@@ -13,7 +13,7 @@ import { describeSettings } from "../../../src/tasks/train/settings/file-network
 import { runTraining } from "../../../src/tasks/train/train.ts";
 import type { StartingWeights } from "../../../src/tasks/weights/starting-weights.ts";
 import type { CliIo } from "../io.ts";
-import { describeUnlabeled } from "../labeled-images.ts";
+import { describeUnlabeled } from "../labels.ts";
 import { CheckpointFolder, type FoundCheckpoint } from "./checkpoint-folder.ts";
 import { resumeCommand } from "./command-line.ts";
 import { provenanceOf } from "./description.ts";
