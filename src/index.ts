@@ -1,4 +1,5 @@
 /** The part of the package that runs wherever TypeScript does; `xception-ts/node` binds its verbs to Node. */
+/// <reference lib="esnext.disposable" preserve="true" />
 
 // What everything is made of, and the verbs: classify, train, convert … on a platform.
 
