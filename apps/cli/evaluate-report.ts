@@ -7,7 +7,7 @@ import { renderReport } from "../../src/report/training.ts";
 import type { EvaluationResult } from "../../src/tasks/evaluate/evaluate.ts";
 import { galleryOf } from "../../src/tasks/evaluate/report-gallery.ts";
 import type { Model } from "../../src/tasks/model/model.ts";
-import { nameOf, quote } from "./train/command-line.ts";
+import { nameOf, quote } from "./train/flags.ts";
 import { machineFacts } from "./train/machine.ts";
 
 /** What was tested on what, and how it did. */
