@@ -5,7 +5,7 @@ import type { Evaluation } from "../../../src/records.ts";
 import type { Fact } from "../../../src/report/document.ts";
 import { formatPercent, withCommas } from "../../../src/report/numbers.ts";
 import type { TrainingReport } from "../../../src/report/training-report.ts";
-import { galleryOf } from "../../../src/tasks/evaluate/report-gallery.ts";
+import { galleryOf } from "../../../src/tasks/evaluate/evaluate.ts";
 import type { Provenance } from "../../../src/tasks/model/model.ts";
 import { reportOn } from "../../../src/tasks/train/training-report.ts";
 import { packageVersion } from "../package-version.ts";

@@ -1,17 +1,19 @@
 import { sha256 } from "../../checksums.ts";
-import { UsageError, WeightsError, type XceptionError } from "../../errors.ts";
+import { DataError, UsageError, WeightsError, type XceptionError } from "../../errors.ts";
 import { inputShapeOf, type Network, networkWeights } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
 import type { Weights } from "../../graph/weights.ts";
 import { type FeatureStage, featureStages, lastMapOf } from "../../models/feature-stages.ts";
 import type { ImageSource, Platform, SessionOptions, Source, Tensors } from "../../platform.ts";
-import type { FloatTensor } from "../../tensor/tensor.ts";
+import type { SkippedFile } from "../../records.ts";
+import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "../model/model.ts";
 import { compiledParts, type PredictAllOptions, Predictor } from "../model/predictor.ts";
 import { type OpenAsOptions, openAs } from "../weights/open-as.ts";
 import type { OpenedModel } from "../weights/open-weights.ts";
 import { weightsSource } from "../weights/weights-file.ts";
-import { type FeatureChoice, type FeatureNetwork, featureNetwork } from "./feature-network.ts";
+import type { EmbeddedImage, Embeddings } from "./embeddings.ts";
+import { type FeatureChoice, type FeatureNetwork, featureNetwork, type Pooling } from "./feature-network.ts";
 
 /** What a layer makes of images. */
 export interface FeatureMap {
@@ -173,4 +175,76 @@ function sorted(settings: object): [string, unknown][] {
   return Object.entries(settings)
     .filter(([, value]) => value !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/** An image to embed. */
+export interface ImageToEmbed extends EmbeddedImage {
+  readonly image: ImageSource;
+}
+
+export interface EmbedOptions {
+  /** Whose maps are pooled; default: the last one with maps. */
+  readonly layer?: string | undefined;
+  /** Default `avg`. */
+  readonly pooling?: Pooling | undefined;
+  /** Images that the engine sees at a time; default 8. */
+  readonly batchSize?: number | undefined;
+  /** Ends the work with an {@link AbortedError}. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each image. */
+  readonly onProgress?: ((done: number) => void) | undefined;
+}
+
+export interface Embedded extends Embeddings {
+  /** Images that could not be read; they have no row. */
+  readonly skipped: readonly SkippedFile[];
+}
+
+/**
+ * What a network makes of images, one row for each.
+ * @throws {DataError} none of the images can be read.
+ * @throws {UsageError} there is no such layer, or an option is not allowed.
+ * @throws {WeightsError} the layer needs weights that the file lacks, or its values are not finite numbers.
+ * @throws {AbortedError} the signal fired.
+ */
+export async function embed(
+  extractor: FeatureExtractor,
+  images: readonly ImageToEmbed[],
+  { layer, pooling = "avg", batchSize, signal, onProgress }: EmbedOptions = {},
+): Promise<Embedded> {
+  const rows: Float32Array[] = [];
+  const embedded: EmbeddedImage[] = [];
+  const skipped: SkippedFile[] = [];
+  const sources = images.map(({ image }) => image);
+  const choice = { layers: [layer ?? extractor.lastMap], pooling, batchSize, signal };
+  for await (const result of extractor.featuresAll(sources, choice)) {
+    const { file, label } = images[rows.length + skipped.length]!;
+    if ("error" in result) skipped.push({ file, reason: result.error.message });
+    else {
+      const { data } = result.maps[0]!.values;
+      if (!data.every(Number.isFinite)) throw notFinite(file);
+      rows.push(data);
+      embedded.push({ file, ...(label !== undefined && { label }) });
+    }
+    onProgress?.(rows.length + skipped.length);
+  }
+  if (rows.length === 0) {
+    throw new DataError({
+      where: "embed",
+      what: "none of the images can be read",
+      received: skipped.slice(0, 3).map(({ reason }) => reason),
+    });
+  }
+  const dimensions = rows[0]!.length;
+  const values = floatTensor([rows.length, dimensions], new Float32Array(rows.length * dimensions));
+  for (const [row, data] of rows.entries()) values.data.set(data, row * dimensions);
+  return { images: embedded, values, skipped };
+}
+
+function notFinite(file: string): WeightsError {
+  return new WeightsError({
+    where: `embedding of "${file}"`,
+    what: "its values are not finite numbers",
+    remedy: "The weights have probably diverged: train again with a lower learning rate.",
+  });
 }
