@@ -6,11 +6,10 @@ import type { ModelDescription } from "../../../src/tasks/model/model-metadata.t
 import { imagenetOrigin } from "../../../src/tasks/weights/imagenet-weights.ts";
 import { modelFrom, type OpenedModel } from "../../../src/tasks/weights/open-weights.ts";
 import { addCommand } from "../add-command.ts";
-import { type LookFlags, openDescribed, publishedNetwork } from "../described-network.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
-import { addNetworkOptions, networkOf } from "../network-options.ts";
+import { addNetworkOptions, type LookFlags, networkOf, openDescribed, publishedNetwork } from "../network-options.ts";
 
 interface SummaryFlags extends LookFlags {
   readonly json?: boolean;

@@ -1,5 +1,5 @@
 import { countParameters, networkWeights } from "../../../src/graph/network.ts";
-import { xception } from "../../../src/models/xception/paper.ts";
+import { architectureNamed, buildNetwork, defaultName } from "../../../src/models/registry.ts";
 import type { Platform } from "../../../src/platform.ts";
 import type { Evaluation } from "../../../src/records.ts";
 import type { Fact } from "../../../src/report/document.ts";
@@ -41,7 +41,10 @@ export async function demoReport(
       title: "Xception learns emoji",
       summary: summaryOf(images, recipe, test.evaluation),
       settings: settingsOf(images, recipe),
-      full: { name: "the full Xception", parameters: countParameters(networkWeights(xception())).total },
+      full: {
+        name: "the full Xception",
+        parameters: countParameters(networkWeights(buildNetwork(architectureNamed(defaultName)))).total,
+      },
       reproduction: {
         commands: [`xception demo --seed ${recipe.seed} --epochs ${recipe.epochs}`],
         facts: [{ name: "SHA-256 of model.onnx", value: fingerprint }, ...(await machineFacts()), ...credits],

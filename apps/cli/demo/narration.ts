@@ -1,5 +1,5 @@
 import { countParameters, networkWeights, type ParameterCount } from "../../../src/graph/network.ts";
-import { xception } from "../../../src/models/xception/paper.ts";
+import { architectureNamed, buildNetwork, defaultName } from "../../../src/models/registry.ts";
 import { describeEvaluation } from "../../../src/report/evaluation.ts";
 import { withCommas } from "../../../src/report/numbers.ts";
 import { artists, type DemoImages, describeImages, simplestGuess } from "./images.ts";
@@ -8,8 +8,10 @@ import type { DemoResult } from "./result.ts";
 
 /** What the terminal says first: which network learns what. */
 export function introduction({ training, test }: DemoImages, { network, epochs }: DemoRecipe): string {
-  const full = countParameters(networkWeights(xception()));
-  const own = countParameters(networkWeights(xception({ ...network, classes: training.classes.length })));
+  const full = countParameters(networkWeights(buildNetwork(architectureNamed(defaultName))));
+  const own = countParameters(
+    networkWeights(buildNetwork(architectureNamed(defaultName, { ...network, classes: training.classes.length }))),
+  );
   return `Xception, built from scratch: ${describeParameters(full)}.
 For this demo ${describeSize(network)}: ${describeParameters(own)}.
 
