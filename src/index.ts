@@ -246,4 +246,4 @@ export type { SettingName, Settings } from "./tasks/train/settings/settings.ts";
 
 export { decodeFloats, type EncodedTensor, type NumberFormat } from "./weights/number-formats.ts";
 export { readSafetensors, type SafetensorsFile, writeSafetensors } from "./weights/safetensors.ts";
-export { readTorch, type StoredTensor, type TorchFile } from "./weights/torch/torch-file.ts";
+export { readTorch, type StoredTensor, type TorchFile } from "./weights/torch/file.ts";

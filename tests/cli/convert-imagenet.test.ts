@@ -12,7 +12,7 @@ import { convert } from "../../src/tasks/weights/convert.ts";
 import { imagenetOrigin } from "../../src/tasks/weights/imagenet-weights.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
-import { writeLegacyWeights } from "../../src/weights/keras/hdf5-writer.ts";
+import { writeLegacyWeights } from "../../src/weights/keras/writer.ts";
 import { type LocalServer, serve } from "../runtime/local-server.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";

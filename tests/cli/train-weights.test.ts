@@ -16,7 +16,7 @@ import { startingWeights } from "../../src/tasks/weights/starting-weights.ts";
 import { weightsTargets } from "../../src/tasks/weights/weights-targets.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
-import { writeLegacyWeights } from "../../src/weights/keras/hdf5-writer.ts";
+import { writeLegacyWeights } from "../../src/weights/keras/writer.ts";
 import { type LocalServer, serve } from "../runtime/local-server.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";

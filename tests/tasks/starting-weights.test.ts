@@ -12,9 +12,8 @@ import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { startingWeights } from "../../src/tasks/weights/starting-weights.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
-import { mapWeights } from "../../src/weights/map-weights.ts";
+import { mapWeights, storedLayersOf } from "../../src/weights/map-weights.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
-import { storedLayersOf } from "../../src/weights/stored-layers.ts";
 import { readingFiles } from "./reading-files.ts";
 import { smallModel } from "./small-model.ts";
 

@@ -2,7 +2,7 @@ import { buildNetwork, familyOf } from "../../models/registry.ts";
 import { recognizeTimm } from "../../models/timm-names.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import { isSafetensors, readSafetensors } from "../../weights/safetensors.ts";
-import { isTorch, readTorch } from "../../weights/torch/torch-file.ts";
+import { isTorch, readTorch } from "../../weights/torch/file.ts";
 import { defaultPreprocessing } from "../model/model.ts";
 import { readMetadata } from "../model/model-metadata.ts";
 import { describedBy } from "./format-keras.ts";

@@ -7,7 +7,7 @@ import type { GraphFacts, WeightFacts } from "../../report/summary.ts";
 import { nameOfSource, readSource } from "../../source.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { kerasFileModule } from "../../weights/keras/file.ts";
-import type { StoredLayer } from "../../weights/stored-layers.ts";
+import type { StoredLayer } from "../../weights/map-weights.ts";
 import type { ModelDescription } from "../model/model-metadata.ts";
 import { imagenetOrigin, imagenetWeightsAddress } from "./imagenet-weights.ts";
 

@@ -1,36 +1,33 @@
 import { FormatError } from "../../errors.ts";
 import { type Shape, sizeOf } from "../../tensor/shape.ts";
 import { bytesPerNumber, type EncodedTensor } from "../number-formats.ts";
-import { isZip, readZip } from "../zip.ts";
+import { isZip, largestExpansion, oversizedError, readZip } from "../zip.ts";
 import { type PickleValue, readPickle } from "./pickle.ts";
-import { torchHandlers } from "./torch-pickle.ts";
-import { swapped, type TorchStorage, TorchTensor } from "./torch-tensor.ts";
+import { swapped, type TorchStorage, TorchTensor, torchHandlers } from "./tensors.ts";
 
-/** A tensor of a file whose numbers are read when they are asked for. */
+/** A tensor of a file that is read on demand. */
 export interface StoredTensor {
   readonly shape: Shape;
   readonly read: () => EncodedTensor;
 }
 
-/** What a file of PyTorch holds. */
+/** Contents of a PyTorch file. */
 export interface TorchFile {
   /** `zip` since PyTorch 1.6, `legacy` before. */
   readonly container: "zip" | "legacy";
-  /** The `state_dict`, as it names its entries. */
+  /** The `state_dict`. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /** Under which key the file had it, outermost first; none if the file is the dictionary itself. */
+  /** Keys that lead to it in a checkpoint, outermost first; none if the file is the `state_dict` itself. */
   readonly under: readonly string[];
 }
 
-/** Where a checkpoint may keep its weights; averaged ones come first, as in timm. */
+/** Keys of weights in a checkpoint; averaged ones take precedence, as in timm. */
 const weightKeys = ["state_dict_ema", "model_ema", "state_dict", "model", "module"];
 
-/** Files may stand for so many times their size as float32: float16, and tensors that share their numbers. */
-const largestExpansion = 8;
 const pickleName = /^[^/]*\/data\.pkl$/;
 const legacyMagic = [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e];
 
-/** Both kinds: a zip archive whose first entry is a pickle, or a pickle of PyTorch's magic number. */
+/** Detects both containers: a zip archive whose first entry is a pickle, or a pickle of PyTorch's magic number. */
 export function isTorch(bytes: Uint8Array): boolean {
   if (legacyMagic.every((byte, offset) => bytes[offset] === byte)) return true;
   if (!isZip(bytes) || bytes.length < 30) return false;
@@ -39,9 +36,9 @@ export function isTorch(bytes: Uint8Array): boolean {
 }
 
 /**
- * Reads the tensors of a `.pth` or `.pt` file, without running anything that is in it.
- * @param where what errors call the file.
- * @throws {FormatError} it is damaged, or holds something else than tensors in dictionaries.
+ * Reads the tensors of a `.pth` or `.pt` file, without running any code in it.
+ * @param where the file's name in errors.
+ * @throws {FormatError} it is damaged, or not a dictionary of tensors.
  * @see torch/serialization.py
  */
 export function readTorch(bytes: Uint8Array, where: string): TorchFile {
@@ -52,25 +49,20 @@ export function readTorch(bytes: Uint8Array, where: string): TorchFile {
   let total = 0;
   for (const [name, tensor] of dictionary) {
     if (typeof name !== "string" || !(tensor instanceof TorchTensor)) continue;
+    const place = `${where}, tensor "${name}"`;
+    // As float32, float16 takes twice the space, and tensors may share their numbers.
     total += Float32Array.BYTES_PER_ELEMENT * sizeOf(tensor.shape);
-    if (total > largestExpansion * bytes.length) {
-      throw new FormatError({
-        where: `${where}, tensor "${name}"`,
-        what: "the file claims to hold more than it can",
-        received: `${total} bytes so far in a file of ${bytes.length}`,
-        expected: `at most ${largestExpansion} times its size`,
-      });
-    }
-    const read = (): EncodedTensor => tensor.encoded(storageBytes(tensor.storage, `${where}, tensor "${name}"`));
+    if (total > largestExpansion * bytes.length) throw oversizedError(place, total, bytes.length);
+    const read = (): EncodedTensor => tensor.encoded(storageBytes(tensor.storage, place));
     tensors.set(name, { shape: tensor.shape, read });
   }
   if (tensors.size > 0) return { container, tensors, under };
-  throw new FormatError({ where, what: "there are no tensors in it", expected: "a state_dict: names and tensors" });
+  throw new FormatError({ where, what: "it has no tensors", expected: "a state_dict: names and tensors" });
 }
 
 interface Opened {
   readonly root: PickleValue;
-  /** A storage's numbers, little-endian. */
+  /** Bytes of a storage, little-endian. */
   readonly storageBytes: (storage: TorchStorage, where: string) => Uint8Array;
 }
 
@@ -84,12 +76,12 @@ function openZip(bytes: Uint8Array, where: string): Opened {
   const { value: root } = readPickle(entries.get(name)!, 0, `${where}, entry ${name}`, torchHandlers(new Map()));
   const storageBytes = (storage: TorchStorage, place: string): Uint8Array => {
     const stored = checkedStorage(storage, entries.get(`${folder}data/${storage.key}`), place);
-    return isBig ? swapped(stored, bytesPerNumber[storage.format]) : stored;
+    return isBig ? swapped(stored, bytesPerNumber(storage.format)) : stored;
   };
   return { root, storageBytes };
 }
 
-/** Pickles of a magic number, a version, facts of the machine, the object and the keys of its storages; then those. */
+/** Pickles of a magic number, a version, system information, the object and the keys of its storages; then the storages. */
 function openLegacy(bytes: Uint8Array, where: string): Opened {
   const known = new Map<string, TorchStorage>();
   const handlers = torchHandlers(known);
@@ -106,15 +98,15 @@ function openLegacy(bytes: Uint8Array, where: string): Opened {
   for (const key of Array.isArray(keys) ? keys : []) {
     const storage = known.get(key as string);
     const place = `${where}, storage at byte ${position}`;
-    if (storage === undefined) throw new FormatError({ where: place, what: "it belongs to no tensor" });
+    if (storage === undefined) throw new FormatError({ where: place, what: "no tensor uses it" });
     const count = position + 8 <= bytes.length ? Number(view.getBigInt64(position, true)) : -1;
-    const end = position + 8 + count * bytesPerNumber[storage.format];
+    const end = position + 8 + count * bytesPerNumber(storage.format);
     if (count < 0 || end > bytes.length) {
       throw new FormatError({
         where: place,
-        what: "the file ends before it does",
+        what: "it extends beyond the end of the file",
         received: `${count} numbers in a file of ${bytes.length} bytes`,
-        remedy: "Is the file cut short? Copy or download it again.",
+        remedy: "Is the file truncated? Copy or download it again.",
       });
     }
     contents.set(storage.key, bytes.subarray(position + 8, end));
@@ -124,21 +116,21 @@ function openLegacy(bytes: Uint8Array, where: string): Opened {
 }
 
 function checkedStorage(storage: TorchStorage, bytes: Uint8Array | undefined, where: string): Uint8Array {
-  const size = storage.count * bytesPerNumber[storage.format];
+  const size = storage.count * bytesPerNumber(storage.format);
   if (bytes && bytes.length >= size) return bytes;
   throw new FormatError({
     where,
-    what: `its numbers, storage "${storage.key}", are not in the file`,
+    what: `its storage "${storage.key}" is missing or truncated`,
     received: bytes === undefined ? "nothing" : `${bytes.length} bytes`,
     expected: `${size} bytes`,
   });
 }
 
-/** The dictionary with the weights: the whole file, or one of its parts. */
+/** Finds the dictionary of weights: the whole file, or a part of it. */
 function stateDictionary(root: PickleValue, where: string) {
   const under: string[] = [];
   let dictionary = root;
-  // A part may be a checkpoint itself; three deep is what training programs do.
+  // A part may be a checkpoint itself; training programs nest them up to three deep.
   while (dictionary instanceof Map && under.length < 3) {
     const inside: Map<unknown, unknown> = dictionary;
     const key = weightKeys.find((each) => inside.get(each) instanceof Map);
@@ -149,7 +141,7 @@ function stateDictionary(root: PickleValue, where: string) {
   if (dictionary instanceof Map) return { dictionary, under };
   throw new FormatError({
     where,
-    what: "it holds no dictionary of tensors",
+    what: "it has no dictionary of tensors",
     received: dictionary instanceof TorchTensor ? "a tensor" : typeof dictionary,
     expected: "a state_dict",
     remedy: "Save it with torch.save(model.state_dict(), path).",

@@ -1,35 +1,42 @@
-import { FormatError } from "../../errors.ts";
-import type { Network } from "../../graph/network.ts";
-import { floatTensor } from "../../tensor/tensor.ts";
-import type { StoredLayer, StoredWeight } from "../stored-layers.ts";
-import { type ChannelStep, type GraphPart, graphParts } from "./graph-parts.ts";
-import { type GraphStep, type StepKind, sortedSteps } from "./graph-steps.ts";
-import { networkSteps, type OwnWeight } from "./network-steps.ts";
+import { FormatError } from "../errors.ts";
+import type { Network } from "../graph/network.ts";
+import { floatTensor } from "../tensor/tensor.ts";
+import {
+  type ChannelStep,
+  type GraphPart,
+  type GraphStep,
+  graphParts,
+  networkSteps,
+  type OwnWeight,
+  type StepKind,
+  sortedSteps,
+} from "./graph-parts.ts";
+import type { StoredLayer, StoredWeight } from "./map-weights.ts";
 
-/** What a graph holds for a network. */
-export interface MatchedGraph {
+/** The layers of a file that have weights. */
+export interface FoundLayers {
   readonly layers: readonly StoredLayer[];
-  /** Weights that the graph does not have since it does not need them, with the value that changes nothing. */
-  readonly constants: ReadonlyMap<string, number>;
-  /** How many batch normalizations of the network the graph has multiplied out. */
-  readonly folded: number;
+  /** Weights that the file omits because they change nothing, with their value. */
+  readonly constants?: ReadonlyMap<string, number>;
+  /** Remarks for the user, in sentences. */
+  readonly notes?: readonly string[];
 }
 
 type Theirs = GraphPart<StoredWeight>;
 type Ours = GraphPart<OwnWeight>;
 
 /**
- * The weights of somebody else's graph as layers of a network: of each kind of part – ordinary convolutions, depthwise ones,
- * pointwise ones behind these, dense products – the first one there is the network's first one, and so on. Each must then
- * read the results of those whose partners its own partner reads, so that none gets the weights of another of its size.
+ * Assigns the weights of another tool's graph to the layers of a network. Parts of each kind (ordinary, depthwise and
+ * pointwise convolutions, dense layers) are matched in order; each must then read the results of the counterparts of
+ * what the network's layer reads, so that no layer gets the weights of another one of its size.
  *
- * A normalization that was multiplied into the convolution before it leaves that one's kernel and a bias, the offset:
- * it becomes one that adds its beta and changes nothing else.
- * @throws {FormatError} the graph has other parts, or connects them otherwise.
+ * A batch normalization that was folded into the convolution before it leaves a kernel and a bias: it becomes one that adds
+ * the bias as beta and changes nothing else.
+ * @throws {FormatError} the graph has other parts, or connects them differently.
  */
-export function matchGraph(steps: readonly GraphStep<StoredWeight>[], network: Network, where: string): MatchedGraph {
+export function matchGraph(steps: readonly GraphStep<StoredWeight>[], network: Network, where: string): FoundLayers {
   const own = networkSteps(network);
-  // Before anything grows with the product of both: the file may be of any size.
+  // Before any work that grows with the product of both: the file may have any size.
   assertSameParts(countKinds(steps), countKinds(own), where);
   const theirs = graphParts(sortedSteps(steps, where));
   const ours = graphParts(own);
@@ -75,15 +82,19 @@ export function matchGraph(steps: readonly GraphStep<StoredWeight>[], network: N
     return { name, weights: weights.flatMap((spec) => received.get(spec.name) ?? []) };
   });
   const others = unexpected.map((stored): StoredLayer => ({ name: stored.path, weights: [stored] }));
-  return { layers: [...layers, ...others].filter(({ weights }) => weights.length > 0), constants, folded };
+  const note =
+    `The file's batch normalizations (${folded}) were folded into its kernels; they are set to neutral values here. ` +
+    "Fine-tuning works; training statistics start over.";
+  const found = [...layers, ...others].filter(({ weights }) => weights.length > 0);
+  return { layers: found, constants, ...(folded > 0 && { notes: [note] }) };
 }
 
-/** A normalization that changes nothing, and the bias of the convolution before it, which its beta contains. */
+/** Values of a normalization that changes nothing, and of the bias of the convolution before it, which beta includes. */
 function neutral(normalization: readonly OwnWeight[], bias: OwnWeight | undefined): readonly [string, number][] {
   const values = normalization.map(({ layer: { config }, spec }): [string, number] => {
     const epsilon = config.type === "BatchNormalization" ? config.epsilon : 0;
-    // As float32, this and epsilon make exactly 1: the sum misses it by no more than half of the distance of the numbers
-    // below 1, and half of it rounds to 1. So no factor is left, where √(variance + ε) as gamma would round twice.
+    // In float32, this plus epsilon is exactly 1: the sum is off by at most half the spacing of the numbers below 1, which
+    // rounds to 1. So no factor remains, whereas √(variance + ε) as gamma would round twice.
     const variance = 1 - Math.fround(epsilon);
     const value = spec.role === "gamma" ? 1 : spec.role === "movingVariance" ? variance : 0;
     return [spec.name, value];
@@ -91,7 +102,7 @@ function neutral(normalization: readonly OwnWeight[], bias: OwnWeight | undefine
   return bias ? [...values, [bias.spec.name, 0]] : values;
 }
 
-/** Several steps as one factor and then one offset, for each channel. */
+/** Combines several steps into one factor and then one offset for each channel. */
 function combined(steps: readonly ChannelStep<StoredWeight>[]) {
   let scale: StoredWeight | undefined;
   let offset: StoredWeight | undefined;
@@ -129,7 +140,7 @@ function partnersOf(ours: readonly Ours[], theirs: readonly Theirs[]): ReadonlyM
   };
   const isAlone = ({ kind }: Ours) => kind === "normalization";
   for (const part of ours.filter((each) => !isAlone(each))) pair(part, () => true);
-  // Graphs have more of these: images are scaled, too.
+  // Graphs have more of these: some scale images.
   for (const part of ours.filter(isAlone)) pair(part, (each) => readsTheSame(part, each, partners));
   return partners;
 }
@@ -139,15 +150,15 @@ function readsTheSame(part: Ours, partner: Theirs, partners: ReadonlyMap<Ours, T
   return partner.sources.size === expected.length && expected.every((each) => partner.sources.has(each!));
 }
 
-/** @throws {FormatError} a part reads others there than here. */
+/** @throws {FormatError} a part reads the results of other parts than its counterpart. */
 function assertSameConnections(partners: ReadonlyMap<Ours, Theirs>, where: string): void {
   for (const [part, partner] of partners) {
     if (readsTheSame(part, partner, partners)) continue;
     throw new FormatError({
       where,
-      what: `its graph is connected otherwise than the network: what stands for "${layerOf(part)}" reads other results`,
+      what: `its graph is connected differently: the counterpart of "${layerOf(part)}" reads other results`,
       received: [...partner.sources].map(({ kernel }) => kernel?.path ?? "?"),
-      expected: `the results of ${[...part.sources].map(layerOf).join(", ") || "nothing but the images"}`,
+      expected: `the results of ${[...part.sources].map(layerOf).join(", ") || "no layer, only the images"}`,
     });
   }
 }
@@ -170,10 +181,7 @@ function countKinds(list: readonly { readonly kind: Theirs["kind"] | StepKind }[
   return new Map(countedKinds.map((kind) => [kind, list.filter((each) => each.kind === kind).length]));
 }
 
-/**
- * @throws {FormatError} a kind has another number of parts. Only the dense ones may be missing, all of them: a network
- * without its top.
- */
+/** @throws {FormatError} a kind has another number of parts; only all dense ones may be missing (no top). */
 function assertSameParts(received: Counts, expected: Counts, where: string): void {
   const fits = (kind: string) => received.get(kind) === expected.get(kind) || (kind === "dense" && !received.get(kind));
   if (countedKinds.every(fits)) return;
@@ -181,9 +189,9 @@ function assertSameParts(received: Counts, expected: Counts, where: string): voi
   const text = (counts: Counts) => present.map((kind) => `${counts.get(kind)} ${counted[kind]}`).join(", ");
   throw new FormatError({
     where,
-    what: "its graph has other layers than the network",
+    what: "its layers differ from the network's",
     received: text(received),
     expected: text(expected),
-    remedy: "Say which network its weights are for: architecture, width, and what else makes it another.",
+    remedy: "Name the network of its weights: architecture, width and other options.",
   });
 }
