@@ -32,7 +32,7 @@ export interface EvaluationProgress {
 }
 
 export interface EvaluationControl extends TallyOptions {
-  /** Of images with several labels: how much each class counts in the mean average precision, in the order of the classes. */
+  /** Weight of each class in the mean average precision of images with several labels, in the order of the classes. */
   readonly mapWeights?: readonly number[] | undefined;
   /** Ends the evaluation with an {@link AbortedError}. */
   readonly signal?: AbortSignal | undefined;
@@ -49,7 +49,7 @@ export interface EvaluateOptions extends Omit<EvaluationControl, "temperature"> 
 
 /**
  * Tests a model on labeled images. The classes of the data set are matched with the model's labels by name. Where the
- * network ends in a softmax, the temperature that would suit its answers is told, too.
+ * network ends in a softmax, the temperature that would calibrate it is reported, too.
  * @throws {UsageError} a number of `top` is not a whole number from 1 to that of the classes.
  * @throws {DataError} the data set has other classes than the model, or no usable image.
  * @throws {TrainingError} the network's answers are not finite numbers.
@@ -92,8 +92,8 @@ export async function evaluate(
 }
 
 /**
- * Tests a network that is in the engine already, on batches of a data set whose labels are the network's: what training
- * does after each epoch, with images that stay decoded in `source`.
+ * Tests a network that is in the engine already, on batches of a data set with the network's labels: the validation after
+ * each epoch of training, with images that stay decoded in `source`.
  * @throws as {@link evaluate}.
  */
 export async function evaluateBatches(
@@ -152,25 +152,25 @@ async function scoreAnswers(
   };
 }
 
-/** The answer where it is right; of several labels, otherwise, all. */
+/** The predicted label if it is correct, otherwise all true ones. */
 function truthOf(truth: readonly number[], best: number, classes: readonly string[]): string {
   if (truth.includes(best)) return classes[best]!;
   return truth.map((label) => classes[label]!).join(", ");
 }
 
-/** Where the likeliest of an image's classes stands. */
+/** Probability and rank of the most probable true class. */
 function placeOf(truth: readonly number[], scores: Float32Array) {
   if (truth.length === 0) return { truthProbability: 0, truthRank: 0 };
   const likeliest = truth.reduce((a, b) => (rankOf(scores, a) <= rankOf(scores, b) ? a : b));
   return { truthProbability: scores[likeliest]!, truthRank: rankOf(scores, likeliest) + 1 };
 }
 
-/** Whether a temperature has a meaning for its answers. */
+/** Returns whether its outputs can be calibrated by a temperature. */
 export function isSoftmax(network: Network): boolean {
   return outputActivation(network) === "softmax";
 }
 
-/** What a network says to some images of a data set. */
+/** A network's predictions for some images of a data set. */
 export interface Answers {
   /** `[N, classes]`. */
   readonly probabilities: FloatTensor;
@@ -178,7 +178,7 @@ export interface Answers {
   readonly indices: readonly number[];
 }
 
-/** What a network says to a batch of images, `[N, classes]`. */
+/** Returns a network's probabilities for a batch of images, `[N, classes]`. */
 export type Answer = (batch: Batch) => Promise<FloatTensor>;
 
 interface AnswerOptions {

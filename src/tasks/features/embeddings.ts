@@ -11,7 +11,7 @@ export interface EmbeddedImage {
   readonly label?: string | undefined;
 }
 
-/** What a model makes of images: for each a point, and images that look alike lie in the same direction. */
+/** Embeddings of images: one vector each; similar images have similar directions. */
 export interface Embeddings {
   readonly images: readonly EmbeddedImage[];
   /** `[images, dimensions]` */
@@ -24,7 +24,7 @@ export interface Embeddings {
 export interface EmbeddingsOrigin {
   /** Path or address of the file, or `imagenet`. */
   readonly model: string;
-  /** Of the model, see `FeatureExtractor.digest`. */
+  /** Digest of the model, see `FeatureExtractor.digest`. */
   readonly digest: string;
   /** As in `openAs`, where the model's file holds weights alone. */
   readonly network?: NetworkOptions | undefined;
@@ -38,7 +38,7 @@ export interface EmbeddingsOrigin {
 const originSchema = z.object({
   model: z.string().min(1),
   digest: z.string().regex(/^[0-9a-f]{64}$/),
-  // What is wrong in it, the network's own checks name.
+  // The network checks them itself.
   network: z.record(z.string(), z.json()).optional(),
   architecture: z.enum(architectureNames).optional(),
   allowMissing: z.string().optional(),
@@ -50,10 +50,10 @@ const originSchema = z.object({
 /** An image in a file. */
 export const imageSchema = z.object({ file: z.string().min(1), label: z.string().min(1).optional() });
 
-/** Of the files. */
+/** Version of the files. */
 export const formatVersion = 1;
 
-/** What a file says beside the values. */
+/** Everything in a file besides the values. */
 export const documentSchema = z.object({
   formatVersion: z.literal(formatVersion),
   origin: originSchema.optional(),
@@ -92,7 +92,7 @@ export function checkedEmbeddings(
 
 /** An image that is like another one. */
 export interface Neighbor extends EmbeddedImage {
-  /** Of its row among the embeddings, from 0. */
+  /** Its row among the embeddings, from 0. */
   readonly row: number;
   /** Cosine of the angle between the two embeddings: 1 is the same direction, 0 none in common. */
   readonly similarity: number;
@@ -106,7 +106,7 @@ export interface NearestOptions {
 }
 
 /**
- * The images whose embeddings point most nearly the same way, nearest first; equal ones in the order of their rows.
+ * Finds the images with the most similar embeddings, most similar first; equal ones in the order of their rows.
  * @param query `[dimensions]`
  * @throws {ShapeError} the query has another number of dimensions.
  * @throws {DataError} the query or an embedding is zero, and points nowhere.

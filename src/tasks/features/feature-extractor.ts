@@ -15,14 +15,14 @@ import { weightsSource } from "../weights/weights-file.ts";
 import type { EmbeddedImage, Embeddings } from "./embeddings.ts";
 import { type FeatureChoice, type FeatureNetwork, featureNetwork, type Pooling } from "./feature-network.ts";
 
-/** What a layer makes of images. */
+/** The output of a layer for some images. */
 export interface FeatureMap {
   readonly layer: string;
   /** `[N, height, width, channels]`, or `[N, channels]` where it was pooled. */
   readonly values: FloatTensor;
 }
 
-/** What became of one image among several: maps with N = 1, or why there are none. */
+/** The result for one image of several: feature maps with N = 1, or why there are none. */
 export type Extracted = { readonly maps: readonly FeatureMap[] } | { readonly error: XceptionError };
 
 export interface ExtractAllOptions extends FeatureChoice, Omit<PredictAllOptions, "part"> {}
@@ -34,14 +34,14 @@ export interface LoadExtractorOptions extends OpenAsOptions {
   readonly preprocessing?: ImagePreprocessing | undefined;
 }
 
-/** What has to be known of a model. */
+/** The parts of a model that an extractor needs. */
 interface ExtractorModel extends Pick<OpenedModel, "network" | "weights"> {
   readonly preprocessing: ImagePreprocessing;
-  /** Which of its weights the file lacks, and are made up. */
+  /** Weights that the file lacks and that were initialized instead. */
   readonly report: Pick<OpenedModel["report"], "missing" | "wrongShape">;
 }
 
-/** Gives what a network sees in images, layer by layer. Give it back with `dispose()`, or declare it with `await using`. */
+/** Extracts the feature maps of a network's layers. Free it with `dispose()`, or declare it with `await using`. */
 export class FeatureExtractor {
   readonly network: Network;
   /** The last map at each stride. */
@@ -62,7 +62,7 @@ export class FeatureExtractor {
   }
 
   /**
-   * Maps of an image or of several at once, in the order in which they are asked for, all from one run of the network.
+   * Returns feature maps of an image or of several at once, in the order of the request, all from one run of the network.
    * @throws {UsageError} there is no such layer or stage, or the extractor was disposed.
    * @throws {WeightsError} a layer needs weights that the file lacks.
    * @throws {FormatError} an image is damaged, or of no supported format.
@@ -82,7 +82,7 @@ export class FeatureExtractor {
   }
 
   /**
-   * Maps of many images, image by image in their order; one that cannot be read gives its error, and the others go on.
+   * Returns feature maps of many images, one by one in their order; one that cannot be read gives its error.
    * @throws {UsageError} there is no such layer or stage, an option is not allowed, or the extractor was disposed.
    * @throws {WeightsError} a layer needs weights that the file lacks.
    * @throws {AbortedError} the signal fired.
@@ -98,13 +98,13 @@ export class FeatureExtractor {
     }
   }
 
-  /** Of what the features depend on: weights, wiring and preprocessing; models with the same digest give the same. */
+  /** Digest of everything the features depend on: weights, layers and preprocessing. */
   async digest(choice: FeatureChoice = {}): Promise<string> {
     const { network } = this.#partFor(choice);
     return modelDigest(network, this.#model.weights, this.#model.preprocessing);
   }
 
-  /** Frees the engine's memory after the work under way; doing it again does nothing. */
+  /** Frees the engine's memory after the work in progress; doing it again does nothing. */
   dispose(): Promise<void> {
     return this.#predictor.dispose();
   }
@@ -129,7 +129,7 @@ export class FeatureExtractor {
 }
 
 /**
- * Loads a file of weights of any format that we know, ready to tell what its network sees in images.
+ * Loads weights of any supported format to extract features.
  * @param source `imagenet` stands for what keras.applications.Xception learned, without its top unless `network.includeTop`
  * wants it.
  * @param options `network`, `architecture`: which network its weights are for, where the file holds weights alone.
@@ -163,7 +163,7 @@ function assertRgb(network: Network): void {
   });
 }
 
-/** SHA-256 of all that a network's answers depend on: its layers, their weights and how images become numbers. */
+/** SHA-256 of everything a network's outputs depend on: its layers, their weights and the preprocessing. */
 async function modelDigest(network: Network, weights: Weights, preprocessing: Preprocessing): Promise<string> {
   const digests = await Promise.all(networkWeights(network).map(({ name }) => sha256(weights.get(name)!.data)));
   const layers = network.layers.map(({ config, inbound }) => [config, inbound]);
@@ -201,7 +201,7 @@ export interface Embedded extends Embeddings {
 }
 
 /**
- * What a network makes of images, one row for each.
+ * Computes the embeddings of images, one row for each.
  * @throws {DataError} none of the images can be read.
  * @throws {UsageError} there is no such layer, or an option is not allowed.
  * @throws {WeightsError} the layer needs weights that the file lacks, or its values are not finite numbers.
