@@ -9,7 +9,7 @@ import { sameLayers } from "../../src/models/layer-list.ts";
 import { architectureNamed, buildNetwork, optionsOf } from "../../src/models/registry.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { cachedDownloads } from "../../src/runtime/node-addresses.ts";
+import { cachedDownloads } from "../../src/runtime/node-downloads.ts";
 import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import { startingWeights } from "../../src/tasks/weights/starting-weights.ts";

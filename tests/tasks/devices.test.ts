@@ -4,7 +4,7 @@ import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import type { Device, Platform } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { probeModel } from "../../src/runtime/node-devices.ts";
+import { probeModel } from "../../src/runtime/node-engine.ts";
 import { defaultPreprocessing } from "../../src/tasks/model/model.ts";
 import { loadPredictor } from "../../src/tasks/model/predictor.ts";
 import { TrainingStep } from "../../src/tasks/step/training-step.ts";

@@ -5,6 +5,7 @@ import { DataError, UsageError, WeightsError, XceptionError } from "../../../src
 import type { Device, ImageCodec, ImageSource, Platform } from "../../../src/platform.ts";
 import { toHtml } from "../../../src/report/html.ts";
 import { searchDocument } from "../../../src/report/search-sheet.ts";
+import { nodePlatform } from "../../../src/runtime/node.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import {
   type Embeddings,
@@ -19,7 +20,6 @@ import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { openExtractor, pathIn } from "../extractor.ts";
 import { endingOf } from "../file-ending.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { loadPlatform } from "../load-platform.ts";
 import { countOf } from "../values.ts";
 
 interface SearchFlags extends DownloadFlags {
@@ -57,14 +57,13 @@ export function registerSearch(program: Command, io: CliIo): void {
       endingOf(output, ["html", "htm"], "--output");
       await assertWritable(output);
     }
-    const platform = await loadPlatform();
-    const embeddings = readEmbeddings(await platform.files.read(file), `embeddings ${JSON.stringify(file)}`);
+    const embeddings = readEmbeddings(await nodePlatform.files.read(file), `embeddings ${JSON.stringify(file)}`);
     const folder = pathIn(file, embeddings.origin?.folder ?? ".");
     const query = await queryOf(image, embeddings, folder, io);
     const values = await valuesOf(query, embeddings, file, flags, io);
     const found = nearest(values, embeddings, { top, except: query.row });
     if (output !== undefined) {
-      await writeFileAtomic(output, await sheetOf(query, found, embeddings, folder, platform));
+      await writeFileAtomic(output, await sheetOf(query, found, embeddings, folder, nodePlatform));
     }
     const { file: name, label } = query;
     if (json)

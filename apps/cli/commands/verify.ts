@@ -4,9 +4,8 @@ import { type Device, devices } from "../../../src/platform.ts";
 import type { VerifyLayout } from "../../../src/tasks/verify/graph.ts";
 import { defaultTolerance, type VerifyTolerance } from "../../../src/tasks/verify/verify.ts";
 import { addCommand } from "../add-command.ts";
-import { addDownloadOptions, type DownloadFlags, sourceReader } from "../downloads.ts";
+import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
 import type { CliIo } from "../io.ts";
-import { loadPlatform } from "../load-platform.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags, networkOptionsOf } from "../network-options.ts";
 import { positiveNumberOf } from "../values.ts";
 import { verifyGolden } from "../verify/golden.ts";
@@ -70,7 +69,7 @@ export function registerVerify(program: Command, io: CliIo): void {
     const tolerance: VerifyTolerance | undefined = taps === undefined ? undefined : { taps, probabilities: taps / 10 };
     assertNoMixture(model, flags);
     if (model !== undefined && command.getOptionValueSource("layout") === "cli") throw needs("--layout", "--golden");
-    const platform = await loadPlatform(sourceReader({ cacheDir, offline }, io));
+    const platform = platformFor({ cacheDir, offline }, io);
     if (model !== undefined) {
       const described = { network: givenNetworkOptions(command, flags), architecture: flags.architecture };
       return verifyModelFile(model, { reference, images, runtimes, tolerance, json, ...described }, platform, io);
