@@ -1,4 +1,5 @@
 /** The part of the package that runs wherever TypeScript does; `xception-ts/node` binds its verbs to Node. */
+/// <reference lib="esnext.disposable" preserve="true" />
 
 // What everything is made of, and the verbs: classify, train, convert … on a platform.
 
@@ -162,8 +163,19 @@ export {
   type StoredCheckpoint,
 } from "./tasks/train/checkpoint-file.ts";
 export { type FineTuning, type FineTuningChoice, type FineTuningStart, fineTuning } from "./tasks/train/fine-tuning.ts";
-export type { FeatureCache, FrozenFeaturesOptions, HeadPhase, HeadResult } from "./tasks/train/head-phase-options.ts";
-export type { TrainingProgress, TrainingResult, TrainingStart, TrainOptions } from "./tasks/train/options.ts";
+export { type HeadPhase, prepareTraining, type TrainingPlan } from "./tasks/train/prepare.ts";
+export type {
+  FeatureCache,
+  HeadHooks,
+  HeadResult,
+  RequestedSettings,
+  TrainingHooks,
+  TrainingProgress,
+  TrainingRequest,
+  TrainingResult,
+  TrainingStart,
+} from "./tasks/train/request.ts";
+export { runTraining } from "./tasks/train/train.ts";
 
 // Models: a network with weights, labels and preprocessing, in one file; and what they say to images.
 
@@ -236,7 +248,7 @@ export type { MappedWeights, MappingReport } from "./weights/map-weights.ts";
 
 // Settings of a training, as flags and configuration files name them, and recipes: settings that belong together.
 
-export { chosenArchitecture, trainOptions } from "./tasks/train/settings/chosen-options.ts";
+export { choicesOf, chosenArchitecture, type TrainingChoices } from "./tasks/train/settings/choices.ts";
 export { type ConfigFile, readConfig, writeConfig } from "./tasks/train/settings/config-file.ts";
 export { type RecipeName, recipeLayer, recipes } from "./tasks/train/settings/recipes.ts";
 export { type ResolvedSettings, resolveSettings, type SettingsLayer } from "./tasks/train/settings/resolve.ts";

@@ -4,7 +4,7 @@ import type { LoadModelOptions } from "../../src/tasks/weights/load-model.ts";
 import { deviceOption } from "./device-option.ts";
 import { addDownloadOptions, type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
-import { addLabelsOption, labelsOf } from "./labels-option.ts";
+import { addLabelsOption, labelsOf } from "./labels.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "./network-options.ts";
 
 /** What commander makes of the flags of `addClassifierOptions`. */

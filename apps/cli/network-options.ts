@@ -5,7 +5,6 @@ import { assertTogether } from "../../src/models/options.ts";
 import {
   type ArchitectureName,
   architectureNamed,
-  assertOptionsFit,
   buildNetwork,
   defaultName,
   type NetworkOptions,
@@ -49,9 +48,7 @@ export function addNetworkOptions(
 
 /** @throws {UsageError} flags do not go together. */
 export function networkOf({ architecture = defaultName, ...flags }: NetworkFlags): Network {
-  const options = networkOptionsOf(flags);
-  assertOptionsFit(architecture, options, flagText);
-  return buildNetwork(architectureNamed(architecture, options));
+  return buildNetwork(architectureNamed(architecture, networkOptionsOf(flags), flagText));
 }
 
 /**
@@ -62,7 +59,7 @@ export function networkOptionsOf({ top, ...flags }: Partial<NetworkFlags>): Netw
   const values: Readonly<Record<string, unknown>> = { ...flags, includeTop: top };
   const given = Object.keys(flagged).filter((name) => values[name] !== undefined);
   const options = Object.fromEntries(given.map((name) => [name, values[name]]));
-  assertTogether(flagged, options, flagText);
+  assertTogether({ smallest: 0, table: flagged }, options, flagText);
   return options;
 }
 

@@ -10,7 +10,7 @@ import { shardNames } from "../../../src/weights/tfjs/manifest.ts";
 import { addCommand } from "../add-command.ts";
 import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addLabelsOption, labelsOf } from "../labels-option.ts";
+import { addLabelsOption, labelsOf } from "../labels.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
 
 interface ConvertFlags extends NetworkFlags, DownloadFlags {

@@ -13,8 +13,7 @@ import { openExtractor, pathFrom } from "../extractor.ts";
 import { type ImageArgument, imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
-import { startProgress } from "../progress.ts";
-import { reportSkipped } from "../skipped-files.ts";
+import { reportSkipped, startProgress } from "../progress.ts";
 import { countOf } from "../values.ts";
 
 interface EmbedFlags extends Omit<NetworkFlags, "pooling">, DownloadFlags {

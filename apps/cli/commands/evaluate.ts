@@ -14,11 +14,9 @@ import { addCommand } from "../add-command.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { givenFlags } from "../given-flags.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { describeUnlabeled, readDataset, readMapWeights } from "../labeled-images.ts";
-import { startProgress } from "../progress.ts";
-import { reportSkipped } from "../skipped-files.ts";
-import { quote } from "../train/command-line.ts";
-import { nameOf } from "../train/data-name.ts";
+import { describeUnlabeled, readDataset, readMapWeights } from "../labels.ts";
+import { reportSkipped, startProgress } from "../progress.ts";
+import { nameOf, quote } from "../train/command-line.ts";
 import { machineFacts } from "../train/machine.ts";
 import { countOf, countsOf } from "../values.ts";
 

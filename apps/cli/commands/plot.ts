@@ -4,10 +4,9 @@ import { plotSvg } from "../../../src/report/plot/plot.ts";
 import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { addCommand } from "../add-command.ts";
 import { addDownloadOptions } from "../downloads.ts";
-import { endingOf } from "../file-ending.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, describedNetwork, type LookFlags } from "../network-options.ts";
-import { renderPng } from "../render-png.ts";
+import { endingOf, renderPng } from "../output-file.ts";
 import { positiveNumberOf } from "../values.ts";
 
 interface PlotFlags extends LookFlags, Pick<PlotOptions, "rankdir" | "shapes" | "names" | "dpi"> {

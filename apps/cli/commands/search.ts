@@ -18,8 +18,8 @@ import { addCommand } from "../add-command.ts";
 import { deviceOption } from "../device-option.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { openExtractor, pathIn } from "../extractor.ts";
-import { endingOf } from "../file-ending.ts";
 import { type CliIo, writeJson } from "../io.ts";
+import { endingOf } from "../output-file.ts";
 import { countOf } from "../values.ts";
 
 interface SearchFlags extends DownloadFlags {

@@ -1,3 +1,4 @@
+import { basename, dirname, resolve } from "node:path";
 import { defaultSource, type ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import { settingWords } from "../setting-options.ts";
 import type { RunFlags } from "./flags.ts";
@@ -31,4 +32,13 @@ export function resumeCommand(folder: string, processes = 1): string {
 /** As a POSIX shell needs it. */
 export function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+/**
+ * Returns the name by which people know data or weights: not `train` but `photos/train`, not `model.onnx` but `run/model.onnx`.
+ * The rest of the path is private.
+ */
+export function nameOf(folder: string): string {
+  const name = basename(resolve(folder));
+  return /^(train|val|test|model\.)/i.test(name) ? `${basename(dirname(resolve(folder)))}/${name}` : name;
 }

@@ -3,7 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
 import { compareCodePoints, type ImageDataset, type Sample } from "../../../src/data/dataset.ts";
 import { DataError } from "../../../src/errors.ts";
-import type { TrainingInputs } from "./inputs.ts";
+import type { TrainingImages } from "./images.ts";
 
 const entrySchema = z.object({
   /** Path inside the data set; its first part is the class. */
@@ -29,8 +29,11 @@ const contentLimit = 2 ** 28;
 const atATime = 64;
 
 /** Looks at all image files of a training; held out ones are among the `images`. */
-export async function listImages(inputs: TrainingInputs): Promise<ImageList> {
-  const { training, validation, validationFolder } = inputs;
+export async function listImages({
+  training,
+  validation,
+  validationFolder,
+}: TrainingImages & { readonly validationFolder: string | undefined }): Promise<ImageList> {
   const isHeldOut = validationFolder === undefined;
   const images = isHeldOut ? [...training.samples, ...validation.samples] : training.samples;
   const sizes = await sizesOf([...images, ...(isHeldOut ? [] : validation.samples)]);

@@ -4,7 +4,7 @@ import { splitDataset } from "../../../src/data/sampling.ts";
 import { UsageError } from "../../../src/errors.ts";
 import type { FileSystem } from "../../../src/platform.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
-import { readDataset } from "../labeled-images.ts";
+import { readDataset } from "../labels.ts";
 
 /** What is trained on and what is tested on. */
 export interface TrainingImages {

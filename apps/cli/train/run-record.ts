@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { checkDocument } from "../../../src/json-document.ts";
 import { devices } from "../../../src/platform.ts";
+import type { TrainingPlan } from "../../../src/tasks/train/prepare.ts";
 import { type ResolvedSettings, resolveSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import type { SettingName, Settings } from "../../../src/tasks/train/settings/settings.ts";
-import type { TrainingInputs } from "./inputs.ts";
+import type { RunFlags } from "./flags.ts";
 import { machineFacts } from "./machine.ts";
 
 const recordSchema = z.object({
@@ -39,9 +40,17 @@ const recordSchema = z.object({
 /** What a command has to know of a run to go on with it; every checkpoint holds it. */
 export type RunRecord = z.infer<typeof recordSchema>;
 
+interface RecordedRun {
+  readonly plan: TrainingPlan;
+  readonly flags: Pick<RunFlags, "device" | "threads">;
+  readonly folder: string;
+  readonly commandLine: string;
+}
+
 /** @param images digest of their list. */
-export async function recordOf(inputs: TrainingInputs, images: string): Promise<RunRecord> {
-  const { folder, device, threads, settings, sources, preprocessing, start, commandLine } = inputs;
+export async function recordOf({ plan, flags, folder, commandLine }: RecordedRun, images: string): Promise<RunRecord> {
+  const { settings, sources, start, loaded } = plan;
+  const { device, threads } = flags;
   return {
     folder,
     workingFolder: process.cwd(),
@@ -49,7 +58,7 @@ export async function recordOf(inputs: TrainingInputs, images: string): Promise<
     threads: threads ?? null,
     settings: { ...settings } as unknown as RunRecord["settings"],
     sources: [...sources],
-    preprocessing: (preprocessing ?? null) as RunRecord["preprocessing"],
+    preprocessing: (loaded?.preprocessing ?? null) as RunRecord["preprocessing"],
     start: start ? ({ ...start, anew: [...start.anew] } as NonNullable<RunRecord["start"]>) : null,
     commandLine,
     images,

@@ -5,10 +5,9 @@ import { html, Markup } from "../../../src/report/markup.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { defaultPreprocessing } from "../../../src/tasks/model/model.ts";
 import { augmentationSheet } from "../../../src/tasks/train/augmentation-sheet.ts";
-import { trainOptions } from "../../../src/tasks/train/settings/chosen-options.ts";
+import { choicesOf } from "../../../src/tasks/train/settings/choices.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
-import { endingOf } from "../file-ending.ts";
-import { renderPng } from "../render-png.ts";
+import { endingOf, renderPng } from "../output-file.ts";
 import { augmentationText } from "./description.ts";
 
 /**
@@ -26,14 +25,14 @@ export async function showAugmentation(
   const format = endingOf(file, ["png", "svg", "html"], "--show-augment");
   await assertWritable(file);
   const { imageSize, seed, labelSmoothing } = settings;
-  const { augmentation, mixing } = trainOptions(settings);
+  const { augmentation, mixing } = choicesOf(settings);
   const { fit, background } = defaultPreprocessing;
   const smoothing = labelSmoothing > 0 ? `, label smoothing ${labelSmoothing}` : "";
   const sheet = await augmentationSheet(training, {
     platform,
     decode: { width: imageSize, height: imageSize, fit, background },
     seed,
-    augmentation: augmentation!,
+    augmentation,
     mixing,
     labelSmoothing,
     subtitle: `--augment ${augmentationText(settings)}${smoothing}, seed ${seed}, ${imageSize}×${imageSize} pixels`,

@@ -1,7 +1,7 @@
 import { UsageError } from "../../errors.ts";
-import { publishedWeights } from "../../models/registry.ts";
+import { defaultName, familyNamed } from "../../models/registry.ts";
 
-const { folder: published, withTop, withoutTop, license, origin } = publishedWeights()!;
+const { folder: published, withTop, withoutTop, license, origin } = familyNamed(defaultName).published!;
 
 /** What models made of these weights say of where they come from. */
 export const imagenetOrigin = { license, provenance: { weights: origin, source: published } };

@@ -32,6 +32,33 @@ export interface StartingWeights extends LoadedWeights {
   readonly origin: Provenance;
 }
 
+/** The weights that a training run began with, as its records say it. */
+export interface StartingPoint {
+  /** Name of the file, its format, and how many weights came from it. */
+  readonly file: string;
+  readonly format: string;
+  readonly tensors: number;
+  /** The layer that the classifier stands on; null: its own place. */
+  readonly headOn: string | null;
+  /** Weights that were reinitialized. */
+  readonly anew: readonly string[];
+  /** License of the weights, and where they come from, as far as their file says so. */
+  readonly origin: Provenance;
+}
+
+/** Returns what records say of weights that were read from a file. */
+export function startingPointOf({ headOn, format, report, origin }: StartingWeights, file: string): StartingPoint {
+  const { taken, missing, wrongShape } = report;
+  return {
+    file,
+    format,
+    tensors: taken,
+    headOn: headOn ?? null,
+    anew: [...missing, ...wrongShape.map(nameIn)],
+    origin: { ...origin },
+  };
+}
+
 /** An open file of weights to start from. */
 export interface StartingFile {
   /** What errors call it. */

@@ -4,7 +4,7 @@ import { sameLayers } from "../../../models/layer-list.ts";
 import { topIndex, topOn } from "../../../models/parts.ts";
 import { type Architecture, buildNetwork } from "../../../models/registry.ts";
 import type { WeightsFile } from "../../weights/weights-file.ts";
-import { chosenArchitecture } from "./chosen-options.ts";
+import { chosenArchitecture } from "./choices.ts";
 import { networkSettings } from "./network-settings.ts";
 import { resolveSettings } from "./resolve.ts";
 

@@ -1,17 +1,18 @@
 import { type Augmentation, augmentations, inceptionWindow } from "../../../data/augmentation.ts";
 import { erasingDefaults, type WindowSizes } from "../../../data/geometry.ts";
-import { createOptimizer } from "../../../learning/optimizers.ts";
+import type { Mixing } from "../../../data/mixing.ts";
+import type { GradientClip } from "../../../learning/gradient-clipping.ts";
+import { createOptimizer, type Optimizer } from "../../../learning/optimizers.ts";
+import type { Schedule } from "../../../learning/schedule.ts";
 import { createSchedule } from "../../../learning/schedules.ts";
-import { exponentialAverage, polyakAverage } from "../../../learning/weight-average.ts";
+import { type AverageDecay, exponentialAverage, polyakAverage } from "../../../learning/weight-average.ts";
 import type { SharedOptions } from "../../../models/options.ts";
 import { type Architecture, architectureNamed, pickOptions } from "../../../models/registry.ts";
-import type { FineTuningChoice } from "../fine-tuning.ts";
-import type { TrainOptions } from "../options.ts";
 import type { Settings } from "./settings.ts";
 
 /**
- * The network that settings describe.
- * @param data what the images decide; `train` knows it by itself.
+ * Returns the network that settings describe.
+ * @param data options that the images decide.
  * @throws {UsageError} a setting does not go with the architecture.
  */
 export function chosenArchitecture(
@@ -28,37 +29,22 @@ export function chosenArchitecture(
   });
 }
 
-/** What settings say about which weights train, and how. */
-export function fineTuningChoice(settings: Settings): FineTuningChoice {
-  const { unfreezeFrom, freeze, train, layerDecay, batchNorm } = settings;
-  return {
-    unfreezeFrom: unfreezeFrom ?? undefined,
-    freeze: freeze ?? undefined,
-    train: train ?? undefined,
-    layerDecay,
-    batchNorm,
-  };
+/** The objects that settings stand for. */
+export interface TrainingChoices {
+  readonly optimizer: Optimizer;
+  readonly schedule: Schedule;
+  readonly augmentation: Augmentation;
+  readonly mixing: Mixing;
+  readonly clip: GradientClip | undefined;
+  /** Decay of the average of the weights; undefined: none is kept. */
+  readonly averageDecay: AverageDecay | undefined;
 }
 
-/** What settings say about training the classifier first. */
-function headPhase({ headEpochs, headViews, headRate }: Settings): Pick<TrainOptions, "head"> {
-  if (headEpochs === 0) return {};
-  return { head: { epochs: headEpochs, views: headViews, learningRate: headRate } };
-}
-
-/**
- * Settings as options of `train`; the images are the caller's business.
- * @example train(dataset, { ...trainOptions(resolveSettings([recipeLayer("finetune")]).settings), platform })
- */
-export function trainOptions(settings: Settings): Omit<TrainOptions, "platform"> {
-  const { epochs, batchSize, learningRate, labelSmoothing, seed, decayAll, accumulate, recompute, patience } = settings;
-  const { mixup, cutMix, sampling, classWeights } = settings;
+/** Makes the objects that settings stand for. */
+export function choicesOf(settings: Settings): TrainingChoices {
+  const { mixup, cutMix, average, averageDecay, clipNorm, clipValue } = settings;
   return {
-    network: chosenArchitecture(settings),
-    epochs,
-    ...(batchSize !== null && { batchSize }),
     optimizer: createOptimizer(settings.optimizer, settings),
-    learningRate,
     schedule: createSchedule(settings.schedule, {
       warmup: settings.warmup,
       initialDivisor: settings.initialDivisor,
@@ -69,25 +55,14 @@ export function trainOptions(settings: Settings): Omit<TrainOptions, "platform">
       afterEpochs: settings.decayAfter,
       patience: settings.plateauPatience,
     }),
-    labelSmoothing,
-    seed,
     augmentation: augmentationOf(settings),
     mixing: { mixup, cutMix },
-    sampling,
-    ...(classWeights !== null && { classWeights }),
-    ...(decayAll && { decays: () => true }),
-    ...clipping(settings),
-    ...averaging(settings),
-    ...headPhase(settings),
-    accumulate,
-    recompute,
-    ...(settings.syncBatchNorm && { synchronizeBatchNormalization: true }),
-    scaleLearningRate: settings.scaleLearningRate ?? "none",
-    ...(patience !== null && { patience }),
+    clip: clipValue !== null ? { value: clipValue } : clipNorm !== null ? { norm: clipNorm } : undefined,
+    averageDecay: { none: undefined, ema: exponentialAverage(averageDecay), polyak: polyakAverage }[average],
   };
 }
 
-/** What the name says, but for what is chosen besides. */
+/** Returns the augmentation of the name, changed by the settings that were chosen besides. */
 function augmentationOf(settings: Settings): Augmentation {
   const { flip, rotation, scale, shift, brightness, contrast, saturation, hue } = settings;
   const { resizedCrop, randAugment, randomErasing } = settings;
@@ -115,14 +90,4 @@ function augmentationOf(settings: Settings): Augmentation {
 /** Windows of at least this share of the area; a share of 1 leaves no choice of their shape. */
 function windowsFrom(share: number, { resizedCrop = inceptionWindow }: Augmentation): WindowSizes {
   return { area: [share, 1], ratio: resizedCrop.ratio };
-}
-
-function clipping({ clipNorm, clipValue }: Settings): Pick<TrainOptions, "clip"> {
-  if (clipValue !== null) return { clip: { value: clipValue } };
-  return clipNorm === null ? {} : { clip: { norm: clipNorm } };
-}
-
-function averaging({ average, averageDecay }: Settings): Pick<TrainOptions, "averageDecay"> {
-  if (average === "none") return {};
-  return { averageDecay: average === "ema" ? exponentialAverage(averageDecay) : polyakAverage };
 }

@@ -1,8 +1,11 @@
+import type { Command } from "commander";
 import { folderDataset, type ImageDataset, isMultiLabel } from "../../src/data/dataset.ts";
 import { multiLabelDataset, parseLabels, parseMapWeights } from "../../src/data/labels.ts";
 import { UsageError } from "../../src/errors.ts";
+import { imagenetLabels } from "../../src/models/imagenet-classes.ts";
 import type { FileSystem } from "../../src/platform.ts";
 import { withCommas } from "../../src/report/numbers.ts";
+import { readFile } from "../../src/runtime/node-files.ts";
 
 /** A data set, and how many images of its folder are not part of it because a file has no label for them. */
 export type LabeledImages = ImageDataset & { readonly unlabeled: number };
@@ -23,7 +26,7 @@ export async function readDataset(
   return multiLabelDataset(listing, parseLabels(await readText(labelsFile, files), where), where, classes);
 }
 
-/** What is to be said of images that are left out: nothing where there are none. */
+/** Notes on images left out for want of a label; empty if there are none. */
 export function describeUnlabeled(count: number): readonly string[] {
   if (count === 0) return [];
   return [
@@ -34,7 +37,7 @@ export function describeUnlabeled(count: number): readonly string[] {
 }
 
 /**
- * How much each class counts in the mean average precision; undefined: all the same.
+ * Reads the class weights of the mean average precision; undefined if all are the same.
  * @throws {UsageError} the images have one class each.
  */
 export async function readMapWeights(
@@ -57,4 +60,21 @@ export async function readMapWeights(
 
 async function readText(file: string, files: FileSystem): Promise<string> {
   return new TextDecoder().decode(await files.read(file));
+}
+
+/** Gives a command that reads models the flag for what a file may not say: how its classes are called. */
+export function addLabelsOption(command: Command): Command {
+  return command.option(
+    "--labels <file>",
+    "names of the classes, one a line; imagenet: those of ImageNet's 1000 classes",
+  );
+}
+
+/** Reads the class names of `--labels`; undefined without the flag. */
+export async function labelsOf(file: string | undefined): Promise<readonly string[] | undefined> {
+  if (file === undefined || file === "imagenet") return file && imagenetLabels();
+  return new TextDecoder()
+    .decode(await readFile(file))
+    .split(/\r?\n/)
+    .filter((line) => line !== "");
 }

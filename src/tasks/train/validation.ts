@@ -1,28 +1,32 @@
+import { compileGraph } from "../../compiler/compile.ts";
+import { imageInput, lower } from "../../compiler/lower.ts";
 import type { Batch } from "../../data/batches.ts";
 import type { Layer, Network } from "../../graph/network.ts";
 import { sizeOf } from "../../tensor/shape.ts";
-import type { FloatTensor } from "../../tensor/tensor.ts";
-import type { Weights } from "../../weights/initialize.ts";
+import type { FloatTensor, Tensor } from "../../tensor/tensor.ts";
+import type { Answer } from "../evaluate/evaluate.ts";
 import { featureNetwork } from "../features/feature-network.ts";
-import { loadPredictor, type Predictor } from "../model/predictor.ts";
 import { bodyWeights } from "./frozen-features.ts";
 import { headOf } from "./head-phase.ts";
-import type { TrainingPlan } from "./plan.ts";
+import type { TrainingPlan } from "./prepare.ts";
 
-/** Most memory that maps of the validation images may take. */
+/** Most memory that feature maps of the validation images may take. */
 const mostBytes = 512 * 2 ** 20;
 
-/** A network in the engine, to be tested with batches of images. */
-export interface TestedNetwork {
-  readonly answer: (batch: Batch) => Promise<FloatTensor>;
+/** Weights of a training step in the engine's layout, which is what the engine is fed with. */
+type StepTensors = ReadonlyMap<string, FloatTensor>;
+
+/** A part of the network in the engine. */
+interface LoadedPart {
+  readonly run: (images: Tensor) => Promise<FloatTensor>;
   readonly dispose: () => Promise<void>;
 }
 
 /** Puts the network with its weights of the moment into the engine, to be tested between epochs. */
-export class TestBetweenEpochs {
+export class Validation {
   readonly #plan: TrainingPlan;
   readonly #end: number | undefined;
-  /** What the frozen beginning said to each batch, by the images in it. */
+  /** Feature maps of each batch where the backbone is frozen, by the images in it. */
   readonly #maps = new Map<string, FloatTensor>();
 
   constructor(plan: TrainingPlan) {
@@ -34,38 +38,42 @@ export class TestBetweenEpochs {
     this.#end = bytes / plan.communicator.size <= mostBytes ? end : undefined;
   }
 
-  /** Where the beginning is frozen, and what it says fits into memory, it runs in the first test only. */
-  async load(weights: Weights): Promise<TestedNetwork> {
+  /** Where the backbone is frozen, and its feature maps fit into memory, it runs in the first test only. */
+  async load(tensors: StepTensors): Promise<{ readonly answer: Answer; readonly dispose: () => Promise<void> }> {
     const { network, preprocessing } = this.#plan;
     if (this.#end === undefined) {
-      const whole = await this.#session(network, weights, preprocessing);
+      const whole = await this.#session(network, tensors, preprocessing);
       return { answer: ({ images }) => whole.run(images), dispose: () => whole.dispose() };
     }
-    const { network: body } = featureNetwork(network, { layers: [network.layers[this.#end]!.name] });
-    const rest = await this.#session(headOf(network, this.#end), weights, undefined);
-    let beginning: Predictor | undefined;
+    const { network: backbone } = featureNetwork(network, { layers: [network.layers[this.#end]!.name] });
+    const head = await this.#session(headOf(network, this.#end), tensors, undefined);
+    let beginning: LoadedPart | undefined;
     const answer = async ({ images, indices }: Batch) => {
       const key = indices.join();
       const kept = this.#maps.get(key);
-      if (kept) return rest.run(kept);
-      beginning ??= await this.#session(body, weights, preprocessing);
+      if (kept) return head.run(kept);
+      beginning ??= await this.#session(backbone, tensors, preprocessing);
       const maps = await beginning.run(images);
       this.#maps.set(key, maps);
-      return rest.run(maps);
+      return head.run(maps);
     };
-    return { answer, dispose: async () => void (await Promise.all([rest.dispose(), beginning?.dispose()])) };
+    return { answer, dispose: async () => void (await Promise.all([head.dispose(), beginning?.dispose()])) };
   }
 
-  #session(
+  async #session(
     part: Network,
-    weights: Weights,
+    tensors: StepTensors,
     preprocessing: TrainingPlan["preprocessing"] | undefined,
-  ): Promise<Predictor> {
-    const { platform, device, threads } = this.#plan.options;
-    return loadPredictor({ network: part, weights: bodyWeights(part, weights), preprocessing }, platform, {
-      device,
-      threads,
-    });
+  ): Promise<LoadedPart> {
+    const { platform, session } = this.#plan.step;
+    const { graph } = lower(part, { mode: "inference", batchSize: 1, preprocessing });
+    const options = { form: "inference", name: part.name, dynamicBatch: true } as const;
+    const model = compileGraph(graph, bodyWeights(part, tensors), options);
+    const loaded = await platform.engine.createSession(model, session);
+    return {
+      run: async (images) => (await loaded.run({ [imageInput]: images }))[part.output] as FloatTensor,
+      dispose: () => loaded.dispose(),
+    };
   }
 }
 
@@ -85,7 +93,7 @@ export function frozenEnd({ layers }: Network, changes: (layer: Layer) => boolea
 }
 
 /** Whether training changes something of a layer: weights, or moving statistics alone. */
-function changes(layer: Layer, { options: { trainable, batchNorm } }: TrainingPlan): boolean {
+function changes(layer: Layer, { step: { trainable, batchNorm } }: TrainingPlan): boolean {
   const trains = layer.weights.some((spec) => spec.trainable && (trainable?.(spec) ?? true));
   return trains || (layer.config.type === "BatchNormalization" && batchNorm?.(layer) === "training");
 }

@@ -5,8 +5,8 @@ import { xception } from "../../src/models/xception/paper.ts";
 import type { Platform } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
-import { frozenEnd } from "../../src/tasks/train/test-between-epochs.ts";
 import { train } from "../../src/tasks/train/train.ts";
+import { frozenEnd } from "../../src/tasks/train/validation.ts";
 import { coloredImages, smallNetwork } from "./train-fixtures.ts";
 
 describe("the frozen end of a network", () => {
