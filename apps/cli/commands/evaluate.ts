@@ -16,7 +16,7 @@ import { givenFlags } from "../given-flags.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { describeUnlabeled, readDataset, readMapWeights } from "../labels.ts";
 import { reportSkipped, startProgress } from "../progress.ts";
-import { nameOf, quote } from "../train/command-line.ts";
+import { nameOf, quote } from "../train/flags.ts";
 import { machineFacts } from "../train/machine.ts";
 import { countOf, countsOf } from "../values.ts";
 

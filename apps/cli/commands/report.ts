@@ -8,7 +8,7 @@ import { readFile, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { addCommand } from "../add-command.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { hasCheckpoint } from "../train/checkpoint-folder.ts";
-import { resumeCommand } from "../train/command-line.ts";
+import { resumeCommand } from "../train/flags.ts";
 import { checkpointsFolder, runFiles } from "../train/run-folder.ts";
 import { isRunning } from "../train/run-lock.ts";
 

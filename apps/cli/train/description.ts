@@ -13,7 +13,7 @@ import { type SettingName, type Settings, settingOf, wordsOf } from "../../../sr
 import { type ReportedResult, reportOn } from "../../../src/tasks/train/training-report.ts";
 import type { StartingPoint } from "../../../src/tasks/weights/starting-weights.ts";
 import { packageVersion } from "../package-version.ts";
-import { nameOf } from "./command-line.ts";
+import { nameOf } from "./flags.ts";
 import { machineFacts } from "./machine.ts";
 import type { Run } from "./run.ts";
 

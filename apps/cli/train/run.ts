@@ -5,13 +5,10 @@ import type { TrainingHooks, TrainingRequest } from "../../../src/tasks/train/re
 import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
 import { readMapWeights } from "../labels.ts";
-import type { FoundCheckpoint } from "./checkpoint-folder.ts";
-import { commandLineOf, nameOf } from "./command-line.ts";
-import type { RunFlags } from "./flags.ts";
-import { digestOf, type ImageList, listImages } from "./image-list.ts";
-import { readTrainingImages, type TrainingImages } from "./images.ts";
+import { type FoundCheckpoint, type RunRecord, recordedSettings, recordOf } from "./checkpoint-folder.ts";
+import { commandLineOf, nameOf, type RunFlags } from "./flags.ts";
+import { digestOf, type ImageList, listImages, readTrainingImages, type TrainingImages } from "./images.ts";
 import { assertNothingMissing, assertSameImages, movableSettings, recordedPath } from "./resume.ts";
-import { type RunRecord, recordedSettings, recordOf } from "./run-record.ts";
 
 /** A training run that is about to start or to be resumed, and where its images and settings came from. */
 export interface Run {

@@ -15,10 +15,10 @@ import type { StartingWeights } from "../../../src/tasks/weights/starting-weight
 import type { CliIo } from "../io.ts";
 import { describeUnlabeled } from "../labels.ts";
 import { CheckpointFolder, type FoundCheckpoint } from "./checkpoint-folder.ts";
-import { resumeCommand } from "./command-line.ts";
 import { provenanceOf } from "./description.ts";
 import { headHooks, TrainingDisplay } from "./display.ts";
 import { EventLog } from "./event-log.ts";
+import { resumeCommand } from "./flags.ts";
 import { machineDifference } from "./resume.ts";
 import { hooksOf, type Run } from "./run.ts";
 import type { RunFolder } from "./run-folder.ts";

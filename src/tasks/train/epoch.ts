@@ -1,89 +1,41 @@
 import { rankOf } from "../../learning/metrics-ranking.ts";
 import type { EpochState, PaceState, TallyState } from "./checkpoint.ts";
 
-/** The epoch under way. */
-export class RunningEpoch {
-  /** From 0. */
-  readonly index: number;
-  /** Steps done before it. */
-  readonly stepsBefore: number;
-  readonly stepsPerEpoch: number;
-  readonly tally: EpochTally;
-  readonly pace: TrainingPace;
-  /** Where in its order of images the next batch begins. */
-  position: number;
-  /** Of the latest step. */
-  learningRate: number;
-
-  private constructor(
-    { index, stepsBefore, stepsPerEpoch, position, learningRate }: Omit<EpochState, "tally" | "pace">,
-    tally: EpochTally,
-    pace: TrainingPace,
-  ) {
-    this.index = index;
-    this.stepsBefore = stepsBefore;
-    this.stepsPerEpoch = stepsPerEpoch;
-    this.position = position;
-    this.learningRate = learningRate;
-    this.tally = tally;
-    this.pace = pace;
-  }
-
-  static begin(index: number, stepsBefore: number, stepsPerEpoch: number, batchSize: number): RunningEpoch {
-    const start = { index, stepsBefore, stepsPerEpoch, position: 0, learningRate: 0 };
-    return new RunningEpoch(start, new EpochTally(), new TrainingPace(batchSize));
-  }
-
-  /** @param rank of this process, where several train together. */
-  static restore({ tally, pace, ...state }: EpochState, batchSize: number, rank = 0): RunningEpoch {
-    const position = state.positions?.[rank] ?? state.position;
-    return new RunningEpoch({ ...state, position }, new EpochTally(tally), new TrainingPace(batchSize, pace));
-  }
-
-  state(): EpochState {
-    const { index, stepsBefore, stepsPerEpoch, position, learningRate, tally, pace } = this;
-    return { index, stepsBefore, stepsPerEpoch, position, learningRate, tally: tally.state(), pace: pace.state() };
-  }
-}
-
 /** Means over the steps of an epoch; all its batches have the same size. */
 export class EpochTally {
-  #steps: number;
-  #loss: number;
-  #images: number;
-  #right: number;
+  #state: TallyState;
 
-  /** @param state of a tally to go on with. */
-  constructor({ steps, loss, images, right }: TallyState = { steps: 0, loss: 0, images: 0, right: 0 }) {
-    this.#steps = steps;
-    this.#loss = loss;
-    this.#images = images;
-    this.#right = right;
+  /** @param state of a tally to continue. */
+  constructor(state: TallyState = { steps: 0, loss: 0, images: 0, right: 0 }) {
+    this.#state = state;
   }
 
-  /** @param right how many of the step's images the network had right. */
+  /** @param right number of the step's images that the network predicted correctly. */
   add(loss: number, images: number, right: number): void {
-    this.#steps++;
-    this.#loss += loss;
-    this.#images += images;
-    this.#right += right;
+    const before = this.#state;
+    this.#state = {
+      steps: before.steps + 1,
+      loss: before.loss + loss,
+      images: before.images + images,
+      right: before.right + right,
+    };
   }
 
   get loss(): number {
-    return this.#loss / this.#steps;
+    return this.#state.loss / this.#state.steps;
   }
 
   get accuracy(): number {
-    return this.#right / this.#images;
+    return this.#state.right / this.#state.images;
   }
 
   state(): TallyState {
-    return { steps: this.#steps, loss: this.#loss, images: this.#images, right: this.#right };
+    return this.#state;
   }
 }
 
 /**
- * How many images the network has right.
+ * Counts the images that the network predicts correctly.
  * @param logits `[N, classes]`, row by row. @param truths the true classes of N images: one each, or some.
  */
 export function countRight(logits: Float32Array, truths: readonly (readonly number[])[]): number {
@@ -94,18 +46,15 @@ export function countRight(logits: Float32Array, truths: readonly (readonly numb
   }).length;
 }
 
-/** How fast an epoch goes; it begins, or goes on, when this is made. */
-export class TrainingPace {
+/** Speed of an epoch, which starts, or is resumed, when this is made. */
+class TrainingPace {
   readonly #batchSize: number;
   readonly #start: number;
   #steps: number;
   #lastStepAt: number;
 
-  /** @param state of a pace to go on with: the time in between does not count. */
-  constructor(
-    batchSize: number,
-    { steps, secondsOfSteps, seconds }: PaceState = { steps: 0, secondsOfSteps: 0, seconds: 0 },
-  ) {
+  /** @param state of a pace to continue: the time in between does not count. */
+  constructor(batchSize: number, { steps, secondsOfSteps, seconds }: PaceState) {
     this.#batchSize = batchSize;
     this.#start = performance.now() - 1000 * seconds;
     this.#steps = steps;
@@ -128,16 +77,48 @@ export class TrainingPace {
     return this.#batchSize / this.secondsFor(1);
   }
 
-  /** How long so many steps take, as far as those so far can tell. */
+  /** Estimates how long so many steps take, by those so far. */
   secondsFor(steps: number): number {
     return (steps * (this.#lastStepAt - this.#start)) / 1000 / this.#steps;
   }
 
   state(): PaceState {
-    return {
-      steps: this.#steps,
-      secondsOfSteps: (this.#lastStepAt - this.#start) / 1000,
-      seconds: this.seconds,
-    };
+    return { steps: this.#steps, secondsOfSteps: (this.#lastStepAt - this.#start) / 1000, seconds: this.seconds };
+  }
+}
+
+/** The epoch under way. */
+export class RunningEpoch {
+  /** From 0. */
+  readonly index: number;
+  /** Steps done before it. */
+  readonly stepsBefore: number;
+  readonly stepsPerEpoch: number;
+  readonly tally: EpochTally;
+  readonly pace: TrainingPace;
+  /** Where in its order of images the next batch begins. */
+  position: number;
+  /** Of the latest step. */
+  learningRate: number;
+
+  /**
+   * @param state of an epoch to start or to continue.
+   * @param batchSize images in a step, of all ranks together.
+   * @param rank of this process, where several train together.
+   */
+  constructor(state: Partial<EpochState> & Pick<EpochState, "stepsPerEpoch">, batchSize: number, rank = 0) {
+    const { index = 0, stepsBefore = 0, position = 0, learningRate = 0 } = state;
+    this.index = index;
+    this.stepsBefore = stepsBefore;
+    this.stepsPerEpoch = state.stepsPerEpoch;
+    this.position = state.positions?.[rank] ?? position;
+    this.learningRate = learningRate;
+    this.tally = new EpochTally(state.tally);
+    this.pace = new TrainingPace(batchSize, state.pace ?? { steps: 0, secondsOfSteps: 0, seconds: 0 });
+  }
+
+  state(): EpochState {
+    const { index, stepsBefore, stepsPerEpoch, position, learningRate, tally, pace } = this;
+    return { index, stepsBefore, stepsPerEpoch, position, learningRate, tally: tally.state(), pace: pace.state() };
   }
 }

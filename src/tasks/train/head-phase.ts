@@ -11,11 +11,11 @@ import { topIndex } from "../../models/parts.ts";
 import { deriveSeed } from "../../tensor/random.ts";
 import { floatTensor } from "../../tensor/tensor.ts";
 import type { Weights } from "../../weights/initialize.ts";
+import { throwBrokenStep } from "../step/training-diagnosis.ts";
 import { TrainingStep } from "../step/training-step.ts";
 import { countRight, EpochTally } from "./epoch.ts";
 import { type Features, frozenFeatures } from "./frozen-features.ts";
 import type { HeadPhase, TrainingPlan } from "./prepare.ts";
-import { throwBrokenStep } from "./refusal.ts";
 import type { HeadHooks, TrainingHooks } from "./request.ts";
 
 const largestBatch = 32;

@@ -7,12 +7,12 @@ import type { FloatTensor } from "../../tensor/tensor.ts";
 import type { Weights } from "../../weights/initialize.ts";
 import { type EvaluationResult, evaluateBatches, isSoftmax } from "../evaluate/evaluate.ts";
 import { filesOnce, gatherRanks, inStep, onAnyRank, skippedByRanks, totalOfRanks } from "../ranks/ranks.ts";
+import { assertFiniteWeights, throwBrokenStep } from "../step/training-diagnosis.ts";
 import type { StepResult, TrainingStep } from "../step/training-step.ts";
 import type { BestWeights, Checkpoint, TrainingIdentity } from "./checkpoint.ts";
 import { CheckpointKeeper } from "./checkpoint-keeper.ts";
 import { countRight, RunningEpoch } from "./epoch.ts";
 import type { TrainingPlan } from "./prepare.ts";
-import { assertFiniteWeights, throwBrokenStep } from "./refusal.ts";
 import type { TrainingHooks, TrainingResult } from "./request.ts";
 import { Validation } from "./validation.ts";
 
@@ -42,9 +42,8 @@ export class TrainingRun {
     this.#skipped = new SkippedFiles(plan, resume);
     this.#validation = new Validation(plan);
     const { communicator } = plan;
-    this.#epoch = resume
-      ? RunningEpoch.restore(resume.epoch, this.#samplesPerStep, communicator.rank)
-      : RunningEpoch.begin(0, 0, plan.batches.batchesPerEpoch, this.#samplesPerStep);
+    const { batchesPerEpoch: stepsPerEpoch } = plan.batches;
+    this.#epoch = new RunningEpoch(resume?.epoch ?? { stepsPerEpoch }, this.#samplesPerStep, communicator.rank);
     const start = { epoch: this.#epoch.state(), state: step.state() };
     this.#keeper = checkpoints && new CheckpointKeeper(checkpoints, start, () => this.#checkpoint(), communicator);
   }
@@ -160,7 +159,8 @@ export class TrainingRun {
     await this.#hooks.onEpoch?.(this.result(false));
     // Without its test the epoch is not over: to go on means to test it.
     if (this.#plan.validation && !test) this.#stopIfAborted();
-    this.#epoch = RunningEpoch.begin(index + 1, steps, steps - stepsBefore, this.#samplesPerStep);
+    const next = { index: index + 1, stepsBefore: steps, stepsPerEpoch: steps - stepsBefore };
+    this.#epoch = new RunningEpoch(next, this.#samplesPerStep);
   }
 
   /** Tests the weights on the validation images; undefined without any, or when it was stopped meanwhile. */

@@ -79,7 +79,7 @@ async function afterHead(
       identity,
       phase: "head",
       isOver: false,
-      epoch: RunningEpoch.begin(0, 0, batches.batchesPerEpoch, batchSize).state(),
+      epoch: new RunningEpoch({ stepsPerEpoch: batches.batchesPerEpoch }, batchSize).state(),
       state: initialState(specs.map(weightEntry), weights),
       history: [],
       skipped: [],
