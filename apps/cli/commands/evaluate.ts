@@ -10,15 +10,13 @@ import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files
 import { type EvaluationResult, evaluate, galleryOf } from "../../../src/tasks/evaluate/evaluate.ts";
 import type { Model } from "../../../src/tasks/model/model.ts";
 import { loadModel } from "../../../src/tasks/weights/load-model.ts";
-import { addCommand } from "../add-command.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
-import { givenFlags } from "../given-flags.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { describeUnlabeled, readDataset, readMapWeights } from "../labels.ts";
+import { addCommand, countOf, countsOf, givenFlags } from "../options.ts";
 import { reportSkipped, startProgress } from "../progress.ts";
 import { nameOf, quote } from "../train/flags.ts";
 import { machineFacts } from "../train/machine.ts";
-import { countOf, countsOf } from "../values.ts";
 
 interface EvaluateFlags extends ClassifierFlags {
   readonly batchSize?: number;

@@ -14,13 +14,11 @@ import {
   nearest,
 } from "../../../src/tasks/features/embeddings.ts";
 import { readEmbeddings } from "../../../src/tasks/features/embeddings-file.ts";
-import { addCommand } from "../add-command.ts";
-import { deviceOption } from "../device-option.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { openExtractor, pathIn } from "../extractor.ts";
 import { type CliIo, writeJson } from "../io.ts";
+import { addCommand, countOf, deviceOption } from "../options.ts";
 import { endingOf } from "../output-file.ts";
-import { countOf } from "../values.ts";
 
 interface SearchFlags extends DownloadFlags {
   readonly model?: string;
