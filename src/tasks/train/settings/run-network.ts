@@ -11,7 +11,7 @@ import { resolveSettings } from "./resolve.ts";
 const settingsOfNetwork = [...Object.keys(networkSettings), "imageSize"];
 
 /** A whole network, and the layer on which the classifier of its beginning stands. */
-export interface NetworkOfRun {
+interface NetworkOfRun {
   readonly architecture: Architecture;
   readonly headOn: string;
 }
