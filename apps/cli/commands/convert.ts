@@ -7,11 +7,11 @@ import { weightsSource } from "../../../src/tasks/weights/weights-file.ts";
 import { type TargetName, targetOf, weightsTargets } from "../../../src/tasks/weights/weights-targets.ts";
 import { formatShape } from "../../../src/tensor/shape.ts";
 import { shardNames } from "../../../src/weights/tfjs/manifest.ts";
-import { addCommand } from "../add-command.ts";
 import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addLabelsOption, labelsOf } from "../labels.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
+import { addCommand } from "../options.ts";
 
 interface ConvertFlags extends NetworkFlags, DownloadFlags {
   readonly to?: TargetName;

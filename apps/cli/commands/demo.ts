@@ -2,15 +2,14 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { formatDuration } from "../../../src/report/numbers.ts";
 import { nodePlatform } from "../../../src/runtime/node.ts";
-import { addCommand } from "../add-command.ts";
 import { claimDemoFolder, demoFiles, runDemo } from "../demo/demo.ts";
 import { conclusion, type DemoResult } from "../demo/description.ts";
 import { readDemoImages } from "../demo/images.ts";
 import { type DemoRecipe, demoRecipe } from "../demo/recipe.ts";
 import { type CliIo, writeJson } from "../io.ts";
+import { addCommand, countOf } from "../options.ts";
 import { reportSkipped } from "../progress.ts";
 import { runFiles } from "../train/run-folder.ts";
-import { countOf } from "../values.ts";
 
 interface DemoFlags {
   readonly output: string;

@@ -3,14 +3,12 @@ import { describeEvaluation, predictionsCsv } from "../../../src/report/evaluati
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { evaluate } from "../../../src/tasks/evaluate/evaluate.ts";
 import { loadModel } from "../../../src/tasks/weights/load-model.ts";
-import { addCommand } from "../add-command.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { evaluationReport } from "../evaluate-report.ts";
-import { givenFlags } from "../given-flags.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { describeUnlabeled, readDataset, readMapWeights } from "../labels.ts";
+import { addCommand, countOf, countsOf, givenFlags } from "../options.ts";
 import { reportSkipped, startProgress } from "../progress.ts";
-import { countOf, countsOf } from "../values.ts";
 
 interface EvaluateFlags extends ClassifierFlags {
   readonly batchSize?: number;

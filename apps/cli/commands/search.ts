@@ -10,15 +10,13 @@ import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files
 import type { Embeddings, EmbeddingsOrigin } from "../../../src/tasks/features/embeddings.ts";
 import { readEmbeddings } from "../../../src/tasks/features/embeddings-file.ts";
 import { type Neighbor, nearest } from "../../../src/tasks/features/nearest.ts";
-import { addCommand } from "../add-command.ts";
-import { deviceOption } from "../device-option.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { pathIn } from "../embeddings-paths.ts";
 import { openExtractor } from "../extractor.ts";
 import { type CliIo, writeJson } from "../io.ts";
+import { addCommand, countOf, deviceOption } from "../options.ts";
 import { endingOf } from "../output-file.ts";
 import { thumbnail } from "../thumbnail.ts";
-import { countOf } from "../values.ts";
 
 interface SearchFlags extends DownloadFlags {
   readonly model?: string;

@@ -3,11 +3,10 @@ import { UsageError } from "../../../src/errors.ts";
 import { type Device, devices } from "../../../src/platform.ts";
 import type { VerifyLayout } from "../../../src/tasks/verify/graph.ts";
 import { defaultTolerance, type VerifyTolerance } from "../../../src/tasks/verify/verify.ts";
-import { addCommand } from "../add-command.ts";
 import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
 import type { CliIo } from "../io.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags, networkOptionsOf } from "../network-options.ts";
-import { positiveNumberOf } from "../values.ts";
+import { addCommand, positiveNumberOf } from "../options.ts";
 import { verifyGolden } from "../verify/golden.ts";
 import { verifyModelFile } from "../verify/model.ts";
 

@@ -11,10 +11,9 @@ import {
   type SettingsLayer,
 } from "../../../src/tasks/train/settings/resolve.ts";
 import { flagOf, settingGroups, settings } from "../../../src/tasks/train/settings/settings.ts";
-import { deviceOption } from "../device-option.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
+import { countOf, deviceOption, positiveNumberOf } from "../options.ts";
 import { addSettingOptions, givenSettings, settingWords } from "../setting-options.ts";
-import { countOf, positiveNumberOf } from "../values.ts";
 import type { Team, TeamFlags } from "./team.ts";
 
 /** More would wait for each other on any machine that the engine knows. */

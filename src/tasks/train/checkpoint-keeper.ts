@@ -1,4 +1,4 @@
-import { UsageError } from "../../errors.ts";
+import { assertAllowed } from "../../kinds.ts";
 import type { Communicator } from "../../platform.ts";
 import { onFirstRank } from "../ranks/ranks.ts";
 import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
@@ -76,9 +76,10 @@ export class CheckpointClock {
     steps: number,
     now: () => number = () => performance.now() / 1000,
   ) {
-    check("everyMinutes", everyMinutes, everyMinutes > 0, "a number above 0");
+    const where = "train option checkpoints";
+    assertAllowed(`${where}.everyMinutes`, everyMinutes, everyMinutes > 0, "a number above 0");
     const isCount = everySteps === Infinity || Number.isInteger(everySteps);
-    check("everySteps", everySteps, isCount && everySteps >= 1, "a whole number from 1");
+    assertAllowed(`${where}.everySteps`, everySteps, isCount && everySteps >= 1, "a whole number from 1");
     this.#everySeconds = 60 * everyMinutes;
     this.#everySteps = everySteps;
     this.#now = now;
@@ -101,14 +102,4 @@ export class CheckpointClock {
     this.#cost = this.#savedAt - start;
     this.#savedSteps = steps;
   }
-}
-
-function check(option: string, received: number, isAllowed: boolean, expected: string): void {
-  if (isAllowed) return;
-  throw new UsageError({
-    where: `train option checkpoints.${option}`,
-    what: "this value is not allowed",
-    received,
-    expected,
-  });
 }
