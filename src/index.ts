@@ -192,8 +192,8 @@ export type {
   EvaluationProgress,
   EvaluationResult,
 } from "./tasks/evaluate/evaluate.ts";
-export { type Embedded, type EmbedOptions, embed, type ImageToEmbed } from "./tasks/features/embed.ts";
 export type { EmbeddedImage, Embeddings, EmbeddingsOrigin } from "./tasks/features/embeddings.ts";
+export { type NearestOptions, type Neighbor, nearest } from "./tasks/features/embeddings.ts";
 export { embeddingsWriter, readEmbeddings } from "./tasks/features/embeddings-file.ts";
 export type {
   ExtractAllOptions,
@@ -202,8 +202,8 @@ export type {
   FeatureMap,
   LoadExtractorOptions,
 } from "./tasks/features/feature-extractor.ts";
+export { type Embedded, type EmbedOptions, embed, type ImageToEmbed } from "./tasks/features/feature-extractor.ts";
 export type { FeatureChoice, Pooling } from "./tasks/features/feature-network.ts";
-export { type NearestOptions, type Neighbor, nearest } from "./tasks/features/nearest.ts";
 export type { ImagePreprocessing, Json, Model, ModelParts, Provenance } from "./tasks/model/model.ts";
 export { decodeModel, encodeModel } from "./tasks/model/model-file.ts";
 export type { ModelDescription } from "./tasks/model/model-metadata.ts";
@@ -237,14 +237,14 @@ export type {
 } from "./tasks/verify/model.ts";
 export type { Verification, VerifyOptions, VerifyTolerance } from "./tasks/verify/verify.ts";
 export type { Conversion, ConvertOptions } from "./tasks/weights/convert.ts";
-export type { OpenAsOptions } from "./tasks/weights/open-as.ts";
+export { type TargetName, targetOf } from "./tasks/weights/formats.ts";
 export type {
   LoadedWeights,
   LoadWeightsOptions,
+  OpenAsOptions,
   OpenedModel,
 } from "./tasks/weights/open-weights.ts";
-export { type TargetName, targetOf } from "./tasks/weights/weights-targets.ts";
-export type { MappedWeights, MappingReport } from "./weights/map-weights.ts";
+export type { MappingReport } from "./weights/map-weights.ts";
 
 // Settings of a training, as flags and configuration files name them, and recipes: settings that belong together.
 
