@@ -193,8 +193,8 @@ export type {
   EvaluationProgress,
   EvaluationResult,
 } from "./tasks/evaluate/evaluate.ts";
-export { type Embedded, type EmbedOptions, embed, type ImageToEmbed } from "./tasks/features/embed.ts";
 export type { EmbeddedImage, Embeddings, EmbeddingsOrigin } from "./tasks/features/embeddings.ts";
+export { type NearestOptions, type Neighbor, nearest } from "./tasks/features/embeddings.ts";
 export { embeddingsWriter, readEmbeddings } from "./tasks/features/embeddings-file.ts";
 export type {
   ExtractAllOptions,
@@ -203,8 +203,8 @@ export type {
   FeatureMap,
   LoadExtractorOptions,
 } from "./tasks/features/feature-extractor.ts";
+export { type Embedded, type EmbedOptions, embed, type ImageToEmbed } from "./tasks/features/feature-extractor.ts";
 export type { FeatureChoice, Pooling } from "./tasks/features/feature-network.ts";
-export { type NearestOptions, type Neighbor, nearest } from "./tasks/features/nearest.ts";
 export type { ImagePreprocessing, Json, Model, ModelParts, Provenance } from "./tasks/model/model.ts";
 export { decodeModel, encodeModel } from "./tasks/model/model-file.ts";
 export type { ModelDescription } from "./tasks/model/model-metadata.ts";

@@ -21,11 +21,7 @@ export interface SchedulePosition {
 export type Schedule = (position: SchedulePosition) => number;
 
 /** Checks an option of a schedule. @throws {UsageError} it is not one of the values allowed. */
-function assertScheduleOption(
-  option: string,
-  value: unknown,
-  allowed: Pick<Kind<unknown>, "accept" | "expected">,
-) {
+function assertScheduleOption(option: string, value: unknown, allowed: Pick<Kind<unknown>, "accept" | "expected">) {
   assertOption(`schedule option "${option}"`, value, allowed);
 }
 

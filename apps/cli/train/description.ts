@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import { countPerClass, type ImageDataset } from "../../../src/data/dataset.ts";
 import { countParameters, networkWeights } from "../../../src/graph/network.ts";
-import { architectureNamed, buildNetwork } from "../../../src/models/registry.ts";
+import { architectureNamed, buildNetwork, pickOptions } from "../../../src/models/registry.ts";
 import type { Evaluation } from "../../../src/records.ts";
 import type { Fact } from "../../../src/report/document.ts";
 import type { Gallery, TrainingReport } from "../../../src/report/training-report.ts";
@@ -9,6 +9,7 @@ import type { Provenance } from "../../../src/tasks/model/model.ts";
 import type { TrainingPlan } from "../../../src/tasks/train/prepare.ts";
 import type { TrainingResult } from "../../../src/tasks/train/request.ts";
 import { augmentationSettings } from "../../../src/tasks/train/settings/augmentation-settings.ts";
+import { describeSettings } from "../../../src/tasks/train/settings/file-network.ts";
 import { type SettingName, type Settings, settingOf, wordsOf } from "../../../src/tasks/train/settings/settings.ts";
 import { type ReportedResult, reportOn } from "../../../src/tasks/train/training-report.ts";
 import type { StartingPoint } from "../../../src/tasks/weights/starting-weights.ts";
@@ -171,9 +172,15 @@ function imbalanceFacts({ classWeights, sampleWeights, sampling }: Settings): Fa
   ];
 }
 
-function networkText({ architecture, variant, width, dropout }: Settings): string {
-  const name = architecture === "xception" ? `Xception, variant ${variant}` : architecture;
-  return `${name}, width ${width}, dropout ${dropout}`;
+/** Its name and the options that are not as by default: `xception, width 0.25, dropout 0.5`. */
+function networkText(settings: Settings): string {
+  const { architecture } = settings;
+  const options = Object.keys(pickOptions(architecture, settings, "network")) as SettingName[];
+  const changed = options.filter((name) => {
+    const { write, default: value } = settingOf(name);
+    return write(settings[name]) !== write(value);
+  });
+  return changed.length === 0 ? architecture : `${architecture}, ${describeSettings(changed, settings)}`;
 }
 
 function perClass(dataset: ImageDataset): Readonly<Record<string, number>> {

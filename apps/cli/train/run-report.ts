@@ -5,7 +5,7 @@ import { thinned } from "../../../src/report/charts/heat-maps.ts";
 import { renderReport } from "../../../src/report/training.ts";
 import { decodeReport, encodeReport, type Gallery, type LiveStatus } from "../../../src/report/training-report.ts";
 import { readFile } from "../../../src/runtime/node-files.ts";
-import { galleryOf } from "../../../src/tasks/evaluate/report-gallery.ts";
+import { galleryOf } from "../../../src/tasks/evaluate/evaluate.ts";
 import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train/request.ts";
 import { describeRun } from "./description.ts";
 import type { Run } from "./run.ts";

@@ -9,7 +9,7 @@ import type { Checkpoint } from "../../../src/tasks/train/checkpoint.ts";
 import type { TrainingPlan } from "../../../src/tasks/train/prepare.ts";
 import type { TrainingResult } from "../../../src/tasks/train/request.ts";
 import { writeConfig } from "../../../src/tasks/train/settings/config-file.ts";
-import { describeTaken } from "../../../src/tasks/train/settings/file-network.ts";
+import { describeSettings } from "../../../src/tasks/train/settings/file-network.ts";
 import { runTraining } from "../../../src/tasks/train/train.ts";
 import type { StartingWeights } from "../../../src/tasks/weights/starting-weights.ts";
 import type { CliIo } from "../io.ts";
@@ -132,7 +132,7 @@ function describeStart({ format, report, headOn, notes }: StartingWeights, { tak
   const { missing, unexpected, wrongShape } = report;
   const anew = [...missing, ...wrongShape];
   const parts = [
-    ...(taken.length === 0 ? [] : [`as in the file: ${describeTaken(taken, settings)}`]),
+    ...(taken.length === 0 ? [] : [`as in the file: ${describeSettings(taken, settings)}`]),
     ...(headOn === undefined ? [] : [`the classifier stands on ${headOn}, and what comes after it is left out`]),
     ...(anew.length > 0 ? [`these start anew: ${anew.join(", ")}`] : []),
     ...(unexpected.length > 0 ? [`these have no place: ${unexpected.join(", ")}`] : []),

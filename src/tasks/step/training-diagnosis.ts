@@ -1,9 +1,9 @@
 import { gradient } from "../../compiler/gradient.ts";
-import { dependents } from "../../compiler/readers.ts";
 import { TrainingError } from "../../errors.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
 import { OpGraphBuilder } from "../../graph/op-builder.ts";
 import type { OpGraph, Value } from "../../graph/ops.ts";
+import { dependents } from "../../graph/ops.ts";
 import type { Tensors } from "../../platform.ts";
 import type { FloatTensor, Tensor } from "../../tensor/tensor.ts";
 import { type ProgramOptions, stepSession } from "./step-program.ts";

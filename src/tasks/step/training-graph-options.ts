@@ -1,4 +1,4 @@
-import type { Mode } from "../../compiler/lower-layers.ts";
+import type { Mode } from "../../compiler/lower.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
 import type { Layer } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";

@@ -29,9 +29,8 @@ import {
 import { fineTuning } from "./fine-tuning.ts";
 import type { TrainingRequest } from "./request.ts";
 import { choicesOf, chosenArchitecture } from "./settings/choices.ts";
-import { withNetworkOf } from "./settings/file-network.ts";
+import { networkOfRun, withNetworkOf } from "./settings/file-network.ts";
 import { type ResolvedSettings, resolveSettings } from "./settings/resolve.ts";
-import { networkOfRun } from "./settings/run-network.ts";
 import { flagOf, type SettingName, type Settings, settingNames } from "./settings/settings.ts";
 
 /** A training run that is complete and checked. */
