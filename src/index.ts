@@ -238,14 +238,14 @@ export type {
 } from "./tasks/verify/model.ts";
 export type { Verification, VerifyOptions, VerifyTolerance } from "./tasks/verify/verify.ts";
 export type { Conversion, ConvertOptions } from "./tasks/weights/convert.ts";
-export type { OpenAsOptions } from "./tasks/weights/open-as.ts";
+export { type TargetName, targetOf } from "./tasks/weights/formats.ts";
 export type {
   LoadedWeights,
   LoadWeightsOptions,
+  OpenAsOptions,
   OpenedModel,
 } from "./tasks/weights/open-weights.ts";
-export { type TargetName, targetOf } from "./tasks/weights/weights-targets.ts";
-export type { MappedWeights, MappingReport } from "./weights/map-weights.ts";
+export type { MappingReport } from "./weights/map-weights.ts";
 
 // Settings of a training, as flags and configuration files name them, and recipes: settings that belong together.
 

@@ -12,8 +12,14 @@ import type { FloatTensor } from "../../tensor/tensor.ts";
 import type { Model } from "../model/model.ts";
 import { describeModel } from "../model/model-file.ts";
 import { assertNotAborted, type PredictAllOptions, type PredictOptions, Predictor } from "../model/predictor.ts";
-import { isGraphToRun, loadGraph } from "../weights/load-graph.ts";
-import { classifierFrom, isModelFile, type LoadedModel, type LoadModelOptions } from "../weights/load-model.ts";
+import {
+  classifierFrom,
+  isGraphToRun,
+  isModelFile,
+  type LoadedModel,
+  type LoadModelOptions,
+  loadGraph,
+} from "../weights/load-model.ts";
 import { weightsSource } from "../weights/weights-file.ts";
 
 /** One class and its probability. */
