@@ -12,9 +12,10 @@ import {
 } from "../../src/models/registry.ts";
 import { networkSettings } from "../../src/tasks/train/settings/network-settings.ts";
 import { flagOf } from "../../src/tasks/train/settings/settings.ts";
+import type { WeightsFile } from "../../src/tasks/weights/formats.ts";
+import { openWeightsFile } from "../../src/tasks/weights/formats.ts";
 import { modelFrom } from "../../src/tasks/weights/open-weights.ts";
-import { type WeightsFile, type WeightsSource, weightsSource } from "../../src/tasks/weights/weights-file.ts";
-import { openWeightsFile } from "../../src/tasks/weights/weights-formats.ts";
+import { type WeightsSource, weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import type { Shape } from "../../src/tensor/shape.ts";
 import { type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lower } from "../../src/compiler/lower.ts";
 import { AbortedError, FormatError, UsageError } from "../../src/errors.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
-import { topIndices } from "../../src/learning/metrics-ranking.ts";
+import { topIndices } from "../../src/learning/ranking.ts";
 import type { ImageCodec, ImageSource, RgbImage } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { type Classified, type Classifier, loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
@@ -206,7 +206,7 @@ describe("refusals", () => {
       "it cannot be read (ENOTDIR: not a directory",
     );
     expect((await load(join(folder, "noise.png"))).replace(folder, "…")).toContain(
-      'file "…/noise.png": this is no file of weights that we know',
+      'file "…/noise.png": unknown file format',
     );
     expect(await load(Uint8Array.of(8, 9, 10))).toMatchInlineSnapshot(
       `"file of 3 bytes, byte 3: its 3 bytes are no ONNX file, or one that is damaged or cut short (index out of range: 3 + 1 > 3). Copy or download it again."`,

@@ -5,15 +5,21 @@ import { WeightsError, type XceptionError } from "../../errors.ts";
 import { input } from "../../graph/builder.ts";
 import { imageSizeOf, network } from "../../graph/network.ts";
 import { assertOption, wholeNumber } from "../../kinds.ts";
-import { topIndices } from "../../learning/metrics-ranking.ts";
+import { topIndices } from "../../learning/ranking.ts";
 import type { ImageSource, Platform, Session, SessionOptions, Source, Tensors } from "../../platform.ts";
 import { nameOfSource } from "../../source.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import type { Model } from "../model/model.ts";
 import { describeModel } from "../model/model-file.ts";
 import { assertNotAborted, type PredictAllOptions, type PredictOptions, Predictor } from "../model/predictor.ts";
-import { isGraphToRun, loadGraph } from "../weights/load-graph.ts";
-import { classifierFrom, isModelFile, type LoadedModel, type LoadModelOptions } from "../weights/load-model.ts";
+import {
+  classifierFrom,
+  isGraphToRun,
+  isModelFile,
+  type LoadedModel,
+  type LoadModelOptions,
+  loadGraph,
+} from "../weights/load-model.ts";
 import { weightsSource } from "../weights/weights-file.ts";
 
 /** One class and its probability. */

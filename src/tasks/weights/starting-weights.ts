@@ -8,10 +8,10 @@ import type { Source, SourceReader } from "../../platform.ts";
 import { sameShape } from "../../tensor/shape.ts";
 import { initializeWeights } from "../../weights/initialize.ts";
 import type { ImagePreprocessing, Provenance } from "../model/model.ts";
-import { ownArchitecture } from "./open-as.ts";
-import { type LoadedWeights, type LoadWeightsOptions, weightsFor } from "./open-weights.ts";
-import { type WeightsFile, weightsSource } from "./weights-file.ts";
-import { openWeightsFile } from "./weights-formats.ts";
+import type { WeightsFile } from "./formats.ts";
+import { openWeightsFile } from "./formats.ts";
+import { type LoadedWeights, type LoadWeightsOptions, ownArchitecture, weightsFor } from "./open-weights.ts";
+import { weightsSource } from "./weights-file.ts";
 
 export interface StartingWeightsOptions extends LoadWeightsOptions {
   /**

@@ -12,7 +12,7 @@ import {
   pickOptions,
   portDifferences,
 } from "../../../models/registry.ts";
-import type { WeightsFile } from "../../weights/weights-file.ts";
+import type { WeightsFile } from "../../weights/formats.ts";
 import { chosenArchitecture } from "./choices.ts";
 import { networkSettings } from "./network-settings.ts";
 import { defaultSource, type ResolvedSettings, resolveSettings } from "./resolve.ts";

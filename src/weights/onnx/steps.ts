@@ -1,7 +1,7 @@
 import type { OnnxContent, OnnxNode } from "../../compiler/onnx/reader.ts";
 import { type FloatTensor, floatTensor, transpose } from "../../tensor/tensor.ts";
-import type { GraphStep, StepKind } from "../../weights/graph-parts.ts";
-import type { StoredWeight } from "../../weights/map-weights.ts";
+import type { GraphStep, StepKind } from "../graph-parts.ts";
+import type { StoredWeight } from "../map-weights.ts";
 
 const kinds: Readonly<Record<string, StepKind>> = {
   Conv: "convolution",
@@ -15,13 +15,13 @@ const kinds: Readonly<Record<string, StepKind>> = {
   Cast: "view",
 };
 
-/** The operations of an ONNX graph, kernels in Keras's layout. */
+/** The operations of an ONNX graph, with kernels in Keras's layout. */
 export function onnxSteps({ nodes, tensors }: OnnxContent): readonly GraphStep<StoredWeight>[] {
   const stored = new Map(
     [...tensors].map(([path, tensor]): [string, StoredWeight] => [path, { path, tensor: tensor.read() }]),
   );
   for (const { operator, inputs, outputs, lists } of nodes) {
-    // What exporters have not computed beforehand.
+    // Constant operations that exporters leave in the graph.
     const source = stored.get(inputs[0] ?? "");
     const [output = ""] = outputs;
     if (operator === "Identity" && source) stored.set(output, source);
@@ -37,7 +37,7 @@ function stepOf(node: OnnxNode, stored: ReadonlyMap<string, StoredWeight>): Grap
   const kind = kinds[node.operator] ?? "other";
   const [first] = weights;
   if (kind === "view") return { ...step, kind };
-  // A product of two results, of attention for instance, has no weights.
+  // A product of two results, in attention for instance, has no weights.
   if (first === undefined || inputs.length === 0) return { ...step, kind: "other" };
   switch (kind) {
     case "convolution": {
@@ -58,7 +58,7 @@ function stepOf(node: OnnxNode, stored: ReadonlyMap<string, StoredWeight>): Grap
   }
 }
 
-/** A number for each channel, in whatever axis: `[C]`, `[C, 1, 1]`, `[1, C, 1, 1]`; one number alone is for all of them. */
+/** Returns whether it has a number for each channel, in any axis: `[C]`, `[C, 1, 1]`, `[1, C, 1, 1]`; not a scalar. */
 function isVector({ tensor }: StoredWeight): boolean {
   return tensor !== undefined && tensor.data.length > 1 && tensor.shape.filter((size) => size !== 1).length <= 1;
 }
@@ -67,7 +67,7 @@ function flat({ path, tensor }: StoredWeight): StoredWeight {
   return { path, ...(tensor && { tensor: floatTensor([tensor.data.length], tensor.data) }) };
 }
 
-/** Of a tensor with other axes, nothing: its shape will then be refused. */
+/** Tensors with other axes stay as they are; their shape is then an error. */
 function permuted(weight: StoredWeight, permutation: readonly number[] = []): StoredWeight {
   const tensor = weight.tensor && permutedTensor(weight.tensor, permutation);
   return { path: weight.path, ...(tensor && { tensor }) };

@@ -1,22 +1,79 @@
-import type { OnnxContent } from "../../compiler/onnx/reader.ts";
+import { imageInput } from "../../compiler/lower.ts";
+import { withExternalData } from "../../compiler/onnx/external-data.ts";
+import { type OnnxContent, readOnnx } from "../../compiler/onnx/reader.ts";
+import { elementTypeNumbers } from "../../compiler/onnx/schema.ts";
 import { windowGeometry } from "../../graph/layer-shapes.ts";
 import type { Network } from "../../graph/network.ts";
+import { fromEngineWeights } from "../../graph/weights.ts";
 import type { GraphFacts } from "../../report/summary.ts";
 import { sizeOf } from "../../tensor/shape.ts";
-import type { OpenShape } from "../model/foreign-graph.ts";
+import { type FileFormat, type FileToRead, metadataKey } from "../format.ts";
+import { storedLayersOf } from "../map-weights.ts";
+import { matchGraph } from "../match-graph.ts";
+import { onnxSteps } from "./steps.ts";
 
-/** What kind of file it is, and what its graph is made of, in a few words. */
-export function describeOnnx(content: OnnxContent): string {
+/** ONNX: model files, plain graphs that we wrote, and graphs of other tools. */
+export const onnxFormat: FileFormat = {
+  title: "ONNX (.onnx)",
+  // A protobuf message: field 1, the version of the format, is a small number; a field with a length follows.
+  detect: ([first = 0, version = 0, next = 0]) => first === 0x08 && version < 0x40 && (next & 7) === 2,
+  async read(file) {
+    const { where } = file;
+    const onnx = await wholeOnnx(file);
+    const { content } = onnx;
+    const metadata = content.metadata.get(metadataKey);
+    if (metadata !== undefined) {
+      return {
+        format: readsBytes(content) ? "model file" : "plain ONNX",
+        layers: (network) => ({
+          layers: storedLayersOf(network, fromEngineWeights(network, content.tensors, where)),
+        }),
+        metadata,
+        onnx,
+      };
+    }
+    return {
+      format: describeOnnx(content),
+      layers: (network) => {
+        const found = matchGraph(onnxSteps(content), network, where);
+        return { ...found, notes: [...(found.notes ?? []), ...differencesOf(content, network)] };
+      },
+      onnx,
+      notes: [
+        "Only weights were loaded: epsilons and paddings are those of the network here, not of the file's graph.",
+      ],
+    };
+  },
+};
+
+/** Reads an ONNX file, including numbers in files next to it. */
+export async function wholeOnnx({ bytes, where, readBeside }: FileToRead) {
+  const content = readOnnx(bytes, where);
+  if (content.external.length === 0) return { bytes, content };
+  const whole = await withExternalData(bytes, content, where, readBeside);
+  return { bytes: whole, content: readOnnx(whole, where) };
+}
+
+/** Returns whether a graph of ours takes decoded images, as those of model files do; plain graphs take floats. */
+export function readsBytes({ elementTypes }: OnnxContent): boolean {
+  return elementTypes.get(imageInput) === elementTypeNumbers.uint8;
+}
+
+/** Describes the graph in a few words. */
+function describeOnnx(content: OnnxContent): string {
   const operators = [...operatorCounts(content)].map(([operator, count]) => `${count} ${operator}`).join(", ");
   const { outputs, nodes } = content;
   return `ONNX graph ${fedInputs(content).join(", ")} → ${outputs.join(", ")} of ${nodes.length} nodes: ${operators}`;
 }
 
 /**
- * What its graph computes from what, and is made of.
- * @param resultShapes of what it computes, by name, as far as they are known.
+ * Lists the inputs, outputs, operators and nodes of a graph.
+ * @param resultShapes shapes of its results by name, as far as they are known.
  */
-export function graphOfOnnx(content: OnnxContent, resultShapes?: ReadonlyMap<string, OpenShape>): GraphFacts {
+export function graphFacts(
+  content: OnnxContent,
+  resultShapes?: ReadonlyMap<string, readonly (number | string)[]>,
+): GraphFacts {
   const { tensors, shapes, outputs, nodes } = content;
   const fact = (name: string) => ({ name, shape: shapes.get(name) ?? null });
   const operators = [...operatorCounts(content)].sort(([, a], [, b]) => b - a);
@@ -43,10 +100,10 @@ export function graphOfOnnx(content: OnnxContent, resultShapes?: ReadonlyMap<str
   };
 }
 
-/** What its graph computes otherwise than a network with its weights, in sentences. */
-export function differencesOf({ nodes }: OnnxContent, network: Network): readonly string[] {
+/** Differences between the graph and a network with its weights, in sentences. */
+function differencesOf({ nodes }: OnnxContent, network: Network): readonly string[] {
   const of = (operator: string) => nodes.filter((node) => node.operator === operator);
-  // What ONNX means where a file says nothing.
+  // The default of ONNX.
   const theirEpsilons = of("BatchNormalization").map(({ floats }) => floats.get("epsilon") ?? Math.fround(1e-5));
   const ourEpsilons = network.layers.flatMap(({ config }) =>
     config.type === "BatchNormalization" ? [config.epsilon] : [],
@@ -62,17 +119,17 @@ export function differencesOf({ nodes }: OnnxContent, network: Network): readonl
     ...(foreign === undefined || own === undefined
       ? []
       : [
-          `Its normalizations add ${plain(foreign)} to variances, this network's ${plain(own)}: answers will differ somewhat.`,
+          `Its normalizations have epsilon ${plain(foreign)}, this network's ${plain(own)}: predictions will differ slightly.`,
         ]),
     ...(isPaddedOtherwise
       ? [
-          "Its pooling is padded otherwise than this network's: answers will differ. PyTorch's way is that of --architecture legacy_xception.",
+          "Its pooling is padded differently: predictions will differ. --architecture legacy_xception pads as PyTorch does.",
         ]
       : []),
   ];
 }
 
-/** Of each pooling what ONNX says of it: top, left, bottom, right. */
+/** The padding of each pooling as in ONNX: top, left, bottom, right. */
 function padsOf({ layers }: Network): readonly (readonly number[])[] {
   return layers.flatMap(({ config, inbound: [source] }) => {
     if (config.type !== "MaxPooling2D") return [];
@@ -84,12 +141,12 @@ function padsOf({ layers }: Network): readonly (readonly number[])[] {
   });
 }
 
-/** A float32 with the digits that somebody gave it. */
+/** A float32 with the digits it was written with. */
 function plain(value: number): string {
   return String(Number(value.toPrecision(6)));
 }
 
-/** Old files list what is stored among the inputs. */
+/** Old files list weights among the inputs. */
 function fedInputs({ inputs, tensors }: OnnxContent): readonly string[] {
   return inputs.filter((name) => !tensors.has(name));
 }
