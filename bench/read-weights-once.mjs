@@ -11,8 +11,7 @@ const [file = "", architecture = "", question, ...parts] = process.argv.slice(2)
 const built = (path) => import(new URL(`../dist/src/${path}.js`, import.meta.url).href);
 const { nodePlatform } = await built("runtime/node");
 const { loadWeights } = await built("tasks/weights/open-weights");
-const { buildNetwork } = await built("models/architecture");
-const { architectureNamed } = await built("models/architecture-names");
+const { architectureNamed, buildNetwork } = await built("models/registry");
 
 const network = buildNetwork(architectureNamed(architecture, {}));
 const load = () => loadWeights(network, file, nodePlatform);

@@ -10,10 +10,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { kerasPreprocessing } from "../src/graph/preprocessing.ts";
-import { buildNetwork } from "../src/models/architecture.ts";
-import { architectureNamed } from "../src/models/architecture-names.ts";
+import { architectureNamed, buildNetwork } from "../src/models/registry.ts";
 import { writeFilesAtomic } from "../src/runtime/node-files.ts";
-import { type TargetName, weightsTargets } from "../src/tasks/weights/weights-targets.ts";
+import { type TargetName, weightsTargets } from "../src/tasks/weights/formats.ts";
 import { formulaWeights } from "../src/weights/formula.ts";
 import { median, type Row, rounded, writeResult } from "./measurement.ts";
 

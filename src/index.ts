@@ -1,7 +1,9 @@
-/** The part of the package that runs wherever TypeScript does; `xception-ts/node` adds files, images and the engine. */
+/** The part of the package that runs wherever TypeScript does; `xception-ts/node` binds its verbs to Node. */
+/// <reference lib="esnext.disposable" preserve="true" />
 
-// What everything is made of.
+// What everything is made of, and the verbs: classify, train, convert … on a platform.
 
+export { type Bound, bind, type Verbs } from "./bind.ts";
 export * from "./errors.ts";
 export type * from "./platform.ts";
 export type * from "./records.ts";
@@ -22,28 +24,39 @@ export {
   networkWeights,
   type ParameterCount,
 } from "./graph/network.ts";
-export { alignedXception } from "./models/aligned-xception.ts";
-export type { AlignedVariant, AlignedXceptionOptions } from "./models/aligned-xception-options.ts";
-export { type Architecture, architectureOf, buildNetwork } from "./models/architecture.ts";
-export { type ArchitectureName, architectureNamed, architectureNames } from "./models/architecture-names.ts";
+export { type AlignedVariant, type AlignedXceptionOptions, alignedXception } from "./models/aligned/network.ts";
 export { type ConvBnOptions, convBn, sepConvBn } from "./models/blocks.ts";
 export { type FeatureStage, featureStages } from "./models/feature-stages.ts";
 export { type ImagenetClass, imagenetClasses, imagenetLabels } from "./models/imagenet-classes.ts";
 export type { LayerList, ListedLayer } from "./models/layer-list.ts";
-export type { SharedOptions } from "./models/shared-options.ts";
+export type { SharedOptions } from "./models/options.ts";
+export {
+  type Architecture,
+  type ArchitectureName,
+  architectureNamed,
+  architectureNames,
+  architectureOf,
+  buildNetwork,
+  type NetworkOptions,
+} from "./models/registry.ts";
 export { type TimmName, timmNames, timmNamesOf } from "./models/timm-names.ts";
-export { entryFlow, exitFlow, middleFlow, xception } from "./models/xception.ts";
-export type { FlowOptions, XceptionOptions, XceptionVariant } from "./models/xception-options.ts";
+export type { FlowOptions, XceptionOptions, XceptionVariant } from "./models/xception/options.ts";
+export { entryFlow, exitFlow, middleFlow, xception } from "./models/xception/paper.ts";
 export { initializeWeights, type Weights } from "./weights/initialize.ts";
 
 // What they look like, what they cost, and how well they do.
 
-export { type ConvolutionComparison, type Cost, type LayerCost, type NetworkCost, networkCost } from "./report/cost.ts";
-export { describeCost } from "./report/cost-text.ts";
-export { describeEvaluation, type EvaluationTextOptions } from "./report/evaluation-text.ts";
+export {
+  type ConvolutionComparison,
+  type Cost,
+  describeCost,
+  type LayerCost,
+  type NetworkCost,
+  networkCost,
+} from "./report/cost.ts";
+export { describeEvaluation, type EvaluationTextOptions, predictionsCsv } from "./report/evaluation.ts";
 export { type PlotOptions, plotDot } from "./report/plot/dot.ts";
 export { plotSvg } from "./report/plot/plot.ts";
-export { predictionsCsv } from "./report/predictions-csv.ts";
 export { type SummaryJson, summarize, summaryJson } from "./report/summary.ts";
 
 // The compiler: layers to operators, their gradients, ONNX.
@@ -93,36 +106,37 @@ export { type Sampling, type SplitDataset, splitDataset } from "./data/sampling.
 
 // Training: the whole of it, and the single step it is made of.
 
-export { AveragePrecisionTally, meanAveragePrecision } from "./learning/average-precision.ts";
 export type { GradientClip } from "./learning/gradient-clipping.ts";
 export { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "./learning/losses.ts";
 export {
+  type AverageDecay,
   createOptimizer,
+  exponentialAverage,
   type Optimizer,
   type OptimizerName,
   type OptimizerOptions,
+  polyakAverage,
   type Updated,
   type UpdateOperands,
 } from "./learning/optimizers.ts";
-export type { Schedule, SchedulePosition } from "./learning/schedule.ts";
+export { AveragePrecisionTally, meanAveragePrecision } from "./learning/ranking.ts";
 export {
   constantRate,
   cosineDecay,
   createSchedule,
-  type OneCycleOptions,
-  oneCycle,
-  type ScheduleName,
-  type ScheduleOptions,
-} from "./learning/schedules.ts";
-export {
   type ExponentialOptions,
   exponentialDecay,
+  type OneCycleOptions,
+  oneCycle,
   type PlateauOptions,
   plateauDecay,
+  type Schedule,
+  type ScheduleName,
+  type ScheduleOptions,
+  type SchedulePosition,
   type StepOptions,
   stepDecay,
-} from "./learning/schedules-decay.ts";
-export { type AverageDecay, exponentialAverage, polyakAverage } from "./learning/weight-average.ts";
+} from "./learning/schedules.ts";
 export type { Reduce } from "./tasks/step/split-program.ts";
 export type { Fault } from "./tasks/step/training-diagnosis.ts";
 export {
@@ -150,9 +164,19 @@ export {
   type StoredCheckpoint,
 } from "./tasks/train/checkpoint-file.ts";
 export { type FineTuning, type FineTuningChoice, type FineTuningStart, fineTuning } from "./tasks/train/fine-tuning.ts";
-export type { FeatureCache, FrozenFeaturesOptions, HeadPhase, HeadResult } from "./tasks/train/head-phase-options.ts";
-export type { TrainingProgress, TrainingResult, TrainingStart, TrainOptions } from "./tasks/train/options.ts";
-export { train } from "./tasks/train/train.ts";
+export { type HeadPhase, prepareTraining, type TrainingPlan } from "./tasks/train/prepare.ts";
+export type {
+  FeatureCache,
+  HeadHooks,
+  HeadResult,
+  RequestedSettings,
+  TrainingHooks,
+  TrainingProgress,
+  TrainingRequest,
+  TrainingResult,
+  TrainingStart,
+} from "./tasks/train/request.ts";
+export { runTraining } from "./tasks/train/train.ts";
 
 // Models: a network with weights, labels and preprocessing, in one file; and what they say to images.
 
@@ -163,33 +187,39 @@ export {
   type ClassifyOptions,
   type ClassProbability,
   type LoadOptions,
-  loadClassifier,
 } from "./tasks/evaluate/classifier.ts";
-export {
-  type EvaluateOptions,
-  type EvaluationProgress,
-  type EvaluationResult,
-  evaluate,
+export type {
+  EvaluateOptions,
+  EvaluationProgress,
+  EvaluationResult,
 } from "./tasks/evaluate/evaluate.ts";
-export { type Embedded, type EmbedOptions, embed, type ImageToEmbed } from "./tasks/features/embed.ts";
 export type { EmbeddedImage, Embeddings, EmbeddingsOrigin } from "./tasks/features/embeddings.ts";
+export { type NearestOptions, type Neighbor, nearest } from "./tasks/features/embeddings.ts";
 export { embeddingsWriter, readEmbeddings } from "./tasks/features/embeddings-file.ts";
-export {
-  type ExtractAllOptions,
-  type Extracted,
-  type FeatureExtractor,
-  type FeatureMap,
-  type LoadExtractorOptions,
-  loadFeatureExtractor,
+export type {
+  ExtractAllOptions,
+  Extracted,
+  FeatureExtractor,
+  FeatureMap,
+  LoadExtractorOptions,
 } from "./tasks/features/feature-extractor.ts";
+export { type Embedded, type EmbedOptions, embed, type ImageToEmbed } from "./tasks/features/feature-extractor.ts";
 export type { FeatureChoice, Pooling } from "./tasks/features/feature-network.ts";
-export { type NearestOptions, type Neighbor, nearest } from "./tasks/features/nearest.ts";
-export type { ImageLike } from "./tasks/model/image.ts";
-export { type Inference, inferenceSession } from "./tasks/model/inference.ts";
 export type { ImagePreprocessing, Json, Model, ModelParts, Provenance } from "./tasks/model/model.ts";
 export { decodeModel, encodeModel } from "./tasks/model/model-file.ts";
 export type { ModelDescription } from "./tasks/model/model-metadata.ts";
-export { type LoadedModel, type LoadModelOptions, loadModel } from "./tasks/weights/load-model.ts";
+export {
+  type InferenceModel,
+  type LoadPart,
+  loadPredictor,
+  type NetworkPart,
+  type PredictAllOptions,
+  type Predicted,
+  type PredictedBatch,
+  type PredictOptions,
+  Predictor,
+} from "./tasks/model/predictor.ts";
+export type { LoadedModel, LoadModelOptions } from "./tasks/weights/load-model.ts";
 
 // Weights and models of others, and proof that the network computes what Keras computes.
 
@@ -201,35 +231,25 @@ export {
 export type { TapDifference } from "./tasks/verify/compare.ts";
 export { type Golden, parseGolden } from "./tasks/verify/golden.ts";
 export type { VerifyLayout } from "./tasks/verify/graph.ts";
-export {
-  type ModelVerification,
-  type RuntimeVerification,
-  type VerifyModelOptions,
-  verifyModel,
+export type {
+  ModelVerification,
+  RuntimeVerification,
+  VerifyModelOptions,
 } from "./tasks/verify/model.ts";
-export { type Verification, type VerifyOptions, type VerifyTolerance, verify } from "./tasks/verify/verify.ts";
-export { type Conversion, type ConvertOptions, convert } from "./tasks/weights/convert.ts";
-export type { ImagenetWeightsOptions } from "./tasks/weights/imagenet-weights.ts";
-export type { OpenAsOptions } from "./tasks/weights/open-as.ts";
-export {
-  type LoadedWeights,
-  type LoadWeightsOptions,
-  loadWeights,
-  type OpenedModel,
-  openModel,
+export type { Verification, VerifyOptions, VerifyTolerance } from "./tasks/verify/verify.ts";
+export type { Conversion, ConvertOptions } from "./tasks/weights/convert.ts";
+export { type TargetName, targetOf } from "./tasks/weights/formats.ts";
+export type {
+  LoadedWeights,
+  LoadWeightsOptions,
+  OpenAsOptions,
+  OpenedModel,
 } from "./tasks/weights/open-weights.ts";
-export {
-  type StartingWeights,
-  type StartingWeightsOptions,
-  startingWeights,
-} from "./tasks/weights/starting-weights.ts";
-export { type WeightsSource, weightsSource } from "./tasks/weights/weights-file.ts";
-export { type TargetName, targetOf } from "./tasks/weights/weights-targets.ts";
-export type { MappedWeights, MappingReport } from "./weights/map-weights.ts";
+export type { MappingReport } from "./weights/map-weights.ts";
 
 // Settings of a training, as flags and configuration files name them, and recipes: settings that belong together.
 
-export { chosenArchitecture, trainOptions } from "./tasks/train/settings/chosen-options.ts";
+export { choicesOf, chosenArchitecture, type TrainingChoices } from "./tasks/train/settings/choices.ts";
 export { type ConfigFile, readConfig, writeConfig } from "./tasks/train/settings/config-file.ts";
 export { type RecipeName, recipeLayer, recipes } from "./tasks/train/settings/recipes.ts";
 export { type ResolvedSettings, resolveSettings, type SettingsLayer } from "./tasks/train/settings/resolve.ts";
@@ -239,4 +259,4 @@ export type { SettingName, Settings } from "./tasks/train/settings/settings.ts";
 
 export { decodeFloats, type EncodedTensor, type NumberFormat } from "./weights/number-formats.ts";
 export { readSafetensors, type SafetensorsFile, writeSafetensors } from "./weights/safetensors.ts";
-export { readTorch, type StoredTensor, type TorchFile } from "./weights/torch/torch-file.ts";
+export { readTorch, type StoredTensor, type TorchFile } from "./weights/torch/file.ts";

@@ -1,13 +1,11 @@
 import type { Command } from "commander";
 import type { Device, Platform } from "../../src/platform.ts";
-import { weightsNamed } from "../../src/tasks/weights/imagenet-weights.ts";
 import type { LoadModelOptions } from "../../src/tasks/weights/load-model.ts";
-import { deviceOption } from "./device-option.ts";
-import { addDownloadOptions, type DownloadFlags, downloadsOf } from "./downloads.ts";
+import { addDownloadOptions, type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
-import { addLabelsOption, labelsOf } from "./labels-option.ts";
-import { loadPlatform } from "./load-platform.ts";
-import { addNetworkOptions, givenXceptionOptions, type NetworkFlags } from "./network-options.ts";
+import { addLabelsOption, labelsOf } from "./labels.ts";
+import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "./network-options.ts";
+import { deviceOption } from "./options.ts";
 
 /** What commander makes of the flags of `addClassifierOptions`. */
 export interface ClassifierFlags extends Partial<Omit<NetworkFlags, "top">>, DownloadFlags {
@@ -21,17 +19,14 @@ export function addClassifierOptions(command: Command): Command {
   return addNetworkOptions(command, ["top", "pooling", "seed"]);
 }
 
-/** Where a classifier on the command line is, what reads it, and how. */
+/** What reads a classifier on the command line, and how. */
 export async function classifierArguments(
   command: Command,
-  model: string,
   flags: ClassifierFlags,
   io: CliIo,
-): Promise<{ readonly source: string; readonly platform: Required<Platform>; readonly options: LoadModelOptions }> {
-  const { mirror, reader } = downloadsOf(flags, process.env, io);
+): Promise<{ readonly platform: Required<Platform>; readonly options: LoadModelOptions }> {
   return {
-    source: weightsNamed(model, { includeTop: true, mirror }),
-    platform: await loadPlatform(reader),
+    platform: platformFor(flags, io),
     options: {
       ...givenNetwork(command, flags),
       architecture: flags.architecture,
@@ -46,6 +41,6 @@ export function reportNotes(notes: readonly string[], io: CliIo): void {
 }
 
 function givenNetwork(command: Command, flags: ClassifierFlags): Pick<LoadModelOptions, "network"> {
-  const network = givenXceptionOptions(command, flags);
+  const network = givenNetworkOptions(command, flags);
   return Object.keys(network).length > 0 ? { network } : {};
 }

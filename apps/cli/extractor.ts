@@ -1,10 +1,10 @@
+import { dirname, isAbsolute, relative, resolve, sep } from "node:path";
 import type { Device } from "../../src/platform.ts";
+import { isAddress } from "../../src/source.ts";
 import { type FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
-import { weightsNamed } from "../../src/tasks/weights/imagenet-weights.ts";
-import type { OpenAsOptions } from "../../src/tasks/weights/open-as.ts";
-import { type DownloadFlags, downloadsOf } from "./downloads.ts";
+import type { OpenAsOptions } from "../../src/tasks/weights/open-weights.ts";
+import { type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
-import { loadPlatform } from "./load-platform.ts";
 
 /** A model on the command line, or in a file that was made with it. */
 export interface NamedModel extends OpenAsOptions {
@@ -14,16 +14,31 @@ export interface NamedModel extends OpenAsOptions {
 
 /** Opens a model to look at its maps. */
 export async function openExtractor(
-  { model, network, ...options }: NamedModel,
+  { model, ...options }: NamedModel,
   flags: DownloadFlags & { readonly device?: Device },
   io: CliIo,
 ): Promise<FeatureExtractor> {
-  const { mirror, reader } = downloadsOf(flags, process.env, io);
-  const loading = { ...options, platform: await loadPlatform(reader), session: { device: flags.device } };
-  const { includeTop = model !== "imagenet" } = network ?? {};
-  const source = weightsNamed(model, { includeTop, mirror });
-  return loadFeatureExtractor(source, {
-    ...loading,
-    network: model === "imagenet" ? { ...network, includeTop } : network,
-  });
+  const platform = platformFor(flags, io);
+  return loadFeatureExtractor(model, { ...options, platform, session: { device: flags.device } });
+}
+
+/** What a file calls something that is no path: an address, or the published weights. */
+function isNoPath(name: string): boolean {
+  return name === "imagenet" || isAddress(name);
+}
+
+/** A path as seen from a file, with `/` between the parts: both can then be moved together. */
+export function pathFrom(file: string, path: string): string {
+  if (isNoPath(path)) return path;
+  return (
+    relative(dirname(resolve(file)), resolve(path))
+      .split(sep)
+      .join("/") || "."
+  );
+}
+
+/** The other way round: a path in a file, as seen from here. */
+export function pathIn(file: string, path: string): string {
+  if (isNoPath(path) || isAbsolute(path)) return path;
+  return relative(".", resolve(dirname(file), path)) || ".";
 }

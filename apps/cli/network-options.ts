@@ -1,37 +1,37 @@
 import type { Command } from "commander";
 import { UsageError } from "../../src/errors.ts";
 import type { Network } from "../../src/graph/network.ts";
-import { choice, type Kind, tupleOf, wholeNumber } from "../../src/kinds.ts";
-import { minimumAlignedInputSize } from "../../src/models/aligned-xception-options.ts";
-import { buildNetwork } from "../../src/models/architecture.ts";
-import { type ArchitectureName, architectureNamed } from "../../src/models/architecture-names.ts";
-import { minimumInputSize, type XceptionOptions } from "../../src/models/xception-options.ts";
+import { assertTogether } from "../../src/models/options.ts";
+import {
+  type ArchitectureName,
+  architectureNamed,
+  buildNetwork,
+  defaultName,
+  type NetworkOptions,
+  optionsIn,
+} from "../../src/models/registry.ts";
 import { networkSettings } from "../../src/tasks/train/settings/network-settings.ts";
-import { setting } from "../../src/tasks/train/settings/setting.ts";
-import { flagOf, settingOf } from "../../src/tasks/train/settings/settings.ts";
+import { flagOf } from "../../src/tasks/train/settings/settings.ts";
+import type { WeightsFile } from "../../src/tasks/weights/formats.ts";
+import { openWeightsFile } from "../../src/tasks/weights/formats.ts";
+import { modelFrom } from "../../src/tasks/weights/open-weights.ts";
+import { type WeightsSource, weightsSource } from "../../src/tasks/weights/weights-file.ts";
+import type { Shape } from "../../src/tensor/shape.ts";
+import { type DownloadFlags, platformFor } from "./downloads.ts";
+import type { CliIo } from "./io.ts";
 import { addSettingOptions } from "./setting-options.ts";
 
 /** What commander makes of the flags of `addNetworkOptions`. */
-export interface NetworkFlags extends Omit<XceptionOptions, "includeTop"> {
+export type NetworkFlags = Omit<NetworkOptions, "includeTop"> & {
   /** Default `xception`. */
   readonly architecture?: ArchitectureName;
   /** False with `--no-top`. */
   readonly top: boolean;
-}
-
-const otherSettings = {
-  inputShape: setting(imageShape(), { about: "height, width and channels of the images", default: [299, 299, 3] }),
-  classes: setting(wholeNumber({ from: 1 }), { about: "number of classes to tell apart", default: 1000 }),
-  pooling: setting(choice("none", "avg", "max"), {
-    about: "with --no-top: what to do with the last maps",
-    default: "none",
-  }),
-  classifierActivation: setting(choice("softmax", "sigmoid", "none"), {
-    about: "activation of the classifier; none gives logits",
-    default: "softmax",
-  }),
-  seed: setting(wholeNumber({ from: 0 }), { about: "seed of the initial weights", default: 0 }),
 };
+
+/** The options that flags set; that of the top has a flag of its own. */
+const flagged = optionsIn("network", "task");
+const { includeTop: _, ...taskOptions } = optionsIn("task");
 
 /**
  * Gives a command the flags that describe a network; `networkOf` then builds it.
@@ -39,51 +39,35 @@ const otherSettings = {
  */
 export function addNetworkOptions(
   command: Command,
-  except: readonly (keyof typeof otherSettings | "top")[] = [],
+  except: readonly (keyof typeof taskOptions | "top")[] = [],
 ): Command {
-  const others = Object.entries(otherSettings).filter(([name]) => !except.some((each) => each === name));
+  const others = Object.entries(taskOptions).filter(([name]) => !except.some((each) => each === name));
   addSettingOptions(command, networkSettings, "Network");
   addSettingOptions(command, Object.fromEntries(others), "Network");
   return except.includes("top") ? command : command.option("--no-top", "leave out global pooling and the classifier");
 }
 
 /** @throws {UsageError} flags do not go together. */
-export function networkOf({ architecture = "xception", ...flags }: NetworkFlags): Network {
-  assertArchitecture(architecture, { ...flags });
-  assertLargeEnough(architecture, flags.inputShape);
-  return buildNetwork(architectureNamed(architecture, xceptionOptionsOf(flags)));
+export function networkOf({ architecture = defaultName, ...flags }: NetworkFlags): Network {
+  return buildNetwork(architectureNamed(architecture, networkOptionsOf(flags), flagText));
 }
 
 /**
- * The flags as options of `xception`, whatever else the command's flags are.
+ * The flags as options of a network, whatever else the command's flags are.
  * @throws {UsageError} flags do not go together.
  */
-export function xceptionOptionsOf(flags: Partial<NetworkFlags>): XceptionOptions {
-  assertNoContradictions(flags);
-  const options: Record<keyof XceptionOptions, unknown> = {
-    variant: flags.variant,
-    inputShape: flags.inputShape,
-    classes: flags.classes,
-    includeTop: flags.top,
-    pooling: flags.pooling,
-    classifierActivation: flags.classifierActivation,
-    width: flags.width,
-    dropout: flags.dropout,
-    fcUnits: flags.fcUnits,
-    residual: flags.residual,
-    intermediateActivation: flags.intermediateActivation,
-    middleFlowRepeats: flags.middleFlowRepeats,
-    batchNormEpsilon: flags.batchNormEpsilon,
-    poolPadding: flags.poolPadding,
-    seed: flags.seed,
-  };
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+export function networkOptionsOf({ top, ...flags }: Partial<NetworkFlags>): NetworkOptions {
+  const values: Readonly<Record<string, unknown>> = { ...flags, includeTop: top };
+  const given = Object.keys(flagged).filter((name) => values[name] !== undefined);
+  const options = Object.fromEntries(given.map((name) => [name, values[name]]));
+  assertTogether({ smallest: 0, table: flagged }, options, flagText);
+  return options;
 }
 
-/** As {@link xceptionOptionsOf}, of what is on the command line alone: what is not is as a file says. */
-export function givenXceptionOptions(command: Command, flags: Partial<NetworkFlags>): XceptionOptions {
+/** As {@link networkOptionsOf}, of what is on the command line alone: what is not is as a file says. */
+export function givenNetworkOptions(command: Command, flags: Partial<NetworkFlags>): NetworkOptions {
   const given = Object.entries(flags).filter(([name]) => command.getOptionValueSource(name) === "cli");
-  return xceptionOptionsOf(Object.fromEntries(given));
+  return networkOptionsOf(Object.fromEntries(given));
 }
 
 /**
@@ -91,7 +75,7 @@ export function givenXceptionOptions(command: Command, flags: Partial<NetworkFla
  * @throws {UsageError} there is one; the message names it.
  */
 export function assertNoNetworkFlags(command: Command, flags: Partial<NetworkFlags>): void {
-  const names = ["top", ...Object.keys(networkSettings), ...Object.keys(otherSettings)] as (keyof NetworkFlags)[];
+  const names = ["top", "architecture", ...Object.keys(flagged)] as (keyof NetworkFlags)[];
   const name = names.find((each) => each !== "inputShape" && command.getOptionValueSource(each) === "cli");
   if (name === undefined) return;
   throw new UsageError({
@@ -101,53 +85,42 @@ export function assertNoNetworkFlags(command: Command, flags: Partial<NetworkFla
   });
 }
 
-/** The same rules as those of `xception`, in the words of the command line. */
-function assertNoContradictions({ top = true, pooling, dropout, fcUnits }: Partial<NetworkFlags>): void {
-  const needsNoTop = pooling !== undefined && pooling !== "none";
-  if (top && needsNoTop) refuse("--pooling", "this needs --no-top, for the top has its own pooling", pooling);
-  if (!top && dropout) refuse("--dropout", "this stands before the classifier, which --no-top leaves out", dropout);
-  if (!top && fcUnits?.length) {
-    refuse("--fc-units", "these belong to the classifier, which --no-top leaves out", fcUnits);
-  }
+/** Flags of a command that looks at a network: that of a file, or the one that they describe. */
+export type LookFlags = NetworkFlags & DownloadFlags;
+
+/** The network in a file of any kind, or without one that of the flags. */
+export async function describedNetwork(
+  model: string | undefined,
+  command: Command,
+  flags: LookFlags,
+  io: CliIo,
+): Promise<Network> {
+  if (model === undefined) return networkOf(flags);
+  // For what it is made of, nothing has to be downloaded.
+  if (model === "imagenet") return publishedNetwork(command, flags);
+  const { file, source, inputShape } = await openDescribed(model, command, flags, io);
+  return modelFrom(file, source.where, inputShape).network;
 }
 
-/** Refuses flags that this network does not know. */
-function assertArchitecture(architecture: ArchitectureName, flags: Readonly<Record<string, unknown>>): void {
-  for (const name of Object.keys(networkSettings) as (keyof typeof networkSettings)[]) {
-    const { follows, only = [] } = settingOf(name);
-    if (flags[name] === undefined || follows !== "architecture" || only.includes(architecture)) continue;
-    throw new UsageError({
-      where: `option ${flagOf(name)}`,
-      what: `this does not go with architecture ${architecture}`,
-      received: flags[name],
-      expected: `architecture ${only.join(" or ")}`,
-    });
-  }
+/** That of keras.applications.Xception. */
+export function publishedNetwork(command: Command, flags: LookFlags): Network {
+  assertNoNetworkFlags(command, flags);
+  return buildNetwork(architectureNamed(defaultName, givenNetworkOptions(command, flags)));
 }
 
-function assertLargeEnough(architecture: ArchitectureName, inputShape: NetworkFlags["inputShape"]): void {
-  const isXception = networkSettings.variant.only?.includes(architecture);
-  const smallest = isXception ? minimumInputSize : minimumAlignedInputSize;
-  if (inputShape === undefined || Math.min(inputShape[0], inputShape[1]) >= smallest) return;
-  throw new UsageError({
-    where: "option --input-shape",
-    what: "the images are too small",
-    received: inputShape.join("x"),
-    expected: `height and width from ${smallest} for ${architecture}`,
-  });
+/** Opens a file to look at its network, which flags cannot change; `inputShape` is of images, where the file leaves it open. */
+export async function openDescribed(
+  model: string,
+  command: Command,
+  flags: LookFlags,
+  io: CliIo,
+): Promise<{ readonly file: WeightsFile; readonly source: WeightsSource; readonly inputShape: Shape | undefined }> {
+  assertNoNetworkFlags(command, flags);
+  const { inputShape } = givenNetworkOptions(command, flags);
+  const source = await weightsSource(model, platformFor(flags, io));
+  return { file: await openWeightsFile(source), source, inputShape };
 }
 
-function refuse(flag: string, what: string, received: unknown): never {
-  throw new UsageError({ where: `option ${flag}`, what, received });
-}
-
-/** Height, width and channels, which a flag writes as `299x299x3`; each network says how small they may be. */
-function imageShape(): Kind<readonly [number, number, number]> {
-  const side = wholeNumber({ from: 1, to: 8192 });
-  const shape = tupleOf([side, side, wholeNumber({ from: 1 })], {
-    separator: "x",
-    expected: "HEIGHTxWIDTHxCHANNELS, height and width up to 8192, e.g. 299x299x3",
-    placeholder: "<HxWxC>",
-  });
-  return { ...shape, read: (text) => shape.read(text.replaceAll("×", "x")) };
+function flagText(name: string): string {
+  return `option ${flagOf(name)}`;
 }

@@ -1,11 +1,11 @@
 import type { Random } from "../tensor/random.ts";
-import { pixelEdges, type Size, type Window } from "./geometry.ts";
+import { type CropWindow, pixelEdges, type Size } from "./geometry.ts";
 
 /**
- * Training on mixtures of two images, with targets mixed in the same shares.
+ * Training on mixtures of two images: mixup and CutMix, with targets mixed in the same shares.
  *
- * An image always keeps the larger share of its mixture, so that its label stays the likeliest and the accuracy in training
- * keeps its meaning; mixtures in which it has the smaller one are those of its partner.
+ * An image always keeps the larger share of its mixture, so that its label stays the top-1 target and training accuracy keeps its
+ * meaning; mixtures in which it has the smaller share are those of its partner.
  */
 export interface Mixing {
   /**
@@ -20,16 +20,16 @@ export interface Mixing {
   readonly cutMix?: number;
   /** Share of the images that are mixed at all, 0 to 1; default 1. */
   readonly probability?: number;
-  /** Where both are on, share of the mixtures that are CutMix, 0 to 1; default 0.5. */
+  /** Share of CutMix among the mixtures if both are on, 0 to 1; default 0.5. */
   readonly cutMixShare?: number;
 }
 
-/** How one image is mixed with its partner. */
+/** Mixture of one image with its partner. */
 export interface Mixture {
   /** The image's own share, ½ to 1; the partner has the rest. */
   readonly share: number;
   /** CutMix: the rectangle that comes from the partner. Mixup has none: all pixels are blended. */
-  readonly window?: Window;
+  readonly window?: CropWindow;
 }
 
 /** Rows of a batch. */
@@ -110,7 +110,7 @@ function blend(own: Uint8Array | Float32Array, other: Uint8Array | Float32Array,
   for (let at = 0; at < own.length; at++) own[at] = other[at]! + (own[at]! - other[at]!) * share + half;
 }
 
-function paste(own: Uint8Array, other: Uint8Array, size: Size, window: Window): void {
+function paste(own: Uint8Array, other: Uint8Array, size: Size, window: CropWindow): void {
   const { left, top, right, bottom } = pixelEdges(window, size);
   for (let y = top; y < bottom; y++) {
     const from = (y * size.width + left) * 3;

@@ -1,6 +1,6 @@
-import { UsageError } from "../errors.ts";
 import type { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { Value } from "../graph/ops.ts";
+import { assertOption, choice, number } from "../kinds.ts";
 
 /** One parameter on its way through an update. */
 export interface UpdateOperands {
@@ -59,16 +59,14 @@ export interface OptimizerOptions {
 export function createOptimizer(name: OptimizerName, options: OptimizerOptions = {}): Optimizer {
   for (const key of ["momentum", "rho", "beta1", "beta2"] as const) {
     const value = options[key];
-    if (value !== undefined && !(value >= 0 && value < 1))
-      throw refusal(key, value, "a number from 0 up to, not including, 1");
+    if (value !== undefined) assertOption(`optimizer option "${key}"`, value, number({ from: 0, below: 1 }));
   }
   for (const key of ["epsilon", "weightDecay"] as const) {
     const value = options[key];
-    if (value !== undefined && !(value >= 0)) throw refusal(key, value, "a number of at least 0");
+    if (value !== undefined) assertOption(`optimizer option "${key}"`, value, number({ from: 0 }));
   }
-  const create = optimizers[name];
-  if (!create) throw refusal("name", name, Object.keys(optimizers).join(", "));
-  return create(options);
+  assertOption('optimizer option "name"', name, choice(...(Object.keys(optimizers) as [string, ...string[]])));
+  return optimizers[name](options);
 }
 
 const optimizers: Readonly<Record<OptimizerName, (options: OptimizerOptions) => Optimizer>> = {
@@ -164,11 +162,31 @@ function arithmetic(build: OpGraphBuilder) {
   };
 }
 
-function refusal(option: string, received: unknown, expected: string): UsageError {
-  return new UsageError({
-    where: `optimizer option "${option}"`,
-    what: "this value is not allowed",
-    received,
-    expected,
-  });
+/** What suits an optimizer when nothing better is known. */
+export const optimizerDefaults: Readonly<
+  Record<OptimizerName, { readonly learningRate: number; readonly weightDecay: number }>
+> = {
+  // As the paper trained on ImageNet and on JFT.
+  sgd: { learningRate: 0.045, weightDecay: 1e-5 },
+  rmsprop: { learningRate: 0.001, weightDecay: 0 },
+  adam: { learningRate: 0.001, weightDecay: 0 },
+  adamw: { learningRate: 0.003, weightDecay: 0.05 },
+};
+
+/** How much of the old average of each weight is kept at a step; steps count from 1. */
+export type AverageDecay = (step: number) => number;
+
+/**
+ * An exponential average with a warm-up, so that the initial weights do not count for long:
+ * min(decay, (1 + step)/(10 + step)).
+ * @see TensorFlow, `tf.train.ExponentialMovingAverage` with `num_updates`
+ * @throws {UsageError} the decay is not a number from 0 up to, not including, 1.
+ */
+export function exponentialAverage(decay: number, options: { readonly warmUp?: boolean } = {}): AverageDecay {
+  assertOption("average of the weights, decay", decay, number({ from: 0, below: 1 }));
+  const { warmUp = true } = options;
+  return (step) => (warmUp ? Math.min(decay, (1 + step) / (10 + step)) : decay);
 }
+
+/** The arithmetic mean of the weights after each step so far. @see Polyak and Juditsky, 1992 */
+export const polyakAverage: AverageDecay = (step) => 1 - 1 / step;

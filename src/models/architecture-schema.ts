@@ -1,8 +1,6 @@
 import { z } from "zod";
 import type { ActivationName, ConfigOf, LayerConfig, LayerType, Padding } from "../graph/layers.ts";
-import type { AlignedXceptionOptions } from "./aligned-xception-options.ts";
-import type { Architecture } from "./architecture.ts";
-import type { XceptionOptions } from "./xception-options.ts";
+import { type Architecture, families } from "./registry.ts";
 
 /** Networks of more layers are no networks: the largest we know has about 300. */
 const mostLayers = 2000;
@@ -49,36 +47,24 @@ const layerSchemas: { readonly [T in LayerType]: z.ZodObject & z.ZodType<ConfigO
 const [firstSchema, ...otherSchemas] = Object.values(layerSchemas);
 const layerConfig = z.discriminatedUnion("type", [firstSchema!, ...otherSchemas]) as unknown as z.ZodType<LayerConfig>;
 
-type Family = Architecture["family"];
+const listSchema = z.object({
+  family: z.literal("layers"),
+  name,
+  layers: z
+    .array(z.object({ name, config: layerConfig, inbound: z.array(name).max(100) }))
+    .min(1)
+    .max(mostLayers),
+  output: name,
+  seed: z.int().min(0),
+});
 
-const familySchemas: {
-  readonly [F in Family]: z.ZodObject & z.ZodType<Extract<Architecture, { readonly family: F }>>;
-} = {
-  xception: z.object({
-    family: z.literal("xception"),
-    // A file must only not make us build for ever.
-    options: z.looseObject({ middleFlowRepeats: z.number().max(1000) }) as unknown as z.ZodType<XceptionOptions>,
-  }),
-  "aligned-xception": z.object({
-    family: z.literal("aligned-xception"),
-    options: z.looseObject({}) as unknown as z.ZodType<AlignedXceptionOptions>,
-  }),
-  layers: z.object({
-    family: z.literal("layers"),
-    name,
-    layers: z
-      .array(z.object({ name, config: layerConfig, inbound: z.array(name).max(100) }))
-      .min(1)
-      .max(mostLayers),
-    output: name,
-    seed: z.int().min(0),
-  }),
-};
-
-const [firstFamily, ...otherFamilies] = Object.values(familySchemas);
+const [firstFamily, ...otherFamilies] = families.map(({ family }) =>
+  z.object({ family: z.literal(family as string), options: z.looseObject({}) }),
+);
 
 /** An architecture as a file holds it. What options and layers may be together is checked where the network is built. */
 export const architectureSchema = z.discriminatedUnion("family", [
   firstFamily!,
   ...otherFamilies,
+  listSchema,
 ]) as unknown as z.ZodType<Architecture>;

@@ -1,5 +1,16 @@
-import { batchNormalization, type ConvOptions, conv2d, type LayerOutput, separableConv2d } from "../graph/builder.ts";
+import {
+  batchNormalization,
+  type ConvOptions,
+  conv2d,
+  dense,
+  dropout,
+  globalAveragePooling2d,
+  globalMaxPooling2d,
+  type LayerOutput,
+  separableConv2d,
+} from "../graph/builder.ts";
 import type { ActivationName } from "../graph/layers.ts";
+import { activationOf, type CompleteOptions, type sharedOptions } from "./options.ts";
 
 /** What a convolution with batch normalization can be told; it never has a bias, which the normalization would undo. */
 export type ConvBnOptions = Omit<ConvOptions, "useBias" | "name"> & {
@@ -41,3 +52,35 @@ function normalization(x: LayerOutput, name: string | undefined, epsilon: number
 function nameAfter(convName: string | undefined): string | undefined {
   return convName === undefined ? undefined : `${convName}_bn`;
 }
+
+/** The options of what stands on the last feature maps. */
+export interface TopOptions extends Omit<CompleteOptions<typeof sharedOptions>, "inputShape" | "width"> {
+  /** Sizes of fully connected layers before the classifier; default none. */
+  readonly fcUnits?: readonly number[];
+}
+
+/**
+ * Global pooling, the paper's optional fully connected layers, dropout, and the classifier: `[H, W, C] → [classes]`.
+ * @param names of the pooling and of the classifier; Keras's automatic ones without.
+ */
+export function top(
+  x: LayerOutput,
+  options: TopOptions,
+  names: { readonly pooling?: string; readonly classifier?: string } = {},
+): LayerOutput {
+  if (!options.includeTop) {
+    if (options.pooling === "avg") return globalAveragePooling2d(x);
+    if (options.pooling === "max") return globalMaxPooling2d(x);
+    return x;
+  }
+  x = globalAveragePooling2d(x, { name: names.pooling });
+  for (const [index, units] of (options.fcUnits ?? []).entries()) {
+    x = dense(x, { units, activation: "relu", name: `fc${index + 1}` });
+  }
+  if (options.dropout > 0) x = dropout(x, options.dropout);
+  const activation = activationOf(options.classifierActivation);
+  return dense(x, { units: options.classes, activation, name: names.classifier });
+}
+
+/** Keras's names of the top of its applications. */
+export const kerasTopNames = { pooling: "avg_pool", classifier: "predictions" } as const;

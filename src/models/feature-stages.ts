@@ -1,5 +1,6 @@
 import type { Layer, Network } from "../graph/network.ts";
 import type { Shape } from "../tensor/shape.ts";
+import { families } from "./registry.ts";
 
 /** Where a network halves its maps for the next time: what detectors and segmenters build on. */
 export interface FeatureStage {
@@ -14,8 +15,8 @@ export interface FeatureStage {
 
 /**
  * The last map of each stride, as timm's `features_only` chooses it: the last one before the stride grows that all later
- * layers depend on, or a residual sum; where an activation reads it, what that makes of it. In the aligned Xceptions it is
- * what stands before the third convolution of a block that strides.
+ * layers depend on, or a residual sum; where an activation reads it, what that makes of it; or
+ * what the network's family says.
  * @see https://github.com/huggingface/pytorch-image-models, `feature_info` of xception.py and xception_aligned.py
  */
 export function featureStages(network: Network): readonly FeatureStage[] {
@@ -24,11 +25,12 @@ export function featureStages(network: Network): readonly FeatureStage[] {
   const trunk = trunkOf(network);
   for (const layer of network.layers) {
     const stride = strides.get(layer.name)!;
-    if (!isImage(layer) || !isPowerOfTwo(stride)) continue;
+    if (!isFeatureMap(layer) || !isPowerOfTwo(stride)) continue;
     if (trunk.has(layer.name) || layer.config.type === "Add") found.set(stride, layer);
   }
   for (const [stride, layer] of found) found.set(stride, activated(layer, network));
-  for (const [stride, layer] of alignedStages(network, strides)) found.set(stride, layer);
+  const chosen = new Set(families.flatMap(({ stages }) => stages?.(network) ?? []));
+  for (const layer of network.layers) if (chosen.has(layer.name)) found.set(strides.get(layer.name)!, layer);
   return [...found]
     .sort(([a], [b]) => a - b)
     .map(([stride, { name, outputShape }]) => ({
@@ -41,11 +43,11 @@ export function featureStages(network: Network): readonly FeatureStage[] {
 
 /** The layer whose output is the last map: what global pooling reads in a classifier. */
 export function lastMapOf({ layers }: Network): string {
-  return layers.findLast(isImage)!.name;
+  return layers.findLast(isFeatureMap)!.name;
 }
 
 /** Whether a layer puts out maps `[height, width, channels]`. */
-export function isImage({ outputShape }: Pick<Layer, "outputShape">): boolean {
+export function isFeatureMap({ outputShape }: Pick<Layer, "outputShape">): boolean {
   return outputShape.length === 3;
 }
 
@@ -83,18 +85,4 @@ function activated(layer: Layer, { layers }: Network): Layer {
     ({ inbound, config }) => inbound.includes(layer.name) && (config.type === "Activation" || config.type === "ReLU"),
   );
   return reader ?? layer;
-}
-
-/** In the aligned Xceptions the third convolution of a block has the stride: timm takes the map before it. */
-function alignedStages(
-  { layers }: Network,
-  strides: ReadonlyMap<string, number>,
-): readonly (readonly [number, Layer])[] {
-  return layers.flatMap(({ name, config, inbound }) => {
-    const [, block, depthwise] = /^(block\d+)_sepconv3(_depthwise)?$/.exec(name) ?? [];
-    if (block === undefined || !("strides" in config) || config.strides[0] === 1) return [];
-    // Where normalization and activation come first, timm takes the second convolution's output as it is.
-    const map = layers.find((layer) => layer.name === (depthwise ? inbound[0] : `${block}_sepconv2`));
-    return map ? [[strides.get(map.name)!, map] as const] : [];
-  });
 }

@@ -1,7 +1,8 @@
 import { GraphError } from "../errors.ts";
 import { input, type LayerOutput, layer } from "../graph/builder.ts";
 import type { LayerConfig } from "../graph/layers.ts";
-import { type Network, network } from "../graph/network.ts";
+import { namedPadding } from "../graph/named-padding.ts";
+import { type Layer, type Network, network } from "../graph/network.ts";
 
 /** Any network, written down layer by layer: shapes and weights follow from it. */
 export interface LayerList {
@@ -65,4 +66,31 @@ export function networkOfLayers({ name, layers, output, seed }: LayerList): Netw
   const used = new Set(built.layers.map((each) => each.name));
   const unused = layers.find((each) => !used.has(each.name))!;
   throw new GraphError({ where, what: `nothing leads from layer "${unused.name}" to the output "${output}"` });
+}
+
+/**
+ * Whether two networks compute the same with the same weights: equal layers, connected equally, under any names. A ReLU
+ * is the same as an activation, and half a window of padding the same as `same`.
+ */
+export function sameLayers(a: Network, b: Network): boolean {
+  if (a.layers.length !== b.layers.length) return false;
+  const shape = (network: Network): string[] => {
+    const index = new Map(network.layers.map(({ name }, position) => [name, position]));
+    const describe = ({ config, inbound }: Layer): string =>
+      JSON.stringify([sorted(plain(config)), inbound.map((name) => index.get(name))]);
+    return [...network.layers.map(describe), String(index.get(network.output))];
+  };
+  const others = shape(b);
+  return shape(a).every((layer, position) => layer === others[position]);
+}
+
+function plain(config: LayerConfig): LayerConfig {
+  if (config.type === "ReLU") return { type: "Activation", activation: "relu" };
+  if (!("padding" in config)) return config;
+  const window = config.type === "MaxPooling2D" ? config.poolSize : config.kernelSize;
+  return { ...config, padding: namedPadding(config.padding, window, config.strides) ?? config.padding };
+}
+
+function sorted(config: object): object {
+  return Object.fromEntries(Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

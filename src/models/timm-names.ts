@@ -1,7 +1,19 @@
 import { UsageError } from "../errors.ts";
 import type { WeightSpec } from "../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
-import { type Architecture, buildNetwork } from "./architecture.ts";
+import type { Shape } from "../tensor/shape.ts";
+import {
+  type Architecture,
+  type ArchitectureName,
+  architectureNamed,
+  buildNetwork,
+  families,
+  familyNamed,
+  nameOfArchitecture,
+  type PortDifference,
+  portDifferences,
+} from "./registry.ts";
+import type { TimmWeights } from "./timm-entries.ts";
 
 /** An entry of the `state_dict` of a network of timm. */
 export interface TimmName {
@@ -11,14 +23,13 @@ export interface TimmName {
   readonly weight: WeightSpec | undefined;
 }
 
-/** An entry's name and the name of our weight. */
-type Pair = readonly [name: string, weight: string | undefined];
+/** The families whose networks timm has. */
+const timmFamilies: readonly TimmWeights[] = families.flatMap(({ timm }) => timm ?? []);
 
 /**
  * The `state_dict` of timm's network of the same architecture, in its order. Each batch normalization has a counter,
  * `num_batches_tracked`, one int64 without axes, that we have no use for.
  * @throws {UsageError} timm has no such network.
- * @see timm/models/xception.py (`legacy_xception`), timm/models/xception_aligned.py
  */
 export function timmNames(architecture: Architecture): readonly TimmName[] {
   return timmNamesOf(buildNetwork(architecture));
@@ -30,117 +41,54 @@ export function timmNames(architecture: Architecture): readonly TimmName[] {
  */
 export function timmNamesOf(network: Network): readonly TimmName[] {
   const specs = new Map(networkWeights(network).map((spec) => [spec.name, spec]));
-  const pairs = layerNames(network)("stem_conv1") ? alignedPairs(network) : legacyPairs(network);
-  const wanted = new Set(pairs.flatMap(([, weight]) => weight ?? []));
+  const entries = timmFamilies.flatMap((timm) => timm.entries(network) ?? []);
+  const wanted = new Set(entries.flatMap(([, weight]) => weight ?? []));
   const stranger = [...specs.keys()].find((name) => !wanted.has(name)) ?? [...wanted].find((name) => !specs.has(name));
   if (stranger !== undefined) {
+    const names = timmFamilies.flatMap(({ cropRatios }) => Object.keys(cropRatios));
     throw new UsageError({
       where: `names of timm for network "${network.name}"`,
       what: `timm has no such network; its "${stranger.replace(/\/.*/, "")}" makes the difference`,
-      expected: "the layers of legacy_xception, xception41, xception65, xception71, xception41p or xception65p",
+      expected: `the layers of ${names.slice(0, -1).join(", ")} or ${names.at(-1)}`,
     });
   }
-  return pairs.map(([name, weight]) => ({ name, weight: weight === undefined ? undefined : specs.get(weight)! }));
+  return entries.map(([name, weight]) => ({ name, weight: weight === undefined ? undefined : specs.get(weight)! }));
 }
 
-function legacyPairs(network: Network): readonly Pair[] {
-  const has = layerNames(network);
-  const pairs = [
-    ...[1, 2].flatMap((step) => [
-      ...conv(`conv${step}`, `block1_conv${step}`),
-      ...batchNorm(`bn${step}`, `block1_conv${step}_bn`),
-    ]),
-  ];
-  // Keras gives shortcuts their automatic names; they count on through the blocks that have one.
-  let shortcuts = 0;
-  let block = 2;
-  for (; has(`block${block + 1}_sepconv1`); block++) {
-    const module = `block${block - 1}`;
-    if (has(`block${block}_pool`)) {
-      const number = shortcuts === 0 ? "" : `_${shortcuts}`;
-      pairs.push(...conv(`${module}.skip`, `conv2d${number}`));
-      pairs.push(...batchNorm(`${module}.skipbn`, `batch_normalization${number}`));
-      shortcuts++;
-    }
-    // In `rep`, every module has a number: ReLU, convolution, normalization; the first block has no ReLU at its start.
-    const first = has(`block${block}_sepconv1_act`) ? 1 : 0;
-    for (let step = 0; has(`block${block}_sepconv${step + 1}`); step++) {
-      const layer = `block${block}_sepconv${step + 1}`;
-      const position = first + 3 * step;
-      pairs.push(...separable(`${module}.rep.${position}.conv1`, `${module}.rep.${position}.pointwise`, layer));
-      pairs.push(...batchNorm(`${module}.rep.${position + 1}`, `${layer}_bn`));
-    }
+/** A network of timm, and how timm prepares images for it. */
+export interface TimmNetwork {
+  readonly name: ArchitectureName;
+  readonly architecture: Architecture;
+  /** Share of an image's side that timm keeps of what it has scaled, for the weights that it publishes. */
+  readonly cropRatio: number;
+}
+
+/**
+ * The network of timm that names and shapes of a `state_dict` belong to: which one, how many classes it tells apart – without
+ * a classifier it gives feature maps – and how many channels its images have.
+ * @param inputShape of images, which weights do not tell; default 299×299.
+ * @returns undefined if it is none of them, or one of another width or depth.
+ */
+export function recognizeTimm(shapes: ReadonlyMap<string, Shape>, inputShape?: Shape): TimmNetwork | undefined {
+  for (const timm of timmFamilies) {
+    const found = timm.recognize(shapes);
+    const stem = found && shapes.get(found.stem);
+    if (found === undefined || stem?.length !== 4) continue;
+    const name = found.name as ArchitectureName;
+    const classifier = shapes.get(found.classifier);
+    const [height = 299, width = 299, channels = stem[1]!] = inputShape ?? [];
+    const top = classifier === undefined ? { includeTop: false } : { classes: classifier[0]! };
+    const architecture = architectureNamed(name, { inputShape: [height, width, channels], ...top });
+    return { name, architecture, cropRatio: timm.cropRatios[name] ?? 1 };
   }
-  for (const step of [1, 2]) {
-    const layer = `block${block}_sepconv${step}`;
-    pairs.push(...separable(`conv${step + 2}.conv1`, `conv${step + 2}.pointwise`, layer));
-    pairs.push(...batchNorm(`bn${step + 2}`, `${layer}_bn`));
-  }
-  return has("predictions") ? [...pairs, ...dense("fc")] : pairs;
+  return undefined;
 }
 
-function alignedPairs(network: Network): readonly Pair[] {
-  const has = layerNames(network);
-  const isPreActivated = has("block1_bn");
-  const pairs: Pair[] = [...conv("stem.0.conv", "stem_conv1"), ...batchNorm("stem.0.bn", "stem_conv1_bn")];
-  if (isPreActivated) pairs.push(...conv("stem.1", "stem_conv2"));
-  else pairs.push(...conv("stem.1.conv", "stem_conv2"), ...batchNorm("stem.1.bn", "stem_conv2_bn"));
-  for (let block = 1; has(`block${block}_sepconv1`) || has(`block${block}_sepconv1_depthwise`); block++) {
-    const module = `blocks.${block - 1}`;
-    const layer = `block${block}`;
-    const hasProjection = has(`${layer}_shortcut`);
-    if (isPreActivated) {
-      if (hasProjection) pairs.push(...conv(`${module}.shortcut`, `${layer}_shortcut`));
-      pairs.push(...batchNorm(`${module}.norm`, `${layer}_bn`));
-    } else if (hasProjection) {
-      pairs.push(...conv(`${module}.shortcut.conv`, `${layer}_shortcut`));
-      pairs.push(...batchNorm(`${module}.shortcut.bn`, `${layer}_shortcut_bn`));
-    }
-    for (const step of [1, 2, 3]) {
-      const [inner, ours] = [`${module}.stack.conv${step}`, `${layer}_sepconv${step}`];
-      if (isPreActivated) {
-        if (step > 1) pairs.push(...batchNorm(`${inner}.norm`, `${ours}_bn`));
-        pairs.push(...separable(`${inner}.conv_dw`, `${inner}.conv_pw`, ours));
-      } else {
-        pairs.push(...conv(`${inner}.conv_dw`, `${ours}_depthwise`));
-        pairs.push(...batchNorm(`${inner}.bn_dw`, `${ours}_depthwise_bn`));
-        pairs.push(...conv(`${inner}.conv_pw`, `${ours}_pointwise`));
-        pairs.push(...batchNorm(`${inner}.bn_pw`, `${ours}_pointwise_bn`));
-      }
-    }
-  }
-  return has("predictions") ? [...pairs, ...dense("head.fc")] : pairs;
-}
-
-function layerNames({ layers }: Network): (name: string) => boolean {
-  const names = new Set(layers.map(({ name }) => name));
-  return (name) => names.has(name);
-}
-
-function conv(module: string, layer: string): Pair[] {
-  return [[`${module}.weight`, `${layer}/kernel`]];
-}
-
-function separable(depthwise: string, pointwise: string, layer: string): Pair[] {
-  return [
-    [`${depthwise}.weight`, `${layer}/depthwise_kernel`],
-    [`${pointwise}.weight`, `${layer}/pointwise_kernel`],
-  ];
-}
-
-function batchNorm(module: string, layer: string): Pair[] {
-  return [
-    [`${module}.weight`, `${layer}/gamma`],
-    [`${module}.bias`, `${layer}/beta`],
-    [`${module}.running_mean`, `${layer}/moving_mean`],
-    [`${module}.running_var`, `${layer}/moving_variance`],
-    [`${module}.num_batches_tracked`, undefined],
-  ];
-}
-
-function dense(module: string): Pair[] {
-  return [
-    [`${module}.weight`, "predictions/kernel"],
-    [`${module}.bias`, "predictions/bias"],
-  ];
+/** The options in which timm's implementation of an architecture's network differs from the architecture. */
+export function timmDifferences(architecture: Architecture): readonly PortDifference[] {
+  const name = nameOfArchitecture(architecture);
+  const ported = Object.keys((name && familyNamed(name).timm?.cropRatios) ?? {}) as readonly ArchitectureName[];
+  const [port] = ported;
+  if (name === undefined || port === undefined || ported.includes(name)) return [];
+  return portDifferences(architectureNamed(port), architecture);
 }

@@ -1,23 +1,27 @@
+import { z } from "zod";
+import { checkDocument, parseJson } from "../json-document.ts";
 import type { EpochRecord, Evaluation, HealthRecord, Prediction, SkippedFile, StepRecord } from "../records.ts";
 import type { NetworkCost } from "./cost.ts";
+import type { Fact } from "./document.ts";
+import { base64, bytesOfBase64 } from "./markup.ts";
 
 /**
  * Everything a report on a training run can show, as plain data; a section whose data are absent is left out. Nothing
  * else enters the report: the same data give the same bytes, so a date appears only if it is among the facts.
  */
 export interface TrainingReport {
-  /** What it is called above the title; default `Training report`. */
+  /** Kind of report, above the title; default `Training report`. */
   readonly kind?: string;
   readonly title: string;
-  /** One paragraph under the title: what was done, in words. */
+  /** One paragraph under the title. */
   readonly summary?: string;
   readonly network?: NetworkSize;
-  /** What was trained and how: recipe, data, seed, machine. */
+  /** Setup of the training run: recipe, data, seed, machine. */
   readonly settings?: readonly Fact[];
   readonly history?: readonly EpochRecord[];
   /** Losses of single steps, as many as a chart can show. */
   readonly steps?: readonly StepRecord[];
-  /** How the blocks of the network were doing at some steps. */
+  /** Gradients and activations of the blocks at some steps. */
   readonly health?: readonly HealthRecord[];
   /** The test on images that were not used for training. */
   readonly evaluation?: Evaluation;
@@ -25,13 +29,13 @@ export interface TrainingReport {
   readonly cost?: NetworkCost;
   readonly skipped?: readonly SkippedFile[];
   readonly reproduction?: Reproduction;
-  /** It was stopped before its end, and can go on. */
+  /** True if the run was stopped before its end and can be resumed. */
   readonly isStopped?: boolean;
-  /** Where the training stands, while it goes on: the page then loads itself again and again. */
+  /** Progress of a run that is still training; the page then reloads itself. */
   readonly live?: LiveStatus;
 }
 
-/** Where a training stood when the report was written. */
+/** Progress of a training run at the time of the report. */
 export interface LiveStatus {
   /** From 1. */
   readonly epoch: number;
@@ -46,20 +50,14 @@ export interface LiveStatus {
   readonly secondsLeft: number;
   /** When the report was written, as shown. */
   readonly time: string;
-  /** How many train together; default 1. */
+  /** Number of ranks; default 1. */
   readonly processes?: number;
 }
 
-/** How large the trained network is, beside the full one that it is a smaller sibling of. */
+/** Size of the trained network, and of the full one that it is a smaller sibling of. */
 export interface NetworkSize {
   readonly parameters: number;
   readonly full?: { readonly name: string; readonly parameters: number };
-}
-
-/** A name and its value, shown as given. */
-export interface Fact {
-  readonly name: string;
-  readonly value: string;
 }
 
 /** Tested images to look at, in the order in which they are shown. */
@@ -75,10 +73,118 @@ export interface GalleryItem extends Prediction {
   readonly png: Uint8Array;
 }
 
-/** How to get the same result again. */
+/** Steps to reproduce the result. */
 export interface Reproduction {
   /** Command lines, shown as given. */
   readonly commands: readonly string[];
-  /** Where the result comes from: versions, hashes, licenses, dates. */
+  /** Provenance of the result: versions, hashes, licenses, dates. */
   readonly facts?: readonly Fact[];
+}
+
+/** Version of the files written. */
+const formatVersion = 1;
+
+const number = z.number();
+const count = z.int().min(0);
+const fact = z.object({ name: z.string(), value: z.string() });
+const optional = {
+  validationLoss: number.optional(),
+  validationAccuracy: number.optional(),
+  validationPrecision: number.optional(),
+};
+const epoch = z.object({
+  ...{ epoch: count, loss: number, accuracy: number, ...optional },
+  ...{ learningRate: number, imagesPerSecond: number, seconds: number },
+});
+
+const scores = { precision: number, recall: number, f1: number };
+const averageScore = z.object(scores);
+const evaluation = z.object({
+  ...{ images: count, top1: number, top5: number, loss: number },
+  topK: z.array(z.object({ k: count, accuracy: number })).optional(),
+  meanAveragePrecision: number.optional(),
+  averages: z.object({ macro: averageScore, micro: averageScore, weighted: averageScore }),
+  calibration: z
+    .object({
+      expectedCalibrationError: number,
+      bins: z.array(z.object({ from: number, to: number, images: count, confidence: number, accuracy: number })),
+      temperature: z.object({ temperature: number, loss: number, expectedCalibrationError: number }).optional(),
+    })
+    .optional(),
+  perClass: z.array(z.object({ label: z.string(), ...scores, averagePrecision: number.optional(), support: count })),
+  confusion: z.array(z.array(count)),
+});
+
+const galleryItem = z.object({
+  ...{ file: z.string(), truth: z.string(), predicted: z.string() },
+  ...{ probability: number, truthProbability: number, truthRank: count },
+  png: z.base64().transform(bytesOfBase64),
+});
+
+const blockHealth = z.object({
+  block: z.string(),
+  ...{ gradientNorm: number.optional(), weightNorm: number.optional(), updateRatio: number.optional() },
+  activation: z.object({ mean: number, deviation: number, zeroShare: number }).optional(),
+});
+
+const cost = { weights: number, multiplications: number };
+const costs = z.object(cost);
+const networkCost = z.object({
+  name: z.string(),
+  layers: z.array(
+    z.object({
+      ...cost,
+      name: z.string(),
+      type: z.enum(["Conv2D", "SeparableConv2D", "DepthwiseConv2D", "Dense"]),
+      kernelSize: z.array(count).optional(),
+      inputChannels: count,
+      outputShape: z.array(count),
+      comparison: z.object({ depthwise: costs, pointwise: costs, separable: costs, ordinary: costs }).optional(),
+    }),
+  ),
+  total: costs,
+  ordinaryTotal: costs,
+});
+
+const live = z.object({
+  ...{ epoch: count, epochs: count, step: count, steps: count },
+  ...{ loss: number, accuracy: number, secondsLeft: number, time: z.string() },
+  processes: count.optional(),
+});
+
+const reportSchema = z.object({
+  formatVersion: z.literal(formatVersion),
+  kind: z.string().optional(),
+  title: z.string(),
+  summary: z.string().optional(),
+  network: z
+    .object({ parameters: count, full: z.object({ name: z.string(), parameters: count }).optional() })
+    .optional(),
+  settings: z.array(fact).optional(),
+  history: z.array(epoch).optional(),
+  steps: z.array(z.object({ step: count, loss: number })).optional(),
+  health: z.array(z.object({ step: count, blocks: z.array(blockHealth) })).optional(),
+  evaluation: evaluation.optional(),
+  gallery: z.object({ epoch: count.optional(), wrong: z.array(galleryItem), right: z.array(galleryItem) }).optional(),
+  cost: networkCost.optional(),
+  skipped: z.array(z.object({ file: z.string(), reason: z.string() })).optional(),
+  reproduction: z.object({ commands: z.array(z.string()), facts: z.array(fact).optional() }).optional(),
+  isStopped: z.boolean().optional(),
+  live: live.optional(),
+});
+
+/** The text of `report.json`: all that a report shows, to make it again. */
+export function encodeReport(report: TrainingReport): string {
+  const document = { formatVersion, ...report };
+  return `${JSON.stringify(document, (_, value: unknown) => (value instanceof Uint8Array ? base64(value) : value))}\n`;
+}
+
+/**
+ * @param where name of the text in errors.
+ * @throws {FormatError} it is no report of this version.
+ */
+export function decodeReport(text: string, where: string): TrainingReport {
+  const document = checkDocument(reportSchema as unknown as z.ZodType<TrainingReport>, parseJson(text, where), where);
+  const { formatVersion: _, ...report } = document as TrainingReport & { readonly formatVersion: number };
+  return report;
 }

@@ -4,15 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { imagenetLabels } from "../../src/models/imagenet-classes.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { encodePng } from "../../src/runtime/node-images.ts";
 import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import { convert } from "../../src/tasks/weights/convert.ts";
-import { imagenetOrigin } from "../../src/tasks/weights/imagenet-weights.ts";
-import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
+import { imagenetOrigin, weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
-import { writeLegacyWeights } from "../../src/weights/keras/hdf5-writer.ts";
+import { writeLegacyWeights } from "../../src/weights/keras/writer.ts";
 import { type LocalServer, serve } from "../runtime/local-server.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
@@ -34,7 +33,7 @@ afterAll(async () => {
 });
 
 test.each([
-  ["by default, which is said", [], "note: It does not name its 1000 classes either; they were taken for ImageNet's"],
+  ["by default, which is said", [], "note: It does not name its 1000 classes; they are assumed to be ImageNet's"],
   ["if asked for", ["--labels", "imagenet"], undefined],
 ])("weights of 1000 classes, from an address, get ImageNet's labels %s", async (_, more, note) => {
   const target = join(folder, `model${more.length}.onnx`);
@@ -53,7 +52,7 @@ test.each(["mirror/keras", "ftp://mirror/keras/"])("a mirror at %s is refused by
   const { exitCode, stderr } = await capture(["convert", "imagenet", join(folder, "refused.onnx")]);
   expect(exitCode).toBe(2);
   expect(stderr).toBe(
-    `error: mirror of the ImageNet weights (XCEPTION_WEIGHTS_URL): this is no address; received "${mirror}"; expected that of a folder, http://… or https://….\n`,
+    `error: mirror of the ImageNet weights (XCEPTION_WEIGHTS_URL): this is not an address; received "${mirror}"; expected the address of a folder, http://… or https://….\n`,
   );
 });
 
@@ -79,11 +78,8 @@ test("a model is read from its address by what uses models", async () => {
 test("models made of the weights that Keras published say so, and under which license", async () => {
   const weights = await writeLegacyWeights({ network, weights: formulaWeights(network) });
   const options = { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0 } as const;
-  const converted = await convert(await weightsSource(weights, nodePlatform), {
-    to: "onnx",
-    network: options,
-    origin: imagenetOrigin,
-  });
+  const source = { ...(await weightsSource(weights, nodePlatform)), origin: imagenetOrigin };
+  const converted = await convert(source, { to: "onnx", network: options });
   const { license, provenance } = decodeModel(converted.bytes, "model");
   expect(license).toBe("MIT");
   expect(provenance).toEqual({
@@ -91,10 +87,8 @@ test("models made of the weights that Keras published say so, and under which li
     source: "https://storage.googleapis.com/tensorflow/keras-applications/xception/",
   });
   // What a file says itself comes first.
-  const own = await weightsSource(encodeModel(smallModel()), nodePlatform);
-  expect(decodeModel((await convert(own, { to: "onnx", origin: imagenetOrigin })).bytes, "own").license).toBe(
-    "CC0-1.0",
-  );
+  const own = { ...(await weightsSource(encodeModel(smallModel()), nodePlatform)), origin: imagenetOrigin };
+  expect(decodeModel((await convert(own, { to: "onnx" })).bytes, "own").license).toBe("CC0-1.0");
 });
 
 test.each([

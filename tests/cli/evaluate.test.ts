@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { folderDataset } from "../../src/data/dataset.ts";
-import { describeEvaluation } from "../../src/report/evaluation-text.ts";
+import { describeEvaluation } from "../../src/report/evaluation.ts";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
@@ -128,12 +128,7 @@ describe("xception evaluate", () => {
 
   it.each([
     ["a missing model", "none.onnx", "photos", 'file "…/none.onnx": there is no such file.'],
-    [
-      "a model that is none",
-      "photos/cat/broken0.png",
-      "photos",
-      'broken0.png": this is no file of weights that we know',
-    ],
+    ["a model that is none", "photos/cat/broken0.png", "photos", 'broken0.png": unknown file format'],
     ["an empty folder", "model.onnx", "empty", 'data set "…/empty": the folder has no class folders'],
     ["a missing folder", "model.onnx", "none", 'folder "…/none": there is no such folder.'],
     [

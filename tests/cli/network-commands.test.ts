@@ -1,10 +1,9 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
-import { alignedXception } from "../../src/models/aligned-xception.ts";
-import { xception } from "../../src/models/xception.ts";
-import { networkCost } from "../../src/report/cost.ts";
-import { describeCost } from "../../src/report/cost-text.ts";
+import { alignedXception } from "../../src/models/aligned/network.ts";
+import { xception } from "../../src/models/xception/paper.ts";
+import { describeCost, networkCost } from "../../src/report/cost.ts";
 import { summarize, summaryJson } from "../../src/report/summary.ts";
 import { capture } from "./capture.ts";
 
@@ -89,7 +88,7 @@ describe("summary and cost", () => {
   it("refuse bare weights, and flags beside a file", async () => {
     const bare = await capture(["cost", join(formats, "small.weights.h5")]);
     expect(bare.exitCode).toBe(1);
-    expect(bare.stderr).toContain("the file holds weights, but not their network");
+    expect(bare.stderr).toContain("the file holds only weights, without their network");
     const both = await capture(["plot", join(formats, "small.keras"), "--width", "0.5", "-o", "small.svg"]);
     expect(both.exitCode).toBe(2);
     expect(both.stderr).toContain("argument MODEL: the network is the one in the file;");

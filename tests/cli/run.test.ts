@@ -27,15 +27,15 @@ describe("exit codes and errors", () => {
     ],
     [
       ["summary", "--input-shape", "299"],
-      'error: option --input-shape: this value is not allowed; received "299"; expected HEIGHTxWIDTHxCHANNELS, height and width up to 8192, e.g. 299x299x3.\n',
+      'error: option --input-shape: this value is not allowed; received "299"; expected height, width (both up to 8192) and channels as whole numbers, e.g. 299x299x3.\n',
     ],
     [
       ["summary", "--input-shape", "70x71x3"],
-      'error: option --input-shape: the images are too small; received "70x71x3"; expected height and width from 71 for xception.\n',
+      "error: option --input-shape: this value is not allowed; received [70, 71, 3]; expected height and width of at least 71×71.\n",
     ],
     [
       ["cost", "--architecture", "xception41", "--input-shape", "32x31x3"],
-      'error: option --input-shape: the images are too small; received "32x31x3"; expected height and width from 32 for xception41.\n',
+      "error: option --input-shape: this value is not allowed; received [32, 31, 3]; expected height and width of at least 32×32.\n",
     ],
     [
       ["summary", "--classes", "0"],
@@ -43,15 +43,15 @@ describe("exit codes and errors", () => {
     ],
     [
       ["summary", "--pooling", "max"],
-      'error: option --pooling: this needs --no-top, for the top has its own pooling; received "max".\n',
+      'error: option --pooling: this applies only without the top (includeTop: false, or --no-top); received "max".\n',
     ],
     [
       ["cost", "--no-top", "--dropout", "0.5"],
-      "error: option --dropout: this stands before the classifier, which --no-top leaves out; received 0.5.\n",
+      "error: option --dropout: this applies only with the top, which is left out; received 0.5.\n",
     ],
     [
       ["plot", "-o", "a.svg", "--no-top", "--fc-units", "8,8"],
-      "error: option --fc-units: these belong to the classifier, which --no-top leaves out; received [8, 8].\n",
+      "error: option --fc-units: this applies only with the top, which is left out; received [8, 8].\n",
     ],
   ])("%j is wrong usage: one line, exit 2", async (argv, stderr) => {
     expect(await capture(argv)).toEqual({ exitCode: 2, stdout: "", stderr });

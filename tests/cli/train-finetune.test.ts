@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { decodeModel } from "../../src/tasks/model/model-file.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
@@ -149,6 +149,6 @@ test("says what it cannot do, and warns of small batches", async () => {
   const alone = await train("alone", "--head-on", "block5");
   expect(alone.exitCode).toBe(2);
   expect(alone.stderr).toContain(
-    'option --head-on: there are no weights that it could be about; received "block5". Add --weights.',
+    'option --head-on: there are no weights to start from; received "block5". Add --weights.',
   );
 });

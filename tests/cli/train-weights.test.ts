@@ -5,21 +5,19 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { folderDataset } from "../../src/data/dataset.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
-import { buildNetwork } from "../../src/models/architecture.ts";
-import { sameLayers } from "../../src/models/recognize-xception.ts";
-import { xception } from "../../src/models/xception.ts";
-import { legacyXceptionOptions } from "../../src/models/xception-options.ts";
+import { sameLayers } from "../../src/models/layer-list.ts";
+import { architectureNamed, buildNetwork, optionsOf } from "../../src/models/registry.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { addressReader } from "../../src/runtime/node-addresses.ts";
+import { cachedDownloads } from "../../src/runtime/node-downloads.ts";
 import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import { train } from "../../src/tasks/train/train.ts";
+import { weightsTargets } from "../../src/tasks/weights/formats.ts";
 import { startingWeights } from "../../src/tasks/weights/starting-weights.ts";
-import { weightsTargets } from "../../src/tasks/weights/weights-targets.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
-import { writeLegacyWeights } from "../../src/weights/keras/hdf5-writer.ts";
+import { writeLegacyWeights } from "../../src/weights/keras/writer.ts";
 import { type LocalServer, serve } from "../runtime/local-server.ts";
-import { readingFiles } from "../tasks/reading-files.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writeImages } from "./train-fixtures.ts";
@@ -114,12 +112,17 @@ test("imagenet without a network, and offline", async () => {
   );
 });
 
-test("a stand-in for the published weights goes all the way into a network of other classes", async () => {
+/** Reads from a mirror of the published weights, whose file has an MD5 of its own. */
+function mirrored() {
   const md5 = createHash("md5").update(published).digest("hex");
-  const reader = readingFiles(addressReader({ cacheFolder: work }));
+  const downloads = cachedDownloads({ cacheFolder: work, mirror: new URL(".", server.url).href });
+  const read = (address: string) => downloads.read(address.replace(/#md5=.*/, `#md5=${md5}`));
+  return { downloads: { ...downloads, read } };
+}
+
+test("a stand-in for the published weights goes all the way into a network of other classes", async () => {
   const network = xception({ ...small, seed: 7 });
-  const imagenet = { mirror: new URL(".", server.url).href, md5 };
-  const { weights, report } = await startingWeights(network, "imagenet", reader, { imagenet });
+  const { weights, report } = await startingWeights(network, "imagenet", mirrored());
   expect(report).toEqual({
     by: "name",
     taken: 90,
@@ -132,10 +135,7 @@ test("a stand-in for the published weights goes all the way into a network of ot
 });
 
 test("the license and origin of the published weights come along", async () => {
-  const md5 = createHash("md5").update(published).digest("hex");
-  const reader = readingFiles(addressReader({ cacheFolder: work }));
-  const imagenet = { mirror: new URL(".", server.url).href, md5 };
-  const { origin } = await startingWeights(xception(small), "imagenet", reader, { imagenet });
+  const { origin } = await startingWeights(xception(small), "imagenet", mirrored());
   expect(origin).toEqual({
     license: "MIT",
     provenance: {
@@ -158,14 +158,12 @@ test("the license and origin of the published weights come along", async () => {
 });
 
 test("train() takes imagenet by name", async () => {
-  const md5 = createHash("md5").update(published).digest("hex");
-  const platform = { ...nodePlatform, ...readingFiles(addressReader({ cacheFolder: work })) };
+  const platform = { ...nodePlatform, ...mirrored() };
   const dataset = folderDataset(await nodePlatform.files.list(join(data, "photos")));
   const { weights } = await train(dataset, {
     platform,
     weights: "imagenet",
-    imagenet: { mirror: new URL(".", server.url).href, md5 },
-    network: small,
+    network: { family: "xception", options: small },
     // Steps so small that the weights stay where they are.
     learningRate: 1e-30,
     optimizer: createOptimizer("sgd", { weightDecay: 0 }),
@@ -194,7 +192,7 @@ describe("a file that says which network it is of", () => {
     const { exitCode, stderr } = await run("--weights", file);
     expect(exitCode).toBe(0);
     expect(stderr).toContain(
-      "; as in the file: width 0.01, dropout 0.25, image size 71, variant tutorial, fc units 5, middle flow repeats 0; these start anew: dense/kernel (5×3 instead of 5×2), dense/bias (3 instead of 2)\n",
+      "; as in the file: image size 71, variant tutorial, width 0.01, dropout 0.25, fc units 5, middle flow repeats 0; these start anew: dense/kernel (5×3 instead of 5×2), dense/bias (3 instead of 2)\n",
     );
     expect(await written()).toMatchObject({ family: "xception", options: { ...options, classes: 2 } });
     const again = await capture(["train", "--resume", "-o", join(work, "run")]);
@@ -211,7 +209,7 @@ describe("a file that says which network it is of", () => {
     const { exitCode, stderr } = await run("--weights", join(work, "first.onnx"), "--overwrite");
     expect(exitCode).toBe(0);
     expect(stderr).toContain(
-      "; as in the file: width 0.01, dropout 0.25, image size 71, fc units 5, middle flow repeats 0, head on add_2; the classifier stands on add_2, and what comes after it is left out\n",
+      "; as in the file: image size 71, width 0.01, dropout 0.25, fc units 5, middle flow repeats 0, head on add_2; the classifier stands on add_2, and what comes after it is left out\n",
     );
     expect(await written()).toEqual(first);
     const dataset = folderDataset(await nodePlatform.files.list(join(data, "photos")));
@@ -222,21 +220,23 @@ describe("a file that says which network it is of", () => {
   });
 
   test("timm's weights bring their padding and epsilon along", async () => {
-    const legacy = smallModel({ ...shape, ...legacyXceptionOptions });
+    const legacy = smallModel({ ...shape, ...optionsOf(architectureNamed("legacy_xception")) });
     const { bytes } = await weightsTargets.safetensors.write(legacy);
     await writeFile(join(work, "own.safetensors"), bytes);
     const { stderr } = await run("--weights", join(work, "own.safetensors"));
-    expect(stderr).toContain("; as in the file: architecture legacy_xception, width 0.01, image size 71");
-    expect(await written()).toMatchObject({ options: { ...shape, ...legacyXceptionOptions } });
+    expect(stderr).toContain("; as in the file: architecture legacy_xception, image size 71, width 0.01");
+    expect(await written()).toMatchObject({
+      options: { ...shape, ...optionsOf(architectureNamed("legacy_xception")) },
+    });
   });
 
   test("a recipe does not know the network; size and dropout may be chosen", async () => {
     const { stderr } = await run("--weights", join(work, "own.onnx"), "--image-size", "75", "--dropout", "0.5");
-    expect(stderr).toContain("; as in the file: width 0.01, variant tutorial, fc units 5, middle flow repeats 0;");
+    expect(stderr).toContain("; as in the file: variant tutorial, width 0.01, fc units 5, middle flow repeats 0;");
     expect(await written()).toMatchObject({ options: { inputShape: [75, 75, 3], dropout: 0.5 } });
     const recipe = ["--recipe", "paper-jft", "--image-size", "71", "--max-minutes", "0.0001", "--overwrite"];
     const jft = await run("--weights", join(work, "own.onnx"), ...recipe);
-    expect(jft.stderr).toContain("as in the file: width 0.01, variant tutorial, fc units 5");
+    expect(jft.stderr).toContain("as in the file: variant tutorial, width 0.01, fc units 5");
   });
 
   test("what contradicts it is refused, unless weights may be missing", async () => {
@@ -276,6 +276,6 @@ test("refuses weights of another network, and --allow-missing without weights", 
   const alone = await trainWith("--allow-missing", "*");
   expect(alone.exitCode).toBe(2);
   expect(alone.stderr).toContain(
-    'option --allow-missing: there are no weights that it could be about; received "*". Add --weights.',
+    'option --allow-missing: there are no weights to start from; received "*". Add --weights.',
   );
 });

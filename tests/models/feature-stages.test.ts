@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { activation, conv2d, dense, globalAveragePooling2d, input, maxPooling2d } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
-import { alignedXception } from "../../src/models/aligned-xception.ts";
+import { alignedXception } from "../../src/models/aligned/network.ts";
 import { featureStages, lastMapOf } from "../../src/models/feature-stages.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 
 const listed = (of: Parameters<typeof featureStages>[0]) =>
   featureStages(of).map(({ stage, stride, layer, shape }) => `${stage} /${stride} ${layer} ${shape.join("×")}`);

@@ -2,9 +2,9 @@ import { describe, expect, test } from "vitest";
 import { FormatError } from "../../src/errors.ts";
 import type { LayerConfig } from "../../src/graph/layers.ts";
 import { checkDocument } from "../../src/json-document.ts";
-import { type Architecture, architectureOf, buildNetwork } from "../../src/models/architecture.ts";
 import { architectureSchema } from "../../src/models/architecture-schema.ts";
-import { xception } from "../../src/models/xception.ts";
+import { type Architecture, architectureOf, buildNetwork } from "../../src/models/registry.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 
 type ListedLayer = Extract<Architecture, { family: "layers" }>["layers"][number];
 

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Network } from "../../src/graph/network.ts";
-import { architectureOf, buildNetwork } from "../../src/models/architecture.ts";
-import { recognizeXception, sameLayers } from "../../src/models/recognize-xception.ts";
-import { xception } from "../../src/models/xception.ts";
-import type { XceptionOptions } from "../../src/models/xception-options.ts";
+import { sameLayers } from "../../src/models/layer-list.ts";
+import { architectureOf, buildNetwork, recognizeArchitecture } from "../../src/models/registry.ts";
+import type { XceptionOptions } from "../../src/models/xception/options.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 
 /** The same network under other names, with ReLU layers for activations. */
 function renamed(network: Network): Network {
@@ -44,29 +44,31 @@ test("every Xception is recognized under any names, as one with the same layers"
   fc.assert(
     fc.property(anyOptions, (options) => {
       const network = renamed(xception(options));
-      const found = recognizeXception(network);
-      expect(found).toBeDefined();
-      expect(sameLayers(network, xception(found!))).toBe(true);
+      const found = recognizeArchitecture(network);
+      expect(found?.family).toBe("xception");
+      expect(sameLayers(network, buildNetwork(found!))).toBe(true);
     }),
     { numRuns: 60 },
   );
 });
 
 test("the options are those that somebody would have given", () => {
-  expect(recognizeXception(xception())).toEqual({
-    variant: "paper",
-    inputShape: [299, 299, 3],
-    classes: 1000,
-    classifierActivation: "softmax",
-    width: 1,
-    fcUnits: [],
-    residual: true,
-    intermediateActivation: "none",
-    middleFlowRepeats: 8,
+  expect(recognizeArchitecture(xception())).toEqual({
+    family: "xception",
+    options: {
+      variant: "paper",
+      inputShape: [299, 299, 3],
+      classes: 1000,
+      classifierActivation: "softmax",
+      width: 1,
+      fcUnits: [],
+      residual: true,
+      intermediateActivation: "none",
+      middleFlowRepeats: 8,
+    },
   });
-  expect(recognizeXception(xception({ width: 0.25, variant: "tutorial" }))).toMatchObject({
-    width: 0.25,
-    variant: "tutorial",
+  expect(recognizeArchitecture(xception({ width: 0.25, variant: "tutorial" }))).toMatchObject({
+    options: { width: 0.25, variant: "tutorial" },
   });
 });
 
@@ -87,6 +89,6 @@ describe("a network that differs in one layer is none of ours", () => {
     ["avg_pool", { type: "GlobalMaxPooling2D" }],
   ])("%s", (name, change) => {
     const position = list.layers.findIndex((layer) => layer.name === name);
-    expect(recognizeXception(changed(position, change))).toBeUndefined();
+    expect(recognizeArchitecture(changed(position, change))).toBeUndefined();
   });
 });

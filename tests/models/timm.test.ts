@@ -2,8 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { countParameters, networkWeights } from "../../src/graph/network.ts";
 import { fromTorchLayout, torchShape, toTorchLayout } from "../../src/graph/torch-layout.ts";
-import { buildNetwork } from "../../src/models/architecture.ts";
-import { architectureNamed } from "../../src/models/architecture-names.ts";
+import { architectureNamed, buildNetwork } from "../../src/models/registry.ts";
 import { timmNames } from "../../src/models/timm-names.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { parseTimmGolden, verifyTimm } from "../../src/tasks/verify/timm.ts";
@@ -84,7 +83,7 @@ describe("what timm has not is refused", () => {
 
   test("options that aligned networks have not", () => {
     expect(() => architectureNamed("xception71", { poolPadding: "symmetric" })).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: architecture "xception71": it has no option "poolPadding"; received "symmetric"; expected this option with "xception" or "legacy_xception".]`,
+      `[UsageError: option "poolPadding": this does not go with architecture xception71; received "symmetric"; expected architecture xception or legacy_xception.]`,
     );
   });
 });

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { blocksOf } from "../../src/models/block-names.ts";
-import { topOn } from "../../src/models/top-on.ts";
-import { xception } from "../../src/models/xception.ts";
+import { blocksOf, topOn } from "../../src/models/parts.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 
 const network = xception({ classes: 5, dropout: 0.5, fcUnits: [16], seed: 3 });
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { UsageError } from "../../src/errors.ts";
-import { xception } from "../../src/models/xception.ts";
-import { resolveOptions } from "../../src/models/xception-options.ts";
+import { checkedOptions } from "../../src/models/options.ts";
+import { xceptionOptions } from "../../src/models/xception/options.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 
 /** The message of a refusal. Options come as any value: callers in JavaScript and from files have no types. */
 function refusal(options: Readonly<Record<string, unknown>>): string {
@@ -23,31 +24,31 @@ describe("a wrong option is refused by name, with its value and the allowed ones
 
   it("variant", () => {
     expect(refusal({ variant: "keras" })).toMatchInlineSnapshot(
-      `"xception option "variant": this value is not allowed; received "keras"; expected one of "paper", "tutorial"."`,
+      `"xception option "variant": this value is not allowed; received "keras"; expected one of paper, tutorial."`,
     );
   });
 
   it("inputShape", () => {
     expect(refusal({ inputShape: [299, 299] })).toMatchInlineSnapshot(
-      `"xception option "inputShape": this value is not allowed; received [299, 299]; expected [height, width, channels]."`,
+      `"xception option "inputShape": this value is not allowed; received [299, 299]; expected height, width (both up to 8192) and channels as whole numbers, e.g. 299x299x3."`,
     );
-    expect(refusal({ inputShape: "299x299x3" })).toContain('received "299x299x3"; expected [height, width, channels]');
+    expect(refusal({ inputShape: "299x299x3" })).toContain('received "299x299x3"; expected height, width');
     expect(refusal({ inputShape: [70, 299, 3] })).toMatchInlineSnapshot(
       `"xception option "inputShape": this value is not allowed; received [70, 299, 3]; expected height and width of at least 71×71."`,
     );
     expect(refusal({ inputShape: [299, 70, 3] })).toContain("at least 71×71");
     expect(refusal({ inputShape: [299, 299.5, 3] })).toMatchInlineSnapshot(
-      `"xception option "inputShape": this value is not allowed; received [299, 299.5, 3]; expected whole numbers of pixels and channels."`,
+      `"xception option "inputShape": this value is not allowed; received [299, 299.5, 3]; expected height, width (both up to 8192) and channels as whole numbers, e.g. 299x299x3."`,
     );
     expect(refusal({ inputShape: [299, 299, Number.NaN] })).toContain("whole numbers");
     expect(refusal({ inputShape: [299, 299, 0] })).toMatchInlineSnapshot(
-      `"xception option "inputShape": this value is not allowed; received [299, 299, 0]; expected at least one channel, usually 3."`,
+      `"xception option "inputShape": this value is not allowed; received [299, 299, 0]; expected height, width (both up to 8192) and channels as whole numbers, e.g. 299x299x3."`,
     );
   });
 
   it("classes", () => {
     expect(refusal({ classes: 0 })).toMatchInlineSnapshot(
-      `"xception option "classes": this value is not allowed; received 0; expected an integer of at least 1."`,
+      `"xception option "classes": this value is not allowed; received 0; expected a whole number from 1."`,
     );
     expect(refusal({ classes: "10" })).toContain('received "10"');
   });
@@ -60,31 +61,31 @@ describe("a wrong option is refused by name, with its value and the allowed ones
 
   it("pooling", () => {
     expect(refusal({ includeTop: false, pooling: "mean" })).toMatchInlineSnapshot(
-      `"xception option "pooling": this value is not allowed; received "mean"; expected one of "none", "avg", "max"."`,
+      `"xception option "pooling": this value is not allowed; received "mean"; expected one of none, avg, max."`,
     );
     expect(refusal({ pooling: "avg" })).toMatchInlineSnapshot(
-      `"xception option "pooling": this value is not allowed; received "avg"; expected "none" with includeTop, which has its own pooling."`,
+      `"xception option "pooling": this applies only without the top (includeTop: false, or --no-top); received "avg"."`,
     );
   });
 
   it("classifierActivation", () => {
     expect(refusal({ classifierActivation: "linear" })).toMatchInlineSnapshot(
-      `"xception option "classifierActivation": this value is not allowed; received "linear"; expected one of "softmax", "sigmoid", "none"."`,
+      `"xception option "classifierActivation": this value is not allowed; received "linear"; expected one of softmax, sigmoid, none."`,
     );
   });
 
   it("an input too large, too many blocks and an inexact seed", () => {
     expect(refusal({ inputShape: [71, 8193, 3] })).toContain(
-      "received [71, 8193, 3]; expected height and width of at most 8192",
+      "received [71, 8193, 3]; expected height, width (both up to 8192)",
     );
-    expect(refusal({ middleFlowRepeats: 101 })).toContain("received 101; expected an integer from 0 to 100");
-    expect(refusal({ seed: 2 ** 53 })).toContain("expected an integer from 0 to 2^53 - 1");
-    expect(refusal({ width: 17 })).toContain("received 17; expected a number above 0, at most 16");
+    expect(refusal({ middleFlowRepeats: 101 })).toContain("received 101; expected a whole number from 0 to 100");
+    expect(refusal({ seed: 2 ** 53 })).toContain("expected a whole number from 0");
+    expect(refusal({ width: 17 })).toContain("received 17; expected a number above 0, up to 16");
   });
 
   it("width", () => {
     expect(refusal({ width: 0 })).toMatchInlineSnapshot(
-      `"xception option "width": this value is not allowed; received 0; expected a number above 0, at most 16, e.g. 0.25."`,
+      `"xception option "width": this value is not allowed; received 0; expected a number above 0, up to 16."`,
     );
     expect(refusal({ width: Infinity })).toContain("received Infinity");
     expect(refusal({ width: "1" })).toContain('received "1"');
@@ -92,22 +93,22 @@ describe("a wrong option is refused by name, with its value and the allowed ones
 
   it("dropout", () => {
     expect(refusal({ dropout: 1 })).toMatchInlineSnapshot(
-      `"xception option "dropout": this value is not allowed; received 1; expected a number from 0 up to, not including, 1."`,
+      `"xception option "dropout": this value is not allowed; received 1; expected a number from 0, below 1."`,
     );
     expect(refusal({ dropout: -0.1 })).toContain("received -0.1");
     expect(refusal({ dropout: "0.5" })).toContain('received "0.5"');
     expect(refusal({ dropout: 0.5, includeTop: false })).toMatchInlineSnapshot(
-      `"xception option "dropout": this value is not allowed; received 0.5; expected 0 without includeTop, for it stands before the classifier."`,
+      `"xception option "dropout": this applies only with the top, which is left out; received 0.5."`,
     );
   });
 
   it("fcUnits", () => {
     expect(refusal({ fcUnits: [4096, 0] })).toMatchInlineSnapshot(
-      `"xception option "fcUnits": this value is not allowed; received [4096, 0]; expected a list of positive integers, e.g. [4096, 4096]."`,
+      `"xception option "fcUnits": this value is not allowed; received [4096, 0]; expected a list, each a whole number from 1 to 65536."`,
     );
     expect(refusal({ fcUnits: 4096 })).toContain("received 4096");
     expect(refusal({ fcUnits: [4096], includeTop: false })).toMatchInlineSnapshot(
-      `"xception option "fcUnits": this value is not allowed; received [4096]; expected [] without includeTop, to which these layers belong."`,
+      `"xception option "fcUnits": this applies only with the top, which is left out; received [4096]."`,
     );
   });
 
@@ -119,20 +120,20 @@ describe("a wrong option is refused by name, with its value and the allowed ones
 
   it("intermediateActivation", () => {
     expect(refusal({ intermediateActivation: "gelu" })).toMatchInlineSnapshot(
-      `"xception option "intermediateActivation": this value is not allowed; received "gelu"; expected one of "none", "relu", "elu"."`,
+      `"xception option "intermediateActivation": this value is not allowed; received "gelu"; expected one of none, relu, elu."`,
     );
   });
 
   it("middleFlowRepeats", () => {
     expect(refusal({ middleFlowRepeats: -1 })).toMatchInlineSnapshot(
-      `"xception option "middleFlowRepeats": this value is not allowed; received -1; expected an integer from 0 to 100."`,
+      `"xception option "middleFlowRepeats": this value is not allowed; received -1; expected a whole number from 0 to 100."`,
     );
     expect(refusal({ middleFlowRepeats: 1.5 })).toContain("received 1.5");
   });
 
   it("seed", () => {
     expect(refusal({ seed: -1 })).toMatchInlineSnapshot(
-      `"xception option "seed": this value is not allowed; received -1; expected an integer from 0 to 2^53 - 1."`,
+      `"xception option "seed": this value is not allowed; received -1; expected a whole number from 0."`,
     );
   });
 });
@@ -140,12 +141,16 @@ describe("a wrong option is refused by name, with its value and the allowed ones
 describe("options at the edge of what is allowed", () => {
   it("are accepted", () => {
     const options = { inputShape: [71, 71, 1], classes: 1, dropout: 0.99, middleFlowRepeats: 0, width: 0.01 } as const;
-    expect(resolveOptions(options)).toMatchObject({ inputShape: [71, 71, 1], classes: 1, dropout: 0.99 });
+    expect(checkedOptions(xceptionOptions, options)).toMatchObject({
+      inputShape: [71, 71, 1],
+      classes: 1,
+      dropout: 0.99,
+    });
   });
 
   it("undefined means the default, as from an unset flag", () => {
     // biome-ignore lint/suspicious/noExplicitAny: what a caller without `exactOptionalPropertyTypes` may pass
     const unset = { variant: undefined, classes: undefined, width: undefined } as any;
-    expect(resolveOptions(unset)).toMatchObject({ variant: "paper", classes: 1000 });
+    expect(checkedOptions(xceptionOptions, unset)).toMatchObject({ variant: "paper", classes: 1000 });
   });
 });

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { input } from "../../src/graph/builder.ts";
 import { countParameters, type Network, networkWeights } from "../../src/graph/network.ts";
-import { entryFlow, exitFlow, middleFlow, xception } from "../../src/models/xception.ts";
-import type { XceptionOptions, XceptionVariant } from "../../src/models/xception-options.ts";
-import * as tutorial from "../../src/models/xception-tutorial.ts";
+import type { XceptionOptions, XceptionVariant } from "../../src/models/xception/options.ts";
+import { entryFlow, exitFlow, middleFlow, xception } from "../../src/models/xception/paper.ts";
+import * as tutorial from "../../src/models/xception/tutorial.ts";
 import paperGolden from "../golden/xception-paper-299.layers.json" with { type: "json" };
 import tutorialGolden from "../golden/xception-tutorial-299.layers.json" with { type: "json" };
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Network } from "../../src/graph/network.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { plotSections } from "../../src/report/plot/sections.ts";
 import { smallNetwork } from "./small-network.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { conv2d, input, relu } from "../../src/graph/builder.ts";
 import { type Network, network } from "../../src/graph/network.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { plotDot } from "../../src/report/plot/dot.ts";
 import { plotSvg } from "../../src/report/plot/plot.ts";
 import { smallNetwork } from "./small-network.ts";

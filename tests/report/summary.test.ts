@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { summarize, summaryJson } from "../../src/report/summary.ts";
 import { smallNetwork } from "./small-network.ts";
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { blockHealth } from "../../src/tasks/step/training-health.ts";
 
 const network = xception({ inputShape: [71, 71, 3], width: 0.1, middleFlowRepeats: 0, classes: 2 });

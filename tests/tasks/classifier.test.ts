@@ -6,11 +6,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lower } from "../../src/compiler/lower.ts";
 import { AbortedError, FormatError, UsageError } from "../../src/errors.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
-import { topIndices } from "../../src/learning/metrics-ranking.ts";
-import type { ImageCodec, RgbImage } from "../../src/platform.ts";
+import { topIndices } from "../../src/learning/ranking.ts";
+import type { ImageCodec, ImageSource, RgbImage } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { type Classified, type Classifier, loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
-import type { ImageLike } from "../../src/tasks/model/image.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { interpret } from "../oracles/interpreter.ts";
 import { noise } from "./images.ts";
@@ -150,7 +149,7 @@ describe("many images", () => {
   });
 
   it("go on beside those that cannot be read", async () => {
-    const broken: ImageLike[] = [
+    const broken: ImageSource[] = [
       join(folder, "missing.png"),
       png,
       png.subarray(0, 100),
@@ -189,7 +188,7 @@ describe("refusals", () => {
       `"classify option top: this value is not allowed; received 0; expected a whole number from 1."`,
     );
     expect((await errorOf(all(classifier.classifyAll([png], { batchSize: 1.5 })))).message).toMatchInlineSnapshot(
-      `"classify option batchSize: this value is not allowed; received 1.5; expected a whole number from 1."`,
+      `"option batchSize: this value is not allowed; received 1.5; expected a whole number from 1."`,
     );
   });
 
@@ -207,7 +206,7 @@ describe("refusals", () => {
       "it cannot be read (ENOTDIR: not a directory",
     );
     expect((await load(join(folder, "noise.png"))).replace(folder, "…")).toContain(
-      'file "…/noise.png": this is no file of weights that we know',
+      'file "…/noise.png": unknown file format',
     );
     expect(await load(Uint8Array.of(8, 9, 10))).toMatchInlineSnapshot(
       `"file of 3 bytes, byte 3: its 3 bytes are no ONNX file, or one that is damaged or cut short (index out of range: 3 + 1 > 3). Copy or download it again."`,
@@ -229,7 +228,7 @@ describe("refusals", () => {
     const signal = AbortSignal.abort(new Error("enough"));
     const error = await errorOf(classifier.classify(png, { signal }));
     expect(error).toBeInstanceOf(AbortedError);
-    expect(error.message).toMatchInlineSnapshot(`"classifying: it was stopped by the caller."`);
+    expect(error.message).toMatchInlineSnapshot(`"prediction: it was stopped by the caller."`);
     expect(error.cause).toEqual(new Error("enough"));
 
     const controller = new AbortController();

@@ -3,7 +3,7 @@ import { noAugmentation } from "../../src/data/augmentation.ts";
 import { networkWeights } from "../../src/graph/network.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { constantRate } from "../../src/learning/schedules.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { type FineTuningChoice, type FineTuningStart, fineTuning } from "../../src/tasks/train/fine-tuning.ts";
 import { train } from "../../src/tasks/train/train.ts";
@@ -118,7 +118,7 @@ describe("a training", () => {
         optimizer: createOptimizer("sgd", { momentum: 0 }),
         learningRate: 0.1,
         schedule: constantRate,
-        augmentation: noAugmentation,
+        augment: noAugmentation,
         ...options,
       },
     );

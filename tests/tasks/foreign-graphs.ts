@@ -5,8 +5,8 @@ import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import * as layers from "../../src/graph/builder.ts";
 import { type Layer, type Network, network } from "../../src/graph/network.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
-import { xception } from "../../src/models/xception.ts";
-import { legacyXceptionOptions } from "../../src/models/xception-options.ts";
+import { architectureNamed, optionsOf } from "../../src/models/registry.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { type FloatTensor, floatTensor, transpose } from "../../src/tensor/tensor.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { bytesOf, type TfjsFiles } from "../weights/tfjs-model.ts";
@@ -23,7 +23,7 @@ export function torchNet(classes = 5): Network {
 /** The network of `tests/golden/torch-xception.py`. */
 export function torchXception(): Network {
   const options = { inputShape: [71, 80, 3], classes: 3, width: 0.02, middleFlowRepeats: 1 } as const;
-  return xception({ ...options, ...legacyXceptionOptions, classifierActivation: "none" });
+  return xception({ ...options, ...optionsOf(architectureNamed("legacy_xception")), classifierActivation: "none" });
 }
 
 interface StoredTensor {

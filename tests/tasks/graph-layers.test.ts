@@ -7,8 +7,8 @@ import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import * as layers from "../../src/graph/builder.ts";
 import { inputShapeOf, type Network, network } from "../../src/graph/network.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
-import { alignedXception } from "../../src/models/aligned-xception.ts";
-import { xception } from "../../src/models/xception.ts";
+import { alignedXception } from "../../src/models/aligned/network.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { loadWeights, openModel } from "../../src/tasks/weights/open-weights.ts";
 import { floatTensor, transpose } from "../../src/tensor/tensor.ts";
@@ -44,7 +44,7 @@ function graphModel(of: Network, weights: Weights) {
 }
 
 const foldedNote = (count: number) =>
-  `The file's batch normalizations (${count}) were folded into its kernels; they are set to neutral values here. Fine-tuning works; training statistics start anew.`;
+  `The file's batch normalizations (${count}) were folded into its kernels; they are set to neutral values here. Fine-tuning works; training statistics start over.`;
 
 test.each(["plain", "folded"])("a graph that PyTorch exported, %s, gives its answers in our network", async (name) => {
   const { weights, report } = await loadWeights(torchNet(), torch(name), nodePlatform);
@@ -63,7 +63,7 @@ test("an Xception of PyTorch, folded or as it is, gives PyTorch's logits", async
   const ours = torchXception();
   const { weights, notes } = await loadWeights(ours, torch("xception"), nodePlatform);
   expect(notes).toEqual([
-    "Only weights were taken: epsilons and paddings are those of the network here, not of the file's graph.",
+    "Only weights were loaded: epsilons and paddings are those of the network here, not of the file's graph.",
     foldedNote(19),
   ]);
   const { logits } = JSON.parse(new TextDecoder().decode(golden("torch-xception.json"))) as { logits: number[] };
@@ -143,7 +143,7 @@ test("what the graph computes otherwise than the network is said", async () => {
   const options = { inputShape: [71, 80, 3], classes: 3, width: 0.02, middleFlowRepeats: 1 } as const;
   const asInKeras = await loadWeights(xception(options), torch("xception"), nodePlatform);
   expect(asInKeras.notes.at(-1)).toBe(
-    "Its pooling is padded otherwise than this network's: answers will differ. PyTorch's way is that of --architecture legacy_xception.",
+    "Its pooling is padded differently: predictions will differ. --architecture legacy_xception pads as PyTorch does.",
   );
   const image = layers.input([21, 19, 3]);
   let x = layers.conv2d(image, { filters: 8, kernelSize: 3, strides: 2, useBias: false });
@@ -152,7 +152,7 @@ test("what the graph computes otherwise than the network is said", async () => {
   x = layers.globalAveragePooling2d(layers.relu(layers.batchNormalization(x, { epsilon: 0.01 })));
   const other = network("other", layers.dense(x, { units: 5 }));
   expect((await loadWeights(other, torch("plain"), nodePlatform)).notes.at(-1)).toBe(
-    "Its normalizations add 0.001 to variances, this network's 0.01: answers will differ somewhat.",
+    "Its normalizations have epsilon 0.001, this network's 0.01: predictions will differ slightly.",
   );
 });
 
@@ -182,10 +182,10 @@ test("what cannot be taken is refused with its reason", async () => {
   );
   const other = network("other", layers.conv2d(layers.input([9, 9, 3]), { filters: 2, kernelSize: 1 }));
   expect(await refusal(other, torch("plain"))).toMatchInlineSnapshot(
-    `"file of 4123 bytes: its graph has other layers than the network; received "2 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 1 convolutions, 0 depthwise convolutions, 0 dense layers. Say which network its weights are for: architecture, width, and what else makes it another."`,
+    `"file of 4123 bytes: its layers differ from the network's; received "2 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 1 convolutions, 0 depthwise convolutions, 0 dense layers. Name the network of its weights: architecture, width and other options."`,
   );
   expect(await refusal(torchNet(), foldedOnnx(branched(), formulaWeights(branched())))).toMatchInlineSnapshot(
-    `"file of 4333 bytes: its graph has other layers than the network; received "4 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 2 convolutions, 1 depthwise convolutions, 1 dense layers. Say which network its weights are for: architecture, width, and what else makes it another."`,
+    `"file of 4333 bytes: its layers differ from the network's; received "4 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 2 convolutions, 1 depthwise convolutions, 1 dense layers. Name the network of its weights: architecture, width and other options."`,
   );
   // The same parts, but the second convolution reads the images, not the first one.
   const conv = (x: layers.LayerOutput, name: string) => layers.conv2d(x, { filters: 3, kernelSize: 1, name });
@@ -194,12 +194,12 @@ test("what cannot be taken is refused with its reason", async () => {
   const again = layers.input([9, 9, 3]);
   const sideBySide = network("side_by_side", layers.add([conv(again, "one"), conv(again, "two")]));
   expect(await refusal(sideBySide, foldedOnnx(inTurn, formulaWeights(inTurn)))).toMatchInlineSnapshot(
-    `"file of 666 bytes: its graph is connected otherwise than the network: what stands for "two" reads other results; received ["onnx::Conv_512"]; expected the results of nothing but the images."`,
+    `"file of 666 bytes: its graph is connected differently: the counterpart of "two" reads other results; received ["onnx::Conv_512"]; expected the results of no layer, only the images."`,
   );
 });
 
 test("without a network, the file is described", async () => {
   expect(await openModel(torch("plain"), nodePlatform).catch((error: Error) => error.message)).toMatchInlineSnapshot(
-    `"file of 4123 bytes: the file holds weights, but not their network; received "ONNX graph input → logits of 9 nodes: 3 Conv, 2 BatchNormalization, 2 Relu, 1 ReduceMean, 1 Gemm"; expected a whole model. Say which network they belong to: convert does, with the flags of one; in a program, loadWeights."`,
+    `"file of 4123 bytes: the file holds only weights, without their network; received "ONNX graph input → logits of 9 nodes: 3 Conv, 2 BatchNormalization, 2 Relu, 1 ReduceMean, 1 Gemm"; expected a whole model. Name the network: convert takes its flags; in a program, use loadWeights."`,
   );
 });

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { Layer } from "../../src/graph/network.ts";
 import type { OpConfig, OpGraph } from "../../src/graph/ops.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { compareWithGolden } from "../../src/tasks/verify/compare.ts";
 import { parseGolden } from "../../src/tasks/verify/golden.ts";

@@ -4,7 +4,7 @@ import type { WeightRole } from "../../src/graph/layer-weights.ts";
 import { type Network, networkWeights } from "../../src/graph/network.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import type { Platform } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { TrainingStep } from "../../src/tasks/step/training-step.ts";

@@ -3,13 +3,13 @@ import { describe, expect, it } from "vitest";
 import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import { FormatError, UsageError, WeightsError } from "../../src/errors.ts";
 import { networkWeights } from "../../src/graph/network.ts";
-import { architectureOf, completeArchitecture } from "../../src/models/architecture.ts";
-import type { XceptionOptions } from "../../src/models/xception-options.ts";
+import { architectureOf, completeArchitecture } from "../../src/models/registry.ts";
+import type { XceptionOptions } from "../../src/models/xception/options.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { loadEngine } from "../../src/runtime/node-engine.ts";
-import { inferenceSession } from "../../src/tasks/model/inference.ts";
 import type { ModelParts } from "../../src/tasks/model/model.ts";
 import { decodeModel, describeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
+import { loadPredictor } from "../../src/tasks/model/predictor.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
@@ -81,7 +81,7 @@ describe("a model file in ONNX Runtime", () => {
   it("takes bytes in batches of any size and answers what our own graph answers", async () => {
     const ort = await loadEngine();
     const session = await ort.InferenceSession.create(bytes);
-    const ours = await inferenceSession(model.network, model.weights, model.preprocessing, nodePlatform.engine);
+    const ours = await loadPredictor(model, nodePlatform);
     expect(session.inputNames).toEqual(["images"]);
     expect(session.outputNames).toEqual(["predictions"]);
     for (const count of [1, 3]) {
@@ -202,12 +202,12 @@ describe("a file that is no model is refused", () => {
     expect(
       read(changedDocument((document) => (document.architecture.options.variant = "nasnet"))),
     ).toMatchInlineSnapshot(
-      `"model "a.onnx", metadata: xception option "variant": this value is not allowed; received "nasnet"; expected one of "paper", "tutorial"."`,
+      `"model "a.onnx", metadata: xception option "variant": this value is not allowed; received "nasnet"; expected one of paper, tutorial."`,
     );
     expect(
       read(changedDocument((document) => (document.architecture.options.middleFlowRepeats = 1e9))),
     ).toMatchInlineSnapshot(
-      `"model "a.onnx", metadata, field architecture.options.middleFlowRepeats: Too big: expected number to be <=1000; received 1000000000."`,
+      `"model "a.onnx", metadata: xception option "middleFlowRepeats": this value is not allowed; received 1000000000; expected a whole number from 0 to 100."`,
     );
   });
 

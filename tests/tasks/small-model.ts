@@ -1,6 +1,6 @@
 import { kerasPreprocessing } from "../../src/graph/preprocessing.ts";
-import { xception } from "../../src/models/xception.ts";
-import type { XceptionOptions } from "../../src/models/xception-options.ts";
+import type { XceptionOptions } from "../../src/models/xception/options.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import type { Model } from "../../src/tasks/model/model.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 

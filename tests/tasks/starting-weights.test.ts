@@ -4,17 +4,16 @@ import { describe, expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { FileError } from "../../src/errors.ts";
 import { countParameters, networkWeights } from "../../src/graph/network.ts";
-import { topOn } from "../../src/models/top-on.ts";
-import { xception } from "../../src/models/xception.ts";
-import type { XceptionOptions } from "../../src/models/xception-options.ts";
+import { topOn } from "../../src/models/parts.ts";
+import type { XceptionOptions } from "../../src/models/xception/options.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { startingWeights } from "../../src/tasks/weights/starting-weights.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
-import { mapWeights } from "../../src/weights/map-weights.ts";
+import { mapWeights, storedLayersOf } from "../../src/weights/map-weights.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
-import { storedLayersOf } from "../../src/weights/stored-layers.ts";
 import { readingFiles } from "./reading-files.ts";
 import { smallModel } from "./small-model.ts";
 
@@ -57,9 +56,8 @@ test("imagenet is the published file, with the classifier only for 1000 classes,
       throw new FileError({ where: path, what: "asked for" });
     };
     const network = xception({ width: 0.05, middleFlowRepeats: 0, ...options });
-    const error: unknown = await startingWeights(network, "imagenet", readingFiles(read), {
-      imagenet: { mirror },
-    }).catch((e) => e);
+    const reader = { downloads: { mirror, read } };
+    const error: unknown = await startingWeights(network, "imagenet", reader).catch((e) => e);
     return (error as Error).message;
   };
   const folder = "https://storage.googleapis.com/tensorflow/keras-applications/xception";

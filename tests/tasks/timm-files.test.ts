@@ -2,17 +2,15 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { WeightsError } from "../../src/errors.ts";
 import { torchShape, toTorchLayout } from "../../src/graph/torch-layout.ts";
-import { buildNetwork } from "../../src/models/architecture.ts";
-import { type ArchitectureName, architectureNamed } from "../../src/models/architecture-names.ts";
-import { timmNames } from "../../src/models/timm-names.ts";
-import { recognizeTimm } from "../../src/models/timm-recognition.ts";
+import { type ArchitectureName, architectureNamed, buildNetwork } from "../../src/models/registry.ts";
+import { recognizeTimm, timmNames } from "../../src/models/timm-names.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { decodeModel } from "../../src/tasks/model/model-file.ts";
 import { timmFormulaWeights } from "../../src/tasks/verify/timm.ts";
 import { convert } from "../../src/tasks/weights/convert.ts";
+import { openWeightsFile } from "../../src/tasks/weights/formats.ts";
 import { loadWeights, openModel } from "../../src/tasks/weights/open-weights.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
-import { openWeightsFile } from "../../src/tasks/weights/weights-formats.ts";
 import { floatTensor, type Tensor } from "../../src/tensor/tensor.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
@@ -136,7 +134,7 @@ test("a network that is recognized prepares images as timm does", async () => {
 test("another network's state_dict is refused for its names", async () => {
   const bytes = new Uint8Array(readFileSync(new URL("../golden/formats/tensors.pth", import.meta.url)));
   await expect(openModel(bytes, nodePlatform)).rejects.toThrowErrorMatchingInlineSnapshot(
-    `[FormatError: file of 4283 bytes: the file holds weights, but not their network; received "PyTorch"; expected a whole model. Say which network they belong to: convert does, with the flags of one; in a program, loadWeights.]`,
+    `[FormatError: file of 4283 bytes: the file holds only weights, without their network; received "PyTorch"; expected a whole model. Name the network: convert takes its flags; in a program, use loadWeights.]`,
   );
   const source = await weightsSource(bytes, nodePlatform);
   await expect(

@@ -3,7 +3,7 @@ import { oneHot } from "../../src/data/labels.ts";
 import { networkWeights } from "../../src/graph/network.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
-import { xception } from "../../src/models/xception.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { TrainingStep } from "../../src/tasks/step/training-step.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";

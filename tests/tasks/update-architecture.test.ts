@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { globalAveragePooling2d, input, separableConv2d } from "../../src/graph/builder.ts";
 import { network, networkWeights } from "../../src/graph/network.ts";
-import { type Architecture, architectureOf, buildNetwork } from "../../src/models/architecture.ts";
+import { type Architecture, architectureOf, buildNetwork } from "../../src/models/registry.ts";
 import { updateArchitecture } from "../../src/tasks/model/update-architecture.ts";
 import { formulaWeights } from "../../src/weights/formula.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { inputShapeOf, type Network } from "../../src/graph/network.ts";
-import { xception } from "../../src/models/xception.ts";
-import type { XceptionOptions } from "../../src/models/xception-options.ts";
+import type { XceptionOptions } from "../../src/models/xception/options.ts";
+import { xception } from "../../src/models/xception/paper.ts";
 import { type Golden, parseGolden } from "../../src/tasks/verify/golden.ts";
 import { goldenNetworks } from "../../src/tasks/verify/network.ts";
 

@@ -1,18 +1,15 @@
 import { join } from "node:path";
 import type { Command } from "commander";
-import { formatDuration } from "../../../src/report/html/format.ts";
-import { addCommand } from "../add-command.ts";
-import { demoFiles, runDemo } from "../demo/demo.ts";
-import { claimDemoFolder } from "../demo/demo-folder.ts";
+import { formatDuration } from "../../../src/report/numbers.ts";
+import { nodePlatform } from "../../../src/runtime/node.ts";
+import { claimDemoFolder, demoFiles, runDemo } from "../demo/demo.ts";
+import { conclusion, type DemoResult } from "../demo/description.ts";
 import { readDemoImages } from "../demo/images.ts";
-import { conclusion } from "../demo/narration.ts";
 import { type DemoRecipe, demoRecipe } from "../demo/recipe.ts";
-import type { DemoResult } from "../demo/result.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { loadPlatform } from "../load-platform.ts";
-import { reportSkipped } from "../skipped-files.ts";
+import { addCommand, countOf } from "../options.ts";
+import { reportSkipped } from "../progress.ts";
 import { runFiles } from "../train/run-folder.ts";
-import { countOf } from "../values.ts";
 
 interface DemoFlags {
   readonly output: string;
@@ -33,11 +30,10 @@ export function registerDemo(program: Command, io: CliIo): void {
     .option("--epochs <n>", "passes over the images", countOf("--epochs"), demoRecipe.epochs)
     .action(async ({ output, seed, epochs, json }: DemoFlags) => {
       const start = performance.now();
-      const platform = await loadPlatform();
-      const folder = await claimDemoFolder(output, platform.files);
+      const folder = await claimDemoFolder(output, nodePlatform.files);
       const images = await readDemoImages();
       const recipe = { ...demoRecipe, seed, epochs };
-      const result = await runDemo(folder, images, recipe, platform, io);
+      const result = await runDemo(folder, images, recipe, nodePlatform, io);
       reportSkipped([...result.training.skipped, ...result.test.skipped], io);
       const seconds = (performance.now() - start) / 1000;
       if (json) writeJson(io, { folder: output, files: demoFiles, seconds, ...asJson(result, recipe) });
@@ -47,7 +43,18 @@ export function registerDemo(program: Command, io: CliIo): void {
     });
 }
 
-function asJson({ training, test, fingerprint }: DemoResult, { network, seed, epochs }: DemoRecipe) {
+function asJson(
+  { training, test, fingerprint }: DemoResult,
+  { imageSize, width, middleFlowRepeats, seed, epochs }: DemoRecipe,
+) {
   const { history, steps } = training;
-  return { seed, epochs, steps, network, sha256: fingerprint, history, evaluation: test.evaluation };
+  return {
+    seed,
+    epochs,
+    steps,
+    network: { imageSize, width, middleFlowRepeats },
+    sha256: fingerprint,
+    history,
+    evaluation: test.evaluation,
+  };
 }

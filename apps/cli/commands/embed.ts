@@ -1,22 +1,18 @@
 import { relative, sep } from "node:path";
 import { type Command, Option } from "commander";
 import type { Device } from "../../../src/platform.ts";
+import { nodePlatform } from "../../../src/runtime/node.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
-import { embed, type ImageToEmbed } from "../../../src/tasks/features/embed.ts";
 import { embeddingsWriter } from "../../../src/tasks/features/embeddings-file.ts";
+import { embed, type ImageToEmbed } from "../../../src/tasks/features/feature-extractor.ts";
 import type { Pooling } from "../../../src/tasks/features/feature-network.ts";
-import { addCommand } from "../add-command.ts";
-import { deviceOption } from "../device-option.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
-import { pathFrom } from "../embeddings-paths.ts";
-import { openExtractor } from "../extractor.ts";
+import { openExtractor, pathFrom } from "../extractor.ts";
 import { type ImageArgument, imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { loadPlatform } from "../load-platform.ts";
-import { addNetworkOptions, givenXceptionOptions, type NetworkFlags } from "../network-options.ts";
-import { startProgress } from "../progress.ts";
-import { reportSkipped } from "../skipped-files.ts";
-import { countOf } from "../values.ts";
+import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
+import { addCommand, countOf, deviceOption } from "../options.ts";
+import { reportSkipped, startProgress } from "../progress.ts";
 
 interface EmbedFlags extends Omit<NetworkFlags, "pooling">, DownloadFlags {
   readonly output: string;
@@ -52,9 +48,9 @@ export function registerEmbed(program: Command, io: CliIo): void {
       const { output, pooling, allowMissing, batchSize, architecture, json } = flags;
       const write = embeddingsWriter(output);
       await assertWritable(output);
-      const { folder, images } = rowsOf(paths, await imagesOf(paths, io, (await loadPlatform()).files));
+      const { folder, images } = rowsOf(paths, await imagesOf(paths, io, nodePlatform.files));
       const { pooling: _, ...networkFlags } = flags;
-      const network = givenXceptionOptions(command, networkFlags);
+      const network = givenNetworkOptions(command, networkFlags);
       const how = { network, architecture, allowMissing };
       const extractor = await openExtractor({ model, ...how }, flags, io);
       try {

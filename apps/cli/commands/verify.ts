@@ -3,12 +3,10 @@ import { UsageError } from "../../../src/errors.ts";
 import { type Device, devices } from "../../../src/platform.ts";
 import type { VerifyLayout } from "../../../src/tasks/verify/graph.ts";
 import { defaultTolerance, type VerifyTolerance } from "../../../src/tasks/verify/verify.ts";
-import { addCommand } from "../add-command.ts";
-import { addDownloadOptions, type DownloadFlags, downloadsOf } from "../downloads.ts";
+import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
 import type { CliIo } from "../io.ts";
-import { loadPlatform } from "../load-platform.ts";
-import { addNetworkOptions, givenXceptionOptions, type NetworkFlags, xceptionOptionsOf } from "../network-options.ts";
-import { positiveNumberOf } from "../values.ts";
+import { addNetworkOptions, givenNetworkOptions, type NetworkFlags, networkOptionsOf } from "../network-options.ts";
+import { addCommand, positiveNumberOf } from "../options.ts";
 import { verifyGolden } from "../verify/golden.ts";
 import { verifyModelFile } from "../verify/model.ts";
 
@@ -70,13 +68,13 @@ export function registerVerify(program: Command, io: CliIo): void {
     const tolerance: VerifyTolerance | undefined = taps === undefined ? undefined : { taps, probabilities: taps / 10 };
     assertNoMixture(model, flags);
     if (model !== undefined && command.getOptionValueSource("layout") === "cli") throw needs("--layout", "--golden");
-    const platform = await loadPlatform(downloadsOf({ cacheDir, offline }, process.env, io).reader);
+    const platform = platformFor({ cacheDir, offline }, io);
     if (model !== undefined) {
-      const described = { network: givenXceptionOptions(command, flags), architecture: flags.architecture };
+      const described = { network: givenNetworkOptions(command, flags), architecture: flags.architecture };
       return verifyModelFile(model, { reference, images, runtimes, tolerance, json, ...described }, platform, io);
     }
     // Without --no-top, the file says whether there is one.
-    const options = { ...xceptionOptionsOf(network), ...(!top && { includeTop: false }) };
+    const options = { ...networkOptionsOf(network), ...(!top && { includeTop: false }) };
     const real = weights === undefined ? undefined : { weights, allowMissing, image: onlyImage(images) };
     const settings = { network: options, architecture, layout, json, real, ...(tolerance && { tolerance }) };
     return verifyGolden(golden!, settings, platform, io);

@@ -1,5 +1,5 @@
 import { UsageError, VerificationError } from "../../../src/errors.ts";
-import type { ArchitectureName } from "../../../src/models/architecture-names.ts";
+import type { ArchitectureName } from "../../../src/models/registry.ts";
 import type { Platform } from "../../../src/platform.ts";
 import { readSource } from "../../../src/source.ts";
 import { type VerifyFeaturesOptions, verifyFeatures } from "../../../src/tasks/verify/features.ts";

@@ -1,38 +1,31 @@
-import { compile } from "../../compiler/compile.ts";
-import { imageInput } from "../../compiler/lower.ts";
-import { readAhead } from "../../data/image-loading.ts";
-import { UsageError, WeightsError, XceptionError } from "../../errors.ts";
+import { sha256 } from "../../checksums.ts";
+import { DataError, UsageError, WeightsError, type XceptionError } from "../../errors.ts";
 import { inputShapeOf, type Network, networkWeights } from "../../graph/network.ts";
+import type { Preprocessing } from "../../graph/preprocessing.ts";
+import type { Weights } from "../../graph/weights.ts";
 import { type FeatureStage, featureStages, lastMapOf } from "../../models/feature-stages.ts";
-import type { Platform, RgbImage, Session, SessionOptions, Tensors } from "../../platform.ts";
-import type { FloatTensor } from "../../tensor/tensor.ts";
-import { WorkQueue } from "../../work-queue.ts";
-import { modelDigest } from "../model/digest.ts";
-import { asImageError, type ImageLike, imageBatch } from "../model/image.ts";
-import { ImagePreparation } from "../model/image-preparation.ts";
-import { disposedError } from "../model/inference.ts";
+import type { ImageSource, Platform, SessionOptions, Source, Tensors } from "../../platform.ts";
+import type { SkippedFile } from "../../records.ts";
+import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "../model/model.ts";
-import { type OpenAsOptions, openAs } from "../weights/open-as.ts";
+import { compiledParts, type PredictAllOptions, Predictor } from "../model/predictor.ts";
 import type { OpenedModel } from "../weights/open-weights.ts";
+import { type OpenAsOptions, openAs } from "../weights/open-weights.ts";
 import { weightsSource } from "../weights/weights-file.ts";
-import { type FeatureChoice, type FeatureNetwork, featureNetwork } from "./feature-network.ts";
+import type { EmbeddedImage, Embeddings } from "./embeddings.ts";
+import { type FeatureChoice, type FeatureNetwork, featureNetwork, type Pooling } from "./feature-network.ts";
 
-/** What a layer makes of images. */
+/** The output of a layer for some images. */
 export interface FeatureMap {
   readonly layer: string;
   /** `[N, height, width, channels]`, or `[N, channels]` where it was pooled. */
   readonly values: FloatTensor;
 }
 
-/** What became of one image among several: maps with N = 1, or why there are none. */
+/** The result for one image of several: feature maps with N = 1, or why there are none. */
 export type Extracted = { readonly maps: readonly FeatureMap[] } | { readonly error: XceptionError };
 
-export interface ExtractAllOptions extends FeatureChoice {
-  /** Images that the engine sees at a time; default 8. */
-  readonly batchSize?: number | undefined;
-  /** Ends the work with an {@link AbortedError}. */
-  readonly signal?: AbortSignal | undefined;
-}
+export interface ExtractAllOptions extends FeatureChoice, Omit<PredictAllOptions, "part"> {}
 
 export interface LoadExtractorOptions extends OpenAsOptions {
   readonly platform: Platform;
@@ -41,14 +34,14 @@ export interface LoadExtractorOptions extends OpenAsOptions {
   readonly preprocessing?: ImagePreprocessing | undefined;
 }
 
-/** What has to be known of a model. */
+/** The parts of a model that an extractor needs. */
 interface ExtractorModel extends Pick<OpenedModel, "network" | "weights"> {
   readonly preprocessing: ImagePreprocessing;
-  /** Which of its weights the file lacks, and are made up. */
+  /** Weights that the file lacks and that were initialized instead. */
   readonly report: Pick<OpenedModel["report"], "missing" | "wrongShape">;
 }
 
-/** Gives what a network sees in images, layer by layer. Give it back with `dispose()`, or declare it with `await using`. */
+/** Extracts the feature maps of a network's layers. Free it with `dispose()`, or declare it with `await using`. */
 export class FeatureExtractor {
   readonly network: Network;
   /** The last map at each stride. */
@@ -56,14 +49,7 @@ export class FeatureExtractor {
   /** The layer whose map global pooling reads in a classifier. */
   readonly lastMap: string;
   readonly #model: ExtractorModel;
-  readonly #platform: Platform;
-  readonly #options: SessionOptions | undefined;
-  readonly #preparation: ImagePreparation;
-  /** The part of the network that is in the engine; another request replaces it. */
-  #loaded: { readonly key: string; readonly session: Session } | undefined;
-  /** The part may be replaced between two pieces of work, but not within one. */
-  readonly #queue = new WorkQueue();
-  #disposal: Promise<void> | undefined;
+  readonly #predictor: Predictor;
 
   /** @throws {UsageError} the network does not read RGB images. */
   constructor(model: ExtractorModel, platform: Platform, session?: SessionOptions) {
@@ -71,14 +57,12 @@ export class FeatureExtractor {
     this.stages = featureStages(model.network);
     this.lastMap = lastMapOf(model.network);
     this.#model = model;
-    this.#platform = platform;
-    this.#options = session;
     assertRgb(model.network);
-    this.#preparation = new ImagePreparation(model, platform);
+    this.#predictor = new Predictor(model, platform, compiledParts(model, platform.engine, session));
   }
 
   /**
-   * Maps of an image or of several at once, in the order in which they are asked for, all from one run of the network.
+   * Returns feature maps of an image or of several at once, in the order of the request, all from one run of the network.
    * @throws {UsageError} there is no such layer or stage, or the extractor was disposed.
    * @throws {WeightsError} a layer needs weights that the file lacks.
    * @throws {FormatError} an image is damaged, or of no supported format.
@@ -86,58 +70,47 @@ export class FeatureExtractor {
    * @example
    * const [last] = await extractor.features("cat.jpg", { pooling: "avg" }); // last.values: [1, 2048]
    */
-  async features(images: ImageLike | readonly ImageLike[], choice: FeatureChoice = {}): Promise<readonly FeatureMap[]> {
-    this.#assertNotDisposed();
+  async features(
+    images: ImageSource | readonly ImageSource[],
+    choice: FeatureChoice = {},
+  ): Promise<readonly FeatureMap[]> {
+    this.#predictor.assertNotDisposed();
     const part = this.#partFor(choice);
-    const list = Array.isArray(images) ? (images as readonly ImageLike[]) : [images as ImageLike];
+    const list = Array.isArray(images) ? (images as readonly ImageSource[]) : [images as ImageSource];
     if (list.length === 0) throw new UsageError({ where: "features", what: "there is no image" });
-    return this.#run(part, await Promise.all(list.map((image) => this.#preparation.prepare(image))));
+    return mapsIn(await this.#predictor.predict(list, { part }), part);
   }
 
   /**
-   * Maps of many images, image by image in their order; one that cannot be read gives its error, and the others go on.
+   * Returns feature maps of many images, one by one in their order; one that cannot be read gives its error.
    * @throws {UsageError} there is no such layer or stage, an option is not allowed, or the extractor was disposed.
    * @throws {WeightsError} a layer needs weights that the file lacks.
    * @throws {AbortedError} the signal fired.
    */
   async *featuresAll(
-    images: readonly ImageLike[],
-    { batchSize = 8, signal, ...choice }: ExtractAllOptions = {},
+    images: readonly ImageSource[],
+    { batchSize, signal, ...choice }: ExtractAllOptions = {},
   ): AsyncGenerator<Extracted, void, void> {
-    this.#assertNotDisposed();
-    assertBatchSize(batchSize);
+    this.#predictor.assertNotDisposed();
     const part = this.#partFor(choice);
-    const load = async (index: number) => this.#preparation.prepare(images[index]!).catch(asImageError);
-    let group: (RgbImage | XceptionError)[] = [];
-    for await (const { item } of readAhead(images.keys(), load, 2 * batchSize, signal)) {
-      group.push(item);
-      if (group.length < batchSize) continue;
-      yield* this.#runGroup(part, group);
-      group = [];
+    for await (const result of this.#predictor.predictAll(images, { part, batchSize, signal })) {
+      yield "error" in result ? result : { maps: mapsIn(result.outputs, part) };
     }
-    if (group.length > 0) yield* this.#runGroup(part, group);
   }
 
-  /** Of what the features depend on: weights, wiring and preprocessing; models with the same digest give the same. */
+  /** Digest of everything the features depend on: weights, layers and preprocessing. */
   async digest(choice: FeatureChoice = {}): Promise<string> {
     const { network } = this.#partFor(choice);
     return modelDigest(network, this.#model.weights, this.#model.preprocessing);
   }
 
-  /** Frees the engine's memory after the work under way; doing it again does nothing. */
+  /** Frees the engine's memory after the work in progress; doing it again does nothing. */
   dispose(): Promise<void> {
-    this.#disposal ??= this.#queue.add(async () => {
-      await Promise.all([this.#loaded?.session.dispose(), this.#preparation.dispose()]);
-    });
-    return this.#disposal;
+    return this.#predictor.dispose();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
-  }
-
-  #assertNotDisposed(): void {
-    if (this.#disposal !== undefined) throw disposedError();
   }
 
   #partFor(choice: FeatureChoice): FeatureNetwork {
@@ -153,46 +126,12 @@ export class FeatureExtractor {
       remedy: "Choose an earlier layer.",
     });
   }
-
-  async *#runGroup(
-    part: FeatureNetwork,
-    group: readonly (RgbImage | XceptionError)[],
-  ): AsyncGenerator<Extracted, void, void> {
-    const readable = group.filter((item): item is RgbImage => !(item instanceof XceptionError));
-    const maps = readable.length > 0 ? await this.#run(part, readable) : [];
-    let row = 0;
-    for (const item of group) {
-      if (item instanceof XceptionError) yield { error: item };
-      else yield { maps: rowOf(maps, row++) };
-    }
-  }
-
-  #run(part: FeatureNetwork, images: readonly RgbImage[]): Promise<readonly FeatureMap[]> {
-    return this.#queue.add(async () => {
-      const session = await this.#sessionFor(part);
-      const results: Tensors = await session.run({ [imageInput]: imageBatch(images) });
-      return part.layers.map((layer, index) => ({ layer, values: results[part.outputs[index]!] as FloatTensor }));
-    });
-  }
-
-  async #sessionFor({ network, outputs }: FeatureNetwork): Promise<Session> {
-    const key = JSON.stringify(outputs);
-    if (this.#loaded?.key === key) return this.#loaded.session;
-    await this.#loaded?.session.dispose();
-    this.#loaded = undefined;
-    const { preprocessing, weights } = this.#model;
-    const own = new Map(networkWeights(network).map(({ name }) => [name, weights.get(name)!]));
-    const unique = [...new Set(outputs)];
-    const bytes = compile(network, own, { form: "inference", preprocessing, outputs: unique });
-    const session = await this.#platform.engine.createSession(bytes, this.#options);
-    this.#loaded = { key, session };
-    return session;
-  }
 }
 
 /**
- * Loads a file of weights of any format that we know, ready to tell what its network sees in images.
- * @param source its path, or its bytes.
+ * Loads weights of any supported format to extract features.
+ * @param source `imagenet` stands for what keras.applications.Xception learned, without its top unless `network.includeTop`
+ * wants it.
  * @param options `network`, `architecture`: which network its weights are for, where the file holds weights alone.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, or damaged.
@@ -200,20 +139,17 @@ export class FeatureExtractor {
  * @throws {UsageError} the network does not read RGB images, or an option is not allowed.
  */
 export async function loadFeatureExtractor(
-  source: string | Uint8Array,
+  source: Source,
   { platform, session, preprocessing = defaultPreprocessing, ...options }: LoadExtractorOptions,
 ): Promise<FeatureExtractor> {
-  const opened = await openAs(await weightsSource(source, platform), options);
+  const { includeTop = source !== "imagenet" } = options.network ?? {};
+  const network = source === "imagenet" ? { ...options.network, includeTop } : options.network;
+  const opened = await openAs(await weightsSource(source, platform, { includeTop }), { ...options, network });
   return new FeatureExtractor({ preprocessing, ...opened }, platform, session);
 }
 
-/** The maps of one image, in memory of their own. */
-function rowOf(maps: readonly FeatureMap[], row: number): readonly FeatureMap[] {
-  return maps.map(({ layer, values: { shape, data } }) => {
-    const size = data.length / shape[0]!;
-    const values = { type: "float32", shape: [1, ...shape.slice(1)], data: data.slice(row * size, (row + 1) * size) };
-    return { layer, values: values as FloatTensor };
-  });
+function mapsIn(outputs: Tensors, { layers, outputs: names }: FeatureNetwork): readonly FeatureMap[] {
+  return layers.map((layer, index) => ({ layer, values: outputs[names[index]!] as FloatTensor }));
 }
 
 function assertRgb(network: Network): void {
@@ -227,12 +163,88 @@ function assertRgb(network: Network): void {
   });
 }
 
-function assertBatchSize(batchSize: number): void {
-  if (Number.isInteger(batchSize) && batchSize >= 1) return;
-  throw new UsageError({
-    where: "features option batchSize",
-    what: "this value is not allowed",
-    received: batchSize,
-    expected: "a whole number from 1",
+/** SHA-256 of everything a network's outputs depend on: its layers, their weights and the preprocessing. */
+async function modelDigest(network: Network, weights: Weights, preprocessing: Preprocessing): Promise<string> {
+  const digests = await Promise.all(networkWeights(network).map(({ name }) => sha256(weights.get(name)!.data)));
+  const layers = network.layers.map(({ config, inbound }) => [config, inbound]);
+  return sha256(JSON.stringify([layers, digests, sorted(preprocessing)]));
+}
+
+/** Equal settings are equal texts. */
+function sorted(settings: object): [string, unknown][] {
+  return Object.entries(settings)
+    .filter(([, value]) => value !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/** An image to embed. */
+export interface ImageToEmbed extends EmbeddedImage {
+  readonly image: ImageSource;
+}
+
+export interface EmbedOptions {
+  /** Whose maps are pooled; default: the last one with maps. */
+  readonly layer?: string | undefined;
+  /** Default `avg`. */
+  readonly pooling?: Pooling | undefined;
+  /** Images that the engine sees at a time; default 8. */
+  readonly batchSize?: number | undefined;
+  /** Ends the work with an {@link AbortedError}. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each image. */
+  readonly onProgress?: ((done: number) => void) | undefined;
+}
+
+export interface Embedded extends Embeddings {
+  /** Images that could not be read; they have no row. */
+  readonly skipped: readonly SkippedFile[];
+}
+
+/**
+ * Computes the embeddings of images, one row for each.
+ * @throws {DataError} none of the images can be read.
+ * @throws {UsageError} there is no such layer, or an option is not allowed.
+ * @throws {WeightsError} the layer needs weights that the file lacks, or its values are not finite numbers.
+ * @throws {AbortedError} the signal fired.
+ */
+export async function embed(
+  extractor: FeatureExtractor,
+  images: readonly ImageToEmbed[],
+  { layer, pooling = "avg", batchSize, signal, onProgress }: EmbedOptions = {},
+): Promise<Embedded> {
+  const rows: Float32Array[] = [];
+  const embedded: EmbeddedImage[] = [];
+  const skipped: SkippedFile[] = [];
+  const sources = images.map(({ image }) => image);
+  const choice = { layers: [layer ?? extractor.lastMap], pooling, batchSize, signal };
+  for await (const result of extractor.featuresAll(sources, choice)) {
+    const { file, label } = images[rows.length + skipped.length]!;
+    if ("error" in result) skipped.push({ file, reason: result.error.message });
+    else {
+      const { data } = result.maps[0]!.values;
+      if (!data.every(Number.isFinite)) throw notFinite(file);
+      rows.push(data);
+      embedded.push({ file, ...(label !== undefined && { label }) });
+    }
+    onProgress?.(rows.length + skipped.length);
+  }
+  if (rows.length === 0) {
+    throw new DataError({
+      where: "embed",
+      what: "none of the images can be read",
+      received: skipped.slice(0, 3).map(({ reason }) => reason),
+    });
+  }
+  const dimensions = rows[0]!.length;
+  const values = floatTensor([rows.length, dimensions], new Float32Array(rows.length * dimensions));
+  for (const [row, data] of rows.entries()) values.data.set(data, row * dimensions);
+  return { images: embedded, values, skipped };
+}
+
+function notFinite(file: string): WeightsError {
+  return new WeightsError({
+    where: `embedding of "${file}"`,
+    what: "its values are not finite numbers",
+    remedy: "The weights have probably diverged: train again with a lower learning rate.",
   });
 }

@@ -1,6 +1,6 @@
 import { UsageError } from "../../errors.ts";
 import type { Layer, Network } from "../../graph/network.ts";
-import { featureStages, isImage, lastMapOf } from "../../models/feature-stages.ts";
+import { featureStages, isFeatureMap, lastMapOf } from "../../models/feature-stages.ts";
 
 /** Means or maxima over whole maps. */
 export type Pooling = "avg" | "max";
@@ -85,7 +85,7 @@ function poolingName(layer: string, pooling: Pooling): string {
 }
 
 function poolingOf(layer: Layer, pooling: Pooling): Layer {
-  if (!isImage(layer)) {
+  if (!isFeatureMap(layer)) {
     throw new UsageError({
       where: "features option pooling",
       what: `layer "${layer.name}" puts out no maps that could be pooled`,

@@ -1,8 +1,8 @@
 import { UsageError } from "../../errors.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
 import { checkWeights } from "../../graph/weights.ts";
-import { type Architecture, buildNetwork } from "../../models/architecture.ts";
 import type { LayerList } from "../../models/layer-list.ts";
+import { type Architecture, buildNetwork, withOptions } from "../../models/registry.ts";
 import { formatShape, sameShape } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { initializeWeights, type Weights } from "../../weights/initialize.ts";
@@ -48,7 +48,10 @@ export function updateArchitecture(
       remedy: "Leave the option out.",
     });
   }
-  const changed = changedArchitecture(architecture, change, before);
+  const changed =
+    architecture.family === "layers"
+      ? { ...architecture, ...changedLayers(architecture, change, classifier) }
+      : withOptions(architecture, change);
   const network = buildNetwork(changed);
   const fresh = initializeWeights(network);
   const adapted = networkWeights(network).map(({ name, shape }): [string, FloatTensor] => {
@@ -64,21 +67,6 @@ export function updateArchitecture(
     });
   });
   return { architecture: changed, network, weights: new Map(adapted) };
-}
-
-function changedArchitecture(architecture: Architecture, change: ArchitectureChange, network: Network): Architecture {
-  switch (architecture.family) {
-    case "xception":
-      return { ...architecture, options: { ...architecture.options, ...given(change) } };
-    case "aligned-xception":
-      return { ...architecture, options: { ...architecture.options, ...given(change) } };
-    case "layers":
-      return { ...architecture, ...changedLayers(architecture, change, classifierOf(network)) };
-  }
-}
-
-function given(change: ArchitectureChange): ArchitectureChange {
-  return Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
 }
 
 function changedLayers(

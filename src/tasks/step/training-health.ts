@@ -2,7 +2,7 @@ import type { WeightSpec } from "../../graph/layer-weights.ts";
 import type { Layer, Network } from "../../graph/network.ts";
 import type { OpGraphBuilder } from "../../graph/op-builder.ts";
 import type { Value } from "../../graph/ops.ts";
-import { blocksOf } from "../../models/block-names.ts";
+import { blocksOf } from "../../models/parts.ts";
 import type { Tensors } from "../../platform.ts";
 import type { ActivationHealth, BlockHealth, LayerHealth, StepHealth } from "../../records.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
@@ -35,7 +35,7 @@ export function writeActivationHealth(
 }
 
 /** What a step of the engine has shown, with the weights before and after it. */
-export interface StepEvidence {
+interface StepEvidence {
   readonly state: ReadonlyMap<string, FloatTensor>;
   readonly next: ReadonlyMap<string, FloatTensor>;
   readonly results: Tensors;

@@ -3,7 +3,7 @@ import { FormatError } from "../../errors.ts";
 import { inputShapeOf, type Network } from "../../graph/network.ts";
 import { kerasPreprocessing } from "../../graph/preprocessing.ts";
 import { checkDocument, parseJson } from "../../json-document.ts";
-import { xception } from "../../models/xception.ts";
+import { architectureNamed, buildNetwork, defaultName } from "../../models/registry.ts";
 import type { Platform } from "../../platform.ts";
 import { floatTensor } from "../../tensor/tensor.ts";
 import { loadWeights } from "../weights/open-weights.ts";
@@ -91,7 +91,8 @@ export async function verifyFeatures(
 ): Promise<Verification> {
   const { platform } = rest;
   const golden = parseFeatures(text, file);
-  const network = checkTaps(xception({ includeTop: false, ...options }), golden, goldenName(file));
+  const architecture = architectureNamed(defaultName, { includeTop: false, ...options });
+  const network = checkTaps(buildNetwork(architecture), golden, goldenName(file));
   const { weights } = await loadWeights(network, source, platform, { allowMissing });
   const images = await preparedImage(image, network, platform);
   return verifyNetwork(network, golden, file, { ...rest, weights, images });

@@ -3,8 +3,7 @@ import { inputShapeOf, type Network } from "../../graph/network.ts";
 import type { Platform } from "../../platform.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
 import { formulaImages } from "../../weights/formula.ts";
-import { imageBatch } from "../model/image.ts";
-import { ImagePreparation } from "../model/image-preparation.ts";
+import { ImagePreparation, imageBatch } from "../model/images.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "../model/model.ts";
 
 /** What runs through the network. */

@@ -1,4 +1,5 @@
-import { type TextColumn, textTable } from "../../report/text-table.ts";
+import { numberColumn, type TableColumn } from "../../report/document.ts";
+import { textTable } from "../../report/text.ts";
 import { formatShape } from "../../tensor/shape.ts";
 import type { ModelVerification } from "./model.ts";
 
@@ -27,12 +28,11 @@ export function describeModelVerification(
     if (runtimes.every((each) => each[key] === undefined)) continue;
     rows.push([name, "", ...runtimes.map((each) => cell(each[key])), tolerance.probabilities.toExponential(0)]);
   }
-  const right = (header: string): TextColumn => ({ header, align: "right", whole: true });
-  const columns: TextColumn[] = [
+  const columns: TableColumn[] = [
     { header: "Block" },
     { header: "Layer" },
-    ...runtimes.map(({ runtime }) => right(runtime)),
-    right("Allowed"),
+    ...runtimes.map(({ runtime }) => numberColumn(runtime)),
+    numberColumn("Allowed"),
   ];
   const failed = runtimes.flatMap((each) => (each.passed ? [] : [each.runtime]));
   return [

@@ -1,12 +1,18 @@
 import { FormatError, UsageError } from "../../errors.ts";
 import type { Network } from "../../graph/network.ts";
-import { xception } from "../../models/xception.ts";
-import { minimumInputSize, type XceptionOptions } from "../../models/xception-options.ts";
+import {
+  architectureNamed,
+  buildNetwork,
+  defaultName,
+  familyNamed,
+  type NetworkOptions,
+} from "../../models/registry.ts";
 import { type Shape, sameShape } from "../../tensor/shape.ts";
 import { type Golden, goldenName } from "./golden.ts";
 
 type InputShape = readonly [height: number, width: number, channels: number];
 
+const minimumInputSize = familyNamed(defaultName).options.smallest;
 /** Images larger than this are not looked for. */
 const largestInputSize = 4096;
 /** So many sizes are tried when a file leaves them open. */
@@ -19,18 +25,19 @@ const mostCandidates = 16;
  * @throws {FormatError} a tap names no layer of the network, or no size of images gives the taps' shapes.
  * @throws {UsageError} the file leaves too much open.
  */
-export function goldenNetworks(golden: Golden, file: string, given: XceptionOptions = {}): readonly Network[] {
+export function goldenNetworks(golden: Golden, file: string, given: NetworkOptions = {}): readonly Network[] {
   const where = goldenName(file);
   const named = numbersOf(file);
   const includeTop = given.includeTop ?? golden.include_top ?? hasTop(golden);
-  const options: XceptionOptions = {
+  const options: NetworkOptions = {
     ...given,
     includeTop,
     ...(includeTop
       ? { classes: given.classes ?? golden.classes ?? classesOf(golden) ?? named.classes ?? 1000 }
       : { pooling: given.pooling ?? golden.pooling ?? poolingOf(golden) }),
   };
-  const sized = (inputShape: InputShape): Network => xception({ ...options, inputShape });
+  const sized = (inputShape: InputShape): Network =>
+    buildNetwork(architectureNamed(defaultName, { ...options, inputShape }));
 
   const said = given.inputShape ?? golden.input_shape;
   if (said) return [checkTaps(sized(said), golden, where)];

@@ -1,4 +1,5 @@
-import { textTable } from "../../report/text-table.ts";
+import { numberColumn } from "../../report/document.ts";
+import { textTable } from "../../report/text.ts";
 import { formatShape } from "../../tensor/shape.ts";
 import type { Verification } from "./verify.ts";
 
@@ -24,7 +25,6 @@ export function describeVerification(verification: Verification, options: { read
     rows.push(["probabilities", "", "", difference.toExponential(2), "", limit, verdict(probabilities)]);
   }
   const top = classes === undefined ? "without its top" : `${classes} classes`;
-  const right = (header: string) => ({ header, align: "right", whole: true }) as const;
   return [
     `${network} ${formatShape(inputShape)}, ${top}, on ${batchSize} images, in the ${layout} layout`,
     "Largest differences from the golden values; those of taps in units of the tap's standard deviation",
@@ -32,10 +32,10 @@ export function describeVerification(verification: Verification, options: { read
       [
         { header: "Tap" },
         { header: "Output" },
-        right("Values"),
-        right("Difference"),
-        right("Statistics"),
-        right("Allowed"),
+        numberColumn("Values"),
+        numberColumn("Difference"),
+        numberColumn("Statistics"),
+        numberColumn("Allowed"),
         { header: "", whole: true },
       ],
       rows,

@@ -2,10 +2,9 @@ import { z } from "zod";
 import { FormatError, UsageError } from "../../errors.ts";
 import { fromTorchLayout, torchShape } from "../../graph/torch-layout.ts";
 import { checkDocument, parseJson } from "../../json-document.ts";
-import { type Architecture, buildNetwork } from "../../models/architecture.ts";
-import { type ArchitectureName, architectureNamed } from "../../models/architecture-names.ts";
+import type { NetworkOptions } from "../../models/registry.ts";
+import { type Architecture, type ArchitectureName, architectureNamed, buildNetwork } from "../../models/registry.ts";
 import { timmNames } from "../../models/timm-names.ts";
-import type { XceptionOptions } from "../../models/xception-options.ts";
 import { torchFormulaTensor } from "../../weights/formula.ts";
 import type { Weights } from "../../weights/initialize.ts";
 import { type Golden, goldenName } from "./golden.ts";
@@ -58,7 +57,7 @@ export async function verifyTimm(
     ...given,
     classes,
     classifierActivation: "none",
-  } satisfies XceptionOptions);
+  } satisfies NetworkOptions);
   const network = buildNetwork(architecture);
   const weights = timmFormulaWeights(architecture);
   return verifyNetwork(network, logitsAsTap(network.output, logits), file, { ...others, weights });

@@ -1,5 +1,5 @@
 import { inputShapeOf, type Network, outputLayer } from "../../graph/network.ts";
-import type { XceptionOptions } from "../../models/xception-options.ts";
+import type { NetworkOptions } from "../../models/registry.ts";
 import type { Platform } from "../../platform.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { formulaImages, formulaWeights } from "../../weights/formula.ts";
@@ -20,7 +20,7 @@ export interface VerifyTolerance {
 export interface VerifyOptions {
   readonly platform: Platform;
   /** What the network is; the golden file says what is left open. */
-  readonly network?: XceptionOptions;
+  readonly network?: NetworkOptions;
   readonly tolerance?: VerifyTolerance;
   /** Default `inference`. */
   readonly layout?: VerifyLayout;

@@ -2,22 +2,18 @@ import { WeightsError } from "../../errors.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
 import { checkWeights } from "../../graph/weights.ts";
-import type { Architecture } from "../../models/architecture.ts";
-import { topIndex } from "../../models/block-names.ts";
-import { topOn } from "../../models/top-on.ts";
-import type { SourceReader } from "../../platform.ts";
+import { topIndex, topOn } from "../../models/parts.ts";
+import type { Architecture } from "../../models/registry.ts";
+import type { Source, SourceReader } from "../../platform.ts";
 import { sameShape } from "../../tensor/shape.ts";
 import { initializeWeights } from "../../weights/initialize.ts";
 import type { ImagePreprocessing, Provenance } from "../model/model.ts";
-import { type ImagenetWeightsOptions, imagenetOrigin, imagenetWeightsAddress } from "./imagenet-weights.ts";
-import { ownArchitecture } from "./open-as.ts";
-import { type LoadedWeights, type LoadWeightsOptions, weightsFor } from "./open-weights.ts";
-import { type WeightsFile, weightsSource } from "./weights-file.ts";
-import { openWeightsFile } from "./weights-formats.ts";
+import type { WeightsFile } from "./formats.ts";
+import { openWeightsFile } from "./formats.ts";
+import { type LoadedWeights, type LoadWeightsOptions, ownArchitecture, weightsFor } from "./open-weights.ts";
+import { weightsSource } from "./weights-file.ts";
 
 export interface StartingWeightsOptions extends LoadWeightsOptions {
-  /** For the source `imagenet`. */
-  readonly imagenet?: Omit<ImagenetWeightsOptions, "includeTop"> | undefined;
   /**
    * Layer or block that the classifier is to stand on; what the network has after it is left out. Default: its own place or,
    * where the weights lack all that comes after some layer, that layer, unless `allowMissing` lets them be missing.
@@ -36,6 +32,33 @@ export interface StartingWeights extends LoadedWeights {
   readonly origin: Provenance;
 }
 
+/** The weights that a training run began with, as its records say it. */
+export interface StartingPoint {
+  /** Name of the file, its format, and how many weights came from it. */
+  readonly file: string;
+  readonly format: string;
+  readonly tensors: number;
+  /** The layer that the classifier stands on; null: its own place. */
+  readonly headOn: string | null;
+  /** Weights that were reinitialized. */
+  readonly anew: readonly string[];
+  /** License of the weights, and where they come from, as far as their file says so. */
+  readonly origin: Provenance;
+}
+
+/** Returns what records say of weights that were read from a file. */
+export function startingPointOf({ headOn, format, report, origin }: StartingWeights, file: string): StartingPoint {
+  const { taken, missing, wrongShape } = report;
+  return {
+    file,
+    format,
+    tensors: taken,
+    headOn: headOn ?? null,
+    anew: [...missing, ...wrongShape.map(nameIn)],
+    origin: { ...origin },
+  };
+}
+
 /** An open file of weights to start from. */
 export interface StartingFile {
   /** What errors call it. */
@@ -48,21 +71,19 @@ export interface StartingFile {
 
 /**
  * Opens weights to start training from.
- * @param source what `platform.files.read` reads, or `imagenet`: what keras.applications.Xception learned from ImageNet.
+ * @param source `imagenet` stands for what keras.applications.Xception learned from ImageNet.
  * @param options `classes`: to be told apart; with 1000 `imagenet` comes with its classifier.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in no format that we know, or damaged.
  */
 export async function openStartingFile(
-  source: string,
+  source: Source,
   platform: SourceReader,
-  { classes, imagenet }: { readonly classes?: number | undefined } & Pick<StartingWeightsOptions, "imagenet">,
+  { classes }: { readonly classes?: number | undefined },
 ): Promise<StartingFile> {
-  const isImagenet = source === "imagenet";
-  const address = isImagenet ? imagenetWeightsAddress({ ...imagenet, includeTop: classes === 1000 }) : source;
-  const opened = await weightsSource(address, platform);
+  const opened = await weightsSource(source, platform, { includeTop: classes === 1000 });
   const file = await openWeightsFile(opened);
-  const { license, provenance } = isImagenet ? imagenetOrigin : (file.metadata ?? {});
+  const { license, provenance } = opened.origin ?? file.metadata ?? {};
   return {
     where: opened.where,
     file,
@@ -74,19 +95,19 @@ export async function openStartingFile(
 /**
  * Weights to start training from: those of a file, in which the classifier may be missing or one of other classes; then
  * the network's classifier starts anew, from the network's seed.
- * @param source what `platform.files.read` reads, or `imagenet`: what keras.applications.Xception learned from ImageNet.
+ * @param source `imagenet` stands for what keras.applications.Xception learned from ImageNet.
  * @throws as `loadWeights`.
  * @throws {UsageError} the classifier cannot stand where it is to.
  */
 export async function startingWeights(
   network: Network,
-  source: string,
+  source: Source,
   platform: SourceReader,
   options: StartingWeightsOptions = {},
 ): Promise<StartingWeights> {
   const classifier = classifierOf(network);
   const classes = classifier?.config.type === "Dense" ? classifier.config.units : undefined;
-  const opened = await openStartingFile(source, platform, { classes, imagenet: options.imagenet });
+  const opened = await openStartingFile(source, platform, { classes });
   return startingWeightsIn(network, opened, options);
 }
 
@@ -98,7 +119,7 @@ export async function startingWeights(
 export function startingWeightsIn(
   network: Network,
   { file, where, origin }: StartingFile,
-  { allowMissing, headOn }: Omit<StartingWeightsOptions, "imagenet"> = {},
+  { allowMissing, headOn }: StartingWeightsOptions = {},
 ): StartingWeights {
   const classifier = classifierOf(network);
   const patterns = [allowMissing, classifier && `${classifier.name}/*`].filter((each) => each !== undefined);

@@ -1,9 +1,21 @@
-import { UsageError } from "../../../errors.ts";
-import { completeAlignedOptions } from "../../../models/aligned-xception-options.ts";
-import type { Architecture } from "../../../models/architecture.ts";
-import { nameOfArchitecture } from "../../../models/architecture-names.ts";
-import { completeOptions, legacyXceptionOptions, type XceptionOptions } from "../../../models/xception-options.ts";
-import { defaultSource, type ResolvedSettings } from "./resolve.ts";
+import { UsageError, XceptionError } from "../../../errors.ts";
+import { outputLayer } from "../../../graph/network.ts";
+import { sameLayers } from "../../../models/layer-list.ts";
+import { topIndex, topOn } from "../../../models/parts.ts";
+import {
+  type Architecture,
+  architectureNamed,
+  buildNetwork,
+  completeArchitecture,
+  nameOfArchitecture,
+  optionsOf,
+  pickOptions,
+  portDifferences,
+} from "../../../models/registry.ts";
+import type { WeightsFile } from "../../weights/formats.ts";
+import { chosenArchitecture } from "./choices.ts";
+import { networkSettings } from "./network-settings.ts";
+import { defaultSource, type ResolvedSettings, resolveSettings } from "./resolve.ts";
 import { flagOf, type SettingName, type Settings, settingOf, wordsOf } from "./settings.ts";
 
 /** What of the network does not belong to its weights: a file's is only taken where nobody says anything. */
@@ -38,46 +50,30 @@ export function withNetworkOf(
   return { settings: values as unknown as Settings, sources: newSources, taken };
 }
 
-/** What was taken from the file, in words: `width 0.25, image size 96`. */
-export function describeTaken(taken: readonly SettingName[], settings: Settings): string {
-  return taken.map((name) => `${wordsOf(name)} ${settingOf(name).write(settings[name])}`).join(", ");
-}
-
-function networkSettingsOf(architecture: Architecture, file: string): Partial<Settings> {
-  switch (architecture.family) {
-    case "aligned-xception":
-      return commonSettings(architecture, completeAlignedOptions(architecture.options));
-    case "xception": {
-      const options = completeOptions(architecture.options);
-      assertSameDetails(options, nameOfArchitecture(architecture) === "legacy_xception", file);
-      const { variant, fcUnits, residual, intermediateActivation, middleFlowRepeats } = options;
-      const common = commonSettings(architecture, options);
-      return { ...common, variant, fcUnits, residual, intermediateActivation, middleFlowRepeats };
-    }
-    case "layers":
-      return {};
-  }
+/** Settings in words: `width 0.25, image size 96`. */
+export function describeSettings(names: readonly SettingName[], settings: Settings): string {
+  return names.map((name) => `${wordsOf(name)} ${settingOf(name).write(settings[name])}`).join(", ");
 }
 
 /** Training has settings for square images alone. */
-function commonSettings(
-  architecture: Architecture,
-  { inputShape: [height, side], width, dropout }: Required<Pick<XceptionOptions, "inputShape" | "width" | "dropout">>,
-): Partial<Settings> {
-  const name = nameOfArchitecture(architecture)!;
-  return { architecture: name, width, dropout, ...(height === side && { imageSize: side }) };
+function networkSettingsOf(architecture: Architecture, file: string): Partial<Settings> {
+  const name = nameOfArchitecture(architecture);
+  if (name === undefined) return {};
+  assertSameDetails(architecture, architectureNamed(name), file);
+  const options = optionsOf(completeArchitecture(architecture));
+  const [height, side] = options.inputShape!;
+  const common: Partial<Settings> = { architecture: name, ...(height === side && { imageSize: side }) };
+  return { ...common, ...pickOptions(name, options, "network") };
 }
 
 /** @throws {UsageError} the network has a detail that no setting tells. */
-function assertSameDetails(received: Required<XceptionOptions>, isLegacy: boolean, file: string): void {
-  const expected = completeOptions(isLegacy ? legacyXceptionOptions : {});
-  for (const detail of ["batchNormEpsilon", "poolPadding"] as const) {
-    if (received[detail] === expected[detail]) continue;
+function assertSameDetails(received: Architecture, expected: Architecture, file: string): void {
+  for (const { option, values } of portDifferences(received, expected)) {
     throw new UsageError({
       where: `weights of ${file}`,
-      what: `there is no setting for their network's "${detail}"`,
-      received: received[detail],
-      expected: `${expected[detail]}`,
+      what: `there is no setting for their network's "${option}"`,
+      received: values[0],
+      expected: `${values[1]}`,
       remedy: "Train with the library: train(dataset, { network, weights }).",
     });
   }
@@ -92,4 +88,38 @@ function contradiction(name: SettingName, source: string, received: unknown, exp
     expected: `${settingOf(name).write(expected)}, as in the file`,
     remedy: "Leave it out, or say with --allow-missing which weights start anew.",
   });
+}
+
+const settingsOfNetwork = [...Object.keys(networkSettings), "imageSize"];
+
+/** A whole network, and the layer on which the classifier of its beginning stands. */
+export interface NetworkOfRun {
+  readonly architecture: Architecture;
+  readonly headOn: string;
+}
+
+/**
+ * The whole network of which a model of `xception train` is the beginning, its classifier standing on an earlier layer: as the
+ * recipe in its provenance says, if that gives the model's layers.
+ */
+export function networkOfRun({ metadata, describedNetwork }: WeightsFile): NetworkOfRun | undefined {
+  const recipe = metadata?.provenance?.recipe;
+  if (typeof recipe !== "object" || recipe === null || Array.isArray(recipe) || !describedNetwork) return undefined;
+  const said = new Map(Object.entries(recipe));
+  const values = Object.fromEntries(settingsOfNetwork.map((name) => [name, said.get(name)]));
+  try {
+    const { network } = describedNetwork();
+    const top = network.layers[topIndex(network) ?? -1];
+    const classifier = outputLayer(network).config;
+    if (top === undefined || classifier.type !== "Dense") return undefined;
+    const { settings } = resolveSettings([{ source: "recipe", values, where: (name) => name }]);
+    const classifierActivation = classifier.activation === "sigmoid" ? "sigmoid" : "softmax";
+    const architecture = chosenArchitecture(settings, { classes: classifier.units, classifierActivation });
+    const headOn = top.inbound[0]!;
+    return sameLayers(network, topOn(buildNetwork(architecture), headOn)) ? { architecture, headOn } : undefined;
+  } catch (cause) {
+    // A recipe of somebody else's.
+    if (cause instanceof XceptionError) return undefined;
+    throw cause;
+  }
 }

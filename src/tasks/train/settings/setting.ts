@@ -1,7 +1,7 @@
 import type { Choice, Kind } from "../../../kinds.ts";
 import type { OptimizerName } from "../../../learning/optimizers.ts";
 import type { ScheduleName } from "../../../learning/schedules.ts";
-import type { ArchitectureName } from "../../../models/architecture-names.ts";
+import type { ArchitectureName } from "../../../models/registry.ts";
 
 /** The settings that others' defaults depend on. */
 export interface KeySettings {

@@ -1,0 +1,74 @@
+import { UsageError } from "../errors.ts";
+import type { Layer, Network } from "../graph/network.ts";
+import { layersOf, networkOfLayers } from "./layer-list.ts";
+
+/** What stands on the last feature maps, as a block. */
+export const topBlock = "top";
+
+/**
+ * The block of each layer, by the layer's name: `block13` for `block13_sepconv1` and for what follows up to the next block,
+ * be it named so or not (`conv2d_3`, `add_11`). What comes before all blocks is a block of its own, under its own name;
+ * the last global pooling and what follows is the block `top`.
+ */
+export function blocksOf({ layers }: Network): ReadonlyMap<string, string> {
+  const top = topIndex({ layers });
+  let block: string | undefined;
+  return new Map(
+    layers.map(({ name }, index) => {
+      if (top !== undefined && index >= top) return [name, topBlock];
+      block = /^(block\d+)(_|$)/.exec(name)?.[1] ?? block;
+      return [name, block ?? name];
+    }),
+  );
+}
+
+/** Place of the last global pooling; undefined where there is none. */
+export function topIndex({ layers }: Pick<Network, "layers">): number | undefined {
+  const index = layers.findLastIndex(({ config }) => config.type.startsWith("Global"));
+  return index < 0 ? undefined : index;
+}
+
+/**
+ * The same network without the layers between an earlier one and the top: the last global pooling and what follows then
+ * stands on that layer.
+ * @param place name of a layer with feature maps, or of a block, whose last layer it then is: `block13`, `add_11`.
+ * @throws {UsageError} there is no such layer, it has no feature maps, or the network has no top.
+ */
+export function topOn(network: Network, place: string): Network {
+  const top = topIndex(network);
+  const layer = layerAt(network, place);
+  if (top === undefined || network.layers.indexOf(layer) >= top || layer.outputShape.length !== 3) {
+    throw new UsageError({
+      where: `network "${network.name}"`,
+      what: "the classifier cannot stand there",
+      received: place,
+      expected: "a layer of feature maps before the last global pooling",
+    });
+  }
+  const kept = new Set([layer.name]);
+  for (const { name, inbound } of network.layers.toReversed()) {
+    if (kept.has(name)) for (const source of inbound) kept.add(source);
+  }
+  const { layers, ...rest } = layersOf(network);
+  const [pooling, ...others] = layers.slice(top);
+  const body = layers.slice(0, top).filter(({ name }) => kept.has(name));
+  return networkOfLayers({ ...rest, layers: [...body, { ...pooling!, inbound: [layer.name] }, ...others] });
+}
+
+/**
+ * The layer of a name, or the last one of a block.
+ * @throws {UsageError} there is none.
+ */
+export function layerAt(network: Network, place: string): Layer {
+  const blocks = blocksOf(network);
+  const found =
+    network.layers.find(({ name }) => name === place) ??
+    network.layers.findLast(({ name }) => blocks.get(name) === place);
+  if (found) return found;
+  throw new UsageError({
+    where: `network "${network.name}"`,
+    what: "it has no layer and no block of this name",
+    received: place,
+    expected: `one of ${[...new Set(blocks.values())].join(", ")}, or a layer that xception summary lists`,
+  });
+}

@@ -1,0 +1,209 @@
+import { UsageError } from "../errors.ts";
+import type { Network } from "../graph/network.ts";
+import { alignedFamily } from "./aligned/family.ts";
+import type { Family } from "./family.ts";
+import { type LayerList, layersOf, networkOfLayers, sameLayers } from "./layer-list.ts";
+import {
+  assertTogether,
+  type CompleteOptions,
+  completeOptions,
+  definedOnly,
+  type NamesIn,
+  type NetworkOption,
+  type OptionScope,
+  type OptionsOf,
+  type OptionTable,
+  type SharedOptions,
+} from "./options.ts";
+import { xceptionFamily } from "./xception/family.ts";
+
+/** Every family of networks, the default one first: where a new one is added. */
+const registered = [xceptionFamily, alignedFamily] as const;
+
+type Registered = (typeof registered)[number];
+type TableOf<F> = F extends Family<string, infer Table> ? Table : never;
+type ArchitectureIn<F> =
+  F extends Family<infer Key, infer Table> ? { readonly family: Key; readonly options: OptionsOf<Table> } : never;
+
+/**
+ * Which network it is, as plain data that a file can hold: a family of ours with its options, or any network as the list
+ * of its layers.
+ */
+export type Architecture = ArchitectureIn<Registered> | ({ readonly family: "layers" } & LayerList);
+
+/** The name of a network: `xception`, or what timm calls it. */
+export type ArchitectureName = Registered extends infer F ? (F extends Registered ? keyof F["names"] : never) : never;
+
+/** The families, whatever the types of their options are. */
+export const families: readonly Family[] = registered;
+
+/** The names of all networks, the default one first. */
+export const architectureNames = families.flatMap(({ names }) => Object.keys(names)) as unknown as readonly [
+  ArchitectureName,
+  ...ArchitectureName[],
+];
+
+/** The name of the network where nobody says one. */
+export const defaultName = architectureNames[0];
+
+type NamesOf<F, Scope extends OptionScope> = F extends Registered ? NamesIn<TableOf<F>, Scope> : never;
+type OptionOf<F, Name> = F extends Registered
+  ? Name extends NamesIn<TableOf<F>, "network" | "task" | "port">
+    ? TableOf<F>[Name]
+    : never
+  : never;
+
+/** The options of any network that has a name, but for those that the name stands for. */
+export type NetworkOptions = {
+  readonly [Name in NamesOf<Registered, "network" | "task" | "port">]?: CompleteOptions<
+    Record<Name, OptionOf<Registered, Name>>
+  >[Name];
+};
+
+/** The options of a scope in all families, each with the names of the networks that have it, where not all have. */
+export type ScopedOptions<Scope extends OptionScope> = {
+  readonly [Name in NamesOf<Registered, Scope>]: NetworkOption<NonNullable<NetworkOptions[Name]>> & {
+    readonly only?: readonly ArchitectureName[];
+  };
+};
+
+/** Returns the options of some scopes in all families, in the order of their tables. */
+export function optionsIn<Scope extends "network" | "task" | "port">(
+  ...scopes: readonly Scope[]
+): ScopedOptions<Scope> {
+  const found: Record<string, unknown> = {};
+  for (const { options } of families) {
+    for (const [name, option] of Object.entries(options.table)) {
+      if (!scopes.some((scope) => scope === option.scope) || name in found) continue;
+      const only = namesWith(name);
+      found[name] = only.length === architectureNames.length ? option : { ...option, only };
+    }
+  }
+  return found as ScopedOptions<Scope>;
+}
+
+/** Returns those of some values that are options of a scope which a network has. */
+export function pickOptions(
+  name: ArchitectureName,
+  values: Readonly<Record<string, unknown>>,
+  scope: OptionScope,
+): NetworkOptions {
+  const { table } = familyNamed(name).options;
+  return Object.fromEntries(Object.entries(values).filter(([option]) => table[option]?.scope === scope));
+}
+
+/** The family of a network. */
+export function familyNamed(name: ArchitectureName): Family {
+  return families.find(({ names }) => Object.hasOwn(names, name))!;
+}
+
+/** The family of an architecture; undefined for a list of layers. */
+export function familyOf({ family }: Architecture): Family | undefined {
+  return families.find((each) => each.family === family);
+}
+
+/**
+ * The network of an architecture.
+ * @throws {UsageError} an option has a value that is not allowed.
+ * @throws {GraphError} a list of layers is no network.
+ * @throws {ShapeError} the layers of a list do not fit together.
+ */
+export function buildNetwork(architecture: Architecture): Network {
+  if (architecture.family === "layers") return networkOfLayers(architecture);
+  return familyOf(architecture)!.build(architecture.options);
+}
+
+/**
+ * The architecture of a name.
+ * @param where names an option in errors.
+ * @throws {UsageError} this network does not have an option, options do not go together, or its images are too small.
+ */
+export function architectureNamed(
+  name: ArchitectureName,
+  options: NetworkOptions = {},
+  where?: (option: string) => string,
+): Architecture {
+  const { family, names, options: owned } = familyNamed(name);
+  const given = definedOnly(options);
+  const place = where ?? ((option) => `${owned.owner} option "${option}"`);
+  for (const [option, received] of Object.entries(given)) {
+    const having = namesWith(option);
+    if (having.length === 0 || having.includes(name)) continue;
+    throw new UsageError({
+      where: place(option),
+      what: `this does not go with architecture ${name}`,
+      received,
+      expected: `architecture ${having.join(" or ")}`,
+    });
+  }
+  if (where) assertTogether(owned, given, where);
+  return { family, options: { ...names[name], ...given } } as Architecture;
+}
+
+function namesWith(option: string): readonly ArchitectureName[] {
+  return architectureNames.filter((name) => {
+    const { table } = familyNamed(name).options;
+    return Object.hasOwn(table, option) && table[option]!.scope !== "name";
+  });
+}
+
+/** The name that `architectureNamed` makes an architecture from; undefined for lists of layers. */
+export function nameOfArchitecture(architecture: Architecture): ArchitectureName | undefined {
+  const names = familyOf(architecture)?.names ?? {};
+  const complete = optionsOf(completeArchitecture(architecture)) as Readonly<Record<string, unknown>>;
+  const found = Object.entries(names).findLast(([, preset]) =>
+    Object.entries(preset).every(([option, value]) => complete[option] === value),
+  );
+  return found && (found[0] as ArchitectureName);
+}
+
+/** The options of an architecture; a list of layers has none. */
+export function optionsOf(architecture: Architecture): NetworkOptions {
+  return architecture.family === "layers" ? {} : (architecture.options as NetworkOptions);
+}
+
+/** The same architecture with some options changed; a list of layers stays as it is. */
+export function withOptions(architecture: Architecture, changed: SharedOptions): Architecture {
+  if (architecture.family === "layers") return architecture;
+  return { ...architecture, options: { ...architecture.options, ...definedOnly(changed) } } as Architecture;
+}
+
+/** Any network as an architecture: the list of its layers. */
+export function architectureOf(network: Network): Architecture {
+  return { family: "layers", ...layersOf(network) };
+}
+
+/** The same architecture with no option left out, so that it does not change with the defaults. */
+export function completeArchitecture(architecture: Architecture): Architecture {
+  if (architecture.family === "layers") return architecture;
+  const { table } = familyOf(architecture)!.options;
+  return { ...architecture, options: completeOptions(table, architecture.options) } as Architecture;
+}
+
+/** The architecture of a family that has the same layers as a network, under any names; undefined if there is none. */
+export function recognizeArchitecture(network: Network): Architecture | undefined {
+  for (const { family, candidates, build } of families) {
+    const options = candidates?.(network).find((each) => sameLayers(network, build(each)));
+    if (options !== undefined) return { family, options } as Architecture;
+  }
+  return undefined;
+}
+
+/** An option with different values in two implementations of a network. */
+export interface PortDifference {
+  readonly option: string;
+  readonly values: readonly [before: unknown, after: unknown];
+}
+
+/** The options in which two architectures differ as implementations of the same network do; none across families. */
+export function portDifferences(before: Architecture, after: Architecture): readonly PortDifference[] {
+  if (before.family !== after.family) return [];
+  const table: OptionTable = familyOf(before)?.options.table ?? {};
+  const [from, to] = [before, after].map(
+    (each) => optionsOf(completeArchitecture(each)) as Readonly<Record<string, unknown>>,
+  );
+  return Object.entries(table).flatMap(([option, { scope }]) => {
+    const values = [from![option], to![option]] as const;
+    return scope === "port" && values[0] !== values[1] ? [{ option, values }] : [];
+  });
+}

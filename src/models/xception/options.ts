@@ -1,0 +1,79 @@
+import type { ActivationName } from "../../graph/layers.ts";
+import { choice, listOf, number, onOff, wholeNumber } from "../../kinds.ts";
+import { type OptionsOf, option, seedOption, sharedOptions } from "../options.ts";
+
+/** The options of `xception`: the name, the smallest image as in keras.applications.Xception, and the table. */
+export const xceptionOptions = {
+  owner: "xception",
+  smallest: 71,
+  table: {
+    /** `paper`: as published and in keras.applications. `tutorial`: as the "from scratch with TensorFlow" article lists it. */
+    variant: option(choice("paper", "tutorial"), {
+      scope: "network",
+      about: "paper: as published and in Keras; tutorial: as the article lists it",
+      default: "paper",
+    }),
+    ...sharedOptions,
+    /** Sizes of fully connected layers before the classifier; the paper tried `[4096, 4096]` on JFT. */
+    fcUnits: option(listOf(wholeNumber({ from: 1, to: 65_536 })), {
+      scope: "network",
+      about: "fully connected layers before the classifier, e.g. 4096,4096",
+      default: [],
+      defaultText: "none",
+      applies: "with top",
+    }),
+    /** False leaves the shortcuts out, as in the paper's figure 9. */
+    residual: option(onOff(), {
+      scope: "network",
+      about: "shortcuts around the blocks (the paper's figure 9)",
+      default: true,
+    }),
+    /** Between depthwise and pointwise step, as in the paper's figure 10. */
+    intermediateActivation: option(choice("none", "relu", "elu"), {
+      scope: "network",
+      about: "between the steps of separable convolutions (paper, figure 10)",
+      default: "none",
+    }),
+    /** Blocks of the middle flow. */
+    middleFlowRepeats: option(wholeNumber({ from: 0, to: 100 }), {
+      scope: "network",
+      about: "blocks of the middle flow",
+      default: 8,
+    }),
+    /** Added to the variance in batch normalization: 1e-3 as in Keras, where PyTorch has 1e-5. */
+    batchNormEpsilon: option(number({ above: 0, to: 1 }), {
+      scope: "port",
+      about: "added to the variance in batch normalization",
+      default: 1e-3,
+    }),
+    /**
+     * Around the 3×3 windows of max pooling. `same`, as in Keras: an odd pixel goes to the end. `symmetric`: one pixel on
+     * every side, as in PyTorch, which differs where a side is even.
+     */
+    poolPadding: option(choice("same", "symmetric"), {
+      scope: "port",
+      about: "padding of max pooling",
+      default: "same",
+    }),
+    seed: seedOption,
+  },
+} as const;
+
+/** Options of `xception`: height and width of `inputShape` at least 71. */
+export type XceptionOptions = OptionsOf<typeof xceptionOptions.table>;
+export type XceptionVariant = NonNullable<XceptionOptions["variant"]>;
+
+/** The options that the flows need. */
+export interface FlowOptions {
+  /** Returns the number of channels to use for one in the paper. */
+  readonly width?: (filters: number) => number;
+  readonly residual?: boolean;
+  readonly intermediateActivation?: ActivationName;
+  readonly batchNormEpsilon?: number;
+  readonly poolPadding?: "same" | "symmetric";
+}
+
+/** The padding of a pooling layer; one pixel is half a 3×3 window. */
+export function poolPadding({ poolPadding: chosen = "same" }: Pick<FlowOptions, "poolPadding">): "same" | 1 {
+  return chosen === "symmetric" ? 1 : chosen;
+}

@@ -1,0 +1,73 @@
+import { add, type LayerOutput, maxPooling2d, relu } from "../../graph/builder.ts";
+import { convBn, sepConvBn } from "../blocks.ts";
+import { type FlowOptions, poolPadding } from "./options.ts";
+
+/**
+ * Entry flow as the article lists it. Unlike the paper's, every padding is `same`, and the shortcut is a chain of 1×1
+ * convolutions on the previous shortcut, not on the sum.
+ */
+export function entryFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutput {
+  const { width = (filters: number) => filters, residual = true, intermediateActivation, batchNormEpsilon } = options;
+  const inside = { intermediateActivation, batchNormEpsilon };
+
+  x = convBn(x, { filters: width(32), kernelSize: 3, strides: 2, padding: "same", batchNormEpsilon });
+  x = relu(x);
+  x = convBn(x, { filters: width(64), kernelSize: 3, padding: "same", batchNormEpsilon });
+  x = relu(x);
+
+  let shortcut = x;
+  for (const [block, filters] of [width(128), width(256), width(728)].entries()) {
+    if (block > 0) x = relu(x);
+    x = sepConvBn(x, { filters, ...inside });
+    x = relu(x);
+    x = sepConvBn(x, { filters, ...inside });
+    x = maxPooling2d(x, { kernelSize: 3, strides: 2, padding: poolPadding(options) });
+
+    if (!residual) continue;
+    shortcut = convBn(shortcut, { filters, kernelSize: 1, strides: 2, padding: "same", batchNormEpsilon });
+    x = add([shortcut, x]);
+  }
+  return x;
+}
+
+/** Middle flow as the article lists it: a third ReLU stands before the sum. */
+export function middleFlow(x: LayerOutput, options: FlowOptions & { readonly repeats?: number } = {}): LayerOutput {
+  const { width = (filters: number) => filters, residual = true, intermediateActivation, batchNormEpsilon } = options;
+  const inside = { intermediateActivation, batchNormEpsilon };
+
+  for (let block = 0; block < (options.repeats ?? 8); block++) {
+    const shortcut = x;
+    x = relu(x);
+    for (let step = 0; step < 3; step++) {
+      x = sepConvBn(x, { filters: width(728), ...inside });
+      x = relu(x);
+    }
+    if (residual) x = add([shortcut, x]);
+  }
+  return x;
+}
+
+/** Exit flow as the article lists it: no ReLU after the last two separable convolutions. */
+export function exitFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutput {
+  const { width = (filters: number) => filters, residual = true, intermediateActivation, batchNormEpsilon } = options;
+  const inside = { intermediateActivation, batchNormEpsilon };
+
+  const block = x;
+  x = relu(x);
+  x = sepConvBn(x, { filters: width(728), ...inside });
+  x = relu(x);
+  x = sepConvBn(x, { filters: width(1024), ...inside });
+  x = maxPooling2d(x, { kernelSize: 3, strides: 2, padding: poolPadding(options) });
+  if (residual) {
+    const shortcut = convBn(block, {
+      filters: width(1024),
+      kernelSize: 1,
+      strides: 2,
+      padding: "same",
+      batchNormEpsilon,
+    });
+    x = add([shortcut, x]);
+  }
+  x = sepConvBn(x, { filters: width(1536), ...inside });
+  return sepConvBn(x, { filters: width(2048), ...inside });
+}
