@@ -204,15 +204,20 @@ export {
   type UpdatedArchitecture,
   updateArchitecture,
 } from "./tasks/model/update-architecture.ts";
-export type { TapDifference } from "./tasks/verify/compare.ts";
-export { type Golden, parseGolden } from "./tasks/verify/golden.ts";
-export type { VerifyLayout } from "./tasks/verify/graph.ts";
+export { type Golden, parseGolden, parseTrainingGolden, type TrainingGolden } from "./tasks/verify/golden.ts";
 export {
   type ModelVerification,
   type RuntimeVerification,
   type VerifyModelOptions,
   verifyModel,
 } from "./tasks/verify/model.ts";
+export type { TapDifference } from "./tasks/verify/reference.ts";
+export type { VerifyLayout } from "./tasks/verify/run.ts";
+export {
+  type TrainingDifference,
+  type TrainingVerification,
+  verifyTraining,
+} from "./tasks/verify/training.ts";
 export { type Verification, type VerifyOptions, type VerifyTolerance, verify } from "./tasks/verify/verify.ts";
 export { type Conversion, type ConvertOptions, convert } from "./tasks/weights/convert.ts";
 export type { ImagenetWeightsOptions } from "./tasks/weights/imagenet-weights.ts";

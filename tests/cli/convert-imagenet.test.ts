@@ -11,7 +11,7 @@ import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import { convert } from "../../src/tasks/weights/convert.ts";
 import { imagenetOrigin } from "../../src/tasks/weights/imagenet-weights.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { writeLegacyWeights } from "../../src/weights/keras/hdf5-writer.ts";
 import { type LocalServer, serve } from "../runtime/local-server.ts";
 import { smallModel } from "../tasks/small-model.ts";
@@ -25,7 +25,7 @@ let server: LocalServer;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "xception-convert-"));
-  server = await serve(await writeLegacyWeights({ network, weights: formulaWeights(network) }));
+  server = await serve(await writeLegacyWeights({ network, weights: syntheticWeights(network) }));
 });
 afterEach(() => vi.unstubAllEnvs());
 afterAll(async () => {
@@ -45,7 +45,7 @@ test.each([
   if (note !== undefined) expect(stdout).toContain(note);
   const model = decodeModel(await readFile(target), target);
   expect(model.labels).toEqual(await imagenetLabels());
-  expect(model.weights).toEqual(formulaWeights(network));
+  expect(model.weights).toEqual(syntheticWeights(network));
 });
 
 test.each(["mirror/keras", "ftp://mirror/keras/"])("a mirror at %s is refused by its name", async (mirror) => {
@@ -77,7 +77,7 @@ test("a model is read from its address by what uses models", async () => {
 });
 
 test("models made of the weights that Keras published say so, and under which license", async () => {
-  const weights = await writeLegacyWeights({ network, weights: formulaWeights(network) });
+  const weights = await writeLegacyWeights({ network, weights: syntheticWeights(network) });
   const options = { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0 } as const;
   const converted = await convert(await weightsSource(weights, nodePlatform), {
     to: "onnx",

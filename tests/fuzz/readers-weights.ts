@@ -12,7 +12,7 @@ import { loadGraph } from "../../src/tasks/weights/load-graph.ts";
 import { modelFrom, weightsFor } from "../../src/tasks/weights/open-weights.ts";
 import { openWeightsFile } from "../../src/tasks/weights/weights-formats.ts";
 import { weightsTargets } from "../../src/tasks/weights/weights-targets.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { networkFromKeras } from "../../src/weights/keras/network.ts";
 import { foldedGraphModel, torchNet, torchXception } from "../tasks/foreign-graphs.ts";
@@ -174,7 +174,7 @@ async function tfjsLayers(): Promise<fc.Arbitrary<Files>> {
 
 async function tfjsGraph(): Promise<fc.Arbitrary<Files>> {
   const network = torchNet();
-  const weights = formulaWeights(network);
+  const weights = syntheticWeights(network);
   const folded = foldedGraphModel(network, weights);
   const models = [folded, namedGraphModel(network, weights)];
   const shards = Object.assign({}, ...models.map(({ shards }) => shards)) as Record<string, Uint8Array>;

@@ -17,13 +17,13 @@ import type { TrainingResult, TrainOptions } from "../../src/tasks/train/options
 import { type OptionsWithWeights, planTraining } from "../../src/tasks/train/plan.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { coloredImages, imageSize, labels, smallNetwork } from "./train-fixtures.ts";
 
 const dataset = coloredImages(12, 1);
 const network = smallNetwork({ dropout: 0.3 });
-const weights = formulaWeights(network);
+const weights = syntheticWeights(network);
 const isTop = (name: string) => name.startsWith("predictions");
 const common = { platform: nodePlatform, network, weights, epochs: 2, batchSize: 6, seed: 3 } satisfies TrainOptions;
 const plan = planTraining(dataset, common);

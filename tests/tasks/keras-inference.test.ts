@@ -8,7 +8,7 @@ import { compareWithGolden } from "../../src/tasks/verify/compare.ts";
 import { parseGolden } from "../../src/tasks/verify/golden.ts";
 import { formulaGraph, runGraph } from "../../src/tasks/verify/graph.ts";
 import { verify, verifyNetwork } from "../../src/tasks/verify/verify.ts";
-import { formulaImages } from "../../src/weights/formula.ts";
+import { syntheticImages } from "../../src/weights/synthetic.ts";
 
 const platform = nodePlatform;
 
@@ -75,7 +75,7 @@ describe("a network that is wrong is noticed:", () => {
     const { graph, weights } = formulaGraph(network, [...Object.keys(golden.taps), network.output], 2);
     const operations = graph.operations.map((each) => ({ ...each, config: atStart(each.config) }));
     const wrong: OpGraph = { ...graph, operations };
-    const images = formulaImages(2, [96, 133, 3]);
+    const images = syntheticImages(2, [96, 133, 3]);
     const outputs = await runGraph({ graph: wrong, weights }, "inference", images, platform);
     const { taps } = compareWithGolden(golden, outputs, undefined, file);
     expect(taps.filter(({ difference }) => difference <= 1e-3).map(({ layer }) => layer)).toEqual(["block1_conv2_act"]);

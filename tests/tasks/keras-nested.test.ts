@@ -12,7 +12,7 @@ import { openAs } from "../../src/tasks/weights/open-as.ts";
 import { type OpenedModel, openModel } from "../../src/tasks/weights/open-weights.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { formulaImages } from "../../src/weights/formula.ts";
+import { syntheticImages } from "../../src/weights/synthetic.ts";
 import { writeHdf5 } from "../../src/weights/hdf5/writer.ts";
 import { readKerasFile } from "../../src/weights/keras/file.ts";
 import { networkFromKeras } from "../../src/weights/keras/network.ts";
@@ -122,7 +122,7 @@ async function answers({ network, weights }: OpenedModel): Promise<number[]> {
   const session = await nodePlatform.engine.createSession(
     toOnnx(graph, { weights: toEngineWeights(network, weights) }),
   );
-  const { data } = (await session.run({ images: formulaImages(2, [40, 36, 3]) }))[network.output] as FloatTensor;
+  const { data } = (await session.run({ images: syntheticImages(2, [40, 36, 3]) }))[network.output] as FloatTensor;
   await session.dispose();
   return [...data];
 }

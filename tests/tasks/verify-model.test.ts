@@ -12,7 +12,7 @@ import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { type VerifyModelOptions, verifyModel } from "../../src/tasks/verify/model.ts";
 import { describeModelVerification } from "../../src/tasks/verify/model-text.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
 
@@ -39,7 +39,7 @@ function stranger() {
     dense(globalAveragePooling2d(input([71, 80, 3])), { units: 4, activation: "softmax" }),
   );
   const architecture = architectureOf(network);
-  return encodeModel({ architecture, weights: formulaWeights(network), labels: [..."abcd"], preprocessing });
+  return encodeModel({ architecture, weights: syntheticWeights(network), labels: [..."abcd"], preprocessing });
 }
 
 beforeAll(async () => {
@@ -131,7 +131,7 @@ describe("verifyModel", () => {
     const options = { inputShape: [71, 71, 3], classes: 10 } as const;
     const labels = Array.from({ length: 10 }, (_, index) => `class ${index}`);
     const preprocessing = { ...kerasPreprocessing, fit: "fill", background: [0, 0, 0] } as const;
-    const weights = formulaWeights(xception(options));
+    const weights = syntheticWeights(xception(options));
     const architecture = { family: "xception", options } as const;
     await writeFile(at("formula.onnx"), encodeModel({ architecture, weights, labels, preprocessing }));
     const found = await verify(at("formula.onnx"), { reference: golden });
