@@ -1,7 +1,8 @@
-/** The part of the package that runs wherever TypeScript does; `xception-ts/node` adds files, images and the engine. */
+/** The part of the package that runs wherever TypeScript does; `xception-ts/node` binds its verbs to Node. */
 
-// What everything is made of.
+// What everything is made of, and the verbs: classify, train, convert … on a platform.
 
+export { type Bound, bind, type Verbs } from "./bind.ts";
 export * from "./errors.ts";
 export type * from "./platform.ts";
 export type * from "./records.ts";
@@ -158,7 +159,6 @@ export {
 export { type FineTuning, type FineTuningChoice, type FineTuningStart, fineTuning } from "./tasks/train/fine-tuning.ts";
 export type { FeatureCache, FrozenFeaturesOptions, HeadPhase, HeadResult } from "./tasks/train/head-phase-options.ts";
 export type { TrainingProgress, TrainingResult, TrainingStart, TrainOptions } from "./tasks/train/options.ts";
-export { train } from "./tasks/train/train.ts";
 
 // Models: a network with weights, labels and preprocessing, in one file; and what they say to images.
 
@@ -169,33 +169,29 @@ export {
   type ClassifyOptions,
   type ClassProbability,
   type LoadOptions,
-  loadClassifier,
 } from "./tasks/evaluate/classifier.ts";
-export {
-  type EvaluateOptions,
-  type EvaluationProgress,
-  type EvaluationResult,
-  evaluate,
+export type {
+  EvaluateOptions,
+  EvaluationProgress,
+  EvaluationResult,
 } from "./tasks/evaluate/evaluate.ts";
 export { type Embedded, type EmbedOptions, embed, type ImageToEmbed } from "./tasks/features/embed.ts";
 export type { EmbeddedImage, Embeddings, EmbeddingsOrigin } from "./tasks/features/embeddings.ts";
 export { embeddingsWriter, readEmbeddings } from "./tasks/features/embeddings-file.ts";
-export {
-  type ExtractAllOptions,
-  type Extracted,
-  type FeatureExtractor,
-  type FeatureMap,
-  type LoadExtractorOptions,
-  loadFeatureExtractor,
+export type {
+  ExtractAllOptions,
+  Extracted,
+  FeatureExtractor,
+  FeatureMap,
+  LoadExtractorOptions,
 } from "./tasks/features/feature-extractor.ts";
 export type { FeatureChoice, Pooling } from "./tasks/features/feature-network.ts";
 export { type NearestOptions, type Neighbor, nearest } from "./tasks/features/nearest.ts";
-export type { ImageLike } from "./tasks/model/image.ts";
 export { type Inference, inferenceSession } from "./tasks/model/inference.ts";
 export type { ImagePreprocessing, Json, Model, ModelParts, Provenance } from "./tasks/model/model.ts";
 export { decodeModel, encodeModel } from "./tasks/model/model-file.ts";
 export type { ModelDescription } from "./tasks/model/model-metadata.ts";
-export { type LoadedModel, type LoadModelOptions, loadModel } from "./tasks/weights/load-model.ts";
+export type { LoadedModel, LoadModelOptions } from "./tasks/weights/load-model.ts";
 
 // Weights and models of others, and proof that the network computes what Keras computes.
 
@@ -205,36 +201,18 @@ export {
   updateArchitecture,
 } from "./tasks/model/update-architecture.ts";
 export { type Golden, parseGolden, parseTrainingGolden, type TrainingGolden } from "./tasks/verify/golden.ts";
-export {
-  type ModelVerification,
-  type RuntimeVerification,
-  type VerifyModelOptions,
-  verifyModel,
-} from "./tasks/verify/model.ts";
+export type { ModelVerification, RuntimeVerification, VerifyModelOptions } from "./tasks/verify/model.ts";
 export type { TapDifference } from "./tasks/verify/reference.ts";
 export type { VerifyLayout } from "./tasks/verify/run.ts";
-export {
-  type TrainingDifference,
-  type TrainingVerification,
-  verifyTraining,
-} from "./tasks/verify/training.ts";
-export { type Verification, type VerifyOptions, type VerifyTolerance, verify } from "./tasks/verify/verify.ts";
-export { type Conversion, type ConvertOptions, convert } from "./tasks/weights/convert.ts";
-export type { ImagenetWeightsOptions } from "./tasks/weights/imagenet-weights.ts";
+export { type TrainingDifference, type TrainingVerification, verifyTraining } from "./tasks/verify/training.ts";
+export { type Verification, type VerifyOptions, type VerifyTolerance, verifyGolden } from "./tasks/verify/verify.ts";
+export type { Conversion, ConvertOptions } from "./tasks/weights/convert.ts";
 export type { OpenAsOptions } from "./tasks/weights/open-as.ts";
-export {
-  type LoadedWeights,
-  type LoadWeightsOptions,
-  loadWeights,
-  type OpenedModel,
-  openModel,
+export type {
+  LoadedWeights,
+  LoadWeightsOptions,
+  OpenedModel,
 } from "./tasks/weights/open-weights.ts";
-export {
-  type StartingWeights,
-  type StartingWeightsOptions,
-  startingWeights,
-} from "./tasks/weights/starting-weights.ts";
-export { type WeightsSource, weightsSource } from "./tasks/weights/weights-file.ts";
 export { type TargetName, targetOf } from "./tasks/weights/weights-targets.ts";
 export type { MappedWeights, MappingReport } from "./weights/map-weights.ts";
 

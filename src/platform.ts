@@ -13,6 +13,7 @@ export interface Platform extends SourceReader {
 /** The parts of a platform that read sources. A part is absent where the platform has no such thing. */
 export interface SourceReader {
   readonly files?: FileSystem;
+  readonly downloads?: Downloads;
   readonly isolate?: Isolate;
 }
 
@@ -32,27 +33,50 @@ export interface Engine {
 /** Decodes and encodes images. */
 export interface ImageCodec {
   /**
-   * Decodes one image to sRGB pixels of exactly the requested size, or of its own, upright by its EXIF orientation.
+   * Decodes one image to sRGB pixels of exactly the requested size, or of its own, upright by its EXIF orientation. Pixels
+   * that have this size already are returned as they are.
    * @throws {FormatError} the file is empty, damaged, truncated, too large, or no image of a supported format.
    * @throws {DataError} there is no such file, or it cannot be read.
+   * @throws {ShapeError} pixels do not fill their width and height.
+   * @throws {UsageError} it is no image source, or an option is out of its range.
    */
   decode(source: ImageSource, options: DecodeOptions): Promise<RgbImage>;
   /** Encodes an RGB image as PNG (for reports). */
   encodePng(image: RgbImage): Promise<Uint8Array>;
 }
 
-/** Reads files and folders. */
+/** Files and folders. */
 export interface FileSystem {
   /**
    * Reads a whole file into memory that belongs to the caller.
+   * @param path or a `file:` URL.
    * @throws {FileError} it is missing, or cannot be read.
    */
-  read(path: string): Promise<Uint8Array>;
+  read(path: string | URL): Promise<Uint8Array>;
   /**
    * Lists everything below a folder, at any depth; links are followed, loops of links are not.
    * @throws {DataError} the folder is missing, is a file, or cannot be read.
    */
   list(path: string): Promise<FolderListing>;
+  /**
+   * Writes a file: whole, or not at all.
+   * @throws {FileError} the folder is missing or not writable, or the path is a folder.
+   */
+  write(path: string, content: Uint8Array | string): Promise<void>;
+}
+
+/** Reads addresses. */
+export interface Downloads {
+  /** Address of a folder that has the published weights, in place of their publishers' own. */
+  readonly mirror?: string | undefined;
+  /**
+   * Returns what is at an `http:` or `https:` address, in memory that belongs to the caller; an MD5 at its end, `#md5=…`,
+   * is checked.
+   * @throws {UsageError} this is no such address.
+   * @throws {FileError} the download failed.
+   * @throws {AbortedError} it was stopped.
+   */
+  read(address: string): Promise<Uint8Array>;
 }
 
 /** A place where a function can neither stop the program nor take all its memory: for libraries that read files from strangers. */
@@ -156,8 +180,11 @@ export interface ProfileEvent {
   readonly durationMs: number;
 }
 
-/** A file's path, or the bytes of an encoded image. */
-export type ImageSource = string | Uint8Array;
+/** A file: its path, its address, or its bytes. */
+export type Source = string | URL | Blob | ArrayBuffer | Uint8Array;
+
+/** An image: a file (JPEG, PNG …), or pixels. */
+export type ImageSource = Source | RgbImage;
 
 /** What lies below a folder, in no particular order; hidden files included. */
 export interface FolderListing {

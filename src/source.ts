@@ -1,12 +1,101 @@
-import { UsageError } from "./errors.ts";
-import type { SourceReader } from "./platform.ts";
+import { DataError, FileError, ShapeError, UsageError } from "./errors.ts";
+import type { DecodeOptions, ImageCodec, ImageSource, RgbImage, Source, SourceReader } from "./platform.ts";
+
+/** Returns whether a string is an address, `https://…`, and not a path. */
+export function isAddress(source: string): boolean {
+  return /^[a-z][a-z\d+.-]+:\/\//i.test(source);
+}
+
+/** The name of a source: its path, its address, or what a chosen file is called; bytes have none. */
+export function nameOfSource(source: Source): string | undefined {
+  if (typeof source === "string") return source;
+  if (source instanceof URL) return source.href;
+  return source instanceof Blob && "name" in source ? String(source.name) : undefined;
+}
 
 /**
- * Reads the bytes that a path names.
- * @throws {FileError} there is no such file, or it cannot be read.
- * @throws {UsageError} the platform has no files.
+ * Reads the bytes of a source. Those of a path, an address or a blob belong to the caller.
+ * @throws {FileError} there is no such file, or it cannot be read or downloaded.
+ * @throws {UsageError} it is no source, or the platform cannot read its kind.
  */
-export async function readSource(source: string, { files }: SourceReader): Promise<Uint8Array> {
-  if (files) return files.read(source);
-  throw new UsageError({ where: `file "${source}"`, what: "this platform has no files", expected: "the file's bytes" });
+export async function readSource(source: Source, { files, downloads }: SourceReader): Promise<Uint8Array> {
+  if (source instanceof Uint8Array) return source;
+  if (source instanceof ArrayBuffer) return new Uint8Array(source);
+  if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
+  const name = nameOfSource(source);
+  if (name === undefined || name === "") {
+    throw new UsageError({
+      where: "source",
+      what: "this is no file",
+      received: name ?? (source === null ? "null" : typeof source),
+      expected: "a path, an address, a URL, a Blob, an ArrayBuffer or a Uint8Array",
+    });
+  }
+  if (/^file:\/\//i.test(name) && URL.canParse(name)) {
+    if (files) return files.read(new URL(name));
+  } else if (isAddress(name)) {
+    if (downloads) return downloads.read(name);
+  } else if (files) return files.read(name);
+  // Relative to the page.
+  else if (downloads) return downloads.read(name);
+  throw new UsageError({ where: `file "${name}"`, what: "this platform cannot read it", expected: "the file's bytes" });
+}
+
+/** An image file by its path, or its bytes. */
+export type ImageFile = string | Uint8Array;
+
+/** Decodes image files: what a platform has to bring. */
+export interface ImageFileCodec extends Pick<ImageCodec, "encodePng"> {
+  /** As {@link ImageCodec.decode}. */
+  decode(file: ImageFile, options: DecodeOptions): Promise<RgbImage>;
+}
+
+/** Gives a codec of image files all the other kinds of image sources. */
+export function imageCodec({ decode, encodePng }: ImageFileCodec, reader: SourceReader): ImageCodec {
+  const isPath = (source: ImageSource) => typeof source === "string" && source !== "" && !isAddress(source);
+  return {
+    encodePng,
+    async decode(source, options) {
+      if (source instanceof Uint8Array || (isPath(source) && reader.files)) return decode(source as ImageFile, options);
+      if (isSource(source)) return decode(await readSource(source, reader).catch(asDataError), options);
+      assertPixels(source);
+      const { width = source.width, height = source.height } = options;
+      if (width === source.width && height === source.height) return source;
+      // PNG loses nothing, and there is one place that knows how to resize.
+      return decode(await encodePng(source), options);
+    },
+  };
+}
+
+/** To the user of an image, a file that cannot be read is bad data. */
+function asDataError(error: unknown): never {
+  throw error instanceof FileError ? new DataError({ ...error.parts, cause: error }) : error;
+}
+
+function isSource(source: ImageSource): source is Source {
+  return (
+    (typeof source === "string" && source !== "") ||
+    [URL, Blob, ArrayBuffer, Uint8Array].some((kind) => source instanceof kind)
+  );
+}
+
+function assertPixels(source: unknown): asserts source is RgbImage {
+  const { width, height, data } = (source ?? {}) as RgbImage;
+  if (!(data instanceof Uint8Array)) {
+    throw new UsageError({
+      where: "image",
+      what: "it is none of the things an image can be",
+      received: source === null ? "null" : source === "" ? "" : typeof source,
+      expected:
+        "a path, an address, a URL, a Blob, the bytes of an encoded image, or pixels {width, height, data: Uint8Array}",
+    });
+  }
+  if (data.length !== width * height * 3) {
+    throw new ShapeError({
+      where: "image of raw pixels",
+      what: "the data do not fill it",
+      received: `${data.length} bytes for ${width}×${height} pixels`,
+      expected: `${width * height * 3} bytes: red, green and blue of each pixel`,
+    });
+  }
 }

@@ -1,9 +1,8 @@
 import type { Command } from "commander";
 import type { Device, Platform } from "../../src/platform.ts";
-import { weightsNamed } from "../../src/tasks/weights/imagenet-weights.ts";
 import type { LoadModelOptions } from "../../src/tasks/weights/load-model.ts";
 import { deviceOption } from "./device-option.ts";
-import { addDownloadOptions, type DownloadFlags, downloadsOf } from "./downloads.ts";
+import { addDownloadOptions, type DownloadFlags, sourceReader } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
 import { addLabelsOption, labelsOf } from "./labels-option.ts";
 import { loadPlatform } from "./load-platform.ts";
@@ -28,10 +27,9 @@ export async function classifierArguments(
   flags: ClassifierFlags,
   io: CliIo,
 ): Promise<{ readonly source: string; readonly platform: Required<Platform>; readonly options: LoadModelOptions }> {
-  const { mirror, reader } = downloadsOf(flags, process.env, io);
   return {
-    source: weightsNamed(model, { includeTop: true, mirror }),
-    platform: await loadPlatform(reader),
+    source: model,
+    platform: await loadPlatform(sourceReader(flags, io)),
     options: {
       ...givenNetwork(command, flags),
       architecture: flags.architecture,

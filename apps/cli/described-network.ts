@@ -5,7 +5,7 @@ import { modelFrom } from "../../src/tasks/weights/open-weights.ts";
 import { type WeightsFile, type WeightsSource, weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import { openWeightsFile } from "../../src/tasks/weights/weights-formats.ts";
 import type { Shape } from "../../src/tensor/shape.ts";
-import { type DownloadFlags, downloadsOf } from "./downloads.ts";
+import { type DownloadFlags, sourceReader } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
 import { assertNoNetworkFlags, givenNetworkOptions, type NetworkFlags, networkOf } from "./network-options.ts";
 
@@ -41,6 +41,6 @@ export async function openDescribed(
 ): Promise<{ readonly file: WeightsFile; readonly source: WeightsSource; readonly inputShape: Shape | undefined }> {
   assertNoNetworkFlags(command, flags);
   const { inputShape } = givenNetworkOptions(command, flags);
-  const source = await weightsSource(model, downloadsOf(flags, process.env, io).reader);
+  const source = await weightsSource(model, sourceReader(flags, io));
   return { file: await openWeightsFile(source), source, inputShape };
 }

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { SourceReader } from "../../src/platform.ts";
-import { addressReader, downloadSettings } from "../../src/runtime/node-addresses.ts";
+import { cachedDownloads, downloadSettings } from "../../src/runtime/node-addresses.ts";
 import type { DownloadProgress } from "../../src/runtime/node-download-attempt.ts";
 import { nodeReader } from "../../src/runtime/node-reader.ts";
 import type { CliIo } from "./io.ts";
@@ -19,29 +19,19 @@ export function addDownloadOptions(command: Command): Command {
     .option("--offline", "take what is in the cache, and download nothing (also: XCEPTION_OFFLINE=1)");
 }
 
-export interface Downloads {
-  /** Reads paths and addresses. */
-  readonly reader: Required<SourceReader>;
-  /** Where the published weights are, if not at their own address. */
-  readonly mirror: string | undefined;
-}
-
-/** What flags and environment say about downloads; their progress is shown. */
-export function downloadsOf(
-  { cacheDir, offline }: DownloadFlags,
-  environment: Readonly<Record<string, string | undefined>>,
-  io: CliIo,
-): Downloads {
-  const settings = downloadSettings(environment);
+/** Reads files, and addresses as flags and environment say; the progress of downloads is shown. */
+export function sourceReader({ cacheDir, offline }: DownloadFlags, io: CliIo): Required<SourceReader> {
+  const settings = downloadSettings(process.env);
   const { onProgress, stop } = downloadDisplay(io);
-  const readAddress = addressReader({
+  const downloads = cachedDownloads({
+    mirror: settings.mirror,
     cacheFolder: cacheDir ?? settings.cacheFolder,
     offline: offline ?? settings.offline,
     signal: io.signal,
     onProgress,
   });
-  const read = (source: string) => readAddress(source).finally(stop);
-  return { mirror: settings.mirror, reader: { ...nodeReader, files: { ...nodeReader.files, read } } };
+  const read = (address: string) => downloads.read(address).finally(stop);
+  return { ...nodeReader, downloads: { ...downloads, read } };
 }
 
 /** In units that people read; the bar begins with the first bytes, when the size is known. */

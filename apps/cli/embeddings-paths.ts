@@ -1,8 +1,9 @@
 import { dirname, isAbsolute, relative, resolve, sep } from "node:path";
+import { isAddress } from "../../src/source.ts";
 
 /** What a file calls something that is no path: an address, or the published weights. */
 function isNoPath(name: string): boolean {
-  return name === "imagenet" || /^[a-z][a-z\d+.-]+:\/\//i.test(name);
+  return name === "imagenet" || isAddress(name);
 }
 
 /** A path as seen from a file, with `/` between the parts: both can then be moved together. */

@@ -1,8 +1,7 @@
 import type { Device } from "../../src/platform.ts";
 import { type FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
-import { weightsNamed } from "../../src/tasks/weights/imagenet-weights.ts";
 import type { OpenAsOptions } from "../../src/tasks/weights/open-as.ts";
-import { type DownloadFlags, downloadsOf } from "./downloads.ts";
+import { type DownloadFlags, sourceReader } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
 import { loadPlatform } from "./load-platform.ts";
 
@@ -14,16 +13,10 @@ export interface NamedModel extends OpenAsOptions {
 
 /** Opens a model to look at its maps. */
 export async function openExtractor(
-  { model, network, ...options }: NamedModel,
+  { model, ...options }: NamedModel,
   flags: DownloadFlags & { readonly device?: Device },
   io: CliIo,
 ): Promise<FeatureExtractor> {
-  const { mirror, reader } = downloadsOf(flags, process.env, io);
-  const loading = { ...options, platform: await loadPlatform(reader), session: { device: flags.device } };
-  const { includeTop = model !== "imagenet" } = network ?? {};
-  const source = weightsNamed(model, { includeTop, mirror });
-  return loadFeatureExtractor(source, {
-    ...loading,
-    network: model === "imagenet" ? { ...network, includeTop } : network,
-  });
+  const platform = await loadPlatform(sourceReader(flags, io));
+  return loadFeatureExtractor(model, { ...options, platform, session: { device: flags.device } });
 }

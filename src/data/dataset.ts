@@ -1,10 +1,9 @@
 import { DataError } from "../errors.ts";
-import type { FolderListing, ImageSource, RgbImage } from "../platform.ts";
+import type { FolderListing, ImageSource } from "../platform.ts";
 
 /** One labeled image of a data set. */
 export interface Sample {
-  /** A file's path, an encoded image's bytes, or pixels that are decoded already. */
-  readonly image: ImageSource | RgbImage;
+  readonly image: ImageSource;
   /** Index into the data set's classes. */
   readonly label: number;
   /** In a multi-label data set: all its classes, in any number; `label` is then the one that tables file it under. */

@@ -1,6 +1,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { UsageError } from "../errors.ts";
+import type { Downloads } from "../platform.ts";
 import { type DownloadOptions, download } from "./node-downloads.ts";
 import { readFile } from "./node-files.ts";
 
@@ -23,17 +24,27 @@ export function downloadSettings(environment: Readonly<Record<string, string | u
   };
 }
 
-/**
- * A reader of files that takes addresses, too: those are downloaded once, and then come from the cache. What an address
- * ends in, `#md5=…`, is checked.
- */
-export function addressReader(options: Omit<DownloadOptions, "md5">): (source: string) => Promise<Uint8Array> {
-  return async (source) => {
-    if (!/^[a-z][a-z\d+.-]+:\/\//i.test(source)) return readFile(source);
-    const { url, md5 } = parseAddress(source);
-    return readFile(await download(url, { ...options, md5 }));
+/** Downloads into a folder that keeps what was downloaded; later reads come from there. */
+export function cachedDownloads({
+  mirror,
+  ...options
+}: Omit<DownloadOptions, "md5"> & Partial<DownloadSettings>): Downloads {
+  return {
+    mirror,
+    read: async (address) => {
+      const { url, md5 } = parseAddress(address);
+      return readFile(await download(url, { ...options, md5 }));
+    },
   };
 }
+
+/** Downloads as the environment says at the time of each. */
+export const nodeDownloads: Downloads = {
+  get mirror() {
+    return downloadSettings(process.env).mirror;
+  },
+  read: (address) => cachedDownloads(downloadSettings(process.env)).read(address),
+};
 
 function parseAddress(source: string): { url: string; md5: string | undefined } {
   const where = `address ${source}`;

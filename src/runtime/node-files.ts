@@ -5,9 +5,10 @@ import { FileError } from "../errors.ts";
 
 /**
  * Reads a whole file.
+ * @param path or a `file:` URL.
  * @throws {FileError} it is missing, a folder, or cannot be read.
  */
-export async function readFile(path: string): Promise<Uint8Array> {
+export async function readFile(path: string | URL): Promise<Uint8Array> {
   try {
     const { buffer, byteOffset, length } = await readFromDisk(path);
     return new Uint8Array(buffer, byteOffset, length);

@@ -1,6 +1,6 @@
 import { access, constants, stat } from "node:fs/promises";
 import { DataError, FormatError, type XceptionError } from "../errors.ts";
-import type { ImageSource } from "../platform.ts";
+import type { ImageFile } from "../source.ts";
 
 const supportedFormats = "JPEG, PNG, WebP, AVIF, GIF or TIFF";
 
@@ -8,7 +8,7 @@ const supportedFormats = "JPEG, PNG, WebP, AVIF, GIF or TIFF";
  * Says in one sentence why an image could not be decoded. Looks at the file only now: images that can be decoded, nearly
  * all of them, cost no extra call.
  */
-export async function explainDecodeFailure(source: ImageSource, limit: number, error: Error): Promise<XceptionError> {
+export async function explainDecodeFailure(source: ImageFile, limit: number, error: Error): Promise<XceptionError> {
   const where = typeof source === "string" ? `image "${source}"` : `image of ${source.length} bytes`;
   if (typeof source === "string") {
     const unreadable = await explainUnreadable(source, where);

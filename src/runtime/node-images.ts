@@ -1,6 +1,7 @@
 import sharp, { type Sharp } from "sharp";
 import { ShapeError } from "../errors.ts";
-import type { DecodeOptions, ImageSource, RgbImage } from "../platform.ts";
+import type { DecodeOptions, RgbImage } from "../platform.ts";
+import type { ImageFile } from "../source.ts";
 import { explainDecodeFailure } from "./node-image-errors.ts";
 import { type CompleteDecodeOptions, checkDecodeOptions } from "./node-image-options.ts";
 
@@ -18,7 +19,7 @@ import { type CompleteDecodeOptions, checkDecodeOptions } from "./node-image-opt
  * @throws {DataError} there is no such file, or it cannot be read.
  * @throws {UsageError} an option is out of its range.
  */
-export async function decodeImage(source: ImageSource, options: DecodeOptions): Promise<RgbImage> {
+export async function decodeImage(source: ImageFile, options: DecodeOptions): Promise<RgbImage> {
   const complete = checkDecodeOptions(options);
   const { width, height, fit, atLeast } = complete;
   try {
@@ -53,7 +54,7 @@ export async function encodePng({ width, height, data }: RgbImage): Promise<Uint
   );
 }
 
-function pipelineOf(source: ImageSource, options: CompleteDecodeOptions): Sharp {
+function pipelineOf(source: ImageFile, options: CompleteDecodeOptions): Sharp {
   const [r, g, b] = options.background;
   const opened = sharp(source, {
     autoOrient: true,
@@ -80,7 +81,7 @@ function pipelineOf(source: ImageSource, options: CompleteDecodeOptions): Sharp 
  * half of one at most.
  */
 async function shrunkSize(
-  source: ImageSource,
+  source: ImageFile,
   atLeast: { width: number; height: number },
   { pixelLimit }: { pixelLimit: number },
 ) {
@@ -93,7 +94,7 @@ async function shrunkSize(
   return shrunk.find(({ width, height }) => width >= atLeast.width && height >= atLeast.height);
 }
 
-function shrinksWhileDecoding(source: ImageSource): boolean {
+function shrinksWhileDecoding(source: ImageFile): boolean {
   if (typeof source === "string") return /\.(jpe?g|jfif|webp)$/i.test(source);
   const isJpeg = source[0] === 0xff && source[1] === 0xd8;
   const isWebp = String.fromCharCode(...source.subarray(8, 12)) === "WEBP";

@@ -1,4 +1,5 @@
 import type { Platform } from "../platform.ts";
+import { imageCodec } from "../source.ts";
 import { listDevices } from "./node-devices.ts";
 import { decodeImage, encodePng } from "./node-images.ts";
 import { nodeReader } from "./node-reader.ts";
@@ -8,6 +9,6 @@ import { createSession, defaultDevice } from "./node-session.ts";
 export const nodePlatform: Required<Platform> = {
   name: "node",
   engine: { defaultDevice, createSession, listDevices },
-  images: { decode: decodeImage, encodePng },
+  images: imageCodec({ decode: decodeImage, encodePng }, nodeReader),
   ...nodeReader,
 };

@@ -58,7 +58,11 @@ export function torchSyntheticTensor(name: string, shape: Shape, index: number):
  * of seed `firstSeed + b` in the order of the pixels.
  * @param firstSeed 1000 for inference, 3000 for training.
  */
-export function syntheticImages(batch: number, shape: readonly [number, number, number], firstSeed = 1000): FloatTensor {
+export function syntheticImages(
+  batch: number,
+  shape: readonly [number, number, number],
+  firstSeed = 1000,
+): FloatTensor {
   const [height, width, channels] = shape;
   const images = floatTensor([batch, ...shape]);
   let index = 0;

@@ -11,8 +11,8 @@ import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import { convert } from "../../src/tasks/weights/convert.ts";
 import { imagenetOrigin } from "../../src/tasks/weights/imagenet-weights.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
-import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { writeLegacyWeights } from "../../src/weights/keras/hdf5-writer.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { type LocalServer, serve } from "../runtime/local-server.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
@@ -79,11 +79,8 @@ test("a model is read from its address by what uses models", async () => {
 test("models made of the weights that Keras published say so, and under which license", async () => {
   const weights = await writeLegacyWeights({ network, weights: syntheticWeights(network) });
   const options = { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0 } as const;
-  const converted = await convert(await weightsSource(weights, nodePlatform), {
-    to: "onnx",
-    network: options,
-    origin: imagenetOrigin,
-  });
+  const source = { ...(await weightsSource(weights, nodePlatform)), origin: imagenetOrigin };
+  const converted = await convert(source, { to: "onnx", network: options });
   const { license, provenance } = decodeModel(converted.bytes, "model");
   expect(license).toBe("MIT");
   expect(provenance).toEqual({
@@ -91,10 +88,8 @@ test("models made of the weights that Keras published say so, and under which li
     source: "https://storage.googleapis.com/tensorflow/keras-applications/xception/",
   });
   // What a file says itself comes first.
-  const own = await weightsSource(encodeModel(smallModel()), nodePlatform);
-  expect(decodeModel((await convert(own, { to: "onnx", origin: imagenetOrigin })).bytes, "own").license).toBe(
-    "CC0-1.0",
-  );
+  const own = { ...(await weightsSource(encodeModel(smallModel()), nodePlatform)), origin: imagenetOrigin };
+  expect(decodeModel((await convert(own, { to: "onnx" })).bytes, "own").license).toBe("CC0-1.0");
 });
 
 test.each([

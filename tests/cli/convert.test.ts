@@ -9,11 +9,11 @@ import { architectureNamed } from "../../src/models/registry.ts";
 import { timmNames } from "../../src/models/timm-names.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { timmSyntheticWeights } from "../../src/tasks/verify/timm.ts";
+import { timmSyntheticWeights } from "../../src/tasks/verify/verify.ts";
 import { loadModel } from "../../src/tasks/weights/load-model.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { syntheticImages, syntheticWeights } from "../../src/weights/synthetic.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
+import { syntheticImages, syntheticWeights } from "../../src/weights/synthetic.ts";
 import { capture } from "./capture.ts";
 
 const formats = join(root, "tests/golden/formats");

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { xception } from "../../src/models/xception/paper.ts";
 import { decodeModel } from "../../src/tasks/model/model-file.ts";
-import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writeImages } from "./train-fixtures.ts";
 

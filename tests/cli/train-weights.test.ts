@@ -9,16 +9,15 @@ import { sameLayers } from "../../src/models/layer-list.ts";
 import { architectureNamed, buildNetwork, optionsOf } from "../../src/models/registry.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { addressReader } from "../../src/runtime/node-addresses.ts";
+import { cachedDownloads } from "../../src/runtime/node-addresses.ts";
 import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import { startingWeights } from "../../src/tasks/weights/starting-weights.ts";
 import { weightsTargets } from "../../src/tasks/weights/weights-targets.ts";
-import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
 import { writeLegacyWeights } from "../../src/weights/keras/hdf5-writer.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { type LocalServer, serve } from "../runtime/local-server.ts";
-import { readingFiles } from "../tasks/reading-files.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writeImages } from "./train-fixtures.ts";
@@ -113,12 +112,17 @@ test("imagenet without a network, and offline", async () => {
   );
 });
 
-test("a stand-in for the published weights goes all the way into a network of other classes", async () => {
+/** Reads from a mirror of the published weights, whose file has an MD5 of its own. */
+function mirrored() {
   const md5 = createHash("md5").update(published).digest("hex");
-  const reader = readingFiles(addressReader({ cacheFolder: work }));
+  const downloads = cachedDownloads({ cacheFolder: work, mirror: new URL(".", server.url).href });
+  const read = (address: string) => downloads.read(address.replace(/#md5=.*/, `#md5=${md5}`));
+  return { downloads: { ...downloads, read } };
+}
+
+test("a stand-in for the published weights goes all the way into a network of other classes", async () => {
   const network = xception({ ...small, seed: 7 });
-  const imagenet = { mirror: new URL(".", server.url).href, md5 };
-  const { weights, report } = await startingWeights(network, "imagenet", reader, { imagenet });
+  const { weights, report } = await startingWeights(network, "imagenet", mirrored());
   expect(report).toEqual({
     by: "name",
     taken: 90,
@@ -131,10 +135,7 @@ test("a stand-in for the published weights goes all the way into a network of ot
 });
 
 test("the license and origin of the published weights come along", async () => {
-  const md5 = createHash("md5").update(published).digest("hex");
-  const reader = readingFiles(addressReader({ cacheFolder: work }));
-  const imagenet = { mirror: new URL(".", server.url).href, md5 };
-  const { origin } = await startingWeights(xception(small), "imagenet", reader, { imagenet });
+  const { origin } = await startingWeights(xception(small), "imagenet", mirrored());
   expect(origin).toEqual({
     license: "MIT",
     provenance: {
@@ -157,13 +158,11 @@ test("the license and origin of the published weights come along", async () => {
 });
 
 test("train() takes imagenet by name", async () => {
-  const md5 = createHash("md5").update(published).digest("hex");
-  const platform = { ...nodePlatform, ...readingFiles(addressReader({ cacheFolder: work })) };
+  const platform = { ...nodePlatform, ...mirrored() };
   const dataset = folderDataset(await nodePlatform.files.list(join(data, "photos")));
   const { weights } = await train(dataset, {
     platform,
     weights: "imagenet",
-    imagenet: { mirror: new URL(".", server.url).href, md5 },
     network: small,
     // Steps so small that the weights stay where they are.
     learningRate: 1e-30,

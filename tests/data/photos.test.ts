@@ -6,8 +6,7 @@ import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BatchSource } from "../../src/data/batches.ts";
 import { countPerClass, folderDataset } from "../../src/data/dataset.ts";
-import { listFolder } from "../../src/runtime/node-folders.ts";
-import { decodeImage } from "../../src/runtime/node-images.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
 
 describe("from a folder to batches, with the real decoder", () => {
   let root: string;
@@ -30,9 +29,13 @@ describe("from a folder to batches, with the real decoder", () => {
   afterAll(() => rm(root, { recursive: true }));
 
   it("skips damaged files, names them, and keeps images and labels together", async () => {
-    const dataset = folderDataset(await listFolder(root));
+    const dataset = folderDataset(await nodePlatform.files.list(root));
     expect(countPerClass(dataset)).toEqual([5, 6]);
-    const batches = new BatchSource(dataset, decodeImage, { batchSize: 4, decode: { width: 8, height: 8 }, seed: 3 });
+    const batches = new BatchSource(dataset, nodePlatform.images.decode, {
+      batchSize: 4,
+      decode: { width: 8, height: 8 },
+      seed: 3,
+    });
     let seen = 0;
     for await (const { images, labels, indices } of batches.trainingBatches(0)) {
       expect(images.shape).toEqual([4, 8, 8, 3]);
@@ -54,11 +57,14 @@ const clothing = "../shared/data/clothing/validation";
 
 describe.skipIf(!existsSync(clothing))(`photos (needs ${clothing})`, () => {
   it("reads real photos of ten classes, none of them damaged", async () => {
-    const dataset = folderDataset(await listFolder(clothing));
+    const dataset = folderDataset(await nodePlatform.files.list(clothing));
     expect(dataset.classes.slice(0, 3)).toEqual(["dress", "hat", "longsleeve"]);
     expect(dataset.samples).toHaveLength(341);
     const few = { ...dataset, samples: dataset.samples.filter((_, index) => index % 20 === 0) };
-    const batches = new BatchSource(few, decodeImage, { batchSize: 8, decode: { width: 32, height: 32 } });
+    const batches = new BatchSource(few, nodePlatform.images.decode, {
+      batchSize: 8,
+      decode: { width: 32, height: 32 },
+    });
     let count = 0;
     for await (const { images, labels } of batches.evaluationBatches()) {
       for (let row = 0; row < labels.length; row++) {

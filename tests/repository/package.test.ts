@@ -50,9 +50,9 @@ test("the types reach a project that uses the package", () => {
   try {
     const use = `
       import { type Network, xception } from "xception-ts";
-      import { decodeImage } from "xception-ts/node";
+      import { nodePlatform } from "xception-ts/node";
       export const network: Network = xception({ classes: "ten" });
-      export const size: string = (await decodeImage("a.png", { width: 1, height: 1 })).width;
+      export const size: string = (await nodePlatform.images.decode("a.png", {})).width;
     `;
     writeFileSync(join(folder, "use.mts"), use);
     const compiler = join(root, "node_modules", "typescript", "bin", "tsc");

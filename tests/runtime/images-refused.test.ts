@@ -5,8 +5,8 @@ import fc from "fast-check";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FormatError } from "../../src/errors.ts";
-import type { ImageSource } from "../../src/platform.ts";
 import { decodeImage } from "../../src/runtime/node-images.ts";
+import type { ImageFile } from "../../src/source.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -29,7 +29,7 @@ async function written(name: string, content: string | Uint8Array): Promise<stri
 }
 
 /** Code and message of the error, with the folder of this run taken out. */
-async function refusal(source: ImageSource, options = {}): Promise<string> {
+async function refusal(source: ImageFile, options = {}): Promise<string> {
   const error = await decodeImage(source, { ...size, ...options }).then(
     () => expect.fail("it was decoded"),
     (error) => error,

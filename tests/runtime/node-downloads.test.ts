@@ -5,8 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AbortedError, FileError } from "../../src/errors.ts";
-import { addressReader, downloadSettings } from "../../src/runtime/node-addresses.ts";
+import { cachedDownloads, downloadSettings } from "../../src/runtime/node-addresses.ts";
 import { type DownloadOptions, download } from "../../src/runtime/node-downloads.ts";
+import { nodeReader } from "../../src/runtime/node-reader.ts";
+import { readSource } from "../../src/source.ts";
 import { type Answer, cut, type LocalServer, part, serve, status, whole } from "./local-server.ts";
 
 const body = Uint8Array.from({ length: 300_000 }, (_, index) => (index * 7919) >> 5);
@@ -233,11 +235,11 @@ test("several at a time do not disturb each other", async () => {
 describe("addresses in place of paths", () => {
   test("are read through the cache, with the MD5 behind them", async () => {
     server = await serve(body);
-    const read = addressReader({ cacheFolder, ...quick });
+    const { read } = cachedDownloads({ cacheFolder, ...quick });
     expect(Buffer.compare(await read(`${server.url}#md5=${md5.toUpperCase()}`), body)).toBe(0);
     expect(await readdir(cacheFolder)).toEqual(["weights.h5"]);
-    expect(await read(join(cacheFolder, "weights.h5"))).toEqual(body);
-    await expect(read(join(cacheFolder, "none.h5"))).rejects.toThrow("there is no such file");
+    expect(await readSource(join(cacheFolder, "weights.h5"), nodeReader)).toEqual(body);
+    await expect(readSource(join(cacheFolder, "none.h5"), nodeReader)).rejects.toThrow("there is no such file");
   });
 
   test.each([
@@ -251,7 +253,7 @@ describe("addresses in place of paths", () => {
       'address http://host/w.h5#md5=12: this is no MD5; received "#md5=12"; expected #md5= and 32 digits.',
     ],
   ])("but not %s", async (address, message) => {
-    await expect(addressReader({ cacheFolder })(address)).rejects.toThrow(message);
+    await expect(cachedDownloads({ cacheFolder }).read(address)).rejects.toThrow(message);
   });
 
   test("the environment says where the cache is, and more", () => {

@@ -7,10 +7,9 @@ import { lower } from "../../src/compiler/lower.ts";
 import { AbortedError, FormatError, UsageError } from "../../src/errors.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
 import { topIndices } from "../../src/learning/metrics-ranking.ts";
-import type { ImageCodec, RgbImage } from "../../src/platform.ts";
+import type { ImageCodec, ImageSource, RgbImage } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { type Classified, type Classifier, loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
-import type { ImageLike } from "../../src/tasks/model/image.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { interpret } from "../oracles/interpreter.ts";
 import { noise } from "./images.ts";
@@ -150,7 +149,7 @@ describe("many images", () => {
   });
 
   it("go on beside those that cannot be read", async () => {
-    const broken: ImageLike[] = [
+    const broken: ImageSource[] = [
       join(folder, "missing.png"),
       png,
       png.subarray(0, 100),

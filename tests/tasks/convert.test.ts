@@ -24,10 +24,10 @@ import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import { type ConvertOptions, convert } from "../../src/tasks/weights/convert.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import { type TargetName, weightsTargets } from "../../src/tasks/weights/weights-targets.ts";
-import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { writeLegacyModel, writeLegacyWeights } from "../../src/weights/keras/hdf5-writer.ts";
 import { decodeFloats } from "../../src/weights/number-formats.ts";
 import { readSafetensors } from "../../src/weights/safetensors.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
 

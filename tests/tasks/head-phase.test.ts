@@ -17,8 +17,8 @@ import type { TrainingResult, TrainOptions } from "../../src/tasks/train/options
 import { type OptionsWithWeights, planTraining } from "../../src/tasks/train/plan.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { coloredImages, imageSize, labels, smallNetwork } from "./train-fixtures.ts";
 
 const dataset = coloredImages(12, 1);

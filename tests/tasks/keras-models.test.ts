@@ -9,8 +9,8 @@ import { toEngineWeights } from "../../src/graph/weights.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { loadWeights, openModel } from "../../src/tasks/weights/open-weights.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { syntheticImages } from "../../src/weights/synthetic.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
+import { syntheticImages } from "../../src/weights/synthetic.ts";
 
 const formats = join(root, "tests/golden/formats");
 const trained = join(root, "../shared/data/mini-xception");

@@ -12,10 +12,10 @@ import { openAs } from "../../src/tasks/weights/open-as.ts";
 import { type OpenedModel, openModel } from "../../src/tasks/weights/open-weights.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { syntheticImages } from "../../src/weights/synthetic.ts";
 import { writeHdf5 } from "../../src/weights/hdf5/writer.ts";
 import { readKerasFile } from "../../src/weights/keras/file.ts";
 import { networkFromKeras } from "../../src/weights/keras/network.ts";
+import { syntheticImages } from "../../src/weights/synthetic.ts";
 
 // The network of `small.keras` as Keras's guide to transfer learning puts such models together: a base that is a model,
 // below augmentation, Rescaling and a classifier. Its outputs must stay those that Keras gave for it in one piece.

@@ -16,7 +16,10 @@ beforeAll(async () => {
     await mkdir(join(folder, "photos", label), { recursive: true });
     for (const name of ["1.png", "2.png"]) {
       const { data } = noise(1, [71, 80, 3], 10 * index + Number.parseInt(name, 10));
-      await writeFile(join(folder, "photos", label, name), await entry.encodePng({ width: 80, height: 71, data }));
+      await writeFile(
+        join(folder, "photos", label, name),
+        await entry.nodePlatform.images.encodePng({ width: 80, height: 71, data }),
+      );
     }
   }
 });

@@ -11,8 +11,8 @@ import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { openAs } from "../../src/tasks/weights/open-as.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor/tensor.ts";
-import { syntheticImages } from "../../src/weights/synthetic.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
+import { syntheticImages } from "../../src/weights/synthetic.ts";
 import { smallModel } from "./small-model.ts";
 
 const gray = syntheticImages(1, [71, 80, 1]).data;

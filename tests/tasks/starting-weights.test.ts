@@ -10,11 +10,11 @@ import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { startingWeights } from "../../src/tasks/weights/starting-weights.ts";
-import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
 import { mapWeights } from "../../src/weights/map-weights.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
 import { storedLayersOf } from "../../src/weights/stored-layers.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { readingFiles } from "./reading-files.ts";
 import { smallModel } from "./small-model.ts";
 
@@ -57,9 +57,8 @@ test("imagenet is the published file, with the classifier only for 1000 classes,
       throw new FileError({ where: path, what: "asked for" });
     };
     const network = xception({ width: 0.05, middleFlowRepeats: 0, ...options });
-    const error: unknown = await startingWeights(network, "imagenet", readingFiles(read), {
-      imagenet: { mirror },
-    }).catch((e) => e);
+    const reader = { downloads: { mirror, read } };
+    const error: unknown = await startingWeights(network, "imagenet", reader).catch((e) => e);
     return (error as Error).message;
   };
   const folder = "https://storage.googleapis.com/tensorflow/keras-applications/xception";

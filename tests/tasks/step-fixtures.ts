@@ -17,8 +17,8 @@ import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { type StepInput, TrainingStep, type TrainingStepOptions } from "../../src/tasks/step/training-step.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { syntheticImages, syntheticWeights } from "../../src/weights/synthetic.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
+import { syntheticImages, syntheticWeights } from "../../src/weights/synthetic.ts";
 import { plainPlatform } from "./plain-platform.ts";
 
 /** Stem, one residual block and a classifier, smooth (ELU), with channels for the engine's blocks: layers `stem` … `top`. */

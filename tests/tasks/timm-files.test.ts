@@ -6,7 +6,7 @@ import { type ArchitectureName, architectureNamed, buildNetwork } from "../../sr
 import { recognizeTimm, timmNames } from "../../src/models/timm-names.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { decodeModel } from "../../src/tasks/model/model-file.ts";
-import { timmSyntheticWeights } from "../../src/tasks/verify/timm.ts";
+import { timmSyntheticWeights } from "../../src/tasks/verify/verify.ts";
 import { convert } from "../../src/tasks/weights/convert.ts";
 import { loadWeights, openModel } from "../../src/tasks/weights/open-weights.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";

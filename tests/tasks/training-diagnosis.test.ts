@@ -4,8 +4,8 @@ import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { type StepInput, TrainingStep } from "../../src/tasks/step/training-step.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { batchSize, blockNetwork, layouts, mapWeights, stepInput } from "./step-fixtures.ts";
 
 const normalized = blockNetwork();

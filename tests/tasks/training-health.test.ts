@@ -3,8 +3,8 @@ import { lower } from "../../src/compiler/lower.ts";
 import { networkWeights } from "../../src/graph/network.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
-import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { evaluate } from "../oracles/interpreter.ts";
 import { batchSize, blockNetwork, layouts, runSteps, stepInput } from "./step-fixtures.ts";
 

@@ -3,8 +3,8 @@ import { globalAveragePooling2d, input, separableConv2d } from "../../src/graph/
 import { network, networkWeights } from "../../src/graph/network.ts";
 import { type Architecture, architectureOf, buildNetwork } from "../../src/models/registry.ts";
 import { updateArchitecture } from "../../src/tasks/model/update-architecture.ts";
-import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { smallModel } from "./small-model.ts";
 
 const model = smallModel();

@@ -8,7 +8,6 @@ import { root } from "../../scripts/project-root.mjs";
 import { conv2d, dense, input, maxPooling2d, separableConv2d } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
 import { xception } from "../../src/models/xception/paper.ts";
-import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { writeKerasArchive } from "../../src/weights/keras/archive-writer.ts";
 import { readKerasFile } from "../../src/weights/keras/file.ts";
 import {
@@ -19,6 +18,7 @@ import {
 } from "../../src/weights/keras/hdf5-writer.ts";
 import { networkFromKeras } from "../../src/weights/keras/network.ts";
 import { mapWeights } from "../../src/weights/map-weights.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { randomModel } from "./random-model.ts";
 
 const golden = (name: string): Uint8Array => new Uint8Array(readFileSync(join(root, "tests/golden/formats", name)));

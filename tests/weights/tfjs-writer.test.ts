@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { dense, input } from "../../src/graph/builder.ts";
 import { network, networkWeights } from "../../src/graph/network.ts";
-import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { networkFromKeras } from "../../src/weights/keras/network.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { writeTfjsModel } from "../../src/weights/tfjs/writer.ts";
 import { randomModel } from "./random-model.ts";
 

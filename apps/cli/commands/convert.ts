@@ -3,13 +3,12 @@ import { type Command, Option } from "commander";
 import { UsageError } from "../../../src/errors.ts";
 import { writeFilesAtomic } from "../../../src/runtime/node-files.ts";
 import { type Conversion, convert } from "../../../src/tasks/weights/convert.ts";
-import { imagenetOrigin, weightsNamed } from "../../../src/tasks/weights/imagenet-weights.ts";
 import { weightsSource } from "../../../src/tasks/weights/weights-file.ts";
 import { type TargetName, targetOf, weightsTargets } from "../../../src/tasks/weights/weights-targets.ts";
 import { formatShape } from "../../../src/tensor/shape.ts";
 import { shardNames } from "../../../src/weights/tfjs/manifest.ts";
 import { addCommand } from "../add-command.ts";
-import { addDownloadOptions, type DownloadFlags, downloadsOf } from "../downloads.ts";
+import { addDownloadOptions, type DownloadFlags, sourceReader } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addLabelsOption, labelsOf } from "../labels-option.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
@@ -46,19 +45,17 @@ export function registerConvert(program: Command, io: CliIo): void {
       const to = flags.to ?? targetFor(target);
       assertOverwrite(target, flags.overwrite ?? false);
       const { labels: labelFile, dtype } = flags;
-      const { mirror, reader } = downloadsOf(flags, process.env, io);
       const network = givenNetworkOptions(command, flags);
       const { includeTop = true, classes = 1000 } = network;
       const hasOwnTop = includeTop && classes === 1000;
       // A classifier of other classes starts anew, as it does in training.
       const { allowMissing = source === "imagenet" && includeTop && !hasOwnTop ? "predictions/*" : undefined } = flags;
-      const address = weightsNamed(source, { includeTop: hasOwnTop, mirror });
-      const conversion = await convert(await weightsSource(address, reader), {
+      const opened = await weightsSource(source, sourceReader(flags, io), { includeTop: hasOwnTop });
+      const conversion = await convert(opened, {
         to,
         network,
         architecture: flags.architecture,
         labels: await labelsOf(labelFile),
-        origin: source === "imagenet" ? imagenetOrigin : undefined,
         allowMissing,
         dtype,
       });

@@ -22,12 +22,12 @@ import {
   defaultTolerance,
   type Verification,
   type VerifyTolerance,
-  verify,
+  verifyGolden,
   verifyPhoto,
   verifyTimm,
 } from "../../../src/tasks/verify/verify.ts";
 import { addCommand } from "../add-command.ts";
-import { addDownloadOptions, type DownloadFlags, downloadsOf } from "../downloads.ts";
+import { addDownloadOptions, type DownloadFlags, sourceReader } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
@@ -76,8 +76,8 @@ export function registerVerify(program: Command, io: CliIo): void {
     const tolerance: VerifyTolerance | undefined = taps === undefined ? undefined : { taps, probabilities: taps / 10 };
     assertNoMixture(model, flags);
     if (model !== undefined && command.getOptionValueSource("layout") === "cli") throw needs("--layout", "--golden");
-    const platform = await loadPlatform(downloadsOf({ cacheDir, offline }, process.env, io).reader);
-    if (model === undefined) return verifyGolden(command, flags, tolerance, platform, io);
+    const platform = await loadPlatform(sourceReader({ cacheDir, offline }, io));
+    if (model === undefined) return compareGolden(command, flags, tolerance, platform, io);
     const { reference, image: images, runtimes, json, architecture } = flags;
     const network = givenNetworkOptions(command, flags);
     const found = await verifyModel(model, { platform, reference, images, runtimes, tolerance, network, architecture });
@@ -90,7 +90,7 @@ export function registerVerify(program: Command, io: CliIo): void {
  * Compares our network with a golden file.
  * @throws {VerificationError} naming the first number that differs.
  */
-async function verifyGolden(
+async function compareGolden(
   command: Command,
   flags: VerifyFlags,
   tolerance: VerifyTolerance | undefined,
@@ -114,7 +114,7 @@ async function verifyGolden(
     return assertTrainingAgrees(found, file);
   }
   let found: Verification;
-  if (kind === "forward") found = await verify(parseGolden(text, file), file, options);
+  if (kind === "forward") found = await verifyGolden(parseGolden(text, file), file, options);
   else if (kind === "timm") {
     found = await verifyTimm(parseTimmGolden(text, file), file, chosenName(architecture, text), {
       ...options,

@@ -16,7 +16,6 @@ import {
   openStartingFile,
   type StartingFile,
   type StartingWeights,
-  type StartingWeightsOptions,
   startingWeightsIn,
 } from "../../../src/tasks/weights/starting-weights.ts";
 import { readMapWeights } from "../labeled-images.ts";
@@ -71,7 +70,6 @@ export interface TrainingInputs extends ResolvedSettings, TrainingImages {
 
 /**
  * Reads the folders, but no image yet, and fills in what depends on them.
- * @param imagenet where the published weights are, if not at their own address.
  * @param begun what a training that goes on began with.
  * @throws as `readTrainingImages`.
  * @throws {UsageError} the batch size cannot be cut into the parts that are asked for.
@@ -82,7 +80,6 @@ export async function readInputs(
   run: Pick<RunFlags, "output" | "team" | "device" | "threads">,
   resolved: ResolvedSettings,
   platform: Required<SourceReader>,
-  imagenet: StartingWeightsOptions["imagenet"] = {},
   begun?: TrainingStart,
 ): Promise<TrainingInputs> {
   const { val, mapWeights } = resolved.settings;
@@ -90,7 +87,7 @@ export async function readInputs(
   const { training } = images;
   const { classes } = training;
   if (begun === undefined) assertHasStart(resolved.settings);
-  const opened = await openStart(resolved.settings, classes.length, platform, imagenet);
+  const opened = await openStart(resolved.settings, classes.length, platform);
   const { settings, sources, taken } = settled(resolved, opened);
   const chosen = chosenArchitecture(settings, {
     classes: classes.length,
@@ -155,9 +152,8 @@ async function openStart(
   { weights, allowMissing, headOn }: Settings,
   classes: number,
   platform: SourceReader,
-  imagenet: StartingWeightsOptions["imagenet"],
 ): Promise<StartingFile | undefined> {
-  if (weights !== null) return openStartingFile(weights, platform, { classes, imagenet });
+  if (weights !== null) return openStartingFile(weights, platform, { classes });
   assertHasWeights("--allow-missing", allowMissing);
   assertHasWeights("--head-on", headOn);
   return undefined;

@@ -22,7 +22,6 @@ export interface PreparedRun {
 
 /**
  * Reads what a training is made of, but no image yet.
- * @param imagenet where the published weights are, if not at their own address.
  * @throws as `readInputs`.
  */
 export async function beginRun(
@@ -30,9 +29,8 @@ export async function beginRun(
   flags: RunFlags,
   resolved: ResolvedSettings,
   platform: Required<SourceReader>,
-  imagenet: Parameters<typeof readInputs>[4],
 ): Promise<PreparedRun> {
-  const inputs = await readInputs(folder, flags, resolved, platform, imagenet);
+  const inputs = await readInputs(folder, flags, resolved, platform);
   const images = await listImages(inputs);
   return {
     inputs,
@@ -76,7 +74,7 @@ export async function goOnWithRun(
   };
   const run = withEngineOf(record, flags);
   const ownFolder = recordedPath(record, record.folder);
-  const read = await readInputs(folder ?? ownFolder, run, reading, platform, {}, record.start ?? undefined);
+  const read = await readInputs(folder ?? ownFolder, run, reading, platform, record.start ?? undefined);
   const images = await listImages(read);
   assertSameImages(flags.output, from, images);
   // What the run says about itself is what it said when it began.

@@ -3,7 +3,7 @@ import { onFirstRank } from "../../../src/tasks/ranks/ranks.ts";
 import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
 import { train } from "../../../src/tasks/train/train.ts";
-import { downloadsOf } from "../downloads.ts";
+import { sourceReader } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { loadPlatform } from "../load-platform.ts";
 import { reportSkipped } from "../skipped-files.ts";
@@ -93,8 +93,7 @@ function callFollowers({ flags }: TrainingTask, isTraining: boolean): boolean {
 
 async function begin({ images, resolved, flags }: TrainingTask, io: CliIo): Promise<PreparedRun> {
   const folder = needImages(images);
-  const { mirror, reader } = downloadsOf(flags, process.env, io);
-  return beginRun(folder, flags, resolved, reader, { mirror });
+  return beginRun(folder, flags, resolved, sourceReader(flags, io));
 }
 
 async function trainAndTell(run: PreparedRun, into: RunFolder, io: CliIo): Promise<void> {

@@ -3,9 +3,18 @@ import { AbortedError, UsageError, WeightsError, XceptionError } from "../../err
 import { input } from "../../graph/builder.ts";
 import { type Network, network } from "../../graph/network.ts";
 import { topIndices } from "../../learning/metrics-ranking.ts";
-import type { DecodeOptions, ImageCodec, Platform, RgbImage, SessionOptions } from "../../platform.ts";
+import type {
+  DecodeOptions,
+  ImageCodec,
+  ImageSource,
+  Platform,
+  RgbImage,
+  SessionOptions,
+  Source,
+} from "../../platform.ts";
+import { nameOfSource } from "../../source.ts";
 import type { Shape } from "../../tensor/shape.ts";
-import { asImageError, type ImageLike, imageBatch, pixelsOf } from "../model/image.ts";
+import { asImageError, imageBatch } from "../model/image.ts";
 import { Inference } from "../model/inference.ts";
 import { decodeOptionsOf, type Model, resizesInGraph, sizedDecodeOptionsOf } from "../model/model.ts";
 import { describeModel, encodeModel } from "../model/model-file.ts";
@@ -78,9 +87,9 @@ export class Classifier {
    * @throws {UsageError} `top` is no count, or the classifier was disposed.
    * @throws {AbortedError} the signal fired.
    */
-  async classify(image: ImageLike, options: ClassifyOptions = {}): Promise<readonly ClassProbability[]> {
+  async classify(image: ImageSource, options: ClassifyOptions = {}): Promise<readonly ClassProbability[]> {
     const top = this.#check(options);
-    const pixels = await pixelsOf(image, this.#decode, this.#images);
+    const pixels = await this.#images.decode(image, this.#decode);
     stopIfAborted(options.signal);
     const [predictions] = await this.#answer([pixels], top);
     return predictions!;
@@ -93,13 +102,13 @@ export class Classifier {
    * @throws {AbortedError} the signal fired.
    */
   async *classifyAll(
-    images: readonly ImageLike[],
+    images: readonly ImageSource[],
     options: ClassifyAllOptions = {},
   ): AsyncGenerator<Classified, void, void> {
     const { batchSize = 8, signal } = options;
     const top = this.#check(options);
     checkCount("batchSize", batchSize);
-    const load = async (index: number) => pixelsOf(images[index]!, this.#decode, this.#images).catch(asImageError);
+    const load = async (index: number) => this.#images.decode(images[index]!, this.#decode).catch(asImageError);
     let group: (RgbImage | XceptionError)[] = [];
     for await (const { item } of readAhead(images.keys(), load, 2 * batchSize, signal)) {
       group.push(item);
@@ -167,7 +176,7 @@ export class Classifier {
  * Loads a model to classify images, from a file of any format that we know. Of a model file,
  * and of an ONNX graph of another tool, what runs is the graph in the file, so that the answers are those of every other
  * ONNX tool.
- * @param source its path, or its bytes.
+ * @param source `imagenet` stands for what keras.applications.Xception learned.
  * @param options `network`, `architecture`: which network its weights are for, where the file holds weights alone.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, or damaged.
@@ -176,12 +185,12 @@ export class Classifier {
  * @throws {RuntimeUnavailableError} the engine does not run here, or refuses the graph.
  */
 export async function loadClassifier(
-  source: string | Uint8Array,
+  source: Source,
   { platform, session, ...options }: LoadOptions,
 ): Promise<Classifier> {
   const opened = await weightsSource(source, platform);
   if (isModelFile(opened, options)) {
-    const model = describeModel(opened.bytes, typeof source === "string" ? source : undefined);
+    const model = describeModel(opened.bytes, nameOfSource(source));
     const inference = new Inference(await platform.engine.createSession(opened.bytes, session), model.network.output);
     return new Classifier(model, inference, platform.images);
   }

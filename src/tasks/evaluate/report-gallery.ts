@@ -1,10 +1,9 @@
 import type { ImageDataset } from "../../data/dataset.ts";
 import { DataError, FormatError } from "../../errors.ts";
-import type { ImageCodec } from "../../platform.ts";
+import type { ImageCodec, ImageSource } from "../../platform.ts";
 import type { Prediction } from "../../records.ts";
 import { selectGallery } from "../../report/gallery.ts";
 import type { Gallery, GalleryItem } from "../../report/training-report.ts";
-import { type ImageLike, pixelsOf } from "../model/image.ts";
 
 /** How many images of either kind a report shows, and how large they are stored, in pixels. */
 const gallerySize = { wrong: 12, right: 12 };
@@ -31,10 +30,10 @@ export async function galleryOf(
 }
 
 /** Undefined where the file has gone since it was tested: no reason to lose the report. */
-async function thumbnail(image: ImageLike, codec: ImageCodec): Promise<Uint8Array | undefined> {
+async function thumbnail(image: ImageSource, codec: ImageCodec): Promise<Uint8Array | undefined> {
   try {
     const size = { width: thumbnailSize, height: thumbnailSize, fit: "contain" } as const;
-    return await codec.encodePng(await pixelsOf(image, size, codec));
+    return await codec.encodePng(await codec.decode(image, size));
   } catch (error) {
     if (error instanceof FormatError || error instanceof DataError) return undefined;
     throw error;

@@ -1,14 +1,14 @@
 import { DataError, WeightsError } from "../../errors.ts";
+import type { ImageSource } from "../../platform.ts";
 import type { SkippedFile } from "../../records.ts";
 import { floatTensor } from "../../tensor/tensor.ts";
-import type { ImageLike } from "../model/image.ts";
 import type { EmbeddedImage, Embeddings } from "./embeddings.ts";
 import type { FeatureExtractor } from "./feature-extractor.ts";
 import type { Pooling } from "./feature-network.ts";
 
 /** An image to embed. */
 export interface ImageToEmbed extends EmbeddedImage {
-  readonly image: ImageLike;
+  readonly image: ImageSource;
 }
 
 export interface EmbedOptions {

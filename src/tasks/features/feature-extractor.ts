@@ -4,11 +4,11 @@ import { readAhead } from "../../data/image-loading.ts";
 import { UsageError, WeightsError, XceptionError } from "../../errors.ts";
 import { inputShapeOf, type Network, networkWeights } from "../../graph/network.ts";
 import { type FeatureStage, featureStages, lastMapOf } from "../../models/feature-stages.ts";
-import type { Platform, RgbImage, Session, SessionOptions, Tensors } from "../../platform.ts";
+import type { ImageSource, Platform, RgbImage, Session, SessionOptions, Source, Tensors } from "../../platform.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { WorkQueue } from "../../work-queue.ts";
 import { modelDigest } from "../model/digest.ts";
-import { asImageError, type ImageLike, imageBatch } from "../model/image.ts";
+import { asImageError, imageBatch } from "../model/image.ts";
 import { ImagePreparation } from "../model/image-preparation.ts";
 import { disposedError } from "../model/inference.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "../model/model.ts";
@@ -86,10 +86,13 @@ export class FeatureExtractor {
    * @example
    * const [last] = await extractor.features("cat.jpg", { pooling: "avg" }); // last.values: [1, 2048]
    */
-  async features(images: ImageLike | readonly ImageLike[], choice: FeatureChoice = {}): Promise<readonly FeatureMap[]> {
+  async features(
+    images: ImageSource | readonly ImageSource[],
+    choice: FeatureChoice = {},
+  ): Promise<readonly FeatureMap[]> {
     this.#assertNotDisposed();
     const part = this.#partFor(choice);
-    const list = Array.isArray(images) ? (images as readonly ImageLike[]) : [images as ImageLike];
+    const list = Array.isArray(images) ? (images as readonly ImageSource[]) : [images as ImageSource];
     if (list.length === 0) throw new UsageError({ where: "features", what: "there is no image" });
     return this.#run(part, await Promise.all(list.map((image) => this.#preparation.prepare(image))));
   }
@@ -101,7 +104,7 @@ export class FeatureExtractor {
    * @throws {AbortedError} the signal fired.
    */
   async *featuresAll(
-    images: readonly ImageLike[],
+    images: readonly ImageSource[],
     { batchSize = 8, signal, ...choice }: ExtractAllOptions = {},
   ): AsyncGenerator<Extracted, void, void> {
     this.#assertNotDisposed();
@@ -192,7 +195,8 @@ export class FeatureExtractor {
 
 /**
  * Loads a file of weights of any format that we know, ready to tell what its network sees in images.
- * @param source its path, or its bytes.
+ * @param source `imagenet` stands for what keras.applications.Xception learned, without its top unless `network.includeTop`
+ * wants it.
  * @param options `network`, `architecture`: which network its weights are for, where the file holds weights alone.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, or damaged.
@@ -200,10 +204,12 @@ export class FeatureExtractor {
  * @throws {UsageError} the network does not read RGB images, or an option is not allowed.
  */
 export async function loadFeatureExtractor(
-  source: string | Uint8Array,
+  source: Source,
   { platform, session, preprocessing = defaultPreprocessing, ...options }: LoadExtractorOptions,
 ): Promise<FeatureExtractor> {
-  const opened = await openAs(await weightsSource(source, platform), options);
+  const { includeTop = source !== "imagenet" } = options.network ?? {};
+  const network = source === "imagenet" ? { ...options.network, includeTop } : options.network;
+  const opened = await openAs(await weightsSource(source, platform, { includeTop }), { ...options, network });
   return new FeatureExtractor({ preprocessing, ...opened }, platform, session);
 }
 

@@ -3,9 +3,9 @@ import { imageInput } from "../../compiler/lower.ts";
 import { inputShapeOf } from "../../graph/network.ts";
 import { OpGraphBuilder } from "../../graph/op-builder.ts";
 import type { ImageResize } from "../../graph/preprocessing.ts";
-import type { DecodeOptions, Platform, RgbImage, Session } from "../../platform.ts";
+import type { DecodeOptions, ImageSource, Platform, RgbImage, Session } from "../../platform.ts";
 import { WorkQueue } from "../../work-queue.ts";
-import { type ImageLike, imageBatch, pixelsOf } from "./image.ts";
+import { imageBatch } from "./image.ts";
 import { decodeOptionsOf, type Model, resizesInGraph } from "./model.ts";
 
 /** The model that brings bytes `images [1, H, W, 3]` to `pixels [1, height, width, 3]`, exactly as a model file does. */
@@ -37,8 +37,8 @@ export class ImagePreparation {
    * @throws {FormatError} the image is damaged, or of no supported format.
    * @throws {DataError} there is no such file.
    */
-  readonly prepare = async (image: ImageLike): Promise<RgbImage> => {
-    const decoded = await pixelsOf(image, this.#decode, this.#platform.images);
+  readonly prepare = async (image: ImageSource): Promise<RgbImage> => {
+    const decoded = await this.#platform.images.decode(image, this.#decode);
     const { network, preprocessing } = this.#model;
     if (!resizesInGraph(preprocessing)) return decoded;
     const [height, width] = inputShapeOf(network) as [number, number, number];

@@ -146,7 +146,7 @@ async function imagesDigest({ samples }: ImageDataset, reader: SourceReader): Pr
 }
 
 async function digestOfImage(image: Sample["image"], reader: SourceReader): Promise<string> {
-  if (typeof image !== "string") return sha256(image instanceof Uint8Array ? image : image.data);
+  if (typeof image === "object" && "data" in image) return sha256(image.data);
   try {
     return await sha256(await readSource(image, reader));
   } catch (error) {

@@ -13,7 +13,6 @@ import type { EpochRecord, Evaluation, Prediction, SkippedFile, StepHealth } fro
 import type { Weights } from "../../weights/initialize.ts";
 import type { ImagePreprocessing } from "../model/model.ts";
 import type { TrainingGraphOptions } from "../step/training-graph-options.ts";
-import type { StartingWeightsOptions } from "../weights/starting-weights.ts";
 import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
 import type { HeadPhase } from "./head-phase-options.ts";
 
@@ -30,12 +29,10 @@ export interface TrainOptions
    */
   readonly network?: Network | Architecture | Omit<NetworkOptions, "classes">;
   /**
-   * To start from: in Keras's layout, or what `platform.files.read` reads, a file of any format that we know; `imagenet` is what
+   * To start from: in Keras's layout, or the path or address of a file of any format that we know; `imagenet` is what
    * keras.applications.Xception learned. A classifier of other classes starts anew. Default: drawn from the network's seed.
    */
   readonly weights?: Weights | string;
-  /** Where the weights `imagenet` are, if not at Keras's own address. */
-  readonly imagenet?: StartingWeightsOptions["imagenet"];
   /** Images to test on after every epoch, of the same classes. With them the best epoch's weights are kept. */
   readonly validation?: ImageDataset;
   /** Passes over the data set, from 1; default 20. */

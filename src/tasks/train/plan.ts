@@ -48,7 +48,7 @@ interface TrainingValidation {
 }
 
 /** Options whose weights, if there are any, have been read. */
-export type OptionsWithWeights = Omit<TrainOptions, "weights" | "imagenet"> & { readonly weights?: Weights };
+export type OptionsWithWeights = Omit<TrainOptions, "weights"> & { readonly weights?: Weights };
 
 /** A training with all choices made and checked. */
 export interface TrainingPlan {

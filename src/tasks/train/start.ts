@@ -11,11 +11,11 @@ import { networkOfRun } from "./settings/run-network.ts";
  * @throws as `startingWeights`.
  */
 export async function withStartingWeights(dataset: ImageDataset, options: TrainOptions): Promise<OptionsWithWeights> {
-  const { weights: source, network: given, imagenet, platform, ...others } = options;
+  const { weights: source, network: given, platform, ...others } = options;
   if (typeof source !== "string") {
     return { ...others, platform, ...(source && { weights: source }), ...(given && { network: given }) };
   }
-  const opened = await openStartingFile(source, platform, { classes: dataset.classes.length, imagenet });
+  const opened = await openStartingFile(source, platform, { classes: dataset.classes.length });
   const run = given === undefined && opened.architecture === undefined ? networkOfRun(opened.file) : undefined;
   const described = withoutTask(opened.architecture ?? run?.architecture);
   const network = networkFor(given ?? described ?? {}, dataset, options.seed ?? 0);

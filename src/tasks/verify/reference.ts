@@ -220,6 +220,23 @@ export function compareTap(layer: string, tap: GoldenTap, { data, shape }: Float
   };
 }
 
+/** Compares the global averages of a feature map's first channels; the row is called `mean of …`. */
+export function compareMeans(layer: string, expected: readonly number[], { data, shape }: FloatTensor): TapDifference {
+  const channels = shape.at(-1)!;
+  const sums = new Float64Array(channels);
+  for (const [index, value] of data.entries()) sums[index % channels]! += value;
+  const means = Float32Array.from(expected, (_, channel) => (sums[channel]! * channels) / data.length);
+  const wanted = Float32Array.from(expected);
+  const difference = largestDifference(means, wanted) / (statisticsOf(wanted).std || 1);
+  return {
+    layer: `mean of ${layer}`,
+    shape: [1, channels],
+    samples: means.length,
+    difference,
+    statisticsDifference: 0,
+  };
+}
+
 function compareFeatures(
   layer: string,
   rows: readonly (readonly number[])[],

@@ -16,7 +16,7 @@ import type { Weights } from "../../weights/initialize.ts";
 import { syntheticImages, syntheticWeights, torchSyntheticTensor } from "../../weights/synthetic.ts";
 import { loadWeights } from "../weights/open-weights.ts";
 import { type Golden, goldenBatch, goldenName, parsePhotoGolden, type TimmGolden } from "./golden.ts";
-import { checkGolden, compareWithGolden, featuresLayer, type TapDifference } from "./reference.ts";
+import { checkGolden, compareMeans, compareWithGolden, featuresLayer, type TapDifference } from "./reference.ts";
 import { runGraph, tappedGraph, type VerifyLayout } from "./run.ts";
 
 /** The largest differences that pass. */
@@ -41,6 +41,8 @@ export interface VerifyNetworkOptions extends VerifyOptions {
   readonly weights?: Weights;
   /** `[N, H, W, C]`, as many as the golden values are of; default: synthetic. */
   readonly images?: FloatTensor;
+  /** Expected means of the first channels of the last tapped feature map. */
+  readonly pooled?: readonly number[] | undefined;
 }
 
 /** Comparison of a network with a golden file; also the JSON of `xception verify --golden --json`. */
@@ -67,13 +69,13 @@ export interface Verification {
  * @throws {RuntimeUnavailableError} the engine does not run here.
  * @example
  * const golden = parseGolden(text, "xception-paper-150x150-10.json");
- * const { passed, taps } = await verify(golden, "xception-paper-150x150-10.json", { platform });
+ * const { passed, taps } = await verifyGolden(golden, "xception-paper-150x150-10.json", { platform });
  */
-export function verify(golden: Golden, file: string, options: VerifyOptions): Promise<Verification> {
+export function verifyGolden(golden: Golden, file: string, options: VerifyOptions): Promise<Verification> {
   return verifyNetwork(buildNetwork(golden.architecture), golden, file, options);
 }
 
-/** Compares a given network with a golden file, as {@link verify} does. */
+/** Compares a given network with a golden file, as {@link verifyGolden} does. */
 export async function verifyNetwork(
   network: Network,
   golden: Golden,
@@ -81,7 +83,7 @@ export async function verifyNetwork(
   options: VerifyNetworkOptions,
 ): Promise<Verification> {
   const { platform, tolerance = defaultTolerance, layout = "inference" } = options;
-  const { weights = syntheticWeights(network), images } = options;
+  const { weights = syntheticWeights(network), images, pooled } = options;
   checkGolden(network, golden, goldenName(file));
   const batchSize = goldenBatch(golden);
   const inputShape = inputShapeOf(network) as readonly [number, number, number];
@@ -89,8 +91,10 @@ export async function verifyNetwork(
   const graph = tappedGraph(network, weights, outputs, batchSize);
   const results = await runGraph(graph, layout, images ?? syntheticImages(batchSize, inputShape), platform);
   const { taps, probabilities } = compareWithGolden(network, golden, results, goldenName(file));
+  const last = Object.keys(golden.taps).at(-1);
+  const means = pooled && last ? [compareMeans(last, pooled, results[last] as FloatTensor)] : [];
   // Comparisons with NaN are false, and a NaN must not pass.
-  const judged = taps.map((tap) => ({
+  const judged = [...taps, ...means].map((tap) => ({
     ...tap,
     passed: tap.difference <= tolerance.taps && tap.statisticsDifference <= tolerance.taps,
   }));
@@ -225,13 +229,13 @@ export async function verifyPhoto(
 ): Promise<Verification> {
   const { platform } = rest;
   const { taps, pooled } = parsePhotoGolden(text, file);
-  const architecture = architectureNamed(name, { includeTop: false, ...(pooled && { pooling: "avg" }), ...given });
+  const architecture = architectureNamed(name, { includeTop: false, ...given });
   const network = buildNetwork(architecture);
   const { weights } = await loadWeights(network, source, platform, { allowMissing });
   const [height, width] = inputShapeOf(network) as [number, number, number];
   const { data } = await platform.images.decode(image, { width, height });
   const { scale, offset } = kerasPreprocessing;
   const pixels = Float32Array.from(data, (pixel) => pixel * scale + offset);
-  const golden = { architecture, taps, ...(pooled && { features: [[...pooled]] }) };
-  return verifyNetwork(network, golden, file, { ...rest, weights, images: floatTensor([1, height, width, 3], pixels) });
+  const images = floatTensor([1, height, width, 3], pixels);
+  return verifyNetwork(network, { architecture, taps }, file, { ...rest, weights, images, pooled });
 }

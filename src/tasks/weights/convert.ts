@@ -2,7 +2,6 @@ import { UsageError } from "../../errors.ts";
 import { inputShapeOf, type Network } from "../../graph/network.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import type { MappingReport } from "../../weights/map-weights.ts";
-import type { ModelDescription } from "../model/model-metadata.ts";
 import { completeModel } from "./complete-model.ts";
 import { type OpenAsOptions, openAs } from "./open-as.ts";
 import type { WeightsSource } from "./weights-file.ts";
@@ -16,8 +15,6 @@ export interface ConvertOptions extends OpenAsOptions {
   readonly labels?: readonly string[] | undefined;
   /** How numbers are stored: `float16` halves the file and rounds to 3 digits; only ONNX can. Default `float32`. */
   readonly dtype?: "float32" | "float16" | undefined;
-  /** Of the weights, where the file does not say: their license, and where they come from. */
-  readonly origin?: Pick<ModelDescription, "license" | "provenance"> | undefined;
   /** Goes into files that have a place for it; default: now. */
   readonly savedAt?: Date | undefined;
 }
@@ -48,7 +45,7 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
       remedy: "Convert to ONNX, or leave the option out.",
     });
   }
-  const opened = { ...options.origin, ...(await openAs(source, options)) };
+  const opened = { ...source.origin, ...(await openAs(source, options)) };
   const { model, notes } = await completeModel(opened, options.labels);
   const { format, ...written } = await target.write(model, { savedAt, storedAs: dtype });
   return {

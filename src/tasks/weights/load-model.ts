@@ -1,6 +1,7 @@
 import { readOnnx } from "../../compiler/onnx/reader.ts";
 import { UsageError } from "../../errors.ts";
-import type { SourceReader } from "../../platform.ts";
+import type { Source, SourceReader } from "../../platform.ts";
+import { nameOfSource } from "../../source.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import type { Model } from "../model/model.ts";
 import { classifierProblem, decodeModel, readsBytes } from "../model/model-file.ts";
@@ -22,7 +23,7 @@ export interface LoadedModel extends Model {
 
 /**
  * Reads a model that tells classes of images apart, from a file of any format that we know.
- * @param source its path, or its bytes.
+ * @param source `imagenet` stands for what keras.applications.Xception learned.
  * @param options which network its weights are for, where the file holds weights alone.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, or damaged.
@@ -30,13 +31,13 @@ export interface LoadedModel extends Model {
  * @throws {UsageError} the network does not tell classes of RGB images apart, or an option is not allowed.
  */
 export async function loadModel(
-  source: string | Uint8Array,
+  source: Source,
   platform: SourceReader,
   options: LoadModelOptions = {},
 ): Promise<LoadedModel> {
   const opened = await weightsSource(source, platform);
   if (isModelFile(opened, options)) {
-    return { ...decodeModel(opened.bytes, typeof source === "string" ? source : undefined), notes: [] };
+    return { ...decodeModel(opened.bytes, nameOfSource(source)), notes: [] };
   }
   return classifierFrom(opened, options);
 }
@@ -55,7 +56,7 @@ export async function classifierFrom(source: WeightsSource, options: LoadModelOp
   const { model, notes } = await completeModel(opened, options.labels);
   const { labels, preprocessing } = model;
   if (labels !== undefined && preprocessing !== undefined) {
-    return { ...model, labels, preprocessing, notes: [...opened.notes, ...notes] };
+    return { ...model, labels, preprocessing, notes: [...opened.notes, ...notes], ...source.origin };
   }
   const { network } = opened;
   throw new UsageError({ where, ...classifierProblem(network, { labels: labels ?? [] })! });

@@ -3,7 +3,7 @@ import { type Network, networkWeights } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
 import { sameLayers } from "../../models/layer-list.ts";
 import { type Architecture, architectureOf, buildNetwork, recognizeArchitecture } from "../../models/registry.ts";
-import type { SourceReader } from "../../platform.ts";
+import type { Source, SourceReader } from "../../platform.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import type { Weights } from "../../weights/initialize.ts";
 import { type MappedWeights, mapWeights } from "../../weights/map-weights.ts";
@@ -36,14 +36,13 @@ export interface LoadWeightsOptions {
 
 /**
  * Reads weights into a network, from a file of any format that we know: one with a whole model will do, too.
- * @param source its path, or its bytes.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, or damaged.
  * @throws {WeightsError} the weights are not those of the network.
  */
 export async function loadWeights(
   network: Network,
-  source: string | Uint8Array,
+  source: Source,
   platform: SourceReader,
   options: LoadWeightsOptions = {},
 ): Promise<LoadedWeights> {
@@ -53,7 +52,6 @@ export async function loadWeights(
 
 /**
  * Reads a whole model from a file of any format that we know, whatever its network is made of.
- * @param source its path, or its bytes.
  * @param options `inputShape`: of images, where the file leaves it open.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, damaged, holds weights alone, or its network has something that we
@@ -61,7 +59,7 @@ export async function loadWeights(
  * @throws {WeightsError} its weights are not those of its network.
  */
 export async function openModel(
-  source: string | Uint8Array,
+  source: Source,
   platform: SourceReader,
   options: { readonly inputShape?: Shape } = {},
 ): Promise<OpenedModel> {
@@ -70,7 +68,7 @@ export async function openModel(
 }
 
 /** In a function of its own, so that nothing holds the file's bytes any more when its weights are brought into our layout. */
-async function opened(source: string | Uint8Array, platform: SourceReader) {
+async function opened(source: Source, platform: SourceReader) {
   const found = await weightsSource(source, platform);
   return { file: await openWeightsFile(found), where: found.where };
 }

@@ -4,19 +4,16 @@ import { type Network, networkWeights } from "../../graph/network.ts";
 import { checkWeights } from "../../graph/weights.ts";
 import { topIndex, topOn } from "../../models/parts.ts";
 import type { Architecture } from "../../models/registry.ts";
-import type { SourceReader } from "../../platform.ts";
+import type { Source, SourceReader } from "../../platform.ts";
 import { sameShape } from "../../tensor/shape.ts";
 import { initializeWeights } from "../../weights/initialize.ts";
 import type { ImagePreprocessing, Provenance } from "../model/model.ts";
-import { type ImagenetWeightsOptions, imagenetOrigin, imagenetWeightsAddress } from "./imagenet-weights.ts";
 import { ownArchitecture } from "./open-as.ts";
 import { type LoadedWeights, type LoadWeightsOptions, weightsFor } from "./open-weights.ts";
 import { type WeightsFile, weightsSource } from "./weights-file.ts";
 import { openWeightsFile } from "./weights-formats.ts";
 
 export interface StartingWeightsOptions extends LoadWeightsOptions {
-  /** For the source `imagenet`. */
-  readonly imagenet?: Omit<ImagenetWeightsOptions, "includeTop"> | undefined;
   /**
    * Layer or block that the classifier is to stand on; what the network has after it is left out. Default: its own place or,
    * where the weights lack all that comes after some layer, that layer, unless `allowMissing` lets them be missing.
@@ -47,21 +44,19 @@ export interface StartingFile {
 
 /**
  * Opens weights to start training from.
- * @param source what `platform.files.read` reads, or `imagenet`: what keras.applications.Xception learned from ImageNet.
+ * @param source `imagenet` stands for what keras.applications.Xception learned from ImageNet.
  * @param options `classes`: to be told apart; with 1000 `imagenet` comes with its classifier.
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in no format that we know, or damaged.
  */
 export async function openStartingFile(
-  source: string,
+  source: Source,
   platform: SourceReader,
-  { classes, imagenet }: { readonly classes?: number | undefined } & Pick<StartingWeightsOptions, "imagenet">,
+  { classes }: { readonly classes?: number | undefined },
 ): Promise<StartingFile> {
-  const isImagenet = source === "imagenet";
-  const address = isImagenet ? imagenetWeightsAddress({ ...imagenet, includeTop: classes === 1000 }) : source;
-  const opened = await weightsSource(address, platform);
+  const opened = await weightsSource(source, platform, { includeTop: classes === 1000 });
   const file = await openWeightsFile(opened);
-  const { license, provenance } = isImagenet ? imagenetOrigin : (file.metadata ?? {});
+  const { license, provenance } = opened.origin ?? file.metadata ?? {};
   return {
     where: opened.where,
     file,
@@ -73,19 +68,19 @@ export async function openStartingFile(
 /**
  * Weights to start training from: those of a file, in which the classifier may be missing or one of other classes; then
  * the network's classifier starts anew, from the network's seed.
- * @param source what `platform.files.read` reads, or `imagenet`: what keras.applications.Xception learned from ImageNet.
+ * @param source `imagenet` stands for what keras.applications.Xception learned from ImageNet.
  * @throws as `loadWeights`.
  * @throws {UsageError} the classifier cannot stand where it is to.
  */
 export async function startingWeights(
   network: Network,
-  source: string,
+  source: Source,
   platform: SourceReader,
   options: StartingWeightsOptions = {},
 ): Promise<StartingWeights> {
   const classifier = classifierOf(network);
   const classes = classifier?.config.type === "Dense" ? classifier.config.units : undefined;
-  const opened = await openStartingFile(source, platform, { classes, imagenet: options.imagenet });
+  const opened = await openStartingFile(source, platform, { classes });
   return startingWeightsIn(network, opened, options);
 }
 
@@ -97,7 +92,7 @@ export async function startingWeights(
 export function startingWeightsIn(
   network: Network,
   { file, where, origin }: StartingFile,
-  { allowMissing, headOn }: Omit<StartingWeightsOptions, "imagenet"> = {},
+  { allowMissing, headOn }: StartingWeightsOptions = {},
 ): StartingWeights {
   const classifier = classifierOf(network);
   const patterns = [allowMissing, classifier && `${classifier.name}/*`].filter((each) => each !== undefined);

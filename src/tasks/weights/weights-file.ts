@@ -2,14 +2,15 @@ import { FormatError, UsageError } from "../../errors.ts";
 import type { Network } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
 import type { Architecture } from "../../models/registry.ts";
-import type { Engine, SourceReader } from "../../platform.ts";
+import type { Engine, Source, SourceReader } from "../../platform.ts";
 import type { GraphFacts } from "../../report/graph-summary.ts";
 import type { WeightFacts } from "../../report/weights-summary.ts";
-import { readSource } from "../../source.ts";
+import { nameOfSource, readSource } from "../../source.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { kerasFileModule } from "../../weights/keras/file.ts";
 import type { StoredLayer } from "../../weights/stored-layers.ts";
 import type { ModelDescription } from "../model/model-metadata.ts";
+import { imagenetOrigin, imagenetWeightsAddress } from "./imagenet-weights.ts";
 
 /** A file of weights before it is opened. */
 export interface WeightsSource {
@@ -20,6 +21,8 @@ export interface WeightsSource {
   readonly isDisposable?: boolean;
   /** Reads a file that this one names as its part: a shard of TensorFlow.js. */
   readonly readBeside: (name: string) => Promise<Uint8Array>;
+  /** License of the weights and where they come from, where that is known beforehand. */
+  readonly origin?: Pick<ModelDescription, "license" | "provenance">;
   /** The platform's, for libraries that a damaged file can confuse. */
   readonly isolate?: SourceReader["isolate"];
 }
@@ -83,27 +86,34 @@ export interface DescribedNetwork {
 }
 
 /**
- * Gets hold of a file of weights, to be opened once.
- * @param source its path, or its bytes.
+ * Reads a file of weights, to be opened once.
+ * @param source `imagenet` stands for what keras.applications.Xception learned, of which `includeTop` says whether its
+ * classifier is wanted; default true.
  * @throws {FileError} there is no such file, or it cannot be read.
+ * @throws {UsageError} it is no source.
  */
-export async function weightsSource(source: string | Uint8Array, reader: SourceReader): Promise<WeightsSource> {
-  const { isolate } = reader;
-  const isolation = isolate && { isolate };
-  if (typeof source !== "string") {
-    const where = `file of ${source.length} bytes`;
-    const readBeside = (name: string) => Promise.reject(withoutFolder(where, name));
-    return { where, bytes: source, readBeside, ...isolation };
+export async function weightsSource(
+  source: Source,
+  reader: SourceReader,
+  { includeTop = true }: { readonly includeTop?: boolean } = {},
+): Promise<WeightsSource> {
+  if (source === "imagenet") {
+    const address = imagenetWeightsAddress(includeTop, reader.downloads?.mirror);
+    return { ...(await weightsSource(address, reader)), origin: imagenetOrigin };
   }
-  const where = `file "${source}"`;
+  const { isolate } = reader;
+  const name = nameOfSource(source);
   // Beside reading the bytes. What the file is shows in its content all the same.
-  if (/\.(h5|hdf5|keras)(#|$)/i.test(source)) isolate?.prepare?.(kerasFileModule);
-  const folder = source.slice(0, Math.max(source.lastIndexOf("/"), source.lastIndexOf("\\")) + 1);
-  const readBeside = async (name: string): Promise<Uint8Array> => {
-    assertInside(name, where);
-    return readSource(`${folder}${name}`, reader);
+  if (/\.(h5|hdf5|keras)(#|$)/i.test(name ?? "")) isolate?.prepare?.(kerasFileModule);
+  const bytes = await readSource(source, reader);
+  const where = name === undefined ? `file of ${bytes.length} bytes` : `file "${name}"`;
+  const readBeside = async (part: string): Promise<Uint8Array> => {
+    assertInside(part, where);
+    if (name === undefined || source instanceof Blob) throw withoutFolder(where, part);
+    return readSource(`${name.slice(0, Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1)}${part}`, reader);
   };
-  return { where, bytes: await readSource(source, reader), isDisposable: true, readBeside, ...isolation };
+  const isDisposable = !(source instanceof Uint8Array || source instanceof ArrayBuffer);
+  return { where, bytes, isDisposable, readBeside, ...(isolate && { isolate }) };
 }
 
 /** A file may name its parts, but not reach for others: `../../secret`, `/etc/passwd`, `https:`, `C:`. */

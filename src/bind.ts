@@ -1,0 +1,169 @@
+import type { ImageDataset } from "./data/dataset.ts";
+import { type FolderDataset, folderDataset } from "./data/dataset.ts";
+import { UsageError } from "./errors.ts";
+import type { Network } from "./graph/network.ts";
+import type { FileSystem, Platform, Source } from "./platform.ts";
+import { type Classifier, type LoadOptions, loadClassifier } from "./tasks/evaluate/classifier.ts";
+import { type EvaluateOptions, type EvaluationResult, evaluate } from "./tasks/evaluate/evaluate.ts";
+import {
+  type FeatureExtractor,
+  type LoadExtractorOptions,
+  loadFeatureExtractor,
+} from "./tasks/features/feature-extractor.ts";
+import type { Model, ModelParts } from "./tasks/model/model.ts";
+import { encodeModel } from "./tasks/model/model-file.ts";
+import type { TrainingResult, TrainOptions } from "./tasks/train/options.ts";
+import { train } from "./tasks/train/train.ts";
+import { type ModelVerification, type VerifyModelOptions, verifyModel } from "./tasks/verify/model.ts";
+import { type Conversion, type ConvertOptions, convert } from "./tasks/weights/convert.ts";
+import { type LoadedModel, type LoadModelOptions, loadModel } from "./tasks/weights/load-model.ts";
+import {
+  type LoadedWeights,
+  type LoadWeightsOptions,
+  loadWeights,
+  type OpenedModel,
+  openModel,
+} from "./tasks/weights/open-weights.ts";
+import { weightsSource } from "./tasks/weights/weights-file.ts";
+import type { Shape } from "./tensor/shape.ts";
+
+/** Options of a verb without the platform, which it is bound to. */
+export type Bound<Options> = Omit<Options, "platform">;
+
+/**
+ * Everything that can be done with images and models on one platform. A source is a path, an address, a `URL`, a `Blob`,
+ * an `ArrayBuffer` or a `Uint8Array`; for models also `imagenet`, the weights of keras.applications.Xception. What is read
+ * from an address is downloaded once.
+ */
+export interface Verbs {
+  /**
+   * Loads a model from a file of any known format, ready to classify images.
+   * @param options `network`, `architecture`: the network, where the file holds weights alone.
+   * @throws {FileError} there is no such file, or it cannot be read.
+   * @throws {FormatError} it is in none of the known formats, or damaged.
+   * @throws {WeightsError} a weight of its network is missing or has another shape.
+   * @throws {UsageError} its network is no classifier of RGB images, or an option is not allowed.
+   * @example
+   * const classifier = await loadClassifier("run/model.onnx");
+   * const [best] = await classifier.classify("cat.jpg");
+   * console.log(best?.label, best?.probability);
+   * await classifier.dispose();
+   */
+  loadClassifier(source: Source, options?: Bound<LoadOptions>): Promise<Classifier>;
+  /**
+   * Loads a file of weights of any known format, ready to extract features from images.
+   * @param source with `imagenet`, the classifier is left out unless `network.includeTop` asks for it.
+   * @throws {FileError} there is no such file, or it cannot be read.
+   * @throws {FormatError} it is in none of the known formats, or damaged.
+   * @throws {WeightsError} its weights are not those of its network.
+   * @throws {UsageError} the network does not read RGB images, or an option is not allowed.
+   * @example
+   * await using extractor = await loadFeatureExtractor("run/model.onnx");
+   * const maps = await extractor.features("cat.jpg", { stages: [2, 3, 4, 5] });
+   * const [embedding] = await extractor.features("cat.jpg", { pooling: "avg" });
+   */
+  loadFeatureExtractor(source: Source, options?: Bound<LoadExtractorOptions>): Promise<FeatureExtractor>;
+  /**
+   * Reads a classifier from a file of any known format, to inspect it, evaluate it or train it further.
+   * @throws as {@link Verbs.loadClassifier}.
+   */
+  loadModel(source: Source, options?: LoadModelOptions): Promise<LoadedModel>;
+  /**
+   * Reads a model of any kind, classifier or not, from a file of any known format.
+   * @param options `inputShape`: of images, where the file leaves it open.
+   * @throws {FormatError} the file holds weights alone, is damaged, or its network has an unknown layer.
+   * @throws {FileError} there is no such file, or it cannot be read.
+   */
+  openModel(source: Source, options?: { readonly inputShape?: Shape }): Promise<OpenedModel>;
+  /**
+   * Reads weights into a network, from a file of any known format.
+   * @throws {WeightsError} the weights are not those of the network.
+   * @throws {FileError} there is no such file, or it cannot be read.
+   * @throws {FormatError} it is in none of the known formats, or damaged.
+   */
+  loadWeights(network: Network, source: Source, options?: LoadWeightsOptions): Promise<LoadedWeights>;
+  /**
+   * Writes a model file: whole, or not at all.
+   * @throws {UsageError} the architecture is no classifier with as many classes as there are labels.
+   * @throws {WeightsError} the weights are not those of the network.
+   * @throws {FileError} the folder is missing or not writable.
+   * @example
+   * const { weights, labels, preprocessing } = await train(await readFolder("photos"), { network: options });
+   * await saveModel("model.onnx", {
+   *   architecture: { family: "xception", options: { ...options, classes: labels.length } },
+   *   weights,
+   *   labels,
+   *   preprocessing,
+   * });
+   */
+  saveModel(path: string, model: ModelParts): Promise<void>;
+  /**
+   * Lists the labeled images of a folder with one sub-folder for each class.
+   * @throws {DataError} the folder is missing or cannot be read; there are no images, a class without one, or one class.
+   */
+  readFolder(path: string): Promise<FolderDataset>;
+  /**
+   * Evaluates a model on labeled images. The classes of the data set are matched with the model's labels by name.
+   * @throws {DataError} the data set has other classes than the model, or no usable image.
+   * @throws {TrainingError} the network's outputs are NaN or infinite.
+   * @throws {AbortedError} the signal fired.
+   * @example
+   * const { evaluation } = await evaluate(await loadModel("model.onnx"), await readFolder("photos/test"));
+   */
+  evaluate(
+    model: Pick<Model, "network" | "weights" | "labels" | "preprocessing">,
+    dataset: ImageDataset,
+    options?: Bound<EvaluateOptions>,
+  ): Promise<EvaluationResult>;
+  /**
+   * Trains a network on labeled images; with validation images it evaluates the network after every epoch and keeps the
+   * best weights.
+   * @throws {UsageError} an option is not allowed, or the network does not fit the data set.
+   * @throws {DataError} the data set has too few usable images or classes.
+   * @throws {WeightsError} the weights to start from are not the network's.
+   * @throws {FileError} their file cannot be read or downloaded.
+   * @throws {TrainingError} the loss or the weights are NaN or infinite.
+   * @example
+   * const { weights, history } = await train(await readFolder("photos/train"), {
+   *   network: { inputShape: [150, 150, 3], width: 0.25 },
+   *   validation: await readFolder("photos/test"),
+   * });
+   */
+  train(dataset: ImageDataset, options?: Bound<TrainOptions>): Promise<TrainingResult>;
+  /**
+   * Converts a file of weights to another format.
+   * @throws {FormatError} it is in no known format, damaged, or its network has an unknown layer.
+   * @throws {WeightsError} its weights are not those of the network.
+   * @throws {UsageError} there are not as many labels as classes, or the target cannot hold the model.
+   */
+  convert(source: Source, options: ConvertOptions): Promise<Conversion>;
+  /**
+   * Compares a model's outputs, block by block, between the runtimes of this machine and a reference.
+   * @throws {FileError} a file is missing, or cannot be read.
+   * @throws {FormatError} a file is damaged, of no known format, or has nothing in common with the model.
+   * @throws {RuntimeUnavailableError} a requested runtime is not available.
+   */
+  verify(source: string, options?: Bound<VerifyModelOptions>): Promise<ModelVerification>;
+}
+
+/** Gives the verbs their outside world. */
+export function bind(platform: Platform): Verbs {
+  return {
+    loadClassifier: (source, options) => loadClassifier(source, { ...options, platform }),
+    loadFeatureExtractor: (source, options) => loadFeatureExtractor(source, { ...options, platform }),
+    loadModel: (source, options) => loadModel(source, platform, options),
+    openModel: (source, options) => openModel(source, platform, options),
+    loadWeights: (network, source, options) => loadWeights(network, source, platform, options),
+    saveModel: async (path, model) => filesOf(platform).write(path, encodeModel(model)),
+    readFolder: async (path) => folderDataset(await filesOf(platform).list(path)),
+    evaluate: (model, dataset, options) => evaluate(model, dataset, { ...options, platform }),
+    train: (dataset, options) => train(dataset, { ...options, platform }),
+    convert: async (source, options) => convert(await weightsSource(source, platform), options),
+    verify: (source, options) => verifyModel(source, { ...options, platform }),
+  };
+}
+
+function filesOf({ name, files }: Platform): FileSystem {
+  if (files) return files;
+  throw new UsageError({ where: `platform "${name}"`, what: "it has no files" });
+}
