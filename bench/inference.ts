@@ -7,11 +7,11 @@ import { existsSync } from "node:fs";
 import { toOnnx } from "../src/compiler/onnx/onnx.ts";
 import type { Network } from "../src/graph/network.ts";
 import { OpGraphBuilder } from "../src/graph/op-builder.ts";
-import { kerasPreprocessing } from "../src/graph/preprocessing.ts";
 import { initializeWeights, xception } from "../src/index.ts";
 import { networkCost } from "../src/report/cost.ts";
 import { nodePlatform } from "../src/runtime/node.ts";
-import { inferenceSession } from "../src/tasks/model/inference.ts";
+import { defaultPreprocessing } from "../src/tasks/model/model.ts";
+import { loadPredictor } from "../src/tasks/model/predictor.ts";
 import { mulberry32 } from "../src/tensor/random.ts";
 import { floatTensor } from "../src/tensor/tensor.ts";
 import { interleave, median, rounded, writeResult } from "./measurement.ts";
@@ -32,7 +32,8 @@ const noise = () =>
 const matrices = { a: noise(), b: noise() };
 
 const network = xception();
-const inference = await inferenceSession(network, initializeWeights(network), kerasPreprocessing, nodePlatform.engine);
+const model = { network, weights: initializeWeights(network), preprocessing: defaultPreprocessing };
+const inference = await loadPredictor(model, nodePlatform);
 const pixels = Uint8Array.from({ length: 299 * 299 * 3 }, () => Math.floor(random() * 256));
 const images = { type: "uint8", shape: [1, 299, 299, 3], data: pixels } as const;
 

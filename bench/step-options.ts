@@ -8,8 +8,8 @@ import { kerasPreprocessing } from "../src/graph/preprocessing.ts";
 import {
   createOptimizer,
   exponentialAverage,
-  inferenceSession,
   initializeWeights,
+  loadPredictor,
   softmaxCrossEntropy,
   TrainingStep,
   type TrainingStepOptions,
@@ -17,6 +17,7 @@ import {
   xception,
 } from "../src/index.ts";
 import { nodePlatform } from "../src/runtime/node.ts";
+import { defaultPreprocessing } from "../src/tasks/model/model.ts";
 import { interleave, median, rounded, writeResult } from "./measurement.ts";
 
 const [batchSize = 8, size = 150] = process.argv.slice(2).map(Number);
@@ -72,7 +73,7 @@ for (const [name, each] of Object.entries(options)) {
   rows.push(await measure(name, () => other.run({ ...input, health: name === "health, told" }), step));
   await other.dispose();
 }
-const inference = await inferenceSession(network, weights, kerasPreprocessing, nodePlatform.engine);
+const inference = await loadPredictor({ network, weights, preprocessing: defaultPreprocessing }, nodePlatform);
 rows.push(await measure("inference alone", () => inference.run(images), step));
 await inference.dispose();
 await step.dispose();

@@ -64,3 +64,10 @@ function makeTable(polynomial: number): Table {
   }
   return all;
 }
+
+/** SHA-256 of numbers as they stand in memory, or of a text in UTF-8, as 64 hexadecimal digits. */
+export async function sha256(content: Uint8Array | Int32Array | Float32Array | string): Promise<string> {
+  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  const digest = await crypto.subtle.digest("SHA-256", bytes as ArrayBufferView<ArrayBuffer>);
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -45,12 +45,17 @@ export { initializeWeights, type Weights } from "./weights/initialize.ts";
 
 // What they look like, what they cost, and how well they do.
 
-export { type ConvolutionComparison, type Cost, type LayerCost, type NetworkCost, networkCost } from "./report/cost.ts";
-export { describeCost } from "./report/cost-text.ts";
-export { describeEvaluation, type EvaluationTextOptions } from "./report/evaluation-text.ts";
+export {
+  type ConvolutionComparison,
+  type Cost,
+  describeCost,
+  type LayerCost,
+  type NetworkCost,
+  networkCost,
+} from "./report/cost.ts";
+export { describeEvaluation, type EvaluationTextOptions, predictionsCsv } from "./report/evaluation.ts";
 export { type PlotOptions, plotDot } from "./report/plot/dot.ts";
 export { plotSvg } from "./report/plot/plot.ts";
-export { predictionsCsv } from "./report/predictions-csv.ts";
 export { type SummaryJson, summarize, summaryJson } from "./report/summary.ts";
 
 // The compiler: layers to operators, their gradients, ONNX.
@@ -187,10 +192,20 @@ export type {
 } from "./tasks/features/feature-extractor.ts";
 export type { FeatureChoice, Pooling } from "./tasks/features/feature-network.ts";
 export { type NearestOptions, type Neighbor, nearest } from "./tasks/features/nearest.ts";
-export { type Inference, inferenceSession } from "./tasks/model/inference.ts";
 export type { ImagePreprocessing, Json, Model, ModelParts, Provenance } from "./tasks/model/model.ts";
 export { decodeModel, encodeModel } from "./tasks/model/model-file.ts";
 export type { ModelDescription } from "./tasks/model/model-metadata.ts";
+export {
+  type InferenceModel,
+  type LoadPart,
+  loadPredictor,
+  type NetworkPart,
+  type PredictAllOptions,
+  type Predicted,
+  type PredictedBatch,
+  type PredictOptions,
+  Predictor,
+} from "./tasks/model/predictor.ts";
 export type { LoadedModel, LoadModelOptions } from "./tasks/weights/load-model.ts";
 
 // Weights and models of others, and proof that the network computes what Keras computes.
@@ -228,4 +243,4 @@ export type { SettingName, Settings } from "./tasks/train/settings/settings.ts";
 
 export { decodeFloats, type EncodedTensor, type NumberFormat } from "./weights/number-formats.ts";
 export { readSafetensors, type SafetensorsFile, writeSafetensors } from "./weights/safetensors.ts";
-export { readTorch, type StoredTensor, type TorchFile } from "./weights/torch/torch-file.ts";
+export { readTorch, type StoredTensor, type TorchFile } from "./weights/torch/file.ts";

@@ -4,9 +4,9 @@ import { nodePlatform } from "./runtime/node.ts";
 
 export * from "./index.ts";
 export { nodePlatform } from "./runtime/node.ts";
-export { cachedDownloads, type DownloadSettings, downloadSettings } from "./runtime/node-addresses.ts";
 export type { DownloadProgress } from "./runtime/node-download-attempt.ts";
 export type { DownloadOptions } from "./runtime/node-downloads.ts";
+export { cachedDownloads, type DownloadSettings, downloadSettings } from "./runtime/node-downloads.ts";
 export { isMpiProcess, joinMpi, type MpiOptions } from "./runtime/node-mpi.ts";
 
 export const {

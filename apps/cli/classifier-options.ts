@@ -2,10 +2,9 @@ import type { Command } from "commander";
 import type { Device, Platform } from "../../src/platform.ts";
 import type { LoadModelOptions } from "../../src/tasks/weights/load-model.ts";
 import { deviceOption } from "./device-option.ts";
-import { addDownloadOptions, type DownloadFlags, sourceReader } from "./downloads.ts";
+import { addDownloadOptions, type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
 import { addLabelsOption, labelsOf } from "./labels-option.ts";
-import { loadPlatform } from "./load-platform.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "./network-options.ts";
 
 /** What commander makes of the flags of `addClassifierOptions`. */
@@ -20,16 +19,14 @@ export function addClassifierOptions(command: Command): Command {
   return addNetworkOptions(command, ["top", "pooling", "seed"]);
 }
 
-/** Where a classifier on the command line is, what reads it, and how. */
+/** What reads a classifier on the command line, and how. */
 export async function classifierArguments(
   command: Command,
-  model: string,
   flags: ClassifierFlags,
   io: CliIo,
-): Promise<{ readonly source: string; readonly platform: Required<Platform>; readonly options: LoadModelOptions }> {
+): Promise<{ readonly platform: Required<Platform>; readonly options: LoadModelOptions }> {
   return {
-    source: model,
-    platform: await loadPlatform(sourceReader(flags, io)),
+    platform: platformFor(flags, io),
     options: {
       ...givenNetwork(command, flags),
       architecture: flags.architecture,

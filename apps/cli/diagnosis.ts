@@ -32,7 +32,7 @@ export interface PartLoaders {
 }
 
 const installedParts: PartLoaders = {
-  onnxruntime: () => import("../../src/runtime/node-devices.ts"),
+  onnxruntime: () => import("../../src/runtime/node-engine.ts"),
   sharp: () => import("sharp"),
 };
 

@@ -1,8 +1,8 @@
 import type { Command } from "commander";
-import type { SourceReader } from "../../src/platform.ts";
-import { cachedDownloads, downloadSettings } from "../../src/runtime/node-addresses.ts";
+import type { Platform } from "../../src/platform.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
 import type { DownloadProgress } from "../../src/runtime/node-download-attempt.ts";
-import { nodeReader } from "../../src/runtime/node-reader.ts";
+import { cachedDownloads, downloadSettings } from "../../src/runtime/node-downloads.ts";
 import type { CliIo } from "./io.ts";
 import { type Progress, startProgress } from "./progress.ts";
 
@@ -19,8 +19,8 @@ export function addDownloadOptions(command: Command): Command {
     .option("--offline", "take what is in the cache, and download nothing (also: XCEPTION_OFFLINE=1)");
 }
 
-/** Reads files, and addresses as flags and environment say; the progress of downloads is shown. */
-export function sourceReader({ cacheDir, offline }: DownloadFlags, io: CliIo): Required<SourceReader> {
+/** Node's platform with downloads as flags and environment say, their progress shown. */
+export function platformFor({ cacheDir, offline }: DownloadFlags, io: CliIo): Required<Platform> {
   const settings = downloadSettings(process.env);
   const { onProgress, stop } = downloadDisplay(io);
   const downloads = cachedDownloads({
@@ -31,7 +31,7 @@ export function sourceReader({ cacheDir, offline }: DownloadFlags, io: CliIo): R
     onProgress,
   });
   const read = (address: string) => downloads.read(address).finally(stop);
-  return { ...nodeReader, downloads: { ...downloads, read } };
+  return { ...nodePlatform, downloads: { ...downloads, read } };
 }
 
 /** In units that people read; the bar begins with the first bytes, when the size is known. */

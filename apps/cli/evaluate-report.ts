@@ -3,7 +3,7 @@ import type { ImageDataset } from "../../src/data/dataset.ts";
 import { countParameters, networkWeights } from "../../src/graph/network.ts";
 import type { Platform } from "../../src/platform.ts";
 import { networkCost } from "../../src/report/cost.ts";
-import { renderReport } from "../../src/report/html/html.ts";
+import { renderReport } from "../../src/report/training.ts";
 import type { EvaluationResult } from "../../src/tasks/evaluate/evaluate.ts";
 import { galleryOf } from "../../src/tasks/evaluate/report-gallery.ts";
 import type { Model } from "../../src/tasks/model/model.ts";

@@ -1,9 +1,8 @@
 import type { Device } from "../../src/platform.ts";
 import { type FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
 import type { OpenAsOptions } from "../../src/tasks/weights/open-as.ts";
-import { type DownloadFlags, sourceReader } from "./downloads.ts";
+import { type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
-import { loadPlatform } from "./load-platform.ts";
 
 /** A model on the command line, or in a file that was made with it. */
 export interface NamedModel extends OpenAsOptions {
@@ -17,6 +16,6 @@ export async function openExtractor(
   flags: DownloadFlags & { readonly device?: Device },
   io: CliIo,
 ): Promise<FeatureExtractor> {
-  const platform = await loadPlatform(sourceReader(flags, io));
+  const platform = platformFor(flags, io);
   return loadFeatureExtractor(model, { ...options, platform, session: { device: flags.device } });
 }

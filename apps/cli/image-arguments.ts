@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { compareCodePoints, isHidden, isImage } from "../../src/data/dataset.ts";
+import { compareCodePoints, isHidden, isImageFile } from "../../src/data/dataset.ts";
 import { DataError, UsageError } from "../../src/errors.ts";
 import type { FileSystem, ImageSource } from "../../src/platform.ts";
 import type { CliIo } from "./io.ts";
@@ -55,6 +55,6 @@ async function isFolder(path: string): Promise<boolean> {
 
 async function imagesBelow(path: string, system: FileSystem): Promise<ImageArgument[]> {
   const { files } = await system.list(path);
-  const images = files.filter((file) => isImage(file) && !isHidden(file)).sort(compareCodePoints);
+  const images = files.filter((file) => isImageFile(file) && !isHidden(file)).sort(compareCodePoints);
   return images.map((name) => ({ file: join(path, name), image: join(path, name), inside: name }));
 }

@@ -2,7 +2,7 @@ import { folderDataset, type ImageDataset, isMultiLabel } from "../../src/data/d
 import { multiLabelDataset, parseLabels, parseMapWeights } from "../../src/data/labels.ts";
 import { UsageError } from "../../src/errors.ts";
 import type { FileSystem } from "../../src/platform.ts";
-import { withCommas } from "../../src/report/number-text.ts";
+import { withCommas } from "../../src/report/numbers.ts";
 
 /** A data set, and how many images of its folder are not part of it because a file has no label for them. */
 export type LabeledImages = ImageDataset & { readonly unlabeled: number };

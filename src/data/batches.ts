@@ -262,16 +262,21 @@ export class BatchSource {
 
   /** @throws {DataError} always: there are not enough usable images. */
   assertEnough(usable: number, needed: number): never {
-    const reasons = this.skipped.slice(0, 3).map(({ reason }) => ` ${reason}`);
-    throw new DataError({
-      where: "data set",
-      what: `there are not enough usable images for a batch${reasons.length > 0 ? ` (${this.skipped.length} skipped)` : ""}`,
-      received: usable,
-      expected: `at least ${needed}`,
-      remedy:
-        reasons.length > 0 ? `The first that were skipped:${reasons.join("")}` : "Add images or use smaller batches.",
-    });
+    throw notEnoughImages(this.skipped, usable, needed);
   }
+}
+
+/** The error of a data set with too few usable images. */
+export function notEnoughImages(skipped: readonly SkippedFile[], usable: number, needed: number): DataError {
+  const reasons = skipped.slice(0, 3).map(({ reason }) => ` ${reason}`);
+  return new DataError({
+    where: "data set",
+    what: `there are not enough usable images for a batch${reasons.length > 0 ? ` (${skipped.length} skipped)` : ""}`,
+    received: usable,
+    expected: `at least ${needed}`,
+    remedy:
+      reasons.length > 0 ? `The first that were skipped:${reasons.join("")}` : "Add images or use smaller batches.",
+  });
 }
 
 function copyPixels(target: Uint8Array, { pixels }: Loaded): void {

@@ -98,7 +98,7 @@ export function folderDataset(listing: FolderListing): FolderDataset {
   for (const name of [...listing.files].sort(compareCodePoints)) {
     const label = labels.get(name.slice(0, name.indexOf("/")));
     if (isHidden(name)) ignored.hidden++;
-    else if (!isImage(name)) ignored.notImages++;
+    else if (!isImageFile(name)) ignored.notImages++;
     else if (!name.includes("/") || label === undefined) ignored.outsideClasses++;
     else samples.push({ image: `${listing.path}/${name}`, label, name });
   }
@@ -112,7 +112,7 @@ export function isHidden(file: string): boolean {
 }
 
 /** Whether a file is one of the images of a folder, judged by its name. */
-export function isImage(file: string): boolean {
+export function isImageFile(file: string): boolean {
   return imageExtensions.includes(file.slice(file.lastIndexOf(".") + 1).toLowerCase());
 }
 

@@ -4,7 +4,7 @@ import { mulberry32, type Random } from "../tensor/random.ts";
 export type Range = readonly [lowest: number, highest: number];
 
 /** A rectangle of an image, in shares of its width and height; the place is that of the top left corner. */
-export interface Window {
+export interface CropWindow {
   readonly x: number;
   readonly y: number;
   readonly width: number;
@@ -24,7 +24,7 @@ export interface WindowSizes {
  * part of the range in which a window of this area fits into the image. So nothing is drawn again, and it takes four
  * random numbers.
  */
-export function drawWindow({ area, ratio }: WindowSizes, random: Random): Window {
+export function drawWindow({ area, ratio }: WindowSizes, random: Random): CropWindow {
   return windowOf({ area, ratio }, random(), random(), random(), random());
 }
 
@@ -35,7 +35,7 @@ export function windowOf(
   ofRatio: number,
   ofX: number,
   ofY: number,
-): Window {
+): CropWindow {
   const share = between(area, ofArea);
   const inside = (value: number) => Math.max(share, Math.min(1 / share, value));
   const [narrowest, widest] = [Math.log(inside(ratio[0])), Math.log(inside(ratio[1]))];
@@ -133,7 +133,7 @@ export const erasingDefaults = { area: [0.02, 1 / 3], ratio: [0.3, 1 / 0.3], fil
 >;
 
 /** The rectangle that one image loses. */
-export interface ErasedWindow extends Window {
+export interface ErasedWindow extends CropWindow {
   readonly fill: ErasingFill;
   /** Of the random colors. */
   readonly seed: number;
@@ -165,7 +165,7 @@ export function erase(pixels: Uint8Array, size: Size, erased: ErasedWindow): voi
 }
 
 /** Where a window begins and ends, in whole pixels; `right` and `bottom` lie just outside it. */
-export function pixelEdges({ x, y, width, height }: Window, size: Size) {
+export function pixelEdges({ x, y, width, height }: CropWindow, size: Size) {
   return {
     left: Math.round(x * size.width),
     top: Math.round(y * size.height),

@@ -3,21 +3,21 @@ import type { Augmentation } from "./augmentation.ts";
 import { type ColorChange, changeColors, turnHue } from "./color.ts";
 import {
   type Affine,
+  type CropWindow,
   drawErasing,
   type ErasedWindow,
   erase,
   type Size,
-  type Window,
   warp,
   windowOf,
 } from "./geometry.ts";
 import { drawMixture, type Mixing, type Mixture } from "./mixing.ts";
-import { applyOperation, drawOperations, type Operation } from "./rand-augment.ts";
+import { applyOperation, drawOperations, type ImageOperation } from "./rand-augment.ts";
 
 /** How an image is moved: first mirrored, then its window stretched, then turned and scaled about its center, then shifted. */
 export interface Move {
   readonly isFlipped: boolean;
-  readonly window: Window;
+  readonly window: CropWindow;
   /** Clockwise. */
   readonly rotationDegrees: number;
   /** Factor. */
@@ -33,7 +33,7 @@ export interface ImageChange {
   readonly colors: ColorChange;
   /** Share of the color circle. */
   readonly hueTurn: number;
-  readonly operations: readonly Operation[];
+  readonly operations: readonly ImageOperation[];
   readonly erased: ErasedWindow | undefined;
 }
 
@@ -79,7 +79,7 @@ function drawMove(augmentation: Augmentation, random: Random): Move {
   return { isFlipped, window, rotationDegrees, scale, shiftX, shiftY };
 }
 
-function drawCrop({ crop, resizedCrop }: Augmentation, random: Random): Window {
+function drawCrop({ crop, resizedCrop }: Augmentation, random: Random): CropWindow {
   const [ofArea, ofShape, ofX, ofY] = [random(), random(), random(), random()];
   if (resizedCrop) return windowOf(resizedCrop, ofArea, ofShape, ofX, ofY);
   // The sides of a window of this area: sharing the exponent gives the window another shape than the image's while
@@ -176,7 +176,7 @@ function describeMove({ isFlipped, window, rotationDegrees, scale, shiftX, shift
   ];
 }
 
-function describeOperation({ name, argument }: Operation): string {
+function describeOperation({ name, argument }: ImageOperation): string {
   switch (name) {
     case "identity":
     case "auto-contrast":

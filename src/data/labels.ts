@@ -5,7 +5,7 @@ import { checkDocument, parseJson } from "../json-document.ts";
 import { assertOption, number, wholeNumber } from "../kinds.ts";
 import type { FolderListing } from "../platform.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
-import { compareCodePoints, type ImageDataset, isHidden, isImage, type Sample } from "./dataset.ts";
+import { compareCodePoints, type ImageDataset, isHidden, isImageFile, type Sample } from "./dataset.ts";
 
 /**
  * Labels as the probabilities a network is trained towards: `[N]` → `[N, classes]`.
@@ -104,7 +104,7 @@ export function multiLabelDataset(
   where: string,
   classes: readonly string[] = [...new Set([...labels.values()].flat())].sort(compareCodePoints),
 ): MultiLabelDataset {
-  const images = listing.files.filter((file) => isImage(file) && !isHidden(file)).sort(compareCodePoints);
+  const images = listing.files.filter((file) => isImageFile(file) && !isHidden(file)).sort(compareCodePoints);
   const known = new Set(images);
   const missing = [...labels.keys()].filter((file) => !known.has(file));
   if (missing.length > 0) {

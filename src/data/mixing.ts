@@ -1,5 +1,5 @@
 import type { Random } from "../tensor/random.ts";
-import { pixelEdges, type Size, type Window } from "./geometry.ts";
+import { type CropWindow, pixelEdges, type Size } from "./geometry.ts";
 
 /**
  * Training on mixtures of two images, with targets mixed in the same shares.
@@ -29,7 +29,7 @@ export interface Mixture {
   /** The image's own share, ½ to 1; the partner has the rest. */
   readonly share: number;
   /** CutMix: the rectangle that comes from the partner. Mixup has none: all pixels are blended. */
-  readonly window?: Window;
+  readonly window?: CropWindow;
 }
 
 /** Rows of a batch. */
@@ -110,7 +110,7 @@ function blend(own: Uint8Array | Float32Array, other: Uint8Array | Float32Array,
   for (let at = 0; at < own.length; at++) own[at] = other[at]! + (own[at]! - other[at]!) * share + half;
 }
 
-function paste(own: Uint8Array, other: Uint8Array, size: Size, window: Window): void {
+function paste(own: Uint8Array, other: Uint8Array, size: Size, window: CropWindow): void {
   const { left, top, right, bottom } = pixelEdges(window, size);
   for (let y = top; y < bottom; y++) {
     const from = (y * size.width + left) * 3;

@@ -31,7 +31,7 @@ export type OperationName =
   | "translate-y";
 
 /** One operation with its argument: degrees, shares of the side, factors, bits or a threshold; 0 where it takes none. */
-export interface Operation {
+export interface ImageOperation {
   readonly name: OperationName;
   readonly argument: number;
 }
@@ -93,7 +93,7 @@ const rules: Readonly<Record<OperationName, OperationRule>> = {
 const names = Object.keys(rules) as OperationName[];
 
 /** The operations for one image; each takes two random numbers. */
-export function drawOperations({ operations, magnitude }: RandAugment, random: Random): Operation[] {
+export function drawOperations({ operations, magnitude }: RandAugment, random: Random): ImageOperation[] {
   return Array.from({ length: operations }, () => {
     const name = names[Math.floor(random() * names.length)]!;
     const sign = random() < 0.5 ? -1 : 1;
@@ -105,7 +105,7 @@ export function drawOperations({ operations, magnitude }: RandAugment, random: R
  * Applies one operation to RGB `pixels` `[height, width, 3]`, in place. Positive degrees turn clockwise, positive shears and
  * translations move to the right and down.
  */
-export function applyOperation(pixels: Uint8Array, { name, argument }: Operation, size: Size): void {
+export function applyOperation(pixels: Uint8Array, { name, argument }: ImageOperation, size: Size): void {
   rules[name].apply(pixels, argument, size);
 }
 

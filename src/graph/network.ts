@@ -68,6 +68,12 @@ export function inputShapeOf(of: Network): Shape {
   return first!.outputShape;
 }
 
+/** Height and width of the images that a network reads. */
+export function imageSizeOf(of: Network): readonly [height: number, width: number] {
+  const [height, width] = inputShapeOf(of);
+  return [height!, width!];
+}
+
 /** The layer whose output is the network's. */
 export function outputLayer({ layers, output }: Network): Layer {
   return layers.find(({ name }) => name === output)!;

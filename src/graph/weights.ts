@@ -1,4 +1,4 @@
-import { WeightsError } from "../errors.ts";
+import { type WeightDifferences, WeightsError } from "../errors.ts";
 import { formatShape, type Shape, sameShape } from "../tensor/shape.ts";
 import { type FloatTensor, transpose } from "../tensor/tensor.ts";
 import type { WeightRole, WeightSpec } from "./layer-weights.ts";
@@ -96,21 +96,35 @@ export function checkWeights(
   remedy = "Check the network's options: variant, width, classes and the rest must be those it was trained with.",
   absent: ReadonlyMap<string, readonly string[]> = new Map(),
 ): void {
-  const names = new Set(expected.map(({ name }) => name));
-  const missing = expected
-    .filter(({ name }) => !received.has(name))
-    .map(({ name }) => (absent.has(name) ? `${name} (there is no ${absent.get(name)!.join(", ")})` : name));
-  const unexpected = [...received.keys()].filter((name) => !names.has(name));
-  const wrongShape = expected.flatMap(({ name, shape }) => {
-    const tensor = received.get(name);
-    if (tensor === undefined || sameShape(tensor.shape, shape)) return [];
-    return [`${name} (${formatShape(tensor.shape)} instead of ${formatShape(shape)})`];
-  });
-  const problems = [list("missing", missing), list("unexpected", unexpected), list("of another shape", wrongShape)];
+  const { missing, unexpected, wrongShape } = weightDifferences(expected, received);
+  const absentOr = (name: string) =>
+    absent.has(name) ? `${name} (there is no ${absent.get(name)!.join(", ")})` : name;
+  const problems = [
+    list("missing", missing.map(absentOr)),
+    list("unexpected", unexpected),
+    list("of another shape", wrongShape),
+  ];
   const found = problems.filter((problem) => problem !== undefined);
   if (found.length === 0) return;
   const what = `they are not the weights of this network; ${found.join("; ")}`;
   throw new WeightsError({ where, what, remedy }, { missing, unexpected, wrongShape });
+}
+
+/** Compares weights with those of a network, by name and shape. */
+export function weightDifferences(
+  expected: readonly { readonly name: string; readonly shape: Shape }[],
+  received: ReadonlyMap<string, { readonly shape: Shape }>,
+): WeightDifferences {
+  const names = new Set(expected.map(({ name }) => name));
+  return {
+    missing: expected.filter(({ name }) => !received.has(name)).map(({ name }) => name),
+    unexpected: [...received.keys()].filter((name) => !names.has(name)),
+    wrongShape: expected.flatMap(({ name, shape }) => {
+      const tensor = received.get(name);
+      if (tensor === undefined || sameShape(tensor.shape, shape)) return [];
+      return [`${name} (${formatShape(tensor.shape)} instead of ${formatShape(shape)})`];
+    }),
+  };
 }
 
 function list(kind: string, names: readonly string[]): string | undefined {

@@ -1,8 +1,7 @@
 import type { Network } from "../graph/network.ts";
 import type { Preprocessing } from "../graph/preprocessing.ts";
-import type { Shape } from "../tensor/shape.ts";
 import type { OptionsOf, OptionTable, OwnedOptions } from "./options.ts";
-import type { TimmEntry } from "./timm-entries.ts";
+import type { TimmWeights } from "./timm-entries.ts";
 
 /** A family of networks: all that the rest of the program knows about it. */
 export interface Family<
@@ -45,18 +44,6 @@ export interface PublishedWeights {
 export interface PublishedFile {
   readonly name: string;
   readonly md5: string;
-}
-
-/** How timm names and uses weights of a family. */
-export interface TimmWeights<Name extends string = string> {
-  /** For each of timm's networks, the share of an image's side that it keeps of what it has scaled. */
-  readonly cropRatios: Readonly<Partial<Record<Name, number>>>;
-  /** Returns the entries of a `state_dict` in its order; undefined for a network of another family. */
-  entries(network: Network): readonly TimmEntry[] | undefined;
-  /** Returns which network the entries of a `state_dict` belong to, and the entries of its first and last layer. */
-  recognize(
-    shapes: ReadonlyMap<string, Shape>,
-  ): { readonly name: Name; readonly stem: string; readonly classifier: string } | undefined;
 }
 
 /** A family, its types inferred from its options and names. */

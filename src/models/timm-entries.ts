@@ -1,7 +1,20 @@
 import type { Network } from "../graph/network.ts";
+import type { Shape } from "../tensor/shape.ts";
 
 /** An entry of a `state_dict` of timm and the name of our weight; undefined for counters. */
 export type TimmEntry = readonly [name: string, weight: string | undefined];
+
+/** How timm names and uses weights of a family. */
+export interface TimmWeights<Name extends string = string> {
+  /** For each of timm's networks, the share of an image's side that it keeps of what it has scaled. */
+  readonly cropRatios: Readonly<Partial<Record<Name, number>>>;
+  /** Returns the entries of a `state_dict` in its order; undefined for a network of another family. */
+  entries(network: Network): readonly TimmEntry[] | undefined;
+  /** Returns which network the entries of a `state_dict` belong to, and the entries of its first and last layer. */
+  recognize(
+    shapes: ReadonlyMap<string, Shape>,
+  ): { readonly name: Name; readonly stem: string; readonly classifier: string } | undefined;
+}
 
 /** Returns whether a network has a layer of a name. */
 export function layerNames({ layers }: Network): (name: string) => boolean {

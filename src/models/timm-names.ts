@@ -2,7 +2,6 @@ import { UsageError } from "../errors.ts";
 import type { WeightSpec } from "../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import type { Shape } from "../tensor/shape.ts";
-import type { TimmWeights } from "./family.ts";
 import {
   type Architecture,
   type ArchitectureName,
@@ -14,6 +13,7 @@ import {
   type PortDifference,
   portDifferences,
 } from "./registry.ts";
+import type { TimmWeights } from "./timm-entries.ts";
 
 /** An entry of the `state_dict` of a network of timm. */
 export interface TimmName {

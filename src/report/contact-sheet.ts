@@ -1,5 +1,4 @@
-import { pngUrl } from "./data-url.ts";
-import { html, Markup } from "./html/markup.ts";
+import { html, Markup, pngUrl } from "./markup.ts";
 
 /** An image with what is to be read below it. */
 export interface SheetCell {

@@ -1,5 +1,8 @@
 import type { Layer, Network } from "../graph/network.ts";
 import { formatShape, type Shape, sizeOf } from "../tensor/shape.ts";
+import { type Fact, numberColumn, type Section } from "./document.ts";
+import { withCommas, withMetricPrefix } from "./numbers.ts";
+import { toText } from "./text.ts";
 
 /** What a convolution or a fully connected layer costs for one image. */
 export interface Cost {
@@ -126,12 +129,91 @@ function sumCosts(costs: readonly Cost[]): Cost {
 }
 
 /** The smallest case that shows what separating saves: a 3×3 window from an RGB image to 64 channels. */
-export function smallestExample() {
+function smallestExample() {
   return compareConvolutions({ kernelSize: [3, 3], inputChannels: 3, filters: 64, outputSize: [1, 1] });
 }
 
 /** `3×3×728→728`: the window, the channels that enter and those that leave. */
-export function kernelText({ kernelSize, inputChannels, outputShape }: LayerCost): string {
+function kernelText({ kernelSize, inputChannels, outputShape }: LayerCost): string {
   const channels = `${inputChannels}→${outputShape.at(-1)}`;
   return kernelSize ? `${formatShape(kernelSize)}×${channels}` : channels;
+}
+
+/**
+ * Describes the cost of a network in plain text: one row for each layer that multiplies by kernels, beside each separable
+ * convolution the ordinary one it stands for, and the totals.
+ * @param options.width of the text in characters, default 100; long names are wrapped.
+ */
+export function describeCost(cost: NetworkCost, options: { readonly width?: number } = {}): string {
+  return toText({ title: `Cost of "${cost.name}" for one image`, sections: [costSection(cost)] }, options);
+}
+
+/**
+ * The cost of a network's layers, those of separable convolutions beside the ordinary ones they stand for.
+ * @param most layers that are listed one by one, those with the most multiplications; default all, in the order of the network.
+ */
+export function costSection({ name, layers, total, ordinaryTotal }: NetworkCost, most = layers.length): Section {
+  const { ordinary, depthwise, pointwise, separable } = smallestExample();
+  const ranked = layers.length <= most ? layers : layers.toSorted((a, b) => b.multiplications - a.multiplications);
+  const others = ranked.slice(most);
+  return {
+    id: "cost",
+    title: "Savings from separable convolutions",
+    blocks: [
+      {
+        type: "paragraph",
+        style: "lead",
+        text:
+          "An ordinary convolution filters space and channels at once; a separable one filters each channel by itself, " +
+          `then mixes the channels. From 3 to 64 channels with a 3×3 kernel that is ${withCommas(ordinary.weights)} ` +
+          `weights against ${depthwise.weights} + ${pointwise.weights} = ${separable.weights}.`,
+      },
+      { type: "facts", facts: [...costFacts("", total), ...costFacts(" with ordinary convolutions", ordinaryTotal)] },
+      {
+        type: "table",
+        caption: `Layers of ${name} with kernels${others.length > 0 ? ", those with the most MACs first" : ""}; others are not counted`,
+        columns: [
+          { header: "Layer" },
+          { header: "Kernel", whole: true },
+          { header: "Feature\nmap", whole: true },
+          ...["Weights", "MACs", "Ordinary\nweights", "Ordinary\nMACs", "Ratio"].map(numberColumn),
+        ],
+        rows: [
+          ...ranked
+            .slice(0, most)
+            .map((layer) => [
+              { text: layer.name, style: "code" } as const,
+              kernelText(layer),
+              layer.kernelSize ? formatShape(layer.outputShape.slice(0, -1)) : "–",
+              ...costCells(layer, ordinaryCost(layer)),
+            ]),
+          ...(others.length > 0
+            ? [[`${others.length} others`, "", "", ...costCells(sumCosts(others), sumCosts(others.map(ordinaryCost)))]]
+            : []),
+        ],
+        total: ["Total", "", "", ...costCells(total, ordinaryTotal)],
+      },
+    ],
+  };
+}
+
+function costFacts(suffix: string, { weights, multiplications }: Cost): Fact[] {
+  return [
+    { name: `Weights in kernels${suffix}`, value: withCommas(weights) },
+    {
+      name: `Multiply-accumulates (MACs)${suffix}`,
+      value: `${withCommas(multiplications)} (${withMetricPrefix(multiplications)})`,
+    },
+  ];
+}
+
+/** The cost of the layer with an ordinary convolution: the same, if it has one already. */
+function ordinaryCost(layer: LayerCost): Cost {
+  return layer.comparison?.ordinary ?? layer;
+}
+
+function costCells(own: Cost, ordinary: Cost): string[] {
+  const cells = (cost: Cost) => [withCommas(cost.weights), withMetricPrefix(cost.multiplications)];
+  if (own.multiplications === ordinary.multiplications) return [...cells(own), "–", "–", "–"];
+  return [...cells(own), ...cells(ordinary), `${(ordinary.multiplications / own.multiplications).toFixed(1)}×`];
 }

@@ -1,7 +1,7 @@
 import { countParameters, type Network, networkWeights, type ParameterCount } from "../graph/network.ts";
-import type { Shape } from "../tensor/shape.ts";
-import { asMemory, withCommas } from "./number-text.ts";
-import { textTable } from "./text-table.ts";
+import { type Shape, sizeOf } from "../tensor/shape.ts";
+import { asMemory, withCommas } from "./numbers.ts";
+import { textTable } from "./text.ts";
 
 /** A network in the words of `model.summary()` of Keras, as plain data. */
 export interface SummaryJson {
@@ -69,4 +69,100 @@ export function summarize(network: Network, options: { readonly width?: number }
 /** A count of 32-bit floats and the memory they take. */
 function withBytes(count: number): string {
   return `${withCommas(count)} (${asMemory(4 * count)})`;
+}
+
+/** A weight in a file that does not say which network it belongs to. */
+export interface WeightFacts {
+  /** As the file calls it. */
+  readonly name: string;
+  /** In the file's own order of axes; null: the file that it is in is not there. */
+  readonly shape: Shape | null;
+}
+
+/** How many numbers weights have. */
+export function countNumbers(weights: readonly WeightFacts[]): number {
+  return weights.reduce((sum, { shape }) => sum + (shape === null ? 0 : sizeOf(shape)), 0);
+}
+
+/**
+ * Weights, one a row, and how many numbers they have.
+ * @param options.width of the table in characters, default 100.
+ */
+export function summarizeWeights(weights: readonly WeightFacts[], options: { readonly width?: number } = {}): string {
+  const rows = weights.map(({ name, shape }) => [
+    name,
+    shape === null ? "not there" : shape.join("×"),
+    withCommas(countNumbers([{ name, shape }])),
+  ]);
+  const table = textTable(
+    [{ header: "Weight" }, { header: "Shape", whole: true }, { header: "Param #", align: "right", whole: true }],
+    rows,
+    options.width ?? 100,
+  );
+  return `${table}\n Total params: ${withCommas(countNumbers(weights))} in ${weights.length} weights`;
+}
+
+/** A graph that says nothing of layers, as plain data. */
+export interface GraphFacts {
+  readonly inputs: readonly GraphValueFacts[];
+  readonly outputs: readonly GraphValueFacts[];
+  /** How many nodes there are of each, the most frequent first. */
+  readonly operators: Readonly<Record<string, number>>;
+  /** How many numbers of float32 are stored in it. */
+  readonly params: number;
+  /** Its operations, in the order of the file. */
+  readonly nodes: readonly GraphNodeFacts[];
+}
+
+export interface GraphNodeFacts {
+  /** That of its first result. */
+  readonly name: string;
+  readonly operator: string;
+  /** In the graph's own order of axes; a text stands for any size; null: it is not known. */
+  readonly outputShape: readonly (number | string)[] | null;
+  /** How many of the stored numbers it reads. */
+  readonly params: number;
+  /** Names of the results it reads. */
+  readonly inbound: readonly string[];
+}
+
+interface GraphValueFacts {
+  readonly name: string;
+  /** A text stands for any size; null: the file does not tell. */
+  readonly shape: readonly (number | string)[] | null;
+}
+
+/**
+ * What a graph is fed, what it computes, and of which operators it is made; then its operations, one a row, with the
+ * shapes of their results.
+ * @param options.width of the table in characters, default 100.
+ */
+export function summarizeGraph(facts: GraphFacts, options: { readonly width?: number } = {}): string {
+  const { inputs, outputs, operators, params, nodes } = facts;
+  const value = ({ name, shape }: GraphValueFacts) =>
+    `${name} ${shape === null ? "of any shape" : `[${shape.join(", ")}]`}`;
+  const counts = Object.entries(operators).map(([operator, count]) => `${count} ${operator}`);
+  const rows = nodes.map((node) => [
+    `${node.name} (${node.operator})`,
+    node.outputShape === null ? "?" : node.outputShape.map((size) => (size === "" ? "?" : size)).join("×"),
+    withCommas(node.params),
+    node.inbound.length === 0 ? "-" : node.inbound.join(", "),
+  ]);
+  return [
+    `inputs      ${inputs.map(value).join(", ")}`,
+    `outputs     ${outputs.map(value).join(", ")}`,
+    `operators   ${counts.join(", ")}`,
+    `parameters  ${withCommas(params)}`,
+    textTable(
+      [
+        { header: "Result (operator)" },
+        { header: "Shape", whole: true },
+        { header: "Param #", align: "right", whole: true },
+        { header: "Connected to" },
+      ],
+      rows,
+      options.width ?? 100,
+    ),
+    ...(nodes.some(({ outputShape }) => outputShape === null) ? ["Shapes marked ? are not known."] : []),
+  ].join("\n");
 }

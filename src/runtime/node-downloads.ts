@@ -1,13 +1,77 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open, rename, stat } from "node:fs/promises";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as wait } from "node:timers/promises";
-import { FileError } from "../errors.ts";
-import { type AttemptOptions, DownloadFailure, receive } from "./node-download-attempt.ts";
-import { claimPartial, type Partial, releasePartial } from "./node-download-partial.ts";
-import { makeFolders } from "./node-files.ts";
+import { FileError, UsageError } from "../errors.ts";
+import type { Downloads } from "../platform.ts";
+import {
+  type AttemptOptions,
+  claimPartial,
+  DownloadFailure,
+  type PartialDownload,
+  receive,
+  releasePartial,
+} from "./node-download-attempt.ts";
+import { makeFolders, readFile } from "./node-files.ts";
+
+/** What the environment says about downloads. */
+export interface DownloadSettings {
+  readonly cacheFolder: string;
+  readonly offline: boolean;
+  /** Where the published weights are mirrored: the address of the folder that they are in. */
+  readonly mirror: string | undefined;
+}
+
+/** Reads `XDG_CACHE_HOME`, `XCEPTION_OFFLINE` and `XCEPTION_WEIGHTS_URL`. */
+export function downloadSettings(environment: Readonly<Record<string, string | undefined>>): DownloadSettings {
+  const { XDG_CACHE_HOME: caches, XCEPTION_OFFLINE: offline, XCEPTION_WEIGHTS_URL: mirror } = environment;
+  return {
+    // Relative paths are to be ignored (XDG Base Directory Specification).
+    cacheFolder: join(caches?.startsWith("/") ? caches : join(homedir(), ".cache"), "xception-ts"),
+    offline: offline !== undefined && !["", "0", "false"].includes(offline),
+    mirror: mirror === "" ? undefined : mirror,
+  };
+}
+
+/** Downloads into a folder that keeps what was downloaded; later reads come from there. */
+export function cachedDownloads({
+  mirror,
+  ...options
+}: Omit<DownloadOptions, "md5"> & Partial<DownloadSettings>): Downloads {
+  return {
+    mirror,
+    read: async (address) => {
+      const { url, md5 } = parseAddress(address);
+      return readFile(await download(url, { ...options, md5 }));
+    },
+  };
+}
+
+/** Downloads as the environment says at the time of each. */
+export const nodeDownloads: Downloads = {
+  get mirror() {
+    return downloadSettings(process.env).mirror;
+  },
+  read: (address) => cachedDownloads(downloadSettings(process.env)).read(address),
+};
+
+function parseAddress(source: string): { url: string; md5: string | undefined } {
+  const where = `address ${source}`;
+  if (!URL.canParse(source)) throw new UsageError({ where, what: "this is no address" });
+  const url = new URL(source);
+  if (url.protocol !== "http:" && url.protocol !== "https:") {
+    throw new UsageError({ where, what: "it cannot be read", received: url.protocol, expected: "http: or https:" });
+  }
+  const md5 = /^#md5=([\da-f]{32})$/i.exec(url.hash)?.[1]?.toLowerCase();
+  if (url.hash.startsWith("#md5") && md5 === undefined) {
+    throw new UsageError({ where, what: "this is no MD5", received: url.hash, expected: "#md5= and 32 digits" });
+  }
+  url.hash = "";
+  return { url: url.href, md5 };
+}
 
 export interface DownloadOptions extends AttemptOptions {
   /** Where files are kept; made if it is not there. */
@@ -71,7 +135,12 @@ function cachePath(url: string, cacheFolder: string, md5?: string): string {
 }
 
 /** Tries until the file is whole, waiting longer each time that nothing came. */
-async function fetchAll(url: string, partial: Partial, target: string, options: DownloadOptions): Promise<void> {
+async function fetchAll(
+  url: string,
+  partial: PartialDownload,
+  target: string,
+  options: DownloadOptions,
+): Promise<void> {
   const { md5, attempts = 5, backoffMs = 500, signal } = options;
   let idle = 0;
   let isSecondCopy = false;

@@ -1,9 +1,8 @@
-import sharp, { type Sharp } from "sharp";
-import { ShapeError } from "../errors.ts";
+import { access, constants, stat } from "node:fs/promises";
+import type { Sharp } from "sharp";
+import { DataError, FormatError, ShapeError, UsageError, type XceptionError } from "../errors.ts";
 import type { DecodeOptions, RgbImage } from "../platform.ts";
 import type { ImageFile } from "../source.ts";
-import { explainDecodeFailure } from "./node-image-errors.ts";
-import { type CompleteDecodeOptions, checkDecodeOptions } from "./node-image-options.ts";
 
 /**
  * Decodes an image to sRGB pixels `[height, width, 3]`: JPEG, PNG, WebP, AVIF, TIFF or the first frame of a GIF; gray,
@@ -24,7 +23,7 @@ export async function decodeImage(source: ImageFile, options: DecodeOptions): Pr
   const { width, height, fit, atLeast } = complete;
   try {
     const size = atLeast === undefined || width !== undefined ? undefined : await shrunkSize(source, atLeast, complete);
-    const pipeline = pipelineOf(source, size === undefined ? complete : { ...complete, ...size, fit: "fill" });
+    const pipeline = await pipelineOf(source, size === undefined ? complete : { ...complete, ...size, fit: "fill" });
     const { data, info } = await pipeline.toBuffer({ resolveWithObject: true });
     const image = { width: info.width, height: info.height, data: bytesOf(data) };
     const isSized = width !== undefined && height !== undefined;
@@ -47,6 +46,7 @@ export async function encodePng({ width, height, data }: RgbImage): Promise<Uint
       expected: `${width * height * 3} bytes`,
     });
   }
+  const sharp = await loadSharp();
   return bytesOf(
     await sharp(data, { raw: { width, height, channels: 3 } })
       .png()
@@ -54,7 +54,13 @@ export async function encodePng({ width, height, data }: RgbImage): Promise<Uint
   );
 }
 
-function pipelineOf(source: ImageFile, options: CompleteDecodeOptions): Sharp {
+/** On first use: not every program that has this platform looks at images. */
+async function loadSharp() {
+  return (await import("sharp")).default;
+}
+
+async function pipelineOf(source: ImageFile, options: CompleteDecodeOptions): Promise<Sharp> {
+  const sharp = await loadSharp();
   const [r, g, b] = options.background;
   const opened = sharp(source, {
     autoOrient: true,
@@ -85,6 +91,7 @@ async function shrunkSize(
   atLeast: { width: number; height: number },
   { pixelLimit }: { pixelLimit: number },
 ) {
+  const sharp = await loadSharp();
   const { format, autoOrient } = await sharp(source, { limitInputPixels: pixelLimit }).metadata();
   if (format !== "jpeg") return undefined;
   const shrunk = [8, 4, 2].map((factor) => ({
@@ -117,4 +124,88 @@ function centerOn(image: RgbImage, width: number, height: number, background: re
 /** A plain view: a `Buffer` has methods of the same names that behave differently. */
 function bytesOf(buffer: Buffer): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+}
+
+/** Decode options with nothing left out but a size. */
+export type CompleteDecodeOptions = Required<Omit<DecodeOptions, "width" | "height" | "atLeast">> &
+  Pick<DecodeOptions, "width" | "height" | "atLeast">;
+
+const fits = ["fill", "cover", "contain"];
+
+/**
+ * Fills in the defaults.
+ * @throws {UsageError} an option is out of its range.
+ */
+export function checkDecodeOptions(options: DecodeOptions): CompleteDecodeOptions {
+  const { width, height, atLeast, fit = "fill", background = [255, 255, 255], pixelLimit = 100_000_000 } = options;
+  if ((width === undefined) !== (height === undefined)) refuse("width and height", [width, height], "both, or neither");
+  const sizes = { width, height, "atLeast.width": atLeast?.width, "atLeast.height": atLeast?.height, pixelLimit };
+  for (const [option, value] of Object.entries(sizes)) {
+    if (value === undefined) continue;
+    if (!Number.isInteger(value) || value < 1) refuse(option, value, "a whole number from 1");
+  }
+  if (!fits.includes(fit)) refuse("fit", fit, fits.join(", "));
+  if (background.length !== 3 || !background.every((part) => Number.isInteger(part) && part >= 0 && part <= 255)) {
+    refuse("background", background, "[red, green, blue], whole numbers from 0 to 255");
+  }
+  return {
+    ...(width !== undefined && height !== undefined && { width, height }),
+    ...(atLeast && { atLeast }),
+    fit,
+    background,
+    pixelLimit,
+  };
+}
+
+function refuse(option: string, received: unknown, expected: string): never {
+  throw new UsageError({
+    where: `decodeImage option ${option}`,
+    what: "this value is not allowed",
+    received,
+    expected,
+  });
+}
+
+const supportedFormats = "JPEG, PNG, WebP, AVIF, GIF or TIFF";
+
+/**
+ * Says in one sentence why an image could not be decoded. Looks at the file only now: images that can be decoded, nearly
+ * all of them, cost no extra call.
+ */
+export async function explainDecodeFailure(source: ImageFile, limit: number, error: Error): Promise<XceptionError> {
+  const where = typeof source === "string" ? `image "${source}"` : `image of ${source.length} bytes`;
+  if (typeof source === "string") {
+    const unreadable = await explainUnreadable(source, where);
+    if (unreadable !== undefined) return unreadable;
+  } else if (source.length === 0) {
+    return new FormatError({ where, what: "there is nothing in it", expected: supportedFormats, cause: error });
+  }
+  if (error.message.includes("exceeds pixel limit")) {
+    return new FormatError({
+      where,
+      what: "the image has too many pixels",
+      expected: `at most ${limit} pixels`,
+      remedy: "Raise `pixelLimit` if you trust where it comes from.",
+      cause: error,
+    });
+  }
+  if (/unsupported image format|not been built in/.test(error.message)) {
+    return new FormatError({ where, what: "this is no image we can read", expected: supportedFormats, cause: error });
+  }
+  const reason = error.message.split("\n")[0]!.replace(/^Input (file|buffer) has corrupt header: /, "");
+  return new FormatError({ where, what: `the image is damaged or cut short (${reason})`, cause: error });
+}
+
+async function explainUnreadable(path: string, where: string): Promise<XceptionError | undefined> {
+  try {
+    const status = await stat(path);
+    if (status.isDirectory()) return new DataError({ where, what: "this is a folder", expected: "an image file" });
+    await access(path, constants.R_OK);
+    if (status.size === 0) return new FormatError({ where, what: "the file is empty", expected: supportedFormats });
+    return undefined;
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const what = code === "ENOENT" ? "there is no such file" : `the file cannot be read (${code})`;
+    return new DataError({ where, what, cause });
+  }
 }

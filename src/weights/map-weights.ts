@@ -1,23 +1,20 @@
 import { type WeightDifferences, WeightsError } from "../errors.ts";
 import type { WeightSpec } from "../graph/layer-weights.ts";
 import { type Layer, type Network, networkWeights } from "../graph/network.ts";
-import { checkWeights } from "../graph/weights.ts";
-import { formatShape, type Shape, sameShape } from "../tensor/shape.ts";
+import { checkWeights, weightDifferences } from "../graph/weights.ts";
+import { type Shape, sameShape } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 import { initializeWeights, type Weights } from "./initialize.ts";
-import { type Pairing, pairLayers } from "./pair-layers.ts";
-import type { StoredLayer, StoredWeight } from "./stored-layers.ts";
-import { weightMatcher } from "./weight-pattern.ts";
 
 export interface MapOptions {
-  /** What errors call the file. */
+  /** The file's name in errors. */
   readonly where: string;
   /**
-   * Patterns of weights that may be missing, unexpected or of another shape, `*` for anything, with commas between them:
-   * `predictions/*` takes all but the classifier. What is missing then starts as for training from scratch. Default: none.
+   * Comma-separated patterns, `*` for anything, of weights that may be missing, unexpected or of another shape:
+   * `predictions/*` loads all but the classifier. Missing weights are initialized from the network's seed. Default: none.
    */
   readonly allowMissing?: string | undefined;
-  /** Weights that the file leaves out because they are constant: a batch normalization without scale or center. */
+  /** Weights that the file omits because they are constant: of a batch normalization without scale or center. */
   readonly constants?: ReadonlyMap<string, number> | undefined;
 }
 
@@ -26,16 +23,16 @@ export interface MappedWeights {
   readonly report: MappingReport;
 }
 
-/** How a file's weights came into a network; what is missing in it or has another shape was drawn anew. */
+/** How a file's weights were matched to a network; missing weights and those of another shape were initialized. */
 export interface MappingReport extends WeightDifferences {
-  /** How layers were told: by their names, by class and number, or by their order alone. */
-  readonly by: Pairing["by"];
-  /** How many weights were taken from the file. */
+  /** How layers were identified: by name, by class and number, or only by order. */
+  readonly by: "name" | "class" | "order";
+  /** Number of weights loaded from the file. */
   readonly taken: number;
 }
 
 /**
- * Gives a network the weights of a file: all of them and no others, unless `allowMissing` says which may differ.
+ * Loads the weights of a file into a network: all of them and no others, except those that `allowMissing` lets differ.
  * @throws {WeightsError} with up to three lists: missing, unexpected, wrong shape.
  */
 export function mapWeights(network: Network, stored: readonly StoredLayer[], options: MapOptions): MappedWeights {
@@ -54,7 +51,7 @@ export function mapWeights(network: Network, stored: readonly StoredLayer[], opt
   };
   for (const [layer, { weights }] of pairs) {
     const specs = specsOf(layer);
-    // One too many has no place in the layer and goes by its name in the file.
+    // A surplus weight keeps its name in the file.
     weights.forEach((stored, index) => {
       receive(specs[index]?.name ?? stored.path, stored);
     });
@@ -62,19 +59,18 @@ export function mapWeights(network: Network, stored: readonly StoredLayer[], opt
   for (const stored of unpaired.flatMap(({ weights }) => weights)) receive(stored.path, stored);
 
   const expected = layers.flatMap(specsOf);
-  const differences = compare(expected, received);
-  const refused = (name: string): boolean => !tolerated(name);
+  const differences = weightDifferences(expected, received);
   checkWeights(
     where,
-    expected.filter(({ name }) => refused(name)),
-    new Map([...received].filter(([name]) => refused(name))),
-    absent.size > 0 ? "Put the files there, or allow the weights to be missing." : undefined,
+    expected.filter(({ name }) => !tolerated(name)),
+    new Map([...received].filter(([name]) => !tolerated(name))),
+    absent.size > 0 ? "Add the files, or allow the weights to be missing." : undefined,
     absent,
   );
 
   const usable = expected.filter(({ name, shape }) => sameShape(received.get(name)?.shape ?? [], shape));
   if (usable.length === 0 && expected.length > 0) {
-    throw new WeightsError({ where, what: "none of its weights belongs to this network" });
+    throw new WeightsError({ where, what: "none of its weights belong to this network" });
   }
   const drawn = usable.length === expected.length ? undefined : initializeWeights(network);
   const weights = networkWeights(network).map(({ name, shape }): [string, FloatTensor] => {
@@ -86,19 +82,170 @@ export function mapWeights(network: Network, stored: readonly StoredLayer[], opt
   return { weights: new Map(weights), report: { by, taken: usable.length, ...differences } };
 }
 
-function compare(expected: readonly WeightSpec[], received: ReadonlyMap<string, FloatTensor>) {
-  const names = new Set(expected.map(({ name }) => name));
-  return {
-    missing: expected.filter(({ name }) => !received.has(name)).map(({ name }) => name),
-    unexpected: [...received.keys()].filter((name) => !names.has(name)),
-    wrongShape: expected
-      .filter(({ name, shape }) => received.has(name) && !sameShape(received.get(name)!.shape, shape))
-      .map(({ name, shape }) => `${name} (${formatShape(received.get(name)!.shape)} instead of ${formatShape(shape)})`),
-  };
-}
-
 function filled(shape: Shape, value: number): FloatTensor {
   const tensor = floatTensor(shape);
   tensor.data.fill(value);
   return tensor;
+}
+
+/** Layers of a network, each with its counterpart in a file. */
+interface Pairing {
+  readonly by: MappingReport["by"];
+  readonly pairs: readonly (readonly [Layer, StoredLayer])[];
+  /** Layers of the file that are not in the network. */
+  readonly unpaired: readonly StoredLayer[];
+}
+
+/**
+ * Pairs the layers of a network with those of a file: by name if all names agree; else by class and number in files that
+ * have them; else by order if there are equally many layers, since automatic names (`conv2d_7`) continue through a Keras
+ * session and mean nothing but an order. If the numbers of layers differ, only names remain: those chosen by authors,
+ * and automatic ones in order where both have equally many of a class.
+ * @param layers those of the network that have weights.
+ * @param required those among them that the file must have: it may have only these.
+ * @throws {WeightsError} by order, a layer would get the weights of another one that has its name.
+ */
+function pairLayers(
+  layers: readonly Layer[],
+  stored: readonly StoredLayer[],
+  where: string,
+  required: readonly Layer[],
+): Pairing {
+  const names = layers.map(({ name }) => name);
+  const byName = pairBy("name", layers, names, stored, ({ name }) => name);
+  if (isComplete(byName, layers)) return byName;
+  const aliases = kerasClassNumbers(layers.map(({ config }) => config.type));
+  const byClass = pairBy("class", layers, aliases, stored, ({ alias }) => alias);
+  if (isComplete(byClass, layers)) return byClass;
+  const byNumber = pairNumbered(layers, stored);
+  if (isComplete(byNumber, layers)) return byNumber;
+  const ordered = [layers, required].find(({ length }) => length === stored.length);
+  if (!ordered || isComplete(byNumber, ordered) || stored.some(({ alias }) => alias !== undefined)) return byNumber;
+  const pairs = ordered.map((layer, index) => [layer, stored[index]!] as const);
+  assertUncrossed(pairs, where);
+  return { by: "order", pairs, unpaired: [] };
+}
+
+function pairBy(
+  by: Pairing["by"],
+  layers: readonly Layer[],
+  names: readonly string[],
+  stored: readonly StoredLayer[],
+  storedName: (layer: StoredLayer) => string | undefined,
+): Pairing {
+  const candidates = new Map(stored.map((each) => [storedName(each), each]));
+  const pairs = layers.flatMap((layer, index) => {
+    const found = candidates.get(names[index]!);
+    return found ? [[layer, found] as const] : [];
+  });
+  const paired = new Set(pairs.map(([, each]) => each));
+  return { by, pairs, unpaired: stored.filter((each) => !paired.has(each)) };
+}
+
+function isComplete({ pairs, unpaired }: Pairing, layers: readonly Layer[]): boolean {
+  return pairs.length === layers.length && unpaired.length === 0;
+}
+
+/** Pairs layers by name; automatic names of a class by order, if both sides have equally many. */
+function pairNumbered(layers: readonly Layer[], stored: readonly StoredLayer[]): Pairing {
+  const ours = numbered(layers);
+  const theirs = numbered(stored);
+  const renamed = new Map<StoredLayer, string>();
+  for (const [kind, own] of ours) {
+    const foreign = theirs.get(kind);
+    if (foreign?.length !== own.length) continue;
+    for (const [index, each] of foreign.entries()) renamed.set(each, own[index]!.name);
+  }
+  const names = layers.map(({ name }) => name);
+  return pairBy("name", layers, names, stored, (each) => renamed.get(each) ?? each.name);
+}
+
+/** Layers with automatic names, by class, in the order of their numbers. */
+function numbered<T extends { readonly name: string }>(layers: readonly T[]): ReadonlyMap<string, readonly T[]> {
+  const found = new Map<string, { readonly layer: T; readonly number: number }[]>();
+  for (const layer of layers) {
+    const match = automaticName.exec(layer.name);
+    if (!match) continue;
+    // Keras 1 wrote the words out and together.
+    const kind = match[1]!.replace("convolution", "conv").replaceAll("_", "");
+    found.set(kind, [...(found.get(kind) ?? []), { layer, number: Number(match[2] ?? 0) }]);
+  }
+  return new Map(
+    [...found].map(([kind, each]) => [kind, each.sort((a, b) => a.number - b.number).map(({ layer }) => layer)]),
+  );
+}
+
+/** Automatic names of Keras, in today's and its first version. */
+const automaticName =
+  /^(conv2d|convolution2d|separable_conv2d|separableconvolution2d|batch_normalization|batchnormalization|dense)(?:_(\d+))?$/;
+
+/** Shapes alone do not distinguish two blocks of the same size. */
+function assertUncrossed(pairs: Pairing["pairs"], where: string): void {
+  const named = new Set(pairs.map(([layer]) => layer.name).filter((name) => !automaticName.test(name)));
+  for (const [layer, stored] of pairs) {
+    if (stored.name === layer.name || !named.has(stored.name)) continue;
+    throw new WeightsError({
+      where,
+      what: `names and order of its layers disagree: "${stored.name}" is in the place of the network's "${layer.name}"`,
+      expected: "the layers of this network in order",
+    });
+  }
+}
+
+/**
+ * Numbers layers by class as Keras does where names do not matter: `conv2d`, `conv2d_1`, …
+ * @param types their classes, in order.
+ * @see keras/src/utils/naming.py, `to_snake_case`; keras/src/saving/saving_lib.py, `_save_container_state`
+ */
+export function kerasClassNumbers(types: readonly string[]): readonly string[] {
+  const counts = new Map<string, number>();
+  return types.map((type) => {
+    const snake = type.replaceAll(/(.)([A-Z][a-z]+)/g, "$1_$2").replaceAll(/([a-z])([A-Z])/g, "$1_$2");
+    const count = counts.get(type) ?? 0;
+    counts.set(type, count + 1);
+    return count === 0 ? snake.toLowerCase() : `${snake.toLowerCase()}_${count}`;
+  });
+}
+
+/** A layer's weights in a file. */
+export interface StoredLayer {
+  readonly name: string;
+  /** Its class and its number among the layers of this class, in files that number layers: `conv2d_1`. */
+  readonly alias?: string;
+  /** In the file's order, which in Keras files is that of the layer. */
+  readonly weights: readonly StoredWeight[];
+}
+
+export interface StoredWeight {
+  /** Its place in the file, for messages. */
+  readonly path: string;
+  /** Undefined if it is missing, or in a missing file. */
+  readonly tensor?: FloatTensor;
+  /** Names of the missing files. */
+  readonly absent?: readonly string[];
+}
+
+/** A network's weights in the form in which files are read: the layers that have weights, in order. */
+export function storedLayersOf(network: Network, weights: Weights): readonly StoredLayer[] {
+  return network.layers.flatMap(({ name, weights: specs }): StoredLayer[] => {
+    const stored = specs.map((spec) => ({ path: spec.name, tensor: weights.get(spec.name)! }));
+    return stored.length > 0 ? [{ name, weights: stored }] : [];
+  });
+}
+
+/** Names and shapes of weights in a file. */
+export function shapesOf(layers: readonly StoredLayer[]) {
+  return layers.flatMap(({ weights }) =>
+    weights.map(({ path, tensor }) => ({ name: path, shape: tensor?.shape ?? null })),
+  );
+}
+
+/**
+ * Returns a test of names against comma-separated patterns, `*` for anything: `block14_*,predictions/*`.
+ * @example weightMatcher("block1_*")("block1_conv1/kernel") // true
+ */
+export function weightMatcher(patterns: string): (name: string) => boolean {
+  const escaped = patterns.replaceAll(/[.+?^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*");
+  const expression = new RegExp(`^(${escaped.split(",").join("|")})$`);
+  return (name) => expression.test(name);
 }

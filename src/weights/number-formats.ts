@@ -2,81 +2,53 @@ import { fromHalf } from "../tensor/half.ts";
 import { type Shape, sizeOf } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 
-/** How files store numbers, always little-endian: letter and bits, as safetensors calls them. */
-export type NumberFormat =
-  | "BOOL"
-  | "U8"
-  | "I8"
-  | "U16"
-  | "I16"
-  | "U32"
-  | "I32"
-  | "U64"
-  | "I64"
-  | "F16"
-  | "BF16"
-  | "F32"
-  | "F64";
+/** Arrays of the stored bits of each format: always little-endian, named as in safetensors. */
+const storedArrays = {
+  BOOL: Uint8Array,
+  U8: Uint8Array,
+  I8: Int8Array,
+  U16: Uint16Array,
+  I16: Int16Array,
+  U32: Uint32Array,
+  I32: Int32Array,
+  U64: BigUint64Array,
+  I64: BigInt64Array,
+  F16: Uint16Array,
+  BF16: Uint16Array,
+  F32: Float32Array,
+  F64: Float64Array,
+} as const;
 
-/** Numbers with a shape as they lie in a file, in C order. */
+/** Number formats of files. */
+export type NumberFormat = keyof typeof storedArrays;
+
+export const numberFormats = Object.keys(storedArrays) as NumberFormat[];
+
+/** A tensor as stored in a file, in C order. */
 export interface EncodedTensor {
   readonly format: NumberFormat;
   readonly shape: Shape;
-  /** As many as shape and format ask for; a part of the file, not a copy. */
+  /** As many as shape and format imply; a view of the file, not a copy. */
   readonly bytes: Uint8Array;
 }
 
-export const bytesPerNumber: Readonly<Record<NumberFormat, number>> = {
-  BOOL: 1,
-  U8: 1,
-  I8: 1,
-  U16: 2,
-  I16: 2,
-  U32: 4,
-  I32: 4,
-  U64: 8,
-  I64: 8,
-  F16: 2,
-  BF16: 2,
-  F32: 4,
-  F64: 8,
-};
+export function bytesPerNumber(format: NumberFormat): number {
+  return storedArrays[format].BYTES_PER_ELEMENT;
+}
 
-const decoders: Readonly<
-  Record<NumberFormat, (buffer: ArrayBufferLike, offset: number, count: number) => Float32Array>
-> = {
-  BOOL: (buffer, offset, count) => Float32Array.from(new Uint8Array(buffer, offset, count)),
-  U8: (buffer, offset, count) => Float32Array.from(new Uint8Array(buffer, offset, count)),
-  I8: (buffer, offset, count) => Float32Array.from(new Int8Array(buffer, offset, count)),
-  U16: (buffer, offset, count) => Float32Array.from(new Uint16Array(buffer, offset, count)),
-  I16: (buffer, offset, count) => Float32Array.from(new Int16Array(buffer, offset, count)),
-  U32: (buffer, offset, count) => Float32Array.from(new Uint32Array(buffer, offset, count)),
-  I32: (buffer, offset, count) => Float32Array.from(new Int32Array(buffer, offset, count)),
-  U64: (buffer, offset, count) => fromBigInts(new BigUint64Array(buffer, offset, count)),
-  I64: (buffer, offset, count) => fromBigInts(new BigInt64Array(buffer, offset, count)),
-  F16: (buffer, offset, count) => fromHalf(new Uint16Array(buffer, offset, count)),
-  BF16: (buffer, offset, count) => fromBrainFloats(new Uint16Array(buffer, offset, count)),
-  F32: (buffer, offset, count) => new Float32Array(buffer as ArrayBuffer, offset, count),
-  F64: (buffer, offset, count) => Float32Array.from(new Float64Array(buffer, offset, count)),
-};
-
-/** As float32, rounded where the format holds more; float32 itself is not copied unless it lies at an odd address. */
+/** Converts to float32, rounding wider formats; float32 itself is copied only if it is unaligned. */
 export function decodeFloats({ format, shape, bytes }: EncodedTensor): FloatTensor {
-  const { buffer, byteOffset } = byteOffsetFits(bytes, bytesPerNumber[format]) ? bytes : bytes.slice();
-  return floatTensor(shape, decoders[format](buffer, byteOffset, sizeOf(shape)));
+  const { buffer, byteOffset } = bytes.byteOffset % bytesPerNumber(format) === 0 ? bytes : bytes.slice();
+  const stored = new storedArrays[format](buffer as ArrayBuffer, byteOffset, sizeOf(shape));
+  return floatTensor(shape, asFloats(stored, format));
 }
 
-function byteOffsetFits({ byteOffset }: Uint8Array, size: number): boolean {
-  return byteOffset % size === 0;
-}
-
-function fromBigInts(values: BigInt64Array | BigUint64Array): Float32Array {
-  const result = new Float32Array(values.length);
-  for (let index = 0; index < values.length; index++) result[index] = Number(values[index]);
-  return result;
-}
-
-/** The upper halves of float32. */
-function fromBrainFloats(values: Uint16Array): Float32Array {
-  return new Float32Array(Uint32Array.from(values, (bits) => bits << 16).buffer);
+function asFloats(stored: InstanceType<(typeof storedArrays)[NumberFormat]>, format: NumberFormat) {
+  if (stored instanceof Float32Array) return stored;
+  if (format === "F16") return fromHalf(stored as Uint16Array);
+  // The upper halves of float32.
+  if (format === "BF16") return new Float32Array(Uint32Array.from(stored as Uint16Array, (bits) => bits << 16).buffer);
+  const floats = new Float32Array(stored.length);
+  for (let index = 0; index < floats.length; index++) floats[index] = Number(stored[index]);
+  return floats;
 }

@@ -2,55 +2,54 @@ import { z } from "zod";
 import { FormatError, UsageError } from "../errors.ts";
 import { parseJson } from "../json-document.ts";
 import type { DataType, Tensor } from "../tensor/tensor.ts";
-import { duplicateKey } from "./json-keys.ts";
-import { bytesPerNumber, type EncodedTensor, type NumberFormat } from "./number-formats.ts";
+import { bytesPerNumber, type EncodedTensor, type NumberFormat, numberFormats } from "./number-formats.ts";
 
-/** What a `.safetensors` file holds. */
+/** Contents of a `.safetensors` file. */
 export interface SafetensorsFile {
-  /** In the order of the file's header; `decodeFloats` makes float32 of each. */
+  /** In the order of the header; `decodeFloats` converts each to float32. */
   readonly tensors: ReadonlyMap<string, EncodedTensor>;
-  /** The texts of the header's `__metadata__`. */
+  /** The strings in the header's `__metadata__`. */
   readonly metadata: ReadonlyMap<string, string>;
 }
 
-const metadataKey = "__metadata__";
+const headerMetadata = "__metadata__";
 /** The format's own limit. */
 const largestHeader = 100_000_000;
 const lengthBytes = 8;
 
 const wholeNumber = z.int().min(0);
 const entrySchema = z.strictObject({
-  dtype: z.enum(Object.keys(bytesPerNumber) as NumberFormat[]),
+  dtype: z.enum(numberFormats),
   shape: z.array(wholeNumber).max(32),
   data_offsets: z.tuple([wholeNumber, wholeNumber]),
 });
 type Entry = z.infer<typeof entrySchema>;
 
-/** A JSON object with a length before it begins every file. */
+/** Detects the JSON header that every file starts with, after its length. */
 export function isSafetensors(bytes: Uint8Array): boolean {
   return bytes.length > lengthBytes && headerLength(bytes) <= largestHeader && bytes[lengthBytes] === 0x7b;
 }
 
 /**
- * Reads a `.safetensors` file: names, kinds of numbers and places in its header, then the numbers without gaps.
- * @param where what errors call the file.
- * @throws {FormatError} it is none, is damaged, or cut short; the message names the byte offset or the field.
+ * Reads a `.safetensors` file: a header of names, types and offsets, then the numbers without gaps.
+ * @param where the file's name in errors.
+ * @throws {FormatError} it is no such file, damaged or truncated; the message names the byte offset or the field.
  * @see https://github.com/huggingface/safetensors#format
  */
 export function readSafetensors(bytes: Uint8Array, where: string): SafetensorsFile {
   const { header, dataOffset } = readHeader(bytes, where);
-  const { [metadataKey]: stored, ...others } = header;
+  const { [headerMetadata]: stored, ...others } = header;
   const metadata = stored === undefined ? [] : metadataOf(stored, where);
   const entries = Object.entries(others).map(([name, value]) => [name, entryOf(name, value, where)] as const);
   assertNoGaps(entries, bytes.length - dataOffset, dataOffset, where);
   const tensors = entries.map(([name, entry]): [string, EncodedTensor] => {
     const { dtype: format, shape, data_offsets } = entry;
     const [begin, end] = data_offsets;
-    const size = shape.reduce((product, each) => product * each, bytesPerNumber[format]);
+    const size = shape.reduce((product, each) => product * each, bytesPerNumber(format));
     if (end - begin !== size) {
       throw new FormatError({
         where: `${where}, tensor "${name}" at byte ${dataOffset + begin}`,
-        what: "its data do not fill its shape",
+        what: "its data does not match its shape",
         received: `${end - begin} bytes for ${format} [${shape.join(", ")}]`,
         expected: `${size} bytes`,
       });
@@ -66,10 +65,10 @@ function readHeader(bytes: Uint8Array, where: string): { header: Record<string, 
   if (!(length >= 2 && length <= largestHeader && dataOffset <= bytes.length)) {
     throw new FormatError({
       where: `${where}, byte 0`,
-      what: "the length of the header is not that of a safetensors file",
+      what: "invalid header length",
       received: `${length} in a file of ${bytes.length} bytes`,
-      expected: "2 or more, and no more than the file has",
-      remedy: "Is the file cut short? Copy or download it again.",
+      expected: "at least 2, and no more than the file has",
+      remedy: "Is the file truncated? Copy or download it again.",
     });
   }
   const place = `${where}, header at byte ${lengthBytes}`;
@@ -77,12 +76,13 @@ function readHeader(bytes: Uint8Array, where: string): { header: Record<string, 
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes.subarray(lengthBytes, dataOffset));
   } catch (cause) {
-    throw new FormatError({ where: place, what: "this is no JSON", cause });
+    throw new FormatError({ where: place, what: "the header is not UTF-8", cause });
   }
   const header = parseJson(text, place);
-  if (!text.startsWith("{")) throw new FormatError({ where: place, what: "the header is no object", expected: "{" });
+  if (!text.startsWith("{"))
+    throw new FormatError({ where: place, what: "the header is not an object", expected: "{" });
   const twice = duplicateKey(text);
-  if (twice !== undefined) throw new FormatError({ where: place, what: "a name is there twice", received: twice });
+  if (twice !== undefined) throw new FormatError({ where: place, what: "duplicate name", received: twice });
   return { header: header as Record<string, unknown>, dataOffset };
 }
 
@@ -90,7 +90,7 @@ function headerLength(bytes: Uint8Array): number {
   return Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
 }
 
-/** @throws {FormatError} tensors overlap, reach beyond the file, or leave bytes that belong to none. */
+/** @throws {FormatError} tensors overlap, extend beyond the file, or leave gaps. */
 function assertNoGaps(
   entries: readonly (readonly [string, Entry])[],
   dataLength: number,
@@ -108,15 +108,15 @@ function assertNoGaps(
     }
     throw new FormatError({
       where: `${where}, tensor "${name}", field data_offsets`,
-      what: begin < reached ? "it overlaps another tensor" : "it is not where it should be",
+      what: begin < reached ? "it overlaps another tensor" : "it is out of place",
       received: [begin, end],
-      expected: `bytes from ${reached} on, of ${dataLength} after byte ${dataOffset}`,
+      expected: `bytes starting at ${reached}, of ${dataLength} after byte ${dataOffset}`,
     });
   }
   if (reached === dataLength) return;
   throw new FormatError({
     where: `${where}, byte ${dataOffset + reached}`,
-    what: "bytes follow that belong to no tensor",
+    what: "trailing bytes that belong to no tensor",
     received: dataLength - reached,
     expected: "the end of the file",
   });
@@ -135,10 +135,10 @@ function metadataOf(value: unknown, where: string): readonly [string, string][] 
   return entries.map(([name, text]): [string, string] => {
     if (typeof text === "string" && !Array.isArray(value)) return [name, text];
     throw new FormatError({
-      where: `${where}, header entry "${metadataKey}"`,
-      what: "its values are no texts",
+      where: `${where}, header entry "${headerMetadata}"`,
+      what: "its values are not strings",
       received: text,
-      expected: "an object of texts",
+      expected: "an object of strings",
     });
   });
 }
@@ -146,20 +146,20 @@ function metadataOf(value: unknown, where: string): readonly [string, string][] 
 const formatOf: Readonly<Record<DataType, NumberFormat>> = { float32: "F32", uint8: "U8", int32: "I32", int64: "I64" };
 
 /**
- * The bytes of a `.safetensors` file; wide numbers come first, so that all lie at addresses that fit them.
- * @param metadata texts for the header's `__metadata__`.
- * @throws {UsageError} a tensor has the name of the metadata.
+ * Writes a `.safetensors` file; wide numbers come first, so that all are aligned.
+ * @param metadata strings for the header's `__metadata__`.
+ * @throws {UsageError} a tensor is named `__metadata__`.
  */
 export function writeSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
   metadata: ReadonlyMap<string, string> = new Map(),
 ): Uint8Array {
-  if (tensors.has(metadataKey)) {
-    throw new UsageError({ where: "writeSafetensors", what: "no tensor can have this name", received: metadataKey });
+  if (tensors.has(headerMetadata)) {
+    throw new UsageError({ where: "writeSafetensors", what: "reserved tensor name", received: headerMetadata });
   }
   const sorted = [...tensors].sort(([, a], [, b]) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT);
   const header = new Map<string, unknown>();
-  if (metadata.size > 0) header.set(metadataKey, Object.fromEntries(metadata));
+  if (metadata.size > 0) header.set(headerMetadata, Object.fromEntries(metadata));
   let size = 0;
   for (const [name, { type, shape, data }] of sorted) {
     header.set(name, { dtype: formatOf[type], shape, data_offsets: [size, size + data.byteLength] });
@@ -176,4 +176,33 @@ export function writeSafetensors(
     offset += data.byteLength;
   }
   return bytes;
+}
+
+/**
+ * Returns the first duplicate name in an object of a JSON text, if any; `JSON.parse` would silently keep the last one.
+ * @param text valid JSON.
+ */
+function duplicateKey(text: string): string | undefined {
+  const open: Set<string>[] = [];
+  for (let index = 0; index < text.length; index++) {
+    const character = text[index];
+    if (character === "{") open.push(new Set());
+    else if (character === "}") open.pop();
+    else if (character === '"') {
+      const begin = index;
+      for (index++; text[index] !== '"'; index++) if (text[index] === "\\") index++;
+      if (!followsColon(text, index + 1)) continue;
+      const name = JSON.parse(text.slice(begin, index + 1)) as string;
+      const names = open.at(-1)!;
+      if (names.has(name)) return name;
+      names.add(name);
+    }
+  }
+  return undefined;
+}
+
+function followsColon(text: string, from: number): boolean {
+  let index = from;
+  while (" \t\r\n".includes(text[index]!)) index++;
+  return text[index] === ":";
 }

@@ -137,7 +137,7 @@ describe("xception classify", () => {
       "an image in place of the model",
       "broken.jpg",
       "photos",
-      'file "…/broken.jpg": this is no file of weights that we know; received "the bytes 6e 6f 74 20 61 20 70 69 at offset 0"',
+      'file "…/broken.jpg": this is no file of weights that we know; received "the bytes 6e 6f 74 20 61 6e 20 69 at offset 0"',
     ],
   ])("says in one line what is wrong with %s", async (_, file, images, message) => {
     const { exitCode, stdout, stderr } = await capture(["classify", at(file), at(images)]);
@@ -160,6 +160,6 @@ describe("xception classify", () => {
 
   it("stops when interrupted", async () => {
     const result = await capture(["classify", model, at("photos")], { signal: AbortSignal.abort() });
-    expect(result).toEqual({ exitCode: 1, stdout: "", stderr: "error: classifying: it was stopped by the caller.\n" });
+    expect(result).toEqual({ exitCode: 1, stdout: "", stderr: "error: prediction: it was stopped by the caller.\n" });
   });
 });

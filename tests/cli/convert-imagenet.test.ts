@@ -11,7 +11,7 @@ import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import { convert } from "../../src/tasks/weights/convert.ts";
 import { imagenetOrigin } from "../../src/tasks/weights/imagenet-weights.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
-import { writeLegacyWeights } from "../../src/weights/keras/hdf5-writer.ts";
+import { writeLegacyWeights } from "../../src/weights/keras/writer.ts";
 import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { type LocalServer, serve } from "../runtime/local-server.ts";
 import { smallModel } from "../tasks/small-model.ts";

@@ -39,7 +39,7 @@ describe("doctor", () => {
       "xception     1.2.3
       node         20.20.2
       platform     linux-x64
-      CPU    2 cores, Abacus 9
+      CPU          2 cores, Abacus 9
       memory       8.0 GiB, 2.5 GiB free
       onnxruntime  1.30.0, computes on cpu, webgpu
                    not on cuda: Failed to load shared library

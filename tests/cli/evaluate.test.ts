@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { folderDataset } from "../../src/data/dataset.ts";
-import { describeEvaluation } from "../../src/report/evaluation-text.ts";
+import { describeEvaluation } from "../../src/report/evaluation.ts";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";

@@ -3,8 +3,7 @@ import { describe, expect, it } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { alignedXception } from "../../src/models/aligned/network.ts";
 import { xception } from "../../src/models/xception/paper.ts";
-import { networkCost } from "../../src/report/cost.ts";
-import { describeCost } from "../../src/report/cost-text.ts";
+import { describeCost, networkCost } from "../../src/report/cost.ts";
 import { summarize, summaryJson } from "../../src/report/summary.ts";
 import { capture } from "./capture.ts";
 

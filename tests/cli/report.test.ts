@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { RunLock } from "../../apps/cli/train/run-lock.ts";
-import { decodeReport, encodeReport } from "../../src/report/report-file.ts";
+import { decodeReport, encodeReport } from "../../src/report/training-report.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writeImages } from "./train-fixtures.ts";
 

@@ -2,8 +2,8 @@ import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/p
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
-import { decodeReport } from "../../src/report/report-file.ts";
 import { readEvents } from "../../src/report/tensorboard.ts";
+import { decodeReport } from "../../src/report/training-report.ts";
 import { readEventFile } from "../oracles/event-file.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writeImages } from "./train-fixtures.ts";

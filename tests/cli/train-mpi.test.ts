@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { xception } from "../../src/models/xception/paper.ts";
-import { decodeReport } from "../../src/report/report-file.ts";
+import { decodeReport } from "../../src/report/training-report.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
 import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { comparable } from "../crash/interrupted-run.ts";

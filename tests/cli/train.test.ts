@@ -7,7 +7,7 @@ import { noAugmentation } from "../../src/data/augmentation.ts";
 import { folderDataset } from "../../src/data/dataset.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { constantRate } from "../../src/learning/schedules.ts";
-import { historyCsv } from "../../src/report/history-csv.ts";
+import { historyCsv } from "../../src/report/training.ts";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
 import { decodeModel } from "../../src/tasks/model/model-file.ts";
 import { resolveSettings } from "../../src/tasks/train/settings/resolve.ts";

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
-import { writeKerasWeights } from "../../src/weights/keras/hdf5-writer.ts";
+import { writeKerasWeights } from "../../src/weights/keras/writer.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
 

@@ -6,7 +6,7 @@ import { RuntimeUnavailableError } from "../../src/errors.ts";
 import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
 import type { Platform } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { createSession } from "../../src/runtime/node-session.ts";
+import { createSession } from "../../src/runtime/node-engine.ts";
 import { channelBlock } from "../../src/tasks/step/step-program.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 

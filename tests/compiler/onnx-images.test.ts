@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { imageInput } from "../../src/compiler/lower.ts";
 import type { ImageResize } from "../../src/graph/preprocessing.ts";
 import type { Device, RgbImage } from "../../src/platform.ts";
-import { createSession } from "../../src/runtime/node-session.ts";
-import { preparationModel } from "../../src/tasks/model/image-preparation.ts";
+import { createSession } from "../../src/runtime/node-engine.ts";
+import { preparationModel } from "../../src/tasks/model/images.ts";
 import golden from "../golden/pillow-resize.json" with { type: "json" };
 
 const size = golden.size as [number, number];

@@ -21,7 +21,7 @@ import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
 import type { OpGraph, OpKind, Value } from "../../src/graph/ops.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { createSession } from "../../src/runtime/node-session.ts";
+import { createSession } from "../../src/runtime/node-engine.ts";
 import { channelBlock } from "../../src/tasks/step/step-program.ts";
 import { mulberry32 } from "../../src/tensor/random.ts";
 import { type Shape, sizeOf } from "../../src/tensor/shape.ts";

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { ClassScore, EpochRecord } from "../../src/records.ts";
-import { reliabilityChart } from "../../src/report/charts/calibration.ts";
-import { confusionChart, mostChartedClasses, recallChart } from "../../src/report/charts/classes.ts";
-import { accuracyChart, learningRateChart, lossChart } from "../../src/report/charts/history.ts";
+import { accuracyChart, learningRateChart, lossChart, reliabilityChart } from "../../src/report/charts/curves.ts";
+import { confusionChart, mostChartedClasses, recallChart } from "../../src/report/charts/heat-maps.ts";
 
 const epoch = (number: number, loss: number, validationLoss?: number): EpochRecord => ({
   epoch: number,

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { xception } from "../../src/models/xception/paper.ts";
-import { compareConvolutions, networkCost } from "../../src/report/cost.ts";
-import { describeCost } from "../../src/report/cost-text.ts";
+import { compareConvolutions, describeCost, networkCost } from "../../src/report/cost.ts";
 import { smallNetwork } from "./small-network.ts";
 
 describe("compareConvolutions", () => {
@@ -94,20 +93,24 @@ describe("describeCost", () => {
   it("puts each separable convolution beside the ordinary one", () => {
     expect(describeCost(networkCost(smallNetwork()))).toMatchInlineSnapshot(`
       "Cost of "small" for one image
-      ┏━━━━━━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━┳━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━┓
-      ┃ Layer           ┃ Kernel   ┃ Map  ┃ Weights ┃   MACs ┃ Ordinary ┃ Ordinary ┃ Ratio ┃
-      ┃                 ┃          ┃      ┃         ┃        ┃  weights ┃     MACs ┃       ┃
-      ┡━━━━━━━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━╇━━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━┩
-      │ stem            │ 3×3×3→8  │ 9×12 │     216 │ 23.3 k │        - │        - │     - │
-      │ block1_sepconv1 │ 3×3×8→16 │ 9×12 │     200 │ 21.6 k │    1,152 │    124 k │  5.8× │
-      │ conv2d          │ 1×1×8→16 │ 5×6  │     128 │ 3.84 k │        - │        - │     - │
-      │ predictions     │ 16→5     │ -    │      80 │     80 │        - │        - │     - │
-      └─────────────────┴──────────┴──────┴─────────┴────────┴──────────┴──────────┴───────┘
-       Weights: 624
-       Multiplications: 48,848 (48.8 k)
-       With ordinary convolutions: 1,576 weights, 152 k multiplications (3.1× as many)
-       MACs: multiplications by kernels, each with an addition; other layers are not counted.
-       Why: from 3 channels to 64, an ordinary 3×3 has 1,728 weights, a separable one 27 + 192 = 219."
+      An ordinary convolution filters space and channels at once; a separable one filters each channel by
+        itself, then mixes the channels. From 3 to 64 channels with a 3×3 kernel that is 1,728 weights
+        against 27 + 192 = 219.
+       Weights in kernels: 624
+       Multiply-accumulates (MACs): 48,848 (48.8 k)
+       Weights in kernels with ordinary convolutions: 1,576
+       Multiply-accumulates (MACs) with ordinary convolutions: 151,664 (152 k)
+      Layers of small with kernels; others are not counted
+      ┏━━━━━━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━┓
+      ┃ Layer           ┃ Kernel   ┃ Feature ┃ Weights ┃   MACs ┃ Ordinary ┃ Ordinary ┃ Ratio ┃
+      ┃                 ┃          ┃ map     ┃         ┃        ┃  weights ┃     MACs ┃       ┃
+      ┡━━━━━━━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━╇━━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━┩
+      │ stem            │ 3×3×3→8  │ 9×12    │     216 │ 23.3 k │        – │        – │     – │
+      │ block1_sepconv1 │ 3×3×8→16 │ 9×12    │     200 │ 21.6 k │    1,152 │    124 k │  5.8× │
+      │ conv2d          │ 1×1×8→16 │ 5×6     │     128 │ 3.84 k │        – │        – │     – │
+      │ predictions     │ 16→5     │ –       │      80 │     80 │        – │        – │     – │
+      │ Total           │          │         │     624 │ 48.8 k │    1,576 │    152 k │  3.1× │
+      └─────────────────┴──────────┴─────────┴─────────┴────────┴──────────┴──────────┴───────┘"
     `);
   });
 

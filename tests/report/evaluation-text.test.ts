@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { EvaluationTally } from "../../src/learning/metrics.ts";
-import { describeEvaluation } from "../../src/report/evaluation-text.ts";
+import { describeEvaluation } from "../../src/report/evaluation.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 /** Images of class `truth` taken for class `answer` with a probability of 1, from `[truth, answer]`. */
@@ -24,21 +24,11 @@ describe("the text of an evaluation", () => {
       [2, 2],
     ] as const;
     expect(describeEvaluation(evaluation(["cat", "dog", "owl"], answers))).toMatchInlineSnapshot(`
-      "6 images of 3 classes
-       Accuracy (top 1): 66.7 %
-       Loss: 5.3727
-       Calibration error (ECE, 15 bins): 33.3 %
-      ┏━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━━━━━┳━━━━━━┓
-      ┃ Class              ┃ Images ┃ Recall % ┃ Precision % ┃ F1 % ┃
-      ┡━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━━━━━╇━━━━━━┩
-      │ cat                │      3 │     66.7 │        66.7 │ 66.7 │
-      │ dog                │      1 │    100.0 │        50.0 │ 66.7 │
-      │ owl                │      2 │     50.0 │       100.0 │ 66.7 │
-      │ (macro average)    │        │     72.2 │        72.2 │ 66.7 │
-      │ (micro average)    │        │     66.7 │        66.7 │ 66.7 │
-      │ (weighted average) │        │     66.7 │        75.0 │ 66.7 │
-      └────────────────────┴────────┴──────────┴─────────────┴──────┘
-      What was taken for what: a row for each true class, a column for each answer
+      "Evaluation
+       Accuracy: 66.7 %
+       Loss: 5.373 nats per image
+       Images: 6 in 3 classes
+      Confusion matrix: a row for each true class, a column for each predicted one
       ┏━━━┳━━━━━━━┳━━━┳━━━┳━━━┓
       ┃   ┃ Class ┃ 1 ┃ 2 ┃ 3 ┃
       ┡━━━╇━━━━━━━╇━━━╇━━━╇━━━┩
@@ -46,12 +36,33 @@ describe("the text of an evaluation", () => {
       │ 2 │ dog   │ · │ 1 │ · │
       │ 3 │ owl   │ 1 │ · │ 1 │
       └───┴───────┴───┴───┴───┘
-      How sure it is, and how often it is right then
-      ┏━━━━━━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━┓
-      ┃ Probability % ┃ Images ┃ Mean % ┃ Accuracy % ┃
-      ┡━━━━━━━━━━━━━━━╇━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━━━┩
-      │    93.3–100.0 │      6 │  100.0 │       66.7 │
-      └───────────────┴────────┴────────┴────────────┘"
+      Precision, recall and F1 of each class. Macro: every class counts the same; micro: every prediction
+        does; weighted: every class by its images.
+      ┏━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━┳━━━━━━━━┓
+      ┃ Class            ┃ Precision ┃  Recall ┃     F1 ┃ Images ┃
+      ┡━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━╇━━━━━━━━╇━━━━━━━━┩
+      │ cat              │    66.7 % │  66.7 % │ 66.7 % │      3 │
+      │ dog              │    50.0 % │ 100.0 % │ 66.7 % │      1 │
+      │ owl              │   100.0 % │  50.0 % │ 66.7 % │      2 │
+      │ Macro average    │    72.2 % │  72.2 % │ 66.7 % │        │
+      │ Micro average    │    66.7 % │  66.7 % │ 66.7 % │        │
+      │ Weighted average │    75.0 % │  66.7 % │ 66.7 % │        │
+      └──────────────────┴───────────┴─────────┴────────┴────────┘
+      Most confused classes
+      ┏━━━━━━━━━━━━┳━━━━━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━━━━━┓
+      ┃ True class ┃ Predicted as ┃ Images ┃ Share of class ┃
+      ┡━━━━━━━━━━━━╇━━━━━━━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━━━━━━━┩
+      │ cat        │ dog          │      1 │         33.3 % │
+      │ owl        │ cat          │      1 │         50.0 % │
+      └────────────┴──────────────┴────────┴────────────────┘
+      Calibration
+       Expected calibration error (ECE, 15 bins): 33.3 %
+      Accuracy by predicted probability
+      ┏━━━━━━━━━━━━━┳━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━┓
+      ┃ Probability ┃ Confidence ┃ Accuracy ┃ Images ┃
+      ┡━━━━━━━━━━━━━╇━━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━┩
+      │ 93 – 100 %  │    100.0 % │   66.7 % │      6 │
+      └─────────────┴────────────┴──────────┴────────┘"
     `);
   });
 
@@ -66,27 +77,31 @@ describe("the text of an evaluation", () => {
     ] as const;
     const text = describeEvaluation(evaluation(labels, answers));
     expect(text.slice(0, text.indexOf("┏"))).toMatchInlineSnapshot(`
-      "5 images of 16 classes
-       Accuracy (top 1): 40.0 %
-       True class among the five likeliest (top 5): 80.0 %
-       Loss: 9.6709
-       Calibration error (ECE, 15 bins): 60.0 %
+      "Evaluation
+       Accuracy: 40.0 %
+       Top-5 accuracy: 80.0 %
+       Loss: 9.671 nats per image
+       Images: 5 in 16 classes
+      Precision, recall and F1 of each class. Macro: every class counts the same; micro: every prediction
+        does; weighted: every class by its images.
       "
     `);
-    expect(text.slice(text.indexOf("Most frequent"))).toMatchInlineSnapshot(`
-      "Most frequent mistakes
-      ┏━━━━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━┓
-      ┃ Class    ┃ Taken for ┃ Images ┃ % of class ┃
-      ┡━━━━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━━━┩
-      │ class 2  │ class 6   │      2 │       66.7 │
-      │ class 10 │ class 1   │      1 │      100.0 │
-      └──────────┴───────────┴────────┴────────────┘
-      How sure it is, and how often it is right then
-      ┏━━━━━━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━┓
-      ┃ Probability % ┃ Images ┃ Mean % ┃ Accuracy % ┃
-      ┡━━━━━━━━━━━━━━━╇━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━━━┩
-      │    93.3–100.0 │      5 │  100.0 │       40.0 │
-      └───────────────┴────────┴────────┴────────────┘"
+    expect(text.slice(text.indexOf("Most confused"))).toMatchInlineSnapshot(`
+      "Most confused classes
+      ┏━━━━━━━━━━━━┳━━━━━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━━━━━┓
+      ┃ True class ┃ Predicted as ┃ Images ┃ Share of class ┃
+      ┡━━━━━━━━━━━━╇━━━━━━━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━━━━━━━┩
+      │ class 2    │ class 6      │      2 │         66.7 % │
+      │ class 10   │ class 1      │      1 │        100.0 % │
+      └────────────┴──────────────┴────────┴────────────────┘
+      Calibration
+       Expected calibration error (ECE, 15 bins): 60.0 %
+      Accuracy by predicted probability
+      ┏━━━━━━━━━━━━━┳━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━┓
+      ┃ Probability ┃ Confidence ┃ Accuracy ┃ Images ┃
+      ┡━━━━━━━━━━━━━╇━━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━┩
+      │ 93 – 100 %  │    100.0 % │   40.0 % │      5 │
+      └─────────────┴────────────┴──────────┴────────┘"
     `);
   });
 
@@ -97,33 +112,38 @@ describe("the text of an evaluation", () => {
     const predictions = [{ ...mistake, file: "dog/1.png" }];
     const text = describeEvaluation(tally.evaluation(), { predictions });
     expect(text.slice(0, text.indexOf("┏"))).toMatchInlineSnapshot(`
-      "4 images of 2 classes
-       Accuracy (top 1): 75.0 %
-       True class among the 2 likeliest: 100.0 %
-       Loss: 0.6547
-       Calibration error (ECE, 15 bins): 15.0 %
-       With temperature 2.000, fitted to these same images: loss 0.5623, calibration error 0.0 %
+      "Evaluation
+       Accuracy: 75.0 %
+       Top-2 accuracy: 100.0 %
+       Loss: 0.6547 nats per image
+       Images: 4 in 2 classes
+      Confusion matrix: a row for each true class, a column for each predicted one
       "
     `);
-    expect(text.slice(text.indexOf("How sure"))).toMatchInlineSnapshot(`
-      "How sure it is, and how often it is right then
-      ┏━━━━━━━━━━━━━━━┳━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━━━┓
-      ┃ Probability % ┃ Images ┃ Mean % ┃ Accuracy % ┃
-      ┡━━━━━━━━━━━━━━━╇━━━━━━━━╇━━━━━━━━╇━━━━━━━━━━━━┩
-      │     86.7–93.3 │      4 │   90.0 │       75.0 │
-      └───────────────┴────────┴────────┴────────────┘
-      Worst mistakes, the most certain first
-      ┏━━━━━━━━━━━┳━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━━━━━━━━┳━━━━━━━┓
-      ┃ File      ┃ Class ┃ Taken for ┃ Probability % ┃ Own % ┃
-      ┡━━━━━━━━━━━╇━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━━━━━━━╇━━━━━━━┩
-      │ dog/1.png │ dog   │ cat       │          90.0 │  10.0 │
-      └───────────┴───────┴───────────┴───────────────┴───────┘"
+    expect(text.slice(text.indexOf("Calibration"))).toMatchInlineSnapshot(`
+      "Calibration
+       Expected calibration error (ECE, 15 bins): 15.0 %
+       Temperature, fitted to these images: 2
+       Calibration error at that temperature: 0.0 %
+       Loss at that temperature: 0.5623 nats per image
+      Accuracy by predicted probability
+      ┏━━━━━━━━━━━━━┳━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━┓
+      ┃ Probability ┃ Confidence ┃ Accuracy ┃ Images ┃
+      ┡━━━━━━━━━━━━━╇━━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━┩
+      │ 87 – 93 %   │     90.0 % │   75.0 % │      4 │
+      └─────────────┴────────────┴──────────┴────────┘
+      Misclassified, most confident first
+      ┏━━━━━━━━━━━┳━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━┓
+      ┃ File      ┃ Predicted as ┃ True class      ┃ Probability ┃
+      ┡━━━━━━━━━━━╇━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━┩
+      │ dog/1.png │ ✗ cat        │ is dog (10.0 %) │      90.0 % │
+      └───────────┴──────────────┴─────────────────┴─────────────┘"
     `);
   });
 
   it("says nothing of mistakes where there are none", () => {
     const labels = Array.from({ length: 16 }, (_, index) => `class ${index + 1}`);
-    expect(describeEvaluation(evaluation(labels, [[3, 3]]))).not.toContain("Most frequent");
+    expect(describeEvaluation(evaluation(labels, [[3, 3]]))).not.toContain("Most confused");
   });
 
   it("keeps to the width, however long the labels are", () => {

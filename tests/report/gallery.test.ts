@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
 import type { Prediction } from "../../src/records.ts";
-import { mostConfused } from "../../src/report/confusion.ts";
-import { selectGallery } from "../../src/report/gallery.ts";
+import { mostConfused, selectGallery } from "../../src/report/evaluation.ts";
 
 type Answer = Pick<Prediction, "file" | "truth" | "predicted" | "probability">;
 

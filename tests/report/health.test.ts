@@ -1,9 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { BlockHealth } from "../../src/records.ts";
-import { gradientChart, zerosChart } from "../../src/report/charts/health.ts";
-import { healthWarnings } from "../../src/report/health-warnings.ts";
-import { renderReport } from "../../src/report/html/html.ts";
-import { thinned } from "../../src/report/thinned.ts";
+import { gradientChart, thinned, zerosChart } from "../../src/report/charts/heat-maps.ts";
+import { healthWarnings } from "../../src/report/health.ts";
+import { renderReport } from "../../src/report/training.ts";
 
 const well: BlockHealth = {
   block: "block1",
@@ -21,10 +20,10 @@ describe("warnings", () => {
     [
       "a dead activation",
       { activation: { mean: 0, deviation: 0, zeroShare: 0.999 } },
-      ["dead: 99.9\u00a0% of an activation's numbers are 0"],
+      ["dead: 99.9\u00a0% of its activations are 0"],
     ],
-    ["no gradient", { gradientNorm: 0 }, ["no gradient arrives"]],
-    ["a gradient far below the others", { gradientNorm: 4e-6 }, ["vanishing: hardly any gradient arrives"]],
+    ["no gradient", { gradientNorm: 0 }, ["no gradient"]],
+    ["a gradient far below the others", { gradientNorm: 4e-6 }, ["vanishing: hardly any gradient"]],
     ["one that is small, but not that small", { gradientNorm: 6e-6 }, []],
     ["a huge gradient", { gradientNorm: 1234.5 }, ["exploding: a gradient of 1,235"]],
     ["a step that is too long", { updateRatio: 0.25 }, ["exploding: one step changes its weights by 25.0\u00a0%"]],
@@ -48,9 +47,9 @@ describe("the report", () => {
 
   it("tells each block's health at the latest step, and warns", async () => {
     const text = visible(await renderReport({ title: "", health }));
-    expect(text).toContain("To look at, at step 20: block2.");
+    expect(text).toContain("Warnings at step 20: block2.");
     expect(text).toContain("block1 0.5 10 0.1 % 0.4 ± 0.6 50.0 %");
-    expect(text).toContain("block2 0.001 10 0.1 % 0 ± 0 100.0 % ⚠ dead: 100.0 % of an activation&#39;s numbers are 0");
+    expect(text).toContain("block2 0.001 10 0.1 % 0 ± 0 100.0 % ⚠ dead: 100.0 % of its activations are 0");
   });
 
   it("says so where nothing is wrong, and nothing where nothing is known", async () => {

@@ -3,9 +3,9 @@ import { describe, expect, it } from "vitest";
 import { xception } from "../../src/models/xception/paper.ts";
 import type { Evaluation } from "../../src/records.ts";
 import { networkCost } from "../../src/report/cost.ts";
-import { formatDuration, formatNumber, formatPercent, formatRounded } from "../../src/report/html/format.ts";
-import { renderReport } from "../../src/report/html/html.ts";
-import { html } from "../../src/report/html/markup.ts";
+import { html } from "../../src/report/markup.ts";
+import { formatDuration, formatNumber, formatPercent, formatRounded } from "../../src/report/numbers.ts";
+import { renderReport } from "../../src/report/training.ts";
 import type { TrainingReport } from "../../src/report/training-report.ts";
 
 const hostile = `<script>alert("1")</script>&'`;
@@ -84,21 +84,21 @@ describe("renderReport", () => {
       "Parameters 1.47M full Xception: 22.9M",
       "Parameters 1,467,973",
       "Parameters of full Xception 22,910,480",
-      "Right class among the first five 98.7 %",
+      "Top-5 accuracy 98.7 %",
       "Loss 0.6543 nats per image",
       "1 1.235 50.0 % – – 0.001 100 1 min 0 s",
       "cat 50.0 % 25.0 % 33.3 % 10",
       "Macro average 11.0 % 12.0 % 13.0 %",
       "Weighted average 31.0 % 32.0 % 33.0 %",
-      "Macro: every class counts the same; micro: every answer does; weighted: every class by its images.",
-      "Calibration error (ECE, 15 bins) 5.1 %",
-      "Temperature, fitted to these same images 1.235",
+      "Macro: every class counts the same; micro: every prediction does; weighted: every class by its images.",
+      "Expected calibration error (ECE, 15 bins) 5.1 %",
+      "Temperature, fitted to these images 1.235",
       "20 – 27 % 25.0 % 50.0 % 4",
       "f c 5 50.0 %",
       "✓ dog 100.0 %",
       "1,728 weights against 27 + 192 = 219",
-      "block1_conv2 3×3×32→64 18,432 18,432 398.3 398.3 –",
-      "block4_sepconv2 3×3×728→728 536,536 4,769,856 734.5 6,529.9 8.9×",
+      "block1_conv2 3×3×32→64 147×147 18,432 398 M – – –",
+      "block4_sepconv2 3×3×728→728 37×37 536,536 735 M 4,769,856 6.53 G 8.9×",
       "xception evaluate",
     ]) {
       expect(text).toContain(part);
@@ -216,7 +216,7 @@ describe("renderReport", () => {
     const steps = [1, 2, 3].map((step) => ({ step, loss: 1 / step }));
     const page = await renderReport({ title: "", history: [], steps });
     expect(page).toContain('aria-label="loss by step"');
-    expect(page).not.toContain("The numbers of every epoch");
+    expect(page).not.toContain("Metrics of every epoch");
     const both = await renderReport({ title: "", history: report.history!, steps });
     expect(both.match(/<figure>/g)).toHaveLength(4);
   });
@@ -246,7 +246,7 @@ describe("renderReport", () => {
     const page = await renderReport({ ...report, evaluation: { ...evaluation, perClass, meanAveragePrecision: 0.7 } });
     expect(page).toContain("Average precision, precision, recall and F1 of each class");
     expect(page.match(/81\.3/g)).toHaveLength(perClass.length - 1);
-    expect(page).toContain("recognized: given a probability of at least 50\u00a0%.");
+    expect(page).toContain("Recall of each class: images given a probability of at least 50\u00a0%.");
     expect(page).toContain("An image counts once for each of its classes");
     expect(await renderReport(report)).not.toContain("Average precision");
   });
@@ -259,8 +259,8 @@ describe("renderReport", () => {
     };
     const skipped = Array.from({ length: 9 }, (_, index) => ({ file: `${index}.png`, reason: "empty" }));
     const page = await renderReport({ title: "", evaluation: five, skipped });
-    expect(page).not.toContain("among the first five");
-    expect(page).toContain("<summary>9 files were left out</summary>");
+    expect(page).not.toContain("Top-5");
+    expect(page).toContain("<summary>9 files were skipped</summary>");
   });
 
   it("draws no confusion matrix of more classes than can be read, but names their mistakes", async () => {
@@ -272,7 +272,7 @@ describe("renderReport", () => {
     const confusion = perClass.map((_, row) => perClass.map((_, column) => (row === 3 && column === 5 ? 4 : 0)));
     const page = await renderReport({ title: "", evaluation: { ...evaluation, perClass, confusion } });
     expect(page).not.toContain("confusion matrix");
-    expect(page).toContain("The 40 classes that were recognized worst.");
+    expect(page).toContain("The 40 classes with the lowest recall.");
     expect(visible(page)).toContain("class 3 class 5 4 40.0 %");
   });
 });

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { asMemory, withCommas, withMetricPrefix } from "../../src/report/number-text.ts";
+import { asMemory, withCommas, withMetricPrefix } from "../../src/report/numbers.ts";
 
 it("groups the digits of whole numbers", () => {
   expect([0, 999, 1000, 22_910_480].map(withCommas)).toEqual(["0", "999", "1,000", "22,910,480"]);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Box, edgePosition, routeBetweenColumns, routeBetweenRows } from "../../src/report/plot/route.ts";
+import { type Box, edgePosition, routeBetweenColumns, routeBetweenRows } from "../../src/report/plot/plot.ts";
 
 /** A node of 40 × 20 points around a place. */
 function node(x: number, y: number): Box {

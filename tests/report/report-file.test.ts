@@ -2,8 +2,7 @@ import { expect, it } from "vitest";
 import { FormatError } from "../../src/errors.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { networkCost } from "../../src/report/cost.ts";
-import { decodeReport, encodeReport } from "../../src/report/report-file.ts";
-import type { TrainingReport } from "../../src/report/training-report.ts";
+import { decodeReport, encodeReport, type TrainingReport } from "../../src/report/training-report.ts";
 
 const answer = { truth: "a", predicted: "b", probability: 0.9, truthProbability: 0.1, truthRank: 2 };
 const scores = { precision: 0.5, recall: 0.25, f1: 1 / 3 };

@@ -5,9 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AbortedError, FileError } from "../../src/errors.ts";
-import { cachedDownloads, downloadSettings } from "../../src/runtime/node-addresses.ts";
-import { type DownloadOptions, download } from "../../src/runtime/node-downloads.ts";
-import { nodeReader } from "../../src/runtime/node-reader.ts";
+import { nodePlatform } from "../../src/runtime/node.ts";
+import { cachedDownloads, type DownloadOptions, download, downloadSettings } from "../../src/runtime/node-downloads.ts";
 import { readSource } from "../../src/source.ts";
 import { type Answer, cut, type LocalServer, part, serve, status, whole } from "./local-server.ts";
 
@@ -238,8 +237,8 @@ describe("addresses in place of paths", () => {
     const { read } = cachedDownloads({ cacheFolder, ...quick });
     expect(Buffer.compare(await read(`${server.url}#md5=${md5.toUpperCase()}`), body)).toBe(0);
     expect(await readdir(cacheFolder)).toEqual(["weights.h5"]);
-    expect(await readSource(join(cacheFolder, "weights.h5"), nodeReader)).toEqual(body);
-    await expect(readSource(join(cacheFolder, "none.h5"), nodeReader)).rejects.toThrow("there is no such file");
+    expect(await readSource(join(cacheFolder, "weights.h5"), nodePlatform)).toEqual(body);
+    await expect(readSource(join(cacheFolder, "none.h5"), nodePlatform)).rejects.toThrow("there is no such file");
   });
 
   test.each([

@@ -6,7 +6,7 @@ import type { RgbImage } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
-import { ImagePreparation } from "../../src/tasks/model/image-preparation.ts";
+import { ImagePreparation } from "../../src/tasks/model/images.ts";
 import { defaultPreprocessing, type ImagePreprocessing, type Model } from "../../src/tasks/model/model.ts";
 import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import { noise } from "./images.ts";

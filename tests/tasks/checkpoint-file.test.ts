@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { sha256 } from "../../src/checksums.ts";
 import { FormatError, TrainingError } from "../../src/errors.ts";
 import { averageScores } from "../../src/learning/score-averages.ts";
-import { sha256 } from "../../src/tasks/model/digest.ts";
 import type { BestWeights, Checkpoint } from "../../src/tasks/train/checkpoint.ts";
 import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/tasks/train/checkpoint-file.ts";
 import { formatVersion } from "../../src/tasks/train/checkpoint-schema.ts";

@@ -188,7 +188,7 @@ describe("refusals", () => {
       `"classify option top: this value is not allowed; received 0; expected a whole number from 1."`,
     );
     expect((await errorOf(all(classifier.classifyAll([png], { batchSize: 1.5 })))).message).toMatchInlineSnapshot(
-      `"classify option batchSize: this value is not allowed; received 1.5; expected a whole number from 1."`,
+      `"option batchSize: this value is not allowed; received 1.5; expected a whole number from 1."`,
     );
   });
 
@@ -228,7 +228,7 @@ describe("refusals", () => {
     const signal = AbortSignal.abort(new Error("enough"));
     const error = await errorOf(classifier.classify(png, { signal }));
     expect(error).toBeInstanceOf(AbortedError);
-    expect(error.message).toMatchInlineSnapshot(`"classifying: it was stopped by the caller."`);
+    expect(error.message).toMatchInlineSnapshot(`"prediction: it was stopped by the caller."`);
     expect(error.cause).toEqual(new Error("enough"));
 
     const controller = new AbortController();

@@ -24,7 +24,7 @@ import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import { type ConvertOptions, convert } from "../../src/tasks/weights/convert.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import { type TargetName, weightsTargets } from "../../src/tasks/weights/weights-targets.ts";
-import { writeLegacyModel, writeLegacyWeights } from "../../src/weights/keras/hdf5-writer.ts";
+import { writeLegacyModel, writeLegacyWeights } from "../../src/weights/keras/writer.ts";
 import { decodeFloats } from "../../src/weights/number-formats.ts";
 import { readSafetensors } from "../../src/weights/safetensors.ts";
 import { syntheticWeights } from "../../src/weights/synthetic.ts";
@@ -240,7 +240,7 @@ test("labels for a network without classes are refused", async () => {
   const bytes = new Uint8Array(readFileSync(join(formats, "small.weights.h5")));
   const noTop = { includeTop: false } as const;
   await expect(convertBytes(bytes, { to: "onnx", network: noTop, allowMissing: "*" })).rejects.toThrow(
-    "none of its weights belongs to this network",
+    "none of its weights belong to this network",
   );
   const weights = syntheticWeights(xception({ ...noTop, width: 0.05, middleFlowRepeats: 0 }));
   const file = await writeLegacyWeights({

@@ -4,8 +4,9 @@ import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import type { Device, Platform } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { probeModel } from "../../src/runtime/node-devices.ts";
-import { inferenceSession } from "../../src/tasks/model/inference.ts";
+import { probeModel } from "../../src/runtime/node-engine.ts";
+import { defaultPreprocessing } from "../../src/tasks/model/model.ts";
+import { loadPredictor } from "../../src/tasks/model/predictor.ts";
 import { TrainingStep } from "../../src/tasks/step/training-step.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { syntheticWeights } from "../../src/weights/synthetic.ts";
@@ -20,7 +21,9 @@ const images = { type: "uint8", shape, data: bytes } as const;
 const preprocessing = { scale: 1 / 127.5, offset: -1 };
 
 async function probabilities(device: Device): Promise<Float32Array> {
-  const inference = await inferenceSession(network, weights, preprocessing, nodePlatform.engine, { device });
+  const inference = await loadPredictor({ network, weights, preprocessing: defaultPreprocessing }, nodePlatform, {
+    device,
+  });
   const { data } = await inference.run(images);
   await inference.dispose();
   return data;

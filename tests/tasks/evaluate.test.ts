@@ -3,7 +3,7 @@ import type { ImageDataset, Sample } from "../../src/data/dataset.ts";
 import { AbortedError, DataError, TrainingError, UsageError, WeightsError } from "../../src/errors.ts";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
 import { type EvaluationProgress, evaluate } from "../../src/tasks/evaluate/evaluate.ts";
-import { inferenceSession } from "../../src/tasks/model/inference.ts";
+import { loadPredictor } from "../../src/tasks/model/predictor.ts";
 import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
 
@@ -30,7 +30,7 @@ async function errorOf(work: Promise<unknown>): Promise<Error> {
 
 describe("evaluating a model", () => {
   it("scores what the network answers to each image", async () => {
-    const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform.engine);
+    const inference = await loadPredictor(model, platform);
     const answers = await Promise.all(
       dataset.samples.map(async ({ image, label, name }) => {
         const data = (image as { data: Uint8Array }).data;
@@ -152,7 +152,7 @@ describe("evaluating is refused", () => {
 
 describe("a network in the engine", () => {
   it("finishes what is under way before it is given back, and then takes no more", async () => {
-    const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform.engine);
+    const inference = await loadPredictor(model, platform);
     const images = noise(2, [71, 80, 3]);
     const underWay = [inference.run(images), inference.run(images)];
     await inference.dispose();
@@ -162,7 +162,7 @@ describe("a network in the engine", () => {
   });
 
   it("goes on after a run that failed", async () => {
-    const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform.engine);
+    const inference = await loadPredictor(model, platform);
     await errorOf(inference.run(noise(1, [70, 80, 3])));
     expect((await inference.run(noise(1, [71, 80, 3]))).shape).toEqual([1, 3]);
     await inference.dispose();

@@ -188,7 +188,7 @@ describe("refusals", () => {
   it("of no images, and of wrong batches", async () => {
     expect(await messageOf(extractor.features([]))).toMatchInlineSnapshot(`"features: there is no image."`);
     expect(await messageOf(all(extractor.featuresAll([image!], { batchSize: 0 })))).toMatchInlineSnapshot(
-      `"features option batchSize: this value is not allowed; received 0; expected a whole number from 1."`,
+      `"option batchSize: this value is not allowed; received 0; expected a whole number from 1."`,
     );
     const signal = AbortSignal.abort();
     await expect(all(extractor.featuresAll([image!], { signal }))).rejects.toBeInstanceOf(AbortedError);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { classScores, type GraphImages } from "../../src/tasks/model/graph-images.ts";
+import { classScores, type GraphImages } from "../../src/tasks/model/foreign-graph.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 const graph: GraphImages = {

@@ -44,7 +44,7 @@ function graphModel(of: Network, weights: Weights) {
 }
 
 const foldedNote = (count: number) =>
-  `The file's batch normalizations (${count}) were folded into its kernels; they are set to neutral values here. Fine-tuning works; training statistics start anew.`;
+  `The file's batch normalizations (${count}) were folded into its kernels; they are set to neutral values here. Fine-tuning works; training statistics start over.`;
 
 test.each(["plain", "folded"])("a graph that PyTorch exported, %s, gives its answers in our network", async (name) => {
   const { weights, report } = await loadWeights(torchNet(), torch(name), nodePlatform);
@@ -182,10 +182,10 @@ test("what cannot be taken is refused with its reason", async () => {
   );
   const other = network("other", layers.conv2d(layers.input([9, 9, 3]), { filters: 2, kernelSize: 1 }));
   expect(await refusal(other, torch("plain"))).toMatchInlineSnapshot(
-    `"file of 4123 bytes: its graph has other layers than the network; received "2 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 1 convolutions, 0 depthwise convolutions, 0 dense layers. Say which network its weights are for: architecture, width, and what else makes it another."`,
+    `"file of 4123 bytes: its layers differ from the network's; received "2 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 1 convolutions, 0 depthwise convolutions, 0 dense layers. Name the network of its weights: architecture, width and other options."`,
   );
   expect(await refusal(torchNet(), foldedOnnx(branched(), syntheticWeights(branched())))).toMatchInlineSnapshot(
-    `"file of 4333 bytes: its graph has other layers than the network; received "4 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 2 convolutions, 1 depthwise convolutions, 1 dense layers. Say which network its weights are for: architecture, width, and what else makes it another."`,
+    `"file of 4333 bytes: its layers differ from the network's; received "4 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 2 convolutions, 1 depthwise convolutions, 1 dense layers. Name the network of its weights: architecture, width and other options."`,
   );
   // The same parts, but the second convolution reads the images, not the first one.
   const conv = (x: layers.LayerOutput, name: string) => layers.conv2d(x, { filters: 3, kernelSize: 1, name });
@@ -194,7 +194,7 @@ test("what cannot be taken is refused with its reason", async () => {
   const again = layers.input([9, 9, 3]);
   const sideBySide = network("side_by_side", layers.add([conv(again, "one"), conv(again, "two")]));
   expect(await refusal(sideBySide, foldedOnnx(inTurn, syntheticWeights(inTurn)))).toMatchInlineSnapshot(
-    `"file of 666 bytes: its graph is connected otherwise than the network: what stands for "two" reads other results; received ["onnx::Conv_512"]; expected the results of nothing but the images."`,
+    `"file of 666 bytes: its graph is connected differently: the counterpart of "two" reads other results; received ["onnx::Conv_512"]; expected the results of no layer, only the images."`,
   );
 });
 

@@ -165,7 +165,7 @@ describe("the cache of features", () => {
     for (const [bytes, pattern] of [
       [flipped, ": the file is damaged: its checksum is wrong; received"],
       [stale, ": these are features of something else; received"],
-      [good.subarray(0, 40), ", byte 0: the length of the header is not that of a safetensors file"],
+      [good.subarray(0, 40), ", byte 0: invalid header length"],
       [
         await encodeBest({ weights, epoch: 1, steps: 1, test: {} as never }),
         ": this is another kind of file; expected xception-ts features",

@@ -29,7 +29,7 @@ describe("the weights that Keras's Xception learned from ImageNet", () => {
         "is no group27-shard1of2), block14_sepconv2/depthwise_kernel (there is no group29-shard1of4, group29-shard2of4, " +
         "group29-shard3of4), block14_sepconv2/pointwise_kernel (there is no group29-shard1of4, group29-shard2of4, " +
         "group29-shard3of4), predictions/kernel and 1 more; unexpected: dense1024/bias, dense512/kernel, dense512/bias, " +
-        "final/kernel, final/bias. Put the files there, or allow the weights to be missing.",
+        "final/kernel, final/bias. Add the files, or allow the weights to be missing.",
     );
     const { report, format } = await loadWeights(network, weightsFile, nodePlatform, { allowMissing });
     expect(format).toBe("TF.js layers model");

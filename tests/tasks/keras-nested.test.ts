@@ -12,8 +12,8 @@ import { openAs } from "../../src/tasks/weights/open-as.ts";
 import { type OpenedModel, openModel } from "../../src/tasks/weights/open-weights.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { writeHdf5 } from "../../src/weights/hdf5/writer.ts";
 import { readKerasFile } from "../../src/weights/keras/file.ts";
+import { writeHdf5 } from "../../src/weights/keras/hdf5.ts";
 import { networkFromKeras } from "../../src/weights/keras/network.ts";
 import { syntheticImages } from "../../src/weights/synthetic.ts";
 
@@ -197,11 +197,8 @@ test("a sequential model may begin with a model, which knows the shape of images
 });
 
 test.each([
-  [
-    { scale: [1, 2, 3] },
-    'f.keras, Rescaling "rescaling", field "scale": this value is not supported; received [1, 2, 3]',
-  ],
-  [{}, 'f.keras, Rescaling "rescaling", field "scale": the field is missing; expected a number.'],
+  [{ scale: [1, 2, 3] }, 'f.keras, Rescaling "rescaling", field "scale": unsupported value; received [1, 2, 3]'],
+  [{}, 'f.keras, Rescaling "rescaling", field "scale": missing field; expected a number.'],
 ])("a Rescaling by %o is refused", (rescaling, message) => {
   expect(() => networkFromKeras(nested(3, rescaling), { where: "f.keras" })).toThrow(message);
 });
@@ -222,7 +219,7 @@ test("a Rescaling elsewhere than behind the input, or beside layers that read pi
   );
   expect(late).toThrow(FormatError);
   expect(late).toThrow(
-    'f.keras, Rescaling "r": it is not the first layer; expected one Rescaling right behind the input.',
+    'f.keras, Rescaling "r": it is not the first layer; expected one Rescaling directly after the input.',
   );
   const sum = {
     class_name: "Add",
@@ -295,13 +292,13 @@ describe("arithmetic behind the input, as preprocess_input of keras.applications
     });
     expect(messages).toMatchInlineSnapshot(`
       [
-        "f.keras, Subtract "subtract": it is not the first layer; expected one Rescaling right behind the input.",
+        "f.keras, Subtract "subtract": it is not the first layer; expected one Rescaling directly after the input.",
         "f.keras: Add "add": its inputs belong to different networks; received ["end", "i"]. Start all its inputs from one call of input().",
-        "f.keras, Multiply "multiply": layers of this class are not supported; received "Multiply"; expected one of …, or arithmetic with one number.",
-        "f.keras, TrueDivide "truedivide": layers of this class are not supported; received "TrueDivide"; expected one of …, or arithmetic with one number.",
-        "f.keras, TFOpLambda "tf.math.reduce_mean": layers of this class are not supported; received "TFOpLambda"; expected one of …, or arithmetic with one number.",
-        "f.keras, TFOpLambda "tf.math.add": layers of this class are not supported; received "TFOpLambda"; expected one of …, or arithmetic with one number.",
-        "f.keras, Subtract "subtract": it is called with the argument "out"; received 2; expected the layer as it is.",
+        "f.keras, Multiply "multiply": unsupported layer; received "Multiply"; expected one of …, or arithmetic with one number.",
+        "f.keras, TrueDivide "truedivide": unsupported layer; received "TrueDivide"; expected one of …, or arithmetic with one number.",
+        "f.keras, TFOpLambda "tf.math.reduce_mean": unsupported layer; received "TFOpLambda"; expected one of …, or arithmetic with one number.",
+        "f.keras, TFOpLambda "tf.math.add": unsupported layer; received "TFOpLambda"; expected one of …, or arithmetic with one number.",
+        "f.keras, Subtract "subtract": it is called with the argument "out"; received 2; expected the layer without arguments.",
       ]
     `);
   });
@@ -316,6 +313,6 @@ test("a model within itself a thousand times is refused", () => {
   const copies = Array.from({ length: 50 }, () => ({ class_name: "Sequential", config }));
   const model = JSON.stringify({ class_name: "Sequential", config: { name: "s", layers: copies } });
   expect(() => networkFromKeras(model, { where: "f.keras" })).toThrow(
-    "f.keras: there are too many layers; received 2600; expected at most 2000.",
+    "f.keras: too many layers; received 2600; expected at most 2000.",
   );
 });

@@ -7,9 +7,9 @@ import { architectureOf, completeArchitecture } from "../../src/models/registry.
 import type { XceptionOptions } from "../../src/models/xception/options.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { loadEngine } from "../../src/runtime/node-engine.ts";
-import { inferenceSession } from "../../src/tasks/model/inference.ts";
 import type { ModelParts } from "../../src/tasks/model/model.ts";
 import { decodeModel, describeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
+import { loadPredictor } from "../../src/tasks/model/predictor.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
@@ -81,7 +81,7 @@ describe("a model file in ONNX Runtime", () => {
   it("takes bytes in batches of any size and answers what our own graph answers", async () => {
     const ort = await loadEngine();
     const session = await ort.InferenceSession.create(bytes);
-    const ours = await inferenceSession(model.network, model.weights, model.preprocessing, nodePlatform.engine);
+    const ours = await loadPredictor(model, nodePlatform);
     expect(session.inputNames).toEqual(["images"]);
     expect(session.outputNames).toEqual(["predictions"]);
     for (const count of [1, 3]) {

@@ -5,7 +5,8 @@ import { kerasPreprocessing } from "../../src/graph/preprocessing.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { inferenceSession } from "../../src/tasks/model/inference.ts";
+import { defaultPreprocessing } from "../../src/tasks/model/model.ts";
+import { loadPredictor } from "../../src/tasks/model/predictor.ts";
 import { TrainingStep } from "../../src/tasks/step/training-step.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
@@ -40,11 +41,9 @@ async function firstLogits(network: Network, seed: number): Promise<number[]> {
 }
 
 async function answers(network: Network): Promise<number[]> {
-  const inference = await inferenceSession(
-    network,
-    initializeWeights(network),
-    kerasPreprocessing,
-    nodePlatform.engine,
+  const inference = await loadPredictor(
+    { network, weights: initializeWeights(network), preprocessing: defaultPreprocessing },
+    nodePlatform,
   );
   open.push(inference);
   return [...(await inference.run(images)).data];

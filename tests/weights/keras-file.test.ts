@@ -54,7 +54,7 @@ describe("refuses", () => {
     [
       "another kind of file",
       () => strToU8("GIF89a-image"),
-      'the file: this is no file of Keras; received "the bytes 47 49 46 38 39 61 2d 69 at offset 0"; expected HDF5 (.h5, .hdf5, .weights.h5) or a zip archive (.keras).',
+      'the file: this is not a Keras file; received "the bytes 47 49 46 38 39 61 2d 69 at offset 0"; expected HDF5 (.h5, .hdf5, .weights.h5) or a zip archive (.keras).',
     ],
     [
       "a file cut short",
@@ -64,7 +64,7 @@ describe("refuses", () => {
     [
       "HDF5 of others",
       () => hdf5((file) => file.create_group("data")),
-      'the file: the HDF5 file holds no weights of Keras; received ["data"]; expected an attribute "layer_names", or groups "model_weights" or "layers".',
+      'the file: the HDF5 file has no Keras weights; received ["data"]; expected an attribute "layer_names", or groups "model_weights" or "layers".',
     ],
     [
       "a model without names of its layers",
@@ -84,7 +84,7 @@ describe("refuses", () => {
     [
       "whole numbers",
       () => legacy(new Int32Array(3), [3]),
-      'the file, dataset /a/kernel:0: these are not numbers of a kind that weights have; received "HDF5 type 0 of 4 bytes"; expected float32 or float64, little-endian.',
+      'the file, dataset /a/kernel:0: unsupported data type for weights; received "HDF5 type 0 of 4 bytes"; expected float32 or float64, little-endian.',
     ],
     [
       "more numbers than the file can hold",
@@ -94,7 +94,7 @@ describe("refuses", () => {
     [
       "a group where a weight should be",
       () => hdf5((file) => file.create_group("layers").create_group("dense").create_group("vars").create_group("0")),
-      'the file: "layers/dense/vars/0" is no weight.',
+      'the file: "layers/dense/vars/0" is not a weight.',
     ],
     [
       "models without end",
@@ -122,7 +122,7 @@ describe("refuses", () => {
         bytes[bytes.length - 20000]! ^= 1;
         return bytes;
       },
-      "the file, entry model.weights.h5: its content is not what its checksum says. The file is damaged: copy or download it again.",
+      "the file, entry model.weights.h5: its content does not match its checksum. The file is damaged: copy or download it again.",
     ],
     [
       "a zip bomb",

@@ -78,19 +78,19 @@ describe("a ZeroPadding2D", () => {
         ]),
         reader,
       ],
-      'f.h5, ZeroPadding2D "pad", field "padding": this value is not supported; received [[0, 1], [0, 1]]; expected as many zeros before as after.',
+      'f.h5, ZeroPadding2D "pad", field "padding": unsupported value; received [[0, 1], [0, 1]]; expected equal padding on opposite sides.',
     ],
     [
       [around(1), { class_name: "MaxPooling2D", config: { name: "pool" } }],
-      'f.h5, MaxPooling2D "pool": a ZeroPadding2D stands in front of something else than a convolution; received "MaxPooling2D"; expected one of Conv2D, SeparableConv2D, DepthwiseConv2D, with padding "valid".',
+      'f.h5, MaxPooling2D "pool": ZeroPadding2D is supported only in front of a convolution; received "MaxPooling2D"; expected one of Conv2D, SeparableConv2D, DepthwiseConv2D, with padding "valid".',
     ],
     [
       [around(1), { class_name: "Conv2D", config: { ...conv, padding: "same" } }],
-      'f.h5, Conv2D "conv", field "padding": this value is not supported; received "same"; expected "valid".',
+      'f.h5, Conv2D "conv", field "padding": unsupported value; received "same"; expected "valid".',
     ],
     [
       [around(1)],
-      'f.h5: a ZeroPadding2D stands in front of something else than a convolution; received "the network\'s end"; expected one of Conv2D, SeparableConv2D, DepthwiseConv2D, with padding "valid".',
+      'f.h5: ZeroPadding2D is supported only in front of a convolution; received "the network\'s end"; expected one of Conv2D, SeparableConv2D, DepthwiseConv2D, with padding "valid".',
     ],
   ])("is refused where %#", (layers, message) => {
     expect(() => networkFromKeras(sequential(image, ...layers), { where })).toThrow(message);
@@ -111,7 +111,7 @@ test("the words of Keras 1 are understood", () => {
   );
   expect(networkFromKeras(old, { where })).toEqual(networkFromKeras(recent, { where }));
   const channelsFirst = { name: "c", nb_filter: 4, ...window, dim_ordering: "th" };
-  expect(withLayer("Convolution2D", channelsFirst)).toThrow('this value is not supported; received "channels_first"');
+  expect(withLayer("Convolution2D", channelsFirst)).toThrow('unsupported value; received "channels_first"');
 });
 
 test("an open size of images is taken from the caller", () => {
@@ -121,10 +121,10 @@ test("an open size of images is taken from the caller", () => {
     7, 6, 4,
   ]);
   expect(() => networkFromKeras(config, { where })).toThrow(
-    'f.h5, InputLayer "image": the shape of its images is not known; received [null, null, 3]; expected [height, width, channels]. Give the input shape.',
+    'f.h5, InputLayer "image": unknown input shape; received [null, null, 3]; expected [height, width, channels]. Give the input shape.',
   );
   expect(() => networkFromKeras(config, { where, inputShape: [9, 8, 1] })).toThrow(
-    'f.h5, InputLayer "image": the network reads images of another shape; received [9, 8, 1]; expected [9, 8, 3].',
+    'f.h5, InputLayer "image": the network has another input shape; received [9, 8, 1]; expected [9, 8, 3].',
   );
 });
 
@@ -133,60 +133,56 @@ describe("what we cannot do is refused by its name", () => {
     [
       "Flatten",
       { name: "f" },
-      'f.h5, Flatten "f": layers of this class are not supported; received "Flatten"; expected one of Conv2D, SeparableConv2D, DepthwiseConv2D, ZeroPadding2D, BatchNormalization, Activation, ReLU, MaxPooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, Add, Dropout, Dense, Rescaling, RandomFlip, RandomRotation, RandomTranslation, RandomZoom, RandomContrast, RandomBrightness, or arithmetic with one number.',
+      'f.h5, Flatten "f": unsupported layer; received "Flatten"; expected one of Conv2D, SeparableConv2D, DepthwiseConv2D, ZeroPadding2D, BatchNormalization, Activation, ReLU, MaxPooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, Add, Dropout, Dense, Rescaling, RandomFlip, RandomRotation, RandomTranslation, RandomZoom, RandomContrast, RandomBrightness, or arithmetic with one number.',
     ],
-    ["constructor", { name: "c" }, 'layers of this class are not supported; received "constructor"'],
+    ["constructor", { name: "c" }, 'unsupported layer; received "constructor"'],
     [
       "Conv2D",
       { ...conv, dilation_rate: [2, 2] },
-      'f.h5, Conv2D "conv", field "dilation_rate": this value is not supported; received [2, 2]; expected [1,1] or 1.',
+      'f.h5, Conv2D "conv", field "dilation_rate": unsupported value; received [2, 2]; expected [1,1] or 1.',
     ],
-    ["Conv2D", { ...conv, groups: 2 }, 'field "groups": this value is not supported; received 2; expected 1.'],
+    ["Conv2D", { ...conv, groups: 2 }, 'field "groups": unsupported value; received 2; expected 1.'],
     [
       "Conv2D",
       { ...conv, data_format: "channels_first" },
-      'field "data_format": this value is not supported; received "channels_first"; expected "channels_last".',
+      'field "data_format": unsupported value; received "channels_first"; expected "channels_last".',
     ],
     [
       "Conv2D",
       { ...conv, activation: "gelu" },
-      'field "activation": this value is not supported; received "gelu"; expected one of linear, relu, elu, sigmoid, softmax.',
+      'field "activation": unsupported value; received "gelu"; expected one of linear, relu, elu, sigmoid, softmax.',
     ],
     [
       "Conv2D",
       { ...conv, activation: "softmax" },
-      'field "activation": softmax of an image is not supported; received [6, 6, 4]; expected one axis of features.',
+      'field "activation": softmax of feature maps is not supported; received [6, 6, 4]; expected one axis of features.',
     ],
     [
       "Conv2D",
       { ...conv, padding: "causal" },
-      'field "padding": this value is not supported; received "causal"; expected "valid" or "same".',
+      'field "padding": unsupported value; received "causal"; expected "valid" or "same".',
     ],
     [
       "Conv2D",
       { ...conv, kernel_size: [3] },
-      'field "kernel_size": this value is not supported; received [3]; expected a positive integer or two.',
+      'field "kernel_size": unsupported value; received [3]; expected one or two positive integers.',
     ],
-    ["Conv2D", { name: "conv", kernel_size: 3 }, 'field "filters": the field is missing; expected a positive integer.'],
-    [
-      "Conv2D",
-      { ...conv, use_bias: 1 },
-      'field "use_bias": this value is not supported; received 1; expected true or false.',
-    ],
+    ["Conv2D", { name: "conv", kernel_size: 3 }, 'field "filters": missing field; expected a positive integer.'],
+    ["Conv2D", { ...conv, use_bias: 1 }, 'field "use_bias": unsupported value; received 1; expected true or false.'],
     [
       "SeparableConv2D",
       { ...conv, depth_multiplier: 2 },
-      'field "depth_multiplier": this value is not supported; received 2; expected 1.',
+      'field "depth_multiplier": unsupported value; received 2; expected 1.',
     ],
     [
       "BatchNormalization",
       { name: "bn", axis: 1 },
-      'field "axis": this value is not supported; received 1; expected -1 or 3 or [-1] or [3].',
+      'field "axis": unsupported value; received 1; expected -1 or 3 or [-1] or [3].',
     ],
     [
       "BatchNormalization",
       { name: "bn", epsilon: "x" },
-      'field "epsilon": this value is not supported; received "x"; expected a number.',
+      'field "epsilon": unsupported value; received "x"; expected a number.',
     ],
     ["Conv2D", { ...conv, kernel_size: 9 }, 'f.h5: Conv2D "conv": the window is larger than its input'],
   ])("%s %o", (className, config, message) => {
@@ -195,8 +191,8 @@ describe("what we cannot do is refused by its name", () => {
   });
 
   test.each([
-    ["no JSON", "{", "f.h5, character 1: the description of the network is no JSON."],
-    ["no object", "7", "f.h5: the description of the network is no object."],
+    ["no JSON", "{", "f.h5, character 1: the description of the network is not JSON."],
+    ["no object", "7", "f.h5: the description of the network is not an object."],
     [
       "a class of one's own",
       '{"class_name":"MyModel","config":{}}',
@@ -212,40 +208,36 @@ describe("what we cannot do is refused by its name", () => {
     [
       "too many layers",
       sequential(...Array.from({ length: 2001 }, () => image)),
-      "f.h5: there are too many layers; received 2001; expected at most 2000.",
+      "f.h5: too many layers; received 2001; expected at most 2000.",
     ],
   ])("%s", (_, config, message) => {
     expect(() => networkFromKeras(config, { where })).toThrow(message);
   });
 
   test.each([
-    [
-      "a layer not before it",
-      [[["later", 0, 0, {}]]],
-      'f.h5, ReLU "r": it reads "later", which is no layer before it.',
-    ],
+    ["a layer not before it", [[["later", 0, 0, {}]]], 'f.h5, ReLU "r": its input "later" is not an earlier layer.'],
     [
       "two uses",
       [[["image", 0, 0, {}]], [["image", 0, 0, {}]]],
-      'f.h5, ReLU "r": the layer is used several times; received 2; expected one place.',
+      'f.h5, ReLU "r": shared layers are not supported; received 2; expected one call.',
     ],
     [
       "training for ever",
       [{ args: [], kwargs: { training: true } }],
-      'f.h5, ReLU "r": it is called with the argument "training"; received true; expected the layer as it is.',
+      'f.h5, ReLU "r": it is called with the argument "training"; received true; expected the layer without arguments.',
     ],
     [
       "a constant",
       [{ args: [3], kwargs: {} }],
-      'f.h5, ReLU "r": an argument of its call is no output of a layer; received 3.',
+      'f.h5, ReLU "r": an argument of its call is not the output of a layer; received 3.',
     ],
     [
       "another output",
       [[["image", 0, 1, {}]]],
-      'f.h5, ReLU "r": its inputs are not understood; received ["image", 0, 1, {}]; expected [name, 0, 0].',
+      'f.h5, ReLU "r": unknown form of inputs; received ["image", 0, 1, {}]; expected [name, 0, 0].',
     ],
     ["nothing", undefined, 'f.h5, ReLU "r": its inputs are missing.'],
-    ["a text", ["image"], 'f.h5, ReLU "r": its inputs are not understood; received "image".'],
+    ["a text", ["image"], 'f.h5, ReLU "r": unknown form of inputs; received "image".'],
     [
       "two inputs",
       [
@@ -254,7 +246,7 @@ describe("what we cannot do is refused by its name", () => {
           ["image", 0, 0, {}],
         ],
       ],
-      'f.h5, ReLU "r": the layer has another number of inputs; received 2; expected 1.',
+      'f.h5, ReLU "r": wrong number of inputs; received 2; expected 1.',
     ],
   ])("a functional model that reads %s", (_, inbound, message) => {
     const layers = [

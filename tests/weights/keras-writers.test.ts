@@ -8,15 +8,15 @@ import { root } from "../../scripts/project-root.mjs";
 import { conv2d, dense, input, maxPooling2d, separableConv2d } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
 import { xception } from "../../src/models/xception/paper.ts";
-import { writeKerasArchive } from "../../src/weights/keras/archive-writer.ts";
 import { readKerasFile } from "../../src/weights/keras/file.ts";
+import { networkFromKeras } from "../../src/weights/keras/network.ts";
 import {
   type KerasModelParts,
+  writeKerasArchive,
   writeKerasWeights,
   writeLegacyModel,
   writeLegacyWeights,
-} from "../../src/weights/keras/hdf5-writer.ts";
-import { networkFromKeras } from "../../src/weights/keras/network.ts";
+} from "../../src/weights/keras/writer.ts";
 import { mapWeights } from "../../src/weights/map-weights.ts";
 import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { randomModel } from "./random-model.ts";
@@ -210,7 +210,7 @@ test("what Keras cannot compute is refused, and missing weights are", async () =
   expect((await readKerasFile(await writeKerasWeights(parts), where)).layers).toHaveLength(1);
   const padded = network("padded", maxPooling2d(input([8, 8, 3]), { kernelSize: 3, strides: 2, padding: 1 }));
   await expect(writeArchive({ network: padded, weights: new Map() })).rejects.toThrow(
-    'MaxPooling2D "max_pooling2d": Keras has no such layer: one with so many pixels of padding; received [1, 1].',
+    'MaxPooling2D "max_pooling2d": Keras has no such layer: pooling padded by this many pixels; received [1, 1].',
   );
   const other = network("other", dense(input([3]), { units: 2 }));
   await expect(writeLegacyWeights({ network: other, weights: new Map() })).rejects.toThrow(

@@ -3,8 +3,8 @@ import type { WeightsError } from "../../src/errors.ts";
 import { batchNormalization, conv2d, dense, globalAveragePooling2d, input } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
+import type { StoredLayer } from "../../src/weights/map-weights.ts";
 import { mapWeights } from "../../src/weights/map-weights.ts";
-import type { StoredLayer } from "../../src/weights/stored-layers.ts";
 
 const where = 'file "w.h5"';
 
@@ -92,7 +92,7 @@ test("class and number find layers in files that go by them", () => {
 test("an order that contradicts the names is refused", () => {
   const crossed = [{ ...stem, name: "other" }, second, { ...norm, name: "predictions" }, { ...top, name: "stem_bn" }];
   expect(() => mapWeights(net, crossed, { where })).toThrow(
-    'file "w.h5": names and order of its layers contradict each other: "predictions" is where the network has "stem_bn"; expected the layers of this network in its order.',
+    'file "w.h5": names and order of its layers disagree: "predictions" is in the place of the network\'s "stem_bn"; expected the layers of this network in order.',
   );
 });
 
@@ -125,7 +125,7 @@ test("allowMissing takes all but the classifier, which starts anew", () => {
 
 test("a pattern that lets everything differ loads nothing, and says so", () => {
   expect(() => mapWeights(net, [layer("else", 1, [1])], { where, allowMissing: "*" })).toThrow(
-    'file "w.h5": none of its weights belongs to this network.',
+    'file "w.h5": none of its weights belong to this network.',
   );
 });
 

@@ -82,7 +82,7 @@ test("all kinds of numbers of our tensors are kept", () => {
 
 test("the name of the metadata is not one for a tensor", () => {
   expect(() => writeSafetensors(new Map([["__metadata__", floatTensor([1])]]))).toThrow(
-    new UsageError({ where: "writeSafetensors", what: "no tensor can have this name", received: "__metadata__" }),
+    new UsageError({ where: "writeSafetensors", what: "reserved tensor name", received: "__metadata__" }),
   );
 });
 

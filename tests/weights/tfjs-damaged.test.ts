@@ -39,17 +39,17 @@ describe("refuses, with file and field", () => {
     [
       "sizes beyond the bytes",
       modelOf({ ...weight, shape: [1_000_000, 1_000_000] }),
-      'file "model.json", s: there are not as many bytes as the weights take; received 8; expected 4000000000000. Were files cut short, or do they belong to another model?',
+      'file "model.json", s: the number of bytes does not match the weights; received 8; expected 4000000000000. Are files truncated, or from another model?',
     ],
     [
       "one file named twice",
       { weightsManifest: [{ paths: ["s", "s"], weights: [weight] }] },
-      'file "model.json", field weightsManifest.0.paths.1: a file is named twice; received "s".',
+      'file "model.json", field weightsManifest.0.paths.1: duplicate file; received "s".',
     ],
     [
       "a description that is none",
       { ...modelOf(weight), modelTopology: { model_config: "text" } },
-      'file "model.json", field modelTopology.model_config: the description of the network is no object; received "string".',
+      'file "model.json", field modelTopology.model_config: the description of the network is not an object; received "string".',
     ],
   ])("%s", async (_, model, message) => {
     expect(await refusal(model, shard)).toBe(message);
@@ -58,7 +58,7 @@ describe("refuses, with file and field", () => {
   test("more bytes than the weights beside a missing file take, and sizes that no number holds", async () => {
     const two = { weightsManifest: [{ paths: ["s", "gone"], weights: [weight] }] };
     expect(await refusal(two, bytesOf([1, 2, 3]))).toBe(
-      'file "model.json", s … gone: there are not as many bytes as the weights take; received 12; expected less than 8. Were files cut short, or do they belong to another model?',
+      'file "model.json", s … gone: the number of bytes does not match the weights; received 12; expected less than 8. Are files truncated, or from another model?',
     );
     const huge = { ...weight, shape: new Array(8).fill(2 ** 52) };
     const vast = { weightsManifest: [{ paths: ["s", "gone"], weights: [huge] }] };

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { conv2d, input } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
-import { sortedSteps } from "../../src/weights/graphs/graph-steps.ts";
+import { sortedSteps } from "../../src/weights/graph-parts.ts";
 import { mapWeights } from "../../src/weights/map-weights.ts";
 import { bytesOf, plain, readModel } from "./tfjs-model.ts";
 
@@ -121,7 +121,7 @@ describe("a graph model", () => {
       'received ["net/conv/Conv2D_weights", "net/conv/Conv2D_bn_offset"]; expected nodes',
     );
     await expect(readModel(filesOf(["unknown", "w/1"]))).rejects.toThrow(
-      'file "model.json": neither operations nor names of this graph model say which layers its weights belong to; received ["unknown", "w/1"]; expected nodes, or names like model/block1_conv1/Conv2D/ReadVariableOp. Convert the model that it was made from: Keras\'s file itself, or as a layers model.',
+      'file "model.json": neither operations nor names of this graph model identify the layers of its weights; received ["unknown", "w/1"]; expected nodes, or names like model/block1_conv1/Conv2D/ReadVariableOp. Convert the model it was made from: the Keras file, or a layers model.',
     );
   });
 
@@ -148,7 +148,7 @@ test("a weight whose file is not there is missing, with the file's name, unless 
   const net = network("two", x);
   const where = 'file "model.json"';
   expect(() => mapWeights(net, layers, { where, allowMissing: "a/*" })).toThrow(
-    'file "model.json": they are not the weights of this network; missing: b/kernel (there is no s1). Put the files there, or allow the weights to be missing.',
+    'file "model.json": they are not the weights of this network; missing: b/kernel (there is no s1). Add the files, or allow the weights to be missing.',
   );
   const { weights: mapped, report } = mapWeights(net, layers, { where, allowMissing: "a/*,*kernel" });
   expect(report).toEqual({ by: "name", taken: 1, missing: ["a/kernel", "b/kernel"], unexpected: [], wrongShape: [] });

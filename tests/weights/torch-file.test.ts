@@ -4,7 +4,7 @@ import { zipSync } from "fflate";
 import { describe, expect, test } from "vitest";
 import { FormatError } from "../../src/errors.ts";
 import { decodeFloats } from "../../src/weights/number-formats.ts";
-import { isTorch, readTorch } from "../../src/weights/torch/torch-file.ts";
+import { isTorch, readTorch } from "../../src/weights/torch/file.ts";
 import { damaged } from "./damaged.ts";
 import { fuzzRuns } from "./fuzz-runs.ts";
 
@@ -133,7 +133,7 @@ describe("refuses", () => {
 
   test("a storage that is not there, and a pickle that is not", () => {
     expect(refusal(withPickle(tensorPickle(4, 0, [4], [1])))).toMatchInlineSnapshot(
-      `"the file, tensor "w": its numbers, storage "0", are not in the file; received "nothing"; expected 16 bytes."`,
+      `"the file, tensor "w": its storage "0" is missing or truncated; received "nothing"; expected 16 bytes."`,
     );
     expect(refusal(zipSync({ "other.txt": Uint8Array.of(1) }))).toMatchInlineSnapshot(
       `"the file: the zip archive has no pickle; expected data.pkl."`,
@@ -155,7 +155,7 @@ describe("refuses", () => {
     expect(view.getUint32(wide, true)).toBe(0x06064b50);
     view.setUint32(wide + 32, 2 ** 32 - 1, true);
     expect(refusal(bytes)).toMatchInlineSnapshot(
-      `"the file, byte 4185: the zip archive is damaged (here should be an entry of its directory). Is the file cut short? Copy or download it again."`,
+      `"the file, byte 4185: the zip archive is damaged (expected a directory entry here). Is the file truncated? Copy or download it again."`,
     );
   });
 

@@ -22,9 +22,9 @@ export function registerClassify(program: Command, io: CliIo): void {
   }).option("--top <n>", "how many classes to name", countOf("--top"), 5);
   addClassifierOptions(command).action(async (model: string, paths: readonly string[], flags: ClassifyFlags) => {
     const { top, device, json, ...about } = flags;
-    const { source, platform, options } = await classifierArguments(command, model, about, io);
+    const { platform, options } = await classifierArguments(command, about, io);
     const images = await imagesOf(paths, io, platform.files);
-    const classifier = await loadClassifier(source, { ...options, platform, session: { device } });
+    const classifier = await loadClassifier(model, { ...options, platform, session: { device } });
     reportNotes(classifier.notes, io);
     const results: (Classified & { readonly file: string })[] = [];
     try {

@@ -8,7 +8,7 @@ import { type TargetName, targetOf, weightsTargets } from "../../../src/tasks/we
 import { formatShape } from "../../../src/tensor/shape.ts";
 import { shardNames } from "../../../src/weights/tfjs/manifest.ts";
 import { addCommand } from "../add-command.ts";
-import { addDownloadOptions, type DownloadFlags, sourceReader } from "../downloads.ts";
+import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addLabelsOption, labelsOf } from "../labels-option.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
@@ -50,7 +50,7 @@ export function registerConvert(program: Command, io: CliIo): void {
       const hasOwnTop = includeTop && classes === 1000;
       // A classifier of other classes starts anew, as it does in training.
       const { allowMissing = source === "imagenet" && includeTop && !hasOwnTop ? "predictions/*" : undefined } = flags;
-      const opened = await weightsSource(source, sourceReader(flags, io), { includeTop: hasOwnTop });
+      const opened = await weightsSource(source, platformFor(flags, io), { includeTop: hasOwnTop });
       const conversion = await convert(opened, {
         to,
         network,

@@ -1,11 +1,9 @@
 import type { Command } from "commander";
-import { networkCost } from "../../../src/report/cost.ts";
-import { describeCost } from "../../../src/report/cost-text.ts";
+import { describeCost, networkCost } from "../../../src/report/cost.ts";
 import { addCommand } from "../add-command.ts";
-import { describedNetwork, type LookFlags } from "../described-network.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addNetworkOptions } from "../network-options.ts";
+import { addNetworkOptions, describedNetwork, type LookFlags } from "../network-options.ts";
 
 interface CostFlags extends LookFlags {
   readonly json?: boolean;

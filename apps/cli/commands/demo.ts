@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { Command } from "commander";
-import { formatDuration } from "../../../src/report/html/format.ts";
+import { formatDuration } from "../../../src/report/numbers.ts";
+import { nodePlatform } from "../../../src/runtime/node.ts";
 import { addCommand } from "../add-command.ts";
 import { demoFiles, runDemo } from "../demo/demo.ts";
 import { claimDemoFolder } from "../demo/demo-folder.ts";
@@ -9,7 +10,6 @@ import { conclusion } from "../demo/narration.ts";
 import { type DemoRecipe, demoRecipe } from "../demo/recipe.ts";
 import type { DemoResult } from "../demo/result.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { loadPlatform } from "../load-platform.ts";
 import { reportSkipped } from "../skipped-files.ts";
 import { runFiles } from "../train/run-folder.ts";
 import { countOf } from "../values.ts";
@@ -33,11 +33,10 @@ export function registerDemo(program: Command, io: CliIo): void {
     .option("--epochs <n>", "passes over the images", countOf("--epochs"), demoRecipe.epochs)
     .action(async ({ output, seed, epochs, json }: DemoFlags) => {
       const start = performance.now();
-      const platform = await loadPlatform();
-      const folder = await claimDemoFolder(output, platform.files);
+      const folder = await claimDemoFolder(output, nodePlatform.files);
       const images = await readDemoImages();
       const recipe = { ...demoRecipe, seed, epochs };
-      const result = await runDemo(folder, images, recipe, platform, io);
+      const result = await runDemo(folder, images, recipe, nodePlatform, io);
       reportSkipped([...result.training.skipped, ...result.test.skipped], io);
       const seconds = (performance.now() - start) / 1000;
       if (json) writeJson(io, { folder: output, files: demoFiles, seconds, ...asJson(result, recipe) });

@@ -1,6 +1,7 @@
 import { relative, sep } from "node:path";
 import { type Command, Option } from "commander";
 import type { Device } from "../../../src/platform.ts";
+import { nodePlatform } from "../../../src/runtime/node.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { embed, type ImageToEmbed } from "../../../src/tasks/features/embed.ts";
 import { embeddingsWriter } from "../../../src/tasks/features/embeddings-file.ts";
@@ -12,7 +13,6 @@ import { pathFrom } from "../embeddings-paths.ts";
 import { openExtractor } from "../extractor.ts";
 import { type ImageArgument, imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { loadPlatform } from "../load-platform.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
 import { startProgress } from "../progress.ts";
 import { reportSkipped } from "../skipped-files.ts";
@@ -52,7 +52,7 @@ export function registerEmbed(program: Command, io: CliIo): void {
       const { output, pooling, allowMissing, batchSize, architecture, json } = flags;
       const write = embeddingsWriter(output);
       await assertWritable(output);
-      const { folder, images } = rowsOf(paths, await imagesOf(paths, io, (await loadPlatform()).files));
+      const { folder, images } = rowsOf(paths, await imagesOf(paths, io, nodePlatform.files));
       const { pooling: _, ...networkFlags } = flags;
       const network = givenNetworkOptions(command, networkFlags);
       const how = { network, architecture, allowMissing };

@@ -1,6 +1,5 @@
 import type { Command } from "commander";
-import { describeEvaluation } from "../../../src/report/evaluation-text.ts";
-import { predictionsCsv } from "../../../src/report/predictions-csv.ts";
+import { describeEvaluation, predictionsCsv } from "../../../src/report/evaluation.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { evaluate } from "../../../src/tasks/evaluate/evaluate.ts";
 import { loadModel } from "../../../src/tasks/weights/load-model.ts";
@@ -44,8 +43,8 @@ export function registerEvaluate(program: Command, io: CliIo): void {
   command.action(async (modelFile: string, folder: string, flags: EvaluateFlags) => {
     const { batchSize, labelsFile, mapWeights, top, csv, report, device, json, ...about } = flags;
     for (const file of [csv, report]) if (file !== undefined) await assertWritable(file);
-    const { source, platform, options } = await classifierArguments(command, modelFile, about, io);
-    const model = await loadModel(source, platform, options);
+    const { platform, options } = await classifierArguments(command, about, io);
+    const model = await loadModel(modelFile, platform, options);
     reportNotes(model.notes, io);
     for (const k of top ?? []) countOf("--top", { to: model.labels.length })(`${k}`);
     const { unlabeled, ...dataset } = await readDataset(folder, labelsFile ?? null, platform.files, model.labels);

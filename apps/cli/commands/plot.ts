@@ -3,11 +3,10 @@ import { type PlotOptions, plotDot } from "../../../src/report/plot/dot.ts";
 import { plotSvg } from "../../../src/report/plot/plot.ts";
 import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { addCommand } from "../add-command.ts";
-import { describedNetwork, type LookFlags } from "../described-network.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { endingOf } from "../file-ending.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addNetworkOptions } from "../network-options.ts";
+import { addNetworkOptions, describedNetwork, type LookFlags } from "../network-options.ts";
 import { renderPng } from "../render-png.ts";
 import { positiveNumberOf } from "../values.ts";
 

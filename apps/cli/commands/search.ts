@@ -3,7 +3,9 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { DataError, UsageError, WeightsError } from "../../../src/errors.ts";
 import type { Device, ImageSource, Platform } from "../../../src/platform.ts";
-import { renderSearchSheet } from "../../../src/report/search-sheet.ts";
+import { toHtml } from "../../../src/report/html.ts";
+import { searchDocument } from "../../../src/report/search-sheet.ts";
+import { nodePlatform } from "../../../src/runtime/node.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import type { Embeddings, EmbeddingsOrigin } from "../../../src/tasks/features/embeddings.ts";
 import { readEmbeddings } from "../../../src/tasks/features/embeddings-file.ts";
@@ -15,7 +17,6 @@ import { pathIn } from "../embeddings-paths.ts";
 import { openExtractor } from "../extractor.ts";
 import { endingOf } from "../file-ending.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { loadPlatform } from "../load-platform.ts";
 import { thumbnail } from "../thumbnail.ts";
 import { countOf } from "../values.ts";
 
@@ -54,14 +55,13 @@ export function registerSearch(program: Command, io: CliIo): void {
       endingOf(output, ["html", "htm"], "--output");
       await assertWritable(output);
     }
-    const platform = await loadPlatform();
-    const embeddings = readEmbeddings(await platform.files.read(file), `embeddings ${JSON.stringify(file)}`);
+    const embeddings = readEmbeddings(await nodePlatform.files.read(file), `embeddings ${JSON.stringify(file)}`);
     const folder = pathIn(file, embeddings.origin?.folder ?? ".");
     const query = await queryOf(image, embeddings, folder, io);
     const values = await valuesOf(query, embeddings, file, flags, io);
     const found = nearest(values, embeddings, { top, except: query.row });
     if (output !== undefined) {
-      await writeFileAtomic(output, await sheetOf(query, found, embeddings, folder, platform));
+      await writeFileAtomic(output, await sheetOf(query, found, embeddings, folder, nodePlatform));
     }
     const { file: name, label } = query;
     if (json)
@@ -147,7 +147,7 @@ async function sheetOf(
     ...(origin ? [{ name: "Model", value: origin.model }] : []),
   ];
   const jpeg = await thumbnail(query.image, platform.images);
-  return renderSearchSheet({ query: { ...query, jpeg }, neighbors, searched: images.length, facts });
+  return toHtml(searchDocument({ query: { ...query, jpeg }, neighbors, searched: images.length, facts }));
 }
 
 function describe(found: readonly Neighbor[]): string {

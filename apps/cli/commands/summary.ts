@@ -1,18 +1,15 @@
 import type { Command } from "commander";
 import { imagenetLabels } from "../../../src/models/imagenet-classes.ts";
-import { summarizeGraph } from "../../../src/report/graph-summary.ts";
-import { summarize, summaryJson } from "../../../src/report/summary.ts";
-import { countNumbers, summarizeWeights } from "../../../src/report/weights-summary.ts";
+import { countNumbers, summarize, summarizeGraph, summarizeWeights, summaryJson } from "../../../src/report/summary.ts";
+import { nodePlatform } from "../../../src/runtime/node.ts";
 import { defaultPreprocessing } from "../../../src/tasks/model/model.ts";
 import type { ModelDescription } from "../../../src/tasks/model/model-metadata.ts";
 import { imagenetOrigin } from "../../../src/tasks/weights/imagenet-weights.ts";
 import { modelFrom, type OpenedModel } from "../../../src/tasks/weights/open-weights.ts";
 import { addCommand } from "../add-command.ts";
-import { type LookFlags, openDescribed, publishedNetwork } from "../described-network.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { loadPlatform } from "../load-platform.ts";
-import { addNetworkOptions, networkOf } from "../network-options.ts";
+import { addNetworkOptions, type LookFlags, networkOf, openDescribed, publishedNetwork } from "../network-options.ts";
 
 interface SummaryFlags extends LookFlags {
   readonly json?: boolean;
@@ -44,7 +41,7 @@ async function summarizeFile(model: string, command: Command, flags: SummaryFlag
   const { format: kind, notes: said = [] } = file;
   const width = io.columns ?? 100;
   if (file.graph) {
-    const graph = await file.graph((await loadPlatform()).engine, inputShape);
+    const graph = await file.graph(nodePlatform.engine, inputShape);
     if (flags.json) writeJson(io, { file: model, format: kind, ...graph, notes: said });
     else io.stdout(`${model} is an ONNX graph of another tool\n${summarizeGraph(graph, { width })}\n`);
     return;

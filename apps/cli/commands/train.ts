@@ -1,10 +1,10 @@
 import type { Command } from "commander";
+import { nodePlatform } from "../../../src/runtime/node.ts";
 import { readFile } from "../../../src/runtime/node-files.ts";
 import { writeConfig } from "../../../src/tasks/train/settings/config-file.ts";
 import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import { addCommand } from "../add-command.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { loadPlatform } from "../load-platform.ts";
 import { addTrainOptions, required, settingsOf, type TrainFlags } from "../train/flags.ts";
 import { readTrainingImages } from "../train/images.ts";
 import { showAugmentation } from "../train/show-augment.ts";
@@ -30,9 +30,8 @@ export function registerTrain(program: Command, io: CliIo): void {
   });
 
   async function showImages(file: string, folder: string, { settings }: ResolvedSettings): Promise<void> {
-    const platform = await loadPlatform();
-    const { training } = await readTrainingImages(folder, settings, platform.files);
-    const shown = await showAugmentation(file, training, settings, platform);
+    const { training } = await readTrainingImages(folder, settings, nodePlatform.files);
+    const shown = await showAugmentation(file, training, settings, nodePlatform);
     if (command.opts<TrainFlags>().json) writeJson(io, { file, ...shown });
     else io.stderr(`Wrote ${file}: ${shown.images} images in ${shown.epochs} epochs; nothing was trained\n`);
   }

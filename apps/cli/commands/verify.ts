@@ -27,9 +27,8 @@ import {
   verifyTimm,
 } from "../../../src/tasks/verify/verify.ts";
 import { addCommand } from "../add-command.ts";
-import { addDownloadOptions, type DownloadFlags, sourceReader } from "../downloads.ts";
+import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { loadPlatform } from "../load-platform.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
 import { positiveNumberOf } from "../values.ts";
 
@@ -76,7 +75,7 @@ export function registerVerify(program: Command, io: CliIo): void {
     const tolerance: VerifyTolerance | undefined = taps === undefined ? undefined : { taps, probabilities: taps / 10 };
     assertNoMixture(model, flags);
     if (model !== undefined && command.getOptionValueSource("layout") === "cli") throw needs("--layout", "--golden");
-    const platform = await loadPlatform(sourceReader({ cacheDir, offline }, io));
+    const platform = platformFor({ cacheDir, offline }, io);
     if (model === undefined) return compareGolden(command, flags, tolerance, platform, io);
     const { reference, image: images, runtimes, json, architecture } = flags;
     const network = givenNetworkOptions(command, flags);

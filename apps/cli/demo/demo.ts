@@ -3,12 +3,11 @@ import { join } from "node:path";
 import { AbortedError } from "../../../src/errors.ts";
 import { createOptimizer } from "../../../src/learning/optimizers.ts";
 import { oneCycle } from "../../../src/learning/schedules.ts";
-import { xception } from "../../../src/models/xception/paper.ts";
+import { architectureNamed, buildNetwork, defaultName } from "../../../src/models/registry.ts";
 import type { Platform } from "../../../src/platform.ts";
-import { historyCsv } from "../../../src/report/history-csv.ts";
-import { renderReport } from "../../../src/report/html/html.ts";
 import { plotSvg } from "../../../src/report/plot/plot.ts";
-import { encodeReport } from "../../../src/report/report-file.ts";
+import { historyCsv, renderReport } from "../../../src/report/training.ts";
+import { encodeReport } from "../../../src/report/training-report.ts";
 import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { type EvaluationResult, evaluate } from "../../../src/tasks/evaluate/evaluate.ts";
 import { encodeModel } from "../../../src/tasks/model/model-file.ts";
@@ -65,7 +64,7 @@ export async function runDemo(
   const result = { training, test, fingerprint: createHash("sha256").update(model).digest("hex") };
   const report = await demoReport(result, images, recipe, platform);
   const page = await renderReport(report);
-  const plot = await plotSvg(xception());
+  const plot = await plotSvg(buildNetwork(architectureNamed(defaultName)));
   throwIfStopped(io, "before its files were written");
 
   await folder.write("model", model);

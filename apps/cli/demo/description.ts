@@ -1,10 +1,10 @@
 import { countParameters, networkWeights } from "../../../src/graph/network.ts";
-import { xception } from "../../../src/models/xception/paper.ts";
+import { architectureNamed, buildNetwork, defaultName } from "../../../src/models/registry.ts";
 import type { Platform } from "../../../src/platform.ts";
 import type { Evaluation } from "../../../src/records.ts";
-import { formatPercent } from "../../../src/report/html/format.ts";
-import { withCommas } from "../../../src/report/number-text.ts";
-import type { Fact, TrainingReport } from "../../../src/report/training-report.ts";
+import type { Fact } from "../../../src/report/document.ts";
+import { formatPercent, withCommas } from "../../../src/report/numbers.ts";
+import type { TrainingReport } from "../../../src/report/training-report.ts";
 import { galleryOf } from "../../../src/tasks/evaluate/report-gallery.ts";
 import type { Provenance } from "../../../src/tasks/model/model.ts";
 import { reportOn } from "../../../src/tasks/train/training-report.ts";
@@ -41,7 +41,10 @@ export async function demoReport(
       title: "Xception learns emoji",
       summary: summaryOf(images, recipe, test.evaluation),
       settings: settingsOf(images, recipe),
-      full: { name: "the full Xception", parameters: countParameters(networkWeights(xception())).total },
+      full: {
+        name: "the full Xception",
+        parameters: countParameters(networkWeights(buildNetwork(architectureNamed(defaultName)))).total,
+      },
       reproduction: {
         commands: [`xception demo --seed ${recipe.seed} --epochs ${recipe.epochs}`],
         facts: [{ name: "SHA-256 of model.onnx", value: fingerprint }, ...(await machineFacts()), ...credits],

@@ -1,5 +1,5 @@
 import { countPerClass, type ImageDataset } from "../../../src/data/dataset.ts";
-import type { Fact } from "../../../src/report/training-report.ts";
+import type { Fact } from "../../../src/report/document.ts";
 import { type EmojiVendor, readEmoji } from "./emoji.ts";
 
 /** What the demo learns from, and what it is tested on: the same emoji by two artists. */

@@ -1,15 +1,17 @@
 import { countParameters, networkWeights, type ParameterCount } from "../../../src/graph/network.ts";
-import { xception } from "../../../src/models/xception/paper.ts";
-import { describeEvaluation } from "../../../src/report/evaluation-text.ts";
-import { withCommas } from "../../../src/report/number-text.ts";
+import { architectureNamed, buildNetwork, defaultName } from "../../../src/models/registry.ts";
+import { describeEvaluation } from "../../../src/report/evaluation.ts";
+import { withCommas } from "../../../src/report/numbers.ts";
 import { artists, type DemoImages, describeImages, simplestGuess } from "./images.ts";
 import { type DemoRecipe, describeSize } from "./recipe.ts";
 import type { DemoResult } from "./result.ts";
 
 /** What the terminal says first: which network learns what. */
 export function introduction({ training, test }: DemoImages, { network, epochs }: DemoRecipe): string {
-  const full = countParameters(networkWeights(xception()));
-  const own = countParameters(networkWeights(xception({ ...network, classes: training.classes.length })));
+  const full = countParameters(networkWeights(buildNetwork(architectureNamed(defaultName))));
+  const own = countParameters(
+    networkWeights(buildNetwork(architectureNamed(defaultName, { ...network, classes: training.classes.length }))),
+  );
   return `Xception, built from scratch: ${describeParameters(full)}.
 For this demo ${describeSize(network)}: ${describeParameters(own)}.
 

@@ -1,4 +1,4 @@
-import { formatDuration } from "../../../src/report/html/format.ts";
+import { formatDuration } from "../../../src/report/numbers.ts";
 import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train/options.ts";
 import type { CliIo } from "../io.ts";
 import { type Progress, startProgress } from "../progress.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { formatDuration } from "../../../src/report/html/format.ts";
-import { downloadSettings } from "../../../src/runtime/node-addresses.ts";
+import { formatDuration } from "../../../src/report/numbers.ts";
+import { downloadSettings } from "../../../src/runtime/node-downloads.ts";
 import type { HeadPhase } from "../../../src/tasks/train/head-phase-options.ts";
 import type { CliIo } from "../io.ts";
 import { type Progress, startProgress } from "../progress.ts";

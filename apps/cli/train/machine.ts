@@ -1,10 +1,10 @@
 import { availableParallelism, cpus } from "node:os";
-import type { Fact } from "../../../src/report/training-report.ts";
+import type { Fact } from "../../../src/report/document.ts";
 import { packageVersion } from "../package-version.ts";
 
 /** What computes: with another one the last digits may differ. */
 export async function machineFacts(): Promise<Fact[]> {
-  const { engineVersion } = await import("../../../src/runtime/node-devices.ts");
+  const { engineVersion } = await import("../../../src/runtime/node-engine.ts");
   return [
     { name: "xception-ts", value: packageVersion },
     { name: "Node", value: process.versions.node },

@@ -1,10 +1,9 @@
 import type { Network } from "../../../src/graph/network.ts";
 import type { Platform } from "../../../src/platform.ts";
 import type { BlockHealth, HealthRecord, StepRecord } from "../../../src/records.ts";
-import { renderReport } from "../../../src/report/html/html.ts";
-import { decodeReport, encodeReport } from "../../../src/report/report-file.ts";
-import { thinned } from "../../../src/report/thinned.ts";
-import type { Gallery, LiveStatus } from "../../../src/report/training-report.ts";
+import { thinned } from "../../../src/report/charts/heat-maps.ts";
+import { renderReport } from "../../../src/report/training.ts";
+import { decodeReport, encodeReport, type Gallery, type LiveStatus } from "../../../src/report/training-report.ts";
 import { readFile } from "../../../src/runtime/node-files.ts";
 import { galleryOf } from "../../../src/tasks/evaluate/report-gallery.ts";
 import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train/options.ts";

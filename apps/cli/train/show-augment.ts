@@ -1,7 +1,7 @@
 import type { ImageDataset } from "../../../src/data/dataset.ts";
 import type { Platform } from "../../../src/platform.ts";
 import { drawContactSheet } from "../../../src/report/contact-sheet.ts";
-import { html, Markup } from "../../../src/report/html/markup.ts";
+import { html, Markup } from "../../../src/report/markup.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { defaultPreprocessing } from "../../../src/tasks/model/model.ts";
 import { augmentationSheet } from "../../../src/tasks/train/augmentation-sheet.ts";

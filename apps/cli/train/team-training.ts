@@ -1,11 +1,11 @@
 import { AbortedError, UsageError } from "../../../src/errors.ts";
+import { nodePlatform } from "../../../src/runtime/node.ts";
 import { onFirstRank } from "../../../src/tasks/ranks/ranks.ts";
 import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
 import { train } from "../../../src/tasks/train/train.ts";
-import { sourceReader } from "../downloads.ts";
+import { platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { loadPlatform } from "../load-platform.ts";
 import { reportSkipped } from "../skipped-files.ts";
 import { newestCheckpoint } from "./checkpoint-folder.ts";
 import { resumeCommand } from "./command-line.ts";
@@ -56,8 +56,7 @@ export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void>
     if (!isDone) assertSameRanks(from, flags);
     callFollowers(task, !isDone);
     if (isDone) return tellThatItIsOver(from, folder, flags, io);
-    const platform = await loadPlatform();
-    return await trainAndTell(await goOnWithRun(from, images, flags, resolved, platform), folder, io);
+    return await trainAndTell(await goOnWithRun(from, images, flags, resolved, nodePlatform), folder, io);
   } finally {
     await lock.release();
   }
@@ -77,13 +76,12 @@ function assertNoContradiction({ resume, overwrite }: RunFlags): void {
 export async function followTraining(task: TrainingTask, io: CliIo): Promise<void> {
   if (!callFollowers(task, false)) return;
   const { images, resolved, flags } = task;
-  const platform = await loadPlatform();
   const run = flags.resume
-    ? await goOnWithRun(await newestCheckpoint(flags.output, io.stderr), images, flags, resolved, platform)
+    ? await goOnWithRun(await newestCheckpoint(flags.output, io.stderr), images, flags, resolved, nodePlatform)
     : await begin(task, io);
   const save = async () => {};
   // Rank 0 looks at the clock.
-  await train(run.inputs.training, runOptions(run, platform, io.signal, save));
+  await train(run.inputs.training, runOptions(run, nodePlatform, io.signal, save));
 }
 
 /** Rank 0 says whether there is something to do, when it has the run's folder and what it begins with is on the disk. */
@@ -93,14 +91,14 @@ function callFollowers({ flags }: TrainingTask, isTraining: boolean): boolean {
 
 async function begin({ images, resolved, flags }: TrainingTask, io: CliIo): Promise<PreparedRun> {
   const folder = needImages(images);
-  return beginRun(folder, flags, resolved, sourceReader(flags, io));
+  return beginRun(folder, flags, resolved, platformFor(flags, io));
 }
 
 async function trainAndTell(run: PreparedRun, into: RunFolder, io: CliIo): Promise<void> {
   const { flags, inputs } = run;
   const note = (text: string) => io.stderr(`${text}\n`);
   const limit = new TimeLimit(io, run.maxMinutes);
-  const result = await trainInto(into, run, await loadPlatform(), { ...io, signal: limit.signal }).catch((error) => {
+  const result = await trainInto(into, run, nodePlatform, { ...io, signal: limit.signal }).catch((error) => {
     throw error instanceof AbortedError ? stoppedInHead(error, limit) : error;
   });
   flags.team.leave();

@@ -1,8 +1,8 @@
 import { TrainingError, UsageError } from "../../../src/errors.ts";
 import { countParameters, type Network, networkWeights } from "../../../src/graph/network.ts";
 import type { Platform } from "../../../src/platform.ts";
-import { historyCsv } from "../../../src/report/history-csv.ts";
-import { withCommas } from "../../../src/report/number-text.ts";
+import { withCommas } from "../../../src/report/numbers.ts";
+import { historyCsv } from "../../../src/report/training.ts";
 import { encodeModel } from "../../../src/tasks/model/model-file.ts";
 import { blockHealth } from "../../../src/tasks/step/training-health.ts";
 import type { Checkpoint } from "../../../src/tasks/train/checkpoint.ts";

@@ -71,7 +71,8 @@ function assertNotTooMany(
 /** A file to be changed. */
 export interface OpenOnnx extends protobuf.Message {
   readonly graph: {
-    readonly initializer: {
+    node: { input: string[]; readonly output: readonly string[] }[];
+    initializer: {
       readonly name: string;
       raw_data: Uint8Array;
       external_data: readonly object[];

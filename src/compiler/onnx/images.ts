@@ -1,8 +1,12 @@
 import type { ImageResize } from "../../graph/preprocessing.ts";
 import type { OnnxEmitter } from "./emitter.ts";
-import { elementTypeNumbers } from "./schema.ts";
+import { decodeWhole } from "./external-data.ts";
+import { elementTypeNumbers, ModelProto } from "./schema.ts";
 
 type Size = readonly [height: number, width: number];
+
+/** The name of the images when they have the network's size. */
+const sizedName = (images: string) => `${images}/sized`;
 
 /**
  * Writes what brings bytes `[N, H, W, 3]` of any H and W to `size`, and returns the name of the result,
@@ -17,7 +21,26 @@ export function emitImageResize(emit: OnnxEmitter, images: string, size: Size, r
   if (fit === "cover") sized = emitter.cropDynamically(emitter.resized(emitter.coveringSize(whole)), size);
   else if (fit === "contain") sized = emitter.cropped(emitter.centeredOn(whole), whole, size);
   else sized = emitter.cropped(emitter.resized(emit.integers(whole)), whole, size);
-  return emit.compute(`${images}/sized`, "Reshape", [sized, emit.integers([-1, ...size, 3])]);
+  return emit.compute(sizedName(images), "Reshape", [sized, emit.integers([-1, ...size, 3])]);
+}
+
+/**
+ * A file of ours without the nodes of `emitImageResize`: its input `images` is bytes `[N, height, width, 3]` of the network's
+ * size, so that images of several sizes can be batched once they have been resized. Any other file stays as it is.
+ */
+export function withoutImageResize(bytes: Uint8Array, images: string, [height, width]: Size): Uint8Array {
+  const file = decodeWhole(bytes);
+  const { graph } = file;
+  const sized = sizedName(images);
+  const input = graph.input.find(({ name }) => name === images);
+  if (input === undefined || !graph.node.some(({ output }) => output.includes(sized))) return bytes;
+  graph.node = graph.node.filter(({ output }) => !output.every((name) => name.startsWith(`${images}/`)));
+  for (const node of graph.node) node.input = node.input.map((name) => (name === sized ? images : name));
+  const read = new Set(graph.node.flatMap((node) => node.input));
+  graph.initializer = graph.initializer.filter(({ name }) => read.has(name));
+  const [count] = input.type.tensor_type.shape.dim;
+  input.type.tensor_type.shape.dim = [count!, ...[height, width, 3].map((size) => ({ dim_value: size }))];
+  return ModelProto.encode(file as never).finish();
 }
 
 /** The size that an image is brought to before it is cropped: timm rounds it down. */

@@ -1,6 +1,5 @@
 import type { Network } from "../../graph/network.ts";
 import { edgeLine, edgesBetween, graphvizName, type PlotOptions, sectionsDot, sectionsOf } from "./dot.ts";
-import { type Box, edgePosition, routeBetweenColumns, routeBetweenRows } from "./route.ts";
 import type { PlotSection } from "./sections.ts";
 
 /** The part of Graphviz's JSON output that says where things are: sizes in inches, places in points. */
@@ -69,4 +68,102 @@ function placesOf({ objects }: GraphvizJson): { nodes: Map<string, Box>; frames:
     }
   }
   return { nodes, frames };
+}
+
+/** A place in the picture, in points; y grows upwards, as in Graphviz. */
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+export interface Box {
+  readonly left: number;
+  readonly right: number;
+  readonly bottom: number;
+  readonly top: number;
+}
+
+/** What a connection between two columns may touch, and the nodes that it must go around. */
+export interface Crossing {
+  readonly from: Box;
+  readonly to: Box;
+  readonly fromSection: Box;
+  readonly toSection: Box;
+  readonly nodes: readonly Box[];
+}
+
+const cornerRadius = 8;
+const arrowLength = 6;
+
+/**
+ * Corners of a way from the end of one column to a node of the next one on its right: along the gap between the two,
+ * then into the node's left side, or from above if other nodes are in the way.
+ */
+export function routeBetweenColumns({ from, to, fromSection, toSection, nodes }: Crossing): Point[] {
+  const gap = (fromSection.right + toSection.left) / 2;
+  const start = middle(from);
+  const end = middle(to);
+  const way = [
+    { x: from.right, y: start.y },
+    { x: gap, y: start.y },
+  ];
+  const isInTheWay = (node: Box): boolean => node.right > gap && node.left < to.left && spans(node, end.y);
+  if (!nodes.some(isInTheWay)) return [...way, { x: gap, y: end.y }, { x: to.left, y: end.y }];
+  const above = Math.max(...nodes.filter((node) => isInside(node, toSection)).map((node) => node.top)) + cornerRadius;
+  return [...way, { x: gap, y: above }, { x: end.x, y: above }, { x: end.x, y: to.top }];
+}
+
+/** The same for rows below each other: they are columns seen in the mirror of the falling diagonal. */
+export function routeBetweenRows({ from, to, fromSection, toSection, nodes }: Crossing): Point[] {
+  return routeBetweenColumns({
+    from: mirrorBox(from),
+    to: mirrorBox(to),
+    fromSection: mirrorBox(fromSection),
+    toSection: mirrorBox(toSection),
+    nodes: nodes.map(mirrorBox),
+  }).map(mirror);
+}
+
+/** A way with rounded corners and an arrow at its end, as the `pos` of an edge in the DOT language. */
+export function edgePosition(corners: readonly Point[]): string {
+  const tip = corners.at(-1)!;
+  const points: Point[] = [corners[0]!];
+  const lineTo = (point: Point): unknown => points.push(points.at(-1)!, point, point);
+  for (const [index, corner] of corners.slice(1, -1).entries()) {
+    lineTo(towards(corner, corners[index]!, cornerRadius));
+    points.push(corner, corner, towards(corner, corners[index + 2]!, cornerRadius));
+  }
+  lineTo(towards(tip, corners.at(-2)!, arrowLength));
+  return [`e,${format(tip)}`, ...points.map(format)].join(" ");
+}
+
+/** The point `distance` away from `from` on the way to `to`, halfway at most. */
+function towards(from: Point, to: Point, distance: number): Point {
+  const length = Math.hypot(to.x - from.x, to.y - from.y);
+  const share = length === 0 ? 0 : Math.min(distance / length, 0.5);
+  return { x: from.x + (to.x - from.x) * share, y: from.y + (to.y - from.y) * share };
+}
+
+function middle(box: Box): Point {
+  return { x: (box.left + box.right) / 2, y: (box.bottom + box.top) / 2 };
+}
+
+function spans(box: Box, y: number): boolean {
+  return box.bottom <= y && y <= box.top;
+}
+
+function isInside(box: Box, outer: Box): boolean {
+  return box.left >= outer.left && box.right <= outer.right && box.bottom >= outer.bottom && box.top <= outer.top;
+}
+
+function mirror({ x, y }: Point): Point {
+  return { x: -y, y: -x };
+}
+
+function mirrorBox({ left, right, bottom, top }: Box): Box {
+  return { left: -top, right: -bottom, bottom: -right, top: -left };
+}
+
+function format({ x, y }: Point): string {
+  return `${x.toFixed(2)},${y.toFixed(2)}`;
 }

@@ -1,17 +1,17 @@
-import { BatchSource } from "../../data/batches.ts";
+import { type BatchSource, notEnoughImages } from "../../data/batches.ts";
 import { classesOf, type ImageDataset, isMultiLabel, relabel } from "../../data/dataset.ts";
-import { UsageError } from "../../errors.ts";
 import { type Network, outputActivation } from "../../graph/network.ts";
+import { assertOption, wholeNumber } from "../../kinds.ts";
 import { EvaluationTally, type TallyOptions } from "../../learning/metrics.ts";
 import { MultiLabelTally } from "../../learning/metrics-multi-label.ts";
 import { rankOf, topIndices } from "../../learning/metrics-ranking.ts";
 import type { Communicator, Platform, SessionOptions } from "../../platform.ts";
 import type { Evaluation, Prediction, SkippedFile } from "../../records.ts";
-import { ImagePreparation } from "../model/image-preparation.ts";
-import { inferenceSession } from "../model/inference.ts";
-import { type Model, sizedDecodeOptionsOf } from "../model/model.ts";
+import type { FloatTensor } from "../../tensor/tensor.ts";
+import type { Model } from "../model/model.ts";
+import { loadPredictor } from "../model/predictor.ts";
 import { alone, skippedByRanks } from "../ranks/ranks.ts";
-import { type Answer, answersOf } from "../ranks/shared-answers.ts";
+import { type Answer, type Answers, answersOf } from "../ranks/shared-answers.ts";
 
 /** The result of testing a network on the images of a data set. */
 export interface EvaluationResult {
@@ -61,24 +61,31 @@ export async function evaluate(
   dataset: ImageDataset,
   options: EvaluateOptions,
 ): Promise<EvaluationResult> {
-  const { platform, batchSize = 16, session, top } = options;
-  for (const k of top ?? []) checkTop(k, model.labels.length);
-  const matched = relabel(dataset, model.labels, "the model");
-  // Each image is needed once.
-  const preparation = new ImagePreparation(model, platform);
-  const source = new BatchSource(matched, preparation.prepare, {
-    batchSize,
-    decode: sizedDecodeOptionsOf(model),
-    cacheBytes: 0,
-  });
-  const inference = await inferenceSession(model.network, model.weights, model.preprocessing, platform.engine, session);
-  try {
-    return await evaluateBatches(({ images }) => inference.run(images), source, matched, {
-      ...options,
-      temperature: isSoftmax(model.network),
+  const { platform, batchSize = 16, session, top, signal } = options;
+  for (const k of top ?? []) {
+    assertOption("evaluate option top", k, {
+      ...wholeNumber({ from: 1, to: model.labels.length }),
+      expected: `whole numbers from 1 to ${model.labels.length}, the number of classes`,
     });
+  }
+  const matched = relabel(dataset, model.labels, "the model");
+  const skipped: SkippedFile[] = [];
+  const predictor = await loadPredictor(model, platform, session);
+  async function* answers(): AsyncGenerator<Answers, void, void> {
+    const images = matched.samples.map(({ image }) => image);
+    for await (const { indices, outputs, errors } of predictor.predictBatches(images, { batchSize, signal })) {
+      for (const { index, error } of errors) {
+        skipped.push({ file: matched.samples[index]!.name, reason: error.message });
+      }
+      if (indices.length > 0) yield { probabilities: outputs[model.network.output] as FloatTensor, indices };
+    }
+  }
+  try {
+    const tested = await scoreAnswers(answers(), matched, { ...options, temperature: isSoftmax(model.network) });
+    if (tested.predictions.length === 0) throw notEnoughImages(skipped, 0, 1);
+    return { ...tested, evaluation: tested.evaluation(), skipped };
   } finally {
-    await Promise.all([inference.dispose(), preparation.dispose()]);
+    await predictor.dispose();
   }
 }
 
@@ -91,13 +98,31 @@ export async function evaluateBatches(
   answer: Answer,
   source: BatchSource,
   dataset: ImageDataset,
-  { communicator = alone, signal, onProgress, mapWeights, ...tallied }: EvaluationControl & BetweenRanks = {},
+  { communicator = alone, ...control }: EvaluationControl & BetweenRanks = {},
 ): Promise<EvaluationResult> {
+  const { signal } = control;
+  const tested = await scoreAnswers(answersOf(answer, source, { communicator, signal }), dataset, control);
+  if (tested.predictions.length === 0) source.assertEnough(0, 1);
+  const skipped = skippedByRanks(communicator, dataset, source.skipped);
+  return { ...tested, evaluation: tested.evaluation(), skipped };
+}
+
+/** Where several processes share the images of `source`. */
+interface BetweenRanks {
+  readonly communicator?: Communicator | undefined;
+}
+
+/** Compares the answers of a network with the labels; `evaluation` scores them, if there are any. */
+async function scoreAnswers(
+  answers: AsyncIterable<Answers>,
+  dataset: ImageDataset,
+  { onProgress, mapWeights, ...tallied }: EvaluationControl,
+) {
   const { classes, samples } = dataset;
   const several = isMultiLabel(dataset) ? new MultiLabelTally(classes, mapWeights, tallied) : undefined;
   const single = new EvaluationTally(classes, tallied);
   const predictions = new Map<number, Prediction>();
-  for await (const { probabilities, indices } of answersOf(answer, source, { communicator, signal })) {
+  for await (const { probabilities, indices } of answers) {
     const truths = indices.map((index) => classesOf(samples[index]!));
     if (several) several.add(probabilities, truths);
     else {
@@ -119,17 +144,10 @@ export async function evaluateBatches(
     }
     onProgress?.({ done: predictions.size, total: samples.length });
   }
-  if (predictions.size === 0) source.assertEnough(0, 1);
   return {
-    evaluation: (several ?? single).evaluation(),
     predictions: samples.flatMap((_, index) => predictions.get(index) ?? []),
-    skipped: skippedByRanks(communicator, dataset, source.skipped),
+    evaluation: () => (several ?? single).evaluation(),
   };
-}
-
-/** Where several processes share the images of `source`. */
-interface BetweenRanks {
-  readonly communicator?: Communicator | undefined;
 }
 
 /** The answer where it is right; of several labels, otherwise, all. */
@@ -148,15 +166,4 @@ function placeOf(truth: readonly number[], scores: Float32Array) {
 /** Whether a temperature has a meaning for its answers. */
 export function isSoftmax(network: Network): boolean {
   return outputActivation(network) === "softmax";
-}
-
-/** Among all classes the true one always is. */
-function checkTop(k: number, classes: number): void {
-  if (Number.isInteger(k) && k >= 1 && k <= classes) return;
-  throw new UsageError({
-    where: "evaluate option top",
-    what: "this value is not allowed",
-    received: k,
-    expected: `whole numbers from 1 to ${classes}, the number of classes`,
-  });
 }

@@ -2,7 +2,7 @@ import type { ImageDataset } from "../../data/dataset.ts";
 import { DataError, FormatError } from "../../errors.ts";
 import type { ImageCodec, ImageSource } from "../../platform.ts";
 import type { Prediction } from "../../records.ts";
-import { selectGallery } from "../../report/gallery.ts";
+import { selectGallery } from "../../report/evaluation.ts";
 import type { Gallery, GalleryItem } from "../../report/training-report.ts";
 
 /** How many images of either kind a report shows, and how large they are stored, in pixels. */

@@ -1,17 +1,13 @@
-import { compile } from "../../compiler/compile.ts";
-import { imageInput } from "../../compiler/lower.ts";
-import { readAhead } from "../../data/image-loading.ts";
-import { UsageError, WeightsError, XceptionError } from "../../errors.ts";
+import { sha256 } from "../../checksums.ts";
+import { UsageError, WeightsError, type XceptionError } from "../../errors.ts";
 import { inputShapeOf, type Network, networkWeights } from "../../graph/network.ts";
+import type { Preprocessing } from "../../graph/preprocessing.ts";
+import type { Weights } from "../../graph/weights.ts";
 import { type FeatureStage, featureStages, lastMapOf } from "../../models/feature-stages.ts";
-import type { ImageSource, Platform, RgbImage, Session, SessionOptions, Source, Tensors } from "../../platform.ts";
+import type { ImageSource, Platform, SessionOptions, Source, Tensors } from "../../platform.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
-import { WorkQueue } from "../../work-queue.ts";
-import { modelDigest } from "../model/digest.ts";
-import { asImageError, imageBatch } from "../model/image.ts";
-import { ImagePreparation } from "../model/image-preparation.ts";
-import { disposedError } from "../model/inference.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "../model/model.ts";
+import { compiledParts, type PredictAllOptions, Predictor } from "../model/predictor.ts";
 import { type OpenAsOptions, openAs } from "../weights/open-as.ts";
 import type { OpenedModel } from "../weights/open-weights.ts";
 import { weightsSource } from "../weights/weights-file.ts";
@@ -27,12 +23,7 @@ export interface FeatureMap {
 /** What became of one image among several: maps with N = 1, or why there are none. */
 export type Extracted = { readonly maps: readonly FeatureMap[] } | { readonly error: XceptionError };
 
-export interface ExtractAllOptions extends FeatureChoice {
-  /** Images that the engine sees at a time; default 8. */
-  readonly batchSize?: number | undefined;
-  /** Ends the work with an {@link AbortedError}. */
-  readonly signal?: AbortSignal | undefined;
-}
+export interface ExtractAllOptions extends FeatureChoice, Omit<PredictAllOptions, "part"> {}
 
 export interface LoadExtractorOptions extends OpenAsOptions {
   readonly platform: Platform;
@@ -56,14 +47,7 @@ export class FeatureExtractor {
   /** The layer whose map global pooling reads in a classifier. */
   readonly lastMap: string;
   readonly #model: ExtractorModel;
-  readonly #platform: Platform;
-  readonly #options: SessionOptions | undefined;
-  readonly #preparation: ImagePreparation;
-  /** The part of the network that is in the engine; another request replaces it. */
-  #loaded: { readonly key: string; readonly session: Session } | undefined;
-  /** The part may be replaced between two pieces of work, but not within one. */
-  readonly #queue = new WorkQueue();
-  #disposal: Promise<void> | undefined;
+  readonly #predictor: Predictor;
 
   /** @throws {UsageError} the network does not read RGB images. */
   constructor(model: ExtractorModel, platform: Platform, session?: SessionOptions) {
@@ -71,10 +55,8 @@ export class FeatureExtractor {
     this.stages = featureStages(model.network);
     this.lastMap = lastMapOf(model.network);
     this.#model = model;
-    this.#platform = platform;
-    this.#options = session;
     assertRgb(model.network);
-    this.#preparation = new ImagePreparation(model, platform);
+    this.#predictor = new Predictor(model, platform, compiledParts(model, platform.engine, session));
   }
 
   /**
@@ -90,11 +72,11 @@ export class FeatureExtractor {
     images: ImageSource | readonly ImageSource[],
     choice: FeatureChoice = {},
   ): Promise<readonly FeatureMap[]> {
-    this.#assertNotDisposed();
+    this.#predictor.assertNotDisposed();
     const part = this.#partFor(choice);
     const list = Array.isArray(images) ? (images as readonly ImageSource[]) : [images as ImageSource];
     if (list.length === 0) throw new UsageError({ where: "features", what: "there is no image" });
-    return this.#run(part, await Promise.all(list.map((image) => this.#preparation.prepare(image))));
+    return mapsIn(await this.#predictor.predict(list, { part }), part);
   }
 
   /**
@@ -105,20 +87,13 @@ export class FeatureExtractor {
    */
   async *featuresAll(
     images: readonly ImageSource[],
-    { batchSize = 8, signal, ...choice }: ExtractAllOptions = {},
+    { batchSize, signal, ...choice }: ExtractAllOptions = {},
   ): AsyncGenerator<Extracted, void, void> {
-    this.#assertNotDisposed();
-    assertBatchSize(batchSize);
+    this.#predictor.assertNotDisposed();
     const part = this.#partFor(choice);
-    const load = async (index: number) => this.#preparation.prepare(images[index]!).catch(asImageError);
-    let group: (RgbImage | XceptionError)[] = [];
-    for await (const { item } of readAhead(images.keys(), load, 2 * batchSize, signal)) {
-      group.push(item);
-      if (group.length < batchSize) continue;
-      yield* this.#runGroup(part, group);
-      group = [];
+    for await (const result of this.#predictor.predictAll(images, { part, batchSize, signal })) {
+      yield "error" in result ? result : { maps: mapsIn(result.outputs, part) };
     }
-    if (group.length > 0) yield* this.#runGroup(part, group);
   }
 
   /** Of what the features depend on: weights, wiring and preprocessing; models with the same digest give the same. */
@@ -129,18 +104,11 @@ export class FeatureExtractor {
 
   /** Frees the engine's memory after the work under way; doing it again does nothing. */
   dispose(): Promise<void> {
-    this.#disposal ??= this.#queue.add(async () => {
-      await Promise.all([this.#loaded?.session.dispose(), this.#preparation.dispose()]);
-    });
-    return this.#disposal;
+    return this.#predictor.dispose();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
-  }
-
-  #assertNotDisposed(): void {
-    if (this.#disposal !== undefined) throw disposedError();
   }
 
   #partFor(choice: FeatureChoice): FeatureNetwork {
@@ -155,41 +123,6 @@ export class FeatureExtractor {
       received: made.slice(0, 5),
       remedy: "Choose an earlier layer.",
     });
-  }
-
-  async *#runGroup(
-    part: FeatureNetwork,
-    group: readonly (RgbImage | XceptionError)[],
-  ): AsyncGenerator<Extracted, void, void> {
-    const readable = group.filter((item): item is RgbImage => !(item instanceof XceptionError));
-    const maps = readable.length > 0 ? await this.#run(part, readable) : [];
-    let row = 0;
-    for (const item of group) {
-      if (item instanceof XceptionError) yield { error: item };
-      else yield { maps: rowOf(maps, row++) };
-    }
-  }
-
-  #run(part: FeatureNetwork, images: readonly RgbImage[]): Promise<readonly FeatureMap[]> {
-    return this.#queue.add(async () => {
-      const session = await this.#sessionFor(part);
-      const results: Tensors = await session.run({ [imageInput]: imageBatch(images) });
-      return part.layers.map((layer, index) => ({ layer, values: results[part.outputs[index]!] as FloatTensor }));
-    });
-  }
-
-  async #sessionFor({ network, outputs }: FeatureNetwork): Promise<Session> {
-    const key = JSON.stringify(outputs);
-    if (this.#loaded?.key === key) return this.#loaded.session;
-    await this.#loaded?.session.dispose();
-    this.#loaded = undefined;
-    const { preprocessing, weights } = this.#model;
-    const own = new Map(networkWeights(network).map(({ name }) => [name, weights.get(name)!]));
-    const unique = [...new Set(outputs)];
-    const bytes = compile(network, own, { form: "inference", preprocessing, outputs: unique });
-    const session = await this.#platform.engine.createSession(bytes, this.#options);
-    this.#loaded = { key, session };
-    return session;
   }
 }
 
@@ -213,13 +146,8 @@ export async function loadFeatureExtractor(
   return new FeatureExtractor({ preprocessing, ...opened }, platform, session);
 }
 
-/** The maps of one image, in memory of their own. */
-function rowOf(maps: readonly FeatureMap[], row: number): readonly FeatureMap[] {
-  return maps.map(({ layer, values: { shape, data } }) => {
-    const size = data.length / shape[0]!;
-    const values = { type: "float32", shape: [1, ...shape.slice(1)], data: data.slice(row * size, (row + 1) * size) };
-    return { layer, values: values as FloatTensor };
-  });
+function mapsIn(outputs: Tensors, { layers, outputs: names }: FeatureNetwork): readonly FeatureMap[] {
+  return layers.map((layer, index) => ({ layer, values: outputs[names[index]!] as FloatTensor }));
 }
 
 function assertRgb(network: Network): void {
@@ -233,12 +161,16 @@ function assertRgb(network: Network): void {
   });
 }
 
-function assertBatchSize(batchSize: number): void {
-  if (Number.isInteger(batchSize) && batchSize >= 1) return;
-  throw new UsageError({
-    where: "features option batchSize",
-    what: "this value is not allowed",
-    received: batchSize,
-    expected: "a whole number from 1",
-  });
+/** SHA-256 of all that a network's answers depend on: its layers, their weights and how images become numbers. */
+async function modelDigest(network: Network, weights: Weights, preprocessing: Preprocessing): Promise<string> {
+  const digests = await Promise.all(networkWeights(network).map(({ name }) => sha256(weights.get(name)!.data)));
+  const layers = network.layers.map(({ config, inbound }) => [config, inbound]);
+  return sha256(JSON.stringify([layers, digests, sorted(preprocessing)]));
+}
+
+/** Equal settings are equal texts. */
+function sorted(settings: object): [string, unknown][] {
+  return Object.entries(settings)
+    .filter(([, value]) => value !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
 }

@@ -1,5 +1,5 @@
 import { scaledSize } from "../../compiler/onnx/images.ts";
-import { inputShapeOf, type Network } from "../../graph/network.ts";
+import { imageSizeOf, type Network } from "../../graph/network.ts";
 import { type ImageResize, kerasPreprocessing, type Preprocessing } from "../../graph/preprocessing.ts";
 import type { Architecture } from "../../models/registry.ts";
 import type { DecodeOptions, SizedDecodeOptions } from "../../platform.ts";
@@ -32,7 +32,7 @@ export function sizedDecodeOptionsOf({
   network,
   preprocessing: { fit, background },
 }: Pick<Model, "network" | "preprocessing">): SizedDecodeOptions {
-  const [height, width] = inputShapeOf(network) as [number, number, number];
+  const [height, width] = imageSizeOf(network);
   return { width, height, fit, background };
 }
 
@@ -43,7 +43,7 @@ export function sizedDecodeOptionsOf({
 export function decodeOptionsOf({ network, preprocessing }: Pick<Model, "network" | "preprocessing">): DecodeOptions {
   if (!resizesInGraph(preprocessing)) return sizedDecodeOptionsOf({ network, preprocessing });
   const { background, cropRatio = 1 } = preprocessing;
-  const [height, width] = inputShapeOf(network) as [number, number, number];
+  const [height, width] = imageSizeOf(network);
   const [scaledHeight, scaledWidth] = scaledSize([height, width], cropRatio);
   return { atLeast: { width: 2 * scaledWidth, height: 2 * scaledHeight }, background };
 }

@@ -1,10 +1,10 @@
 import { z } from "zod";
+import { sha256 } from "../../checksums.ts";
 import { FormatError, TrainingError } from "../../errors.ts";
 import { checkDocument, parseJson } from "../../json-document.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { decodeFloats } from "../../weights/number-formats.ts";
 import { readSafetensors, writeSafetensors } from "../../weights/safetensors.ts";
-import { sha256 } from "../model/digest.ts";
 import type { Json } from "../model/model.ts";
 import type { BestWeights, Checkpoint } from "./checkpoint.ts";
 import { bestSchema, checkpointSchema, formatVersion } from "./checkpoint-schema.ts";

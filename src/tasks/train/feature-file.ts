@@ -1,9 +1,9 @@
+import { sha256 } from "../../checksums.ts";
 import { FormatError } from "../../errors.ts";
 import type { FloatTensor, Tensor } from "../../tensor/tensor.ts";
 import { floatTensor } from "../../tensor/tensor.ts";
 import { decodeFloats } from "../../weights/number-formats.ts";
 import { readSafetensors, writeSafetensors } from "../../weights/safetensors.ts";
-import { sha256 } from "../model/digest.ts";
 
 /** What the frozen part of a network makes of images. */
 export interface Features {

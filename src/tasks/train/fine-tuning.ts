@@ -2,7 +2,7 @@ import { UsageError } from "../../errors.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
 import type { Layer, Network } from "../../graph/network.ts";
 import { blocksOf, layerAt, topBlock } from "../../models/parts.ts";
-import { weightMatcher } from "../../weights/weight-pattern.ts";
+import { weightMatcher } from "../../weights/map-weights.ts";
 import type { TrainOptions } from "./options.ts";
 
 /** Which weights train, how fast, and what batch normalization goes by. */

@@ -1,3 +1,4 @@
+import { sha256 } from "../../checksums.ts";
 import { BatchSource } from "../../data/batches.ts";
 import type { ImageDataset, Sample } from "../../data/dataset.ts";
 import { XceptionError } from "../../errors.ts";
@@ -7,9 +8,8 @@ import { readSource } from "../../source.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import { floatTensor } from "../../tensor/tensor.ts";
 import { featureNetwork } from "../features/feature-network.ts";
-import { sha256 } from "../model/digest.ts";
-import { inferenceSession } from "../model/inference.ts";
 import { sizedDecodeOptionsOf } from "../model/model.ts";
+import { loadPredictor } from "../model/predictor.ts";
 import { onFirstRank, sumOfRanks } from "../ranks/ranks.ts";
 import { decodeFeatures, encodeFeatures, type Features } from "./feature-file.ts";
 import type { FeatureCache, FrozenFeaturesOptions } from "./head-phase-options.ts";
@@ -83,10 +83,14 @@ async function computeFeatures(plan: TrainingPlan, body: Network, options: Froze
   const all = new Float32Array(views * images * channels);
   /** Which rows there are: none of a damaged image. */
   const isThere = new Float32Array(views * images);
-  const inference = await inferenceSession(body, bodyWeights(body, weights), preprocessing, platform.engine, {
-    device,
-    threads,
-  });
+  const inference = await loadPredictor(
+    { network: body, weights: bodyWeights(body, weights), preprocessing },
+    platform,
+    {
+      device,
+      threads,
+    },
+  );
   let done = 0;
   try {
     for (let view = 0; view < views; view++) {

@@ -14,7 +14,7 @@ import { architectureNamed, buildNetwork, defaultName, optionsOf, withOptions } 
 import type { Communicator } from "../../platform.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import { initializeWeights, type Weights } from "../../weights/initialize.ts";
-import { ImagePreparation } from "../model/image-preparation.ts";
+import { ImagePreparation } from "../model/images.ts";
 import { defaultPreprocessing, type ImagePreprocessing, sizedDecodeOptionsOf } from "../model/model.ts";
 import { alone } from "../ranks/ranks.ts";
 import type { TrainOptions } from "./options.ts";

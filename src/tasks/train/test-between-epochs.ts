@@ -4,7 +4,7 @@ import { sizeOf } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import type { Weights } from "../../weights/initialize.ts";
 import { featureNetwork } from "../features/feature-network.ts";
-import { type Inference, inferenceSession } from "../model/inference.ts";
+import { loadPredictor, type Predictor } from "../model/predictor.ts";
 import { bodyWeights } from "./frozen-features.ts";
 import { headOf } from "./head-phase.ts";
 import type { TrainingPlan } from "./plan.ts";
@@ -43,7 +43,7 @@ export class TestBetweenEpochs {
     }
     const { network: body } = featureNetwork(network, { layers: [network.layers[this.#end]!.name] });
     const rest = await this.#session(headOf(network, this.#end), weights, undefined);
-    let beginning: Inference | undefined;
+    let beginning: Predictor | undefined;
     const answer = async ({ images, indices }: Batch) => {
       const key = indices.join();
       const kept = this.#maps.get(key);
@@ -60,9 +60,12 @@ export class TestBetweenEpochs {
     part: Network,
     weights: Weights,
     preprocessing: TrainingPlan["preprocessing"] | undefined,
-  ): Promise<Inference> {
+  ): Promise<Predictor> {
     const { platform, device, threads } = this.#plan.options;
-    return inferenceSession(part, bodyWeights(part, weights), preprocessing, platform.engine, { device, threads });
+    return loadPredictor({ network: part, weights: bodyWeights(part, weights), preprocessing }, platform, {
+      device,
+      threads,
+    });
   }
 }
 

@@ -1,3 +1,4 @@
+import { sha256 } from "../../checksums.ts";
 import type { ImageDataset } from "../../data/dataset.ts";
 import { UsageError } from "../../errors.ts";
 import { networkWeights } from "../../graph/network.ts";
@@ -5,7 +6,6 @@ import { OpGraphBuilder } from "../../graph/op-builder.ts";
 import type { Optimizer } from "../../learning/optimizers.ts";
 import type { Schedule } from "../../learning/schedule.ts";
 import type { Communicator } from "../../platform.ts";
-import { sha256 } from "../model/digest.ts";
 import type { Json } from "../model/model.ts";
 import { gatherRanks } from "../ranks/ranks.ts";
 import type { TrainingIdentity } from "./checkpoint.ts";

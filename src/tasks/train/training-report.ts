@@ -1,6 +1,7 @@
 import { countParameters, networkWeights } from "../../graph/network.ts";
 import { networkCost } from "../../report/cost.ts";
-import type { Fact, Gallery, NetworkSize, Reproduction, TrainingReport } from "../../report/training-report.ts";
+import type { Fact } from "../../report/document.ts";
+import type { Gallery, NetworkSize, Reproduction, TrainingReport } from "../../report/training-report.ts";
 import type { TrainingResult } from "./options.ts";
 
 /** What a report says beyond what the training itself knows. */

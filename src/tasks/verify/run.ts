@@ -8,8 +8,7 @@ import type { Platform, SessionOptions, Tensors } from "../../platform.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
 import type { Weights } from "../../weights/initialize.ts";
 import { syntheticImages } from "../../weights/synthetic.ts";
-import { imageBatch } from "../model/image.ts";
-import { ImagePreparation } from "../model/image-preparation.ts";
+import { ImagePreparation, imageBatch } from "../model/images.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "../model/model.ts";
 import { channelBlock } from "../step/step-program.ts";
 

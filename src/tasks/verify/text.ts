@@ -1,4 +1,5 @@
-import { type TextColumn, textTable } from "../../report/text-table.ts";
+import { numberColumn, type TableColumn } from "../../report/document.ts";
+import { textTable } from "../../report/text.ts";
 import { formatShape } from "../../tensor/shape.ts";
 import type { ModelVerification } from "./model.ts";
 import type { TrainingVerification } from "./training.ts";
@@ -26,7 +27,6 @@ export function describeVerification(verification: Verification, options: { read
     rows.push(["probabilities", "", "", difference.toExponential(2), "", limit, verdict(probabilities)]);
   }
   const top = classes === undefined ? "without its top" : `${classes} classes`;
-  const right = (header: string) => ({ header, align: "right", whole: true }) as const;
   return [
     `${network} ${formatShape(inputShape)}, ${top}, on ${batchSize} images, in the ${layout} layout`,
     "Largest differences from the golden values; those of taps in units of the tap's standard deviation",
@@ -34,10 +34,10 @@ export function describeVerification(verification: Verification, options: { read
       [
         { header: "Tap" },
         { header: "Output" },
-        right("Values"),
-        right("Difference"),
-        right("Statistics"),
-        right("Allowed"),
+        numberColumn("Values"),
+        numberColumn("Difference"),
+        numberColumn("Statistics"),
+        numberColumn("Allowed"),
         { header: "", whole: true },
       ],
       rows,
@@ -64,8 +64,12 @@ export function describeTrainingVerification(
     each.allowed.toExponential(0),
     each.passed ? "ok" : "FAILS",
   ]);
-  const right = (header: string): TextColumn => ({ header, align: "right", whole: true });
-  const columns = [{ header: "Number" }, right("Difference"), right("Allowed"), { header: "", whole: true }];
+  const columns = [
+    { header: "Number" },
+    numberColumn("Difference"),
+    numberColumn("Allowed"),
+    { header: "", whole: true },
+  ];
   return [
     `${network} ${formatShape(inputShape)}, ${steps} training steps`,
     `Relative differences from the golden values; the ${Math.min(10, weights.length)} of ${weights.length} of weights that are farthest off`,
@@ -99,12 +103,11 @@ export function describeModelVerification(
     if (runtimes.every((each) => each[key] === undefined)) continue;
     rows.push([name, "", ...runtimes.map((each) => cell(each[key])), tolerance.probabilities.toExponential(0)]);
   }
-  const right = (header: string): TextColumn => ({ header, align: "right", whole: true });
-  const columns: TextColumn[] = [
+  const columns: TableColumn[] = [
     { header: "Block" },
     { header: "Layer" },
-    ...runtimes.map(({ runtime }) => right(runtime)),
-    right("Allowed"),
+    ...runtimes.map(({ runtime }) => numberColumn(runtime)),
+    numberColumn("Allowed"),
   ];
   const failed = runtimes.flatMap((each) => (each.passed ? [] : [each.runtime]));
   return [

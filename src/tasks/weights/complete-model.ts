@@ -1,6 +1,7 @@
 import { UsageError } from "../../errors.ts";
 import { outputLayer } from "../../graph/network.ts";
 import { imagenetLabels } from "../../models/imagenet-classes.ts";
+import { familyOf } from "../../models/registry.ts";
 import { defaultPreprocessing } from "../model/model.ts";
 import { classifierProblem } from "../model/model-file.ts";
 import type { OpenedModel } from "./open-weights.ts";
@@ -16,7 +17,8 @@ export async function completeModel(opened: OpenedModel, given: readonly string[
     return { model: assertNoLabels(model, given), notes: [] };
   }
   const { labels, notes } = await classNames(classes, given ?? kept);
-  const { preprocessing = defaultPreprocessing } = opened;
+  const usual = { ...defaultPreprocessing, ...familyOf(architecture)?.preprocessing };
+  const { preprocessing = usual } = opened;
   return {
     model: { ...model, labels, preprocessing },
     notes: [...(opened.preprocessing ? [] : [usualPreprocessing]), ...notes],

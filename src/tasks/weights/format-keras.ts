@@ -1,7 +1,7 @@
 import type { Shape } from "../../tensor/shape.ts";
 import { isHdf5, kerasFileJob, kerasFileLimits, readKerasFile } from "../../weights/keras/file.ts";
 import { networkFromKeras } from "../../weights/keras/network.ts";
-import { shapesOf } from "../../weights/stored-layers.ts";
+import { shapesOf } from "../../weights/map-weights.ts";
 import { isZip } from "../../weights/zip.ts";
 import { networkOf } from "../model/model-file.ts";
 import { type ModelDescription, readMetadata } from "../model/model-metadata.ts";

@@ -1,9 +1,9 @@
 import { withExternalData } from "../../compiler/onnx/external-data.ts";
 import { readOnnx } from "../../compiler/onnx/reader.ts";
 import { fromEngineWeights } from "../../graph/weights.ts";
+import { storedLayersOf } from "../../weights/map-weights.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
-import { storedLayersOf } from "../../weights/stored-layers.ts";
-import { graphShapes } from "../model/graph-shapes.ts";
+import { graphShapes } from "../model/foreign-graph.ts";
 import { modelIn, networkOf, readsBytes } from "../model/model-file.ts";
 import { readMetadata } from "../model/model-metadata.ts";
 import { layersOfGraph } from "./graph-layers.ts";

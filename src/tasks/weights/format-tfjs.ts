@@ -1,5 +1,5 @@
 import type { Network } from "../../graph/network.ts";
-import { type StoredLayer, shapesOf } from "../../weights/stored-layers.ts";
+import { type StoredLayer, shapesOf } from "../../weights/map-weights.ts";
 import { readTfjsModel } from "../../weights/tfjs/file.ts";
 import { readMetadata } from "../model/model-metadata.ts";
 import { describedBy } from "./format-keras.ts";

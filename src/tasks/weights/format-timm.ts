@@ -1,9 +1,9 @@
-import { buildNetwork } from "../../models/registry.ts";
+import { buildNetwork, familyOf } from "../../models/registry.ts";
 import { recognizeTimm } from "../../models/timm-names.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import { isSafetensors, readSafetensors } from "../../weights/safetensors.ts";
-import { isTorch, readTorch } from "../../weights/torch/torch-file.ts";
-import { defaultPreprocessing, type ImagePreprocessing } from "../model/model.ts";
+import { isTorch, readTorch } from "../../weights/torch/file.ts";
+import { defaultPreprocessing } from "../model/model.ts";
 import { readMetadata } from "../model/model-metadata.ts";
 import { describedBy } from "./format-keras.ts";
 import { byTimmNames, layersFromTimm, type NamedTensor } from "./timm-layers.ts";
@@ -35,11 +35,6 @@ export const torchFormat: WeightsFormat = {
   },
 };
 
-/** Inception's mean and standard deviation of 0.5: numbers from −1 to 1, as in Keras. */
-function timmPreprocessing(cropRatio: number): ImagePreprocessing {
-  return { ...defaultPreprocessing, interpolation: "bicubic", fit: "cover", cropRatio };
-}
-
 function timmFile(format: string, named: readonly NamedTensor[], notes: readonly string[]): WeightsFile {
   const tensors = byTimmNames(named);
   const shapes = new Map([...tensors].map(([name, { shape }]) => [name, shape]));
@@ -48,7 +43,15 @@ function timmFile(format: string, named: readonly NamedTensor[], notes: readonly
   if (found === undefined) {
     return { format, layers, stored: () => named.map(({ path, shape }) => ({ name: path, shape })), notes };
   }
-  const { cropRatio } = found;
+  const { architecture, cropRatio } = found;
+  const numbers = familyOf(architecture)!.preprocessing;
+  const preprocessing = {
+    ...defaultPreprocessing,
+    ...numbers,
+    interpolation: "bicubic",
+    fit: "cover",
+    cropRatio,
+  } as const;
   return {
     format: `${format}, ${found.name}`,
     layers,
@@ -56,7 +59,7 @@ function timmFile(format: string, named: readonly NamedTensor[], notes: readonly
       const { architecture } = recognizeTimm(shapes, inputShape)!;
       return { network: buildNetwork(architecture), architecture };
     },
-    metadata: { architecture: found.architecture, preprocessing: timmPreprocessing(cropRatio) },
+    metadata: { architecture, preprocessing },
     notes: [
       ...notes,
       `Images are prepared as timm does for the weights that it publishes: scaled (bicubic), the middle ${100 * cropRatio} % of each side kept, and -1 ... 1 made of their pixels.`,

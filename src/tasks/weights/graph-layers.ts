@@ -1,7 +1,7 @@
 import type { Network } from "../../graph/network.ts";
-import type { GraphStep } from "../../weights/graphs/graph-steps.ts";
-import { matchGraph } from "../../weights/graphs/match-graph.ts";
-import type { StoredWeight } from "../../weights/stored-layers.ts";
+import type { GraphStep } from "../../weights/graph-parts.ts";
+import type { StoredWeight } from "../../weights/map-weights.ts";
+import { matchGraph } from "../../weights/match-graph.ts";
 import type { FoundLayers } from "./weights-file.ts";
 
 /**
@@ -9,10 +9,5 @@ import type { FoundLayers } from "./weights-file.ts";
  * @throws {FormatError} the graph is another network.
  */
 export function layersOfGraph(steps: readonly GraphStep<StoredWeight>[], network: Network, where: string): FoundLayers {
-  const { folded, ...found } = matchGraph(steps, network, where);
-  if (folded === 0) return found;
-  const note =
-    `The file's batch normalizations (${folded}) were folded into its kernels; they are set to neutral values here. ` +
-    "Fine-tuning works; training statistics start anew.";
-  return { ...found, notes: [note] };
+  return matchGraph(steps, network, where);
 }

@@ -1,9 +1,9 @@
 import type { OnnxContent } from "../../compiler/onnx/reader.ts";
 import { windowGeometry } from "../../graph/layer-shapes.ts";
 import type { Network } from "../../graph/network.ts";
-import type { GraphFacts } from "../../report/graph-summary.ts";
+import type { GraphFacts } from "../../report/summary.ts";
 import { sizeOf } from "../../tensor/shape.ts";
-import type { OpenShape } from "../model/graph-shapes.ts";
+import type { OpenShape } from "../model/foreign-graph.ts";
 
 /** What kind of file it is, and what its graph is made of, in a few words. */
 export function describeOnnx(content: OnnxContent): string {

@@ -1,7 +1,7 @@
 import type { OnnxContent, OnnxNode } from "../../compiler/onnx/reader.ts";
 import { type FloatTensor, floatTensor, transpose } from "../../tensor/tensor.ts";
-import type { GraphStep, StepKind } from "../../weights/graphs/graph-steps.ts";
-import type { StoredWeight } from "../../weights/stored-layers.ts";
+import type { GraphStep, StepKind } from "../../weights/graph-parts.ts";
+import type { StoredWeight } from "../../weights/map-weights.ts";
 
 const kinds: Readonly<Record<string, StepKind>> = {
   Conv: "convolution",

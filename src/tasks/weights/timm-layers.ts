@@ -4,8 +4,8 @@ import { fromTorchLayout, torchShape } from "../../graph/torch-layout.ts";
 import { timmNamesOf } from "../../models/timm-names.ts";
 import { type Shape, sameShape, sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
+import type { StoredLayer, StoredWeight } from "../../weights/map-weights.ts";
 import { decodeFloats, type EncodedTensor } from "../../weights/number-formats.ts";
-import type { StoredLayer, StoredWeight } from "../../weights/stored-layers.ts";
 
 /** A tensor whose numbers are read when they are asked for. */
 export interface NamedTensor {

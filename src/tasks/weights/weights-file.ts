@@ -3,12 +3,11 @@ import type { Network } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
 import type { Architecture } from "../../models/registry.ts";
 import type { Engine, Source, SourceReader } from "../../platform.ts";
-import type { GraphFacts } from "../../report/graph-summary.ts";
-import type { WeightFacts } from "../../report/weights-summary.ts";
+import type { GraphFacts, WeightFacts } from "../../report/summary.ts";
 import { nameOfSource, readSource } from "../../source.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { kerasFileModule } from "../../weights/keras/file.ts";
-import type { StoredLayer } from "../../weights/stored-layers.ts";
+import type { StoredLayer } from "../../weights/map-weights.ts";
 import type { ModelDescription } from "../model/model-metadata.ts";
 import { imagenetOrigin, imagenetWeightsAddress } from "./imagenet-weights.ts";
 

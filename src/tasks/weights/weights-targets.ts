@@ -1,12 +1,12 @@
 import { compile } from "../../compiler/compile.ts";
 import { inputShapeOf } from "../../graph/network.ts";
-import { writeKerasArchive } from "../../weights/keras/archive-writer.ts";
 import {
   type KerasModelParts,
+  writeKerasArchive,
   writeKerasWeights,
   writeLegacyModel,
   writeLegacyWeights,
-} from "../../weights/keras/hdf5-writer.ts";
+} from "../../weights/keras/writer.ts";
 import { metadataKey } from "../../weights/metadata-key.ts";
 import { writeTfjsModel } from "../../weights/tfjs/writer.ts";
 import { classifierProblem, encodeModel } from "../model/model-file.ts";

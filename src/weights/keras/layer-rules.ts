@@ -14,24 +14,23 @@ import {
   relu,
   separableConv2d,
 } from "../../graph/builder.ts";
-import type { ActivationName, Size2 } from "../../graph/layers.ts";
+import type { ActivationName, Padding, Size2 } from "../../graph/layers.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
-import type { KerasFields } from "./fields.ts";
 
-/** What a rule makes one layer of Keras from. */
+/** A layer of Keras, for the rule that translates it. */
 export interface KerasLayer {
   readonly name: string;
   readonly fields: KerasFields;
   readonly inputs: readonly [LayerOutput, ...LayerOutput[]];
-  /** Zeros that a layer before it has put around its input. */
+  /** Zeros that a ZeroPadding2D before it puts around its input. */
   readonly zeros?: Size2 | undefined;
-  /** A name for a layer that Keras has inside another one; no layer of the network has it. */
+  /** A unique name for a layer that Keras has inside another one. */
   readonly nameInside: (part: string) => string;
-  /** Notes a weight that Keras leaves out of the file because it never changes. */
+  /** Records a weight that Keras omits from the file because it never changes. */
   readonly constant: (weight: string, value: number) => void;
-  /** Leaves zeros around the input to the convolution that reads it. */
+  /** Passes zeros around the input on to the convolution that reads it. */
   readonly pad: (zeros: Size2) => LayerOutput;
-  /** Takes a scaling of pixels out of the network. */
+  /** Moves a rescaling of pixels out of the network. */
   readonly rescale: (rescaling: PixelRescaling) => LayerOutput;
 }
 
@@ -43,25 +42,22 @@ export interface PixelRescaling extends Preprocessing {
 
 type LayerRule = (layer: KerasLayer) => LayerOutput;
 
-/** For what does nothing but in training. */
-const nothing: LayerRule = ({ inputs }) => inputs[0];
+/** Layers that are the identity outside training. */
+const identity: LayerRule = ({ inputs }) => inputs[0];
 
-/** From the layers of Keras that we know, by class, to ours. */
+/** Translates the layers of Keras that we support, by class. */
 export const layerRules: Readonly<Record<string, LayerRule>> = {
   Conv2D: (layer) => {
-    const { name, fields, inputs } = layer;
-    fields.only("groups", 1);
-    return activated(layer, conv2d(inputs[0], { name, ...convolution(layer) }));
+    layer.fields.only("groups", 1);
+    return activated(layer, conv2d(layer.inputs[0], convolution(layer)));
   },
   SeparableConv2D: (layer) => {
-    const { name, fields, inputs } = layer;
-    fields.only("depth_multiplier", 1);
-    return activated(layer, separableConv2d(inputs[0], { name, ...convolution(layer) }));
+    layer.fields.only("depth_multiplier", 1);
+    return activated(layer, separableConv2d(layer.inputs[0], convolution(layer)));
   },
   DepthwiseConv2D: (layer) => {
-    const { name, fields, inputs } = layer;
-    fields.only("depth_multiplier", 1);
-    return activated(layer, depthwiseConv2d(inputs[0], { name, ...window(layer) }));
+    layer.fields.only("depth_multiplier", 1);
+    return activated(layer, depthwiseConv2d(layer.inputs[0], window(layer)));
   },
   ZeroPadding2D: ({ fields, pad }) => {
     fields.only("data_format", "channels_last");
@@ -73,8 +69,8 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
     fields.only("renorm", false);
     if (!fields.flag("scale", true)) constant(`${name}/gamma`, 1);
     if (!fields.flag("center", true)) constant(`${name}/beta`, 0);
-    const options = { momentum: fields.number("momentum", 0.99), epsilon: fields.number("epsilon", 1e-3) };
-    return batchNormalization(inputs[0], { name, ...options });
+    const momentum = fields.number("momentum", 0.99);
+    return batchNormalization(inputs[0], { name, momentum, epsilon: fields.number("epsilon", 1e-3) });
   },
   Activation: ({ name, fields, inputs }) => {
     const kind = fields.activation();
@@ -107,41 +103,36 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
     return dropout(inputs[0], fields.number("rate", 0), { name });
   },
   Dense: ({ name, fields, inputs }) => {
-    const options = {
-      units: fields.count("units"),
-      activation: fields.activation(),
-      useBias: fields.flag("use_bias", true),
-    };
-    return dense(inputs[0], { name, ...options });
+    const units = fields.count("units");
+    return dense(inputs[0], { name, units, activation: fields.activation(), useBias: fields.flag("use_bias", true) });
   },
-  Rescaling: ({ fields, rescale }) => {
-    return rescale({ scale: fields.number("scale"), offset: fields.number("offset", 0) });
-  },
-  RandomFlip: nothing,
-  RandomRotation: nothing,
-  RandomTranslation: nothing,
-  RandomZoom: nothing,
-  RandomContrast: nothing,
-  RandomBrightness: nothing,
+  Rescaling: ({ fields, rescale }) => rescale({ scale: fields.number("scale"), offset: fields.number("offset", 0) }),
+  RandomFlip: identity,
+  RandomRotation: identity,
+  RandomTranslation: identity,
+  RandomZoom: identity,
+  RandomContrast: identity,
+  RandomBrightness: identity,
 };
 
-/** Classes of layers that do nothing but in training: Keras 3 writes `training: true` into their calls by itself. */
+/** Augmentation layers, the identity outside training: Keras 3 itself writes `training: true` into their calls. */
 export const augmentations: ReadonlySet<string> = new Set(
-  Object.entries(layerRules).flatMap(([type, rule]) => (rule === nothing ? [type] : [])),
+  Object.entries(layerRules).flatMap(([type, rule]) => (rule === identity ? [type] : [])),
 );
 
-/** Layers that take zeros around their input as their padding. */
+/** Layers that can take over zeros around their input as padding. */
 export const readsZeros: ReadonlySet<string> = new Set(["Conv2D", "SeparableConv2D", "DepthwiseConv2D"]);
 
 function convolution(layer: KerasLayer) {
   return { filters: layer.fields.count("filters"), ...window(layer) };
 }
 
-function window({ fields, zeros }: KerasLayer) {
+function window({ name, fields, zeros }: KerasLayer) {
   if (zeros) fields.only("padding", "valid");
   fields.only("data_format", "channels_last");
   fields.only("dilation_rate", [1, 1], 1);
   return {
+    name,
     kernelSize: fields.size("kernel_size"),
     strides: fields.size("strides", [1, 1]),
     padding: zeros ?? fields.padding(),
@@ -149,7 +140,7 @@ function window({ fields, zeros }: KerasLayer) {
   };
 }
 
-/** Keras's convolutions may end in an activation; ours leave it to a layer of its own. */
+/** Convolutions of Keras may end in an activation; here it is a separate layer. */
 function activated({ fields, nameInside }: KerasLayer, output: LayerOutput): LayerOutput {
   const kind = fields.activation();
   assertNoSpatialSoftmax(kind, output, fields);
@@ -161,13 +152,122 @@ function assertKnownPooling(fields: KerasFields): void {
   fields.only("keepdims", false);
 }
 
-/** The engine keeps channels first, where softmax would run along the width. */
+/** The op graph is channels-first, where softmax would run along the width. */
 function assertNoSpatialSoftmax(kind: ActivationName, { shape }: LayerOutput, { where }: KerasFields): void {
   if (kind !== "softmax" || shape.length === 1) return;
   throw new FormatError({
     where: `${where}, field "activation"`,
-    what: "softmax of an image is not supported",
+    what: "softmax of feature maps is not supported",
     received: shape,
     expected: "one axis of features",
   });
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+const activations: readonly ActivationName[] = ["linear", "relu", "elu", "sigmoid", "softmax"];
+
+/**
+ * The fields of one layer in a `model_config`. Each getter rejects unsupported values; fields that are never read
+ * (initializers, regularizers, constraints) only matter in training.
+ */
+export class KerasFields {
+  /** The layer's name in errors, e.g. `file.h5, Conv2D "block1_conv1"`. */
+  readonly where: string;
+  readonly #fields: Json;
+
+  constructor(fields: Json, where: string) {
+    this.#fields = fields;
+    this.where = where;
+  }
+
+  /** @param otherwise value of a missing field; without it the field is required. */
+  count(name: string, otherwise?: number): number {
+    const value = this.#get(name) ?? otherwise;
+    if (typeof value === "number" && Number.isInteger(value) && value >= 1) return value;
+    throw this.#error(name, "a positive integer");
+  }
+
+  /** @param otherwise as for `count`. */
+  number(name: string, otherwise?: number): number {
+    const value = this.#get(name) ?? otherwise;
+    if (typeof value === "number") return value;
+    throw this.#error(name, "a number");
+  }
+
+  flag(name: string, otherwise: boolean): boolean {
+    const value = this.#get(name) ?? otherwise;
+    if (typeof value === "boolean") return value;
+    throw this.#error(name, "true or false");
+  }
+
+  size(name: string, otherwise?: Size2): Size2 {
+    const value = this.#get(name) ?? otherwise;
+    const pair = typeof value === "number" ? [value, value] : value;
+    if (Array.isArray(pair) && pair.length === 2 && pair.every((each) => Number.isInteger(each) && each >= 1)) {
+      return [pair[0], pair[1]];
+    }
+    throw this.#error(name, "one or two positive integers");
+  }
+
+  padding(): Padding {
+    const value = this.#get("padding") ?? "valid";
+    if (value === "valid" || value === "same") return value;
+    throw this.#error("padding", '"valid" or "same"');
+  }
+
+  /** Rows and columns of zeros on each side, of a ZeroPadding2D. */
+  zeros(): Size2 {
+    const value = this.#get("padding") ?? 1;
+    const sides = Array.isArray(value) ? value : [value, value];
+    const [rows, columns] = sides.map((side: unknown) => {
+      const [before, after]: unknown[] = Array.isArray(side) ? side : [side, side];
+      return before === after ? before : undefined;
+    });
+    if (sides.length === 2 && isCount(rows) && isCount(columns)) return [rows, columns];
+    throw this.#error("padding", "equal padding on opposite sides");
+  }
+
+  activation(): ActivationName {
+    const value = this.#get("activation") ?? "linear";
+    const known = activations.find((each) => each === value);
+    if (known) return known;
+    throw this.#error("activation", `one of ${activations.join(", ")}`);
+  }
+
+  /**
+   * Asserts that a field has one of the values that our layers support.
+   * @param allowed includes what a missing field means.
+   */
+  only(name: string, ...allowed: readonly unknown[]): void {
+    const value = this.#get(name);
+    if (value === undefined || allowed.some((each) => JSON.stringify(each) === JSON.stringify(value))) return;
+    throw this.#error(name, allowed.map((each) => JSON.stringify(each)).join(" or "));
+  }
+
+  /** `batch_shape`, in Keras 2 `batch_input_shape`, without the batch axis; undefined if there is none. */
+  batchShape(): readonly unknown[] | undefined {
+    const value = this.#get("batch_shape") ?? this.#get("batch_input_shape");
+    if (value === undefined) return undefined;
+    if (Array.isArray(value)) return value.slice(1);
+    throw this.#error("batch_shape", "a list of sizes");
+  }
+
+  /** Keras writes null for options that were not given. */
+  #get(name: string): unknown {
+    return this.#fields[name] ?? undefined;
+  }
+
+  #error(name: string, expected: string): FormatError {
+    return new FormatError({
+      where: `${this.where}, field "${name}"`,
+      what: this.#get(name) === undefined ? "missing field" : "unsupported value",
+      received: this.#get(name),
+      expected,
+    });
+  }
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0;
 }

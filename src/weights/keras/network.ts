@@ -3,31 +3,37 @@ import { input, type LayerOutput } from "../../graph/builder.ts";
 import type { Size2 } from "../../graph/layers.ts";
 import { type Network, network } from "../../graph/network.ts";
 import type { Shape } from "../../tensor/shape.ts";
-import { scalingOf } from "./arithmetic.ts";
-import { type KerasEntry, type KerasModel, kerasModel, layerNames } from "./entries.ts";
-import { inboundNames, onlyLayer } from "./inbound.ts";
+import {
+  inboundNames,
+  type KerasEntry,
+  type KerasModel,
+  kerasModel,
+  layerNames,
+  onlyLayer,
+  scalingOf,
+} from "./config.ts";
 import { augmentations, layerRules, type PixelRescaling, readsZeros } from "./layer-rules.ts";
 
-/** A network as Keras describes it. */
+/** A network that Keras describes. */
 export interface KerasNetwork {
   readonly network: Network;
-  /** Weights that are not in the file because they never change: `bn/gamma` of a normalization without scale. */
+  /** Weights that Keras omits because they never change: `bn/gamma` of a normalization without scale. */
   readonly constants: ReadonlyMap<string, number>;
-  /** What a `Rescaling` right behind the input makes of pixels; the network begins behind it. */
+  /** A `Rescaling` directly after the input; the network starts after it. */
   readonly rescaling?: PixelRescaling;
 }
 
 export interface KerasNetworkOptions {
-  /** What errors call the file. */
+  /** The file's name in errors. */
   readonly where: string;
-  /** `[height, width, channels]`, if the file leaves the size of images open. */
+  /** `[height, width, channels]`, if the file leaves the image size open. */
   readonly inputShape?: Shape | undefined;
 }
 
 /**
- * Builds the network that a `model_config` (Keras 2) or `config.json` (Keras 3) describes: a functional or a sequential
- * model with one input and one output, of the layers we know. The layers of a model within it take the model's place.
- * @throws {FormatError} it is no such description, or has a layer or an option that we do not know.
+ * Builds the network that a `model_config` (Keras 2) or `config.json` (Keras 3) describes: a functional or sequential
+ * model of supported layers with one input and one output. Nested models are inlined.
+ * @throws {FormatError} it is no such description, or has an unsupported layer or option.
  */
 export function networkFromKeras(config: string, options: KerasNetworkOptions): KerasNetwork {
   const { where } = options;
@@ -36,25 +42,25 @@ export function networkFromKeras(config: string, options: KerasNetworkOptions): 
     const whole: Whole = { options, constants: new Map(), names: new Set(layerNames(model)), padded: new Map() };
     const output = new Build(whole, where).model(model);
     if (whole.padded.has(output)) throw zerosError(where, "the network's end");
-    const { constants, rescaled } = whole;
-    const rescaling = rescaled && { scale: rescaled.scale, offset: rescaled.offset };
+    const { constants, rescaling } = whole;
     return { network: network(model.name, output), constants, ...(rescaling && { rescaling }) };
   } catch (cause) {
     if (!(cause instanceof XceptionError) || cause instanceof FormatError) throw cause;
-    // A layer that the graph refuses: two of one name, shapes that do not fit.
+    // The graph rejects a layer: duplicate names, incompatible shapes.
     throw new FormatError({ where, what: cause.message, cause });
   }
 }
 
-/** What the builds of a model and of those within it share. */
+/** State shared by the builds of a model and its nested models. */
 interface Whole {
   readonly options: KerasNetworkOptions;
   readonly constants: Map<string, number>;
   readonly names: Set<string>;
-  /** Stand-ins for outputs with zeros around them, which are a layer of Keras, but here an option of convolutions. */
+  /** Stand-ins for padded outputs: zero padding is a layer in Keras, but an option of convolutions here. */
   readonly padded: Map<LayerOutput, { readonly source: LayerOutput; readonly zeros: Size2 }>;
-  /** What has been made of pixels so far. */
-  rescaled?: PixelRescaling & { readonly output: LayerOutput };
+  /** The rescaling of pixels so far, and the layer after it. */
+  rescaling?: PixelRescaling;
+  rescaled?: LayerOutput;
 }
 
 class Build {
@@ -67,7 +73,7 @@ class Build {
     this.#where = where;
   }
 
-  /** @param given what a model within another one reads; its own input layer stands for that. */
+  /** @param given the input of a nested model, which replaces its own input layer. */
   model(model: KerasModel, given?: LayerOutput): LayerOutput {
     return model.type === "Sequential" ? this.#sequential(model, given) : this.#functional(model, given);
   }
@@ -86,17 +92,14 @@ class Build {
     const { name, where, inboundNodes } = entry;
     const scaling = scalingOf(entry);
     if (scaling) {
-      const { input: source, ...rescaling } = scaling;
-      this.#outputs.set(name, this.#rescale(rescaling, this.#output(source, where), where));
+      this.#outputs.set(name, this.#rescale(scaling.rescaling, this.#output(scaling.input, where), where));
       return;
     }
-    // Before its inputs are looked at, which layers of other classes may have in other forms.
+    // Before reading its inputs: layers of other classes may have them in other forms.
     assertKnown(entry);
     const sources = inboundNames(inboundNodes, where, augmentations.has(entry.type) ? ["training"] : []);
-    this.#add(
-      entry,
-      sources.map((source) => this.#output(source, where)),
-    );
+    const inputs = sources.map((source) => this.#output(source, where));
+    this.#add(entry, inputs);
   }
 
   #sequential({ layers }: KerasModel, given: LayerOutput | undefined): LayerOutput {
@@ -123,12 +126,7 @@ class Build {
     if (padded && !model && !readsZeros.has(type)) throw zerosError(where, type);
     const [first, ...others] = padded && !model ? [padded.source] : inputs;
     if (!first || (others.length > 0 && type !== "Add")) {
-      throw new FormatError({
-        where,
-        what: "the layer has another number of inputs",
-        received: inputs.length,
-        expected: "1",
-      });
+      throw new FormatError({ where, what: "wrong number of inputs", received: inputs.length, expected: "1" });
     }
     const output = model
       ? new Build(this.#whole, where).model(model, first)
@@ -152,32 +150,26 @@ class Build {
     return standIn;
   }
 
-  /** Pixels are scaled before they reach the network, not in it; one scaling may follow another. */
+  /** Pixels are rescaled before they reach the network, not in it; one rescaling may follow another. */
   #rescale(rescaling: PixelRescaling, output: LayerOutput, where: string): LayerOutput {
-    if (this.#whole.padded.has(output)) throw zerosError(where, "arithmetic");
-    const before = this.#whole.rescaled;
-    const isFirst = before === undefined ? output.config.type === "InputLayer" : output === before.output;
+    const whole = this.#whole;
+    if (whole.padded.has(output)) throw zerosError(where, "arithmetic");
+    const isFirst = whole.rescaled === undefined ? output.config.type === "InputLayer" : output === whole.rescaled;
     if (!isFirst) {
-      throw new FormatError({
-        where,
-        what: "it is not the first layer",
-        expected: "one Rescaling right behind the input",
-      });
+      const expected = "one Rescaling directly after the input";
+      throw new FormatError({ where, what: "it is not the first layer", expected });
     }
-    const { scale, offset } = before ?? { scale: 1, offset: 0 };
-    this.#whole.rescaled = {
-      scale: scale * rescaling.scale,
-      offset: offset * rescaling.scale + rescaling.offset,
-      // Another one, so that a layer that reads pixels as they are does not go unnoticed.
-      output: input(output.shape, { name: output.name }),
-    };
-    return this.#whole.rescaled.output;
+    const { scale, offset } = whole.rescaling ?? { scale: 1, offset: 0 };
+    whole.rescaling = { scale: scale * rescaling.scale, offset: offset * rescaling.scale + rescaling.offset };
+    // A new layer, so that one that reads the original pixels is detected.
+    whole.rescaled = input(output.shape, { name: output.name });
+    return whole.rescaled;
   }
 
   #output(name: string, where: string): LayerOutput {
     const output = this.#outputs.get(name);
     if (output) return output;
-    throw new FormatError({ where, what: `it reads "${name}", which is no layer before it` });
+    throw new FormatError({ where, what: `its input "${name}" is not an earlier layer` });
   }
 
   #nameInside(name: string, part: string): string {
@@ -193,7 +185,7 @@ function assertKnown({ type, where, model }: KerasEntry): void {
   if (model || Object.hasOwn(layerRules, type)) return;
   throw new FormatError({
     where,
-    what: "layers of this class are not supported",
+    what: "unsupported layer",
     received: type,
     expected: `one of ${Object.keys(layerRules).join(", ")}, or arithmetic with one number`,
   });
@@ -202,13 +194,13 @@ function assertKnown({ type, where, model }: KerasEntry): void {
 function zerosError(where: string, received: string): FormatError {
   return new FormatError({
     where,
-    what: "a ZeroPadding2D stands in front of something else than a convolution",
+    what: "ZeroPadding2D is supported only in front of a convolution",
     received,
     expected: `one of ${[...readsZeros].join(", ")}, with padding "valid"`,
   });
 }
 
-/** The layer that knows the shape of images, where a model begins with another model. */
+/** The layer that declares the image shape, where a model starts with a nested model. */
 function beginning(entry: KerasEntry): KerasEntry {
   const first = entry.model?.layers[0];
   return first ? beginning(first) : entry;
@@ -220,16 +212,12 @@ function imageShape({ fields, where }: KerasEntry, given: Shape | undefined): Sh
   if (sizes?.length === 3 && sizes.every((size) => typeof size === "number" && Number.isInteger(size) && size >= 1)) {
     const shape = sizes as number[];
     if (given === undefined || shape.every((size, axis) => size === given[axis])) return shape;
-    throw new FormatError({
-      where,
-      what: "the network reads images of another shape",
-      received: given,
-      expected: `[${shape.join(", ")}]`,
-    });
+    const expected = `[${shape.join(", ")}]`;
+    throw new FormatError({ where, what: "the network has another input shape", received: given, expected });
   }
   throw new FormatError({
     where,
-    what: "the shape of its images is not known",
+    what: "unknown input shape",
     received: stored,
     expected: "[height, width, channels]",
     remedy: "Give the input shape.",

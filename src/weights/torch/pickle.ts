@@ -1,32 +1,32 @@
 import { FormatError } from "../../errors.ts";
 
-/** What a pickle may hold here: plain data, and what the handlers make of names and calls. */
+/** A value in a pickle: plain data, and what the handlers return for names and calls. */
 export type PickleValue = unknown;
 
-/** What a reader of pickles lets in. Nothing of a pickle is ever run: each handler makes plain data, or refuses by throwing. */
+/** What a pickle may contain. No code in a pickle ever runs: each handler returns plain data, or throws. */
 export interface PickleHandlers {
   /** A class or function by its name. */
   readonly global: (module: string, name: string, refuse: Refuse) => PickleValue;
-  /** A call of what `global` returned. */
+  /** A call of a value that `global` returned. */
   readonly call: (callable: PickleValue, values: readonly PickleValue[], refuse: Refuse) => PickleValue;
-  /** Something that is stored outside of the pickle. */
+  /** Data stored outside the pickle. */
   readonly persistent: (id: PickleValue, refuse: Refuse) => PickleValue;
 }
 
-/** Throws a FormatError for the opcode that is being read. */
+/** Throws a FormatError for the current opcode. */
 export type Refuse = (what: string, received?: string, remedy?: string) => never;
 
-/** Pickles of weights have some ten thousand values; more than this would only fill the memory. */
+/** Pickles of weights have some ten thousand values; more than this would only exhaust memory. */
 const mostValues = 2 ** 22;
 
 const mark = Symbol("mark");
 const text = new TextDecoder("utf-8", { fatal: true });
 
 /**
- * Reads one pickle: protocols 2 to 5, as far as dictionaries of tensors need them. Dictionaries become Maps, tuples and
+ * Reads one pickle: the subset of protocols 2 to 5 that dictionaries of tensors need. Dictionaries become Maps, tuples and
  * lists become arrays.
- * @param start offset of the pickle; `end` of the result is that of the byte after it.
- * @throws {FormatError} it is damaged, or has something that is not let in; the message names the byte offset.
+ * @param start offset of the pickle; `end` of the result is the offset after it.
+ * @throws {FormatError} it is damaged, or has disallowed contents; the message names the byte offset.
  * @see https://docs.python.org/3/library/pickletools.html
  */
 export function readPickle(bytes: Uint8Array, start: number, where: string, handlers: PickleHandlers) {
@@ -60,8 +60,7 @@ class PickleMachine {
       const opcode = this.#bytes[this.#take(1)]!;
       if (opcode === 0x2e) return this.#pop();
       const execute = opcodes[opcode];
-      if (!execute)
-        this.refuse("this opcode is not one that weights need", `0x${opcode.toString(16).padStart(2, "0")}`);
+      if (!execute) this.refuse("unsupported opcode", `0x${opcode.toString(16).padStart(2, "0")}`);
       execute!(this);
     }
   }
@@ -76,11 +75,11 @@ class PickleMachine {
   };
 
   push(value: PickleValue): void {
-    if (this.#values++ >= mostValues) this.refuse("it has more values than weights can have", undefined);
+    if (this.#values++ >= mostValues) this.refuse("it has more values than weights can have");
     this.#stack.push(value);
   }
 
-  /** An unsigned number of so many bytes, little-endian. */
+  /** Reads an unsigned little-endian integer. */
   unsigned(size: 1 | 2 | 4 | 8): number {
     const at = this.#take(size);
     if (size === 1) return this.#view.getUint8(at);
@@ -96,9 +95,9 @@ class PickleMachine {
     return this.#view.getFloat64(this.#take(8), false);
   }
 
-  /** Python's integers of any size, two's complement; as bigint where a number would round it. */
+  /** Reads a two's complement integer of any size; returns a bigint where a number would round it. */
   long(size: number): number | bigint {
-    if (size > 16) this.refuse("an integer is longer than any of weights", `${size} bytes`);
+    if (size > 16) this.refuse("an integer is too long", `${size} bytes`);
     const at = this.#take(size);
     let value = 0n;
     for (let index = size - 1; index >= 0; index--) value = (value << 8n) | BigInt(this.#bytes[at + index]!);
@@ -112,7 +111,7 @@ class PickleMachine {
     try {
       return text.decode(this.#bytes.subarray(at, at + length));
     } catch {
-      return this.refuse("a text is no UTF-8");
+      return this.refuse("a string is not UTF-8");
     }
   }
 
@@ -121,10 +120,10 @@ class PickleMachine {
     return this.#bytes.subarray(at, at + length);
   }
 
-  /** Up to the next line feed. */
+  /** Reads up to the next line feed. */
   line(): string {
     const end = this.#bytes.indexOf(0x0a, this.position);
-    if (end < 0) this.refuse("a line has no end");
+    if (end < 0) this.refuse("unterminated line");
     const line = this.string(end - this.position);
     this.#take(1);
     return line;
@@ -138,7 +137,7 @@ class PickleMachine {
   /** Removes the values after the last mark, and the mark. */
   popToMark(): PickleValue[] {
     const begin = this.#stack.lastIndexOf(mark);
-    if (begin < 0) this.refuse("a mark is missing");
+    if (begin < 0) this.refuse("missing mark");
     const values = this.#stack.splice(begin + 1);
     this.#stack.pop();
     return values;
@@ -153,33 +152,35 @@ class PickleMachine {
   }
 
   recall(index: number): void {
-    if (!this.#memo.has(index)) this.refuse("it refers to a value that is not there", String(index));
+    if (!this.#memo.has(index)) this.refuse("it refers to an unknown value", String(index));
     this.push(this.#memo.get(index));
   }
 
   append(values: readonly PickleValue[]): void {
     const list = this.#top();
     if (Array.isArray(list)) for (const value of values) list.push(value);
-    else this.refuse("values are appended to what is no list");
+    else this.refuse("values are appended to something that is not a list");
   }
 
   setItems(values: readonly PickleValue[]): void {
     const dictionary = this.#top();
-    if (values.length % 2 !== 0) this.refuse("a dictionary has a key without a value");
-    // Dictionaries of classes that we let in without reading them swallow their items.
+    if (values.length % 2 !== 0) this.refuse("a dictionary key has no value");
+    // Items of classes that are allowed but ignored are dropped.
     if (!(dictionary instanceof Map)) return;
     for (let index = 0; index < values.length; index += 2) dictionary.set(values[index], values[index + 1]);
   }
 
   pushGlobal(module: PickleValue, name: PickleValue): void {
     const isName = typeof module === "string" && typeof name === "string";
-    this.push(isName ? this.#handlers.global(module, name, this.refuse) : this.refuse("a name of a class is no text"));
+    this.push(
+      isName ? this.#handlers.global(module, name, this.refuse) : this.refuse("the name of a class is not a string"),
+    );
   }
 
   call(): void {
     const [callable, values] = this.popTuple(2);
     const made = Array.isArray(values) ? this.#handlers.call(callable, values, this.refuse) : undefined;
-    this.push(made ?? this.refuse("the arguments of a call are no tuple"));
+    this.push(made ?? this.refuse("the arguments of a call are not a tuple"));
   }
 
   pushPersistent(): void {
@@ -188,7 +189,7 @@ class PickleMachine {
 
   #top(): PickleValue {
     const value = this.#stack.at(-1);
-    if (this.#stack.length === 0 || value === mark) this.refuse("a value is missing");
+    if (this.#stack.length === 0 || value === mark) this.refuse("missing value");
     return value;
   }
 
@@ -202,7 +203,7 @@ class PickleMachine {
     const at = this.position;
     if (!(size <= this.#bytes.length - at)) {
       const received = `${size} bytes from byte ${at} on, of ${this.#bytes.length}`;
-      this.refuse("the pickle ends too early", received, "Is the file cut short? Copy or download it again.");
+      this.refuse("the pickle is truncated", received, "Is the file truncated? Copy or download it again.");
     }
     this.position = at + size;
     return at;
@@ -211,9 +212,9 @@ class PickleMachine {
 
 type Execute = (machine: PickleMachine) => void;
 
-/** What each opcode does, by its byte; all others are refused. */
+/** Supported opcodes, by their byte; all others are errors. */
 const opcodes: Readonly<Record<number, Execute>> = {
-  // PROTO, FRAME: nothing follows from either.
+  // PROTO, FRAME: ignored.
   128: (machine) => void machine.unsigned(1),
   149: (machine) => void machine.unsigned(8),
   // NONE, NEWTRUE, NEWFALSE
@@ -266,7 +267,7 @@ const opcodes: Readonly<Record<number, Execute>> = {
   // REDUCE, NEWOBJ: both are calls.
   82: (machine) => machine.call(),
   129: (machine) => machine.call(),
-  // BUILD: attributes of an object, none of which we need.
+  // BUILD: attributes of an object, ignored.
   98: (machine) => void machine.popTuple(1),
   // BINPERSID
   81: (machine) => machine.pushPersistent(),

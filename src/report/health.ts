@@ -1,0 +1,104 @@
+import type { BlockHealth, HealthRecord } from "../records.ts";
+import { gradientChart, zerosChart } from "./charts/heat-maps.ts";
+import { numberColumn, type Paragraph, type Row, type Section } from "./document.ts";
+import { formatNumber, formatPercent, withCommas } from "./numbers.ts";
+
+/** From here on an activation lets through next to nothing. */
+const deadShare = 0.99;
+/** Of the largest gradient in the network; below it a block hardly learns. */
+const vanishing = 1e-5;
+/** Euclidean norm of a block's gradient. */
+const exploding = 1000;
+/** A hundredth to a thousandth of the weights is usual for one step. */
+const wildUpdate = 0.1;
+
+/** Gradients and activations block by block: at the latest step that recorded them, and over time. */
+export function healthSection(health: readonly HealthRecord[]): Section | undefined {
+  const latest = health.at(-1);
+  if (latest === undefined || latest.blocks.length === 0) return undefined;
+  const { step, blocks } = latest;
+  const norms = health.flatMap((record) => record.blocks.flatMap(({ gradientNorm }) => gradientNorm || []));
+  const range = `from ${shortNumber(Math.min(...norms))} to ${shortNumber(Math.max(...norms))}`;
+  return {
+    id: "health",
+    title: "Health of the network",
+    blocks: [
+      verdict(blocks, step),
+      {
+        type: "table",
+        caption: `Block by block, at step ${withCommas(step)}; activations of its first image`,
+        columns: [
+          { header: "Block" },
+          ...["Gradient norm", "Weight norm", "Update ratio", "Activation", "Zeros"].map(numberColumn),
+          { header: "" },
+        ],
+        rows: blocks.map((block) => healthRow(block, blocks)),
+      },
+      {
+        type: "figures",
+        layout: "health",
+        blocks: [
+          {
+            type: "chart",
+            caption: `Gradient norm of each block, ${range}, on a logarithmic scale. A block that stays pale learns little.`,
+            draw: () => gradientChart(health),
+          },
+          {
+            type: "chart",
+            caption: "Fraction of zeros in the activations of each block. A block in full color is dead.",
+            draw: () => zerosChart(health),
+          },
+        ],
+      },
+    ],
+  };
+}
+
+/** Describes what is wrong with a block; empty if nothing is. */
+export function healthWarnings(block: BlockHealth, all: readonly BlockHealth[]): readonly string[] {
+  const { gradientNorm, updateRatio, activation } = block;
+  const largest = Math.max(0, ...all.map((each) => each.gradientNorm ?? 0));
+  const warnings: string[] = [];
+  if (activation && activation.zeroShare >= deadShare) {
+    warnings.push(`dead: ${formatPercent(activation.zeroShare)} of its activations are 0`);
+  }
+  if (gradientNorm === 0) warnings.push("no gradient");
+  else if (gradientNorm !== undefined && gradientNorm < vanishing * largest) {
+    warnings.push("vanishing: hardly any gradient");
+  }
+  if (gradientNorm !== undefined && gradientNorm > exploding) {
+    warnings.push(`exploding: a gradient of ${formatNumber(gradientNorm)}`);
+  }
+  if (updateRatio !== undefined && updateRatio > wildUpdate) {
+    warnings.push(`exploding: one step changes its weights by ${formatPercent(updateRatio)}`);
+  }
+  return warnings;
+}
+
+function verdict(blocks: readonly BlockHealth[], step: number): Paragraph {
+  const ill = blocks.filter((block) => healthWarnings(block, blocks).length > 0).map(({ block }) => block);
+  return ill.length === 0
+    ? { type: "paragraph", style: "well", text: "✓ All blocks learn: none is dead, vanishing or exploding." }
+    : { type: "paragraph", style: "ill", text: `⚠ Warnings at step ${withCommas(step)}: ${ill.join(", ")}.` };
+}
+
+function healthRow(block: BlockHealth, all: readonly BlockHealth[]): Row {
+  const { gradientNorm, weightNorm, updateRatio, activation } = block;
+  const warnings = healthWarnings(block, all);
+  return [
+    block.block,
+    shortNumber(gradientNorm),
+    shortNumber(weightNorm),
+    updateRatio === undefined ? "–" : `${shortNumber(100 * updateRatio)}\u00a0%`,
+    activation ? `${shortNumber(activation.mean)} ± ${shortNumber(activation.deviation)}` : "–",
+    activation ? formatPercent(activation.zeroShare) : "–",
+    warnings.length > 0 ? { text: `⚠ ${warnings.join("; ")}`, style: "warning" } : undefined,
+  ];
+}
+
+/** Three digits, whatever the size: `12.3`, `0.00123`, `1.2e-6`. */
+function shortNumber(value: number | undefined): string {
+  if (value === undefined) return "–";
+  if (value !== 0 && Math.abs(value) < 1e-3) return value.toExponential(1);
+  return String(Number(value.toPrecision(3)));
+}

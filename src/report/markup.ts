@@ -1,0 +1,51 @@
+/** Text that is HTML already; everything else is escaped when it enters a template of {@link html}. */
+export class Markup {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+export type Content = Markup | string | number | undefined | readonly Content[];
+
+/**
+ * A template whose values are escaped unless they are markup themselves, so that a class called `<script>` stays a
+ * name. A list is joined, `undefined` is nothing.
+ * @example html`<p>${"a < b"}</p>`.text // "<p>a &lt; b</p>"
+ */
+export function html(strings: TemplateStringsArray, ...values: readonly Content[]): Markup {
+  return new Markup(strings.reduce((text, part, index) => text + renderContent(values[index - 1]) + part));
+}
+
+function renderContent(content: Content): string {
+  if (content === undefined) return "";
+  if (content instanceof Markup) return content.text;
+  if (typeof content === "object") return content.map(renderContent).join("");
+  return String(content).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+/** A PNG file as a URL that has the image in it. */
+export function pngUrl(png: Uint8Array): string {
+  return dataUrl("image/png", png);
+}
+
+/** A JPEG file as a URL that has the image in it. */
+export function jpegUrl(jpeg: Uint8Array): string {
+  return dataUrl("image/jpeg", jpeg);
+}
+
+function dataUrl(type: string, content: Uint8Array): string {
+  return `data:${type};base64,${base64(content)}`;
+}
+
+export function base64(content: Uint8Array): string {
+  let text = "";
+  for (const byte of content) text += String.fromCharCode(byte);
+  return btoa(text);
+}
+
+/** @throws {DOMException} this is no base64. */
+export function bytesOfBase64(text: string): Uint8Array {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}

@@ -1,0 +1,55 @@
+/** `22910480` → `"22,910,480"`. */
+export function withCommas(value: number): string {
+  return value.toLocaleString("en-US");
+}
+
+/** Three digits and a prefix of the metric system: `8357403496` → `"8.36 G"`, `864` → `"864"`. */
+export function withMetricPrefix(value: number): string {
+  for (const [size, prefix] of [
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ] as const) {
+    if (value >= size) return `${threeDigits(value / size)} ${prefix}`;
+  }
+  return threeDigits(value);
+}
+
+/** Memory as Keras writes it, 1 KB = 1024 B: `91641920` → `"87.40 MB"`. */
+export function asMemory(bytes: number): string {
+  let size = bytes;
+  const units = ["B", "KB", "MB", "GB", "TB"];
+  while (size >= 1024 && units.length > 1) {
+    size /= 1024;
+    units.shift();
+  }
+  return `${size.toFixed(2)} ${units[0]}`;
+}
+
+function threeDigits(value: number): string {
+  return value.toLocaleString("en-US", { maximumSignificantDigits: 3, useGrouping: false });
+}
+
+/** `0.8316` → `"83.2 %"`, with a space that does not break. */
+export function formatPercent(fraction: number): string {
+  return `${(100 * fraction).toFixed(1)}\u00a0%`;
+}
+
+/** `22910480` → `"22.9 M"`: three significant digits and a power of a thousand. */
+export function formatRounded(count: number): string {
+  return count.toLocaleString("en-US", { notation: "compact", maximumSignificantDigits: 3 });
+}
+
+/** `124.3` seconds → `"2 min 4 s"`; below a minute with one decimal, from an hour without seconds. */
+export function formatDuration(seconds: number): string {
+  if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  const minutes = Math.round(seconds / 60);
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** `0.0123456` → `"0.01235"`: four significant digits, for losses and rates. */
+export function formatNumber(value: number): string {
+  return value.toLocaleString("en-US", { maximumSignificantDigits: 4 });
+}

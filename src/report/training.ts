@@ -1,0 +1,212 @@
+import { csvText } from "../csv.ts";
+import type { EpochRecord } from "../records.ts";
+import { accuracyChart, learningRateChart, lossChart, stepLossChart } from "./charts/curves.ts";
+import { costSection } from "./cost.ts";
+import {
+  type Chart,
+  type Headline,
+  numberColumn,
+  type ReportDocument,
+  type Section,
+  type Status,
+  type Table,
+} from "./document.ts";
+import { evaluationSection, predictionGallery } from "./evaluation.ts";
+import { healthSection } from "./health.ts";
+import { toHtml } from "./html.ts";
+import { pngUrl } from "./markup.ts";
+import { formatDuration, formatNumber, formatPercent, formatRounded, withCommas } from "./numbers.ts";
+import type { GalleryItem, LiveStatus, TrainingReport } from "./training-report.ts";
+
+/** How often the page of a training run in progress reloads itself. */
+const refreshSeconds = 15;
+/** Layers whose cost is listed one by one. */
+const listedLayers = 12;
+/** Skipped files that are listed at once; a longer list is folded. */
+const unfoldedFiles = 8;
+
+/** Writes a report on a training run as one HTML file: see `toHtml`. While training goes on it reloads itself. */
+export function renderReport(report: TrainingReport): Promise<string> {
+  return toHtml(trainingDocument(report));
+}
+
+/** Builds the report on a training run or an evaluation; parts whose data are absent are left out. */
+export function trainingDocument(report: TrainingReport): ReportDocument {
+  const { kind = "Training report", title, summary, live, evaluation, health = [], cost } = report;
+  return {
+    ...{ kind, title, summary },
+    status: live && statusOf(live),
+    headlines: headlinesOf(report),
+    sections: [
+      setupSection(report),
+      curvesSection(report),
+      evaluation && evaluationSection(evaluation),
+      gallerySection(report),
+      healthSection(health),
+      cost && costSection(cost, listedLayers),
+      skippedSection(report),
+      reproductionSection(report),
+    ],
+  };
+}
+
+const historyColumns: readonly (readonly [header: string, value: (record: EpochRecord) => number | undefined])[] = [
+  ["epoch", (record) => record.epoch],
+  ["loss", (record) => record.loss],
+  ["accuracy", (record) => record.accuracy],
+  ["validation_loss", (record) => record.validationLoss],
+  ["validation_accuracy", (record) => record.validationAccuracy],
+  // Only of images with several labels.
+  ["validation_map100", (record) => record.validationPrecision],
+  ["learning_rate", (record) => record.learningRate],
+  ["images_per_second", (record) => record.imagesPerSecond],
+  ["seconds", (record) => record.seconds],
+];
+
+/** Writes `history.csv`: a header, then one line for each epoch. */
+export function historyCsv(history: readonly EpochRecord[]): string {
+  const hasPrecision = history.some(({ validationPrecision }) => validationPrecision !== undefined);
+  const shown = historyColumns.filter(([header]) => hasPrecision || header !== "validation_map100");
+  return csvText([
+    shown.map(([header]) => header),
+    ...history.map((record) => shown.map(([, value]) => value(record))),
+  ]);
+}
+
+function statusOf({ epoch, epochs, step, steps, loss, accuracy, secondsLeft, time }: LiveStatus): Status {
+  return {
+    text: `epoch ${epoch} of ${epochs}, step ${withCommas(step)} of ${withCommas(steps)}; about ${formatDuration(secondsLeft)} to go`,
+    detail: `Loss ${formatNumber(loss)}, accuracy ${formatPercent(accuracy)} in this epoch. Written at ${time}; this page reloads itself while training goes on.`,
+    share: Math.min(1, (epoch - 1 + step / steps) / epochs),
+    refreshSeconds,
+  };
+}
+
+function headlinesOf({ evaluation, history = [], network }: TrainingReport): readonly Headline[] {
+  const headlines: Headline[] = [];
+  if (evaluation) {
+    const { top1, images, meanAveragePrecision: map } = evaluation;
+    headlines.push({ name: "Test accuracy", value: formatPercent(top1), note: `of ${withCommas(images)} images` });
+    if (map !== undefined)
+      headlines.push({ name: "MAP@100", value: formatPercent(map), note: "mean over the classes" });
+  }
+  if (history.length > 0) {
+    const total = (value: (record: EpochRecord) => number) => history.reduce((sum, record) => sum + value(record), 0);
+    // Every epoch shows as many images, so the times for one image are averaged.
+    const rate = history.length / total(({ imagesPerSecond }) => 1 / imagesPerSecond);
+    const epochs = `${withCommas(history.length)} ${history.length === 1 ? "epoch" : "epochs"}`;
+    headlines.push(
+      { name: "Training time", value: formatDuration(total(({ seconds }) => seconds)), note: epochs },
+      { name: "Speed", value: formatRounded(rate), note: "images per second" },
+    );
+  }
+  if (network) {
+    const { parameters, full } = network;
+    const note = full ? `${full.name}: ${formatRounded(full.parameters)}` : withCommas(parameters);
+    headlines.push({ name: "Parameters", value: formatRounded(parameters), note });
+  }
+  return headlines;
+}
+
+function setupSection({ network, settings = [] }: TrainingReport): Section | undefined {
+  const { parameters, full } = network ?? {};
+  const facts = [
+    ...(parameters === undefined ? [] : [{ name: "Parameters", value: withCommas(parameters) }]),
+    ...(full ? [{ name: `Parameters of ${full.name}`, value: withCommas(full.parameters) }] : []),
+    ...settings,
+  ];
+  if (facts.length === 0) return undefined;
+  const title = settings.length > 0 ? "Training setup" : "The network";
+  return { id: "settings", title, blocks: [{ type: "facts", facts }] };
+}
+
+/** The curves of loss, accuracy and learning rate, and their numbers. */
+function curvesSection({ history = [], steps = [] }: TrainingReport): Section | undefined {
+  const hasSteps = steps.length >= 2;
+  if (history.length === 0 && !hasSteps) return undefined;
+  const isValidated = history.some(({ validationLoss }) => validationLoss !== undefined);
+  const chart = (caption: string, draw: () => Promise<string>): Chart => ({ type: "chart", caption, draw });
+  const loss = "Loss: lower is better. Training includes augmentation and dropout";
+  return {
+    id: "curves",
+    title: "Training curves",
+    blocks: [
+      {
+        type: "figures",
+        layout: hasSteps ? "curves four" : "curves",
+        blocks: [
+          ...(history.length > 0
+            ? [
+                chart(isValidated ? `${loss}, validation does not.` : `${loss}.`, () => lossChart(history)),
+                chart("Accuracy: the share of images classified correctly.", () => accuracyChart(history)),
+                chart("Learning rate at the end of each epoch.", () => learningRateChart(history)),
+              ]
+            : []),
+          hasSteps
+            ? chart("Loss of single steps, with augmentation and dropout.", () => stepLossChart(steps))
+            : undefined,
+        ],
+      },
+      history.length > 0 ? historyTable(history) : undefined,
+    ],
+  };
+}
+
+function historyTable(history: readonly EpochRecord[]): Table {
+  const headers = ["Epoch", "Loss", "Accuracy", "Validation loss", "Validation accuracy", "Learning rate"];
+  return {
+    type: "table",
+    foldedAs: "Metrics of every epoch",
+    caption: "Training, epoch by epoch",
+    columns: [...headers, "Images/s", "Time"].map(numberColumn),
+    rows: history.map(({ epoch, loss, accuracy, validationLoss, validationAccuracy, ...record }) => [
+      ...[`${epoch}`, formatNumber(loss), formatPercent(accuracy)],
+      validationLoss === undefined ? "–" : formatNumber(validationLoss),
+      validationAccuracy === undefined ? "–" : formatPercent(validationAccuracy),
+      ...[formatNumber(record.learningRate), formatNumber(record.imagesPerSecond), formatDuration(record.seconds)],
+    ]),
+  };
+}
+
+/** Evaluated images with their predictions. */
+function gallerySection({ gallery }: TrainingReport): Section | undefined {
+  if (gallery === undefined || gallery.wrong.length + gallery.right.length === 0) return undefined;
+  const { epoch, wrong, right } = gallery;
+  const withUrl = (items: readonly GalleryItem[]) => items.map((item) => ({ ...item, url: pngUrl(item.png) }));
+  return {
+    id: "gallery",
+    title: "Predictions",
+    blocks: [
+      epoch === undefined ? undefined : { type: "paragraph", text: `As evaluated after epoch ${epoch}.` },
+      predictionGallery("wrong", withUrl(wrong)),
+      predictionGallery("right", withUrl(right)),
+    ],
+  };
+}
+
+function skippedSection({ skipped = [] }: TrainingReport): Section | undefined {
+  if (skipped.length === 0) return undefined;
+  return {
+    id: "skipped",
+    title: "Skipped files",
+    blocks: [
+      {
+        type: "table",
+        foldedAs: skipped.length <= unfoldedFiles ? undefined : `${withCommas(skipped.length)} files were skipped`,
+        caption: "Files that cannot be used",
+        columns: [{ header: "File" }, { header: "Reason" }],
+        rows: skipped.map(({ file, reason }) => [{ text: file, style: "code" }, reason]),
+      },
+    ],
+  };
+}
+
+function reproductionSection({ reproduction }: TrainingReport): Section | undefined {
+  if (reproduction === undefined) return undefined;
+  const { commands, facts = [] } = reproduction;
+  return {
+    id: "reproduce",
+    title: "How to reproduce it",
+    blocks: [{ type: "code", lines: commands }, facts.length > 0 ? { type: "facts", facts } : undefined],
+  };
+}
