@@ -145,6 +145,6 @@ describe("a golden file is refused", () => {
       `${where}, weight 236: the network has another weight there; received "x [1]"; expected no weight.`,
     ],
   ])("%s", (_, fields, message) => {
-    expect(() => checkGolden(paper, goldenOf(fields), where)).toThrow(new Error(message));
+    expect(() => checkGolden(paper, goldenOf(fields), where)).toThrow(message);
   });
 });

@@ -74,7 +74,7 @@ describe("a golden file without", () => {
     [
       "a known family",
       { architecture: { family: "resnet", options: {} }, taps: { a: tap } },
-      "field architecture.family: Invalid option",
+      "field architecture.family: Invalid discriminator value. Expected 'xception' | ",
     ],
     ["known keys", { architecture, taps: { a: tap }, tops: [[1]] }, 'Unrecognized key: "tops".'],
     [

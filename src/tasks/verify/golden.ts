@@ -188,12 +188,6 @@ export function parsePhotoGolden(text: string, file: string, image?: string): Ph
       expected: Object.keys(images).join(", "),
     });
   }
-  let pooled: readonly number[] | undefined;
-  for (const [key, value] of Object.entries(maps)) {
-    if (layers.includes(key)) continue;
-    if (key.startsWith("gap_")) pooled = checkDocument(row, value, `${where}, ${name}, field "${key}"`);
-    else throw new FormatError({ where: `${where}, ${name}`, what: "this key is unknown", received: key });
-  }
   const taps = layers.map((layer): readonly [string, GoldenTap] => {
     const map = checkDocument(mapSchema, maps[layer], `${where}, ${name}, layer "${layer}"`);
     const [height, width, depth] = map.shape;
@@ -209,6 +203,12 @@ export function parsePhotoGolden(text: string, file: string, image?: string): Ph
     const sampled = { at: samples.map(([index]) => index), values: samples.map(([, value]) => value) };
     return [layer, { shape: [1, height, width, depth], mean, std, min, max, ...sampled }];
   });
+  let pooled: readonly number[] | undefined;
+  for (const [key, value] of Object.entries(maps)) {
+    if (layers.includes(key)) continue;
+    if (key.startsWith("gap_")) pooled = checkDocument(row, value, `${where}, ${name}, field "${key}"`);
+    else throw new FormatError({ where: `${where}, ${name}`, what: "this key is unknown", received: key });
+  }
   return { taps: Object.fromEntries(taps), ...(pooled && { pooled }) };
 }
 
