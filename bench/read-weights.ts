@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { kerasPreprocessing } from "../src/graph/preprocessing.ts";
 import { architectureNamed, buildNetwork } from "../src/models/registry.ts";
 import { writeFilesAtomic } from "../src/runtime/node-files.ts";
-import { type TargetName, weightsTargets } from "../src/tasks/weights/weights-targets.ts";
+import { type TargetName, weightsTargets } from "../src/tasks/weights/formats.ts";
 import { syntheticWeights } from "../src/weights/synthetic.ts";
 import { median, type Row, rounded, writeResult } from "./measurement.ts";
 

@@ -11,7 +11,7 @@ const dataset: ImageDataset = {
 
 const options = { inputShape: [71, 71, 3], classes: 2, width: 0.1, middleFlowRepeats: 1, dropout: 0.2 } as const;
 const { weights, labels, preprocessing } = await train(dataset, {
-  network: options,
+  network: { family: "xception", options },
   epochs: 3,
   batchSize: 8,
   onEpoch: ({ history }) => console.log(`epoch ${history.length}: loss ${history.at(-1)?.loss.toFixed(2)}`),

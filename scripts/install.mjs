@@ -8,18 +8,18 @@ import { join } from "node:path";
  * @property {boolean} [optional]
  */
 
-const oldestNode = [20, 9];
+/** The same as `engines` in package.json: from these versions on `require` loads ES modules. */
+export const supportedNode = "^20.19.0 || >=22.12.0";
 
 /**
- * @param {string} version of the running Node, e.g. `20.9.0`.
- * @throws {Error} it is too old.
+ * @param {string} version of the running Node, e.g. `20.19.0`.
+ * @throws {Error} it is not supported.
  */
 export function checkNodeVersion(version) {
   const [major = 0, minor = 0] = version.split(".").map(Number);
-  const [oldestMajor = 0, oldestMinor = 0] = oldestNode;
-  if (major > oldestMajor || (major === oldestMajor && minor >= oldestMinor)) return;
+  if ((major === 20 && minor >= 19) || (major === 22 && minor >= 12) || major > 22) return;
   throw new Error(
-    `Node ${version} is too old; expected ${oldestNode.join(".")} or newer. Install it from https://nodejs.org or with a version manager.`,
+    `Node ${version} is not supported; expected ${supportedNode}. Install it from https://nodejs.org or with a version manager.`,
   );
 }
 
@@ -46,6 +46,19 @@ export function installPackages(root) {
   if (status === 0) return;
   const reason = error === undefined ? `exit code ${status}` : error.message;
   throw new Error(`npm ci failed (${reason}). Check the connection to the npm registry, then run the command again.`);
+}
+
+/**
+ * @param {string} root folder of the project.
+ * @throws {Error} node_modules does not hold what package-lock.json asks for.
+ */
+export function assertPackages(root) {
+  const missing = missingPackages(root);
+  if (missing.length === 0) return;
+  const count = missing.length === 1 ? "1 package is" : `${missing.length} packages are`;
+  throw new Error(
+    `${count} missing or outdated. Run \`npm ci\` first; \`npm start\` and \`npm test\` do it themselves.`,
+  );
 }
 
 /**

@@ -26,7 +26,7 @@ export const generators = {
     const [, ...flags] = command.split(" ");
     const program = ["--import", "tsx", join("apps", "cli", "main.ts")];
     const printed = execFileSync(process.execPath, [...program, ...flags], { cwd: root, encoding: "utf8" });
-    return fenced("console", `$ npx ${command}\n${shorten(printed, { first: 5, last: 4 })}`);
+    return fenced("console", `$ npx xception-ts ${flags.join(" ")}\n${shorten(printed, { first: 5, last: 4 })}`);
   },
   /** What the commands after each `$` print in a folder with these files of tests/golden/, or of ../shared/. */
   session: (files, current) => recordSession(files.split(" "), current),

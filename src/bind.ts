@@ -1,5 +1,4 @@
-import type { ImageDataset } from "./data/dataset.ts";
-import { type FolderDataset, folderDataset } from "./data/dataset.ts";
+import { type FolderDataset, folderDataset, type ImageDataset } from "./data/dataset.ts";
 import { UsageError } from "./errors.ts";
 import type { Network } from "./graph/network.ts";
 import type { FileSystem, Platform, Source } from "./platform.ts";
@@ -12,7 +11,7 @@ import {
 } from "./tasks/features/feature-extractor.ts";
 import type { Model, ModelParts } from "./tasks/model/model.ts";
 import { encodeModel } from "./tasks/model/model-file.ts";
-import type { TrainingResult, TrainOptions } from "./tasks/train/options.ts";
+import type { TrainingRequest, TrainingResult } from "./tasks/train/request.ts";
 import { train } from "./tasks/train/train.ts";
 import { type ModelVerification, type VerifyModelOptions, verifyModel } from "./tasks/verify/model.ts";
 import { type Conversion, type ConvertOptions, convert } from "./tasks/weights/convert.ts";
@@ -88,7 +87,7 @@ export interface Verbs {
    * @throws {WeightsError} the weights are not those of the network.
    * @throws {FileError} the folder is missing or not writable.
    * @example
-   * const { weights, labels, preprocessing } = await train(await readFolder("photos"), { network: options });
+   * const { weights, labels, preprocessing } = await train(await readFolder("photos"), { network: { family: "xception", options } });
    * await saveModel("model.onnx", {
    *   architecture: { family: "xception", options: { ...options, classes: labels.length } },
    *   weights,
@@ -125,11 +124,12 @@ export interface Verbs {
    * @throws {TrainingError} the loss or the weights are NaN or infinite.
    * @example
    * const { weights, history } = await train(await readFolder("photos/train"), {
-   *   network: { inputShape: [150, 150, 3], width: 0.25 },
+   *   imageSize: 150,
+   *   width: 0.25,
    *   validation: await readFolder("photos/test"),
    * });
    */
-  train(dataset: ImageDataset, options?: Bound<TrainOptions>): Promise<TrainingResult>;
+  train(dataset: ImageDataset, request?: Bound<TrainingRequest>): Promise<TrainingResult>;
   /**
    * Converts a file of weights to another format.
    * @throws {FormatError} it is in no known format, damaged, or its network has an unknown layer.
@@ -157,7 +157,7 @@ export function bind(platform: Platform): Verbs {
     saveModel: async (path, model) => filesOf(platform).write(path, encodeModel(model)),
     readFolder: async (path) => folderDataset(await filesOf(platform).list(path)),
     evaluate: (model, dataset, options) => evaluate(model, dataset, { ...options, platform }),
-    train: (dataset, options) => train(dataset, { ...options, platform }),
+    train: (dataset, request) => train(dataset, { ...request, platform }),
     convert: async (source, options) => convert(await weightsSource(source, platform), options),
     verify: (source, options) => verifyModel(source, { ...options, platform }),
   };

@@ -1,4 +1,5 @@
 /** The part of the package that runs wherever TypeScript does; `xception-ts/node` binds its verbs to Node. */
+/// <reference lib="esnext.disposable" preserve="true" />
 
 // What everything is made of, and the verbs: classify, train, convert … on a platform.
 
@@ -162,8 +163,19 @@ export {
   type StoredCheckpoint,
 } from "./tasks/train/checkpoint-file.ts";
 export { type FineTuning, type FineTuningChoice, type FineTuningStart, fineTuning } from "./tasks/train/fine-tuning.ts";
-export type { FeatureCache, FrozenFeaturesOptions, HeadPhase, HeadResult } from "./tasks/train/head-phase-options.ts";
-export type { TrainingProgress, TrainingResult, TrainingStart, TrainOptions } from "./tasks/train/options.ts";
+export { type HeadPhase, prepareTraining, type TrainingPlan } from "./tasks/train/prepare.ts";
+export type {
+  FeatureCache,
+  HeadHooks,
+  HeadResult,
+  RequestedSettings,
+  TrainingHooks,
+  TrainingProgress,
+  TrainingRequest,
+  TrainingResult,
+  TrainingStart,
+} from "./tasks/train/request.ts";
+export { runTraining } from "./tasks/train/train.ts";
 
 // Models: a network with weights, labels and preprocessing, in one file; and what they say to images.
 
@@ -180,8 +192,8 @@ export type {
   EvaluationProgress,
   EvaluationResult,
 } from "./tasks/evaluate/evaluate.ts";
-export { type Embedded, type EmbedOptions, embed, type ImageToEmbed } from "./tasks/features/embed.ts";
 export type { EmbeddedImage, Embeddings, EmbeddingsOrigin } from "./tasks/features/embeddings.ts";
+export { type NearestOptions, type Neighbor, nearest } from "./tasks/features/embeddings.ts";
 export { embeddingsWriter, readEmbeddings } from "./tasks/features/embeddings-file.ts";
 export type {
   ExtractAllOptions,
@@ -190,8 +202,8 @@ export type {
   FeatureMap,
   LoadExtractorOptions,
 } from "./tasks/features/feature-extractor.ts";
+export { type Embedded, type EmbedOptions, embed, type ImageToEmbed } from "./tasks/features/feature-extractor.ts";
 export type { FeatureChoice, Pooling } from "./tasks/features/feature-network.ts";
-export { type NearestOptions, type Neighbor, nearest } from "./tasks/features/nearest.ts";
 export type { ImagePreprocessing, Json, Model, ModelParts, Provenance } from "./tasks/model/model.ts";
 export { decodeModel, encodeModel } from "./tasks/model/model-file.ts";
 export type { ModelDescription } from "./tasks/model/model-metadata.ts";
@@ -222,18 +234,18 @@ export type { VerifyLayout } from "./tasks/verify/run.ts";
 export { type TrainingDifference, type TrainingVerification, verifyTraining } from "./tasks/verify/training.ts";
 export { type Verification, type VerifyOptions, type VerifyTolerance, verifyGolden } from "./tasks/verify/verify.ts";
 export type { Conversion, ConvertOptions } from "./tasks/weights/convert.ts";
-export type { OpenAsOptions } from "./tasks/weights/open-as.ts";
+export { type TargetName, targetOf } from "./tasks/weights/formats.ts";
 export type {
   LoadedWeights,
   LoadWeightsOptions,
+  OpenAsOptions,
   OpenedModel,
 } from "./tasks/weights/open-weights.ts";
-export { type TargetName, targetOf } from "./tasks/weights/weights-targets.ts";
-export type { MappedWeights, MappingReport } from "./weights/map-weights.ts";
+export type { MappingReport } from "./weights/map-weights.ts";
 
 // Settings of a training, as flags and configuration files name them, and recipes: settings that belong together.
 
-export { chosenArchitecture, trainOptions } from "./tasks/train/settings/chosen-options.ts";
+export { choicesOf, chosenArchitecture, type TrainingChoices } from "./tasks/train/settings/choices.ts";
 export { type ConfigFile, readConfig, writeConfig } from "./tasks/train/settings/config-file.ts";
 export { type RecipeName, recipeLayer, recipes } from "./tasks/train/settings/recipes.ts";
 export { type ResolvedSettings, resolveSettings, type SettingsLayer } from "./tasks/train/settings/resolve.ts";

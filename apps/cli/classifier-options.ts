@@ -1,11 +1,11 @@
 import type { Command } from "commander";
 import type { Device, Platform } from "../../src/platform.ts";
 import type { LoadModelOptions } from "../../src/tasks/weights/load-model.ts";
-import { deviceOption } from "./device-option.ts";
 import { addDownloadOptions, type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
-import { addLabelsOption, labelsOf } from "./labels-option.ts";
+import { addLabelsOption, labelsOf } from "./labels.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "./network-options.ts";
+import { deviceOption } from "./options.ts";
 
 /** What commander makes of the flags of `addClassifierOptions`. */
 export interface ClassifierFlags extends Partial<Omit<NetworkFlags, "top">>, DownloadFlags {

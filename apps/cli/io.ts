@@ -1,3 +1,6 @@
+import { UsageError } from "../../src/errors.ts";
+import type { SkippedFile } from "../../src/records.ts";
+
 /** The world as a command sees it: passed in, so that commands run in tests without a process. */
 export interface CliIo {
   /** Reads all of the standard input: `classify -` takes an image from it. */
@@ -16,4 +19,27 @@ export interface CliIo {
 
 export function writeJson(io: CliIo, value: unknown): void {
   io.stdout(`${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+/** 0: done. 1: it failed. 2: wrong usage. */
+export type ExitCode = 0 | 1 | 2;
+
+export function exitCodeOf(error: unknown): ExitCode {
+  return error instanceof UsageError ? 2 : 1;
+}
+
+/** An error in one line, with its stack below it only where that is asked for. */
+export function describeFailure(error: unknown, withStack: boolean): string {
+  if (!(error instanceof Error)) return String(error);
+  const message = error.message.replaceAll(/\s*\n\s*/g, " ");
+  return withStack && error.stack ? `${message}\n${error.stack}` : message;
+}
+
+/** How many files are named; a report names all. */
+const named = 5;
+
+/** Says on stderr which images could not be used, and why. */
+export function reportSkipped(skipped: readonly SkippedFile[], io: CliIo): void {
+  for (const { reason } of skipped.slice(0, named)) io.stderr(`skipped: ${reason}\n`);
+  if (skipped.length > named) io.stderr(`skipped: ${skipped.length - named} more\n`);
 }

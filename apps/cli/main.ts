@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { buffer } from "node:stream/consumers";
 import { launchedRank } from "../../src/runtime/node-mpi.ts";
-import { run } from "./run.ts";
+import { run } from "./program.ts";
 
 /** A reader that closes the pipe early, as `head` does, has seen enough: that is no error. */
 for (const stream of [process.stdout, process.stderr]) {

@@ -5,7 +5,6 @@ import { assertTogether } from "../../src/models/options.ts";
 import {
   type ArchitectureName,
   architectureNamed,
-  assertOptionsFit,
   buildNetwork,
   defaultName,
   type NetworkOptions,
@@ -13,9 +12,10 @@ import {
 } from "../../src/models/registry.ts";
 import { networkSettings } from "../../src/tasks/train/settings/network-settings.ts";
 import { flagOf } from "../../src/tasks/train/settings/settings.ts";
+import type { WeightsFile } from "../../src/tasks/weights/formats.ts";
+import { openWeightsFile } from "../../src/tasks/weights/formats.ts";
 import { modelFrom } from "../../src/tasks/weights/open-weights.ts";
-import { type WeightsFile, type WeightsSource, weightsSource } from "../../src/tasks/weights/weights-file.ts";
-import { openWeightsFile } from "../../src/tasks/weights/weights-formats.ts";
+import { type WeightsSource, weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import type { Shape } from "../../src/tensor/shape.ts";
 import { type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
@@ -49,9 +49,7 @@ export function addNetworkOptions(
 
 /** @throws {UsageError} flags do not go together. */
 export function networkOf({ architecture = defaultName, ...flags }: NetworkFlags): Network {
-  const options = networkOptionsOf(flags);
-  assertOptionsFit(architecture, options, flagText);
-  return buildNetwork(architectureNamed(architecture, options));
+  return buildNetwork(architectureNamed(architecture, networkOptionsOf(flags), flagText));
 }
 
 /**
@@ -62,7 +60,7 @@ export function networkOptionsOf({ top, ...flags }: Partial<NetworkFlags>): Netw
   const values: Readonly<Record<string, unknown>> = { ...flags, includeTop: top };
   const given = Object.keys(flagged).filter((name) => values[name] !== undefined);
   const options = Object.fromEntries(given.map((name) => [name, values[name]]));
-  assertTogether(flagged, options, flagText);
+  assertTogether({ smallest: 0, table: flagged }, options, flagText);
   return options;
 }
 

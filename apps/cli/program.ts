@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import { Command, CommanderError } from "commander";
 import { registerClassify } from "./commands/classify.ts";
 import { registerConvert } from "./commands/convert.ts";
 import { registerCost } from "./commands/cost.ts";
@@ -12,7 +12,7 @@ import { registerSearch } from "./commands/search.ts";
 import { registerSummary } from "./commands/summary.ts";
 import { registerTrain } from "./commands/train.ts";
 import { registerVerify } from "./commands/verify.ts";
-import type { CliIo } from "./io.ts";
+import { type CliIo, describeFailure, type ExitCode, exitCodeOf } from "./io.ts";
 import { packageVersion } from "./package-version.ts";
 
 /** Every command, in the order of the help. A new one is a file in `commands/` and a line here. */
@@ -48,4 +48,22 @@ export function createProgram(io: CliIo): Command {
     .exitOverride();
   for (const register of commands) register(program, io);
   return program;
+}
+
+/**
+ * Runs one command line, e.g. `["summary", "--json"]`. An error becomes one line on stderr, with its stack only under
+ * `--debug`.
+ */
+export async function run(argv: readonly string[], io: CliIo): Promise<ExitCode> {
+  const program = createProgram(io);
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return 0;
+  } catch (error) {
+    // Commander has already written its own errors, and help and version are not errors at all.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    const { debug = false } = program.opts<{ debug?: boolean }>();
+    io.stderr(`error: ${describeFailure(error, debug)}\n`);
+    return exitCodeOf(error);
+  }
 }

@@ -1,16 +1,17 @@
 import { SingleBar } from "cli-progress";
+import type { SkippedFile } from "../../src/records.ts";
 import type { CliIo } from "./io.ts";
 
-/** Shows on stderr how far some work is. */
+/** Progress of some work, shown on stderr. */
 export interface Progress {
-  /** @param details what else to say, e.g. `loss 0.51`. */
+  /** @param details text after the numbers, e.g. `loss 0.51`. */
   update(done: number, details?: string): void;
   /** Ends the display, whether or not all is done. */
   stop(): void;
 }
 
 export interface ProgressOptions {
-  /** What is being done, e.g. `epoch 3`. */
+  /** Name of the work, e.g. `epoch 3`. */
   readonly label: string;
   readonly total: number;
 }
@@ -49,11 +50,20 @@ function startLines(io: CliIo, { label, total }: ProgressOptions): Progress {
   };
 }
 
-/** What the bar needs of a terminal: it moves the cursor by writing control codes, as everything else. */
+/** A terminal for the bar, which moves the cursor by writing control codes. */
 function terminalOf(io: CliIo): NodeJS.WritableStream {
   const write = (text: string): boolean => {
     io.stderr(text);
     return true;
   };
   return { isTTY: true, columns: io.columns, write } as unknown as NodeJS.WritableStream;
+}
+
+/** Number of files that are named; a report names all. */
+const named = 5;
+
+/** Says on stderr which images could not be used, and why. */
+export function reportSkipped(skipped: readonly SkippedFile[], io: CliIo): void {
+  for (const { reason } of skipped.slice(0, named)) io.stderr(`skipped: ${reason}\n`);
+  if (skipped.length > named) io.stderr(`skipped: ${skipped.length - named} more\n`);
 }

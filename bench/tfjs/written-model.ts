@@ -13,8 +13,8 @@ import { toEngineWeights } from "../../src/graph/weights.ts";
 import { alignedXception } from "../../src/models/aligned/network.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { syntheticImages, syntheticWeights } from "../../src/weights/synthetic.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
+import { syntheticImages, syntheticWeights } from "../../src/weights/synthetic.ts";
 import { writeTfjsModel } from "../../src/weights/tfjs/writer.ts";
 
 async function inTfjs(network: Network, weights: Weights, images: Float32Array): Promise<ArrayLike<number>> {

@@ -1,7 +1,7 @@
 import { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { Operation, OpGraph, OpOf, Value } from "../graph/ops.ts";
+import { readersOf } from "../graph/ops.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
-import { readersOf } from "./readers.ts";
 
 export interface FoldedGraph {
   readonly graph: OpGraph;

@@ -1,9 +1,9 @@
 import { GraphError } from "../errors.ts";
 import { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { Operation, OpGraph, OpKind, Value } from "../graph/ops.ts";
+import { dependents } from "../graph/ops.ts";
 import { sizeOf } from "../tensor/shape.ts";
 import { gradientRules } from "./gradient-rules.ts";
-import { dependents } from "./readers.ts";
 
 export interface GraphWithGradients {
   /** The graph, continued; each gradient is also its output `gradient/<name>`. */

@@ -1,10 +1,11 @@
 import { GraphError } from "../errors.ts";
+import { windowGeometry } from "../graph/layer-shapes.ts";
+import type { ActivationName, ConfigOf, LayerConfig, LayerType, Padding, Size2 } from "../graph/layers.ts";
 import type { Layer, Network } from "../graph/network.ts";
 import { OpGraphBuilder } from "../graph/op-builder.ts";
-import type { OpGraph, Value } from "../graph/ops.ts";
+import type { OpGraph, Pads, Value } from "../graph/ops.ts";
 import type { Preprocessing } from "../graph/preprocessing.ts";
 import { engineShape } from "../graph/weights.ts";
-import { lowerLayer, type Mode } from "./lower-layers.ts";
 
 export interface LowerOptions {
   readonly mode: Mode;
@@ -98,4 +99,118 @@ function readImages(build: OpGraphBuilder, shape: readonly number[], preprocessi
 
 function perChannel(build: OpGraphBuilder, values: number | readonly number[]): Value {
   return typeof values === "number" ? build.constant(values) : build.constant(values, [values.length, 1, 1]);
+}
+
+/** `training`: batch statistics and dropout; `inference`: moving statistics, no dropout. */
+export type Mode = "training" | "inference";
+
+/** What a layer's rule may use. */
+export interface LoweringContext {
+  readonly build: OpGraphBuilder;
+  readonly mode: Mode;
+  readonly synchronizeBatchNormalization: boolean;
+  /** Outputs of the inbound layers, channels first. */
+  readonly inputs: readonly Value[];
+  /** The layer's weights in Keras's order, in the engine's layout. */
+  readonly weights: readonly Value[];
+  readonly readImages: () => Value;
+  readonly addStatistics: (mean: Value, variance: Value) => void;
+  readonly addMask: (mask: Value, rate: number) => void;
+  readonly setLogits: (value: Value) => void;
+}
+
+type LoweringRules = {
+  readonly [T in LayerType]: (config: ConfigOf<T>, context: LoweringContext, name: string) => Value;
+};
+
+const rules: LoweringRules = {
+  InputLayer: (_, { readImages }) => readImages(),
+  Conv2D: (config, { build, inputs: [x], weights }, name) =>
+    build.op({ kind: "conv", groups: 1, ...window(config, config.kernelSize, x!) }, [x!, ...weights], name),
+  SeparableConv2D: (config, { build, inputs: [x], weights: [depthwise, ...pointwise] }, name) => {
+    const groups = x!.shape[1]!;
+    const perChannel = { kind: "conv", groups, ...window(config, config.kernelSize, x!) } as const;
+    let y = build.op(perChannel, [x!, depthwise!], `${name}/depthwise`);
+    y = activate(build, config.intermediateActivation, y, `${name}/intermediate`);
+    return build.op({ kind: "conv", groups: 1, strides: [1, 1], pads: [0, 0, 0, 0] }, [y, ...pointwise], name);
+  },
+  DepthwiseConv2D: (config, { build, inputs: [x], weights }, name) =>
+    build.op({ kind: "conv", groups: x!.shape[1]!, ...window(config, config.kernelSize, x!) }, [x!, ...weights], name),
+  BatchNormalization: ({ epsilon }, context, name) => {
+    const {
+      build,
+      mode,
+      inputs: [x],
+      weights,
+      addStatistics,
+    } = context;
+    if (mode === "inference") return build.op({ kind: "batchNormalization", epsilon }, [x!, ...weights], name);
+    const [gamma, beta] = weights;
+    if (context.synchronizeBatchNormalization) {
+      const { mean, variance } = statisticsOfAllRanks(build, x!, name);
+      addStatistics(mean, variance);
+      return build.op({ kind: "batchNormalization", epsilon }, [x!, gamma!, beta!, mean, variance], name);
+    }
+    const hints = [name, `${name}/mean`, `${name}/variance`];
+    const [y, mean, variance] = build.ops({ kind: "batchNormalizationTraining", epsilon }, [x!, gamma!, beta!], hints);
+    addStatistics(mean!, variance!);
+    return y!;
+  },
+  Activation: ({ activation }, { build, inputs: [x], setLogits }, name) => {
+    if (activation === "softmax" || activation === "sigmoid") setLogits(x!);
+    return activate(build, activation, x!, name);
+  },
+  ReLU: (_, { build, inputs: [x] }, name) => activate(build, "relu", x!, name),
+  MaxPooling2D: (config, { build, inputs: [x] }, name) =>
+    build.op({ kind: "maxPool", kernel: config.poolSize, ...window(config, config.poolSize, x!) }, [x!], name),
+  GlobalAveragePooling2D: (_, { build, inputs: [x] }, name) =>
+    build.op({ kind: "reduceMean", axes: [2, 3], keepDims: false }, [x!], name),
+  GlobalMaxPooling2D: (_, { build, inputs: [x] }, name) => {
+    const [height, width] = x!.shape.slice(2) as [number, number];
+    const wholeImage = { kernel: [height, width], strides: [1, 1], pads: [0, 0, 0, 0] } as const;
+    const y = build.op({ kind: "maxPool", ...wholeImage }, [x!]);
+    // The mean of one pixel drops the two axes, whatever the batch size.
+    return build.op({ kind: "reduceMean", axes: [2, 3], keepDims: false }, [y], name);
+  },
+  Add: (_, { build, inputs }, name) => inputs.reduce((sum, x) => build.op({ kind: "add" }, [sum, x], name)),
+  Dropout: ({ rate }, { build, mode, inputs: [x], addMask }, name) => {
+    if (mode === "inference") return x!;
+    const mask = build.input(`${name}/mask`, x!.shape);
+    addMask(mask, rate);
+    return build.op({ kind: "multiply" }, [x!, mask], name);
+  },
+  Dense: ({ activation }, { build, inputs: [x], weights: [kernel, bias], setLogits }, name) => {
+    let y = build.op({ kind: "matMul", transposeA: false, transposeB: false }, [x!, kernel!], `${name}/product`);
+    if (bias) y = build.op({ kind: "add" }, [y, bias], activation === "linear" ? name : `${name}/logits`);
+    setLogits(y);
+    return activate(build, activation, y, name);
+  },
+};
+
+/** The operators of one layer; returns its output, channels first. */
+export function lowerLayer({ config, name }: Layer, context: LoweringContext): Value {
+  const rule = rules[config.type] as (config: LayerConfig, context: LoweringContext, name: string) => Value;
+  return rule(config, context, name);
+}
+
+/** Mean and variance as E[x²] − E[x]² over all ranks: both travel in one exchange. Their gradients follow from the rules. */
+function statisticsOfAllRanks(build: OpGraphBuilder, x: Value, name: string): { mean: Value; variance: Value } {
+  const average = (value: Value, hint: string): Value => {
+    const local = build.op({ kind: "reduceMean", axes: [0, 2, 3], keepDims: false }, [value], `${hint}/local`);
+    return build.op({ kind: "allReduceMean" }, [local], hint);
+  };
+  const mean = average(x, `${name}/mean`);
+  const meanSquare = average(build.op({ kind: "multiply" }, [x, x]), `${name}/mean square`);
+  const squaredMean = build.op({ kind: "multiply" }, [mean, mean]);
+  return { mean, variance: build.op({ kind: "subtract" }, [meanSquare, squaredMean], `${name}/variance`) };
+}
+
+function activate(build: OpGraphBuilder, activation: ActivationName, x: Value, name: string): Value {
+  return activation === "linear" ? x : build.op({ kind: activation }, [x], name);
+}
+
+function window(config: { strides: Size2; padding: Padding }, kernel: Size2, x: Value): { strides: Size2; pads: Pads } {
+  const rows = windowGeometry(x.shape[2]!, kernel[0], config.strides[0], config.padding, 0);
+  const columns = windowGeometry(x.shape[3]!, kernel[1], config.strides[1], config.padding, 1);
+  return { strides: config.strides, pads: [rows.before, columns.before, rows.after, columns.after] };
 }

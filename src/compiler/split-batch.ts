@@ -1,7 +1,7 @@
 import { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { OpConfig, Operation, OpGraph, OpKind, OpOf, Value } from "../graph/ops.ts";
+import { dependents } from "../graph/ops.ts";
 import { sameShape, sizeOf } from "../tensor/shape.ts";
-import { dependents } from "./readers.ts";
 
 /** Where batches are cut into parts. */
 export interface BatchLimits {

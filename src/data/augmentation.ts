@@ -4,17 +4,17 @@ import type { Erasing, Range, WindowSizes } from "./geometry.ts";
 import type { Mixing } from "./mixing.ts";
 import type { RandAugment } from "./rand-augment.ts";
 
-/** How far images are moved and recolored at random; 0 and `false` leave a property as it is. */
+/** Limits of the random shifts in geometry and color; 0 and `false` leave a property unchanged. */
 export interface SmallChanges {
-  /** Mirror every second image, left for right. */
+  /** Flip each image left to right with a probability of ½. */
   readonly horizontalFlip: boolean;
-  /** Turn by up to this many degrees either way, 0 to 180. */
+  /** Rotate by up to this many degrees either way, 0 to 180. */
   readonly rotationDegrees: number;
   /** Enlarge or shrink by a factor between 1 − scale and 1 + scale, 0 to 0.5. */
   readonly scale: number;
   /** Move by up to this share of the width and of the height, 0 to 1. */
   readonly shift: number;
-  /** Cut away up to this share of the area, then stretch what is left over the whole image, 0 to 0.9. */
+  /** Crop away up to this share of the area, then resize the rest to the whole image, 0 to 0.9. */
   readonly crop: number;
   /** Multiply all values by a factor between 1 − brightness and 1 + brightness, 0 to 1. */
   readonly brightness: number;
@@ -25,19 +25,19 @@ export interface SmallChanges {
 }
 
 /**
- * How training images are changed at random. An image is first moved (flip, window, rotation, scale, shift), then recolored,
- * then goes through RandAugment, then is erased in part; what is left out does not happen.
+ * Random augmentation of training images: geometry first (flip, window, rotation, scale, shift), then color, RandAugment and
+ * random erasing; omitted steps do not happen.
  */
 export interface Augmentation extends SmallChanges {
-  /** Turn all hues by up to this share of the color circle either way, 0 to 0.5. */
+  /** Shift the hue by up to this share of the color circle either way, 0 to 0.5. */
   readonly hue?: number;
-  /** Stretch a random window over the whole image: Inception's random resized crop. It takes the place of `crop`. */
+  /** Resize a random window to the whole image: Inception's random resized crop, in place of `crop`. */
   readonly resizedCrop?: WindowSizes;
   readonly randAugment?: RandAugment;
   readonly erasing?: Erasing;
 }
 
-/** Images as they are. */
+/** Unchanged images. */
 export const noAugmentation: SmallChanges = {
   horizontalFlip: false,
   rotationDegrees: 0,
@@ -49,7 +49,7 @@ export const noAugmentation: SmallChanges = {
   saturation: 0,
 };
 
-/** Small changes that keep the class of nearly every kind of image. */
+/** Mild changes that preserve the class of nearly every kind of image. */
 export const defaultAugmentation: SmallChanges = {
   horizontalFlip: true,
   rotationDegrees: 10,
@@ -61,7 +61,7 @@ export const defaultAugmentation: SmallChanges = {
   saturation: 0.2,
 };
 
-/** What Inception's authors made of ImageNet: windows of 8 to 100 % of the area, ¾ to 4/3 as wide as high. */
+/** Inception's random resized crop on ImageNet: windows of 8 to 100 % of the area, ¾ to 4/3 as wide as high. */
 export const inceptionWindow: WindowSizes = { area: [0.08, 1], ratio: [3 / 4, 4 / 3] };
 
 /** Augmentations by name, from weak to strong. */
@@ -92,7 +92,7 @@ export const augmentations = {
     hue: 0.05,
     erasing: { probability: 0.25, area: [0.02, 1 / 3], ratio: [0.3, 1 / 0.3], fill: "noise" },
   },
-  /** Two operations of magnitude 9, what the paper of RandAugment found best for ResNet-50 on ImageNet. */
+  /** Two operations of magnitude 9, the best choice of the RandAugment paper for ResNet-50 on ImageNet. */
   randaugment: {
     ...noAugmentation,
     horizontalFlip: true,
@@ -101,7 +101,7 @@ export const augmentations = {
   },
   /**
    * Windows as in "Going deeper with convolutions" (section 6), colors about as far as TensorFlow's preprocessing for Inception
-   * changes them. The paper of Xception does not say what it did; this is our choice for its recipes.
+   * changes them. The Xception paper does not describe its augmentation; this is our choice for its recipes.
    * @see https://arxiv.org/abs/1409.4842
    */
   inception: {

@@ -18,21 +18,21 @@ export interface Batch {
   readonly images: Tensor<"uint8">;
   /** `[N]`, indices into the data set's classes; of a mixture, the class of the image with the larger share. */
   readonly labels: Int32Array;
-  /** `[N, classes]`, what the network is to say: smoothed and mixed in training. */
+  /** `[N, classes]`, target probabilities: smoothed and mixed in training. */
   readonly targets: FloatTensor;
-  /** `[N]`, how much each counts in the loss; only where the source {@link BatchSource.isWeighted}. */
+  /** `[N]`, sample weights of the loss; only if the source {@link BatchSource.isWeighted}. */
   readonly sampleWeights?: FloatTensor;
   /** `[N]`, indices into the data set's samples. */
   readonly indices: Uint32Array;
-  /** Where the epoch goes on after this batch: pass it as `start` to resume. */
+  /** Position in the epoch after this batch: pass it as `start` to resume. */
   readonly nextPosition: number;
 }
 
 export interface BatchOptions {
   readonly batchSize: number;
-  /** Size of the images, and how they are brought to it. */
+  /** Image size and the way images are resized to it. */
   readonly decode: SizedDecodeOptions;
-  /** Of the shuffles and the augmentation; default 0. */
+  /** Seed of the shuffles and the augmentation; default 0. */
   readonly seed?: number;
   /** Random changes of training images; default none. */
   readonly augmentation?: Augmentation | undefined;
@@ -40,22 +40,22 @@ export interface BatchOptions {
   readonly mixing?: Mixing | undefined;
   /** Share of the target probability in training that is spread over all classes, 0 ≤ share < 1; default 0. */
   readonly labelSmoothing?: number;
-  /** Which samples an epoch of training shows; default `shuffled`. */
+  /** Sampling of a training epoch; default `shuffled`. */
   readonly sampling?: Sampling | undefined;
-  /** How much each class counts in the loss, `[classes]`; default: all the same. */
+  /** Class weights of the loss, `[classes]`; default all the same. */
   readonly classWeights?: readonly number[] | undefined;
   /**
-   * Of several processes that share the data set; default: the only one. Together, the training batches of the same number of
-   * all processes are one batch, as large as all, of a process that works alone.
+   * Shard of the data set for one of several ranks; default the only one. Batch i of all ranks together is batch i of a single
+   * process with that many times the batch size.
    */
   readonly shard?: Shard | undefined;
-  /** How many batches are decoded ahead of the caller; default 2. */
+  /** Batches decoded ahead of the caller; default 2. */
   readonly prefetch?: number;
-  /** Most memory that decoded images may take from one epoch to the next; default 1 GiB. */
+  /** Memory limit of the decoded images kept between epochs; default 1 GiB. */
   readonly cacheBytes?: number;
 }
 
-/** How one pass over the data set runs. */
+/** Options of one pass over the data set. */
 export interface PassOptions {
   /** Position in the order of the epoch, or the shard's part of it, to start from; default 0. */
   readonly start?: number;
@@ -86,7 +86,7 @@ interface Group {
  * Files that turn out to be damaged are skipped, and the batch is filled up with the samples that come next. Only a full
  * decode can tell, and for a hundred thousand photos that takes many minutes, so there is no check beforehand. The order of
  * an epoch is a shuffle of all samples, damaged ones too, and a batch is the next N usable ones of that order: it makes no
- * difference when the damage is found, or whether a resumed run finds it anew.
+ * difference when the damage is found, or whether a resumed run finds it again.
  */
 export class BatchSource {
   readonly #dataset: ImageDataset;
@@ -94,9 +94,9 @@ export class BatchSource {
   readonly #options: BatchOptions;
   readonly #changes: RandomChanges;
   readonly #shard: Shard;
-  /** How many samples are loaded ahead. */
+  /** Samples loaded ahead. */
   readonly #ahead: number;
-  /** Whether samples count differently in the loss, and training batches have weights. */
+  /** True if training batches have sample weights. */
   readonly isWeighted: boolean;
 
   /** @throws {UsageError} an option is out of its range. */

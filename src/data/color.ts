@@ -1,12 +1,12 @@
 import type { Size } from "./geometry.ts";
 
-/** Factors; 1 leaves a property as it is. */
+/** Factors of a color change; 1 leaves a property unchanged. */
 export interface ColorChange {
-  /** Of all values. */
+  /** Multiplies all values. */
   readonly brightness: number;
-  /** Of distances from the image's mean gray. */
+  /** Multiplies distances from the image's mean gray. */
   readonly contrast: number;
-  /** Of distances from each pixel's own gray. */
+  /** Multiplies distances from each pixel's own gray. */
   readonly saturation: number;
 }
 

@@ -6,11 +6,11 @@ export interface Sample {
   readonly image: ImageSource;
   /** Index into the data set's classes. */
   readonly label: number;
-  /** In a multi-label data set: all its classes, in any number; `label` is then the one that tables file it under. */
+  /** All its classes in a multi-label data set; `label` is then the one under which tables list it. */
   readonly labels?: readonly number[];
-  /** How much it counts in the loss, from 0; default 1. */
+  /** Sample weight in the loss, from 0; default 1. */
   readonly weight?: number;
-  /** What reports call it, e.g. its path inside the data set. */
+  /** Name in reports, e.g. its path inside the data set. */
   readonly name: string;
 }
 
@@ -26,12 +26,12 @@ export function classesOf({ label, labels }: Sample): readonly number[] {
   return labels ?? [label];
 }
 
-/** Whether the samples have sets of labels, not one each. */
+/** Returns true if samples have sets of labels, not one label each. */
 export function isMultiLabel({ samples }: ImageDataset): boolean {
   return samples.some(({ labels }) => labels !== undefined);
 }
 
-/** How many samples each class has, in the order of the classes. */
+/** Counts the samples of each class, in the order of the classes. */
 export function countPerClass({ classes, samples }: ImageDataset): number[] {
   const counts = new Array<number>(classes.length).fill(0);
   for (const sample of samples) {
@@ -41,8 +41,8 @@ export function countPerClass({ classes, samples }: ImageDataset): number[] {
 }
 
 /**
- * The same images with labels that count in `classes`: what makes a validation folder fit the classes of a model,
- * whatever order either lists them in.
+ * Returns the same images with labels that are indices into `classes`, so that a validation folder fits the classes of a model
+ * whatever their order.
  * @param owner whose classes they are, for the message, e.g. `the training folder`.
  * @throws {DataError} the two do not name the same set of classes.
  */
@@ -106,12 +106,12 @@ export function folderDataset(listing: FolderListing): FolderDataset {
   return { classes, samples, ignored };
 }
 
-/** Whether a file below a folder is hidden: its own name, or that of a folder on the way to it, starts with a dot. */
+/** Returns true if a file below a folder is hidden: its name, or that of a folder on its path, starts with a dot. */
 export function isHidden(file: string): boolean {
   return file.split("/").some((part) => part.startsWith("."));
 }
 
-/** Whether a file is one of the images of a folder, judged by its name. */
+/** Returns true if the file name has the extension of an image. */
 export function isImageFile(file: string): boolean {
   return imageExtensions.includes(file.slice(file.lastIndexOf(".") + 1).toLowerCase());
 }

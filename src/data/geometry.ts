@@ -11,7 +11,7 @@ export interface CropWindow {
   readonly height: number;
 }
 
-/** How the size of a window is drawn. */
+/** Limits of the random size of a window. */
 export interface WindowSizes {
   /** Share of the image's area, above 0 and up to 1. */
   readonly area: Range;
@@ -50,7 +50,7 @@ function between([low, high]: Range, share: number): number {
 }
 
 /**
- * Where a pixel of the new image comes from in the old one, in pixels from the centers of both:
+ * An affine map from a pixel of the new image to its source in the old one, in pixels from the centers of both:
  * x′ = xFromX · x + xFromY · y + x₀, and y′ likewise.
  */
 export interface Affine {
@@ -73,7 +73,7 @@ const one = 1 << 16;
 
 /**
  * Moves the pixels of `source` into `target`, both `[height, width, 3]`, with bilinear interpolation; beyond the border the
- * nearest border pixel goes on, which suits photos and plain backgrounds alike. Mirroring and shifts by whole pixels are
+ * nearest border pixel is repeated, which suits photos and plain backgrounds alike. Flips and shifts by whole pixels are
  * exact. Both sides at most 8192 pixels.
  */
 export function warp(target: Uint8Array, source: Uint8Array, { width, height }: Size, affine: Affine): void {
@@ -113,15 +113,15 @@ export function warp(target: Uint8Array, source: Uint8Array, { width, height }: 
   }
 }
 
-/** What an erased rectangle shows: middle gray, one random color, or a random color for each pixel. */
+/** Fill of an erased rectangle: middle gray, one random color, or a random color for each pixel. */
 export type ErasingFill = "gray" | "color" | "noise";
 
 /**
- * Random erasing: a rectangle of some images is painted over, so that no single detail decides.
+ * Random erasing: a rectangle of some images is painted over, so that no single detail decides the class.
  * @see https://arxiv.org/abs/1708.04896
  */
 export interface Erasing extends WindowSizes {
-  /** Share of the images that lose a rectangle, 0 to 1. */
+  /** Probability that an image loses a rectangle, 0 to 1. */
   readonly probability: number;
   readonly fill: ErasingFill;
 }
@@ -132,10 +132,10 @@ export const erasingDefaults = { area: [0.02, 1 / 3], ratio: [0.3, 1 / 0.3], fil
   "probability"
 >;
 
-/** The rectangle that one image loses. */
+/** An erased rectangle of one image. */
 export interface ErasedWindow extends CropWindow {
   readonly fill: ErasingFill;
-  /** Of the random colors. */
+  /** Seed of the random colors. */
   readonly seed: number;
 }
 
@@ -164,7 +164,7 @@ export function erase(pixels: Uint8Array, size: Size, erased: ErasedWindow): voi
   }
 }
 
-/** Where a window begins and ends, in whole pixels; `right` and `bottom` lie just outside it. */
+/** Returns the edges of a window in whole pixels; `right` and `bottom` are exclusive. */
 export function pixelEdges({ x, y, width, height }: CropWindow, size: Size) {
   return {
     left: Math.round(x * size.width),

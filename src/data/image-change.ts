@@ -14,7 +14,7 @@ import {
 import { drawMixture, type Mixing, type Mixture } from "./mixing.ts";
 import { applyOperation, drawOperations, type ImageOperation } from "./rand-augment.ts";
 
-/** How an image is moved: first mirrored, then its window stretched, then turned and scaled about its center, then shifted. */
+/** Change in geometry: flip, then crop and resize of a window, then rotation and scale about the center, then shift. */
 export interface Move {
   readonly isFlipped: boolean;
   readonly window: CropWindow;
@@ -27,7 +27,7 @@ export interface Move {
   readonly shiftY: number;
 }
 
-/** All that happens to one image, drawn at random. */
+/** All random changes of one image. */
 export interface ImageChange {
   readonly move: Move;
   readonly colors: ColorChange;
@@ -38,9 +38,8 @@ export interface ImageChange {
 }
 
 /**
- * Draws what happens to an image.
- *
- * Takes the same random numbers for each property whatever is switched on, so that leaving out one change keeps the others.
+ * Draws the changes of an image. Every property takes the same random numbers whatever is switched on, so that omitting one change
+ * keeps the others.
  */
 export function drawImageChange(augmentation: Augmentation, random: Random): ImageChange {
   const move = drawMove(augmentation, random);
@@ -112,7 +111,7 @@ function affineOf(
   };
 }
 
-/** What training images go through, and the seed of it. */
+/** Augmentation of training images, and its seed. */
 export interface RandomChanges {
   readonly seed: number;
   readonly size: Size;
@@ -124,18 +123,18 @@ export interface RandomChanges {
 export interface Showing {
   /** From 0. */
   readonly epoch: number;
-  /** Of the sample in the data set. */
+  /** Index of the sample in the data set. */
   readonly index: number;
-  /** How often the epoch showed it before. */
+  /** Earlier showings of the sample in the same epoch. */
   readonly repeat: number;
 }
 
-/** How an image is changed in one showing: the same whichever batch it lands in, whatever is decoded first. */
+/** Returns the change of an image in one showing, which does not depend on its batch or on what is decoded first. */
 export function imageChangeOf(changes: RandomChanges, showing: Showing): ImageChange | undefined {
   return changes.augmentation && drawImageChange(changes.augmentation, randomOf("augment", changes, showing));
 }
 
-/** How an image is mixed with its partner in one showing. */
+/** Returns the mixture of an image with its partner in one showing. */
 export function mixtureOf(changes: RandomChanges, showing: Showing): Mixture | undefined {
   return changes.mixing && drawMixture(changes.mixing, changes.size, randomOf("mix", changes, showing));
 }
@@ -145,8 +144,8 @@ function randomOf(purpose: string, { seed }: RandomChanges, { epoch, index, repe
 }
 
 /**
- * What happens to an image in short words, one line for each stage; stages in which nothing happens are left out. Only the
- * spaces between the words of two changes are such that a line may be broken there.
+ * Describes the changes of an image in short, one line for each stage that changes something. Lines break only between two
+ * changes: all other spaces are no-break spaces.
  * @example describeImageChange(change) // ["flip, turn 7°, window 84 %", "brightness ×1.10", "solarize 25"]
  */
 export function describeImageChange({ move, colors, hueTurn, operations, erased }: ImageChange): string[] {

@@ -8,7 +8,7 @@ import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 import { compareCodePoints, type ImageDataset, isHidden, isImageFile, type Sample } from "./dataset.ts";
 
 /**
- * Labels as the probabilities a network is trained towards: `[N]` → `[N, classes]`.
+ * One-hot encodes labels as target probabilities: `[N]` → `[N, classes]`.
  * @param smoothing share of the probability that is spread evenly over all classes, from 0 to 1 (exclusive).
  * @throws {UsageError} the smoothing or a label is out of its range.
  * @see https://arxiv.org/abs/1512.00567 section 7, label smoothing
@@ -23,8 +23,8 @@ export function oneHot(labels: ArrayLike<number>, classes: number, smoothing = 0
 }
 
 /**
- * What a network is trained towards: `[N, classes]`. Samples with one label are as in {@link oneHot}; of those with a set of
- * labels each class is a yes or no of its own, 1 or 0, moved towards ½ by the smoothing.
+ * Target probabilities, `[N, classes]`. Samples with one label are encoded as by {@link oneHot}; of those with a set of labels each
+ * class is 1 or 0, moved towards ½ by the smoothing.
  * @throws as {@link oneHot}.
  */
 export function targetsOf(
@@ -62,7 +62,7 @@ const weightsSchema = z.record(z.string(), z.number(expecting("a number from 0")
 /**
  * Reads labels of images: JSON, `{"a/1.jpg": ["cat", "dog"]}`, or lines of CSV, `a/1.jpg,cat;dog`, with or without the
  * heading `file,labels`. A file name with a comma stands in quotation marks.
- * @param where what errors call the file.
+ * @param where name of the file in errors.
  * @throws {FormatError} it is neither, or names a file twice.
  */
 export function parseLabels(content: string, where: string): LabelsByFile {
@@ -88,13 +88,13 @@ export function parseLabels(content: string, where: string): LabelsByFile {
 
 /** The images of a folder with the labels of a file. */
 export interface MultiLabelDataset extends ImageDataset {
-  /** How many images have no label, and are not part of it. */
+  /** Number of images without a label, which are left out. */
   readonly unlabeled: number;
 }
 
 /**
- * A data set whose images have any number of labels, one at least; images without are left out.
- * @param where what errors call the labels' file.
+ * Builds a data set whose images have one label or more; images without are left out.
+ * @param where name of the labels' file in errors.
  * @param classes all there are, in this order; default: those of the labels, sorted by code point.
  * @throws {DataError} the labels are of images that are not there, or of other classes; or there is none, or one class.
  */
@@ -128,8 +128,8 @@ export function multiLabelDataset(
 }
 
 /**
- * Reads how much each class counts in the mean average precision: JSON, `{"cat": 3, "dog": 0.5}`.
- * @param where what errors call the file.
+ * Reads class weights of the mean average precision: JSON, `{"cat": 3, "dog": 0.5}`.
+ * @param where name of the file in errors.
  * @returns a weight for each class, in their order.
  * @throws {FormatError} it is none, or a weight is not allowed.
  * @throws {DataError} it does not name exactly the classes.

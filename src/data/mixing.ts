@@ -2,10 +2,10 @@ import type { Random } from "../tensor/random.ts";
 import { type CropWindow, pixelEdges, type Size } from "./geometry.ts";
 
 /**
- * Training on mixtures of two images, with targets mixed in the same shares.
+ * Training on mixtures of two images: mixup and CutMix, with targets mixed in the same shares.
  *
- * An image always keeps the larger share of its mixture, so that its label stays the likeliest and the accuracy in training
- * keeps its meaning; mixtures in which it has the smaller one are those of its partner.
+ * An image always keeps the larger share of its mixture, so that its label stays the top-1 target and training accuracy keeps its
+ * meaning; mixtures in which it has the smaller share are those of its partner.
  */
 export interface Mixing {
   /**
@@ -20,11 +20,11 @@ export interface Mixing {
   readonly cutMix?: number;
   /** Share of the images that are mixed at all, 0 to 1; default 1. */
   readonly probability?: number;
-  /** Where both are on, share of the mixtures that are CutMix, 0 to 1; default 0.5. */
+  /** Share of CutMix among the mixtures if both are on, 0 to 1; default 0.5. */
   readonly cutMixShare?: number;
 }
 
-/** How one image is mixed with its partner. */
+/** Mixture of one image with its partner. */
 export interface Mixture {
   /** The image's own share, ½ to 1; the partner has the rest. */
   readonly share: number;

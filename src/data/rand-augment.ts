@@ -7,9 +7,9 @@ import { type Affine, type Size, warp } from "./geometry.ts";
  * @see https://arxiv.org/abs/1909.13719
  */
 export interface RandAugment {
-  /** How many operations each image gets, one after the other, 0 to 14; the paper's N. */
+  /** Number of operations applied to each image in sequence, 0 to 14; the paper's N. */
   readonly operations: number;
-  /** How strong they are, 0 to 10; the paper's M. */
+  /** Strength of all operations, 0 to 10; the paper's M. */
   readonly magnitude: number;
 }
 

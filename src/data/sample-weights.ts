@@ -21,7 +21,7 @@ export function classWeightsOf(given: ClassWeights, dataset: ImageDataset): numb
 }
 
 /**
- * Weights with which all classes count equally in the loss, however many samples each has: samples / (classes · samples of the
+ * Balanced class weights, with which every class counts the same in the loss however many samples it has: samples / (classes · samples of the
  * class), so that the mean over all samples is 1. A class without samples gets 0.
  */
 export function balancedClassWeights(dataset: ImageDataset): number[] {
@@ -44,7 +44,7 @@ export function checkClassWeights(classWeights: readonly number[], { classes }: 
   if (!classWeights.some((weight) => weight > 0)) refuse("all of them are 0", classWeights, "a weight above 0");
 }
 
-/** How much a sample counts: its own weight times the mean of its classes' weights. */
+/** Returns the weight of a sample in the loss: its own times the mean of its classes' weights. */
 export function weightOf(sample: Sample, classWeights: readonly number[] | undefined): number {
   const { weight = 1 } = sample;
   const labels = classesOf(sample);
@@ -83,8 +83,8 @@ export function readWeightList(text: string, where: string): ReadonlyMap<string,
 }
 
 /**
- * The same samples with weights by name, 1 for those that the list leaves out.
- * @param where how errors call the list.
+ * Returns the same samples with weights by name, 1 for those not in the list.
+ * @param where name of the list in errors.
  * @throws {DataError} there is no sample of a name.
  */
 export function withSampleWeights(

@@ -59,13 +59,13 @@ export type Sampling = "shuffled" | "balanced";
 export interface EpochOrder {
   /** Indices into the data set's samples. */
   readonly indices: Uint32Array;
-  /** How often the sample at this position came earlier in the epoch: 0 but for samples of small classes. */
+  /** Number of earlier occurrences in the epoch of the sample at this position: 0 except in small classes. */
   readonly repeats: Uint32Array;
 }
 
-/** The part of a data set that one of several processes works on. */
+/** The part of a data set that belongs to one of several ranks. */
 export interface Shard {
-  /** Of the process, from 0. */
+  /** Rank of the process, from 0. */
   readonly rank: number;
   /** Number of processes. */
   readonly size: number;

@@ -1,6 +1,6 @@
-import { UsageError } from "../errors.ts";
 import type { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { Value } from "../graph/ops.ts";
+import { assertOption, choice, number } from "../kinds.ts";
 
 /** One parameter on its way through an update. */
 export interface UpdateOperands {
@@ -60,16 +60,14 @@ export interface OptimizerOptions {
 export function createOptimizer(name: OptimizerName, options: OptimizerOptions = {}): Optimizer {
   for (const key of ["momentum", "rho", "beta1", "beta2"] as const) {
     const value = options[key];
-    if (value !== undefined && !(value >= 0 && value < 1))
-      throw refusal(key, value, "a number from 0 up to, not including, 1");
+    if (value !== undefined) assertOption(`optimizer option "${key}"`, value, number({ from: 0, below: 1 }));
   }
   for (const key of ["epsilon", "weightDecay"] as const) {
     const value = options[key];
-    if (value !== undefined && !(value >= 0)) throw refusal(key, value, "a number of at least 0");
+    if (value !== undefined) assertOption(`optimizer option "${key}"`, value, number({ from: 0 }));
   }
-  const create = optimizers[name];
-  if (!create) throw refusal("name", name, Object.keys(optimizers).join(", "));
-  return create(options);
+  assertOption('optimizer option "name"', name, choice(...(Object.keys(optimizers) as [string, ...string[]])));
+  return optimizers[name](options);
 }
 
 const optimizers: Readonly<Record<OptimizerName, (options: OptimizerOptions) => Optimizer>> = {
@@ -163,13 +161,4 @@ function arithmetic(build: OpGraphBuilder) {
     divide: binary("divide"),
     sqrt: (x: Value) => build.op({ kind: "sqrt" }, [x]),
   };
-}
-
-function refusal(option: string, received: unknown, expected: string): UsageError {
-  return new UsageError({
-    where: `optimizer option "${option}"`,
-    what: "this value is not allowed",
-    received,
-    expected,
-  });
 }

@@ -1,4 +1,4 @@
-import { UsageError } from "../errors.ts";
+import { assertOption, type Kind } from "../kinds.ts";
 
 /** Where training stands when a schedule is asked. */
 export interface SchedulePosition {
@@ -20,12 +20,11 @@ export interface SchedulePosition {
  */
 export type Schedule = (position: SchedulePosition) => number;
 
-/** The error for an option of a schedule. */
-export function scheduleRefusal(option: string, received: unknown, expected: string): UsageError {
-  return new UsageError({
-    where: `schedule option "${option}"`,
-    what: "this value is not allowed",
-    received,
-    expected,
-  });
+/** Checks an option of a schedule. @throws {UsageError} it is not one of the values allowed. */
+export function assertScheduleOption(
+  option: string,
+  value: unknown,
+  allowed: Pick<Kind<unknown>, "accept" | "expected">,
+) {
+  assertOption(`schedule option "${option}"`, value, allowed);
 }

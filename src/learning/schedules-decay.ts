@@ -1,4 +1,8 @@
-import { type Schedule, scheduleRefusal } from "./schedule.ts";
+import { number, wholeNumber } from "../kinds.ts";
+import { assertScheduleOption, type Schedule } from "./schedule.ts";
+
+const factors = number({ above: 0, to: 1 });
+const counts = wholeNumber({ from: 1 });
 
 export interface ExponentialOptions {
   /** What the rate is multiplied by, 0 < factor ≤ 1; default 0.94, the paper's on ImageNet. */
@@ -17,10 +21,10 @@ export interface ExponentialOptions {
  */
 export function exponentialDecay(options: ExponentialOptions = {}): Schedule {
   const { factor = 0.94, everyEpochs = 2, everySamples } = options;
-  checkFactor(factor);
-  checkCount("everyEpochs", everyEpochs);
+  assertScheduleOption("factor", factor, factors);
+  assertScheduleOption("everyEpochs", everyEpochs, counts);
   if (everySamples === undefined) return ({ epoch }) => factor ** Math.floor(epoch / everyEpochs);
-  checkCount("everySamples", everySamples);
+  assertScheduleOption("everySamples", everySamples, counts);
   return ({ samples }) => factor ** Math.floor(samples / everySamples);
 }
 
@@ -36,8 +40,8 @@ export interface StepOptions {
  * @throws {UsageError} an option is out of its range.
  */
 export function stepDecay({ factor = 0.1, afterEpochs = [] }: StepOptions = {}): Schedule {
-  checkFactor(factor);
-  for (const after of afterEpochs) checkCount("afterEpochs", after);
+  assertScheduleOption("factor", factor, factors);
+  for (const after of afterEpochs) assertScheduleOption("afterEpochs", after, counts);
   return ({ epoch }) => factor ** afterEpochs.filter((after) => epoch >= after).length;
 }
 
@@ -54,8 +58,8 @@ export interface PlateauOptions {
  * @throws {UsageError} an option is out of its range.
  */
 export function plateauDecay({ factor = 0.1, patience = 5 }: PlateauOptions = {}): Schedule {
-  checkFactor(factor);
-  checkCount("patience", patience);
+  assertScheduleOption("factor", factor, factors);
+  assertScheduleOption("patience", patience, counts);
   return ({ validationLosses }) => {
     let lowest = Infinity;
     let waited = 0;
@@ -69,12 +73,4 @@ export function plateauDecay({ factor = 0.1, patience = 5 }: PlateauOptions = {}
     }
     return factor ** falls;
   };
-}
-
-function checkFactor(factor: number): void {
-  if (!(factor > 0 && factor <= 1)) throw scheduleRefusal("factor", factor, "a number above 0, at most 1");
-}
-
-function checkCount(option: string, count: number): void {
-  if (!(Number.isInteger(count) && count >= 1)) throw scheduleRefusal(option, count, "a whole number from 1");
 }

@@ -1,4 +1,5 @@
-import { type Schedule, scheduleRefusal } from "./schedule.ts";
+import { choice, number } from "../kinds.ts";
+import { assertScheduleOption, type Schedule } from "./schedule.ts";
 import { exponentialDecay, plateauDecay, stepDecay } from "./schedules-decay.ts";
 
 /** How the learning rate can change, by name. */
@@ -23,9 +24,8 @@ export interface ScheduleOptions extends OneCycleOptions {
  * @throws {UsageError} an unknown name, or an option out of its range.
  */
 export function createSchedule(name: ScheduleName, options: ScheduleOptions = {}): Schedule {
-  const create = schedules[name];
-  if (create) return create(options);
-  throw scheduleRefusal("name", name, Object.keys(schedules).join(", "));
+  assertScheduleOption("name", name, choice(...(Object.keys(schedules) as [string, ...string[]])));
+  return schedules[name](options);
 }
 
 const schedules: Readonly<Record<ScheduleName, (options: ScheduleOptions) => Schedule>> = {
@@ -47,7 +47,7 @@ export const constantRate: Schedule = () => 1;
  * @see https://arxiv.org/abs/1608.03983 without its restarts
  */
 export function cosineDecay({ warmup = 0.05 }: { readonly warmup?: number } = {}): Schedule {
-  if (!(warmup >= 0 && warmup < 1)) throw scheduleRefusal("warmup", warmup, "a number from 0 up to, not including, 1");
+  assertScheduleOption("warmup", warmup, number({ from: 0, below: 1 }));
   return ({ step, totalSteps }) => {
     const rise = Math.floor(warmup * totalSteps);
     // The first step is one of the rise, not a wasted one at 0.
@@ -72,10 +72,9 @@ export interface OneCycleOptions {
  */
 export function oneCycle(options: OneCycleOptions = {}): Schedule {
   const { warmup = 0.3, initialDivisor = 25, finalDivisor = 1e4 } = options;
-  if (!(warmup >= 0 && warmup < 1)) throw scheduleRefusal("warmup", warmup, "a number from 0 up to, not including, 1");
-  for (const [name, value] of Object.entries({ initialDivisor, finalDivisor })) {
-    if (!(value >= 1)) throw scheduleRefusal(name, value, "a number of at least 1");
-  }
+  assertScheduleOption("warmup", warmup, number({ from: 0, below: 1 }));
+  assertScheduleOption("initialDivisor", initialDivisor, number({ from: 1 }));
+  assertScheduleOption("finalDivisor", finalDivisor, number({ from: 1 }));
   const first = 1 / initialDivisor;
   return ({ step, totalSteps }) => {
     // A training of few steps has no room for a rise and starts at the top.

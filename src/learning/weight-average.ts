@@ -1,4 +1,4 @@
-import { UsageError } from "../errors.ts";
+import { assertOption, number } from "../kinds.ts";
 
 /** How much of the old average of each weight is kept at a step; steps count from 1. */
 export type AverageDecay = (step: number) => number;
@@ -10,14 +10,7 @@ export type AverageDecay = (step: number) => number;
  * @throws {UsageError} the decay is not a number from 0 up to, not including, 1.
  */
 export function exponentialAverage(decay: number, options: { readonly warmUp?: boolean } = {}): AverageDecay {
-  if (!(decay >= 0 && decay < 1)) {
-    throw new UsageError({
-      where: "average of the weights, decay",
-      what: "this value is not allowed",
-      received: decay,
-      expected: "a number from 0 up to, not including, 1, e.g. 0.9999",
-    });
-  }
+  assertOption("average of the weights, decay", decay, number({ from: 0, below: 1 }));
   const { warmUp = true } = options;
   return (step) => (warmUp ? Math.min(decay, (1 + step) / (10 + step)) : decay);
 }

@@ -128,9 +128,10 @@ export interface OwnedOptions<Table extends OptionTable = OptionTable> {
  * @throws {UsageError} naming the option, the value and the allowed ones.
  */
 export function checkedOptions<Table extends OptionTable>(
-  { owner, smallest, table }: OwnedOptions<Table>,
+  owned: OwnedOptions<Table>,
   options: OptionsOf<Table>,
 ): CompleteOptions<Table> {
+  const { owner, table } = owned;
   const complete = completeOptions(table, options);
   const where = (name: string): string => `${owner} option "${name}"`;
   for (const [name, value] of Object.entries(complete)) {
@@ -141,44 +142,31 @@ export function checkedOptions<Table extends OptionTable>(
       throw new UsageError({ where: where(name), what: "there is no such option", expected });
     }
   }
-  assertTogether(table, complete, where);
-  assertLargeEnough(complete, smallest, where);
+  assertTogether(owned, complete, where);
   return complete;
 }
 
 /**
- * Checks that options which need the top, or no top, have it so.
+ * Checks that images are large enough, and that options which need the top, or no top, have it so.
  * @param where names an option in errors.
  * @throws {UsageError} one does not apply and is not its default.
  */
 export function assertTogether(
-  table: OptionTable,
+  { smallest, table }: Pick<OwnedOptions, "smallest" | "table">,
   options: Readonly<Record<string, unknown>>,
   where: (name: string) => string,
 ): void {
-  const { includeTop = true } = options;
+  const { includeTop = true, inputShape = [smallest, smallest] } = options as SharedOptions;
   for (const [name, { applies, default: value }] of Object.entries(table)) {
-    const received = options[name];
-    if (applies === undefined || (applies === "with top") === includeTop || received === undefined) continue;
+    const { [name]: received = value } = options;
+    if (applies === undefined || (applies === "with top") === includeTop) continue;
     if (JSON.stringify(received) === JSON.stringify(value)) continue;
     const what = includeTop
       ? "this applies only without the top (includeTop: false, or --no-top)"
       : "this applies only with the top, which is left out";
     throw new UsageError({ where: where(name), what, received });
   }
-}
-
-/**
- * Checks the size of images.
- * @param where names an option in errors.
- * @throws {UsageError} height or width is too small.
- */
-export function assertLargeEnough(
-  { inputShape }: SharedOptions,
-  smallest: number,
-  where: (name: string) => string,
-): void {
-  const isLarge = inputShape === undefined || Math.min(inputShape[0], inputShape[1]) >= smallest;
+  const isLarge = Math.min(inputShape[0], inputShape[1]) >= smallest;
   assertAllowed(where("inputShape"), inputShape, isLarge, `height and width of at least ${smallest}×${smallest}`);
 }
 

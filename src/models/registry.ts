@@ -1,10 +1,9 @@
 import { UsageError } from "../errors.ts";
 import type { Network } from "../graph/network.ts";
 import { alignedFamily } from "./aligned/family.ts";
-import type { Family, PublishedWeights } from "./family.ts";
+import type { Family } from "./family.ts";
 import { type LayerList, layersOf, networkOfLayers, sameLayers } from "./layer-list.ts";
 import {
-  assertLargeEnough,
   assertTogether,
   type CompleteOptions,
   completeOptions,
@@ -103,11 +102,6 @@ export function familyOf({ family }: Architecture): Family | undefined {
   return families.find((each) => each.family === family);
 }
 
-/** The weights that were published for a network. */
-export function publishedWeights(name: ArchitectureName = defaultName): PublishedWeights | undefined {
-  return familyNamed(name).published;
-}
-
 /**
  * The network of an architecture.
  * @throws {UsageError} an option has a value that is not allowed.
@@ -121,42 +115,29 @@ export function buildNetwork(architecture: Architecture): Network {
 
 /**
  * The architecture of a name.
- * @throws {UsageError} this network does not have an option.
- */
-export function architectureNamed(name: ArchitectureName, options: NetworkOptions = {}): Architecture {
-  const { family, names } = familyNamed(name);
-  assertOptionsOf(name, options, (option) => `option "${option}"`);
-  return { family, options: { ...names[name], ...definedOnly(options) } } as Architecture;
-}
-
-/**
- * Checks that a network has options, that they go together, and that its images are large enough.
  * @param where names an option in errors.
- * @throws {UsageError} naming the option.
+ * @throws {UsageError} this network does not have an option, options do not go together, or its images are too small.
  */
-export function assertOptionsFit(
+export function architectureNamed(
   name: ArchitectureName,
-  options: NetworkOptions,
-  where: (option: string) => string,
-): void {
-  const { smallest, table } = familyNamed(name).options;
-  assertOptionsOf(name, options, where);
-  assertTogether(table, options, where);
-  assertLargeEnough(options, smallest, where);
-}
-
-/** @throws {UsageError} an option is one of other networks alone. */
-function assertOptionsOf(name: ArchitectureName, options: NetworkOptions, where: (option: string) => string): void {
-  for (const [option, received] of Object.entries(definedOnly(options))) {
+  options: NetworkOptions = {},
+  where?: (option: string) => string,
+): Architecture {
+  const { family, names, options: owned } = familyNamed(name);
+  const given = definedOnly(options);
+  const place = where ?? ((option) => `${owned.owner} option "${option}"`);
+  for (const [option, received] of Object.entries(given)) {
     const having = namesWith(option);
     if (having.length === 0 || having.includes(name)) continue;
     throw new UsageError({
-      where: where(option),
+      where: place(option),
       what: `this does not go with architecture ${name}`,
       received,
       expected: `architecture ${having.join(" or ")}`,
     });
   }
+  if (where) assertTogether(owned, given, where);
+  return { family, options: { ...names[name], ...given } } as Architecture;
 }
 
 function namesWith(option: string): readonly ArchitectureName[] {

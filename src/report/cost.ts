@@ -4,11 +4,11 @@ import { type Fact, numberColumn, type Section } from "./document.ts";
 import { withCommas, withMetricPrefix } from "./numbers.ts";
 import { toText } from "./text.ts";
 
-/** What a convolution or a fully connected layer costs for one image. */
+/** Cost of a convolution or a fully connected layer for one image. */
 export interface Cost {
   /** Numbers in its kernels; biases not counted. */
   readonly weights: number;
-  /** Each with one addition: multiply–accumulate operations (MACs). */
+  /** Each with one addition: multiply–adds (MACs). */
   readonly multiplications: number;
 }
 
@@ -25,7 +25,7 @@ export interface ConvolutionComparison {
 export interface LayerCost extends Cost {
   readonly name: string;
   readonly type: "Conv2D" | "SeparableConv2D" | "DepthwiseConv2D" | "Dense";
-  /** Of the window, `[height, width]`; a fully connected layer has none. */
+  /** Kernel size, `[height, width]`; a fully connected layer has none. */
   readonly kernelSize?: Shape;
   readonly inputChannels: number;
   readonly outputShape: Shape;
@@ -44,8 +44,8 @@ export interface NetworkCost {
 }
 
 /**
- * Counts weights and multiplications layer by layer. What batch normalization, activations, pooling and sums do is not
- * counted: it is small, and for inference normalization disappears into the convolutions.
+ * Counts weights and multiplications layer by layer. Batch normalization, activations, pooling and additions are not counted: they
+ * cost little, and for inference normalization is folded into the convolutions.
  */
 export function networkCost(network: Network): NetworkCost {
   const layers = network.layers.flatMap((layer) => layerCost(layer) ?? []);
@@ -70,7 +70,7 @@ export function compareConvolutions(convolution: {
   readonly kernelSize: readonly [height: number, width: number];
   readonly inputChannels: number;
   readonly filters: number;
-  /** Of the feature maps it makes, `[height, width]`. */
+  /** Size of its output feature maps, `[height, width]`. */
   readonly outputSize: readonly [height: number, width: number];
 }): ConvolutionComparison {
   const { inputChannels, filters, outputSize } = convolution;

@@ -39,7 +39,7 @@ export interface Section {
   readonly blocks: readonly ReportBlock[];
 }
 
-/** What a section is made of; undefined shows nothing. */
+/** A part of a section; undefined shows nothing. */
 export type ReportBlock = Paragraph | Heading | Facts | Table | Chart | Figures | ImageGallery | Code | undefined;
 
 export interface Paragraph {

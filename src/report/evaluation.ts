@@ -14,9 +14,9 @@ const namedMistakes = 5;
 const mostInText = 15;
 const mostSideBySide = 12;
 
-/** How `describeEvaluation` writes. */
+/** Options of `describeEvaluation`. */
 export interface EvaluationTextOptions {
-  /** Of the text in characters; long labels are wrapped. Default 100. */
+  /** Width of the text in characters; long labels are wrapped. Default 100. */
   readonly width?: number;
   /** To name the worst mistakes. */
   readonly predictions?: readonly Prediction[];
@@ -93,7 +93,7 @@ export function predictionGallery(
   };
 }
 
-/** How many images of either kind a gallery shows. */
+/** Number of images of either kind in a gallery. */
 export interface GallerySize {
   readonly wrong: number;
   readonly right: number;

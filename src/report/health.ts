@@ -3,9 +3,9 @@ import { gradientChart, zerosChart } from "./charts/heat-maps.ts";
 import { numberColumn, type Paragraph, type Row, type Section } from "./document.ts";
 import { formatNumber, formatPercent, withCommas } from "./numbers.ts";
 
-/** From here on an activation lets through next to nothing. */
+/** Fraction of zeros from which an activation lets through next to nothing. */
 const deadShare = 0.99;
-/** Of the largest gradient in the network; below it a block hardly learns. */
+/** Fraction of the largest gradient in the network; below it a block hardly learns. */
 const vanishing = 1e-5;
 /** Euclidean norm of a block's gradient. */
 const exploding = 1000;

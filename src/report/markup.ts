@@ -45,7 +45,7 @@ export function base64(content: Uint8Array): string {
   return btoa(text);
 }
 
-/** @throws {DOMException} this is no base64. */
+/** Decodes base64. @throws {DOMException} the text is not base64. */
 export function bytesOfBase64(text: string): Uint8Array {
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }

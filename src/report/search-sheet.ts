@@ -21,7 +21,7 @@ export interface SearchSheet {
   readonly query: SheetImage;
   /** Nearest first. */
   readonly neighbors: readonly SheetNeighbor[];
-  /** How many images were searched. */
+  /** Number of images searched. */
   readonly searched: number;
   readonly facts: readonly Fact[];
 }

@@ -79,7 +79,7 @@ export interface WeightFacts {
   readonly shape: Shape | null;
 }
 
-/** How many numbers weights have. */
+/** Counts the numbers in weights. */
 export function countNumbers(weights: readonly WeightFacts[]): number {
   return weights.reduce((sum, { shape }) => sum + (shape === null ? 0 : sizeOf(shape)), 0);
 }
@@ -106,21 +106,21 @@ export function summarizeWeights(weights: readonly WeightFacts[], options: { rea
 export interface GraphFacts {
   readonly inputs: readonly GraphValueFacts[];
   readonly outputs: readonly GraphValueFacts[];
-  /** How many nodes there are of each, the most frequent first. */
+  /** Number of nodes of each operator, most frequent first. */
   readonly operators: Readonly<Record<string, number>>;
-  /** How many numbers of float32 are stored in it. */
+  /** Number of float32 values stored in it. */
   readonly params: number;
   /** Its operations, in the order of the file. */
   readonly nodes: readonly GraphNodeFacts[];
 }
 
 export interface GraphNodeFacts {
-  /** That of its first result. */
+  /** Name of its first result. */
   readonly name: string;
   readonly operator: string;
   /** In the graph's own order of axes; a text stands for any size; null: it is not known. */
   readonly outputShape: readonly (number | string)[] | null;
-  /** How many of the stored numbers it reads. */
+  /** Number of stored values it reads. */
   readonly params: number;
   /** Names of the results it reads. */
   readonly inbound: readonly string[];
@@ -128,13 +128,12 @@ export interface GraphNodeFacts {
 
 interface GraphValueFacts {
   readonly name: string;
-  /** A text stands for any size; null: the file does not tell. */
+  /** A text stands for any size; null if the file does not say. */
   readonly shape: readonly (number | string)[] | null;
 }
 
 /**
- * What a graph is fed, what it computes, and of which operators it is made; then its operations, one a row, with the
- * shapes of their results.
+ * Summarizes a graph as text: inputs, outputs and operators, then its operations, one a row, with the shapes of their results.
  * @param options.width of the table in characters, default 100.
  */
 export function summarizeGraph(facts: GraphFacts, options: { readonly width?: number } = {}): string {

@@ -48,7 +48,7 @@ export function firstRecord(wallTime: number): Uint8Array {
   return record({ wall_time: wallTime, file_version: "brain.Event:2" });
 }
 
-/** Says that a training goes on, at `step`: whoever reads forgets what was there from this step on. */
+/** Encodes a restart of training at `step`: readers discard earlier records from this step on. */
 export function restartRecord(wallTime: number, step: number): Uint8Array {
   return record({ wall_time: wallTime, step, session_log: { status: 1 } });
 }

@@ -121,7 +121,7 @@ function fitColumns(columns: readonly TableColumn[], rows: readonly (readonly st
   return widths;
 }
 
-/** What it costs to show cells at this width: one for each more line, and ten for each word that must be cut. */
+/** Cost of showing cells at this width: one for each extra line, and ten for each word that must be cut. */
 function wrapPrice(cells: readonly string[], width: number): number {
   return sum(
     cells.map((cell) => {

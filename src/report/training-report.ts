@@ -10,18 +10,18 @@ import { base64, bytesOfBase64 } from "./markup.ts";
  * else enters the report: the same data give the same bytes, so a date appears only if it is among the facts.
  */
 export interface TrainingReport {
-  /** What it is called above the title; default `Training report`. */
+  /** Kind of report, above the title; default `Training report`. */
   readonly kind?: string;
   readonly title: string;
-  /** One paragraph under the title: what was done, in words. */
+  /** One paragraph under the title. */
   readonly summary?: string;
   readonly network?: NetworkSize;
-  /** What was trained and how: recipe, data, seed, machine. */
+  /** Setup of the training run: recipe, data, seed, machine. */
   readonly settings?: readonly Fact[];
   readonly history?: readonly EpochRecord[];
   /** Losses of single steps, as many as a chart can show. */
   readonly steps?: readonly StepRecord[];
-  /** How the blocks of the network were doing at some steps. */
+  /** Gradients and activations of the blocks at some steps. */
   readonly health?: readonly HealthRecord[];
   /** The test on images that were not used for training. */
   readonly evaluation?: Evaluation;
@@ -29,13 +29,13 @@ export interface TrainingReport {
   readonly cost?: NetworkCost;
   readonly skipped?: readonly SkippedFile[];
   readonly reproduction?: Reproduction;
-  /** It was stopped before its end, and can go on. */
+  /** True if the run was stopped before its end and can be resumed. */
   readonly isStopped?: boolean;
-  /** Where the training stands, while it goes on: the page then loads itself again and again. */
+  /** Progress of a run that is still training; the page then reloads itself. */
   readonly live?: LiveStatus;
 }
 
-/** Where a training stood when the report was written. */
+/** Progress of a training run at the time of the report. */
 export interface LiveStatus {
   /** From 1. */
   readonly epoch: number;
@@ -50,11 +50,11 @@ export interface LiveStatus {
   readonly secondsLeft: number;
   /** When the report was written, as shown. */
   readonly time: string;
-  /** How many train together; default 1. */
+  /** Number of ranks; default 1. */
   readonly processes?: number;
 }
 
-/** How large the trained network is, beside the full one that it is a smaller sibling of. */
+/** Size of the trained network, and of the full one that it is a smaller sibling of. */
 export interface NetworkSize {
   readonly parameters: number;
   readonly full?: { readonly name: string; readonly parameters: number };
@@ -73,15 +73,15 @@ export interface GalleryItem extends Prediction {
   readonly png: Uint8Array;
 }
 
-/** How to get the same result again. */
+/** Steps to reproduce the result. */
 export interface Reproduction {
   /** Command lines, shown as given. */
   readonly commands: readonly string[];
-  /** Where the result comes from: versions, hashes, licenses, dates. */
+  /** Provenance of the result: versions, hashes, licenses, dates. */
   readonly facts?: readonly Fact[];
 }
 
-/** Of the files that this version writes. */
+/** Version of the files written. */
 const formatVersion = 1;
 
 const number = z.number();
@@ -180,7 +180,7 @@ export function encodeReport(report: TrainingReport): string {
 }
 
 /**
- * @param where what errors call the text.
+ * @param where name of the text in errors.
  * @throws {FormatError} it is no report of this version.
  */
 export function decodeReport(text: string, where: string): TrainingReport {

@@ -18,7 +18,7 @@ import { pngUrl } from "./markup.ts";
 import { formatDuration, formatNumber, formatPercent, formatRounded, withCommas } from "./numbers.ts";
 import type { GalleryItem, LiveStatus, TrainingReport } from "./training-report.ts";
 
-/** How often the page of a training run in progress reloads itself. */
+/** Interval at which the page of a training run in progress reloads itself. */
 const refreshSeconds = 15;
 /** Layers whose cost is listed one by one. */
 const listedLayers = 12;

@@ -235,7 +235,7 @@ export async function listDevices(): Promise<readonly DeviceStatus[]> {
 }
 
 /** Why the native engine cannot compute on a device; undefined if it can. */
-export async function whyUnavailable(device: Device): Promise<string | undefined> {
+async function whyUnavailable(device: Device): Promise<string | undefined> {
   try {
     const engine = await loadEngine();
     const settings = { executionProviders: [device], logSeverityLevel: 4 } as const;

@@ -1,6 +1,7 @@
 import { access, constants, stat } from "node:fs/promises";
 import type { Sharp } from "sharp";
-import { DataError, FormatError, ShapeError, UsageError, type XceptionError } from "../errors.ts";
+import { DataError, FormatError, ShapeError, type XceptionError } from "../errors.ts";
+import { assertAllowed, assertOption, wholeNumber } from "../kinds.ts";
 import type { DecodeOptions, RgbImage } from "../platform.ts";
 import type { ImageFile } from "../source.ts";
 
@@ -127,7 +128,7 @@ function bytesOf(buffer: Buffer): Uint8Array {
 }
 
 /** Decode options with nothing left out but a size. */
-export type CompleteDecodeOptions = Required<Omit<DecodeOptions, "width" | "height" | "atLeast">> &
+type CompleteDecodeOptions = Required<Omit<DecodeOptions, "width" | "height" | "atLeast">> &
   Pick<DecodeOptions, "width" | "height" | "atLeast">;
 
 const fits = ["fill", "cover", "contain"];
@@ -136,18 +137,19 @@ const fits = ["fill", "cover", "contain"];
  * Fills in the defaults.
  * @throws {UsageError} an option is out of its range.
  */
-export function checkDecodeOptions(options: DecodeOptions): CompleteDecodeOptions {
+function checkDecodeOptions(options: DecodeOptions): CompleteDecodeOptions {
   const { width, height, atLeast, fit = "fill", background = [255, 255, 255], pixelLimit = 100_000_000 } = options;
-  if ((width === undefined) !== (height === undefined)) refuse("width and height", [width, height], "both, or neither");
+  const where = (option: string) => `decodeImage option ${option}`;
+  const isHalf = (width === undefined) !== (height === undefined);
+  assertAllowed(where("width and height"), [width, height], !isHalf, "both, or neither");
   const sizes = { width, height, "atLeast.width": atLeast?.width, "atLeast.height": atLeast?.height, pixelLimit };
   for (const [option, value] of Object.entries(sizes)) {
-    if (value === undefined) continue;
-    if (!Number.isInteger(value) || value < 1) refuse(option, value, "a whole number from 1");
+    if (value !== undefined) assertOption(where(option), value, wholeNumber({ from: 1 }));
   }
-  if (!fits.includes(fit)) refuse("fit", fit, fits.join(", "));
-  if (background.length !== 3 || !background.every((part) => Number.isInteger(part) && part >= 0 && part <= 255)) {
-    refuse("background", background, "[red, green, blue], whole numbers from 0 to 255");
-  }
+  assertAllowed(where("fit"), fit, fits.includes(fit), fits.join(", "));
+  const isColor =
+    background.length === 3 && background.every((part) => Number.isInteger(part) && part >= 0 && part <= 255);
+  assertAllowed(where("background"), background, isColor, "[red, green, blue], whole numbers from 0 to 255");
   return {
     ...(width !== undefined && height !== undefined && { width, height }),
     ...(atLeast && { atLeast }),
@@ -157,22 +159,13 @@ export function checkDecodeOptions(options: DecodeOptions): CompleteDecodeOption
   };
 }
 
-function refuse(option: string, received: unknown, expected: string): never {
-  throw new UsageError({
-    where: `decodeImage option ${option}`,
-    what: "this value is not allowed",
-    received,
-    expected,
-  });
-}
-
 const supportedFormats = "JPEG, PNG, WebP, AVIF, GIF or TIFF";
 
 /**
  * Says in one sentence why an image could not be decoded. Looks at the file only now: images that can be decoded, nearly
  * all of them, cost no extra call.
  */
-export async function explainDecodeFailure(source: ImageFile, limit: number, error: Error): Promise<XceptionError> {
+async function explainDecodeFailure(source: ImageFile, limit: number, error: Error): Promise<XceptionError> {
   const where = typeof source === "string" ? `image "${source}"` : `image of ${source.length} bytes`;
   if (typeof source === "string") {
     const unreadable = await explainUnreadable(source, where);

@@ -6,7 +6,7 @@ import { type Shape, sameShape } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 import { initializeWeights, type Weights } from "./initialize.ts";
 
-export interface MapOptions {
+interface MapOptions {
   /** The file's name in errors. */
   readonly where: string;
   /**
@@ -16,11 +16,6 @@ export interface MapOptions {
   readonly allowMissing?: string | undefined;
   /** Weights that the file omits because they are constant: of a batch normalization without scale or center. */
   readonly constants?: ReadonlyMap<string, number> | undefined;
-}
-
-export interface MappedWeights {
-  readonly weights: Weights;
-  readonly report: MappingReport;
 }
 
 /** How a file's weights were matched to a network; missing weights and those of another shape were initialized. */
@@ -35,7 +30,11 @@ export interface MappingReport extends WeightDifferences {
  * Loads the weights of a file into a network: all of them and no others, except those that `allowMissing` lets differ.
  * @throws {WeightsError} with up to three lists: missing, unexpected, wrong shape.
  */
-export function mapWeights(network: Network, stored: readonly StoredLayer[], options: MapOptions): MappedWeights {
+export function mapWeights(
+  network: Network,
+  stored: readonly StoredLayer[],
+  options: MapOptions,
+): { readonly weights: Weights; readonly report: MappingReport } {
   const { where, allowMissing, constants = new Map<string, number>() } = options;
   const specsOf = ({ weights }: Layer): readonly WeightSpec[] => weights.filter(({ name }) => !constants.has(name));
   const layers = network.layers.filter((layer) => specsOf(layer).length > 0);

@@ -1,6 +1,7 @@
 import { FormatError } from "../errors.ts";
 import type { Network } from "../graph/network.ts";
 import { floatTensor } from "../tensor/tensor.ts";
+import type { FoundLayers } from "./format.ts";
 import {
   type ChannelStep,
   type GraphPart,
@@ -12,15 +13,6 @@ import {
   sortedSteps,
 } from "./graph-parts.ts";
 import type { StoredLayer, StoredWeight } from "./map-weights.ts";
-
-/** The layers of a file that have weights. */
-export interface FoundLayers {
-  readonly layers: readonly StoredLayer[];
-  /** Weights that the file omits because they change nothing, with their value. */
-  readonly constants?: ReadonlyMap<string, number>;
-  /** Remarks for the user, in sentences. */
-  readonly notes?: readonly string[];
-}
 
 type Theirs = GraphPart<StoredWeight>;
 type Ours = GraphPart<OwnWeight>;

@@ -1,6 +1,5 @@
-import type { ExitCode } from "../../apps/cli/failure.ts";
-import type { CliIo } from "../../apps/cli/io.ts";
-import { run } from "../../apps/cli/run.ts";
+import type { CliIo, ExitCode } from "../../apps/cli/io.ts";
+import { run } from "../../apps/cli/program.ts";
 
 /** Runs one command line without a process and returns all it wrote. */
 export async function capture(

@@ -114,7 +114,7 @@ describe("xception classify", () => {
     const whole = await capture(["classify", keras, at("photos", "a.png"), "--labels", names, "--json"]);
     expect(whole.exitCode).toBe(0);
     expect(whole.stderr).toBe(
-      "note: The file does not say how images become numbers; pixel/127.5 - 1 was taken, as in keras.applications.\n",
+      "note: The file does not specify preprocessing; pixel/127.5 - 1 is assumed, as in keras.applications.\n",
     );
     const [{ predictions }] = JSON.parse(whole.stdout) as [{ predictions: { label: string; index: number }[] }];
     for (const { label, index } of predictions) expect(label).toBe(["ant", "bee", "cat", "dog", "elk"][index]);
@@ -137,7 +137,7 @@ describe("xception classify", () => {
       "an image in place of the model",
       "broken.jpg",
       "photos",
-      'file "…/broken.jpg": this is no file of weights that we know; received "the bytes 6e 6f 74 20 61 6e 20 69 at offset 0"',
+      'file "…/broken.jpg": unknown file format; received "the bytes 6e 6f 74 20 61 6e 20 69 at offset 0"',
     ],
   ])("says in one line what is wrong with %s", async (_, file, images, message) => {
     const { exitCode, stdout, stderr } = await capture(["classify", at(file), at(images)]);

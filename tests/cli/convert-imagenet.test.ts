@@ -9,8 +9,7 @@ import { nodePlatform } from "../../src/runtime/node.ts";
 import { encodePng } from "../../src/runtime/node-images.ts";
 import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import { convert } from "../../src/tasks/weights/convert.ts";
-import { imagenetOrigin } from "../../src/tasks/weights/imagenet-weights.ts";
-import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
+import { imagenetOrigin, weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import { writeLegacyWeights } from "../../src/weights/keras/writer.ts";
 import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { type LocalServer, serve } from "../runtime/local-server.ts";
@@ -34,7 +33,7 @@ afterAll(async () => {
 });
 
 test.each([
-  ["by default, which is said", [], "note: It does not name its 1000 classes either; they were taken for ImageNet's"],
+  ["by default, which is said", [], "note: It does not name its 1000 classes; they are assumed to be ImageNet's"],
   ["if asked for", ["--labels", "imagenet"], undefined],
 ])("weights of 1000 classes, from an address, get ImageNet's labels %s", async (_, more, note) => {
   const target = join(folder, `model${more.length}.onnx`);
@@ -53,7 +52,7 @@ test.each(["mirror/keras", "ftp://mirror/keras/"])("a mirror at %s is refused by
   const { exitCode, stderr } = await capture(["convert", "imagenet", join(folder, "refused.onnx")]);
   expect(exitCode).toBe(2);
   expect(stderr).toBe(
-    `error: mirror of the ImageNet weights (XCEPTION_WEIGHTS_URL): this is no address; received "${mirror}"; expected that of a folder, http://… or https://….\n`,
+    `error: mirror of the ImageNet weights (XCEPTION_WEIGHTS_URL): this is not an address; received "${mirror}"; expected the address of a folder, http://… or https://….\n`,
   );
 });
 

@@ -51,7 +51,7 @@ test("a whole model becomes a graph that gives the outputs of Keras", async () =
   expect([exitCode, stderr]).toEqual([0, ""]);
   expect(stdout).toContain("(keras) → ");
   expect(stdout).toContain("network   small_xception, 16 layers, images 40×36×3\nweights   25 tensors, told by name\n");
-  expect(stdout).toContain('note: Its input "images" is float32 [N, 40, 36, 3], prepared as the network expects it.');
+  expect(stdout).toContain('note: Its input "images" is float32 [N, 40, 36, 3], preprocessed as the network expects.');
 
   const golden = JSON.parse(readFileSync(join(formats, "small.json"), "utf8")) as { probabilities: number[][] };
   const session = await nodePlatform.engine.createSession(readFileSync(at("small.onnx")));
@@ -82,8 +82,8 @@ test("weights alone become a model file, with labels, under the names of the net
 test("without labels, classes are called by their numbers, and that is said", async () => {
   await writeLegacyWeights("unlabeled.h5");
   const { stdout } = await capture(["convert", at("unlabeled.h5"), at("unlabeled.onnx"), ...tinyFlags]);
-  expect(stdout).toContain("note: It does not name the classes either; these are called by their numbers.\n");
-  expect(stdout).toContain("pixel/127.5 - 1 was taken");
+  expect(stdout).toContain("note: It does not name its classes; they are numbered.\n");
+  expect(stdout).toContain("pixel/127.5 - 1 is assumed");
   expect((await loadModel(at("unlabeled.onnx"), nodePlatform)).labels).toEqual(["0", "1"]);
 });
 
@@ -163,7 +163,7 @@ test("wrong usage is refused before anything is written", async () => {
   const allowed = await refusal(at("x.onnx"), "--allow-missing", "*");
   expect(allowed[0]).toBe(2);
   expect(allowed[1]).toContain(
-    'the file\'s own network has all its weights, so that none may be missing; received "*". Say with options of the network which other one they are for.',
+    'the file\'s own network has all its weights, so that none may be missing; received "*". Name another network for them with its options.',
   );
   writeFileSync(at("three.txt"), "a\nb\nc\n");
   expect(await refusal(at("x.onnx"), "--labels", at("three.txt"))).toEqual([

@@ -1,7 +1,7 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type EmojiVendor, readEmoji } from "../../apps/cli/demo/emoji.ts";
+import { type EmojiVendor, readEmoji } from "../../apps/cli/demo/images.ts";
 import { countPerClass } from "../../src/data/dataset.ts";
 import { decodeImage } from "../../src/runtime/node-images.ts";
 

@@ -3,10 +3,9 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { demoFiles, runDemo } from "../../apps/cli/demo/demo.ts";
-import { claimDemoFolder } from "../../apps/cli/demo/demo-folder.ts";
+import { claimDemoFolder, demoFiles, runDemo } from "../../apps/cli/demo/demo.ts";
+import { conclusion } from "../../apps/cli/demo/description.ts";
 import { type DemoImages, readDemoImages } from "../../apps/cli/demo/images.ts";
-import { conclusion } from "../../apps/cli/demo/narration.ts";
 import { type DemoRecipe, demoRecipe } from "../../apps/cli/demo/recipe.ts";
 import type { CliIo } from "../../apps/cli/io.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
@@ -20,7 +19,9 @@ import { capture } from "./capture.ts";
 /** The demo in a blink: a few emoji of each class, and the smallest Xception there is. */
 const tinyRecipe: DemoRecipe = {
   ...demoRecipe,
-  network: { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0 },
+  imageSize: 71,
+  width: 0.01,
+  middleFlowRepeats: 0,
   epochs: 2,
   batchSize: 5,
 };
@@ -145,7 +146,7 @@ describe("an interrupted demo", () => {
 describe("what the demo says", () => {
   it("begins with the networks and the images", async () => {
     const io = silentIo();
-    await tinyDemo("words", { network: demoRecipe.network, epochs: 1 }, io);
+    await tinyDemo("words", { imageSize: 72, width: 0.25, middleFlowRepeats: 8, epochs: 1 }, io);
     expect(io.written[0]).toMatchInlineSnapshot(`
       "Xception, built from scratch: 22,910,480 parameters, 22,855,952 of them trainable.
       For this demo a quarter as wide, for images of 72×72: 1,386,933 parameters, 1,373,189 of them trainable.

@@ -88,7 +88,7 @@ describe("summary and cost", () => {
   it("refuse bare weights, and flags beside a file", async () => {
     const bare = await capture(["cost", join(formats, "small.weights.h5")]);
     expect(bare.exitCode).toBe(1);
-    expect(bare.stderr).toContain("the file holds weights, but not their network");
+    expect(bare.stderr).toContain("the file holds only weights, without their network");
     const both = await capture(["plot", join(formats, "small.keras"), "--width", "0.5", "-o", "small.svg"]);
     expect(both.exitCode).toBe(2);
     expect(both.stderr).toContain("argument MODEL: the network is the one in the file;");

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { renderPng } from "../../apps/cli/render-png.ts";
+import { renderPng } from "../../apps/cli/output-file.ts";
 import { root } from "../../scripts/project-root.mjs";
 import { UsageError } from "../../src/errors.ts";
 import { xception } from "../../src/models/xception/paper.ts";

@@ -85,7 +85,7 @@ it("says of a training that was killed before its first checkpoint that nothing 
   const { stderr } = await capture(["report", at("killed")]);
   expect(stderr).toBe(`Wrote ${at("killed", "report.html")}: 0 epochs, the training is interrupted\n`);
   expect(await readFile(at("killed", "report.html"), "utf8")).toContain(
-    "It was interrupted in epoch 1 of 9, after step 3 of 400, before its first checkpoint: it has to begin anew, with --overwrite.",
+    "It was interrupted in epoch 1 of 9, after step 3 of 400, before its first checkpoint: start it again with --overwrite.",
   );
 });
 
@@ -132,7 +132,7 @@ it.each([
   [
     "damaged data",
     "damaged",
-    'file "…/damaged/report.json", character 1: this is no JSON. A run that goes on with --resume writes it anew.',
+    'file "…/damaged/report.json", character 1: this is no JSON. Resuming the run writes it again.',
   ],
 ])("refuses %s", async (_, name, message) => {
   await mkdir(at("begun", "checkpoints"), { recursive: true });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { TrainingDisplay } from "../../apps/cli/train/display.ts";
 import { averageScores } from "../../src/learning/score-averages.ts";
-import type { TrainingProgress, TrainingResult } from "../../src/tasks/train/options.ts";
+import type { TrainingProgress, TrainingResult } from "../../src/tasks/train/request.ts";
 import { smallNetwork } from "../tasks/train-fixtures.ts";
 
 function display(isTTY: boolean, secondsBetweenLines?: number) {

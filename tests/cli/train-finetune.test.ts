@@ -149,6 +149,6 @@ test("says what it cannot do, and warns of small batches", async () => {
   const alone = await train("alone", "--head-on", "block5");
   expect(alone.exitCode).toBe(2);
   expect(alone.stderr).toContain(
-    'option --head-on: there are no weights that it could be about; received "block5". Add --weights.',
+    'option --head-on: there are no weights to start from; received "block5". Add --weights.',
   );
 });

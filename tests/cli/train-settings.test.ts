@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import type { CliIo } from "../../apps/cli/io.ts";
-import { TimeLimit } from "../../apps/cli/train/time-limit.ts";
+import { TimeLimit } from "../../apps/cli/train/team-training.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writeImages } from "./train-fixtures.ts";
 
@@ -104,7 +104,7 @@ describe("refused", () => {
       exitCode: 2,
       stdout: "",
       stderr:
-        "error: option --accumulate: the images of a step cannot be taken through in so many equal parts; received 3; " +
+        "error: option --accumulate: this value is not allowed; received 3; " +
         "expected a whole number that divides the batch size 4.\n",
     });
   });

@@ -12,8 +12,8 @@ import { nodePlatform } from "../../src/runtime/node.ts";
 import { cachedDownloads } from "../../src/runtime/node-downloads.ts";
 import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import { train } from "../../src/tasks/train/train.ts";
+import { weightsTargets } from "../../src/tasks/weights/formats.ts";
 import { startingWeights } from "../../src/tasks/weights/starting-weights.ts";
-import { weightsTargets } from "../../src/tasks/weights/weights-targets.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
 import { writeLegacyWeights } from "../../src/weights/keras/writer.ts";
 import { syntheticWeights } from "../../src/weights/synthetic.ts";
@@ -163,7 +163,7 @@ test("train() takes imagenet by name", async () => {
   const { weights } = await train(dataset, {
     platform,
     weights: "imagenet",
-    network: small,
+    network: { family: "xception", options: small },
     // Steps so small that the weights stay where they are.
     learningRate: 1e-30,
     optimizer: createOptimizer("sgd", { weightDecay: 0 }),
@@ -276,6 +276,6 @@ test("refuses weights of another network, and --allow-missing without weights", 
   const alone = await trainWith("--allow-missing", "*");
   expect(alone.exitCode).toBe(2);
   expect(alone.stderr).toContain(
-    'option --allow-missing: there are no weights that it could be about; received "*". Add --weights.',
+    'option --allow-missing: there are no weights to start from; received "*". Add --weights.',
   );
 });

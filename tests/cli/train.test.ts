@@ -66,7 +66,7 @@ describe("xception train", () => {
     const options = { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0, dropout: 0.3 } as const;
     const expected = await train(folderDataset(await platform.files.list(photos())), {
       platform,
-      network: options,
+      network: { family: "xception", options },
       validation: folderDataset(await platform.files.list(held())),
       epochs: 3,
       seed: 5,
@@ -75,7 +75,7 @@ describe("xception train", () => {
       learningRate: 0.01,
       schedule: constantRate,
       labelSmoothing: 0.2,
-      augmentation: noAugmentation,
+      augment: noAugmentation,
     });
 
     const model = decodeModel(await readFile(at("model.onnx")), "model.onnx");

@@ -7,7 +7,7 @@ import { averageScores } from "../../src/learning/score-averages.ts";
 import { decodeModel, describeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import type { Checkpoint } from "../../src/tasks/train/checkpoint.ts";
 import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/tasks/train/checkpoint-file.ts";
-import { decodeFeatures, encodeFeatures } from "../../src/tasks/train/feature-file.ts";
+import { decodeFeatures, encodeFeatures } from "../../src/tasks/train/frozen-features.ts";
 import { parseGolden } from "../../src/tasks/verify/golden.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { smallModel } from "../tasks/small-model.ts";

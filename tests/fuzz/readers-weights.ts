@@ -7,11 +7,9 @@ import { FileError } from "../../src/errors.ts";
 import type { WeightRole } from "../../src/graph/layer-weights.ts";
 import type { Network } from "../../src/graph/network.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { onnxFormat } from "../../src/tasks/weights/format-onnx.ts";
-import { loadGraph } from "../../src/tasks/weights/load-graph.ts";
+import { openWeightsFile, weightsTargets } from "../../src/tasks/weights/formats.ts";
+import { loadGraph } from "../../src/tasks/weights/load-model.ts";
 import { modelFrom, weightsFor } from "../../src/tasks/weights/open-weights.ts";
-import { openWeightsFile } from "../../src/tasks/weights/weights-formats.ts";
-import { weightsTargets } from "../../src/tasks/weights/weights-targets.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { networkFromKeras } from "../../src/weights/keras/network.ts";
 import { syntheticWeights } from "../../src/weights/synthetic.ts";
@@ -242,7 +240,7 @@ function runningOnnx(): FuzzedReader {
   const run = async ({ bytes }: Files): Promise<void> => {
     const readBeside = () =>
       Promise.reject(new FileError({ where: "a file beside it", what: "there is no such file" }));
-    await (await onnxFormat.open({ where, bytes, readBeside })).graph?.(nodePlatform.engine);
+    await (await openWeightsFile({ where, bytes, readBeside })).graph?.(nodePlatform.engine);
     const { session } = await loadGraph({ where, bytes, readBeside }, {}, nodePlatform.engine, { threads: 1 });
     await session.dispose();
   };

@@ -109,7 +109,7 @@ describe("a layer that cannot be", () => {
 
   it("drops everything, or what is not a share", () => {
     expect(() => build.dropout(vector, 1)).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: Dropout "dropout", option "rate": this value is not allowed; received 1; expected a number from 0 up to, not including, 1.]`,
+      `[UsageError: Dropout "dropout", option "rate": this value is not allowed; received 1; expected a number from 0, below 1.]`,
     );
     expect(() => build.dropout(vector, Number.NaN)).toThrow("received NaN");
   });

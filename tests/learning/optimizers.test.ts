@@ -207,14 +207,14 @@ describe("weight decay", () => {
 });
 
 describe("refusals", () => {
-  const below1 = "a number from 0 up to, not including, 1";
+  const below1 = "a number from 0, below 1";
   it.each([
     ["momentum", 1, below1],
     ["rho", -0.1, below1],
     ["beta1", Number.NaN, below1],
     ["beta2", 1.5, below1],
-    ["epsilon", -1e-9, "a number of at least 0"],
-    ["weightDecay", Number.NaN, "a number of at least 0"],
+    ["epsilon", -1e-9, "a number from 0"],
+    ["weightDecay", Number.NaN, "a number from 0"],
   ])("%s %s", (option, value, expected) => {
     const create = () => createOptimizer("adam", { [option]: value });
     expect(create).toThrow(UsageError);
@@ -225,7 +225,7 @@ describe("refusals", () => {
 
   it("an unknown name", () => {
     expect(() => createOptimizer("lion" as OptimizerName)).toThrow(
-      'optimizer option "name": this value is not allowed; received "lion"; expected sgd, rmsprop, adam, adamw.',
+      'optimizer option "name": this value is not allowed; received "lion"; expected one of sgd, rmsprop, adam, adamw.',
     );
   });
 });

@@ -166,27 +166,27 @@ describe("refusals", () => {
   it.each([
     [
       () => createSchedule("linear" as ScheduleName),
-      'schedule option "name": this value is not allowed; received "linear"; expected constant, exponential, step, cosine, one-cycle, plateau.',
+      'schedule option "name": this value is not allowed; received "linear"; expected one of constant, exponential, step, cosine, one-cycle, plateau.',
     ],
     [
       () => cosineDecay({ warmup: 1 }),
-      'schedule option "warmup": this value is not allowed; received 1; expected a number from 0 up to, not including, 1.',
+      'schedule option "warmup": this value is not allowed; received 1; expected a number from 0, below 1.',
     ],
     [
       () => oneCycle({ warmup: -0.1 }),
-      'schedule option "warmup": this value is not allowed; received -0.1; expected a number from 0 up to, not including, 1.',
+      'schedule option "warmup": this value is not allowed; received -0.1; expected a number from 0, below 1.',
     ],
     [
       () => oneCycle({ initialDivisor: 0.5 }),
-      'schedule option "initialDivisor": this value is not allowed; received 0.5; expected a number of at least 1.',
+      'schedule option "initialDivisor": this value is not allowed; received 0.5; expected a number from 1.',
     ],
     [
       () => oneCycle({ finalDivisor: Number.NaN }),
-      'schedule option "finalDivisor": this value is not allowed; received NaN; expected a number of at least 1.',
+      'schedule option "finalDivisor": this value is not allowed; received NaN; expected a number from 1.',
     ],
     [
       () => exponentialDecay({ factor: 0 }),
-      'schedule option "factor": this value is not allowed; received 0; expected a number above 0, at most 1.',
+      'schedule option "factor": this value is not allowed; received 0; expected a number above 0, up to 1.',
     ],
     [
       () => exponentialDecay({ everyEpochs: 1.5 }),
@@ -202,7 +202,7 @@ describe("refusals", () => {
     ],
     [
       () => stepDecay({ factor: 2 }),
-      'schedule option "factor": this value is not allowed; received 2; expected a number above 0, at most 1.',
+      'schedule option "factor": this value is not allowed; received 2; expected a number above 0, up to 1.',
     ],
     [
       () => plateauDecay({ patience: 0 }),

@@ -8,9 +8,11 @@ const units: readonly (readonly [unit: string, rank: number, files: RegExp])[] =
   ["entry", 7, /^src\/(bind|index|node|web)\.ts$/],
   ["foundation", 0, /^src\/([^/]+\.ts$|tensor\/)/],
   ["graph", 1, /^src\/graph\//],
-  ...["models", "compiler", "learning", "data", "weights", "report", "runtime"].map(
+  ...["models", "compiler", "learning", "data", "report", "runtime"].map(
     (folder) => [folder, 2, new RegExp(`^src/${folder}/`)] as const,
   ),
+  // Formats describe networks of `models` and read graphs of `compiler`.
+  ["weights", 2.5, /^src\/weights\//],
   ...Object.entries({ model: 3, step: 3, weights: 4, ranks: 4, features: 5, verify: 5, evaluate: 5, train: 6 }).map(
     ([folder, rank]) => [`tasks/${folder}`, rank, new RegExp(`^src/tasks/${folder}/`)] as const,
   ),

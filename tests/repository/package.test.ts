@@ -2,9 +2,10 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
+import packageJson from "../../package.json" with { type: "json" };
 import { build } from "../../scripts/build.mjs";
 import { root } from "../../scripts/project-root.mjs";
-import { readProjectFile } from "./project-files.ts";
+import { projectFiles, readProjectFile } from "./project-files.ts";
 
 interface Exports {
   readonly [entry: string]: string | { readonly types: string; readonly default: string };
@@ -20,6 +21,9 @@ test("the package holds the program, its types and its papers, and nothing else"
   for (const needed of [
     "LICENSE",
     "README.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "docs/install.md",
     "package.json",
     "dist/apps/cli/main.js",
     "dist/src/index.js",
@@ -30,8 +34,27 @@ test("the package holds the program, its types and its papers, and nothing else"
     expect(files).toContain(needed);
   }
   expect(
-    files.filter((file) => !/^(dist\/(src|apps)\/.*\.(js|d\.ts)|LICENSE|README\.md|package\.json)$/.test(file)),
+    files.filter(
+      (file) => !/^(dist\/(src|apps)\/.*\.(js|d\.ts)|docs\/.*\.(md|yaml)|LICENSE|[A-Z]+\.md|package\.json)$/.test(file),
+    ),
   ).toEqual([]);
+});
+
+test("the package says where it comes from", () => {
+  const { repository, homepage, bugs, bin } = packageJson;
+  expect(repository.url).toMatch(/^git\+https:\/\/.*\.git$/);
+  const address = repository.url.slice("git+".length, -".git".length);
+  expect([homepage, bugs]).toEqual([`${address}#readme`, `${address}/issues`]);
+  // npx runs the program that is called as the package.
+  expect(bin["xception-ts"]).toBe(bin.xception);
+});
+
+test("no document runs npm's package `xception`, which is another project's", () => {
+  const documents = projectFiles().filter((file) =>
+    /^(README|CONTRIBUTING|ARCHITECTURE|SECURITY|docs\/.*)(\.md)$/.test(file),
+  );
+  expect(documents.length).toBeGreaterThan(10);
+  expect(documents.filter((file) => /\bnpx (--\S+ )*xception(?!-ts)\b/.test(readProjectFile(file)))).toEqual([]);
 });
 
 test("every entry can be imported by name", () => {
@@ -72,7 +95,9 @@ test("the types reach a project that uses the package", () => {
 
 test("npx finds the program in the clone", () => {
   const { version } = JSON.parse(readProjectFile("package.json")) as { version: string };
-  expect(npm("exec", "--no", "--", "xception", "--version").trim()).toBe(version);
+  for (const program of ["xception-ts", "xception"]) {
+    expect(npm("exec", "--no", "--", program, "--version").trim()).toBe(version);
+  }
 });
 
 function npm(...args: readonly string[]): string {

@@ -13,19 +13,22 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { checkNodeVersion, missingPackages } from "../../scripts/install.mjs";
+import { checkNodeVersion, missingPackages, supportedNode } from "../../scripts/install.mjs";
 import { root } from "../../scripts/project-root.mjs";
+import { readProjectFile } from "./project-files.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "xception-setup-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 test("an old Node is refused, with the version to install", () => {
-  expect(() => checkNodeVersion("20.8.1")).toThrow(
-    "Node 20.8.1 is too old; expected 20.9 or newer. Install it from https://nodejs.org or with a version manager.",
+  expect(() => checkNodeVersion("20.18.3")).toThrow(
+    "Node 20.18.3 is not supported; expected ^20.19.0 || >=22.12.0. Install it from https://nodejs.org or with a version manager.",
   );
-  expect(() => checkNodeVersion("18.20.0")).toThrow("Node 18.20.0 is too old");
-  for (const version of ["20.9.0", "20.20.2", "22.0.0", "24.1.0"])
+  for (const version of ["18.20.0", "21.7.3", "22.11.0"])
+    expect(() => checkNodeVersion(version)).toThrow(`Node ${version} is not supported`);
+  for (const version of ["20.19.0", "20.20.2", "22.12.0", "24.1.0"])
     expect(() => checkNodeVersion(version)).not.toThrow();
+  expect(JSON.parse(readProjectFile("package.json"))).toHaveProperty("engines.node", supportedNode);
 });
 
 test("packages are missing when absent, of another version or deleted, but not when made for another machine", () => {
@@ -43,6 +46,17 @@ test("nothing is missing here, and everything is in a fresh clone", () => {
   expect(missingPackages(write("clone", { "package-lock.json": lock({ "": {}, a: "1.0.0" }) }))).toEqual([
     "node_modules/a",
   ]);
+});
+
+test("a build without packages names the command that installs them", () => {
+  const one = write("one", { "package-lock.json": lock({ "": {}, a: "1.0.0" }) });
+  expect(runSetup(one, "build")).toEqual({
+    status: 1,
+    stderr:
+      "setup: 1 package is missing or outdated. Run `npm ci` first; `npm start` and `npm test` do it themselves.\n",
+  });
+  const two = write("two", { "package-lock.json": lock({ "": {}, a: "1.0.0", b: "1.0.0" }) });
+  expect(runSetup(two, "build").stderr).toMatch(/^setup: 2 packages are missing or outdated\./);
 });
 
 test("an npm that fails ends the setup with one clear line", () => {
@@ -87,11 +101,12 @@ test("the build follows the sources, and one with errors leaves the last good on
   expect(readdirSync(project).filter((name) => name.startsWith("dist."))).toEqual([]);
 });
 
-function runSetup(project: string): { status: number | null; stderr: string } {
+function runSetup(project: string, ...args: readonly string[]): { status: number | null; stderr: string } {
   for (const script of ["setup.mjs", "install.mjs", "build.mjs", "project-root.mjs"]) {
     cpSync(join(root, "scripts", script), join(project, "scripts", script));
   }
-  const { status, stderr } = spawnSync(process.execPath, [join(project, "scripts", "setup.mjs")], { encoding: "utf8" });
+  const setup = join(project, "scripts", "setup.mjs");
+  const { status, stderr } = spawnSync(process.execPath, [setup, ...args], { encoding: "utf8" });
   return { status, stderr };
 }
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { CheckpointClock } from "../../src/tasks/train/checkpoint-clock.ts";
+import { CheckpointClock } from "../../src/tasks/train/checkpoint-keeper.ts";
 
 it("saves after epochs and after minutes, but spends no more than 3 % of the time on it", async () => {
   let now = 100;

@@ -4,8 +4,13 @@ import { sha256 } from "../../src/checksums.ts";
 import { FormatError, TrainingError } from "../../src/errors.ts";
 import { averageScores } from "../../src/learning/score-averages.ts";
 import type { BestWeights, Checkpoint } from "../../src/tasks/train/checkpoint.ts";
-import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/tasks/train/checkpoint-file.ts";
-import { formatVersion } from "../../src/tasks/train/checkpoint-schema.ts";
+import {
+  decodeBest,
+  decodeCheckpoint,
+  encodeBest,
+  encodeCheckpoint,
+  formatVersion,
+} from "../../src/tasks/train/checkpoint-file.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 const best: BestWeights = {

@@ -206,7 +206,7 @@ describe("refusals", () => {
       "it cannot be read (ENOTDIR: not a directory",
     );
     expect((await load(join(folder, "noise.png"))).replace(folder, "…")).toContain(
-      'file "…/noise.png": this is no file of weights that we know',
+      'file "…/noise.png": unknown file format',
     );
     expect(await load(Uint8Array.of(8, 9, 10))).toMatchInlineSnapshot(
       `"file of 3 bytes, byte 3: its 3 bytes are no ONNX file, or one that is damaged or cut short (index out of range: 3 + 1 > 3). Copy or download it again."`,

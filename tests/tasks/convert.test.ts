@@ -22,8 +22,8 @@ import { loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import type { ModelParts } from "../../src/tasks/model/model.ts";
 import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import { type ConvertOptions, convert } from "../../src/tasks/weights/convert.ts";
+import { type TargetName, weightsTargets } from "../../src/tasks/weights/formats.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
-import { type TargetName, weightsTargets } from "../../src/tasks/weights/weights-targets.ts";
 import { writeLegacyModel, writeLegacyWeights } from "../../src/weights/keras/writer.ts";
 import { decodeFloats } from "../../src/weights/number-formats.ts";
 import { readSafetensors } from "../../src/weights/safetensors.ts";
@@ -110,7 +110,7 @@ test("weights of timm's network go into Keras's with the file's other options, a
   const { bytes: file } = await convertBytes(encodeModel(timm), { to: "safetensors" });
   const { bytes, notes } = await convertBytes(file, { to: "onnx", architecture: "xception" });
   expect(notes).toEqual([
-    `The file's network has batchNormEpsilon 0.00001, this one 0.001; poolPadding symmetric, this one same: answers will differ somewhat.`,
+    `The file's network has batchNormEpsilon 0.00001, this one 0.001; poolPadding symmetric, this one same: predictions will differ slightly.`,
   ]);
   expect(Buffer.compare(bytes, encodeModel(smallModel()))).toBe(0);
 });
@@ -131,8 +131,8 @@ test("a network that tells no classes apart keeps its license in every format, t
   const graph = await convertBytes(weights, { to: "onnx" });
   expect(graph.to).toBe("plain ONNX");
   expect(graph.notes).toEqual([
-    "This is no model file for images: a model needs a classifier.",
-    'Its input "images" is float32 [N, 71, 71, 3], prepared as the network expects it.',
+    "This is not a model file for images: a model needs a classifier.",
+    'Its input "images" is float32 [N, 71, 71, 3], preprocessed as the network expects.',
   ]);
   const { bytes } = await convertBytes(graph.bytes, { to: "h5-weights" });
   expect(Buffer.compare((await convertBytes(bytes, { to: "onnx" })).bytes, graph.bytes)).toBe(0);
@@ -225,7 +225,7 @@ describe("timm's safetensors", () => {
     // [class, feature] there, [feature, class] here.
     expect(data[2 * 104 + 5]).toBe(model.weights.get("predictions/kernel")!.data[5 * 3 + 2]);
     expect(notes).toEqual([
-      "timm's network has batchNormEpsilon 0.00001, this model 0.001; poolPadding symmetric, this model same: its answers there will differ somewhat.",
+      "timm's network has batchNormEpsilon 0.00001, this model 0.001; poolPadding symmetric, this model same: its predictions will differ slightly.",
     ]);
   });
 
@@ -249,6 +249,6 @@ test("labels for a network without classes are refused", async () => {
   });
   const given = { ...noTop, width: 0.05, middleFlowRepeats: 0 };
   await expect(convertBytes(file, { to: "keras", network: given, labels: ["a"] })).rejects.toThrow(
-    'labels: network "xception" does not tell classes of RGB images apart. Leave the labels out.',
+    'labels: network "xception" is not a classifier of RGB images. Leave the labels out.',
   );
 });

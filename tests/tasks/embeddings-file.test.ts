@@ -4,7 +4,7 @@ import { FormatError, UsageError } from "../../src/errors.ts";
 import type { Embeddings, EmbeddingsOrigin } from "../../src/tasks/features/embeddings.ts";
 import { embeddingsWriter, readEmbeddings } from "../../src/tasks/features/embeddings-file.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { metadataKey } from "../../src/weights/metadata-key.ts";
+import { metadataKey } from "../../src/weights/format.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
 
 const origin: EmbeddingsOrigin = {

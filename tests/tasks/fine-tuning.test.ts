@@ -118,7 +118,7 @@ describe("a training", () => {
         optimizer: createOptimizer("sgd", { momentum: 0 }),
         learningRate: 0.1,
         schedule: constantRate,
-        augmentation: noAugmentation,
+        augment: noAugmentation,
         ...options,
       },
     );

@@ -63,10 +63,10 @@ test("PyTorch's graph is fed as it wants, channels first, and its logits become 
   expectNear(scores, softmax([...logits!.data].map(Number)));
   expect(labels).toEqual(["0", "1", "2"]);
   expect(notes).toEqual([
-    "The graph of another tool was run as it is.",
-    "It ends without a softmax; that was taken of its answers.",
-    "The file does not say how images become numbers; pixel/127.5 - 1 was taken, as in keras.applications.",
-    "It does not name the classes either; these are called by their numbers.",
+    "The graph of another tool runs as it is.",
+    "It ends without a softmax; one was applied to its outputs.",
+    "The file does not specify preprocessing; pixel/127.5 - 1 is assumed, as in keras.applications.",
+    "It does not name its classes; they are numbered.",
   ]);
 });
 
@@ -92,8 +92,8 @@ test("a graph with channels last, a softmax and an open size, several images at 
     labels: ["cat", "dog", "owl"],
   });
   expect(classifier.notes).toEqual([
-    "The graph of another tool was run as it is.",
-    "The file does not say how images become numbers; pixel/127.5 - 1 was taken, as in keras.applications.",
+    "The graph of another tool runs as it is.",
+    "The file does not specify preprocessing; pixel/127.5 - 1 is assumed, as in keras.applications.",
   ]);
   const images = [1, 2, 3].map((seed) => ({ ...pixels, data: noise(1, [71, 80, 3], seed).data as Uint8Array }));
   await using own = await loadClassifier(encodeModel(model), { platform });

@@ -63,7 +63,7 @@ test("an Xception of PyTorch, folded or as it is, gives PyTorch's logits", async
   const ours = torchXception();
   const { weights, notes } = await loadWeights(ours, torch("xception"), nodePlatform);
   expect(notes).toEqual([
-    "Only weights were taken: epsilons and paddings are those of the network here, not of the file's graph.",
+    "Only weights were loaded: epsilons and paddings are those of the network here, not of the file's graph.",
     foldedNote(19),
   ]);
   const { logits } = JSON.parse(new TextDecoder().decode(golden("torch-xception.json"))) as { logits: number[] };
@@ -143,7 +143,7 @@ test("what the graph computes otherwise than the network is said", async () => {
   const options = { inputShape: [71, 80, 3], classes: 3, width: 0.02, middleFlowRepeats: 1 } as const;
   const asInKeras = await loadWeights(xception(options), torch("xception"), nodePlatform);
   expect(asInKeras.notes.at(-1)).toBe(
-    "Its pooling is padded otherwise than this network's: answers will differ. PyTorch's way is that of --architecture legacy_xception.",
+    "Its pooling is padded differently: predictions will differ. --architecture legacy_xception pads as PyTorch does.",
   );
   const image = layers.input([21, 19, 3]);
   let x = layers.conv2d(image, { filters: 8, kernelSize: 3, strides: 2, useBias: false });
@@ -152,7 +152,7 @@ test("what the graph computes otherwise than the network is said", async () => {
   x = layers.globalAveragePooling2d(layers.relu(layers.batchNormalization(x, { epsilon: 0.01 })));
   const other = network("other", layers.dense(x, { units: 5 }));
   expect((await loadWeights(other, torch("plain"), nodePlatform)).notes.at(-1)).toBe(
-    "Its normalizations add 0.001 to variances, this network's 0.01: answers will differ somewhat.",
+    "Its normalizations have epsilon 0.001, this network's 0.01: predictions will differ slightly.",
   );
 });
 
@@ -200,6 +200,6 @@ test("what cannot be taken is refused with its reason", async () => {
 
 test("without a network, the file is described", async () => {
   expect(await openModel(torch("plain"), nodePlatform).catch((error: Error) => error.message)).toMatchInlineSnapshot(
-    `"file of 4123 bytes: the file holds weights, but not their network; received "ONNX graph input → logits of 9 nodes: 3 Conv, 2 BatchNormalization, 2 Relu, 1 ReduceMean, 1 Gemm"; expected a whole model. Say which network they belong to: convert does, with the flags of one; in a program, loadWeights."`,
+    `"file of 4123 bytes: the file holds only weights, without their network; received "ONNX graph input → logits of 9 nodes: 3 Conv, 2 BatchNormalization, 2 Relu, 1 ReduceMean, 1 Gemm"; expected a whole model. Name the network: convert takes its flags; in a program, use loadWeights."`,
   );
 });

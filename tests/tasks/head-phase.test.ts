@@ -12,9 +12,8 @@ import type { Checkpoint } from "../../src/tasks/train/checkpoint.ts";
 import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/tasks/train/checkpoint-file.ts";
 import { frozenFeatures } from "../../src/tasks/train/frozen-features.ts";
 import { headOf, trainHead } from "../../src/tasks/train/head-phase.ts";
-import type { FeatureCache, HeadPhase } from "../../src/tasks/train/head-phase-options.ts";
-import type { TrainingResult, TrainOptions } from "../../src/tasks/train/options.ts";
-import { type OptionsWithWeights, planTraining } from "../../src/tasks/train/plan.ts";
+import { type HeadPhase, prepareTraining } from "../../src/tasks/train/prepare.ts";
+import type { FeatureCache, HeadHooks, TrainingRequest, TrainingResult } from "../../src/tasks/train/request.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
@@ -25,8 +24,8 @@ const dataset = coloredImages(12, 1);
 const network = smallNetwork({ dropout: 0.3 });
 const weights = syntheticWeights(network);
 const isTop = (name: string) => name.startsWith("predictions");
-const common = { platform: nodePlatform, network, weights, epochs: 2, batchSize: 6, seed: 3 } satisfies TrainOptions;
-const plan = planTraining(dataset, common);
+const common = { platform: nodePlatform, network, weights, epochs: 2, batchSize: 6, seed: 3 } satisfies TrainingRequest;
+const plan = await prepareTraining(dataset, common);
 
 /** A cache in memory. */
 function memory() {
@@ -39,17 +38,21 @@ function memory() {
 }
 
 /** What the phase says of its cache, and the weights it comes to. */
-async function trained(phase: Partial<HeadPhase>, of = plan) {
+async function trained(
+  { epochs = 3, views = 2, learningRate = 0.001, ...hooks }: Partial<HeadPhase> & HeadHooks,
+  of = plan,
+) {
   const notes: string[] = [];
-  const weights = await trainHead(of, { epochs: 3, views: 2, onNote: (note) => notes.push(note), ...phase });
+  const phase = { epochs, views, learningRate };
+  const weights = await trainHead(of, phase, { onNote: (note) => notes.push(note), ...hooks });
   return { notes, weights };
 }
 
 describe("the classifier on features of the frozen network", () => {
   it("has the logits, the loss and the gradients of the whole network", async () => {
     const plain = smallNetwork();
-    const ofPlain = planTraining(dataset, { ...common, network: plain });
-    const features = (await frozenFeatures(ofPlain, "global_average_pooling2d", { views: 1 }))!;
+    const ofPlain = await prepareTraining(dataset, { ...common, network: plain });
+    const features = (await frozenFeatures(ofPlain, "global_average_pooling2d", 1))!;
     expect([...features.samples]).toEqual(dataset.samples.map((_, index) => index));
     const targets = oneHot(
       dataset.samples.map(({ label }) => label),
@@ -84,7 +87,7 @@ describe("the classifier on features of the frozen network", () => {
 
   it("learns, and leaves all else bit for bit as it was", async () => {
     const results: number[] = [];
-    const onEnd: HeadPhase["onEnd"] = ({ loss, views }) => void results.push(loss, views);
+    const onEnd: HeadHooks["onEnd"] = ({ loss, views }) => void results.push(loss, views);
     const short = await trained({ epochs: 1, learningRate: 0.05, onEnd });
     await trained({ epochs: 30, learningRate: 0.05, onEnd });
     expect(results[1]).toBe(24);
@@ -98,14 +101,14 @@ describe("the classifier on features of the frozen network", () => {
 
   it("sees each view as another change, and the first as it is", async () => {
     const layer = "global_average_pooling2d";
-    const one = (await frozenFeatures(plan, layer, { views: 1 }))!;
-    const three = (await frozenFeatures(plan, layer, { views: 3 }))!;
+    const one = (await frozenFeatures(plan, layer, 1))!;
+    const three = (await frozenFeatures(plan, layer, 3))!;
     const view = (index: number) => three.values.data.subarray(12 * 16 * index, 12 * 16 * (index + 1));
     expect(view(0)).toEqual(one.values.data);
     expect(view(1)).not.toEqual(view(0));
     expect(view(2)).not.toEqual(view(1));
-    const still = planTraining(dataset, { ...common, augmentation: noAugmentation });
-    const same = (await frozenFeatures(still, layer, { views: 2 }))!;
+    const still = await prepareTraining(dataset, { ...common, augment: noAugmentation });
+    const same = (await frozenFeatures(still, layer, 2))!;
     expect(same.values.data.subarray(12 * 16)).toEqual(one.values.data);
   });
 });
@@ -132,23 +135,23 @@ describe("the cache of features", () => {
       });
       return new Map(entries);
     };
-    const others: Partial<OptionsWithWeights>[] = [
+    const others: Partial<TrainingRequest>[] = [
       {
         weights: changed(
           (name) => name === "conv/kernel",
           (value) => value + 1e-3,
         ),
       },
-      { augmentation: noAugmentation },
+      { augment: noAugmentation },
       { seed: 4 },
     ];
-    for (const other of others) await trained({ cache }, planTraining(dataset, { ...common, ...other }));
-    await trained({ cache }, planTraining(coloredImages(12, 2), common));
+    for (const other of others) await trained({ cache }, await prepareTraining(dataset, { ...common, ...other }));
+    await trained({ cache }, await prepareTraining(coloredImages(12, 2), common));
     await trained({ cache, views: 1 });
     expect(files.size).toBe(6);
     // Another classifier needs no other features.
     const classifier = changed(isTop, () => 0);
-    const { notes } = await trained({ cache }, planTraining(dataset, { ...common, weights: classifier }));
+    const { notes } = await trained({ cache }, await prepareTraining(dataset, { ...common, weights: classifier }));
     expect(notes).toHaveLength(1);
   });
 
@@ -189,23 +192,24 @@ describe("the cache of features", () => {
 });
 
 describe("a training in two phases", () => {
-  const head = { epochs: 2, views: 2, learningRate: 0.01 };
+  const phase = { epochs: 2, views: 2, learningRate: 0.01 };
+  const head = { headEpochs: 2, headViews: 2, headRate: 0.01 };
   const validation = coloredImages(6, 2);
 
-  function trainSmall(options: Partial<OptionsWithWeights> = {}): Promise<TrainingResult> {
-    return train(dataset, { ...common, validation, head, ...options });
+  function trainSmall(options: Partial<TrainingRequest> = {}): Promise<TrainingResult> {
+    return train(dataset, { ...common, validation, ...head, ...options });
   }
 
   it("begins the second where the first ended", async () => {
-    const { weights: after } = await trained(head);
-    const still: Partial<OptionsWithWeights> = {
+    const { weights: after } = await trained(phase);
+    const still: Partial<TrainingRequest> = {
       optimizer: createOptimizer("sgd", { momentum: 0 }),
       learningRate: 1e-30,
       batchNorm: () => "inference",
     };
-    const result = await trainSmall({ ...still, head: { ...head } });
+    const result = await trainSmall(still);
     // The plan's optimizer trains the classifier, too.
-    const expected = await trainHead(planTraining(dataset, { ...common, ...still }), head);
+    const expected = await trainHead(await prepareTraining(dataset, { ...common, ...still }), phase);
     expect(result.weights).toEqual(expected);
     expect(after.get("predictions/kernel")).not.toEqual(weights.get("predictions/kernel"));
   });
@@ -227,24 +231,24 @@ describe("a training in two phases", () => {
       const resumed = await trainSmall({ resume: { ...stored.checkpoint, best } });
       expect(comparable(resumed)).toEqual(comparable(result));
     }
-    const other = trainSmall({ head: { ...head, epochs: 3 }, resume: kept[2]! });
+    const other = trainSmall({ headEpochs: 3, resume: kept[2]! });
     await expect(other).rejects.toThrow("differs in head;");
   });
 
   it("stops in the first phase, and refuses what it cannot do", async () => {
     const controller = new AbortController();
-    const stopping = { ...head, onProgress: () => controller.abort() };
+    const stopping = { onProgress: () => controller.abort() };
     await expect(trainSmall({ head: stopping, signal: controller.signal })).rejects.toThrow("stopped by the caller");
-    const late = { ...head, epochs: 1000, onProgress: () => void setTimeout(() => controller.abort(), 1) };
-    await expect(trainSmall({ head: late, signal: controller.signal })).rejects.toThrow("stopped by the caller");
-    await expect(trainSmall({ head: { epochs: 0 } })).rejects.toThrow(
-      "train option head.epochs: this value is not allowed; received 0; expected a whole number from 1.",
+    const late = { onProgress: () => void setTimeout(() => controller.abort(), 1) };
+    await expect(trainSmall({ headEpochs: 1000, head: late, signal: controller.signal })).rejects.toThrow(
+      "stopped by the caller",
     );
-    await expect(trainSmall({ head: { epochs: 1, views: 0.5 } })).rejects.toThrow("train option head.views: ");
-    await expect(trainSmall({ head: { epochs: 1, learningRate: 0 } })).rejects.toThrow(
-      "train option head.learningRate: ",
+    await expect(trainSmall({ headEpochs: -1 })).rejects.toThrow(
+      "train option headEpochs: this value is not allowed; received -1; expected a whole number from 0.",
     );
-    await expect(trainSmall({ head: { epochs: 1, learningRate: 1e300 } })).rejects.toThrow(
+    await expect(trainSmall({ headViews: 0.5 })).rejects.toThrow("train option headViews: ");
+    await expect(trainSmall({ headRate: 0 })).rejects.toThrow("train option headRate: ");
+    await expect(trainSmall({ headEpochs: 1, headRate: 1e300 })).rejects.toThrow(
       "training, head, epoch 1, step 1: a new weight is no finite number any more",
     );
   });

@@ -8,8 +8,7 @@ import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { FormatError } from "../../src/errors.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { openAs } from "../../src/tasks/weights/open-as.ts";
-import { type OpenedModel, openModel } from "../../src/tasks/weights/open-weights.ts";
+import { type OpenedModel, openAs, openModel } from "../../src/tasks/weights/open-weights.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
 import { readKerasFile } from "../../src/weights/keras/file.ts";
@@ -140,7 +139,7 @@ test.each([
   expect(Math.max(...actual.map((value, index) => Math.abs(value - expected[index]!)))).toBeLessThan(1e-4);
   expect(opened.preprocessing).toMatchObject({ scale: 1 / 255, offset: -0.5 });
   expect(opened.notes).toEqual([
-    `Its scaling of pixels, pixel · ${1 / 255} + -0.5, is no layer here but a part of how images are prepared.`,
+    `Its rescaling of pixels, pixel · ${1 / 255} + -0.5, is part of the preprocessing here, not a layer.`,
   ]);
 });
 
@@ -175,7 +174,7 @@ test("weights of the file's own network may be missing on purpose", async () => 
     wrongShape: [],
   });
   await expect(async () => openAs(await source(all), { allowMissing: "predictions/*" })).rejects.toThrow(
-    "the file's own network has all its weights, so that none may be missing",
+    "the file's own network has all its weights, none is missing",
   );
 });
 

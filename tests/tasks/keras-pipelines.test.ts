@@ -12,7 +12,7 @@ const golden: { readonly pipeline: readonly number[]; readonly "pipeline-nested"
 );
 const image = { width: 18, height: 20, data: Uint8Array.from({ length: 20 * 18 * 3 }, (_, i) => (i * 7919) % 256) };
 const scaled =
-  /^Its scaling of pixels, pixel · 0\.0078\d+ \+ -1, is no layer here but a part of how images are prepared\.$/;
+  /^Its rescaling of pixels, pixel · 0\.0078\d+ \+ -1, is no layer here but a part of how images are prepared\.$/;
 
 async function answer(file: string) {
   await using classifier = await loadClassifier(join(formats, file), { platform });
@@ -31,8 +31,8 @@ it.each(["pipeline.keras", "pipeline.h5"])(
     for (const [index, each] of exponentials.entries()) expect(probabilities[index]).toBeCloseTo(each / sum, 5);
     expect(notes).toEqual([
       expect.stringMatching(scaled),
-      'It ends in logits, "logits"; a softmax was put behind them.',
-      "It does not name the classes either; these are called by their numbers.",
+      'It ends in logits, "logits"; a softmax was added.',
+      "It does not name its classes; they are numbered.",
     ]);
   },
 );
@@ -42,5 +42,5 @@ it.each(["pipeline-nested.keras", "pipeline-nested.h5"])("%s: models in a model,
   const [logit] = golden["pipeline-nested"];
   expect(probabilities).toHaveLength(1);
   expect(probabilities[0]).toBeCloseTo(1 / (1 + Math.exp(-logit)), 5);
-  expect(notes).toContain('It ends in logits, "logit"; a sigmoid was put behind them.');
+  expect(notes).toContain('It ends in logits, "logit"; a sigmoid was added.');
 });

@@ -11,10 +11,10 @@ import { loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { convert } from "../../src/tasks/weights/convert.ts";
+import type { TargetName } from "../../src/tasks/weights/formats.ts";
 import { loadModel } from "../../src/tasks/weights/load-model.ts";
 import { openModel } from "../../src/tasks/weights/open-weights.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
-import type { TargetName } from "../../src/tasks/weights/weights-targets.ts";
 import { interpret } from "../oracles/interpreter.ts";
 import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
@@ -78,8 +78,8 @@ describe("a classifier from any file", () => {
       expect(probability).toBeCloseTo(expected[index]!, 5);
     }
     expect(classifier.notes).toEqual([
-      "The file does not say how images become numbers; pixel/127.5 - 1 was taken, as in keras.applications.",
-      "It does not name the classes either; these are called by their numbers.",
+      "The file does not specify preprocessing; pixel/127.5 - 1 is assumed, as in keras.applications.",
+      "It does not name its classes; they are numbered.",
     ]);
   });
 
@@ -109,7 +109,7 @@ describe("a classifier from any file", () => {
 });
 
 describe("refusals", () => {
-  it("of what does not tell classes of RGB images apart, of bare weights, and of a wrong number of labels", async () => {
+  it("of what is not a classifier of RGB images, of bare weights, and of a wrong number of labels", async () => {
     const load = async (source: string | Uint8Array, options = {}) =>
       (
         await loadModel(source, platform, options).then(

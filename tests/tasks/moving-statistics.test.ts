@@ -1,8 +1,7 @@
 import { expect, it } from "vitest";
 import { networkWeights } from "../../src/graph/network.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { statisticsMomentum, withStatisticsFor } from "../../src/tasks/step/moving-statistics.ts";
-import { train } from "../../src/tasks/train/train.ts";
+import { statisticsMomentum, train, withStatisticsFor } from "../../src/tasks/train/train.ts";
 import { coloredImages, smallNetwork } from "./train-fixtures.ts";
 
 it.each([

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { nearest } from "../../src/tasks/features/nearest.ts";
+import { nearest } from "../../src/tasks/features/embeddings.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 const rows = [

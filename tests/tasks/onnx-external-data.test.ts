@@ -57,7 +57,7 @@ describe("refuses", () => {
     for (const location of ["../secret", "/etc/passwd", "https://example.org/data", ""]) {
       const message = await messageOf(split((place) => Object.assign(place, { location })));
       expect(message).toContain(
-        `FORMAT file "model.onnx": it names a file that is not beside it; received ${JSON.stringify(location)}`,
+        `FORMAT file "model.onnx": it refers to a file outside its folder; received ${JSON.stringify(location)}`,
       );
     }
   });
@@ -85,7 +85,7 @@ describe("refuses", () => {
   test("bytes, which do not tell where the other file is", async () => {
     const error = await loadWeights(torchXception(), split()["model.onnx"], nodePlatform).catch((reason) => reason);
     expect(error.message.replace(/^file of \d+/, "file of N")).toMatchInlineSnapshot(
-      `"file of N bytes: its weights are in other files, and bytes do not tell where those are; received "model.onnx.data". Open it by its path."`,
+      `"file of N bytes: its weights are in other files, whose folder is unknown; received "model.onnx.data". Open it by its path."`,
     );
   });
 });

@@ -8,7 +8,7 @@ import { inputShapeOf, type Network } from "../../src/graph/network.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
-import { openAs } from "../../src/tasks/weights/open-as.ts";
+import { openAs } from "../../src/tasks/weights/open-weights.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor/tensor.ts";
 import type { Weights } from "../../src/weights/initialize.ts";

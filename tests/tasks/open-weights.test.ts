@@ -5,9 +5,9 @@ import { root } from "../../scripts/project-root.mjs";
 import { FileError } from "../../src/errors.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
+import { openWeightsFile } from "../../src/tasks/weights/formats.ts";
 import { loadWeights, openModel } from "../../src/tasks/weights/open-weights.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
-import { openWeightsFile } from "../../src/tasks/weights/weights-formats.ts";
 import { readingFiles } from "./reading-files.ts";
 import { smallModel } from "./small-model.ts";
 
@@ -38,17 +38,17 @@ describe("refuses", () => {
   };
 
   test("what is in no format that we know", async () => {
-    expect(await refusal(new TextEncoder().encode("GIF89a-image"))).toMatchInlineSnapshot(
-      `"file of 14 bytes: this is no file of weights that we know; received "the bytes 47 49 46 38 39 61 2d 70 at offset 0"; expected HDF5 of Keras (.h5, .hdf5, .weights.h5), PyTorch (.pth, .pt), a zip archive of Keras (.keras), ONNX (.onnx), safetensors of timm (.safetensors), TF.js (model.json)."`,
+    expect(await refusal(new TextEncoder().encode("GIF89a-picture"))).toMatchInlineSnapshot(
+      `"file of 14 bytes: unknown file format; received "the bytes 47 49 46 38 39 61 2d 70 at offset 0"; expected PyTorch (.pth, .pt), Keras (.keras, .h5, .hdf5, .weights.h5), ONNX (.onnx), safetensors of timm (.safetensors), TensorFlow.js (model.json)."`,
     );
     expect(await refusal(new Uint8Array())).toMatchInlineSnapshot(
-      `"file of 0 bytes: the file is empty; expected HDF5 of Keras (.h5, .hdf5, .weights.h5), PyTorch (.pth, .pt), a zip archive of Keras (.keras), ONNX (.onnx), safetensors of timm (.safetensors), TF.js (model.json)."`,
+      `"file of 0 bytes: the file is empty; expected PyTorch (.pth, .pt), Keras (.keras, .h5, .hdf5, .weights.h5), ONNX (.onnx), safetensors of timm (.safetensors), TensorFlow.js (model.json)."`,
     );
   });
 
   test("weights alone where a model is needed", async () => {
     expect(await refusal(new Uint8Array(readFileSync(join(formats, "small.weights.h5"))))).toMatchInlineSnapshot(
-      `"file of 53208 bytes: the file holds weights, but not their network; received "weights.h5"; expected a whole model. Say which network they belong to: convert does, with the flags of one; in a program, loadWeights."`,
+      `"file of 53208 bytes: the file holds only weights, without their network; received "weights.h5"; expected a whole model. Name the network: convert takes its flags; in a program, use loadWeights."`,
     );
   });
 
@@ -80,7 +80,7 @@ describe("a file reads its parts from its own folder", () => {
         readingFiles(async () => new Uint8Array()),
       );
       await expect(readBeside(name)).rejects.toThrow(
-        `file "x/model.json": it names a file that is not beside it; received ${JSON.stringify(name)}; expected a name relative to its own folder.`,
+        `file "x/model.json": it refers to a file outside its folder; received ${JSON.stringify(name)}; expected a name relative to its own folder.`,
       );
     },
   );
@@ -88,7 +88,7 @@ describe("a file reads its parts from its own folder", () => {
   test("which bytes do not have", async () => {
     const { readBeside } = await weightsSource(new Uint8Array(3), nodePlatform);
     await expect(readBeside("x.bin")).rejects.toThrow(
-      'file of 3 bytes: its weights are in other files, and bytes do not tell where those are; received "x.bin". Open it by its path.',
+      'file of 3 bytes: its weights are in other files, whose folder is unknown; received "x.bin". Open it by its path.',
     );
   });
 });

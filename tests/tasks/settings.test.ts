@@ -1,9 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { UsageError } from "../../src/errors.ts";
 import { readConfig, writeConfig } from "../../src/tasks/train/settings/config-file.ts";
-import { nearestName } from "../../src/tasks/train/settings/nearest-name.ts";
 import { type RecipeName, recipeLayer, recipeNames } from "../../src/tasks/train/settings/recipes.ts";
-import { type ResolvedSettings, resolveSettings, type SettingsLayer } from "../../src/tasks/train/settings/resolve.ts";
+import {
+  nearestName,
+  type ResolvedSettings,
+  resolveSettings,
+  type SettingsLayer,
+} from "../../src/tasks/train/settings/resolve.ts";
 import { flagOf, settingGroups, settingNames, settingOf } from "../../src/tasks/train/settings/settings.ts";
 
 function layer(source: string, values: Record<string, unknown>): SettingsLayer {

@@ -8,9 +8,9 @@ import { nodePlatform } from "../../src/runtime/node.ts";
 import { decodeModel } from "../../src/tasks/model/model-file.ts";
 import { timmSyntheticWeights } from "../../src/tasks/verify/verify.ts";
 import { convert } from "../../src/tasks/weights/convert.ts";
+import { openWeightsFile } from "../../src/tasks/weights/formats.ts";
 import { loadWeights, openModel } from "../../src/tasks/weights/open-weights.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
-import { openWeightsFile } from "../../src/tasks/weights/weights-formats.ts";
 import { floatTensor, type Tensor } from "../../src/tensor/tensor.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
@@ -134,7 +134,7 @@ test("a network that is recognized prepares images as timm does", async () => {
 test("another network's state_dict is refused for its names", async () => {
   const bytes = new Uint8Array(readFileSync(new URL("../golden/formats/tensors.pth", import.meta.url)));
   await expect(openModel(bytes, nodePlatform)).rejects.toThrowErrorMatchingInlineSnapshot(
-    `[FormatError: file of 4283 bytes: the file holds weights, but not their network; received "PyTorch"; expected a whole model. Say which network they belong to: convert does, with the flags of one; in a program, loadWeights.]`,
+    `[FormatError: file of 4283 bytes: the file holds only weights, without their network; received "PyTorch"; expected a whole model. Name the network: convert takes its flags; in a program, use loadWeights.]`,
   );
   const source = await weightsSource(bytes, nodePlatform);
   await expect(

@@ -7,8 +7,9 @@ import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { constantRate } from "../../src/learning/schedules.ts";
 import { polyakAverage } from "../../src/learning/weight-average.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import type { TrainOptions } from "../../src/tasks/train/options.ts";
-import { trainOptions } from "../../src/tasks/train/settings/chosen-options.ts";
+import { prepareTraining } from "../../src/tasks/train/prepare.ts";
+import type { TrainingRequest } from "../../src/tasks/train/request.ts";
+import { choicesOf, chosenArchitecture } from "../../src/tasks/train/settings/choices.ts";
 import { resolveSettings, type SettingsLayer } from "../../src/tasks/train/settings/resolve.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
@@ -22,12 +23,12 @@ const plain = {
   optimizer: createOptimizer("sgd", { momentum: 0 }),
   learningRate: 0.1,
   schedule: constantRate,
-  augmentation: noAugmentation,
+  augment: noAugmentation,
   labelSmoothing: 0,
-} satisfies TrainOptions;
+} satisfies TrainingRequest;
 
 /** The trained weights after so many steps: an epoch of eight images is one. */
-async function weightsAfter(epochs: number, options: Partial<TrainOptions> = {}): Promise<Weights> {
+async function weightsAfter(epochs: number, options: Partial<TrainingRequest> = {}): Promise<Weights> {
   return (await train(dataset, { ...plain, epochs, ...options })).weights;
 }
 
@@ -42,14 +43,14 @@ function expectClose(actual: Weights, expected: (name: string, index: number) =>
 describe("choices of a training", () => {
   it("an average of the weights is what is handed out: the mean of three steps", async () => {
     const steps = [await weightsAfter(1), await weightsAfter(2), await weightsAfter(3)];
-    const averaged = await weightsAfter(3, { averageDecay: polyakAverage });
+    const averaged = await weightsAfter(3, { average: polyakAverage });
     expectClose(averaged, (name, index) => steps.reduce((sum, step) => sum + step.get(name)!.data[index]!, 0) / 3);
     expect(averaged.get("predictions/kernel")).not.toEqual(steps[2]!.get("predictions/kernel"));
   });
 
   it("clipping by value: a step of 0.1 moves no weight by more than 0.1 · 0.001", async () => {
     const start = await weightsAfter(1, { learningRate: 1e-30 });
-    const clipped = await weightsAfter(1, { clip: { value: 0.001 } });
+    const clipped = await weightsAfter(1, { clipValue: 0.001 });
     const moves = ["conv/kernel", "predictions/kernel"].map((name) =>
       Math.max(...clipped.get(name)!.data.map((value, index) => Math.abs(value - start.get(name)!.data[index]!))),
     );
@@ -59,7 +60,7 @@ describe("choices of a training", () => {
   it("weight decay of everything: a gamma of 1 loses 0.1 · 0.5 more", async () => {
     const optimizer = createOptimizer("sgd", { momentum: 0, weightDecay: 0.5 });
     const spared = await weightsAfter(1, { optimizer });
-    const decayed = await weightsAfter(1, { optimizer, decays: () => true });
+    const decayed = await weightsAfter(1, { optimizer, decayAll: true });
     expectClose(decayed, (name, index) => spared.get(name)!.data[index]! - (name.endsWith("/gamma") ? 0.05 : 0));
   });
 
@@ -90,7 +91,10 @@ describe("choices of a training", () => {
       { accumulate: 3 },
       "train option accumulate: this value is not allowed; received 3; expected a whole number that divides the batch size 8.",
     ],
-    [{ patience: 0 }, "train option patience: this value is not allowed; received 0; expected a whole number from 1."],
+    [
+      { patience: 0 },
+      "train option patience: this value is not allowed; received 0; expected a whole number from 1, or none.",
+    ],
   ])("refused: %j", async (options, message) => {
     await expect(train(dataset, { ...plain, ...options })).rejects.toThrow(message);
   });
@@ -99,20 +103,21 @@ describe("choices of a training", () => {
 describe("settings as options of a training", () => {
   function optionsOf(values: Record<string, unknown>) {
     const layer: SettingsLayer = { source: "flag", values, where: (name) => name };
-    return trainOptions(resolveSettings([layer]).settings);
+    return choicesOf(resolveSettings([layer]).settings);
   }
   const position = { step: 0, totalSteps: 10, epoch: 3, samples: 40, validationLosses: [1, 2, 3] };
 
   it("are those of the defaults where nobody says anything", () => {
-    const { network: options, optimizer, schedule, ...rest } = optionsOf({});
-    expect(options).toMatchObject({
+    const { settings } = resolveSettings([]);
+    const { optimizer, schedule, clip } = choicesOf(settings);
+    expect(chosenArchitecture(settings)).toMatchObject({
       family: "xception",
       options: { variant: "paper", inputShape: [299, 299, 3], seed: 0 },
     });
-    expect(optimizer!.name).toBe("adamw");
-    expect(schedule!(position)).toBeCloseTo(1 / 25 + (24 / 25) * 0, 12);
-    expect(rest).toMatchObject({ epochs: 20, learningRate: 0.003, labelSmoothing: 0.1, seed: 0, accumulate: 1 });
-    expect(Object.keys(rest)).not.toContain("clip");
+    expect(optimizer.name).toBe("adamw");
+    expect(schedule(position)).toBeCloseTo(1 / 25 + (24 / 25) * 0, 12);
+    expect(settings).toMatchObject({ epochs: 20, learningRate: 0.003, labelSmoothing: 0.1, seed: 0, accumulate: 1 });
+    expect(clip).toBeUndefined();
   });
 
   it("clip, average, wait and spare as they are told", () => {
@@ -122,14 +127,18 @@ describe("settings as options of a training", () => {
     expect(optionsOf({ average: "polyak" }).averageDecay!(4)).toBe(0.75);
     expect(optionsOf({ augment: "none" }).augmentation).toEqual(noAugmentation);
     expect(optionsOf({ mixup: 0.2, cutMix: 1 }).mixing).toEqual({ mixup: 0.2, cutMix: 1 });
-    expect(optionsOf({ sampling: "balanced", classWeights: { red: 2 } })).toMatchObject({
-      sampling: "balanced",
-      classWeights: { red: 2 },
-    });
-    expect(optionsOf({ patience: 4 }).patience).toBe(4);
-    expect(optionsOf({ decayAll: true }).decays!({} as never)).toBe(true);
-    expect(optionsOf({ batchSize: 6, accumulate: 3 })).toMatchObject({ batchSize: 6, accumulate: 3 });
-    expect(optionsOf({ recompute: true }).recompute).toBe(true);
+  });
+
+  it("reach the plan of a request", async () => {
+    const planned = (request: Partial<TrainingRequest>) =>
+      prepareTraining(dataset, { platform: nodePlatform, network: smallNetwork(), batchSize: 8, ...request });
+    const weighted = await planned({ sampling: "balanced", classWeights: { red: 2 } });
+    expect(weighted.presentation).toMatchObject({ sampling: "balanced", classWeights: [2, 1, 1] });
+    expect((await planned({ patience: 4 })).patience).toBe(4);
+    expect((await planned({ decayAll: true })).step.decays!({} as never)).toBe(true);
+    const { batchSize, step } = await planned({ batchSize: 6, accumulate: 3 });
+    expect([batchSize, step.batchSize, step.accumulate]).toEqual([6, 2, 3]);
+    expect((await planned({ recompute: true })).step.recompute).toBe(true);
   });
 
   it("change the images as the name says, but for what is chosen besides", () => {
@@ -154,7 +163,7 @@ describe("settings as options of a training", () => {
   it("a window of the whole image is none, whatever is drawn", () => {
     const { augmentation } = optionsOf({ augment: "default", resizedCrop: 1 });
     for (const random of [() => 0, () => 0.3, () => 0.999]) {
-      expect(drawImageChange(augmentation!, random).move.window).toEqual({ x: 0, y: 0, width: 1, height: 1 });
+      expect(drawImageChange(augmentation, random).move.window).toEqual({ x: 0, y: 0, width: 1, height: 1 });
     }
   });
 
@@ -167,6 +176,6 @@ describe("settings as options of a training", () => {
     [{ schedule: "one-cycle", initialDivisor: 2 }, 0.5],
     [{ schedule: "constant" }, 1],
   ])("%j: the rate's share is %d", (values, share) => {
-    expect(optionsOf(values).schedule!(position)).toBeCloseTo(share, 12);
+    expect(optionsOf(values).schedule(position)).toBeCloseTo(share, 12);
   });
 });

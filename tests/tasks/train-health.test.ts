@@ -1,12 +1,12 @@
 import { expect, it } from "vitest";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
-import type { TrainingProgress, TrainOptions } from "../../src/tasks/train/options.ts";
+import type { TrainingProgress, TrainingRequest } from "../../src/tasks/train/request.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import { coloredImages, smallNetwork } from "./train-fixtures.ts";
 
 // Seven steps for an epoch.
 const dataset = coloredImages(14, 1);
-const options: TrainOptions = { platform, network: smallNetwork(), batchSize: 2, epochs: 2 };
+const options: TrainingRequest = { platform, network: smallNetwork(), batchSize: 2, epochs: 2 };
 
 it("some steps of each epoch, evenly spaced, tell of their health; the weights stay the same", async () => {
   const steps: TrainingProgress[] = [];

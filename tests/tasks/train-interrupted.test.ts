@@ -6,9 +6,8 @@ import { constantRate } from "../../src/learning/schedules.ts";
 import type { Platform, RgbImage } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
-import type { Fault } from "../../src/tasks/step/training-diagnosis.ts";
-import type { TrainingResult, TrainOptions } from "../../src/tasks/train/options.ts";
-import { assertFiniteWeights, throwBrokenStep } from "../../src/tasks/train/refusal.ts";
+import { assertFiniteWeights, type Fault, throwBrokenStep } from "../../src/tasks/step/training-diagnosis.ts";
+import type { TrainingRequest, TrainingResult } from "../../src/tasks/train/request.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
@@ -17,12 +16,12 @@ import { coloredImages, labels, smallNetwork } from "./train-fixtures.ts";
 const dataset = coloredImages(24, 1);
 const validation = coloredImages(9, 2);
 
-function trainSmall(options: Partial<TrainOptions> = {}): Promise<TrainingResult> {
+function trainSmall(options: Partial<TrainingRequest> = {}): Promise<TrainingResult> {
   return train(dataset, { platform: nodePlatform, network: smallNetwork(), epochs: 3, batchSize: 8, ...options });
 }
 
 /** Training that is stopped once so many steps are done. */
-function stopAfter(steps: number, options: Partial<TrainOptions> = {}): Promise<TrainingResult> {
+function stopAfter(steps: number, options: Partial<TrainingRequest> = {}): Promise<TrainingResult> {
   const controller = new AbortController();
   let done = 0;
   const onProgress = () => {
@@ -109,7 +108,7 @@ describe("numbers that are no numbers", () => {
     optimizer: createOptimizer("sgd", { momentum: 0 }),
     learningRate: 1e30,
     schedule: constantRate,
-    augmentation: noAugmentation,
+    augment: noAugmentation,
   };
 
   it("in the loss end the training with advice", async () => {

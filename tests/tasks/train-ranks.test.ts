@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import type { LayerHealth } from "../../src/records.ts";
-import type { TrainOptions } from "../../src/tasks/train/options.ts";
+import type { TrainingRequest } from "../../src/tasks/train/request.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import { gatheredHealth, headFirst, inferenceNorm, type Outcome, outcomeOf, sharedTraining } from "./mpi/trainings.ts";
 
@@ -47,7 +47,7 @@ function outcomesOf(name: string): readonly [Outcome & { error?: string }, Outco
 }
 
 /** What one process does with the same images, in steps as large as those of two ranks together. */
-async function single(options: Partial<TrainOptions> = {}): Promise<Outcome> {
+async function single(options: Partial<TrainingRequest> = {}): Promise<Outcome> {
   const { dataset, validation, options: given } = sharedTraining;
   return outcomeOf(await train(dataset, { ...given, validation, batchSize: 8, ...options }));
 }

@@ -3,7 +3,7 @@ import { DataError, UsageError, WeightsError } from "../../src/errors.ts";
 import { dense, globalAveragePooling2d, input } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import type { TrainOptions } from "../../src/tasks/train/options.ts";
+import type { TrainingRequest } from "../../src/tasks/train/request.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
 import { coloredImages, smallNetwork } from "./train-fixtures.ts";
@@ -11,17 +11,17 @@ import { coloredImages, smallNetwork } from "./train-fixtures.ts";
 const dataset = coloredImages(6, 1);
 const grayInput = globalAveragePooling2d(input([12, 12, 1]));
 
-function attempt(options: Partial<TrainOptions>, images = dataset) {
+function attempt(options: Partial<TrainingRequest>, images = dataset) {
   return () => train(images, { platform: nodePlatform, network: smallNetwork(), ...options });
 }
 
 describe("refused before anything is computed", () => {
   it.each([
     [{ epochs: 0 }, "epochs", "0", "a whole number from 1"],
-    [{ batchSize: 2.5 }, "batchSize", "2.5", "a whole number from 1"],
+    [{ batchSize: 2.5 }, "batchSize", "2.5", "a whole number from 1, or auto"],
     [{ learningRate: 0 }, "learningRate", "0", "a number above 0"],
     [{ learningRate: Number.NaN }, "learningRate", "NaN", "a number above 0"],
-    [{ labelSmoothing: 1 }, "labelSmoothing", "1", "a number from 0 to below 1"],
+    [{ labelSmoothing: 1 }, "labelSmoothing", "1", "a number from 0, below 1"],
     [{ seed: -1 }, "seed", "-1", "a whole number from 0"],
     [{ network: smallNetwork({ classes: 4 }) }, "network", "[4]", "one output for each of the 3 classes: [3]"],
     [{ network: smallNetwork({ activation: "linear" }) }, "network", '"linear"', "a softmax or sigmoid at its end"],

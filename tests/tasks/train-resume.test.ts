@@ -9,7 +9,7 @@ import type { EpochRecord } from "../../src/records.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import type { Checkpoint } from "../../src/tasks/train/checkpoint.ts";
 import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/tasks/train/checkpoint-file.ts";
-import type { TrainingResult, TrainOptions } from "../../src/tasks/train/options.ts";
+import type { TrainingRequest, TrainingResult } from "../../src/tasks/train/request.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import { coloredImages, labels, smallNetwork } from "./train-fixtures.ts";
 
@@ -17,12 +17,12 @@ const dataset = coloredImages(24, 1);
 const validation = coloredImages(9, 2);
 const network = smallNetwork({ dropout: 0.3 });
 
-function trainSmall(options: Partial<TrainOptions> = {}): Promise<TrainingResult> {
+function trainSmall(options: Partial<TrainingRequest> = {}): Promise<TrainingResult> {
   return train(dataset, { platform: nodePlatform, network, validation, epochs: 3, batchSize: 8, seed: 4, ...options });
 }
 
 /** All checkpoints of a training that saves after every step, and its result. */
-async function recorded(options: Partial<TrainOptions> = {}) {
+async function recorded(options: Partial<TrainingRequest> = {}) {
   const kept: Checkpoint[] = [];
   const save = async (checkpoint: Checkpoint) => void kept.push(checkpoint);
   const result = await trainSmall({ ...options, checkpoints: { save, everySteps: 1 } });
@@ -60,9 +60,10 @@ describe.each(["sgd", "adamw"] as const)("a training with %s, resumed after any 
 });
 
 it("goes on bit for bit with changed, mixed, balanced and weighted images", async () => {
-  const options: Partial<TrainOptions> = {
-    augmentation: { ...augmentations.strong, randAugment: { operations: 2, magnitude: 9 } },
-    mixing: { mixup: 0.4, cutMix: 1 },
+  const options: Partial<TrainingRequest> = {
+    augment: { ...augmentations.strong, randAugment: { operations: 2, magnitude: 9 } },
+    mixup: 0.4,
+    cutMix: 1,
     sampling: "balanced",
     classWeights: { red: 3, blue: 0.5 },
   };
@@ -71,7 +72,7 @@ it("goes on bit for bit with changed, mixed, balanced and weighted images", asyn
     const resumed = await trainSmall({ ...options, resume: await reread(checkpoint) });
     expect(comparable(resumed)).toEqual(comparable(result));
   }
-  const others = trainSmall({ ...options, mixing: { mixup: 0.4 }, classWeights: "balanced", resume: kept[1]! });
+  const others = trainSmall({ ...options, cutMix: 0, classWeights: "balanced", resume: kept[1]! });
   await expect(others).rejects.toThrow("differs in mixing, classWeights;");
 });
 
@@ -111,7 +112,7 @@ it("tells what had been reached, and takes a training that was over as it is", a
 
 it("refuses to go on with other options or images, and names them", async () => {
   const { kept } = await recorded({ epochs: 1 });
-  const refusal = async (options: Partial<TrainOptions>) => {
+  const refusal = async (options: Partial<TrainingRequest>) => {
     const error: unknown = await trainSmall({ epochs: 1, resume: kept[0]!, ...options }).catch((thrown) => thrown);
     expect(error).toBeInstanceOf(UsageError);
     return (error as UsageError).message.replaceAll(/[0-9a-f]{64}/g, "…");

@@ -2,16 +2,16 @@ import { expect, it } from "vitest";
 import { noAugmentation } from "../../src/data/augmentation.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import type { TrainingResult, TrainOptions } from "../../src/tasks/train/options.ts";
+import type { TrainingRequest, TrainingResult } from "../../src/tasks/train/request.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import { coloredImages, smallNetwork } from "./train-fixtures.ts";
 
 const dataset = coloredImages(8, 1);
 
-function trainSmall(images: ImageDataset, options: Partial<TrainOptions> = {}): Promise<TrainingResult> {
+function trainSmall(images: ImageDataset, options: Partial<TrainingRequest> = {}): Promise<TrainingResult> {
   const network = smallNetwork();
   const augmentation = noAugmentation;
-  return train(images, { platform: nodePlatform, network, epochs: 1, batchSize: 8, augmentation, ...options });
+  return train(images, { platform: nodePlatform, network, epochs: 1, batchSize: 8, augment: augmentation, ...options });
 }
 
 it("class weights multiply the loss", async () => {

@@ -8,7 +8,7 @@ import { constantRate } from "../../src/learning/schedules.ts";
 import type { Platform, RgbImage } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
-import type { TrainingProgress, TrainingResult, TrainOptions } from "../../src/tasks/train/options.ts";
+import type { TrainingProgress, TrainingRequest, TrainingResult } from "../../src/tasks/train/request.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
@@ -17,7 +17,7 @@ import { coloredImages, labels, smallNetwork } from "./train-fixtures.ts";
 const dataset = coloredImages(48, 1);
 const validation = coloredImages(20, 2);
 
-function trainSmall(options: Partial<TrainOptions> = {}): Promise<TrainingResult> {
+function trainSmall(options: Partial<TrainingRequest> = {}): Promise<TrainingResult> {
   return train(dataset, { platform: nodePlatform, network: smallNetwork(), epochs: 3, batchSize: 8, ...options });
 }
 
@@ -55,17 +55,17 @@ describe("train", () => {
 
   it("draws the initial weights of a network that it builds from its own seed", async () => {
     const options = { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0 } as const;
-    const build = (seed: number, network: TrainOptions["network"]) => {
+    const build = (seed: number, network: TrainingRequest["network"]) => {
       const images = { classes: labels, samples: [] as never[] };
       const stopped = AbortSignal.abort();
       const samples = dataset.samples.map((sample) => ({ ...sample, image: "unread.png" }));
-      return train({ ...images, samples }, { platform: nodePlatform, network: network!, seed, signal: stopped });
+      return train({ ...images, samples }, { platform: nodePlatform, network, seed, signal: stopped });
     };
-    const { network, weights, steps } = await build(5, options);
+    const { network, weights, steps } = await build(5, { family: "xception", options });
     expect(steps).toBe(0);
     expect(network.seed).toBe(5);
     expect(network.layers.at(-1)!.outputShape).toEqual([3]);
-    const named = await build(6, { ...options, seed: 5 });
+    const named = await build(6, { family: "xception", options: { ...options, seed: 5 } });
     expect(numbersOf(named.weights)).toEqual(numbersOf(weights));
   });
 
@@ -145,9 +145,9 @@ describe("train", () => {
   });
 
   it("augments unless told not to", async () => {
-    const losses = async (options: Partial<TrainOptions>) =>
+    const losses = async (options: Partial<TrainingRequest>) =>
       (await trainSmall(options)).history.map(({ loss }) => loss);
-    const plain = await losses({ augmentation: noAugmentation });
+    const plain = await losses({ augment: noAugmentation });
     expect(await losses({})).not.toEqual(plain);
   });
 
@@ -158,7 +158,7 @@ describe("train", () => {
       learningRate: 0.5,
       schedule: ({ epoch }) => 0.1 ** epoch,
       labelSmoothing: 0,
-      augmentation: noAugmentation,
+      augment: noAugmentation,
       batchSize: 48,
       epochs: 2,
     });

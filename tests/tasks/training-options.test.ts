@@ -283,8 +283,7 @@ describe("averages of the weights", () => {
     expect([1, 2, 1e6].map(exponentialAverage(0.999, { warmUp: false }))).toEqual([0.999, 0.999, 0.999]);
     expect(exponentialAverage(0.999)(1e6)).toBe(0.999);
     expect(() => exponentialAverage(1)).toThrow(
-      "average of the weights, decay: this value is not allowed; received 1; " +
-        "expected a number from 0 up to, not including, 1, e.g. 0.9999.",
+      "average of the weights, decay: this value is not allowed; received 1; " + "expected a number from 0, below 1.",
     );
   });
 });

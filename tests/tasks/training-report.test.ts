@@ -6,7 +6,7 @@ import type { ImageDataset } from "../../src/data/dataset.ts";
 import type { Prediction } from "../../src/records.ts";
 import { networkCost } from "../../src/report/cost.ts";
 import { nodePlatform as platform } from "../../src/runtime/node.ts";
-import { galleryOf } from "../../src/tasks/evaluate/report-gallery.ts";
+import { galleryOf } from "../../src/tasks/evaluate/evaluate.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import { reportOn } from "../../src/tasks/train/training-report.ts";
 import { coloredImages, smallNetwork } from "./train-fixtures.ts";

@@ -34,7 +34,7 @@ test("an activation inside a convolution becomes a layer of its own", () => {
 test("a batch normalization without scale and center has constant weights", () => {
   const bn = { class_name: "BatchNormalization", config: { name: "bn", scale: false, center: false, axis: [3] } };
   const { constants } = networkFromKeras(sequential(image, bn), { where });
-  expect([...constants]).toEqual([
+  expect([...constants!]).toEqual([
     ["bn/gamma", 1],
     ["bn/beta", 0],
   ]);

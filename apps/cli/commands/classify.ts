@@ -1,11 +1,10 @@
 import type { Command } from "commander";
 import { DataError } from "../../../src/errors.ts";
 import { type Classified, loadClassifier } from "../../../src/tasks/evaluate/classifier.ts";
-import { addCommand } from "../add-command.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { countOf } from "../values.ts";
+import { addCommand, countOf } from "../options.ts";
 
 interface ClassifyFlags extends Omit<ClassifierFlags, "top"> {
   readonly top: number;

@@ -3,15 +3,15 @@ import { type Command, Option } from "commander";
 import { UsageError } from "../../../src/errors.ts";
 import { writeFilesAtomic } from "../../../src/runtime/node-files.ts";
 import { type Conversion, convert } from "../../../src/tasks/weights/convert.ts";
+import { type TargetName, targetOf, weightsTargets } from "../../../src/tasks/weights/formats.ts";
 import { weightsSource } from "../../../src/tasks/weights/weights-file.ts";
-import { type TargetName, targetOf, weightsTargets } from "../../../src/tasks/weights/weights-targets.ts";
 import { formatShape } from "../../../src/tensor/shape.ts";
 import { shardNames } from "../../../src/weights/tfjs/manifest.ts";
-import { addCommand } from "../add-command.ts";
 import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addLabelsOption, labelsOf } from "../labels-option.ts";
+import { addLabelsOption, labelsOf } from "../labels.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
+import { addCommand } from "../options.ts";
 
 interface ConvertFlags extends NetworkFlags, DownloadFlags {
   readonly to?: TargetName;

@@ -1,9 +1,9 @@
 import type { Command } from "commander";
 import { describeCost, networkCost } from "../../../src/report/cost.ts";
-import { addCommand } from "../add-command.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, describedNetwork, type LookFlags } from "../network-options.ts";
+import { addCommand } from "../options.ts";
 
 interface CostFlags extends LookFlags {
   readonly json?: boolean;

@@ -2,17 +2,14 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { formatDuration } from "../../../src/report/numbers.ts";
 import { nodePlatform } from "../../../src/runtime/node.ts";
-import { addCommand } from "../add-command.ts";
-import { demoFiles, runDemo } from "../demo/demo.ts";
-import { claimDemoFolder } from "../demo/demo-folder.ts";
+import { claimDemoFolder, demoFiles, runDemo } from "../demo/demo.ts";
+import { conclusion, type DemoResult } from "../demo/description.ts";
 import { readDemoImages } from "../demo/images.ts";
-import { conclusion } from "../demo/narration.ts";
 import { type DemoRecipe, demoRecipe } from "../demo/recipe.ts";
-import type { DemoResult } from "../demo/result.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { reportSkipped } from "../skipped-files.ts";
+import { addCommand, countOf } from "../options.ts";
+import { reportSkipped } from "../progress.ts";
 import { runFiles } from "../train/run-folder.ts";
-import { countOf } from "../values.ts";
 
 interface DemoFlags {
   readonly output: string;
@@ -46,7 +43,18 @@ export function registerDemo(program: Command, io: CliIo): void {
     });
 }
 
-function asJson({ training, test, fingerprint }: DemoResult, { network, seed, epochs }: DemoRecipe) {
+function asJson(
+  { training, test, fingerprint }: DemoResult,
+  { imageSize, width, middleFlowRepeats, seed, epochs }: DemoRecipe,
+) {
   const { history, steps } = training;
-  return { seed, epochs, steps, network, sha256: fingerprint, history, evaluation: test.evaluation };
+  return {
+    seed,
+    epochs,
+    steps,
+    network: { imageSize, width, middleFlowRepeats },
+    sha256: fingerprint,
+    history,
+    evaluation: test.evaluation,
+  };
 }

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import { addCommand } from "../add-command.ts";
 import { checkParts, describeDiagnosis, diagnose } from "../diagnosis.ts";
 import { type CliIo, writeJson } from "../io.ts";
+import { addCommand } from "../options.ts";
 
 export function registerDoctor(program: Command, io: CliIo): void {
   addCommand(program, "doctor", {

@@ -3,20 +3,16 @@ import { type Command, Option } from "commander";
 import type { Device } from "../../../src/platform.ts";
 import { nodePlatform } from "../../../src/runtime/node.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
-import { embed, type ImageToEmbed } from "../../../src/tasks/features/embed.ts";
 import { embeddingsWriter } from "../../../src/tasks/features/embeddings-file.ts";
+import { embed, type ImageToEmbed } from "../../../src/tasks/features/feature-extractor.ts";
 import type { Pooling } from "../../../src/tasks/features/feature-network.ts";
-import { addCommand } from "../add-command.ts";
-import { deviceOption } from "../device-option.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
-import { pathFrom } from "../embeddings-paths.ts";
-import { openExtractor } from "../extractor.ts";
+import { openExtractor, pathFrom } from "../extractor.ts";
 import { type ImageArgument, imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
-import { startProgress } from "../progress.ts";
-import { reportSkipped } from "../skipped-files.ts";
-import { countOf } from "../values.ts";
+import { addCommand, countOf, deviceOption } from "../options.ts";
+import { reportSkipped, startProgress } from "../progress.ts";
 
 interface EmbedFlags extends Omit<NetworkFlags, "pooling">, DownloadFlags {
   readonly output: string;

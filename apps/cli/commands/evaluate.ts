@@ -1,17 +1,22 @@
+import { basename } from "node:path";
 import type { Command } from "commander";
+import type { ImageDataset } from "../../../src/data/dataset.ts";
+import { countParameters, networkWeights } from "../../../src/graph/network.ts";
+import type { Platform } from "../../../src/platform.ts";
+import { networkCost } from "../../../src/report/cost.ts";
 import { describeEvaluation, predictionsCsv } from "../../../src/report/evaluation.ts";
+import { renderReport } from "../../../src/report/training.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
-import { evaluate } from "../../../src/tasks/evaluate/evaluate.ts";
+import { type EvaluationResult, evaluate, galleryOf } from "../../../src/tasks/evaluate/evaluate.ts";
+import type { Model } from "../../../src/tasks/model/model.ts";
 import { loadModel } from "../../../src/tasks/weights/load-model.ts";
-import { addCommand } from "../add-command.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
-import { evaluationReport } from "../evaluate-report.ts";
-import { givenFlags } from "../given-flags.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { describeUnlabeled, readDataset, readMapWeights } from "../labeled-images.ts";
-import { startProgress } from "../progress.ts";
-import { reportSkipped } from "../skipped-files.ts";
-import { countOf, countsOf } from "../values.ts";
+import { describeUnlabeled, readDataset, readMapWeights } from "../labels.ts";
+import { addCommand, countOf, countsOf, givenFlags } from "../options.ts";
+import { reportSkipped, startProgress } from "../progress.ts";
+import { nameOf, quote } from "../train/flags.ts";
+import { machineFacts } from "../train/machine.ts";
 
 interface EvaluateFlags extends ClassifierFlags {
   readonly batchSize?: number;
@@ -70,5 +75,33 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     }
     if (json) writeJson(io, { ...evaluation, skipped });
     else io.stdout(`${describeEvaluation(evaluation, { width: io.columns ?? 100, predictions })}\n`);
+  });
+}
+
+/** What was tested on what, and how it did. */
+interface Test extends EvaluationResult {
+  readonly modelFile: string;
+  readonly folder: string;
+  /** As they were typed. */
+  readonly flags: readonly string[];
+  readonly model: Model;
+  readonly dataset: ImageDataset;
+}
+
+/** The report on a test, as HTML. */
+export async function evaluationReport(test: Test, platform: Platform): Promise<string> {
+  const { modelFile, folder, flags, model, dataset, evaluation, predictions, skipped } = test;
+  return renderReport({
+    kind: "Test report",
+    title: `${basename(modelFile)} on ${nameOf(folder)}`,
+    network: { parameters: countParameters(networkWeights(model.network)).total },
+    evaluation,
+    gallery: await galleryOf(predictions, dataset, platform.images),
+    cost: networkCost(model.network),
+    skipped,
+    reproduction: {
+      commands: [["xception", "evaluate", modelFile, folder, ...flags].map(quote).join(" ")],
+      facts: await machineFacts(),
+    },
   });
 }

@@ -2,13 +2,11 @@ import { type Command, Option } from "commander";
 import { type PlotOptions, plotDot } from "../../../src/report/plot/dot.ts";
 import { plotSvg } from "../../../src/report/plot/plot.ts";
 import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
-import { addCommand } from "../add-command.ts";
 import { addDownloadOptions } from "../downloads.ts";
-import { endingOf } from "../file-ending.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, describedNetwork, type LookFlags } from "../network-options.ts";
-import { renderPng } from "../render-png.ts";
-import { positiveNumberOf } from "../values.ts";
+import { addCommand, positiveNumberOf } from "../options.ts";
+import { endingOf, renderPng } from "../output-file.ts";
 
 interface PlotFlags extends LookFlags, Pick<PlotOptions, "rankdir" | "shapes" | "names" | "dpi"> {
   readonly output: string;

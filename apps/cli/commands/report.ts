@@ -5,10 +5,10 @@ import { FileError, FormatError, TrainingError } from "../../../src/errors.ts";
 import { renderReport } from "../../../src/report/training.ts";
 import { decodeReport, type LiveStatus, type TrainingReport } from "../../../src/report/training-report.ts";
 import { readFile, writeFileAtomic } from "../../../src/runtime/node-files.ts";
-import { addCommand } from "../add-command.ts";
 import { type CliIo, writeJson } from "../io.ts";
+import { addCommand } from "../options.ts";
 import { hasCheckpoint } from "../train/checkpoint-folder.ts";
-import { resumeCommand } from "../train/command-line.ts";
+import { resumeCommand } from "../train/flags.ts";
 import { checkpointsFolder, runFiles } from "../train/run-folder.ts";
 import { isRunning } from "../train/run-lock.ts";
 
@@ -19,7 +19,7 @@ interface ReportFlags {
 
 export function registerReport(program: Command, io: CliIo): void {
   addCommand(program, "report <run>", {
-    description: "Make the report of a training again from the folder of its run, also of one that was interrupted.",
+    description: "Write the report of a training run again, interrupted or not.",
     example: "xception report run -o report.html",
   })
     .option("-o, --output <file>", `the HTML file to write (default: ${runFiles.report} in the run)`)
@@ -39,12 +39,12 @@ export function registerReport(program: Command, io: CliIo): void {
 
 /**
  * @throws {FileError} there is no such folder.
- * @throws {TrainingError} it is no run, or one that has not come far enough.
+ * @throws {TrainingError} it is not a run, or not far enough.
  * @throws {FormatError} its data are damaged.
  */
 async function readReport(run: string): Promise<TrainingReport> {
   const names = await readdir(run).catch((cause: NodeJS.ErrnoException) => {
-    const what = cause.code === "ENOENT" ? "there is no such folder" : "this is no folder that can be read";
+    const what = cause.code === "ENOENT" ? "there is no such folder" : "the folder cannot be read";
     throw new FileError({ where: `folder "${run}"`, what, expected: "the folder of a run", cause });
   });
   if (names.includes(runFiles.reportData)) {
@@ -54,7 +54,7 @@ async function readReport(run: string): Promise<TrainingReport> {
       return decodeReport(new TextDecoder().decode(bytes), `file "${path}"`);
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
-      const remedy = "A run that goes on with --resume writes it anew.";
+      const remedy = "Resuming the run writes it again.";
       throw new FormatError({ ...error.parts, remedy, cause: error });
     }
   }
@@ -68,12 +68,12 @@ async function readReport(run: string): Promise<TrainingReport> {
   });
 }
 
-/** A training that will not write its last report itself. */
+/** Returns the report of a run that will not write its last one itself. */
 async function interrupted({ live, ...report }: TrainingReport, run: string): Promise<TrainingReport> {
   const { epoch, epochs, step, steps, processes } = live as LiveStatus;
   const where = `It was interrupted in epoch ${epoch} of ${epochs}, after step ${step} of ${steps}`;
   const further = (await hasCheckpoint(run))
     ? `. To go on: ${resumeCommand(run, processes)}`
-    : ", before its first checkpoint: it has to begin anew, with --overwrite.";
+    : ", before its first checkpoint: start it again with --overwrite.";
   return { ...report, summary: `${report.summary ?? ""} ${where}${further}`.trim() };
 }

@@ -1,24 +1,24 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { DataError, UsageError, WeightsError } from "../../../src/errors.ts";
-import type { Device, ImageSource, Platform } from "../../../src/platform.ts";
+import { DataError, UsageError, WeightsError, XceptionError } from "../../../src/errors.ts";
+import type { Device, ImageCodec, ImageSource, Platform } from "../../../src/platform.ts";
 import { toHtml } from "../../../src/report/html.ts";
 import { searchDocument } from "../../../src/report/search-sheet.ts";
 import { nodePlatform } from "../../../src/runtime/node.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
-import type { Embeddings, EmbeddingsOrigin } from "../../../src/tasks/features/embeddings.ts";
+import {
+  type Embeddings,
+  type EmbeddingsOrigin,
+  type Neighbor,
+  nearest,
+} from "../../../src/tasks/features/embeddings.ts";
 import { readEmbeddings } from "../../../src/tasks/features/embeddings-file.ts";
-import { type Neighbor, nearest } from "../../../src/tasks/features/nearest.ts";
-import { addCommand } from "../add-command.ts";
-import { deviceOption } from "../device-option.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
-import { pathIn } from "../embeddings-paths.ts";
-import { openExtractor } from "../extractor.ts";
-import { endingOf } from "../file-ending.ts";
+import { openExtractor, pathIn } from "../extractor.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { thumbnail } from "../thumbnail.ts";
-import { countOf } from "../values.ts";
+import { addCommand, countOf, deviceOption } from "../options.ts";
+import { endingOf } from "../output-file.ts";
 
 interface SearchFlags extends DownloadFlags {
   readonly model?: string;
@@ -156,4 +156,21 @@ function describe(found: readonly Neighbor[]): string {
     ({ similarity, label = "", file }) => `${similarity.toFixed(4).padStart(7)}  ${label.padEnd(width)}  ${file}\n`,
   );
   return lines.join("");
+}
+
+/** In pixels, twice as many as a page shows them in. */
+const side = 320;
+
+/** A small square JPEG of an image, its overhang cropped; undefined if the image cannot be read. */
+export async function thumbnail(image: ImageSource, images: ImageCodec): Promise<Uint8Array | undefined> {
+  try {
+    const { data } = await images.decode(image, { width: side, height: side, fit: "cover" });
+    const { default: sharp } = await import("sharp");
+    return await sharp(data, { raw: { width: side, height: side, channels: 3 } })
+      .jpeg({ quality: 80 })
+      .toBuffer();
+  } catch (error) {
+    if (error instanceof XceptionError) return undefined;
+    throw error;
+  }
 }

@@ -4,12 +4,12 @@ import { countNumbers, summarize, summarizeGraph, summarizeWeights, summaryJson 
 import { nodePlatform } from "../../../src/runtime/node.ts";
 import { defaultPreprocessing } from "../../../src/tasks/model/model.ts";
 import type { ModelDescription } from "../../../src/tasks/model/model-metadata.ts";
-import { imagenetOrigin } from "../../../src/tasks/weights/imagenet-weights.ts";
 import { modelFrom, type OpenedModel } from "../../../src/tasks/weights/open-weights.ts";
-import { addCommand } from "../add-command.ts";
+import { imagenetOrigin } from "../../../src/tasks/weights/weights-file.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, type LookFlags, networkOf, openDescribed, publishedNetwork } from "../network-options.ts";
+import { addCommand } from "../options.ts";
 
 interface SummaryFlags extends LookFlags {
   readonly json?: boolean;

@@ -1,13 +1,22 @@
 import type { Command } from "commander";
+import type { ImageDataset } from "../../../src/data/dataset.ts";
+import type { Platform } from "../../../src/platform.ts";
+import { drawContactSheet } from "../../../src/report/contact-sheet.ts";
+import { html, Markup } from "../../../src/report/markup.ts";
 import { nodePlatform } from "../../../src/runtime/node.ts";
-import { readFile } from "../../../src/runtime/node-files.ts";
+import { assertWritable, readFile, writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { defaultPreprocessing } from "../../../src/tasks/model/model.ts";
+import { augmentationSheet } from "../../../src/tasks/train/augmentation-sheet.ts";
+import { choicesOf } from "../../../src/tasks/train/settings/choices.ts";
 import { writeConfig } from "../../../src/tasks/train/settings/config-file.ts";
 import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
-import { addCommand } from "../add-command.ts";
+import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
 import { type CliIo, writeJson } from "../io.ts";
+import { addCommand } from "../options.ts";
+import { endingOf, renderPng } from "../output-file.ts";
+import { augmentationText } from "../train/description.ts";
 import { addTrainOptions, required, settingsOf, type TrainFlags } from "../train/flags.ts";
 import { readTrainingImages } from "../train/images.ts";
-import { showAugmentation } from "../train/show-augment.ts";
 import { inTeam } from "../train/team.ts";
 import { followTraining, leadTraining, needImages } from "../train/team-training.ts";
 
@@ -41,4 +50,43 @@ function printConfig(resolved: ResolvedSettings, flags: TrainFlags, io: CliIo): 
   const { sources, settings } = resolved;
   if (flags.json) writeJson(io, Object.fromEntries([...sources.keys()].map((name) => [name, settings[name]])));
   else io.stdout(writeConfig(resolved));
+}
+
+/**
+ * Draws a contact sheet of training images as the first epochs show them, and writes it.
+ * @throws {UsageError} the end of the file's name is none of a sheet's.
+ * @throws {DataError} no image can be used.
+ * @throws {FileError} the file cannot be written.
+ */
+export async function showAugmentation(
+  file: string,
+  training: ImageDataset,
+  settings: Settings,
+  platform: Platform,
+): Promise<{ readonly images: number; readonly epochs: number }> {
+  const format = endingOf(file, ["png", "svg", "html"], "--show-augment");
+  await assertWritable(file);
+  const { imageSize, seed, labelSmoothing } = settings;
+  const { augmentation, mixing } = choicesOf(settings);
+  const { fit, background } = defaultPreprocessing;
+  const smoothing = labelSmoothing > 0 ? `, label smoothing ${labelSmoothing}` : "";
+  const sheet = await augmentationSheet(training, {
+    platform,
+    decode: { width: imageSize, height: imageSize, fit, background },
+    seed,
+    augmentation,
+    mixing,
+    labelSmoothing,
+    subtitle: `--augment ${augmentationText(settings)}${smoothing}, seed ${seed}, ${imageSize}×${imageSize} pixels`,
+  });
+  const svg = drawContactSheet(sheet);
+  await writeFileAtomic(file, format === "png" ? await renderPng(svg, 72) : format === "svg" ? svg : page(svg));
+  return { images: sheet.rows.length, epochs: sheet.columns.length - 1 };
+}
+
+function page(svg: string): string {
+  return html`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>What the training sees</title></head>
+<body>${new Markup(svg)}</body></html>
+`.text;
 }

@@ -26,11 +26,10 @@ import {
   verifyPhoto,
   verifyTimm,
 } from "../../../src/tasks/verify/verify.ts";
-import { addCommand } from "../add-command.ts";
 import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
-import { positiveNumberOf } from "../values.ts";
+import { addCommand, positiveNumberOf } from "../options.ts";
 
 interface VerifyFlags extends NetworkFlags, DownloadFlags {
   readonly golden?: string;

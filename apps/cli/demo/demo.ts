@@ -1,26 +1,24 @@
 import { createHash } from "node:crypto";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { AbortedError } from "../../../src/errors.ts";
-import { createOptimizer } from "../../../src/learning/optimizers.ts";
-import { oneCycle } from "../../../src/learning/schedules.ts";
+import { AbortedError, TrainingError, XceptionError } from "../../../src/errors.ts";
 import { architectureNamed, buildNetwork, defaultName } from "../../../src/models/registry.ts";
-import type { Platform } from "../../../src/platform.ts";
+import type { FileSystem, Platform } from "../../../src/platform.ts";
 import { plotSvg } from "../../../src/report/plot/plot.ts";
 import { historyCsv, renderReport } from "../../../src/report/training.ts";
 import { encodeReport } from "../../../src/report/training-report.ts";
 import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
 import { type EvaluationResult, evaluate } from "../../../src/tasks/evaluate/evaluate.ts";
-import { encodeModel } from "../../../src/tasks/model/model-file.ts";
-import type { TrainingResult } from "../../../src/tasks/train/options.ts";
-import { train } from "../../../src/tasks/train/train.ts";
+import { describeModel, encodeModel } from "../../../src/tasks/model/model-file.ts";
+import { prepareTraining, type TrainingPlan } from "../../../src/tasks/train/prepare.ts";
+import type { TrainingResult } from "../../../src/tasks/train/request.ts";
+import { runTraining } from "../../../src/tasks/train/train.ts";
 import type { CliIo } from "../io.ts";
 import { type Progress, startProgress } from "../progress.ts";
-import { type RunFolder, runFiles } from "../train/run-folder.ts";
-import { demoProvenance, demoReport } from "./description.ts";
+import { RunFolder, runFiles } from "../train/run-folder.ts";
+import { type DemoResult, demoMark, demoProvenance, demoReport, introduction } from "./description.ts";
 import type { DemoImages } from "./images.ts";
-import { introduction } from "./narration.ts";
 import type { DemoRecipe } from "./recipe.ts";
-import type { DemoResult } from "./result.ts";
 
 /** The image of the full network. */
 const plotFile = "model.svg";
@@ -47,15 +45,13 @@ export async function runDemo(
   platform: Platform,
   io: CliIo,
 ): Promise<DemoResult> {
-  const training = await learn(images, recipe, platform, io);
+  const plan = await prepareTraining(images.training, { ...recipe, platform });
+  const training = await learn(plan, introduction(images, recipe, plan.network), io);
   const test = await take(images, training, platform, io);
 
   const { labels, weights, preprocessing } = training;
   const model = encodeModel({
-    architecture: {
-      family: "xception",
-      options: { ...recipe.network, classes: labels.length, seed: recipe.seed },
-    },
+    architecture: plan.architecture,
     labels,
     weights,
     preprocessing,
@@ -76,18 +72,13 @@ export async function runDemo(
   return result;
 }
 
-async function learn(images: DemoImages, recipe: DemoRecipe, platform: Platform, io: CliIo): Promise<TrainingResult> {
-  const { weightDecay, ...settings } = recipe;
+async function learn(plan: TrainingPlan, text: string, io: CliIo): Promise<TrainingResult> {
   let progress: Progress | undefined;
   try {
-    const result = await train(images.training, {
-      ...settings,
-      platform,
-      optimizer: createOptimizer("adamw", { weightDecay }),
-      schedule: oneCycle(),
+    const result = await runTraining(plan, {
       signal: io.signal,
       onStart: ({ epochs, stepsPerEpoch }) => {
-        io.stderr(`${introduction(images, recipe)}\n`);
+        io.stderr(`${text}\n`);
         progress = startProgress(io, { label: "training", total: epochs * stepsPerEpoch });
       },
       onProgress: ({ epoch, epochs, step, steps, loss, accuracy, imagesPerSecond }) => {
@@ -127,4 +118,35 @@ function throwIfStopped(io: CliIo, when: string): void {
 
 function stopped(when: string): AbortedError {
   return new AbortedError({ where: "demo", what: `it was stopped ${when}; nothing was written` });
+}
+
+/**
+ * The folder for the demo's files: one that is new, empty, or holds an earlier demo, which will be replaced. Nothing changes
+ * on the disk yet.
+ * @throws {TrainingError} there is something else in it.
+ * @throws {FileError} it cannot be written to.
+ */
+export async function claimDemoFolder(path: string, system: FileSystem): Promise<RunFolder> {
+  const folder = await RunFolder.claim(path, { overwrite: true });
+  const files = await readdir(path).catch(() => []);
+  if (files.length > 0 && !(await holdsDemo(path, system))) {
+    const named = files.sort().slice(0, 3);
+    throw new TrainingError({
+      where: `folder "${path}"`,
+      what: `it holds something else than an earlier demo (${named.join(", ")}${files.length > named.length ? ", …" : ""})`,
+      remedy: "Choose another folder with --output.",
+    });
+  }
+  return folder;
+}
+
+async function holdsDemo(path: string, files: FileSystem): Promise<boolean> {
+  try {
+    const { provenance } = describeModel(await files.read(join(path, runFiles.model)));
+    return provenance?.[demoMark] !== undefined;
+  } catch (error) {
+    // No model, or one that is none of ours.
+    if (error instanceof XceptionError) return false;
+    throw error;
+  }
 }

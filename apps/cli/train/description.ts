@@ -1,19 +1,22 @@
 import { basename } from "node:path";
 import { countPerClass, type ImageDataset } from "../../../src/data/dataset.ts";
 import { countParameters, networkWeights } from "../../../src/graph/network.ts";
-import { architectureNamed, buildNetwork } from "../../../src/models/registry.ts";
+import { architectureNamed, buildNetwork, pickOptions } from "../../../src/models/registry.ts";
 import type { Evaluation } from "../../../src/records.ts";
 import type { Fact } from "../../../src/report/document.ts";
 import type { Gallery, TrainingReport } from "../../../src/report/training-report.ts";
 import type { Provenance } from "../../../src/tasks/model/model.ts";
-import type { TrainingResult } from "../../../src/tasks/train/options.ts";
+import type { TrainingPlan } from "../../../src/tasks/train/prepare.ts";
+import type { TrainingResult } from "../../../src/tasks/train/request.ts";
 import { augmentationSettings } from "../../../src/tasks/train/settings/augmentation-settings.ts";
+import { describeSettings } from "../../../src/tasks/train/settings/file-network.ts";
 import { type SettingName, type Settings, settingOf, wordsOf } from "../../../src/tasks/train/settings/settings.ts";
 import { type ReportedResult, reportOn } from "../../../src/tasks/train/training-report.ts";
+import type { StartingPoint } from "../../../src/tasks/weights/starting-weights.ts";
 import { packageVersion } from "../package-version.ts";
-import { nameOf } from "./data-name.ts";
-import type { TrainingInputs, TrainingStart } from "./inputs.ts";
+import { nameOf } from "./flags.ts";
 import { machineFacts } from "./machine.ts";
+import type { Run } from "./run.ts";
 
 /** Settings that say where something lies on this machine, nobody else's business, and what belongs to them. */
 const paths: readonly SettingName[] = [
@@ -28,10 +31,10 @@ const paths: readonly SettingName[] = [
 
 /** What the model file says about where it comes from; no dates and no paths, so that the same training gives the same bytes. */
 export function provenanceOf(
-  inputs: TrainingInputs,
+  { plan, folder, validation, validationFolder }: Run,
   { epoch, stepsOfWeights, evaluation }: TrainingResult,
 ): Provenance {
-  const { sources, settings, folder, training, validation, validationFolder, start } = inputs;
+  const { sources, settings, start, dataset: training } = plan;
   const recipe = [...sources.keys()]
     .filter((name) => !paths.includes(name) && settings[name] !== null)
     .map((name) => [name, settings[name]]);
@@ -53,22 +56,23 @@ export function provenanceOf(
 }
 
 /** What the training began with, its license and where it came from: a model owes these to the weights in it. */
-function startOf({ file, format, tensors, origin }: TrainingStart): Provenance {
+function startOf({ file, format, tensors, origin }: StartingPoint): Provenance {
   return { file, format, tensors, ...origin };
 }
 
 /** What a report says of a run. */
 export async function describeRun(
-  inputs: TrainingInputs,
+  run: Run,
   result: ReportedResult & Partial<TrainingResult>,
   gallery: Gallery | undefined,
 ): Promise<TrainingReport> {
-  const { settings, folder, commandLine } = inputs;
+  const { plan, folder, commandLine } = run;
+  const { settings } = plan;
   const full = buildNetwork(architectureNamed(settings.architecture));
   const report = reportOn(result, {
     title: `Xception on ${nameOf(folder)}`,
-    summary: summaryOf(inputs, result),
-    settings: settingsOf(inputs),
+    summary: summaryOf(plan, result),
+    settings: settingsOf(run),
     full: { name: "the full Xception", parameters: countParameters(networkWeights(full)).total },
     reproduction: { commands: [commandLine], facts: await machineFacts() },
     gallery,
@@ -92,16 +96,17 @@ export function describeChoice({ epoch, evaluation, history, steps }: Reached): 
   return `The model is that of epoch ${epoch}${best}: ${accuracy}.`;
 }
 
-function summaryOf({ training, settings }: TrainingInputs, result: ReportedResult & Partial<TrainingResult>): string {
+function summaryOf({ dataset, settings }: TrainingPlan, result: ReportedResult & Partial<TrainingResult>): string {
   const { history, aborted, steps, epoch } = result;
   const stopped = aborted ? ` It was stopped after ${steps} steps.` : "";
   const choice = steps === undefined || epoch === undefined ? "" : ` ${describeChoice({ ...result, steps, epoch })}`;
-  const { length } = training.samples;
-  return `Trained on ${length} images of ${training.classes.length} classes for ${history.length} of ${settings.epochs} epochs.${stopped}${choice}`;
+  const { length } = dataset.samples;
+  return `Trained on ${length} images of ${dataset.classes.length} classes for ${history.length} of ${settings.epochs} epochs.${stopped}${choice}`;
 }
 
-function settingsOf(inputs: TrainingInputs): Fact[] {
-  const { settings, sources, training, validation, folder, validationFolder, processes } = inputs;
+function settingsOf({ plan, validation, folder, validationFolder }: Run): Fact[] {
+  const { settings, sources, dataset: training, communicator } = plan;
+  const { size: processes } = communicator;
   const { imageSize, optimizer, weightDecay, learningRate, schedule } = settings;
   const momentum = sources.has("momentum") ? `, momentum ${settings.momentum}` : "";
   const heldOut = validationFolder === undefined ? ", held out of the training folder" : "";
@@ -167,9 +172,15 @@ function imbalanceFacts({ classWeights, sampleWeights, sampling }: Settings): Fa
   ];
 }
 
-function networkText({ architecture, variant, width, dropout }: TrainingInputs["settings"]): string {
-  const name = architecture === "xception" ? `Xception, variant ${variant}` : architecture;
-  return `${name}, width ${width}, dropout ${dropout}`;
+/** Its name and the options that are not as by default: `xception, width 0.25, dropout 0.5`. */
+function networkText(settings: Settings): string {
+  const { architecture } = settings;
+  const options = Object.keys(pickOptions(architecture, settings, "network")) as SettingName[];
+  const changed = options.filter((name) => {
+    const { write, default: value } = settingOf(name);
+    return write(settings[name]) !== write(value);
+  });
+  return changed.length === 0 ? architecture : `${architecture}, ${describeSettings(changed, settings)}`;
 }
 
 function perClass(dataset: ImageDataset): Readonly<Record<string, number>> {

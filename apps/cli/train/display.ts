@@ -1,5 +1,9 @@
+import { join } from "node:path";
+import { FileError } from "../../../src/errors.ts";
 import { formatDuration } from "../../../src/report/numbers.ts";
-import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train/options.ts";
+import { downloadSettings } from "../../../src/runtime/node-downloads.ts";
+import { makeFolders, readFile, writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import type { FeatureCache, HeadHooks, TrainingProgress, TrainingResult } from "../../../src/tasks/train/request.ts";
 import type { CliIo } from "../io.ts";
 import { type Progress, startProgress } from "../progress.ts";
 
@@ -71,4 +75,47 @@ function percent(fraction: number): string {
 
 function speed(imagesPerSecond: number): string {
   return `${imagesPerSecond.toFixed(imagesPerSecond < 10 ? 1 : 0)} images/s`;
+}
+
+/** Shows the training of the classifier alone on stderr, and keeps its features in the user's cache. */
+export function headHooks(epochs: number, cacheFolder: string | undefined, io: CliIo): HeadHooks {
+  const folder = cacheFolder ?? downloadSettings(process.env).cacheFolder;
+  let progress: Progress | undefined;
+  return {
+    cache: featureFolder(join(folder, "features")),
+    onProgress: (done, total) => {
+      progress ??= startProgress(io, { label: "features of the frozen network", total });
+      progress.update(done);
+      if (done >= total) progress.stop();
+    },
+    onNote: (note) => io.stderr(`${note}\n`),
+    onEnd: ({ views, loss, accuracy, seconds }) => {
+      progress?.stop();
+      const reached = `loss ${loss.toFixed(3)}, accuracy ${(100 * accuracy).toFixed(1)} %`;
+      io.stderr(`The classifier alone, ${epochs} epochs on ${views} views: ${reached}, ${formatDuration(seconds)}\n`);
+    },
+  };
+}
+
+/** Features of frozen networks as files of a folder, which is made when there is something to put into it. */
+export function featureFolder(folder: string): FeatureCache {
+  return {
+    read: async (name) => {
+      try {
+        return await readFile(join(folder, name));
+      } catch (error) {
+        if (error instanceof FileError && isMissing(error.cause as NodeJS.ErrnoException)) return undefined;
+        throw error;
+      }
+    },
+    write: async (name, bytes) => {
+      await makeFolders(folder);
+      await writeFileAtomic(join(folder, name), bytes);
+    },
+  };
+}
+
+/** Where the folder is a file, writing will say so. */
+function isMissing({ code }: NodeJS.ErrnoException): boolean {
+  return code === "ENOENT" || code === "ENOTDIR";
 }

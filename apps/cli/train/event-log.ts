@@ -3,15 +3,14 @@ import { join } from "node:path";
 import type { BlockHealth } from "../../../src/records.ts";
 import { firstRecord, readEvents, restartRecord, scalarRecord } from "../../../src/report/tensorboard.ts";
 import { readFile } from "../../../src/runtime/node-files.ts";
-import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train/options.ts";
+import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train/request.ts";
 import { eventPattern, eventsFolder, type RunFolder } from "./run-folder.ts";
 
-/** How long events wait at most before they are written, in milliseconds. */
+/** Longest time events wait before they are written. */
 const longestWaitMs = 1000;
 
 /**
- * Writes the numbers of a training for TensorBoard, each step's and each epoch's. A log that cannot be written ends, not the
- * training.
+ * Writes the metrics of each step and epoch for TensorBoard. If the log cannot be written, training goes on without it.
  */
 export class EventLog {
   readonly #folder: RunFolder;
@@ -28,7 +27,7 @@ export class EventLog {
 
   /**
    * @param steps done before: of older files of the run, what was written after them goes, and what a crash left half-written.
-   * @param note is told if the log cannot be written.
+   * @param note receives the reason if the log cannot be written.
    */
   constructor(folder: RunFolder, steps: number, note: (text: string) => void) {
     this.#folder = folder;
@@ -37,7 +36,7 @@ export class EventLog {
     this.#note = note;
   }
 
-  /** @param blocks how the network was doing, where the step told. */
+  /** @param blocks health of the network, if the step recorded it. */
   writeStep(progress: TrainingProgress, blocks: readonly BlockHealth[] = []): void {
     const { totalSteps, stepLoss, learningRate, imagesPerSecond } = progress;
     this.#steps = totalSteps;

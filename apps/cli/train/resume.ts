@@ -3,12 +3,10 @@ import { relative, resolve } from "node:path";
 import { FileError, UsageError } from "../../../src/errors.ts";
 import { defaultSource, type ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import { flagOf, settingOf } from "../../../src/tasks/train/settings/settings.ts";
-import type { FoundCheckpoint } from "./checkpoint-folder.ts";
-import { quote, resumeCommand } from "./command-line.ts";
-import type { RunFlags, TrainFlags } from "./flags.ts";
-import { assertUnchangedImages, changedImages, digestOf, type ImageList } from "./image-list.ts";
+import type { FoundCheckpoint, RunRecord } from "./checkpoint-folder.ts";
+import { quote, type RunFlags, resumeCommand, type TrainFlags } from "./flags.ts";
+import { assertUnchangedImages, changedImages, digestOf, type ImageList } from "./images.ts";
 import { machineFacts } from "./machine.ts";
-import type { RunRecord } from "./run-record.ts";
 
 /** Folders and files may have moved; what is in them is compared. */
 export const movableSettings = ["val", "labelsFile", "valLabelsFile", "mapWeights", "sampleWeights"] as const;

@@ -1,6 +1,6 @@
-import { mkdir, mkdtemp, readdir, rm, rmdir } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
-import { FileError, TrainingError } from "../../../src/errors.ts";
+import { mkdir, mkdtemp, readdir, realpath, rm, rmdir } from "node:fs/promises";
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { FileError, TrainingError, UsageError } from "../../../src/errors.ts";
 import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
 
 /** What a run consists of. */
@@ -224,5 +224,49 @@ function refusal(path: string, place: string, cause: NodeJS.ErrnoException): Fil
       return new FileError({ where, what: `the folder ${place} is not writable`, cause });
     default:
       return new FileError({ where, what: `it cannot be used (${cause.message})`, cause });
+  }
+}
+
+/**
+ * @throws {UsageError} a run would be written among the images, where it would be taken for a class the next time, or around
+ *   them, where they would go with it.
+ */
+export async function assertOutputOutsideImages(output: string, images: readonly string[]): Promise<void> {
+  const target = await realPath(output);
+  for (const folder of images) {
+    const place = await realPath(folder);
+    if (isWithin(place, target)) {
+      throw new UsageError({
+        where: "option --output",
+        what: `the run would be written into the images' folder ${folder}`,
+        received: output,
+        expected: "a folder outside of it",
+      });
+    }
+    if (isWithin(target, place)) {
+      throw new UsageError({
+        where: "option --output",
+        what: `the images' folder ${folder} lies in it`,
+        received: output,
+        expected: "a folder for the run alone",
+      });
+    }
+  }
+}
+
+/** Whether a path is that of a folder or leads below it. */
+function isWithin(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return way.split(sep)[0] !== ".." && !isAbsolute(way);
+}
+
+/** Where a path leads, links followed as far as it exists. */
+async function realPath(path: string): Promise<string> {
+  const absolute = resolve(path);
+  try {
+    return await realpath(absolute);
+  } catch {
+    const parent = dirname(absolute);
+    return parent === absolute ? absolute : join(await realPath(parent), basename(absolute));
   }
 }

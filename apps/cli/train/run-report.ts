@@ -5,27 +5,27 @@ import { thinned } from "../../../src/report/charts/heat-maps.ts";
 import { renderReport } from "../../../src/report/training.ts";
 import { decodeReport, encodeReport, type Gallery, type LiveStatus } from "../../../src/report/training-report.ts";
 import { readFile } from "../../../src/runtime/node-files.ts";
-import { galleryOf } from "../../../src/tasks/evaluate/report-gallery.ts";
-import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train/options.ts";
+import { galleryOf } from "../../../src/tasks/evaluate/evaluate.ts";
+import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train/request.ts";
 import { describeRun } from "./description.ts";
-import type { TrainingInputs } from "./inputs.ts";
+import type { Run } from "./run.ts";
 import type { RunFolder } from "./run-folder.ts";
 
-/** How long a training goes before it has a live report; how long one stays at least, and how many times longer than it took. */
+/** Time before the first live report, the least time between two, and that as a multiple of the time one takes to write. */
 const firstWaitMs = 5_000;
 const leastWaitMs = 20_000;
 const waitForEachMs = 25;
-/** Of steps and of their health, how many a report keeps. */
+/** Number of steps, and of health records, that a report keeps. */
 const mostSteps = 400;
 const mostHealth = 120;
 
 /**
- * Writes the report of a run and the data it is made of: while the training goes on as a page that loads itself again, at its
- * end for good. A live report that cannot be written does not end the training.
+ * Writes the report of a run and its data: a page that reloads itself while training goes on, then the final one. Training
+ * goes on if a live report cannot be written.
  */
 export class RunReport {
   readonly #folder: RunFolder;
-  readonly #inputs: TrainingInputs;
+  readonly #run: Run;
   readonly #platform: Platform;
   readonly #note: (text: string) => void;
   #network: Network | undefined;
@@ -39,15 +39,15 @@ export class RunReport {
   #hasFailed = false;
   #isLive = false;
 
-  /** @param note is told if a live report cannot be written. */
-  constructor(folder: RunFolder, inputs: TrainingInputs, platform: Platform, note: (text: string) => void) {
+  /** @param note receives the reason if a live report cannot be written. */
+  constructor(folder: RunFolder, run: Run, platform: Platform, note: (text: string) => void) {
     this.#folder = folder;
-    this.#inputs = inputs;
+    this.#run = run;
     this.#platform = platform;
     this.#note = note;
   }
 
-  /** @param soFar what the run had reached before, if it goes on: what was seen until then is kept. */
+  /** @param soFar result of the run before it was resumed: its records until then are kept. */
   async begin(network: Network, soFar?: TrainingResult): Promise<void> {
     this.#network = network;
     this.#latest = soFar;
@@ -55,14 +55,14 @@ export class RunReport {
     const path = this.#folder.file("reportData");
     const before = await readFile(path)
       .then((bytes) => decodeReport(new TextDecoder().decode(bytes), path))
-      // The run goes on without what is lost.
+      // Training resumes without the lost records.
       .catch(() => undefined);
     const isPast = ({ step }: { readonly step: number }) => step <= soFar.steps;
     this.#health = (before?.health ?? []).filter(isPast);
     for (const { step, loss } of (before?.steps ?? []).filter(isPast)) this.#addStep(step, loss);
   }
 
-  /** @param blocks how the network was doing, where the step told. */
+  /** @param blocks health of the network, if the step recorded it. */
   async step(progress: TrainingProgress, blocks?: readonly BlockHealth[]): Promise<void> {
     const { totalSteps, stepLoss } = progress;
     this.#progress = progress;
@@ -106,7 +106,7 @@ export class RunReport {
 
   async #writeLive(withPage: boolean): Promise<void> {
     if (this.#hasFailed) return;
-    const live = this.#progress && liveStatus(this.#progress, this.#inputs);
+    const live = this.#progress && liveStatus(this.#progress, this.#run);
     await this.#write({ withPage, live }).catch((error: unknown) => {
       this.#hasFailed = true;
       const reason = error instanceof Error ? error.message : String(error);
@@ -125,7 +125,7 @@ export class RunReport {
     const network = this.#network!;
     const reached = this.#latest ?? { network, history: [], skipped: [], validationSkipped: [] };
     const report = {
-      ...(await describeRun(this.#inputs, reached, await this.#galleryOf(this.#latest, withPage))),
+      ...(await describeRun(this.#run, reached, await this.#galleryOf(this.#latest, withPage))),
       ...(this.#steps.length > 0 && { steps: this.#steps }),
       ...(this.#health.length > 0 && { health: this.#health }),
       ...(live && { live }),
@@ -142,15 +142,16 @@ export class RunReport {
   async #galleryOf(result: TrainingResult | undefined, isNew: boolean): Promise<Gallery | undefined> {
     if (!result?.predictions || !(isNew || this.#gallery === undefined)) return this.#gallery;
     if (this.#gallery?.epoch === result.epoch) return this.#gallery;
-    const images = await galleryOf(result.predictions, this.#inputs.validation, this.#platform.images);
+    const images = await galleryOf(result.predictions, this.#run.validation, this.#platform.images);
     this.#gallery = { epoch: result.epoch, ...images };
     return this.#gallery;
   }
 }
 
-function liveStatus(progress: TrainingProgress, { processes }: TrainingInputs): LiveStatus {
+function liveStatus(progress: TrainingProgress, { plan: { communicator } }: Run): LiveStatus {
   const { epoch, epochs, step, steps, loss, accuracy, secondsLeft } = progress;
   const time = `${new Date().toISOString().slice(0, 19).replace("T", " ")} UTC`;
+  const { size: processes } = communicator;
   const team = processes > 1 && { processes };
   return { epoch, epochs, step, steps, loss, accuracy, secondsLeft, time, ...team };
 }

@@ -1,24 +1,21 @@
+import { stat } from "node:fs/promises";
 import { AbortedError, UsageError } from "../../../src/errors.ts";
 import { nodePlatform } from "../../../src/runtime/node.ts";
 import { onFirstRank } from "../../../src/tasks/ranks/ranks.ts";
+import type { TrainingResult } from "../../../src/tasks/train/request.ts";
 import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
 import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
-import { train } from "../../../src/tasks/train/train.ts";
+import { runTraining } from "../../../src/tasks/train/train.ts";
 import { platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { reportSkipped } from "../skipped-files.ts";
-import { newestCheckpoint } from "./checkpoint-folder.ts";
-import { resumeCommand } from "./command-line.ts";
-import { describeChoice } from "./description.ts";
-import { type RunFlags, required } from "./flags.ts";
-import { interruption, isOver, resultJson, stoppedInHead, tellThatItIsOver } from "./outcome.ts";
-import { assertOutputOutsideImages } from "./output-folder.ts";
-import { beginRun, goOnWithRun, type PreparedRun } from "./prepare-run.ts";
+import { reportSkipped } from "../progress.ts";
+import { type FoundCheckpoint, newestCheckpoint } from "./checkpoint-folder.ts";
+import { describeChoice, type Reached } from "./description.ts";
+import { type RunFlags, required, resumeCommand } from "./flags.ts";
 import { assertSameRanks, assertSameSettings } from "./resume.ts";
-import { RunFolder } from "./run-folder.ts";
+import { hooksOf, type Run, resumeRun, startRun } from "./run.ts";
+import { assertOutputOutsideImages, RunFolder } from "./run-folder.ts";
 import { RunLock } from "./run-lock.ts";
-import { runOptions } from "./run-options.ts";
-import { TimeLimit } from "./time-limit.ts";
 import { trainInto } from "./train-into.ts";
 
 /** What the command line asks for. */
@@ -56,7 +53,7 @@ export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void>
     if (!isDone) assertSameRanks(from, flags);
     callFollowers(task, !isDone);
     if (isDone) return tellThatItIsOver(from, folder, flags, io);
-    return await trainAndTell(await goOnWithRun(from, images, flags, resolved, nodePlatform), folder, io);
+    return await trainAndTell(await resumeRun(from, images, flags, resolved, nodePlatform), folder, io);
   } finally {
     await lock.release();
   }
@@ -77,11 +74,11 @@ export async function followTraining(task: TrainingTask, io: CliIo): Promise<voi
   if (!callFollowers(task, false)) return;
   const { images, resolved, flags } = task;
   const run = flags.resume
-    ? await goOnWithRun(await newestCheckpoint(flags.output, io.stderr), images, flags, resolved, nodePlatform)
+    ? await resumeRun(await newestCheckpoint(flags.output, io.stderr), images, flags, resolved, nodePlatform)
     : await begin(task, io);
   const save = async () => {};
   // Rank 0 looks at the clock.
-  await train(run.inputs.training, runOptions(run, nodePlatform, io.signal, save));
+  await runTraining(run.plan, hooksOf(run, io.signal, save));
 }
 
 /** Rank 0 says whether there is something to do, when it has the run's folder and what it begins with is on the disk. */
@@ -89,13 +86,13 @@ function callFollowers({ flags }: TrainingTask, isTraining: boolean): boolean {
   return onFirstRank(flags.team.communicator, isTraining);
 }
 
-async function begin({ images, resolved, flags }: TrainingTask, io: CliIo): Promise<PreparedRun> {
+async function begin({ images, resolved, flags }: TrainingTask, io: CliIo): Promise<Run> {
   const folder = needImages(images);
-  return beginRun(folder, flags, resolved, platformFor(flags, io));
+  return startRun(folder, flags, resolved, platformFor(flags, io));
 }
 
-async function trainAndTell(run: PreparedRun, into: RunFolder, io: CliIo): Promise<void> {
-  const { flags, inputs } = run;
+async function trainAndTell(run: Run, into: RunFolder, io: CliIo): Promise<void> {
+  const { flags, plan } = run;
   const note = (text: string) => io.stderr(`${text}\n`);
   const limit = new TimeLimit(io, run.maxMinutes);
   const result = await trainInto(into, run, nodePlatform, { ...io, signal: limit.signal }).catch((error) => {
@@ -107,10 +104,88 @@ async function trainAndTell(run: PreparedRun, into: RunFolder, io: CliIo): Promi
   else if (result.steps > 0) io.stdout(`${describeChoice(result)}\n`);
   if (result.aborted && (limit.reason === undefined || result.steps === 0)) throw interruption(result, run, into);
   if (result.aborted) note(`${limit.reason} To go on: ${resumeCommand(flags.output, flags.team.communicator.size)}`);
-  else if (result.history.length < inputs.settings.epochs) note(describePatience(inputs.settings));
+  else if (result.history.length < plan.settings.epochs) note(describePatience(plan.settings));
   note(`Wrote ${into.written.join(", ")} into ${into.path}`);
 }
 
 function describePatience({ patience }: Settings): string {
   return `It ended early: ${patience} ${patience === 1 ? "epoch" : "epochs"} in a row tested no better than the best.`;
+}
+
+type Outcome = Reached & Pick<TrainingResult, "aborted" | "skipped" | "validationSkipped">;
+
+/** What `train --json` prints. */
+export function resultJson(result: Outcome, { path, written }: RunFolder) {
+  const { aborted, steps, epoch, history, evaluation, skipped, validationSkipped } = result;
+  return { folder: path, files: written, aborted, steps, epoch, history, evaluation, skipped, validationSkipped };
+}
+
+/** Whether nothing is left to do: the training is over, and the report, which comes last, has been written since. */
+export async function isOver({ checkpoint, path }: FoundCheckpoint, folder: RunFolder): Promise<boolean> {
+  if (!checkpoint.isOver) return false;
+  const [report, saved] = await Promise.all(
+    [folder.file("report"), path].map((file) => stat(file).catch(() => undefined)),
+  );
+  return report !== undefined && saved !== undefined && report.mtimeMs >= saved.mtimeMs;
+}
+
+/** That there is nothing to go on with, and what the run had reached. */
+export function tellThatItIsOver(
+  { checkpoint }: FoundCheckpoint,
+  folder: RunFolder,
+  flags: { readonly json?: boolean },
+  io: CliIo,
+): void {
+  const { history, best, state, skipped, validationSkipped } = checkpoint;
+  const evaluation = best?.test.evaluation;
+  const reached = { steps: state.steps, epoch: best?.epoch ?? history.length, history, evaluation };
+  io.stderr(`The run in ${folder.path} is over after ${history.length} epochs: there is nothing to go on with.\n`);
+  if (flags.json) writeJson(io, resultJson({ ...reached, aborted: false, skipped, validationSkipped }, folder));
+  else io.stdout(`${describeChoice(reached)}\n`);
+}
+
+/** That a training was stopped, and how to go on. */
+export function interruption(result: TrainingResult, { plan, flags }: Run, folder: RunFolder): AbortedError {
+  const { steps, history } = result;
+  const epoch = Math.min(history.length + 1, plan.settings.epochs);
+  const saved = steps === 0 ? "nothing was saved" : `the model so far is in ${folder.file("model")}`;
+  return new AbortedError({
+    where: "train",
+    what: `it was stopped after step ${steps}, in epoch ${epoch} of ${plan.settings.epochs}; ${saved}`,
+    remedy:
+      steps === 0
+        ? "To train, give the same command again."
+        : `To go on: ${resumeCommand(flags.output, flags.team.communicator.size)}`,
+  });
+}
+
+/** That a training was stopped in its first phase, and whether time did it. */
+export function stoppedInHead(cause: AbortedError, { reason }: TimeLimit): AbortedError {
+  const what = "it was stopped while the classifier was trained alone; there is no model yet";
+  return new AbortedError({ where: "train", what, ...(reason !== undefined && { remedy: reason }), cause });
+}
+
+/** The time that a training may take; when it is over the training stops as after Ctrl-C, but has done what was asked. */
+export class TimeLimit {
+  readonly #limit: AbortSignal | undefined;
+  readonly #interrupt: AbortSignal;
+  readonly #minutes: number | null;
+
+  /** @param minutes null: no limit. */
+  constructor(io: CliIo, minutes: number | null) {
+    this.#minutes = minutes;
+    this.#interrupt = io.signal;
+    this.#limit = minutes === null ? undefined : AbortSignal.timeout(Math.ceil(60_000 * minutes));
+  }
+
+  /** Fires at the end of the time, and when the user stops the program. */
+  get signal(): AbortSignal {
+    return this.#limit ? AbortSignal.any([this.#interrupt, this.#limit]) : this.#interrupt;
+  }
+
+  /** Why the training was stopped, if time did it and nobody else. */
+  get reason(): string | undefined {
+    if (!this.#limit?.aborted || this.#interrupt.aborted) return undefined;
+    return `The time was over: --max-minutes ${this.#minutes}.`;
+  }
 }

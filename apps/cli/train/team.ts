@@ -4,8 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { RuntimeUnavailableError, UsageError } from "../../../src/errors.ts";
 import type { Communicator } from "../../../src/platform.ts";
 import { alone, gatherRanks } from "../../../src/tasks/ranks/ranks.ts";
-import { describeFailure, exitCodeOf } from "../failure.ts";
-import type { CliIo } from "../io.ts";
+import { type CliIo, describeFailure, exitCodeOf } from "../io.ts";
 
 /** What flags say about processes and threads. */
 export interface TeamFlags {

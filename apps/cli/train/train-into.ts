@@ -6,24 +6,22 @@ import { historyCsv } from "../../../src/report/training.ts";
 import { encodeModel } from "../../../src/tasks/model/model-file.ts";
 import { blockHealth } from "../../../src/tasks/step/training-health.ts";
 import type { Checkpoint } from "../../../src/tasks/train/checkpoint.ts";
-import type { TrainingResult } from "../../../src/tasks/train/options.ts";
+import type { TrainingPlan } from "../../../src/tasks/train/prepare.ts";
+import type { TrainingResult } from "../../../src/tasks/train/request.ts";
 import { writeConfig } from "../../../src/tasks/train/settings/config-file.ts";
-import { describeTaken } from "../../../src/tasks/train/settings/file-network.ts";
-import { train } from "../../../src/tasks/train/train.ts";
+import { describeSettings } from "../../../src/tasks/train/settings/file-network.ts";
+import { runTraining } from "../../../src/tasks/train/train.ts";
 import type { StartingWeights } from "../../../src/tasks/weights/starting-weights.ts";
 import type { CliIo } from "../io.ts";
-import { describeUnlabeled } from "../labeled-images.ts";
+import { describeUnlabeled } from "../labels.ts";
 import { CheckpointFolder, type FoundCheckpoint } from "./checkpoint-folder.ts";
-import { resumeCommand } from "./command-line.ts";
 import { provenanceOf } from "./description.ts";
-import { TrainingDisplay } from "./display.ts";
+import { headHooks, TrainingDisplay } from "./display.ts";
 import { EventLog } from "./event-log.ts";
-import { shownHeadPhase } from "./head-display.ts";
-import type { TrainingInputs } from "./inputs.ts";
-import type { PreparedRun } from "./prepare-run.ts";
+import { resumeCommand } from "./flags.ts";
 import { machineDifference } from "./resume.ts";
+import { hooksOf, type Run } from "./run.ts";
 import type { RunFolder } from "./run-folder.ts";
-import { runOptions } from "./run-options.ts";
 import { RunReport } from "./run-report.ts";
 
 /**
@@ -31,14 +29,8 @@ import { RunReport } from "./run-report.ts";
  * far, the report at the end. However the training ends, what is in the folder fits together.
  * @throws as `train`.
  */
-export async function trainInto(
-  folder: RunFolder,
-  run: PreparedRun,
-  platform: Platform,
-  io: CliIo,
-): Promise<TrainingResult> {
-  const { inputs, from, flags } = run;
-  const { settings, training } = inputs;
+export async function trainInto(folder: RunFolder, run: Run, platform: Platform, io: CliIo): Promise<TrainingResult> {
+  const { plan, from, flags } = run;
   const checkpoints = new CheckpointFolder(folder, { ...run, keep: flags.keepCheckpoints ?? 2 }, from);
   const display = new TrainingDisplay(io);
   let latest: TrainingResult | undefined;
@@ -47,13 +39,12 @@ export async function trainInto(
   const beginEvents = (steps: number) => {
     if (flags.tensorboard !== false) events = new EventLog(folder, steps, note);
   };
-  const report = new RunReport(folder, inputs, platform, note);
+  const report = new RunReport(folder, run, platform, note);
   let trained: Network | undefined;
-  const options = runOptions(run, platform, io.signal, (checkpoint) => checkpoints.save(checkpoint));
   try {
-    const result = await train(training, {
-      ...options,
-      ...(options.head && { head: shownHeadPhase(options.head, flags.cacheDir, io) }),
+    const result = await runTraining(plan, {
+      ...hooksOf(run, io.signal, (checkpoint) => checkpoints.save(checkpoint)),
+      head: plan.head && headHooks(plan.head.epochs, flags.cacheDir, io),
       onStart: async ({ network, soFar }) => {
         trained = network;
         note(announcement(network, run));
@@ -61,7 +52,7 @@ export async function trainInto(
         if (!from || !soFar) return beginEvents(0);
         io.stderr(`${await continuation(from, run)}\n`);
         // What was written after the checkpoint is ahead of it.
-        if (soFar.history.length > 0) await save(folder, inputs, soFar, soFar.evaluation !== undefined);
+        if (soFar.history.length > 0) await save(folder, run, soFar, soFar.evaluation !== undefined);
         beginEvents(soFar.steps);
       },
       onProgress: (progress) => {
@@ -71,8 +62,8 @@ export async function trainInto(
         return report.step(progress, blocks);
       },
       onEpoch: async (soFar) => {
-        display.showEpoch(soFar, settings.epochs);
-        await save(folder, inputs, soFar);
+        display.showEpoch(soFar, plan.epochs);
+        await save(folder, run, soFar);
         await events?.writeEpoch(soFar);
         await report.epoch(soFar);
         latest = soFar;
@@ -80,7 +71,7 @@ export async function trainInto(
     });
     display.stop();
     if (result.steps === 0) return result;
-    if (result.aborted) await save(folder, inputs, result);
+    if (result.aborted) await save(folder, run, result);
     await events?.close();
     await report.finish(result);
     return result;
@@ -100,27 +91,24 @@ export async function trainInto(
 }
 
 /** Where a run goes on. */
-async function continuation(
-  { checkpoint, path, record }: FoundCheckpoint,
-  { inputs, flags }: PreparedRun,
-): Promise<string> {
+async function continuation({ checkpoint, path, record }: FoundCheckpoint, { plan, flags }: Run): Promise<string> {
   const { epoch, state } = checkpoint;
-  const place = checkpoint.isOver ? "its training done" : `in epoch ${epoch.index + 1} of ${inputs.settings.epochs}`;
+  const place = checkpoint.isOver ? "its training done" : `in epoch ${epoch.index + 1} of ${plan.epochs}`;
   const difference = await machineDifference(record, flags);
   const caution = difference === undefined ? "" : `\n${difference}`;
   return `Going on after step ${state.steps}, ${place}, from ${path}${caution}`;
 }
 
 /** What is left when a training fails. Where its numbers broke they would break again; what is refused would be refused again. */
-function describeLast({ state }: Checkpoint, error: unknown, { flags }: PreparedRun): string {
+function describeLast({ state }: Checkpoint, error: unknown, { flags }: Run): string {
   const left = `The checkpoint of step ${state.steps} stays in ${flags.output}.`;
   return error instanceof TrainingError || error instanceof UsageError
     ? left
     : `${left} To go on: ${resumeCommand(flags.output, flags.team.communicator.size)}`;
 }
 
-function announcement(network: Network, { inputs, flags }: PreparedRun): string {
-  const { training, validation, unlabeled, weights, tuning } = inputs;
+function announcement(network: Network, { plan, validation, unlabeled, flags }: Run): string {
+  const { dataset: training, loaded } = plan;
   const { communicator, threads } = flags.team;
   const { total } = countParameters(networkWeights(network));
   const images = `${training.samples.length} images of ${training.classes.length} classes`;
@@ -129,25 +117,22 @@ function announcement(network: Network, { inputs, flags }: PreparedRun): string 
     `On ${communicator.size} processes, this one with ${threads} ${threads === 1 ? "thread" : "threads"}`,
     `Should one of them die, all end; to go on then: ${resumeCommand(flags.output, communicator.size)}`,
   ];
-  const warnings = tuning.warnings.map((warning) => `Warning: ${warning}`);
+  const warnings = plan.warnings.map((warning) => `Warning: ${warning}`);
   const parts = [
     ...describeUnlabeled(unlabeled),
     ...(communicator.size > 1 ? team : []),
-    ...(weights ? [describeStart(weights, inputs)] : []),
+    ...(loaded ? [describeStart(loaded, plan)] : []),
     ...warnings,
   ];
   return [text, ...parts].join("\n");
 }
 
 /** What the training begins with, in one sentence. */
-function describeStart(
-  { format, report, headOn, notes }: StartingWeights,
-  { taken, settings }: Pick<TrainingInputs, "taken" | "settings">,
-): string {
+function describeStart({ format, report, headOn, notes }: StartingWeights, { taken, settings }: TrainingPlan): string {
   const { missing, unexpected, wrongShape } = report;
   const anew = [...missing, ...wrongShape];
   const parts = [
-    ...(taken.length === 0 ? [] : [`as in the file: ${describeTaken(taken, settings)}`]),
+    ...(taken.length === 0 ? [] : [`as in the file: ${describeSettings(taken, settings)}`]),
     ...(headOn === undefined ? [] : [`the classifier stands on ${headOn}, and what comes after it is left out`]),
     ...(anew.length > 0 ? [`these start anew: ${anew.join(", ")}`] : []),
     ...(unexpected.length > 0 ? [`these have no place: ${unexpected.join(", ")}`] : []),
@@ -162,14 +147,14 @@ function describeStart(
  */
 async function save(
   folder: RunFolder,
-  inputs: TrainingInputs,
+  run: Run,
   soFar: TrainingResult,
   isNew = soFar.evaluation === undefined || soFar.epoch === soFar.history.length,
 ): Promise<void> {
-  const { architecture } = inputs;
+  const { architecture } = run.plan;
   const { labels, weights, preprocessing, evaluation, history, validationSkipped } = soFar;
   if (isNew) {
-    const provenance = provenanceOf(inputs, soFar);
+    const provenance = provenanceOf(run, soFar);
     await folder.write("model", encodeModel({ architecture, labels, weights, preprocessing, provenance }));
     if (evaluation) {
       const document = { ...evaluation, skipped: validationSkipped };
@@ -177,5 +162,5 @@ async function save(
     }
   }
   await folder.write("history", historyCsv(history));
-  await folder.write("settings", writeConfig(inputs));
+  await folder.write("settings", writeConfig(run.plan));
 }

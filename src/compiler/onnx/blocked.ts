@@ -1,6 +1,6 @@
 import type { Operation, OpGraph, OpKind, OpOf, Value } from "../../graph/ops.ts";
+import { readersOf } from "../../graph/ops.ts";
 import { sameShape } from "../../tensor/shape.ts";
-import { readersOf } from "../readers.ts";
 import { convolutionRules } from "./blocked-conv.ts";
 import { BlockedKernels } from "./blocked-kernels.ts";
 import { normalizationRules } from "./blocked-norm.ts";

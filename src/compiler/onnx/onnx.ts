@@ -1,10 +1,10 @@
 import { GraphError, WeightsError } from "../../errors.ts";
 import type { OpGraph, OpKind, Value } from "../../graph/ops.ts";
+import { dependents } from "../../graph/ops.ts";
 import type { ImageResize } from "../../graph/preprocessing.ts";
 import { sameShape } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { imageInput } from "../lower.ts";
-import { dependents } from "../readers.ts";
 import { type BatchLimits, splitBatch } from "../split-batch.ts";
 import { separateStatistics } from "../training-batch-norm.ts";
 import { BlockedLayout } from "./blocked.ts";

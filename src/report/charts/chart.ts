@@ -34,7 +34,7 @@ export function paletteStyle(): string {
 
 type Config = NonNullable<TopLevelSpec["config"]>;
 
-/** What all charts share: quiet axes, no frame, one font, colors that follow the page's theme. */
+/** Style of all charts: quiet axes, no frame, one font, colors that follow the page's theme. */
 const config: Config = {
   // One name for the whole drawing instead of one for each mark; the numbers themselves stand in a table beside it.
   aria: false,
@@ -66,7 +66,7 @@ const config: Config = {
 
 /**
  * Draws a chart as the text of an SVG element, without a DOM. The same specification gives the same text.
- * @param name what the chart shows, for readers who do not see it.
+ * @param name description of the chart for readers who do not see it.
  * @see https://vega.github.io/vega-lite/docs/spec.html
  */
 export async function renderChart(name: string, specification: TopLevelSpec): Promise<string> {

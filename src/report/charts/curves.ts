@@ -10,13 +10,16 @@ interface Series {
 
 interface Curves {
   readonly title: string;
-  /** How numbers of the vertical axis are written. @see https://d3js.org/d3-format */
+  /** Number format of the vertical axis. @see https://d3js.org/d3-format */
   readonly format: string;
   readonly series: readonly Series[];
 }
 
-/** Above this number the points of a curve would run into each other. */
+/** Number of epochs above which the points of a curve would run into each other. */
 const mostPoints = 40;
+
+/** Size of a chart in pixels, its axes included. */
+const size = { width: 330, height: 250, autosize: { type: "fit", contains: "padding" } } as const;
 
 /** Loss by epoch, training and validation, as SVG. */
 export function lossChart(history: readonly EpochRecord[]): Promise<string> {
@@ -53,28 +56,11 @@ export function learningRateChart(history: readonly EpochRecord[]): Promise<stri
 
 /** Loss of single steps, as SVG: it shows an epoch that is not over, and what happens within one. */
 export function stepLossChart(steps: readonly StepRecord[]): Promise<string> {
-  const points = steps.map(({ step, loss }) => ({ step, loss }));
   return renderChart("loss by step", {
-    width: 330,
-    height: 250,
-    autosize: { type: "fit", contains: "padding" },
-    data: { values: points },
+    ...size,
+    data: { values: steps.map(({ step, loss }) => ({ step, loss })) },
     mark: { type: "line", strokeWidth: 1.5, color: color("accent") },
-    encoding: {
-      x: {
-        field: "step",
-        type: "quantitative",
-        title: "step",
-        scale: { domain: [steps[0]?.step ?? 0, steps.at(-1)?.step ?? 1], nice: false },
-        axis: { format: "d", tickMinStep: 1, tickCount: 6, grid: false },
-      },
-      y: {
-        field: "loss",
-        type: "quantitative",
-        title: "loss (nats per image)",
-        axis: { format: "~g", tickCount: 5, domain: false },
-      },
-    },
+    encoding: { x: countAxis("step", steps), y: valueAxis("loss", "loss (nats per image)", "~g") },
   });
 }
 
@@ -84,20 +70,12 @@ function curveChart(history: readonly EpochRecord[], { title, format, series }: 
     history.map((record) => ({ series: name, epoch: record.epoch, value: value(record) ?? null })),
   );
   return renderChart(`${title} by epoch: ${shown.map(({ name }) => name).join(" and ")}`, {
-    width: 330,
-    height: 250,
-    autosize: { type: "fit", contains: "padding" },
+    ...size,
     data: { values: points },
     mark: { type: "line", strokeWidth: 2, point: history.length <= mostPoints && { size: 28 } },
     encoding: {
-      x: {
-        field: "epoch",
-        type: "quantitative",
-        title: "epoch",
-        scale: { domain: [history[0]?.epoch ?? 0, history.at(-1)?.epoch ?? 1], nice: false },
-        axis: { format: "d", tickMinStep: 1, tickCount: 6, grid: false },
-      },
-      y: { field: "value", type: "quantitative", title, axis: { format, tickCount: 5, domain: false } },
+      x: countAxis("epoch", history),
+      y: valueAxis("value", title, format),
       color: {
         field: "series",
         type: "nominal",
@@ -108,23 +86,35 @@ function curveChart(history: readonly EpochRecord[], { title, format, series }: 
   });
 }
 
-/** How often answers are right by their mean probability, as SVG: a point for each bin, and the line where both agree. */
+/** Horizontal axis of epochs or steps, from the first record to the last. */
+function countAxis<F extends string>(field: F, records: readonly Readonly<Record<F, number>>[]) {
+  return {
+    field,
+    type: "quantitative" as const,
+    title: field,
+    scale: { domain: [records[0]?.[field] ?? 0, records.at(-1)?.[field] ?? 1], nice: false },
+    axis: { format: "d", tickMinStep: 1, tickCount: 6, grid: false },
+  };
+}
+
+function valueAxis(field: string, title: string, format: string) {
+  return { field, type: "quantitative", title, axis: { format, tickCount: 5, domain: false } } as const;
+}
+
+/** Reliability diagram as SVG: accuracy by mean confidence, a point for each bin, and the line of perfect calibration. */
 export function reliabilityChart(bins: readonly ReliabilityBin[]): Promise<string> {
   const points = bins.map(({ confidence, accuracy, images }) => ({ confidence, accuracy, images }));
   const axis = { format: ".0%", tickCount: 5, domain: false } as const;
   const scale = { domain: [0, 1], nice: false };
+  const place = {
+    x: { field: "confidence", type: "quantitative" },
+    y: { field: "accuracy", type: "quantitative" },
+  } as const;
   return renderChart("reliability diagram: accuracy by confidence", {
-    width: 330,
-    height: 250,
-    autosize: { type: "fit", contains: "padding" },
+    ...size,
     layer: [
       {
-        data: {
-          values: [
-            { confidence: 0, accuracy: 0 },
-            { confidence: 1, accuracy: 1 },
-          ],
-        },
+        data: { values: [0, 1].map((both) => ({ confidence: both, accuracy: both })) },
         mark: { type: "line", strokeWidth: 1.5, strokeDash: [4, 4], color: color("muted") },
         encoding: {
           x: { field: "confidence", type: "quantitative", title: "confidence", scale, axis },
@@ -134,17 +124,13 @@ export function reliabilityChart(bins: readonly ReliabilityBin[]): Promise<strin
       {
         data: { values: points },
         mark: { type: "line", strokeWidth: 2, color: color("accent") },
-        encoding: {
-          x: { field: "confidence", type: "quantitative" },
-          y: { field: "accuracy", type: "quantitative" },
-        },
+        encoding: place,
       },
       {
         data: { values: points },
         mark: { type: "circle", color: color("accent"), opacity: 1 },
         encoding: {
-          x: { field: "confidence", type: "quantitative" },
-          y: { field: "accuracy", type: "quantitative" },
+          ...place,
           size: { field: "images", type: "quantitative", scale: { range: [20, 220] }, legend: null },
         },
       },

@@ -105,7 +105,7 @@ export function confusionChart({ perClass, confusion }: Pick<Evaluation, "perCla
 /** Columns that can be told apart. */
 const mostColumns = 60;
 
-/** What a heat map shows of each block. */
+/** A quantity of each block that a heat map shows. */
 interface Measure {
   readonly name: string;
   readonly color: ColorName;

@@ -132,7 +132,7 @@ function quote(text: string): string {
 
 type Details = { readonly [T in LayerType]?: (config: ConfigOf<T>) => string };
 
-/** What a reader wants to know of a layer beside its type. */
+/** Details of a layer that are shown beside its type. */
 const details: Details = {
   Conv2D: ({ kernelSize, strides }) => windowText(kernelSize, strides),
   SeparableConv2D: ({ kernelSize, strides }) => windowText(kernelSize, strides),

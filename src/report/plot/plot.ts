@@ -53,7 +53,7 @@ export async function plotSvg(network: Network, options: PlotOptions = {}): Prom
   return svg.replaceAll(/font-family="Helvetica[^"]*"/g, 'font-family="Helvetica,Arial,sans-serif"');
 }
 
-/** Where the nodes and the frames of the sections are, by their names in Graphviz. */
+/** Returns the boxes of the nodes and of the section frames by their names in Graphviz. */
 function placesOf({ objects }: GraphvizJson): { nodes: Map<string, Box>; frames: Map<string, Box> } {
   const nodes = new Map<string, Box>();
   const frames = new Map<string, Box>();
@@ -83,7 +83,7 @@ export interface Box {
   readonly top: number;
 }
 
-/** What a connection between two columns may touch, and the nodes that it must go around. */
+/** A connection between two columns, and the nodes that it must go around. */
 export interface Crossing {
   readonly from: Box;
   readonly to: Box;

@@ -12,20 +12,26 @@ import type { FloatTensor } from "../../tensor/tensor.ts";
 import type { Model } from "../model/model.ts";
 import { describeModel } from "../model/model-file.ts";
 import { assertNotAborted, type PredictAllOptions, type PredictOptions, Predictor } from "../model/predictor.ts";
-import { isGraphToRun, loadGraph } from "../weights/load-graph.ts";
-import { classifierFrom, isModelFile, type LoadedModel, type LoadModelOptions } from "../weights/load-model.ts";
+import {
+  classifierFrom,
+  isGraphToRun,
+  isModelFile,
+  type LoadedModel,
+  type LoadModelOptions,
+  loadGraph,
+} from "../weights/load-model.ts";
 import { weightsSource } from "../weights/weights-file.ts";
 
-/** One class and how much the network takes an image for it. */
+/** One class and its probability. */
 export interface ClassProbability {
   readonly label: string;
-  /** Of the class, in the order of the network's outputs. */
+  /** Index of the class in the network's outputs. */
   readonly index: number;
   /** 0 to 1. */
   readonly probability: number;
 }
 
-/** What became of one image among several. */
+/** The result for one image of several. */
 export type Classified = { readonly predictions: readonly ClassProbability[] } | { readonly error: XceptionError };
 
 export interface ClassifyOptions extends Pick<PredictOptions, "signal"> {
@@ -40,7 +46,7 @@ export interface LoadOptions extends LoadModelOptions {
   readonly session?: SessionOptions | undefined;
 }
 
-/** Tells what images show. Free it with `dispose()`, or declare it with `await using`. */
+/** Classifies images. Free it with `dispose()`, or declare it with `await using`. */
 export class Classifier {
   /** Names of the classes, in the order of the network's outputs. */
   readonly labels: readonly string[];
@@ -134,8 +140,8 @@ export class Classifier {
  * @throws {FileError} there is no such file, or it cannot be read.
  * @throws {FormatError} it is in none of the formats, or damaged.
  * @throws {WeightsError} a weight of its network is missing or has another shape.
- * @throws {UsageError} its network does not tell classes of RGB images apart, or an option is not allowed.
- * @throws {RuntimeUnavailableError} the engine does not run here, or refuses the graph.
+ * @throws {UsageError} its network is not a classifier of RGB images, or an option is not allowed.
+ * @throws {RuntimeUnavailableError} the engine does not run here, or rejects the graph.
  */
 export async function loadClassifier(
   source: Source,

@@ -1,17 +1,19 @@
-import { type BatchSource, notEnoughImages } from "../../data/batches.ts";
+import { type Batch, type BatchSource, notEnoughImages } from "../../data/batches.ts";
 import { classesOf, type ImageDataset, isMultiLabel, relabel } from "../../data/dataset.ts";
+import { AbortedError, DataError, FormatError } from "../../errors.ts";
 import { type Network, outputActivation } from "../../graph/network.ts";
 import { assertOption, wholeNumber } from "../../kinds.ts";
 import { EvaluationTally, type TallyOptions } from "../../learning/metrics.ts";
 import { MultiLabelTally } from "../../learning/metrics-multi-label.ts";
 import { rankOf, topIndices } from "../../learning/metrics-ranking.ts";
-import type { Communicator, Platform, SessionOptions } from "../../platform.ts";
+import type { Communicator, ImageCodec, ImageSource, Platform, SessionOptions } from "../../platform.ts";
 import type { Evaluation, Prediction, SkippedFile } from "../../records.ts";
-import type { FloatTensor } from "../../tensor/tensor.ts";
+import { selectGallery } from "../../report/evaluation.ts";
+import type { Gallery, GalleryItem } from "../../report/training-report.ts";
+import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import type { Model } from "../model/model.ts";
 import { loadPredictor } from "../model/predictor.ts";
 import { alone, skippedByRanks } from "../ranks/ranks.ts";
-import { type Answer, type Answers, answersOf } from "../ranks/shared-answers.ts";
 
 /** The result of testing a network on the images of a data set. */
 export interface EvaluationResult {
@@ -30,7 +32,7 @@ export interface EvaluationProgress {
 }
 
 export interface EvaluationControl extends TallyOptions {
-  /** Of images with several labels: how much each class counts in the mean average precision, in the order of the classes. */
+  /** Weight of each class in the mean average precision of images with several labels, in the order of the classes. */
   readonly mapWeights?: readonly number[] | undefined;
   /** Ends the evaluation with an {@link AbortedError}. */
   readonly signal?: AbortSignal | undefined;
@@ -47,7 +49,7 @@ export interface EvaluateOptions extends Omit<EvaluationControl, "temperature"> 
 
 /**
  * Tests a model on labeled images. The classes of the data set are matched with the model's labels by name. Where the
- * network ends in a softmax, the temperature that would suit its answers is told, too.
+ * network ends in a softmax, the temperature that would calibrate it is reported, too.
  * @throws {UsageError} a number of `top` is not a whole number from 1 to that of the classes.
  * @throws {DataError} the data set has other classes than the model, or no usable image.
  * @throws {TrainingError} the network's answers are not finite numbers.
@@ -90,8 +92,8 @@ export async function evaluate(
 }
 
 /**
- * Tests a network that is in the engine already, on batches of a data set whose labels are the network's: what training
- * does after each epoch, with images that stay decoded in `source`.
+ * Tests a network that is in the engine already, on batches of a data set with the network's labels: the validation after
+ * each epoch of training, with images that stay decoded in `source`.
  * @throws as {@link evaluate}.
  */
 export async function evaluateBatches(
@@ -150,20 +152,146 @@ async function scoreAnswers(
   };
 }
 
-/** The answer where it is right; of several labels, otherwise, all. */
+/** The predicted label if it is correct, otherwise all true ones. */
 function truthOf(truth: readonly number[], best: number, classes: readonly string[]): string {
   if (truth.includes(best)) return classes[best]!;
   return truth.map((label) => classes[label]!).join(", ");
 }
 
-/** Where the likeliest of an image's classes stands. */
+/** Probability and rank of the most probable true class. */
 function placeOf(truth: readonly number[], scores: Float32Array) {
   if (truth.length === 0) return { truthProbability: 0, truthRank: 0 };
   const likeliest = truth.reduce((a, b) => (rankOf(scores, a) <= rankOf(scores, b) ? a : b));
   return { truthProbability: scores[likeliest]!, truthRank: rankOf(scores, likeliest) + 1 };
 }
 
-/** Whether a temperature has a meaning for its answers. */
+/** Returns whether its outputs can be calibrated by a temperature. */
 export function isSoftmax(network: Network): boolean {
   return outputActivation(network) === "softmax";
+}
+
+/** A network's predictions for some images of a data set. */
+export interface Answers {
+  /** `[N, classes]`. */
+  readonly probabilities: FloatTensor;
+  /** `[N]`, indices into the data set's samples, below 2²⁴ where ranks share them. */
+  readonly indices: readonly number[];
+}
+
+/** Returns a network's probabilities for a batch of images, `[N, classes]`. */
+export type Answer = (batch: Batch) => Promise<FloatTensor>;
+
+interface AnswerOptions {
+  readonly communicator: Communicator;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Shows a data set to a network. Where several ranks share it, each shows its part, and all get all answers.
+ * @throws {AbortedError} the signal fired; on all ranks, where it fired on one.
+ */
+export async function* answersOf(
+  answer: Answer,
+  source: BatchSource,
+  { communicator, signal }: AnswerOptions,
+): AsyncGenerator<Answers, void, void> {
+  if (communicator.size > 1) return yield* sharedAnswers(answer, source, { communicator, signal });
+  for await (const batch of source.evaluationBatches(signal && { signal })) {
+    yield { probabilities: await answer(batch), indices: [...batch.indices] };
+  }
+}
+
+async function* sharedAnswers(
+  answer: Answer,
+  source: BatchSource,
+  { communicator, signal }: AnswerOptions,
+): AsyncGenerator<Answers, void, void> {
+  const batches = source.evaluationBatches();
+  for (let round = 0; round < source.evaluationBatchCount; round++) {
+    const { value: batch } = await batches.next();
+    const probabilities = batch && (await answer(batch));
+    const message = new AnswerMessage(communicator, source);
+    if (batch && probabilities) message.write({ probabilities, indices: [...batch.indices] });
+    if (message.exchange(signal?.aborted === true)) {
+      throw new AbortedError({ where: "evaluation", what: "it was stopped by the caller", cause: signal?.reason });
+    }
+    yield message.read();
+  }
+}
+
+/** One batch of each rank as a message: whether to stop, then a row for each image: its index + 1 and its answer. */
+class AnswerMessage {
+  readonly #communicator: Communicator;
+  readonly #batchSize: number;
+  readonly #row: number;
+  readonly #numbers: Float32Array;
+
+  constructor(communicator: Communicator, { batchSize, classes }: Pick<BatchSource, "batchSize" | "classes">) {
+    this.#communicator = communicator;
+    this.#batchSize = batchSize;
+    this.#row = 1 + classes;
+    this.#numbers = new Float32Array(1 + communicator.size * batchSize * this.#row);
+  }
+
+  write({ probabilities, indices }: Answers): void {
+    const classes = this.#row - 1;
+    for (const [row, index] of indices.entries()) {
+      const start = 1 + (this.#communicator.rank * this.#batchSize + row) * this.#row;
+      this.#numbers[start] = index + 1;
+      this.#numbers.set(probabilities.data.subarray(row * classes, (row + 1) * classes), start + 1);
+    }
+  }
+
+  /** Whether a rank wants to stop. */
+  exchange(stop: boolean): boolean {
+    this.#numbers[0] = stop ? 1 : 0;
+    this.#communicator.sum(this.#numbers);
+    return this.#numbers[0] > 0;
+  }
+
+  read(): Answers {
+    const rows: Float32Array[] = [];
+    for (let start = 1; start < this.#numbers.length; start += this.#row) {
+      if (this.#numbers[start]! > 0) rows.push(this.#numbers.subarray(start, start + this.#row));
+    }
+    const classes = this.#row - 1;
+    const probabilities = floatTensor([rows.length, classes]);
+    for (const [row, values] of rows.entries()) probabilities.data.set(values.subarray(1), row * classes);
+    return { probabilities, indices: rows.map(([index]) => index! - 1) };
+  }
+}
+
+/** How many images of either kind a report shows, and how large they are stored, in pixels. */
+const gallerySize = { wrong: 12, right: 12 };
+const thumbnailSize = 128;
+
+/** Tested images for a report: the worst mistakes, and right answers of every class. */
+export async function galleryOf(
+  predictions: readonly Prediction[],
+  { samples }: ImageDataset,
+  codec: ImageCodec,
+): Promise<Gallery> {
+  const images = new Map(samples.map((sample) => [sample.name, sample.image]));
+  const withImages = async (chosen: readonly Prediction[]): Promise<GalleryItem[]> => {
+    const items = await Promise.all(
+      chosen.map(async (prediction) => {
+        const png = await thumbnail(images.get(prediction.file)!, codec);
+        return png && { ...prediction, png };
+      }),
+    );
+    return items.filter((item) => item !== undefined);
+  };
+  const { wrong, right } = selectGallery(predictions, gallerySize);
+  return { wrong: await withImages(wrong), right: await withImages(right) };
+}
+
+/** Undefined where the file has gone since it was tested: no reason to lose the report. */
+async function thumbnail(image: ImageSource, codec: ImageCodec): Promise<Uint8Array | undefined> {
+  try {
+    const size = { width: thumbnailSize, height: thumbnailSize, fit: "contain" } as const;
+    return await codec.encodePng(await codec.decode(image, size));
+  } catch (error) {
+    if (error instanceof FormatError || error instanceof DataError) return undefined;
+    throw error;
+  }
 }

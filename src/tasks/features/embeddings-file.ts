@@ -3,7 +3,7 @@ import { csvText, parseCsv } from "../../csv.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import { checkDocument, parseJson } from "../../json-document.ts";
 import { floatTensor } from "../../tensor/tensor.ts";
-import { metadataKey } from "../../weights/metadata-key.ts";
+import { metadataKey } from "../../weights/format.ts";
 import { decodeFloats } from "../../weights/number-formats.ts";
 import { isSafetensors, readSafetensors, writeSafetensors } from "../../weights/safetensors.ts";
 import { checkedEmbeddings, documentSchema, type Embeddings, formatVersion, imageSchema } from "./embeddings.ts";

@@ -1,7 +1,6 @@
 import { z } from "zod";
-import { FormatError } from "../../errors.ts";
-import type { NetworkOptions } from "../../models/registry.ts";
-import { type ArchitectureName, architectureNames } from "../../models/registry.ts";
+import { DataError, FormatError, ShapeError, UsageError } from "../../errors.ts";
+import { type ArchitectureName, architectureNames, type NetworkOptions } from "../../models/registry.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 
 /** An image of which there is an embedding. */
@@ -12,7 +11,7 @@ export interface EmbeddedImage {
   readonly label?: string | undefined;
 }
 
-/** What a model makes of images: for each a point, and images that look alike lie in the same direction. */
+/** Embeddings of images: one vector each; similar images have similar directions. */
 export interface Embeddings {
   readonly images: readonly EmbeddedImage[];
   /** `[images, dimensions]` */
@@ -25,7 +24,7 @@ export interface Embeddings {
 export interface EmbeddingsOrigin {
   /** Path or address of the file, or `imagenet`. */
   readonly model: string;
-  /** Of the model, see `FeatureExtractor.digest`. */
+  /** Digest of the model, see `FeatureExtractor.digest`. */
   readonly digest: string;
   /** As in `openAs`, where the model's file holds weights alone. */
   readonly network?: NetworkOptions | undefined;
@@ -39,7 +38,7 @@ export interface EmbeddingsOrigin {
 const originSchema = z.object({
   model: z.string().min(1),
   digest: z.string().regex(/^[0-9a-f]{64}$/),
-  // What is wrong in it, the network's own checks name.
+  // The network checks them itself.
   network: z.record(z.string(), z.json()).optional(),
   architecture: z.enum(architectureNames).optional(),
   allowMissing: z.string().optional(),
@@ -51,10 +50,10 @@ const originSchema = z.object({
 /** An image in a file. */
 export const imageSchema = z.object({ file: z.string().min(1), label: z.string().min(1).optional() });
 
-/** Of the files. */
+/** Version of the files. */
 export const formatVersion = 1;
 
-/** What a file says beside the values. */
+/** Everything in a file besides the values. */
 export const documentSchema = z.object({
   formatVersion: z.literal(formatVersion),
   origin: originSchema.optional(),
@@ -89,4 +88,72 @@ export function checkedEmbeddings(
     });
   }
   return { images, values, origin: origin as EmbeddingsOrigin | undefined };
+}
+
+/** An image that is like another one. */
+export interface Neighbor extends EmbeddedImage {
+  /** Its row among the embeddings, from 0. */
+  readonly row: number;
+  /** Cosine of the angle between the two embeddings: 1 is the same direction, 0 none in common. */
+  readonly similarity: number;
+}
+
+export interface NearestOptions {
+  /** How many; default 12. */
+  readonly top?: number | undefined;
+  /** A row to leave out: that of the query itself. */
+  readonly except?: number | undefined;
+}
+
+/**
+ * Finds the images with the most similar embeddings, most similar first; equal ones in the order of their rows.
+ * @param query `[dimensions]`
+ * @throws {ShapeError} the query has another number of dimensions.
+ * @throws {DataError} the query or an embedding is zero, and points nowhere.
+ * @throws {UsageError} `top` is no count.
+ */
+export function nearest(
+  query: Float32Array,
+  { images, values }: Pick<Embeddings, "images" | "values">,
+  { top = 12, except }: NearestOptions = {},
+): readonly Neighbor[] {
+  if (!(Number.isInteger(top) && top >= 1)) {
+    const expected = "a whole number from 1";
+    throw new UsageError({ where: "option top", what: "this value is not allowed", received: top, expected });
+  }
+  const dimensions = values.shape[1]!;
+  if (query.length !== dimensions) {
+    throw new ShapeError({
+      where: "search",
+      what: "the query has another number of dimensions than the embeddings",
+      received: query.length,
+      expected: String(dimensions),
+      remedy: "Embed it with the same model, layer and pooling.",
+    });
+  }
+  const length = lengthOf(query, "the query");
+  const found = images.map((image, row): Neighbor => {
+    const embedding = values.data.subarray(row * dimensions, (row + 1) * dimensions);
+    return { ...image, row, similarity: dot(query, embedding) / (length * lengthOf(embedding, image.file)) };
+  });
+  return found
+    .filter(({ row }) => row !== except)
+    .sort((a, b) => b.similarity - a.similarity)
+    .slice(0, top);
+}
+
+function dot(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (const [index, value] of a.entries()) sum += value * b[index]!;
+  return sum;
+}
+
+function lengthOf(embedding: Float32Array, of: string): number {
+  const length = Math.sqrt(dot(embedding, embedding));
+  if (length > 0) return length;
+  throw new DataError({
+    where: `embedding of ${of === "the query" ? of : JSON.stringify(of)}`,
+    what: "all its numbers are 0, so that it points nowhere",
+    remedy: "Leave the image out, or choose another layer.",
+  });
 }

@@ -1,26 +1,28 @@
 import { sha256 } from "../../checksums.ts";
-import { UsageError, WeightsError, type XceptionError } from "../../errors.ts";
+import { DataError, UsageError, WeightsError, type XceptionError } from "../../errors.ts";
 import { inputShapeOf, type Network, networkWeights } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
 import type { Weights } from "../../graph/weights.ts";
 import { type FeatureStage, featureStages, lastMapOf } from "../../models/feature-stages.ts";
 import type { ImageSource, Platform, SessionOptions, Source, Tensors } from "../../platform.ts";
-import type { FloatTensor } from "../../tensor/tensor.ts";
+import type { SkippedFile } from "../../records.ts";
+import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "../model/model.ts";
 import { compiledParts, type PredictAllOptions, Predictor } from "../model/predictor.ts";
-import { type OpenAsOptions, openAs } from "../weights/open-as.ts";
 import type { OpenedModel } from "../weights/open-weights.ts";
+import { type OpenAsOptions, openAs } from "../weights/open-weights.ts";
 import { weightsSource } from "../weights/weights-file.ts";
-import { type FeatureChoice, type FeatureNetwork, featureNetwork } from "./feature-network.ts";
+import type { EmbeddedImage, Embeddings } from "./embeddings.ts";
+import { type FeatureChoice, type FeatureNetwork, featureNetwork, type Pooling } from "./feature-network.ts";
 
-/** What a layer makes of images. */
+/** The output of a layer for some images. */
 export interface FeatureMap {
   readonly layer: string;
   /** `[N, height, width, channels]`, or `[N, channels]` where it was pooled. */
   readonly values: FloatTensor;
 }
 
-/** What became of one image among several: maps with N = 1, or why there are none. */
+/** The result for one image of several: feature maps with N = 1, or why there are none. */
 export type Extracted = { readonly maps: readonly FeatureMap[] } | { readonly error: XceptionError };
 
 export interface ExtractAllOptions extends FeatureChoice, Omit<PredictAllOptions, "part"> {}
@@ -32,14 +34,14 @@ export interface LoadExtractorOptions extends OpenAsOptions {
   readonly preprocessing?: ImagePreprocessing | undefined;
 }
 
-/** What has to be known of a model. */
+/** The parts of a model that an extractor needs. */
 interface ExtractorModel extends Pick<OpenedModel, "network" | "weights"> {
   readonly preprocessing: ImagePreprocessing;
-  /** Which of its weights the file lacks, and are made up. */
+  /** Weights that the file lacks and that were initialized instead. */
   readonly report: Pick<OpenedModel["report"], "missing" | "wrongShape">;
 }
 
-/** Gives what a network sees in images, layer by layer. Give it back with `dispose()`, or declare it with `await using`. */
+/** Extracts the feature maps of a network's layers. Free it with `dispose()`, or declare it with `await using`. */
 export class FeatureExtractor {
   readonly network: Network;
   /** The last map at each stride. */
@@ -60,7 +62,7 @@ export class FeatureExtractor {
   }
 
   /**
-   * Maps of an image or of several at once, in the order in which they are asked for, all from one run of the network.
+   * Returns feature maps of an image or of several at once, in the order of the request, all from one run of the network.
    * @throws {UsageError} there is no such layer or stage, or the extractor was disposed.
    * @throws {WeightsError} a layer needs weights that the file lacks.
    * @throws {FormatError} an image is damaged, or of no supported format.
@@ -80,7 +82,7 @@ export class FeatureExtractor {
   }
 
   /**
-   * Maps of many images, image by image in their order; one that cannot be read gives its error, and the others go on.
+   * Returns feature maps of many images, one by one in their order; one that cannot be read gives its error.
    * @throws {UsageError} there is no such layer or stage, an option is not allowed, or the extractor was disposed.
    * @throws {WeightsError} a layer needs weights that the file lacks.
    * @throws {AbortedError} the signal fired.
@@ -96,13 +98,13 @@ export class FeatureExtractor {
     }
   }
 
-  /** Of what the features depend on: weights, wiring and preprocessing; models with the same digest give the same. */
+  /** Digest of everything the features depend on: weights, layers and preprocessing. */
   async digest(choice: FeatureChoice = {}): Promise<string> {
     const { network } = this.#partFor(choice);
     return modelDigest(network, this.#model.weights, this.#model.preprocessing);
   }
 
-  /** Frees the engine's memory after the work under way; doing it again does nothing. */
+  /** Frees the engine's memory after the work in progress; doing it again does nothing. */
   dispose(): Promise<void> {
     return this.#predictor.dispose();
   }
@@ -127,7 +129,7 @@ export class FeatureExtractor {
 }
 
 /**
- * Loads a file of weights of any format that we know, ready to tell what its network sees in images.
+ * Loads weights of any supported format to extract features.
  * @param source `imagenet` stands for what keras.applications.Xception learned, without its top unless `network.includeTop`
  * wants it.
  * @param options `network`, `architecture`: which network its weights are for, where the file holds weights alone.
@@ -161,7 +163,7 @@ function assertRgb(network: Network): void {
   });
 }
 
-/** SHA-256 of all that a network's answers depend on: its layers, their weights and how images become numbers. */
+/** SHA-256 of everything a network's outputs depend on: its layers, their weights and the preprocessing. */
 async function modelDigest(network: Network, weights: Weights, preprocessing: Preprocessing): Promise<string> {
   const digests = await Promise.all(networkWeights(network).map(({ name }) => sha256(weights.get(name)!.data)));
   const layers = network.layers.map(({ config, inbound }) => [config, inbound]);
@@ -173,4 +175,76 @@ function sorted(settings: object): [string, unknown][] {
   return Object.entries(settings)
     .filter(([, value]) => value !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/** An image to embed. */
+export interface ImageToEmbed extends EmbeddedImage {
+  readonly image: ImageSource;
+}
+
+export interface EmbedOptions {
+  /** Whose maps are pooled; default: the last one with maps. */
+  readonly layer?: string | undefined;
+  /** Default `avg`. */
+  readonly pooling?: Pooling | undefined;
+  /** Images that the engine sees at a time; default 8. */
+  readonly batchSize?: number | undefined;
+  /** Ends the work with an {@link AbortedError}. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each image. */
+  readonly onProgress?: ((done: number) => void) | undefined;
+}
+
+export interface Embedded extends Embeddings {
+  /** Images that could not be read; they have no row. */
+  readonly skipped: readonly SkippedFile[];
+}
+
+/**
+ * Computes the embeddings of images, one row for each.
+ * @throws {DataError} none of the images can be read.
+ * @throws {UsageError} there is no such layer, or an option is not allowed.
+ * @throws {WeightsError} the layer needs weights that the file lacks, or its values are not finite numbers.
+ * @throws {AbortedError} the signal fired.
+ */
+export async function embed(
+  extractor: FeatureExtractor,
+  images: readonly ImageToEmbed[],
+  { layer, pooling = "avg", batchSize, signal, onProgress }: EmbedOptions = {},
+): Promise<Embedded> {
+  const rows: Float32Array[] = [];
+  const embedded: EmbeddedImage[] = [];
+  const skipped: SkippedFile[] = [];
+  const sources = images.map(({ image }) => image);
+  const choice = { layers: [layer ?? extractor.lastMap], pooling, batchSize, signal };
+  for await (const result of extractor.featuresAll(sources, choice)) {
+    const { file, label } = images[rows.length + skipped.length]!;
+    if ("error" in result) skipped.push({ file, reason: result.error.message });
+    else {
+      const { data } = result.maps[0]!.values;
+      if (!data.every(Number.isFinite)) throw notFinite(file);
+      rows.push(data);
+      embedded.push({ file, ...(label !== undefined && { label }) });
+    }
+    onProgress?.(rows.length + skipped.length);
+  }
+  if (rows.length === 0) {
+    throw new DataError({
+      where: "embed",
+      what: "none of the images can be read",
+      received: skipped.slice(0, 3).map(({ reason }) => reason),
+    });
+  }
+  const dimensions = rows[0]!.length;
+  const values = floatTensor([rows.length, dimensions], new Float32Array(rows.length * dimensions));
+  for (const [row, data] of rows.entries()) values.data.set(data, row * dimensions);
+  return { images: embedded, values, skipped };
+}
+
+function notFinite(file: string): WeightsError {
+  return new WeightsError({
+    where: `embedding of "${file}"`,
+    what: "its values are not finite numbers",
+    remedy: "The weights have probably diverged: train again with a lower learning rate.",
+  });
 }

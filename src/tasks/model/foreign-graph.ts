@@ -8,13 +8,13 @@ import type { Engine, Session, SessionOptions } from "../../platform.ts";
 import { type Shape, sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
 
-/** Of images, in pixels. */
+/** Largest side of an image, in pixels. */
 const largestSide = 8192;
 
-/** How a graph of another tool is fed with images, and what it answers. */
+/** The inputs and outputs of an image classifier that another tool wrote. */
 export interface GraphImages {
   readonly input: string;
-  /** Of the images. */
+  /** Size of its images. */
   readonly size: readonly [height: number, width: number];
   /** PyTorch has `[N, C, H, W]`, TensorFlow `[N, H, W, C]`. */
   readonly channelsFirst: boolean;
@@ -25,7 +25,7 @@ export interface GraphImages {
 }
 
 /**
- * Reads off a graph how it takes images.
+ * Finds out how a graph takes images.
  * @param given shape of the images `[H, W, 3]`, where the graph leaves it open.
  * @throws {FormatError} its input is not one RGB image of floats.
  * @throws {UsageError} its images have another size than the given one, or none is given.
@@ -96,7 +96,7 @@ export function toGraphInput(
   return floatTensor(channelsFirst ? [1, 3, height, width] : [1, height, width, 3], data);
 }
 
-/** One probability for each class, of one image: of logits a softmax, of a single one a sigmoid. */
+/** Returns one probability per class for one image: logits get a softmax, a single logit a sigmoid. */
 export function classScores(
   { output, givesProbabilities }: GraphImages,
   answer: FloatTensor,
@@ -146,13 +146,13 @@ function sizeFrom(
   });
 }
 
-/** Operators that change the shape or the type alone. */
+/** Operators that change only the shape or the type. */
 const views: ReadonlySet<string> = new Set(["Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze"]);
 
 function endsInProbabilities({ nodes, outputs }: OnnxContent): boolean {
   const makers = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
   let node = makers.get(outputs[0] ?? "");
-  // A cycle would have been refused by the engine; here it must end all the same.
+  // The engine would have rejected a cycle; here it must end nevertheless.
   for (let steps = 0; node !== undefined && views.has(node.operator) && steps < nodes.length; steps++) {
     node = makers.get(node.inputs[0] ?? "");
   }
@@ -182,7 +182,7 @@ export async function createGraphSession(
   });
   const scoresOf = async (pixels: Uint8Array) => {
     const fed = { [images.input]: toGraphInput(images, pixels, preprocessing) };
-    const { [images.output]: answer } = await network.run(fed).catch(refusedBy(where));
+    const { [images.output]: answer } = await network.run(fed).catch(rejectedBy(where));
     return classScores(images, answer as FloatTensor, where);
   };
   return {
@@ -203,8 +203,8 @@ export async function createGraphSession(
   };
 }
 
-/** What the engine says of a graph that cannot compute what it is fed. */
-function refusedBy(where: string) {
+/** Turns the engine's error while running a graph into ours. */
+function rejectedBy(where: string) {
   return (cause: unknown): never => {
     if (cause instanceof XceptionError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);

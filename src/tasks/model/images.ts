@@ -9,7 +9,7 @@ import type { Tensor } from "../../tensor/tensor.ts";
 import { WorkQueue } from "../../work-queue.ts";
 import { decodeOptionsOf, type Model, resizesInGraph } from "./model.ts";
 
-/** Images of one size as a network's input, `[N, height, width, 3]`. */
+/** Stacks images of one size to a network's input, `[N, height, width, 3]`. */
 export function imageBatch(images: readonly RgbImage[]): Tensor<"uint8"> {
   const { width, height } = images[0]!;
   const bytes = width * height * 3;
@@ -18,13 +18,13 @@ export function imageBatch(images: readonly RgbImage[]): Tensor<"uint8"> {
   return { type: "uint8", shape: [images.length, height, width, 3], data };
 }
 
-/** What is wrong with an image is its result; whatever else happens is not. */
+/** Returns the error of an image that cannot be read; throws any other one. */
 export function asImageError(error: unknown): XceptionError {
   if (error instanceof XceptionError && ["FORMAT", "DATA", "SHAPE"].includes(error.code)) return error;
   throw error;
 }
 
-/** The model that brings bytes `images [1, H, W, 3]` to `pixels [1, height, width, 3]`, exactly as a model file does. */
+/** Compiles the model that resizes bytes `images [1, H, W, 3]` to `pixels [1, height, width, 3]`, exactly as a model file does. */
 export function preparationModel([height, width]: readonly [number, number], resize: ImageResize): Uint8Array {
   const build = new OpGraphBuilder();
   build.output("pixels", build.input(imageInput, [1, height, width, 3], "uint8"));
@@ -32,8 +32,8 @@ export function preparationModel([height, width]: readonly [number, number], res
 }
 
 /**
- * Brings images to a model's size, to the bytes that its network gets: in the engine, where the model says how, else in
- * the decoder. Give it back with `dispose()`.
+ * Decodes images and resizes them to the bytes that a model's network reads: in the engine, where the model says how, else in
+ * the decoder. Free it with `dispose()`.
  */
 export class ImagePreparation {
   readonly #model: Pick<Model, "network" | "preprocessing">;
@@ -49,7 +49,7 @@ export class ImagePreparation {
   }
 
   /**
-   * The pixels that the network gets.
+   * Returns the pixels that the network reads.
    * @throws {FormatError} the image is damaged, or of no supported format.
    * @throws {DataError} there is no such file.
    */
@@ -66,7 +66,7 @@ export class ImagePreparation {
     return { width, height, data: pixels!.data as Uint8Array };
   };
 
-  /** Frees the engine's memory after the images under way; doing it again does nothing. */
+  /** Frees the engine's memory after the images in progress; doing it again does nothing. */
   dispose(): Promise<void> {
     return this.#queue.add(async () => {
       await (await this.#session)?.dispose();

@@ -1,12 +1,12 @@
 import { type CompileOptions, compile } from "../../compiler/compile.ts";
 import { imageInput } from "../../compiler/lower.ts";
 import { type OnnxContent, readOnnx } from "../../compiler/onnx/reader.ts";
-import { elementTypeNumbers } from "../../compiler/onnx/schema.ts";
 import { FormatError, UsageError, XceptionError } from "../../errors.ts";
 import { inputShapeOf, type Network, outputLayer } from "../../graph/network.ts";
 import { checkEngineWeights, fromEngineWeights } from "../../graph/weights.ts";
 import { type Architecture, buildNetwork } from "../../models/registry.ts";
-import { metadataKey } from "../../weights/metadata-key.ts";
+import { metadataKey } from "../../weights/format.ts";
+import { readsBytes } from "../../weights/onnx/format.ts";
 import { type Model, type ModelParts, resizesInGraph } from "./model.ts";
 import { type ModelMetadata, preprocessingProblem, readMetadata, writeMetadata } from "./model-metadata.ts";
 
@@ -91,11 +91,6 @@ export function modelIn(content: OnnxContent, where: string) {
     });
   }
   return { ...described, network, tensors };
-}
-
-/** Whether a graph of ours is fed with images as they are decoded, as those of model files are; plain graphs are not. */
-export function readsBytes({ elementTypes }: OnnxContent): boolean {
-  return elementTypes.get(imageInput) === elementTypeNumbers.uint8;
 }
 
 function completeMetadata(text: string | undefined, where: string): ModelMetadata {

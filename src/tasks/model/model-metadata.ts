@@ -9,10 +9,10 @@ import type { ImagePreprocessing, ModelParts } from "./model.ts";
 const formatVersions = [1, 2] as const;
 const formatVersion = formatVersions[1];
 
-/** What a model file says besides its graph and its weights. */
+/** Everything in a model file besides its graph and its weights. */
 export type ModelMetadata = Omit<ModelParts, "weights">;
 
-/** What any file can say of a model; only one that tells classes of images apart has labels and preprocessing. */
+/** Everything a file of any kind can say about a model; only image classifiers have labels and preprocessing. */
 export type ModelDescription = Pick<ModelMetadata, "architecture"> & Partial<ModelMetadata>;
 
 const byte = z.int().min(0).max(255);
@@ -36,7 +36,7 @@ const documentSchema = z.object({
   provenance: z.record(z.string(), z.json()).optional(),
 });
 
-/** What is wrong with how images are prepared, in the words of an error; undefined: nothing. */
+/** Returns the problem with an image preprocessing as parts of an error, or undefined. */
 export function preprocessingProblem(preprocessing: ImagePreprocessing) {
   const { error } = preprocessingSchema.safeParse(preprocessing);
   if (error === undefined) {
@@ -47,7 +47,7 @@ export function preprocessingProblem(preprocessing: ImagePreprocessing) {
   return { what: `preprocessing.${path.join(".")} is not allowed: ${message}` };
 }
 
-/** The JSON document that says of a model what its file has no other place for. */
+/** Writes the JSON document with everything about a model that its file has no other place for. */
 export function writeMetadata(description: ModelDescription): string {
   const { architecture, labels, preprocessing, license, provenance } = description;
   const isNew = preprocessing && needsVersion2(preprocessing);
@@ -76,7 +76,7 @@ function needsVersion2({ interpolation, scale, offset }: ImagePreprocessing): bo
 /**
  * Reads what `writeMetadata` wrote.
  * @param where what errors call the file.
- * @throws {FormatError} it is no such document, or of a later version of the format.
+ * @throws {FormatError} it is not such a document, or of a later version of the format.
  */
 export function readMetadata(text: string, where: string): ModelDescription {
   const json = parseJson(text, `${where}, metadata`);

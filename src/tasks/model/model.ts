@@ -5,7 +5,7 @@ import type { Architecture } from "../../models/registry.ts";
 import type { DecodeOptions, SizedDecodeOptions } from "../../platform.ts";
 import type { Weights } from "../../weights/initialize.ts";
 
-/** How an image becomes a network's input: laid over the background, brought to the network's size, and scaled. */
+/** How an image becomes a network's input: composited over the background, resized, and scaled. */
 export interface ImagePreprocessing extends Preprocessing, Omit<ImageResize, "interpolation"> {
   /**
    * With it the model's graph takes images of any size. Models of older files lack it: the decoder brings images to the
@@ -14,7 +14,7 @@ export interface ImagePreprocessing extends Preprocessing, Omit<ImageResize, "in
   readonly interpolation?: ImageResize["interpolation"] | undefined;
 }
 
-/** What training takes: stretched to the network's size, over white, scaled to −1 … 1. */
+/** The preprocessing that training uses: stretched to the network's size, over white, scaled to −1 … 1. */
 export const defaultPreprocessing: ImagePreprocessing = {
   ...kerasPreprocessing,
   interpolation: "bicubic",
@@ -22,12 +22,12 @@ export const defaultPreprocessing: ImagePreprocessing = {
   background: [255, 255, 255],
 };
 
-/** Whether the model's graph brings images to the network's size. */
+/** Returns whether the model's graph resizes images. */
 export function resizesInGraph(preprocessing: ImagePreprocessing): preprocessing is ImagePreprocessing & ImageResize {
   return preprocessing.interpolation !== undefined;
 }
 
-/** How the decoder brings images to the network's size: to train on, and for models whose graph does not. */
+/** How the decoder resizes images: for training, and for models whose graph does not. */
 export function sizedDecodeOptionsOf({
   network,
   preprocessing: { fit, background },
@@ -54,20 +54,20 @@ export type Json = string | number | boolean | null | readonly Json[] | { readon
 /** Where a model comes from: data, recipe, program, date – whatever helps to make it again. */
 export type Provenance = Readonly<Record<string, Json>>;
 
-/** What has to be known to write a model file. */
+/** Everything that goes into a model file. */
 export interface ModelParts {
-  /** Of the network; it must end in a classifier that gives probabilities, and read RGB images. */
+  /** The network must read RGB images and end in a classifier that gives probabilities. */
   readonly architecture: Architecture;
   readonly weights: Weights;
   /** Names of the classes, in the order of the network's outputs. */
   readonly labels: readonly string[];
   readonly preprocessing: ImagePreprocessing;
-  /** Of the weights, e.g. `Apache-2.0`. */
+  /** License of the weights, e.g. `Apache-2.0`. */
   readonly license?: string | undefined;
   readonly provenance?: Provenance | undefined;
 }
 
-/** A network that can tell classes apart, with all that is needed to use it. */
+/** An image classifier with everything needed to use it. */
 export interface Model extends ModelParts {
   /** The network of the architecture. */
   readonly network: Network;

@@ -14,10 +14,10 @@ import { trainingNames } from "./training-graph-options.ts";
 export type Reduce = (buffer: Float32Array) => Promise<void>;
 
 /**
- * A step that is two graphs, with the gradients of several micro-batches, and of several machines, averaged between them.
+ * A step that is two graphs, with the gradients of its batches, and of several ranks, averaged between them.
  *
- * Normalizations by the batch see their own micro-batch only; their moving statistics follow the averages of the
- * micro-batches' means and variances. Everything else is as if all micro-batches had been one batch.
+ * Normalizations by the batch see their own batch only; their moving statistics follow the averages of the batches' means and
+ * variances. Everything else is as if all of them had been one batch.
  */
 export class SplitProgram implements StepProgram {
   readonly #forward: Session;

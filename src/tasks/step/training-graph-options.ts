@@ -1,4 +1,4 @@
-import type { Mode } from "../../compiler/lower-layers.ts";
+import type { Mode } from "../../compiler/lower.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
 import type { Layer } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
@@ -17,26 +17,26 @@ export interface TrainingGraphOptions {
    * Which weights the optimizer moves, of those it can; default: all. For the others nothing is computed, and nothing at
    * all before the first layer that trains.
    */
-  readonly trainable?: (spec: WeightSpec) => boolean;
+  readonly trainable?: ((spec: WeightSpec) => boolean) | undefined;
   /**
    * Whether a batch normalization normalizes by the batch and collects moving statistics (`training`), or uses the moving
    * statistics it has (`inference`). Default, as in Keras: `inference` where neither its gamma nor its beta trains.
    */
-  readonly batchNorm?: (layer: Layer) => Mode;
+  readonly batchNorm?: ((layer: Layer) => Mode) | undefined;
   /** Normalize by the batches of all machines that train together, as if they were one; default: by one's own. */
   readonly synchronizeBatchNormalization?: boolean;
   /** Factor of the learning rate for each weight, e.g. smaller in early layers; default 1. */
-  readonly rateFactor?: (spec: WeightSpec) => number;
+  readonly rateFactor?: ((spec: WeightSpec) => number) | undefined;
   /** Which weights the optimizer's weight decay applies to; default: kernels, not biases, gammas and betas. */
-  readonly decays?: (spec: WeightSpec) => boolean;
+  readonly decays?: ((spec: WeightSpec) => boolean) | undefined;
   /** Limits the gradients of the loss, before a weight decay in the form of a penalty is added. */
-  readonly clip?: GradientClip;
+  readonly clip?: GradientClip | undefined;
   /** Put out the common norm of all gradients, unclipped; default: only where they are clipped by norm. */
   readonly gradientNorm?: boolean;
   /** The loss has a weight for each sample; default false. */
   readonly sampleWeights?: boolean;
   /** Keeps an average of every weight that changes, moving statistics too. */
-  readonly averageDecay?: AverageDecay;
+  readonly averageDecay?: AverageDecay | undefined;
   /** Prepares the step to tell of its health; default false. It costs one to two hundredths of the step's time. */
   readonly health?: boolean;
   /**

@@ -80,7 +80,7 @@ export function disposeState(state: ReadonlyMap<string, StateTensor>): void {
 /** Where a training step is told to compute. */
 interface Place {
   readonly platform: Platform;
-  readonly session?: SessionOptions;
+  readonly session?: SessionOptions | undefined;
 }
 
 /** The state of a training step, wherever its parts lie. */

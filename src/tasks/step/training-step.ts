@@ -32,7 +32,7 @@ import {
 /** How a training step is compiled, and the engine it runs on. */
 export interface TrainingStepOptions extends TrainingGraphOptions {
   readonly platform: Platform;
-  readonly session?: SessionOptions;
+  readonly session?: SessionOptions | undefined;
   /**
    * Number of micro-batches, of `batchSize` samples each, whose gradients are averaged for one update: large batches in
    * little memory. Normalizations by the batch see one micro-batch at a time. Default 1.
@@ -41,6 +41,8 @@ export interface TrainingStepOptions extends TrainingGraphOptions {
   /** Averages gradients and statistics over the machines that train together. */
   readonly reduce?: Reduce;
 }
+
+type CompleteOptions = TrainingStepOptions & Required<Pick<TrainingStepOptions, "accumulate">>;
 
 export interface StepInput {
   /** `[N, H, W, C]`: bytes, or float32 where the graph has no preprocessing. N is `batchSize · accumulate`. */
@@ -77,7 +79,7 @@ export interface StepResult {
  */
 export class TrainingStep {
   readonly #network: Network;
-  readonly #options: TrainingStepOptions;
+  readonly #options: CompleteOptions;
   readonly #program: StepProgram;
   readonly #interface: StepInterface;
   /** Weights that never change, in the engine's layout. */
@@ -87,7 +89,7 @@ export class TrainingStep {
 
   private constructor(
     network: Network,
-    options: TrainingStepOptions,
+    options: CompleteOptions,
     program: StepProgram,
     parts: { readonly interface: StepInterface; readonly frozen: ReadonlyMap<string, FloatTensor> },
     { tensors, steps }: TrainingState,
@@ -123,11 +125,12 @@ export class TrainingStep {
 
   static async #compile(
     network: Network,
-    options: TrainingStepOptions,
+    given: TrainingStepOptions,
     start: (entries: readonly StateEntry[]) => TrainingState,
   ): Promise<TrainingStep> {
-    const { accumulate = 1, reduce, platform, session } = options;
-    if (accumulate === 1 && !reduce) {
+    const options = { accumulate: 1, ...given };
+    const { reduce, platform, session } = options;
+    if (options.accumulate === 1 && !reduce) {
       const graph = trainingGraph(network, unsynchronized(options));
       const state = start([...graph.state, ...graph.frozen]);
       const frozen = named(graph.frozen, state.tensors);
@@ -213,7 +216,7 @@ export class TrainingStep {
   }
 
   #batches({ images, targets, sampleWeights, seed = this.#steps }: StepInput): readonly Tensors[] {
-    const { batchSize, accumulate = 1 } = this.#options;
+    const { batchSize, accumulate } = this.#options;
     const size = batchSize * accumulate;
     const weights = sampleWeights ?? floatTensor([size], new Float32Array(size).fill(1));
     const fed = {
@@ -252,12 +255,23 @@ export class TrainingStep {
    * @throws {UsageError} some are on a device: `fetch` them first.
    */
   weights(options: { readonly averaged?: boolean } = {}): Weights {
+    const tensors = this.tensors(options);
+    return new Map(
+      networkWeights(this.#network).map((spec) => [spec.name, copyForKeras(spec, tensors.get(spec.name)!)]),
+    );
+  }
+
+  /**
+   * The weights as they are, in the engine's layout. Nothing is copied, and later steps do not change it.
+   * @param options as for {@link weights}.
+   * @throws {UsageError} some are on a device: `fetch` them first.
+   */
+  tensors(options: { readonly averaged?: boolean } = {}): ReadonlyMap<string, FloatTensor> {
     const state = this.#state.here;
     return new Map(
-      networkWeights(this.#network).map((spec) => {
-        const average = options.averaged ? state.get(`${spec.name}#${averageSlot}`) : undefined;
-        const tensor = average ?? state.get(spec.name) ?? this.#frozen.get(spec.name)!;
-        return [spec.name, copyForKeras(spec, tensor)];
+      networkWeights(this.#network).map(({ name }) => {
+        const average = options.averaged ? state.get(`${name}#${averageSlot}`) : undefined;
+        return [name, average ?? state.get(name) ?? this.#frozen.get(name)!];
       }),
     );
   }

@@ -3,21 +3,13 @@ import type { WeightSpec } from "../../graph/layer-weights.ts";
 import type { Layer, Network } from "../../graph/network.ts";
 import { blocksOf, layerAt, topBlock } from "../../models/parts.ts";
 import { weightMatcher } from "../../weights/map-weights.ts";
-import type { TrainOptions } from "./options.ts";
+import type { TrainingGraphOptions } from "../step/training-graph-options.ts";
+import type { Settings } from "./settings/settings.ts";
 
-/** Which weights train, how fast, and what batch normalization goes by. */
-export interface FineTuningChoice {
-  /** Layer or block from which on weights train; `last`: the last block, `top`: the classifier alone. Default: all do. */
-  readonly unfreezeFrom?: string | undefined;
-  /** Patterns of weights or layers that do not train. */
-  readonly freeze?: string | undefined;
-  /** Patterns of weights or layers that train, whatever else is said. */
-  readonly train?: string | undefined;
-  /** Learning rate of a block, divided by that of the block after it; the top has the full rate. Default 1. */
-  readonly layerDecay?: number;
-  /** `auto`: moving statistics where they were given and not drawn anew, else those of the batch. Default `auto`. */
-  readonly batchNorm?: "auto" | "training" | "inference";
-}
+/** Settings that say which weights train, how fast, and what batch normalization goes by. */
+export type FineTuningChoice = Partial<
+  Pick<Settings, "unfreezeFrom" | "freeze" | "train" | "layerDecay" | "batchNorm">
+>;
 
 /** What was given to start from. */
 export interface FineTuningStart {
@@ -27,7 +19,7 @@ export interface FineTuningStart {
   readonly batchSize: number;
 }
 
-export interface FineTuning extends Pick<TrainOptions, "trainable" | "batchNorm" | "rateFactor"> {
+export interface FineTuning extends Pick<TrainingGraphOptions, "trainable" | "batchNorm" | "rateFactor"> {
   /** What a user should be warned of, in sentences. */
   readonly warnings: readonly string[];
 }
@@ -67,10 +59,10 @@ export function fineTuning(network: Network, choice: FineTuningChoice, start: Fi
 }
 
 function trainableBy(network: Network, choice: FineTuningChoice): ((spec: WeightSpec) => boolean) | undefined {
-  const { unfreezeFrom, freeze, train } = choice;
-  if (unfreezeFrom === undefined && freeze === undefined && train === undefined) return undefined;
+  const { unfreezeFrom = null, freeze = null, train = null } = choice;
+  if (unfreezeFrom === null && freeze === null && train === null) return undefined;
   const open = new Set<string>();
-  const first = unfreezeFrom === undefined ? 0 : firstIndexOf(network, unfreezeFrom);
+  const first = unfreezeFrom === null ? 0 : firstIndexOf(network, unfreezeFrom);
   const freezes = patternOf("freeze", freeze, network);
   const trains = patternOf("train", train, network);
   for (const [index, { name: layer, weights }] of network.layers.entries()) {
@@ -95,10 +87,10 @@ function firstIndexOf(network: Network, place: string): number {
 
 function patternOf(
   option: string,
-  patterns: string | undefined,
+  patterns: string | null,
   { name: where, layers }: Network,
 ): (weight: string, layer: string) => boolean {
-  if (patterns === undefined) return () => false;
+  if (patterns === null) return () => false;
   for (const pattern of patterns.split(",")) {
     const fits = weightMatcher(pattern);
     if (layers.some(({ name, weights }) => weights.some((weight) => fits(weight.name) || fits(name)))) continue;

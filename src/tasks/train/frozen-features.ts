@@ -1,19 +1,20 @@
 import { sha256 } from "../../checksums.ts";
 import { BatchSource } from "../../data/batches.ts";
 import type { ImageDataset, Sample } from "../../data/dataset.ts";
-import { XceptionError } from "../../errors.ts";
+import { FormatError, XceptionError } from "../../errors.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
 import type { SourceReader } from "../../platform.ts";
 import { readSource } from "../../source.ts";
 import { sizeOf } from "../../tensor/shape.ts";
-import { floatTensor } from "../../tensor/tensor.ts";
+import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
+import { decodeFloats } from "../../weights/number-formats.ts";
+import { readSafetensors, writeSafetensors } from "../../weights/safetensors.ts";
 import { featureNetwork } from "../features/feature-network.ts";
 import { sizedDecodeOptionsOf } from "../model/model.ts";
 import { loadPredictor } from "../model/predictor.ts";
 import { onFirstRank, sumOfRanks } from "../ranks/ranks.ts";
-import { decodeFeatures, encodeFeatures, type Features } from "./feature-file.ts";
-import type { FeatureCache, FrozenFeaturesOptions } from "./head-phase-options.ts";
-import type { TrainingPlan } from "./plan.ts";
+import type { TrainingPlan } from "./prepare.ts";
+import type { FeatureCache, HeadHooks, TrainingHooks } from "./request.ts";
 
 const batchSize = 16;
 
@@ -28,21 +29,23 @@ const batchSize = 16;
 export async function frozenFeatures(
   plan: TrainingPlan,
   layer: string,
-  options: FrozenFeaturesOptions,
+  views: number,
+  hooks: FeatureHooks = {},
 ): Promise<Features | undefined> {
   const { communicator } = plan;
   const { network: body } = featureNetwork(plan.network, { layers: [layer] });
   const isFirst = communicator.rank === 0;
-  const cache = isFirst ? options.cache : undefined;
-  const key = cache && (await keyOf(plan, body, options.views));
-  const kept = cache && (await readKept(cache, key!, options));
+  const cache = isFirst ? hooks.cache : undefined;
+  const key = cache && (await keyOf(plan, body, views));
+  const kept = cache && (await readKept(cache, key!, hooks));
   if (onFirstRank(communicator, kept !== undefined)) return kept;
-  const features = await computeFeatures(plan, body, options);
-  if (cache) await keep(cache, key!, features, options);
+  const features = await computeFeatures(plan, body, views, hooks);
+  if (cache) await keep(cache, key!, features, hooks);
   return isFirst ? features : undefined;
 }
 
-type Notes = Pick<FrozenFeaturesOptions, "onNote">;
+type Notes = Pick<HeadHooks, "onNote">;
+type FeatureHooks = Pick<HeadHooks, "cache" | "onProgress" | "onNote"> & Pick<TrainingHooks, "signal">;
 
 const fileOf = (key: string) => `${key}.safetensors`;
 
@@ -70,10 +73,14 @@ async function keep(cache: FeatureCache, key: string, features: Features, { onNo
 }
 
 /** Each rank computes its share of the images; all come to know the rows of all, by view and image. */
-async function computeFeatures(plan: TrainingPlan, body: Network, options: FrozenFeaturesOptions): Promise<Features> {
+async function computeFeatures(
+  plan: TrainingPlan,
+  body: Network,
+  views: number,
+  { signal, onProgress }: FeatureHooks,
+): Promise<Features> {
   const { dataset, preprocessing, seed, presentation, weights, network, communicator } = plan;
-  const { platform, device, threads } = plan.options;
-  const { views, signal, onProgress } = options;
+  const { platform, session } = plan.step;
   const { length: images } = dataset.samples;
   const decode = sizedDecodeOptionsOf({ network, preprocessing });
   const { augmentation } = presentation;
@@ -83,14 +90,8 @@ async function computeFeatures(plan: TrainingPlan, body: Network, options: Froze
   const all = new Float32Array(views * images * channels);
   /** Which rows there are: none of a damaged image. */
   const isThere = new Float32Array(views * images);
-  const inference = await loadPredictor(
-    { network: body, weights: bodyWeights(body, weights), preprocessing },
-    platform,
-    {
-      device,
-      threads,
-    },
-  );
+  const model = { network: body, weights: bodyWeights(body, weights), preprocessing };
+  const inference = await loadPredictor(model, platform, session);
   let done = 0;
   try {
     for (let view = 0; view < views; view++) {
@@ -121,7 +122,8 @@ async function computeFeatures(plan: TrainingPlan, body: Network, options: Froze
 
 /** Another one for other images, weights, or anything else that the features depend on. */
 async function keyOf(plan: TrainingPlan, body: Network, views: number): Promise<string> {
-  const { dataset, preprocessing, presentation, seed, weights, options } = plan;
+  const { dataset, preprocessing, presentation, seed, weights } = plan;
+  const { platform, session } = plan.step;
   const values = [...bodyWeights(body, weights).values()].map(({ data }) => sha256(data));
   return sha256(
     JSON.stringify({
@@ -129,8 +131,8 @@ async function keyOf(plan: TrainingPlan, body: Network, views: number): Promise<
       layers: body.layers,
       weights: await Promise.all(values),
       preprocessing,
-      device: options.device ?? "default",
-      images: await imagesDigest(dataset, options.platform),
+      device: session?.device ?? "default",
+      images: await imagesDigest(dataset, platform),
       views,
       ...(views > 1 && { augmentation: presentation.augmentation, seed }),
     }),
@@ -158,4 +160,73 @@ async function digestOfImage(image: Sample["image"], reader: SourceReader): Prom
     if (error instanceof XceptionError) return "unreadable";
     throw error;
   }
+}
+
+/** What the frozen part of a network makes of images. */
+export interface Features {
+  /** `[rows, channels]` */
+  readonly values: FloatTensor;
+  /** `[rows]`, the sample of each row: an index into the data set. */
+  readonly samples: Uint32Array;
+}
+
+const format = "xception-ts features";
+
+/**
+ * Features as the bytes of a `.safetensors` file.
+ * @param key what they are of: other images, weights or settings have another one.
+ */
+export async function encodeFeatures({ values, samples }: Features, key: string): Promise<Uint8Array> {
+  const indices: Tensor<"int32"> = { type: "int32", shape: [samples.length], data: Int32Array.from(samples) };
+  const metadata = new Map([
+    ["format", format],
+    ["key", key],
+    ["sha256", await checksumOf(values.data, indices.data)],
+  ]);
+  return writeSafetensors(
+    new Map<string, Tensor>([
+      ["features", values],
+      ["samples", indices],
+    ]),
+    metadata,
+  );
+}
+
+/**
+ * @param where what errors call the file.
+ * @throws {FormatError} the file is no such file, is damaged, or of something else than the key says.
+ */
+export async function decodeFeatures(bytes: Uint8Array, key: string, where: string): Promise<Features> {
+  const { tensors, metadata } = readSafetensors(bytes, where);
+  const stored = tensors.get("features");
+  const indices = tensors.get("samples");
+  const isOurs = metadata.get("format") === format && stored?.shape.length === 2 && indices?.format === "I32";
+  if (!isOurs || stored.shape[0] !== indices.shape[0] || indices.shape.length !== 1) {
+    throw new FormatError({ where, what: "this is another kind of file", expected: format });
+  }
+  if (metadata.get("key") !== key) {
+    throw new FormatError({
+      where,
+      what: "these are features of something else",
+      received: metadata.get("key"),
+      expected: key,
+    });
+  }
+  const { shape, data } = decodeFloats(stored);
+  // Copied, since in the file they may lie anywhere.
+  const samples = new Int32Array(indices.bytes.slice().buffer);
+  const checksum = await checksumOf(data, samples);
+  if (metadata.get("sha256") !== checksum) {
+    throw new FormatError({
+      where,
+      what: "the file is damaged: its checksum is wrong",
+      received: metadata.get("sha256"),
+      expected: checksum,
+    });
+  }
+  return { values: floatTensor(shape, data), samples: Uint32Array.from(samples) };
+}
+
+async function checksumOf(...arrays: readonly (Float32Array | Int32Array)[]): Promise<string> {
+  return sha256((await Promise.all(arrays.map(sha256))).join());
 }

@@ -2,21 +2,21 @@ import { classesOf, type ImageDataset } from "../../data/dataset.ts";
 import { targetsOf } from "../../data/labels.ts";
 import { weightOf } from "../../data/sample-weights.ts";
 import { epochOrder } from "../../data/sampling.ts";
-import { AbortedError, UsageError } from "../../errors.ts";
+import { AbortedError } from "../../errors.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
+import { assertAllowed } from "../../kinds.ts";
 import { cosineDecay } from "../../learning/schedules.ts";
 import { layersOf, networkOfLayers } from "../../models/layer-list.ts";
 import { topIndex } from "../../models/parts.ts";
 import { deriveSeed } from "../../tensor/random.ts";
 import { floatTensor } from "../../tensor/tensor.ts";
 import type { Weights } from "../../weights/initialize.ts";
+import { throwBrokenStep } from "../step/training-diagnosis.ts";
 import { TrainingStep } from "../step/training-step.ts";
-import type { Features } from "./feature-file.ts";
-import { frozenFeatures } from "./frozen-features.ts";
-import type { HeadPhase } from "./head-phase-options.ts";
-import type { TrainingPlan } from "./plan.ts";
-import { throwBrokenStep } from "./refusal.ts";
-import { countRight, EpochTally } from "./tally.ts";
+import { countRight, EpochTally } from "./epoch.ts";
+import { type Features, frozenFeatures } from "./frozen-features.ts";
+import type { HeadPhase, TrainingPlan } from "./prepare.ts";
+import type { HeadHooks, TrainingHooks } from "./request.ts";
 
 const largestBatch = 32;
 const usualRate = 0.001;
@@ -30,33 +30,24 @@ const usualRate = 0.001;
  * @throws {TrainingError} the loss is no finite number any more.
  * @throws as `frozenFeatures`.
  */
-export async function trainHead(plan: TrainingPlan, phase: HeadPhase): Promise<Weights> {
+export async function trainHead(
+  plan: TrainingPlan,
+  { epochs, views, learningRate }: HeadPhase,
+  hooks: HeadHooks & Pick<TrainingHooks, "signal"> = {},
+): Promise<Weights> {
   const start = performance.now();
-  const { epochs, learningRate = usualRate, views = 1 } = phase;
-  check("epochs", epochs, Number.isInteger(epochs) && epochs >= 1, "a whole number from 1");
-  check("views", views, Number.isInteger(views) && views >= 1, "a whole number from 1");
-  check("learningRate", learningRate, learningRate > 0 && learningRate < Infinity, "a number above 0");
   const top = topIndex(plan.network);
-  if (top === undefined)
-    check("network", plan.network.name, false, "a network with a global pooling before its classifier");
-  const features = await frozenFeatures(plan, plan.network.layers[top!]!.name, { ...phase, views });
+  const expected = "a network with a global pooling before its classifier";
+  assertAllowed("train option network", plan.network.name, top !== undefined, expected);
+  const features = await frozenFeatures(plan, plan.network.layers[top!]!.name, views, hooks);
   if (features === undefined) return plan.weights;
   const head = headOf(plan.network, top!);
   const rows = featureRows(plan.dataset, features);
   const batchSize = Math.min(largestBatch, rows.samples.length);
-  const { optimizer, loss, options } = plan;
-  const isWeighted = plan.batches.isWeighted;
-  const step = await TrainingStep.create(head, plan.weights, {
-    platform: options.platform,
-    session: { device: options.device, threads: options.threads },
-    batchSize,
-    optimizer,
-    loss,
-    sampleWeights: isWeighted,
-    ...(options.trainable && { trainable: options.trainable }),
-    ...(options.decays && { decays: options.decays }),
-    ...(options.clip && { clip: options.clip }),
-  });
+  const { platform, session, optimizer, loss, trainable, decays, clip } = plan.step;
+  const { isWeighted } = plan.batches;
+  const shared = { platform, session, optimizer, loss, sampleWeights: isWeighted, trainable, decays, clip };
+  const step = await TrainingStep.create(head, plan.weights, { ...shared, batchSize });
   const schedule = cosineDecay();
   const stepsPerEpoch = Math.floor(rows.samples.length / batchSize);
   const totalSteps = epochs * stepsPerEpoch;
@@ -73,7 +64,7 @@ export async function trainHead(plan: TrainingPlan, phase: HeadPhase): Promise<W
       // Timers and signals get their turn.
       await new Promise((resolve) => setTimeout(resolve, 0));
       for (let at = 0; at < stepsPerEpoch; at++) {
-        throwIfAborted(phase.signal);
+        throwIfAborted(hooks.signal);
         const chosen = indices.subarray(at * batchSize, (at + 1) * batchSize);
         const members = Array.from(chosen, (row) => rows.samples[row]!);
         const samples = step.steps * batchSize;
@@ -94,7 +85,7 @@ export async function trainHead(plan: TrainingPlan, phase: HeadPhase): Promise<W
       }
     }
     const seconds = (performance.now() - start) / 1000;
-    phase.onEnd?.({ views: rows.samples.length, loss: tally.loss, accuracy: tally.accuracy, seconds });
+    hooks.onEnd?.({ views: rows.samples.length, loss: tally.loss, accuracy: tally.accuracy, seconds });
     await step.fetch();
     return new Map([...plan.weights, ...step.weights()]);
   } finally {
@@ -138,13 +129,8 @@ function throwIfAborted(signal: AbortSignal | undefined): void {
 }
 
 /** Whether anything of the head trains: else there is nothing to do. */
-export function hasOpenHead({ network, options }: TrainingPlan): boolean {
+export function hasOpenHead({ network, step }: TrainingPlan): boolean {
   const top = topIndex(network) ?? network.layers.length;
   const specs = networkWeights({ ...network, layers: network.layers.slice(top) });
-  return specs.some((spec) => spec.trainable && (options.trainable?.(spec) ?? true));
-}
-
-function check(option: string, received: unknown, isAllowed: boolean, expected: string): void {
-  if (isAllowed) return;
-  throw new UsageError({ where: `train option head.${option}`, what: "this value is not allowed", received, expected });
+  return specs.some((spec) => spec.trainable && (step.trainable?.(spec) ?? true));
 }

@@ -1,50 +1,49 @@
 import { classesOf } from "../../data/dataset.ts";
 import { AbortedError } from "../../errors.ts";
-import type { EpochRecord, Evaluation } from "../../records.ts";
+import type { Communicator } from "../../platform.ts";
+import type { EpochRecord, Evaluation, SkippedFile } from "../../records.ts";
 import { deriveSeed } from "../../tensor/random.ts";
+import type { FloatTensor } from "../../tensor/tensor.ts";
 import type { Weights } from "../../weights/initialize.ts";
 import { type EvaluationResult, evaluateBatches, isSoftmax } from "../evaluate/evaluate.ts";
-import { gatherRanks, inStep, onAnyRank, totalOfRanks } from "../ranks/ranks.ts";
+import { filesOnce, gatherRanks, inStep, onAnyRank, skippedByRanks, totalOfRanks } from "../ranks/ranks.ts";
+import { assertFiniteWeights, throwBrokenStep } from "../step/training-diagnosis.ts";
 import type { StepResult, TrainingStep } from "../step/training-step.ts";
 import type { BestWeights, Checkpoint, TrainingIdentity } from "./checkpoint.ts";
 import { CheckpointKeeper } from "./checkpoint-keeper.ts";
-import type { TrainingResult, TrainOptions } from "./options.ts";
-import type { TrainingPlan } from "./plan.ts";
-import { assertFiniteWeights, throwBrokenStep } from "./refusal.ts";
-import { RunningEpoch } from "./running-epoch.ts";
-import { SkippedFiles } from "./skipped-files.ts";
-import { countRight } from "./tally.ts";
-import { TestBetweenEpochs } from "./test-between-epochs.ts";
+import { countRight, RunningEpoch } from "./epoch.ts";
+import type { TrainingPlan } from "./prepare.ts";
+import type { TrainingHooks, TrainingResult } from "./request.ts";
+import { Validation } from "./validation.ts";
 
 /** The loop over epochs, and what it has reached. */
 export class TrainingRun {
   readonly #plan: TrainingPlan;
   readonly #identity: TrainingIdentity;
   readonly #step: TrainingStep;
-  readonly #options: TrainOptions;
+  readonly #hooks: TrainingHooks;
   readonly #history: EpochRecord[];
   readonly #skipped: SkippedFiles;
   readonly #keeper: CheckpointKeeper | undefined;
-  readonly #test: TestBetweenEpochs;
+  readonly #validation: Validation;
   #best: BestWeights | undefined;
   #epoch: RunningEpoch;
   #validationSeconds = 0;
   #isStopped = false;
 
-  constructor(plan: TrainingPlan, identity: TrainingIdentity, step: TrainingStep, options: TrainOptions) {
-    const { checkpoints, resume } = options;
+  constructor(plan: TrainingPlan, identity: TrainingIdentity, step: TrainingStep, hooks: TrainingHooks) {
+    const { checkpoints, resume } = hooks;
     this.#plan = plan;
     this.#identity = identity;
     this.#step = step;
-    this.#options = options;
+    this.#hooks = hooks;
     this.#history = [...(resume?.history ?? [])];
     this.#best = resume?.best;
     this.#skipped = new SkippedFiles(plan, resume);
-    this.#test = new TestBetweenEpochs(plan);
+    this.#validation = new Validation(plan);
     const { communicator } = plan;
-    this.#epoch = resume
-      ? RunningEpoch.restore(resume.epoch, this.#samplesPerStep, communicator.rank)
-      : RunningEpoch.begin(0, 0, plan.batches.batchesPerEpoch, this.#samplesPerStep);
+    const { batchesPerEpoch: stepsPerEpoch } = plan.batches;
+    this.#epoch = new RunningEpoch(resume?.epoch ?? { stepsPerEpoch }, this.#samplesPerStep, communicator.rank);
     const start = { epoch: this.#epoch.state(), state: step.state() };
     this.#keeper = checkpoints && new CheckpointKeeper(checkpoints, start, () => this.#checkpoint(), communicator);
   }
@@ -59,7 +58,7 @@ export class TrainingRun {
         await (isLast ? this.#keeper?.save() : this.#keeper?.saveIfDue(this.#step.steps, true));
       }
     } catch (error) {
-      const isStopped = this.#isStopped || this.#options.signal?.aborted;
+      const isStopped = this.#isStopped || this.#hooks.signal?.aborted;
       if (!(error instanceof AbortedError && isStopped)) throw error;
       this.#skipped.exchange(this.#plan.communicator);
       await this.#keeper?.save();
@@ -71,8 +70,7 @@ export class TrainingRun {
 
   /** After the last epoch, or when too many of them tested no better than the best. */
   #isOver(): boolean {
-    const { epochs } = this.#plan;
-    const { patience = Infinity } = this.#options;
+    const { epochs, patience = Infinity } = this.#plan;
     const done = this.#epoch.index;
     return done >= epochs || (this.#best !== undefined && done - this.#best.epoch >= patience);
   }
@@ -84,13 +82,17 @@ export class TrainingRun {
 
   /** What is tested and handed out. */
   #weights(): Weights {
-    return this.#step.weights({ averaged: this.#options.averageDecay !== undefined });
+    return this.#step.weights(this.#isAveraged);
+  }
+
+  get #isAveraged() {
+    return { averaged: this.#plan.step.averageDecay !== undefined };
   }
 
   /** The batches of the epoch that are left. */
   async #trainEpoch(): Promise<void> {
     const { batches, dataset, learningRate, schedule, epochs, seed, communicator } = this.#plan;
-    const { signal } = this.#options;
+    const { signal } = this.#hooks;
     const epoch = this.#epoch;
     const totalSteps = epoch.stepsBefore + (epochs - epoch.index) * epoch.stepsPerEpoch;
     const validationLosses = this.#history.flatMap(({ validationLoss }) => validationLoss ?? []);
@@ -107,7 +109,7 @@ export class TrainingRun {
         ...(batch.sampleWeights && { sampleWeights: batch.sampleWeights }),
         learningRate: rate,
         seed: deriveSeed(seed, "dropout", steps, ...(communicator.rank === 0 ? [] : [communicator.rank])),
-        health: isHealthStep(step, epoch.stepsPerEpoch, this.#options.healthSteps),
+        health: isHealthStep(step, epoch.stepsPerEpoch, this.#plan.healthSteps),
       };
       const result = await this.#step.run(input);
       const { loss, logits, isSound } = result;
@@ -134,15 +136,15 @@ export class TrainingRun {
     const { index, stepsBefore, tally, pace, learningRate } = this.#epoch;
     const { steps } = this.#step;
     await this.#step.fetch();
-    const weights = this.#weights();
+    const tensors = this.#step.tensors(this.#isAveraged);
     // A last step that breaks the weights shows in no loss any more.
-    assertFiniteWeights(weights, `end of epoch ${index + 1}`, this.#plan);
+    assertFiniteWeights(tensors, `end of epoch ${index + 1}`, this.#plan);
     const trainingSeconds = pace.seconds;
-    const test = await this.#validate(weights);
+    const test = await this.#validate(tensors);
     const { imagesPerSecond, seconds } = pace;
     if (test) this.#validationSeconds = seconds - trainingSeconds;
     if (test && (!this.#best || isBetter(test.evaluation, this.#best.test.evaluation))) {
-      this.#best = { weights, epoch: index + 1, steps, test };
+      this.#best = { weights: this.#weights(), epoch: index + 1, steps, test };
     }
     this.#skipped.exchange(this.#plan.communicator);
     this.#history.push({
@@ -154,18 +156,19 @@ export class TrainingRun {
       imagesPerSecond,
       seconds,
     });
-    await this.#options.onEpoch?.(this.result(false));
+    await this.#hooks.onEpoch?.(this.result(false));
     // Without its test the epoch is not over: to go on means to test it.
     if (this.#plan.validation && !test) this.#stopIfAborted();
-    this.#epoch = RunningEpoch.begin(index + 1, steps, steps - stepsBefore, this.#samplesPerStep);
+    const next = { index: index + 1, stepsBefore: steps, stepsPerEpoch: steps - stepsBefore };
+    this.#epoch = new RunningEpoch(next, this.#samplesPerStep);
   }
 
   /** Tests the weights on the validation images; undefined without any, or when it was stopped meanwhile. */
-  async #validate(weights: Weights): Promise<EvaluationResult | undefined> {
-    const { network, validation, communicator } = this.#plan;
-    const { signal, mapWeights } = this.#options;
+  async #validate(tensors: ReadonlyMap<string, FloatTensor>): Promise<EvaluationResult | undefined> {
+    const { network, validation, communicator, mapWeights } = this.#plan;
+    const { signal } = this.#hooks;
     if (!validation) return undefined;
-    const { answer, dispose } = await this.#test.load(weights);
+    const { answer, dispose } = await this.#validation.load(tensors);
     const { batches, dataset } = validation;
     try {
       return await evaluateBatches(answer, batches, dataset, {
@@ -187,7 +190,7 @@ export class TrainingRun {
     const { index, stepsPerEpoch, tally, pace, learningRate } = this.#epoch;
     const epochsAfter = epochs - index - 1;
     const stepsLeft = epochsAfter * stepsPerEpoch + stepsPerEpoch - step;
-    await this.#options.onProgress?.({
+    await this.#hooks.onProgress?.({
       epoch: index + 1,
       epochs,
       step,
@@ -251,7 +254,7 @@ export class TrainingRun {
 
   /** All ranks stop where one is to. */
   #stopIfAborted(): void {
-    const { signal } = this.#options;
+    const { signal } = this.#hooks;
     this.#isStopped = onAnyRank(this.#plan.communicator, signal?.aborted === true);
     if (!this.#isStopped) return;
     throw new AbortedError({ where: "training", what: "it was stopped by the caller", cause: signal?.reason });
@@ -274,7 +277,7 @@ function isBetter(a: Evaluation, b: Evaluation): boolean {
 }
 
 /** Whether a step of an epoch, from 1, ends one of `count` equal parts of it. */
-function isHealthStep(step: number, stepsPerEpoch: number, count = 0): boolean {
+function isHealthStep(step: number, stepsPerEpoch: number, count: number): boolean {
   const partsAfter = (steps: number) => Math.floor((steps * count) / stepsPerEpoch);
   return partsAfter(step) > partsAfter(step - 1);
 }
@@ -284,4 +287,42 @@ function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, 0);
   });
+}
+
+/**
+ * The images of a training that could not be used: those that were found so now, and before it was resumed; and by other
+ * ranks, as far as it has heard from them.
+ */
+export class SkippedFiles {
+  readonly #plan: Pick<TrainingPlan, "dataset" | "batches" | "validation">;
+  #before: Pick<Checkpoint, "skipped" | "validationSkipped"> | undefined;
+
+  constructor(
+    plan: Pick<TrainingPlan, "dataset" | "batches" | "validation">,
+    before: Pick<Checkpoint, "skipped" | "validationSkipped"> | undefined,
+  ) {
+    this.#plan = plan;
+    this.#before = before;
+  }
+
+  /** Tells all ranks what each has found. */
+  exchange(communicator: Communicator): void {
+    if (communicator.size === 1) return;
+    const { dataset, validation } = this.#plan;
+    this.#before = {
+      skipped: skippedByRanks(communicator, dataset, this.training),
+      validationSkipped: skippedByRanks(communicator, (validation ?? this.#plan).dataset, this.validation),
+    };
+  }
+
+  get training(): readonly SkippedFile[] {
+    const { dataset, batches } = this.#plan;
+    return filesOnce(dataset, this.#before?.skipped ?? [], batches.skipped);
+  }
+
+  get validation(): readonly SkippedFile[] {
+    const { validation } = this.#plan;
+    if (!validation) return [];
+    return filesOnce(validation.dataset, this.#before?.validationSkipped ?? [], validation.batches.skipped);
+  }
 }

@@ -1,74 +1,57 @@
 import type { ImageDataset } from "../../data/dataset.ts";
-import { networkWeights } from "../../graph/network.ts";
+import { type Network, networkWeights } from "../../graph/network.ts";
 import { fromEngineLayout } from "../../graph/weights.ts";
-import { averageOverRanks, tensorsOfFirstRank } from "../ranks/ranks.ts";
-import { withStatisticsFor } from "../step/moving-statistics.ts";
+import { tensorsOfFirstRank } from "../ranks/ranks.ts";
 import { initialState, weightEntry } from "../step/training-state.ts";
 import { TrainingStep } from "../step/training-step.ts";
 import type { TrainingIdentity } from "./checkpoint.ts";
+import { RunningEpoch } from "./epoch.ts";
 import { hasOpenHead, trainHead } from "./head-phase.ts";
-import type { TrainingResult, TrainOptions } from "./options.ts";
-import { type OptionsWithWeights, planTraining, type TrainingPlan } from "./plan.ts";
+import { prepareTraining, type TrainingPlan } from "./prepare.ts";
+import type { TrainingHooks, TrainingRequest, TrainingResult } from "./request.ts";
 import { TrainingRun } from "./run.ts";
-import { RunningEpoch } from "./running-epoch.ts";
-import { withStartingWeights } from "./start.ts";
 import { assertEqualRanks, assertSameTraining, trainingIdentity } from "./training-identity.ts";
 
 /**
  * Trains a network on labeled images; with validation images it tests it after every epoch and keeps the best
  * weights. Nothing is written anywhere: save what `onEpoch`, `checkpoints` and the result hand out. Where epochs have few
  * steps, moving statistics follow faster than the network says, see `statisticsMomentum`.
- * @throws {UsageError} an option is not allowed, the network does not fit the data set, or the checkpoint to go on from
- *   is of another training.
- * @throws {DataError} the data set has too few usable images or classes.
- * @throws {WeightsError} the weights to start from are not the network's.
- * @throws {FileError} the file of weights cannot be read.
- * @throws {FormatError} it is damaged, or of no format that we know.
- * @throws {TrainingError} the loss or the weights are no finite numbers any more.
+ * @throws as {@link prepareTraining} and {@link runTraining}.
  * @example
  * const dataset = folderDataset(await nodePlatform.files.list("photos"));
  * const { weights, history } = await train(dataset, { platform: nodePlatform, epochs: 5 });
  */
-export async function train(dataset: ImageDataset, chosen: TrainOptions): Promise<TrainingResult> {
-  const given = await withStartingWeights(dataset, chosen);
-  const planned = planTraining(dataset, given);
-  const { network, batchSize, epochs, optimizer, loss, preprocessing, communicator } = planned;
+export async function train(dataset: ImageDataset, request: TrainingRequest): Promise<TrainingResult> {
+  return runTraining(await prepareTraining(dataset, request), request);
+}
+
+/**
+ * Carries out a training run.
+ * @throws {UsageError} the checkpoint to resume from is of another run.
+ * @throws {DataError} there are too few usable images.
+ * @throws {TrainingError} the loss or a weight becomes NaN or infinite.
+ */
+export async function runTraining(planned: TrainingPlan, given: TrainingHooks = {}): Promise<TrainingResult> {
+  const { network, batchSize, epochs, communicator } = planned;
   const isShared = communicator.size > 1;
-  const options = communicator.rank === 0 ? given : withoutReports(given);
-  const { accumulate = 1, device, threads } = options;
-  const identity = options.checkpoints || options.resume || isShared ? await trainingIdentity(planned) : {};
-  if (isShared) await assertEqualRanks(communicator, { ...identity, step: options.resume?.state.steps ?? 0 });
-  if (options.resume) assertSameTraining(identity, options.resume.identity);
+  const hooks = communicator.rank === 0 ? given : withoutReports(given);
+  const identity = hooks.checkpoints || hooks.resume || isShared ? await trainingIdentity(planned) : {};
+  if (isShared) await assertEqualRanks(communicator, { ...identity, step: hooks.resume?.state.steps ?? 0 });
+  if (hooks.resume) assertSameTraining(identity, hooks.resume.identity);
   const stepsPerEpoch = planned.batches.batchesPerEpoch;
   const start = { network, batchSize, epochs, stepsPerEpoch };
   // Nothing has been done yet where the classifier was to be trained first.
-  const resume = options.resume?.phase === "head" ? undefined : options.resume;
-  if (!resume) await options.onStart?.(start);
-  const plan = resume ? planned : await afterHead(planned, identity, options);
-  const { weights } = plan;
+  const resume = hooks.resume?.phase === "head" ? undefined : hooks.resume;
+  if (!resume) await hooks.onStart?.(start);
+  const plan = resume ? planned : await afterHead(planned, identity, hooks);
   const prepared = withStatisticsFor(network, stepsPerEpoch);
-  const parts = { batchSize: batchSize / accumulate, accumulate };
-  const compiled = {
-    optimizer,
-    loss,
-    preprocessing,
-    session: { device, threads },
-    sampleWeights: plan.batches.isWeighted,
-  };
-  const stepOptions = {
-    ...options,
-    ...parts,
-    ...compiled,
-    health: (given.healthSteps ?? 0) > 0,
-    ...(isShared && { reduce: averageOverRanks(communicator) }),
-  };
-  const tensors = tensorsOfFirstRank(communicator, resume?.state.tensors ?? weights);
+  const tensors = tensorsOfFirstRank(communicator, resume?.state.tensors ?? plan.weights);
   const step = await (resume
-    ? TrainingStep.restore(prepared, { ...resume.state, tensors }, stepOptions)
-    : TrainingStep.create(prepared, tensors, stepOptions));
+    ? TrainingStep.restore(prepared, { ...resume.state, tensors }, plan.step)
+    : TrainingStep.create(prepared, tensors, plan.step));
   try {
-    const run = new TrainingRun(plan, identity, step, { ...options, resume });
-    if (resume) await options.onStart?.({ ...start, soFar: run.result(false) });
+    const run = new TrainingRun(plan, identity, step, { ...hooks, resume });
+    if (resume) await hooks.onStart?.({ ...start, soFar: run.result(false) });
     return await run.run();
   } finally {
     await Promise.all([step.dispose(), plan.validation?.preparation.dispose()]);
@@ -82,38 +65,53 @@ export async function train(dataset: ImageDataset, chosen: TrainOptions): Promis
 async function afterHead(
   plan: TrainingPlan,
   identity: TrainingIdentity,
-  options: OptionsWithWeights,
+  { head: hooks, resume, checkpoints, signal }: TrainingHooks,
 ): Promise<TrainingPlan> {
-  const { head, resume, checkpoints, signal } = options;
-  const { network, batches, batchSize } = plan;
+  const { network, batches, batchSize, head } = plan;
   const specs = networkWeights(network);
-  const given = resume
+  const weights = resume
     ? new Map(specs.map((spec) => [spec.name, fromEngineLayout(spec, resume.state.tensors.get(spec.name)!)]))
     : plan.weights;
-  const begun = { ...plan, weights: given };
+  const begun = { ...plan, weights };
   if (head === undefined || !hasOpenHead(plan)) return begun;
   if (checkpoints && !resume) {
     await checkpoints.save({
       identity,
       phase: "head",
       isOver: false,
-      epoch: RunningEpoch.begin(0, 0, batches.batchesPerEpoch, batchSize).state(),
-      state: initialState(specs.map(weightEntry), given),
+      epoch: new RunningEpoch({ stepsPerEpoch: batches.batchesPerEpoch }, batchSize).state(),
+      state: initialState(specs.map(weightEntry), weights),
       history: [],
       skipped: [],
       validationSkipped: [],
     });
   }
-  return { ...begun, weights: await trainHead(begun, { signal, ...head }) };
+  return { ...begun, weights: await trainHead(begun, head, { ...hooks, signal }) };
 }
 
 /** For ranks that take part but have nothing to say. */
-function withoutReports({
-  onStart,
-  onProgress,
-  onEpoch,
-  checkpoints,
-  ...rest
-}: OptionsWithWeights): OptionsWithWeights {
+function withoutReports({ onStart, onProgress, onEpoch, checkpoints, ...rest }: TrainingHooks): TrainingHooks {
   return { ...rest, ...(checkpoints && { checkpoints: { ...checkpoints, save: async () => {} } }) };
+}
+
+/**
+ * How much of its old value a moving statistic of batch normalization keeps at each step of a training.
+ *
+ * Keras's 0.99 is made for epochs of thousands of steps. With 31 steps in an epoch, the network as it is tested would
+ * still normalize by its initial statistics, and give every image the same class, for many epochs after it has learned.
+ * So the statistics look back over a third of an epoch, at least 5 steps: what lies before the epoch then counts e⁻³, 5 %.
+ * @param own the network's momentum, which it does not exceed.
+ */
+export function statisticsMomentum(own: number, stepsPerEpoch: number): number {
+  return Math.min(own, 1 - 1 / Math.max(5, stepsPerEpoch / 3));
+}
+
+/** The same network, its batch normalizations as slow to change as epochs of so many steps allow. */
+export function withStatisticsFor(network: Network, stepsPerEpoch: number): Network {
+  const layers = network.layers.map((layer) => {
+    const { config } = layer;
+    if (config.type !== "BatchNormalization") return layer;
+    return { ...layer, config: { ...config, momentum: statisticsMomentum(config.momentum, stepsPerEpoch) } };
+  });
+  return { ...network, layers };
 }

@@ -9,7 +9,7 @@ import type { Communicator } from "../../platform.ts";
 import type { Json } from "../model/model.ts";
 import { gatherRanks } from "../ranks/ranks.ts";
 import type { TrainingIdentity } from "./checkpoint.ts";
-import type { TrainingPlan } from "./plan.ts";
+import type { TrainingPlan } from "./prepare.ts";
 
 /**
  * What has to be the same for a training to go on as it would have. A schedule, which is a function, is told by many of its
@@ -81,24 +81,19 @@ function pick(identity: TrainingIdentity, names: readonly string[]): object {
 }
 
 /** Choices that are left out stand for their defaults, so that checkpoints without them stay what they are. */
-async function identityOfStep({ network, options, communicator }: TrainingPlan) {
-  const { accumulate, recompute, patience, mapWeights, clip, averageDecay } = options;
-  const { trainable, batchNorm, rateFactor, decays } = options;
+async function identityOfStep({ network, step, head, patience, mapWeights, communicator }: TrainingPlan) {
+  const { accumulate, recompute, clip, averageDecay, trainable, batchNorm, rateFactor, decays } = step;
   const weights = networkWeights(network);
   const layers = network.layers.filter(({ config }) => config.type === "BatchNormalization");
   const digest = async (values: readonly unknown[] | undefined) => values && (await sha256(JSON.stringify(values)));
   return {
     accumulate,
-    synchronizeBatchNormalization: communicator.size > 1 ? options.synchronizeBatchNormalization : undefined,
+    synchronizeBatchNormalization: (communicator.size > 1 && step.synchronizeBatchNormalization) || undefined,
     // Where channels come first, it can change the last digit.
     recompute: recompute || undefined,
     patience,
     mapWeights,
-    head: options.head && {
-      epochs: options.head.epochs,
-      views: options.head.views,
-      learningRate: options.head.learningRate,
-    },
+    head,
     clip,
     averageDecay: averageDecay && [1, 10, 1000, 1e6].map(averageDecay),
     trainable: await digest(trainable && weights.map(trainable)),

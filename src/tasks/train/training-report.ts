@@ -2,7 +2,7 @@ import { countParameters, networkWeights } from "../../graph/network.ts";
 import { networkCost } from "../../report/cost.ts";
 import type { Fact } from "../../report/document.ts";
 import type { Gallery, NetworkSize, Reproduction, TrainingReport } from "../../report/training-report.ts";
-import type { TrainingResult } from "./options.ts";
+import type { TrainingResult } from "./request.ts";
 
 /** What a report says beyond what the training itself knows. */
 export interface ReportOptions {

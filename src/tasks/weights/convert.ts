@@ -2,11 +2,11 @@ import { UsageError } from "../../errors.ts";
 import { inputShapeOf, type Network } from "../../graph/network.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import type { MappingReport } from "../../weights/map-weights.ts";
-import { completeModel } from "./complete-model.ts";
-import { type OpenAsOptions, openAs } from "./open-as.ts";
+import type { Written } from "./formats.ts";
+import { type TargetName, weightsTargets } from "./formats.ts";
+import { completeModel } from "./load-model.ts";
+import { type OpenAsOptions, openAs } from "./open-weights.ts";
 import type { WeightsSource } from "./weights-file.ts";
-import type { Written } from "./weights-target.ts";
-import { type TargetName, weightsTargets } from "./weights-targets.ts";
 
 export interface ConvertOptions extends OpenAsOptions {
   /** What to write. */

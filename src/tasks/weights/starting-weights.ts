@@ -8,10 +8,10 @@ import type { Source, SourceReader } from "../../platform.ts";
 import { sameShape } from "../../tensor/shape.ts";
 import { initializeWeights } from "../../weights/initialize.ts";
 import type { ImagePreprocessing, Provenance } from "../model/model.ts";
-import { ownArchitecture } from "./open-as.ts";
-import { type LoadedWeights, type LoadWeightsOptions, weightsFor } from "./open-weights.ts";
-import { type WeightsFile, weightsSource } from "./weights-file.ts";
-import { openWeightsFile } from "./weights-formats.ts";
+import type { WeightsFile } from "./formats.ts";
+import { openWeightsFile } from "./formats.ts";
+import { type LoadedWeights, type LoadWeightsOptions, ownArchitecture, weightsFor } from "./open-weights.ts";
+import { weightsSource } from "./weights-file.ts";
 
 export interface StartingWeightsOptions extends LoadWeightsOptions {
   /**
@@ -30,6 +30,33 @@ export interface StartingWeights extends LoadedWeights {
   readonly preprocessing: ImagePreprocessing | undefined;
   /** Their license and where they come from, if their file says so. */
   readonly origin: Provenance;
+}
+
+/** The weights that a training run began with, as its records say it. */
+export interface StartingPoint {
+  /** Name of the file, its format, and how many weights came from it. */
+  readonly file: string;
+  readonly format: string;
+  readonly tensors: number;
+  /** The layer that the classifier stands on; null: its own place. */
+  readonly headOn: string | null;
+  /** Weights that were reinitialized. */
+  readonly anew: readonly string[];
+  /** License of the weights, and where they come from, as far as their file says so. */
+  readonly origin: Provenance;
+}
+
+/** Returns what records say of weights that were read from a file. */
+export function startingPointOf({ headOn, format, report, origin }: StartingWeights, file: string): StartingPoint {
+  const { taken, missing, wrongShape } = report;
+  return {
+    file,
+    format,
+    tensors: taken,
+    headOn: headOn ?? null,
+    anew: [...missing, ...wrongShape.map(nameIn)],
+    origin: { ...origin },
+  };
 }
 
 /** An open file of weights to start from. */

@@ -1,7 +1,7 @@
 import { FormatError } from "../../errors.ts";
 import type { IsolatedJob, JobLimits } from "../../platform.ts";
+import { metadataKey } from "../format.ts";
 import type { StoredLayer, StoredWeight } from "../map-weights.ts";
-import { metadataKey } from "../metadata-key.ts";
 import { isZip, largestExpansion, readZip } from "../zip.ts";
 import { type Hdf5Group, hdf5Engine, readHdf5 } from "./hdf5.ts";
 

@@ -1,8 +1,11 @@
 import { FormatError, XceptionError } from "../../errors.ts";
 import { input, type LayerOutput } from "../../graph/builder.ts";
 import type { Size2 } from "../../graph/layers.ts";
-import { type Network, network } from "../../graph/network.ts";
+import { network } from "../../graph/network.ts";
 import type { Shape } from "../../tensor/shape.ts";
+import type { DescribedNetwork, FileContents, FileFormat } from "../format.ts";
+import { shapesOf } from "../map-weights.ts";
+import { isZip } from "../zip.ts";
 import {
   inboundNames,
   type KerasEntry,
@@ -12,15 +15,31 @@ import {
   onlyLayer,
   scalingOf,
 } from "./config.ts";
+import { isHdf5, kerasFileJob, kerasFileLimits, readKerasFile } from "./file.ts";
 import { augmentations, layerRules, type PixelRescaling, readsZeros } from "./layer-rules.ts";
 
-/** A network that Keras describes. */
-export interface KerasNetwork {
-  readonly network: Network;
-  /** Weights that Keras omits because they never change: `bn/gamma` of a normalization without scale. */
-  readonly constants: ReadonlyMap<string, number>;
-  /** A `Rescaling` directly after the input; the network starts after it. */
-  readonly rescaling?: PixelRescaling;
+/** Keras: `.keras`, `.h5` with a whole model or only its weights, and `.weights.h5`. */
+export const kerasFormat: FileFormat = {
+  title: "Keras (.keras, .h5, .hdf5, .weights.h5)",
+  detect: (bytes) => isHdf5(bytes) || isZip(bytes),
+  async read({ bytes, isDisposable, where, isolate }) {
+    const limits = kerasFileLimits(bytes);
+    const read = isolate ? isolate(kerasFileJob(bytes, where, isDisposable), limits) : readKerasFile(bytes, where);
+    const { format, layers, config, metadata } = await read;
+    return {
+      format,
+      layers: () => ({ layers }),
+      stored: () => shapesOf(layers),
+      metadata,
+      ...kerasNetwork(config, where),
+    };
+  },
+};
+
+/** The network in a file with Keras's description of it. */
+export function kerasNetwork(config: string | undefined, where: string): Pick<FileContents, "describedNetwork"> {
+  if (config === undefined) return {};
+  return { describedNetwork: (inputShape) => networkFromKeras(config, { where, inputShape }) };
 }
 
 export interface KerasNetworkOptions {
@@ -35,7 +54,7 @@ export interface KerasNetworkOptions {
  * model of supported layers with one input and one output. Nested models are inlined.
  * @throws {FormatError} it is no such description, or has an unsupported layer or option.
  */
-export function networkFromKeras(config: string, options: KerasNetworkOptions): KerasNetwork {
+export function networkFromKeras(config: string, options: KerasNetworkOptions): DescribedNetwork {
   const { where } = options;
   const model = kerasModel(config, where);
   try {

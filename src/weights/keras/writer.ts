@@ -1,9 +1,9 @@
 import { strToU8, zipSync } from "fflate";
 import { type Layer, type Network, networkWeights } from "../../graph/network.ts";
 import { checkWeights } from "../../graph/weights.ts";
+import { metadataKey } from "../format.ts";
 import type { Weights } from "../initialize.ts";
 import { kerasClassNumbers } from "../map-weights.ts";
-import { metadataKey } from "../metadata-key.ts";
 import { kerasModelConfig } from "./config-writer.ts";
 import { type Hdf5WriterGroup, writeHdf5 } from "./hdf5.ts";
 

@@ -1,12 +1,38 @@
 import { z } from "zod";
 import { FormatError } from "../../errors.ts";
+import type { Network } from "../../graph/network.ts";
 import { checkDocument } from "../../json-document.ts";
+import { type FileFormat, metadataKey } from "../format.ts";
 import type { GraphStep, StepKind } from "../graph-parts.ts";
 import { isObject } from "../keras/config.ts";
 import { deepestNesting } from "../keras/file.ts";
-import type { StoredLayer, StoredWeight } from "../map-weights.ts";
-import { metadataKey } from "../metadata-key.ts";
+import { kerasNetwork } from "../keras/network.ts";
+import { type StoredLayer, type StoredWeight, shapesOf } from "../map-weights.ts";
+import { matchGraph } from "../match-graph.ts";
 import { type ReadShard, readGroup, readTfjsManifest } from "./manifest.ts";
+
+/** TensorFlow.js: a layers model or a graph model, `model.json` and the files it refers to. */
+export const tfjsFormat: FileFormat = {
+  title: "TensorFlow.js (model.json)",
+  detect: (bytes) => /^\s*\{\s*"/.test(new TextDecoder("latin1").decode(bytes.subarray(0, 64))),
+  async read({ bytes, where, readBeside }) {
+    const { kind, layers, steps, config, metadata } = await readTfjsModel(bytes, readBeside, where);
+    return {
+      format: `TF.js ${kind}`,
+      layers: (network) => (steps && !hasNames(layers, network) ? matchGraph(steps, network, where) : { layers }),
+      stored: () => shapesOf(layers),
+      metadata,
+      ...kerasNetwork(config, where),
+    };
+  },
+};
+
+/** False for a graph whose normalizations are nowhere to be seen. */
+function hasNames(layers: readonly StoredLayer[], network: Network): boolean {
+  const named = new Set(layers.map(({ name }) => name));
+  const normalizations = network.layers.filter(({ config }) => config.type === "BatchNormalization");
+  return named.size > 0 && (normalizations.length === 0 || normalizations.some(({ name }) => named.has(name)));
+}
 
 /** Contents of a TensorFlow.js model. */
 export interface TfjsModel {

@@ -1,17 +1,10 @@
 import { crc32 } from "../../checksums.ts";
 import { networkWeights } from "../../graph/network.ts";
 import { checkWeights } from "../../graph/weights.ts";
+import { type FileGroup, metadataKey } from "../format.ts";
 import { kerasModelConfig } from "../keras/config-writer.ts";
 import { type KerasModelParts, legacyVersion, legacyWeightNames } from "../keras/writer.ts";
-import { metadataKey } from "../metadata-key.ts";
 import { concatenated } from "./manifest.ts";
-
-/** A file, and the files next to it that it refers to. */
-export interface FileGroup {
-  readonly bytes: Uint8Array;
-  /** By name. */
-  readonly beside: ReadonlyMap<string, Uint8Array>;
-}
 
 /** The shard size of TensorFlow.js's converter, small enough for browsers to cache. */
 const shardBytes = 4 * 2 ** 20;

@@ -5,7 +5,7 @@ import type { ImageDataset } from "../../../src/data/dataset.ts";
 import { joinMpi } from "../../../src/runtime/node-mpi.ts";
 import type { Checkpoint } from "../../../src/tasks/train/checkpoint.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "../../../src/tasks/train/checkpoint-file.ts";
-import type { TrainOptions } from "../../../src/tasks/train/options.ts";
+import type { TrainingRequest } from "../../../src/tasks/train/request.ts";
 import { train } from "../../../src/tasks/train/train.ts";
 import {
   gatheredHealth,
@@ -29,9 +29,9 @@ const health = gatheredHealth();
 
 /** What every rank has to do together with the others, by name. */
 const tasks: Readonly<Record<string, () => Promise<Outcome>>> = {
-  synchronized: () => trainShare({ synchronizeBatchNormalization: true, ...health.options }),
-  "head first": () => trainShare({ synchronizeBatchNormalization: true, ...headFirst }),
-  "synchronized in parts": () => trainShare({ synchronizeBatchNormalization: true, accumulate: 2 }),
+  synchronized: () => trainShare({ syncBatchNorm: true, ...health.options }),
+  "head first": () => trainShare({ syncBatchNorm: true, ...headFirst }),
+  "synchronized in parts": () => trainShare({ syncBatchNorm: true, accumulate: 2 }),
   apart: () => trainShare(),
   frozen: () => trainShare({ batchNorm: inferenceNorm }),
   damaged: () => trainShare(headFirst, { dataset: damaged, validation: withDamage(validation, 1) }),
@@ -59,7 +59,7 @@ await writeFile(join(folder, `rank-${rank}.json`), JSON.stringify({ size, outcom
 communicator.dispose();
 
 async function trainShare(
-  options: Partial<TrainOptions> = {},
+  options: Partial<TrainingRequest> = {},
   { dataset: images, ...pair }: { dataset: ImageDataset; validation?: ImageDataset } = { dataset, validation },
 ): Promise<Outcome> {
   const result = await train(images, { ...sharedTraining.options, ...pair, ...options, communicator, batchSize: 4 });

@@ -3,7 +3,7 @@ import { createOptimizer } from "../../../src/learning/optimizers.ts";
 import type { Engine, Platform } from "../../../src/platform.ts";
 import type { LayerHealth } from "../../../src/records.ts";
 import { nodePlatform } from "../../../src/runtime/node.ts";
-import type { TrainingResult, TrainOptions } from "../../../src/tasks/train/options.ts";
+import type { TrainingRequest, TrainingResult } from "../../../src/tasks/train/request.ts";
 import { coloredImages, smallNetwork } from "../train-fixtures.ts";
 
 /** 29 images: three steps of two ranks with four each, and five images left over. */
@@ -24,12 +24,12 @@ export const sharedTraining = {
 export const inferenceNorm = () => "inference" as const;
 
 /** The classifier first, on features of images as they are and of one change of each. */
-export const headFirst = { head: { epochs: 4, views: 2, learningRate: 0.02 } } as const;
+export const headFirst = { headEpochs: 4, headViews: 2, headRate: 0.02 } as const;
 
 /** Norms of gradients and weights, and their ratio, of the layers in the steps that told of them; `onProgress` gathers. */
 export function gatheredHealth() {
   const layers: LayerHealth[] = [];
-  const onProgress: TrainOptions["onProgress"] = ({ health }) => void layers.push(...(health?.layers ?? []));
+  const onProgress: TrainingRequest["onProgress"] = ({ health }) => void layers.push(...(health?.layers ?? []));
   return { layers, options: { healthSteps: 1, onProgress } };
 }
 

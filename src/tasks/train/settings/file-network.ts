@@ -1,14 +1,21 @@
-import { UsageError } from "../../../errors.ts";
+import { UsageError, XceptionError } from "../../../errors.ts";
+import { outputLayer } from "../../../graph/network.ts";
+import { sameLayers } from "../../../models/layer-list.ts";
+import { topIndex, topOn } from "../../../models/parts.ts";
 import {
   type Architecture,
   architectureNamed,
+  buildNetwork,
   completeArchitecture,
   nameOfArchitecture,
   optionsOf,
   pickOptions,
   portDifferences,
 } from "../../../models/registry.ts";
-import { defaultSource, type ResolvedSettings } from "./resolve.ts";
+import type { WeightsFile } from "../../weights/formats.ts";
+import { chosenArchitecture } from "./choices.ts";
+import { networkSettings } from "./network-settings.ts";
+import { defaultSource, type ResolvedSettings, resolveSettings } from "./resolve.ts";
 import { flagOf, type SettingName, type Settings, settingOf, wordsOf } from "./settings.ts";
 
 /** What of the network does not belong to its weights: a file's is only taken where nobody says anything. */
@@ -43,9 +50,9 @@ export function withNetworkOf(
   return { settings: values as unknown as Settings, sources: newSources, taken };
 }
 
-/** What was taken from the file, in words: `width 0.25, image size 96`. */
-export function describeTaken(taken: readonly SettingName[], settings: Settings): string {
-  return taken.map((name) => `${wordsOf(name)} ${settingOf(name).write(settings[name])}`).join(", ");
+/** Settings in words: `width 0.25, image size 96`. */
+export function describeSettings(names: readonly SettingName[], settings: Settings): string {
+  return names.map((name) => `${wordsOf(name)} ${settingOf(name).write(settings[name])}`).join(", ");
 }
 
 /** Training has settings for square images alone. */
@@ -81,4 +88,38 @@ function contradiction(name: SettingName, source: string, received: unknown, exp
     expected: `${settingOf(name).write(expected)}, as in the file`,
     remedy: "Leave it out, or say with --allow-missing which weights start anew.",
   });
+}
+
+const settingsOfNetwork = [...Object.keys(networkSettings), "imageSize"];
+
+/** A whole network, and the layer on which the classifier of its beginning stands. */
+export interface NetworkOfRun {
+  readonly architecture: Architecture;
+  readonly headOn: string;
+}
+
+/**
+ * The whole network of which a model of `xception train` is the beginning, its classifier standing on an earlier layer: as the
+ * recipe in its provenance says, if that gives the model's layers.
+ */
+export function networkOfRun({ metadata, describedNetwork }: WeightsFile): NetworkOfRun | undefined {
+  const recipe = metadata?.provenance?.recipe;
+  if (typeof recipe !== "object" || recipe === null || Array.isArray(recipe) || !describedNetwork) return undefined;
+  const said = new Map(Object.entries(recipe));
+  const values = Object.fromEntries(settingsOfNetwork.map((name) => [name, said.get(name)]));
+  try {
+    const { network } = describedNetwork();
+    const top = network.layers[topIndex(network) ?? -1];
+    const classifier = outputLayer(network).config;
+    if (top === undefined || classifier.type !== "Dense") return undefined;
+    const { settings } = resolveSettings([{ source: "recipe", values, where: (name) => name }]);
+    const classifierActivation = classifier.activation === "sigmoid" ? "sigmoid" : "softmax";
+    const architecture = chosenArchitecture(settings, { classes: classifier.units, classifierActivation });
+    const headOn = top.inbound[0]!;
+    return sameLayers(network, topOn(buildNetwork(architecture), headOn)) ? { architecture, headOn } : undefined;
+  } catch (cause) {
+    // A recipe of somebody else's.
+    if (cause instanceof XceptionError) return undefined;
+    throw cause;
+  }
 }

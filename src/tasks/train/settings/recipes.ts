@@ -1,6 +1,5 @@
 import { UsageError } from "../../../errors.ts";
-import { nearestName } from "./nearest-name.ts";
-import type { SettingsLayer } from "./resolve.ts";
+import { nearestName, type SettingsLayer } from "./resolve.ts";
 import type { SettingName, Settings } from "./settings.ts";
 
 /** One line of a recipe: a value, and either the paper's words for it or why we chose it where the paper is silent. */

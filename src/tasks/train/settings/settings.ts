@@ -1,13 +1,10 @@
 import type { ValueOf } from "../../../kinds.ts";
 import { augmentationSettings } from "./augmentation-settings.ts";
-import { fineTuningSettings } from "./fine-tuning-settings.ts";
+import { fineTuningSettings, weightsSettings } from "./fine-tuning-settings.ts";
 import { networkSettings } from "./network-settings.ts";
-import { optimizerSettings } from "./optimizer-settings.ts";
-import { scheduleSettings } from "./schedule-settings.ts";
+import { optimizerSettings, scheduleSettings } from "./optimizer-settings.ts";
 import type { Setting } from "./setting.ts";
-import { teamSettings } from "./team-settings.ts";
-import { imageSettings, lengthSettings } from "./training-settings.ts";
-import { weightsSettings } from "./weights-settings.ts";
+import { imageSettings, lengthSettings, teamSettings } from "./training-settings.ts";
 
 /**
  * Every setting of a training, by its name in a configuration file: the one source of what flags, files, recipes and

@@ -110,3 +110,15 @@ function readWeight(text: string): [string, number] {
   const at = text.lastIndexOf("=");
   return [text.slice(0, at), readNumber(text.slice(at + 1))];
 }
+
+/** What counts only where several processes train together. */
+export const teamSettings = {
+  syncBatchNorm: setting(onOff(), {
+    about: "batch normalization by the batches of all processes together, instead of each by its own",
+    default: false,
+  }),
+  scaleLearningRate: setting(choice("none", "linear"), {
+    about: "linear: the learning rate times the number of processes",
+    default: "none",
+  }),
+};

@@ -1,0 +1,134 @@
+import type { ImageDataset } from "../../../src/data/dataset.ts";
+import type { Platform } from "../../../src/platform.ts";
+import { prepareTraining, type TrainingPlan } from "../../../src/tasks/train/prepare.ts";
+import type { TrainingHooks, TrainingRequest } from "../../../src/tasks/train/request.ts";
+import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
+import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
+import { readMapWeights } from "../labels.ts";
+import { type FoundCheckpoint, type RunRecord, recordedSettings, recordOf } from "./checkpoint-folder.ts";
+import { commandLineOf, nameOf, type RunFlags } from "./flags.ts";
+import { digestOf, type ImageList, listImages, readTrainingImages, type TrainingImages } from "./images.ts";
+import { assertNothingMissing, assertSameImages, movableSettings, recordedPath } from "./resume.ts";
+
+/** A training run that is about to start or to be resumed, and where its images and settings came from. */
+export interface Run {
+  readonly plan: TrainingPlan;
+  /** The images' folder. */
+  readonly folder: string;
+  /** The validation images' folder; undefined where they are held out of the other one. */
+  readonly validationFolder: string | undefined;
+  /** The validation images as their folder has them. */
+  readonly validation: ImageDataset;
+  /** Images that the files of labels do not mention. */
+  readonly unlabeled: number;
+  /** Command line that repeats the run. */
+  readonly commandLine: string;
+  readonly images: ImageList;
+  readonly record: RunRecord;
+  /** Checkpoint to resume from. */
+  readonly from: FoundCheckpoint | undefined;
+  readonly flags: RunFlags;
+  /** Time limit from now on; null: none. */
+  readonly maxMinutes: Settings["maxMinutes"];
+}
+
+/**
+ * Reads what a run is made of, but no image yet.
+ * @throws as `readTrainingImages` and `prepareTraining`.
+ */
+export async function startRun(
+  folder: string,
+  flags: RunFlags,
+  resolved: ResolvedSettings,
+  platform: Platform,
+): Promise<Run> {
+  const { val, weights, maxMinutes } = resolved.settings;
+  const read = await readTrainingImages(folder, resolved.settings, platform.files!);
+  const request = await requestOf(read, flags, resolved, platform);
+  const weightsName = weights === null ? undefined : nameOf(weights);
+  const plan = await prepareTraining(read.training, { ...request, weightsName });
+  const place = { folder, validationFolder: val ?? undefined, commandLine: commandLineOf(folder, flags, plan) };
+  const images = await listImages({ ...read, ...place });
+  const record = await recordOf({ plan, flags, ...place }, digestOf(images));
+  return { plan, ...read, ...place, images, record, from: undefined, flags, maxMinutes };
+}
+
+/**
+ * Reads what a run began with, and makes sure that it is still the same.
+ * @param folder of the images, where they have moved; the run knows where they were.
+ * @param given settings of the flags; `assertSameSettings` has checked them.
+ * @throws as `startRun`, `assertNothingMissing` and `assertSameImages`.
+ */
+export async function resumeRun(
+  from: FoundCheckpoint,
+  folder: string | undefined,
+  flags: RunFlags,
+  given: ResolvedSettings,
+  platform: Platform,
+): Promise<Run> {
+  const { record } = from;
+  await assertNothingMissing(record, folder, given, flags);
+  const resolved = recordedSettings(record);
+  const placeOf = (path: string | null) => (path === null ? null : recordedPath(record, path));
+  const places = movableSettings.map((name) => [name, given.settings[name] ?? placeOf(resolved.settings[name])]);
+  const settings: Settings = { ...resolved.settings, ...Object.fromEntries(places) };
+  const engine = withEngineOf(record, flags);
+  const ownFolder = recordedPath(record, record.folder);
+  const read = await readTrainingImages(folder ?? ownFolder, settings, platform.files!);
+  const images = await listImages({ ...read, validationFolder: settings.val ?? undefined });
+  assertSameImages(flags.output, from, images);
+  const plan = await prepareTraining(read.training, {
+    ...(await requestOf(read, engine, { ...resolved, settings }, platform)),
+    resolved,
+    start: record.start ?? undefined,
+    preprocessing: (record.preprocessing ?? undefined) as TrainingRequest["preprocessing"],
+  });
+  // Reports say what they said when the run began.
+  const validationFolder = placeOf(resolved.settings.val) ?? undefined;
+  const { maxMinutes } = given.settings.maxMinutes === null ? resolved.settings : given.settings;
+  const { commandLine } = record;
+  return {
+    plan,
+    ...read,
+    folder: ownFolder,
+    validationFolder,
+    commandLine,
+    images,
+    record,
+    from,
+    flags: engine,
+    maxMinutes,
+  };
+}
+
+/** The hooks that all processes of a run have. @param save stores checkpoints, on rank 0. */
+export function hooksOf(
+  { from, flags }: Run,
+  signal: AbortSignal,
+  save: NonNullable<TrainingHooks["checkpoints"]>["save"],
+): TrainingHooks {
+  const checkpoints = { save, everyMinutes: flags.checkpointMinutes, everySteps: flags.checkpointSteps };
+  return { signal, checkpoints, resume: from?.checkpoint };
+}
+
+async function requestOf(
+  { training, validation }: TrainingImages,
+  { device, team, healthSteps = 3 }: RunFlags,
+  resolved: ResolvedSettings,
+  platform: Platform,
+): Promise<TrainingRequest> {
+  const mapWeights = await readMapWeights(resolved.settings.mapWeights, training, platform.files!);
+  const { communicator, threads } = team;
+  return { resolved, platform, validation, mapWeights, device, communicator, threads, healthSteps };
+}
+
+/** The flags with what the run computes on, where they do not say it: its device, and its threads. */
+function withEngineOf(record: RunRecord, flags: RunFlags): RunFlags {
+  const { device: _, ...others } = flags;
+  const threads = flags.threads ?? record.threads ?? undefined;
+  return {
+    ...others,
+    ...(record.device !== null && { device: record.device }),
+    ...(threads !== undefined && { threads, team: { ...flags.team, threads } }),
+  };
+}

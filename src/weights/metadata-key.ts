@@ -1,2 +1,0 @@
-/** Under which name files of other programs hold our JSON document: in `metadata_props`, attributes, headers. */
-export const metadataKey = "xception-ts";

@@ -1,0 +1,158 @@
+import { imageInput } from "../../compiler/lower.ts";
+import { withExternalData } from "../../compiler/onnx/external-data.ts";
+import { type OnnxContent, readOnnx } from "../../compiler/onnx/reader.ts";
+import { elementTypeNumbers } from "../../compiler/onnx/schema.ts";
+import { windowGeometry } from "../../graph/layer-shapes.ts";
+import type { Network } from "../../graph/network.ts";
+import { fromEngineWeights } from "../../graph/weights.ts";
+import type { GraphFacts } from "../../report/summary.ts";
+import { sizeOf } from "../../tensor/shape.ts";
+import { type FileFormat, type FileToRead, metadataKey } from "../format.ts";
+import { storedLayersOf } from "../map-weights.ts";
+import { matchGraph } from "../match-graph.ts";
+import { onnxSteps } from "./steps.ts";
+
+/** ONNX: model files, plain graphs that we wrote, and graphs of other tools. */
+export const onnxFormat: FileFormat = {
+  title: "ONNX (.onnx)",
+  // A protobuf message: field 1, the version of the format, is a small number; a field with a length follows.
+  detect: ([first = 0, version = 0, next = 0]) => first === 0x08 && version < 0x40 && (next & 7) === 2,
+  async read(file) {
+    const { where } = file;
+    const onnx = await wholeOnnx(file);
+    const { content } = onnx;
+    const metadata = content.metadata.get(metadataKey);
+    if (metadata !== undefined) {
+      return {
+        format: readsBytes(content) ? "model file" : "plain ONNX",
+        layers: (network) => ({
+          layers: storedLayersOf(network, fromEngineWeights(network, content.tensors, where)),
+        }),
+        metadata,
+        onnx,
+      };
+    }
+    return {
+      format: describeOnnx(content),
+      layers: (network) => {
+        const found = matchGraph(onnxSteps(content), network, where);
+        return { ...found, notes: [...(found.notes ?? []), ...differencesOf(content, network)] };
+      },
+      onnx,
+      notes: [
+        "Only weights were loaded: epsilons and paddings are those of the network here, not of the file's graph.",
+      ],
+    };
+  },
+};
+
+/** Reads an ONNX file, including numbers in files next to it. */
+export async function wholeOnnx({ bytes, where, readBeside }: FileToRead) {
+  const content = readOnnx(bytes, where);
+  if (content.external.length === 0) return { bytes, content };
+  const whole = await withExternalData(bytes, content, where, readBeside);
+  return { bytes: whole, content: readOnnx(whole, where) };
+}
+
+/** Returns whether a graph of ours takes decoded images, as those of model files do; plain graphs take floats. */
+export function readsBytes({ elementTypes }: OnnxContent): boolean {
+  return elementTypes.get(imageInput) === elementTypeNumbers.uint8;
+}
+
+/** Describes the graph in a few words. */
+function describeOnnx(content: OnnxContent): string {
+  const operators = [...operatorCounts(content)].map(([operator, count]) => `${count} ${operator}`).join(", ");
+  const { outputs, nodes } = content;
+  return `ONNX graph ${fedInputs(content).join(", ")} → ${outputs.join(", ")} of ${nodes.length} nodes: ${operators}`;
+}
+
+/**
+ * Lists the inputs, outputs, operators and nodes of a graph.
+ * @param resultShapes shapes of its results by name, as far as they are known.
+ */
+export function graphFacts(
+  content: OnnxContent,
+  resultShapes?: ReadonlyMap<string, readonly (number | string)[]>,
+): GraphFacts {
+  const { tensors, shapes, outputs, nodes } = content;
+  const fact = (name: string) => ({ name, shape: shapes.get(name) ?? null });
+  const operators = [...operatorCounts(content)].sort(([, a], [, b]) => b - a);
+  const results = new Set(nodes.filter(({ operator }) => operator !== "Constant").flatMap((node) => node.outputs));
+  const isResult = (name: string) => results.has(name) || content.inputs.includes(name);
+  const paramsIn = (names: readonly string[]) =>
+    names.reduce((sum, name) => sum + (tensors.has(name) ? sizeOf(tensors.get(name)!.shape) : 0), 0);
+  return {
+    inputs: fedInputs(content).map(fact),
+    outputs: outputs.map(fact),
+    operators: Object.fromEntries(operators),
+    params: paramsIn([...tensors.keys()]),
+    nodes: nodes.flatMap((node) => {
+      const [name] = node.outputs;
+      if (node.operator === "Constant" || name === undefined) return [];
+      return {
+        name,
+        operator: node.operator,
+        outputShape: resultShapes?.get(name) ?? null,
+        params: paramsIn(node.inputs),
+        inbound: node.inputs.filter((each) => isResult(each) && !tensors.has(each)),
+      };
+    }),
+  };
+}
+
+/** Differences between the graph and a network with its weights, in sentences. */
+function differencesOf({ nodes }: OnnxContent, network: Network): readonly string[] {
+  const of = (operator: string) => nodes.filter((node) => node.operator === operator);
+  // The default of ONNX.
+  const theirEpsilons = of("BatchNormalization").map(({ floats }) => floats.get("epsilon") ?? Math.fround(1e-5));
+  const ourEpsilons = network.layers.flatMap(({ config }) =>
+    config.type === "BatchNormalization" ? [config.epsilon] : [],
+  );
+  const [own] = ourEpsilons;
+  const foreign = theirEpsilons.find((each) => !ourEpsilons.some((epsilon) => Math.fround(epsilon) === each));
+  const theirPads = of("MaxPool").map(({ lists }) => lists.get("pads"));
+  const ourPads = padsOf(network);
+  const isPaddedOtherwise =
+    theirPads.length === ourPads.length &&
+    theirPads.some((pads, index) => pads?.some((size, side) => size !== ourPads[index]![side]));
+  return [
+    ...(foreign === undefined || own === undefined
+      ? []
+      : [
+          `Its normalizations have epsilon ${plain(foreign)}, this network's ${plain(own)}: predictions will differ slightly.`,
+        ]),
+    ...(isPaddedOtherwise
+      ? [
+          "Its pooling is padded differently: predictions will differ. --architecture legacy_xception pads as PyTorch does.",
+        ]
+      : []),
+  ];
+}
+
+/** The padding of each pooling as in ONNX: top, left, bottom, right. */
+function padsOf({ layers }: Network): readonly (readonly number[])[] {
+  return layers.flatMap(({ config, inbound: [source] }) => {
+    if (config.type !== "MaxPooling2D") return [];
+    const { outputShape } = layers.find(({ name }) => name === source)!;
+    const axes = ([0, 1] as const).map((axis) => {
+      return windowGeometry(outputShape[axis]!, config.poolSize[axis], config.strides[axis], config.padding, axis);
+    });
+    return [[...axes.map(({ before }) => before), ...axes.map(({ after }) => after)]];
+  });
+}
+
+/** A float32 with the digits it was written with. */
+function plain(value: number): string {
+  return String(Number(value.toPrecision(6)));
+}
+
+/** Old files list weights among the inputs. */
+function fedInputs({ inputs, tensors }: OnnxContent): readonly string[] {
+  return inputs.filter((name) => !tensors.has(name));
+}
+
+function operatorCounts({ nodes }: OnnxContent): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { operator } of nodes) counts.set(operator, (counts.get(operator) ?? 0) + 1);
+  return counts;
+}
