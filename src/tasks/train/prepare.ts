@@ -258,7 +258,9 @@ async function withStart(
   const { platform, start: begun, network: own } = request;
   const ownWeights = typeof request.weights === "object" && request.weights !== null ? request.weights : undefined;
   const source = given.settings.weights;
-  if (begun === undefined && ownWeights === undefined && source === null) assertFromScratch(given, request);
+  // A caller with a network of its own knows its weights.
+  const isFromScratch = own === undefined && begun === undefined && ownWeights === undefined && source === null;
+  if (isFromScratch) assertFromScratch(given, request);
   const opened =
     begun === undefined && source !== null
       ? await openStartingFile(source, platform, { classes: task.classes })
