@@ -106,36 +106,37 @@ export { type Sampling, type SplitDataset, splitDataset } from "./data/sampling.
 
 // Training: the whole of it, and the single step it is made of.
 
-export { AveragePrecisionTally, meanAveragePrecision } from "./learning/average-precision.ts";
 export type { GradientClip } from "./learning/gradient-clipping.ts";
 export { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "./learning/losses.ts";
 export {
+  type AverageDecay,
   createOptimizer,
+  exponentialAverage,
   type Optimizer,
   type OptimizerName,
   type OptimizerOptions,
+  polyakAverage,
   type Updated,
   type UpdateOperands,
 } from "./learning/optimizers.ts";
-export type { Schedule, SchedulePosition } from "./learning/schedule.ts";
+export { AveragePrecisionTally, meanAveragePrecision } from "./learning/ranking.ts";
 export {
   constantRate,
   cosineDecay,
   createSchedule,
-  type OneCycleOptions,
-  oneCycle,
-  type ScheduleName,
-  type ScheduleOptions,
-} from "./learning/schedules.ts";
-export {
   type ExponentialOptions,
   exponentialDecay,
+  type OneCycleOptions,
+  oneCycle,
   type PlateauOptions,
   plateauDecay,
+  type Schedule,
+  type ScheduleName,
+  type ScheduleOptions,
+  type SchedulePosition,
   type StepOptions,
   stepDecay,
-} from "./learning/schedules-decay.ts";
-export { type AverageDecay, exponentialAverage, polyakAverage } from "./learning/weight-average.ts";
+} from "./learning/schedules.ts";
 export type { Reduce } from "./tasks/step/split-program.ts";
 export type { Fault } from "./tasks/step/training-diagnosis.ts";
 export {

@@ -1,4 +1,5 @@
-import type { ReliabilityBin } from "../records.ts";
+import type { ReliabilityBin, TemperatureFit } from "../records.ts";
+import { topIndices } from "./ranking.ts";
 
 /** As in Guo et al. 2017. */
 const binCount = 15;
@@ -35,4 +36,91 @@ export class ReliabilityTally {
     const distances = this.bins().map(({ images, confidence, accuracy }) => images * Math.abs(accuracy - confidence));
     return distances.reduce((sum, distance) => sum + distance, 0) / Math.max(1, this.#images);
   }
+}
+
+/** Least float32 above 0: what a probability of 0 stands for. */
+const least = 2 ** -149;
+/** A network that makes no mistake wants a temperature of 0, one that knows nothing an infinite one. */
+const range = { lowest: 0.01, highest: 100 };
+
+/** The answer to a tested image. */
+interface Answer {
+  /** Of the probabilities: logits but for a constant, which the softmax does not see. */
+  readonly logarithms: Float32Array;
+  readonly truth: number;
+}
+
+/** Collects a softmax network's answers, to find the temperature that suits them. It keeps them all. */
+export class TemperatureTally {
+  readonly #answers: Answer[] = [];
+
+  /** @param probabilities of one image's classes, summing to 1. */
+  add(probabilities: Float32Array, truth: number): void {
+    const logarithms = probabilities.map((probability) => Math.log(Math.max(probability, least)));
+    this.#answers.push({ logarithms, truth });
+  }
+
+  /**
+   * The temperature T, from 0.01 to 100, for which softmax(logits / T) has the least cross-entropy on the images added,
+   * and what it changes. The right class stays as likely among the others as it was.
+   * @see https://arxiv.org/abs/1706.04599, section 4.2
+   */
+  fit(): TemperatureFit {
+    const temperature = 1 / bestInverse(this.#answers);
+    return { temperature, ...scaled(this.#answers, temperature) };
+  }
+}
+
+/** Where the slope of the mean cross-entropy is 0; it is convex in 1/T, so Newton's method, kept within what is known, finds it. */
+function bestInverse(answers: readonly Answer[]): number {
+  let [low, high] = [1 / range.highest, 1 / range.lowest];
+  if (slopes(answers, low).first >= 0) return low;
+  if (slopes(answers, high).first <= 0) return high;
+  let inverse = 1;
+  for (let round = 0; round < 100 && high - low > 1e-12 * high; round++) {
+    const { first, second } = slopes(answers, inverse);
+    if (first === 0) return inverse;
+    if (first > 0) high = inverse;
+    else low = inverse;
+    const next = inverse - first / second;
+    const isInside = next > low && next < high;
+    if (isInside && Math.abs(next - inverse) <= 1e-12 * inverse) return next;
+    inverse = isInside ? next : Math.sqrt(low * high);
+  }
+  return inverse;
+}
+
+/** First and second derivative of the mean cross-entropy with respect to 1/T: of the logits, mean − truth and variance. */
+function slopes(answers: readonly Answer[], inverse: number): { first: number; second: number } {
+  let first = 0;
+  let second = 0;
+  for (const { logarithms: values, truth } of answers) {
+    let [total, mean, square] = [0, 0, 0];
+    const highest = values.reduce((a, b) => Math.max(a, b));
+    for (const value of values) {
+      const weight = Math.exp(inverse * (value - highest));
+      total += weight;
+      mean += weight * value;
+      square += weight * value ** 2;
+    }
+    mean /= total;
+    first += mean - values[truth]!;
+    second += Math.max(0, square / total - mean ** 2);
+  }
+  return { first: first / answers.length, second: second / answers.length };
+}
+
+function scaled(
+  answers: readonly Answer[],
+  temperature: number,
+): Pick<TemperatureFit, "loss" | "expectedCalibrationError"> {
+  const tally = new ReliabilityTally();
+  let loss = 0;
+  for (const { logarithms: values, truth } of answers) {
+    const best = topIndices(values, 1)[0]!;
+    const total = values.reduce((sum, value) => sum + Math.exp((value - values[best]!) / temperature), 0);
+    loss += Math.log(total) - (values[truth]! - values[best]!) / temperature;
+    tally.add(1 / total, best === truth);
+  }
+  return { loss: loss / answers.length, expectedCalibrationError: tally.expectedError() };
 }

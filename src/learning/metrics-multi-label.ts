@@ -1,11 +1,9 @@
 import { DataError } from "../errors.ts";
 import type { Evaluation } from "../records.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
-import { AveragePrecisionTally, meanAveragePrecision } from "./average-precision.ts";
+import { averageScores, checkFinite, checkRows, checkTruth, leastProbability, scoresOf } from "./class-scores.ts";
 import type { TallyOptions } from "./metrics.ts";
-import { checkFinite, checkRows, checkTruth, leastProbability } from "./metrics-checks.ts";
-import { RankTally, rankOf, topIndices } from "./metrics-ranking.ts";
-import { averageScores, scoresOf } from "./score-averages.ts";
+import { AveragePrecisionTally, meanAveragePrecision, RankTally, rankOf, topIndices } from "./ranking.ts";
 
 /** From here on a class counts as said. */
 const threshold = 0.5;

@@ -1,11 +1,17 @@
 import { DataError } from "../errors.ts";
 import type { ClassScore, Evaluation } from "../records.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
-import { ReliabilityTally } from "./calibration.ts";
-import { checkFinite, checkRows, checkTruth, leastProbability } from "./metrics-checks.ts";
-import { RankTally, rankOf, topIndices } from "./metrics-ranking.ts";
-import { averageScores, type ClassCounts, scoresOf } from "./score-averages.ts";
-import { TemperatureTally } from "./temperature.ts";
+import { ReliabilityTally, TemperatureTally } from "./calibration.ts";
+import {
+  averageScores,
+  type ClassCounts,
+  checkFinite,
+  checkRows,
+  checkTruth,
+  leastProbability,
+  scoresOf,
+} from "./class-scores.ts";
+import { RankTally, rankOf, topIndices } from "./ranking.ts";
 
 /** What else is to be said of a test. */
 export interface TallyOptions {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { TrainingDisplay } from "../../apps/cli/train/display.ts";
-import { averageScores } from "../../src/learning/score-averages.ts";
+import { averageScores } from "../../src/learning/class-scores.ts";
 import type { TrainingProgress, TrainingResult } from "../../src/tasks/train/request.ts";
 import { smallNetwork } from "../tasks/train-fixtures.ts";
 

@@ -3,7 +3,7 @@ import { strFromU8, strToU8 } from "fflate";
 import { sha256 } from "../../src/checksums.ts";
 import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import { parseLabels, parseMapWeights } from "../../src/data/labels.ts";
-import { averageScores } from "../../src/learning/score-averages.ts";
+import { averageScores } from "../../src/learning/class-scores.ts";
 import { decodeModel, describeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import type { Checkpoint } from "../../src/tasks/train/checkpoint.ts";
 import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/tasks/train/checkpoint-file.ts";

@@ -1,8 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ReliabilityTally } from "../../src/learning/calibration.ts";
-import { averageScores } from "../../src/learning/score-averages.ts";
-import { TemperatureTally } from "../../src/learning/temperature.ts";
+import { ReliabilityTally, TemperatureTally } from "../../src/learning/calibration.ts";
+import { averageScores } from "../../src/learning/class-scores.ts";
 
 describe("ReliabilityTally", () => {
   it("puts each answer into its fifteenth, whose upper border it has", () => {

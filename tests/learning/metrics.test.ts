@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { classScores, EvaluationTally } from "../../src/learning/metrics.ts";
-import { rankOf, topIndices } from "../../src/learning/metrics-ranking.ts";
+import { rankOf, topIndices } from "../../src/learning/ranking.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 const rows = (...values: number[][]) =>

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { DataError, ShapeError, TrainingError } from "../../src/errors.ts";
-import { AveragePrecisionTally, meanAveragePrecision } from "../../src/learning/average-precision.ts";
 import { MultiLabelTally } from "../../src/learning/metrics-multi-label.ts";
+import { AveragePrecisionTally, meanAveragePrecision } from "../../src/learning/ranking.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 /** Four images, three classes. */

@@ -1,15 +1,18 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { UsageError } from "../../src/errors.ts";
-import type { Schedule, SchedulePosition } from "../../src/learning/schedule.ts";
 import {
   constantRate,
   cosineDecay,
   createSchedule,
+  exponentialDecay,
   oneCycle,
+  plateauDecay,
+  type Schedule,
   type ScheduleName,
+  type SchedulePosition,
+  stepDecay,
 } from "../../src/learning/schedules.ts";
-import { exponentialDecay, plateauDecay, stepDecay } from "../../src/learning/schedules-decay.ts";
 
 const start: SchedulePosition = { step: 0, totalSteps: 1, epoch: 0, samples: 0, validationLosses: [] };
 

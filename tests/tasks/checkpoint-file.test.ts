@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { sha256 } from "../../src/checksums.ts";
 import { FormatError, TrainingError } from "../../src/errors.ts";
-import { averageScores } from "../../src/learning/score-averages.ts";
+import { averageScores } from "../../src/learning/class-scores.ts";
 import type { BestWeights, Checkpoint } from "../../src/tasks/train/checkpoint.ts";
 import {
   decodeBest,

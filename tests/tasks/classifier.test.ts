@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lower } from "../../src/compiler/lower.ts";
 import { AbortedError, FormatError, UsageError } from "../../src/errors.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
-import { topIndices } from "../../src/learning/metrics-ranking.ts";
+import { topIndices } from "../../src/learning/ranking.ts";
 import type { ImageCodec, ImageSource, RgbImage } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { type Classified, type Classifier, loadClassifier } from "../../src/tasks/evaluate/classifier.ts";

@@ -11,8 +11,7 @@ const golden: { readonly pipeline: readonly number[]; readonly "pipeline-nested"
   readFileSync(join(formats, "pipelines.json"), "utf8"),
 );
 const image = { width: 18, height: 20, data: Uint8Array.from({ length: 20 * 18 * 3 }, (_, i) => (i * 7919) % 256) };
-const scaled =
-  /^Its rescaling of pixels, pixel · 0\.0078\d+ \+ -1, is no layer here but a part of how images are prepared\.$/;
+const scaled = /^Its rescaling of pixels, pixel · 0\.0078\d+ \+ -1, is part of the preprocessing here, not a layer\.$/;
 
 async function answer(file: string) {
   await using classifier = await loadClassifier(join(formats, file), { platform });

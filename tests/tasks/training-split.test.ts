@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { conv2d, dense, dropout, globalAveragePooling2d, input } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
-import { createOptimizer } from "../../src/learning/optimizers.ts";
-import { exponentialAverage } from "../../src/learning/weight-average.ts";
+import { createOptimizer, exponentialAverage } from "../../src/learning/optimizers.ts";
 import type { Reduce } from "../../src/tasks/step/split-program.ts";
 import type { StepInput } from "../../src/tasks/step/training-step.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor/tensor.ts";

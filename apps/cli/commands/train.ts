@@ -58,7 +58,7 @@ function printConfig(resolved: ResolvedSettings, flags: TrainFlags, io: CliIo): 
  * @throws {DataError} no image can be used.
  * @throws {FileError} the file cannot be written.
  */
-export async function showAugmentation(
+async function showAugmentation(
   file: string,
   training: ImageDataset,
   settings: Settings,

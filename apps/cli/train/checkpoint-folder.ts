@@ -227,7 +227,7 @@ export async function recordOf({ plan, flags, folder, commandLine }: RecordedRun
 }
 
 /** @throws {FormatError} it is no record of a run. */
-export function readRecord(value: unknown, where: string): RunRecord {
+function readRecord(value: unknown, where: string): RunRecord {
   return checkDocument(recordSchema, value, where);
 }
 

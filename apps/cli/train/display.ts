@@ -98,7 +98,7 @@ export function headHooks(epochs: number, cacheFolder: string | undefined, io: C
 }
 
 /** Features of frozen networks as files of a folder, which is made when there is something to put into it. */
-export function featureFolder(folder: string): FeatureCache {
+function featureFolder(folder: string): FeatureCache {
   return {
     read: async (name) => {
       try {

@@ -13,7 +13,7 @@ export const runFiles = {
   report: "report.html",
 } as const;
 
-export type RunFile = keyof typeof runFiles;
+type RunFile = keyof typeof runFiles;
 
 /** Where a run keeps what it needs to go on. */
 export const checkpointsFolder = "checkpoints";

@@ -19,7 +19,7 @@ import { RunLock } from "./run-lock.ts";
 import { trainInto } from "./train-into.ts";
 
 /** What the command line asks for. */
-export interface TrainingTask {
+interface TrainingTask {
   /** Their folder, if it was given. */
   readonly images: string | undefined;
   readonly resolved: ResolvedSettings;
@@ -115,7 +115,7 @@ function describePatience({ patience }: Settings): string {
 type Outcome = Reached & Pick<TrainingResult, "aborted" | "skipped" | "validationSkipped">;
 
 /** What `train --json` prints. */
-export function resultJson(result: Outcome, { path, written }: RunFolder) {
+function resultJson(result: Outcome, { path, written }: RunFolder) {
   const { aborted, steps, epoch, history, evaluation, skipped, validationSkipped } = result;
   return { folder: path, files: written, aborted, steps, epoch, history, evaluation, skipped, validationSkipped };
 }
@@ -130,7 +130,7 @@ export async function isOver({ checkpoint, path }: FoundCheckpoint, folder: RunF
 }
 
 /** That there is nothing to go on with, and what the run had reached. */
-export function tellThatItIsOver(
+function tellThatItIsOver(
   { checkpoint }: FoundCheckpoint,
   folder: RunFolder,
   flags: { readonly json?: boolean },
@@ -160,7 +160,7 @@ export function interruption(result: TrainingResult, { plan, flags }: Run, folde
 }
 
 /** That a training was stopped in its first phase, and whether time did it. */
-export function stoppedInHead(cause: AbortedError, { reason }: TimeLimit): AbortedError {
+function stoppedInHead(cause: AbortedError, { reason }: TimeLimit): AbortedError {
   const what = "it was stopped while the classifier was trained alone; there is no model yet";
   return new AbortedError({ where: "train", what, ...(reason !== undefined && { remedy: reason }), cause });
 }

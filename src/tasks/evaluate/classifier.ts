@@ -5,7 +5,7 @@ import { WeightsError, type XceptionError } from "../../errors.ts";
 import { input } from "../../graph/builder.ts";
 import { imageSizeOf, network } from "../../graph/network.ts";
 import { assertOption, wholeNumber } from "../../kinds.ts";
-import { topIndices } from "../../learning/metrics-ranking.ts";
+import { topIndices } from "../../learning/ranking.ts";
 import type { ImageSource, Platform, Session, SessionOptions, Source, Tensors } from "../../platform.ts";
 import { nameOfSource } from "../../source.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";

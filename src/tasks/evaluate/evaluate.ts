@@ -5,7 +5,7 @@ import { type Network, outputActivation } from "../../graph/network.ts";
 import { assertOption, wholeNumber } from "../../kinds.ts";
 import { EvaluationTally, type TallyOptions } from "../../learning/metrics.ts";
 import { MultiLabelTally } from "../../learning/metrics-multi-label.ts";
-import { rankOf, topIndices } from "../../learning/metrics-ranking.ts";
+import { rankOf, topIndices } from "../../learning/ranking.ts";
 import type { Communicator, ImageCodec, ImageSource, Platform, SessionOptions } from "../../platform.ts";
 import type { Evaluation, Prediction, SkippedFile } from "../../records.ts";
 import { selectGallery } from "../../report/evaluation.ts";

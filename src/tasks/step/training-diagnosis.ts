@@ -24,7 +24,7 @@ export interface Fault {
 }
 
 /** What a diagnosis looks at: a step before it was run. */
-export interface DiagnosisInput {
+interface DiagnosisInput {
   readonly network: Network;
   readonly options: TrainingGraphOptions;
   /** Weights by name, in the engine's layout. */
@@ -115,7 +115,7 @@ function allFinite({ type, data }: Tensor): boolean {
 }
 
 /** The highest learning rate of a training, and one that usually works with its optimizer. */
-export interface LearningRates {
+interface LearningRates {
   readonly learningRate: number;
   readonly usualRate: number;
 }

@@ -4,8 +4,7 @@ import type { Layer } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
 import type { GradientClip } from "../../learning/gradient-clipping.ts";
 import type { Loss } from "../../learning/losses.ts";
-import type { Optimizer } from "../../learning/optimizers.ts";
-import type { AverageDecay } from "../../learning/weight-average.ts";
+import type { AverageDecay, Optimizer } from "../../learning/optimizers.ts";
 
 export interface TrainingGraphOptions {
   readonly batchSize: number;

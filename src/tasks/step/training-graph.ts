@@ -103,7 +103,7 @@ function withoutUnread(graph: OpGraph): OpGraph {
 }
 
 /** A moving statistic, and what the batch has to say about it. */
-export interface MovingStatistic {
+interface MovingStatistic {
   readonly weight: WeightSpec;
   readonly batch: Value;
   /** Share of the old value that is kept. */
@@ -173,7 +173,7 @@ export function forwardGraph(network: Network, options: TrainingGraphOptions): F
 }
 
 /** The first half of a training step: forward, loss, gradients; these are outputs too, as `gradient/<weight>`. */
-export interface GradientGraph extends ForwardGraph {
+interface GradientGraph extends ForwardGraph {
   /** By weight. */
   readonly gradients: ReadonlyMap<string, Value>;
 }
@@ -182,7 +182,7 @@ export interface GradientGraph extends ForwardGraph {
  * Composes lower → loss → gradient.
  * @throws {UsageError} no weight trains.
  */
-export function gradientGraph(network: Network, options: TrainingGraphOptions): GradientGraph {
+function gradientGraph(network: Network, options: TrainingGraphOptions): GradientGraph {
   const forward = forwardGraph(network, options);
   const names = forward.trained.map(({ name }) => name);
   const { graph, gradients } = gradient(forward.graph, trainingNames.loss, names);
@@ -191,7 +191,7 @@ export function gradientGraph(network: Network, options: TrainingGraphOptions): 
 }
 
 /** What an update goes by; all values are of the graph that is being written. */
-export interface UpdateInput {
+interface UpdateInput {
   readonly build: OpGraphBuilder;
   readonly trained: readonly WeightSpec[];
   /** By weight. */
@@ -202,14 +202,14 @@ export interface UpdateInput {
 }
 
 /** What an update replaces, and what it wants to be fed. */
-export interface WrittenUpdate {
+interface WrittenUpdate {
   readonly state: readonly StateEntry[];
   /** Each factor of the learning rate that a weight has, once. */
   readonly rateFactors: readonly number[];
 }
 
 /** Writes the second half of a training step: clip, optimizer, moving statistics, averages. */
-export function writeUpdate(input: UpdateInput, options: TrainingGraphOptions): WrittenUpdate {
+function writeUpdate(input: UpdateInput, options: TrainingGraphOptions): WrittenUpdate {
   const { build, trained, statistics, parameters } = input;
   const { optimizer, decays = isKernel, rateFactor = () => 1, clip = {} } = options;
   const state: StateEntry[] = [];

@@ -35,7 +35,7 @@ export function writeActivationHealth(
 }
 
 /** What a step of the engine has shown, with the weights before and after it. */
-export interface StepEvidence {
+interface StepEvidence {
   readonly state: ReadonlyMap<string, FloatTensor>;
   readonly next: ReadonlyMap<string, FloatTensor>;
   readonly results: Tensors;

@@ -152,7 +152,7 @@ const epochState = z.object({
 });
 
 /** The JSON document of a checkpoint. */
-export const checkpointSchema = z.object({
+const checkpointSchema = z.object({
   formatVersion: z.literal(formatVersion),
   identity: z.record(z.string(), z.json()),
   phase: z.enum(["head", "network"]).default("network"),
@@ -167,7 +167,7 @@ export const checkpointSchema = z.object({
 });
 
 /** The JSON document of the best weights. */
-export const bestSchema = z.object({
+const bestSchema = z.object({
   formatVersion: z.literal(formatVersion),
   epoch: count,
   steps: count,

@@ -1,4 +1,4 @@
-import { rankOf } from "../../learning/metrics-ranking.ts";
+import { rankOf } from "../../learning/ranking.ts";
 import type { EpochState, PaceState, TallyState } from "./checkpoint.ts";
 
 /** Means over the steps of an epoch; all its batches have the same size. */

@@ -6,9 +6,8 @@ import { inputShapeOf, type Network, networkWeights, outputActivation, outputLay
 import { checkWeights } from "../../graph/weights.ts";
 import { assertAllowed, assertOption, wholeNumber } from "../../kinds.ts";
 import { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "../../learning/losses.ts";
-import { optimizerDefaults } from "../../learning/optimizer-defaults.ts";
-import type { Optimizer } from "../../learning/optimizers.ts";
-import type { Schedule } from "../../learning/schedule.ts";
+import { type Optimizer, optimizerDefaults } from "../../learning/optimizers.ts";
+import type { Schedule } from "../../learning/schedules.ts";
 import type { SharedOptions } from "../../models/options.ts";
 import { topOn } from "../../models/parts.ts";
 import { type Architecture, architectureOf, buildNetwork, optionsOf, withOptions } from "../../models/registry.ts";
@@ -259,7 +258,9 @@ async function withStart(
   const { platform, start: begun, network: own } = request;
   const ownWeights = typeof request.weights === "object" && request.weights !== null ? request.weights : undefined;
   const source = given.settings.weights;
-  if (begun === undefined && ownWeights === undefined && source === null) assertFromScratch(given, request);
+  // A caller with a network of its own knows its weights.
+  const isFromScratch = own === undefined && begun === undefined && ownWeights === undefined && source === null;
+  if (isFromScratch) assertFromScratch(given, request);
   const opened =
     begun === undefined && source !== null
       ? await openStartingFile(source, platform, { classes: task.classes })

@@ -293,7 +293,7 @@ function nextTurn(): Promise<void> {
  * The images of a training that could not be used: those that were found so now, and before it was resumed; and by other
  * ranks, as far as it has heard from them.
  */
-export class SkippedFiles {
+class SkippedFiles {
   readonly #plan: Pick<TrainingPlan, "dataset" | "batches" | "validation">;
   #before: Pick<Checkpoint, "skipped" | "validationSkipped"> | undefined;
 

@@ -4,7 +4,7 @@ import { UsageError } from "../../errors.ts";
 import { networkWeights } from "../../graph/network.ts";
 import { OpGraphBuilder } from "../../graph/op-builder.ts";
 import type { Optimizer } from "../../learning/optimizers.ts";
-import type { Schedule } from "../../learning/schedule.ts";
+import type { Schedule } from "../../learning/schedules.ts";
 import type { Communicator } from "../../platform.ts";
 import type { Json } from "../model/model.ts";
 import { gatherRanks } from "../ranks/ranks.ts";

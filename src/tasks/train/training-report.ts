@@ -5,7 +5,7 @@ import type { Gallery, NetworkSize, Reproduction, TrainingReport } from "../../r
 import type { TrainingResult } from "./request.ts";
 
 /** What a report says beyond what the training itself knows. */
-export interface ReportOptions {
+interface ReportOptions {
   readonly title: string;
   readonly summary?: string;
   readonly settings?: readonly Fact[];

@@ -9,30 +9,30 @@ import { type OpenAsOptions, openAs } from "./open-weights.ts";
 import type { WeightsSource } from "./weights-file.ts";
 
 export interface ConvertOptions extends OpenAsOptions {
-  /** What to write. */
+  /** The format to write. */
   readonly to: TargetName;
-  /** Names of the classes; default: those in the file, else their numbers. */
+  /** Labels of the classes; default: those in the file, else their numbers. */
   readonly labels?: readonly string[] | undefined;
   /** How numbers are stored: `float16` halves the file and rounds to 3 digits; only ONNX can. Default `float32`. */
   readonly dtype?: "float32" | "float16" | undefined;
-  /** Goes into files that have a place for it; default: now. */
+  /** For files that store a date; default: now. */
   readonly savedAt?: Date | undefined;
 }
 
 export interface Conversion extends Omit<Written, "format"> {
-  /** What the file was. */
+  /** The format of the source. */
   readonly from: string;
-  /** What was made of it, exactly: `model file` is one of this package, `plain ONNX` a graph for any tool. */
+  /** The format written: `model file` is one of this package, `plain ONNX` a graph for any tool. */
   readonly to: string;
   readonly network: { readonly name: string; readonly layers: number; readonly inputShape: Shape };
   readonly weights: MappingReport;
 }
 
 /**
- * Turns a file of weights into one of another kind.
- * @throws {FormatError} it is in no format that we know, damaged, or its network has something that we do not know.
+ * Converts a file of weights to another format.
+ * @throws {FormatError} it is in no known format, damaged, or its network has an unsupported layer.
  * @throws {WeightsError} its weights are not those of the network.
- * @throws {UsageError} there are not as many labels as classes, or the target cannot hold the model.
+ * @throws {UsageError} the number of labels differs from the classes, or the target cannot store the model.
  */
 export async function convert(source: WeightsSource, options: ConvertOptions): Promise<Conversion> {
   const { to, dtype = "float32", savedAt = new Date() } = options;

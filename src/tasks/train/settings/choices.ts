@@ -2,10 +2,14 @@ import { type Augmentation, augmentations, inceptionWindow } from "../../../data
 import { erasingDefaults, type WindowSizes } from "../../../data/geometry.ts";
 import type { Mixing } from "../../../data/mixing.ts";
 import type { GradientClip } from "../../../learning/gradient-clipping.ts";
-import { createOptimizer, type Optimizer } from "../../../learning/optimizers.ts";
-import type { Schedule } from "../../../learning/schedule.ts";
-import { createSchedule } from "../../../learning/schedules.ts";
-import { type AverageDecay, exponentialAverage, polyakAverage } from "../../../learning/weight-average.ts";
+import {
+  type AverageDecay,
+  createOptimizer,
+  exponentialAverage,
+  type Optimizer,
+  polyakAverage,
+} from "../../../learning/optimizers.ts";
+import { createSchedule, type Schedule } from "../../../learning/schedules.ts";
 import type { SharedOptions } from "../../../models/options.ts";
 import { type Architecture, architectureNamed, pickOptions } from "../../../models/registry.ts";
 import type { Settings } from "./settings.ts";

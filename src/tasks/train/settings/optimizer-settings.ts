@@ -1,5 +1,5 @@
 import { choice, listOf, number, onOff, orNone, wholeNumber } from "../../../kinds.ts";
-import { optimizerDefaults } from "../../../learning/optimizer-defaults.ts";
+import { optimizerDefaults } from "../../../learning/optimizers.ts";
 import { type KeySettings, setting } from "./setting.ts";
 
 /** How weights follow their gradients. */

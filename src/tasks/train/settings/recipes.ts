@@ -3,7 +3,7 @@ import { nearestName, type SettingsLayer } from "./resolve.ts";
 import type { SettingName, Settings } from "./settings.ts";
 
 /** One line of a recipe: a value, and either the paper's words for it or why we chose it where the paper is silent. */
-export type RecipeLine<T> = { readonly value: T } & ({ readonly paper: string } | { readonly choice: string });
+type RecipeLine<T> = { readonly value: T } & ({ readonly paper: string } | { readonly choice: string });
 
 /** Settings that belong together; what a recipe leaves out has its default. */
 export interface Recipe {
