@@ -119,7 +119,7 @@ function checksumOffset(bytes: Uint8Array): number {
 }
 
 /** Of the files that this version writes. */
-export const formatVersion = 1;
+const formatVersion = 1;
 
 const count = z.int().min(0);
 const seconds = z.number().min(0);
