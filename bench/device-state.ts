@@ -8,13 +8,13 @@ import { countParameters, networkWeights } from "../src/graph/network.ts";
 import { createOptimizer, initializeWeights, softmaxCrossEntropy, TrainingStep, xception } from "../src/index.ts";
 import type { Platform } from "../src/platform.ts";
 import { nodePlatform } from "../src/runtime/node.ts";
-import { formulaImages } from "../src/weights/formula.ts";
+import { syntheticImages } from "../src/weights/synthetic.ts";
 import { interleave, median, rounded, writeResult } from "./measurement.ts";
 
 const [size = 71, width = 0.25] = process.argv.slice(2).map(Number);
 const rounds = 5;
 const network = xception({ inputShape: [size, size, 3], width, middleFlowRepeats: 0 });
-const input = { images: formulaImages(1, [size, size, 3], 3000), targets: oneHot([1], 1000, 0), learningRate: 0.01 };
+const input = { images: syntheticImages(1, [size, size, 3], 3000), targets: oneHot([1], 1000, 0), learningRate: 0.01 };
 
 /** An engine that hands out everything. */
 const forgetful: Platform = {

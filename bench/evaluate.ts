@@ -14,7 +14,7 @@ import { ImagePreparation, imageBatch } from "../src/tasks/model/images.ts";
 import { decodeOptionsOf, defaultPreprocessing, sizedDecodeOptionsOf } from "../src/tasks/model/model.ts";
 import { encodeModel } from "../src/tasks/model/model-file.ts";
 import { loadPredictor } from "../src/tasks/model/predictor.ts";
-import { formulaWeights } from "../src/weights/formula.ts";
+import { syntheticWeights } from "../src/weights/synthetic.ts";
 import { interleave, median, rounded, writeResult } from "./measurement.ts";
 
 const [folder, ...numbers] = process.argv.slice(2);
@@ -32,7 +32,7 @@ const network = xception(options);
 const model = {
   architecture: { family: "xception", options } as const,
   network,
-  weights: formulaWeights(network),
+  weights: syntheticWeights(network),
   labels: found.classes,
   preprocessing: defaultPreprocessing,
 };

@@ -13,7 +13,7 @@ import { kerasPreprocessing } from "../src/graph/preprocessing.ts";
 import { architectureNamed, buildNetwork } from "../src/models/registry.ts";
 import { writeFilesAtomic } from "../src/runtime/node-files.ts";
 import { type TargetName, weightsTargets } from "../src/tasks/weights/formats.ts";
-import { formulaWeights } from "../src/weights/formula.ts";
+import { syntheticWeights } from "../src/weights/synthetic.ts";
 import { median, type Row, rounded, writeResult } from "./measurement.ts";
 
 interface Source {
@@ -73,7 +73,7 @@ function modelOf(name: Source["network"]) {
   const network = buildNetwork(architecture);
   const labels = Array.from({ length: 1000 }, (_, index) => `class ${index}`);
   const preprocessing = { ...kerasPreprocessing, fit: "fill", background: [255, 255, 255] } as const;
-  return { architecture, network, weights: formulaWeights(network), labels, preprocessing };
+  return { architecture, network, weights: syntheticWeights(network), labels, preprocessing };
 }
 
 /** The same tensors, saved by PyTorch itself. */

@@ -12,7 +12,7 @@ import { createOptimizer, initializeWeights, softmaxCrossEntropy, TrainingStep, 
 import { nodePlatform } from "../src/runtime/node.ts";
 import { joinMpi } from "../src/runtime/node-mpi.ts";
 import { averageOverRanks } from "../src/tasks/ranks/ranks.ts";
-import { formulaImages } from "../src/weights/formula.ts";
+import { syntheticImages } from "../src/weights/synthetic.ts";
 import { median, type Row, rounded, writeResult } from "./measurement.ts";
 import { simulate, volumeOfStep } from "./scale-out-model.ts";
 
@@ -59,7 +59,7 @@ async function measureRank([size, batchSize, threads, synchronized]: [number, nu
   });
   const labels = Array.from({ length: batchSize }, (_, index) => index);
   const input = {
-    images: formulaImages(batchSize, [size, size, 3], 3000),
+    images: syntheticImages(batchSize, [size, size, 3], 3000),
     targets: oneHot(labels, 1000, 0),
     learningRate: 0.001,
   };

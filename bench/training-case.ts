@@ -2,13 +2,13 @@ import { oneHot } from "../src/data/labels.ts";
 import { createOptimizer, initializeWeights, softmaxCrossEntropy, TrainingStep, xception } from "../src/index.ts";
 import type { Platform, SessionOptions } from "../src/platform.ts";
 import { nodePlatform } from "../src/runtime/node.ts";
-import { formulaImages } from "../src/weights/formula.ts";
+import { syntheticImages } from "../src/weights/synthetic.ts";
 
 /** The step that is measured: the paper's network, SGD with momentum, formula images of size×size. */
 export function trainingCase(batchSize: number, size: number) {
   const network = xception({ inputShape: [size, size, 3] });
   const input = {
-    images: formulaImages(batchSize, [size, size, 3], 3000),
+    images: syntheticImages(batchSize, [size, size, 3], 3000),
     targets: oneHot(
       Array.from({ length: batchSize }, (_, index) => index),
       1000,

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { oneHot } from "../src/data/labels.ts";
 import { createOptimizer, initializeWeights, softmaxCrossEntropy, TrainingStep, xception } from "../src/index.ts";
 import { nodePlatform } from "../src/runtime/node.ts";
-import { formulaImages } from "../src/weights/formula.ts";
+import { syntheticImages } from "../src/weights/synthetic.ts";
 import { peakMemoryGib, rounded, timeMs, writeResult } from "./measurement.ts";
 
 const [size = 299, batchSize, again] = process.argv.slice(2).map(Number);
@@ -29,7 +29,7 @@ async function measure(batchSize: number, recompute: boolean): Promise<Measured>
     recompute,
   });
   const labels = Array.from({ length: batchSize }, (_, index) => index);
-  const images = formulaImages(batchSize, [size, size, 3], 3000);
+  const images = syntheticImages(batchSize, [size, size, 3], 3000);
   const run = () => timeMs(() => step.run({ images, targets: oneHot(labels, 1000, 0), learningRate: 0.001 }));
   await run();
   const stepMs = Math.min(await run(), await run());

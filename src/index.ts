@@ -228,15 +228,12 @@ export {
   type UpdatedArchitecture,
   updateArchitecture,
 } from "./tasks/model/update-architecture.ts";
-export type { TapDifference } from "./tasks/verify/compare.ts";
-export { type Golden, parseGolden } from "./tasks/verify/golden.ts";
-export type { VerifyLayout } from "./tasks/verify/graph.ts";
-export type {
-  ModelVerification,
-  RuntimeVerification,
-  VerifyModelOptions,
-} from "./tasks/verify/model.ts";
-export type { Verification, VerifyOptions, VerifyTolerance } from "./tasks/verify/verify.ts";
+export { type Golden, parseGolden, parseTrainingGolden, type TrainingGolden } from "./tasks/verify/golden.ts";
+export type { ModelVerification, RuntimeVerification, VerifyModelOptions } from "./tasks/verify/model.ts";
+export type { TapDifference } from "./tasks/verify/reference.ts";
+export type { VerifyLayout } from "./tasks/verify/run.ts";
+export { type TrainingDifference, type TrainingVerification, verifyTraining } from "./tasks/verify/training.ts";
+export { type Verification, type VerifyOptions, type VerifyTolerance, verifyGolden } from "./tasks/verify/verify.ts";
 export type { Conversion, ConvertOptions } from "./tasks/weights/convert.ts";
 export { type TargetName, targetOf } from "./tasks/weights/formats.ts";
 export type {

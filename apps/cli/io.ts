@@ -1,5 +1,4 @@
 import { UsageError } from "../../src/errors.ts";
-import type { SkippedFile } from "../../src/records.ts";
 
 /** The world as a command sees it: passed in, so that commands run in tests without a process. */
 export interface CliIo {
@@ -33,13 +32,4 @@ export function describeFailure(error: unknown, withStack: boolean): string {
   if (!(error instanceof Error)) return String(error);
   const message = error.message.replaceAll(/\s*\n\s*/g, " ");
   return withStack && error.stack ? `${message}\n${error.stack}` : message;
-}
-
-/** How many files are named; a report names all. */
-const named = 5;
-
-/** Says on stderr which images could not be used, and why. */
-export function reportSkipped(skipped: readonly SkippedFile[], io: CliIo): void {
-  for (const { reason } of skipped.slice(0, named)) io.stderr(`skipped: ${reason}\n`);
-  if (skipped.length > named) io.stderr(`skipped: ${skipped.length - named} more\n`);
 }

@@ -34,7 +34,7 @@ const flagged = optionsIn("network", "task");
 const { includeTop: _, ...taskOptions } = optionsIn("task");
 
 /**
- * Gives a command the flags that describe a network; `networkOf` then builds it.
+ * Gives a command the flags that describe a network; `networkFromFlags` then builds it.
  * @param except flags that mean something else there.
  */
 export function addNetworkOptions(
@@ -48,7 +48,7 @@ export function addNetworkOptions(
 }
 
 /** @throws {UsageError} flags do not go together. */
-export function networkOf({ architecture = defaultName, ...flags }: NetworkFlags): Network {
+export function networkFromFlags({ architecture = defaultName, ...flags }: NetworkFlags): Network {
   return buildNetwork(architectureNamed(architecture, networkOptionsOf(flags), flagText));
 }
 
@@ -95,7 +95,7 @@ export async function describedNetwork(
   flags: LookFlags,
   io: CliIo,
 ): Promise<Network> {
-  if (model === undefined) return networkOf(flags);
+  if (model === undefined) return networkFromFlags(flags);
   // For what it is made of, nothing has to be downloaded.
   if (model === "imagenet") return publishedNetwork(command, flags);
   const { file, source, inputShape } = await openDescribed(model, command, flags, io);

@@ -51,22 +51,6 @@ export function countsOf(flag: string): (text: string) => readonly number[] {
   return valueReader(flag, listOf(wholeNumber({ from: 1 })));
 }
 
-/**
- * The ending of a file's name that says what to write, in small letters and without its dot.
- * @param flag that names the file, for the message.
- * @throws {UsageError} it has none of the endings.
- */
-export function endingOf<T extends string>(file: string, endings: readonly T[], flag: string): T {
-  const found = endings.find((ending) => file.toLowerCase().endsWith(`.${ending}`));
-  if (found !== undefined) return found;
-  throw new UsageError({
-    where: `option ${flag}`,
-    what: "the ending of the name does not say what to write",
-    received: file,
-    expected: `a name that ends in ${endings.map((ending) => `.${ending}`).join(", ")}`,
-  });
-}
-
 /** Collects the flags that a command with all its options is called with, as they were typed. */
 export function givenFlags(command: Command): readonly string[] {
   const words: string[] = [];

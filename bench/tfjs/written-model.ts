@@ -13,8 +13,8 @@ import { toEngineWeights } from "../../src/graph/weights.ts";
 import { alignedXception } from "../../src/models/aligned/network.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
+import { syntheticImages, syntheticWeights } from "../../src/weights/synthetic.ts";
 import { writeTfjsModel } from "../../src/weights/tfjs/writer.ts";
 
 async function inTfjs(network: Network, weights: Weights, images: Float32Array): Promise<ArrayLike<number>> {
@@ -49,8 +49,8 @@ for (const options of [
   { ...sizes, variant: "65p" },
 ] as const) {
   const network = "variant" in options && options.variant !== "tutorial" ? alignedXception(options) : xception(options);
-  const weights = formulaWeights(network);
-  const { data } = formulaImages(2, sizes.inputShape);
+  const weights = syntheticWeights(network);
+  const { data } = syntheticImages(2, sizes.inputShape);
   const [theirs, ours] = [await inTfjs(network, weights, data), await inOnnxRuntime(network, weights, data)];
   const largest = Math.max(...Array.from(ours, Math.abs));
   const difference = Math.max(...Array.from(ours, (value, index) => Math.abs(value - theirs[index]!)));

@@ -31,7 +31,8 @@ export interface Optimizer {
   readonly update: (operands: UpdateOperands) => Updated;
 }
 
-export type OptimizerName = "sgd" | "rmsprop" | "adam" | "adamw";
+export const optimizerNames = ["sgd", "rmsprop", "adam", "adamw"] as const;
+export type OptimizerName = (typeof optimizerNames)[number];
 
 export interface OptimizerOptions {
   /** SGD and RMSprop, default 0.9 and 0. */

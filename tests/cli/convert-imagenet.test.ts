@@ -10,8 +10,8 @@ import { encodePng } from "../../src/runtime/node-images.ts";
 import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import { convert } from "../../src/tasks/weights/convert.ts";
 import { imagenetOrigin, weightsSource } from "../../src/tasks/weights/weights-file.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
 import { writeLegacyWeights } from "../../src/weights/keras/writer.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { type LocalServer, serve } from "../runtime/local-server.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
@@ -24,7 +24,7 @@ let server: LocalServer;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "xception-convert-"));
-  server = await serve(await writeLegacyWeights({ network, weights: formulaWeights(network) }));
+  server = await serve(await writeLegacyWeights({ network, weights: syntheticWeights(network) }));
 });
 afterEach(() => vi.unstubAllEnvs());
 afterAll(async () => {
@@ -44,7 +44,7 @@ test.each([
   if (note !== undefined) expect(stdout).toContain(note);
   const model = decodeModel(await readFile(target), target);
   expect(model.labels).toEqual(await imagenetLabels());
-  expect(model.weights).toEqual(formulaWeights(network));
+  expect(model.weights).toEqual(syntheticWeights(network));
 });
 
 test.each(["mirror/keras", "ftp://mirror/keras/"])("a mirror at %s is refused by its name", async (mirror) => {
@@ -76,7 +76,7 @@ test("a model is read from its address by what uses models", async () => {
 });
 
 test("models made of the weights that Keras published say so, and under which license", async () => {
-  const weights = await writeLegacyWeights({ network, weights: formulaWeights(network) });
+  const weights = await writeLegacyWeights({ network, weights: syntheticWeights(network) });
   const options = { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0 } as const;
   const source = { ...(await weightsSource(weights, nodePlatform)), origin: imagenetOrigin };
   const converted = await convert(source, { to: "onnx", network: options });

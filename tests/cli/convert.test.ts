@@ -9,11 +9,11 @@ import { architectureNamed } from "../../src/models/registry.ts";
 import { timmNames } from "../../src/models/timm-names.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { timmFormulaWeights } from "../../src/tasks/verify/timm.ts";
+import { timmSyntheticWeights } from "../../src/tasks/verify/verify.ts";
 import { loadModel } from "../../src/tasks/weights/load-model.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
+import { syntheticImages, syntheticWeights } from "../../src/weights/synthetic.ts";
 import { capture } from "./capture.ts";
 
 const formats = join(root, "tests/golden/formats");
@@ -28,7 +28,7 @@ const tinyFlags = ["--input-shape", "71x71x3", "--classes", "2", "--width", "0.0
 async function writeLegacyWeights(name: string): Promise<void> {
   const { FS } = await h5wasm.ready;
   const file = new h5wasm.File("legacy.h5", "w");
-  const weights = formulaWeights(xception(tiny));
+  const weights = syntheticWeights(xception(tiny));
   const layers = xception(tiny).layers.filter((layer) => layer.weights.length > 0);
   const names = layers.map((layer) => layer.name.replace(/^conv2d(_\d+)?$/, "convolution2d$1_9"));
   file.create_attribute("layer_names", names);
@@ -55,7 +55,7 @@ test("a whole model becomes a graph that gives the outputs of Keras", async () =
 
   const golden = JSON.parse(readFileSync(join(formats, "small.json"), "utf8")) as { probabilities: number[][] };
   const session = await nodePlatform.engine.createSession(readFileSync(at("small.onnx")));
-  const outputs = await session.run({ images: formulaImages(2, [40, 36, 3]) });
+  const outputs = await session.run({ images: syntheticImages(2, [40, 36, 3]) });
   await session.dispose();
   const { data } = outputs.predictions as FloatTensor;
   golden.probabilities.flat().forEach((value, index) => {
@@ -76,7 +76,7 @@ test("weights alone become a model file, with labels, under the names of the net
   });
   const model = await loadModel(at("model.onnx"), nodePlatform);
   expect(model.labels).toEqual(["cat", "dog"]);
-  expect(model.weights).toEqual(formulaWeights(xception(tiny)));
+  expect(model.weights).toEqual(syntheticWeights(xception(tiny)));
 });
 
 test("without labels, classes are called by their numbers, and that is said", async () => {
@@ -175,7 +175,7 @@ test("wrong usage is refused before anything is written", async () => {
 
 test("weights of timm become a model, which is named by a flag or told from its weights", async () => {
   const architecture = architectureNamed("xception41p", { ...timmSize, classes: 2 });
-  const weights = timmFormulaWeights(architecture);
+  const weights = timmSyntheticWeights(architecture);
   const entries = timmNames(architecture).flatMap(({ name, weight }) =>
     weight ? [[name, toTorchLayout(weight, weights.get(weight.name)!)] as const] : [],
   );

@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { xception } from "../../src/models/xception/paper.ts";
 import { decodeModel } from "../../src/tasks/model/model-file.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writeImages } from "./train-fixtures.ts";
 
 const network = xception({ inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0, classes: 2 });
-const weights = formulaWeights(network);
+const weights = syntheticWeights(network);
 
 let work: string;
 

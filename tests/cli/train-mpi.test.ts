@@ -6,8 +6,8 @@ import { join, resolve } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { xception } from "../../src/models/xception/paper.ts";
 import { decodeReport } from "../../src/report/training-report.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { comparable } from "../crash/interrupted-run.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writeImages } from "./train-fixtures.ts";
@@ -80,7 +80,7 @@ beforeAll(async () => {
   await writeFile(files.sampleWeights, "red/0.png,2\nblue/1.png,0.5\n");
   const network = xception({ inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0, classes: 2 });
   const isPart = ([name]: readonly [string, unknown]) => !name.startsWith("predictions");
-  await writeFile(files.weights, writeSafetensors(new Map([...formulaWeights(network)].filter(isPart))));
+  await writeFile(files.weights, writeSafetensors(new Map([...syntheticWeights(network)].filter(isPart))));
 });
 beforeEach((context) => {
   if (!hasMpi) context.skip("there is no mpirun here: apt-get install mpich");

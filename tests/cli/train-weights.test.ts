@@ -14,9 +14,9 @@ import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import { weightsTargets } from "../../src/tasks/weights/formats.ts";
 import { startingWeights } from "../../src/tasks/weights/starting-weights.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
 import { writeLegacyWeights } from "../../src/weights/keras/writer.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { type LocalServer, serve } from "../runtime/local-server.ts";
 import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
@@ -33,7 +33,7 @@ let server: LocalServer;
 beforeAll(async () => {
   data = await mkdtemp(join(tmpdir(), "xception-weights-data-"));
   await writeImages(join(data, "photos"), 3, 1);
-  published = await writeLegacyWeights({ network: body, weights: formulaWeights(body) });
+  published = await writeLegacyWeights({ network: body, weights: syntheticWeights(body) });
 });
 afterAll(() => rm(data, { recursive: true }));
 beforeEach(async () => {
@@ -68,7 +68,7 @@ test("training starts from the weights of an address, with a classifier of its o
   );
   expect(stderr).toMatch(/^download, MB: \d\.\d\/\d\.\d$/m);
   const { weights, provenance } = decodeModel(await readFile(join(work, "run/model.onnx")), "model.onnx");
-  const formula = formulaWeights(body);
+  const formula = syntheticWeights(body);
   expect(weights.get("block1_conv1/kernel")).toEqual(formula.get("block1_conv1/kernel"));
   expect(weights.get("block14_sepconv2/pointwise_kernel")).toEqual(formula.get("block14_sepconv2/pointwise_kernel"));
   const fresh = initializeWeights(xception({ ...small, seed: 4 }));
@@ -130,7 +130,7 @@ test("a stand-in for the published weights goes all the way into a network of ot
     unexpected: [],
     wrongShape: [],
   });
-  for (const [name, tensor] of formulaWeights(body)) expect(weights.get(name)).toEqual(tensor);
+  for (const [name, tensor] of syntheticWeights(body)) expect(weights.get(name)).toEqual(tensor);
   expect(await readdir(work)).toEqual(["xception_weights_tf_dim_ordering_tf_kernels_notop.h5"]);
 });
 
@@ -169,7 +169,7 @@ test("train() takes imagenet by name", async () => {
     optimizer: createOptimizer("sgd", { weightDecay: 0 }),
     epochs: 1,
   });
-  const formula = formulaWeights(body);
+  const formula = syntheticWeights(body);
   for (const name of ["block1_conv1/kernel", "block14_sepconv2/pointwise_kernel"]) {
     expect(weights.get(name)).toEqual(formula.get(name));
   }

@@ -29,7 +29,7 @@ describe("xception verify MODEL", () => {
     const { exitCode, stdout, stderr } = await capture(command);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
     const lines = stdout.trimEnd().split("\n");
-    expect(lines[0]).toBe(`${at("model.onnx")}: xception 71×80×3, images: formula`);
+    expect(lines[0]).toBe(`${at("model.onnx")}: xception 71×80×3, images: synthetic`);
     expect(lines.at(-1)).toBe("All runtimes agree with the reference.");
     const json = await capture([...command, "--json"]);
     expect({ exitCode: json.exitCode, stderr: json.stderr }).toEqual({ exitCode: 0, stderr: "" });

@@ -10,9 +10,9 @@ import { nodePlatform } from "../../src/runtime/node.ts";
 import { openWeightsFile, weightsTargets } from "../../src/tasks/weights/formats.ts";
 import { loadGraph } from "../../src/tasks/weights/load-model.ts";
 import { modelFrom, weightsFor } from "../../src/tasks/weights/open-weights.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
 import { networkFromKeras } from "../../src/weights/keras/network.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { foldedGraphModel, torchNet, torchXception } from "../tasks/foreign-graphs.ts";
 import { withNumbersBeside } from "../tasks/onnx-with-data.ts";
 import { smallModel } from "../tasks/small-model.ts";
@@ -172,7 +172,7 @@ async function tfjsLayers(): Promise<fc.Arbitrary<Files>> {
 
 async function tfjsGraph(): Promise<fc.Arbitrary<Files>> {
   const network = torchNet();
-  const weights = formulaWeights(network);
+  const weights = syntheticWeights(network);
   const folded = foldedGraphModel(network, weights);
   const models = [folded, namedGraphModel(network, weights)];
   const shards = Object.assign({}, ...models.map(({ shards }) => shards)) as Record<string, Uint8Array>;

@@ -42,7 +42,9 @@ def main(height, width, pooling=None):
     taps = keras.Model(model.input, [model.get_layer(name).output for name in names])
     outputs = taps.predict(formula_images(BATCH, shape[0], shape[1], 1000), verbose=0)
     lines = [f'  "{name}": {json.dumps(tap(output))}' for name, output in zip(names, outputs)]
-    print('{"taps": {\n' + ",\n".join(lines) + "\n}}")
+    options = {"inputShape": shape, "includeTop": False, **({"pooling": pooling} if pooling else {})}
+    architecture = json.dumps({"family": "xception", "options": options})
+    print(f'{{"architecture": {architecture},\n "taps": {{\n' + ",\n".join(lines) + "\n}}")
 
 
 main(*sys.argv[1:])

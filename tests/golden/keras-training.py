@@ -25,6 +25,9 @@ OPTIMIZERS = {
     "rmsprop": lambda: keras.optimizers.RMSprop(0.0005, rho=0.9, momentum=0.9, epsilon=1e-7),
 }
 
+# As the golden files name them.
+NAMES = {"sgd": "SGD lr 0.01 momentum 0.9", "rmsprop": "RMSprop lr 0.0005 rho 0.9 momentum 0.9 epsilon 1e-7"}
+
 
 def one_ulp_off(values, random):
     return np.nextafter(values, np.where(random.random(values.shape) < 0.5, np.inf, -np.inf).astype(np.float32))
@@ -55,10 +58,11 @@ def main(optimizer, floatx, activation="relu", perturbation=None):
         change = np.linalg.norm(values - before)
         after[weight.path] = [float(f"{np.linalg.norm(values):.9g}"), float(f"{change:.9g}")]
     head = {
+        "architecture": {"family": "xception", "options": {"inputShape": [SIZE, SIZE, 3], "classes": CLASSES}},
         "keras": keras.__version__,
-        "optimizer": optimizer,
+        "optimizer": NAMES[optimizer],
         "floatx": floatx,
-        "activation": activation,
+        **({} if activation == "relu" else {"activation": activation}),
         "input_shape": [SIZE, SIZE, 3],
         "classes": CLASSES,
         "labels": LABELS,

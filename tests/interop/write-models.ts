@@ -21,7 +21,7 @@ import type { ModelDescription } from "../../src/tasks/model/model-metadata.ts";
 import type { ModelToWrite } from "../../src/tasks/weights/formats.ts";
 import { type TargetName, weightsTargets } from "../../src/tasks/weights/formats.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
+import { syntheticImages, syntheticWeights } from "../../src/weights/synthetic.ts";
 import { randomModel } from "../weights/random-model.ts";
 
 const small = { inputShape: [75, 71, 3], width: 0.25, classes: 4, middleFlowRepeats: 2 } as const;
@@ -48,7 +48,7 @@ for (const [index, { network }] of random.entries())
 
 async function write(name: string, about: ModelDescription, architecture?: ArchitectureName): Promise<void> {
   const network = buildNetwork(about.architecture);
-  const model = { ...about, network, weights: formulaWeights(network) };
+  const model = { ...about, network, weights: syntheticWeights(network) };
   const written: string[] = [];
   for (const to of Object.keys(weightsTargets) as TargetName[]) {
     // Each format in a folder of its own, since they share endings.
@@ -62,7 +62,7 @@ async function write(name: string, about: ModelDescription, architecture?: Archi
       if (!(error instanceof UsageError)) throw error;
     }
   }
-  const images = formulaImages(2, inputShapeOf(network) as readonly [number, number, number]);
+  const images = syntheticImages(2, inputShapeOf(network) as readonly [number, number, number]);
   const { shape, data } = await answers(model, images);
   writeFileSync(join(folder!, name, "images.f32"), images.data);
   writeFileSync(join(folder!, name, "answers.f32"), data);

@@ -5,7 +5,8 @@ import { fromTorchLayout, torchShape, toTorchLayout } from "../../src/graph/torc
 import { architectureNamed, buildNetwork } from "../../src/models/registry.ts";
 import { timmNames } from "../../src/models/timm-names.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { parseTimmGolden, verifyTimm } from "../../src/tasks/verify/timm.ts";
+import { parseTimmGolden } from "../../src/tasks/verify/golden.ts";
+import { verifyTimm } from "../../src/tasks/verify/verify.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 const file = "timm-forward.json";

@@ -3,7 +3,7 @@ import { input } from "../../src/graph/builder.ts";
 import { countParameters, type Network, networkWeights } from "../../src/graph/network.ts";
 import type { XceptionOptions, XceptionVariant } from "../../src/models/xception/options.ts";
 import { entryFlow, exitFlow, middleFlow, xception } from "../../src/models/xception/paper.ts";
-import * as tutorial from "../../src/models/xception/tutorial.ts";
+import { tutorialEntryFlow, tutorialExitFlow, tutorialMiddleFlow } from "../../src/models/xception/tutorial.ts";
 import paperGolden from "../golden/xception-paper-299.layers.json" with { type: "json" };
 import tutorialGolden from "../golden/xception-tutorial-299.layers.json" with { type: "json" };
 
@@ -91,6 +91,11 @@ describe("the feature maps", () => {
   });
 
   it("of each flow can be asked for alone, in both variants", () => {
+    const tutorial = {
+      entryFlow: tutorialEntryFlow,
+      middleFlow: tutorialMiddleFlow,
+      exitFlow: tutorialExitFlow,
+    };
     for (const flows of [{ entryFlow, middleFlow, exitFlow }, tutorial]) {
       const entry = flows.entryFlow(input([299, 299, 3]));
       expect(entry.shape).toEqual([19, 19, 728]);

@@ -5,11 +5,11 @@ import { FormatError, TrainingError } from "../../src/errors.ts";
 import { averageScores } from "../../src/learning/class-scores.ts";
 import type { BestWeights, Checkpoint } from "../../src/tasks/train/checkpoint.ts";
 import {
+  checkpointVersion,
   decodeBest,
   decodeCheckpoint,
   encodeBest,
   encodeCheckpoint,
-  formatVersion,
 } from "../../src/tasks/train/checkpoint-file.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
@@ -115,7 +115,7 @@ describe("a checkpoint's file", () => {
     );
     const text = Buffer.from(await encodeBest(best)).toString("latin1");
     const later = text
-      .replace(`\\"formatVersion\\":${formatVersion}`, `\\"formatVersion\\":${formatVersion + 1}`)
+      .replace(`\\"formatVersion\\":${checkpointVersion}`, `\\"formatVersion\\":${checkpointVersion + 1}`)
       .replace(/"sha256":"[0-9a-f]{64}"/, `"sha256":"${"0".repeat(64)}"`);
     const checksum = await sha256(Buffer.from(later, "latin1"));
     const bytes = Buffer.from(later.replace(`"sha256":"${"0".repeat(64)}"`, `"sha256":"${checksum}"`), "latin1");

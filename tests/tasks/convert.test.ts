@@ -24,10 +24,10 @@ import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
 import { type ConvertOptions, convert } from "../../src/tasks/weights/convert.ts";
 import { type TargetName, weightsTargets } from "../../src/tasks/weights/formats.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
 import { writeLegacyModel, writeLegacyWeights } from "../../src/weights/keras/writer.ts";
 import { decodeFloats } from "../../src/weights/number-formats.ts";
 import { readSafetensors } from "../../src/weights/safetensors.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
 
@@ -54,7 +54,7 @@ function layersModel(): ModelParts {
   const net = network("others", activation(dense(globalMaxPooling2d(x), { units: 2 }), "softmax", { name: "chances" }));
   return {
     architecture: architectureOf(net),
-    weights: formulaWeights(net),
+    weights: syntheticWeights(net),
     labels: ["яблоко", "pear"],
     preprocessing: { scale: 0.5, offset: 3, fit: "cover", background: [1, 2, 3] },
     license: "MIT",
@@ -65,7 +65,7 @@ function layersModel(): ModelParts {
 /** Its strided convolutions are padded as in PyTorch, which is a layer of its own in Keras. */
 function alignedModel(): ModelParts {
   const options = { variant: "41p", inputShape: [71, 80, 3], classes: 3, width: 0.05 } as const;
-  const weights = formulaWeights(alignedXception(options));
+  const weights = syntheticWeights(alignedXception(options));
   return { ...smallModel(), architecture: { family: "aligned-xception", options }, weights };
 }
 
@@ -125,7 +125,7 @@ test("a network that tells no classes apart keeps its license in every format, t
   } as const;
   const weights = await writeLegacyWeights({
     network: xception(options),
-    weights: formulaWeights(xception(options)),
+    weights: syntheticWeights(xception(options)),
     metadata: JSON.stringify({ formatVersion: 1, architecture: { family: "xception", options }, license: "MIT" }),
   });
   const graph = await convertBytes(weights, { to: "onnx" });
@@ -242,7 +242,7 @@ test("labels for a network without classes are refused", async () => {
   await expect(convertBytes(bytes, { to: "onnx", network: noTop, allowMissing: "*" })).rejects.toThrow(
     "none of its weights belong to this network",
   );
-  const weights = formulaWeights(xception({ ...noTop, width: 0.05, middleFlowRepeats: 0 }));
+  const weights = syntheticWeights(xception({ ...noTop, width: 0.05, middleFlowRepeats: 0 }));
   const file = await writeLegacyWeights({
     network: xception({ ...noTop, width: 0.05, middleFlowRepeats: 0 }),
     weights,

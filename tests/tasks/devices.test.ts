@@ -9,12 +9,12 @@ import { defaultPreprocessing } from "../../src/tasks/model/model.ts";
 import { loadPredictor } from "../../src/tasks/model/predictor.ts";
 import { TrainingStep } from "../../src/tasks/step/training-step.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { whyNoWebGpu } from "../runtime/swiftshader.ts";
 import { imageSize, smallNetwork } from "./train-fixtures.ts";
 
 const network = smallNetwork({ pooled: true });
-const weights = formulaWeights(network);
+const weights = syntheticWeights(network);
 const shape = [4, imageSize, imageSize, 3];
 const bytes = Uint8Array.from({ length: 4 * imageSize ** 2 * 3 }, (_, index) => (index * 89) % 256);
 const images = { type: "uint8", shape, data: bytes } as const;
@@ -90,7 +90,7 @@ describe("the state of a training step on WebGPU", () => {
     if (reason !== undefined) context.skip(reason);
     const [kept, handed] = await Promise.all(
       [nodePlatform, forgetful].map((platform) => {
-        return TrainingStep.create(large, formulaWeights(large), { ...options, platform });
+        return TrainingStep.create(large, syntheticWeights(large), { ...options, platform });
       }),
     );
     for (let index = 0; index < 2; index++) {

@@ -11,8 +11,8 @@ import { nodePlatform as platform } from "../../src/runtime/node.ts";
 import { type Extracted, FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
 import { defaultPreprocessing } from "../../src/tasks/model/model.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
-import { compareWithGolden } from "../../src/tasks/verify/compare.ts";
-import { parseFeatures } from "../../src/tasks/verify/features.ts";
+import { parsePhotoGolden } from "../../src/tasks/verify/golden.ts";
+import { compareTap } from "../../src/tasks/verify/reference.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
 import { interpret } from "../oracles/interpreter.ts";
@@ -241,15 +241,11 @@ describe("the weights that Keras's Xception learned from ImageNet", () => {
       network: { includeTop: false },
       allowMissing: "block14_sepconv*,dense*,final/*",
     });
-    const features = parseFeatures(text, "elephant-features.json");
+    const features = parsePhotoGolden(text, "elephant-features.json");
     const maps = await real.features(photo, { layers: Object.keys(features.taps) });
     const results = Object.fromEntries(maps.map(({ layer, values }) => [layer, values]));
-    for (const { layer, difference, statisticsDifference } of compareWithGolden(
-      features,
-      results,
-      undefined,
-      "elephant",
-    ).taps) {
+    for (const [name, tap] of Object.entries(features.taps)) {
+      const { layer, difference, statisticsDifference } = compareTap(name, tap, results[name]!);
       expect(Math.max(difference, statisticsDifference), layer).toBeLessThan(1e-4);
     }
     const { images } = JSON.parse(text) as { images: { elephant: { gap_block13_add: number[] } } };

@@ -8,8 +8,8 @@ import { nodePlatform } from "../../src/runtime/node.ts";
 import { type FineTuningChoice, type FineTuningStart, fineTuning } from "../../src/tasks/train/fine-tuning.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import { mulberry32 } from "../../src/tensor/random.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 
 const size = 71;
 const network = xception({ inputShape: [size, size, 3], width: 0.01, middleFlowRepeats: 0, classes: 2 });
@@ -103,7 +103,7 @@ describe("a training", () => {
     label: index % 2,
     name: `${index}`,
   }));
-  const start = formulaWeights(network);
+  const start = syntheticWeights(network);
 
   async function trained(choice: FineTuningChoice): Promise<Weights> {
     const { warnings: _, ...options } = fineTuning(network, choice, given);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { classScores, type GraphImages } from "../../src/tasks/model/foreign-graph.ts";
+import { type GraphImages, probabilitiesOf } from "../../src/tasks/model/foreign-graph.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 const graph: GraphImages = {
@@ -7,7 +7,7 @@ const graph: GraphImages = {
   givesProbabilities: false,
 };
 const scores = (values: readonly number[], given = graph) =>
-  [...classScores(given, floatTensor([1, values.length], Float32Array.from(values)), "g.onnx")].map((each) =>
+  [...probabilitiesOf(given, floatTensor([1, values.length], Float32Array.from(values)), "g.onnx")].map((each) =>
     Number(each.toFixed(6)),
   );
 

@@ -12,8 +12,8 @@ import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { loadWeights, openModel } from "../../src/tasks/weights/open-weights.ts";
 import { floatTensor, transpose } from "../../src/tensor/tensor.ts";
-import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
+import { syntheticImages, syntheticWeights } from "../../src/weights/synthetic.ts";
 import { readerOf } from "../weights/tfjs-model.ts";
 import { foldedGraphModel, foldedOnnx, torchNet, torchXception, withTranspositions } from "./foreign-graphs.ts";
 import { readingFiles } from "./reading-files.ts";
@@ -25,7 +25,7 @@ async function answers(of: Network, weights: Weights, pixels?: Float32Array): Pr
   const { graph } = lower(of, { mode: "inference", batchSize: 1 });
   const session = await nodePlatform.engine.createSession(toOnnx(graph, { weights: toEngineWeights(of, weights) }));
   const shape = inputShapeOf(of) as [number, number, number];
-  const images = floatTensor([1, ...shape], pixels ?? formulaImages(1, shape).data);
+  const images = floatTensor([1, ...shape], pixels ?? syntheticImages(1, shape).data);
   const { data } = (await session.run({ [imageInput]: images }))[of.output]!;
   await session.dispose();
   return [...data].map(Number);
@@ -51,7 +51,7 @@ test.each(["plain", "folded"])("a graph that PyTorch exported, %s, gives its ans
   // Folded: three kernels, the dense bias, and two betas.
   expect(report).toMatchObject({ taken: name === "plain" ? 13 : 7, missing: [], unexpected: [] });
 
-  const images = formulaImages(1, [21, 19, 3]);
+  const images = syntheticImages(1, [21, 19, 3]);
   const planes = transpose(floatTensor([21, 19, 3], images.data), [2, 0, 1]);
   const theirs = await nodePlatform.engine.createSession(torch(name));
   const expected = (await theirs.run({ input: floatTensor([1, 3, 21, 19], planes.data) })).logits!.data;
@@ -109,7 +109,7 @@ test.each([
   },
   { title: "a network with branches", of: branched(), folded: 2 },
 ])("$title, folded and with names that say nothing, gives the same answers", async ({ of, folded }) => {
-  const weights = formulaWeights(of);
+  const weights = syntheticWeights(of);
   const expected = await answers(of, weights);
   const opened = await loadWeights(of, foldedOnnx(of, weights), nodePlatform);
   expect(opened.notes.at(-1)).toBe(foldedNote(folded));
@@ -124,11 +124,11 @@ test.each([
 
 test("transpositions as tf2onnx writes them are followed", async () => {
   for (const of of [branched(), torchXception()]) {
-    const weights = formulaWeights(of);
+    const weights = syntheticWeights(of);
     const bytes = withTranspositions(foldedOnnx(of, weights));
     const session = await nodePlatform.engine.createSession(bytes);
     const shape = inputShapeOf(of) as [number, number, number];
-    const images = floatTensor([1, ...shape], formulaImages(1, shape).data);
+    const images = floatTensor([1, ...shape], syntheticImages(1, shape).data);
     const theirs = [...(await session.run({ [imageInput]: images }))[of.output]!.data].map(Number);
     await session.dispose();
     expect(difference(theirs, await answers(of, weights))).toBeLessThan(1e-5);
@@ -162,7 +162,7 @@ test("neutral values add up to exactly 1 in float32, and a bias goes into beta",
     expect(Math.fround(variance + Math.fround(epsilon))).toBe(1);
   }
   const of = branched();
-  const { weights } = await loadWeights(of, "model.json", readingFiles(graphModel(of, formulaWeights(of))));
+  const { weights } = await loadWeights(of, "model.json", readingFiles(graphModel(of, syntheticWeights(of))));
   expect([...weights.get("a/bias")!.data]).toEqual([0, 0, 0, 0, 0, 0]);
   expect(new Set(weights.get("batch_normalization/gamma")!.data)).toEqual(new Set([1]));
   expect(new Set(weights.get("batch_normalization/moving_mean")!.data)).toEqual(new Set([0]));
@@ -184,7 +184,7 @@ test("what cannot be taken is refused with its reason", async () => {
   expect(await refusal(other, torch("plain"))).toMatchInlineSnapshot(
     `"file of 4123 bytes: its layers differ from the network's; received "2 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 1 convolutions, 0 depthwise convolutions, 0 dense layers. Name the network of its weights: architecture, width and other options."`,
   );
-  expect(await refusal(torchNet(), foldedOnnx(branched(), formulaWeights(branched())))).toMatchInlineSnapshot(
+  expect(await refusal(torchNet(), foldedOnnx(branched(), syntheticWeights(branched())))).toMatchInlineSnapshot(
     `"file of 4333 bytes: its layers differ from the network's; received "4 convolutions, 1 depthwise convolutions, 1 dense layers"; expected 2 convolutions, 1 depthwise convolutions, 1 dense layers. Name the network of its weights: architecture, width and other options."`,
   );
   // The same parts, but the second convolution reads the images, not the first one.
@@ -193,7 +193,7 @@ test("what cannot be taken is refused with its reason", async () => {
   const inTurn = network("in_turn", conv(conv(image, "one"), "two"));
   const again = layers.input([9, 9, 3]);
   const sideBySide = network("side_by_side", layers.add([conv(again, "one"), conv(again, "two")]));
-  expect(await refusal(sideBySide, foldedOnnx(inTurn, formulaWeights(inTurn)))).toMatchInlineSnapshot(
+  expect(await refusal(sideBySide, foldedOnnx(inTurn, syntheticWeights(inTurn)))).toMatchInlineSnapshot(
     `"file of 666 bytes: its graph is connected differently: the counterpart of "two" reads other results; received ["onnx::Conv_512"]; expected the results of no layer, only the images."`,
   );
 });

@@ -16,13 +16,13 @@ import { type HeadPhase, prepareTraining } from "../../src/tasks/train/prepare.t
 import type { FeatureCache, HeadHooks, TrainingRequest, TrainingResult } from "../../src/tasks/train/request.ts";
 import { train } from "../../src/tasks/train/train.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { coloredImages, imageSize, labels, smallNetwork } from "./train-fixtures.ts";
 
 const dataset = coloredImages(12, 1);
 const network = smallNetwork({ dropout: 0.3 });
-const weights = formulaWeights(network);
+const weights = syntheticWeights(network);
 const isTop = (name: string) => name.startsWith("predictions");
 const common = { platform: nodePlatform, network, weights, epochs: 2, batchSize: 6, seed: 3 } satisfies TrainingRequest;
 const plan = await prepareTraining(dataset, common);

@@ -8,10 +8,10 @@ import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
-import { compareWithGolden } from "../../src/tasks/verify/compare.ts";
-import { parseFeatures } from "../../src/tasks/verify/features.ts";
+import { parsePhotoGolden } from "../../src/tasks/verify/golden.ts";
+import { compareTap } from "../../src/tasks/verify/reference.ts";
 import { loadWeights } from "../../src/tasks/weights/open-weights.ts";
-import { floatTensor } from "../../src/tensor/tensor.ts";
+import { type FloatTensor, floatTensor } from "../../src/tensor/tensor.ts";
 
 const weightsFile = join(root, "../shared/data/xception-imagenet-block13/model.json");
 const golden = join(root, "tests/golden/imagenet-block13");
@@ -52,7 +52,7 @@ describe("the weights that Keras's Xception learned from ImageNet", () => {
   test("give every layer what Keras got from the same photo", async (context) => {
     if (!existsSync(weightsFile)) return context.skip("the weights are not there");
     const network = xception({ includeTop: false });
-    const taps = parseFeatures(features, "elephant-features.json");
+    const taps = parsePhotoGolden(features, "elephant-features.json");
     const outputs = Object.keys(taps.taps);
     expect(outputs).toHaveLength(14);
     const { weights } = await loadWeights(network, weightsFile, nodePlatform, { allowMissing });
@@ -66,7 +66,9 @@ describe("the weights that Keras's Xception learned from ImageNet", () => {
     );
     const results = await session.run({ [imageInput]: pixels });
     await session.dispose();
-    const { taps: compared } = compareWithGolden(taps, results, undefined, "elephant");
+    const compared = Object.entries(taps.taps).map(([name, tap]) =>
+      compareTap(name, tap, results[name] as FloatTensor),
+    );
     const worst = Math.max(
       ...compared.flatMap(({ difference, statisticsDifference }) => [difference, statisticsDifference]),
     );

@@ -9,8 +9,8 @@ import { toEngineWeights } from "../../src/graph/weights.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { loadWeights, openModel } from "../../src/tasks/weights/open-weights.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { formulaImages } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
+import { syntheticImages } from "../../src/weights/synthetic.ts";
 
 const formats = join(root, "tests/golden/formats");
 const trained = join(root, "../shared/data/mini-xception");
@@ -26,7 +26,7 @@ async function probabilities(network: Network, weights: Weights, batch: number):
   const session = await nodePlatform.engine.createSession(
     toOnnx(graph, { weights: toEngineWeights(network, weights) }),
   );
-  const { data } = (await session.run({ images: formulaImages(batch, shape) }))[network.output] as FloatTensor;
+  const { data } = (await session.run({ images: syntheticImages(batch, shape) }))[network.output] as FloatTensor;
   await session.dispose();
   const classes = data.length / batch;
   return Array.from({ length: batch }, (_, b) => [...data.subarray(b * classes, (b + 1) * classes)]);

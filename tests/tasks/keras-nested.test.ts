@@ -11,10 +11,10 @@ import { nodePlatform } from "../../src/runtime/node.ts";
 import { type OpenedModel, openAs, openModel } from "../../src/tasks/weights/open-weights.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { formulaImages } from "../../src/weights/formula.ts";
 import { readKerasFile } from "../../src/weights/keras/file.ts";
 import { writeHdf5 } from "../../src/weights/keras/hdf5.ts";
 import { networkFromKeras } from "../../src/weights/keras/network.ts";
+import { syntheticImages } from "../../src/weights/synthetic.ts";
 
 // The network of `small.keras` as Keras's guide to transfer learning puts such models together: a base that is a model,
 // below augmentation, Rescaling and a classifier. Its outputs must stay those that Keras gave for it in one piece.
@@ -121,7 +121,7 @@ async function answers({ network, weights }: OpenedModel): Promise<number[]> {
   const session = await nodePlatform.engine.createSession(
     toOnnx(graph, { weights: toEngineWeights(network, weights) }),
   );
-  const { data } = (await session.run({ images: formulaImages(2, [40, 36, 3]) }))[network.output] as FloatTensor;
+  const { data } = (await session.run({ images: syntheticImages(2, [40, 36, 3]) }))[network.output] as FloatTensor;
   await session.dispose();
   return [...data];
 }

@@ -8,7 +8,7 @@ import { xception } from "../../src/models/xception/paper.ts";
 import type { Platform } from "../../src/platform.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { TrainingStep } from "../../src/tasks/step/training-step.ts";
-import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
+import { syntheticImages, syntheticWeights } from "../../src/weights/synthetic.ts";
 import rmspropFloat32 from "../golden/train-paper-rmsprop.json" with { type: "json" };
 import rmspropElu from "../golden/train-paper-rmsprop-elu-float64.json" with { type: "json" };
 import rmspropFloat64 from "../golden/train-paper-rmsprop-float64.json" with { type: "json" };
@@ -78,9 +78,9 @@ const smoothNetwork: Network = {
     config: layer.config.type === "Activation" ? { ...layer.config, activation: "elu" } : layer.config,
   })),
 };
-const weights = formulaWeights(network);
+const weights = syntheticWeights(network);
 const [labels, classes] = [[1, 4, 7, 0], 10];
-const images = formulaImages(labels.length, [71, 71, 3], 3000);
+const images = syntheticImages(labels.length, [71, 71, 3], 3000);
 const targets = oneHot(labels, classes);
 
 async function trainFourSteps(

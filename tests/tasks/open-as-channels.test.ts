@@ -11,11 +11,11 @@ import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { openAs } from "../../src/tasks/weights/open-weights.ts";
 import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor/tensor.ts";
-import { formulaImages } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
+import { syntheticImages } from "../../src/weights/synthetic.ts";
 import { smallModel } from "./small-model.ts";
 
-const gray = formulaImages(1, [71, 80, 1]).data;
+const gray = syntheticImages(1, [71, 80, 1]).data;
 
 /** What a network says of a gray image, whose channels are all the same. */
 async function answers(network: Network, weights: Weights): Promise<number[]> {

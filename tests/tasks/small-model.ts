@@ -2,7 +2,7 @@ import { kerasPreprocessing } from "../../src/graph/preprocessing.ts";
 import type { XceptionOptions } from "../../src/models/xception/options.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import type { Model } from "../../src/tasks/model/model.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 
 /** The smallest network there is, with weights that give each image another answer. */
 export function smallModel(more: XceptionOptions = {}): Model {
@@ -11,7 +11,7 @@ export function smallModel(more: XceptionOptions = {}): Model {
   return {
     architecture: { family: "xception", options },
     network,
-    weights: formulaWeights(network),
+    weights: syntheticWeights(network),
     labels: ["cat", "dog", "owl"],
     preprocessing: { ...kerasPreprocessing, fit: "fill", background: [255, 255, 255] },
     license: "CC0-1.0",

@@ -10,10 +10,10 @@ import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { startingWeights } from "../../src/tasks/weights/starting-weights.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
 import { mapWeights, storedLayersOf } from "../../src/weights/map-weights.ts";
 import { writeSafetensors } from "../../src/weights/safetensors.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { readingFiles } from "./reading-files.ts";
 import { smallModel } from "./small-model.ts";
 
@@ -76,14 +76,14 @@ test("a file without the classifier, whose names are all Keras's first, goes in 
   const network = xception(optionsOf(smallModel()));
   const body = xception({ ...optionsOf(smallModel()), includeTop: false });
   const counts = new Map<string, number>();
-  const stored = storedLayersOf(body, formulaWeights(body)).map(({ name, weights }) => {
+  const stored = storedLayersOf(body, syntheticWeights(body)).map(({ name, weights }) => {
     const kind = name.endsWith("_bn") || name.startsWith("batch") ? "batchnormalization" : "convolution2d";
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
     return { name: `${kind}_${counts.get(kind)}`, weights };
   });
   const { weights, report } = mapWeights(network, stored, { where: "file", allowMissing: "predictions/*" });
   expect(report).toMatchObject({ by: "order", missing: ["predictions/kernel", "predictions/bias"], unexpected: [] });
-  for (const [name, tensor] of formulaWeights(body)) expect(weights.get(name)).toEqual(tensor);
+  for (const [name, tensor] of syntheticWeights(body)) expect(weights.get(name)).toEqual(tensor);
 });
 
 test("the published ImageNet weights without block 14's kernels carry a classifier on block 13", async (context) => {

@@ -17,8 +17,8 @@ import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { type StepInput, TrainingStep, type TrainingStepOptions } from "../../src/tasks/step/training-step.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
+import { syntheticImages, syntheticWeights } from "../../src/weights/synthetic.ts";
 import { plainPlatform } from "./plain-platform.ts";
 
 /** Stem, one residual block and a classifier, smooth (ELU), with channels for the engine's blocks: layers `stem` … `top`. */
@@ -39,7 +39,7 @@ export function blockNetwork(options: { readonly normalized?: boolean } = {}): N
 
 export const batchSize = 4;
 export const stepInput: StepInput = {
-  images: formulaImages(batchSize, [11, 9, 3]),
+  images: syntheticImages(batchSize, [11, 9, 3]),
   targets: oneHot([0, 2, 1, 2], 3, 0),
   learningRate: 0.25,
 };
@@ -56,7 +56,7 @@ export async function runSteps(
   options: Partial<TrainingStepOptions> & { readonly averaged?: boolean } = {},
   inputs: readonly StepInput[] = [stepInput],
 ) {
-  const step = await TrainingStep.create(of, formulaWeights(of), {
+  const step = await TrainingStep.create(of, syntheticWeights(of), {
     platform: nodePlatform,
     batchSize,
     loss: softmaxCrossEntropy,

@@ -6,7 +6,7 @@ import { type ArchitectureName, architectureNamed, buildNetwork } from "../../sr
 import { recognizeTimm, timmNames } from "../../src/models/timm-names.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { decodeModel } from "../../src/tasks/model/model-file.ts";
-import { timmFormulaWeights } from "../../src/tasks/verify/timm.ts";
+import { timmSyntheticWeights } from "../../src/tasks/verify/verify.ts";
 import { convert } from "../../src/tasks/weights/convert.ts";
 import { openWeightsFile } from "../../src/tasks/weights/formats.ts";
 import { loadWeights, openModel } from "../../src/tasks/weights/open-weights.ts";
@@ -20,7 +20,7 @@ const legacy = architectureNamed("legacy_xception", { ...small, middleFlowRepeat
 const aligned = architectureNamed("xception41p", small);
 
 /** As timm would store it, with its counters. */
-function stateDict(architecture: typeof legacy, weights: Weights = timmFormulaWeights(architecture)) {
+function stateDict(architecture: typeof legacy, weights: Weights = timmSyntheticWeights(architecture)) {
   const entries = timmNames(architecture).map(({ name, weight }): [string, Tensor] => {
     if (weight === undefined) return [name, { type: "int64", shape: [], data: BigInt64Array.of(5004n) }];
     return [name, toTorchLayout(weight, weights.get(weight.name)!)];
@@ -43,12 +43,12 @@ describe.each([
     expect(weights).toMatchObject({ by: "name", missing: [], unexpected: [], wrongShape: [] });
     const model = decodeModel(bytes);
     expect(model.network).toEqual(buildNetwork(architecture));
-    expect(model.weights).toEqual(timmFormulaWeights(architecture));
+    expect(model.weights).toEqual(timmSyntheticWeights(architecture));
   });
 
   test("may be wrapped, as in parallel training", async () => {
     const wrapped = new Map([...stateDict(architecture)].map(([key, tensor]) => [`module.model.${key}`, tensor]));
-    expect(decodeModel((await convertIt(wrapped)).bytes).weights).toEqual(timmFormulaWeights(architecture));
+    expect(decodeModel((await convertIt(wrapped)).bytes).weights).toEqual(timmSyntheticWeights(architecture));
   });
 
   test("must fit, name by name", async () => {
@@ -75,7 +75,7 @@ test("the first Xception for PyTorch has bare pointwise kernels and another name
   });
   const bytes = writeSafetensors(new Map(entries));
   const { weights } = await loadWeights(buildNetwork(legacy), bytes, nodePlatform);
-  expect(weights).toEqual(timmFormulaWeights(legacy));
+  expect(weights).toEqual(timmSyntheticWeights(legacy));
 });
 
 describe("a state_dict tells which network it is of", () => {

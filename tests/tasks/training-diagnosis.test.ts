@@ -4,14 +4,14 @@ import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { type StepInput, TrainingStep } from "../../src/tasks/step/training-step.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { batchSize, blockNetwork, layouts, mapWeights, stepInput } from "./step-fixtures.ts";
 
 const normalized = blockNetwork();
 const plain = blockNetwork({ normalized: false });
 const scaled = (of: Network, scales: Readonly<Record<string, number>>): Weights =>
-  mapWeights(formulaWeights(of), (value, name) => value * (scales[name] ?? 1));
+  mapWeights(syntheticWeights(of), (value, name) => value * (scales[name] ?? 1));
 
 describe.each(layouts)("a step that breaks, %s", (_, platform) => {
   async function broken(of: Network, weights: Weights, input: StepInput = stepInput) {
@@ -34,7 +34,7 @@ describe.each(layouts)("a step that breaks, %s", (_, platform) => {
   it("by its input, names it", async () => {
     const images = floatTensor(stepInput.images.shape, (stepInput.images.data as Float32Array).slice());
     images.data[7] = Number.POSITIVE_INFINITY;
-    const { fault } = await broken(normalized, formulaWeights(normalized), { ...stepInput, images });
+    const { fault } = await broken(normalized, syntheticWeights(normalized), { ...stepInput, images });
     expect(fault).toEqual({ kind: "input", name: "images" });
   });
 
@@ -74,7 +74,7 @@ describe.each(layouts)("a step that breaks, %s", (_, platform) => {
 
   it("is told from a sound one", async () => {
     const options = { platform, batchSize, loss: softmaxCrossEntropy, optimizer: createOptimizer("sgd") };
-    const step = await TrainingStep.create(normalized, formulaWeights(normalized), options);
+    const step = await TrainingStep.create(normalized, syntheticWeights(normalized), options);
     expect(await step.diagnose(stepInput)).toBeUndefined();
     expect((await step.run(stepInput)).isSound).toBe(true);
     await step.dispose();

@@ -3,13 +3,13 @@ import { lower } from "../../src/compiler/lower.ts";
 import { networkWeights } from "../../src/graph/network.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
 import type { Weights } from "../../src/weights/initialize.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { evaluate } from "../oracles/interpreter.ts";
 import { batchSize, blockNetwork, layouts, runSteps, stepInput } from "./step-fixtures.ts";
 
 const network = blockNetwork();
-const weights = formulaWeights(network);
+const weights = syntheticWeights(network);
 
 /** Euclidean norm of what `value` says about each number of a layer's trained weights. */
 function norm(layer: string, value: (name: string, index: number) => number): number {

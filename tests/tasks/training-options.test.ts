@@ -10,12 +10,12 @@ import { createOptimizer, exponentialAverage, polyakAverage } from "../../src/le
 import { trainingGraph } from "../../src/tasks/step/training-graph.ts";
 import type { TrainingGraphOptions } from "../../src/tasks/step/training-graph-options.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { interpret } from "../oracles/interpreter.ts";
 import { batchSize, blockNetwork, layouts, mapWeights, runSteps, stepInput, worstWeight } from "./step-fixtures.ts";
 
 const network = blockNetwork();
-const weights = formulaWeights(network);
+const weights = syntheticWeights(network);
 const rate = stepInput.learningRate;
 const specs = networkWeights(network);
 

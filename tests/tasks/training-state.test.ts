@@ -8,11 +8,11 @@ import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { TrainingStep } from "../../src/tasks/step/training-step.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
+import { syntheticImages, syntheticWeights } from "../../src/weights/synthetic.ts";
 
 const network = xception({ inputShape: [71, 71, 3], classes: 3, width: 0.05, middleFlowRepeats: 1, dropout: 0.5 });
 const input = {
-  images: formulaImages(2, [71, 71, 3]),
+  images: syntheticImages(2, [71, 71, 3]),
   targets: oneHot([0, 2], 3, 0),
   learningRate: 0.01,
 };
@@ -26,7 +26,7 @@ const withOptimizer = (name: OptimizerName) => ({
 describe("a restored step", () => {
   it.each(["sgd", "rmsprop", "adamw"] as const)("of %s goes on bit for bit", async (name) => {
     const options = withOptimizer(name);
-    const first = await TrainingStep.create(network, formulaWeights(network), options);
+    const first = await TrainingStep.create(network, syntheticWeights(network), options);
     await first.run(input);
     await first.run(input);
     const state = first.state();
@@ -49,7 +49,7 @@ describe("a restored step", () => {
   });
 
   it("has every weight and, for those the optimizer moves, its slots, in the engine's layout", async () => {
-    const step = await TrainingStep.create(network, formulaWeights(network), withOptimizer("sgd"));
+    const step = await TrainingStep.create(network, syntheticWeights(network), withOptimizer("sgd"));
     const { tensors } = step.state();
     await step.dispose();
     const specs = networkWeights(network);
@@ -60,7 +60,7 @@ describe("a restored step", () => {
   });
 
   it("refuses the state of another optimizer or network, naming what differs", async () => {
-    const step = await TrainingStep.create(network, formulaWeights(network), withOptimizer("sgd"));
+    const step = await TrainingStep.create(network, syntheticWeights(network), withOptimizer("sgd"));
     const { tensors, steps } = step.state();
     await step.dispose();
     const remedy =

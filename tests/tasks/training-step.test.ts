@@ -7,12 +7,12 @@ import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { TrainingStep } from "../../src/tasks/step/training-step.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { formulaImages, formulaWeights } from "../../src/weights/formula.ts";
+import { syntheticImages, syntheticWeights } from "../../src/weights/synthetic.ts";
 
 const network = xception({ inputShape: [71, 71, 3], classes: 3, width: 0.05, middleFlowRepeats: 1 });
-const weights = formulaWeights(network);
+const weights = syntheticWeights(network);
 const input = {
-  images: formulaImages(2, [71, 71, 3]),
+  images: syntheticImages(2, [71, 71, 3]),
   targets: oneHot([0, 2], 3, 0),
   learningRate: 0.01,
 };

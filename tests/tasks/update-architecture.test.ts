@@ -3,8 +3,8 @@ import { globalAveragePooling2d, input, separableConv2d } from "../../src/graph/
 import { network, networkWeights } from "../../src/graph/network.ts";
 import { type Architecture, architectureOf, buildNetwork } from "../../src/models/registry.ts";
 import { updateArchitecture } from "../../src/tasks/model/update-architecture.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
 import { initializeWeights } from "../../src/weights/initialize.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { smallModel } from "./small-model.ts";
 
 const model = smallModel();
@@ -15,7 +15,7 @@ test.each<[string, Architecture]>([
   ["an aligned Xception", { family: "aligned-xception", options: { variant: "41p", width: 0.05, classes: 3 } }],
 ])("another number of classes keeps the body of %s and draws a classifier from the seed", (_, architecture) => {
   const before = buildNetwork(architecture);
-  const weights = formulaWeights(before);
+  const weights = syntheticWeights(before);
   const updated = updateArchitecture({ architecture, weights }, { classes: 5, seed: 8 });
   expect(buildNetwork(updated.architecture)).toEqual(updated.network);
   const fresh = initializeWeights(updated.network);
@@ -56,7 +56,7 @@ test("the same numbers change nothing", () => {
 test("refuses what it cannot change", () => {
   const { weights } = model;
   const architecture: Architecture = { family: "xception", options: { width: 0.05, includeTop: false } };
-  const body = formulaWeights(buildNetwork(architecture));
+  const body = syntheticWeights(buildNetwork(architecture));
   expect(() => updateArchitecture({ architecture, weights: body }, { classes: 4 })).toThrow(
     'option classes: network "xception" has no classifier; received 4. Leave the option out.',
   );
@@ -69,7 +69,7 @@ test("refuses what it cannot change", () => {
   );
   expect(() =>
     updateArchitecture(
-      { architecture: architectureOf(depthwise), weights: formulaWeights(depthwise) },
+      { architecture: architectureOf(depthwise), weights: syntheticWeights(depthwise) },
       { inputShape: [8, 8, 1] },
     ),
   ).toThrow(

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseFeatures } from "../../src/tasks/verify/features.ts";
+import { parsePhotoGolden } from "../../src/tasks/verify/golden.ts";
 
 const map = {
   shape: [3, 4, 2],
@@ -15,7 +15,7 @@ const features = { layers: ["add"], images: { cat: { add: map }, dog: { add: { .
 
 test("samples stand at the first, the middle and the last pixel", () => {
   // 3×4 pixels of 2 channels: the middle one is in row 1, column 2, the sixth after the first.
-  expect(parseFeatures(JSON.stringify(features), "f.json")).toEqual({
+  expect(parsePhotoGolden(JSON.stringify(features), "f.json")).toEqual({
     taps: {
       add: {
         shape: [1, 3, 4, 2],
@@ -28,7 +28,7 @@ test("samples stand at the first, the middle and the last pixel", () => {
       },
     },
   });
-  expect(parseFeatures(JSON.stringify(features), "f.json", "dog").taps.add!.mean).toBe(7);
+  expect(parsePhotoGolden(JSON.stringify(features), "f.json", "dog").taps.add!.mean).toBe(7);
 });
 
 test.each([
@@ -52,5 +52,5 @@ test.each([
     'golden file "f.json", dog, layer "add_1": Invalid input: expected object, received undefined.',
   ],
 ])("refuses %s", (_, text, image, message) => {
-  expect(() => parseFeatures(text, "f.json", image)).toThrow(message);
+  expect(() => parsePhotoGolden(text, "f.json", image)).toThrow(message);
 });

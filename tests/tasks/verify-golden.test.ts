@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { goldenBatch, parseGolden } from "../../src/tasks/verify/golden.ts";
+import { goldenBatch, goldenKind, parseGolden, parseTrainingGolden } from "../../src/tasks/verify/golden.ts";
 
+const architecture = { family: "xception", options: { inputShape: [71, 71, 3], classes: 4 } };
 const tap = { shape: [2, 1, 1, 4], std: 1, at: [0, 7], values: [0.5, 0.25] };
 
 function refusalOf(content: unknown): string {
@@ -14,11 +15,13 @@ function refusalOf(content: unknown): string {
 }
 
 describe("a golden file", () => {
-  it("may have taps, probabilities, or both, and fields that nobody reads", () => {
+  it("may have taps, probabilities, features, or several of them", () => {
+    const read = (fields: object) => parseGolden(JSON.stringify({ architecture, ...fields }), "g.json");
     const probabilities = [[0.5, 0.5]];
-    expect(goldenBatch(parseGolden(JSON.stringify({ taps: { a: tap }, made: "today" }), "g.json"))).toBe(2);
-    expect(parseGolden(JSON.stringify({ probabilities }), "g.json")).toEqual({ taps: {}, probabilities });
-    expect(goldenBatch(parseGolden(JSON.stringify({ top5: [[[3, 0.9]], [[1, 0.9]], [[1, 0.9]]] }), "g.json"))).toBe(3);
+    expect(goldenBatch(read({ taps: { a: tap } }))).toBe(2);
+    expect(read({ probabilities })).toEqual({ architecture, taps: {}, probabilities });
+    expect(goldenBatch(read({ top5: [[[3, 0.9]], [[1, 0.9]], [[1, 0.9]]] }))).toBe(3);
+    expect(goldenBatch(read({ features: [[1, 2, 3]] }))).toBe(1);
   });
 
   it.each([
@@ -26,8 +29,8 @@ describe("a golden file", () => {
     ["no object", [], 'golden file "g.json": Invalid input: expected object, received array.'],
     [
       "nothing to compare",
-      { classes: 10 },
-      'golden file "g.json": there is nothing to compare: no taps, no probabilities.',
+      { architecture },
+      'golden file "g.json": there is nothing to compare; expected taps, probabilities, probabilities_first_20, top5 or features.',
     ],
     [
       "a field of the wrong type",
@@ -60,6 +63,62 @@ describe("a golden file", () => {
       'golden file "g.json", field taps.a.shape: this is of 1000 images; at most 256 are allowed.',
     ],
   ])("is refused with %s", (_, content, message) => {
-    expect(refusalOf(content)).toBe(`FormatError: ${message}`);
+    const known = typeof content === "string" || Array.isArray(content) ? content : { architecture, ...content };
+    expect(refusalOf(known)).toBe(`FormatError: ${message}`);
+  });
+});
+
+describe("a golden file without", () => {
+  it.each([
+    ["a network", { taps: { a: tap } }, "field architecture: Invalid input: expected object, received undefined."],
+    [
+      "a known family",
+      { architecture: { family: "resnet", options: {} }, taps: { a: tap } },
+      "field architecture.family: Invalid discriminator value. Expected 'xception' | ",
+    ],
+    ["known keys", { architecture, taps: { a: tap }, tops: [[1]] }, 'Unrecognized key: "tops".'],
+    [
+      "known keys of a tap",
+      { architecture, taps: { a: { ...tap, median: 1 } } },
+      'field taps.a: Unrecognized key: "median".',
+    ],
+  ])("%s is refused", (_, content, message) => {
+    expect(refusalOf(content)).toContain(`FormatError: golden file "g.json"`);
+    expect(refusalOf(content)).toContain(message);
+  });
+});
+
+describe("the kind of a golden file", () => {
+  it.each([
+    ["forward", { architecture, taps: {} }],
+    ["training", { architecture, losses: [1] }],
+    ["photo", { layers: ["add"], images: {} }],
+    ["timm", { xception41: { logits: [[1]] } }],
+    ["forward", []],
+  ])("is %s", (kind, content) => {
+    expect(goldenKind(JSON.stringify(content), "g.json")).toBe(kind);
+  });
+});
+
+describe("golden values of training", () => {
+  const training = {
+    architecture,
+    input_shape: [71, 71, 3],
+    labels: [0, 1],
+    classes: 4,
+    optimizer: "SGD lr 0.01",
+    losses: [1],
+  };
+
+  it.each([
+    [
+      "another batch",
+      { batch: 3 },
+      "field batch: it contradicts the labels; received 3; expected 2, the number of labels.",
+    ],
+    ["unknown keys", { accuracy: [1] }, 'Unrecognized key: "accuracy".'],
+    ["no losses", { losses: [] }, "field losses: "],
+  ])("are refused with %s", (_, fields, message) => {
+    expect(() => parseTrainingGolden(JSON.stringify({ ...training, ...fields }), "g.json")).toThrow(message);
   });
 });

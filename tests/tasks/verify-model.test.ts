@@ -10,9 +10,9 @@ import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node.ts";
 import { encodeModel } from "../../src/tasks/model/model-file.ts";
 import { type VerifyModelOptions, verifyModel } from "../../src/tasks/verify/model.ts";
-import { describeModelVerification } from "../../src/tasks/verify/model-text.ts";
+import { describeModelVerification } from "../../src/tasks/verify/text.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { noise } from "./images.ts";
 import { smallModel } from "./small-model.ts";
 
@@ -39,7 +39,7 @@ function stranger() {
     dense(globalAveragePooling2d(input([71, 80, 3])), { units: 4, activation: "softmax" }),
   );
   const architecture = architectureOf(network);
-  return encodeModel({ architecture, weights: formulaWeights(network), labels: [..."abcd"], preprocessing });
+  return encodeModel({ architecture, weights: syntheticWeights(network), labels: [..."abcd"], preprocessing });
 }
 
 beforeAll(async () => {
@@ -70,7 +70,7 @@ describe("verifyModel", () => {
       network: "xception",
       inputShape: [71, 80, 3],
       reference: "the model itself on the CPU, operator by operator, nothing folded or fused",
-      images: ["formula", at("a.png")],
+      images: ["synthetic", at("a.png")],
       tolerance: { taps: 1e-3, probabilities: 1e-4 },
       unavailable: [],
       passed: true,
@@ -131,14 +131,14 @@ describe("verifyModel", () => {
     const options = { inputShape: [71, 71, 3], classes: 10 } as const;
     const labels = Array.from({ length: 10 }, (_, index) => `class ${index}`);
     const preprocessing = { ...kerasPreprocessing, fit: "fill", background: [0, 0, 0] } as const;
-    const weights = formulaWeights(xception(options));
+    const weights = syntheticWeights(xception(options));
     const architecture = { family: "xception", options } as const;
     await writeFile(at("formula.onnx"), encodeModel({ architecture, weights, labels, preprocessing }));
     const found = await verify(at("formula.onnx"), { reference: golden });
     expect(found).toMatchObject({
       passed: true,
       reference: `values in ${golden}`,
-      images: ["formula 1", "formula 2"],
+      images: ["synthetic 1", "synthetic 2"],
     });
     const names = ["block1", "block2", "block3", "block4", "block8", "block13", "block14"];
     expect(found.runtimes[0]!.blocks.map(({ block }) => block)).toEqual(names);
@@ -149,7 +149,7 @@ describe("verifyModel", () => {
     [
       "an image for values of another tool",
       () => verify(at("model.onnx"), { reference: golden, images: [at("a.png")] }),
-      "verify option images: values of another tool belong to the images of the formula alone. Leave the images out, " +
+      "verify option images: a golden file's values are of the synthetic images alone. Leave the images out, " +
         "or take another file of the model as the reference.",
     ],
     [

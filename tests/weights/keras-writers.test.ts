@@ -8,7 +8,6 @@ import { root } from "../../scripts/project-root.mjs";
 import { conv2d, dense, input, maxPooling2d, separableConv2d } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
 import { xception } from "../../src/models/xception/paper.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
 import { readKerasFile } from "../../src/weights/keras/file.ts";
 import { networkFromKeras } from "../../src/weights/keras/network.ts";
 import {
@@ -19,6 +18,7 @@ import {
   writeLegacyWeights,
 } from "../../src/weights/keras/writer.ts";
 import { mapWeights } from "../../src/weights/map-weights.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { randomModel } from "./random-model.ts";
 
 const golden = (name: string): Uint8Array => new Uint8Array(readFileSync(join(root, "tests/golden/formats", name)));
@@ -148,7 +148,7 @@ test("where a convolution is padded by pixels, the config has what Keras 3.15.1 
     name: "stem_conv1",
   });
   const net = network("n", x);
-  const archive = unzipSync(await writeArchive({ network: net, weights: formulaWeights(net) }));
+  const archive = unzipSync(await writeArchive({ network: net, weights: syntheticWeights(net) }));
   const { config } = JSON.parse(strFromU8(archive["config.json"]!)) as { config: { layers: object[] } };
   expect(config.layers[1]).toEqual({
     module: "keras.layers",
@@ -185,7 +185,7 @@ test("where a convolution is padded by pixels, the config has what Keras 3.15.1 
 
 test("older weights of Xception have the layers and names of keras.applications", async () => {
   const net = xception({ width: 0.01, classes: 2 });
-  const content = await contentOf(await writeLegacyWeights({ network: net, weights: formulaWeights(net) }));
+  const content = await contentOf(await writeLegacyWeights({ network: net, weights: syntheticWeights(net) }));
   const listed = JSON.parse(readFileSync(join(root, "tests/golden/xception-paper-299.layers.json"), "utf8")) as {
     layers: { name: string }[];
   };
@@ -203,7 +203,7 @@ test("older weights of Xception have the layers and names of keras.applications"
 test("what Keras cannot compute is refused, and missing weights are", async () => {
   const maps = separableConv2d(input([8, 8, 3]), { filters: 2, kernelSize: 3, intermediateActivation: "relu" });
   const net = network("n", maps);
-  const parts = { network: net, weights: formulaWeights(net) };
+  const parts = { network: net, weights: syntheticWeights(net) };
   await expect(writeArchive(parts)).rejects.toThrow(
     'SeparableConv2D "separable_conv2d": Keras has no such layer: an activation between the steps of a separable convolution; received "relu". Convert to .weights.h5 or .onnx, which hold the weights of any network.',
   );

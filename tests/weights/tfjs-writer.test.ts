@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { dense, input } from "../../src/graph/builder.ts";
 import { network, networkWeights } from "../../src/graph/network.ts";
-import { formulaWeights } from "../../src/weights/formula.ts";
 import { networkFromKeras } from "../../src/weights/keras/network.ts";
+import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { writeTfjsModel } from "../../src/weights/tfjs/writer.ts";
 import { randomModel } from "./random-model.ts";
 
@@ -40,7 +40,7 @@ test("network, numbers and metadata are those of the model", () => {
 
 test("shards are of 4 MiB, and named after what is in them", () => {
   const net = network("wide", dense(input([1100]), { units: 2000 }));
-  const weights = formulaWeights(net);
+  const weights = syntheticWeights(net);
   const { beside } = writeTfjsModel({ network: net, weights });
   const sizes = [...beside.values()].map((shard) => shard.length);
   expect(sizes).toEqual([2 ** 22, 2 ** 22, 4 * 1101 * 2000 - 2 ** 23]);

@@ -8,7 +8,13 @@ import { modelFrom, type OpenedModel } from "../../../src/tasks/weights/open-wei
 import { imagenetOrigin } from "../../../src/tasks/weights/weights-file.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addNetworkOptions, type LookFlags, networkOf, openDescribed, publishedNetwork } from "../network-options.ts";
+import {
+  addNetworkOptions,
+  type LookFlags,
+  networkFromFlags,
+  openDescribed,
+  publishedNetwork,
+} from "../network-options.ts";
 import { addCommand } from "../options.ts";
 
 interface SummaryFlags extends LookFlags {
@@ -25,7 +31,7 @@ export function registerSummary(program: Command, io: CliIo): void {
   });
   addNetworkOptions(addDownloadOptions(command)).action(async (model: string | undefined, flags: SummaryFlags) => {
     if (model !== undefined) return summarizeFile(model, command, flags, io);
-    const network = networkOf(flags);
+    const network = networkFromFlags(flags);
     if (flags.json) writeJson(io, summaryJson(network));
     else io.stdout(`${summarize(network, { width: io.columns ?? 100 })}\n`);
   });

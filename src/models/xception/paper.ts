@@ -3,7 +3,7 @@ import { type Network, network } from "../../graph/network.ts";
 import { convBn, kerasTopNames, sepConvBn, top } from "../blocks.ts";
 import { activationOf, checkedOptions, scaling } from "../options.ts";
 import { type FlowOptions, poolPadding, type XceptionOptions, xceptionOptions } from "./options.ts";
-import * as tutorial from "./tutorial.ts";
+import { tutorialEntryFlow, tutorialExitFlow, tutorialMiddleFlow } from "./tutorial.ts";
 
 /**
  * Entry flow (paper, figure 5): two ordinary convolutions, then three blocks that halve the image and widen it to
@@ -96,9 +96,9 @@ export function xception(options: XceptionOptions = {}): Network {
 
   let x = input(complete.inputShape);
   if (variant === "tutorial") {
-    x = tutorial.entryFlow(x, flow);
-    x = tutorial.middleFlow(x, { ...flow, repeats });
-    x = tutorial.exitFlow(x, flow);
+    x = tutorialEntryFlow(x, flow);
+    x = tutorialMiddleFlow(x, { ...flow, repeats });
+    x = tutorialExitFlow(x, flow);
     return network("xception_tutorial", top(x, complete), complete.seed);
   }
   x = entryFlow(x, flow);

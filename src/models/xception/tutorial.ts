@@ -6,7 +6,7 @@ import { type FlowOptions, poolPadding } from "./options.ts";
  * Entry flow as the article lists it. Unlike the paper's, every padding is `same`, and the shortcut is a chain of 1×1
  * convolutions on the previous shortcut, not on the sum.
  */
-export function entryFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutput {
+export function tutorialEntryFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutput {
   const { width = (filters: number) => filters, residual = true, intermediateActivation, batchNormEpsilon } = options;
   const inside = { intermediateActivation, batchNormEpsilon };
 
@@ -31,7 +31,10 @@ export function entryFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutpu
 }
 
 /** Middle flow as the article lists it: a third ReLU stands before the sum. */
-export function middleFlow(x: LayerOutput, options: FlowOptions & { readonly repeats?: number } = {}): LayerOutput {
+export function tutorialMiddleFlow(
+  x: LayerOutput,
+  options: FlowOptions & { readonly repeats?: number } = {},
+): LayerOutput {
   const { width = (filters: number) => filters, residual = true, intermediateActivation, batchNormEpsilon } = options;
   const inside = { intermediateActivation, batchNormEpsilon };
 
@@ -48,7 +51,7 @@ export function middleFlow(x: LayerOutput, options: FlowOptions & { readonly rep
 }
 
 /** Exit flow as the article lists it: no ReLU after the last two separable convolutions. */
-export function exitFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutput {
+export function tutorialExitFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutput {
   const { width = (filters: number) => filters, residual = true, intermediateActivation, batchNormEpsilon } = options;
   const inside = { intermediateActivation, batchNormEpsilon };
 

@@ -6,7 +6,7 @@ import { floatTensor } from "../../tensor/tensor.ts";
 import { metadataKey } from "../../weights/format.ts";
 import { decodeFloats } from "../../weights/number-formats.ts";
 import { isSafetensors, readSafetensors, writeSafetensors } from "../../weights/safetensors.ts";
-import { checkedEmbeddings, documentSchema, type Embeddings, formatVersion, imageSchema } from "./embeddings.ts";
+import { checkedEmbeddings, documentSchema, type Embeddings, embeddingsVersion, imageSchema } from "./embeddings.ts";
 
 /** How a file keeps embeddings, by the ending of its name. */
 const writers: Readonly<Record<string, (embeddings: Embeddings) => Uint8Array>> = {
@@ -45,7 +45,7 @@ export function readEmbeddings(bytes: Uint8Array, where: string): Embeddings {
 }
 
 function toSafetensors({ images, values, origin }: Embeddings): Uint8Array {
-  const metadata = new Map([[metadataKey, JSON.stringify({ formatVersion, origin, images })]]);
+  const metadata = new Map([[metadataKey, JSON.stringify({ formatVersion: embeddingsVersion, origin, images })]]);
   return writeSafetensors(new Map([[tensorName, values]]), metadata);
 }
 
@@ -72,7 +72,7 @@ function toJson({ images, values, origin }: Embeddings): string {
   const lines = images.map((image, row) =>
     JSON.stringify({ ...image, values: decimalsOf(values.data, row, values.shape[1]!) }),
   );
-  const head = JSON.stringify({ formatVersion, origin }).slice(0, -1);
+  const head = JSON.stringify({ formatVersion: embeddingsVersion, origin }).slice(0, -1);
   return `${head},"images":[\n${lines.join(",\n")}\n]}\n`;
 }
 
@@ -112,7 +112,7 @@ function fromCsv(text: string, where: string): Embeddings {
     return { place, values: fields.map((field) => numberIn(field, `${where}, ${place}`)) };
   });
   const images = lines.map(([file = "", label]) => ({ file, ...(label && { label }) }));
-  return checkedEmbeddings({ formatVersion, images }, tensorOf(rows, where), where);
+  return checkedEmbeddings({ formatVersion: embeddingsVersion, images }, tensorOf(rows, where), where);
 }
 
 function numberIn(field: string, where: string): number {

@@ -51,11 +51,11 @@ const originSchema = z.object({
 export const imageSchema = z.object({ file: z.string().min(1), label: z.string().min(1).optional() });
 
 /** Version of the files. */
-export const formatVersion = 1;
+export const embeddingsVersion = 1;
 
 /** Everything in a file besides the values. */
 export const documentSchema = z.object({
-  formatVersion: z.literal(formatVersion),
+  formatVersion: z.literal(embeddingsVersion),
   origin: originSchema.optional(),
   images: z.array(imageSchema),
 });

@@ -97,7 +97,7 @@ export function toGraphInput(
 }
 
 /** Returns one probability per class for one image: logits get a softmax, a single logit a sigmoid. */
-export function classScores(
+export function probabilitiesOf(
   { output, givesProbabilities }: GraphImages,
   answer: FloatTensor,
   where: string,
@@ -183,7 +183,7 @@ export async function createGraphSession(
   const scoresOf = async (pixels: Uint8Array) => {
     const fed = { [images.input]: toGraphInput(images, pixels, preprocessing) };
     const { [images.output]: answer } = await network.run(fed).catch(rejectedBy(where));
-    return classScores(images, answer as FloatTensor, where);
+    return probabilitiesOf(images, answer as FloatTensor, where);
   };
   return {
     // One image at a time: many exporters fix the batch at 1.

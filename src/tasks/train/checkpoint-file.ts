@@ -32,7 +32,13 @@ export interface StoredCheckpoint {
  */
 export function encodeCheckpoint(checkpoint: Checkpoint, extra: Json = null): Promise<Uint8Array> {
   const { best, state, ...rest } = checkpoint;
-  const document = { ...rest, formatVersion, steps: state.steps, bestEpoch: best?.epoch ?? null, extra };
+  const document = {
+    ...rest,
+    formatVersion: checkpointVersion,
+    steps: state.steps,
+    bestEpoch: best?.epoch ?? null,
+    extra,
+  };
   return encode(formats.checkpoint, document, state.tensors);
 }
 
@@ -49,7 +55,7 @@ export async function decodeCheckpoint(bytes: Uint8Array, where: string): Promis
 
 /** The best weights and their test as the bytes of a `.safetensors` file. */
 export function encodeBest({ weights, ...rest }: BestWeights): Promise<Uint8Array> {
-  return encode(formats.best, { formatVersion, ...rest }, weights);
+  return encode(formats.best, { formatVersion: checkpointVersion, ...rest }, weights);
 }
 
 /** @throws as {@link decodeCheckpoint}. */
@@ -87,12 +93,12 @@ async function decode(
   await assertIntact(bytes, file.metadata.get(keys.checksum), where);
   const json = parseJson(file.metadata.get(keys.document) ?? "", where);
   const version = z.object({ formatVersion: z.number() }).safeParse(json).data?.formatVersion;
-  if (version !== undefined && version > formatVersion) {
+  if (version !== undefined && version > checkpointVersion) {
     throw new TrainingError({
       where,
       what: "a later version of xception-ts wrote this checkpoint",
       received: `format ${version}`,
-      expected: `format ${formatVersion}`,
+      expected: `format ${checkpointVersion}`,
       remedy: "Update xception-ts.",
     });
   }
@@ -119,7 +125,7 @@ function checksumOffset(bytes: Uint8Array): number {
 }
 
 /** Of the files that this version writes. */
-export const formatVersion = 1;
+export const checkpointVersion = 1;
 
 const count = z.int().min(0);
 const seconds = z.number().min(0);
@@ -153,7 +159,7 @@ const epochState = z.object({
 
 /** The JSON document of a checkpoint. */
 const checkpointSchema = z.object({
-  formatVersion: z.literal(formatVersion),
+  formatVersion: z.literal(checkpointVersion),
   identity: z.record(z.string(), z.json()),
   phase: z.enum(["head", "network"]).default("network"),
   isOver: z.boolean(),
@@ -168,7 +174,7 @@ const checkpointSchema = z.object({
 
 /** The JSON document of the best weights. */
 const bestSchema = z.object({
-  formatVersion: z.literal(formatVersion),
+  formatVersion: z.literal(checkpointVersion),
   epoch: count,
   steps: count,
   test: asWritten<EvaluationResult>(evaluationResult),

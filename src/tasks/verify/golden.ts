@@ -1,14 +1,18 @@
 import { z } from "zod";
+import { FormatError } from "../../errors.ts";
 import { checkDocument, parseJson } from "../../json-document.ts";
+import { architectureSchema } from "../../models/architecture-schema.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 
 /** More images than this in a file are a mistake, and would only fill the memory. */
 const largestBatch = 256;
 
 const size = z.int().min(1);
+const row = z.array(z.number()).min(1).max(1_000_000);
+const rows = z.array(row).min(1);
 
 const tapSchema = z
-  .object({
+  .strictObject({
     shape: z.array(size).min(2),
     std: z.number().min(0),
     mean: z.number().optional(),
@@ -29,66 +33,216 @@ const tapSchema = z
     }
   });
 
-const goldenSchema = z
-  .object({
-    input_shape: z.tuple([size, size, size]).optional(),
-    classes: size.optional(),
-    include_top: z.boolean().optional(),
-    pooling: z.enum(["none", "avg", "max"]).nullish(),
-    weights: z.array(z.tuple([z.int(), z.string(), z.array(size)], z.unknown())).optional(),
-    taps: z.record(z.string(), tapSchema).default({}),
-    probabilities: z.array(z.array(z.number()).min(1)).min(1).optional(),
-    probabilities_first_20: z.array(z.array(z.number()).min(1)).min(1).optional(),
-    top5: z
-      .array(z.array(z.tuple([z.int().min(0), z.number()])).min(1))
-      .min(1)
-      .optional(),
-  })
-  .superRefine((golden, context) => {
-    const batches = batchSizes(golden);
-    if (batches.length === 0) {
-      context.addIssue({ code: "custom", path: [], message: "there is nothing to compare: no taps, no probabilities" });
-    }
-    for (const { path, images } of batches) {
-      if (images === batches[0]!.images && images <= largestBatch) continue;
-      const expected =
-        images > largestBatch ? `at most ${largestBatch} are allowed` : `the others are of ${batches[0]!.images}`;
-      context.addIssue({ code: "custom", path, message: `this is of ${images} images; ${expected}` });
-    }
-  });
+const forwardSchema = z.strictObject({
+  architecture: architectureSchema,
+  /** Index, name, shape and, if given, whether it trains, for every weight or some of them. */
+  weights: z
+    .array(z.tuple([z.int().min(0), z.string(), z.array(size)]).rest(z.boolean()))
+    .min(1)
+    .optional(),
+  taps: z.record(z.string(), tapSchema).default({}),
+  probabilities: rows.optional(),
+  probabilities_first_20: rows.optional(),
+  top5: z
+    .array(z.array(z.tuple([z.int().min(0), z.number()])).min(1))
+    .min(1)
+    .optional(),
+  /** The input of the classifier, or the output of a network without one, flattened, for each image. */
+  features: rows.optional(),
+});
+
+const goldenSchema = forwardSchema.superRefine((golden, context) => {
+  const batches = batchSizes(golden);
+  if (batches.length === 0) {
+    const message =
+      "there is nothing to compare; expected taps, probabilities, probabilities_first_20, top5 or features";
+    context.addIssue({ code: "custom", path: [], message });
+  }
+  for (const { path, images } of batches) {
+    if (images === batches[0]!.images && images <= largestBatch) continue;
+    const expected =
+      images > largestBatch ? `at most ${largestBatch} are allowed` : `the others are of ${batches[0]!.images}`;
+    context.addIssue({ code: "custom", path, message: `this is of ${images} images; ${expected}` });
+  }
+});
 
 /**
- * What another tool computed with the weights and images of the formula: statistics and sampled values of some layers'
- * outputs (taps), and the probabilities at the end.
+ * Values that another tool computed with synthetic weights and images: statistics and sampled values of some layers'
+ * outputs (taps), and the network's output.
  */
 export type Golden = z.infer<typeof goldenSchema>;
 
 /** A layer's output, channels last, with the batch axis: `values` stand at the flat indices `at`, in C order. */
 export type GoldenTap = z.infer<typeof tapSchema>;
 
+const trainingSchema = z.strictObject({
+  architecture: architectureSchema,
+  input_shape: z.tuple([size, size, size]),
+  batch: size.max(largestBatch).optional(),
+  labels: z.array(z.int().min(0)).min(1).max(largestBatch),
+  classes: size,
+  /** The optimizer and its numbers, e.g. `SGD lr 0.01 momentum 0.9`; after a comma or a parenthesis, remarks. */
+  optimizer: z.string(),
+  losses: z.array(z.number()).min(1).max(100),
+  /** By position among the network's weights: Euclidean norm and first values after the last step. */
+  weights_after: z
+    .record(z.string(), z.strictObject({ path: z.string(), norm: z.number(), first: row.max(1000) }))
+    .default({}),
+  /** By name: Euclidean norms of the weight after the last step, and of its change. */
+  norm_and_change_after: z.record(z.string(), z.tuple([z.number(), z.number()])).optional(),
+  /** Versions and precision of the tool that computed the values. */
+  keras: z.string().optional(),
+  floatx: z.string().optional(),
+});
+
+/** Values of a few training steps on synthetic weights and images. */
+export type TrainingGolden = z.infer<typeof trainingSchema>;
+
 /**
- * Reads a golden file.
- * @throws {FormatError} this is no JSON, or a field is missing or makes no sense; the message names it.
+ * Reads the golden values of a forward pass.
+ * @throws {FormatError} the text is not JSON, or a field is missing, unknown or invalid; the message names it.
  */
 export function parseGolden(text: string, file: string): Golden {
   const where = goldenName(file);
   return checkDocument(goldenSchema, parseJson(text, where), where);
 }
 
-/** What errors call a golden file. */
+/**
+ * Reads the golden values of a training run.
+ * @throws as {@link parseGolden}.
+ */
+export function parseTrainingGolden(text: string, file: string): TrainingGolden {
+  const where = goldenName(file);
+  const golden = checkDocument(trainingSchema, parseJson(text, where), where);
+  if (golden.batch === undefined || golden.batch === golden.labels.length) return golden;
+  const [received, expected] = [golden.batch, `${golden.labels.length}, the number of labels`];
+  throw new FormatError({ where: `${where}, field batch`, what: "it contradicts the labels", received, expected });
+}
+
+const timmSchema = z.record(
+  z.string(),
+  z.strictObject({
+    logits: rows.max(largestBatch),
+    params: size.optional(),
+    /** All entries of the `state_dict` but counters as index, name and shape, or how many there are. */
+    keys: z.union([size, z.array(z.tuple([z.int().min(0), z.string(), z.array(size)])).min(1)]).optional(),
+    bn_eps: z.array(z.number()).optional(),
+  }),
+);
+
+/** Logits and facts of timm's networks, by timm's names. */
+export type TimmGolden = z.infer<typeof timmSchema>;
+
+/**
+ * Reads the golden values of timm's networks.
+ * @throws as {@link parseGolden}.
+ */
+export function parseTimmGolden(text: string, file: string): TimmGolden {
+  const where = goldenName(file);
+  return checkDocument(timmSchema, parseJson(text, where), where);
+}
+
+const mapSchema = z.strictObject({
+  shape: z.tuple([size, size, size]),
+  mean: z.number(),
+  std: z.number().min(0),
+  min: z.number(),
+  max: z.number(),
+  at_0_0: row,
+  at_center: row,
+  at_last: row,
+});
+
+const photoSchema = z.strictObject({
+  layers: z.array(z.string()).min(1),
+  images: z.record(z.string(), z.record(z.string(), z.unknown())),
+  keras: z.string().optional(),
+  tf: z.string().optional(),
+  preprocess: z.string().optional(),
+});
+
+/** Values of a network with real weights for a photo. */
+export interface PhotoGolden {
+  readonly taps: Golden["taps"];
+  /** Means of the first channels of the last feature map. */
+  readonly pooled?: readonly number[];
+}
+
+/**
+ * Reads what another tool computed for a photo, layer by layer: statistics of each feature map, and its first channels at
+ * three places: the first pixel, the middle one (half the sides, rounded down) and the last. An entry `gap_…` holds the
+ * global average of the last map.
+ * @param image which of the photos, if there are several; default: the first.
+ * @throws {FormatError} this is no such file, or it has no such photo; the message names the field.
+ */
+export function parsePhotoGolden(text: string, file: string, image?: string): PhotoGolden {
+  const where = goldenName(file);
+  const { layers, images } = checkDocument(photoSchema, parseJson(text, where), where);
+  const name = image ?? Object.keys(images)[0] ?? "";
+  const maps = Object.hasOwn(images, name) ? images[name] : undefined;
+  if (maps === undefined) {
+    throw new FormatError({
+      where: `${where}, field images`,
+      what: "there is no such image",
+      received: name,
+      expected: Object.keys(images).join(", "),
+    });
+  }
+  const taps = layers.map((layer): readonly [string, GoldenTap] => {
+    const map = checkDocument(mapSchema, maps[layer], `${where}, ${name}, layer "${layer}"`);
+    const [height, width, depth] = map.shape;
+    const places = [
+      [0, map.at_0_0],
+      [Math.floor(height / 2) * width + Math.floor(width / 2), map.at_center],
+      [height * width - 1, map.at_last],
+    ] as const;
+    const samples = places.flatMap(([pixel, values]) =>
+      values.slice(0, depth).map((value, channel) => [pixel * depth + channel, value] as const),
+    );
+    const { mean, std, min, max } = map;
+    const sampled = { at: samples.map(([index]) => index), values: samples.map(([, value]) => value) };
+    return [layer, { shape: [1, height, width, depth], mean, std, min, max, ...sampled }];
+  });
+  let pooled: readonly number[] | undefined;
+  for (const [key, value] of Object.entries(maps)) {
+    if (layers.includes(key)) continue;
+    if (key.startsWith("gap_")) pooled = checkDocument(row, value, `${where}, ${name}, field "${key}"`);
+    else throw new FormatError({ where: `${where}, ${name}`, what: "this key is unknown", received: key });
+  }
+  return { taps: Object.fromEntries(taps), ...(pooled && { pooled }) };
+}
+
+export type GoldenKind = "forward" | "training" | "timm" | "photo";
+
+/**
+ * Tells from its keys which values a golden file holds: of a forward pass, of training steps, of several networks of timm, or
+ * of a photo.
+ * @throws {FormatError} the text is not JSON.
+ */
+export function goldenKind(text: string, file: string): GoldenKind {
+  const content = parseJson(text, goldenName(file));
+  if (typeof content !== "object" || content === null) return "forward";
+  if ("losses" in content) return "training";
+  if ("images" in content && "layers" in content) return "photo";
+  const isTimm = (each: unknown) => typeof each === "object" && each !== null && "logits" in each;
+  return Object.values(content).some(isTimm) ? "timm" : "forward";
+}
+
+/** Returns what errors call a golden file. */
 export function goldenName(file: string): string {
   return `golden file ${JSON.stringify(file)}`;
 }
 
-/** Number of images the values belong to. */
+/** Returns the number of images that the values are of. */
 export function goldenBatch(golden: Golden): number {
   return batchSizes(golden)[0]!.images;
 }
 
-function batchSizes({ taps, probabilities, probabilities_first_20, top5 }: Omit<Golden, "weights">) {
+function batchSizes({ taps, ...golden }: z.infer<typeof forwardSchema>) {
+  const { probabilities, probabilities_first_20, top5, features } = golden;
   return [
     ...Object.entries(taps).map(([layer, { shape }]) => ({ path: ["taps", layer, "shape"], images: shape[0]! })),
-    ...Object.entries({ probabilities, probabilities_first_20, top5 }).flatMap(([name, rows]) =>
+    ...Object.entries({ probabilities, probabilities_first_20, top5, features }).flatMap(([name, rows]) =>
       rows === undefined ? [] : [{ path: [name], images: rows.length }],
     ),
   ];

@@ -9,25 +9,23 @@ import type { Weights } from "../../weights/initialize.ts";
 import { openWeightsFile } from "../weights/formats.ts";
 import { loadWeights, modelFrom, type OpenAsOptions, type OpenedModel, openAs } from "../weights/open-weights.ts";
 import { weightsSource } from "../weights/weights-file.ts";
-import { comparedBlocks } from "./blocks.ts";
 import { goldenBatch, parseGolden } from "./golden.ts";
-import { runGraph, tappedGraph } from "./graph.ts";
-import { formulaBatch, type VerifyImages, verifyImages } from "./images.ts";
-import { type Differences, goldenReference, type Reference, valuesReference } from "./reference.ts";
+import { comparedBlocks, type Differences, goldenReference, type Reference, valuesReference } from "./reference.ts";
+import { runGraph, syntheticBatch, tappedGraph, type VerifyImages, verifyImages } from "./run.ts";
 import { defaultTolerance, type VerifyTolerance } from "./verify.ts";
 
 export interface VerifyModelOptions extends Pick<OpenAsOptions, "network" | "architecture"> {
   readonly platform: Platform;
-  /** Path of another tool's values (JSON), or of another file of the same model. Default: the model itself. */
+  /** Path of a golden file, or of another file of the same model. Default: the model itself. */
   readonly reference?: string | undefined;
-  /** Paths of images to run beside the formula's. */
+  /** Paths of images to run beside the synthetic one. */
   readonly images?: readonly string[] | undefined;
-  /** Default: all that compute on this machine. */
+  /** Default: all that are available on this machine. */
   readonly runtimes?: readonly Device[] | undefined;
   readonly tolerance?: VerifyTolerance | undefined;
 }
 
-/** What `verifyModel` found; also the JSON of `xception verify MODEL --json`. */
+/** Comparison of a model's runtimes with a reference; also the JSON of `xception verify MODEL --json`. */
 export interface ModelVerification {
   readonly model: string;
   readonly network: string;
@@ -53,21 +51,21 @@ export interface RuntimeVerification {
   }[];
   /** Largest difference of a probability. */
   readonly probabilities?: { readonly difference: number; readonly passed: boolean };
-  /** The same, of what the file's own graph gives, from bytes on; for our model files. */
+  /** The same, of the file's own graph with bytes as its input; for our model files. */
   readonly file?: { readonly difference: number; readonly passed: boolean };
   readonly passed: boolean;
 }
 
 /**
- * Runs a model on the image of the formula, and on others, in every runtime of this machine, and compares the outputs of
- * its blocks with a reference. By default that is the same model on the CPU, operator by operator, nothing folded or
- * fused, so that the engine's optimizations are on trial; another file of the model puts its conversion on trial, too.
+ * Runs a model on a synthetic image, and on others, in every runtime of this machine, and compares the outputs of its
+ * blocks with a reference: by default the same model on the CPU, operator by operator, nothing folded or fused, which tests
+ * the engine's optimizations; another file of the model, which tests the conversion; or a golden file.
  * @param source the model's path: a file of any format that `openAs` knows, which takes the options of a network.
  * @throws {FileError} a file is missing, or cannot be read.
  * @throws {FormatError} a file is damaged, of no known format, or has nothing in common with the model.
  * @throws {WeightsError} the weights of a file are not those of its network.
  * @throws {UsageError} an option is not allowed.
- * @throws {RuntimeUnavailableError} a runtime that was asked for is not there.
+ * @throws {RuntimeUnavailableError} a requested runtime is not available.
  */
 export async function verifyModel(source: string, options: VerifyModelOptions): Promise<ModelVerification> {
   const { platform, images = [], tolerance = defaultTolerance, network, architecture } = options;
@@ -111,13 +109,13 @@ async function referenceOf(
     if (images.length > 0) {
       throw new UsageError({
         where: "verify option images",
-        what: "values of another tool belong to the images of the formula alone",
+        what: "a golden file's values are of the synthetic images alone",
         remedy: "Leave the images out, or take another file of the model as the reference.",
       });
     }
     return {
       reference: goldenReference(network, golden, path!),
-      inputs: formulaBatch(network, goldenBatch(golden)),
+      inputs: syntheticBatch(network, goldenBatch(golden)),
     };
   }
   const inputs = await verifyImages(network, preprocessing, images, platform);
@@ -133,12 +131,12 @@ async function referenceOf(
   return { reference: valuesReference(network, values, output, description, `reference "${path}"`), inputs };
 }
 
-/** Values of another tool are JSON with taps or probabilities; other JSON is a model of TensorFlow.js. */
+/** JSON that is not a TensorFlow.js model is a golden file. */
 async function readGolden(path: string, platform: Platform) {
   const bytes = await readSource(path, platform);
   if (bytes.find((byte) => byte > 0x20) !== "{".charCodeAt(0)) return undefined;
   const text = new TextDecoder().decode(bytes);
-  return /"(taps|probabilities|probabilities_first_20|top5)"\s*:/.test(text) ? parseGolden(text, path) : undefined;
+  return /"(modelTopology|weightsManifest)"\s*:/.test(text) ? undefined : parseGolden(text, path);
 }
 
 /** A file of weights alone is one of the model's network. */
@@ -158,7 +156,7 @@ async function run(
   settings: SessionOptions,
 ): Promise<Tensors> {
   const graph = tappedGraph(network, weights, [...new Set([...layers, network.output])], values.shape[0]!);
-  return runGraph(graph, settings.optimize === false ? "unfolded" : "inference", values, platform, settings);
+  return runGraph(graph, settings.optimize === false ? "exact" : "inference", values, platform, settings);
 }
 
 /** What a model file's own graph says to the images' bytes. */

@@ -1,10 +1,12 @@
-import { numberColumn } from "../../report/document.ts";
+import { numberColumn, type TableColumn } from "../../report/document.ts";
 import { textTable } from "../../report/text.ts";
 import { formatShape } from "../../tensor/shape.ts";
+import type { ModelVerification } from "./model.ts";
+import type { TrainingVerification } from "./training.ts";
 import type { Verification } from "./verify.ts";
 
 /**
- * What `verify` found, for people: a row for each tap, in the order of the file.
+ * Describes the comparison with a golden file in text: a table with a row for each tap, in the order of the file.
  * @param options.width of the table in characters, default 100.
  */
 export function describeVerification(verification: Verification, options: { readonly width?: number } = {}): string {
@@ -42,5 +44,78 @@ export function describeVerification(verification: Verification, options: { read
       options.width ?? 100,
     ),
     passed ? "The network reproduces the golden values." : "The network does not reproduce the golden values.",
+  ].join("\n");
+}
+
+/**
+ * Describes the comparison of training steps in text: the losses, and of the weights those that are farthest off.
+ * @param options.width of the table in characters, default 100.
+ */
+export function describeTrainingVerification(
+  { network, inputShape, steps, differences, passed }: TrainingVerification,
+  options: { readonly width?: number } = {},
+): string {
+  const share = ({ difference, allowed }: { difference: number; allowed: number }) => difference / allowed;
+  const isLoss = ({ what }: { what: string }) => what.startsWith("loss");
+  const weights = differences.filter((each) => !isLoss(each)).sort((a, b) => share(b) - share(a));
+  const rows = [...differences.filter(isLoss), ...weights.slice(0, 10)].map((each) => [
+    each.what,
+    each.difference.toExponential(2),
+    each.allowed.toExponential(0),
+    each.passed ? "ok" : "FAILS",
+  ]);
+  const columns = [
+    { header: "Number" },
+    numberColumn("Difference"),
+    numberColumn("Allowed"),
+    { header: "", whole: true },
+  ];
+  return [
+    `${network} ${formatShape(inputShape)}, ${steps} training steps`,
+    `Relative differences from the golden values; the ${Math.min(10, weights.length)} of ${weights.length} of weights that are farthest off`,
+    textTable(columns, rows, options.width ?? 100),
+    passed ? "Training reproduces the golden values." : "Training does not reproduce the golden values.",
+  ].join("\n");
+}
+
+/**
+ * Describes the comparison of runtimes in text: a row for each block, a column for each runtime.
+ * @param options.width of the table in characters, default 100.
+ */
+export function describeModelVerification(
+  verification: ModelVerification,
+  options: { readonly width?: number } = {},
+): string {
+  const { model, network, inputShape, reference, images, tolerance, runtimes, unavailable, passed } = verification;
+  const cell = (found: { difference: number; passed: boolean } | undefined): string =>
+    found === undefined ? "" : `${found.difference.toExponential(2)}${found.passed ? "" : " FAILS"}`;
+  const rows = (runtimes[0]?.blocks ?? []).map(({ block, layer }, index) => [
+    block,
+    layer,
+    ...runtimes.map(({ blocks }) => cell(blocks[index])),
+    tolerance.taps.toExponential(0),
+  ]);
+  const ends = [
+    ["probabilities", "probabilities"],
+    ["file", "the file's own graph"],
+  ] as const;
+  for (const [key, name] of ends) {
+    if (runtimes.every((each) => each[key] === undefined)) continue;
+    rows.push([name, "", ...runtimes.map((each) => cell(each[key])), tolerance.probabilities.toExponential(0)]);
+  }
+  const columns: TableColumn[] = [
+    { header: "Block" },
+    { header: "Layer" },
+    ...runtimes.map(({ runtime }) => numberColumn(runtime)),
+    numberColumn("Allowed"),
+  ];
+  const failed = runtimes.flatMap((each) => (each.passed ? [] : [each.runtime]));
+  return [
+    `${model}: ${network} ${formatShape(inputShape)}, images: ${images.join(", ")}`,
+    `Reference: ${reference}`,
+    "Largest differences: of blocks in units of the standard deviation of their outputs, of probabilities absolute",
+    textTable(columns, rows, options.width ?? 100),
+    ...unavailable.map(({ runtime, reason }) => `not on ${runtime}: ${reason}`),
+    passed ? "All runtimes agree with the reference." : `Not in agreement with the reference: ${failed.join(", ")}.`,
   ].join("\n");
 }

@@ -1,13 +1,23 @@
-import { inputShapeOf, type Network, outputLayer } from "../../graph/network.ts";
-import type { NetworkOptions } from "../../models/registry.ts";
+import { FormatError, UsageError } from "../../errors.ts";
+import { countParameters, inputShapeOf, type Network, networkWeights, outputLayer } from "../../graph/network.ts";
+import { kerasPreprocessing } from "../../graph/preprocessing.ts";
+import { fromTorchLayout, torchShape } from "../../graph/torch-layout.ts";
+import {
+  type Architecture,
+  type ArchitectureName,
+  architectureNamed,
+  buildNetwork,
+  type NetworkOptions,
+} from "../../models/registry.ts";
+import { timmNames } from "../../models/timm-names.ts";
 import type { Platform } from "../../platform.ts";
-import type { FloatTensor } from "../../tensor/tensor.ts";
-import { formulaImages, formulaWeights } from "../../weights/formula.ts";
+import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import type { Weights } from "../../weights/initialize.ts";
-import { type Comparison, compareWithGolden, type TapDifference } from "./compare.ts";
-import { type Golden, goldenBatch, goldenName } from "./golden.ts";
-import { runGraph, tappedGraph, type VerifyLayout } from "./graph.ts";
-import { goldenNetworks } from "./network.ts";
+import { syntheticImages, syntheticWeights, torchSyntheticTensor } from "../../weights/synthetic.ts";
+import { loadWeights } from "../weights/open-weights.ts";
+import { type Golden, goldenBatch, goldenName, parsePhotoGolden, type TimmGolden } from "./golden.ts";
+import { checkGolden, compareMeans, compareWithGolden, featuresLayer, type TapDifference } from "./reference.ts";
+import { runGraph, tappedGraph, type VerifyLayout } from "./run.ts";
 
 /** The largest differences that pass. */
 export interface VerifyTolerance {
@@ -17,28 +27,31 @@ export interface VerifyTolerance {
   readonly probabilities: number;
 }
 
+export const defaultTolerance: VerifyTolerance = { taps: 1e-3, probabilities: 1e-4 };
+
 export interface VerifyOptions {
   readonly platform: Platform;
-  /** What the network is; the golden file says what is left open. */
-  readonly network?: NetworkOptions;
   readonly tolerance?: VerifyTolerance;
   /** Default `inference`. */
   readonly layout?: VerifyLayout;
 }
 
-export interface VerifyNetworkOptions extends Omit<VerifyOptions, "network"> {
+export interface VerifyNetworkOptions extends VerifyOptions {
+  /** Default: synthetic. */
   readonly weights?: Weights;
-  /** `[N, H, W, C]`, as many as the golden values are of. */
+  /** `[N, H, W, C]`, as many as the golden values are of; default: synthetic. */
   readonly images?: FloatTensor;
+  /** Expected means of the first channels of the last tapped feature map. */
+  readonly pooled?: readonly number[] | undefined;
 }
 
-/** What `verify` found; also the JSON of `xception verify --json`. */
+/** Comparison of a network with a golden file; also the JSON of `xception verify --golden --json`. */
 export interface Verification {
   readonly network: string;
   readonly inputShape: readonly number[];
   /** Undefined without a classifier. */
   readonly classes: number | undefined;
-  /** How many images went through the network. */
+  /** Number of images. */
   readonly batchSize: number;
   readonly layout: VerifyLayout;
   readonly tolerance: VerifyTolerance;
@@ -47,68 +60,41 @@ export interface Verification {
   readonly passed: boolean;
 }
 
-export const defaultTolerance: VerifyTolerance = { taps: 1e-3, probabilities: 1e-4 };
-
 /**
- * Fills a network with weights from the formula, runs it on images from the formula, and compares what its layers give
- * with what another tool gave. Where the file leaves several sizes of images open, the closest one counts.
- * @param file the golden file's name, from which size and classes may be read.
- * @throws {FormatError} the file does not fit the network.
- * @throws {UsageError} neither the file nor the options say what the network is.
+ * Builds the network of a golden file with synthetic weights, runs it on synthetic images, and compares every number in the
+ * file.
+ * @param file the golden file's name, for errors.
+ * @throws {FormatError} the file does not fit its network.
+ * @throws {UsageError} an option of its architecture is not allowed.
  * @throws {RuntimeUnavailableError} the engine does not run here.
  * @example
  * const golden = parseGolden(text, "xception-paper-150x150-10.json");
- * const { passed, taps } = await verify(golden, "xception-paper-150x150-10.json", { platform });
+ * const { passed, taps } = await verifyGolden(golden, "xception-paper-150x150-10.json", { platform });
  */
-export async function verify(golden: Golden, file: string, options: VerifyOptions): Promise<Verification> {
-  let closest: Verification | undefined;
-  for (const network of goldenNetworks(golden, file, options.network)) {
-    const found = await verifyNetwork(network, golden, file, options);
-    if (found.passed) return found;
-    if (closest === undefined || excess(found) < excess(closest)) closest = found;
-  }
-  return closest!;
+export function verifyGolden(golden: Golden, file: string, options: VerifyOptions): Promise<Verification> {
+  return verifyNetwork(buildNetwork(golden.architecture), golden, file, options);
 }
 
-/**
- * Like `verify`, for a network that is there already.
- * @param options `weights` and `images`: default, from the formula.
- */
+/** Compares a given network with a golden file, as {@link verifyGolden} does. */
 export async function verifyNetwork(
   network: Network,
   golden: Golden,
   file: string,
-  {
-    platform,
-    tolerance = defaultTolerance,
-    layout = "inference",
-    weights = formulaWeights(network),
-    images,
-  }: VerifyNetworkOptions,
+  options: VerifyNetworkOptions,
 ): Promise<Verification> {
+  const { platform, tolerance = defaultTolerance, layout = "inference" } = options;
+  const { weights = syntheticWeights(network), images, pooled } = options;
+  checkGolden(network, golden, goldenName(file));
   const batchSize = goldenBatch(golden);
   const inputShape = inputShapeOf(network) as readonly [number, number, number];
-  const outputs = [...new Set([...Object.keys(golden.taps), network.output])];
+  const outputs = [...new Set([...Object.keys(golden.taps), featuresLayer(network), network.output])];
   const graph = tappedGraph(network, weights, outputs, batchSize);
-  const results = await runGraph(graph, layout, images ?? formulaImages(batchSize, inputShape), platform);
-
-  const { config } = outputLayer(network);
-  const probabilities = config.type === "Dense" ? (results[network.output] as FloatTensor) : undefined;
-  const comparison = compareWithGolden(golden, results, probabilities, goldenName(file));
-  return {
-    network: network.name,
-    inputShape,
-    classes: probabilities?.shape[1],
-    batchSize,
-    layout,
-    tolerance,
-    ...judge(comparison, tolerance),
-  };
-}
-
-function judge({ taps, probabilities }: Comparison, tolerance: VerifyTolerance) {
+  const results = await runGraph(graph, layout, images ?? syntheticImages(batchSize, inputShape), platform);
+  const { taps, probabilities } = compareWithGolden(network, golden, results, goldenName(file));
+  const last = Object.keys(golden.taps).at(-1);
+  const means = pooled && last ? [compareMeans(last, pooled, results[last] as FloatTensor)] : [];
   // Comparisons with NaN are false, and a NaN must not pass.
-  const judged = taps.map((tap) => ({
+  const judged = [...taps, ...means].map((tap) => ({
     ...tap,
     passed: tap.difference <= tolerance.taps && tap.statisticsDifference <= tolerance.taps,
   }));
@@ -116,11 +102,140 @@ function judge({ taps, probabilities }: Comparison, tolerance: VerifyTolerance) 
     probabilities === undefined
       ? undefined
       : { difference: probabilities, passed: probabilities <= tolerance.probabilities };
-  return { taps: judged, probabilities: top, passed: judged.every(({ passed }) => passed) && top?.passed !== false };
+  const { config } = outputLayer(network);
+  return {
+    network: network.name,
+    inputShape,
+    classes: config.type === "Dense" ? config.units : undefined,
+    batchSize,
+    layout,
+    tolerance,
+    taps: judged,
+    probabilities: top,
+    passed: judged.every(({ passed }) => passed) && top?.passed !== false,
+  };
 }
 
-/** The largest difference in units of its tolerance. */
-function excess({ taps, probabilities, tolerance }: Verification): number {
-  const all = taps.map(({ difference }) => difference / tolerance.taps);
-  return Math.max(...all, (probabilities?.difference ?? 0) / tolerance.probabilities);
+/** The size of images of golden files of timm. */
+const timmShape = [101, 86, 3] as const;
+
+/**
+ * Fills a network with synthetic weights, in timm's order and layout, and compares its logits with what timm computed, and
+ * its parameters, entries and epsilon with timm's.
+ * @param name of the network, which must be in the golden file.
+ * @param network options that differ from the network of this name.
+ * @throws {UsageError} the file does not have this network.
+ * @throws {FormatError} its logits are of different numbers of classes, or the file's facts are of another network.
+ */
+export async function verifyTimm(
+  golden: TimmGolden,
+  file: string,
+  name: ArchitectureName,
+  { network: changed, ...options }: VerifyOptions & { readonly network?: NetworkOptions },
+): Promise<Verification> {
+  const where = goldenName(file);
+  const facts = Object.hasOwn(golden, name) ? golden[name]! : undefined;
+  if (facts === undefined) {
+    const names = Object.keys(golden).join(", ");
+    throw new UsageError({ where, what: "the file does not have this network", received: name, expected: names });
+  }
+  const { logits } = facts;
+  const classes = logits[0]!.length;
+  if (logits.some(({ length }) => length !== classes)) {
+    throw new FormatError({ where: `${where}, field ${name}.logits`, what: "its rows are of different lengths" });
+  }
+  const task = { inputShape: timmShape, classes, classifierActivation: "none" } as const;
+  const architecture = architectureNamed(name, { ...task, ...changed });
+  const network = buildNetwork(architecture);
+  checkTimmFacts(facts, architecture, network, `${where}, field ${name}`);
+  const tap = logitsAsTap(network.output, logits);
+  const weights = timmSyntheticWeights(architecture);
+  return verifyNetwork(network, { architecture, taps: tap }, file, { ...options, weights });
+}
+
+function checkTimmFacts(
+  { params, keys, bn_eps: epsilons }: TimmGolden[string],
+  architecture: Architecture,
+  network: Network,
+  where: string,
+): void {
+  const check = (field: string, received: unknown, own: unknown): void => {
+    if (received === undefined || JSON.stringify(received) === JSON.stringify(own)) return;
+    const what = "the network here has others";
+    throw new FormatError({
+      where: `${where}.${field}`,
+      what,
+      received: JSON.stringify(received),
+      expected: `${JSON.stringify(own)}`,
+    });
+  };
+  check("params", params, countParameters(networkWeights(network)).trainable);
+  const stored = timmNames(architecture).flatMap(({ name, weight }, index) =>
+    weight ? [[index, name, torchShape(weight)]] : [],
+  );
+  check("keys", keys, typeof keys === "number" ? stored.length : stored);
+  const own = network.layers.flatMap(({ config }) => (config.type === "BatchNormalization" ? [config.epsilon] : []));
+  check("bn_eps", epsilons, [...new Set(own)]);
+}
+
+/** Returns synthetic weights in timm's order, for a network of timm. */
+export function timmSyntheticWeights(architecture: Architecture): Weights {
+  const weights = timmNames(architecture).flatMap(({ name, weight }, index) => {
+    if (weight === undefined) return [];
+    const tensor = torchSyntheticTensor(name, torchShape(weight), index);
+    return [[weight.name, fromTorchLayout(weight, tensor)] as const];
+  });
+  return new Map(weights);
+}
+
+function logitsAsTap(layer: string, logits: readonly (readonly number[])[]): Golden["taps"] {
+  const values = logits.flat();
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const std = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+  return { [layer]: { shape: [logits.length, logits[0]!.length], std, at: [...values.keys()], values } };
+}
+
+export interface VerifyPhotoOptions extends VerifyOptions {
+  readonly architecture?: ArchitectureName | undefined;
+  /** Options of the network that the weights are of; default: no top. */
+  readonly network?: NetworkOptions | undefined;
+  /** Path of the weights that the other tool had, in any format. */
+  readonly weights: string;
+  /** As in `loadWeights`. */
+  readonly allowMissing?: string | undefined;
+  /** Path of the photo, of the network's size. */
+  readonly image: string;
+}
+
+/**
+ * Compares the layers of a network with real weights for a photo with those of another tool. The photo is scaled as
+ * keras.applications does.
+ * @param text of the file that `parsePhotoGolden` reads.
+ * @throws {FormatError} the file does not fit the network, or a file is damaged.
+ * @throws {FileError} a file is missing.
+ * @throws {WeightsError} the weights are not the network's, beyond what may be missing.
+ */
+export async function verifyPhoto(
+  text: string,
+  file: string,
+  {
+    weights: source,
+    allowMissing,
+    image,
+    architecture: name = "xception",
+    network: given,
+    ...rest
+  }: VerifyPhotoOptions,
+): Promise<Verification> {
+  const { platform } = rest;
+  const { taps, pooled } = parsePhotoGolden(text, file);
+  const architecture = architectureNamed(name, { includeTop: false, ...given });
+  const network = buildNetwork(architecture);
+  const { weights } = await loadWeights(network, source, platform, { allowMissing });
+  const [height, width] = inputShapeOf(network) as [number, number, number];
+  const { data } = await platform.images.decode(image, { width, height });
+  const { scale, offset } = kerasPreprocessing;
+  const pixels = Float32Array.from(data, (pixel) => pixel * scale + offset);
+  const images = floatTensor([1, height, width, 3], pixels);
+  return verifyNetwork(network, { architecture, taps }, file, { ...rest, weights, images, pooled });
 }

@@ -40,13 +40,13 @@ export function kerasModel(config: string, where: string): KerasModel {
   const json = parseJson(config, where, "the description of the network is not JSON");
   if (!isObject(json)) throw new FormatError({ where, what: "the description of the network is not an object" });
   const model = modelOf(json, where);
-  assertNotTooMany(layerNames(model).length, where);
+  assertNotTooMany(namesInModel(model).length, where);
   return model;
 }
 
 /** Names of all layers, including those of nested models. */
-export function layerNames({ layers }: KerasModel): readonly string[] {
-  return layers.flatMap(({ name, model }) => (model ? [name, ...layerNames(model)] : name));
+export function namesInModel({ layers }: KerasModel): readonly string[] {
+  return layers.flatMap(({ name, model }) => (model ? [name, ...namesInModel(model)] : name));
 }
 
 function modelOf(model: Json, where: string): KerasModel {

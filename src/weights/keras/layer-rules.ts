@@ -116,7 +116,7 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
 };
 
 /** Augmentation layers, the identity outside training: Keras 3 itself writes `training: true` into their calls. */
-export const augmentations: ReadonlySet<string> = new Set(
+export const augmentationLayers: ReadonlySet<string> = new Set(
   Object.entries(layerRules).flatMap(([type, rule]) => (rule === identity ? [type] : [])),
 );
 

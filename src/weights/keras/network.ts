@@ -11,12 +11,12 @@ import {
   type KerasEntry,
   type KerasModel,
   kerasModel,
-  layerNames,
+  namesInModel,
   onlyLayer,
   scalingOf,
 } from "./config.ts";
 import { isHdf5, kerasFileJob, kerasFileLimits, readKerasFile } from "./file.ts";
-import { augmentations, layerRules, type PixelRescaling, readsZeros } from "./layer-rules.ts";
+import { augmentationLayers, layerRules, type PixelRescaling, readsZeros } from "./layer-rules.ts";
 
 /** Keras: `.keras`, `.h5` with a whole model or only its weights, and `.weights.h5`. */
 export const kerasFormat: FileFormat = {
@@ -58,7 +58,7 @@ export function networkFromKeras(config: string, options: KerasNetworkOptions): 
   const { where } = options;
   const model = kerasModel(config, where);
   try {
-    const whole: Whole = { options, constants: new Map(), names: new Set(layerNames(model)), padded: new Map() };
+    const whole: Whole = { options, constants: new Map(), names: new Set(namesInModel(model)), padded: new Map() };
     const output = new Build(whole, where).model(model);
     if (whole.padded.has(output)) throw zerosError(where, "the network's end");
     const { constants, rescaling } = whole;
@@ -116,7 +116,7 @@ class Build {
     }
     // Before reading its inputs: layers of other classes may have them in other forms.
     assertKnown(entry);
-    const sources = inboundNames(inboundNodes, where, augmentations.has(entry.type) ? ["training"] : []);
+    const sources = inboundNames(inboundNodes, where, augmentationLayers.has(entry.type) ? ["training"] : []);
     const inputs = sources.map((source) => this.#output(source, where));
     this.#add(entry, inputs);
   }

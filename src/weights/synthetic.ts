@@ -10,11 +10,11 @@ import type { Weights } from "./initialize.ts";
  * layers, holds u(k) = value k of mulberry32 with seed i + 1, and r = 2u − 1: gamma 1 + 0.1r; variance 1 + 0.5u; beta,
  * mean and bias 0.1r; depthwise kernels r·√(3/(kh·kw)); other kernels r·√(6/fan-in).
  */
-export function formulaWeights(network: Network): Weights {
-  return new Map(networkWeights(network).map((spec, index) => [spec.name, formulaTensor(spec, index)]));
+export function syntheticWeights(network: Network): Weights {
+  return new Map(networkWeights(network).map((spec, index) => [spec.name, syntheticTensor(spec, index)]));
 }
 
-function formulaTensor({ role, shape }: WeightSpec, index: number): FloatTensor {
+function syntheticTensor({ role, shape }: WeightSpec, index: number): FloatTensor {
   const random = mulberry32(index + 1);
   const tensor = floatTensor(shape);
   const fanIn = shape.slice(0, -1).reduce((product, size) => product * size, 1);
@@ -37,7 +37,7 @@ function formulaTensor({ role, shape }: WeightSpec, index: number): FloatTensor 
  * A tensor of a `state_dict` of PyTorch from the same formula, in PyTorch's layout.
  * @param index among all entries, counters included.
  */
-export function torchFormulaTensor(name: string, shape: Shape, index: number): FloatTensor {
+export function torchSyntheticTensor(name: string, shape: Shape, index: number): FloatTensor {
   const random = mulberry32(index + 1);
   const tensor = floatTensor(shape);
   const fanIn = sizeOf(shape.slice(1));
@@ -58,7 +58,11 @@ export function torchFormulaTensor(name: string, shape: Shape, index: number): F
  * of seed `firstSeed + b` in the order of the pixels.
  * @param firstSeed 1000 for inference, 3000 for training.
  */
-export function formulaImages(batch: number, shape: readonly [number, number, number], firstSeed = 1000): FloatTensor {
+export function syntheticImages(
+  batch: number,
+  shape: readonly [number, number, number],
+  firstSeed = 1000,
+): FloatTensor {
   const [height, width, channels] = shape;
   const images = floatTensor([batch, ...shape]);
   let index = 0;

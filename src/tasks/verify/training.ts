@@ -1,0 +1,168 @@
+import { oneHot } from "../../data/labels.ts";
+import { FormatError } from "../../errors.ts";
+import type { WeightRole, WeightSpec } from "../../graph/layer-weights.ts";
+import { inputShapeOf, networkWeights } from "../../graph/network.ts";
+import { softmaxCrossEntropy } from "../../learning/losses.ts";
+import { createOptimizer, optimizerNames } from "../../learning/optimizers.ts";
+import { buildNetwork } from "../../models/registry.ts";
+import type { Platform } from "../../platform.ts";
+import { sameShape } from "../../tensor/shape.ts";
+import type { Weights } from "../../weights/initialize.ts";
+import { syntheticImages, syntheticWeights } from "../../weights/synthetic.ts";
+import { TrainingStep } from "../step/training-step.ts";
+import { goldenName, type TrainingGolden } from "./golden.ts";
+
+/** Seed of the first synthetic training image. */
+const firstSeed = 3000;
+
+/** How far one number or group of numbers after training steps is from the golden ones. */
+export interface TrainingDifference {
+  /** `loss of step 2`, or the name of a weight. */
+  readonly what: string;
+  /** Relative to the golden number; of first values, relative to the root mean square of the weight. */
+  readonly difference: number;
+  readonly allowed: number;
+  readonly passed: boolean;
+}
+
+/** Comparison of a network's training steps with a golden file. */
+export interface TrainingVerification {
+  readonly network: string;
+  readonly inputShape: readonly number[];
+  readonly steps: number;
+  readonly differences: readonly TrainingDifference[];
+  readonly passed: boolean;
+}
+
+/**
+ * Relative differences that pass. The loss of the first step is that of the untrained network. Later ones, and the weights,
+ * are twice as far apart as Keras's own runs in float32 and in float64: activations within rounding of ReLU's kink fall on
+ * one side or the other, and each moves the gradient by up to a hundredth (docs/fidelity.md).
+ */
+const lossTolerance = { first: 1e-5, later: 2.5e-2 };
+const normTolerance: Readonly<Record<WeightRole, readonly [norm: number, change: number]>> = {
+  kernel: [1e-4, 6e-3],
+  depthwiseKernel: [1e-4, 7e-3],
+  pointwiseKernel: [1e-4, 4e-3],
+  denseKernel: [1e-4, 6e-3],
+  bias: [1.1e-4, 8e-4],
+  gamma: [4e-4, 6e-2],
+  beta: [4e-3, 4e-2],
+  movingMean: [8e-4, 1e-3],
+  movingVariance: [5e-4, 1.4e-3],
+};
+/** Of single values, relative to the root mean square of their weight. */
+const valueTolerance = 2e-2;
+
+/**
+ * Trains a network with synthetic weights on synthetic images, and compares every loss and weight with the golden file.
+ * @throws {FormatError} the file does not fit the network, or names an optimizer that we do not have.
+ * @throws {RuntimeUnavailableError} the engine does not run here.
+ */
+export async function verifyTraining(
+  golden: TrainingGolden,
+  file: string,
+  platform: Platform,
+): Promise<TrainingVerification> {
+  const where = goldenName(file);
+  const network = buildNetwork(golden.architecture);
+  const inputShape = inputShapeOf(network) as readonly [number, number, number];
+  checkShape(golden, network.layers.at(-1)!.outputShape, inputShape, where);
+  const { optimizer, learningRate } = optimizerOf(golden.optimizer, where);
+  const before = syntheticWeights(network);
+  const batchSize = golden.labels.length;
+  const step = await TrainingStep.create(network, before, {
+    platform,
+    batchSize,
+    optimizer,
+    loss: softmaxCrossEntropy,
+  });
+  const images = syntheticImages(batchSize, inputShape, firstSeed);
+  const targets = oneHot(golden.labels, golden.classes);
+  const differences: TrainingDifference[] = [];
+  const compare = (what: string, own: number, expected: number, unit: number, allowed: number) => {
+    const difference = Math.abs(own - expected) / (unit || 1);
+    // Comparisons with NaN are false, and a NaN must not pass.
+    differences.push({ what, difference, allowed, passed: difference <= allowed });
+  };
+  try {
+    for (const [index, expected] of golden.losses.entries()) {
+      const { loss } = await step.run({ images, targets, learningRate });
+      const allowed = index === 0 ? lossTolerance.first : lossTolerance.later;
+      compare(`loss of step ${index + 1}`, loss, expected, expected, allowed);
+    }
+    const specs = networkWeights(network);
+    for (const { spec, norm, first } of weightsAfter(golden, specs, where)) {
+      const { data } = step.weights().get(spec.name)!;
+      compare(`norm of ${spec.name}`, normOf(data), norm, norm, normTolerance[spec.role][0]);
+      const rms = norm / Math.sqrt(data.length);
+      const farthest = Math.max(...first.map((value, index) => Math.abs(value - data[index]!)));
+      compare(`first values of ${spec.name}`, farthest, 0, rms, valueTolerance);
+    }
+    for (const [name, [norm, change]] of Object.entries(golden.norm_and_change_after ?? {})) {
+      const spec = specs.find((each) => each.name === name);
+      if (!spec) throw noSuchWeight(where, name);
+      const [allowedNorm, allowedChange] = normTolerance[spec.role];
+      const after = step.weights();
+      compare(`norm of ${name}`, normOf(after.get(name)!.data), norm, norm, allowedNorm);
+      compare(`change of ${name}`, changeOf(name, before, after), change, change, allowedChange);
+    }
+  } finally {
+    await step.dispose();
+  }
+  const passed = differences.every((each) => each.passed);
+  return { network: network.name, inputShape, steps: golden.losses.length, differences, passed };
+}
+
+function checkShape(golden: TrainingGolden, output: readonly number[], input: readonly number[], where: string): void {
+  if (sameShape(golden.input_shape, input) && sameShape([golden.classes], output)) return;
+  throw new FormatError({
+    where,
+    what: "input_shape and classes contradict the architecture",
+    received: `[${golden.input_shape.join(", ")}], ${golden.classes} classes`,
+    expected: `[${input.join(", ")}], [${output.join(", ")}]`,
+  });
+}
+
+/** `RMSprop lr 0.0005 rho 0.9 momentum 0.9 epsilon 1e-7 (Keras)` as an optimizer and its learning rate. */
+function optimizerOf(text: string, where: string) {
+  const [name = "", ...words] = text
+    .replace(/[,(].*/, "")
+    .trim()
+    .split(/\s+/);
+  const known = optimizerNames.find((each) => each === name.toLowerCase());
+  const pairs = words.flatMap((word, index) => (index % 2 === 0 ? [[word, Number(words[index + 1])] as const] : []));
+  const { lr, ...options } = Object.fromEntries(pairs);
+  if (known === undefined || lr === undefined || pairs.some(([, value]) => !Number.isFinite(value))) {
+    throw new FormatError({
+      where: `${where}, field optimizer`,
+      what: "this is no optimizer and its numbers",
+      received: text,
+      expected: `${optimizerNames.join(", ")}, followed by "lr 0.01" and others, such as "momentum 0.9"`,
+    });
+  }
+  return { optimizer: createOptimizer(known, options), learningRate: lr };
+}
+
+function weightsAfter(golden: TrainingGolden, specs: readonly WeightSpec[], where: string) {
+  return Object.entries(golden.weights_after).map(([index, { path, norm, first }]) => {
+    const spec = specs[Number(index)];
+    if (spec?.name !== path) throw noSuchWeight(where, `${index}: ${path}`);
+    return { spec, norm, first };
+  });
+}
+
+function noSuchWeight(where: string, received: string): FormatError {
+  return new FormatError({ where, what: "the network has no such weight at this place", received });
+}
+
+function normOf(values: Float32Array): number {
+  let squares = 0;
+  for (const value of values) squares += value * value;
+  return Math.sqrt(squares);
+}
+
+function changeOf(name: string, before: Weights, after: Weights): number {
+  const [old, now] = [before.get(name)!.data, after.get(name)!.data];
+  return normOf(now.map((value, index) => value - old[index]!));
+}
