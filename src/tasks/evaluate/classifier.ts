@@ -161,7 +161,8 @@ export async function loadClassifier(
   }
   const model = await classifierFrom(opened, options);
   const { network: own, weights, preprocessing } = model;
-  const graph = compile(own, weights, { form: "inference", preprocessing });
+  // As a model file has it, so that converting a model changes no bit of its predictions.
+  const graph = compile(own, weights, { form: "exact", preprocessing });
   return classifierOf(model, platform, engine.createSession(graph, session));
 }
 
