@@ -3,12 +3,12 @@
  * `npx tsx bench/device-state.ts [size] [width]`, by default 71×71 and a width of 0.25; needs WebGPU (`xception doctor`).
  */
 
+import type { Platform } from "../src/base/platform.ts";
 import { oneHot } from "../src/data/labels.ts";
 import { countParameters, networkWeights } from "../src/graph/network.ts";
+import { syntheticImages } from "../src/graph/synthetic.ts";
 import { createOptimizer, initializeWeights, softmaxCrossEntropy, TrainingStep, xception } from "../src/index.ts";
-import type { Platform } from "../src/platform.ts";
-import { nodePlatform } from "../src/runtime/node.ts";
-import { syntheticImages } from "../src/weights/synthetic.ts";
+import { nodePlatform } from "../src/runtime/node/platform.ts";
 import { interleave, median, rounded, writeResult } from "./measurement.ts";
 
 const [size = 71, width = 0.25] = process.argv.slice(2).map(Number);

@@ -7,14 +7,14 @@
 import { BatchSource } from "../src/data/batches.ts";
 import { folderDataset } from "../src/data/dataset.ts";
 import { readAhead } from "../src/data/image-loading.ts";
+import { syntheticWeights } from "../src/graph/synthetic.ts";
 import { type ImageSource, xception } from "../src/index.ts";
-import { nodePlatform as platform } from "../src/runtime/node.ts";
+import { ImagePreparation, imageBatch } from "../src/model/images.ts";
+import { decodeOptionsOf, defaultPreprocessing, sizedDecodeOptionsOf } from "../src/model/model.ts";
+import { encodeModel } from "../src/model/model-file.ts";
+import { loadPredictor } from "../src/model/predictor.ts";
+import { nodePlatform as platform } from "../src/runtime/node/platform.ts";
 import { evaluate, evaluateBatches } from "../src/tasks/evaluate/evaluate.ts";
-import { ImagePreparation, imageBatch } from "../src/tasks/model/images.ts";
-import { decodeOptionsOf, defaultPreprocessing, sizedDecodeOptionsOf } from "../src/tasks/model/model.ts";
-import { encodeModel } from "../src/tasks/model/model-file.ts";
-import { loadPredictor } from "../src/tasks/model/predictor.ts";
-import { syntheticWeights } from "../src/weights/synthetic.ts";
 import { interleave, median, rounded, writeResult } from "./measurement.ts";
 
 const [folder, ...numbers] = process.argv.slice(2);

@@ -4,7 +4,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { bucketLength, joinMpi } from "../src/runtime/node-mpi.ts";
+import { bucketLength, joinMpi } from "../src/runtime/node/mpi.ts";
 import { median, type Row, rounded, writeResult } from "./measurement.ts";
 import { volumeOfStep } from "./scale-out-model.ts";
 

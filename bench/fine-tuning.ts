@@ -8,7 +8,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "../apps/cli/program.ts";
-import type { EpochRecord } from "../src/records.ts";
+import type { EpochRecord } from "../src/base/records.ts";
 import { peakMemoryGib, rounded, writeResult } from "./measurement.ts";
 
 const [training, validation, weights] = process.argv.slice(2);

@@ -9,7 +9,7 @@ import { BatchSource } from "../src/data/batches.ts";
 import { folderDataset } from "../src/data/dataset.ts";
 import { kerasPreprocessing } from "../src/graph/preprocessing.ts";
 import { createOptimizer, initializeWeights, softmaxCrossEntropy, TrainingStep, xception } from "../src/index.ts";
-import { nodePlatform } from "../src/runtime/node.ts";
+import { nodePlatform } from "../src/runtime/node/platform.ts";
 import { median, rounded, timeMs, writeResult } from "./measurement.ts";
 
 const [folder, batch = "8", side = "299", augmentation = "none"] = process.argv.slice(2);

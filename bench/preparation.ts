@@ -4,13 +4,13 @@
  * `npx tsx bench/preparation.ts MODEL FOLDER`; FOLDER has one sub-folder of photos for each of the model's classes.
  */
 
+import type { DecodeOptions, ImageSource, Platform } from "../src/base/platform.ts";
 import { folderDataset } from "../src/data/dataset.ts";
 import { inputShapeOf } from "../src/graph/network.ts";
-import type { DecodeOptions, ImageSource, Platform } from "../src/platform.ts";
-import { nodePlatform } from "../src/runtime/node.ts";
+import { loadModel } from "../src/model/load-model.ts";
+import type { ImagePreprocessing } from "../src/model/model.ts";
+import { nodePlatform } from "../src/runtime/node/platform.ts";
 import { evaluate } from "../src/tasks/evaluate/evaluate.ts";
-import type { ImagePreprocessing } from "../src/tasks/model/model.ts";
-import { loadModel } from "../src/tasks/weights/load-model.ts";
 import { interleave, median, rounded, writeResult } from "./measurement.ts";
 
 const [modelFile, folder] = process.argv.slice(2);

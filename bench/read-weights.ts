@@ -10,10 +10,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { kerasPreprocessing } from "../src/graph/preprocessing.ts";
+import { syntheticWeights } from "../src/graph/synthetic.ts";
+import { type TargetName, weightsTargets } from "../src/model/formats.ts";
 import { architectureNamed, buildNetwork } from "../src/models/registry.ts";
-import { writeFilesAtomic } from "../src/runtime/node-files.ts";
-import { type TargetName, weightsTargets } from "../src/tasks/weights/formats.ts";
-import { syntheticWeights } from "../src/weights/synthetic.ts";
+import { writeFilesAtomic } from "../src/runtime/node/files.ts";
 import { median, type Row, rounded, writeResult } from "./measurement.ts";
 
 interface Source {

@@ -1,8 +1,8 @@
 import { stagesOf } from "../src/compiler/stages.ts";
 import { createOptimizer, softmaxCrossEntropy, xception } from "../src/index.ts";
-import { bucketLength } from "../src/runtime/node-mpi.ts";
-import { splitTrainingGraph } from "../src/tasks/step/training-graph.ts";
+import { bucketLength } from "../src/runtime/node/mpi.ts";
 import { sizeOf } from "../src/tensor/shape.ts";
+import { splitTrainingGraph } from "../src/train/step/training-graph.ts";
 import { type Row, rounded } from "./measurement.ts";
 
 /** What a step of Xception exchanges, whatever the images' size and their number. */

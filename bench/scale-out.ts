@@ -8,11 +8,11 @@ import { execFileSync } from "node:child_process";
 import { loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { oneHot } from "../src/data/labels.ts";
+import { syntheticImages } from "../src/graph/synthetic.ts";
 import { createOptimizer, initializeWeights, softmaxCrossEntropy, TrainingStep, xception } from "../src/index.ts";
-import { nodePlatform } from "../src/runtime/node.ts";
-import { joinMpi } from "../src/runtime/node-mpi.ts";
-import { averageOverRanks } from "../src/tasks/ranks/ranks.ts";
-import { syntheticImages } from "../src/weights/synthetic.ts";
+import { joinMpi } from "../src/runtime/node/mpi.ts";
+import { nodePlatform } from "../src/runtime/node/platform.ts";
+import { averageOverRanks } from "../src/train/ranks/ranks.ts";
 import { median, type Row, rounded, writeResult } from "./measurement.ts";
 import { simulate, volumeOfStep } from "./scale-out-model.ts";
 

@@ -16,8 +16,8 @@ import {
   type WeightSpec,
   xception,
 } from "../src/index.ts";
-import { nodePlatform } from "../src/runtime/node.ts";
-import { defaultPreprocessing } from "../src/tasks/model/model.ts";
+import { defaultPreprocessing } from "../src/model/model.ts";
+import { nodePlatform } from "../src/runtime/node/platform.ts";
 import { interleave, median, rounded, writeResult } from "./measurement.ts";
 
 const [batchSize = 8, size = 150] = process.argv.slice(2).map(Number);

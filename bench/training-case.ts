@@ -1,8 +1,8 @@
+import type { Platform, SessionOptions } from "../src/base/platform.ts";
 import { oneHot } from "../src/data/labels.ts";
+import { syntheticImages } from "../src/graph/synthetic.ts";
 import { createOptimizer, initializeWeights, softmaxCrossEntropy, TrainingStep, xception } from "../src/index.ts";
-import type { Platform, SessionOptions } from "../src/platform.ts";
-import { nodePlatform } from "../src/runtime/node.ts";
-import { syntheticImages } from "../src/weights/synthetic.ts";
+import { nodePlatform } from "../src/runtime/node/platform.ts";
 
 /** The step that is measured: the paper's network, SGD with momentum, formula images of size×size. */
 export function trainingCase(batchSize: number, size: number) {

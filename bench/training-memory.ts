@@ -6,9 +6,9 @@
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { oneHot } from "../src/data/labels.ts";
+import { syntheticImages } from "../src/graph/synthetic.ts";
 import { createOptimizer, initializeWeights, softmaxCrossEntropy, TrainingStep, xception } from "../src/index.ts";
-import { nodePlatform } from "../src/runtime/node.ts";
-import { syntheticImages } from "../src/weights/synthetic.ts";
+import { nodePlatform } from "../src/runtime/node/platform.ts";
 import { peakMemoryGib, rounded, timeMs, writeResult } from "./measurement.ts";
 
 const [size = 299, batchSize, again] = process.argv.slice(2).map(Number);

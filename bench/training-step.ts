@@ -3,8 +3,8 @@
  * `npx tsx bench/training-step.ts [batch] [size]`, by default 8 images of 299×299.
  */
 
+import type { Platform } from "../src/base/platform.ts";
 import type { TrainingStep } from "../src/index.ts";
-import type { Platform } from "../src/platform.ts";
 import { plainPlatform } from "../tests/tasks/plain-platform.ts";
 import { interleave, median, peakMemoryGib, rounded, writeResult } from "./measurement.ts";
 import { trainingCase } from "./training-case.ts";

@@ -1,7 +1,7 @@
 import { settingWords } from "../apps/cli/setting-options.ts";
-import { recipes } from "../src/tasks/train/settings/recipes.ts";
-import { resolveSettings } from "../src/tasks/train/settings/resolve.ts";
-import { flagOf, type SettingName, settingGroups, settingOf } from "../src/tasks/train/settings/settings.ts";
+import { recipes } from "../src/train/settings/recipes.ts";
+import { resolveSettings } from "../src/train/settings/resolve.ts";
+import { flagOf, type SettingName, settingGroups, settingOf } from "../src/train/settings/settings.ts";
 import { markdownTable } from "./generated-blocks.ts";
 
 /** The settings under a heading: flag, name in a file, values, default. */

@@ -1,7 +1,19 @@
+import { UsageError } from "./base/errors.ts";
+import type { FileSystem, Platform, Source } from "./base/platform.ts";
 import { type FolderDataset, folderDataset, type ImageDataset } from "./data/dataset.ts";
-import { UsageError } from "./errors.ts";
 import type { Network } from "./graph/network.ts";
-import type { FileSystem, Platform, Source } from "./platform.ts";
+import { type LoadedModel, type LoadModelOptions, loadModel } from "./model/load-model.ts";
+import type { Model, ModelParts } from "./model/model.ts";
+import { encodeModel } from "./model/model-file.ts";
+import {
+  type LoadedWeights,
+  type LoadWeightsOptions,
+  loadWeights,
+  type OpenedModel,
+  openModel,
+} from "./model/open-weights.ts";
+import { weightsSource } from "./model/weights-file.ts";
+import { type Conversion, type ConvertOptions, convert } from "./tasks/convert.ts";
 import { type Classifier, type LoadOptions, loadClassifier } from "./tasks/evaluate/classifier.ts";
 import { type EvaluateOptions, type EvaluationResult, evaluate } from "./tasks/evaluate/evaluate.ts";
 import {
@@ -9,22 +21,10 @@ import {
   type LoadExtractorOptions,
   loadFeatureExtractor,
 } from "./tasks/features/feature-extractor.ts";
-import type { Model, ModelParts } from "./tasks/model/model.ts";
-import { encodeModel } from "./tasks/model/model-file.ts";
-import type { TrainingRequest, TrainingResult } from "./tasks/train/request.ts";
-import { train } from "./tasks/train/train.ts";
 import { type ModelVerification, type VerifyModelOptions, verifyModel } from "./tasks/verify/model.ts";
-import { type Conversion, type ConvertOptions, convert } from "./tasks/weights/convert.ts";
-import { type LoadedModel, type LoadModelOptions, loadModel } from "./tasks/weights/load-model.ts";
-import {
-  type LoadedWeights,
-  type LoadWeightsOptions,
-  loadWeights,
-  type OpenedModel,
-  openModel,
-} from "./tasks/weights/open-weights.ts";
-import { weightsSource } from "./tasks/weights/weights-file.ts";
 import type { Shape } from "./tensor/shape.ts";
+import type { TrainingRequest, TrainingResult } from "./train/request.ts";
+import { train } from "./train/train.ts";
 
 /** Options of a verb without the platform, which it is bound to. */
 export type Bound<Options> = Omit<Options, "platform">;

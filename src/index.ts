@@ -3,16 +3,17 @@
 
 // What everything is made of, and the verbs: classify, train, convert … on a platform.
 
+export * from "./base/errors.ts";
+export type * from "./base/platform.ts";
+export type * from "./base/records.ts";
 export { type Bound, bind, type Verbs } from "./bind.ts";
-export * from "./errors.ts";
-export type * from "./platform.ts";
-export type * from "./records.ts";
 export type { Shape } from "./tensor/shape.ts";
 export { type DataType, type FloatTensor, floatTensor, type Tensor } from "./tensor/tensor.ts";
 
 // Networks: the flows of the paper, and the layers to build others from.
 
 export * from "./graph/builder.ts";
+export { initializeWeights, type Weights } from "./graph/initialize.ts";
 export type { Initializer, WeightRole, WeightSpec } from "./graph/layer-weights.ts";
 export type * from "./graph/layers.ts";
 export {
@@ -42,7 +43,6 @@ export {
 export { type TimmName, timmNames, timmNamesOf } from "./models/timm-names.ts";
 export type { FlowOptions, XceptionOptions, XceptionVariant } from "./models/xception/options.ts";
 export { entryFlow, exitFlow, middleFlow, xception } from "./models/xception/paper.ts";
-export { initializeWeights, type Weights } from "./weights/initialize.ts";
 
 // What they look like, what they cost, and how well they do.
 
@@ -137,34 +137,22 @@ export {
   type StepOptions,
   stepDecay,
 } from "./learning/schedules.ts";
-export type { Reduce } from "./tasks/step/split-program.ts";
-export type { Fault } from "./tasks/step/training-diagnosis.ts";
-export {
-  type SplitTrainingGraph,
-  type StepInterface,
-  splitTrainingGraph,
-  type TrainingGraph,
-  trainingGraph,
-} from "./tasks/step/training-graph.ts";
-export type { TrainingGraphOptions } from "./tasks/step/training-graph-options.ts";
-export type { StateEntry, TrainingState } from "./tasks/step/training-state.ts";
-export { type StepInput, type StepResult, TrainingStep, type TrainingStepOptions } from "./tasks/step/training-step.ts";
 export type {
   BestWeights,
   Checkpoint,
   CheckpointOptions,
   EpochState,
   TrainingIdentity,
-} from "./tasks/train/checkpoint.ts";
+} from "./train/checkpoint.ts";
 export {
   decodeBest,
   decodeCheckpoint,
   encodeBest,
   encodeCheckpoint,
   type StoredCheckpoint,
-} from "./tasks/train/checkpoint-file.ts";
-export { type FineTuning, type FineTuningChoice, type FineTuningStart, fineTuning } from "./tasks/train/fine-tuning.ts";
-export { type HeadPhase, prepareTraining, type TrainingPlan } from "./tasks/train/prepare.ts";
+} from "./train/checkpoint-file.ts";
+export { type FineTuning, type FineTuningChoice, type FineTuningStart, fineTuning } from "./train/fine-tuning.ts";
+export { type HeadPhase, prepareTraining, type TrainingPlan } from "./train/prepare.ts";
 export type {
   FeatureCache,
   HeadHooks,
@@ -175,11 +163,38 @@ export type {
   TrainingRequest,
   TrainingResult,
   TrainingStart,
-} from "./tasks/train/request.ts";
-export { runTraining } from "./tasks/train/train.ts";
+} from "./train/request.ts";
+export type { Reduce } from "./train/step/split-program.ts";
+export type { Fault } from "./train/step/training-diagnosis.ts";
+export {
+  type SplitTrainingGraph,
+  type StepInterface,
+  splitTrainingGraph,
+  type TrainingGraph,
+  trainingGraph,
+} from "./train/step/training-graph.ts";
+export type { TrainingGraphOptions } from "./train/step/training-graph-options.ts";
+export type { StateEntry, TrainingState } from "./train/step/training-state.ts";
+export { type StepInput, type StepResult, TrainingStep, type TrainingStepOptions } from "./train/step/training-step.ts";
+export { runTraining } from "./train/train.ts";
 
 // Models: a network with weights, labels and preprocessing, in one file; and what they say to images.
 
+export type { LoadedModel, LoadModelOptions } from "./model/load-model.ts";
+export type { ImagePreprocessing, Json, Model, ModelParts, Provenance } from "./model/model.ts";
+export { decodeModel, encodeModel } from "./model/model-file.ts";
+export type { ModelDescription } from "./model/model-metadata.ts";
+export {
+  type InferenceModel,
+  type LoadPart,
+  loadPredictor,
+  type NetworkPart,
+  type PredictAllOptions,
+  type Predicted,
+  type PredictedBatch,
+  type PredictOptions,
+  Predictor,
+} from "./model/predictor.ts";
 export {
   type Classified,
   Classifier,
@@ -205,55 +220,40 @@ export type {
 } from "./tasks/features/feature-extractor.ts";
 export { type Embedded, type EmbedOptions, embed, type ImageToEmbed } from "./tasks/features/feature-extractor.ts";
 export type { FeatureChoice, Pooling } from "./tasks/features/feature-network.ts";
-export type { ImagePreprocessing, Json, Model, ModelParts, Provenance } from "./tasks/model/model.ts";
-export { decodeModel, encodeModel } from "./tasks/model/model-file.ts";
-export type { ModelDescription } from "./tasks/model/model-metadata.ts";
-export {
-  type InferenceModel,
-  type LoadPart,
-  loadPredictor,
-  type NetworkPart,
-  type PredictAllOptions,
-  type Predicted,
-  type PredictedBatch,
-  type PredictOptions,
-  Predictor,
-} from "./tasks/model/predictor.ts";
-export type { LoadedModel, LoadModelOptions } from "./tasks/weights/load-model.ts";
 
 // Weights and models of others, and proof that the network computes what Keras computes.
 
+export type { MappingReport } from "./formats/map-weights.ts";
+export { type TargetName, targetOf } from "./model/formats.ts";
+export type {
+  LoadedWeights,
+  LoadWeightsOptions,
+  OpenAsOptions,
+  OpenedModel,
+} from "./model/open-weights.ts";
 export {
   type ArchitectureChange,
   type UpdatedArchitecture,
   updateArchitecture,
-} from "./tasks/model/update-architecture.ts";
+} from "./model/update-architecture.ts";
+export type { Conversion, ConvertOptions } from "./tasks/convert.ts";
 export { type Golden, parseGolden, parseTrainingGolden, type TrainingGolden } from "./tasks/verify/golden.ts";
 export type { ModelVerification, RuntimeVerification, VerifyModelOptions } from "./tasks/verify/model.ts";
 export type { TapDifference } from "./tasks/verify/reference.ts";
 export type { VerifyLayout } from "./tasks/verify/run.ts";
 export { type TrainingDifference, type TrainingVerification, verifyTraining } from "./tasks/verify/training.ts";
 export { type Verification, type VerifyOptions, type VerifyTolerance, verifyGolden } from "./tasks/verify/verify.ts";
-export type { Conversion, ConvertOptions } from "./tasks/weights/convert.ts";
-export { type TargetName, targetOf } from "./tasks/weights/formats.ts";
-export type {
-  LoadedWeights,
-  LoadWeightsOptions,
-  OpenAsOptions,
-  OpenedModel,
-} from "./tasks/weights/open-weights.ts";
-export type { MappingReport } from "./weights/map-weights.ts";
 
 // Settings of a training, as flags and configuration files name them, and recipes: settings that belong together.
 
-export { choicesOf, chosenArchitecture, type TrainingChoices } from "./tasks/train/settings/choices.ts";
-export { type ConfigFile, readConfig, writeConfig } from "./tasks/train/settings/config-file.ts";
-export { type RecipeName, recipeLayer, recipes } from "./tasks/train/settings/recipes.ts";
-export { type ResolvedSettings, resolveSettings, type SettingsLayer } from "./tasks/train/settings/resolve.ts";
-export type { SettingName, Settings } from "./tasks/train/settings/settings.ts";
+export { choicesOf, chosenArchitecture, type TrainingChoices } from "./train/settings/choices.ts";
+export { type ConfigFile, readConfig, writeConfig } from "./train/settings/config-file.ts";
+export { type RecipeName, recipeLayer, recipes } from "./train/settings/recipes.ts";
+export { type ResolvedSettings, resolveSettings, type SettingsLayer } from "./train/settings/resolve.ts";
+export type { SettingName, Settings } from "./train/settings/settings.ts";
 
 // Tensors in files, whatever they belong to.
 
-export { decodeFloats, type EncodedTensor, type NumberFormat } from "./weights/number-formats.ts";
-export { readSafetensors, type SafetensorsFile, writeSafetensors } from "./weights/safetensors.ts";
-export { readTorch, type StoredTensor, type TorchFile } from "./weights/torch/file.ts";
+export { decodeFloats, type EncodedTensor, type NumberFormat } from "./formats/number-formats.ts";
+export { readSafetensors, type SafetensorsFile, writeSafetensors } from "./formats/safetensors.ts";
+export { readTorch, type StoredTensor, type TorchFile } from "./formats/torch/file.ts";

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import type { Device, Platform } from "../../src/platform.ts";
-import type { LoadModelOptions } from "../../src/tasks/weights/load-model.ts";
+import type { Device, Platform } from "../../src/base/platform.ts";
+import type { LoadModelOptions } from "../../src/model/load-model.ts";
 import { addDownloadOptions, type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
 import { addLabelsOption, labelsOf } from "./labels.ts";

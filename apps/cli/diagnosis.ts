@@ -1,6 +1,6 @@
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
-import { RuntimeUnavailableError } from "../../src/errors.ts";
-import type { DeviceStatus } from "../../src/platform.ts";
+import { RuntimeUnavailableError } from "../../src/base/errors.ts";
+import type { DeviceStatus } from "../../src/base/platform.ts";
 import { packageVersion } from "./package-version.ts";
 
 /** What this machine brings along, and whether the native parts run on it. */
@@ -32,7 +32,7 @@ export interface PartLoaders {
 }
 
 const installedParts: PartLoaders = {
-  onnxruntime: () => import("../../src/runtime/node-engine.ts"),
+  onnxruntime: () => import("../../src/runtime/node/engine.ts"),
   sharp: () => import("sharp"),
 };
 

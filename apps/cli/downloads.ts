@@ -1,8 +1,8 @@
 import type { Command } from "commander";
-import type { Platform } from "../../src/platform.ts";
-import { nodePlatform } from "../../src/runtime/node.ts";
-import type { DownloadProgress } from "../../src/runtime/node-download-attempt.ts";
-import { cachedDownloads, downloadSettings } from "../../src/runtime/node-downloads.ts";
+import type { Platform } from "../../src/base/platform.ts";
+import type { DownloadProgress } from "../../src/runtime/node/download-attempt.ts";
+import { cachedDownloads, downloadSettings } from "../../src/runtime/node/downloads.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import type { CliIo } from "./io.ts";
 import { type Progress, startProgress } from "./progress.ts";
 

@@ -1,8 +1,8 @@
 import { dirname, isAbsolute, relative, resolve, sep } from "node:path";
-import type { Device } from "../../src/platform.ts";
-import { isAddress } from "../../src/source.ts";
+import type { Device } from "../../src/base/platform.ts";
+import { isAddress } from "../../src/base/source.ts";
+import type { OpenAsOptions } from "../../src/model/open-weights.ts";
 import { type FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
-import type { OpenAsOptions } from "../../src/tasks/weights/open-weights.ts";
 import { type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
 

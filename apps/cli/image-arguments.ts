@@ -1,8 +1,8 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { DataError, UsageError } from "../../src/base/errors.ts";
+import type { FileSystem, ImageSource } from "../../src/base/platform.ts";
 import { compareCodePoints, isHidden, isImageFile } from "../../src/data/dataset.ts";
-import { DataError, UsageError } from "../../src/errors.ts";
-import type { FileSystem, ImageSource } from "../../src/platform.ts";
 import type { CliIo } from "./io.ts";
 
 /** An image named on the command line. */

@@ -1,4 +1,4 @@
-import { UsageError } from "../../src/errors.ts";
+import { UsageError } from "../../src/base/errors.ts";
 
 /** The world as a command sees it: passed in, so that commands run in tests without a process. */
 export interface CliIo {

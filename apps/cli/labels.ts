@@ -1,11 +1,11 @@
 import type { Command } from "commander";
+import { UsageError } from "../../src/base/errors.ts";
+import type { FileSystem } from "../../src/base/platform.ts";
 import { folderDataset, type ImageDataset, isMultiLabel } from "../../src/data/dataset.ts";
 import { multiLabelDataset, parseLabels, parseMapWeights } from "../../src/data/labels.ts";
-import { UsageError } from "../../src/errors.ts";
 import { imagenetLabels } from "../../src/models/imagenet-classes.ts";
-import type { FileSystem } from "../../src/platform.ts";
 import { withCommas } from "../../src/report/numbers.ts";
-import { readFile } from "../../src/runtime/node-files.ts";
+import { readFile } from "../../src/runtime/node/files.ts";
 
 /** A data set, and how many images of its folder are not part of it because a file has no label for them. */
 export type LabeledImages = ImageDataset & { readonly unlabeled: number };

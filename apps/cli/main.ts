@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { buffer } from "node:stream/consumers";
-import { launchedRank } from "../../src/runtime/node-mpi.ts";
+import { launchedRank } from "../../src/runtime/node/mpi.ts";
 import { run } from "./program.ts";
 
 /** A reader that closes the pipe early, as `head` does, has seen enough: that is no error. */

@@ -1,6 +1,10 @@
 import type { Command } from "commander";
-import { UsageError } from "../../src/errors.ts";
+import { UsageError } from "../../src/base/errors.ts";
 import type { Network } from "../../src/graph/network.ts";
+import type { WeightsFile } from "../../src/model/formats.ts";
+import { openWeightsFile } from "../../src/model/formats.ts";
+import { modelFrom } from "../../src/model/open-weights.ts";
+import { type WeightsSource, weightsSource } from "../../src/model/weights-file.ts";
 import { assertTogether } from "../../src/models/options.ts";
 import {
   type ArchitectureName,
@@ -10,13 +14,9 @@ import {
   type NetworkOptions,
   optionsIn,
 } from "../../src/models/registry.ts";
-import { networkSettings } from "../../src/tasks/train/settings/network-settings.ts";
-import { flagOf } from "../../src/tasks/train/settings/settings.ts";
-import type { WeightsFile } from "../../src/tasks/weights/formats.ts";
-import { openWeightsFile } from "../../src/tasks/weights/formats.ts";
-import { modelFrom } from "../../src/tasks/weights/open-weights.ts";
-import { type WeightsSource, weightsSource } from "../../src/tasks/weights/weights-file.ts";
 import type { Shape } from "../../src/tensor/shape.ts";
+import { networkSettings } from "../../src/train/settings/network-settings.ts";
+import { flagOf } from "../../src/train/settings/settings.ts";
 import { type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
 import { addSettingOptions } from "./setting-options.ts";

@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
-import { UsageError } from "../../src/errors.ts";
-import { type Kind, listOf, number, wholeNumber } from "../../src/kinds.ts";
-import { devices } from "../../src/platform.ts";
+import { UsageError } from "../../src/base/errors.ts";
+import { type Kind, listOf, number, wholeNumber } from "../../src/base/kinds.ts";
+import { devices } from "../../src/base/platform.ts";
 
 /** A command with what all have: `--json`, and an example in its help. */
 export function addCommand(

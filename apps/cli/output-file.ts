@@ -1,4 +1,4 @@
-import { UsageError } from "../../src/errors.ts";
+import { UsageError } from "../../src/base/errors.ts";
 
 /**
  * The ending of a file's name that says what to write, in small letters and without its dot.

@@ -1,5 +1,5 @@
 import { SingleBar } from "cli-progress";
-import type { SkippedFile } from "../../src/records.ts";
+import type { SkippedFile } from "../../src/base/records.ts";
 import type { CliIo } from "./io.ts";
 
 /** Progress of some work, shown on stderr. */

@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
-import type { Setting } from "../../src/tasks/train/settings/setting.ts";
-import { flagOf, type SettingName, settingOf, settings } from "../../src/tasks/train/settings/settings.ts";
+import type { Setting } from "../../src/train/settings/setting.ts";
+import { flagOf, type SettingName, settingOf, settings } from "../../src/train/settings/settings.ts";
 import { valueReader } from "./options.ts";
 
 /** Stands for null among commander's values, for commander takes null for an empty text. */

@@ -8,14 +8,14 @@ import "@tensorflow/tfjs-backend-cpu";
 import * as layers from "@tensorflow/tfjs-layers";
 import { lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
+import { writeTfjsModel } from "../../src/formats/tfjs/writer.ts";
+import type { Weights } from "../../src/graph/initialize.ts";
 import { inputShapeOf, type Network } from "../../src/graph/network.ts";
+import { syntheticImages, syntheticWeights } from "../../src/graph/synthetic.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
 import { alignedXception } from "../../src/models/aligned/network.ts";
 import { xception } from "../../src/models/xception/paper.ts";
-import { nodePlatform } from "../../src/runtime/node.ts";
-import type { Weights } from "../../src/weights/initialize.ts";
-import { syntheticImages, syntheticWeights } from "../../src/weights/synthetic.ts";
-import { writeTfjsModel } from "../../src/weights/tfjs/writer.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
 
 async function inTfjs(network: Network, weights: Weights, images: Float32Array): Promise<ArrayLike<number>> {
   const { bytes, beside } = writeTfjsModel({ network, weights });

@@ -1,4 +1,4 @@
-import { GraphError } from "../errors.ts";
+import { GraphError } from "../base/errors.ts";
 import type { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { OpKind, OpOf, Value } from "../graph/ops.ts";
 import { type Shape, sameShape } from "../tensor/shape.ts";

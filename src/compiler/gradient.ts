@@ -1,4 +1,4 @@
-import { GraphError } from "../errors.ts";
+import { GraphError } from "../base/errors.ts";
 import { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { Operation, OpGraph, OpKind, Value } from "../graph/ops.ts";
 import { dependents } from "../graph/ops.ts";

@@ -1,4 +1,4 @@
-import { GraphError } from "../errors.ts";
+import { GraphError } from "../base/errors.ts";
 import { windowGeometry } from "../graph/layer-shapes.ts";
 import type { ActivationName, ConfigOf, LayerConfig, LayerType, Padding, Size2 } from "../graph/layers.ts";
 import type { Layer, Network } from "../graph/network.ts";

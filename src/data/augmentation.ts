@@ -1,5 +1,5 @@
-import { UsageError } from "../errors.ts";
-import { assertAllowed, assertOption, number, wholeNumber } from "../kinds.ts";
+import { UsageError } from "../base/errors.ts";
+import { assertAllowed, assertOption, number, wholeNumber } from "../base/kinds.ts";
 import type { Erasing, Range, WindowSizes } from "./geometry.ts";
 import type { Mixing } from "./mixing.ts";
 import type { RandAugment } from "./rand-augment.ts";

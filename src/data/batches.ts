@@ -1,7 +1,7 @@
-import { DataError } from "../errors.ts";
-import { assertOption, wholeNumber } from "../kinds.ts";
-import type { DecodeToSize, SizedDecodeOptions } from "../platform.ts";
-import type { SkippedFile } from "../records.ts";
+import { DataError } from "../base/errors.ts";
+import { assertOption, wholeNumber } from "../base/kinds.ts";
+import type { DecodeToSize, SizedDecodeOptions } from "../base/platform.ts";
+import type { SkippedFile } from "../base/records.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
 import { type Augmentation, checkAugmentation, checkMixing } from "./augmentation.ts";
 import type { ImageDataset } from "./dataset.ts";

@@ -1,5 +1,5 @@
-import { DataError } from "../errors.ts";
-import type { FolderListing, ImageSource } from "../platform.ts";
+import { DataError } from "../base/errors.ts";
+import type { FolderListing, ImageSource } from "../base/platform.ts";
 
 /** One labeled image of a data set. */
 export interface Sample {

@@ -1,6 +1,6 @@
-import { AbortedError, DataError, FormatError, ShapeError } from "../errors.ts";
-import type { DecodeToSize, RgbImage, SizedDecodeOptions } from "../platform.ts";
-import type { SkippedFile } from "../records.ts";
+import { AbortedError, DataError, FormatError, ShapeError } from "../base/errors.ts";
+import type { DecodeToSize, RgbImage, SizedDecodeOptions } from "../base/platform.ts";
+import type { SkippedFile } from "../base/records.ts";
 import type { ImageDataset, Sample } from "./dataset.ts";
 
 /**

@@ -1,9 +1,9 @@
 import { z } from "zod";
-import { parseCsv } from "../csv.ts";
-import { DataError, FormatError } from "../errors.ts";
-import { checkDocument, parseJson } from "../json-document.ts";
-import { assertOption, number, wholeNumber } from "../kinds.ts";
-import type { FolderListing } from "../platform.ts";
+import { parseCsv } from "../base/csv.ts";
+import { DataError, FormatError } from "../base/errors.ts";
+import { checkDocument, parseJson } from "../base/json.ts";
+import { assertOption, number, wholeNumber } from "../base/kinds.ts";
+import type { FolderListing } from "../base/platform.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 import { compareCodePoints, type ImageDataset, isHidden, isImageFile, type Sample } from "./dataset.ts";
 

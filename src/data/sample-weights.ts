@@ -1,6 +1,6 @@
-import { parseCsv } from "../csv.ts";
-import { DataError, FormatError, UsageError } from "../errors.ts";
-import { assertOption, number } from "../kinds.ts";
+import { parseCsv } from "../base/csv.ts";
+import { DataError, FormatError, UsageError } from "../base/errors.ts";
+import { assertOption, number } from "../base/kinds.ts";
 import { classesOf, countPerClass, type ImageDataset, type Sample } from "./dataset.ts";
 
 /** Numbers by the name of the class, 1 for those left out, or weights that balance. */

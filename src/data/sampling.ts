@@ -1,5 +1,5 @@
-import { DataError } from "../errors.ts";
-import { assertOption, number } from "../kinds.ts";
+import { DataError } from "../base/errors.ts";
+import { assertOption, number } from "../base/kinds.ts";
 import { deriveSeed, mulberry32, shuffledIndices } from "../tensor/random.ts";
 import { classesOf, type ImageDataset, isMultiLabel, type Sample } from "./dataset.ts";
 

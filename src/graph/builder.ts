@@ -1,4 +1,4 @@
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { checkLayer } from "./layer-checks.ts";
 import { layerOutputShape } from "./layer-shapes.ts";

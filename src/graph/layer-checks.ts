@@ -1,4 +1,4 @@
-import { assertAllowed, assertOption, number } from "../kinds.ts";
+import { assertAllowed, assertOption, number } from "../base/kinds.ts";
 import type { LayerConfig, Size2 } from "./layers.ts";
 
 const sizes = ["shape", "filters", "units", "kernelSize", "poolSize", "strides"] as const;

@@ -1,4 +1,4 @@
-import { ShapeError } from "../errors.ts";
+import { ShapeError } from "../base/errors.ts";
 import { formatShape, type Shape, sameShape } from "../tensor/shape.ts";
 import type { ConfigOf, LayerConfig, LayerType, Padding, Size2 } from "./layers.ts";
 

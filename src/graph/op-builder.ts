@@ -1,4 +1,4 @@
-import { GraphError } from "../errors.ts";
+import { GraphError } from "../base/errors.ts";
 import { type Shape, sizeOf } from "../tensor/shape.ts";
 import { opOutputShapes } from "./op-shapes.ts";
 import type { Constant, ElementType, OpConfig, Operation, OpGraph, Value } from "./ops.ts";

@@ -1,4 +1,4 @@
-import { type WeightDifferences, WeightsError } from "../errors.ts";
+import { type WeightDifferences, WeightsError } from "../base/errors.ts";
 import { formatShape, type Shape, sameShape } from "../tensor/shape.ts";
 import { type FloatTensor, transpose } from "../tensor/tensor.ts";
 import type { WeightRole, WeightSpec } from "./layer-weights.ts";

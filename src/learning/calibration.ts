@@ -1,4 +1,4 @@
-import type { ReliabilityBin, TemperatureFit } from "../records.ts";
+import type { ReliabilityBin, TemperatureFit } from "../base/records.ts";
 import { topIndices } from "./ranking.ts";
 
 /** As in Guo et al. 2017. */

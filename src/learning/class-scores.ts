@@ -1,5 +1,5 @@
-import { DataError, ShapeError, TrainingError } from "../errors.ts";
-import type { ScoreAverages } from "../records.ts";
+import { DataError, ShapeError, TrainingError } from "../base/errors.ts";
+import type { ScoreAverages } from "../base/records.ts";
 import { formatShape } from "../tensor/shape.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 

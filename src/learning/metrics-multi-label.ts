@@ -1,5 +1,5 @@
-import { DataError } from "../errors.ts";
-import type { Evaluation } from "../records.ts";
+import { DataError } from "../base/errors.ts";
+import type { Evaluation } from "../base/records.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 import { averageScores, checkFinite, checkRows, checkTruth, leastProbability, scoresOf } from "./class-scores.ts";
 import type { TallyOptions } from "./metrics.ts";

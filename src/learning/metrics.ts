@@ -1,5 +1,5 @@
-import { DataError } from "../errors.ts";
-import type { ClassScore, Evaluation } from "../records.ts";
+import { DataError } from "../base/errors.ts";
+import type { ClassScore, Evaluation } from "../base/records.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 import { ReliabilityTally, TemperatureTally } from "./calibration.ts";
 import {

@@ -1,6 +1,6 @@
+import { assertOption, choice, number } from "../base/kinds.ts";
 import type { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { Value } from "../graph/ops.ts";
-import { assertOption, choice, number } from "../kinds.ts";
 
 /** One parameter on its way through an update. */
 export interface UpdateOperands {

@@ -1,4 +1,4 @@
-import { assertOption, choice, type Kind, number, wholeNumber } from "../kinds.ts";
+import { assertOption, choice, type Kind, number, wholeNumber } from "../base/kinds.ts";
 
 /** Where training stands when a schedule is asked. */
 export interface SchedulePosition {

@@ -1,4 +1,4 @@
-import { GraphError } from "../errors.ts";
+import { GraphError } from "../base/errors.ts";
 import { input, type LayerOutput, layer } from "../graph/builder.ts";
 import type { LayerConfig } from "../graph/layers.ts";
 import { namedPadding } from "../graph/named-padding.ts";

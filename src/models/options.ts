@@ -1,5 +1,4 @@
-import { UsageError } from "../errors.ts";
-import type { ActivationName } from "../graph/layers.ts";
+import { UsageError } from "../base/errors.ts";
 import {
   assertAllowed,
   assertOption,
@@ -10,7 +9,8 @@ import {
   onOff,
   tupleOf,
   wholeNumber,
-} from "../kinds.ts";
+} from "../base/kinds.ts";
+import type { ActivationName } from "../graph/layers.ts";
 
 /**
  * What sets an option: `network` options say what a network is like, and are flags and training settings; `task` options

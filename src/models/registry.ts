@@ -1,4 +1,4 @@
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import type { Network } from "../graph/network.ts";
 import { alignedFamily } from "./aligned/family.ts";
 import type { Family } from "./family.ts";

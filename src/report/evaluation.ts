@@ -1,5 +1,5 @@
-import { csvText } from "../csv.ts";
-import type { Calibration, Evaluation, Prediction } from "../records.ts";
+import { csvText } from "../base/csv.ts";
+import type { Calibration, Evaluation, Prediction } from "../base/records.ts";
 import { reliabilityChart } from "./charts/curves.ts";
 import { confusionChart, mostChartedClasses, recallChart } from "./charts/heat-maps.ts";
 import { type Chart, type ImageGallery, numberColumn, type ReportBlock, type Section, type Table } from "./document.ts";

@@ -1,4 +1,4 @@
-import type { BlockHealth, HealthRecord } from "../records.ts";
+import type { BlockHealth, HealthRecord } from "../base/records.ts";
 import { gradientChart, zerosChart } from "./charts/heat-maps.ts";
 import { numberColumn, type Paragraph, type Row, type Section } from "./document.ts";
 import { formatNumber, formatPercent, withCommas } from "./numbers.ts";

@@ -1,5 +1,5 @@
 import protobuf from "protobufjs";
-import { crc32c } from "../checksums.ts";
+import { crc32c } from "../base/checksums.ts";
 
 /**
  * The part of TensorFlow's event files that is written here.

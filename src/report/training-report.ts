@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { checkDocument, parseJson } from "../json-document.ts";
-import type { EpochRecord, Evaluation, HealthRecord, Prediction, SkippedFile, StepRecord } from "../records.ts";
+import { checkDocument, parseJson } from "../base/json.ts";
+import type { EpochRecord, Evaluation, HealthRecord, Prediction, SkippedFile, StepRecord } from "../base/records.ts";
 import type { NetworkCost } from "./cost.ts";
 import type { Fact } from "./document.ts";
 import { base64, bytesOfBase64 } from "./markup.ts";

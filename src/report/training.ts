@@ -1,5 +1,5 @@
-import { csvText } from "../csv.ts";
-import type { EpochRecord } from "../records.ts";
+import { csvText } from "../base/csv.ts";
+import type { EpochRecord } from "../base/records.ts";
 import { accuracyChart, learningRateChart, lossChart, stepLossChart } from "./charts/curves.ts";
 import { costSection } from "./cost.ts";
 import {

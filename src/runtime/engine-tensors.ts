@@ -1,4 +1,4 @@
-import type { Tensors } from "../platform.ts";
+import type { Tensors } from "../base/platform.ts";
 import type { DataType, Tensor } from "../tensor/tensor.ts";
 
 /** What the tensors of ONNX Runtime's bindings, native and WebAssembly, have in common. */

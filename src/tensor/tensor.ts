@@ -1,4 +1,4 @@
-import { ShapeError } from "../errors.ts";
+import { ShapeError } from "../base/errors.ts";
 import { formatShape, type Shape, sizeOf, stridesOf } from "./shape.ts";
 
 /** Element types of tensors that cross the border to the engine. */

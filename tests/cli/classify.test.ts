@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
-import { nodePlatform } from "../../src/runtime/node.ts";
+import { encodeModel } from "../../src/model/model-file.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
-import { encodeModel } from "../../src/tasks/model/model-file.ts";
+import { smallModel } from "../model/small-model.ts";
 import { noise } from "../tasks/images.ts";
-import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
 
 let folder: string;

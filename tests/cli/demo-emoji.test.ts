@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type EmojiVendor, readEmoji } from "../../apps/cli/demo/images.ts";
 import { countPerClass } from "../../src/data/dataset.ts";
-import { decodeImage } from "../../src/runtime/node-images.ts";
+import { decodeImage } from "../../src/runtime/node/images.ts";
 
 describe("readEmoji", () => {
   it.each(["google", "twitter"] as const)("finds the five categories of %s", async (vendor) => {

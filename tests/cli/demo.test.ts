@@ -9,11 +9,11 @@ import { type DemoImages, readDemoImages } from "../../apps/cli/demo/images.ts";
 import { type DemoRecipe, demoRecipe } from "../../apps/cli/demo/recipe.ts";
 import type { CliIo } from "../../apps/cli/io.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
+import { decodeModel } from "../../src/model/model-file.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { plotSvg } from "../../src/report/plot/plot.ts";
-import { nodePlatform as platform } from "../../src/runtime/node.ts";
+import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
-import { decodeModel } from "../../src/tasks/model/model-file.ts";
 import { capture } from "./capture.ts";
 
 /** The demo in a blink: a few emoji of each class, and the smallest Xception there is. */

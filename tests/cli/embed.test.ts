@@ -2,12 +2,12 @@ import { copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { nodePlatform } from "../../src/runtime/node.ts";
+import { encodeModel } from "../../src/model/model-file.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { readEmbeddings } from "../../src/tasks/features/embeddings-file.ts";
 import { loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
-import { encodeModel } from "../../src/tasks/model/model-file.ts";
+import { smallModel } from "../model/small-model.ts";
 import { noise } from "../tasks/images.ts";
-import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
 
 let folder: string;

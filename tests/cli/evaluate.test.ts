@@ -3,12 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { folderDataset } from "../../src/data/dataset.ts";
+import { encodeModel } from "../../src/model/model-file.ts";
 import { describeEvaluation } from "../../src/report/evaluation.ts";
-import { nodePlatform as platform } from "../../src/runtime/node.ts";
+import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
-import { encodeModel } from "../../src/tasks/model/model-file.ts";
+import { smallModel } from "../model/small-model.ts";
 import { noise } from "../tasks/images.ts";
-import { smallModel } from "../tasks/small-model.ts";
 import { capture } from "./capture.ts";
 
 const model = smallModel();

@@ -5,7 +5,7 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, it } from "vitest";
 import { lockFile, RunLock } from "../../apps/cli/train/run-lock.ts";
-import { FileError, TrainingError } from "../../src/errors.ts";
+import { FileError, TrainingError } from "../../src/base/errors.ts";
 
 let work: string;
 const run = () => join(work, "run");

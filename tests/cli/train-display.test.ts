@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { TrainingDisplay } from "../../apps/cli/train/display.ts";
 import { averageScores } from "../../src/learning/class-scores.ts";
-import type { TrainingProgress, TrainingResult } from "../../src/tasks/train/request.ts";
-import { smallNetwork } from "../tasks/train-fixtures.ts";
+import type { TrainingProgress, TrainingResult } from "../../src/train/request.ts";
+import { smallNetwork } from "../train/train-fixtures.ts";
 
 function display(isTTY: boolean, secondsBetweenLines?: number) {
   const written: string[] = [];

@@ -2,10 +2,10 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { writeSafetensors } from "../../src/formats/safetensors.ts";
+import { syntheticWeights } from "../../src/graph/synthetic.ts";
+import { decodeModel } from "../../src/model/model-file.ts";
 import { xception } from "../../src/models/xception/paper.ts";
-import { decodeModel } from "../../src/tasks/model/model-file.ts";
-import { writeSafetensors } from "../../src/weights/safetensors.ts";
-import { syntheticWeights } from "../../src/weights/synthetic.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writeImages } from "./train-fixtures.ts";
 

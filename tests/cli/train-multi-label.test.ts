@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { EpochRecord } from "../../src/records.ts";
-import { decodeModel } from "../../src/tasks/model/model-file.ts";
+import type { EpochRecord } from "../../src/base/records.ts";
+import { decodeModel } from "../../src/model/model-file.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writeImages } from "./train-fixtures.ts";
 

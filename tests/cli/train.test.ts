@@ -7,11 +7,11 @@ import { noAugmentation } from "../../src/data/augmentation.ts";
 import { folderDataset } from "../../src/data/dataset.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { constantRate } from "../../src/learning/schedules.ts";
+import { decodeModel } from "../../src/model/model-file.ts";
 import { historyCsv } from "../../src/report/training.ts";
-import { nodePlatform as platform } from "../../src/runtime/node.ts";
-import { decodeModel } from "../../src/tasks/model/model-file.ts";
-import { resolveSettings } from "../../src/tasks/train/settings/resolve.ts";
-import { train } from "../../src/tasks/train/train.ts";
+import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
+import { resolveSettings } from "../../src/train/settings/resolve.ts";
+import { train } from "../../src/train/train.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writeImages } from "./train-fixtures.ts";
 

@@ -2,11 +2,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { encodeModel } from "../../src/tasks/model/model-file.ts";
+import { writeKerasWeights } from "../../src/formats/keras/writer.ts";
+import { initializeWeights } from "../../src/graph/initialize.ts";
+import { encodeModel } from "../../src/model/model-file.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { initializeWeights } from "../../src/weights/initialize.ts";
-import { writeKerasWeights } from "../../src/weights/keras/writer.ts";
-import { smallModel } from "../tasks/small-model.ts";
+import { smallModel } from "../model/small-model.ts";
 import { capture } from "./capture.ts";
 
 let folder: string;

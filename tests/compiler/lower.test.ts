@@ -13,7 +13,7 @@ import {
 import { network } from "../../src/graph/network.ts";
 import { printOpGraph } from "../../src/graph/op-print.ts";
 import { kerasPreprocessing } from "../../src/graph/preprocessing.ts";
-import { createSession } from "../../src/runtime/node-engine.ts";
+import { createSession } from "../../src/runtime/node/engine.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 describe("lower", () => {

@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
+import { RuntimeUnavailableError } from "../../src/base/errors.ts";
+import type { Platform } from "../../src/base/platform.ts";
 import { blockProbe, readBlockSize } from "../../src/compiler/onnx/blocked.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { ModelProto } from "../../src/compiler/onnx/schema.ts";
-import { RuntimeUnavailableError } from "../../src/errors.ts";
 import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
-import type { Platform } from "../../src/platform.ts";
-import { nodePlatform } from "../../src/runtime/node.ts";
-import { createSession } from "../../src/runtime/node-engine.ts";
-import { channelBlock } from "../../src/tasks/step/step-program.ts";
+import { createSession } from "../../src/runtime/node/engine.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
+import { channelBlock } from "../../src/train/step/step-program.ts";
 
 function doubling() {
   const build = new OpGraphBuilder();

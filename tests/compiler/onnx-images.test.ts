@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
+import type { Device, RgbImage } from "../../src/base/platform.ts";
 import { imageInput } from "../../src/compiler/lower.ts";
 import type { ImageResize } from "../../src/graph/preprocessing.ts";
-import type { Device, RgbImage } from "../../src/platform.ts";
-import { createSession } from "../../src/runtime/node-engine.ts";
-import { preparationModel } from "../../src/tasks/model/images.ts";
+import { preparationModel } from "../../src/model/images.ts";
+import { createSession } from "../../src/runtime/node/engine.ts";
 import golden from "../golden/pillow-resize.json" with { type: "json" };
 
 const size = golden.size as [number, number];

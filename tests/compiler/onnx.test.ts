@@ -20,12 +20,12 @@ import { network, networkWeights } from "../../src/graph/network.ts";
 import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
 import type { OpGraph, OpKind, Value } from "../../src/graph/ops.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
-import { nodePlatform } from "../../src/runtime/node.ts";
-import { createSession } from "../../src/runtime/node-engine.ts";
-import { channelBlock } from "../../src/tasks/step/step-program.ts";
+import { createSession } from "../../src/runtime/node/engine.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { mulberry32 } from "../../src/tensor/random.ts";
 import { type Shape, sizeOf } from "../../src/tensor/shape.ts";
 import { floatTensor, type Tensor } from "../../src/tensor/tensor.ts";
+import { channelBlock } from "../../src/train/step/step-program.ts";
 import { interpret } from "../oracles/interpreter.ts";
 import { opCases } from "../oracles/op-cases.ts";
 

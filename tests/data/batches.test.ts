@@ -1,11 +1,11 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import { FormatError } from "../../src/base/errors.ts";
+import type { DecodeToSize } from "../../src/base/platform.ts";
 import { augmentations, noAugmentation } from "../../src/data/augmentation.ts";
 import { type Batch, type BatchOptions, BatchSource, type PassOptions } from "../../src/data/batches.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
 import { oneHot } from "../../src/data/labels.ts";
-import { FormatError } from "../../src/errors.ts";
-import type { DecodeToSize } from "../../src/platform.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 const decode = { width: 2, height: 1 };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { DataError, FormatError } from "../../src/base/errors.ts";
 import { multiLabelDataset, parseLabels, parseMapWeights } from "../../src/data/labels.ts";
 import { splitDataset } from "../../src/data/sampling.ts";
-import { DataError, FormatError } from "../../src/errors.ts";
 
 const csv = 'file,labels\r\na/1.jpg,cat;dog\r\n\r\n"b, c ""d"".png", dog ;dog\r\n2.jpg,\r\n';
 const json = '{"a/1.jpg": ["cat", "dog"], "b, c \\"d\\".png": ["dog", "dog"], "2.jpg": []}';

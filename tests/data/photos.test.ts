@@ -6,7 +6,7 @@ import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BatchSource } from "../../src/data/batches.ts";
 import { countPerClass, folderDataset } from "../../src/data/dataset.ts";
-import { nodePlatform } from "../../src/runtime/node.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
 
 describe("from a folder to batches, with the real decoder", () => {
   let root: string;

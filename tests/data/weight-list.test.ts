@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { FormatError } from "../../src/base/errors.ts";
 import { readWeightList, withSampleWeights } from "../../src/data/sample-weights.ts";
-import { FormatError } from "../../src/errors.ts";
 
 const where = 'file "weights.csv"';
 const read = (text: string) => Object.fromEntries(readWeightList(text, where));

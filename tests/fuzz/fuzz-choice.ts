@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { UsageError } from "../../src/errors.ts";
+import { UsageError } from "../../src/base/errors.ts";
 import type { FuzzedReader } from "./reader.ts";
 import { readers } from "./readers.ts";
 

@@ -1,7 +1,7 @@
 /** Tries the cases of one reader, from one number to another, and tells its parent of each; started by `fuzz.ts`. */
 
 import { readFileSync } from "node:fs";
-import { limitWasmMemory } from "../../src/runtime/node-isolation.ts";
+import { limitWasmMemory } from "../../src/runtime/node/isolation.ts";
 import { outcomeOf } from "./reader.ts";
 import { caseOf, readers } from "./readers.ts";
 

@@ -5,7 +5,7 @@
 
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { UsageError } from "../../src/errors.ts";
+import { UsageError } from "../../src/base/errors.ts";
 import { type FuzzChoice, fuzzChoiceOf } from "./fuzz-choice.ts";
 import type { CaseReport } from "./fuzz-process.ts";
 import type { FuzzedReader } from "./reader.ts";

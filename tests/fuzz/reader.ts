@@ -1,5 +1,5 @@
 import type fc from "fast-check";
-import { type ErrorCode, XceptionError } from "../../src/errors.ts";
+import { type ErrorCode, XceptionError } from "../../src/base/errors.ts";
 
 /** What errors have to name. */
 export const where = "the file";

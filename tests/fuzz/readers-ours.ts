@@ -1,17 +1,17 @@
 import fc from "fast-check";
 import { strFromU8, strToU8 } from "fflate";
-import { sha256 } from "../../src/checksums.ts";
+import { sha256 } from "../../src/base/checksums.ts";
 import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import { parseLabels, parseMapWeights } from "../../src/data/labels.ts";
 import { averageScores } from "../../src/learning/class-scores.ts";
-import { decodeModel, describeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
-import type { Checkpoint } from "../../src/tasks/train/checkpoint.ts";
-import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/tasks/train/checkpoint-file.ts";
-import { decodeFeatures, encodeFeatures } from "../../src/tasks/train/frozen-features.ts";
+import { decodeModel, describeModel, encodeModel } from "../../src/model/model-file.ts";
 import { parseGolden } from "../../src/tasks/verify/golden.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { smallModel } from "../tasks/small-model.ts";
-import { damaged } from "../weights/damaged.ts";
+import type { Checkpoint } from "../../src/train/checkpoint.ts";
+import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/train/checkpoint-file.ts";
+import { decodeFeatures, encodeFeatures } from "../../src/train/frozen-features.ts";
+import { damaged } from "../formats/damaged.ts";
+import { smallModel } from "../model/small-model.ts";
 import { damagedJson, jsonText as text } from "./json-damage.ts";
 import { type FuzzedReader, reader, where } from "./reader.ts";
 

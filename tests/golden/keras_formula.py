@@ -1,4 +1,4 @@
-"""Weights and images of the golden files: the same formula as in src/weights/formula.ts."""
+"""Weights and images of the golden files: the same formula as in src/formats/formula.ts."""
 
 import numpy as np
 

@@ -7,22 +7,22 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
+import { UsageError } from "../../src/base/errors.ts";
 import { lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
-import { UsageError } from "../../src/errors.ts";
 import { inputShapeOf } from "../../src/graph/network.ts";
+import { syntheticImages, syntheticWeights } from "../../src/graph/synthetic.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
+import type { ModelToWrite } from "../../src/model/formats.ts";
+import { type TargetName, weightsTargets } from "../../src/model/formats.ts";
+import { defaultPreprocessing } from "../../src/model/model.ts";
+import type { ModelDescription } from "../../src/model/model-metadata.ts";
 import { type ArchitectureName, architectureNamed, architectureOf, buildNetwork } from "../../src/models/registry.ts";
 import type { XceptionOptions } from "../../src/models/xception/options.ts";
-import { nodePlatform } from "../../src/runtime/node.ts";
-import { writeFilesAtomic } from "../../src/runtime/node-files.ts";
-import { defaultPreprocessing } from "../../src/tasks/model/model.ts";
-import type { ModelDescription } from "../../src/tasks/model/model-metadata.ts";
-import type { ModelToWrite } from "../../src/tasks/weights/formats.ts";
-import { type TargetName, weightsTargets } from "../../src/tasks/weights/formats.ts";
+import { writeFilesAtomic } from "../../src/runtime/node/files.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
-import { syntheticImages, syntheticWeights } from "../../src/weights/synthetic.ts";
-import { randomModel } from "../weights/random-model.ts";
+import { randomModel } from "../formats/random-model.ts";
 
 const small = { inputShape: [75, 71, 3], width: 0.25, classes: 4, middleFlowRepeats: 2 } as const;
 const named: readonly [name: string, architecture: ArchitectureName, options: XceptionOptions][] = [

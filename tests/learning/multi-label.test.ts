@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { DataError, ShapeError, TrainingError } from "../../src/errors.ts";
+import { DataError, ShapeError, TrainingError } from "../../src/base/errors.ts";
 import { MultiLabelTally } from "../../src/learning/metrics-multi-label.ts";
 import { AveragePrecisionTally, meanAveragePrecision } from "../../src/learning/ranking.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { UsageError } from "../../src/errors.ts";
+import { UsageError } from "../../src/base/errors.ts";
 import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
 import { createOptimizer, type Optimizer, type OptimizerName } from "../../src/learning/optimizers.ts";
 import { interpret } from "../oracles/interpreter.ts";

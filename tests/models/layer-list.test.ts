@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { FormatError } from "../../src/errors.ts";
+import { FormatError } from "../../src/base/errors.ts";
+import { checkDocument } from "../../src/base/json.ts";
 import type { LayerConfig } from "../../src/graph/layers.ts";
-import { checkDocument } from "../../src/json-document.ts";
 import { architectureSchema } from "../../src/models/architecture-schema.ts";
 import { type Architecture, architectureOf, buildNetwork } from "../../src/models/registry.ts";
 import { xception } from "../../src/models/xception/paper.ts";

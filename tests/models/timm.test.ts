@@ -4,7 +4,7 @@ import { countParameters, networkWeights } from "../../src/graph/network.ts";
 import { fromTorchLayout, torchShape, toTorchLayout } from "../../src/graph/torch-layout.ts";
 import { architectureNamed, buildNetwork } from "../../src/models/registry.ts";
 import { timmNames } from "../../src/models/timm-names.ts";
-import { nodePlatform } from "../../src/runtime/node.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { parseTimmGolden } from "../../src/tasks/verify/golden.ts";
 import { verifyTimm } from "../../src/tasks/verify/verify.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";

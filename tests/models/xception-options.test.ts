@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { UsageError } from "../../src/errors.ts";
+import { UsageError } from "../../src/base/errors.ts";
 import { checkedOptions } from "../../src/models/options.ts";
 import { xceptionOptions } from "../../src/models/xception/options.ts";
 import { xception } from "../../src/models/xception/paper.ts";

@@ -1,4 +1,4 @@
-import { GraphError } from "../../src/errors.ts";
+import { GraphError } from "../../src/base/errors.ts";
 import type { OpConfig, OpGraph, OpKind, OpOf, Value } from "../../src/graph/ops.ts";
 import { type Shape, sizeOf } from "../../src/tensor/shape.ts";
 import { at, fill, indicesOf, type NdArray, offsetOf, zeros } from "./nd-array.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { ClassScore, EpochRecord } from "../../src/records.ts";
+import type { ClassScore, EpochRecord } from "../../src/base/records.ts";
 import { accuracyChart, learningRateChart, lossChart, reliabilityChart } from "../../src/report/charts/curves.ts";
 import { confusionChart, mostChartedClasses, recallChart } from "../../src/report/charts/heat-maps.ts";
 

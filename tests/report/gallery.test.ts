@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { Prediction } from "../../src/records.ts";
+import type { Prediction } from "../../src/base/records.ts";
 import { mostConfused, selectGallery } from "../../src/report/evaluation.ts";
 
 type Answer = Pick<Prediction, "file" | "truth" | "predicted" | "probability">;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { BlockHealth } from "../../src/records.ts";
+import type { BlockHealth } from "../../src/base/records.ts";
 import { gradientChart, thinned, zerosChart } from "../../src/report/charts/heat-maps.ts";
 import { healthWarnings } from "../../src/report/health.ts";
 import { renderReport } from "../../src/report/training.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { EpochRecord } from "../../src/records.ts";
+import type { EpochRecord } from "../../src/base/records.ts";
 import { historyCsv } from "../../src/report/training.ts";
 
 const header = "epoch,loss,accuracy,validation_loss,validation_accuracy,learning_rate,images_per_second,seconds\r\n";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { Evaluation } from "../../src/base/records.ts";
 import { xception } from "../../src/models/xception/paper.ts";
-import type { Evaluation } from "../../src/records.ts";
 import { networkCost } from "../../src/report/cost.ts";
 import { html } from "../../src/report/markup.ts";
 import { formatDuration, formatNumber, formatPercent, formatRounded } from "../../src/report/numbers.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { FormatError } from "../../src/errors.ts";
+import { FormatError } from "../../src/base/errors.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { networkCost } from "../../src/report/cost.ts";
 import { decodeReport, encodeReport, type TrainingReport } from "../../src/report/training-report.ts";

@@ -7,7 +7,7 @@ import packageJson from "../../package.json" with { type: "json" };
 import { build } from "../../scripts/build.mjs";
 import { supportedNode } from "../../scripts/install.mjs";
 import { root } from "../../scripts/project-root.mjs";
-import { encodePng } from "../../src/runtime/node-images.ts";
+import { encodePng } from "../../src/runtime/node/images.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "xception-packed-"));
 const oldest = /\d+\.\d+\.\d+/.exec(supportedNode)![0];

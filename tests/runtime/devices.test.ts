@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
-import { nodePlatform } from "../../src/runtime/node.ts";
-import { createSession, probeModel, unavailable } from "../../src/runtime/node-engine.ts";
-import { createWebSession } from "../../src/runtime/web-session.ts";
+import { createSession, probeModel, unavailable } from "../../src/runtime/node/engine.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
+import { createWebSession } from "../../src/runtime/web/session.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 describe("devices", () => {

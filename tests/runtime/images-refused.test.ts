@@ -4,9 +4,9 @@ import { join } from "node:path";
 import fc from "fast-check";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { FormatError } from "../../src/errors.ts";
-import { decodeImage } from "../../src/runtime/node-images.ts";
-import type { ImageFile } from "../../src/source.ts";
+import { FormatError } from "../../src/base/errors.ts";
+import type { ImageFile } from "../../src/base/source.ts";
+import { decodeImage } from "../../src/runtime/node/images.ts";
 
 let folder: string;
 beforeAll(async () => {

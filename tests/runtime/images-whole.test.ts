@@ -1,6 +1,6 @@
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
-import { decodeImage } from "../../src/runtime/node-images.ts";
+import { decodeImage } from "../../src/runtime/node/images.ts";
 
 /** 101 wide and 67 high: red is twice the column, green three times the row. */
 const source = Uint8Array.from({ length: 101 * 67 * 3 }, (_, index) => {

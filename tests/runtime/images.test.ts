@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
-import type { DecodeOptions, RgbImage } from "../../src/platform.ts";
-import { decodeImage, encodePng } from "../../src/runtime/node-images.ts";
+import type { DecodeOptions, RgbImage } from "../../src/base/platform.ts";
+import { decodeImage, encodePng } from "../../src/runtime/node/images.ts";
 
 type Color = readonly [number, number, number];
 const size8 = { width: 8, height: 8 };

@@ -1,4 +1,4 @@
-import { FormatError } from "../../src/errors.ts";
+import { FormatError } from "../../src/base/errors.ts";
 
 /** Jobs for another thread; each is found by its name. */
 export const address = import.meta.url;

@@ -4,10 +4,10 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { AbortedError, FileError } from "../../src/errors.ts";
-import { nodePlatform } from "../../src/runtime/node.ts";
-import { cachedDownloads, type DownloadOptions, download, downloadSettings } from "../../src/runtime/node-downloads.ts";
-import { readSource } from "../../src/source.ts";
+import { AbortedError, FileError } from "../../src/base/errors.ts";
+import { readSource } from "../../src/base/source.ts";
+import { cachedDownloads, type DownloadOptions, download, downloadSettings } from "../../src/runtime/node/downloads.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { type Answer, cut, type LocalServer, part, serve, status, whole } from "./local-server.ts";
 
 const body = Uint8Array.from({ length: 300_000 }, (_, index) => (index * 7919) >> 5);

@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { FileError } from "../../src/errors.ts";
-import { assertWritable, writeFileAtomic } from "../../src/runtime/node-files.ts";
+import { FileError } from "../../src/base/errors.ts";
+import { assertWritable, writeFileAtomic } from "../../src/runtime/node/files.ts";
 
 let folder: string;
 beforeEach(async () => {

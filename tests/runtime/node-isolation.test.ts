@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
-import { FormatError } from "../../src/errors.ts";
-import { isolate } from "../../src/runtime/node-isolation.ts";
-import { kerasFileJob } from "../../src/weights/keras/file.ts";
+import { FormatError } from "../../src/base/errors.ts";
+import { kerasFileJob } from "../../src/formats/keras/file.ts";
+import { isolate } from "../../src/runtime/node/isolation.ts";
 import { address } from "./isolated-jobs.ts";
 
 const limits = { timeMs: 30_000, memoryBytes: 2 ** 24 };

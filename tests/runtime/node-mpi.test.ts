@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, type TestContext } from "vitest";
-import { isMpiProcess, joinMpi } from "../../src/runtime/node-mpi.ts";
+import { isMpiProcess, joinMpi } from "../../src/runtime/node/mpi.ts";
 
 const program = fileURLToPath(new URL("mpi/ranks.ts", import.meta.url));
 

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { nodePlatform } from "../../src/runtime/node.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
 
 /** Debian's chromium brings a graphics driver in software; tests may use it where no other one is named. */
 const chromiumDriver = "/usr/lib/chromium/vk_swiftshader_icd.json";

@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { build } from "../../scripts/build.mjs";
 import { root } from "../../scripts/project-root.mjs";
-import { encodePng } from "../../src/runtime/node-images.ts";
+import { encodePng } from "../../src/runtime/node/images.ts";
 import { projectFiles, readProjectFile } from "../repository/project-files.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "xception-telemetry-"));
@@ -60,7 +60,7 @@ describe("the engine's telemetry", () => {
     const importing = /(from|import|require)\s*\(?\s*["']onnxruntime-node["']/;
     const code = projectFiles().filter((file) => /\.(ts|mjs|js)$/.test(file) && importing.test(readProjectFile(file)));
     const quoted = ["tests/repository/imports.test.ts"];
-    expect(code.filter((file) => !quoted.includes(file))).toEqual(["src/runtime/node-engine.ts"]);
+    expect(code.filter((file) => !quoted.includes(file))).toEqual(["src/runtime/node/engine.ts"]);
   });
 });
 

@@ -3,6 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
+import { writeLegacyModel, writeLegacyWeights } from "../../src/formats/keras/writer.ts";
+import { decodeFloats } from "../../src/formats/number-formats.ts";
+import { readSafetensors } from "../../src/formats/safetensors.ts";
 import {
   activation,
   batchNormalization,
@@ -13,23 +16,20 @@ import {
   relu,
 } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
+import { syntheticWeights } from "../../src/graph/synthetic.ts";
+import { type TargetName, weightsTargets } from "../../src/model/formats.ts";
+import type { ModelParts } from "../../src/model/model.ts";
+import { decodeModel, encodeModel } from "../../src/model/model-file.ts";
+import { weightsSource } from "../../src/model/weights-file.ts";
 import { alignedXception } from "../../src/models/aligned/network.ts";
 import { architectureOf } from "../../src/models/registry.ts";
 import { xception } from "../../src/models/xception/paper.ts";
-import { nodePlatform } from "../../src/runtime/node.ts";
-import { writeFilesAtomic } from "../../src/runtime/node-files.ts";
+import { writeFilesAtomic } from "../../src/runtime/node/files.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
+import { type ConvertOptions, convert } from "../../src/tasks/convert.ts";
 import { loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
-import type { ModelParts } from "../../src/tasks/model/model.ts";
-import { decodeModel, encodeModel } from "../../src/tasks/model/model-file.ts";
-import { type ConvertOptions, convert } from "../../src/tasks/weights/convert.ts";
-import { type TargetName, weightsTargets } from "../../src/tasks/weights/formats.ts";
-import { weightsSource } from "../../src/tasks/weights/weights-file.ts";
-import { writeLegacyModel, writeLegacyWeights } from "../../src/weights/keras/writer.ts";
-import { decodeFloats } from "../../src/weights/number-formats.ts";
-import { readSafetensors } from "../../src/weights/safetensors.ts";
-import { syntheticWeights } from "../../src/weights/synthetic.ts";
+import { smallModel } from "../model/small-model.ts";
 import { noise } from "./images.ts";
-import { smallModel } from "./small-model.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "convert-task-"));
 const formats = join(root, "tests/golden/formats");

@@ -1,17 +1,17 @@
 import { describe, expect, it } from "vitest";
+import type { Device, Platform } from "../../src/base/platform.ts";
 import { oneHot } from "../../src/data/labels.ts";
+import { syntheticWeights } from "../../src/graph/synthetic.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
-import type { Device, Platform } from "../../src/platform.ts";
-import { nodePlatform } from "../../src/runtime/node.ts";
-import { probeModel } from "../../src/runtime/node-engine.ts";
-import { defaultPreprocessing } from "../../src/tasks/model/model.ts";
-import { loadPredictor } from "../../src/tasks/model/predictor.ts";
-import { TrainingStep } from "../../src/tasks/step/training-step.ts";
+import { defaultPreprocessing } from "../../src/model/model.ts";
+import { loadPredictor } from "../../src/model/predictor.ts";
+import { probeModel } from "../../src/runtime/node/engine.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { syntheticWeights } from "../../src/weights/synthetic.ts";
+import { TrainingStep } from "../../src/train/step/training-step.ts";
 import { whyNoWebGpu } from "../runtime/swiftshader.ts";
-import { imageSize, smallNetwork } from "./train-fixtures.ts";
+import { imageSize, smallNetwork } from "../train/train-fixtures.ts";
 
 const network = smallNetwork({ pooled: true });
 const weights = syntheticWeights(network);

@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { FormatError, UsageError } from "../../src/errors.ts";
+import { FormatError, UsageError } from "../../src/base/errors.ts";
+import { metadataKey } from "../../src/formats/format.ts";
+import { writeSafetensors } from "../../src/formats/safetensors.ts";
 import type { Embeddings, EmbeddingsOrigin } from "../../src/tasks/features/embeddings.ts";
 import { embeddingsWriter, readEmbeddings } from "../../src/tasks/features/embeddings-file.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
-import { metadataKey } from "../../src/weights/format.ts";
-import { writeSafetensors } from "../../src/weights/safetensors.ts";
 
 const origin: EmbeddingsOrigin = {
   model: "../run/model.onnx",

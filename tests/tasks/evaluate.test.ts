@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { AbortedError, DataError, TrainingError, UsageError, WeightsError } from "../../src/base/errors.ts";
 import type { ImageDataset, Sample } from "../../src/data/dataset.ts";
-import { AbortedError, DataError, TrainingError, UsageError, WeightsError } from "../../src/errors.ts";
-import { nodePlatform as platform } from "../../src/runtime/node.ts";
+import { loadPredictor } from "../../src/model/predictor.ts";
+import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
 import { type EvaluationProgress, evaluate } from "../../src/tasks/evaluate/evaluate.ts";
-import { loadPredictor } from "../../src/tasks/model/predictor.ts";
+import { smallModel } from "../model/small-model.ts";
 import { noise } from "./images.ts";
-import { smallModel } from "./small-model.ts";
 
 const model = smallModel();
 

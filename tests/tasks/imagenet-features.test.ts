@@ -6,11 +6,11 @@ import { foldBatchNorm } from "../../src/compiler/fold-batch-norm.ts";
 import { imageInput, lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import { toEngineWeights } from "../../src/graph/weights.ts";
+import { loadWeights } from "../../src/model/open-weights.ts";
 import { xception } from "../../src/models/xception/paper.ts";
-import { nodePlatform } from "../../src/runtime/node.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { parsePhotoGolden } from "../../src/tasks/verify/golden.ts";
 import { compareTap } from "../../src/tasks/verify/reference.ts";
-import { loadWeights } from "../../src/tasks/weights/open-weights.ts";
 import { type FloatTensor, floatTensor } from "../../src/tensor/tensor.ts";
 
 const weightsFile = join(root, "../shared/data/xception-imagenet-block13/model.json");

@@ -2,13 +2,13 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { Layer } from "../../src/graph/network.ts";
 import type { OpConfig, OpGraph } from "../../src/graph/ops.ts";
+import { syntheticImages, syntheticWeights } from "../../src/graph/synthetic.ts";
 import { xception } from "../../src/models/xception/paper.ts";
-import { nodePlatform } from "../../src/runtime/node.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { parseGolden } from "../../src/tasks/verify/golden.ts";
 import { compareWithGolden } from "../../src/tasks/verify/reference.ts";
 import { runGraph, tappedGraph } from "../../src/tasks/verify/run.ts";
 import { verifyGolden, verifyNetwork } from "../../src/tasks/verify/verify.ts";
-import { syntheticImages, syntheticWeights } from "../../src/weights/synthetic.ts";
 
 const platform = nodePlatform;
 

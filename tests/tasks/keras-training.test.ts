@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
+import type { Platform } from "../../src/base/platform.ts";
 import { oneHot } from "../../src/data/labels.ts";
 import type { WeightRole } from "../../src/graph/layer-weights.ts";
 import { type Network, networkWeights } from "../../src/graph/network.ts";
+import { syntheticImages, syntheticWeights } from "../../src/graph/synthetic.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { xception } from "../../src/models/xception/paper.ts";
-import type { Platform } from "../../src/platform.ts";
-import { nodePlatform } from "../../src/runtime/node.ts";
-import { TrainingStep } from "../../src/tasks/step/training-step.ts";
-import { syntheticImages, syntheticWeights } from "../../src/weights/synthetic.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
+import { TrainingStep } from "../../src/train/step/training-step.ts";
 import rmspropFloat32 from "../golden/train-paper-rmsprop.json" with { type: "json" };
 import rmspropElu from "../golden/train-paper-rmsprop-elu-float64.json" with { type: "json" };
 import rmspropFloat64 from "../golden/train-paper-rmsprop-float64.json" with { type: "json" };

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
 import * as entry from "../../src/node.ts";
+import { smallModel } from "../model/small-model.ts";
 import { serve } from "../runtime/local-server.ts";
 import { noise } from "./images.ts";
-import { smallModel } from "./small-model.ts";
 
 const model = smallModel({ width: 0.25 });
 let folder: string;

@@ -1,7 +1,7 @@
+import { RuntimeUnavailableError } from "../../src/base/errors.ts";
+import type { Platform } from "../../src/base/platform.ts";
 import { blockProbe } from "../../src/compiler/onnx/blocked.ts";
-import { RuntimeUnavailableError } from "../../src/errors.ts";
-import type { Platform } from "../../src/platform.ts";
-import { nodePlatform } from "../../src/runtime/node.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
 
 /** An engine that does not know the blocked layout, as on CPUs without AVX: steps fall back to the plain one. */
 export const plainPlatform: Platform = {

@@ -5,11 +5,11 @@ import { network, networkWeights } from "../../src/graph/network.ts";
 import { fromTorchLayout, torchShape } from "../../src/graph/torch-layout.ts";
 import { softmaxCrossEntropy } from "../../src/learning/losses.ts";
 import { createOptimizer } from "../../src/learning/optimizers.ts";
-import { nodePlatform } from "../../src/runtime/node.ts";
-import { TrainingStep } from "../../src/tasks/step/training-step.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { mulberry32 } from "../../src/tensor/random.ts";
 import { sizeOf } from "../../src/tensor/shape.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
+import { TrainingStep } from "../../src/train/step/training-step.ts";
 import golden from "../golden/torch-gradients.json" with { type: "json" };
 
 const around = { kernelSize: 3, strides: 2, padding: 1 } as const;

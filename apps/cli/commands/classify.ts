@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { DataError } from "../../../src/errors.ts";
+import { DataError } from "../../../src/base/errors.ts";
 import { type Classified, loadClassifier } from "../../../src/tasks/evaluate/classifier.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { imagesOf } from "../image-arguments.ts";

@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
 import { type Command, Option } from "commander";
-import { UsageError } from "../../../src/errors.ts";
-import { writeFilesAtomic } from "../../../src/runtime/node-files.ts";
-import { type Conversion, convert } from "../../../src/tasks/weights/convert.ts";
-import { type TargetName, targetOf, weightsTargets } from "../../../src/tasks/weights/formats.ts";
-import { weightsSource } from "../../../src/tasks/weights/weights-file.ts";
+import { UsageError } from "../../../src/base/errors.ts";
+import { shardNames } from "../../../src/formats/tfjs/manifest.ts";
+import { type TargetName, targetOf, weightsTargets } from "../../../src/model/formats.ts";
+import { weightsSource } from "../../../src/model/weights-file.ts";
+import { writeFilesAtomic } from "../../../src/runtime/node/files.ts";
+import { type Conversion, convert } from "../../../src/tasks/convert.ts";
 import { formatShape } from "../../../src/tensor/shape.ts";
-import { shardNames } from "../../../src/weights/tfjs/manifest.ts";
 import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addLabelsOption, labelsOf } from "../labels.ts";

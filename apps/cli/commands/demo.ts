@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import { formatDuration } from "../../../src/report/numbers.ts";
-import { nodePlatform } from "../../../src/runtime/node.ts";
+import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { claimDemoFolder, demoFiles, runDemo } from "../demo/demo.ts";
 import { conclusion, type DemoResult } from "../demo/description.ts";
 import { readDemoImages } from "../demo/images.ts";

@@ -1,8 +1,8 @@
 import { relative, sep } from "node:path";
 import { type Command, Option } from "commander";
-import type { Device } from "../../../src/platform.ts";
-import { nodePlatform } from "../../../src/runtime/node.ts";
-import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import type { Device } from "../../../src/base/platform.ts";
+import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
+import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { embeddingsWriter } from "../../../src/tasks/features/embeddings-file.ts";
 import { embed, type ImageToEmbed } from "../../../src/tasks/features/feature-extractor.ts";
 import type { Pooling } from "../../../src/tasks/features/feature-network.ts";

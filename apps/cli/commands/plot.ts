@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { type PlotOptions, plotDot } from "../../../src/report/plot/dot.ts";
 import { plotSvg } from "../../../src/report/plot/plot.ts";
-import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, describedNetwork, type LookFlags } from "../network-options.ts";

@@ -1,10 +1,10 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { FileError, FormatError, TrainingError } from "../../../src/errors.ts";
+import { FileError, FormatError, TrainingError } from "../../../src/base/errors.ts";
 import { renderReport } from "../../../src/report/training.ts";
 import { decodeReport, type LiveStatus, type TrainingReport } from "../../../src/report/training-report.ts";
-import { readFile, writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { readFile, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addCommand } from "../options.ts";
 import { hasCheckpoint } from "../train/checkpoint-folder.ts";

@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { DataError, UsageError, WeightsError, XceptionError } from "../../../src/errors.ts";
-import type { Device, ImageCodec, ImageSource, Platform } from "../../../src/platform.ts";
+import { DataError, UsageError, WeightsError, XceptionError } from "../../../src/base/errors.ts";
+import type { Device, ImageCodec, ImageSource, Platform } from "../../../src/base/platform.ts";
 import { toHtml } from "../../../src/report/html.ts";
 import { searchDocument } from "../../../src/report/search-sheet.ts";
-import { nodePlatform } from "../../../src/runtime/node.ts";
-import { assertWritable, writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
+import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import {
   type Embeddings,
   type EmbeddingsOrigin,

@@ -1,11 +1,11 @@
 import type { Command } from "commander";
+import { defaultPreprocessing } from "../../../src/model/model.ts";
+import type { ModelDescription } from "../../../src/model/model-metadata.ts";
+import { modelFrom, type OpenedModel } from "../../../src/model/open-weights.ts";
+import { imagenetOrigin } from "../../../src/model/weights-file.ts";
 import { imagenetLabels } from "../../../src/models/imagenet-classes.ts";
 import { countNumbers, summarize, summarizeGraph, summarizeWeights, summaryJson } from "../../../src/report/summary.ts";
-import { nodePlatform } from "../../../src/runtime/node.ts";
-import { defaultPreprocessing } from "../../../src/tasks/model/model.ts";
-import type { ModelDescription } from "../../../src/tasks/model/model-metadata.ts";
-import { modelFrom, type OpenedModel } from "../../../src/tasks/weights/open-weights.ts";
-import { imagenetOrigin } from "../../../src/tasks/weights/weights-file.ts";
+import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import {

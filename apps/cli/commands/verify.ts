@@ -1,8 +1,8 @@
 import { type Command, Option } from "commander";
-import { UsageError, VerificationError } from "../../../src/errors.ts";
+import { UsageError, VerificationError } from "../../../src/base/errors.ts";
+import { type Device, devices, type Platform } from "../../../src/base/platform.ts";
+import { readSource } from "../../../src/base/source.ts";
 import { type ArchitectureName, defaultName } from "../../../src/models/registry.ts";
-import { type Device, devices, type Platform } from "../../../src/platform.ts";
-import { readSource } from "../../../src/source.ts";
 import {
   goldenKind,
   goldenName,

@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { DataError } from "../../../src/base/errors.ts";
 import { countPerClass, type ImageDataset } from "../../../src/data/dataset.ts";
-import { DataError } from "../../../src/errors.ts";
 import type { Fact } from "../../../src/report/document.ts";
 
 /** What the demo learns from, and what it is tested on: the same emoji by two artists. */

@@ -1,4 +1,4 @@
-import type { RequestedSettings } from "../../../src/tasks/train/request.ts";
+import type { RequestedSettings } from "../../../src/train/request.ts";
 
 /** Settings of the demo's training run. */
 export type DemoRecipe = typeof demoRecipe;

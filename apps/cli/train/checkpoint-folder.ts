@@ -1,20 +1,15 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { FileError, FormatError, TrainingError } from "../../../src/errors.ts";
-import { checkDocument, parseJson } from "../../../src/json-document.ts";
-import { devices } from "../../../src/platform.ts";
-import { readFile } from "../../../src/runtime/node-files.ts";
-import type { Checkpoint } from "../../../src/tasks/train/checkpoint.ts";
-import {
-  decodeBest,
-  decodeCheckpoint,
-  encodeBest,
-  encodeCheckpoint,
-} from "../../../src/tasks/train/checkpoint-file.ts";
-import type { TrainingPlan } from "../../../src/tasks/train/prepare.ts";
-import { type ResolvedSettings, resolveSettings } from "../../../src/tasks/train/settings/resolve.ts";
-import type { SettingName, Settings } from "../../../src/tasks/train/settings/settings.ts";
+import { FileError, FormatError, TrainingError } from "../../../src/base/errors.ts";
+import { checkDocument, parseJson } from "../../../src/base/json.ts";
+import { devices } from "../../../src/base/platform.ts";
+import { readFile } from "../../../src/runtime/node/files.ts";
+import type { Checkpoint } from "../../../src/train/checkpoint.ts";
+import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../../src/train/checkpoint-file.ts";
+import type { TrainingPlan } from "../../../src/train/prepare.ts";
+import { type ResolvedSettings, resolveSettings } from "../../../src/train/settings/resolve.ts";
+import type { SettingName, Settings } from "../../../src/train/settings/settings.ts";
 import type { RunFlags } from "./flags.ts";
 import { digestOf, type ImageList, imageListSchema } from "./images.ts";
 import { machineFacts } from "./machine.ts";

@@ -1,9 +1,9 @@
 import { join } from "node:path";
-import { FileError } from "../../../src/errors.ts";
+import { FileError } from "../../../src/base/errors.ts";
 import { formatDuration } from "../../../src/report/numbers.ts";
-import { downloadSettings } from "../../../src/runtime/node-downloads.ts";
-import { makeFolders, readFile, writeFileAtomic } from "../../../src/runtime/node-files.ts";
-import type { FeatureCache, HeadHooks, TrainingProgress, TrainingResult } from "../../../src/tasks/train/request.ts";
+import { downloadSettings } from "../../../src/runtime/node/downloads.ts";
+import { makeFolders, readFile, writeFileAtomic } from "../../../src/runtime/node/files.ts";
+import type { FeatureCache, HeadHooks, TrainingProgress, TrainingResult } from "../../../src/train/request.ts";
 import type { CliIo } from "../io.ts";
 import { type Progress, startProgress } from "../progress.ts";
 

@@ -1,9 +1,9 @@
 import { appendFile, readdir, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
-import type { BlockHealth } from "../../../src/records.ts";
+import type { BlockHealth } from "../../../src/base/records.ts";
 import { firstRecord, readEvents, restartRecord, scalarRecord } from "../../../src/report/tensorboard.ts";
-import { readFile } from "../../../src/runtime/node-files.ts";
-import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train/request.ts";
+import { readFile } from "../../../src/runtime/node/files.ts";
+import type { TrainingProgress, TrainingResult } from "../../../src/train/request.ts";
 import { eventPattern, eventsFolder, type RunFolder } from "./run-folder.ts";
 
 /** Longest time events wait before they are written. */

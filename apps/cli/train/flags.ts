@@ -1,16 +1,16 @@
 import { basename, dirname, resolve } from "node:path";
 import { type Command, Option } from "commander";
-import { UsageError } from "../../../src/errors.ts";
-import type { Device } from "../../../src/platform.ts";
-import { readConfig } from "../../../src/tasks/train/settings/config-file.ts";
-import { recipeLayer, recipeNames } from "../../../src/tasks/train/settings/recipes.ts";
+import { UsageError } from "../../../src/base/errors.ts";
+import type { Device } from "../../../src/base/platform.ts";
+import { readConfig } from "../../../src/train/settings/config-file.ts";
+import { recipeLayer, recipeNames } from "../../../src/train/settings/recipes.ts";
 import {
   defaultSource,
   type ResolvedSettings,
   resolveSettings,
   type SettingsLayer,
-} from "../../../src/tasks/train/settings/resolve.ts";
-import { flagOf, settingGroups, settings } from "../../../src/tasks/train/settings/settings.ts";
+} from "../../../src/train/settings/resolve.ts";
+import { flagOf, settingGroups, settings } from "../../../src/train/settings/settings.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { countOf, deviceOption, positiveNumberOf } from "../options.ts";
 import { addSettingOptions, givenSettings, settingWords } from "../setting-options.ts";

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
+import { DataError, UsageError } from "../../../src/base/errors.ts";
+import type { FileSystem } from "../../../src/base/platform.ts";
 import { compareCodePoints, type ImageDataset, type Sample } from "../../../src/data/dataset.ts";
 import { readWeightList, withSampleWeights } from "../../../src/data/sample-weights.ts";
 import { splitDataset } from "../../../src/data/sampling.ts";
-import { DataError, UsageError } from "../../../src/errors.ts";
-import type { FileSystem } from "../../../src/platform.ts";
-import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
+import type { Settings } from "../../../src/train/settings/settings.ts";
 import { readDataset } from "../labels.ts";
 
 /** What is trained on and what is tested on. */

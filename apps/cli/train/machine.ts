@@ -4,7 +4,7 @@ import { packageVersion } from "../package-version.ts";
 
 /** What computes: with another one the last digits may differ. */
 export async function machineFacts(): Promise<Fact[]> {
-  const { engineVersion } = await import("../../../src/runtime/node-engine.ts");
+  const { engineVersion } = await import("../../../src/runtime/node/engine.ts");
   return [
     { name: "xception-ts", value: packageVersion },
     { name: "Node", value: process.versions.node },

@@ -1,8 +1,8 @@
 import { stat } from "node:fs/promises";
 import { relative, resolve } from "node:path";
-import { FileError, UsageError } from "../../../src/errors.ts";
-import { defaultSource, type ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
-import { flagOf, settingOf } from "../../../src/tasks/train/settings/settings.ts";
+import { FileError, UsageError } from "../../../src/base/errors.ts";
+import { defaultSource, type ResolvedSettings } from "../../../src/train/settings/resolve.ts";
+import { flagOf, settingOf } from "../../../src/train/settings/settings.ts";
 import type { FoundCheckpoint, RunRecord } from "./checkpoint-folder.ts";
 import { quote, type RunFlags, resumeCommand, type TrainFlags } from "./flags.ts";
 import { assertUnchangedImages, changedImages, digestOf, type ImageList } from "./images.ts";

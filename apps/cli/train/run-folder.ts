@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readdir, realpath, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
-import { FileError, TrainingError, UsageError } from "../../../src/errors.ts";
-import { writeFileAtomic } from "../../../src/runtime/node-files.ts";
+import { FileError, TrainingError, UsageError } from "../../../src/base/errors.ts";
+import { writeFileAtomic } from "../../../src/runtime/node/files.ts";
 
 /** What a run consists of. */
 export const runFiles = {

@@ -3,7 +3,7 @@ import { mkdir, open, readFile, rename, rm, rmdir, stat } from "node:fs/promises
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
-import { FileError, TrainingError } from "../../../src/errors.ts";
+import { FileError, TrainingError } from "../../../src/base/errors.ts";
 
 /** In the run's folder, for as long as somebody writes into it. */
 export const lockFile = "run.lock";

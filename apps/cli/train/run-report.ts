@@ -1,12 +1,12 @@
+import type { Platform } from "../../../src/base/platform.ts";
+import type { BlockHealth, HealthRecord, StepRecord } from "../../../src/base/records.ts";
 import type { Network } from "../../../src/graph/network.ts";
-import type { Platform } from "../../../src/platform.ts";
-import type { BlockHealth, HealthRecord, StepRecord } from "../../../src/records.ts";
 import { thinned } from "../../../src/report/charts/heat-maps.ts";
 import { renderReport } from "../../../src/report/training.ts";
 import { decodeReport, encodeReport, type Gallery, type LiveStatus } from "../../../src/report/training-report.ts";
-import { readFile } from "../../../src/runtime/node-files.ts";
+import { readFile } from "../../../src/runtime/node/files.ts";
 import { galleryOf } from "../../../src/tasks/evaluate/evaluate.ts";
-import type { TrainingProgress, TrainingResult } from "../../../src/tasks/train/request.ts";
+import type { TrainingProgress, TrainingResult } from "../../../src/train/request.ts";
 import { describeRun } from "./description.ts";
 import type { Run } from "./run.ts";
 import type { RunFolder } from "./run-folder.ts";

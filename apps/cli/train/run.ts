@@ -1,9 +1,9 @@
+import type { Platform } from "../../../src/base/platform.ts";
 import type { ImageDataset } from "../../../src/data/dataset.ts";
-import type { Platform } from "../../../src/platform.ts";
-import { prepareTraining, type TrainingPlan } from "../../../src/tasks/train/prepare.ts";
-import type { TrainingHooks, TrainingRequest } from "../../../src/tasks/train/request.ts";
-import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
-import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
+import { prepareTraining, type TrainingPlan } from "../../../src/train/prepare.ts";
+import type { TrainingHooks, TrainingRequest } from "../../../src/train/request.ts";
+import type { ResolvedSettings } from "../../../src/train/settings/resolve.ts";
+import type { Settings } from "../../../src/train/settings/settings.ts";
 import { readMapWeights } from "../labels.ts";
 import { type FoundCheckpoint, type RunRecord, recordedSettings, recordOf } from "./checkpoint-folder.ts";
 import { commandLineOf, nameOf, type RunFlags } from "./flags.ts";

@@ -1,11 +1,11 @@
 import { stat } from "node:fs/promises";
-import { AbortedError, UsageError } from "../../../src/errors.ts";
-import { nodePlatform } from "../../../src/runtime/node.ts";
-import { onFirstRank } from "../../../src/tasks/ranks/ranks.ts";
-import type { TrainingResult } from "../../../src/tasks/train/request.ts";
-import type { ResolvedSettings } from "../../../src/tasks/train/settings/resolve.ts";
-import type { Settings } from "../../../src/tasks/train/settings/settings.ts";
-import { runTraining } from "../../../src/tasks/train/train.ts";
+import { AbortedError, UsageError } from "../../../src/base/errors.ts";
+import { nodePlatform } from "../../../src/runtime/node/platform.ts";
+import { onFirstRank } from "../../../src/train/ranks/ranks.ts";
+import type { TrainingResult } from "../../../src/train/request.ts";
+import type { ResolvedSettings } from "../../../src/train/settings/resolve.ts";
+import type { Settings } from "../../../src/train/settings/settings.ts";
+import { runTraining } from "../../../src/train/train.ts";
 import { platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { reportSkipped } from "../progress.ts";

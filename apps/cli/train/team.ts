@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism, hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { RuntimeUnavailableError, UsageError } from "../../../src/errors.ts";
-import type { Communicator } from "../../../src/platform.ts";
-import { alone, gatherRanks } from "../../../src/tasks/ranks/ranks.ts";
+import { RuntimeUnavailableError, UsageError } from "../../../src/base/errors.ts";
+import type { Communicator } from "../../../src/base/platform.ts";
+import { alone, gatherRanks } from "../../../src/train/ranks/ranks.ts";
 import { type CliIo, describeFailure, exitCodeOf } from "../io.ts";
 
 /** What flags say about processes and threads. */
@@ -41,7 +41,7 @@ export async function inTeam(
   io: CliIo,
   work: (team: Team, io: CliIo) => Promise<void>,
 ): Promise<void> {
-  const { isMpiProcess, joinMpi, launchedSize } = await import("../../../src/runtime/node-mpi.ts");
+  const { isMpiProcess, joinMpi, launchedSize } = await import("../../../src/runtime/node/mpi.ts");
   if (!(flags.mpi ?? isMpiProcess(environment))) {
     return work({ communicator: alone, threads: flags.threads, leave: () => {} }, io);
   }

@@ -1,5 +1,5 @@
 import protobuf from "protobufjs";
-import { FormatError } from "../../errors.ts";
+import { FormatError } from "../../base/errors.ts";
 import type { ExternalTensor, OnnxContent } from "./reader.ts";
 import { ModelProto } from "./schema.ts";
 

@@ -1,4 +1,4 @@
-import { GraphError, WeightsError } from "../../errors.ts";
+import { GraphError, WeightsError } from "../../base/errors.ts";
 import type { OpGraph, OpKind, Value } from "../../graph/ops.ts";
 import { dependents } from "../../graph/ops.ts";
 import type { ImageResize } from "../../graph/preprocessing.ts";

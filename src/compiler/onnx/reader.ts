@@ -1,5 +1,5 @@
 import protobuf from "protobufjs";
-import { FormatError } from "../../errors.ts";
+import { FormatError } from "../../base/errors.ts";
 import { fromHalf } from "../../tensor/half.ts";
 import { type Shape, sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";

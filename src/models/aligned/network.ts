@@ -1,3 +1,4 @@
+import { choice } from "../../base/kinds.ts";
 import {
   activation,
   add,
@@ -9,7 +10,6 @@ import {
   separableConv2d,
 } from "../../graph/builder.ts";
 import { type Network, network } from "../../graph/network.ts";
-import { choice } from "../../kinds.ts";
 import { kerasTopNames, top } from "../blocks.ts";
 import { checkedOptions, type OptionsOf, option, scaling, seedOption, sharedOptions } from "../options.ts";
 

@@ -1,5 +1,5 @@
+import { choice, listOf, number, onOff, wholeNumber } from "../../base/kinds.ts";
 import type { ActivationName } from "../../graph/layers.ts";
-import { choice, listOf, number, onOff, wholeNumber } from "../../kinds.ts";
 import { type OptionsOf, option, seedOption, sharedOptions } from "../options.ts";
 
 /** The options of `xception`: the name, the smallest image as in keras.applications.Xception, and the table. */

@@ -1,4 +1,4 @@
-import type { EpochRecord, ReliabilityBin, StepRecord } from "../../records.ts";
+import type { EpochRecord, ReliabilityBin, StepRecord } from "../../base/records.ts";
 import { type ColorName, color, renderChart } from "./chart.ts";
 
 /** One line of a curve chart: a value for each epoch that has one. */

@@ -1,4 +1,4 @@
-import type { BlockHealth, ClassScore, Evaluation, HealthRecord } from "../../records.ts";
+import type { BlockHealth, ClassScore, Evaluation, HealthRecord } from "../../base/records.ts";
 import { type ColorName, color, renderChart } from "./chart.ts";
 
 /** Classes that a chart can show legibly; a report on more names the weakest and the most confused instead. */

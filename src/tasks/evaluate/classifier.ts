@@ -1,17 +1,13 @@
+import { WeightsError, type XceptionError } from "../../base/errors.ts";
+import { assertOption, wholeNumber } from "../../base/kinds.ts";
+import type { ImageSource, Platform, Session, SessionOptions, Source, Tensors } from "../../base/platform.ts";
+import { nameOfSource } from "../../base/source.ts";
 import { compile } from "../../compiler/compile.ts";
 import { imageInput } from "../../compiler/lower.ts";
 import { withoutImageResize } from "../../compiler/onnx/images.ts";
-import { WeightsError, type XceptionError } from "../../errors.ts";
 import { input } from "../../graph/builder.ts";
 import { imageSizeOf, network } from "../../graph/network.ts";
-import { assertOption, wholeNumber } from "../../kinds.ts";
 import { topIndices } from "../../learning/ranking.ts";
-import type { ImageSource, Platform, Session, SessionOptions, Source, Tensors } from "../../platform.ts";
-import { nameOfSource } from "../../source.ts";
-import type { FloatTensor } from "../../tensor/tensor.ts";
-import type { Model } from "../model/model.ts";
-import { describeModel } from "../model/model-file.ts";
-import { assertNotAborted, type PredictAllOptions, type PredictOptions, Predictor } from "../model/predictor.ts";
 import {
   classifierFrom,
   isGraphToRun,
@@ -19,8 +15,12 @@ import {
   type LoadedModel,
   type LoadModelOptions,
   loadGraph,
-} from "../weights/load-model.ts";
-import { weightsSource } from "../weights/weights-file.ts";
+} from "../../model/load-model.ts";
+import type { Model } from "../../model/model.ts";
+import { describeModel } from "../../model/model-file.ts";
+import { assertNotAborted, type PredictAllOptions, type PredictOptions, Predictor } from "../../model/predictor.ts";
+import { weightsSource } from "../../model/weights-file.ts";
+import type { FloatTensor } from "../../tensor/tensor.ts";
 
 /** One class and its probability. */
 export interface ClassProbability {
@@ -161,7 +161,8 @@ export async function loadClassifier(
   }
   const model = await classifierFrom(opened, options);
   const { network: own, weights, preprocessing } = model;
-  const graph = compile(own, weights, { form: "inference", preprocessing });
+  // As a model file has it, so that converting a model changes no bit of its predictions.
+  const graph = compile(own, weights, { form: "exact", preprocessing });
   return classifierOf(model, platform, engine.createSession(graph, session));
 }
 

@@ -1,19 +1,19 @@
+import { AbortedError, DataError, FormatError } from "../../base/errors.ts";
+import { assertOption, wholeNumber } from "../../base/kinds.ts";
+import type { Communicator, ImageCodec, ImageSource, Platform, SessionOptions } from "../../base/platform.ts";
+import type { Evaluation, Prediction, SkippedFile } from "../../base/records.ts";
 import { type Batch, type BatchSource, notEnoughImages } from "../../data/batches.ts";
 import { classesOf, type ImageDataset, isMultiLabel, relabel } from "../../data/dataset.ts";
-import { AbortedError, DataError, FormatError } from "../../errors.ts";
 import { type Network, outputActivation } from "../../graph/network.ts";
-import { assertOption, wholeNumber } from "../../kinds.ts";
 import { EvaluationTally, type TallyOptions } from "../../learning/metrics.ts";
 import { MultiLabelTally } from "../../learning/metrics-multi-label.ts";
 import { rankOf, topIndices } from "../../learning/ranking.ts";
-import type { Communicator, ImageCodec, ImageSource, Platform, SessionOptions } from "../../platform.ts";
-import type { Evaluation, Prediction, SkippedFile } from "../../records.ts";
+import type { Model } from "../../model/model.ts";
+import { loadPredictor } from "../../model/predictor.ts";
 import { selectGallery } from "../../report/evaluation.ts";
 import type { Gallery, GalleryItem } from "../../report/training-report.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
-import type { Model } from "../model/model.ts";
-import { loadPredictor } from "../model/predictor.ts";
-import { alone, skippedByRanks } from "../ranks/ranks.ts";
+import { alone, skippedByRanks } from "../../train/ranks/ranks.ts";
 
 /** The result of testing a network on the images of a data set. */
 export interface EvaluationResult {

@@ -1,11 +1,11 @@
 import { z } from "zod";
-import { csvText, parseCsv } from "../../csv.ts";
-import { FormatError, UsageError } from "../../errors.ts";
-import { checkDocument, parseJson } from "../../json-document.ts";
+import { csvText, parseCsv } from "../../base/csv.ts";
+import { FormatError, UsageError } from "../../base/errors.ts";
+import { checkDocument, parseJson } from "../../base/json.ts";
+import { metadataKey } from "../../formats/format.ts";
+import { decodeFloats } from "../../formats/number-formats.ts";
+import { isSafetensors, readSafetensors, writeSafetensors } from "../../formats/safetensors.ts";
 import { floatTensor } from "../../tensor/tensor.ts";
-import { metadataKey } from "../../weights/format.ts";
-import { decodeFloats } from "../../weights/number-formats.ts";
-import { isSafetensors, readSafetensors, writeSafetensors } from "../../weights/safetensors.ts";
 import { checkedEmbeddings, documentSchema, type Embeddings, embeddingsVersion, imageSchema } from "./embeddings.ts";
 
 /** How a file keeps embeddings, by the ending of its name. */

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { DataError, FormatError, ShapeError, UsageError } from "../../errors.ts";
+import { DataError, FormatError, ShapeError, UsageError } from "../../base/errors.ts";
 import { type ArchitectureName, architectureNames, type NetworkOptions } from "../../models/registry.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 

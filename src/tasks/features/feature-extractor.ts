@@ -1,17 +1,17 @@
-import { sha256 } from "../../checksums.ts";
-import { DataError, UsageError, WeightsError, type XceptionError } from "../../errors.ts";
+import { sha256 } from "../../base/checksums.ts";
+import { DataError, UsageError, WeightsError, type XceptionError } from "../../base/errors.ts";
+import type { ImageSource, Platform, SessionOptions, Source, Tensors } from "../../base/platform.ts";
+import type { SkippedFile } from "../../base/records.ts";
 import { inputShapeOf, type Network, networkWeights } from "../../graph/network.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
 import type { Weights } from "../../graph/weights.ts";
+import { defaultPreprocessing, type ImagePreprocessing } from "../../model/model.ts";
+import type { OpenedModel } from "../../model/open-weights.ts";
+import { type OpenAsOptions, openAs } from "../../model/open-weights.ts";
+import { compiledParts, type PredictAllOptions, Predictor } from "../../model/predictor.ts";
+import { weightsSource } from "../../model/weights-file.ts";
 import { type FeatureStage, featureStages, lastMapOf } from "../../models/feature-stages.ts";
-import type { ImageSource, Platform, SessionOptions, Source, Tensors } from "../../platform.ts";
-import type { SkippedFile } from "../../records.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
-import { defaultPreprocessing, type ImagePreprocessing } from "../model/model.ts";
-import { compiledParts, type PredictAllOptions, Predictor } from "../model/predictor.ts";
-import type { OpenedModel } from "../weights/open-weights.ts";
-import { type OpenAsOptions, openAs } from "../weights/open-weights.ts";
-import { weightsSource } from "../weights/weights-file.ts";
 import type { EmbeddedImage, Embeddings } from "./embeddings.ts";
 import { type FeatureChoice, type FeatureNetwork, featureNetwork, type Pooling } from "./feature-network.ts";
 

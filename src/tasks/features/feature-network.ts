@@ -1,4 +1,4 @@
-import { UsageError } from "../../errors.ts";
+import { UsageError } from "../../base/errors.ts";
 import type { Layer, Network } from "../../graph/network.ts";
 import { featureStages, isFeatureMap, lastMapOf } from "../../models/feature-stages.ts";
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { FormatError } from "../../errors.ts";
-import { checkDocument, parseJson } from "../../json-document.ts";
+import { FormatError } from "../../base/errors.ts";
+import { checkDocument, parseJson } from "../../base/json.ts";
 import { architectureSchema } from "../../models/architecture-schema.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 

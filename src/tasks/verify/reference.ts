@@ -1,6 +1,6 @@
-import { FormatError } from "../../errors.ts";
+import { FormatError } from "../../base/errors.ts";
+import type { Tensors } from "../../base/platform.ts";
 import { type Network, networkWeights, outputActivation, outputLayer } from "../../graph/network.ts";
-import type { Tensors } from "../../platform.ts";
 import { type Shape, sameShape } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { type Golden, type GoldenTap, goldenName } from "./golden.ts";

@@ -1,16 +1,16 @@
+import { UsageError } from "../../base/errors.ts";
+import type { Platform, SessionOptions, Tensors } from "../../base/platform.ts";
 import { compileGraph } from "../../compiler/compile.ts";
 import { imageInput, lower } from "../../compiler/lower.ts";
-import { UsageError } from "../../errors.ts";
+import type { Weights } from "../../graph/initialize.ts";
 import { inputShapeOf, type Network } from "../../graph/network.ts";
 import type { OpGraph } from "../../graph/ops.ts";
+import { syntheticImages } from "../../graph/synthetic.ts";
 import { toEngineWeights } from "../../graph/weights.ts";
-import type { Platform, SessionOptions, Tensors } from "../../platform.ts";
+import { ImagePreparation, imageBatch } from "../../model/images.ts";
+import { defaultPreprocessing, type ImagePreprocessing } from "../../model/model.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
-import type { Weights } from "../../weights/initialize.ts";
-import { syntheticImages } from "../../weights/synthetic.ts";
-import { ImagePreparation, imageBatch } from "../model/images.ts";
-import { defaultPreprocessing, type ImagePreprocessing } from "../model/model.ts";
-import { channelBlock } from "../step/step-program.ts";
+import { channelBlock } from "../../train/step/step-program.ts";
 
 /**
  * The form in which a network reaches the engine. `inference`: batch normalization folded into the convolutions, as shipped.

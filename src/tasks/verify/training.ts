@@ -1,15 +1,15 @@
+import { FormatError } from "../../base/errors.ts";
+import type { Platform } from "../../base/platform.ts";
 import { oneHot } from "../../data/labels.ts";
-import { FormatError } from "../../errors.ts";
+import type { Weights } from "../../graph/initialize.ts";
 import type { WeightRole, WeightSpec } from "../../graph/layer-weights.ts";
 import { inputShapeOf, networkWeights } from "../../graph/network.ts";
+import { syntheticImages, syntheticWeights } from "../../graph/synthetic.ts";
 import { softmaxCrossEntropy } from "../../learning/losses.ts";
 import { createOptimizer, optimizerNames } from "../../learning/optimizers.ts";
 import { buildNetwork } from "../../models/registry.ts";
-import type { Platform } from "../../platform.ts";
 import { sameShape } from "../../tensor/shape.ts";
-import type { Weights } from "../../weights/initialize.ts";
-import { syntheticImages, syntheticWeights } from "../../weights/synthetic.ts";
-import { TrainingStep } from "../step/training-step.ts";
+import { TrainingStep } from "../../train/step/training-step.ts";
 import { goldenName, type TrainingGolden } from "./golden.ts";
 
 /** Seed of the first synthetic training image. */

@@ -1,7 +1,11 @@
-import { FormatError, UsageError } from "../../errors.ts";
+import { FormatError, UsageError } from "../../base/errors.ts";
+import type { Platform } from "../../base/platform.ts";
+import type { Weights } from "../../graph/initialize.ts";
 import { countParameters, inputShapeOf, type Network, networkWeights, outputLayer } from "../../graph/network.ts";
 import { kerasPreprocessing } from "../../graph/preprocessing.ts";
+import { syntheticImages, syntheticWeights, torchSyntheticTensor } from "../../graph/synthetic.ts";
 import { fromTorchLayout, torchShape } from "../../graph/torch-layout.ts";
+import { loadWeights } from "../../model/open-weights.ts";
 import {
   type Architecture,
   type ArchitectureName,
@@ -10,11 +14,7 @@ import {
   type NetworkOptions,
 } from "../../models/registry.ts";
 import { timmNames } from "../../models/timm-names.ts";
-import type { Platform } from "../../platform.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
-import type { Weights } from "../../weights/initialize.ts";
-import { syntheticImages, syntheticWeights, torchSyntheticTensor } from "../../weights/synthetic.ts";
-import { loadWeights } from "../weights/open-weights.ts";
 import { type Golden, goldenBatch, goldenName, parsePhotoGolden, type TimmGolden } from "./golden.ts";
 import { checkGolden, compareMeans, compareWithGolden, featuresLayer, type TapDifference } from "./reference.ts";
 import { runGraph, tappedGraph, type VerifyLayout } from "./run.ts";

@@ -1,5 +1,5 @@
 /** Started by `mpirun`, one process for each rank; prints what it saw as one line of JSON. */
-import { isMpiProcess, joinMpi } from "../../../src/runtime/node-mpi.ts";
+import { isMpiProcess, joinMpi } from "../../../src/runtime/node/mpi.ts";
 
 const [, , task] = process.argv;
 const communicator = await joinMpi();

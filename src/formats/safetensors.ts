@@ -1,0 +1,208 @@
+import { z } from "zod";
+import { FormatError, UsageError } from "../base/errors.ts";
+import { parseJson } from "../base/json.ts";
+import type { DataType, Tensor } from "../tensor/tensor.ts";
+import { bytesPerNumber, type EncodedTensor, type NumberFormat, numberFormats } from "./number-formats.ts";
+
+/** Contents of a `.safetensors` file. */
+export interface SafetensorsFile {
+  /** In the order of the header; `decodeFloats` converts each to float32. */
+  readonly tensors: ReadonlyMap<string, EncodedTensor>;
+  /** The strings in the header's `__metadata__`. */
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+const headerMetadata = "__metadata__";
+/** The format's own limit. */
+const largestHeader = 100_000_000;
+const lengthBytes = 8;
+
+const wholeNumber = z.int().min(0);
+const entrySchema = z.strictObject({
+  dtype: z.enum(numberFormats),
+  shape: z.array(wholeNumber).max(32),
+  data_offsets: z.tuple([wholeNumber, wholeNumber]),
+});
+type Entry = z.infer<typeof entrySchema>;
+
+/** Detects the JSON header that every file starts with, after its length. */
+export function isSafetensors(bytes: Uint8Array): boolean {
+  return bytes.length > lengthBytes && headerLength(bytes) <= largestHeader && bytes[lengthBytes] === 0x7b;
+}
+
+/**
+ * Reads a `.safetensors` file: a header of names, types and offsets, then the numbers without gaps.
+ * @param where the file's name in errors.
+ * @throws {FormatError} it is no such file, damaged or truncated; the message names the byte offset or the field.
+ * @see https://github.com/huggingface/safetensors#format
+ */
+export function readSafetensors(bytes: Uint8Array, where: string): SafetensorsFile {
+  const { header, dataOffset } = readHeader(bytes, where);
+  const { [headerMetadata]: stored, ...others } = header;
+  const metadata = stored === undefined ? [] : metadataOf(stored, where);
+  const entries = Object.entries(others).map(([name, value]) => [name, entryOf(name, value, where)] as const);
+  assertNoGaps(entries, bytes.length - dataOffset, dataOffset, where);
+  const tensors = entries.map(([name, entry]): [string, EncodedTensor] => {
+    const { dtype: format, shape, data_offsets } = entry;
+    const [begin, end] = data_offsets;
+    const size = shape.reduce((product, each) => product * each, bytesPerNumber(format));
+    if (end - begin !== size) {
+      throw new FormatError({
+        where: `${where}, tensor "${name}" at byte ${dataOffset + begin}`,
+        what: "its data does not match its shape",
+        received: `${end - begin} bytes for ${format} [${shape.join(", ")}]`,
+        expected: `${size} bytes`,
+      });
+    }
+    return [name, { format, shape, bytes: bytes.subarray(dataOffset + begin, dataOffset + end) }];
+  });
+  return { tensors: new Map(tensors), metadata: new Map(metadata) };
+}
+
+function readHeader(bytes: Uint8Array, where: string): { header: Record<string, unknown>; dataOffset: number } {
+  const length = bytes.length < lengthBytes ? 0 : headerLength(bytes);
+  const dataOffset = lengthBytes + length;
+  if (!(length >= 2 && length <= largestHeader && dataOffset <= bytes.length)) {
+    throw new FormatError({
+      where: `${where}, byte 0`,
+      what: "invalid header length",
+      received: `${length} in a file of ${bytes.length} bytes`,
+      expected: "at least 2, and no more than the file has",
+      remedy: "Is the file truncated? Copy or download it again.",
+    });
+  }
+  const place = `${where}, header at byte ${lengthBytes}`;
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes.subarray(lengthBytes, dataOffset));
+  } catch (cause) {
+    throw new FormatError({ where: place, what: "the header is not UTF-8", cause });
+  }
+  const header = parseJson(text, place);
+  if (!text.startsWith("{"))
+    throw new FormatError({ where: place, what: "the header is not an object", expected: "{" });
+  const twice = duplicateKey(text);
+  if (twice !== undefined) throw new FormatError({ where: place, what: "duplicate name", received: twice });
+  return { header: header as Record<string, unknown>, dataOffset };
+}
+
+function headerLength(bytes: Uint8Array): number {
+  return Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+}
+
+/** @throws {FormatError} tensors overlap, extend beyond the file, or leave gaps. */
+function assertNoGaps(
+  entries: readonly (readonly [string, Entry])[],
+  dataLength: number,
+  dataOffset: number,
+  where: string,
+): void {
+  const ordered = entries
+    .map(([name, { data_offsets }]) => ({ name, begin: data_offsets[0], end: data_offsets[1] }))
+    .sort((a, b) => a.begin - b.begin || a.end - b.end);
+  let reached = 0;
+  for (const { name, begin, end } of ordered) {
+    if (begin === reached && end >= begin && end <= dataLength) {
+      reached = end;
+      continue;
+    }
+    throw new FormatError({
+      where: `${where}, tensor "${name}", field data_offsets`,
+      what: begin < reached ? "it overlaps another tensor" : "it is out of place",
+      received: [begin, end],
+      expected: `bytes starting at ${reached}, of ${dataLength} after byte ${dataOffset}`,
+    });
+  }
+  if (reached === dataLength) return;
+  throw new FormatError({
+    where: `${where}, byte ${dataOffset + reached}`,
+    what: "trailing bytes that belong to no tensor",
+    received: dataLength - reached,
+    expected: "the end of the file",
+  });
+}
+
+function entryOf(name: string, value: unknown, where: string): Entry {
+  const result = entrySchema.safeParse(value);
+  if (result.success) return result.data;
+  const { path, message } = result.error.issues[0]!;
+  const field = path.length === 0 ? "" : `, field ${path.join(".")}`;
+  throw new FormatError({ where: `${where}, tensor "${name}"${field}`, what: message });
+}
+
+function metadataOf(value: unknown, where: string): readonly [string, string][] {
+  const entries = typeof value === "object" && value !== null ? Object.entries(value) : [["", value] as const];
+  return entries.map(([name, text]): [string, string] => {
+    if (typeof text === "string" && !Array.isArray(value)) return [name, text];
+    throw new FormatError({
+      where: `${where}, header entry "${headerMetadata}"`,
+      what: "its values are not strings",
+      received: text,
+      expected: "an object of strings",
+    });
+  });
+}
+
+const formatOf: Readonly<Record<DataType, NumberFormat>> = { float32: "F32", uint8: "U8", int32: "I32", int64: "I64" };
+
+/**
+ * Writes a `.safetensors` file; wide numbers come first, so that all are aligned.
+ * @param metadata strings for the header's `__metadata__`.
+ * @throws {UsageError} a tensor is named `__metadata__`.
+ */
+export function writeSafetensors(
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata: ReadonlyMap<string, string> = new Map(),
+): Uint8Array {
+  if (tensors.has(headerMetadata)) {
+    throw new UsageError({ where: "writeSafetensors", what: "reserved tensor name", received: headerMetadata });
+  }
+  const sorted = [...tensors].sort(([, a], [, b]) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT);
+  const header = new Map<string, unknown>();
+  if (metadata.size > 0) header.set(headerMetadata, Object.fromEntries(metadata));
+  let size = 0;
+  for (const [name, { type, shape, data }] of sorted) {
+    header.set(name, { dtype: formatOf[type], shape, data_offsets: [size, size + data.byteLength] });
+    size += data.byteLength;
+  }
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
+  const dataOffset = Math.ceil((lengthBytes + json.length) / 8) * 8;
+  const bytes = new Uint8Array(dataOffset + size).fill(0x20, lengthBytes + json.length, dataOffset);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(dataOffset - lengthBytes), true);
+  bytes.set(json, lengthBytes);
+  let offset = dataOffset;
+  for (const [, { data }] of sorted) {
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
+    offset += data.byteLength;
+  }
+  return bytes;
+}
+
+/**
+ * Returns the first duplicate name in an object of a JSON text, if any; `JSON.parse` would silently keep the last one.
+ * @param text valid JSON.
+ */
+function duplicateKey(text: string): string | undefined {
+  const open: Set<string>[] = [];
+  for (let index = 0; index < text.length; index++) {
+    const character = text[index];
+    if (character === "{") open.push(new Set());
+    else if (character === "}") open.pop();
+    else if (character === '"') {
+      const begin = index;
+      for (index++; text[index] !== '"'; index++) if (text[index] === "\\") index++;
+      if (!followsColon(text, index + 1)) continue;
+      const name = JSON.parse(text.slice(begin, index + 1)) as string;
+      const names = open.at(-1)!;
+      if (names.has(name)) return name;
+      names.add(name);
+    }
+  }
+  return undefined;
+}
+
+function followsColon(text: string, from: number): boolean {
+  let index = from;
+  while (" \t\r\n".includes(text[index]!)) index++;
+  return text[index] === ":";
+}

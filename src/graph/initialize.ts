@@ -1,0 +1,37 @@
+import { deriveSeed, mulberry32 } from "../tensor/random.ts";
+import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
+import type { Initializer, WeightSpec } from "./layer-weights.ts";
+import { type Network, networkWeights } from "./network.ts";
+import type { Weights } from "./weights.ts";
+
+export type { Weights } from "./weights.ts";
+
+/**
+ * Weights to start training with, drawn from the network's seed; each has a stream of its own, so that a change in one
+ * layer does not disturb the others.
+ */
+export function initializeWeights(network: Network): Weights {
+  return new Map(
+    networkWeights(network).map((spec) => [spec.name, initializers[spec.initializer](spec, network.seed)]),
+  );
+}
+
+const initializers: Readonly<Record<Initializer, (spec: WeightSpec, seed: number) => FloatTensor>> = {
+  zeros: ({ shape }) => floatTensor(shape),
+  ones: ({ shape }) => constant(shape, 1),
+  // Uniform within ±√(6 / (fan-in + fan-out)) (Glorot and Bengio 2010). Keras counts a kernel's area into both fans.
+  glorotUniform: ({ name, shape }, seed) => {
+    const area = shape.slice(0, -2).reduce((product, size) => product * size, 1);
+    const limit = Math.sqrt(6 / (area * (shape.at(-2)! + shape.at(-1)!)));
+    const random = mulberry32(deriveSeed(seed, "initial", name));
+    const tensor = floatTensor(shape);
+    for (let index = 0; index < tensor.data.length; index++) tensor.data[index] = (2 * random() - 1) * limit;
+    return tensor;
+  },
+};
+
+function constant(shape: readonly number[], value: number): FloatTensor {
+  const tensor = floatTensor(shape);
+  tensor.data.fill(value);
+  return tensor;
+}

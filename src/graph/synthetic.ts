@@ -1,0 +1,83 @@
+import { mulberry32 } from "../tensor/random.ts";
+import { type Shape, sizeOf } from "../tensor/shape.ts";
+import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
+import type { Weights } from "./initialize.ts";
+import type { WeightSpec } from "./layer-weights.ts";
+import { type Network, networkWeights } from "./network.ts";
+
+/**
+ * Weights from a formula, so that golden values need no weight file: weight number i, in the order of the network's
+ * layers, holds u(k) = value k of mulberry32 with seed i + 1, and r = 2u − 1: gamma 1 + 0.1r; variance 1 + 0.5u; beta,
+ * mean and bias 0.1r; depthwise kernels r·√(3/(kh·kw)); other kernels r·√(6/fan-in).
+ */
+export function syntheticWeights(network: Network): Weights {
+  return new Map(networkWeights(network).map((spec, index) => [spec.name, syntheticTensor(spec, index)]));
+}
+
+function syntheticTensor({ role, shape }: WeightSpec, index: number): FloatTensor {
+  const random = mulberry32(index + 1);
+  const tensor = floatTensor(shape);
+  const fanIn = shape.slice(0, -1).reduce((product, size) => product * size, 1);
+  const value = {
+    gamma: (u: number) => 1 + 0.1 * (2 * u - 1),
+    beta: (u: number) => 0.1 * (2 * u - 1),
+    bias: (u: number) => 0.1 * (2 * u - 1),
+    movingMean: (u: number) => 0.1 * (2 * u - 1),
+    movingVariance: (u: number) => 1 + 0.5 * u,
+    depthwiseKernel: (u: number) => (2 * u - 1) * Math.sqrt(3 / (shape[0]! * shape[1]!)),
+    kernel: (u: number) => (2 * u - 1) * Math.sqrt(6 / fanIn),
+    pointwiseKernel: (u: number) => (2 * u - 1) * Math.sqrt(6 / fanIn),
+    denseKernel: (u: number) => (2 * u - 1) * Math.sqrt(6 / fanIn),
+  }[role];
+  for (let k = 0; k < tensor.data.length; k++) tensor.data[k] = value(random());
+  return tensor;
+}
+
+/**
+ * A tensor of a `state_dict` of PyTorch from the same formula, in PyTorch's layout.
+ * @param index among all entries, counters included.
+ */
+export function torchSyntheticTensor(name: string, shape: Shape, index: number): FloatTensor {
+  const random = mulberry32(index + 1);
+  const tensor = floatTensor(shape);
+  const fanIn = sizeOf(shape.slice(1));
+  const scale = Math.sqrt((shape[1] === 1 ? 3 : 6) / fanIn);
+  const value = (u: number): number => {
+    const r = 2 * u - 1;
+    if (name.endsWith("running_var")) return 1 + 0.5 * u;
+    if (name.endsWith("running_mean") || name.endsWith("bias")) return 0.1 * r;
+    return shape.length === 1 ? 1 + 0.1 * r : r * scale;
+  };
+  for (let k = 0; k < tensor.data.length; k++) tensor.data[k] = value(random());
+  return tensor;
+}
+
+/**
+ * The image that goes with the formula, values about −1 … 1, `[batch, H, W, C]`:
+ * 0.5·sin(3x + channel + b)·cos(2y − channel) + 0.5·noise, x and y from −1 to 1 across width and height, noise 2u − 1
+ * of seed `firstSeed + b` in the order of the pixels.
+ * @param firstSeed 1000 for inference, 3000 for training.
+ */
+export function syntheticImages(
+  batch: number,
+  shape: readonly [number, number, number],
+  firstSeed = 1000,
+): FloatTensor {
+  const [height, width, channels] = shape;
+  const images = floatTensor([batch, ...shape]);
+  let index = 0;
+  for (let b = 0; b < batch; b++) {
+    const random = mulberry32(firstSeed + b);
+    for (let row = 0; row < height; row++) {
+      const y = -1 + (2 * row) / (height - 1);
+      for (let column = 0; column < width; column++) {
+        const x = -1 + (2 * column) / (width - 1);
+        for (let channel = 0; channel < channels; channel++) {
+          const wave = Math.sin(3 * x + channel + b) * Math.cos(2 * y - channel);
+          images.data[index++] = 0.5 * wave + 0.5 * (2 * random() - 1);
+        }
+      }
+    }
+  }
+  return images;
+}

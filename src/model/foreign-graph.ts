@@ -1,0 +1,260 @@
+import { FormatError, RuntimeUnavailableError, UsageError, XceptionError } from "../base/errors.ts";
+import type { Engine, Session, SessionOptions } from "../base/platform.ts";
+import { imageInput } from "../compiler/lower.ts";
+import { decodeWhole } from "../compiler/onnx/external-data.ts";
+import type { OnnxContent } from "../compiler/onnx/reader.ts";
+import { elementTypeNumbers, ModelProto } from "../compiler/onnx/schema.ts";
+import type { Preprocessing } from "../graph/preprocessing.ts";
+import { type Shape, sizeOf } from "../tensor/shape.ts";
+import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
+
+/** Largest side of an image, in pixels. */
+const largestSide = 8192;
+
+/** The inputs and outputs of an image classifier that another tool wrote. */
+export interface GraphImages {
+  readonly input: string;
+  /** Size of its images. */
+  readonly size: readonly [height: number, width: number];
+  /** PyTorch has `[N, C, H, W]`, TensorFlow `[N, H, W, C]`. */
+  readonly channelsFirst: boolean;
+  /** The graph's first output. */
+  readonly output: string;
+  /** False where its last operator leaves numbers of any size: logits. */
+  readonly givesProbabilities: boolean;
+}
+
+/**
+ * Finds out how a graph takes images.
+ * @param given shape of the images `[H, W, 3]`, where the graph leaves it open.
+ * @throws {FormatError} its input is not one RGB image of floats.
+ * @throws {UsageError} its images have another size than the given one, or none is given.
+ */
+export function graphImages(content: OnnxContent, where: string, given?: Shape): GraphImages {
+  const { inputs, outputs, shapes, elementTypes, tensors } = content;
+  const [input = "", ...others] = inputs.filter((name) => !tensors.has(name));
+  const axes = shapes.get(input) ?? [];
+  const [count] = axes;
+  const channelsFirst = axes[1] === 3;
+  const isImage = axes.length === 4 && (channelsFirst || axes[3] === 3) && (count === 1 || typeof count === "string");
+  if (others.length > 0 || !isImage) {
+    throw new FormatError({
+      where,
+      what: "its graph is not fed with one RGB image",
+      received: [input, ...others].map((name) => `${name} [${shapes.get(name)?.join(", ") ?? "any shape"}]`).join(", "),
+      expected: "[1, 3, height, width] or [1, height, width, 3], or any number of them",
+    });
+  }
+  const elementType = elementTypes.get(input);
+  if (elementType !== elementTypeNumbers.float32) {
+    throw new FormatError({
+      where: `${where}, input "${input}"`,
+      what: "it is not fed with floats",
+      received: `element type ${elementType} of ONNX`,
+      expected: `${elementTypeNumbers.float32}, float32`,
+      remedy: "Export the model in single precision.",
+    });
+  }
+  const [height, width] = channelsFirst ? [axes[2], axes[3]] : [axes[1], axes[2]];
+  const size = sizeFrom([height!, width!], given, where);
+  if (size.some((side) => side < 1 || side > largestSide)) {
+    throw new FormatError({
+      where: `${where}, input "${input}"`,
+      what: "there are no images of this size",
+      received: size.join("×"),
+      expected: `height and width from 1 to ${largestSide}`,
+    });
+  }
+  return {
+    input,
+    size,
+    channelsFirst,
+    output: outputs[0]!,
+    givesProbabilities: endsInProbabilities(content),
+  };
+}
+
+/** Bytes `[1, H, W, 3]` → what the graph is fed, each `pixel · scale + offset` rounded to float32 as in the engine. */
+export function toGraphInput(
+  { channelsFirst, size: [height, width] }: GraphImages,
+  pixels: Uint8Array,
+  { scale, offset }: { readonly scale: number | readonly number[]; readonly offset: number | readonly number[] },
+): FloatTensor {
+  const of = (value: number | readonly number[], channel: number) =>
+    Math.fround(typeof value === "number" ? value : value[channel]!);
+  const levels = [0, 1, 2].map((channel) =>
+    Float32Array.from({ length: 256 }, (_, pixel) => Math.fround(pixel * of(scale, channel)) + of(offset, channel)),
+  );
+  const count = height * width;
+  const data = new Float32Array(3 * count);
+  for (let place = 0; place < count; place++) {
+    for (let channel = 0; channel < 3; channel++) {
+      const value = levels[channel]![pixels[3 * place + channel]!]!;
+      data[channelsFirst ? channel * count + place : 3 * place + channel] = value;
+    }
+  }
+  return floatTensor(channelsFirst ? [1, 3, height, width] : [1, height, width, 3], data);
+}
+
+/** Returns one probability per class for one image: logits get a softmax, a single logit a sigmoid. */
+export function probabilitiesOf(
+  { output, givesProbabilities }: GraphImages,
+  answer: FloatTensor,
+  where: string,
+): Float32Array {
+  const { type, shape, data } = answer;
+  const classes = shape.at(1) ?? 0;
+  if (type !== "float32" || shape[0] !== 1 || classes < 1 || sizeOf(shape) !== classes) {
+    throw new FormatError({
+      where: `${where}, output "${output}"`,
+      what: "its graph does not tell classes apart",
+      received: `${type} [${shape.join(", ")}] for one image`,
+      expected: "[1, classes]",
+    });
+  }
+  if (givesProbabilities) return data;
+  return classes === 1 ? Float32Array.of(1 / (1 + Math.exp(-data[0]!))) : softmax(data);
+}
+
+function softmax(logits: Float32Array): Float32Array {
+  const largest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  const powers = Float64Array.from(logits, (logit) => Math.exp(logit - largest));
+  const sum = powers.reduce((a, b) => a + b, 0);
+  return Float32Array.from(powers, (power) => power / sum);
+}
+
+function sizeFrom(
+  stored: readonly (number | string)[],
+  given: Shape | undefined,
+  where: string,
+): readonly [height: number, width: number] {
+  const [height, width] = stored.map((size, axis) => (typeof size === "number" ? size : given?.[axis]));
+  if (height === undefined || width === undefined) {
+    throw new UsageError({
+      where,
+      what: "its graph leaves the size of images open",
+      received: stored.join("×"),
+      remedy: "Say it: --input-shape HEIGHTxWIDTHx3.",
+    });
+  }
+  if (given === undefined || (given[0] === height && given[1] === width && given[2] === 3)) return [height, width];
+  throw new UsageError({
+    where,
+    what: "its graph reads images of another shape",
+    received: given.join("x"),
+    expected: `${height}x${width}x3`,
+  });
+}
+
+/** Operators that change only the shape or the type. */
+const views: ReadonlySet<string> = new Set(["Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze"]);
+
+function endsInProbabilities({ nodes, outputs }: OnnxContent): boolean {
+  const makers = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  let node = makers.get(outputs[0] ?? "");
+  // The engine would have rejected a cycle; here it must end nevertheless.
+  for (let steps = 0; node !== undefined && views.has(node.operator) && steps < nodes.length; steps++) {
+    node = makers.get(node.inputs[0] ?? "");
+  }
+  return node?.operator === "Softmax" || node?.operator === "Sigmoid";
+}
+
+/**
+ * Loads a graph of another tool, as it is, into a session that is fed as our own networks are: with bytes `images`
+ * `[N, height, width, 3]` of the graph's size. It scales them, and makes probabilities of logits.
+ * @param options `where`: what errors call the file.
+ * @throws {RuntimeUnavailableError} the engine does not run here, or rejects the graph.
+ */
+export async function createGraphSession(
+  graph: Uint8Array,
+  engine: Engine,
+  options: {
+    readonly images: GraphImages;
+    readonly preprocessing: Preprocessing;
+    readonly where: string;
+    readonly session?: SessionOptions | undefined;
+  },
+): Promise<Session> {
+  const { images, preprocessing, session, where } = options;
+  const network = await engine.createSession(graph, session).catch((error: unknown): never => {
+    if (!(error instanceof RuntimeUnavailableError)) throw error;
+    throw new RuntimeUnavailableError({ ...error.parts, where: `${where}, ${error.parts.where}`, cause: error });
+  });
+  const scoresOf = async (pixels: Uint8Array) => {
+    const fed = { [images.input]: toGraphInput(images, pixels, preprocessing) };
+    const { [images.output]: answer } = await network.run(fed).catch(rejectedBy(where));
+    return probabilitiesOf(images, answer as FloatTensor, where);
+  };
+  return {
+    // One image at a time: many exporters fix the batch at 1.
+    run: async ({ [imageInput]: batch }) => {
+      const { shape, data } = batch as Tensor<"uint8">;
+      const bytes = data.length / shape[0]!;
+      const rows: Float32Array[] = [];
+      for (let start = 0; start < data.length; start += bytes) {
+        rows.push(await scoresOf(data.subarray(start, start + bytes)));
+      }
+      const all = floatTensor([rows.length, rows[0]!.length]);
+      for (const [row, scores] of rows.entries()) all.data.set(scores, row * scores.length);
+      return { [images.output]: all };
+    },
+    endProfiling: () => network.endProfiling(),
+    dispose: () => network.dispose(),
+  };
+}
+
+/** Turns the engine's error while running a graph into ours. */
+function rejectedBy(where: string) {
+  return (cause: unknown): never => {
+    if (cause instanceof XceptionError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new FormatError({ where, what: `its graph cannot be run on an image (${reason})`, cause });
+  };
+}
+
+/** Axes of a result; a text stands for any size, and is its name. */
+export type OpenShape = readonly (number | string)[];
+
+/**
+ * The shapes of all that a graph of another tool computes: the engine loads it with every result as an output, and tells them
+ * without a run. Undefined where it cannot load it.
+ * @param graph its bytes.
+ * @param inputShape of images `[H, W, C]`, where the graph leaves it open.
+ */
+export async function graphShapes(
+  graph: Uint8Array,
+  content: OnnxContent,
+  engine: Engine,
+  inputShape?: Shape,
+): Promise<ReadonlyMap<string, OpenShape> | undefined> {
+  try {
+    const session = await engine.createSession(withAllOutputs(graph, content, inputShape), { optimize: false });
+    const { outputShapes } = session;
+    await session.dispose();
+    return outputShapes;
+  } catch {
+    // What it is made of can be told nevertheless.
+    return undefined;
+  }
+}
+
+function withAllOutputs(graph: Uint8Array, content: OnnxContent, inputShape: Shape | undefined): Uint8Array {
+  const { nodes, outputs, tensors, shapes } = content;
+  const known = new Set([...outputs, ...tensors.keys(), ""]);
+  const names = nodes.flatMap((node) => (node.operator === "Constant" ? [] : node.outputs));
+  const file = decodeWhole(graph);
+  file.graph.output.push(...names.filter((name) => !known.has(name)).map((name) => ({ name })));
+  for (const { name, type } of file.graph.input) {
+    const sizes = inputShape && oneImage(shapes.get(name) ?? [], inputShape);
+    if (sizes && !tensors.has(name)) type.tensor_type.shape.dim = sizes.map((size) => ({ dim_value: size }));
+  }
+  return ModelProto.encode(file).finish();
+}
+
+/** What stands open in the shape of an input filled in: one image, of the given size. */
+function oneImage(axes: OpenShape, [height, width, channels]: Shape): Shape | undefined {
+  const isChannelsFirst = axes[1] === channels;
+  const given = isChannelsFirst ? [1, channels, height, width] : [1, height, width, channels];
+  const shape = axes.map((axis, index) => (typeof axis === "number" ? axis : given[index]));
+  return shape.every((size) => size !== undefined) ? shape : undefined;
+}

@@ -1,0 +1,206 @@
+import { FormatError, UsageError } from "../base/errors.ts";
+import type { Engine } from "../base/platform.ts";
+import { compile } from "../compiler/compile.ts";
+import type { OnnxOptions } from "../compiler/onnx/onnx.ts";
+import { type FileContents, type FileFormat, type FileGroup, metadataKey } from "../formats/format.ts";
+import { firstBytes } from "../formats/keras/file.ts";
+import { kerasFormat } from "../formats/keras/network.ts";
+import {
+  type KerasModelParts,
+  writeKerasArchive,
+  writeKerasWeights,
+  writeLegacyModel,
+  writeLegacyWeights,
+} from "../formats/keras/writer.ts";
+import { graphFacts, onnxFormat, readsBytes } from "../formats/onnx/format.ts";
+import { tfjsFormat } from "../formats/tfjs/file.ts";
+import { writeTfjsModel } from "../formats/tfjs/writer.ts";
+import { safetensorsFormat, timmNotes, torchFormat, writeTimm } from "../formats/torch/state-dict.ts";
+import { inputShapeOf, type Network } from "../graph/network.ts";
+import type { Weights } from "../graph/weights.ts";
+import type { GraphFacts } from "../report/summary.ts";
+import type { Shape } from "../tensor/shape.ts";
+import { graphShapes } from "./foreign-graph.ts";
+import { defaultPreprocessing } from "./model.ts";
+import { classifierProblem, encodeModel, modelIn, networkOf } from "./model-file.ts";
+import { type ModelDescription, readMetadata, writeMetadata } from "./model-metadata.ts";
+import type { WeightsSource } from "./weights-file.ts";
+
+/**
+ * Every format that can be read, in the order of detection: PyTorch's zip archives before Keras's, and the formats with a
+ * vague beginning last. A new format is a folder in `weights/` and a line here; to write it, a line in `weightsTargets`.
+ */
+const weightsFormats: readonly FileFormat[] = [torchFormat, kerasFormat, onnxFormat, safetensorsFormat, tfjsFormat];
+
+/** An open file of weights. */
+export interface WeightsFile extends Omit<FileContents, "metadata" | "preprocessing" | "onnx"> {
+  /** What the file says of its model: architecture, labels, preprocessing, license, provenance. */
+  readonly metadata?: Partial<ModelDescription>;
+  /**
+   * Describes the graph of another tool, which has no layers.
+   * @param engine infers the shapes of its results.
+   * @param inputShape of images, where the file leaves it open.
+   */
+  readonly graph?: (engine: Engine, inputShape?: Shape) => Promise<GraphFacts>;
+}
+
+/**
+ * Opens a file of weights of any known format; the content decides which it is, not the name.
+ * @throws {FormatError} it is in none of the formats, or damaged.
+ * @throws {UsageError} the source was opened before.
+ */
+export async function openWeightsFile(source: WeightsSource): Promise<WeightsFile> {
+  const { bytes, where } = source;
+  assertUnread(source);
+  const format = weightsFormats.find(({ detect }) => detect(bytes));
+  if (format) return described(await format.read(source), where);
+  throw new FormatError({
+    where,
+    what: bytes.length === 0 ? "the file is empty" : "unknown file format",
+    ...(bytes.length > 0 && { received: firstBytes(bytes) }),
+    expected: weightsFormats.map(({ title }) => title).join(", "),
+  });
+}
+
+/** The bytes of an earlier opening may have moved to another thread. */
+function assertUnread({ bytes, where }: WeightsSource): void {
+  try {
+    new Uint8Array(bytes.buffer);
+  } catch (cause) {
+    const remedy = "Make another one with weightsSource.";
+    throw new UsageError({ where, what: "this source was opened before, and its bytes are gone", remedy, cause });
+  }
+}
+
+/** Interprets our JSON document in a file, if there is one: it may describe the network, too. */
+function described({ metadata: text, preprocessing, onnx, ...contents }: FileContents, where: string): WeightsFile {
+  if (text === undefined) {
+    const metadata = preprocessing && { preprocessing: { ...defaultPreprocessing, ...preprocessing } };
+    return { ...contents, ...(metadata && { metadata }), ...(onnx && { graph: graphOf(onnx) }) };
+  }
+  const metadata = readMetadata(text, where);
+  if (onnx === undefined) {
+    return { describedNetwork: () => ({ network: networkOf(metadata.architecture, where) }), ...contents, metadata };
+  }
+  const network = readsBytes(onnx.content)
+    ? modelIn(onnx.content, where).network
+    : networkOf(metadata.architecture, where);
+  // Only the file's own network knows the layout of its tensors.
+  const layers = () => contents.layers(network);
+  return { ...contents, layers, describedNetwork: () => ({ network }), metadata };
+}
+
+function graphOf({ bytes, content }: NonNullable<FileContents["onnx"]>): NonNullable<WeightsFile["graph"]> {
+  return async (engine, inputShape) => graphFacts(content, await graphShapes(bytes, content, engine, inputShape));
+}
+
+/** A model to write into a file. */
+export interface ModelToWrite extends ModelDescription {
+  readonly network: Network;
+  readonly weights: Weights;
+}
+
+export interface WriteOptions {
+  /** For files that store a date. */
+  readonly savedAt: Date;
+  /** How numbers are stored. */
+  readonly storedAs: NonNullable<OnnxOptions["storedAs"]>;
+}
+
+export interface Written extends FileGroup {
+  /** The exact format, in a word or two. */
+  readonly format: string;
+  /** Remarks for the user, in sentences. */
+  readonly notes: readonly string[];
+}
+
+/** A format to write a model in. */
+export interface WeightsTarget {
+  /** Its name, for messages. */
+  readonly title: string;
+  /** The file extension that selects it. */
+  readonly extension: string;
+  /** Whether it can store float16. */
+  readonly half: boolean;
+  readonly write: (model: ModelToWrite, options: WriteOptions) => Promise<Written>;
+}
+
+/** Every format that can be written; a file name selects the first one with its extension. */
+export const weightsTargets = {
+  "weights-h5": kerasTarget("weights of Keras 3", ".weights.h5", "weights.h5", writeKerasWeights),
+  h5: kerasTarget("a whole model of Keras 2", ".h5", "h5", writeLegacyModel),
+  "h5-weights": kerasTarget("weights of Keras 2", ".h5", "h5 weights", writeLegacyWeights),
+  keras: kerasTarget("a whole model of Keras 3", ".keras", "keras", (model, { savedAt }) =>
+    writeKerasArchive(model, savedAt),
+  ),
+  tfjs: {
+    title: "a layers model of TensorFlow.js",
+    extension: ".json",
+    half: false,
+    write: async (model) => ({ ...writeTfjsModel(withDocument(model)), format: "TF.js layers model", notes: [] }),
+  },
+  safetensors: {
+    title: "weights of timm",
+    extension: ".safetensors",
+    half: false,
+    write: async (model) => ({
+      ...alone(writeTimm(model.architecture, model.weights, writeMetadata(model))),
+      format: "safetensors of timm",
+      notes: timmNotes(model.architecture),
+    }),
+  },
+  onnx: { title: "ONNX", extension: ".onnx", half: true, write: writeModelFile },
+  "onnx-graph": { title: "ONNX", extension: ".onnx", half: true, write: writeGraph },
+} as const satisfies Readonly<Record<string, WeightsTarget>>;
+
+export type TargetName = keyof typeof weightsTargets;
+
+/** Returns the format that the extension of a file name selects, if any. */
+export function targetOf(path: string): TargetName | undefined {
+  const names = Object.keys(weightsTargets) as TargetName[];
+  return names.find((name) => path.toLowerCase().endsWith(weightsTargets[name].extension));
+}
+
+function kerasTarget(
+  title: string,
+  extension: string,
+  format: string,
+  write: (model: KerasModelParts, options: WriteOptions) => Promise<Uint8Array>,
+): WeightsTarget {
+  const writeAlone: WeightsTarget["write"] = async (model, options) => {
+    return { ...alone(await write(withDocument(model), options)), format, notes: [] };
+  };
+  return { title, extension, half: false, write: writeAlone };
+}
+
+/** A file that refers to no others. */
+function alone(bytes: Uint8Array): FileGroup {
+  return { bytes, beside: new Map() };
+}
+
+function withDocument(model: ModelToWrite): KerasModelParts {
+  return { network: model.network, weights: model.weights, metadata: writeMetadata(model) };
+}
+
+/** Writes a model file if the network is a classifier of RGB images, else only its graph. */
+async function writeModelFile(model: ModelToWrite, options: WriteOptions): Promise<Written> {
+  const { network, labels, preprocessing } = model;
+  if (labels !== undefined && preprocessing !== undefined) {
+    const bytes = encodeModel({ ...model, labels, preprocessing }, { storedAs: options.storedAs });
+    return { ...alone(bytes), format: "model file", notes: [] };
+  }
+  const written = await writeGraph(model, options);
+  const reason = classifierProblem(network, { labels: labels ?? [] })?.what;
+  const note = `This is not a model file for images${reason === undefined ? "" : `: ${reason}`}.`;
+  return { ...written, notes: [note, ...written.notes] };
+}
+
+/** Writes a graph with float inputs for any tool, including our JSON document. */
+async function writeGraph(model: ModelToWrite, { storedAs }: WriteOptions): Promise<Written> {
+  const { network, weights } = model;
+  const metadata = { [metadataKey]: writeMetadata(model) };
+  const bytes = compile(network, weights, { form: "exact", storedAs, metadata });
+  const shape = inputShapeOf(network).join(", ");
+  const notes = [`Its input "images" is float32 [N, ${shape}], preprocessed as the network expects.`];
+  return { ...alone(bytes), format: "plain ONNX", notes };
+}

@@ -1,0 +1,76 @@
+import { XceptionError } from "../base/errors.ts";
+import type { DecodeOptions, ImageSource, Platform, RgbImage, Session } from "../base/platform.ts";
+import { WorkQueue } from "../base/work-queue.ts";
+import { compileGraph } from "../compiler/compile.ts";
+import { imageInput } from "../compiler/lower.ts";
+import { imageSizeOf } from "../graph/network.ts";
+import { OpGraphBuilder } from "../graph/op-builder.ts";
+import type { ImageResize } from "../graph/preprocessing.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { decodeOptionsOf, type Model, resizesInGraph } from "./model.ts";
+
+/** Stacks images of one size to a network's input, `[N, height, width, 3]`. */
+export function imageBatch(images: readonly RgbImage[]): Tensor<"uint8"> {
+  const { width, height } = images[0]!;
+  const bytes = width * height * 3;
+  const data = new Uint8Array(images.length * bytes);
+  for (const [row, image] of images.entries()) data.set(image.data, row * bytes);
+  return { type: "uint8", shape: [images.length, height, width, 3], data };
+}
+
+/** Returns the error of an image that cannot be read; throws any other one. */
+export function asImageError(error: unknown): XceptionError {
+  if (error instanceof XceptionError && ["FORMAT", "DATA", "SHAPE"].includes(error.code)) return error;
+  throw error;
+}
+
+/** Compiles the model that resizes bytes `images [1, H, W, 3]` to `pixels [1, height, width, 3]`, exactly as a model file does. */
+export function preparationModel([height, width]: readonly [number, number], resize: ImageResize): Uint8Array {
+  const build = new OpGraphBuilder();
+  build.output("pixels", build.input(imageInput, [1, height, width, 3], "uint8"));
+  return compileGraph(build.finish(), new Map(), { form: "exact", name: "preparation", resize });
+}
+
+/**
+ * Decodes images and resizes them to the bytes that a model's network reads: in the engine, where the model says how, else in
+ * the decoder. Free it with `dispose()`.
+ */
+export class ImagePreparation {
+  readonly #model: Pick<Model, "network" | "preprocessing">;
+  readonly #platform: Platform;
+  readonly #decode: DecodeOptions;
+  #session: Promise<Session> | undefined;
+  readonly #queue = new WorkQueue();
+
+  constructor(model: Pick<Model, "network" | "preprocessing">, platform: Platform) {
+    this.#model = model;
+    this.#platform = platform;
+    this.#decode = decodeOptionsOf(model);
+  }
+
+  /**
+   * Returns the pixels that the network reads.
+   * @throws {FormatError} the image is damaged, or of no supported format.
+   * @throws {DataError} there is no such file.
+   */
+  readonly prepare = async (image: ImageSource): Promise<RgbImage> => {
+    const decoded = await this.#platform.images.decode(image, this.#decode);
+    const { network, preprocessing } = this.#model;
+    if (!resizesInGraph(preprocessing)) return decoded;
+    const [height, width] = imageSizeOf(network);
+    this.#session ??= this.#platform.engine.createSession(preparationModel([height, width], preprocessing), {
+      threads: 1,
+    });
+    const session = await this.#session;
+    const { pixels } = await this.#queue.add(() => session.run({ [imageInput]: imageBatch([decoded]) }));
+    return { width, height, data: pixels!.data as Uint8Array };
+  };
+
+  /** Frees the engine's memory after the images in progress; doing it again does nothing. */
+  dispose(): Promise<void> {
+    return this.#queue.add(async () => {
+      await (await this.#session)?.dispose();
+      this.#session = undefined;
+    });
+  }
+}

@@ -1,0 +1,153 @@
+import { FormatError, UsageError, XceptionError } from "../base/errors.ts";
+import { type CompileOptions, compile } from "../compiler/compile.ts";
+import { imageInput } from "../compiler/lower.ts";
+import { type OnnxContent, readOnnx } from "../compiler/onnx/reader.ts";
+import { metadataKey } from "../formats/format.ts";
+import { readsBytes } from "../formats/onnx/format.ts";
+import { inputShapeOf, type Network, outputLayer } from "../graph/network.ts";
+import { checkEngineWeights, fromEngineWeights } from "../graph/weights.ts";
+import { type Architecture, buildNetwork } from "../models/registry.ts";
+import { type Model, type ModelParts, resizesInGraph } from "./model.ts";
+import { type ModelMetadata, preprocessingProblem, readMetadata, writeMetadata } from "./model-metadata.ts";
+
+/**
+ * A model as the bytes of one `.onnx` file: bytes `images [N, H, W, 3]` in, of any height and width where the preprocessing
+ * names an interpolation; probabilities `[N, classes]` out, named after the network's last layer; labels and whatever else
+ * it takes to use the model as JSON in `metadata_props`. Batch normalization stays unfolded, so that every weight can be read
+ * back under its Keras name; engines fold it when they load the file.
+ * @param options `storedAs`: how kernels are stored, see `toOnnx`.
+ * @throws {UsageError} the architecture is no classifier with as many classes as there are labels, or a value of the
+ * preprocessing is not allowed.
+ * @throws {WeightsError} the weights are not those of the network.
+ */
+export function encodeModel(model: ModelParts, options: Pick<CompileOptions, "storedAs"> = {}): Uint8Array {
+  const network = buildNetwork(model.architecture);
+  const problem = classifierProblem(network, model) ?? preprocessingProblem(model.preprocessing);
+  if (problem) throw new UsageError({ where: "encodeModel", ...problem });
+  return compile(network, model.weights, {
+    form: "exact",
+    preprocessing: model.preprocessing,
+    resize: resizesInGraph(model.preprocessing) ? model.preprocessing : undefined,
+    metadata: { [metadataKey]: writeMetadata(model) },
+    ...options,
+  });
+}
+
+/**
+ * Reads what `encodeModel` wrote. The network is built anew from its architecture.
+ * @param file its name, for messages.
+ * @throws {FormatError} the bytes are no ONNX file, are damaged, or are no model of this package.
+ * @throws {WeightsError} a weight of the network is missing or has another shape.
+ */
+export function decodeModel(bytes: Uint8Array, file?: string): Model {
+  const where = nameOf(bytes, file);
+  const { tensors, ...described } = readModel(bytes, where);
+  return { ...described, weights: fromEngineWeights(described.network, tensors, where) };
+}
+
+/**
+ * Everything about a model but its weights, which are made sure to be there: what is needed to run the file's own graph.
+ * @throws as {@link decodeModel}.
+ */
+export function describeModel(bytes: Uint8Array, file?: string): Omit<Model, "weights"> {
+  const where = nameOf(bytes, file);
+  const { tensors, ...described } = readModel(bytes, where);
+  checkEngineWeights(described.network, tensors, where);
+  return described;
+}
+
+function nameOf(bytes: Uint8Array, file: string | undefined): string {
+  return file === undefined ? `model of ${bytes.length} bytes` : `model ${JSON.stringify(file)}`;
+}
+
+function readModel(bytes: Uint8Array, where: string) {
+  return modelIn(readOnnx(bytes, where), where);
+}
+
+/**
+ * Everything in a model file, its tensors in the engine's layout and not yet compared with the network.
+ * @throws {FormatError} as {@link decodeModel}.
+ */
+export function modelIn(content: OnnxContent, where: string) {
+  const { metadata, inputs, outputs, tensors } = content;
+  const described = completeMetadata(metadata.get(metadataKey), where);
+  const network = networkOf(described.architecture, where);
+  const problem = classifierProblem(network, described);
+  if (problem) throw new FormatError({ where: `${where}, metadata`, ...problem });
+  if (`${inputs}` !== imageInput || `${outputs}` !== network.output) {
+    throw new FormatError({
+      where,
+      what: "its graph is not that of the network it describes",
+      received: `inputs ${inputs} and outputs ${outputs}`,
+      expected: `input ${imageInput} and output ${network.output}`,
+    });
+  }
+  if (!readsBytes(content)) {
+    throw new FormatError({
+      where,
+      what: "its graph is fed with floats that are prepared already",
+      expected: "a model file, whose graph takes the bytes of images",
+      remedy: "Convert it to one: xception convert IN OUT --to onnx.",
+    });
+  }
+  return { ...described, network, tensors };
+}
+
+function completeMetadata(text: string | undefined, where: string): ModelMetadata {
+  if (text === undefined) {
+    throw new FormatError({
+      where,
+      what: `the ONNX file has no "${metadataKey}" metadata: labels and preprocessing of its network are unknown`,
+      expected: "a model that xception-ts wrote",
+    });
+  }
+  const { labels, preprocessing, ...described } = readMetadata(text, where);
+  if (labels !== undefined && preprocessing !== undefined) return { ...described, labels, preprocessing };
+  throw new FormatError({
+    where: `${where}, metadata`,
+    what: "the network is no classifier of images",
+    received: labels === undefined ? "no labels" : "no preprocessing",
+    expected: "labels and preprocessing",
+  });
+}
+
+/**
+ * The network of an architecture from a file.
+ * @throws {FormatError} it cannot be built.
+ */
+export function networkOf(architecture: Architecture, where: string): Network {
+  try {
+    return buildNetwork(architecture);
+  } catch (cause) {
+    if (!(cause instanceof XceptionError)) throw cause;
+    throw new FormatError({ where: `${where}, metadata`, what: cause.message, cause });
+  }
+}
+
+/** Why a network cannot tell classes of RGB images apart, if it cannot. */
+export function classifierProblem(network: Network, { labels }: Pick<ModelMetadata, "labels">) {
+  const { config, outputShape } = outputLayer(network);
+  const inputShape = inputShapeOf(network);
+  const [classes, ...otherAxes] = outputShape;
+  if (otherAxes.length > 0 || (config.type !== "Dense" && config.type !== "Activation")) {
+    return {
+      what: "a model needs a classifier",
+      received: `${config.type} "${network.output}" at the network's end`,
+      expected: "a Dense or Activation layer that gives one number for each class",
+    };
+  }
+  if (config.activation !== "softmax" && config.activation !== "sigmoid") {
+    return {
+      what: "a model must give probabilities",
+      received: `activation "${config.activation}" at the network's end`,
+      expected: '"softmax" or "sigmoid"',
+    };
+  }
+  if (inputShape.length !== 3 || inputShape[2] !== 3) {
+    return { what: "a model must read RGB images", received: inputShape, expected: "3 channels" };
+  }
+  if (labels.length !== classes) {
+    return { what: "there must be one label for each class", received: labels.length, expected: `${classes} labels` };
+  }
+  return undefined;
+}

@@ -1,0 +1,74 @@
+import type { DecodeOptions, SizedDecodeOptions } from "../base/platform.ts";
+import { scaledSize } from "../compiler/onnx/images.ts";
+import type { Weights } from "../graph/initialize.ts";
+import { imageSizeOf, type Network } from "../graph/network.ts";
+import { type ImageResize, kerasPreprocessing, type Preprocessing } from "../graph/preprocessing.ts";
+import type { Architecture } from "../models/registry.ts";
+
+/** How an image becomes a network's input: composited over the background, resized, and scaled. */
+export interface ImagePreprocessing extends Preprocessing, Omit<ImageResize, "interpolation"> {
+  /**
+   * With it the model's graph takes images of any size. Models of older files lack it: the decoder brings images to the
+   * network's size, with the cubic kernel in Node, and cannot crop.
+   */
+  readonly interpolation?: ImageResize["interpolation"] | undefined;
+}
+
+/** The preprocessing that training uses: stretched to the network's size, over white, scaled to −1 … 1. */
+export const defaultPreprocessing: ImagePreprocessing = {
+  ...kerasPreprocessing,
+  interpolation: "bicubic",
+  fit: "fill",
+  background: [255, 255, 255],
+};
+
+/** Returns whether the model's graph resizes images. */
+export function resizesInGraph(preprocessing: ImagePreprocessing): preprocessing is ImagePreprocessing & ImageResize {
+  return preprocessing.interpolation !== undefined;
+}
+
+/** How the decoder resizes images: for training, and for models whose graph does not. */
+export function sizedDecodeOptionsOf({
+  network,
+  preprocessing: { fit, background },
+}: Pick<Model, "network" | "preprocessing">): SizedDecodeOptions {
+  const [height, width] = imageSizeOf(network);
+  return { width, height, fit, background };
+}
+
+/**
+ * How a model wants images decoded: to the network's size, or whole where its graph does the rest. Those of a format
+ * that is read faster at a fraction of its size may come smaller, but twice as large as the graph makes them at least.
+ */
+export function decodeOptionsOf({ network, preprocessing }: Pick<Model, "network" | "preprocessing">): DecodeOptions {
+  if (!resizesInGraph(preprocessing)) return sizedDecodeOptionsOf({ network, preprocessing });
+  const { background, cropRatio = 1 } = preprocessing;
+  const [height, width] = imageSizeOf(network);
+  const [scaledHeight, scaledWidth] = scaledSize([height, width], cropRatio);
+  return { atLeast: { width: 2 * scaledWidth, height: 2 * scaledHeight }, background };
+}
+
+/** Anything that JSON can hold. */
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+
+/** Where a model comes from: data, recipe, program, date – whatever helps to make it again. */
+export type Provenance = Readonly<Record<string, Json>>;
+
+/** Everything that goes into a model file. */
+export interface ModelParts {
+  /** The network must read RGB images and end in a classifier that gives probabilities. */
+  readonly architecture: Architecture;
+  readonly weights: Weights;
+  /** Names of the classes, in the order of the network's outputs. */
+  readonly labels: readonly string[];
+  readonly preprocessing: ImagePreprocessing;
+  /** License of the weights, e.g. `Apache-2.0`. */
+  readonly license?: string | undefined;
+  readonly provenance?: Provenance | undefined;
+}
+
+/** An image classifier with everything needed to use it. */
+export interface Model extends ModelParts {
+  /** The network of the architecture. */
+  readonly network: Network;
+}

@@ -1,0 +1,226 @@
+import { AbortedError, UsageError, XceptionError } from "../base/errors.ts";
+import { assertOption, wholeNumber } from "../base/kinds.ts";
+import type { Engine, ImageSource, Platform, RgbImage, Session, SessionOptions, Tensors } from "../base/platform.ts";
+import { WorkQueue } from "../base/work-queue.ts";
+import { compile } from "../compiler/compile.ts";
+import { imageInput } from "../compiler/lower.ts";
+import { readAhead } from "../data/image-loading.ts";
+import { type Network, networkWeights } from "../graph/network.ts";
+import type { Preprocessing } from "../graph/preprocessing.ts";
+import type { Weights } from "../graph/weights.ts";
+import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
+import { asImageError, ImagePreparation, imageBatch } from "./images.ts";
+import { defaultPreprocessing, type ImagePreprocessing } from "./model.ts";
+
+/** A network, or the part of one that computes what is wanted. */
+export interface NetworkPart {
+  readonly network: Network;
+  /** Names of the layers whose outputs are wanted. */
+  readonly outputs: readonly string[];
+}
+
+/** Loads a part of a network into the engine, to be fed with images of its size. */
+export type LoadPart = (part: NetworkPart) => Promise<Session>;
+
+/** A network in inference mode, with its weights. */
+export interface InferenceModel {
+  readonly network: Network;
+  readonly weights: Weights;
+  /** Scales the bytes of images inside the graph; without it the network is fed with floats. */
+  readonly preprocessing: Preprocessing | undefined;
+}
+
+export interface PredictOptions {
+  /** Default: the whole network and its output. */
+  readonly part?: NetworkPart | undefined;
+  /** Ends the work with an {@link AbortedError}. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface PredictAllOptions extends PredictOptions {
+  /** Images in one run of the engine; default 8. */
+  readonly batchSize?: number | undefined;
+}
+
+/** Outputs for some of many images. */
+export interface PredictedBatch {
+  /** Index of the image in each row of the outputs. */
+  readonly indices: readonly number[];
+  /** `[N, …]` by name; empty where N is 0. */
+  readonly outputs: Tensors;
+  /** Images that could not be read, of those since the last batch. */
+  readonly errors: readonly { readonly index: number; readonly error: XceptionError }[];
+}
+
+/** The outputs for one image of many, with N = 1, or why there are none. */
+export type Predicted = { readonly outputs: Tensors } | { readonly error: XceptionError };
+
+/**
+ * Takes images through a network in the engine: decode → resize → batch → run → named outputs. Images are resized one by one,
+ * by the same operators as in a model file, and then batched, whatever their sizes. Free it with `dispose()`.
+ */
+export class Predictor {
+  readonly #whole: NetworkPart;
+  readonly #load: LoadPart;
+  readonly #preparation: ImagePreparation;
+  /** The part that is in the engine; another one replaces it, but not within one piece of work. */
+  #loaded: { readonly key: string; readonly session: Session } | undefined;
+  readonly #queue = new WorkQueue();
+  #disposal: Promise<void> | undefined;
+
+  /** @param load called once for each part that is asked for after another one. */
+  constructor(
+    { network, preprocessing }: { readonly network: Network; readonly preprocessing: ImagePreprocessing },
+    platform: Platform,
+    load: LoadPart,
+  ) {
+    this.#whole = { network, outputs: [network.output] };
+    this.#load = load;
+    this.#preparation = new ImagePreparation({ network, preprocessing }, platform);
+  }
+
+  /** Loads a part now, by default the whole network, rather than with the first images. */
+  load(part = this.#whole): Promise<void> {
+    return this.#queue.add(async () => void (await this.#sessionFor(part)));
+  }
+
+  /**
+   * Runs the network on a batch of its own size: bytes `[N, H, W, C]`, or floats where it has no preprocessing → its output.
+   * @throws {UsageError} after `dispose()`.
+   */
+  async run(images: Tensor): Promise<FloatTensor> {
+    const { [this.#whole.network.output]: output } = await this.#run(images, this.#whole);
+    return output as FloatTensor;
+  }
+
+  /**
+   * Returns the outputs for some images at once, `[N, …]`.
+   * @throws {FormatError} an image is damaged, or of no supported format.
+   * @throws {DataError} there is no such file.
+   * @throws {AbortedError} the signal fired.
+   * @throws {UsageError} after `dispose()`.
+   */
+  async predict(images: readonly ImageSource[], { part = this.#whole, signal }: PredictOptions = {}): Promise<Tensors> {
+    this.assertNotDisposed();
+    const prepared = await Promise.all(images.map((image) => this.#preparation.prepare(image)));
+    assertNotAborted(signal);
+    return this.#run(imageBatch(prepared), part);
+  }
+
+  /**
+   * Returns the outputs for many images, batch by batch in their order. Those that cannot be read are reported and their
+   * places taken by the next ones. Images are decoded while the engine works on those before.
+   * @throws {AbortedError} the signal fired.
+   * @throws {UsageError} after `dispose()`.
+   */
+  async *predictBatches(
+    images: readonly ImageSource[],
+    { part = this.#whole, batchSize = 8, signal }: PredictAllOptions = {},
+  ): AsyncGenerator<PredictedBatch, void, void> {
+    this.assertNotDisposed();
+    assertOption("option batchSize", batchSize, wholeNumber({ from: 1 }));
+    const load = (index: number) => this.#preparation.prepare(images[index]!).catch(asImageError);
+    let rows: { readonly index: number; readonly image: RgbImage }[] = [];
+    let errors: { readonly index: number; readonly error: XceptionError }[] = [];
+    const batch = async (): Promise<PredictedBatch> => {
+      const done = { indices: rows.map(({ index }) => index), errors };
+      const outputs = rows.length > 0 ? await this.#run(imageBatch(rows.map(({ image }) => image)), part) : {};
+      [rows, errors] = [[], []];
+      return { ...done, outputs };
+    };
+    for await (const { index, item } of readAhead(images.keys(), load, 2 * batchSize, signal)) {
+      if (item instanceof XceptionError) errors.push({ index, error: item });
+      else rows.push({ index, image: item });
+      if (rows.length === batchSize) yield batch();
+    }
+    if (rows.length + errors.length > 0) yield batch();
+  }
+
+  /** Returns the outputs for many images, one by one in their order; otherwise as {@link predictBatches}. */
+  async *predictAll(
+    images: readonly ImageSource[],
+    options?: PredictAllOptions,
+  ): AsyncGenerator<Predicted, void, void> {
+    for await (const { indices, outputs, errors } of this.predictBatches(images, options)) {
+      const results = new Map<number, Predicted>(errors.map(({ index, error }) => [index, { error }]));
+      for (const [row, index] of indices.entries()) results.set(index, { outputs: rowOf(outputs, row) });
+      for (const index of [...results.keys()].sort((a, b) => a - b)) yield results.get(index)!;
+    }
+  }
+
+  /** @throws {UsageError} after `dispose()`. */
+  assertNotDisposed(): void {
+    if (this.#disposal === undefined) return;
+    throw new UsageError({
+      where: "network in the engine",
+      what: "it has been given back with dispose()",
+      remedy: "Load the model again, or dispose of it later.",
+    });
+  }
+
+  /** Frees the engine's memory after the work in progress; doing it again does nothing. */
+  dispose(): Promise<void> {
+    this.#disposal ??= this.#queue.add(async () => {
+      await Promise.all([this.#loaded?.session.dispose(), this.#preparation.dispose()]);
+    });
+    return this.#disposal;
+  }
+
+  async #run(images: Tensor, part: NetworkPart): Promise<Tensors> {
+    this.assertNotDisposed();
+    return this.#queue.add(async () => (await this.#sessionFor(part)).run({ [imageInput]: images }));
+  }
+
+  async #sessionFor(part: NetworkPart): Promise<Session> {
+    const key = JSON.stringify(part.outputs);
+    if (this.#loaded?.key === key) return this.#loaded.session;
+    await this.#loaded?.session.dispose();
+    this.#loaded = undefined;
+    const session = await this.#load(part);
+    this.#loaded = { key, session };
+    return session;
+  }
+}
+
+/**
+ * Loads a network with its weights into the engine, batch normalization folded into the convolutions.
+ * @throws {WeightsError} the weights are not the network's.
+ * @throws {RuntimeUnavailableError} the engine does not run here.
+ */
+export async function loadPredictor(
+  model: InferenceModel & { readonly preprocessing: ImagePreprocessing | undefined },
+  platform: Platform,
+  options?: SessionOptions,
+): Promise<Predictor> {
+  const { network, preprocessing = defaultPreprocessing } = model;
+  const predictor = new Predictor({ network, preprocessing }, platform, compiledParts(model, platform.engine, options));
+  await predictor.load();
+  return predictor;
+}
+
+/** Compiles parts of a network for inference; their weights may be among others. */
+export function compiledParts(model: InferenceModel, engine: Engine, options?: SessionOptions): LoadPart {
+  const { weights, preprocessing } = model;
+  return async ({ network, outputs }) => {
+    const isWhole = network === model.network;
+    const own = isWhole ? weights : new Map(networkWeights(network).map(({ name }) => [name, weights.get(name)!]));
+    const compiled = compile(network, own, { form: "inference", preprocessing, outputs: [...new Set(outputs)] });
+    return engine.createSession(compiled, options);
+  };
+}
+
+/** @throws {AbortedError} the signal has fired. */
+export function assertNotAborted(signal: AbortSignal | undefined): void {
+  if (!signal?.aborted) return;
+  throw new AbortedError({ where: "prediction", what: "it was stopped by the caller", cause: signal.reason });
+}
+
+/** The outputs for one image, in memory of their own. */
+function rowOf(outputs: Tensors, row: number): Tensors {
+  return Object.fromEntries(
+    Object.entries(outputs as Readonly<Record<string, FloatTensor>>).map(([name, { shape, data }]) => {
+      const size = data.length / shape[0]!;
+      return [name, floatTensor([1, ...shape.slice(1)], data.slice(row * size, (row + 1) * size))];
+    }),
+  );
+}

@@ -1,0 +1,227 @@
+import { WeightsError } from "../base/errors.ts";
+import type { Source, SourceReader } from "../base/platform.ts";
+import { initializeWeights } from "../graph/initialize.ts";
+import type { WeightSpec } from "../graph/layer-weights.ts";
+import { type Network, networkWeights } from "../graph/network.ts";
+import { checkWeights } from "../graph/weights.ts";
+import { topIndex, topOn } from "../models/parts.ts";
+import type { Architecture } from "../models/registry.ts";
+import { sameShape } from "../tensor/shape.ts";
+import type { WeightsFile } from "./formats.ts";
+import { openWeightsFile } from "./formats.ts";
+import type { ImagePreprocessing, Provenance } from "./model.ts";
+import { type LoadedWeights, type LoadWeightsOptions, ownArchitecture, weightsFor } from "./open-weights.ts";
+import { weightsSource } from "./weights-file.ts";
+
+export interface StartingWeightsOptions extends LoadWeightsOptions {
+  /**
+   * Layer or block that the classifier is to stand on; what the network has after it is left out. Default: its own place or,
+   * where the weights lack all that comes after some layer, that layer, unless `allowMissing` lets them be missing.
+   */
+  readonly headOn?: string | undefined;
+}
+
+export interface StartingWeights extends LoadedWeights {
+  /** The network that they are for: the given one, or one that ends earlier. */
+  readonly network: Network;
+  /** The layer that its classifier stands on, where that is not its own place. */
+  readonly headOn: string | undefined;
+  /** How images become numbers for these weights, if their file says so. */
+  readonly preprocessing: ImagePreprocessing | undefined;
+  /** Their license and where they come from, if their file says so. */
+  readonly origin: Provenance;
+}
+
+/** The weights that a training run began with, as its records say it. */
+export interface StartingPoint {
+  /** Name of the file, its format, and how many weights came from it. */
+  readonly file: string;
+  readonly format: string;
+  readonly tensors: number;
+  /** The layer that the classifier stands on; null: its own place. */
+  readonly headOn: string | null;
+  /** Weights that were reinitialized. */
+  readonly anew: readonly string[];
+  /** License of the weights, and where they come from, as far as their file says so. */
+  readonly origin: Provenance;
+}
+
+/** Returns what records say of weights that were read from a file. */
+export function startingPointOf({ headOn, format, report, origin }: StartingWeights, file: string): StartingPoint {
+  const { taken, missing, wrongShape } = report;
+  return {
+    file,
+    format,
+    tensors: taken,
+    headOn: headOn ?? null,
+    anew: [...missing, ...wrongShape.map(nameIn)],
+    origin: { ...origin },
+  };
+}
+
+/** An open file of weights to start from. */
+export interface StartingFile {
+  /** What errors call it. */
+  readonly where: string;
+  readonly file: WeightsFile;
+  /** Its network, if it is one of ours and the file says so. */
+  readonly architecture: Architecture | undefined;
+  readonly origin: StartingWeights["origin"];
+}
+
+/**
+ * Opens weights to start training from.
+ * @param source `imagenet` stands for what keras.applications.Xception learned from ImageNet.
+ * @param options `classes`: to be told apart; with 1000 `imagenet` comes with its classifier.
+ * @throws {FileError} there is no such file, or it cannot be read.
+ * @throws {FormatError} it is in no format that we know, or damaged.
+ */
+export async function openStartingFile(
+  source: Source,
+  platform: SourceReader,
+  { classes }: { readonly classes?: number | undefined },
+): Promise<StartingFile> {
+  const opened = await weightsSource(source, platform, { includeTop: classes === 1000 });
+  const file = await openWeightsFile(opened);
+  const { license, provenance } = opened.origin ?? file.metadata ?? {};
+  return {
+    where: opened.where,
+    file,
+    architecture: file.describedNetwork && ownArchitecture(file),
+    origin: { ...(license !== undefined && { license }), ...(provenance !== undefined && { provenance }) },
+  };
+}
+
+/**
+ * Weights to start training from: those of a file, in which the classifier may be missing or one of other classes; then
+ * the network's classifier starts anew, from the network's seed.
+ * @param source `imagenet` stands for what keras.applications.Xception learned from ImageNet.
+ * @throws as `loadWeights`.
+ * @throws {UsageError} the classifier cannot stand where it is to.
+ */
+export async function startingWeights(
+  network: Network,
+  source: Source,
+  platform: SourceReader,
+  options: StartingWeightsOptions = {},
+): Promise<StartingWeights> {
+  const classifier = classifierOf(network);
+  const classes = classifier?.config.type === "Dense" ? classifier.config.units : undefined;
+  const opened = await openStartingFile(source, platform, { classes });
+  return startingWeightsIn(network, opened, options);
+}
+
+/**
+ * As {@link startingWeights}, from an open file.
+ * @throws {WeightsError} its weights are not those of the network.
+ * @throws {UsageError} the classifier cannot stand where it is to.
+ */
+export function startingWeightsIn(
+  network: Network,
+  { file, where, origin }: StartingFile,
+  { allowMissing, headOn }: StartingWeightsOptions = {},
+): StartingWeights {
+  const classifier = classifierOf(network);
+  const patterns = [allowMissing, classifier && `${classifier.name}/*`].filter((each) => each !== undefined);
+  const said = { preprocessing: file.metadata?.preprocessing, origin };
+  const whatIsThere = (of: Network) => weightsFor(of, file, { where, allowMissing: "*" });
+  const upTo = (place: string): StartingWeights => {
+    const shorter = topOn(network, place);
+    const own = file.describedNetwork && takenUpTo(shorter, whatIsThere(shorter));
+    // What orders and numbers of layers mean, only the whole network tells, unless the file is of such a shorter one.
+    const part = takenUpTo(shorter, whatIsThere(network));
+    const best = own !== undefined && own.report.taken > part.report.taken ? own : part;
+    assertNothingMissing(shorter, best, where);
+    return { ...best, network: shorter, headOn: topLayers(shorter)[0]!.inbound[0]!, ...said };
+  };
+  if (headOn !== undefined) return upTo(headOn);
+  try {
+    const loaded = weightsFor(network, file, {
+      where,
+      allowMissing: patterns.length > 0 ? patterns.join(",") : undefined,
+    });
+    return { ...loaded, network, headOn: undefined, ...said };
+  } catch (error) {
+    if (!(error instanceof WeightsError) || allowMissing !== undefined) throw error;
+    const reached = lastReached(network, whatIsThere(network));
+    if (reached === undefined) throw error;
+    return upTo(reached);
+  }
+}
+
+function classifierOf({ layers }: Network): Network["layers"][number] | undefined {
+  return layers.findLast(({ config }) => config.type === "Dense");
+}
+
+/** The weights of a shorter network among those of a longer one, or of itself. */
+function takenUpTo(shorter: Network, loaded: LoadedWeights): LoadedWeights {
+  const specs = networkWeights(shorter);
+  const own = new Map(specs.map((spec) => [spec.name, spec]));
+  const isAnew = anewIn(loaded);
+  const fits = ({ name, shape }: WeightSpec) => !isAnew(name) && sameShape(loaded.weights.get(name)!.shape, shape);
+  const drawn = initializeWeights(shorter);
+  const { report } = loaded;
+  const isOwn = (entry: string) => own.has(nameIn(entry));
+  const wrongShape = report.wrongShape.filter(isOwn);
+  const told = new Set([...report.missing, ...wrongShape.map(nameIn)]);
+  return {
+    ...loaded,
+    weights: new Map(specs.map((spec) => [spec.name, (fits(spec) ? loaded.weights : drawn).get(spec.name)!])),
+    report: {
+      ...report,
+      taken: specs.filter(fits).length,
+      missing: specs
+        .filter((spec) => report.missing.includes(spec.name) || (!fits(spec) && !told.has(spec.name)))
+        .map(({ name }) => name),
+      wrongShape,
+      // The rest of the file is of what was left out.
+      unexpected: [],
+    },
+  };
+}
+
+/** @throws {WeightsError} weights below the top are missing. */
+function assertNothingMissing(network: Network, loaded: LoadedWeights, where: string): void {
+  const isAnew = anewIn(loaded);
+  const top = new Set(topLayers(network).flatMap(({ weights }) => weights.map(({ name }) => name)));
+  const body = networkWeights(network).filter(({ name }) => !top.has(name));
+  checkWeights(where, body, new Map([...loaded.weights].filter(([name]) => !top.has(name) && !isAnew(name))));
+}
+
+/**
+ * The last layer of feature maps that depends on no missing weight, if all that is missing comes after it, nothing has
+ * another shape, and at least half of the layers that have weights come before: else it is rather the wrong file.
+ */
+function lastReached(network: Network, loaded: LoadedWeights): string | undefined {
+  const isAnew = anewIn(loaded);
+  const top = topLayers(network);
+  const bodyLayers = network.layers.slice(0, network.layers.length - top.length);
+  const complete = new Set<string>();
+  for (const { name, inbound, weights } of bodyLayers) {
+    if (inbound.every((source) => complete.has(source)) && !weights.some((spec) => isAnew(spec.name)))
+      complete.add(name);
+  }
+  const last = bodyLayers.findLast(({ name }) => complete.has(name));
+  if (last === undefined || top.length === 0) return undefined;
+  const reached = bodyLayers.slice(0, bodyLayers.indexOf(last) + 1);
+  const topNames = new Set(top.flatMap(({ weights }) => weights.map(({ name }) => name)));
+  const differs = loaded.report.wrongShape.some((entry) => !topNames.has(nameIn(entry)));
+  const isWhole = !differs && reached.every(({ name }) => complete.has(name));
+  const weighted = (layers: Network["layers"]) => layers.filter(({ weights }) => weights.length > 0).length;
+  return isWhole && 2 * weighted(reached) >= weighted(bodyLayers) ? last.name : undefined;
+}
+
+function topLayers(network: Network): Network["layers"] {
+  const index = topIndex(network);
+  return index === undefined ? [] : network.layers.slice(index);
+}
+
+function anewIn({ report }: LoadedWeights): (name: string) => boolean {
+  const anew = new Set([...report.missing, ...report.wrongShape.map(nameIn)]);
+  return (name) => anew.has(name);
+}
+
+/** The name in an entry of the report, which may say more: `a/kernel (3×3 instead of 5×5)`. */
+function nameIn(entry: string): string {
+  return entry.replace(/ \(.*\)$/, "");
+}

@@ -1,0 +1,100 @@
+import { UsageError } from "../base/errors.ts";
+import { initializeWeights, type Weights } from "../graph/initialize.ts";
+import { adaptInputChannels } from "../graph/input-channels.ts";
+import { type Network, networkWeights } from "../graph/network.ts";
+import { checkWeights } from "../graph/weights.ts";
+import type { LayerList } from "../models/layer-list.ts";
+import { type Architecture, buildNetwork, withOptions } from "../models/registry.ts";
+import { formatShape, sameShape } from "../tensor/shape.ts";
+import type { FloatTensor } from "../tensor/tensor.ts";
+
+/** What becomes different; what is left out stays. */
+export interface ArchitectureChange {
+  /** Number of classes: another one gets a classifier that knows nothing yet. */
+  readonly classes?: number;
+  /** Of the images, `[height, width, channels]`. */
+  readonly inputShape?: readonly [height: number, width: number, channels: number];
+  /** Of the new classifier's weights; default: the architecture's. */
+  readonly seed?: number;
+}
+
+/** A network and its weights. */
+export interface UpdatedArchitecture {
+  readonly architecture: Architecture;
+  readonly network: Network;
+  readonly weights: Weights;
+}
+
+/**
+ * A trained network for another task: the same body, with a new classifier for another number of classes, a first
+ * convolution that is adapted to another number of channels (`adaptInputChannels`), and images of another size.
+ * @throws {UsageError} a value is not allowed, or there is no classifier, or no first convolution, to change.
+ * @throws {WeightsError} the weights are not those of the architecture.
+ * @example
+ * const { architecture, weights } = updateArchitecture(await loadModel("model.onnx"), { classes: 10 });
+ */
+export function updateArchitecture(
+  { architecture, weights }: { readonly architecture: Architecture; readonly weights: Weights },
+  change: ArchitectureChange,
+): UpdatedArchitecture {
+  const before = buildNetwork(architecture);
+  checkWeights(`weights of ${before.name}`, networkWeights(before), weights);
+  const classifier = classifierOf(before);
+  if (change.classes !== undefined && classifier === undefined) {
+    throw new UsageError({
+      where: "option classes",
+      what: `network "${before.name}" has no classifier`,
+      received: change.classes,
+      remedy: "Leave the option out.",
+    });
+  }
+  const changed =
+    architecture.family === "layers"
+      ? { ...architecture, ...changedLayers(architecture, change, classifier) }
+      : withOptions(architecture, change);
+  const network = buildNetwork(changed);
+  const fresh = initializeWeights(network);
+  const adapted = networkWeights(network).map(({ name, shape }): [string, FloatTensor] => {
+    const kept = weights.get(name)!;
+    if (sameShape(kept.shape, shape)) return [name, kept];
+    if (name.startsWith(`${classifier}/`)) return [name, fresh.get(name)!];
+    if (name === firstKernelOf(network)) return [name, adaptInputChannels(kept, shape[2]!)];
+    throw new UsageError({
+      where: "option inputShape",
+      what: `the network cannot be adapted: "${name}" is no kernel of a first convolution, and would need another shape`,
+      received: formatShape(shape),
+      expected: formatShape(kept.shape),
+    });
+  });
+  return { architecture: changed, network, weights: new Map(adapted) };
+}
+
+function changedLayers(
+  { layers, seed: own }: LayerList,
+  { classes, inputShape, seed = own }: ArchitectureChange,
+  classifier: string | undefined,
+): Pick<LayerList, "layers" | "seed"> {
+  const changed = layers.map((layer) => {
+    const { config, name } = layer;
+    if (config.type === "InputLayer" && inputShape !== undefined) {
+      return { ...layer, config: { ...config, shape: inputShape } };
+    }
+    if (config.type === "Dense" && name === classifier && classes !== undefined) {
+      return { ...layer, config: { ...config, units: classes } };
+    }
+    return layer;
+  });
+  return { layers: changed, seed };
+}
+
+/** The layer that tells classes apart: the last dense one, unless something that has weights follows. */
+function classifierOf({ layers }: Network): string | undefined {
+  const last = layers.findLast(({ weights }) => weights.length > 0);
+  return last?.config.type === "Dense" ? last.name : undefined;
+}
+
+/** The kernel of the convolution that reads the images. */
+function firstKernelOf({ layers }: Network): string | undefined {
+  const first = layers.find(({ weights }) => weights.length > 0);
+  return first?.config.type === "Conv2D" ? `${first.name}/kernel` : undefined;
+}

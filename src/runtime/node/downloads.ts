@@ -1,0 +1,189 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { open, rename, stat } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { setTimeout as wait } from "node:timers/promises";
+import { FileError, UsageError } from "../../base/errors.ts";
+import type { Downloads } from "../../base/platform.ts";
+import {
+  type AttemptOptions,
+  claimPartial,
+  DownloadFailure,
+  type PartialDownload,
+  receive,
+  releasePartial,
+} from "./download-attempt.ts";
+import { makeFolders, readFile } from "./files.ts";
+
+/** What the environment says about downloads. */
+export interface DownloadSettings {
+  readonly cacheFolder: string;
+  readonly offline: boolean;
+  /** Where the published weights are mirrored: the address of the folder that they are in. */
+  readonly mirror: string | undefined;
+}
+
+/** Reads `XDG_CACHE_HOME`, `XCEPTION_OFFLINE` and `XCEPTION_WEIGHTS_URL`. */
+export function downloadSettings(environment: Readonly<Record<string, string | undefined>>): DownloadSettings {
+  const { XDG_CACHE_HOME: caches, XCEPTION_OFFLINE: offline, XCEPTION_WEIGHTS_URL: mirror } = environment;
+  return {
+    // Relative paths are to be ignored (XDG Base Directory Specification).
+    cacheFolder: join(caches?.startsWith("/") ? caches : join(homedir(), ".cache"), "xception-ts"),
+    offline: offline !== undefined && !["", "0", "false"].includes(offline),
+    mirror: mirror === "" ? undefined : mirror,
+  };
+}
+
+/** Downloads into a folder that keeps what was downloaded; later reads come from there. */
+export function cachedDownloads({
+  mirror,
+  ...options
+}: Omit<DownloadOptions, "md5"> & Partial<DownloadSettings>): Downloads {
+  return {
+    mirror,
+    read: async (address) => {
+      const { url, md5 } = parseAddress(address);
+      return readFile(await download(url, { ...options, md5 }));
+    },
+  };
+}
+
+/** Downloads as the environment says at the time of each. */
+export const nodeDownloads: Downloads = {
+  get mirror() {
+    return downloadSettings(process.env).mirror;
+  },
+  read: (address) => cachedDownloads(downloadSettings(process.env)).read(address),
+};
+
+function parseAddress(source: string): { url: string; md5: string | undefined } {
+  const where = `address ${source}`;
+  if (!URL.canParse(source)) throw new UsageError({ where, what: "this is no address" });
+  const url = new URL(source);
+  if (url.protocol !== "http:" && url.protocol !== "https:") {
+    throw new UsageError({ where, what: "it cannot be read", received: url.protocol, expected: "http: or https:" });
+  }
+  const md5 = /^#md5=([\da-f]{32})$/i.exec(url.hash)?.[1]?.toLowerCase();
+  if (url.hash.startsWith("#md5") && md5 === undefined) {
+    throw new UsageError({ where, what: "this is no MD5", received: url.hash, expected: "#md5= and 32 digits" });
+  }
+  url.hash = "";
+  return { url: url.href, md5 };
+}
+
+export interface DownloadOptions extends AttemptOptions {
+  /** Where files are kept; made if it is not there. */
+  readonly cacheFolder: string;
+  /** Of the file, as 32 hexadecimal digits; default: it is not checked. */
+  readonly md5?: string | undefined;
+  /** Takes what is in the cache, and nothing else. */
+  readonly offline?: boolean;
+  /** Attempts in a row that may bring nothing new; default 5. */
+  readonly attempts?: number;
+  /** Before the second attempt; it doubles with each one. Default 500 ms. */
+  readonly backoffMs?: number;
+}
+
+/** The longest that is waited between two attempts. */
+const longestBackoffMs = 15_000;
+
+/**
+ * Gets a file from the network, once: later calls find it in the cache. What was received before an interruption is not
+ * received again, and the file appears under its name only when it is whole and its MD5 is right. Processes that download
+ * the same file at a time do not disturb each other.
+ * @param url `http:` or `https:`.
+ * @returns the path of the file.
+ * @throws {FileError} it cannot be had; the message says where to put it by hand.
+ * @throws {AbortedError} the signal fired.
+ */
+export async function download(url: string, options: DownloadOptions): Promise<string> {
+  const { cacheFolder, md5, offline = false } = options;
+  const target = cachePath(url, cacheFolder, md5);
+  const there = await stat(target).catch(() => undefined);
+  if (there?.isFile()) {
+    if (md5 === undefined || (await md5Of(target)) === md5) return target;
+    // Of another version, or damaged by whoever put it there.
+    if (offline) throw unavailable(url, target, `the file in the cache has another MD5 than ${md5}`, options);
+  }
+  if (offline) throw unavailable(url, target, "it is not in the cache, and downloads are switched off", options);
+  await makeFolders(cacheFolder);
+  const partial = await claimPartial(target, md5 !== undefined);
+  try {
+    await fetchAll(url, partial, target, options);
+    await flush(partial.path);
+    await rename(partial.path, target);
+  } catch (error) {
+    await releasePartial(partial, target, md5 !== undefined);
+    throw error;
+  }
+  return target;
+}
+
+/** Where the cache keeps a file: under its own name if its MD5 tells it from others, else with its address in the name. */
+function cachePath(url: string, cacheFolder: string, md5?: string): string {
+  const { pathname } = new URL(url);
+  const name =
+    pathname
+      .split("/")
+      .at(-1)!
+      .replaceAll(/[^\w.-]/g, "_")
+      .slice(-100) || "index";
+  if (md5 !== undefined) return join(cacheFolder, name);
+  return join(cacheFolder, `${createHash("sha256").update(url).digest("hex").slice(0, 16)}-${name}`);
+}
+
+/** Tries until the file is whole, waiting longer each time that nothing came. */
+async function fetchAll(
+  url: string,
+  partial: PartialDownload,
+  target: string,
+  options: DownloadOptions,
+): Promise<void> {
+  const { md5, attempts = 5, backoffMs = 500, signal } = options;
+  let idle = 0;
+  let isSecondCopy = false;
+  for (;;) {
+    const before = partial.size;
+    try {
+      await receive(url, partial, options);
+      if (md5 === undefined) return;
+      const received = await md5Of(partial.path);
+      if (received === md5) return;
+      await partial.restart();
+      if (isSecondCopy)
+        throw unavailable(url, target, `what was received has the MD5 ${received} instead of ${md5}`, options);
+      isSecondCopy = true;
+    } catch (error) {
+      if (!(error instanceof DownloadFailure)) throw error;
+      idle = partial.size > before ? 1 : idle + 1;
+      if (!error.transient || idle >= attempts) throw unavailable(url, target, error.message, options, error.cause);
+      await wait(Math.min(backoffMs * 2 ** (idle - 1), longestBackoffMs), undefined, signal && { signal }).catch(
+        () => {},
+      );
+    }
+  }
+}
+
+async function md5Of(path: string): Promise<string> {
+  const hash = createHash("md5");
+  await pipeline(createReadStream(path), hash);
+  return hash.digest("hex");
+}
+
+/** To the disk, before the file gets its name. */
+async function flush(path: string): Promise<void> {
+  const file = await open(path, "r+");
+  await file.sync().finally(() => file.close());
+}
+
+function unavailable(url: string, target: string, what: string, { md5 }: DownloadOptions, cause?: unknown): FileError {
+  const check = md5 === undefined ? "" : ` Its MD5 is ${md5}.`;
+  return new FileError({
+    where: `download of ${url}`,
+    what,
+    remedy: `To do without a download, get the file some other way and put it at ${target}.${check}`,
+    ...(cause !== undefined && { cause }),
+  });
+}

@@ -1,0 +1,279 @@
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { isMainThread } from "node:worker_threads";
+import type { InferenceSession, Tensor } from "onnxruntime-node";
+import { RuntimeUnavailableError, UsageError } from "../../base/errors.ts";
+import type {
+  Device,
+  DeviceFeeds,
+  DeviceResults,
+  DeviceStatus,
+  DeviceTensor,
+  ProfileEvent,
+  Session,
+  SessionOptions,
+  Tensors,
+} from "../../base/platform.ts";
+import { fromEngineTensors, toEngineTensors } from "../engine-tensors.ts";
+
+/** ONNX Runtime's native build. */
+type NativeEngine = typeof import("onnxruntime-node");
+
+let loading: Promise<NativeEngine> | undefined;
+
+/**
+ * Loads ONNX Runtime's native build on first use, with its telemetry off unless `XCEPTION_ORT_TELEMETRY=1`. Every use of
+ * the engine goes through here: it reads `ORT_DISABLE_TELEMETRY` once, while it loads.
+ */
+export function loadEngine(): Promise<NativeEngine> {
+  loading ??= load();
+  return loading;
+}
+
+async function load(): Promise<NativeEngine> {
+  if (process.env.XCEPTION_ORT_TELEMETRY !== "1") await disableTelemetry();
+  const engine = await import("onnxruntime-node");
+  // Its errors come back as exceptions, and need not be on the standard error stream, too. Set before the first session.
+  engine.env.logLevel = "fatal";
+  return engine;
+}
+
+async function disableTelemetry(): Promise<void> {
+  process.env.ORT_DISABLE_TELEMETRY = "1";
+  // A worker thread has a copy of the environment, so native code must be told directly. On Windows the engine neither
+  // knows the variable nor sends anything itself.
+  if (isMainThread || process.platform === "win32") return;
+  const { default: koffi } = await import("koffi");
+  const libc = koffi.load(null);
+  const read = libc.func("const char *getenv(const char *name)");
+  const write = libc.func("int setenv(const char *name, const char *value, int overwrite)");
+  if (read("ORT_DISABLE_TELEMETRY") !== "1") write("ORT_DISABLE_TELEMETRY", "1", 1);
+}
+
+/** The native build's CPU. */
+export const defaultDevice: Device = "cpu";
+
+/**
+ * Loads an ONNX model into ONNX Runtime: its native build, or for the device `wasm` the one in WebAssembly.
+ * @throws {RuntimeUnavailableError} the device is not there, or the engine refuses the model; its own words are in the
+ * message.
+ */
+export async function createSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
+  const { device = defaultDevice } = options;
+  if (device === "wasm") return (await import("../web/session.ts")).createWebSession(model, { ...options, threads: 1 });
+  const engine = await loadEngine();
+  const isWebGpu = device === "webgpu";
+  const profileFolder = options.profile ? await mkdtemp(join(tmpdir(), "xception-profile-")) : undefined;
+  // A list with the CPU in it would fall back on that without a word. Alone, a device that is not there is an
+  // error, and single operators that a device lacks run on the CPU nevertheless.
+  const settings: InferenceSession.SessionOptions = {
+    executionProviders: [device],
+    graphOptimizationLevel: options.optimize === false ? "disabled" : "all",
+    // Planned in the first run, the second would get one large piece of memory beside the pieces of the first, which stay:
+    // half as much again in training, and no faster.
+    enableMemPattern: false,
+    intraOpNumThreads: options.threads ?? availableParallelism(),
+    // Nothing that it could go on from: errors come back as exceptions, and its warnings are about its own optimizations.
+    logSeverityLevel: 4,
+    ...(options.keep && isWebGpu && { preferredOutputLocation: locationsOf(options.keep) }),
+    ...(profileFolder && { enableProfiling: true, profileFilePrefix: join(profileFolder, "profile") }),
+  };
+  try {
+    const session = await engine.InferenceSession.create(model, settings);
+    return new (isWebGpu ? DeviceSession : NodeSession)(engine, session, profileFolder);
+  } catch (error) {
+    if (profileFolder !== undefined) await rm(profileFolder, { recursive: true });
+    throw await explainFailure(device, error);
+  }
+}
+
+async function explainFailure(device: Device, cause: unknown): Promise<RuntimeUnavailableError> {
+  const reason = device === "cpu" ? undefined : await whyUnavailable(device);
+  if (reason !== undefined) return unavailable(device, reason);
+  return new RuntimeUnavailableError({
+    where: "ONNX Runtime",
+    what: `it cannot load the model: ${cause instanceof Error ? cause.message : String(cause)}`,
+    cause,
+  });
+}
+
+function locationsOf(kept: readonly string[]): Readonly<Record<string, "gpu-buffer">> {
+  return Object.fromEntries(kept.map((name) => [name, "gpu-buffer"]));
+}
+
+/** A session of the engine's native build. */
+class NodeSession implements Session {
+  protected readonly engine: NativeEngine;
+  protected readonly session: InferenceSession;
+  readonly #profileFolder: string | undefined;
+
+  constructor(engine: NativeEngine, session: InferenceSession, profileFolder: string | undefined) {
+    this.engine = engine;
+    this.session = session;
+    this.#profileFolder = profileFolder;
+  }
+
+  get outputShapes(): ReadonlyMap<string, readonly (number | string)[]> {
+    const { outputMetadata } = this.session;
+    return new Map(outputMetadata.flatMap((each) => (each.isTensor ? [[each.name, each.shape]] : [])));
+  }
+
+  async run(feeds: Tensors): Promise<Tensors> {
+    return fromEngineTensors(await this.session.run(toEngineTensors(feeds, this.engine.Tensor)));
+  }
+
+  async endProfiling(): Promise<readonly ProfileEvent[]> {
+    if (this.#profileFolder === undefined) return [];
+    this.session.endProfiling();
+    const [file] = await readdir(this.#profileFolder);
+    const events: EngineEvent[] = JSON.parse(await readFile(join(this.#profileFolder, file!), "utf8"));
+    await rm(this.#profileFolder, { recursive: true });
+    return events
+      .filter(({ cat, name }) => cat === "Node" && name.endsWith("_kernel_time"))
+      .map(({ name, dur, args }) => ({
+        operator: args?.op_name ?? "",
+        node: name.slice(0, -"_kernel_time".length),
+        durationMs: dur / 1000,
+      }));
+  }
+
+  async dispose(): Promise<void> {
+    await this.session.release();
+  }
+}
+
+/** What ONNX Runtime writes into its profile, in the format of Chrome's tracer; durations in microseconds. */
+interface EngineEvent {
+  readonly cat: string;
+  readonly name: string;
+  readonly dur: number;
+  readonly args?: { readonly op_name?: string };
+}
+
+/** A session on WebGPU, whose results can stay in buffers there. */
+class DeviceSession extends NodeSession {
+  async runOnDevice(feeds: DeviceFeeds): Promise<DeviceResults> {
+    const engineFeeds = Object.entries(feeds).map(([name, tensor]) => [name, this.#engineFeed(name, tensor)] as const);
+    const results = Object.entries(await this.session.run(Object.fromEntries(engineFeeds)));
+    const isKept = ([, { location }]: (typeof results)[number]) => location === "gpu-buffer";
+    return {
+      tensors: fromEngineTensors(Object.fromEntries(results.filter((result) => !isKept(result)))),
+      kept: Object.fromEntries(results.filter(isKept).map(([name, tensor]) => [name, new GpuTensor(tensor)])),
+    };
+  }
+
+  #engineFeed(name: string, tensor: DeviceFeeds[string]): Tensor {
+    if (tensor instanceof GpuTensor) return tensor.tensor;
+    if ("device" in tensor) {
+      throw new UsageError({
+        where: `input "${name}"`,
+        what: "its tensor lies on another device",
+        received: tensor.device,
+        expected: "webgpu",
+      });
+    }
+    return toEngineTensors({ tensor }, this.engine.Tensor).tensor!;
+  }
+}
+
+/** Not to be read by the binding's own `getData`, which ends the process (onnxruntime-node 1.30). */
+class GpuTensor implements DeviceTensor {
+  readonly device = "webgpu";
+  readonly tensor: Tensor;
+
+  constructor(tensor: Tensor) {
+    this.tensor = tensor;
+  }
+
+  get shape(): readonly number[] {
+    return this.tensor.dims;
+  }
+
+  dispose(): void {
+    this.tensor.dispose();
+  }
+}
+
+/** The smallest model there is: y = max(x, 0) for one number. A test makes it anew with the compiler. */
+export const probeModel = Uint8Array.from(
+  atob(
+    "CAkSC3hjZXB0aW9uLXRzOkIKFAoBeBIBeRoGUmVsdTp5IgRSZWx1Egh4Y2VwdGlvbloPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCAhAS",
+  ),
+  (character) => character.charCodeAt(0),
+);
+
+const remedies: Readonly<Partial<Record<Device, string>>> = {
+  webgpu:
+    "It needs a GPU with a driver of Vulkan, Direct3D 12 or Metal, on Linux the library libvulkan1 too; " +
+    "a driver in software, as SwiftShader, is named with VK_ICD_FILENAMES.",
+  cuda:
+    "It needs an NVIDIA card with CUDA 12 and cuDNN 9, and onnxruntime-node's CUDA libraries: its script/install.js, " +
+    "run with --onnxruntime-node-install=cuda12, downloads them.",
+  tensorrt:
+    "It needs an NVIDIA card with CUDA 12 and TensorRT, and onnxruntime-node's CUDA libraries: its script/install.js, " +
+    "run with --onnxruntime-node-install=cuda12, downloads them.",
+  dml: "It needs Windows with DirectX 12.",
+  coreml: "It needs macOS.",
+};
+
+/** Version of the native engine. */
+export async function engineVersion(): Promise<string> {
+  return (await loadEngine()).env.versions.node ?? "unknown";
+}
+
+/** Every device that the engine of this operating system knows, with the outcome of loading a tiny model there. */
+export async function listDevices(): Promise<readonly DeviceStatus[]> {
+  const engine = await loadEngine();
+  const native = engine.listSupportedBackends().map(({ name }) => name as Device);
+  const statuses: DeviceStatus[] = [];
+  for (const device of [...native, "wasm"] as const) {
+    const reason = device === "wasm" ? await whyNoWebAssembly() : await whyUnavailable(device);
+    statuses.push({ device, available: reason === undefined, ...(reason !== undefined && { reason }) });
+  }
+  return statuses;
+}
+
+/** Why the native engine cannot compute on a device; undefined if it can. */
+async function whyUnavailable(device: Device): Promise<string | undefined> {
+  try {
+    const engine = await loadEngine();
+    const settings = { executionProviders: [device], logSeverityLevel: 4 } as const;
+    const session = await engine.InferenceSession.create(probeModel, settings);
+    await session.release();
+    return undefined;
+  } catch (error) {
+    return firstSentence(error);
+  }
+}
+
+/** What to throw when a device is not there: what is, and how to get it. */
+export function unavailable(device: Device, reason: string): RuntimeUnavailableError {
+  return new RuntimeUnavailableError({
+    where: `device "${device}"`,
+    what: `ONNX Runtime cannot compute on it here (${reason})`,
+    expected: "cpu or wasm, which run everywhere, or another device that `xception doctor` finds",
+    ...(remedies[device] !== undefined && { remedy: remedies[device] }),
+  });
+}
+
+async function whyNoWebAssembly(): Promise<string | undefined> {
+  try {
+    const { createWebSession } = await import("../web/session.ts");
+    const session = await createWebSession(probeModel);
+    await session.dispose();
+    return undefined;
+  } catch (error) {
+    return firstSentence(error);
+  }
+}
+
+/** Without the place in the engine's sources, and without its line breaks. */
+function firstSentence(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message
+    .trim()
+    .split("\n")[0]!
+    .replace(/^\/\S+:\d+ .* was false\. /, "")
+    .replace(/[.]$/, "");
+}

@@ -1,0 +1,212 @@
+import { randomUUID } from "node:crypto";
+import type { Dirent } from "node:fs";
+import { mkdir, open, readdir, readFile as readFromDisk, realpath, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve, sep } from "node:path";
+import { DataError, FileError } from "../../base/errors.ts";
+import type { FolderListing } from "../../base/platform.ts";
+
+/**
+ * Reads a whole file.
+ * @param path or a `file:` URL.
+ * @throws {FileError} it is missing, a folder, or cannot be read.
+ */
+export async function readFile(path: string | URL): Promise<Uint8Array> {
+  try {
+    const { buffer, byteOffset, length } = await readFromDisk(path);
+    return new Uint8Array(buffer, byteOffset, length);
+  } catch (error) {
+    const cause = error as NodeJS.ErrnoException;
+    const reasons: Record<string, string> = { ENOENT: "there is no such file", EISDIR: "this is a folder" };
+    const what = reasons[cause.code ?? ""] ?? `it cannot be read (${cause.message})`;
+    throw new FileError({ where: `file "${path}"`, what, cause });
+  }
+}
+
+/**
+ * Makes a folder and those that it lies in, as far as they are not there. Node's own way (`recursive`) never returns where
+ * a folder that is there refuses a new one as missing, as in `/proc`.
+ * @throws {FileError} it cannot be made.
+ */
+export async function makeFolders(path: string): Promise<void> {
+  const isThere = async (folder: string) => (await stat(folder).catch(() => undefined))?.isDirectory() === true;
+  try {
+    const parent = dirname(resolve(path));
+    if (!(await isThere(parent)) && parent !== resolve(path)) await makeFolders(parent);
+    if (!(await isThere(path))) await mkdir(path);
+  } catch (error) {
+    if (await isThere(path)) return;
+    const cause = (error instanceof FileError ? error.cause : error) as Error;
+    const remedy = "Choose another folder.";
+    throw new FileError({ where: `folder "${path}"`, what: `it cannot be made (${cause.message})`, remedy, cause });
+  }
+}
+
+/**
+ * Writes a whole file or none: to a temporary name in the same folder, flushed to the disk, then renamed. A crash, a
+ * full disk or a reader in between never sees half of it. The folder must exist; a symbolic link is followed.
+ * @throws {FileError} the folder is missing or not writable, or the path is a folder or a device.
+ */
+export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
+  const { target, temporary } = await placeOf(path);
+  try {
+    const file = await open(temporary, "wx");
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, target);
+    await syncFolder(dirname(target));
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => {});
+    throw writeError(path, dirname(target), error as NodeJS.ErrnoException);
+  }
+}
+
+/**
+ * Makes sure, before long work, that its result can be written: creates a temporary file in the same folder, and removes it.
+ * @throws as {@link writeFileAtomic}.
+ */
+export async function assertWritable(path: string): Promise<void> {
+  const { target, temporary } = await placeOf(path);
+  try {
+    await (await open(temporary, "wx")).close();
+    await rm(temporary);
+  } catch (error) {
+    throw writeError(path, dirname(target), error as NodeJS.ErrnoException);
+  }
+}
+
+/**
+ * Writes a file and others beside it that it names: it comes last, so that it is there only when they are. If it was there
+ * before and `beside` names none of the files that it named, it stays whole until then.
+ * @param named the files beside it that a content names: those of the replaced file that the new one has no use for are
+ *   removed at the end.
+ * @throws as {@link writeFileAtomic}; nothing new is left behind then.
+ */
+export async function writeFilesAtomic(
+  path: string,
+  content: Uint8Array | string,
+  beside: ReadonlyMap<string, Uint8Array>,
+  named: (content: Uint8Array) => readonly string[] = () => [],
+): Promise<void> {
+  const folder = dirname(path);
+  const replaced = await readFile(path).catch(() => undefined);
+  const written: string[] = [];
+  try {
+    for (const [name, bytes] of beside) {
+      const other = join(folder, name);
+      const isNew = !(await stat(other).catch(() => undefined));
+      await writeFileAtomic(other, bytes);
+      if (isNew) written.push(other);
+    }
+    await writeFileAtomic(path, content);
+  } catch (error) {
+    for (const other of written) await rm(other, { force: true }).catch(() => {});
+    throw error;
+  }
+  const old = replaced === undefined ? [] : named(replaced);
+  for (const name of old.filter((each) => !beside.has(each))) {
+    await rm(join(folder, name), { force: true }).catch(() => {});
+  }
+}
+
+/** Flushes a folder, so that a new name in it outlasts a power failure. Not every system lets folders be opened. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r").catch(() => undefined);
+  await handle?.sync().catch(() => {});
+  await handle?.close();
+}
+
+/**
+ * Where a file goes, links followed, and what it is called until it is whole. Renaming onto a device would replace the device
+ * itself, `/dev/null` for one.
+ * @throws {FileError} the path is a folder or a device.
+ */
+async function placeOf(path: string): Promise<{ readonly target: string; readonly temporary: string }> {
+  const target = await realpath(path).catch(() => resolve(path));
+  const temporary = join(dirname(target), `.${basename(target)}.${randomUUID().slice(0, 8)}.tmp`);
+  const existing = await stat(target).catch(() => undefined);
+  if (existing === undefined || existing.isFile()) return { target, temporary };
+  throw new FileError({
+    where: `file "${path}"`,
+    what: existing.isDirectory() ? "this is a folder" : "this is not a regular file",
+    expected: "the name of a file to write",
+  });
+}
+
+function writeError(path: string, folder: string, cause: NodeJS.ErrnoException): FileError {
+  const where = `file "${path}"`;
+  switch (cause.code) {
+    case "ENOENT":
+      return new FileError({ where, what: `the folder ${folder} does not exist`, remedy: "Create it first.", cause });
+    case "ENOTDIR":
+      return new FileError({ where, what: `${folder} is not a folder`, cause });
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return new FileError({ where, what: `the folder ${folder} is not writable`, cause });
+    case "ENOSPC":
+    case "EDQUOT":
+      return new FileError({ where, what: "the disk is full", remedy: "Make room on it.", cause });
+    default:
+      return new FileError({ where, what: `it could not be written (${cause.message})`, cause });
+  }
+}
+
+/**
+ * Lists what lies below a folder, at any depth; links are followed, loops of links are not. A link that leads nowhere is
+ * listed as a file, so that whoever opens it can report it.
+ * @throws {DataError} the folder is missing, is a file, or it or a folder in it cannot be read.
+ */
+export async function listFolder(path: string): Promise<FolderListing> {
+  const folders: string[] = [];
+  const files: string[] = [];
+
+  async function visit(relative: string, chain: readonly string[]): Promise<void> {
+    const folder = join(path, relative);
+    for (const entry of await readFolder(folder)) {
+      const name = relative === "" ? entry.name : `${relative}/${entry.name}`;
+      const kind = await kindOf(entry, folder);
+      if (kind === "file") files.push(name);
+      if (kind !== "folder") continue;
+      const real = await realPathOf(join(folder, entry.name));
+      if (entry.isSymbolicLink() && leadsBack(real, chain)) continue;
+      if (relative === "") folders.push(name);
+      await visit(name, [...chain, real]);
+    }
+  }
+
+  await visit("", [await realPathOf(path)]);
+  return { path, folders, files };
+}
+
+async function realPathOf(folder: string): Promise<string> {
+  return realpath(folder).catch((error) => refuse(folder, error));
+}
+
+async function readFolder(folder: string): Promise<Dirent[]> {
+  return readdir(folder, { withFileTypes: true }).catch((error) => refuse(folder, error));
+}
+
+/** Pipes, sockets and devices are neither: opening one could block for ever. */
+async function kindOf(entry: Dirent, folder: string): Promise<"file" | "folder" | "other"> {
+  if (entry.isDirectory()) return "folder";
+  if (entry.isFile()) return "file";
+  if (!entry.isSymbolicLink()) return "other";
+  const status = await stat(join(folder, entry.name)).catch(() => undefined);
+  if (status === undefined || status.isFile()) return "file";
+  return status.isDirectory() ? "folder" : "other";
+}
+
+/** Whether a link's target is one of the folders we came through, or holds one of them. */
+function leadsBack(target: string, chain: readonly string[]): boolean {
+  return chain.some((folder) => folder === target || folder.startsWith(target.endsWith(sep) ? target : target + sep));
+}
+
+function refuse(folder: string, error: NodeJS.ErrnoException): never {
+  const reasons: Record<string, string> = { ENOENT: "there is no such folder", ENOTDIR: "this is not a folder" };
+  const what = reasons[error.code ?? ""] ?? `the folder cannot be read (${error.code})`;
+  throw new DataError({ where: `folder "${folder}"`, what, cause: error });
+}

@@ -1,0 +1,66 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { XceptionError } from "../../base/errors.ts";
+import { begun, type JobAnswer, type JobOrder, limitWasmMemory } from "./isolation.ts";
+
+/** TypeScript has no types of WebAssembly outside of browsers. */
+interface WasmFunctions {
+  instantiate(source: unknown, imports: unknown): Promise<{ readonly module?: object }>;
+}
+
+const { WebAssembly: functions } = globalThis as unknown as { WebAssembly: WasmFunctions };
+
+/** The programs in WebAssembly that this thread compiles from now on; the list grows. */
+export function compiledPrograms(): readonly object[] {
+  const programs: object[] = [];
+  const { instantiate } = functions;
+  functions.instantiate = async (source, imports) => {
+    const result = await instantiate(source, imports);
+    if (result.module) programs.push(result.module);
+    return result;
+  };
+  return programs;
+}
+
+const programs = compiledPrograms();
+const loading = load(workerData as string);
+// What goes wrong before there is a job is the job's answer.
+loading.catch(() => {});
+parentPort!.once("message", (order: JobOrder) => void answer(order));
+
+type Functions = Readonly<Record<string, (...input: readonly unknown[]) => unknown>>;
+
+async function load(module: string): Promise<Functions> {
+  const functions = (await import(module)) as Functions;
+  await functions.prepare?.();
+  return functions;
+}
+
+async function answer({ name, input, memoryBytes }: JobOrder): Promise<void> {
+  limitWasmMemory(memoryBytes);
+  try {
+    const functions = await loading;
+    parentPort!.postMessage(begun);
+    const result = await functions[name]!(...input);
+    post({ result, programs }, [...buffersIn(result)]);
+  } catch (error) {
+    const { message, parts } = error as Partial<XceptionError>;
+    const failure = error instanceof XceptionError ? error.constructor.name : "Error";
+    post({ failure, parts: parts ?? { where: "", what: message ?? String(error) } }, []);
+  }
+}
+
+function post(answer: JobAnswer, buffers: ArrayBuffer[]): void {
+  parentPort!.postMessage(answer, buffers);
+}
+
+/** Memory that the answer can take along instead of a copy. */
+function buffersIn(value: unknown, found = new Set<ArrayBuffer>()): Set<ArrayBuffer> {
+  if (ArrayBuffer.isView(value)) {
+    if (value.buffer instanceof ArrayBuffer) found.add(value.buffer);
+  } else if (value instanceof Map) {
+    for (const each of value.values()) buffersIn(each, found);
+  } else if (typeof value === "object" && value !== null) {
+    for (const each of Object.values(value)) buffersIn(each, found);
+  }
+  return found;
+}

@@ -1,0 +1,140 @@
+import { Worker } from "node:worker_threads";
+import * as errors from "../../base/errors.ts";
+import type { Isolate, IsolatedJob, JobLimits } from "../../base/platform.ts";
+
+/** What the thread says when it is done. */
+export type JobAnswer =
+  | { readonly result: unknown; readonly programs: readonly object[] }
+  /** An error of this package by its class, with its parts; any other by its message alone. */
+  | { readonly failure: string; readonly parts: errors.ErrorParts };
+
+/** What the thread says when its module is there and the job begins. */
+export const begun = "begun";
+
+/** What the thread is told to do. */
+export interface JobOrder {
+  readonly name: string;
+  readonly input: readonly unknown[];
+  readonly memoryBytes: number;
+}
+
+/** How long a thread waits for the job that it was started for. */
+const patienceMs = 10_000;
+
+/** A thread that waits for a job, and its module. */
+let waiting: { readonly module: string; readonly worker: Worker } | undefined;
+
+/**
+ * Programs in WebAssembly by the module that uses them. V8 compiles a program once for all threads as long as anybody holds
+ * it, so that every thread but the first finds it compiled.
+ */
+const programsOf = new Map<string, readonly object[]>();
+
+/**
+ * Runs a function of a module in a thread of its own, which is ended when the function takes too long or too much memory.
+ * @throws {FormatError} a limit was reached.
+ * @throws what the function throws.
+ */
+export const isolate: Isolate = Object.assign(run, { prepare });
+
+async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): Promise<T> {
+  const { module, name, input, moved = [], where } = job;
+  const worker = threadFor(module);
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    const answer = await new Promise<JobAnswer>((resolve, reject) => {
+      worker.on("message", (message: JobAnswer | typeof begun) => {
+        if (message !== begun) return resolve(message);
+        // Loading the module is not the job's: that waits for the disk, and for others who use the CPU.
+        timer = setTimeout(() => reject(tooSlow(where, timeMs)), timeMs);
+      });
+      worker.once("error", reject);
+      worker.once("exit", (code) => reject(new Error(`the thread ended with code ${code}`)));
+      const order: JobOrder = { name, input, memoryBytes };
+      worker.postMessage(order, moved);
+    });
+    if ("failure" in answer) throw rebuilt(answer.failure, answer.parts);
+    if (answer.programs.length > 0) programsOf.set(module, answer.programs);
+    return answer.result as T;
+  } catch (cause) {
+    if (cause instanceof errors.XceptionError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new errors.FormatError({ where, what: `reading it came to an unexpected end (${reason})`, cause });
+  } finally {
+    clearTimeout(timer);
+    // Its memory takes a while to be given back, which nobody has to wait for.
+    void worker.terminate();
+  }
+}
+
+/** Starts a thread, if none waits, for a job that will probably come; it does not keep the program from ending. */
+function prepare(module: string): void {
+  if (waiting) return;
+  const prepared = { module, worker: start(module) };
+  waiting = prepared;
+  const forget = (): void => {
+    if (waiting === prepared) waiting = undefined;
+  };
+  prepared.worker.unref();
+  prepared.worker.once("exit", forget);
+  // A job would meet the same error, and tell it.
+  prepared.worker.on("error", forget);
+  setTimeout(() => {
+    if (waiting !== prepared) return;
+    forget();
+    void prepared.worker.terminate();
+  }, patienceMs).unref();
+}
+
+function threadFor(module: string): Worker {
+  if (waiting?.module !== module) return start(module);
+  const { worker } = waiting;
+  waiting = undefined;
+  worker.ref();
+  return worker;
+}
+
+function start(module: string): Worker {
+  const fromSources = import.meta.url.endsWith(".ts");
+  const thread = new URL(`./node-isolation-thread.${fromSources ? "ts" : "js"}`, import.meta.url);
+  // What a library prints of a damaged file is in the error, as far as it matters.
+  const options = { workerData: module, stdout: true, stderr: true };
+  return fromSources ? new Worker(throughTsx(thread), { ...options, eval: true }) : new Worker(thread, options);
+}
+
+/** Node 20 does not read TypeScript by itself: only in development, where tsx does. */
+function throughTsx(module: URL): string {
+  return `import("tsx/esm/api").then(({ register }) => { register(); return import(${JSON.stringify(module.href)}); })`;
+}
+
+function rebuilt(name: string, parts: errors.ErrorParts): Error {
+  const known = Object.values(errors).find(
+    (each): each is typeof errors.FormatError => each.name === name && each !== errors.XceptionError,
+  );
+  return known ? new known(parts) : new Error(parts.what);
+}
+
+function tooSlow(where: string, timeMs: number): errors.FormatError {
+  return new errors.FormatError({
+    where,
+    what: `reading it took longer than ${timeMs / 1000} s, so that it is taken for damaged`,
+    remedy: "Copy or download it again.",
+  });
+}
+
+interface WasmMemory {
+  readonly buffer: ArrayBuffer;
+  grow(pages: number): number;
+}
+
+/** TypeScript has no types of WebAssembly outside of browsers. */
+const { Memory } = (globalThis as unknown as { WebAssembly: { Memory: { prototype: WasmMemory } } }).WebAssembly;
+
+/** Gives each program in WebAssembly, in this thread from now on, no more memory than this. Node has no such limit. */
+export function limitWasmMemory(bytes: number): void {
+  const { grow } = Memory.prototype;
+  Memory.prototype.grow = function (this: WasmMemory, pages: number): number {
+    if (this.buffer.byteLength + pages * 65536 > bytes) throw new RangeError("the memory limit is reached");
+    return grow.call(this, pages);
+  };
+}

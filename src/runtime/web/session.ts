@@ -1,0 +1,60 @@
+import * as ort from "onnxruntime-web/wasm";
+import { RuntimeUnavailableError } from "../../base/errors.ts";
+import type { ProfileEvent, Session, SessionOptions, Tensors } from "../../base/platform.ts";
+import { WorkQueue } from "../../base/work-queue.ts";
+import { fromEngineTensors, toEngineTensors } from "../engine-tensors.ts";
+
+/**
+ * Loads an ONNX model into ONNX Runtime's WebAssembly build, in a browser or in Node.
+ * @param options `threads` counts for the first session alone: the build starts its threads once. More than one needs a
+ * page that is isolated from other origins.
+ * @throws {RuntimeUnavailableError} another device is asked for, the build does not load, or it refuses the model; its
+ * own words are in the message.
+ */
+export async function createWebSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
+  const { device = "wasm", threads = 1, optimize = true } = options;
+  if (device !== "wasm") {
+    throw new RuntimeUnavailableError({
+      where: `device "${device}"`,
+      what: "ONNX Runtime's WebAssembly build does not compute on it",
+      expected: "wasm",
+    });
+  }
+  ort.env.wasm.numThreads = threads;
+  const settings = {
+    executionProviders: ["wasm"],
+    graphOptimizationLevel: optimize ? "all" : "disabled",
+    logSeverityLevel: 3,
+  } as const;
+  const session = await ort.InferenceSession.create(model, settings).catch((cause: unknown) => {
+    throw new RuntimeUnavailableError({
+      where: "ONNX Runtime in WebAssembly",
+      what: `it cannot load the model: ${cause instanceof Error ? cause.message : String(cause)}`,
+      cause,
+    });
+  });
+  return new WebSession(session);
+}
+
+class WebSession implements Session {
+  readonly #session: ort.InferenceSession;
+  /** The build does one run at a time. */
+  readonly #queue = new WorkQueue();
+
+  constructor(session: ort.InferenceSession) {
+    this.#session = session;
+  }
+
+  async run(feeds: Tensors): Promise<Tensors> {
+    return fromEngineTensors(await this.#queue.add(() => this.#session.run(toEngineTensors(feeds, ort.Tensor))));
+  }
+
+  /** The WebAssembly build writes its profile to the console alone: there are no events to return. */
+  async endProfiling(): Promise<readonly ProfileEvent[]> {
+    return [];
+  }
+
+  dispose(): Promise<void> {
+    return this.#queue.add(() => this.#session.release());
+  }
+}

@@ -1,0 +1,63 @@
+import { UsageError } from "../base/errors.ts";
+import type { MappingReport } from "../formats/map-weights.ts";
+import { inputShapeOf, type Network } from "../graph/network.ts";
+import type { Written } from "../model/formats.ts";
+import { type TargetName, weightsTargets } from "../model/formats.ts";
+import { completeModel } from "../model/load-model.ts";
+import { type OpenAsOptions, openAs } from "../model/open-weights.ts";
+import type { WeightsSource } from "../model/weights-file.ts";
+import type { Shape } from "../tensor/shape.ts";
+
+export interface ConvertOptions extends OpenAsOptions {
+  /** The format to write. */
+  readonly to: TargetName;
+  /** Labels of the classes; default: those in the file, else their numbers. */
+  readonly labels?: readonly string[] | undefined;
+  /** How numbers are stored: `float16` halves the file and rounds to 3 digits; only ONNX can. Default `float32`. */
+  readonly dtype?: "float32" | "float16" | undefined;
+  /** For files that store a date; default: now. */
+  readonly savedAt?: Date | undefined;
+}
+
+export interface Conversion extends Omit<Written, "format"> {
+  /** The format of the source. */
+  readonly from: string;
+  /** The format written: `model file` is one of this package, `plain ONNX` a graph for any tool. */
+  readonly to: string;
+  readonly network: { readonly name: string; readonly layers: number; readonly inputShape: Shape };
+  readonly weights: MappingReport;
+}
+
+/**
+ * Converts a file of weights to another format.
+ * @throws {FormatError} it is in no known format, damaged, or its network has an unsupported layer.
+ * @throws {WeightsError} its weights are not those of the network.
+ * @throws {UsageError} the number of labels differs from the classes, or the target cannot store the model.
+ */
+export async function convert(source: WeightsSource, options: ConvertOptions): Promise<Conversion> {
+  const { to, dtype = "float32", savedAt = new Date() } = options;
+  const target = weightsTargets[to];
+  if (dtype !== "float32" && !target.half) {
+    throw new UsageError({
+      where: "option dtype",
+      what: `${target.title} holds float32 alone`,
+      received: dtype,
+      remedy: "Convert to ONNX, or leave the option out.",
+    });
+  }
+  const opened = { ...source.origin, ...(await openAs(source, options)) };
+  const { model, notes } = await completeModel(opened, options.labels);
+  const { format, ...written } = await target.write(model, { savedAt, storedAs: dtype });
+  return {
+    ...written,
+    from: opened.format,
+    to: format,
+    network: describe(opened.network),
+    weights: opened.report,
+    notes: [...opened.notes, ...notes, ...written.notes],
+  };
+}
+
+function describe(network: Network): Conversion["network"] {
+  return { name: network.name, layers: network.layers.length, inputShape: inputShapeOf(network) };
+}

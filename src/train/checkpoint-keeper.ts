@@ -1,0 +1,105 @@
+import { assertAllowed } from "../base/kinds.ts";
+import type { Communicator } from "../base/platform.ts";
+import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
+import { onFirstRank } from "./ranks/ranks.ts";
+
+/** Saves checkpoints when they are due. */
+export class CheckpointKeeper {
+  readonly #save: CheckpointOptions["save"];
+  readonly #clock: CheckpointClock;
+  readonly #take: () => Promise<Checkpoint>;
+  readonly #communicator: Communicator;
+  /** What was saved last, or where the training began. */
+  #latest: string;
+
+  /**
+   * @param start where the training begins, or goes on.
+   * @param take makes a checkpoint of where it stands.
+   * @param communicator to save at the same step on all ranks.
+   * @throws {UsageError} an option is out of its range.
+   */
+  constructor(
+    options: CheckpointOptions,
+    start: Pick<Checkpoint, "epoch" | "state">,
+    take: () => Promise<Checkpoint>,
+    communicator: Communicator,
+  ) {
+    this.#save = options.save;
+    this.#take = take;
+    this.#communicator = communicator;
+    this.#clock = new CheckpointClock(options, start.state.steps);
+    this.#latest = placeOf(start);
+  }
+
+  /** @param isEpochOver whether an epoch has just been tested. */
+  async saveIfDue(steps: number, isEpochOver: boolean): Promise<void> {
+    const isDue = this.#clock.isDue(steps, isEpochOver);
+    if (onFirstRank(this.#communicator, isDue)) await this.save();
+  }
+
+  /** Saves what is new. */
+  async save(): Promise<void> {
+    const checkpoint = await this.#take();
+    const place = placeOf(checkpoint);
+    if (place === this.#latest) return;
+    await this.#clock.time(checkpoint.state.steps, () => this.#save(checkpoint));
+    this.#latest = place;
+  }
+}
+
+function placeOf({ epoch, state }: Pick<Checkpoint, "epoch" | "state">): string {
+  return `epoch ${epoch.index}, step ${state.steps}`;
+}
+
+/** Largest part of the time that saving may take, unless a number of steps was asked for. */
+const largestShare = 0.03;
+
+/**
+ * Says when a checkpoint is due: after an epoch and after some minutes, but no sooner than what saving costs allows; and
+ * after some steps, if that was asked for.
+ */
+export class CheckpointClock {
+  readonly #everySeconds: number;
+  readonly #everySteps: number;
+  readonly #now: () => number;
+  #savedAt: number;
+  #savedSteps: number;
+  /** How long the latest save took. */
+  #cost = 0;
+
+  /**
+   * @param now seconds from some moment on.
+   * @throws {UsageError} an option is out of its range.
+   */
+  constructor(
+    { everyMinutes = 5, everySteps = Infinity }: Pick<CheckpointOptions, "everyMinutes" | "everySteps">,
+    steps: number,
+    now: () => number = () => performance.now() / 1000,
+  ) {
+    const where = "train option checkpoints";
+    assertAllowed(`${where}.everyMinutes`, everyMinutes, everyMinutes > 0, "a number above 0");
+    const isCount = everySteps === Infinity || Number.isInteger(everySteps);
+    assertAllowed(`${where}.everySteps`, everySteps, isCount && everySteps >= 1, "a whole number from 1");
+    this.#everySeconds = 60 * everyMinutes;
+    this.#everySteps = everySteps;
+    this.#now = now;
+    this.#savedAt = now();
+    this.#savedSteps = steps;
+  }
+
+  /** @param steps done so far. @param isEpochOver whether an epoch has just been tested. */
+  isDue(steps: number, isEpochOver: boolean): boolean {
+    if (steps - this.#savedSteps >= this.#everySteps) return true;
+    const seconds = this.#now() - this.#savedAt;
+    return seconds >= this.#cost / largestShare && (isEpochOver || seconds >= this.#everySeconds);
+  }
+
+  /** Runs a save and remembers how long it took. */
+  async time(steps: number, save: () => Promise<void>): Promise<void> {
+    const start = this.#now();
+    await save();
+    this.#savedAt = this.#now();
+    this.#cost = this.#savedAt - start;
+    this.#savedSteps = steps;
+  }
+}

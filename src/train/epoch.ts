@@ -1,0 +1,124 @@
+import { rankOf } from "../learning/ranking.ts";
+import type { EpochState, PaceState, TallyState } from "./checkpoint.ts";
+
+/** Means over the steps of an epoch; all its batches have the same size. */
+export class EpochTally {
+  #state: TallyState;
+
+  /** @param state of a tally to continue. */
+  constructor(state: TallyState = { steps: 0, loss: 0, images: 0, right: 0 }) {
+    this.#state = state;
+  }
+
+  /** @param right number of the step's images that the network predicted correctly. */
+  add(loss: number, images: number, right: number): void {
+    const before = this.#state;
+    this.#state = {
+      steps: before.steps + 1,
+      loss: before.loss + loss,
+      images: before.images + images,
+      right: before.right + right,
+    };
+  }
+
+  get loss(): number {
+    return this.#state.loss / this.#state.steps;
+  }
+
+  get accuracy(): number {
+    return this.#state.right / this.#state.images;
+  }
+
+  state(): TallyState {
+    return this.#state;
+  }
+}
+
+/**
+ * Counts the images that the network predicts correctly.
+ * @param logits `[N, classes]`, row by row. @param truths the true classes of N images: one each, or some.
+ */
+export function countRight(logits: Float32Array, truths: readonly (readonly number[])[]): number {
+  const classes = logits.length / truths.length;
+  return truths.filter((truth, row) => {
+    const scores = logits.subarray(row * classes, (row + 1) * classes);
+    return truth.some((label) => rankOf(scores, label) === 0);
+  }).length;
+}
+
+/** Speed of an epoch, which starts, or is resumed, when this is made. */
+class TrainingPace {
+  readonly #batchSize: number;
+  readonly #start: number;
+  #steps: number;
+  #lastStepAt: number;
+
+  /** @param state of a pace to continue: the time in between does not count. */
+  constructor(batchSize: number, { steps, secondsOfSteps, seconds }: PaceState) {
+    this.#batchSize = batchSize;
+    this.#start = performance.now() - 1000 * seconds;
+    this.#steps = steps;
+    this.#lastStepAt = this.#start + 1000 * secondsOfSteps;
+  }
+
+  /** To be called after each step. */
+  countStep(): void {
+    this.#steps++;
+    this.#lastStepAt = performance.now();
+  }
+
+  /** Seconds since the epoch began. */
+  get seconds(): number {
+    return (performance.now() - this.#start) / 1000;
+  }
+
+  /** Throughput of the steps so far, waiting for images included; there must have been one. */
+  get imagesPerSecond(): number {
+    return this.#batchSize / this.secondsFor(1);
+  }
+
+  /** Estimates how long so many steps take, by those so far. */
+  secondsFor(steps: number): number {
+    return (steps * (this.#lastStepAt - this.#start)) / 1000 / this.#steps;
+  }
+
+  state(): PaceState {
+    return { steps: this.#steps, secondsOfSteps: (this.#lastStepAt - this.#start) / 1000, seconds: this.seconds };
+  }
+}
+
+/** The epoch under way. */
+export class RunningEpoch {
+  /** From 0. */
+  readonly index: number;
+  /** Steps done before it. */
+  readonly stepsBefore: number;
+  readonly stepsPerEpoch: number;
+  readonly tally: EpochTally;
+  readonly pace: TrainingPace;
+  /** Where in its order of images the next batch begins. */
+  position: number;
+  /** Of the latest step. */
+  learningRate: number;
+
+  /**
+   * @param state of an epoch to start or to continue.
+   * @param batchSize images in a step, of all ranks together.
+   * @param rank of this process, where several train together.
+   */
+  constructor(state: Partial<EpochState> & Pick<EpochState, "stepsPerEpoch">, batchSize: number, rank = 0) {
+    const { index = 0, stepsBefore = 0, position = 0, learningRate = 0 } = state;
+    this.index = index;
+    this.stepsBefore = stepsBefore;
+    this.stepsPerEpoch = state.stepsPerEpoch;
+    this.position = state.positions?.[rank] ?? position;
+    this.learningRate = learningRate;
+    this.tally = new EpochTally(state.tally);
+    this.pace = new TrainingPace(batchSize, state.pace ?? { steps: 0, secondsOfSteps: 0, seconds: 0 });
+  }
+
+  state(): EpochState {
+    const { index, stepsBefore, stepsPerEpoch, position, learningRate, tally, pace } = this;
+    return { index, stepsBefore, stepsPerEpoch, position, learningRate, tally: tally.state(), pace: pace.state() };
+  }
+}

@@ -1,0 +1,124 @@
+import { UsageError } from "../base/errors.ts";
+import { weightMatcher } from "../formats/map-weights.ts";
+import type { WeightSpec } from "../graph/layer-weights.ts";
+import type { Layer, Network } from "../graph/network.ts";
+import { blocksOf, layerAt, topBlock } from "../models/parts.ts";
+import type { Settings } from "./settings/settings.ts";
+import type { TrainingGraphOptions } from "./step/training-graph-options.ts";
+
+/** Settings that say which weights train, how fast, and what batch normalization goes by. */
+export type FineTuningChoice = Partial<
+  Pick<Settings, "unfreezeFrom" | "freeze" | "train" | "layerDecay" | "batchNorm">
+>;
+
+/** What was given to start from. */
+export interface FineTuningStart {
+  /** Weights that start anew; undefined: all do. */
+  readonly anew: readonly string[] | undefined;
+  /** Images that a batch normalization sees at a time. */
+  readonly batchSize: number;
+}
+
+export interface FineTuning extends Pick<TrainingGraphOptions, "trainable" | "batchNorm" | "rateFactor"> {
+  /** What a user should be warned of, in sentences. */
+  readonly warnings: readonly string[];
+}
+
+/** Below this, statistics of a batch are noise rather than knowledge. */
+const smallBatch = 32;
+
+/**
+ * Options of `train` for fine-tuning; none for a training from scratch in which everything trains.
+ * @throws {UsageError} there is no such layer, or a pattern fits no weight.
+ */
+export function fineTuning(network: Network, choice: FineTuningChoice, start: FineTuningStart): FineTuning {
+  const { layerDecay = 1, batchNorm = "auto" } = choice;
+  const trainable = trainableBy(network, choice);
+  const anew = new Set(start.anew);
+  const isGiven = ({ weights }: Layer) => start.anew !== undefined && weights.every(({ name }) => !anew.has(name));
+  const trains = ({ weights }: Layer) => weights.some((spec) => spec.trainable && (trainable?.(spec) ?? true));
+  const normalizesByBatch = (layer: Layer) => {
+    if (batchNorm === "inference" || !trains(layer)) return false;
+    return batchNorm === "training" || !isGiven(layer);
+  };
+  const layers = network.layers.filter(({ config }) => config.type === "BatchNormalization");
+  const moving = layers.filter((layer) => isGiven(layer) && normalizesByBatch(layer));
+  const isDefault = batchNorm === "auto" && start.anew === undefined;
+  return {
+    ...(trainable && { trainable }),
+    ...(!isDefault && { batchNorm: (layer) => (normalizesByBatch(layer) ? "training" : "inference") }),
+    ...(layerDecay !== 1 && { rateFactor: layerWiseRate(network, layerDecay, trainable) }),
+    warnings:
+      moving.length > 0 && start.batchSize < smallBatch
+        ? [
+            `${moving.length} batch normalizations follow batches of ${start.batchSize} images, which spoils the statistics ` +
+              "that they were given: leave --batch-norm training out, or take larger batches.",
+          ]
+        : [],
+  };
+}
+
+function trainableBy(network: Network, choice: FineTuningChoice): ((spec: WeightSpec) => boolean) | undefined {
+  const { unfreezeFrom = null, freeze = null, train = null } = choice;
+  if (unfreezeFrom === null && freeze === null && train === null) return undefined;
+  const open = new Set<string>();
+  const first = unfreezeFrom === null ? 0 : firstIndexOf(network, unfreezeFrom);
+  const freezes = patternOf("freeze", freeze, network);
+  const trains = patternOf("train", train, network);
+  for (const [index, { name: layer, weights }] of network.layers.entries()) {
+    for (const { name } of weights) {
+      if (trains(name, layer) || (index >= first && !freezes(name, layer))) open.add(name);
+    }
+  }
+  return ({ name }) => open.has(name);
+}
+
+/** Place of the layer, or of the block's first one. */
+function firstIndexOf(network: Network, place: string): number {
+  const blocks = blocksOf(network);
+  if (place === "last") {
+    const last = [...blocks.values()].findLast((block) => block !== topBlock)!;
+    return network.layers.findIndex(({ name }) => blocks.get(name) === last);
+  }
+  const last = layerAt(network, place);
+  if (last.name === place) return network.layers.indexOf(last);
+  return network.layers.findIndex(({ name }) => blocks.get(name) === place);
+}
+
+function patternOf(
+  option: string,
+  patterns: string | null,
+  { name: where, layers }: Network,
+): (weight: string, layer: string) => boolean {
+  if (patterns === null) return () => false;
+  for (const pattern of patterns.split(",")) {
+    const fits = weightMatcher(pattern);
+    if (layers.some(({ name, weights }) => weights.some((weight) => fits(weight.name) || fits(name)))) continue;
+    throw new UsageError({
+      where: `fine-tuning option ${option}`,
+      what: `network "${where}" has no weight of this name`,
+      received: pattern,
+      expected: "names or patterns like block13_*, predictions/kernel",
+    });
+  }
+  const matches = weightMatcher(patterns);
+  return (weight, layer) => matches(weight) || matches(layer);
+}
+
+/** The rate falls by a factor from block to block, counted from the top; blocks in which nothing trains do not count. */
+function layerWiseRate(
+  network: Network,
+  decay: number,
+  trainable: (spec: WeightSpec) => boolean = () => true,
+): (spec: WeightSpec) => number {
+  const blocks = blocksOf(network);
+  const open = network.layers.filter(({ weights }) => weights.some((spec) => spec.trainable && trainable(spec)));
+  const inOrder = [...new Set(open.map(({ name }) => blocks.get(name)!))].filter((block) => block !== topBlock);
+  const factors = new Map(inOrder.toReversed().map((block, index) => [block, decay ** (index + 1)]));
+  const byWeight = new Map(
+    network.layers.flatMap(({ name, weights }) =>
+      weights.map((spec) => [spec.name, factors.get(blocks.get(name)!) ?? 1] as const),
+    ),
+  );
+  return ({ name }) => byWeight.get(name)!;
+}

@@ -1,0 +1,97 @@
+import { type Augmentation, augmentations, inceptionWindow } from "../../data/augmentation.ts";
+import { erasingDefaults, type WindowSizes } from "../../data/geometry.ts";
+import type { Mixing } from "../../data/mixing.ts";
+import type { GradientClip } from "../../learning/gradient-clipping.ts";
+import {
+  type AverageDecay,
+  createOptimizer,
+  exponentialAverage,
+  type Optimizer,
+  polyakAverage,
+} from "../../learning/optimizers.ts";
+import { createSchedule, type Schedule } from "../../learning/schedules.ts";
+import type { SharedOptions } from "../../models/options.ts";
+import { type Architecture, architectureNamed, pickOptions } from "../../models/registry.ts";
+import type { Settings } from "./settings.ts";
+
+/**
+ * Returns the network that settings describe.
+ * @param data options that the images decide.
+ * @throws {UsageError} a setting does not go with the architecture.
+ */
+export function chosenArchitecture(
+  settings: Settings,
+  data: Pick<SharedOptions, "classes" | "classifierActivation"> = {},
+): Architecture {
+  const { architecture, imageSize, weightsSeed: seed } = settings;
+  const inputShape = [imageSize, imageSize, 3] as const;
+  return architectureNamed(architecture, {
+    ...pickOptions(architecture, settings, "network"),
+    inputShape,
+    seed,
+    ...data,
+  });
+}
+
+/** The objects that settings stand for. */
+export interface TrainingChoices {
+  readonly optimizer: Optimizer;
+  readonly schedule: Schedule;
+  readonly augmentation: Augmentation;
+  readonly mixing: Mixing;
+  readonly clip: GradientClip | undefined;
+  /** Decay of the average of the weights; undefined: none is kept. */
+  readonly averageDecay: AverageDecay | undefined;
+}
+
+/** Makes the objects that settings stand for. */
+export function choicesOf(settings: Settings): TrainingChoices {
+  const { mixup, cutMix, average, averageDecay, clipNorm, clipValue } = settings;
+  return {
+    optimizer: createOptimizer(settings.optimizer, settings),
+    schedule: createSchedule(settings.schedule, {
+      warmup: settings.warmup,
+      initialDivisor: settings.initialDivisor,
+      finalDivisor: settings.finalDivisor,
+      factor: settings.decayFactor,
+      everyEpochs: settings.decayEpochs,
+      ...(settings.decaySamples !== null && { everySamples: settings.decaySamples }),
+      afterEpochs: settings.decayAfter,
+      patience: settings.plateauPatience,
+    }),
+    augmentation: augmentationOf(settings),
+    mixing: { mixup, cutMix },
+    clip: clipValue !== null ? { value: clipValue } : clipNorm !== null ? { norm: clipNorm } : undefined,
+    averageDecay: { none: undefined, ema: exponentialAverage(averageDecay), polyak: polyakAverage }[average],
+  };
+}
+
+/** Returns the augmentation of the name, changed by the settings that were chosen besides. */
+function augmentationOf(settings: Settings): Augmentation {
+  const { flip, rotation, scale, shift, brightness, contrast, saturation, hue } = settings;
+  const { resizedCrop, randAugment, randomErasing } = settings;
+  const named: Augmentation = augmentations[settings.augment];
+  const erasing = { ...erasingDefaults, ...named.erasing };
+  const amounts = {
+    horizontalFlip: flip,
+    rotationDegrees: rotation,
+    scale,
+    shift,
+    brightness,
+    contrast,
+    saturation,
+    hue,
+  };
+  return {
+    ...named,
+    ...Object.fromEntries(Object.entries(amounts).filter(([, amount]) => amount !== null)),
+    ...(resizedCrop !== null && { crop: 0, resizedCrop: windowsFrom(resizedCrop, named) }),
+    ...(randAugment !== null && { randAugment: { operations: randAugment[0], magnitude: randAugment[1] } }),
+    ...(randomErasing !== null && { erasing: { ...erasing, probability: randomErasing } }),
+  };
+}
+
+/** Windows of at least this share of the area; a share of 1 leaves no choice of their shape. */
+function windowsFrom(share: number, { resizedCrop = inceptionWindow }: Augmentation): WindowSizes {
+  return { area: [share, 1], ratio: resizedCrop.ratio };
+}

@@ -1,0 +1,139 @@
+import { UsageError } from "../../base/errors.ts";
+import type { KeySettings } from "./setting.ts";
+import { type SettingName, type Settings, settingNames, settingOf, settings } from "./settings.ts";
+
+/** The source of what nobody says anything about. */
+export const defaultSource = "default";
+
+/** Settings from one place. */
+export interface SettingsLayer {
+  /** What it is called where settings are listed, e.g. `recipe paper-jft`. */
+  readonly source: string;
+  readonly values: Readonly<Record<string, unknown>>;
+  /** How an error calls a setting of it, e.g. `option --epochs`. */
+  readonly where: (name: string) => string;
+}
+
+/** What a training is to be, and who says so. */
+export interface ResolvedSettings {
+  readonly settings: Settings;
+  /** The source of each setting that has an effect, in the order of the list; `default` where nobody says anything. */
+  readonly sources: ReadonlyMap<SettingName, string>;
+}
+
+/**
+ * Puts settings together: the first layer that names one decides, and what none names has its default.
+ *
+ * A layer that chooses another optimizer or schedule than a later one leaves that one's details of it without meaning;
+ * they are passed over, as `momentum: 0.9` of a recipe for SGD is with `--optimizer adamw`.
+ * @throws {UsageError} a layer names an unknown setting, a value is not allowed, or a setting does not go with the others.
+ */
+export function resolveSettings(given: readonly SettingsLayer[]): ResolvedSettings {
+  const layers = given.map(checkedLayer);
+  const chosen = new Map<SettingName, number>();
+  for (const name of settingNames) {
+    const index = layers.findIndex(({ values }, at) => values[name] !== undefined && hasMeaning(layers, at, name));
+    if (index >= 0) chosen.set(name, index);
+  }
+  settleAlternatives(layers, chosen);
+
+  const effectiveValue = (name: SettingName, key: KeySettings): unknown => {
+    const index = chosen.get(name);
+    if (index !== undefined) return layers[index]!.values[name];
+    const { default: value } = settingOf(name);
+    return typeof value === "function" ? value(key) : value;
+  };
+  const names = ["architecture", "optimizer", "schedule", "epochs", "seed", "average"] as const;
+  const key = Object.fromEntries(names.map((name) => [name, firstValue(layers, 0, name)])) as unknown as KeySettings;
+  const values = Object.fromEntries(
+    settingNames.map((name) => [name, effectiveValue(name, key)]),
+  ) as unknown as Settings;
+  const effective = settingNames.filter((name) => hasEffect(name, values));
+  const sourceOf = (name: SettingName) => layers[chosen.get(name) ?? -1]?.source ?? defaultSource;
+  return { settings: values, sources: new Map(effective.map((name) => [name, sourceOf(name)])) };
+}
+
+function checkedLayer({ values, where, source }: SettingsLayer): SettingsLayer {
+  const checked: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(values)) {
+    if (value === undefined) continue;
+    if (!Object.hasOwn(settings, name)) {
+      throw new UsageError({
+        where: where(name),
+        what: "there is no such setting",
+        // A file may name its recipe, too.
+        remedy: `Did you mean ${nearestName(name, [...settingNames, "recipe"])}?`,
+      });
+    }
+    const { accept, expected } = settingOf(name as SettingName);
+    checked[name] = accept(value);
+    if (checked[name] === undefined) {
+      throw new UsageError({ where: where(name), what: "this value is not allowed", received: value, expected });
+    }
+  }
+  return { values: checked, where, source };
+}
+
+/** The value that the layers from `from` on agree on. */
+function firstValue(layers: readonly SettingsLayer[], from: number, name: keyof KeySettings): unknown {
+  const layer = layers.slice(from).find(({ values }) => values[name] !== undefined);
+  return layer ? layer.values[name] : settings[name].default;
+}
+
+/** False for a detail of another optimizer or schedule than is chosen, if a more important layer chose it. */
+function hasMeaning(layers: readonly SettingsLayer[], index: number, name: SettingName): boolean {
+  const { follows, only } = settingOf(name);
+  if (follows === undefined) return true;
+  const choice = firstValue(layers, 0, follows) as string;
+  if (firstValue(layers, index, follows) !== choice) return false;
+  if (only === undefined || only.includes(choice)) return true;
+  const { where, values } = layers[index]!;
+  throw new UsageError({
+    where: where(name),
+    what: `this does not go with ${follows} ${choice}`,
+    received: values[name],
+    expected: `${follows} ${only.join(" or ")}`,
+  });
+}
+
+/** Of two settings that say the same in different ways, the one of the more important layer stays. */
+function settleAlternatives(layers: readonly SettingsLayer[], chosen: Map<SettingName, number>): void {
+  for (const name of settingNames) {
+    const other = settingOf(name).insteadOf as SettingName | undefined;
+    const own = chosen.get(name);
+    if (other === undefined || own === undefined || layers[own]!.values[name] === null) continue;
+    const others = chosen.get(other);
+    if (others === undefined || others > own) chosen.delete(other);
+    else if (others < own) chosen.delete(name);
+    else {
+      const { where } = layers[own]!;
+      throw new UsageError({ where: where(name), what: `this cannot be set together with ${where(other)}` });
+    }
+  }
+}
+
+function hasEffect(name: SettingName, values: Settings): boolean {
+  const { follows, only, insteadOf } = settingOf(name);
+  if (only !== undefined && follows !== undefined && !only.includes(values[follows])) return false;
+  if (insteadOf !== undefined) return values[name] !== null;
+  return !settingNames.some((other) => settingOf(other).insteadOf === name && values[other] !== null);
+}
+
+/** The name that takes the fewest changes of single letters to come from `written`; of equal ones, the first. */
+export function nearestName(written: string, names: readonly string[]): string {
+  const distances = names.map((name) => editDistance(written.toLowerCase(), name.toLowerCase()));
+  return names[distances.indexOf(Math.min(...distances))]!;
+}
+
+/** How many letters have to be put in, taken out or replaced. @see Wagner and Fischer, The String-to-String Correction Problem, 1974 */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (const [above, letter] of [...a].entries()) {
+    const next = [above + 1];
+    for (const [index, other] of [...b].entries()) {
+      next.push(Math.min(next[index]! + 1, row[index + 1]! + 1, row[index]! + (letter === other ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row.at(-1)!;
+}

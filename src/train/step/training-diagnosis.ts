@@ -1,0 +1,168 @@
+import { TrainingError } from "../../base/errors.ts";
+import type { Tensors } from "../../base/platform.ts";
+import { gradient } from "../../compiler/gradient.ts";
+import { type Network, networkWeights } from "../../graph/network.ts";
+import { OpGraphBuilder } from "../../graph/op-builder.ts";
+import type { OpGraph, Value } from "../../graph/ops.ts";
+import { dependents } from "../../graph/ops.ts";
+import type { FloatTensor, Tensor } from "../../tensor/tensor.ts";
+import { type ProgramOptions, stepSession } from "./step-program.ts";
+import { type ForwardGraph, forwardGraph } from "./training-graph.ts";
+import { type TrainingGraphOptions, trainingNames } from "./training-graph-options.ts";
+
+/** The first place where a step meets a number that is not finite. */
+export interface Fault {
+  /** Name of the layer; undefined for the loss, and for targets and weights of samples. */
+  readonly layer?: string;
+  /**
+   * `weight`: before the step; `input`: what the step was given; `output`: the layer's, its inputs being finite; `loss`:
+   * all layers' outputs being finite; `gradient`: of the layer's output or weights, those of later layers being finite.
+   */
+  readonly kind: "weight" | "input" | "output" | "loss" | "gradient";
+  /** Name of the weight, input or value. */
+  readonly name: string;
+}
+
+/** What a diagnosis looks at: a step before it was run. */
+interface DiagnosisInput {
+  readonly network: Network;
+  readonly options: TrainingGraphOptions;
+  /** Weights by name, in the engine's layout. */
+  readonly weights: ReadonlyMap<string, FloatTensor>;
+  /** What the step is fed besides. */
+  readonly batch: Tensors;
+}
+
+/**
+ * Finds where a step first meets a number that is not finite; undefined if nowhere before the update. Compiles a graph of
+ * its own, which computes every layer's output and gradient: it costs about as much as the creation of a step.
+ */
+export async function diagnoseStep(
+  { network, options, weights, batch }: DiagnosisInput,
+  program: Omit<ProgramOptions, "frozen">,
+): Promise<Fault | undefined> {
+  const layerOf = new Map(network.layers.flatMap(({ name, weights }) => weights.map((spec) => [spec.name, name])));
+  for (const { name } of networkWeights(network)) {
+    if (!allFinite(weights.get(name)!)) return { kind: "weight", layer: layerOf.get(name)!, name };
+  }
+  for (const [name, tensor] of Object.entries(batch)) if (!allFinite(tensor)) return { kind: "input", name };
+
+  const forward = forwardGraph(network, options);
+  const { graph, places } = withPlaces(network, forward);
+  const session = await stepSession(graph, { ...program, frozen: new Map() });
+  try {
+    const read = graph.parameters.map(({ name }) => [name, weights.get(name)!] as const);
+    const results = await session.run({ ...Object.fromEntries(read), ...batch });
+    return places.find(({ name }) => !allFinite(results[outputName(name)]!));
+  } finally {
+    await session.dispose();
+  }
+}
+
+/** The graph with one output for each place that can be at fault, in the order in which faults spread. */
+function withPlaces(network: Network, forward: ForwardGraph): { graph: OpGraph; places: readonly Fault[] } {
+  const { graph: upToLoss, layerOutputs, trained } = forward;
+  const leading = ancestors(upToLoss, trainingNames.loss);
+  const weighted = dependents(
+    upToLoss,
+    upToLoss.parameters.map(({ name }) => name),
+  );
+  const differentiated = [...layerOutputs].filter(([, { name }]) => leading.has(name) && weighted.has(name));
+  const names = [...differentiated.map(([, value]) => value.name), ...trained.map(({ name }) => name)];
+  const { graph, gradients } = gradient(upToLoss, trainingNames.loss, names);
+
+  const build = new OpGraphBuilder({ ...graph, outputs: new Map() });
+  const places: Fault[] = [];
+  const place = (fault: Fault, value: Value): void => {
+    places.push(fault);
+    build.output(outputName(fault.name), trace(build, value));
+  };
+  for (const [layer, value] of layerOutputs) place({ kind: "output", layer, name: layer }, value);
+  place({ kind: "loss", name: trainingNames.loss }, upToLoss.outputs.get(trainingNames.loss)!);
+  const reached = new Map(differentiated);
+  for (const { name: layer, weights } of network.layers.toReversed()) {
+    const value = reached.get(layer);
+    if (value) place({ kind: "gradient", layer, name: trainingNames.gradient(layer) }, gradients.get(value.name)!);
+    for (const spec of weights.filter((each) => trained.includes(each))) {
+      const name = trainingNames.gradient(spec.name);
+      place({ kind: "gradient", layer, name }, gradients.get(spec.name)!);
+    }
+  }
+  return { graph: build.finish(), places };
+}
+
+/** A number that is 0 if all of the value's are finite, and not a number otherwise: Σ 0·x. */
+function trace(build: OpGraphBuilder, value: Value): Value {
+  const nothing = build.op({ kind: "multiply" }, [value, build.constant(0)]);
+  if (value.shape.length === 0) return nothing;
+  return build.op({ kind: "reduceSum", axes: [...value.shape.keys()], keepDims: false }, [nothing]);
+}
+
+/** Names of all values that an output depends on. */
+function ancestors(graph: OpGraph, output: string): ReadonlySet<string> {
+  const names = new Set([graph.outputs.get(output)!.name]);
+  for (const { inputs, outputs } of graph.operations.toReversed()) {
+    if (outputs.some(({ name }) => names.has(name))) for (const { name } of inputs) names.add(name);
+  }
+  return names;
+}
+
+const outputName = (place: string) => `finite/${place}`;
+
+/** Whether all numbers of a tensor are finite. */
+function allFinite({ type, data }: Tensor): boolean {
+  return type !== "float32" || (data as Float32Array).every((value) => Number.isFinite(value));
+}
+
+/** The highest learning rate of a training, and one that usually works with its optimizer. */
+interface LearningRates {
+  readonly learningRate: number;
+  readonly usualRate: number;
+}
+
+/**
+ * Refuses weights that no step can repair.
+ * @param weights by name, in any layout; the optimizer's memory (`<weight>#<slot>`) is not looked at.
+ * @throws {TrainingError} one is no finite number.
+ */
+export function assertFiniteWeights(
+  weights: ReadonlyMap<string, FloatTensor>,
+  place: string,
+  rates: LearningRates,
+): void {
+  for (const [name, { data }] of weights) {
+    if (name.includes("#")) continue;
+    const broken = data.find((value) => !Number.isFinite(value));
+    if (broken !== undefined) throwDiverged(place, `weight "${name}"`, broken, rates);
+  }
+}
+
+/**
+ * Refuses a step whose loss or new weights are no finite numbers.
+ * @param fault where that began; undefined for the optimizer's update.
+ * @throws {TrainingError} always.
+ */
+export function throwBrokenStep(place: string, loss: number, fault: Fault | undefined, rates: LearningRates): never {
+  if (!Number.isFinite(loss)) throwDiverged(place, "the loss", loss, rates, describe(fault));
+  throwDiverged(place, "a new weight", undefined, rates, describe(fault));
+}
+
+function describe(fault: Fault | undefined): string {
+  if (!fault) return ", from the optimizer's update on";
+  const { kind, layer, name } = fault;
+  if (kind === "weight") return `, because of weight "${name}"`;
+  if (kind === "input") return `, because of the batch's ${name}`;
+  if (kind === "loss") return "";
+  return `, from the ${kind} of layer "${layer}" on`;
+}
+
+function throwDiverged(place: string, subject: string, received: unknown, rates: LearningRates, began = ""): never {
+  const { learningRate, usualRate } = rates;
+  const lower = Math.min(Number((learningRate / 10).toPrecision(3)), usualRate);
+  throw new TrainingError({
+    where: `training, ${place}`,
+    what: `${subject} is no finite number any more${began}`,
+    received,
+    remedy: `The steps were too large: use a lower learning rate, e.g. ${lower} instead of ${learningRate}.`,
+  });
+}

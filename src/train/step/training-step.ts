@@ -1,0 +1,376 @@
+import { UsageError } from "../../base/errors.ts";
+import type { Platform, SessionOptions, Tensors } from "../../base/platform.ts";
+import type { StepHealth } from "../../base/records.ts";
+import type { Weights } from "../../graph/initialize.ts";
+import type { WeightSpec } from "../../graph/layer-weights.ts";
+import { type Network, networkWeights } from "../../graph/network.ts";
+import type { OpGraph, Value } from "../../graph/ops.ts";
+import { fromEngineLayout } from "../../graph/weights.ts";
+import { deriveSeed, mulberry32 } from "../../tensor/random.ts";
+import { sizeOf } from "../../tensor/shape.ts";
+import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
+import { createStagedSession, type Reduce, SplitProgram } from "./split-program.ts";
+import { FusedProgram, type StepProgram, stepSession } from "./step-program.ts";
+import { diagnoseStep, type Fault } from "./training-diagnosis.ts";
+import { type StepInterface, splitTrainingGraph, trainingGraph } from "./training-graph.ts";
+import { type TrainingGraphOptions, trainingNames } from "./training-graph-options.ts";
+import { stepHealth } from "./training-health.ts";
+import {
+  averageSlot,
+  checkState,
+  disposeState,
+  initialState,
+  isOnDevice,
+  largestLookedAt,
+  type StateEntry,
+  StateMemory,
+  type StateTensor,
+  type TrainingState,
+  worthKeeping,
+} from "./training-state.ts";
+
+/** How a training step is compiled, and the engine it runs on. */
+export interface TrainingStepOptions extends TrainingGraphOptions {
+  readonly platform: Platform;
+  readonly session?: SessionOptions | undefined;
+  /**
+   * Number of micro-batches, of `batchSize` samples each, whose gradients are averaged for one update: large batches in
+   * little memory. Normalizations by the batch see one micro-batch at a time. Default 1.
+   */
+  readonly accumulate?: number;
+  /** Averages gradients and statistics over the machines that train together. */
+  readonly reduce?: Reduce;
+}
+
+type CompleteOptions = TrainingStepOptions & Required<Pick<TrainingStepOptions, "accumulate">>;
+
+export interface StepInput {
+  /** `[N, H, W, C]`: bytes, or float32 where the graph has no preprocessing. N is `batchSize · accumulate`. */
+  readonly images: Tensor;
+  /** Target probabilities `[N, classes]`. */
+  readonly targets: FloatTensor;
+  /** Factor of each sample's loss, `[N]`, where the step was created with `sampleWeights`; default all 1. */
+  readonly sampleWeights?: FloatTensor;
+  readonly learningRate: number;
+  /** Tell of the step's health, where it was created with `health`; default false. */
+  readonly health?: boolean;
+  /** Seed of this step's dropout; default: the number of steps done. */
+  readonly seed?: number;
+}
+
+export interface StepResult {
+  /** Mean over the batch, before the update. */
+  readonly loss: number;
+  /** `[N, classes]`, before the update. */
+  readonly logits: FloatTensor;
+  /** Euclidean norm of all gradients together, unclipped, where it was asked for or is needed to clip. */
+  readonly gradientNorm?: number;
+  /** By weight, in Keras's layout, where the step was created with `gradientOutputs`; else empty. */
+  readonly gradients: Weights;
+  /** Where it was asked for. With `accumulate`, activations are those of the first micro-batch. */
+  readonly health?: StepHealth;
+  /** False if the loss or a new weight is no finite number: then the step is undone, and `diagnose` tells where it broke. */
+  readonly isSound: boolean;
+}
+
+/**
+ * A network in training: its weights and the optimizer's memory, replaced by one run of the engine at each step. A step
+ * that fails leaves them as they were.
+ */
+export class TrainingStep {
+  readonly #network: Network;
+  readonly #options: CompleteOptions;
+  readonly #program: StepProgram;
+  readonly #interface: StepInterface;
+  /** Weights that never change, in the engine's layout. */
+  readonly #frozen: ReadonlyMap<string, FloatTensor>;
+  readonly #state: StateMemory;
+  #steps: number;
+
+  private constructor(
+    network: Network,
+    options: CompleteOptions,
+    program: StepProgram,
+    parts: { readonly interface: StepInterface; readonly frozen: ReadonlyMap<string, FloatTensor> },
+    { tensors, steps }: TrainingState,
+  ) {
+    this.#network = network;
+    this.#options = options;
+    this.#program = program;
+    this.#interface = parts.interface;
+    this.#frozen = parts.frozen;
+    this.#state = new StateMemory(named(parts.interface.state, tensors), options);
+    this.#steps = steps;
+  }
+
+  /**
+   * Compiles the step and loads it into the engine, with `weights` (Keras's layout) to start from.
+   * @throws {UsageError} no weight trains, or an option is out of its range.
+   */
+  static create(network: Network, weights: Weights, options: TrainingStepOptions): Promise<TrainingStep> {
+    return TrainingStep.#compile(network, options, (entries) => initialState(entries, weights));
+  }
+
+  /**
+   * Compiles the step, to go on from what `state()` of another one gave: with the same options, on the same machine, bit
+   * for bit as that one would have.
+   * @throws {WeightsError} the state is of another network or of other options.
+   */
+  static restore(network: Network, state: TrainingState, options: TrainingStepOptions): Promise<TrainingStep> {
+    return TrainingStep.#compile(network, options, (entries) => {
+      checkState(network.name, entries, state);
+      return state;
+    });
+  }
+
+  static async #compile(
+    network: Network,
+    given: TrainingStepOptions,
+    start: (entries: readonly StateEntry[]) => TrainingState,
+  ): Promise<TrainingStep> {
+    const options = { accumulate: 1, ...given };
+    const { reduce, platform, session } = options;
+    if (options.accumulate === 1 && !reduce) {
+      const graph = trainingGraph(network, unsynchronized(options));
+      const state = start([...graph.state, ...graph.frozen]);
+      const frozen = named(graph.frozen, state.tensors);
+      const keep = worthKeeping(graph.state).map((name) => trainingNames.next(name));
+      const kept = { ...session, keep };
+      const program = new FusedProgram(await stepSession(graph.graph, { platform, session: kept, frozen }));
+      return new TrainingStep(network, options, program, { interface: graph, frozen }, state);
+    }
+    const split = splitTrainingGraph(network, reduce ? options : unsynchronized(options));
+    const state = start([...split.state, ...split.frozen]);
+    const frozen = named(split.frozen, state.tensors);
+    const wholeBatches = reduce !== undefined && options.synchronizeBatchNormalization === true;
+    const load = (graph: OpGraph) => stepSession(graph, { platform, session, frozen, wholeBatches });
+    const forward = await (reduce ? createStagedSession(split.forward, load, reduce) : load(split.forward));
+    const update = await stepSession(split.update, { platform, session, frozen: new Map() });
+    const program = new SplitProgram(forward, update, split, reduce);
+    return new TrainingStep(network, options, program, { interface: split, frozen }, state);
+  }
+
+  /** Number of steps done. */
+  get steps(): number {
+    return this.#steps;
+  }
+
+  /**
+   * Runs one step and moves the weights.
+   * @throws {UsageError} the number of samples is not that of the step.
+   * @throws {Error} what the engine says; the weights stay as they were.
+   */
+  async run(input: StepInput): Promise<StepResult> {
+    const state = this.#state.tensors;
+    const options = this.#options;
+    const { tensors: results, kept } = await this.#program.run({
+      state,
+      scalars: this.#scalars(input.learningRate, this.#steps + 1),
+      batches: this.#batches(input),
+    });
+    const next = new Map(
+      [...state.keys()].map((name): [string, StateTensor] => {
+        const output = trainingNames.next(name);
+        return [name, kept[output] ?? (results[output] as FloatTensor)];
+      }),
+    );
+    const loss = Number(results[trainingNames.loss]!.data[0]);
+    const isSound = Number.isFinite(loss) && areFinite(next.values());
+    const health = input.health && options.health && (await this.#health({ next, results }));
+    if (isSound) {
+      this.#state.replace(next);
+      this.#steps++;
+    } else disposeState(next);
+    const gradientNorm = results[trainingNames.gradientNorm];
+    return {
+      loss,
+      isSound,
+      logits: results[trainingNames.logits] as FloatTensor,
+      ...(gradientNorm && { gradientNorm: Number(gradientNorm.data[0]) }),
+      gradients: this.#gradients(results),
+      ...(health && { health }),
+    };
+  }
+
+  async #health(step: { next: ReadonlyMap<string, StateTensor>; results: Tensors }): Promise<StepHealth> {
+    const [state, next] = [await this.#state.fetch(), await this.#state.read(step.next)];
+    return stepHealth(this.#network, this.#interface.trained, { state, next, results: step.results });
+  }
+
+  /** Brings here what has stayed on a device: `state` and `weights` need it, after the last step before them. */
+  async fetch(): Promise<void> {
+    await this.#state.fetch();
+  }
+
+  #scalars(learningRate: number, step: number): Tensors {
+    const { optimizer, averageDecay } = this.#options;
+    const named = this.#interface.rateFactors.flatMap((factor) =>
+      Object.entries(optimizer.scalars(learningRate * factor, step)).map(
+        ([name, value]) => [trainingNames.scalar(name, factor), value] as const,
+      ),
+    );
+    const share = averageDecay ? [[trainingNames.averageShare, 1 - averageDecay(step)] as const] : [];
+    return Object.fromEntries(
+      [...named, ...share].map(([name, value]) => [name, floatTensor([], Float32Array.of(value))]),
+    );
+  }
+
+  #batches({ images, targets, sampleWeights, seed = this.#steps }: StepInput): readonly Tensors[] {
+    const { batchSize, accumulate } = this.#options;
+    const size = batchSize * accumulate;
+    const weights = sampleWeights ?? floatTensor([size], new Float32Array(size).fill(1));
+    const fed = {
+      [trainingNames.images]: images,
+      [trainingNames.targets]: targets,
+      ...(this.#options.sampleWeights && { [trainingNames.sampleWeights]: weights }),
+    };
+    return microBatches(fed, batchSize, accumulate).map((batch, index) => ({
+      ...batch,
+      ...dropoutMasks(this.#interface.dropoutMasks, index === 0 ? seed : deriveSeed(seed, "micro-batch", index)),
+    }));
+  }
+
+  #gradients(results: Tensors): Weights {
+    if (!this.#options.gradientOutputs) return new Map();
+    return new Map(
+      this.#interface.trained.map((spec) => [
+        spec.name,
+        copyForKeras(spec, results[trainingNames.gradient(spec.name)] as FloatTensor),
+      ]),
+    );
+  }
+
+  /**
+   * All that the step remembers, to save it and to `restore` it. Nothing is copied, and later steps do not change it.
+   * @throws {UsageError} some of it is on a device: `fetch` it first.
+   */
+  state(): TrainingState {
+    return { tensors: new Map([...this.#state.here, ...this.#frozen]), steps: this.#steps };
+  }
+
+  /**
+   * A copy of the weights, in Keras's layout.
+   * @param options `averaged`: their averages, where the step was created with `averageDecay`; what never changes is its
+   *   own average.
+   * @throws {UsageError} some are on a device: `fetch` them first.
+   */
+  weights(options: { readonly averaged?: boolean } = {}): Weights {
+    const tensors = this.tensors(options);
+    return new Map(
+      networkWeights(this.#network).map((spec) => [spec.name, copyForKeras(spec, tensors.get(spec.name)!)]),
+    );
+  }
+
+  /**
+   * The weights as they are, in the engine's layout. Nothing is copied, and later steps do not change it.
+   * @param options as for {@link weights}.
+   * @throws {UsageError} some are on a device: `fetch` them first.
+   */
+  tensors(options: { readonly averaged?: boolean } = {}): ReadonlyMap<string, FloatTensor> {
+    const state = this.#state.here;
+    return new Map(
+      networkWeights(this.#network).map(({ name }) => {
+        const average = options.averaged ? state.get(`${name}#${averageSlot}`) : undefined;
+        return [name, average ?? state.get(name) ?? this.#frozen.get(name)!];
+      }),
+    );
+  }
+
+  /**
+   * Finds where the next step, on this input, first meets a number that is not finite: the first weight, layer's output or
+   * gradient. Undefined if nowhere before the optimizer. It costs about as much as the creation of a step.
+   */
+  async diagnose(input: StepInput): Promise<Fault | undefined> {
+    const { platform, session } = this.#options;
+    const weights = new Map([...(await this.#state.fetch()), ...this.#frozen]);
+    for (const batch of this.#batches(input)) {
+      const diagnosed = { network: this.#network, options: unsynchronized(this.#options), weights, batch };
+      const fault = await diagnoseStep(diagnosed, { platform, session });
+      if (fault) return fault;
+    }
+    return undefined;
+  }
+
+  /** What the engine recorded, if profiling was asked for. */
+  endProfiling() {
+    return this.#program.endProfiling();
+  }
+
+  async dispose(): Promise<void> {
+    await this.#state.dispose();
+    await this.#program.dispose();
+  }
+}
+
+/**
+ * Whether small tensors, and so nearly surely all, are finite: a number that is not spreads to the gradient of every bias,
+ * beta or depthwise kernel before it, and to look at every number would take longer than an update.
+ */
+function areFinite(tensors: Iterable<StateTensor>): boolean {
+  for (const tensor of tensors) {
+    if (isOnDevice(tensor) || tensor.data.length > largestLookedAt) continue;
+    if (!tensor.data.every((value) => Number.isFinite(value))) return false;
+  }
+  return true;
+}
+
+/** Options of a step that no other machine has to take part in. */
+function unsynchronized(options: TrainingStepOptions): TrainingStepOptions {
+  return { ...options, synchronizeBatchNormalization: false };
+}
+
+function copyForKeras(spec: WeightSpec, tensor: FloatTensor): FloatTensor {
+  const inKerasLayout = fromEngineLayout(spec, tensor);
+  return inKerasLayout === tensor ? floatTensor(tensor.shape, tensor.data.slice()) : inKerasLayout;
+}
+
+function named(
+  entries: readonly StateEntry[],
+  tensors: ReadonlyMap<string, FloatTensor>,
+): ReadonlyMap<string, FloatTensor> {
+  return new Map(entries.map(({ name }) => [name, tensors.get(name)!]));
+}
+
+/** Factors of dropout for one run, 0 or 1/(1 − rate), by the name of their input; the same for the same seed. */
+export function dropoutMasks(
+  masks: readonly { readonly mask: Pick<Value, "name" | "shape">; readonly rate: number }[],
+  seed: number,
+): Tensors {
+  const random = mulberry32(seed);
+  return Object.fromEntries(
+    masks.map(({ mask: { name, shape }, rate }) => {
+      const tensor = floatTensor(shape);
+      for (let index = 0; index < tensor.data.length; index++) {
+        tensor.data[index] = random() < rate ? 0 : 1 / (1 - rate);
+      }
+      return [name, tensor];
+    }),
+  );
+}
+
+/**
+ * Cuts tensors along their first axis into `count` batches of `size` samples each, without copying.
+ * @throws {UsageError} a tensor holds another number of samples.
+ */
+export function microBatches(tensors: Tensors, size: number, count: number): readonly Tensors[] {
+  for (const [name, { shape }] of Object.entries(tensors)) {
+    if (shape[0] === size * count) continue;
+    throw new UsageError({
+      where: `training step, ${name}`,
+      what: "the number of samples is not that of the step",
+      received: shape[0],
+      expected: count === 1 ? `${size}` : `${size * count}: ${count} times ${size}`,
+    });
+  }
+  if (count === 1) return [tensors];
+  return Array.from({ length: count }, (_, index) =>
+    Object.fromEntries(
+      Object.entries(tensors).map(([name, tensor]) => [name, samples(tensor, index * size, (index + 1) * size)]),
+    ),
+  );
+}
+
+function samples({ type, shape, data }: Tensor, start: number, end: number): Tensor {
+  const each = sizeOf(shape.slice(1));
+  return { type, shape: [end - start, ...shape.slice(1)], data: data.subarray(start * each, end * each) } as Tensor;
+}

@@ -1,0 +1,117 @@
+import type { ImageDataset } from "../data/dataset.ts";
+import { type Network, networkWeights } from "../graph/network.ts";
+import { fromEngineLayout } from "../graph/weights.ts";
+import type { TrainingIdentity } from "./checkpoint.ts";
+import { RunningEpoch } from "./epoch.ts";
+import { hasOpenHead, trainHead } from "./head-phase.ts";
+import { prepareTraining, type TrainingPlan } from "./prepare.ts";
+import { tensorsOfFirstRank } from "./ranks/ranks.ts";
+import type { TrainingHooks, TrainingRequest, TrainingResult } from "./request.ts";
+import { TrainingRun } from "./run.ts";
+import { initialState, weightEntry } from "./step/training-state.ts";
+import { TrainingStep } from "./step/training-step.ts";
+import { assertEqualRanks, assertSameTraining, trainingIdentity } from "./training-identity.ts";
+
+/**
+ * Trains a network on labeled images; with validation images it tests it after every epoch and keeps the best
+ * weights. Nothing is written anywhere: save what `onEpoch`, `checkpoints` and the result hand out. Where epochs have few
+ * steps, moving statistics follow faster than the network says, see `statisticsMomentum`.
+ * @throws as {@link prepareTraining} and {@link runTraining}.
+ * @example
+ * const dataset = folderDataset(await nodePlatform.files.list("photos"));
+ * const { weights, history } = await train(dataset, { platform: nodePlatform, epochs: 5 });
+ */
+export async function train(dataset: ImageDataset, request: TrainingRequest): Promise<TrainingResult> {
+  return runTraining(await prepareTraining(dataset, request), request);
+}
+
+/**
+ * Carries out a training run.
+ * @throws {UsageError} the checkpoint to resume from is of another run.
+ * @throws {DataError} there are too few usable images.
+ * @throws {TrainingError} the loss or a weight becomes NaN or infinite.
+ */
+export async function runTraining(planned: TrainingPlan, given: TrainingHooks = {}): Promise<TrainingResult> {
+  const { network, batchSize, epochs, communicator } = planned;
+  const isShared = communicator.size > 1;
+  const hooks = communicator.rank === 0 ? given : withoutReports(given);
+  const identity = hooks.checkpoints || hooks.resume || isShared ? await trainingIdentity(planned) : {};
+  if (isShared) await assertEqualRanks(communicator, { ...identity, step: hooks.resume?.state.steps ?? 0 });
+  if (hooks.resume) assertSameTraining(identity, hooks.resume.identity);
+  const stepsPerEpoch = planned.batches.batchesPerEpoch;
+  const start = { network, batchSize, epochs, stepsPerEpoch };
+  // Nothing has been done yet where the classifier was to be trained first.
+  const resume = hooks.resume?.phase === "head" ? undefined : hooks.resume;
+  if (!resume) await hooks.onStart?.(start);
+  const plan = resume ? planned : await afterHead(planned, identity, hooks);
+  const prepared = withStatisticsFor(network, stepsPerEpoch);
+  const tensors = tensorsOfFirstRank(communicator, resume?.state.tensors ?? plan.weights);
+  const step = await (resume
+    ? TrainingStep.restore(prepared, { ...resume.state, tensors }, plan.step)
+    : TrainingStep.create(prepared, tensors, plan.step));
+  try {
+    const run = new TrainingRun(plan, identity, step, { ...hooks, resume });
+    if (resume) await hooks.onStart?.({ ...start, soFar: run.result(false) });
+    return await run.run();
+  } finally {
+    await Promise.all([step.dispose(), plan.validation?.preparation.dispose()]);
+  }
+}
+
+/**
+ * The same plan with the weights that the first phase gives, if there is one. Before it, all is saved that it takes to do
+ * it again: it comes out the same.
+ */
+async function afterHead(
+  plan: TrainingPlan,
+  identity: TrainingIdentity,
+  { head: hooks, resume, checkpoints, signal }: TrainingHooks,
+): Promise<TrainingPlan> {
+  const { network, batches, batchSize, head } = plan;
+  const specs = networkWeights(network);
+  const weights = resume
+    ? new Map(specs.map((spec) => [spec.name, fromEngineLayout(spec, resume.state.tensors.get(spec.name)!)]))
+    : plan.weights;
+  const begun = { ...plan, weights };
+  if (head === undefined || !hasOpenHead(plan)) return begun;
+  if (checkpoints && !resume) {
+    await checkpoints.save({
+      identity,
+      phase: "head",
+      isOver: false,
+      epoch: new RunningEpoch({ stepsPerEpoch: batches.batchesPerEpoch }, batchSize).state(),
+      state: initialState(specs.map(weightEntry), weights),
+      history: [],
+      skipped: [],
+      validationSkipped: [],
+    });
+  }
+  return { ...begun, weights: await trainHead(begun, head, { ...hooks, signal }) };
+}
+
+/** For ranks that take part but have nothing to say. */
+function withoutReports({ onStart, onProgress, onEpoch, checkpoints, ...rest }: TrainingHooks): TrainingHooks {
+  return { ...rest, ...(checkpoints && { checkpoints: { ...checkpoints, save: async () => {} } }) };
+}
+
+/**
+ * How much of its old value a moving statistic of batch normalization keeps at each step of a training.
+ *
+ * Keras's 0.99 is made for epochs of thousands of steps. With 31 steps in an epoch, the network as it is tested would
+ * still normalize by its initial statistics, and give every image the same class, for many epochs after it has learned.
+ * So the statistics look back over a third of an epoch, at least 5 steps: what lies before the epoch then counts e⁻³, 5 %.
+ * @param own the network's momentum, which it does not exceed.
+ */
+export function statisticsMomentum(own: number, stepsPerEpoch: number): number {
+  return Math.min(own, 1 - 1 / Math.max(5, stepsPerEpoch / 3));
+}
+
+/** The same network, its batch normalizations as slow to change as epochs of so many steps allow. */
+export function withStatisticsFor(network: Network, stepsPerEpoch: number): Network {
+  const layers = network.layers.map((layer) => {
+    const { config } = layer;
+    if (config.type !== "BatchNormalization") return layer;
+    return { ...layer, config: { ...config, momentum: statisticsMomentum(config.momentum, stepsPerEpoch) } };
+  });
+  return { ...network, layers };
+}

@@ -1,0 +1,69 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { z } from "zod";
+import type { FormatError } from "../../src/base/errors.ts";
+import { checkDocument, parseJson } from "../../src/base/json.ts";
+
+function placeIn(text: string): number | undefined {
+  try {
+    parseJson(text, "f");
+    return undefined;
+  } catch (error) {
+    const match = /^f, character (\d+): this is no JSON\.$/.exec((error as FormatError).message);
+    return Number(match![1]);
+  }
+}
+
+test.each([
+  ["", 0],
+  ['{"weights', 1],
+  ['{"a": ', 6],
+  ['{"a": 1, }', 9],
+  ['{"a": 1 "b"}', 8],
+  ["[1, 2,, 3]", 6],
+  ["[1, 2}", 5],
+  ['{"a": nul}', 6],
+  ['["\n"]', 1],
+  ["[01]", 2],
+  ["{1: 2}", 1],
+  ["[1] 2", 4],
+  ["]", 0],
+  ['{"a" 1}', 5],
+  ['["\\u00e9\\n", "\\x"]', 13],
+  [`["${"a".repeat(3_000_000)}`, 1],
+])("a text ends to be JSON where it does: case %#", (text, place) => {
+  expect(placeIn(text)).toBe(place);
+});
+
+test("a field that a schema refuses is named, with what was received", () => {
+  const schema = z.object({ sizes: z.array(z.int().max(5)), kind: z.enum(["a", "b"]), list: z.array(z.int()).max(1) });
+  const message = (value: unknown) => {
+    try {
+      checkDocument(schema, value, "f");
+      return undefined;
+    } catch (error) {
+      return (error as FormatError).message;
+    }
+  };
+  const good = { sizes: [1], kind: "a", list: [] };
+  expect(message(good)).toBeUndefined();
+  expect(message({ ...good, sizes: [1, 9] })).toBe("f, field sizes.1: Too big: expected number to be <=5; received 9.");
+  expect(message({ ...good, kind: "c" })).toBe('f, field kind: Invalid option: expected one of "a"|"b"; received "c".');
+  expect(message({ ...good, kind: undefined })).toBe('f, field kind: Invalid option: expected one of "a"|"b".');
+  expect(message({ ...good, sizes: "x" })).toBe("f, field sizes: Invalid input: expected array, received string.");
+  expect(message({ ...good, list: [1, 2] })).toBe("f, field list: Too big: expected array to have <=1 items.");
+  expect(message(5)).toBe("f: Invalid input: expected object, received number.");
+});
+
+test("every text that JSON.parse refuses has a place, up to which it can be the beginning of JSON", () => {
+  fc.assert(
+    fc.property(fc.json(), fc.nat(), fc.string({ maxLength: 3 }), (json, at, change) => {
+      const place = at % (json.length + 1);
+      const found = placeIn(json.slice(0, place) + change);
+      if (found === undefined) return;
+      // Cut off before the change, the place cannot be before the last word.
+      expect(found).toBeLessThanOrEqual(place + change.length);
+      expect(() => JSON.parse(json.slice(0, place) + change)).toThrow();
+    }),
+  );
+});

@@ -1,0 +1,166 @@
+import { readFileSync } from "node:fs";
+import fc from "fast-check";
+import { zipSync } from "fflate";
+import { describe, expect, test } from "vitest";
+import { FormatError } from "../../src/base/errors.ts";
+import { decodeFloats } from "../../src/formats/number-formats.ts";
+import { isTorch, readTorch } from "../../src/formats/torch/file.ts";
+import { damaged } from "./damaged.ts";
+import { fuzzRuns } from "./fuzz-runs.ts";
+
+// Written by PyTorch 1.13 with tests/golden/torch-files.py.
+const read = (file: string) => new Uint8Array(readFileSync(new URL(`../golden/formats/${file}`, import.meta.url)));
+const expected = JSON.parse(new TextDecoder().decode(read("tensors.json"))) as Record<
+  string,
+  { shape: number[]; values: number[] }
+>;
+
+describe.each([
+  ["tensors.pth", "zip"],
+  ["tensors-legacy.pth", "legacy"],
+] as const)("%s", (file, container) => {
+  test("gives PyTorch's tensors: transposed, sliced, expanded, shared, of every type", () => {
+    const bytes = read(file);
+    expect(isTorch(bytes)).toBe(true);
+    const found = readTorch(bytes, file);
+    expect(found).toMatchObject({ container, under: [] });
+    const tensors = Object.fromEntries(
+      [...found.tensors].map(([name, tensor]) => {
+        const { shape, data } = decodeFloats(tensor.read());
+        expect(tensor.shape).toEqual(shape);
+        return [name, { shape, values: [...data] }];
+      }),
+    );
+    expect(tensors).toEqual(expected);
+  });
+
+  test("whatever is damaged is refused with its name, or read", () => {
+    const readAll = (bytes: Uint8Array): void => {
+      try {
+        for (const tensor of readTorch(bytes, "the file").tensors.values()) decodeFloats(tensor.read());
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw error;
+        expect(error.message).toMatch(/^the file/);
+      }
+    };
+    fc.assert(fc.property(damaged(read(file)), readAll), fuzzRuns);
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), readAll), fuzzRuns);
+  });
+});
+
+test("a checkpoint gives its averaged weights, and leaves the rest alone", () => {
+  const { tensors, under } = readTorch(read("checkpoint.pth"), "checkpoint.pth");
+  expect(under).toEqual(["state_dict_ema"]);
+  expect([...tensors.keys()]).toEqual(["module.only"]);
+  expect([...decodeFloats(tensors.get("module.only")!.read()).data]).toEqual([-1, -0.75]);
+});
+
+/** A zip file of PyTorch with this pickle, bytes or opcodes as text. */
+function withPickle(pickle: string | readonly number[], entries: Record<string, Uint8Array> = {}): Uint8Array {
+  const bytes =
+    typeof pickle === "string" ? Uint8Array.from(pickle, (each) => each.charCodeAt(0)) : Uint8Array.from(pickle);
+  return zipSync({ "archive/data.pkl": bytes, ...entries }, { level: 0 });
+}
+
+/** `{"w": _rebuild_tensor_v2(storage of `count` floats, offset, shape, strides, …)}`; numbers below 256. */
+function tensorPickle(count: number, offset: number, shape: readonly number[], strides: readonly number[]): string {
+  const tuple = (values: readonly number[]) => `(${values.map((value) => `K${String.fromCharCode(value)}`).join("")}t`;
+  const text = (value: string) => `X${String.fromCharCode(value.length)}\0\0\0${value}`;
+  const storage = `(${text("storage")}ctorch\nFloatStorage\n${text("0")}${text("cpu")}K${String.fromCharCode(count)}tQ`;
+  const values = `(${storage}K${String.fromCharCode(offset)}${tuple(shape)}${tuple(strides)}\x89}t`;
+  return `\x80\x02}${text("w")}ctorch._utils\n_rebuild_tensor_v2\n${values}Rs.`;
+}
+
+const four = { "archive/data/0": new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer) };
+
+test("a file made by hand, little-endian and big-endian", () => {
+  const pickle = tensorPickle(4, 1, [3], [1]);
+  const values = (file: Uint8Array) => [...decodeFloats(readTorch(file, "f").tensors.get("w")!.read()).data];
+  expect(values(withPickle(pickle, four))).toEqual([2, 3, 4]);
+  const big = Uint8Array.of(0, 0, 0, 0, 0x3f, 0x80, 0, 0, 0xc0, 0, 0, 0, 0x40, 0x40, 0, 0);
+  const order = new TextEncoder().encode("big");
+  expect(values(withPickle(pickle, { "archive/byteorder": order, "archive/data/0": big }))).toEqual([1, -2, 3]);
+});
+
+describe("refuses", () => {
+  const refusal = (bytes: Uint8Array): string => {
+    try {
+      for (const tensor of readTorch(bytes, "the file").tensors.values()) tensor.read();
+    } catch (error) {
+      expect(error).toBeInstanceOf(FormatError);
+      return (error as Error).message;
+    }
+    throw new Error("it was not refused");
+  };
+
+  test.each([
+    ["a function of the system", "\x80\x02cposix\nsystem\nX\x02\0\0\0ls\x85R."],
+    ["a class of a model", "\x80\x02ctorch.nn.modules.linear\nLinear\n)\x81."],
+    ["an opcode that makes objects of any class", "\x80\x02i__main__\nEvil\n."],
+    ["a call of a value", "\x80\x02K\x01)R."],
+    ["a call of a type of storage", "\x80\x02ctorch\nFloatStorage\n)R."],
+    ["a dictionary that copies another one", "\x80\x02ccollections\nOrderedDict\n]\x85R."],
+    ["a missing value", "\x80\x02R."],
+    ["a missing mark", "\x80\x02t."],
+    ["a mark as a value", "\x80\x02(."],
+    ["a value that is not remembered", "\x80\x02h\x07."],
+    ["a key without a value", "\x80\x02}(K\x01u."],
+    ["appending to a number", "\x80\x02K\x01K\x02a."],
+    ["a text that is no UTF-8", "\x80\x02U\x01\xff."],
+    ["a text longer than the file", "\x80\x02X\xff\xff\xff\x7f."],
+    ["an absurd integer", "\x80\x02\x8b\xff\xff\xff\x7f."],
+    ["an end in the middle", "\x80\x02}"],
+    ["a name without an end", "\x80\x02ctorch"],
+    ["something outside that is no storage", "\x80\x02K\x01Q."],
+    ["a tensor without a storage", "\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(K\x01K\0))tR."],
+    ["a parameter of nothing", "\x80\x02ctorch._utils\n_rebuild_parameter\n(K\x01\x89)tR."],
+    ["a number alone", "\x80\x02K\x01."],
+    ["a dictionary without tensors", "\x80\x02}."],
+    ["a dictionary that holds itself", "\x80\x02}q\0X\x05\0\0\0modelh\0s."],
+  ])("%s", (name, pickle) => {
+    expect(refusal(withPickle(pickle))).toMatchSnapshot(name);
+  });
+
+  test.each([
+    ["a tensor beyond its storage", tensorPickle(4, 2, [3], [1])],
+    ["strides beyond the storage", tensorPickle(4, 0, [2, 2], [3, 1])],
+    ["a shape without strides", tensorPickle(4, 0, [4], [])],
+    ["numbers repeated without end", tensorPickle(4, 0, [255, 255, 255], [0, 0, 0])],
+    ["a storage longer than its entry", tensorPickle(5, 0, [5], [1])],
+  ])("%s", (name, pickle) => {
+    expect(refusal(withPickle(pickle, four))).toMatchSnapshot(name);
+  });
+
+  test("a storage that is not there, and a pickle that is not", () => {
+    expect(refusal(withPickle(tensorPickle(4, 0, [4], [1])))).toMatchInlineSnapshot(
+      `"the file, tensor "w": its storage "0" is missing or truncated; received "nothing"; expected 16 bytes."`,
+    );
+    expect(refusal(zipSync({ "other.txt": Uint8Array.of(1) }))).toMatchInlineSnapshot(
+      `"the file: the zip archive has no pickle; expected data.pkl."`,
+    );
+  });
+
+  test("deep nesting and endless values without running out of stack or memory", () => {
+    const deep = `\x80\x02)${"\x85".repeat(200_000)}.`;
+    expect(refusal(withPickle(deep))).toContain("no dictionary of tensors");
+    const wide = Uint8Array.from({ length: 5_000_000 }, (_, index) => (index < 2 ? [0x80, 2][index]! : 0x4e));
+    expect(refusal(withPickle("", { "archive/data.pkl": wide }))).toContain("more values than weights can have");
+  });
+
+  test("a directory that claims to have thousands of millions of entries", () => {
+    // PyTorch writes the wide directory, whose number of entries has 64 bits.
+    const bytes = read("tensors.pth");
+    const view = new DataView(bytes.buffer);
+    const wide = view.getUint32(bytes.length - 22 - 12, true);
+    expect(view.getUint32(wide, true)).toBe(0x06064b50);
+    view.setUint32(wide + 32, 2 ** 32 - 1, true);
+    expect(refusal(bytes)).toMatchInlineSnapshot(
+      `"the file, byte 4185: the zip archive is damaged (expected a directory entry here). Is the file truncated? Copy or download it again."`,
+    );
+  });
+
+  test("a zip archive of something else is not taken for one of PyTorch", () => {
+    expect(isTorch(withPickle("\x80\x02}."))).toBe(true);
+    expect(isTorch(zipSync({ "config.json": Uint8Array.of(1) }))).toBe(false);
+  });
+});

@@ -1,7 +1,0 @@
-import type { FileSystem, SourceReader } from "../../src/platform.ts";
-import { nodePlatform } from "../../src/runtime/node.ts";
-
-/** Node's files, read by a function of the test. */
-export function readingFiles(read: FileSystem["read"]): SourceReader {
-  return { files: { ...nodePlatform.files, read } };
-}
