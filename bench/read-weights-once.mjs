@@ -9,8 +9,8 @@ import { readFile } from "node:fs/promises";
 const [file = "", architecture = "", question, ...parts] = process.argv.slice(2);
 /** @param {string} path */
 const built = (path) => import(new URL(`../dist/src/${path}.js`, import.meta.url).href);
-const { nodePlatform } = await built("runtime/node");
-const { loadWeights } = await built("tasks/weights/open-weights");
+const { nodePlatform } = await built("runtime/node/platform");
+const { loadWeights } = await built("model/open-weights");
 const { architectureNamed, buildNetwork } = await built("models/registry");
 
 const network = buildNetwork(architectureNamed(architecture, {}));

@@ -96,7 +96,7 @@ function threadFor(module: string): Worker {
 
 function start(module: string): Worker {
   const fromSources = import.meta.url.endsWith(".ts");
-  const thread = new URL(`./node-isolation-thread.${fromSources ? "ts" : "js"}`, import.meta.url);
+  const thread = new URL(`./isolation-thread.${fromSources ? "ts" : "js"}`, import.meta.url);
   // What a library prints of a damaged file is in the error, as far as it matters.
   const options = { workerData: module, stdout: true, stderr: true };
   return fromSources ? new Worker(throughTsx(thread), { ...options, eval: true }) : new Worker(thread, options);
