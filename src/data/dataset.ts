@@ -72,7 +72,7 @@ export function relabel(dataset: ImageDataset, classes: readonly string[], owner
 
 const imageExtensions = ["jpg", "jpeg", "jfif", "png", "webp", "avif", "gif", "tif", "tiff"];
 
-/** A data set read from a folder with one sub-folder for each class. */
+/** A data set read from a folder with one subfolder per class. */
 export interface FolderDataset extends ImageDataset {
   /** Files that are not part of it, counted by reason. */
   readonly ignored: {

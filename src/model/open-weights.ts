@@ -70,7 +70,7 @@ export async function loadWeights(
 
 /**
  * Opens a whole model of any kind from a file of any known format.
- * @param options `inputShape`: of images, where the file leaves it open.
+ * @param options `inputShape`: shape of the images, if the file leaves it open.
  * @throws {FileError} the file does not exist, or cannot be read.
  * @throws {FormatError} it is in no known format, damaged, holds only weights, or its network has an unsupported layer.
  * @throws {WeightsError} its weights are not those of its network.

@@ -73,7 +73,7 @@ export interface StartingFile {
  * Opens weights to start training from.
  * @param source `imagenet` stands for what keras.applications.Xception learned from ImageNet.
  * @param options `classes`: to be told apart; with 1000 `imagenet` comes with its classifier.
- * @throws {FileError} there is no such file, or it cannot be read.
+ * @throws {FileError} the file does not exist, or cannot be read.
  * @throws {FormatError} it is in no format that we know, or damaged.
  */
 export async function openStartingFile(

@@ -16,7 +16,7 @@ import type { ImageFile } from "../../base/source.ts";
  * training step keeps the JavaScript thread busy.
  *
  * @throws {FormatError} the file is empty, damaged, cut short, too large, or no image of a supported format.
- * @throws {DataError} there is no such file, or it cannot be read.
+ * @throws {DataError} the file does not exist, or cannot be read.
  * @throws {UsageError} an option is out of its range.
  */
 export async function decodeImage(source: ImageFile, options: DecodeOptions): Promise<RgbImage> {

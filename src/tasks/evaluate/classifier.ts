@@ -137,7 +137,7 @@ export class Classifier {
  * ONNX tool.
  * @param source `imagenet` stands for what keras.applications.Xception learned.
  * @param options `network`, `architecture`: which network its weights are for, where the file holds weights alone.
- * @throws {FileError} there is no such file, or it cannot be read.
+ * @throws {FileError} the file does not exist, or cannot be read.
  * @throws {FormatError} it is in none of the formats, or damaged.
  * @throws {WeightsError} a weight of its network is missing or has another shape.
  * @throws {UsageError} its network is not a classifier of RGB images, or an option is not allowed.

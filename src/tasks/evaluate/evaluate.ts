@@ -51,7 +51,7 @@ export interface EvaluateOptions extends Omit<EvaluationControl, "temperature"> 
  * Tests a model on labeled images. The classes of the data set are matched with the model's labels by name. Where the
  * network ends in a softmax, the temperature that would calibrate it is reported, too.
  * @throws {UsageError} a number of `top` is not a whole number from 1 to that of the classes.
- * @throws {DataError} the data set has other classes than the model, or no usable image.
+ * @throws {DataError} the data set's classes differ from the model's, or it has no usable image.
  * @throws {TrainingError} the network's answers are not finite numbers.
  * @throws {AbortedError} the signal fired.
  * @example

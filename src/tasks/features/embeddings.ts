@@ -5,7 +5,7 @@ import type { FloatTensor } from "../../tensor/tensor.ts";
 
 /** An image of which there is an embedding. */
 export interface EmbeddedImage {
-  /** Its path inside the images' folder, with `/` between the parts. */
+  /** Its path inside the images' folder, with `/` as the separator. */
   readonly file: string;
   /** Its class. */
   readonly label?: string | undefined;

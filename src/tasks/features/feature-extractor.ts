@@ -133,10 +133,10 @@ export class FeatureExtractor {
  * @param source `imagenet` stands for what keras.applications.Xception learned, without its top unless `network.includeTop`
  * wants it.
  * @param options `network`, `architecture`: which network its weights are for, where the file holds weights alone.
- * @throws {FileError} there is no such file, or it cannot be read.
+ * @throws {FileError} the file does not exist, or cannot be read.
  * @throws {FormatError} it is in none of the formats, or damaged.
  * @throws {WeightsError} its weights are not those of its network.
- * @throws {UsageError} the network does not read RGB images, or an option is not allowed.
+ * @throws {UsageError} the network does not read RGB images, or an option is invalid.
  */
 export async function loadFeatureExtractor(
   source: Source,
