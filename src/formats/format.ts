@@ -43,7 +43,7 @@ export interface FileContents {
   readonly layers: (network: Network) => FoundLayers;
   /**
    * Builds the network that the file describes; absent if it holds only weights.
-   * @param inputShape of images, where the file leaves it open.
+   * @param inputShape shape of the images, if the file leaves it open.
    */
   readonly describedNetwork?: (inputShape?: Shape) => DescribedNetwork;
   /** Our JSON document, if we wrote the file. */

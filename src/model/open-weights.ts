@@ -39,7 +39,7 @@ export interface LoadedWeights {
   readonly notes: readonly string[];
 }
 
-/** A network with its weights from a file, and what else the file says of the model. */
+/** A network with its weights from a file, and the file's model description. */
 export interface OpenedModel extends LoadedWeights, ModelDescription {
   readonly network: Network;
 }

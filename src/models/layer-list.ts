@@ -10,7 +10,7 @@ export interface LayerList {
   readonly name: string;
   /** Layers after those whose outputs they read; the first one is the input. */
   readonly layers: readonly ListedLayer[];
-  /** Name of the layer whose output is the network's. */
+  /** Name of the output layer. */
   readonly output: string;
   /** Of the initial weights. */
   readonly seed: number;
@@ -19,7 +19,7 @@ export interface LayerList {
 export interface ListedLayer {
   readonly name: string;
   readonly config: LayerConfig;
-  /** Names of the layers whose outputs it reads. */
+  /** Names of its inbound layers. */
   readonly inbound: readonly string[];
 }
 

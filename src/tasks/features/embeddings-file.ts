@@ -35,7 +35,7 @@ export function embeddingsWriter(path: string): (embeddings: Embeddings) => Uint
 
 /**
  * Reads what {@link embeddingsWriter} wrote, whatever its name.
- * @param where what errors call the file.
+ * @param where name of the file in errors.
  * @throws {FormatError} it is none, or damaged.
  */
 export function readEmbeddings(bytes: Uint8Array, where: string): Embeddings {

@@ -104,7 +104,7 @@ export class FeatureExtractor {
     return modelDigest(network, this.#model.weights, this.#model.preprocessing);
   }
 
-  /** Frees the engine's memory after the work in progress; doing it again does nothing. */
+  /** Frees the engine's memory once the work in progress is done; idempotent. */
   dispose(): Promise<void> {
     return this.#predictor.dispose();
   }
@@ -189,7 +189,7 @@ export interface EmbedOptions {
   readonly pooling?: Pooling | undefined;
   /** Images that the engine sees at a time; default 8. */
   readonly batchSize?: number | undefined;
-  /** Ends the work with an {@link AbortedError}. */
+  /** Aborts with an {@link AbortedError}. */
   readonly signal?: AbortSignal | undefined;
   /** Called after each image. */
   readonly onProgress?: ((done: number) => void) | undefined;
