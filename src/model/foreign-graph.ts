@@ -163,7 +163,7 @@ function endsInProbabilities({ nodes, outputs }: OnnxContent): boolean {
  * Loads a graph of another tool, unchanged, into a session with the same inputs as our own networks: bytes `images`
  * `[N, height, width, 3]` of the graph's size. It scales them, and turns logits into probabilities.
  * @param options `where`: name of the file in errors.
- * @throws {RuntimeUnavailableError} the engine does not run here, or rejects the graph.
+ * @throws {RuntimeUnavailableError} the engine is not available, or rejects the graph.
  */
 export async function createGraphSession(
   graph: Uint8Array,

@@ -46,7 +46,7 @@ export interface WeightsFile extends Omit<FileContents, "metadata" | "preprocess
 
 /**
  * Opens a file of weights of any known format; the content decides which it is, not the name.
- * @throws {FormatError} it is in none of the formats, or damaged.
+ * @throws {FormatError} it is in no known format, or damaged.
  * @throws {UsageError} the source was opened before.
  */
 export async function openWeightsFile(source: WeightsSource): Promise<WeightsFile> {

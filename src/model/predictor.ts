@@ -185,7 +185,7 @@ export class Predictor {
 /**
  * Loads a network with its weights into the engine, batch normalization folded into the convolutions.
  * @throws {WeightsError} the weights are not the network's.
- * @throws {RuntimeUnavailableError} the engine does not run here.
+ * @throws {RuntimeUnavailableError} the engine is not available.
  */
 export async function loadPredictor(
   model: InferenceModel & { readonly preprocessing: ImagePreprocessing | undefined },

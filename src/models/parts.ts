@@ -2,7 +2,7 @@ import { UsageError } from "../base/errors.ts";
 import type { Layer, Network } from "../graph/network.ts";
 import { layersOf, networkOfLayers } from "./layer-list.ts";
 
-/** What stands on the last feature maps, as a block. */
+/** The block of the layers after the last feature maps. */
 export const topBlock = "top";
 
 /**

@@ -25,7 +25,7 @@ const listedLayers = 12;
 /** Skipped files that are listed at once; a longer list is folded. */
 const unfoldedFiles = 8;
 
-/** Writes a report on a training run as one HTML file: see `toHtml`. While training goes on it reloads itself. */
+/** Writes a report on a training run as one HTML file: see `toHtml`. During training it reloads itself. */
 export function renderReport(report: TrainingReport): Promise<string> {
   return toHtml(trainingDocument(report));
 }

@@ -15,7 +15,7 @@ import { goldenName, type TrainingGolden } from "./golden.ts";
 /** Seed of the first synthetic training image. */
 const firstSeed = 3000;
 
-/** How far one number or group of numbers after training steps is from the golden ones. */
+/** Difference of one value or group of values after training steps from the golden ones. */
 export interface TrainingDifference {
   /** `loss of step 2`, or the name of a weight. */
   readonly what: string;
@@ -57,7 +57,7 @@ const valueTolerance = 2e-2;
 /**
  * Trains a network with synthetic weights on synthetic images, and compares every loss and weight with the golden file.
  * @throws {FormatError} the file does not fit the network, or names an optimizer that we do not have.
- * @throws {RuntimeUnavailableError} the engine does not run here.
+ * @throws {RuntimeUnavailableError} the engine is not available.
  */
 export async function verifyTraining(
   golden: TrainingGolden,
