@@ -10,7 +10,7 @@ const deepestNesting = 200;
  * @param what the problem in errors if the text is not JSON.
  * @throws {FormatError} the text is not JSON, or is nested too deeply.
  */
-export function parseJson(text: string, where: string, what = "this is no JSON"): unknown {
+export function parseJson(text: string, where: string, what = "this is not JSON"): unknown {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -21,7 +21,7 @@ export function parseJson(text: string, where: string, what = "this is no JSON")
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > deepestNesting) {
       const expected = `at most ${deepestNesting} levels`;
-      throw new FormatError({ where, what: "lists and objects are nested too deep", expected });
+      throw new FormatError({ where, what: "lists and objects are nested too deeply", expected });
     }
     level = level.flatMap((each) => (typeof each === "object" && each !== null ? Object.values(each) : []));
   }

@@ -26,7 +26,7 @@ export async function readSource(source: Source, { files, downloads }: SourceRea
   if (name === undefined || name === "") {
     throw new UsageError({
       where: "source",
-      what: "this is no file",
+      what: "this is not a file",
       received: name ?? (source === null ? "null" : typeof source),
       expected: "a path, an address, a URL, a Blob, an ArrayBuffer or a Uint8Array",
     });
@@ -84,7 +84,7 @@ function assertPixels(source: unknown): asserts source is RgbImage {
   if (!(data instanceof Uint8Array)) {
     throw new UsageError({
       where: "image",
-      what: "it is none of the things an image can be",
+      what: "this is not an image source",
       received: source === null ? "null" : source === "" ? "" : typeof source,
       expected:
         "a path, an address, a URL, a Blob, the bytes of an encoded image, or pixels {width, height, data: Uint8Array}",
@@ -93,7 +93,7 @@ function assertPixels(source: unknown): asserts source is RgbImage {
   if (data.length !== width * height * 3) {
     throw new ShapeError({
       where: "image of raw pixels",
-      what: "the data do not fill it",
+      what: "the data does not fill it",
       received: `${data.length} bytes for ${width}×${height} pixels`,
       expected: `${width * height * 3} bytes: red, green and blue of each pixel`,
     });

@@ -116,7 +116,12 @@ export function multiLabelDataset(
   const strange = [...new Set([...labels.values()].flat())].filter((name) => !places.has(name));
   if (strange.length > 0) {
     const expected = classes.join(", ");
-    throw new DataError({ where, what: "it has labels that are no classes of the model", received: strange, expected });
+    throw new DataError({
+      where,
+      what: "it has labels that are not classes of the model",
+      received: strange,
+      expected,
+    });
   }
   const samples = images.flatMap((name): Sample[] => {
     const own = (labels.get(name) ?? []).map((label) => places.get(label)!);

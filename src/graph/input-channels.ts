@@ -14,7 +14,7 @@ export function adaptInputChannels(kernel: FloatTensor, count: number): FloatTen
   if (kernel.shape.length !== 4) {
     throw new UsageError({
       where: "adaptInputChannels",
-      what: "this is no kernel of a convolution",
+      what: "this is not the kernel of a convolution",
       received: formatShape(kernel.shape),
       expected: "height×width×channels×filters",
     });

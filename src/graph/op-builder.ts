@@ -53,7 +53,7 @@ export class OpGraphBuilder {
     if (sizeOf(constant.shape) !== values.length) {
       throw new GraphError({
         where: "constant",
-        what: "the data do not fill the shape",
+        what: "the data does not fill the shape",
         received: values.length,
         expected: `${sizeOf(constant.shape)} values`,
       });

@@ -84,7 +84,7 @@ export function checkFinite(scores: Float32Array): void {
   if (scores.every(Number.isFinite)) return;
   throw new TrainingError({
     where: "EvaluationTally.add",
-    what: "the network's probabilities are not finite numbers",
+    what: "the network's probabilities are NaN or infinite",
     received: `[${scores.join(", ")}]`,
     remedy: "Its weights have probably diverged: train again with a lower learning rate.",
   });

@@ -40,7 +40,7 @@ export function graphImages(content: OnnxContent, where: string, given?: Shape):
   if (others.length > 0 || !isImage) {
     throw new FormatError({
       where,
-      what: "its graph is not fed with one RGB image",
+      what: "its graph does not take one RGB image",
       received: [input, ...others].map((name) => `${name} [${shapes.get(name)?.join(", ") ?? "any shape"}]`).join(", "),
       expected: "[1, 3, height, width] or [1, height, width, 3], or any number of them",
     });
@@ -107,7 +107,7 @@ export function probabilitiesOf(
   if (type !== "float32" || shape[0] !== 1 || classes < 1 || sizeOf(shape) !== classes) {
     throw new FormatError({
       where: `${where}, output "${output}"`,
-      what: "its graph does not tell classes apart",
+      what: "its graph is not a classifier",
       received: `${type} [${shape.join(", ")}] for one image`,
       expected: "[1, classes]",
     });

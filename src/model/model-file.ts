@@ -106,7 +106,7 @@ function completeMetadata(text: string | undefined, where: string): ModelMetadat
   if (labels !== undefined && preprocessing !== undefined) return { ...described, labels, preprocessing };
   throw new FormatError({
     where: `${where}, metadata`,
-    what: "the network is no classifier of images",
+    what: "the network is not an image classifier",
     received: labels === undefined ? "no labels" : "no preprocessing",
     expected: "labels and preprocessing",
   });

@@ -41,7 +41,7 @@ export function networkOfLayers({ name, layers, output, seed }: LayerList): Netw
   const outputOf = (layerName: string, reader: string): LayerOutput => {
     const found = outputs.get(layerName);
     if (found) return found;
-    throw new GraphError({ where, what: `${reader} reads "${layerName}", which is no layer before it` });
+    throw new GraphError({ where, what: `${reader} reads "${layerName}", which is not an earlier layer` });
   };
   for (const [index, { name: layerName, config, inbound }] of layers.entries()) {
     const [first, ...others] = inbound.map((source) => outputOf(source, `layer "${layerName}"`));

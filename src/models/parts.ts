@@ -40,7 +40,7 @@ export function topOn(network: Network, place: string): Network {
   if (top === undefined || network.layers.indexOf(layer) >= top || layer.outputShape.length !== 3) {
     throw new UsageError({
       where: `network "${network.name}"`,
-      what: "the classifier cannot stand there",
+      what: "the classifier cannot be attached there",
       received: place,
       expected: "a layer of feature maps before the last global pooling",
     });

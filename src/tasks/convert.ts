@@ -40,7 +40,7 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
   if (dtype !== "float32" && !target.half) {
     throw new UsageError({
       where: "option dtype",
-      what: `${target.title} holds float32 alone`,
+      what: `${target.title} stores only float32`,
       received: dtype,
       remedy: "Convert to ONNX, or leave the option out.",
     });

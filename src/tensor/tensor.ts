@@ -27,7 +27,7 @@ export function floatTensor(shape: Shape, data: Float32Array = new Float32Array(
   if (data.length !== sizeOf(shape)) {
     throw new ShapeError({
       where: "floatTensor",
-      what: "the data do not fill the shape",
+      what: "the data does not fill the shape",
       received: `${data.length} values for ${formatShape(shape)}`,
       expected: `${sizeOf(shape)} values`,
     });

@@ -62,7 +62,7 @@ function assertNotTooMany(
   if (wanted <= largestExpansion * stored) return;
   throw new FormatError({
     where: `${where}, field external_data`,
-    what: "its tensors share more numbers than weights do",
+    what: "its tensors share more data than weights do",
     received: `${wanted} bytes of tensors in ${stored} bytes of files`,
     expected: `at most ${largestExpansion} times as much`,
   });

@@ -109,7 +109,7 @@ export function readOnnx(bytes: Uint8Array, where: string): OnnxContent {
   const file = parse(bytes, where);
   const { node = [], initializer = [], input = [], output = [] } = file.graph ?? {};
   if (node.length === 0) {
-    throw new FormatError({ where, what: "this is no ONNX file: there is no graph in it" });
+    throw new FormatError({ where, what: "this is not an ONNX file: it has no graph" });
   }
   return {
     metadata: new Map((file.metadata_props ?? []).map(({ key = "", value = "" }) => [key, value])),
@@ -146,7 +146,7 @@ function parse(bytes: Uint8Array, where: string): OnnxFile {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new FormatError({
       where: `${where}, byte ${reader.pos}`,
-      what: `its ${bytes.length} bytes are no ONNX file, or one that is damaged or cut short (${reason})`,
+      what: `its ${bytes.length} bytes are not an ONNX file, or it is damaged or truncated (${reason})`,
       remedy: "Copy or download it again.",
       cause,
     });

@@ -67,10 +67,17 @@ export async function receive(url: string, partial: PartialDownload, options: At
   } catch (error) {
     if (error instanceof DownloadFailure) throw error;
     if (signal?.aborted) {
-      throw new AbortedError({ where: `download of ${url}`, what: "it was stopped", remedy: "The next one goes on." });
+      throw new AbortedError({
+        where: `download of ${url}`,
+        what: "it was stopped",
+        remedy: "The next download resumes it.",
+      });
     }
     if (stall.signal.aborted) {
-      throw new DownloadFailure(`nothing came for ${stallTimeoutMs / 1000} seconds`, { transient: true, cause: error });
+      throw new DownloadFailure(`no data arrived for ${stallTimeoutMs / 1000} seconds`, {
+        transient: true,
+        cause: error,
+      });
     }
     throw explained(error, partial);
   } finally {
@@ -105,7 +112,7 @@ async function beginning(response: Response, partial: PartialDownload): Promise<
   await response.body?.cancel();
   if (status === 206 || status === 416) {
     await partial.restart();
-    throw new DownloadFailure("the server sent another part than the one asked for", { transient: true });
+    throw new DownloadFailure("the server sent a different range than requested", { transient: true });
   }
   const what = `the server answered ${status}${response.statusText === "" ? "" : ` ${response.statusText}`}`;
   throw new DownloadFailure(what, { transient: transientStatuses.includes(status) });

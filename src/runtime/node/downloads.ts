@@ -60,14 +60,14 @@ export const nodeDownloads: Downloads = {
 
 function parseAddress(source: string): { url: string; md5: string | undefined } {
   const where = `address ${source}`;
-  if (!URL.canParse(source)) throw new UsageError({ where, what: "this is no address" });
+  if (!URL.canParse(source)) throw new UsageError({ where, what: "this is not a URL" });
   const url = new URL(source);
   if (url.protocol !== "http:" && url.protocol !== "https:") {
     throw new UsageError({ where, what: "it cannot be read", received: url.protocol, expected: "http: or https:" });
   }
   const md5 = /^#md5=([\da-f]{32})$/i.exec(url.hash)?.[1]?.toLowerCase();
   if (url.hash.startsWith("#md5") && md5 === undefined) {
-    throw new UsageError({ where, what: "this is no MD5", received: url.hash, expected: "#md5= and 32 digits" });
+    throw new UsageError({ where, what: "this is not an MD5", received: url.hash, expected: "#md5= and 32 digits" });
   }
   url.hash = "";
   return { url: url.href, md5 };

@@ -168,7 +168,7 @@ class DeviceSession extends NodeSession {
     if ("device" in tensor) {
       throw new UsageError({
         where: `input "${name}"`,
-        what: "its tensor lies on another device",
+        what: "its tensor is on another device",
         received: tensor.device,
         expected: "webgpu",
       });
@@ -206,7 +206,7 @@ export const probeModel = Uint8Array.from(
 const remedies: Readonly<Partial<Record<Device, string>>> = {
   webgpu:
     "It needs a GPU with a driver of Vulkan, Direct3D 12 or Metal, on Linux the library libvulkan1 too; " +
-    "a driver in software, as SwiftShader, is named with VK_ICD_FILENAMES.",
+    "a software driver such as SwiftShader is selected with VK_ICD_FILENAMES.",
   cuda:
     "It needs an NVIDIA card with CUDA 12 and cuDNN 9, and onnxruntime-node's CUDA libraries: its script/install.js, " +
     "run with --onnxruntime-node-install=cuda12, downloads them.",

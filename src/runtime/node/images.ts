@@ -43,7 +43,7 @@ export async function encodePng({ width, height, data }: RgbImage): Promise<Uint
   if (data.length !== width * height * 3) {
     throw new ShapeError({
       where: "encodePng",
-      what: "the data do not fill the image",
+      what: "the data does not fill the image",
       received: `${data.length} bytes for ${width}×${height} pixels`,
       expected: `${width * height * 3} bytes`,
     });
@@ -179,7 +179,7 @@ async function explainDecodeFailure(source: ImageFile, limit: number, error: Err
       where,
       what: "the image has too many pixels",
       expected: `at most ${limit} pixels`,
-      remedy: "Raise `pixelLimit` if you trust where it comes from.",
+      remedy: "Raise `pixelLimit` if you trust its source.",
       cause: error,
     });
   }

@@ -59,7 +59,7 @@ async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): 
   } catch (cause) {
     if (cause instanceof errors.XceptionError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new errors.FormatError({ where, what: `reading it came to an unexpected end (${reason})`, cause });
+    throw new errors.FormatError({ where, what: `reading it ended unexpectedly (${reason})`, cause });
   } finally {
     clearTimeout(timer);
     // Its memory takes a while to be given back, which nobody has to wait for.
@@ -117,7 +117,7 @@ function rebuilt(name: string, parts: errors.ErrorParts): Error {
 function tooSlow(where: string, timeMs: number): errors.FormatError {
   return new errors.FormatError({
     where,
-    what: `reading it took longer than ${timeMs / 1000} s, so that it is taken for damaged`,
+    what: `reading it took longer than ${timeMs / 1000} s, so it is probably damaged`,
     remedy: "Copy or download it again.",
   });
 }

@@ -97,7 +97,7 @@ function versionFunction(library: LibraryHandle) {
   try {
     return library.func("int MPI_Get_library_version(void *text, _Out_ int *length)");
   } catch (cause) {
-    throw unavailable(`its library is none of MPI: ${cause instanceof Error ? cause.message : String(cause)}`);
+    throw unavailable(`its library is not an MPI library: ${cause instanceof Error ? cause.message : String(cause)}`);
   }
 }
 

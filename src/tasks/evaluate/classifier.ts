@@ -119,7 +119,7 @@ export class Classifier {
     if (!scores.every(Number.isFinite)) {
       throw new WeightsError({
         where: "Classifier",
-        what: "the network's probabilities are not finite numbers",
+        what: "the network's probabilities are NaN or infinite",
         remedy: "Its weights have probably diverged: train again with a lower learning rate.",
       });
     }

@@ -56,7 +56,7 @@ function fromSafetensors(bytes: Uint8Array, where: string): Embeddings {
   if (values === undefined || text === undefined) {
     throw new FormatError({
       where,
-      what: "it holds no embeddings",
+      what: "it contains no embeddings",
       received: `tensors ${[...tensors.keys()].slice(0, 5).join(", ")}`,
       expected: `tensor "${tensorName}", and "${metadataKey}" in the header's metadata`,
       remedy: "Write them with `xception embed`.",
@@ -101,7 +101,7 @@ function fromCsv(text: string, where: string): Embeddings {
   if (firstColumns.some((name, index) => header[index] !== name)) {
     throw new FormatError({
       where,
-      what: "it holds no embeddings",
+      what: "it contains no embeddings",
       received: header.slice(0, 4).join(",").slice(0, 60),
       expected: "a safetensors file, a JSON object, or CSV that begins with file,label,e0",
       remedy: "Write them with `xception embed`.",
@@ -118,7 +118,7 @@ function fromCsv(text: string, where: string): Embeddings {
 function numberIn(field: string, where: string): number {
   const value = Number(field);
   if (field.trim() !== "" && Number.isFinite(value)) return value;
-  throw new FormatError({ where, what: "this is no finite number", received: field });
+  throw new FormatError({ where, what: "this is not a finite number", received: field });
 }
 
 /** @throws {FormatError} rows differ in length. */
@@ -155,7 +155,7 @@ function textOf(bytes: Uint8Array, where: string): string {
   } catch (cause) {
     throw new FormatError({
       where,
-      what: "it holds no embeddings",
+      what: "it contains no embeddings",
       expected: "a safetensors file, or a text",
       cause,
     });

@@ -73,7 +73,7 @@ export function checkedEmbeddings(
   if (values.shape.length !== 2 || rows !== images.length || rows === 0 || dimensions === 0) {
     throw new FormatError({
       where,
-      what: "its values are no embeddings of its images",
+      what: "its values do not match its images",
       received: `values ${JSON.stringify(values.shape)} for ${images.length} images`,
       expected: "[images, dimensions], one image at least",
     });
@@ -153,7 +153,7 @@ function lengthOf(embedding: Float32Array, of: string): number {
   if (length > 0) return length;
   throw new DataError({
     where: `embedding of ${of === "the query" ? of : JSON.stringify(of)}`,
-    what: "all its numbers are 0, so that it points nowhere",
+    what: "it is a zero vector, which has no direction",
     remedy: "Leave the image out, or choose another layer.",
   });
 }

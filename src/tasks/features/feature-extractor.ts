@@ -244,7 +244,7 @@ export async function embed(
 function notFinite(file: string): WeightsError {
   return new WeightsError({
     where: `embedding of "${file}"`,
-    what: "its values are not finite numbers",
+    what: "its values are NaN or infinite",
     remedy: "The weights have probably diverged: train again with a lower learning rate.",
   });
 }

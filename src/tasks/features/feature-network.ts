@@ -51,7 +51,7 @@ function chosenLayers(network: Network, { layers, stages }: FeatureChoice): read
   if (chosen.length === 0) {
     throw new UsageError({
       where: "features",
-      what: "no map is asked for",
+      what: "no feature map is requested",
       expected: "names of layers, numbers of stages, or neither for the last map",
     });
   }
@@ -89,7 +89,7 @@ function poolingOf(layer: Layer, pooling: Pooling): Layer {
   if (!isFeatureMap(layer)) {
     throw new UsageError({
       where: "features option pooling",
-      what: `layer "${layer.name}" puts out no maps that could be pooled`,
+      what: `layer "${layer.name}" has no feature maps to pool`,
       received: layer.outputShape,
       expected: "[height, width, channels]",
     });

@@ -136,7 +136,7 @@ function optimizerOf(text: string, where: string) {
   if (known === undefined || lr === undefined || pairs.some(([, value]) => !Number.isFinite(value))) {
     throw new FormatError({
       where: `${where}, field optimizer`,
-      what: "this is no optimizer and its numbers",
+      what: "this is not an optimizer with its options",
       received: text,
       expected: `${optimizerNames.join(", ")}, followed by "lr 0.01" and others, such as "momentum 0.9"`,
     });
