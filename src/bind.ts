@@ -26,22 +26,22 @@ import type { Shape } from "./tensor/shape.ts";
 import type { TrainingRequest, TrainingResult } from "./train/request.ts";
 import { train } from "./train/train.ts";
 
-/** Options of a verb without the platform, which it is bound to. */
+/** Options of a verb without `platform`, which is already bound. */
 export type Bound<Options> = Omit<Options, "platform">;
 
 /**
- * Everything that can be done with images and models on one platform. A source is a path, an address, a `URL`, a `Blob`,
- * an `ArrayBuffer` or a `Uint8Array`; for models also `imagenet`, the weights of keras.applications.Xception. What is read
- * from an address is downloaded once.
+ * Everything that can be done with images and models on one platform. A source is a path, a URL string, a `URL`, a
+ * `Blob`, an `ArrayBuffer` or a `Uint8Array`; for models also `imagenet`, the weights of keras.applications.Xception.
+ * URLs are downloaded once.
  */
 export interface Verbs {
   /**
    * Loads a model from a file of any known format, ready to classify images.
-   * @param options `network`, `architecture`: the network, where the file holds weights alone.
-   * @throws {FileError} there is no such file, or it cannot be read.
-   * @throws {FormatError} it is in none of the known formats, or damaged.
+   * @param options `network`, `architecture`: the network, if the file holds only weights.
+   * @throws {FileError} the file does not exist, or cannot be read.
+   * @throws {FormatError} it is in no known format, or damaged.
    * @throws {WeightsError} a weight of its network is missing or has another shape.
-   * @throws {UsageError} its network is no classifier of RGB images, or an option is not allowed.
+   * @throws {UsageError} its network is not a classifier of RGB images, or an option is invalid.
    * @example
    * const classifier = await loadClassifier("run/model.onnx");
    * const [best] = await classifier.classify("cat.jpg");
@@ -50,12 +50,12 @@ export interface Verbs {
    */
   loadClassifier(source: Source, options?: Bound<LoadOptions>): Promise<Classifier>;
   /**
-   * Loads a file of weights of any known format, ready to extract features from images.
-   * @param source with `imagenet`, the classifier is left out unless `network.includeTop` asks for it.
-   * @throws {FileError} there is no such file, or it cannot be read.
-   * @throws {FormatError} it is in none of the known formats, or damaged.
+   * Loads weights from a file of any known format, ready to extract features from images.
+   * @param source with `imagenet`, the classifier is omitted unless `network.includeTop` asks for it.
+   * @throws {FileError} the file does not exist, or cannot be read.
+   * @throws {FormatError} it is in no known format, or damaged.
    * @throws {WeightsError} its weights are not those of its network.
-   * @throws {UsageError} the network does not read RGB images, or an option is not allowed.
+   * @throws {UsageError} the network does not read RGB images, or an option is invalid.
    * @example
    * await using extractor = await loadFeatureExtractor("run/model.onnx");
    * const maps = await extractor.features("cat.jpg", { stages: [2, 3, 4, 5] });
@@ -64,26 +64,26 @@ export interface Verbs {
   loadFeatureExtractor(source: Source, options?: Bound<LoadExtractorOptions>): Promise<FeatureExtractor>;
   /**
    * Reads a classifier from a file of any known format, to inspect it, evaluate it or train it further.
-   * @throws as {@link Verbs.loadClassifier}.
+   * @throws the errors of {@link Verbs.loadClassifier}.
    */
   loadModel(source: Source, options?: LoadModelOptions): Promise<LoadedModel>;
   /**
    * Reads a model of any kind, classifier or not, from a file of any known format.
-   * @param options `inputShape`: of images, where the file leaves it open.
-   * @throws {FormatError} the file holds weights alone, is damaged, or its network has an unknown layer.
-   * @throws {FileError} there is no such file, or it cannot be read.
+   * @param options `inputShape`: shape of the images, if the file leaves it open.
+   * @throws {FormatError} the file holds only weights, is damaged, or its network has an unknown layer.
+   * @throws {FileError} the file does not exist, or cannot be read.
    */
   openModel(source: Source, options?: { readonly inputShape?: Shape }): Promise<OpenedModel>;
   /**
    * Reads weights into a network, from a file of any known format.
    * @throws {WeightsError} the weights are not those of the network.
-   * @throws {FileError} there is no such file, or it cannot be read.
-   * @throws {FormatError} it is in none of the known formats, or damaged.
+   * @throws {FileError} the file does not exist, or cannot be read.
+   * @throws {FormatError} it is in no known format, or damaged.
    */
   loadWeights(network: Network, source: Source, options?: LoadWeightsOptions): Promise<LoadedWeights>;
   /**
-   * Writes a model file: whole, or not at all.
-   * @throws {UsageError} the architecture is no classifier with as many classes as there are labels.
+   * Writes a model file atomically.
+   * @throws {UsageError} the architecture is not a classifier with as many classes as labels.
    * @throws {WeightsError} the weights are not those of the network.
    * @throws {FileError} the folder is missing or not writable.
    * @example
@@ -97,13 +97,14 @@ export interface Verbs {
    */
   saveModel(path: string, model: ModelParts): Promise<void>;
   /**
-   * Lists the labeled images of a folder with one sub-folder for each class.
-   * @throws {DataError} the folder is missing or cannot be read; there are no images, a class without one, or one class.
+   * Lists the labeled images of a folder with one subfolder per class.
+   * @throws {DataError} the folder is missing or cannot be read, or has no images, a class without images, or only one
+   * class.
    */
   readFolder(path: string): Promise<FolderDataset>;
   /**
    * Evaluates a model on labeled images. The classes of the data set are matched with the model's labels by name.
-   * @throws {DataError} the data set has other classes than the model, or no usable image.
+   * @throws {DataError} the data set's classes differ from the model's, or it has no usable image.
    * @throws {TrainingError} the network's outputs are NaN or infinite.
    * @throws {AbortedError} the signal fired.
    * @example
@@ -117,7 +118,7 @@ export interface Verbs {
   /**
    * Trains a network on labeled images; with validation images it evaluates the network after every epoch and keeps the
    * best weights.
-   * @throws {UsageError} an option is not allowed, or the network does not fit the data set.
+   * @throws {UsageError} an option is invalid, or the network does not fit the data set.
    * @throws {DataError} the data set has too few usable images or classes.
    * @throws {WeightsError} the weights to start from are not the network's.
    * @throws {FileError} their file cannot be read or downloaded.
@@ -134,7 +135,7 @@ export interface Verbs {
    * Converts a file of weights to another format.
    * @throws {FormatError} it is in no known format, damaged, or its network has an unknown layer.
    * @throws {WeightsError} its weights are not those of the network.
-   * @throws {UsageError} there are not as many labels as classes, or the target cannot hold the model.
+   * @throws {UsageError} the number of labels differs from the classes, or the target cannot store the model.
    */
   convert(source: Source, options: ConvertOptions): Promise<Conversion>;
   /**
@@ -146,7 +147,7 @@ export interface Verbs {
   verify(source: string, options?: Bound<VerifyModelOptions>): Promise<ModelVerification>;
 }
 
-/** Gives the verbs their outside world. */
+/** Binds the verbs to a platform. */
 export function bind(platform: Platform): Verbs {
   return {
     loadClassifier: (source, options) => loadClassifier(source, { ...options, platform }),

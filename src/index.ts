@@ -1,7 +1,7 @@
-/** The part of the package that runs wherever TypeScript does; `xception-ts/node` binds its verbs to Node. */
+/** The platform-independent part of the package; `xception-ts/node` binds its verbs to Node. */
 /// <reference lib="esnext.disposable" preserve="true" />
 
-// What everything is made of, and the verbs: classify, train, convert … on a platform.
+// Errors, tensors, the platform, and the verbs bound to it: classify, train, convert …
 
 export * from "./base/errors.ts";
 export type * from "./base/platform.ts";
@@ -10,7 +10,7 @@ export { type Bound, bind, type Verbs } from "./bind.ts";
 export type { Shape } from "./tensor/shape.ts";
 export { type DataType, type FloatTensor, floatTensor, type Tensor } from "./tensor/tensor.ts";
 
-// Networks: the flows of the paper, and the layers to build others from.
+// Networks: the flows of the paper, and the layers for building others.
 
 export * from "./graph/builder.ts";
 export { initializeWeights, type Weights } from "./graph/initialize.ts";
@@ -44,7 +44,7 @@ export { type TimmName, timmNames, timmNamesOf } from "./models/timm-names.ts";
 export type { FlowOptions, XceptionOptions, XceptionVariant } from "./models/xception/options.ts";
 export { entryFlow, exitFlow, middleFlow, xception } from "./models/xception/paper.ts";
 
-// What they look like, what they cost, and how well they do.
+// Reports: summaries, plots, costs and evaluations.
 
 export {
   type ConvolutionComparison,
@@ -79,7 +79,7 @@ export type { Constant, ElementType, OpConfig, Operation, OpGraph, OpKind, Value
 export { type ImageResize, kerasPreprocessing, type Preprocessing, standardization } from "./graph/preprocessing.ts";
 export { toEngineWeights } from "./graph/weights.ts";
 
-// Images to learn from.
+// Data sets, augmentation and sampling.
 
 export {
   type Augmentation,
@@ -104,7 +104,7 @@ export type { RandAugment } from "./data/rand-augment.ts";
 export { balancedClassWeights, type ClassWeights } from "./data/sample-weights.ts";
 export { type Sampling, type SplitDataset, splitDataset } from "./data/sampling.ts";
 
-// Training: the whole of it, and the single step it is made of.
+// Training: whole runs, and single steps.
 
 export type { GradientClip } from "./learning/gradient-clipping.ts";
 export { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "./learning/losses.ts";
@@ -178,7 +178,7 @@ export type { StateEntry, TrainingState } from "./train/step/training-state.ts";
 export { type StepInput, type StepResult, TrainingStep, type TrainingStepOptions } from "./train/step/training-step.ts";
 export { runTraining } from "./train/train.ts";
 
-// Models: a network with weights, labels and preprocessing, in one file; and what they say to images.
+// Models: a network with weights, labels and preprocessing in one file, and their predictions and features.
 
 export type { LoadedModel, LoadModelOptions } from "./model/load-model.ts";
 export type { ImagePreprocessing, Json, Model, ModelParts, Provenance } from "./model/model.ts";
@@ -221,7 +221,7 @@ export type {
 export { type Embedded, type EmbedOptions, embed, type ImageToEmbed } from "./tasks/features/feature-extractor.ts";
 export type { FeatureChoice, Pooling } from "./tasks/features/feature-network.ts";
 
-// Weights and models of others, and proof that the network computes what Keras computes.
+// Weights and models of other tools, and verification against Keras.
 
 export type { MappingReport } from "./formats/map-weights.ts";
 export { type TargetName, targetOf } from "./model/formats.ts";
@@ -244,7 +244,7 @@ export type { VerifyLayout } from "./tasks/verify/run.ts";
 export { type TrainingDifference, type TrainingVerification, verifyTraining } from "./tasks/verify/training.ts";
 export { type Verification, type VerifyOptions, type VerifyTolerance, verifyGolden } from "./tasks/verify/verify.ts";
 
-// Settings of a training, as flags and configuration files name them, and recipes: settings that belong together.
+// Training settings, named as in flags and configuration files, and recipes: presets of settings.
 
 export { choicesOf, chosenArchitecture, type TrainingChoices } from "./train/settings/choices.ts";
 export { type ConfigFile, readConfig, writeConfig } from "./train/settings/config-file.ts";
@@ -252,7 +252,7 @@ export { type RecipeName, recipeLayer, recipes } from "./train/settings/recipes.
 export { type ResolvedSettings, resolveSettings, type SettingsLayer } from "./train/settings/resolve.ts";
 export type { SettingName, Settings } from "./train/settings/settings.ts";
 
-// Tensors in files, whatever they belong to.
+// Tensor files.
 
 export { decodeFloats, type EncodedTensor, type NumberFormat } from "./formats/number-formats.ts";
 export { readSafetensors, type SafetensorsFile, writeSafetensors } from "./formats/safetensors.ts";

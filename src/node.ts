@@ -1,4 +1,4 @@
-/** Everything of the package, bound to Node: its files, downloads, image decoder and engine. */
+/** The whole package, bound to Node: its files, downloads, image decoder and engine. */
 import { bind } from "./bind.ts";
 import { nodePlatform } from "./runtime/node/platform.ts";
 

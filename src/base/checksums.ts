@@ -1,4 +1,7 @@
-/** Remainders of every byte, alone and followed by one to seven zero bytes, 256 each: eight bytes are taken in one step. */
+/**
+ * Lookup tables of 256 remainders each, for a byte followed by zero to seven zero bytes: eight bytes are processed per
+ * step.
+ */
 type Table = Int32Array;
 
 /** Polynomials with their bits reflected. */
@@ -24,7 +27,7 @@ export function crc32c(bytes: Uint8Array): number {
 /** @see Kounavis and Berry 2005, "slicing by 8" */
 function remainder(bytes: Uint8Array, table: Table): number {
   const { buffer, byteOffset, length } = bytes;
-  // Whole words are read at once, which must lie at addresses that fit them.
+  // Whole words are read at once, so they must be aligned.
   const lead = Math.min(length, -byteOffset & 3);
   let crc = takeBytes(-1, bytes.subarray(0, lead), table);
   const words = new Int32Array(buffer, lead === length ? 0 : byteOffset + lead, 2 * Math.floor((length - lead) / 8));
@@ -65,7 +68,7 @@ function makeTable(polynomial: number): Table {
   return all;
 }
 
-/** SHA-256 of numbers as they stand in memory, or of a text in UTF-8, as 64 hexadecimal digits. */
+/** SHA-256 of the bytes of an array, or of a UTF-8 string, as 64 hexadecimal digits. */
 export async function sha256(content: Uint8Array | Int32Array | Float32Array | string): Promise<string> {
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
   const digest = await crypto.subtle.digest("SHA-256", bytes as ArrayBufferView<ArrayBuffer>);

@@ -2,16 +2,16 @@ import { FormatError } from "./errors.ts";
 
 /** One row of a CSV text. */
 export interface CsvRow {
-  /** Number of the line it begins on, from 1. */
+  /** Number of the line it starts on, from 1. */
   readonly line: number;
   readonly fields: readonly string[];
 }
 
 /**
- * Reads CSV: fields between commas, quoted where they hold commas, quotes or line breaks; lines end in LF or CRLF, a byte order
- * mark and empty lines are skipped.
+ * Parses CSV: comma-separated fields, quoted if they contain commas, quotes or line breaks. Lines end in LF or CRLF; a
+ * byte order mark and empty lines are skipped.
  * @param where the text's name in errors.
- * @throws {FormatError} a quotation mark stands inside a field or is never closed; the message has the line's number.
+ * @throws {FormatError} a quotation mark is inside a field or never closed; the message gives the line number.
  * @see https://www.rfc-editor.org/rfc/rfc4180
  */
 export function* parseCsv(text: string, where: string): Generator<CsvRow, void, void> {
@@ -37,8 +37,8 @@ export function* parseCsv(text: string, where: string): Generator<CsvRow, void, 
 }
 
 /**
- * Writes rows as CSV (RFC 4180), the header first. Numbers are written in full, with a point, so that reading them back gives the
- * same values; undefined becomes an empty field.
+ * Writes rows as CSV (RFC 4180), the header first. Numbers are written with all their digits and a decimal point, so
+ * they read back unchanged; undefined becomes an empty field.
  */
 export function csvText(rows: readonly (readonly (string | number | undefined)[])[]): string {
   return rows.map((row) => `${row.map((value) => quoteField(String(value ?? ""))).join(",")}\r\n`).join("");

@@ -1,6 +1,6 @@
-/** The parts of an error message; every message of this package is composed of them in this order. */
+/** The parts of an error message, in the order in which every message is composed. */
 export interface ErrorParts {
-  /** The function, option, file or field that complains, e.g. `option --epochs` or `conv2d "block1_conv1"`. */
+  /** The function, option, file or field at fault, e.g. `option --epochs` or `conv2d "block1_conv1"`. */
   readonly where: string;
   /** What is wrong, as a clause: `the value is not a positive integer`. */
   readonly what: string;
@@ -25,7 +25,7 @@ export type ErrorCode =
   | "RUNTIME_UNAVAILABLE"
   | "USAGE";
 
-/** Base of all errors thrown on purpose by this package: tell them apart by `code` or by class. */
+/** Base class of all errors thrown on purpose by this package; distinguish them by `code` or by class. */
 export abstract class XceptionError extends Error {
   abstract readonly code: ErrorCode;
 
@@ -37,14 +37,14 @@ export abstract class XceptionError extends Error {
     this.#parts = parts;
   }
 
-  /** What the message is made of, to be thrown again elsewhere. */
+  /** The parts of the message, for rethrowing with more context. */
   get parts(): Omit<ErrorParts, "cause"> {
     const { cause: _, ...parts } = this.#parts;
     return parts;
   }
 }
 
-/** Tensors or layers whose shapes do not fit together. */
+/** Tensors or layers with incompatible shapes. */
 export class ShapeError extends XceptionError {
   readonly code = "SHAPE";
 }
@@ -67,7 +67,7 @@ export class FileError extends XceptionError {
 /** Weights that do not belong to the network they are loaded into. */
 export class WeightsError extends XceptionError {
   readonly code = "WEIGHTS";
-  /** All that differs, where the message names the first few; undefined where something else is wrong. */
+  /** All differences, of which the message lists the first few; undefined if the error has another cause. */
   readonly differences: WeightDifferences | undefined;
 
   constructor(parts: ErrorParts, differences?: WeightDifferences) {
@@ -76,13 +76,13 @@ export class WeightsError extends XceptionError {
   }
 }
 
-/** How weights differ from those of a network. */
+/** Differences between a set of weights and those of a network. */
 export interface WeightDifferences {
-  /** Weights of the network that are not there. */
+  /** Weights of the network that are missing. */
   readonly missing: readonly string[];
   /** Weights that the network does not have. */
   readonly unexpected: readonly string[];
-  /** Weights that both have in different shapes, with these. */
+  /** Weights with different shapes, and both shapes. */
   readonly wrongShape: readonly string[];
 }
 
@@ -91,7 +91,7 @@ export class DataError extends XceptionError {
   readonly code = "DATA";
 }
 
-/** Training that cannot go on: the loss is not a number, the run folder is taken. */
+/** Training that cannot continue: the loss is NaN or infinite, or the run folder is in use. */
 export class TrainingError extends XceptionError {
   readonly code = "TRAINING";
 }
@@ -106,7 +106,7 @@ export class AbortedError extends XceptionError {
   readonly code = "ABORTED";
 }
 
-/** The engine, or a part of it that was asked for, does not run on this machine. */
+/** The engine, or a requested part of it, is not available on this machine. */
 export class RuntimeUnavailableError extends XceptionError {
   readonly code = "RUNTIME_UNAVAILABLE";
 }
@@ -116,7 +116,7 @@ export class UsageError extends XceptionError {
   readonly code = "USAGE";
 }
 
-/** Of a message, in characters. */
+/** Longest part of a message, in characters. */
 const longestPart = 1200;
 
 function composeMessage({ where, what, received, expected, remedy }: ErrorParts): string {
@@ -127,7 +127,7 @@ function composeMessage({ where, what, received, expected, remedy }: ErrorParts)
   return remedy === undefined ? message : `${message} ${remedy}`;
 }
 
-/** What files call their parts is as long as they like. */
+/** Names from files can be of any length. */
 function shortened(text: string): string {
   return text.length <= longestPart ? text : `${text.slice(0, longestPart)}…`;
 }

@@ -1,16 +1,16 @@
 import type { z } from "zod";
 import { FormatError } from "./errors.ts";
 
-/** Nobody nests deeper, and whatever walks along the value later needs stack. */
+/** Deepest nesting allowed: code that walks the value recursively needs stack. */
 const deepestNesting = 200;
 
 /**
- * The value of a JSON text from outside.
- * @param where what errors call the text.
- * @param what errors say of a text that is no JSON.
- * @throws {FormatError} this is no JSON, or lists are in lists too deep.
+ * Parses JSON text from an untrusted source.
+ * @param where name of the text in errors.
+ * @param what the problem in errors if the text is not JSON.
+ * @throws {FormatError} the text is not JSON, or is nested too deeply.
  */
-export function parseJson(text: string, where: string, what = "this is no JSON"): unknown {
+export function parseJson(text: string, where: string, what = "this is not JSON"): unknown {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -21,18 +21,18 @@ export function parseJson(text: string, where: string, what = "this is no JSON")
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > deepestNesting) {
       const expected = `at most ${deepestNesting} levels`;
-      throw new FormatError({ where, what: "lists and objects are nested too deep", expected });
+      throw new FormatError({ where, what: "lists and objects are nested too deeply", expected });
     }
     level = level.flatMap((each) => (typeof each === "object" && each !== null ? Object.values(each) : []));
   }
   return value;
 }
 
-/** The space before a word of JSON, and the word; of a text in quotes its beginning. */
+/** Whitespace and the JSON token after it; of a string only its opening quote. */
 const word = /[ \t\r\n]*([{}[\],:"]|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)/y;
 const escaped = /[^\\]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4})/y;
 
-/** Where a text in quotes ends that begins before `place`; undefined if it does not. */
+/** Returns where the string that starts before `place` ends; undefined if it is unterminated. */
 function endOfText(text: string, place: number): number | undefined {
   while (place < text.length && text[place] !== '"') {
     escaped.lastIndex = place;
@@ -42,10 +42,10 @@ function endOfText(text: string, place: number): number | undefined {
   return place < text.length ? place + 1 : undefined;
 }
 
-/** How far a text goes that is no JSON: the engine's own messages do not say it everywhere. */
+/** Returns the position of the first JSON syntax error, which not every JavaScript engine reports. */
 function endOfJson(text: string): number {
   const open: string[] = [];
-  // What may come next: of a value, a key, a colon, and what ends or goes on.
+  // What may come next: a value, a key, a colon, or the end or a comma.
   let next: "value" | "first value" | "key" | "first key" | "colon" | "rest" = "value";
   word.lastIndex = 0;
   for (let end = 0; ; end = word.lastIndex) {
@@ -75,15 +75,15 @@ function endOfJson(text: string): number {
 }
 
 /**
- * A value from outside that a schema has accepted.
- * @throws {FormatError} it has not; the message names the first field that is wrong.
+ * Validates an untrusted value against a schema.
+ * @throws {FormatError} the value is invalid; the message names the first invalid field.
  */
 export function checkDocument<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const { code, path, message } = result.error.issues[0]!;
   const place = path.length > 0 ? `, field ${path.join(".")}` : "";
-  // Messages of ours say what they refuse, and some of zod's the type of it; whole lists would say little.
+  // Custom messages and some of zod's already include what was received; whole lists would be noise.
   const said = code === "custom" || message.includes("received");
   const received = said ? undefined : valueAt(value, path);
   const isShort = typeof received !== "object";

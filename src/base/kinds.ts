@@ -1,34 +1,37 @@
 import { UsageError } from "./errors.ts";
 
-/** A kind of value: what it may be, and how a flag writes it. Options of networks and settings of training share them. */
+/**
+ * A kind of value: its allowed values, and how a flag writes it. Network options and training settings share these
+ * kinds.
+ */
 export interface Kind<T> {
-  /** Returns a value from outside as it is used, or undefined if it is not one of the kind. */
+  /** Returns an untrusted value as this kind, or undefined if it is not one. */
   readonly accept: (value: unknown) => T | undefined;
-  /** The same in words, for errors and documents. */
+  /** Description of the allowed values, for errors and documentation. */
   readonly expected: string;
-  /** Stands for the value in a flag's help; empty where the flag takes none. */
+  /** Placeholder for the value in a flag's help; empty if the flag takes none. */
   readonly placeholder: string;
-  /** Parses a flag's text into a value that is still to be accepted. */
+  /** Parses a flag's text into a value, to be validated by `accept`. */
   readonly read: (text: string) => unknown;
   /** Writes a value as the text that `read` reads. */
   readonly write: (value: T) => string;
-  /** The names to choose from, if it is one of some. */
+  /** The names to choose from, for a choice. */
   readonly choices?: readonly string[];
 }
 
 /** The type of a kind's values. */
 export type ValueOf<K> = K extends { readonly accept: (value: unknown) => infer T } ? Exclude<T, undefined> : never;
 
-/** Something that can be chosen: its values, and what they do. */
+/** An option: its kind, description and default. */
 export interface Choice<T> extends Kind<T> {
-  /** What it does, as a phrase. */
+  /** Description, as a phrase. */
   readonly about: string;
   readonly default: T;
-  /** The default in words, where the value itself does not say enough. */
+  /** Description of the default, if the value itself is not clear enough. */
   readonly defaultText?: string;
 }
 
-/** A number between limits; `from` and `to` are allowed themselves, `above` and `below` are not. */
+/** A number in a range: `from` and `to` are inclusive, `above` and `below` exclusive. */
 export function number(
   limits: { readonly from?: number; readonly above?: number; readonly to?: number; readonly below?: number } = {},
 ): Kind<number> {
@@ -50,7 +53,7 @@ export function number(
   };
 }
 
-/** A whole number from `from` to `to`. */
+/** An integer from `from` to `to`, inclusive. */
 export function wholeNumber({ from, to }: { readonly from: number; readonly to?: number }): Kind<number> {
   return {
     accept: accepting((value): value is number => isWhole(value) && value >= from && value <= (to ?? Infinity)),
@@ -61,7 +64,7 @@ export function wholeNumber({ from, to }: { readonly from: number; readonly to?:
   };
 }
 
-/** One of some names. */
+/** One of several names. */
 export function choice<const T extends readonly [string, ...string[]]>(...choices: T): Kind<T[number]> {
   return {
     accept: (value) => choices.find((each) => each === value),
@@ -73,7 +76,7 @@ export function choice<const T extends readonly [string, ...string[]]>(...choice
   };
 }
 
-/** On or off: a flag without a value, with `no-` before its name for off. */
+/** On or off: a flag without a value; `no-` before its name turns it off. */
 export function onOff(): Kind<boolean> {
   return {
     accept: accepting((value): value is boolean => typeof value === "boolean"),
@@ -84,7 +87,7 @@ export function onOff(): Kind<boolean> {
   };
 }
 
-/** On or off, where a third value is possible. A file has true and false. */
+/** On or off, where a third value is possible; files store true or false. */
 export function yesOrNo(): Kind<boolean> {
   return {
     ...onOff(),
@@ -95,7 +98,7 @@ export function yesOrNo(): Kind<boolean> {
   };
 }
 
-/** Any text but an empty one. */
+/** Any non-empty string. */
 export function text(placeholder: string): Kind<string> {
   return {
     accept: accepting((value): value is string => typeof value === "string" && value !== ""),
@@ -106,7 +109,7 @@ export function text(placeholder: string): Kind<string> {
   };
 }
 
-/** Some values of a kind; a flag writes them with commas between, and `none` where there are none. */
+/** A list of values of a kind; a flag separates them by commas, and `none` is the empty list. */
 export function listOf<T>(kind: Kind<T>): Kind<readonly T[]> {
   return {
     accept: (values) => {
@@ -120,7 +123,7 @@ export function listOf<T>(kind: Kind<T>): Kind<readonly T[]> {
   };
 }
 
-/** A value of a kind, or none, which a flag writes as a `word` and a file as this word or null. */
+/** A value of a kind, or none: `word` in a flag, this word or null in a file. */
 export function orNone<T>(kind: Kind<T>, word = "none"): Kind<T | null> {
   return {
     ...kind,
@@ -131,7 +134,7 @@ export function orNone<T>(kind: Kind<T>, word = "none"): Kind<T | null> {
   };
 }
 
-/** A value of each of some kinds; a flag writes them with a separator between. */
+/** A tuple of values, each of its own kind; a flag joins them with a separator. */
 export function tupleOf<const T extends readonly unknown[]>(
   kinds: { readonly [Index in keyof T]: Kind<T[Index]> },
   how: { readonly separator: string } & Pick<Kind<T>, "expected" | "placeholder">,
@@ -154,7 +157,7 @@ export function tupleOf<const T extends readonly unknown[]>(
 
 /**
  * Checks the value of an option.
- * @param where the function and option that complain, e.g. `classify option top`.
+ * @param where the function and option, for errors, e.g. `classify option top`.
  * @throws {UsageError} the value is not one of those allowed.
  * @example
  * assertOption("classify option top", top, wholeNumber({ from: 1 }));
@@ -175,12 +178,12 @@ export function assertAllowed(where: string, received: unknown, isAllowed: boole
   if (!isAllowed) throw new UsageError({ where, what: "this value is not allowed", received, expected });
 }
 
-/** Accepts a value as it is, if a condition holds. */
+/** Accepts a value unchanged if a condition holds. */
 export function accepting<T>(fits: (value: unknown) => value is T): (value: unknown) => T | undefined {
   return (value) => (fits(value) ? value : undefined);
 }
 
-/** Returns the number that a text stands for; NaN for an empty text, which `Number` takes for 0. */
+/** Parses a number; NaN for an empty string, which `Number` parses as 0. */
 export function readNumber(written: string): number {
   return written.trim() === "" ? Number.NaN : Number(written);
 }

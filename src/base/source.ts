@@ -1,12 +1,12 @@
 import { DataError, FileError, ShapeError, UsageError } from "./errors.ts";
 import type { DecodeOptions, ImageCodec, ImageSource, RgbImage, Source, SourceReader } from "./platform.ts";
 
-/** Returns whether a string is an address, `https://…`, and not a path. */
+/** Returns whether a string is a URL, `https://…`, and not a path. */
 export function isAddress(source: string): boolean {
   return /^[a-z][a-z\d+.-]+:\/\//i.test(source);
 }
 
-/** The name of a source: its path, its address, or what a chosen file is called; bytes have none. */
+/** The name of a source: its path, its URL, or the name of a chosen file; bytes have none. */
 export function nameOfSource(source: Source): string | undefined {
   if (typeof source === "string") return source;
   if (source instanceof URL) return source.href;
@@ -14,9 +14,9 @@ export function nameOfSource(source: Source): string | undefined {
 }
 
 /**
- * Reads the bytes of a source. Those of a path, an address or a blob belong to the caller.
- * @throws {FileError} there is no such file, or it cannot be read or downloaded.
- * @throws {UsageError} it is no source, or the platform cannot read its kind.
+ * Reads the bytes of a source. Those of a path, a URL or a blob are owned by the caller.
+ * @throws {FileError} the file does not exist, or cannot be read or downloaded.
+ * @throws {UsageError} it is not a source, or the platform cannot read its kind.
  */
 export async function readSource(source: Source, { files, downloads }: SourceReader): Promise<Uint8Array> {
   if (source instanceof Uint8Array) return source;
@@ -26,7 +26,7 @@ export async function readSource(source: Source, { files, downloads }: SourceRea
   if (name === undefined || name === "") {
     throw new UsageError({
       where: "source",
-      what: "this is no file",
+      what: "this is not a file",
       received: name ?? (source === null ? "null" : typeof source),
       expected: "a path, an address, a URL, a Blob, an ArrayBuffer or a Uint8Array",
     });
@@ -44,13 +44,13 @@ export async function readSource(source: Source, { files, downloads }: SourceRea
 /** An image file by its path, or its bytes. */
 export type ImageFile = string | Uint8Array;
 
-/** Decodes image files: what a platform has to bring. */
+/** The image file decoder that a platform must provide. */
 export interface ImageFileCodec extends Pick<ImageCodec, "encodePng"> {
-  /** As {@link ImageCodec.decode}. */
+  /** Same as {@link ImageCodec.decode}. */
   decode(file: ImageFile, options: DecodeOptions): Promise<RgbImage>;
 }
 
-/** Gives a codec of image files all the other kinds of image sources. */
+/** Extends a codec of image files to all other kinds of image sources. */
 export function imageCodec({ decode, encodePng }: ImageFileCodec, reader: SourceReader): ImageCodec {
   const isPath = (source: ImageSource) => typeof source === "string" && source !== "" && !isAddress(source);
   return {
@@ -61,13 +61,13 @@ export function imageCodec({ decode, encodePng }: ImageFileCodec, reader: Source
       assertPixels(source);
       const { width = source.width, height = source.height } = options;
       if (width === source.width && height === source.height) return source;
-      // PNG loses nothing, and there is one place that knows how to resize.
+      // PNG is lossless, and resizing stays in one place.
       return decode(await encodePng(source), options);
     },
   };
 }
 
-/** To the user of an image, a file that cannot be read is bad data. */
+/** For the caller, an unreadable image file is bad data. */
 function asDataError(error: unknown): never {
   throw error instanceof FileError ? new DataError({ ...error.parts, cause: error }) : error;
 }
@@ -84,7 +84,7 @@ function assertPixels(source: unknown): asserts source is RgbImage {
   if (!(data instanceof Uint8Array)) {
     throw new UsageError({
       where: "image",
-      what: "it is none of the things an image can be",
+      what: "this is not an image source",
       received: source === null ? "null" : source === "" ? "" : typeof source,
       expected:
         "a path, an address, a URL, a Blob, the bytes of an encoded image, or pixels {width, height, data: Uint8Array}",
@@ -93,7 +93,7 @@ function assertPixels(source: unknown): asserts source is RgbImage {
   if (data.length !== width * height * 3) {
     throw new ShapeError({
       where: "image of raw pixels",
-      what: "the data do not fill it",
+      what: "the data does not fill it",
       received: `${data.length} bytes for ${width}×${height} pixels`,
       expected: `${width * height * 3} bytes: red, green and blue of each pixel`,
     });

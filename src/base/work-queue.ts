@@ -1,8 +1,8 @@
-/** Does one piece of work after the other: not every engine can run several at a time. */
+/** Runs tasks one at a time: not every engine supports concurrent runs. */
 export class WorkQueue {
   #latest: Promise<unknown> = Promise.resolve();
 
-  /** Begins when all work added before is over, however it ended. */
+  /** Starts once all earlier tasks have settled. */
   add<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#latest.then(work);
     this.#latest = result.catch(() => {});

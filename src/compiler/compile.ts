@@ -10,7 +10,7 @@ import { cacheLimits } from "./split-batch.ts";
 import { splitBatchNorm } from "./training-batch-norm.ts";
 
 /**
- * How a graph is written for the engine:
+ * Form in which a graph is compiled for the engine:
  * - `exact`: operator for operator, every weight under its own name, as in model files;
  * - `inference`: batch normalization folded into the convolutions;
  * - `training`: weights that train are inputs, and large batches pass through the engine's channel blocks in parts. Frozen
@@ -24,7 +24,7 @@ export interface TrainingTarget {
   readonly blockSize?: number | undefined;
   /** GPUs lack batch normalization by the batch's own statistics and the positions of maxima; default false. */
   readonly isGpu?: boolean;
-  /** Compute each batch as a whole, however large: for graphs between which batches are handed on; default false. */
+  /** Computes each batch as a whole, however large: for graphs that pass batches to each other; default false. */
   readonly wholeBatches?: boolean;
 }
 
@@ -35,17 +35,17 @@ export interface CompileGraphOptions
 }
 
 export interface CompileOptions extends Omit<CompileGraphOptions, "name" | "dynamicBatch"> {
-  /** Layers whose outputs are wanted, channels last, under the layer's name; default: the network's output. */
+  /** Layers to output, channels last, under the layer's name; default: the network's output. */
   readonly outputs?: readonly string[] | undefined;
-  /** The input `images` is bytes that the graph scales; default: float32, already scaled. */
+  /** Scaling inside the graph, with bytes as the input `images`; default: float32, already scaled. */
   readonly preprocessing?: Preprocessing | undefined;
-  /** Images at a time; default: any number, in the training form 1. */
+  /** Batch size; default: any, in the training form 1. */
   readonly batchSize?: number;
 }
 
 /**
  * Compiles a network in inference mode to the bytes of an `.onnx` file: images `[N, H, W, C]` → the outputs.
- * @param weights all of the network's; in the training form those that are frozen, and the others become inputs.
+ * @param weights all of the network's; in the training form only the frozen ones, and the others become inputs.
  * @throws {GraphError} an output names no layer.
  * @throws {WeightsError} the weights are not the network's, or a number is too large for float16.
  */

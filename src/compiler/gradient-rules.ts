@@ -3,10 +3,10 @@ import type { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { OpKind, OpOf, Value } from "../graph/ops.ts";
 import { type Shape, sameShape } from "../tensor/shape.ts";
 
-/** Writes one gradient; called only if somebody needs it. */
+/** Emits one gradient; called only if needed. */
 type GradientWriter = () => Value;
 
-/** An operator on the way back: what it read, what it made, and the gradients that arrived for what it made. */
+/** An operator in the backward pass: its inputs, its outputs, and the gradients of its outputs. */
 interface Step<K extends OpKind> {
   readonly build: OpGraphBuilder;
   readonly config: OpOf<K>;
@@ -18,7 +18,7 @@ interface Step<K extends OpKind> {
 
 type GradientRules = { readonly [K in OpKind]: (step: Step<K>) => readonly GradientWriter[] };
 
-/** For each operator, how to write the gradient of each of its inputs. */
+/** Gradient rules: for each operator, the gradients of its inputs. */
 export const gradientRules: GradientRules = {
   conv: ({ build, config: { strides, pads, groups }, inputs: [x, w], dy }) => [
     () =>
@@ -162,7 +162,7 @@ export const gradientRules: GradientRules = {
   slice: notDifferentiable,
   concatenate: notDifferentiable,
   cast: notDifferentiable,
-  // The target is the mean of the ranks' targets: what they say about their copies of y, averaged, belongs to each x.
+  // The target is the mean of the ranks' targets, so each x gets the average of the gradients of all copies of y.
   allReduceMean: ({ build, inputs: [x], dy }) => [() => build.op({ kind: "allReduceMean" }, [dy], `d.${x!.name}`)],
 };
 
@@ -185,7 +185,7 @@ function sumTo(build: OpGraphBuilder, dy: Value, shape: Shape): Value {
   return isDone ? summed : build.op({ kind: "reshape", shape }, [summed]);
 }
 
-/** Undoes a reduction over `axes`: copies the gradient to everything that was summed. */
+/** Undoes a reduction over `axes`: copies the gradient to every summed element. */
 function spread(build: OpGraphBuilder, dy: Value, shape: Shape, axes: readonly number[]): Value {
   const kept = shape.map((size, axis) => (axes.includes(axis) ? 1 : size));
   const reshaped = sameShape(kept, dy.shape) ? dy : build.op({ kind: "reshape", shape: kept }, [dy]);

@@ -9,10 +9,10 @@ import { engineShape } from "../graph/weights.ts";
 
 export interface LowerOptions {
   readonly mode: Mode;
-  /** Batch normalizations in another mode than the rest; default: none. */
+  /** Batch normalizations in a different mode from the rest; default: none. */
   readonly batchNormMode?: (layer: Layer) => Mode;
   readonly batchSize: number;
-  /** Bytes `[N, H, W, C]` are scaled inside the graph; without it the input is float32, already scaled. */
+  /** Scales bytes `[N, H, W, C]` inside the graph; without it the input is float32, already scaled. */
   readonly preprocessing?: Preprocessing | undefined;
   /** In training mode, normalize by the statistics of all ranks' batches together; default false: each by its own. */
   readonly synchronizeBatchNormalization?: boolean;
@@ -31,7 +31,7 @@ export interface LoweredNetwork {
   readonly graph: OpGraph;
   /** Output of each layer, channels first. */
   readonly layerOutputs: ReadonlyMap<string, Value>;
-  /** What enters the classifier's softmax or sigmoid; the network's output where it has none. */
+  /** Logits: the input of the classifier's softmax or sigmoid; the network's output if it has none. */
   readonly logits: Value;
   /** One for each batch normalization in training mode. */
   readonly statistics: readonly BatchStatistics[];
@@ -104,7 +104,7 @@ function perChannel(build: OpGraphBuilder, values: number | readonly number[]): 
 /** `training`: batch statistics and dropout; `inference`: moving statistics, no dropout. */
 export type Mode = "training" | "inference";
 
-/** What a layer's rule may use. */
+/** Context of a layer's lowering rule. */
 export interface LoweringContext {
   readonly build: OpGraphBuilder;
   readonly mode: Mode;
@@ -187,7 +187,7 @@ const rules: LoweringRules = {
   },
 };
 
-/** The operators of one layer; returns its output, channels first. */
+/** Emits the operators of one layer; returns its output, channels first. */
 export function lowerLayer({ config, name }: Layer, context: LoweringContext): Value {
   const rule = rules[config.type] as (config: LayerConfig, context: LoweringContext, name: string) => Value;
   return rule(config, context, name);

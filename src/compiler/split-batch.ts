@@ -57,7 +57,7 @@ function partSizes(batches: readonly Value[], partBytes: number): readonly numbe
   return Array.from({ length: parts }, (_, index) => boundary(index + 1) - boundary(index));
 }
 
-/** Writes a graph anew, some of its batches in parts. */
+/** Rewrites a graph with some of its batches in parts. */
 class BatchSplitter {
   readonly #build: OpGraphBuilder;
   /** Number of images in each part. */
@@ -220,7 +220,7 @@ const summing: ReadonlySet<OpKind> = new Set([
   "channelMoments",
 ]);
 
-/** Whether an operator combines values of any kind element by element. */
+/** Returns whether an operator combines values of any kind element by element. */
 export function isElementwise({ kind }: OpConfig): boolean {
   return kind === "add" || kind === "subtract" || kind === "multiply";
 }

@@ -1,13 +1,13 @@
 import type { Operation, OpGraph, Value } from "../graph/ops.ts";
 
-/** A part of a graph that can run without hearing from other processes. */
+/** A part of a graph that can run without communication between ranks. */
 export interface Stage {
   /**
    * Its inputs are inputs of the whole graph and values of earlier stages; its outputs are the values it computes that the
    * exchange, later stages or the whole graph's outputs need, each under the value's own name.
    */
   readonly graph: OpGraph;
-  /** When it has run: the mean of `local` over all processes is to be known as `mean` to later stages. */
+  /** Exchanges after the stage: the mean of `local` over all ranks becomes `mean` in later stages. */
   readonly exchanged: readonly { readonly local: Value; readonly mean: Value }[];
 }
 

@@ -6,21 +6,21 @@ import type { RandAugment } from "./rand-augment.ts";
 
 /** Limits of the random shifts in geometry and color; 0 and `false` leave a property unchanged. */
 export interface SmallChanges {
-  /** Flip each image left to right with a probability of ½. */
+  /** Flips each image left to right with a probability of ½. */
   readonly horizontalFlip: boolean;
-  /** Rotate by up to this many degrees either way, 0 to 180. */
+  /** Rotates by up to this many degrees either way, 0 to 180. */
   readonly rotationDegrees: number;
-  /** Enlarge or shrink by a factor between 1 − scale and 1 + scale, 0 to 0.5. */
+  /** Scales by a factor between 1 − scale and 1 + scale, 0 to 0.5. */
   readonly scale: number;
-  /** Move by up to this share of the width and of the height, 0 to 1. */
+  /** Shifts by up to this share of the width and of the height, 0 to 1. */
   readonly shift: number;
-  /** Crop away up to this share of the area, then resize the rest to the whole image, 0 to 0.9. */
+  /** Crops away up to this share of the area, then resizes the rest to the whole image, 0 to 0.9. */
   readonly crop: number;
-  /** Multiply all values by a factor between 1 − brightness and 1 + brightness, 0 to 1. */
+  /** Multiplies all values by a factor between 1 − brightness and 1 + brightness, 0 to 1. */
   readonly brightness: number;
-  /** Multiply distances from the image's mean gray by a factor between 1 − contrast and 1 + contrast, 0 to 1. */
+  /** Multiplies distances from the image's mean gray by a factor between 1 − contrast and 1 + contrast, 0 to 1. */
   readonly contrast: number;
-  /** Multiply distances from each pixel's own gray by a factor between 1 − saturation and 1 + saturation, 0 to 1. */
+  /** Multiplies distances from each pixel's own gray by a factor between 1 − saturation and 1 + saturation, 0 to 1. */
   readonly saturation: number;
 }
 
@@ -29,9 +29,9 @@ export interface SmallChanges {
  * random erasing; omitted steps do not happen.
  */
 export interface Augmentation extends SmallChanges {
-  /** Shift the hue by up to this share of the color circle either way, 0 to 0.5. */
+  /** Shifts the hue by up to this share of the color circle either way, 0 to 0.5. */
   readonly hue?: number;
-  /** Resize a random window to the whole image: Inception's random resized crop, in place of `crop`. */
+  /** Resizes a random window to the whole image: Inception's random resized crop, in place of `crop`. */
   readonly resizedCrop?: WindowSizes;
   readonly randAugment?: RandAugment;
   readonly erasing?: Erasing;
@@ -118,7 +118,7 @@ export const augmentations = {
 /** A name of {@link augmentations}. */
 export type AugmentationName = keyof typeof augmentations;
 
-/** All of them, from weak to strong. */
+/** All augmentation names, from weak to strong. */
 export const augmentationNames = Object.keys(augmentations) as [AugmentationName, ...AugmentationName[]];
 
 /** The largest value of each amount; the smallest is 0. */

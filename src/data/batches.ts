@@ -152,7 +152,7 @@ export class BatchSource {
   async *trainingBatches(epoch: number, { start = 0, signal }: PassOptions = {}): AsyncGenerator<Batch, void, void> {
     const { batchSize, sampling = "shuffled" } = this.#options;
     const { samples } = this.#dataset;
-    // Said before an epoch of decoding, not after it.
+    // Reported before an epoch of decoding, not after it.
     const needed = batchSize * this.#shard.size;
     if (samples.length < needed) this.assertEnough(samples.length, needed);
     const order = shardOf(epochOrder(this.#dataset, sampling, this.#changes.seed, epoch), this.#shard);
@@ -179,9 +179,9 @@ export class BatchSource {
   }
 
   /**
-   * All samples of the shard once, in the order of the data set, as one view of them: 0 is as they are; others are changed at
-   * random, as in no epoch of training, and the same seed and view give the same. Nothing is mixed; the last batch may be
-   * smaller.
+   * All samples of the shard once, in the order of the data set, as one view of them: view 0 is unchanged; others are
+   * augmented at random, unlike in any training epoch and reproducibly by seed and view. Nothing is mixed; the last
+   * batch may be smaller.
    * @throws {DataError} there is no usable image, and no other shard.
    * @throws {AbortedError} the signal fired.
    */

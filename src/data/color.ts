@@ -175,7 +175,10 @@ export function equalize(pixels: Uint8Array): void {
   });
 }
 
-/** Replaces the values of each channel by what `changeOf` its histogram says; undefined leaves the channel alone. */
+/**
+ * Maps the values of each channel through the table that `changeOf` returns for its histogram; undefined leaves the
+ * channel alone.
+ */
 function changeChannels(
   pixels: Uint8Array,
   changeOf: (counts: Uint32Array) => ((value: number) => number) | undefined,

@@ -21,7 +21,7 @@ export interface ImageDataset {
   readonly samples: readonly Sample[];
 }
 
-/** The classes of a sample: one, or as many as its `labels` say. */
+/** The classes of a sample: its `labels` if set, else its only `label`. */
 export function classesOf({ label, labels }: Sample): readonly number[] {
   return labels ?? [label];
 }
@@ -43,8 +43,8 @@ export function countPerClass({ classes, samples }: ImageDataset): number[] {
 /**
  * Returns the same images with labels that are indices into `classes`, so that a validation folder fits the classes of a model
  * whatever their order.
- * @param owner whose classes they are, for the message, e.g. `the training folder`.
- * @throws {DataError} the two do not name the same set of classes.
+ * @param owner owner of the classes, for the message, e.g. `the training folder`.
+ * @throws {DataError} the sets of classes differ.
  */
 export function relabel(dataset: ImageDataset, classes: readonly string[], owner: string): ImageDataset {
   const unknown = dataset.classes.filter((name) => !classes.includes(name));
@@ -72,13 +72,13 @@ export function relabel(dataset: ImageDataset, classes: readonly string[], owner
 
 const imageExtensions = ["jpg", "jpeg", "jfif", "png", "webp", "avif", "gif", "tif", "tiff"];
 
-/** A data set read from a folder with one sub-folder for each class. */
+/** A data set read from a folder with one subfolder per class. */
 export interface FolderDataset extends ImageDataset {
-  /** Files that are not part of it, counted by reason. */
+  /** Ignored files, counted by reason. */
   readonly ignored: {
-    /** Its name, or that of a folder it lies in, starts with a dot. */
+    /** Hidden: its name, or that of a folder on its path, starts with a dot. */
     readonly hidden: number;
-    /** Its name does not end like an image's. */
+    /** Not an image by its extension. */
     readonly notImages: number;
     /** An image beside the class folders, not in one of them. */
     readonly outsideClasses: number;
@@ -86,8 +86,8 @@ export interface FolderDataset extends ImageDataset {
 }
 
 /**
- * The labeled images of a folder-per-class data set. Classes are the sub-folders, sorted by code point as Keras and
- * torchvision sort them, so that labels agree with theirs; images may lie in folders inside a class.
+ * Builds a data set from a folder with one subfolder per class. Classes are the subfolders, sorted by code point as
+ * Keras and torchvision sort them, so that labels agree with theirs; images may lie in folders inside a class.
  * @throws {DataError} there are no class folders, no images, a class without images, or only one class.
  */
 export function folderDataset(listing: FolderListing): FolderDataset {

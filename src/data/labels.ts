@@ -61,9 +61,9 @@ const weightsSchema = z.record(z.string(), z.number(expecting("a number from 0")
 
 /**
  * Reads labels of images: JSON, `{"a/1.jpg": ["cat", "dog"]}`, or lines of CSV, `a/1.jpg,cat;dog`, with or without the
- * heading `file,labels`. A file name with a comma stands in quotation marks.
+ * heading `file,labels`. File names with commas are quoted.
  * @param where name of the file in errors.
- * @throws {FormatError} it is neither, or names a file twice.
+ * @throws {FormatError} it is neither, or lists a file twice.
  */
 export function parseLabels(content: string, where: string): LabelsByFile {
   const text = content.replace(/^\uFEFF/, "");
@@ -95,8 +95,8 @@ export interface MultiLabelDataset extends ImageDataset {
 /**
  * Builds a data set whose images have one label or more; images without are left out.
  * @param where name of the labels' file in errors.
- * @param classes all there are, in this order; default: those of the labels, sorted by code point.
- * @throws {DataError} the labels are of images that are not there, or of other classes; or there is none, or one class.
+ * @param classes all classes, in order; default: those of the labels, sorted by code point.
+ * @throws {DataError} a label refers to a missing image or an unknown class, or there are no labels or only one class.
  */
 export function multiLabelDataset(
   listing: FolderListing,
@@ -116,7 +116,12 @@ export function multiLabelDataset(
   const strange = [...new Set([...labels.values()].flat())].filter((name) => !places.has(name));
   if (strange.length > 0) {
     const expected = classes.join(", ");
-    throw new DataError({ where, what: "it has labels that are no classes of the model", received: strange, expected });
+    throw new DataError({
+      where,
+      what: "it has labels that are not classes of the model",
+      received: strange,
+      expected,
+    });
   }
   const samples = images.flatMap((name): Sample[] => {
     const own = (labels.get(name) ?? []).map((label) => places.get(label)!);
@@ -131,8 +136,8 @@ export function multiLabelDataset(
  * Reads class weights of the mean average precision: JSON, `{"cat": 3, "dog": 0.5}`.
  * @param where name of the file in errors.
  * @returns a weight for each class, in their order.
- * @throws {FormatError} it is none, or a weight is not allowed.
- * @throws {DataError} it does not name exactly the classes.
+ * @throws {FormatError} it is not such a file, or a weight is invalid.
+ * @throws {DataError} its names differ from the classes.
  */
 export function parseMapWeights(text: string, classes: readonly string[], where: string): number[] {
   const weights = checkDocument(weightsSchema, parseJson(text, where), where);

@@ -123,8 +123,8 @@ function paste(own: Uint8Array, other: Uint8Array, size: Size, window: CropWindo
  * A number of 0 … 1 from the Beta distribution with both parameters `alpha`, above 0: near 0 or 1 for a small `alpha`, evenly
  * distributed for 1, near ½ for a large one.
  *
- * It is X / (X + Y) for two numbers of a gamma distribution; their logarithms are drawn, since for a small `alpha` the numbers
- * themselves are mostly too small to be told from 0.
+ * It is X / (X + Y) for two numbers of a gamma distribution; their logarithms are drawn, since for a small `alpha` the
+ * numbers themselves mostly underflow to 0.
  */
 export function drawBeta(alpha: number, random: Random): number {
   return 1 / (1 + Math.exp(drawLogGamma(alpha, random) - drawLogGamma(alpha, random)));

@@ -8,7 +8,7 @@ export type ClassWeights = "balanced" | Readonly<Record<string, number>>;
 
 /**
  * The weights of a data set's classes, in their order.
- * @throws {UsageError} a weight is of none of the classes, or not allowed.
+ * @throws {UsageError} a weight belongs to no class, or is invalid.
  */
 export function classWeightsOf(given: ClassWeights, dataset: ImageDataset): number[] {
   if (given === "balanced") return balancedClassWeights(dataset);
@@ -32,7 +32,7 @@ export function balancedClassWeights(dataset: ImageDataset): number[] {
 
 /**
  * @param classWeights one for each class of the data set.
- * @throws {UsageError} there are more or fewer weights than classes, one is no number from 0, or all are 0.
+ * @throws {UsageError} there are more or fewer weights than classes, one is not a number from 0, or all are 0.
  */
 export function checkClassWeights(classWeights: readonly number[], { classes }: ImageDataset): void {
   if (classWeights.length !== classes.length) {
@@ -60,7 +60,7 @@ function refuse(what: string, received: unknown, expected: string): never {
  * Reads a CSV file of weights: a name and a number from 0 on each line; a first line that ends in `weight` is a header. A name
  * with commas needs no quotes.
  * @param where the file's name in errors.
- * @throws {FormatError} a line is none of these, or a name comes twice; the message has the line's number.
+ * @throws {FormatError} a line is invalid, or a name is duplicated; the message gives the line number.
  */
 export function readWeightList(text: string, where: string): ReadonlyMap<string, number> {
   const weights = new Map<string, number>();
@@ -85,7 +85,7 @@ export function readWeightList(text: string, where: string): ReadonlyMap<string,
 /**
  * Returns the same samples with weights by name, 1 for those not in the list.
  * @param where name of the list in errors.
- * @throws {DataError} there is no sample of a name.
+ * @throws {DataError} a name matches no sample.
  */
 export function withSampleWeights(
   dataset: ImageDataset,

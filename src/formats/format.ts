@@ -14,7 +14,7 @@ export interface FileToRead {
   /** Its name in errors, e.g. `file "model.h5"`. */
   readonly where: string;
   readonly bytes: Uint8Array;
-  /** Whether the bytes may be transferred to another thread, after which they are gone. Default false. */
+  /** True if the bytes may be transferred to another thread, which detaches them here. Default false. */
   readonly isDisposable?: boolean;
   /** Reads a file that this one refers to: a shard of TensorFlow.js. */
   readonly readBeside: (name: string) => Promise<Uint8Array>;
@@ -43,12 +43,12 @@ export interface FileContents {
   readonly layers: (network: Network) => FoundLayers;
   /**
    * Builds the network that the file describes; absent if it holds only weights.
-   * @param inputShape of images, where the file leaves it open.
+   * @param inputShape shape of the images, if the file leaves it open.
    */
   readonly describedNetwork?: (inputShape?: Shape) => DescribedNetwork;
   /** Our JSON document, if we wrote the file. */
   readonly metadata?: string | undefined;
-  /** How images are prepared, as far as it differs from the default. */
+  /** Image preprocessing, as far as it differs from the default. */
   readonly preprocessing?: Preprocessing & Partial<ImageResize>;
   /** The graph of an ONNX file, and its bytes with the numbers of other files included. */
   readonly onnx?: { readonly bytes: Uint8Array; readonly content: OnnxContent };

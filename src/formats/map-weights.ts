@@ -20,7 +20,7 @@ interface MapOptions {
 
 /** How a file's weights were matched to a network; missing weights and those of another shape were initialized. */
 export interface MappingReport extends WeightDifferences {
-  /** How layers were identified: by name, by class and number, or only by order. */
+  /** Identification of layers: by name, by class and number, or only by order. */
   readonly by: "name" | "class" | "order";
   /** Number of weights loaded from the file. */
   readonly taken: number;

@@ -64,7 +64,7 @@ function inflated(packed: Uint8Array, { name, method, size }: ZipEntry, where: s
     reached += piece.length;
   });
   try {
-    // In parts, to stop early where the content is larger than the directory says.
+    // In chunks, to stop early if the content is larger than declared in the directory.
     for (let begin = 0; begin < packed.length; begin += partSize) {
       stream.push(packed.subarray(begin, begin + partSize), begin + partSize >= packed.length);
     }

@@ -5,8 +5,8 @@ import { layerOutputShape } from "./layer-shapes.ts";
 import type { ActivationName, LayerConfig, LayerType, Padding, Size2 } from "./layers.ts";
 
 /**
- * The output of a layer while a network is being written down: pass it to the next layer's function. `network()` turns
- * the last one into a graph.
+ * The output of a layer while a network is being built: pass it to the next layer's function. `network()` turns the
+ * last one into a graph.
  */
 export interface LayerOutput {
   readonly name: string;
@@ -14,13 +14,11 @@ export interface LayerOutput {
   readonly inputs: readonly LayerOutput[];
   /** Without the batch axis, channels last. */
   readonly shape: Shape;
-  /** Names given so far in this network, shared by all its layers. */
+  /** Names used so far in this network, shared by all its layers. */
   readonly names: Set<string>;
 }
 
-/**
- * Every layer may be named by its author; without a name it gets the first one free of Keras's: `conv2d`, `conv2d_1`, …
- */
+/** Every layer takes an optional name; the default is the first free Keras name: `conv2d`, `conv2d_1`, … */
 export interface Named {
   readonly name?: string | undefined;
 }
@@ -30,7 +28,7 @@ export interface WindowOptions extends Named {
   readonly kernelSize: number | Size2;
   /** Default 1. */
   readonly strides?: number | Size2;
-  /** Default `valid`, as in Keras. A number: so many pixels on every side. */
+  /** Default `valid`, as in Keras. A number pads every side by this many pixels. */
   readonly padding?: Padding | number;
 }
 
@@ -41,7 +39,7 @@ export interface ConvOptions extends WindowOptions {
   readonly useBias?: boolean;
 }
 
-/** Where a network begins: images `[H, W, C]`. */
+/** The input of a network: images `[H, W, C]`. */
 export function input(shape: Shape, options: Named = {}): LayerOutput {
   const names = new Set<string>();
   const name = chooseName(names, options.name, automaticNames.InputLayer);
@@ -102,12 +100,15 @@ export function globalMaxPooling2d(x: LayerOutput, options: Named = {}): LayerOu
   return layer([x], { type: "GlobalMaxPooling2D" }, options.name);
 }
 
-/** Sum of equally shaped inputs: the residual connection. */
+/** Sum of inputs of equal shape: the residual connection. */
 export function add(inputs: readonly [LayerOutput, ...LayerOutput[]], options: Named = {}): LayerOutput {
   return layer(inputs, { type: "Add" }, options.name);
 }
 
-/** While training, sets a share `rate` of the values to 0 and divides the others by 1 − rate; else the identity. */
+/**
+ * Dropout: in training, sets a fraction `rate` of the values to 0 and divides the others by 1 − rate; otherwise the
+ * identity.
+ */
 export function dropout(x: LayerOutput, rate: number, options: Named = {}): LayerOutput {
   return layer([x], { type: "Dropout", rate }, options.name);
 }
@@ -121,7 +122,7 @@ export function dense(
   return layer([x], { type: "Dense", units, activation, useBias }, options.name);
 }
 
-/** A layer of any kind from its config, after those whose outputs it reads. */
+/** Adds a layer of any type from its config, after its inbound layers. */
 export function layer(
   inputs: readonly [LayerOutput, ...LayerOutput[]],
   config: Exclude<LayerConfig, { readonly type: "InputLayer" }>,

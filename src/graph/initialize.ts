@@ -7,8 +7,8 @@ import type { Weights } from "./weights.ts";
 export type { Weights } from "./weights.ts";
 
 /**
- * Weights to start training with, drawn from the network's seed; each has a stream of its own, so that a change in one
- * layer does not disturb the others.
+ * Initializes weights from the network's seed; each weight has its own random stream, so that a change in one layer
+ * does not affect the others.
  */
 export function initializeWeights(network: Network): Weights {
   return new Map(

@@ -4,8 +4,9 @@ import type { LayerConfig, Size2 } from "./layers.ts";
 const sizes = ["shape", "filters", "units", "kernelSize", "poolSize", "strides"] as const;
 
 /**
- * Refuses options no layer can have, which would otherwise surface as a strange shape far from their cause.
- * @throws {UsageError} a size is not a positive integer, a padding not smaller than its window, or a rate not a share.
+ * Validates a layer's options, which would otherwise surface as a strange shape far from their cause.
+ * @throws {UsageError} a size is not a positive integer, a padding not smaller than its window, or a rate not a
+ * fraction.
  */
 export function checkLayer(config: LayerConfig, name: string): void {
   const where = (option: string) => `${config.type} "${name}", option "${option}"`;

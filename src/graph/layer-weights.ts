@@ -1,10 +1,10 @@
 import type { Shape } from "../tensor/shape.ts";
 import type { ConfigOf, LayerConfig, LayerType } from "./layers.ts";
 
-/** How a weight starts when a network is trained from scratch. */
+/** Initial values of a weight when a network is trained from scratch. */
 export type Initializer = "zeros" | "ones" | "glorotUniform";
 
-/** What a weight holds; decides its layout in other formats and whether weight decay applies to it. */
+/** Role of a weight; decides its layout in other formats and whether weight decay applies to it. */
 export type WeightRole =
   | "kernel"
   | "depthwiseKernel"
@@ -23,7 +23,7 @@ export interface WeightSpec {
   readonly role: WeightRole;
   /** Kernels `[kh, kw, in, out]`, depthwise `[kh, kw, channels, 1]`, dense `[in, out]`, all others `[channels]`. */
   readonly shape: Shape;
-  /** Changed by the optimizer; moving statistics are not. */
+  /** True if the optimizer updates it; false for moving statistics. */
   readonly trainable: boolean;
   readonly initializer: Initializer;
 }

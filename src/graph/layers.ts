@@ -4,16 +4,16 @@ import type { Shape } from "../tensor/shape.ts";
 export type Size2 = readonly [height: number, width: number];
 
 /**
- * `valid`: no padding. `same`: output = ceil(input / stride), an odd padding pixel goes to the end (bottom, right). A pair:
- * so many rows above and below and so many columns left and right, as PyTorch pads; fewer than the window has.
+ * `valid`: no padding. `same`: output = ceil(input / stride), an odd padding pixel goes to the end (bottom, right). A
+ * pair pads by this many rows above and below and columns left and right, as in PyTorch; fewer than the window has.
  */
 export type Padding = "valid" | "same" | Size2;
 
 export type ActivationName = "linear" | "relu" | "elu" | "sigmoid" | "softmax";
 
 /**
- * The layers a network is made of, as plain data: the words of the paper and of Keras, channels last. Adding a member
- * here makes the compiler of TypeScript name every table that needs an entry.
+ * The layer types of a network, as plain data: the terms of the paper and of Keras, channels last. After adding a
+ * member here, TypeScript reports every table that needs an entry.
  */
 export type LayerConfig =
   | { readonly type: "InputLayer"; readonly shape: Shape }
@@ -37,7 +37,7 @@ export type LayerConfig =
       readonly intermediateActivation: ActivationName;
     }
   | {
-      /** One filter for each channel, and nothing across channels. */
+      /** One filter for each channel, with no mixing across channels. */
       readonly type: "DepthwiseConv2D";
       readonly kernelSize: Size2;
       readonly strides: Size2;

@@ -4,11 +4,11 @@ import type { LayerOutput } from "./builder.ts";
 import { layerWeights, type WeightSpec } from "./layer-weights.ts";
 import type { LayerConfig } from "./layers.ts";
 
-/** A layer in its place in a network. */
+/** A layer of a network. */
 export interface Layer {
   readonly name: string;
   readonly config: LayerConfig;
-  /** Names of the layers whose outputs it reads. */
+  /** Names of its inbound layers. */
   readonly inbound: readonly string[];
   /** Without the batch axis, channels last. */
   readonly outputShape: Shape;
@@ -19,9 +19,9 @@ export interface Layer {
 export interface Network {
   readonly name: string;
   readonly layers: readonly Layer[];
-  /** Name of the layer whose output is the network's. */
+  /** Name of the output layer. */
   readonly output: string;
-  /** Seed of its initial weights. */
+  /** Seed of the initial weights. */
   readonly seed: number;
 }
 
@@ -31,7 +31,7 @@ export interface ParameterCount {
   readonly nonTrainable: number;
 }
 
-/** The network that computes `output`, with every layer it depends on. */
+/** Builds the network that computes `output`, with every layer it depends on. */
 export function network(name: string, output: LayerOutput, seed = 0): Network {
   const layers = kerasOrder(output).map((each): Layer => {
     const channels = each.inputs[0]?.shape.at(-1) ?? 0;
@@ -46,12 +46,15 @@ export function network(name: string, output: LayerOutput, seed = 0): Network {
   return { name, layers, output: output.name, seed };
 }
 
-/** All weights in the order of the layers: the order of Keras's files and of `model.weights` grouped by layer. */
+/**
+ * All weights of a network, in the order of its layers: the order of Keras's files and of `model.weights` grouped by
+ * layer.
+ */
 export function networkWeights(of: Network): readonly WeightSpec[] {
   return of.layers.flatMap((layer) => layer.weights);
 }
 
-/** How many numbers weights have, trainable ones and others. */
+/** Number of parameters, trainable and not. */
 export function countParameters(weights: readonly WeightSpec[]): ParameterCount {
   let trainable = 0;
   let nonTrainable = 0;
@@ -68,18 +71,18 @@ export function inputShapeOf(of: Network): Shape {
   return first!.outputShape;
 }
 
-/** Height and width of the images that a network reads. */
+/** Height and width of a network's input images. */
 export function imageSizeOf(of: Network): readonly [height: number, width: number] {
   const [height, width] = inputShapeOf(of);
   return [height!, width!];
 }
 
-/** The layer whose output is the network's. */
+/** The output layer of a network. */
 export function outputLayer({ layers, output }: Network): Layer {
   return layers.find(({ name }) => name === output)!;
 }
 
-/** Name of the activation that makes the network's output; `linear` where none does. */
+/** Name of the activation of the network's output; `linear` if there is none. */
 export function outputActivation(network: Network): string {
   const { config } = outputLayer(network);
   return config.type === "Dense" || config.type === "Activation" ? config.activation : "linear";

@@ -3,7 +3,7 @@ import { type Shape, sizeOf } from "../tensor/shape.ts";
 import { opOutputShapes } from "./op-shapes.ts";
 import type { Constant, ElementType, OpConfig, Operation, OpGraph, Value } from "./ops.ts";
 
-/** Writes an op graph operator by operator; shapes are checked as it goes. */
+/** Builds an op graph operator by operator, checking shapes on the way. */
 export class OpGraphBuilder {
   readonly #inputs: Value[] = [];
   readonly #parameters: Value[] = [];
@@ -12,7 +12,7 @@ export class OpGraphBuilder {
   readonly #outputs = new Map<string, Value>();
   readonly #names = new Set<string>();
 
-  /** Starts as a copy of `graph`, if given, to be continued. */
+  /** Starts from a copy of `graph`, if given. */
   constructor(graph?: OpGraph) {
     if (!graph) return;
     this.#inputs.push(...graph.inputs);
@@ -39,8 +39,8 @@ export class OpGraphBuilder {
   }
 
   /**
-   * Numbers of the given shape; by default one number is a scalar and a list a vector.
-   * @throws {GraphError} the data do not fill the shape.
+   * Adds a constant of the given shape; by default a number is a scalar and a list a vector.
+   * @throws {GraphError} the data does not fill the shape.
    */
   constant(data: Float32Array | readonly number[] | number, shape?: Shape): Constant {
     const values = typeof data === "number" ? Float32Array.of(data) : Float32Array.from(data);
@@ -53,7 +53,7 @@ export class OpGraphBuilder {
     if (sizeOf(constant.shape) !== values.length) {
       throw new GraphError({
         where: "constant",
-        what: "the data do not fill the shape",
+        what: "the data does not fill the shape",
         received: values.length,
         expected: `${sizeOf(constant.shape)} values`,
       });
@@ -63,15 +63,15 @@ export class OpGraphBuilder {
   }
 
   /**
-   * The operator's first output, named after `hint`.
-   * @throws {GraphError} an input is not of this graph.
+   * Adds an operator and returns its first output, named after `hint`.
+   * @throws {GraphError} an input does not belong to this graph.
    * @throws {ShapeError} the inputs do not fit the operator.
    */
   op(config: OpConfig, inputs: readonly Value[], hint: string = config.kind): Value {
     return this.ops(config, inputs, [hint])[0]!;
   }
 
-  /** All outputs of an operator that has several, one for each hint. */
+  /** Adds an operator and returns all its outputs, one for each hint. */
   ops(config: OpConfig, inputs: readonly Value[], hints: readonly string[]): readonly Value[] {
     for (const value of inputs) {
       if (this.#names.has(value.name)) continue;
@@ -91,7 +91,7 @@ export class OpGraphBuilder {
     return outputs;
   }
 
-  /** @throws {GraphError} the value is not of this graph, or the output's name is taken. */
+  /** @throws {GraphError} the value does not belong to this graph, or the output's name is taken. */
   output(name: string, value: Value): void {
     if (!this.#names.has(value.name)) {
       throw new GraphError({ where: `output "${name}"`, what: "its value is not of this graph", received: value.name });
@@ -102,7 +102,7 @@ export class OpGraphBuilder {
     this.#outputs.set(name, value);
   }
 
-  /** The graph as written so far; going on with the builder does not change it. */
+  /** Returns the graph built so far; later changes to the builder do not affect it. */
   finish(): OpGraph {
     return {
       inputs: [...this.#inputs],

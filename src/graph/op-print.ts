@@ -1,7 +1,7 @@
 import { formatShape } from "../tensor/shape.ts";
 import type { Constant, OpConfig, OpGraph, Value } from "./ops.ts";
 
-/** The graph as short text, one line for each value: for reading, and for tests to compare. */
+/** Prints an op graph as text, one line per value, for reading and for snapshot tests. */
 export function printOpGraph(graph: OpGraph): string {
   const lines = [
     ...graph.inputs.map((value) => `input ${describe(value)}`),
@@ -20,7 +20,7 @@ function describe({ name, type, shape }: Value): string {
   return `${name}: ${type === "float32" ? "" : `${type} `}${formatShape(shape)}`;
 }
 
-/** The numbers if they are few, else the first of them. */
+/** The values if they are few, else the first ones. */
 function numbers({ data }: Constant): string {
   const shown = Array.from(data.subarray(0, 8), (value) => Number(value.toPrecision(7)));
   return data.length > shown.length ? `${shown.join(" ")} …` : shown.join(" ");

@@ -202,7 +202,7 @@ function slide(window: Window, kernel: readonly [number, number], x: Shape): [nu
   return [rows, columns];
 }
 
-/** Whether two shapes differ in the size of one axis at most. */
+/** Returns whether two shapes differ in the size of at most one axis. */
 function isAlike(a: Shape, b: Shape, axis: number): boolean {
   return a.length === b.length && a.every((size, each) => each === axis || size === b[each]);
 }

@@ -15,8 +15,8 @@ export interface Window {
 
 /**
  * The operators of the second graph: channels first (NCHW), each small enough for one shape rule, one gradient rule,
- * one rule of the interpreter and one way to write it in ONNX. Adding a member makes the compiler of TypeScript name
- * those tables. `x [N, C, H, W]` unless said otherwise; elementwise operators broadcast as in NumPy.
+ * one rule of the interpreter and one way to write it in ONNX. After adding a member, TypeScript reports the tables
+ * that need an entry. `x [N, C, H, W]` unless said otherwise; elementwise operators broadcast as in NumPy.
  */
 export type OpConfig =
   /** x, w `[K, C/groups, kh, kw]`, optional bias `[K]` → `[N, K, H', W']`. */
@@ -71,21 +71,21 @@ export type OpConfig =
   | { readonly kind: "reshape"; readonly shape: Shape }
   /** Stretches axes of size 1. */
   | { readonly kind: "expand"; readonly shape: Shape }
-  /** What lies from `start` up to, not including, `end` along an axis. */
+  /** Elements from `start` to `end` (exclusive) along an axis. */
   | { readonly kind: "slice"; readonly axis: number; readonly start: number; readonly end: number }
-  /** Any number of values, one behind the other along an axis. */
+  /** Any number of values, concatenated along an axis. */
   | { readonly kind: "concatenate"; readonly axis: number }
   | { readonly kind: "cast"; readonly to: ElementType }
   /**
-   * x → its mean over all processes that train together; alone, x itself. The engine cannot compute it: a graph is cut
-   * there into stages, see `stagesOf`.
+   * x → its mean over all ranks; x itself if there is only one. The engine cannot compute it: the graph is cut into
+   * stages there, see `stagesOf`.
    */
   | { readonly kind: "allReduceMean" };
 
 export type OpKind = OpConfig["kind"];
 export type OpOf<K extends OpKind> = Extract<OpConfig, { readonly kind: K }>;
 
-/** Something computed, fed or stored: what flows along an edge of the op graph. */
+/** A computed, fed or stored tensor: an edge of the op graph. */
 export interface Value {
   readonly name: string;
   readonly type: ElementType;
@@ -98,7 +98,7 @@ export interface Operation {
   readonly outputs: readonly Value[];
 }
 
-/** A value with numbers known when the graph is written. */
+/** A value known when the graph is built. */
 export interface Constant extends Value {
   readonly type: "float32";
   readonly data: Float32Array;
@@ -106,9 +106,9 @@ export interface Constant extends Value {
 
 /** A network, or a training step, as operators in the order of computation. */
 export interface OpGraph {
-  /** Fed anew at each run: images, labels, the learning rate. */
+  /** Fed on each run: images, labels, the learning rate. */
   readonly inputs: readonly Value[];
-  /** The network's weights, in the engine's layout; fed or stored, as the compiler decides. */
+  /** The network's weights, in the engine's layout; the compiler decides whether they are fed or stored. */
   readonly parameters: readonly Value[];
   readonly constants: readonly Constant[];
   readonly operations: readonly Operation[];
@@ -129,7 +129,7 @@ export function readersOf(graph: OpGraph): ReadonlyMap<string, readonly Operatio
   return readers;
 }
 
-/** Names of all values that change when one of the named ones does, these included. */
+/** Names of all values that depend on the named ones, including these. */
 export function dependents(graph: OpGraph, names: Iterable<string>): ReadonlySet<string> {
   const found = new Set(names);
   for (const { inputs, outputs } of graph.operations) {

@@ -1,19 +1,18 @@
-/** How pixels become a network's input: `pixel · scale + offset` for each channel. It belongs to the weights. */
+/** Scaling of pixels to a network's input: `pixel · scale + offset` per channel. It is specific to the weights. */
 export interface Preprocessing {
-  /** One number, or one for each channel. */
+  /** One number, or one per channel. */
   readonly scale: number | readonly number[];
   readonly offset: number | readonly number[];
 }
 
-/** Pixels 0 … 255 to −1 … 1: what keras.applications.xception expects, x/127.5 − 1. */
+/** Pixels 0 … 255 to −1 … 1: the preprocessing of keras.applications.xception, x/127.5 − 1. */
 export const kerasPreprocessing = { scale: 1 / 127.5, offset: -1 } as const satisfies Preprocessing;
 
-/** How an image of any size is brought to a network's size. */
+/** Resizing of an image of any size to a network's size. */
 export interface ImageResize {
   /**
-   * How new pixels come from old ones, all three with pixels' centers at halves: `nearest` takes one, as Keras's
-   * `load_img` does by default; `bilinear` and `bicubic` (Catmull-Rom) average over all that fall together, as Pillow's
-   * `resize`.
+   * Interpolation, with half-pixel centers: `nearest` as in Keras's `load_img` by default; `bilinear` and `bicubic`
+   * (Catmull-Rom) antialiased as in Pillow's `resize`.
    */
   readonly interpolation: "nearest" | "bilinear" | "bicubic";
   /**
@@ -21,15 +20,15 @@ export interface ImageResize {
    * and fills the rest with the background.
    */
   readonly fit: "fill" | "cover" | "contain";
-  /** The network sees this share of the width and of the height, 0 < share ≤ 1, at the center (timm's `crop_pct`). */
+  /** The central crop: share of the width and of the height that is kept, 0 < share ≤ 1 (timm's `crop_pct`). */
   readonly cropRatio?: number | undefined;
   /** `[red, green, blue]` from 0 to 255. */
   readonly background: readonly [number, number, number];
 }
 
 /**
- * Preprocessing in the words of torchvision and timm: (pixel/255 − mean)/deviation, for each channel.
- * @param mean as `deviation`, of pixels from 0 to 1.
+ * Preprocessing in the convention of torchvision and timm: (pixel/255 − mean)/deviation, for each channel.
+ * @param mean like `deviation`, of pixels scaled to 0 … 1.
  */
 export function standardization(mean: readonly number[], deviation: readonly number[]): Preprocessing {
   const scale = deviation.map((each) => 1 / (255 * each));

@@ -6,9 +6,9 @@ import type { WeightSpec } from "./layer-weights.ts";
 import { type Network, networkWeights } from "./network.ts";
 
 /**
- * Weights from a formula, so that golden values need no weight file: weight number i, in the order of the network's
- * layers, holds u(k) = value k of mulberry32 with seed i + 1, and r = 2u − 1: gamma 1 + 0.1r; variance 1 + 0.5u; beta,
- * mean and bias 0.1r; depthwise kernels r·√(3/(kh·kw)); other kernels r·√(6/fan-in).
+ * Synthetic weights, so that golden values need no weight file: weight number i, in the order of the network's layers,
+ * holds u(k) = value k of mulberry32 with seed i + 1, and r = 2u − 1: gamma 1 + 0.1r; variance 1 + 0.5u; beta, mean and
+ * bias 0.1r; depthwise kernels r·√(3/(kh·kw)); other kernels r·√(6/fan-in).
  */
 export function syntheticWeights(network: Network): Weights {
   return new Map(networkWeights(network).map((spec, index) => [spec.name, syntheticTensor(spec, index)]));
@@ -34,8 +34,8 @@ function syntheticTensor({ role, shape }: WeightSpec, index: number): FloatTenso
 }
 
 /**
- * A tensor of a `state_dict` of PyTorch from the same formula, in PyTorch's layout.
- * @param index among all entries, counters included.
+ * A synthetic tensor of a PyTorch `state_dict`, in PyTorch's layout.
+ * @param index its position among all entries, including counters.
  */
 export function torchSyntheticTensor(name: string, shape: Shape, index: number): FloatTensor {
   const random = mulberry32(index + 1);
@@ -53,9 +53,9 @@ export function torchSyntheticTensor(name: string, shape: Shape, index: number):
 }
 
 /**
- * The image that goes with the formula, values about −1 … 1, `[batch, H, W, C]`:
- * 0.5·sin(3x + channel + b)·cos(2y − channel) + 0.5·noise, x and y from −1 to 1 across width and height, noise 2u − 1
- * of seed `firstSeed + b` in the order of the pixels.
+ * The synthetic image for these weights, with values about −1 … 1, `[batch, H, W, C]`: 0.5·sin(3x + channel + b)·cos(2y
+ * − channel) + 0.5·noise, x and y from −1 to 1 across width and height, noise 2u − 1 of seed `firstSeed + b` in the
+ * order of the pixels.
  * @param firstSeed 1000 for inference, 3000 for training.
  */
 export function syntheticImages(

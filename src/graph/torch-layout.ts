@@ -11,12 +11,12 @@ export function torchShape(spec: WeightSpec): Shape {
   return spec.role === "denseKernel" ? spec.shape.toReversed() : engineShape(spec);
 }
 
-/** A weight in PyTorch's layout, from Keras's; the same object where the layouts agree. */
+/** Converts a weight from Keras's layout to PyTorch's; returns the same object if the layouts agree. */
 export function toTorchLayout(spec: WeightSpec, tensor: FloatTensor): FloatTensor {
   return spec.role === "denseKernel" ? transpose(tensor, [1, 0]) : toEngineLayout(spec, tensor);
 }
 
-/** A weight in Keras's layout, from PyTorch's; the same object where the layouts agree. */
+/** Converts a weight from PyTorch's layout to Keras's; returns the same object if the layouts agree. */
 export function fromTorchLayout(spec: WeightSpec, tensor: FloatTensor): FloatTensor {
   return spec.role === "denseKernel" ? transpose(tensor, [1, 0]) : fromEngineLayout(spec, tensor);
 }

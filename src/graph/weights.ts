@@ -8,8 +8,8 @@ import { type Network, networkWeights } from "./network.ts";
 export type Weights = ReadonlyMap<string, FloatTensor>;
 
 /**
- * From Keras's layout of a kernel to the engine's (ONNX): `[kh, kw, in, out] → [out, in, kh, kw]`, depthwise
- * `[kh, kw, channels, 1] → [channels, 1, kh, kw]`. Dense kernels and vectors are the same in both.
+ * The engine's (ONNX) kernel layout, from Keras's: `[kh, kw, in, out] → [out, in, kh, kw]`, depthwise `[kh, kw,
+ * channels, 1] → [channels, 1, kh, kw]`. Dense kernels and vectors are the same in both.
  */
 const permutations: { readonly [R in WeightRole]?: readonly number[] } = {
   kernel: [3, 2, 0, 1],
@@ -22,13 +22,13 @@ export function engineShape({ role, shape }: WeightSpec): Shape {
   return permutations[role]?.map((axis) => shape[axis]!) ?? shape;
 }
 
-/** A weight in the engine's layout, from Keras's; the same object where the layouts agree. */
+/** Converts a weight from Keras's layout to the engine's; returns the same object if the layouts agree. */
 export function toEngineLayout({ role }: WeightSpec, tensor: FloatTensor): FloatTensor {
   const permutation = permutations[role];
   return permutation ? transpose(tensor, permutation) : tensor;
 }
 
-/** A weight in Keras's layout, from the engine's; the same object where the layouts agree. */
+/** Converts a weight from the engine's layout to Keras's; returns the same object if the layouts agree. */
 export function fromEngineLayout({ role }: WeightSpec, tensor: FloatTensor): FloatTensor {
   const permutation = permutations[role];
   if (!permutation) return tensor;
@@ -39,7 +39,7 @@ export function fromEngineLayout({ role }: WeightSpec, tensor: FloatTensor): Flo
 }
 
 /**
- * A network's weights in the engine's layout, under the same names.
+ * Converts a network's weights to the engine's layout, under the same names.
  * @throws {WeightsError} they are not the network's.
  */
 export function toEngineWeights(network: Network, weights: Weights): ReadonlyMap<string, FloatTensor> {
@@ -49,8 +49,8 @@ export function toEngineWeights(network: Network, weights: Weights): ReadonlyMap
 }
 
 /**
- * A network's weights in Keras's layout, from tensors in the engine's; other tensors may be among them.
- * @param where what errors call the source, e.g. a file.
+ * Converts a network's weights from the engine's layout to Keras's; other tensors are ignored.
+ * @param where name of the source in errors, e.g. a file.
  * @throws {WeightsError} a weight is missing or has another shape.
  */
 export function fromEngineWeights(
@@ -59,14 +59,14 @@ export function fromEngineWeights(
   where: string,
 ): Weights {
   checkEngineWeights(network, tensors, where);
-  // Read one by one, so that not all are there twice.
+  // Converted one by one, so that not all are in memory twice.
   return new Map(
     networkWeights(network).map((spec) => [spec.name, fromEngineLayout(spec, tensors.get(spec.name)!.read())]),
   );
 }
 
 /**
- * Makes sure that a network's weights are among tensors in the engine's layout.
+ * Asserts that tensors in the engine's layout include a network's weights.
  * @throws as {@link fromEngineWeights}.
  */
 export function checkEngineWeights(
@@ -79,14 +79,14 @@ export function checkEngineWeights(
   checkWeights(where, stored, new Map(own));
 }
 
-/** How many names of each kind a message lists. */
+/** Number of names of each kind that a message lists. */
 const listed = 5;
 
 /**
- * Makes sure that weights are those of a network, all of them and no others.
- * @param where what errors call the weights.
- * @param remedy what the caller can do about it.
- * @param absent files that are not there, by the name of the weight that is in them.
+ * Asserts that weights match a network's: all of them and no others.
+ * @param where name of the weights in errors.
+ * @param remedy how the caller can fix it.
+ * @param absent missing files, by the name of the weight stored in them.
  * @throws {WeightsError} with up to three lists: missing, unexpected, wrong shape.
  */
 export function checkWeights(

@@ -1,18 +1,18 @@
 import type { ReliabilityBin, TemperatureFit } from "../base/records.ts";
 import { topIndices } from "./ranking.ts";
 
-/** As in Guo et al. 2017. */
+/** Number of bins, as in Guo et al. 2017. */
 const binCount = 15;
 
 /**
- * Counts how often answers of a certain confidence are right, in 15 bins of equal width.
+ * Accuracy of predictions by confidence, in 15 bins of equal width.
  * @see https://arxiv.org/abs/1706.04599, section 2
  */
 export class ReliabilityTally {
   readonly #bins = Array.from({ length: binCount }, () => ({ images: 0, right: 0, confidence: 0 }));
   #images = 0;
 
-  /** @param confidence probability of the answer, 0 to 1; a bin has its upper border, not its lower one. */
+  /** @param confidence probability of the prediction, 0 to 1; bins include their upper edge, not the lower one. */
   add(confidence: number, isRight: boolean): void {
     const index = Math.min(binCount - 1, Math.max(0, Math.ceil(confidence * binCount) - 1));
     const bin = this.#bins[index]!;
@@ -22,7 +22,7 @@ export class ReliabilityTally {
     if (isRight) bin.right++;
   }
 
-  /** Those bins that any answer fell into, the least confident first. */
+  /** The non-empty bins, least confident first. */
   bins(): readonly ReliabilityBin[] {
     return this.#bins.flatMap(({ images, right, confidence }, index) => {
       if (images === 0) return [];
@@ -31,26 +31,29 @@ export class ReliabilityTally {
     });
   }
 
-  /** Mean distance between confidence and accuracy, each bin by its answers: 0 is perfect; 0 of nothing. */
+  /**
+   * Expected calibration error: mean distance between confidence and accuracy, weighted by the predictions in each bin.
+   * 0 is perfect, and the result without predictions.
+   */
   expectedError(): number {
     const distances = this.bins().map(({ images, confidence, accuracy }) => images * Math.abs(accuracy - confidence));
     return distances.reduce((sum, distance) => sum + distance, 0) / Math.max(1, this.#images);
   }
 }
 
-/** Least float32 above 0: what a probability of 0 stands for. */
+/** Smallest float32 above 0: stands in for a probability of 0. */
 const least = 2 ** -149;
-/** A network that makes no mistake wants a temperature of 0, one that knows nothing an infinite one. */
+/** Limits of the temperature: its optimum is 0 for a network without mistakes, and infinite for one at chance. */
 const range = { lowest: 0.01, highest: 100 };
 
-/** The answer to a tested image. */
+/** The prediction for one evaluated image. */
 interface Answer {
-  /** Of the probabilities: logits but for a constant, which the softmax does not see. */
+  /** Logarithms of the probabilities: the logits up to a constant, to which softmax is invariant. */
   readonly logarithms: Float32Array;
   readonly truth: number;
 }
 
-/** Collects a softmax network's answers, to find the temperature that suits them. It keeps them all. */
+/** Collects the predictions of a softmax network to fit a temperature. Keeps all of them in memory. */
 export class TemperatureTally {
   readonly #answers: Answer[] = [];
 
@@ -61,8 +64,8 @@ export class TemperatureTally {
   }
 
   /**
-   * The temperature T, from 0.01 to 100, for which softmax(logits / T) has the least cross-entropy on the images added,
-   * and what it changes. The right class stays as likely among the others as it was.
+   * Fits the temperature T, from 0.01 to 100, that minimizes the cross-entropy of softmax(logits / T) on the images
+   * added, and its effects. The ranking of the classes stays the same.
    * @see https://arxiv.org/abs/1706.04599, section 4.2
    */
   fit(): TemperatureFit {
@@ -71,7 +74,9 @@ export class TemperatureTally {
   }
 }
 
-/** Where the slope of the mean cross-entropy is 0; it is convex in 1/T, so Newton's method, kept within what is known, finds it. */
+/**
+ * Finds the zero of the derivative of the mean cross-entropy; as it is convex in 1/T, bracketed Newton steps converge.
+ */
 function bestInverse(answers: readonly Answer[]): number {
   let [low, high] = [1 / range.highest, 1 / range.lowest];
   if (slopes(answers, low).first >= 0) return low;
@@ -90,7 +95,9 @@ function bestInverse(answers: readonly Answer[]): number {
   return inverse;
 }
 
-/** First and second derivative of the mean cross-entropy with respect to 1/T: of the logits, mean − truth and variance. */
+/**
+ * First and second derivative of the mean cross-entropy with respect to 1/T: mean − truth and variance of the logits.
+ */
 function slopes(answers: readonly Answer[], inverse: number): { first: number; second: number } {
   let first = 0;
   let second = 0;

@@ -3,22 +3,22 @@ import type { ScoreAverages } from "../base/records.ts";
 import { formatShape } from "../tensor/shape.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 
-/** What is known of one class's answers. */
+/** Prediction counts of one class. */
 export interface ClassCounts {
-  /** Images of it that were found. */
+  /** Images of this class predicted as it. */
   readonly right: number;
-  /** Images taken for it. */
+  /** Images predicted as this class. */
   readonly said: number;
-  /** Images of it. */
+  /** Images of this class. */
   readonly support: number;
 }
 
-/** 0 of nothing. */
+/** Quotient; 0 if the denominator is 0. */
 export function fraction(part: number, whole: number): number {
   return whole === 0 ? 0 : part / whole;
 }
 
-/** Precision, recall and F1 of one class, or of several counted together; what has no denominator is 0. */
+/** Precision, recall and F1 of one class, or of several counted together; 0 if the denominator is 0. */
 export function scoresOf({ right, said, support }: ClassCounts) {
   return {
     precision: fraction(right, said),
@@ -29,9 +29,9 @@ export function scoresOf({ right, said, support }: ClassCounts) {
 }
 
 /**
- * The scores of all classes in one: each class the same (macro), each answer the same (micro), each class by its images
- * (weighted), as scikit-learn's `precision_recall_fscore_support` with `zero_division=0`. Classes that neither occur nor were
- * said are left out, as there.
+ * Averages the scores of all classes: every class counts the same (macro), every prediction does (micro), or every
+ * class by its images (weighted), like scikit-learn's `precision_recall_fscore_support` with `zero_division=0`. As
+ * there, classes that neither occur nor were predicted are left out.
  */
 export function averageScores(classes: readonly ClassCounts[]): ScoreAverages {
   const seen = classes.filter(({ said, support }) => said + support > 0);
@@ -53,7 +53,7 @@ export function averageScores(classes: readonly ClassCounts[]): ScoreAverages {
   };
 }
 
-/** Least probability that enters a logarithm, as in Keras: one image costs at most −ln 1e-7 ≈ 16.1. */
+/** Lower clip of probabilities before the logarithm, as in Keras: the loss of one image is at most −ln 1e-7 ≈ 16.1. */
 export const leastProbability = 1e-7;
 
 /** @throws {ShapeError} the probabilities do not fit the classes, or there are fewer rows than images. */
@@ -79,12 +79,12 @@ export function checkTruth(truth: number, classes: number): void {
   });
 }
 
-/** A NaN compares as "not higher" with everything: without this check it would count as a right answer. */
+/** Comparisons with NaN are false: without this check it would count as a correct prediction. */
 export function checkFinite(scores: Float32Array): void {
   if (scores.every(Number.isFinite)) return;
   throw new TrainingError({
     where: "EvaluationTally.add",
-    what: "the network's probabilities are not finite numbers",
+    what: "the network's probabilities are NaN or infinite",
     received: `[${scores.join(", ")}]`,
     remedy: "Its weights have probably diverged: train again with a lower learning rate.",
   });

@@ -3,11 +3,11 @@ import type { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { Value } from "../graph/ops.ts";
 import { sizeOf } from "../tensor/shape.ts";
 
-/** How large gradients may be before the optimizer sees them; one of the two. */
+/** Gradient clipping before the optimizer; one of the two limits. */
 export interface GradientClip {
-  /** All gradients are scaled by one factor where their common Euclidean norm is larger. @see Keras, `global_clipnorm` */
+  /** Largest global norm: larger gradients are all scaled down by one factor. @see Keras, `global_clipnorm` */
   readonly norm?: number;
-  /** Each number is brought into −value … value. @see Keras, `clipvalue` */
+  /** Clips each element to −value … value. @see Keras, `clipvalue` */
   readonly value?: number;
 }
 
@@ -32,7 +32,7 @@ function checkGradientClip(clip: GradientClip): void {
   });
 }
 
-/** Writes the clipping of all gradients of a step. @param norm writes the common norm of all. */
+/** Emits the clipping of all gradients of a step. @param norm emits their global norm. */
 export function clipGradients(
   build: OpGraphBuilder,
   gradients: ReadonlyMap<string, Value>,
@@ -43,7 +43,7 @@ export function clipGradients(
   const each = (change: (gradient: Value) => Value) =>
     new Map([...gradients].map(([name, gradient]) => [name, change(gradient)]));
   if (clip.norm !== undefined) {
-    // A norm of 0 gives infinity, of which the minimum is 1.
+    // A norm of 0 gives infinity, and min(infinity, 1) is 1.
     const ratio = build.op({ kind: "divide" }, [build.constant(clip.norm), norm()]);
     const factor = build.op({ kind: "minimum" }, [ratio, build.constant(1)], "clip_factor");
     return each((gradient) => build.op({ kind: "multiply" }, [gradient, factor]));
@@ -57,7 +57,7 @@ export function clipGradients(
   return gradients;
 }
 
-/** The root of a sum of scalars: from squares of norms to the norm of all together. */
+/** Square root of a sum of scalars: the global norm, from squared norms. */
 export function normOf(build: OpGraphBuilder, squares: Iterable<Value>): Value {
   const total = [...squares].reduce((sum, each) => build.op({ kind: "add" }, [sum, each]));
   return build.op({ kind: "sqrt" }, [total]);

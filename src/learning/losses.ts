@@ -2,7 +2,7 @@ import type { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { Value } from "../graph/ops.ts";
 
 /**
- * Writes a loss, a scalar: the mean over the batch. With `sampleWeights` `[N]` it is Σ weight·loss of the sample / N, as
+ * Emits a loss, a scalar: the mean over the batch. With `sampleWeights` `[N]` it is Σ weight·loss of the sample / N, as
  * in Keras: divided by the number of samples, not by the sum of their weights.
  */
 export type Loss = (build: OpGraphBuilder, logits: Value, targets: Value, sampleWeights?: Value) => Value;

@@ -5,12 +5,12 @@ import { averageScores, checkFinite, checkRows, checkTruth, leastProbability, sc
 import type { TallyOptions } from "./metrics.ts";
 import { AveragePrecisionTally, meanAveragePrecision, RankTally, rankOf, topIndices } from "./ranking.ts";
 
-/** From here on a class counts as said. */
+/** Probability from which a class counts as predicted. */
 const threshold = 0.5;
 
 /**
- * Counts the answers of a network about images with any number of labels each, batch by batch. Precision and recall are those
- * of the classes with a probability of at least ½. It keeps 100 guesses of each image.
+ * Accumulates the predictions of a network for images with any number of labels, batch by batch. Precision and recall
+ * count classes with a probability of at least ½ as predicted. Keeps the top 100 classes of each image.
  */
 export class MultiLabelTally {
   readonly #labels: readonly string[];
@@ -24,7 +24,7 @@ export class MultiLabelTally {
 
   /**
    * @param labels one name for each class, in the order of the network's outputs.
-   * @param weights of the classes in the mean average precision, from 0; default: all the same.
+   * @param weights class weights in the mean average precision, from 0; default: all equal.
    */
   constructor(labels: readonly string[], weights?: readonly number[], options: Pick<TallyOptions, "top"> = {}) {
     this.#labels = labels;
@@ -37,7 +37,7 @@ export class MultiLabelTally {
   }
 
   /**
-   * @param probabilities `[N, classes]`, each class for itself.
+   * @param probabilities `[N, classes]`, independent per class.
    * @param truths the classes of N images. Rows beyond them are padding and are ignored.
    * @throws {ShapeError} the probabilities do not fit the labels, or there are fewer rows than truths.
    * @throws {DataError} a true class is not one of the labels.
@@ -52,7 +52,7 @@ export class MultiLabelTally {
   }
 
   /**
-   * The scores of everything added so far.
+   * Returns the scores of everything added so far.
    * @throws {DataError} nothing was added.
    */
   evaluation(): Evaluation {
@@ -97,14 +97,14 @@ export class MultiLabelTally {
     for (const [index, score] of scores.entries()) if (score >= threshold) this.#said[index] = this.#said[index]! + 1;
     const others = topIndices(scores, truth.length + 1).filter((index) => !truth.includes(index));
     for (const label of truth) {
-      // Where all classes are its own, none is left to be taken for.
+      // If the image has all classes, none is left that could be predicted wrongly.
       const taken = scores[label]! >= threshold ? label : (others[0] ?? label);
       this.#confusion[label]![taken] = this.#confusion[label]![taken]! + 1;
     }
   }
 }
 
-/** Over the classes: −ln p of its own ones, −ln(1 − p) of the others. */
+/** Sum over the classes: −ln p of the true ones, −ln(1 − p) of the others. */
 function meanCrossEntropy(scores: Float32Array, truth: readonly number[]): number {
   const costs = scores.map(
     (score, index) => -Math.log(Math.max(truth.includes(index) ? score : 1 - score, leastProbability)),

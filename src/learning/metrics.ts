@@ -13,17 +13,17 @@ import {
 } from "./class-scores.ts";
 import { RankTally, rankOf, topIndices } from "./ranking.ts";
 
-/** What else is to be said of a test. */
+/** Optional metrics of an evaluation. */
 export interface TallyOptions {
-  /** Numbers k, from 1, to tell the fraction of images of whose true class is among the k highest. */
+  /** Values of k, from 1, for top-k accuracy. */
   readonly top?: readonly number[] | undefined;
-  /** Fit a temperature; the answers must be a softmax's, and are all kept until the end. Default false. */
+  /** Fits a temperature; the predictions must come from a softmax, and are all kept in memory. Default false. */
   readonly temperature?: boolean | undefined;
 }
 
 /**
- * Counts the answers of a network batch by batch and scores them at the end; memory does not grow with the images, unless a
- * temperature is fitted.
+ * Accumulates the predictions of a network batch by batch and scores them at the end; memory use does not grow with the
+ * number of images, unless a temperature is fitted.
  * @example
  * const tally = new EvaluationTally(["cat", "dog"]);
  * tally.add(floatTensor([1, 2], Float32Array.of(0.9, 0.1)), [0]);
@@ -48,7 +48,7 @@ export class EvaluationTally {
   }
 
   /**
-   * @param probabilities `[N, classes]`, each row the network's answer to one image.
+   * @param probabilities `[N, classes]`, one row per image.
    * @param truths N indices of true classes. Rows beyond them are padding of the last batch and are ignored.
    * @throws {ShapeError} the probabilities do not fit the labels, or there are fewer rows than truths.
    * @throws {DataError} a true class is not one of the labels.
@@ -63,7 +63,7 @@ export class EvaluationTally {
   }
 
   /**
-   * The scores of everything added so far.
+   * Returns the scores of everything added so far.
    * @throws {DataError} nothing was added.
    */
   evaluation(): Evaluation {
@@ -105,8 +105,8 @@ export class EvaluationTally {
 }
 
 /**
- * Precision, recall and F1 of each class from `confusion[truth][prediction]`. A class that was never predicted has
- * precision 0, one that never occurs recall 0, as with scikit-learn's `zero_division=0`.
+ * Precision, recall and F1 of each class from `confusion[truth][prediction]`. The precision of a class that was never
+ * predicted is 0, as is the recall of one that never occurs, like scikit-learn's `zero_division=0`.
  */
 export function classScores(
   labels: readonly string[],

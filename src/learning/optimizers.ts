@@ -2,16 +2,16 @@ import { assertOption, choice, number } from "../base/kinds.ts";
 import type { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { Value } from "../graph/ops.ts";
 
-/** One parameter on its way through an update. */
+/** One parameter in an optimizer update. */
 export interface UpdateOperands {
   readonly build: OpGraphBuilder;
   readonly parameter: Value;
   readonly gradient: Value;
-  /** The optimizer's memory for this parameter, one value for each name in `slots`. */
+  /** The optimizer's state for this parameter, one value for each name in `slots`. */
   readonly slots: readonly Value[];
-  /** Numbers that change from step to step, as `scalars` computes them. */
+  /** Per-step scalars, as computed by `scalars`. */
   readonly scalars: ReadonlyMap<string, Value>;
-  /** False for parameters that weight decay spares. */
+  /** False for parameters exempt from weight decay. */
   readonly decays: boolean;
 }
 
@@ -20,14 +20,14 @@ export interface Updated {
   readonly slots: readonly Value[];
 }
 
-/** A rule that changes parameters by their gradients: part of the training graph, with its memory outside. */
+/** An optimizer: its update rule is part of the training graph, its state is outside. */
 export interface Optimizer {
   readonly name: OptimizerName;
-  /** Names of what it remembers for each parameter; all start at 0. */
+  /** Names of the optimizer's state for each parameter, initialized to 0. */
   readonly slots: readonly string[];
-  /** Numbers to feed at a step. @param step counts from 1. */
+  /** Returns the scalars to feed at a step. @param step counts from 1. */
   readonly scalars: (learningRate: number, step: number) => Readonly<Record<string, number>>;
-  /** Writes the update of one parameter. */
+  /** Emits the update of one parameter. */
   readonly update: (operands: UpdateOperands) => Updated;
 }
 
@@ -35,13 +35,13 @@ export const optimizerNames = ["sgd", "rmsprop", "adam", "adamw"] as const;
 export type OptimizerName = (typeof optimizerNames)[number];
 
 export interface OptimizerOptions {
-  /** SGD and RMSprop, default 0.9 and 0. */
+  /** Momentum of SGD and RMSprop, default 0.9 and 0. */
   readonly momentum?: number;
-  /** SGD: look ahead along the momentum; default false. */
+  /** SGD: Nesterov momentum; default false. */
   readonly nesterov?: boolean;
-  /** RMSprop: share of the old mean square that is kept; default 0.9. */
+  /** RMSprop: decay rate of the mean square; default 0.9. */
   readonly rho?: number;
-  /** Adam and AdamW: shares of the old moments that are kept; default 0.9 and 0.999. */
+  /** Adam and AdamW: decay rates of the moments; default 0.9 and 0.999. */
   readonly beta1?: number;
   readonly beta2?: number;
   /** Added to the denominator of RMSprop and Adam; default 1e-7, Keras's. */
@@ -54,8 +54,8 @@ export interface OptimizerOptions {
 }
 
 /**
- * The optimizer of a name.
- * @throws {UsageError} an unknown name, or an option out of its range.
+ * Creates an optimizer by name.
+ * @throws {UsageError} the name is unknown, or an option is out of range.
  */
 export function createOptimizer(name: OptimizerName, options: OptimizerOptions = {}): Optimizer {
   for (const key of ["momentum", "rho", "beta1", "beta2"] as const) {
@@ -77,7 +77,7 @@ const optimizers: Readonly<Record<OptimizerName, (options: OptimizerOptions) => 
   adamw: (options) => adam("adamw", options),
 };
 
-/** v ← μ·v − lr·g, w ← w + v; with Nesterov's look-ahead w ← w + μ·v − lr·g. @see Keras, SGD */
+/** v ← μ·v − lr·g, w ← w + v; with Nesterov momentum w ← w + μ·v − lr·g. @see Keras, SGD */
 function sgd({ momentum = 0.9, nesterov = false, weightDecay = 0 }: OptimizerOptions): Optimizer {
   return {
     name: "sgd",
@@ -116,8 +116,8 @@ function rmsprop({ momentum = 0, rho = 0.9, epsilon = 1e-7, weightDecay = 0 }: O
 }
 
 /**
- * m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g², w ← w − lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ)·m/(√v + ε); AdamW first takes
- * lr·λ·w away from the weights themselves. @see Keras, Adam and AdamW
+ * m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g², w ← w − lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ)·m/(√v + ε); AdamW first subtracts
+ * lr·λ·w from the weights. @see Keras, Adam and AdamW
  */
 function adam(
   name: "adam" | "adamw",
@@ -163,23 +163,23 @@ function arithmetic(build: OpGraphBuilder) {
   };
 }
 
-/** What suits an optimizer when nothing better is known. */
+/** Default hyperparameters of an optimizer. */
 export const optimizerDefaults: Readonly<
   Record<OptimizerName, { readonly learningRate: number; readonly weightDecay: number }>
 > = {
-  // As the paper trained on ImageNet and on JFT.
+  // As in the paper, on ImageNet and on JFT.
   sgd: { learningRate: 0.045, weightDecay: 1e-5 },
   rmsprop: { learningRate: 0.001, weightDecay: 0 },
   adam: { learningRate: 0.001, weightDecay: 0 },
   adamw: { learningRate: 0.003, weightDecay: 0.05 },
 };
 
-/** How much of the old average of each weight is kept at a step; steps count from 1. */
+/** Decay of a weight average: the share of the old average that is kept at a step; steps count from 1. */
 export type AverageDecay = (step: number) => number;
 
 /**
- * An exponential average with a warm-up, so that the initial weights do not count for long:
- * min(decay, (1 + step)/(10 + step)).
+ * An exponential moving average with a warm-up, so that the initial weights are soon forgotten: min(decay, (1 +
+ * step)/(10 + step)).
  * @see TensorFlow, `tf.train.ExponentialMovingAverage` with `num_updates`
  * @throws {UsageError} the decay is not a number from 0 up to, not including, 1.
  */

@@ -1,6 +1,6 @@
 /**
- * The place of one class among all when they are sorted by falling score, 0 for the highest. Among equal scores the
- * class that comes first in the list goes first, as in `argmax`, so that ties never depend on chance.
+ * The rank of a class by descending score, 0 for the highest. Ties go to the class that comes first in the list, as in
+ * `argmax`.
  */
 export function rankOf(scores: ArrayLike<number>, index: number): number {
   const score = scores[index]!;
@@ -12,7 +12,8 @@ export function rankOf(scores: ArrayLike<number>, index: number): number {
 }
 
 /**
- * The indices of the `count` highest scores, highest first; ties as in {@link rankOf}. Fewer when there are fewer scores.
+ * The indices of the `count` highest scores, highest first; with ties as in {@link rankOf}. Returns fewer if there are
+ * fewer scores.
  * @example topIndices([0.1, 0.7, 0.2], 2) // [1, 2]
  */
 export function topIndices(scores: ArrayLike<number>, count: number): number[] {
@@ -21,7 +22,7 @@ export function topIndices(scores: ArrayLike<number>, count: number): number[] {
     .slice(0, count);
 }
 
-/** Counts at which places true classes are; the memory is one number for each class. */
+/** Counts the ranks of true classes; uses one number of memory per class. */
 export class RankTally {
   readonly #counts: number[];
   #images = 0;
@@ -34,32 +35,32 @@ export class RankTally {
     return this.#images;
   }
 
-  /** @param rank see {@link rankOf}; of an image of no class: Infinity. */
+  /** @param rank see {@link rankOf}; Infinity for an image without a class. */
   add(rank: number): void {
     this.#images++;
     if (rank < this.#counts.length) this.#counts[rank] = this.#counts[rank]! + 1;
   }
 
-  /** Fraction of images whose true class is among the `k` highest. */
+  /** Top-k accuracy. */
   accuracy(k: number): number {
     return this.#counts.slice(0, k).reduce((sum, count) => sum + count, 0) / this.#images;
   }
 }
 
-/** How many classes are guessed for each image, as in the paper's MAP@100. */
+/** Number of top classes kept per image, as in the paper's MAP@100. */
 export const guessesPerImage = 100;
 
 /**
- * Ranks guesses by class, for the mean average precision of images with several labels.
+ * Ranks predictions by class, for the mean average precision of images with several labels.
  *
- * An image's guesses are the 100 classes with its highest scores. The guesses of one class, from all images, are sorted by
- * falling score (equal ones in the order of the images). With P images that have the class, the class's average precision is
+ * The predictions of an image are its top 100 classes. The predictions of one class, from all images, are sorted by
+ * descending score (ties in the order of the images). With P images of the class, its average precision is
  *
  *     AP = 1/P · Σ over right guesses k of (right guesses among the first k) / k
  *
- * so that an image whose 100 guesses miss the class adds nothing. MAP@100 is Σ weight·AP / Σ weight over the classes that occur,
- * where the paper weighs a class by how common, and so how important, it is. The paper names the measure without writing it
- * down; this is how we read it.
+ * so that an image whose top 100 miss the class adds nothing. MAP@100 is Σ weight·AP / Σ weight over the classes that
+ * occur, where the paper weighs a class by how common, and so how important, it is. The paper names the metric without
+ * defining it; this is our reading.
  * @see https://arxiv.org/abs/1610.02357 section 4.1
  */
 export class AveragePrecisionTally {
@@ -67,14 +68,14 @@ export class AveragePrecisionTally {
   readonly #images: number[];
   readonly #guessesPerImage: number;
 
-  /** @param guesses for each image. */
+  /** @param guesses number of predictions kept per image. */
   constructor(classes: number, guesses = guessesPerImage) {
     this.#guesses = Array.from({ length: classes }, () => []);
     this.#images = new Array<number>(classes).fill(0);
     this.#guessesPerImage = guesses;
   }
 
-  /** @param scores of one image, one for each class. @param labels indices of its classes. */
+  /** @param scores one per class, of one image. @param labels indices of its classes. */
   add(scores: ArrayLike<number>, labels: readonly number[]): void {
     for (const label of labels) this.#images[label] = this.#images[label]! + 1;
     for (const index of topIndices(scores, this.#guessesPerImage)) {
@@ -82,7 +83,7 @@ export class AveragePrecisionTally {
     }
   }
 
-  /** The average precision of each class, 0 to 1; undefined for one that no image has. */
+  /** The average precision of each class, 0 to 1; undefined for classes without images. */
   averagePrecisions(): readonly (number | undefined)[] {
     return this.#guesses.map((guesses, index) => {
       const images = this.#images[index]!;
@@ -101,7 +102,7 @@ export class AveragePrecisionTally {
 
 /**
  * Σ weight·AP / Σ weight over the classes that occur.
- * @param weights one for each class, from 0; default: all the same. 0 if no class that counts occurs.
+ * @param weights one per class, from 0; default: all equal. @returns 0 if no class with a weight occurs.
  */
 export function meanAveragePrecision(
   averagePrecisions: readonly (number | undefined)[],

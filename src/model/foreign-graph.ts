@@ -11,23 +11,23 @@ import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts"
 /** Largest side of an image, in pixels. */
 const largestSide = 8192;
 
-/** The inputs and outputs of an image classifier that another tool wrote. */
+/** The inputs and outputs of an image classifier written by another tool. */
 export interface GraphImages {
   readonly input: string;
-  /** Size of its images. */
+  /** Size of its input images. */
   readonly size: readonly [height: number, width: number];
   /** PyTorch has `[N, C, H, W]`, TensorFlow `[N, H, W, C]`. */
   readonly channelsFirst: boolean;
   /** The graph's first output. */
   readonly output: string;
-  /** False where its last operator leaves numbers of any size: logits. */
+  /** False if it ends in logits. */
   readonly givesProbabilities: boolean;
 }
 
 /**
- * Finds out how a graph takes images.
- * @param given shape of the images `[H, W, 3]`, where the graph leaves it open.
- * @throws {FormatError} its input is not one RGB image of floats.
+ * Determines how a graph expects images.
+ * @param given shape of the images `[H, W, 3]`, if the graph leaves it open.
+ * @throws {FormatError} its input is not a float RGB image.
  * @throws {UsageError} its images have another size than the given one, or none is given.
  */
 export function graphImages(content: OnnxContent, where: string, given?: Shape): GraphImages {
@@ -40,7 +40,7 @@ export function graphImages(content: OnnxContent, where: string, given?: Shape):
   if (others.length > 0 || !isImage) {
     throw new FormatError({
       where,
-      what: "its graph is not fed with one RGB image",
+      what: "its graph does not take one RGB image",
       received: [input, ...others].map((name) => `${name} [${shapes.get(name)?.join(", ") ?? "any shape"}]`).join(", "),
       expected: "[1, 3, height, width] or [1, height, width, 3], or any number of them",
     });
@@ -74,7 +74,7 @@ export function graphImages(content: OnnxContent, where: string, given?: Shape):
   };
 }
 
-/** Bytes `[1, H, W, 3]` → what the graph is fed, each `pixel · scale + offset` rounded to float32 as in the engine. */
+/** Converts bytes `[1, H, W, 3]` to the graph's input, `pixel · scale + offset` rounded to float32 as in the engine. */
 export function toGraphInput(
   { channelsFirst, size: [height, width] }: GraphImages,
   pixels: Uint8Array,
@@ -107,7 +107,7 @@ export function probabilitiesOf(
   if (type !== "float32" || shape[0] !== 1 || classes < 1 || sizeOf(shape) !== classes) {
     throw new FormatError({
       where: `${where}, output "${output}"`,
-      what: "its graph does not tell classes apart",
+      what: "its graph is not a classifier",
       received: `${type} [${shape.join(", ")}] for one image`,
       expected: "[1, classes]",
     });
@@ -160,10 +160,10 @@ function endsInProbabilities({ nodes, outputs }: OnnxContent): boolean {
 }
 
 /**
- * Loads a graph of another tool, as it is, into a session that is fed as our own networks are: with bytes `images`
- * `[N, height, width, 3]` of the graph's size. It scales them, and makes probabilities of logits.
- * @param options `where`: what errors call the file.
- * @throws {RuntimeUnavailableError} the engine does not run here, or rejects the graph.
+ * Loads a graph of another tool, unchanged, into a session with the same inputs as our own networks: bytes `images`
+ * `[N, height, width, 3]` of the graph's size. It scales them, and turns logits into probabilities.
+ * @param options `where`: name of the file in errors.
+ * @throws {RuntimeUnavailableError} the engine is not available, or rejects the graph.
  */
 export async function createGraphSession(
   graph: Uint8Array,
@@ -212,14 +212,14 @@ function rejectedBy(where: string) {
   };
 }
 
-/** Axes of a result; a text stands for any size, and is its name. */
+/** Axes of a result; a string names an axis of any size. */
 export type OpenShape = readonly (number | string)[];
 
 /**
- * The shapes of all that a graph of another tool computes: the engine loads it with every result as an output, and tells them
- * without a run. Undefined where it cannot load it.
+ * Infers the shapes of all results of a graph of another tool: the engine loads it with every result as an output and
+ * reports them without a run. Undefined if it cannot load the graph.
  * @param graph its bytes.
- * @param inputShape of images `[H, W, C]`, where the graph leaves it open.
+ * @param inputShape shape of the images `[H, W, C]`, if the graph leaves it open.
  */
 export async function graphShapes(
   graph: Uint8Array,
@@ -233,7 +233,7 @@ export async function graphShapes(
     await session.dispose();
     return outputShapes;
   } catch {
-    // What it is made of can be told nevertheless.
+    // The graph can still be described without them.
     return undefined;
   }
 }
@@ -251,7 +251,7 @@ function withAllOutputs(graph: Uint8Array, content: OnnxContent, inputShape: Sha
   return ModelProto.encode(file).finish();
 }
 
-/** What stands open in the shape of an input filled in: one image, of the given size. */
+/** Fills in the open axes of an input's shape: one image of the given size. */
 function oneImage(axes: OpenShape, [height, width, channels]: Shape): Shape | undefined {
   const isChannelsFirst = axes[1] === channels;
   const given = isChannelsFirst ? [1, channels, height, width] : [1, height, width, channels];

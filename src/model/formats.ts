@@ -34,19 +34,19 @@ const weightsFormats: readonly FileFormat[] = [torchFormat, kerasFormat, onnxFor
 
 /** An open file of weights. */
 export interface WeightsFile extends Omit<FileContents, "metadata" | "preprocessing" | "onnx"> {
-  /** What the file says of its model: architecture, labels, preprocessing, license, provenance. */
+  /** The model description in the file: architecture, labels, preprocessing, license, provenance. */
   readonly metadata?: Partial<ModelDescription>;
   /**
    * Describes the graph of another tool, which has no layers.
    * @param engine infers the shapes of its results.
-   * @param inputShape of images, where the file leaves it open.
+   * @param inputShape shape of the images, if the file leaves it open.
    */
   readonly graph?: (engine: Engine, inputShape?: Shape) => Promise<GraphFacts>;
 }
 
 /**
  * Opens a file of weights of any known format; the content decides which it is, not the name.
- * @throws {FormatError} it is in none of the formats, or damaged.
+ * @throws {FormatError} it is in no known format, or damaged.
  * @throws {UsageError} the source was opened before.
  */
 export async function openWeightsFile(source: WeightsSource): Promise<WeightsFile> {

@@ -9,7 +9,7 @@ import type { ImageResize } from "../graph/preprocessing.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { decodeOptionsOf, type Model, resizesInGraph } from "./model.ts";
 
-/** Stacks images of one size to a network's input, `[N, height, width, 3]`. */
+/** Stacks images of one size into a network's input, `[N, height, width, 3]`. */
 export function imageBatch(images: readonly RgbImage[]): Tensor<"uint8"> {
   const { width, height } = images[0]!;
   const bytes = width * height * 3;
@@ -32,8 +32,8 @@ export function preparationModel([height, width]: readonly [number, number], res
 }
 
 /**
- * Decodes images and resizes them to the bytes that a model's network reads: in the engine, where the model says how, else in
- * the decoder. Free it with `dispose()`.
+ * Decodes images and resizes them to the bytes that a model's network reads: in the engine if the model specifies how,
+ * else in the decoder. Free it with `dispose()`.
  */
 export class ImagePreparation {
   readonly #model: Pick<Model, "network" | "preprocessing">;
@@ -66,7 +66,7 @@ export class ImagePreparation {
     return { width, height, data: pixels!.data as Uint8Array };
   };
 
-  /** Frees the engine's memory after the images in progress; doing it again does nothing. */
+  /** Frees the engine's memory once the images in progress are done; idempotent. */
   dispose(): Promise<void> {
     return this.#queue.add(async () => {
       await (await this.#session)?.dispose();

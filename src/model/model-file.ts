@@ -11,13 +11,13 @@ import { type Model, type ModelParts, resizesInGraph } from "./model.ts";
 import { type ModelMetadata, preprocessingProblem, readMetadata, writeMetadata } from "./model-metadata.ts";
 
 /**
- * A model as the bytes of one `.onnx` file: bytes `images [N, H, W, 3]` in, of any height and width where the preprocessing
- * names an interpolation; probabilities `[N, classes]` out, named after the network's last layer; labels and whatever else
- * it takes to use the model as JSON in `metadata_props`. Batch normalization stays unfolded, so that every weight can be read
- * back under its Keras name; engines fold it when they load the file.
+ * Encodes a model as one `.onnx` file: bytes `images [N, H, W, 3]` in, of any height and width where the preprocessing
+ * names an interpolation; probabilities `[N, classes]` out, named after the network's last layer; labels and everything
+ * else needed to use the model as JSON in `metadata_props`. Batch normalization stays unfolded, so that every weight
+ * can be read back under its Keras name; engines fold it when they load the file.
  * @param options `storedAs`: how kernels are stored, see `toOnnx`.
- * @throws {UsageError} the architecture is no classifier with as many classes as there are labels, or a value of the
- * preprocessing is not allowed.
+ * @throws {UsageError} the architecture is not a classifier with as many classes as labels, or a preprocessing value is
+ * invalid.
  * @throws {WeightsError} the weights are not those of the network.
  */
 export function encodeModel(model: ModelParts, options: Pick<CompileOptions, "storedAs"> = {}): Uint8Array {
@@ -34,9 +34,9 @@ export function encodeModel(model: ModelParts, options: Pick<CompileOptions, "st
 }
 
 /**
- * Reads what `encodeModel` wrote. The network is built anew from its architecture.
+ * Decodes a model written by `encodeModel`. The network is rebuilt from its architecture.
  * @param file its name, for messages.
- * @throws {FormatError} the bytes are no ONNX file, are damaged, or are no model of this package.
+ * @throws {FormatError} the bytes are not an ONNX file, are damaged, or are not a model of this package.
  * @throws {WeightsError} a weight of the network is missing or has another shape.
  */
 export function decodeModel(bytes: Uint8Array, file?: string): Model {
@@ -46,7 +46,7 @@ export function decodeModel(bytes: Uint8Array, file?: string): Model {
 }
 
 /**
- * Everything about a model but its weights, which are made sure to be there: what is needed to run the file's own graph.
+ * Reads everything but the weights, whose presence is checked: what is needed to run the file's own graph.
  * @throws as {@link decodeModel}.
  */
 export function describeModel(bytes: Uint8Array, file?: string): Omit<Model, "weights"> {
@@ -65,7 +65,8 @@ function readModel(bytes: Uint8Array, where: string) {
 }
 
 /**
- * Everything in a model file, its tensors in the engine's layout and not yet compared with the network.
+ * Reads everything in a model file; its tensors stay in the engine's layout and are not yet checked against the
+ * network.
  * @throws {FormatError} as {@link decodeModel}.
  */
 export function modelIn(content: OnnxContent, where: string) {
@@ -105,14 +106,14 @@ function completeMetadata(text: string | undefined, where: string): ModelMetadat
   if (labels !== undefined && preprocessing !== undefined) return { ...described, labels, preprocessing };
   throw new FormatError({
     where: `${where}, metadata`,
-    what: "the network is no classifier of images",
+    what: "the network is not an image classifier",
     received: labels === undefined ? "no labels" : "no preprocessing",
     expected: "labels and preprocessing",
   });
 }
 
 /**
- * The network of an architecture from a file.
+ * Builds the network of an architecture from a file.
  * @throws {FormatError} it cannot be built.
  */
 export function networkOf(architecture: Architecture, where: string): Network {
@@ -124,7 +125,7 @@ export function networkOf(architecture: Architecture, where: string): Network {
   }
 }
 
-/** Why a network cannot tell classes of RGB images apart, if it cannot. */
+/** Returns why a network is not a classifier of RGB images, or undefined if it is one. */
 export function classifierProblem(network: Network, { labels }: Pick<ModelMetadata, "labels">) {
   const { config, outputShape } = outputLayer(network);
   const inputShape = inputShapeOf(network);

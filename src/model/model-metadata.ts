@@ -12,7 +12,7 @@ const formatVersion = formatVersions[1];
 /** Everything in a model file besides its graph and its weights. */
 export type ModelMetadata = Omit<ModelParts, "weights">;
 
-/** Everything a file of any kind can say about a model; only image classifiers have labels and preprocessing. */
+/** Description of a model in a file of any kind; only image classifiers have labels and preprocessing. */
 export type ModelDescription = Pick<ModelMetadata, "architecture"> & Partial<ModelMetadata>;
 
 const byte = z.int().min(0).max(255);
@@ -47,7 +47,7 @@ export function preprocessingProblem(preprocessing: ImagePreprocessing) {
   return { what: `preprocessing.${path.join(".")} is not allowed: ${message}` };
 }
 
-/** Writes the JSON document with everything about a model that its file has no other place for. */
+/** Writes the JSON document with everything about a model that its file cannot store otherwise. */
 export function writeMetadata(description: ModelDescription): string {
   const { architecture, labels, preprocessing, license, provenance } = description;
   const isNew = preprocessing && needsVersion2(preprocessing);
@@ -63,7 +63,7 @@ export function writeMetadata(description: ModelDescription): string {
   return JSON.stringify(document);
 }
 
-/** Equal documents are equal texts. */
+/** Canonical JSON: equal documents give equal text. */
 function orderedPreprocessing(preprocessing: ImagePreprocessing) {
   const { scale, offset, interpolation, fit, cropRatio, background } = preprocessing;
   return { scale, offset, interpolation, fit, cropRatio, background };
@@ -74,8 +74,8 @@ function needsVersion2({ interpolation, scale, offset }: ImagePreprocessing): bo
 }
 
 /**
- * Reads what `writeMetadata` wrote.
- * @param where what errors call the file.
+ * Parses metadata written by `writeMetadata`.
+ * @param where name of the file in errors.
  * @throws {FormatError} it is not such a document, or of a later version of the format.
  */
 export function readMetadata(text: string, where: string): ModelDescription {

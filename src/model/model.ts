@@ -5,11 +5,11 @@ import { imageSizeOf, type Network } from "../graph/network.ts";
 import { type ImageResize, kerasPreprocessing, type Preprocessing } from "../graph/preprocessing.ts";
 import type { Architecture } from "../models/registry.ts";
 
-/** How an image becomes a network's input: composited over the background, resized, and scaled. */
+/** Preprocessing of images: composited over the background, resized, and scaled. */
 export interface ImagePreprocessing extends Preprocessing, Omit<ImageResize, "interpolation"> {
   /**
-   * With it the model's graph takes images of any size. Models of older files lack it: the decoder brings images to the
-   * network's size, with the cubic kernel in Node, and cannot crop.
+   * If set, the model's graph takes images of any size. Models from older files lack it: the decoder resizes images,
+   * with the cubic kernel in Node, and cannot crop.
    */
   readonly interpolation?: ImageResize["interpolation"] | undefined;
 }
@@ -27,7 +27,7 @@ export function resizesInGraph(preprocessing: ImagePreprocessing): preprocessing
   return preprocessing.interpolation !== undefined;
 }
 
-/** How the decoder resizes images: for training, and for models whose graph does not. */
+/** Decode options for training, and for models whose graph does not resize. */
 export function sizedDecodeOptionsOf({
   network,
   preprocessing: { fit, background },
@@ -37,8 +37,8 @@ export function sizedDecodeOptionsOf({
 }
 
 /**
- * How a model wants images decoded: to the network's size, or whole where its graph does the rest. Those of a format
- * that is read faster at a fraction of its size may come smaller, but twice as large as the graph makes them at least.
+ * Decode options of a model: the network's size, or full size if its graph does the rest. Formats that decode faster at
+ * reduced size may come smaller, but at least twice as large as the graph's target.
  */
 export function decodeOptionsOf({ network, preprocessing }: Pick<Model, "network" | "preprocessing">): DecodeOptions {
   if (!resizesInGraph(preprocessing)) return sizedDecodeOptionsOf({ network, preprocessing });
@@ -48,15 +48,15 @@ export function decodeOptionsOf({ network, preprocessing }: Pick<Model, "network
   return { atLeast: { width: 2 * scaledWidth, height: 2 * scaledHeight }, background };
 }
 
-/** Anything that JSON can hold. */
+/** Any JSON value. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 
-/** Where a model comes from: data, recipe, program, date – whatever helps to make it again. */
+/** Where a model comes from: data, recipe, program, date – whatever helps to reproduce it. */
 export type Provenance = Readonly<Record<string, Json>>;
 
 /** Everything that goes into a model file. */
 export interface ModelParts {
-  /** The network must read RGB images and end in a classifier that gives probabilities. */
+  /** The network; must read RGB images and end in a classifier with probabilities. */
   readonly architecture: Architecture;
   readonly weights: Weights;
   /** Names of the classes, in the order of the network's outputs. */

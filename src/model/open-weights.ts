@@ -39,7 +39,7 @@ export interface LoadedWeights {
   readonly notes: readonly string[];
 }
 
-/** A network with its weights from a file, and what else the file says of the model. */
+/** A network with its weights from a file, and the file's model description. */
 export interface OpenedModel extends LoadedWeights, ModelDescription {
   readonly network: Network;
 }
@@ -70,7 +70,7 @@ export async function loadWeights(
 
 /**
  * Opens a whole model of any kind from a file of any known format.
- * @param options `inputShape`: of images, where the file leaves it open.
+ * @param options `inputShape`: shape of the images, if the file leaves it open.
  * @throws {FileError} the file does not exist, or cannot be read.
  * @throws {FormatError} it is in no known format, damaged, holds only weights, or its network has an unsupported layer.
  * @throws {WeightsError} its weights are not those of its network.

@@ -12,10 +12,10 @@ import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts"
 import { asImageError, ImagePreparation, imageBatch } from "./images.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "./model.ts";
 
-/** A network, or the part of one that computes what is wanted. */
+/** A network, or the part of one that computes the requested outputs. */
 export interface NetworkPart {
   readonly network: Network;
-  /** Names of the layers whose outputs are wanted. */
+  /** Names of the requested layers. */
   readonly outputs: readonly string[];
 }
 
@@ -33,7 +33,7 @@ export interface InferenceModel {
 export interface PredictOptions {
   /** Default: the whole network and its output. */
   readonly part?: NetworkPart | undefined;
-  /** Ends the work with an {@link AbortedError}. */
+  /** Aborts with an {@link AbortedError}. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -52,23 +52,23 @@ export interface PredictedBatch {
   readonly errors: readonly { readonly index: number; readonly error: XceptionError }[];
 }
 
-/** The outputs for one image of many, with N = 1, or why there are none. */
+/** The outputs for one image of many, with N = 1, or the error. */
 export type Predicted = { readonly outputs: Tensors } | { readonly error: XceptionError };
 
 /**
- * Takes images through a network in the engine: decode → resize → batch → run → named outputs. Images are resized one by one,
- * by the same operators as in a model file, and then batched, whatever their sizes. Free it with `dispose()`.
+ * Runs images through a network in the engine: decode → resize → batch → run → named outputs. Images of any size are
+ * resized one by one, by the same operators as in a model file, and then batched. Free it with `dispose()`.
  */
 export class Predictor {
   readonly #whole: NetworkPart;
   readonly #load: LoadPart;
   readonly #preparation: ImagePreparation;
-  /** The part that is in the engine; another one replaces it, but not within one piece of work. */
+  /** The part currently loaded in the engine; another one replaces it, but not during a request. */
   #loaded: { readonly key: string; readonly session: Session } | undefined;
   readonly #queue = new WorkQueue();
   #disposal: Promise<void> | undefined;
 
-  /** @param load called once for each part that is asked for after another one. */
+  /** @param load called whenever a different part is requested. */
   constructor(
     { network, preprocessing }: { readonly network: Network; readonly preprocessing: ImagePreprocessing },
     platform: Platform,
@@ -79,7 +79,7 @@ export class Predictor {
     this.#preparation = new ImagePreparation({ network, preprocessing }, platform);
   }
 
-  /** Loads a part now, by default the whole network, rather than with the first images. */
+  /** Loads a part immediately, by default the whole network, instead of with the first images. */
   load(part = this.#whole): Promise<void> {
     return this.#queue.add(async () => void (await this.#sessionFor(part)));
   }
@@ -108,8 +108,8 @@ export class Predictor {
   }
 
   /**
-   * Returns the outputs for many images, batch by batch in their order. Those that cannot be read are reported and their
-   * places taken by the next ones. Images are decoded while the engine works on those before.
+   * Returns the outputs for many images, batch by batch in their order. Unreadable images are reported and replaced by
+   * the next ones. Images are decoded while the engine runs on earlier ones.
    * @throws {AbortedError} the signal fired.
    * @throws {UsageError} after `dispose()`.
    */
@@ -158,7 +158,7 @@ export class Predictor {
     });
   }
 
-  /** Frees the engine's memory after the work in progress; doing it again does nothing. */
+  /** Frees the engine's memory once the work in progress is done; idempotent. */
   dispose(): Promise<void> {
     this.#disposal ??= this.#queue.add(async () => {
       await Promise.all([this.#loaded?.session.dispose(), this.#preparation.dispose()]);
@@ -185,7 +185,7 @@ export class Predictor {
 /**
  * Loads a network with its weights into the engine, batch normalization folded into the convolutions.
  * @throws {WeightsError} the weights are not the network's.
- * @throws {RuntimeUnavailableError} the engine does not run here.
+ * @throws {RuntimeUnavailableError} the engine is not available.
  */
 export async function loadPredictor(
   model: InferenceModel & { readonly preprocessing: ImagePreprocessing | undefined },
@@ -215,7 +215,7 @@ export function assertNotAborted(signal: AbortSignal | undefined): void {
   throw new AbortedError({ where: "prediction", what: "it was stopped by the caller", cause: signal.reason });
 }
 
-/** The outputs for one image, in memory of their own. */
+/** Copies the outputs for one image. */
 function rowOf(outputs: Tensors, row: number): Tensors {
   return Object.fromEntries(
     Object.entries(outputs as Readonly<Record<string, FloatTensor>>).map(([name, { shape, data }]) => {

@@ -15,38 +15,38 @@ import { weightsSource } from "./weights-file.ts";
 
 export interface StartingWeightsOptions extends LoadWeightsOptions {
   /**
-   * Layer or block that the classifier is to stand on; what the network has after it is left out. Default: its own place or,
-   * where the weights lack all that comes after some layer, that layer, unless `allowMissing` lets them be missing.
+   * Layer or block to attach the classifier to; later layers are removed. Default: its original place or, if the
+   * weights lack everything after some layer, that layer, unless `allowMissing` allows them to be missing.
    */
   readonly headOn?: string | undefined;
 }
 
 export interface StartingWeights extends LoadedWeights {
-  /** The network that they are for: the given one, or one that ends earlier. */
+  /** The network for these weights: the given one, or a truncated one. */
   readonly network: Network;
-  /** The layer that its classifier stands on, where that is not its own place. */
+  /** The layer that the classifier is attached to, if not its original place. */
   readonly headOn: string | undefined;
-  /** How images become numbers for these weights, if their file says so. */
+  /** Preprocessing for these weights, if the file specifies it. */
   readonly preprocessing: ImagePreprocessing | undefined;
-  /** Their license and where they come from, if their file says so. */
+  /** Their license and provenance, if the file states them. */
   readonly origin: Provenance;
 }
 
-/** The weights that a training run began with, as its records say it. */
+/** Record of the weights that a training run started from. */
 export interface StartingPoint {
-  /** Name of the file, its format, and how many weights came from it. */
+  /** Name of the file, its format, and the number of weights loaded from it. */
   readonly file: string;
   readonly format: string;
   readonly tensors: number;
-  /** The layer that the classifier stands on; null: its own place. */
+  /** The layer that the classifier is attached to; null: its original place. */
   readonly headOn: string | null;
   /** Weights that were reinitialized. */
   readonly anew: readonly string[];
-  /** License of the weights, and where they come from, as far as their file says so. */
+  /** License and provenance of the weights, as far as the file states them. */
   readonly origin: Provenance;
 }
 
-/** Returns what records say of weights that were read from a file. */
+/** Returns the record of weights loaded from a file. */
 export function startingPointOf({ headOn, format, report, origin }: StartingWeights, file: string): StartingPoint {
   const { taken, missing, wrongShape } = report;
   return {
@@ -61,20 +61,20 @@ export function startingPointOf({ headOn, format, report, origin }: StartingWeig
 
 /** An open file of weights to start from. */
 export interface StartingFile {
-  /** What errors call it. */
+  /** Name in errors. */
   readonly where: string;
   readonly file: WeightsFile;
-  /** Its network, if it is one of ours and the file says so. */
+  /** Its architecture, if the file names one of ours. */
   readonly architecture: Architecture | undefined;
   readonly origin: StartingWeights["origin"];
 }
 
 /**
  * Opens weights to start training from.
- * @param source `imagenet` stands for what keras.applications.Xception learned from ImageNet.
- * @param options `classes`: to be told apart; with 1000 `imagenet` comes with its classifier.
- * @throws {FileError} there is no such file, or it cannot be read.
- * @throws {FormatError} it is in no format that we know, or damaged.
+ * @param source `imagenet` selects the ImageNet weights of keras.applications.Xception.
+ * @param options `classes`: number of classes; with 1000, `imagenet` includes its classifier.
+ * @throws {FileError} the file does not exist, or cannot be read.
+ * @throws {FormatError} it is in no known format, or damaged.
  */
 export async function openStartingFile(
   source: Source,
@@ -93,11 +93,11 @@ export async function openStartingFile(
 }
 
 /**
- * Weights to start training from: those of a file, in which the classifier may be missing or one of other classes; then
- * the network's classifier starts anew, from the network's seed.
- * @param source `imagenet` stands for what keras.applications.Xception learned from ImageNet.
+ * Weights to start training from: those of a file, whose classifier may be missing or have other classes; the network's
+ * classifier is then reinitialized from the network's seed.
+ * @param source `imagenet` selects the ImageNet weights of keras.applications.Xception.
  * @throws as `loadWeights`.
- * @throws {UsageError} the classifier cannot stand where it is to.
+ * @throws {UsageError} the classifier cannot be attached to the given layer.
  */
 export async function startingWeights(
   network: Network,
@@ -114,7 +114,7 @@ export async function startingWeights(
 /**
  * As {@link startingWeights}, from an open file.
  * @throws {WeightsError} its weights are not those of the network.
- * @throws {UsageError} the classifier cannot stand where it is to.
+ * @throws {UsageError} the classifier cannot be attached to the given layer.
  */
 export function startingWeightsIn(
   network: Network,
@@ -128,7 +128,7 @@ export function startingWeightsIn(
   const upTo = (place: string): StartingWeights => {
     const shorter = topOn(network, place);
     const own = file.describedNetwork && takenUpTo(shorter, whatIsThere(shorter));
-    // What orders and numbers of layers mean, only the whole network tells, unless the file is of such a shorter one.
+    // Order and numbering of layers only make sense for the whole network, unless the file is of the truncated one.
     const part = takenUpTo(shorter, whatIsThere(network));
     const best = own !== undefined && own.report.taken > part.report.taken ? own : part;
     assertNothingMissing(shorter, best, where);
@@ -153,7 +153,7 @@ function classifierOf({ layers }: Network): Network["layers"][number] | undefine
   return layers.findLast(({ config }) => config.type === "Dense");
 }
 
-/** The weights of a shorter network among those of a longer one, or of itself. */
+/** Selects the weights of a truncated network from those of the whole one, or of itself. */
 function takenUpTo(shorter: Network, loaded: LoadedWeights): LoadedWeights {
   const specs = networkWeights(shorter);
   const own = new Map(specs.map((spec) => [spec.name, spec]));
@@ -174,7 +174,7 @@ function takenUpTo(shorter: Network, loaded: LoadedWeights): LoadedWeights {
         .filter((spec) => report.missing.includes(spec.name) || (!fits(spec) && !told.has(spec.name)))
         .map(({ name }) => name),
       wrongShape,
-      // The rest of the file is of what was left out.
+      // The rest of the file belongs to the removed layers.
       unexpected: [],
     },
   };
@@ -221,7 +221,7 @@ function anewIn({ report }: LoadedWeights): (name: string) => boolean {
   return (name) => anew.has(name);
 }
 
-/** The name in an entry of the report, which may say more: `a/kernel (3×3 instead of 5×5)`. */
+/** The weight's name in a report entry, which may contain more: `a/kernel (3×3 instead of 5×5)`. */
 function nameIn(entry: string): string {
   return entry.replace(/ \(.*\)$/, "");
 }

@@ -8,13 +8,13 @@ import { type Architecture, buildNetwork, withOptions } from "../models/registry
 import { formatShape, sameShape } from "../tensor/shape.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 
-/** What becomes different; what is left out stays. */
+/** Changes to an architecture; omitted properties stay the same. */
 export interface ArchitectureChange {
-  /** Number of classes: another one gets a classifier that knows nothing yet. */
+  /** Number of classes; if it differs, the classifier is reinitialized. */
   readonly classes?: number;
-  /** Of the images, `[height, width, channels]`. */
+  /** Shape of the images, `[height, width, channels]`. */
   readonly inputShape?: readonly [height: number, width: number, channels: number];
-  /** Of the new classifier's weights; default: the architecture's. */
+  /** Seed of the new classifier's weights; default: the architecture's. */
   readonly seed?: number;
 }
 
@@ -26,9 +26,9 @@ export interface UpdatedArchitecture {
 }
 
 /**
- * A trained network for another task: the same body, with a new classifier for another number of classes, a first
- * convolution that is adapted to another number of channels (`adaptInputChannels`), and images of another size.
- * @throws {UsageError} a value is not allowed, or there is no classifier, or no first convolution, to change.
+ * Adapts a trained network to another task: the same backbone, with a new classifier for another number of classes, a
+ * first convolution adapted to another number of channels (`adaptInputChannels`), and another image size.
+ * @throws {UsageError} a value is invalid, or there is no classifier or first convolution to change.
  * @throws {WeightsError} the weights are not those of the architecture.
  * @example
  * const { architecture, weights } = updateArchitecture(await loadModel("model.onnx"), { classes: 10 });
@@ -87,7 +87,7 @@ function changedLayers(
   return { layers: changed, seed };
 }
 
-/** The layer that tells classes apart: the last dense one, unless something that has weights follows. */
+/** The classifier layer: the last dense one, unless a layer with weights follows. */
 function classifierOf({ layers }: Network): string | undefined {
   const last = layers.findLast(({ weights }) => weights.length > 0);
   return last?.config.type === "Dense" ? last.name : undefined;

@@ -80,9 +80,9 @@ export function imagenetWeightsAddress(includeTop: boolean, mirror = published):
   if (!/^https?:\/\/./i.test(mirror)) {
     throw new UsageError({
       where: "mirror of the ImageNet weights (XCEPTION_WEIGHTS_URL)",
-      what: "this is not an address",
+      what: "this is not a URL",
       received: mirror,
-      expected: "the address of a folder, http://… or https://…",
+      expected: "the URL of a folder, http://… or https://…",
     });
   }
   const folder = mirror.endsWith("/") ? mirror : `${mirror}/`;

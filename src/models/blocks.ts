@@ -12,9 +12,9 @@ import {
 import type { ActivationName } from "../graph/layers.ts";
 import { activationOf, type CompleteOptions, type sharedOptions } from "./options.ts";
 
-/** What a convolution with batch normalization can be told; it never has a bias, which the normalization would undo. */
+/** Options of a convolution with batch normalization; it never has a bias, which the normalization would cancel. */
 export type ConvBnOptions = Omit<ConvOptions, "useBias" | "name"> & {
-  /** Names of the two layers; Keras's automatic ones without. */
+  /** Names of the two layers; default: Keras's automatic ones. */
   readonly name?: string;
   readonly bnName?: string;
   /** Default 1e-3, as in Keras. */
@@ -53,7 +53,7 @@ function nameAfter(convName: string | undefined): string | undefined {
   return convName === undefined ? undefined : `${convName}_bn`;
 }
 
-/** The options of what stands on the last feature maps. */
+/** Options of the layers after the last feature maps. */
 export interface TopOptions extends Omit<CompleteOptions<typeof sharedOptions>, "inputShape" | "width"> {
   /** Sizes of fully connected layers before the classifier; default none. */
   readonly fcUnits?: readonly number[];
@@ -61,7 +61,7 @@ export interface TopOptions extends Omit<CompleteOptions<typeof sharedOptions>, 
 
 /**
  * Global pooling, the paper's optional fully connected layers, dropout, and the classifier: `[H, W, C] → [classes]`.
- * @param names of the pooling and of the classifier; Keras's automatic ones without.
+ * @param names names of the pooling and the classifier; default: Keras's automatic ones.
  */
 export function top(
   x: LayerOutput,
@@ -82,5 +82,5 @@ export function top(
   return dense(x, { units: options.classes, activation, name: names.classifier });
 }
 
-/** Keras's names of the top of its applications. */
+/** Layer names of the top in keras.applications. */
 export const kerasTopNames = { pooling: "avg_pool", classifier: "predictions" } as const;

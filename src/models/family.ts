@@ -9,14 +9,14 @@ export interface Family<
   Table extends OptionTable = OptionTable,
   Name extends string = string,
 > {
-  /** What model files call it. */
+  /** Its name in model files. */
   readonly family: Key;
   readonly options: OwnedOptions<Table>;
   /** The names of its networks and the options that they stand for; of two that fit, the later one. */
   readonly names: Readonly<Record<Name, OptionsOf<Table>>>;
-  /** @throws {UsageError} an option has a value that is not allowed. */
+  /** @throws {UsageError} an option is invalid. */
   build(options: OptionsOf<Table>): Network;
-  /** How pixels become the input of its published weights. */
+  /** Preprocessing of its published weights. */
   readonly preprocessing: Preprocessing;
   /** Weights that the authors of the family published. */
   readonly published?: PublishedWeights;
@@ -36,7 +36,7 @@ export interface PublishedWeights {
   readonly withTop: PublishedFile;
   readonly withoutTop: PublishedFile;
   readonly license: string;
-  /** Where they come from, in words. */
+  /** Provenance of the weights, in words. */
   readonly origin: string;
 }
 

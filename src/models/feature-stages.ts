@@ -2,11 +2,11 @@ import type { Layer, Network } from "../graph/network.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { families } from "./registry.ts";
 
-/** Where a network halves its maps for the next time: what detectors and segmenters build on. */
+/** A feature stage: the last feature map before each downsampling, as used by detectors and segmentation heads. */
 export interface FeatureStage {
   /** From 1; the stride is 2 to this power. */
   readonly stage: number;
-  /** Pixels of the image for one of the map, in height. */
+  /** Stride: image pixels per feature-map pixel, along the height. */
   readonly stride: number;
   readonly layer: string;
   /** `[height, width, channels]`. */
@@ -14,9 +14,9 @@ export interface FeatureStage {
 }
 
 /**
- * The last map of each stride, as timm's `features_only` chooses it: the last one before the stride grows that all later
- * layers depend on, or a residual sum; where an activation reads it, what that makes of it; or
- * what the network's family says.
+ * Returns the last feature map of each stride, as in timm's `features_only`: the last one before the stride grows that
+ * all later layers depend on, or a residual sum, after its activation if it has one; or the one defined by the
+ * network's family.
  * @see https://github.com/huggingface/pytorch-image-models, `feature_info` of xception.py and xception_aligned.py
  */
 export function featureStages(network: Network): readonly FeatureStage[] {
@@ -41,12 +41,12 @@ export function featureStages(network: Network): readonly FeatureStage[] {
     }));
 }
 
-/** The layer whose output is the last map: what global pooling reads in a classifier. */
+/** The layer with the last feature map: the input of global pooling in a classifier. */
 export function lastMapOf({ layers }: Network): string {
   return layers.findLast(isFeatureMap)!.name;
 }
 
-/** Whether a layer puts out maps `[height, width, channels]`. */
+/** Returns whether a layer's output is feature maps `[height, width, channels]`. */
 export function isFeatureMap({ outputShape }: Pick<Layer, "outputShape">): boolean {
   return outputShape.length === 3;
 }
@@ -55,7 +55,7 @@ function isPowerOfTwo(stride: number): boolean {
   return stride >= 2 && Number.isInteger(Math.log2(stride));
 }
 
-/** How many pixels of the image one of each map stands for, in height. */
+/** Stride of each feature map: image pixels per pixel, along the height. */
 function stridesOf({ layers }: Network): ReadonlyMap<string, number> {
   const strides = new Map<string, number>();
   for (const { name, inbound, config } of layers) {

@@ -1,4 +1,4 @@
-/** One of the classes that networks learn from ImageNet. */
+/** One of the classes of ImageNet. */
 export interface ImagenetClass {
   /** Number of the noun in WordNet: `n01440764`. */
   readonly wordNetId: string;
@@ -6,7 +6,7 @@ export interface ImagenetClass {
   readonly name: string;
 }
 
-/** The 1000 classes of ImageNet (ILSVRC 2012), in the order of the networks' outputs; loaded when asked for. */
+/** The 1000 classes of ImageNet (ILSVRC 2012), in the order of the networks' outputs; loaded on demand. */
 export async function imagenetClasses(): Promise<readonly ImagenetClass[]> {
   const { imagenetClassList } = await import("./imagenet-class-list.ts");
   let number = 0;
@@ -20,7 +20,7 @@ export async function imagenetClasses(): Promise<readonly ImagenetClass[]> {
     });
 }
 
-/** The names of {@link imagenetClasses}, those that two classes share with the WordNet number: `crane (n02012849)`. */
+/** The names of {@link imagenetClasses}; duplicates are followed by their WordNet number: `crane (n02012849)`. */
 export async function imagenetLabels(): Promise<readonly string[]> {
   const classes = await imagenetClasses();
   const counts = new Map<string, number>();

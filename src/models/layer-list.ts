@@ -4,36 +4,36 @@ import type { LayerConfig } from "../graph/layers.ts";
 import { namedPadding } from "../graph/named-padding.ts";
 import { type Layer, type Network, network } from "../graph/network.ts";
 
-/** Any network, written down layer by layer: shapes and weights follow from it. */
+/** Any network as a list of layers, from which shapes and weights follow. */
 export interface LayerList {
-  /** Of the network. */
+  /** Name of the network. */
   readonly name: string;
-  /** Layers after those whose outputs they read; the first one is the input. */
+  /** Layers in topological order, starting with the input. */
   readonly layers: readonly ListedLayer[];
-  /** Name of the layer whose output is the network's. */
+  /** Name of the output layer. */
   readonly output: string;
-  /** Of the initial weights. */
+  /** Seed of the initial weights. */
   readonly seed: number;
 }
 
 export interface ListedLayer {
   readonly name: string;
   readonly config: LayerConfig;
-  /** Names of the layers whose outputs it reads. */
+  /** Names of its inbound layers. */
   readonly inbound: readonly string[];
 }
 
-/** What a network is made of; `networkOfLayers` makes the same one of it. */
+/** Converts a network to a list of layers; `networkOfLayers` is the inverse. */
 export function layersOf({ name, layers, output, seed }: Network): LayerList {
   return { name, layers: layers.map(({ name, config, inbound }) => ({ name, config, inbound })), output, seed };
 }
 
 /**
- * The network that a list of layers describes.
- * @throws {GraphError} a layer reads one that does not stand before it, there is not one input, or a layer has no way to
- * the output.
- * @throws {UsageError} a name is there twice, or an option is not allowed.
- * @throws {ShapeError} the input of a layer does not fit it.
+ * Builds the network described by a list of layers.
+ * @throws {GraphError} a layer reads a later one, there is not exactly one input, or a layer does not lead to the
+ * output.
+ * @throws {UsageError} a name is duplicated, or an option is invalid.
+ * @throws {ShapeError} a layer's input does not fit it.
  */
 export function networkOfLayers({ name, layers, output, seed }: LayerList): Network {
   const where = `network "${name}"`;
@@ -41,7 +41,7 @@ export function networkOfLayers({ name, layers, output, seed }: LayerList): Netw
   const outputOf = (layerName: string, reader: string): LayerOutput => {
     const found = outputs.get(layerName);
     if (found) return found;
-    throw new GraphError({ where, what: `${reader} reads "${layerName}", which is no layer before it` });
+    throw new GraphError({ where, what: `${reader} reads "${layerName}", which is not an earlier layer` });
   };
   for (const [index, { name: layerName, config, inbound }] of layers.entries()) {
     const [first, ...others] = inbound.map((source) => outputOf(source, `layer "${layerName}"`));
@@ -69,8 +69,8 @@ export function networkOfLayers({ name, layers, output, seed }: LayerList): Netw
 }
 
 /**
- * Whether two networks compute the same with the same weights: equal layers, connected equally, under any names. A ReLU
- * is the same as an activation, and half a window of padding the same as `same`.
+ * Returns whether two networks compute the same with the same weights: equal layers and connections, under any names. A
+ * ReLU is the same as an activation, and half a window of padding the same as `same`.
  */
 export function sameLayers(a: Network, b: Network): boolean {
   if (a.layers.length !== b.layers.length) return false;

@@ -13,16 +13,16 @@ import {
 import type { ActivationName } from "../graph/layers.ts";
 
 /**
- * What sets an option: `network` options say what a network is like, and are flags and training settings; `task` options
- * change with the data, and are flags where a network is described; `port` options differ between implementations of the
- * same network, and come with a name or a file; `name` options are what the family's names stand for.
+ * Scope of an option: `network` options define the architecture, and are flags and training settings; `task` options
+ * depend on the data, and are flags of commands that describe a network; `port` options differ between implementations
+ * of the same network, and come with a name or a file; `name` options are implied by a network's name.
  */
 export type OptionScope = "network" | "task" | "port" | "name";
 
 /** An option of a family of networks. */
 export interface NetworkOption<T, Scope extends OptionScope = OptionScope> extends Choice<T> {
   readonly scope: Scope;
-  /** Whether it applies only with the top, or only without it; default both. */
+  /** Set if the option applies only with the top, or only without it; default both. */
   readonly applies?: "with top" | "without top";
 }
 
@@ -33,13 +33,13 @@ export type OptionTable = Readonly<
 
 type ValueIn<Option> = Option extends NetworkOption<infer T> ? T : never;
 
-/** Options as callers give them: each has a default. */
+/** Options as given by callers: each has a default. */
 export type OptionsOf<Table extends OptionTable> = { readonly [Name in keyof Table]?: ValueIn<Table[Name]> };
 
-/** Options with none left out. */
+/** Options with all defaults filled in. */
 export type CompleteOptions<Table extends OptionTable> = { readonly [Name in keyof Table]: ValueIn<Table[Name]> };
 
-/** The names of a table's options of a scope. */
+/** Names of a table's options in a scope. */
 export type NamesIn<Table extends OptionTable, Scope extends OptionScope> = {
   [Name in keyof Table]: Table[Name]["scope"] extends Scope ? Name : never;
 }[keyof Table];
@@ -54,7 +54,7 @@ export function option<T, const Scope extends OptionScope>(
 
 /** The options of all families but for the seed, which comes last. */
 export const sharedOptions = {
-  /** `[height, width, channels]`; the family says how small an image may be. */
+  /** `[height, width, channels]`; each family has its own smallest image. */
   inputShape: option(imageShape(), {
     scope: "task",
     about: "height, width and channels of the images",
@@ -64,7 +64,7 @@ export const sharedOptions = {
   classes: option(wholeNumber({ from: 1 }), { scope: "task", about: "number of classes to tell apart", default: 1000 }),
   /** Global pooling and classifier on top. */
   includeTop: option(onOff(), { scope: "task", about: "global pooling and the classifier", default: true }),
-  /** Without the top: what becomes of the last feature maps. */
+  /** Without the top: pooling of the last feature maps. */
   pooling: option(choice("none", "avg", "max"), {
     scope: "task",
     about: "without the top: how the last feature maps are pooled",
@@ -102,7 +102,9 @@ export const seedOption = option(wholeNumber({ from: 0 }), {
 /** Options that all families have. */
 export type SharedOptions = OptionsOf<typeof sharedOptions & { readonly seed: typeof seedOption }>;
 
-/** Options with nothing left out: what a model file stores, so that its network does not change with the defaults. */
+/**
+ * Options with all defaults filled in: stored in model files, so that their networks do not change with the defaults.
+ */
 export function completeOptions<Table extends OptionTable>(
   table: Table,
   options: OptionsOf<Table>,
@@ -124,7 +126,7 @@ export interface OwnedOptions<Table extends OptionTable = OptionTable> {
 }
 
 /**
- * Fills in the defaults of options and checks them.
+ * Fills in defaults and validates options.
  * @throws {UsageError} naming the option, the value and the allowed ones.
  */
 export function checkedOptions<Table extends OptionTable>(
@@ -147,7 +149,7 @@ export function checkedOptions<Table extends OptionTable>(
 }
 
 /**
- * Checks that images are large enough, and that options which need the top, or no top, have it so.
+ * Checks that images are large enough, and that options apply with or without the top.
  * @param where names an option in errors.
  * @throws {UsageError} one does not apply and is not its default.
  */
@@ -170,7 +172,9 @@ export function assertTogether(
   assertAllowed(where("inputShape"), inputShape, isLarge, `height and width of at least ${smallest}×${smallest}`);
 }
 
-/** Returns how a paper's number of channels becomes that of a narrower or wider network: a multiple of 8, at least 8. */
+/**
+ * Returns a function that scales a paper's channel count to a narrower or wider network: a multiple of 8, at least 8.
+ */
 export function scaling(width: number): (filters: number) => number {
   if (width === 1) return (filters) => filters;
   return (filters) => Math.max(8, Math.round((filters * width) / 8) * 8);

@@ -2,7 +2,7 @@ import { UsageError } from "../base/errors.ts";
 import type { Layer, Network } from "../graph/network.ts";
 import { layersOf, networkOfLayers } from "./layer-list.ts";
 
-/** What stands on the last feature maps, as a block. */
+/** The block of the layers after the last feature maps. */
 export const topBlock = "top";
 
 /**
@@ -40,7 +40,7 @@ export function topOn(network: Network, place: string): Network {
   if (top === undefined || network.layers.indexOf(layer) >= top || layer.outputShape.length !== 3) {
     throw new UsageError({
       where: `network "${network.name}"`,
-      what: "the classifier cannot stand there",
+      what: "the classifier cannot be attached there",
       received: place,
       expected: "a layer of feature maps before the last global pooling",
     });

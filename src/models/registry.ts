@@ -26,12 +26,11 @@ type ArchitectureIn<F> =
   F extends Family<infer Key, infer Table> ? { readonly family: Key; readonly options: OptionsOf<Table> } : never;
 
 /**
- * Which network it is, as plain data that a file can hold: a family of ours with its options, or any network as the list
- * of its layers.
+ * An architecture as plain data for files: one of our families with its options, or any network as a list of layers.
  */
 export type Architecture = ArchitectureIn<Registered> | ({ readonly family: "layers" } & LayerList);
 
-/** The name of a network: `xception`, or what timm calls it. */
+/** The name of a network: `xception`, or timm's name. */
 export type ArchitectureName = Registered extends infer F ? (F extends Registered ? keyof F["names"] : never) : never;
 
 /** The families, whatever the types of their options are. */
@@ -43,7 +42,7 @@ export const architectureNames = families.flatMap(({ names }) => Object.keys(nam
   ...ArchitectureName[],
 ];
 
-/** The name of the network where nobody says one. */
+/** The default network. */
 export const defaultName = architectureNames[0];
 
 type NamesOf<F, Scope extends OptionScope> = F extends Registered ? NamesIn<TableOf<F>, Scope> : never;
@@ -53,7 +52,7 @@ type OptionOf<F, Name> = F extends Registered
     : never
   : never;
 
-/** The options of any network that has a name, but for those that the name stands for. */
+/** The options of any named network, except those implied by the name. */
 export type NetworkOptions = {
   readonly [Name in NamesOf<Registered, "network" | "task" | "port">]?: CompleteOptions<
     Record<Name, OptionOf<Registered, Name>>
@@ -104,8 +103,8 @@ export function familyOf({ family }: Architecture): Family | undefined {
 
 /**
  * The network of an architecture.
- * @throws {UsageError} an option has a value that is not allowed.
- * @throws {GraphError} a list of layers is no network.
+ * @throws {UsageError} an option is invalid.
+ * @throws {GraphError} the list of layers does not form a network.
  * @throws {ShapeError} the layers of a list do not fit together.
  */
 export function buildNetwork(architecture: Architecture): Network {

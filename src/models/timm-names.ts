@@ -36,7 +36,7 @@ export function timmNames(architecture: Architecture): readonly TimmName[] {
 }
 
 /**
- * As {@link timmNames}, for a network that is there already.
+ * Same as {@link timmNames}, for an existing network.
  * @throws {UsageError} timm has no network with these layers.
  */
 export function timmNamesOf(network: Network): readonly TimmName[] {
@@ -64,9 +64,9 @@ export interface TimmNetwork {
 }
 
 /**
- * The network of timm that names and shapes of a `state_dict` belong to: which one, how many classes it tells apart – without
- * a classifier it gives feature maps – and how many channels its images have.
- * @param inputShape of images, which weights do not tell; default 299×299.
+ * Identifies the timm network of a `state_dict` by names and shapes: its name, its number of classes – without a
+ * classifier it gives feature maps – and its number of input channels.
+ * @param inputShape shape of the images, which weights do not determine; default 299×299.
  * @returns undefined if it is none of them, or one of another width or depth.
  */
 export function recognizeTimm(shapes: ReadonlyMap<string, Shape>, inputShape?: Shape): TimmNetwork | undefined {

@@ -1,6 +1,6 @@
 import { html, Markup, pngUrl } from "./markup.ts";
 
-/** An image with what is to be read below it. */
+/** An image with its captions. */
 export interface SheetCell {
   readonly png: Uint8Array;
   /** Each is broken into as many lines as it needs. */
@@ -33,7 +33,7 @@ const lineHeight = 14;
 const letterWidth = 6.2;
 const headerHeight = 84;
 
-/** A contact sheet as SVG, with the images inside it: the same sheet gives the same text. */
+/** Renders a contact sheet as SVG with embedded images; deterministic. */
 export function drawContactSheet({ title, subtitle, columns, rows, aspect }: ContactSheet): string {
   const width = 2 * margin + columns.length * (imageWidth + gap) - gap;
   const imageHeight = Math.round(imageWidth * aspect);

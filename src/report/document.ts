@@ -5,9 +5,9 @@ export interface ReportDocument {
   readonly title: string;
   /** One paragraph under the title. */
   readonly summary?: string | undefined;
-  /** Progress of the work that the report is about. */
+  /** Progress of the reported work. */
   readonly status?: Status | undefined;
-  /** The few numbers one looks for first. */
+  /** The headline numbers. */
   readonly headlines?: readonly Headline[];
   readonly sections: readonly (Section | undefined)[];
 }

@@ -153,7 +153,7 @@ function imageMarkup({ url, alt }: Pick<GalleryImage, "url" | "alt">): Markup {
   return html`<img src="${url}" alt="${alt}">`;
 }
 
-/** A bar from 0 to 1 beside a number that says the same. */
+/** A bar from 0 to 1, next to the same value as a number. */
 function bar(share: number): Markup {
   return html`<span class="bar" aria-hidden="true"><span style="width:${(100 * share).toFixed(1)}%"></span></span>`;
 }

@@ -3,7 +3,7 @@ import { type Shape, sizeOf } from "../tensor/shape.ts";
 import { asMemory, withCommas } from "./numbers.ts";
 import { textTable } from "./text.ts";
 
-/** A network in the words of `model.summary()` of Keras, as plain data. */
+/** A network in the terms of Keras's `model.summary()`, as plain data. */
 export interface SummaryJson {
   readonly name: string;
   readonly layers: readonly {
@@ -71,11 +71,11 @@ function withBytes(count: number): string {
   return `${withCommas(count)} (${asMemory(4 * count)})`;
 }
 
-/** A weight in a file that does not say which network it belongs to. */
+/** A weight in a file that does not identify its network. */
 export interface WeightFacts {
-  /** As the file calls it. */
+  /** Its name in the file. */
   readonly name: string;
-  /** In the file's own order of axes; null: the file that it is in is not there. */
+  /** In the file's own order of axes; null if the file that stores it is missing. */
   readonly shape: Shape | null;
 }
 
@@ -102,7 +102,7 @@ export function summarizeWeights(weights: readonly WeightFacts[], options: { rea
   return `${table}\n Total params: ${withCommas(countNumbers(weights))} in ${weights.length} weights`;
 }
 
-/** A graph that says nothing of layers, as plain data. */
+/** A graph without layer information, as plain data. */
 export interface GraphFacts {
   readonly inputs: readonly GraphValueFacts[];
   readonly outputs: readonly GraphValueFacts[];
@@ -118,7 +118,7 @@ export interface GraphNodeFacts {
   /** Name of its first result. */
   readonly name: string;
   readonly operator: string;
-  /** In the graph's own order of axes; a text stands for any size; null: it is not known. */
+  /** In the graph's own order of axes; a string names an axis of any size; null if unknown. */
   readonly outputShape: readonly (number | string)[] | null;
   /** Number of stored values it reads. */
   readonly params: number;
@@ -128,7 +128,7 @@ export interface GraphNodeFacts {
 
 interface GraphValueFacts {
   readonly name: string;
-  /** A text stands for any size; null if the file does not say. */
+  /** A string names an axis of any size; null if unknown. */
   readonly shape: readonly (number | string)[] | null;
 }
 

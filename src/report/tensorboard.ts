@@ -25,19 +25,19 @@ const schema = protobuf.parse(
 
 const Event = schema.lookupType("Event");
 
-/** Numbers at one moment of a training. */
+/** Scalars at one step of a training run. */
 export interface ScalarEvent {
   /** Seconds since 1970. */
   readonly wallTime: number;
   readonly step: number;
-  /** By tag, e.g. `loss/training`: TensorBoard makes a group of what stands before the slash. */
+  /** By tag, e.g. `loss/training`: TensorBoard groups by the prefix before the slash. */
   readonly scalars: Readonly<Record<string, number>>;
 }
 
 /** A record that is there as a whole. */
 export interface StoredEvent {
   readonly step: number;
-  /** By tag; empty for what holds no numbers. */
+  /** By tag; empty for records without scalars. */
   readonly scalars: Readonly<Record<string, number>>;
   /** Place in the file of the byte after it. */
   readonly end: number;

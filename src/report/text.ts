@@ -21,7 +21,7 @@ export function toText(document: ReportDocument, options: { readonly width?: num
     ...(status ? [`Training now: ${status.text}`, status.detail] : []),
     ...headlines.map(({ name, value, note }) => ` ${name}: ${value}, ${note}`),
     ...sections.flatMap((section) => [
-      // The title says enough of a report with one section.
+      // A report with one section needs no heading besides its title.
       ...(sections.length > 1 ? ["", section.title] : []),
       ...section.blocks.flatMap((block) => blockLines(block, width)),
     ]),
@@ -71,7 +71,7 @@ function galleryTable({ title = "", headers, images }: ImageGallery): Table | un
   };
 }
 
-/** The later lines of a wrapped cell start with this, so that they are not taken for rows of their own. */
+/** Indent of the continuation lines of a wrapped cell, which distinguishes them from rows. */
 const continuation = "  ";
 
 /**

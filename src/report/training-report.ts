@@ -6,8 +6,8 @@ import type { Fact } from "./document.ts";
 import { base64, bytesOfBase64 } from "./markup.ts";
 
 /**
- * Everything a report on a training run can show, as plain data; a section whose data are absent is left out. Nothing
- * else enters the report: the same data give the same bytes, so a date appears only if it is among the facts.
+ * All data of a report on a training run; a section whose data are absent is left out. Nothing else enters the report:
+ * the same data give the same bytes, so a date appears only if it is among the facts.
  */
 export interface TrainingReport {
   /** Kind of report, above the title; default `Training report`. */
@@ -23,7 +23,7 @@ export interface TrainingReport {
   readonly steps?: readonly StepRecord[];
   /** Gradients and activations of the blocks at some steps. */
   readonly health?: readonly HealthRecord[];
-  /** The test on images that were not used for training. */
+  /** Evaluation on images that were not used for training. */
   readonly evaluation?: Evaluation;
   readonly gallery?: Gallery;
   readonly cost?: NetworkCost;
@@ -46,7 +46,7 @@ export interface LiveStatus {
   /** Means over this epoch's steps so far. */
   readonly loss: number;
   readonly accuracy: number;
-  /** Until the end of the training. */
+  /** Seconds until the end of the run. */
   readonly secondsLeft: number;
   /** When the report was written, as shown. */
   readonly time: string;
@@ -60,9 +60,9 @@ export interface NetworkSize {
   readonly full?: { readonly name: string; readonly parameters: number };
 }
 
-/** Tested images to look at, in the order in which they are shown. */
+/** Evaluated images, in display order. */
 export interface Gallery {
-  /** The epoch whose test they are from; shown, where it is known. */
+  /** The epoch of their evaluation; shown if known. */
   readonly epoch?: number;
   readonly wrong: readonly GalleryItem[];
   readonly right: readonly GalleryItem[];
@@ -173,7 +173,7 @@ const reportSchema = z.object({
   live: live.optional(),
 });
 
-/** The text of `report.json`: all that a report shows, to make it again. */
+/** The text of `report.json`: everything needed to render the report again. */
 export function encodeReport(report: TrainingReport): string {
   const document = { formatVersion, ...report };
   return `${JSON.stringify(document, (_, value: unknown) => (value instanceof Uint8Array ? base64(value) : value))}\n`;
@@ -181,7 +181,7 @@ export function encodeReport(report: TrainingReport): string {
 
 /**
  * @param where name of the text in errors.
- * @throws {FormatError} it is no report of this version.
+ * @throws {FormatError} it is not a report of this version.
  */
 export function decodeReport(text: string, where: string): TrainingReport {
   const document = checkDocument(reportSchema as unknown as z.ZodType<TrainingReport>, parseJson(text, where), where);

@@ -25,7 +25,7 @@ const listedLayers = 12;
 /** Skipped files that are listed at once; a longer list is folded. */
 const unfoldedFiles = 8;
 
-/** Writes a report on a training run as one HTML file: see `toHtml`. While training goes on it reloads itself. */
+/** Writes a report on a training run as one HTML file: see `toHtml`. During training it reloads itself. */
 export function renderReport(report: TrainingReport): Promise<string> {
   return toHtml(trainingDocument(report));
 }
@@ -76,7 +76,7 @@ export function historyCsv(history: readonly EpochRecord[]): string {
 function statusOf({ epoch, epochs, step, steps, loss, accuracy, secondsLeft, time }: LiveStatus): Status {
   return {
     text: `epoch ${epoch} of ${epochs}, step ${withCommas(step)} of ${withCommas(steps)}; about ${formatDuration(secondsLeft)} to go`,
-    detail: `Loss ${formatNumber(loss)}, accuracy ${formatPercent(accuracy)} in this epoch. Written at ${time}; this page reloads itself while training goes on.`,
+    detail: `Loss ${formatNumber(loss)}, accuracy ${formatPercent(accuracy)} in this epoch. Written at ${time}; this page reloads itself during training.`,
     share: Math.min(1, (epoch - 1 + step / steps) / epochs),
     refreshSeconds,
   };

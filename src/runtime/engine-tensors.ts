@@ -1,7 +1,7 @@
 import type { Tensors } from "../base/platform.ts";
 import type { DataType, Tensor } from "../tensor/tensor.ts";
 
-/** What the tensors of ONNX Runtime's bindings, native and WebAssembly, have in common. */
+/** The common interface of tensors in ONNX Runtime's native and WebAssembly bindings. */
 interface EngineTensor {
   readonly type: string;
   readonly dims: readonly number[];
@@ -14,7 +14,7 @@ type EngineTensorClass<T extends EngineTensor> = new (
   dims: readonly number[],
 ) => T;
 
-/** Our tensors as those of a binding, without copying. */
+/** Wraps our tensors as a binding's, without copying. */
 export function toEngineTensors<T extends EngineTensor>(
   tensors: Tensors,
   EngineTensor: EngineTensorClass<T>,
@@ -25,7 +25,7 @@ export function toEngineTensors<T extends EngineTensor>(
   );
 }
 
-/** A binding's tensors as ours, without copying. */
+/** Wraps a binding's tensors as ours, without copying. */
 export function fromEngineTensors(tensors: Readonly<Record<string, EngineTensor>>): Tensors {
   return mapValues(
     tensors,

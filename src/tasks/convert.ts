@@ -9,13 +9,13 @@ import type { WeightsSource } from "../model/weights-file.ts";
 import type { Shape } from "../tensor/shape.ts";
 
 export interface ConvertOptions extends OpenAsOptions {
-  /** The format to write. */
+  /** Format to write. */
   readonly to: TargetName;
   /** Labels of the classes; default: those in the file, else their numbers. */
   readonly labels?: readonly string[] | undefined;
   /** How numbers are stored: `float16` halves the file and rounds to 3 digits; only ONNX can. Default `float32`. */
   readonly dtype?: "float32" | "float16" | undefined;
-  /** For files that store a date; default: now. */
+  /** Date for formats that store one; default: now. */
   readonly savedAt?: Date | undefined;
 }
 
@@ -40,7 +40,7 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
   if (dtype !== "float32" && !target.half) {
     throw new UsageError({
       where: "option dtype",
-      what: `${target.title} holds float32 alone`,
+      what: `${target.title} stores only float32`,
       received: dtype,
       remedy: "Convert to ONNX, or leave the option out.",
     });

@@ -5,7 +5,7 @@ export function fromHalf(halves: Uint16Array): Float32Array {
 
 /**
  * Floats as the nearest half-precision ones, ties to even; beyond 65504 they become infinite.
- * @returns bits as they stand in memory.
+ * @returns the bits in memory order.
  * @see IEEE 754-2019, sections 3.6 (binary16) and 4.3.1
  */
 export function toHalf(floats: Float32Array): Uint16Array {

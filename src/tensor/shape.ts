@@ -18,8 +18,7 @@ export function formatShape(shape: Shape): string {
 }
 
 /**
- * The shape two operands take when combined element by element, by the rule of NumPy and ONNX: aligned at the last
- * axis, a size of 1 stretches.
+ * Broadcasts two shapes by the rule of NumPy and ONNX: aligned at the last axis, axes of size 1 are stretched.
  * @throws {ShapeError} two sizes differ and neither is 1.
  */
 export function broadcastShapes(a: Shape, b: Shape): Shape {

@@ -1,7 +1,7 @@
 import { ShapeError } from "../base/errors.ts";
 import { formatShape, type Shape, sizeOf, stridesOf } from "./shape.ts";
 
-/** Element types of tensors that cross the border to the engine. */
+/** Element types of tensors exchanged with the engine. */
 export interface DataOf {
   float32: Float32Array;
   uint8: Uint8Array;
@@ -10,7 +10,7 @@ export interface DataOf {
 }
 export type DataType = keyof DataOf;
 
-/** Numbers with a shape, in C (row-major) order. */
+/** Values with a shape, in C (row-major) order. */
 export interface Tensor<T extends DataType = DataType> {
   readonly type: T;
   readonly shape: Shape;
@@ -20,14 +20,14 @@ export interface Tensor<T extends DataType = DataType> {
 export type FloatTensor = Tensor<"float32">;
 
 /**
- * A float32 tensor over `data`, which is not copied.
+ * Creates a float32 tensor over `data`, without copying.
  * @throws {ShapeError} `data` does not have as many values as the shape.
  */
 export function floatTensor(shape: Shape, data: Float32Array = new Float32Array(sizeOf(shape))): FloatTensor {
   if (data.length !== sizeOf(shape)) {
     throw new ShapeError({
       where: "floatTensor",
-      what: "the data do not fill the shape",
+      what: "the data does not fill the shape",
       received: `${data.length} values for ${formatShape(shape)}`,
       expected: `${sizeOf(shape)} values`,
     });
@@ -36,7 +36,7 @@ export function floatTensor(shape: Shape, data: Float32Array = new Float32Array(
 }
 
 /**
- * A copy with its axes in another order: axis `i` of the result is axis `permutation[i]` of `tensor`.
+ * Transposes a tensor into a copy: axis `i` of the result is axis `permutation[i]` of `tensor`.
  * @example transpose(floatTensor([2, 3]), [1, 0]).shape // [3, 2]
  */
 export function transpose(tensor: FloatTensor, permutation: readonly number[]): FloatTensor {

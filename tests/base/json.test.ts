@@ -9,7 +9,7 @@ function placeIn(text: string): number | undefined {
     parseJson(text, "f");
     return undefined;
   } catch (error) {
-    const match = /^f, character (\d+): this is no JSON\.$/.exec((error as FormatError).message);
+    const match = /^f, character (\d+): this is not JSON\.$/.exec((error as FormatError).message);
     return Number(match![1]);
   }
 }

@@ -63,7 +63,7 @@ describe("a source", () => {
     const error: unknown = await readSource(source as never, reader).catch((each) => each);
     expect(error).toBeInstanceOf(UsageError);
     expect((error as Error).message).toBe(
-      `source: this is no file; received "${received}"; ` +
+      `source: this is not a file; received "${received}"; ` +
         "expected a path, an address, a URL, a Blob, an ArrayBuffer or a Uint8Array.",
     );
   });
@@ -128,7 +128,7 @@ describe("an image source", async () => {
     [{ width: 1, height: 1, data: [0, 0, 0] }, "object"],
   ])("is not %j", async (image, received) => {
     await expect(images.decode(image as never, { width: 2, height: 2 })).rejects.toThrow(
-      `image: it is none of the things an image can be; received "${received}"; expected a path, an address, a URL, ` +
+      `image: this is not an image source; received "${received}"; expected a path, an address, a URL, ` +
         "a Blob, the bytes of an encoded image, or pixels {width, height, data: Uint8Array}.",
     );
   });

@@ -52,7 +52,7 @@ test.each(["mirror/keras", "ftp://mirror/keras/"])("a mirror at %s is refused by
   const { exitCode, stderr } = await capture(["convert", "imagenet", join(folder, "refused.onnx")]);
   expect(exitCode).toBe(2);
   expect(stderr).toBe(
-    `error: mirror of the ImageNet weights (XCEPTION_WEIGHTS_URL): this is not an address; received "${mirror}"; expected the address of a folder, http://… or https://….\n`,
+    `error: mirror of the ImageNet weights (XCEPTION_WEIGHTS_URL): this is not a URL; received "${mirror}"; expected the URL of a folder, http://… or https://….\n`,
   );
 });
 

@@ -158,7 +158,7 @@ test("wrong usage is refused before anything is written", async () => {
   ]);
   expect(await refusal(at("x.keras"), "--dtype", "float16")).toEqual([
     2,
-    'error: option dtype: a whole model of Keras 3 holds float32 alone; received "float16". Convert to ONNX, or leave the option out.\n',
+    'error: option dtype: a whole model of Keras 3 stores only float32; received "float16". Convert to ONNX, or leave the option out.\n',
   ]);
   const allowed = await refusal(at("x.onnx"), "--allow-missing", "*");
   expect(allowed[0]).toBe(2);

@@ -147,7 +147,7 @@ describe("xception embed", () => {
       "a layer without maps",
       ["embed", "model.onnx", "photos", "-o", "e.csv", "--layer", "avg_pool"],
       2,
-      'features option pooling: layer "avg_pool" puts out no maps',
+      'features option pooling: layer "avg_pool" has no feature maps to pool',
     ],
     [
       "another pooling",
@@ -179,7 +179,7 @@ describe("xception embed", () => {
     const diverged = await capture(["embed", at("diverged.onnx"), at("photos"), "-o", at("d.csv")]);
     expect(diverged.exitCode).toBe(1);
     expect(diverged.stderr).toContain(
-      'error: embedding of "cat/1.png": its values are not finite numbers. The weights have probably diverged: train again with a lower learning rate.\n',
+      'error: embedding of "cat/1.png": its values are NaN or infinite. The weights have probably diverged: train again with a lower learning rate.\n',
     );
     const stopped = await capture(["embed", at("model.onnx"), at("photos"), "-o", at("d.csv")], {
       signal: AbortSignal.abort(),
@@ -287,7 +287,7 @@ describe("xception search", () => {
       "what holds no embeddings",
       ["search", "query.png", "model.onnx"],
       1,
-      'embeddings "…/model.onnx": it holds no embeddings;',
+      'embeddings "…/model.onnx": it contains no embeddings;',
     ],
     ["a missing file", ["search", "query.png", "none.csv"], 1, 'file "…/none.csv": there is no such file.'],
     [

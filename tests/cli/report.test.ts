@@ -132,7 +132,7 @@ it.each([
   [
     "damaged data",
     "damaged",
-    'file "…/damaged/report.json", character 1: this is no JSON. Resuming the run writes it again.',
+    'file "…/damaged/report.json", character 1: this is not JSON. Resuming the run writes it again.',
   ],
 ])("refuses %s", async (_, name, message) => {
   await mkdir(at("begun", "checkpoints"), { recursive: true });

@@ -118,7 +118,7 @@ describe("verify refuses", () => {
   it.each([
     [[], 2, "error: verify: there is nothing to verify; expected a model, or --golden FILE.\n"],
     [["--golden", "nowhere.json"], 1, 'error: file "nowhere.json": there is no such file.\n'],
-    [["--golden", "README.md"], 1, 'error: golden file "README.md", character 0: this is no JSON.\n'],
+    [["--golden", "README.md"], 1, 'error: golden file "README.md", character 0: this is not JSON.\n'],
     [
       ["--golden", file, "--tolerance", "0"],
       2,

@@ -31,7 +31,7 @@ describe("a file of labels", () => {
     ['{"1.jpg": "cat"}', 'labels, field 1.jpg: expected a list of labels, e.g. ["cat"], received "cat".'],
     ['{"1.jpg": ["cat", 3]}', "labels, field 1.jpg.1: expected a label, received 3."],
     ['{"1.jpg": [""]}', 'labels, field 1.jpg.0: expected a label, received "".'],
-    ['{"1.jpg": [', "labels, character 11: this is no JSON."],
+    ['{"1.jpg": [', "labels, character 11: this is not JSON."],
   ])("refused: %j", (text, message) => {
     expect(() => parseLabels(`\uFEFF${text}`, "labels")).toThrow(FormatError);
     expect(() => parseLabels(text, "labels")).toThrow(message);
@@ -71,7 +71,7 @@ describe("a data set with several labels for an image", () => {
     [
       { "3.jpg": ["a", "b"] },
       ["a"],
-      'labels: it has labels that are no classes of the model; received ["b"]; expected a.',
+      'labels: it has labels that are not classes of the model; received ["b"]; expected a.',
     ],
     [{ "3.jpg": [] }, undefined, "labels: it has no label for any image."],
     [{ "3.jpg": ["a"] }, undefined, 'labels: there is only one class; received "a".'],

@@ -15,7 +15,7 @@ describe("refuses, with file and field", () => {
   const shard = bytesOf([1, 2]);
 
   test.each([
-    ["no JSON", new TextEncoder().encode('{"weights'), 'file "model.json", character 1: this is no JSON.'],
+    ["no JSON", new TextEncoder().encode('{"weights'), 'file "model.json", character 1: this is not JSON.'],
     [
       "no manifest",
       { format: "layers-model" },

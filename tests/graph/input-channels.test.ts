@@ -26,6 +26,6 @@ test("from one channel to three, each is a third", () => {
 
 test("anything else is refused", () => {
   expect(() => adaptInputChannels(floatTensor([2, 3]), 1)).toThrow(
-    'adaptInputChannels: this is no kernel of a convolution; received "2×3"; expected height×width×channels×filters.',
+    'adaptInputChannels: this is not the kernel of a convolution; received "2×3"; expected height×width×channels×filters.',
   );
 });

@@ -46,7 +46,7 @@ describe("OpGraphBuilder", () => {
     expect(build.constant([1, 2])).toMatchObject({ shape: [2], data: Float32Array.of(1, 2) });
     expect(build.constant([1, 2], [2, 1]).shape).toEqual([2, 1]);
     expect(() => build.constant([1, 2], [3])).toThrowErrorMatchingInlineSnapshot(
-      `[GraphError: constant: the data do not fill the shape; received 2; expected 3 values.]`,
+      `[GraphError: constant: the data does not fill the shape; received 2; expected 3 values.]`,
     );
   });
 

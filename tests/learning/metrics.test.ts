@@ -117,7 +117,7 @@ describe("EvaluationTally", () => {
       "EvaluationTally.add: the true class is not one of the network's; received 2; expected 0 to 1.",
     );
     expect(() => tally.add(rows([Number.NaN, 0]), [0])).toThrow(
-      'EvaluationTally.add: the network\'s probabilities are not finite numbers; received "[NaN, 0]". ' +
+      'EvaluationTally.add: the network\'s probabilities are NaN or infinite; received "[NaN, 0]". ' +
         "Its weights have probably diverged: train again with a lower learning rate.",
     );
   });

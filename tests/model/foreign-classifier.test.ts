@@ -131,16 +131,16 @@ describe("refuses", () => {
 
   test("what is not fed with one image", async () => {
     expect(await messageOf(dims("batch", 4, 71, 80))).toMatchInlineSnapshot(
-      `"FILE: its graph is not fed with one RGB image; received "input [batch, 4, 71, 80]"; expected [1, 3, height, width] or [1, height, width, 3], or any number of them."`,
+      `"FILE: its graph does not take one RGB image; received "input [batch, 4, 71, 80]"; expected [1, 3, height, width] or [1, height, width, 3], or any number of them."`,
     );
     expect(await messageOf(dims(8, 3, 71, 80))).toMatchInlineSnapshot(
-      `"FILE: its graph is not fed with one RGB image; received "input [8, 3, 71, 80]"; expected [1, 3, height, width] or [1, height, width, 3], or any number of them."`,
+      `"FILE: its graph does not take one RGB image; received "input [8, 3, 71, 80]"; expected [1, 3, height, width] or [1, height, width, 3], or any number of them."`,
     );
     const twice = changed(torchXception, ({ graph }) => {
       graph.input.push({ ...graph.input[0]!, name: "mask" });
     });
     expect(await messageOf(twice)).toMatchInlineSnapshot(
-      `"FILE: its graph is not fed with one RGB image; received "input [batch, 3, 71, 80], mask [batch, 3, 71, 80]"; expected [1, 3, height, width] or [1, height, width, 3], or any number of them."`,
+      `"FILE: its graph does not take one RGB image; received "input [batch, 3, 71, 80], mask [batch, 3, 71, 80]"; expected [1, 3, height, width] or [1, height, width, 3], or any number of them."`,
     );
   });
 
@@ -181,7 +181,7 @@ describe("refuses", () => {
       delete (graph.output[0] as Partial<Value>).type;
     });
     expect(await messageOf(maps)).toMatchInlineSnapshot(
-      `"FILE, output "/Relu_output_0": its graph does not tell classes apart; received "float32 [1, 8, 35, 39] for one image"; expected [1, classes]."`,
+      `"FILE, output "/Relu_output_0": its graph is not a classifier; received "float32 [1, 8, 35, 39] for one image"; expected [1, classes]."`,
     );
     const unknown = changed(torchXception, ({ graph }) => {
       graph.node[0]!.op_type = "Convolve";

@@ -145,19 +145,19 @@ describe("a file that is no model is refused", () => {
 
   it("cut short", () => {
     expect(read(bytes.subarray(0, 5000))).toMatchInlineSnapshot(
-      `"model "a.onnx", byte 19: its 5000 bytes are no ONNX file, or one that is damaged or cut short (index out of range). Copy or download it again."`,
+      `"model "a.onnx", byte 19: its 5000 bytes are not an ONNX file, or it is damaged or truncated (index out of range). Copy or download it again."`,
     );
   });
 
   it("text", () => {
     expect(read(new TextEncoder().encode("not a model"))).toMatchInlineSnapshot(
-      `"model "a.onnx", byte 1: its 11 bytes are no ONNX file, or one that is damaged or cut short (invalid wire type 6 at offset 1). Copy or download it again."`,
+      `"model "a.onnx", byte 1: its 11 bytes are not an ONNX file, or it is damaged or truncated (invalid wire type 6 at offset 1). Copy or download it again."`,
     );
   });
 
   it("without a graph", () => {
     expect(read(changed((file) => file.graph.node.splice(0)))).toMatchInlineSnapshot(
-      `"model "a.onnx": this is no ONNX file: there is no graph in it."`,
+      `"model "a.onnx": this is not an ONNX file: it has no graph."`,
     );
   });
 
@@ -182,13 +182,13 @@ describe("a file that is no model is refused", () => {
 
   it("whose metadata are no JSON", () => {
     expect(read(changed(({ metadata_props: [entry] }) => (entry!.value = "{")))).toMatchInlineSnapshot(
-      `"model "a.onnx", metadata, character 1: this is no JSON."`,
+      `"model "a.onnx", metadata, character 1: this is not JSON."`,
     );
   });
 
   it("whose metadata lack a field, have a wrong one or are something else", () => {
     expect(read(changedDocument((document) => delete document.labels))).toMatchInlineSnapshot(
-      `"model "a.onnx", metadata: the network is no classifier of images; received "no labels"; expected labels and preprocessing."`,
+      `"model "a.onnx", metadata: the network is not an image classifier; received "no labels"; expected labels and preprocessing."`,
     );
     expect(read(changedDocument((document) => (document.preprocessing.background[1] = 256)))).toMatchInlineSnapshot(
       `"model "a.onnx", metadata, field preprocessing.background.1: Too big: expected number to be <=255; received 256."`,

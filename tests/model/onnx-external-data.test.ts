@@ -78,7 +78,7 @@ describe("refuses", () => {
       place.offset = "0";
     });
     expect(await messageOf(everything)).toMatchInlineSnapshot(
-      `"FORMAT file "model.onnx", field external_data: its tensors share more numbers than weights do; received "1662080 bytes of tensors in 31360 bytes of files"; expected at most 4 times as much."`,
+      `"FORMAT file "model.onnx", field external_data: its tensors share more data than weights do; received "1662080 bytes of tensors in 31360 bytes of files"; expected at most 4 times as much."`,
     );
   });
 

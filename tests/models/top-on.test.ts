@@ -60,7 +60,7 @@ describe("a top on an earlier layer", () => {
         "block14, top, or a layer that xception summary lists.",
     );
     const refusal = (place: string) =>
-      `network "xception": the classifier cannot stand there; received "${place}"; expected a layer of feature maps before ` +
+      `network "xception": the classifier cannot be attached there; received "${place}"; expected a layer of feature maps before ` +
       "the last global pooling.";
     expect(() => topOn(network, "fc1")).toThrow(refusal("fc1"));
     expect(() => topOn(xception({ includeTop: false }), "block13")).toThrow(refusal("block13"));

@@ -58,7 +58,7 @@ it("comes back as it was written, with all or with little in it", () => {
 });
 
 it.each([
-  ["cut short", encodeReport(report).slice(0, 500), 'file "report.json", character 500: this is no JSON.'],
+  ["cut short", encodeReport(report).slice(0, 500), 'file "report.json", character 500: this is not JSON.'],
   ["of another version", '{"formatVersion":2,"title":""}', 'file "report.json", field formatVersion: '],
   [
     "with another type in it",

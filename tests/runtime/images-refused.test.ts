@@ -97,7 +97,7 @@ describe("bytes", () => {
     expect(
       (await refusal(bytes, { pixelLimit: 64 * 64 - 1 })).replace(/of \d+ bytes/, "of N bytes"),
     ).toMatchInlineSnapshot(
-      `"FORMAT image of N bytes: the image has too many pixels; expected at most 4095 pixels. Raise \`pixelLimit\` if you trust where it comes from."`,
+      `"FORMAT image of N bytes: the image has too many pixels; expected at most 4095 pixels. Raise \`pixelLimit\` if you trust its source."`,
     );
   });
 });

@@ -256,7 +256,7 @@ describe("encodePng", () => {
     await expect(
       encodePng({ width: 2, height: 2, data: new Uint8Array(5) }),
     ).rejects.toThrowErrorMatchingInlineSnapshot(
-      `[ShapeError: encodePng: the data do not fill the image; received "5 bytes for 2×2 pixels"; expected 12 bytes.]`,
+      `[ShapeError: encodePng: the data does not fill the image; received "5 bytes for 2×2 pixels"; expected 12 bytes.]`,
     );
   });
 });

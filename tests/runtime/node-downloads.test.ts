@@ -162,7 +162,7 @@ describe("says what is wrong and what to do", () => {
 
   test("a server that is silent from the beginning", async () => {
     expect(await refusal([() => {}, () => {}], { attempts: 2, stallTimeoutMs: 200 })).toBe(
-      `download of URL: nothing came for 0.2 seconds. ${remedy}`,
+      `download of URL: no data arrived for 0.2 seconds. ${remedy}`,
     );
   });
 
@@ -201,7 +201,7 @@ describe("says what is wrong and what to do", () => {
     const onProgress = () => stop.abort();
     const stopped = download(server.url, { cacheFolder, md5, onProgress, signal: stop.signal });
     await expect(stopped).rejects.toThrow(AbortedError);
-    await expect(stopped).rejects.toThrow(`download of ${server.url}: it was stopped. The next one goes on.`);
+    await expect(stopped).rejects.toThrow(`download of ${server.url}: it was stopped. The next download resumes it.`);
     expect(await readdir(cacheFolder)).toEqual(["weights.h5.free.InYxIg.partial"]);
   });
 
@@ -246,10 +246,10 @@ describe("addresses in place of paths", () => {
       "ftp://host/weights.h5",
       'address ftp://host/weights.h5: it cannot be read; received "ftp:"; expected http: or https:.',
     ],
-    ["http://", "address http://: this is no address."],
+    ["http://", "address http://: this is not a URL."],
     [
       "http://host/w.h5#md5=12",
-      'address http://host/w.h5#md5=12: this is no MD5; received "#md5=12"; expected #md5= and 32 digits.',
+      'address http://host/w.h5#md5=12: this is not an MD5; received "#md5=12"; expected #md5= and 32 digits.',
     ],
   ])("but not %s", async (address, message) => {
     await expect(cachedDownloads({ cacheFolder }).read(address)).rejects.toThrow(message);

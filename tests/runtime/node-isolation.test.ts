@@ -29,7 +29,7 @@ test("a thread that could not be prepared gives its reason to the job", async ()
   isolate.prepare?.(missing);
   const job = { module: missing, name: "double", input: [], where: "the file" };
   await expect(isolate(job, limits)).rejects.toThrow(
-    /^the file: reading it came to an unexpected end \(Cannot find module .*nowhere\.ts/,
+    /^the file: reading it ended unexpectedly \(Cannot find module .*nowhere\.ts/,
   );
 });
 
@@ -41,13 +41,13 @@ test("its errors are thrown as they were", async () => {
   const error = await run("refuse").catch((cause: unknown) => cause);
   expect(error).toBeInstanceOf(FormatError);
   expect((error as Error).message).toBe("it: this is wrong; received 7; expected 8. Try again.");
-  await expect(run("fail")).rejects.toThrow("the file: reading it came to an unexpected end (a mistake).");
+  await expect(run("fail")).rejects.toThrow("the file: reading it ended unexpectedly (a mistake).");
 });
 
 test("a job without end is ended", async () => {
   const job = { module: address, name: "forever", input: [], where: "the file" };
   await expect(isolate(job, { ...limits, timeMs: 1500 })).rejects.toThrow(
-    "the file: reading it took longer than 1.5 s, so that it is taken for damaged. Copy or download it again.",
+    "the file: reading it took longer than 1.5 s, so it is probably damaged. Copy or download it again.",
   );
 });
 

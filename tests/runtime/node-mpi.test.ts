@@ -56,7 +56,7 @@ describe("MPI", { timeout: 90_000 }, () => {
 
   it("says when a library is no MPI", async () => {
     await expect(joinMpi({ library: "libc.so.6" })).rejects.toThrowErrorMatchingInlineSnapshot(
-      `[RuntimeUnavailableError: MPI: its library is none of MPI: Cannot find function 'MPI_Get_library_version' in shared library; expected an MPI library with the MPICH ABI: MPICH, Intel MPI, Cray MPT or MVAPICH. On Debian, \`apt-get install mpich\`; XCEPTION_MPI_LIBRARY names a library in another place.]`,
+      `[RuntimeUnavailableError: MPI: its library is not an MPI library: Cannot find function 'MPI_Get_library_version' in shared library; expected an MPI library with the MPICH ABI: MPICH, Intel MPI, Cray MPT or MVAPICH. On Debian, \`apt-get install mpich\`; XCEPTION_MPI_LIBRARY names a library in another place.]`,
     );
   });
 });

@@ -162,7 +162,7 @@ describe("many images", () => {
     expect(messages[0]).toContain('missing.png": there is no such file.');
     expect(messages[2]).toContain("the image is damaged or cut short");
     expect(messages[3]).toMatchInlineSnapshot(
-      `"image of raw pixels: the data do not fill it; received "26 bytes for 3×3 pixels"; expected 27 bytes: red, green and blue of each pixel."`,
+      `"image of raw pixels: the data does not fill it; received "26 bytes for 3×3 pixels"; expected 27 bytes: red, green and blue of each pixel."`,
     );
     expect(await all(classifier.classifyAll(["missing.png"]))).toHaveLength(1);
     expect(await all(classifier.classifyAll([]))).toEqual([]);
@@ -209,7 +209,7 @@ describe("refusals", () => {
       'file "…/noise.png": unknown file format',
     );
     expect(await load(Uint8Array.of(8, 9, 10))).toMatchInlineSnapshot(
-      `"file of 3 bytes, byte 3: its 3 bytes are no ONNX file, or one that is damaged or cut short (index out of range: 3 + 1 > 3). Copy or download it again."`,
+      `"file of 3 bytes, byte 3: its 3 bytes are not an ONNX file, or it is damaged or truncated (index out of range: 3 + 1 > 3). Copy or download it again."`,
     );
   });
 
@@ -219,7 +219,7 @@ describe("refusals", () => {
     weights.set("predictions/bias", { ...bias, data: bias.data.map(() => Number.NaN) });
     const loaded = await loadClassifier(encodeModel({ ...model, weights }), { platform });
     expect((await errorOf(loaded.classify(pixels))).message).toMatchInlineSnapshot(
-      `"Classifier: the network's probabilities are not finite numbers. Its weights have probably diverged: train again with a lower learning rate."`,
+      `"Classifier: the network's probabilities are NaN or infinite. Its weights have probably diverged: train again with a lower learning rate."`,
     );
     await loaded.dispose();
   });

@@ -128,7 +128,7 @@ describe("the state of a training step on WebGPU", () => {
     const again = await session.runOnDevice!({ x: kept.y! });
     const elsewhere = { ...kept.y!, device: "cuda", shape: [1], dispose: () => {} } as const;
     await expect(session.runOnDevice!({ x: elsewhere })).rejects.toThrow(
-      'input "x": its tensor lies on another device; received "cuda"; expected webgpu.',
+      'input "x": its tensor is on another device; received "cuda"; expected webgpu.',
     );
     for (const { y } of [kept, again.kept]) y!.dispose();
     await session.dispose();

@@ -69,13 +69,13 @@ describe("files that hold no embeddings", () => {
 
   it("are refused as safetensors", () => {
     expect(read(safetensors("weights", [2, 3]))).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: file: it holds no embeddings; received "tensors weights"; expected tensor "embeddings", and "xception-ts" in the header's metadata. Write them with \`xception embed\`.]`,
+      `[FormatError: file: it contains no embeddings; received "tensors weights"; expected tensor "embeddings", and "xception-ts" in the header's metadata. Write them with \`xception embed\`.]`,
     );
     expect(read(safetensors("embeddings", [3, 3]))).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: file: its values are no embeddings of its images; received "values [3,3] for 2 images"; expected [images, dimensions], one image at least.]`,
+      `[FormatError: file: its values do not match its images; received "values [3,3] for 2 images"; expected [images, dimensions], one image at least.]`,
     );
     expect(read(safetensors("embeddings", [2, 0]))).toThrow(
-      'its values are no embeddings of its images; received "values [2,0] for 2 images"',
+      'its values do not match its images; received "values [2,0] for 2 images"',
     );
     expect(read(safetensors("embeddings", [0, 3], { ...document, images: [] }))).toThrow("one image at least");
     const named = (changes: object) => read(safetensors("embeddings", [2, 3], { ...document, ...changes }));
@@ -89,13 +89,13 @@ describe("files that hold no embeddings", () => {
     expect(named({ origin: { ...origin, architecture: "resnet" } })).toThrow("field origin.architecture:");
     expect(named({ images: [{ file: 1 }] })).toThrow("field images.0.file:");
     const noJson = writeSafetensors(new Map([["embeddings", floatTensor([1, 1])]]), new Map([[metadataKey, "{"]]));
-    expect(read(noJson)).toThrow('file, metadata "xception-ts", character 1: this is no JSON.');
+    expect(read(noJson)).toThrow('file, metadata "xception-ts", character 1: this is not JSON.');
   });
 
   it("are refused as JSON", () => {
     const json = (...rows: unknown[]) => read(JSON.stringify({ formatVersion: 1, images: rows }));
-    expect(read("{")).toThrow("file, character 1: this is no JSON.");
-    expect(json()).toThrow("file: its values are no embeddings of its images;");
+    expect(read("{")).toThrow("file, character 1: this is not JSON.");
+    expect(json()).toThrow("file: its values do not match its images;");
     expect(json({ file: "a", values: [1, 2] }, { file: "b", values: [1] })).toThrowErrorMatchingInlineSnapshot(
       `[FormatError: file, image "b": it has another number of values than the first one; received 1; expected 2.]`,
     );
@@ -106,18 +106,18 @@ describe("files that hold no embeddings", () => {
   });
 
   it("are refused as CSV", () => {
-    expect(read("")).toThrow("file: it holds no embeddings;");
+    expect(read("")).toThrow("file: it contains no embeddings;");
     expect(read("name,e0\r\na,1\r\n")).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: file: it holds no embeddings; received "name,e0"; expected a safetensors file, a JSON object, or CSV that begins with file,label,e0. Write them with \`xception embed\`.]`,
+      `[FormatError: file: it contains no embeddings; received "name,e0"; expected a safetensors file, a JSON object, or CSV that begins with file,label,e0. Write them with \`xception embed\`.]`,
     );
     expect(read("file,label,e0\r\na,,x\r\n")).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: file, image "a": this is no finite number; received "x".]`,
+      `[FormatError: file, image "a": this is not a finite number; received "x".]`,
     );
-    expect(read("file,label,e0,e1\r\na,,1,\r\n")).toThrow('file, image "a": this is no finite number; received "".');
+    expect(read("file,label,e0,e1\r\na,,1,\r\n")).toThrow('file, image "a": this is not a finite number; received "".');
     expect(read("file,label,e0\r\na,,1\r\nb,,1,2\r\n")).toThrow('file, image "b": it has another number of values');
-    expect(read("file,label,e0\r\n")).toThrow("its values are no embeddings of its images");
+    expect(read("file,label,e0\r\n")).toThrow("its values do not match its images");
     expect(read(Uint8Array.of(0xff, 0xfe, 0x41))).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: file: it holds no embeddings; expected a safetensors file, or a text.]`,
+      `[FormatError: file: it contains no embeddings; expected a safetensors file, or a text.]`,
     );
   });
 

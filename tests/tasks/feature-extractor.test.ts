@@ -176,12 +176,12 @@ describe("refusals", () => {
       `"features: maps are chosen by layer or by stage, not by both."`,
     );
     expect(await messageOf(extractor.features(image!, { layers: [] }))).toMatchInlineSnapshot(
-      `"features: no map is asked for; expected names of layers, numbers of stages, or neither for the last map."`,
+      `"features: no feature map is requested; expected names of layers, numbers of stages, or neither for the last map."`,
     );
     expect(
       await messageOf(extractor.features(image!, { layers: ["predictions"], pooling: "avg" })),
     ).toMatchInlineSnapshot(
-      `"features option pooling: layer "predictions" puts out no maps that could be pooled; received [3]; expected [height, width, channels]."`,
+      `"features option pooling: layer "predictions" has no feature maps to pool; received [3]; expected [height, width, channels]."`,
     );
   });
 

@@ -37,10 +37,10 @@ describe("the nearest images", () => {
       return () => nearest(Float32Array.from(query), among, { top });
     };
     expect(search([1, 0], zero)).toThrowErrorMatchingInlineSnapshot(
-      `[DataError: embedding of "black.jpg": all its numbers are 0, so that it points nowhere. Leave the image out, or choose another layer.]`,
+      `[DataError: embedding of "black.jpg": it is a zero vector, which has no direction. Leave the image out, or choose another layer.]`,
     );
     expect(search([0, 0], embeddings)).toThrowErrorMatchingInlineSnapshot(
-      `[DataError: embedding of the query: all its numbers are 0, so that it points nowhere. Leave the image out, or choose another layer.]`,
+      `[DataError: embedding of the query: it is a zero vector, which has no direction. Leave the image out, or choose another layer.]`,
     );
     expect(search([1, 2, 3], embeddings)).toThrowErrorMatchingInlineSnapshot(
       `[ShapeError: search: the query has another number of dimensions than the embeddings; received 3; expected 2. Embed it with the same model, layer and pooling.]`,

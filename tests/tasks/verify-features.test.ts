@@ -32,7 +32,7 @@ test("samples stand at the first, the middle and the last pixel", () => {
 });
 
 test.each([
-  ["no JSON", "{", undefined, 'golden file "f.json", character 1: this is no JSON.'],
+  ["no JSON", "{", undefined, 'golden file "f.json", character 1: this is not JSON.'],
   [
     "no photos",
     JSON.stringify({ layers: ["add"] }),

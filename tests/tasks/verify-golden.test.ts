@@ -25,7 +25,7 @@ describe("a golden file", () => {
   });
 
   it.each([
-    ["no JSON", '{"taps": ', 'golden file "g.json", character 9: this is no JSON.'],
+    ["no JSON", '{"taps": ', 'golden file "g.json", character 9: this is not JSON.'],
     ["no object", [], 'golden file "g.json": Invalid input: expected object, received array.'],
     [
       "nothing to compare",

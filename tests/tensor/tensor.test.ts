@@ -14,7 +14,7 @@ describe("floatTensor", () => {
 
   it("refuses data that do not fill the shape", () => {
     expect(() => floatTensor([2, 3], new Float32Array(5))).toThrowErrorMatchingInlineSnapshot(
-      `[ShapeError: floatTensor: the data do not fill the shape; received "5 values for 2×3"; expected 6 values.]`,
+      `[ShapeError: floatTensor: the data does not fill the shape; received "5 values for 2×3"; expected 6 values.]`,
     );
   });
 });

@@ -85,7 +85,7 @@ interface Planes {
   readonly size: readonly [rows: number, columns: number];
 }
 
-/** Whether a pooling is Xception's: 3×3, every second position, padded to ceil(size / 2). */
+/** Returns whether a pooling is Xception's: 3×3, every second position, padded to ceil(size / 2). */
 export function isHalving({ kernel, strides, pads }: OpOf<"maxPool" | "maxPoolGradient">, { shape }: Value): boolean {
   const sizes = [shape[2]!, shape[3]!];
   return sizes.every(

@@ -40,7 +40,7 @@ export interface BlockedTools {
 export type BlockedRule<K extends OpKind> = (tools: BlockedTools, config: OpOf<K>, operation: Operation) => boolean;
 export type BlockedRules = { readonly [K in OpKind]?: BlockedRule<K> };
 
-/** Whether so many channels can be brought into blocks: the engine converts them in groups of four. */
+/** Returns whether this many channels can be brought into blocks: the engine converts them in groups of four. */
 export function fitsBlocks(channels: number): boolean {
   return channels % 4 === 0;
 }

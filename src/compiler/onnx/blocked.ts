@@ -153,8 +153,8 @@ function commonBlocks({ forms }: BlockedTools, inputs: readonly Value[]): Form |
 const shape = [1, 64, 1, 2] as const;
 
 /**
- * A model that brings an image into the engine's blocked layout. How the engine orders the pixels tells its block size,
- * which no interface does; an engine without such a layout refuses the model.
+ * A model that brings an image into the engine's blocked layout. The order of the pixels reveals the engine's block
+ * size, which no interface reports; an engine without such a layout rejects the model.
  */
 export function blockProbe(): { readonly model: Uint8Array; readonly input: Float32Array } {
   const emit = new OnnxEmitter();

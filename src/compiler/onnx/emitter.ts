@@ -29,7 +29,7 @@ export class OnnxEmitter {
   readonly #storedFloats = new Map<string, string>();
   readonly #taken = new Set<string>();
 
-  /** A name that no other value of this graph has. */
+  /** Returns a name that is unique in this graph. */
   unusedName(hint: string): string {
     let name = hint;
     for (let count = 1; this.#taken.has(name); count++) name = `${hint}~${count}`;

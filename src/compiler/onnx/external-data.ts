@@ -7,10 +7,10 @@ import { ModelProto } from "./schema.ts";
 const largestExpansion = 4;
 
 /**
- * The same ONNX file with the numbers that it has in files beside it, as newer PyTorch writes them, put into it.
- * @param content what was read of it.
- * @param where what errors call it.
- * @throws {FormatError} a tensor does not say where its numbers are, or they are not there.
+ * Inlines external data, which newer PyTorch stores in files next to the ONNX file.
+ * @param content its parsed content.
+ * @param where its name in errors.
+ * @throws {FormatError} the location of a tensor's data is missing or invalid.
  */
 export async function withExternalData(
   bytes: Uint8Array,
@@ -62,7 +62,7 @@ function assertNotTooMany(
   if (wanted <= largestExpansion * stored) return;
   throw new FormatError({
     where: `${where}, field external_data`,
-    what: "its tensors share more numbers than weights do",
+    what: "its tensors share more data than weights do",
     received: `${wanted} bytes of tensors in ${stored} bytes of files`,
     expected: `at most ${largestExpansion} times as much`,
   });
@@ -83,7 +83,7 @@ export interface OpenOnnx extends protobuf.Message {
   };
 }
 
-/** A file with all that is in it: what our schema does not know stays as it is when it is encoded again. */
+/** A complete file: fields unknown to our schema are preserved when it is encoded again. */
 export function decodeWhole(bytes: Uint8Array): OpenOnnx {
   const reader = protobuf.Reader.create(bytes);
   reader.discardUnknown = false;

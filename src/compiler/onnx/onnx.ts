@@ -36,19 +36,22 @@ export interface OnnxOptions {
    */
   readonly plainWhereStored?: boolean;
   /**
-   * How kernels are stored: `float16` halves the file and rounds them to about 3 digits; the engine still computes in
+   * Storage type of kernels: `float16` halves the file and rounds them to about 3 digits; the engine still computes in
    * float32. Vectors (statistics, biases) stay float32. Default `float32`.
    */
   readonly storedAs?: "float32" | "float16" | undefined;
-  /** In the gradient of max pooling, find the maxima by comparison: for engines whose pooling does not say where they were. */
+  /**
+   * Finds the maxima by comparison in the gradient of max pooling: for engines whose pooling does not return their
+   * indices.
+   */
   readonly comparesMaxima?: boolean;
-  /** Stored in the file's `metadata_props`. */
+  /** Entries of the file's `metadata_props`. */
   readonly metadata?: Readonly<Record<string, string>>;
   readonly name?: string;
 }
 
 /**
- * The bytes of an `.onnx` file that computes an op graph. Inputs, parameters and outputs keep their names.
+ * Encodes an op graph as an `.onnx` file. Inputs, parameters and outputs keep their names.
  * @throws {GraphError} a stored weight does not have the shape of its parameter.
  * @throws {WeightsError} a number is too large for float16.
  */

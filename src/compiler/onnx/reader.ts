@@ -6,16 +6,16 @@ import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import { halfSuffix } from "./emitter.ts";
 import { elementTypeNumbers, ModelProto } from "./schema.ts";
 
-/** What this package reads of an `.onnx` file. */
+/** The parts of an `.onnx` file that this package reads. */
 export interface OnnxContent {
   /** `metadata_props`. */
   readonly metadata: ReadonlyMap<string, string>;
-  /** Names of what the graph is fed, and of what it computes. */
+  /** Names of the graph's inputs and outputs. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** Axes of inputs and outputs, by name, as far as the file tells: a text stands for any size, and is its name there. */
+  /** Axes of inputs and outputs by name, as far as the file specifies them; a string names an axis of any size. */
   readonly shapes: ReadonlyMap<string, readonly (number | string)[]>;
-  /** ONNX's numbers for the element types of inputs and outputs, by name, as far as the file tells. */
+  /** ONNX's numbers for the element types of inputs and outputs, by name, as far as the file specifies them. */
   readonly elementTypes: ReadonlyMap<string, number>;
   /** In the file's order: a node after those whose outputs it reads. */
   readonly nodes: readonly OnnxNode[];
@@ -24,17 +24,17 @@ export interface OnnxContent {
    * tensors of other types are left out.
    */
   readonly tensors: ReadonlyMap<string, OnnxTensor>;
-  /** Initializers whose numbers are in files beside it; they are not among the tensors. */
+  /** Initializers with external data; they are not among the tensors. */
   readonly external: readonly ExternalTensor[];
 }
 
-/** Where a tensor's numbers are: `location`, `offset` and `length`, as far as the file tells. */
+/** Location of a tensor's data: `location`, `offset` and `length`, as far as the file specifies them. */
 export interface ExternalTensor {
   readonly name: string;
   readonly place: ReadonlyMap<string, string>;
 }
 
-/** A tensor whose numbers are copied out of the file when they are asked for, each time anew. */
+/** A tensor that is copied out of the file on each access. */
 export interface OnnxTensor {
   readonly shape: Shape;
   readonly read: () => FloatTensor;
@@ -94,22 +94,22 @@ interface StoredTensor {
   readonly dims?: readonly number[];
   readonly data_type?: number;
   readonly raw_data?: Uint8Array;
-  /** Where some writers put the numbers instead. */
+  /** Where some writers store the data instead. */
   readonly float_data?: readonly number[];
   readonly external_data?: readonly { readonly key?: string; readonly value?: string }[];
   readonly data_location?: number;
 }
 
 /**
- * Reads what an `.onnx` file says of itself, and the tensors stored in it.
- * @param where what errors call the file, e.g. `model "run/model.onnx"`.
- * @throws {FormatError} these bytes are no ONNX, they are cut short, or a tensor is not stored as its shape says.
+ * Reads the graph, the metadata and the tensors of an `.onnx` file.
+ * @param where name of the file in errors, e.g. `model "run/model.onnx"`.
+ * @throws {FormatError} the bytes are not ONNX or are truncated, or a tensor's data does not match its shape.
  */
 export function readOnnx(bytes: Uint8Array, where: string): OnnxContent {
   const file = parse(bytes, where);
   const { node = [], initializer = [], input = [], output = [] } = file.graph ?? {};
   if (node.length === 0) {
-    throw new FormatError({ where, what: "this is no ONNX file: there is no graph in it" });
+    throw new FormatError({ where, what: "this is not an ONNX file: it has no graph" });
   }
   return {
     metadata: new Map((file.metadata_props ?? []).map(({ key = "", value = "" }) => [key, value])),
@@ -130,7 +130,7 @@ function isExternal({ data_location: location }: StoredTensor): boolean {
   return location === 1;
 }
 
-/** The tensor of a node that does nothing but hold one. */
+/** Returns the tensor of a Constant node. */
 function constantIn({ op_type, output: [name] = [], attribute = [] }: StoredNode): readonly StoredTensor[] {
   const tensor = op_type === "Constant" ? attribute.find((each) => each.name === "value")?.t : undefined;
   return tensor === undefined || name === undefined ? [] : [{ ...tensor, name }];
@@ -146,7 +146,7 @@ function parse(bytes: Uint8Array, where: string): OnnxFile {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new FormatError({
       where: `${where}, byte ${reader.pos}`,
-      what: `its ${bytes.length} bytes are no ONNX file, or one that is damaged or cut short (${reason})`,
+      what: `its ${bytes.length} bytes are not an ONNX file, or it is damaged or truncated (${reason})`,
       remedy: "Copy or download it again.",
       cause,
     });

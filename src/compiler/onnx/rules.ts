@@ -2,7 +2,7 @@ import type { OpKind, OpOf, Value, Window } from "../../graph/ops.ts";
 import { sameShape } from "../../tensor/shape.ts";
 import { type Attributes, domains, elementCount, elementNumber, type OnnxEmitter } from "./emitter.ts";
 
-/** What a rule may use: where to write, and the names of the operands in channels-first layout. */
+/** Context of an operator's rule: the emitter, and the names of the operands in channels-first layout. */
 export interface EmitContext<K extends OpKind = OpKind> {
   readonly emit: OnnxEmitter;
   readonly config: OpOf<K>;
@@ -283,9 +283,9 @@ function emitBatchNormalizationGradient(context: EmitContext<"batchNormalization
 const border = -3e38;
 
 /**
- * Max pooling's gradient for engines whose pooling does not say where it found its maxima: one candidate of each window after
- * the other is compared with the maximum, and the first that equals it takes what the others have left. A transposed
- * convolution whose kernels hold a single 1 each brings all of it to its places.
+ * Max pooling's gradient for engines whose pooling does not return the indices of the maxima: one candidate of each
+ * window after the other is compared with the maximum, and the first that equals it takes what the others have left. A
+ * transposed convolution whose kernels hold a single 1 each brings all of it to its places.
  */
 export function emitComparedMaxima({
   emit,

@@ -60,7 +60,7 @@ export async function readHdf5<T>(bytes: Uint8Array, where: string, read: (root:
   }
 }
 
-/** What all groups of an open file share. */
+/** State shared by all groups of an open file. */
 interface OpenFile {
   readonly where: string;
   readonly h5wasm: Pick<H5wasm, "Group" | "Dataset">;

@@ -3,7 +3,7 @@ import { FormatError } from "../../base/errors.ts";
 /** A value in a pickle: plain data, and what the handlers return for names and calls. */
 export type PickleValue = unknown;
 
-/** What a pickle may contain. No code in a pickle ever runs: each handler returns plain data, or throws. */
+/** Handlers for the contents of a pickle. No code in a pickle ever runs: each handler returns plain data, or throws. */
 export interface PickleHandlers {
   /** A class or function by its name. */
   readonly global: (module: string, name: string, refuse: Refuse) => PickleValue;

@@ -134,7 +134,7 @@ function inOurLayout(spec: WeightSpec, { read }: NamedTensor): FloatTensor {
 export function writeTimm(architecture: Architecture, weights: Weights, document: string): Uint8Array {
   const tensors = new Map<string, Tensor>();
   for (const { name, weight } of timmNames(architecture)) {
-    // The number of batches that a batch normalization has seen, which is unknown.
+    // The number of batches that updated a batch normalization, which is unknown.
     if (weight === undefined) tensors.set(name, { type: "int64", shape: [], data: BigInt64Array.of(0n) });
     else tensors.set(name, toTorchLayout(weight, weights.get(weight.name)!));
   }

@@ -153,7 +153,7 @@ export class TorchTensor {
     this.strides = strides;
   }
 
-  /** Whether all its elements are in the storage. */
+  /** True if all its elements are in the storage. */
   get isInside(): boolean {
     if (sizeOf(this.shape) === 0) return true;
     const last = this.shape.reduce((sum, size, axis) => sum + (size - 1) * this.strides[axis]!, this.offset);

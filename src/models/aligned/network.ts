@@ -158,7 +158,7 @@ const momentum = 0.9;
 /**
  * The aligned Xception of DeepLab, as timm builds it: deeper than the paper's, with strides in its separable convolutions
  * where the paper pools, so that features stay aligned with the image.
- * @throws {UsageError} an option has a value that is not allowed; the message names it.
+ * @throws {UsageError} an option is invalid; the message names it.
  * @see Chen et al. 2018, "Encoder-Decoder with Atrous Separable Convolution", figure 4; timm/models/xception_aligned.py
  */
 export function alignedXception(options: AlignedXceptionOptions = {}): Network {

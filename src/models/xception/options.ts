@@ -14,7 +14,7 @@ export const xceptionOptions = {
       default: "paper",
     }),
     ...sharedOptions,
-    /** Sizes of fully connected layers before the classifier; the paper tried `[4096, 4096]` on JFT. */
+    /** Sizes of the fully connected layers before the classifier; the paper tried `[4096, 4096]` on JFT. */
     fcUnits: option(listOf(wholeNumber({ from: 1, to: 65_536 })), {
       scope: "network",
       about: "fully connected layers before the classifier, e.g. 4096,4096",
@@ -22,7 +22,7 @@ export const xceptionOptions = {
       defaultText: "none",
       applies: "with top",
     }),
-    /** False leaves the shortcuts out, as in the paper's figure 9. */
+    /** False removes the shortcuts, as in the paper's figure 9. */
     residual: option(onOff(), {
       scope: "network",
       about: "shortcuts around the blocks (the paper's figure 9)",

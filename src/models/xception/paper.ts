@@ -57,7 +57,7 @@ export function middleFlow(x: LayerOutput, options: FlowOptions & { readonly rep
 /**
  * Exit flow without its top (paper, figure 5): one more halving block, then separable convolutions of 1536 and 2048
  * channels. `[19, 19, 728] → [10, 10, 2048]`. Its blocks are numbered 13 and 14 unless the middle flow has other than
- * eight repeats; `firstBlock` says where to start.
+ * eight repeats; `firstBlock` sets the first number.
  */
 export function exitFlow(x: LayerOutput, options: FlowOptions & { readonly firstBlock?: number } = {}): LayerOutput {
   const { width = wide, residual = true, intermediateActivation, batchNormEpsilon, firstBlock = 13 } = options;
@@ -83,7 +83,7 @@ export function exitFlow(x: LayerOutput, options: FlowOptions & { readonly first
 
 /**
  * The Xception network: 22,855,952 trainable parameters with its defaults.
- * @throws {UsageError} an option has a value that is not allowed; the message names it.
+ * @throws {UsageError} an option is invalid; the message names it.
  * @see https://arxiv.org/abs/1610.02357, figure 5; keras.applications.Xception has the same layers, names and weights.
  * @example
  * const net = xception({ classes: 10, inputShape: [150, 150, 3] });

@@ -6,11 +6,11 @@ import { type PlotBlock, type PlotSection, plotSections } from "./sections.ts";
 export interface PlotOptions {
   /** Top to bottom or left to right; default `TB`. */
   readonly rankdir?: "TB" | "LR";
-  /** Show the shapes that go in and come out; default true. */
+  /** Shows input and output shapes; default true. */
   readonly shapes?: boolean;
-  /** Show the layers' names; default true. */
+  /** Shows the layers' names; default true. */
   readonly names?: boolean;
-  /** Pixels in an inch, default 72: the larger, the larger the picture. */
+  /** Pixels per inch, default 72. */
   readonly dpi?: number;
 }
 

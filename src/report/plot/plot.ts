@@ -2,7 +2,7 @@ import type { Network } from "../../graph/network.ts";
 import { edgeLine, edgesBetween, graphvizName, type PlotOptions, sectionsDot, sectionsOf } from "./dot.ts";
 import type { PlotSection } from "./sections.ts";
 
-/** The part of Graphviz's JSON output that says where things are: sizes in inches, places in points. */
+/** The part of Graphviz's JSON output with the layout: sizes in inches, places in points. */
 interface GraphvizJson {
   readonly objects: readonly {
     readonly name: string;

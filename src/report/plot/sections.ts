@@ -17,10 +17,10 @@ export interface PlotSection {
 }
 
 /**
- * Finds the parts of a network in its wiring and names, so that it holds for every option of Xception and says nothing
- * of networks that are built otherwise. A *block* is what lies between two points that all paths go through, or layers
- * with the same name before the first underscore. The *middle flow* is the longest run of blocks of separable
- * convolutions that leave the shape as it is; entry and exit flow are what comes before and after.
+ * Finds the parts of a network in its wiring and names, so that it works for every option of Xception and finds nothing
+ * in networks built differently. A *block* is what lies between two points that all paths go through, or layers with
+ * the same name before the first underscore. The *middle flow* is the longest run of blocks of separable convolutions
+ * that leave the shape as it is; entry and exit flow are what comes before and after.
  * @param longest number of layers in a section, unless a single block has more: longer flows continue in another one.
  */
 export function plotSections(network: Network, longest: number): readonly PlotSection[] {

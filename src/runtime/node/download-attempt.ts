@@ -6,20 +6,20 @@ import { AbortedError, FileError } from "../../base/errors.ts";
 
 export interface DownloadProgress {
   readonly receivedBytes: number;
-  /** Undefined where the server does not say. */
+  /** Undefined if the server does not report it. */
   readonly totalBytes: number | undefined;
 }
 
 export interface AttemptOptions {
   readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** A connection that brings nothing for so long is given up; default 30 s. */
+  /** Time without data after which a connection is dropped; default 30 s. */
   readonly stallTimeoutMs?: number;
 }
 
-/** Why an attempt did not bring the whole file. */
+/** Failure of a download attempt. */
 export class DownloadFailure extends Error {
-  /** Whether it may go better the next time. */
+  /** True if a retry may succeed. */
   readonly transient: boolean;
 
   constructor(message: string, { transient, cause }: { readonly transient: boolean; readonly cause?: unknown }) {
@@ -28,15 +28,15 @@ export class DownloadFailure extends Error {
   }
 }
 
-/** Answers after which it is worth asking again. */
+/** HTTP statuses worth a retry. */
 const transientStatuses = [408, 425, 429, 500, 502, 503, 504];
 
-/** There is no way to the server; asking again at once would only keep the user waiting. */
+/** Errors of unreachable servers; an immediate retry would only keep the user waiting. */
 const unreachable = ["ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH"];
 
 /**
- * Asks once for what is missing of a file and adds what comes. A server that does not send parts begins anew.
- * @throws {DownloadFailure} not all of it came; what did is kept.
+ * Requests the missing part of a file once and appends it. Servers without range support start over.
+ * @throws {DownloadFailure} the file is incomplete; what was received is kept.
  * @throws {FileError} it cannot be written.
  * @throws {AbortedError} the signal fired.
  */
@@ -67,10 +67,17 @@ export async function receive(url: string, partial: PartialDownload, options: At
   } catch (error) {
     if (error instanceof DownloadFailure) throw error;
     if (signal?.aborted) {
-      throw new AbortedError({ where: `download of ${url}`, what: "it was stopped", remedy: "The next one goes on." });
+      throw new AbortedError({
+        where: `download of ${url}`,
+        what: "it was stopped",
+        remedy: "The next download resumes it.",
+      });
     }
     if (stall.signal.aborted) {
-      throw new DownloadFailure(`nothing came for ${stallTimeoutMs / 1000} seconds`, { transient: true, cause: error });
+      throw new DownloadFailure(`no data arrived for ${stallTimeoutMs / 1000} seconds`, {
+        transient: true,
+        cause: error,
+      });
     }
     throw explained(error, partial);
   } finally {
@@ -84,8 +91,8 @@ function rangeOf({ size, validator }: PartialDownload): Record<string, string> {
 }
 
 /**
- * Prepares for the bytes that the answer brings.
- * @returns how many the whole file has, if the server says so.
+ * Prepares for the bytes of the response.
+ * @returns the size of the whole file in bytes, if the server reports it.
  */
 async function beginning(response: Response, partial: PartialDownload): Promise<number | undefined> {
   const { status, headers } = response;
@@ -105,13 +112,13 @@ async function beginning(response: Response, partial: PartialDownload): Promise<
   await response.body?.cancel();
   if (status === 206 || status === 416) {
     await partial.restart();
-    throw new DownloadFailure("the server sent another part than the one asked for", { transient: true });
+    throw new DownloadFailure("the server sent a different range than requested", { transient: true });
   }
   const what = `the server answered ${status}${response.statusText === "" ? "" : ` ${response.statusText}`}`;
   throw new DownloadFailure(what, { transient: transientStatuses.includes(status) });
 }
 
-/** Only a strong validator says that two answers have the same bytes. */
+/** Only a strong validator guarantees that two responses have the same bytes. */
 function validatorOf(headers: Headers): string | undefined {
   const tag = headers.get("etag");
   return tag?.startsWith('"') ? tag : undefined;
@@ -137,8 +144,8 @@ function explained(error: unknown, { path, size }: PartialDownload): Error {
 const longestValidator = 120;
 
 /**
- * What has been received of a file, in a file of its own beside the place of the whole one. Its name says who writes it,
- * and the server's validator (ETag) of the version it is a part of: `NAME.OWNER.VALIDATOR.partial`.
+ * A partial download, in a file next to the target. Its name contains its owner and the server's validator (ETag) of
+ * the version: `NAME.OWNER.VALIDATOR.partial`.
  */
 export class PartialDownload {
   readonly #target: string;
@@ -159,17 +166,17 @@ export class PartialDownload {
     return this.#path;
   }
 
-  /** How many bytes there are. */
+  /** Number of bytes received. */
   get size(): number {
     return this.#size;
   }
 
-  /** The server's name for this version of the file, if it gave one. */
+  /** The server's validator of this version of the file, if any. */
   get validator(): string | undefined {
     return this.#validator;
   }
 
-  /** Forgets what there is; what comes next is of the version that the validator names. */
+  /** Discards the bytes received; the next ones belong to the version of the validator. */
   async restart(validator?: string): Promise<void> {
     this.#size = 0;
     await rm(this.#path, { force: true });
@@ -177,7 +184,7 @@ export class PartialDownload {
     this.#path = pathOf(this.#target, this.#owner, this.#validator);
   }
 
-  /** Adds what `chunks` bring, as it comes. */
+  /** Appends `chunks` as they arrive. */
   async append(chunks: AsyncIterable<Uint8Array>, onChunk: (size: number) => void): Promise<void> {
     const file = await open(this.#path, this.#size === 0 ? "w" : "r+");
     try {
@@ -193,8 +200,9 @@ export class PartialDownload {
 }
 
 /**
- * What an earlier attempt has left, if nobody is at work on it any more, else nothing; either way it is ours alone.
- * @param isChecked whether the whole is checked in the end: then any beginning may be tried.
+ * Takes over the partial file of an earlier attempt if its process has ended, else starts an empty one; either way it
+ * is ours alone.
+ * @param isChecked whether the whole file is verified in the end: then any partial file may be resumed.
  */
 export async function claimPartial(target: string, isChecked: boolean): Promise<PartialDownload> {
   const owner = `${hostname().replaceAll(/[^\w-]/g, "_")}-${process.pid}-${randomUUID().slice(0, 8)}`;
@@ -206,7 +214,7 @@ export async function claimPartial(target: string, isChecked: boolean): Promise<
     if (isAtWork(writer) || (validator === undefined && !isChecked)) continue;
     const path = pathOf(target, owner, validator);
     try {
-      // Of several processes, one can do this.
+      // Only one of several processes succeeds.
       await rename(join(dirname(target), name), path);
       const { size } = await stat(path);
       return new PartialDownload(target, owner, { validator, path, size });
@@ -217,7 +225,7 @@ export async function claimPartial(target: string, isChecked: boolean): Promise<
   return new PartialDownload(target, owner);
 }
 
-/** Leaves what there is to the next attempt, if that could go on from it. */
+/** Keeps the partial file for the next attempt if it can be resumed. */
 export async function releasePartial(partial: PartialDownload, target: string, isChecked: boolean): Promise<void> {
   const { size, validator } = partial;
   if (size === 0 || (validator === undefined && !isChecked)) await rm(partial.path, { force: true }).catch(() => {});
@@ -228,7 +236,7 @@ function pathOf(target: string, owner: string, validator: string | undefined): s
   return `${target}.${owner}.${validator === undefined ? "" : Buffer.from(validator).toString("base64url")}.partial`;
 }
 
-/** Whether the process that a partial file is called after still runs; of other machines that cannot be known. */
+/** Returns whether the process in a partial file's name is still running; unknown for other machines. */
 function isAtWork(owner: string): boolean {
   if (owner === "free") return false;
   const match = /^(.+)-(\d+)-[\da-f]{8}$/.exec(owner);

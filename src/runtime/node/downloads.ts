@@ -17,11 +17,11 @@ import {
 } from "./download-attempt.ts";
 import { makeFolders, readFile } from "./files.ts";
 
-/** What the environment says about downloads. */
+/** Download settings from the environment. */
 export interface DownloadSettings {
   readonly cacheFolder: string;
   readonly offline: boolean;
-  /** Where the published weights are mirrored: the address of the folder that they are in. */
+  /** URL of a mirror folder of the published weights. */
   readonly mirror: string | undefined;
 }
 
@@ -36,7 +36,7 @@ export function downloadSettings(environment: Readonly<Record<string, string | u
   };
 }
 
-/** Downloads into a folder that keeps what was downloaded; later reads come from there. */
+/** Downloads through a cache folder. */
 export function cachedDownloads({
   mirror,
   ...options
@@ -50,7 +50,7 @@ export function cachedDownloads({
   };
 }
 
-/** Downloads as the environment says at the time of each. */
+/** Downloads with the settings of the environment at the time of each. */
 export const nodeDownloads: Downloads = {
   get mirror() {
     return downloadSettings(process.env).mirror;
@@ -60,42 +60,42 @@ export const nodeDownloads: Downloads = {
 
 function parseAddress(source: string): { url: string; md5: string | undefined } {
   const where = `address ${source}`;
-  if (!URL.canParse(source)) throw new UsageError({ where, what: "this is no address" });
+  if (!URL.canParse(source)) throw new UsageError({ where, what: "this is not a URL" });
   const url = new URL(source);
   if (url.protocol !== "http:" && url.protocol !== "https:") {
     throw new UsageError({ where, what: "it cannot be read", received: url.protocol, expected: "http: or https:" });
   }
   const md5 = /^#md5=([\da-f]{32})$/i.exec(url.hash)?.[1]?.toLowerCase();
   if (url.hash.startsWith("#md5") && md5 === undefined) {
-    throw new UsageError({ where, what: "this is no MD5", received: url.hash, expected: "#md5= and 32 digits" });
+    throw new UsageError({ where, what: "this is not an MD5", received: url.hash, expected: "#md5= and 32 digits" });
   }
   url.hash = "";
   return { url: url.href, md5 };
 }
 
 export interface DownloadOptions extends AttemptOptions {
-  /** Where files are kept; made if it is not there. */
+  /** Cache folder; created if missing. */
   readonly cacheFolder: string;
-  /** Of the file, as 32 hexadecimal digits; default: it is not checked. */
+  /** MD5 of the file, as 32 hexadecimal digits; default: not verified. */
   readonly md5?: string | undefined;
-  /** Takes what is in the cache, and nothing else. */
+  /** Uses only the cache. */
   readonly offline?: boolean;
-  /** Attempts in a row that may bring nothing new; default 5. */
+  /** Consecutive attempts without new bytes before giving up; default 5. */
   readonly attempts?: number;
-  /** Before the second attempt; it doubles with each one. Default 500 ms. */
+  /** Delay before the second attempt; doubles with each one. Default 500 ms. */
   readonly backoffMs?: number;
 }
 
-/** The longest that is waited between two attempts. */
+/** Longest delay between two attempts. */
 const longestBackoffMs = 15_000;
 
 /**
- * Gets a file from the network, once: later calls find it in the cache. What was received before an interruption is not
- * received again, and the file appears under its name only when it is whole and its MD5 is right. Processes that download
- * the same file at a time do not disturb each other.
+ * Downloads a file once; later calls find it in the cache. Interrupted downloads are resumed, and the file appears
+ * under its name only when it is complete and its MD5 is correct. Concurrent downloads of the same file by several
+ * processes are safe.
  * @param url `http:` or `https:`.
  * @returns the path of the file.
- * @throws {FileError} it cannot be had; the message says where to put it by hand.
+ * @throws {FileError} the download failed; the message gives the path for adding the file by hand.
  * @throws {AbortedError} the signal fired.
  */
 export async function download(url: string, options: DownloadOptions): Promise<string> {
@@ -104,7 +104,7 @@ export async function download(url: string, options: DownloadOptions): Promise<s
   const there = await stat(target).catch(() => undefined);
   if (there?.isFile()) {
     if (md5 === undefined || (await md5Of(target)) === md5) return target;
-    // Of another version, or damaged by whoever put it there.
+    // Another version, or damaged.
     if (offline) throw unavailable(url, target, `the file in the cache has another MD5 than ${md5}`, options);
   }
   if (offline) throw unavailable(url, target, "it is not in the cache, and downloads are switched off", options);
@@ -121,7 +121,7 @@ export async function download(url: string, options: DownloadOptions): Promise<s
   return target;
 }
 
-/** Where the cache keeps a file: under its own name if its MD5 tells it from others, else with its address in the name. */
+/** Cache path of a file: its own name if it has an MD5, else with a hash of its URL in the name. */
 function cachePath(url: string, cacheFolder: string, md5?: string): string {
   const { pathname } = new URL(url);
   const name =
@@ -134,7 +134,7 @@ function cachePath(url: string, cacheFolder: string, md5?: string): string {
   return join(cacheFolder, `${createHash("sha256").update(url).digest("hex").slice(0, 16)}-${name}`);
 }
 
-/** Tries until the file is whole, waiting longer each time that nothing came. */
+/** Retries until the file is complete, with a longer delay after each attempt without new bytes. */
 async function fetchAll(
   url: string,
   partial: PartialDownload,
@@ -172,7 +172,7 @@ async function md5Of(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** To the disk, before the file gets its name. */
+/** Flushes the file to the disk before it is renamed. */
 async function flush(path: string): Promise<void> {
   const file = await open(path, "r+");
   await file.sync().finally(() => file.close());

@@ -56,8 +56,8 @@ export const defaultDevice: Device = "cpu";
 
 /**
  * Loads an ONNX model into ONNX Runtime: its native build, or for the device `wasm` the one in WebAssembly.
- * @throws {RuntimeUnavailableError} the device is not there, or the engine refuses the model; its own words are in the
- * message.
+ * @throws {RuntimeUnavailableError} the device is not available, or the engine rejects the model; the message includes
+ * the engine's own.
  */
 export async function createSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
   const { device = defaultDevice } = options;
@@ -74,7 +74,7 @@ export async function createSession(model: Uint8Array, options: SessionOptions =
     // half as much again in training, and no faster.
     enableMemPattern: false,
     intraOpNumThreads: options.threads ?? availableParallelism(),
-    // Nothing that it could go on from: errors come back as exceptions, and its warnings are about its own optimizations.
+    // Fatal errors only: others are thrown as exceptions, and its warnings concern its own optimizations.
     logSeverityLevel: 4,
     ...(options.keep && isWebGpu && { preferredOutputLocation: locationsOf(options.keep) }),
     ...(profileFolder && { enableProfiling: true, profileFilePrefix: join(profileFolder, "profile") }),
@@ -143,7 +143,7 @@ class NodeSession implements Session {
   }
 }
 
-/** What ONNX Runtime writes into its profile, in the format of Chrome's tracer; durations in microseconds. */
+/** ONNX Runtime's profile, in the format of Chrome's tracer; durations in microseconds. */
 interface EngineEvent {
   readonly cat: string;
   readonly name: string;
@@ -168,7 +168,7 @@ class DeviceSession extends NodeSession {
     if ("device" in tensor) {
       throw new UsageError({
         where: `input "${name}"`,
-        what: "its tensor lies on another device",
+        what: "its tensor is on another device",
         received: tensor.device,
         expected: "webgpu",
       });
@@ -195,7 +195,7 @@ class GpuTensor implements DeviceTensor {
   }
 }
 
-/** The smallest model there is: y = max(x, 0) for one number. A test makes it anew with the compiler. */
+/** The smallest possible model: y = max(x, 0) for one number. A test rebuilds it with the compiler. */
 export const probeModel = Uint8Array.from(
   atob(
     "CAkSC3hjZXB0aW9uLXRzOkIKFAoBeBIBeRoGUmVsdTp5IgRSZWx1Egh4Y2VwdGlvbloPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCAhAS",
@@ -206,7 +206,7 @@ export const probeModel = Uint8Array.from(
 const remedies: Readonly<Partial<Record<Device, string>>> = {
   webgpu:
     "It needs a GPU with a driver of Vulkan, Direct3D 12 or Metal, on Linux the library libvulkan1 too; " +
-    "a driver in software, as SwiftShader, is named with VK_ICD_FILENAMES.",
+    "a software driver such as SwiftShader is selected with VK_ICD_FILENAMES.",
   cuda:
     "It needs an NVIDIA card with CUDA 12 and cuDNN 9, and onnxruntime-node's CUDA libraries: its script/install.js, " +
     "run with --onnxruntime-node-install=cuda12, downloads them.",
@@ -234,7 +234,7 @@ export async function listDevices(): Promise<readonly DeviceStatus[]> {
   return statuses;
 }
 
-/** Why the native engine cannot compute on a device; undefined if it can. */
+/** Returns why the native engine cannot compute on a device, or undefined if it can. */
 async function whyUnavailable(device: Device): Promise<string | undefined> {
   try {
     const engine = await loadEngine();
@@ -247,7 +247,7 @@ async function whyUnavailable(device: Device): Promise<string | undefined> {
   }
 }
 
-/** What to throw when a device is not there: what is, and how to get it. */
+/** The error of an unavailable device: the alternatives, and how to get it. */
 export function unavailable(device: Device, reason: string): RuntimeUnavailableError {
   return new RuntimeUnavailableError({
     where: `device "${device}"`,
@@ -268,7 +268,7 @@ async function whyNoWebAssembly(): Promise<string | undefined> {
   }
 }
 
-/** Without the place in the engine's sources, and without its line breaks. */
+/** Removes source locations and line breaks from an engine message. */
 function firstSentence(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return message

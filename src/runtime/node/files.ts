@@ -23,9 +23,9 @@ export async function readFile(path: string | URL): Promise<Uint8Array> {
 }
 
 /**
- * Makes a folder and those that it lies in, as far as they are not there. Node's own way (`recursive`) never returns where
- * a folder that is there refuses a new one as missing, as in `/proc`.
- * @throws {FileError} it cannot be made.
+ * Creates a folder and its missing parents. Node's own `recursive` never returns if an existing folder rejects a new
+ * one as missing, as in `/proc`.
+ * @throws {FileError} it cannot be created.
  */
 export async function makeFolders(path: string): Promise<void> {
   const isThere = async (folder: string) => (await stat(folder).catch(() => undefined))?.isDirectory() === true;
@@ -65,7 +65,7 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
 }
 
 /**
- * Makes sure, before long work, that its result can be written: creates a temporary file in the same folder, and removes it.
+ * Checks before long work that its result can be written: creates a temporary file in the same folder and removes it.
  * @throws as {@link writeFileAtomic}.
  */
 export async function assertWritable(path: string): Promise<void> {
@@ -200,7 +200,7 @@ async function kindOf(entry: Dirent, folder: string): Promise<"file" | "folder" 
   return status.isDirectory() ? "folder" : "other";
 }
 
-/** Whether a link's target is one of the folders we came through, or holds one of them. */
+/** Returns whether a link's target is one of the folders on the current path, or contains one of them. */
 function leadsBack(target: string, chain: readonly string[]): boolean {
   return chain.some((folder) => folder === target || folder.startsWith(target.endsWith(sep) ? target : target + sep));
 }

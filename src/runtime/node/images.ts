@@ -6,17 +6,18 @@ import type { DecodeOptions, RgbImage } from "../../base/platform.ts";
 import type { ImageFile } from "../../base/source.ts";
 
 /**
- * Decodes an image to sRGB pixels `[height, width, 3]`: JPEG, PNG, WebP, AVIF, TIFF or the first frame of a GIF; gray,
- * CMYK, 16 bits, embedded color profiles and EXIF orientation are taken care of, transparency is laid over the background.
+ * Decodes an image to sRGB pixels `[height, width, 3]`: JPEG, PNG, WebP, AVIF, TIFF or the first frame of a GIF;
+ * handles gray, CMYK, 16-bit images, embedded color profiles and EXIF orientation, and composites transparency over the
+ * background.
  *
  * Sizes are changed with the Catmull-Rom cubic kernel, stretched over the pixels that fall together when shrinking: sharp,
  * free of aliasing, with less ringing than Lanczos, and what timm prescribes for Xception.
  *
- * All of the work happens in one call into libvips' own threads, so that decoding that was started goes on while a
+ * All of the work happens in one call into libvips' own threads, so that decoding in progress continues while a
  * training step keeps the JavaScript thread busy.
  *
- * @throws {FormatError} the file is empty, damaged, cut short, too large, or no image of a supported format.
- * @throws {DataError} there is no such file, or it cannot be read.
+ * @throws {FormatError} the file is empty, damaged, truncated, too large, or not an image of a supported format.
+ * @throws {DataError} the file does not exist, or cannot be read.
  * @throws {UsageError} an option is out of its range.
  */
 export async function decodeImage(source: ImageFile, options: DecodeOptions): Promise<RgbImage> {
@@ -42,7 +43,7 @@ export async function encodePng({ width, height, data }: RgbImage): Promise<Uint
   if (data.length !== width * height * 3) {
     throw new ShapeError({
       where: "encodePng",
-      what: "the data do not fill the image",
+      what: "the data does not fill the image",
       received: `${data.length} bytes for ${width}×${height} pixels`,
       expected: `${width * height * 3} bytes`,
     });
@@ -162,8 +163,8 @@ function checkDecodeOptions(options: DecodeOptions): CompleteDecodeOptions {
 const supportedFormats = "JPEG, PNG, WebP, AVIF, GIF or TIFF";
 
 /**
- * Says in one sentence why an image could not be decoded. Looks at the file only now: images that can be decoded, nearly
- * all of them, cost no extra call.
+ * Explains in one sentence why an image could not be decoded. Inspects the file only now, so that decodable images,
+ * nearly all of them, cost no extra call.
  */
 async function explainDecodeFailure(source: ImageFile, limit: number, error: Error): Promise<XceptionError> {
   const where = typeof source === "string" ? `image "${source}"` : `image of ${source.length} bytes`;
@@ -178,7 +179,7 @@ async function explainDecodeFailure(source: ImageFile, limit: number, error: Err
       where,
       what: "the image has too many pixels",
       expected: `at most ${limit} pixels`,
-      remedy: "Raise `pixelLimit` if you trust where it comes from.",
+      remedy: "Raise `pixelLimit` if you trust its source.",
       cause: error,
     });
   }

@@ -23,7 +23,7 @@ export function compiledPrograms(): readonly object[] {
 
 const programs = compiledPrograms();
 const loading = load(workerData as string);
-// What goes wrong before there is a job is the job's answer.
+// An error before the job arrives becomes the job's result.
 loading.catch(() => {});
 parentPort!.once("message", (order: JobOrder) => void answer(order));
 

@@ -2,23 +2,23 @@ import { Worker } from "node:worker_threads";
 import * as errors from "../../base/errors.ts";
 import type { Isolate, IsolatedJob, JobLimits } from "../../base/platform.ts";
 
-/** What the thread says when it is done. */
+/** Message of the thread when it is done. */
 export type JobAnswer =
   | { readonly result: unknown; readonly programs: readonly object[] }
   /** An error of this package by its class, with its parts; any other by its message alone. */
   | { readonly failure: string; readonly parts: errors.ErrorParts };
 
-/** What the thread says when its module is there and the job begins. */
+/** Message of the thread when its module is loaded and the job starts. */
 export const begun = "begun";
 
-/** What the thread is told to do. */
+/** Message that gives the thread its job. */
 export interface JobOrder {
   readonly name: string;
   readonly input: readonly unknown[];
   readonly memoryBytes: number;
 }
 
-/** How long a thread waits for the job that it was started for. */
+/** Time for which a started thread waits for its job. */
 const patienceMs = 10_000;
 
 /** A thread that waits for a job, and its module. */
@@ -31,7 +31,7 @@ let waiting: { readonly module: string; readonly worker: Worker } | undefined;
 const programsOf = new Map<string, readonly object[]>();
 
 /**
- * Runs a function of a module in a thread of its own, which is ended when the function takes too long or too much memory.
+ * Runs a function of a module in its own thread, which is terminated if the function exceeds its time or memory limit.
  * @throws {FormatError} a limit was reached.
  * @throws what the function throws.
  */
@@ -59,7 +59,7 @@ async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): 
   } catch (cause) {
     if (cause instanceof errors.XceptionError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new errors.FormatError({ where, what: `reading it came to an unexpected end (${reason})`, cause });
+    throw new errors.FormatError({ where, what: `reading it ended unexpectedly (${reason})`, cause });
   } finally {
     clearTimeout(timer);
     // Its memory takes a while to be given back, which nobody has to wait for.
@@ -67,7 +67,7 @@ async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): 
   }
 }
 
-/** Starts a thread, if none waits, for a job that will probably come; it does not keep the program from ending. */
+/** Starts a thread, if none is waiting, for a likely job; it does not keep the program from exiting. */
 function prepare(module: string): void {
   if (waiting) return;
   const prepared = { module, worker: start(module) };
@@ -77,7 +77,7 @@ function prepare(module: string): void {
   };
   prepared.worker.unref();
   prepared.worker.once("exit", forget);
-  // A job would meet the same error, and tell it.
+  // A job would report the same error.
   prepared.worker.on("error", forget);
   setTimeout(() => {
     if (waiting !== prepared) return;
@@ -117,7 +117,7 @@ function rebuilt(name: string, parts: errors.ErrorParts): Error {
 function tooSlow(where: string, timeMs: number): errors.FormatError {
   return new errors.FormatError({
     where,
-    what: `reading it took longer than ${timeMs / 1000} s, so that it is taken for damaged`,
+    what: `reading it took longer than ${timeMs / 1000} s, so it is probably damaged`,
     remedy: "Copy or download it again.",
   });
 }

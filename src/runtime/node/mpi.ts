@@ -18,7 +18,7 @@ export const bucketLength = 2 ** 22;
 const longestErrorText = 512;
 const longestVersionText = 8192;
 
-/** Under which names the MPICH ABI's library goes; the number is the ABI's. */
+/** File names of MPICH ABI libraries; the number is the ABI version. */
 const libraryNames = ["libmpi.so.12", "libmpich.so.12", "libmpi.12.dylib"] as const;
 
 export interface MpiOptions {
@@ -36,7 +36,7 @@ export async function joinMpi({ library, bucket = bucketLength }: MpiOptions = {
   const bindings = bind(await loadLibrary(library === undefined ? libraryNames : [library]));
   const check = checker(bindings);
   check("MPI_Init_thread", bindings.initialize(null, null, threadFunneled, [0]));
-  // Else a failing call would end the process without a word of ours.
+  // Otherwise a failing call would end the process without our error message.
   check("MPI_Comm_set_errhandler", bindings.setErrorHandler(commWorld, errorsReturn));
   return {
     rank: read((out) => check("MPI_Comm_rank", bindings.rank(commWorld, out))),
@@ -53,18 +53,18 @@ export async function joinMpi({ library, bucket = bucketLength }: MpiOptions = {
   };
 }
 
-/** Whether a launcher has started this process as one of several. */
+/** Returns whether a launcher started this process as one of several. */
 export function isMpiProcess(environment: Readonly<Record<string, string | undefined>>): boolean {
   return launchedSize(environment) > 1 || environment.PMIX_RANK !== undefined;
 }
 
-/** How many processes a launcher has started together, as far as it says; else 1. */
+/** Number of processes started by the launcher, if it reports it; else 1. */
 export function launchedSize(environment: Readonly<Record<string, string | undefined>>): number {
   const { PMI_SIZE, OMPI_COMM_WORLD_SIZE, SLURM_STEP_NUM_TASKS } = environment;
   return Number(PMI_SIZE ?? OMPI_COMM_WORLD_SIZE ?? SLURM_STEP_NUM_TASKS ?? 1);
 }
 
-/** The number that a launcher has given this process, from 0; 0 without a launcher. */
+/** Rank given to this process by the launcher, from 0; 0 without a launcher. */
 export function launchedRank(environment: Readonly<Record<string, string | undefined>>): number {
   const { PMI_RANK, PMIX_RANK, SLURM_PROCID } = environment;
   return Number(PMI_RANK ?? PMIX_RANK ?? SLURM_PROCID ?? 0);
@@ -97,7 +97,7 @@ function versionFunction(library: LibraryHandle) {
   try {
     return library.func("int MPI_Get_library_version(void *text, _Out_ int *length)");
   } catch (cause) {
-    throw unavailable(`its library is none of MPI: ${cause instanceof Error ? cause.message : String(cause)}`);
+    throw unavailable(`its library is not an MPI library: ${cause instanceof Error ? cause.message : String(cause)}`);
   }
 }
 

@@ -6,10 +6,10 @@ import { fromEngineTensors, toEngineTensors } from "../engine-tensors.ts";
 
 /**
  * Loads an ONNX model into ONNX Runtime's WebAssembly build, in a browser or in Node.
- * @param options `threads` counts for the first session alone: the build starts its threads once. More than one needs a
+ * @param options `threads` only applies to the first session: the build starts its threads once. More than one needs a
  * page that is isolated from other origins.
- * @throws {RuntimeUnavailableError} another device is asked for, the build does not load, or it refuses the model; its
- * own words are in the message.
+ * @throws {RuntimeUnavailableError} another device is requested, the build does not load, or it rejects the model; the
+ * message includes the engine's own.
  */
 export async function createWebSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
   const { device = "wasm", threads = 1, optimize = true } = options;
@@ -38,7 +38,7 @@ export async function createWebSession(model: Uint8Array, options: SessionOption
 
 class WebSession implements Session {
   readonly #session: ort.InferenceSession;
-  /** The build does one run at a time. */
+  /** The build supports one run at a time. */
   readonly #queue = new WorkQueue();
 
   constructor(session: ort.InferenceSession) {
@@ -49,7 +49,7 @@ class WebSession implements Session {
     return fromEngineTensors(await this.#queue.add(() => this.#session.run(toEngineTensors(feeds, ort.Tensor))));
   }
 
-  /** The WebAssembly build writes its profile to the console alone: there are no events to return. */
+  /** The WebAssembly build only writes its profile to the console: there are no events to return. */
   async endProfiling(): Promise<readonly ProfileEvent[]> {
     return [];
   }

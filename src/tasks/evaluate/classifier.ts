@@ -31,11 +31,11 @@ export interface ClassProbability {
   readonly probability: number;
 }
 
-/** The result for one image of several. */
+/** Result for one of several images. */
 export type Classified = { readonly predictions: readonly ClassProbability[] } | { readonly error: XceptionError };
 
 export interface ClassifyOptions extends Pick<PredictOptions, "signal"> {
-  /** How many classes to return, most probable first; default 5. */
+  /** Number of classes to return, most probable first; default 5. */
   readonly top?: number | undefined;
 }
 
@@ -50,9 +50,9 @@ export interface LoadOptions extends LoadModelOptions {
 export class Classifier {
   /** Names of the classes, in the order of the network's outputs. */
   readonly labels: readonly string[];
-  /** Assumptions about what the file does not say, in sentences. */
+  /** Assumptions about information missing from the file, in sentences. */
   readonly notes: readonly string[];
-  /** Images are brought to this size, in pixels. */
+  /** Size to which images are resized, in pixels. */
   readonly inputSize: { readonly width: number; readonly height: number };
   readonly #output: string;
   readonly #predictor: Predictor;
@@ -82,9 +82,9 @@ export class Classifier {
   }
 
   /**
-   * Returns the top classes of many images, in their order; one that cannot be read gives its error, and the others go
-   * on. Images are decoded while the engine works on those before.
-   * @throws {UsageError} an option is not allowed, or the classifier was disposed.
+   * Returns the top classes of many images, in their order; an unreadable image gives an error without stopping the
+   * others. Images are decoded while the engine runs on earlier ones.
+   * @throws {UsageError} an option is invalid, or the classifier was disposed.
    * @throws {AbortedError} the signal fired.
    */
   async *classifyAll(
@@ -97,7 +97,7 @@ export class Classifier {
     }
   }
 
-  /** Frees the engine's memory after the image in progress; doing it again does nothing. */
+  /** Frees the engine's memory once the image in progress is done; idempotent. */
   dispose(): Promise<void> {
     return this.#predictor.dispose();
   }
@@ -106,7 +106,7 @@ export class Classifier {
     return this.dispose();
   }
 
-  /** Returns how many classes to name. */
+  /** Returns the number of classes to return. */
   #check({ top = 5, signal }: ClassifyOptions): number {
     this.#predictor.assertNotDisposed();
     assertOption("classify option top", top, wholeNumber({ from: 1 }));
@@ -119,7 +119,7 @@ export class Classifier {
     if (!scores.every(Number.isFinite)) {
       throw new WeightsError({
         where: "Classifier",
-        what: "the network's probabilities are not finite numbers",
+        what: "the network's probabilities are NaN or infinite",
         remedy: "Its weights have probably diverged: train again with a lower learning rate.",
       });
     }
@@ -132,16 +132,15 @@ export class Classifier {
 }
 
 /**
- * Loads a model to classify images, from a file of any format that we know. Of a model file,
- * and of an ONNX graph of another tool, what runs is the graph in the file, so that the answers are those of every other
- * ONNX tool.
- * @param source `imagenet` stands for what keras.applications.Xception learned.
- * @param options `network`, `architecture`: which network its weights are for, where the file holds weights alone.
- * @throws {FileError} there is no such file, or it cannot be read.
- * @throws {FormatError} it is in none of the formats, or damaged.
+ * Loads a model to classify images, from a file of any known format. For a model file or an ONNX graph of another tool,
+ * the graph in the file itself runs, so that predictions match those of every other ONNX tool.
+ * @param source `imagenet` selects the weights of keras.applications.Xception.
+ * @param options `network`, `architecture`: the network of the weights, if the file holds only weights.
+ * @throws {FileError} the file does not exist, or cannot be read.
+ * @throws {FormatError} it is in no known format, or damaged.
  * @throws {WeightsError} a weight of its network is missing or has another shape.
- * @throws {UsageError} its network is not a classifier of RGB images, or an option is not allowed.
- * @throws {RuntimeUnavailableError} the engine does not run here, or rejects the graph.
+ * @throws {UsageError} its network is not a classifier of RGB images, or an option is invalid.
+ * @throws {RuntimeUnavailableError} the engine is not available, or rejects the graph.
  */
 export async function loadClassifier(
   source: Source,
@@ -161,7 +160,7 @@ export async function loadClassifier(
   }
   const model = await classifierFrom(opened, options);
   const { network: own, weights, preprocessing } = model;
-  // As a model file has it, so that converting a model changes no bit of its predictions.
+  // The same as in a model file, so that converting a model does not change its predictions.
   const graph = compile(own, weights, { form: "exact", preprocessing });
   return classifierOf(model, platform, engine.createSession(graph, session));
 }

@@ -15,19 +15,19 @@ import type { Gallery, GalleryItem } from "../../report/training-report.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import { alone, skippedByRanks } from "../../train/ranks/ranks.ts";
 
-/** The result of testing a network on the images of a data set. */
+/** The result of evaluating a network on the images of a data set. */
 export interface EvaluationResult {
   readonly evaluation: Evaluation;
-  /** One for each tested image, in the order of the data set. */
+  /** One prediction per evaluated image, in the order of the data set. */
   readonly predictions: readonly Prediction[];
-  /** Files that could not be read; they count nowhere. */
+  /** Unreadable files; they are not counted. */
   readonly skipped: readonly SkippedFile[];
 }
 
 export interface EvaluationProgress {
-  /** How many images have been tested. */
+  /** Number of images evaluated so far. */
   readonly done: number;
-  /** How many there are, those that will turn out to be unreadable included. */
+  /** Total number of images, including those that will turn out to be unreadable. */
   readonly total: number;
 }
 
@@ -48,11 +48,11 @@ export interface EvaluateOptions extends Omit<EvaluationControl, "temperature"> 
 }
 
 /**
- * Tests a model on labeled images. The classes of the data set are matched with the model's labels by name. Where the
- * network ends in a softmax, the temperature that would calibrate it is reported, too.
- * @throws {UsageError} a number of `top` is not a whole number from 1 to that of the classes.
- * @throws {DataError} the data set has other classes than the model, or no usable image.
- * @throws {TrainingError} the network's answers are not finite numbers.
+ * Evaluates a model on labeled images. The classes of the data set are matched with the model's labels by name. If the
+ * network ends in a softmax, the temperature that would calibrate it is reported as well.
+ * @throws {UsageError} a value of `top` is not a whole number from 1 to the number of classes.
+ * @throws {DataError} the data set's classes differ from the model's, or it has no usable image.
+ * @throws {TrainingError} the network's outputs are NaN or infinite.
  * @throws {AbortedError} the signal fired.
  * @example
  * const dataset = folderDataset(await platform.files.list("photos/test"));
@@ -92,8 +92,8 @@ export async function evaluate(
 }
 
 /**
- * Tests a network that is in the engine already, on batches of a data set with the network's labels: the validation after
- * each epoch of training, with images that stay decoded in `source`.
+ * Evaluates a network already loaded in the engine on batches of a data set with the network's labels: the validation
+ * after each training epoch, with images kept decoded in `source`.
  * @throws as {@link evaluate}.
  */
 export async function evaluateBatches(
@@ -109,12 +109,12 @@ export async function evaluateBatches(
   return { ...tested, evaluation: tested.evaluation(), skipped };
 }
 
-/** Where several processes share the images of `source`. */
+/** Ranks that share the images of `source`. */
 interface BetweenRanks {
   readonly communicator?: Communicator | undefined;
 }
 
-/** Compares the answers of a network with the labels; `evaluation` scores them, if there are any. */
+/** Compares the predictions of a network with the labels; `evaluation` scores them, if there are any. */
 async function scoreAnswers(
   answers: AsyncIterable<Answers>,
   dataset: ImageDataset,
@@ -174,7 +174,7 @@ export function isSoftmax(network: Network): boolean {
 export interface Answers {
   /** `[N, classes]`. */
   readonly probabilities: FloatTensor;
-  /** `[N]`, indices into the data set's samples, below 2²⁴ where ranks share them. */
+  /** `[N]`, indices into the data set's samples, below 2²⁴ if ranks share them. */
   readonly indices: readonly number[];
 }
 
@@ -187,8 +187,8 @@ interface AnswerOptions {
 }
 
 /**
- * Shows a data set to a network. Where several ranks share it, each shows its part, and all get all answers.
- * @throws {AbortedError} the signal fired; on all ranks, where it fired on one.
+ * Runs a network on a data set. If several ranks share it, each runs its part, and all get all predictions.
+ * @throws {AbortedError} the signal fired; on all ranks if it fired on one.
  */
 export async function* answersOf(
   answer: Answer,
@@ -219,7 +219,7 @@ async function* sharedAnswers(
   }
 }
 
-/** One batch of each rank as a message: whether to stop, then a row for each image: its index + 1 and its answer. */
+/** Message with one batch of a rank: whether to stop, then a row per image: its index + 1 and its prediction. */
 class AnswerMessage {
   readonly #communicator: Communicator;
   readonly #batchSize: number;
@@ -242,7 +242,7 @@ class AnswerMessage {
     }
   }
 
-  /** Whether a rank wants to stop. */
+  /** Returns whether a rank wants to stop. */
   exchange(stop: boolean): boolean {
     this.#numbers[0] = stop ? 1 : 0;
     this.#communicator.sum(this.#numbers);
@@ -261,11 +261,11 @@ class AnswerMessage {
   }
 }
 
-/** How many images of either kind a report shows, and how large they are stored, in pixels. */
+/** Number of images of either kind in a report, and their stored size in pixels. */
 const gallerySize = { wrong: 12, right: 12 };
 const thumbnailSize = 128;
 
-/** Tested images for a report: the worst mistakes, and right answers of every class. */
+/** Evaluated images for a report: the worst mistakes, and correct predictions of every class. */
 export async function galleryOf(
   predictions: readonly Prediction[],
   { samples }: ImageDataset,
@@ -285,7 +285,7 @@ export async function galleryOf(
   return { wrong: await withImages(wrong), right: await withImages(right) };
 }
 
-/** Undefined where the file has gone since it was tested: no reason to lose the report. */
+/** Undefined if the file has disappeared since the evaluation, which should not fail the report. */
 async function thumbnail(image: ImageSource, codec: ImageCodec): Promise<Uint8Array | undefined> {
   try {
     const size = { width: thumbnailSize, height: thumbnailSize, fit: "contain" } as const;

@@ -8,7 +8,7 @@ import { isSafetensors, readSafetensors, writeSafetensors } from "../../formats/
 import { floatTensor } from "../../tensor/tensor.ts";
 import { checkedEmbeddings, documentSchema, type Embeddings, embeddingsVersion, imageSchema } from "./embeddings.ts";
 
-/** How a file keeps embeddings, by the ending of its name. */
+/** Writers of embeddings by file extension. */
 const writers: Readonly<Record<string, (embeddings: Embeddings) => Uint8Array>> = {
   ".safetensors": toSafetensors,
   ".csv": (embeddings) => new TextEncoder().encode(toCsv(embeddings)),
@@ -18,9 +18,9 @@ const writers: Readonly<Record<string, (embeddings: Embeddings) => Uint8Array>> 
 const tensorName = "embeddings";
 
 /**
- * Finds how to write embeddings: `.safetensors` holds the bits of float32, `.csv` and `.json` the shortest decimals that
- * are the same float32. CSV does not say which model made them.
- * @throws {UsageError} the name ends otherwise.
+ * Selects the format for embeddings by file extension: `.safetensors` stores float32 exactly, `.csv` and `.json` the
+ * shortest decimals that round-trip. CSV does not record the model.
+ * @throws {UsageError} the name has another extension.
  */
 export function embeddingsWriter(path: string): (embeddings: Embeddings) => Uint8Array {
   const found = Object.entries(writers).find(([extension]) => path.toLowerCase().endsWith(extension));
@@ -34,9 +34,9 @@ export function embeddingsWriter(path: string): (embeddings: Embeddings) => Uint
 }
 
 /**
- * Reads what {@link embeddingsWriter} wrote, whatever its name.
- * @param where what errors call the file.
- * @throws {FormatError} it is none, or damaged.
+ * Reads embeddings written by {@link embeddingsWriter}; the content decides the format, not the name.
+ * @param where name of the file in errors.
+ * @throws {FormatError} it contains no embeddings, or is damaged.
  */
 export function readEmbeddings(bytes: Uint8Array, where: string): Embeddings {
   if (isSafetensors(bytes)) return fromSafetensors(bytes, where);
@@ -56,7 +56,7 @@ function fromSafetensors(bytes: Uint8Array, where: string): Embeddings {
   if (values === undefined || text === undefined) {
     throw new FormatError({
       where,
-      what: "it holds no embeddings",
+      what: "it contains no embeddings",
       received: `tensors ${[...tensors.keys()].slice(0, 5).join(", ")}`,
       expected: `tensor "${tensorName}", and "${metadataKey}" in the header's metadata`,
       remedy: "Write them with `xception embed`.",
@@ -101,7 +101,7 @@ function fromCsv(text: string, where: string): Embeddings {
   if (firstColumns.some((name, index) => header[index] !== name)) {
     throw new FormatError({
       where,
-      what: "it holds no embeddings",
+      what: "it contains no embeddings",
       received: header.slice(0, 4).join(",").slice(0, 60),
       expected: "a safetensors file, a JSON object, or CSV that begins with file,label,e0",
       remedy: "Write them with `xception embed`.",
@@ -118,7 +118,7 @@ function fromCsv(text: string, where: string): Embeddings {
 function numberIn(field: string, where: string): number {
   const value = Number(field);
   if (field.trim() !== "" && Number.isFinite(value)) return value;
-  throw new FormatError({ where, what: "this is no finite number", received: field });
+  throw new FormatError({ where, what: "this is not a finite number", received: field });
 }
 
 /** @throws {FormatError} rows differ in length. */
@@ -140,7 +140,7 @@ function decimalsOf(data: Float32Array, row: number, dimensions: number): number
   return Array.from(data.subarray(row * dimensions, (row + 1) * dimensions), shortestDecimal);
 }
 
-/** The number with the fewest digits that is the same float32; nine are always enough. */
+/** The shortest decimal that round-trips to the same float32; nine digits are always enough. */
 function shortestDecimal(value: number): number {
   for (let digits = 6; digits < 9; digits++) {
     const decimal = Number(value.toPrecision(digits));
@@ -155,7 +155,7 @@ function textOf(bytes: Uint8Array, where: string): string {
   } catch (cause) {
     throw new FormatError({
       where,
-      what: "it holds no embeddings",
+      what: "it contains no embeddings",
       expected: "a safetensors file, or a text",
       cause,
     });

@@ -3,9 +3,9 @@ import { DataError, FormatError, ShapeError, UsageError } from "../../base/error
 import { type ArchitectureName, architectureNames, type NetworkOptions } from "../../models/registry.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 
-/** An image of which there is an embedding. */
+/** An image with an embedding. */
 export interface EmbeddedImage {
-  /** Its path inside the images' folder, with `/` between the parts. */
+  /** Its path inside the images' folder, with `/` as the separator. */
   readonly file: string;
   /** Its class. */
   readonly label?: string | undefined;
@@ -16,17 +16,17 @@ export interface Embeddings {
   readonly images: readonly EmbeddedImage[];
   /** `[images, dimensions]` */
   readonly values: FloatTensor;
-  /** Where they come from, to embed another image in the same way; CSV has no place for it. */
+  /** Origin of the embeddings, for embedding another image in the same way; CSV cannot store it. */
   readonly origin?: EmbeddingsOrigin | undefined;
 }
 
-/** The model that made embeddings, and the folder of the images; paths are relative to the embeddings' file. */
+/** The model of the embeddings, and the folder of the images; paths are relative to the embeddings' file. */
 export interface EmbeddingsOrigin {
-  /** Path or address of the file, or `imagenet`. */
+  /** Path or URL of the model file, or `imagenet`. */
   readonly model: string;
   /** Digest of the model, see `FeatureExtractor.digest`. */
   readonly digest: string;
-  /** As in `openAs`, where the model's file holds weights alone. */
+  /** As in `openAs`, if the model file holds only weights. */
   readonly network?: NetworkOptions | undefined;
   readonly architecture?: ArchitectureName | undefined;
   readonly allowMissing?: string | undefined;
@@ -38,7 +38,7 @@ export interface EmbeddingsOrigin {
 const originSchema = z.object({
   model: z.string().min(1),
   digest: z.string().regex(/^[0-9a-f]{64}$/),
-  // The network checks them itself.
+  // Validated when the network is built.
   network: z.record(z.string(), z.json()).optional(),
   architecture: z.enum(architectureNames).optional(),
   allowMissing: z.string().optional(),
@@ -61,8 +61,8 @@ export const documentSchema = z.object({
 });
 
 /**
- * Embeddings from a file whose parts have been read.
- * @throws {FormatError} there are not as many rows as images, none at all, or values that are not finite.
+ * Builds embeddings from the parsed parts of a file.
+ * @throws {FormatError} the number of rows differs from the images, there are none, or a value is NaN or infinite.
  */
 export function checkedEmbeddings(
   { images, origin }: z.infer<typeof documentSchema>,
@@ -73,7 +73,7 @@ export function checkedEmbeddings(
   if (values.shape.length !== 2 || rows !== images.length || rows === 0 || dimensions === 0) {
     throw new FormatError({
       where,
-      what: "its values are no embeddings of its images",
+      what: "its values do not match its images",
       received: `values ${JSON.stringify(values.shape)} for ${images.length} images`,
       expected: "[images, dimensions], one image at least",
     });
@@ -90,27 +90,27 @@ export function checkedEmbeddings(
   return { images, values, origin: origin as EmbeddingsOrigin | undefined };
 }
 
-/** An image that is like another one. */
+/** A similar image. */
 export interface Neighbor extends EmbeddedImage {
   /** Its row among the embeddings, from 0. */
   readonly row: number;
-  /** Cosine of the angle between the two embeddings: 1 is the same direction, 0 none in common. */
+  /** Cosine similarity of the two embeddings: 1 is the same direction, 0 orthogonal. */
   readonly similarity: number;
 }
 
 export interface NearestOptions {
-  /** How many; default 12. */
+  /** Number of neighbors; default 12. */
   readonly top?: number | undefined;
-  /** A row to leave out: that of the query itself. */
+  /** Row to exclude: that of the query itself. */
   readonly except?: number | undefined;
 }
 
 /**
- * Finds the images with the most similar embeddings, most similar first; equal ones in the order of their rows.
+ * Finds the images with the most similar embeddings, most similar first; ties in row order.
  * @param query `[dimensions]`
  * @throws {ShapeError} the query has another number of dimensions.
- * @throws {DataError} the query or an embedding is zero, and points nowhere.
- * @throws {UsageError} `top` is no count.
+ * @throws {DataError} the query or an embedding is a zero vector.
+ * @throws {UsageError} `top` is not a positive integer.
  */
 export function nearest(
   query: Float32Array,
@@ -153,7 +153,7 @@ function lengthOf(embedding: Float32Array, of: string): number {
   if (length > 0) return length;
   throw new DataError({
     where: `embedding of ${of === "the query" ? of : JSON.stringify(of)}`,
-    what: "all its numbers are 0, so that it points nowhere",
+    what: "it is a zero vector, which has no direction",
     remedy: "Leave the image out, or choose another layer.",
   });
 }

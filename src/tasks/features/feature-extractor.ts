@@ -18,11 +18,11 @@ import { type FeatureChoice, type FeatureNetwork, featureNetwork, type Pooling }
 /** The output of a layer for some images. */
 export interface FeatureMap {
   readonly layer: string;
-  /** `[N, height, width, channels]`, or `[N, channels]` where it was pooled. */
+  /** `[N, height, width, channels]`, or `[N, channels]` if pooled. */
   readonly values: FloatTensor;
 }
 
-/** The result for one image of several: feature maps with N = 1, or why there are none. */
+/** Result for one of several images: feature maps with N = 1, or the error. */
 export type Extracted = { readonly maps: readonly FeatureMap[] } | { readonly error: XceptionError };
 
 export interface ExtractAllOptions extends FeatureChoice, Omit<PredictAllOptions, "part"> {}
@@ -30,7 +30,7 @@ export interface ExtractAllOptions extends FeatureChoice, Omit<PredictAllOptions
 export interface LoadExtractorOptions extends OpenAsOptions {
   readonly platform: Platform;
   readonly session?: SessionOptions | undefined;
-  /** How images become numbers, where the file does not say; default: as in training, pixel/127.5 − 1. */
+  /** Preprocessing, if the file does not specify it; default: as in training, pixel/127.5 − 1. */
   readonly preprocessing?: ImagePreprocessing | undefined;
 }
 
@@ -44,9 +44,9 @@ interface ExtractorModel extends Pick<OpenedModel, "network" | "weights"> {
 /** Extracts the feature maps of a network's layers. Free it with `dispose()`, or declare it with `await using`. */
 export class FeatureExtractor {
   readonly network: Network;
-  /** The last map at each stride. */
+  /** The last feature map at each stride. */
   readonly stages: readonly FeatureStage[];
-  /** The layer whose map global pooling reads in a classifier. */
+  /** The layer whose feature map global pooling reads in a classifier. */
   readonly lastMap: string;
   readonly #model: ExtractorModel;
   readonly #predictor: Predictor;
@@ -63,7 +63,7 @@ export class FeatureExtractor {
 
   /**
    * Returns feature maps of an image or of several at once, in the order of the request, all from one run of the network.
-   * @throws {UsageError} there is no such layer or stage, or the extractor was disposed.
+   * @throws {UsageError} a layer or stage does not exist, or the extractor was disposed.
    * @throws {WeightsError} a layer needs weights that the file lacks.
    * @throws {FormatError} an image is damaged, or of no supported format.
    * @throws {DataError} there is no such file.
@@ -82,8 +82,8 @@ export class FeatureExtractor {
   }
 
   /**
-   * Returns feature maps of many images, one by one in their order; one that cannot be read gives its error.
-   * @throws {UsageError} there is no such layer or stage, an option is not allowed, or the extractor was disposed.
+   * Returns feature maps of many images, one by one in their order; an unreadable image gives an error.
+   * @throws {UsageError} a layer or stage does not exist, an option is invalid, or the extractor was disposed.
    * @throws {WeightsError} a layer needs weights that the file lacks.
    * @throws {AbortedError} the signal fired.
    */
@@ -104,7 +104,7 @@ export class FeatureExtractor {
     return modelDigest(network, this.#model.weights, this.#model.preprocessing);
   }
 
-  /** Frees the engine's memory after the work in progress; doing it again does nothing. */
+  /** Frees the engine's memory once the work in progress is done; idempotent. */
   dispose(): Promise<void> {
     return this.#predictor.dispose();
   }
@@ -130,13 +130,13 @@ export class FeatureExtractor {
 
 /**
  * Loads weights of any supported format to extract features.
- * @param source `imagenet` stands for what keras.applications.Xception learned, without its top unless `network.includeTop`
- * wants it.
- * @param options `network`, `architecture`: which network its weights are for, where the file holds weights alone.
- * @throws {FileError} there is no such file, or it cannot be read.
- * @throws {FormatError} it is in none of the formats, or damaged.
+ * @param source `imagenet` selects the weights of keras.applications.Xception, without its top unless
+ * `network.includeTop` is set.
+ * @param options `network`, `architecture`: the network of the weights, if the file holds only weights.
+ * @throws {FileError} the file does not exist, or cannot be read.
+ * @throws {FormatError} it is in no known format, or damaged.
  * @throws {WeightsError} its weights are not those of its network.
- * @throws {UsageError} the network does not read RGB images, or an option is not allowed.
+ * @throws {UsageError} the network does not read RGB images, or an option is invalid.
  */
 export async function loadFeatureExtractor(
   source: Source,
@@ -170,7 +170,7 @@ async function modelDigest(network: Network, weights: Weights, preprocessing: Pr
   return sha256(JSON.stringify([layers, digests, sorted(preprocessing)]));
 }
 
-/** Equal settings are equal texts. */
+/** Canonical JSON: equal settings give equal text. */
 function sorted(settings: object): [string, unknown][] {
   return Object.entries(settings)
     .filter(([, value]) => value !== undefined)
@@ -183,28 +183,28 @@ export interface ImageToEmbed extends EmbeddedImage {
 }
 
 export interface EmbedOptions {
-  /** Whose maps are pooled; default: the last one with maps. */
+  /** Layer whose feature maps are pooled; default: the last one with feature maps. */
   readonly layer?: string | undefined;
   /** Default `avg`. */
   readonly pooling?: Pooling | undefined;
-  /** Images that the engine sees at a time; default 8. */
+  /** Batch size of the engine; default 8. */
   readonly batchSize?: number | undefined;
-  /** Ends the work with an {@link AbortedError}. */
+  /** Aborts with an {@link AbortedError}. */
   readonly signal?: AbortSignal | undefined;
   /** Called after each image. */
   readonly onProgress?: ((done: number) => void) | undefined;
 }
 
 export interface Embedded extends Embeddings {
-  /** Images that could not be read; they have no row. */
+  /** Unreadable images; they have no row. */
   readonly skipped: readonly SkippedFile[];
 }
 
 /**
  * Computes the embeddings of images, one row for each.
  * @throws {DataError} none of the images can be read.
- * @throws {UsageError} there is no such layer, or an option is not allowed.
- * @throws {WeightsError} the layer needs weights that the file lacks, or its values are not finite numbers.
+ * @throws {UsageError} the layer does not exist, or an option is invalid.
+ * @throws {WeightsError} the layer needs weights that the file lacks, or its values are NaN or infinite.
  * @throws {AbortedError} the signal fired.
  */
 export async function embed(
@@ -244,7 +244,7 @@ export async function embed(
 function notFinite(file: string): WeightsError {
   return new WeightsError({
     where: `embedding of "${file}"`,
-    what: "its values are not finite numbers",
+    what: "its values are NaN or infinite",
     remedy: "The weights have probably diverged: train again with a lower learning rate.",
   });
 }

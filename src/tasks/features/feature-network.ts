@@ -2,31 +2,32 @@ import { UsageError } from "../../base/errors.ts";
 import type { Layer, Network } from "../../graph/network.ts";
 import { featureStages, isFeatureMap, lastMapOf } from "../../models/feature-stages.ts";
 
-/** Means or maxima over whole maps. */
+/** Global average or max pooling. */
 export type Pooling = "avg" | "max";
 
-/** Which of a network's maps are wanted; default: the last one, which global pooling reads in a classifier. */
+/** Choice of feature maps; default: the last one, which global pooling reads in a classifier. */
 export interface FeatureChoice {
-  /** By the names of their layers. */
+  /** Names of layers. */
   readonly layers?: readonly string[] | undefined;
-  /** By stage, in place of `layers`: the last map at stride 2 is 1, at stride 4 it is 2, … 5 at stride 32. */
+  /** Stages, instead of `layers`: 1 is the last feature map at stride 2, 2 at stride 4, … 5 at stride 32. */
   readonly stages?: readonly number[] | undefined;
-  /** Makes one number of each channel. Default: whole maps. */
+  /** Reduces each channel to one number. Default: no pooling. */
   readonly pooling?: Pooling | undefined;
 }
 
-/** The part of a network that computes what is wanted. */
+/** The part of a network that computes the requested feature maps. */
 export interface FeatureNetwork {
   readonly network: Network;
-  /** Names of the wanted layers, in the order of the request. */
+  /** Names of the requested layers, in the order of the request. */
   readonly layers: readonly string[];
-  /** For each of them the layer of the part that has the result: itself, or its pooling. */
+  /** For each of them the layer with the result: itself, or its pooling. */
   readonly outputs: readonly string[];
 }
 
 /**
- * Cuts off what is not wanted, and puts the pooling behind what is.
- * @throws {UsageError} there is no such layer or stage, nothing is wanted, or something that is not maps is to be pooled.
+ * Truncates a network to the requested layers and appends the pooling.
+ * @throws {UsageError} a layer or stage does not exist, nothing is requested, or the output to pool is not feature
+ * maps.
  */
 export function featureNetwork(network: Network, choice: FeatureChoice): FeatureNetwork {
   const layers = chosenLayers(network, choice);
@@ -50,7 +51,7 @@ function chosenLayers(network: Network, { layers, stages }: FeatureChoice): read
   if (chosen.length === 0) {
     throw new UsageError({
       where: "features",
-      what: "no map is asked for",
+      what: "no feature map is requested",
       expected: "names of layers, numbers of stages, or neither for the last map",
     });
   }
@@ -79,7 +80,7 @@ function layerOfStage(network: Network, wanted: number): string {
   });
 }
 
-/** A name that no layer of another tool has. */
+/** A layer name that no other tool uses. */
 function poolingName(layer: string, pooling: Pooling): string {
   return `${layer}|${pooling}`;
 }
@@ -88,7 +89,7 @@ function poolingOf(layer: Layer, pooling: Pooling): Layer {
   if (!isFeatureMap(layer)) {
     throw new UsageError({
       where: "features option pooling",
-      what: `layer "${layer.name}" puts out no maps that could be pooled`,
+      what: `layer "${layer.name}" has no feature maps to pool`,
       received: layer.outputShape,
       expected: "[height, width, channels]",
     });

@@ -4,7 +4,7 @@ import { checkDocument, parseJson } from "../../base/json.ts";
 import { architectureSchema } from "../../models/architecture-schema.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 
-/** More images than this in a file are a mistake, and would only fill the memory. */
+/** Most images in a file; more are a mistake, and would only exhaust memory. */
 const largestBatch = 256;
 
 const size = z.int().min(1);
@@ -172,8 +172,8 @@ export interface PhotoGolden {
  * Reads what another tool computed for a photo, layer by layer: statistics of each feature map, and its first channels at
  * three places: the first pixel, the middle one (half the sides, rounded down) and the last. An entry `gap_…` holds the
  * global average of the last map.
- * @param image which of the photos, if there are several; default: the first.
- * @throws {FormatError} this is no such file, or it has no such photo; the message names the field.
+ * @param image name of the photo, if there are several; default: the first.
+ * @throws {FormatError} it is not such a file, or the photo is missing; the message names the field.
  */
 export function parsePhotoGolden(text: string, file: string, image?: string): PhotoGolden {
   const where = goldenName(file);
@@ -215,8 +215,7 @@ export function parsePhotoGolden(text: string, file: string, image?: string): Ph
 export type GoldenKind = "forward" | "training" | "timm" | "photo";
 
 /**
- * Tells from its keys which values a golden file holds: of a forward pass, of training steps, of several networks of timm, or
- * of a photo.
+ * Detects the kind of a golden file by its keys: forward pass, training steps, several timm networks, or a photo.
  * @throws {FormatError} the text is not JSON.
  */
 export function goldenKind(text: string, file: string): GoldenKind {
@@ -228,12 +227,12 @@ export function goldenKind(text: string, file: string): GoldenKind {
   return Object.values(content).some(isTimm) ? "timm" : "forward";
 }
 
-/** Returns what errors call a golden file. */
+/** Returns the name of a golden file in errors. */
 export function goldenName(file: string): string {
   return `golden file ${JSON.stringify(file)}`;
 }
 
-/** Returns the number of images that the values are of. */
+/** Returns the number of images behind the values. */
 export function goldenBatch(golden: Golden): number {
   return batchSizes(golden)[0]!.images;
 }

@@ -18,7 +18,7 @@ export interface VerifyModelOptions extends Pick<OpenAsOptions, "network" | "arc
   readonly platform: Platform;
   /** Path of a golden file, or of another file of the same model. Default: the model itself. */
   readonly reference?: string | undefined;
-  /** Paths of images to run beside the synthetic one. */
+  /** Paths of images to run in addition to the synthetic one. */
   readonly images?: readonly string[] | undefined;
   /** Default: all that are available on this machine. */
   readonly runtimes?: readonly Device[] | undefined;
@@ -34,12 +34,12 @@ export interface ModelVerification {
   readonly images: readonly string[];
   readonly tolerance: VerifyTolerance;
   readonly runtimes: readonly RuntimeVerification[];
-  /** Runtimes that do not compute here, and why. */
+  /** Unavailable runtimes, with the reason. */
   readonly unavailable: readonly { readonly runtime: Device; readonly reason: string }[];
   readonly passed: boolean;
 }
 
-/** How far one runtime is from the reference. */
+/** Differences of one runtime from the reference. */
 export interface RuntimeVerification {
   readonly runtime: Device;
   /** Largest differences of blocks' outputs, as shares of their standard deviations. */
@@ -51,7 +51,7 @@ export interface RuntimeVerification {
   }[];
   /** Largest difference of a probability. */
   readonly probabilities?: { readonly difference: number; readonly passed: boolean };
-  /** The same, of the file's own graph with bytes as its input; for our model files. */
+  /** The same for the file's own graph with bytes as input; only for our model files. */
   readonly file?: { readonly difference: number; readonly passed: boolean };
   readonly passed: boolean;
 }
@@ -64,7 +64,7 @@ export interface RuntimeVerification {
  * @throws {FileError} a file is missing, or cannot be read.
  * @throws {FormatError} a file is damaged, of no known format, or has nothing in common with the model.
  * @throws {WeightsError} the weights of a file are not those of its network.
- * @throws {UsageError} an option is not allowed.
+ * @throws {UsageError} an option is invalid.
  * @throws {RuntimeUnavailableError} a requested runtime is not available.
  */
 export async function verifyModel(source: string, options: VerifyModelOptions): Promise<ModelVerification> {
@@ -139,7 +139,7 @@ async function readGolden(path: string, platform: Platform) {
   return /"(modelTopology|weightsManifest)"\s*:/.test(text) ? undefined : parseGolden(text, path);
 }
 
-/** A file of weights alone is one of the model's network. */
+/** A file with only weights is loaded into the model's network. */
 async function openReference(path: string, network: Network, platform: Platform) {
   const source = await weightsSource(path, platform);
   const file = await openWeightsFile(source);
@@ -159,7 +159,7 @@ async function run(
   return runGraph(graph, settings.optimize === false ? "exact" : "inference", values, platform, settings);
 }
 
-/** What a model file's own graph says to the images' bytes. */
+/** Outputs of a model file's own graph for the bytes of images. */
 async function runFile(
   bytes: Uint8Array,
   network: Network,

@@ -5,7 +5,7 @@ import { type Shape, sameShape } from "../../tensor/shape.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { type Golden, type GoldenTap, goldenName } from "./golden.ts";
 
-/** A part of a network, and the layer whose output stands for it. */
+/** A part of a network, and the layer whose output represents it. */
 export interface Block {
   readonly name: string;
   readonly layer: string;
@@ -13,27 +13,27 @@ export interface Block {
 
 /** Expected values of a network: those of the model itself, of another file, or of a golden file. */
 export interface Reference {
-  /** Where its values come from, for people. */
+  /** Description of the reference, for humans. */
   readonly description: string;
   readonly blocks: readonly Block[];
   /** Compares the outputs of the blocks' layers and of the network. */
   readonly compare: (outputs: Tensors) => Differences;
 }
 
-/** The largest differences from the reference; NaN where a value is. */
+/** The largest differences from the reference; NaN if a value is NaN. */
 export interface Differences {
   /** One per block, as a share of the standard deviation of the block's output. */
   readonly blocks: readonly number[];
-  /** Of a probability, absolute; undefined where there is none to compare. */
+  /** Absolute difference of a probability; undefined if there is none to compare. */
   readonly probabilities: number | undefined;
 }
 
-/** How far a layer's output is from the golden one, as a share of the golden output's standard deviation. */
+/** Difference of a layer's output from the golden one, as a share of the golden output's standard deviation. */
 export interface TapDifference {
   readonly layer: string;
   /** With the batch axis, channels last. */
   readonly shape: Shape;
-  /** How many values were compared. */
+  /** Number of values compared. */
   readonly samples: number;
   /** The largest difference of a sampled value. */
   readonly difference: number;
@@ -58,7 +58,7 @@ export function comparedBlocks(network: Network): readonly Block[] {
   return network.layers.filter(({ config }) => ends.has(config.type)).map(({ name }) => ({ name, layer: name }));
 }
 
-/** Whether a network ends in probabilities, from 0 to 1. */
+/** Returns whether a network ends in probabilities, from 0 to 1. */
 function givesProbabilities(network: Network): boolean {
   return ["softmax", "sigmoid"].includes(outputActivation(network));
 }
@@ -132,14 +132,14 @@ export function goldenReference(network: Network, golden: Golden, file: string):
   };
 }
 
-/** The layer that `features` are of: the input of the classifier, or the output of a network without one. */
+/** The layer of the golden `features`: the input of the classifier, or the output of a network without one. */
 export function featuresLayer(network: Network): string {
   const isPooling = (type: string) => type === "GlobalAveragePooling2D" || type === "GlobalMaxPooling2D";
   const pooling = network.layers.findLast(({ config }) => isPooling(config.type));
   return outputLayer(network).config.type === "Dense" && pooling ? pooling.name : network.output;
 }
 
-/** @throws {FormatError} a number in the file is of a layer, shape, weight or class that the network does not have. */
+/** @throws {FormatError} the file refers to a layer, shape, weight or class that the network does not have. */
 export function checkGolden(network: Network, golden: Golden, where: string): void {
   for (const [layer, { shape }] of Object.entries(golden.taps)) {
     const outputShape = network.layers.find(({ name }) => name === layer)?.outputShape;
@@ -299,7 +299,7 @@ function statisticsOf(data: Float32Array) {
   return { mean, std: Math.sqrt(squares / data.length), min, max };
 }
 
-/** NaN where one of them is. */
+/** Maximum; NaN if any value is NaN. */
 function largestDifference(a: Float32Array, b: Float32Array): number {
   let largest = 0;
   for (let index = 0; index < a.length; index++) largest = Math.max(largest, Math.abs(a[index]! - b[index]!));

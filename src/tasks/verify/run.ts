@@ -13,9 +13,9 @@ import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.
 import { channelBlock } from "../../train/step/step-program.ts";
 
 /**
- * The form in which a network reaches the engine. `inference`: batch normalization folded into the convolutions, as shipped.
- * `training`: nothing folded and channels in blocks, where the engine has such a layout, as in training steps. `exact`:
- * operator for operator, as in model files.
+ * The form in which a network is compiled for the engine. `inference`: batch normalization folded into the
+ * convolutions, as shipped. `training`: nothing folded and channels in blocks, where the engine has such a layout, as
+ * in training steps. `exact`: operator for operator, as in model files.
  */
 export type VerifyLayout = "exact" | "inference" | "training";
 
@@ -53,7 +53,7 @@ export async function runGraph(
   return session.run(feeds).finally(() => session.dispose());
 }
 
-/** Images that run through the network. */
+/** Images to run through the network. */
 export interface VerifyImages {
   /** Their names in reports. */
   readonly names: readonly string[];
@@ -65,7 +65,7 @@ export interface VerifyImages {
 
 /**
  * The synthetic image, rounded to bytes where the network reads RGB images, and the user's images.
- * @throws {UsageError} there are images, and the network does not read RGB images.
+ * @throws {UsageError} images are given, but the network does not read RGB images.
  * @throws {FormatError} an image is damaged, or of no supported format.
  * @throws {DataError} there is no such file.
  */

@@ -15,7 +15,7 @@ import { goldenName, type TrainingGolden } from "./golden.ts";
 /** Seed of the first synthetic training image. */
 const firstSeed = 3000;
 
-/** How far one number or group of numbers after training steps is from the golden ones. */
+/** Difference of one value or group of values after training steps from the golden ones. */
 export interface TrainingDifference {
   /** `loss of step 2`, or the name of a weight. */
   readonly what: string;
@@ -57,7 +57,7 @@ const valueTolerance = 2e-2;
 /**
  * Trains a network with synthetic weights on synthetic images, and compares every loss and weight with the golden file.
  * @throws {FormatError} the file does not fit the network, or names an optimizer that we do not have.
- * @throws {RuntimeUnavailableError} the engine does not run here.
+ * @throws {RuntimeUnavailableError} the engine is not available.
  */
 export async function verifyTraining(
   golden: TrainingGolden,
@@ -136,7 +136,7 @@ function optimizerOf(text: string, where: string) {
   if (known === undefined || lr === undefined || pairs.some(([, value]) => !Number.isFinite(value))) {
     throw new FormatError({
       where: `${where}, field optimizer`,
-      what: "this is no optimizer and its numbers",
+      what: "this is not an optimizer with its options",
       received: text,
       expected: `${optimizerNames.join(", ")}, followed by "lr 0.01" and others, such as "momentum 0.9"`,
     });

@@ -66,7 +66,7 @@ export interface Verification {
  * @param file the golden file's name, for errors.
  * @throws {FormatError} the file does not fit its network.
  * @throws {UsageError} an option of its architecture is not allowed.
- * @throws {RuntimeUnavailableError} the engine does not run here.
+ * @throws {RuntimeUnavailableError} the engine is not available.
  * @example
  * const golden = parseGolden(text, "xception-paper-150x150-10.json");
  * const { passed, taps } = await verifyGolden(golden, "xception-paper-150x150-10.json", { platform });
