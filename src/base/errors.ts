@@ -12,6 +12,7 @@ export interface ErrorParts {
   readonly cause?: unknown;
 }
 
+/** Machine-readable kind of an error, e.g. `FORMAT`. */
 export type ErrorCode =
   | "SHAPE"
   | "GRAPH"

@@ -105,6 +105,7 @@ export interface IsolatedJob<T> {
   readonly returns?: T;
 }
 
+/** Limits of an isolated job; reaching one ends it with a FormatError. */
 export interface JobLimits {
   readonly timeMs: number;
   /** Limit for each WebAssembly memory. */
@@ -124,9 +125,11 @@ export interface Session {
   runOnDevice?(feeds: DeviceFeeds): Promise<DeviceResults>;
   /** Stops profiling, if it was on, and returns the events the engine recorded. */
   endProfiling(): Promise<readonly ProfileEvent[]>;
+  /** Frees the engine's memory; calling it again does nothing. */
   dispose(): Promise<void>;
 }
 
+/** Tensors by the name of the input or output. */
 export type Tensors = Readonly<Record<string, Tensor>>;
 
 /** A float32 tensor in device memory, readable only by sessions on that device. It stays until released. */
@@ -137,6 +140,7 @@ export interface DeviceTensor {
   dispose(): void;
 }
 
+/** Inputs by name, in main memory or on the device. */
 export type DeviceFeeds = Readonly<Record<string, Tensor | DeviceTensor>>;
 
 /** Outputs by name: those copied to the CPU, and those that stayed on the device. */
@@ -150,6 +154,7 @@ export interface DeviceResults {
  * CUDA or TensorRT (NVIDIA), DirectML (Windows) or Core ML (macOS).
  */
 export const devices = ["cpu", "wasm", "webgpu", "cuda", "tensorrt", "dml", "coreml"] as const;
+/** A device of {@link devices}. */
 export type Device = (typeof devices)[number];
 
 /** Availability of a device. */
@@ -160,6 +165,7 @@ export interface DeviceStatus {
   readonly reason?: string;
 }
 
+/** Options of a session. */
 export interface SessionOptions {
   /** Default: the engine's `defaultDevice`. Operators that a device lacks run on the CPU. */
   readonly device?: Device | undefined;
@@ -229,6 +235,7 @@ export type SizedDecodeOptions = DecodeOptions & { readonly width: number; reado
 /** Resizes an image to exactly the requested size. */
 export type DecodeToSize = (source: ImageSource, options: SizedDecodeOptions) => Promise<RgbImage>;
 
+/** Options of image decoding. */
 export interface DecodeOptions {
   /** Target width; set together with `height`, or leave both out for the image's own size. */
   readonly width?: number;

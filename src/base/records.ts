@@ -34,11 +34,13 @@ export interface Evaluation {
   readonly confusion: readonly (readonly number[])[];
 }
 
+/** Share of images whose class is among the top k. */
 export interface TopAccuracy {
   readonly k: number;
   readonly accuracy: number;
 }
 
+/** Precision, recall and F1, averaged over classes. */
 export type AverageScore = Pick<ClassScore, "precision" | "recall" | "f1">;
 
 /** Precision, recall and F1 of all classes: see `averageScores`. */

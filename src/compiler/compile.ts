@@ -34,6 +34,7 @@ export interface CompileGraphOptions
   readonly form: CompileForm;
 }
 
+/** Options of {@link compile}. */
 export interface CompileOptions extends Omit<CompileGraphOptions, "name" | "dynamicBatch"> {
   /** Layers to output, channels last, under the layer's name; default: the network's output. */
   readonly outputs?: readonly string[] | undefined;

@@ -3,6 +3,7 @@ import type { Operation, OpGraph, OpOf, Value } from "../graph/ops.ts";
 import { readersOf } from "../graph/ops.ts";
 import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 
+/** A graph whose batch normalizations are folded into its weights. */
 export interface FoldedGraph {
   readonly graph: OpGraph;
   /** Weights of the folded graph's parameters. */

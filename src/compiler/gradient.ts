@@ -5,6 +5,7 @@ import { dependents } from "../graph/ops.ts";
 import { sizeOf } from "../tensor/shape.ts";
 import { gradientRules } from "./gradient-rules.ts";
 
+/** A graph extended by gradients. */
 export interface GraphWithGradients {
   /** The graph, continued; each gradient is also its output `gradient/<name>`. */
   readonly graph: OpGraph;

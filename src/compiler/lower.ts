@@ -7,6 +7,7 @@ import type { OpGraph, Pads, Value } from "../graph/ops.ts";
 import type { Preprocessing } from "../graph/preprocessing.ts";
 import { engineShape } from "../graph/weights.ts";
 
+/** Options of {@link lower}. */
 export interface LowerOptions {
   readonly mode: Mode;
   /** Batch normalizations in a different mode from the rest; default: none. */
@@ -27,6 +28,7 @@ export interface BatchStatistics {
   readonly variance: Value;
 }
 
+/** The op graph of a network. */
 export interface LoweredNetwork {
   readonly graph: OpGraph;
   /** Output of each layer, channels first. */

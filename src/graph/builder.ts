@@ -77,14 +77,17 @@ export function batchNormalization(
   return layer([x], { type: "BatchNormalization", momentum, epsilon }, options.name);
 }
 
+/** Applies an activation function, `[…] → […]`. */
 export function activation(x: LayerOutput, name: ActivationName, options: Named = {}): LayerOutput {
   return layer([x], { type: "Activation", activation: name }, options.name);
 }
 
+/** Rectified linear unit, max(x, 0), `[…] → […]`. */
 export function relu(x: LayerOutput, options: Named = {}): LayerOutput {
   return layer([x], { type: "ReLU" }, options.name);
 }
 
+/** Maximum over windows, `[H, W, C] → [H′, W′, C]`. */
 export function maxPooling2d(x: LayerOutput, options: WindowOptions): LayerOutput {
   const { kernelSize: poolSize, ...window } = windowConfig({ strides: options.kernelSize, ...options });
   return layer([x], { type: "MaxPooling2D", poolSize, ...window }, options.name);

@@ -9,6 +9,7 @@ export type Size2 = readonly [height: number, width: number];
  */
 export type Padding = "valid" | "same" | Size2;
 
+/** Name of an activation function, as in Keras. */
 export type ActivationName = "linear" | "relu" | "elu" | "sigmoid" | "softmax";
 
 /**
@@ -59,6 +60,7 @@ export type LayerConfig =
       readonly useBias: boolean;
     };
 
+/** Class of a layer, as Keras names it. */
 export type LayerType = LayerConfig["type"];
 
 /** The config of one layer type: `ConfigOf<"Conv2D">`. */

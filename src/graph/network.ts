@@ -25,6 +25,7 @@ export interface Network {
   readonly seed: number;
 }
 
+/** Numbers of parameters of a network or layer. */
 export interface ParameterCount {
   readonly total: number;
   readonly trainable: number;

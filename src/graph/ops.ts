@@ -82,6 +82,7 @@ export type OpConfig =
    */
   | { readonly kind: "allReduceMean" };
 
+/** Kind of an operator. */
 export type OpKind = OpConfig["kind"];
 export type OpOf<K extends OpKind> = Extract<OpConfig, { readonly kind: K }>;
 
@@ -92,6 +93,7 @@ export interface Value {
   readonly shape: Shape;
 }
 
+/** A node of the op graph. */
 export interface Operation {
   readonly config: OpConfig;
   readonly inputs: readonly Value[];

@@ -15,6 +15,7 @@ export interface UpdateOperands {
   readonly decays: boolean;
 }
 
+/** A weight and its slots after an update. */
 export interface Updated {
   readonly parameter: Value;
   readonly slots: readonly Value[];
@@ -32,8 +33,10 @@ export interface Optimizer {
 }
 
 export const optimizerNames = ["sgd", "rmsprop", "adam", "adamw"] as const;
+/** Name of an optimizer, as in Keras. */
 export type OptimizerName = (typeof optimizerNames)[number];
 
+/** Options of {@link createOptimizer}. */
 export interface OptimizerOptions {
   /** Momentum of SGD and RMSprop, default 0.9 and 0. */
   readonly momentum?: number;

@@ -36,6 +36,7 @@ export class RankTally {
   }
 
   /** @param rank see {@link rankOf}; Infinity for an image without a class. */
+  /** Adds the predictions for one image. */
   add(rank: number): void {
     this.#images++;
     if (rank < this.#counts.length) this.#counts[rank] = this.#counts[rank]! + 1;

@@ -28,6 +28,7 @@ function assertScheduleOption(option: string, value: unknown, allowed: Pick<Kind
 const factors = number({ above: 0, to: 1 });
 const counts = wholeNumber({ from: 1 });
 
+/** Options of exponential decay. */
 export interface ExponentialOptions {
   /** Decay factor, 0 < factor ≤ 1; default 0.94, the paper's on ImageNet. */
   readonly factor?: number;
@@ -52,6 +53,7 @@ export function exponentialDecay(options: ExponentialOptions = {}): Schedule {
   return ({ samples }) => factor ** Math.floor(samples / everySamples);
 }
 
+/** Options of stepwise decay. */
 export interface StepOptions {
   /** Decay factor, 0 < factor ≤ 1; default 0.1. */
   readonly factor?: number;
@@ -69,6 +71,7 @@ export function stepDecay({ factor = 0.1, afterEpochs = [] }: StepOptions = {}):
   return ({ epoch }) => factor ** afterEpochs.filter((after) => epoch >= after).length;
 }
 
+/** Options of decay on a plateau. */
 export interface PlateauOptions {
   /** Decay factor, 0 < factor ≤ 1; default 0.1. */
   readonly factor?: number;
@@ -139,7 +142,7 @@ export const constantRate: Schedule = () => 1;
 
 /**
  * Linear warm-up, then cosine decay towards 0, which the step after the last would reach.
- * @param options.warmup fraction of the steps used for warm-up, 0 ≤ warmup < 1; default 0.05.
+ * @param options `warmup`: fraction of the steps used for warm-up, 0 ≤ warmup < 1; default 0.05.
  * @throws {UsageError} the fraction is out of range.
  * @see https://arxiv.org/abs/1608.03983 without its restarts
  */
@@ -152,6 +155,7 @@ export function cosineDecay({ warmup = 0.05 }: { readonly warmup?: number } = {}
   };
 }
 
+/** Options of the one-cycle schedule. */
 export interface OneCycleOptions {
   /** Fraction of the steps used for warm-up, 0 ≤ warmup < 1; default 0.3. */
   readonly warmup?: number;

@@ -153,6 +153,7 @@ export const weightsTargets = {
   "onnx-graph": { title: "ONNX", extension: ".onnx", half: true, write: writeGraph },
 } as const satisfies Readonly<Record<string, WeightsTarget>>;
 
+/** Name of an output format, as for `convert --to`. */
 export type TargetName = keyof typeof weightsTargets;
 
 /** Returns the format that the extension of a file name selects, if any. */

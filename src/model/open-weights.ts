@@ -44,6 +44,7 @@ export interface OpenedModel extends LoadedWeights, ModelDescription {
   readonly network: Network;
 }
 
+/** Options of {@link Verbs.loadWeights}. */
 export interface LoadWeightsOptions {
   /**
    * Pattern of weights that may be missing, unexpected or of another shape: `predictions/*` loads all but the classifier.

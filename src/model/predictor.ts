@@ -30,6 +30,7 @@ export interface InferenceModel {
   readonly preprocessing: Preprocessing | undefined;
 }
 
+/** Options of {@link Predictor.predict}. */
 export interface PredictOptions {
   /** Default: the whole network and its output. */
   readonly part?: NetworkPart | undefined;
@@ -37,6 +38,7 @@ export interface PredictOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Options of {@link Predictor.predictAll}. */
 export interface PredictAllOptions extends PredictOptions {
   /** Images in one run of the engine; default 8. */
   readonly batchSize?: number | undefined;

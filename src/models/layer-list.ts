@@ -16,6 +16,7 @@ export interface LayerList {
   readonly seed: number;
 }
 
+/** One layer of a {@link LayerList}. */
 export interface ListedLayer {
   readonly name: string;
   readonly config: LayerConfig;

@@ -19,6 +19,7 @@ export interface ConvertOptions extends OpenAsOptions {
   readonly savedAt?: Date | undefined;
 }
 
+/** A converted file and what it took. */
 export interface Conversion extends Omit<Written, "format"> {
   /** The format of the source. */
   readonly from: string;

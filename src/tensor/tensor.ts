@@ -8,6 +8,7 @@ export interface DataOf {
   int32: Int32Array;
   int64: BigInt64Array;
 }
+/** Element type of a tensor. */
 export type DataType = keyof DataOf;
 
 /** Values with a shape, in C (row-major) order. */
@@ -17,6 +18,7 @@ export interface Tensor<T extends DataType = DataType> {
   readonly data: DataOf[T];
 }
 
+/** A float32 tensor. */
 export type FloatTensor = Tensor<"float32">;
 
 /**

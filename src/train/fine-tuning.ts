@@ -19,6 +19,7 @@ export interface FineTuningStart {
   readonly batchSize: number;
 }
 
+/** Resolved fine-tuning: which weights train, and how. */
 export interface FineTuning extends Pick<TrainingGraphOptions, "trainable" | "batchNorm" | "rateFactor"> {
   /** What a user should be warned of, in sentences. */
   readonly warnings: readonly string[];

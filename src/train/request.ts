@@ -104,6 +104,7 @@ export interface TrainingHooks {
 export interface FeatureCache {
   /** Undefined where there is nothing of this name. */
   readonly read: (name: string) => Promise<Uint8Array | undefined>;
+  /** Stores bytes under a name; a failure only costs time. */
   readonly write: (name: string, bytes: Uint8Array) => Promise<void>;
 }
 

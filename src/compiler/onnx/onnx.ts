@@ -13,6 +13,7 @@ import { encodeOnnx, OnnxEmitter } from "./emitter.ts";
 import { emitImageResize } from "./images.ts";
 import { emitComparedMaxima, emitRules } from "./rules.ts";
 
+/** Options of the ONNX writer. */
 export interface OnnxOptions {
   /** Numbers of parameters to store in the file, by name, in the engine's layout; the others become inputs. */
   readonly weights?: ReadonlyMap<string, FloatTensor>;

@@ -8,6 +8,7 @@ import { swapped, type TorchStorage, TorchTensor, torchHandlers } from "./tensor
 /** A tensor of a file that is read on demand. */
 export interface StoredTensor {
   readonly shape: Shape;
+  /** Reads the numbers. */
   readonly read: () => EncodedTensor;
 }
 

@@ -31,6 +31,7 @@ export const alignedOptions = {
 
 /** Options of `alignedXception`: height and width of `inputShape` at least 32. */
 export type AlignedXceptionOptions = OptionsOf<typeof alignedOptions.table>;
+/** Number of layers, with `p` for pre-activation, as in timm's names. */
 export type AlignedVariant = NonNullable<AlignedXceptionOptions["variant"]>;
 
 /** Channels after each of a block's three separable convolutions; only the last one may have a stride. */

@@ -61,6 +61,7 @@ export const xceptionOptions = {
 
 /** Options of `xception`: height and width of `inputShape` at least 71. */
 export type XceptionOptions = OptionsOf<typeof xceptionOptions.table>;
+/** Wiring of Xception, see the option `variant`. */
 export type XceptionVariant = NonNullable<XceptionOptions["variant"]>;
 
 /** The options that the flows need. */

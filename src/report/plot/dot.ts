@@ -3,6 +3,7 @@ import type { Layer, Network } from "../../graph/network.ts";
 import { formatShape, type Shape } from "../../tensor/shape.ts";
 import { type PlotBlock, type PlotSection, plotSections } from "./sections.ts";
 
+/** Options of a network's drawing. */
 export interface PlotOptions {
   /** Top to bottom or left to right; default `TB`. */
   readonly rankdir?: "TB" | "LR";

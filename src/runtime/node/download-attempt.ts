@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { AbortedError, FileError } from "../../base/errors.ts";
 
+/** Progress of a download. */
 export interface DownloadProgress {
   readonly receivedBytes: number;
   /** Undefined if the server does not report it. */
@@ -11,6 +12,7 @@ export interface DownloadProgress {
 }
 
 export interface AttemptOptions {
+  /** Called as bytes arrive. */
   readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Time without data after which a connection is dropped; default 30 s. */

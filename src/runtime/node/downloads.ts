@@ -73,6 +73,7 @@ function parseAddress(source: string): { url: string; md5: string | undefined } 
   return { url: url.href, md5 };
 }
 
+/** Options of downloads. */
 export interface DownloadOptions extends AttemptOptions {
   /** Cache folder; created if missing. */
   readonly cacheFolder: string;

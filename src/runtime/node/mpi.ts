@@ -21,6 +21,7 @@ const longestVersionText = 8192;
 /** File names of MPICH ABI libraries; the number is the ABI version. */
 const libraryNames = ["libmpi.so.12", "libmpich.so.12", "libmpi.12.dylib"] as const;
 
+/** Options of {@link joinMpi}. */
 export interface MpiOptions {
   /** Numbers in one message of a sum; default 4,194,304, which are 16 MiB. The same on all ranks. */
   readonly bucket?: number | undefined;

@@ -34,11 +34,13 @@ export interface ClassProbability {
 /** Result for one of several images. */
 export type Classified = { readonly predictions: readonly ClassProbability[] } | { readonly error: XceptionError };
 
+/** Options of {@link Classifier.classify}. */
 export interface ClassifyOptions extends Pick<PredictOptions, "signal"> {
   /** Number of classes to return, most probable first; default 5. */
   readonly top?: number | undefined;
 }
 
+/** Options of {@link Classifier.classifyAll}. */
 export interface ClassifyAllOptions extends ClassifyOptions, Pick<PredictAllOptions, "batchSize"> {}
 
 export interface LoadOptions extends LoadModelOptions {
@@ -102,6 +104,7 @@ export class Classifier {
     return this.#predictor.dispose();
   }
 
+  /** Calls `dispose`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }

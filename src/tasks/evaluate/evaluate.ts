@@ -24,6 +24,7 @@ export interface EvaluationResult {
   readonly skipped: readonly SkippedFile[];
 }
 
+/** Progress of an evaluation. */
 export interface EvaluationProgress {
   /** Number of images evaluated so far. */
   readonly done: number;
@@ -40,6 +41,7 @@ export interface EvaluationControl extends TallyOptions {
   readonly onProgress?: ((progress: EvaluationProgress) => void) | undefined;
 }
 
+/** Options of an evaluation. */
 export interface EvaluateOptions extends Omit<EvaluationControl, "temperature"> {
   readonly platform: Platform;
   /** Default 16. */

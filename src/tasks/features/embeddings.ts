@@ -98,6 +98,7 @@ export interface Neighbor extends EmbeddedImage {
   readonly similarity: number;
 }
 
+/** Options of {@link nearest}. */
 export interface NearestOptions {
   /** Number of neighbors; default 12. */
   readonly top?: number | undefined;

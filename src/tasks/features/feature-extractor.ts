@@ -109,6 +109,7 @@ export class FeatureExtractor {
     return this.#predictor.dispose();
   }
 
+  /** Calls `dispose`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
@@ -182,6 +183,7 @@ export interface ImageToEmbed extends EmbeddedImage {
   readonly image: ImageSource;
 }
 
+/** Options of {@link embed}. */
 export interface EmbedOptions {
   /** Layer whose feature maps are pooled; default: the last one with feature maps. */
   readonly layer?: string | undefined;

@@ -14,6 +14,7 @@ import { comparedBlocks, type Differences, goldenReference, type Reference, valu
 import { runGraph, syntheticBatch, tappedGraph, type VerifyImages, verifyImages } from "./run.ts";
 import { defaultTolerance, type VerifyTolerance } from "./verify.ts";
 
+/** Options of {@link Verbs.verify}. */
 export interface VerifyModelOptions extends Pick<OpenAsOptions, "network" | "architecture"> {
   readonly platform: Platform;
   /** Path of a golden file, or of another file of the same model. Default: the model itself. */

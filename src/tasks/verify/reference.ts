@@ -141,15 +141,17 @@ export function featuresLayer(network: Network): string {
 
 /** @throws {FormatError} the file refers to a layer, shape, weight or class that the network does not have. */
 export function checkGolden(network: Network, golden: Golden, where: string): void {
+  const shapes = new Map(network.layers.map(({ name, outputShape }) => [name, outputShape]));
+  const unknown = Object.keys(golden.taps).find((layer) => !shapes.has(layer));
+  if (unknown !== undefined) {
+    throw new FormatError({
+      where: `${where}, tap "${unknown}"`,
+      what: `network "${network.name}" has no layer of this name`,
+      remedy: "Is it of another variant, or without its top?",
+    });
+  }
   for (const [layer, { shape }] of Object.entries(golden.taps)) {
-    const outputShape = network.layers.find(({ name }) => name === layer)?.outputShape;
-    if (outputShape === undefined) {
-      throw new FormatError({
-        where: `${where}, tap "${layer}"`,
-        what: `network "${network.name}" has no layer of this name`,
-        remedy: "Is it of another variant, or without its top?",
-      });
-    }
+    const outputShape = shapes.get(layer)!;
     if (sameShape(outputShape, shape.slice(1))) continue;
     throw new FormatError({
       where: `${where}, tap "${layer}"`,

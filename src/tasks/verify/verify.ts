@@ -29,6 +29,7 @@ export interface VerifyTolerance {
 
 export const defaultTolerance: VerifyTolerance = { taps: 1e-3, probabilities: 1e-4 };
 
+/** Options of {@link verifyGolden}. */
 export interface VerifyOptions {
   readonly platform: Platform;
   readonly tolerance?: VerifyTolerance;

@@ -11,6 +11,7 @@ export interface Recipe {
   readonly lines: { readonly [Name in SettingName]?: RecipeLine<Settings[Name]> };
 }
 
+/** Name of a recipe, as for `--recipe`. */
 export type RecipeName = keyof typeof recipes;
 
 /** What the paper, or our choice where it is silent, has for ImageNet and JFT alike. */

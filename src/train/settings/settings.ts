@@ -22,6 +22,7 @@ export const settings = {
   ...teamSettings,
 };
 
+/** Name of a training setting, as in a settings file. */
 export type SettingName = keyof typeof settings;
 
 /** A value for every setting: how a network is trained, nothing left open. */

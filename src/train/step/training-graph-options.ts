@@ -6,6 +6,7 @@ import type { GradientClip } from "../../learning/gradient-clipping.ts";
 import type { Loss } from "../../learning/losses.ts";
 import type { AverageDecay, Optimizer } from "../../learning/optimizers.ts";
 
+/** Options of a training graph. */
 export interface TrainingGraphOptions {
   readonly batchSize: number;
   readonly optimizer: Optimizer;

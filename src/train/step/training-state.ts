@@ -13,7 +13,7 @@ export interface StateEntry {
   /** Name of the graph's input; its successor, if it changes, is the output `next/<name>`. */
   readonly name: string;
   readonly weight: WeightSpec;
-  /** Name of the optimizer's slot, or {@link averageSlot}; undefined for the weight itself. */
+  /** Name of the optimizer's slot, or `averageSlot`; undefined for the weight itself. */
   readonly slot?: string;
   /** In the engine's layout. */
   readonly shape: readonly number[];

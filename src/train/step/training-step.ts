@@ -44,6 +44,7 @@ export interface TrainingStepOptions extends TrainingGraphOptions {
 
 type CompleteOptions = TrainingStepOptions & Required<Pick<TrainingStepOptions, "accumulate">>;
 
+/** A batch and its learning rate. */
 export interface StepInput {
   /** `[N, H, W, C]`: bytes, or float32 where the graph has no preprocessing. N is `batchSize · accumulate`. */
   readonly images: Tensor;
@@ -58,6 +59,7 @@ export interface StepInput {
   readonly seed?: number;
 }
 
+/** Loss and logits of a step. */
 export interface StepResult {
   /** Mean over the batch, before the update. */
   readonly loss: number;
@@ -296,6 +298,7 @@ export class TrainingStep {
     return this.#program.endProfiling();
   }
 
+  /** Frees the memory of the session and of the state. */
   async dispose(): Promise<void> {
     await this.#state.dispose();
     await this.#program.dispose();
