@@ -10,15 +10,26 @@ export { isMpiProcess, joinMpi, type MpiOptions } from "./runtime/node/mpi.ts";
 export { nodePlatform } from "./runtime/node/platform.ts";
 
 export const {
+  /** {@inheritDoc Verbs.convert} */
   convert,
+  /** {@inheritDoc Verbs.evaluate} */
   evaluate,
+  /** {@inheritDoc Verbs.loadClassifier} */
   loadClassifier,
+  /** {@inheritDoc Verbs.loadFeatureExtractor} */
   loadFeatureExtractor,
+  /** {@inheritDoc Verbs.loadModel} */
   loadModel,
+  /** {@inheritDoc Verbs.loadWeights} */
   loadWeights,
+  /** {@inheritDoc Verbs.openModel} */
   openModel,
+  /** {@inheritDoc Verbs.readFolder} */
   readFolder,
+  /** {@inheritDoc Verbs.saveModel} */
   saveModel,
+  /** {@inheritDoc Verbs.train} */
   train,
+  /** {@inheritDoc Verbs.verify} */
   verify,
 } = bind(nodePlatform);

@@ -36,7 +36,6 @@ export class RankTally {
   }
 
   /** @param rank see {@link rankOf}; Infinity for an image without a class. */
-  /** Adds the predictions for one image. */
   add(rank: number): void {
     this.#images++;
     if (rank < this.#counts.length) this.#counts[rank] = this.#counts[rank]! + 1;
@@ -76,7 +75,11 @@ export class AveragePrecisionTally {
     this.#guessesPerImage = guesses;
   }
 
-  /** @param scores one per class, of one image. @param labels indices of its classes. */
+  /**
+   * Adds the predictions for one image.
+   * @param scores one per class.
+   * @param labels indices of the image's classes.
+   */
   add(scores: ArrayLike<number>, labels: readonly number[]): void {
     for (const label of labels) this.#images[label] = this.#images[label]! + 1;
     for (const index of topIndices(scores, this.#guessesPerImage)) {

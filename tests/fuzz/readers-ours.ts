@@ -136,7 +136,8 @@ async function features(): Promise<fc.Arbitrary<Uint8Array>> {
 
 async function goldenValues(): Promise<fc.Arbitrary<string>> {
   const tap = { shape: [1, 2, 3], std: 0.5, mean: 0, min: -1, max: 1, at: [0, 5], values: [0.1, 0.2] };
-  const good = { input_shape: [71, 71, 3], classes: 3, taps: { add: tap }, probabilities: [[0.1, 0.2, 0.7]] };
+  const architecture = { family: "xception", options: { inputShape: [71, 71, 3], classes: 3 } };
+  const good = { architecture, taps: { add: tap }, probabilities: [[0.1, 0.2, 0.7]] };
   return fc.oneof(damagedText(text(good)), damagedJson(good).map(text), fc.string());
 }
 

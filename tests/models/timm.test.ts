@@ -84,7 +84,7 @@ describe("what timm has not is refused", () => {
 
   test("options that aligned networks have not", () => {
     expect(() => architectureNamed("xception71", { poolPadding: "symmetric" })).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: option "poolPadding": this does not go with architecture xception71; received "symmetric"; expected architecture xception or legacy_xception.]`,
+      `[UsageError: alignedXception option "poolPadding": this does not go with architecture xception71; received "symmetric"; expected architecture xception or legacy_xception.]`,
     );
   });
 });
