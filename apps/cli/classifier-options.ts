@@ -35,7 +35,7 @@ export async function classifierArguments(
   };
 }
 
-/** Says what had to be taken for granted of a model. */
+/** Reports what was assumed about a model. */
 export function reportNotes(notes: readonly string[], io: CliIo): void {
   for (const note of notes) io.stderr(`note: ${note}\n`);
 }

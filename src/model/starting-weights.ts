@@ -41,7 +41,7 @@ export interface StartingPoint {
   /** The layer that the classifier is attached to; null: its original place. */
   readonly headOn: string | null;
   /** Weights that were reinitialized. */
-  readonly anew: readonly string[];
+  readonly reinitialized: readonly string[];
   /** License and provenance of the weights, as far as the file states them. */
   readonly origin: Provenance;
 }
@@ -54,7 +54,7 @@ export function startingPointOf({ headOn, format, report, origin }: StartingWeig
     format,
     tensors: taken,
     headOn: headOn ?? null,
-    anew: [...missing, ...wrongShape.map(nameIn)],
+    reinitialized: [...missing, ...wrongShape.map(nameIn)],
     origin: { ...origin },
   };
 }
@@ -157,8 +157,9 @@ function classifierOf({ layers }: Network): Network["layers"][number] | undefine
 function takenUpTo(shorter: Network, loaded: LoadedWeights): LoadedWeights {
   const specs = networkWeights(shorter);
   const own = new Map(specs.map((spec) => [spec.name, spec]));
-  const isAnew = anewIn(loaded);
-  const fits = ({ name, shape }: WeightSpec) => !isAnew(name) && sameShape(loaded.weights.get(name)!.shape, shape);
+  const isReinitialized = reinitializedIn(loaded);
+  const fits = ({ name, shape }: WeightSpec) =>
+    !isReinitialized(name) && sameShape(loaded.weights.get(name)!.shape, shape);
   const drawn = initializeWeights(shorter);
   const { report } = loaded;
   const isOwn = (entry: string) => own.has(nameIn(entry));
@@ -182,10 +183,10 @@ function takenUpTo(shorter: Network, loaded: LoadedWeights): LoadedWeights {
 
 /** @throws {WeightsError} weights below the top are missing. */
 function assertNothingMissing(network: Network, loaded: LoadedWeights, where: string): void {
-  const isAnew = anewIn(loaded);
+  const isReinitialized = reinitializedIn(loaded);
   const top = new Set(topLayers(network).flatMap(({ weights }) => weights.map(({ name }) => name)));
   const body = networkWeights(network).filter(({ name }) => !top.has(name));
-  checkWeights(where, body, new Map([...loaded.weights].filter(([name]) => !top.has(name) && !isAnew(name))));
+  checkWeights(where, body, new Map([...loaded.weights].filter(([name]) => !top.has(name) && !isReinitialized(name))));
 }
 
 /**
@@ -193,12 +194,12 @@ function assertNothingMissing(network: Network, loaded: LoadedWeights, where: st
  * another shape, and at least half of the layers that have weights come before: else it is rather the wrong file.
  */
 function lastReached(network: Network, loaded: LoadedWeights): string | undefined {
-  const isAnew = anewIn(loaded);
+  const isReinitialized = reinitializedIn(loaded);
   const top = topLayers(network);
   const bodyLayers = network.layers.slice(0, network.layers.length - top.length);
   const complete = new Set<string>();
   for (const { name, inbound, weights } of bodyLayers) {
-    if (inbound.every((source) => complete.has(source)) && !weights.some((spec) => isAnew(spec.name)))
+    if (inbound.every((source) => complete.has(source)) && !weights.some((spec) => isReinitialized(spec.name)))
       complete.add(name);
   }
   const last = bodyLayers.findLast(({ name }) => complete.has(name));
@@ -216,9 +217,9 @@ function topLayers(network: Network): Network["layers"] {
   return index === undefined ? [] : network.layers.slice(index);
 }
 
-function anewIn({ report }: LoadedWeights): (name: string) => boolean {
-  const anew = new Set([...report.missing, ...report.wrongShape.map(nameIn)]);
-  return (name) => anew.has(name);
+function reinitializedIn({ report }: LoadedWeights): (name: string) => boolean {
+  const reinitialized = new Set([...report.missing, ...report.wrongShape.map(nameIn)]);
+  return (name) => reinitialized.has(name);
 }
 
 /** The weight's name in a report entry, which may contain more: `a/kernel (3×3 instead of 5×5)`. */

@@ -13,7 +13,7 @@ export class CheckpointKeeper {
   #latest: string;
 
   /**
-   * @param start where the training begins, or goes on.
+   * @param start where training starts or resumes.
    * @param take makes a checkpoint of where it stands.
    * @param communicator to save at the same step on all ranks.
    * @throws {UsageError} an option is out of its range.

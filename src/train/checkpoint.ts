@@ -5,11 +5,11 @@ import type { EvaluationResult } from "../tasks/evaluate/evaluate.ts";
 import type { TrainingState } from "./step/training-state.ts";
 
 /**
- * All that a training has to remember to go on, bit for bit, as if nothing had happened. There is no state of random
+ * All that is needed to resume a training run bit for bit. There is no state of random
  * numbers in it: shuffles, augmentation and dropout draw from the seed and the number of the epoch, sample or step.
  */
 export interface Checkpoint {
-  /** What is trained on what and how: a training goes on only with the same. */
+  /** What is trained on what and how: a run can only be resumed with the same. */
   readonly identity: TrainingIdentity;
   /** `head`: the classifier has not been trained yet; `network`: what follows. */
   readonly phase: "head" | "network";

@@ -13,8 +13,8 @@ export type FineTuningChoice = Partial<
 
 /** What was given to start from. */
 export interface FineTuningStart {
-  /** Weights that start anew; undefined: all do. */
-  readonly anew: readonly string[] | undefined;
+  /** Weights that are reinitialized; undefined: all. */
+  readonly reinitialized: readonly string[] | undefined;
   /** Images that a batch normalization sees at a time. */
   readonly batchSize: number;
 }
@@ -35,8 +35,9 @@ const smallBatch = 32;
 export function fineTuning(network: Network, choice: FineTuningChoice, start: FineTuningStart): FineTuning {
   const { layerDecay = 1, batchNorm = "auto" } = choice;
   const trainable = trainableBy(network, choice);
-  const anew = new Set(start.anew);
-  const isGiven = ({ weights }: Layer) => start.anew !== undefined && weights.every(({ name }) => !anew.has(name));
+  const reinitialized = new Set(start.reinitialized);
+  const isGiven = ({ weights }: Layer) =>
+    start.reinitialized !== undefined && weights.every(({ name }) => !reinitialized.has(name));
   const trains = ({ weights }: Layer) => weights.some((spec) => spec.trainable && (trainable?.(spec) ?? true));
   const normalizesByBatch = (layer: Layer) => {
     if (batchNorm === "inference" || !trains(layer)) return false;
@@ -44,7 +45,7 @@ export function fineTuning(network: Network, choice: FineTuningChoice, start: Fi
   };
   const layers = network.layers.filter(({ config }) => config.type === "BatchNormalization");
   const moving = layers.filter((layer) => isGiven(layer) && normalizesByBatch(layer));
-  const isDefault = batchNorm === "auto" && start.anew === undefined;
+  const isDefault = batchNorm === "auto" && start.reinitialized === undefined;
   return {
     ...(trainable && { trainable }),
     ...(!isDefault && { batchNorm: (layer) => (normalizesByBatch(layer) ? "training" : "inference") }),

@@ -58,7 +58,7 @@ async function readKept(cache: FeatureCache, key: string, { onNote }: Notes): Pr
     return features;
   } catch (error) {
     if (!(error instanceof XceptionError)) throw error;
-    onNote?.(`The features that were computed before cannot be used: ${error.message} They are computed anew.`);
+    onNote?.(`Cached features cannot be used: ${error.message} They are recomputed.`);
     return undefined;
   }
 }

@@ -27,7 +27,7 @@ const usualRate = 0.001;
  * trains on them.
  * @returns all weights of the network; on other ranks than the first those of the plan.
  * @throws {UsageError} an option is not allowed, or the network has no such pooling.
- * @throws {TrainingError} the loss is no finite number any more.
+ * @throws {TrainingError} the loss is NaN or infinite.
  * @throws as `frozenFeatures`.
  */
 export async function trainHead(

@@ -65,7 +65,7 @@ export interface TrainingPlan extends ResolvedSettings {
   readonly seed: number;
   readonly mapWeights: readonly number[] | undefined;
   readonly healthSteps: number;
-  /** Training of the classifier alone, before all else. */
+  /** Training of the head, before all else. */
   readonly head: HeadPhase | undefined;
   /** How the step is compiled. */
   readonly step: TrainingStepOptions;
@@ -77,7 +77,7 @@ export interface TrainingPlan extends ResolvedSettings {
   readonly validation: ValidationImages | undefined;
 }
 
-/** Training of the classifier alone. */
+/** Training of the head only. */
 export interface HeadPhase {
   /** Passes over the features, from 1. */
   readonly epochs: number;
@@ -100,7 +100,7 @@ interface ValidationImages {
 const validationBatchSize = 16;
 
 /**
- * Fills in the defaults, reads the weights to start from, and refuses what cannot work before anything is computed.
+ * Fills in the defaults, reads the weights to start from, and rejects what cannot work before anything is computed.
  * @throws {UsageError} a setting is not allowed, or the network is no classifier of the data set's classes.
  * @throws {DataError} the data set is empty or has one class, or the validation images are of other classes.
  * @throws {WeightsError} the weights are not the network's.
@@ -136,7 +136,10 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   // Said before anything is compiled for as many.
   if (batches.batchesPerEpoch === 0) batches.assertEnough(dataset.samples.length, batchSize * size);
 
-  const tuning = fineTuning(network, settings, { anew: began.start?.anew, batchSize: batchSize / accumulate });
+  const tuning = fineTuning(network, settings, {
+    reinitialized: began.start?.reinitialized,
+    batchSize: batchSize / accumulate,
+  });
   const { trainable = tuning.trainable, rateFactor = tuning.rateFactor } = request;
   return {
     ...began,

@@ -83,20 +83,20 @@ export interface TrainingRequest extends RequestedSettings, TrainingHooks {
 export interface TrainingHooks {
   /** When it fires, the step under way is finished and what was reached is returned, marked as aborted. */
   readonly signal?: AbortSignal | undefined;
-  /** Keeps what is needed to go on after whatever ends the training: see `resume`. Default: nothing is kept. */
+  /** Keeps what is needed to resume after an interruption: see `resume`. Default: nothing is kept. */
   readonly checkpoints?: CheckpointOptions | undefined;
   /**
    * Resumes instead of starting: with the same images and settings, on the same machine, the result is that of an
    * uninterrupted run, bit for bit.
    */
   readonly resume?: Checkpoint | undefined;
-  /** Called once and waited for, when all options have been checked and the training is about to begin, or to go on. */
+  /** Called once and waited for, when all options have been checked and the training is about to start or to resume. */
   readonly onStart?: (start: TrainingStart) => unknown;
   /** Called after every step and waited for: the next one leaves little room for anything else. */
   readonly onProgress?: (progress: TrainingProgress) => unknown;
   /** Called after every epoch and waited for: the moment to save what was reached. */
   readonly onEpoch?: (soFar: TrainingResult) => void | Promise<void>;
-  /** Of the first phase, which trains the classifier alone (`headEpochs`). */
+  /** Of the first phase, which trains only the head (`headEpochs`). */
   readonly head?: HeadHooks | undefined;
 }
 
@@ -108,7 +108,7 @@ export interface FeatureCache {
   readonly write: (name: string, bytes: Uint8Array) => Promise<void>;
 }
 
-/** Callbacks of the phase that trains the classifier alone, on features of the frozen backbone. */
+/** Callbacks of the phase that trains only the head, on features of the frozen backbone. */
 export interface HeadHooks {
   readonly cache?: FeatureCache | undefined;
   /** Images seen so far, all views together, and how many there are. */
@@ -134,7 +134,7 @@ export interface TrainingStart {
   readonly epochs: number;
   /** As many as there can be: images that turn out to be damaged make it fewer. */
   readonly stepsPerEpoch: number;
-  /** What a training that goes on had reached; undefined for one that begins. */
+  /** Result so far of a resumed run; undefined for a new one. */
   readonly soFar?: TrainingResult;
 }
 

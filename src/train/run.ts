@@ -137,7 +137,7 @@ export class TrainingRun {
     const { steps } = this.#step;
     await this.#step.fetch();
     const tensors = this.#step.tensors(this.#isAveraged);
-    // A last step that breaks the weights shows in no loss any more.
+    // No later loss would show that the last step broke the weights.
     assertFiniteWeights(tensors, `end of epoch ${index + 1}`, this.#plan);
     const trainingSeconds = pace.seconds;
     const test = await this.#validate(tensors);
@@ -157,7 +157,7 @@ export class TrainingRun {
       seconds,
     });
     await this.#hooks.onEpoch?.(this.result(false));
-    // Without its test the epoch is not over: to go on means to test it.
+    // Without its test the epoch is not over: resuming starts with it.
     if (this.#plan.validation && !test) this.#stopIfAborted();
     const next = { index: index + 1, stepsBefore: steps, stepsPerEpoch: steps - stepsBefore };
     this.#epoch = new RunningEpoch(next, this.#samplesPerStep);

@@ -12,7 +12,7 @@ import type { TrainingPlan } from "./prepare.ts";
 import { gatherRanks } from "./ranks/ranks.ts";
 
 /**
- * What has to be the same for a training to go on as it would have. A schedule, which is a function, is told by many of its
+ * What has to be the same for a resumed run to continue as it would have. A schedule, which is a function, is told by many of its
  * values, an optimizer by the numbers in the update that it writes.
  */
 export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIdentity> {
@@ -48,7 +48,7 @@ export function assertSameTraining(now: TrainingIdentity, before: TrainingIdenti
     what: `the checkpoint is of another training: it differs in ${different.join(", ")}`,
     received: pick(now, different),
     expected: JSON.stringify(pick(before, different)),
-    remedy: "Give the options and the images that it began with, or begin anew without resume.",
+    remedy: "Give the options and images that it started with, or start a new run without resume.",
   });
 }
 

@@ -50,7 +50,9 @@ test("a whole model becomes a graph that gives the outputs of Keras", async () =
   const { exitCode, stdout, stderr } = await capture(argv);
   expect([exitCode, stderr]).toEqual([0, ""]);
   expect(stdout).toContain("(keras) → ");
-  expect(stdout).toContain("network   small_xception, 16 layers, images 40×36×3\nweights   25 tensors, told by name\n");
+  expect(stdout).toContain(
+    "network   small_xception, 16 layers, images 40×36×3\nweights   25 tensors, matched by name\n",
+  );
   expect(stdout).toContain('note: Its input "images" is float32 [N, 40, 36, 3], preprocessed as the network expects.');
 
   const golden = JSON.parse(readFileSync(join(formats, "small.json"), "utf8")) as { probabilities: number[][] };

@@ -72,7 +72,7 @@ it("tells a training that goes on from one that was interrupted", async () => {
   const stopped = await capture(["report", at("run"), "--json"]);
   expect(JSON.parse(stopped.stdout)).toMatchObject({ state: "interrupted" });
   expect(await page()).toContain(
-    `It was interrupted in epoch 2 of 9, after step 3 of 4. To go on: xception train --resume -o ${at("run")}`,
+    `It was interrupted in epoch 2 of 9, after step 3 of 4. To resume: xception train --resume -o ${at("run")}`,
   );
   expect(await page()).not.toContain("Written at");
   await writeFile(at("run", "report.json"), before);

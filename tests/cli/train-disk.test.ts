@@ -81,7 +81,7 @@ it("a full disk ends a training with the last checkpoint whole", async (context)
   const { exitCode, stderr } = await trainAnd(() => writeFile(filler, new Uint8Array(2 ** 21)).catch(() => {}));
   expect(exitCode).toBe(1);
   expect(stderr).toMatch(
-    /\nThe checkpoint of step \d+ stays in WORK\/disk\/run\. To go on: xception train --resume -o WORK\/disk\/run\nerror: file "WORK\/disk\/run\/[^"]*": the disk is full\. Make room on it\.\n$/,
+    /\nThe checkpoint of step \d+ stays in WORK\/disk\/run\. To resume: xception train --resume -o WORK\/disk\/run\nerror: file "WORK\/disk\/run\/[^"]*": the disk is full\. Make room on it\.\n$/,
   );
   await rm(filler);
   await expectToGoOn();
@@ -102,7 +102,7 @@ it("a run whose folder is moved away ends, and goes on there", async () => {
   const { exitCode, stderr } = await trainAnd(() => rename(run(), join(work, "moved")));
   expect(exitCode).toBe(1);
   expect(stderr).toMatch(
-    /\nerror: folder "WORK\/disk\/run": it is gone: it was moved or deleted while the run wrote into it\. Where it was moved, the run can go on there with --resume\.\n$/,
+    /\nerror: folder "WORK\/disk\/run": it is gone: it was moved or deleted while the run wrote into it\. If it was moved, resume the run there with --resume\.\n$/,
   );
   expect(stderr).not.toContain("stays in");
   expect(await readdir(disk())).toEqual([]);

@@ -99,10 +99,10 @@ describe("xception train under mpirun", { timeout: 120_000 }, () => {
     expect(told).toEqual([
       "Training xception, 3,522 parameters, on 22 images of 2 classes; testing on 6",
       "On 2 processes, this one with 1 thread",
-      "Should one of them die, all end; to go on then: mpirun -n 2 xception train --resume -o WORK/whole",
-      "Starting from 90 weights of the safetensors; these start anew: predictions/kernel, predictions/bias",
+      "If one of them fails, all end; to resume: mpirun -n 2 xception train --resume -o WORK/whole",
+      "Starting from 90 weights of the safetensors; reinitialized: predictions/kernel, predictions/bias",
       "features of the frozen network: 22/22",
-      expect.stringMatching(/^The classifier alone, 400 epochs on 22 views$/),
+      expect.stringMatching(/^Head only, 400 epochs on 22 views$/),
       ...[1, 2, 3, 4, 5].map((epoch) => `epoch ${epoch}/5`),
       expect.stringMatching(/^Wrote .*model\.onnx, .* into WORK\/whole$/),
       "",
@@ -120,7 +120,7 @@ describe("xception train under mpirun", { timeout: 120_000 }, () => {
     // Hydra, MPICH's mpirun, ends with 0 after Ctrl-C whatever its processes say.
     expect(stopped.stderr.match(/Stopping after this step; once more to stop at once\./g)).toHaveLength(1);
     expect(readable(stopped.stderr)).toMatch(
-      /error: train: it was stopped after step \d+, in epoch \d of 5; .* To go on: mpirun -n 2 xception train --resume -o WORK\/run\n/,
+      /error: train: it was stopped after step \d+, in epoch \d of 5; .* To resume: mpirun -n 2 xception train --resume -o WORK\/run\n/,
     );
     expect(await readdir(run)).not.toContain("run.lock");
 
@@ -130,14 +130,14 @@ describe("xception train under mpirun", { timeout: 120_000 }, () => {
 
     await capture(["report", run]);
     expect(readable(await readFile(join(run, "report.html"), "utf8"))).toContain(
-      "To go on: mpirun -n 2 xception train --resume -o WORK/run",
+      "To resume: mpirun -n 2 xception train --resume -o WORK/run",
     );
 
     const other = await capture([...goOn, "--no-mpi"]);
     expect(other.exitCode).toBe(2);
     expect(other.stderr).toContain("Took over the lock of process");
     expect(readable(other.stderr)).toContain(
-      "error: option --resume: as many processes have to go on with a run as have begun it; received 1; expected 2. To go on: " +
+      "error: option --resume: a run must be resumed by as many processes as started it; received 1; expected 2. To resume: " +
         "mpirun -n 2 xception train --resume -o WORK/run\n",
     );
 
@@ -146,7 +146,7 @@ describe("xception train under mpirun", { timeout: 120_000 }, () => {
     expect(last.stderr).toContain("Going on after step ");
     expect(await comparable(run)).toEqual(await comparable(whole));
     const over = await twoRanks(goOn);
-    expect(over.stderr).toContain("is over after 5 epochs: there is nothing to go on with.");
+    expect(over.stderr).toContain("is over after 5 epochs: there is nothing to resume.");
     expect(over.exitCode, over.stderr).toBe(0);
   });
 

@@ -99,8 +99,8 @@ it("refuses to go on with other weights of classes, and does not advise to try t
   expect(stderr.replaceAll(work, "WORK").replace(/step \d+/, "step N")).toBe(
     "The checkpoint of step N stays in WORK/stopped.\n" +
       "error: train option resume: the checkpoint is of another training: it differs in mapWeights; received " +
-      '{"mapWeights":[1,0,2]}; expected {"mapWeights":[1,0,1]}. Give the options and the images that it began with, or begin ' +
-      "anew without resume.\n",
+      '{"mapWeights":[1,0,2]}; expected {"mapWeights":[1,0,1]}. Give the options and images that it started with, or ' +
+      "start a new run without resume.\n",
   );
 });
 

@@ -55,7 +55,7 @@ describe("a run that goes on", () => {
   it("ends as if it had never been interrupted, and says where it goes on", async () => {
     const stopped = await stopAt("epoch 2/4");
     expect(stopped.exitCode).toBe(1);
-    expect(readable(stopped.stderr)).toMatch(/ To go on: xception train --resume -o WORK\/run\n$/);
+    expect(readable(stopped.stderr)).toMatch(/ To resume: xception train --resume -o WORK\/run\n$/);
     const { exitCode, stderr } = await goOn();
     expect(exitCode).toBe(0);
     const [first, second] = readable(stderr).split("\n");
@@ -88,7 +88,7 @@ describe("a run that goes on", () => {
     expect(exitCode).toBe(0);
     expect(readable(stderr)).toMatch(
       new RegExp(
-        `^Cannot go on from WORK/run/checkpoints/${last}, looking for the one before\\. checkpoint "WORK/run/.*`,
+        `^Cannot resume from WORK/run/checkpoints/${last}, looking for the one before\\. checkpoint "WORK/run/.*`,
       ),
     );
     expect(stderr).toContain(`from ${join(run(), "checkpoints", before)}`);
@@ -108,12 +108,12 @@ describe("a run that goes on", () => {
     const missing = await capture(again);
     expect(missing.exitCode).toBe(1);
     expect(readable(missing.stderr)).toMatchInlineSnapshot(`
-      "error: file "WORK/weights.csv": the run in WORK/moved began with it, and it is not there any more. If it has moved, say where to: xception train WORK/images --resume -o WORK/moved --sample-weights FILE
+      "error: file "WORK/weights.csv": the run in WORK/moved started with it, and it no longer exists. If it has moved, say where to: xception train WORK/images --resume -o WORK/moved --sample-weights FILE
       "
     `);
     const lost = await capture(["train", "--resume", "-o", join(work, "moved")]);
     expect(readable(lost.stderr)).toMatchInlineSnapshot(`
-      "error: folder "WORK/photos": the run in WORK/moved began with it, and it is not there any more. If it has moved, say where to: xception train FOLDER --resume -o WORK/moved
+      "error: folder "WORK/photos": the run in WORK/moved started with it, and it no longer exists. If it has moved, say where to: xception train FOLDER --resume -o WORK/moved
       "
     `);
     await writeFile(weights, "red/0.png,2\n");
@@ -154,23 +154,23 @@ describe("threads of the engine", () => {
   });
 });
 
-describe("there is nothing to go on with", () => {
+describe("there is nothing to resume", () => {
   it("in a folder without a run", async () => {
     expect(await goOn()).toMatchObject({
       exitCode: 1,
-      stderr: `error: folder "${run()}": there is no such folder to go on in. Check its name, or begin the training without --resume.\n`,
+      stderr: `error: folder "${run()}": there is no such folder to resume in. Check its name, or begin the training without --resume.\n`,
     });
     expect(await readdir(work)).toEqual([]);
     await mkdir(run());
     expect(await goOn()).toMatchObject({
       exitCode: 1,
-      stderr: `error: folder "${run()}": there is no checkpoint in it to go on from. Begin the training without --resume; --overwrite replaces reports of one that did not come as far.\n`,
+      stderr: `error: folder "${run()}": it contains no checkpoint to resume from. Begin the training without --resume; --overwrite replaces reports of one that did not come as far.\n`,
     });
     expect(await readdir(run())).toEqual([]);
     expect(await goOn("--overwrite")).toMatchObject({
       exitCode: 2,
       stderr:
-        "error: option --overwrite: this cannot be set together with option --resume; expected --resume to go on with the run, or " +
+        "error: option --overwrite: this cannot be set together with option --resume; expected --resume to resume the run, or " +
         "--overwrite to replace it.\n",
     });
   });
@@ -180,7 +180,7 @@ describe("there is nothing to go on with", () => {
     const { exitCode, stdout, stderr } = await goOn();
     expect({ exitCode, stderr: readable(stderr) }).toEqual({
       exitCode: 0,
-      stderr: "The run in WORK/run is over after 4 epochs: there is nothing to go on with.\n",
+      stderr: "The run in WORK/run is over after 4 epochs: there is nothing to resume.\n",
     });
     expect(stdout).toMatch(/^The model is that of epoch \d, the best of 4: /);
     expect(JSON.parse((await goOn("--json")).stdout)).toMatchObject({ aborted: false, steps: 16 });
@@ -197,7 +197,7 @@ describe("there is nothing to go on with", () => {
     const { exitCode, stderr } = await goOn();
     expect(exitCode).toBe(1);
     expect(readable(stderr)).toContain(
-      'error: folder "WORK/run": none of its checkpoints can be read (1 tried). Begin the training anew, with ' +
+      'error: folder "WORK/run": none of its checkpoints can be read (1 tried). Begin the training reinitialized, with ' +
         "--overwrite or in another folder.\n",
     );
   });
@@ -210,8 +210,8 @@ describe("what must not have changed", () => {
     expect(other.exitCode).toBe(2);
     expect(other.stderr).toBe(
       'error: option --resume: these are not the settings that the run began with; received "--epochs 5, --optimizer sgd, ' +
-        '--device wasm"; expected --epochs 4, --optimizer adamw, --device not given. Leave them out to go on as it began, or ' +
-        "train anew into another folder.\n",
+        '--device wasm"; expected --epochs 4, --optimizer adamw, --device not given. Leave them out to resume the run ' +
+        "as it was, or start a new run in another folder.\n",
     );
   });
 
@@ -229,7 +229,7 @@ describe("what must not have changed", () => {
     expect(exitCode).toBe(1);
     expect(readable(stderr)).toBe(
       'error: images of the run in "WORK/run": they have changed since it began: 1 added (red/new.png); 2 removed ' +
-        "(blue/0.png, blue/2.png); 1 changed (red/1.png). Put them back as they were, or train anew into another folder.\n",
+        "(blue/0.png, blue/2.png); 1 changed (red/1.png). Put them back as they were, or start a new run in another folder.\n",
     );
     await rm(join(run(), "checkpoints", "images.json"));
     expect(readable((await goOn()).stderr)).toContain(
@@ -250,7 +250,7 @@ describe("what must not have changed", () => {
     expect(exitCode).toBe(1);
     expect(readable(stderr)).toBe(
       'error: images of the run in "WORK/run": they have changed since it began: 1 with other labels (red/2.png); ' +
-        "2 with another weight (red/3.png, red/5.png). Put them back as they were, or train anew into another folder.\n",
+        "2 with another weight (red/3.png, red/5.png). Put them back as they were, or start a new run in another folder.\n",
     );
   });
 });

@@ -64,7 +64,7 @@ test("training starts from the weights of an address, with a classifier of its o
   const { exitCode, stderr } = await trainWith(...flags, "--optimizer", "sgd", "--weight-decay", "0");
   expect(exitCode).toBe(0);
   expect(stderr).toContain(
-    "Starting from 90 weights of the h5 weights; these start anew: predictions/kernel, predictions/bias\n",
+    "Starting from 90 weights of the h5 weights; reinitialized: predictions/kernel, predictions/bias\n",
   );
   expect(stderr).toMatch(/^download, MB: \d\.\d\/\d\.\d$/m);
   const { weights, provenance } = decodeModel(await readFile(join(work, "run/model.onnx")), "model.onnx");
@@ -192,7 +192,7 @@ describe("a file that says which network it is of", () => {
     const { exitCode, stderr } = await run("--weights", file);
     expect(exitCode).toBe(0);
     expect(stderr).toContain(
-      "; as in the file: image size 71, variant tutorial, width 0.01, dropout 0.25, fc units 5, middle flow repeats 0; these start anew: dense/kernel (5×3 instead of 5×2), dense/bias (3 instead of 2)\n",
+      "; as in the file: image size 71, variant tutorial, width 0.01, dropout 0.25, fc units 5, middle flow repeats 0; reinitialized: dense/kernel (5×3 instead of 5×2), dense/bias (3 instead of 2)\n",
     );
     expect(await written()).toMatchObject({ family: "xception", options: { ...options, classes: 2 } });
     const again = await capture(["train", "--resume", "-o", join(work, "run")]);
@@ -244,7 +244,7 @@ describe("a file that says which network it is of", () => {
     const wide = await run(...file, "--width", "0.5");
     expect(wide.exitCode).toBe(2);
     expect(wide.stderr).toContain(
-      "option --width: the weights of own.onnx are of another network; received 0.5; expected 0.01, as in the file. Leave it out, or say with --allow-missing which weights start anew.",
+      "option --width: the weights of own.onnx are of another network; received 0.5; expected 0.01, as in the file. Leave it out, or list the weights to reinitialize with --allow-missing.",
     );
     await writeFile(join(work, "c.yaml"), "fcUnits: [7]\n");
     const config = await run(...file, "--config", join(work, "c.yaml"));

@@ -13,8 +13,8 @@ import { train } from "../../src/train/train.ts";
 
 const size = 71;
 const network = xception({ inputShape: [size, size, 3], width: 0.01, middleFlowRepeats: 0, classes: 2 });
-const given: FineTuningStart = { anew: ["predictions/kernel", "predictions/bias"], batchSize: 32 };
-const fromScratch: FineTuningStart = { anew: undefined, batchSize: 32 };
+const given: FineTuningStart = { reinitialized: ["predictions/kernel", "predictions/bias"], batchSize: 32 };
+const fromScratch: FineTuningStart = { reinitialized: undefined, batchSize: 32 };
 
 /** Names of the layers in which a weight trains. */
 function open(choice: FineTuningChoice): string[] {
@@ -63,9 +63,9 @@ describe("batch normalization", () => {
   it("keeps the statistics that were given, and collects where they start anew", () => {
     expect(modes({}, fromScratch)).toBeUndefined();
     expect(modes({}, given)!.every((mode) => mode.endsWith("inference"))).toBe(true);
-    const anew = networkWeights(network).flatMap(({ name }) => (name.startsWith("block6") ? name : []));
-    expect(modes({}, { anew, batchSize: 4 })).toContain("block6 training");
-    expect(modes({}, { anew, batchSize: 4 })).toContain("block5 inference");
+    const reinitialized = networkWeights(network).flatMap(({ name }) => (name.startsWith("block6") ? name : []));
+    expect(modes({}, { reinitialized, batchSize: 4 })).toContain("block6 training");
+    expect(modes({}, { reinitialized, batchSize: 4 })).toContain("block5 inference");
     expect(modes({ batchNorm: "inference" }, fromScratch)!.every((mode) => mode.endsWith("inference"))).toBe(true);
   });
 

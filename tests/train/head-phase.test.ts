@@ -159,7 +159,7 @@ describe("the cache of features", () => {
     const { files, cache } = memory();
     const expected = (await trained({ cache })).weights;
     const [name, good] = [...files][0]!;
-    const start = `The features that were computed before cannot be used: ${name}`;
+    const start = `Cached features cannot be used: ${name}`;
     const flipped = good.slice();
     flipped[good.length - 70]! ^= 1;
     const stale = good.slice();
@@ -178,7 +178,7 @@ describe("the cache of features", () => {
       const { notes, weights: again } = await trained({ cache });
       expect(notes).toHaveLength(1);
       expect(notes[0]!.startsWith(`${start}${pattern}`), notes[0]).toBe(true);
-      expect(notes[0]!.endsWith(" They are computed anew.")).toBe(true);
+      expect(notes[0]!.endsWith(" They are recomputed.")).toBe(true);
       expect(again).toEqual(expected);
       expect(files.get(name)).toEqual(good);
     }
@@ -249,7 +249,7 @@ describe("a training in two phases", () => {
     await expect(trainSmall({ headViews: 0.5 })).rejects.toThrow("train option headViews: ");
     await expect(trainSmall({ headRate: 0 })).rejects.toThrow("train option headRate: ");
     await expect(trainSmall({ headEpochs: 1, headRate: 1e300 })).rejects.toThrow(
-      "training, head, epoch 1, step 1: a new weight is no finite number any more",
+      "training, head, epoch 1, step 1: a new weight is NaN or infinite",
     );
   });
 });

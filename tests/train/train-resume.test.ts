@@ -116,7 +116,7 @@ it("refuses to go on with other options or images, and names them", async () => 
     return (error as UsageError).message.replaceAll(/[0-9a-f]{64}/g, "…");
   };
   const start = "train option resume: the checkpoint is of another training: it differs in";
-  const end = "Give the options and the images that it began with, or begin anew without resume.";
+  const end = "Give the options and images that it started with, or start a new run without resume.";
   expect(await refusal({ epochs: 2, batchSize: 4 })).toBe(
     `${start} epochs, batchSize; received {"epochs":2,"batchSize":4}; expected {"epochs":1,"batchSize":8}. ${end}`,
   );
@@ -160,7 +160,7 @@ it("saves no weights that are broken, and what save throws ends the training", a
   const save = async (checkpoint: Checkpoint) => void kept.push(checkpoint);
   const diverging = { optimizer: createOptimizer("sgd", { momentum: 0 }), learningRate: 1e300 };
   await expect(trainSmall({ ...diverging, checkpoints: { save, everySteps: 1 } })).rejects.toThrow(
-    "training, epoch 1, step 1: a new weight is no finite number any more, from the optimizer's update on.",
+    "training, epoch 1, step 1: a new weight is NaN or infinite, from the optimizer's update on.",
   );
   expect(kept).toEqual([]);
   const full = () => Promise.reject(new Error("the disk is full"));

@@ -48,7 +48,7 @@ export function registerConvert(program: Command, io: CliIo): void {
       const network = givenNetworkOptions(command, flags);
       const { includeTop = true, classes = 1000 } = network;
       const hasOwnTop = includeTop && classes === 1000;
-      // A classifier of other classes starts anew, as it does in training.
+      // A classifier of other classes is reinitialized, as in training.
       const { allowMissing = source === "imagenet" && includeTop && !hasOwnTop ? "predictions/*" : undefined } = flags;
       const opened = await weightsSource(source, platformFor(flags, io), { includeTop: hasOwnTop });
       const conversion = await convert(opened, {
@@ -99,7 +99,7 @@ function describe(conversion: Conversion, source: string, target: string): strin
   const lines = [
     `${source} (${from}) → ${target} (${to}, ${bytes.length} bytes${shards})`,
     `network   ${network.name}, ${network.layers} layers, images ${formatShape(network.inputShape)}`,
-    `weights   ${weights.taken} tensors, told by ${weights.by}`,
+    `weights   ${weights.taken} tensors, matched by ${weights.by}`,
     ...lists,
     ...notes.map((note) => `note: ${note}`),
   ];

@@ -35,12 +35,8 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     example: "xception evaluate run/model.onnx photos/test --json",
   })
     .option("--batch-size <n>", "images at a time (default: 16)", countOf("--batch-size"))
-    .option(
-      "--top <list>",
-      "also tell how often the true class is among the k likeliest, for each k, e.g. 1,3,5",
-      countsOf("--top"),
-    )
-    .option("--csv <file>", "write what each image was taken for, as CSV")
+    .option("--top <list>", "also report top-k accuracy for each k, e.g. 1,3,5", countsOf("--top"))
+    .option("--csv <file>", "write the prediction for each image, as CSV")
     .option("--report <file>", "write a report with charts and the worst mistakes as images, as HTML")
     .option("--labels-file <file>", "labels of images that have several each, as CSV or JSON")
     .option("--map-weights <file>", "how much each class counts in MAP@100, by name, as JSON");

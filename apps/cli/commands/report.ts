@@ -73,7 +73,7 @@ async function interrupted({ live, ...report }: TrainingReport, run: string): Pr
   const { epoch, epochs, step, steps, processes } = live as LiveStatus;
   const where = `It was interrupted in epoch ${epoch} of ${epochs}, after step ${step} of ${steps}`;
   const further = (await hasCheckpoint(run))
-    ? `. To go on: ${resumeCommand(run, processes)}`
+    ? `. To resume: ${resumeCommand(run, processes)}`
     : ", before its first checkpoint: start it again with --overwrite.";
   return { ...report, summary: `${report.summary ?? ""} ${where}${further}`.trim() };
 }

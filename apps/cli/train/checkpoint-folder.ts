@@ -37,7 +37,7 @@ export class CheckpointFolder {
   #savedBest: number | undefined;
   #latest: Checkpoint | undefined;
 
-  /** @param keep how many checkpoints stay, from 1. @param from the one that the run goes on from. */
+  /** @param keep how many checkpoints stay, from 1. @param from the one that the run resumes from. */
   constructor(
     folder: RunFolder,
     run: { readonly record: RunRecord; readonly images: ImageList; readonly keep: number },
@@ -90,7 +90,7 @@ export class CheckpointFolder {
   }
 }
 
-/** Whether there is one to go on from, as far as the names of files tell. */
+/** Whether there is one to resume from, judging by file names. */
 export async function hasCheckpoint(run: string): Promise<boolean> {
   return numberedFiles(await namesIn(run), stepPattern).length > 0;
 }
@@ -108,21 +108,21 @@ export async function newestCheckpoint(run: string, note: (text: string) => void
       return await readCheckpoint(run, path);
     } catch (error) {
       if (!(error instanceof FormatError || error instanceof FileError)) throw error;
-      note(`Cannot go on from ${path}, looking for the one before. ${error.message}`);
+      note(`Cannot resume from ${path}; trying the previous one. ${error.message}`);
     }
   }
   const where = `folder "${run}"`;
   if (files.length === 0) {
     throw new TrainingError({
       where,
-      what: "there is no checkpoint in it to go on from",
+      what: "it contains no checkpoint to resume from",
       remedy: "Begin the training without --resume; --overwrite replaces reports of one that did not come as far.",
     });
   }
   throw new TrainingError({
     where,
     what: `none of its checkpoints can be read (${files.length} tried)`,
-    remedy: "Begin the training anew, with --overwrite or in another folder.",
+    remedy: "Start a new run, with --overwrite or in another folder.",
   });
 }
 
@@ -172,7 +172,7 @@ const recordSchema = z.object({
   settings: z.record(z.string(), z.json()),
   /** Where each setting that has an effect comes from. */
   sources: z.array(z.tuple([z.string(), z.string()])),
-  /** How the starting weights want images; null: the default. The weights themselves are not needed any more. */
+  /** How the starting weights want images; null: the default. The weights themselves are no longer needed. */
   preprocessing: z.json(),
   /** What of the starting weights still matters. */
   start: z
@@ -181,7 +181,7 @@ const recordSchema = z.object({
       format: z.string(),
       tensors: z.int(),
       headOn: z.string().nullable(),
-      anew: z.array(z.string()),
+      reinitialized: z.array(z.string()),
       origin: z.record(z.string(), z.json()).default({}),
     })
     .nullable(),
@@ -192,7 +192,7 @@ const recordSchema = z.object({
   machine: z.array(z.object({ name: z.string(), value: z.string() })),
 });
 
-/** What a command has to know of a run to go on with it; every checkpoint holds it. */
+/** All that a command needs to resume a run; every checkpoint holds it. */
 export type RunRecord = z.infer<typeof recordSchema>;
 
 interface RecordedRun {
@@ -214,7 +214,7 @@ export async function recordOf({ plan, flags, folder, commandLine }: RecordedRun
     settings: { ...settings } as unknown as RunRecord["settings"],
     sources: [...sources],
     preprocessing: (loaded?.preprocessing ?? null) as RunRecord["preprocessing"],
-    start: start ? ({ ...start, anew: [...start.anew] } as NonNullable<RunRecord["start"]>) : null,
+    start: start ? ({ ...start, reinitialized: [...start.reinitialized] } as NonNullable<RunRecord["start"]>) : null,
     commandLine,
     images,
     machine: await machineFacts(),

@@ -26,7 +26,7 @@ export class TrainingDisplay {
     const { epoch, epochs, step, steps } = progress;
     const label = `epoch ${epoch}/${epochs}`;
     if (this.#io.isTTY) {
-      // Not at the first step of an epoch: a training that goes on begins with another one.
+      // Not at the first step of an epoch: a resumed run starts with another one.
       this.#bar ??= startProgress(this.#io, { label, total: steps });
       this.#bar.update(step, describeStep(progress));
     } else if (performance.now() - this.#lastLineAt >= 1000 * this.#secondsBetweenLines) {
@@ -77,7 +77,7 @@ function speed(imagesPerSecond: number): string {
   return `${imagesPerSecond.toFixed(imagesPerSecond < 10 ? 1 : 0)} images/s`;
 }
 
-/** Shows the training of the classifier alone on stderr, and keeps its features in the user's cache. */
+/** Shows the training of the head on stderr, and keeps its features in the user's cache. */
 export function headHooks(epochs: number, cacheFolder: string | undefined, io: CliIo): HeadHooks {
   const folder = cacheFolder ?? downloadSettings(process.env).cacheFolder;
   let progress: Progress | undefined;
@@ -92,7 +92,7 @@ export function headHooks(epochs: number, cacheFolder: string | undefined, io: C
     onEnd: ({ views, loss, accuracy, seconds }) => {
       progress?.stop();
       const reached = `loss ${loss.toFixed(3)}, accuracy ${(100 * accuracy).toFixed(1)} %`;
-      io.stderr(`The classifier alone, ${epochs} epochs on ${views} views: ${reached}, ${formatDuration(seconds)}\n`);
+      io.stderr(`Head only, ${epochs} epochs on ${views} views: ${reached}, ${formatDuration(seconds)}\n`);
     },
   };
 }

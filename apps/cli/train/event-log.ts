@@ -10,7 +10,7 @@ import { eventPattern, eventsFolder, type RunFolder } from "./run-folder.ts";
 const longestWaitMs = 1000;
 
 /**
- * Writes the metrics of each step and epoch for TensorBoard. If the log cannot be written, training goes on without it.
+ * Writes the metrics of each step and epoch for TensorBoard. If the log cannot be written, training continues without it.
  */
 export class EventLog {
   readonly #folder: RunFolder;

@@ -67,7 +67,7 @@ export function addTrainOptions(command: Command): Command {
     .addOption(new Option("--no-mpi", "train alone, whatever has started this process").hideHelp());
   addDownloadOptions(command)
     .optionsGroup("Going on after an interruption:")
-    .option("--resume", "go on with the run in the output folder, as if it had never been interrupted")
+    .option("--resume", "resume the run in the output folder; the result is that of an uninterrupted run")
     .option("--checkpoint-minutes <x>", "save every x minutes (default: 5)", positiveNumberOf("--checkpoint-minutes"))
     .option("--checkpoint-steps <n>", "save every n steps, too (default: by time alone)", countOf("--checkpoint-steps"))
     .option(

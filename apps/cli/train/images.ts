@@ -120,7 +120,7 @@ export function changedImages(run: string, differences: string): DataError {
   return new DataError({
     where: `images of the run in "${run}"`,
     what: `they have changed since it began: ${differences}`,
-    remedy: "Put them back as they were, or train anew into another folder.",
+    remedy: "Put them back as they were, or start a new run in another folder.",
   });
 }
 

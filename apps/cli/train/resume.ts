@@ -23,7 +23,7 @@ export function assertSameSettings(record: RunRecord, given: ResolvedSettings, f
     const before = record.settings[name];
     if (source === defaultSource || JSON.stringify(now) === JSON.stringify(before)) continue;
     if (movableSettings.some((each) => each === name) && now !== null && before !== null) continue;
-    // It counts anew each time.
+    // It starts over each time.
     if (name === "maxMinutes") continue;
     const { write } = settingOf(name);
     differences.push({ flag: flagOf(name), now: write(now), before: before === undefined ? "" : write(before) });
@@ -37,12 +37,12 @@ export function assertSameSettings(record: RunRecord, given: ResolvedSettings, f
     what: "these are not the settings that the run began with",
     received: differences.map(({ flag, now }) => `${flag} ${now}`).join(", "),
     expected: differences.map(({ flag, before }) => `${flag} ${before}`).join(", "),
-    remedy: "Leave them out to go on as it began, or train anew into another folder.",
+    remedy: "Leave them out to resume the run as it was, or start a new run in another folder.",
   });
 }
 
 /**
- * Refuses to go on with images, or with what files say of them, that are not where they were.
+ * Rejects resuming with images, or with what files say of them, that are not where they were.
  * @param folder of the images, if it was given.
  * @throws {FileError} one is missing; the message says with which words to tell where it is now.
  */
@@ -66,7 +66,7 @@ export async function assertNothingMissing(
     if ((await stat(path).catch(() => undefined)) !== undefined) continue;
     throw new FileError({
       where: `${kind} "${path}"`,
-      what: `the run in ${output} began with it, and it is not there any more`,
+      what: `the run in ${output} started with it, and it no longer exists`,
       remedy: `If it has moved, say where to: ${words}`,
     });
   }
@@ -81,10 +81,10 @@ export function assertSameRanks({ checkpoint }: FoundCheckpoint, { team, output 
   if (size === before) return;
   throw new UsageError({
     where: "option --resume",
-    what: "as many processes have to go on with a run as have begun it",
+    what: "a run must be resumed by as many processes as started it",
     received: size,
     expected: String(before),
-    remedy: `To go on: ${resumeCommand(output, before)}`,
+    remedy: `To resume: ${resumeCommand(output, before)}`,
   });
 }
 

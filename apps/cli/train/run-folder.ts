@@ -15,7 +15,7 @@ export const runFiles = {
 
 type RunFile = keyof typeof runFiles;
 
-/** Where a run keeps what it needs to go on. */
+/** Where a run keeps what it needs to resume. */
 export const checkpointsFolder = "checkpoints";
 
 /** The files in it: checkpoints by their steps, best weights by their epoch, and the list of the run's images. */
@@ -50,8 +50,8 @@ export class RunFolder {
   }
 
   /**
-   * Makes sure that the folder can be written to and, unless told to replace it or to go on with it, holds no run.
-   * @throws {FileError} the folder to go on in, or the one it is to be made in, is missing or not writable.
+   * Makes sure that the folder can be written to and, unless told to replace it or to resume it, holds no run.
+   * @throws {FileError} the folder to resume in, or the one it is to be made in, is missing or not writable.
    * @throws {TrainingError} it holds a run.
    */
   static async claim(
@@ -61,7 +61,7 @@ export class RunFolder {
     const there = await listing(path);
     if (resume && there === undefined) {
       const remedy = "Check its name, or begin the training without --resume.";
-      throw new FileError({ where: `folder "${path}"`, what: "there is no such folder to go on in", remedy });
+      throw new FileError({ where: `folder "${path}"`, what: "there is no such folder to resume in", remedy });
     }
     await tryToWrite(path, there !== undefined);
     const run = runNames.filter((name) => there?.includes(name));
@@ -131,7 +131,7 @@ export class RunFolder {
     throw new FileError({
       where: `folder "${this.path}"`,
       what: "it is gone: it was moved or deleted while the run wrote into it",
-      remedy: "Where it was moved, the run can go on there with --resume.",
+      remedy: "If it was moved, resume the run there with --resume.",
       cause: error,
     });
   }
@@ -145,7 +145,7 @@ export class RunFolder {
   async #write(name: string, content: Uint8Array | string): Promise<void> {
     const path = join(this.path, name);
     const [part] = name.split("/") as [string];
-    // Later the folder must still be there: one that vanished is not made anew, with half of a run in it.
+    // Later the folder must still be there: one that vanished is not created again, with half of a run in it.
     if (!this.#goesOn && this.#written.size === 0) await mkdir(this.path, { recursive: true });
     if (part !== name && !this.#written.has(part))
       await makeFolder(dirname(path)).catch((error) => this.#explain(error));
@@ -228,7 +228,7 @@ function refusal(path: string, place: string, cause: NodeJS.ErrnoException): Fil
 }
 
 /**
- * @throws {UsageError} a run would be written among the images, where it would be taken for a class the next time, or around
+ * @throws {UsageError} a run would be written among the images, where it would be read as a class the next time, or around
  *   them, where they would go with it.
  */
 export async function assertOutputOutsideImages(output: string, images: readonly string[]): Promise<void> {

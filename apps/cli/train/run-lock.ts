@@ -58,7 +58,7 @@ export class RunLock {
   /** Gives the lock back, and the folder too if it was made for nothing. */
   async release(): Promise<void> {
     const path = join(this.#folder, lockFile);
-    // Where it cannot be removed any more it is taken over later.
+    // If it can no longer be removed, it is taken over later.
     if ((await contentOf(path)) === this.#content) await rm(path, { force: true }).catch(() => {});
     if (this.#madeFolder) await rmdir(this.#folder).catch(() => {});
   }

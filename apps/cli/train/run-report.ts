@@ -20,8 +20,8 @@ const mostSteps = 400;
 const mostHealth = 120;
 
 /**
- * Writes the report of a run and its data: a page that reloads itself while training goes on, then the final one. Training
- * goes on if a live report cannot be written.
+ * Writes the report of a run and its data: a page that reloads itself during training, then the final one. Training
+ * continues if a live report cannot be written.
  */
 export class RunReport {
   readonly #folder: RunFolder;

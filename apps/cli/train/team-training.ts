@@ -65,7 +65,7 @@ function assertNoContradiction({ resume, overwrite }: RunFlags): void {
   throw new UsageError({
     where: "option --overwrite",
     what: "this cannot be set together with option --resume",
-    expected: "--resume to go on with the run, or --overwrite to replace it",
+    expected: "--resume to resume the run, or --overwrite to replace it",
   });
 }
 
@@ -103,7 +103,7 @@ async function trainAndTell(run: Run, into: RunFolder, io: CliIo): Promise<void>
   if (flags.json) writeJson(io, resultJson(result, into));
   else if (result.steps > 0) io.stdout(`${describeChoice(result)}\n`);
   if (result.aborted && (limit.reason === undefined || result.steps === 0)) throw interruption(result, run, into);
-  if (result.aborted) note(`${limit.reason} To go on: ${resumeCommand(flags.output, flags.team.communicator.size)}`);
+  if (result.aborted) note(`${limit.reason} To resume: ${resumeCommand(flags.output, flags.team.communicator.size)}`);
   else if (result.history.length < plan.settings.epochs) note(describePatience(plan.settings));
   note(`Wrote ${into.written.join(", ")} into ${into.path}`);
 }
@@ -129,7 +129,7 @@ export async function isOver({ checkpoint, path }: FoundCheckpoint, folder: RunF
   return report !== undefined && saved !== undefined && report.mtimeMs >= saved.mtimeMs;
 }
 
-/** That there is nothing to go on with, and what the run had reached. */
+/** Reports that there is nothing to resume, and what the run reached. */
 function tellThatItIsOver(
   { checkpoint }: FoundCheckpoint,
   folder: RunFolder,
@@ -139,12 +139,12 @@ function tellThatItIsOver(
   const { history, best, state, skipped, validationSkipped } = checkpoint;
   const evaluation = best?.test.evaluation;
   const reached = { steps: state.steps, epoch: best?.epoch ?? history.length, history, evaluation };
-  io.stderr(`The run in ${folder.path} is over after ${history.length} epochs: there is nothing to go on with.\n`);
+  io.stderr(`The run in ${folder.path} is over after ${history.length} epochs: there is nothing to resume.\n`);
   if (flags.json) writeJson(io, resultJson({ ...reached, aborted: false, skipped, validationSkipped }, folder));
   else io.stdout(`${describeChoice(reached)}\n`);
 }
 
-/** That a training was stopped, and how to go on. */
+/** Reports that training was stopped, and how to resume it. */
 export function interruption(result: TrainingResult, { plan, flags }: Run, folder: RunFolder): AbortedError {
   const { steps, history } = result;
   const epoch = Math.min(history.length + 1, plan.settings.epochs);
@@ -155,7 +155,7 @@ export function interruption(result: TrainingResult, { plan, flags }: Run, folde
     remedy:
       steps === 0
         ? "To train, give the same command again."
-        : `To go on: ${resumeCommand(flags.output, flags.team.communicator.size)}`,
+        : `To resume: ${resumeCommand(flags.output, flags.team.communicator.size)}`,
   });
 }
 

@@ -90,7 +90,7 @@ export async function trainInto(folder: RunFolder, run: Run, platform: Platform,
   }
 }
 
-/** Where a run goes on. */
+/** Where a run resumes. */
 async function continuation({ checkpoint, path, record }: FoundCheckpoint, { plan, flags }: Run): Promise<string> {
   const { epoch, state } = checkpoint;
   const place = checkpoint.isOver ? "its training done" : `in epoch ${epoch.index + 1} of ${plan.epochs}`;
@@ -104,7 +104,7 @@ function describeLast({ state }: Checkpoint, error: unknown, { flags }: Run): st
   const left = `The checkpoint of step ${state.steps} stays in ${flags.output}.`;
   return error instanceof TrainingError || error instanceof UsageError
     ? left
-    : `${left} To go on: ${resumeCommand(flags.output, flags.team.communicator.size)}`;
+    : `${left} To resume: ${resumeCommand(flags.output, flags.team.communicator.size)}`;
 }
 
 function announcement(network: Network, { plan, validation, unlabeled, flags }: Run): string {
@@ -115,7 +115,7 @@ function announcement(network: Network, { plan, validation, unlabeled, flags }: 
   const text = `Training ${network.name}, ${withCommas(total)} parameters, on ${images}; testing on ${validation.samples.length}`;
   const team = [
     `On ${communicator.size} processes, this one with ${threads} ${threads === 1 ? "thread" : "threads"}`,
-    `Should one of them die, all end; to go on then: ${resumeCommand(flags.output, communicator.size)}`,
+    `If one of them fails, all end; to resume: ${resumeCommand(flags.output, communicator.size)}`,
   ];
   const warnings = plan.warnings.map((warning) => `Warning: ${warning}`);
   const parts = [
@@ -130,11 +130,11 @@ function announcement(network: Network, { plan, validation, unlabeled, flags }: 
 /** What the training begins with, in one sentence. */
 function describeStart({ format, report, headOn, notes }: StartingWeights, { taken, settings }: TrainingPlan): string {
   const { missing, unexpected, wrongShape } = report;
-  const anew = [...missing, ...wrongShape];
+  const reinitialized = [...missing, ...wrongShape];
   const parts = [
     ...(taken.length === 0 ? [] : [`as in the file: ${describeSettings(taken, settings)}`]),
     ...(headOn === undefined ? [] : [`the classifier stands on ${headOn}, and what comes after it is left out`]),
-    ...(anew.length > 0 ? [`these start anew: ${anew.join(", ")}`] : []),
+    ...(reinitialized.length > 0 ? [`reinitialized: ${reinitialized.join(", ")}`] : []),
     ...(unexpected.length > 0 ? [`these have no place: ${unexpected.join(", ")}`] : []),
   ];
   const text = `Starting from ${report.taken} weights of the ${format}${parts.map((part) => `; ${part}`).join("")}`;

@@ -86,7 +86,7 @@ function contradiction(name: SettingName, source: string, received: unknown, exp
     what: `the weights of ${file} are of another network`,
     received,
     expected: `${settingOf(name).write(expected)}, as in the file`,
-    remedy: "Leave it out, or say with --allow-missing which weights start anew.",
+    remedy: "Leave it out, or list the weights to reinitialize with --allow-missing.",
   });
 }
 

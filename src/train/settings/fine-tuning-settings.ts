@@ -1,14 +1,14 @@
 import { choice, number, orNone, text, wholeNumber } from "../../base/kinds.ts";
 import { setting } from "./setting.ts";
 
-/** How weights that can see already are trained on. */
+/** Fine-tuning of pretrained weights. */
 export const fineTuningSettings = {
   headOn: setting(orNone(text("<layer>"), "auto"), {
     about: "layer or block that the classifier stands on; auto: the last one that the weights reach",
     default: null,
   }),
   headEpochs: setting(wholeNumber({ from: 0 }), {
-    about: "first train the classifier alone for this many epochs, on features computed once",
+    about: "first train only the head for this many epochs, on features computed once",
     default: 0,
   }),
   headViews: setting(wholeNumber({ from: 1, to: 1000 }), {
@@ -20,7 +20,7 @@ export const fineTuningSettings = {
     default: 0.001,
   }),
   unfreezeFrom: setting(orNone(text("<block>"), "first"), {
-    about: "first block or layer whose weights train, e.g. block13; last: the last block, top: the classifier alone",
+    about: "first block or layer whose weights train, e.g. block13; last: the last block, top: only the classifier",
     default: null,
     defaultText: "the first",
   }),

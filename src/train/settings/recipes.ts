@@ -41,7 +41,7 @@ export const recipes = {
     lines: {},
   },
   finetune: {
-    about: "two phases for weights that can see already: the classifier alone, then the last block with it",
+    about: "two phases for pretrained weights: the head only, then the last block with it",
     lines: {
       headEpochs: { value: 20, choice: "on features computed once: seconds" },
       unfreezeFrom: { value: "last", choice: "what few images can teach; the blocks before it stay as they are" },

@@ -161,7 +161,7 @@ function throwDiverged(place: string, subject: string, received: unknown, rates:
   const lower = Math.min(Number((learningRate / 10).toPrecision(3)), usualRate);
   throw new TrainingError({
     where: `training, ${place}`,
-    what: `${subject} is no finite number any more${began}`,
+    what: `${subject} is NaN or infinite${began}`,
     received,
     remedy: `The steps were too large: use a lower learning rate, e.g. ${lower} instead of ${learningRate}.`,
   });

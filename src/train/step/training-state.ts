@@ -22,7 +22,7 @@ export interface StateEntry {
 /** Name of the slot that holds a weight's average. */
 export const averageSlot = "average";
 
-/** All that a training step remembers: a step restored from it goes on exactly as the one it was taken from. */
+/** All that a training step remembers: a step restored from it continues exactly like the one it was taken from. */
 export interface TrainingState {
   /**
    * Weights under their names, frozen ones too, and slots as `<weight>#<slot>`, all in the engine's layout. No step writes

@@ -114,7 +114,7 @@ export class TrainingStep {
   }
 
   /**
-   * Compiles the step, to go on from what `state()` of another one gave: with the same options, on the same machine, bit
+   * Compiles the step, to continue from the `state()` of another one: with the same options, on the same machine, bit
    * for bit as that one would have.
    * @throws {WeightsError} the state is of another network or of other options.
    */
