@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import type { CliIo } from "../../apps/cli/io.ts";
-import { TimeLimit } from "../../apps/cli/train/team-training.ts";
+import { TimeLimit } from "../../apps/cli/train/rank-training.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writeImages } from "./train-fixtures.ts";
 

@@ -17,8 +17,8 @@ import { endingOf, renderPng } from "../output-file.ts";
 import { augmentationText } from "../train/description.ts";
 import { addTrainOptions, required, settingsOf, type TrainFlags } from "../train/flags.ts";
 import { readTrainingImages } from "../train/images.ts";
-import { inTeam } from "../train/team.ts";
-import { followTraining, leadTraining, needImages } from "../train/team-training.ts";
+import { withRanks } from "../train/launched-ranks.ts";
+import { followTraining, leadTraining, needImages } from "../train/rank-training.ts";
 
 export function registerTrain(program: Command, io: CliIo): void {
   const command = addCommand(program, "train [folder]", {
@@ -32,9 +32,9 @@ export function registerTrain(program: Command, io: CliIo): void {
     if (flags.printConfig) return printConfig(resolved, flags, io);
     if (flags.showAugment !== undefined) return showImages(flags.showAugment, needImages(images), resolved);
     const output = required(flags.output, "option --output", "a folder to write the run into, e.g. -o run");
-    await inTeam(flags, process.env, io, (team, teamIo) => {
-      const task = { images, resolved, flags: { ...flags, output, team } };
-      return team.communicator.rank === 0 ? leadTraining(task, teamIo) : followTraining(task, teamIo);
+    await withRanks(flags, process.env, io, (ranks, ranksIo) => {
+      const task = { images, resolved, flags: { ...flags, output, ranks } };
+      return ranks.communicator.rank === 0 ? leadTraining(task, ranksIo) : followTraining(task, ranksIo);
     });
   });
 

@@ -14,13 +14,13 @@ import { flagOf, settingGroups, settings } from "../../../src/train/settings/set
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { countOf, deviceOption, positiveNumberOf } from "../options.ts";
 import { addSettingOptions, givenSettings, settingWords } from "../setting-options.ts";
-import type { Team, TeamFlags } from "./team.ts";
+import type { RankFlags, Ranks } from "./launched-ranks.ts";
 
 /** More would wait for each other on any machine that the engine knows. */
 const mostThreads = 256;
 
 /** What commander makes of the flags of `addTrainOptions`, besides those of settings. */
-export interface TrainFlags extends DownloadFlags, TeamFlags {
+export interface TrainFlags extends DownloadFlags, RankFlags {
   readonly output?: string;
   readonly recipe?: string;
   readonly config?: string;
@@ -38,7 +38,7 @@ export interface TrainFlags extends DownloadFlags, TeamFlags {
 }
 
 /** The flags of a run, and who takes part in it. */
-export type RunFlags = TrainFlags & { readonly output: string; readonly team: Team };
+export type RunFlags = TrainFlags & { readonly output: string; readonly ranks: Ranks };
 
 export function addTrainOptions(command: Command): Command {
   command
@@ -127,7 +127,7 @@ function launcherWords(processes: number): readonly string[] {
 /** The command line that does the same, with every setting written out that is not the default. */
 export function commandLineOf(
   folder: string,
-  { output, device, threads, team }: Pick<RunFlags, "output" | "device" | "threads" | "team">,
+  { output, device, threads, ranks }: Pick<RunFlags, "output" | "device" | "threads" | "ranks">,
   { settings: values, sources }: ResolvedSettings,
 ): string {
   const chosen = [...sources].filter(([, source]) => source !== defaultSource).map(([name]) => name);
@@ -136,7 +136,7 @@ export function commandLineOf(
     ...(device === undefined ? [] : ["--device", device]),
     ...(threads === undefined ? [] : ["--threads", String(threads)]),
   ];
-  const launcher = launcherWords(team.communicator.size);
+  const launcher = launcherWords(ranks.communicator.size);
   return [...launcher, "xception", "train", folder, "--output", output, ...place, ...words].map(quote).join(" ");
 }
 

@@ -75,9 +75,9 @@ export async function assertNothingMissing(
 /**
  * @throws {UsageError} another number of processes has begun the run.
  */
-export function assertSameRanks({ checkpoint }: FoundCheckpoint, { team, output }: RunFlags): void {
+export function assertSameRanks({ checkpoint }: FoundCheckpoint, { ranks, output }: RunFlags): void {
   const before = Number(checkpoint.identity.ranks ?? 1);
-  const { size } = team.communicator;
+  const { size } = ranks.communicator;
   if (size === before) return;
   throw new UsageError({
     where: "option --resume",

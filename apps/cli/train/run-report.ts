@@ -152,6 +152,6 @@ function liveStatus(progress: TrainingProgress, { plan: { communicator } }: Run)
   const { epoch, epochs, step, steps, loss, accuracy, secondsLeft } = progress;
   const time = `${new Date().toISOString().slice(0, 19).replace("T", " ")} UTC`;
   const { size: processes } = communicator;
-  const team = processes > 1 && { processes };
-  return { epoch, epochs, step, steps, loss, accuracy, secondsLeft, time, ...team };
+  const ranks = processes > 1 && { processes };
+  return { epoch, epochs, step, steps, loss, accuracy, secondsLeft, time, ...ranks };
 }

@@ -113,12 +113,12 @@ export function hooksOf(
 
 async function requestOf(
   { training, validation }: TrainingImages,
-  { device, team, healthSteps = 3 }: RunFlags,
+  { device, ranks, healthSteps = 3 }: RunFlags,
   resolved: ResolvedSettings,
   platform: Platform,
 ): Promise<TrainingRequest> {
   const mapWeights = await readMapWeights(resolved.settings.mapWeights, training, platform.files!);
-  const { communicator, threads } = team;
+  const { communicator, threads } = ranks;
   return { resolved, platform, validation, mapWeights, device, communicator, threads, healthSteps };
 }
 
@@ -129,6 +129,6 @@ function withEngineOf(record: RunRecord, flags: RunFlags): RunFlags {
   return {
     ...others,
     ...(record.device !== null && { device: record.device }),
-    ...(threads !== undefined && { threads, team: { ...flags.team, threads } }),
+    ...(threads !== undefined && { threads, ranks: { ...flags.ranks, threads } }),
   };
 }

@@ -104,23 +104,23 @@ function describeLast({ state }: Checkpoint, error: unknown, { flags }: Run): st
   const left = `The checkpoint of step ${state.steps} stays in ${flags.output}.`;
   return error instanceof TrainingError || error instanceof UsageError
     ? left
-    : `${left} To resume: ${resumeCommand(flags.output, flags.team.communicator.size)}`;
+    : `${left} To resume: ${resumeCommand(flags.output, flags.ranks.communicator.size)}`;
 }
 
 function announcement(network: Network, { plan, validation, unlabeled, flags }: Run): string {
   const { dataset: training, loaded } = plan;
-  const { communicator, threads } = flags.team;
+  const { communicator, threads } = flags.ranks;
   const { total } = countParameters(networkWeights(network));
   const images = `${training.samples.length} images of ${training.classes.length} classes`;
   const text = `Training ${network.name}, ${withCommas(total)} parameters, on ${images}; testing on ${validation.samples.length}`;
-  const team = [
+  const ranks = [
     `On ${communicator.size} processes, this one with ${threads} ${threads === 1 ? "thread" : "threads"}`,
     `If one of them fails, all end; to resume: ${resumeCommand(flags.output, communicator.size)}`,
   ];
   const warnings = plan.warnings.map((warning) => `Warning: ${warning}`);
   const parts = [
     ...describeUnlabeled(unlabeled),
-    ...(communicator.size > 1 ? team : []),
+    ...(communicator.size > 1 ? ranks : []),
     ...(loaded ? [describeStart(loaded, plan)] : []),
     ...warnings,
   ];

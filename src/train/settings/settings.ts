@@ -4,7 +4,7 @@ import { fineTuningSettings, weightsSettings } from "./fine-tuning-settings.ts";
 import { networkSettings } from "./network-settings.ts";
 import { optimizerSettings, scheduleSettings } from "./optimizer-settings.ts";
 import type { Setting } from "./setting.ts";
-import { imageSettings, lengthSettings, teamSettings } from "./training-settings.ts";
+import { imageSettings, lengthSettings, rankSettings } from "./training-settings.ts";
 
 /**
  * Every setting of a training, by its name in a configuration file: the one source of what flags, files, recipes and
@@ -19,7 +19,7 @@ export const settings = {
   ...lengthSettings,
   ...optimizerSettings,
   ...scheduleSettings,
-  ...teamSettings,
+  ...rankSettings,
 };
 
 /** Name of a training setting, as in a settings file. */
@@ -40,7 +40,7 @@ export const settingGroups: readonly { readonly title: string; readonly names: r
   { title: "Training", names: namesOf(lengthSettings) },
   { title: "Optimizer", names: namesOf(optimizerSettings) },
   { title: "Learning rate schedule", names: namesOf(scheduleSettings) },
-  { title: "Several processes", names: namesOf(teamSettings) },
+  { title: "Several processes", names: namesOf(rankSettings) },
 ];
 
 /** The setting of a name, whatever its values are. */

@@ -122,7 +122,7 @@ function readWeight(text: string): [string, number] {
 }
 
 /** What counts only where several processes train together. */
-export const teamSettings = {
+export const rankSettings = {
   syncBatchNorm: setting(onOff(), {
     about: "batch normalization by the batches of all processes together, instead of each by its own",
     default: false,

@@ -7,13 +7,13 @@ import { alone, gatherRanks } from "../../../src/train/ranks/ranks.ts";
 import { type CliIo, describeFailure, exitCodeOf } from "../io.ts";
 
 /** What flags say about processes and threads. */
-export interface TeamFlags {
+export interface RankFlags {
   readonly mpi?: boolean;
   readonly threads?: number;
 }
 
 /** The processes that train together, and what each may use. */
-export interface Team {
+export interface Ranks {
   /** Of one process, where nobody else takes part. */
   readonly communicator: Communicator;
   /** For the engine in this process; undefined: as many as there are cores. */
@@ -33,13 +33,13 @@ const precedenceMs = 1000;
  * where any of them fails, all end.
  * @throws {RuntimeUnavailableError} there is no MPI, or it is not that of the launcher.
  * @throws {UsageError} `--mpi` asks for other processes, and there are none.
- * @throws what the work throws when it is done alone, or when it has left the team.
+ * @throws what the work throws when it is done alone, or after it has left the other ranks.
  */
-export async function inTeam(
-  flags: TeamFlags,
+export async function withRanks(
+  flags: RankFlags,
   environment: Readonly<Record<string, string | undefined>>,
   io: CliIo,
-  work: (team: Team, io: CliIo) => Promise<void>,
+  work: (ranks: Ranks, io: CliIo) => Promise<void>,
 ): Promise<void> {
   const { isMpiProcess, joinMpi, launchedSize } = await import("../../../src/runtime/node/mpi.ts");
   if (!(flags.mpi ?? isMpiProcess(environment))) {

@@ -83,7 +83,7 @@ export async function followTraining(task: TrainingTask, io: CliIo): Promise<voi
 
 /** Rank 0 says whether there is something to do, when it has the run's folder and what it begins with is on the disk. */
 function callFollowers({ flags }: TrainingTask, isTraining: boolean): boolean {
-  return onFirstRank(flags.team.communicator, isTraining);
+  return onFirstRank(flags.ranks.communicator, isTraining);
 }
 
 async function begin({ images, resolved, flags }: TrainingTask, io: CliIo): Promise<Run> {
@@ -98,12 +98,12 @@ async function trainAndTell(run: Run, into: RunFolder, io: CliIo): Promise<void>
   const result = await trainInto(into, run, nodePlatform, { ...io, signal: limit.signal }).catch((error) => {
     throw error instanceof AbortedError ? stoppedInHead(error, limit) : error;
   });
-  flags.team.leave();
+  flags.ranks.leave();
   reportSkipped([...result.skipped, ...result.validationSkipped], io);
   if (flags.json) writeJson(io, resultJson(result, into));
   else if (result.steps > 0) io.stdout(`${describeChoice(result)}\n`);
   if (result.aborted && (limit.reason === undefined || result.steps === 0)) throw interruption(result, run, into);
-  if (result.aborted) note(`${limit.reason} To resume: ${resumeCommand(flags.output, flags.team.communicator.size)}`);
+  if (result.aborted) note(`${limit.reason} To resume: ${resumeCommand(flags.output, flags.ranks.communicator.size)}`);
   else if (result.history.length < plan.settings.epochs) note(describePatience(plan.settings));
   note(`Wrote ${into.written.join(", ")} into ${into.path}`);
 }
@@ -155,7 +155,7 @@ export function interruption(result: TrainingResult, { plan, flags }: Run, folde
     remedy:
       steps === 0
         ? "To train, give the same command again."
-        : `To resume: ${resumeCommand(flags.output, flags.team.communicator.size)}`,
+        : `To resume: ${resumeCommand(flags.output, flags.ranks.communicator.size)}`,
   });
 }
 
