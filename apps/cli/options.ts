@@ -3,17 +3,22 @@ import { UsageError } from "../../src/base/errors.ts";
 import { type Kind, listOf, number, wholeNumber } from "../../src/base/kinds.ts";
 import { devices } from "../../src/base/platform.ts";
 
-/** A command with what all have: `--json`, and an example in its help. */
-export function addCommand(
-  program: Command,
-  usage: string,
-  about: { readonly description: string; readonly example: string },
-): Command {
+/** The texts of a command's help. */
+export interface CommandHelp {
+  /** One line, under 70 characters, for the list of commands. */
+  readonly summary: string;
+  readonly details: string;
+  readonly examples: readonly [string, string];
+}
+
+/** Adds a command with its help and `--json`. */
+export function addCommand(program: Command, usage: string, { summary, details, examples }: CommandHelp): Command {
   return program
     .command(usage)
-    .description(about.description)
+    .summary(summary)
+    .description(`${summary}.\n\n${details}`)
     .option("--json", "print the result as JSON")
-    .addHelpText("after", `\nExample:\n  $ ${about.example}`);
+    .addHelpText("after", `\nExamples:\n${examples.map((example) => `  $ ${example}`).join("\n")}`);
 }
 
 /** The flag that says what the engine computes on. */

@@ -84,10 +84,15 @@ describe("every command", () => {
   };
   const names = createProgram(io).commands.map((command) => command.name());
 
-  it.each(names)("%s has --json and an example in its help", async (name) => {
+  it("has a summary of less than 70 characters", () => {
+    const long = createProgram(io).commands.filter((command) => !command.summary() || command.summary().length >= 70);
+    expect(long.map((command) => command.name())).toEqual([]);
+  });
+
+  it.each(names)("%s has --json and two examples in its help", async (name) => {
     const { exitCode, stdout, stderr } = await capture([name, "--help"]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
     expect(stdout).toContain("--json");
-    expect(stdout).toMatch(new RegExp(`Example:\\n  \\$ xception ${name}\\b`));
+    expect(stdout).toMatch(new RegExp(`Examples:\\n  \\$ xception ${name}\\b.*\\n  \\$ xception ${name}\\b`));
   });
 });

@@ -13,11 +13,11 @@ interface ClassifyFlags extends Omit<ClassifierFlags, "top"> {
 
 export function registerClassify(program: Command, io: CliIo): void {
   const command = addCommand(program, "classify <model> <images...>", {
-    description:
-      "Say what images show: files, folders, or - for standard input. MODEL is a file of any kind, an address, or " +
-      "imagenet: Keras's Xception. An image that cannot be read does not stop the others; the exit code is 1 if there " +
-      "was one.",
-    example: "xception classify run/model.onnx cat.jpg photos/ --top 3",
+    summary: "Predict the top classes of images",
+    details:
+      "Takes files, folders, or - for standard input. MODEL is a file in any supported format, a URL, or " +
+      "imagenet (Keras's Xception). Unreadable images do not stop the others; the exit code is then 1.",
+    examples: ["xception classify run/model.onnx cat.jpg photos/ --top 3", "xception classify imagenet cat.jpg --json"],
   }).option("--top <n>", "how many classes to name", countOf("--top"), 5);
   addClassifierOptions(command).action(async (model: string, paths: readonly string[], flags: ClassifyFlags) => {
     const { top, device, json, ...about } = flags;

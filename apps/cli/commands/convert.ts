@@ -26,11 +26,15 @@ const targetNames = Object.keys(weightsTargets) as TargetName[];
 
 export function registerConvert(program: Command, io: CliIo): void {
   const command = addCommand(program, "convert <in> <out>", {
-    description:
-      "Convert a file of weights of any kind into another; the ending of OUT says into which: .onnx, .keras, .h5, .weights.h5, " +
-      ".json (TensorFlow.js), .safetensors (timm). IN may also be an address, or imagenet: what Keras's Xception learned. " +
-      "Flags that describe a network put the weights into that Xception; without any the file keeps its own network.",
-    example: "xception convert weights.h5 model.onnx --classes 10 --labels labels.txt",
+    summary: "Convert a model or weights to another format",
+    details:
+      "The extension of OUT chooses the format: .onnx, .keras, .h5, .weights.h5, .json (TensorFlow.js), " +
+      ".safetensors (timm). IN is a file, a URL, or imagenet (Keras's Xception). Network flags load the " +
+      "weights into that Xception; without them the file's own network is kept.",
+    examples: [
+      "xception convert weights.h5 model.onnx --classes 10 --labels labels.txt",
+      "xception convert run/model.onnx model.keras",
+    ],
   })
     .addOption(new Option("--to <kind>", "what to write, whatever the name of OUT").choices(targetNames))
     .option("--allow-missing <glob>", "weights that may be missing or differ, e.g. 'predictions/*'")

@@ -11,9 +11,9 @@ interface CostFlags extends LookFlags {
 
 export function registerCost(program: Command, io: CliIo): void {
   const command = addCommand(program, "cost [model]", {
-    description:
-      "Count weights and multiplications, separable convolutions against ordinary ones: of the network that flags describe, or of the one in a file, a model of any kind or its address.",
-    example: "xception cost --input-shape 150x150x3 --width 0.5",
+    summary: "Count multiplications and weights, separable against ordinary",
+    details: "Takes network flags, or a model: a file in any supported format, or a URL.",
+    examples: ["xception cost --input-shape 150x150x3 --width 0.5", "xception cost run/model.onnx --json"],
   });
   addNetworkOptions(addDownloadOptions(command)).action(async (model: string | undefined, flags: CostFlags) => {
     const cost = networkCost(await describedNetwork(model, command, flags, io));

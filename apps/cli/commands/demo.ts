@@ -20,10 +20,9 @@ interface DemoFlags {
 
 export function registerDemo(program: Command, io: CliIo): void {
   addCommand(program, "demo", {
-    description:
-      "Train a small Xception from scratch on emoji as one artist draws them, test it on another artist's, and write " +
-      "the model and an illustrated report.",
-    example: "xception demo --seed 1 -o demo-1",
+    summary: "Train a small Xception on emoji and write an illustrated report",
+    details: "Trains from scratch on one vendor's emoji and tests on another vendor's.",
+    examples: ["xception demo", "xception demo --seed 1 -o demo-1"],
   })
     .option("-o, --output <folder>", "where to write; an earlier demo in it is replaced", "demo")
     .option("--seed <n>", "seed of weights, shuffles and augmentation", countOf("--seed", { from: 0 }), demoRecipe.seed)

@@ -5,8 +5,9 @@ import { addCommand } from "../options.ts";
 
 export function registerDoctor(program: Command, io: CliIo): void {
   addCommand(program, "doctor", {
-    description: "Check this machine: versions, CPU, memory, and whether the native parts load (exit 1 if not).",
-    example: "xception doctor --json",
+    summary: "Check this machine: versions, CPU, memory, native libraries",
+    details: "The exit code is 1 if a native library does not load.",
+    examples: ["xception doctor", "xception doctor --json"],
   }).action(async (flags: { json?: boolean }) => {
     const diagnosis = await diagnose();
     if (flags.json) writeJson(io, diagnosis);

@@ -26,12 +26,16 @@ interface EmbedFlags extends Omit<NetworkFlags, "pooling">, DownloadFlags {
 
 export function registerEmbed(program: Command, io: CliIo): void {
   const command = addCommand(program, "embed <model> <images...>", {
-    description:
-      "Write the embeddings of images: one row of numbers for each, the means of its last maps, 2048 for Xception. " +
-      "Images that look alike get rows that point the same way (see xception search). MODEL is a file of weights " +
-      "of any kind, an address, or imagenet: what Keras's Xception learned. Flags that describe a network put the weights " +
-      "into that Xception; without any the file keeps its own network. Images that cannot be read are skipped and named.",
-    example: "xception embed run/model.onnx photos/ -o embeddings.safetensors",
+    summary: "Write embeddings of images, for search or clustering",
+    details:
+      "An embedding is the globally pooled last feature map, 2048 numbers for Xception; similar images " +
+      "get vectors of similar direction (see xception search). MODEL is a file in any supported format, a " +
+      "URL, or imagenet (Keras's Xception). Network flags load the weights into that Xception; without " +
+      "them the file's own network is kept. Unreadable images are skipped and reported.",
+    examples: [
+      "xception embed run/model.onnx photos/ -o embeddings.safetensors",
+      "xception embed imagenet photos/ -o embeddings.csv --pooling max",
+    ],
   })
     .requiredOption("-o, --output <file>", "what to write: .safetensors, .csv or .json")
     .option("--layer <name>", "layer whose maps are taken (default: the last one with maps)")

@@ -30,9 +30,14 @@ interface EvaluateFlags extends ClassifierFlags {
 
 export function registerEvaluate(program: Command, io: CliIo): void {
   const command = addCommand(program, "evaluate <model> <folder>", {
-    description:
-      "Test a model on a folder of images with one sub-folder for each class. MODEL is a file of any kind, an address, or imagenet: Keras's Xception.",
-    example: "xception evaluate run/model.onnx photos/test --json",
+    summary: "Evaluate a model on a folder of labeled images",
+    details:
+      "The folder has one subfolder per class. MODEL is a file in any supported format, a URL, or " +
+      "imagenet (Keras's Xception).",
+    examples: [
+      "xception evaluate run/model.onnx photos/test --json",
+      "xception evaluate run/model.onnx photos/test --top 1,5 --report test.html",
+    ],
   })
     .option("--batch-size <n>", "images at a time (default: 16)", countOf("--batch-size"))
     .option("--top <list>", "also report top-k accuracy for each k, e.g. 1,3,5", countsOf("--top"))

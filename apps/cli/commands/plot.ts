@@ -15,9 +15,9 @@ interface PlotFlags extends LookFlags, Pick<PlotOptions, "rankdir" | "shapes" | 
 
 export function registerPlot(program: Command, io: CliIo): void {
   const command = addCommand(program, "plot [model]", {
-    description:
-      "Draw the layer graph: of the network that flags describe, or of the one in a file, a model of any kind or its address.",
-    example: "xception plot -o model.svg --rankdir LR",
+    summary: "Draw the layer graph as SVG, PNG or DOT",
+    details: "Takes network flags, or a model: a file in any supported format, or a URL.",
+    examples: ["xception plot -o model.svg --rankdir LR", "xception plot run/model.onnx -o model.png"],
   })
     .requiredOption("-o, --output <file>", "where to write; .svg, .png or .dot says what")
     .addOption(

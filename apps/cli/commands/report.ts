@@ -19,8 +19,9 @@ interface ReportFlags {
 
 export function registerReport(program: Command, io: CliIo): void {
   addCommand(program, "report <run>", {
-    description: "Write the report of a training run again, interrupted or not.",
-    example: "xception report run -o report.html",
+    summary: "Rebuild the HTML report of a training run",
+    details: "Also works for a run that was interrupted or is still training.",
+    examples: ["xception report run", "xception report run -o report.html"],
   })
     .option("-o, --output <file>", `the HTML file to write (default: ${runFiles.report} in the run)`)
     .action(async (run: string, { output, json }: ReportFlags) => {

@@ -39,11 +39,15 @@ interface Query {
 
 export function registerSearch(program: Command, io: CliIo): void {
   const command = addCommand(program, "search <image> <embeddings>", {
-    description:
-      "Find the images most similar to one, among those that `xception embed` wrote down: by the cosine of the angle " +
-      "between their rows. IMAGE is a file, - for standard input, or an image of the embeddings by its path there; another " +
-      "image is embedded by the model that the file names.",
-    example: "xception search cat.jpg embeddings.safetensors -o sheet.html",
+    summary: "Find the images most similar to one",
+    details:
+      "Ranks the images of an embeddings file (see xception embed) by cosine similarity. IMAGE is a file, " +
+      "- for standard input, or an image of the embeddings by its path there; other images are embedded " +
+      "with the model recorded in the file.",
+    examples: [
+      "xception search cat.jpg embeddings.safetensors",
+      "xception search cat.jpg embeddings.safetensors -o sheet.html",
+    ],
   })
     .option("--model <model>", "where that model is now (default: where it was then)")
     .option("--top <n>", "how many to find", countOf("--top"), 12)

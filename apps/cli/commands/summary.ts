@@ -23,11 +23,14 @@ interface SummaryFlags extends LookFlags {
 
 export function registerSummary(program: Command, io: CliIo): void {
   const command = addCommand(program, "summary [model]", {
-    description:
-      "List the layers: shapes, parameters and connections; of the network that flags describe, or of the one in a file: " +
-      "a model of any kind, or its address. Of a graph of another tool: its inputs, outputs and operations; of weights " +
-      "alone: their names and shapes.",
-    example: "xception summary --variant tutorial --input-shape 150x150x3 --classes 10",
+    summary: "List layers, shapes, parameters and connections",
+    details:
+      "Takes network flags, or a model: a file in any supported format, or a URL. For another tool's " +
+      "graph it lists inputs, outputs and operators; for bare weights, names and shapes.",
+    examples: [
+      "xception summary --variant tutorial --input-shape 150x150x3 --classes 10",
+      "xception summary run/model.onnx",
+    ],
   });
   addNetworkOptions(addDownloadOptions(command)).action(async (model: string | undefined, flags: SummaryFlags) => {
     if (model !== undefined) return summarizeFile(model, command, flags, io);

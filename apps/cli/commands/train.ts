@@ -22,10 +22,14 @@ import { followTraining, leadTraining, needImages } from "../train/rank-training
 
 export function registerTrain(program: Command, io: CliIo): void {
   const command = addCommand(program, "train [folder]", {
-    description:
-      "Train a network on a folder of images with one sub-folder for each class. Ctrl-C finishes the step and saves " +
-      "what was reached, to go on later with --resume; the exit code is then 1.",
-    example: "xception train photos/train --val photos/test -o run --image-size 150 --width 0.25",
+    summary: "Train a network on a folder of labeled images",
+    details:
+      "The folder has one subfolder per class. Ctrl-C finishes the step and saves the state, to resume " +
+      "later with --resume; the exit code is then 1.",
+    examples: [
+      "xception train photos/train --val photos/test -o run --image-size 150 --width 0.25",
+      "xception train photos --recipe finetune --weights imagenet -o tuned",
+    ],
   });
   addTrainOptions(command).action(async (images: string | undefined, flags: TrainFlags) => {
     const resolved = await settingsOf(flags, readFile);

@@ -45,12 +45,16 @@ interface VerifyFlags extends NetworkFlags, DownloadFlags {
 
 export function registerVerify(program: Command, io: CliIo): void {
   const command = addCommand(program, "verify [model]", {
-    description:
-      "Compare a model's outputs with a reference, block by block. With MODEL: runs it on every available runtime, on a synthetic " +
-      "image and on yours, and compares with the unoptimized model, or with --reference. With --golden instead: builds " +
-      "the network that the golden file names with synthetic weights, and compares every number in the file. The exit " +
-      "code is 1 if they differ.",
-    example: "xception verify run/model.onnx --reference model.keras --image cat.jpg --runtimes cpu,wasm",
+    summary: "Compare a model with a reference, block by block",
+    details:
+      "With MODEL: runs it on every available runtime, on a synthetic image and on yours, and compares " +
+      "with the unoptimized model, or with --reference. With --golden: builds the network that the golden " +
+      "file names, with synthetic weights, and compares every number in the file. The exit code is 1 if " +
+      "they differ.",
+    examples: [
+      "xception verify run/model.onnx --reference model.keras --image cat.jpg --runtimes cpu,wasm",
+      "xception verify --golden xception-paper-299.json",
+    ],
   })
     .option("--reference <file>", "a golden file (JSON), or another file of the model, in any format")
     .option("--image <files...>", "images to run besides the synthetic one")
