@@ -88,7 +88,7 @@ describe("a run that goes on", () => {
     expect(exitCode).toBe(0);
     expect(readable(stderr)).toMatch(
       new RegExp(
-        `^Cannot resume from WORK/run/checkpoints/${last}, looking for the one before\\. checkpoint "WORK/run/.*`,
+        `^Cannot resume from WORK/run/checkpoints/${last}; trying the previous one\\. checkpoint "WORK/run/.*`,
       ),
     );
     expect(stderr).toContain(`from ${join(run(), "checkpoints", before)}`);
@@ -197,7 +197,7 @@ describe("there is nothing to resume", () => {
     const { exitCode, stderr } = await goOn();
     expect(exitCode).toBe(1);
     expect(readable(stderr)).toContain(
-      'error: folder "WORK/run": none of its checkpoints can be read (1 tried). Begin the training reinitialized, with ' +
+      'error: folder "WORK/run": none of its checkpoints can be read (1 tried). Start a new run, with ' +
         "--overwrite or in another folder.\n",
     );
   });

@@ -12,7 +12,7 @@ import type { FuzzedReader } from "./reader.ts";
 
 /** Far more than any case takes; a library in a thread is then ended (`platform.isolate`), everything else has failed. */
 const longestSeconds = 20;
-/** A library that a case has damaged is loaded reinitialized, and the one before stays in memory as long as the process. */
+/** A library that a case has damaged is loaded again, and the one before stays in memory as long as the process. */
 const casesOfProcess = 1000;
 /** Most memory of a process, with Node, the program and 64 MiB for the HDF5 library; no case's file has more than 0.3 MB. */
 const mostMib = 700;
