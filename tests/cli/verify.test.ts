@@ -49,7 +49,7 @@ describe("verify", () => {
     expect(stdout).toMatch(/^xception 71×71×3, 4 training steps\n/);
     expect(stdout).toMatch(/│ loss of step 4 +│ +\d\.\d\de-\d │ +3e-2 │ ok │/);
     expect(stdout).toContain("Training reproduces the golden values.");
-  });
+  }, 400_000);
 
   it("prints a table with a row for each tap", async () => {
     const { exitCode, stdout, stderr } = await capture(["verify", "--golden", file]);
