@@ -92,8 +92,9 @@ export async function verifyTraining(
       compare(`loss of step ${index + 1}`, loss, expected, expected, allowed);
     }
     const specs = networkWeights(network);
+    const after = step.weights();
     for (const { spec, norm, first } of weightsAfter(golden, specs, where)) {
-      const { data } = step.weights().get(spec.name)!;
+      const { data } = after.get(spec.name)!;
       compare(`norm of ${spec.name}`, normOf(data), norm, norm, normTolerance[spec.role][0]);
       const rms = norm / Math.sqrt(data.length);
       const farthest = Math.max(...first.map((value, index) => Math.abs(value - data[index]!)));
@@ -103,7 +104,6 @@ export async function verifyTraining(
       const spec = specs.find((each) => each.name === name);
       if (!spec) throw noSuchWeight(where, name);
       const [allowedNorm, allowedChange] = normTolerance[spec.role];
-      const after = step.weights();
       compare(`norm of ${name}`, normOf(after.get(name)!.data), norm, norm, allowedNorm);
       compare(`change of ${name}`, changeOf(name, before, after), change, change, allowedChange);
     }
