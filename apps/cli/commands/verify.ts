@@ -11,7 +11,6 @@ import {
   parseTrainingGolden,
 } from "../../../src/tasks/verify/golden.ts";
 import { type ModelVerification, verifyModel } from "../../../src/tasks/verify/model.ts";
-import type { VerifyLayout } from "../../../src/tasks/verify/run.ts";
 import {
   describeModelVerification,
   describeTrainingVerification,
@@ -21,6 +20,7 @@ import { type TrainingVerification, verifyTraining } from "../../../src/tasks/ve
 import {
   defaultTolerance,
   type Verification,
+  type VerifyLayout,
   type VerifyTolerance,
   verifyGolden,
   verifyPhoto,
