@@ -6,16 +6,18 @@ import { assertOption, wholeNumber } from "../../base/kinds.ts";
 import { metadataKey } from "../../formats/format.ts";
 import { decodeFloats } from "../../formats/number-formats.ts";
 import { isSafetensors, readSafetensors, writeSafetensors } from "../../formats/safetensors.ts";
-import { type ArchitectureName, architectureNames, type NetworkOptions } from "../../models/registry.ts";
+import { architectureNames, type NetworkOptions } from "../../models/registry.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 
-/** An image with an embedding. */
-export interface EmbeddedImage {
+const imageSchema = z.object({
   /** Its path inside the images' folder, with `/` as the separator. */
-  readonly file: string;
+  file: z.string().min(1),
   /** Its class. */
-  readonly label?: string | undefined;
-}
+  label: z.string().min(1).optional(),
+});
+
+/** An image with an embedding. */
+export type EmbeddedImage = Readonly<z.infer<typeof imageSchema>>;
 
 /** Embeddings of images: one vector each; similar images have similar directions. */
 export interface Embeddings {
@@ -26,26 +28,13 @@ export interface Embeddings {
   readonly origin?: EmbeddingsOrigin | undefined;
 }
 
-/** The model of the embeddings, and the folder of the images; paths are relative to the embeddings' file. */
-export interface EmbeddingsOrigin {
-  /** Path or URL of the model file, or `imagenet`. */
-  readonly model: string;
-  /** Digest of the model, see `FeatureExtractor.digest`. */
-  readonly digest: string;
-  /** As in `openAs`, if the model file holds only weights. */
-  readonly network?: NetworkOptions | undefined;
-  readonly architecture?: ArchitectureName | undefined;
-  readonly allowMissing?: string | undefined;
-  readonly layer: string;
-  readonly pooling: "avg" | "max";
-  readonly folder: string;
-}
-
 const originSchema = z.object({
+  /** Path or URL of the model file, or `imagenet`. */
   model: z.string().min(1),
+  /** Digest of the model, see `FeatureExtractor.digest`. */
   digest: z.string().regex(/^[0-9a-f]{64}$/),
-  // Validated when the network is built.
-  network: z.record(z.string(), z.json()).optional(),
+  /** As in `openAs`, if the model file holds only weights; validated when the network is built. */
+  network: z.custom<NetworkOptions>((value) => z.record(z.string(), z.json()).safeParse(value).success).optional(),
   architecture: z.enum(architectureNames).optional(),
   allowMissing: z.string().optional(),
   layer: z.string().min(1),
@@ -53,7 +42,8 @@ const originSchema = z.object({
   folder: z.string().min(1),
 });
 
-const imageSchema = z.object({ file: z.string().min(1), label: z.string().min(1).optional() });
+/** The model of the embeddings, and the folder of the images; paths are relative to the embeddings' file. */
+export type EmbeddingsOrigin = Readonly<z.infer<typeof originSchema>>;
 
 const embeddingsVersion = 1;
 
@@ -91,7 +81,7 @@ function checkedEmbeddings(
       received: values.data[bad],
     });
   }
-  return { images, values, origin: origin as EmbeddingsOrigin | undefined };
+  return { images, values, origin };
 }
 
 /** A similar image. */
@@ -133,7 +123,7 @@ export function nearest(
       remedy: "Embed it with the same model, layer and pooling.",
     });
   }
-  const length = lengthOf(query, "the query");
+  const length = lengthOf(query);
   const found = images.map((image, row): Neighbor => {
     const embedding = values.data.subarray(row * dimensions, (row + 1) * dimensions);
     return { ...image, row, similarity: dot(query, embedding) / (length * lengthOf(embedding, image.file)) };
@@ -150,11 +140,11 @@ function dot(a: Float32Array, b: Float32Array): number {
   return sum;
 }
 
-function lengthOf(embedding: Float32Array, of: string): number {
+function lengthOf(embedding: Float32Array, image?: string): number {
   const length = Math.sqrt(dot(embedding, embedding));
   if (length > 0) return length;
   throw new DataError({
-    where: `embedding of ${of === "the query" ? of : JSON.stringify(of)}`,
+    where: `embedding of ${image === undefined ? "the query" : JSON.stringify(image)}`,
     what: "it is a zero vector, which has no direction",
     remedy: "Leave the image out, or choose another layer.",
   });
