@@ -111,7 +111,7 @@ test("what imagenet is, is told without a download", async () => {
   const summary = await capture(["summary", "imagenet", "--json", "--offline"]);
   const { format, params, labels, license, preprocessing } = JSON.parse(summary.stdout);
   expect({ format, params, license }).toEqual({
-    format: "weights that Keras published",
+    format: "Keras's published weights",
     params: { total: 22_910_480, trainable: 22_855_952, nonTrainable: 54_528 },
     license: "MIT",
   });
