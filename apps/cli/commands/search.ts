@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { DataError, UsageError, WeightsError, XceptionError } from "../../../src/base/errors.ts";
 import type { Device, ImageCodec, ImageSource, Platform } from "../../../src/base/platform.ts";
+import { factsOf } from "../../../src/report/document.ts";
 import { toHtml } from "../../../src/report/html.ts";
 import { searchDocument } from "../../../src/report/search-sheet.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
@@ -139,13 +140,12 @@ async function sheetOf(
   const neighbors = await Promise.all(
     found.map(async (each) => ({ ...each, jpeg: await thumbnail(resolve(folder, each.file), platform.images) })),
   );
-  const entries = {
+  const facts = factsOf({
     File: query.file,
     Class: query.label,
     "Compared by": `cosine similarity of ${values.shape[1]} numbers`,
     ...(origin && { "Layer and pooling": `${origin.layer}, ${origin.pooling}`, Model: origin.model }),
-  };
-  const facts = Object.entries(entries).flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]));
+  });
   const jpeg = await thumbnail(query.image, platform.images);
   return toHtml(searchDocument({ query: { ...query, jpeg }, neighbors, searched: images.length, facts }));
 }

@@ -3,7 +3,7 @@ import type { Evaluation } from "../../../src/base/records.ts";
 import { countParameters, type Network, networkWeights } from "../../../src/graph/network.ts";
 import type { Provenance } from "../../../src/model/model.ts";
 import { architectureNamed, buildNetwork, defaultName } from "../../../src/models/registry.ts";
-import type { Fact } from "../../../src/report/document.ts";
+import { type Fact, factsOf } from "../../../src/report/document.ts";
 import { describeEvaluation } from "../../../src/report/evaluation.ts";
 import { formatPercent, withCommas } from "../../../src/report/numbers.ts";
 import type { TrainingReport } from "../../../src/report/training-report.ts";
@@ -83,7 +83,7 @@ function settingsOf({ training, test }: DemoImages, recipe: DemoRecipe): Fact[] 
   const { imageSize, width, middleFlowRepeats, batchSize, learningRate, weightDecay, labelSmoothing, seed } = recipe;
   const { rotationDegrees, scale, shift, crop, brightness, contrast, saturation } = recipe.augment;
   const share = (fraction: number) => `${Math.round(100 * fraction)}\u00a0%`;
-  const facts = {
+  return factsOf({
     Network: `Xception, ${width} times as wide, ${middleFlowRepeats} blocks in the middle flow`,
     "Image size": `${imageSize}×${imageSize}, on white where transparent`,
     "Training images": `${artists.training}: ${describeImages(training)}`,
@@ -94,8 +94,7 @@ function settingsOf({ training, test }: DemoImages, recipe: DemoRecipe): Fact[] 
     "Label smoothing": `${labelSmoothing}`,
     Augmentation: `flips, rotations up to ±${rotationDegrees}°, scale ±${share(scale)}, shifts up to ±${share(shift)}, crops up to ${share(crop)}; brightness ±${share(brightness)}, contrast ±${share(contrast)}, saturation ±${share(saturation)}`,
     Seed: `${seed}; the same seed gives bit-identical weights on the same machine`,
-  };
-  return Object.entries(facts).map(([name, value]) => ({ name, value }));
+  });
 }
 
 /** Introduces the network and the images on the terminal. */
