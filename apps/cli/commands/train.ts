@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import type { Platform } from "../../../src/base/platform.ts";
 import type { ImageDataset } from "../../../src/data/dataset.ts";
 import { defaultPreprocessing } from "../../../src/model/model.ts";
 import { drawContactSheet } from "../../../src/report/contact-sheet.ts";
@@ -44,7 +43,7 @@ export function registerTrain(program: Command, io: CliIo): void {
 
   async function showImages(file: string, folder: string, { settings }: ResolvedSettings): Promise<void> {
     const { training } = await readTrainingImages(folder, settings, nodePlatform.files);
-    const shown = await showAugmentation(file, training, settings, nodePlatform);
+    const shown = await showAugmentation(file, training, settings);
     if (command.opts<TrainFlags>().json) writeJson(io, { file, ...shown });
     else io.stderr(`Wrote ${file}: ${shown.images} images in ${shown.epochs} epochs; nothing was trained\n`);
   }
@@ -62,12 +61,7 @@ function printConfig(resolved: ResolvedSettings, flags: TrainFlags, io: CliIo): 
  * @throws {DataError} no image can be used.
  * @throws {FileError} the file cannot be written.
  */
-async function showAugmentation(
-  file: string,
-  training: ImageDataset,
-  settings: Settings,
-  platform: Platform,
-): Promise<{ readonly images: number; readonly epochs: number }> {
+async function showAugmentation(file: string, training: ImageDataset, settings: Settings) {
   const format = extensionOf(file, ["png", "svg", "html"], "--show-augment");
   await assertWritable(file);
   const { imageSize, seed, labelSmoothing } = settings;
@@ -75,7 +69,7 @@ async function showAugmentation(
   const { fit, background } = defaultPreprocessing;
   const smoothing = labelSmoothing > 0 ? `, label smoothing ${labelSmoothing}` : "";
   const sheet = await augmentationSheet(training, {
-    ...{ platform, seed, augmentation, mixing, labelSmoothing },
+    ...{ platform: nodePlatform, seed, augmentation, mixing, labelSmoothing },
     decode: { width: imageSize, height: imageSize, fit, background },
     subtitle: `--augment ${augmentationText(settings)}${smoothing}, seed ${seed}, ${imageSize}×${imageSize} pixels`,
   });
