@@ -120,5 +120,5 @@ test("what imagenet is, is told without a download", async () => {
   expect((await capture(["summary", "imagenet", "--offline"])).stdout).toContain("license     MIT\n");
   expect((await capture(["cost", "imagenet", "--offline"])).stdout).toContain('Cost of "xception"');
   const refused = await capture(["summary", "imagenet", "--classes", "5"]);
-  expect(refused.stderr).toContain('only --input-shape goes with it; received "--classes"');
+  expect(refused.stderr).toContain('allowed with a file; received "--classes"');
 });

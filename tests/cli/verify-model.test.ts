@@ -91,7 +91,7 @@ describe("xception verify MODEL", () => {
     ],
     [
       ["verify", "m.onnx", "--runtimes", "cpu,gpu"],
-      'option --runtimes: this value is not allowed; received "gpu"; expected a list, each one of cpu, wasm, webgpu, cuda, tensorrt, dml, coreml.',
+      'option --runtimes: this value is not allowed; received "cpu,gpu"; expected a list, each one of cpu, wasm, webgpu, cuda, tensorrt, dml, coreml.',
     ],
   ])("refuses %j", async (command, message) => {
     expect(await capture(command)).toEqual({ exitCode: 2, stdout: "", stderr: `error: ${message}\n` });
