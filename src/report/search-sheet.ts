@@ -23,12 +23,12 @@ export interface SearchSheet {
 export function searchDocument({ query, neighbors, searched, facts }: SearchSheet): ReportDocument {
   const styleOf = ({ label }: SheetImage) =>
     query.label === undefined || label === undefined ? "unknown" : label === query.label ? "same" : "other";
-  const found = `The ${neighbors.length} most similar of ${withCommas(searched)} images.`;
+  const found = `The ${neighbors.length} most similar of ${withCommas(searched)} images`;
   const same = neighbors.filter((neighbor) => styleOf(neighbor) === "same").length;
   return {
     kind: "Search",
     title: "Similar images",
-    summary: query.label === undefined ? found : `${found} ${same} of them are of the same class, ${query.label}.`,
+    summary: query.label === undefined ? `${found}.` : `${found}, ${same} of the same class (${query.label}).`,
     sections: [
       { id: "query", title: "Query", blocks: [{ type: "facts", facts, image: imageOf(query) }] },
       {

@@ -240,7 +240,7 @@ describe("xception search", () => {
     expect(JSON.parse(stdout).sheet).toBe(at("sheet.html"));
     const page = await readFile(at("sheet.html"), "utf8");
     expect(page.match(/src="data:image\/jpeg;base64,/g)).toHaveLength(4);
-    expect(page).toContain("The 3 most similar of 4 images. 1 of them show the same class, cat.");
+    expect(page).toContain("The 3 most similar of 4 images, 1 of the same class (cat).");
     expect(page).toContain("<dd>block7_sepconv2_act, avg</dd>");
     // Images that are gone are no reason not to see the others.
     await rename(at("photos", "loose.png"), at("loose.png"));
