@@ -161,21 +161,14 @@ const photoSchema = z.strictObject({
   preprocess: z.string().optional(),
 });
 
-/** Values of a network with real weights for a photo. */
-export interface PhotoGolden {
-  readonly taps: Golden["taps"];
-  /** Means of the first channels of the last feature map. */
-  readonly pooled?: readonly number[];
-}
-
 /**
  * Reads what another tool computed for a photo, layer by layer: statistics of each feature map, and its first channels at
- * three places: the first pixel, the middle one (half the sides, rounded down) and the last. An entry `gap_…` holds the
- * global average of the last map.
+ * three places: the first pixel, the middle one (half the sides, rounded down) and the last. `pooled`, from an entry
+ * `gap_…`, holds the means of the first channels of the last map.
  * @param image name of the photo, if there are several; default: the first.
  * @throws {FormatError} it is not such a file, or the photo is missing; the message names the field.
  */
-export function parsePhotoGolden(text: string, file: string, image?: string): PhotoGolden {
+export function parsePhotoGolden(text: string, file: string, image?: string) {
   const where = goldenName(file);
   const { layers, images } = checkDocument(photoSchema, parseJson(text, where), where);
   const name = image ?? Object.keys(images)[0] ?? "";
@@ -203,22 +196,20 @@ export function parsePhotoGolden(text: string, file: string, image?: string): Ph
     const sampled = { at: samples.map(([index]) => index), values: samples.map(([, value]) => value) };
     return [layer, { shape: [1, height, width, depth], mean, std, min, max, ...sampled }];
   });
-  let pooled: readonly number[] | undefined;
-  for (const [key, value] of Object.entries(maps)) {
-    if (layers.includes(key)) continue;
-    if (key.startsWith("gap_")) pooled = checkDocument(row, value, `${where}, ${name}, field "${key}"`);
-    else throw new FormatError({ where: `${where}, ${name}`, what: "this key is unknown", received: key });
+  const others = Object.keys(maps).filter((key) => !layers.includes(key));
+  const unknown = others.find((key) => !key.startsWith("gap_"));
+  if (unknown !== undefined) {
+    throw new FormatError({ where: `${where}, ${name}`, what: "this key is unknown", received: unknown });
   }
+  const pooled = others.map((key) => checkDocument(row, maps[key], `${where}, ${name}, field "${key}"`)).at(-1);
   return { taps: Object.fromEntries(taps), ...(pooled && { pooled }) };
 }
-
-export type GoldenKind = "forward" | "training" | "timm" | "photo";
 
 /**
  * Detects the kind of a golden file by its keys: forward pass, training steps, several timm networks, or a photo.
  * @throws {FormatError} the text is not JSON.
  */
-export function goldenKind(text: string, file: string): GoldenKind {
+export function goldenKind(text: string, file: string): "forward" | "training" | "timm" | "photo" {
   const content = parseJson(text, goldenName(file));
   if (typeof content !== "object" || content === null) return "forward";
   if ("losses" in content) return "training";

@@ -271,7 +271,7 @@ export function compareMeans(layer: string, values: readonly number[], { data, s
 }
 
 /** Returns mean, standard deviation, minimum and maximum of all values. */
-function statisticsOf(values: ArrayLike<number>) {
+export function statisticsOf(values: ArrayLike<number>) {
   let [sum, min, max] = [0, Infinity, -Infinity];
   for (let index = 0; index < values.length; index++) {
     const value = values[index]!;

@@ -2,7 +2,7 @@ import { FormatError } from "../../base/errors.ts";
 import type { Platform } from "../../base/platform.ts";
 import { oneHot } from "../../data/labels.ts";
 import type { Weights } from "../../graph/initialize.ts";
-import type { WeightRole, WeightSpec } from "../../graph/layer-weights.ts";
+import type { WeightRole } from "../../graph/layer-weights.ts";
 import { inputShapeOf, networkWeights } from "../../graph/network.ts";
 import { syntheticImages, syntheticWeights } from "../../graph/synthetic.ts";
 import { softmaxCrossEntropy } from "../../learning/losses.ts";
@@ -71,12 +71,8 @@ export async function verifyTraining(
   const { optimizer, learningRate } = optimizerOf(golden.optimizer, where);
   const before = syntheticWeights(network);
   const batchSize = golden.labels.length;
-  const step = await TrainingStep.create(network, before, {
-    platform,
-    batchSize,
-    optimizer,
-    loss: softmaxCrossEntropy,
-  });
+  const options = { platform, batchSize, optimizer, loss: softmaxCrossEntropy };
+  const step = await TrainingStep.create(network, before, options);
   const images = syntheticImages(batchSize, inputShape, firstSeed);
   const targets = oneHot(golden.labels, golden.classes);
   const differences: TrainingDifference[] = [];
@@ -93,12 +89,14 @@ export async function verifyTraining(
     }
     const specs = networkWeights(network);
     const after = step.weights();
-    for (const { spec, norm, first } of weightsAfter(golden, specs, where)) {
-      const { data } = after.get(spec.name)!;
-      compare(`norm of ${spec.name}`, normOf(data), norm, norm, normTolerance[spec.role][0]);
+    for (const [index, { path, norm, first }] of Object.entries(golden.weights_after)) {
+      const spec = specs[Number(index)];
+      if (spec?.name !== path) throw noSuchWeight(where, `${index}: ${path}`);
+      const { data } = after.get(path)!;
+      compare(`norm of ${path}`, normOf(data), norm, norm, normTolerance[spec.role][0]);
       const rms = norm / Math.sqrt(data.length);
       const farthest = Math.max(...first.map((value, index) => Math.abs(value - data[index]!)));
-      compare(`first values of ${spec.name}`, farthest, 0, rms, valueTolerance);
+      compare(`first values of ${path}`, farthest, 0, rms, valueTolerance);
     }
     for (const [name, [norm, change]] of Object.entries(golden.norm_and_change_after ?? {})) {
       const spec = specs.find((each) => each.name === name);
@@ -144,25 +142,15 @@ function optimizerOf(text: string, where: string) {
   return { optimizer: createOptimizer(known, options), learningRate: lr };
 }
 
-function weightsAfter(golden: TrainingGolden, specs: readonly WeightSpec[], where: string) {
-  return Object.entries(golden.weights_after).map(([index, { path, norm, first }]) => {
-    const spec = specs[Number(index)];
-    if (spec?.name !== path) throw noSuchWeight(where, `${index}: ${path}`);
-    return { spec, norm, first };
-  });
-}
-
 function noSuchWeight(where: string, received: string): FormatError {
   return new FormatError({ where, what: "the network has no such weight at this place", received });
 }
 
 function normOf(values: Float32Array): number {
-  let squares = 0;
-  for (const value of values) squares += value * value;
-  return Math.sqrt(squares);
+  return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
 }
 
 function changeOf(name: string, before: Weights, after: Weights): number {
-  const [old, now] = [before.get(name)!.data, after.get(name)!.data];
-  return normOf(now.map((value, index) => value - old[index]!));
+  const old = before.get(name)!.data;
+  return normOf(after.get(name)!.data.map((value, index) => value - old[index]!));
 }

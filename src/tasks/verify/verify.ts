@@ -20,7 +20,14 @@ import { timmNames } from "../../models/timm-names.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import { channelBlock } from "../../train/step/step-program.ts";
 import { type Golden, goldenBatch, goldenName, parsePhotoGolden, type TimmGolden } from "./golden.ts";
-import { checkGolden, compareMeans, compareWithGolden, featuresLayer, type TapDifference } from "./reference.ts";
+import {
+  checkGolden,
+  compareMeans,
+  compareWithGolden,
+  featuresLayer,
+  statisticsOf,
+  type TapDifference,
+} from "./reference.ts";
 
 /**
  * The form in which a network is compiled for the engine. `inference`: batch normalization folded into the
@@ -47,7 +54,7 @@ export interface VerifyOptions {
   readonly layout?: VerifyLayout;
 }
 
-export interface VerifyNetworkOptions extends VerifyOptions {
+interface VerifyNetworkOptions extends VerifyOptions {
   /** Default: synthetic. */
   readonly weights?: Weights;
   /** `[N, H, W, C]`, as many as the golden values are of; default: synthetic. */
@@ -109,10 +116,8 @@ export async function verifyNetwork(
     ...tap,
     passed: tap.difference <= tolerance.taps && tap.statisticsDifference <= tolerance.taps,
   }));
-  const top =
-    probabilities === undefined
-      ? undefined
-      : { difference: probabilities, passed: probabilities <= tolerance.probabilities };
+  const isClose = probabilities !== undefined && probabilities <= tolerance.probabilities;
+  const top = probabilities === undefined ? undefined : { difference: probabilities, passed: isClose };
   const { config } = outputLayer(network);
   return {
     network: network.name,
@@ -199,15 +204,10 @@ function checkTimmFacts(
   network: Network,
   where: string,
 ): void {
-  const check = (field: string, received: unknown, own: unknown): void => {
-    if (received === undefined || JSON.stringify(received) === JSON.stringify(own)) return;
-    const what = "the network here has others";
-    throw new FormatError({
-      where: `${where}.${field}`,
-      what,
-      received: JSON.stringify(received),
-      expected: `${JSON.stringify(own)}`,
-    });
+  const check = (field: string, facts: unknown, own: unknown): void => {
+    const [received, expected] = [JSON.stringify(facts), JSON.stringify(own)];
+    if (facts === undefined || received === expected) return;
+    throw new FormatError({ where: `${where}.${field}`, what: "the network here has others", received, expected });
   };
   check("params", params, countParameters(networkWeights(network)).trainable);
   const stored = timmNames(architecture).flatMap(({ name, weight }, index) =>
@@ -230,12 +230,11 @@ export function timmSyntheticWeights(architecture: Architecture): Weights {
 
 function logitsAsTap(layer: string, logits: readonly (readonly number[])[]): Golden["taps"] {
   const values = logits.flat();
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const std = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+  const { std } = statisticsOf(values);
   return { [layer]: { shape: [logits.length, logits[0]!.length], std, at: [...values.keys()], values } };
 }
 
-export interface VerifyPhotoOptions extends VerifyOptions {
+interface VerifyPhotoOptions extends VerifyOptions {
   readonly architecture?: ArchitectureName | undefined;
   /** Options of the network that the weights are of; default: no top. */
   readonly network?: NetworkOptions | undefined;
