@@ -10,7 +10,7 @@ export function endingOf<T extends string>(file: string, endings: readonly T[], 
   if (found !== undefined) return found;
   throw new UsageError({
     where: `option ${flag}`,
-    what: "the ending of the name does not say what to write",
+    what: "unknown file extension",
     received: file,
     expected: `a name that ends in ${endings.map((ending) => `.${ending}`).join(", ")}`,
   });

@@ -28,7 +28,7 @@ import type { WeightsSource } from "./weights-file.ts";
 
 /**
  * Every format that can be read, in the order of detection: PyTorch's zip archives before Keras's, and the formats with a
- * vague beginning last. A new format is a folder in `weights/` and a line here; to write it, a line in `weightsTargets`.
+ * vague beginning last. A new format is a folder in `formats/` and a line here; to write it, a line in `weightsTargets`.
  */
 const weightsFormats: readonly FileFormat[] = [torchFormat, kerasFormat, onnxFormat, safetensorsFormat, tfjsFormat];
 
@@ -68,7 +68,12 @@ function assertUnread({ bytes, where }: WeightsSource): void {
     new Uint8Array(bytes.buffer);
   } catch (cause) {
     const remedy = "Make another one with weightsSource.";
-    throw new UsageError({ where, what: "this source was opened before, and its bytes are gone", remedy, cause });
+    throw new UsageError({
+      where,
+      what: "this source was opened before, and its bytes were transferred",
+      remedy,
+      cause,
+    });
   }
 }
 
@@ -100,7 +105,7 @@ export interface ModelToWrite extends ModelDescription {
   readonly weights: Weights;
 }
 
-export interface WriteOptions {
+interface WriteOptions {
   /** For files that store a date. */
   readonly savedAt: Date;
   /** How numbers are stored. */
@@ -115,12 +120,12 @@ export interface Written extends FileGroup {
 }
 
 /** A format to write a model in. */
-export interface WeightsTarget {
+interface WeightsTarget {
   /** Its name, for messages. */
   readonly title: string;
   /** The file extension that selects it. */
   readonly extension: string;
-  /** Whether it can store float16. */
+  /** True if it can store float16. */
   readonly half: boolean;
   readonly write: (model: ModelToWrite, options: WriteOptions) => Promise<Written>;
 }

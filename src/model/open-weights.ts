@@ -118,36 +118,31 @@ export function modelFrom(
       what: "the file holds only weights, without their network",
       received: file.format,
       expected: "a whole model",
-      remedy: "Name the network: convert takes its flags; in a program, use loadWeights.",
+      remedy: "Name the network: convert has flags for it; in code, use loadWeights.",
     });
   }
-  const { network: described, architecture: told, constants, rescaling } = file.describedNetwork(inputShape);
+  const { network: described, architecture: named, constants, rescaling } = file.describedNetwork(inputShape);
   const loaded = weightsFor(described, file, { where, constants, allowMissing });
-  const architecture = told ?? architectureFor(described, file, where);
+  const architecture = named ?? architectureFor(described, file, where);
   const network = buildNetwork(architecture);
   const weights = underNamesOf(network, described, loaded.weights);
-  const prepared = preparing(rescaling);
-  const notes = [...loaded.notes, ...prepared.notes];
-  return { ...prepared.said, ...file.metadata, ...loaded, notes, architecture, network, weights };
+  const rescaled = rescaledPixels(rescaling);
+  const notes = [...loaded.notes, ...rescaled.notes];
+  return { ...rescaled.description, ...file.metadata, ...loaded, notes, architecture, network, weights };
 }
 
 /** Moves a rescaling of pixels that is a layer of the file's network into the preprocessing. */
-export function preparing(rescaling: Preprocessing | undefined): {
-  readonly said: Pick<ModelDescription, "preprocessing">;
-  readonly notes: readonly string[];
-} {
-  if (rescaling === undefined) return { said: {}, notes: [] };
+function rescaledPixels(rescaling: Preprocessing | undefined) {
+  if (rescaling === undefined) return { description: {}, notes: [] };
   const { scale, offset } = rescaling;
-  return {
-    said: { preprocessing: { ...defaultPreprocessing, ...rescaling } },
-    notes: [`Its rescaling of pixels, pixel · ${scale} + ${offset}, is part of the preprocessing here, not a layer.`],
-  };
+  const note = `Its rescaling of pixels, pixel · ${scale} + ${offset}, is part of the preprocessing here, not a layer.`;
+  return { description: { preprocessing: { ...defaultPreprocessing, ...rescaling } }, notes: [note] };
 }
 
 /** The architecture that the file names, if its network matches; else a family that does; else the list of layers. */
 function architectureFor(network: Network, { metadata }: WeightsFile, where: string): Architecture {
-  const said = metadata?.architecture;
-  if (said !== undefined && sameLayers(network, networkOf(said, where))) return said;
+  const named = metadata?.architecture;
+  if (named !== undefined && sameLayers(network, networkOf(named, where))) return named;
   return recognizeArchitecture(network) ?? architectureOf(network);
 }
 
@@ -192,20 +187,20 @@ export async function openAs(
     if (allowMissing === undefined || missing.length + unexpected.length + wrongShape.length > 0) return opened;
     throw new UsageError({
       where,
-      what: "the file's own network has all its weights, none is missing",
+      what: "the file's own network has all its weights",
       received: allowMissing,
-      remedy: "Name another network for them with its options.",
+      remedy: "Leave the option out, or name another network with its options.",
     });
   }
   const ownName = own && nameOfArchitecture(own);
   const wanted = name ?? ownName ?? defaultName;
   const architecture = architectureNamed(wanted, { ...(own && optionsFor(wanted, own)), ...given });
-  const { architecture: _, ...said } = file.metadata ?? {};
+  const { architecture: _, ...description } = file.metadata ?? {};
   const storedChannels = own ? inputShapeOf(buildNetwork(own))[2]! : 3;
   const { network, ...loaded } = weightsInto(architecture, file, { where, allowMissing, storedChannels });
-  const prepared = preparing(whole ? understood(file)?.rescaling : undefined);
-  const notes = [...loaded.notes, ...prepared.notes, ...changedNumbers(own, architecture)];
-  return { ...prepared.said, ...said, architecture, network, ...loaded, notes };
+  const rescaled = rescaledPixels(whole ? understood(file)?.rescaling : undefined);
+  const notes = [...loaded.notes, ...rescaled.notes, ...changedNumbers(own, architecture)];
+  return { ...rescaled.description, ...description, architecture, network, ...loaded, notes };
 }
 
 /** Loads weights into the network of an architecture; those for another number of input channels are adapted. */
@@ -221,23 +216,16 @@ function weightsInto(
   } catch (error) {
     if (!(error instanceof WeightsError) || channels === storedChannels) throw error;
     const before = withOptions(architecture, { inputShape: [height, width, storedChannels] });
-    const loaded = weightsOrUndefined(buildNetwork(before), file, options);
-    if (loaded === undefined) throw error;
-    const { weights } = updateArchitecture(
-      { architecture: before, weights: loaded.weights },
-      { inputShape: [height, width, channels] },
-    );
+    let loaded: LoadedWeights;
+    try {
+      loaded = weightsFor(buildNetwork(before), file, options);
+    } catch {
+      throw error;
+    }
+    const stored = { architecture: before, weights: loaded.weights };
+    const { weights } = updateArchitecture(stored, { inputShape: [height, width, channels] });
     const note = `Its first convolution read ${storedChannels} channels and was adapted to ${channels} as timm does.`;
     return { network, ...loaded, weights, notes: [...loaded.notes, note] };
-  }
-}
-
-function weightsOrUndefined(...given: Parameters<typeof weightsFor>): LoadedWeights | undefined {
-  try {
-    return weightsFor(...given);
-  } catch (error) {
-    if (error instanceof WeightsError) return undefined;
-    throw error;
   }
 }
 

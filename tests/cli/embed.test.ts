@@ -116,7 +116,7 @@ describe("xception embed", () => {
       "another kind of file",
       ["embed", "model.onnx", "photos", "-o", "e.npy"],
       2,
-      'embeddings file: the ending of the name does not say what to write; received "…/e.npy"; expected a name that ends in .safetensors, .csv, .json.',
+      'embeddings file: unknown file extension; received "…/e.npy"; expected a name that ends in .safetensors, .csv, .json.',
     ],
     [
       "a missing folder",
@@ -294,7 +294,7 @@ describe("xception search", () => {
       "another kind of sheet",
       ["search", "query.png", "s.csv", "-o", "sheet.png"],
       2,
-      'option --output: the ending of the name does not say what to write; received "…/sheet.png"; expected a name that ends in .html, .htm.',
+      'option --output: unknown file extension; received "…/sheet.png"; expected a name that ends in .html, .htm.',
     ],
     [
       "a count of none",

@@ -65,7 +65,7 @@ describe("plot", () => {
     [[], "error: required option '-o, --output <file>' not specified\n"],
     [
       ["-o", "model.gif"],
-      "error: option --output: the ending of the name does not say what to write; " +
+      "error: option --output: unknown file extension; " +
         'received "model.gif"; expected a name that ends in .svg, .png, .dot.\n',
     ],
     [

@@ -77,10 +77,10 @@ function targetFor(path: string): TargetName {
   const extensions = new Set(targetNames.map((name) => weightsTargets[name].extension));
   throw new UsageError({
     where: "argument OUT",
-    what: "the ending of the name does not say what to write",
+    what: "unknown file extension",
     received: path,
     expected: `a name that ends in ${[...extensions].join(", ")}`,
-    remedy: "Or say it with --to.",
+    remedy: "Or choose the format with --to.",
   });
 }
 
@@ -88,7 +88,7 @@ function assertOverwrite(target: string, overwrite: boolean): void {
   if (overwrite || !existsSync(target)) return;
   throw new UsageError({
     where: "argument OUT",
-    what: "the file is there already",
+    what: "the file already exists",
     received: target,
     remedy: "Add --overwrite.",
   });
