@@ -30,6 +30,7 @@ export async function classifierArguments(
     options: {
       ...givenNetwork(command, flags),
       architecture: flags.architecture,
+      key: flags.key,
       labels: await labelsOf(flags.labels),
     },
   };

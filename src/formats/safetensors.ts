@@ -171,7 +171,12 @@ export function writeSafetensors(
   const dataOffset = Math.ceil((lengthBytes + json.length) / 8) * 8;
   if (dataOffset - lengthBytes > largestHeader) {
     const expected = `at most ${largestHeader} bytes`;
-    throw new UsageError({ where: "writeSafetensors", what: "the header is too long", received: json.length, expected });
+    throw new UsageError({
+      where: "writeSafetensors",
+      what: "the header is too long",
+      received: json.length,
+      expected,
+    });
   }
   const bytes = new Uint8Array(dataOffset + size).fill(0x20, lengthBytes + json.length, dataOffset);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(dataOffset - lengthBytes), true);

@@ -47,12 +47,15 @@ export interface WeightsFile extends Omit<FileContents, "metadata" | "preprocess
 /**
  * Opens a file of weights of any known format; the content decides which it is, not the name.
  * @throws {FormatError} it is in no known format, or damaged.
- * @throws {UsageError} the source was opened before.
+ * @throws {UsageError} the source was opened before, or has a key but is no PyTorch file.
  */
 export async function openWeightsFile(source: WeightsSource): Promise<WeightsFile> {
-  const { bytes, where } = source;
+  const { bytes, where, key } = source;
   assertUnread(source);
   const format = weightsFormats.find(({ detect }) => detect(bytes));
+  if (key !== undefined && format !== undefined && format !== torchFormat) {
+    throw new UsageError({ where, what: "only PyTorch checkpoints have keys", received: key, remedy: "Leave it out." });
+  }
   if (format) return described(await format.read(source), where);
   throw new FormatError({
     where,

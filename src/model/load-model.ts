@@ -40,7 +40,7 @@ export async function loadModel(
   platform: SourceReader,
   options: LoadModelOptions = {},
 ): Promise<LoadedModel> {
-  const opened = await weightsSource(source, platform);
+  const opened = await weightsSource(source, platform, { key: options.key });
   if (isModelFile(opened, options)) {
     return { ...decodeModel(opened.bytes, nameOfSource(source)), notes: [] };
   }

@@ -51,6 +51,8 @@ export interface LoadWeightsOptions {
    * Missing weights are initialized from the network's seed. Default: none.
    */
   readonly allowMissing?: string | undefined;
+  /** Key of the weights in a PyTorch checkpoint, names separated by `/`; default: a usual one, or the only one. */
+  readonly key?: string | undefined;
 }
 
 /**
@@ -65,13 +67,13 @@ export async function loadWeights(
   platform: SourceReader,
   options: LoadWeightsOptions = {},
 ): Promise<LoadedWeights> {
-  const { file, where } = await opened(source, platform);
+  const { file, where } = await opened(source, platform, options.key);
   return weightsFor(network, file, { where, ...options });
 }
 
 /**
  * Opens a whole model of any kind from a file of any known format.
- * @param options `inputShape`: shape of the images, if the file leaves it open.
+ * @param options `inputShape`: shape of the images, if the file leaves it open; `key`: as in `loadWeights`.
  * @throws {FileError} the file does not exist, or cannot be read.
  * @throws {FormatError} it is in no known format, damaged, holds only weights, or its network has an unsupported layer.
  * @throws {WeightsError} its weights are not those of its network.
@@ -79,15 +81,15 @@ export async function loadWeights(
 export async function openModel(
   source: Source,
   platform: SourceReader,
-  options: { readonly inputShape?: Shape } = {},
+  options: { readonly inputShape?: Shape; readonly key?: string } = {},
 ): Promise<OpenedModel> {
-  const { file, where } = await opened(source, platform);
+  const { file, where } = await opened(source, platform, options.key);
   return modelFrom(file, where, options.inputShape);
 }
 
 /** A separate function, so that nothing references the file's bytes while its weights are transposed. */
-async function opened(source: Source, platform: SourceReader) {
-  const found = await weightsSource(source, platform);
+async function opened(source: Source, platform: SourceReader, key: string | undefined) {
+  const found = await weightsSource(source, platform, { key });
   return { file: await openWeightsFile(found), where: found.where };
 }
 
@@ -163,6 +165,8 @@ export interface OpenAsOptions {
   readonly architecture?: ArchitectureName | undefined;
   /** As in `loadWeights`; an error if the file's own network has all its weights. */
   readonly allowMissing?: string | undefined;
+  /** As in `loadWeights`. */
+  readonly key?: string | undefined;
 }
 
 /**

@@ -150,7 +150,7 @@ export async function loadClassifier(
   { platform, session, ...options }: LoadOptions,
 ): Promise<Classifier> {
   const { engine } = platform;
-  const opened = await weightsSource(source, platform);
+  const opened = await weightsSource(source, platform, { key: options.key });
   if (isModelFile(opened, options)) {
     const model = describeModel(opened.bytes, nameOfSource(source));
     const graph = withoutImageResize(opened.bytes, imageInput, imageSizeOf(model.network));

@@ -30,6 +30,7 @@ export interface EmbeddingsOrigin {
   readonly network?: NetworkOptions | undefined;
   readonly architecture?: ArchitectureName | undefined;
   readonly allowMissing?: string | undefined;
+  readonly key?: string | undefined;
   readonly layer: string;
   readonly pooling: "avg" | "max";
   readonly folder: string;
@@ -42,6 +43,7 @@ const originSchema = z.object({
   network: z.record(z.string(), z.json()).optional(),
   architecture: z.enum(architectureNames).optional(),
   allowMissing: z.string().optional(),
+  key: z.string().optional(),
   layer: z.string().min(1),
   pooling: z.enum(["avg", "max"]),
   folder: z.string().min(1),

@@ -15,7 +15,7 @@ import { runGraph, syntheticBatch, tappedGraph, type VerifyImages, verifyImages 
 import { defaultTolerance, type VerifyTolerance } from "./verify.ts";
 
 /** Options of {@link Verbs.verify}. */
-export interface VerifyModelOptions extends Pick<OpenAsOptions, "network" | "architecture"> {
+export interface VerifyModelOptions extends Pick<OpenAsOptions, "network" | "architecture" | "key"> {
   readonly platform: Platform;
   /** Path of a golden file, or of another file of the same model. Default: the model itself. */
   readonly reference?: string | undefined;
@@ -69,8 +69,8 @@ export interface RuntimeVerification {
  * @throws {RuntimeUnavailableError} a requested runtime is not available.
  */
 export async function verifyModel(source: string, options: VerifyModelOptions): Promise<ModelVerification> {
-  const { platform, images = [], tolerance = defaultTolerance, network, architecture } = options;
-  const opened = await weightsSource(source, platform);
+  const { platform, images = [], tolerance = defaultTolerance, network, architecture, key } = options;
+  const opened = await weightsSource(source, platform, { key });
   const model = await openAs(opened, { network, architecture });
   const { reference, inputs } = await referenceOf(model, images, options);
   // With options, the network is not the file's.
