@@ -96,7 +96,7 @@ function endOfText(text: string, place: number): number | undefined {
 /** Returns the position of the first JSON syntax error, which not every JavaScript engine reports. */
 function endOfJson(text: string): number {
   const open: string[] = [];
-  // What may come next: a value, a key, a colon, or the end or a comma.
+  // `rest`: a comma, or the end of the list or object.
   let next: "value" | "first value" | "key" | "first key" | "colon" | "rest" = "value";
   word.lastIndex = 0;
   for (let end = 0; ; end = word.lastIndex) {
@@ -135,15 +135,10 @@ export function checkDocument<T>(schema: z.ZodType<T>, value: unknown, where: st
   const { code, path, message } = result.error.issues[0]!;
   const place = path.length > 0 ? `, field ${path.join(".")}` : "";
   // Custom messages and some of zod's already include what was received; whole lists would be noise.
-  const isNamed = code === "custom" || message.includes("received");
-  const received = isNamed ? undefined : valueAt(value, path);
-  const isShort = typeof received !== "object";
-  throw new FormatError({
-    where: `${where}${place}`,
-    what: message,
-    ...(isShort && { received }),
-    cause: result.error,
-  });
+  const isKnown = code === "custom" || message.includes("received");
+  const received = isKnown ? undefined : valueAt(value, path);
+  const shown = typeof received === "object" ? undefined : received;
+  throw new FormatError({ where: `${where}${place}`, what: message, received: shown, cause: result.error });
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {

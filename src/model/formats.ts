@@ -22,8 +22,15 @@ import type { GraphFacts } from "../report/summary.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { graphShapes } from "./foreign-graph.ts";
 import { defaultPreprocessing } from "./model.ts";
-import { classifierProblem, encodeModel, modelIn, networkOf } from "./model-file.ts";
-import { type ModelDescription, readMetadata, writeMetadata } from "./model-metadata.ts";
+import {
+  classifierProblem,
+  encodeModel,
+  type ModelDescription,
+  modelIn,
+  networkOf,
+  readMetadata,
+  writeMetadata,
+} from "./model-file.ts";
 import type { WeightsSource } from "./weights-file.ts";
 
 /**

@@ -24,8 +24,7 @@ import {
 import type { Shape } from "../tensor/shape.ts";
 import { openWeightsFile, type WeightsFile } from "./formats.ts";
 import { defaultPreprocessing } from "./model.ts";
-import { networkOf } from "./model-file.ts";
-import type { ModelDescription } from "./model-metadata.ts";
+import { type ModelDescription, networkOf } from "./model-file.ts";
 import { updateArchitecture } from "./update-architecture.ts";
 import { type WeightsSource, weightsSource } from "./weights-file.ts";
 

@@ -1,8 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import type { MappingReport } from "../formats/map-weights.ts";
-import { inputShapeOf, type Network } from "../graph/network.ts";
-import type { Written } from "../model/formats.ts";
-import { type TargetName, weightsTargets } from "../model/formats.ts";
+import { inputShapeOf } from "../graph/network.ts";
+import { type TargetName, type Written, weightsTargets } from "../model/formats.ts";
 import { completeModel } from "../model/load-model.ts";
 import { type OpenAsOptions, openAs } from "../model/open-weights.ts";
 import type { WeightsSource } from "../model/weights-file.ts";
@@ -31,9 +30,7 @@ export interface Conversion extends Omit<Written, "format"> {
 
 /**
  * Converts a file of weights to another format.
- * @throws {FormatError} it is in no known format, damaged, or its network has an unsupported layer.
- * @throws {WeightsError} its weights are not those of the network.
- * @throws {UsageError} the number of labels differs from the classes, or the target cannot store the model.
+ * @throws as {@link Verbs.convert}.
  */
 export async function convert(source: WeightsSource, options: ConvertOptions): Promise<Conversion> {
   const { to, dtype = "float32", savedAt = new Date() } = options;
@@ -53,12 +50,12 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
     ...written,
     from: opened.format,
     to: format,
-    network: describe(opened.network),
+    network: {
+      name: opened.network.name,
+      layers: opened.network.layers.length,
+      inputShape: inputShapeOf(opened.network),
+    },
     weights: opened.report,
     notes: [...opened.notes, ...notes, ...written.notes],
   };
-}
-
-function describe(network: Network): Conversion["network"] {
-  return { name: network.name, layers: network.layers.length, inputShape: inputShapeOf(network) };
 }

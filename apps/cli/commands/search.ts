@@ -13,8 +13,8 @@ import {
   type EmbeddingsOrigin,
   type Neighbor,
   nearest,
+  readEmbeddings,
 } from "../../../src/tasks/features/embeddings.ts";
-import { readEmbeddings } from "../../../src/tasks/features/embeddings-file.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { openExtractor, pathIn } from "../extractor.ts";
 import { type CliIo, writeJson } from "../io.ts";

@@ -12,7 +12,6 @@ import {
   parseTrainingGolden,
 } from "../../../src/tasks/verify/golden.ts";
 import { type ModelVerification, verifyModel } from "../../../src/tasks/verify/model.ts";
-import type { VerifyLayout } from "../../../src/tasks/verify/run.ts";
 import {
   describeModelVerification,
   describeTrainingVerification,
@@ -22,6 +21,7 @@ import { verifyTraining } from "../../../src/tasks/verify/training.ts";
 import {
   defaultTolerance,
   type Verification,
+  type VerifyLayout,
   type VerifyTolerance,
   verifyGolden,
   verifyPhoto,
