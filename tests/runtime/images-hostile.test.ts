@@ -90,7 +90,7 @@ describe("only documented formats are decoded, whatever the file is called", () 
   it("an SVG after the first bytes of another format", async () => {
     for (const start of ["GIF89a", "\xff\xd8", "RIFF    WEBP", "\x89PNG\r\n\x1a\n", "II*\0", "\0\0\0\x20ftypavif"]) {
       const bytes = Buffer.from(`${start}                        ${svg}`, "latin1");
-      expect(await rejection(bytes)).toMatch(/^FORMAT image of N bytes: the image is (damaged or cut short \(|too long)/);
+      expect(await rejection(bytes)).toMatch(/^FORMAT image of N bytes: (the image is|this is not a supported image)/);
     }
   });
 
@@ -128,7 +128,9 @@ describe("sizes", () => {
 
   it("of raw pixels are at least 1×1", async () => {
     const data = new Uint8Array(0);
-    expect(await rejection({ width: 0, height: 0, data })).toMatchInlineSnapshot(`"USAGE image of raw pixels: it has no pixels; received "0×0"; expected width and height from 1."`);
+    expect(await rejection({ width: 0, height: 0, data })).toMatchInlineSnapshot(
+      `"USAGE image of raw pixels: it has no pixels; received "0×0"; expected width and height from 1."`,
+    );
     expect(await rejection({ width: 0.5, height: 2, data: new Uint8Array(3) })).toContain(
       'USAGE image of raw pixels: it has no pixels; received "0.5×2"',
     );
