@@ -9,9 +9,11 @@ import {
   type LoadedWeights,
   type LoadWeightsOptions,
   loadWeights,
+  type OpenAsOptions,
   type OpenedModel,
   openModel,
 } from "./model/open-weights.ts";
+import type { PreprocessingOptions } from "./model/preprocessing.ts";
 import { weightsSource } from "./model/weights-file.ts";
 import { type Conversion, type ConvertOptions, convert } from "./tasks/convert.ts";
 import { type Classifier, type LoadOptions, loadClassifier } from "./tasks/evaluate/classifier.ts";
@@ -37,11 +39,12 @@ export type Bound<Options> = Omit<Options, "platform">;
 export interface Verbs {
   /**
    * Loads a model from a file of any known format, ready to classify images.
-   * @param options `network`, `architecture`: the network, if the file holds only weights.
+   * @param options `network`, `architecture`: the network, if the file holds only weights; `preprocess`, `interpolation`,
+   * `fit`: the preprocessing of images, if the file does not specify it or is wrong.
    * @throws {FileError} the file does not exist, or cannot be read.
    * @throws {FormatError} it is in no known format, or damaged.
    * @throws {WeightsError} a weight of its network is missing or has another shape.
-   * @throws {UsageError} its network is not a classifier of RGB images, or an option is invalid.
+   * @throws {UsageError} its network is not a classifier of images, or an option is invalid.
    * @example
    * const classifier = await loadClassifier("run/model.onnx");
    * const [best] = await classifier.classify("cat.jpg");
@@ -55,7 +58,7 @@ export interface Verbs {
    * @throws {FileError} the file does not exist, or cannot be read.
    * @throws {FormatError} it is in no known format, or damaged.
    * @throws {WeightsError} its weights are not those of its network.
-   * @throws {UsageError} the network does not read RGB images, or an option is invalid.
+   * @throws {UsageError} the network does not read images, or an option is invalid.
    * @example
    * await using extractor = await loadFeatureExtractor("run/model.onnx");
    * const maps = await extractor.features("cat.jpg", { stages: [2, 3, 4, 5] });
@@ -151,20 +154,90 @@ export interface Verbs {
   verify(source: Source, options?: Bound<VerifyModelOptions>): Promise<ModelVerification>;
 }
 
+/** Options of a verb by name: complete, so that any other one is a mistake. */
+type OptionNames<Options> = Readonly<Record<keyof Bound<Options>, true>>;
+
+const weightsOptions: OptionNames<LoadWeightsOptions> = { allowMissing: true, key: true };
+const networkOptions: OptionNames<OpenAsOptions & PreprocessingOptions> = {
+  ...weightsOptions,
+  network: true,
+  architecture: true,
+  preprocess: true,
+  interpolation: true,
+  fit: true,
+};
+const modelOptions: OptionNames<LoadModelOptions> = { ...networkOptions, labels: true };
+const evaluateOptions: OptionNames<EvaluateOptions> = {
+  batchSize: true,
+  session: true,
+  top: true,
+  mapWeights: true,
+  signal: true,
+  onProgress: true,
+};
+const convertOptions: OptionNames<ConvertOptions> = {
+  ...modelOptions,
+  to: true,
+  dtype: true,
+  strict: true,
+  savedAt: true,
+};
+const { allowMissing: _, ...verifiedOptions } = networkOptions;
+const verifyOptions: OptionNames<VerifyModelOptions> = {
+  ...verifiedOptions,
+  reference: true,
+  images: true,
+  runtimes: true,
+  tolerance: true,
+};
+
+/** @throws {UsageError} there is no option of a given name: a typing error must not pass silently. */
+function assertKnown<Options extends object>(
+  verb: keyof Verbs,
+  options: Options | undefined,
+  known: Readonly<Record<string, true>>,
+): Options | undefined {
+  const unknown = Object.keys(options ?? {}).find((name) => !Object.hasOwn(known, name));
+  if (unknown === undefined) return options;
+  const expected = `one of ${Object.keys(known).join(", ")}`;
+  throw new UsageError({ where: `${verb} option "${unknown}"`, what: "there is no such option", expected });
+}
+
 /** Binds the verbs to a platform. */
 export function bind(platform: Platform): Verbs {
   return {
-    loadClassifier: (source, options) => loadClassifier(source, { ...options, platform }),
-    loadFeatureExtractor: (source, options) => loadFeatureExtractor(source, { ...options, platform }),
-    loadModel: (source, options) => loadModel(source, platform, options),
-    openModel: (source, options) => openModel(source, platform, options),
-    loadWeights: (network, source, options) => loadWeights(network, source, platform, options),
+    loadClassifier: async (source, options) => {
+      return loadClassifier(source, {
+        ...assertKnown("loadClassifier", options, { ...modelOptions, session: true }),
+        platform,
+      });
+    },
+    loadFeatureExtractor: async (source, options) => {
+      const known = { ...networkOptions, session: true } as const;
+      return loadFeatureExtractor(source, { ...assertKnown("loadFeatureExtractor", options, known), platform });
+    },
+    loadModel: async (source, options) => {
+      return loadModel(source, platform, assertKnown("loadModel", options, modelOptions));
+    },
+    openModel: async (source, options) => {
+      return openModel(source, platform, assertKnown("openModel", options, { inputShape: true, key: true }));
+    },
+    loadWeights: async (network, source, options) => {
+      return loadWeights(network, source, platform, assertKnown("loadWeights", options, weightsOptions));
+    },
     saveModel: async (path, model) => filesOf(platform).write(path, encodeModel(model)),
     readFolder: async (path) => folderDataset(await filesOf(platform).list(path)),
-    evaluate: (model, dataset, options) => evaluate(model, dataset, { ...options, platform }),
+    evaluate: async (model, dataset, options) => {
+      return evaluate(model, dataset, { ...assertKnown("evaluate", options, evaluateOptions), platform });
+    },
     train: (dataset, request) => train(dataset, { ...request, platform }),
-    convert: async (source, options) => convert(await weightsSource(source, platform, { key: options.key }), options),
-    verify: (source, options) => verifyModel(source, { ...options, platform }),
+    convert: async (source, options) => {
+      assertKnown("convert", options, convertOptions);
+      return convert(await weightsSource(source, platform, { key: options.key }), options);
+    },
+    verify: async (source, options) => {
+      return verifyModel(source, { ...assertKnown("verify", options, verifyOptions), platform });
+    },
   };
 }
 

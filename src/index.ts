@@ -161,6 +161,7 @@ export {
   type PredictOptions,
   Predictor,
 } from "./model/predictor.ts";
+export type { PreprocessingOptions, PreprocessName } from "./model/preprocessing.ts";
 export {
   type Classified,
   Classifier,

@@ -1,21 +1,23 @@
 import type { Command } from "commander";
 import type { Device, Platform } from "../../src/base/platform.ts";
 import type { LoadModelOptions } from "../../src/model/load-model.ts";
+import type { PreprocessingOptions } from "../../src/model/preprocessing.ts";
 import { addDownloadOptions, type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
 import { addLabelsOption, labelsOf } from "./labels.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "./network-options.ts";
 import { deviceOption } from "./options.ts";
+import { addPreprocessingOptions, preprocessingOptions } from "./preprocessing-options.ts";
 
 /** Values of the flags of {@link addClassifierOptions}. */
-export interface ClassifierFlags extends Partial<Omit<NetworkFlags, "top">>, DownloadFlags {
+export interface ClassifierFlags extends Partial<Omit<NetworkFlags, "top">>, DownloadFlags, PreprocessingOptions {
   readonly labels?: string;
   readonly device?: Device;
 }
 
 /** Adds the flags of a command that loads a classifier: the network of bare weights, labels, downloads, device. */
 export function addClassifierOptions(command: Command): Command {
-  addDownloadOptions(addLabelsOption(command.addOption(deviceOption())));
+  addPreprocessingOptions(addDownloadOptions(addLabelsOption(command.addOption(deviceOption()))));
   return addNetworkOptions(command, ["top", "pooling", "seed"]);
 }
 
@@ -29,7 +31,10 @@ export async function classifierArguments(
   const own = Object.keys(network).length > 0 && { network };
   const { architecture, key } = flags;
   const labels = await labelsOf(flags.labels);
-  return { platform: platformFor(flags, io), options: { ...own, architecture, key, labels } };
+  return {
+    platform: platformFor(flags, io),
+    options: { ...own, architecture, key, labels, ...preprocessingOptions(flags) },
+  };
 }
 
 /** Reports assumptions about a model or its data. */

@@ -2,6 +2,7 @@ import { dirname, isAbsolute, relative, resolve, sep } from "node:path";
 import type { Device } from "../../src/base/platform.ts";
 import { isAddress } from "../../src/base/source.ts";
 import type { OpenAsOptions } from "../../src/model/open-weights.ts";
+import type { PreprocessingOptions } from "../../src/model/preprocessing.ts";
 import { type FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
 import { type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
@@ -11,7 +12,7 @@ import type { CliIo } from "./io.ts";
  * @param named the model, as a path, URL or `imagenet` (without its top, unless the network's options include it).
  */
 export async function openExtractor(
-  { model, ...options }: OpenAsOptions & { readonly model: string },
+  { model, ...options }: OpenAsOptions & PreprocessingOptions & { readonly model: string },
   flags: DownloadFlags & { readonly device?: Device },
   io: CliIo,
 ): Promise<FeatureExtractor> {

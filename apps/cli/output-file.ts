@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { UsageError } from "../../src/base/errors.ts";
 
 /**
@@ -11,6 +12,13 @@ export function extensionOf<T extends string>(file: string, extensions: readonly
   const expected = extensions.map((extension) => `.${extension}`).join(", ");
   const what = "the extension does not identify a format";
   throw new UsageError({ where: `option ${flag}`, what, received: file, expected });
+}
+
+/** @throws {UsageError} the file exists, and `--overwrite` is not given. */
+export function assertOverwrite(where: string, file: string, overwrite = false): void {
+  if (overwrite || !existsSync(file)) return;
+  const remedy = "Add --overwrite to replace it.";
+  throw new UsageError({ where, what: "the file already exists", received: file, remedy });
 }
 
 /** Limits of the SVG renderer and the PNG encoder, in pixels. */

@@ -4,7 +4,7 @@ import type { ActivationName, ConfigOf, LayerConfig, LayerType, Padding, Size2 }
 import type { Layer, Network } from "../graph/network.ts";
 import { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { OpGraph, Pads, Value } from "../graph/ops.ts";
-import type { Preprocessing } from "../graph/preprocessing.ts";
+import { luma, type Preprocessing } from "../graph/preprocessing.ts";
 import { engineShape } from "../graph/weights.ts";
 
 /** Options of {@link lower}. */
@@ -13,7 +13,10 @@ export interface LowerOptions {
   /** Batch normalizations in a different mode from the rest; default: none. */
   readonly batchNormMode?: (layer: Layer) => Mode;
   readonly batchSize: number;
-  /** Scales bytes `[N, H, W, C]` inside the graph; without it the input is float32, already scaled. */
+  /**
+   * Scales bytes `[N, H, W, C]` inside the graph; without it the input is float32, already scaled. A network of one
+   * channel gets the luma of RGB bytes `[N, H, W, 3]`.
+   */
   readonly preprocessing?: Preprocessing | undefined;
   /** In training mode, normalize by the statistics of all ranks' batches together; default false: each by its own. */
   readonly synchronizeBatchNormalization?: boolean;
@@ -90,13 +93,29 @@ export function lower(network: Network, options: LowerOptions): LoweredNetwork {
 }
 
 function readImages(build: OpGraphBuilder, shape: readonly number[], preprocessing?: Preprocessing): Value {
-  const images = build.input(imageInput, shape, preprocessing ? "uint8" : "float32");
   const isImage = shape.length === 4;
+  const isGray = isImage && shape[3] === 1 && preprocessing !== undefined;
+  const fed = isGray ? [...shape.slice(0, 3), luma.length] : shape;
+  const images = build.input(imageInput, fed, preprocessing ? "uint8" : "float32");
   const planes = isImage ? build.op({ kind: "transpose", permutation: [0, 3, 1, 2] }, [images]) : images;
   if (!preprocessing) return planes;
-  const pixels = build.op({ kind: "cast", to: "float32" }, [planes]);
+  const rgb = build.op({ kind: "cast", to: "float32" }, [planes]);
+  const ordered = preprocessing.order === "bgr" ? reversed(build, rgb) : rgb;
+  const pixels = isGray ? grayOf(build, rgb) : ordered;
   const scaled = build.op({ kind: "multiply" }, [pixels, perChannel(build, preprocessing.scale)]);
   return build.op({ kind: "add" }, [scaled, perChannel(build, preprocessing.offset)]);
+}
+
+/** `[N, 3, H, W]` → `[N, 1, H, W]`. */
+function grayOf(build: OpGraphBuilder, rgb: Value): Value {
+  const weighted = build.op({ kind: "multiply" }, [rgb, perChannel(build, luma)]);
+  return build.op({ kind: "reduceSum", axes: [1], keepDims: true }, [weighted]);
+}
+
+/** Reverses the order of three channels. */
+function reversed(build: OpGraphBuilder, rgb: Value): Value {
+  const planes = [2, 1, 0].map((start) => build.op({ kind: "slice", axis: 1, start, end: start + 1 }, [rgb]));
+  return build.op({ kind: "concatenate", axis: 1 }, planes);
 }
 
 function perChannel(build: OpGraphBuilder, values: number | readonly number[]): Value {

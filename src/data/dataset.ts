@@ -44,11 +44,17 @@ export function countPerClass({ classes, samples }: ImageDataset): number[] {
  * Returns the same images with labels that are indices into `classes`, so that a validation folder fits the classes of a model
  * whatever their order.
  * @param owner owner of the classes, for the message, e.g. `the training folder`.
+ * @param options `isPartial`: the data set may lack some of the classes.
  * @throws {DataError} the sets of classes differ.
  */
-export function relabel(dataset: ImageDataset, classes: readonly string[], owner: string): ImageDataset {
+export function relabel(
+  dataset: ImageDataset,
+  classes: readonly string[],
+  owner: string,
+  { isPartial = false }: { readonly isPartial?: boolean } = {},
+): ImageDataset {
   const unknown = dataset.classes.filter((name) => !classes.includes(name));
-  const missing = classes.filter((name) => !dataset.classes.includes(name));
+  const missing = isPartial ? [] : classes.filter((name) => !dataset.classes.includes(name));
   if (unknown.length > 0 || missing.length > 0) {
     const differences = [
       ...(unknown.length > 0 ? [`${owner} does not know ${unknown.join(", ")}`] : []),

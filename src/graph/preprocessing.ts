@@ -3,10 +3,36 @@ export interface Preprocessing {
   /** One number, or one per channel. */
   readonly scale: number | readonly number[];
   readonly offset: number | readonly number[];
+  /** Order of the network's channels; default `rgb`. */
+  readonly order?: "rgb" | "bgr" | undefined;
 }
 
 /** Pixels 0 … 255 to −1 … 1: the preprocessing of keras.applications.xception, x/127.5 − 1. */
 export const kerasPreprocessing = { scale: 1 / 127.5, offset: -1 } as const satisfies Preprocessing;
+
+/** Weights of red, green and blue in the gray value that a network of one input channel reads (ITU-R BT.601, as in Pillow). */
+export const luma = [0.299, 0.587, 0.114] as const;
+
+/**
+ * Scales RGB bytes as the graph of a model does: `[…, 3]` → `[…, channels]`, rounded to float32.
+ * @param channels of the network: 3, or 1 for luma.
+ */
+export function scalePixels(
+  rgb: Uint8Array,
+  channels: number,
+  { scale, offset, order }: Preprocessing,
+): Float32Array<ArrayBuffer> {
+  const of = (values: number | readonly number[], channel: number) =>
+    Math.fround(typeof values === "number" ? values : values[channel]!);
+  const [red, green, blue] = luma;
+  const gray = (at: number) => Math.fround(red * rgb[at]! + green * rgb[at + 1]! + blue * rgb[at + 2]!);
+  return Float32Array.from({ length: (rgb.length / 3) * channels }, (_, index) => {
+    const channel = index % channels;
+    const source = order === "bgr" ? index - channel + (2 - channel) : index;
+    const pixel = channels === 1 ? gray(3 * index) : rgb[source]!;
+    return Math.fround(pixel * of(scale, channel)) + of(offset, channel);
+  });
+}
 
 /** Resizing of an image of any size to a network's size. */
 export interface ImageResize {

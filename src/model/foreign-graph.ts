@@ -4,9 +4,9 @@ import { imageInput } from "../compiler/lower.ts";
 import { decodeWhole } from "../compiler/onnx/external-data.ts";
 import type { OnnxContent } from "../compiler/onnx/reader.ts";
 import { elementTypeNumbers, ModelProto } from "../compiler/onnx/schema.ts";
-import type { Preprocessing } from "../graph/preprocessing.ts";
+import { type Preprocessing, scalePixels } from "../graph/preprocessing.ts";
 import { type Shape, sizeOf } from "../tensor/shape.ts";
-import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
+import { type FloatTensor, floatTensor, type Tensor, transpose } from "../tensor/tensor.ts";
 
 /** Largest side of an image, in pixels. */
 const largestSide = 8192;
@@ -18,6 +18,8 @@ export interface GraphImages {
   readonly size: readonly [height: number, width: number];
   /** PyTorch has `[N, C, H, W]`, TensorFlow `[N, H, W, C]`. */
   readonly channelsFirst: boolean;
+  /** 3 for RGB, 1 for grayscale. */
+  readonly channels: 1 | 3;
   /** The graph's first output. */
   readonly output: string;
   /** False if it ends in logits. */
@@ -35,14 +37,15 @@ export function graphImages(content: OnnxContent, where: string, given?: Shape):
   const [input = "", ...others] = inputs.filter((name) => !tensors.has(name));
   const axes = shapes.get(input) ?? [];
   const [count] = axes;
-  const channelsFirst = axes[1] === 3;
-  const isImage = axes.length === 4 && (channelsFirst || axes[3] === 3) && (count === 1 || typeof count === "string");
-  if (others.length > 0 || !isImage) {
+  const channels = ([3, 1] as const).find((each) => axes[1] === each || axes[3] === each);
+  const channelsFirst = axes[1] === channels;
+  const isImage = axes.length === 4 && (count === 1 || typeof count === "string");
+  if (others.length > 0 || !isImage || channels === undefined) {
     throw new FormatError({
       where,
-      what: "its graph does not take one RGB image",
+      what: "its graph does not take one image",
       received: [input, ...others].map((name) => `${name} [${shapes.get(name)?.join(", ") ?? "any shape"}]`).join(", "),
-      expected: "[1, 3, height, width] or [1, height, width, 3], or any number of them",
+      expected: "[N, channels, height, width] or [N, height, width, channels] with 3 channels (RGB) or 1 (grayscale)",
     });
   }
   const elementType = elementTypes.get(input);
@@ -56,7 +59,7 @@ export function graphImages(content: OnnxContent, where: string, given?: Shape):
     });
   }
   const [height, width] = channelsFirst ? [axes[2], axes[3]] : [axes[1], axes[2]];
-  const size = sizeFrom([height!, width!], given, where);
+  const size = sizeFrom([height!, width!], channels, given, where);
   if (size.some((side) => side < 1 || side > largestSide)) {
     throw new FormatError({
       where: `${where}, input "${input}"`,
@@ -69,6 +72,7 @@ export function graphImages(content: OnnxContent, where: string, given?: Shape):
     input,
     size,
     channelsFirst,
+    channels,
     output: outputs[0]!,
     givesProbabilities: endsInProbabilities(content),
   };
@@ -76,24 +80,12 @@ export function graphImages(content: OnnxContent, where: string, given?: Shape):
 
 /** Converts bytes `[1, H, W, 3]` to the graph's input, `pixel · scale + offset` rounded to float32 as in the engine. */
 export function toGraphInput(
-  { channelsFirst, size: [height, width] }: GraphImages,
+  { channelsFirst, channels, size: [height, width] }: GraphImages,
   pixels: Uint8Array,
-  { scale, offset }: { readonly scale: number | readonly number[]; readonly offset: number | readonly number[] },
+  preprocessing: Preprocessing,
 ): FloatTensor {
-  const of = (value: number | readonly number[], channel: number) =>
-    Math.fround(typeof value === "number" ? value : value[channel]!);
-  const levels = [0, 1, 2].map((channel) =>
-    Float32Array.from({ length: 256 }, (_, pixel) => Math.fround(pixel * of(scale, channel)) + of(offset, channel)),
-  );
-  const count = height * width;
-  const data = new Float32Array(3 * count);
-  for (let place = 0; place < count; place++) {
-    for (let channel = 0; channel < 3; channel++) {
-      const value = levels[channel]![pixels[3 * place + channel]!]!;
-      data[channelsFirst ? channel * count + place : 3 * place + channel] = value;
-    }
-  }
-  return floatTensor(channelsFirst ? [1, 3, height, width] : [1, height, width, 3], data);
+  const image = floatTensor([1, height, width, channels], scalePixels(pixels, channels, preprocessing));
+  return channelsFirst ? transpose(image, [0, 3, 1, 2]) : image;
 }
 
 /** Returns one probability per class for one image: logits get a softmax, a single logit a sigmoid. */
@@ -125,6 +117,7 @@ function softmax(logits: Float32Array): Float32Array {
 
 function sizeFrom(
   stored: readonly (number | string)[],
+  channels: number,
   given: Shape | undefined,
   where: string,
 ): readonly [height: number, width: number] {
@@ -134,15 +127,16 @@ function sizeFrom(
       where,
       what: "its graph does not fix the image size",
       received: stored.join("×"),
-      remedy: "Set it with --input-shape HEIGHTxWIDTHx3.",
+      remedy: `Set it with --input-shape HEIGHTxWIDTHx${channels}.`,
     });
   }
-  if (given === undefined || (given[0] === height && given[1] === width && given[2] === 3)) return [height, width];
+  if (given === undefined || (given[0] === height && given[1] === width && given[2] === channels))
+    return [height, width];
   throw new UsageError({
     where,
     what: "its graph takes images of another shape",
     received: given.join("x"),
-    expected: `${height}x${width}x3`,
+    expected: `${height}x${width}x${channels}`,
   });
 }
 

@@ -198,7 +198,7 @@ function withDocument(model: ModelToWrite): KerasModelParts {
   return { network: model.network, weights: model.weights, metadata: writeMetadata(model) };
 }
 
-/** Writes a model file if the network is a classifier of RGB images, else only its graph. */
+/** Writes a model file if the network is a classifier of images, else only its graph. */
 async function writeModelFile(model: ModelToWrite, options: WriteOptions): Promise<Written> {
   const { network, labels, preprocessing } = model;
   if (labels !== undefined && preprocessing !== undefined) {

@@ -10,15 +10,15 @@ import { onnxFormat, readsBytes, wholeOnnx } from "../formats/onnx/format.ts";
 import { input } from "../graph/builder.ts";
 import { imageSizeOf, network, outputLayer } from "../graph/network.ts";
 import { imagenetLabels } from "../models/imagenet-classes.ts";
-import { familyOf } from "../models/registry.ts";
 import { createGraphSession, type GraphImages, graphImages } from "./foreign-graph.ts";
 import type { ModelToWrite } from "./formats.ts";
-import { defaultPreprocessing, type Model } from "./model.ts";
+import type { Model } from "./model.ts";
 import { classifierProblem, decodeModel, describeModel } from "./model-file.ts";
 import { type OpenAsOptions, type OpenedModel, openAs, withProbabilities } from "./open-weights.ts";
+import { isStated, type PreprocessingOptions, resolvePreprocessing } from "./preprocessing.ts";
 import { type WeightsSource, weightsSource } from "./weights-file.ts";
 
-export interface LoadModelOptions extends OpenAsOptions {
+export interface LoadModelOptions extends OpenAsOptions, PreprocessingOptions {
   /** Names of the classes; default: those in the file, else ImageNet's if there are 1000, else their numbers. */
   readonly labels?: readonly string[] | undefined;
 }
@@ -85,7 +85,7 @@ function isModelFile({ bytes, where }: WeightsSource, options: LoadModelOptions)
 async function classifierFrom(source: WeightsSource, options: LoadModelOptions): Promise<LoadedModel> {
   const { where } = source;
   const opened = withProbabilities(await openAs(source, options));
-  const { model, notes } = await completeModel(opened, options.labels);
+  const { model, notes } = await completeModel(opened, options);
   const { labels, preprocessing } = model;
   if (labels !== undefined && preprocessing !== undefined) {
     return { ...model, labels, preprocessing, notes: [...opened.notes, ...notes], ...source.origin };
@@ -103,30 +103,31 @@ function isGraphToRun({ bytes, where }: WeightsSource, options: LoadModelOptions
 
 /**
  * Loads a graph of another tool into the engine, with the inputs and outputs of a model file.
- * @throws {FormatError} it is not a classifier of RGB images.
+ * @throws {FormatError} it is not a classifier of images.
  * @throws {UsageError} its image size is open, or the number of labels differs from the classes.
  * @throws {RuntimeUnavailableError} the engine is not available, or rejects the graph.
  */
 export async function loadGraph(
   source: WeightsSource,
-  { network: given, labels: named }: LoadModelOptions,
+  options: LoadModelOptions,
   engine: Engine,
-  options?: SessionOptions,
+  settings?: SessionOptions,
 ): Promise<ClassifierSession> {
   const { where } = source;
   const { bytes, content } = await wholeOnnx(source);
-  const images = graphImages(content, where, given?.inputShape);
-  const preprocessing = defaultPreprocessing;
-  const session = await createGraphSession(bytes, engine, { images, preprocessing, where, session: options });
+  const images = graphImages(content, where, options.network?.inputShape);
+  const own = { ...network("graph", input([...images.size, images.channels])), output: images.output };
+  const { preprocessing, notes: assumed } = resolvePreprocessing({ network: own }, options);
+  const session = await createGraphSession(bytes, engine, { images, preprocessing, where, session: settings });
   try {
-    const { labels, notes } = await classNames(await countClasses(session, images), named);
+    const { labels, notes } = await classNames(await countClasses(session, images), options.labels);
     const maker = labels.length === 1 ? "sigmoid" : "softmax";
     const made = images.givesProbabilities ? [] : [`It ends without a ${maker}; one was applied to its outputs.`];
     return {
-      network: { ...network("graph", input([...images.size, 3])), output: images.output },
+      network: own,
       labels,
       preprocessing,
-      notes: ["The graph of another tool runs as it is.", ...made, usualPreprocessing, ...notes],
+      notes: ["The graph of another tool runs as it is.", ...made, ...assumed, ...notes],
       session,
     };
   } catch (error) {
@@ -145,30 +146,29 @@ async function countClasses(session: Session, { size: [height, width], output }:
 }
 
 /** Adds labels and preprocessing to a classifier of images, and notes of what was assumed. */
-export async function completeModel(opened: OpenedModel, given: readonly string[] | undefined) {
+export async function completeModel(
+  opened: OpenedModel,
+  options: Pick<LoadModelOptions, "labels"> & PreprocessingOptions,
+) {
+  const given = options.labels;
   const { network: own, weights, architecture, license, provenance } = opened;
   const model: ModelToWrite = { network: own, weights, architecture, license, provenance };
   const classes = outputLayer(own).outputShape[0]!;
   const kept = opened.labels?.length === classes ? opened.labels : undefined;
   if (classifierProblem(own, { labels: classNumbers(classes) })) {
-    if (given === undefined) return { model, notes: [] };
+    const isKnown = opened.preprocessing !== undefined || isStated(options);
+    const about = isKnown && { preprocessing: resolvePreprocessing(opened, options).preprocessing };
+    if (given === undefined) return { model: { ...model, ...about }, notes: [] };
     throw new UsageError({
       where: "labels",
-      what: `network "${own.name}" is not a classifier of RGB images`,
+      what: `network "${own.name}" is not a classifier of images`,
       remedy: "Leave the labels out.",
     });
   }
   const { labels, notes } = await classNames(classes, given ?? kept);
-  const usual = { ...defaultPreprocessing, ...familyOf(architecture)?.preprocessing };
-  const { preprocessing = usual } = opened;
-  return {
-    model: { ...model, labels, preprocessing },
-    notes: [...(opened.preprocessing ? [] : [usualPreprocessing]), ...notes],
-  };
+  const { preprocessing, notes: assumed } = resolvePreprocessing(opened, options);
+  return { model: { ...model, labels, preprocessing }, notes: [...assumed, ...notes] };
 }
-
-const usualPreprocessing =
-  "The file does not specify preprocessing; pixel/127.5 - 1 is assumed, as in keras.applications.";
 
 /**
  * Labels of classes, and notes of what was assumed.

@@ -11,10 +11,11 @@ import { checkEngineWeights, fromEngineWeights } from "../graph/weights.ts";
 import { architectureSchema } from "../models/architecture-schema.ts";
 import { type Architecture, buildNetwork, completeArchitecture } from "../models/registry.ts";
 import { type ImagePreprocessing, type Model, type ModelParts, resizesInGraph } from "./model.ts";
+import { fits, interpolations } from "./preprocessing.ts";
 
-/** Version 2: the graph takes images of any size, and channels may be scaled each on its own. */
-const formatVersions = [1, 2] as const;
-const formatVersion = formatVersions[1];
+/** Version 2: the graph takes images of any size, and channels may be scaled each on its own. Version 3: channels in order BGR. */
+const formatVersions = [1, 2, 3] as const;
+const formatVersion = formatVersions[2];
 
 /** Everything in a model file besides its graph and its weights. */
 export type ModelMetadata = Omit<ModelParts, "weights">;
@@ -23,13 +24,15 @@ export type ModelMetadata = Omit<ModelParts, "weights">;
 export type ModelDescription = Pick<ModelMetadata, "architecture"> & Partial<ModelMetadata>;
 
 const byte = z.int().min(0).max(255);
-const perChannel = z.union([z.number(), z.tuple([z.number(), z.number(), z.number()])]);
+/** Schema of a number, or of three, one for each channel. */
+export const perChannel = z.union([z.number(), z.tuple([z.number(), z.number(), z.number()]).readonly()]);
 
 const preprocessingSchema = z.object({
   scale: perChannel,
   offset: perChannel,
-  interpolation: z.enum(["nearest", "bilinear", "bicubic"]).optional(),
-  fit: z.enum(["fill", "cover", "contain"]),
+  order: z.enum(["rgb", "bgr"]).optional(),
+  interpolation: z.enum(interpolations).optional(),
+  fit: z.enum(fits),
   cropRatio: z.number().min(0.01).max(1).optional(),
   background: z.tuple([byte, byte, byte]),
 });
@@ -57,21 +60,22 @@ function preprocessingProblem(preprocessing: ImagePreprocessing) {
 /** Writes the JSON document with everything about a model that its file cannot store otherwise. */
 export function writeMetadata(description: ModelDescription): string {
   const { architecture, labels, preprocessing, license, provenance } = description;
-  const { scale, offset, interpolation, fit, cropRatio, background } = preprocessing ?? {};
+  const { scale, offset, order, interpolation, fit, cropRatio, background } = preprocessing ?? {};
   // In canonical order: equal documents give equal text.
   return JSON.stringify({
     // Earlier versions of this package can read files that need nothing new.
-    formatVersion: preprocessing && needsVersion2(preprocessing) ? 2 : 1,
+    formatVersion: preprocessing ? versionFor(preprocessing) : 1,
     architecture: completeArchitecture(architecture),
     labels,
-    preprocessing: preprocessing && { scale, offset, interpolation, fit, cropRatio, background },
+    preprocessing: preprocessing && { scale, offset, order, interpolation, fit, cropRatio, background },
     license,
     provenance,
   });
 }
 
-function needsVersion2({ interpolation, scale, offset }: ImagePreprocessing): boolean {
-  return interpolation !== undefined || typeof scale !== "number" || typeof offset !== "number";
+function versionFor({ order, interpolation, scale, offset }: ImagePreprocessing): (typeof formatVersions)[number] {
+  if (order === "bgr") return 3;
+  return interpolation !== undefined || typeof scale !== "number" || typeof offset !== "number" ? 2 : 1;
 }
 
 /**
@@ -205,10 +209,16 @@ export function networkOf(architecture: Architecture, where: string): Network {
   }
 }
 
-/** Returns why a network is not a classifier of RGB images, or undefined if it is one. */
+/** Returns why a network does not read images, or undefined if it does. */
+export function imageProblem(network: Network) {
+  const shape = inputShapeOf(network);
+  if (shape.length === 3 && (shape[2] === 3 || shape[2] === 1)) return undefined;
+  return { what: "a model must read images", received: shape, expected: "3 channels (RGB) or 1 (grayscale)" };
+}
+
+/** Returns why a network is not a classifier of images, or undefined if it is one. */
 export function classifierProblem(network: Network, { labels }: Pick<ModelMetadata, "labels">) {
   const { config, outputShape } = outputLayer(network);
-  const inputShape = inputShapeOf(network);
   const [classes, ...otherAxes] = outputShape;
   if (otherAxes.length > 0 || (config.type !== "Dense" && config.type !== "Activation")) {
     return {
@@ -224,9 +234,8 @@ export function classifierProblem(network: Network, { labels }: Pick<ModelMetada
       expected: '"softmax" or "sigmoid"',
     };
   }
-  if (inputShape.length !== 3 || inputShape[2] !== 3) {
-    return { what: "a model must read RGB images", received: inputShape, expected: "3 channels" };
-  }
+  const problem = imageProblem(network);
+  if (problem) return problem;
   if (labels.length !== classes) {
     return { what: "there must be one label for each class", received: labels.length, expected: `${classes} labels` };
   }

@@ -56,7 +56,7 @@ export type Provenance = Readonly<Record<string, Json>>;
 
 /** Everything that goes into a model file. */
 export interface ModelParts {
-  /** The network; must read RGB images and end in a classifier with probabilities. */
+  /** The network; must read images, RGB or grayscale, and end in a classifier with probabilities. */
   readonly architecture: Architecture;
   readonly weights: Weights;
   /** Names of the classes, in the order of the network's outputs. */

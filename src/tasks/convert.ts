@@ -5,10 +5,11 @@ import type { Weights } from "../graph/weights.ts";
 import { type TargetName, type Written, weightsTargets } from "../model/formats.ts";
 import { completeModel } from "../model/load-model.ts";
 import { type OpenAsOptions, openAs } from "../model/open-weights.ts";
+import type { PreprocessingOptions } from "../model/preprocessing.ts";
 import type { WeightsSource } from "../model/weights-file.ts";
 import type { Shape } from "../tensor/shape.ts";
 
-export interface ConvertOptions extends OpenAsOptions {
+export interface ConvertOptions extends OpenAsOptions, PreprocessingOptions {
   /** Format to write. */
   readonly to: TargetName;
   /** Labels of the classes; default: those in the file, else their numbers. */
@@ -48,7 +49,7 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
   }
   const opened = { ...source.origin, ...(await openAs(source, options)) };
   const strange = nonFiniteWeights(opened.weights, source.where, strict);
-  const { model, notes } = await completeModel(opened, options.labels);
+  const { model, notes } = await completeModel(opened, options);
   const { format, ...written } = await target.write(model, { savedAt, storedAs: dtype });
   return {
     ...written,

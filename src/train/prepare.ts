@@ -370,7 +370,11 @@ function lossOf(network: Network, dataset: ImageDataset): Loss {
   const check = (received: unknown, isAllowed: boolean, expected: string) =>
     assertAllowed("train option network", received, isAllowed, expected);
   const [, , channels] = inputShapeOf(network);
-  check(inputShapeOf(network), channels === 3, "an input of RGB images, [height, width, 3]");
+  check(
+    inputShapeOf(network),
+    channels === 3 || channels === 1,
+    "an input of images, [height, width, 3] or [height, width, 1]",
+  );
   const { outputShape } = outputLayer(network);
   const fits = outputShape.length === 1 && outputShape[0] === classes;
   check(outputShape, fits, `one output for each of the ${classes} classes: [${classes}]`);

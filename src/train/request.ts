@@ -165,6 +165,7 @@ export interface TrainingProgress {
 /** What training reached: at its end, after an epoch, or when it was aborted. */
 export interface TrainingResult {
   readonly network: Network;
+  readonly architecture: Architecture;
   /** Names of the classes, in the order of the network's outputs. */
   readonly labels: readonly string[];
   readonly preprocessing: ImagePreprocessing;

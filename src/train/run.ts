@@ -208,7 +208,7 @@ export class TrainingRun {
 
   /** What has been reached so far. */
   result(aborted: boolean): TrainingResult {
-    const { network, labels, preprocessing } = this.#plan;
+    const { network, architecture, labels, preprocessing } = this.#plan;
     const reached: Omit<BestWeights, "test"> & Partial<BestWeights> = this.#best ?? {
       weights: this.#weights(),
       epoch: this.#history.length,
@@ -217,6 +217,7 @@ export class TrainingRun {
     const { weights, epoch, steps: stepsOfWeights, test } = reached;
     return {
       network,
+      architecture,
       labels,
       preprocessing,
       weights,

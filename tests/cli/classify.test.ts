@@ -114,7 +114,8 @@ describe("xception classify", () => {
     const whole = await capture(["classify", keras, at("photos", "a.png"), "--labels", names, "--json"]);
     expect(whole.exitCode).toBe(0);
     expect(whole.stderr).toBe(
-      "note: The file does not specify preprocessing; pixel/127.5 - 1 is assumed, as in keras.applications.\n",
+      "note: The file does not specify preprocessing; pixel/127.5 - 1 is assumed, as in keras.applications; " +
+        "images are stretched to SIZE by bicubic interpolation.\n",
     );
     const [{ predictions }] = JSON.parse(whole.stdout) as [{ predictions: { label: string; index: number }[] }];
     for (const { label, index } of predictions) expect(label).toBe(["ant", "bee", "cat", "dog", "elk"][index]);

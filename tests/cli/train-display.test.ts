@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { TrainingDisplay } from "../../apps/cli/train/display.ts";
 import { averageScores } from "../../src/learning/class-scores.ts";
+import { architectureOf } from "../../src/models/registry.ts";
 import type { TrainingProgress, TrainingResult } from "../../src/train/request.ts";
 import { smallNetwork } from "../train/train-fixtures.ts";
 
@@ -37,6 +38,7 @@ function result(validated: boolean, epoch: number): TrainingResult {
   const test = { images: 4, top1: 0.75, top5: 1, loss: 0.6, averages: averageScores([]), perClass: [], confusion: [] };
   return {
     network: smallNetwork(),
+    architecture: architectureOf(smallNetwork()),
     labels: ["red", "green", "blue"],
     preprocessing: { scale: 1, offset: 0, fit: "fill", background: [0, 0, 0] },
     weights: new Map(),

@@ -65,7 +65,7 @@ test("PyTorch's graph is fed as it wants, channels first, and its logits become 
   expect(notes).toEqual([
     "The graph of another tool runs as it is.",
     "It ends without a softmax; one was applied to its outputs.",
-    "The file does not specify preprocessing; pixel/127.5 - 1 is assumed, as in keras.applications.",
+    "The file does not specify preprocessing; pixel/127.5 - 1 is assumed, as in keras.applications; images are stretched to 71×80 by bicubic interpolation.",
     "It does not name its classes; they are numbered.",
   ]);
 });
@@ -93,7 +93,7 @@ test("a graph with channels last, a softmax and an open size, several images at 
   });
   expect(classifier.notes).toEqual([
     "The graph of another tool runs as it is.",
-    "The file does not specify preprocessing; pixel/127.5 - 1 is assumed, as in keras.applications.",
+    "The file does not specify preprocessing; pixel/127.5 - 1 is assumed, as in keras.applications; images are stretched to 71×80 by bicubic interpolation.",
   ]);
   const images = [1, 2, 3].map((seed) => ({ ...pixels, data: noise(1, [71, 80, 3], seed).data as Uint8Array }));
   await using own = await loadClassifier(encodeModel(model), { platform });
@@ -131,16 +131,16 @@ describe("refuses", () => {
 
   test("what is not fed with one image", async () => {
     expect(await messageOf(dims("batch", 4, 71, 80))).toMatchInlineSnapshot(
-      `"FILE: its graph does not take one RGB image; received "input [batch, 4, 71, 80]"; expected [1, 3, height, width] or [1, height, width, 3], or any number of them."`,
+      `"FILE: its graph does not take one image; received "input [batch, 4, 71, 80]"; expected [N, channels, height, width] or [N, height, width, channels] with 3 channels (RGB) or 1 (grayscale)."`,
     );
     expect(await messageOf(dims(8, 3, 71, 80))).toMatchInlineSnapshot(
-      `"FILE: its graph does not take one RGB image; received "input [8, 3, 71, 80]"; expected [1, 3, height, width] or [1, height, width, 3], or any number of them."`,
+      `"FILE: its graph does not take one image; received "input [8, 3, 71, 80]"; expected [N, channels, height, width] or [N, height, width, channels] with 3 channels (RGB) or 1 (grayscale)."`,
     );
     const twice = changed(torchXception, ({ graph }) => {
       graph.input.push({ ...graph.input[0]!, name: "mask" });
     });
     expect(await messageOf(twice)).toMatchInlineSnapshot(
-      `"FILE: its graph does not take one RGB image; received "input [batch, 3, 71, 80], mask [batch, 3, 71, 80]"; expected [1, 3, height, width] or [1, height, width, 3], or any number of them."`,
+      `"FILE: its graph does not take one image; received "input [batch, 3, 71, 80], mask [batch, 3, 71, 80]"; expected [N, channels, height, width] or [N, height, width, channels] with 3 channels (RGB) or 1 (grayscale)."`,
     );
   });
 

@@ -3,7 +3,7 @@ import { type GraphImages, probabilitiesOf } from "../../src/model/foreign-graph
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 const graph: GraphImages = {
-  ...{ input: "x", output: "y", size: [4, 4], channelsFirst: true },
+  ...{ input: "x", output: "y", size: [4, 4], channelsFirst: true, channels: 3 },
   givesProbabilities: false,
 };
 const scores = (values: readonly number[], given = graph) =>

@@ -78,7 +78,7 @@ describe("a classifier from any file", () => {
       expect(probability).toBeCloseTo(expected[index]!, 5);
     }
     expect(classifier.notes).toEqual([
-      "The file does not specify preprocessing; pixel/127.5 - 1 is assumed, as in keras.applications.",
+      "The file does not specify preprocessing; pixel/127.5 - 1 is assumed, as in keras.applications; images are stretched to 71×80 by bicubic interpolation.",
       "It does not name its classes; they are numbered.",
     ]);
   });

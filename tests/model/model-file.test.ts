@@ -261,7 +261,7 @@ describe("what is no classifier is not written", () => {
 
   it("a network for other images than RGB", () => {
     expect(write(withOptions({ inputShape: [71, 80, 4] }))).toMatchInlineSnapshot(
-      `"encodeModel: a model must read RGB images; received [71, 80, 4]; expected 3 channels."`,
+      `"encodeModel: a model must read images; received [71, 80, 4]; expected 3 channels (RGB) or 1 (grayscale)."`,
     );
   });
 

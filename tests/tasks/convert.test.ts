@@ -249,7 +249,7 @@ test("labels for a network without classes are refused", async () => {
   });
   const given = { ...noTop, width: 0.05, middleFlowRepeats: 0 };
   await expect(convertBytes(file, { to: "keras", network: given, labels: ["a"] })).rejects.toThrow(
-    'labels: network "xception" is not a classifier of RGB images. Leave the labels out.',
+    'labels: network "xception" is not a classifier of images. Leave the labels out.',
   );
 });
 

@@ -194,13 +194,13 @@ describe("refusals", () => {
     await expect(all(extractor.featuresAll([image!], { signal }))).rejects.toBeInstanceOf(AbortedError);
   });
 
-  it("of networks that read no RGB images", () => {
-    const gray = network("gray", globalAveragePooling2d(conv2d(input([8, 8, 1]), { filters: 2, kernelSize: 3 })));
-    const parts = { network: gray, weights: initializeWeights(gray), preprocessing: defaultPreprocessing };
+  it("of networks that read no images", () => {
+    const other = network("other", globalAveragePooling2d(conv2d(input([8, 8, 4]), { filters: 2, kernelSize: 3 })));
+    const parts = { network: other, weights: initializeWeights(other), preprocessing: defaultPreprocessing };
     expect(
       () => new FeatureExtractor({ ...parts, report: { missing: [], wrongShape: [] } }, platform),
     ).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: network "gray": it does not read RGB images; received [8, 8, 1]; expected 3 channels.]`,
+      `[UsageError: network "other": a model must read images; received [8, 8, 4]; expected 3 channels (RGB) or 1 (grayscale).]`,
     );
   });
 

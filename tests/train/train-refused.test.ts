@@ -9,7 +9,7 @@ import { train } from "../../src/train/train.ts";
 import { coloredImages, smallNetwork } from "./train-fixtures.ts";
 
 const dataset = coloredImages(6, 1);
-const grayInput = globalAveragePooling2d(input([12, 12, 1]));
+const twoChannels = globalAveragePooling2d(input([12, 12, 2]));
 
 function attempt(options: Partial<TrainingRequest>, images = dataset) {
   return () => train(images, { platform: nodePlatform, network: smallNetwork(), ...options });
@@ -26,10 +26,10 @@ describe("refused before anything is computed", () => {
     [{ network: smallNetwork({ classes: 4 }) }, "network", "[4]", "one output for each of the 3 classes: [3]"],
     [{ network: smallNetwork({ activation: "linear" }) }, "network", '"linear"', "a softmax or sigmoid at its end"],
     [
-      { network: network("gray", dense(grayInput, { units: 3, activation: "softmax" })) },
+      { network: network("two", dense(twoChannels, { units: 3, activation: "softmax" })) },
       "network",
-      "[12, 12, 1]",
-      "an input of RGB images, [height, width, 3]",
+      "[12, 12, 2]",
+      "an input of images, [height, width, 3] or [height, width, 1]",
     ],
   ])("option %#", async (options, name, received, expected) => {
     const message = `train option ${name}: this value is not allowed; received ${received}; expected ${expected}.`;

@@ -1,8 +1,8 @@
-import { existsSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { UsageError } from "../../../src/base/errors.ts";
 import { shardNames } from "../../../src/formats/tfjs/manifest.ts";
 import { type TargetName, targetOf, weightsTargets } from "../../../src/model/formats.ts";
+import type { PreprocessingOptions } from "../../../src/model/preprocessing.ts";
 import { weightsSource } from "../../../src/model/weights-file.ts";
 import { writeFilesAtomic } from "../../../src/runtime/node/files.ts";
 import { type Conversion, convert } from "../../../src/tasks/convert.ts";
@@ -12,8 +12,10 @@ import { type CliIo, writeJson } from "../io.ts";
 import { addLabelsOption, labelsOf } from "../labels.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
 import { addCommand } from "../options.ts";
+import { assertOverwrite } from "../output-file.ts";
+import { addPreprocessingOptions, preprocessingOptions } from "../preprocessing-options.ts";
 
-interface ConvertFlags extends NetworkFlags, DownloadFlags {
+interface ConvertFlags extends NetworkFlags, DownloadFlags, PreprocessingOptions {
   readonly to?: TargetName;
   readonly labels?: string;
   readonly allowMissing?: string;
@@ -46,10 +48,10 @@ export function registerConvert(program: Command, io: CliIo): void {
     )
     .option("--strict", "reject NaN and infinite weights")
     .option("--overwrite", "replace an existing OUT");
-  addNetworkOptions(addDownloadOptions(addLabelsOption(command))).action(
+  addNetworkOptions(addPreprocessingOptions(addDownloadOptions(addLabelsOption(command)))).action(
     async (source: string, target: string, flags: ConvertFlags) => {
       const to = flags.to ?? targetFor(target);
-      assertOverwrite(target, flags.overwrite ?? false);
+      assertOverwrite("argument OUT", target, flags.overwrite);
       const { labels: labelFile, architecture, dtype, strict } = flags;
       const network = givenNetworkOptions(command, flags);
       const { includeTop = true, classes = 1000 } = network;
@@ -58,7 +60,10 @@ export function registerConvert(program: Command, io: CliIo): void {
       const { allowMissing = source === "imagenet" && includeTop && !hasOwnTop ? "predictions/*" : undefined } = flags;
       const opened = await weightsSource(source, platformFor(flags, io), { includeTop: hasOwnTop, key: flags.key });
       const labels = await labelsOf(labelFile);
-      const conversion = await convert(opened, { to, network, architecture, labels, allowMissing, dtype, strict });
+      const conversion = await convert(opened, {
+        ...{ to, network, architecture, labels, allowMissing, dtype, strict },
+        ...preprocessingOptions(flags),
+      });
       const { bytes, beside, ...rest } = conversion;
       await writeFilesAtomic(target, bytes, beside, shardNames);
       if (flags.json) writeJson(io, { file: target, bytes: bytes.length, beside: [...beside.keys()], ...rest });
@@ -78,12 +83,6 @@ function targetFor(path: string): TargetName {
     expected: [...extensions].join(", "),
     remedy: "Or choose a format with --to.",
   });
-}
-
-function assertOverwrite(target: string, overwrite: boolean): void {
-  if (overwrite || !existsSync(target)) return;
-  const remedy = "Add --overwrite to replace it.";
-  throw new UsageError({ where: "argument OUT", what: "the file already exists", received: target, remedy });
 }
 
 function describe(conversion: Conversion, source: string, target: string): string {

@@ -1,25 +1,30 @@
 import { relative, sep } from "node:path";
 import { type Command, Option } from "commander";
 import type { Device } from "../../../src/base/platform.ts";
+import type { PreprocessingOptions } from "../../../src/model/preprocessing.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { embeddingsWriter } from "../../../src/tasks/features/embeddings.ts";
 import { embed, type ImageToEmbed, type Pooling } from "../../../src/tasks/features/feature-extractor.ts";
+import { reportNotes } from "../classifier-options.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { openExtractor, pathFrom } from "../extractor.ts";
 import { type ImageArgument, imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
 import { addCommand, countOf, deviceOption } from "../options.ts";
+import { assertOverwrite } from "../output-file.ts";
+import { addPreprocessingOptions, preprocessingOptions } from "../preprocessing-options.ts";
 import { reportSkipped, startProgress } from "../progress.ts";
 
-interface EmbedFlags extends Omit<NetworkFlags, "pooling">, DownloadFlags {
+interface EmbedFlags extends Omit<NetworkFlags, "pooling">, DownloadFlags, PreprocessingOptions {
   readonly output: string;
   readonly layer?: string;
   readonly pooling: Pooling;
   readonly allowMissing?: string;
   readonly batchSize: number;
   readonly device?: Device;
+  readonly overwrite?: boolean;
   readonly json?: boolean;
 }
 
@@ -41,17 +46,20 @@ export function registerEmbed(program: Command, io: CliIo): void {
     .addOption(new Option("--pooling <how>", "global pooling of each channel").choices(["avg", "max"]).default("avg"))
     .option("--allow-missing <glob>", "weights that may be missing or differ, e.g. 'predictions/*'")
     .option("--batch-size <n>", "images per batch", countOf("--batch-size"), 8)
+    .option("--overwrite", "replace an existing output file")
     .addOption(deviceOption());
-  addNetworkOptions(addDownloadOptions(command), ["pooling"]).action(
+  addNetworkOptions(addPreprocessingOptions(addDownloadOptions(command)), ["pooling"]).action(
     async (model: string, paths: readonly string[], flags: EmbedFlags) => {
       const { output, pooling, allowMissing, batchSize, architecture, json } = flags;
       const write = embeddingsWriter(output);
+      assertOverwrite("option --output", output, flags.overwrite);
       await assertWritable(output);
       const { folder, images } = rowsOf(paths, await imagesOf(paths, io, nodePlatform.files));
       const { pooling: _, ...networkFlags } = flags;
       const network = givenNetworkOptions(command, networkFlags);
-      const how = { network, architecture, allowMissing, key: flags.key };
+      const how = { network, architecture, allowMissing, key: flags.key, ...preprocessingOptions(flags) };
       const extractor = await openExtractor({ model, ...how }, flags, io);
+      reportNotes(extractor.notes, io);
       try {
         const { layer = extractor.lastMap } = flags;
         const digest = await extractor.digest({ layers: [layer], pooling });

@@ -57,8 +57,9 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     const onProgress = ({ done }: { done: number }) => progress.update(done);
     const request = { platform, top, mapWeights: weights, batchSize, session: { device }, signal: io.signal };
     const result = await evaluate(model, dataset, { ...request, onProgress }).finally(() => progress.stop());
-    const { evaluation, predictions, skipped } = result;
+    const { evaluation, predictions, skipped, absent = [] } = result;
     reportSkipped(skipped, io);
+    if (absent.length > 0) reportNotes([describeAbsent(absent, model.labels.length)], io);
     if (csv !== undefined) await writeFileAtomic(csv, predictionsCsv(predictions));
     if (report !== undefined) {
       const page = await renderReport({
@@ -79,4 +80,9 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     if (json) writeJson(io, { ...evaluation, skipped });
     else io.stdout(`${describeEvaluation(evaluation, { width: io.columns ?? 100, predictions })}\n`);
   });
+}
+
+function describeAbsent(absent: readonly string[], classes: number): string {
+  const more = absent.length > 5 ? ` and ${absent.length - 5} more` : "";
+  return `The folder lacks ${absent.length} of the model's ${classes} classes: ${absent.slice(0, 5).join(", ")}${more}.`;
 }

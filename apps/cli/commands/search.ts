@@ -105,9 +105,9 @@ async function valuesOf(
       remedy: "Write the embeddings as .safetensors or .json.",
     });
   }
-  const { network, architecture, allowMissing, key, layer, pooling } = origin;
-  const model = flags.model ?? pathIn(file, origin.model);
-  const extractor = await openExtractor({ model, network, architecture, allowMissing, key }, flags, io);
+  const { digest: _, model: recorded, folder: __, layer, pooling, ...how } = origin;
+  const model = flags.model ?? pathIn(file, recorded);
+  const extractor = await openExtractor({ model, ...how }, flags, io);
   try {
     const choice = { layers: [layer], pooling };
     assertSameModel(model, await extractor.digest(choice), origin, file);

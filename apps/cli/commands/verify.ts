@@ -3,6 +3,7 @@ import { UsageError, VerificationError } from "../../../src/base/errors.ts";
 import { choice, listOf } from "../../../src/base/kinds.ts";
 import { type Device, devices, type Platform } from "../../../src/base/platform.ts";
 import { readSource } from "../../../src/base/source.ts";
+import type { PreprocessingOptions } from "../../../src/model/preprocessing.ts";
 import { type ArchitectureName, defaultName } from "../../../src/models/registry.ts";
 import {
   goldenKind,
@@ -31,8 +32,9 @@ import { addDownloadOptions, type DownloadFlags, platformFor } from "../download
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
 import { addCommand, positiveNumberOf, valueReader } from "../options.ts";
+import { addPreprocessingOptions, preprocessingOptions } from "../preprocessing-options.ts";
 
-interface VerifyFlags extends NetworkFlags, DownloadFlags {
+interface VerifyFlags extends NetworkFlags, DownloadFlags, PreprocessingOptions {
   readonly golden?: string;
   readonly weights?: string;
   readonly allowMissing?: string;
@@ -79,28 +81,32 @@ export function registerVerify(program: Command, io: CliIo): void {
         .choices(["inference", "training"])
         .default("inference"),
     );
-  addNetworkOptions(addDownloadOptions(command)).action(async (model: string | undefined, flags: VerifyFlags) => {
-    const { tolerance: taps, cacheDir, offline } = flags;
-    const tolerance: VerifyTolerance | undefined = taps === undefined ? undefined : { taps, probabilities: taps / 10 };
-    assertNoMixture(model, flags);
-    if (model !== undefined && command.getOptionValueSource("layout") === "cli") throw needs("--layout", "--golden");
-    const platform = platformFor({ cacheDir, offline }, io);
-    if (model === undefined) return compareGolden(command, flags, tolerance, platform, io);
-    const { reference, image: images, runtimes, json, architecture, key } = flags;
-    const network = givenNetworkOptions(command, flags);
-    const found = await verifyModel(model, {
-      platform,
-      reference,
-      images,
-      runtimes,
-      tolerance,
-      network,
-      architecture,
-      key,
-    });
-    print(found, json, describeModelVerification, io);
-    assertRuntimesAgree(found);
-  });
+  addNetworkOptions(addPreprocessingOptions(addDownloadOptions(command))).action(
+    async (model: string | undefined, flags: VerifyFlags) => {
+      const { tolerance: taps, cacheDir, offline } = flags;
+      const tolerance: VerifyTolerance | undefined =
+        taps === undefined ? undefined : { taps, probabilities: taps / 10 };
+      assertNoMixture(model, flags);
+      if (model !== undefined && command.getOptionValueSource("layout") === "cli") throw needs("--layout", "--golden");
+      const platform = platformFor({ cacheDir, offline }, io);
+      if (model === undefined) return compareGolden(command, flags, tolerance, platform, io);
+      const { reference, image: images, runtimes, json, architecture, key } = flags;
+      const network = givenNetworkOptions(command, flags);
+      const found = await verifyModel(model, {
+        platform,
+        reference,
+        images,
+        runtimes,
+        tolerance,
+        ...preprocessingOptions(flags),
+        network,
+        architecture,
+        key,
+      });
+      print(found, json, describeModelVerification, io);
+      assertRuntimesAgree(found);
+    },
+  );
 }
 
 /** @throws {VerificationError} the network differs from the golden file; the message names the first such number. */

@@ -22,6 +22,8 @@ export interface EvaluationResult {
   readonly predictions: readonly Prediction[];
   /** Unreadable files; they are not counted. */
   readonly skipped: readonly SkippedFile[];
+  /** Classes of the model that the data set lacks; only of {@link Verbs.evaluate}. */
+  readonly absent?: readonly string[];
 }
 
 /** Progress of an evaluation. */
@@ -65,7 +67,7 @@ export async function evaluate(
       expected: `whole numbers from 1 to ${model.labels.length}, the number of classes`,
     });
   }
-  const matched = relabel(dataset, model.labels, "the model");
+  const matched = relabel(dataset, model.labels, "the model", { isPartial: true });
   const skipped: SkippedFile[] = [];
   const predictor = await loadPredictor(model, platform, session);
   async function* answers(): AsyncGenerator<Answers, void, void> {
@@ -80,7 +82,8 @@ export async function evaluate(
   try {
     const tested = await scoreAnswers(answers(), matched, { ...options, temperature: isSoftmax(model.network) });
     if (tested.predictions.length === 0) throw notEnoughImages(skipped, 0, 1);
-    return { ...tested, evaluation: tested.evaluation(), skipped };
+    const absent = model.labels.filter((label) => !dataset.classes.includes(label));
+    return { ...tested, evaluation: tested.evaluation(), skipped, absent };
   } finally {
     await predictor.dispose();
   }

@@ -6,6 +6,8 @@ import { assertOption, wholeNumber } from "../../base/kinds.ts";
 import { metadataKey } from "../../formats/format.ts";
 import { decodeFloats } from "../../formats/number-formats.ts";
 import { isSafetensors, readSafetensors, writeSafetensors } from "../../formats/safetensors.ts";
+import { perChannel } from "../../model/model-file.ts";
+import { fits, interpolations, preprocessNames } from "../../model/preprocessing.ts";
 import { architectureNames, type NetworkOptions } from "../../models/registry.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 
@@ -38,6 +40,9 @@ const originSchema = z.object({
   architecture: z.enum(architectureNames).optional(),
   allowMissing: z.string().optional(),
   key: z.string().optional(),
+  preprocess: z.union([z.enum(preprocessNames), z.object({ scale: perChannel, offset: perChannel })]).optional(),
+  interpolation: z.enum(interpolations).optional(),
+  fit: z.enum(fits).optional(),
   layer: z.string().min(1),
   pooling: z.enum(["avg", "max"]),
   folder: z.string().min(1),

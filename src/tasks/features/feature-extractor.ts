@@ -2,10 +2,12 @@ import { sha256 } from "../../base/checksums.ts";
 import { DataError, UsageError, WeightsError, type XceptionError } from "../../base/errors.ts";
 import type { ImageSource, Platform, SessionOptions, Source, Tensors } from "../../base/platform.ts";
 import type { SkippedFile } from "../../base/records.ts";
-import { inputShapeOf, type Layer, type Network, networkWeights } from "../../graph/network.ts";
-import { defaultPreprocessing, type ImagePreprocessing } from "../../model/model.ts";
+import { type Layer, type Network, networkWeights } from "../../graph/network.ts";
+import type { ImagePreprocessing } from "../../model/model.ts";
+import { imageProblem } from "../../model/model-file.ts";
 import { type OpenAsOptions, type OpenedModel, openAs } from "../../model/open-weights.ts";
 import { compiledParts, type PredictAllOptions, Predictor } from "../../model/predictor.ts";
+import { type PreprocessingOptions, resolvePreprocessing } from "../../model/preprocessing.ts";
 import { weightsSource } from "../../model/weights-file.ts";
 import { type FeatureStage, featureStages, isFeatureMap, lastMapOf } from "../../models/feature-stages.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
@@ -36,16 +38,15 @@ export type Extracted = { readonly maps: readonly FeatureMap[] } | { readonly er
 
 export interface ExtractAllOptions extends FeatureChoice, Omit<PredictAllOptions, "part"> {}
 
-export interface LoadExtractorOptions extends OpenAsOptions {
+export interface LoadExtractorOptions extends OpenAsOptions, PreprocessingOptions {
   readonly platform: Platform;
   readonly session?: SessionOptions | undefined;
-  /** Preprocessing, if the file does not specify it; default: as in training, pixel/127.5 − 1. */
-  readonly preprocessing?: ImagePreprocessing | undefined;
 }
 
 /** The parts of a model that an extractor needs. */
 interface ExtractorModel extends Pick<OpenedModel, "network" | "weights"> {
   readonly preprocessing: ImagePreprocessing;
+  readonly notes?: readonly string[];
   /** Weights that the file lacks and that were initialized instead. */
   readonly report: Pick<OpenedModel["report"], "missing" | "wrongShape">;
 }
@@ -57,16 +58,20 @@ export class FeatureExtractor {
   readonly stages: readonly FeatureStage[];
   /** The layer whose feature map global pooling reads in a classifier. */
   readonly lastMap: string;
+  /** Assumptions about information missing from the file, in sentences. */
+  readonly notes: readonly string[];
   readonly #model: ExtractorModel;
   readonly #predictor: Predictor;
 
-  /** @throws {UsageError} the network does not read RGB images. */
+  /** @throws {UsageError} the network does not read images. */
   constructor(model: ExtractorModel, platform: Platform, session?: SessionOptions) {
     this.network = model.network;
     this.stages = featureStages(model.network);
     this.lastMap = lastMapOf(model.network);
+    this.notes = model.notes ?? [];
     this.#model = model;
-    assertRgb(model.network);
+    const problem = imageProblem(model.network);
+    if (problem) throw new UsageError({ where: `network "${model.network.name}"`, ...problem });
     this.#predictor = new Predictor(model, platform, compiledParts(model, platform.engine, session));
   }
 
@@ -151,7 +156,7 @@ export class FeatureExtractor {
  */
 export async function loadFeatureExtractor(
   source: Source,
-  { platform, session, preprocessing = defaultPreprocessing, ...options }: LoadExtractorOptions,
+  { platform, session, ...options }: LoadExtractorOptions,
 ): Promise<FeatureExtractor> {
   const { includeTop = source !== "imagenet" } = options.network ?? {};
   const network = source === "imagenet" ? { ...options.network, includeTop } : options.network;
@@ -159,22 +164,12 @@ export async function loadFeatureExtractor(
     ...options,
     network,
   });
-  return new FeatureExtractor({ preprocessing, ...opened }, platform, session);
+  const { preprocessing, notes } = resolvePreprocessing(opened, options);
+  return new FeatureExtractor({ ...opened, preprocessing, notes: [...opened.notes, ...notes] }, platform, session);
 }
 
 function mapsIn(outputs: Tensors, { layers, outputs: names }: FeatureNetwork): readonly FeatureMap[] {
   return layers.map((layer, index) => ({ layer, values: outputs[names[index]!] as FloatTensor }));
-}
-
-function assertRgb(network: Network): void {
-  const shape = inputShapeOf(network);
-  if (shape.length === 3 && shape[2] === 3) return;
-  throw new UsageError({
-    where: `network "${network.name}"`,
-    what: "it does not read RGB images",
-    received: shape,
-    expected: "3 channels",
-  });
 }
 
 /** The part of a network that computes the requested feature maps. */

@@ -4,11 +4,14 @@ import { nameOfSource, readSource } from "../../base/source.ts";
 import { imageInput } from "../../compiler/lower.ts";
 import type { Weights } from "../../graph/initialize.ts";
 import { inputShapeOf, type Network } from "../../graph/network.ts";
+import { scalePixels } from "../../graph/preprocessing.ts";
 import { syntheticImages } from "../../graph/synthetic.ts";
 import { openWeightsFile } from "../../model/formats.ts";
 import { ImagePreparation, imageBatch } from "../../model/images.ts";
-import { defaultPreprocessing, type ImagePreprocessing } from "../../model/model.ts";
+import type { ImagePreprocessing } from "../../model/model.ts";
+import { imageProblem } from "../../model/model-file.ts";
 import { modelFrom, type OpenAsOptions, type OpenedModel, openAs, weightsFor } from "../../model/open-weights.ts";
+import { isStated, type PreprocessingOptions, resolvePreprocessing } from "../../model/preprocessing.ts";
 import { weightsSource } from "../../model/weights-file.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
@@ -17,7 +20,9 @@ import { comparedBlocks, goldenReference, type Reference, valuesReference } from
 import { defaultTolerance, runGraph, tappedGraph, type VerifyTolerance } from "./verify.ts";
 
 /** Options of {@link Verbs.verify}. */
-export interface VerifyModelOptions extends Pick<OpenAsOptions, "network" | "architecture" | "key"> {
+export interface VerifyModelOptions
+  extends PreprocessingOptions,
+    Pick<OpenAsOptions, "network" | "architecture" | "key"> {
   readonly platform: Platform;
   /** A golden file, or another file of the same model. Default: the model itself. */
   readonly reference?: Source | undefined;
@@ -71,7 +76,7 @@ export async function verifyModel(source: Source, options: VerifyModelOptions): 
   const model = await openAs(opened, { network, architecture });
   const { reference, inputs } = await referenceOf(model, images, options);
   // With options, the network is not the file's.
-  const isOwn = architecture === undefined && Object.keys(network ?? {}).length === 0;
+  const isOwn = architecture === undefined && Object.keys(network ?? {}).length === 0 && !isStated(options);
   const hasGraph = model.format === "model file" && inputs.bytes !== undefined;
   const ownGraph = isOwn && hasGraph ? opened.bytes : undefined;
 
@@ -100,9 +105,10 @@ export async function verifyModel(source: Source, options: VerifyModelOptions): 
 async function referenceOf(
   model: OpenedModel,
   images: readonly ImageSource[],
-  { platform, reference: source }: VerifyModelOptions,
+  options: VerifyModelOptions,
 ): Promise<{ reference: Reference; inputs: VerifyImages }> {
-  const { network, preprocessing } = model;
+  const { platform, reference: source } = options;
+  const { network } = model;
   const name = source === undefined ? "the model itself" : (nameOfSource(source) ?? "reference");
   const golden = source && (await readGolden(source, name, platform));
   if (golden) {
@@ -117,6 +123,7 @@ async function referenceOf(
     const names = Array.from({ length: values.shape[0]! }, (_, index) => `synthetic ${index + 1}`);
     return { reference: goldenReference(network, golden, name), inputs: { names, values, bytes: undefined } };
   }
+  const { preprocessing } = resolvePreprocessing(model, options);
   const inputs = await verifyImages(network, preprocessing, images, platform);
   const other = source === undefined ? model : await openReference(source, network, platform);
   const layers = comparedBlocks(network).flatMap(({ layer }) =>
@@ -196,38 +203,31 @@ interface VerifyImages {
   readonly names: readonly string[];
   /** `[N, H, W, C]`, as the network's first layer gets them. */
   readonly values: FloatTensor;
-  /** `[N, H, W, 3]`, of the network's size, as a model file gets them; undefined for networks that do not read RGB images. */
+  /** `[N, H, W, 3]`, of the network's size, as a model file gets them; undefined for networks that do not read images. */
   readonly bytes: Tensor<"uint8"> | undefined;
 }
 
-/** The synthetic image, rounded to bytes where the network reads RGB images, and the user's images. */
+/** The synthetic image, rounded to bytes where the network reads images, and the user's images. */
 async function verifyImages(
   network: Network,
-  preprocessing: ImagePreprocessing = defaultPreprocessing,
+  preprocessing: ImagePreprocessing,
   files: readonly ImageSource[],
   platform: Platform,
 ): Promise<VerifyImages> {
   const shape = inputShapeOf(network) as [number, number, number];
-  const synthetic = syntheticImages(1, shape);
-  if (shape[2] !== 3) {
-    if (files.length === 0) return { names: ["synthetic"], values: synthetic, bytes: undefined };
-    throw new UsageError({
-      where: "verify option images",
-      what: "the network does not read RGB images",
-      received: `${shape[2]} channels`,
-      expected: "3 channels",
-    });
+  const problem = imageProblem(network);
+  if (problem) {
+    if (files.length === 0) return { names: ["synthetic"], values: syntheticImages(1, shape), bytes: undefined };
+    throw new UsageError({ where: "verify option images", ...problem });
   }
-  const [height, width] = shape;
-  const rounded = Uint8Array.from(synthetic.data, (value) =>
+  const [height, width, channels] = shape;
+  const rounded = Uint8Array.from(syntheticImages(1, [height, width, 3]).data, (value) =>
     Math.min(255, Math.max(0, Math.round(127.5 * (value + 1)))),
   );
   const preparation = new ImagePreparation({ network, preprocessing }, platform);
   const prepared = await Promise.all(files.map(preparation.prepare)).finally(() => preparation.dispose());
   const bytes = imageBatch([{ width, height, data: rounded }, ...prepared]);
-  const { scale, offset } = preprocessing;
-  const of = (each: number | readonly number[], index: number) => (typeof each === "number" ? each : each[index % 3]!);
-  const values = Float32Array.from(bytes.data, (pixel, index) => pixel * of(scale, index) + of(offset, index));
+  const values = scalePixels(bytes.data, channels, preprocessing);
   const named = files.map((file, index) => (typeof file === "string" ? file : `image ${index + 1}`));
-  return { names: ["synthetic", ...named], values: floatTensor(bytes.shape, values), bytes };
+  return { names: ["synthetic", ...named], values: floatTensor([bytes.shape[0]!, ...shape], values), bytes };
 }
