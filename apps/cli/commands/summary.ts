@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { printableLine } from "../../../src/base/printable.ts";
 import { defaultPreprocessing } from "../../../src/model/model.ts";
 import type { ModelDescription } from "../../../src/model/model-metadata.ts";
 import { modelFrom, type OpenedModel } from "../../../src/model/open-weights.ts";
@@ -85,5 +86,7 @@ function describe({ labels, preprocessing, license, provenance }: ShownModel): s
     ["license", license],
     ["provenance", provenance && JSON.stringify(provenance)],
   ];
-  return facts.flatMap(([name, text]) => (text === undefined ? [] : [`${name.padEnd(12)}${text}\n`])).join("");
+  return facts
+    .flatMap(([name, text]) => (text === undefined ? [] : [`${name.padEnd(12)}${printableLine(text)}\n`]))
+    .join("");
 }

@@ -255,7 +255,7 @@ export async function assertOutputOutsideImages(output: string, images: readonly
 }
 
 /** Whether a path is that of a folder or leads below it. */
-function isWithin(folder: string, path: string): boolean {
+export function isWithin(folder: string, path: string): boolean {
   const way = relative(folder, path);
   return way.split(sep)[0] !== ".." && !isAbsolute(way);
 }
