@@ -14,8 +14,8 @@ import {
   type EmbeddingsOrigin,
   type Neighbor,
   nearest,
+  readEmbeddings,
 } from "../../../src/tasks/features/embeddings.ts";
-import { readEmbeddings } from "../../../src/tasks/features/embeddings-file.ts";
 import { reportNotes } from "../classifier-options.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { openExtractor, pathBelow } from "../extractor.ts";
@@ -126,7 +126,7 @@ async function valuesOf(
       remedy: "Write the embeddings as .safetensors or .json.",
     });
   }
-  const { network, architecture, allowMissing, layer, pooling } = origin;
+  const { network, architecture, allowMissing, key, layer, pooling } = origin;
   const model = flags.model ?? pathBelow(file, origin.model);
   if (model === undefined) {
     throw new UsageError({
@@ -136,7 +136,7 @@ async function valuesOf(
       remedy: "If you trust it, name it with --model.",
     });
   }
-  const extractor = await openExtractor({ model, network, architecture, allowMissing }, flags, io);
+  const extractor = await openExtractor({ model, network, architecture, allowMissing, key }, flags, io);
   try {
     const choice = { layers: [layer], pooling };
     assertSameModel(model, await extractor.digest(choice), origin, file);

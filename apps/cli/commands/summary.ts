@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { printableLine } from "../../../src/base/printable.ts";
 import { defaultPreprocessing } from "../../../src/model/model.ts";
-import type { ModelDescription } from "../../../src/model/model-metadata.ts";
+import type { ModelDescription } from "../../../src/model/model-file.ts";
 import { modelFrom, type OpenedModel } from "../../../src/model/open-weights.ts";
 import { imagenetOrigin } from "../../../src/model/weights-file.ts";
 import { imagenetLabels } from "../../../src/models/imagenet-classes.ts";
