@@ -27,7 +27,9 @@ export function platformFor({ cacheDir, offline }: DownloadFlags, io: CliIo): Re
     mirror: settings.mirror,
     cacheFolder: cacheDir ?? settings.cacheFolder,
     offline: offline ?? settings.offline,
-    signal: io.signal,
+    get signal() {
+      return io.signal;
+    },
     onProgress,
   });
   const read = (address: string) => downloads.read(address).finally(stop);

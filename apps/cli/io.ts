@@ -21,12 +21,15 @@ export interface CliIo {
 
 /** Escapes everything a command writes, see {@link printable}: names in it may come from untrusted files. */
 export function printableIo(io: CliIo): CliIo {
-  const { stdout, stderr } = io;
+  const { stdin, stdout, stderr, isTTY, columns } = io;
   return {
-    ...io,
+    ...{ stdin, isTTY, columns, terminal: stderr },
     stdout: (text) => stdout(printable(text)),
     stderr: (text) => stderr(printable(text)),
-    terminal: stderr,
+    // Only commands that can stop on their own watch for Ctrl-C: see main.ts.
+    get signal() {
+      return io.signal;
+    },
   };
 }
 

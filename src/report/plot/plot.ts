@@ -1,3 +1,4 @@
+import type { IsolatedJob, JobLimits } from "../../base/platform.ts";
 import type { Network } from "../../graph/network.ts";
 import { edgeLine, edgesOf, graphvizName, type PlotOptions, sectionsDot, sectionsOf } from "./dot.ts";
 import type { PlotSection } from "./sections.ts";
@@ -7,6 +8,21 @@ interface GraphvizJson {
   readonly objects: readonly ({ readonly name: string } & Readonly<
     Partial<Record<"pos" | "width" | "height" | "bb", string>>
   >)[];
+}
+
+/** Most time and memory that a layout may take; Xception's takes about a second. */
+export const layoutLimits: JobLimits = { timeMs: 60_000, memoryBytes: 2 ** 30 };
+
+/** A job that draws a plot, see {@link plotSvg}, since a layout cannot be interrupted. @param where the network in errors. */
+export function plotJob(network: Network, options: PlotOptions, where: string): IsolatedJob<string> {
+  const work = { name: "laying it out", remedy: "Write a .dot file, which needs no layout." };
+  return {
+    module: import.meta.url,
+    name: "plotSvg",
+    input: [network, options],
+    where,
+    work,
+  };
 }
 
 /**

@@ -37,12 +37,9 @@ export function downloadSettings(environment: Readonly<Record<string, string | u
 }
 
 /** Downloads through a cache folder. */
-export function cachedDownloads({
-  mirror,
-  ...options
-}: Omit<DownloadOptions, "md5"> & Partial<DownloadSettings>): Downloads {
+export function cachedDownloads(options: Omit<DownloadOptions, "md5"> & Partial<DownloadSettings>): Downloads {
   return {
-    mirror,
+    mirror: options.mirror,
     read: async (address) => {
       const { url, md5 } = parseAddress(address);
       return readFile(await download(url, { ...options, md5 }));

@@ -35,7 +35,7 @@ const programsOf = new Map<string, readonly object[]>();
 export const isolate: Isolate = Object.assign(run, { prepare });
 
 async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): Promise<T> {
-  const { module, name, input, moved = [], where } = job;
+  const { module, name, input, moved = [], where, work } = job;
   const worker = threadFor(module);
   let timer: NodeJS.Timeout | undefined;
   try {
@@ -43,7 +43,7 @@ async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): 
       worker.on("message", (message: JobAnswer | typeof started) => {
         if (message !== started) return resolve(message);
         // The time that the module takes to load depends on the disk and is not the job's.
-        timer = setTimeout(() => reject(tooSlow(where, timeMs)), timeMs);
+        timer = setTimeout(() => reject(tooSlow(where, timeMs, work)), timeMs);
       });
       worker.once("error", reject);
       worker.once("exit", (code) => reject(new Error(`the thread ended with code ${code}`)));
@@ -56,7 +56,11 @@ async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): 
   } catch (cause) {
     if (cause instanceof errors.XceptionError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new errors.FormatError({ where, what: `reading it ended unexpectedly (${reason})`, cause });
+    throw new errors.FormatError({
+      where,
+      what: `${work?.name ?? "reading it"} ended unexpectedly (${reason})`,
+      cause,
+    });
   } finally {
     clearTimeout(timer);
     // Not awaited: freeing its memory takes a while.
@@ -111,12 +115,10 @@ function rebuilt(name: string, parts: errors.ErrorParts): Error {
   return known ? new known(parts) : new Error(parts.what);
 }
 
-function tooSlow(where: string, timeMs: number): errors.FormatError {
-  return new errors.FormatError({
-    where,
-    what: `reading it took longer than ${timeMs / 1000} s, so it is probably damaged`,
-    remedy: "Copy or download it again.",
-  });
+function tooSlow(where: string, timeMs: number, work: IsolatedJob<unknown>["work"]): errors.FormatError {
+  const time = `took longer than ${timeMs / 1000} s`;
+  const what = work ? `${work.name} ${time}` : `reading it ${time}, so it is probably damaged`;
+  return new errors.FormatError({ where, what, remedy: work?.remedy ?? "Copy or download it again." });
 }
 
 interface WasmMemory {
