@@ -131,6 +131,24 @@ describe("a network that is hard to lay out", () => {
     expect(await readdir(folder)).toEqual(["branches.onnx"]);
   });
 
+  it("keeps every text inside its box, whatever fonts the machine has", async () => {
+    const names = ["MWMWMWMWMWMWMWMWMWMW", "block14_sepconv2_act_of_a_long_name", "猫猫猫猫猫猫猫猫猫猫猫猫", "x"];
+    const inputs = names.map((name) => relu(input([150, 150, 728]), { name }));
+    for (const each of inputs) {
+      const svg = await plotSvg(network("n", each));
+      const group = /<g id="[^"]*" class="node">\n<title>(?!input)[^]*?<\/g>/.exec(svg)![0];
+      const places = [...group.matchAll(/(-?[\d.]+),-?[\d.]+/g)].map(([, x]) => Number(x));
+      const [left, right] = [Math.min(...places), Math.max(...places)];
+      for (const [text, x] of group.matchAll(/<text .*? x="([^"]*)".*?<\/text>/g)) {
+        expect(Number(x)).toBeCloseTo((left + right) / 2, 1);
+        const moved = text.replace(/ x="[^"]*" y="[^"]*"/, ' x="600" y="50"');
+        const page = `<svg xmlns="http://www.w3.org/2000/svg" width="1200" height="100">${moved}</svg>`;
+        const { info } = await sharp(Buffer.from(page)).trim().toBuffer({ resolveWithObject: true });
+        expect(info.width, text).toBeLessThan(right - left);
+      }
+    }
+  });
+
   it("may have names with control characters", async () => {
     const from = input([8, 8, 3], { name: "in\u0001put" });
     const hostile = network("n\u0002", relu(from, { name: 're\u001b]0;"lu' }));

@@ -56,8 +56,16 @@ export async function plotSvg(network: Network, options: PlotOptions = {}): Prom
   });
   const complete = layout.replace(/\}\s*$/, `${crossing.join("\n")}\n}\n`);
   const svg = graphviz.layout(complete, "svg", "nop2");
-  // Graphviz knows the text widths of Helvetica, but not of a list of fonts for every computer.
-  return svg.replaceAll(/font-family="Helvetica[^"]*"/g, 'font-family="Helvetica,Arial,sans-serif"');
+  const named = svg.replaceAll(/font-family="Helvetica[^"]*"/g, 'font-family="Helvetica,Arial,sans-serif"');
+  return named.replaceAll(/<g id="[^"]*" class="node">[^]*?<\/g>/g, centered);
+}
+
+/** Centers the text of a node in its box: Graphviz places it by the widths of Helvetica, which many computers lack. */
+function centered(node: string): string {
+  const outline = / (?:d|points)="([^"]*)"/.exec(node)![1]!;
+  const places = [...outline.matchAll(/(-?[\d.]+),/g)].map(([, x]) => Number(x));
+  const center = (Math.min(...places) + Math.max(...places)) / 2;
+  return node.replaceAll(/text-anchor="start" x="[^"]*"/g, `text-anchor="middle" x="${center.toFixed(2)}"`);
 }
 
 /** Returns the boxes of the nodes and of the section frames by their names in Graphviz. */
