@@ -136,7 +136,7 @@ describe("a network that is hard to lay out", () => {
     const inputs = names.map((name) => relu(input([150, 150, 728]), { name }));
     for (const each of inputs) {
       const svg = await plotSvg(network("n", each));
-      const group = /<g id="[^"]*" class="node">\n<title>(?!input)[^]*?<\/g>/.exec(svg)![0];
+      const group = /<g id="[^"]*" class="node">\n<title>(?!input)[\s\S]*?<\/g>/.exec(svg)![0];
       const places = [...group.matchAll(/(-?[\d.]+),-?[\d.]+/g)].map(([, x]) => Number(x));
       const [left, right] = [Math.min(...places), Math.max(...places)];
       for (const [text, x] of group.matchAll(/<text .*? x="([^"]*)".*?<\/text>/g)) {

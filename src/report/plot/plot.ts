@@ -57,7 +57,7 @@ export async function plotSvg(network: Network, options: PlotOptions = {}): Prom
   const complete = layout.replace(/\}\s*$/, `${crossing.join("\n")}\n}\n`);
   const svg = graphviz.layout(complete, "svg", "nop2");
   const named = svg.replaceAll(/font-family="Helvetica[^"]*"/g, 'font-family="Helvetica,Arial,sans-serif"');
-  return named.replaceAll(/<g id="[^"]*" class="node">[^]*?<\/g>/g, centered);
+  return named.replaceAll(/<g id="[^"]*" class="node">[\s\S]*?<\/g>/g, centered);
 }
 
 /** Centers the text of a node in its box: Graphviz places it by the widths of Helvetica, which many computers lack. */
