@@ -163,7 +163,7 @@ export function bind(platform: Platform): Verbs {
     readFolder: async (path) => folderDataset(await filesOf(platform).list(path)),
     evaluate: (model, dataset, options) => evaluate(model, dataset, { ...options, platform }),
     train: (dataset, request) => train(dataset, { ...request, platform }),
-    convert: async (source, options) => convert(await weightsSource(source, platform), options),
+    convert: async (source, options) => convert(await weightsSource(source, platform, { key: options.key }), options),
     verify: (source, options) => verifyModel(source, { ...options, platform }),
   };
 }

@@ -38,7 +38,7 @@ export async function loadModel(
   platform: SourceReader,
   options: LoadModelOptions = {},
 ): Promise<LoadedModel> {
-  const opened = await weightsSource(source, platform);
+  const opened = await weightsSource(source, platform, { key: options.key });
   if (isModelFile(opened, options)) {
     return { ...decodeModel(opened.bytes, nameOfSource(source)), notes: [] };
   }
@@ -62,7 +62,7 @@ export async function createClassifierSession(
   session?: SessionOptions,
 ): Promise<ClassifierSession> {
   const { engine } = platform;
-  const opened = await weightsSource(source, platform);
+  const opened = await weightsSource(source, platform, { key: options.key });
   if (isModelFile(opened, options)) {
     const model = describeModel(opened.bytes, nameOfSource(source));
     const graph = withoutImageResize(opened.bytes, imageInput, imageSizeOf(model.network));

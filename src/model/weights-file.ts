@@ -16,13 +16,14 @@ export interface WeightsSource extends FileToRead {
  * Reads a file of weights, to be opened once.
  * @param source `imagenet` stands for the published weights of keras.applications.Xception; `includeTop` includes its
  * classifier, by default.
+ * @param options `key` of the weights in a PyTorch checkpoint, names separated by `/`.
  * @throws {FileError} the file does not exist, or cannot be read.
  * @throws {UsageError} the source is of no known kind.
  */
 export async function weightsSource(
   source: Source,
   reader: SourceReader,
-  { includeTop = true }: { readonly includeTop?: boolean } = {},
+  { includeTop = true, key }: { readonly includeTop?: boolean; readonly key?: string | undefined } = {},
 ): Promise<WeightsSource> {
   if (source === "imagenet") {
     const address = imagenetAddress(includeTop, reader.downloads?.mirror);
@@ -47,7 +48,7 @@ export async function weightsSource(
     return readSource(`${name.slice(0, Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1)}${part}`, reader);
   };
   const isDisposable = !(source instanceof Uint8Array || source instanceof ArrayBuffer);
-  return { where, bytes, isDisposable, readBeside, ...(isolate && { isolate }) };
+  return { where, bytes, isDisposable, key, readBeside, ...(isolate && { isolate }) };
 }
 
 /** A file may refer to its parts, but not to other files: `../../secret`, `/etc/passwd`, `https:`, `C:`. */

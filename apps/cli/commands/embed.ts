@@ -50,7 +50,7 @@ export function registerEmbed(program: Command, io: CliIo): void {
       const { folder, images } = rowsOf(paths, await imagesOf(paths, io, nodePlatform.files));
       const { pooling: _, ...networkFlags } = flags;
       const network = givenNetworkOptions(command, networkFlags);
-      const how = { network, architecture, allowMissing };
+      const how = { network, architecture, allowMissing, key: flags.key };
       const extractor = await openExtractor({ model, ...how }, flags, io);
       try {
         const { layer = extractor.lastMap } = flags;

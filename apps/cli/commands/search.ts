@@ -105,9 +105,9 @@ async function valuesOf(
       remedy: "Write the embeddings as .safetensors or .json.",
     });
   }
-  const { network, architecture, allowMissing, layer, pooling } = origin;
+  const { network, architecture, allowMissing, key, layer, pooling } = origin;
   const model = flags.model ?? pathIn(file, origin.model);
-  const extractor = await openExtractor({ model, network, architecture, allowMissing }, flags, io);
+  const extractor = await openExtractor({ model, network, architecture, allowMissing, key }, flags, io);
   try {
     const choice = { layers: [layer], pooling };
     assertSameModel(model, await extractor.digest(choice), origin, file);

@@ -37,6 +37,7 @@ const originSchema = z.object({
   network: z.custom<NetworkOptions>((value) => z.record(z.string(), z.json()).safeParse(value).success).optional(),
   architecture: z.enum(architectureNames).optional(),
   allowMissing: z.string().optional(),
+  key: z.string().optional(),
   layer: z.string().min(1),
   pooling: z.enum(["avg", "max"]),
   folder: z.string().min(1),

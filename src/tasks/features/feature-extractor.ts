@@ -155,7 +155,10 @@ export async function loadFeatureExtractor(
 ): Promise<FeatureExtractor> {
   const { includeTop = source !== "imagenet" } = options.network ?? {};
   const network = source === "imagenet" ? { ...options.network, includeTop } : options.network;
-  const opened = await openAs(await weightsSource(source, platform, { includeTop }), { ...options, network });
+  const opened = await openAs(await weightsSource(source, platform, { includeTop, key: options.key }), {
+    ...options,
+    network,
+  });
   return new FeatureExtractor({ preprocessing, ...opened }, platform, session);
 }
 

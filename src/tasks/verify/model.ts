@@ -17,7 +17,7 @@ import { comparedBlocks, goldenReference, type Reference, valuesReference } from
 import { defaultTolerance, runGraph, tappedGraph, type VerifyTolerance } from "./verify.ts";
 
 /** Options of {@link Verbs.verify}. */
-export interface VerifyModelOptions extends Pick<OpenAsOptions, "network" | "architecture"> {
+export interface VerifyModelOptions extends Pick<OpenAsOptions, "network" | "architecture" | "key"> {
   readonly platform: Platform;
   /** A golden file, or another file of the same model. Default: the model itself. */
   readonly reference?: Source | undefined;
@@ -66,8 +66,8 @@ export interface RuntimeVerification {
  * @throws as {@link Verbs.verify}.
  */
 export async function verifyModel(source: Source, options: VerifyModelOptions): Promise<ModelVerification> {
-  const { platform, images = [], tolerance = defaultTolerance, network, architecture } = options;
-  const opened = await weightsSource(source, platform);
+  const { platform, images = [], tolerance = defaultTolerance, network, architecture, key } = options;
+  const opened = await weightsSource(source, platform, { key });
   const model = await openAs(opened, { network, architecture });
   const { reference, inputs } = await referenceOf(model, images, options);
   // With options, the network is not the file's.
