@@ -28,7 +28,8 @@ export interface HubServer {
 
 /**
  * Serves the files of the repository `owner/repo` as the hub does: `.json` files itself, under git's hash, other files by
- * a redirect to signed URLs of another host, with their SHA-256 in `X-Linked-ETag`. `old/repo` has moved to `owner/repo`.
+ * a redirect to signed URLs of another host, with their SHA-256 in `X-Linked-ETag`. `old/repo` has moved to `owner/repo`;
+ * the repositories of timm have the same files.
  */
 export async function serveHub(files: HubServer["files"]): Promise<HubServer> {
   const [hub, storage] = [[], []] as [SeenRequest[], SeenRequest[]];
@@ -49,7 +50,7 @@ export async function serveHub(files: HubServer["files"]): Promise<HubServer> {
     const end = (status: number, headers: Record<string, string | number> = {}) =>
       void response.writeHead(status, headers).end();
     if (repo === "old/repo") return end(307, { location: request.url!.replace("old/repo", "owner/repo") });
-    if (repo !== "owner/repo") return end(401, { "x-error-code": "RepoNotFound" });
+    if (repo !== "owner/repo" && !repo?.startsWith("timm/")) return end(401, { "x-error-code": "RepoNotFound" });
     if (revision !== "main" && revision !== "refs%2Fpr%2F1" && revision !== server.commit) {
       return end(404, { "x-error-code": "RevisionNotFound" });
     }

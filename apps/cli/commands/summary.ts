@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { defaultPreprocessing } from "../../../src/model/model.ts";
 import type { ModelDescription } from "../../../src/model/model-file.ts";
 import { modelFrom, type OpenedModel } from "../../../src/model/open-weights.ts";
-import { imagenetOrigin } from "../../../src/model/weights-file.ts";
+import { imagenetOrigin } from "../../../src/model/published-weights.ts";
 import { imagenetLabels } from "../../../src/models/imagenet-classes.ts";
 import { countNumbers, summarize, summarizeGraph, summarizeWeights, summaryJson } from "../../../src/report/summary.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
