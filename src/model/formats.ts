@@ -40,7 +40,7 @@ import type { WeightsSource } from "./weights-file.ts";
 const weightsFormats: readonly FileFormat[] = [torchFormat, kerasFormat, onnxFormat, safetensorsFormat, tfjsFormat];
 
 /** An open file of weights. */
-export interface WeightsFile extends Omit<FileContents, "metadata" | "preprocessing" | "onnx"> {
+export interface WeightsFile extends Omit<FileContents, "metadata" | "preprocessing" | "onnx" | "graph"> {
   /** The model description in the file: architecture, labels, preprocessing, license, provenance. */
   readonly metadata?: Partial<ModelDescription>;
   /**
@@ -89,7 +89,7 @@ function assertUnread({ bytes, where }: WeightsSource): void {
 
 /** Interprets our JSON document in a file, if there is one: it may describe the network, too. */
 function described(file: FileContents, { where, published = {} }: WeightsSource): WeightsFile {
-  const { metadata: text, preprocessing, preprocessingNote, onnx, ...contents } = file;
+  const { metadata: text, preprocessing, preprocessingNote, onnx, graph: facts, ...contents } = file;
   if (text === undefined) {
     const { inputShape, ...about } = published;
     const metadata = {
@@ -97,12 +97,13 @@ function described(file: FileContents, { where, published = {} }: WeightsSource)
       ...about,
     };
     const { describedNetwork } = contents;
+    const graph = onnx ? graphOf(onnx) : facts && (async () => facts());
     const assumed = about.preprocessing ? publishedNote(about.preprocessing) : preprocessingNote;
     return {
       ...contents,
       ...(describedNetwork && { describedNetwork: (shape = inputShape) => describedNetwork(shape) }),
       ...(Object.keys(metadata).length > 0 && { metadata }),
-      ...(onnx && { graph: graphOf(onnx) }),
+      ...(graph && { graph }),
       notes: [...(contents.notes ?? []), ...(assumed === undefined ? [] : [assumed])],
     };
   }

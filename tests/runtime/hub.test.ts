@@ -244,8 +244,10 @@ test("the environment says where the hub and its cache are", () => {
     offline: false,
     token: undefined,
   });
-  expect(hubSettings({ HF_HOME: "/hf", HF_HUB_OFFLINE: "yes", HF_TOKEN: "t", HF_ENDPOINT: "http://mirror" })).toEqual({
-    endpoint: "http://mirror",
+  expect(
+    hubSettings({ HF_HOME: "/hf", HF_HUB_OFFLINE: "yes", HF_TOKEN: "t", HF_ENDPOINT: "http://hub.example" }),
+  ).toEqual({
+    endpoint: "http://hub.example",
     cacheFolder: "/hf/hub",
     offline: true,
     token: "t",
