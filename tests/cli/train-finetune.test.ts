@@ -132,8 +132,8 @@ test("says what it cannot do, and warns of small batches", async () => {
   const from = ["--weights", join(work, "part.safetensors")];
   const { stderr } = await train("bn", ...from, "--batch-norm", "training");
   expect(stderr).toContain(
-    "Warning: 14 batch normalizations follow batches of 4 images, which spoils the statistics that they were given: leave " +
-      "--batch-norm training out, or take larger batches.\n",
+    "Warning: 14 batch normalizations use the statistics of batches of 4 images, which spoils their pretrained moving " +
+      "statistics: leave out --batch-norm training, or use larger batches.\n",
   );
   const refused = await train("refused", ...from, "--unfreeze-from", "block6");
   expect(refused.exitCode).toBe(2);

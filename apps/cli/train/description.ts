@@ -9,7 +9,7 @@ import type { Fact } from "../../../src/report/document.ts";
 import type { Gallery, TrainingReport } from "../../../src/report/training-report.ts";
 import type { TrainingPlan } from "../../../src/train/prepare.ts";
 import type { TrainingResult } from "../../../src/train/request.ts";
-import { augmentationSettings } from "../../../src/train/settings/augmentation-settings.ts";
+import { augmentationSettings } from "../../../src/train/settings/training-settings.ts";
 import { describeSettings } from "../../../src/train/settings/file-network.ts";
 import { type SettingName, type Settings, settingOf, wordsOf } from "../../../src/train/settings/settings.ts";
 import { type ReportedResult, reportOn } from "../../../src/train/training-report.ts";
