@@ -91,6 +91,11 @@ export class OnnxEmitter {
     return name;
   }
 
+  /** Stores the bounds of a `Slice`: its inputs after the first. */
+  bounds(starts: readonly number[], ends: readonly number[], axes: readonly number[]): readonly string[] {
+    return [starts, ends, axes].map((each) => this.integers(each));
+  }
+
   /** Stores bytes. */
   bytes(shape: Shape, values: readonly number[]): string {
     const name = this.unusedName(`bytes(${values})`);

@@ -12,6 +12,9 @@ import { domains, type OnnxEmitter } from "./emitter.ts";
  */
 export type Form = "plain" | "blocks" | "channelBlocks" | "channels";
 
+/** The forms in blocks. */
+export type BlockOrder = "blocks" | "channelBlocks";
+
 /** Each form is one step away from its neighbors in this list. */
 const line: readonly Form[] = ["plain", "blocks", "channelBlocks", "channels"];
 
@@ -66,7 +69,7 @@ export class ValueForms {
   }
 
   /** The order of blocks a value is in, or would get first. */
-  blockOrder(value: Value): "blocks" | "channelBlocks" {
+  blockOrder(value: Value): BlockOrder {
     return this.has(value, "channelBlocks") || this.has(value, "channels") ? "channelBlocks" : "blocks";
   }
 

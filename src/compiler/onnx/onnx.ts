@@ -7,8 +7,8 @@ import type { FloatTensor } from "../../tensor/tensor.ts";
 import { imageInput } from "../lower.ts";
 import { type BatchLimits, splitBatch } from "../split-batch.ts";
 import { separateStatistics } from "../training-batch-norm.ts";
-import { BlockedLayout } from "./blocked.ts";
-import { fitsBlocks } from "./blocked-tools.ts";
+import { emitBlocked } from "./blocked.ts";
+import { BlockedTools, fitsBlocks } from "./blocked-tools.ts";
 import { encodeOnnx, OnnxEmitter } from "./emitter.ts";
 import { emitImageResize } from "./images.ts";
 import { emitComparedMaxima, emitRules } from "./rules.ts";
@@ -78,13 +78,13 @@ export function toOnnx(given: OpGraph, options: OnnxOptions = {}): Uint8Array {
   const sized = options.resize && images && emitSized(emit, images, options.resize);
   const innerNameOf = onnxNames(graph);
   const nameOf = (value: Value) => (sized !== undefined && value === images ? sized : innerNameOf(value));
-  const blocked = blockSize === undefined ? undefined : new BlockedLayout(emit, graph, blockSize, nameOf);
+  const blocked = blockSize === undefined ? undefined : new BlockedTools(emit, graph, blockSize, nameOf);
   const fedParameters = graph.parameters.flatMap(({ name }) => (weights.has(name) ? [] : [name]));
   const changing = options.plainWhereStored ? dependents(graph, fedParameters) : undefined;
   for (const operation of graph.operations) {
     const { config, inputs, outputs } = operation;
     const staysPlain = changing && !inputs.some(({ name }) => changing.has(name));
-    if (!staysPlain && blocked?.emit(operation)) continue;
+    if (!staysPlain && blocked && emitBlocked(blocked, operation)) continue;
     const isCompared = options.comparesMaxima && config.kind === "maxPoolGradient";
     const rule = (isCompared ? emitComparedMaxima : emitRules[config.kind]) as (typeof emitRules)[OpKind];
     const x = inputs.map((value) => blocked?.plain(value) ?? nameOf(value));
