@@ -77,11 +77,11 @@ it("is not taken over from another machine, or from a run that is just beginning
       "cannot be told from here; if it does not, delete WORK/run/run.lock.",
   );
   await writeFile(path, "");
-  expect(await refusal()).toContain("(another run is just beginning)");
+  expect(await refusal()).toContain("(another run is just starting)");
   await utimes(path, 0, 0);
   const notes: string[] = [];
   await (await RunLock.acquire(run(), (text) => notes.push(text))).release();
-  expect(notes).toEqual(["Took over the lock of a run that did not begin: it is no longer running."]);
+  expect(notes).toEqual(["Took over the lock of a run that did not start: it is no longer running."]);
   await kept.release();
 });
 

@@ -29,7 +29,7 @@ import {
   worthKeeping,
 } from "./training-state.ts";
 
-/** How a training step is compiled, and the engine it runs on. */
+/** Options of a training step. */
 export interface TrainingStepOptions extends TrainingGraphOptions {
   readonly platform: Platform;
   readonly session?: SessionOptions | undefined;
