@@ -57,7 +57,7 @@ describe("embeddings in files", () => {
   it("are written by the ending of the name", () => {
     expect(() => embeddingsWriter("x.npy")).toThrow(UsageError);
     expect(() => embeddingsWriter("x.npy")).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: embeddings file: the ending of the name does not say what to write; received "x.npy"; expected a name that ends in .safetensors, .csv, .json.]`,
+      `[UsageError: embeddings file: the extension does not identify a format; received "x.npy"; expected .safetensors, .csv, .json.]`,
     );
   });
 });

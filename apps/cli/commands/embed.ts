@@ -37,15 +37,11 @@ export function registerEmbed(program: Command, io: CliIo): void {
       "xception embed imagenet photos/ -o embeddings.csv --pooling max",
     ],
   })
-    .requiredOption("-o, --output <file>", "what to write: .safetensors, .csv or .json")
-    .option("--layer <name>", "layer whose maps are taken (default: the last one with maps)")
-    .addOption(
-      new Option("--pooling <how>", "what becomes of each channel of a map: its mean or its maximum")
-        .choices(["avg", "max"])
-        .default("avg"),
-    )
+    .requiredOption("-o, --output <file>", "output file: .safetensors, .csv or .json")
+    .option("--layer <name>", "layer to take feature maps from (default: the last one that has any)")
+    .addOption(new Option("--pooling <how>", "global pooling of each channel").choices(["avg", "max"]).default("avg"))
     .option("--allow-missing <glob>", "weights that may be missing or differ, e.g. 'predictions/*'")
-    .option("--batch-size <n>", "images at a time", countOf("--batch-size"), 8)
+    .option("--batch-size <n>", "images per batch", countOf("--batch-size"), 8)
     .addOption(deviceOption());
   addNetworkOptions(addDownloadOptions(command), ["pooling"]).action(
     async (model: string, paths: readonly string[], flags: EmbedFlags) => {
@@ -64,14 +60,8 @@ export function registerEmbed(program: Command, io: CliIo): void {
         const onProgress = (done: number) => progress.update(done);
         const options = { layer, pooling, batchSize, signal: io.signal, onProgress };
         const { skipped, ...embedded } = await embed(extractor, images, options).finally(() => progress.stop());
-        const origin = {
-          model: pathFrom(output, model),
-          digest,
-          ...how,
-          layer,
-          pooling,
-          folder: pathFrom(output, folder),
-        };
+        const places = { model: pathFrom(output, model), folder: pathFrom(output, folder) };
+        const origin = { ...places, digest, ...how, layer, pooling };
         await writeFileAtomic(output, write({ ...embedded, origin }));
         reportSkipped(skipped, io);
         const [rows, dimensions] = embedded.values.shape as [number, number];
@@ -84,12 +74,8 @@ export function registerEmbed(program: Command, io: CliIo): void {
   );
 }
 
-/** Rows are named inside the folder, if it is one alone, and else as seen from here. */
-function rowsOf(
-  paths: readonly string[],
-  images: readonly ImageArgument[],
-): { readonly folder: string; readonly images: readonly ImageToEmbed[] } {
-  const [first] = paths;
+/** Names rows relative to the folder if it is the only argument, else relative to the working directory. */
+function rowsOf(paths: readonly string[], images: readonly ImageArgument[]) {
   const isOneFolder = paths.length === 1 && images.every(({ inside }) => inside !== undefined);
   const seen = new Map<string, ImageToEmbed>();
   for (const { file, image, inside } of images) {
@@ -97,7 +83,7 @@ function rowsOf(
     const [label, ...rest] = inside?.split("/") ?? [];
     seen.set(name, { file: name, image, ...(rest.length > 0 && { label }) });
   }
-  return { folder: isOneFolder ? first! : ".", images: [...seen.values()] };
+  return { folder: isOneFolder ? paths[0]! : ".", images: [...seen.values()] };
 }
 
 function nameFromHere(file: string): string {

@@ -27,9 +27,9 @@ export function embeddingsWriter(path: string): (embeddings: Embeddings) => Uint
   if (found) return found[1];
   throw new UsageError({
     where: "embeddings file",
-    what: "the ending of the name does not say what to write",
+    what: "the extension does not identify a format",
     received: path,
-    expected: `a name that ends in ${Object.keys(writers).join(", ")}`,
+    expected: Object.keys(writers).join(", "),
   });
 }
 
