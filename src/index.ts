@@ -149,8 +149,7 @@ export { runTraining } from "./train/train.ts";
 
 export type { LoadedModel, LoadModelOptions } from "./model/load-model.ts";
 export type { ImagePreprocessing, Json, Model, ModelParts, Provenance } from "./model/model.ts";
-export { decodeModel, encodeModel } from "./model/model-file.ts";
-export type { ModelDescription } from "./model/model-metadata.ts";
+export { decodeModel, encodeModel, type ModelDescription } from "./model/model-file.ts";
 export {
   type InferenceModel,
   type LoadPart,
@@ -176,17 +175,23 @@ export type {
   EvaluationResult,
 } from "./tasks/evaluate/evaluate.ts";
 export type { EmbeddedImage, Embeddings, EmbeddingsOrigin } from "./tasks/features/embeddings.ts";
-export { type NearestOptions, type Neighbor, nearest } from "./tasks/features/embeddings.ts";
-export { embeddingsWriter, readEmbeddings } from "./tasks/features/embeddings-file.ts";
+export {
+  embeddingsWriter,
+  type NearestOptions,
+  type Neighbor,
+  nearest,
+  readEmbeddings,
+} from "./tasks/features/embeddings.ts";
 export type {
   ExtractAllOptions,
   Extracted,
+  FeatureChoice,
   FeatureExtractor,
   FeatureMap,
   LoadExtractorOptions,
+  Pooling,
 } from "./tasks/features/feature-extractor.ts";
 export { type Embedded, type EmbedOptions, embed, type ImageToEmbed } from "./tasks/features/feature-extractor.ts";
-export type { FeatureChoice, Pooling } from "./tasks/features/feature-network.ts";
 
 // Weights and models of other tools, and verification against Keras.
 
@@ -203,9 +208,14 @@ export type { Conversion, ConvertOptions } from "./tasks/convert.ts";
 export { type Golden, parseGolden, parseTrainingGolden, type TrainingGolden } from "./tasks/verify/golden.ts";
 export type { ModelVerification, RuntimeVerification, VerifyModelOptions } from "./tasks/verify/model.ts";
 export type { TapDifference } from "./tasks/verify/reference.ts";
-export type { VerifyLayout } from "./tasks/verify/run.ts";
 export { type TrainingDifference, type TrainingVerification, verifyTraining } from "./tasks/verify/training.ts";
-export { type Verification, type VerifyOptions, type VerifyTolerance, verifyGolden } from "./tasks/verify/verify.ts";
+export {
+  type Verification,
+  type VerifyLayout,
+  type VerifyOptions,
+  type VerifyTolerance,
+  verifyGolden,
+} from "./tasks/verify/verify.ts";
 
 // Training settings, named as in flags and configuration files, and recipes: presets of settings.
 

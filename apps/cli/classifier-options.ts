@@ -27,8 +27,9 @@ export async function classifierArguments(
 ): Promise<{ readonly platform: Required<Platform>; readonly options: LoadModelOptions }> {
   const network = givenNetworkOptions(command, flags);
   const own = Object.keys(network).length > 0 && { network };
-  const { architecture } = flags;
-  return { platform: platformFor(flags, io), options: { ...own, architecture, labels: await labelsOf(flags.labels) } };
+  const { architecture, key } = flags;
+  const labels = await labelsOf(flags.labels);
+  return { platform: platformFor(flags, io), options: { ...own, architecture, key, labels } };
 }
 
 /** Reports assumptions about a model or its data. */

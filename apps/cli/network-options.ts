@@ -26,6 +26,7 @@ export type NetworkFlags = Omit<NetworkOptions, "includeTop"> & {
   readonly architecture?: ArchitectureName;
   /** False with `--no-top`. */
   readonly top: boolean;
+  readonly key?: string;
 };
 
 /** Options that have a flag; the top's is written by hand. */
@@ -43,6 +44,7 @@ export function addNetworkOptions(
   const others = Object.entries(taskOptions).filter(([name]) => !except.some((each) => each === name));
   addSettingOptions(command, networkSettings, "Network");
   addSettingOptions(command, Object.fromEntries(others), "Network");
+  command.option("--key <path>", "weights in a PyTorch checkpoint that has several, e.g. ema/model");
   return except.includes("top") ? command : command.option("--no-top", "leave out global pooling and the classifier");
 }
 
@@ -105,7 +107,7 @@ export async function openDescribed(
 ): Promise<{ readonly file: WeightsFile; readonly source: WeightsSource; readonly inputShape: Shape | undefined }> {
   assertNoNetworkFlags(command, flags);
   const { inputShape } = givenNetworkOptions(command, flags);
-  const source = await weightsSource(model, platformFor(flags, io));
+  const source = await weightsSource(model, platformFor(flags, io), { key: flags.key });
   return { file: await openWeightsFile(source), source, inputShape };
 }
 

@@ -24,7 +24,7 @@ export interface TimmName {
   readonly weight: WeightSpec | undefined;
 }
 
-/** The families whose networks timm has. */
+/** Families with networks in timm. */
 const timmFamilies: readonly TimmWeights[] = families.flatMap(({ timm }) => timm ?? []);
 
 /**

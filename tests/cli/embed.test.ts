@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { encodeModel } from "../../src/model/model-file.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
-import { readEmbeddings } from "../../src/tasks/features/embeddings-file.ts";
+import { readEmbeddings } from "../../src/tasks/features/embeddings.ts";
 import { loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
 import { smallModel } from "../model/small-model.ts";
 import { noise } from "../tasks/images.ts";

@@ -252,3 +252,16 @@ test("labels for a network without classes are refused", async () => {
     'labels: network "xception" is not a classifier of RGB images. Leave the labels out.',
   );
 });
+
+test("NaN and infinite weights are named, and rejected by strict conversions", async () => {
+  const model = smallModel();
+  model.weights.get("block1_conv1/kernel")!.data[3] = Number.NaN;
+  model.weights.get("predictions/bias")!.data[0] = Number.POSITIVE_INFINITY;
+  const bytes = encodeModel(model);
+  const { notes } = await convertBytes(bytes, { to: "keras" });
+  expect(notes).toEqual(["Some of its weights are NaN or infinite: block1_conv1/kernel, predictions/bias."]);
+  await expect(convertBytes(bytes, { to: "keras", strict: true })).rejects.toThrow(
+    /^file of \d+ bytes: some of its weights are NaN or infinite: block1_conv1\/kernel, predictions\/bias\.$/,
+  );
+  expect((await convertBytes(encodeModel(smallModel()), { to: "keras", strict: true })).notes).toEqual([]);
+});

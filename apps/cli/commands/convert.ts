@@ -18,6 +18,7 @@ interface ConvertFlags extends NetworkFlags, DownloadFlags {
   readonly labels?: string;
   readonly allowMissing?: string;
   readonly dtype: "float32" | "float16";
+  readonly strict?: boolean;
   readonly overwrite?: boolean;
   readonly json?: boolean;
 }
@@ -43,20 +44,21 @@ export function registerConvert(program: Command, io: CliIo): void {
         .choices(["float32", "float16"])
         .default("float32"),
     )
+    .option("--strict", "reject NaN and infinite weights")
     .option("--overwrite", "replace an existing OUT");
   addNetworkOptions(addDownloadOptions(addLabelsOption(command))).action(
     async (source: string, target: string, flags: ConvertFlags) => {
       const to = flags.to ?? targetFor(target);
       assertOverwrite(target, flags.overwrite ?? false);
-      const { labels: labelFile, architecture, dtype } = flags;
+      const { labels: labelFile, architecture, dtype, strict } = flags;
       const network = givenNetworkOptions(command, flags);
       const { includeTop = true, classes = 1000 } = network;
       const hasOwnTop = includeTop && classes === 1000;
       // A classifier of other classes is reinitialized, as in training.
       const { allowMissing = source === "imagenet" && includeTop && !hasOwnTop ? "predictions/*" : undefined } = flags;
-      const opened = await weightsSource(source, platformFor(flags, io), { includeTop: hasOwnTop });
+      const opened = await weightsSource(source, platformFor(flags, io), { includeTop: hasOwnTop, key: flags.key });
       const labels = await labelsOf(labelFile);
-      const conversion = await convert(opened, { to, network, architecture, labels, allowMissing, dtype });
+      const conversion = await convert(opened, { to, network, architecture, labels, allowMissing, dtype, strict });
       const { bytes, beside, ...rest } = conversion;
       await writeFilesAtomic(target, bytes, beside, shardNames);
       if (flags.json) writeJson(io, { file: target, bytes: bytes.length, beside: [...beside.keys()], ...rest });

@@ -3,9 +3,8 @@ import { type Command, Option } from "commander";
 import type { Device } from "../../../src/base/platform.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
-import { embeddingsWriter } from "../../../src/tasks/features/embeddings-file.ts";
-import { embed, type ImageToEmbed } from "../../../src/tasks/features/feature-extractor.ts";
-import type { Pooling } from "../../../src/tasks/features/feature-network.ts";
+import { embeddingsWriter } from "../../../src/tasks/features/embeddings.ts";
+import { embed, type ImageToEmbed, type Pooling } from "../../../src/tasks/features/feature-extractor.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { openExtractor, pathFrom } from "../extractor.ts";
 import { type ImageArgument, imagesOf } from "../image-arguments.ts";
@@ -51,7 +50,7 @@ export function registerEmbed(program: Command, io: CliIo): void {
       const { folder, images } = rowsOf(paths, await imagesOf(paths, io, nodePlatform.files));
       const { pooling: _, ...networkFlags } = flags;
       const network = givenNetworkOptions(command, networkFlags);
-      const how = { network, architecture, allowMissing };
+      const how = { network, architecture, allowMissing, key: flags.key };
       const extractor = await openExtractor({ model, ...how }, flags, io);
       try {
         const { layer = extractor.lastMap } = flags;

@@ -13,8 +13,8 @@ import {
   type EmbeddingsOrigin,
   type Neighbor,
   nearest,
+  readEmbeddings,
 } from "../../../src/tasks/features/embeddings.ts";
-import { readEmbeddings } from "../../../src/tasks/features/embeddings-file.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { openExtractor, pathIn } from "../extractor.ts";
 import { type CliIo, writeJson } from "../io.ts";
@@ -105,9 +105,9 @@ async function valuesOf(
       remedy: "Write the embeddings as .safetensors or .json.",
     });
   }
-  const { network, architecture, allowMissing, layer, pooling } = origin;
+  const { network, architecture, allowMissing, key, layer, pooling } = origin;
   const model = flags.model ?? pathIn(file, origin.model);
-  const extractor = await openExtractor({ model, network, architecture, allowMissing }, flags, io);
+  const extractor = await openExtractor({ model, network, architecture, allowMissing, key }, flags, io);
   try {
     const choice = { layers: [layer], pooling };
     assertSameModel(model, await extractor.digest(choice), origin, file);

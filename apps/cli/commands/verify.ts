@@ -12,7 +12,6 @@ import {
   parseTrainingGolden,
 } from "../../../src/tasks/verify/golden.ts";
 import { type ModelVerification, verifyModel } from "../../../src/tasks/verify/model.ts";
-import type { VerifyLayout } from "../../../src/tasks/verify/run.ts";
 import {
   describeModelVerification,
   describeTrainingVerification,
@@ -22,6 +21,7 @@ import { verifyTraining } from "../../../src/tasks/verify/training.ts";
 import {
   defaultTolerance,
   type Verification,
+  type VerifyLayout,
   type VerifyTolerance,
   verifyGolden,
   verifyPhoto,
@@ -86,9 +86,18 @@ export function registerVerify(program: Command, io: CliIo): void {
     if (model !== undefined && command.getOptionValueSource("layout") === "cli") throw needs("--layout", "--golden");
     const platform = platformFor({ cacheDir, offline }, io);
     if (model === undefined) return compareGolden(command, flags, tolerance, platform, io);
-    const { reference, image: images, runtimes, json, architecture } = flags;
+    const { reference, image: images, runtimes, json, architecture, key } = flags;
     const network = givenNetworkOptions(command, flags);
-    const found = await verifyModel(model, { platform, reference, images, runtimes, tolerance, network, architecture });
+    const found = await verifyModel(model, {
+      platform,
+      reference,
+      images,
+      runtimes,
+      tolerance,
+      network,
+      architecture,
+      key,
+    });
     print(found, json, describeModelVerification, io);
     assertRuntimesAgree(found);
   });

@@ -120,10 +120,9 @@ function emitHalvingGradient(
 }
 
 /**
- * Gradient of a pooling of three along one axis: dy goes to the first of the three that equals the maximum. The
- * convolution with a kernel of a single −1 brings each candidate over its maximum; added to the maximum it gives 0 where
- * they are equal, which the steep ramp of a "hard sigmoid" turns into 1, and everything else into 0. What the first two
- * candidates do not take is left for the third.
+ * Gradient of a pooling of three along one axis: dy goes to the first of the three that equals the maximum. A convolution
+ * with a single −1 moves each candidate to its maximum; their sum is 0 where they are equal, which the steep ramp of a
+ * "hard sigmoid" turns into 1, and everything else into 0. The third candidate gets the rest.
  */
 function emitSpread(tools: BlockedTools, axis: Axis, x: Planes, y: string, dy: string, hint: string): string {
   const { emit } = tools;
@@ -144,7 +143,7 @@ function emitSpread(tools: BlockedTools, axis: Axis, x: Planes, y: string, dy: s
   });
   const [first, second] = parts as [string, string];
 
-  // Position p = 2q + tap − (1 if odd): two of the three taps fall on every second position, from neighboring windows.
+  // Position p = 2q + tap − (1 if odd): every second position gets two of the three taps, from neighboring windows.
   const [own, other, neighbor] = isOdd ? ([rest, first, 1] as const) : ([first, rest, 0] as const);
   const shift = emitOneHot(tools, axis, x.planes, 2, neighbor, 1);
   const shared = emit.unusedName(`${hint}/shared`);
@@ -196,7 +195,7 @@ function halves({ block }: BlockedTools, axis: Axis, { planes, size: [rows, colu
       };
 }
 
-/** A depthwise kernel along one axis that is 0 but for one position. */
+/** A depthwise kernel along one axis with a single nonzero position. */
 function emitOneHot(
   { emit, block }: BlockedTools,
   axis: Axis,

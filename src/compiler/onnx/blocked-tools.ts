@@ -14,22 +14,22 @@ export class BlockedTools {
   readonly forms: ValueForms;
   readonly kernels: BlockedKernels;
   readonly nameOf: (value: Value) => string;
-  /** Operators that the rule of another one has computed along with its own. */
+  /** Operators already computed by the rule of another operator. */
   readonly absorbed = new Set<Operation>();
   /**
    * Operands for the gradient of a max pooling to find the maxima, by the name of the pooling's output: the result of its
    * first half if it is a halving one, else flat positions in the form `channels`.
    */
   readonly maxima = new Map<string, string>();
-  /** Values with zeros inserted that have an even number of rows and columns still, by name; only an addition reads them. */
+  /** Values with inserted zeros that still have excess rows or columns, by name; only an addition reads them. */
   readonly uncropped = new Map<string, string>();
   /** Gradients that exist only with a column of zeros on either side of each image, in channel blocks, by name. */
   readonly padded = new Map<string, string>();
-  /** Gradients that a pooling has spread, by their names: the gradient it got, which has the same sum in each channel. */
+  /** By the name of a pooling's input gradient: its output gradient, which has the same sum in each channel. */
   readonly spread = new Map<string, Value>();
   /**
-   * Factors `[C']` that are still missing from gradients which exist in blocks, by the value's name; only operators that
-   * put them in read such a value.
+   * Factors `[C']` that are still missing from gradients in blocks, by the value's name; only operators that apply them
+   * read such a value.
    */
   readonly factors = new Map<string, string>();
   readonly #readers: ReadonlyMap<string, readonly Operation[]>;
@@ -96,8 +96,8 @@ export function fitsBlocks(channels: number): boolean {
 }
 
 /**
- * Pixels of the small image at even rows and columns of the large one, zeros elsewhere. First the large one is of even
- * size; what is too much goes where it is added to another value, or in a pass of its own.
+ * Puts the pixels of the small image at even rows and columns of the large one, with zeros elsewhere. The result has an even
+ * size first; excess rows and columns are cropped by the addition that reads it, or in a separate pass.
  */
 export function emitInsertZeros(tools: BlockedTools, name: string, small: Value, large: Value): void {
   const { emit, forms, block, uncropped } = tools;
@@ -119,7 +119,7 @@ export function emitInsertZeros(tools: BlockedTools, name: string, small: Value,
   tools.definePlanes(large, emit.compute(`${large.name}/cropped`, "Slice", [pixels, ...bounds]));
 }
 
-/** The sum of a value and of one that is not cropped yet, in one pass; false if neither is such a one. */
+/** Adds a value and an uncropped one in one pass; false if neither is uncropped. */
 export function emitSumWithZeros(tools: BlockedTools, { inputs, outputs: [sum] }: Operation): boolean {
   const { emit, forms, block, uncropped } = tools;
   const spread = inputs.find(({ name }) => uncropped.has(name));
@@ -129,7 +129,7 @@ export function emitSumWithZeros(tools: BlockedTools, { inputs, outputs: [sum] }
   const planes = batch * forms.lanes(channels);
   const margin = [rows % 2, columns % 2] as const;
   const even = emit.reshape(uncropped.get(spread.name)!, [1, planes, rows + margin[0], columns + margin[1]]);
-  // A kernel that is as much larger than one pixel as the image is too large, and sees its first pixel only.
+  // The kernel exceeds one pixel by the image's excess, and reads only its first pixel.
   const size = (1 + margin[0]) * (1 + margin[1]);
   const first = Float32Array.from({ length: planes * size }, (_, index) => Number(index % (size * block) < block));
   const kernel = emit.unusedName("first");

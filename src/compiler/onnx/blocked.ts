@@ -120,7 +120,7 @@ function commonBlocks({ forms }: BlockedTools, inputs: readonly Value[]): BlockO
   return inputs.some((value) => forms.blockOrder(value) === "channelBlocks") ? "channelBlocks" : "blocks";
 }
 
-/** Channels and pixels of the probe's image: more channels than any engine puts into a block. */
+/** Channels and pixels of the probe's image: more channels than any engine's block. */
 const shape = [1, 64, 1, 2] as const;
 
 /**
