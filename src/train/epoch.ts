@@ -110,3 +110,8 @@ export class RunningEpoch {
     return { index, stepsBefore, stepsPerEpoch, position, learningRate, tally: tally.state(), pace };
   }
 }
+
+/** The engine keeps the JavaScript thread busy: this lets timers, signals and decoded images run between two steps. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}

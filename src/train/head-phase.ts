@@ -11,11 +11,10 @@ import { layersOf, networkOfLayers } from "../models/layer-list.ts";
 import { topIndex } from "../models/parts.ts";
 import { deriveSeed } from "../tensor/random.ts";
 import { floatTensor } from "../tensor/tensor.ts";
-import { countRight, EpochTally } from "./epoch.ts";
+import { countRight, EpochTally, nextTurn } from "./epoch.ts";
 import { type Features, frozenFeatures } from "./frozen-features.ts";
 import type { HeadPhase, TrainingPlan } from "./prepare.ts";
 import type { HeadHooks, TrainingHooks } from "./request.ts";
-import { nextTurn } from "./run.ts";
 import { throwBrokenStep } from "./step/training-diagnosis.ts";
 import { TrainingStep } from "./step/training-step.ts";
 

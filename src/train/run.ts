@@ -6,7 +6,7 @@ import { deriveSeed } from "../tensor/random.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 import type { BestWeights, Checkpoint, TrainingIdentity } from "./checkpoint.ts";
 import { CheckpointKeeper } from "./checkpoint-keeper.ts";
-import { countRight, RunningEpoch } from "./epoch.ts";
+import { countRight, nextTurn, RunningEpoch } from "./epoch.ts";
 import type { TrainingPlan } from "./prepare.ts";
 import { filesOnce, gatherRanks, inStep, onAnyRank, skippedByRanks, totalOfRanks } from "./ranks/ranks.ts";
 import type { TrainingHooks, TrainingResult } from "./request.ts";
@@ -289,9 +289,4 @@ function isBetter(a: Evaluation, b: Evaluation): boolean {
 function isHealthStep(step: number, stepsPerEpoch: number, count: number): boolean {
   const partsAfter = (steps: number) => Math.floor((steps * count) / stepsPerEpoch);
   return partsAfter(step) > partsAfter(step - 1);
-}
-
-/** The engine keeps the JavaScript thread busy: this lets timers, signals and decoded images run between two steps. */
-export function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }

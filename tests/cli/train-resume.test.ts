@@ -119,7 +119,7 @@ describe("a run that goes on", () => {
     await writeFile(weights, "red/0.png,2\n");
     const changed = await capture(again);
     expect(changed.exitCode).toBe(1);
-    expect(changed.stderr).toContain("2 with another weight (blue/1.png, red/0.png). Put them back");
+    expect(changed.stderr).toContain("2 with another weight (blue/1.png, red/0.png). Restore them");
     const { exitCode, stderr } = await capture([...again, "--sample-weights", join(work, "counts.csv")]);
     expect(exitCode, stderr).toBe(0);
     const { settings, ...rest } = await comparable(join(work, "moved"));
@@ -210,8 +210,8 @@ describe("what must not have changed", () => {
     expect(other.exitCode).toBe(2);
     expect(other.stderr).toBe(
       'error: option --resume: the run was started with other settings; received "--epochs 5, --optimizer sgd, ' +
-        '--device wasm"; expected --epochs 4, --optimizer adamw, --device not given. Leave them out to resume the run ' +
-        "as it was, or start a new run in another folder.\n",
+        '--device wasm"; expected --epochs 4, --optimizer adamw, --device not given. Leave them out to resume the run, ' +
+        "or start a new one in another folder.\n",
     );
   });
 
@@ -233,7 +233,7 @@ describe("what must not have changed", () => {
     );
     await rm(join(run(), "checkpoints", "images.json"));
     expect(readable((await goOn()).stderr)).toContain(
-      "they have changed since it started: it is unknown which, since their list is missing. Put",
+      "they have changed since it started: it is unknown which, since their list is missing. Restore",
     );
   });
 
