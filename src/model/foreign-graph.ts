@@ -1,5 +1,5 @@
-import { FormatError, RuntimeUnavailableError, UsageError, XceptionError } from "../base/errors.ts";
-import type { Engine, Session, SessionOptions } from "../base/platform.ts";
+import { FormatError, UsageError } from "../base/errors.ts";
+import type { Engine, RunOptions, Session, SessionOptions } from "../base/platform.ts";
 import { imageInput } from "../compiler/lower.ts";
 import { decodeWhole } from "../compiler/onnx/external-data.ts";
 import type { OnnxContent } from "../compiler/onnx/reader.ts";
@@ -7,6 +7,7 @@ import { elementTypeNumbers, ModelProto } from "../compiler/onnx/schema.ts";
 import type { Preprocessing } from "../graph/preprocessing.ts";
 import { type Shape, sizeOf } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
+import { isolationOf, namingFile, rejectedBy } from "./isolation.ts";
 
 /** Largest side of an image, in pixels. */
 const largestSide = 8192;
@@ -176,23 +177,21 @@ export async function createGraphSession(
   },
 ): Promise<Session> {
   const { images, preprocessing, session, where } = options;
-  const network = await engine.createSession(graph, session).catch((error: unknown): never => {
-    if (!(error instanceof RuntimeUnavailableError)) throw error;
-    throw new RuntimeUnavailableError({ ...error.parts, where: `${where}, ${error.parts.where}`, cause: error });
-  });
-  const scoresOf = async (pixels: Uint8Array) => {
+  const isolation = isolationOf(graph, where, images.size);
+  const network = await engine.createSession(graph, { ...session, isolation }).catch(namingFile(where));
+  const scoresOf = async (pixels: Uint8Array, run?: RunOptions) => {
     const fed = { [images.input]: toGraphInput(images, pixels, preprocessing) };
-    const { [images.output]: answer } = await network.run(fed).catch(rejectedBy(where));
+    const { [images.output]: answer } = await network.run(fed, run).catch(rejectedBy(where));
     return probabilitiesOf(images, answer as FloatTensor, where);
   };
   return {
     // One image at a time: many exporters fix the batch at 1.
-    run: async ({ [imageInput]: batch }) => {
+    run: async ({ [imageInput]: batch }, run) => {
       const { shape, data } = batch as Tensor<"uint8">;
       const bytes = data.length / shape[0]!;
       const rows: Float32Array[] = [];
       for (let start = 0; start < data.length; start += bytes) {
-        rows.push(await scoresOf(data.subarray(start, start + bytes)));
+        rows.push(await scoresOf(data.subarray(start, start + bytes), run));
       }
       const all = floatTensor([rows.length, rows[0]!.length]);
       for (const [row, scores] of rows.entries()) all.data.set(scores, row * scores.length);
@@ -200,15 +199,6 @@ export async function createGraphSession(
     },
     endProfiling: () => network.endProfiling(),
     dispose: () => network.dispose(),
-  };
-}
-
-/** Turns the engine's error while running a graph into ours. */
-function rejectedBy(where: string) {
-  return (cause: unknown): never => {
-    if (cause instanceof XceptionError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new FormatError({ where, what: `its graph cannot be run on an image (${reason})`, cause });
   };
 }
 
@@ -228,7 +218,8 @@ export async function graphShapes(
   inputShape?: Shape,
 ): Promise<ReadonlyMap<string, OpenShape> | undefined> {
   try {
-    const session = await engine.createSession(withAllOutputs(graph, content, inputShape), { optimize: false });
+    const whole = withAllOutputs(graph, content, inputShape);
+    const session = await engine.createSession(whole, { optimize: false, isolation: isolationOf(whole, "graph") });
     const { outputShapes } = session;
     await session.dispose();
     return outputShapes;
