@@ -2,6 +2,7 @@ import { dirname, isAbsolute, relative, resolve, sep } from "node:path";
 import type { Device } from "../../src/base/platform.ts";
 import { isAddress } from "../../src/base/source.ts";
 import type { OpenAsOptions } from "../../src/model/open-weights.ts";
+import { namedWeights } from "../../src/model/published-weights.ts";
 import { type FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
 import { type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
@@ -20,7 +21,7 @@ export async function openExtractor(
 }
 
 function isPath(name: string): boolean {
-  return name !== "imagenet" && !isAddress(name);
+  return !isAddress(name) && !namedWeights.some((weights) => weights.name === name);
 }
 
 /** A path relative to a file, with `/` as the separator, so that both can be moved together; URLs are unchanged. */

@@ -12,6 +12,7 @@ import { registerSearch } from "./commands/search.ts";
 import { registerSummary } from "./commands/summary.ts";
 import { registerTrain } from "./commands/train.ts";
 import { registerVerify } from "./commands/verify.ts";
+import { registerWeights } from "./commands/weights.ts";
 import { type CliIo, describeFailure, type ExitCode, exitCodeOf } from "./io.ts";
 import { packageVersion } from "./package-version.ts";
 
@@ -29,6 +30,7 @@ const commands = [
   registerSearch,
   registerConvert,
   registerVerify,
+  registerWeights,
   registerDoctor,
 ];
 

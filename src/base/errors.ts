@@ -63,6 +63,13 @@ export class FormatError extends XceptionError {
 /** A file or folder that cannot be read or written: it is missing, or access is denied. */
 export class FileError extends XceptionError {
   readonly code = "FILE";
+  /** True if there is no such file; false for any other cause. */
+  readonly isMissing: boolean;
+
+  constructor(parts: ErrorParts, { isMissing = false }: { readonly isMissing?: boolean } = {}) {
+    super(parts);
+    this.isMissing = isMissing;
+  }
 }
 
 /** Weights that do not belong to the network they are loaded into. */

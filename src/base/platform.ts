@@ -68,12 +68,15 @@ export interface Downloads {
   /** URL of a mirror folder for the published weights. */
   readonly mirror?: string | undefined;
   /**
-   * Downloads an `http:` or `https:` URL into memory owned by the caller; an MD5 at its end, `#md5=…`, is verified.
+   * Downloads an `http:` or `https:` URL, or a file of a Hugging Face repository (`hf://owner/repo@revision/file`), into
+   * memory owned by the caller. A checksum at the end of a URL, `#md5=…` or `#sha256=…`, is verified.
    * @throws {UsageError} the URL is not one of these.
    * @throws {FileError} the download failed.
    * @throws {AbortedError} the download was stopped.
    */
   read(address: string): Promise<Uint8Array>;
+  /** Returns the path of the cached file of an address; undefined if it is not cached. */
+  cached?(address: string): Promise<string | undefined>;
 }
 
 /**

@@ -120,7 +120,7 @@ async function classifierFrom(source: WeightsSource, options: LoadModelOptions):
   const { model, notes } = await completeModel(opened, options.labels);
   const { labels, preprocessing } = model;
   if (labels !== undefined && preprocessing !== undefined) {
-    return { ...model, labels, preprocessing, notes: [...opened.notes, ...notes], ...source.origin };
+    return { ...model, labels, preprocessing, notes: [...opened.notes, ...notes] };
   }
   throw new UsageError({ where, ...classifierProblem(opened.network, { labels: labels ?? [] })! });
 }

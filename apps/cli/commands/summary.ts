@@ -3,7 +3,7 @@ import { FormatError } from "../../../src/base/errors.ts";
 import { defaultPreprocessing } from "../../../src/model/model.ts";
 import type { ModelDescription } from "../../../src/model/model-file.ts";
 import { modelFrom, type OpenedModel } from "../../../src/model/open-weights.ts";
-import { imagenetOrigin } from "../../../src/model/weights-file.ts";
+import { imagenetOrigin } from "../../../src/model/published-weights.ts";
 import { imagenetLabels } from "../../../src/models/imagenet-classes.ts";
 import {
   countNumbers,
