@@ -78,12 +78,7 @@ function assertUnread({ bytes, where }: WeightsSource): void {
     new Uint8Array(bytes.buffer);
   } catch (cause) {
     const remedy = "Make another one with weightsSource.";
-    throw new UsageError({
-      where,
-      what: "this source was opened before, and its bytes were transferred",
-      remedy,
-      cause,
-    });
+    throw new UsageError({ where, what: "this source was opened before", remedy, cause });
   }
 }
 
@@ -138,7 +133,7 @@ export interface ModelToWrite extends ModelDescription {
 interface WriteOptions {
   /** For files that store a date. */
   readonly savedAt: Date;
-  /** How numbers are stored. */
+  /** Format of stored numbers. */
   readonly storedAs: NonNullable<OnnxOptions["storedAs"]>;
 }
 
