@@ -207,10 +207,14 @@ const batchOperands: { readonly [K in OpKind]?: number } = {
   scaledSum: 2,
   maxPool: 1,
   maxPoolGradient: 3,
+  averagePool: 1,
+  pad: 1,
   relu: 1,
   reluGradient: 2,
   elu: 1,
   eluGradient: 2,
+  leakyRelu: 1,
+  leakyReluGradient: 2,
 };
 
 /** Those of them that sum up over a batch. */
@@ -233,7 +237,8 @@ export function batchesIn({ config, inputs, outputs }: Operation): readonly Valu
   const [y] = outputs as readonly [Value];
   if (isElementwise(config))
     return [...inputs, y].filter(({ shape }) => shape.length === 4 && sameShape(shape, y.shape));
-  const count = batchOperands[config.kind];
+  const joins = config.kind === "concatenate" || config.kind === "slice";
+  const count = joins && config.axis > 0 ? inputs.length : batchOperands[config.kind];
   if (count === undefined) return [];
   const isSum = summing.has(config.kind);
   return [...inputs.slice(0, count), ...(isSum ? [] : [y])].filter(({ shape }) => shape.length === 4);

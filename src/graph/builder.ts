@@ -2,7 +2,7 @@ import { UsageError } from "../base/errors.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { checkLayer } from "./layer-checks.ts";
 import { layerOutputShape } from "./layer-shapes.ts";
-import type { ActivationName, LayerConfig, LayerType, Padding, Size2 } from "./layers.ts";
+import type { ActivationName, ConfigOf, LayerConfig, LayerType, Margins, Padding, Size2 } from "./layers.ts";
 
 /**
  * The output of a layer while a network is being built: pass it to the next layer's function. `network()` turns the
@@ -68,13 +68,13 @@ export function depthwiseConv2d(x: LayerOutput, options: Omit<ConvOptions, "filt
   return layer([x], { type: "DepthwiseConv2D", ...windowConfig(options), useBias }, options.name);
 }
 
-/** Batch normalization over the last axis with Keras's defaults: momentum 0.99, epsilon 1e-3. */
+/** Batch normalization over the last axis with Keras's defaults: momentum 0.99, epsilon 1e-3, with gamma and beta. */
 export function batchNormalization(
   x: LayerOutput,
-  options: Named & { readonly momentum?: number; readonly epsilon?: number } = {},
+  options: Named & Partial<Omit<ConfigOf<"BatchNormalization">, "type">> = {},
 ): LayerOutput {
-  const { momentum = 0.99, epsilon = 1e-3 } = options;
-  return layer([x], { type: "BatchNormalization", momentum, epsilon }, options.name);
+  const { momentum = 0.99, epsilon = 1e-3, scale = true, center = true } = options;
+  return layer([x], { type: "BatchNormalization", momentum, epsilon, scale, center }, options.name);
 }
 
 /** Applies an activation function, `[…] → […]`. */
@@ -87,10 +87,27 @@ export function relu(x: LayerOutput, options: Named = {}): LayerOutput {
   return layer([x], { type: "ReLU" }, options.name);
 }
 
+/** x where it is positive, else `negativeSlope · x`, `[…] → […]`. Keras's default slope is 0.3. */
+export function leakyRelu(x: LayerOutput, negativeSlope = 0.3, options: Named = {}): LayerOutput {
+  return layer([x], { type: "LeakyReLU", negativeSlope }, options.name);
+}
+
 /** Maximum over windows, `[H, W, C] → [H′, W′, C]`. */
 export function maxPooling2d(x: LayerOutput, options: WindowOptions): LayerOutput {
   const { kernelSize: poolSize, ...window } = windowConfig({ strides: options.kernelSize, ...options });
   return layer([x], { type: "MaxPooling2D", poolSize, ...window }, options.name);
+}
+
+/** Mean over windows, of their pixels inside the image, `[H, W, C] → [H′, W′, C]`. */
+export function averagePooling2d(x: LayerOutput, options: WindowOptions): LayerOutput {
+  const { kernelSize: poolSize, ...window } = windowConfig({ strides: options.kernelSize, ...options });
+  return layer([x], { type: "AveragePooling2D", poolSize, ...window }, options.name);
+}
+
+/** Zeros around an image, `[H, W, C] → [H + top + bottom, W + left + right, C]`; a number means every side. */
+export function zeroPadding2d(x: LayerOutput, padding: number | Margins, options: Named = {}): LayerOutput {
+  const margins: Margins = typeof padding === "number" ? [pair(padding), pair(padding)] : padding;
+  return layer([x], { type: "ZeroPadding2D", padding: margins }, options.name);
 }
 
 /** Mean over the image, `[H, W, C] → [C]`. */
@@ -106,6 +123,23 @@ export function globalMaxPooling2d(x: LayerOutput, options: Named = {}): LayerOu
 /** Sum of inputs of equal shape: the residual connection. */
 export function add(inputs: readonly [LayerOutput, ...LayerOutput[]], options: Named = {}): LayerOutput {
   return layer(inputs, { type: "Add" }, options.name);
+}
+
+/**
+ * Joins inputs along an axis, by default their channels. Axes count from 1, as Keras's axis 0 is the batch; negative ones
+ * count from the end.
+ */
+export function concatenate(
+  inputs: readonly [LayerOutput, ...LayerOutput[]],
+  options: Named & { readonly axis?: number } = {},
+): LayerOutput {
+  const { axis = -1, name } = options;
+  return layer(inputs, { type: "Concatenate", axis: axis < 0 ? axis + inputs[0].shape.length + 1 : axis }, name);
+}
+
+/** All values as one vector, channels last: `[H, W, C] → [H·W·C]`. */
+export function flatten(x: LayerOutput, options: Named = {}): LayerOutput {
+  return layer([x], { type: "Flatten" }, options.name);
 }
 
 /**
@@ -154,10 +188,15 @@ const automaticNames: Record<LayerType, string> = {
   BatchNormalization: "batch_normalization",
   Activation: "activation",
   ReLU: "re_lu",
+  LeakyReLU: "leaky_re_lu",
   MaxPooling2D: "max_pooling2d",
+  AveragePooling2D: "average_pooling2d",
+  ZeroPadding2D: "zero_padding2d",
   GlobalAveragePooling2D: "global_average_pooling2d",
   GlobalMaxPooling2D: "global_max_pooling2d",
   Add: "add",
+  Concatenate: "concatenate",
+  Flatten: "flatten",
   Dropout: "dropout",
   Dense: "dense",
 };

@@ -95,12 +95,9 @@ async function opened(source: Source, platform: SourceReader) {
 export function weightsFor(
   network: Network,
   file: WeightsFile,
-  options: LoadWeightsOptions & {
-    readonly where: string;
-    readonly constants?: ReadonlyMap<string, number> | undefined;
-  },
+  options: LoadWeightsOptions & { readonly where: string },
 ): LoadedWeights {
-  const { layers, constants = options.constants, notes = [] } = file.layers(network);
+  const { layers, constants, notes = [] } = file.layers(network);
   const mapped = mapWeights(network, layers, { ...options, constants });
   return { ...mapped, format: file.format, notes: [...(file.notes ?? []), ...notes] };
 }
@@ -121,8 +118,8 @@ export function modelFrom(
       remedy: "Name the network: convert takes its flags; in a program, use loadWeights.",
     });
   }
-  const { network: described, architecture: told, constants, rescaling } = file.describedNetwork(inputShape);
-  const loaded = weightsFor(described, file, { where, constants, allowMissing });
+  const { network: described, architecture: told, rescaling } = file.describedNetwork(inputShape);
+  const loaded = weightsFor(described, file, { where, allowMissing });
   const architecture = told ?? architectureFor(described, file, where);
   const network = buildNetwork(architecture);
   const weights = underNamesOf(network, described, loaded.weights);

@@ -58,6 +58,19 @@ export const poolingRules: BlockedRules = {
     return true;
   },
 
+  averagePool: ({ emit, forms }, config, { inputs: [x], outputs: [y] }) => {
+    if (!forms.isBlocked(x!)) return false;
+    const [batch, channels, rows, columns] = x!.shape as Shape4;
+    const [, , outRows, outColumns] = y!.shape as Shape4;
+    const order = forms.blockOrder(x!);
+    const lanes = forms.lanes(channels);
+    const planes = emit.reshape(forms.get(x!, order), [1, batch * lanes, rows, columns]);
+    const pooled = emit.compute(`${y!.name}/planes`, "AveragePool", [planes], poolAttributes(config), domains.blocked);
+    const shape = order === "blocks" ? [batch, lanes, outRows, outColumns] : [1, lanes, batch * outRows, outColumns];
+    emit.node("Reshape", [pooled, emit.integers(shape)], [forms.define(y!, order)]);
+    return true;
+  },
+
   reduceMean: ({ emit, forms, block, nameOf }, { axes, keepDims }, { inputs: [x], outputs: [y] }) => {
     if (keepDims || !sameShape(axes, [2, 3]) || !forms.isBlocked(x!)) return false;
     const [batch, channels, rows, columns] = x!.shape as Shape4;

@@ -1,5 +1,5 @@
 import { UsageError } from "../../base/errors.ts";
-import type { ConfigOf, LayerConfig, LayerType, Size2 } from "../../graph/layers.ts";
+import { type ConfigOf, type LayerConfig, type LayerType, mergingLayers, type Size2 } from "../../graph/layers.ts";
 import { namedPadding } from "../../graph/named-padding.ts";
 import type { Layer, Network } from "../../graph/network.ts";
 import type { Shape } from "../../tensor/shape.ts";
@@ -54,7 +54,7 @@ function entriesOf(layer: Layer, shapes: ReadonlyMap<string, Shape>, style: Kera
 
 function entryOf(
   { name, inbound }: Pick<Layer, "name" | "inbound">,
-  type: LayerType | "ZeroPadding2D",
+  type: LayerType,
   config: Json,
   shapes: ReadonlyMap<string, Shape>,
   style: KerasConfigStyle,
@@ -68,7 +68,7 @@ function entryOf(
     config: { shape: [null, ...shapes.get(source)!], dtype: "float32", keras_history: [source, 0, 0] },
   }));
   const inputShapes = inbound.map((source) => [null, ...shapes.get(source)!]);
-  const severalInputs = type === "Add";
+  const severalInputs = mergingLayers.has(type);
   const built = builtLayers.has(type);
   return {
     module: "keras.layers",
@@ -90,6 +90,7 @@ const builtLayers: ReadonlySet<string> = new Set([
   "ZeroPadding2D",
   "BatchNormalization",
   "Add",
+  "Concatenate",
   "Dense",
 ]);
 
@@ -188,12 +189,12 @@ const rules: Rules = {
     bias_initializer: initializer("Zeros"),
     ...unconstrained(["depthwise", "bias"]),
   }),
-  BatchNormalization: ({ momentum, epsilon }, { initializer, style }) => ({
+  BatchNormalization: ({ momentum, epsilon, scale, center }, { initializer, style }) => ({
     axis: -1,
     momentum,
     epsilon,
-    center: true,
-    scale: true,
+    center,
+    scale,
     beta_initializer: initializer("Zeros"),
     gamma_initializer: initializer("Ones"),
     moving_mean_initializer: initializer("Zeros"),
@@ -203,15 +204,16 @@ const rules: Rules = {
   }),
   Activation: ({ activation }) => ({ activation }),
   ReLU: () => ({ max_value: null, negative_slope: 0, threshold: 0 }),
-  MaxPooling2D: ({ poolSize, strides, padding }, { layer }) => {
-    const named = namedPadding(padding, poolSize, strides);
-    // No ZeroPadding2D before it: its zeros would take part in the maximum.
-    if (named === undefined) throw unsupported(layer, "pooling padded by this many pixels", padding);
-    return { pool_size: poolSize, padding: named, strides, data_format: "channels_last" };
-  },
+  // `alpha` in Keras 2 and TensorFlow.js; Keras 3 reads both.
+  LeakyReLU: ({ negativeSlope }, { style }) => ({ [style === "legacy" ? "alpha" : "negative_slope"]: negativeSlope }),
+  MaxPooling2D: pooling,
+  AveragePooling2D: pooling,
+  ZeroPadding2D: ({ padding }) => ({ padding, data_format: "channels_last" }),
   GlobalAveragePooling2D: () => globalPooling,
   GlobalMaxPooling2D: () => globalPooling,
   Add: () => ({}),
+  Concatenate: ({ axis }) => ({ axis }),
+  Flatten: () => ({ data_format: "channels_last" }),
   Dropout: ({ rate }) => ({ rate, seed: null, noise_shape: null }),
   Dense: ({ units, activation, useBias }, { initializer }) => ({
     units,
@@ -240,6 +242,13 @@ function window({ kernelSize, strides, padding }: Convolution | ConfigOf<"Depthw
     data_format: "channels_last",
     dilation_rate: [1, 1],
   };
+}
+
+function pooling({ poolSize, strides, padding }: ConfigOf<"MaxPooling2D" | "AveragePooling2D">, { layer }: Context) {
+  const named = namedPadding(padding, poolSize, strides);
+  // No ZeroPadding2D before it: its zeros would take part in the maximum or mean.
+  if (named === undefined) throw unsupported(layer, "pooling padded by this many pixels", padding);
+  return { pool_size: poolSize, padding: named, strides, data_format: "channels_last" };
 }
 
 /** Absent regularizers and constraints. */
