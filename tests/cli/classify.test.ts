@@ -84,7 +84,7 @@ describe("xception classify", () => {
     expect(exitCode).toBe(1);
     expect(stderr).toBe("error: classify: images that could not be read: 2 of 3.\n");
     const [broken, fine, none] = JSON.parse(stdout) as object[];
-    const error = expect.stringContaining("this is no image we can read");
+    const error = expect.stringContaining("this is not a supported image");
     expect(broken).toEqual({ file: images[0], predictions: [], error });
     expect(fine).toEqual({ file: images[1], predictions: await answer(images[1]!) });
     expect(none).toEqual({

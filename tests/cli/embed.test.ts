@@ -63,7 +63,7 @@ describe("xception embed", () => {
       pooling: "avg",
       model: at("model.onnx"),
       digest: expected.digest,
-      skipped: [{ file: "dog/broken.png", reason: expect.stringContaining("this is no image we can read") }],
+      skipped: [{ file: "dog/broken.png", reason: expect.stringContaining("this is not a supported image") }],
     });
     const { images, values, origin } = await load("e.safetensors");
     expect(images).toEqual([
@@ -282,7 +282,7 @@ describe("xception search", () => {
       2,
       'embeddings "…/s.csv": the file does not say which model made it, so that another image cannot be compared; expected the path of an image among them. Write them as .safetensors or .json.',
     ],
-    ["a damaged image", ["search", "broken.png", "s.safetensors"], 1, "this is no image we can read"],
+    ["a damaged image", ["search", "broken.png", "s.safetensors"], 1, "this is not a supported image"],
     [
       "what holds no embeddings",
       ["search", "query.png", "model.onnx"],

@@ -3,7 +3,7 @@ import { type Shape, sizeOf } from "../../tensor/shape.ts";
 import { bytesPerNumber, type EncodedTensor } from "../number-formats.ts";
 import { isZip, largestExpansion, oversizedError, readZip } from "../zip.ts";
 import { type PickleValue, readPickle } from "./pickle.ts";
-import { swapped, type TorchStorage, TorchTensor, torchHandlers } from "./tensors.ts";
+import { encodedTensor, isTorchObject, swapped, type TorchStorage, torchHandlers } from "./tensors.ts";
 
 /** A tensor of a file that is read on demand. */
 export interface StoredTensor {
@@ -49,12 +49,12 @@ export function readTorch(bytes: Uint8Array, where: string): TorchFile {
   const tensors = new Map<string, StoredTensor>();
   let total = 0;
   for (const [name, tensor] of dictionary) {
-    if (typeof name !== "string" || !(tensor instanceof TorchTensor)) continue;
+    if (typeof name !== "string" || !isTorchObject(tensor, "tensor")) continue;
     const place = `${where}, tensor "${name}"`;
     // As float32, float16 takes twice the space, and tensors may share their numbers.
     total += Float32Array.BYTES_PER_ELEMENT * sizeOf(tensor.shape);
     if (total > largestExpansion * bytes.length) throw oversizedError(place, total, bytes.length);
-    const read = (): EncodedTensor => tensor.encoded(storageBytes(tensor.storage, place));
+    const read = (): EncodedTensor => encodedTensor(tensor, storageBytes(tensor.storage, place));
     tensors.set(name, { shape: tensor.shape, read });
   }
   if (tensors.size > 0) return { container, tensors, under };
@@ -143,7 +143,7 @@ function stateDictionary(root: PickleValue, where: string) {
   throw new FormatError({
     where,
     what: "it has no dictionary of tensors",
-    received: dictionary instanceof TorchTensor ? "a tensor" : typeof dictionary,
+    received: isTorchObject(dictionary, "tensor") ? "a tensor" : typeof dictionary,
     expected: "a state_dict",
     remedy: "Save it with torch.save(model.state_dict(), path).",
   });

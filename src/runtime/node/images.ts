@@ -21,17 +21,15 @@ import type { ImageFile } from "../../base/source.ts";
  * @throws {UsageError} an option is out of its range.
  */
 export async function decodeImage(source: ImageFile, options: DecodeOptions): Promise<RgbImage> {
-  const complete = checkDecodeOptions(options);
-  const { width, height, fit, atLeast } = complete;
+  const { size, atLeast, fit, background, pixelLimit } = checkDecodeOptions(options);
   try {
-    const size = atLeast === undefined || width !== undefined ? undefined : await shrunkSize(source, atLeast, complete);
-    const pipeline = await pipelineOf(source, size === undefined ? complete : { ...complete, ...size, fit: "fill" });
+    const target = size ?? (atLeast && (await shrunkSize(source, atLeast, pixelLimit)));
+    const pipeline = await pipelineOf(source, target, { fit: size ? fit : "fill", background, pixelLimit });
     const { data, info } = await pipeline.toBuffer({ resolveWithObject: true });
     const image = { width: info.width, height: info.height, data: bytesOf(data) };
-    const isSized = width !== undefined && height !== undefined;
-    return fit === "contain" && isSized ? centerOn(image, width, height, complete.background) : image;
+    return size && fit === "contain" ? centerOn(image, size, background) : image;
   } catch (error) {
-    throw await explainDecodeFailure(source, complete.pixelLimit, error as Error);
+    throw await explainDecodeFailure(source, pixelLimit, error as Error);
   }
 }
 
@@ -56,43 +54,37 @@ export async function encodePng({ width, height, data }: RgbImage): Promise<Uint
   );
 }
 
-/** On first use: not every program that has this platform looks at images. */
+/** On first use: not every program on this platform reads images. */
 async function loadSharp() {
   return (await import("sharp")).default;
 }
 
-async function pipelineOf(source: ImageFile, options: CompleteDecodeOptions): Promise<Sharp> {
+async function pipelineOf(
+  source: ImageFile,
+  size: Size | undefined,
+  { fit, background: [r, g, b], pixelLimit }: Required<Pick<DecodeOptions, "fit" | "background" | "pixelLimit">>,
+): Promise<Sharp> {
   const sharp = await loadSharp();
-  const [r, g, b] = options.background;
   const opened = sharp(source, {
     autoOrient: true,
-    // The strictest level: half an image with gray below it must not be learned from.
+    // The strictest level: a truncated image is otherwise filled with gray.
     failOn: "warning",
-    limitInputPixels: options.pixelLimit,
+    limitInputPixels: pixelLimit,
   });
-  // Going to sRGB first is what makes colored backgrounds behind gray images and profiles of 16-bit images come out
-  // right, but it costs the decoders' own fast shrinking. Only JPEG and WebP have that, and need neither.
+  // Converting to sRGB first makes colored backgrounds behind gray images and profiles of 16-bit images come out right, but
+  // turns off shrinking inside the decoder, which only JPEG and WebP have. They need neither.
   const inColor = shrinksWhileDecoding(source) ? opened : opened.pipelineColorspace("srgb");
   const flat = inColor.flatten({ background: { r, g, b } });
-  const { width, height, fit } = options;
-  const sized =
-    width === undefined
-      ? flat
-      : flat.resize(width, height ?? width, { fit: fit === "contain" ? "inside" : fit, kernel: "cubic" });
+  const sized = size ? flat.resize({ ...size, fit: fit === "contain" ? "inside" : fit, kernel: "cubic" }) : flat;
   return sized.toColorspace("srgb").raw({ depth: "uchar" });
 }
 
 /**
- * The smallest size that a JPEG comes at without work, for its decoder can leave out the fine detail (a half, a quarter or
- * an eighth), and that is not smaller than `atLeast`; undefined for its own. Rounded down, because libvips shrinks in the
- * decoder only if it need not enlarge afterwards; it then resizes the last fraction of a pixel, so that places shift by
- * half of one at most.
+ * The smallest size not below `atLeast` at which the decoder reads a JPEG directly: a half, a quarter or an eighth of its
+ * own; undefined for its own. Rounded down, because libvips shrinks in the decoder only if it need not enlarge afterwards;
+ * resizing the last fraction of a pixel shifts content by half a pixel at most.
  */
-async function shrunkSize(
-  source: ImageFile,
-  atLeast: { width: number; height: number },
-  { pixelLimit }: { pixelLimit: number },
-) {
+async function shrunkSize(source: ImageFile, atLeast: Size, pixelLimit: number): Promise<Size | undefined> {
   const sharp = await loadSharp();
   const { format, autoOrient } = await sharp(source, { limitInputPixels: pixelLimit }).metadata();
   if (format !== "jpeg") return undefined;
@@ -110,8 +102,8 @@ function shrinksWhileDecoding(source: ImageFile): boolean {
   return isJpeg || isWebp;
 }
 
-/** Not left to the decoder, which would give a gray JPEG a gray border whatever the background is. */
-function centerOn(image: RgbImage, width: number, height: number, background: readonly number[]): RgbImage {
+/** sharp would give a gray JPEG a gray border whatever the background is. */
+function centerOn(image: RgbImage, { width, height }: Size, background: readonly number[]): RgbImage {
   const data = new Uint8Array(width * height * 3);
   for (let offset = 0; offset < data.length; offset += 3) data.set(background, offset);
   const left = Math.floor((width - image.width) / 2);
@@ -128,9 +120,7 @@ function bytesOf(buffer: Buffer): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
 }
 
-/** Decode options with nothing left out but a size. */
-type CompleteDecodeOptions = Required<Omit<DecodeOptions, "width" | "height" | "atLeast">> &
-  Pick<DecodeOptions, "width" | "height" | "atLeast">;
+type Size = Pick<RgbImage, "width" | "height">;
 
 const fits = ["fill", "cover", "contain"];
 
@@ -138,8 +128,14 @@ const fits = ["fill", "cover", "contain"];
  * Fills in the defaults.
  * @throws {UsageError} an option is out of its range.
  */
-function checkDecodeOptions(options: DecodeOptions): CompleteDecodeOptions {
-  const { width, height, atLeast, fit = "fill", background = [255, 255, 255], pixelLimit = 100_000_000 } = options;
+function checkDecodeOptions({
+  width,
+  height,
+  atLeast,
+  fit = "fill",
+  background = [255, 255, 255],
+  pixelLimit = 100_000_000,
+}: DecodeOptions) {
   const where = (option: string) => `decodeImage option ${option}`;
   const isHalf = (width === undefined) !== (height === undefined);
   assertAllowed(where("width and height"), [width, height], !isHalf, "both, or neither");
@@ -151,28 +147,20 @@ function checkDecodeOptions(options: DecodeOptions): CompleteDecodeOptions {
   const isColor =
     background.length === 3 && background.every((part) => Number.isInteger(part) && part >= 0 && part <= 255);
   assertAllowed(where("background"), background, isColor, "[red, green, blue], whole numbers from 0 to 255");
-  return {
-    ...(width !== undefined && height !== undefined && { width, height }),
-    ...(atLeast && { atLeast }),
-    fit,
-    background,
-    pixelLimit,
-  };
+  const size = width === undefined || height === undefined ? undefined : { width, height };
+  return { size, atLeast, fit, background, pixelLimit };
 }
 
 const supportedFormats = "JPEG, PNG, WebP, AVIF, GIF or TIFF";
 
-/**
- * Explains in one sentence why an image could not be decoded. Inspects the file only now, so that decodable images,
- * nearly all of them, cost no extra call.
- */
+/** Explains why an image could not be decoded. Inspects the file only now, so that intact images cost no extra call. */
 async function explainDecodeFailure(source: ImageFile, limit: number, error: Error): Promise<XceptionError> {
   const where = typeof source === "string" ? `image "${source}"` : `image of ${source.length} bytes`;
   if (typeof source === "string") {
     const unreadable = await explainUnreadable(source, where);
     if (unreadable !== undefined) return unreadable;
   } else if (source.length === 0) {
-    return new FormatError({ where, what: "there is nothing in it", expected: supportedFormats, cause: error });
+    return new FormatError({ where, what: "it is empty", expected: supportedFormats, cause: error });
   }
   if (error.message.includes("exceeds pixel limit")) {
     return new FormatError({
@@ -184,7 +172,7 @@ async function explainDecodeFailure(source: ImageFile, limit: number, error: Err
     });
   }
   if (/unsupported image format|not been built in/.test(error.message)) {
-    return new FormatError({ where, what: "this is no image we can read", expected: supportedFormats, cause: error });
+    return new FormatError({ where, what: "this is not a supported image", expected: supportedFormats, cause: error });
   }
   const reason = error.message.split("\n")[0]!.replace(/^Input (file|buffer) has corrupt header: /, "");
   return new FormatError({ where, what: `the image is damaged or cut short (${reason})`, cause: error });
