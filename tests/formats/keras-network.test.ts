@@ -11,7 +11,7 @@ function sequential(...layers: object[]): string {
 }
 
 function withLayer(className: string, config: object): () => unknown {
-  return () => networkFromKeras(sequential(image, { class_name: className, config }), { where });
+  return () => networkFromKeras(sequential(image, { class_name: className, config }), where);
 }
 
 test("an activation inside a convolution becomes a layer of its own", () => {
@@ -20,7 +20,7 @@ test("an activation inside a convolution becomes a layer of its own", () => {
       { class_name: "Conv2D", config: { ...conv, activation: "relu", batch_input_shape: [null, 8, 8, 3] } },
       { class_name: "BatchNormalization", config: { name: "conv_activation", scale: false } },
     ),
-    { where },
+    where,
   );
   expect(network.layers.map(({ name, config }) => `${name}: ${config.type}`)).toEqual([
     "conv_input: InputLayer",
@@ -33,7 +33,7 @@ test("an activation inside a convolution becomes a layer of its own", () => {
 
 test("a batch normalization without scale and center has neither gamma nor beta", () => {
   const bn = { class_name: "BatchNormalization", config: { name: "bn", scale: false, center: false, axis: [3] } };
-  const { network } = networkFromKeras(sequential(image, bn), { where });
+  const { network } = networkFromKeras(sequential(image, bn), where);
   expect(network.layers[1]!.weights.map(({ name }) => name)).toEqual(["bn/moving_mean", "bn/moving_variance"]);
 });
 
@@ -49,7 +49,7 @@ test.each([
   ["LeakyReLU", { name: "l", alpha: 0.1 }, { negativeSlope: 0.1 }],
   ["LeakyReLU", { name: "l" }, { negativeSlope: 0.3 }],
 ])("%s %j is read", (className, config, expected) => {
-  const { network } = networkFromKeras(sequential(image, { class_name: className, config }), { where });
+  const { network } = networkFromKeras(sequential(image, { class_name: className, config }), where);
   expect(network.layers[1]!.config).toMatchObject(expected);
 });
 
@@ -75,10 +75,10 @@ describe("a Concatenate", () => {
     ["the columns", { axis: -2 }, 2, [8, 16, 3]],
   ])("along %s", (_, config, axis, shape) => {
     const model = functional(entry("Concatenate", { name: "join", ...config }, sources));
-    const { network } = networkFromKeras(model, { where });
+    const { network } = networkFromKeras(model, where);
     expect(network.layers.at(-1)).toMatchObject({ config: { axis }, inbound: ["image", "r"], outputShape: shape });
     const old = functional(entry("Merge", { name: "join", mode: "concat", concat_axis: axis }, sources));
-    expect(networkFromKeras(old, { where }).network).toEqual(network);
+    expect(networkFromKeras(old, where).network).toEqual(network);
   });
 
   test.each([
@@ -87,8 +87,8 @@ describe("a Concatenate", () => {
     [{ axis: 1.5 }, "axis 1.5 of"],
   ])("along no axis of theirs is refused: %j", (config, received) => {
     const model = functional(entry("Concatenate", { name: "join", ...config }, sources));
-    expect(() => networkFromKeras(model, { where })).toThrow(FormatError);
-    expect(() => networkFromKeras(model, { where })).toThrow(received);
+    expect(() => networkFromKeras(model, where)).toThrow(FormatError);
+    expect(() => networkFromKeras(model, where)).toThrow(received);
   });
 });
 
@@ -110,14 +110,14 @@ describe("a ZeroPadding2D", () => {
       [0, 2],
     ],
   ])("with %j is the padding of the convolution behind it", (padding, expected) => {
-    const { network } = networkFromKeras(sequential(image, around(padding), reader), { where });
+    const { network } = networkFromKeras(sequential(image, around(padding), reader), where);
     expect(network.layers.map(({ name }) => name)).toEqual(["image", "reader"]);
     expect(network.layers[1]!.config).toMatchObject({ padding: expected, strides: [2, 2] });
   });
 
   test("may stand in front of a model, and be read by several layers", () => {
     const inner = { class_name: "Sequential", config: { name: "inner", layers: [image, reader] } };
-    const { network } = networkFromKeras(sequential(image, around(1), inner), { where });
+    const { network } = networkFromKeras(sequential(image, around(1), inner), where);
     expect(network.layers[1]).toMatchObject({ name: "reader", config: { padding: [1, 1] }, outputShape: [4, 4, 3] });
   });
 
@@ -138,13 +138,13 @@ describe("a ZeroPadding2D", () => {
     ["of a whole window", [around(3), { class_name: "Conv2D", config: conv }], [14, 14, 3], [12, 12, 4]],
     ["at the end", [around([1, 2])], [10, 12, 3], [10, 12, 3]],
   ])("stays a layer: %s", (_, layers, padded, last) => {
-    const { network } = networkFromKeras(sequential(image, ...layers), { where });
+    const { network } = networkFromKeras(sequential(image, ...layers), where);
     expect(network.layers[1]).toMatchObject({ name: "pad", config: { type: "ZeroPadding2D" }, outputShape: padded });
     expect(network.layers.at(-1)!.outputShape).toEqual(last);
   });
 
   test.each([-1, [1], [[1, 2], 3.5], "same"])("of %j is refused", (padding) => {
-    expect(() => networkFromKeras(sequential(image, around(padding)), { where })).toThrow(
+    expect(() => networkFromKeras(sequential(image, around(padding)), where)).toThrow(
       `f.h5, ZeroPadding2D "pad", field "padding": unsupported value; received ${JSON.stringify(padding).replaceAll(",", ", ")}; ` +
         "expected one number, two, or two pairs: rows and columns of zeros on each side.",
     );
@@ -163,7 +163,7 @@ test("the words of Keras 1 are understood", () => {
     { class_name: "Conv2D", config: { name: "c", filters: 4, ...today } },
     { class_name: "SeparableConv2D", config: { name: "s", filters: 5, ...today } },
   );
-  expect(networkFromKeras(old, { where })).toEqual(networkFromKeras(recent, { where }));
+  expect(networkFromKeras(old, where)).toEqual(networkFromKeras(recent, where));
   const channelsFirst = { name: "c", nb_filter: 4, ...window, dim_ordering: "th" };
   expect(withLayer("Convolution2D", channelsFirst)).toThrow('unsupported value; received "channels_first"');
 });
@@ -171,13 +171,11 @@ test("the words of Keras 1 are understood", () => {
 test("an open size of images is taken from the caller", () => {
   const open = { class_name: "InputLayer", config: { name: "image", batch_shape: [null, null, null, 3] } };
   const config = sequential(open, { class_name: "Conv2D", config: conv });
-  expect(networkFromKeras(config, { where, inputShape: [9, 8, 3] }).network.layers.at(-1)!.outputShape).toEqual([
-    7, 6, 4,
-  ]);
-  expect(() => networkFromKeras(config, { where })).toThrow(
+  expect(networkFromKeras(config, where, [9, 8, 3]).network.layers.at(-1)!.outputShape).toEqual([7, 6, 4]);
+  expect(() => networkFromKeras(config, where)).toThrow(
     'f.h5, InputLayer "image": unknown input shape; received [null, null, 3]; expected [height, width, channels]. Give the input shape.',
   );
-  expect(() => networkFromKeras(config, { where, inputShape: [9, 8, 1] })).toThrow(
+  expect(() => networkFromKeras(config, where, [9, 8, 1])).toThrow(
     'f.h5, InputLayer "image": the network has another input shape; received [9, 8, 1]; expected [9, 8, 3].',
   );
 });
@@ -265,7 +263,7 @@ describe("what we cannot do is refused by its name", () => {
       "f.h5: too many layers; received 2001; expected at most 2000.",
     ],
   ])("%s", (_, config, message) => {
-    expect(() => networkFromKeras(config, { where })).toThrow(message);
+    expect(() => networkFromKeras(config, where)).toThrow(message);
   });
 
   test.each([
@@ -311,7 +309,7 @@ describe("what we cannot do is refused by its name", () => {
       class_name: "Functional",
       config: { layers, input_layers: [["image", 0, 0]], output_layers: ["r", 0, 0] },
     };
-    expect(() => networkFromKeras(JSON.stringify(model), { where })).toThrow(message);
+    expect(() => networkFromKeras(JSON.stringify(model), where)).toThrow(message);
   });
 
   test("a functional model of two outputs", () => {
@@ -323,7 +321,7 @@ describe("what we cannot do is refused by its name", () => {
       class_name: "Functional",
       config: { layers: [], input_layers: [["image", 0, 0]], output_layers: outputs },
     };
-    expect(() => networkFromKeras(JSON.stringify(model), { where })).toThrow(
+    expect(() => networkFromKeras(JSON.stringify(model), where)).toThrow(
       'f.h5, field "output_layers": only networks with one input and one output are supported; received [["a", 0, 0], ["b", 0, 0]]; expected one layer.',
     );
   });

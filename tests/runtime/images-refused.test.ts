@@ -56,7 +56,7 @@ describe("files", () => {
   });
   it("empty", async () => {
     expect(await refusal(await written("empty.jpg", ""))).toMatchInlineSnapshot(
-      `"FORMAT image "photos/empty.jpg": the file is empty; expected JPEG, PNG, WebP, AVIF, GIF or TIFF."`,
+      `"FORMAT image "photos/empty.jpg": it is empty; expected JPEG, PNG, WebP, AVIF, GIF or TIFF."`,
     );
   });
   it("text", async () => {

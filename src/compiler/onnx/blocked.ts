@@ -1,22 +1,28 @@
-import type { Operation, OpGraph, OpKind, OpOf, Value } from "../../graph/ops.ts";
-import { readersOf } from "../../graph/ops.ts";
+import type { Operation, OpKind, OpOf, Value } from "../../graph/ops.ts";
 import { sameShape, sizeOf } from "../../tensor/shape.ts";
 import { convolutionRules } from "./blocked-conv.ts";
-import { BlockedKernels } from "./blocked-kernels.ts";
 import { normalizationRules } from "./blocked-norm.ts";
 import { poolingRules } from "./blocked-pool.ts";
-import type { BlockedRule, BlockedRules, BlockedTools } from "./blocked-tools.ts";
-import { emitSumWithZeros, fitsBlocks } from "./blocked-tools.ts";
+import {
+  type BlockedRule,
+  type BlockedRules,
+  type BlockedTools,
+  emitSumWithZeros,
+  fitsBlocks,
+  type Shape4,
+} from "./blocked-tools.ts";
 import { domains, encodeOnnx, OnnxEmitter } from "./emitter.ts";
-import { type Form, ValueForms } from "./forms.ts";
+import type { BlockOrder } from "./forms.ts";
 import { emitRules } from "./rules.ts";
 
 /**
- * Writes operators on blocks of channels that fit one vector register: the layout in which the engine's CPU kernels for
- * convolution are fastest. The engine chooses it by itself only where weights are constant, which a training step's
- * are not; so here the graph asks for it. From the first separable convolution on, blocks of one channel group lie
- * together for the whole batch (`channelBlocks`), so that a 1×1 convolution and the gradient of its kernel are one
- * product of matrices each, with no sum over the batch left to do.
+ * Writes an operator on blocks of channels that fit one vector register: the layout in which the engine's CPU kernels for
+ * convolution are fastest. Returns false if it has to be written channels first.
+ *
+ * The engine chooses this layout itself only for constant weights, which a training step does not have; so the graph asks
+ * for it. From the first separable convolution on, the blocks of a channel group are contiguous for the whole batch
+ * (`channelBlocks`), so that a 1×1 convolution and the gradient of its kernel are one matrix multiplication each, without a
+ * sum over the batch.
  *
  * Three uses of the blocked convolution go beyond its name:
  * - with a 1×1 depthwise kernel it is `scale·x + shift (+ sum)`, one pass over memory for a batch normalization;
@@ -24,44 +30,10 @@ import { emitRules } from "./rules.ts";
  *   kernel (`dw[i, j] = Σ x[r+i, c+j]·dy[r, c]`), because both tensors have the layout of blocked depthwise kernels;
  * - the same without padding is the scalar product Σ x·y for each channel, which batch statistics need.
  */
-export class BlockedLayout {
-  readonly #tools: BlockedTools;
-
-  constructor(emit: OnnxEmitter, graph: OpGraph, block: number, nameOf: (value: Value) => string) {
-    const readers = readersOf(graph);
-    const published = new Set(graph.outputs.values());
-    this.#tools = {
-      emit,
-      block,
-      nameOf,
-      forms: new ValueForms(emit, block, nameOf),
-      kernels: new BlockedKernels(emit, block),
-      readers: ({ name }) => readers.get(name) ?? [],
-      isPublished: (value) => published.has(value),
-      absorbed: new Set(),
-      maxima: new Map(),
-      uncropped: new Map(),
-      padded: new Map(),
-      spread: new Map(),
-      factors: new Map(),
-      conv: (operands, y, attributes) => {
-        const last = operands.findLastIndex((name) => name !== "");
-        emit.node("Conv", operands.slice(0, last + 1), [y], attributes, domains.blocked);
-      },
-    };
-  }
-
-  /** ONNX name of a value, channels first; converts it if it exists in blocks only. */
-  plain(value: Value): string {
-    return this.#tools.forms.get(value, "plain");
-  }
-
-  /** Writes an operator on blocks; false if it has to be written channels first. */
-  emit(operation: Operation): boolean {
-    if (this.#tools.absorbed.has(operation)) return true;
-    const rule = rules[operation.config.kind] as BlockedRule<OpKind> | undefined;
-    return rule?.(this.#tools, operation.config, operation) ?? false;
-  }
+export function emitBlocked(tools: BlockedTools, operation: Operation): boolean {
+  if (tools.absorbed.has(operation)) return true;
+  const rule = rules[operation.config.kind] as BlockedRule<OpKind> | undefined;
+  return rule?.(tools, operation.config, operation) ?? false;
 }
 
 const rules: BlockedRules = {
@@ -80,9 +52,6 @@ const rules: BlockedRules = {
   pad: padded,
 };
 
-type Shape4 = readonly [number, number, number, number];
-type BlockOrder = "blocks" | "channelBlocks";
-
 /** A view of a value in blocks in which one axis of the feature map is cut or lengthened in whole units. */
 function viewAlong({ emit, forms, block }: BlockedTools, value: Value, axis: number, order: BlockOrder) {
   const [batch, channels, height, width] = value.shape as Shape4;
@@ -99,14 +68,6 @@ function viewAlong({ emit, forms, block }: BlockedTools, value: Value, axis: num
   };
 }
 
-/** The inverse of the view, for a value just computed. */
-function defineBlocks({ emit, forms }: BlockedTools, value: Value, view: string, order: BlockOrder): void {
-  const [batch, channels, height, width] = value.shape as Shape4;
-  const lanes = forms.lanes(channels);
-  const shape = order === "blocks" ? [batch, lanes, height, width] : [1, lanes, batch * height, width];
-  emit.node("Reshape", [view, emit.integers(shape)], [forms.define(value, order)]);
-}
-
 /** Some images, channels, rows or columns of a batch; of the channels, whole blocks. */
 function part(tools: BlockedTools, { axis, start, end }: OpOf<"slice">, { inputs, outputs }: Operation): boolean {
   const { emit, forms, block } = tools;
@@ -116,7 +77,7 @@ function part(tools: BlockedTools, { axis, start, end }: OpOf<"slice">, { inputs
   const order = forms.blockOrder(x);
   const { view, place, units } = viewAlong(tools, x, axis, order);
   const bounds = [units(start), units(end), place].map((each) => emit.integers([each]));
-  defineBlocks(tools, y, emit.compute(`${y.name}/part`, "Slice", [view, ...bounds]), order);
+  tools.definePlanes(y, emit.compute(`${y.name}/part`, "Slice", [view, ...bounds]), order);
   return true;
 }
 
@@ -131,7 +92,7 @@ function together(tools: BlockedTools, { axis }: OpOf<"concatenate">, { inputs, 
   const views = inputs.map((value) => viewAlong(tools, value, axis, "channelBlocks"));
   const operands = views.map(({ view }) => view);
   const whole = emit.compute(`${y.name}/together`, "Concat", operands, { axis: { i: views[0]!.place } });
-  defineBlocks(tools, y, whole, "channelBlocks");
+  tools.definePlanes(y, whole, "channelBlocks");
   return true;
 }
 
@@ -144,11 +105,11 @@ function padded(tools: BlockedTools, { pads }: OpOf<"pad">, { inputs, outputs }:
   const [top, left, bottom, right] = pads;
   const { view } = viewAlong(tools, x, 3, order);
   const amounts = emit.integers([0, 0, top, left * block, 0, 0, bottom, right * block]);
-  defineBlocks(tools, y, emit.compute(`${y.name}/padded`, "Pad", [view, amounts]), order);
+  tools.definePlanes(y, emit.compute(`${y.name}/padded`, "Pad", [view, amounts]), order);
   return true;
 }
 
-/** Operators that do not care where a channel lies: the plain rule, on blocks, if an input is there already. */
+/** Applies the plain rule of an elementwise operator to blocks, if an input exists in blocks. */
 function elementwise(tools: BlockedTools, _: unknown, { config, inputs, outputs }: Operation): boolean {
   const form = commonBlocks(tools, inputs);
   if (!form) return false;
@@ -160,8 +121,8 @@ function elementwise(tools: BlockedTools, _: unknown, { config, inputs, outputs 
 }
 
 /**
- * dy·(y > 0), the comparison as a steep "hard sigmoid", which the engine vectorizes and, as the last reader of y, writes to
- * where y was.
+ * dy·(y > 0). The comparison is a steep "hard sigmoid", which the engine vectorizes and, as the last reader of y, computes
+ * in place.
  */
 function reluGradient(tools: BlockedTools, _: unknown, { inputs, outputs }: Operation): boolean {
   const form = commonBlocks(tools, inputs);
@@ -176,14 +137,14 @@ function reluGradient(tools: BlockedTools, _: unknown, { inputs, outputs }: Oper
 }
 
 /** The order of blocks in which operands of equal shape should meet; undefined if none is in blocks. */
-function commonBlocks({ forms }: BlockedTools, inputs: readonly Value[]): Form | undefined {
+function commonBlocks({ forms }: BlockedTools, inputs: readonly Value[]): BlockOrder | undefined {
   const [first] = inputs as [Value];
   const isPossible = inputs.every(({ shape }) => sameShape(shape, first.shape)) && first.shape.length === 4;
   if (!isPossible || !inputs.some((value) => forms.isBlocked(value))) return undefined;
   return inputs.some((value) => forms.blockOrder(value) === "channelBlocks") ? "channelBlocks" : "blocks";
 }
 
-/** Channels and pixels of the probe's image: more channels than any engine puts into a block. */
+/** Channels and pixels of the probe's image: more channels than any engine's block. */
 const shape = [1, 64, 1, 2] as const;
 
 /**

@@ -25,7 +25,7 @@ const largestConfig = 2 ** 26;
 
 /**
  * Describes `readKerasFile` as a job for another thread: the HDF5 library never returns from some damaged files.
- * @param movable whether the bytes may be transferred there, after which they are gone here.
+ * @param movable true if the bytes may be transferred there, which detaches them here.
  */
 export function kerasFileJob(bytes: Uint8Array, where: string, movable = false): IsolatedJob<KerasFile> {
   const { buffer } = bytes;

@@ -8,13 +8,19 @@ import type { FolderListing } from "../../base/platform.ts";
 /**
  * Reads a whole file.
  * @param path or a `file:` URL.
- * @throws {FileError} it is missing, a folder, or cannot be read.
+ * @throws {FileError} it is missing, a folder, a pipe or a device, or cannot be read.
  */
 export async function readFile(path: string | URL): Promise<Uint8Array> {
   try {
+    const status = await stat(path);
+    // Opening a pipe or a device could block forever.
+    if (!status.isFile() && !status.isDirectory()) {
+      throw new FileError({ where: `file "${path}"`, what: "this is not a regular file", expected: "a file to read" });
+    }
     const { buffer, byteOffset, length } = await readFromDisk(path);
     return new Uint8Array(buffer, byteOffset, length);
   } catch (error) {
+    if (error instanceof FileError) throw error;
     const cause = error as NodeJS.ErrnoException;
     const reasons: Record<string, string> = { ENOENT: "there is no such file", EISDIR: "this is a folder" };
     const what = reasons[cause.code ?? ""] ?? `it cannot be read (${cause.message})`;
@@ -152,29 +158,41 @@ function writeError(path: string, folder: string, cause: NodeJS.ErrnoException):
 }
 
 /**
- * Lists everything below a folder, recursively; links are followed, cycles of links are not. A broken link is listed as a
- * file, so that opening it reports the error.
+ * Lists everything below a folder, recursively; links are followed, except from inside a folder to another listed one. A
+ * broken link is listed as a file, so that opening it reports the error.
  * @throws {DataError} the folder is missing, is a file, or it or a folder in it cannot be read.
  */
 export async function listFolder(path: string): Promise<FolderListing> {
   const folders: string[] = [];
   const files: string[] = [];
+  const visited = new Set<string>();
+  /** Followed last, so that a folder is listed under its own name if it is also linked to. */
+  const links: { readonly name: string; readonly chain: readonly string[] }[] = [];
 
+  /** @param chain real paths of the folders that lead here; the last is the folder itself. */
   async function visit(relative: string, chain: readonly string[]): Promise<void> {
+    const real = chain.at(-1)!;
+    visited.add(real);
+    if (relative !== "" && !relative.includes("/")) folders.push(relative);
     const folder = join(path, relative);
     for (const entry of await readdir(folder, { withFileTypes: true }).catch(asFolderError(folder))) {
       const name = relative === "" ? entry.name : `${relative}/${entry.name}`;
       const kind = await kindOf(entry, folder);
       if (kind === "file") files.push(name);
       if (kind !== "folder") continue;
-      const real = await realpath(join(folder, entry.name)).catch(asFolderError(join(folder, entry.name)));
-      if (entry.isSymbolicLink() && leadsBack(real, chain)) continue;
-      if (relative === "") folders.push(name);
-      await visit(name, [...chain, real]);
+      if (entry.isSymbolicLink()) links.push({ name, chain });
+      else await visit(name, [...chain, join(real, entry.name)]);
     }
   }
 
-  await visit("", [await realpath(path).catch(asFolderError(path))]);
+  const realOf = (folder: string) => realpath(folder).catch(asFolderError(folder));
+  await visit("", [await realOf(path)]);
+  for (const { name, chain } of links) {
+    const real = await realOf(join(path, name));
+    // Two classes may be links to the same folder; folders inside them that link to each other could go on forever.
+    const isListed = name.includes("/") && visited.has(real);
+    if (!isListed && !leadsBack(real, chain)) await visit(name, [...chain, real]);
+  }
   return { path, folders, files };
 }
 
