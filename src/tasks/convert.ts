@@ -46,7 +46,7 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
       remedy: "Convert to ONNX, or leave the option out.",
     });
   }
-  const opened = { ...source.origin, ...(await openAs(source, options)) };
+  const opened = await openAs(source, options);
   const strange = nonFiniteWeights(opened.weights, source.where, strict);
   const { model, notes } = await completeModel(opened, options.labels);
   const { format, ...written } = await target.write(model, { savedAt, storedAs: dtype });

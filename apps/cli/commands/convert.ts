@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { UsageError } from "../../../src/base/errors.ts";
+import { printableLine } from "../../../src/base/printable.ts";
 import { shardNames } from "../../../src/formats/tfjs/manifest.ts";
 import { type TargetName, targetOf, weightsTargets } from "../../../src/model/formats.ts";
 import { weightsSource } from "../../../src/model/weights-file.ts";
@@ -99,5 +100,5 @@ function describe(conversion: Conversion, source: string, target: string): strin
     ...lists,
     ...notes.map((note) => `note: ${note}`),
   ];
-  return `${lines.join("\n")}\n`;
+  return `${lines.map(printableLine).join("\n")}\n`;
 }

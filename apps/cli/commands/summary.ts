@@ -1,9 +1,10 @@
 import type { Command } from "commander";
 import { FormatError } from "../../../src/base/errors.ts";
+import { printableLine } from "../../../src/base/printable.ts";
 import { defaultPreprocessing } from "../../../src/model/model.ts";
 import type { ModelDescription } from "../../../src/model/model-file.ts";
 import { modelFrom, type OpenedModel } from "../../../src/model/open-weights.ts";
-import { imagenetOrigin } from "../../../src/model/weights-file.ts";
+import { imagenetOrigin } from "../../../src/model/published-weights.ts";
 import { imagenetLabels } from "../../../src/models/imagenet-classes.ts";
 import {
   countNumbers,
@@ -106,5 +107,7 @@ function describe({ labels, preprocessing, license, provenance }: ShownModel): s
     ["license", license],
     ["provenance", provenance && JSON.stringify(provenance)],
   ];
-  return facts.flatMap(([name, text]) => (text === undefined ? [] : [`${name.padEnd(12)}${text}\n`])).join("");
+  return facts
+    .flatMap(([name, text]) => (text === undefined ? [] : [`${name.padEnd(12)}${printableLine(text)}\n`]))
+    .join("");
 }

@@ -56,10 +56,8 @@ function stateDict(format: string, named: readonly NamedTensor[], notes: readonl
       return { network: buildNetwork(architecture), architecture };
     },
     preprocessing: { ...numbers, interpolation: "bicubic", fit: "cover", cropRatio },
-    notes: [
-      ...notes,
-      `Images are prepared as timm does for its published weights: resized (bicubic), cropped to the central ${100 * cropRatio} % of each side, and scaled to -1 ... 1.`,
-    ],
+    preprocessingNote: `Images are prepared as timm does for its published weights: resized (bicubic), cropped to the central ${100 * cropRatio} % of each side, and scaled to -1 ... 1.`,
+    notes,
   };
 }
 
