@@ -114,7 +114,8 @@ function described(file: FileContents, { where, published = {} }: WeightsSource)
   return { ...contents, layers, describedNetwork: () => ({ network }), metadata };
 }
 
-function publishedNote({ scale, offset, interpolation, fit, cropRatio = 1 }: ImagePreprocessing): string {
+/** Remark on the preprocessing of a repository's `config.json`. */
+export function publishedNote({ scale, offset, interpolation, fit, cropRatio = 1 }: ImagePreprocessing): string {
   const crop = cropRatio === 1 ? "" : `, ${100 * cropRatio} % of each side`;
   return `Images are prepared as in config.json: resized (${interpolation}, ${fit}${crop}), pixel · ${scale} + ${offset}.`;
 }
