@@ -13,7 +13,7 @@ import { imageSizeOf, network, networkWeights, outputLayer } from "../graph/netw
 import { imagenetLabels } from "../models/imagenet-classes.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { createGraphSession, type GraphImages, graphImages } from "./foreign-graph.ts";
-import type { ModelToWrite } from "./formats.ts";
+import { type ModelToWrite, publishedNote } from "./formats.ts";
 import { isolationOf, namingFile, networkIsolation, withFileName } from "./isolation.ts";
 import { type Model, resizesInGraph } from "./model.ts";
 import { classifierProblem, decodeModel, describeModel } from "./model-file.ts";
@@ -145,14 +145,19 @@ export async function loadGraph(
   engine: Engine,
   settings?: SessionOptions,
 ): Promise<ClassifierSession> {
-  const { where } = source;
+  const { where, published = {} } = source;
   const { bytes, content } = await wholeOnnx(source);
-  const images = graphImages(content, where, options.network?.inputShape);
+  const images = graphImages(content, where, options.network?.inputShape ?? published.inputShape);
   const own = { ...network("graph", input([...images.size, images.channels])), output: images.output };
-  const { preprocessing, notes: assumed } = resolvePreprocessing({ network: own }, options);
+  const { license, provenance } = published;
+  const resolved = resolvePreprocessing({ network: own, preprocessing: published.preprocessing }, options);
+  const { preprocessing } = resolved;
+  const assumed = published.preprocessing ? [publishedNote(published.preprocessing)] : resolved.notes;
   const session = await createGraphSession(bytes, engine, { images, preprocessing, where, session: settings });
   try {
-    const { labels, notes } = await classNames(await countClasses(session, images, settings?.signal), options.labels);
+    const classes = await countClasses(session, images, settings?.signal);
+    const known = published.labels?.length === classes ? published.labels : undefined;
+    const { labels, notes } = await classNames(classes, options.labels ?? known);
     const maker = labels.length === 1 ? "sigmoid" : "softmax";
     const made = images.givesProbabilities ? [] : [`It ends without a ${maker}; one was applied to its outputs.`];
     return {
@@ -160,6 +165,8 @@ export async function loadGraph(
       labels,
       preprocessing,
       notes: ["The graph of another tool runs as it is.", ...made, ...assumed, ...notes],
+      license,
+      provenance,
       session,
     };
   } catch (error) {

@@ -115,7 +115,7 @@ describe("xception classify", () => {
     expect(whole.exitCode).toBe(0);
     expect(whole.stderr).toBe(
       "note: The file does not specify preprocessing; pixel/127.5 - 1 is assumed, as in keras.applications; " +
-        "images are stretched to 64×80 by bicubic interpolation.\n",
+        "images are stretched to 40×36 by bicubic interpolation.\n",
     );
     const [{ predictions }] = JSON.parse(whole.stdout) as [{ predictions: { label: string; index: number }[] }];
     for (const { label, index } of predictions) expect(label).toBe(["ant", "bee", "cat", "dog", "elk"][index]);

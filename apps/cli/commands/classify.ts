@@ -17,7 +17,7 @@ export function registerClassify(program: Command, io: CliIo): void {
     summary: "Predict the top classes of images",
     details:
       "Takes files, folders, or - for standard input. MODEL is a file in any supported format, a URL, or " +
-      "imagenet (Keras's Xception). Unreadable images do not stop the others; the exit code is then 1.",
+      "a name of xception weights. Unreadable images do not stop the others; the exit code is then 1.",
     examples: ["xception classify run/model.onnx cat.jpg photos/ --top 3", "xception classify imagenet cat.jpg --json"],
   }).option("--top <n>", "number of classes to print", countOf("--top"), 5);
   addClassifierOptions(command).action(async (model: string, paths: readonly string[], flags: ClassifyFlags) => {

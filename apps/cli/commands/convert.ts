@@ -33,8 +33,8 @@ export function registerConvert(program: Command, io: CliIo): void {
     summary: "Convert a model or weights to another format",
     details:
       "The extension of OUT chooses the format: .onnx, .keras, .h5, .weights.h5, .json (TensorFlow.js), " +
-      ".safetensors (timm). IN is a file, a URL, or imagenet (Keras's Xception). Network flags load the " +
-      "weights into that Xception; without them the file's own network is kept.",
+      ".safetensors (timm). IN is a file, a URL, or a name of xception weights. Network flags load the " +
+      "weights into that network; without them the file's own network is kept.",
     examples: [
       "xception convert weights.h5 model.onnx --classes 10 --labels labels.txt",
       "xception convert run/model.onnx model.keras",
