@@ -103,7 +103,9 @@ export interface Verbs {
    */
   readFolder(path: string): Promise<FolderDataset>;
   /**
-   * Evaluates a model on labeled images. The classes of the data set are matched with the model's labels by name.
+   * Evaluates a model on labeled images. The classes of the data set are matched with the model's labels by name. If the
+   * network ends in a softmax, the temperature that would calibrate it is reported as well.
+   * @throws {UsageError} a value of `top` is not a whole number from 1 to the number of classes.
    * @throws {DataError} the data set's classes differ from the model's, or it has no usable image.
    * @throws {TrainingError} the network's outputs are NaN or infinite.
    * @throws {AbortedError} the signal fired.
@@ -142,9 +144,11 @@ export interface Verbs {
    * Compares a model's outputs, block by block, between the runtimes of this machine and a reference.
    * @throws {FileError} a file is missing, or cannot be read.
    * @throws {FormatError} a file is damaged, of no known format, or has nothing in common with the model.
+   * @throws {WeightsError} the weights of a file are not those of its network.
+   * @throws {UsageError} an option is invalid.
    * @throws {RuntimeUnavailableError} a requested runtime is not available.
    */
-  verify(source: string, options?: Bound<VerifyModelOptions>): Promise<ModelVerification>;
+  verify(source: Source, options?: Bound<VerifyModelOptions>): Promise<ModelVerification>;
 }
 
 /** Binds the verbs to a platform. */
@@ -159,7 +163,7 @@ export function bind(platform: Platform): Verbs {
     readFolder: async (path) => folderDataset(await filesOf(platform).list(path)),
     evaluate: (model, dataset, options) => evaluate(model, dataset, { ...options, platform }),
     train: (dataset, request) => train(dataset, { ...request, platform }),
-    convert: async (source, options) => convert(await weightsSource(source, platform), options),
+    convert: async (source, options) => convert(await weightsSource(source, platform, { key: options.key }), options),
     verify: (source, options) => verifyModel(source, { ...options, platform }),
   };
 }

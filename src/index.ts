@@ -28,7 +28,7 @@ export {
 export { type AlignedVariant, type AlignedXceptionOptions, alignedXception } from "./models/aligned/network.ts";
 export { type ConvBnOptions, convBn, sepConvBn } from "./models/blocks.ts";
 export { type FeatureStage, featureStages } from "./models/feature-stages.ts";
-export { type ImagenetClass, imagenetClasses, imagenetLabels } from "./models/imagenet-classes.ts";
+export * from "./models/imagenet-classes.ts";
 export type { LayerList, ListedLayer } from "./models/layer-list.ts";
 export type { SharedOptions } from "./models/options.ts";
 export {
@@ -42,7 +42,7 @@ export {
 } from "./models/registry.ts";
 export { type TimmName, timmNames, timmNamesOf } from "./models/timm-names.ts";
 export type { FlowOptions, XceptionOptions, XceptionVariant } from "./models/xception/options.ts";
-export { entryFlow, exitFlow, middleFlow, xception } from "./models/xception/paper.ts";
+export * from "./models/xception/paper.ts";
 
 // Reports: summaries, plots, costs and evaluations.
 
@@ -61,22 +61,15 @@ export { type SummaryJson, summarize, summaryJson } from "./report/summary.ts";
 
 // The compiler: layers to operators, their gradients, ONNX.
 
-export {
-  type CompileForm,
-  type CompileGraphOptions,
-  type CompileOptions,
-  compile,
-  compileGraph,
-  type TrainingTarget,
-} from "./compiler/compile.ts";
-export { type FoldedGraph, foldBatchNorm } from "./compiler/fold-batch-norm.ts";
-export { type GraphWithGradients, gradient } from "./compiler/gradient.ts";
+export * from "./compiler/compile.ts";
+export * from "./compiler/fold-batch-norm.ts";
+export * from "./compiler/gradient.ts";
 export { type BatchStatistics, type LoweredNetwork, type LowerOptions, lower } from "./compiler/lower.ts";
-export { type OnnxOptions, toOnnx } from "./compiler/onnx/onnx.ts";
+export * from "./compiler/onnx/onnx.ts";
 export { OpGraphBuilder } from "./graph/op-builder.ts";
 export { printOpGraph } from "./graph/op-print.ts";
 export type { Constant, ElementType, OpConfig, Operation, OpGraph, OpKind, Value } from "./graph/ops.ts";
-export { type ImageResize, kerasPreprocessing, type Preprocessing, standardization } from "./graph/preprocessing.ts";
+export * from "./graph/preprocessing.ts";
 export { toEngineWeights } from "./graph/weights.ts";
 
 // Data sets, augmentation and sampling.
@@ -107,7 +100,7 @@ export { type Sampling, type SplitDataset, splitDataset } from "./data/sampling.
 // Training: whole runs, and single steps.
 
 export type { GradientClip } from "./learning/gradient-clipping.ts";
-export { type Loss, sigmoidCrossEntropy, softmaxCrossEntropy } from "./learning/losses.ts";
+export * from "./learning/losses.ts";
 export {
   type AverageDecay,
   createOptimizer,
@@ -120,23 +113,7 @@ export {
   type UpdateOperands,
 } from "./learning/optimizers.ts";
 export { AveragePrecisionTally, meanAveragePrecision } from "./learning/ranking.ts";
-export {
-  constantRate,
-  cosineDecay,
-  createSchedule,
-  type ExponentialOptions,
-  exponentialDecay,
-  type OneCycleOptions,
-  oneCycle,
-  type PlateauOptions,
-  plateauDecay,
-  type Schedule,
-  type ScheduleName,
-  type ScheduleOptions,
-  type SchedulePosition,
-  type StepOptions,
-  stepDecay,
-} from "./learning/schedules.ts";
+export * from "./learning/schedules.ts";
 export type {
   BestWeights,
   Checkpoint,
@@ -151,19 +128,9 @@ export {
   encodeCheckpoint,
   type StoredCheckpoint,
 } from "./train/checkpoint-file.ts";
-export { type FineTuning, type FineTuningChoice, type FineTuningStart, fineTuning } from "./train/fine-tuning.ts";
+export * from "./train/fine-tuning.ts";
 export { type HeadPhase, prepareTraining, type TrainingPlan } from "./train/prepare.ts";
-export type {
-  FeatureCache,
-  HeadHooks,
-  HeadResult,
-  RequestedSettings,
-  TrainingHooks,
-  TrainingProgress,
-  TrainingRequest,
-  TrainingResult,
-  TrainingStart,
-} from "./train/request.ts";
+export type * from "./train/request.ts";
 export type { Reduce } from "./train/step/split-program.ts";
 export type { Fault } from "./train/step/training-diagnosis.ts";
 export {
@@ -182,8 +149,7 @@ export { runTraining } from "./train/train.ts";
 
 export type { LoadedModel, LoadModelOptions } from "./model/load-model.ts";
 export type { ImagePreprocessing, Json, Model, ModelParts, Provenance } from "./model/model.ts";
-export { decodeModel, encodeModel } from "./model/model-file.ts";
-export type { ModelDescription } from "./model/model-metadata.ts";
+export { decodeModel, encodeModel, type ModelDescription } from "./model/model-file.ts";
 export {
   type InferenceModel,
   type LoadPart,
@@ -209,17 +175,23 @@ export type {
   EvaluationResult,
 } from "./tasks/evaluate/evaluate.ts";
 export type { EmbeddedImage, Embeddings, EmbeddingsOrigin } from "./tasks/features/embeddings.ts";
-export { type NearestOptions, type Neighbor, nearest } from "./tasks/features/embeddings.ts";
-export { embeddingsWriter, readEmbeddings } from "./tasks/features/embeddings-file.ts";
+export {
+  embeddingsWriter,
+  type NearestOptions,
+  type Neighbor,
+  nearest,
+  readEmbeddings,
+} from "./tasks/features/embeddings.ts";
 export type {
   ExtractAllOptions,
   Extracted,
+  FeatureChoice,
   FeatureExtractor,
   FeatureMap,
   LoadExtractorOptions,
+  Pooling,
 } from "./tasks/features/feature-extractor.ts";
 export { type Embedded, type EmbedOptions, embed, type ImageToEmbed } from "./tasks/features/feature-extractor.ts";
-export type { FeatureChoice, Pooling } from "./tasks/features/feature-network.ts";
 
 // Weights and models of other tools, and verification against Keras.
 
@@ -231,23 +203,24 @@ export type {
   OpenAsOptions,
   OpenedModel,
 } from "./model/open-weights.ts";
-export {
-  type ArchitectureChange,
-  type UpdatedArchitecture,
-  updateArchitecture,
-} from "./model/update-architecture.ts";
+export * from "./model/update-architecture.ts";
 export type { Conversion, ConvertOptions } from "./tasks/convert.ts";
 export { type Golden, parseGolden, parseTrainingGolden, type TrainingGolden } from "./tasks/verify/golden.ts";
 export type { ModelVerification, RuntimeVerification, VerifyModelOptions } from "./tasks/verify/model.ts";
 export type { TapDifference } from "./tasks/verify/reference.ts";
-export type { VerifyLayout } from "./tasks/verify/run.ts";
 export { type TrainingDifference, type TrainingVerification, verifyTraining } from "./tasks/verify/training.ts";
-export { type Verification, type VerifyOptions, type VerifyTolerance, verifyGolden } from "./tasks/verify/verify.ts";
+export {
+  type Verification,
+  type VerifyLayout,
+  type VerifyOptions,
+  type VerifyTolerance,
+  verifyGolden,
+} from "./tasks/verify/verify.ts";
 
 // Training settings, named as in flags and configuration files, and recipes: presets of settings.
 
-export { choicesOf, chosenArchitecture, type TrainingChoices } from "./train/settings/choices.ts";
-export { type ConfigFile, readConfig, writeConfig } from "./train/settings/config-file.ts";
+export * from "./train/settings/choices.ts";
+export * from "./train/settings/config-file.ts";
 export { type RecipeName, recipeLayer, recipes } from "./train/settings/recipes.ts";
 export { type ResolvedSettings, resolveSettings, type SettingsLayer } from "./train/settings/resolve.ts";
 export type { SettingName, Settings } from "./train/settings/settings.ts";

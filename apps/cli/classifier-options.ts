@@ -7,40 +7,32 @@ import { addLabelsOption, labelsOf } from "./labels.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "./network-options.ts";
 import { deviceOption } from "./options.ts";
 
-/** What commander makes of the flags of `addClassifierOptions`. */
+/** Values of the flags of {@link addClassifierOptions}. */
 export interface ClassifierFlags extends Partial<Omit<NetworkFlags, "top">>, DownloadFlags {
   readonly labels?: string;
   readonly device?: Device;
 }
 
-/** Gives a command that takes a classifier the flags about it: the network of bare weights, labels, downloads, device. */
+/** Adds the flags of a command that loads a classifier: the network of bare weights, labels, downloads, device. */
 export function addClassifierOptions(command: Command): Command {
   addDownloadOptions(addLabelsOption(command.addOption(deviceOption())));
   return addNetworkOptions(command, ["top", "pooling", "seed"]);
 }
 
-/** What reads a classifier on the command line, and how. */
+/** The platform and options to load the command line's classifier with. */
 export async function classifierArguments(
   command: Command,
   flags: ClassifierFlags,
   io: CliIo,
 ): Promise<{ readonly platform: Required<Platform>; readonly options: LoadModelOptions }> {
-  return {
-    platform: platformFor(flags, io),
-    options: {
-      ...givenNetwork(command, flags),
-      architecture: flags.architecture,
-      labels: await labelsOf(flags.labels),
-    },
-  };
+  const network = givenNetworkOptions(command, flags);
+  const own = Object.keys(network).length > 0 && { network };
+  const { architecture, key } = flags;
+  const labels = await labelsOf(flags.labels);
+  return { platform: platformFor(flags, io), options: { ...own, architecture, key, labels } };
 }
 
-/** Reports what was assumed about a model. */
+/** Reports assumptions about a model or its data. */
 export function reportNotes(notes: readonly string[], io: CliIo): void {
   for (const note of notes) io.stderr(`note: ${note}\n`);
-}
-
-function givenNetwork(command: Command, flags: ClassifierFlags): Pick<LoadModelOptions, "network"> {
-  const network = givenNetworkOptions(command, flags);
-  return Object.keys(network).length > 0 ? { network } : {};
 }

@@ -3,7 +3,7 @@ import { RuntimeUnavailableError } from "../../src/base/errors.ts";
 import type { DeviceStatus } from "../../src/base/platform.ts";
 import { packageVersion } from "./package-version.ts";
 
-/** What this machine brings along, and whether the native parts run on it. */
+/** The machine, and whether the native libraries run on it. */
 export interface Diagnosis {
   readonly xception: string;
   readonly node: string;
@@ -11,32 +11,30 @@ export interface Diagnosis {
   readonly platform: string;
   readonly cpu: { readonly model: string; readonly cores: number };
   readonly memory: { readonly totalBytes: number; readonly freeBytes: number };
-  /** ONNX Runtime, and the devices it knows: whether it can compute on them here. */
-  readonly onnxruntime: Part<{ readonly devices: readonly DeviceStatus[] }>;
+  /** ONNX Runtime, and the status of the devices it supports. */
+  readonly onnxruntime: NativeLibrary<{ readonly devices: readonly DeviceStatus[] }>;
   /** The image decoder. */
-  readonly sharp: Part<object>;
+  readonly sharp: NativeLibrary<object>;
 }
 
-/** A native part: its version and more if it loads, else the reason why it does not. */
-export type Part<T> =
+/** A native library: its version and more if it loads, else the reason why it does not. */
+type NativeLibrary<T> =
   | ({ readonly loads: true; readonly version: string } & T)
   | { readonly loads: false; reason: string };
 
-/** Loads the native parts; passed in, so that a machine on which one fails can be tested. */
-export interface PartLoaders {
-  readonly onnxruntime: () => Promise<{
+const installedLibraries = {
+  onnxruntime: (): Promise<{
     engineVersion(): Promise<string>;
     listDevices(): Promise<readonly DeviceStatus[]>;
-  }>;
-  readonly sharp: () => Promise<{ readonly default: { readonly versions: { readonly sharp?: string } } }>;
-}
-
-const installedParts: PartLoaders = {
-  onnxruntime: () => import("../../src/runtime/node/engine.ts"),
-  sharp: () => import("sharp"),
+  }> => import("../../src/runtime/node/engine.ts"),
+  sharp: (): Promise<{ readonly default: { readonly versions: { readonly sharp?: string } } }> => import("sharp"),
 };
 
-export async function diagnose(loaders: PartLoaders = installedParts): Promise<Diagnosis> {
+/**
+ * Diagnoses the machine.
+ * @param loaders load the native libraries.
+ */
+export async function diagnose(loaders = installedLibraries): Promise<Diagnosis> {
   return {
     xception: packageVersion,
     node: process.versions.node,
@@ -51,39 +49,34 @@ export async function diagnose(loaders: PartLoaders = installedParts): Promise<D
   };
 }
 
+/** Describes the diagnosis as text, one line for each finding. */
 export function describeDiagnosis(diagnosis: Diagnosis): string {
   const { cpu, memory, onnxruntime, sharp } = diagnosis;
   const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+  const devices = onnxruntime.loads ? onnxruntime.devices : [];
+  const available = devices.flatMap((status) => (status.available ? [status.device] : []));
   const rows = [
     ["xception", diagnosis.xception],
     ["node", diagnosis.node],
     ["platform", diagnosis.platform],
     ["CPU", `${cpu.cores} ${cpu.cores === 1 ? "core" : "cores"}, ${cpu.model}`],
     ["memory", `${gib(memory.totalBytes)}, ${gib(memory.freeBytes)} free`],
-    ["onnxruntime", partText(onnxruntime, (part) => `, computes on ${available(part.devices)}`)],
-    ...(onnxruntime.loads ? unavailable(onnxruntime.devices) : []),
-    ["sharp", partText(sharp, () => "")],
+    ["onnxruntime", versionText(onnxruntime, `, runs on ${available.join(", ")}`)],
+    ...devices.flatMap(({ device, reason }) => (reason === undefined ? [] : [["", `not on ${device}: ${reason}`]])),
+    ["sharp", versionText(sharp)],
   ];
   return rows.map(([name, value]) => `${name!.padEnd(12)} ${value}\n`).join("");
 }
 
-function available(devices: readonly DeviceStatus[]): string {
-  return devices.flatMap((status) => (status.available ? [status.device] : [])).join(", ");
-}
-
-function unavailable(devices: readonly DeviceStatus[]): (readonly [string, string])[] {
-  return devices.flatMap(({ device, reason }) => (reason === undefined ? [] : [["", `not on ${device}: ${reason}`]]));
-}
-
-/** @throws {RuntimeUnavailableError} a native part does not load. */
-export function checkParts(diagnosis: Diagnosis): void {
+/** @throws {RuntimeUnavailableError} a native library does not load. */
+export function assertLibrariesLoad(diagnosis: Diagnosis): void {
   for (const name of ["onnxruntime", "sharp"] as const) {
-    const part = diagnosis[name];
-    if (part.loads) continue;
+    const library = diagnosis[name];
+    if (library.loads) continue;
     throw new RuntimeUnavailableError({
       where: name,
-      what: `it does not load (${part.reason})`,
-      remedy: "Install the package again on this machine, with its optional dependencies.",
+      what: `it does not load (${library.reason})`,
+      remedy: "Reinstall the package on this machine, with its optional dependencies.",
     });
   }
 }
@@ -91,7 +84,7 @@ export function checkParts(diagnosis: Diagnosis): void {
 async function load<M, T>(
   loader: () => Promise<M>,
   inspect: (module: M) => Promise<{ version: string } & T>,
-): Promise<Part<T>> {
+): Promise<NativeLibrary<T>> {
   try {
     return { loads: true, ...(await inspect(await loader())) };
   } catch (error) {
@@ -99,6 +92,6 @@ async function load<M, T>(
   }
 }
 
-function partText<T>(part: Part<T>, more: (part: Part<T> & { loads: true }) => string): string {
-  return part.loads ? part.version + more(part) : `does not load: ${part.reason}`;
+function versionText(library: NativeLibrary<object>, more = ""): string {
+  return library.loads ? library.version + more : `does not load: ${library.reason}`;
 }

@@ -6,20 +6,20 @@ import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import type { CliIo } from "./io.ts";
 import { type Progress, startProgress } from "./progress.ts";
 
-/** What commander makes of the flags of `addDownloadOptions`. */
+/** Values of the flags of {@link addDownloadOptions}. */
 export interface DownloadFlags {
   readonly cacheDir?: string | undefined;
   readonly offline?: boolean | undefined;
 }
 
-/** Gives a command that reads weights the flags about downloading them. */
+/** Adds the flags of a command that may download weights. */
 export function addDownloadOptions(command: Command): Command {
   return command
-    .option("--cache-dir <folder>", "where downloaded weights are kept (default: the user's cache)")
-    .option("--offline", "take what is in the cache, and download nothing (also: XCEPTION_OFFLINE=1)");
+    .option("--cache-dir <folder>", "folder for downloaded weights (default: the user's cache)")
+    .option("--offline", "use only cached downloads (also: XCEPTION_OFFLINE=1)");
 }
 
-/** Node's platform with downloads as flags and environment say, their progress shown. */
+/** Node's platform with downloads as set by flags and environment; shows their progress. */
 export function platformFor({ cacheDir, offline }: DownloadFlags, io: CliIo): Required<Platform> {
   const settings = downloadSettings(process.env);
   const { onProgress, stop } = downloadDisplay(io);
@@ -34,7 +34,7 @@ export function platformFor({ cacheDir, offline }: DownloadFlags, io: CliIo): Re
   return { ...nodePlatform, downloads: { ...downloads, read } };
 }
 
-/** In units that people read; the bar begins with the first bytes, when the size is known. */
+/** A progress bar in megabytes, shown once the size is known. */
 function downloadDisplay(io: CliIo) {
   let display: Progress | undefined;
   const megabytes = (bytes: number): number => Math.round(bytes / 1e5) / 10;

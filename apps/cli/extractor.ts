@@ -6,15 +6,12 @@ import { type FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/fea
 import { type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
 
-/** A model on the command line, or in a file that was made with it. */
-export interface NamedModel extends OpenAsOptions {
-  /** Path or address, or `imagenet`: what Keras's Xception learned, without its top unless the network's options want it. */
-  readonly model: string;
-}
-
-/** Opens a model to look at its maps. */
+/**
+ * Loads a feature extractor.
+ * @param named the model, as a path, URL or `imagenet` (without its top, unless the network's options include it).
+ */
 export async function openExtractor(
-  { model, ...options }: NamedModel,
+  { model, ...options }: OpenAsOptions & { readonly model: string },
   flags: DownloadFlags & { readonly device?: Device },
   io: CliIo,
 ): Promise<FeatureExtractor> {
@@ -22,23 +19,19 @@ export async function openExtractor(
   return loadFeatureExtractor(model, { ...options, platform, session: { device: flags.device } });
 }
 
-/** What a file calls something that is no path: an address, or the published weights. */
-function isNoPath(name: string): boolean {
-  return name === "imagenet" || isAddress(name);
+function isPath(name: string): boolean {
+  return name !== "imagenet" && !isAddress(name);
 }
 
-/** A path as seen from a file, with `/` between the parts: both can then be moved together. */
+/** A path relative to a file, with `/` as the separator, so that both can be moved together; URLs are unchanged. */
 export function pathFrom(file: string, path: string): string {
-  if (isNoPath(path)) return path;
-  return (
-    relative(dirname(resolve(file)), resolve(path))
-      .split(sep)
-      .join("/") || "."
-  );
+  if (!isPath(path)) return path;
+  const steps = relative(dirname(resolve(file)), resolve(path)).split(sep);
+  return steps.join("/") || ".";
 }
 
-/** The other way round: a path in a file, as seen from here. */
+/** Resolves a path of {@link pathFrom} relative to the working directory. */
 export function pathIn(file: string, path: string): string {
-  if (isNoPath(path) || isAbsolute(path)) return path;
+  if (!isPath(path) || isAbsolute(path)) return path;
   return relative(".", resolve(dirname(file), path)) || ".";
 }

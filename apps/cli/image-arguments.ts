@@ -7,19 +7,18 @@ import type { CliIo } from "./io.ts";
 
 /** An image named on the command line. */
 export interface ImageArgument {
-  /** What the output calls it: its path, or `-` for the standard input. */
+  /** Its path, or `-` for standard input. */
   readonly file: string;
   readonly image: ImageSource;
-  /** Its path inside the folder that was named, with `/` between the parts; undefined: it was named itself. */
+  /** Its path relative to the folder that was named, with `/` as the separator; undefined if it was named itself. */
   readonly inside?: string;
 }
 
 /**
- * The images that arguments stand for: a file itself, a folder all images below it, `-` what comes from the standard
- * input. Files that do not exist, and folders without images beside other arguments, are left for the decoder to
- * complain about, one by one.
+ * The images named by arguments: files, all images in folders, and `-` for standard input. Missing files, and folders without
+ * images among other arguments, are kept, so that decoding reports each of them.
  * @throws {DataError} there are only folders without images.
- * @throws {UsageError} the standard input is named twice.
+ * @throws {UsageError} standard input is named twice.
  */
 export async function imagesOf(
   paths: readonly string[],
@@ -30,27 +29,21 @@ export async function imagesOf(
     throw new UsageError({ where: 'argument "-"', what: "the standard input can be read only once" });
   }
   const folders = new Set<string>();
-  const images = await Promise.all(
-    paths.map(async (path): Promise<readonly ImageArgument[]> => {
-      if (path === "-") return [{ file: path, image: await io.stdin() }];
-      if (await isFolder(path)) {
-        folders.add(path);
-        const below = await imagesBelow(path, files);
-        if (below.length > 0) return below;
-      }
-      return [{ file: path, image: path }];
-    }),
-  );
-  const all = images.flat();
+  const imagesAt = async (path: string): Promise<readonly ImageArgument[]> => {
+    if (path === "-") return [{ file: path, image: await io.stdin() }];
+    const isFolder = await stat(path).then(
+      (status) => status.isDirectory(),
+      () => false,
+    );
+    const below = isFolder ? await imagesBelow(path, files) : [];
+    if (isFolder) folders.add(path);
+    return below.length > 0 ? below : [{ file: path, image: path }];
+  };
+  const all = (await Promise.all(paths.map(imagesAt))).flat();
   if (all.every(({ file }, index) => file === paths[index] && folders.has(file))) {
-    throw new DataError({ where: `folder "${paths[0]}"`, what: "there are no images in it" });
+    throw new DataError({ where: `folder "${paths[0]}"`, what: "it contains no images" });
   }
   return all;
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  const status = await stat(path).catch(() => undefined);
-  return status?.isDirectory() === true;
 }
 
 async function imagesBelow(path: string, system: FileSystem): Promise<ImageArgument[]> {

@@ -7,12 +7,12 @@ import { imagenetLabels } from "../../src/models/imagenet-classes.ts";
 import { withCommas } from "../../src/report/numbers.ts";
 import { readFile } from "../../src/runtime/node/files.ts";
 
-/** A data set, and how many images of its folder are not part of it because a file has no label for them. */
+/** A data set, and the number of images left out because the labels file has none for them. */
 export type LabeledImages = ImageDataset & { readonly unlabeled: number };
 
 /**
- * A folder of images: of one class each by its sub-folders, or with the labels of a file.
- * @param classes of the model that images with several labels are for.
+ * Reads a folder of images, labeled by subfolder or by a file.
+ * @param classes of the model, for images with several labels.
  */
 export async function readDataset(
   folder: string,
@@ -26,19 +26,15 @@ export async function readDataset(
   return multiLabelDataset(listing, parseLabels(await readText(labelsFile, files), where), where, classes);
 }
 
-/** Notes on images left out for want of a label; empty if there are none. */
+/** Notes on images left out because they have no label; empty if there are none. */
 export function describeUnlabeled(count: number): readonly string[] {
   if (count === 0) return [];
-  return [
-    count === 1
-      ? "1 image has no label in the file and is left out"
-      : `${withCommas(count)} images have no label in the file and are left out`,
-  ];
+  return [`${withCommas(count)} ${count === 1 ? "image has" : "images have"} no label in the file; left out`];
 }
 
 /**
- * Reads the class weights of the mean average precision; undefined if all are the same.
- * @throws {UsageError} the images have one class each.
+ * Reads the class weights for mean average precision; undefined without a file.
+ * @throws {UsageError} the images have one label each.
  */
 export async function readMapWeights(
   file: string | null,
@@ -50,7 +46,7 @@ export async function readMapWeights(
   if (!isMultiLabel(dataset)) {
     throw new UsageError({
       where: "option --map-weights",
-      what: "there is no MAP@100 of images with one class each",
+      what: "MAP@100 is computed only for images with several labels",
       received: file,
       expected: "--map-weights together with --labels-file",
     });
@@ -62,19 +58,14 @@ async function readText(file: string, files: FileSystem): Promise<string> {
   return new TextDecoder().decode(await files.read(file));
 }
 
-/** Gives a command that reads models the flag for what a file may not say: how its classes are called. */
+/** Adds the flag for class names, which a file may lack. */
 export function addLabelsOption(command: Command): Command {
-  return command.option(
-    "--labels <file>",
-    "names of the classes, one a line; imagenet: those of ImageNet's 1000 classes",
-  );
+  return command.option("--labels <file>", "class names, one per line; imagenet: ImageNet's 1000 classes");
 }
 
 /** Reads the class names of `--labels`; undefined without the flag. */
 export async function labelsOf(file: string | undefined): Promise<readonly string[] | undefined> {
   if (file === undefined || file === "imagenet") return file && imagenetLabels();
-  return new TextDecoder()
-    .decode(await readFile(file))
-    .split(/\r?\n/)
-    .filter((line) => line !== "");
+  const lines = new TextDecoder().decode(await readFile(file)).split(/\r?\n/);
+  return lines.filter((line) => line !== "");
 }

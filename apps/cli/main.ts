@@ -3,7 +3,7 @@ import { buffer } from "node:stream/consumers";
 import { launchedRank } from "../../src/runtime/node/mpi.ts";
 import { run } from "./program.ts";
 
-/** A reader that closes the pipe early, as `head` does, has seen enough: that is no error. */
+/** A reader that closes the pipe early, like `head`, is not an error. */
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(0);
@@ -14,12 +14,12 @@ for (const stream of [process.stdout, process.stderr]) {
 const interruption = new AbortController();
 const signals = ["SIGINT", "SIGTERM"] as const;
 const interrupt = (): void => {
-  // The next one ends the process at once, even while the engine keeps this thread busy.
+  // The next signal ends the process at once, even while the engine blocks this thread.
   for (const signal of signals) process.off(signal, interrupt);
   const showCursor = process.stderr.isTTY ? "\u001b[?25h" : "";
-  // Of several processes one is enough to say so.
-  const isSpokesman = launchedRank(process.env) === 0;
-  if (isSpokesman) process.stderr.write(`${showCursor}\nStopping after this step; once more to stop at once.\n`);
+  // Of several ranks, only one prints this.
+  if (launchedRank(process.env) === 0)
+    process.stderr.write(`${showCursor}\nStopping after this step; once more to stop at once.\n`);
   interruption.abort();
 };
 for (const signal of signals) process.on(signal, interrupt);

@@ -1,8 +1,7 @@
 import type { Command } from "commander";
 import { UsageError } from "../../src/base/errors.ts";
 import type { Network } from "../../src/graph/network.ts";
-import type { WeightsFile } from "../../src/model/formats.ts";
-import { openWeightsFile } from "../../src/model/formats.ts";
+import { openWeightsFile, type WeightsFile } from "../../src/model/formats.ts";
 import { modelFrom } from "../../src/model/open-weights.ts";
 import { type WeightsSource, weightsSource } from "../../src/model/weights-file.ts";
 import { assertTogether } from "../../src/models/options.ts";
@@ -21,21 +20,22 @@ import { type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
 import { addSettingOptions } from "./setting-options.ts";
 
-/** What commander makes of the flags of `addNetworkOptions`. */
+/** Values of the flags of {@link addNetworkOptions}. */
 export type NetworkFlags = Omit<NetworkOptions, "includeTop"> & {
   /** Default `xception`. */
   readonly architecture?: ArchitectureName;
   /** False with `--no-top`. */
   readonly top: boolean;
+  readonly key?: string;
 };
 
-/** The options that flags set; that of the top has a flag of its own. */
+/** Options that have a flag; the top's is written by hand. */
 const flagged = optionsIn("network", "task");
 const { includeTop: _, ...taskOptions } = optionsIn("task");
 
 /**
- * Gives a command the flags that describe a network; `networkFromFlags` then builds it.
- * @param except flags that mean something else there.
+ * Adds the flags that describe a network to a command.
+ * @param except flags that have another meaning there.
  */
 export function addNetworkOptions(
   command: Command,
@@ -44,71 +44,61 @@ export function addNetworkOptions(
   const others = Object.entries(taskOptions).filter(([name]) => !except.some((each) => each === name));
   addSettingOptions(command, networkSettings, "Network");
   addSettingOptions(command, Object.fromEntries(others), "Network");
+  command.option("--key <path>", "weights in a PyTorch checkpoint that has several, e.g. ema/model");
   return except.includes("top") ? command : command.option("--no-top", "leave out global pooling and the classifier");
 }
 
-/** @throws {UsageError} flags do not go together. */
-export function networkFromFlags({ architecture = defaultName, ...flags }: NetworkFlags): Network {
-  return buildNetwork(architectureNamed(architecture, networkOptionsOf(flags), flagText));
+/**
+ * The network that flags describe.
+ * @throws {UsageError} the flags cannot be combined.
+ */
+export function networkFromFlags(command: Command, flags: NetworkFlags): Network {
+  const { architecture = defaultName } = flags;
+  return buildNetwork(architectureNamed(architecture, givenNetworkOptions(command, flags), flagText));
 }
 
 /**
- * The flags as options of a network, whatever else the command's flags are.
- * @throws {UsageError} flags do not go together.
+ * The network options on the command line; the others are up to the file.
+ * @throws {UsageError} the flags cannot be combined.
  */
-export function networkOptionsOf({ top, ...flags }: Partial<NetworkFlags>): NetworkOptions {
-  const values: Readonly<Record<string, unknown>> = { ...flags, includeTop: top };
-  const given = Object.keys(flagged).filter((name) => values[name] !== undefined);
-  const options = Object.fromEntries(given.map((name) => [name, values[name]]));
+export function givenNetworkOptions(command: Command, { top, ...flags }: Partial<NetworkFlags>): NetworkOptions {
+  const values = Object.entries({ ...flags, includeTop: top });
+  const isGiven = (name: string) => name in flagged && isTyped(command, name === "includeTop" ? "top" : name);
+  const options = Object.fromEntries(values.filter(([name]) => isGiven(name)));
   assertTogether({ smallest: 0, table: flagged }, options, flagText);
   return options;
 }
 
-/** As {@link networkOptionsOf}, of what is on the command line alone: what is not is as a file says. */
-export function givenNetworkOptions(command: Command, flags: Partial<NetworkFlags>): NetworkOptions {
-  const given = Object.entries(flags).filter(([name]) => command.getOptionValueSource(name) === "cli");
-  return networkOptionsOf(Object.fromEntries(given));
+function isTyped(command: Command, name: string): boolean {
+  return command.getOptionValueSource(name) === "cli";
 }
 
-/**
- * Refuses flags that describe a network beside a file that has one; its images' size may be open.
- * @throws {UsageError} there is one; the message names it.
- */
-export function assertNoNetworkFlags(command: Command, flags: Partial<NetworkFlags>): void {
-  const names = ["top", "architecture", ...Object.keys(flagged)] as (keyof NetworkFlags)[];
-  const name = names.find((each) => each !== "inputShape" && command.getOptionValueSource(each) === "cli");
-  if (name === undefined) return;
-  throw new UsageError({
-    where: "argument MODEL",
-    what: "the network is the one in the file; of flags that describe one, only --input-shape goes with it",
-    received: flags[name] === false ? flagOf(name).replace("--", "--no-") : flagOf(name),
-  });
-}
-
-/** Flags of a command that looks at a network: that of a file, or the one that they describe. */
+/** Flags of a command that shows the network of a file, or the one that the flags describe. */
 export type LookFlags = NetworkFlags & DownloadFlags;
 
-/** The network in a file of any kind, or without one that of the flags. */
+/** The network in a file of any format; without a file, the one that flags describe. */
 export async function describedNetwork(
   model: string | undefined,
   command: Command,
   flags: LookFlags,
   io: CliIo,
 ): Promise<Network> {
-  if (model === undefined) return networkFromFlags(flags);
-  // For what it is made of, nothing has to be downloaded.
+  if (model === undefined) return networkFromFlags(command, flags);
   if (model === "imagenet") return publishedNetwork(command, flags);
   const { file, source, inputShape } = await openDescribed(model, command, flags, io);
   return modelFrom(file, source.where, inputShape).network;
 }
 
-/** That of keras.applications.Xception. */
+/** The network of keras.applications.Xception; needs no download. */
 export function publishedNetwork(command: Command, flags: LookFlags): Network {
   assertNoNetworkFlags(command, flags);
-  return buildNetwork(architectureNamed(defaultName, givenNetworkOptions(command, flags)));
+  return networkFromFlags(command, flags);
 }
 
-/** Opens a file to look at its network, which flags cannot change; `inputShape` is of images, where the file leaves it open. */
+/**
+ * Opens a file to show its network, which flags cannot change; `inputShape` is the image size if the file leaves it open.
+ * @throws {UsageError} flags describe a network.
+ */
 export async function openDescribed(
   model: string,
   command: Command,
@@ -117,8 +107,19 @@ export async function openDescribed(
 ): Promise<{ readonly file: WeightsFile; readonly source: WeightsSource; readonly inputShape: Shape | undefined }> {
   assertNoNetworkFlags(command, flags);
   const { inputShape } = givenNetworkOptions(command, flags);
-  const source = await weightsSource(model, platformFor(flags, io));
+  const source = await weightsSource(model, platformFor(flags, io), { key: flags.key });
   return { file: await openWeightsFile(source), source, inputShape };
+}
+
+function assertNoNetworkFlags(command: Command, flags: Partial<NetworkFlags>): void {
+  const names = ["top", "architecture", ...Object.keys(flagged)] as (keyof NetworkFlags)[];
+  const name = names.find((each) => each !== "inputShape" && isTyped(command, each));
+  if (name === undefined) return;
+  throw new UsageError({
+    where: "argument MODEL",
+    what: "the file determines the network; --input-shape is the only network flag allowed with a file",
+    received: flags[name] === false ? flagOf(name).replace("--", "--no-") : flagOf(name),
+  });
 }
 
 function flagText(name: string): string {

@@ -3,7 +3,7 @@ import { UsageError } from "../../src/base/errors.ts";
 import { type Kind, listOf, number, wholeNumber } from "../../src/base/kinds.ts";
 import { devices } from "../../src/base/platform.ts";
 
-/** The texts of a command's help. */
+/** A command's help. */
 export interface CommandHelp {
   /** One line, under 70 characters, for the list of commands. */
   readonly summary: string;
@@ -21,17 +21,15 @@ export function addCommand(program: Command, usage: string, { summary, details, 
     .addHelpText("after", `\nExamples:\n${examples.map((example) => `  $ ${example}`).join("\n")}`);
 }
 
-/** The flag that says what the engine computes on. */
+/** The flag for the engine's device. */
 export function deviceOption(): Option {
-  return new Option(
-    "--device <name>",
-    "what to compute on (default: cpu); `xception doctor` lists what is available",
-  ).choices(devices);
+  const about = "device to compute on (default: cpu); `xception doctor` lists those available";
+  return new Option("--device <name>", about).choices(devices);
 }
 
 /**
- * A reader of an option's value for commander's `argParser`.
- * @throws {UsageError} from the reader: the value is none of the kind.
+ * Returns a parser of an option's value, for commander's `argParser`.
+ * @throws {UsageError} from the parser: the value is not of this kind.
  */
 export function valueReader<T>(flag: string, { read, accept, expected }: Kind<T>): (text: string) => T {
   return (text) => {
@@ -41,22 +39,22 @@ export function valueReader<T>(flag: string, { read, accept, expected }: Kind<T>
   };
 }
 
-/** A reader of a number above 0. */
+/** Returns a parser of a number above 0. */
 export function positiveNumberOf(flag: string, limits: { readonly to?: number } = {}): (text: string) => number {
   return valueReader(flag, number({ above: 0, ...limits }));
 }
 
-/** A reader of a whole number from 1, or from `from`. */
+/** Returns a parser of a whole number from 1, or from `from`. */
 export function countOf(flag: string, limits: { readonly from?: number; readonly to?: number } = {}) {
   return valueReader(flag, wholeNumber({ from: 1, ...limits }));
 }
 
-/** A reader of whole numbers from 1, separated by commas. */
+/** Returns a parser of whole numbers from 1, separated by commas. */
 export function countsOf(flag: string): (text: string) => readonly number[] {
   return valueReader(flag, listOf(wholeNumber({ from: 1 })));
 }
 
-/** Collects the flags that a command with all its options is called with, as they were typed. */
+/** Collects the flags that a command is called with, as they were typed; all options must have been added. */
 export function givenFlags(command: Command): readonly string[] {
   const words: string[] = [];
   for (const option of command.options) {

@@ -1,19 +1,16 @@
 import { UsageError } from "../../src/base/errors.ts";
 
 /**
- * The ending of a file's name that says what to write, in small letters and without its dot.
+ * Returns the extension of a file, one of `extensions`, in lower case and without its dot.
  * @param flag that names the file, for the message.
- * @throws {UsageError} it has none of the endings.
+ * @throws {UsageError} it has another extension.
  */
-export function endingOf<T extends string>(file: string, endings: readonly T[], flag: string): T {
-  const found = endings.find((ending) => file.toLowerCase().endsWith(`.${ending}`));
+export function extensionOf<T extends string>(file: string, extensions: readonly T[], flag: string): T {
+  const found = extensions.find((extension) => file.toLowerCase().endsWith(`.${extension}`));
   if (found !== undefined) return found;
-  throw new UsageError({
-    where: `option ${flag}`,
-    what: "the ending of the name does not say what to write",
-    received: file,
-    expected: `a name that ends in ${endings.map((ending) => `.${ending}`).join(", ")}`,
-  });
+  const expected = extensions.map((extension) => `.${extension}`).join(", ");
+  const what = "the extension does not identify a format";
+  throw new UsageError({ where: `option ${flag}`, what, received: file, expected });
 }
 
 /** Limits of the SVG renderer and the PNG encoder, in pixels. */
@@ -21,8 +18,8 @@ const largestSide = 32_767;
 const largestArea = 16_383 ** 2;
 
 /**
- * Draws an SVG image of the given resolution as PNG.
- * @throws {UsageError} the image would be too large; the message says which `--dpi` is not.
+ * Renders an SVG image of the given resolution as PNG.
+ * @throws {UsageError} the image would be too large; the message has the largest possible `--dpi`.
  */
 export async function renderPng(svg: string, dpi: number): Promise<Uint8Array> {
   const [, width, height] = /<svg width="(\d+)pt" height="(\d+)pt"/.exec(svg)!.map(Number) as [number, number, number];
@@ -33,7 +30,7 @@ export async function renderPng(svg: string, dpi: number): Promise<Uint8Array> {
       what: `the image would have ${width}×${height} pixels`,
       received: dpi,
       expected: `at most ${Math.floor(dpi * shrink)} for a .png of this network`,
-      remedy: "An .svg can be enlarged without limit.",
+      remedy: "An .svg has no such limit.",
     });
   }
   const { default: sharp } = await import("sharp");

@@ -1,5 +1,5 @@
 import { createRequire } from "node:module";
 
-/** Of this package, from its package.json; the package finds itself by name, from source as well as when built. */
+/** Version of this package, which resolves itself by name both in source and when built. */
 export const packageVersion = (createRequire(import.meta.url)("xception-ts/package.json") as { version: string })
   .version;

@@ -16,7 +16,7 @@ import { registerVerify } from "./commands/verify.ts";
 import { type CliIo, describeFailure, type ExitCode, exitCodeOf } from "./io.ts";
 import { packageVersion } from "./package-version.ts";
 
-/** Every command, in the order of the help. A new one is a file in `commands/` and a line here. */
+/** All commands, in the order of the help. A new one is a file in `commands/` and a line here. */
 const commands = [
   registerSummary,
   registerPlot,
@@ -34,10 +34,10 @@ const commands = [
   registerDoctor,
 ];
 
-/** The whole command line, bound to `io`; it throws instead of ending the process. */
+/** Builds the command line, bound to `io`; it throws instead of ending the process. */
 export function createProgram(io: CliIo): Command {
   const program = new Command("xception")
-    .description("The Xception network for TypeScript: look at it, train it, run it.")
+    .description("The Xception network for TypeScript: inspect it, train it, run it.")
     .version(packageVersion)
     .option("--debug", "show the stack of an error")
     .configureHelp({ showGlobalOptions: true })
@@ -52,17 +52,14 @@ export function createProgram(io: CliIo): Command {
   return program;
 }
 
-/**
- * Runs one command line, e.g. `["summary", "--json"]`. An error becomes one line on stderr, with its stack only under
- * `--debug`.
- */
+/** Runs one command line, e.g. `["summary", "--json"]`. Errors become one line on stderr, with a stack only under `--debug`. */
 export async function run(argv: readonly string[], io: CliIo): Promise<ExitCode> {
   const program = createProgram(io);
   try {
     await program.parseAsync(argv, { from: "user" });
     return 0;
   } catch (error) {
-    // Commander has already written its own errors, and help and version are not errors at all.
+    // Commander has already written its own errors; help and version are not errors.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     const { debug = false } = program.opts<{ debug?: boolean }>();
     io.stderr(`error: ${describeFailure(error, debug)}\n`);

@@ -4,19 +4,19 @@ import type { CliIo } from "./io.ts";
 
 /** Progress of some work, shown on stderr. */
 export interface Progress {
-  /** @param details text after the numbers, e.g. `loss 0.51`. */
+  /** @param details shown after the numbers, e.g. `loss 0.51`. */
   update(done: number, details?: string): void;
-  /** Ends the display, whether or not all is done. */
+  /** Ends the display, complete or not. */
   stop(): void;
 }
 
-export interface ProgressOptions {
+interface ProgressOptions {
   /** Name of the work, e.g. `epoch 3`. */
   readonly label: string;
   readonly total: number;
 }
 
-/** A bar with the time left if a person looks on, otherwise a plain line for each tenth of the work. */
+/** Shows progress: on a terminal as a bar with the time left, otherwise as a line for each tenth of the work. */
 export function startProgress(io: CliIo, options: ProgressOptions): Progress {
   return io.isTTY ? startBar(io, options) : startLines(io, options);
 }
@@ -28,7 +28,8 @@ function startBar(io: CliIo, { label, total }: ProgressOptions): Progress {
     barIncompleteChar: "░",
     barsize: 30,
     hideCursor: true,
-    stream: terminalOf(io),
+    // The bar moves the cursor by writing control codes.
+    stream: { isTTY: true, columns: io.columns, write: io.stderr } as unknown as NodeJS.WritableStream,
   });
   bar.start(total, 0, { details: "" });
   return {
@@ -50,19 +51,10 @@ function startLines(io: CliIo, { label, total }: ProgressOptions): Progress {
   };
 }
 
-/** A terminal for the bar, which moves the cursor by writing control codes. */
-function terminalOf(io: CliIo): NodeJS.WritableStream {
-  const write = (text: string): boolean => {
-    io.stderr(text);
-    return true;
-  };
-  return { isTTY: true, columns: io.columns, write } as unknown as NodeJS.WritableStream;
-}
-
-/** Number of files that are named; a report names all. */
+/** Number of skipped files that are listed; a report lists all. */
 const named = 5;
 
-/** Says on stderr which images could not be used, and why. */
+/** Lists images that could not be used on stderr, with the reasons. */
 export function reportSkipped(skipped: readonly SkippedFile[], io: CliIo): void {
   for (const { reason } of skipped.slice(0, named)) io.stderr(`skipped: ${reason}\n`);
   if (skipped.length > named) io.stderr(`skipped: ${skipped.length - named} more\n`);

@@ -2,12 +2,12 @@
 export interface ErrorParts {
   /** The function, option, file or field at fault, e.g. `option --epochs` or `conv2d "block1_conv1"`. */
   readonly where: string;
-  /** What is wrong, as a clause: `the value is not a positive integer`. */
+  /** The problem, as a clause: `the value is not a positive integer`. */
   readonly what: string;
   readonly received?: unknown;
-  /** What would have been accepted. */
+  /** The accepted values. */
   readonly expected?: string;
-  /** How to fix it, as a sentence. */
+  /** The fix, as a sentence. */
   readonly remedy?: string;
   readonly cause?: unknown;
 }

@@ -4,28 +4,79 @@ import { FormatError } from "./errors.ts";
 /** Deepest nesting allowed: code that walks the value recursively needs stack. */
 const deepestNesting = 200;
 
+/** Options of {@link parseJson}. */
+export interface JsonOptions {
+  /** The problem in errors if the text is not JSON. */
+  readonly what?: string;
+  /** Largest number of lists, objects and keys, of which each can take 200 bytes of memory. Default 2²¹. */
+  readonly most?: number;
+  /** Makes a duplicate key of an object an error; `JSON.parse` would silently keep the last one. */
+  readonly uniqueKeys?: boolean;
+}
+
 /**
  * Parses JSON text from an untrusted source.
  * @param where name of the text in errors.
- * @param what the problem in errors if the text is not JSON.
- * @throws {FormatError} the text is not JSON, or is nested too deeply.
+ * @throws {FormatError} the text is not JSON, is nested too deeply, has too many values, or a duplicate key.
  */
-export function parseJson(text: string, where: string, what = "this is not JSON"): unknown {
+export function parseJson(text: string, where: string, options: JsonOptions = {}): unknown {
+  const { what = "this is not JSON", most = 2 ** 21, uniqueKeys = false } = options;
+  assertModest(text, where, most);
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
     throw new FormatError({ where: `${where}, character ${endOfJson(text)}`, what, cause });
   }
-  let level: unknown[] = [value];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > deepestNesting) {
-      const expected = `at most ${deepestNesting} levels`;
-      throw new FormatError({ where, what: "lists and objects are nested too deeply", expected });
-    }
-    level = level.flatMap((each) => (typeof each === "object" && each !== null ? Object.values(each) : []));
-  }
+  const duplicate = uniqueKeys ? duplicateKey(text) : undefined;
+  if (duplicate !== undefined) throw new FormatError({ where, what: "duplicate name", received: duplicate });
   return value;
+}
+
+/** Checks a text before it is parsed: its values may take forty times the memory. */
+function assertModest(text: string, where: string, most: number): void {
+  let depth = 0;
+  let count = 0;
+  for (let index = 0; index < text.length; index++) {
+    const character = text[index];
+    if (character === '"') index = endOfString(text, index);
+    else if (character === "}" || character === "]") depth--;
+    else if (character === "{" || character === "[") {
+      depth++;
+      count++;
+    } else if (character === ":") count++;
+    if (depth <= deepestNesting && count <= most) continue;
+    const what = count > most ? "it has too many values" : "lists and objects are nested too deeply";
+    const expected = count > most ? `at most ${most} lists, objects and keys` : `at most ${deepestNesting} levels`;
+    throw new FormatError({ where, what, expected });
+  }
+}
+
+/** Position of the quote that ends the string whose first quote is at `start`. */
+function endOfString(text: string, start: number): number {
+  let end = start + 1;
+  while (end < text.length && text[end] !== '"') end += text[end] === "\\" ? 2 : 1;
+  return end;
+}
+
+/** Returns the first duplicate key of an object in a valid JSON text, if any. */
+function duplicateKey(text: string): string | undefined {
+  const open: Set<string>[] = [];
+  const colon = /\s*:/y;
+  for (let index = 0; index < text.length; index++) {
+    const start = index;
+    if (text[index] === "{") open.push(new Set());
+    else if (text[index] === "}") open.pop();
+    else if (text[index] === '"') {
+      index = endOfString(text, start);
+      colon.lastIndex = index + 1;
+      if (!colon.test(text)) continue;
+      const key = JSON.parse(text.slice(start, index + 1)) as string;
+      if (open.at(-1)!.has(key)) return key;
+      open.at(-1)!.add(key);
+    }
+  }
+  return undefined;
 }
 
 /** Whitespace and the JSON token after it; of a string only its opening quote. */
@@ -45,7 +96,7 @@ function endOfText(text: string, place: number): number | undefined {
 /** Returns the position of the first JSON syntax error, which not every JavaScript engine reports. */
 function endOfJson(text: string): number {
   const open: string[] = [];
-  // What may come next: a value, a key, a colon, or the end or a comma.
+  // `rest`: a comma, or the end of the list or object.
   let next: "value" | "first value" | "key" | "first key" | "colon" | "rest" = "value";
   word.lastIndex = 0;
   for (let end = 0; ; end = word.lastIndex) {
@@ -84,15 +135,10 @@ export function checkDocument<T>(schema: z.ZodType<T>, value: unknown, where: st
   const { code, path, message } = result.error.issues[0]!;
   const place = path.length > 0 ? `, field ${path.join(".")}` : "";
   // Custom messages and some of zod's already include what was received; whole lists would be noise.
-  const said = code === "custom" || message.includes("received");
-  const received = said ? undefined : valueAt(value, path);
-  const isShort = typeof received !== "object";
-  throw new FormatError({
-    where: `${where}${place}`,
-    what: message,
-    ...(isShort && { received }),
-    cause: result.error,
-  });
+  const isKnown = code === "custom" || message.includes("received");
+  const received = isKnown ? undefined : valueAt(value, path);
+  const shown = typeof received === "object" ? undefined : received;
+  throw new FormatError({ where: `${where}${place}`, what: message, received: shown, cause: result.error });
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {

@@ -36,17 +36,17 @@ export function number(
   limits: { readonly from?: number; readonly above?: number; readonly to?: number; readonly below?: number } = {},
 ): Kind<number> {
   const { from = -Infinity, above = -Infinity, to = Infinity, below = Infinity } = limits;
-  const words = [
-    ...(limits.from === undefined ? [] : [`from ${from}`]),
-    ...(limits.above === undefined ? [] : [`above ${above}`]),
-    ...(limits.to === undefined ? [] : [`up to ${to}`]),
-    ...(limits.below === undefined ? [] : [`below ${below}`]),
-  ];
+  const words = Object.entries({ from: "from", above: "above", to: "up to", below: "below" }).flatMap(
+    ([limit, word]) => {
+      const value = limits[limit as keyof typeof limits];
+      return value === undefined ? [] : `${word} ${value}`;
+    },
+  );
   return {
     accept: accepting(
       (value): value is number => isNumber(value) && value >= from && value > above && value <= to && value < below,
     ),
-    expected: ["a number", words.join(", ")].join(" ").trimEnd(),
+    expected: `a number ${words.join(", ")}`.trimEnd(),
     placeholder: "<x>",
     read: readNumber,
     write: String,
@@ -176,6 +176,11 @@ export function assertOption(
  */
 export function assertAllowed(where: string, received: unknown, isAllowed: boolean, expected: string): void {
   if (!isAllowed) throw new UsageError({ where, what: "this value is not allowed", received, expected });
+}
+
+/** Lists alternatives as text: `a, b or c`. */
+export function oneOf(names: readonly string[]): string {
+  return `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
 }
 
 /** Accepts a value unchanged if a condition holds. */

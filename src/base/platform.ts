@@ -34,9 +34,9 @@ export interface ImageCodec {
    * Decodes one image to sRGB pixels of exactly the requested size, or its own size, rotated according to its EXIF
    * orientation. Pixels that already have this size are returned unchanged.
    * @throws {FormatError} the file is empty, damaged, truncated, too large, or not an image of a supported format.
-   * @throws {DataError} the file does not exist, or cannot be read.
+   * @throws {DataError} the file does not exist, cannot be read, or is not a regular file.
    * @throws {ShapeError} pixels do not fill their width and height.
-   * @throws {UsageError} it is not an image source, or an option is out of range.
+   * @throws {UsageError} it is not an image source, has no pixels, or an option is out of range.
    */
   decode(source: ImageSource, options: DecodeOptions): Promise<RgbImage>;
   /** Encodes an RGB image as PNG (for reports). */

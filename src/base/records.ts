@@ -85,7 +85,7 @@ export interface TemperatureFit {
   readonly expectedCalibrationError: number;
 }
 
-/** How well one class was recognized. A score whose denominator is 0 is 0. */
+/** Scores of one class. A score whose denominator is 0 is 0. */
 export interface ClassScore {
   readonly label: string;
   /** Fraction of the images predicted as this class that belong to it. */

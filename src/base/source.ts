@@ -13,6 +13,13 @@ export function nameOfSource(source: Source): string | undefined {
   return source instanceof Blob && "name" in source ? String(source.name) : undefined;
 }
 
+/** Describes an image in messages: by its path or URL, else by its size. */
+export function describeSource(image: ImageSource): string {
+  if (image instanceof Uint8Array || image instanceof ArrayBuffer) return `image of ${image.byteLength} bytes`;
+  const name = isSource(image) ? nameOfSource(image) : undefined;
+  return name === undefined ? "image" : `image "${name}"`;
+}
+
 /**
  * Reads the bytes of a source. Those of a path, a URL or a blob are owned by the caller.
  * @throws {FileError} the file does not exist, or cannot be read or downloaded.
@@ -88,6 +95,14 @@ function assertPixels(source: unknown): asserts source is RgbImage {
       received: source === null ? "null" : source === "" ? "" : typeof source,
       expected:
         "a path, an address, a URL, a Blob, the bytes of an encoded image, or pixels {width, height, data: Uint8Array}",
+    });
+  }
+  if (![width, height].every((side) => Number.isInteger(side) && side > 0)) {
+    throw new UsageError({
+      where: "image of raw pixels",
+      what: "it has no pixels",
+      received: `${width}×${height}`,
+      expected: "width and height from 1",
     });
   }
   if (data.length !== width * height * 3) {

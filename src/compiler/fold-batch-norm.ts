@@ -13,7 +13,7 @@ export interface FoldedGraph {
 /**
  * Inference pass: multiplies each batch normalization into the convolution before it, which then has a bias.
  * gamma·(conv(x, w) − mean)·s + beta = conv(x, w·gamma·s) + (beta − mean·gamma·s) with s = 1/√(variance + ε).
- * A convolution that others read too, or whose weights are not in `weights`, stays as it is.
+ * A convolution with other readers, or whose weights are not in `weights`, is not folded.
  */
 export function foldBatchNorm(graph: OpGraph, weights: ReadonlyMap<string, FloatTensor>): FoldedGraph {
   const pairs = foldablePairs(graph, weights);
@@ -54,7 +54,7 @@ export function foldBatchNorm(graph: OpGraph, weights: ReadonlyMap<string, Float
   return { graph: build.finish(), weights: folded };
 }
 
-/** Convolution → the batch normalization that alone reads it. */
+/** Convolution → its only reader, a batch normalization. */
 function foldablePairs(graph: OpGraph, weights: ReadonlyMap<string, FloatTensor>): ReadonlyMap<Operation, Operation> {
   const published = new Set([...graph.outputs.values()].map((value) => value.name));
   const readers = readersOf(graph);

@@ -107,7 +107,7 @@ function perChannel(build: OpGraphBuilder, values: number | readonly number[]): 
 export type Mode = "training" | "inference";
 
 /** Context of a layer's lowering rule. */
-export interface LoweringContext {
+interface LoweringContext {
   readonly build: OpGraphBuilder;
   readonly mode: Mode;
   readonly synchronizeBatchNormalization: boolean;
@@ -138,14 +138,8 @@ const rules: LoweringRules = {
   },
   DepthwiseConv2D: (config, { build, inputs: [x], weights }, name) =>
     build.op({ kind: "conv", groups: x!.shape[1]!, ...window(config, config.kernelSize, x!) }, [x!, ...weights], name),
-  BatchNormalization: ({ epsilon }, context, name) => {
-    const {
-      build,
-      mode,
-      inputs: [x],
-      weights,
-      addStatistics,
-    } = context;
+  BatchNormalization: ({ epsilon }, { build, mode, inputs: [x], weights, ...context }, name) => {
+    const { addStatistics } = context;
     if (mode === "inference") return build.op({ kind: "batchNormalization", epsilon }, [x!, ...weights], name);
     const [gamma, beta] = weights;
     if (context.synchronizeBatchNormalization) {
@@ -171,7 +165,7 @@ const rules: LoweringRules = {
     const [height, width] = x!.shape.slice(2) as [number, number];
     const wholeImage = { kernel: [height, width], strides: [1, 1], pads: [0, 0, 0, 0] } as const;
     const y = build.op({ kind: "maxPool", ...wholeImage }, [x!]);
-    // The mean of one pixel drops the two axes, whatever the batch size.
+    // The mean of one pixel drops the two axes for any batch size.
     return build.op({ kind: "reduceMean", axes: [2, 3], keepDims: false }, [y], name);
   },
   Add: (_, { build, inputs }, name) => inputs.reduce((sum, x) => build.op({ kind: "add" }, [sum, x], name)),
@@ -190,12 +184,12 @@ const rules: LoweringRules = {
 };
 
 /** Emits the operators of one layer; returns its output, channels first. */
-export function lowerLayer({ config, name }: Layer, context: LoweringContext): Value {
+function lowerLayer({ config, name }: Layer, context: LoweringContext): Value {
   const rule = rules[config.type] as (config: LayerConfig, context: LoweringContext, name: string) => Value;
   return rule(config, context, name);
 }
 
-/** Mean and variance as E[x²] − E[x]² over all ranks: both travel in one exchange. Their gradients follow from the rules. */
+/** Mean and variance, E[x²] − E[x]², over all ranks, in one exchange. Their gradients follow from the rules. */
 function statisticsOfAllRanks(build: OpGraphBuilder, x: Value, name: string): { mean: Value; variance: Value } {
   const average = (value: Value, hint: string): Value => {
     const local = build.op({ kind: "reduceMean", axes: [0, 2, 3], keepDims: false }, [value], `${hint}/local`);

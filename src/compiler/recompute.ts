@@ -1,20 +1,19 @@
 import type { Constant, Operation, OpGraph, OpOf, Value } from "../graph/ops.ts";
 
-/** A forward value that can be had again, and how. */
+/** A recipe for recomputing a forward value. */
 interface Cheap {
-  /** Normalizations by the batch as normalizations by what that gave. */
+  /** Normalizations by the batch become normalizations by its statistics. */
   readonly config: OpOf<"batchNormalization"> | OpOf<"relu"> | OpOf<"elu"> | OpOf<"conv">;
-  /** The image, which is kept or cheap as well, and then small operands. */
+  /** The feature map, which is kept or cheap itself, then small operands. */
   readonly inputs: readonly [Value, ...Value[]];
 }
 
 /**
- * Computes cheap values of the forward part (outputs of normalizations, ReLUs and depthwise convolutions) again where the
- * backward part reads them, so that they need not be kept until then: of each separable convolution with its
- * normalization one value is kept, not three.
+ * Recomputes cheap values of the forward pass (outputs of normalizations, ReLUs and depthwise convolutions) in the backward
+ * pass instead of keeping them: one value is kept for each separable convolution with its normalization, not three.
  *
- * The engine would merge equal operators, and might compute the second early. Both are prevented by a factor of exactly
- * 1 in a small operand that is computed from the gradient which arrives there: 1 + 0·(some of its numbers).
+ * The engine would merge equal operators, and might compute the second early. A factor of exactly 1 in a small operand
+ * prevents both: it is computed from the incoming gradient, as 1 + 0·(some of its numbers).
  * @param forwardCount number of operations of the forward part, which come first.
  */
 export function recompute(graph: OpGraph, forwardCount: number): OpGraph {
@@ -30,7 +29,7 @@ export function recompute(graph: OpGraph, forwardCount: number): OpGraph {
     operations.push({ config, inputs, outputs: [output] });
     return output;
   };
-  /** The value after the gradient has arrived, and not the same to the engine. */
+  /** The value, delayed until the gradient is there, and different to the engine. */
   const delayed = (value: Value, gradient: Value, name: string): Value => {
     let some = producers.get(gradient.name)!.outputs.find(({ shape }) => shape.length === 1);
     if (!some) {
@@ -71,7 +70,7 @@ const zero: Constant = { name: "recompute/zero", type: "float32", shape: [], dat
 const one: Constant = { name: "recompute/one", type: "float32", shape: [], data: Float32Array.of(1) };
 
 /**
- * Values that can be had from what is kept anyway, by name.
+ * Values that can be recomputed from those kept anyway, by name.
  * @param read names of values that the backward part reads: those that are not cheap are kept.
  */
 function cheapValues(forward: readonly Operation[], read: ReadonlySet<string>): ReadonlyMap<string, Cheap> {
@@ -80,7 +79,7 @@ function cheapValues(forward: readonly Operation[], read: ReadonlySet<string>): 
     const way = cheapWay(operation);
     if (!way) continue;
     const [image, small] = way.inputs;
-    // Without a small operand nothing can be delayed.
+    // Only small operands can be delayed.
     if (cheap.has(image.name) || (small && read.has(image.name))) cheap.set(operation.outputs[0]!.name, way);
   }
   return cheap;

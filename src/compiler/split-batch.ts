@@ -3,25 +3,24 @@ import type { OpConfig, Operation, OpGraph, OpKind, OpOf, Value } from "../graph
 import { dependents } from "../graph/ops.ts";
 import { sameShape, sizeOf } from "../tensor/shape.ts";
 
-/** Where batches are cut into parts. */
+/** Sizes at which batches are split into parts. */
 export interface BatchLimits {
   /** A batch of feature maps up to this size, in bytes, stays whole. */
   readonly wholeBytes: number;
-  /** A part has as many images as fit this size, in bytes, where they are largest; at least one. */
+  /** A part has as many images as fit into this size, in bytes, where feature maps are largest; at least one. */
   readonly partBytes: number;
 }
 
-/** For CPUs whose last cache has some tens of megabytes; what they are worth: bench/README.md. */
+/** For CPUs with a last-level cache of some tens of megabytes; measured in bench/README.md. */
 export const cacheLimits: BatchLimits = { wholeBytes: 16 * 2 ** 20, partBytes: 8 * 2 ** 20 };
 
 /**
- * Pass for CPUs: where a batch of feature maps is larger than the cache, operators work on a few images at a time,
- * so that the next one finds in the cache what the last one has left there. What sums up over a batch (statistics,
- * gradients of kernels) adds up the parts' sums.
+ * Pass for CPUs: where a batch of feature maps is larger than the cache, operators work on a few images at a time, so that
+ * each finds its input in the cache. Sums over a batch (statistics, gradients of kernels) add up the parts' sums.
  *
- * The engine computes depth first, so a part goes through all operators up to the next sum; the parts' order changes from
- * one sum to the next, because what was computed last is in the cache still.
- * @param stored names of parameters that never change: what depends on no other is left to the engine.
+ * The engine computes depth first, so a part passes through all operators up to the next sum; the order of the parts
+ * alternates from one sum to the next, because the last part computed is still in the cache.
+ * @param stored names of parameters that never change: values that depend on nothing else are left to the engine.
  */
 export function splitBatch(graph: OpGraph, limits: BatchLimits, stored: Iterable<string> = []): OpGraph {
   const constant = new Set(stored);
@@ -57,12 +56,12 @@ function partSizes(batches: readonly Value[], partBytes: number): readonly numbe
   return Array.from({ length: parts }, (_, index) => boundary(index + 1) - boundary(index));
 }
 
-/** Rewrites a graph with some of its batches in parts. */
+/** Rewrites a graph with some batches in parts. */
 class BatchSplitter {
   readonly #build: OpGraphBuilder;
   /** Number of images in each part. */
   readonly #sizes: readonly number[];
-  /** Values as wholes and in parts, by the name that the whole has in the original graph; some exist both ways. */
+  /** Whole values and values in parts, by their names in the original graph; some exist in both forms. */
   readonly #whole: Map<string, Value>;
   readonly #parts = new Map<string, readonly Value[]>();
   #isBackwards = false;
@@ -110,7 +109,7 @@ class BatchSplitter {
     else this.#define(outputs, this.#totals(config, results, namesOf(outputs)));
   }
 
-  /** Vectors that each part has given, added up together, so that all of a part's are computed while it is in the cache. */
+  /** Adds up the vectors of all parts, concatenated, so that those of a part are computed while it is in the cache. */
   #totals(config: OpConfig, parts: readonly (readonly Value[])[], names: readonly string[]): readonly Value[] {
     const build = this.#build;
     const isMean = config.kind === "channelMoments";
@@ -164,7 +163,7 @@ class BatchSplitter {
     return whole;
   }
 
-  /** Some images of a value that exists in parts only, if they all lie in one of them. */
+  /** Slices a value that exists in parts only, if one part contains the slice. */
   #partWithin({ axis, start, end }: OpOf<"slice">, { name }: Value): Value | undefined {
     const parts = axis === 0 && !this.#whole.has(name) ? this.#parts.get(name) : undefined;
     const index = this.#sizes.findIndex(
@@ -194,8 +193,8 @@ function bytesOf(shape: readonly number[]): number {
 }
 
 /**
- * Of operators that work on each image of a batch by itself, or sum over a batch, the number of operands that are
- * batches `[N, C, H, W]`; they come first.
+ * Number of leading operands that are batches `[N, C, H, W]`, for operators that work on each image of a batch separately,
+ * or sum over a batch.
  */
 const batchOperands: { readonly [K in OpKind]?: number } = {
   conv: 1,
@@ -213,28 +212,17 @@ const batchOperands: { readonly [K in OpKind]?: number } = {
   eluGradient: 2,
 };
 
-/** Those of them that sum up over a batch. */
-const summing: ReadonlySet<OpKind> = new Set([
-  "convFilterGradient",
-  "batchNormalizationAffineGradient",
-  "channelMoments",
-]);
-
-/** Returns whether an operator combines values of any kind element by element. */
-export function isElementwise({ kind }: OpConfig): boolean {
+function isElementwise({ kind }: OpConfig): boolean {
   return kind === "add" || kind === "subtract" || kind === "multiply";
 }
 
-/**
- * What an operator reads or makes that is a batch of feature maps, if it can be computed for some images at a time. Of
- * elementwise operators, what could be one.
- */
-export function batchesIn({ config, inputs, outputs }: Operation): readonly Value[] {
+/** Operands and results that are batches of feature maps, if the operator can be computed for some images at a time. */
+function batchesIn({ config, inputs, outputs }: Operation): readonly Value[] {
   const [y] = outputs as readonly [Value];
-  if (isElementwise(config))
-    return [...inputs, y].filter(({ shape }) => shape.length === 4 && sameShape(shape, y.shape));
+  const isBatch = ({ shape }: Value) => shape.length === 4;
+  if (isElementwise(config)) return [...inputs, y].filter((value) => isBatch(value) && sameShape(value.shape, y.shape));
   const count = batchOperands[config.kind];
   if (count === undefined) return [];
-  const isSum = summing.has(config.kind);
-  return [...inputs.slice(0, count), ...(isSum ? [] : [y])].filter(({ shape }) => shape.length === 4);
+  const sums = config.kind === "convFilterGradient" || outputs.every(({ shape }) => shape.length === 1);
+  return [...inputs.slice(0, count), ...(sums ? [] : [y])].filter(isBatch);
 }

@@ -1,10 +1,10 @@
 import type { Operation, OpGraph, Value } from "../graph/ops.ts";
 
-/** A part of a graph that can run without communication between ranks. */
+/** A part of a graph that runs without communication between ranks. */
 export interface Stage {
   /**
-   * Its inputs are inputs of the whole graph and values of earlier stages; its outputs are the values it computes that the
-   * exchange, later stages or the whole graph's outputs need, each under the value's own name.
+   * Its inputs are inputs of the whole graph and values of earlier stages; its outputs are the values needed by the
+   * exchange, by later stages or as the whole graph's outputs, each under its own name.
    */
   readonly graph: OpGraph;
   /** Exchanges after the stage: the mean of `local` over all ranks becomes `mean` in later stages. */
@@ -12,8 +12,8 @@ export interface Stage {
 }
 
 /**
- * Cuts a graph at its `allReduceMean` operators, into as few stages as follow one another: values that can be exchanged at
- * the same time are. A graph without such operators is one stage.
+ * Cuts a graph at its `allReduceMean` operators into as few stages as possible: values are exchanged together where they
+ * can. A graph without such operators is one stage.
  */
 export function stagesOf(graph: OpGraph): readonly Stage[] {
   const producedIn = new Map<string, number>();
@@ -33,10 +33,7 @@ export function stagesOf(graph: OpGraph): readonly Stage[] {
   }));
 }
 
-interface StageParts {
-  readonly operations: readonly Operation[];
-  readonly exchanged: Stage["exchanged"];
-}
+type StageParts = Pick<Stage, "exchanged"> & { readonly operations: readonly Operation[] };
 
 /** For each stage, the names of the values that are read after it. */
 function valuesReadAfter(graph: OpGraph, stages: readonly StageParts[]): readonly ReadonlySet<string>[] {

@@ -3,9 +3,9 @@ import type { Operation, OpGraph, Value } from "../graph/ops.ts";
 import { sizeOf } from "../tensor/shape.ts";
 
 /**
- * Pass that takes batch normalization by the batch's statistics apart: into what sums up over the batch, arithmetic of
- * vectors, and what is done to each image. So a batch can be computed in parts.
- * @param concerns whether to, for the value that is normalized.
+ * Pass that splits batch normalization by the batch's own statistics into sums over the batch, arithmetic on vectors, and
+ * operators on each image. So a batch can be computed in parts.
+ * @param concerns selects normalizations by their input; default: all.
  */
 export function separateStatistics(graph: OpGraph, concerns: (x: Value) => boolean = () => true): OpGraph {
   const build = new OpGraphBuilder({ ...graph, operations: [], outputs: new Map() });
@@ -25,7 +25,7 @@ export function separateStatistics(graph: OpGraph, concerns: (x: Value) => boole
   return build.finish();
 }
 
-/** variance = E[x²] − E[x]², never below 0, where rounding would bring it. */
+/** variance = E[x²] − E[x]², clamped at 0 against rounding. */
 function normalize(build: OpGraphBuilder, epsilon: number, { inputs, outputs }: Operation): readonly Value[] {
   const [x, gamma, beta] = inputs as [Value, Value, Value];
   const [y, , variance] = outputs as [Value, Value, Value];

@@ -39,7 +39,7 @@ export class ImageStore {
     if (kept !== undefined) return kept;
     if (this.#unusable.has(index)) return undefined;
     const { image, name } = this.#samples[index]!;
-    if (typeof image === "object" && "data" in image) return this.#checkSize(image, name);
+    if (typeof image === "object" && image !== null && "data" in image) return this.#checkSize(image, name);
     try {
       const { data } = await this.#decodeImage(image, this.#options);
       this.#keep(index, data);

@@ -59,6 +59,9 @@ const labelsSchema = z.record(
 );
 const weightsSchema = z.record(z.string(), z.number(expecting("a number from 0")).min(0, expecting("a number from 0")));
 
+/** Enough for eight million images. */
+const jsonOptions = { uniqueKeys: true, most: 2 ** 24 } as const;
+
 /**
  * Reads labels of images: JSON, `{"a/1.jpg": ["cat", "dog"]}`, or lines of CSV, `a/1.jpg,cat;dog`, with or without the
  * heading `file,labels`. File names with commas are quoted.
@@ -68,7 +71,7 @@ const weightsSchema = z.record(z.string(), z.number(expecting("a number from 0")
 export function parseLabels(content: string, where: string): LabelsByFile {
   const text = content.replace(/^\uFEFF/, "");
   if (text.trimStart().startsWith("{")) {
-    const document = checkDocument(labelsSchema, parseJson(text, where), where);
+    const document = checkDocument(labelsSchema, parseJson(text, where, jsonOptions), where);
     return new Map(Object.entries(document).map(([file, labels]) => [file, [...new Set(labels)]]));
   }
   const labelsByFile = new Map<string, readonly string[]>();
@@ -140,7 +143,7 @@ export function multiLabelDataset(
  * @throws {DataError} its names differ from the classes.
  */
 export function parseMapWeights(text: string, classes: readonly string[], where: string): number[] {
-  const weights = checkDocument(weightsSchema, parseJson(text, where), where);
+  const weights = checkDocument(weightsSchema, parseJson(text, where, jsonOptions), where);
   const missing = classes.filter((name) => !Object.hasOwn(weights, name)).map((name) => `${name} is missing`);
   const strange = Object.keys(weights).filter((name) => !classes.includes(name));
   const differences = [...missing, ...strange.map((name) => `${name} is unknown`)];

@@ -16,6 +16,8 @@ export interface FileToRead {
   readonly bytes: Uint8Array;
   /** True if the bytes may be transferred to another thread, which detaches them here. Default false. */
   readonly isDisposable?: boolean;
+  /** Key of the weights in a PyTorch checkpoint, names separated by `/`; default: a usual one, or the only one. */
+  readonly key?: string | undefined;
   /** Reads a file that this one refers to: a shard of TensorFlow.js. */
   readonly readBeside: (name: string) => Promise<Uint8Array>;
   /** The platform's sandbox, for libraries that a damaged file can confuse. */

@@ -25,15 +25,15 @@ export interface GraphStep<W> {
 export function sortedSteps<W>(steps: readonly GraphStep<W>[], where: string): readonly GraphStep<W>[] {
   const makers = new Map(steps.flatMap((step) => step.outputs.map((name) => [name, step] as const)));
   const sorted = new Set<GraphStep<W>>();
-  const begun = new Set<GraphStep<W>>();
+  const visited = new Set<GraphStep<W>>();
   for (const first of steps) {
     const waiting = [first];
     for (let step = waiting.at(-1); step !== undefined; step = waiting.at(-1)) {
-      const isFirstVisit = !begun.has(step);
-      begun.add(step);
+      const isFirstVisit = !visited.has(step);
+      visited.add(step);
       const needed = isFirstVisit ? step.inputs.flatMap((name) => makers.get(name) ?? []) : [];
       const open = needed.filter((each) => !sorted.has(each));
-      if (open.some((each) => begun.has(each))) {
+      if (open.some((each) => visited.has(each))) {
         throw new FormatError({ where, what: "its graph has a cycle", received: step.outputs });
       }
       waiting.push(...open.reverse());

@@ -1,10 +1,11 @@
 import { type WeightDifferences, WeightsError } from "../base/errors.ts";
 import { initializeWeights, type Weights } from "../graph/initialize.ts";
 import type { WeightSpec } from "../graph/layer-weights.ts";
+import { snakeCase } from "../graph/layers.ts";
 import { type Layer, type Network, networkWeights } from "../graph/network.ts";
 import { checkWeights, weightDifferences } from "../graph/weights.ts";
-import { type Shape, sameShape } from "../tensor/shape.ts";
-import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
+import { sameShape } from "../tensor/shape.ts";
+import { type FloatTensor, filledTensor } from "../tensor/tensor.ts";
 
 interface MapOptions {
   /** The file's name in errors. */
@@ -74,17 +75,11 @@ export function mapWeights(
   const drawn = usable.length === expected.length ? undefined : initializeWeights(network);
   const weights = networkWeights(network).map(({ name, shape }): [string, FloatTensor] => {
     const constant = constants.get(name);
-    if (constant !== undefined) return [name, filled(shape, constant)];
+    if (constant !== undefined) return [name, filledTensor(shape, constant)];
     const tensor = received.get(name);
     return [name, tensor && sameShape(tensor.shape, shape) ? tensor : drawn!.get(name)!];
   });
   return { weights: new Map(weights), report: { by, taken: usable.length, ...differences } };
-}
-
-function filled(shape: Shape, value: number): FloatTensor {
-  const tensor = floatTensor(shape);
-  tensor.data.fill(value);
-  return tensor;
 }
 
 /** Layers of a network, each with its counterpart in a file. */
@@ -194,15 +189,14 @@ function assertUncrossed(pairs: Pairing["pairs"], where: string): void {
 /**
  * Numbers layers by class as Keras does where names do not matter: `conv2d`, `conv2d_1`, …
  * @param types their classes, in order.
- * @see keras/src/utils/naming.py, `to_snake_case`; keras/src/saving/saving_lib.py, `_save_container_state`
+ * @see keras/src/saving/saving_lib.py, `_save_container_state`
  */
 export function kerasClassNumbers(types: readonly string[]): readonly string[] {
   const counts = new Map<string, number>();
   return types.map((type) => {
-    const snake = type.replaceAll(/(.)([A-Z][a-z]+)/g, "$1_$2").replaceAll(/([a-z])([A-Z])/g, "$1_$2");
     const count = counts.get(type) ?? 0;
     counts.set(type, count + 1);
-    return count === 0 ? snake.toLowerCase() : `${snake.toLowerCase()}_${count}`;
+    return count === 0 ? snakeCase(type) : `${snakeCase(type)}_${count}`;
   });
 }
 

@@ -13,8 +13,12 @@ export interface SafetensorsFile {
 }
 
 const headerMetadata = "__metadata__";
-/** The format's own limit. */
-const largestHeader = 100_000_000;
+/** The format's own limit on its header, in bytes. */
+const formatLimit = 100_000_000;
+/** Headers of weights have some hundred bytes for each tensor; those of embeddings list the images. */
+const largestHeader = 2 ** 25;
+/** Enough for 100,000 tensors. */
+const mostHeaderValues = 2 ** 20;
 const lengthBytes = 8;
 
 const wholeNumber = z.int().min(0);
@@ -27,7 +31,7 @@ type Entry = z.infer<typeof entrySchema>;
 
 /** Detects the JSON header that every file starts with, after its length. */
 export function isSafetensors(bytes: Uint8Array): boolean {
-  return bytes.length > lengthBytes && headerLength(bytes) <= largestHeader && bytes[lengthBytes] === 0x7b;
+  return bytes.length > lengthBytes && headerLength(bytes) <= formatLimit && bytes[lengthBytes] === 0x7b;
 }
 
 /**
@@ -67,7 +71,7 @@ function readHeader(bytes: Uint8Array, where: string): { header: Record<string, 
       where: `${where}, byte 0`,
       what: "invalid header length",
       received: `${length} in a file of ${bytes.length} bytes`,
-      expected: "at least 2, and no more than the file has",
+      expected: `from 2 to ${largestHeader}, and no more than the file has`,
       remedy: "Is the file truncated? Copy or download it again.",
     });
   }
@@ -78,11 +82,9 @@ function readHeader(bytes: Uint8Array, where: string): { header: Record<string, 
   } catch (cause) {
     throw new FormatError({ where: place, what: "the header is not UTF-8", cause });
   }
-  const header = parseJson(text, place);
+  const header = parseJson(text, place, { most: mostHeaderValues, uniqueKeys: true });
   if (!text.startsWith("{"))
     throw new FormatError({ where: place, what: "the header is not an object", expected: "{" });
-  const twice = duplicateKey(text);
-  if (twice !== undefined) throw new FormatError({ where: place, what: "duplicate name", received: twice });
   return { header: header as Record<string, unknown>, dataOffset };
 }
 
@@ -148,7 +150,7 @@ const formatOf: Readonly<Record<DataType, NumberFormat>> = { float32: "F32", uin
 /**
  * Writes a `.safetensors` file; wide numbers come first, so that all are aligned.
  * @param metadata strings for the header's `__metadata__`.
- * @throws {UsageError} a tensor is named `__metadata__`.
+ * @throws {UsageError} a tensor is named `__metadata__`, or names and metadata take more than 32 MiB.
  */
 export function writeSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
@@ -167,6 +169,15 @@ export function writeSafetensors(
   }
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
   const dataOffset = Math.ceil((lengthBytes + json.length) / 8) * 8;
+  if (dataOffset - lengthBytes > largestHeader) {
+    const expected = `at most ${largestHeader} bytes`;
+    throw new UsageError({
+      where: "writeSafetensors",
+      what: "the header is too long",
+      received: json.length,
+      expected,
+    });
+  }
   const bytes = new Uint8Array(dataOffset + size).fill(0x20, lengthBytes + json.length, dataOffset);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(dataOffset - lengthBytes), true);
   bytes.set(json, lengthBytes);
@@ -176,33 +187,4 @@ export function writeSafetensors(
     offset += data.byteLength;
   }
   return bytes;
-}
-
-/**
- * Returns the first duplicate name in an object of a JSON text, if any; `JSON.parse` would silently keep the last one.
- * @param text valid JSON.
- */
-function duplicateKey(text: string): string | undefined {
-  const open: Set<string>[] = [];
-  for (let index = 0; index < text.length; index++) {
-    const character = text[index];
-    if (character === "{") open.push(new Set());
-    else if (character === "}") open.pop();
-    else if (character === '"') {
-      const begin = index;
-      for (index++; text[index] !== '"'; index++) if (text[index] === "\\") index++;
-      if (!followsColon(text, index + 1)) continue;
-      const name = JSON.parse(text.slice(begin, index + 1)) as string;
-      const names = open.at(-1)!;
-      if (names.has(name)) return name;
-      names.add(name);
-    }
-  }
-  return undefined;
-}
-
-function followsColon(text: string, from: number): boolean {
-  let index = from;
-  while (" \t\r\n".includes(text[index]!)) index++;
-  return text[index] === ":";
 }

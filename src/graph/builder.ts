@@ -2,7 +2,14 @@ import { UsageError } from "../base/errors.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { checkLayer } from "./layer-checks.ts";
 import { layerOutputShape } from "./layer-shapes.ts";
-import type { ActivationName, LayerConfig, LayerType, Padding, Size2 } from "./layers.ts";
+import {
+  type ActivationName,
+  type LayerConfig,
+  type LayerType,
+  type Padding,
+  type Size2,
+  snakeCase,
+} from "./layers.ts";
 
 /**
  * The output of a layer while a network is being built: pass it to the next layer's function. `network()` turns the
@@ -42,7 +49,7 @@ export interface ConvOptions extends WindowOptions {
 /** The input of a network: images `[H, W, C]`. */
 export function input(shape: Shape, options: Named = {}): LayerOutput {
   const names = new Set<string>();
-  const name = chooseName(names, options.name, automaticNames.InputLayer);
+  const name = chooseName(names, options.name, "InputLayer");
   const config = { type: "InputLayer", shape } as const;
   checkLayer(config, name);
   return { name, config, inputs: [], shape, names };
@@ -132,7 +139,7 @@ export function layer(
   givenName?: string,
 ): LayerOutput {
   const { names } = inputs[0];
-  const name = chooseName(names, givenName, automaticNames[config.type]);
+  const name = chooseName(names, givenName, config.type);
   checkLayer(config, name);
   if (inputs.some((each) => each.names !== names)) {
     throw new UsageError({
@@ -146,23 +153,7 @@ export function layer(
   return { name, config, inputs, shape: layerOutputShape(config, shapes, name), names };
 }
 
-const automaticNames: Record<LayerType, string> = {
-  InputLayer: "input_layer",
-  Conv2D: "conv2d",
-  SeparableConv2D: "separable_conv2d",
-  DepthwiseConv2D: "depthwise_conv2d",
-  BatchNormalization: "batch_normalization",
-  Activation: "activation",
-  ReLU: "re_lu",
-  MaxPooling2D: "max_pooling2d",
-  GlobalAveragePooling2D: "global_average_pooling2d",
-  GlobalMaxPooling2D: "global_max_pooling2d",
-  Add: "add",
-  Dropout: "dropout",
-  Dense: "dense",
-};
-
-function chooseName(names: Set<string>, given: string | undefined, automatic: string): string {
+function chooseName(names: Set<string>, given: string | undefined, type: LayerType): string {
   if (given !== undefined && names.has(given)) {
     throw new UsageError({
       where: `layer "${given}"`,
@@ -170,8 +161,8 @@ function chooseName(names: Set<string>, given: string | undefined, automatic: st
       remedy: "Give every layer a name of its own.",
     });
   }
-  let name = given ?? automatic;
-  for (let count = 1; names.has(name); count++) name = `${automatic}_${count}`;
+  let name = given ?? snakeCase(type);
+  for (let count = 1; names.has(name); count++) name = `${snakeCase(type)}_${count}`;
   names.add(name);
   return name;
 }

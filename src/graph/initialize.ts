@@ -1,5 +1,5 @@
 import { deriveSeed, mulberry32 } from "../tensor/random.ts";
-import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
+import { type FloatTensor, filledTensor, floatTensor } from "../tensor/tensor.ts";
 import type { Initializer, WeightSpec } from "./layer-weights.ts";
 import { type Network, networkWeights } from "./network.ts";
 import type { Weights } from "./weights.ts";
@@ -18,7 +18,7 @@ export function initializeWeights(network: Network): Weights {
 
 const initializers: Readonly<Record<Initializer, (spec: WeightSpec, seed: number) => FloatTensor>> = {
   zeros: ({ shape }) => floatTensor(shape),
-  ones: ({ shape }) => constant(shape, 1),
+  ones: ({ shape }) => filledTensor(shape, 1),
   // Uniform within ±√(6 / (fan-in + fan-out)) (Glorot and Bengio 2010). Keras counts a kernel's area into both fans.
   glorotUniform: ({ name, shape }, seed) => {
     const area = shape.slice(0, -2).reduce((product, size) => product * size, 1);
@@ -29,9 +29,3 @@ const initializers: Readonly<Record<Initializer, (spec: WeightSpec, seed: number
     return tensor;
   },
 };
-
-function constant(shape: readonly number[], value: number): FloatTensor {
-  const tensor = floatTensor(shape);
-  tensor.data.fill(value);
-  return tensor;
-}

@@ -46,10 +46,10 @@ const rules: WeightRules = {
     ...bias(config, channels, name),
   ],
   BatchNormalization: (_, channels, name) => [
-    vector(`${name}/gamma`, "gamma", channels, "ones", true),
-    vector(`${name}/beta`, "beta", channels, "zeros", true),
-    vector(`${name}/moving_mean`, "movingMean", channels, "zeros", false),
-    vector(`${name}/moving_variance`, "movingVariance", channels, "ones", false),
+    vector(`${name}/gamma`, "gamma", channels),
+    vector(`${name}/beta`, "beta", channels),
+    vector(`${name}/moving_mean`, "movingMean", channels),
+    vector(`${name}/moving_variance`, "movingVariance", channels),
   ],
   Activation: none,
   ReLU: none,
@@ -78,16 +78,11 @@ function kernel(name: string, role: WeightRole, shape: Shape): WeightSpec {
   return { name, role, shape, trainable: true, initializer: "glorotUniform" };
 }
 
-function vector(
-  name: string,
-  role: WeightRole,
-  size: number,
-  initializer: Initializer,
-  trainable: boolean,
-): WeightSpec {
-  return { name, role, shape: [size], trainable, initializer };
+function vector(name: string, role: WeightRole, size: number): WeightSpec {
+  const initializer = role === "gamma" || role === "movingVariance" ? "ones" : "zeros";
+  return { name, role, shape: [size], trainable: !role.startsWith("moving"), initializer };
 }
 
 function bias(config: { readonly useBias: boolean }, size: number, name: string): WeightSpec[] {
-  return config.useBias ? [vector(`${name}/bias`, "bias", size, "zeros", true)] : [];
+  return config.useBias ? [vector(`${name}/bias`, "bias", size)] : [];
 }

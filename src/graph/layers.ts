@@ -65,3 +65,12 @@ export type LayerType = LayerConfig["type"];
 
 /** The config of one layer type: `ConfigOf<"Conv2D">`. */
 export type ConfigOf<T extends LayerType> = Extract<LayerConfig, { readonly type: T }>;
+
+/**
+ * Keras's automatic name for layers of a class: `separable_conv2d`.
+ * @see keras/src/utils/naming.py, `to_snake_case`
+ */
+export function snakeCase(type: string): string {
+  const words = type.replaceAll(/(.)([A-Z][a-z]+)/g, "$1_$2").replaceAll(/([a-z])([A-Z])/g, "$1_$2");
+  return words.toLowerCase();
+}

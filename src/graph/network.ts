@@ -57,13 +57,10 @@ export function networkWeights(of: Network): readonly WeightSpec[] {
 
 /** Number of parameters, trainable and not. */
 export function countParameters(weights: readonly WeightSpec[]): ParameterCount {
-  let trainable = 0;
-  let nonTrainable = 0;
-  for (const { shape, trainable: isTrainable } of weights) {
-    if (isTrainable) trainable += sizeOf(shape);
-    else nonTrainable += sizeOf(shape);
-  }
-  return { total: trainable + nonTrainable, trainable, nonTrainable };
+  const count = (of: readonly WeightSpec[]) => of.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const total = count(weights);
+  const trainable = count(weights.filter((each) => each.trainable));
+  return { total, trainable, nonTrainable: total - trainable };
 }
 
 /** Shape of a network's input without the batch axis, channels last. */

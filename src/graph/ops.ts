@@ -16,7 +16,7 @@ export interface Window {
 /**
  * The operators of the second graph: channels first (NCHW), each small enough for one shape rule, one gradient rule,
  * one rule of the interpreter and one way to write it in ONNX. After adding a member, TypeScript reports the tables
- * that need an entry. `x [N, C, H, W]` unless said otherwise; elementwise operators broadcast as in NumPy.
+ * that need an entry. `x [N, C, H, W]` unless noted otherwise; elementwise operators broadcast as in NumPy.
  */
 export type OpConfig =
   /** x, w `[K, C/groups, kh, kw]`, optional bias `[K]` → `[N, K, H', W']`. */

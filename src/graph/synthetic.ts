@@ -15,20 +15,27 @@ export function syntheticWeights(network: Network): Weights {
 }
 
 function syntheticTensor({ role, shape }: WeightSpec, index: number): FloatTensor {
-  const random = mulberry32(index + 1);
-  const tensor = floatTensor(shape);
   const fanIn = shape.slice(0, -1).reduce((product, size) => product * size, 1);
+  const small = (u: number) => 0.1 * (2 * u - 1);
+  const kernel = (u: number) => (2 * u - 1) * Math.sqrt(6 / fanIn);
   const value = {
-    gamma: (u: number) => 1 + 0.1 * (2 * u - 1),
-    beta: (u: number) => 0.1 * (2 * u - 1),
-    bias: (u: number) => 0.1 * (2 * u - 1),
-    movingMean: (u: number) => 0.1 * (2 * u - 1),
+    gamma: (u: number) => 1 + small(u),
+    beta: small,
+    bias: small,
+    movingMean: small,
     movingVariance: (u: number) => 1 + 0.5 * u,
     depthwiseKernel: (u: number) => (2 * u - 1) * Math.sqrt(3 / (shape[0]! * shape[1]!)),
-    kernel: (u: number) => (2 * u - 1) * Math.sqrt(6 / fanIn),
-    pointwiseKernel: (u: number) => (2 * u - 1) * Math.sqrt(6 / fanIn),
-    denseKernel: (u: number) => (2 * u - 1) * Math.sqrt(6 / fanIn),
+    kernel,
+    pointwiseKernel: kernel,
+    denseKernel: kernel,
   }[role];
+  return drawn(shape, index, value);
+}
+
+/** Tensor number `index` of a file: `value(u)` of each random number. */
+function drawn(shape: Shape, index: number, value: (u: number) => number): FloatTensor {
+  const random = mulberry32(index + 1);
+  const tensor = floatTensor(shape);
   for (let k = 0; k < tensor.data.length; k++) tensor.data[k] = value(random());
   return tensor;
 }
@@ -38,18 +45,13 @@ function syntheticTensor({ role, shape }: WeightSpec, index: number): FloatTenso
  * @param index its position among all entries, including counters.
  */
 export function torchSyntheticTensor(name: string, shape: Shape, index: number): FloatTensor {
-  const random = mulberry32(index + 1);
-  const tensor = floatTensor(shape);
-  const fanIn = sizeOf(shape.slice(1));
-  const scale = Math.sqrt((shape[1] === 1 ? 3 : 6) / fanIn);
-  const value = (u: number): number => {
+  const scale = Math.sqrt((shape[1] === 1 ? 3 : 6) / sizeOf(shape.slice(1)));
+  return drawn(shape, index, (u) => {
     const r = 2 * u - 1;
     if (name.endsWith("running_var")) return 1 + 0.5 * u;
     if (name.endsWith("running_mean") || name.endsWith("bias")) return 0.1 * r;
     return shape.length === 1 ? 1 + 0.1 * r : r * scale;
-  };
-  for (let k = 0; k < tensor.data.length; k++) tensor.data[k] = value(random());
-  return tensor;
+  });
 }
 
 /**

@@ -49,7 +49,7 @@ export function graphImages(content: OnnxContent, where: string, given?: Shape):
   if (elementType !== elementTypeNumbers.float32) {
     throw new FormatError({
       where: `${where}, input "${input}"`,
-      what: "it is not fed with floats",
+      what: "its element type is not supported",
       received: `element type ${elementType} of ONNX`,
       expected: `${elementTypeNumbers.float32}, float32`,
       remedy: "Export the model in single precision.",
@@ -60,7 +60,7 @@ export function graphImages(content: OnnxContent, where: string, given?: Shape):
   if (size.some((side) => side < 1 || side > largestSide)) {
     throw new FormatError({
       where: `${where}, input "${input}"`,
-      what: "there are no images of this size",
+      what: "unsupported image size",
       received: size.join("×"),
       expected: `height and width from 1 to ${largestSide}`,
     });
@@ -132,15 +132,15 @@ function sizeFrom(
   if (height === undefined || width === undefined) {
     throw new UsageError({
       where,
-      what: "its graph leaves the size of images open",
+      what: "its graph does not fix the image size",
       received: stored.join("×"),
-      remedy: "Say it: --input-shape HEIGHTxWIDTHx3.",
+      remedy: "Set it with --input-shape HEIGHTxWIDTHx3.",
     });
   }
   if (given === undefined || (given[0] === height && given[1] === width && given[2] === 3)) return [height, width];
   throw new UsageError({
     where,
-    what: "its graph reads images of another shape",
+    what: "its graph takes images of another shape",
     received: given.join("x"),
     expected: `${height}x${width}x3`,
   });

@@ -22,13 +22,20 @@ import type { GraphFacts } from "../report/summary.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { graphShapes } from "./foreign-graph.ts";
 import { defaultPreprocessing } from "./model.ts";
-import { classifierProblem, encodeModel, modelIn, networkOf } from "./model-file.ts";
-import { type ModelDescription, readMetadata, writeMetadata } from "./model-metadata.ts";
+import {
+  classifierProblem,
+  encodeModel,
+  type ModelDescription,
+  modelIn,
+  networkOf,
+  readMetadata,
+  writeMetadata,
+} from "./model-file.ts";
 import type { WeightsSource } from "./weights-file.ts";
 
 /**
  * Every format that can be read, in the order of detection: PyTorch's zip archives before Keras's, and the formats with a
- * vague beginning last. A new format is a folder in `weights/` and a line here; to write it, a line in `weightsTargets`.
+ * vague beginning last. A new format is a folder in `formats/` and a line here; to write it, a line in `weightsTargets`.
  */
 const weightsFormats: readonly FileFormat[] = [torchFormat, kerasFormat, onnxFormat, safetensorsFormat, tfjsFormat];
 
@@ -47,12 +54,15 @@ export interface WeightsFile extends Omit<FileContents, "metadata" | "preprocess
 /**
  * Opens a file of weights of any known format; the content decides which it is, not the name.
  * @throws {FormatError} it is in no known format, or damaged.
- * @throws {UsageError} the source was opened before.
+ * @throws {UsageError} the source was opened before, or has a key but is no PyTorch file.
  */
 export async function openWeightsFile(source: WeightsSource): Promise<WeightsFile> {
-  const { bytes, where } = source;
+  const { bytes, where, key } = source;
   assertUnread(source);
   const format = weightsFormats.find(({ detect }) => detect(bytes));
+  if (key !== undefined && format !== undefined && format !== torchFormat) {
+    throw new UsageError({ where, what: "only PyTorch checkpoints have keys", received: key, remedy: "Leave it out." });
+  }
   if (format) return described(await format.read(source), where);
   throw new FormatError({
     where,
@@ -68,7 +78,12 @@ function assertUnread({ bytes, where }: WeightsSource): void {
     new Uint8Array(bytes.buffer);
   } catch (cause) {
     const remedy = "Make another one with weightsSource.";
-    throw new UsageError({ where, what: "this source was opened before, and its bytes are gone", remedy, cause });
+    throw new UsageError({
+      where,
+      what: "this source was opened before, and its bytes were transferred",
+      remedy,
+      cause,
+    });
   }
 }
 
@@ -100,7 +115,7 @@ export interface ModelToWrite extends ModelDescription {
   readonly weights: Weights;
 }
 
-export interface WriteOptions {
+interface WriteOptions {
   /** For files that store a date. */
   readonly savedAt: Date;
   /** How numbers are stored. */
@@ -115,12 +130,12 @@ export interface Written extends FileGroup {
 }
 
 /** A format to write a model in. */
-export interface WeightsTarget {
+interface WeightsTarget {
   /** Its name, for messages. */
   readonly title: string;
   /** The file extension that selects it. */
   readonly extension: string;
-  /** Whether it can store float16. */
+  /** True if it can store float16. */
   readonly half: boolean;
   readonly write: (model: ModelToWrite, options: WriteOptions) => Promise<Written>;
 }

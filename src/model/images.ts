@@ -1,5 +1,6 @@
-import { XceptionError } from "../base/errors.ts";
+import { FormatError, XceptionError } from "../base/errors.ts";
 import type { DecodeOptions, ImageSource, Platform, RgbImage, Session } from "../base/platform.ts";
+import { describeSource } from "../base/source.ts";
 import { WorkQueue } from "../base/work-queue.ts";
 import { compileGraph } from "../compiler/compile.ts";
 import { imageInput } from "../compiler/lower.ts";
@@ -18,11 +19,14 @@ export function imageBatch(images: readonly RgbImage[]): Tensor<"uint8"> {
   return { type: "uint8", shape: [images.length, height, width, 3], data };
 }
 
-/** Returns the error of an image that cannot be read; throws any other one. */
+/** Returns the error of an image that cannot be used; throws any other one. */
 export function asImageError(error: unknown): XceptionError {
-  if (error instanceof XceptionError && ["FORMAT", "DATA", "SHAPE"].includes(error.code)) return error;
+  if (error instanceof XceptionError && ["FORMAT", "DATA", "SHAPE", "USAGE"].includes(error.code)) return error;
   throw error;
 }
+
+/** Largest ratio of an image's sides that `cover` resizes: the longer side is resized before it is cropped. */
+const largestRatio = 200;
 
 /** Compiles the model that resizes bytes `images [1, H, W, 3]` to `pixels [1, height, width, 3]`, exactly as a model file does. */
 export function preparationModel([height, width]: readonly [number, number], resize: ImageResize): Uint8Array {
@@ -50,8 +54,9 @@ export class ImagePreparation {
 
   /**
    * Returns the pixels that the network reads.
-   * @throws {FormatError} the image is damaged, or of no supported format.
+   * @throws {FormatError} the image is damaged, of no supported format, or too long to be resized.
    * @throws {DataError} there is no such file.
+   * @throws {UsageError} it is not an image source.
    */
   readonly prepare = async (image: ImageSource): Promise<RgbImage> => {
     const decoded = await this.#platform.images.decode(image, this.#decode);
@@ -62,7 +67,14 @@ export class ImagePreparation {
       threads: 1,
     });
     const session = await this.#session;
-    const { pixels } = await this.#queue.add(() => session.run({ [imageInput]: imageBatch([decoded]) }));
+    const sides = [decoded.width, decoded.height];
+    const isTooLong = preprocessing.fit === "cover" && Math.max(...sides) > largestRatio * Math.min(...sides);
+    if (isTooLong) throw notResized(image, decoded, `one side is more than ${largestRatio} times as long as the other`);
+    const { pixels } = await this.#queue
+      .add(() => session.run({ [imageInput]: imageBatch([decoded]) }))
+      .catch((cause) => {
+        throw notResized(image, decoded, (cause as Error).message, cause);
+      });
     return { width, height, data: pixels!.data as Uint8Array };
   };
 
@@ -73,4 +85,9 @@ export class ImagePreparation {
       this.#session = undefined;
     });
   }
+}
+
+function notResized(image: ImageSource, { width, height }: RgbImage, reason: string, cause?: unknown): FormatError {
+  const what = `it cannot be resized (${reason})`;
+  return new FormatError({ where: describeSource(image), what, received: `${width}×${height} pixels`, cause });
 }

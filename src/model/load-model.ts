@@ -1,17 +1,20 @@
 import { UsageError } from "../base/errors.ts";
-import type { Engine, Session, SessionOptions, Source, SourceReader } from "../base/platform.ts";
+import type { Engine, Platform, Session, SessionOptions, Source, SourceReader } from "../base/platform.ts";
 import { nameOfSource } from "../base/source.ts";
+import { compile } from "../compiler/compile.ts";
 import { imageInput } from "../compiler/lower.ts";
+import { withoutImageResize } from "../compiler/onnx/images.ts";
 import { readOnnx } from "../compiler/onnx/reader.ts";
 import { metadataKey } from "../formats/format.ts";
 import { onnxFormat, readsBytes, wholeOnnx } from "../formats/onnx/format.ts";
-import { outputLayer } from "../graph/network.ts";
+import { input } from "../graph/builder.ts";
+import { imageSizeOf, network, outputLayer } from "../graph/network.ts";
 import { imagenetLabels } from "../models/imagenet-classes.ts";
 import { familyOf } from "../models/registry.ts";
 import { createGraphSession, type GraphImages, graphImages } from "./foreign-graph.ts";
 import type { ModelToWrite } from "./formats.ts";
 import { defaultPreprocessing, type Model } from "./model.ts";
-import { classifierProblem, decodeModel } from "./model-file.ts";
+import { classifierProblem, decodeModel, describeModel } from "./model-file.ts";
 import { type OpenAsOptions, type OpenedModel, openAs, withProbabilities } from "./open-weights.ts";
 import { type WeightsSource, weightsSource } from "./weights-file.ts";
 
@@ -28,34 +31,58 @@ export interface LoadedModel extends Model {
 
 /**
  * Loads a classifier from a file of any known format.
- * @param source `imagenet` stands for the published weights of keras.applications.Xception.
- * @param options the network, where the file holds only weights.
- * @throws {FileError} the file does not exist, or cannot be read.
- * @throws {FormatError} it is in no known format, or damaged.
- * @throws {WeightsError} its weights are not those of its network.
- * @throws {UsageError} the network is not a classifier of RGB images, or an option is invalid.
+ * @throws as {@link Verbs.loadModel}.
  */
 export async function loadModel(
   source: Source,
   platform: SourceReader,
   options: LoadModelOptions = {},
 ): Promise<LoadedModel> {
-  const opened = await weightsSource(source, platform);
+  const opened = await weightsSource(source, platform, { key: options.key });
   if (isModelFile(opened, options)) {
     return { ...decodeModel(opened.bytes, nameOfSource(source)), notes: [] };
   }
   return classifierFrom(opened, options);
 }
 
+/** A classifier in the engine: bytes `images [N, H, W, 3]` of the network's size in, probabilities out. */
+export interface ClassifierSession extends Omit<LoadedModel, "architecture" | "weights"> {
+  readonly session: Session;
+}
+
+/**
+ * Loads a classifier into the engine. For a model file or an ONNX graph of another tool, the graph in the file itself
+ * runs, so that predictions match those of every other ONNX tool.
+ * @throws as {@link Verbs.loadClassifier}.
+ */
+export async function createClassifierSession(
+  source: Source,
+  platform: Platform,
+  options: LoadModelOptions,
+  session?: SessionOptions,
+): Promise<ClassifierSession> {
+  const { engine } = platform;
+  const opened = await weightsSource(source, platform, { key: options.key });
+  if (isModelFile(opened, options)) {
+    const model = describeModel(opened.bytes, nameOfSource(source));
+    const graph = withoutImageResize(opened.bytes, imageInput, imageSizeOf(model.network));
+    return { ...model, notes: [], session: await engine.createSession(graph, session) };
+  }
+  if (isGraphToRun(opened, options)) return loadGraph(opened, options, engine, session);
+  const model = await classifierFrom(opened, options);
+  // The same as in a model file, so that converting a model does not change its predictions.
+  const graph = compile(model.network, model.weights, { form: "exact", preprocessing: model.preprocessing });
+  return { ...model, session: await engine.createSession(graph, session) };
+}
+
 /** Returns whether it is one of our model files, used as it is. */
-export function isModelFile({ bytes, where }: WeightsSource, options: LoadModelOptions): boolean {
+function isModelFile({ bytes, where }: WeightsSource, options: LoadModelOptions): boolean {
   if (Object.values(options).some((value) => value !== undefined) || !onnxFormat.detect(bytes)) return false;
   const content = readOnnx(bytes, where);
   return content.metadata.has(metadataKey) && readsBytes(content);
 }
 
-/** @throws as {@link loadModel}. */
-export async function classifierFrom(source: WeightsSource, options: LoadModelOptions): Promise<LoadedModel> {
+async function classifierFrom(source: WeightsSource, options: LoadModelOptions): Promise<LoadedModel> {
   const { where } = source;
   const opened = withProbabilities(await openAs(source, options));
   const { model, notes } = await completeModel(opened, options.labels);
@@ -63,12 +90,11 @@ export async function classifierFrom(source: WeightsSource, options: LoadModelOp
   if (labels !== undefined && preprocessing !== undefined) {
     return { ...model, labels, preprocessing, notes: [...opened.notes, ...notes], ...source.origin };
   }
-  const { network } = opened;
-  throw new UsageError({ where, ...classifierProblem(network, { labels: labels ?? [] })! });
+  throw new UsageError({ where, ...classifierProblem(opened.network, { labels: labels ?? [] })! });
 }
 
 /** Returns whether it is a graph of another tool to run as it is: no option names a network for its weights. */
-export function isGraphToRun({ bytes, where }: WeightsSource, options: LoadModelOptions): boolean {
+function isGraphToRun({ bytes, where }: WeightsSource, options: LoadModelOptions): boolean {
   const { network = {}, architecture, allowMissing } = options;
   if (architecture !== undefined || allowMissing !== undefined || !onnxFormat.detect(bytes)) return false;
   if (Object.keys(network).some((option) => option !== "inputShape")) return false;
@@ -83,27 +109,31 @@ export function isGraphToRun({ bytes, where }: WeightsSource, options: LoadModel
  */
 export async function loadGraph(
   source: WeightsSource,
-  { network, labels: given }: LoadModelOptions,
+  { network: given, labels: named }: LoadModelOptions,
   engine: Engine,
   options?: SessionOptions,
-) {
+): Promise<ClassifierSession> {
   const { where } = source;
   const { bytes, content } = await wholeOnnx(source);
-  const images = graphImages(content, where, network?.inputShape);
+  const images = graphImages(content, where, given?.inputShape);
   const preprocessing = defaultPreprocessing;
   const session = await createGraphSession(bytes, engine, { images, preprocessing, where, session: options });
   try {
-    const { labels, notes } = await classNames(await countClasses(session, images), given);
+    const { labels, notes } = await classNames(await countClasses(session, images), named);
     const maker = labels.length === 1 ? "sigmoid" : "softmax";
     const made = images.givesProbabilities ? [] : [`It ends without a ${maker}; one was applied to its outputs.`];
-    return { session, images, labels, preprocessing, notes: [asItIs, ...made, usualPreprocessing, ...notes] };
+    return {
+      network: { ...network("graph", input([...images.size, 3])), output: images.output },
+      labels,
+      preprocessing,
+      notes: ["The graph of another tool runs as it is.", ...made, usualPreprocessing, ...notes],
+      session,
+    };
   } catch (error) {
     await session.dispose();
     throw error;
   }
 }
-
-const asItIs = "The graph of another tool runs as it is.";
 
 /** Counts the outputs of one run: no file states them reliably. */
 async function countClasses(session: Session, { size: [height, width], output }: GraphImages): Promise<number> {
@@ -116,12 +146,17 @@ async function countClasses(session: Session, { size: [height, width], output }:
 
 /** Adds labels and preprocessing to a classifier of images, and notes of what was assumed. */
 export async function completeModel(opened: OpenedModel, given: readonly string[] | undefined) {
-  const { network, weights, architecture, license, provenance } = opened;
-  const model: ModelToWrite = { network, weights, architecture, license, provenance };
-  const classes = outputLayer(network).outputShape[0]!;
+  const { network: own, weights, architecture, license, provenance } = opened;
+  const model: ModelToWrite = { network: own, weights, architecture, license, provenance };
+  const classes = outputLayer(own).outputShape[0]!;
   const kept = opened.labels?.length === classes ? opened.labels : undefined;
-  if (classifierProblem(network, { labels: classNumbers(classes) })) {
-    return { model: assertNoLabels(model, given), notes: [] };
+  if (classifierProblem(own, { labels: classNumbers(classes) })) {
+    if (given === undefined) return { model, notes: [] };
+    throw new UsageError({
+      where: "labels",
+      what: `network "${own.name}" is not a classifier of RGB images`,
+      remedy: "Leave the labels out.",
+    });
   }
   const { labels, notes } = await classNames(classes, given ?? kept);
   const usual = { ...defaultPreprocessing, ...familyOf(architecture)?.preprocessing };
@@ -146,8 +181,7 @@ async function classNames(classes: number, known: readonly string[] | undefined)
     return { labels: await imagenetLabels(), notes: [note] };
   }
   if (known === undefined) {
-    const note = "It does not name its classes; they are numbered.";
-    return { labels: classNumbers(classes), notes: [note] };
+    return { labels: classNumbers(classes), notes: ["It does not name its classes; they are numbered."] };
   }
   if (known.length === classes) return { labels: known, notes: [] };
   throw new UsageError({
@@ -160,13 +194,4 @@ async function classNames(classes: number, known: readonly string[] | undefined)
 
 function classNumbers(classes: number): readonly string[] {
   return Array.from({ length: classes }, (_, index) => String(index));
-}
-
-function assertNoLabels(model: ModelToWrite, given: readonly string[] | undefined): ModelToWrite {
-  if (given === undefined) return model;
-  throw new UsageError({
-    where: "labels",
-    what: `network "${model.network.name}" is not a classifier of RGB images`,
-    remedy: "Leave the labels out.",
-  });
 }

@@ -1,4 +1,6 @@
+import { z } from "zod";
 import { FormatError, UsageError, XceptionError } from "../base/errors.ts";
+import { checkDocument, parseJson } from "../base/json.ts";
 import { type CompileOptions, compile } from "../compiler/compile.ts";
 import { imageInput } from "../compiler/lower.ts";
 import { type OnnxContent, readOnnx } from "../compiler/onnx/reader.ts";
@@ -6,9 +8,92 @@ import { metadataKey } from "../formats/format.ts";
 import { readsBytes } from "../formats/onnx/format.ts";
 import { inputShapeOf, type Network, outputLayer } from "../graph/network.ts";
 import { checkEngineWeights, fromEngineWeights } from "../graph/weights.ts";
-import { type Architecture, buildNetwork } from "../models/registry.ts";
-import { type Model, type ModelParts, resizesInGraph } from "./model.ts";
-import { type ModelMetadata, preprocessingProblem, readMetadata, writeMetadata } from "./model-metadata.ts";
+import { architectureSchema } from "../models/architecture-schema.ts";
+import { type Architecture, buildNetwork, completeArchitecture } from "../models/registry.ts";
+import { type ImagePreprocessing, type Model, type ModelParts, resizesInGraph } from "./model.ts";
+
+/** Version 2: the graph takes images of any size, and channels may be scaled each on its own. */
+const formatVersions = [1, 2] as const;
+const formatVersion = formatVersions[1];
+
+/** Everything in a model file besides its graph and its weights. */
+export type ModelMetadata = Omit<ModelParts, "weights">;
+
+/** Description of a model in a file of any kind; only image classifiers have labels and preprocessing. */
+export type ModelDescription = Pick<ModelMetadata, "architecture"> & Partial<ModelMetadata>;
+
+const byte = z.int().min(0).max(255);
+const perChannel = z.union([z.number(), z.tuple([z.number(), z.number(), z.number()])]);
+
+const preprocessingSchema = z.object({
+  scale: perChannel,
+  offset: perChannel,
+  interpolation: z.enum(["nearest", "bilinear", "bicubic"]).optional(),
+  fit: z.enum(["fill", "cover", "contain"]),
+  cropRatio: z.number().min(0.01).max(1).optional(),
+  background: z.tuple([byte, byte, byte]),
+});
+
+const documentSchema = z.object({
+  formatVersion: z.literal(formatVersions),
+  architecture: architectureSchema,
+  labels: z.array(z.string()).optional(),
+  preprocessing: preprocessingSchema.optional(),
+  license: z.string().optional(),
+  provenance: z.record(z.string(), z.json()).optional(),
+});
+
+/** Returns the problem with an image preprocessing as parts of an error, or undefined. */
+function preprocessingProblem(preprocessing: ImagePreprocessing) {
+  const { error } = preprocessingSchema.safeParse(preprocessing);
+  if (error === undefined) {
+    if (preprocessing.interpolation !== undefined || (preprocessing.cropRatio ?? 1) === 1) return undefined;
+    return { what: "images are cropped in the graph alone", expected: "preprocessing with an interpolation" };
+  }
+  const { path, message } = error.issues[0]!;
+  return { what: `preprocessing.${path.join(".")} is not allowed: ${message}` };
+}
+
+/** Writes the JSON document with everything about a model that its file cannot store otherwise. */
+export function writeMetadata(description: ModelDescription): string {
+  const { architecture, labels, preprocessing, license, provenance } = description;
+  const { scale, offset, interpolation, fit, cropRatio, background } = preprocessing ?? {};
+  // In canonical order: equal documents give equal text.
+  return JSON.stringify({
+    // Earlier versions of this package can read files that need nothing new.
+    formatVersion: preprocessing && needsVersion2(preprocessing) ? 2 : 1,
+    architecture: completeArchitecture(architecture),
+    labels,
+    preprocessing: preprocessing && { scale, offset, interpolation, fit, cropRatio, background },
+    license,
+    provenance,
+  });
+}
+
+function needsVersion2({ interpolation, scale, offset }: ImagePreprocessing): boolean {
+  return interpolation !== undefined || typeof scale !== "number" || typeof offset !== "number";
+}
+
+/**
+ * Parses metadata written by `writeMetadata`.
+ * @param where name of the file in errors.
+ * @throws {FormatError} it is not such a document, or of a later version of the format.
+ */
+export function readMetadata(text: string, where: string): ModelDescription {
+  const json = parseJson(text, `${where}, metadata`);
+  const version = z.object({ formatVersion: z.number() }).safeParse(json).data?.formatVersion;
+  if (version !== undefined && version > formatVersion) {
+    throw new FormatError({
+      where,
+      what: "a later version of xception-ts wrote this file",
+      received: `format ${version}`,
+      expected: `format ${formatVersion}`,
+      remedy: "Update xception-ts.",
+    });
+  }
+  const { formatVersion: _, ...description } = checkDocument(documentSchema, json, `${where}, metadata`);
+  return description as ModelDescription;
+}
 
 /**
  * Encodes a model as one `.onnx` file: bytes `images [N, H, W, 3]` in, of any height and width where the preprocessing
@@ -40,8 +125,7 @@ export function encodeModel(model: ModelParts, options: Pick<CompileOptions, "st
  * @throws {WeightsError} a weight of the network is missing or has another shape.
  */
 export function decodeModel(bytes: Uint8Array, file?: string): Model {
-  const where = nameOf(bytes, file);
-  const { tensors, ...described } = readModel(bytes, where);
+  const { tensors, where, ...described } = readModel(bytes, file);
   return { ...described, weights: fromEngineWeights(described.network, tensors, where) };
 }
 
@@ -50,18 +134,14 @@ export function decodeModel(bytes: Uint8Array, file?: string): Model {
  * @throws as {@link decodeModel}.
  */
 export function describeModel(bytes: Uint8Array, file?: string): Omit<Model, "weights"> {
-  const where = nameOf(bytes, file);
-  const { tensors, ...described } = readModel(bytes, where);
+  const { tensors, where, ...described } = readModel(bytes, file);
   checkEngineWeights(described.network, tensors, where);
   return described;
 }
 
-function nameOf(bytes: Uint8Array, file: string | undefined): string {
-  return file === undefined ? `model of ${bytes.length} bytes` : `model ${JSON.stringify(file)}`;
-}
-
-function readModel(bytes: Uint8Array, where: string) {
-  return modelIn(readOnnx(bytes, where), where);
+function readModel(bytes: Uint8Array, file: string | undefined) {
+  const where = file === undefined ? `model of ${bytes.length} bytes` : `model ${JSON.stringify(file)}`;
+  return { where, ...modelIn(readOnnx(bytes, where), where) };
 }
 
 /**
@@ -71,7 +151,7 @@ function readModel(bytes: Uint8Array, where: string) {
  */
 export function modelIn(content: OnnxContent, where: string) {
   const { metadata, inputs, outputs, tensors } = content;
-  const described = completeMetadata(metadata.get(metadataKey), where);
+  const described = metadataIn(metadata.get(metadataKey), where);
   const network = networkOf(described.architecture, where);
   const problem = classifierProblem(network, described);
   if (problem) throw new FormatError({ where: `${where}, metadata`, ...problem });
@@ -94,7 +174,7 @@ export function modelIn(content: OnnxContent, where: string) {
   return { ...described, network, tensors };
 }
 
-function completeMetadata(text: string | undefined, where: string): ModelMetadata {
+function metadataIn(text: string | undefined, where: string): ModelMetadata {
   if (text === undefined) {
     throw new FormatError({
       where,

@@ -24,8 +24,7 @@ import {
 import type { Shape } from "../tensor/shape.ts";
 import { openWeightsFile, type WeightsFile } from "./formats.ts";
 import { defaultPreprocessing } from "./model.ts";
-import { networkOf } from "./model-file.ts";
-import type { ModelDescription } from "./model-metadata.ts";
+import { type ModelDescription, networkOf } from "./model-file.ts";
 import { updateArchitecture } from "./update-architecture.ts";
 import { type WeightsSource, weightsSource } from "./weights-file.ts";
 
@@ -51,6 +50,8 @@ export interface LoadWeightsOptions {
    * Missing weights are initialized from the network's seed. Default: none.
    */
   readonly allowMissing?: string | undefined;
+  /** Key of the weights in a PyTorch checkpoint, names separated by `/`; default: a usual one, or the only one. */
+  readonly key?: string | undefined;
 }
 
 /**
@@ -65,13 +66,13 @@ export async function loadWeights(
   platform: SourceReader,
   options: LoadWeightsOptions = {},
 ): Promise<LoadedWeights> {
-  const { file, where } = await opened(source, platform);
+  const { file, where } = await opened(source, platform, options.key);
   return weightsFor(network, file, { where, ...options });
 }
 
 /**
  * Opens a whole model of any kind from a file of any known format.
- * @param options `inputShape`: shape of the images, if the file leaves it open.
+ * @param options `inputShape`: shape of the images, if the file leaves it open; `key`: as in `loadWeights`.
  * @throws {FileError} the file does not exist, or cannot be read.
  * @throws {FormatError} it is in no known format, damaged, holds only weights, or its network has an unsupported layer.
  * @throws {WeightsError} its weights are not those of its network.
@@ -79,15 +80,15 @@ export async function loadWeights(
 export async function openModel(
   source: Source,
   platform: SourceReader,
-  options: { readonly inputShape?: Shape } = {},
+  options: { readonly inputShape?: Shape; readonly key?: string } = {},
 ): Promise<OpenedModel> {
-  const { file, where } = await opened(source, platform);
+  const { file, where } = await opened(source, platform, options.key);
   return modelFrom(file, where, options.inputShape);
 }
 
 /** A separate function, so that nothing references the file's bytes while its weights are transposed. */
-async function opened(source: Source, platform: SourceReader) {
-  const found = await weightsSource(source, platform);
+async function opened(source: Source, platform: SourceReader, key: string | undefined) {
+  const found = await weightsSource(source, platform, { key });
   return { file: await openWeightsFile(found), where: found.where };
 }
 
@@ -118,36 +119,31 @@ export function modelFrom(
       what: "the file holds only weights, without their network",
       received: file.format,
       expected: "a whole model",
-      remedy: "Name the network: convert takes its flags; in a program, use loadWeights.",
+      remedy: "Name the network: convert has flags for it; in code, use loadWeights.",
     });
   }
-  const { network: described, architecture: told, constants, rescaling } = file.describedNetwork(inputShape);
+  const { network: described, architecture: named, constants, rescaling } = file.describedNetwork(inputShape);
   const loaded = weightsFor(described, file, { where, constants, allowMissing });
-  const architecture = told ?? architectureFor(described, file, where);
+  const architecture = named ?? architectureFor(described, file, where);
   const network = buildNetwork(architecture);
   const weights = underNamesOf(network, described, loaded.weights);
-  const prepared = preparing(rescaling);
-  const notes = [...loaded.notes, ...prepared.notes];
-  return { ...prepared.said, ...file.metadata, ...loaded, notes, architecture, network, weights };
+  const rescaled = rescaledPixels(rescaling);
+  const notes = [...loaded.notes, ...rescaled.notes];
+  return { ...rescaled.description, ...file.metadata, ...loaded, notes, architecture, network, weights };
 }
 
 /** Moves a rescaling of pixels that is a layer of the file's network into the preprocessing. */
-export function preparing(rescaling: Preprocessing | undefined): {
-  readonly said: Pick<ModelDescription, "preprocessing">;
-  readonly notes: readonly string[];
-} {
-  if (rescaling === undefined) return { said: {}, notes: [] };
+function rescaledPixels(rescaling: Preprocessing | undefined) {
+  if (rescaling === undefined) return { description: {}, notes: [] };
   const { scale, offset } = rescaling;
-  return {
-    said: { preprocessing: { ...defaultPreprocessing, ...rescaling } },
-    notes: [`Its rescaling of pixels, pixel · ${scale} + ${offset}, is part of the preprocessing here, not a layer.`],
-  };
+  const note = `Its rescaling of pixels, pixel · ${scale} + ${offset}, is part of the preprocessing here, not a layer.`;
+  return { description: { preprocessing: { ...defaultPreprocessing, ...rescaling } }, notes: [note] };
 }
 
 /** The architecture that the file names, if its network matches; else a family that does; else the list of layers. */
 function architectureFor(network: Network, { metadata }: WeightsFile, where: string): Architecture {
-  const said = metadata?.architecture;
-  if (said !== undefined && sameLayers(network, networkOf(said, where))) return said;
+  const named = metadata?.architecture;
+  if (named !== undefined && sameLayers(network, networkOf(named, where))) return named;
   return recognizeArchitecture(network) ?? architectureOf(network);
 }
 
@@ -168,6 +164,8 @@ export interface OpenAsOptions {
   readonly architecture?: ArchitectureName | undefined;
   /** As in `loadWeights`; an error if the file's own network has all its weights. */
   readonly allowMissing?: string | undefined;
+  /** As in `loadWeights`. */
+  readonly key?: string | undefined;
 }
 
 /**
@@ -192,20 +190,20 @@ export async function openAs(
     if (allowMissing === undefined || missing.length + unexpected.length + wrongShape.length > 0) return opened;
     throw new UsageError({
       where,
-      what: "the file's own network has all its weights, none is missing",
+      what: "the file's own network has all its weights",
       received: allowMissing,
-      remedy: "Name another network for them with its options.",
+      remedy: "Leave the option out, or name another network with its options.",
     });
   }
   const ownName = own && nameOfArchitecture(own);
   const wanted = name ?? ownName ?? defaultName;
   const architecture = architectureNamed(wanted, { ...(own && optionsFor(wanted, own)), ...given });
-  const { architecture: _, ...said } = file.metadata ?? {};
+  const { architecture: _, ...description } = file.metadata ?? {};
   const storedChannels = own ? inputShapeOf(buildNetwork(own))[2]! : 3;
   const { network, ...loaded } = weightsInto(architecture, file, { where, allowMissing, storedChannels });
-  const prepared = preparing(whole ? understood(file)?.rescaling : undefined);
-  const notes = [...loaded.notes, ...prepared.notes, ...changedNumbers(own, architecture)];
-  return { ...prepared.said, ...said, architecture, network, ...loaded, notes };
+  const rescaled = rescaledPixels(whole ? understood(file)?.rescaling : undefined);
+  const notes = [...loaded.notes, ...rescaled.notes, ...changedNumbers(own, architecture)];
+  return { ...rescaled.description, ...description, architecture, network, ...loaded, notes };
 }
 
 /** Loads weights into the network of an architecture; those for another number of input channels are adapted. */
@@ -221,23 +219,16 @@ function weightsInto(
   } catch (error) {
     if (!(error instanceof WeightsError) || channels === storedChannels) throw error;
     const before = withOptions(architecture, { inputShape: [height, width, storedChannels] });
-    const loaded = weightsOrUndefined(buildNetwork(before), file, options);
-    if (loaded === undefined) throw error;
-    const { weights } = updateArchitecture(
-      { architecture: before, weights: loaded.weights },
-      { inputShape: [height, width, channels] },
-    );
+    let loaded: LoadedWeights;
+    try {
+      loaded = weightsFor(buildNetwork(before), file, options);
+    } catch {
+      throw error;
+    }
+    const stored = { architecture: before, weights: loaded.weights };
+    const { weights } = updateArchitecture(stored, { inputShape: [height, width, channels] });
     const note = `Its first convolution read ${storedChannels} channels and was adapted to ${channels} as timm does.`;
     return { network, ...loaded, weights, notes: [...loaded.notes, note] };
-  }
-}
-
-function weightsOrUndefined(...given: Parameters<typeof weightsFor>): LoadedWeights | undefined {
-  try {
-    return weightsFor(...given);
-  } catch (error) {
-    if (error instanceof WeightsError) return undefined;
-    throw error;
   }
 }
 

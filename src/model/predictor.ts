@@ -121,8 +121,7 @@ export class Predictor {
   /**
    * Returns the outputs for many images, batch by batch in their order. Unreadable images are reported and replaced by
    * the next ones. Images are decoded while the engine runs on earlier ones.
-   * @throws {AbortedError} the signal fired.
-   * @throws {UsageError} after `dispose()`.
+   * @throws as {@link predict}, but for images.
    */
   async *predictBatches(
     images: readonly ImageSource[],

@@ -1,6 +1,6 @@
 import { WeightsError } from "../base/errors.ts";
 import type { Source, SourceReader } from "../base/platform.ts";
-import { initializeWeights } from "../graph/initialize.ts";
+import { initializeWeights, type Weights } from "../graph/initialize.ts";
 import type { WeightSpec } from "../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import { checkWeights } from "../graph/weights.ts";
@@ -13,7 +13,7 @@ import type { ImagePreprocessing, Provenance } from "./model.ts";
 import { type LoadedWeights, type LoadWeightsOptions, ownArchitecture, weightsFor } from "./open-weights.ts";
 import { weightsSource } from "./weights-file.ts";
 
-export interface StartingWeightsOptions extends LoadWeightsOptions {
+interface StartingWeightsOptions extends LoadWeightsOptions {
   /**
    * Layer or block to attach the classifier to; later layers are removed. Default: its original place or, if the
    * weights lack everything after some layer, that layer, unless `allowMissing` allows them to be missing.
@@ -66,7 +66,7 @@ export interface StartingFile {
   readonly file: WeightsFile;
   /** Its architecture, if the file names one of ours. */
   readonly architecture: Architecture | undefined;
-  readonly origin: StartingWeights["origin"];
+  readonly origin: Provenance;
 }
 
 /**
@@ -93,26 +93,8 @@ export async function openStartingFile(
 }
 
 /**
- * Weights to start training from: those of a file, whose classifier may be missing or have other classes; the network's
- * classifier is then reinitialized from the network's seed.
- * @param source `imagenet` selects the ImageNet weights of keras.applications.Xception.
- * @throws as `loadWeights`.
- * @throws {UsageError} the classifier cannot be attached to the given layer.
- */
-export async function startingWeights(
-  network: Network,
-  source: Source,
-  platform: SourceReader,
-  options: StartingWeightsOptions = {},
-): Promise<StartingWeights> {
-  const classifier = classifierOf(network);
-  const classes = classifier?.config.type === "Dense" ? classifier.config.units : undefined;
-  const opened = await openStartingFile(source, platform, { classes });
-  return startingWeightsIn(network, opened, options);
-}
-
-/**
- * As {@link startingWeights}, from an open file.
+ * Loads weights to start training from. The file may lack the classifier or have one for other classes; it is then
+ * reinitialized from the network's seed.
  * @throws {WeightsError} its weights are not those of the network.
  * @throws {UsageError} the classifier cannot be attached to the given layer.
  */
@@ -121,59 +103,47 @@ export function startingWeightsIn(
   { file, where, origin }: StartingFile,
   { allowMissing, headOn }: StartingWeightsOptions = {},
 ): StartingWeights {
-  const classifier = classifierOf(network);
+  const classifier = network.layers.findLast(({ config }) => config.type === "Dense");
   const patterns = [allowMissing, classifier && `${classifier.name}/*`].filter((each) => each !== undefined);
-  const said = { preprocessing: file.metadata?.preprocessing, origin };
-  const whatIsThere = (of: Network) => weightsFor(of, file, { where, allowMissing: "*" });
+  const about = { preprocessing: file.metadata?.preprocessing, origin };
+  const available = (of: Network) => weightsFor(of, file, { where, allowMissing: "*" });
   const upTo = (place: string): StartingWeights => {
     const shorter = topOn(network, place);
-    const own = file.describedNetwork && takenUpTo(shorter, whatIsThere(shorter));
+    const own = file.describedNetwork && selectWeights(shorter, available(shorter));
     // Order and numbering of layers only make sense for the whole network, unless the file is of the truncated one.
-    const part = takenUpTo(shorter, whatIsThere(network));
+    const part = selectWeights(shorter, available(network));
     const best = own !== undefined && own.report.taken > part.report.taken ? own : part;
     assertNothingMissing(shorter, best, where);
-    return { ...best, network: shorter, headOn: topLayers(shorter)[0]!.inbound[0]!, ...said };
+    return { ...best, network: shorter, headOn: partsOf(shorter).top[0]!.inbound[0]!, ...about };
   };
   if (headOn !== undefined) return upTo(headOn);
   try {
-    const loaded = weightsFor(network, file, {
-      where,
-      allowMissing: patterns.length > 0 ? patterns.join(",") : undefined,
-    });
-    return { ...loaded, network, headOn: undefined, ...said };
+    const options = { where, allowMissing: patterns.length > 0 ? patterns.join(",") : undefined };
+    return { ...weightsFor(network, file, options), network, headOn: undefined, ...about };
   } catch (error) {
     if (!(error instanceof WeightsError) || allowMissing !== undefined) throw error;
-    const reached = lastReached(network, whatIsThere(network));
+    const reached = lastReached(network, available(network));
     if (reached === undefined) throw error;
     return upTo(reached);
   }
 }
 
-function classifierOf({ layers }: Network): Network["layers"][number] | undefined {
-  return layers.findLast(({ config }) => config.type === "Dense");
-}
-
 /** Selects the weights of a truncated network from those of the whole one, or of itself. */
-function takenUpTo(shorter: Network, loaded: LoadedWeights): LoadedWeights {
+function selectWeights(shorter: Network, loaded: LoadedWeights): LoadedWeights {
   const specs = networkWeights(shorter);
-  const own = new Map(specs.map((spec) => [spec.name, spec]));
-  const isReinitialized = reinitializedIn(loaded);
-  const fits = ({ name, shape }: WeightSpec) =>
-    !isReinitialized(name) && sameShape(loaded.weights.get(name)!.shape, shape);
-  const drawn = initializeWeights(shorter);
-  const { report } = loaded;
-  const isOwn = (entry: string) => own.has(nameIn(entry));
-  const wrongShape = report.wrongShape.filter(isOwn);
-  const told = new Set([...report.missing, ...wrongShape.map(nameIn)]);
+  const names = new Set(specs.map(({ name }) => name));
+  const found = foundIn(loaded);
+  const fits = ({ name, shape }: WeightSpec) => found.has(name) && sameShape(found.get(name)!.shape, shape);
+  const initial = initializeWeights(shorter);
+  const wrongShape = loaded.report.wrongShape.filter((entry) => names.has(nameIn(entry)));
+  const wrong = new Set(wrongShape.map(nameIn));
   return {
     ...loaded,
-    weights: new Map(specs.map((spec) => [spec.name, (fits(spec) ? loaded.weights : drawn).get(spec.name)!])),
+    weights: new Map(specs.map((spec) => [spec.name, (fits(spec) ? found : initial).get(spec.name)!])),
     report: {
-      ...report,
+      ...loaded.report,
       taken: specs.filter(fits).length,
-      missing: specs
-        .filter((spec) => report.missing.includes(spec.name) || (!fits(spec) && !told.has(spec.name)))
-        .map(({ name }) => name),
+      missing: specs.filter((spec) => !fits(spec) && !wrong.has(spec.name)).map(({ name }) => name),
       wrongShape,
       // The rest of the file belongs to the removed layers.
       unexpected: [],
@@ -183,43 +153,41 @@ function takenUpTo(shorter: Network, loaded: LoadedWeights): LoadedWeights {
 
 /** @throws {WeightsError} weights below the top are missing. */
 function assertNothingMissing(network: Network, loaded: LoadedWeights, where: string): void {
-  const isReinitialized = reinitializedIn(loaded);
-  const top = new Set(topLayers(network).flatMap(({ weights }) => weights.map(({ name }) => name)));
+  const top = new Set(partsOf(network).top.flatMap(({ weights }) => weights.map(({ name }) => name)));
   const body = networkWeights(network).filter(({ name }) => !top.has(name));
-  checkWeights(where, body, new Map([...loaded.weights].filter(([name]) => !top.has(name) && !isReinitialized(name))));
+  checkWeights(where, body, new Map([...foundIn(loaded)].filter(([name]) => !top.has(name))));
 }
 
 /**
  * The last layer of feature maps that depends on no missing weight, if all that is missing comes after it, nothing has
- * another shape, and at least half of the layers that have weights come before: else it is rather the wrong file.
+ * another shape, and at least half of the layers that have weights come before: otherwise it is probably the wrong file.
  */
 function lastReached(network: Network, loaded: LoadedWeights): string | undefined {
-  const isReinitialized = reinitializedIn(loaded);
-  const top = topLayers(network);
-  const bodyLayers = network.layers.slice(0, network.layers.length - top.length);
+  const found = foundIn(loaded);
+  const { body, top } = partsOf(network);
   const complete = new Set<string>();
-  for (const { name, inbound, weights } of bodyLayers) {
-    if (inbound.every((source) => complete.has(source)) && !weights.some((spec) => isReinitialized(spec.name)))
+  for (const { name, inbound, weights } of body) {
+    if (inbound.every((source) => complete.has(source)) && weights.every((spec) => found.has(spec.name)))
       complete.add(name);
   }
-  const last = bodyLayers.findLast(({ name }) => complete.has(name));
-  if (last === undefined || top.length === 0) return undefined;
-  const reached = bodyLayers.slice(0, bodyLayers.indexOf(last) + 1);
+  const reached = body.slice(0, body.findLastIndex(({ name }) => complete.has(name)) + 1);
   const topNames = new Set(top.flatMap(({ weights }) => weights.map(({ name }) => name)));
   const differs = loaded.report.wrongShape.some((entry) => !topNames.has(nameIn(entry)));
-  const isWhole = !differs && reached.every(({ name }) => complete.has(name));
+  const isWhole = top.length > 0 && !differs && reached.every(({ name }) => complete.has(name));
   const weighted = (layers: Network["layers"]) => layers.filter(({ weights }) => weights.length > 0).length;
-  return isWhole && 2 * weighted(reached) >= weighted(bodyLayers) ? last.name : undefined;
+  return isWhole && 2 * weighted(reached) >= weighted(body) ? reached.at(-1)?.name : undefined;
 }
 
-function topLayers(network: Network): Network["layers"] {
-  const index = topIndex(network);
-  return index === undefined ? [] : network.layers.slice(index);
+/** The layers before the last global pooling, and the rest. */
+function partsOf(network: Network): { readonly body: Network["layers"]; readonly top: Network["layers"] } {
+  const index = topIndex(network) ?? network.layers.length;
+  return { body: network.layers.slice(0, index), top: network.layers.slice(index) };
 }
 
-function reinitializedIn({ report }: LoadedWeights): (name: string) => boolean {
-  const reinitialized = new Set([...report.missing, ...report.wrongShape.map(nameIn)]);
-  return (name) => reinitialized.has(name);
+/** The weights that were in the file. */
+function foundIn({ weights, report }: LoadedWeights): Weights {
+  const initialized = new Set([...report.missing, ...report.wrongShape.map(nameIn)]);
+  return new Map([...weights].filter(([name]) => !initialized.has(name)));
 }
 
 /** The weight's name in a report entry, which may contain more: `a/kernel (3×3 instead of 5×5)`. */

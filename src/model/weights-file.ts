@@ -4,7 +4,7 @@ import { nameOfSource, readSource } from "../base/source.ts";
 import type { FileToRead } from "../formats/format.ts";
 import { kerasFileModule } from "../formats/keras/file.ts";
 import { defaultName, familyNamed } from "../models/registry.ts";
-import type { ModelDescription } from "./model-metadata.ts";
+import type { ModelDescription } from "./model-file.ts";
 
 /** A file of weights to open. */
 export interface WeightsSource extends FileToRead {
@@ -16,31 +16,39 @@ export interface WeightsSource extends FileToRead {
  * Reads a file of weights, to be opened once.
  * @param source `imagenet` stands for the published weights of keras.applications.Xception; `includeTop` includes its
  * classifier, by default.
+ * @param options `key` of the weights in a PyTorch checkpoint, names separated by `/`.
  * @throws {FileError} the file does not exist, or cannot be read.
  * @throws {UsageError} the source is of no known kind.
  */
 export async function weightsSource(
   source: Source,
   reader: SourceReader,
-  { includeTop = true }: { readonly includeTop?: boolean } = {},
+  { includeTop = true, key }: { readonly includeTop?: boolean; readonly key?: string | undefined } = {},
 ): Promise<WeightsSource> {
   if (source === "imagenet") {
-    const address = imagenetWeightsAddress(includeTop, reader.downloads?.mirror);
+    const address = imagenetAddress(includeTop, reader.downloads?.mirror);
     return { ...(await weightsSource(address, reader)), origin: imagenetOrigin };
   }
   const { isolate } = reader;
   const name = nameOfSource(source);
-  // While reading the bytes. The content still decides what the file is.
+  // In parallel with reading the bytes, whose content decides the format.
   if (/\.(h5|hdf5|keras)(#|$)/i.test(name ?? "")) isolate?.prepare?.(kerasFileModule);
   const bytes = await readSource(source, reader);
   const where = name === undefined ? `file of ${bytes.length} bytes` : `file "${name}"`;
   const readBeside = async (part: string): Promise<Uint8Array> => {
     assertInside(part, where);
-    if (name === undefined || source instanceof Blob) throw withoutFolder(where, part);
+    if (name === undefined || source instanceof Blob) {
+      throw new UsageError({
+        where,
+        what: "its weights are in other files, whose folder is unknown",
+        received: part,
+        remedy: "Open it by its path.",
+      });
+    }
     return readSource(`${name.slice(0, Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1)}${part}`, reader);
   };
   const isDisposable = !(source instanceof Uint8Array || source instanceof ArrayBuffer);
-  return { where, bytes, isDisposable, readBeside, ...(isolate && { isolate }) };
+  return { where, bytes, isDisposable, key, readBeside, ...(isolate && { isolate }) };
 }
 
 /** A file may refer to its parts, but not to other files: `../../secret`, `/etc/passwd`, `https:`, `C:`. */
@@ -55,28 +63,17 @@ function assertInside(name: string, where: string): void {
   });
 }
 
-function withoutFolder(where: string, name: string): UsageError {
-  return new UsageError({
-    where,
-    what: "its weights are in other files, whose folder is unknown",
-    received: name,
-    remedy: "Open it by its path.",
-  });
-}
-
 const { folder: published, withTop, withoutTop, license, origin } = familyNamed(defaultName).published!;
 
 /** License and provenance of models made from these weights. */
 export const imagenetOrigin = { license, provenance: { weights: origin, source: published } };
 
 /**
- * Returns the address of the ImageNet weights of keras.applications.Xception, with the file's MD5 as `#md5=`.
- * @param includeTop with the classifier of 1000 classes.
+ * The address of these weights, with the file's MD5 as `#md5=`.
  * @param mirror address of another folder with the same files.
- * @throws {UsageError} the mirror is not an address.
  * @see https://github.com/keras-team/keras/blob/master/keras/src/applications/xception.py
  */
-export function imagenetWeightsAddress(includeTop: boolean, mirror = published): string {
+function imagenetAddress(includeTop: boolean, mirror = published): string {
   if (!/^https?:\/\/./i.test(mirror)) {
     throw new UsageError({
       where: "mirror of the ImageNet weights (XCEPTION_WEIGHTS_URL)",
@@ -85,7 +82,6 @@ export function imagenetWeightsAddress(includeTop: boolean, mirror = published):
       expected: "the URL of a folder, http://… or https://…",
     });
   }
-  const folder = mirror.endsWith("/") ? mirror : `${mirror}/`;
-  const file = includeTop ? withTop : withoutTop;
-  return `${folder}${file.name}#md5=${file.md5}`;
+  const { name, md5 } = includeTop ? withTop : withoutTop;
+  return `${mirror.replace(/\/?$/, "/")}${name}#md5=${md5}`;
 }

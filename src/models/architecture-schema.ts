@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { ActivationName, ConfigOf, LayerConfig, LayerType, Padding } from "../graph/layers.ts";
 import { type Architecture, families } from "./registry.ts";
 
-/** Networks of more layers are no networks: the largest we know has about 300. */
+/** Limit against hostile files; the largest known networks have about 300 layers. */
 const mostLayers = 2000;
 
 const size = z
@@ -12,10 +12,7 @@ const size = z
 const sizes = z.tuple([size, size]).readonly();
 const name = z.string().min(1).max(500);
 const activation = z.enum(["linear", "relu", "elu", "sigmoid", "softmax"] satisfies ActivationName[]);
-const pixels = z
-  .int()
-  .min(0)
-  .max(2 ** 24);
+const pixels = z.literal(0).or(size);
 const padding: z.ZodType<Padding> = z.union([z.enum(["valid", "same"]), z.tuple([pixels, pixels]).readonly()]);
 const convolution = { kernelSize: sizes, strides: sizes, padding, useBias: z.boolean() };
 
@@ -62,7 +59,7 @@ const [firstFamily, ...otherFamilies] = families.map(({ family }) =>
   z.object({ family: z.literal(family as string), options: z.looseObject({}) }),
 );
 
-/** An architecture as a file holds it. What options and layers may be together is checked where the network is built. */
+/** An architecture as stored in a file. Building the network checks how options and layers combine. */
 export const architectureSchema = z.discriminatedUnion("family", [
   firstFamily!,
   ...otherFamilies,

@@ -3,7 +3,7 @@ import type { Preprocessing } from "../graph/preprocessing.ts";
 import type { OptionsOf, OptionTable, OwnedOptions } from "./options.ts";
 import type { TimmWeights } from "./timm-entries.ts";
 
-/** A family of networks: all that the rest of the program knows about it. */
+/** A family of networks: its record, from which the rest of the program derives. */
 export interface Family<
   Key extends string = string,
   Table extends OptionTable = OptionTable,
@@ -12,7 +12,7 @@ export interface Family<
   /** Its name in model files. */
   readonly family: Key;
   readonly options: OwnedOptions<Table>;
-  /** The names of its networks and the options that they stand for; of two that fit, the later one. */
+  /** The names of its networks and the options that they imply; if two fit a network, the later one is used. */
   readonly names: Readonly<Record<Name, OptionsOf<Table>>>;
   /** @throws {UsageError} an option is invalid. */
   build(options: OptionsOf<Table>): Network;
@@ -20,11 +20,11 @@ export interface Family<
   readonly preprocessing: Preprocessing;
   /** Weights that the authors of the family published. */
   readonly published?: PublishedWeights;
-  /** Returns options of which one builds a network with the same layers, if any do. */
+  /** Guesses the options of a network with unknown layer names; the caller builds each and compares. */
   candidates?(network: Network): readonly OptionsOf<Table>[];
-  /** Its feature stages that are not the last feature map of a stride: names of layers. */
+  /** Names of the layers of feature stages that are not the last feature map of a stride. */
   stages?(network: Network): readonly string[];
-  /** How timm stores its weights. */
+  /** Names of its weights in timm. */
   readonly timm?: TimmWeights<NoInfer<Name>>;
 }
 
@@ -46,7 +46,7 @@ export interface PublishedFile {
   readonly md5: string;
 }
 
-/** A family, its types inferred from its options and names. */
+/** Defines a family; the types are inferred from its options and names. */
 export function defineFamily<const Key extends string, Table extends OptionTable, Name extends string>(
   family: Family<Key, Table, Name>,
 ): Family<Key, Table, Name> {

@@ -14,9 +14,8 @@ export interface FeatureStage {
 }
 
 /**
- * Returns the last feature map of each stride, as in timm's `features_only`: the last one before the stride grows that
- * all later layers depend on, or a residual sum, after its activation if it has one; or the one defined by the
- * network's family.
+ * The last feature map of each stride, as in timm's `features_only`: the last one before the stride grows that all later
+ * layers depend on, or a residual sum, after its activation if it has one; or the one that the family defines.
  * @see https://github.com/huggingface/pytorch-image-models, `feature_info` of xception.py and xception_aligned.py
  */
 export function featureStages(network: Network): readonly FeatureStage[] {
@@ -25,7 +24,7 @@ export function featureStages(network: Network): readonly FeatureStage[] {
   const trunk = trunkOf(network);
   for (const layer of network.layers) {
     const stride = strides.get(layer.name)!;
-    if (!isFeatureMap(layer) || !isPowerOfTwo(stride)) continue;
+    if (!isFeatureMap(layer) || stride < 2 || !Number.isInteger(Math.log2(stride))) continue;
     if (trunk.has(layer.name) || layer.config.type === "Add") found.set(stride, layer);
   }
   for (const [stride, layer] of found) found.set(stride, activated(layer, network));
@@ -33,12 +32,7 @@ export function featureStages(network: Network): readonly FeatureStage[] {
   for (const layer of network.layers) if (chosen.has(layer.name)) found.set(strides.get(layer.name)!, layer);
   return [...found]
     .sort(([a], [b]) => a - b)
-    .map(([stride, { name, outputShape }]) => ({
-      stage: Math.log2(stride),
-      stride,
-      layer: name,
-      shape: outputShape,
-    }));
+    .map(([stride, { name, outputShape: shape }]) => ({ stage: Math.log2(stride), stride, layer: name, shape }));
 }
 
 /** The layer with the last feature map: the input of global pooling in a classifier. */
@@ -51,10 +45,6 @@ export function isFeatureMap({ outputShape }: Pick<Layer, "outputShape">): boole
   return outputShape.length === 3;
 }
 
-function isPowerOfTwo(stride: number): boolean {
-  return stride >= 2 && Number.isInteger(Math.log2(stride));
-}
-
 /** Stride of each feature map: image pixels per pixel, along the height. */
 function stridesOf({ layers }: Network): ReadonlyMap<string, number> {
   const strides = new Map<string, number>();
@@ -65,21 +55,20 @@ function stridesOf({ layers }: Network): ReadonlyMap<string, number> {
   return strides;
 }
 
-/** Layers that no way from the input to the output goes round: no connection reaches from before them to behind them. */
+/** Layers on every path from the input to the output: no connection bypasses them. */
 function trunkOf({ layers }: Network): ReadonlySet<string> {
-  const places = new Map(layers.map(({ name }, place) => [name, place]));
   const lastReader = new Map<string, number>();
   for (const [place, { inbound }] of layers.entries()) for (const source of inbound) lastReader.set(source, place);
   const trunk = new Set<string>();
   let reached = 0;
-  for (const { name } of layers) {
-    if (reached <= places.get(name)!) trunk.add(name);
+  for (const [place, { name }] of layers.entries()) {
+    if (reached <= place) trunk.add(name);
     reached = Math.max(reached, lastReader.get(name) ?? 0);
   }
   return trunk;
 }
 
-/** The activation that reads a layer, if there is one, else the layer. */
+/** The activation after a layer, if there is one, else the layer. */
 function activated(layer: Layer, { layers }: Network): Layer {
   const reader = layers.find(
     ({ inbound, config }) => inbound.includes(layer.name) && (config.type === "Activation" || config.type === "ReLU"),

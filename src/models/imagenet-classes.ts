@@ -8,7 +8,7 @@ export interface ImagenetClass {
 
 /** The 1000 classes of ImageNet (ILSVRC 2012), in the order of the networks' outputs; loaded on demand. */
 export async function imagenetClasses(): Promise<readonly ImagenetClass[]> {
-  const { imagenetClassList } = await import("./imagenet-class-list.ts");
+  const { imagenetClassList } = await import("./imagenet-class-list.js");
   let number = 0;
   return imagenetClassList
     .replaceAll("\n", "")

@@ -2,9 +2,9 @@ import { GraphError } from "../base/errors.ts";
 import { input, type LayerOutput, layer } from "../graph/builder.ts";
 import type { LayerConfig } from "../graph/layers.ts";
 import { namedPadding } from "../graph/named-padding.ts";
-import { type Layer, type Network, network } from "../graph/network.ts";
+import { type Network, network } from "../graph/network.ts";
 
-/** Any network as a list of layers, from which shapes and weights follow. */
+/** A network as a list of layers, from which shapes and weights follow. */
 export interface LayerList {
   /** Name of the network. */
   readonly name: string;
@@ -71,18 +71,19 @@ export function networkOfLayers({ name, layers, output, seed }: LayerList): Netw
 
 /**
  * Returns whether two networks compute the same with the same weights: equal layers and connections, under any names. A
- * ReLU is the same as an activation, and half a window of padding the same as `same`.
+ * ReLU equals an activation, and explicit padding the named one with the same effect.
  */
 export function sameLayers(a: Network, b: Network): boolean {
-  if (a.layers.length !== b.layers.length) return false;
-  const shape = (network: Network): string[] => {
-    const index = new Map(network.layers.map(({ name }, position) => [name, position]));
-    const describe = ({ config, inbound }: Layer): string =>
-      JSON.stringify([sorted(plain(config)), inbound.map((name) => index.get(name))]);
-    return [...network.layers.map(describe), String(index.get(network.output))];
-  };
-  const others = shape(b);
-  return shape(a).every((layer, position) => layer === others[position]);
+  return a.layers.length === b.layers.length && wiring(a) === wiring(b);
+}
+
+function wiring({ layers, output }: Network): string {
+  const index = new Map(layers.map(({ name }, position) => [name, position]));
+  const described = layers.map(({ config, inbound }) => [
+    sorted(plain(config)),
+    inbound.map((name) => index.get(name)),
+  ]);
+  return JSON.stringify([described, index.get(output)]);
 }
 
 function plain(config: LayerConfig): LayerConfig {

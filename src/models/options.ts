@@ -6,6 +6,7 @@ import {
   choice,
   type Kind,
   number,
+  oneOf,
   onOff,
   tupleOf,
   wholeNumber,
@@ -52,7 +53,7 @@ export function option<T, const Scope extends OptionScope>(
   return { ...kind, ...rest };
 }
 
-/** The options of all families but for the seed, which comes last. */
+/** The options of all families except the seed, which comes last. */
 export const sharedOptions = {
   /** `[height, width, channels]`; each family has its own smallest image. */
   inputShape: option(imageShape(), {
@@ -61,7 +62,7 @@ export const sharedOptions = {
     default: [299, 299, 3],
   }),
   /** Number of classes. */
-  classes: option(wholeNumber({ from: 1 }), { scope: "task", about: "number of classes to tell apart", default: 1000 }),
+  classes: option(wholeNumber({ from: 1 }), { scope: "task", about: "number of classes", default: 1000 }),
   /** Global pooling and classifier on top. */
   includeTop: option(onOff(), { scope: "task", about: "global pooling and the classifier", default: true }),
   /** Without the top: pooling of the last feature maps. */
@@ -99,12 +100,10 @@ export const seedOption = option(wholeNumber({ from: 0 }), {
   default: 0,
 });
 
-/** Options that all families have. */
+/** Options of all families. */
 export type SharedOptions = OptionsOf<typeof sharedOptions & { readonly seed: typeof seedOption }>;
 
-/**
- * Options with all defaults filled in: stored in model files, so that their networks do not change with the defaults.
- */
+/** Fills in all defaults, for model files: so their networks do not change with the defaults. */
 export function completeOptions<Table extends OptionTable>(
   table: Table,
   options: OptionsOf<Table>,
@@ -118,7 +117,7 @@ export function definedOnly<T extends object>(given: T): T {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as T;
 }
 
-/** The options of a family: the name that errors call their owner, and the smallest height and width of an image. */
+/** The options of a family, with their owner's name for errors and the smallest height and width of an image. */
 export interface OwnedOptions<Table extends OptionTable = OptionTable> {
   readonly owner: string;
   readonly smallest: number;
@@ -137,12 +136,11 @@ export function checkedOptions<Table extends OptionTable>(
   const complete = completeOptions(table, options);
   const where = (name: string): string => `${owner} option "${name}"`;
   for (const [name, value] of Object.entries(complete)) {
-    if (Object.hasOwn(table, name)) assertOption(where(name), value, table[name]!);
-    else {
-      const known = Object.keys(table);
-      const expected = `${known.slice(0, -1).join(", ")} or ${known.at(-1)}`;
+    if (!Object.hasOwn(table, name)) {
+      const expected = oneOf(Object.keys(table));
       throw new UsageError({ where: where(name), what: "there is no such option", expected });
     }
+    assertOption(where(name), value, table[name]!);
   }
   assertTogether(owned, complete, where);
   return complete;
@@ -172,9 +170,7 @@ export function assertTogether(
   assertAllowed(where("inputShape"), inputShape, isLarge, `height and width of at least ${smallest}×${smallest}`);
 }
 
-/**
- * Returns a function that scales a paper's channel count to a narrower or wider network: a multiple of 8, at least 8.
- */
+/** Returns a function that multiplies a paper's channel count by `width`, to a multiple of 8, at least 8. */
 export function scaling(width: number): (filters: number) => number {
   if (width === 1) return (filters) => filters;
   return (filters) => Math.max(8, Math.round((filters * width) / 8) * 8);

@@ -6,9 +6,9 @@ import { layersOf, networkOfLayers } from "./layer-list.ts";
 export const topBlock = "top";
 
 /**
- * The block of each layer, by the layer's name: `block13` for `block13_sepconv1` and for what follows up to the next block,
- * be it named so or not (`conv2d_3`, `add_11`). What comes before all blocks is a block of its own, under its own name;
- * the last global pooling and what follows is the block `top`.
+ * The block of each layer, by the layer's name: `block13` for `block13_sepconv1` and all layers up to the next block, even
+ * with other names (`conv2d_3`, `add_11`). Each layer before the first block is a block under its own name; the last global
+ * pooling and all layers after it are the block `top`.
  */
 export function blocksOf({ layers }: Network): ReadonlyMap<string, string> {
   const top = topIndex({ layers });
@@ -22,16 +22,16 @@ export function blocksOf({ layers }: Network): ReadonlyMap<string, string> {
   );
 }
 
-/** Place of the last global pooling; undefined where there is none. */
+/** Index of the last global pooling, if there is one. */
 export function topIndex({ layers }: Pick<Network, "layers">): number | undefined {
   const index = layers.findLastIndex(({ config }) => config.type.startsWith("Global"));
   return index < 0 ? undefined : index;
 }
 
 /**
- * The same network without the layers between an earlier one and the top: the last global pooling and what follows then
- * stands on that layer.
- * @param place name of a layer with feature maps, or of a block, whose last layer it then is: `block13`, `add_11`.
+ * Attaches the top of a network (the last global pooling and all layers after it) to an earlier layer, and drops the layers
+ * between them.
+ * @param place name of a layer with feature maps, or of a block, which stands for its last layer: `block13`, `add_11`.
  * @throws {UsageError} there is no such layer, it has no feature maps, or the network has no top.
  */
 export function topOn(network: Network, place: string): Network {

@@ -17,7 +17,7 @@ import {
 } from "./options.ts";
 import { xceptionFamily } from "./xception/family.ts";
 
-/** Every family of networks, the default one first: where a new one is added. */
+/** The registry: every family of networks, the default one first. */
 const registered = [xceptionFamily, alignedFamily] as const;
 
 type Registered = (typeof registered)[number];
@@ -33,7 +33,7 @@ export type Architecture = ArchitectureIn<Registered> | ({ readonly family: "lay
 /** The name of a network: `xception`, or timm's name. */
 export type ArchitectureName = Registered extends infer F ? (F extends Registered ? keyof F["names"] : never) : never;
 
-/** The families, whatever the types of their options are. */
+/** The families, without the types of their options. */
 export const families: readonly Family[] = registered;
 
 /** The names of all networks, the default one first. */
@@ -59,7 +59,7 @@ export type NetworkOptions = {
   >[Name];
 };
 
-/** The options of a scope in all families, each with the names of the networks that have it, where not all have. */
+/** The options of a scope in all families, with the names of the networks that have it unless all do. */
 export type ScopedOptions<Scope extends OptionScope> = {
   readonly [Name in NamesOf<Registered, Scope>]: NetworkOption<NonNullable<NetworkOptions[Name]>> & {
     readonly only?: readonly ArchitectureName[];
@@ -81,7 +81,7 @@ export function optionsIn<Scope extends "network" | "task" | "port">(
   return found as ScopedOptions<Scope>;
 }
 
-/** Returns those of some values that are options of a scope which a network has. */
+/** Picks the values of a network's options in a scope. */
 export function pickOptions(
   name: ArchitectureName,
   values: Readonly<Record<string, unknown>>,
@@ -102,7 +102,7 @@ export function familyOf({ family }: Architecture): Family | undefined {
 }
 
 /**
- * The network of an architecture.
+ * Builds the network of an architecture.
  * @throws {UsageError} an option is invalid.
  * @throws {GraphError} the list of layers does not form a network.
  * @throws {ShapeError} the layers of a list do not fit together.
@@ -113,9 +113,9 @@ export function buildNetwork(architecture: Architecture): Network {
 }
 
 /**
- * The architecture of a name.
+ * The architecture of a named network.
  * @param where names an option in errors.
- * @throws {UsageError} this network does not have an option, options do not go together, or its images are too small.
+ * @throws {UsageError} the network lacks an option, options exclude each other, or the images are too small.
  */
 export function architectureNamed(
   name: ArchitectureName,
@@ -146,14 +146,18 @@ function namesWith(option: string): readonly ArchitectureName[] {
   });
 }
 
-/** The name that `architectureNamed` makes an architecture from; undefined for lists of layers. */
+/** The inverse of `architectureNamed`; undefined for lists of layers. */
 export function nameOfArchitecture(architecture: Architecture): ArchitectureName | undefined {
   const names = familyOf(architecture)?.names ?? {};
-  const complete = optionsOf(completeArchitecture(architecture)) as Readonly<Record<string, unknown>>;
+  const complete = valuesOf(architecture);
   const found = Object.entries(names).findLast(([, preset]) =>
     Object.entries(preset).every(([option, value]) => complete[option] === value),
   );
   return found && (found[0] as ArchitectureName);
+}
+
+function valuesOf(architecture: Architecture): Readonly<Record<string, unknown>> {
+  return optionsOf(completeArchitecture(architecture)) as Readonly<Record<string, unknown>>;
 }
 
 /** The options of an architecture; a list of layers has none. */
@@ -161,29 +165,29 @@ export function optionsOf(architecture: Architecture): NetworkOptions {
   return architecture.family === "layers" ? {} : (architecture.options as NetworkOptions);
 }
 
-/** The same architecture with some options changed; a list of layers stays as it is. */
+/** Changes options of an architecture; a list of layers has none and stays the same. */
 export function withOptions(architecture: Architecture, changed: SharedOptions): Architecture {
   if (architecture.family === "layers") return architecture;
   return { ...architecture, options: { ...architecture.options, ...definedOnly(changed) } } as Architecture;
 }
 
-/** Any network as an architecture: the list of its layers. */
+/** Describes any network as an architecture: a list of layers. */
 export function architectureOf(network: Network): Architecture {
   return { family: "layers", ...layersOf(network) };
 }
 
-/** The same architecture with no option left out, so that it does not change with the defaults. */
+/** Fills in all options of an architecture, so that it does not change with the defaults. */
 export function completeArchitecture(architecture: Architecture): Architecture {
   if (architecture.family === "layers") return architecture;
   const { table } = familyOf(architecture)!.options;
   return { ...architecture, options: completeOptions(table, architecture.options) } as Architecture;
 }
 
-/** The architecture of a family that has the same layers as a network, under any names; undefined if there is none. */
+/** The architecture of a family with the same layers as a network, under any names, if there is one. */
 export function recognizeArchitecture(network: Network): Architecture | undefined {
   for (const { family, candidates, build } of families) {
     const options = candidates?.(network).find((each) => sameLayers(network, build(each)));
-    if (options !== undefined) return { family, options } as Architecture;
+    if (options) return { family, options } as Architecture;
   }
   return undefined;
 }
@@ -194,15 +198,13 @@ export interface PortDifference {
   readonly values: readonly [before: unknown, after: unknown];
 }
 
-/** The options in which two architectures differ as implementations of the same network do; none across families. */
+/** The options with scope `port` in which two architectures of a family differ; none across families. */
 export function portDifferences(before: Architecture, after: Architecture): readonly PortDifference[] {
   if (before.family !== after.family) return [];
   const table: OptionTable = familyOf(before)?.options.table ?? {};
-  const [from, to] = [before, after].map(
-    (each) => optionsOf(completeArchitecture(each)) as Readonly<Record<string, unknown>>,
-  );
+  const [from, to] = [valuesOf(before), valuesOf(after)];
   return Object.entries(table).flatMap(([option, { scope }]) => {
-    const values = [from![option], to![option]] as const;
+    const values = [from[option], to[option]] as const;
     return scope === "port" && values[0] !== values[1] ? [{ option, values }] : [];
   });
 }

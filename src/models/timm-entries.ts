@@ -4,19 +4,19 @@ import type { Shape } from "../tensor/shape.ts";
 /** An entry of a `state_dict` of timm and the name of our weight; undefined for counters. */
 export type TimmEntry = readonly [name: string, weight: string | undefined];
 
-/** How timm names and uses weights of a family. */
+/** Names and preprocessing of a family in timm. */
 export interface TimmWeights<Name extends string = string> {
-  /** For each of timm's networks, the share of an image's side that it keeps of what it has scaled. */
+  /** Crop ratio (`crop_pct`) of each of timm's networks. */
   readonly cropRatios: Readonly<Partial<Record<Name, number>>>;
-  /** Returns the entries of a `state_dict` in its order; undefined for a network of another family. */
-  entries(network: Network): readonly TimmEntry[] | undefined;
-  /** Returns which network the entries of a `state_dict` belong to, and the entries of its first and last layer. */
+  /** Returns the entries of a `state_dict` in its order; none for a network of another family. */
+  entries(network: Network): Iterable<TimmEntry>;
+  /** Recognizes the network of a `state_dict`; returns its name, and the entries of its first and last layer. */
   recognize(
     shapes: ReadonlyMap<string, Shape>,
   ): { readonly name: Name; readonly stem: string; readonly classifier: string } | undefined;
 }
 
-/** Returns whether a network has a layer of a name. */
+/** Returns a function that checks whether a network has a layer of a name. */
 export function layerNames({ layers }: Network): (name: string) => boolean {
   const names = new Set(layers.map(({ name }) => name));
   return (name) => names.has(name);
@@ -27,6 +27,11 @@ export function convEntries(module: string, layer: string): TimmEntry[] {
   return [[`${module}.weight`, `${layer}/kernel`]];
 }
 
+/** Entries of a convolution and its batch normalization. */
+export function convBnEntries(conv: string, batchNorm: string, layer: string): TimmEntry[] {
+  return [...convEntries(conv, layer), ...batchNormEntries(batchNorm, `${layer}_bn`)];
+}
+
 /** Entries of a separable convolution. */
 export function separableEntries(depthwise: string, pointwise: string, layer: string): TimmEntry[] {
   return [
@@ -35,7 +40,7 @@ export function separableEntries(depthwise: string, pointwise: string, layer: st
   ];
 }
 
-/** Entries of a batch normalization, its counter among them. */
+/** Entries of a batch normalization, with its counter. */
 export function batchNormEntries(module: string, layer: string): TimmEntry[] {
   return [
     [`${module}.weight`, `${layer}/gamma`],

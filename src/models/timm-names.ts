@@ -1,4 +1,5 @@
 import { UsageError } from "../base/errors.ts";
+import { oneOf } from "../base/kinds.ts";
 import type { WeightSpec } from "../graph/layer-weights.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import type { Shape } from "../tensor/shape.ts";
@@ -23,12 +24,12 @@ export interface TimmName {
   readonly weight: WeightSpec | undefined;
 }
 
-/** The families whose networks timm has. */
+/** Families with networks in timm. */
 const timmFamilies: readonly TimmWeights[] = families.flatMap(({ timm }) => timm ?? []);
 
 /**
- * The `state_dict` of timm's network of the same architecture, in its order. Each batch normalization has a counter,
- * `num_batches_tracked`, one int64 without axes, that we have no use for.
+ * The `state_dict` of timm's network of the same architecture, in its order. Each batch normalization has a counter that
+ * is not read here, the int64 scalar `num_batches_tracked`.
  * @throws {UsageError} timm has no such network.
  */
 export function timmNames(architecture: Architecture): readonly TimmName[] {
@@ -41,33 +42,33 @@ export function timmNames(architecture: Architecture): readonly TimmName[] {
  */
 export function timmNamesOf(network: Network): readonly TimmName[] {
   const specs = new Map(networkWeights(network).map((spec) => [spec.name, spec]));
-  const entries = timmFamilies.flatMap((timm) => timm.entries(network) ?? []);
+  const entries = timmFamilies.flatMap((timm) => [...timm.entries(network)]);
   const wanted = new Set(entries.flatMap(([, weight]) => weight ?? []));
   const stranger = [...specs.keys()].find((name) => !wanted.has(name)) ?? [...wanted].find((name) => !specs.has(name));
   if (stranger !== undefined) {
     const names = timmFamilies.flatMap(({ cropRatios }) => Object.keys(cropRatios));
     throw new UsageError({
       where: `names of timm for network "${network.name}"`,
-      what: `timm has no such network; its "${stranger.replace(/\/.*/, "")}" makes the difference`,
-      expected: `the layers of ${names.slice(0, -1).join(", ")} or ${names.at(-1)}`,
+      what: `timm has no such network: layer "${stranger.replace(/\/.*/, "")}" differs`,
+      expected: `the layers of ${oneOf(names)}`,
     });
   }
   return entries.map(([name, weight]) => ({ name, weight: weight === undefined ? undefined : specs.get(weight)! }));
 }
 
-/** A network of timm, and how timm prepares images for it. */
+/** A network of timm, and its crop ratio. */
 export interface TimmNetwork {
   readonly name: ArchitectureName;
   readonly architecture: Architecture;
-  /** Share of an image's side that timm keeps of what it has scaled, for the weights that it publishes. */
+  /** Share of an image's side that timm keeps after resizing (`crop_pct` of the weights it publishes). */
   readonly cropRatio: number;
 }
 
 /**
- * Identifies the timm network of a `state_dict` by names and shapes: its name, its number of classes – without a
- * classifier it gives feature maps – and its number of input channels.
+ * Identifies the timm network of a `state_dict` by names and shapes, with its number of classes (none without a
+ * classifier) and of input channels.
  * @param inputShape shape of the images, which weights do not determine; default 299×299.
- * @returns undefined if it is none of them, or one of another width or depth.
+ * @returns undefined for any other network, including those of another width or depth.
  */
 export function recognizeTimm(shapes: ReadonlyMap<string, Shape>, inputShape?: Shape): TimmNetwork | undefined {
   for (const timm of timmFamilies) {
@@ -84,7 +85,7 @@ export function recognizeTimm(shapes: ReadonlyMap<string, Shape>, inputShape?: S
   return undefined;
 }
 
-/** The options in which timm's implementation of an architecture's network differs from the architecture. */
+/** The options in which timm's implementation of a network differs from an architecture. */
 export function timmDifferences(architecture: Architecture): readonly PortDifference[] {
   const name = nameOfArchitecture(architecture);
   const ported = Object.keys((name && familyNamed(name).timm?.cropRatios) ?? {}) as readonly ArchitectureName[];

@@ -1,15 +1,14 @@
-import { html, Markup, pngUrl } from "./markup.ts";
+import { html, imageUrl, Markup } from "./markup.ts";
 
-/** An image with its captions. */
+/** An image with its captions, each wrapped to as many lines as it needs. */
 export interface SheetCell {
   readonly png: Uint8Array;
-  /** Each is broken into as many lines as it needs. */
   readonly caption: readonly SheetCaption[];
 }
 
+/** A caption; bold if `isStrong`. */
 export interface SheetCaption {
   readonly text: string;
-  /** Stands out. */
   readonly isStrong?: boolean;
 }
 
@@ -24,7 +23,7 @@ export interface ContactSheet {
   readonly aspect: number;
 }
 
-// In pixels. The width of letters is an estimate: fonts differ.
+// In pixels. The width of letters is an estimate, since fonts differ.
 const margin = 20;
 const gap = 14;
 const imageWidth = 150;
@@ -45,7 +44,7 @@ export function drawContactSheet({ title, subtitle, columns, rows, aspect }: Con
     for (const [column, { png }] of row.entries()) {
       const left = leftOf(column);
       images.push(
-        html`<image x="${left}" y="${top}" width="${imageWidth}" height="${imageHeight}" href="${new Markup(pngUrl(png))}"/>\n`,
+        html`<image x="${left}" y="${top}" width="${imageWidth}" height="${imageHeight}" href="${new Markup(imageUrl("png", png))}"/>\n`,
         ...captions[column]!.map(({ text, isStrong }, index) =>
           line(left, top + imageHeight + lineHeight * (index + 1), text, isStrong),
         ),
@@ -69,7 +68,7 @@ function line(x: number, y: number, text: string, isStrong: boolean, size = font
   return html`<text x="${x}" y="${y}" font-size="${size}" font-weight="${weight}" fill="${color}">${text}</text>\n`;
 }
 
-/** Breaks between words, and within words that are longer than a line. */
+/** Wraps at spaces, and inside words that are longer than a line. */
 function breakLines({ text, isStrong = false }: SheetCaption): { text: string; isStrong: boolean }[] {
   const longest = Math.floor(imageWidth / (letterWidth * (isStrong ? 1.12 : 1)));
   const words = text.match(new RegExp(`[^ ]{1,${longest}}`, "gu")) ?? [];

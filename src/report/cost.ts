@@ -6,13 +6,13 @@ import { toText } from "./text.ts";
 
 /** Cost of a convolution or a fully connected layer for one image. */
 export interface Cost {
-  /** Numbers in its kernels; biases not counted. */
+  /** Weights in its kernels, biases not counted. */
   readonly weights: number;
-  /** Each with one addition: multiply–adds (MACs). */
+  /** Multiply-accumulates (MACs). */
   readonly multiplications: number;
 }
 
-/** A separable convolution and the ordinary one that it stands for. */
+/** A separable convolution and the ordinary one that it replaces. */
 export interface ConvolutionComparison {
   readonly depthwise: Cost;
   readonly pointwise: Cost;
@@ -53,7 +53,7 @@ export function networkCost(network: Network): NetworkCost {
     name: network.name,
     layers,
     total: sumCosts(layers),
-    ordinaryTotal: sumCosts(layers.map((layer) => layer.comparison?.ordinary ?? layer)),
+    ordinaryTotal: sumCosts(layers.map(ordinaryCost)),
   };
 }
 
@@ -87,30 +87,22 @@ export function compareConvolutions(convolution: {
 }
 
 function layerCost({ name, config, outputShape, weights }: Layer): LayerCost | undefined {
-  const kernel = weights[0]?.shape;
+  const kernel = weights[0]?.shape ?? [];
+  const [height = 1, width = 1] = outputShape.slice(0, -1);
+  const inputChannels = kernel.at(-2)!;
   switch (config.type) {
     case "Conv2D":
     case "DepthwiseConv2D": {
-      const cost = kernelCost(sizeOf(kernel!), sizeOf(outputShape.slice(0, -1)));
-      return {
-        name,
-        type: config.type,
-        kernelSize: config.kernelSize,
-        inputChannels: kernel![2]!,
-        outputShape,
-        ...cost,
-      };
+      const { type, kernelSize } = config;
+      return { name, type, kernelSize, inputChannels, outputShape, ...kernelCost(sizeOf(kernel), height * width) };
     }
     case "SeparableConv2D": {
-      const { kernelSize, filters } = config;
-      const inputChannels = kernel![2]!;
-      const outputSize = [outputShape[0]!, outputShape[1]!] as const;
-      const comparison = compareConvolutions({ kernelSize, inputChannels, filters, outputSize });
-      const cost = comparison.separable;
-      return { name, type: config.type, kernelSize, inputChannels, outputShape, ...cost, comparison };
+      const { type, kernelSize, filters } = config;
+      const comparison = compareConvolutions({ kernelSize, inputChannels, filters, outputSize: [height, width] });
+      return { name, type, kernelSize, inputChannels, outputShape, ...comparison.separable, comparison };
     }
     case "Dense":
-      return { name, type: config.type, inputChannels: kernel![0]!, outputShape, ...kernelCost(sizeOf(kernel!), 1) };
+      return { name, type: config.type, inputChannels, outputShape, ...kernelCost(sizeOf(kernel), 1) };
     default:
       return undefined;
   }
@@ -122,26 +114,22 @@ function kernelCost(weights: number, positions: number): Cost {
 }
 
 function sumCosts(costs: readonly Cost[]): Cost {
-  return {
-    weights: costs.reduce((total, cost) => total + cost.weights, 0),
-    multiplications: costs.reduce((total, cost) => total + cost.multiplications, 0),
-  };
+  const total = (key: keyof Cost) => costs.reduce((sum, cost) => sum + cost[key], 0);
+  return { weights: total("weights"), multiplications: total("multiplications") };
 }
 
-/** The smallest case that shows what separating saves: a 3×3 window from an RGB image to 64 channels. */
-function smallestExample() {
-  return compareConvolutions({ kernelSize: [3, 3], inputChannels: 3, filters: 64, outputSize: [1, 1] });
-}
+/** The example of the introduction: a 3×3 window from an RGB image to 64 channels. */
+const example = { kernelSize: [3, 3], inputChannels: 3, filters: 64, outputSize: [1, 1] } as const;
 
-/** `3×3×728→728`: the window, the channels that enter and those that leave. */
+/** `3×3×728→728`: the window, input and output channels. */
 function kernelText({ kernelSize, inputChannels, outputShape }: LayerCost): string {
   const channels = `${inputChannels}→${outputShape.at(-1)}`;
   return kernelSize ? `${formatShape(kernelSize)}×${channels}` : channels;
 }
 
 /**
- * Describes the cost of a network in plain text: one row for each layer that multiplies by kernels, beside each separable
- * convolution the ordinary one it stands for, and the totals.
+ * Describes the cost of a network in plain text: one row for each layer with kernels, each separable convolution beside
+ * the ordinary one it replaces, and the totals.
  * @param options.width of the text in characters, default 100; long names are wrapped.
  */
 export function describeCost(cost: NetworkCost, options: { readonly width?: number } = {}): string {
@@ -149,11 +137,11 @@ export function describeCost(cost: NetworkCost, options: { readonly width?: numb
 }
 
 /**
- * The cost of a network's layers, those of separable convolutions beside the ordinary ones they stand for.
- * @param most layers that are listed one by one, those with the most multiplications; default all, in the order of the network.
+ * The cost of a network's layers, separable convolutions beside the ordinary ones they replace.
+ * @param most number of layers to list, those with the most multiplications; default all, in the order of the network.
  */
 export function costSection({ name, layers, total, ordinaryTotal }: NetworkCost, most = layers.length): Section {
-  const { ordinary, depthwise, pointwise, separable } = smallestExample();
+  const { ordinary, depthwise, pointwise, separable } = compareConvolutions(example);
   const ranked = layers.length <= most ? layers : layers.toSorted((a, b) => b.multiplications - a.multiplications);
   const others = ranked.slice(most);
   return {
@@ -198,16 +186,14 @@ export function costSection({ name, layers, total, ordinaryTotal }: NetworkCost,
 }
 
 function costFacts(suffix: string, { weights, multiplications }: Cost): Fact[] {
+  const macs = `${withCommas(multiplications)} (${withMetricPrefix(multiplications)})`;
   return [
     { name: `Weights in kernels${suffix}`, value: withCommas(weights) },
-    {
-      name: `Multiply-accumulates (MACs)${suffix}`,
-      value: `${withCommas(multiplications)} (${withMetricPrefix(multiplications)})`,
-    },
+    { name: `Multiply-accumulates (MACs)${suffix}`, value: macs },
   ];
 }
 
-/** The cost of the layer with an ordinary convolution: the same, if it has one already. */
+/** The cost of the layer with an ordinary convolution in place of a separable one. */
 function ordinaryCost(layer: LayerCost): Cost {
   return layer.comparison?.ordinary ?? layer;
 }

@@ -1,6 +1,6 @@
-/** A report as data: built once for each subject, then written by `toText` and `toHtml`. */
+/** A report as data, which `toText` and `toHtml` write. */
 export interface ReportDocument {
-  /** The sort of report, shown above the title. */
+  /** Kind of report, shown above the title. */
   readonly kind?: string;
   readonly title: string;
   /** One paragraph under the title. */
@@ -12,11 +12,11 @@ export interface ReportDocument {
   readonly sections: readonly (Section | undefined)[];
 }
 
-/** Work in progress; the page reloads itself until it is done. */
+/** Work in progress; the page reloads itself until it is finished. */
 export interface Status {
   readonly text: string;
   readonly detail: string;
-  /** Part that is done, 0 to 1. */
+  /** Fraction that is done, 0 to 1. */
   readonly share: number;
   readonly refreshSeconds: number;
 }
@@ -31,9 +31,9 @@ export interface Headline extends Fact {
   readonly note: string;
 }
 
-/** A part of the report; the table of contents is made of them. */
+/** A part of the report, listed in its table of contents. */
 export interface Section {
-  /** Its address within the page. */
+  /** Its anchor in the page. */
   readonly id: string;
   readonly title: string;
   readonly blocks: readonly ReportBlock[];
@@ -45,7 +45,7 @@ export type ReportBlock = Paragraph | Heading | Facts | Table | Chart | Figures 
 export interface Paragraph {
   readonly type: "paragraph";
   readonly text: string;
-  /** An introduction, or a verdict: everything is well, or something is not. */
+  /** An introduction, or a good or bad verdict. */
   readonly style?: "lead" | "well" | "ill";
 }
 
@@ -58,7 +58,7 @@ export interface Heading {
 export interface Facts {
   readonly type: "facts";
   readonly facts: readonly Fact[];
-  /** An image beside them. */
+  /** Image beside them. */
   readonly image?: Pick<GalleryImage, "url" | "alt">;
 }
 
@@ -68,11 +68,11 @@ export interface Table {
   readonly columns: readonly TableColumn[];
   /** The first cell names the row. */
   readonly rows: readonly Row[];
-  /** Rows that summarize the others, set apart from them. */
+  /** Rows that summarize the others, set apart. */
   readonly summary?: readonly Row[];
-  /** The last row, always in view. */
+  /** The last row, always visible. */
   readonly total?: Row | undefined;
-  /** Shown in place of the table until it is unfolded. */
+  /** Label of the folded table. */
   readonly foldedAs?: string | undefined;
 }
 
@@ -80,29 +80,29 @@ export type Row = readonly Cell[];
 
 export interface TableColumn {
   readonly header: string;
-  /** Numbers go to the right; default left. */
+  /** Default left; numbers are right-aligned. */
   readonly align?: "right";
-  /** In text, its cells are never wrapped. */
+  /** Cells are never wrapped in text. */
   readonly whole?: boolean;
 }
 
-/** A text, or one with a bar from 0 to 1 beside it, in the font of code, or as a warning. */
+/** A text; optionally with a bar from 0 to 1 beside it, in monospace, or as a warning. */
 export type Cell =
   | string
   | { readonly text: string; readonly share?: number; readonly style?: "code" | "warning" }
   | undefined;
 
-/** A drawing with a line of text under it. */
+/** A drawing with a caption. */
 export interface Chart {
   readonly type: "chart";
   readonly caption: string;
   /** Draws it as SVG. */
   readonly draw: () => Promise<string>;
-  /** The same as a table, for a report in text; without it, text leaves the chart out. */
+  /** The table that replaces it in text; by default nothing. */
   readonly asTable?: Table | undefined;
 }
 
-/** Charts and tables side by side: at most four, three or two in a row, or one if they are large. */
+/** Charts and tables side by side. */
 export interface Figures {
   readonly type: "figures";
   readonly layout: "curves" | "curves four" | "classes" | "classes many" | "health";
@@ -114,39 +114,44 @@ export interface ImageGallery {
   readonly type: "gallery";
   readonly title?: string;
   readonly style?: "wrong" | "right" | "photos" | "pairs";
-  /** Headers of the text's columns, after that of the file. */
+  /** Headers of the columns in text, after the file's. */
   readonly headers: readonly [label: string, note: string, score: string];
   readonly images: readonly GalleryImage[];
 }
 
 export interface GalleryImage {
   readonly file: string;
-  /** The image as a data URL; undefined if it is gone. */
+  /** Data URL; undefined if the file is gone. */
   readonly url?: string | undefined;
-  /** Describes the image to readers who do not see it. */
+  /** Alternative text. */
   readonly alt: string;
-  /** Stands out below the image. */
+  /** First line below the image. */
   readonly label: string;
   readonly note?: string;
-  /** Length of the bar, 0 to 1, and the number beside it. */
+  /** Length of the bar, 0 to 1; `score` is the number beside it. */
   readonly share: number;
   readonly score: string;
-  /** Color of the frame, if the gallery's style does not decide. */
+  /** Color of the frame, unless the gallery's style sets it. */
   readonly style?: "same" | "other" | "unknown";
 }
 
-/** Lines to be copied as they are. */
+/** Lines of code, shown as they are. */
 export interface Code {
   readonly type: "code";
   readonly lines: readonly string[];
 }
 
-/** A column of numbers. */
+/** Returns a column of numbers. */
 export function numberColumn(header: string): TableColumn {
   return { header, align: "right", whole: true };
 }
 
-/** The text of a cell, without its looks. */
+/** Names and values as facts; those without a value are left out. */
+export function factsOf(values: Readonly<Record<string, string | undefined>>): Fact[] {
+  return Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]));
+}
+
+/** The text of a cell, without its style. */
 export function cellText(cell: Cell): string {
   return typeof cell === "object" ? cell.text : (cell ?? "");
 }

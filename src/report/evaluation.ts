@@ -2,15 +2,22 @@ import { csvText } from "../base/csv.ts";
 import type { Calibration, Evaluation, Prediction } from "../base/records.ts";
 import { reliabilityChart } from "./charts/curves.ts";
 import { confusionChart, mostChartedClasses, recallChart } from "./charts/heat-maps.ts";
-import { type Chart, type ImageGallery, numberColumn, type ReportBlock, type Section, type Table } from "./document.ts";
+import {
+  type Chart,
+  factsOf,
+  type ImageGallery,
+  numberColumn,
+  type ReportBlock,
+  type Section,
+  type Table,
+} from "./document.ts";
 import { formatNumber, formatPercent, withCommas } from "./numbers.ts";
 import { toText } from "./text.ts";
 
-/** Pairs of classes that are listed. */
+/** Number of confused pairs of classes to list, and of misclassified images to name in text. */
 const listedPairs = 10;
-/** Misclassified images that a text names. */
 const namedMistakes = 5;
-/** Classes whose confusion matrix fits a text, and whose charts fit half a page. */
+/** Most classes whose confusion matrix fits in text, and whose charts fit side by side. */
 const mostInText = 15;
 const mostSideBySide = 12;
 
@@ -27,38 +34,31 @@ export function describeEvaluation(evaluation: Evaluation, options: EvaluationTe
   const { predictions = [], ...rest } = options;
   const { wrong } = selectGallery(predictions, { wrong: namedMistakes, right: 0 });
   const section = evaluationSection(evaluation);
-  return toText(
-    {
-      title: "Evaluation",
-      sections: [{ ...section, blocks: [...section.blocks, predictionGallery("wrong", wrong)] }],
-    },
-    rest,
-  );
+  const blocks = [...section.blocks, predictionGallery("wrong", wrong)];
+  return toText({ title: "Evaluation", sections: [{ ...section, blocks }] }, rest);
 }
 
 /** The evaluation of a network: totals, the scores of each class, confusion matrix and calibration. */
 export function evaluationSection(evaluation: Evaluation): Section {
   const { images, top1, top5, topK, loss, perClass, meanAveragePrecision, calibration } = evaluation;
-  // With five classes or fewer the true one is always among the first five.
+  // With five classes or fewer, top-5 accuracy is always 1.
   const places = topK ?? (perClass.length > 5 ? [{ k: 5, accuracy: top5 }] : []);
+  const facts = {
+    Accuracy: formatPercent(top1),
+    ...Object.fromEntries(
+      places.filter(({ k }) => k > 1).map(({ k, accuracy }) => [`Top-${k} accuracy`, formatPercent(accuracy)]),
+    ),
+    ...(meanAveragePrecision !== undefined && {
+      "Mean average precision (MAP@100)": formatPercent(meanAveragePrecision),
+    }),
+    Loss: `${formatNumber(loss)} nats per image`,
+    Images: `${withCommas(images)} in ${withCommas(perClass.length)} classes`,
+  };
   return {
     id: "test",
     title: "Test result",
     blocks: [
-      {
-        type: "facts",
-        facts: [
-          { name: "Accuracy", value: formatPercent(top1) },
-          ...places
-            .filter(({ k }) => k > 1)
-            .map(({ k, accuracy }) => ({ name: `Top-${k} accuracy`, value: formatPercent(accuracy) })),
-          ...(meanAveragePrecision === undefined
-            ? []
-            : [{ name: "Mean average precision (MAP@100)", value: formatPercent(meanAveragePrecision) }]),
-          { name: "Loss", value: `${formatNumber(loss)} nats per image` },
-          { name: "Images", value: `${withCommas(images)} in ${withCommas(perClass.length)} classes` },
-        ],
-      },
+      { type: "facts", facts: factsOf(facts) },
       {
         type: "figures",
         layout: perClass.length > mostSideBySide ? "classes many" : "classes",
@@ -93,19 +93,13 @@ export function predictionGallery(
   };
 }
 
-/** Number of images of either kind in a gallery. */
-export interface GallerySize {
-  readonly wrong: number;
-  readonly right: number;
-}
-
 /**
- * Chooses the evaluated images that a report shows: the misclassified ones with the highest confidence, which teach the most,
- * and the correctly classified ones with the highest confidence, going round the classes so that each is seen.
+ * Selects the images that a report shows: the misclassified ones with the highest confidence, which are the most instructive, and
+ * the correctly classified ones with the highest confidence, alternating between the classes.
  */
 export function selectGallery<T extends Pick<Prediction, "truth" | "predicted" | "probability">>(
   predictions: readonly T[],
-  size: GallerySize,
+  size: { readonly wrong: number; readonly right: number },
 ): { wrong: readonly T[]; right: readonly T[] } {
   const ranked = predictions.toSorted((a, b) => b.probability - a.probability);
   const seen = new Map<string, number>();
@@ -124,35 +118,22 @@ export function selectGallery<T extends Pick<Prediction, "truth" | "predicted" |
   };
 }
 
-/** Images of one class that were predicted as another. */
-export interface ConfusedPair {
-  readonly truth: string;
-  readonly predicted: string;
-  readonly count: number;
-  /** Fraction of the true class's images. */
-  readonly share: number;
+/**
+ * The most confused pairs of classes, most frequent first, equally frequent ones in the order of the classes; `share` is the
+ * fraction of the true class's images.
+ */
+export function mostConfused({ perClass, confusion }: Pick<Evaluation, "perClass" | "confusion">, limit: number) {
+  const label = (index: number) => perClass[index]!.label;
+  const pairs = confusion.flatMap((row, truth) =>
+    row.flatMap((count, predicted) => {
+      if (truth === predicted || count === 0) return [];
+      return [{ truth: label(truth), predicted: label(predicted), count, share: count / perClass[truth]!.support }];
+    }),
+  );
+  return pairs.sort((a, b) => b.count - a.count).slice(0, limit);
 }
 
-/** The most confused pairs of classes, most frequent first; equally frequent ones in the order of the classes. */
-export function mostConfused(
-  { perClass, confusion }: Pick<Evaluation, "perClass" | "confusion">,
-  limit: number,
-): readonly ConfusedPair[] {
-  return confusion
-    .flatMap((row, truth) =>
-      row.map((count, predicted) => ({
-        truth: perClass[truth]!.label,
-        predicted: truth === predicted ? undefined : perClass[predicted]!.label,
-        count,
-        share: count / perClass[truth]!.support,
-      })),
-    )
-    .filter((pair): pair is ConfusedPair => pair.predicted !== undefined && pair.count > 0)
-    .sort((a, b) => b.count - a.count)
-    .slice(0, limit);
-}
-
-/** Writes the predictions for evaluated images as CSV, a line for each. */
+/** Writes predictions as CSV, one line per image. */
 export function predictionsCsv(predictions: readonly Prediction[]): string {
   return csvText([
     ["file", "truth", "predicted", "correct", "probability", "truth_probability", "truth_rank"],
@@ -174,31 +155,23 @@ function recallCaption(evaluation: Evaluation): string {
 function confusionMatrix(evaluation: Evaluation): Chart {
   const { perClass, confusion, meanAveragePrecision } = evaluation;
   const caption = "Confusion matrix: a row for each true class; the stronger a cell, the larger its share of the row.";
+  const multiLabel =
+    " An image counts once for each of its classes; a missed class counts as predicted as the top class that is wrong.";
+  // Columns are numbered, since labels would be too wide; a dot is a zero.
+  const asTable: Table = {
+    type: "table",
+    caption: "Confusion matrix: a row for each true class, a column for each predicted one",
+    columns: [numberColumn(""), { header: "Class" }, ...perClass.map((_, index) => numberColumn(`${index + 1}`))],
+    rows: confusion.map((row, index) => [
+      ...[`${index + 1}`, perClass[index]!.label],
+      ...row.map((count) => (count === 0 ? "·" : `${count}`)),
+    ]),
+  };
   return {
     type: "chart",
-    caption:
-      meanAveragePrecision === undefined
-        ? caption
-        : `${caption} An image counts once for each of its classes; a missed class, as the top prediction that is wrong.`,
+    caption: meanAveragePrecision === undefined ? caption : caption + multiLabel,
     draw: () => confusionChart(evaluation),
-    // Columns are numbered, since labels would be too wide; a dot is a zero.
-    asTable:
-      perClass.length > mostInText
-        ? undefined
-        : {
-            type: "table",
-            caption: "Confusion matrix: a row for each true class, a column for each predicted one",
-            columns: [
-              numberColumn(""),
-              { header: "Class" },
-              ...perClass.map((_, index) => numberColumn(`${index + 1}`)),
-            ],
-            rows: confusion.map((row, index) => [
-              `${index + 1}`,
-              perClass[index]!.label,
-              ...row.map((count) => (count === 0 ? "·" : `${count}`)),
-            ]),
-          },
+    asTable: perClass.length > mostInText ? undefined : asTable,
   };
 }
 
@@ -233,12 +206,7 @@ function confusedTable(evaluation: Evaluation): Table | undefined {
   return {
     type: "table",
     caption: "Most confused classes",
-    columns: [
-      { header: "True class" },
-      { header: "Predicted as" },
-      numberColumn("Images"),
-      numberColumn("Share of class"),
-    ],
+    columns: [{ header: "True class" }, { header: "Predicted as" }, ...["Images", "Share of class"].map(numberColumn)],
     rows: pairs.map(({ truth, predicted, count, share }) => [
       ...[truth, predicted, withCommas(count)],
       { text: formatPercent(share), share },
@@ -247,20 +215,17 @@ function confusedTable(evaluation: Evaluation): Table | undefined {
 }
 
 function calibrationBlocks({ bins, expectedCalibrationError, temperature }: Calibration): ReportBlock[] {
-  const fitted = temperature && [
-    { name: "Temperature, fitted to these images", value: formatNumber(temperature.temperature) },
-    { name: "Calibration error at that temperature", value: formatPercent(temperature.expectedCalibrationError) },
-    { name: "Loss at that temperature", value: `${formatNumber(temperature.loss)} nats per image` },
-  ];
+  const facts = {
+    "Expected calibration error (ECE, 15 bins)": formatPercent(expectedCalibrationError),
+    ...(temperature && {
+      "Temperature, fitted to these images": formatNumber(temperature.temperature),
+      "Calibration error at that temperature": formatPercent(temperature.expectedCalibrationError),
+      "Loss at that temperature": `${formatNumber(temperature.loss)} nats per image`,
+    }),
+  };
   return [
     { type: "heading", text: "Calibration" },
-    {
-      type: "facts",
-      facts: [
-        { name: "Expected calibration error (ECE, 15 bins)", value: formatPercent(expectedCalibrationError) },
-        ...(fitted ?? []),
-      ],
-    },
+    { type: "facts", facts: factsOf(facts) },
     {
       type: "figures",
       layout: "curves",

@@ -3,13 +3,13 @@ import { gradientChart, zerosChart } from "./charts/heat-maps.ts";
 import { numberColumn, type Paragraph, type Row, type Section } from "./document.ts";
 import { formatNumber, formatPercent, withCommas } from "./numbers.ts";
 
-/** Fraction of zeros from which an activation lets through next to nothing. */
+/** Fraction of zeros from which an activation is dead. */
 const deadShare = 0.99;
-/** Fraction of the largest gradient in the network; below it a block hardly learns. */
+/** Fraction of the network's largest gradient below which a block hardly learns. */
 const vanishing = 1e-5;
-/** Euclidean norm of a block's gradient. */
+/** Euclidean norm above which a block's gradient explodes. */
 const exploding = 1000;
-/** A hundredth to a thousandth of the weights is usual for one step. */
+/** Update ratio above which weights explode; 0.001 to 0.01 is usual. */
 const wildUpdate = 0.1;
 
 /** Gradients and activations block by block: at the latest step that recorded them, and over time. */
@@ -19,6 +19,8 @@ export function healthSection(health: readonly HealthRecord[]): Section | undefi
   const { step, blocks } = latest;
   const norms = health.flatMap((record) => record.blocks.flatMap(({ gradientNorm }) => gradientNorm || []));
   const range = `from ${shortNumber(Math.min(...norms))} to ${shortNumber(Math.max(...norms))}`;
+  const gradients = `Gradient norm of each block, ${range}, on a logarithmic scale. A block that stays pale learns little.`;
+  const zeros = "Fraction of zeros in the activations of each block. A block in full color is dead.";
   return {
     id: "health",
     title: "Health of the network",
@@ -38,23 +40,15 @@ export function healthSection(health: readonly HealthRecord[]): Section | undefi
         type: "figures",
         layout: "health",
         blocks: [
-          {
-            type: "chart",
-            caption: `Gradient norm of each block, ${range}, on a logarithmic scale. A block that stays pale learns little.`,
-            draw: () => gradientChart(health),
-          },
-          {
-            type: "chart",
-            caption: "Fraction of zeros in the activations of each block. A block in full color is dead.",
-            draw: () => zerosChart(health),
-          },
+          { type: "chart", caption: gradients, draw: () => gradientChart(health) },
+          { type: "chart", caption: zeros, draw: () => zerosChart(health) },
         ],
       },
     ],
   };
 }
 
-/** Describes what is wrong with a block; empty if nothing is. */
+/** Describes problems of a block; empty if there are none. */
 export function healthWarnings(block: BlockHealth, all: readonly BlockHealth[]): readonly string[] {
   const { gradientNorm, updateRatio, activation } = block;
   const largest = Math.max(0, ...all.map((each) => each.gradientNorm ?? 0));
@@ -96,7 +90,7 @@ function healthRow(block: BlockHealth, all: readonly BlockHealth[]): Row {
   ];
 }
 
-/** Three digits, whatever the size: `12.3`, `0.00123`, `1.2e-6`. */
+/** Three significant digits: `12.3`, `0.00123`; two in `1.2e-6`. */
 function shortNumber(value: number | undefined): string {
   if (value === undefined) return "–";
   if (value !== 0 && Math.abs(value) < 1e-3) return value.toExponential(1);

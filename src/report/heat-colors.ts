@@ -1,3 +1,5 @@
+import { html, type Markup } from "./markup.ts";
+
 /** Colors of evidence from none to the strongest, legible to color-blind readers: anchors of matplotlib's "viridis" (CC0). */
 const anchors: readonly (readonly [number, number, number])[] = [
   [68, 1, 84],
@@ -20,14 +22,12 @@ export function heatColor(strength: number): readonly [number, number, number] {
   return [mixed(0), mixed(1), mixed(2)];
 }
 
-/** Draws the scale of the colors as SVG. */
-export function heatLegend(): string {
+/** Draws the scale of the colors, `width` wide and 34 high, as a part of an SVG. */
+export function heatScale(width: number): Markup {
   const stops = anchors.map(
-    (color, index) => `<stop offset="${index / (anchors.length - 1)}" stop-color="rgb(${color})"/>`,
+    (color, index) => html`<stop offset="${index / (anchors.length - 1)}" stop-color="rgb(${color.join()})"/>`,
   );
-  return `<svg width="320pt" height="40pt" viewBox="0 0 320 40" xmlns="http://www.w3.org/2000/svg" role="img" aria-label="from no evidence to the strongest" font-family="system-ui, sans-serif" font-size="12">
-<defs><linearGradient id="heat">${stops.join("")}</linearGradient></defs>
-<rect width="320" height="14" rx="4" fill="url(#heat)"/>
-<text x="0" y="32" fill="currentColor">no evidence</text><text x="320" y="32" text-anchor="end" fill="currentColor">strongest</text>
-</svg>`;
+  return html`<defs><linearGradient id="heat">${stops}</linearGradient></defs>
+<rect width="${width}" height="14" rx="4" fill="url(#heat)"/>
+<g font-size="12" fill="currentColor"><text y="32">no evidence</text><text x="${width}" y="32" text-anchor="end">strongest</text></g>`;
 }

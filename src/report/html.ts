@@ -17,8 +17,8 @@ import { type Content, html, Markup } from "./markup.ts";
 import { reportStyle } from "./style.ts";
 
 /**
- * Writes a report as one HTML file that needs nothing beside it: no script, no address, images and styles inside. It follows the
- * reader's light or dark theme, fits a phone and prints. The same document gives the same bytes.
+ * Writes a report as one self-contained HTML file, without scripts or URLs. It follows the reader's light or dark theme, fits a
+ * phone and prints. The same document gives the same bytes.
  */
 export async function toHtml(document: ReportDocument): Promise<string> {
   const { kind, title, summary, status, headlines = [] } = document;
@@ -56,7 +56,7 @@ async function sectionMarkup({ id, title, blocks }: Section): Promise<Markup> {
 ${await blockMarkups(blocks)}</section>\n`;
 }
 
-/** One after the other: charts share the engine that draws them. */
+/** Renders sequentially, since charts share a drawing engine. */
 async function blockMarkups(blocks: readonly ReportBlock[]): Promise<Content[]> {
   const markups: Content[] = [];
   for (const block of blocks) markups.push(await blockMarkup(block));
@@ -79,7 +79,7 @@ async function blockMarkup(block: ReportBlock): Promise<Content> {
     case "table":
       return tableMarkup(block);
     case "chart": {
-      // Inside HTML an SVG element needs no namespaces, and without them the file contains no address at all.
+      // Inside HTML, SVG needs no namespaces; without them the file contains no URL.
       const drawing = new Markup((await block.draw()).replace(/ xmlns(:\w+)?="[^"]*"/g, ""));
       return html`<figure><div class="drawing">${drawing}</div><figcaption>${block.caption}</figcaption></figure>\n`;
     }
@@ -110,7 +110,7 @@ function factsMarkup({ facts, image }: Facts): Markup {
   return image ? html`<div class="query">${imageMarkup(image)}${list}</div>\n` : list;
 }
 
-/** Wide tables scroll by themselves, so that the page never does. */
+/** Wide tables scroll by themselves instead of the page. */
 function tableMarkup({ caption, columns, rows, summary = [], total, foldedAs }: Table): Markup {
   const row = ([name, ...cells]: Row) =>
     html`<tr><th scope="row">${cellMarkup(name)}</th>${cells.map((cell, index) => html`<td${rightAligned(columns[index + 1])}>${cellMarkup(cell)}</td>`)}</tr>\n`;

@@ -1,4 +1,4 @@
-/** Text that is HTML already; everything else is escaped when it enters a template of {@link html}. */
+/** HTML text; everything else is escaped by templates of {@link html}. */
 export class Markup {
   readonly text: string;
 
@@ -10,8 +10,7 @@ export class Markup {
 export type Content = Markup | string | number | undefined | readonly Content[];
 
 /**
- * A template whose values are escaped unless they are markup themselves, so that a class called `<script>` stays a
- * name. A list is joined, `undefined` is nothing.
+ * Template tag whose values are escaped unless they are markup; lists are joined, `undefined` is empty.
  * @example html`<p>${"a < b"}</p>`.text // "<p>a &lt; b</p>"
  */
 export function html(strings: TemplateStringsArray, ...values: readonly Content[]): Markup {
@@ -25,20 +24,12 @@ function renderContent(content: Content): string {
   return String(content).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-/** A PNG file as a URL that has the image in it. */
-export function pngUrl(png: Uint8Array): string {
-  return dataUrl("image/png", png);
+/** Encodes an image file as a data URL. */
+export function imageUrl(type: "png" | "jpeg", content: Uint8Array): string {
+  return `data:image/${type};base64,${base64(content)}`;
 }
 
-/** A JPEG file as a URL that has the image in it. */
-export function jpegUrl(jpeg: Uint8Array): string {
-  return dataUrl("image/jpeg", jpeg);
-}
-
-function dataUrl(type: string, content: Uint8Array): string {
-  return `data:${type};base64,${base64(content)}`;
-}
-
+/** Encodes bytes as base64. */
 export function base64(content: Uint8Array): string {
   let text = "";
   for (const byte of content) text += String.fromCharCode(byte);

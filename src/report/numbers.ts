@@ -3,34 +3,21 @@ export function withCommas(value: number): string {
   return value.toLocaleString("en-US");
 }
 
-/** Three digits and a prefix of the metric system: `8357403496` → `"8.36 G"`, `864` → `"864"`. */
+/** Three digits and a metric prefix: `8357403496` → `"8.36 G"`, `864` → `"864"`. */
 export function withMetricPrefix(value: number): string {
-  for (const [size, prefix] of [
-    [1e9, "G"],
-    [1e6, "M"],
-    [1e3, "k"],
-  ] as const) {
-    if (value >= size) return `${threeDigits(value / size)} ${prefix}`;
-  }
-  return threeDigits(value);
+  const threeDigits = (number: number) =>
+    number.toLocaleString("en-US", { maximumSignificantDigits: 3, useGrouping: false });
+  const power = [3, 2, 1].find((each) => value >= 1000 ** each);
+  return power === undefined ? threeDigits(value) : `${threeDigits(value / 1000 ** power)} ${" kMG"[power]}`;
 }
 
 /** Memory as Keras writes it, 1 KB = 1024 B: `91641920` → `"87.40 MB"`. */
 export function asMemory(bytes: number): string {
-  let size = bytes;
-  const units = ["B", "KB", "MB", "GB", "TB"];
-  while (size >= 1024 && units.length > 1) {
-    size /= 1024;
-    units.shift();
-  }
-  return `${size.toFixed(2)} ${units[0]}`;
+  const power = [4, 3, 2, 1].find((each) => bytes >= 1024 ** each) ?? 0;
+  return `${(bytes / 1024 ** power).toFixed(2)} ${["B", "KB", "MB", "GB", "TB"][power]}`;
 }
 
-function threeDigits(value: number): string {
-  return value.toLocaleString("en-US", { maximumSignificantDigits: 3, useGrouping: false });
-}
-
-/** `0.8316` → `"83.2 %"`, with a space that does not break. */
+/** `0.8316` → `"83.2 %"`, with a no-break space. */
 export function formatPercent(fraction: number): string {
   return `${(100 * fraction).toFixed(1)}\u00a0%`;
 }

@@ -1,5 +1,6 @@
 import { countParameters, type Network, networkWeights, type ParameterCount } from "../graph/network.ts";
 import { type Shape, sizeOf } from "../tensor/shape.ts";
+import { numberColumn, type TableColumn } from "./document.ts";
 import { asMemory, withCommas } from "./numbers.ts";
 import { textTable } from "./text.ts";
 
@@ -19,7 +20,7 @@ export interface SummaryJson {
   readonly params: ParameterCount;
 }
 
-/** The rows of `summarize` as data. */
+/** Summarizes a network as data: the rows of {@link summarize}. */
 export function summaryJson(network: Network): SummaryJson {
   return {
     name: network.name,
@@ -35,38 +36,32 @@ export function summaryJson(network: Network): SummaryJson {
 }
 
 /**
- * Text like that of Keras's `model.summary()`: one row for each layer, then the parameters and their size as 32-bit
- * floats.
+ * Summarizes a network as text, like Keras's `model.summary()`: one row for each layer, then the parameters and their size
+ * as 32-bit floats.
  * @param options.width of the table in characters, default 100; long cells are wrapped.
  */
 export function summarize(network: Network, options: { readonly width?: number } = {}): string {
   const { name, layers, params } = summaryJson(network);
-  const rows = layers.map((layer) => [
+  const rows = layers.map(({ outputShape, ...layer }) => [
     `${layer.name} (${layer.type})`,
-    `(${["None", ...layer.outputShape].join(", ")})`,
-    withCommas(layer.params),
-    layer.inbound.length === 0 ? "-" : layer.inbound.join(", "),
+    `(${["None", ...outputShape].join(", ")})`,
+    ...[withCommas(layer.params), layer.inbound.join(", ") || "-"],
   ]);
-  const table = textTable(
-    [
-      { header: "Layer (type)" },
-      { header: "Output Shape", whole: true },
-      { header: "Param #", align: "right", whole: true },
-      { header: "Connected to" },
-    ],
-    rows,
-    options.width ?? 100,
-  );
   return [
     `Model: "${name}"`,
-    table,
+    textTable(columnsOf("Layer (type)", "Output Shape", "Connected to"), rows, options.width ?? 100),
     ` Total params: ${withBytes(params.total)}`,
     ` Trainable params: ${withBytes(params.trainable)}`,
     ` Non-trainable params: ${withBytes(params.nonTrainable)}`,
   ].join("\n");
 }
 
-/** A count of 32-bit floats and the memory they take. */
+function columnsOf(name: string, shape: string, ...others: readonly string[]): TableColumn[] {
+  const more = others.map((header) => ({ header }));
+  return [{ header: name }, { header: shape, whole: true }, numberColumn("Param #"), ...more];
+}
+
+/** A number of 32-bit floats and the memory they take. */
 function withBytes(count: number): string {
   return `${withCommas(count)} (${asMemory(4 * count)})`;
 }
@@ -79,13 +74,13 @@ export interface WeightFacts {
   readonly shape: Shape | null;
 }
 
-/** Counts the numbers in weights. */
+/** Counts the parameters in weights. */
 export function countNumbers(weights: readonly WeightFacts[]): number {
   return weights.reduce((sum, { shape }) => sum + (shape === null ? 0 : sizeOf(shape)), 0);
 }
 
 /**
- * Weights, one a row, and how many numbers they have.
+ * Summarizes weights as text: one row for each, then the number of parameters.
  * @param options.width of the table in characters, default 100.
  */
 export function summarizeWeights(weights: readonly WeightFacts[], options: { readonly width?: number } = {}): string {
@@ -94,11 +89,7 @@ export function summarizeWeights(weights: readonly WeightFacts[], options: { rea
     shape === null ? "not there" : shape.join("×"),
     withCommas(countNumbers([{ name, shape }])),
   ]);
-  const table = textTable(
-    [{ header: "Weight" }, { header: "Shape", whole: true }, { header: "Param #", align: "right", whole: true }],
-    rows,
-    options.width ?? 100,
-  );
+  const table = textTable(columnsOf("Weight", "Shape"), rows, options.width ?? 100);
   return `${table}\n Total params: ${withCommas(countNumbers(weights))} in ${weights.length} weights`;
 }
 
@@ -126,11 +117,7 @@ export interface GraphNodeFacts {
   readonly inbound: readonly string[];
 }
 
-interface GraphValueFacts {
-  readonly name: string;
-  /** A string names an axis of any size; null if unknown. */
-  readonly shape: readonly (number | string)[] | null;
-}
+type GraphValueFacts = { readonly name: string; readonly shape: GraphNodeFacts["outputShape"] };
 
 /**
  * Summarizes a graph as text: inputs, outputs and operators, then its operations, one a row, with the shapes of their results.
@@ -144,24 +131,14 @@ export function summarizeGraph(facts: GraphFacts, options: { readonly width?: nu
   const rows = nodes.map((node) => [
     `${node.name} (${node.operator})`,
     node.outputShape === null ? "?" : node.outputShape.map((size) => (size === "" ? "?" : size)).join("×"),
-    withCommas(node.params),
-    node.inbound.length === 0 ? "-" : node.inbound.join(", "),
+    ...[withCommas(node.params), node.inbound.join(", ") || "-"],
   ]);
   return [
     `inputs      ${inputs.map(value).join(", ")}`,
     `outputs     ${outputs.map(value).join(", ")}`,
     `operators   ${counts.join(", ")}`,
     `parameters  ${withCommas(params)}`,
-    textTable(
-      [
-        { header: "Result (operator)" },
-        { header: "Shape", whole: true },
-        { header: "Param #", align: "right", whole: true },
-        { header: "Connected to" },
-      ],
-      rows,
-      options.width ?? 100,
-    ),
+    textTable(columnsOf("Result (operator)", "Shape", "Connected to"), rows, options.width ?? 100),
     ...(nodes.some(({ outputShape }) => outputShape === null) ? ["Shapes marked ? are not known."] : []),
   ].join("\n");
 }

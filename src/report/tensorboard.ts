@@ -2,7 +2,7 @@ import protobuf from "protobufjs";
 import { crc32c } from "../base/checksums.ts";
 
 /**
- * The part of TensorFlow's event files that is written here.
+ * The parts of TensorFlow's event files in use.
  * @see https://github.com/tensorflow/tensorflow/blob/v2.16.1/tensorflow/core/util/event.proto and framework/summary.proto
  */
 const schema = protobuf.parse(
@@ -34,16 +34,13 @@ export interface ScalarEvent {
   readonly scalars: Readonly<Record<string, number>>;
 }
 
-/** A record that is there as a whole. */
-export interface StoredEvent {
-  readonly step: number;
-  /** By tag; empty for records without scalars. */
-  readonly scalars: Readonly<Record<string, number>>;
-  /** Place in the file of the byte after it. */
+/** A complete record; without scalars if it has none. */
+interface StoredEvent extends Omit<ScalarEvent, "wallTime"> {
+  /** Offset of the byte after it. */
   readonly end: number;
 }
 
-/** The record that every event file begins with. */
+/** Encodes the first record of every event file. */
 export function firstRecord(wallTime: number): Uint8Array {
   return record({ wall_time: wallTime, file_version: "brain.Event:2" });
 }
@@ -53,12 +50,13 @@ export function restartRecord(wallTime: number, step: number): Uint8Array {
   return record({ wall_time: wallTime, step, session_log: { status: 1 } });
 }
 
+/** Encodes scalars. */
 export function scalarRecord({ wallTime, step, scalars }: ScalarEvent): Uint8Array {
   const value = Object.entries(scalars).map(([tag, simple_value]) => ({ tag, simple_value }));
   return record({ wall_time: wallTime, step, summary: { value } });
 }
 
-/** The records of a file up to the first one that is damaged or cut short. */
+/** Decodes the records of a file up to the first one that is damaged or incomplete. */
 export function readEvents(bytes: Uint8Array): readonly StoredEvent[] {
   const events: StoredEvent[] = [];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -86,7 +84,7 @@ function decode(data: Uint8Array): Omit<StoredEvent, "end"> {
   };
 }
 
-/** Length, its checksum, the event, its checksum; numbers begin with their lowest byte. */
+/** Encodes a record: length, its checksum, event, its checksum; little-endian. */
 function record(event: Record<string, unknown>): Uint8Array {
   const data = Event.encode(event).finish();
   const bytes = new Uint8Array(data.length + 16);
@@ -98,7 +96,7 @@ function record(event: Record<string, unknown>): Uint8Array {
   return bytes;
 }
 
-/** TensorFlow stores checksums rotated and shifted, since sums of data that hold their own sum are no good. */
+/** Masks a checksum as TensorFlow does, since the CRC of data that contains its own CRC is problematic. */
 function maskedSum(bytes: Uint8Array): number {
   const sum = crc32c(bytes);
   return (((sum >>> 15) | (sum << 17)) + 0xa282ead8) >>> 0;

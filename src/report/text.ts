@@ -8,7 +8,7 @@ import {
 } from "./document.ts";
 
 /**
- * Writes a report as plain text: facts line by line, tables in box characters, charts as the tables they are drawn from.
+ * Writes a report as plain text: one line per fact, tables in box characters, charts as the tables they are drawn from.
  * @param options.width of the text in characters, default 100; long lines and cells are wrapped.
  */
 export function toText(document: ReportDocument, options: { readonly width?: number } = {}): string {
@@ -39,7 +39,7 @@ function blockLines(block: ReportBlock, width: number): string[] {
     case "facts":
       return block.facts.flatMap(({ name, value }) => wrap(`${name}: ${value}`, width - 1).map((line) => ` ${line}`));
     case "table":
-      return [...wrap(block.caption, width), tableText(block, width)];
+      return [...wrap(block.caption, width), textTable(block.columns, rowsOf(block), width)];
     case "chart":
       return blockLines(block.asTable, width);
     case "figures":
@@ -51,13 +51,9 @@ function blockLines(block: ReportBlock, width: number): string[] {
   }
 }
 
-function tableText({ columns, rows, summary = [], total }: Table, width: number): string {
+function rowsOf({ rows, summary = [], total }: Table): string[][] {
   const all = [...rows, ...summary, ...(total ? [total] : [])];
-  return textTable(
-    columns,
-    all.map((row) => row.map((cell) => cellText(cell).replaceAll("\u00a0", " "))),
-    width,
-  );
+  return all.map((row) => row.map((cell) => cellText(cell).replaceAll("\u00a0", " ")));
 }
 
 function galleryTable({ title = "", headers, images }: ImageGallery): Table | undefined {
@@ -71,13 +67,13 @@ function galleryTable({ title = "", headers, images }: ImageGallery): Table | un
   };
 }
 
-/** Indent of the continuation lines of a wrapped cell, which distinguishes them from rows. */
+/** Indent of continuation lines, which distinguishes them from rows. */
 const continuation = "  ";
 
 /**
- * A table drawn with box characters, no line wider than `width` characters: cells that do not fit are wrapped, at
- * spaces where there are any; line breaks in cells are kept. A column keeps at least 4 characters and a whole one all
- * of its own, even if the table then becomes wider.
+ * Draws a table with box characters, no line wider than `width` characters. Cells that do not fit are wrapped, preferably at
+ * spaces; line breaks are kept. Columns have at least 4 characters, and whole ones are not narrowed even if the table becomes
+ * wider.
  */
 export function textTable(
   columns: readonly TableColumn[],
@@ -105,7 +101,7 @@ export function textTable(
   ].join("\n");
 }
 
-/** Widths of the columns: as wide as their cells if that fits, else narrowed where it costs the fewest lines. */
+/** Widths of the columns: those of their cells if they fit, else narrowed where it costs the fewest lines. */
 function fitColumns(columns: readonly TableColumn[], rows: readonly (readonly string[])[], width: number): number[] {
   const cells = columns.map(({ header }, index) => [header, ...rows.map((row) => row[index]!)]);
   const widths = cells.map((each) => Math.max(...each.map(longestLine)));
@@ -121,7 +117,7 @@ function fitColumns(columns: readonly TableColumn[], rows: readonly (readonly st
   return widths;
 }
 
-/** Cost of showing cells at this width: one for each extra line, and ten for each word that must be cut. */
+/** Cost of wrapping cells at this width: 1 for each extra line, 10 for each word that must be cut. */
 function wrapPrice(cells: readonly string[], width: number): number {
   return sum(
     cells.map((cell) => {

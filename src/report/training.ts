@@ -2,38 +2,28 @@ import { csvText } from "../base/csv.ts";
 import type { EpochRecord } from "../base/records.ts";
 import { accuracyChart, learningRateChart, lossChart, stepLossChart } from "./charts/curves.ts";
 import { costSection } from "./cost.ts";
-import {
-  type Chart,
-  type Headline,
-  numberColumn,
-  type ReportDocument,
-  type Section,
-  type Status,
-  type Table,
-} from "./document.ts";
+import { type Chart, factsOf, type Headline, numberColumn, type Section, type Status, type Table } from "./document.ts";
 import { evaluationSection, predictionGallery } from "./evaluation.ts";
 import { healthSection } from "./health.ts";
 import { toHtml } from "./html.ts";
-import { pngUrl } from "./markup.ts";
+import { imageUrl } from "./markup.ts";
 import { formatDuration, formatNumber, formatPercent, formatRounded, withCommas } from "./numbers.ts";
 import type { GalleryItem, LiveStatus, TrainingReport } from "./training-report.ts";
 
 /** Interval at which the page of a training run in progress reloads itself. */
 const refreshSeconds = 15;
-/** Layers whose cost is listed one by one. */
+/** Number of layers whose cost is listed. */
 const listedLayers = 12;
-/** Skipped files that are listed at once; a longer list is folded. */
+/** Most skipped files that are listed unfolded. */
 const unfoldedFiles = 8;
 
-/** Writes a report on a training run as one HTML file: see `toHtml`. During training it reloads itself. */
+/**
+ * Writes a report on a training run or an evaluation as one HTML file, see `toHtml`; during training it reloads itself. Parts
+ * without data are left out.
+ */
 export function renderReport(report: TrainingReport): Promise<string> {
-  return toHtml(trainingDocument(report));
-}
-
-/** Builds the report on a training run or an evaluation; parts whose data are absent are left out. */
-export function trainingDocument(report: TrainingReport): ReportDocument {
   const { kind = "Training report", title, summary, live, evaluation, health = [], cost } = report;
-  return {
+  return toHtml({
     ...{ kind, title, summary },
     status: live && statusOf(live),
     headlines: headlinesOf(report),
@@ -47,30 +37,26 @@ export function trainingDocument(report: TrainingReport): ReportDocument {
       skippedSection(report),
       reproductionSection(report),
     ],
-  };
+  });
 }
 
-const historyColumns: readonly (readonly [header: string, value: (record: EpochRecord) => number | undefined])[] = [
-  ["epoch", (record) => record.epoch],
-  ["loss", (record) => record.loss],
-  ["accuracy", (record) => record.accuracy],
-  ["validation_loss", (record) => record.validationLoss],
-  ["validation_accuracy", (record) => record.validationAccuracy],
-  // Only of images with several labels.
-  ["validation_map100", (record) => record.validationPrecision],
-  ["learning_rate", (record) => record.learningRate],
-  ["images_per_second", (record) => record.imagesPerSecond],
-  ["seconds", (record) => record.seconds],
-];
+const historyColumns = {
+  epoch: "epoch",
+  loss: "loss",
+  accuracy: "accuracy",
+  validation_loss: "validationLoss",
+  validation_accuracy: "validationAccuracy",
+  validation_map100: "validationPrecision",
+  learning_rate: "learningRate",
+  images_per_second: "imagesPerSecond",
+  seconds: "seconds",
+} as const satisfies Record<string, keyof EpochRecord>;
 
-/** Writes `history.csv`: a header, then one line for each epoch. */
+/** Writes `history.csv`: a header, then one line per epoch; mean average precision only if there is one. */
 export function historyCsv(history: readonly EpochRecord[]): string {
   const hasPrecision = history.some(({ validationPrecision }) => validationPrecision !== undefined);
-  const shown = historyColumns.filter(([header]) => hasPrecision || header !== "validation_map100");
-  return csvText([
-    shown.map(([header]) => header),
-    ...history.map((record) => shown.map(([, value]) => value(record))),
-  ]);
+  const shown = Object.entries(historyColumns).filter(([, key]) => hasPrecision || key !== "validationPrecision");
+  return csvText([shown.map(([header]) => header), ...history.map((record) => shown.map(([, key]) => record[key]))]);
 }
 
 function statusOf({ epoch, epochs, step, steps, loss, accuracy, secondsLeft, time }: LiveStatus): Status {
@@ -92,7 +78,7 @@ function headlinesOf({ evaluation, history = [], network }: TrainingReport): rea
   }
   if (history.length > 0) {
     const total = (value: (record: EpochRecord) => number) => history.reduce((sum, record) => sum + value(record), 0);
-    // Every epoch shows as many images, so the times for one image are averaged.
+    // All epochs have equally many images, so the harmonic mean is the overall rate.
     const rate = history.length / total(({ imagesPerSecond }) => 1 / imagesPerSecond);
     const epochs = `${withCommas(history.length)} ${history.length === 1 ? "epoch" : "epochs"}`;
     headlines.push(
@@ -110,23 +96,29 @@ function headlinesOf({ evaluation, history = [], network }: TrainingReport): rea
 
 function setupSection({ network, settings = [] }: TrainingReport): Section | undefined {
   const { parameters, full } = network ?? {};
-  const facts = [
-    ...(parameters === undefined ? [] : [{ name: "Parameters", value: withCommas(parameters) }]),
-    ...(full ? [{ name: `Parameters of ${full.name}`, value: withCommas(full.parameters) }] : []),
-    ...settings,
-  ];
+  const sizes = {
+    Parameters: parameters === undefined ? undefined : withCommas(parameters),
+    ...(full && { [`Parameters of ${full.name}`]: withCommas(full.parameters) }),
+  };
+  const facts = [...factsOf(sizes), ...settings];
   if (facts.length === 0) return undefined;
   const title = settings.length > 0 ? "Training setup" : "The network";
   return { id: "settings", title, blocks: [{ type: "facts", facts }] };
 }
 
-/** The curves of loss, accuracy and learning rate, and their numbers. */
+/** Curves of loss, accuracy and learning rate, and their numbers. */
 function curvesSection({ history = [], steps = [] }: TrainingReport): Section | undefined {
   const hasSteps = steps.length >= 2;
   if (history.length === 0 && !hasSteps) return undefined;
   const isValidated = history.some(({ validationLoss }) => validationLoss !== undefined);
   const chart = (caption: string, draw: () => Promise<string>): Chart => ({ type: "chart", caption, draw });
   const loss = "Loss: lower is better. Training includes augmentation and dropout";
+  const curves = [
+    chart(isValidated ? `${loss}, validation does not.` : `${loss}.`, () => lossChart(history)),
+    chart("Accuracy: the share of images classified correctly.", () => accuracyChart(history)),
+    chart("Learning rate at the end of each epoch.", () => learningRateChart(history)),
+  ];
+  const stepLoss = chart("Loss of single steps, with augmentation and dropout.", () => stepLossChart(steps));
   return {
     id: "curves",
     title: "Training curves",
@@ -134,18 +126,7 @@ function curvesSection({ history = [], steps = [] }: TrainingReport): Section | 
       {
         type: "figures",
         layout: hasSteps ? "curves four" : "curves",
-        blocks: [
-          ...(history.length > 0
-            ? [
-                chart(isValidated ? `${loss}, validation does not.` : `${loss}.`, () => lossChart(history)),
-                chart("Accuracy: the share of images classified correctly.", () => accuracyChart(history)),
-                chart("Learning rate at the end of each epoch.", () => learningRateChart(history)),
-              ]
-            : []),
-          hasSteps
-            ? chart("Loss of single steps, with augmentation and dropout.", () => stepLossChart(steps))
-            : undefined,
-        ],
+        blocks: [...(history.length > 0 ? curves : []), hasSteps ? stepLoss : undefined],
       },
       history.length > 0 ? historyTable(history) : undefined,
     ],
@@ -172,7 +153,7 @@ function historyTable(history: readonly EpochRecord[]): Table {
 function gallerySection({ gallery }: TrainingReport): Section | undefined {
   if (gallery === undefined || gallery.wrong.length + gallery.right.length === 0) return undefined;
   const { epoch, wrong, right } = gallery;
-  const withUrl = (items: readonly GalleryItem[]) => items.map((item) => ({ ...item, url: pngUrl(item.png) }));
+  const withUrl = (items: readonly GalleryItem[]) => items.map((item) => ({ ...item, url: imageUrl("png", item.png) }));
   return {
     id: "gallery",
     title: "Predictions",

@@ -8,16 +8,10 @@ interface EngineTensor {
   readonly data: unknown;
 }
 
-type EngineTensorClass<T extends EngineTensor> = new (
-  type: "float32",
-  data: Float32Array,
-  dims: readonly number[],
-) => T;
-
 /** Wraps our tensors as a binding's, without copying. */
 export function toEngineTensors<T extends EngineTensor>(
   tensors: Tensors,
-  EngineTensor: EngineTensorClass<T>,
+  EngineTensor: new (type: "float32", data: Float32Array, dims: readonly number[]) => T,
 ): Record<string, T> {
   return mapValues(
     tensors,
@@ -33,6 +27,10 @@ export function fromEngineTensors(tensors: Readonly<Record<string, EngineTensor>
   );
 }
 
-function mapValues<A, B>(record: Readonly<Record<string, A>>, change: (value: A) => B): Record<string, B> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
+/** Changes each value of a record. */
+export function mapValues<A, B>(
+  record: Readonly<Record<string, A>>,
+  change: (value: A, key: string) => B,
+): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value, key)]));
 }

@@ -1,8 +1,8 @@
-import { UsageError } from "../base/errors.ts";
+import { UsageError, WeightsError } from "../base/errors.ts";
 import type { MappingReport } from "../formats/map-weights.ts";
-import { inputShapeOf, type Network } from "../graph/network.ts";
-import type { Written } from "../model/formats.ts";
-import { type TargetName, weightsTargets } from "../model/formats.ts";
+import { inputShapeOf } from "../graph/network.ts";
+import type { Weights } from "../graph/weights.ts";
+import { type TargetName, type Written, weightsTargets } from "../model/formats.ts";
 import { completeModel } from "../model/load-model.ts";
 import { type OpenAsOptions, openAs } from "../model/open-weights.ts";
 import type { WeightsSource } from "../model/weights-file.ts";
@@ -15,6 +15,8 @@ export interface ConvertOptions extends OpenAsOptions {
   readonly labels?: readonly string[] | undefined;
   /** How numbers are stored: `float16` halves the file and rounds to 3 digits; only ONNX can. Default `float32`. */
   readonly dtype?: "float32" | "float16" | undefined;
+  /** Rejects NaN and infinite weights, which otherwise are only noted. Default false. */
+  readonly strict?: boolean | undefined;
   /** Date for formats that store one; default: now. */
   readonly savedAt?: Date | undefined;
 }
@@ -31,12 +33,10 @@ export interface Conversion extends Omit<Written, "format"> {
 
 /**
  * Converts a file of weights to another format.
- * @throws {FormatError} it is in no known format, damaged, or its network has an unsupported layer.
- * @throws {WeightsError} its weights are not those of the network.
- * @throws {UsageError} the number of labels differs from the classes, or the target cannot store the model.
+ * @throws as {@link Verbs.convert}.
  */
 export async function convert(source: WeightsSource, options: ConvertOptions): Promise<Conversion> {
-  const { to, dtype = "float32", savedAt = new Date() } = options;
+  const { to, dtype = "float32", strict = false, savedAt = new Date() } = options;
   const target = weightsTargets[to];
   if (dtype !== "float32" && !target.half) {
     throw new UsageError({
@@ -47,18 +47,31 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
     });
   }
   const opened = { ...source.origin, ...(await openAs(source, options)) };
+  const strange = nonFiniteWeights(opened.weights, source.where, strict);
   const { model, notes } = await completeModel(opened, options.labels);
   const { format, ...written } = await target.write(model, { savedAt, storedAs: dtype });
   return {
     ...written,
     from: opened.format,
     to: format,
-    network: describe(opened.network),
+    network: {
+      name: opened.network.name,
+      layers: opened.network.layers.length,
+      inputShape: inputShapeOf(opened.network),
+    },
     weights: opened.report,
-    notes: [...opened.notes, ...notes, ...written.notes],
+    notes: [...opened.notes, ...strange, ...notes, ...written.notes],
   };
 }
 
-function describe(network: Network): Conversion["network"] {
-  return { name: network.name, layers: network.layers.length, inputShape: inputShapeOf(network) };
+/**
+ * Notes the weights that are NaN or infinite.
+ * @throws {WeightsError} there are some, and `strict`.
+ */
+function nonFiniteWeights(weights: Weights, where: string, strict: boolean): readonly string[] {
+  const names = [...weights].flatMap(([name, { data }]) => (data.every(Number.isFinite) ? [] : [name]));
+  if (names.length === 0) return [];
+  const listed = `${names.slice(0, 5).join(", ")}${names.length > 5 ? ` and ${names.length - 5} more` : ""}`;
+  if (!strict) return [`Some of its weights are NaN or infinite: ${listed}.`];
+  throw new WeightsError({ where, what: `some of its weights are NaN or infinite: ${listed}` });
 }

@@ -37,6 +37,11 @@ export function floatTensor(shape: Shape, data: Float32Array = new Float32Array(
   return { type: "float32", shape, data };
 }
 
+/** Creates a float32 tensor whose elements are all `value`. */
+export function filledTensor(shape: Shape, value: number): FloatTensor {
+  return floatTensor(shape, new Float32Array(sizeOf(shape)).fill(value));
+}
+
 /**
  * Transposes a tensor into a copy: axis `i` of the result is axis `permutation[i]` of `tensor`.
  * @example transpose(floatTensor([2, 3]), [1, 0]).shape // [3, 2]

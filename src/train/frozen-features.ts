@@ -9,7 +9,7 @@ import { readSafetensors, writeSafetensors } from "../formats/safetensors.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import { sizedDecodeOptionsOf } from "../model/model.ts";
 import { loadPredictor } from "../model/predictor.ts";
-import { featureNetwork } from "../tasks/features/feature-network.ts";
+import { featureNetwork } from "../tasks/features/feature-extractor.ts";
 import { sizeOf } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
 import type { TrainingPlan } from "./prepare.ts";

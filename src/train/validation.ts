@@ -3,7 +3,7 @@ import { imageInput, lower } from "../compiler/lower.ts";
 import type { Batch } from "../data/batches.ts";
 import type { Layer, Network } from "../graph/network.ts";
 import type { Answer } from "../tasks/evaluate/evaluate.ts";
-import { featureNetwork } from "../tasks/features/feature-network.ts";
+import { featureNetwork } from "../tasks/features/feature-extractor.ts";
 import { sizeOf } from "../tensor/shape.ts";
 import type { FloatTensor, Tensor } from "../tensor/tensor.ts";
 import { bodyWeights } from "./frozen-features.ts";

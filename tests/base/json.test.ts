@@ -67,3 +67,40 @@ test("every text that JSON.parse refuses has a place, up to which it can be the 
     }),
   );
 });
+
+test.each([
+  [
+    "nested lists",
+    "[".repeat(50_000_000),
+    {},
+    "f: lists and objects are nested too deeply; expected at most 200 levels.",
+  ],
+  [
+    "empty objects",
+    `[${"{},".repeat(2 ** 21)}{}]`,
+    {},
+    "f: it has too many values; expected at most 2097152 lists, objects and keys.",
+  ],
+  [
+    "keys",
+    '{"a":1,"b":2,"c":3}',
+    { most: 3 },
+    "f: it has too many values; expected at most 3 lists, objects and keys.",
+  ],
+  [
+    "a duplicate key",
+    '{"a":{"b":1},"c":[{"b":2}],"\\u0061" : 3}',
+    { uniqueKeys: true },
+    'f: duplicate name; received "a".',
+  ],
+])("%s: refused before it takes memory", (_, text, options, message) => {
+  const before = process.memoryUsage().heapUsed;
+  expect(() => parseJson(text, "f", options)).toThrow(message);
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(100_000_000);
+});
+
+test("braces, colons and quotes in strings count for nothing", () => {
+  const text = JSON.stringify(['{[:"\\', "]}".repeat(300), "[".repeat(300), ":".repeat(300)]);
+  expect(parseJson(text, "f", { most: 1 })).toEqual(JSON.parse(text));
+  expect(parseJson('[{"a":":"},{"a":"a"}]', "f", { uniqueKeys: true })).toEqual([{ a: ":" }, { a: "a" }]);
+});

@@ -82,9 +82,9 @@ describe("xception classify", () => {
     const images = [at("broken.jpg"), at("photos", "a.png"), at("none.jpg")];
     const { exitCode, stdout, stderr } = await capture(["classify", model, ...images, "--json"]);
     expect(exitCode).toBe(1);
-    expect(stderr).toBe("error: classify: images that could not be read: 2 of 3.\n");
+    expect(stderr).toBe("error: classify: 2 of 3 images could not be read.\n");
     const [broken, fine, none] = JSON.parse(stdout) as object[];
-    const error = expect.stringContaining("this is no image we can read");
+    const error = expect.stringContaining("this is not a supported image");
     expect(broken).toEqual({ file: images[0], predictions: [], error });
     expect(fine).toEqual({ file: images[1], predictions: await answer(images[1]!) });
     expect(none).toEqual({
@@ -132,7 +132,7 @@ describe("xception classify", () => {
 
   it.each([
     ["a missing model", "none.onnx", "photos", 'file "…/none.onnx": there is no such file.'],
-    ["a folder without images", "model.onnx", "empty", 'folder "…/empty": there are no images in it.'],
+    ["a folder without images", "model.onnx", "empty", 'folder "…/empty": it contains no images.'],
     [
       "an image in place of the model",
       "broken.jpg",

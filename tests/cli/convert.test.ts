@@ -109,7 +109,9 @@ test("nothing is overwritten without --overwrite", async () => {
   const argv = ["convert", join(formats, "small.h5"), at("precious.onnx")];
   const { exitCode, stderr } = await capture(argv);
   expect(exitCode).toBe(2);
-  expect(stderr).toMatch(/^error: argument OUT: the file is there already; received ".*"\. Add --overwrite\.\n$/);
+  expect(stderr).toMatch(
+    /^error: argument OUT: the file already exists; received ".*"\. Add --overwrite to replace it\.\n$/,
+  );
   expect(readFileSync(at("precious.onnx"))).toEqual(readFileSync(join(formats, "small.json")));
   expect((await capture([...argv, "--overwrite"])).exitCode).toBe(0);
 });
@@ -156,7 +158,7 @@ test("wrong usage is refused before anything is written", async () => {
   };
   expect(await refusal(at("x.bin"))).toEqual([
     2,
-    'error: argument OUT: the ending of the name does not say what to write; received "…/x.bin"; expected a name that ends in .weights.h5, .h5, .keras, .json, .safetensors, .onnx. Or say it with --to.\n',
+    'error: argument OUT: the extension does not identify a format; received "…/x.bin"; expected .weights.h5, .h5, .keras, .json, .safetensors, .onnx. Or choose a format with --to.\n',
   ]);
   expect(await refusal(at("x.keras"), "--dtype", "float16")).toEqual([
     2,
@@ -165,7 +167,7 @@ test("wrong usage is refused before anything is written", async () => {
   const allowed = await refusal(at("x.onnx"), "--allow-missing", "*");
   expect(allowed[0]).toBe(2);
   expect(allowed[1]).toContain(
-    'the file\'s own network has all its weights, none is missing; received "*". Name another network for them with its options.',
+    'the file\'s own network has all its weights; received "*". Leave the option out, or name another network with its options.',
   );
   writeFileSync(at("three.txt"), "a\nb\nc\n");
   expect(await refusal(at("x.onnx"), "--labels", at("three.txt"))).toEqual([

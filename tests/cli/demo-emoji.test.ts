@@ -1,33 +1,33 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type EmojiVendor, readEmoji } from "../../apps/cli/demo/images.ts";
+import { artists, readEmoji } from "../../apps/cli/demo/data.ts";
 import { countPerClass } from "../../src/data/dataset.ts";
 import { decodeImage } from "../../src/runtime/node/images.ts";
 
 describe("readEmoji", () => {
-  it.each(["google", "twitter"] as const)("finds the five categories of %s", async (vendor) => {
-    const dataset = await readEmoji(vendor);
+  it.each(["Google", "Twitter"] as const)("finds the five categories of %s", async (artist) => {
+    const dataset = await readEmoji(artist);
     expect(dataset.classes).toEqual(["flags", "smileys", "people", "animals & plants", "food"]);
     expect(countPerClass(dataset)).toEqual([270, 169, 386, 159, 131]);
     expect(new Set(dataset.samples.map(({ image }) => image)).size).toBe(1115);
   });
 
   it("draws the same emoji under the same name in two styles", async () => {
-    const pixels = async (vendor: EmojiVendor) => {
-      const { samples } = await readEmoji(vendor);
+    const pixels = async (artist: "Google" | "Twitter") => {
+      const { samples } = await readEmoji(artist);
       const grapes = samples.find(({ name }) => name === "grapes")!;
       expect(grapes.label).toBe(4);
       return (await decodeImage(grapes.image as string, { width: 64, height: 64 })).data;
     };
-    const [google, twitter] = [await pixels("google"), await pixels("twitter")];
+    const [google, twitter] = [await pixels(artists.training), await pixels(artists.test)];
     for (const data of [google, twitter]) expect([...data.subarray(0, 3)]).toEqual([255, 255, 255]);
     expect(google).not.toEqual(twitter);
   });
 
   it("says what to do when the images are not installed", async () => {
     const elsewhere = join(tmpdir(), "nowhere", "index.js");
-    await expect(readEmoji("google", elsewhere)).rejects.toThrowErrorMatchingInlineSnapshot(
+    await expect(readEmoji("Google", elsewhere)).rejects.toThrowErrorMatchingInlineSnapshot(
       `[DataError: images of the demo: the package emoji-datasource-google is not installed. Run \`npm install\` in the project's folder: it is one of the development dependencies.]`,
     );
   });

@@ -3,10 +3,9 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type DemoImages, type DemoRecipe, demoRecipe, readDemoImages } from "../../apps/cli/demo/data.ts";
 import { claimDemoFolder, demoFiles, runDemo } from "../../apps/cli/demo/demo.ts";
 import { conclusion } from "../../apps/cli/demo/description.ts";
-import { type DemoImages, readDemoImages } from "../../apps/cli/demo/images.ts";
-import { type DemoRecipe, demoRecipe } from "../../apps/cli/demo/recipe.ts";
 import type { CliIo } from "../../apps/cli/io.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
 import { decodeModel } from "../../src/model/model-file.ts";
@@ -109,7 +108,7 @@ describe("the demo's files", () => {
     await mkdir(at("other"));
     for (const name of ["a.txt", "b.txt", "model.onnx", "z.txt"]) await writeFile(at("other", name), "mine");
     await expect(claimDemoFolder(at("other"), platform.files)).rejects.toThrow(
-      `folder "${at("other")}": it holds something else than an earlier demo (a.txt, b.txt, model.onnx, …). Choose another folder with --output.`,
+      `folder "${at("other")}": it contains something other than an earlier demo (a.txt, b.txt, model.onnx, …). Choose another folder with --output.`,
     );
     expect(await readFile(at("other", "model.onnx"), "utf8")).toBe("mine");
   });
@@ -148,14 +147,14 @@ describe("what the demo says", () => {
     const io = silentIo();
     await tinyDemo("words", { imageSize: 72, width: 0.25, middleFlowRepeats: 8, epochs: 1 }, io);
     expect(io.written[0]).toMatchInlineSnapshot(`
-      "Xception, built from scratch: 22,910,480 parameters, 22,855,952 of them trainable.
-      For this demo a quarter as wide, for images of 72×72: 1,386,933 parameters, 1,373,189 of them trainable.
+      "Xception, built from scratch: 22,910,480 parameters, 22,855,952 trainable.
+      For this demo a quarter as wide, for images of 72×72: 1,386,933 parameters, 1,373,189 trainable.
 
-      It learns from 20 emoji as Google draws them:
-        4 flags, 4 smileys, 4 people, 4 animals & plants, 4 food.
-      Then it is tested on 20 emoji as Twitter draws them, which it has never seen.
+      Training images: 20 emoji by Google
+        4 flags, 4 smileys, 4 people, 4 animals & plants, 4 food
+      Test images: the same kinds of emoji, 20 of them, by Twitter
 
-      Training for 1 epoch; Ctrl-C stops it and leaves nothing behind.
+      Training for 1 epoch; Ctrl-C stops it without writing anything.
 
       "
     `);
@@ -166,9 +165,9 @@ describe("what the demo says", () => {
     const text = conclusion(result, images, { ...tinyRecipe, seed: 7 }, 80);
     const right = (100 * result.test.evaluation.top1).toFixed(1);
     expect(text).toContain(
-      `${right} % of images by an artist it never saw are recognized; calling all of them flags: 20.0 %.`,
+      `Accuracy on emoji by an artist it was not trained on: ${right} %; always predicting flags: 20.0 %.`,
     );
-    expect(text).toContain(`Seed 7 gives this model again on this machine, bit for bit.`);
+    expect(text).toContain(`Seed 7 gives a bit-identical model on this machine.`);
     expect(text).toContain(result.fingerprint);
   });
 });
@@ -183,7 +182,7 @@ describe("xception demo", () => {
     expect(evaluation.images).toBe(1115);
     expect(JSON.parse(await readFile(at("cli", "evaluation.json"), "utf8"))).toEqual({ ...evaluation, skipped: [] });
     expect(sha256).toMatch(/^[0-9a-f]{64}$/);
-    expect(stderr).toContain("learns from 1,115 emoji as Google draws them");
+    expect(stderr).toContain("Training images: 1,115 emoji by Google");
     expect(stderr).toContain("training: 34/34, epoch 1/1, loss ");
     expect(stderr).toContain(`Open ${at("cli", "report.html")} in a browser.\n`);
   }, 240_000);

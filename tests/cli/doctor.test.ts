@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { checkParts, type Diagnosis, describeDiagnosis, diagnose } from "../../apps/cli/diagnosis.ts";
+import { assertLibrariesLoad, type Diagnosis, describeDiagnosis, diagnose } from "../../apps/cli/diagnosis.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { capture } from "./capture.ts";
 
@@ -41,14 +41,14 @@ describe("doctor", () => {
       platform     linux-x64
       CPU          2 cores, Abacus 9
       memory       8.0 GiB, 2.5 GiB free
-      onnxruntime  1.30.0, computes on cpu, webgpu
+      onnxruntime  1.30.0, runs on cpu, webgpu
                    not on cuda: Failed to load shared library
       sharp        0.35.5
       "
     `);
   });
 
-  it("says why a part does not load", async () => {
+  it("says why a library does not load", async () => {
     const broken = await diagnose({
       onnxruntime: () => Promise.reject(new Error("no such library")),
       sharp: () => Promise.resolve({ default: { versions: { sharp: "0.35.5" } } }),
@@ -56,10 +56,10 @@ describe("doctor", () => {
     expect(broken.onnxruntime).toEqual({ loads: false, reason: "no such library" });
     expect(broken.sharp).toEqual({ loads: true, version: "0.35.5" });
     expect(describeDiagnosis(broken)).toContain("onnxruntime  does not load: no such library\n");
-    expect(() => checkParts(broken)).toThrow(
+    expect(() => assertLibrariesLoad(broken)).toThrow(
       "onnxruntime: it does not load (no such library). " +
-        "Install the package again on this machine, with its optional dependencies.",
+        "Reinstall the package on this machine, with its optional dependencies.",
     );
-    expect(() => checkParts(healthy)).not.toThrow();
+    expect(() => assertLibrariesLoad(healthy)).not.toThrow();
   });
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { encodeModel } from "../../src/model/model-file.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
-import { readEmbeddings } from "../../src/tasks/features/embeddings-file.ts";
+import { readEmbeddings } from "../../src/tasks/features/embeddings.ts";
 import { loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
 import { smallModel } from "../model/small-model.ts";
 import { noise } from "../tasks/images.ts";
@@ -63,7 +63,7 @@ describe("xception embed", () => {
       pooling: "avg",
       model: at("model.onnx"),
       digest: expected.digest,
-      skipped: [{ file: "dog/broken.png", reason: expect.stringContaining("this is no image we can read") }],
+      skipped: [{ file: "dog/broken.png", reason: expect.stringContaining("this is not a supported image") }],
     });
     const { images, values, origin } = await load("e.safetensors");
     expect(images).toEqual([
@@ -116,7 +116,7 @@ describe("xception embed", () => {
       "another kind of file",
       ["embed", "model.onnx", "photos", "-o", "e.npy"],
       2,
-      'embeddings file: the ending of the name does not say what to write; received "…/e.npy"; expected a name that ends in .safetensors, .csv, .json.',
+      'embeddings file: the extension does not identify a format; received "…/e.npy"; expected .safetensors, .csv, .json.',
     ],
     [
       "a missing folder",
@@ -130,7 +130,7 @@ describe("xception embed", () => {
       1,
       "embed: none of the images can be read; received",
     ],
-    ["no images", ["embed", "model.onnx", "empty", "-o", "e.csv"], 1, 'folder "…/empty": there are no images in it.'],
+    ["no images", ["embed", "model.onnx", "empty", "-o", "e.csv"], 1, 'folder "…/empty": it contains no images.'],
     [
       "a missing model",
       ["embed", "none.onnx", "photos", "-o", "e.csv"],
@@ -240,7 +240,7 @@ describe("xception search", () => {
     expect(JSON.parse(stdout).sheet).toBe(at("sheet.html"));
     const page = await readFile(at("sheet.html"), "utf8");
     expect(page.match(/src="data:image\/jpeg;base64,/g)).toHaveLength(4);
-    expect(page).toContain("The 3 most similar of 4 images. 1 of them show the same class, cat.");
+    expect(page).toContain("The 3 most similar of 4 images, 1 of the same class (cat).");
     expect(page).toContain("<dd>block7_sepconv2_act, avg</dd>");
     // Images that are gone are no reason not to see the others.
     await rename(at("photos", "loose.png"), at("loose.png"));
@@ -264,8 +264,8 @@ describe("xception search", () => {
     const other = await search("--model", at("other.onnx"));
     expect(other).toMatchObject({ exitCode: 1, stdout: "" });
     expect(stripped(other.stderr).replaceAll(/[0-9a-f]{16}…/g, "#")).toBe(
-      'error: model "…/other.onnx": it is not the one that made the embeddings "…/moved/s.safetensors"; received "digest #"; ' +
-        "expected #. Name the right one with --model, or embed the images again.\n",
+      'error: model "…/other.onnx": it is not the model that made the embeddings "…/moved/s.safetensors"; received "digest #"; ' +
+        "expected #. Name the right model with --model, or embed the images again.\n",
     );
   });
 
@@ -274,15 +274,15 @@ describe("xception search", () => {
       "an image that is nowhere",
       ["search", "nose.png", "s.csv"],
       1,
-      'image "…/nose.png": there is no such file, nor such an image among the 4 of the embeddings; expected a file, or a path as in the embeddings, e.g. cat/1.png.',
+      'image "…/nose.png": there is no such file, and none of the 4 images of the embeddings has this path; expected a file, or a path as in the embeddings, e.g. cat/1.png.',
     ],
     [
       "another image where the file names no model",
       ["search", "query.png", "s.csv"],
       2,
-      'embeddings "…/s.csv": the file does not say which model made it, so that another image cannot be compared; expected the path of an image among them. Write them as .safetensors or .json.',
+      'embeddings "…/s.csv": the file does not record its model, so other images cannot be compared with its own; expected the path of one of its images. Write the embeddings as .safetensors or .json.',
     ],
-    ["a damaged image", ["search", "broken.png", "s.safetensors"], 1, "this is no image we can read"],
+    ["a damaged image", ["search", "broken.png", "s.safetensors"], 1, "this is not a supported image"],
     [
       "what holds no embeddings",
       ["search", "query.png", "model.onnx"],
@@ -294,7 +294,7 @@ describe("xception search", () => {
       "another kind of sheet",
       ["search", "query.png", "s.csv", "-o", "sheet.png"],
       2,
-      'option --output: the ending of the name does not say what to write; received "…/sheet.png"; expected a name that ends in .html, .htm.',
+      'option --output: the extension does not identify a format; received "…/sheet.png"; expected .html, .htm.',
     ],
     [
       "a count of none",

@@ -91,6 +91,6 @@ describe("summary and cost", () => {
     expect(bare.stderr).toContain("the file holds only weights, without their network");
     const both = await capture(["plot", join(formats, "small.keras"), "--width", "0.5", "-o", "small.svg"]);
     expect(both.exitCode).toBe(2);
-    expect(both.stderr).toContain("argument MODEL: the network is the one in the file;");
+    expect(both.stderr).toContain("argument MODEL: the file determines the network;");
   });
 });

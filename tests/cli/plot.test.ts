@@ -65,8 +65,8 @@ describe("plot", () => {
     [[], "error: required option '-o, --output <file>' not specified\n"],
     [
       ["-o", "model.gif"],
-      "error: option --output: the ending of the name does not say what to write; " +
-        'received "model.gif"; expected a name that ends in .svg, .png, .dot.\n',
+      "error: option --output: the extension does not identify a format; " +
+        'received "model.gif"; expected .svg, .png, .dot.\n',
     ],
     [
       ["-o", "model.svg", "--dpi", "0"],
@@ -97,7 +97,7 @@ describe("renderPng", () => {
     await expect(refusal).rejects.toThrow(UsageError);
     await expect(refusal).rejects.toThrow(
       "option --dpi: the image would have 65534×100 pixels; received 300; " +
-        "expected at most 150 for a .png of this network. An .svg can be enlarged without limit.",
+        "expected at most 150 for a .png of this network. An .svg has no such limit.",
     );
   });
 });

@@ -25,7 +25,7 @@ afterAll(() => rm(work, { recursive: true }));
 it("makes the report of a run again, the same to the byte", async () => {
   const { exitCode, stdout, stderr } = await capture(["report", at("run"), "-o", at("again.html")]);
   expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: "" });
-  expect(stderr.replace(work, "…")).toBe("Wrote …/again.html: 2 epochs, the training is over\n");
+  expect(stderr.replace(work, "…")).toBe("Wrote …/again.html: 2 epochs, training is finished\n");
   const page = await readFile(at("again.html"), "utf8");
   expect(page === (await readFile(at("run", "report.html"), "utf8"))).toBe(true);
   expect(page).toContain("Health of the network");
@@ -83,7 +83,7 @@ it("says of a training that was killed before its first checkpoint that nothing 
   const live = { epoch: 1, epochs: 9, step: 3, steps: 400, loss: 1, accuracy: 0.5, secondsLeft: 1, time: "noon" };
   await writeFile(at("killed", "report.json"), encodeReport({ title: "Killed", live }));
   const { stderr } = await capture(["report", at("killed")]);
-  expect(stderr).toBe(`Wrote ${at("killed", "report.html")}: 0 epochs, the training is interrupted\n`);
+  expect(stderr).toBe(`Wrote ${at("killed", "report.html")}: 0 epochs, training is interrupted\n`);
   expect(await readFile(at("killed", "report.html"), "utf8")).toContain(
     "It was interrupted in epoch 1 of 9, after step 3 of 400, before its first checkpoint: start it again with --overwrite.",
   );
@@ -122,7 +122,7 @@ it.each([
   [
     "a folder that is no run",
     "photos",
-    'folder "…/photos": this is not the folder of a run; expected what xception train -o wrote.',
+    'folder "…/photos": this is not the folder of a run; expected the output of xception train.',
   ],
   [
     "a run that has just begun",
@@ -132,7 +132,7 @@ it.each([
   [
     "damaged data",
     "damaged",
-    'file "…/damaged/report.json", character 1: this is not JSON. Resuming the run writes it again.',
+    'file "…/damaged/report.json", character 1: this is not JSON. It is rewritten when the run is resumed.',
   ],
 ])("refuses %s", async (_, name, message) => {
   await mkdir(at("begun", "checkpoints"), { recursive: true });

@@ -110,7 +110,7 @@ test("of weights alone: their names and shapes", async () => {
     shown.push(...lines.slice(0, 6), ...lines.slice(-3));
   }
   expect(shown.join("\n")).toMatchInlineSnapshot(`
-    "/small.weights.h5 (weights.h5) holds weights, but not their network
+    "/small.weights.h5 (weights.h5) contains weights without a network
     ┏━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━━┓
     ┃ Weight                              ┃ Shape     ┃ Param # ┃
     ┡━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━┩
@@ -119,7 +119,7 @@ test("of weights alone: their names and shapes", async () => {
     │ layers/separable_conv2d_1/vars/2    │ 16        │      16 │
     └─────────────────────────────────────┴───────────┴─────────┘
      Total params: 1,269 in 25 weights
-    /torch-xception.pth (PyTorch) holds weights, but not their network
+    /torch-xception.pth (PyTorch) contains weights without a network
     ┏━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━┳━━━━━━━━━┓
     ┃ Weight                            ┃ Shape     ┃ Param # ┃
     ┡━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━╇━━━━━━━━━┩
@@ -153,11 +153,11 @@ test("refuses flags that describe another network, and what is no file of weight
   }
   expect(messages).toMatchInlineSnapshot(`
     [
-      "2 error: argument MODEL: the network is the one in the file; of flags that describe one, only --input-shape goes with it; received "--classes".
+      "2 error: argument MODEL: the file determines the network; --input-shape is the only network flag allowed with a file; received "--classes".
     ",
-      "2 error: argument MODEL: the network is the one in the file; of flags that describe one, only --input-shape goes with it; received "--architecture".
+      "2 error: argument MODEL: the file determines the network; --input-shape is the only network flag allowed with a file; received "--architecture".
     ",
-      "2 error: argument MODEL: the network is the one in the file; of flags that describe one, only --input-shape goes with it; received "--no-top".
+      "2 error: argument MODEL: the file determines the network; --input-shape is the only network flag allowed with a file; received "--no-top".
     ",
       "1 error: file "/none.onnx": there is no such file.
     ",

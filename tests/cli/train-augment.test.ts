@@ -88,7 +88,7 @@ describe("--show-augment", () => {
     const { exitCode, stderr } = await show("sheet.gif");
     expect(exitCode).toBe(2);
     expect(stderr.replace(work, "…")).toMatchInlineSnapshot(`
-      "error: option --show-augment: the ending of the name does not say what to write; received "…/sheet.gif"; expected a name that ends in .png, .svg, .html.
+      "error: option --show-augment: the extension does not identify a format; received "…/sheet.gif"; expected .png, .svg, .html.
       "
     `);
   });

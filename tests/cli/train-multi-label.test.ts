@@ -68,7 +68,7 @@ it.each([
   ],
   [
     ["--map-weights", "weights.json"],
-    'option --map-weights: there is no MAP@100 of images with one class each; received "WORK/weights.json"; ' +
+    'option --map-weights: MAP@100 is computed only for images with several labels; received "WORK/weights.json"; ' +
       "expected --map-weights together with --labels-file.",
   ],
 ])("refused: %j", async (flags, message) => {
@@ -113,11 +113,11 @@ it("says how many images have no label and are left out, of both folders", async
   const trained = await capture(["train", at("photos"), "-o", at("few"), ...data, ...smallTraining, ...length]);
   expect(trained.stderr.split("\n").slice(0, 2)).toEqual([
     "Training xception, 3,547 parameters, on 3 images of 3 classes; testing on 11",
-    "10 images have no label in the file and are left out",
+    "10 images have no label in the file; left out",
   ]);
   const test = ["evaluate", at("few/model.onnx"), at("photos"), "--labels-file", at("most.csv")];
   const [first] = (await capture(test)).stderr.split("\n");
-  expect(first).toBe("note: 1 image has no label in the file and is left out");
+  expect(first).toBe("note: 1 image has no label in the file; left out");
 });
 
 it("refuses a file of labels that is none", async () => {

@@ -175,7 +175,7 @@ describe("xception train", () => {
       "Training xception, 3,522 parameters, on 9 images of 2 classes; testing on 4
       epoch 1/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # images/s, # s
       epoch 2/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # images/s, # s
-      skipped: image "…/photos/train/red/broken.png": this is no image we can read; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
+      skipped: image "…/photos/train/red/broken.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
       Wrote model.onnx, history.csv, settings.yaml, evaluation.json, report.json, report.html, checkpoints, tensorboard into …/run
       "
     `);

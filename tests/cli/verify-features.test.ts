@@ -28,7 +28,7 @@ test("real weights give every layer what Keras got from a photo", async (context
 test.each([
   [
     ["--weights", weights],
-    "option --image: with --weights, the golden values are of one photo; received 0; expected 1.",
+    "option --image: with --weights, the golden values belong to one photo; received 0; expected 1.",
   ],
   [["--allow-missing", "*"], "option --allow-missing: it needs --weights; expected --weights FILE."],
   [["--image", photo], "option --image: it needs a model; expected xception verify MODEL."],

@@ -82,7 +82,7 @@ describe("xception verify MODEL", () => {
     [["verify"], "verify: there is nothing to verify; expected a model, or --golden FILE."],
     [
       ["verify", "m.onnx", "--golden", "v.json"],
-      "verify: a model and --golden do not go together; expected a model, or --golden FILE. To compare the model with the " +
+      "verify: a model cannot be combined with --golden; expected a model, or --golden FILE. To compare the model with the " +
         "values of a file, use --reference FILE.",
     ],
     [
@@ -91,7 +91,7 @@ describe("xception verify MODEL", () => {
     ],
     [
       ["verify", "m.onnx", "--runtimes", "cpu,gpu"],
-      'option --runtimes: there is no such runtime; received "gpu"; expected cpu, wasm, webgpu, cuda, tensorrt, dml, coreml.',
+      'option --runtimes: this value is not allowed; received "cpu,gpu"; expected a list, each one of cpu, wasm, webgpu, cuda, tensorrt, dml, coreml.',
     ],
   ])("refuses %j", async (command, message) => {
     expect(await capture(command)).toEqual({ exitCode: 2, stdout: "", stderr: `error: ${message}\n` });

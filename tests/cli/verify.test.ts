@@ -33,12 +33,12 @@ describe("verify", () => {
     expect(await capture(["verify", ...timm])).toMatchObject({
       exitCode: 2,
       stderr:
-        'error: golden file "tests/golden/timm-forward.json": its values are of synthetic weights; expected no --weights.\n',
+        'error: golden file "tests/golden/timm-forward.json": its values belong to synthetic weights; expected no --weights.\n',
     });
     const photo = "tests/golden/imagenet-block13/elephant-features.json";
     expect(await capture(["verify", "--golden", photo])).toMatchObject({
       exitCode: 2,
-      stderr: `error: golden file "${photo}": the values of a photo are of real weights; expected --weights.\n`,
+      stderr: `error: golden file "${photo}": its values belong to real weights; expected --weights.\n`,
     });
   });
 

@@ -32,6 +32,7 @@ describe("a file of labels", () => {
     ['{"1.jpg": ["cat", 3]}', "labels, field 1.jpg.1: expected a label, received 3."],
     ['{"1.jpg": [""]}', 'labels, field 1.jpg.0: expected a label, received "".'],
     ['{"1.jpg": [', "labels, character 11: this is not JSON."],
+    ['{"1.jpg": ["a"], "2.jpg": ["a"], "1.jpg": ["b"]}', 'labels: duplicate name; received "1.jpg".'],
   ])("refused: %j", (text, message) => {
     expect(() => parseLabels(`\uFEFF${text}`, "labels")).toThrow(FormatError);
     expect(() => parseLabels(text, "labels")).toThrow(message);

@@ -5,6 +5,7 @@ import h5wasm from "h5wasm";
 import { describe, expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { readKerasFile } from "../../src/formats/keras/file.ts";
+import { readHdf5 } from "../../src/formats/keras/hdf5.ts";
 
 type Hdf5File = InstanceType<typeof h5wasm.File>;
 
@@ -137,4 +138,15 @@ describe("refuses", () => {
   ])("%s", async (_, make, message) => {
     await expect(readKerasFile(await make(), where)).rejects.toThrow(message);
   });
+});
+
+test("a virtual dataset is read from this file, and refused where its source is missing", async () => {
+  const bytes = new Uint8Array(readFileSync(join(root, "tests/golden/formats/virtual.h5")));
+  const kernelOf = (group: string) =>
+    readHdf5(bytes, "virtual.h5", (file) => [...file.group(group)!.tensor("dense/kernel")!.data]);
+  expect(await kernelOf("here")).toEqual([0, 1, 2, 3, 4, 5]);
+  await expect(kernelOf("gone")).rejects.toThrow(
+    'virtual.h5, dataset /gone/dense/kernel: it is a virtual dataset whose source is missing; received "dataset \\"removed\\" of file \\".\\""; expected numbers stored in this file.',
+  );
+  await expect(kernelOf("outside")).rejects.toThrow('received "dataset \\"stored\\" of file \\"other.h5\\""');
 });

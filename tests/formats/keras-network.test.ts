@@ -11,7 +11,7 @@ function sequential(...layers: object[]): string {
 }
 
 function withLayer(className: string, config: object): () => unknown {
-  return () => networkFromKeras(sequential(image, { class_name: className, config }), { where });
+  return () => networkFromKeras(sequential(image, { class_name: className, config }), where);
 }
 
 test("an activation inside a convolution becomes a layer of its own", () => {
@@ -20,7 +20,7 @@ test("an activation inside a convolution becomes a layer of its own", () => {
       { class_name: "Conv2D", config: { ...conv, activation: "relu", batch_input_shape: [null, 8, 8, 3] } },
       { class_name: "BatchNormalization", config: { name: "conv_activation", scale: false } },
     ),
-    { where },
+    where,
   );
   expect(network.layers.map(({ name, config }) => `${name}: ${config.type}`)).toEqual([
     "conv_input: InputLayer",
@@ -33,7 +33,7 @@ test("an activation inside a convolution becomes a layer of its own", () => {
 
 test("a batch normalization without scale and center has constant weights", () => {
   const bn = { class_name: "BatchNormalization", config: { name: "bn", scale: false, center: false, axis: [3] } };
-  const { constants } = networkFromKeras(sequential(image, bn), { where });
+  const { constants } = networkFromKeras(sequential(image, bn), where);
   expect([...constants!]).toEqual([
     ["bn/gamma", 1],
     ["bn/beta", 0],
@@ -58,14 +58,14 @@ describe("a ZeroPadding2D", () => {
       [0, 2],
     ],
   ])("with %j is the padding of the convolution behind it", (padding, expected) => {
-    const { network } = networkFromKeras(sequential(image, around(padding), reader), { where });
+    const { network } = networkFromKeras(sequential(image, around(padding), reader), where);
     expect(network.layers.map(({ name }) => name)).toEqual(["image", "reader"]);
     expect(network.layers[1]!.config).toMatchObject({ padding: expected, strides: [2, 2] });
   });
 
   test("may stand in front of a model, and be read by several layers", () => {
     const inner = { class_name: "Sequential", config: { name: "inner", layers: [image, reader] } };
-    const { network } = networkFromKeras(sequential(image, around(1), inner), { where });
+    const { network } = networkFromKeras(sequential(image, around(1), inner), where);
     expect(network.layers[1]).toMatchObject({ name: "reader", config: { padding: [1, 1] }, outputShape: [4, 4, 3] });
   });
 
@@ -93,7 +93,7 @@ describe("a ZeroPadding2D", () => {
       'f.h5: ZeroPadding2D is supported only in front of a convolution; received "the network\'s end"; expected one of Conv2D, SeparableConv2D, DepthwiseConv2D, with padding "valid".',
     ],
   ])("is refused where %#", (layers, message) => {
-    expect(() => networkFromKeras(sequential(image, ...layers), { where })).toThrow(message);
+    expect(() => networkFromKeras(sequential(image, ...layers), where)).toThrow(message);
   });
 });
 
@@ -109,7 +109,7 @@ test("the words of Keras 1 are understood", () => {
     { class_name: "Conv2D", config: { name: "c", filters: 4, ...today } },
     { class_name: "SeparableConv2D", config: { name: "s", filters: 5, ...today } },
   );
-  expect(networkFromKeras(old, { where })).toEqual(networkFromKeras(recent, { where }));
+  expect(networkFromKeras(old, where)).toEqual(networkFromKeras(recent, where));
   const channelsFirst = { name: "c", nb_filter: 4, ...window, dim_ordering: "th" };
   expect(withLayer("Convolution2D", channelsFirst)).toThrow('unsupported value; received "channels_first"');
 });
@@ -117,13 +117,11 @@ test("the words of Keras 1 are understood", () => {
 test("an open size of images is taken from the caller", () => {
   const open = { class_name: "InputLayer", config: { name: "image", batch_shape: [null, null, null, 3] } };
   const config = sequential(open, { class_name: "Conv2D", config: conv });
-  expect(networkFromKeras(config, { where, inputShape: [9, 8, 3] }).network.layers.at(-1)!.outputShape).toEqual([
-    7, 6, 4,
-  ]);
-  expect(() => networkFromKeras(config, { where })).toThrow(
+  expect(networkFromKeras(config, where, [9, 8, 3]).network.layers.at(-1)!.outputShape).toEqual([7, 6, 4]);
+  expect(() => networkFromKeras(config, where)).toThrow(
     'f.h5, InputLayer "image": unknown input shape; received [null, null, 3]; expected [height, width, channels]. Give the input shape.',
   );
-  expect(() => networkFromKeras(config, { where, inputShape: [9, 8, 1] })).toThrow(
+  expect(() => networkFromKeras(config, where, [9, 8, 1])).toThrow(
     'f.h5, InputLayer "image": the network has another input shape; received [9, 8, 1]; expected [9, 8, 3].',
   );
 });
@@ -211,7 +209,7 @@ describe("what we cannot do is refused by its name", () => {
       "f.h5: too many layers; received 2001; expected at most 2000.",
     ],
   ])("%s", (_, config, message) => {
-    expect(() => networkFromKeras(config, { where })).toThrow(message);
+    expect(() => networkFromKeras(config, where)).toThrow(message);
   });
 
   test.each([
@@ -257,7 +255,7 @@ describe("what we cannot do is refused by its name", () => {
       class_name: "Functional",
       config: { layers, input_layers: [["image", 0, 0]], output_layers: ["r", 0, 0] },
     };
-    expect(() => networkFromKeras(JSON.stringify(model), { where })).toThrow(message);
+    expect(() => networkFromKeras(JSON.stringify(model), where)).toThrow(message);
   });
 
   test("a functional model of two outputs", () => {
@@ -269,7 +267,7 @@ describe("what we cannot do is refused by its name", () => {
       class_name: "Functional",
       config: { layers: [], input_layers: [["image", 0, 0]], output_layers: outputs },
     };
-    expect(() => networkFromKeras(JSON.stringify(model), { where })).toThrow(
+    expect(() => networkFromKeras(JSON.stringify(model), where)).toThrow(
       'f.h5, field "output_layers": only networks with one input and one output are supported; received [["a", 0, 0], ["b", 0, 0]]; expected one layer.',
     );
   });

@@ -29,7 +29,7 @@ const where = "the file";
 /** The network of the golden files, which real Keras wrote, with its weights. */
 async function goldenModel(): Promise<KerasModelParts> {
   const { config, layers } = await readKerasFile(golden("small.keras"), where);
-  const { network } = networkFromKeras(config!, { where });
+  const { network } = networkFromKeras(config!, where);
   return { network, weights: mapWeights(network, layers, { where }).weights };
 }
 
@@ -76,7 +76,7 @@ describe("what is written is read back as it was, to the last bit", () => {
           expect(file.format).toBe(format);
           expect(file.metadata).toBe(metadata);
           if (file.config !== undefined) {
-            expect(networkFromKeras(file.config, { where })).toEqual({ network: model.network, constants: new Map() });
+            expect(networkFromKeras(file.config, where)).toEqual({ network: model.network, constants: new Map() });
           }
           if (model.weights.size === 0) return;
           const { weights } = mapWeights(model.network, file.layers, { where });

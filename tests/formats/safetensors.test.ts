@@ -86,6 +86,24 @@ test("the name of the metadata is not one for a tensor", () => {
   );
 });
 
+test("names and metadata longer than a header may be are not written", () => {
+  expect(() => writeSafetensors(two, new Map([["long", "x".repeat(2 ** 25)]]))).toThrow(
+    /^writeSafetensors: the header is too long; received 33554\d+; expected at most 33554432 bytes\.$/,
+  );
+});
+
+test("a header as long as in an attack is refused before it is parsed", () => {
+  const entries = (count: number) => `{${Array.from({ length: count }, (_, index) => `"${index}":{}`).join(",")}}`;
+  expect(refusal(file(entries(600_000)))).toBe(
+    "the file, header at byte 8: it has too many values; expected at most 1048576 lists, objects and keys.",
+  );
+  const nested = "[".repeat(30_000_000);
+  expect(refusal(file(`{"a":${nested}`))).toContain("lists and objects are nested too deeply");
+  expect(refusal(file(`{"a":"${" ".repeat(89_000_000)}"}`))).toMatch(
+    /^the file, byte 0: invalid header length; received "89000008 in .*"; expected from 2 to 33554432, /,
+  );
+});
+
 describe("refuses", () => {
   test.each([
     ["an empty file", new Uint8Array()],

@@ -55,6 +55,13 @@ describe("refuses, with file and field", () => {
     expect(await refusal(model, shard)).toBe(message);
   });
 
+  test("more files than any model has", async () => {
+    const paths = Array.from({ length: 300_000 }, (_, index) => `s${index}`);
+    expect(await refusal({ weightsManifest: [{ paths, weights: [weight] }] })).toBe(
+      'file "model.json": its weights are in too many files; received 300000; expected at most 10000.',
+    );
+  });
+
   test("more bytes than the weights beside a missing file take, and sizes that no number holds", async () => {
     const two = { weightsManifest: [{ paths: ["s", "gone"], weights: [weight] }] };
     expect(await refusal(two, bytesOf([1, 2, 3]))).toBe(

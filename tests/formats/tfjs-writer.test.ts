@@ -17,7 +17,7 @@ test("network, numbers and metadata are those of the model", () => {
       expect(format).toBe("layers-model");
       expect(userDefinedMetadata?.["xception-ts"]).toBe(metadata);
       const config = JSON.stringify(modelTopology.model_config);
-      expect(networkFromKeras(config, { where: "it" }).network).toEqual(model.network);
+      expect(networkFromKeras(config, "it").network).toEqual(model.network);
       const [{ paths, weights }] = weightsManifest;
       expect(paths).toEqual([...beside.keys()]);
       const bits = new Uint32Array(Uint8Array.from([...beside.values()].flatMap((shard) => [...shard])).buffer);

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
-import { zipSync } from "fflate";
+import { unzipSync, zipSync } from "fflate";
 import { describe, expect, test } from "vitest";
 import { FormatError } from "../../src/base/errors.ts";
 import { decodeFloats } from "../../src/formats/number-formats.ts";
@@ -9,8 +9,8 @@ import { damaged } from "./damaged.ts";
 import { fuzzRuns } from "./fuzz-runs.ts";
 
 // Written by PyTorch 1.13 with tests/golden/torch-files.py.
-const read = (file: string) => new Uint8Array(readFileSync(new URL(`../golden/formats/${file}`, import.meta.url)));
-const expected = JSON.parse(new TextDecoder().decode(read("tensors.json"))) as Record<
+const golden = (file: string) => new Uint8Array(readFileSync(new URL(`../golden/formats/${file}`, import.meta.url)));
+const expected = JSON.parse(new TextDecoder().decode(golden("tensors.json"))) as Record<
   string,
   { shape: number[]; values: number[] }
 >;
@@ -20,7 +20,7 @@ describe.each([
   ["tensors-legacy.pth", "legacy"],
 ] as const)("%s", (file, container) => {
   test("gives PyTorch's tensors: transposed, sliced, expanded, shared, of every type", () => {
-    const bytes = read(file);
+    const bytes = golden(file);
     expect(isTorch(bytes)).toBe(true);
     const found = readTorch(bytes, file);
     expect(found).toMatchObject({ container, under: [] });
@@ -43,13 +43,13 @@ describe.each([
         expect(error.message).toMatch(/^the file/);
       }
     };
-    fc.assert(fc.property(damaged(read(file)), readAll), fuzzRuns);
+    fc.assert(fc.property(damaged(golden(file)), readAll), fuzzRuns);
     fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), readAll), fuzzRuns);
   });
 });
 
 test("a checkpoint gives its averaged weights, and leaves the rest alone", () => {
-  const { tensors, under } = readTorch(read("checkpoint.pth"), "checkpoint.pth");
+  const { tensors, under } = readTorch(golden("checkpoint.pth"), "checkpoint.pth");
   expect(under).toEqual(["state_dict_ema"]);
   expect([...tensors.keys()]).toEqual(["module.only"]);
   expect([...decodeFloats(tensors.get("module.only")!.read()).data]).toEqual([-1, -0.75]);
@@ -62,10 +62,11 @@ function withPickle(pickle: string | readonly number[], entries: Record<string, 
   return zipSync({ "archive/data.pkl": bytes, ...entries }, { level: 0 });
 }
 
+const text = (value: string) => `X${String.fromCharCode(value.length)}\0\0\0${value}`;
+
 /** `{"w": _rebuild_tensor_v2(storage of `count` floats, offset, shape, strides, …)}`; numbers below 256. */
 function tensorPickle(count: number, offset: number, shape: readonly number[], strides: readonly number[]): string {
   const tuple = (values: readonly number[]) => `(${values.map((value) => `K${String.fromCharCode(value)}`).join("")}t`;
-  const text = (value: string) => `X${String.fromCharCode(value.length)}\0\0\0${value}`;
   const storage = `(${text("storage")}ctorch\nFloatStorage\n${text("0")}${text("cpu")}K${String.fromCharCode(count)}tQ`;
   const values = `(${storage}K${String.fromCharCode(offset)}${tuple(shape)}${tuple(strides)}\x89}t`;
   return `\x80\x02}${text("w")}ctorch._utils\n_rebuild_tensor_v2\n${values}Rs.`;
@@ -80,6 +81,64 @@ test("a file made by hand, little-endian and big-endian", () => {
   const big = Uint8Array.of(0, 0, 0, 0, 0x3f, 0x80, 0, 0, 0xc0, 0, 0, 0, 0x40, 0x40, 0, 0);
   const order = new TextEncoder().encode("big");
   expect(values(withPickle(pickle, { "archive/byteorder": order, "archive/data/0": big }))).toEqual([1, -2, 3]);
+});
+
+describe("a checkpoint with its weights under any key", () => {
+  const dictionary = (items: Record<string, string>) =>
+    `}(${Object.entries(items)
+      .map(([key, value]) => `${text(key)}${value}`)
+      .join("")}u`;
+  // Without the protocol, the dictionary's brace, its key, the item and the end.
+  const tensor = tensorPickle(4, 1, [3], [1]).slice(3 + text("w").length, -2);
+  const weights = dictionary({ "conv.weight": tensor, "conv.bias": tensor });
+  const optimizer = dictionary({
+    state: `}K\0${dictionary({ exp_avg: tensor, exp_avg_sq: tensor })}s`,
+    param_groups: "]",
+  });
+  const fileOf = (value: string) => withPickle(`\x80\x02${value}.`, four);
+  const read = (items: Record<string, string>, key?: string) => readTorch(fileOf(dictionary(items)), "f.pth", key);
+
+  test.each([
+    [["model_state_dict"], { epoch: "K\x03", model_state_dict: weights, optimizer_state_dict: optimizer, acc: tensor }],
+    [["net"], { net: weights, acc: tensor }],
+    [["xception"], { xception: weights }],
+    [["trainer", "net"], { trainer: dictionary({ net: weights, optimizer }) }],
+    [["state_dict", "net"], { state_dict: dictionary({ net: weights, steps: "K\x03" }), ema: weights }],
+    [[], { w: tensor, v: tensor, extra: dictionary({ w: tensor }) }],
+  ])("finds the only one: %j", (under, items) => {
+    const found = read(items);
+    expect(found.under).toEqual(under);
+    expect([...decodeFloats([...found.tensors.values()][0]!.read()).data]).toEqual([2, 3, 4]);
+  });
+
+  test("lists several, of which a key chooses one", () => {
+    const several = { generator: weights, critic: dictionary({ net: weights }) };
+    expect(() => read(several)).toThrow(
+      new FormatError({
+        where: "f.pth",
+        what: "it has several dictionaries of tensors",
+        received: ["generator", "critic/net"],
+        expected: "one",
+        remedy: "Choose one with --key (option key).",
+      }),
+    );
+    expect(read(several, "critic/net").under).toEqual(["critic", "net"]);
+    expect(() => read(several, "critic")).toThrow(
+      'f.pth: it has no dictionary of tensors under this key; received "critic"; expected one of generator, critic/net.',
+    );
+  });
+
+  test("is read from the pickle that PyTorch wrote, one level deeper", () => {
+    const entries = unzipSync(golden("tensors.pth"));
+    const name = Object.keys(entries).find((each) => each.endsWith("data.pkl"))!;
+    const inner = String.fromCharCode(...entries[name]!.subarray(2, -1));
+    const pickle = Uint8Array.from(`\x80\x02${dictionary({ net: inner, epoch: "K\x07" })}.`, (each) =>
+      each.charCodeAt(0),
+    );
+    const { under, tensors } = readTorch(zipSync({ ...entries, [name]: pickle }, { level: 0 }), "f.pth");
+    expect(under).toEqual(["net"]);
+    expect([...tensors.keys()]).toEqual(Object.keys(expected));
+  });
 });
 
 describe("refuses", () => {
@@ -149,7 +208,7 @@ describe("refuses", () => {
 
   test("a directory that claims to have thousands of millions of entries", () => {
     // PyTorch writes the wide directory, whose number of entries has 64 bits.
-    const bytes = read("tensors.pth");
+    const bytes = golden("tensors.pth");
     const view = new DataView(bytes.buffer);
     const wide = view.getUint32(bytes.length - 22 - 12, true);
     expect(view.getUint32(wide, true)).toBe(0x06064b50);

@@ -31,7 +31,7 @@ interface Files {
 
 const formats = join(root, "tests/golden/formats");
 export const golden = (name: string): Uint8Array => new Uint8Array(readFileSync(join(formats, name)));
-const small = networkFromKeras(strFromU8(unzipSync(golden("small.keras"))["config.json"]!), { where }).network;
+const small = networkFromKeras(strFromU8(unzipSync(golden("small.keras"))["config.json"]!), where).network;
 const ours = smallModel({ inputShape: [71, 71, 3], width: 0.02 });
 
 /** As every command and `openModel` read a file: what it is shows in its content. */

@@ -16,7 +16,7 @@ import { toEngineWeights } from "../../src/graph/weights.ts";
 import type { ModelToWrite } from "../../src/model/formats.ts";
 import { type TargetName, weightsTargets } from "../../src/model/formats.ts";
 import { defaultPreprocessing } from "../../src/model/model.ts";
-import type { ModelDescription } from "../../src/model/model-metadata.ts";
+import type { ModelDescription } from "../../src/model/model-file.ts";
 import { type ArchitectureName, architectureNamed, architectureOf, buildNetwork } from "../../src/models/registry.ts";
 import type { XceptionOptions } from "../../src/models/xception/options.ts";
 import { writeFilesAtomic } from "../../src/runtime/node/files.ts";

@@ -149,24 +149,24 @@ describe("refuses", () => {
       graph.input[0]!.type.tensor_type.elem_type = 10;
     });
     expect(await messageOf(half)).toMatchInlineSnapshot(
-      `"FILE, input "input": it is not fed with floats; received "element type 10 of ONNX"; expected 1, float32. Export the model in single precision."`,
+      `"FILE, input "input": its element type is not supported; received "element type 10 of ONNX"; expected 1, float32. Export the model in single precision."`,
     );
   });
 
   test("sizes of images that are not said, or others", async () => {
     expect(await messageOf(dims("batch", 3, "h", "w"))).toMatchInlineSnapshot(
-      `"FILE: its graph leaves the size of images open; received "h×w". Say it: --input-shape HEIGHTxWIDTHx3."`,
+      `"FILE: its graph does not fix the image size; received "h×w". Set it with --input-shape HEIGHTxWIDTHx3."`,
     );
     expect(await messageOf(torchXception, { network: { inputShape: [99, 99, 3] } })).toMatchInlineSnapshot(
-      `"FILE: its graph reads images of another shape; received "99x99x3"; expected 71x80x3."`,
+      `"FILE: its graph takes images of another shape; received "99x99x3"; expected 71x80x3."`,
     );
   });
 
   test("sizes that no image has", async () => {
     expect(await messageOf(dims(1, 3, 1_000_000, 71))).toMatchInlineSnapshot(
-      `"FILE, input "input": there are no images of this size; received "1000000×71"; expected height and width from 1 to 8192."`,
+      `"FILE, input "input": unsupported image size; received "1000000×71"; expected height and width from 1 to 8192."`,
     );
-    expect(await messageOf(dims(1, 3, 71, -1))).toContain("there are no images of this size");
+    expect(await messageOf(dims(1, 3, 71, -1))).toContain("unsupported image size");
   });
 
   test("labels for another number of classes", async () => {

@@ -200,6 +200,6 @@ test("what cannot be taken is refused with its reason", async () => {
 
 test("without a network, the file is described", async () => {
   expect(await openModel(torch("plain"), nodePlatform).catch((error: Error) => error.message)).toMatchInlineSnapshot(
-    `"file of 4123 bytes: the file holds only weights, without their network; received "ONNX graph input → logits of 9 nodes: 3 Conv, 2 BatchNormalization, 2 Relu, 1 ReduceMean, 1 Gemm"; expected a whole model. Name the network: convert takes its flags; in a program, use loadWeights."`,
+    `"file of 4123 bytes: the file holds only weights, without their network; received "ONNX graph input → logits of 9 nodes: 3 Conv, 2 BatchNormalization, 2 Relu, 1 ReduceMean, 1 Gemm"; expected a whole model. Name the network: convert has flags for it; in code, use loadWeights."`,
   );
 });

@@ -48,7 +48,7 @@ describe("refuses", () => {
 
   test("weights alone where a model is needed", async () => {
     expect(await refusal(new Uint8Array(readFileSync(join(formats, "small.weights.h5"))))).toMatchInlineSnapshot(
-      `"file of 53208 bytes: the file holds only weights, without their network; received "weights.h5"; expected a whole model. Name the network: convert takes its flags; in a program, use loadWeights."`,
+      `"file of 53208 bytes: the file holds only weights, without their network; received "weights.h5"; expected a whole model. Name the network: convert has flags for it; in code, use loadWeights."`,
     );
   });
 
@@ -57,7 +57,7 @@ describe("refuses", () => {
     expect((await openWeightsFile(source)).format).toBe("keras");
     const again: unknown = await openWeightsFile({ ...source, where: "the file" }).catch((cause: unknown) => cause);
     expect(again).toMatchInlineSnapshot(
-      `[UsageError: the file: this source was opened before, and its bytes are gone. Make another one with weightsSource.]`,
+      `[UsageError: the file: this source was opened before, and its bytes were transferred. Make another one with weightsSource.]`,
     );
   });
 

@@ -134,7 +134,7 @@ test("a network that is recognized prepares images as timm does", async () => {
 test("another network's state_dict is refused for its names", async () => {
   const bytes = new Uint8Array(readFileSync(new URL("../golden/formats/tensors.pth", import.meta.url)));
   await expect(openModel(bytes, nodePlatform)).rejects.toThrowErrorMatchingInlineSnapshot(
-    `[FormatError: file of 4283 bytes: the file holds only weights, without their network; received "PyTorch"; expected a whole model. Name the network: convert takes its flags; in a program, use loadWeights.]`,
+    `[FormatError: file of 4283 bytes: the file holds only weights, without their network; received "PyTorch"; expected a whole model. Name the network: convert has flags for it; in code, use loadWeights.]`,
   );
   const source = await weightsSource(bytes, nodePlatform);
   await expect(

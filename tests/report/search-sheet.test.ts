@@ -17,7 +17,7 @@ const sheet = {
 
 it("shows the image and its neighbors, tells classes apart, and needs nothing beside it", async () => {
   const page = await renderSheet(sheet);
-  expect(page).toContain("The 3 most similar of 1,234 images. 1 of them show the same class, cats &#38; dogs.");
+  expect(page).toContain("The 3 most similar of 1,234 images, 1 of the same class (cats &#38; dogs).");
   expect(page).toContain("<dd>a/&#60;b&#62;.jpg</dd>");
   expect(page.match(/<li class="\w+"/g)).toEqual(['<li class="same"', '<li class="other"', '<li class="unknown"']);
   expect(page).toContain("<strong>1. cats &#38; dogs</strong>");

@@ -32,8 +32,8 @@ describe("devices", () => {
 
   it.each([
     ["webgpu", "It needs a GPU with a driver of Vulkan, Direct3D 12 or Metal"],
-    ["cuda", "It needs an NVIDIA card with CUDA 12 and cuDNN 9, and onnxruntime-node's CUDA libraries"],
-    ["tensorrt", "It needs an NVIDIA card with CUDA 12 and TensorRT"],
+    ["cuda", "It needs an NVIDIA GPU with CUDA 12 and cuDNN 9, and onnxruntime-node's CUDA libraries"],
+    ["tensorrt", "It needs an NVIDIA GPU with CUDA 12 and TensorRT"],
     ["dml", "It needs Windows with DirectX 12."],
     ["coreml", "It needs macOS."],
   ] as const)("say how to get %s", (device, remedy) => {

@@ -1,9 +1,14 @@
+import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { FileError } from "../../src/base/errors.ts";
-import { assertWritable, writeFileAtomic } from "../../src/runtime/node/files.ts";
+import { openWeightsFile } from "../../src/model/formats.ts";
+import { loadModel } from "../../src/model/load-model.ts";
+import { weightsSource } from "../../src/model/weights-file.ts";
+import { assertWritable, readFile as readWhole, writeFileAtomic } from "../../src/runtime/node/files.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -11,7 +16,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-async function messageOf(work: Promise<void>): Promise<string> {
+async function messageOf(work: Promise<unknown>): Promise<string> {
   const error = await work.then(
     () => undefined,
     (reason: unknown) => reason,
@@ -95,5 +100,26 @@ describe("assertWritable", () => {
     for (const path of places)
       expect(await messageOf(assertWritable(path))).toBe(await messageOf(writeFileAtomic(path, "")));
     expect(await readdir(folder)).toEqual(["a"]);
+  });
+});
+
+describe.runIf(process.platform !== "win32")("a pipe or a device", () => {
+  const refused = (path: string) => `file "${path}": this is not a regular file; expected a file to read.`;
+
+  it("is refused before it is opened, which could block forever", async () => {
+    const pipe = join(folder, "model.h5");
+    execFileSync("mkfifo", [pipe]);
+    expect(await messageOf(readWhole(pipe))).toBe(refused(pipe));
+    expect(await messageOf(readWhole("/dev/zero"))).toBe(refused("/dev/zero"));
+    expect(await messageOf(loadModel(pipe, nodePlatform))).toBe(refused(pipe));
+  });
+
+  it("is not opened as a shard of a model, whose weights are then missing", async () => {
+    const weights = [{ name: "a/kernel", shape: [1], dtype: "float32" }];
+    await writeFile(join(folder, "model.json"), JSON.stringify({ weightsManifest: [{ paths: ["shard"], weights }] }));
+    execFileSync("mkfifo", [join(folder, "shard")]);
+    const source = await weightsSource(join(folder, "model.json"), nodePlatform);
+    expect((await openWeightsFile(source)).stored!()).toEqual([{ name: "a/kernel", shape: null }]);
+    expect(await messageOf(source.readBeside("shard"))).toBe(refused(join(folder, "shard")));
   });
 });

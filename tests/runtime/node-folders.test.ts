@@ -57,7 +57,22 @@ describe("listFolder", () => {
     await symlink(join(root, "a"), join(root, "a", "self"));
     await symlink(join(root, "b"), join(root, "a", "other"));
     await symlink(join(root, "a"), join(root, "b", "back"));
-    expect((await list()).files).toEqual(["a/1.jpg", "a/other/2.jpg", "b/2.jpg", "b/back/1.jpg"]);
+    expect((await list()).files).toEqual(["a/1.jpg", "b/2.jpg"]);
+  });
+
+  it("visits folders that all link to each other once", async () => {
+    const folders = Array.from({ length: 12 }, (_, index) => `class-${index}`);
+    await write(...folders.map((folder) => `${folder}/1.jpg`));
+    for (const from of folders) for (const to of folders) await symlink(join(root, to), join(root, from, `to-${to}`));
+    expect((await list()).files).toEqual(folders.map((folder) => `${folder}/1.jpg`).sort());
+  });
+
+  it("lists a folder outside once, however often the folders inside link to it", async () => {
+    await write("photos/a/1.jpg", "photos/b/2.jpg", "shared/3.jpg", "shared/deep/4.jpg");
+    for (const name of ["a", "b"]) await symlink(join(root, "shared"), join(root, "photos", name, "more"));
+    const { files } = await listFolder(join(root, "photos"));
+    const linked = files.filter((file) => file.includes("more/")).map((file) => file.slice(2));
+    expect(linked.sort()).toEqual(["more/3.jpg", "more/deep/4.jpg"]);
   });
 
   it("lists a link that leads nowhere as a file, to be reported by whoever opens it", async () => {

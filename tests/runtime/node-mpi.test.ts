@@ -43,7 +43,7 @@ describe("MPI", { timeout: 90_000 }, () => {
     expect(failed).toEqual({
       rank: 1,
       error: expect.stringMatching(
-        /^RuntimeUnavailableError: MPI: MPI_Bcast failed: .*\. Another process or the network between them may have failed: look at what the others and the launcher say\.$/,
+        /^RuntimeUnavailableError: MPI: MPI_Bcast failed: .*\. Another rank or the network may have failed: check the output of the other ranks and of the launcher\.$/,
       ),
     });
   });

@@ -168,6 +168,34 @@ describe("many images", () => {
     expect(await all(classifier.classifyAll([]))).toEqual([]);
   });
 
+  it("go on beside those that no size limit in the engine allows", async () => {
+    const tooLong: RgbImage = { width: 30_000_000, height: 1, data: new Uint8Array(90_000_000) };
+    const model = smallModel();
+    const covering = {
+      ...model,
+      preprocessing: { ...model.preprocessing, interpolation: "bicubic", fit: "cover" },
+    } as const;
+    for (const [each, message] of [
+      [
+        { ...model, preprocessing: { ...covering.preprocessing, fit: "fill" } } as const,
+        /^image: it cannot be resized \(.*narrowing_error\); received "30000000×1 pixels"/,
+      ],
+      [covering, /^image: it cannot be resized \(one side is more than 200 times as long as the other\)/],
+    ] as const) {
+      const loaded = await loadClassifier(encodeModel(each), { platform });
+      const expected = await loaded.classify(png);
+      const results = await all(loaded.classifyAll([png, tooLong, null as never, png]));
+      const messages = results.map((result) => ("error" in result ? result.error.message : result.predictions));
+      expect(messages).toEqual([
+        expected,
+        expect.stringMatching(message),
+        expect.stringMatching(/^image: this is not an image source/),
+        expected,
+      ]);
+      await loaded.dispose();
+    }
+  });
+
   it("stop at what is no fault of an image", async () => {
     const decode: ImageCodec["decode"] = async () => {
       throw new TypeError("the decoder is missing");

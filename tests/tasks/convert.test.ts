@@ -231,7 +231,7 @@ describe("timm's safetensors", () => {
 
   test("are refused to networks that timm has not", async () => {
     await expect(convertBytes(encodeModel(smallModel({ variant: "tutorial" })), { to: "safetensors" })).rejects.toThrow(
-      'names of timm for network "xception_tutorial": timm has no such network; its "conv2d" makes the difference; expected the layers of legacy_xception, xception41, xception65, xception71, xception41p or xception65p.',
+      'names of timm for network "xception_tutorial": timm has no such network: layer "conv2d" differs; expected the layers of legacy_xception, xception41, xception65, xception71, xception41p or xception65p.',
     );
   });
 });
@@ -251,4 +251,17 @@ test("labels for a network without classes are refused", async () => {
   await expect(convertBytes(file, { to: "keras", network: given, labels: ["a"] })).rejects.toThrow(
     'labels: network "xception" is not a classifier of RGB images. Leave the labels out.',
   );
+});
+
+test("NaN and infinite weights are named, and rejected by strict conversions", async () => {
+  const model = smallModel();
+  model.weights.get("block1_conv1/kernel")!.data[3] = Number.NaN;
+  model.weights.get("predictions/bias")!.data[0] = Number.POSITIVE_INFINITY;
+  const bytes = encodeModel(model);
+  const { notes } = await convertBytes(bytes, { to: "keras" });
+  expect(notes).toEqual(["Some of its weights are NaN or infinite: block1_conv1/kernel, predictions/bias."]);
+  await expect(convertBytes(bytes, { to: "keras", strict: true })).rejects.toThrow(
+    /^file of \d+ bytes: some of its weights are NaN or infinite: block1_conv1\/kernel, predictions\/bias\.$/,
+  );
+  expect((await convertBytes(encodeModel(smallModel()), { to: "keras", strict: true })).notes).toEqual([]);
 });

@@ -3,8 +3,12 @@ import { describe, expect, it } from "vitest";
 import { FormatError, UsageError } from "../../src/base/errors.ts";
 import { metadataKey } from "../../src/formats/format.ts";
 import { writeSafetensors } from "../../src/formats/safetensors.ts";
-import type { Embeddings, EmbeddingsOrigin } from "../../src/tasks/features/embeddings.ts";
-import { embeddingsWriter, readEmbeddings } from "../../src/tasks/features/embeddings-file.ts";
+import {
+  type Embeddings,
+  type EmbeddingsOrigin,
+  embeddingsWriter,
+  readEmbeddings,
+} from "../../src/tasks/features/embeddings.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 const origin: EmbeddingsOrigin = {
@@ -57,7 +61,7 @@ describe("embeddings in files", () => {
   it("are written by the ending of the name", () => {
     expect(() => embeddingsWriter("x.npy")).toThrow(UsageError);
     expect(() => embeddingsWriter("x.npy")).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: embeddings file: the ending of the name does not say what to write; received "x.npy"; expected a name that ends in .safetensors, .csv, .json.]`,
+      `[UsageError: embeddings file: the extension does not identify a format; received "x.npy"; expected .safetensors, .csv, .json.]`,
     );
   });
 });
@@ -108,7 +112,7 @@ describe("files that hold no embeddings", () => {
   it("are refused as CSV", () => {
     expect(read("")).toThrow("file: it contains no embeddings;");
     expect(read("name,e0\r\na,1\r\n")).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: file: it contains no embeddings; received "name,e0"; expected a safetensors file, a JSON object, or CSV that begins with file,label,e0. Write them with \`xception embed\`.]`,
+      `[FormatError: file: it contains no embeddings; received "name,e0"; expected a safetensors file, a JSON object, or CSV with the columns file,label,e0. Write them with \`xception embed\`.]`,
     );
     expect(read("file,label,e0\r\na,,x\r\n")).toThrowErrorMatchingInlineSnapshot(
       `[FormatError: file, image "a": this is not a finite number; received "x".]`,
@@ -117,7 +121,7 @@ describe("files that hold no embeddings", () => {
     expect(read("file,label,e0\r\na,,1\r\nb,,1,2\r\n")).toThrow('file, image "b": it has another number of values');
     expect(read("file,label,e0\r\n")).toThrow("its values do not match its images");
     expect(read(Uint8Array.of(0xff, 0xfe, 0x41))).toThrowErrorMatchingInlineSnapshot(
-      `[FormatError: file: it contains no embeddings; expected a safetensors file, or a text.]`,
+      `[FormatError: file: it contains no embeddings; expected a safetensors file, or text.]`,
     );
   });
 

@@ -89,7 +89,7 @@ describe("evaluating a model", () => {
       { platform, batchSize: 4, onProgress: (each) => progress.push(each) },
     );
     expect(progress).toEqual([4, 8, 11].map((done) => ({ done, total: 12 })));
-    expect(skipped).toEqual([{ file: "broken.png", reason: expect.stringContaining("this is no image we can read") }]);
+    expect(skipped).toEqual([{ file: "broken.png", reason: expect.stringContaining("this is not a supported image") }]);
     expect(evaluation).toEqual((await evaluate(model, dataset, { platform, batchSize: 4 })).evaluation);
     expect(predictions.map(({ file }) => file)).toEqual(dataset.samples.map(({ name }) => name));
   });

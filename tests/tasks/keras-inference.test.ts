@@ -7,8 +7,7 @@ import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { parseGolden } from "../../src/tasks/verify/golden.ts";
 import { compareWithGolden } from "../../src/tasks/verify/reference.ts";
-import { runGraph, tappedGraph } from "../../src/tasks/verify/run.ts";
-import { verifyGolden, verifyNetwork } from "../../src/tasks/verify/verify.ts";
+import { runGraph, tappedGraph, verifyGolden, verifyNetwork } from "../../src/tasks/verify/verify.ts";
 
 const platform = nodePlatform;
 

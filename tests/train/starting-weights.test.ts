@@ -9,13 +9,13 @@ import { initializeWeights } from "../../src/graph/initialize.ts";
 import { countParameters, networkWeights } from "../../src/graph/network.ts";
 import { syntheticWeights } from "../../src/graph/synthetic.ts";
 import { encodeModel } from "../../src/model/model-file.ts";
-import { startingWeights } from "../../src/model/starting-weights.ts";
 import { topOn } from "../../src/models/parts.ts";
 import type { XceptionOptions } from "../../src/models/xception/options.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { readingFiles } from "../model/reading-files.ts";
 import { smallModel } from "../model/small-model.ts";
+import { startingWeights } from "../model/starting-weights.ts";
 
 /** Reads one file, and says what it was asked for. */
 function reader(bytes: Uint8Array) {

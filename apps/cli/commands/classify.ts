@@ -18,7 +18,7 @@ export function registerClassify(program: Command, io: CliIo): void {
       "Takes files, folders, or - for standard input. MODEL is a file in any supported format, a URL, or " +
       "imagenet (Keras's Xception). Unreadable images do not stop the others; the exit code is then 1.",
     examples: ["xception classify run/model.onnx cat.jpg photos/ --top 3", "xception classify imagenet cat.jpg --json"],
-  }).option("--top <n>", "how many classes to name", countOf("--top"), 5);
+  }).option("--top <n>", "number of classes to print", countOf("--top"), 5);
   addClassifierOptions(command).action(async (model: string, paths: readonly string[], flags: ClassifyFlags) => {
     const { top, device, json, ...about } = flags;
     const { platform, options } = await classifierArguments(command, about, io);
@@ -39,10 +39,7 @@ export function registerClassify(program: Command, io: CliIo): void {
     if (json) writeJson(io, results.map(toJson));
     const failed = results.filter((result) => "error" in result).length;
     if (failed > 0) {
-      throw new DataError({
-        where: "classify",
-        what: `images that could not be read: ${failed} of ${results.length}`,
-      });
+      throw new DataError({ where: "classify", what: `${failed} of ${results.length} images could not be read` });
     }
   });
 }
@@ -56,7 +53,6 @@ function describe(file: string, result: Classified): string {
 }
 
 function toJson(result: Classified & { readonly file: string }) {
-  const { file } = result;
-  if ("error" in result) return { file, predictions: [], error: result.error.message };
-  return { file, predictions: result.predictions };
+  if ("error" in result) return { file: result.file, predictions: [], error: result.error.message };
+  return { file: result.file, predictions: result.predictions };
 }

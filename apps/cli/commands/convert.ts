@@ -18,6 +18,7 @@ interface ConvertFlags extends NetworkFlags, DownloadFlags {
   readonly labels?: string;
   readonly allowMissing?: string;
   readonly dtype: "float32" | "float16";
+  readonly strict?: boolean;
   readonly overwrite?: boolean;
   readonly json?: boolean;
 }
@@ -36,33 +37,28 @@ export function registerConvert(program: Command, io: CliIo): void {
       "xception convert run/model.onnx model.keras",
     ],
   })
-    .addOption(new Option("--to <kind>", "what to write, whatever the name of OUT").choices(targetNames))
+    .addOption(new Option("--to <kind>", "output format, whatever the extension of OUT").choices(targetNames))
     .option("--allow-missing <glob>", "weights that may be missing or differ, e.g. 'predictions/*'")
     .addOption(
-      new Option("--dtype <type>", "how ONNX stores kernels; float16 halves the file")
+      new Option("--dtype <type>", "data type of kernels in ONNX; float16 halves the file")
         .choices(["float32", "float16"])
         .default("float32"),
     )
-    .option("--overwrite", "replace OUT if it is there");
+    .option("--strict", "reject NaN and infinite weights")
+    .option("--overwrite", "replace an existing OUT");
   addNetworkOptions(addDownloadOptions(addLabelsOption(command))).action(
     async (source: string, target: string, flags: ConvertFlags) => {
       const to = flags.to ?? targetFor(target);
       assertOverwrite(target, flags.overwrite ?? false);
-      const { labels: labelFile, dtype } = flags;
+      const { labels: labelFile, architecture, dtype, strict } = flags;
       const network = givenNetworkOptions(command, flags);
       const { includeTop = true, classes = 1000 } = network;
       const hasOwnTop = includeTop && classes === 1000;
       // A classifier of other classes is reinitialized, as in training.
       const { allowMissing = source === "imagenet" && includeTop && !hasOwnTop ? "predictions/*" : undefined } = flags;
-      const opened = await weightsSource(source, platformFor(flags, io), { includeTop: hasOwnTop });
-      const conversion = await convert(opened, {
-        to,
-        network,
-        architecture: flags.architecture,
-        labels: await labelsOf(labelFile),
-        allowMissing,
-        dtype,
-      });
+      const opened = await weightsSource(source, platformFor(flags, io), { includeTop: hasOwnTop, key: flags.key });
+      const labels = await labelsOf(labelFile);
+      const conversion = await convert(opened, { to, network, architecture, labels, allowMissing, dtype, strict });
       const { bytes, beside, ...rest } = conversion;
       await writeFilesAtomic(target, bytes, beside, shardNames);
       if (flags.json) writeJson(io, { file: target, bytes: bytes.length, beside: [...beside.keys()], ...rest });
@@ -77,21 +73,17 @@ function targetFor(path: string): TargetName {
   const extensions = new Set(targetNames.map((name) => weightsTargets[name].extension));
   throw new UsageError({
     where: "argument OUT",
-    what: "the ending of the name does not say what to write",
+    what: "the extension does not identify a format",
     received: path,
-    expected: `a name that ends in ${[...extensions].join(", ")}`,
-    remedy: "Or say it with --to.",
+    expected: [...extensions].join(", "),
+    remedy: "Or choose a format with --to.",
   });
 }
 
 function assertOverwrite(target: string, overwrite: boolean): void {
   if (overwrite || !existsSync(target)) return;
-  throw new UsageError({
-    where: "argument OUT",
-    what: "the file is there already",
-    received: target,
-    remedy: "Add --overwrite.",
-  });
+  const remedy = "Add --overwrite to replace it.";
+  throw new UsageError({ where: "argument OUT", what: "the file already exists", received: target, remedy });
 }
 
 function describe(conversion: Conversion, source: string, target: string): string {

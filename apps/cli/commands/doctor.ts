@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { checkParts, describeDiagnosis, diagnose } from "../diagnosis.ts";
+import { assertLibrariesLoad, describeDiagnosis, diagnose } from "../diagnosis.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addCommand } from "../options.ts";
 
@@ -12,6 +12,6 @@ export function registerDoctor(program: Command, io: CliIo): void {
     const diagnosis = await diagnose();
     if (flags.json) writeJson(io, diagnosis);
     else io.stdout(describeDiagnosis(diagnosis));
-    checkParts(diagnosis);
+    assertLibrariesLoad(diagnosis);
   });
 }

@@ -3,9 +3,8 @@ import { type Command, Option } from "commander";
 import type { Device } from "../../../src/base/platform.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
-import { embeddingsWriter } from "../../../src/tasks/features/embeddings-file.ts";
-import { embed, type ImageToEmbed } from "../../../src/tasks/features/feature-extractor.ts";
-import type { Pooling } from "../../../src/tasks/features/feature-network.ts";
+import { embeddingsWriter } from "../../../src/tasks/features/embeddings.ts";
+import { embed, type ImageToEmbed, type Pooling } from "../../../src/tasks/features/feature-extractor.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { openExtractor, pathFrom } from "../extractor.ts";
 import { type ImageArgument, imagesOf } from "../image-arguments.ts";
@@ -37,15 +36,11 @@ export function registerEmbed(program: Command, io: CliIo): void {
       "xception embed imagenet photos/ -o embeddings.csv --pooling max",
     ],
   })
-    .requiredOption("-o, --output <file>", "what to write: .safetensors, .csv or .json")
-    .option("--layer <name>", "layer whose maps are taken (default: the last one with maps)")
-    .addOption(
-      new Option("--pooling <how>", "what becomes of each channel of a map: its mean or its maximum")
-        .choices(["avg", "max"])
-        .default("avg"),
-    )
+    .requiredOption("-o, --output <file>", "output file: .safetensors, .csv or .json")
+    .option("--layer <name>", "layer to take feature maps from (default: the last one that has any)")
+    .addOption(new Option("--pooling <how>", "global pooling of each channel").choices(["avg", "max"]).default("avg"))
     .option("--allow-missing <glob>", "weights that may be missing or differ, e.g. 'predictions/*'")
-    .option("--batch-size <n>", "images at a time", countOf("--batch-size"), 8)
+    .option("--batch-size <n>", "images per batch", countOf("--batch-size"), 8)
     .addOption(deviceOption());
   addNetworkOptions(addDownloadOptions(command), ["pooling"]).action(
     async (model: string, paths: readonly string[], flags: EmbedFlags) => {
@@ -55,7 +50,7 @@ export function registerEmbed(program: Command, io: CliIo): void {
       const { folder, images } = rowsOf(paths, await imagesOf(paths, io, nodePlatform.files));
       const { pooling: _, ...networkFlags } = flags;
       const network = givenNetworkOptions(command, networkFlags);
-      const how = { network, architecture, allowMissing };
+      const how = { network, architecture, allowMissing, key: flags.key };
       const extractor = await openExtractor({ model, ...how }, flags, io);
       try {
         const { layer = extractor.lastMap } = flags;
@@ -64,14 +59,8 @@ export function registerEmbed(program: Command, io: CliIo): void {
         const onProgress = (done: number) => progress.update(done);
         const options = { layer, pooling, batchSize, signal: io.signal, onProgress };
         const { skipped, ...embedded } = await embed(extractor, images, options).finally(() => progress.stop());
-        const origin = {
-          model: pathFrom(output, model),
-          digest,
-          ...how,
-          layer,
-          pooling,
-          folder: pathFrom(output, folder),
-        };
+        const places = { model: pathFrom(output, model), folder: pathFrom(output, folder) };
+        const origin = { ...places, digest, ...how, layer, pooling };
         await writeFileAtomic(output, write({ ...embedded, origin }));
         reportSkipped(skipped, io);
         const [rows, dimensions] = embedded.values.shape as [number, number];
@@ -84,12 +73,8 @@ export function registerEmbed(program: Command, io: CliIo): void {
   );
 }
 
-/** Rows are named inside the folder, if it is one alone, and else as seen from here. */
-function rowsOf(
-  paths: readonly string[],
-  images: readonly ImageArgument[],
-): { readonly folder: string; readonly images: readonly ImageToEmbed[] } {
-  const [first] = paths;
+/** Names rows relative to the folder if it is the only argument, else relative to the working directory. */
+function rowsOf(paths: readonly string[], images: readonly ImageArgument[]) {
   const isOneFolder = paths.length === 1 && images.every(({ inside }) => inside !== undefined);
   const seen = new Map<string, ImageToEmbed>();
   for (const { file, image, inside } of images) {
@@ -97,7 +82,7 @@ function rowsOf(
     const [label, ...rest] = inside?.split("/") ?? [];
     seen.set(name, { file: name, image, ...(rest.length > 0 && { label }) });
   }
-  return { folder: isOneFolder ? first! : ".", images: [...seen.values()] };
+  return { folder: isOneFolder ? paths[0]! : ".", images: [...seen.values()] };
 }
 
 function nameFromHere(file: string): string {

@@ -1,15 +1,12 @@
 import { basename } from "node:path";
 import type { Command } from "commander";
-import type { Platform } from "../../../src/base/platform.ts";
-import type { ImageDataset } from "../../../src/data/dataset.ts";
 import { countParameters, networkWeights } from "../../../src/graph/network.ts";
 import { loadModel } from "../../../src/model/load-model.ts";
-import type { Model } from "../../../src/model/model.ts";
 import { networkCost } from "../../../src/report/cost.ts";
 import { describeEvaluation, predictionsCsv } from "../../../src/report/evaluation.ts";
 import { renderReport } from "../../../src/report/training.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
-import { type EvaluationResult, evaluate, galleryOf } from "../../../src/tasks/evaluate/evaluate.ts";
+import { evaluate, galleryOf } from "../../../src/tasks/evaluate/evaluate.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { describeUnlabeled, readDataset, readMapWeights } from "../labels.ts";
@@ -39,12 +36,12 @@ export function registerEvaluate(program: Command, io: CliIo): void {
       "xception evaluate run/model.onnx photos/test --top 1,5 --report test.html",
     ],
   })
-    .option("--batch-size <n>", "images at a time (default: 16)", countOf("--batch-size"))
+    .option("--batch-size <n>", "images per batch (default: 16)", countOf("--batch-size"))
     .option("--top <list>", "also report top-k accuracy for each k, e.g. 1,3,5", countsOf("--top"))
-    .option("--csv <file>", "write the prediction for each image, as CSV")
-    .option("--report <file>", "write a report with charts and the worst mistakes as images, as HTML")
-    .option("--labels-file <file>", "labels of images that have several each, as CSV or JSON")
-    .option("--map-weights <file>", "how much each class counts in MAP@100, by name, as JSON");
+    .option("--csv <file>", "write the predictions as CSV")
+    .option("--report <file>", "write an HTML report with charts and the worst mistakes as images")
+    .option("--labels-file <file>", "labels of images with several each, as CSV or JSON")
+    .option("--map-weights <file>", "weight of each class in MAP@100, by name, as JSON");
   const given = givenFlags(addClassifierOptions(command));
   command.action(async (modelFile: string, folder: string, flags: EvaluateFlags) => {
     const { batchSize, labelsFile, mapWeights, top, csv, report, device, json, ...about } = flags;
@@ -58,51 +55,28 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     const weights = await readMapWeights(mapWeights ?? null, dataset, platform.files, model.labels);
     const progress = startProgress(io, { label: "evaluating", total: dataset.samples.length });
     const onProgress = ({ done }: { done: number }) => progress.update(done);
-    const result = await evaluate(model, dataset, {
-      platform,
-      top,
-      mapWeights: weights,
-      batchSize,
-      session: { device },
-      signal: io.signal,
-      onProgress,
-    }).finally(() => progress.stop());
+    const request = { platform, top, mapWeights: weights, batchSize, session: { device }, signal: io.signal };
+    const result = await evaluate(model, dataset, { ...request, onProgress }).finally(() => progress.stop());
     const { evaluation, predictions, skipped } = result;
     reportSkipped(skipped, io);
     if (csv !== undefined) await writeFileAtomic(csv, predictionsCsv(predictions));
     if (report !== undefined) {
-      const test = { ...result, modelFile, folder, flags: given, model, dataset };
-      await writeFileAtomic(report, await evaluationReport(test, platform));
+      const page = await renderReport({
+        kind: "Test report",
+        title: `${basename(modelFile)} on ${nameOf(folder)}`,
+        network: { parameters: countParameters(networkWeights(model.network)).total },
+        evaluation,
+        gallery: await galleryOf(predictions, dataset, platform.images),
+        cost: networkCost(model.network),
+        skipped,
+        reproduction: {
+          commands: [["xception", "evaluate", modelFile, folder, ...given].map(quote).join(" ")],
+          facts: await machineFacts(),
+        },
+      });
+      await writeFileAtomic(report, page);
     }
     if (json) writeJson(io, { ...evaluation, skipped });
     else io.stdout(`${describeEvaluation(evaluation, { width: io.columns ?? 100, predictions })}\n`);
-  });
-}
-
-/** What was tested on what, and how it did. */
-interface Test extends EvaluationResult {
-  readonly modelFile: string;
-  readonly folder: string;
-  /** As they were typed. */
-  readonly flags: readonly string[];
-  readonly model: Model;
-  readonly dataset: ImageDataset;
-}
-
-/** The report on a test, as HTML. */
-export async function evaluationReport(test: Test, platform: Platform): Promise<string> {
-  const { modelFile, folder, flags, model, dataset, evaluation, predictions, skipped } = test;
-  return renderReport({
-    kind: "Test report",
-    title: `${basename(modelFile)} on ${nameOf(folder)}`,
-    network: { parameters: countParameters(networkWeights(model.network)).total },
-    evaluation,
-    gallery: await galleryOf(predictions, dataset, platform.images),
-    cost: networkCost(model.network),
-    skipped,
-    reproduction: {
-      commands: [["xception", "evaluate", modelFile, folder, ...flags].map(quote).join(" ")],
-      facts: await machineFacts(),
-    },
   });
 }

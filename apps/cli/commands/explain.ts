@@ -4,7 +4,12 @@ import { choice, listOf } from "../../../src/base/kinds.ts";
 import type { Platform } from "../../../src/base/platform.ts";
 import { encodeNpy } from "../../../src/formats/npy.ts";
 import { type LoadedModel, type LoadModelOptions, loadModel } from "../../../src/model/load-model.ts";
-import { type ExplainedImage, explanationDocument, explanationScoreDocument } from "../../../src/report/explanation.ts";
+import {
+  drawExplanation,
+  type ExplainedImage,
+  explanationDocument,
+  explanationScoreDocument,
+} from "../../../src/report/explanation.ts";
 import { toHtml } from "../../../src/report/html.ts";
 import { formatPercent } from "../../../src/report/numbers.ts";
 import { toText } from "../../../src/report/text.ts";
@@ -19,7 +24,7 @@ import { addClassifierOptions, type ClassifierFlags, classifierArguments, report
 import { type ImageArgument, imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addCommand, countOf, valueReader } from "../options.ts";
-import { endingOf } from "../output-file.ts";
+import { extensionOf, renderPng } from "../output-file.ts";
 import { reportSkipped, startProgress } from "../progress.ts";
 
 interface ExplainFlags extends Omit<ClassifierFlags, "top"> {
@@ -72,11 +77,11 @@ export function registerExplain(program: Command, io: CliIo): void {
     .option("--score", "test the methods on the images");
   addClassifierOptions(command).action(async (model: string, paths: readonly string[], flags: ExplainFlags) => {
     const { device, output, json, score } = flags;
-    const ending = output === undefined ? undefined : endingOf(output, ["html", "png", "npy"], "--output");
+    const extension = output === undefined ? undefined : extensionOf(output, ["html", "png", "npy"], "--output");
     if (output !== undefined) await assertWritable(output);
     const { platform, options } = await classifierArguments(command, networkFlags(flags), io);
     const images = await imagesOf(paths, io, platform.files);
-    if (ending === "png" || ending === "npy") assertOneImage(images, flags, ending);
+    if (extension === "png" || extension === "npy") assertOneImage(images, flags, extension);
     const loaded = await load(model, platform, options, io);
     const about = [
       { name: "Model", value: model },
@@ -87,7 +92,7 @@ export function registerExplain(program: Command, io: CliIo): void {
 
     const explainer = new Explainer(await loadProbe(loaded, platform, { device }), loaded.notes);
     const found: Found[] = [];
-    const progress = startProgress(io, { label: "explaining", total: images.length });
+    const progress = images.length > 1 ? startProgress(io, { label: "explaining", total: images.length }) : undefined;
     try {
       for (const each of images) {
         for (const method of flags.method ?? ["grad-cam"]) {
@@ -95,13 +100,13 @@ export function registerExplain(program: Command, io: CliIo): void {
           const choice = { method, label, against, layer, samples, augSmooth, eigenSmooth, seed, signal: io.signal };
           for await (const result of explainer.explainAll([each.image], choice)) found.push({ ...each, ...result });
         }
-        progress.update(new Set(found.map(({ file }) => file)).size);
+        progress?.update(new Set(found.map(({ file }) => file)).size);
       }
     } finally {
-      progress.stop();
+      progress?.stop();
       await explainer.dispose();
     }
-    if (output !== undefined) await write(output, ending!, found, { loaded, platform, about });
+    if (output !== undefined) await write(output, extension!, found, { loaded, platform, about });
     if (json) writeJson(io, found.map(toJson));
     else if (output === undefined) for (const each of found) io.stdout(describe(each));
     else io.stderr(`Wrote ${output}\n`);
@@ -143,11 +148,11 @@ async function load(model: string, platform: Platform, options: LoadModelOptions
   return loaded;
 }
 
-function assertOneImage(images: readonly ImageArgument[], { method = [] }: ExplainFlags, ending: string): void {
+function assertOneImage(images: readonly ImageArgument[], { method = [] }: ExplainFlags, extension: string): void {
   if (images.length === 1 && method.length <= 1) return;
   throw new UsageError({
     where: "option --output",
-    what: `a .${ending} file holds one map`,
+    what: `a .${extension} file holds one map`,
     received: `${images.length} images, ${Math.max(1, method.length)} methods`,
     remedy: "Write .html, or print all maps with --json.",
   });
@@ -155,7 +160,7 @@ function assertOneImage(images: readonly ImageArgument[], { method = [] }: Expla
 
 async function write(
   output: string,
-  ending: "html" | "png" | "npy",
+  extension: "html" | "png" | "npy",
   found: readonly Found[],
   {
     loaded,
@@ -169,7 +174,7 @@ async function write(
 ): Promise<void> {
   const explained = found.flatMap((each) => ("explanation" in each ? [each] : []));
   if (explained.length === 0) return;
-  if (ending === "npy") return writeFileAtomic(output, encodeNpy(explained[0]!.explanation.map));
+  if (extension === "npy") return writeFileAtomic(output, encodeNpy(explained[0]!.explanation.map));
   const images: ExplainedImage[] = [];
   for (const { file, image, explanation } of explained) {
     const { fit } = loaded.preprocessing;
@@ -181,7 +186,7 @@ async function write(
       png: await platform.images.encodePng(pair),
     });
   }
-  if (ending === "png") return writeFileAtomic(output, images[0]!.png);
+  if (extension === "png") return writeFileAtomic(output, await renderPng(drawExplanation(images[0]!), 72));
   await writeFileAtomic(output, await toHtml(explanationDocument(images, about)));
 }
 

@@ -6,9 +6,9 @@ import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, describedNetwork, type LookFlags } from "../network-options.ts";
 import { addCommand, positiveNumberOf } from "../options.ts";
-import { endingOf, renderPng } from "../output-file.ts";
+import { extensionOf, renderPng } from "../output-file.ts";
 
-interface PlotFlags extends LookFlags, Pick<PlotOptions, "rankdir" | "shapes" | "names" | "dpi"> {
+interface PlotFlags extends LookFlags, PlotOptions {
   readonly output: string;
   readonly json?: boolean;
 }
@@ -19,15 +19,15 @@ export function registerPlot(program: Command, io: CliIo): void {
     details: "Takes network flags, or a model: a file in any supported format, or a URL.",
     examples: ["xception plot -o model.svg --rankdir LR", "xception plot run/model.onnx -o model.png"],
   })
-    .requiredOption("-o, --output <file>", "where to write; .svg, .png or .dot says what")
+    .requiredOption("-o, --output <file>", "output file: .svg, .png or .dot")
     .addOption(
       new Option("--rankdir <direction>", "top to bottom or left to right").choices(["TB", "LR"]).default("TB"),
     )
-    .option("--no-shapes", "leave out the shapes that go in and come out")
-    .option("--no-names", "leave out the layers' names")
-    .option("--dpi <n>", "pixels in an inch (default: 72, for .png 144)", positiveNumberOf("--dpi"));
+    .option("--no-shapes", "hide input and output shapes")
+    .option("--no-names", "hide layer names")
+    .option("--dpi <n>", "pixels per inch (default: 72; .png: 144)", positiveNumberOf("--dpi"));
   addNetworkOptions(addDownloadOptions(command)).action(async (model: string | undefined, flags: PlotFlags) => {
-    const format = endingOf(flags.output, ["svg", "png", "dot"], "--output");
+    const format = extensionOf(flags.output, ["svg", "png", "dot"], "--output");
     const network = await describedNetwork(model, command, flags, io);
     const { rankdir = "TB", shapes = true, names = true, dpi = format === "png" ? 144 : 72 } = flags;
     const options = { rankdir, shapes, names, dpi };

@@ -31,16 +31,16 @@ export function registerReport(program: Command, io: CliIo): void {
       const file = output ?? join(run, runFiles.report);
       await writeFileAtomic(file, await renderReport(report));
       const epochs = report.history?.length ?? 0;
-      const ended = stored.isStopped ? "stopped" : "over";
+      const ended = stored.isStopped ? "stopped" : "finished";
       const state = stored.live === undefined ? ended : isInterrupted ? "interrupted" : "running";
       if (json) writeJson(io, { file, epochs, state });
-      else io.stderr(`Wrote ${file}: ${epochs} ${epochs === 1 ? "epoch" : "epochs"}, the training is ${state}\n`);
+      else io.stderr(`Wrote ${file}: ${epochs} ${epochs === 1 ? "epoch" : "epochs"}, training is ${state}\n`);
     });
 }
 
 /**
- * @throws {FileError} there is no such folder.
- * @throws {TrainingError} it is not a run, or not far enough.
+ * @throws {FileError} the folder does not exist.
+ * @throws {TrainingError} it is not a run, or has nothing to report yet.
  * @throws {FormatError} its data are damaged.
  */
 async function readReport(run: string): Promise<TrainingReport> {
@@ -55,7 +55,7 @@ async function readReport(run: string): Promise<TrainingReport> {
       return decodeReport(new TextDecoder().decode(bytes), `file "${path}"`);
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
-      const remedy = "Resuming the run writes it again.";
+      const remedy = "It is rewritten when the run is resumed.";
       throw new FormatError({ ...error.parts, remedy, cause: error });
     }
   }
@@ -65,11 +65,11 @@ async function readReport(run: string): Promise<TrainingReport> {
     what: isRun
       ? `this run has nothing to report yet: there is no ${runFiles.reportData}`
       : "this is not the folder of a run",
-    ...(isRun ? { remedy: "It is written soon after the first step." } : { expected: "what xception train -o wrote" }),
+    ...(isRun ? { remedy: "It is written soon after the first step." } : { expected: "the output of xception train" }),
   });
 }
 
-/** Returns the report of a run that will not write its last one itself. */
+/** Completes the report of a run that did not get to write its last one. */
 async function interrupted({ live, ...report }: TrainingReport, run: string): Promise<TrainingReport> {
   const { epoch, epochs, step, steps, processes } = live as LiveStatus;
   const where = `It was interrupted in epoch ${epoch} of ${epochs}, after step ${step} of ${steps}`;

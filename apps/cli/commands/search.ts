@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { DataError, UsageError, WeightsError, XceptionError } from "../../../src/base/errors.ts";
 import type { Device, ImageCodec, ImageSource, Platform } from "../../../src/base/platform.ts";
+import { factsOf } from "../../../src/report/document.ts";
 import { toHtml } from "../../../src/report/html.ts";
 import { searchDocument } from "../../../src/report/search-sheet.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
@@ -12,13 +13,13 @@ import {
   type EmbeddingsOrigin,
   type Neighbor,
   nearest,
+  readEmbeddings,
 } from "../../../src/tasks/features/embeddings.ts";
-import { readEmbeddings } from "../../../src/tasks/features/embeddings-file.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
 import { openExtractor, pathIn } from "../extractor.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addCommand, countOf, deviceOption } from "../options.ts";
-import { endingOf } from "../output-file.ts";
+import { extensionOf } from "../output-file.ts";
 
 interface SearchFlags extends DownloadFlags {
   readonly model?: string;
@@ -28,12 +29,12 @@ interface SearchFlags extends DownloadFlags {
   readonly json?: boolean;
 }
 
-/** What is looked for. */
+/** The image to search for. */
 interface Query {
   readonly file: string;
   readonly label?: string | undefined;
   readonly image: ImageSource;
-  /** Its row, if it is among the embeddings. */
+  /** Its row in the embeddings, if it is one of their images. */
   readonly row?: number | undefined;
 }
 
@@ -50,13 +51,13 @@ export function registerSearch(program: Command, io: CliIo): void {
     ],
   })
     .option("--model <model>", "where that model is now (default: where it was then)")
-    .option("--top <n>", "how many to find", countOf("--top"), 12)
-    .option("-o, --output <file>", "a page with the images (.html)")
+    .option("--top <n>", "number of images to find", countOf("--top"), 12)
+    .option("-o, --output <file>", "also write a page with the images (.html)")
     .addOption(deviceOption());
   addDownloadOptions(command).action(async (image: string, file: string, flags: SearchFlags) => {
     const { top, output, json } = flags;
     if (output !== undefined) {
-      endingOf(output, ["html", "htm"], "--output");
+      extensionOf(output, ["html", "htm"], "--output");
       await assertWritable(output);
     }
     const embeddings = readEmbeddings(await nodePlatform.files.read(file), `embeddings ${JSON.stringify(file)}`);
@@ -68,12 +69,7 @@ export function registerSearch(program: Command, io: CliIo): void {
       await writeFileAtomic(output, await sheetOf(query, found, embeddings, folder, nodePlatform));
     }
     const { file: name, label } = query;
-    if (json)
-      writeJson(io, {
-        query: { file: name, label },
-        neighbors: found,
-        ...(output !== undefined && { sheet: output }),
-      });
+    if (json) writeJson(io, { query: { file: name, label }, neighbors: found, sheet: output });
     else io.stdout(describe(found));
   });
 }
@@ -86,12 +82,12 @@ async function queryOf(image: string, { images }: Embeddings, folder: string, io
   if (existsSync(image)) return { file: image, image: image };
   throw new DataError({
     where: `image "${image}"`,
-    what: `there is no such file, nor such an image among the ${images.length} of the embeddings`,
+    what: `there is no such file, and none of the ${images.length} images of the embeddings has this path`,
     expected: `a file, or a path as in the embeddings, e.g. ${images[0]!.file}`,
   });
 }
 
-/** Of an image with a row, the row; of another one what the same model makes of it. */
+/** The embedding of the query: its row if it has one, else computed with the recorded model. */
 async function valuesOf(
   { row, image }: Query,
   { values, origin }: Embeddings,
@@ -104,14 +100,14 @@ async function valuesOf(
   if (origin === undefined) {
     throw new UsageError({
       where: `embeddings "${file}"`,
-      what: "the file does not say which model made it, so that another image cannot be compared",
-      expected: "the path of an image among them",
-      remedy: "Write them as .safetensors or .json.",
+      what: "the file does not record its model, so other images cannot be compared with its own",
+      expected: "the path of one of its images",
+      remedy: "Write the embeddings as .safetensors or .json.",
     });
   }
-  const { network, architecture, allowMissing, layer, pooling } = origin;
+  const { network, architecture, allowMissing, key, layer, pooling } = origin;
   const model = flags.model ?? pathIn(file, origin.model);
-  const extractor = await openExtractor({ model, network, architecture, allowMissing }, flags, io);
+  const extractor = await openExtractor({ model, network, architecture, allowMissing, key }, flags, io);
   try {
     const choice = { layers: [layer], pooling };
     assertSameModel(model, await extractor.digest(choice), origin, file);
@@ -122,14 +118,15 @@ async function valuesOf(
   }
 }
 
+/** @throws {WeightsError} the model is not the one that made the embeddings. */
 function assertSameModel(model: string, digest: string, origin: EmbeddingsOrigin, file: string): void {
   if (digest === origin.digest) return;
   throw new WeightsError({
     where: `model "${model}"`,
-    what: `it is not the one that made the embeddings "${file}"`,
+    what: `it is not the model that made the embeddings "${file}"`,
     received: `digest ${digest.slice(0, 16)}…`,
     expected: `${origin.digest.slice(0, 16)}…`,
-    remedy: "Name the right one with --model, or embed the images again.",
+    remedy: "Name the right model with --model, or embed the images again.",
   });
 }
 
@@ -143,29 +140,27 @@ async function sheetOf(
   const neighbors = await Promise.all(
     found.map(async (each) => ({ ...each, jpeg: await thumbnail(resolve(folder, each.file), platform.images) })),
   );
-  const facts = [
-    { name: "File", value: query.file },
-    ...(query.label === undefined ? [] : [{ name: "Class", value: query.label }]),
-    { name: "Compared by", value: `cosine of ${values.shape[1]} numbers each` },
-    ...(origin ? [{ name: "Layer and pooling", value: `${origin.layer}, ${origin.pooling}` }] : []),
-    ...(origin ? [{ name: "Model", value: origin.model }] : []),
-  ];
+  const facts = factsOf({
+    File: query.file,
+    Class: query.label,
+    "Compared by": `cosine similarity of ${values.shape[1]} numbers`,
+    ...(origin && { "Layer and pooling": `${origin.layer}, ${origin.pooling}`, Model: origin.model }),
+  });
   const jpeg = await thumbnail(query.image, platform.images);
   return toHtml(searchDocument({ query: { ...query, jpeg }, neighbors, searched: images.length, facts }));
 }
 
 function describe(found: readonly Neighbor[]): string {
   const width = Math.max(0, ...found.map(({ label = "" }) => label.length));
-  const lines = found.map(
-    ({ similarity, label = "", file }) => `${similarity.toFixed(4).padStart(7)}  ${label.padEnd(width)}  ${file}\n`,
-  );
-  return lines.join("");
+  const line = ({ similarity, label = "", file }: Neighbor) =>
+    `${similarity.toFixed(4).padStart(7)}  ${label.padEnd(width)}  ${file}\n`;
+  return found.map(line).join("");
 }
 
-/** In pixels, twice as many as a page shows them in. */
+/** Side of a thumbnail in pixels, twice its size on the page. */
 const side = 320;
 
-/** A small square JPEG of an image, its overhang cropped; undefined if the image cannot be read. */
+/** Makes a small square JPEG of an image, cropped at the center; undefined if the image cannot be read. */
 export async function thumbnail(image: ImageSource, images: ImageCodec): Promise<Uint8Array | undefined> {
   try {
     const { data } = await images.decode(image, { width: side, height: side, fit: "cover" });

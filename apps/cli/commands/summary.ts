@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { defaultPreprocessing } from "../../../src/model/model.ts";
-import type { ModelDescription } from "../../../src/model/model-metadata.ts";
+import type { ModelDescription } from "../../../src/model/model-file.ts";
 import { modelFrom, type OpenedModel } from "../../../src/model/open-weights.ts";
 import { imagenetOrigin } from "../../../src/model/weights-file.ts";
 import { imagenetLabels } from "../../../src/models/imagenet-classes.ts";
@@ -34,7 +34,7 @@ export function registerSummary(program: Command, io: CliIo): void {
   });
   addNetworkOptions(addDownloadOptions(command)).action(async (model: string | undefined, flags: SummaryFlags) => {
     if (model !== undefined) return summarizeFile(model, command, flags, io);
-    const network = networkFromFlags(flags);
+    const network = networkFromFlags(command, flags);
     if (flags.json) writeJson(io, summaryJson(network));
     else io.stdout(`${summarize(network, { width: io.columns ?? 100 })}\n`);
   });
@@ -44,22 +44,22 @@ async function summarizeFile(model: string, command: Command, flags: SummaryFlag
   if (model === "imagenet") {
     const about = { labels: await imagenetLabels(), preprocessing: defaultPreprocessing, ...imagenetOrigin };
     const network = publishedNetwork(command, flags);
-    return showModel(model, { format: "weights that Keras published", network, notes: [], ...about }, flags, io);
+    return showModel(model, { format: "Keras's published weights", network, notes: [], ...about }, flags, io);
   }
   const { file, source, inputShape } = await openDescribed(model, command, flags, io);
-  const { format: kind, notes: said = [] } = file;
+  const { format, notes = [] } = file;
   const width = io.columns ?? 100;
   if (file.graph) {
     const graph = await file.graph(nodePlatform.engine, inputShape);
-    if (flags.json) writeJson(io, { file: model, format: kind, ...graph, notes: said });
+    if (flags.json) writeJson(io, { file: model, format, ...graph, notes });
     else io.stdout(`${model} is an ONNX graph of another tool\n${summarizeGraph(graph, { width })}\n`);
     return;
   }
   if (file.stored && !file.describedNetwork) {
     const weights = file.stored();
-    if (flags.json) writeJson(io, { file: model, format: kind, weights, params: countNumbers(weights), notes: said });
+    if (flags.json) writeJson(io, { file: model, format, weights, params: countNumbers(weights), notes });
     else
-      io.stdout(`${model} (${kind}) holds weights, but not their network\n${summarizeWeights(weights, { width })}\n`);
+      io.stdout(`${model} (${format}) contains weights without a network\n${summarizeWeights(weights, { width })}\n`);
     return;
   }
   return showModel(model, modelFrom(file, source.where, inputShape), flags, io);
@@ -77,7 +77,7 @@ function showModel(name: string, model: ShownModel, flags: SummaryFlags, io: Cli
   }
 }
 
-/** What the file says beside its network. */
+/** Describes the contents of the file besides the network. */
 function describe({ labels, preprocessing, license, provenance }: ShownModel): string {
   const facts: readonly (readonly [name: string, text: string | undefined])[] = [
     ["classes", labels && `${labels.length}: ${labels.slice(0, 5).join(", ")}${labels.length > 5 ? ", …" : ""}`],

@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import type { Platform } from "../../../src/base/platform.ts";
 import type { ImageDataset } from "../../../src/data/dataset.ts";
 import { defaultPreprocessing } from "../../../src/model/model.ts";
 import { drawContactSheet } from "../../../src/report/contact-sheet.ts";
@@ -13,7 +12,7 @@ import type { ResolvedSettings } from "../../../src/train/settings/resolve.ts";
 import type { Settings } from "../../../src/train/settings/settings.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addCommand } from "../options.ts";
-import { endingOf, renderPng } from "../output-file.ts";
+import { extensionOf, renderPng } from "../output-file.ts";
 import { augmentationText } from "../train/description.ts";
 import { addTrainOptions, required, settingsOf, type TrainFlags } from "../train/flags.ts";
 import { readTrainingImages } from "../train/images.ts";
@@ -44,7 +43,7 @@ export function registerTrain(program: Command, io: CliIo): void {
 
   async function showImages(file: string, folder: string, { settings }: ResolvedSettings): Promise<void> {
     const { training } = await readTrainingImages(folder, settings, nodePlatform.files);
-    const shown = await showAugmentation(file, training, settings, nodePlatform);
+    const shown = await showAugmentation(file, training, settings);
     if (command.opts<TrainFlags>().json) writeJson(io, { file, ...shown });
     else io.stderr(`Wrote ${file}: ${shown.images} images in ${shown.epochs} epochs; nothing was trained\n`);
   }
@@ -57,30 +56,21 @@ function printConfig(resolved: ResolvedSettings, flags: TrainFlags, io: CliIo): 
 }
 
 /**
- * Draws a contact sheet of training images as the first epochs show them, and writes it.
- * @throws {UsageError} the end of the file's name is none of a sheet's.
+ * Writes a contact sheet of training images with the augmentations of the first epochs.
+ * @throws {UsageError} the file has an unknown extension.
  * @throws {DataError} no image can be used.
  * @throws {FileError} the file cannot be written.
  */
-async function showAugmentation(
-  file: string,
-  training: ImageDataset,
-  settings: Settings,
-  platform: Platform,
-): Promise<{ readonly images: number; readonly epochs: number }> {
-  const format = endingOf(file, ["png", "svg", "html"], "--show-augment");
+async function showAugmentation(file: string, training: ImageDataset, settings: Settings) {
+  const format = extensionOf(file, ["png", "svg", "html"], "--show-augment");
   await assertWritable(file);
   const { imageSize, seed, labelSmoothing } = settings;
   const { augmentation, mixing } = choicesOf(settings);
   const { fit, background } = defaultPreprocessing;
   const smoothing = labelSmoothing > 0 ? `, label smoothing ${labelSmoothing}` : "";
   const sheet = await augmentationSheet(training, {
-    platform,
+    ...{ platform: nodePlatform, seed, augmentation, mixing, labelSmoothing },
     decode: { width: imageSize, height: imageSize, fit, background },
-    seed,
-    augmentation,
-    mixing,
-    labelSmoothing,
     subtitle: `--augment ${augmentationText(settings)}${smoothing}, seed ${seed}, ${imageSize}×${imageSize} pixels`,
   });
   const svg = drawContactSheet(sheet);
@@ -90,7 +80,7 @@ async function showAugmentation(
 
 function page(svg: string): string {
   return html`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>What the training sees</title></head>
+<html lang="en"><head><meta charset="utf-8"><title>Augmented training images</title></head>
 <body>${new Markup(svg)}</body></html>
 `.text;
 }

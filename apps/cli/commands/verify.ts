@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import { UsageError, VerificationError } from "../../../src/base/errors.ts";
+import { choice, listOf } from "../../../src/base/kinds.ts";
 import { type Device, devices, type Platform } from "../../../src/base/platform.ts";
 import { readSource } from "../../../src/base/source.ts";
 import { type ArchitectureName, defaultName } from "../../../src/models/registry.ts";
@@ -11,16 +12,16 @@ import {
   parseTrainingGolden,
 } from "../../../src/tasks/verify/golden.ts";
 import { type ModelVerification, verifyModel } from "../../../src/tasks/verify/model.ts";
-import type { VerifyLayout } from "../../../src/tasks/verify/run.ts";
 import {
   describeModelVerification,
   describeTrainingVerification,
   describeVerification,
 } from "../../../src/tasks/verify/text.ts";
-import { type TrainingVerification, verifyTraining } from "../../../src/tasks/verify/training.ts";
+import { verifyTraining } from "../../../src/tasks/verify/training.ts";
 import {
   defaultTolerance,
   type Verification,
+  type VerifyLayout,
   type VerifyTolerance,
   verifyGolden,
   verifyPhoto,
@@ -29,7 +30,7 @@ import {
 import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
-import { addCommand, positiveNumberOf } from "../options.ts";
+import { addCommand, positiveNumberOf, valueReader } from "../options.ts";
 
 interface VerifyFlags extends NetworkFlags, DownloadFlags {
   readonly golden?: string;
@@ -42,6 +43,11 @@ interface VerifyFlags extends NetworkFlags, DownloadFlags {
   readonly layout: VerifyLayout;
   readonly json?: boolean;
 }
+
+const runtimesOf = valueReader("--runtimes", {
+  ...listOf(choice(...devices)),
+  read: (text) => text.split(","),
+});
 
 export function registerVerify(program: Command, io: CliIo): void {
   const command = addCommand(program, "verify [model]", {
@@ -58,18 +64,18 @@ export function registerVerify(program: Command, io: CliIo): void {
   })
     .option("--reference <file>", "a golden file (JSON), or another file of the model, in any format")
     .option("--image <files...>", "images to run besides the synthetic one")
-    .option("--runtimes <names>", `any of ${devices.join(", ")} (default: all that are available)`, runtimesOf)
-    .option("--golden <file>", "without a model: a golden file, as JSON")
-    .option("--weights <file>", "with --golden: real weights, for a golden file of the photo --image")
-    .option("--allow-missing <glob,glob>", "which of these weights may be missing or differ")
+    .option("--runtimes <names>", `any of ${devices.join(", ")} (default: all available)`, runtimesOf)
+    .option("--golden <file>", "instead of a model: a golden file (JSON)")
+    .option("--weights <file>", "with a golden file of a photo: the weights; --image is the photo")
+    .option("--allow-missing <glob,glob>", "weights that may be missing or differ, with --weights")
     .option(
       "--tolerance <x>",
-      `largest difference of a layer, in standard deviations (default: ${defaultTolerance.taps}); that of a ` +
-        "probability is a tenth of it",
+      `largest difference of a layer, in standard deviations (default: ${defaultTolerance.taps}); a tenth of ` +
+        "it for probabilities",
       positiveNumberOf("--tolerance"),
     )
     .addOption(
-      new Option("--layout <name>", "with --golden. inference: folded, as shipped; training: as in training steps")
+      new Option("--layout <name>", "with --golden; inference: folded, as shipped; training: as in training steps")
         .choices(["inference", "training"])
         .default("inference"),
     );
@@ -80,18 +86,24 @@ export function registerVerify(program: Command, io: CliIo): void {
     if (model !== undefined && command.getOptionValueSource("layout") === "cli") throw needs("--layout", "--golden");
     const platform = platformFor({ cacheDir, offline }, io);
     if (model === undefined) return compareGolden(command, flags, tolerance, platform, io);
-    const { reference, image: images, runtimes, json, architecture } = flags;
+    const { reference, image: images, runtimes, json, architecture, key } = flags;
     const network = givenNetworkOptions(command, flags);
-    const found = await verifyModel(model, { platform, reference, images, runtimes, tolerance, network, architecture });
+    const found = await verifyModel(model, {
+      platform,
+      reference,
+      images,
+      runtimes,
+      tolerance,
+      network,
+      architecture,
+      key,
+    });
     print(found, json, describeModelVerification, io);
     assertRuntimesAgree(found);
   });
 }
 
-/**
- * Compares our network with a golden file.
- * @throws {VerificationError} naming the first number that differs.
- */
+/** @throws {VerificationError} the network differs from the golden file; the message names the first such number. */
 async function compareGolden(
   command: Command,
   flags: VerifyFlags,
@@ -106,22 +118,23 @@ async function compareGolden(
   const network = givenNetworkOptions(command, flags);
   const options = { platform, layout, ...(tolerance && { tolerance }) };
   if ((kind === "photo") !== (weights !== undefined)) {
-    const what = kind === "photo" ? "the values of a photo are of real weights" : "its values are of synthetic weights";
+    const what = `its values belong to ${kind === "photo" ? "real" : "synthetic"} weights`;
     throw new UsageError({ where: goldenName(file), what, expected: `${kind === "photo" ? "" : "no "}--weights` });
   }
   if (kind === "forward" || kind === "training") assertNamedByFile(command, network, file);
   if (kind === "training") {
     const found = await verifyTraining(parseTrainingGolden(text, file), file, platform);
     print(found, json, describeTrainingVerification, io);
-    return assertTrainingAgrees(found, file);
+    for (const each of found.differences) {
+      assertPassed(goldenName(file), `training differs in the ${each.what}`, each, `${each.allowed}`);
+    }
+    return;
   }
   let found: Verification;
   if (kind === "forward") found = await verifyGolden(parseGolden(text, file), file, options);
   else if (kind === "timm") {
-    found = await verifyTimm(parseTimmGolden(text, file), file, chosenName(architecture, text), {
-      ...options,
-      network,
-    });
+    const name = chosenName(architecture, text);
+    found = await verifyTimm(parseTimmGolden(text, file), file, name, { ...options, network });
   } else {
     const real = { weights: weights!, allowMissing, image: onlyImage(image), architecture, network };
     found = await verifyPhoto(text, file, { ...options, ...real });
@@ -130,13 +143,13 @@ async function compareGolden(
   assertGoldenAgrees(found, file);
 }
 
-/** The network of a file with several: the one that `--architecture` names. */
+/** Returns the name of the network to verify, where the file contains several: that of `--architecture`. */
 function chosenName(architecture: ArchitectureName | undefined, text: string): ArchitectureName {
   const names = Object.keys(JSON.parse(text));
   return architecture ?? ((names.length === 1 ? names[0] : defaultName) as ArchitectureName);
 }
 
-/** @throws {UsageError} flags describe a network besides the one that the golden file names. */
+/** @throws {UsageError} flags describe a network, which the golden file does already. */
 function assertNamedByFile(command: Command, network: object, file: string): void {
   const [option] = Object.keys(network);
   const isNamed = command.getOptionValueSource("architecture") === "cli";
@@ -159,69 +172,46 @@ function print<T>(
   else io.stdout(`${describe(found, { width: io.columns ?? 100 })}\n`);
 }
 
-function assertGoldenAgrees({ taps, probabilities, tolerance }: Verification, file: string): void {
-  const tap = taps.find(({ passed }) => !passed);
-  if (tap) {
-    const difference = Math.max(tap.difference, tap.statisticsDifference);
-    throw new VerificationError({
-      where: goldenName(file),
-      what: `the network differs from "${tap.layer}" on`,
-      received: difference,
-      expected: `at most ${tolerance.taps} of its standard deviation`,
-    });
-  }
-  if (probabilities?.passed === false) {
-    throw new VerificationError({
-      where: goldenName(file),
-      what: "the network's probabilities differ",
-      received: probabilities.difference,
-      expected: `at most ${tolerance.probabilities}`,
-    });
-  }
+/** @throws {VerificationError} `found` did not pass. */
+function assertPassed(
+  where: string,
+  what: string,
+  found: { readonly difference: number; readonly passed: boolean } | undefined,
+  allowed: string,
+): void {
+  if (found?.passed !== false) return;
+  throw new VerificationError({ where, what, received: found.difference, expected: `at most ${allowed}` });
 }
 
-function assertTrainingAgrees({ differences }: TrainingVerification, file: string): void {
-  const first = differences.find(({ passed }) => !passed);
-  if (!first) return;
-  const { what, difference: received, allowed } = first;
-  throw new VerificationError({
-    where: goldenName(file),
-    what: `training differs in the ${what}`,
-    received,
-    expected: `at most ${allowed}`,
-  });
+function assertGoldenAgrees({ taps, probabilities, tolerance }: Verification, file: string): void {
+  const where = goldenName(file);
+  for (const { layer, difference, statisticsDifference, passed } of taps) {
+    const worst = { difference: Math.max(difference, statisticsDifference), passed };
+    assertPassed(where, `the network differs from "${layer}" on`, worst, `${tolerance.taps} of its standard deviation`);
+  }
+  assertPassed(where, "the network's probabilities differ", probabilities, `${tolerance.probabilities}`);
 }
 
 function assertRuntimesAgree({ model, runtimes, tolerance }: ModelVerification): void {
+  const allowed = `${tolerance.probabilities}`;
   for (const { runtime, blocks, probabilities, file } of runtimes) {
     const where = `model ${JSON.stringify(model)} on ${runtime}`;
-    const block = blocks.find(({ passed }) => !passed);
-    if (block) {
-      throw new VerificationError({
-        where,
-        what: `it differs from the reference from "${block.layer}" on`,
-        received: block.difference,
-        expected: `at most ${tolerance.taps} of its standard deviation`,
-      });
+    for (const block of blocks) {
+      const what = `it differs from the reference from "${block.layer}" on`;
+      assertPassed(where, what, block, `${tolerance.taps} of its standard deviation`);
     }
-    const end = [probabilities, file].find((each) => each?.passed === false);
-    if (!end) continue;
-    throw new VerificationError({
-      where,
-      what: `the probabilities${end === file ? " of the file's own graph" : ""} differ from the reference`,
-      received: end.difference,
-      expected: `at most ${tolerance.probabilities}`,
-    });
+    assertPassed(where, "the probabilities differ from the reference", probabilities, allowed);
+    assertPassed(where, "the probabilities of the file's own graph differ from the reference", file, allowed);
   }
 }
 
-/** @throws {UsageError} there is no model and no golden file, or both, or flags of one with the other. */
+/** @throws {UsageError} neither or both of model and golden file are given, or flags of one with the other. */
 function assertNoMixture(model: string | undefined, flags: VerifyFlags): void {
   const { golden, reference, image, runtimes, weights, allowMissing } = flags;
   if ((model === undefined) === (golden === undefined)) {
     throw new UsageError({
       where: "verify",
-      what: model === undefined ? "there is nothing to verify" : "a model and --golden do not go together",
+      what: model === undefined ? "there is nothing to verify" : "a model cannot be combined with --golden",
       expected: "a model, or --golden FILE",
       ...(model !== undefined && { remedy: "To compare the model with the values of a file, use --reference FILE." }),
     });
@@ -245,17 +235,8 @@ function onlyImage(images: readonly string[] = []): string {
   if (image !== undefined && others.length === 0) return image;
   throw new UsageError({
     where: "option --image",
-    what: "with --weights, the golden values are of one photo",
+    what: "with --weights, the golden values belong to one photo",
     received: images.length,
     expected: "1",
-  });
-}
-
-function runtimesOf(text: string): readonly Device[] {
-  return text.split(",").map((name) => {
-    const device = devices.find((each) => each === name);
-    if (device !== undefined) return device;
-    const expected = devices.join(", ");
-    throw new UsageError({ where: "option --runtimes", what: "there is no such runtime", received: name, expected });
   });
 }

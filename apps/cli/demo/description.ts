@@ -1,9 +1,9 @@
 import type { Platform } from "../../../src/base/platform.ts";
 import type { Evaluation } from "../../../src/base/records.ts";
-import { countParameters, type Network, networkWeights, type ParameterCount } from "../../../src/graph/network.ts";
+import { countParameters, type Network, networkWeights } from "../../../src/graph/network.ts";
 import type { Provenance } from "../../../src/model/model.ts";
 import { architectureNamed, buildNetwork, defaultName } from "../../../src/models/registry.ts";
-import type { Fact } from "../../../src/report/document.ts";
+import { type Fact, factsOf } from "../../../src/report/document.ts";
 import { describeEvaluation } from "../../../src/report/evaluation.ts";
 import { formatPercent, withCommas } from "../../../src/report/numbers.ts";
 import type { TrainingReport } from "../../../src/report/training-report.ts";
@@ -12,13 +12,20 @@ import type { TrainingResult } from "../../../src/train/request.ts";
 import { reportOn } from "../../../src/train/training-report.ts";
 import { packageVersion } from "../package-version.ts";
 import { machineFacts } from "../train/machine.ts";
-import { artists, credits, type DemoImages, describeImages, simplestGuess } from "./images.ts";
-import { type DemoRecipe, describeSize } from "./recipe.ts";
+import { artists, credits, type DemoImages, type DemoRecipe, describeImages, majorityClass } from "./data.ts";
+
+/** The result of a demo. */
+export interface DemoResult {
+  readonly training: TrainingResult;
+  readonly test: EvaluationResult;
+  /** SHA-256 of the model file. */
+  readonly fingerprint: string;
+}
 
 /** Key in the provenance of the models that the demo makes. */
 export const demoMark = "demo";
 
-/** What the model file says about where it comes from; without dates, so that the same seed gives the same bytes. */
+/** The provenance in the model file; without dates, so that the same seed gives the same bytes. */
 export function demoProvenance(sets: DemoImages, recipe: DemoRecipe, { images, top1, loss }: Evaluation): Provenance {
   return {
     program: `xception-ts ${packageVersion}`,
@@ -30,7 +37,7 @@ export function demoProvenance(sets: DemoImages, recipe: DemoRecipe, { images, t
   };
 }
 
-/** What the report says. */
+/** Builds the report on a demo. */
 export async function demoReport(
   { training, test, fingerprint }: DemoResult,
   images: DemoImages,
@@ -43,10 +50,7 @@ export async function demoReport(
       title: "Xception learns emoji",
       summary: summaryOf(images, recipe, test.evaluation),
       settings: settingsOf(images, recipe),
-      full: {
-        name: "the full Xception",
-        parameters: countParameters(networkWeights(buildNetwork(architectureNamed(defaultName)))).total,
-      },
+      full: { name: "the full Xception", parameters: countParameters(networkWeights(fullNetwork())).total },
       reproduction: {
         commands: [`xception demo --seed ${recipe.seed} --epochs ${recipe.epochs}`],
         facts: [{ name: "SHA-256 of model.onnx", value: fingerprint }, ...(await machineFacts()), ...credits],
@@ -56,87 +60,76 @@ export async function demoReport(
   );
 }
 
+/** Xception as in the paper, of which the demo trains a small sibling. */
+export function fullNetwork(): Network {
+  return buildNetwork(architectureNamed(defaultName));
+}
+
 function summaryOf({ training, test }: DemoImages, recipe: DemoRecipe, { top1 }: Evaluation): string {
-  const { label, accuracy } = simplestGuess(test);
+  const { label, accuracy } = majorityClass(test);
   return (
-    `The network of Chollet's paper, ${describeSize(recipe)}, learned from ${withCommas(training.samples.length)} ` +
-    `emoji as ${artists.training} draws them. Of ${artists.test}'s drawings, which it never saw, it recognizes ` +
-    `${formatPercent(top1)}; calling all of them ${label} would be right for ${formatPercent(accuracy)}.`
+    `The network of Chollet's paper, ${describeSize(recipe)}, trained on ${withCommas(training.samples.length)} emoji by ` +
+    `${artists.training}. It classifies ${formatPercent(top1)} of ${artists.test}'s emoji correctly, none of which it was ` +
+    `trained on; always predicting ${label} would give ${formatPercent(accuracy)}.`
   );
+}
+
+/** `a quarter as wide, for images of 72×72`. */
+function describeSize({ width, imageSize }: DemoRecipe): string {
+  return `${width === 0.25 ? "a quarter" : `${width} times`} as wide, for images of ${imageSize}×${imageSize}`;
 }
 
 function settingsOf({ training, test }: DemoImages, recipe: DemoRecipe): Fact[] {
   const { imageSize, width, middleFlowRepeats, batchSize, learningRate, weightDecay, labelSmoothing, seed } = recipe;
   const { rotationDegrees, scale, shift, crop, brightness, contrast, saturation } = recipe.augment;
-  return [
-    {
-      name: "Network",
-      value: `Xception, ${width} times as wide, ${middleFlowRepeats} blocks in the middle flow`,
-    },
-    { name: "Image size", value: `${imageSize}×${imageSize}, transparency laid over white` },
-    { name: "Training images", value: `${artists.training}: ${describeImages(training)}` },
-    { name: "Test images", value: `${artists.test}: ${describeImages(test)}` },
-    { name: "Tested weights", value: "those after the last epoch, whatever the test says of them" },
-    { name: "Optimizer", value: `AdamW, weight decay ${weightDecay}, batches of ${batchSize}` },
-    { name: "Learning rate", value: `one cycle up to ${learningRate}` },
-    { name: "Label smoothing", value: `${labelSmoothing}` },
-    {
-      name: "Augmentation",
-      value: `flips, turns to ±${rotationDegrees}°, scale ±${share(scale)}, shifts to ±${share(shift)}, crops of up to ${share(crop)}; brightness ±${share(brightness)}, contrast ±${share(contrast)}, saturation ±${share(saturation)}`,
-    },
-    { name: "Seed", value: `${seed}; on one machine it always gives the same weights, bit for bit` },
-  ];
+  const share = (fraction: number) => `${Math.round(100 * fraction)}\u00a0%`;
+  return factsOf({
+    Network: `Xception, ${width} times as wide, ${middleFlowRepeats} blocks in the middle flow`,
+    "Image size": `${imageSize}×${imageSize}, on white where transparent`,
+    "Training images": `${artists.training}: ${describeImages(training)}`,
+    "Test images": `${artists.test}: ${describeImages(test)}`,
+    "Tested weights": "those of the last epoch, regardless of the test",
+    Optimizer: `AdamW, weight decay ${weightDecay}, batches of ${batchSize}`,
+    "Learning rate": `one cycle up to ${learningRate}`,
+    "Label smoothing": `${labelSmoothing}`,
+    Augmentation: `flips, rotations up to ±${rotationDegrees}°, scale ±${share(scale)}, shifts up to ±${share(shift)}, crops up to ${share(crop)}; brightness ±${share(brightness)}, contrast ±${share(contrast)}, saturation ±${share(saturation)}`,
+    Seed: `${seed}; the same seed gives bit-identical weights on the same machine`,
+  });
 }
 
-function share(fraction: number): string {
-  return `${Math.round(100 * fraction)}\u00a0%`;
-}
-
-/** What the terminal says first: which network learns what. */
+/** Introduces the network and the images on the terminal. */
 export function introduction({ training, test }: DemoImages, recipe: DemoRecipe, network: Network): string {
   const { epochs } = recipe;
-  const full = countParameters(networkWeights(buildNetwork(architectureNamed(defaultName))));
-  const own = countParameters(networkWeights(network));
-  return `Xception, built from scratch: ${describeParameters(full)}.
-For this demo ${describeSize(recipe)}: ${describeParameters(own)}.
+  return `Xception, built from scratch: ${describeParameters(fullNetwork())}.
+For this demo ${describeSize(recipe)}: ${describeParameters(network)}.
 
-It learns from ${withCommas(training.samples.length)} emoji as ${artists.training} draws them:
-  ${describeImages(training)}.
-Then it is tested on ${withCommas(test.samples.length)} emoji as ${artists.test} draws them, which it has never seen.
+Training images: ${withCommas(training.samples.length)} emoji by ${artists.training}
+  ${describeImages(training)}
+Test images: the same kinds of emoji, ${withCommas(test.samples.length)} of them, by ${artists.test}
 
-Training for ${epochs} ${epochs === 1 ? "epoch" : "epochs"}; Ctrl-C stops it and leaves nothing behind.
+Training for ${epochs} ${epochs === 1 ? "epoch" : "epochs"}; Ctrl-C stops it without writing anything.
 `;
 }
 
-/** What the terminal says last: how good it is. */
+function describeParameters(network: Network): string {
+  const { total, trainable } = countParameters(networkWeights(network));
+  return `${withCommas(total)} parameters, ${withCommas(trainable)} trainable`;
+}
+
+/** Reports the test result on the terminal. */
 export function conclusion(
   { test: { evaluation }, fingerprint }: DemoResult,
   { test }: DemoImages,
   { seed }: DemoRecipe,
   width?: number,
 ): string {
-  const { label, accuracy } = simplestGuess(test);
-  return `The test on ${artists.test}'s drawings
+  const { label, accuracy } = majorityClass(test);
+  const percent = (fraction: number) => `${(100 * fraction).toFixed(1)} %`;
+  return `Test on ${artists.test}'s emoji
 ${describeEvaluation(evaluation, width === undefined ? {} : { width })}
 
-${percent(evaluation.top1)} of images by an artist it never saw are recognized; calling all of them ${label}: ${percent(accuracy)}.
-Seed ${seed} gives this model again on this machine, bit for bit. SHA-256 of model.onnx:
+Accuracy on emoji by an artist it was not trained on: ${percent(evaluation.top1)}; always predicting ${label}: ${percent(accuracy)}.
+Seed ${seed} gives a bit-identical model on this machine. SHA-256 of model.onnx:
 ${fingerprint}
 `;
-}
-
-function describeParameters({ total, trainable }: ParameterCount): string {
-  return `${withCommas(total)} parameters, ${withCommas(trainable)} of them trainable`;
-}
-
-function percent(fraction: number): string {
-  return `${(100 * fraction).toFixed(1)} %`;
-}
-
-/** What a demo came to. */
-export interface DemoResult {
-  readonly training: TrainingResult;
-  readonly test: EvaluationResult;
-  /** SHA-256 of the model file. */
-  readonly fingerprint: string;
 }

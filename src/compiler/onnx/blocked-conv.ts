@@ -1,26 +1,26 @@
 import type { Operation, OpOf, Value, Window } from "../../graph/ops.ts";
-import { type BlockedRules, type BlockedTools, emitInsertZeros, fitsBlocks } from "./blocked-tools.ts";
+import { type BlockedRules, type BlockedTools, emitInsertZeros, fitsBlocks, type Shape4 } from "./blocked-tools.ts";
 import { domains } from "./emitter.ts";
 import { windowAttributes } from "./rules.ts";
 
 /** Convolutions and their gradients on blocks. */
 export const convolutionRules: BlockedRules = {
   conv: (tools, config, { inputs: [x, w, bias], outputs: [y] }) => {
-    const { forms, kernels } = tools;
+    const { emit, forms, kernels } = tools;
     const [filters, channels, height, width] = w!.shape as Shape4;
     if (!fitsBlocks(filters) || !(fitsBlocks(x!.shape[1]!) || channels < tools.block)) return false;
-    const kernel = forms.get(w!, "plain");
-    const biasLanes = bias ? kernels.vector(forms.get(bias, "plain"), filters) : "";
+    const kernel = tools.plain(w!);
+    const biasLanes = bias ? tools.vector(bias) : "";
 
     if (isDepthwise(config.groups, w!)) {
       if (bias) return false;
-      const [batch, , rows, columns] = x!.shape as Shape4;
+      const [batch] = x!.shape as Shape4;
       const group = { i: batch * forms.lanes(filters) };
       const blocks = kernels.depthwise(kernel, filters, [height, width], batch);
-      const planes = emitPlanes(tools, x!, [rows, columns]);
-      const output = tools.emit.unusedName(`${y!.name}/planes`);
+      const planes = tools.planes(x!);
+      const output = emit.unusedName(`${y!.name}/planes`);
       tools.conv([planes, blocks], output, { ...windowAttributes(config), group });
-      defineImage(tools, y!, output);
+      tools.definePlanes(y!, output);
       return true;
     }
     if (config.groups !== 1) return false;
@@ -39,22 +39,22 @@ export const convolutionRules: BlockedRules = {
     const { emit, forms, kernels } = tools;
     const [filters, channels, height, width] = w!.shape as Shape4;
     if (!fitsBlocks(filters) || !fitsBlocks(config.inputShape[1]!)) return false;
-    const kernel = forms.get(w!, "plain");
+    const kernel = tools.plain(w!);
     const isDense = config.strides.every((stride) => stride === 1);
-    // A window that slides by one pixel slides back over the gradient, with the kernel turned around.
+    // With stride 1 the gradient is a convolution with the flipped kernel.
     const [top, left, bottom, right] = config.pads;
     const pads = { ints: [height - 1 - top, width - 1 - left, height - 1 - bottom, width - 1 - right] };
     if (pads.ints.some((size) => size < 0)) return false;
 
     if (isDepthwise(config.groups, w!) && isDense) {
-      const [batch, , rows, columns] = dy!.shape as Shape4;
+      const [batch] = dy!.shape as Shape4;
       const blocks = kernels.depthwise(kernel, filters, [height, width], batch, "flipped");
       const output = emit.unusedName(`${dx!.name}/planes`);
       const group = { i: batch * forms.lanes(filters) };
       const padded = emitPaddedPlanes(tools, dy!);
-      const planes = padded ?? emitPlanes(tools, dy!, [rows, columns]);
+      const planes = padded ?? tools.planes(dy!);
       tools.conv([planes, blocks], output, { pads: padded ? { ints: withoutColumns(pads.ints) } : pads, group });
-      defineImage(tools, dx!, output);
+      tools.definePlanes(dx!, output);
       return true;
     }
     if (config.groups !== 1) return false;
@@ -93,16 +93,13 @@ export const convolutionRules: BlockedRules = {
 
     if (isDepthwise(config.groups, dw!) && fitsBlocks(channels) && config.strides.every((stride) => stride === 1)) {
       const planes = batch * forms.lanes(channels);
-      const image = emitPlanes(tools, x!, [rows, columns]);
+      const image = tools.planes(x!);
       const padded = emitPaddedPlanes(tools, dy!);
       if (padded) {
         // The same sums with exchanged roles, x being the kernel, give the shifts in reverse order.
         const products = emit.unusedName(`${dw!.name}/products`);
-        const pads = { ints: withoutColumns(config.pads) };
-        tools.conv([padded, emit.reshape(image, [planes, 1, rows, columns])], products, {
-          pads,
-          group: { i: planes },
-        });
+        const attributes = { pads: { ints: withoutColumns(config.pads) }, group: { i: planes } };
+        tools.conv([padded, emit.reshape(image, [planes, 1, rows, columns])], products, attributes);
         kernels.depthwiseBack(products, batch, dw!.shape, nameOf(dw!), "flipped");
         return true;
       }
@@ -125,7 +122,7 @@ export const convolutionRules: BlockedRules = {
   },
 };
 
-/** Whether an operator that reads a gradient of images puts in the factors that it still lacks: 1×1 convolutions' do. */
+/** Returns whether an operator that reads a gradient applies its missing factors, as those of 1×1 convolutions do. */
 export function takesFactor({ block }: BlockedTools, { config, inputs, outputs }: Operation): boolean {
   if (config.kind !== "convInputGradient" && config.kind !== "convFilterGradient") return false;
   const kernel = config.kind === "convInputGradient" ? inputs[1]! : outputs[0]!;
@@ -136,8 +133,6 @@ export function takesFactor({ block }: BlockedTools, { config, inputs, outputs }
   return config.strides.every((stride) => stride === 1) || config.strides.every((stride) => stride === 2);
 }
 
-type Shape4 = readonly [number, number, number, number];
-
 function isDepthwise(groups: number, kernel: Value): boolean {
   return groups > 1 && kernel.shape[0] === groups && kernel.shape[1] === 1 && fitsBlocks(groups);
 }
@@ -146,20 +141,14 @@ function isPointwise({ pads }: Window, kernel: Value): boolean {
   return kernel.shape[2] === 1 && kernel.shape[3] === 1 && pads.every((size) => size === 0);
 }
 
-/** Every plane of a batch, one channel of one image, as a channel of a single image: `[1, C'·N, H, W]`. */
-function emitPlanes({ emit, forms }: BlockedTools, value: Value, size: readonly [number, number]): string {
-  const [batch, channels] = value.shape as Shape4;
-  return emit.reshape(forms.get(value, "channelBlocks"), [1, forms.lanes(channels) * batch, ...size]);
-}
-
 /**
- * Whether the gradient of a depthwise convolution's output should come with a column of zeros on either side. Beyond the
- * image's edge the engine computes position by position; with the zeros there, the kernel's gradient takes half the
- * time. In small images the additional columns cost more than that.
+ * Returns whether the gradient of a depthwise convolution's output should have a column of zeros on either side. Beyond the
+ * image's edge the engine computes position by position; with the zeros, the kernel's gradient takes half the time. In
+ * small images the additional columns cost more than that.
  */
-function isWorthPadding({ isPublished, readers }: BlockedTools, dy: Value): boolean {
-  if (dy.shape[3]! < 64 || isPublished(dy)) return false;
-  return readers(dy).every(({ config, inputs, outputs }) => {
+function isWorthPadding(tools: BlockedTools, dy: Value): boolean {
+  if (dy.shape[3]! < 64 || tools.isPublished(dy)) return false;
+  return tools.readers(dy).every(({ config, inputs, outputs }) => {
     if (config.kind !== "convInputGradient" && config.kind !== "convFilterGradient") return false;
     const [image, kernel] = config.kind === "convInputGradient" ? [inputs[0]!, inputs[1]!] : [inputs[1]!, outputs[0]!];
     const isThree = kernel.shape[2] === 3 && kernel.shape[3] === 3;
@@ -179,21 +168,13 @@ function withoutColumns(pads: readonly number[]): readonly number[] {
   return pads.map((size, index) => (index % 2 === 0 ? size : 0));
 }
 
-/** The inverse of `emitPlanes`, for a value just computed. */
-function defineImage({ emit, forms }: BlockedTools, value: Value, planes: string): void {
-  const [batch, channels, rows, columns] = value.shape as Shape4;
-  const shape = emit.integers([1, forms.lanes(channels), batch * rows, columns]);
-  emit.node("Reshape", [planes, shape], [forms.define(value, "channelBlocks")]);
-}
-
 /** The pixels that a 1×1 window with these strides sees, in channel blocks: a max pooling over single pixels. */
 function emitKept(tools: BlockedTools, x: Value, strides: readonly [number, number]): string {
   const { emit, forms } = tools;
   if (strides.every((stride) => stride === 1)) return forms.get(x, "channelBlocks");
   const [batch, channels, rows, columns] = x.shape as Shape4;
   const step = { kernel_shape: { ints: [1, 1] }, strides: { ints: strides } };
-  const planes = emitPlanes(tools, x, [rows, columns]);
-  const kept = emit.compute(`${x.name}/kept`, "MaxPool", [planes], step, domains.blocked);
+  const kept = emit.compute(`${x.name}/kept`, "MaxPool", [tools.planes(x)], step, domains.blocked);
   const size = [batch * Math.ceil(rows / strides[0]), Math.ceil(columns / strides[1])] as const;
   return emit.reshape(kept, [1, forms.lanes(channels), ...size]);
 }
@@ -206,13 +187,13 @@ function emitKeptChannels(tools: BlockedTools, x: Value, strides: readonly [numb
   return tools.emit.compute(`${x.name}/keptChannels`, "ReorderOutput", [kept], crop, domains.blocked);
 }
 
-/** Up to so many channels, products with the images as they lie in blocks are no slower than with their rows. */
-const channelsAsTheyLie = 256;
+/** Up to this many channels, multiplying blocks is no slower than multiplying rows. */
+const mostChannelsInBlocks = 256;
 
 /**
- * dW = dY·Xᵀ of 1×1 kernels, `[K, C]`, as products of matrices over all positions of the batch. Blocks of one channel
- * group are the transposed rows of b channels already: with few channels one product for each group saves the change of
- * layout, with many the gradient is read too often for it.
+ * dW = dY·Xᵀ of 1×1 kernels, `[K, C]`, as matrix multiplications over all positions of the batch. The blocks of a channel
+ * group are b transposed rows already: with few channels one multiplication per group saves the change of layout, with
+ * many it would read the gradient too often.
  */
 function emitPointwiseFilterGradient(
   tools: BlockedTools,
@@ -224,7 +205,7 @@ function emitPointwiseFilterGradient(
   const [batch, , rows, columns] = dy.shape as Shape4;
   const positions = batch * rows * columns;
   const gradient = emit.reshape(forms.get(dy, "channels"), [filters, positions]);
-  if (channels % block === 0 && channels <= channelsAsTheyLie) {
+  if (channels % block === 0 && channels <= mostChannelsInBlocks) {
     const groups = emit.reshape(emitKept(tools, x, strides), [channels / block, positions, block]);
     const products = emit.compute(`${dw.name}/groups`, "MatMul", [gradient, groups]);
     const exchange = { perm: { ints: [1, 0, 2] } };
@@ -236,44 +217,42 @@ function emitPointwiseFilterGradient(
 }
 
 /**
- * The kernel's gradient of the first convolution, as one convolution with batch and channels in exchanged roles: the
- * images `[C, N, H, W]` under the gradient as kernel `[K, N, H', W']`, dilated by the strides, give `[C, K, kh, kw]`.
+ * The kernel's gradient of the first convolution, as one convolution with batch and channels exchanged: images
+ * `[C, N, H, W]` with the gradient as a kernel `[K, N, H', W']`, dilated by the strides, give `[C, K, kh, kw]`.
  */
 function emitFewChannelsFilterGradient(
-  { emit, forms, conv, nameOf }: BlockedTools,
+  tools: BlockedTools,
   config: OpOf<"convFilterGradient">,
   [x, dy, dw]: readonly [Value, Value, Value],
 ): void {
+  const { emit, forms, nameOf } = tools;
   const [filters, , height, width] = dw.shape as Shape4;
   const [batch, , outRows, outColumns] = dy.shape as Shape4;
   const exchange = { perm: { ints: [1, 0, 2, 3] } };
-  const images = emit.compute(`${dw.name}/images`, "Transpose", [forms.get(x, "plain")], exchange);
+  const images = emit.compute(`${dw.name}/images`, "Transpose", [tools.plain(x)], exchange);
   const kernel = emit.reshape(forms.get(dy, "channelBlocks"), [forms.lanes(filters), batch, outRows, outColumns]);
   const products = emit.unusedName(`${dw.name}/products`);
-  conv([images, kernel], products, { pads: { ints: config.pads }, dilations: { ints: config.strides } });
+  tools.conv([images, kernel], products, { pads: { ints: config.pads }, dilations: { ints: config.strides } });
   const crop = { channels: { i: filters } };
   const planes = emit.compute(`${dw.name}/planes`, "ReorderOutput", [products], crop, domains.blocked);
-  // Rows and columns at the end that the forward window never reached are no part of the kernel.
-  const bounds = [
-    [0, 0],
-    [height, width],
-    [2, 3],
-  ].map((each) => emit.integers(each));
+  // Rows and columns at the end that the forward window never reached do not belong to the kernel.
+  const bounds = emit.bounds([0, 0], [height, width], [2, 3]);
   const reached = emit.compute(`${dw.name}/reached`, "Slice", [planes, ...bounds]);
   emit.node("Transpose", [reached], [nameOf(dw)], exchange);
 }
 
 /**
- * The gradient of a kernel larger than a pixel as one convolution, both operands as they lie in blocks. The engine takes
- * fewer channels than a block as planes `[N, C, H, W]`; so the images of one channel group are given to it as planes
- * whose rows hold b channels of each pixel, and the gradient as a kernel that reads every b-th number of a row:
+ * The gradient of a kernel larger than a pixel as one convolution of both operands in blocks. The engine reads fewer
+ * channels than a block as planes `[N, C, H, W]`; so the images of a channel group become planes whose rows hold b channels
+ * of each pixel, and the gradient a kernel that reads every b-th number of a row:
  * `[C'/b, N, H, W·b]` under `[K', N, H', W']` gives `[C'/b, K', kh, kw·b]`, which is `[C'/b][K'/b][kh][kw][b of C][b of K]`.
  */
 function emitWindowFilterGradient(
-  { emit, forms, block, conv, nameOf }: BlockedTools,
+  tools: BlockedTools,
   { strides, pads }: OpOf<"convFilterGradient">,
   [x, dy, dw]: readonly [Value, Value, Value],
 ): void {
+  const { emit, forms, block, nameOf } = tools;
   const [filters, channels, height, width] = dw.shape as Shape4;
   const [batch, , rows, columns] = x.shape as Shape4;
   const [, , outRows, outColumns] = dy.shape as Shape4;
@@ -286,7 +265,7 @@ function emitWindowFilterGradient(
   const images = emit.reshape(forms.get(x, "channelBlocks"), [groups, batch, rows, columns * block]);
   const kernel = emit.reshape(forms.get(dy, "channelBlocks"), [forms.lanes(filters), batch, outRows, outColumns]);
   const products = emit.unusedName(`${dw.name}/products`);
-  conv([images, kernel], products, {
+  tools.conv([images, kernel], products, {
     pads: { ints: [top, left * block, bottom, right * block] },
     dilations: { ints: [strides[0], strides[1] * block] },
   });
@@ -296,10 +275,5 @@ function emitWindowFilterGradient(
   const exchange = { perm: { ints: [1, 0, 4, 2, 3] } };
   const swapped = emit.compute(`${dw.name}/swapped`, "Transpose", [view], exchange);
   const whole = emit.reshape(swapped, [filters, groups * block, shiftedRows, shiftedColumns]);
-  const bounds = [
-    [0, 0, 0],
-    [channels, height, width],
-    [1, 2, 3],
-  ].map((each) => emit.integers(each));
-  emit.node("Slice", [whole, ...bounds], [nameOf(dw)]);
+  emit.node("Slice", [whole, ...emit.bounds([0, 0, 0], [channels, height, width], [1, 2, 3])], [nameOf(dw)]);
 }

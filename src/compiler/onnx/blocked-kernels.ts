@@ -2,14 +2,14 @@ import type { Shape } from "../../tensor/shape.ts";
 import { type Attributes, type Domain, domains, type OnnxEmitter } from "./emitter.ts";
 
 /**
- * Brings kernels and vectors into the blocked layout inside the graph, since a training step changes them. The engine's
- * operator for images, `[1, C, P, 1] → [C/b, P, b]` (or from `[1, P, 1, C]` with `channels_last`), does the work: a
- * kernel is a "image" whose channels are its filters.
+ * Converts kernels and vectors to the blocked layout inside the graph, since a training step changes them. The engine's
+ * operator for images, `[1, C, P, 1] → [C/b, P, b]` (or from `[1, P, 1, C]` with `channels_last`), reads a kernel as an
+ * "image" whose channels are its filters.
  */
 export class BlockedKernels {
   readonly #emit: OnnxEmitter;
   readonly #block: number;
-  /** Vectors with zeros at the end, by the name of the vector they were cut to. */
+  /** Vectors with zeros at the end, by the name of the vector without them. */
   readonly #lanes = new Map<string, string>();
   readonly #computed = new Map<string, string>();
 
@@ -38,8 +38,8 @@ export class BlockedKernels {
   }
 
   /**
-   * `[C, 1, kh, kw]` → `[C/b][copies][kh][kw][b]`: one copy for each image where the images of a batch stand side by
-   * side as channels. Rows and columns run backwards if flipped.
+   * `[C, 1, kh, kw]` → `[C/b][copies][kh][kw][b]`: one copy for each image where the images of a batch are laid out as
+   * channels. `flipped` reverses rows and columns.
    */
   depthwise(
     name: string,
@@ -101,7 +101,7 @@ export class BlockedKernels {
   }
 
   /**
-   * The kernel of the way back: filters and channels change places, rows and columns run backwards.
+   * The kernel of the backward pass: filters and channels are exchanged, rows and columns reversed.
    * @param factors of each filter, `[K']`; only for kernels of one pixel.
    */
   denseTransposed(
@@ -164,7 +164,7 @@ export class BlockedKernels {
     return this.#compute(`${name}~view`, "Reshape", [name, this.#emit.integers(shape)]);
   }
 
-  /** Writes a node, unless the same one is there: the way back and the parts of a batch share what is made of a kernel. */
+  /** Writes a node, unless an equal one exists: the backward pass and the parts of a batch share converted kernels. */
   #compute(
     hint: string,
     operator: string,

@@ -1,21 +1,16 @@
 import type { Value } from "../../graph/ops.ts";
 import { sameShape } from "../../tensor/shape.ts";
 import { takesFactor } from "./blocked-conv.ts";
-import { type BlockedRules, type BlockedTools, fitsBlocks } from "./blocked-tools.ts";
+import { type BlockedRules, type BlockedTools, fitsBlocks, type Shape4 } from "./blocked-tools.ts";
 import { type Attributes, domains } from "./emitter.ts";
-import { elementsPerChannel } from "./forms.ts";
-
-type BlockOrder = "blocks" | "channelBlocks";
+import { type BlockOrder, elementsPerChannel } from "./forms.ts";
 
 /** Batch normalization and its gradient on blocks; each pass over an image is one convolution or pooling. */
 export const normalizationRules: BlockedRules = {
   // With s = 1/√(variance + ε): scale = gamma·s, shift = beta − mean·scale.
   batchNormalization: (tools, { epsilon }, { inputs: [x, gamma, beta, mean, variance], outputs: [y] }) => {
-    const channels = x!.shape[1]!;
-    if (!fitsBlocks(channels) || !tools.forms.isBlocked(x!)) return false;
-    const vector = (value: Value) => tools.kernels.vector(tools.forms.get(value, "plain"), channels);
-    const statistics = { gamma: gamma!, beta: beta!, mean: vector(mean!), variance: vector(variance!) };
-    emitNormalized(tools, x!, y!, statistics, epsilon);
+    if (!fitsBlocks(x!.shape[1]!) || !tools.forms.isBlocked(x!)) return false;
+    emitNormalized(tools, x!, y!, { gamma: gamma!, beta: beta!, mean: mean!, variance: variance!, epsilon });
     return true;
   },
 
@@ -29,10 +24,9 @@ export const normalizationRules: BlockedRules = {
   },
 
   scaledSum: (tools, _, { inputs: [x, y, ...vectors], outputs: [sum] }) => {
-    const channels = x!.shape[1]!;
-    const { forms, kernels } = tools;
-    if (!fitsBlocks(channels) || !(forms.isBlocked(x!) || forms.isBlocked(y!))) return false;
-    const [scale, shift, factor] = vectors.map((value) => kernels.vector(forms.get(value, "plain"), channels));
+    const { forms } = tools;
+    if (!fitsBlocks(x!.shape[1]!) || !(forms.isBlocked(x!) || forms.isBlocked(y!))) return false;
+    const [scale, shift, factor] = vectors.map((value) => tools.vector(value));
     emitFactoredSum(tools, [x!, y!], { scale: scale!, shift: shift!, factor: factor! }, sum!);
     return true;
   },
@@ -40,23 +34,21 @@ export const normalizationRules: BlockedRules = {
   // dgamma = Σ dy·(x − mean)·s = count·(mean(dy·x) − mean·m)·s with m = mean(dy).
   batchNormalizationAffineGradient: (tools, { epsilon }, { inputs, outputs: [dgamma, dbeta] }) => {
     const [dy, x, mean, variance] = inputs as [Value, Value, Value, Value];
-    const channels = x.shape[1]!;
-    if (!fitsBlocks(channels) || !(tools.forms.isBlocked(x) || tools.forms.isBlocked(dy))) return false;
+    if (!fitsBlocks(x.shape[1]!) || !(tools.forms.isBlocked(x) || tools.forms.isBlocked(dy))) return false;
     const { emit, forms, kernels, nameOf } = tools;
     const order = forms.blockOrder(forms.isBlocked(x) ? x : dy);
     const compute = computeFor(tools, dgamma!);
-    const vector = (value: Value) => kernels.vector(forms.get(value, "plain"), channels);
     const m = emitGradientMean(tools, dy, order, dgamma!.name);
     const product = emitMeanProduct(tools, x, dy, order, dgamma!.name);
-    const s = emitInverseDeviation(tools, vector(variance), epsilon, dgamma!);
-    const q = compute("q", "Mul", compute("centered", "Sub", product, compute("mm", "Mul", vector(mean), m)), s);
+    const s = emitInverseDeviation(tools, tools.vector(variance), epsilon, dgamma!);
+    const q = compute("q", "Mul", compute("centered", "Sub", product, compute("mm", "Mul", tools.vector(mean), m)), s);
     const count = emit.scalar(elementsPerChannel(x));
     kernels.vectorBack(compute("sumProduct", "Mul", q, count), dgamma!.shape, nameOf(dgamma!));
     kernels.vectorBack(compute("sum", "Mul", m, count), dbeta!.shape, nameOf(dbeta!));
     return true;
   },
 
-  // A number for each channel, as in the gradient of a normalization by moving statistics.
+  // One number per channel, as in the gradient of a normalization by moving statistics.
   multiply: (tools, _, { inputs: [x, scale], outputs: [y] }) => {
     const [, channels] = y!.shape as readonly [number, number];
     const isPerChannel = y!.shape.length === 4 && sameShape(scale!.shape, [1, channels, 1, 1]);
@@ -64,27 +56,27 @@ export const normalizationRules: BlockedRules = {
       return false;
     const { emit, forms, kernels } = tools;
     const order = forms.blockOrder(x!);
-    const lanes = kernels.vector(emit.reshape(forms.get(scale!, "plain"), [channels]), channels);
+    const lanes = kernels.vector(emit.reshape(tools.plain(scale!), [channels]), channels);
     emitScale(tools, channels, [forms.get(x!, order), lanes], forms.define(y!, order));
     return true;
   },
 };
 
-/** scale·x + shift, with the ReLU behind it, or the sum with what is there already, if that alone reads the result. */
+/** scale·x + shift, with the ReLU or the addition after it, if only that reads the result. */
 function emitNormalized(
   tools: BlockedTools,
   x: Value,
   y: Value,
-  { gamma, beta, mean, variance }: { gamma: Value; beta: Value; mean: string; variance: string },
-  epsilon: number,
+  by: { readonly [Name in "gamma" | "beta" | "mean" | "variance"]: Value } & { readonly epsilon: number },
 ): void {
-  const { forms, kernels } = tools;
+  const { forms } = tools;
   const channels = y.shape[1]!;
   const compute = computeFor(tools, y);
-  const s = emitInverseDeviation(tools, variance, epsilon, y);
-  const scale = compute("scale", "Mul", kernels.vector(forms.get(gamma, "plain"), channels), s);
-  const betaLanes = kernels.vector(forms.get(beta, "plain"), channels);
-  const shift = compute("shift", "Sub", betaLanes, compute("meanScale", "Mul", mean, scale));
+  const [mean, variance] = [tools.vector(by.mean), tools.vector(by.variance)];
+  const s = emitInverseDeviation(tools, variance, by.epsilon, y);
+  const scale = compute("scale", "Mul", tools.vector(by.gamma), s);
+  const beta = tools.vector(by.beta);
+  const shift = compute("shift", "Sub", beta, compute("meanScale", "Mul", mean, scale));
   const order = forms.blockOrder(x);
   const [reader, ...others] = tools.readers(y);
   const only = others.length === 0 && !tools.isPublished(y) ? reader : undefined;
@@ -101,20 +93,20 @@ function emitNormalized(
 
 /** scale·x + shift + sum as a depthwise convolution with a kernel of one pixel. */
 function emitScale(
-  { emit, forms, conv }: BlockedTools,
+  tools: BlockedTools,
   channels: number,
   [x, scale, shift = "", sum = ""]: readonly [x: string, scale: string, shift?: string, sum?: string],
   y: string,
   attributes: Attributes = {},
 ): void {
-  const lanes = forms.lanes(channels);
-  const kernel = emit.reshape(scale, [lanes, 1, 1, 1]);
-  conv([x, kernel, shift, sum], y, { ...attributes, group: { i: lanes } });
+  const lanes = tools.forms.lanes(channels);
+  const kernel = tools.emit.reshape(scale, [lanes, 1, 1, 1]);
+  tools.conv([x, kernel, shift, sum], y, { ...attributes, group: { i: lanes } });
 }
 
 /**
- * factor·(scale·x + shift + y). The sum is one pass; the factor is left to the products of matrices that read the result,
- * where it belongs to the rows of a small kernel, and is a second pass only for other readers.
+ * factor·(scale·x + shift + y). The sum is one pass; the factor is left to the matrix multiplications that read the result,
+ * where it scales the rows of a small kernel, and is a second pass only for other readers.
  */
 function emitFactoredSum(
   tools: BlockedTools,
@@ -140,14 +132,12 @@ function emitInverseDeviation(tools: BlockedTools, variance: string, epsilon: nu
 
 /** Mean over batch and image for each channel, `[C']`: first over each plane, which keeps the rounding small. */
 function emitMean(tools: BlockedTools, x: Value, order: BlockOrder, hint: string): string {
-  const { emit, forms } = tools;
-  const [batch, channels, height, width] = x.shape as readonly [number, number, number, number];
-  const planes = emit.reshape(forms.get(x, order), [1, batch * forms.lanes(channels), height, width]);
-  const means = emit.compute(`${hint}/means`, "GlobalAveragePool", [planes], {}, domains.blocked);
+  const planes = tools.planes(x, order);
+  const means = tools.emit.compute(`${hint}/means`, "GlobalAveragePool", [planes], {}, domains.blocked);
   return emitMeanOfBatch(tools, means, x, order, hint);
 }
 
-/** Mean over batch and image of a gradient, `[C']`; of one that a pooling has spread, from the small one it came from. */
+/** Mean over batch and image of a gradient, `[C']`; if a pooling has spread it, computed from the small one before. */
 function emitGradientMean(tools: BlockedTools, dy: Value, order: BlockOrder, hint: string): string {
   const { emit, forms, spread } = tools;
   const source = spread.get(dy.name);
@@ -160,9 +150,9 @@ function emitGradientMean(tools: BlockedTools, dy: Value, order: BlockOrder, hin
 /** Mean over batch and image of x·y for each channel, `[C']`. */
 function emitMeanProduct(tools: BlockedTools, x: Value, y: Value, order: BlockOrder, hint: string): string {
   const { emit, forms } = tools;
-  const [batch, channels, height, width] = x.shape as readonly [number, number, number, number];
+  const [batch, channels, height, width] = x.shape as Shape4;
   const planes = batch * forms.lanes(channels);
-  const image = emit.reshape(forms.get(x, order), [1, planes, height, width]);
+  const image = tools.planes(x, order);
   const kernel = emit.reshape(forms.get(y, order), [planes, 1, height, width]);
   const products = emit.unusedName(`${hint}/products`);
   tools.conv([image, kernel], products, { group: { i: planes } });
@@ -170,10 +160,10 @@ function emitMeanProduct(tools: BlockedTools, x: Value, y: Value, order: BlockOr
   return emit.compute(`${hint}/meanProduct`, "Mul", [mean, emit.scalar(1 / (height * width))]);
 }
 
-/** From one number for each plane to one for each channel. */
+/** Averages one number per plane to one per channel. */
 function emitMeanOfBatch(tools: BlockedTools, planes: string, x: Value, order: BlockOrder, hint: string): string {
   const { emit, forms, block } = tools;
-  const [batch, channels] = x.shape as readonly [number, number];
+  const [batch, channels] = x.shape as Shape4;
   const lanes = forms.lanes(channels);
   if (batch === 1) return emit.reshape(planes, [lanes]);
   const [shape, axis] = order === "blocks" ? [[batch, lanes], 0] : [[lanes / block, batch, block], 1];

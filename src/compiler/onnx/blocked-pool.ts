@@ -1,31 +1,29 @@
 import type { OpOf, Value } from "../../graph/ops.ts";
 import { sameShape, sizeOf } from "../../tensor/shape.ts";
-import type { BlockedRules, BlockedTools } from "./blocked-tools.ts";
+import type { BlockedRules, BlockedTools, Shape4 } from "./blocked-tools.ts";
 import { type Attributes, domains } from "./emitter.ts";
 import { poolAttributes } from "./rules.ts";
 
 /** Poolings and their gradients for values that exist in blocks. */
 export const poolingRules: BlockedRules = {
   maxPool: (tools, config, { inputs: [x], outputs: [y] }) => {
-    const { emit, forms, readers, maxima } = tools;
+    const { emit, forms, maxima } = tools;
     if (!forms.isBlocked(x!)) return false;
-    const [batch, channels, rows, columns] = x!.shape as Shape4;
-    const [, , outRows, outColumns] = y!.shape as Shape4;
-    const isDifferentiated = readers(y!).some(({ config: { kind } }) => kind === "maxPoolGradient");
+    const isDifferentiated = tools.readers(y!).some(({ config: { kind } }) => kind === "maxPoolGradient");
     if (!isDifferentiated) {
       const order = forms.blockOrder(x!);
-      const planes = emit.reshape(forms.get(x!, order), [1, batch * forms.lanes(channels), rows, columns]);
+      const planes = tools.planes(x!, order);
       const pooled = emit.compute(`${y!.name}/planes`, "MaxPool", [planes], poolAttributes(config), domains.blocked);
-      const lanes = forms.lanes(channels);
-      const shape = order === "blocks" ? [batch, lanes, outRows, outColumns] : [1, lanes, batch * outRows, outColumns];
-      emit.node("Reshape", [pooled, emit.integers(shape)], [forms.define(y!, order)]);
+      tools.definePlanes(y!, pooled, order);
       return true;
     }
     if (isHalving(config, x!)) {
       maxima.set(y!.name, emitHalving(tools, x!, y!));
       return true;
     }
-    // The blocked operator does not say where the maxima are.
+    // The blocked operator does not return the positions of the maxima.
+    const [batch, channels, rows, columns] = x!.shape as Shape4;
+    const [, , outRows, outColumns] = y!.shape as Shape4;
     const planes = emit.reshape(forms.get(x!, "channels"), [1, channels * batch, rows, columns]);
     const pooled = emit.unusedName(`${y!.name}/planes`);
     const where = emit.unusedName(`${y!.name}/where`);
@@ -49,36 +47,34 @@ export const poolingRules: BlockedRules = {
     const count = [sizeOf(dy!.shape)];
     const zeros = emit.compute(`${dx!.name}/zeros`, "Expand", [emit.scalar(0), emit.integers([sizeOf(x!.shape)])]);
     const operands = [zeros, emit.reshape(where, count), emit.reshape(forms.get(dy!, "channels"), count)];
-    const sums = emit.compute(`${dx!.name}/flat`, "ScatterElements", operands, {
-      axis: { i: 0 },
-      reduction: { s: "add" },
-    });
+    const scatter = { axis: { i: 0 }, reduction: { s: "add" } };
+    const sums = emit.compute(`${dx!.name}/flat`, "ScatterElements", operands, scatter);
     const shape = emit.integers([1, channels, batch * rows, columns]);
     emit.node("Reshape", [sums, shape], [forms.define(dx!, "channels")]);
     return true;
   },
 
-  reduceMean: ({ emit, forms, block, nameOf }, { axes, keepDims }, { inputs: [x], outputs: [y] }) => {
+  reduceMean: (tools, { axes, keepDims }, { inputs: [x], outputs: [y] }) => {
+    const { emit, forms, block, nameOf } = tools;
     if (keepDims || !sameShape(axes, [2, 3]) || !forms.isBlocked(x!)) return false;
-    const [batch, channels, rows, columns] = x!.shape as Shape4;
+    const [batch, channels] = x!.shape as Shape4;
     const lanes = forms.lanes(channels);
     const order = forms.blockOrder(x!);
-    const planes = emit.reshape(forms.get(x!, order), [1, batch * lanes, rows, columns]);
+    const planes = tools.planes(x!, order);
     let means = emit.compute(`${y!.name}/planes`, "GlobalAveragePool", [planes], {}, domains.blocked);
     if (order === "channelBlocks") {
       const view = emit.reshape(means, [lanes / block, batch, block]);
       means = emit.compute(`${y!.name}/swapped`, "Transpose", [view], { perm: { ints: [1, 0, 2] } });
     }
-    const bounds = [[0], [channels], [1]].map((each) => emit.integers(each));
+    const bounds = emit.bounds([0], [channels], [1]);
     emit.node("Slice", [emit.reshape(means, [batch, lanes]), ...bounds], [nameOf(y!)]);
     return true;
   },
 };
 
-type Shape4 = readonly [number, number, number, number];
 type Axis = "rows" | "columns";
 
-/** Image planes in channel blocks, `[1, planes, rows, columns]` in the engine's eyes. */
+/** Image planes in channel blocks; the engine reads them as `[1, planes, rows, columns]`. */
 interface Planes {
   readonly name: string;
   readonly planes: number;
@@ -86,62 +82,50 @@ interface Planes {
 }
 
 /** Returns whether a pooling is Xception's: 3×3, every second position, padded to ceil(size / 2). */
-export function isHalving({ kernel, strides, pads }: OpOf<"maxPool" | "maxPoolGradient">, { shape }: Value): boolean {
-  const sizes = [shape[2]!, shape[3]!];
-  return sizes.every(
-    (size, axis) =>
-      kernel[axis] === 3 && strides[axis] === 2 && pads[axis] === size % 2 && pads[axis + 2] === 1 && size > 1,
-  );
+function isHalving({ kernel, strides, pads }: OpOf<"maxPool" | "maxPoolGradient">, { shape }: Value): boolean {
+  return shape
+    .slice(2)
+    .every(
+      (size, axis) =>
+        kernel[axis] === 3 && strides[axis] === 2 && pads[axis] === size % 2 && pads[axis + 2] === 1 && size > 1,
+    );
 }
 
 /**
- * A halving pooling as one along the columns and one along the rows; the result of the first is what the gradient needs
- * to find the maxima again.
- * @returns the name of the result of the first pooling.
+ * A halving pooling as one along the columns and one along the rows; its gradient finds the maxima again from the result of
+ * the first.
+ * @returns the name of that result.
  */
-export function emitHalving(tools: BlockedTools, x: Value, y: Value): string {
-  const { emit, forms } = tools;
+function emitHalving(tools: BlockedTools, x: Value, y: Value): string {
   const source = planesOf(tools, x);
   const [rows, columns] = source.size;
-  const narrow = emit.compute(
-    `${y.name}/narrow`,
-    "MaxPool",
-    [source.name],
-    window("columns", columns),
-    domains.blocked,
-  );
-  const pooled = emit.compute(`${y.name}/planes`, "MaxPool", [narrow], window("rows", rows), domains.blocked);
-  const [batch, channels, outRows, outColumns] = y.shape as Shape4;
-  const shape = emit.integers([1, forms.lanes(channels), batch * outRows, outColumns]);
-  emit.node("Reshape", [pooled, shape], [forms.define(y, "channelBlocks")]);
+  const pool = (hint: string, name: string, attributes: Attributes) =>
+    tools.emit.compute(`${y.name}/${hint}`, "MaxPool", [name], attributes, domains.blocked);
+  const narrow = pool("narrow", source.name, window("columns", columns));
+  tools.definePlanes(y, pool("planes", narrow, window("rows", rows)));
   return narrow;
 }
 
 /** The gradient of a halving pooling: first back along the rows, then along the columns. */
-export function emitHalvingGradient(
+function emitHalvingGradient(
   tools: BlockedTools,
   narrowName: string,
   [dy, x, y]: readonly [Value, Value, Value],
   dx: Value,
 ): void {
-  const { emit, forms } = tools;
   const [source, result, gradient] = [planesOf(tools, x), planesOf(tools, y), planesOf(tools, dy)];
   const narrow = { name: narrowName, planes: source.planes, size: [source.size[0], result.size[1]] } as const;
   const dNarrow = emitSpread(tools, "rows", narrow, result.name, gradient.name, `${dx.name}/rows`);
-  const spread = emitSpread(tools, "columns", source, narrowName, dNarrow, `${dx.name}/columns`);
-  const [batch, channels, rows, columns] = dx.shape as Shape4;
-  const shape = emit.integers([1, forms.lanes(channels), batch * rows, columns]);
-  emit.node("Reshape", [spread, shape], [forms.define(dx, "channelBlocks")]);
+  tools.definePlanes(dx, emitSpread(tools, "columns", source, narrowName, dNarrow, `${dx.name}/columns`));
 }
 
 /**
- * Gradient of a pooling of three along one axis: dy goes to the first of the three that equals the maximum. The
- * convolution with a kernel of a single −1 brings each candidate over its maximum; added to the maximum it gives 0 where
- * they are equal, which the steep ramp of a "hard sigmoid" turns into 1, and everything else into 0. What the first two
- * candidates do not take is left for the third.
+ * Gradient of a pooling of three along one axis: dy goes to the first of the three that equals the maximum. A convolution
+ * with a single −1 moves each candidate to its maximum; their sum is 0 where they are equal, which the steep ramp of a
+ * "hard sigmoid" turns into 1, and everything else into 0. The third candidate gets the rest.
  */
 function emitSpread(tools: BlockedTools, axis: Axis, x: Planes, y: string, dy: string, hint: string): string {
-  const { emit, conv } = tools;
+  const { emit } = tools;
   const size = x.size[axis === "rows" ? 0 : 1];
   const isOdd = size % 2 === 1;
   const group = { i: x.planes };
@@ -152,60 +136,66 @@ function emitSpread(tools: BlockedTools, axis: Axis, x: Planes, y: string, dy: s
     const maximum = tap === 0 && isOdd ? emitAboveBorder(tools, axis, x, y, hint) : y;
     const isMaximum = emit.unusedName(`${hint}/isMaximum`);
     const candidate = emitOneHot(tools, axis, x.planes, 3, tap, -1);
-    conv([x.name, candidate, "", maximum], isMaximum, { ...window(axis, size), ...ramp, group });
+    tools.conv([x.name, candidate, "", maximum], isMaximum, { ...window(axis, size), ...ramp, group });
     const part = emit.compute(`${hint}/part`, "Mul", [isMaximum, rest]);
     rest = emit.compute(`${hint}/rest`, "Sub", [rest, part]);
     return part;
   });
   const [first, second] = parts as [string, string];
 
-  // Position p = 2q + tap − (1 if odd): two of the three taps fall on every second position, from neighboring windows.
+  // Position p = 2q + tap − (1 if odd): every second position gets two of the three taps, from neighboring windows.
   const [own, other, neighbor] = isOdd ? ([rest, first, 1] as const) : ([first, rest, 0] as const);
   const shift = emitOneHot(tools, axis, x.planes, 2, neighbor, 1);
   const shared = emit.unusedName(`${hint}/shared`);
   const [before, after] = neighbor === 1 ? [0, 1] : [1, 0];
-  conv([other, shift, "", own], shared, { pads: padsAlong(axis, before, after), group });
+  tools.conv([other, shift, "", own], shared, { pads: padsAlong(axis, before, after), group });
   const interleaved = emitInterleaved(tools, axis, x, isOdd ? [second, shared] : [shared, second], hint);
   if (!isOdd) return interleaved;
   const cropped = emit.unusedName(`${hint}/cropped`);
-  conv([interleaved, emitOneHot(tools, axis, x.planes, 2, 0, 1)], cropped, { group });
+  tools.conv([interleaved, emitOneHot(tools, axis, x.planes, 2, 0, 1)], cropped, { group });
   return cropped;
 }
 
 /** Lifts the maxima whose first candidate lies in the padding, which reads as 0 here, so that none equals it. */
-function emitAboveBorder({ emit, block }: BlockedTools, axis: Axis, x: Planes, y: string, hint: string): string {
-  const [rows, columns] = x.size;
-  const [outer, count, inner] =
-    axis === "rows"
-      ? [x.planes / block, Math.ceil(rows / 2), columns * block]
-      : [(x.planes / block) * rows, Math.ceil(columns / 2), block];
+function emitAboveBorder(tools: BlockedTools, axis: Axis, x: Planes, y: string, hint: string): string {
+  const { emit } = tools;
+  const { outer, count, inner, shape } = halves(tools, axis, x);
   const penalty = new Float32Array(count * inner);
   penalty.fill(1e30, 0, inner);
   const border = emit.unusedName(`${hint}/border`);
   emit.floats(border, [count * inner], penalty);
   const lifted = emit.compute(`${hint}/lifted`, "Add", [emit.reshape(y, [outer, count * inner]), border]);
-  const shape = axis === "rows" ? [1, x.planes, count, columns] : [1, x.planes, rows, count];
-  return emit.reshape(lifted, shape);
+  return emit.reshape(lifted, shape(count));
 }
 
-/** Puts two sets of rows or columns between one another: a b a b … */
-function emitInterleaved(
-  { emit, block }: BlockedTools,
-  axis: Axis,
-  { planes, size: [rows, columns] }: Planes,
-  pair: readonly [string, string],
-  hint: string,
-): string {
-  const [count, inner, outer] =
-    axis === "rows"
-      ? [Math.ceil(rows / 2), columns * block, planes / block]
-      : [Math.ceil(columns / 2), block, (planes / block) * rows];
+/** Interleaves two sets of rows or columns: a b a b … */
+function emitInterleaved(tools: BlockedTools, axis: Axis, x: Planes, pair: readonly [string, string], hint: string) {
+  const { emit } = tools;
+  const { outer, count, inner, shape } = halves(tools, axis, x);
   const views = pair.map((name) => emit.reshape(name, [outer * count, 1, inner]));
   const both = emit.compute(`${hint}/interleaved`, "Concat", views, { axis: { i: 1 } });
-  return emit.reshape(both, axis === "rows" ? [1, planes, 2 * count, columns] : [1, planes, rows, 2 * count]);
+  return emit.reshape(both, shape(2 * count));
 }
 
-/** A depthwise kernel along one axis that is 0 but for one position. */
+/** The memory layout of planes halved along an axis, and the shape of planes with another size along it. */
+function halves({ block }: BlockedTools, axis: Axis, { planes, size: [rows, columns] }: Planes) {
+  const groups = planes / block;
+  return axis === "rows"
+    ? {
+        outer: groups,
+        count: Math.ceil(rows / 2),
+        inner: columns * block,
+        shape: (size: number) => [1, planes, size, columns],
+      }
+    : {
+        outer: groups * rows,
+        count: Math.ceil(columns / 2),
+        inner: block,
+        shape: (size: number) => [1, planes, rows, size],
+      };
+}
+
+/** A depthwise kernel along one axis with a single nonzero position. */
 function emitOneHot(
   { emit, block }: BlockedTools,
   axis: Axis,
@@ -224,11 +214,9 @@ function emitOneHot(
   return name;
 }
 
-function planesOf({ emit, forms }: BlockedTools, value: Value): Planes {
+function planesOf(tools: BlockedTools, value: Value): Planes {
   const [batch, channels, rows, columns] = value.shape as Shape4;
-  const planes = batch * forms.lanes(channels);
-  const name = emit.reshape(forms.get(value, "channelBlocks"), [1, planes, rows, columns]);
-  return { name, planes, size: [rows, columns] };
+  return { name: tools.planes(value), planes: batch * tools.forms.lanes(channels), size: [rows, columns] };
 }
 
 function window(axis: Axis, size: number): Attributes {

@@ -1,22 +1,27 @@
-import type { Operation, OpGraph, OpKind, OpOf, Value } from "../../graph/ops.ts";
-import { readersOf } from "../../graph/ops.ts";
+import type { Operation, OpKind, OpOf, Value } from "../../graph/ops.ts";
 import { sameShape } from "../../tensor/shape.ts";
 import { convolutionRules } from "./blocked-conv.ts";
-import { BlockedKernels } from "./blocked-kernels.ts";
 import { normalizationRules } from "./blocked-norm.ts";
 import { poolingRules } from "./blocked-pool.ts";
-import type { BlockedRule, BlockedRules, BlockedTools } from "./blocked-tools.ts";
-import { emitSumWithZeros } from "./blocked-tools.ts";
+import {
+  type BlockedRule,
+  type BlockedRules,
+  type BlockedTools,
+  emitSumWithZeros,
+  type Shape4,
+} from "./blocked-tools.ts";
 import { domains, encodeOnnx, OnnxEmitter } from "./emitter.ts";
-import { type Form, ValueForms } from "./forms.ts";
+import type { BlockOrder } from "./forms.ts";
 import { emitRules } from "./rules.ts";
 
 /**
- * Writes operators on blocks of channels that fit one vector register: the layout in which the engine's CPU kernels for
- * convolution are fastest. The engine chooses it by itself only where weights are constant, which a training step's
- * are not; so here the graph asks for it. From the first separable convolution on, blocks of one channel group lie
- * together for the whole batch (`channelBlocks`), so that a 1×1 convolution and the gradient of its kernel are one
- * product of matrices each, with no sum over the batch left to do.
+ * Writes an operator on blocks of channels that fit one vector register: the layout in which the engine's CPU kernels for
+ * convolution are fastest. Returns false if it has to be written channels first.
+ *
+ * The engine chooses this layout itself only for constant weights, which a training step does not have; so the graph asks
+ * for it. From the first separable convolution on, the blocks of a channel group are contiguous for the whole batch
+ * (`channelBlocks`), so that a 1×1 convolution and the gradient of its kernel are one matrix multiplication each, without a
+ * sum over the batch.
  *
  * Three uses of the blocked convolution go beyond its name:
  * - with a 1×1 depthwise kernel it is `scale·x + shift (+ sum)`, one pass over memory for a batch normalization;
@@ -24,44 +29,10 @@ import { emitRules } from "./rules.ts";
  *   kernel (`dw[i, j] = Σ x[r+i, c+j]·dy[r, c]`), because both tensors have the layout of blocked depthwise kernels;
  * - the same without padding is the scalar product Σ x·y for each channel, which batch statistics need.
  */
-export class BlockedLayout {
-  readonly #tools: BlockedTools;
-
-  constructor(emit: OnnxEmitter, graph: OpGraph, block: number, nameOf: (value: Value) => string) {
-    const readers = readersOf(graph);
-    const published = new Set(graph.outputs.values());
-    this.#tools = {
-      emit,
-      block,
-      nameOf,
-      forms: new ValueForms(emit, block, nameOf),
-      kernels: new BlockedKernels(emit, block),
-      readers: ({ name }) => readers.get(name) ?? [],
-      isPublished: (value) => published.has(value),
-      absorbed: new Set(),
-      maxima: new Map(),
-      uncropped: new Map(),
-      padded: new Map(),
-      spread: new Map(),
-      factors: new Map(),
-      conv: (operands, y, attributes) => {
-        const last = operands.findLastIndex((name) => name !== "");
-        emit.node("Conv", operands.slice(0, last + 1), [y], attributes, domains.blocked);
-      },
-    };
-  }
-
-  /** ONNX name of a value, channels first; converts it if it exists in blocks only. */
-  plain(value: Value): string {
-    return this.#tools.forms.get(value, "plain");
-  }
-
-  /** Writes an operator on blocks; false if it has to be written channels first. */
-  emit(operation: Operation): boolean {
-    if (this.#tools.absorbed.has(operation)) return true;
-    const rule = rules[operation.config.kind] as BlockedRule<OpKind> | undefined;
-    return rule?.(this.#tools, operation.config, operation) ?? false;
-  }
+export function emitBlocked(tools: BlockedTools, operation: Operation): boolean {
+  if (tools.absorbed.has(operation)) return true;
+  const rule = rules[operation.config.kind] as BlockedRule<OpKind> | undefined;
+  return rule?.(tools, operation.config, operation) ?? false;
 }
 
 const rules: BlockedRules = {
@@ -77,16 +48,16 @@ const rules: BlockedRules = {
   concatenate: together,
 };
 
-/** Some images of a batch. */
+/** Slices a batch. */
 function images(tools: BlockedTools, { axis, start, end }: OpOf<"slice">, operation: Operation): boolean {
   const [x] = operation.inputs as [Value];
   const { emit, forms, block } = tools;
   if (axis !== 0 || !forms.isBlocked(x)) return false;
-  const [batch, channels, height, width] = x.shape as [number, number, number, number];
+  const [batch, channels, height, width] = x.shape as Shape4;
   const order = forms.blockOrder(x);
   const lanes = forms.lanes(channels);
   const y = forms.define(operation.outputs[0]!, order);
-  const bounds = [start, end, order === "blocks" ? 0 : 1].map((each) => emit.integers([each]));
+  const bounds = emit.bounds([start], [end], [order === "blocks" ? 0 : 1]);
   if (order === "blocks") {
     emit.node("Slice", [forms.get(x, order), ...bounds], [y]);
     return true;
@@ -97,12 +68,12 @@ function images(tools: BlockedTools, { axis, start, end }: OpOf<"slice">, operat
   return true;
 }
 
-/** Parts of a batch as one. */
+/** Concatenates the parts of a batch. */
 function together(tools: BlockedTools, { axis }: OpOf<"concatenate">, { inputs, outputs }: Operation): boolean {
   const [y] = outputs as [Value];
   const { emit, forms, block } = tools;
   if (axis !== 0 || !inputs.every((value) => forms.isBlocked(value))) return false;
-  const [batch, channels, height, width] = y.shape as [number, number, number, number];
+  const [batch, channels, height, width] = y.shape as Shape4;
   const lanes = forms.lanes(channels);
   const views = inputs.map((value) => {
     const part = forms.get(value, "channelBlocks");
@@ -114,7 +85,7 @@ function together(tools: BlockedTools, { axis }: OpOf<"concatenate">, { inputs, 
   return true;
 }
 
-/** Operators that do not care where a channel lies: the plain rule, on blocks, if an input is there already. */
+/** Applies the plain rule of an elementwise operator to blocks, if an input exists in blocks. */
 function elementwise(tools: BlockedTools, _: unknown, { config, inputs, outputs }: Operation): boolean {
   const form = commonBlocks(tools, inputs);
   if (!form) return false;
@@ -126,8 +97,8 @@ function elementwise(tools: BlockedTools, _: unknown, { config, inputs, outputs 
 }
 
 /**
- * dy·(y > 0), the comparison as a steep "hard sigmoid", which the engine vectorizes and, as the last reader of y, writes to
- * where y was.
+ * dy·(y > 0). The comparison is a steep "hard sigmoid", which the engine vectorizes and, as the last reader of y, computes
+ * in place.
  */
 function reluGradient(tools: BlockedTools, _: unknown, { inputs, outputs }: Operation): boolean {
   const form = commonBlocks(tools, inputs);
@@ -142,14 +113,14 @@ function reluGradient(tools: BlockedTools, _: unknown, { inputs, outputs }: Oper
 }
 
 /** The order of blocks in which operands of equal shape should meet; undefined if none is in blocks. */
-function commonBlocks({ forms }: BlockedTools, inputs: readonly Value[]): Form | undefined {
+function commonBlocks({ forms }: BlockedTools, inputs: readonly Value[]): BlockOrder | undefined {
   const [first] = inputs as [Value];
   const isPossible = inputs.every(({ shape }) => sameShape(shape, first.shape)) && first.shape.length === 4;
   if (!isPossible || !inputs.some((value) => forms.isBlocked(value))) return undefined;
   return inputs.some((value) => forms.blockOrder(value) === "channelBlocks") ? "channelBlocks" : "blocks";
 }
 
-/** Channels and pixels of the probe's image: more channels than any engine puts into a block. */
+/** Channels and pixels of the probe's image: more channels than any engine's block. */
 const shape = [1, 64, 1, 2] as const;
 
 /**

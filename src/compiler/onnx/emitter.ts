@@ -1,6 +1,6 @@
-import type { ElementType, Value } from "../../graph/ops.ts";
+import type { Value } from "../../graph/ops.ts";
 import { toHalf } from "../../tensor/half.ts";
-import { type Shape, sizeOf } from "../../tensor/shape.ts";
+import type { Shape } from "../../tensor/shape.ts";
 import { attributeTypeNumbers, elementTypeNumbers, ModelProto } from "./schema.ts";
 
 /** One attribute of an ONNX node, under the name of its field in the schema. */
@@ -11,7 +11,7 @@ export type Attribute =
   | { readonly ints: readonly number[] }
   | { readonly floats: readonly number[] };
 
-/** Ends the name under which a tensor is stored as float16, before the one that its readers know. */
+/** Suffix of the name of a tensor stored as float16, which is cast to the name without it. */
 export const halfSuffix = "~float16";
 
 export type Attributes = Readonly<Record<string, Attribute>>;
@@ -25,8 +25,8 @@ export class OnnxEmitter {
   readonly nodes: object[] = [];
   readonly initializers: object[] = [];
   readonly usedDomains = new Set<string>([domains.onnx]);
-  readonly #storedIntegers = new Map<string, string>();
-  readonly #storedFloats = new Map<string, string>();
+  /** Names of stored integers and scalars, so that equal ones are stored once. */
+  readonly #stored = new Map<string, string>();
   readonly #taken = new Set<string>();
 
   /** Returns a name that is unique in this graph. */
@@ -42,7 +42,7 @@ export class OnnxEmitter {
     return name;
   }
 
-  /** Writes a node with the outputs named; `""` leaves an optional input out. */
+  /** Writes a node; `""` stands for an omitted optional input. */
   node(
     operator: string,
     inputs: readonly string[],
@@ -81,14 +81,15 @@ export class OnnxEmitter {
 
   /** Stores a list of integers (shapes, axes, indices), once for each content. */
   integers(values: readonly number[]): string {
-    const key = values.join(",");
-    const known = this.#storedIntegers.get(key);
-    if (known !== undefined) return known;
-    const name = this.unusedName(`integers(${key})`);
-    this.#storedIntegers.set(key, name);
     const data = BigInt64Array.from(values, BigInt);
-    this.#store(name, [values.length], elementTypeNumbers.int64, data);
-    return name;
+    return this.#once(`integers(${values})`, (name) =>
+      this.#store(name, [values.length], elementTypeNumbers.int64, data),
+    );
+  }
+
+  /** Stores the bounds of a `Slice`: its inputs after the first. */
+  bounds(starts: readonly number[], ends: readonly number[], axes: readonly number[]): readonly string[] {
+    return [starts, ends, axes].map((each) => this.integers(each));
   }
 
   /** Stores bytes. */
@@ -100,13 +101,7 @@ export class OnnxEmitter {
 
   /** Stores one number as a scalar, once for each value. */
   scalar(value: number): string {
-    const key = String(value);
-    const known = this.#storedFloats.get(key);
-    if (known !== undefined) return known;
-    const name = this.unusedName(`scalar(${key})`);
-    this.#storedFloats.set(key, name);
-    this.floats(name, [], Float32Array.of(value));
-    return name;
+    return this.#once(`scalar(${value})`, (name) => this.floats(name, [], Float32Array.of(value)));
   }
 
   /** Stores a tensor under a name. */
@@ -121,29 +116,19 @@ export class OnnxEmitter {
     this.node("Cast", [stored], [name], { to: { i: elementTypeNumbers.float32 } });
   }
 
-  #store(
-    name: string,
-    shape: Shape,
-    type: number,
-    data: Float32Array | BigInt64Array | Uint16Array | Uint8Array,
-  ): void {
+  #once(hint: string, store: (name: string) => void): string {
+    const known = this.#stored.get(hint);
+    if (known !== undefined) return known;
+    const name = this.unusedName(hint);
+    this.#stored.set(hint, name);
+    store(name);
+    return name;
+  }
+
+  #store(name: string, shape: Shape, type: number, data: ArrayBufferView): void {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     this.initializers.push({ name, dims: shape, data_type: type, raw_data: bytes });
   }
-}
-
-/** An ONNX ValueInfo; `openAxes` leaves the first axes open, under these names. */
-export function valueInfo({ name, type, shape }: Value, openAxes: readonly string[]): object {
-  const dim = shape.map((size, axis) => (axis < openAxes.length ? { dim_param: openAxes[axis] } : { dim_value: size }));
-  return { name, type: { tensor_type: { elem_type: elementNumber(type), shape: { dim } } } };
-}
-
-export function elementNumber(type: ElementType): number {
-  return elementTypeNumbers[type];
-}
-
-export function elementCount(value: Value): number {
-  return sizeOf(value.shape);
 }
 
 function encodeAttribute(name: string, attribute: Attribute): object {
@@ -152,19 +137,26 @@ function encodeAttribute(name: string, attribute: Attribute): object {
   return { name, [field]: encoded, type: attributeTypeNumbers[field] };
 }
 
-export interface OnnxParts {
-  readonly name: string;
-  readonly inputs: readonly Value[];
-  readonly outputs: readonly Value[];
-  /** For inputs and outputs whose first axes stay open: the axes' names. */
-  readonly openAxes?: ReadonlyMap<string, readonly string[]>;
-  readonly metadata?: Readonly<Record<string, string>>;
-}
-
-/** The bytes of an `.onnx` file around what an emitter has collected. */
-export function encodeOnnx(emit: OnnxEmitter, parts: OnnxParts): Uint8Array {
-  const { name, inputs, outputs, openAxes = new Map(), metadata = {} } = parts;
-  const describe = (value: Value) => valueInfo(value, openAxes.get(value.name) ?? []);
+/**
+ * Encodes the graph that an emitter has collected as an `.onnx` file.
+ * @param parts `openAxes`: names of the first axes, if open, of inputs and outputs.
+ */
+export function encodeOnnx(
+  emit: OnnxEmitter,
+  parts: {
+    readonly name: string;
+    readonly inputs: readonly Value[];
+    readonly outputs: readonly Value[];
+    readonly openAxes?: ReadonlyMap<string, readonly string[]>;
+    readonly metadata?: Readonly<Record<string, string>>;
+  },
+): Uint8Array {
+  const { name, inputs, outputs, openAxes, metadata = {} } = parts;
+  const describe = ({ name, type, shape }: Value) => {
+    const open = openAxes?.get(name) ?? [];
+    const dim = shape.map((size, axis) => (axis < open.length ? { dim_param: open[axis] } : { dim_value: size }));
+    return { name, type: { tensor_type: { elem_type: elementTypeNumbers[type], shape: { dim } } } };
+  };
   const bytes = ModelProto.encode({
     ir_version: 9,
     producer_name: "xception-ts",
@@ -178,6 +170,6 @@ export function encodeOnnx(emit: OnnxEmitter, parts: OnnxParts): Uint8Array {
       output: outputs.map(describe),
     },
   }).finish();
-  // In Node a `Buffer`, which has methods of the same names that behave differently: a plain view of it.
+  // In Node this is a `Buffer`, whose `slice` behaves differently.
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }

@@ -3,7 +3,7 @@ import { FormatError } from "../../base/errors.ts";
 import type { ExternalTensor, OnnxContent } from "./reader.ts";
 import { ModelProto } from "./schema.ts";
 
-/** Tensors may share numbers, but not so that a small file fills the memory. */
+/** Tensors may share data, but a small file must not fill the memory. */
 const largestExpansion = 4;
 
 /**
@@ -68,7 +68,7 @@ function assertNotTooMany(
   });
 }
 
-/** A file to be changed. */
+/** A file decoded for editing. */
 export interface OpenOnnx extends protobuf.Message {
   readonly graph: {
     node: { input: string[]; readonly output: readonly string[] }[];
@@ -83,7 +83,7 @@ export interface OpenOnnx extends protobuf.Message {
   };
 }
 
-/** A complete file: fields unknown to our schema are preserved when it is encoded again. */
+/** Decodes a file completely: fields outside the schema are preserved when it is encoded again. */
 export function decodeWhole(bytes: Uint8Array): OpenOnnx {
   const reader = protobuf.Reader.create(bytes);
   reader.discardUnknown = false;

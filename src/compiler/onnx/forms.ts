@@ -3,19 +3,22 @@ import { sizeOf } from "../../tensor/shape.ts";
 import { domains, type OnnxEmitter } from "./emitter.ts";
 
 /**
- * Ways to lay out a batch of images in memory, from outside to inside; b is the engine's block of channels, C' the
- * next multiple of b, the lanes beyond C hold zeros:
+ * Memory layouts of a batch of feature maps; b is the engine's block of channels, C' the next multiple of b, and the lanes
+ * beyond C hold zeros:
  * - `plain` `[N, C, H, W]`
- * - `blocks` `[N, C'/b, H, W, b]`; its shape in the engine's eyes is `[N, C', H, W]`
- * - `channelBlocks` `[C'/b, N, H, W, b]`; in the engine's eyes one tall image, `[1, C', N·H, W]`
- * - `channels` `[C, N, H, W]`; in the engine's eyes `[1, C, N·H, W]`
+ * - `blocks` `[N, C'/b, H, W, b]`; the engine reads its shape as `[N, C', H, W]`
+ * - `channelBlocks` `[C'/b, N, H, W, b]`; the engine reads one tall image, `[1, C', N·H, W]`
+ * - `channels` `[C, N, H, W]`; the engine reads `[1, C, N·H, W]`
  */
 export type Form = "plain" | "blocks" | "channelBlocks" | "channels";
+
+/** The forms in blocks. */
+export type BlockOrder = "blocks" | "channelBlocks";
 
 /** Each form is one step away from its neighbors in this list. */
 const line: readonly Form[] = ["plain", "blocks", "channelBlocks", "channels"];
 
-/** Knows in which forms a value exists already, and converts it, at most once to each form. */
+/** The forms in which each value exists; converts a value at most once to each form. */
 export class ValueForms {
   readonly #emit: OnnxEmitter;
   readonly #block: number;
@@ -28,22 +31,22 @@ export class ValueForms {
     this.#nameOf = nameOf;
   }
 
-  /** The number of lanes that hold so many channels: the next multiple of the block. */
+  /** Rounds a number of channels up to the next multiple of the block. */
   lanes(channels: number): number {
     return Math.ceil(channels / this.#block) * this.#block;
   }
 
-  /** Whether the value exists in this form already. */
+  /** Returns whether the value exists in this form. */
   has(value: Value, form: Form): boolean {
     return this.#names.get(value.name)?.has(form) ?? false;
   }
 
-  /** Whether the value exists in blocks, in either order. */
+  /** Returns whether the value exists in blocks, in either order. */
   isBlocked(value: Value): boolean {
     return this.has(value, "blocks") || this.has(value, "channelBlocks");
   }
 
-  /** ONNX name for a form of a value that is about to be computed. */
+  /** Claims the ONNX name for a form of a value that will be computed next. */
   define(value: Value, form: Form): string {
     const names = this.#names.get(value.name) ?? new Map<Form, string>();
     this.#names.set(value.name, names);
@@ -52,7 +55,7 @@ export class ValueForms {
     return name;
   }
 
-  /** ONNX name of a value in a form; a value of which nothing is known exists plain. */
+  /** ONNX name of a value in a form; an unknown value exists plain. */
   get(value: Value, form: Form): string {
     const names = this.#names.get(value.name);
     const known = names?.get(form);
@@ -65,8 +68,8 @@ export class ValueForms {
     return this.#step(value, neighbor, form);
   }
 
-  /** The order of blocks a value is in, or would get first. */
-  blockOrder(value: Value): "blocks" | "channelBlocks" {
+  /** The order of blocks in which a value exists, or would first. */
+  blockOrder(value: Value): BlockOrder {
     return this.has(value, "channelBlocks") || this.has(value, "channels") ? "channelBlocks" : "blocks";
   }
 

@@ -1,3 +1,4 @@
+import type { Value } from "../../graph/ops.ts";
 import type { ImageResize } from "../../graph/preprocessing.ts";
 import type { OnnxEmitter } from "./emitter.ts";
 import { decodeWhole } from "./external-data.ts";
@@ -5,16 +6,18 @@ import { elementTypeNumbers, ModelProto } from "./schema.ts";
 
 type Size = readonly [height: number, width: number];
 
-/** The name of the images when they have the network's size. */
+/** Name of the resized images. */
 const sizedName = (images: string) => `${images}/sized`;
 
 /**
- * Writes what brings bytes `[N, H, W, 3]` of any H and W to `size`, and returns the name of the result,
- * `[N, height, width, 3]`. Everything is computed in integers: sizes and places in int64, pixels by the engine's
- * `Resize` of bytes, which weighs them in fixed point as Pillow does; so that every CPU gives the same bytes.
+ * Resizes bytes `[N, H, W, 3]` of any H and W to those of the graph's input, `[N, height, width, 3]`. Everything is computed
+ * in integers, so that every CPU gives the same bytes: sizes and positions in int64, pixels by the engine's `Resize` of
+ * bytes, which interpolates in fixed point as Pillow does.
+ * @returns the name of the resized images.
  */
-export function emitImageResize(emit: OnnxEmitter, images: string, size: Size, resize: ImageResize): string {
+export function emitImageResize(emit: OnnxEmitter, { name: images, shape }: Value, resize: ImageResize): string {
   const { fit, cropRatio = 1 } = resize;
+  const size: Size = [shape[1]!, shape[2]!];
   const whole = scaledSize(size, cropRatio);
   const emitter = new ImageEmitter(emit, images, resize);
   let sized: string;
@@ -25,8 +28,8 @@ export function emitImageResize(emit: OnnxEmitter, images: string, size: Size, r
 }
 
 /**
- * A file of ours without the nodes of `emitImageResize`: its input `images` is bytes `[N, height, width, 3]` of the network's
- * size, so that images of several sizes can be batched once they have been resized. Any other file stays as it is.
+ * Removes the nodes of `emitImageResize` from a file: its input `images` becomes bytes `[N, height, width, 3]` of the
+ * network's size, so that images of several sizes can be resized before they are batched. Any other file stays the same.
  */
 export function withoutImageResize(bytes: Uint8Array, images: string, [height, width]: Size): Uint8Array {
   const file = decodeWhole(bytes);
@@ -43,12 +46,12 @@ export function withoutImageResize(bytes: Uint8Array, images: string, [height, w
   return ModelProto.encode(file as never).finish();
 }
 
-/** The size that an image is brought to before it is cropped: timm rounds it down. */
+/** Size of an image before the crop, rounded down as in timm. */
 export function scaledSize([height, width]: Size, cropRatio: number): Size {
   return [Math.floor(height / cropRatio), Math.floor(width / cropRatio)];
 }
 
-/** Where a crop begins: half of what is left over, halves to the even number, as torchvision's center crop. */
+/** Start of a crop: half the overhang, rounded half to even, as in torchvision's center crop. */
 function cropStart(overhang: number): number {
   const half = Math.floor(overhang / 2);
   return Math.floor((overhang + (half % 2)) / 2);
@@ -58,7 +61,7 @@ class ImageEmitter {
   readonly #emit: OnnxEmitter;
   readonly #images: string;
   readonly #resize: ImageResize;
-  /** `[H, W]` of what comes in. */
+  /** Name of the images' size, `[H, W]`. */
   readonly #shape: string;
 
   constructor(emit: OnnxEmitter, images: string, resize: ImageResize) {
@@ -68,14 +71,14 @@ class ImageEmitter {
     this.#shape = this.#compute("shape", "Shape", [images], { start: { i: 1 }, end: { i: 3 } });
   }
 
-  /** The smallest size of the image's proportions that covers `whole`, rounded down: max(whole, H·w/W, W·h/H). */
+  /** The smallest size with the image's proportions that covers `whole`, rounded down: max(whole, H·w/W, W·h/H). */
   coveringSize(whole: Size): string {
     const { product, turned } = this.#proportions(whole);
     const other = this.#compute("other", "Div", [product, turned]);
     return this.#compute("sizes", "Max", [this.#emit.integers(whole), other]);
   }
 
-  /** The image as large as `whole` allows, on the background. */
+  /** Fits the image into `whole`, and fills the rest with the background. */
   centeredOn(whole: Size): string {
     const { product, turned } = this.#proportions(whole);
     const two = this.#emit.integers([2]);
@@ -111,13 +114,13 @@ class ImageEmitter {
       mode: { s: isCubic ? "cubic" : "linear" },
       coordinate_transformation_mode: { s: "half_pixel" },
       antialias: { i: 1 },
-      // Weights beyond the border are left out, and the others made to sum to one.
+      // Weights beyond the border are dropped, and the others normalized.
       exclude_outside: { i: 1 },
       ...(isCubic && { cubic_coeff_a: { f: -0.5 } }),
     });
   }
 
-  /** From a size known to be `from`. */
+  /** Crops at the center, from a size known in advance. */
   cropped(image: string, from: Size, to: Size): string {
     if (from[0] === to[0] && from[1] === to[1]) return image;
     const starts = from.map((each, axis) => cropStart(each - to[axis]!));
@@ -125,7 +128,7 @@ class ImageEmitter {
     return this.#slice(image, this.#emit.integers(starts), this.#emit.integers(ends));
   }
 
-  /** From the size it has; the rule is that of `cropStart`. */
+  /** Crops at the center, from the actual size, by the rule of `cropStart`. */
   cropDynamically(image: string, to: Size): string {
     const two = this.#emit.integers([2]);
     const size = this.#compute("size", "Shape", [image], { start: { i: 1 }, end: { i: 3 } });
@@ -139,15 +142,15 @@ class ImageEmitter {
     return this.#compute("cropped", "Slice", [image, starts, ends, this.#emit.integers([1, 2])]);
   }
 
-  /** `[H·w, W·h]` and `[W, H]`, whose quotients are the size with the image's proportions along the other axis. */
+  /** `[H·w, W·h]` and `[W, H]`; their quotients are the sizes along the other axis that keep the image's proportions. */
   #proportions([height, width]: Size): { product: string; turned: string } {
     const product = this.#compute("product", "Mul", [this.#shape, this.#emit.integers([width, height])]);
     return { product, turned: this.#compute("turned", "Gather", [this.#shape, this.#emit.integers([1, 0])]) };
   }
 
   /**
-   * Along one axis: pixel x of `count` is pixel ⌊(x + 1/2)·length/count⌋. Where that is a whole number before rounding,
-   * it matters how it is rounded: as in Pillow, the step is added up in float64, beginning with half of it.
+   * Along one axis: pixel x of `count` is pixel ⌊(x + 1/2)·length/count⌋. Rounding matters where this is an integer; as in
+   * Pillow, the step is added up in float64, starting with half of it.
    */
   #nearest(image: string, sizes: string, axis: 0 | 1): string {
     const int64 = (values: readonly number[]) => this.#emit.integers(values);

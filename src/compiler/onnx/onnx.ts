@@ -7,33 +7,33 @@ import type { FloatTensor } from "../../tensor/tensor.ts";
 import { imageInput } from "../lower.ts";
 import { type BatchLimits, splitBatch } from "../split-batch.ts";
 import { separateStatistics } from "../training-batch-norm.ts";
-import { BlockedLayout } from "./blocked.ts";
-import { fitsBlocks } from "./blocked-tools.ts";
+import { emitBlocked } from "./blocked.ts";
+import { BlockedTools, fitsBlocks } from "./blocked-tools.ts";
 import { encodeOnnx, OnnxEmitter } from "./emitter.ts";
 import { emitImageResize } from "./images.ts";
 import { emitComparedMaxima, emitRules } from "./rules.ts";
 
 /** Options of the ONNX writer. */
 export interface OnnxOptions {
-  /** Numbers of parameters to store in the file, by name, in the engine's layout; the others become inputs. */
+  /** Parameters to store in the file, by name, in the engine's layout; the others become inputs. */
   readonly weights?: ReadonlyMap<string, FloatTensor>;
-  /** Leave the first axis of inputs and outputs open; only for graphs that never mix samples (inference). */
+  /** Leaves the first axis of inputs and outputs open; only for graphs that never mix samples (inference). */
   readonly dynamicBatch?: boolean;
   /**
-   * The graph's input `images` `[N, height, width, 3]` becomes bytes `[N, H, W, 3]` of any H and W, which the file itself
-   * brings to height and width.
+   * The graph's input `images` `[N, height, width, 3]` becomes bytes `[N, H, W, 3]` of any H and W, resized to height and
+   * width in the graph.
    */
   readonly resize?: ImageResize | undefined;
   /**
-   * Channels to a block, if the engine on this machine works on blocks of channels (see the platform's probe). The file
-   * then runs on this kind of machine alone, several times faster where weights are not constant: for training steps.
+   * Channels per block, if the engine on this machine works on blocks of channels (see `blockProbe`). The file then runs on
+   * this kind of machine only, several times faster where weights are not constant: for training steps.
    */
   readonly blockSize?: number | undefined;
-  /** Compute large batches in parts; only with blocks of channels, where that pays. Default: each batch as a whole. */
+  /** Computes large batches in parts; only with blocks of channels, where that pays. Default: each batch as a whole. */
   readonly batchLimits?: BatchLimits | undefined;
   /**
-   * Write what depends on no fed parameter channels first all the same: weights being constant there, the engine finds
-   * the fastest layout itself. For steps that train only the end of a network.
+   * Writes values that depend on no fed parameter channels first: weights are constant there, and the engine finds the
+   * fastest layout itself. For steps that train only the last layers.
    */
   readonly plainWhereStored?: boolean;
   /**
@@ -75,16 +75,16 @@ export function toOnnx(given: OpGraph, options: OnnxOptions = {}): Uint8Array {
   }
 
   const images = graph.inputs.find(({ name }) => name === imageInput);
-  const sized = options.resize && images && emitSized(emit, images, options.resize);
+  const sized = options.resize && images && emitImageResize(emit, images, options.resize);
   const innerNameOf = onnxNames(graph);
   const nameOf = (value: Value) => (sized !== undefined && value === images ? sized : innerNameOf(value));
-  const blocked = blockSize === undefined ? undefined : new BlockedLayout(emit, graph, blockSize, nameOf);
+  const blocked = blockSize === undefined ? undefined : new BlockedTools(emit, graph, blockSize, nameOf);
   const fedParameters = graph.parameters.flatMap(({ name }) => (weights.has(name) ? [] : [name]));
   const changing = options.plainWhereStored ? dependents(graph, fedParameters) : undefined;
   for (const operation of graph.operations) {
     const { config, inputs, outputs } = operation;
     const staysPlain = changing && !inputs.some(({ name }) => changing.has(name));
-    if (!staysPlain && blocked?.emit(operation)) continue;
+    if (!staysPlain && blocked && emitBlocked(blocked, operation)) continue;
     const isCompared = options.comparesMaxima && config.kind === "maxPoolGradient";
     const rule = (isCompared ? emitComparedMaxima : emitRules[config.kind]) as (typeof emitRules)[OpKind];
     const x = inputs.map((value) => blocked?.plain(value) ?? nameOf(value));
@@ -105,21 +105,15 @@ function inBlocks({ shape }: Value): boolean {
   return fitsBlocks(shape[1]!);
 }
 
-/** The name of the images when they have the network's size. */
-function emitSized(emit: OnnxEmitter, { name, shape }: Value, resize: ImageResize): string {
-  const [, height, width] = shape as [number, number, number, number];
-  return emitImageResize(emit, name, [height, width], resize);
-}
-
 /**
  * ONNX names of values. A computed value that is an output has the output's name, so that nothing is copied at the end;
- * an inner value whose own name is wanted by an output steps aside. What is fed keeps its name.
+ * another value of this name is renamed. Inputs keep their names.
  */
 function onnxNames(graph: OpGraph): (value: Value) => string {
   const computed = new Set(graph.operations.flatMap((operation) => operation.outputs));
-  const published = new Map<Value, string>();
-  for (const [name, value] of graph.outputs)
-    if (computed.has(value) && !published.has(value)) published.set(value, name);
+  // Of several outputs of a value, the first one counts.
+  const outputs = [...graph.outputs].filter(([, value]) => computed.has(value)).toReversed();
+  const published = new Map(outputs.map(([name, value]) => [value, name]));
   return (value) => published.get(value) ?? (graph.outputs.has(value.name) ? `${value.name}~inner` : value.name);
 }
 

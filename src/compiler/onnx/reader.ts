@@ -15,13 +15,13 @@ export interface OnnxContent {
   readonly outputs: readonly string[];
   /** Axes of inputs and outputs by name, as far as the file specifies them; a string names an axis of any size. */
   readonly shapes: ReadonlyMap<string, readonly (number | string)[]>;
-  /** ONNX's numbers for the element types of inputs and outputs, by name, as far as the file specifies them. */
+  /** ONNX's numbers for the element types of inputs and outputs, by name, if the file specifies them. */
   readonly elementTypes: ReadonlyMap<string, number>;
-  /** In the file's order: a node after those whose outputs it reads. */
+  /** In topological order, as in the file. */
   readonly nodes: readonly OnnxNode[];
   /**
-   * The floats stored in it, by name, in the file's layout: float32, and float16, ours under the name that they are cast to;
-   * tensors of other types are left out.
+   * Stored floats by name, in the file's layout: float32, and float16, which is listed under the name of its cast if
+   * written by this package. Tensors of other types are omitted.
    */
   readonly tensors: ReadonlyMap<string, OnnxTensor>;
   /** Initializers with external data; they are not among the tensors. */
@@ -40,16 +40,16 @@ export interface OnnxTensor {
   readonly read: () => FloatTensor;
 }
 
-/** One operation of a graph, as far as it matters to weights. */
+/** A node of a graph, with the attributes that concern weights. */
 export interface OnnxNode {
   readonly operator: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** Attributes that are one integer. */
+  /** Integer attributes. */
   readonly integers: ReadonlyMap<string, number>;
-  /** Attributes that are one float. */
+  /** Float attributes. */
   readonly floats: ReadonlyMap<string, number>;
-  /** Attributes that are several integers. */
+  /** Attributes that are lists of integers. */
   readonly lists: ReadonlyMap<string, readonly number[]>;
 }
 
@@ -94,7 +94,7 @@ interface StoredTensor {
   readonly dims?: readonly number[];
   readonly data_type?: number;
   readonly raw_data?: Uint8Array;
-  /** Where some writers store the data instead. */
+  /** Alternative to `raw_data`, used by some writers. */
   readonly float_data?: readonly number[];
   readonly external_data?: readonly { readonly key?: string; readonly value?: string }[];
   readonly data_location?: number;
@@ -176,7 +176,7 @@ function readNode({ op_type: operator = "", input = [], output = [], attribute =
   return { operator, inputs: input, outputs: output, integers, floats, lists };
 }
 
-/** Name and numbers, if they are floats. */
+/** Name and values of a tensor of floats. */
 function readTensor(tensor: StoredTensor, where: string): [name: string, tensor: OnnxTensor][] {
   const { name = "", dims = [], data_type, float_data: numbers } = tensor;
   if (isExternal(tensor)) return [];
@@ -186,7 +186,7 @@ function readTensor(tensor: StoredTensor, where: string): [name: string, tensor:
   if (data_type === elementTypeNumbers.float32 && numbers?.length === sizeOf(dims)) {
     return stored(name, () => Float32Array.from(numbers));
   }
-  // Copied, since the bytes need not lie where a Float32Array may begin; not by `slice`, which on a `Buffer` is a view.
+  // Copied, since the bytes may be misaligned for a Float32Array; not with `slice`, which returns a view of a `Buffer`.
   if (data_type === elementTypeNumbers.float32) {
     const raw = rawData(tensor, 4, where);
     return stored(name, () => new Float32Array(new Uint8Array(raw).buffer));

@@ -1,6 +1,7 @@
-import type { OpKind, OpOf, Value, Window } from "../../graph/ops.ts";
-import { sameShape } from "../../tensor/shape.ts";
-import { type Attributes, domains, elementCount, elementNumber, type OnnxEmitter } from "./emitter.ts";
+import type { ElementType, OpKind, OpOf, Value, Window } from "../../graph/ops.ts";
+import { type Shape, sameShape, sizeOf } from "../../tensor/shape.ts";
+import { type Attributes, domains, type OnnxEmitter } from "./emitter.ts";
+import { elementTypeNumbers } from "./schema.ts";
 
 /** Context of an operator's rule: the emitter, and the names of the operands in channels-first layout. */
 export interface EmitContext<K extends OpKind = OpKind> {
@@ -27,9 +28,9 @@ export const emitRules: EmitRules = {
   batchNormalization: ({ emit, config, x, y }) =>
     emit.node("BatchNormalization", x, y, { epsilon: { f: config.epsilon } }),
   batchNormalizationTraining: ({ emit, config, x: [x, gamma, beta], y: [y, mean, variance] }) => {
-    // With momentum 0 the operator's "running" outputs are the batch's own statistics, whatever its running inputs say.
-    // ONNX Runtime writes those outputs into the memory of the inputs: each needs a tensor that nobody else reads and
-    // that no optimization makes the same as another one.
+    // With momentum 0 the operator's "running" outputs are the batch's own statistics, independent of its running inputs.
+    // ONNX Runtime writes those outputs into the memory of the inputs: each needs a tensor that nothing else reads and
+    // that no optimization merges with another one.
     const unused = [emit.compute("unused", "Neg", [beta!]), emit.compute("unused", "Abs", [gamma!])];
     const attributes = { training_mode: { i: 1 }, momentum: { f: 0 }, epsilon: { f: config.epsilon } };
     emit.node("BatchNormalization", [x!, gamma!, beta!, ...unused], [y!, mean!, variance!], attributes);
@@ -68,8 +69,8 @@ export const emitRules: EmitRules = {
     const found = emit.unusedName(`${dx}/maximum`);
     const where = emit.unusedName(`${dx}/where`);
     emit.node("MaxPool", [x!], [found, where], poolAttributes(config));
-    const zeros = emit.compute(`${dx}/zeros`, "Expand", [emit.scalar(0), emit.integers([elementCount(image)])]);
-    const count = [elementCount(gradient)];
+    const zeros = emit.compute(`${dx}/zeros`, "Expand", [emit.scalar(0), emit.integers([sizeOf(image.shape)])]);
+    const count = [sizeOf(gradient.shape)];
     const operands = [zeros, emit.reshape(where, count), emit.reshape(dy!, count)];
     const sum = emit.compute(`${dx}/flat`, "ScatterElements", operands, { axis: { i: 0 }, reduction: { s: "add" } });
     emit.node("Reshape", [sum, emit.integers(image.shape)], [dx!]);
@@ -132,13 +133,13 @@ function simple(operator: string) {
  */
 function pairwise(operator: string) {
   return ({ emit, inputs: [a, b], outputs: [y], x: names, y: [output] }: Operands) => {
-    const isSlow = y!.shape.at(-1) === 1 && elementCount(y!) > 1 && !sameShape(a!.shape, b!.shape);
-    const isScaled = [a!, b!].every((value) => elementCount(value) === 1 || sameShape(value.shape, y!.shape));
+    const isSlow = y!.shape.at(-1) === 1 && sizeOf(y!.shape) > 1 && !sameShape(a!.shape, b!.shape);
+    const isScaled = [a!, b!].every((value) => sizeOf(value.shape) === 1 || sameShape(value.shape, y!.shape));
     if (!isSlow || !isScaled) {
       emit.node(operator, names, [output!]);
       return;
     }
-    const views = [a!, b!].map((value, index) => emit.reshape(names[index]!, [elementCount(value)]));
+    const views = [a!, b!].map((value, index) => emit.reshape(names[index]!, [sizeOf(value.shape)]));
     emit.node("Reshape", [emit.compute(`${output}/flat`, operator, views), emit.integers(y!.shape)], [output!]);
   };
 }
@@ -148,31 +149,56 @@ function reduction(operator: string) {
     emit.node(operator, [x[0]!, emit.integers(config.axes)], y, { keepdims: { i: Number(config.keepDims) } });
 }
 
-function castTo(type: "float32" | "uint8" | "int64" | "bool"): Attributes {
-  return { to: { i: elementNumber(type) } };
+function castTo(type: ElementType): Attributes {
+  return { to: { i: elementTypeNumbers[type] } };
 }
 
-/**
- * A transposed convolution. Output padding makes up for the rows and columns at the end that the forward window, with
- * its stride, never reached.
- */
 function emitConvInputGradient({ emit, config, inputs, x, y }: EmitContext<"convInputGradient">): void {
-  const [gradient, kernel] = inputs as [Value, Value];
-  const { strides, pads, groups, inputShape } = config;
+  const [dy, kernel] = inputs as [Value, Value];
+  const [size, dx] = [kernel.shape.slice(2), config.inputShape];
+  emit.node("ConvTranspose", x, y, transposedAttributes(config, config.groups, dy.shape, size, dx));
+}
+
+/**
+ * Attributes of a transposed convolution. Output padding makes up for the rows and columns at the end that the forward
+ * window, with its stride, never reached.
+ */
+function transposedAttributes(window: Window, groups: number, dy: Shape, kernel: Shape, dx: Shape): Attributes {
+  const { strides, pads } = window;
   const unreached = [0, 1].map((axis) => {
-    const reached = (gradient.shape[axis + 2]! - 1) * strides[axis]! + kernel.shape[axis + 2]!;
-    return inputShape[axis + 2]! + pads[axis]! + pads[axis + 2]! - reached;
+    const reached = (dy[axis + 2]! - 1) * strides[axis]! + kernel[axis]!;
+    return dx[axis + 2]! + pads[axis]! + pads[axis + 2]! - reached;
   });
-  emit.node("ConvTranspose", x, y, {
-    ...windowAttributes(config),
-    group: { i: groups },
-    output_padding: { ints: unreached },
+  return { ...windowAttributes(window), group: { i: groups }, output_padding: { ints: unreached } };
+}
+
+/**
+ * Shifts an image by each position of a window, and cuts it to the size of the output.
+ * @param fill name of the padding's value; default 0.
+ * @returns a function for each position, which writes the shifted image.
+ */
+function shiftedImages(
+  emit: OnnxEmitter,
+  { strides, pads: [top, left, bottom, right] }: Window,
+  [height, width]: Shape,
+  { name, hint, shape: [, , rows, columns], fill }: { name: string; hint: string; shape: Shape; fill?: string },
+): readonly ((step: string) => string)[] {
+  const isPadded = top + left + bottom + right > 0 || fill !== undefined;
+  const amounts = emit.integers([0, 0, top, left, 0, 0, bottom, right]);
+  const operands = fill === undefined ? [name, amounts] : [name, amounts, fill];
+  const padded = isPadded ? emit.compute(`${hint}/padded`, "Pad", operands) : name;
+  const isWhole = !isPadded && height === 1 && width === 1 && strides.every((stride) => stride === 1);
+  return Array.from({ length: height! * width! }, (_, position) => (step: string) => {
+    const [i, j] = [Math.floor(position / width!), position % width!];
+    const ends = [i + (rows! - 1) * strides[0] + 1, j + (columns! - 1) * strides[1] + 1];
+    const slice = [padded, ...emit.bounds([i, j], ends, [2, 3]), emit.integers(strides)];
+    return isWhole ? padded : emit.compute(`${hint}/${step}`, "Slice", slice);
   });
 }
 
 /**
- * For each position (i, j) of the kernel, the image shifted by (i, j) against dy: across channels a product of
- * matrices summed over the batch, for depthwise kernels a product element by element summed over all positions.
+ * For each position (i, j) of the kernel, the image shifted by (i, j) against dy: across channels a matrix multiplication
+ * summed over the batch, for depthwise kernels an elementwise product summed over all positions.
  */
 function emitConvFilterGradient({
   emit,
@@ -182,36 +208,15 @@ function emitConvFilterGradient({
   y: [dw],
 }: EmitContext<"convFilterGradient">): void {
   const [image, gradient] = inputs as [Value, Value];
-  const { strides, pads, groups, kernelShape } = config;
+  const { groups, kernelShape } = config;
   const [batch, filters, rows, columns] = gradient.shape as [number, number, number, number];
-  const [, channelsPerGroup, height, width] = kernelShape as [number, number, number, number];
-  const isPadded = pads.some((size) => size > 0);
-  const [top, left, bottom, right] = pads;
-  const amounts = emit.integers([0, 0, top, left, 0, 0, bottom, right]);
-  const padded = isPadded ? emit.compute(`${dw}/padded`, "Pad", [x!, amounts]) : x!;
-  const isWhole = !isPadded && height === 1 && width === 1 && strides[0] === 1 && strides[1] === 1;
-
-  const positions: string[] = [];
-  for (let i = 0; i < height; i++) {
-    for (let j = 0; j < width; j++) {
-      const starts = emit.integers([i, j]);
-      const ends = emit.integers([i + (rows - 1) * strides[0] + 1, j + (columns - 1) * strides[1] + 1]);
-      const slice = [padded, starts, ends, emit.integers([2, 3]), emit.integers(strides)];
-      const shifted = isWhole ? padded : emit.compute(`${dw}/shifted`, "Slice", slice);
-      positions.push(
-        groups === 1
-          ? emitPointwiseFilterGradient(emit, dw!, shifted, dy!, [batch, filters, image.shape[1]!, rows * columns])
-          : emitGroupedFilterGradient(emit, dw!, shifted, dy!, [
-              batch,
-              groups,
-              filters,
-              channelsPerGroup,
-              rows,
-              columns,
-            ]),
-      );
-    }
-  }
+  const source = { name: x!, hint: dw!, shape: gradient.shape };
+  const positions = shiftedImages(emit, config, kernelShape.slice(2), source).map((shift) => {
+    const operands = [emit, dw!, shift("shifted"), dy!] as const;
+    if (groups === 1)
+      return emitPointwiseFilterGradient(...operands, [batch, filters, image.shape[1]!, rows * columns]);
+    return emitGroupedFilterGradient(...operands, [batch, groups, filters, kernelShape[1]!, rows, columns]);
+  });
   const stacked =
     positions.length === 1 ? positions[0]! : emit.compute(`${dw}/all`, "Concat", positions, { axis: { i: -1 } });
   emit.node("Reshape", [stacked, emit.integers(kernelShape)], [dw!]);
@@ -259,7 +264,7 @@ function emitBatchNormalizationGradient(context: EmitContext<"batchNormalization
   const [dy, x, gamma, mean, variance] = names as [string, string, string, string, string];
   const [dx, dgamma, dbeta] = y as [string, string, string];
   const channels = inputs[2]!.shape[0]!;
-  const count = elementCount(inputs[0]!) / channels;
+  const count = sizeOf(inputs[0]!.shape) / channels;
   const compute = (hint: string, operator: string, ...operands: string[]) =>
     emit.compute(`${dx}/${hint}`, operator, operands);
   const perChannel = (name: string) => emit.reshape(name, [1, channels, 1, 1]);
@@ -279,13 +284,13 @@ function emitBatchNormalizationGradient(context: EmitContext<"batchNormalization
   emit.node("Mul", [compute("rest", "Sub", offset, slope), scale], [dx]);
 }
 
-/** Below every number that pooling finds. */
+/** Padding below every number that pooling finds. */
 const border = -3e38;
 
 /**
- * Max pooling's gradient for engines whose pooling does not return the indices of the maxima: one candidate of each
- * window after the other is compared with the maximum, and the first that equals it takes what the others have left. A
- * transposed convolution whose kernels hold a single 1 each brings all of it to its places.
+ * Max pooling's gradient for engines whose pooling does not return the indices of the maxima: the candidates of each window
+ * are compared with the maximum in order, and the first that equals it takes the gradient that is left. A transposed
+ * convolution, whose kernels hold a single 1 each, adds it up at the candidates' places.
  */
 export function emitComparedMaxima({
   emit,
@@ -295,27 +300,17 @@ export function emitComparedMaxima({
   y: [dx],
 }: EmitContext<"maxPoolGradient">): void {
   const [gradient, image] = inputs as [Value, Value];
-  const { kernel, strides, pads } = config;
-  const [height, width] = kernel as [number, number];
+  const [height, width] = config.kernel as [number, number];
   const [batch, channels, rows, columns] = gradient.shape as [number, number, number, number];
-  const [top, left, bottom, right] = pads;
-  const amounts = emit.integers([0, 0, top, left, 0, 0, bottom, right]);
-  const padded = emit.compute(`${dx}/padded`, "Pad", [x!, amounts, emit.scalar(border)]);
+  const source = { name: x!, hint: dx!, shape: gradient.shape, fill: emit.scalar(border) };
   let rest = dy!;
-  const parts: string[] = [];
-  for (let i = 0; i < height; i++) {
-    for (let j = 0; j < width; j++) {
-      const starts = emit.integers([i, j]);
-      const ends = emit.integers([i + (rows - 1) * strides[0] + 1, j + (columns - 1) * strides[1] + 1]);
-      const slice = [padded, starts, ends, emit.integers([2, 3]), emit.integers(strides)];
-      const candidate = emit.compute(`${dx}/candidate`, "Slice", slice);
-      const isMaximum = emit.compute(`${dx}/isMaximum`, "Equal", [candidate, maxima!]);
-      const share = emit.compute(`${dx}/share`, "Cast", [isMaximum], { to: { i: elementNumber("float32") } });
-      const part = emit.compute(`${dx}/part`, "Mul", [share, rest]);
-      rest = emit.compute(`${dx}/rest`, "Sub", [rest, part]);
-      parts.push(emit.reshape(part, [batch, channels, 1, rows, columns]));
-    }
-  }
+  const parts = shiftedImages(emit, config, config.kernel, source).map((candidate) => {
+    const isMaximum = emit.compute(`${dx}/isMaximum`, "Equal", [candidate("candidate"), maxima!]);
+    const share = emit.compute(`${dx}/share`, "Cast", [isMaximum], castTo("float32"));
+    const part = emit.compute(`${dx}/part`, "Mul", [share, rest]);
+    rest = emit.compute(`${dx}/rest`, "Sub", [rest, part]);
+    return emit.reshape(part, [batch, channels, 1, rows, columns]);
+  });
   const positions = height * width;
   const together = emit.compute(`${dx}/parts`, "Concat", parts, { axis: { i: 2 } });
   const stacked = emit.reshape(together, [batch, channels * positions, rows, columns]);
@@ -323,13 +318,6 @@ export function emitComparedMaxima({
   for (let index = 0; index < channels * positions; index++) kernels[index * positions + (index % positions)] = 1;
   const places = emit.unusedName(`${dx}/places`);
   emit.floats(places, [channels * positions, 1, height, width], kernels);
-  const unreached = [0, 1].map((axis) => {
-    const reached = (gradient.shape[axis + 2]! - 1) * strides[axis]! + kernel[axis]!;
-    return image.shape[axis + 2]! + pads[axis]! + pads[axis + 2]! - reached;
-  });
-  emit.node("ConvTranspose", [stacked, places], [dx!], {
-    ...windowAttributes(config),
-    group: { i: channels },
-    output_padding: { ints: unreached },
-  });
+  const attributes = transposedAttributes(config, channels, gradient.shape, config.kernel, image.shape);
+  emit.node("ConvTranspose", [stacked, places], [dx!], attributes);
 }

@@ -101,8 +101,6 @@ const callArguments: Partial<Record<string, Json>> = {
 
 interface Context {
   readonly layer: Layer;
-  /** A Keras initializer without options. */
-  readonly initializer: (name: string) => Json;
   readonly style: KerasConfigStyle;
 }
 
@@ -114,23 +112,16 @@ type Rules = { readonly [T in LayerType]: (config: ConfigOf<T>, context: Context
  * initializers.
  */
 function layerConfig(layer: Layer, style: KerasConfigStyle): Json {
-  const initializer = (name: string): Json => {
-    const config = name === "GlorotUniform" ? { seed: null } : {};
-    if (style === "legacy") return { class_name: name, config };
-    return { module: "keras.initializers", class_name: name, config, registered_name: null };
-  };
   const rule = rules[layer.config.type] as (config: LayerConfig, context: Context) => Json;
-  const own = rule(layer.config, { layer, initializer, style });
+  const own = rule(layer.config, { layer, style });
   if (layer.config.type === "InputLayer") return { ...own, name: layer.name };
   return { ...common(layer.name, style), ...own };
 }
 
 /** The ZeroPadding2D that Keras needs before a convolution padded by a number of pixels; undefined if none. */
 function zeroPadding(config: LayerConfig): Size2 | undefined {
-  if (config.type !== "Conv2D" && config.type !== "SeparableConv2D" && config.type !== "DepthwiseConv2D")
-    return undefined;
+  if (!("kernelSize" in config) || typeof config.padding === "string") return undefined;
   const { padding, kernelSize, strides } = config;
-  if (typeof padding === "string") return undefined;
   return namedPadding(padding, kernelSize, strides) === undefined ? padding : undefined;
 }
 
@@ -151,53 +142,24 @@ const rules: Rules = {
     dtype: "float32",
     sparse: false,
   }),
-  Conv2D: (config, { initializer, style }) => ({
-    ...convolution(config),
+  Conv2D: (config, { style }) => ({
+    ...convolution(config, ["kernel"], style),
     ...(style === "keras 3" && { groups: 1 }),
-    activation: "linear",
-    use_bias: config.useBias,
-    kernel_initializer: initializer("GlorotUniform"),
-    bias_initializer: initializer("Zeros"),
-    ...unconstrained(["kernel", "bias"]),
   }),
-  SeparableConv2D: (config, { layer, initializer }) => {
-    if (config.intermediateActivation !== "linear") {
-      throw unsupported(
-        layer,
-        "an activation between the steps of a separable convolution",
-        config.intermediateActivation,
-      );
-    }
-    return {
-      depth_multiplier: 1,
-      ...convolution(config),
-      activation: "linear",
-      use_bias: config.useBias,
-      depthwise_initializer: initializer("GlorotUniform"),
-      pointwise_initializer: initializer("GlorotUniform"),
-      bias_initializer: initializer("Zeros"),
-      ...unconstrained(["depthwise", "pointwise", "bias"]),
-    };
+  SeparableConv2D: (config, { layer, style }) => {
+    const { intermediateActivation: between } = config;
+    if (between === "linear") return { depth_multiplier: 1, ...convolution(config, ["depthwise", "pointwise"], style) };
+    throw unsupported(layer, "an activation between the steps of a separable convolution", between);
   },
-  DepthwiseConv2D: (config, { initializer }) => ({
-    depth_multiplier: 1,
-    ...window(config),
-    activation: "linear",
-    use_bias: config.useBias,
-    depthwise_initializer: initializer("GlorotUniform"),
-    bias_initializer: initializer("Zeros"),
-    ...unconstrained(["depthwise", "bias"]),
-  }),
-  BatchNormalization: ({ momentum, epsilon }, { initializer, style }) => ({
+  DepthwiseConv2D: (config, { style }) => ({ depth_multiplier: 1, ...convolution(config, ["depthwise"], style) }),
+  BatchNormalization: ({ momentum, epsilon }, { style }) => ({
     axis: -1,
     momentum,
     epsilon,
     center: true,
     scale: true,
-    beta_initializer: initializer("Zeros"),
-    gamma_initializer: initializer("Ones"),
-    moving_mean_initializer: initializer("Zeros"),
-    moving_variance_initializer: initializer("Ones"),
+    ...initializers("Zeros", ["beta", "moving_mean"], style),
+    ...initializers("Ones", ["gamma", "moving_variance"], style),
     ...unconstrained(["beta", "gamma"], []),
     ...(style === "keras 3" && { synchronized: false }),
   }),
@@ -213,33 +175,44 @@ const rules: Rules = {
   GlobalMaxPooling2D: () => globalPooling,
   Add: () => ({}),
   Dropout: ({ rate }) => ({ rate, seed: null, noise_shape: null }),
-  Dense: ({ units, activation, useBias }, { initializer }) => ({
+  Dense: ({ units, activation, useBias }, { style }) => ({
     units,
     activation,
     use_bias: useBias,
-    kernel_initializer: initializer("GlorotUniform"),
-    bias_initializer: initializer("Zeros"),
+    ...initializers("GlorotUniform", ["kernel"], style),
+    ...initializers("Zeros", ["bias"], style),
     ...unconstrained(["kernel", "bias"], []),
   }),
 };
 
 const globalPooling = { data_format: "channels_last", keepdims: false } as const;
 
-type Convolution = ConfigOf<"Conv2D" | "SeparableConv2D">;
+type Convolution = ConfigOf<"Conv2D" | "SeparableConv2D" | "DepthwiseConv2D">;
 
-function convolution(config: Convolution) {
-  return { filters: config.filters, ...window(config) };
-}
-
-function window({ kernelSize, strides, padding }: Convolution | ConfigOf<"DepthwiseConv2D">) {
+function convolution(config: Convolution, kernels: readonly string[], style: KerasConfigStyle): Json {
+  const { kernelSize, strides, padding, useBias } = config;
   return {
+    ...("filters" in config && { filters: config.filters }),
     kernel_size: kernelSize,
     strides,
     // Otherwise a ZeroPadding2D before it pads.
     padding: namedPadding(padding, kernelSize, strides) ?? "valid",
     data_format: "channels_last",
     dilation_rate: [1, 1],
+    activation: "linear",
+    use_bias: useBias,
+    ...initializers("GlorotUniform", kernels, style),
+    ...initializers("Zeros", ["bias"], style),
+    ...unconstrained([...kernels, "bias"]),
   };
+}
+
+/** The same Keras initializer, without options, for each of these weights. */
+function initializers(name: string, weights: readonly string[], style: KerasConfigStyle): Json {
+  const config = name === "GlorotUniform" ? { seed: null } : {};
+  const legacy = { class_name: name, config };
+  const value = style === "legacy" ? legacy : { module: "keras.initializers", ...legacy, registered_name: null };
+  return Object.fromEntries(weights.map((weight) => [`${weight}_initializer`, value]));
 }
 
 /** Absent regularizers and constraints. */

@@ -37,7 +37,7 @@ const modelTypes: readonly string[] = ["Functional", "Model", "Sequential"];
  * @throws {FormatError} it does not describe a network by its layers.
  */
 export function kerasModel(config: string, where: string): KerasModel {
-  const json = parseJson(config, where, "the description of the network is not JSON");
+  const json = parseJson(config, where, { what: "the description of the network is not JSON" });
   if (!isObject(json)) throw new FormatError({ where, what: "the description of the network is not an object" });
   const model = modelOf(json, where);
   assertNotTooMany(namesInModel(model).length, where);

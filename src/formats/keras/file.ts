@@ -25,7 +25,7 @@ const largestConfig = 2 ** 26;
 
 /**
  * Describes `readKerasFile` as a job for another thread: the HDF5 library never returns from some damaged files.
- * @param movable whether the bytes may be transferred there, after which they are gone here.
+ * @param movable true if the bytes may be transferred there, which detaches them here.
  */
 export function kerasFileJob(bytes: Uint8Array, where: string, movable = false): IsolatedJob<KerasFile> {
   const { buffer } = bytes;
@@ -196,13 +196,4 @@ function layersWithVariables(group: Hdf5Group, where: string, path: string, dept
 }
 
 /** Sorts `dense`, `dense_1`, `dense_2`, … `dense_10`. */
-function byNumber(a: string, b: string): number {
-  const [stemA, numberA] = stemAndNumber(a);
-  const [stemB, numberB] = stemAndNumber(b);
-  return stemA === stemB ? numberA - numberB : stemA < stemB ? -1 : 1;
-}
-
-function stemAndNumber(name: string): readonly [stem: string, number: number] {
-  const match = /^(.*?)_?(\d+)$/.exec(name);
-  return match ? [match[1]!, Number(match[2])] : [name, 0];
-}
+const byNumber = new Intl.Collator("en", { numeric: true }).compare;

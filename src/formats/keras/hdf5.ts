@@ -46,7 +46,7 @@ export async function readHdf5<T>(bytes: Uint8Array, where: string, read: (root:
   try {
     const file = new h5wasm.File(name, "r");
     try {
-      return read(new Hdf5Group(file, { where, h5wasm, fileSize: bytes.length, bytesRead: 0 }));
+      return read(new Hdf5Group(file, { where, h5wasm, root: file, fileSize: bytes.length, bytesRead: 0 }));
     } finally {
       file.close();
     }
@@ -64,6 +64,7 @@ export async function readHdf5<T>(bytes: Uint8Array, where: string, read: (root:
 interface OpenFile {
   readonly where: string;
   readonly h5wasm: Pick<H5wasm, "Group" | "Dataset">;
+  readonly root: Group;
   readonly fileSize: number;
   bytesRead: number;
 }
@@ -96,6 +97,7 @@ export class Hdf5Group {
     const where = `${this.#file.where}, dataset ${dataset.path}`;
     const { metadata } = dataset;
     this.#claim(metadata, where);
+    this.#assertStored(metadata, where);
     const data = metadata.shape === null ? undefined : dataset.value;
     if (data instanceof Float32Array && metadata.littleEndian) return floatTensor(metadata.shape!, data);
     if (data instanceof Float64Array && metadata.littleEndian)
@@ -128,6 +130,23 @@ export class Hdf5Group {
     const found = this.#group.attrs[name];
     if (found) this.#claim(found.metadata, `${this.#file.where}, attribute ${this.#group.path}@${name}`);
     return found;
+  }
+
+  /** @throws {FormatError} the library would read zeros, because it is a virtual dataset whose source is missing. */
+  #assertStored({ virtual_sources: sources = [] }: Metadata, where: string): void {
+    const { root, h5wasm } = this.#file;
+    const isStored = ({ file_name: file, dset_name: path }: (typeof sources)[number]) => {
+      const source = file === "." ? root.get(path) : undefined;
+      return source instanceof h5wasm.Dataset && source.metadata.virtual_sources === undefined;
+    };
+    const missing = sources.find((source) => !isStored(source));
+    if (missing === undefined) return;
+    throw new FormatError({
+      where,
+      what: "it is a virtual dataset whose source is missing",
+      received: `dataset "${missing.dset_name}" of file "${missing.file_name}"`,
+      expected: "numbers stored in this file",
+    });
   }
 
   /** @throws {FormatError} reading this would take more memory than the whole file can expand to. */

@@ -181,14 +181,13 @@ export class KerasFields {
     this.where = where;
   }
 
-  /** @param otherwise value of a missing field; without it the field is required. */
-  count(name: string, otherwise?: number): number {
-    const value = this.#get(name) ?? otherwise;
-    if (typeof value === "number" && Number.isInteger(value) && value >= 1) return value;
+  count(name: string): number {
+    const value = this.#get(name);
+    if (isCount(value) && value >= 1) return value;
     throw this.#error(name, "a positive integer");
   }
 
-  /** @param otherwise as for `count`. */
+  /** @param otherwise value of a missing field; without it the field is required. */
   number(name: string, otherwise?: number): number {
     const value = this.#get(name) ?? otherwise;
     if (typeof value === "number") return value;
@@ -204,9 +203,8 @@ export class KerasFields {
   size(name: string, otherwise?: Size2): Size2 {
     const value = this.#get(name) ?? otherwise;
     const pair = typeof value === "number" ? [value, value] : value;
-    if (Array.isArray(pair) && pair.length === 2 && pair.every((each) => Number.isInteger(each) && each >= 1)) {
-      return [pair[0], pair[1]];
-    }
+    const [height, width, ...others]: unknown[] = Array.isArray(pair) ? pair : [];
+    if (others.length === 0 && isCount(height) && isCount(width) && height * width > 0) return [height, width];
     throw this.#error(name, "one or two positive integers");
   }
 

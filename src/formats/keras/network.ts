@@ -39,26 +39,20 @@ export const kerasFormat: FileFormat = {
 /** The network in a file with Keras's description of it. */
 export function kerasNetwork(config: string | undefined, where: string): Pick<FileContents, "describedNetwork"> {
   if (config === undefined) return {};
-  return { describedNetwork: (inputShape) => networkFromKeras(config, { where, inputShape }) };
-}
-
-export interface KerasNetworkOptions {
-  /** The file's name in errors. */
-  readonly where: string;
-  /** `[height, width, channels]`, if the file leaves the image size open. */
-  readonly inputShape?: Shape | undefined;
+  return { describedNetwork: (inputShape) => networkFromKeras(config, where, inputShape) };
 }
 
 /**
  * Builds the network that a `model_config` (Keras 2) or `config.json` (Keras 3) describes: a functional or sequential
  * model of supported layers with one input and one output. Nested models are inlined.
+ * @param where the file's name in errors.
+ * @param inputShape `[height, width, channels]`, if the file leaves the image size open.
  * @throws {FormatError} it is no such description, or has an unsupported layer or option.
  */
-export function networkFromKeras(config: string, options: KerasNetworkOptions): DescribedNetwork {
-  const { where } = options;
+export function networkFromKeras(config: string, where: string, inputShape?: Shape): DescribedNetwork {
   const model = kerasModel(config, where);
   try {
-    const whole: Whole = { options, constants: new Map(), names: new Set(namesInModel(model)), padded: new Map() };
+    const whole: Whole = { inputShape, constants: new Map(), names: new Set(namesInModel(model)), padded: new Map() };
     const output = new Build(whole, where).model(model);
     if (whole.padded.has(output)) throw zerosError(where, "the network's end");
     const { constants, rescaling } = whole;
@@ -72,7 +66,7 @@ export function networkFromKeras(config: string, options: KerasNetworkOptions): 
 
 /** State shared by the builds of a model and its nested models. */
 interface Whole {
-  readonly options: KerasNetworkOptions;
+  readonly inputShape: Shape | undefined;
   readonly constants: Map<string, number>;
   readonly names: Set<string>;
   /** Stand-ins for padded outputs: zero padding is a layer in Keras, but an option of convolutions here. */
@@ -134,7 +128,7 @@ class Build {
   }
 
   #begin(entry: KerasEntry, name: string, given: LayerOutput | undefined): LayerOutput {
-    const output = given ?? input(imageShape(beginning(entry), this.#whole.options.inputShape), { name });
+    const output = given ?? input(imageShape(beginning(entry), this.#whole.inputShape), { name });
     this.#outputs.set(name, output);
     return output;
   }

@@ -22,6 +22,9 @@ const weightSchema = z.object({
   quantization: quantizationSchema.nullish(),
 });
 
+/** Enough for 40 GB in the converter's shards of 4 MiB. */
+const mostFiles = 10_000;
+
 /** Weights whose bytes are concatenated in a sequence of files. */
 const groupSchema = z.object({ paths: z.array(z.string()).min(1), weights: z.array(weightSchema) });
 
@@ -52,6 +55,11 @@ export type ReadShard = (path: string) => Promise<Uint8Array>;
  */
 export function readTfjsManifest(json: Uint8Array, where: string): TfjsManifest {
   const manifest = checkDocument(modelSchema, parseJson(new TextDecoder().decode(json), where), where);
+  const files = manifest.weightsManifest.reduce((sum, { paths }) => sum + paths.length, 0);
+  if (files > mostFiles) {
+    const expected = `at most ${mostFiles}`;
+    throw new FormatError({ where, what: "its weights are in too many files", received: files, expected });
+  }
   const seen = new Set<string>();
   for (const [group, { paths }] of manifest.weightsManifest.entries()) {
     for (const [index, path] of paths.entries()) {

@@ -3,7 +3,7 @@ import { type Shape, sizeOf } from "../../tensor/shape.ts";
 import { bytesPerNumber, type EncodedTensor } from "../number-formats.ts";
 import { isZip, largestExpansion, oversizedError, readZip } from "../zip.ts";
 import { type PickleValue, readPickle } from "./pickle.ts";
-import { swapped, type TorchStorage, TorchTensor, torchHandlers } from "./tensors.ts";
+import { encodedTensor, isTorchObject, swapped, type TorchStorage, torchHandlers } from "./tensors.ts";
 
 /** A tensor of a file that is read on demand. */
 export interface StoredTensor {
@@ -25,6 +25,9 @@ export interface TorchFile {
 /** Keys of weights in a checkpoint; averaged ones take precedence, as in timm. */
 const weightKeys = ["state_dict_ema", "model_ema", "state_dict", "model", "module"];
 
+/** Training programs nest checkpoints up to three deep. */
+const deepest = 3;
+
 const pickleName = /^[^/]*\/data\.pkl$/;
 const legacyMagic = [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e];
 
@@ -39,22 +42,23 @@ export function isTorch(bytes: Uint8Array): boolean {
 /**
  * Reads the tensors of a `.pth` or `.pt` file, without running any code in it.
  * @param where the file's name in errors.
- * @throws {FormatError} it is damaged, or not a dictionary of tensors.
+ * @param key of the dictionary of weights in a checkpoint, names separated by `/`; default: a usual one, or the only one.
+ * @throws {FormatError} it is damaged, or has no dictionary of tensors, or several.
  * @see torch/serialization.py
  */
-export function readTorch(bytes: Uint8Array, where: string): TorchFile {
+export function readTorch(bytes: Uint8Array, where: string, key?: string): TorchFile {
   const container = isZip(bytes) ? "zip" : "legacy";
   const { root, storageBytes } = container === "zip" ? openZip(bytes, where) : openLegacy(bytes, where);
-  const { dictionary, under } = stateDictionary(root, where);
+  const { dictionary, under } = stateDict(root, key, where);
   const tensors = new Map<string, StoredTensor>();
   let total = 0;
   for (const [name, tensor] of dictionary) {
-    if (typeof name !== "string" || !(tensor instanceof TorchTensor)) continue;
+    if (typeof name !== "string" || !isTorchObject(tensor, "tensor")) continue;
     const place = `${where}, tensor "${name}"`;
     // As float32, float16 takes twice the space, and tensors may share their numbers.
     total += Float32Array.BYTES_PER_ELEMENT * sizeOf(tensor.shape);
     if (total > largestExpansion * bytes.length) throw oversizedError(place, total, bytes.length);
-    const read = (): EncodedTensor => tensor.encoded(storageBytes(tensor.storage, place));
+    const read = (): EncodedTensor => encodedTensor(tensor, storageBytes(tensor.storage, place));
     tensors.set(name, { shape: tensor.shape, read });
   }
   if (tensors.size > 0) return { container, tensors, under };
@@ -127,24 +131,69 @@ function checkedStorage(storage: TorchStorage, bytes: Uint8Array | undefined, wh
   });
 }
 
-/** Finds the dictionary of weights: the whole file, or a part of it. */
-function stateDictionary(root: PickleValue, where: string) {
+/** A dictionary of tensors, and the keys that lead to it. */
+interface StateDict {
+  readonly dictionary: ReadonlyMap<unknown, PickleValue>;
+  readonly under: readonly string[];
+}
+
+/**
+ * Finds the weights: the whole file, a part under a usual key, or the only dictionary of tensors.
+ * @param key of the part to take, names separated by `/`.
+ */
+function stateDict(root: PickleValue, key: string | undefined, where: string): StateDict {
+  if (!(root instanceof Map)) {
+    throw new FormatError({
+      where,
+      what: "it has no dictionary of tensors",
+      received: isTorchObject(root, "tensor") ? "a tensor" : typeof root,
+      expected: "a state_dict",
+      remedy: "Save it with torch.save(model.state_dict(), path).",
+    });
+  }
+  const all = stateDictsIn(root);
+  const names = all.map(({ under }) => under.join("/"));
+  if (key !== undefined) {
+    const chosen = all[names.indexOf(key)];
+    if (chosen) return chosen;
+    const expected = `one of ${names.join(", ")}`;
+    throw new FormatError({ where, what: "it has no dictionary of tensors under this key", received: key, expected });
+  }
+  const usual = usualPlace(root);
+  const inside = all.filter(({ under }) => usual.under.every((name, depth) => under[depth] === name));
+  const [first = usual, ...others] = inside;
+  if (others.length === 0 || first.under.length === usual.under.length) return first;
+  throw new FormatError({
+    where,
+    what: "it has several dictionaries of tensors",
+    received: inside.map(({ under }) => under.join("/")),
+    expected: "one",
+    remedy: "Choose one with --key (option key).",
+  });
+}
+
+/** The part under the usual keys, or the whole. */
+function usualPlace(root: ReadonlyMap<unknown, PickleValue>): StateDict {
   const under: string[] = [];
   let dictionary = root;
-  // A part may be a checkpoint itself; training programs nest them up to three deep.
-  while (dictionary instanceof Map && under.length < 3) {
-    const inside: Map<unknown, unknown> = dictionary;
+  while (under.length < deepest) {
+    const inside = dictionary;
     const key = weightKeys.find((each) => inside.get(each) instanceof Map);
     if (key === undefined) break;
     under.push(key);
-    dictionary = inside.get(key);
+    dictionary = inside.get(key) as typeof root;
   }
-  if (dictionary instanceof Map) return { dictionary, under };
-  throw new FormatError({
-    where,
-    what: "it has no dictionary of tensors",
-    received: dictionary instanceof TorchTensor ? "a tensor" : typeof dictionary,
-    expected: "a state_dict",
-    remedy: "Save it with torch.save(model.state_dict(), path).",
-  });
+  return { dictionary, under };
+}
+
+/** All dictionaries that consist mostly of tensors, outer ones first; those of optimizers are under numbers. */
+function stateDictsIn(dictionary: ReadonlyMap<unknown, PickleValue>, under: readonly string[] = []): StateDict[] {
+  const values = [...dictionary.values()];
+  const isOwn = 2 * values.filter((value) => isTorchObject(value, "tensor")).length > values.length;
+  const nested = [...dictionary].flatMap(([key, value]) =>
+    value instanceof Map && typeof key === "string" && under.length < deepest
+      ? stateDictsIn(value, [...under, key])
+      : [],
+  );
+  return isOwn ? [{ dictionary, under }, ...nested] : nested;
 }

@@ -3,18 +3,15 @@ import { FormatError } from "../../base/errors.ts";
 /** A value in a pickle: plain data, and what the handlers return for names and calls. */
 export type PickleValue = unknown;
 
-/** Handlers for the contents of a pickle. No code in a pickle ever runs: each handler returns plain data, or throws. */
+/** Handlers for the contents of a pickle. No code in a pickle ever runs: each handler returns plain data, or fails. */
 export interface PickleHandlers {
   /** A class or function by its name. */
-  readonly global: (module: string, name: string, refuse: Refuse) => PickleValue;
+  readonly global: (module: string, name: string) => PickleValue;
   /** A call of a value that `global` returned. */
-  readonly call: (callable: PickleValue, values: readonly PickleValue[], refuse: Refuse) => PickleValue;
+  readonly call: (callable: PickleValue, values: readonly PickleValue[]) => PickleValue;
   /** Data stored outside the pickle. */
-  readonly persistent: (id: PickleValue, refuse: Refuse) => PickleValue;
+  readonly persistent: (id: PickleValue) => PickleValue;
 }
-
-/** Throws a FormatError for the current opcode. */
-export type Refuse = (what: string, received?: string, remedy?: string) => never;
 
 /** Pickles of weights have some ten thousand values; more than this would only exhaust memory. */
 const mostValues = 2 ** 22;
@@ -30,52 +27,49 @@ const text = new TextDecoder("utf-8", { fatal: true });
  * @see https://docs.python.org/3/library/pickletools.html
  */
 export function readPickle(bytes: Uint8Array, start: number, where: string, handlers: PickleHandlers) {
-  const machine = new PickleMachine(bytes, start, where, handlers);
-  const value = machine.run();
-  return { value, end: machine.position };
+  const machine = new PickleMachine(bytes, start, handlers);
+  let opcodeAt = start;
+  try {
+    for (;;) {
+      opcodeAt = machine.position;
+      const opcode = machine.unsigned(1);
+      if (opcode === 0x2e) return { value: machine.pop(), end: machine.position };
+      const execute = opcodes[opcode];
+      if (execute === undefined) fail("unsupported opcode", `0x${opcode.toString(16).padStart(2, "0")}`);
+      execute(machine);
+    }
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    throw new FormatError({ ...error.parts, where: `${where}, pickle at byte ${opcodeAt}` });
+  }
+}
+
+/**
+ * Reports a problem of the current opcode.
+ * @throws {FormatError} always; `readPickle` adds the place.
+ */
+export function fail(what: string, received?: string, remedy?: string): never {
+  throw new FormatError({ where: "", what, received, ...(remedy !== undefined && { remedy }) });
 }
 
 class PickleMachine {
   position: number;
+  readonly handlers: PickleHandlers;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  readonly #where: string;
-  readonly #handlers: PickleHandlers;
   readonly #memo = new Map<number, PickleValue>();
   readonly #stack: PickleValue[] = [];
-  #opcodeAt = 0;
   #values = 0;
 
-  constructor(bytes: Uint8Array, start: number, where: string, handlers: PickleHandlers) {
+  constructor(bytes: Uint8Array, start: number, handlers: PickleHandlers) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.position = start;
-    this.#where = where;
-    this.#handlers = handlers;
+    this.handlers = handlers;
   }
-
-  run(): PickleValue {
-    for (;;) {
-      this.#opcodeAt = this.position;
-      const opcode = this.#bytes[this.#take(1)]!;
-      if (opcode === 0x2e) return this.#pop();
-      const execute = opcodes[opcode];
-      if (!execute) this.refuse("unsupported opcode", `0x${opcode.toString(16).padStart(2, "0")}`);
-      execute!(this);
-    }
-  }
-
-  readonly refuse: Refuse = (what, received, remedy) => {
-    throw new FormatError({
-      where: `${this.#where}, pickle at byte ${this.#opcodeAt}`,
-      what,
-      ...(received !== undefined && { received }),
-      ...(remedy !== undefined && { remedy }),
-    });
-  };
 
   push(value: PickleValue): void {
-    if (this.#values++ >= mostValues) this.refuse("it has more values than weights can have");
+    if (this.#values++ >= mostValues) fail("it has more values than weights can have");
     this.#stack.push(value);
   }
 
@@ -87,31 +81,24 @@ class PickleMachine {
     return size === 4 ? this.#view.getUint32(at, true) : Number(this.#view.getBigUint64(at, true));
   }
 
-  signed(): number {
-    return this.#view.getInt32(this.#take(4), true);
-  }
-
   float(): number {
     return this.#view.getFloat64(this.#take(8), false);
   }
 
   /** Reads a two's complement integer of any size; returns a bigint where a number would round it. */
   long(size: number): number | bigint {
-    if (size > 16) this.refuse("an integer is too long", `${size} bytes`);
-    const at = this.#take(size);
-    let value = 0n;
-    for (let index = size - 1; index >= 0; index--) value = (value << 8n) | BigInt(this.#bytes[at + index]!);
-    value = BigInt.asIntN(8 * size, value);
-    const number = Number(value);
-    return Number.isSafeInteger(number) ? number : value;
+    if (size > 16) fail("an integer is too long", `${size} bytes`);
+    const value = this.blob(size).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+    const signed = BigInt.asIntN(8 * size, value);
+    return Number.isSafeInteger(Number(signed)) ? Number(signed) : signed;
   }
 
   string(length: number): string {
-    const at = this.#take(length);
+    const bytes = this.blob(length);
     try {
-      return text.decode(this.#bytes.subarray(at, at + length));
+      return text.decode(bytes);
     } catch {
-      return this.refuse("a string is not UTF-8");
+      return fail("a string is not UTF-8");
     }
   }
 
@@ -123,106 +110,94 @@ class PickleMachine {
   /** Reads up to the next line feed. */
   line(): string {
     const end = this.#bytes.indexOf(0x0a, this.position);
-    if (end < 0) this.refuse("unterminated line");
+    if (end < 0) fail("unterminated line");
     const line = this.string(end - this.position);
-    this.#take(1);
+    this.position++;
     return line;
+  }
+
+  pop(): PickleValue {
+    const value = this.top();
+    this.#stack.pop();
+    return value;
   }
 
   /** Removes the last `count` values. */
   popTuple(count: number): PickleValue[] {
-    return Array.from({ length: count }, () => this.#pop()).reverse();
+    return Array.from({ length: count }, () => this.pop()).reverse();
   }
 
   /** Removes the values after the last mark, and the mark. */
   popToMark(): PickleValue[] {
-    const begin = this.#stack.lastIndexOf(mark);
-    if (begin < 0) this.refuse("missing mark");
-    const values = this.#stack.splice(begin + 1);
+    const start = this.#stack.lastIndexOf(mark);
+    if (start < 0) fail("missing mark");
+    const values = this.#stack.splice(start + 1);
     this.#stack.pop();
     return values;
   }
 
-  markHere(): void {
-    this.push(mark);
+  top(): PickleValue {
+    const value = this.#stack.at(-1);
+    if (this.#stack.length === 0 || value === mark) fail("missing value");
+    return value;
   }
 
   memoize(index = this.#memo.size): void {
-    this.#memo.set(index, this.#top());
+    this.#memo.set(index, this.top());
   }
 
   recall(index: number): void {
-    if (!this.#memo.has(index)) this.refuse("it refers to an unknown value", String(index));
+    if (!this.#memo.has(index)) fail("it refers to an unknown value", String(index));
     this.push(this.#memo.get(index));
   }
 
   append(values: readonly PickleValue[]): void {
-    const list = this.#top();
-    if (Array.isArray(list)) for (const value of values) list.push(value);
-    else this.refuse("values are appended to something that is not a list");
+    const list = this.top();
+    if (!Array.isArray(list)) fail("values are appended to something that is not a list");
+    for (const value of values) list.push(value);
   }
 
   setItems(values: readonly PickleValue[]): void {
-    const dictionary = this.#top();
-    if (values.length % 2 !== 0) this.refuse("a dictionary key has no value");
+    const dictionary = this.top();
+    if (values.length % 2 !== 0) fail("a dictionary key has no value");
     // Items of classes that are allowed but ignored are dropped.
     if (!(dictionary instanceof Map)) return;
     for (let index = 0; index < values.length; index += 2) dictionary.set(values[index], values[index + 1]);
   }
 
-  pushGlobal(module: PickleValue, name: PickleValue): void {
-    const isName = typeof module === "string" && typeof name === "string";
-    this.push(
-      isName ? this.#handlers.global(module, name, this.refuse) : this.refuse("the name of a class is not a string"),
-    );
+  pushGlobal([module, name]: readonly PickleValue[]): void {
+    if (typeof module !== "string" || typeof name !== "string") fail("the name of a class is not a string");
+    this.push(this.handlers.global(module, name));
   }
 
   call(): void {
     const [callable, values] = this.popTuple(2);
-    const made = Array.isArray(values) ? this.#handlers.call(callable, values, this.refuse) : undefined;
-    this.push(made ?? this.refuse("the arguments of a call are not a tuple"));
-  }
-
-  pushPersistent(): void {
-    this.push(this.#handlers.persistent(this.#pop(), this.refuse));
-  }
-
-  #top(): PickleValue {
-    const value = this.#stack.at(-1);
-    if (this.#stack.length === 0 || value === mark) this.refuse("missing value");
-    return value;
-  }
-
-  #pop(): PickleValue {
-    const value = this.#top();
-    this.#stack.pop();
-    return value;
+    if (!Array.isArray(values)) fail("the arguments of a call are not a tuple");
+    this.push(this.handlers.call(callable, values));
   }
 
   #take(size: number): number {
     const at = this.position;
     if (!(size <= this.#bytes.length - at)) {
       const received = `${size} bytes from byte ${at} on, of ${this.#bytes.length}`;
-      this.refuse("the pickle is truncated", received, "Is the file truncated? Copy or download it again.");
+      fail("the pickle is truncated", received, "Is the file truncated? Copy or download it again.");
     }
     this.position = at + size;
     return at;
   }
 }
 
-type Execute = (machine: PickleMachine) => void;
-
 /** Supported opcodes, by their byte; all others are errors. */
-const opcodes: Readonly<Record<number, Execute>> = {
+const opcodes: Readonly<Record<number, (machine: PickleMachine) => void>> = {
   // PROTO, FRAME: ignored.
-  128: (machine) => void machine.unsigned(1),
-  149: (machine) => void machine.unsigned(8),
+  128: (machine) => machine.unsigned(1),
+  149: (machine) => machine.unsigned(8),
   // NONE, NEWTRUE, NEWFALSE
   78: (machine) => machine.push(null),
   136: (machine) => machine.push(true),
   137: (machine) => machine.push(false),
   // BININT, BININT1, BININT2, LONG1, LONG4, BINFLOAT
-  74: (machine) => machine.push(machine.signed()),
+  74: (machine) => machine.push(machine.unsigned(4) | 0),
   75: (machine) => machine.push(machine.unsigned(1)),
   77: (machine) => machine.push(machine.unsigned(2)),
   138: (machine) => machine.push(machine.long(machine.unsigned(1))),
@@ -238,7 +213,7 @@ const opcodes: Readonly<Record<number, Execute>> = {
   66: (machine) => machine.push(machine.blob(machine.unsigned(4))),
   67: (machine) => machine.push(machine.blob(machine.unsigned(1))),
   // MARK, EMPTY_TUPLE, TUPLE, TUPLE1, TUPLE2, TUPLE3
-  40: (machine) => machine.markHere(),
+  40: (machine) => machine.push(mark),
   41: (machine) => machine.push([]),
   116: (machine) => machine.push(machine.popToMark()),
   133: (machine) => machine.push(machine.popTuple(1)),
@@ -259,16 +234,13 @@ const opcodes: Readonly<Record<number, Execute>> = {
   104: (machine) => machine.recall(machine.unsigned(1)),
   106: (machine) => machine.recall(machine.unsigned(4)),
   // GLOBAL, STACK_GLOBAL
-  99: (machine) => machine.pushGlobal(machine.line(), machine.line()),
-  147: (machine) => {
-    const [module, name] = machine.popTuple(2);
-    machine.pushGlobal(module, name);
-  },
+  99: (machine) => machine.pushGlobal([machine.line(), machine.line()]),
+  147: (machine) => machine.pushGlobal(machine.popTuple(2)),
   // REDUCE, NEWOBJ: both are calls.
   82: (machine) => machine.call(),
   129: (machine) => machine.call(),
   // BUILD: attributes of an object, ignored.
-  98: (machine) => void machine.popTuple(1),
+  98: (machine) => machine.pop(),
   // BINPERSID
-  81: (machine) => machine.pushPersistent(),
+  81: (machine) => machine.push(machine.handlers.persistent(machine.pop())),
 };

@@ -30,8 +30,8 @@ export const safetensorsFormat: FileFormat = {
 export const torchFormat: FileFormat = {
   title: "PyTorch (.pth, .pt)",
   detect: isTorch,
-  async read({ bytes, where }) {
-    const { container, tensors, under } = readTorch(bytes, where);
+  async read({ bytes, where, key }) {
+    const { container, tensors, under } = readTorch(bytes, where, key);
     const named = [...tensors].map(([path, tensor]) => ({ path, ...tensor }));
     const place = under.length === 0 ? [] : [`The weights under "${under.join(" / ")}" of the checkpoint were loaded.`];
     return stateDict(container === "zip" ? "PyTorch" : "PyTorch legacy", named, place);

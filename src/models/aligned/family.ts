@@ -4,6 +4,7 @@ import { defineFamily } from "../family.ts";
 import {
   batchNormEntries,
   classifierEntries,
+  convBnEntries,
   convEntries,
   layerNames,
   separableEntries,
@@ -11,7 +12,7 @@ import {
 } from "../timm-entries.ts";
 import { alignedOptions, alignedXception } from "./network.ts";
 
-/** Number of blocks → name, for networks with normalization after and before convolutions. */
+/** Names by number of blocks: with normalization after convolutions, and before them. */
 const namesByBlocks = {
   13: ["xception41", "xception41p"],
   21: ["xception65", "xception65p"],
@@ -34,12 +35,12 @@ export const alignedFamily = defineFamily({
   },
   build: alignedXception,
   preprocessing: kerasPreprocessing,
-  /** The third convolution of a block has the stride: timm takes the feature map before it. */
+  /** A block downsamples in its third convolution; timm takes the feature map before it. */
   stages({ layers }) {
     return layers.flatMap(({ name, config, inbound }) => {
       const [, block, depthwise] = /^(block\d+)_sepconv3(_depthwise)?$/.exec(name) ?? [];
       if (block === undefined || !("strides" in config) || config.strides[0] === 1) return [];
-      // Where normalization and activation come first, timm takes the second convolution's output as it is.
+      // With pre-activation, timm takes the second convolution's output before the next normalization.
       return depthwise ? inbound.slice(0, 1) : [`${block}_sepconv2`];
     });
   },
@@ -56,39 +57,32 @@ export const alignedFamily = defineFamily({
   },
 });
 
-function timmEntries(network: Network): readonly TimmEntry[] | undefined {
+function* timmEntries(network: Network): Iterable<TimmEntry> {
   const has = layerNames(network);
-  if (!has("stem_conv1")) return undefined;
+  if (!has("stem_conv1")) return;
   const isPreActivated = has("block1_bn");
-  const entries: TimmEntry[] = [
-    ...convEntries("stem.0.conv", "stem_conv1"),
-    ...batchNormEntries("stem.0.bn", "stem_conv1_bn"),
-  ];
-  if (isPreActivated) entries.push(...convEntries("stem.1", "stem_conv2"));
-  else entries.push(...convEntries("stem.1.conv", "stem_conv2"), ...batchNormEntries("stem.1.bn", "stem_conv2_bn"));
+  yield* convBnEntries("stem.0.conv", "stem.0.bn", "stem_conv1");
+  if (isPreActivated) yield* convEntries("stem.1", "stem_conv2");
+  else yield* convBnEntries("stem.1.conv", "stem.1.bn", "stem_conv2");
   for (let block = 1; has(`block${block}_sepconv1`) || has(`block${block}_sepconv1_depthwise`); block++) {
-    const module = `blocks.${block - 1}`;
-    const layer = `block${block}`;
+    const [module, layer] = [`blocks.${block - 1}`, `block${block}`];
     const hasProjection = has(`${layer}_shortcut`);
     if (isPreActivated) {
-      if (hasProjection) entries.push(...convEntries(`${module}.shortcut`, `${layer}_shortcut`));
-      entries.push(...batchNormEntries(`${module}.norm`, `${layer}_bn`));
+      if (hasProjection) yield* convEntries(`${module}.shortcut`, `${layer}_shortcut`);
+      yield* batchNormEntries(`${module}.norm`, `${layer}_bn`);
     } else if (hasProjection) {
-      entries.push(...convEntries(`${module}.shortcut.conv`, `${layer}_shortcut`));
-      entries.push(...batchNormEntries(`${module}.shortcut.bn`, `${layer}_shortcut_bn`));
+      yield* convBnEntries(`${module}.shortcut.conv`, `${module}.shortcut.bn`, `${layer}_shortcut`);
     }
     for (const step of [1, 2, 3]) {
       const [inner, ours] = [`${module}.stack.conv${step}`, `${layer}_sepconv${step}`];
       if (isPreActivated) {
-        if (step > 1) entries.push(...batchNormEntries(`${inner}.norm`, `${ours}_bn`));
-        entries.push(...separableEntries(`${inner}.conv_dw`, `${inner}.conv_pw`, ours));
+        if (step > 1) yield* batchNormEntries(`${inner}.norm`, `${ours}_bn`);
+        yield* separableEntries(`${inner}.conv_dw`, `${inner}.conv_pw`, ours);
       } else {
-        entries.push(...convEntries(`${inner}.conv_dw`, `${ours}_depthwise`));
-        entries.push(...batchNormEntries(`${inner}.bn_dw`, `${ours}_depthwise_bn`));
-        entries.push(...convEntries(`${inner}.conv_pw`, `${ours}_pointwise`));
-        entries.push(...batchNormEntries(`${inner}.bn_pw`, `${ours}_pointwise_bn`));
+        yield* convBnEntries(`${inner}.conv_dw`, `${inner}.bn_dw`, `${ours}_depthwise`);
+        yield* convBnEntries(`${inner}.conv_pw`, `${inner}.bn_pw`, `${ours}_pointwise`);
       }
     }
   }
-  return has("predictions") ? [...entries, ...classifierEntries("head.fc")] : entries;
+  if (has("predictions")) yield* classifierEntries("head.fc");
 }

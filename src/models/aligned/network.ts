@@ -13,7 +13,7 @@ import { type Network, network } from "../../graph/network.ts";
 import { kerasTopNames, top } from "../blocks.ts";
 import { checkedOptions, type OptionsOf, option, scaling, seedOption, sharedOptions } from "../options.ts";
 
-/** The options of `alignedXception`: the name, the smallest image, for the network halves it five times, and the table. */
+/** The options of `alignedXception`. The network halves an image five times, hence the smallest one. */
 export const alignedOptions = {
   owner: "alignedXception",
   smallest: 32,
@@ -42,9 +42,9 @@ interface BlockShape {
   readonly shortcut: boolean;
 }
 
-/** How a variant is built. */
+/** The parts in which variants differ. */
 interface Recipe {
-  /** What of the entry flow follows the stem: filters and stride of each block. */
+  /** Filters and stride of each block of the entry flow after the stem. */
   readonly entry: readonly (readonly [filters: number, stride: 1 | 2])[];
   readonly middleRepeats: number;
   /** Normalization and ReLU before each convolution instead of after it (He et al. 2016). */
@@ -65,7 +65,7 @@ const longEntry = [
   [728, 2],
 ] as const;
 
-/** As timm registers them: 41p alone keeps PyTorch's own epsilon. */
+/** As registered in timm: only 41p keeps PyTorch's default epsilon. */
 const recipes: Readonly<Record<AlignedVariant, Recipe>> = {
   41: { entry, middleRepeats: 8, preActivation: false, epsilon: 1e-3 },
   65: { entry, middleRepeats: 16, preActivation: false, epsilon: 1e-3 },
@@ -90,7 +90,7 @@ function blockShapes({ entry, middleRepeats }: Recipe): readonly BlockShape[] {
 /** PyTorch pads a 3×3 window by one pixel on every side, whatever the stride. */
 const around = { kernelSize: 3, padding: 1, useBias: false } as const;
 
-/** What blocks need to know. */
+/** Options of a block. */
 interface BlockOptions {
   readonly name: string;
   readonly width: (filters: number) => number;
@@ -98,8 +98,8 @@ interface BlockOptions {
 }
 
 /**
- * A block of 41, 65 and 71: three times depthwise convolution, normalization, pointwise convolution, normalization, around
- * a shortcut. ReLU stands before each of the three – in the last block after each convolution instead.
+ * A block of 41, 65 and 71: three times depthwise convolution, normalization, pointwise convolution, normalization, with a
+ * shortcut. A ReLU comes before each of the three, but in the last block after each convolution.
  */
 function block(x: LayerOutput, shape: BlockShape, { name, width, epsilon }: BlockOptions): LayerOutput {
   const { filters, stride, shortcut: isResidual } = shape;
@@ -153,12 +153,12 @@ function projection(x: LayerOutput, shape: BlockShape, { name, width }: Omit<Blo
   return conv2d(x, { ...window, filters: width(shape.filters[2]), name: `${name}_shortcut` });
 }
 
-/** PyTorch's 0.1, which counts from the other end. */
+/** PyTorch's momentum of 0.1, in Keras's convention. */
 const momentum = 0.9;
 
 /**
- * The aligned Xception of DeepLab, as timm builds it: deeper than the paper's, with strides in its separable convolutions
- * where the paper pools, so that features stay aligned with the image.
+ * The aligned Xception of DeepLab, as in timm: deeper than the paper's, with strided separable convolutions instead of
+ * pooling, so that features stay aligned with the image.
  * @throws {UsageError} an option is invalid; the message names it.
  * @see Chen et al. 2018, "Encoder-Decoder with Atrous Separable Convolution", figure 4; timm/models/xception_aligned.py
  */

@@ -4,6 +4,7 @@ import { defineFamily } from "../family.ts";
 import {
   batchNormEntries,
   classifierEntries,
+  convBnEntries,
   convEntries,
   layerNames,
   separableEntries,
@@ -22,7 +23,7 @@ export const xceptionFamily = defineFamily({
   options: xceptionOptions,
   names: {
     xception: {},
-    /** timm's port, which is not bit-compatible with Keras; all else is the same. */
+    /** timm's port, which is not bit-compatible with Keras; everything else is equal. */
     legacy_xception: { batchNormEpsilon: 1e-5, poolPadding: "symmetric" },
   },
   build: xception,
@@ -46,49 +47,42 @@ export const xceptionFamily = defineFamily({
     entries: timmEntries,
     recognize(shapes) {
       const filters = (entry: string): number | undefined => shapes.get(entry)?.[0];
-      // Twelve blocks, of which the last one widens to 1024 channels.
+      // Twelve blocks; the last one widens to 1024 channels.
       const isWhole = filters("block1.rep.0.conv1.weight") === 64 && filters("block12.skip.weight") === 1024;
       return isWhole ? { name: "legacy_xception", stem: "conv1.weight", classifier: "fc.weight" } : undefined;
     },
   },
 });
 
-/** Those of `legacy_xception`; any Xception has them but for what timm has not. */
-function timmEntries(network: Network): readonly TimmEntry[] | undefined {
+/** The entries of `legacy_xception`, for any Xception. Weights unknown to timm are missing. */
+function* timmEntries(network: Network): Iterable<TimmEntry> {
   const has = layerNames(network);
-  if (!has("block1_conv1")) return undefined;
-  const entries = [
-    ...[1, 2].flatMap((step) => [
-      ...convEntries(`conv${step}`, `block1_conv${step}`),
-      ...batchNormEntries(`bn${step}`, `block1_conv${step}_bn`),
-    ]),
-  ];
-  // Keras gives shortcuts their automatic names; they count on through the blocks that have one.
+  if (!has("block1_conv1")) return;
+  for (const step of [1, 2]) yield* convBnEntries(`conv${step}`, `bn${step}`, `block1_conv${step}`);
+  // Keras names shortcuts automatically and numbers them across the blocks that have one.
   let shortcuts = 0;
   let block = 2;
   for (; has(`block${block + 1}_sepconv1`); block++) {
     const module = `block${block - 1}`;
     if (has(`block${block}_pool`)) {
       const number = shortcuts === 0 ? "" : `_${shortcuts}`;
-      entries.push(...convEntries(`${module}.skip`, `conv2d${number}`));
-      entries.push(...batchNormEntries(`${module}.skipbn`, `batch_normalization${number}`));
+      yield* convEntries(`${module}.skip`, `conv2d${number}`);
+      yield* batchNormEntries(`${module}.skipbn`, `batch_normalization${number}`);
       shortcuts++;
     }
-    // In `rep`, every module has a number: ReLU, convolution, normalization; the first block has no ReLU at its start.
+    // In `rep`, every module has a number: ReLU, convolution, normalization; the first block does not start with a ReLU.
     const first = has(`block${block}_sepconv1_act`) ? 1 : 0;
     for (let step = 0; has(`block${block}_sepconv${step + 1}`); step++) {
-      const layer = `block${block}_sepconv${step + 1}`;
       const position = first + 3 * step;
-      entries.push(
-        ...separableEntries(`${module}.rep.${position}.conv1`, `${module}.rep.${position}.pointwise`, layer),
-      );
-      entries.push(...batchNormEntries(`${module}.rep.${position + 1}`, `${layer}_bn`));
+      const [conv, layer] = [`${module}.rep.${position}`, `block${block}_sepconv${step + 1}`];
+      yield* separableEntries(`${conv}.conv1`, `${conv}.pointwise`, layer);
+      yield* batchNormEntries(`${module}.rep.${position + 1}`, `${layer}_bn`);
     }
   }
   for (const step of [1, 2]) {
     const layer = `block${block}_sepconv${step}`;
-    entries.push(...separableEntries(`conv${step + 2}.conv1`, `conv${step + 2}.pointwise`, layer));
-    entries.push(...batchNormEntries(`bn${step + 2}`, `${layer}_bn`));
+    yield* separableEntries(`conv${step + 2}.conv1`, `conv${step + 2}.pointwise`, layer);
+    yield* batchNormEntries(`bn${step + 2}`, `${layer}_bn`);
   }
-  return has("predictions") ? [...entries, ...classifierEntries("fc")] : entries;
+  if (has("predictions")) yield* classifierEntries("fc");
 }

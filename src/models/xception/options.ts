@@ -2,7 +2,7 @@ import { choice, listOf, number, onOff, wholeNumber } from "../../base/kinds.ts"
 import type { ActivationName } from "../../graph/layers.ts";
 import { type OptionsOf, option, seedOption, sharedOptions } from "../options.ts";
 
-/** The options of `xception`: the name, the smallest image as in keras.applications.Xception, and the table. */
+/** The options of `xception`. The smallest image is that of keras.applications.Xception. */
 export const xceptionOptions = {
   owner: "xception",
   smallest: 71,
@@ -47,8 +47,8 @@ export const xceptionOptions = {
       default: 1e-3,
     }),
     /**
-     * Around the 3×3 windows of max pooling. `same`, as in Keras: an odd pixel goes to the end. `symmetric`: one pixel on
-     * every side, as in PyTorch, which differs where a side is even.
+     * Padding of 3×3 max pooling. `same`, as in Keras: an odd pixel at the end. `symmetric`: one pixel on every side, as in
+     * PyTorch, which differs for even sizes.
      */
     poolPadding: option(choice("same", "symmetric"), {
       scope: "port",
@@ -64,9 +64,9 @@ export type XceptionOptions = OptionsOf<typeof xceptionOptions.table>;
 /** Wiring of Xception, see the option `variant`. */
 export type XceptionVariant = NonNullable<XceptionOptions["variant"]>;
 
-/** The options that the flows need. */
+/** Options of the flows. */
 export interface FlowOptions {
-  /** Returns the number of channels to use for one in the paper. */
+  /** Maps a channel count of the paper to the network's; default: the same. */
   readonly width?: (filters: number) => number;
   readonly residual?: boolean;
   readonly intermediateActivation?: ActivationName;

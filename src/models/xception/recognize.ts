@@ -2,7 +2,7 @@ import type { LayerConfig } from "../../graph/layers.ts";
 import { inputShapeOf, type Network } from "../../graph/network.ts";
 import { type XceptionOptions, xceptionOptions } from "./options.ts";
 
-/** Options that fit what is easily seen; one of them builds the network, up to the names of its layers, if any do. */
+/** Options derived from a few layers; one of them builds the network, under any layer names, if any do. */
 export function xceptionCandidates(network: Network): XceptionOptions[] {
   const configs = network.layers.map(({ config }) => config);
   const separable = configs.filter((config) => config.type === "SeparableConv2D");
@@ -23,7 +23,7 @@ export function xceptionCandidates(network: Network): XceptionOptions[] {
   return (["paper", "tutorial"] as const).map((variant) => ({ variant, ...shared, ...topOf(configs) }));
 }
 
-/** What differs between implementations; left out where it is as in Keras. */
+/** Options that differ between implementations; omitted if equal to Keras. */
 function engineOf(configs: readonly LayerConfig[]): XceptionOptions {
   const epsilon = configs.find((config) => config.type === "BatchNormalization")?.epsilon;
   const padding = configs.find((config) => config.type === "MaxPooling2D")?.padding;
@@ -55,13 +55,13 @@ function topOf(configs: readonly LayerConfig[]): XceptionOptions {
   };
 }
 
-/** Channels of the first two and the last two convolutions in the paper, and where in the network they are. */
+/** Channels of the first two and the last two convolutions in the paper. */
 const paperChannels = [32, 64] as const;
 const lastPaperChannels = [1536, 2048] as const;
 
 /**
- * The factor that makes the network's numbers of channels from those of the paper. Several do, because they are rounded to
- * multiples of 8: the one with the fewest digits is what somebody will have given.
+ * The factor between the network's channel counts and the paper's. Since counts are rounded to multiples of 8, several
+ * factors fit; the one with the fewest digits is the likely option.
  */
 function widthOf(configs: readonly LayerConfig[]): number | undefined {
   const filters = (type: LayerConfig["type"]) =>

@@ -30,7 +30,7 @@ export function tutorialEntryFlow(x: LayerOutput, options: FlowOptions = {}): La
   return x;
 }
 
-/** Middle flow as the article lists it: a third ReLU stands before the sum. */
+/** Middle flow as the article lists it: with a third ReLU before the sum. */
 export function tutorialMiddleFlow(
   x: LayerOutput,
   options: FlowOptions & { readonly repeats?: number } = {},
@@ -62,13 +62,8 @@ export function tutorialExitFlow(x: LayerOutput, options: FlowOptions = {}): Lay
   x = sepConvBn(x, { filters: width(1024), ...inside });
   x = maxPooling2d(x, { kernelSize: 3, strides: 2, padding: poolPadding(options) });
   if (residual) {
-    const shortcut = convBn(block, {
-      filters: width(1024),
-      kernelSize: 1,
-      strides: 2,
-      padding: "same",
-      batchNormEpsilon,
-    });
+    const filters = width(1024);
+    const shortcut = convBn(block, { filters, kernelSize: 1, strides: 2, padding: "same", batchNormEpsilon });
     x = add([shortcut, x]);
   }
   x = sepConvBn(x, { filters: width(1536), ...inside });

@@ -1,7 +1,7 @@
 import type { TopLevelSpec } from "vega-lite";
 import { html } from "../markup.ts";
 
-/** The colors of the report and its charts: for a light and for a dark screen. */
+/** Colors of reports and charts, for a light and a dark theme. */
 const colors = {
   page: ["#f5f7fa", "#0f1318"],
   surface: ["#ffffff", "#181e26"],
@@ -17,12 +17,12 @@ const colors = {
 
 export type ColorName = keyof typeof colors;
 
-/** A reference to a color by name, for CSS and for SVG attributes: the page decides which of the two it is. */
+/** A reference to a color by name, for CSS and SVG attributes; the page's theme decides its value. */
 export function color(name: ColorName): string {
   return `var(--${name}, ${colors[name][0]})`;
 }
 
-/** The CSS that defines every color, light unless the reader's system asks for dark. Paper is always light. */
+/** CSS that defines every color: dark if the reader's system is, else light; always light in print. */
 export function paletteStyle(): string {
   const declare = (theme: 0 | 1) =>
     Object.entries(colors)
@@ -36,7 +36,7 @@ type Config = NonNullable<TopLevelSpec["config"]>;
 
 /** Style of all charts: quiet axes, no frame, one font, colors that follow the page's theme. */
 const config: Config = {
-  // One name for the whole drawing instead of one for each mark; the numbers themselves stand in a table beside it.
+  // The drawing has one name, its marks have none: a table beside it has their numbers.
   aria: false,
   background: "transparent",
   font: "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
@@ -64,13 +64,18 @@ const config: Config = {
   },
 };
 
+/** A quantitative axis with about five ticks. @param format of its numbers, as in d3-format. */
+export function axisOf(field: string, title: string, format: string) {
+  return { field, type: "quantitative", title, axis: { format, tickCount: 5, domain: false } } as const;
+}
+
 /**
  * Draws a chart as the text of an SVG element, without a DOM. The same specification gives the same text.
  * @param name description of the chart for readers who do not see it.
  * @see https://vega.github.io/vega-lite/docs/spec.html
  */
 export async function renderChart(name: string, specification: TopLevelSpec): Promise<string> {
-  // Loaded here and not at the top: only a report needs it, and it takes longer to load than most commands run.
+  // Loaded on demand: only reports need it, and loading takes longer than most commands run.
   const [{ parse, View }, { compile }] = await Promise.all([import("vega"), import("vega-lite")]);
   const view = new View(parse(compile({ ...specification, config }).spec), { renderer: "none" });
   try {

@@ -1,86 +1,73 @@
 import type { EpochRecord, ReliabilityBin, StepRecord } from "../../base/records.ts";
-import { type ColorName, color, renderChart } from "./chart.ts";
+import { axisOf, color, renderChart } from "./chart.ts";
 
-/** One line of a curve chart: a value for each epoch that has one. */
-interface Series {
-  readonly name: string;
-  readonly color: ColorName;
-  readonly value: (record: EpochRecord) => number | undefined;
-}
-
+/** A metric by epoch. */
 interface Curves {
   readonly title: string;
   /** Number format of the vertical axis. @see https://d3js.org/d3-format */
   readonly format: string;
-  readonly series: readonly Series[];
+  /** The lines by name: the value of each epoch that has one. */
+  readonly series: Readonly<Record<string, (record: EpochRecord) => number | undefined>>;
 }
 
-/** Number of epochs above which the points of a curve would run into each other. */
+/** Most epochs whose points are drawn; those of more would overlap. */
 const mostPoints = 40;
 
-/** Size of a chart in pixels, its axes included. */
+/** Chart size in pixels, axes included. */
 const size = { width: 330, height: 250, autosize: { type: "fit", contains: "padding" } } as const;
+const lossTitle = "loss (nats per image)";
 
 /** Loss by epoch, training and validation, as SVG. */
 export function lossChart(history: readonly EpochRecord[]): Promise<string> {
-  return curveChart(history, {
-    title: "loss (nats per image)",
-    format: "~g",
-    series: [
-      { name: "training", color: "accent", value: (record) => record.loss },
-      { name: "validation", color: "second", value: (record) => record.validationLoss },
-    ],
-  });
+  const series = {
+    training: ({ loss }: EpochRecord) => loss,
+    validation: (record: EpochRecord) => record.validationLoss,
+  };
+  return curveChart(history, { title: lossTitle, format: "~g", series });
 }
 
 /** Accuracy by epoch, training and validation, as SVG. */
 export function accuracyChart(history: readonly EpochRecord[]): Promise<string> {
-  return curveChart(history, {
-    title: "accuracy (% of images)",
-    format: ".0%",
-    series: [
-      { name: "training", color: "accent", value: (record) => record.accuracy },
-      { name: "validation", color: "second", value: (record) => record.validationAccuracy },
-    ],
-  });
+  const training = ({ accuracy }: EpochRecord) => accuracy;
+  const validation = ({ validationAccuracy }: EpochRecord) => validationAccuracy;
+  return curveChart(history, { title: "accuracy (% of images)", format: ".0%", series: { training, validation } });
 }
 
 /** Learning rate by epoch, as SVG. */
 export function learningRateChart(history: readonly EpochRecord[]): Promise<string> {
-  return curveChart(history, {
-    title: "learning rate",
-    format: "~g",
-    series: [{ name: "learning rate", color: "accent", value: (record) => record.learningRate }],
-  });
+  const title = "learning rate";
+  return curveChart(history, { title, format: "~g", series: { [title]: ({ learningRate }) => learningRate } });
 }
 
-/** Loss of single steps, as SVG: it shows an epoch that is not over, and what happens within one. */
+/** Loss of single steps, as SVG: also of an unfinished epoch, and within epochs. */
 export function stepLossChart(steps: readonly StepRecord[]): Promise<string> {
   return renderChart("loss by step", {
     ...size,
     data: { values: steps.map(({ step, loss }) => ({ step, loss })) },
     mark: { type: "line", strokeWidth: 1.5, color: color("accent") },
-    encoding: { x: countAxis("step", steps), y: valueAxis("loss", "loss (nats per image)", "~g") },
+    encoding: { x: countAxis("step", steps), y: axisOf("loss", lossTitle, "~g") },
   });
 }
 
 function curveChart(history: readonly EpochRecord[], { title, format, series }: Curves): Promise<string> {
-  const shown = series.filter(({ value }) => history.some((record) => value(record) !== undefined));
-  const points = shown.flatMap(({ name, value }) =>
-    history.map((record) => ({ series: name, epoch: record.epoch, value: value(record) ?? null })),
-  );
-  return renderChart(`${title} by epoch: ${shown.map(({ name }) => name).join(" and ")}`, {
+  const shown = Object.entries(series).filter(([, value]) => history.some((record) => value(record) !== undefined));
+  const domain = shown.map(([name]) => name);
+  return renderChart(`${title} by epoch: ${domain.join(" and ")}`, {
     ...size,
-    data: { values: points },
+    data: {
+      values: shown.flatMap(([name, value]) =>
+        history.map((record) => ({ series: name, epoch: record.epoch, value: value(record) ?? null })),
+      ),
+    },
     mark: { type: "line", strokeWidth: 2, point: history.length <= mostPoints && { size: 28 } },
     encoding: {
       x: countAxis("epoch", history),
-      y: valueAxis("value", title, format),
+      y: axisOf("value", title, format),
       color: {
         field: "series",
         type: "nominal",
-        scale: { domain: shown.map(({ name }) => name), range: shown.map((line) => color(line.color)) },
-        ...(shown.length === 1 && { legend: null }),
+        scale: { domain, range: [color("accent"), color("second")].slice(0, domain.length) },
+        ...(domain.length === 1 && { legend: null }),
       },
     },
   });
@@ -89,22 +76,15 @@ function curveChart(history: readonly EpochRecord[], { title, format, series }: 
 /** Horizontal axis of epochs or steps, from the first record to the last. */
 function countAxis<F extends string>(field: F, records: readonly Readonly<Record<F, number>>[]) {
   return {
-    field,
-    type: "quantitative" as const,
-    title: field,
+    ...{ field, type: "quantitative" as const, title: field },
     scale: { domain: [records[0]?.[field] ?? 0, records.at(-1)?.[field] ?? 1], nice: false },
     axis: { format: "d", tickMinStep: 1, tickCount: 6, grid: false },
   };
 }
 
-function valueAxis(field: string, title: string, format: string) {
-  return { field, type: "quantitative", title, axis: { format, tickCount: 5, domain: false } } as const;
-}
-
 /** Reliability diagram as SVG: accuracy by mean confidence, a point for each bin, and the line of perfect calibration. */
 export function reliabilityChart(bins: readonly ReliabilityBin[]): Promise<string> {
-  const points = bins.map(({ confidence, accuracy, images }) => ({ confidence, accuracy, images }));
-  const axis = { format: ".0%", tickCount: 5, domain: false } as const;
+  const points = { values: bins.map(({ confidence, accuracy, images }) => ({ confidence, accuracy, images })) };
   const scale = { domain: [0, 1], nice: false };
   const place = {
     x: { field: "confidence", type: "quantitative" },
@@ -117,17 +97,13 @@ export function reliabilityChart(bins: readonly ReliabilityBin[]): Promise<strin
         data: { values: [0, 1].map((both) => ({ confidence: both, accuracy: both })) },
         mark: { type: "line", strokeWidth: 1.5, strokeDash: [4, 4], color: color("muted") },
         encoding: {
-          x: { field: "confidence", type: "quantitative", title: "confidence", scale, axis },
-          y: { field: "accuracy", type: "quantitative", title: "accuracy (% of images)", scale, axis },
+          x: { ...axisOf("confidence", "confidence", ".0%"), scale },
+          y: { ...axisOf("accuracy", "accuracy (% of images)", ".0%"), scale },
         },
       },
+      { data: points, mark: { type: "line", strokeWidth: 2, color: color("accent") }, encoding: place },
       {
-        data: { values: points },
-        mark: { type: "line", strokeWidth: 2, color: color("accent") },
-        encoding: place,
-      },
-      {
-        data: { values: points },
+        data: points,
         mark: { type: "circle", color: color("accent"), opacity: 1 },
         encoding: {
           ...place,

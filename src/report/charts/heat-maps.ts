@@ -1,10 +1,13 @@
 import type { BlockHealth, ClassScore, Evaluation, HealthRecord } from "../../base/records.ts";
-import { type ColorName, color, renderChart } from "./chart.ts";
+import { axisOf, type ColorName, color, renderChart } from "./chart.ts";
 
-/** Classes that a chart can show legibly; a report on more names the weakest and the most confused instead. */
+/** Most classes that a chart can show legibly; with more, a report lists the weakest and the most confused ones. */
 export const mostChartedClasses = 40;
 
-/** Recall of each class that was tested, best first, as SVG. Of more classes than fit, the weakest. */
+/** Axis of the names of classes. */
+const classAxis = { domain: false, labelColor: color("ink"), labelFontSize: 12, labelLimit: 240 } as const;
+
+/** Recall of each class that was tested, best first, as SVG; if they are too many, of the weakest. */
 export function recallChart(perClass: readonly ClassScore[]): Promise<string> {
   const bars = perClass
     .filter(({ support }) => support > 0)
@@ -18,22 +21,9 @@ export function recallChart(perClass: readonly ClassScore[]): Promise<string> {
     height: { step },
     data: { values: bars },
     encoding: {
-      x: {
-        field: "recall",
-        type: "quantitative",
-        title: "recall (% of images)",
-        // Stacked bars with round ends are cut out by clips, whose ids would collide in a page.
-        stack: null,
-        scale: { domain: [0, 1] },
-        axis: { format: ".0%", tickCount: 5, domain: false },
-      },
-      y: {
-        field: "label",
-        type: "ordinal",
-        sort: null,
-        title: null,
-        axis: { domain: false, labelColor: color("ink"), labelFontSize: 12, labelLimit: 240 },
-      },
+      // Stacked bars with round ends use clip paths, whose ids would collide in a page.
+      x: { ...axisOf("recall", "recall (% of images)", ".0%"), stack: null, scale: { domain: [0, 1] } },
+      y: { field: "label", type: "ordinal", sort: null, title: null, axis: classAxis },
     },
     layer: [
       { mark: { type: "bar", color: color("accent"), height: { band: 0.68 }, cornerRadiusEnd: 3 } },
@@ -46,8 +36,8 @@ export function recallChart(perClass: readonly ClassScore[]): Promise<string> {
 }
 
 /**
- * The confusion matrix as SVG: a row for each true class, a column for each predicted one, the number of images in
- * each cell and its share of the row as strength of color.
+ * Confusion matrix as SVG: a row for each true class, a column for each predicted one; cells show the number of images,
+ * and their share of the row as strength of color.
  */
 export function confusionChart({ perClass, confusion }: Pick<Evaluation, "perClass" | "confusion">): Promise<string> {
   const labels = perClass.map(({ label }) => label);
@@ -60,31 +50,22 @@ export function confusionChart({ perClass, confusion }: Pick<Evaluation, "perCla
     })),
   );
   const step = Math.max(18, Math.min(64, Math.floor(560 / labels.length)));
-  const axis = { domain: false, labelColor: color("ink"), labelFontSize: 12, labelLimit: 240 } as const;
   return renderChart(`confusion matrix of ${labels.length} classes: true class by predicted class`, {
     width: { step },
     height: { step },
     data: { values: cells },
     encoding: {
       x: {
-        field: "predicted",
-        type: "ordinal",
-        sort: null,
-        title: "predicted class",
-        axis: { ...axis, orient: "bottom", labelAngle: labels.length > 3 ? -40 : 0 },
+        ...{ field: "predicted", type: "ordinal", sort: null, title: "predicted class" },
+        axis: { ...classAxis, orient: "bottom", labelAngle: labels.length > 3 ? -40 : 0 },
       },
-      y: { field: "truth", type: "ordinal", sort: null, title: "true class", axis },
+      y: { field: "truth", type: "ordinal", sort: null, title: "true class", axis: classAxis },
     },
     layer: [
       {
         mark: { type: "rect", color: color("accent"), cornerRadius: 3, stroke: color("surface"), strokeWidth: 2 },
         encoding: {
-          fillOpacity: {
-            field: "share",
-            type: "quantitative",
-            scale: { domain: [0, 1], range: [0.05, 1] },
-            legend: null,
-          },
+          fillOpacity: opacity("share", { domain: [0, 1], range: [0.05, 1] }),
         },
       },
       {
@@ -92,36 +73,37 @@ export function confusionChart({ perClass, confusion }: Pick<Evaluation, "perCla
         mark: { type: "text", fontSize: Math.min(13, Math.floor(step / 2.2)) },
         encoding: {
           text: { field: "count", format: "," },
-          color: {
-            condition: { test: "datum.share > 0.7", value: color("onAccent") },
-            value: color("ink"),
-          },
+          color: { condition: { test: "datum.share > 0.7", value: color("onAccent") }, value: color("ink") },
         },
       },
     ],
   });
 }
 
-/** Columns that can be told apart. */
+/** Draws a value as opacity. */
+function opacity(field: string, scale: object) {
+  return { field, type: "quantitative", scale, legend: null } as const;
+}
+
+/** Most columns of a legible heat map. */
 const mostColumns = 60;
 
-/** A quantity of each block that a heat map shows. */
+/** A quantity that a heat map shows for each block that has it. */
 interface Measure {
   readonly name: string;
   readonly color: ColorName;
-  /** Undefined where the block has none. */
   readonly value: (block: BlockHealth) => number | undefined;
-  /** Least and greatest strength of color stand for these; default: for the least and greatest value. */
+  /** Values that are drawn palest and strongest; default: the least and the greatest. */
   readonly domain?: [number, number];
 }
 
-/** The gradient of each block from step to step, as a heat map on a logarithmic scale, as SVG. */
+/** Gradient norm of each block by step on a logarithmic scale, as SVG. */
 export function gradientChart(health: readonly HealthRecord[]): Promise<string> {
   const value = ({ gradientNorm = 0 }: BlockHealth) => (gradientNorm > 0 ? Math.log10(gradientNorm) : undefined);
   return heatMap(health, { name: "gradient norm, power of ten", color: "accent", value });
 }
 
-/** The share of zeros in each block's activations from step to step, as SVG. */
+/** Share of zeros in each block's activations by step, as SVG. */
 export function zerosChart(health: readonly HealthRecord[]): Promise<string> {
   const value = ({ activation }: BlockHealth) => activation?.zeroShare;
   return heatMap(health, { name: "share of zeros", color: "second", value, domain: [0, 1] });
@@ -136,7 +118,7 @@ function heatMap(health: readonly HealthRecord[], { name, color: hue, value, dom
     }),
   );
   const rows = new Set(cells.map((cell) => cell.block)).size;
-  const shown = health.length > 0 ? health.at(-1)!.blocks.map(({ block }) => block) : [];
+  const shown = health.at(-1)?.blocks.map(({ block }) => block) ?? [];
   return renderChart(`${name} of each block by step`, {
     width: 420,
     height: Math.max(60, 22 * rows),
@@ -145,31 +127,21 @@ function heatMap(health: readonly HealthRecord[], { name, color: hue, value, dom
     mark: { type: "rect", color: color(hue) },
     encoding: {
       x: {
-        field: "step",
-        type: "ordinal",
-        title: "step",
+        ...{ field: "step", type: "ordinal", title: "step" },
         scale: { paddingInner: records.length > 20 ? 0 : 0.06 },
         axis: { domain: false, labelAngle: 0, labelOverlap: true },
       },
       y: {
-        field: "block",
-        type: "ordinal",
-        sort: shown,
-        title: null,
+        ...{ field: "block", type: "ordinal", sort: shown, title: null },
         scale: { paddingInner: 0.1 },
         axis: { domain: false, labelColor: color("ink"), labelLimit: 160 },
       },
-      fillOpacity: {
-        field: "value",
-        type: "quantitative",
-        scale: { ...(domain && { domain }), zero: false, range: [0.06, 1] },
-        legend: null,
-      },
+      fillOpacity: opacity("value", { ...(domain && { domain }), zero: false, range: [0.06, 1] }),
     },
   });
 }
 
-/** At most so many of a list, evenly spaced, its last one among them. */
+/** At most `most` elements of a list, evenly spaced, the last one included. */
 export function thinned<T>(list: readonly T[], most: number): readonly T[] {
   const stride = Math.ceil(list.length / most);
   const last = list.length - 1;

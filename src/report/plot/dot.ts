@@ -3,7 +3,7 @@ import type { Layer, Network } from "../../graph/network.ts";
 import { formatShape, type Shape } from "../../tensor/shape.ts";
 import { type PlotBlock, type PlotSection, plotSections } from "./sections.ts";
 
-/** Options of a network's drawing. */
+/** Options of a plot. */
 export interface PlotOptions {
   /** Top to bottom or left to right; default `TB`. */
   readonly rankdir?: "TB" | "LR";
@@ -16,43 +16,47 @@ export interface PlotOptions {
 }
 
 /** A connection between two layers. */
-export interface PlotEdge {
+interface PlotEdge {
   readonly from: string;
   readonly to: string;
 }
 
-/** Layers in a column or row at most, chosen so that Xception fits on a page of usual proportions. */
+/** Most layers in a column or row, so that Xception fits on a page of usual proportions. */
 const longestSection = { TB: 44, LR: 22 };
 
 const ink = "#18202b";
 const muted = "#5a6675";
 
 /**
- * The layer graph in the DOT language of Graphviz: a box for each layer, frames for blocks, and the flows of Xception
- * beside each other as in figure 5 of the paper.
+ * Writes the layer graph in Graphviz's DOT language: a box for each layer, frames for blocks, and the flows of Xception
+ * side by side as in figure 5 of the paper.
  * @see https://graphviz.org/doc/info/lang.html
  */
 export function plotDot(network: Network, options: PlotOptions = {}): string {
   const sections = sectionsOf(network, options);
-  // An edge without a say in the order lets each section begin at the top, beside the one before it.
-  const crossing = edgesBetween(network, sections).map((edge) => edgeLine(edge, "constraint=false"));
+  // Edges without constraint let each section start at the top, beside the previous one.
+  const crossing = edgesOf(network, sections, "between").map((edge) => edgeLine(edge, "constraint=false"));
   return sectionsDot(network, sections, options, crossing);
 }
 
-/** The columns (`TB`) or rows (`LR`) of the picture. */
+/** The columns (`TB`) or rows (`LR`) of the plot. */
 export function sectionsOf(network: Network, { rankdir = "TB" }: PlotOptions): readonly PlotSection[] {
   return plotSections(network, longestSection[rankdir]);
 }
 
-/** Connections that leave a section for another. */
-export function edgesBetween(network: Network, sections: readonly PlotSection[]): PlotEdge[] {
+/** Connections between sections, or within them. */
+export function edgesOf(network: Network, sections: readonly PlotSection[], kind: "between" | "within"): PlotEdge[] {
   const sectionOf = new Map(
     sections.flatMap(({ blocks }, index) => blocks.flatMap((block) => block.layers.map(({ name }) => [name, index]))),
   );
-  return edgesOf(network).filter(({ from, to }) => sectionOf.get(from) !== sectionOf.get(to));
+  return network.layers.flatMap(({ name: to, inbound }) =>
+    inbound
+      .filter((from) => (sectionOf.get(from) === sectionOf.get(to)) === (kind === "within"))
+      .map((from) => ({ from, to })),
+  );
 }
 
-/** The graph with the connections inside sections, and `crossing` lines for those between them. */
+/** Writes the graph with the connections inside sections, and `crossing` lines for those between them. */
 export function sectionsDot(
   network: Network,
   sections: readonly PlotSection[],
@@ -60,8 +64,6 @@ export function sectionsDot(
   crossing: readonly string[],
 ): string {
   const { rankdir = "TB", dpi = 72 } = options;
-  const between = new Set(edgesBetween(network, sections).map(({ from, to }) => `${from} ${to}`));
-  const inside = edgesOf(network).filter(({ from, to }) => !between.has(`${from} ${to}`));
   return `${[
     `digraph ${quote(network.name)} {`,
     `  graph [rankdir=${rankdir}, dpi=${dpi}, nodesep=0.25, ranksep=0.22, pad=0.3, bgcolor="white",`,
@@ -69,21 +71,18 @@ export function sectionsDot(
     `  node [shape=box, style="rounded,filled", margin="0.12,0.05", width=1.95, height=0.3,`,
     `    fontname="Helvetica", fontsize=12, fontcolor="${ink}"];`,
     `  edge [color="${muted}", arrowsize=0.6];`,
-    // At the bottom of a row, where no connection from the row above comes in.
+    // At the bottom of a row, where no connection from the row above arrives.
     ...(rankdir === "LR" ? ["  graph [labelloc=b];"] : []),
     ...sections.flatMap((section, index) => sectionLines(network, section, index, options)),
-    ...inside.map((edge) => edgeLine(edge)),
+    ...edgesOf(network, sections, "within").map((edge) => edgeLine(edge)),
     ...crossing,
     "}",
   ].join("\n")}\n`;
 }
 
+/** Writes a connection. */
 export function edgeLine({ from, to }: PlotEdge, attributes?: string): string {
   return `  ${quote(from)} -> ${quote(to)}${attributes === undefined ? "" : ` [${attributes}]`};`;
-}
-
-function edgesOf({ layers }: Network): PlotEdge[] {
-  return layers.flatMap((layer) => layer.inbound.map((from) => ({ from, to: layer.name })));
 }
 
 function sectionLines(network: Network, section: PlotSection, index: number, options: PlotOptions): string[] {
@@ -101,7 +100,7 @@ function sectionLines(network: Network, section: PlotSection, index: number, opt
 function blockLines(network: Network, block: PlotBlock, id: string, options: PlotOptions): string[] {
   const nodes = block.layers.map((layer) => nodeLine(network, layer, options));
   if (!block.framed) return nodes;
-  // The names of the layers already begin with the block's.
+  // Names of layers already start with the block's.
   const title = options.names === false ? (block.title ?? "") : "";
   return subgraph(id, `label=${quote(title)}, fontsize=14, color="#d9dfe7", fillcolor="#ffffff", margin=10`, nodes);
 }
@@ -122,7 +121,7 @@ function nodeLine(network: Network, layer: Layer, { names = true, shapes = true 
   return `  ${quote(layer.name)} [label=<${lines.join("<br/>")}>, fillcolor="${fill}", color="${line}"];`;
 }
 
-/** A name as Graphviz knows it: as an HTML entity, a character means nothing to the DOT language and to SVG. */
+/** A name as Graphviz stores it: characters with a meaning in DOT or SVG are HTML entities. */
 export function graphvizName(name: string): string {
   return name.replaceAll(/[&<>"\\]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
@@ -131,21 +130,21 @@ function quote(text: string): string {
   return `"${graphvizName(text)}"`;
 }
 
-type Details = { readonly [T in LayerType]?: (config: ConfigOf<T>) => string };
+const convolution = ({ kernelSize, strides }: { kernelSize: Size2; strides: Size2 }) => windowText(kernelSize, strides);
 
-/** Details of a layer that are shown beside its type. */
-const details: Details = {
-  Conv2D: ({ kernelSize, strides }) => windowText(kernelSize, strides),
-  SeparableConv2D: ({ kernelSize, strides }) => windowText(kernelSize, strides),
-  DepthwiseConv2D: ({ kernelSize, strides }) => windowText(kernelSize, strides),
+/** Details of a layer, shown beside its type. */
+const details: { readonly [T in LayerType]?: (config: ConfigOf<T>) => string } = {
+  Conv2D: convolution,
+  SeparableConv2D: convolution,
+  DepthwiseConv2D: convolution,
   Activation: ({ activation }) => activation,
   MaxPooling2D: ({ poolSize, strides }) => windowText(poolSize, strides),
   Dropout: ({ rate }) => String(rate),
   Dense: ({ activation }) => (activation === "linear" ? "" : activation),
 };
 
-/** Fill and outline of a node: related kinds of layers in related colors, so that the pattern of a block is seen. */
-export const nodeColors: Readonly<Record<LayerType, readonly [fill: string, line: string]>> = {
+/** Fill and outline of a node: related layers have related colors, to show the pattern of a block. */
+const nodeColors: Readonly<Record<LayerType, readonly [fill: string, line: string]>> = {
   InputLayer: ["#ffffff", "#5a6675"],
   Conv2D: ["#d8e6fb", "#2463d1"],
   SeparableConv2D: ["#b9d2f8", "#2463d1"],
@@ -162,13 +161,13 @@ export const nodeColors: Readonly<Record<LayerType, readonly [fill: string, line
 };
 
 /** `"SeparableConv2D 3×3"`, `"MaxPooling2D 3×3, stride 2"`, `"Activation relu"`. */
-export function describeLayer(config: LayerConfig): string {
+function describeLayer(config: LayerConfig): string {
   const detail = (details[config.type] as ((config: LayerConfig) => string) | undefined)?.(config) ?? "";
   return detail === "" ? config.type : `${config.type} ${detail}`;
 }
 
-/** `"147×147×128 → 74×74×128"`; the input has no left side. */
-export function describeShapes(layer: Layer, inputs: readonly Shape[]): string {
+/** `"147×147×128 → 74×74×128"`; only the output shape for an input layer. */
+function describeShapes(layer: Layer, inputs: readonly Shape[]): string {
   const output = formatShape(layer.outputShape);
   return inputs.length === 0 ? output : `${inputs.map(formatShape).join(", ")} → ${output}`;
 }

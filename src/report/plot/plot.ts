@@ -1,55 +1,46 @@
 import type { Network } from "../../graph/network.ts";
-import { edgeLine, edgesBetween, graphvizName, type PlotOptions, sectionsDot, sectionsOf } from "./dot.ts";
+import { edgeLine, edgesOf, graphvizName, type PlotOptions, sectionsDot, sectionsOf } from "./dot.ts";
 import type { PlotSection } from "./sections.ts";
 
-/** The part of Graphviz's JSON output with the layout: sizes in inches, places in points. */
+/** The layout in Graphviz's JSON output: sizes in inches, positions in points. */
 interface GraphvizJson {
-  readonly objects: readonly {
-    readonly name: string;
-    readonly pos?: string;
-    readonly width?: string;
-    readonly height?: string;
-    readonly bb?: string;
-  }[];
+  readonly objects: readonly ({ readonly name: string } & Readonly<
+    Partial<Record<"pos" | "width" | "height" | "bb", string>>
+  >)[];
 }
 
 /**
- * The layer graph as an SVG picture, laid out by Graphviz compiled to WebAssembly: nothing needs to be installed.
- * @see plotDot for what it shows.
+ * Draws the layer graph as SVG, laid out by Graphviz compiled to WebAssembly: nothing needs to be installed.
+ * @see plotDot for its contents.
  */
 export async function plotSvg(network: Network, options: PlotOptions = {}): Promise<string> {
   const { Graphviz } = await import("@hpcc-js/wasm-graphviz");
   const graphviz = await Graphviz.load();
   const isLeftToRight = options.rankdir === "LR";
-  // Graphviz stacks rows from the bottom to the top.
+  // Graphviz stacks rows from bottom to top.
   const sections = isLeftToRight ? sectionsOf(network, options).toReversed() : sectionsOf(network, options);
 
-  // Graphviz would lead the connections between sections in wide curves around or across them, so they are added to
-  // the finished layout.
+  // Graphviz would draw connections between sections as wide curves around or across them, so they are added to the
+  // finished layout.
   const firstLayout = graphviz.layout(sectionsDot(network, sections, options, []), "dot", "dot");
-  // `nop2` keeps all places but moves the whole to the origin, which must be done before places are read.
+  // `nop2` keeps all positions but moves the drawing to the origin, so it must run before positions are read.
   const layout = graphviz.layout(firstLayout, "dot", "nop2");
   const { nodes, frames } = placesOf(JSON.parse(graphviz.layout(layout, "json", "nop2")) as GraphvizJson);
   const nodeOf = (name: string): Box => nodes.get(graphvizName(name))!;
   const sectionOf = (name: string): Box => {
-    const holds = ({ blocks }: PlotSection): boolean =>
+    const contains = ({ blocks }: PlotSection): boolean =>
       blocks.some(({ layers }) => layers.some((layer) => layer.name === name));
-    return frames.get(`cluster_${sections.findIndex(holds)}`)!;
+    return frames.get(`cluster_${sections.findIndex(contains)}`)!;
   };
   const route = isLeftToRight ? routeBetweenRows : routeBetweenColumns;
-  const crossing = edgesBetween(network, sections).map(({ from, to }) => {
-    const corners = route({
-      from: nodeOf(from),
-      to: nodeOf(to),
-      fromSection: sectionOf(from),
-      toSection: sectionOf(to),
-      nodes: [...nodes.values()],
-    });
+  const crossing = edgesOf(network, sections, "between").map(({ from, to }) => {
+    const ends = { from: nodeOf(from), to: nodeOf(to), fromSection: sectionOf(from), toSection: sectionOf(to) };
+    const corners = route({ ...ends, nodes: [...nodes.values()] });
     return edgeLine({ from, to }, `pos="${edgePosition(corners)}"`);
   });
   const complete = layout.replace(/\}\s*$/, `${crossing.join("\n")}\n}\n`);
   const svg = graphviz.layout(complete, "svg", "nop2");
-  // It knows the widths of Helvetica, but not of the list that suits every computer.
+  // Graphviz knows the text widths of Helvetica, but not of a list of fonts for every computer.
   return svg.replaceAll(/font-family="Helvetica[^"]*"/g, 'font-family="Helvetica,Arial,sans-serif"');
 }
 
@@ -70,12 +61,13 @@ function placesOf({ objects }: GraphvizJson): { nodes: Map<string, Box>; frames:
   return { nodes, frames };
 }
 
-/** A place in the picture, in points; y grows upwards, as in Graphviz. */
-export interface Point {
+/** A position in points; y grows upwards, as in Graphviz. */
+interface Point {
   readonly x: number;
   readonly y: number;
 }
 
+/** A rectangle in points; y grows upwards. */
 export interface Box {
   readonly left: number;
   readonly right: number;
@@ -83,8 +75,8 @@ export interface Box {
   readonly top: number;
 }
 
-/** A connection between two columns, and the nodes that it must go around. */
-export interface Crossing {
+/** A connection between two columns, and the nodes to avoid. */
+interface Crossing {
   readonly from: Box;
   readonly to: Box;
   readonly fromSection: Box;
@@ -96,8 +88,8 @@ const cornerRadius = 8;
 const arrowLength = 6;
 
 /**
- * Corners of a way from the end of one column to a node of the next one on its right: along the gap between the two,
- * then into the node's left side, or from above if other nodes are in the way.
+ * Routes a connection from the end of one column to a node of the next: along the gap between the two, then into the node's
+ * left side, or from above if other nodes are in the way. Returns its corners.
  */
 export function routeBetweenColumns({ from, to, fromSection, toSection, nodes }: Crossing): Point[] {
   const gap = (fromSection.right + toSection.left) / 2;
@@ -113,18 +105,14 @@ export function routeBetweenColumns({ from, to, fromSection, toSection, nodes }:
   return [...way, { x: gap, y: above }, { x: end.x, y: above }, { x: end.x, y: to.top }];
 }
 
-/** The same for rows below each other: they are columns seen in the mirror of the falling diagonal. */
+/** Routes a connection between rows, which are columns mirrored at the falling diagonal. */
 export function routeBetweenRows({ from, to, fromSection, toSection, nodes }: Crossing): Point[] {
-  return routeBetweenColumns({
-    from: mirrorBox(from),
-    to: mirrorBox(to),
-    fromSection: mirrorBox(fromSection),
-    toSection: mirrorBox(toSection),
-    nodes: nodes.map(mirrorBox),
-  }).map(mirror);
+  const sections = { fromSection: mirrorBox(fromSection), toSection: mirrorBox(toSection) };
+  const mirrored = { from: mirrorBox(from), to: mirrorBox(to), ...sections, nodes: nodes.map(mirrorBox) };
+  return routeBetweenColumns(mirrored).map(({ x, y }) => ({ x: -y, y: -x }));
 }
 
-/** A way with rounded corners and an arrow at its end, as the `pos` of an edge in the DOT language. */
+/** Writes a line with rounded corners and an arrowhead as the `pos` of an edge in DOT. */
 export function edgePosition(corners: readonly Point[]): string {
   const tip = corners.at(-1)!;
   const points: Point[] = [corners[0]!];
@@ -137,7 +125,7 @@ export function edgePosition(corners: readonly Point[]): string {
   return [`e,${format(tip)}`, ...points.map(format)].join(" ");
 }
 
-/** The point `distance` away from `from` on the way to `to`, halfway at most. */
+/** The point at `distance` from `from` in the direction of `to`, halfway at most. */
 function towards(from: Point, to: Point, distance: number): Point {
   const length = Math.hypot(to.x - from.x, to.y - from.y);
   const share = length === 0 ? 0 : Math.min(distance / length, 0.5);
@@ -154,10 +142,6 @@ function spans(box: Box, y: number): boolean {
 
 function isInside(box: Box, outer: Box): boolean {
   return box.left >= outer.left && box.right <= outer.right && box.bottom >= outer.bottom && box.top <= outer.top;
-}
-
-function mirror({ x, y }: Point): Point {
-  return { x: -y, y: -x };
 }
 
 function mirrorBox({ left, right, bottom, top }: Box): Box {

@@ -1,27 +1,27 @@
 import type { Layer, Network } from "../../graph/network.ts";
 import { type Shape, sameShape } from "../../tensor/shape.ts";
 
-/** Layers that a picture shows together. */
+/** Layers that a plot shows together. */
 export interface PlotBlock {
-  /** From the names its author gave the layers: `block5` of `block5_sepconv1`. */
+  /** The common prefix of its layers: `block5` of `block5_sepconv1`. */
   readonly title?: string;
-  /** Drawn in a frame of its own; loose layers are not. */
+  /** True if it has a frame of its own. */
   readonly framed: boolean;
   readonly layers: readonly Layer[];
 }
 
-/** Blocks in a column or row of the picture. */
+/** Blocks in a column or row of the plot. */
 export interface PlotSection {
   readonly title?: string;
   readonly blocks: readonly PlotBlock[];
 }
 
 /**
- * Finds the parts of a network in its wiring and names, so that it works for every option of Xception and finds nothing
- * in networks built differently. A *block* is what lies between two points that all paths go through, or layers with
- * the same name before the first underscore. The *middle flow* is the longest run of blocks of separable convolutions
- * that leave the shape as it is; entry and exit flow are what comes before and after.
- * @param longest number of layers in a section, unless a single block has more: longer flows continue in another one.
+ * Finds the parts of a network from its wiring and names, which works for every option of Xception and finds nothing in networks
+ * built differently. A *block* lies between two points that all paths go through, or has layers with the same name before the
+ * first underscore. The *middle flow* is the longest run of blocks of separable convolutions that keep the shape; entry and exit
+ * flow come before and after it.
+ * @param longest most layers in a section, unless a single block has more; longer flows continue in another section.
  */
 export function plotSections(network: Network, longest: number): readonly PlotSection[] {
   const blocks = findBlocks(network);
@@ -44,19 +44,16 @@ function findBlocks({ layers }: Network): PlotBlock[] {
     if (continues && (title !== undefined || !previous.framed)) {
       blocks[blocks.length - 1] = { ...previous, layers: [...previous.layers, ...segment] };
     } else {
-      const framed = branches || title !== undefined;
-      blocks.push({ ...(title === undefined ? {} : { title }), framed, layers: segment });
+      blocks.push({ ...(title && { title }), framed: branches || title !== undefined, layers: segment });
     }
   }
   return blocks;
 }
 
-/** Cuts the layers after each one that all paths from the input to the output go through. */
+/** Splits the layers after each one that all paths from input to output go through. */
 function segments(layers: readonly Layer[]): Layer[][] {
   const lastReader = new Map<string, number>();
-  for (const [index, layer] of layers.entries()) {
-    for (const source of layer.inbound) lastReader.set(source, index);
-  }
+  for (const [index, { inbound }] of layers.entries()) for (const source of inbound) lastReader.set(source, index);
   const result: Layer[][] = [];
   let current: Layer[] = [];
   let open = 0;
@@ -89,7 +86,7 @@ function keepsShape({ framed, layers }: PlotBlock, before: Shape | undefined): b
   return framed && separable && before !== undefined && sameShape(before, after);
 }
 
-/** A flow in as few sections as the limit allows, about equally long; blocks stay whole. */
+/** Splits a flow into as few sections as the limit allows, about equally long, without splitting blocks. */
 function fold(title: string, blocks: readonly PlotBlock[], longest: number): PlotSection[] {
   const total = countLayers(blocks);
   const length = total / Math.ceil(total / longest);

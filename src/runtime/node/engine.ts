@@ -15,7 +15,7 @@ import type {
   SessionOptions,
   Tensors,
 } from "../../base/platform.ts";
-import { fromEngineTensors, toEngineTensors } from "../engine-tensors.ts";
+import { fromEngineTensors, mapValues, toEngineTensors } from "../engine-tensors.ts";
 
 /** ONNX Runtime's native build. */
 type NativeEngine = typeof import("onnxruntime-node");
@@ -34,15 +34,15 @@ export function loadEngine(): Promise<NativeEngine> {
 async function load(): Promise<NativeEngine> {
   if (process.env.XCEPTION_ORT_TELEMETRY !== "1") await disableTelemetry();
   const engine = await import("onnxruntime-node");
-  // Its errors come back as exceptions, and need not be on the standard error stream, too. Set before the first session.
+  // Its errors are thrown; they need not be on standard error, too. Must be set before the first session.
   engine.env.logLevel = "fatal";
   return engine;
 }
 
 async function disableTelemetry(): Promise<void> {
   process.env.ORT_DISABLE_TELEMETRY = "1";
-  // A worker thread has a copy of the environment, so native code must be told directly. On Windows the engine neither
-  // knows the variable nor sends anything itself.
+  // A worker thread only has a copy of the environment that native code reads. On Windows the engine neither knows the
+  // variable nor sends anything itself.
   if (isMainThread || process.platform === "win32") return;
   const { default: koffi } = await import("koffi");
   const libc = koffi.load(null);
@@ -61,20 +61,20 @@ export const defaultDevice: Device = "cpu";
  */
 export async function createSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
   const { device = defaultDevice } = options;
-  if (device === "wasm") return (await import("../web/session.ts")).createWebSession(model, { ...options, threads: 1 });
+  if (device === "wasm") return createWasmSession(model, options);
   const engine = await loadEngine();
   const isWebGpu = device === "webgpu";
   const profileFolder = options.profile ? await mkdtemp(join(tmpdir(), "xception-profile-")) : undefined;
-  // A list with the CPU in it would fall back on that without a word. Alone, a device that is not there is an
-  // error, and single operators that a device lacks run on the CPU nevertheless.
+  // With the CPU in the list, an unavailable device would silently be replaced by it. Single operators that a device
+  // lacks run on the CPU either way.
   const settings: InferenceSession.SessionOptions = {
     executionProviders: [device],
     graphOptimizationLevel: options.optimize === false ? "disabled" : "all",
-    // Planned in the first run, the second would get one large piece of memory beside the pieces of the first, which stay:
-    // half as much again in training, and no faster.
+    // With it, the second run allocates one large block while the blocks of the first stay: half as much memory again in
+    // training, and no faster.
     enableMemPattern: false,
     intraOpNumThreads: options.threads ?? availableParallelism(),
-    // Fatal errors only: others are thrown as exceptions, and its warnings concern its own optimizations.
+    // Fatal errors only: others are thrown, and warnings concern the engine's own optimizations.
     logSeverityLevel: 4,
     ...(options.keep && isWebGpu && { preferredOutputLocation: locationsOf(options.keep) }),
     ...(profileFolder && { enableProfiling: true, profileFilePrefix: join(profileFolder, "profile") }),
@@ -154,8 +154,7 @@ interface EngineEvent {
 /** A session on WebGPU, whose results can stay in buffers there. */
 class DeviceSession extends NodeSession {
   async runOnDevice(feeds: DeviceFeeds): Promise<DeviceResults> {
-    const engineFeeds = Object.entries(feeds).map(([name, tensor]) => [name, this.#engineFeed(name, tensor)] as const);
-    const results = Object.entries(await this.session.run(Object.fromEntries(engineFeeds)));
+    const results = Object.entries(await this.session.run(mapValues(feeds, this.#engineFeed)));
     const isKept = ([, { location }]: (typeof results)[number]) => location === "gpu-buffer";
     return {
       tensors: fromEngineTensors(Object.fromEntries(results.filter((result) => !isKept(result)))),
@@ -163,7 +162,7 @@ class DeviceSession extends NodeSession {
     };
   }
 
-  #engineFeed(name: string, tensor: DeviceFeeds[string]): Tensor {
+  #engineFeed = (tensor: DeviceFeeds[string], name: string): Tensor => {
     if (tensor instanceof GpuTensor) return tensor.tensor;
     if ("device" in tensor) {
       throw new UsageError({
@@ -174,10 +173,10 @@ class DeviceSession extends NodeSession {
       });
     }
     return toEngineTensors({ tensor }, this.engine.Tensor).tensor!;
-  }
+  };
 }
 
-/** Not to be read by the binding's own `getData`, which ends the process (onnxruntime-node 1.30). */
+/** The binding's own `getData` on it would end the process (onnxruntime-node 1.30). */
 class GpuTensor implements DeviceTensor {
   readonly device = "webgpu";
   readonly tensor: Tensor;
@@ -207,40 +206,44 @@ const remedies: Readonly<Partial<Record<Device, string>>> = {
   webgpu:
     "It needs a GPU with a driver of Vulkan, Direct3D 12 or Metal, on Linux the library libvulkan1 too; " +
     "a software driver such as SwiftShader is selected with VK_ICD_FILENAMES.",
-  cuda:
-    "It needs an NVIDIA card with CUDA 12 and cuDNN 9, and onnxruntime-node's CUDA libraries: its script/install.js, " +
-    "run with --onnxruntime-node-install=cuda12, downloads them.",
-  tensorrt:
-    "It needs an NVIDIA card with CUDA 12 and TensorRT, and onnxruntime-node's CUDA libraries: its script/install.js, " +
-    "run with --onnxruntime-node-install=cuda12, downloads them.",
+  cuda: nvidiaRemedy("cuDNN 9"),
+  tensorrt: nvidiaRemedy("TensorRT"),
   dml: "It needs Windows with DirectX 12.",
   coreml: "It needs macOS.",
 };
+
+function nvidiaRemedy(library: string): string {
+  return (
+    `It needs an NVIDIA GPU with CUDA 12 and ${library}, and onnxruntime-node's CUDA libraries: its script/install.js, ` +
+    "run with --onnxruntime-node-install=cuda12, downloads them."
+  );
+}
 
 /** Version of the native engine. */
 export async function engineVersion(): Promise<string> {
   return (await loadEngine()).env.versions.node ?? "unknown";
 }
 
-/** Every device that the engine of this operating system knows, with the outcome of loading a tiny model there. */
+/** Lists the devices of this operating system's engine; one is available if it loads a tiny model. */
 export async function listDevices(): Promise<readonly DeviceStatus[]> {
   const engine = await loadEngine();
   const native = engine.listSupportedBackends().map(({ name }) => name as Device);
   const statuses: DeviceStatus[] = [];
   for (const device of [...native, "wasm"] as const) {
-    const reason = device === "wasm" ? await whyNoWebAssembly() : await whyUnavailable(device);
+    const reason = await whyUnavailable(device);
     statuses.push({ device, available: reason === undefined, ...(reason !== undefined && { reason }) });
   }
   return statuses;
 }
 
-/** Returns why the native engine cannot compute on a device, or undefined if it can. */
+/** Returns why the engine cannot compute on a device, or undefined if it can. */
 async function whyUnavailable(device: Device): Promise<string | undefined> {
   try {
-    const engine = await loadEngine();
-    const settings = { executionProviders: [device], logSeverityLevel: 4 } as const;
-    const session = await engine.InferenceSession.create(probeModel, settings);
-    await session.release();
+    if (device === "wasm") await (await createWasmSession(probeModel)).dispose();
+    else {
+      const settings = { executionProviders: [device], logSeverityLevel: 4 } as const;
+      await (await (await loadEngine()).InferenceSession.create(probeModel, settings)).release();
+    }
     return undefined;
   } catch (error) {
     return firstSentence(error);
@@ -257,15 +260,8 @@ export function unavailable(device: Device, reason: string): RuntimeUnavailableE
   });
 }
 
-async function whyNoWebAssembly(): Promise<string | undefined> {
-  try {
-    const { createWebSession } = await import("../web/session.ts");
-    const session = await createWebSession(probeModel);
-    await session.dispose();
-    return undefined;
-  } catch (error) {
-    return firstSentence(error);
-  }
+async function createWasmSession(model: Uint8Array, options?: SessionOptions): Promise<Session> {
+  return (await import("../web/session.ts")).createWebSession(model, { ...options, threads: 1 });
 }
 
 /** Removes source locations and line breaks from an engine message. */

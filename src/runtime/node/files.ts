@@ -8,13 +8,19 @@ import type { FolderListing } from "../../base/platform.ts";
 /**
  * Reads a whole file.
  * @param path or a `file:` URL.
- * @throws {FileError} it is missing, a folder, or cannot be read.
+ * @throws {FileError} it is missing, a folder, a pipe or a device, or cannot be read.
  */
 export async function readFile(path: string | URL): Promise<Uint8Array> {
   try {
+    const status = await stat(path);
+    // Opening a pipe or a device could block forever.
+    if (!status.isFile() && !status.isDirectory()) {
+      throw new FileError({ where: `file "${path}"`, what: "this is not a regular file", expected: "a file to read" });
+    }
     const { buffer, byteOffset, length } = await readFromDisk(path);
     return new Uint8Array(buffer, byteOffset, length);
   } catch (error) {
+    if (error instanceof FileError) throw error;
     const cause = error as NodeJS.ErrnoException;
     const reasons: Record<string, string> = { ENOENT: "there is no such file", EISDIR: "this is a folder" };
     const what = reasons[cause.code ?? ""] ?? `it cannot be read (${cause.message})`;
@@ -79,11 +85,10 @@ export async function assertWritable(path: string): Promise<void> {
 }
 
 /**
- * Writes a file and others beside it that it names: it comes last, so that it is there only when they are. If it was there
- * before and `beside` names none of the files that it named, it stays whole until then.
- * @param named the files beside it that a content names: those of the replaced file that the new one has no use for are
- *   removed at the end.
- * @throws as {@link writeFileAtomic}; nothing new is left behind then.
+ * Writes a file and others beside it that it names. It comes last, so that it exists only when they do; an old one stays whole
+ * until then if `beside` replaces none of its files.
+ * @param named lists the files beside it that a content names: those of a replaced file that are no longer needed are deleted.
+ * @throws as {@link writeFileAtomic}; new files are deleted then.
  */
 export async function writeFilesAtomic(
   path: string,
@@ -112,7 +117,7 @@ export async function writeFilesAtomic(
   }
 }
 
-/** Flushes a folder, so that a new name in it outlasts a power failure. Not every system lets folders be opened. */
+/** Flushes a folder, so that a new name in it survives a power failure. Not every system can open folders. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r").catch(() => undefined);
   await handle?.sync().catch(() => {});
@@ -120,8 +125,8 @@ async function syncFolder(folder: string): Promise<void> {
 }
 
 /**
- * Where a file goes, links followed, and what it is called until it is whole. Renaming onto a device would replace the device
- * itself, `/dev/null` for one.
+ * Returns a file's place, links followed, and its name until it is complete. Renaming onto a device such as `/dev/null`
+ * would replace the device.
  * @throws {FileError} the path is a folder or a device.
  */
 async function placeOf(path: string): Promise<{ readonly target: string; readonly temporary: string }> {
@@ -137,60 +142,61 @@ async function placeOf(path: string): Promise<{ readonly target: string; readonl
 }
 
 function writeError(path: string, folder: string, cause: NodeJS.ErrnoException): FileError {
-  const where = `file "${path}"`;
-  switch (cause.code) {
-    case "ENOENT":
-      return new FileError({ where, what: `the folder ${folder} does not exist`, remedy: "Create it first.", cause });
-    case "ENOTDIR":
-      return new FileError({ where, what: `${folder} is not a folder`, cause });
-    case "EACCES":
-    case "EPERM":
-    case "EROFS":
-      return new FileError({ where, what: `the folder ${folder} is not writable`, cause });
-    case "ENOSPC":
-    case "EDQUOT":
-      return new FileError({ where, what: "the disk is full", remedy: "Make room on it.", cause });
-    default:
-      return new FileError({ where, what: `it could not be written (${cause.message})`, cause });
-  }
+  const notWritable = { what: `the folder ${folder} is not writable` };
+  const full = { what: "the disk is full", remedy: "Make room on it." };
+  const reasons: Readonly<Record<string, { readonly what: string; readonly remedy?: string }>> = {
+    ENOENT: { what: `the folder ${folder} does not exist`, remedy: "Create it first." },
+    ENOTDIR: { what: `${folder} is not a folder` },
+    EACCES: notWritable,
+    EPERM: notWritable,
+    EROFS: notWritable,
+    ENOSPC: full,
+    EDQUOT: full,
+  };
+  const reason = reasons[cause.code ?? ""] ?? { what: `it could not be written (${cause.message})` };
+  return new FileError({ where: `file "${path}"`, ...reason, cause });
 }
 
 /**
- * Lists what lies below a folder, at any depth; links are followed, loops of links are not. A link that leads nowhere is
- * listed as a file, so that whoever opens it can report it.
+ * Lists everything below a folder, recursively; links are followed, except from inside a folder to another listed one. A
+ * broken link is listed as a file, so that opening it reports the error.
  * @throws {DataError} the folder is missing, is a file, or it or a folder in it cannot be read.
  */
 export async function listFolder(path: string): Promise<FolderListing> {
   const folders: string[] = [];
   const files: string[] = [];
+  const visited = new Set<string>();
+  /** Followed last, so that a folder is listed under its own name if it is also linked to. */
+  const links: { readonly name: string; readonly chain: readonly string[] }[] = [];
 
+  /** @param chain real paths of the folders that lead here; the last is the folder itself. */
   async function visit(relative: string, chain: readonly string[]): Promise<void> {
+    const real = chain.at(-1)!;
+    visited.add(real);
+    if (relative !== "" && !relative.includes("/")) folders.push(relative);
     const folder = join(path, relative);
-    for (const entry of await readFolder(folder)) {
+    for (const entry of await readdir(folder, { withFileTypes: true }).catch(asFolderError(folder))) {
       const name = relative === "" ? entry.name : `${relative}/${entry.name}`;
       const kind = await kindOf(entry, folder);
       if (kind === "file") files.push(name);
       if (kind !== "folder") continue;
-      const real = await realPathOf(join(folder, entry.name));
-      if (entry.isSymbolicLink() && leadsBack(real, chain)) continue;
-      if (relative === "") folders.push(name);
-      await visit(name, [...chain, real]);
+      if (entry.isSymbolicLink()) links.push({ name, chain });
+      else await visit(name, [...chain, join(real, entry.name)]);
     }
   }
 
-  await visit("", [await realPathOf(path)]);
+  const realOf = (folder: string) => realpath(folder).catch(asFolderError(folder));
+  await visit("", [await realOf(path)]);
+  for (const { name, chain } of links) {
+    const real = await realOf(join(path, name));
+    // Two classes may be links to the same folder; folders inside them that link to each other could go on forever.
+    const isListed = name.includes("/") && visited.has(real);
+    if (!isListed && !leadsBack(real, chain)) await visit(name, [...chain, real]);
+  }
   return { path, folders, files };
 }
 
-async function realPathOf(folder: string): Promise<string> {
-  return realpath(folder).catch((error) => refuse(folder, error));
-}
-
-async function readFolder(folder: string): Promise<Dirent[]> {
-  return readdir(folder, { withFileTypes: true }).catch((error) => refuse(folder, error));
-}
-
-/** Pipes, sockets and devices are neither: opening one could block for ever. */
+/** Opening a pipe, socket or device could block forever. */
 async function kindOf(entry: Dirent, folder: string): Promise<"file" | "folder" | "other"> {
   if (entry.isDirectory()) return "folder";
   if (entry.isFile()) return "file";
@@ -202,11 +208,13 @@ async function kindOf(entry: Dirent, folder: string): Promise<"file" | "folder" 
 
 /** Returns whether a link's target is one of the folders on the current path, or contains one of them. */
 function leadsBack(target: string, chain: readonly string[]): boolean {
-  return chain.some((folder) => folder === target || folder.startsWith(target.endsWith(sep) ? target : target + sep));
+  return chain.some((folder) => `${folder}${sep}`.startsWith(target.endsWith(sep) ? target : target + sep));
 }
 
-function refuse(folder: string, error: NodeJS.ErrnoException): never {
-  const reasons: Record<string, string> = { ENOENT: "there is no such folder", ENOTDIR: "this is not a folder" };
-  const what = reasons[error.code ?? ""] ?? `the folder cannot be read (${error.code})`;
-  throw new DataError({ where: `folder "${folder}"`, what, cause: error });
+function asFolderError(folder: string) {
+  return (cause: NodeJS.ErrnoException): never => {
+    const reasons: Record<string, string> = { ENOENT: "there is no such folder", ENOTDIR: "this is not a folder" };
+    const what = reasons[cause.code ?? ""] ?? `the folder cannot be read (${cause.code})`;
+    throw new DataError({ where: `folder "${folder}"`, what, cause });
+  };
 }

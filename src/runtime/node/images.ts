@@ -1,9 +1,16 @@
-import { access, constants, stat } from "node:fs/promises";
+import { closeSync, openSync, readSync, statSync } from "node:fs";
 import type { Sharp } from "sharp";
-import { DataError, FormatError, ShapeError, type XceptionError } from "../../base/errors.ts";
+import { DataError, FormatError, ShapeError, XceptionError } from "../../base/errors.ts";
 import { assertAllowed, assertOption, wholeNumber } from "../../base/kinds.ts";
 import type { DecodeOptions, RgbImage } from "../../base/platform.ts";
-import type { ImageFile } from "../../base/source.ts";
+import { describeSource, type ImageFile } from "../../base/source.ts";
+
+/** Longest side of an image in pixels, as in libjpeg. */
+const longestSide = 65_500;
+/** Seconds that decoding one image may take: 100 megapixels of AVIF take 10 on a slow machine. */
+const longestSeconds = 60;
+/** Bytes for each pixel of {@link DecodeOptions.pixelLimit} that a TIFF may unpack to; other formats cannot have more. */
+const bytesPerPixel = 8;
 
 /**
  * Decodes an image to sRGB pixels `[height, width, 3]`: JPEG, PNG, WebP, AVIF, TIFF or the first frame of a GIF;
@@ -17,21 +24,21 @@ import type { ImageFile } from "../../base/source.ts";
  * training step keeps the JavaScript thread busy.
  *
  * @throws {FormatError} the file is empty, damaged, truncated, too large, or not an image of a supported format.
- * @throws {DataError} the file does not exist, or cannot be read.
+ * @throws {DataError} the file does not exist, cannot be read, or is not a regular file.
  * @throws {UsageError} an option is out of its range.
  */
 export async function decodeImage(source: ImageFile, options: DecodeOptions): Promise<RgbImage> {
-  const complete = checkDecodeOptions(options);
-  const { width, height, fit, atLeast } = complete;
+  const { size, atLeast, fit, background, pixelLimit } = checkDecodeOptions(options);
+  const format = formatOf(source);
   try {
-    const size = atLeast === undefined || width !== undefined ? undefined : await shrunkSize(source, atLeast, complete);
-    const pipeline = await pipelineOf(source, size === undefined ? complete : { ...complete, ...size, fit: "fill" });
+    const target = size ?? (atLeast && format === "jpeg" ? await shrunkSize(source, atLeast, pixelLimit) : undefined);
+    const opened = await open(source, format, pixelLimit);
+    const pipeline = resized(opened, target, size ? fit : "fill", background);
     const { data, info } = await pipeline.toBuffer({ resolveWithObject: true });
     const image = { width: info.width, height: info.height, data: bytesOf(data) };
-    const isSized = width !== undefined && height !== undefined;
-    return fit === "contain" && isSized ? centerOn(image, width, height, complete.background) : image;
+    return size && fit === "contain" ? centerOn(image, size, background) : image;
   } catch (error) {
-    throw await explainDecodeFailure(source, complete.pixelLimit, error as Error);
+    throw error instanceof XceptionError ? error : explainDecodeFailure(source, pixelLimit, error as Error);
   }
 }
 
@@ -56,46 +63,47 @@ export async function encodePng({ width, height, data }: RgbImage): Promise<Uint
   );
 }
 
-/** On first use: not every program that has this platform looks at images. */
+/** On first use: not every program on this platform reads images. */
 async function loadSharp() {
   return (await import("sharp")).default;
 }
 
-async function pipelineOf(source: ImageFile, options: CompleteDecodeOptions): Promise<Sharp> {
+async function open(source: ImageFile, format: ImageFormat, pixelLimit: number): Promise<Sharp> {
   const sharp = await loadSharp();
-  const [r, g, b] = options.background;
   const opened = sharp(source, {
     autoOrient: true,
-    // The strictest level: half an image with gray below it must not be learned from.
+    // The strictest level: a truncated image is otherwise filled with gray.
     failOn: "warning",
-    limitInputPixels: options.pixelLimit,
-  });
-  // Going to sRGB first is what makes colored backgrounds behind gray images and profiles of 16-bit images come out
-  // right, but it costs the decoders' own fast shrinking. Only JPEG and WebP have that, and need neither.
-  const inColor = shrinksWhileDecoding(source) ? opened : opened.pipelineColorspace("srgb");
-  const flat = inColor.flatten({ background: { r, g, b } });
-  const { width, height, fit } = options;
-  const sized =
-    width === undefined
-      ? flat
-      : flat.resize(width, height ?? width, { fit: fit === "contain" ? "inside" : fit, kernel: "cubic" });
+    limitInputPixels: pixelLimit,
+  }).timeout({ seconds: longestSeconds });
+  // Converting to sRGB first makes colored backgrounds behind gray images and profiles of 16-bit images come out right, but
+  // turns off shrinking inside the decoder, which only JPEG and WebP have. They need neither.
+  if (format === "jpeg" || format === "webp") return opened;
+  const inColor = opened.pipelineColorspace("srgb");
+  if (format !== "tiff") return inColor;
+  const { width, height, channels, bitsPerSample = 8, depth, space } = await opened.metadata();
+  assertSides(source, width, height);
+  if ((width * height * channels * bitsPerSample) / 8 > bytesPerPixel * pixelLimit) throw tooLarge(source, pixelLimit);
+  // Gray floats are from 0 to 1 by convention, but libvips takes them as 0 to 255. Color it reads by the convention.
+  const isFloat = (depth === "float" || depth === "double") && space === "b-w" && channels === 1;
+  const isUnit = isFloat && (await opened.clone().stats()).channels.every(({ max }) => max <= 1);
+  return isUnit ? inColor.linear(255, 0) : inColor;
+}
+
+function resized(opened: Sharp, size: Size | undefined, fit: Fit, [r, g, b]: readonly [number, number, number]): Sharp {
+  const flat = opened.flatten({ background: { r, g, b } });
+  const sized = size ? flat.resize({ ...size, fit: fit === "contain" ? "inside" : fit, kernel: "cubic" }) : flat;
   return sized.toColorspace("srgb").raw({ depth: "uchar" });
 }
 
 /**
- * The smallest size that a JPEG comes at without work, for its decoder can leave out the fine detail (a half, a quarter or
- * an eighth), and that is not smaller than `atLeast`; undefined for its own. Rounded down, because libvips shrinks in the
- * decoder only if it need not enlarge afterwards; it then resizes the last fraction of a pixel, so that places shift by
- * half of one at most.
+ * The smallest size not below `atLeast` at which the decoder reads a JPEG directly: a half, a quarter or an eighth of its
+ * own; undefined for its own. Rounded down, because libvips shrinks in the decoder only if it need not enlarge afterwards;
+ * resizing the last fraction of a pixel shifts content by half a pixel at most.
  */
-async function shrunkSize(
-  source: ImageFile,
-  atLeast: { width: number; height: number },
-  { pixelLimit }: { pixelLimit: number },
-) {
+async function shrunkSize(source: ImageFile, atLeast: Size, pixelLimit: number): Promise<Size | undefined> {
   const sharp = await loadSharp();
-  const { format, autoOrient } = await sharp(source, { limitInputPixels: pixelLimit }).metadata();
-  if (format !== "jpeg") return undefined;
+  const { autoOrient } = await sharp(source, { limitInputPixels: pixelLimit }).metadata();
   const shrunk = [8, 4, 2].map((factor) => ({
     width: Math.floor(autoOrient.width / factor),
     height: Math.floor(autoOrient.height / factor),
@@ -103,15 +111,79 @@ async function shrunkSize(
   return shrunk.find(({ width, height }) => width >= atLeast.width && height >= atLeast.height);
 }
 
-function shrinksWhileDecoding(source: ImageFile): boolean {
-  if (typeof source === "string") return /\.(jpe?g|jfif|webp)$/i.test(source);
-  const isJpeg = source[0] === 0xff && source[1] === 0xd8;
-  const isWebp = String.fromCharCode(...source.subarray(8, 12)) === "WEBP";
-  return isJpeg || isWebp;
+/**
+ * Recognizes the format by the first bytes. libvips would also open others, such as SVG, which can take any time and read
+ * other files.
+ * @throws {FormatError} it is empty, of no supported format, or too long or wide.
+ * @throws {DataError} there is no such file, it cannot be read, or it is not a regular file.
+ */
+function formatOf(source: ImageFile): ImageFormat {
+  const where = describeSource(source);
+  const head = typeof source === "string" ? headOf(source, where) : source.subarray(0, headLength);
+  if (head.length === 0) throw new FormatError({ where, what: "it is empty", expected: supportedFormats });
+  const text = String.fromCharCode(...head);
+  const matches = (start: string) => [...start].every((character, at) => character === "." || character === text[at]);
+  const formats = Object.keys(signatures) as ImageFormat[];
+  const format = formats.find((each) => signatures[each].some(matches));
+  if (format === undefined) throw unsupported(where);
+  // The other formats cannot store longer sides.
+  const { buffer, byteOffset } = head;
+  if (format === "png" && head.length === headLength) {
+    const header = new DataView(buffer, byteOffset);
+    assertSides(source, header.getUint32(16), header.getUint32(20));
+  }
+  return format;
 }
 
-/** Not left to the decoder, which would give a gray JPEG a gray border whatever the background is. */
-function centerOn(image: RgbImage, width: number, height: number, background: readonly number[]): RgbImage {
+/** Bytes from which a format, and the size of a PNG, can be read. */
+const headLength = 24;
+
+type ImageFormat = "jpeg" | "png" | "webp" | "avif" | "gif" | "tiff";
+
+/** First bytes of each format; a dot stands for any byte. */
+const signatures: Readonly<Record<ImageFormat, readonly string[]>> = {
+  jpeg: ["\xff\xd8"],
+  png: ["\x89PNG\r\n\x1a\n"],
+  webp: ["RIFF....WEBP"],
+  avif: ["\0...ftyp"],
+  gif: ["GIF8"],
+  tiff: ["II*\0", "MM\0*", "II+\0", "MM\0+"],
+};
+
+/** Synchronous: as asynchronous steps, each would wait for the training step that keeps the JavaScript thread busy. */
+function headOf(path: string, where: string): Uint8Array {
+  let file: number | undefined;
+  try {
+    const status = statSync(path);
+    if (!status.isFile()) {
+      const what = status.isDirectory() ? "this is a folder" : "this is not a regular file";
+      throw new DataError({ where, what, expected: "an image file" });
+    }
+    file = openSync(path, "r");
+    const head = new Uint8Array(headLength);
+    return head.subarray(0, readSync(file, head, 0, headLength, 0));
+  } catch (cause) {
+    if (cause instanceof XceptionError) throw cause;
+    const { code } = cause as NodeJS.ErrnoException;
+    const what = code === "ENOENT" ? "there is no such file" : `the file cannot be read (${code})`;
+    throw new DataError({ where, what, cause });
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+function assertSides(source: ImageFile, width: number, height: number): void {
+  if (width <= longestSide && height <= longestSide) return;
+  throw new FormatError({
+    where: describeSource(source),
+    what: "the image is too long or too wide",
+    received: `${width}×${height} pixels`,
+    expected: `sides of at most ${longestSide} pixels`,
+  });
+}
+
+/** sharp would give a gray JPEG a gray border whatever the background is. */
+function centerOn(image: RgbImage, { width, height }: Size, background: readonly number[]): RgbImage {
   const data = new Uint8Array(width * height * 3);
   for (let offset = 0; offset < data.length; offset += 3) data.set(background, offset);
   const left = Math.floor((width - image.width) / 2);
@@ -128,18 +200,24 @@ function bytesOf(buffer: Buffer): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
 }
 
-/** Decode options with nothing left out but a size. */
-type CompleteDecodeOptions = Required<Omit<DecodeOptions, "width" | "height" | "atLeast">> &
-  Pick<DecodeOptions, "width" | "height" | "atLeast">;
+type Size = Pick<RgbImage, "width" | "height">;
 
-const fits = ["fill", "cover", "contain"];
+type Fit = NonNullable<DecodeOptions["fit"]>;
+
+const fits: readonly Fit[] = ["fill", "cover", "contain"];
 
 /**
  * Fills in the defaults.
  * @throws {UsageError} an option is out of its range.
  */
-function checkDecodeOptions(options: DecodeOptions): CompleteDecodeOptions {
-  const { width, height, atLeast, fit = "fill", background = [255, 255, 255], pixelLimit = 100_000_000 } = options;
+function checkDecodeOptions({
+  width,
+  height,
+  atLeast,
+  fit = "fill",
+  background = [255, 255, 255],
+  pixelLimit = 100_000_000,
+}: DecodeOptions) {
   const where = (option: string) => `decodeImage option ${option}`;
   const isHalf = (width === undefined) !== (height === undefined);
   assertAllowed(where("width and height"), [width, height], !isHalf, "both, or neither");
@@ -151,55 +229,34 @@ function checkDecodeOptions(options: DecodeOptions): CompleteDecodeOptions {
   const isColor =
     background.length === 3 && background.every((part) => Number.isInteger(part) && part >= 0 && part <= 255);
   assertAllowed(where("background"), background, isColor, "[red, green, blue], whole numbers from 0 to 255");
-  return {
-    ...(width !== undefined && height !== undefined && { width, height }),
-    ...(atLeast && { atLeast }),
-    fit,
-    background,
-    pixelLimit,
-  };
+  const size = width === undefined || height === undefined ? undefined : { width, height };
+  return { size, atLeast, fit, background, pixelLimit };
 }
 
 const supportedFormats = "JPEG, PNG, WebP, AVIF, GIF or TIFF";
 
-/**
- * Explains in one sentence why an image could not be decoded. Inspects the file only now, so that decodable images,
- * nearly all of them, cost no extra call.
- */
-async function explainDecodeFailure(source: ImageFile, limit: number, error: Error): Promise<XceptionError> {
-  const where = typeof source === "string" ? `image "${source}"` : `image of ${source.length} bytes`;
-  if (typeof source === "string") {
-    const unreadable = await explainUnreadable(source, where);
-    if (unreadable !== undefined) return unreadable;
-  } else if (source.length === 0) {
-    return new FormatError({ where, what: "there is nothing in it", expected: supportedFormats, cause: error });
-  }
-  if (error.message.includes("exceeds pixel limit")) {
-    return new FormatError({
-      where,
-      what: "the image has too many pixels",
-      expected: `at most ${limit} pixels`,
-      remedy: "Raise `pixelLimit` if you trust its source.",
-      cause: error,
-    });
-  }
-  if (/unsupported image format|not been built in/.test(error.message)) {
-    return new FormatError({ where, what: "this is no image we can read", expected: supportedFormats, cause: error });
-  }
+function explainDecodeFailure(source: ImageFile, limit: number, error: Error): FormatError {
+  const where = describeSource(source);
+  if (error.message.includes("exceeds pixel limit")) return tooLarge(source, limit, error);
+  if (/unsupported image format|not been built in/.test(error.message)) return unsupported(where, error);
+  const isSlow = error.message.includes("timeout");
   const reason = error.message.split("\n")[0]!.replace(/^Input (file|buffer) has corrupt header: /, "");
-  return new FormatError({ where, what: `the image is damaged or cut short (${reason})`, cause: error });
+  const what = isSlow
+    ? `decoding it takes longer than ${longestSeconds} s`
+    : `the image is damaged or cut short (${reason})`;
+  return new FormatError({ where, what, cause: error });
 }
 
-async function explainUnreadable(path: string, where: string): Promise<XceptionError | undefined> {
-  try {
-    const status = await stat(path);
-    if (status.isDirectory()) return new DataError({ where, what: "this is a folder", expected: "an image file" });
-    await access(path, constants.R_OK);
-    if (status.size === 0) return new FormatError({ where, what: "the file is empty", expected: supportedFormats });
-    return undefined;
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    const what = code === "ENOENT" ? "there is no such file" : `the file cannot be read (${code})`;
-    return new DataError({ where, what, cause });
-  }
+function tooLarge(source: ImageFile, limit: number, cause?: Error): FormatError {
+  return new FormatError({
+    where: describeSource(source),
+    what: "the image has too many pixels",
+    expected: `at most ${limit} pixels`,
+    remedy: "Raise `pixelLimit` if you trust its source.",
+    cause,
+  });
+}
+
+function unsupported(where: string, cause?: Error): FormatError {
+  return new FormatError({ where, what: "this is not a supported image", expected: supportedFormats, cause });
 }

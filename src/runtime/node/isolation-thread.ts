@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { XceptionError } from "../../base/errors.ts";
-import { begun, type JobAnswer, type JobOrder, limitWasmMemory } from "./isolation.ts";
+import { type JobAnswer, type JobOrder, limitWasmMemory, started } from "./isolation.ts";
 
 /** TypeScript has no types of WebAssembly outside of browsers. */
 interface WasmFunctions {
@@ -9,21 +9,17 @@ interface WasmFunctions {
 
 const { WebAssembly: functions } = globalThis as unknown as { WebAssembly: WasmFunctions };
 
-/** The programs in WebAssembly that this thread compiles from now on; the list grows. */
-export function compiledPrograms(): readonly object[] {
-  const programs: object[] = [];
-  const { instantiate } = functions;
-  functions.instantiate = async (source, imports) => {
-    const result = await instantiate(source, imports);
-    if (result.module) programs.push(result.module);
-    return result;
-  };
-  return programs;
-}
+/** The WebAssembly programs that this thread has compiled. */
+const programs: object[] = [];
+const { instantiate } = functions;
+functions.instantiate = async (source, imports) => {
+  const result = await instantiate(source, imports);
+  if (result.module) programs.push(result.module);
+  return result;
+};
 
-const programs = compiledPrograms();
 const loading = load(workerData as string);
-// An error before the job arrives becomes the job's result.
+// An error before the job arrives is reported as its result.
 loading.catch(() => {});
 parentPort!.once("message", (order: JobOrder) => void answer(order));
 
@@ -39,7 +35,7 @@ async function answer({ name, input, memoryBytes }: JobOrder): Promise<void> {
   limitWasmMemory(memoryBytes);
   try {
     const functions = await loading;
-    parentPort!.postMessage(begun);
+    parentPort!.postMessage(started);
     const result = await functions[name]!(...input);
     post({ result, programs }, [...buffersIn(result)]);
   } catch (error) {
@@ -53,7 +49,7 @@ function post(answer: JobAnswer, buffers: ArrayBuffer[]): void {
   parentPort!.postMessage(answer, buffers);
 }
 
-/** Memory that the answer can take along instead of a copy. */
+/** Buffers that can be transferred instead of copied. */
 function buffersIn(value: unknown, found = new Set<ArrayBuffer>()): Set<ArrayBuffer> {
   if (ArrayBuffer.isView(value)) {
     if (value.buffer instanceof ArrayBuffer) found.add(value.buffer);

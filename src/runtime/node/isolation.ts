@@ -2,14 +2,14 @@ import { Worker } from "node:worker_threads";
 import * as errors from "../../base/errors.ts";
 import type { Isolate, IsolatedJob, JobLimits } from "../../base/platform.ts";
 
-/** Message of the thread when it is done. */
+/** Message of the thread at the end of the job. */
 export type JobAnswer =
   | { readonly result: unknown; readonly programs: readonly object[] }
   /** An error of this package by its class, with its parts; any other by its message alone. */
   | { readonly failure: string; readonly parts: errors.ErrorParts };
 
 /** Message of the thread when its module is loaded and the job starts. */
-export const begun = "begun";
+export const started = "started";
 
 /** Message that gives the thread its job. */
 export interface JobOrder {
@@ -18,16 +18,13 @@ export interface JobOrder {
   readonly memoryBytes: number;
 }
 
-/** Time for which a started thread waits for its job. */
+/** Time for which a prepared thread waits for its job. */
 const patienceMs = 10_000;
 
 /** A thread that waits for a job, and its module. */
 let waiting: { readonly module: string; readonly worker: Worker } | undefined;
 
-/**
- * Programs in WebAssembly by the module that uses them. V8 compiles a program once for all threads as long as anybody holds
- * it, so that every thread but the first finds it compiled.
- */
+/** WebAssembly programs by the module that uses them: V8 compiles them only once while they are referenced. */
 const programsOf = new Map<string, readonly object[]>();
 
 /**
@@ -43,9 +40,9 @@ async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): 
   let timer: NodeJS.Timeout | undefined;
   try {
     const answer = await new Promise<JobAnswer>((resolve, reject) => {
-      worker.on("message", (message: JobAnswer | typeof begun) => {
-        if (message !== begun) return resolve(message);
-        // Loading the module is not the job's: that waits for the disk, and for others who use the CPU.
+      worker.on("message", (message: JobAnswer | typeof started) => {
+        if (message !== started) return resolve(message);
+        // The time that the module takes to load depends on the disk and is not the job's.
         timer = setTimeout(() => reject(tooSlow(where, timeMs)), timeMs);
       });
       worker.once("error", reject);
@@ -62,7 +59,7 @@ async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): 
     throw new errors.FormatError({ where, what: `reading it ended unexpectedly (${reason})`, cause });
   } finally {
     clearTimeout(timer);
-    // Its memory takes a while to be given back, which nobody has to wait for.
+    // Not awaited: freeing its memory takes a while.
     void worker.terminate();
   }
 }
@@ -97,12 +94,12 @@ function threadFor(module: string): Worker {
 function start(module: string): Worker {
   const fromSources = import.meta.url.endsWith(".ts");
   const thread = new URL(`./isolation-thread.${fromSources ? "ts" : "js"}`, import.meta.url);
-  // What a library prints of a damaged file is in the error, as far as it matters.
+  // Captured, so that libraries do not print about damaged files; their errors are thrown.
   const options = { workerData: module, stdout: true, stderr: true };
   return fromSources ? new Worker(throughTsx(thread), { ...options, eval: true }) : new Worker(thread, options);
 }
 
-/** Node 20 does not read TypeScript by itself: only in development, where tsx does. */
+/** In development, where tsx loads TypeScript. */
 function throughTsx(module: URL): string {
   return `import("tsx/esm/api").then(({ register }) => { register(); return import(${JSON.stringify(module.href)}); })`;
 }
@@ -130,7 +127,7 @@ interface WasmMemory {
 /** TypeScript has no types of WebAssembly outside of browsers. */
 const { Memory } = (globalThis as unknown as { WebAssembly: { Memory: { prototype: WasmMemory } } }).WebAssembly;
 
-/** Gives each program in WebAssembly, in this thread from now on, no more memory than this. Node has no such limit. */
+/** Limits each WebAssembly memory of this thread from now on. Node has no such option. */
 export function limitWasmMemory(bytes: number): void {
   const { grow } = Memory.prototype;
   Memory.prototype.grow = function (this: WasmMemory, pages: number): number {

@@ -7,12 +7,12 @@ const commWorld = 0x44000000;
 const datatype = { byte: 0x4c00010d, float: 0x4c00040a } as const;
 const operationSum = 0x58000003;
 const errorsReturn = 0x54000001;
-/** MPI_IN_PLACE, a pointer that points nowhere. */
+/** MPI_IN_PLACE, as a pointer. */
 const inPlace = -1;
 const threadFunneled = 1;
 /**
- * Numbers in one message of a sum, 16 MiB. MPI copies each message, which has to fit the CPU's cache: between processes of
- * one machine that takes half the time (`bench/exchange.ts`). Smaller ones would wait longer for networks with a latency.
+ * Numbers in one message of a sum, 16 MiB. MPI copies each message, and copies that fit the CPU's cache halve the time
+ * between processes of one machine (`bench/exchange.ts`). Smaller messages would pay for the network's latency more often.
  */
 export const bucketLength = 2 ** 22;
 const longestErrorText = 512;
@@ -25,7 +25,7 @@ const libraryNames = ["libmpi.so.12", "libmpich.so.12", "libmpi.12.dylib"] as co
 export interface MpiOptions {
   /** Numbers in one message of a sum; default 4,194,304, which are 16 MiB. The same on all ranks. */
   readonly bucket?: number | undefined;
-  /** Path or name of the library, instead of those tried one after the other: `libmpi.so.12`, `libmpich.so.12`. */
+  /** Path or name of the library; default: the first of `libmpi.so.12` and `libmpich.so.12` that loads. */
   readonly library?: string | undefined;
 }
 
@@ -71,17 +71,11 @@ export function launchedRank(environment: Readonly<Record<string, string | undef
   return Number(PMI_RANK ?? PMIX_RANK ?? SLURM_PROCID ?? 0);
 }
 
-/**
- * MPICH may send through UCX, which when it is loaded moves the heap's end up and down to try its hooks in the allocator, and
- * by that breaks the heap of a program with several threads; and which holds on to a process that has crashed.
- */
-function calmUcx(): void {
+async function loadLibrary(names: readonly string[]): Promise<LibraryHandle> {
+  // MPICH may use UCX, which corrupts the heap of a program with threads when it tests its allocator hooks, and which keeps
+  // crashed processes alive.
   process.env.UCX_MEM_MMAP_HOOK_MODE ??= "none";
   process.env.UCX_ERROR_SIGNALS ??= "";
-}
-
-async function loadLibrary(names: readonly string[]): Promise<LibraryHandle> {
-  calmUcx();
   const { default: koffi } = await import("koffi");
   const reasons: string[] = [];
   for (const name of names) {
@@ -94,19 +88,10 @@ async function loadLibrary(names: readonly string[]): Promise<LibraryHandle> {
   throw unavailable(`its library cannot be loaded: ${reasons.join("; ")}`);
 }
 
-function versionFunction(library: LibraryHandle) {
-  try {
-    return library.func("int MPI_Get_library_version(void *text, _Out_ int *length)");
-  } catch (cause) {
-    throw unavailable(`its library is not an MPI library: ${cause instanceof Error ? cause.message : String(cause)}`);
-  }
-}
-
 type Bindings = ReturnType<typeof bind>;
 
 function bind(library: LibraryHandle) {
-  const version = versionFunction(library);
-  const text = textOf(longestVersionText, (buffer, length) => version(buffer, length));
+  const text = textOf(longestVersionText, versionFunction(library));
   // Open MPI's handles are addresses, not these numbers: it would crash.
   if (/open mpi/i.test(text)) throw unavailable(`its library has another ABI: ${text.split("\n")[0]}`);
   return {
@@ -124,6 +109,14 @@ function bind(library: LibraryHandle) {
   };
 }
 
+function versionFunction(library: LibraryHandle) {
+  try {
+    return library.func("int MPI_Get_library_version(void *text, _Out_ int *length)");
+  } catch (cause) {
+    throw unavailable(`its library is not an MPI library: ${cause instanceof Error ? cause.message : String(cause)}`);
+  }
+}
+
 function checker({ errorText }: Bindings): (name: string, code: number) => void {
   return (name, code) => {
     if (code === 0) return;
@@ -131,8 +124,7 @@ function checker({ errorText }: Bindings): (name: string, code: number) => void 
     throw new RuntimeUnavailableError({
       where: "MPI",
       what: `${name} failed: ${text.replaceAll("\n", " ")}`,
-      remedy:
-        "Another process or the network between them may have failed: look at what the others and the launcher say.",
+      remedy: "Another rank or the network may have failed: check the output of the other ranks and of the launcher.",
     });
   };
 }

@@ -1,25 +1,11 @@
 import { WeightsError, type XceptionError } from "../../base/errors.ts";
 import { assertOption, wholeNumber } from "../../base/kinds.ts";
-import type { ImageSource, Platform, Session, SessionOptions, Source, Tensors } from "../../base/platform.ts";
-import { nameOfSource } from "../../base/source.ts";
-import { compile } from "../../compiler/compile.ts";
-import { imageInput } from "../../compiler/lower.ts";
-import { withoutImageResize } from "../../compiler/onnx/images.ts";
-import { input } from "../../graph/builder.ts";
-import { imageSizeOf, network } from "../../graph/network.ts";
+import type { ImageSource, Platform, SessionOptions, Source, Tensors } from "../../base/platform.ts";
+import { imageSizeOf } from "../../graph/network.ts";
 import { topIndices } from "../../learning/ranking.ts";
-import {
-  classifierFrom,
-  isGraphToRun,
-  isModelFile,
-  type LoadedModel,
-  type LoadModelOptions,
-  loadGraph,
-} from "../../model/load-model.ts";
+import { createClassifierSession, type LoadedModel, type LoadModelOptions } from "../../model/load-model.ts";
 import type { Model } from "../../model/model.ts";
-import { describeModel } from "../../model/model-file.ts";
 import { assertNotAborted, type PredictAllOptions, type PredictOptions, Predictor } from "../../model/predictor.ts";
-import { weightsSource } from "../../model/weights-file.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 
 /** One class and its probability. */
@@ -135,45 +121,15 @@ export class Classifier {
 }
 
 /**
- * Loads a model to classify images, from a file of any known format. For a model file or an ONNX graph of another tool,
- * the graph in the file itself runs, so that predictions match those of every other ONNX tool.
- * @param source `imagenet` selects the weights of keras.applications.Xception.
- * @param options `network`, `architecture`: the network of the weights, if the file holds only weights.
- * @throws {FileError} the file does not exist, or cannot be read.
- * @throws {FormatError} it is in no known format, or damaged.
- * @throws {WeightsError} a weight of its network is missing or has another shape.
- * @throws {UsageError} its network is not a classifier of RGB images, or an option is invalid.
- * @throws {RuntimeUnavailableError} the engine is not available, or rejects the graph.
+ * Loads a model to classify images, from a file of any known format.
+ * @throws as {@link Verbs.loadClassifier}.
  */
 export async function loadClassifier(
   source: Source,
-  { platform, session, ...options }: LoadOptions,
+  { platform, session: settings, ...options }: LoadOptions,
 ): Promise<Classifier> {
-  const { engine } = platform;
-  const opened = await weightsSource(source, platform);
-  if (isModelFile(opened, options)) {
-    const model = describeModel(opened.bytes, nameOfSource(source));
-    const graph = withoutImageResize(opened.bytes, imageInput, imageSizeOf(model.network));
-    return classifierOf(model, platform, engine.createSession(graph, session));
-  }
-  if (isGraphToRun(opened, options)) {
-    const { images, session: inEngine, ...model } = await loadGraph(opened, options, engine, session);
-    const known = { ...network("graph", input([...images.size, 3])), output: images.output };
-    return classifierOf({ ...model, network: known }, platform, Promise.resolve(inEngine));
-  }
-  const model = await classifierFrom(opened, options);
-  const { network: own, weights, preprocessing } = model;
-  // The same as in a model file, so that converting a model does not change its predictions.
-  const graph = compile(own, weights, { form: "exact", preprocessing });
-  return classifierOf(model, platform, engine.createSession(graph, session));
-}
-
-async function classifierOf(
-  model: Pick<Model, "network" | "labels" | "preprocessing"> & Partial<Pick<LoadedModel, "notes">>,
-  platform: Platform,
-  session: Promise<Session>,
-): Promise<Classifier> {
-  const predictor = new Predictor(model, platform, () => session);
+  const { session, ...model } = await createClassifierSession(source, platform, options, settings);
+  const predictor = new Predictor(model, platform, async () => session);
   await predictor.load();
   return new Classifier(model, predictor);
 }

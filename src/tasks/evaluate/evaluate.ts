@@ -32,7 +32,7 @@ export interface EvaluationProgress {
   readonly total: number;
 }
 
-export interface EvaluationControl extends TallyOptions {
+interface EvaluationControl extends TallyOptions {
   /** Weight of each class in the mean average precision of images with several labels, in the order of the classes. */
   readonly mapWeights?: readonly number[] | undefined;
   /** Ends the evaluation with an {@link AbortedError}. */
@@ -50,15 +50,8 @@ export interface EvaluateOptions extends Omit<EvaluationControl, "temperature"> 
 }
 
 /**
- * Evaluates a model on labeled images. The classes of the data set are matched with the model's labels by name. If the
- * network ends in a softmax, the temperature that would calibrate it is reported as well.
- * @throws {UsageError} a value of `top` is not a whole number from 1 to the number of classes.
- * @throws {DataError} the data set's classes differ from the model's, or it has no usable image.
- * @throws {TrainingError} the network's outputs are NaN or infinite.
- * @throws {AbortedError} the signal fired.
- * @example
- * const dataset = folderDataset(await platform.files.list("photos/test"));
- * const { evaluation } = await evaluate(model, dataset, { platform });
+ * Evaluates a model on labeled images.
+ * @throws as {@link Verbs.evaluate}.
  */
 export async function evaluate(
   model: Pick<Model, "network" | "weights" | "labels" | "preprocessing">,
@@ -102,18 +95,13 @@ export async function evaluateBatches(
   answer: Answer,
   source: BatchSource,
   dataset: ImageDataset,
-  { communicator = alone, ...control }: EvaluationControl & BetweenRanks = {},
+  { communicator = alone, ...control }: EvaluationControl & { readonly communicator?: Communicator | undefined } = {},
 ): Promise<EvaluationResult> {
   const { signal } = control;
-  const tested = await scoreAnswers(answersOf(answer, source, { communicator, signal }), dataset, control);
+  const tested = await scoreAnswers(answersOf(answer, source, communicator, signal), dataset, control);
   if (tested.predictions.length === 0) source.assertEnough(0, 1);
   const skipped = skippedByRanks(communicator, dataset, source.skipped);
   return { ...tested, evaluation: tested.evaluation(), skipped };
-}
-
-/** Ranks that share the images of `source`. */
-interface BetweenRanks {
-  readonly communicator?: Communicator | undefined;
 }
 
 /** Compares the predictions of a network with the labels; `evaluation` scores them, if there are any. */
@@ -163,17 +151,17 @@ function truthOf(truth: readonly number[], best: number, classes: readonly strin
 /** Probability and rank of the most probable true class. */
 function placeOf(truth: readonly number[], scores: Float32Array) {
   if (truth.length === 0) return { truthProbability: 0, truthRank: 0 };
-  const likeliest = truth.reduce((a, b) => (rankOf(scores, a) <= rankOf(scores, b) ? a : b));
-  return { truthProbability: scores[likeliest]!, truthRank: rankOf(scores, likeliest) + 1 };
+  const top = truth.reduce((a, b) => (rankOf(scores, a) <= rankOf(scores, b) ? a : b));
+  return { truthProbability: scores[top]!, truthRank: rankOf(scores, top) + 1 };
 }
 
-/** Returns whether its outputs can be calibrated by a temperature. */
+/** Returns whether a network ends in a softmax, so that a temperature can calibrate it. */
 export function isSoftmax(network: Network): boolean {
   return outputActivation(network) === "softmax";
 }
 
 /** A network's predictions for some images of a data set. */
-export interface Answers {
+interface Answers {
   /** `[N, classes]`. */
   readonly probabilities: FloatTensor;
   /** `[N]`, indices into the data set's samples, below 2²⁴ if ranks share them. */
@@ -183,84 +171,61 @@ export interface Answers {
 /** Returns a network's probabilities for a batch of images, `[N, classes]`. */
 export type Answer = (batch: Batch) => Promise<FloatTensor>;
 
-interface AnswerOptions {
-  readonly communicator: Communicator;
-  readonly signal?: AbortSignal | undefined;
-}
-
 /**
  * Runs a network on a data set. If several ranks share it, each runs its part, and all get all predictions.
  * @throws {AbortedError} the signal fired; on all ranks if it fired on one.
  */
-export async function* answersOf(
+async function* answersOf(
   answer: Answer,
   source: BatchSource,
-  { communicator, signal }: AnswerOptions,
+  communicator: Communicator,
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<Answers, void, void> {
-  if (communicator.size > 1) return yield* sharedAnswers(answer, source, { communicator, signal });
-  for await (const batch of source.evaluationBatches(signal && { signal })) {
-    yield { probabilities: await answer(batch), indices: [...batch.indices] };
+  if (communicator.size === 1) {
+    for await (const batch of source.evaluationBatches(signal && { signal })) {
+      yield { probabilities: await answer(batch), indices: [...batch.indices] };
+    }
+    return;
   }
-}
-
-async function* sharedAnswers(
-  answer: Answer,
-  source: BatchSource,
-  { communicator, signal }: AnswerOptions,
-): AsyncGenerator<Answers, void, void> {
   const batches = source.evaluationBatches();
   for (let round = 0; round < source.evaluationBatchCount; round++) {
     const { value: batch } = await batches.next();
-    const probabilities = batch && (await answer(batch));
-    const message = new AnswerMessage(communicator, source);
-    if (batch && probabilities) message.write({ probabilities, indices: [...batch.indices] });
-    if (message.exchange(signal?.aborted === true)) {
+    const own = batch ? { probabilities: await answer(batch), indices: [...batch.indices] } : undefined;
+    const shared = shareAnswers(own, source, communicator, signal?.aborted === true);
+    if (shared === undefined) {
       throw new AbortedError({ where: "evaluation", what: "it was stopped by the caller", cause: signal?.reason });
     }
-    yield message.read();
+    yield shared;
   }
 }
 
-/** Message with one batch of a rank: whether to stop, then a row per image: its index + 1 and its prediction. */
-class AnswerMessage {
-  readonly #communicator: Communicator;
-  readonly #batchSize: number;
-  readonly #row: number;
-  readonly #numbers: Float32Array;
-
-  constructor(communicator: Communicator, { batchSize, classes }: Pick<BatchSource, "batchSize" | "classes">) {
-    this.#communicator = communicator;
-    this.#batchSize = batchSize;
-    this.#row = 1 + classes;
-    this.#numbers = new Float32Array(1 + communicator.size * batchSize * this.#row);
+/**
+ * Exchanges one batch of each rank; undefined if one of them wants to stop. The message is whether to stop, then a row per
+ * image: its index + 1 and its prediction.
+ */
+function shareAnswers(
+  own: Answers | undefined,
+  { batchSize, classes }: Pick<BatchSource, "batchSize" | "classes">,
+  communicator: Communicator,
+  stop: boolean,
+): Answers | undefined {
+  const width = 1 + classes;
+  const message = new Float32Array(1 + communicator.size * batchSize * width);
+  if (stop) message[0] = 1;
+  for (const [row, index] of own?.indices.entries() ?? []) {
+    const start = 1 + (communicator.rank * batchSize + row) * width;
+    message[start] = index + 1;
+    message.set(own!.probabilities.data.subarray(row * classes, (row + 1) * classes), start + 1);
   }
-
-  write({ probabilities, indices }: Answers): void {
-    const classes = this.#row - 1;
-    for (const [row, index] of indices.entries()) {
-      const start = 1 + (this.#communicator.rank * this.#batchSize + row) * this.#row;
-      this.#numbers[start] = index + 1;
-      this.#numbers.set(probabilities.data.subarray(row * classes, (row + 1) * classes), start + 1);
-    }
+  communicator.sum(message);
+  if (message[0]! > 0) return undefined;
+  const rows: Float32Array[] = [];
+  for (let start = 1; start < message.length; start += width) {
+    if (message[start]! > 0) rows.push(message.subarray(start, start + width));
   }
-
-  /** Returns whether a rank wants to stop. */
-  exchange(stop: boolean): boolean {
-    this.#numbers[0] = stop ? 1 : 0;
-    this.#communicator.sum(this.#numbers);
-    return this.#numbers[0] > 0;
-  }
-
-  read(): Answers {
-    const rows: Float32Array[] = [];
-    for (let start = 1; start < this.#numbers.length; start += this.#row) {
-      if (this.#numbers[start]! > 0) rows.push(this.#numbers.subarray(start, start + this.#row));
-    }
-    const classes = this.#row - 1;
-    const probabilities = floatTensor([rows.length, classes]);
-    for (const [row, values] of rows.entries()) probabilities.data.set(values.subarray(1), row * classes);
-    return { probabilities, indices: rows.map(([index]) => index! - 1) };
-  }
+  const probabilities = floatTensor([rows.length, classes]);
+  for (const [row, values] of rows.entries()) probabilities.data.set(values.subarray(1), row * classes);
+  return { probabilities, indices: rows.map(([index]) => index! - 1) };
 }
 
 /** Number of images of either kind in a report, and their stored size in pixels. */

@@ -1,15 +1,23 @@
 import { z } from "zod";
+import { csvText, parseCsv } from "../../base/csv.ts";
 import { DataError, FormatError, ShapeError, UsageError } from "../../base/errors.ts";
-import { type ArchitectureName, architectureNames, type NetworkOptions } from "../../models/registry.ts";
-import type { FloatTensor } from "../../tensor/tensor.ts";
+import { checkDocument, parseJson } from "../../base/json.ts";
+import { assertOption, wholeNumber } from "../../base/kinds.ts";
+import { metadataKey } from "../../formats/format.ts";
+import { decodeFloats } from "../../formats/number-formats.ts";
+import { isSafetensors, readSafetensors, writeSafetensors } from "../../formats/safetensors.ts";
+import { architectureNames, type NetworkOptions } from "../../models/registry.ts";
+import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
+
+const imageSchema = z.object({
+  /** Its path inside the images' folder, with `/` as the separator. */
+  file: z.string().min(1),
+  /** Its class. */
+  label: z.string().min(1).optional(),
+});
 
 /** An image with an embedding. */
-export interface EmbeddedImage {
-  /** Its path inside the images' folder, with `/` as the separator. */
-  readonly file: string;
-  /** Its class. */
-  readonly label?: string | undefined;
-}
+export type EmbeddedImage = Readonly<z.infer<typeof imageSchema>>;
 
 /** Embeddings of images: one vector each; similar images have similar directions. */
 export interface Embeddings {
@@ -20,41 +28,28 @@ export interface Embeddings {
   readonly origin?: EmbeddingsOrigin | undefined;
 }
 
-/** The model of the embeddings, and the folder of the images; paths are relative to the embeddings' file. */
-export interface EmbeddingsOrigin {
-  /** Path or URL of the model file, or `imagenet`. */
-  readonly model: string;
-  /** Digest of the model, see `FeatureExtractor.digest`. */
-  readonly digest: string;
-  /** As in `openAs`, if the model file holds only weights. */
-  readonly network?: NetworkOptions | undefined;
-  readonly architecture?: ArchitectureName | undefined;
-  readonly allowMissing?: string | undefined;
-  readonly layer: string;
-  readonly pooling: "avg" | "max";
-  readonly folder: string;
-}
-
 const originSchema = z.object({
+  /** Path or URL of the model file, or `imagenet`. */
   model: z.string().min(1),
+  /** Digest of the model, see `FeatureExtractor.digest`. */
   digest: z.string().regex(/^[0-9a-f]{64}$/),
-  // Validated when the network is built.
-  network: z.record(z.string(), z.json()).optional(),
+  /** As in `openAs`, if the model file holds only weights; validated when the network is built. */
+  network: z.custom<NetworkOptions>((value) => z.record(z.string(), z.json()).safeParse(value).success).optional(),
   architecture: z.enum(architectureNames).optional(),
   allowMissing: z.string().optional(),
+  key: z.string().optional(),
   layer: z.string().min(1),
   pooling: z.enum(["avg", "max"]),
   folder: z.string().min(1),
 });
 
-/** An image in a file. */
-export const imageSchema = z.object({ file: z.string().min(1), label: z.string().min(1).optional() });
+/** The model of the embeddings, and the folder of the images; paths are relative to the embeddings' file. */
+export type EmbeddingsOrigin = Readonly<z.infer<typeof originSchema>>;
 
-/** Version of the files. */
-export const embeddingsVersion = 1;
+const embeddingsVersion = 1;
 
-/** Everything in a file besides the values. */
-export const documentSchema = z.object({
+/** Contents of a file besides the values. */
+const documentSchema = z.object({
   formatVersion: z.literal(embeddingsVersion),
   origin: originSchema.optional(),
   images: z.array(imageSchema),
@@ -64,7 +59,7 @@ export const documentSchema = z.object({
  * Builds embeddings from the parsed parts of a file.
  * @throws {FormatError} the number of rows differs from the images, there are none, or a value is NaN or infinite.
  */
-export function checkedEmbeddings(
+function checkedEmbeddings(
   { images, origin }: z.infer<typeof documentSchema>,
   values: FloatTensor,
   where: string,
@@ -87,7 +82,7 @@ export function checkedEmbeddings(
       received: values.data[bad],
     });
   }
-  return { images, values, origin: origin as EmbeddingsOrigin | undefined };
+  return { images, values, origin };
 }
 
 /** A similar image. */
@@ -118,10 +113,7 @@ export function nearest(
   { images, values }: Pick<Embeddings, "images" | "values">,
   { top = 12, except }: NearestOptions = {},
 ): readonly Neighbor[] {
-  if (!(Number.isInteger(top) && top >= 1)) {
-    const expected = "a whole number from 1";
-    throw new UsageError({ where: "option top", what: "this value is not allowed", received: top, expected });
-  }
+  assertOption("option top", top, wholeNumber({ from: 1 }));
   const dimensions = values.shape[1]!;
   if (query.length !== dimensions) {
     throw new ShapeError({
@@ -132,7 +124,7 @@ export function nearest(
       remedy: "Embed it with the same model, layer and pooling.",
     });
   }
-  const length = lengthOf(query, "the query");
+  const length = lengthOf(query);
   const found = images.map((image, row): Neighbor => {
     const embedding = values.data.subarray(row * dimensions, (row + 1) * dimensions);
     return { ...image, row, similarity: dot(query, embedding) / (length * lengthOf(embedding, image.file)) };
@@ -149,12 +141,166 @@ function dot(a: Float32Array, b: Float32Array): number {
   return sum;
 }
 
-function lengthOf(embedding: Float32Array, of: string): number {
+function lengthOf(embedding: Float32Array, image?: string): number {
   const length = Math.sqrt(dot(embedding, embedding));
   if (length > 0) return length;
   throw new DataError({
-    where: `embedding of ${of === "the query" ? of : JSON.stringify(of)}`,
+    where: `embedding of ${image === undefined ? "the query" : JSON.stringify(image)}`,
     what: "it is a zero vector, which has no direction",
     remedy: "Leave the image out, or choose another layer.",
   });
+}
+
+/** Writers of embeddings by file extension. */
+const writers: Readonly<Record<string, (embeddings: Embeddings) => Uint8Array>> = {
+  ".safetensors": toSafetensors,
+  ".csv": (embeddings) => new TextEncoder().encode(toCsv(embeddings)),
+  ".json": (embeddings) => new TextEncoder().encode(toJson(embeddings)),
+};
+
+const tensorName = "embeddings";
+
+/**
+ * Selects the format for embeddings by file extension: `.safetensors` stores float32 exactly, `.csv` and `.json` the
+ * shortest decimals that round-trip. CSV does not record the model.
+ * @throws {UsageError} the name has another extension.
+ */
+export function embeddingsWriter(path: string): (embeddings: Embeddings) => Uint8Array {
+  const found = Object.entries(writers).find(([extension]) => path.toLowerCase().endsWith(extension));
+  if (found) return found[1];
+  throw new UsageError({
+    where: "embeddings file",
+    what: "the extension does not identify a format",
+    received: path,
+    expected: Object.keys(writers).join(", "),
+  });
+}
+
+/**
+ * Reads embeddings written by {@link embeddingsWriter}; the content decides the format, not the name.
+ * @param where name of the file in errors.
+ * @throws {FormatError} it contains no embeddings, or is damaged.
+ */
+export function readEmbeddings(bytes: Uint8Array, where: string): Embeddings {
+  if (isSafetensors(bytes)) return fromSafetensors(bytes, where);
+  const text = textOf(bytes, where);
+  return text.startsWith("{") ? fromJson(text, where) : fromCsv(text, where);
+}
+
+function toSafetensors({ images, values, origin }: Embeddings): Uint8Array {
+  const metadata = new Map([[metadataKey, JSON.stringify({ formatVersion: embeddingsVersion, origin, images })]]);
+  return writeSafetensors(new Map([[tensorName, values]]), metadata);
+}
+
+function fromSafetensors(bytes: Uint8Array, where: string): Embeddings {
+  const { tensors, metadata } = readSafetensors(bytes, where);
+  const values = tensors.get(tensorName);
+  const text = metadata.get(metadataKey);
+  if (values === undefined || text === undefined) {
+    throw new FormatError({
+      where,
+      what: "it contains no embeddings",
+      received: `tensors ${[...tensors.keys()].slice(0, 5).join(", ")}`,
+      expected: `tensor "${tensorName}", and "${metadataKey}" in the header's metadata`,
+      remedy: "Write them with `xception embed`.",
+    });
+  }
+  const place = `${where}, metadata "${metadataKey}"`;
+  const document = checkDocument(documentSchema, parseJson(text, place), place);
+  return checkedEmbeddings(document, decodeFloats(values), where);
+}
+
+/** One line for each image. */
+function toJson({ images, values, origin }: Embeddings): string {
+  const lines = images.map((image, row) =>
+    JSON.stringify({ ...image, values: decimalsOf(values.data, row, values.shape[1]!) }),
+  );
+  const head = JSON.stringify({ formatVersion: embeddingsVersion, origin }).slice(0, -1);
+  return `${head},"images":[\n${lines.join(",\n")}\n]}\n`;
+}
+
+const jsonSchema = documentSchema.extend({
+  images: z.array(imageSchema.extend({ values: z.array(z.number()) })),
+});
+
+function fromJson(text: string, where: string): Embeddings {
+  const { images: stored, ...rest } = checkDocument(jsonSchema, parseJson(text, where), where);
+  const rows = stored.map(({ file, values }) => ({ place: `image "${file}"`, values }));
+  const images = stored.map(({ values: _, ...image }) => image);
+  return checkedEmbeddings({ ...rest, images }, tensorOf(rows, where), where);
+}
+
+const firstColumns = ["file", "label"];
+
+function toCsv({ images, values }: Embeddings): string {
+  const dimensions = values.shape[1]!;
+  const numbered = Array.from({ length: dimensions }, (_, index) => `e${index}`);
+  const rows = images.map(({ file, label }, row) => [file, label, ...decimalsOf(values.data, row, dimensions)]);
+  return csvText([[...firstColumns, ...numbered], ...rows]);
+}
+
+function fromCsv(text: string, where: string): Embeddings {
+  const [header = [], ...lines] = [...parseCsv(text, where)].map(({ fields }) => fields);
+  if (firstColumns.some((name, index) => header[index] !== name)) {
+    throw new FormatError({
+      where,
+      what: "it contains no embeddings",
+      received: header.slice(0, 4).join(",").slice(0, 60),
+      expected: "a safetensors file, a JSON object, or CSV with the columns file,label,e0",
+      remedy: "Write them with `xception embed`.",
+    });
+  }
+  const rows = lines.map(([file = "", , ...fields]) => {
+    const place = `image "${file}"`;
+    return { place, values: fields.map((field) => numberIn(field, `${where}, ${place}`)) };
+  });
+  const images = lines.map(([file = "", label]) => ({ file, ...(label && { label }) }));
+  return checkedEmbeddings({ formatVersion: embeddingsVersion, images }, tensorOf(rows, where), where);
+}
+
+function numberIn(field: string, where: string): number {
+  const value = Number(field);
+  if (field.trim() !== "" && Number.isFinite(value)) return value;
+  throw new FormatError({ where, what: "this is not a finite number", received: field });
+}
+
+/** @throws {FormatError} rows differ in length. */
+function tensorOf(rows: readonly { readonly place: string; readonly values: readonly number[] }[], where: string) {
+  const dimensions = rows[0]?.values.length ?? 0;
+  const odd = rows.find(({ values }) => values.length !== dimensions);
+  if (odd) {
+    throw new FormatError({
+      where: `${where}, ${odd.place}`,
+      what: "it has another number of values than the first one",
+      received: odd.values.length,
+      expected: String(dimensions),
+    });
+  }
+  return floatTensor([rows.length, dimensions], Float32Array.from(rows.flatMap(({ values }) => values)));
+}
+
+function decimalsOf(data: Float32Array, row: number, dimensions: number): number[] {
+  return Array.from(data.subarray(row * dimensions, (row + 1) * dimensions), shortestDecimal);
+}
+
+/** The shortest decimal that round-trips to the same float32; nine digits are always enough. */
+function shortestDecimal(value: number): number {
+  for (let digits = 6; digits < 9; digits++) {
+    const decimal = Number(value.toPrecision(digits));
+    if (Math.fround(decimal) === value) return decimal;
+  }
+  return Number(value.toPrecision(9));
+}
+
+function textOf(bytes: Uint8Array, where: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new FormatError({
+      where,
+      what: "it contains no embeddings",
+      expected: "a safetensors file, or text",
+      cause,
+    });
+  }
 }

@@ -2,18 +2,27 @@ import { sha256 } from "../../base/checksums.ts";
 import { DataError, UsageError, WeightsError, type XceptionError } from "../../base/errors.ts";
 import type { ImageSource, Platform, SessionOptions, Source, Tensors } from "../../base/platform.ts";
 import type { SkippedFile } from "../../base/records.ts";
-import { inputShapeOf, type Network, networkWeights } from "../../graph/network.ts";
-import type { Preprocessing } from "../../graph/preprocessing.ts";
-import type { Weights } from "../../graph/weights.ts";
+import { inputShapeOf, type Layer, type Network, networkWeights } from "../../graph/network.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "../../model/model.ts";
-import type { OpenedModel } from "../../model/open-weights.ts";
-import { type OpenAsOptions, openAs } from "../../model/open-weights.ts";
+import { type OpenAsOptions, type OpenedModel, openAs } from "../../model/open-weights.ts";
 import { compiledParts, type PredictAllOptions, Predictor } from "../../model/predictor.ts";
 import { weightsSource } from "../../model/weights-file.ts";
-import { type FeatureStage, featureStages, lastMapOf } from "../../models/feature-stages.ts";
+import { type FeatureStage, featureStages, isFeatureMap, lastMapOf } from "../../models/feature-stages.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import type { EmbeddedImage, Embeddings } from "./embeddings.ts";
-import { type FeatureChoice, type FeatureNetwork, featureNetwork, type Pooling } from "./feature-network.ts";
+
+/** Global average or max pooling. */
+export type Pooling = "avg" | "max";
+
+/** Choice of feature maps; default: the last one, which global pooling reads in a classifier. */
+export interface FeatureChoice {
+  /** Names of layers. */
+  readonly layers?: readonly string[] | undefined;
+  /** Stages, instead of `layers`: 1 is the last feature map at stride 2, 2 at stride 4, … 5 at stride 32. */
+  readonly stages?: readonly number[] | undefined;
+  /** Reduces each channel to one number. Default: no pooling. */
+  readonly pooling?: Pooling | undefined;
+}
 
 /** The output of a layer for some images. */
 export interface FeatureMap {
@@ -98,10 +107,17 @@ export class FeatureExtractor {
     }
   }
 
-  /** Digest of everything the features depend on: weights, layers and preprocessing. */
+  /** SHA-256 of everything the features depend on: weights, layers and preprocessing. */
   async digest(choice: FeatureChoice = {}): Promise<string> {
     const { network } = this.#partFor(choice);
-    return modelDigest(network, this.#model.weights, this.#model.preprocessing);
+    const { weights, preprocessing } = this.#model;
+    const digests = await Promise.all(networkWeights(network).map(({ name }) => sha256(weights.get(name)!.data)));
+    const layers = network.layers.map(({ config, inbound }) => [config, inbound]);
+    // In canonical order: equal settings give equal text.
+    const settings = Object.entries(preprocessing)
+      .filter(([, value]) => value !== undefined)
+      .sort(([a], [b]) => (a < b ? -1 : 1));
+    return sha256(JSON.stringify([layers, digests, settings]));
   }
 
   /** Frees the engine's memory once the work in progress is done; idempotent. */
@@ -118,12 +134,12 @@ export class FeatureExtractor {
     const part = featureNetwork(this.network, choice);
     const used = new Set(networkWeights(part.network).map(({ name }) => name));
     const { missing, wrongShape } = this.#model.report;
-    const made = [...missing, ...wrongShape].filter((name) => used.has(name));
-    if (made.length === 0) return part;
+    const absent = [...missing, ...wrongShape].filter((name) => used.has(name));
+    if (absent.length === 0) return part;
     throw new WeightsError({
       where: `features of ${part.layers.map((layer) => `"${layer}"`).join(", ")}`,
       what: "they need weights that the file does not have",
-      received: made.slice(0, 5),
+      received: absent.slice(0, 5),
       remedy: "Choose an earlier layer.",
     });
   }
@@ -131,13 +147,7 @@ export class FeatureExtractor {
 
 /**
  * Loads weights of any supported format to extract features.
- * @param source `imagenet` selects the weights of keras.applications.Xception, without its top unless
- * `network.includeTop` is set.
- * @param options `network`, `architecture`: the network of the weights, if the file holds only weights.
- * @throws {FileError} the file does not exist, or cannot be read.
- * @throws {FormatError} it is in no known format, or damaged.
- * @throws {WeightsError} its weights are not those of its network.
- * @throws {UsageError} the network does not read RGB images, or an option is invalid.
+ * @throws as {@link Verbs.loadFeatureExtractor}.
  */
 export async function loadFeatureExtractor(
   source: Source,
@@ -145,7 +155,10 @@ export async function loadFeatureExtractor(
 ): Promise<FeatureExtractor> {
   const { includeTop = source !== "imagenet" } = options.network ?? {};
   const network = source === "imagenet" ? { ...options.network, includeTop } : options.network;
-  const opened = await openAs(await weightsSource(source, platform, { includeTop }), { ...options, network });
+  const opened = await openAs(await weightsSource(source, platform, { includeTop, key: options.key }), {
+    ...options,
+    network,
+  });
   return new FeatureExtractor({ preprocessing, ...opened }, platform, session);
 }
 
@@ -164,18 +177,88 @@ function assertRgb(network: Network): void {
   });
 }
 
-/** SHA-256 of everything a network's outputs depend on: its layers, their weights and the preprocessing. */
-async function modelDigest(network: Network, weights: Weights, preprocessing: Preprocessing): Promise<string> {
-  const digests = await Promise.all(networkWeights(network).map(({ name }) => sha256(weights.get(name)!.data)));
-  const layers = network.layers.map(({ config, inbound }) => [config, inbound]);
-  return sha256(JSON.stringify([layers, digests, sorted(preprocessing)]));
+/** The part of a network that computes the requested feature maps. */
+interface FeatureNetwork {
+  readonly network: Network;
+  /** Names of the requested layers, in the order of the request. */
+  readonly layers: readonly string[];
+  /** For each of them the layer with the result: itself, or its pooling. */
+  readonly outputs: readonly string[];
 }
 
-/** Canonical JSON: equal settings give equal text. */
-function sorted(settings: object): [string, unknown][] {
-  return Object.entries(settings)
-    .filter(([, value]) => value !== undefined)
-    .sort(([a], [b]) => (a < b ? -1 : 1));
+/**
+ * Truncates a network to the requested layers and appends the pooling.
+ * @throws {UsageError} a layer or stage does not exist, nothing is requested, or the output to pool is not feature
+ * maps.
+ */
+export function featureNetwork(network: Network, choice: FeatureChoice): FeatureNetwork {
+  const layers = chosenLayers(network, choice);
+  const all = new Map(network.layers.map((layer) => [layer.name, layer]));
+  const needed = new Set(layers);
+  for (const layer of network.layers.toReversed()) {
+    if (needed.has(layer.name)) for (const source of layer.inbound) needed.add(source);
+  }
+  const { pooling } = choice;
+  const kept = network.layers.filter(({ name }) => needed.has(name));
+  const poolings = pooling ? [...new Set(layers)].map((name) => poolingOf(all.get(name)!, pooling)) : [];
+  const outputs = pooling ? layers.map((name) => poolingName(name, pooling)) : layers;
+  return { network: { ...network, layers: [...kept, ...poolings], output: outputs[0]! }, layers, outputs };
+}
+
+function chosenLayers(network: Network, { layers, stages }: FeatureChoice): readonly string[] {
+  if (layers !== undefined && stages !== undefined) {
+    throw new UsageError({ where: "features", what: "maps are chosen by layer or by stage, not by both" });
+  }
+  const chosen = layers ?? stages?.map((stage) => layerOfStage(network, stage)) ?? [lastMapOf(network)];
+  if (chosen.length === 0) {
+    throw new UsageError({
+      where: "features",
+      what: "no feature map is requested",
+      expected: "names of layers, numbers of stages, or neither for the last map",
+    });
+  }
+  for (const name of chosen) {
+    if (network.layers.some((layer) => layer.name === name)) continue;
+    throw new UsageError({
+      where: "features option layers",
+      what: `network "${network.name}" has no such layer`,
+      received: name,
+      expected: `one of its ${network.layers.length} layers, e.g. ${lastMapOf(network)}`,
+      remedy: "`xception summary` lists those of Xception.",
+    });
+  }
+  return chosen;
+}
+
+function layerOfStage(network: Network, wanted: number): string {
+  const stages = featureStages(network);
+  const found = stages.find(({ stage }) => stage === wanted);
+  if (found) return found.layer;
+  throw new UsageError({
+    where: "features option stages",
+    what: `network "${network.name}" has no such stage`,
+    received: wanted,
+    expected: stages.map(({ stage, stride }) => `${stage} (stride ${stride})`).join(", "),
+  });
+}
+
+/** A layer name that no other tool uses. */
+function poolingName(layer: string, pooling: Pooling): string {
+  return `${layer}|${pooling}`;
+}
+
+function poolingOf(layer: Layer, pooling: Pooling): Layer {
+  if (!isFeatureMap(layer)) {
+    throw new UsageError({
+      where: "features option pooling",
+      what: `layer "${layer.name}" has no feature maps to pool`,
+      received: layer.outputShape,
+      expected: "[height, width, channels]",
+    });
+  }
+  const type = pooling === "avg" ? "GlobalAveragePooling2D" : "GlobalMaxPooling2D";
+  const outputShape = [layer.outputShape[2]!];
+  return { name: poolingName(layer.name, pooling), config: { type }, inbound: [layer.name], outputShape, weights: [] };
 }
 
 /** An image to embed. */
@@ -184,15 +267,11 @@ export interface ImageToEmbed extends EmbeddedImage {
 }
 
 /** Options of {@link embed}. */
-export interface EmbedOptions {
+export interface EmbedOptions extends Pick<PredictAllOptions, "batchSize" | "signal"> {
   /** Layer whose feature maps are pooled; default: the last one with feature maps. */
   readonly layer?: string | undefined;
   /** Default `avg`. */
   readonly pooling?: Pooling | undefined;
-  /** Batch size of the engine; default 8. */
-  readonly batchSize?: number | undefined;
-  /** Aborts with an {@link AbortedError}. */
-  readonly signal?: AbortSignal | undefined;
   /** Called after each image. */
   readonly onProgress?: ((done: number) => void) | undefined;
 }
@@ -224,7 +303,13 @@ export async function embed(
     if ("error" in result) skipped.push({ file, reason: result.error.message });
     else {
       const { data } = result.maps[0]!.values;
-      if (!data.every(Number.isFinite)) throw notFinite(file);
+      if (!data.every(Number.isFinite)) {
+        throw new WeightsError({
+          where: `embedding of "${file}"`,
+          what: "its values are NaN or infinite",
+          remedy: "The weights have probably diverged: train again with a lower learning rate.",
+        });
+      }
       rows.push(data);
       embedded.push({ file, ...(label !== undefined && { label }) });
     }
@@ -241,12 +326,4 @@ export async function embed(
   const values = floatTensor([rows.length, dimensions], new Float32Array(rows.length * dimensions));
   for (const [row, data] of rows.entries()) values.data.set(data, row * dimensions);
   return { images: embedded, values, skipped };
-}
-
-function notFinite(file: string): WeightsError {
-  return new WeightsError({
-    where: `embedding of "${file}"`,
-    what: "its values are NaN or infinite",
-    remedy: "The weights have probably diverged: train again with a lower learning rate.",
-  });
 }

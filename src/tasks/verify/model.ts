@@ -1,26 +1,28 @@
 import { UsageError } from "../../base/errors.ts";
-import type { Device, Platform, SessionOptions, Tensors } from "../../base/platform.ts";
-import { readSource } from "../../base/source.ts";
+import type { Device, ImageSource, Platform, SessionOptions, Source, Tensors } from "../../base/platform.ts";
+import { nameOfSource, readSource } from "../../base/source.ts";
 import { imageInput } from "../../compiler/lower.ts";
 import type { Weights } from "../../graph/initialize.ts";
 import { inputShapeOf, type Network } from "../../graph/network.ts";
+import { syntheticImages } from "../../graph/synthetic.ts";
 import { openWeightsFile } from "../../model/formats.ts";
-import { loadWeights, modelFrom, type OpenAsOptions, type OpenedModel, openAs } from "../../model/open-weights.ts";
+import { ImagePreparation, imageBatch } from "../../model/images.ts";
+import { defaultPreprocessing, type ImagePreprocessing } from "../../model/model.ts";
+import { modelFrom, type OpenAsOptions, type OpenedModel, openAs, weightsFor } from "../../model/open-weights.ts";
 import { weightsSource } from "../../model/weights-file.ts";
 import type { Shape } from "../../tensor/shape.ts";
-import type { FloatTensor } from "../../tensor/tensor.ts";
+import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
 import { goldenBatch, parseGolden } from "./golden.ts";
-import { comparedBlocks, type Differences, goldenReference, type Reference, valuesReference } from "./reference.ts";
-import { runGraph, syntheticBatch, tappedGraph, type VerifyImages, verifyImages } from "./run.ts";
-import { defaultTolerance, type VerifyTolerance } from "./verify.ts";
+import { comparedBlocks, goldenReference, type Reference, valuesReference } from "./reference.ts";
+import { defaultTolerance, runGraph, tappedGraph, type VerifyTolerance } from "./verify.ts";
 
 /** Options of {@link Verbs.verify}. */
-export interface VerifyModelOptions extends Pick<OpenAsOptions, "network" | "architecture"> {
+export interface VerifyModelOptions extends Pick<OpenAsOptions, "network" | "architecture" | "key"> {
   readonly platform: Platform;
-  /** Path of a golden file, or of another file of the same model. Default: the model itself. */
-  readonly reference?: string | undefined;
-  /** Paths of images to run in addition to the synthetic one. */
-  readonly images?: readonly string[] | undefined;
+  /** A golden file, or another file of the same model. Default: the model itself. */
+  readonly reference?: Source | undefined;
+  /** Images to run in addition to the synthetic one. */
+  readonly images?: readonly ImageSource[] | undefined;
   /** Default: all that are available on this machine. */
   readonly runtimes?: readonly Device[] | undefined;
   readonly tolerance?: VerifyTolerance | undefined;
@@ -61,16 +63,11 @@ export interface RuntimeVerification {
  * Runs a model on a synthetic image, and on others, in every runtime of this machine, and compares the outputs of its
  * blocks with a reference: by default the same model on the CPU, operator by operator, nothing folded or fused, which tests
  * the engine's optimizations; another file of the model, which tests the conversion; or a golden file.
- * @param source the model's path: a file of any format that `openAs` knows, which takes the options of a network.
- * @throws {FileError} a file is missing, or cannot be read.
- * @throws {FormatError} a file is damaged, of no known format, or has nothing in common with the model.
- * @throws {WeightsError} the weights of a file are not those of its network.
- * @throws {UsageError} an option is invalid.
- * @throws {RuntimeUnavailableError} a requested runtime is not available.
+ * @throws as {@link Verbs.verify}.
  */
-export async function verifyModel(source: string, options: VerifyModelOptions): Promise<ModelVerification> {
-  const { platform, images = [], tolerance = defaultTolerance, network, architecture } = options;
-  const opened = await weightsSource(source, platform);
+export async function verifyModel(source: Source, options: VerifyModelOptions): Promise<ModelVerification> {
+  const { platform, images = [], tolerance = defaultTolerance, network, architecture, key } = options;
+  const opened = await weightsSource(source, platform, { key });
   const model = await openAs(opened, { network, architecture });
   const { reference, inputs } = await referenceOf(model, images, options);
   // With options, the network is not the file's.
@@ -83,11 +80,12 @@ export async function verifyModel(source: string, options: VerifyModelOptions): 
   const runtimes: RuntimeVerification[] = [];
   for (const device of chosen) {
     const outputs = await run(model, layers, inputs, platform, { device });
-    const whole = ownGraph && (await runFile(ownGraph, model.network, inputs, platform, { device }));
-    runtimes.push(judge(device, reference, outputs, model.network, whole, tolerance));
+    const session = ownGraph && (await platform.engine.createSession(ownGraph, { device }));
+    const whole = await session?.run({ [imageInput]: inputs.bytes! }).finally(() => session.dispose());
+    runtimes.push(judge(device, reference, outputs, whole && { ...outputs, ...whole }, tolerance));
   }
   return {
-    model: source,
+    model: nameOfSource(source) ?? opened.where,
     network: model.network.name,
     inputShape: inputShapeOf(model.network),
     reference: reference.description,
@@ -101,11 +99,12 @@ export async function verifyModel(source: string, options: VerifyModelOptions): 
 
 async function referenceOf(
   model: OpenedModel,
-  images: readonly string[],
-  { platform, reference: path }: VerifyModelOptions,
+  images: readonly ImageSource[],
+  { platform, reference: source }: VerifyModelOptions,
 ): Promise<{ reference: Reference; inputs: VerifyImages }> {
   const { network, preprocessing } = model;
-  const golden = path === undefined ? undefined : await readGolden(path, platform);
+  const name = source === undefined ? "the model itself" : (nameOfSource(source) ?? "reference");
+  const golden = source && (await readGolden(source, name, platform));
   if (golden) {
     if (images.length > 0) {
       throw new UsageError({
@@ -114,38 +113,37 @@ async function referenceOf(
         remedy: "Leave the images out, or take another file of the model as the reference.",
       });
     }
-    return {
-      reference: goldenReference(network, golden, path!),
-      inputs: syntheticBatch(network, goldenBatch(golden)),
-    };
+    const values = syntheticImages(goldenBatch(golden), inputShapeOf(network) as [number, number, number]);
+    const names = Array.from({ length: values.shape[0]! }, (_, index) => `synthetic ${index + 1}`);
+    return { reference: goldenReference(network, golden, name), inputs: { names, values, bytes: undefined } };
   }
   const inputs = await verifyImages(network, preprocessing, images, platform);
-  const other = path === undefined ? model : await openReference(path, network, platform);
+  const other = source === undefined ? model : await openReference(source, network, platform);
   const layers = comparedBlocks(network).flatMap(({ layer }) =>
     other.network.layers.filter(({ name }) => name === layer),
   );
   const names = layers.map(({ name }) => name);
   const values = await run(other, names, inputs, platform, { device: "cpu", optimize: false });
   const output = values[other.network.output] as FloatTensor;
-  const whose = path === undefined ? "the model itself" : `${path} (${other.format})`;
-  const description = `${whose} on the CPU, operator by operator, nothing folded or fused`;
-  return { reference: valuesReference(network, values, output, description, `reference "${path}"`), inputs };
+  const format = source === undefined ? "" : ` (${other.format})`;
+  const description = `${name}${format} on the CPU, operator by operator, nothing folded or fused`;
+  return { reference: valuesReference(network, values, output, description, `reference "${name}"`), inputs };
 }
 
 /** JSON that is not a TensorFlow.js model is a golden file. */
-async function readGolden(path: string, platform: Platform) {
-  const bytes = await readSource(path, platform);
+async function readGolden(source: Source, name: string, platform: Platform) {
+  const bytes = await readSource(source, platform);
   if (bytes.find((byte) => byte > 0x20) !== "{".charCodeAt(0)) return undefined;
   const text = new TextDecoder().decode(bytes);
-  return /"(modelTopology|weightsManifest)"\s*:/.test(text) ? undefined : parseGolden(text, path);
+  return /"(modelTopology|weightsManifest)"\s*:/.test(text) ? undefined : parseGolden(text, name);
 }
 
 /** A file with only weights is loaded into the model's network. */
-async function openReference(path: string, network: Network, platform: Platform) {
-  const source = await weightsSource(path, platform);
-  const file = await openWeightsFile(source);
-  if (file.describedNetwork !== undefined) return modelFrom(file, source.where, inputShapeOf(network));
-  return { network, ...(await loadWeights(network, path, platform)) };
+async function openReference(source: Source, network: Network, platform: Platform) {
+  const opened = await weightsSource(source, platform);
+  const file = await openWeightsFile(opened);
+  if (file.describedNetwork !== undefined) return modelFrom(file, opened.where, inputShapeOf(network));
+  return { network, ...weightsFor(network, file, { where: opened.where }) };
 }
 
 /** Outputs of layers, channels last, and of the network. */
@@ -158,19 +156,6 @@ async function run(
 ): Promise<Tensors> {
   const graph = tappedGraph(network, weights, [...new Set([...layers, network.output])], values.shape[0]!);
   return runGraph(graph, settings.optimize === false ? "exact" : "inference", values, platform, settings);
-}
-
-/** Outputs of a model file's own graph for the bytes of images. */
-async function runFile(
-  bytes: Uint8Array,
-  network: Network,
-  images: VerifyImages,
-  platform: Platform,
-  settings: SessionOptions,
-): Promise<FloatTensor> {
-  const session = await platform.engine.createSession(bytes, settings);
-  const results = await session.run({ [imageInput]: images.bytes! }).finally(() => session.dispose());
-  return results[network.output] as FloatTensor;
 }
 
 async function chooseRuntimes(platform: Platform, wanted: readonly Device[] | undefined) {
@@ -186,22 +171,63 @@ function judge(
   runtime: Device,
   reference: Reference,
   outputs: Tensors,
-  network: Network,
-  whole: FloatTensor | undefined,
+  fileOutputs: Tensors | undefined,
   tolerance: VerifyTolerance,
 ): RuntimeVerification {
-  const { blocks: differences, probabilities }: Differences = reference.compare(outputs);
+  const { taps, probabilities } = reference.compare(outputs);
   // Comparisons with NaN are false, and a NaN must not pass.
   const blocks = reference.blocks.map(({ name, layer }, index) => {
-    const difference = differences[index]!;
+    const difference = Math.max(taps[index]!.difference, taps[index]!.statisticsDifference);
     return { block: name, layer, difference, passed: difference <= tolerance.taps };
   });
   const judged = (difference: number) => ({ difference, passed: difference <= tolerance.probabilities });
-  const file = whole && reference.compare({ ...outputs, [network.output]: whole }).probabilities;
+  const file = fileOutputs && reference.compare(fileOutputs).probabilities;
   const verdicts = {
     ...(probabilities !== undefined && { probabilities: judged(probabilities) }),
     ...(file !== undefined && { file: judged(file) }),
   };
   const passed = [...blocks, ...Object.values(verdicts)].every((each) => each.passed);
   return { runtime, blocks, ...verdicts, passed };
+}
+
+/** Images to run through the network. */
+interface VerifyImages {
+  /** Their names in reports. */
+  readonly names: readonly string[];
+  /** `[N, H, W, C]`, as the network's first layer gets them. */
+  readonly values: FloatTensor;
+  /** `[N, H, W, 3]`, of the network's size, as a model file gets them; undefined for networks that do not read RGB images. */
+  readonly bytes: Tensor<"uint8"> | undefined;
+}
+
+/** The synthetic image, rounded to bytes where the network reads RGB images, and the user's images. */
+async function verifyImages(
+  network: Network,
+  preprocessing: ImagePreprocessing = defaultPreprocessing,
+  files: readonly ImageSource[],
+  platform: Platform,
+): Promise<VerifyImages> {
+  const shape = inputShapeOf(network) as [number, number, number];
+  const synthetic = syntheticImages(1, shape);
+  if (shape[2] !== 3) {
+    if (files.length === 0) return { names: ["synthetic"], values: synthetic, bytes: undefined };
+    throw new UsageError({
+      where: "verify option images",
+      what: "the network does not read RGB images",
+      received: `${shape[2]} channels`,
+      expected: "3 channels",
+    });
+  }
+  const [height, width] = shape;
+  const rounded = Uint8Array.from(synthetic.data, (value) =>
+    Math.min(255, Math.max(0, Math.round(127.5 * (value + 1)))),
+  );
+  const preparation = new ImagePreparation({ network, preprocessing }, platform);
+  const prepared = await Promise.all(files.map(preparation.prepare)).finally(() => preparation.dispose());
+  const bytes = imageBatch([{ width, height, data: rounded }, ...prepared]);
+  const { scale, offset } = preprocessing;
+  const of = (each: number | readonly number[], index: number) => (typeof each === "number" ? each : each[index % 3]!);
+  const values = Float32Array.from(bytes.data, (pixel, index) => pixel * of(scale, index) + of(offset, index));
+  const named = files.map((file, index) => (typeof file === "string" ? file : `image ${index + 1}`));
+  return { names: ["synthetic", ...named], values: floatTensor(bytes.shape, values), bytes };
 }

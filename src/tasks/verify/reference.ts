@@ -2,7 +2,7 @@ import { FormatError } from "../../base/errors.ts";
 import type { Tensors } from "../../base/platform.ts";
 import { type Network, networkWeights, outputActivation, outputLayer } from "../../graph/network.ts";
 import { type Shape, sameShape } from "../../tensor/shape.ts";
-import type { FloatTensor } from "../../tensor/tensor.ts";
+import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import { type Golden, type GoldenTap, goldenName } from "./golden.ts";
 
 /** A part of a network, and the layer whose output represents it. */
@@ -16,14 +16,14 @@ export interface Reference {
   /** Description of the reference, for humans. */
   readonly description: string;
   readonly blocks: readonly Block[];
-  /** Compares the outputs of the blocks' layers and of the network. */
+  /** Compares the outputs of the network and of the blocks' layers, channels last; a NaN gives NaN. */
   readonly compare: (outputs: Tensors) => Differences;
 }
 
-/** The largest differences from the reference; NaN if a value is NaN. */
-export interface Differences {
-  /** One per block, as a share of the standard deviation of the block's output. */
-  readonly blocks: readonly number[];
+/** The largest differences from the reference. */
+interface Differences {
+  /** One per block. */
+  readonly taps: readonly TapDifference[];
   /** Absolute difference of a probability; undefined if there is none to compare. */
   readonly probabilities: number | undefined;
 }
@@ -79,14 +79,11 @@ export function valuesReference(
   const isShared = ({ layer }: Block) =>
     values[layer] !== undefined && sameShape(values[layer].shape.slice(1), shapes.get(layer)!);
   const isOutput = sameShape(output.shape.slice(1), shapes.get(network.output)!);
-  const expected: Record<string, FloatTensor> = { ...(values as Record<string, FloatTensor>) };
-  if (isOutput) expected[network.output] = output;
-  const probabilities = isOutput && givesProbabilities(network);
-  const last = { name: "output", layer: network.output };
-  const ends = isOutput && !probabilities ? [last] : [];
+  const expected = { ...values, ...(isOutput && { [network.output]: output }) };
+  const isClassifier = isOutput && givesProbabilities(network);
   const blocks = [
     ...comparedBlocks(network).filter((each) => each.layer !== network.output && isShared(each)),
-    ...ends,
+    ...(isOutput && !isClassifier ? [{ name: "output", layer: network.output }] : []),
   ];
   if (blocks.length === 0 && !isOutput) {
     throw new FormatError({
@@ -100,13 +97,12 @@ export function valuesReference(
     description,
     blocks,
     compare: (outputs) => ({
-      blocks: blocks.map(({ layer }) => {
-        const { std } = statisticsOf(expected[layer]!.data);
-        // A constant output has no spread to measure by.
-        return largestDifference((outputs[layer] as FloatTensor).data, expected[layer]!.data) / (std || 1);
+      taps: blocks.map(({ layer }) => {
+        const { data } = expected[layer] as FloatTensor;
+        return compareTap(layer, { values: data }, outputs[layer] as FloatTensor, statisticsOf(data).std);
       }),
-      probabilities: probabilities
-        ? largestDifference((outputs[network.output] as FloatTensor).data, output.data)
+      probabilities: isClassifier
+        ? compareTap("", { values: output.data }, outputs[network.output] as FloatTensor, 1).difference
         : undefined,
     }),
   };
@@ -122,13 +118,7 @@ export function goldenReference(network: Network, golden: Golden, file: string):
   return {
     description: `values in ${file}`,
     blocks: names.map((layer) => ({ name: /^block\d+/.exec(layer)?.[0] ?? layer, layer })),
-    compare: (outputs) => {
-      const { taps, probabilities } = compareWithGolden(network, golden, outputs, goldenName(file));
-      return {
-        blocks: taps.map(({ difference, statisticsDifference }) => Math.max(difference, statisticsDifference)),
-        probabilities,
-      };
-    },
+    compare: (outputs) => compareWithGolden(network, golden, outputs, goldenName(file)),
   };
 }
 
@@ -183,127 +173,114 @@ export function checkGolden(network: Network, golden: Golden, where: string): vo
 }
 
 /**
- * Compares a network's outputs with golden values. A difference is NaN where the network's value is.
+ * Compares a network's outputs with golden values.
  * @param outputs one for each tap under the layer's name, channels last, and those of the network and its features.
  * @throws {FormatError} the file has probabilities of more classes than the network, or more features.
  */
-export function compareWithGolden(
-  network: Network,
-  golden: Golden,
-  outputs: Tensors,
-  where: string,
-): { readonly taps: readonly TapDifference[]; readonly probabilities: number | undefined } {
+export function compareWithGolden(network: Network, golden: Golden, outputs: Tensors, where: string): Differences {
+  const { features, probabilities, probabilities_first_20, top5 } = golden;
   const taps = Object.entries(golden.taps).map(([layer, tap]) => compareTap(layer, tap, outputs[layer] as FloatTensor));
-  if (golden.features) {
+  if (features) {
     const layer = featuresLayer(network);
-    taps.push(compareFeatures(layer, golden.features, outputs[layer] as FloatTensor, where));
+    const output = outputs[layer] as FloatTensor;
+    const length = output.data.length / output.shape[0]!;
+    const tooLong = features.find((row) => row.length > length);
+    if (tooLong) {
+      throw new FormatError({
+        where: `${where}, field features`,
+        what: "it has more features than the network",
+        received: tooLong.length,
+        expected: `at most ${length}`,
+      });
+    }
+    const expected = sampledRows(features.map(indexed), length);
+    taps.push(compareTap(layer, expected, output, statisticsOf(expected.values).std));
   }
-  const hasProbabilities = golden.probabilities ?? golden.probabilities_first_20 ?? golden.top5;
-  return {
-    taps,
-    probabilities: hasProbabilities && compareProbabilities(golden, outputs[network.output] as FloatTensor, where),
-  };
-}
-
-/** Compares statistics and sampled values of one layer. */
-export function compareTap(layer: string, tap: GoldenTap, { data, shape }: FloatTensor): TapDifference {
-  // A constant output has no spread to measure by.
-  const scale = tap.std || 1;
-  const sampled = tap.at.map((index, position) => Math.abs(data[index]! - tap.values[position]!));
-  const own = statisticsOf(data);
-  const names = ["mean", "std", "min", "max"] as const;
-  const statistics = names.map((name) => (tap[name] === undefined ? 0 : Math.abs(own[name] - tap[name])));
-  return {
-    layer,
-    shape,
-    samples: sampled.length,
-    difference: Math.max(...sampled) / scale,
-    statisticsDifference: Math.max(...statistics) / scale,
-  };
-}
-
-/** Compares the global averages of a feature map's first channels; the row is called `mean of …`. */
-export function compareMeans(layer: string, expected: readonly number[], { data, shape }: FloatTensor): TapDifference {
-  const channels = shape.at(-1)!;
-  const sums = new Float64Array(channels);
-  for (const [index, value] of data.entries()) sums[index % channels]! += value;
-  const means = Float32Array.from(expected, (_, channel) => (sums[channel]! * channels) / data.length);
-  const wanted = Float32Array.from(expected);
-  const difference = largestDifference(means, wanted) / (statisticsOf(wanted).std || 1);
-  return {
-    layer: `mean of ${layer}`,
-    shape: [1, channels],
-    samples: means.length,
-    difference,
-    statisticsDifference: 0,
-  };
-}
-
-function compareFeatures(
-  layer: string,
-  rows: readonly (readonly number[])[],
-  { data, shape }: FloatTensor,
-  where: string,
-): TapDifference {
-  const length = data.length / shape[0]!;
-  const expected = Float32Array.from(rows.flat());
-  const own = rows.flatMap((row, index) => {
-    if (row.length <= length) return [...data.subarray(index * length, index * length + row.length)];
-    const received = row.length;
-    throw new FormatError({
-      where: `${where}, field features`,
-      what: "it has more features than the network",
-      received,
-      expected: `at most ${length}`,
-    });
-  });
-  const difference = largestDifference(Float32Array.from(own), expected) / (statisticsOf(expected).std || 1);
-  return { layer, shape, samples: own.length, difference, statisticsDifference: 0 };
-}
-
-function compareProbabilities(golden: Golden, { data, shape }: FloatTensor, where: string): number {
-  const classes = shape[1]!;
-  const differences: number[] = [];
-  const compare = (field: string, row: number, index: number, expected: number): void => {
-    if (index >= classes) {
+  const output = outputs[network.output] as FloatTensor;
+  const differences = Object.entries({
+    probabilities: probabilities?.map(indexed),
+    probabilities_first_20: probabilities_first_20?.map(indexed),
+    top5,
+  }).flatMap(([field, rows]) => {
+    if (rows === undefined) return [];
+    const classes = output.shape[1]!;
+    const unknown = rows.flat().find(([index]) => index >= classes);
+    if (unknown) {
       throw new FormatError({
         where: `${where}, field ${field}`,
         what: "it has a class that the network does not have",
-        received: `class ${index}`,
+        received: `class ${unknown[0]}`,
         expected: `0 to ${classes - 1}`,
         remedy: "Is it of another number of classes?",
       });
     }
-    differences.push(Math.abs(data[row * classes + index]! - expected));
-  };
-  for (const field of ["probabilities", "probabilities_first_20"] as const) {
-    golden[field]?.forEach((values, row) => {
-      for (const [index, value] of values.entries()) compare(field, row, index, value);
-    });
-  }
-  golden.top5?.forEach((best, row) => {
-    for (const [index, value] of best) compare("top5", row, index, value);
+    return compareTap(field, sampledRows(rows, classes), output, 1).difference;
   });
-  return Math.max(...differences);
+  return { taps, probabilities: differences.length > 0 ? Math.max(...differences) : undefined };
+}
+
+const indexed = (row: readonly number[]) => [...row.entries()];
+
+/** Values expected at some places of each row of an output `[N, length]`. */
+function sampledRows(rows: readonly (readonly (readonly [index: number, value: number])[])[], length: number) {
+  return {
+    at: rows.flatMap((row, position) => row.map(([index]) => position * length + index)),
+    values: rows.flatMap((row) => row.map(([, value]) => value)),
+  };
+}
+
+const statistics = ["mean", "std", "min", "max"] as const;
+
+/** Expected values of a layer's output, all of them or those at the flat indices `at`, and statistics. */
+interface ExpectedOutput extends Partial<Pick<GoldenTap, "at" | (typeof statistics)[number]>> {
+  readonly values: ArrayLike<number>;
+}
+
+/** Compares values and statistics of one layer, in units of the standard deviation. */
+export function compareTap(
+  layer: string,
+  { at, values, ...expected }: ExpectedOutput,
+  { data, shape }: FloatTensor,
+  unit = expected.std,
+): TapDifference {
+  // A constant output has no spread to measure by.
+  const scale = unit || 1;
+  let difference = 0;
+  for (let position = 0; position < values.length; position++) {
+    difference = Math.max(difference, Math.abs(data[at?.[position] ?? position]! - values[position]!));
+  }
+  const known = statistics.filter((name) => expected[name] !== undefined);
+  const own = known.length > 0 ? statisticsOf(data) : undefined;
+  const statisticsDifference = Math.max(0, ...known.map((name) => Math.abs(own![name] - expected[name]!)));
+  return {
+    layer,
+    shape,
+    samples: values.length,
+    difference: difference / scale,
+    statisticsDifference: statisticsDifference / scale,
+  };
+}
+
+/** Compares the global averages of a feature map's first channels; the row is called `mean of …`. */
+export function compareMeans(layer: string, values: readonly number[], { data, shape }: FloatTensor): TapDifference {
+  const channels = shape.at(-1)!;
+  const sums = new Float64Array(channels);
+  for (const [index, value] of data.entries()) sums[index % channels]! += value;
+  const means = Float32Array.from(sums, (sum) => (sum * channels) / data.length);
+  return compareTap(`mean of ${layer}`, { values }, floatTensor([1, channels], means), statisticsOf(values).std);
 }
 
 /** Returns mean, standard deviation, minimum and maximum of all values. */
-function statisticsOf(data: Float32Array) {
+function statisticsOf(values: ArrayLike<number>) {
   let [sum, min, max] = [0, Infinity, -Infinity];
-  for (const value of data) {
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index]!;
     sum += value;
     min = Math.min(min, value);
     max = Math.max(max, value);
   }
-  const mean = sum / data.length;
+  const mean = sum / values.length;
   let squares = 0;
-  for (const value of data) squares += (value - mean) ** 2;
-  return { mean, std: Math.sqrt(squares / data.length), min, max };
-}
-
-/** Maximum; NaN if any value is NaN. */
-function largestDifference(a: Float32Array, b: Float32Array): number {
-  let largest = 0;
-  for (let index = 0; index < a.length; index++) largest = Math.max(largest, Math.abs(a[index]! - b[index]!));
-  return largest;
+  for (let index = 0; index < values.length; index++) squares += (values[index]! - mean) ** 2;
+  return { mean, std: Math.sqrt(squares / values.length), min, max };
 }

@@ -1,10 +1,13 @@
 import { FormatError, UsageError } from "../../base/errors.ts";
-import type { Platform } from "../../base/platform.ts";
+import type { Platform, SessionOptions, Tensors } from "../../base/platform.ts";
+import { compileGraph } from "../../compiler/compile.ts";
+import { imageInput, lower } from "../../compiler/lower.ts";
 import type { Weights } from "../../graph/initialize.ts";
 import { countParameters, inputShapeOf, type Network, networkWeights, outputLayer } from "../../graph/network.ts";
 import { kerasPreprocessing } from "../../graph/preprocessing.ts";
 import { syntheticImages, syntheticWeights, torchSyntheticTensor } from "../../graph/synthetic.ts";
 import { fromTorchLayout, torchShape } from "../../graph/torch-layout.ts";
+import { toEngineWeights } from "../../graph/weights.ts";
 import { loadWeights } from "../../model/open-weights.ts";
 import {
   type Architecture,
@@ -15,9 +18,16 @@ import {
 } from "../../models/registry.ts";
 import { timmNames } from "../../models/timm-names.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
+import { channelBlock } from "../../train/step/step-program.ts";
 import { type Golden, goldenBatch, goldenName, parsePhotoGolden, type TimmGolden } from "./golden.ts";
 import { checkGolden, compareMeans, compareWithGolden, featuresLayer, type TapDifference } from "./reference.ts";
-import { runGraph, tappedGraph, type VerifyLayout } from "./run.ts";
+
+/**
+ * The form in which a network is compiled for the engine. `inference`: batch normalization folded into the
+ * convolutions, as shipped. `training`: nothing folded and channels in blocks, where the engine has such a layout, as
+ * in training steps. `exact`: operator for operator, as in model files.
+ */
+export type VerifyLayout = "exact" | "inference" | "training";
 
 /** The largest differences that pass. */
 export interface VerifyTolerance {
@@ -115,6 +125,32 @@ export async function verifyNetwork(
     probabilities: top,
     passed: judged.every(({ passed }) => passed) && top?.passed !== false,
   };
+}
+
+/**
+ * Lowers a network that outputs some of its layers: float32 images in, channels last out; with its weights in the
+ * engine's layout.
+ */
+export function tappedGraph(network: Network, weights: Weights, outputs: readonly string[], batchSize: number) {
+  const { graph } = lower(network, { mode: "inference", batchSize, outputs });
+  return { graph, weights: toEngineWeights(network, weights) };
+}
+
+/** Runs a graph on images, compiled in a layout; the training layout is fed with the weights. */
+export async function runGraph(
+  { graph, weights }: ReturnType<typeof tappedGraph>,
+  layout: VerifyLayout,
+  images: FloatTensor,
+  platform: Platform,
+  options?: SessionOptions,
+): Promise<Tensors> {
+  const isTraining = layout === "training";
+  const model = isTraining
+    ? compileGraph(graph, new Map(), { form: layout, blockSize: await channelBlock(platform) })
+    : compileGraph(graph, weights, { form: layout });
+  const session = await platform.engine.createSession(model, options);
+  const feeds = { [imageInput]: images, ...(isTraining && Object.fromEntries(weights)) };
+  return session.run(feeds).finally(() => session.dispose());
 }
 
 /** The size of images of golden files of timm. */
