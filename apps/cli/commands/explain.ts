@@ -179,12 +179,9 @@ async function write(
   for (const { file, image, explanation } of explained) {
     const { fit } = loaded.preprocessing;
     const pair = await overlaidPair(image, explanation, { codec: platform.images, fit });
-    images.push({
-      ...explanation,
-      file,
-      against: explanation.against?.label,
-      png: await platform.images.encodePng(pair),
-    });
+    const { width, height } = pair;
+    const png = await platform.images.encodePng(pair);
+    images.push({ ...explanation, file, against: explanation.against?.label, png, width, height });
   }
   if (extension === "png") return writeFileAtomic(output, await renderPng(drawExplanation(images[0]!), 72));
   await writeFileAtomic(output, await toHtml(explanationDocument(images, about)));
