@@ -16,6 +16,7 @@ import { weightsSource } from "./model/weights-file.ts";
 import { type Conversion, type ConvertOptions, convert } from "./tasks/convert.ts";
 import { type Classifier, type LoadOptions, loadClassifier } from "./tasks/evaluate/classifier.ts";
 import { type EvaluateOptions, type EvaluationResult, evaluate } from "./tasks/evaluate/evaluate.ts";
+import { type Explainer, type LoadExplainerOptions, loadExplainer } from "./tasks/explain/explainer.ts";
 import {
   type FeatureExtractor,
   type LoadExtractorOptions,
@@ -62,6 +63,14 @@ export interface Verbs {
    * const [embedding] = await extractor.features("cat.jpg", { pooling: "avg" });
    */
   loadFeatureExtractor(source: Source, options?: Bound<LoadExtractorOptions>): Promise<FeatureExtractor>;
+  /**
+   * Loads a classifier from a file of any known format, ready to explain its predictions.
+   * @throws the errors of {@link Verbs.loadClassifier}.
+   * @example
+   * await using explainer = await loadExplainer("run/model.onnx");
+   * const { label, probability, map } = await explainer.explain("cat.jpg", { against: "dog" });
+   */
+  loadExplainer(source: Source, options?: Bound<LoadExplainerOptions>): Promise<Explainer>;
   /**
    * Reads a classifier from a file of any known format, to inspect it, evaluate it or train it further.
    * @throws the errors of {@link Verbs.loadClassifier}.
@@ -155,6 +164,7 @@ export interface Verbs {
 export function bind(platform: Platform): Verbs {
   return {
     loadClassifier: (source, options) => loadClassifier(source, { ...options, platform }),
+    loadExplainer: (source, options) => loadExplainer(source, { ...options, platform }),
     loadFeatureExtractor: (source, options) => loadFeatureExtractor(source, { ...options, platform }),
     loadModel: (source, options) => loadModel(source, platform, options),
     openModel: (source, options) => openModel(source, platform, options),

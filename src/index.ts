@@ -174,6 +174,21 @@ export type {
   EvaluationProgress,
   EvaluationResult,
 } from "./tasks/evaluate/evaluate.ts";
+export type {
+  Explained,
+  Explainer,
+  ExplainOptions,
+  Explanation,
+  LoadExplainerOptions,
+} from "./tasks/explain/explainer.ts";
+export { type ExplanationMethod, explanationMethods } from "./tasks/explain/methods.ts";
+export {
+  type ExplanationScore,
+  type ExplanationScores,
+  type NamedImage,
+  type ScoreOptions,
+  scoreExplanations,
+} from "./tasks/explain/score.ts";
 export type { EmbeddedImage, Embeddings, EmbeddingsOrigin } from "./tasks/features/embeddings.ts";
 export {
   embeddingsWriter,

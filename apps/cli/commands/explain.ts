@@ -153,9 +153,13 @@ function assertOneImage(images: readonly ImageArgument[], { method = [] }: Expla
   throw new UsageError({
     where: "option --output",
     what: `a .${extension} file holds one map`,
-    received: `${images.length} images, ${Math.max(1, method.length)} methods`,
+    received: `${counted(images.length, "image")} and ${counted(Math.max(1, method.length), "method")}`,
     remedy: "Write .html, or print all maps with --json.",
   });
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 async function write(
