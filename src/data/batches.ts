@@ -62,6 +62,10 @@ export interface PassOptions {
   readonly signal?: AbortSignal;
 }
 
+interface ViewOptions extends Pick<PassOptions, "signal"> {
+  readonly view?: number;
+}
+
 interface Loaded {
   readonly index: number;
   readonly repeat: number;
@@ -165,40 +169,22 @@ export class BatchSource {
   }
 
   /**
-   * All samples of the shard once, in the order of the data set, as they are; the last batch may be smaller.
+   * All samples of the shard once, in the order of the data set; the last batch may be smaller.
+   * @param options `view`: 0, the default, is the images as they are; others are augmented at random, unlike in any training
+   *   epoch and reproducibly by seed and view. Nothing is mixed.
    * @throws {DataError} there is no usable image, and no other shard.
    * @throws {AbortedError} the signal fired.
    */
-  async *evaluationBatches({ start = 0, signal }: PassOptions = {}): AsyncGenerator<Batch, void, void> {
+  async *evaluationBatches({ view = 0, signal }: ViewOptions = {}): AsyncGenerator<Batch, void, void> {
+    const indices = Uint32Array.from(this.#dataset.samples, (_, index) => index);
+    const order = shardOf({ indices, repeats: new Uint32Array(indices.length) }, this.#shard);
     let usable = 0;
-    for await (const { group, nextPosition } of this.#groups(this.#ownSamples(), start, signal)) {
-      usable += group.length;
-      yield this.#assemble(group, nextPosition, copyPixels);
-    }
-    if (start === 0 && usable === 0 && this.#shard.size === 1) this.assertEnough(0, 1);
-  }
-
-  /**
-   * All samples of the shard once, in the order of the data set, as one view of them: view 0 is unchanged; others are
-   * augmented at random, unlike in any training epoch and reproducibly by seed and view. Nothing is mixed; the last
-   * batch may be smaller.
-   * @throws {DataError} there is no usable image, and no other shard.
-   * @throws {AbortedError} the signal fired.
-   */
-  async *viewBatches(view: number, { signal }: Pick<PassOptions, "signal"> = {}): AsyncGenerator<Batch, void, void> {
-    let usable = 0;
-    for await (const { group, nextPosition } of this.#groups(this.#ownSamples(), 0, signal)) {
+    for await (const { group, nextPosition } of this.#groups(order, 0, signal)) {
       usable += group.length;
       const showings = group.map(({ index }): Showing => ({ epoch: -view, index, repeat: 0 }));
       yield this.#assemble(group, nextPosition, view === 0 ? copyPixels : this.#changing(showings));
     }
     if (usable === 0 && this.#shard.size === 1) this.assertEnough(0, 1);
-  }
-
-  /** The shard's samples in the order of the data set. */
-  #ownSamples(): EpochOrder {
-    const indices = Uint32Array.from(this.#dataset.samples, (_, index) => index);
-    return shardOf({ indices, repeats: new Uint32Array(indices.length) }, this.#shard);
   }
 
   /** The usable samples of an order, in groups of the batch size; the last group takes what is left. */

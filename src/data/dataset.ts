@@ -118,7 +118,7 @@ export function isImageFile(file: string): boolean {
 
 function assertUsable(path: string, classes: readonly string[], samples: readonly Sample[], loose: number): void {
   const where = `data set "${path}"`;
-  const layout = `one sub-folder of images for each class, e.g. ${path}/cat/1.jpg and ${path}/dog/1.jpg`;
+  const layout = `one subfolder of images for each class, e.g. ${path}/cat/1.jpg and ${path}/dog/1.jpg`;
   if (classes.length === 0) {
     const what =
       loose > 0 ? `there are no class folders, only loose images (${loose})` : "the folder has no class folders";
@@ -127,7 +127,7 @@ function assertUsable(path: string, classes: readonly string[], samples: readonl
   if (samples.length === 0) {
     throw new DataError({
       where,
-      what: `there are no images in its sub-folders (${classes.length})`,
+      what: `there are no images in its subfolders (${classes.length})`,
       expected: `${layout}; files that end in ${imageExtensions.map((extension) => `.${extension}`).join(" ")}`,
     });
   }

@@ -51,7 +51,7 @@ function between([low, high]: Range, share: number): number {
 
 /**
  * An affine map from a pixel of the new image to its source in the old one, in pixels from the centers of both:
- * x′ = xFromX · x + xFromY · y + x₀, and y′ likewise.
+ * x′ = xFromX · x + xFromY · y + x₀, and the same for y′.
  */
 export interface Affine {
   readonly xFromX: number;

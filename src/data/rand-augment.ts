@@ -13,23 +13,6 @@ export interface RandAugment {
   readonly magnitude: number;
 }
 
-/** The fourteen operations of the paper. */
-export type OperationName =
-  | "identity"
-  | "auto-contrast"
-  | "equalize"
-  | "rotate"
-  | "solarize"
-  | "color"
-  | "posterize"
-  | "contrast"
-  | "brightness"
-  | "sharpness"
-  | "shear-x"
-  | "shear-y"
-  | "translate-x"
-  | "translate-y";
-
 /** One operation with its argument: degrees, shares of the side, factors, bits or a threshold; 0 where it takes none. */
 export interface ImageOperation {
   readonly name: OperationName;
@@ -51,7 +34,7 @@ const upTo = (largest: number) => (strength: number, sign: number) => sign * lar
 const factor = (strength: number, sign: number) => 1 + 0.9 * sign * strength;
 
 /** The largest arguments are torchvision's, which come from AutoAugment. */
-const rules: Readonly<Record<OperationName, OperationRule>> = {
+const rules = {
   identity: { argument: none, apply: () => {} },
   "auto-contrast": { argument: none, apply: autoContrast },
   equalize: { argument: none, apply: equalize },
@@ -88,7 +71,10 @@ const rules: Readonly<Record<OperationName, OperationRule>> = {
     argument: upTo(150 / 331),
     apply: (pixels, share, size) => move(pixels, size, { ...identity, y: -share * size.height }),
   },
-};
+} as const satisfies Readonly<Record<string, OperationRule>>;
+
+/** The fourteen operations of the paper. */
+export type OperationName = keyof typeof rules;
 
 const names = Object.keys(rules) as OperationName[];
 
@@ -106,7 +92,8 @@ export function drawOperations({ operations, magnitude }: RandAugment, random: R
  * translations move to the right and down.
  */
 export function applyOperation(pixels: Uint8Array, { name, argument }: ImageOperation, size: Size): void {
-  rules[name].apply(pixels, argument, size);
+  const rule: OperationRule = rules[name];
+  rule.apply(pixels, argument, size);
 }
 
 function move(pixels: Uint8Array, size: Size, affine: Affine): void {

@@ -14,7 +14,7 @@ export function classWeightsOf(given: ClassWeights, dataset: ImageDataset): numb
   if (given === "balanced") return balancedClassWeights(dataset);
   const { classes } = dataset;
   const unknown = Object.keys(given).filter((name) => !classes.includes(name));
-  if (unknown.length > 0) refuse("the data set has no such classes", unknown, classes.join(", "));
+  if (unknown.length > 0) throwInvalid("the data set has no such classes", unknown, classes.join(", "));
   const weights = classes.map((name) => given[name] ?? 1);
   checkClassWeights(weights, dataset);
   return weights;
@@ -36,12 +36,12 @@ export function balancedClassWeights(dataset: ImageDataset): number[] {
  */
 export function checkClassWeights(classWeights: readonly number[], { classes }: ImageDataset): void {
   if (classWeights.length !== classes.length) {
-    refuse("there must be one for each class", `${classWeights.length} weights`, `${classes.length} weights`);
+    throwInvalid("there must be one for each class", `${classWeights.length} weights`, `${classes.length} weights`);
   }
   for (const [label, weight] of classWeights.entries()) {
     assertOption(`class weights, the weight of "${classes[label]}"`, weight, number({ from: 0 }));
   }
-  if (!classWeights.some((weight) => weight > 0)) refuse("all of them are 0", classWeights, "a weight above 0");
+  if (!classWeights.some((weight) => weight > 0)) throwInvalid("all of them are 0", classWeights, "a weight above 0");
 }
 
 /** Returns the weight of a sample in the loss: its own times the mean of its classes' weights. */
@@ -52,7 +52,7 @@ export function weightOf(sample: Sample, classWeights: readonly number[] | undef
   return (weight * labels.reduce((sum, label) => sum + classWeights[label]!, 0)) / labels.length;
 }
 
-function refuse(what: string, received: unknown, expected: string): never {
+function throwInvalid(what: string, received: unknown, expected: string): never {
   throw new UsageError({ where: "class weights", what, received, expected });
 }
 

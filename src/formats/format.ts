@@ -3,6 +3,7 @@ import type { OnnxContent } from "../compiler/onnx/reader.ts";
 import type { Network } from "../graph/network.ts";
 import type { ImageResize, Preprocessing } from "../graph/preprocessing.ts";
 import type { Architecture } from "../models/registry.ts";
+import type { GraphFacts } from "../report/summary.ts";
 import type { Shape } from "../tensor/shape.ts";
 import type { StoredLayer } from "./map-weights.ts";
 
@@ -54,6 +55,8 @@ export interface FileContents {
   readonly preprocessing?: Preprocessing & Partial<ImageResize>;
   /** The graph of an ONNX file, and its bytes with the numbers of other files included. */
   readonly onnx?: { readonly bytes: Uint8Array; readonly content: OnnxContent };
+  /** Describes a graph that is not ONNX and has no layers. */
+  readonly graph?: () => GraphFacts;
   /** Lists the weights under their names in the file, in its order; absent in formats without such names. */
   readonly stored?: () => readonly { readonly name: string; readonly shape: Shape | null }[];
   /** Remarks for the user, in sentences. */

@@ -1,4 +1,5 @@
 import { UsageError } from "../base/errors.ts";
+import { assertOption, number } from "../base/kinds.ts";
 import type { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { Value } from "../graph/ops.ts";
 import { sizeOf } from "../tensor/shape.ts";
@@ -14,14 +15,7 @@ export interface GradientClip {
 /** @throws {UsageError} a limit is not positive, or both are given. */
 function checkGradientClip(clip: GradientClip): void {
   for (const key of ["norm", "value"] as const) {
-    const limit = clip[key];
-    if (limit === undefined || (limit > 0 && limit < Infinity)) continue;
-    throw new UsageError({
-      where: `gradient clipping by ${key}`,
-      what: "this limit is not allowed",
-      received: limit,
-      expected: "a number above 0",
-    });
+    if (clip[key] !== undefined) assertOption(`gradient clipping by ${key}`, clip[key], number({ above: 0 }));
   }
   if (clip.norm === undefined || clip.value === undefined) return;
   throw new UsageError({

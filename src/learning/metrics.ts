@@ -1,17 +1,7 @@
-import { DataError } from "../base/errors.ts";
 import type { ClassScore, Evaluation } from "../base/records.ts";
-import type { FloatTensor } from "../tensor/tensor.ts";
 import { ReliabilityTally, TemperatureTally } from "./calibration.ts";
-import {
-  averageScores,
-  type ClassCounts,
-  checkFinite,
-  checkRows,
-  checkTruth,
-  leastProbability,
-  scoresOf,
-} from "./class-scores.ts";
-import { RankTally, rankOf, topIndices } from "./ranking.ts";
+import { type ClassCounts, leastProbability, ScoreTally, scoresOf } from "./class-scores.ts";
+import { rankOf, topIndices } from "./ranking.ts";
 
 /** Optional metrics of an evaluation. */
 export interface TallyOptions {
@@ -29,37 +19,14 @@ export interface TallyOptions {
  * tally.add(floatTensor([1, 2], Float32Array.of(0.9, 0.1)), [0]);
  * tally.evaluation().top1; // 1
  */
-export class EvaluationTally {
-  readonly #labels: readonly string[];
-  readonly #confusion: number[][];
-  readonly #options: TallyOptions;
-  readonly #ranks: RankTally;
+export class EvaluationTally extends ScoreTally<number> {
   readonly #reliability = new ReliabilityTally();
   readonly #temperature: TemperatureTally | undefined;
-  #loss = 0;
 
   /** @param labels one name for each class, in the order of the network's outputs. */
-  constructor(labels: readonly string[], options: TallyOptions = {}) {
-    this.#labels = labels;
-    this.#options = options;
-    this.#ranks = new RankTally(labels.length);
-    this.#temperature = options.temperature ? new TemperatureTally() : undefined;
-    this.#confusion = labels.map(() => labels.map(() => 0));
-  }
-
-  /**
-   * @param probabilities `[N, classes]`, one row per image.
-   * @param truths N indices of true classes. Rows beyond them are padding of the last batch and are ignored.
-   * @throws {ShapeError} the probabilities do not fit the labels, or there are fewer rows than truths.
-   * @throws {DataError} a true class is not one of the labels.
-   * @throws {TrainingError} a probability is not a finite number.
-   */
-  add(probabilities: FloatTensor, truths: ArrayLike<number>): void {
-    const classes = this.#labels.length;
-    checkRows(probabilities, truths.length, classes);
-    for (let row = 0; row < truths.length; row++) {
-      this.#addOne(probabilities.data.subarray(row * classes, (row + 1) * classes), truths[row]!);
-    }
+  constructor(labels: readonly string[], { top, temperature }: TallyOptions = {}) {
+    super(labels, top);
+    this.#temperature = temperature ? new TemperatureTally() : undefined;
   }
 
   /**
@@ -67,40 +34,28 @@ export class EvaluationTally {
    * @throws {DataError} nothing was added.
    */
   evaluation(): Evaluation {
-    const { images } = this.#ranks;
-    if (images === 0) {
-      throw new DataError({ where: "EvaluationTally.evaluation", what: "there are no images to evaluate" });
-    }
-    const { top } = this.#options;
+    const accuracies = this.accuracies(classCounts(this.confusion));
     const temperature = this.#temperature?.fit();
     return {
-      images,
-      top1: this.#ranks.accuracy(1),
-      top5: this.#ranks.accuracy(5),
-      loss: this.#loss / images,
-      ...(top && { topK: top.map((k) => ({ k, accuracy: this.#ranks.accuracy(k) })) }),
-      averages: averageScores(classCounts(this.#confusion)),
+      ...accuracies,
       calibration: {
         expectedCalibrationError: this.#reliability.expectedError(),
         bins: this.#reliability.bins(),
         ...(temperature && { temperature }),
       },
-      perClass: classScores(this.#labels, this.#confusion),
-      confusion: this.#confusion.map((row) => [...row]),
+      perClass: classScores(this.labels, this.confusion),
+      confusion: this.confusion.map((row) => [...row]),
     };
   }
 
-  #addOne(scores: Float32Array, truth: number): void {
-    checkTruth(truth, this.#labels.length);
-    checkFinite(scores);
-    const matches = this.#confusion[truth]!;
+  protected addOne(scores: Float32Array, truth: number): number {
     const rank = rankOf(scores, truth);
     const predicted = rank === 0 ? truth : topIndices(scores, 1)[0]!;
-    this.#ranks.add(rank);
+    this.ranks.add(rank);
     this.#reliability.add(scores[predicted]!, rank === 0);
     this.#temperature?.add(scores, truth);
-    this.#loss -= Math.log(Math.max(scores[truth]!, leastProbability));
-    matches[predicted] = matches[predicted]! + 1;
+    this.confusion[truth]![predicted]!++;
+    return -Math.log(Math.max(scores[truth]!, leastProbability));
   }
 }
 
@@ -122,7 +77,7 @@ export function classScores(
 function classCounts(confusion: readonly (readonly number[])[]): readonly ClassCounts[] {
   return confusion.map((row, index) => ({
     right: row[index]!,
-    said: sum(confusion.map((each) => each[index]!)),
+    predicted: sum(confusion.map((each) => each[index]!)),
     support: sum(row),
   }));
 }

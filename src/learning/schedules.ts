@@ -106,18 +106,7 @@ export function plateauDecay({ factor = 0.1, patience = 5 }: PlateauOptions = {}
 export type ScheduleName = "constant" | "exponential" | "step" | "cosine" | "one-cycle" | "plateau";
 
 /** Options of the schedules; each uses its own and ignores the rest. */
-export interface ScheduleOptions extends OneCycleOptions {
-  /** Exponential, step and plateau: the decay factor. */
-  readonly factor?: number;
-  /** Exponential: epochs between decays. */
-  readonly everyEpochs?: number;
-  /** Exponential: samples between decays, instead of epochs. */
-  readonly everySamples?: number;
-  /** Step: epochs after which the rate decays. */
-  readonly afterEpochs?: readonly number[];
-  /** Plateau: epochs without a lower validation loss before the rate decays. */
-  readonly patience?: number;
-}
+export type ScheduleOptions = OneCycleOptions & ExponentialOptions & StepOptions & PlateauOptions;
 
 /**
  * Creates a schedule by name.

@@ -1,5 +1,5 @@
 import { FormatError, RuntimeUnavailableError, UsageError, XceptionError } from "../base/errors.ts";
-import type { Engine, Session, SessionOptions } from "../base/platform.ts";
+import type { Engine, Session, SessionOptions, Tensors } from "../base/platform.ts";
 import { imageInput } from "../compiler/lower.ts";
 import { decodeWhole } from "../compiler/onnx/external-data.ts";
 import type { OnnxContent } from "../compiler/onnx/reader.ts";
@@ -159,48 +159,69 @@ function endsInProbabilities({ nodes, outputs }: OnnxContent): boolean {
   return node?.operator === "Softmax" || node?.operator === "Sigmoid";
 }
 
+interface GraphSessionOptions {
+  readonly images: GraphImages;
+  readonly preprocessing: Preprocessing;
+  /** Name of the file in errors. */
+  readonly where: string;
+  readonly session?: SessionOptions | undefined;
+  /** Turns the graph's outputs for one image into those of the session. Default: the probabilities. */
+  readonly answersOf?: (outputs: Tensors) => Readonly<Record<string, FloatTensor>>;
+}
+
 /**
  * Loads a graph of another tool, unchanged, into a session with the same inputs as our own networks: bytes `images`
  * `[N, height, width, 3]` of the graph's size. It scales them, and turns logits into probabilities.
- * @param options `where`: name of the file in errors.
  * @throws {RuntimeUnavailableError} the engine is not available, or rejects the graph.
  */
 export async function createGraphSession(
   graph: Uint8Array,
   engine: Engine,
-  options: {
-    readonly images: GraphImages;
-    readonly preprocessing: Preprocessing;
-    readonly where: string;
-    readonly session?: SessionOptions | undefined;
-  },
+  { images, preprocessing, where, session, answersOf }: GraphSessionOptions,
 ): Promise<Session> {
-  const { images, preprocessing, session, where } = options;
   const network = await engine.createSession(graph, session).catch((error: unknown): never => {
     if (!(error instanceof RuntimeUnavailableError)) throw error;
     throw new RuntimeUnavailableError({ ...error.parts, where: `${where}, ${error.parts.where}`, cause: error });
   });
-  const scoresOf = async (pixels: Uint8Array) => {
-    const fed = { [images.input]: toGraphInput(images, pixels, preprocessing) };
-    const { [images.output]: answer } = await network.run(fed).catch(rejectedBy(where));
-    return probabilitiesOf(images, answer as FloatTensor, where);
+  const scoresOf = ({ [images.output]: answer }: Tensors) => {
+    const scores = probabilitiesOf(images, answer as FloatTensor, where);
+    return { [images.output]: floatTensor([1, scores.length], scores) };
   };
   return {
     // One image at a time: many exporters fix the batch at 1.
     run: async ({ [imageInput]: batch }) => {
       const { shape, data } = batch as Tensor<"uint8">;
       const bytes = data.length / shape[0]!;
-      const rows: Float32Array[] = [];
+      const rows: Readonly<Record<string, FloatTensor>>[] = [];
       for (let start = 0; start < data.length; start += bytes) {
-        rows.push(await scoresOf(data.subarray(start, start + bytes)));
+        const input = toGraphInput(images, data.subarray(start, start + bytes), preprocessing);
+        const outputs = await network.run({ [images.input]: input }).catch(rejectedBy(where));
+        rows.push((answersOf ?? scoresOf)(outputs));
       }
-      const all = floatTensor([rows.length, rows[0]!.length]);
-      for (const [row, scores] of rows.entries()) all.data.set(scores, row * scores.length);
-      return { [images.output]: all };
+      return stacked(rows);
     },
     endProfiling: () => network.endProfiling(),
     dispose: () => network.dispose(),
   };
+}
+
+/** Joins the outputs for single images into batches. */
+function stacked(rows: readonly Readonly<Record<string, FloatTensor>>[]): Tensors {
+  return Object.fromEntries(
+    Object.entries(rows[0]!).map(
+      ([
+        name,
+        {
+          shape,
+          data: { length },
+        },
+      ]) => {
+        const all = floatTensor([rows.length, ...shape.slice(1)]);
+        for (const [row, { [name]: answer }] of rows.entries()) all.data.set(answer!.data, row * length);
+        return [name, all];
+      },
+    ),
+  );
 }
 
 /** Turns the engine's error while running a graph into ours. */

@@ -40,7 +40,7 @@ import type { WeightsSource } from "./weights-file.ts";
 const weightsFormats: readonly FileFormat[] = [torchFormat, kerasFormat, onnxFormat, safetensorsFormat, tfjsFormat];
 
 /** An open file of weights. */
-export interface WeightsFile extends Omit<FileContents, "metadata" | "preprocessing" | "onnx"> {
+export interface WeightsFile extends Omit<FileContents, "metadata" | "preprocessing" | "onnx" | "graph"> {
   /** The model description in the file: architecture, labels, preprocessing, license, provenance. */
   readonly metadata?: Partial<ModelDescription>;
   /**
@@ -88,10 +88,14 @@ function assertUnread({ bytes, where }: WeightsSource): void {
 }
 
 /** Interprets our JSON document in a file, if there is one: it may describe the network, too. */
-function described({ metadata: text, preprocessing, onnx, ...contents }: FileContents, where: string): WeightsFile {
+function described(
+  { metadata: text, preprocessing, onnx, graph: facts, ...contents }: FileContents,
+  where: string,
+): WeightsFile {
   if (text === undefined) {
     const metadata = preprocessing && { preprocessing: { ...defaultPreprocessing, ...preprocessing } };
-    return { ...contents, ...(metadata && { metadata }), ...(onnx && { graph: graphOf(onnx) }) };
+    const graph = onnx ? graphOf(onnx) : facts && (async () => facts());
+    return { ...contents, ...(metadata && { metadata }), ...(graph && { graph }) };
   }
   const metadata = readMetadata(text, where);
   if (onnx === undefined) {

@@ -38,11 +38,24 @@ export async function loadModel(
   platform: SourceReader,
   options: LoadModelOptions = {},
 ): Promise<LoadedModel> {
+  return modelFromSource(await weightsSource(source, platform, { key: options.key }), source, options);
+}
+
+/** As {@link loadModel}; a graph of another tool is loaded into the engine instead, to run as it is. */
+export async function loadModelOrGraph(
+  source: Source,
+  platform: Platform,
+  options: LoadModelOptions,
+  session?: SessionOptions,
+): Promise<LoadedModel | ClassifierSession> {
   const opened = await weightsSource(source, platform, { key: options.key });
-  if (isModelFile(opened, options)) {
-    return { ...decodeModel(opened.bytes, nameOfSource(source)), notes: [] };
-  }
-  return classifierFrom(opened, options);
+  if (isGraphToRun(opened, options)) return loadGraph(opened, options, platform.engine, session);
+  return modelFromSource(opened, source, options);
+}
+
+function modelFromSource(opened: WeightsSource, source: Source, options: LoadModelOptions): Promise<LoadedModel> {
+  if (!isModelFile(opened, options)) return classifierFrom(opened, options);
+  return Promise.resolve({ ...decodeModel(opened.bytes, nameOfSource(source)), notes: [] });
 }
 
 /** A classifier in the engine: bytes `images [N, H, W, 3]` of the network's size in, probabilities out. */
@@ -94,7 +107,7 @@ async function classifierFrom(source: WeightsSource, options: LoadModelOptions):
 }
 
 /** Returns whether it is a graph of another tool to run as it is: no option names a network for its weights. */
-function isGraphToRun({ bytes, where }: WeightsSource, options: LoadModelOptions): boolean {
+export function isGraphToRun({ bytes, where }: WeightsSource, options: LoadModelOptions): boolean {
   const { network = {}, architecture, allowMissing } = options;
   if (architecture !== undefined || allowMissing !== undefined || !onnxFormat.detect(bytes)) return false;
   if (Object.keys(network).some((option) => option !== "inputShape")) return false;

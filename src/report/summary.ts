@@ -119,6 +119,13 @@ export interface GraphNodeFacts {
 
 type GraphValueFacts = { readonly name: string; readonly shape: GraphNodeFacts["outputShape"] };
 
+/** Counts the nodes of each operator, most frequent first. */
+export function countOperators(nodes: readonly { readonly operator: string }[]): GraphFacts["operators"] {
+  const counts = new Map<string, number>();
+  for (const { operator } of nodes) counts.set(operator, (counts.get(operator) ?? 0) + 1);
+  return Object.fromEntries([...counts].sort(([, a], [, b]) => b - a));
+}
+
 /**
  * Summarizes a graph as text: inputs, outputs and operators, then its operations, one a row, with the shapes of their results.
  * @param options.width of the table in characters, default 100.

@@ -1,7 +1,7 @@
 import { DataError } from "../base/errors.ts";
 import type { Platform, SizedDecodeOptions } from "../base/platform.ts";
 import type { Augmentation } from "../data/augmentation.ts";
-import type { ImageDataset, Sample } from "../data/dataset.ts";
+import { classesOf, type ImageDataset, type Sample } from "../data/dataset.ts";
 import { applyImageChange, describeImageChange, imageChangeOf, mixtureOf, type Showing } from "../data/image-change.ts";
 import { ImageStore } from "../data/image-loading.ts";
 import { targetsOf } from "../data/labels.ts";
@@ -12,15 +12,16 @@ import { deriveSeed, mulberry32, shuffledIndices } from "../tensor/random.ts";
 export interface AugmentationSheetOptions {
   readonly platform: Platform;
   readonly decode: SizedDecodeOptions;
-  /** Those of the training. */
+  /** Seed of the training run. */
   readonly seed: number;
   readonly augmentation: Augmentation;
   readonly mixing?: Mixing | undefined;
   readonly labelSmoothing: number;
-  /** What the settings are called. */
+  /** Description of the settings. */
   readonly subtitle: string;
-  /** How many images, and in how many epochs; default 6 and 5. */
+  /** Number of images; default 6. */
   readonly images?: number;
+  /** Number of epochs; default 5. */
   readonly epochs?: number;
 }
 
@@ -31,8 +32,8 @@ interface Original {
 }
 
 /**
- * Some training images as they are and as the first epochs show them: pixel for pixel what the training sees, but that
- * images are mixed with the one below, since who else is in a batch shows only in training.
+ * Some training images, originals and as augmented in the first epochs: pixel for pixel as in training, except that images
+ * are mixed with the one below, since the batch is not known.
  * @throws {DataError} there is no usable image.
  */
 export async function augmentationSheet(
@@ -52,7 +53,7 @@ export async function augmentationSheet(
   };
 }
 
-/** Usable images of as many classes as possible, the classes taking turns. */
+/** Usable images, alternating between the classes. */
 async function chooseImages(
   dataset: ImageDataset,
   count: number,
@@ -66,13 +67,11 @@ async function chooseImages(
   while (chosen.length < count && waiting.some(({ length }) => length > 0)) {
     for (const members of waiting) {
       let pixels: Uint8Array | undefined;
-      let index: number | undefined;
-      while (pixels === undefined && chosen.length < count) {
-        index = members.shift();
-        if (index === undefined) break;
+      while (pixels === undefined && members.length > 0 && chosen.length < count) {
+        const index = members.shift()!;
         pixels = await store.load(index);
+        if (pixels !== undefined) chosen.push({ index, sample: samples[index]!, pixels });
       }
-      if (pixels !== undefined && index !== undefined) chosen.push({ index, sample: samples[index]!, pixels });
     }
   }
   if (chosen.length > 0) return chosen;
@@ -90,7 +89,9 @@ function originalCells(
 ): Promise<SheetCell[]> {
   return Promise.all(
     originals.map(({ sample, pixels }) => {
-      const names = (sample.labels ?? [sample.label]).map((label) => classes[label]!).join(", ");
+      const names = classesOf(sample)
+        .map((label) => classes[label]!)
+        .join(", ");
       return cell(pixels, [{ text: names, isStrong: true }, { text: sample.name }], options);
     }),
   );
@@ -126,36 +127,20 @@ async function epochCells(
     captions.map((caption, row) => {
       const mixture = mixtures[row];
       const target = targets.data.subarray(row * classes.length, (row + 1) * classes.length);
-      const partner = originals[(row + 1) % originals.length]!.sample;
+      const partner = originals[(row + 1) % originals.length]!;
+      const place = row + 1 < originals.length ? "below" : "the first";
+      const labels = new Set([originals[row]!, partner].flatMap(({ sample }) => classesOf(sample)));
+      const parts = [...labels].map((label) => `${classes[label]}\u00a0${target[label]!.toFixed(2)}`);
       const mixed = mixture
-        ? describeMixture(
-            mixture,
-            row + 1 < originals.length ? "below" : "the first",
-            target,
-            [originals[row]!.sample, partner],
-            classes,
-          )
+        ? [{ text: describeMixture(mixture, place) }, { text: parts.join(" + "), isStrong: true }]
         : [];
       return cell(pixels.subarray(row * bytes, (row + 1) * bytes), [...caption, ...mixed], options);
     }),
   );
 }
 
-/** How it is mixed, and what the network is to say to it. */
-function describeMixture(
-  { share, window }: Mixture,
-  place: string,
-  target: Float32Array,
-  samples: readonly Sample[],
-  classes: readonly string[],
-): SheetCaption[] {
-  const labels = new Set(samples.flatMap(({ label, labels: several }) => several ?? [label]));
-  const parts = [...labels].map((label) => `${classes[label]}\u00a0${target[label]!.toFixed(2)}`);
-  const kind = window ? "CutMix" : "mixup";
-  return [
-    { text: `${kind}: ${Math.round(100 * (1 - share))}\u00a0% from ${place}` },
-    { text: parts.join(" + "), isStrong: true },
-  ];
+function describeMixture({ share, window }: Mixture, place: string): string {
+  return `${window ? "CutMix" : "mixup"}: ${Math.round(100 * (1 - share))}\u00a0% from ${place}`;
 }
 
 async function cell(

@@ -1,34 +1,29 @@
 import { z } from "zod";
-import { sha256 } from "../base/checksums.ts";
-import { FormatError, TrainingError } from "../base/errors.ts";
-import { checkDocument, parseJson } from "../base/json.ts";
+import { TrainingError } from "../base/errors.ts";
+import { checkDocument } from "../base/json.ts";
 import type { EpochRecord } from "../base/records.ts";
 import { decodeFloats } from "../formats/number-formats.ts";
-import { readSafetensors, writeSafetensors } from "../formats/safetensors.ts";
 import type { Json } from "../model/model.ts";
 import type { EvaluationResult } from "../tasks/evaluate/evaluate.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 import type { BestWeights, Checkpoint } from "./checkpoint.ts";
+import { decodeSealed, encodeSealed } from "./sealed-tensors.ts";
 
-/** Keys of the texts in the header. */
-const keys = { format: "format", document: "checkpoint", checksum: "sha256" } as const;
 const formats = { checkpoint: "xception-ts checkpoint", best: "xception-ts best weights" } as const;
-/** Stands for the checksum while it is computed. */
-const blank = "0".repeat(64);
 
-/** A checkpoint as it is in a file: the best weights, which change less often, have a file of their own. */
+/** A checkpoint as read from a file; the best weights, which change less often, are in another one. */
 export interface StoredCheckpoint {
   readonly checkpoint: Omit<Checkpoint, "best">;
-  /** The epoch of the best weights; undefined where there are none. */
+  /** The epoch of the best weights; undefined if there are none. */
   readonly bestEpoch: number | undefined;
-  /** What else the writer wanted to be kept. */
+  /** The writer's own data. */
   readonly extra: Json;
 }
 
 /**
- * A checkpoint as the bytes of a `.safetensors` file: the tensors of the training's state under their names, all else as one
- * JSON document in the header, with a checksum of the whole file.
- * @param extra kept along with it.
+ * Encodes a checkpoint as a `.safetensors` file: the tensors of the training state by name, everything else as one JSON
+ * document in the header, and a checksum of the whole file.
+ * @param extra the writer's own data.
  */
 export function encodeCheckpoint(checkpoint: Checkpoint, extra: Json = null): Promise<Uint8Array> {
   const { best, state, ...rest } = checkpoint;
@@ -39,12 +34,13 @@ export function encodeCheckpoint(checkpoint: Checkpoint, extra: Json = null): Pr
     bestEpoch: best?.epoch ?? null,
     extra,
   };
-  return encode(formats.checkpoint, document, state.tensors);
+  return encodeSealed(formats.checkpoint, document, state.tensors);
 }
 
 /**
- * @param where what errors call the file.
- * @throws {FormatError} the bytes are no checkpoint, are damaged, or cut short.
+ * Decodes a file written by {@link encodeCheckpoint}.
+ * @param where the file's name in errors.
+ * @throws {FormatError} the bytes are not a checkpoint, damaged or truncated.
  * @throws {TrainingError} a later version of this package wrote it.
  */
 export async function decodeCheckpoint(bytes: Uint8Array, where: string): Promise<StoredCheckpoint> {
@@ -53,31 +49,16 @@ export async function decodeCheckpoint(bytes: Uint8Array, where: string): Promis
   return { checkpoint: { ...rest, state: { tensors, steps } }, bestEpoch: bestEpoch ?? undefined, extra };
 }
 
-/** The best weights and their test as the bytes of a `.safetensors` file. */
+/** Encodes the best weights and their evaluation as a `.safetensors` file. */
 export function encodeBest({ weights, ...rest }: BestWeights): Promise<Uint8Array> {
-  return encode(formats.best, { formatVersion: checkpointVersion, ...rest }, weights);
+  return encodeSealed(formats.best, { formatVersion: checkpointVersion, ...rest }, weights);
 }
 
-/** @throws as {@link decodeCheckpoint}. */
+/** Decodes a file written by {@link encodeBest}. @throws as {@link decodeCheckpoint}. */
 export async function decodeBest(bytes: Uint8Array, where: string): Promise<BestWeights> {
   const { json, tensors } = await decode(formats.best, bytes, where);
   const { formatVersion: _, ...rest } = checkDocument(bestSchema, json, where);
   return { ...rest, weights: tensors };
-}
-
-async function encode(
-  format: string,
-  document: object,
-  tensors: ReadonlyMap<string, FloatTensor>,
-): Promise<Uint8Array> {
-  const metadata = new Map([
-    [keys.format, format],
-    [keys.document, JSON.stringify(document)],
-    [keys.checksum, blank],
-  ]);
-  const bytes = writeSafetensors(tensors, metadata);
-  bytes.set(new TextEncoder().encode(await sha256(bytes)), checksumOffset(bytes));
-  return bytes;
 }
 
 async function decode(
@@ -85,14 +66,8 @@ async function decode(
   bytes: Uint8Array,
   where: string,
 ): Promise<{ json: unknown; tensors: ReadonlyMap<string, FloatTensor> }> {
-  const file = readSafetensors(bytes, where);
-  const found = file.metadata.get(keys.format);
-  if (found !== format) {
-    throw new FormatError({ where, what: "this is another kind of file", received: found, expected: `"${format}"` });
-  }
-  await assertIntact(bytes, file.metadata.get(keys.checksum), where);
-  const json = parseJson(file.metadata.get(keys.document) ?? "", where);
-  const version = z.object({ formatVersion: z.number() }).safeParse(json).data?.formatVersion;
+  const file = await decodeSealed(format, bytes, where);
+  const version = z.object({ formatVersion: z.number() }).safeParse(file.json).data?.formatVersion;
   if (version !== undefined && version > checkpointVersion) {
     throw new TrainingError({
       where,
@@ -103,28 +78,10 @@ async function decode(
     });
   }
   const tensors = [...file.tensors].map(([name, tensor]) => [name, decodeFloats(tensor)] as const);
-  return { json, tensors: new Map(tensors) };
+  return { json: file.json, tensors: new Map(tensors) };
 }
 
-/** The checksum is that of the file with zeros in the checksum's place. */
-async function assertIntact(bytes: Uint8Array, stored: string | undefined, where: string): Promise<void> {
-  const copy = bytes.slice();
-  copy.set(new TextEncoder().encode(blank), checksumOffset(bytes));
-  const expected = await sha256(copy);
-  if (stored === expected) return;
-  throw new FormatError({ where, what: "the file is damaged: its checksum is wrong", received: stored, expected });
-}
-
-/** Where the digits of the checksum begin. Texts inside the header have their quotes escaped, so only the key is found. */
-function checksumOffset(bytes: Uint8Array): number {
-  const key = `"${keys.checksum}":"`;
-  const headerEnd = 8 + Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
-  // One character for each byte, whatever the text's encoding.
-  const header = new TextDecoder("latin1").decode(bytes.subarray(0, headerEnd));
-  return header.indexOf(key) + key.length;
-}
-
-/** Of the files that this version writes. */
+/** Version of the files that this package writes. */
 export const checkpointVersion = 1;
 
 const count = z.int().min(0);
@@ -138,10 +95,7 @@ const evaluationResult = z.looseObject({
   skipped: skippedFiles,
 });
 
-/**
- * What the package itself has put together: the checksum vouches for what the schema does not name. The value stays as it is,
- * the order of its fields too, which files show that are written from it.
- */
+/** Data of the package itself: the checksum vouches for fields the schema does not name, and their order is kept. */
 function asWritten<T>(schema: z.ZodType): z.ZodType<T> {
   return z.custom<T>((value) => schema.safeParse(value).success);
 }

@@ -9,13 +9,13 @@ export class CheckpointKeeper {
   readonly #clock: CheckpointClock;
   readonly #take: () => Promise<Checkpoint>;
   readonly #communicator: Communicator;
-  /** What was saved last, or where the training began. */
+  /** Position of the last checkpoint, or of the start. */
   #latest: string;
 
   /**
    * @param start where training starts or resumes.
-   * @param take makes a checkpoint of where it stands.
-   * @param communicator to save at the same step on all ranks.
+   * @param take makes a checkpoint.
+   * @param communicator for saving at the same step on all ranks.
    * @throws {UsageError} an option is out of its range.
    */
   constructor(
@@ -31,13 +31,13 @@ export class CheckpointKeeper {
     this.#latest = placeOf(start);
   }
 
-  /** @param isEpochOver whether an epoch has just been tested. */
+  /** @param isEpochOver true right after a validation. */
   async saveIfDue(steps: number, isEpochOver: boolean): Promise<void> {
     const isDue = this.#clock.isDue(steps, isEpochOver);
     if (onFirstRank(this.#communicator, isDue)) await this.save();
   }
 
-  /** Saves what is new. */
+  /** Saves, unless nothing has changed. */
   async save(): Promise<void> {
     const checkpoint = await this.#take();
     const place = placeOf(checkpoint);
@@ -51,24 +51,21 @@ function placeOf({ epoch, state }: Pick<Checkpoint, "epoch" | "state">): string 
   return `epoch ${epoch.index}, step ${state.steps}`;
 }
 
-/** Largest part of the time that saving may take, unless a number of steps was asked for. */
+/** Largest share of the time spent on saving, unless `everySteps` is set. */
 const largestShare = 0.03;
 
-/**
- * Says when a checkpoint is due: after an epoch and after some minutes, but no sooner than what saving costs allows; and
- * after some steps, if that was asked for.
- */
+/** Decides when a checkpoint is due: after an epoch or some minutes, unless saving takes long; and after `everySteps`. */
 export class CheckpointClock {
   readonly #everySeconds: number;
   readonly #everySteps: number;
   readonly #now: () => number;
   #savedAt: number;
   #savedSteps: number;
-  /** How long the latest save took. */
+  /** Seconds the latest save took. */
   #cost = 0;
 
   /**
-   * @param now seconds from some moment on.
+   * @param now a clock in seconds.
    * @throws {UsageError} an option is out of its range.
    */
   constructor(
@@ -87,14 +84,14 @@ export class CheckpointClock {
     this.#savedSteps = steps;
   }
 
-  /** @param steps done so far. @param isEpochOver whether an epoch has just been tested. */
+  /** @param steps done so far. @param isEpochOver true right after a validation. */
   isDue(steps: number, isEpochOver: boolean): boolean {
     if (steps - this.#savedSteps >= this.#everySteps) return true;
     const seconds = this.#now() - this.#savedAt;
     return seconds >= this.#cost / largestShare && (isEpochOver || seconds >= this.#everySeconds);
   }
 
-  /** Runs a save and remembers how long it took. */
+  /** Runs and times a save. */
   async time(steps: number, save: () => Promise<void>): Promise<void> {
     const start = this.#now();
     await save();

@@ -5,45 +5,45 @@ import type { EvaluationResult } from "../tasks/evaluate/evaluate.ts";
 import type { TrainingState } from "./step/training-state.ts";
 
 /**
- * All that is needed to resume a training run bit for bit. There is no state of random
- * numbers in it: shuffles, augmentation and dropout draw from the seed and the number of the epoch, sample or step.
+ * Everything needed to resume a training run bit for bit. It holds no state of random numbers: shuffles, augmentation and
+ * dropout depend only on the seed and the number of the epoch, sample or step.
  */
 export interface Checkpoint {
-  /** What is trained on what and how: a run can only be resumed with the same. */
+  /** Settings and images of the run; it can only be resumed with the same ones. */
   readonly identity: TrainingIdentity;
-  /** `head`: the classifier has not been trained yet; `network`: what follows. */
+  /** `head`: before the training of the head; `network`: after it. */
   readonly phase: "head" | "network";
-  /** Whether nothing is left to do. */
+  /** True if the run is complete. */
   readonly isOver: boolean;
-  /** The epoch under way, or the one that would come next. */
+  /** The current epoch, or the next one. */
   readonly epoch: EpochState;
-  /** Weights and the optimizer's memory. */
+  /** Weights and optimizer state. */
   readonly state: TrainingState;
-  /** Epochs that are over, their tests included. */
+  /** Complete epochs, validation included. */
   readonly history: readonly EpochRecord[];
-  /** The weights that tested best; undefined before the first test. */
+  /** The weights with the best validation; undefined before the first one. */
   readonly best?: BestWeights | undefined;
-  /** Images found unusable so far. */
+  /** Unusable images found so far. */
   readonly skipped: readonly SkippedFile[];
   readonly validationSkipped: readonly SkippedFile[];
 }
 
-/** The settings of a training by name. */
+/** The settings of a training run by name. */
 export type TrainingIdentity = Readonly<Record<string, Json>>;
 
-/** Where an epoch stands between two steps. */
+/** Position within an epoch, between two steps. */
 export interface EpochState {
-  /** From 0; the number of all epochs where the training is over. */
+  /** From 0; the number of epochs if the run is complete. */
   readonly index: number;
-  /** Where in the epoch's shuffled order the next batch begins. */
+  /** Position in the epoch's shuffled order at which the next batch starts. */
   readonly position: number;
-  /** The same for each of several ranks: where images are damaged they get out of step. */
+  /** The same for each of several ranks; damaged images make them differ. */
   readonly positions?: readonly number[] | undefined;
   /** Steps done before this epoch. */
   readonly stepsBefore: number;
-  /** As many as there can be, or as the last epoch had. */
+  /** Estimated from the data set, or from the previous epoch. */
   readonly stepsPerEpoch: number;
-  /** Rate of the latest step. */
+  /** Learning rate of the latest step. */
   readonly learningRate: number;
   readonly tally: TallyState;
   readonly pace: PaceState;
@@ -66,23 +66,23 @@ export interface PaceState {
   readonly seconds: number;
 }
 
-/** Weights that tested better than all before. */
+/** The weights with the best validation so far. */
 export interface BestWeights {
   /** In Keras's layout. */
   readonly weights: Weights;
-  /** After which they were tested, from 1. */
+  /** Epoch after which they were validated, from 1. */
   readonly epoch: number;
-  /** That they went through. */
+  /** Steps they have been through. */
   readonly steps: number;
   readonly test: EvaluationResult;
 }
 
-/** How a training keeps checkpoints. */
+/** Checkpointing of a training run. */
 export interface CheckpointOptions {
-  /** Keeps one, on a disk for instance; waited for. What it throws ends the training. */
+  /** Stores a checkpoint; awaited. An error ends the run. */
   readonly save: (checkpoint: Checkpoint) => Promise<void>;
   /** Save after this many minutes, above 0; default 5. */
   readonly everyMinutes?: number | undefined;
-  /** Save after this many steps, from 1, whatever it costs; default: as time goes. */
+  /** Save after this many steps, from 1, however long it takes; default: by time alone. */
   readonly everySteps?: number | undefined;
 }

@@ -1,5 +1,5 @@
 import { rankOf } from "../learning/ranking.ts";
-import type { EpochState, PaceState, TallyState } from "./checkpoint.ts";
+import type { EpochState, TallyState } from "./checkpoint.ts";
 
 /** Means over the steps of an epoch; all its batches have the same size. */
 export class EpochTally {
@@ -46,28 +46,50 @@ export function countRight(logits: Float32Array, truths: readonly (readonly numb
   }).length;
 }
 
-/** Speed of an epoch, which starts, or is resumed, when this is made. */
-class TrainingPace {
+/** The epoch under way. */
+export class RunningEpoch {
+  /** From 0. */
+  readonly index: number;
+  /** Steps done before it. */
+  readonly stepsBefore: number;
+  readonly stepsPerEpoch: number;
+  readonly tally: EpochTally;
+  /** Position in its order of images at which the next batch starts. */
+  position: number;
+  /** Learning rate of the latest step. */
+  learningRate: number;
   readonly #batchSize: number;
   readonly #start: number;
-  #steps: number;
+  #timedSteps: number;
   #lastStepAt: number;
 
-  /** @param state of a pace to continue: the time in between does not count. */
-  constructor(batchSize: number, { steps, secondsOfSteps, seconds }: PaceState) {
+  /**
+   * @param state of an epoch to start or to continue: the time in between does not count.
+   * @param batchSize images in a step, of all ranks together.
+   * @param rank of this process, if several train together.
+   */
+  constructor(state: Partial<EpochState> & Pick<EpochState, "stepsPerEpoch">, batchSize: number, rank = 0) {
+    const { index = 0, stepsBefore = 0, position = 0, learningRate = 0 } = state;
+    const { steps, secondsOfSteps, seconds } = state.pace ?? { steps: 0, secondsOfSteps: 0, seconds: 0 };
+    this.index = index;
+    this.stepsBefore = stepsBefore;
+    this.stepsPerEpoch = state.stepsPerEpoch;
+    this.position = state.positions?.[rank] ?? position;
+    this.learningRate = learningRate;
+    this.tally = new EpochTally(state.tally);
     this.#batchSize = batchSize;
     this.#start = performance.now() - 1000 * seconds;
-    this.#steps = steps;
+    this.#timedSteps = steps;
     this.#lastStepAt = this.#start + 1000 * secondsOfSteps;
   }
 
-  /** To be called after each step. */
+  /** Call after each step. */
   countStep(): void {
-    this.#steps++;
+    this.#timedSteps++;
     this.#lastStepAt = performance.now();
   }
 
-  /** Seconds since the epoch began. */
+  /** Duration of the epoch so far. */
   get seconds(): number {
     return (performance.now() - this.#start) / 1000;
   }
@@ -77,48 +99,19 @@ class TrainingPace {
     return this.#batchSize / this.secondsFor(1);
   }
 
-  /** Estimates how long so many steps take, by those so far. */
+  /** Estimates the duration of a number of steps from those so far. */
   secondsFor(steps: number): number {
-    return (steps * (this.#lastStepAt - this.#start)) / 1000 / this.#steps;
-  }
-
-  state(): PaceState {
-    return { steps: this.#steps, secondsOfSteps: (this.#lastStepAt - this.#start) / 1000, seconds: this.seconds };
-  }
-}
-
-/** The epoch under way. */
-export class RunningEpoch {
-  /** From 0. */
-  readonly index: number;
-  /** Steps done before it. */
-  readonly stepsBefore: number;
-  readonly stepsPerEpoch: number;
-  readonly tally: EpochTally;
-  readonly pace: TrainingPace;
-  /** Where in its order of images the next batch begins. */
-  position: number;
-  /** Of the latest step. */
-  learningRate: number;
-
-  /**
-   * @param state of an epoch to start or to continue.
-   * @param batchSize images in a step, of all ranks together.
-   * @param rank of this process, where several train together.
-   */
-  constructor(state: Partial<EpochState> & Pick<EpochState, "stepsPerEpoch">, batchSize: number, rank = 0) {
-    const { index = 0, stepsBefore = 0, position = 0, learningRate = 0 } = state;
-    this.index = index;
-    this.stepsBefore = stepsBefore;
-    this.stepsPerEpoch = state.stepsPerEpoch;
-    this.position = state.positions?.[rank] ?? position;
-    this.learningRate = learningRate;
-    this.tally = new EpochTally(state.tally);
-    this.pace = new TrainingPace(batchSize, state.pace ?? { steps: 0, secondsOfSteps: 0, seconds: 0 });
+    return (steps * (this.#lastStepAt - this.#start)) / 1000 / this.#timedSteps;
   }
 
   state(): EpochState {
-    const { index, stepsBefore, stepsPerEpoch, position, learningRate, tally, pace } = this;
-    return { index, stepsBefore, stepsPerEpoch, position, learningRate, tally: tally.state(), pace: pace.state() };
+    const { index, stepsBefore, stepsPerEpoch, position, learningRate, tally, seconds } = this;
+    const pace = { steps: this.#timedSteps, secondsOfSteps: (this.#lastStepAt - this.#start) / 1000, seconds };
+    return { index, stepsBefore, stepsPerEpoch, position, learningRate, tally: tally.state(), pace };
   }
+}
+
+/** The engine keeps the JavaScript thread busy: this lets timers, signals and decoded images run between two steps. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }

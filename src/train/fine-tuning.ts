@@ -6,31 +6,31 @@ import { blocksOf, layerAt, topBlock } from "../models/parts.ts";
 import type { Settings } from "./settings/settings.ts";
 import type { TrainingGraphOptions } from "./step/training-graph-options.ts";
 
-/** Settings that say which weights train, how fast, and what batch normalization goes by. */
+/** Fine-tuning settings: which weights train, how fast, and the mode of batch normalization. */
 export type FineTuningChoice = Partial<
   Pick<Settings, "unfreezeFrom" | "freeze" | "train" | "layerDecay" | "batchNorm">
 >;
 
-/** What was given to start from. */
+/** The initial weights, and the batch size. */
 export interface FineTuningStart {
   /** Weights that are reinitialized; undefined: all. */
   readonly reinitialized: readonly string[] | undefined;
-  /** Images that a batch normalization sees at a time. */
+  /** Images normalized together. */
   readonly batchSize: number;
 }
 
 /** Resolved fine-tuning: which weights train, and how. */
 export interface FineTuning extends Pick<TrainingGraphOptions, "trainable" | "batchNorm" | "rateFactor"> {
-  /** What a user should be warned of, in sentences. */
+  /** Warnings for the user, in sentences. */
   readonly warnings: readonly string[];
 }
 
-/** Below this, statistics of a batch are noise rather than knowledge. */
+/** Below this, batch statistics are too noisy. */
 const smallBatch = 32;
 
 /**
- * Options of `train` for fine-tuning; none for a training from scratch in which everything trains.
- * @throws {UsageError} there is no such layer, or a pattern fits no weight.
+ * Resolves fine-tuning settings; returns no options for training from scratch in which everything trains.
+ * @throws {UsageError} there is no such layer, or a pattern matches no weight.
  */
 export function fineTuning(network: Network, choice: FineTuningChoice, start: FineTuningStart): FineTuning {
   const { layerDecay = 1, batchNorm = "auto" } = choice;
@@ -53,8 +53,8 @@ export function fineTuning(network: Network, choice: FineTuningChoice, start: Fi
     warnings:
       moving.length > 0 && start.batchSize < smallBatch
         ? [
-            `${moving.length} batch normalizations follow batches of ${start.batchSize} images, which spoils the statistics ` +
-              "that they were given: leave --batch-norm training out, or take larger batches.",
+            `${moving.length} batch normalizations use the statistics of batches of ${start.batchSize} images, which spoils ` +
+              "their pretrained moving statistics: leave out --batch-norm training, or use larger batches.",
           ]
         : [],
   };
@@ -75,7 +75,7 @@ function trainableBy(network: Network, choice: FineTuningChoice): ((spec: Weight
   return ({ name }) => open.has(name);
 }
 
-/** Place of the layer, or of the block's first one. */
+/** Index of a layer, or of a block's first one. */
 function firstIndexOf(network: Network, place: string): number {
   const blocks = blocksOf(network);
   if (place === "last") {
@@ -107,7 +107,7 @@ function patternOf(
   return (weight, layer) => matches(weight) || matches(layer);
 }
 
-/** The rate falls by a factor from block to block, counted from the top; blocks in which nothing trains do not count. */
+/** The rate decays from block to block, from the top down; blocks in which nothing trains do not count. */
 function layerWiseRate(
   network: Network,
   decay: number,

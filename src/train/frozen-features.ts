@@ -1,11 +1,12 @@
+import { z } from "zod";
 import { sha256 } from "../base/checksums.ts";
 import { FormatError, XceptionError } from "../base/errors.ts";
+import { checkDocument } from "../base/json.ts";
 import type { SourceReader } from "../base/platform.ts";
 import { readSource } from "../base/source.ts";
 import { BatchSource } from "../data/batches.ts";
 import type { ImageDataset, Sample } from "../data/dataset.ts";
 import { decodeFloats } from "../formats/number-formats.ts";
-import { readSafetensors, writeSafetensors } from "../formats/safetensors.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import { sizedDecodeOptionsOf } from "../model/model.ts";
 import { loadPredictor } from "../model/predictor.ts";
@@ -15,14 +16,15 @@ import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts"
 import type { TrainingPlan } from "./prepare.ts";
 import { onFirstRank, sumOfRanks } from "./ranks/ranks.ts";
 import type { FeatureCache, HeadHooks, TrainingHooks } from "./request.ts";
+import { decodeSealed, encodeSealed } from "./sealed-tensors.ts";
 
 const batchSize = 16;
 
 /**
- * What a layer of a network says to the training images: taken from the cache, or computed and put there. Several ranks
- * compute it together, and the first one's cache counts.
- * @param layer that puts out one number for each channel.
- * @returns the same rows on one rank as on many; undefined on other ranks than the first.
+ * Features of the training images: the outputs of a layer, taken from the cache, or computed and put there. Several ranks
+ * compute them together; the cache of rank 0 counts.
+ * @param layer with one output per channel.
+ * @returns the same rows on one rank as on many; undefined on other ranks than 0.
  * @throws {DataError} there is no usable image.
  * @throws {AbortedError} the signal fired.
  */
@@ -72,7 +74,7 @@ async function keep(cache: FeatureCache, key: string, features: Features, { onNo
   }
 }
 
-/** Each rank computes its share of the images; all come to know the rows of all, by view and image. */
+/** Each rank computes its share of the images; the results, by view and image, are then summed over all ranks. */
 async function computeFeatures(
   plan: TrainingPlan,
   body: Network,
@@ -88,14 +90,14 @@ async function computeFeatures(
   const source = new BatchSource(dataset, platform.images.decode, { batchSize, decode, seed, augmentation, shard });
   const channels = sizeOf(body.layers.at(-1)!.outputShape);
   const all = new Float32Array(views * images * channels);
-  /** Which rows there are: none of a damaged image. */
+  /** 0 for the rows of damaged images. */
   const isThere = new Float32Array(views * images);
   const model = { network: body, weights: bodyWeights(body, weights), preprocessing };
   const inference = await loadPredictor(model, platform, session);
   let done = 0;
   try {
     for (let view = 0; view < views; view++) {
-      for await (const batch of source.viewBatches(view, signal && { signal })) {
+      for await (const batch of source.evaluationBatches({ view, ...(signal && { signal }) })) {
         const { data } = await inference.run(batch.images);
         for (const [row, index] of batch.indices.entries()) {
           const place = view * images + index;
@@ -103,14 +105,13 @@ async function computeFeatures(
           isThere[place] = 1;
         }
         done += batch.indices.length;
-        // The others are about as far.
+        // The other ranks are about as far.
         onProgress?.(Math.min(done * shard.size, views * images), views * images);
       }
     }
   } finally {
     await inference.dispose();
   }
-  // What one rank knows the others have as zeros.
   sumOfRanks(communicator, isThere);
   sumOfRanks(communicator, all);
   const places = [...isThere.keys()].filter((place) => isThere[place] === 1);
@@ -120,14 +121,14 @@ async function computeFeatures(
   return { values, samples: Uint32Array.from(places, (place) => place % images) };
 }
 
-/** Another one for other images, weights, or anything else that the features depend on. */
+/** Changes with the images, the weights, and everything else that the features depend on. */
 async function keyOf(plan: TrainingPlan, body: Network, views: number): Promise<string> {
   const { dataset, preprocessing, presentation, seed, weights } = plan;
   const { platform, session } = plan.step;
   const values = [...bodyWeights(body, weights).values()].map(({ data }) => sha256(data));
   return sha256(
     JSON.stringify({
-      format: 1,
+      format: 2,
       layers: body.layers,
       weights: await Promise.all(values),
       preprocessing,
@@ -139,12 +140,12 @@ async function keyOf(plan: TrainingPlan, body: Network, views: number): Promise<
   );
 }
 
-/** Those of the weights that a part of the network has. */
+/** The weights of a part of the network. */
 export function bodyWeights(body: Network, weights: TrainingPlan["weights"]): TrainingPlan["weights"] {
   return new Map(networkWeights(body).map(({ name }) => [name, weights.get(name)!]));
 }
 
-/** What is in the files counts, not what they are called. */
+/** Depends on the files' contents, not on their names. */
 async function imagesDigest({ samples }: ImageDataset, reader: SourceReader): Promise<string> {
   const digests: string[] = [];
   for (const { image } of samples) digests.push(await digestOfImage(image, reader));
@@ -156,13 +157,12 @@ async function digestOfImage(image: Sample["image"], reader: SourceReader): Prom
   try {
     return await sha256(await readSource(image, reader));
   } catch (error) {
-    // It will be skipped like any other that cannot be used.
     if (error instanceof XceptionError) return "unreadable";
     throw error;
   }
 }
 
-/** What the frozen part of a network makes of images. */
+/** Features of images from the frozen part of a network. */
 export interface Features {
   /** `[rows, channels]` */
   readonly values: FloatTensor;
@@ -173,60 +173,26 @@ export interface Features {
 const format = "xception-ts features";
 
 /**
- * Features as the bytes of a `.safetensors` file.
- * @param key what they are of: other images, weights or settings have another one.
+ * Encodes features as a `.safetensors` file.
+ * @param key identifies the images, weights and settings they were computed from.
  */
-export async function encodeFeatures({ values, samples }: Features, key: string): Promise<Uint8Array> {
-  const indices: Tensor<"int32"> = { type: "int32", shape: [samples.length], data: Int32Array.from(samples) };
-  const metadata = new Map([
-    ["format", format],
-    ["key", key],
-    ["sha256", await checksumOf(values.data, indices.data)],
-  ]);
-  return writeSafetensors(
-    new Map<string, Tensor>([
-      ["features", values],
-      ["samples", indices],
-    ]),
-    metadata,
-  );
+export function encodeFeatures({ values, samples }: Features, key: string): Promise<Uint8Array> {
+  const indices: Tensor = { type: "int32", shape: [samples.length], data: Int32Array.from(samples) };
+  return encodeSealed(format, { key }, new Map<string, Tensor>(Object.entries({ features: values, samples: indices })));
 }
 
 /**
- * @param where what errors call the file.
- * @throws {FormatError} the file is no such file, is damaged, or of something else than the key says.
+ * Decodes a file written by {@link encodeFeatures}.
+ * @param where the file's name in errors.
+ * @throws {FormatError} the bytes are not such a file, damaged, or belong to another key.
  */
-export async function decodeFeatures(bytes: Uint8Array, key: string, where: string): Promise<Features> {
-  const { tensors, metadata } = readSafetensors(bytes, where);
-  const stored = tensors.get("features");
-  const indices = tensors.get("samples");
-  const isOurs = metadata.get("format") === format && stored?.shape.length === 2 && indices?.format === "I32";
-  if (!isOurs || stored.shape[0] !== indices.shape[0] || indices.shape.length !== 1) {
-    throw new FormatError({ where, what: "this is another kind of file", expected: format });
+export async function decodeFeatures(bytes: Uint8Array, expected: string, where: string): Promise<Features> {
+  const { json, tensors } = await decodeSealed(format, bytes, where);
+  const { key: received } = checkDocument(z.object({ key: z.string() }), json, where);
+  if (received !== expected) {
+    throw new FormatError({ where, what: "these are features of something else", received, expected });
   }
-  if (metadata.get("key") !== key) {
-    throw new FormatError({
-      where,
-      what: "these are features of something else",
-      received: metadata.get("key"),
-      expected: key,
-    });
-  }
-  const { shape, data } = decodeFloats(stored);
+  const [features, indices] = [tensors.get("features")!, tensors.get("samples")!];
   // Copied, since in the file they may lie anywhere.
-  const samples = new Int32Array(indices.bytes.slice().buffer);
-  const checksum = await checksumOf(data, samples);
-  if (metadata.get("sha256") !== checksum) {
-    throw new FormatError({
-      where,
-      what: "the file is damaged: its checksum is wrong",
-      received: metadata.get("sha256"),
-      expected: checksum,
-    });
-  }
-  return { values: floatTensor(shape, data), samples: Uint32Array.from(samples) };
-}
-
-async function checksumOf(...arrays: readonly (Float32Array | Int32Array)[]): Promise<string> {
-  return sha256((await Promise.all(arrays.map(sha256))).join());
+  return { values: decodeFloats(features), samples: new Uint32Array(indices.bytes.slice().buffer) };
 }

@@ -11,7 +11,7 @@ import { layersOf, networkOfLayers } from "../models/layer-list.ts";
 import { topIndex } from "../models/parts.ts";
 import { deriveSeed } from "../tensor/random.ts";
 import { floatTensor } from "../tensor/tensor.ts";
-import { countRight, EpochTally } from "./epoch.ts";
+import { countRight, EpochTally, nextTurn } from "./epoch.ts";
 import { type Features, frozenFeatures } from "./frozen-features.ts";
 import type { HeadPhase, TrainingPlan } from "./prepare.ts";
 import type { HeadHooks, TrainingHooks } from "./request.ts";
@@ -22,10 +22,9 @@ const largestBatch = 32;
 const usualRate = 0.001;
 
 /**
- * Trains what follows the last global pooling, and nothing else: all of it depends on the plan alone, so that the same plan
- * gives the same weights, be the features new or from the cache. Several ranks compute the features together; the first one
- * trains on them.
- * @returns all weights of the network; on other ranks than the first those of the plan.
+ * Trains only the layers after the last global pooling. The result depends on the plan alone, whether the features are
+ * computed or cached. Several ranks compute the features together; rank 0 trains on them.
+ * @returns all weights of the network; on other ranks those of the plan.
  * @throws {UsageError} an option is not allowed, or the network has no such pooling.
  * @throws {TrainingError} the loss is NaN or infinite.
  * @throws as `frozenFeatures`.
@@ -61,8 +60,7 @@ export async function trainHead(
         epoch,
       );
       tally = new EpochTally();
-      // Timers and signals get their turn.
-      await new Promise((resolve) => setTimeout(resolve, 0));
+      await nextTurn();
       for (let at = 0; at < stepsPerEpoch; at++) {
         throwIfAborted(hooks.signal);
         const chosen = indices.subarray(at * batchSize, (at + 1) * batchSize);
@@ -93,7 +91,7 @@ export async function trainHead(
   }
 }
 
-/** The network behind a layer, on whose output alone it depends: behind the last global pooling `[channels] → [classes]`. */
+/** The layers after layer `end` as a network of their own; they must depend on nothing else before it. */
 export function headOf(network: Network, end: number): Network {
   const { layers, ...rest } = layersOf(network);
   const [last, ...others] = layers.slice(end);
@@ -102,7 +100,7 @@ export function headOf(network: Network, end: number): Network {
   return networkOfLayers({ ...rest, name: `${network.name} head`, layers: [input, ...others] });
 }
 
-/** Each row of the features as a sample, so that they are drawn as images are. */
+/** Each row of the features as a sample, drawn like images. */
 function featureRows({ classes, samples }: ImageDataset, features: Features): ImageDataset {
   return { classes, samples: Array.from(features.samples, (index) => samples[index]!) };
 }
@@ -128,7 +126,7 @@ function throwIfAborted(signal: AbortSignal | undefined): void {
   throw new AbortedError({ where: "training of the head", what: "it was stopped by the caller", cause: signal.reason });
 }
 
-/** Whether anything of the head trains: else there is nothing to do. */
+/** Returns true if any weight of the head trains. */
 export function hasOpenHead({ network, step }: TrainingPlan): boolean {
   const top = topIndex(network) ?? network.layers.length;
   const specs = networkWeights({ ...network, layers: network.layers.slice(top) });

@@ -35,39 +35,38 @@ import type { TrainingStepOptions } from "./step/training-step.ts";
 
 /** A training run that is complete and checked. */
 export interface TrainingPlan extends ResolvedSettings {
-  /** As a model file says it. */
   readonly architecture: Architecture;
   readonly network: Network;
   readonly labels: readonly string[];
   readonly preprocessing: ImagePreprocessing;
   /** Weights before the first step. */
   readonly weights: Weights;
-  /** Where they came from; undefined: drawn from the seed, or given by the caller. */
+  /** Their origin; undefined: drawn from the seed, or given by the caller. */
   readonly start: StartingPoint | undefined;
-  /** Report on the file that they were read from just now. */
+  /** Report on reading their file; undefined if resumed. */
   readonly loaded: StartingWeights | undefined;
-  /** Settings that are as in that file because nobody chose them. */
+  /** Settings taken from that file. */
   readonly taken: readonly SettingName[];
-  /** What a user should be warned of, in sentences. */
+  /** Warnings for the user, in sentences. */
   readonly warnings: readonly string[];
   readonly loss: Loss;
   readonly optimizer: Optimizer;
-  /** The highest of the schedule, with the factor for the number of processes in it. */
+  /** Highest learning rate, scaled by the number of ranks if requested. */
   readonly learningRate: number;
   /** The optimizer's default learning rate. */
   readonly usualRate: number;
   readonly schedule: Schedule;
   readonly epochs: number;
-  /** Epochs without a better test after which it stops. */
+  /** Epochs without an improvement before early stopping. */
   readonly patience: number | undefined;
-  /** Images in a step of one process. */
+  /** Images in a step of one rank. */
   readonly batchSize: number;
   readonly seed: number;
   readonly mapWeights: readonly number[] | undefined;
   readonly healthSteps: number;
-  /** Training of the head, before all else. */
+  /** First phase, which trains only the head. */
   readonly head: HeadPhase | undefined;
-  /** How the step is compiled. */
+  /** Options of the training step. */
   readonly step: TrainingStepOptions;
   readonly presentation: Presentation;
   readonly dataset: ImageDataset;
@@ -77,20 +76,20 @@ export interface TrainingPlan extends ResolvedSettings {
   readonly validation: ValidationImages | undefined;
 }
 
-/** Training of the head only. */
+/** The phase that trains only the head. */
 export interface HeadPhase {
   /** Passes over the features, from 1. */
   readonly epochs: number;
-  /** Of each image: itself, and changes of it at random. */
+  /** Views of each image: itself, then augmented. */
   readonly views: number;
-  /** The highest; it rises for a twentieth of the steps and falls along a cosine. */
+  /** Highest learning rate of a cosine schedule with a warm-up of 5 %. */
   readonly learningRate: number;
 }
 
-/** How the training images and their targets are shown. */
+/** Augmentation, targets and order of the training images. */
 type Presentation = Pick<BatchOptions, "augmentation" | "mixing" | "labelSmoothing" | "sampling" | "classWeights">;
 
-/** Images to test on, brought to the network's size as the trained model will. */
+/** Validation images, resized as by the trained model. */
 interface ValidationImages {
   readonly dataset: ImageDataset;
   readonly batches: BatchSource;
@@ -100,7 +99,7 @@ interface ValidationImages {
 const validationBatchSize = 16;
 
 /**
- * Fills in the defaults, reads the weights to start from, and rejects what cannot work before anything is computed.
+ * Fills in the defaults, reads the initial weights, and checks everything before the first computation.
  * @throws {UsageError} a setting is not allowed, or the network is no classifier of the data set's classes.
  * @throws {DataError} the data set is empty or has one class, or the validation images are of other classes.
  * @throws {WeightsError} the weights are not the network's.
@@ -111,15 +110,16 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   assertClasses(dataset);
   const { platform, communicator = alone, healthSteps = 0 } = request;
   assertOption("train option healthSteps", healthSteps, wholeNumber({ from: 0 }));
-  const began = await withStart(resolvedSettings(request), taskOf(dataset), request);
-  const { network, preprocessing } = began;
+  const started = await withStart(resolvedSettings(request), taskOf(dataset), request);
+  const { network, preprocessing } = started;
   const loss = lossOf(network, dataset);
-  const weights = began.weights ?? initializeWeights(network);
+  const weights = started.weights ?? initializeWeights(network);
   checkWeights("train option weights", networkWeights(network), weights);
 
   const { size, rank } = communicator;
-  const batchSize = began.settings.batchSize ?? defaultBatchSize(dataset, network, { ...began.settings, ranks: size });
-  const settings = { ...began.settings, batchSize };
+  const batchSize =
+    started.settings.batchSize ?? defaultBatchSize(dataset, network, { ...started.settings, ranks: size });
+  const settings = { ...started.settings, batchSize };
   const { accumulate, epochs, seed, recompute, labelSmoothing, sampling, headEpochs } = settings;
   const isDivisor = batchSize % accumulate === 0;
   const expected = `a whole number that divides the batch size ${batchSize}`;
@@ -133,16 +133,15 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   const decode = sizedDecodeOptionsOf({ network, preprocessing });
   const shared = { decode, shard: { rank, size } };
   const batches = new BatchSource(dataset, platform.images.decode, { ...shared, batchSize, seed, ...presentation });
-  // Said before anything is compiled for as many.
   if (batches.batchesPerEpoch === 0) batches.assertEnough(dataset.samples.length, batchSize * size);
 
   const tuning = fineTuning(network, settings, {
-    reinitialized: began.start?.reinitialized,
+    reinitialized: started.start?.reinitialized,
     batchSize: batchSize / accumulate,
   });
   const { trainable = tuning.trainable, rateFactor = tuning.rateFactor } = request;
   return {
-    ...began,
+    ...started,
     settings,
     weights,
     labels: dataset.classes,
@@ -184,14 +183,15 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     dataset,
     batches,
     communicator,
-    validation: request.validation && validationImages(request.validation, dataset, { ...began, ...shared, platform }),
+    validation:
+      request.validation && validationImages(request.validation, dataset, { ...started, ...shared, platform }),
   };
 }
 
 /**
- * Images in a step: 32, fewer if there are not so many or if their feature maps would need more than about 4 GiB.
- * An image takes 1.1 times the outputs of all layers, or 0.85 times where they are computed again (measured at 299×299:
- * 0.25 and 0.19 GiB); weights and engine come on top, 1.6 GiB for Xception.
+ * Default batch size: 32, or fewer if there are not so many images or their feature maps would need more than about 4 GiB.
+ * An image takes 1.1 times the outputs of all layers, or 0.85 times if they are recomputed (measured at 299×299: 0.25 and
+ * 0.19 GiB); weights and engine need 1.6 GiB more for Xception.
  * @param options `ranks`: processes that share the images.
  */
 export function defaultBatchSize(
@@ -204,13 +204,14 @@ export function defaultBatchSize(
   return Math.max(1, Math.min(32, Math.floor(samples.length / ranks), fitting));
 }
 
-/** The settings of a request, all of them; an object stands for the default of its setting. */
+/** Resolves all settings of a request; an object leaves its setting at the default. */
 function resolvedSettings({ resolved, ...request }: TrainingRequest): ResolvedSettings {
   if (resolved) return resolved;
   const { weights, optimizer, schedule, augment, average, batchNorm } = request;
   const named: { readonly [Name in SettingName]?: unknown } = {
     ...request,
     optimizer: typeof optimizer === "object" ? optimizer.name : optimizer,
+    ...{ weights: undefined, schedule: undefined, augment: undefined, average: undefined, batchNorm: undefined },
     ...unlessObjects({ weights, schedule, augment, average, batchNorm }),
     mapWeights: undefined,
   };
@@ -219,11 +220,10 @@ function resolvedSettings({ resolved, ...request }: TrainingRequest): ResolvedSe
 }
 
 function unlessObjects(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const isObject = (value: unknown) => value instanceof Object;
-  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, isObject(value) ? undefined : value]));
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => !(value instanceof Object)));
 }
 
-/** The objects that a run computes with: the caller's own, or those that its settings stand for. */
+/** The objects of a run: the caller's own, or those of its settings. */
 function choicesIn(request: TrainingRequest, settings: Settings) {
   const { optimizer, schedule, augment, average, mixing } = request;
   return {
@@ -236,12 +236,12 @@ function choicesIn(request: TrainingRequest, settings: Settings) {
   };
 }
 
-/** The name of a setting in errors, as whoever made the request knows it. */
+/** The name of a setting in errors: a flag or an option. */
 function placeOf(name: SettingName, { resolved }: Pick<TrainingRequest, "resolved">): string {
   return resolved ? `option ${flagOf(name)}` : `train option ${name}`;
 }
 
-/** What the images decide about the network. */
+/** Options of the network decided by the images. */
 type Task = Required<Pick<SharedOptions, "classes">> & Pick<SharedOptions, "classifierActivation">;
 
 function taskOf(dataset: ImageDataset): Task {
@@ -252,20 +252,19 @@ type Start = Pick<TrainingPlan, "architecture" | "network" | "preprocessing" | "
   readonly weights: Weights | undefined;
 };
 
-/** Reads the weights to start from, and with them decides on the network. */
+/** Reads the initial weights and resolves the network. */
 async function withStart(
   given: ResolvedSettings,
   task: Task,
   request: TrainingRequest,
 ): Promise<ResolvedSettings & Start> {
-  const { platform, start: begun, network: own } = request;
+  const { platform, start: resumed, network: own } = request;
   const ownWeights = typeof request.weights === "object" && request.weights !== null ? request.weights : undefined;
   const source = given.settings.weights;
-  // A caller with a network of its own knows its weights.
-  const isFromScratch = own === undefined && begun === undefined && ownWeights === undefined && source === null;
+  const isFromScratch = own === undefined && resumed === undefined && ownWeights === undefined && source === null;
   if (isFromScratch) assertFromScratch(given, request);
   const opened =
-    begun === undefined && source !== null
+    resumed === undefined && source !== null
       ? await openStartingFile(source, platform, { classes: task.classes })
       : undefined;
   const name = request.weightsName ?? source ?? "";
@@ -275,19 +274,19 @@ async function withStart(
   const whole = "family" in described ? buildNetwork(described) : described;
   const patterns = { allowMissing: allowMissing ?? undefined, headOn: headOn ?? undefined };
   const loaded = opened && startingWeightsIn(whole, opened, patterns);
-  const network = loaded?.network ?? (begun?.headOn ? topOn(whole, begun.headOn) : whole);
+  const network = loaded?.network ?? (resumed?.headOn ? topOn(whole, resumed.headOn) : whole);
   return {
     ...completed,
     architecture: network === whole && "family" in described ? described : architectureOf(network),
     network,
     weights: loaded?.weights ?? ownWeights,
     preprocessing: request.preprocessing ?? loaded?.preprocessing ?? defaultPreprocessing,
-    start: begun ?? (loaded && startingPointOf(loaded, name)),
+    start: resumed ?? (loaded && startingPointOf(loaded, name)),
     loaded,
   };
 }
 
-/** Takes the network's settings from the file of its weights, where nobody says anything else. */
+/** Completes the network's settings from its weights file, unless chosen. */
 function completedBy(
   opened: StartingFile | undefined,
   given: ResolvedSettings,
@@ -306,7 +305,7 @@ function completedBy(
   };
 }
 
-/** Adds what the images and settings decide to the options of an architecture; a network stays as it is. */
+/** Completes an architecture by the options of the images and settings; a network is returned unchanged. */
 function completeFor(
   task: Task,
   described: Network | Architecture,
@@ -316,7 +315,7 @@ function completeFor(
   return withOptions(described, { seed, ...task, ...optionsOf(described), classes: task.classes });
 }
 
-/** @throws {UsageError} a setting applies to weights that are given, and there are none. */
+/** @throws {UsageError} a setting requires initial weights, and there are none. */
 function assertFromScratch({ settings }: ResolvedSettings, request: TrainingRequest): void {
   const { headEpochs, unfreezeFrom } = settings;
   if (headEpochs > 0 || unfreezeFrom !== null) {
@@ -364,7 +363,7 @@ function assertClasses({ classes, samples }: ImageDataset): void {
   throw new DataError({ where, what: "there are not enough classes", received: classes, expected: "at least two" });
 }
 
-/** The loss that goes with the classifier's activation. */
+/** The loss for the classifier's activation. */
 function lossOf(network: Network, dataset: ImageDataset): Loss {
   const classes = dataset.classes.length;
   const check = (received: unknown, isAllowed: boolean, expected: string) =>

@@ -1,14 +1,12 @@
 import { AbortedError } from "../base/errors.ts";
-import type { Communicator } from "../base/platform.ts";
-import type { EpochRecord, Evaluation, SkippedFile } from "../base/records.ts";
+import type { EpochRecord, Evaluation } from "../base/records.ts";
 import { classesOf } from "../data/dataset.ts";
-import type { Weights } from "../graph/initialize.ts";
 import { type EvaluationResult, evaluateBatches, isSoftmax } from "../tasks/evaluate/evaluate.ts";
 import { deriveSeed } from "../tensor/random.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 import type { BestWeights, Checkpoint, TrainingIdentity } from "./checkpoint.ts";
 import { CheckpointKeeper } from "./checkpoint-keeper.ts";
-import { countRight, RunningEpoch } from "./epoch.ts";
+import { countRight, nextTurn, RunningEpoch } from "./epoch.ts";
 import type { TrainingPlan } from "./prepare.ts";
 import { filesOnce, gatherRanks, inStep, onAnyRank, skippedByRanks, totalOfRanks } from "./ranks/ranks.ts";
 import type { TrainingHooks, TrainingResult } from "./request.ts";
@@ -16,20 +14,23 @@ import { assertFiniteWeights, throwBrokenStep } from "./step/training-diagnosis.
 import type { StepResult, TrainingStep } from "./step/training-step.ts";
 import { Validation } from "./validation.ts";
 
-/** The loop over epochs, and what it has reached. */
+type SkippedImages = Pick<Checkpoint, "skipped" | "validationSkipped">;
+
+/** The training loop and its state. */
 export class TrainingRun {
   readonly #plan: TrainingPlan;
   readonly #identity: TrainingIdentity;
   readonly #step: TrainingStep;
   readonly #hooks: TrainingHooks;
   readonly #history: EpochRecord[];
-  readonly #skipped: SkippedFiles;
   readonly #keeper: CheckpointKeeper | undefined;
   readonly #validation: Validation;
   #best: BestWeights | undefined;
   #epoch: RunningEpoch;
   #validationSeconds = 0;
   #isStopped = false;
+  /** Skipped before the run was resumed, or by other ranks. */
+  #skippedBefore: SkippedImages | undefined;
 
   constructor(plan: TrainingPlan, identity: TrainingIdentity, step: TrainingStep, hooks: TrainingHooks) {
     const { checkpoints, resume } = hooks;
@@ -39,7 +40,7 @@ export class TrainingRun {
     this.#hooks = hooks;
     this.#history = [...(resume?.history ?? [])];
     this.#best = resume?.best;
-    this.#skipped = new SkippedFiles(plan, resume);
+    this.#skippedBefore = resume;
     this.#validation = new Validation(plan);
     const { communicator } = plan;
     const { batchesPerEpoch: stepsPerEpoch } = plan.batches;
@@ -60,7 +61,7 @@ export class TrainingRun {
     } catch (error) {
       const isStopped = this.#isStopped || this.#hooks.signal?.aborted;
       if (!(error instanceof AbortedError && isStopped)) throw error;
-      this.#skipped.exchange(this.#plan.communicator);
+      this.#exchangeSkipped();
       await this.#keeper?.save();
       await this.#step.fetch();
       return this.result(true);
@@ -68,28 +69,22 @@ export class TrainingRun {
     return this.result(false);
   }
 
-  /** After the last epoch, or when too many of them tested no better than the best. */
+  /** True after the last epoch, or after too many without an improvement. */
   #isOver(): boolean {
     const { epochs, patience = Infinity } = this.#plan;
     const done = this.#epoch.index;
     return done >= epochs || (this.#best !== undefined && done - this.#best.epoch >= patience);
   }
 
-  /** Of all ranks together. */
   get #samplesPerStep(): number {
     return this.#plan.batchSize * this.#plan.communicator.size;
   }
 
-  /** What is tested and handed out. */
-  #weights(): Weights {
-    return this.#step.weights(this.#isAveraged);
-  }
-
+  /** Weights to validate and return are averaged, if an average is kept. */
   get #isAveraged() {
     return { averaged: this.#plan.step.averageDecay !== undefined };
   }
 
-  /** The batches of the epoch that are left. */
   async #trainEpoch(): Promise<void> {
     const { batches, dataset, learningRate, schedule, epochs, seed, communicator } = this.#plan;
     const { signal } = this.#hooks;
@@ -121,7 +116,7 @@ export class TrainingRun {
       const truths = Array.from(batch.indices, (index) => classesOf(dataset.samples[index]!));
       const right = totalOfRanks(communicator, countRight(logits.data, truths));
       epoch.tally.add(loss, this.#samplesPerStep, right);
-      epoch.pace.countStep();
+      epoch.countStep();
       epoch.position = batch.nextPosition;
       epoch.learningRate = rate;
       await this.#report(step, result);
@@ -131,39 +126,41 @@ export class TrainingRun {
     }
   }
 
-  /** Tests the weights, writes the epoch down and begins the next one. */
+  /** Validates the weights, records the epoch and starts the next one. */
   async #endEpoch(): Promise<void> {
-    const { index, stepsBefore, tally, pace, learningRate } = this.#epoch;
+    const { index, stepsBefore, tally, learningRate } = this.#epoch;
     const { steps } = this.#step;
     await this.#step.fetch();
     const tensors = this.#step.tensors(this.#isAveraged);
-    // No later loss would show that the last step broke the weights.
+    // No later loss would reveal that the last step broke the weights.
     assertFiniteWeights(tensors, `end of epoch ${index + 1}`, this.#plan);
-    const trainingSeconds = pace.seconds;
+    const trainingSeconds = this.#epoch.seconds;
     const test = await this.#validate(tensors);
-    const { imagesPerSecond, seconds } = pace;
+    const { imagesPerSecond, seconds } = this.#epoch;
+    const precision = test?.evaluation.meanAveragePrecision;
     if (test) this.#validationSeconds = seconds - trainingSeconds;
     if (test && (!this.#best || isBetter(test.evaluation, this.#best.test.evaluation))) {
-      this.#best = { weights: this.#weights(), epoch: index + 1, steps, test };
+      this.#best = { weights: this.#step.weights(this.#isAveraged), epoch: index + 1, steps, test };
     }
-    this.#skipped.exchange(this.#plan.communicator);
+    this.#exchangeSkipped();
     this.#history.push({
       epoch: index + 1,
       loss: tally.loss,
       accuracy: tally.accuracy,
-      ...(test && recordOf(test.evaluation)),
+      ...(test && { validationLoss: test.evaluation.loss, validationAccuracy: test.evaluation.top1 }),
+      ...(precision !== undefined && { validationPrecision: precision }),
       learningRate,
       imagesPerSecond,
       seconds,
     });
     await this.#hooks.onEpoch?.(this.result(false));
-    // Without its test the epoch is not over: resuming starts with it.
+    // An epoch without its validation is incomplete: a resumed run starts with it.
     if (this.#plan.validation && !test) this.#stopIfAborted();
     const next = { index: index + 1, stepsBefore: steps, stepsPerEpoch: steps - stepsBefore };
     this.#epoch = new RunningEpoch(next, this.#samplesPerStep);
   }
 
-  /** Tests the weights on the validation images; undefined without any, or when it was stopped meanwhile. */
+  /** Returns undefined without validation images, or if stopped meanwhile. */
   async #validate(tensors: ReadonlyMap<string, FloatTensor>): Promise<EvaluationResult | undefined> {
     const { network, validation, communicator, mapWeights } = this.#plan;
     const { signal } = this.#hooks;
@@ -187,7 +184,8 @@ export class TrainingRun {
 
   async #report(step: number, { loss: stepLoss, health }: StepResult): Promise<void> {
     const { epochs } = this.#plan;
-    const { index, stepsPerEpoch, tally, pace, learningRate } = this.#epoch;
+    const epoch = this.#epoch;
+    const { index, stepsPerEpoch, tally, learningRate } = epoch;
     const epochsAfter = epochs - index - 1;
     const stepsLeft = epochsAfter * stepsPerEpoch + stepsPerEpoch - step;
     await this.#hooks.onProgress?.({
@@ -200,17 +198,17 @@ export class TrainingRun {
       loss: tally.loss,
       accuracy: tally.accuracy,
       learningRate,
-      imagesPerSecond: pace.imagesPerSecond,
-      secondsLeft: pace.secondsFor(stepsLeft) + (epochsAfter + 1) * this.#validationSeconds,
+      imagesPerSecond: epoch.imagesPerSecond,
+      secondsLeft: epoch.secondsFor(stepsLeft) + (epochsAfter + 1) * this.#validationSeconds,
       ...(health && { health }),
     });
   }
 
-  /** What has been reached so far. */
+  /** The result so far. */
   result(aborted: boolean): TrainingResult {
     const { network, labels, preprocessing } = this.#plan;
     const reached: Omit<BestWeights, "test"> & Partial<BestWeights> = this.#best ?? {
-      weights: this.#weights(),
+      weights: this.#step.weights(this.#isAveraged),
       epoch: this.#history.length,
       steps: this.#step.steps,
     };
@@ -225,8 +223,7 @@ export class TrainingRun {
       history: [...this.#history],
       steps: this.#step.steps,
       ...(test && { evaluation: test.evaluation, predictions: test.predictions }),
-      skipped: this.#skipped.training,
-      validationSkipped: this.#skipped.validation,
+      ...this.#skipped,
       aborted,
     };
   }
@@ -234,7 +231,7 @@ export class TrainingRun {
   async #checkpoint(): Promise<Checkpoint> {
     await this.#step.fetch();
     const { communicator } = this.#plan;
-    this.#skipped.exchange(communicator);
+    this.#exchangeSkipped();
     const positions = gatherRanks(communicator, this.#epoch.position);
     const epoch = { ...this.#epoch.state(), ...(communicator.size > 1 && { positions }) };
     const state = this.#step.state();
@@ -247,26 +244,38 @@ export class TrainingRun {
       state,
       history: this.#history.slice(0, epoch.index),
       best: this.#best,
-      skipped: this.#skipped.training,
-      validationSkipped: this.#skipped.validation,
+      ...this.#skipped,
     };
   }
 
-  /** All ranks stop where one is to. */
+  /** Unusable images found so far, by this and earlier processes. */
+  get #skipped(): SkippedImages {
+    const { dataset, batches, validation } = this.#plan;
+    const { skipped = [], validationSkipped = [] } = this.#skippedBefore ?? {};
+    return {
+      skipped: filesOnce(dataset, skipped, batches.skipped),
+      validationSkipped: validation ? filesOnce(validation.dataset, validationSkipped, validation.batches.skipped) : [],
+    };
+  }
+
+  /** Shares the skipped images of each rank with all. */
+  #exchangeSkipped(): void {
+    const { dataset, validation, communicator } = this.#plan;
+    if (communicator.size === 1) return;
+    const { skipped, validationSkipped } = this.#skipped;
+    this.#skippedBefore = {
+      skipped: skippedByRanks(communicator, dataset, skipped),
+      validationSkipped: skippedByRanks(communicator, (validation ?? this.#plan).dataset, validationSkipped),
+    };
+  }
+
+  /** All ranks stop if one does. */
   #stopIfAborted(): void {
     const { signal } = this.#hooks;
     this.#isStopped = onAnyRank(this.#plan.communicator, signal?.aborted === true);
     if (!this.#isStopped) return;
     throw new AbortedError({ where: "training", what: "it was stopped by the caller", cause: signal?.reason });
   }
-}
-
-function recordOf({ loss, top1, meanAveragePrecision }: Evaluation) {
-  return {
-    validationLoss: loss,
-    validationAccuracy: top1,
-    ...(meanAveragePrecision !== undefined && { validationPrecision: meanAveragePrecision }),
-  };
 }
 
 function isBetter(a: Evaluation, b: Evaluation): boolean {
@@ -276,53 +285,8 @@ function isBetter(a: Evaluation, b: Evaluation): boolean {
   return a.top1 > b.top1 || (a.top1 === b.top1 && a.loss < b.loss);
 }
 
-/** Whether a step of an epoch, from 1, ends one of `count` equal parts of it. */
+/** Returns true if a step of an epoch, from 1, ends one of `count` equal parts of it. */
 function isHealthStep(step: number, stepsPerEpoch: number, count: number): boolean {
   const partsAfter = (steps: number) => Math.floor((steps * count) / stepsPerEpoch);
   return partsAfter(step) > partsAfter(step - 1);
-}
-
-/** The engine keeps the JavaScript thread busy; between two steps, timers, signals and decoded images get their turn. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, 0);
-  });
-}
-
-/**
- * The images of a training that could not be used: those that were found so now, and before it was resumed; and by other
- * ranks, as far as it has heard from them.
- */
-class SkippedFiles {
-  readonly #plan: Pick<TrainingPlan, "dataset" | "batches" | "validation">;
-  #before: Pick<Checkpoint, "skipped" | "validationSkipped"> | undefined;
-
-  constructor(
-    plan: Pick<TrainingPlan, "dataset" | "batches" | "validation">,
-    before: Pick<Checkpoint, "skipped" | "validationSkipped"> | undefined,
-  ) {
-    this.#plan = plan;
-    this.#before = before;
-  }
-
-  /** Tells all ranks what each has found. */
-  exchange(communicator: Communicator): void {
-    if (communicator.size === 1) return;
-    const { dataset, validation } = this.#plan;
-    this.#before = {
-      skipped: skippedByRanks(communicator, dataset, this.training),
-      validationSkipped: skippedByRanks(communicator, (validation ?? this.#plan).dataset, this.validation),
-    };
-  }
-
-  get training(): readonly SkippedFile[] {
-    const { dataset, batches } = this.#plan;
-    return filesOnce(dataset, this.#before?.skipped ?? [], batches.skipped);
-  }
-
-  get validation(): readonly SkippedFile[] {
-    const { validation } = this.#plan;
-    if (!validation) return [];
-    return filesOnce(validation.dataset, this.#before?.validationSkipped ?? [], validation.batches.skipped);
-  }
 }

@@ -13,9 +13,9 @@ import { TrainingStep } from "./step/training-step.ts";
 import { assertEqualRanks, assertSameTraining, trainingIdentity } from "./training-identity.ts";
 
 /**
- * Trains a network on labeled images; with validation images it tests it after every epoch and keeps the best
- * weights. Nothing is written anywhere: save what `onEpoch`, `checkpoints` and the result hand out. Where epochs have few
- * steps, moving statistics follow faster than the network says, see `statisticsMomentum`.
+ * Trains a network on labeled images; with validation images, evaluates it after every epoch and returns the best
+ * weights. Nothing is written: save the result, or use `onEpoch` and `checkpoints`. If epochs have few steps, moving
+ * statistics follow faster than the network's momentum, see `statisticsMomentum`.
  * @throws as {@link prepareTraining} and {@link runTraining}.
  * @example
  * const dataset = folderDataset(await nodePlatform.files.list("photos"));
@@ -26,7 +26,7 @@ export async function train(dataset: ImageDataset, request: TrainingRequest): Pr
 }
 
 /**
- * Carries out a training run.
+ * Carries out a prepared training run.
  * @throws {UsageError} the checkpoint to resume from is of another run.
  * @throws {DataError} there are too few usable images.
  * @throws {TrainingError} the loss or a weight becomes NaN or infinite.
@@ -40,7 +40,7 @@ export async function runTraining(planned: TrainingPlan, given: TrainingHooks = 
   if (hooks.resume) assertSameTraining(identity, hooks.resume.identity);
   const stepsPerEpoch = planned.batches.batchesPerEpoch;
   const start = { network, batchSize, epochs, stepsPerEpoch };
-  // Nothing has been done yet where the classifier was to be trained first.
+  // A checkpoint from before the head phase starts over.
   const resume = hooks.resume?.phase === "head" ? undefined : hooks.resume;
   if (!resume) await hooks.onStart?.(start);
   const plan = resume ? planned : await afterHead(planned, identity, hooks);
@@ -58,10 +58,7 @@ export async function runTraining(planned: TrainingPlan, given: TrainingHooks = 
   }
 }
 
-/**
- * The same plan with the weights that the first phase gives, if there is one. Before it, all is saved that it takes to do
- * it again: it comes out the same.
- */
+/** Trains the head first, if planned. A checkpoint saved before is enough to repeat this phase exactly. */
 async function afterHead(
   plan: TrainingPlan,
   identity: TrainingIdentity,
@@ -72,8 +69,8 @@ async function afterHead(
   const weights = resume
     ? new Map(specs.map((spec) => [spec.name, fromEngineLayout(spec, resume.state.tensors.get(spec.name)!)]))
     : plan.weights;
-  const begun = { ...plan, weights };
-  if (head === undefined || !hasOpenHead(plan)) return begun;
+  const started = { ...plan, weights };
+  if (head === undefined || !hasOpenHead(plan)) return started;
   if (checkpoints && !resume) {
     await checkpoints.save({
       identity,
@@ -86,27 +83,27 @@ async function afterHead(
       validationSkipped: [],
     });
   }
-  return { ...begun, weights: await trainHead(begun, head, { ...hooks, signal }) };
+  return { ...started, weights: await trainHead(started, head, { ...hooks, signal }) };
 }
 
-/** For ranks that take part but have nothing to say. */
+/** The hooks of ranks other than 0. */
 function withoutReports({ onStart, onProgress, onEpoch, checkpoints, ...rest }: TrainingHooks): TrainingHooks {
   return { ...rest, ...(checkpoints && { checkpoints: { ...checkpoints, save: async () => {} } }) };
 }
 
 /**
- * How much of its old value a moving statistic of batch normalization keeps at each step of a training.
+ * Momentum of the moving statistics of batch normalization.
  *
- * Keras's 0.99 is made for epochs of thousands of steps. With 31 steps in an epoch, the network as it is tested would
- * still normalize by its initial statistics, and give every image the same class, for many epochs after it has learned.
- * So the statistics look back over a third of an epoch, at least 5 steps: what lies before the epoch then counts e⁻³, 5 %.
- * @param own the network's momentum, which it does not exceed.
+ * Keras's 0.99 is made for epochs of thousands of steps. With 31 steps in an epoch, the network would be validated with
+ * nearly initial statistics, and give every image the same class, long after it has learned. So the statistics look back
+ * over a third of an epoch, at least 5 steps: everything before the epoch then counts e⁻³, 5 %.
+ * @param own the network's momentum, the upper limit.
  */
 export function statisticsMomentum(own: number, stepsPerEpoch: number): number {
   return Math.min(own, 1 - 1 / Math.max(5, stepsPerEpoch / 3));
 }
 
-/** The same network, its batch normalizations as slow to change as epochs of so many steps allow. */
+/** The same network with the momentum of {@link statisticsMomentum}. */
 export function withStatisticsFor(network: Network, stepsPerEpoch: number): Network {
   const layers = network.layers.map((layer) => {
     const { config } = layer;

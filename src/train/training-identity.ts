@@ -12,8 +12,8 @@ import type { TrainingPlan } from "./prepare.ts";
 import { gatherRanks } from "./ranks/ranks.ts";
 
 /**
- * What has to be the same for a resumed run to continue as it would have. A schedule, which is a function, is told by many of its
- * values, an optimizer by the numbers in the update that it writes.
+ * Everything that must be the same for a resumed run to continue exactly. A schedule is identified by a sample of its values,
+ * an optimizer by the constants of its update.
  */
 export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIdentity> {
   const { network, labels, preprocessing, loss, optimizer, learningRate, schedule, epochs, batchSize } = plan;
@@ -37,25 +37,20 @@ export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIden
   });
 }
 
-/**
- * @throws {UsageError} the two trainings differ; the message names in what.
- */
+/** @throws {UsageError} the two runs differ; the message lists the differences. */
 export function assertSameTraining(now: TrainingIdentity, before: TrainingIdentity): void {
   const different = differences(now, before);
   if (different.length === 0) return;
   throw new UsageError({
     where: "train option resume",
-    what: `the checkpoint is of another training: it differs in ${different.join(", ")}`,
+    what: `the checkpoint belongs to another run: it differs in ${different.join(", ")}`,
     received: pick(now, different),
     expected: JSON.stringify(pick(before, different)),
-    remedy: "Give the options and images that it started with, or start a new run without resume.",
+    remedy: "Use the options and images it started with, or start a new run without resume.",
   });
 }
 
-/**
- * Makes sure that all processes that train together do the same.
- * @throws {UsageError} on all of them, where one has other images, options or weights than rank 0; the message names in what.
- */
+/** @throws {UsageError} on all ranks, if one has other images or options than rank 0; the message lists the differences. */
 export async function assertEqualRanks(communicator: Communicator, identity: TrainingIdentity): Promise<void> {
   const [first, ...others] = gatherRanks(communicator, identity);
   for (const [index, other] of others.entries()) {
@@ -63,7 +58,7 @@ export async function assertEqualRanks(communicator: Communicator, identity: Tra
     if (different.length === 0) continue;
     throw new UsageError({
       where: `train option communicator, rank ${index + 1}`,
-      what: `it is to train something else than rank 0: it differs in ${different.join(", ")}`,
+      what: `it was given another run than rank 0: it differs in ${different.join(", ")}`,
       received: pick(other, different),
       expected: JSON.stringify(pick(first!, different)),
       remedy: "Give all ranks the same options, and the same files under the same paths.",
@@ -80,7 +75,7 @@ function pick(identity: TrainingIdentity, names: readonly string[]): object {
   return Object.fromEntries(names.map((name) => [name, identity[name] ?? null]));
 }
 
-/** Choices that are left out stand for their defaults, so that checkpoints without them stay what they are. */
+/** Options left out have their defaults, so that older checkpoints without them stay valid. */
 async function identityOfStep({ network, step, head, patience, mapWeights, communicator }: TrainingPlan) {
   const { accumulate, recompute, clip, averageDecay, trainable, batchNorm, rateFactor, decays } = step;
   const weights = networkWeights(network);
@@ -89,7 +84,7 @@ async function identityOfStep({ network, step, head, patience, mapWeights, commu
   return {
     accumulate,
     synchronizeBatchNormalization: (communicator.size > 1 && step.synchronizeBatchNormalization) || undefined,
-    // Where channels come first, it can change the last digit.
+    // With channels first, it can change the last digit.
     recompute: recompute || undefined,
     patience,
     mapWeights,
@@ -108,7 +103,7 @@ async function identityOf({ samples }: ImageDataset) {
   return { count: samples.length, files: await sha256(JSON.stringify(labeled)) };
 }
 
-/** Momentum, epsilon, weight decay and the like are constants of the graph that it writes. */
+/** Momentum, epsilon, weight decay and the like are constants of the update graph. */
 function identityOfOptimizer(optimizer: Optimizer) {
   const build = new OpGraphBuilder();
   const input = (name: string, shape = [1]) => build.input(name, shape);
@@ -125,19 +120,19 @@ function identityOfOptimizer(optimizer: Optimizer) {
   return { name: optimizer.name, slots: optimizer.slots, scalars, constants };
 }
 
-/** Its rates at some places of a training of 200 epochs in which the validation loss stays the same, and a digest of all. */
+/** Some rates of a run of 200 epochs with a constant validation loss, and a digest of all. */
 async function identityOfSchedule(schedule: Schedule) {
   const epochs = [...Array(200).keys()];
   const rates = epochs.map((epoch) => {
     const validationLosses = new Array<number>(epoch).fill(1);
     const steps = { step: 100 * epoch, totalSteps: 100 * epochs.length, samples: 500_000 * epoch };
-    // Another machine's cosine may have another last digit.
+    // The last digit of a cosine depends on the machine.
     return Number(schedule({ ...steps, epoch, validationLosses }).toPrecision(9));
   });
   return { rates: [0, 1, 20, 100, 199].map((epoch) => rates[epoch]!), digest: await sha256(JSON.stringify(rates)) };
 }
 
-/** As it will be once it has been written and read. */
+/** The value as written to JSON and read again. */
 function asJson(value: object): TrainingIdentity {
   return JSON.parse(JSON.stringify(value)) as Readonly<Record<string, Json>>;
 }

@@ -1,28 +1,23 @@
 import { countParameters, networkWeights } from "../graph/network.ts";
 import { networkCost } from "../report/cost.ts";
-import type { Fact } from "../report/document.ts";
-import type { Gallery, NetworkSize, Reproduction, TrainingReport } from "../report/training-report.ts";
+import type { Gallery, NetworkSize, TrainingReport } from "../report/training-report.ts";
 import type { TrainingResult } from "./request.ts";
 
-/** What a report says beyond what the training itself knows. */
-interface ReportOptions {
-  readonly title: string;
-  readonly summary?: string;
-  readonly settings?: readonly Fact[];
-  readonly reproduction?: Reproduction;
-  /** The larger network that the trained one is a smaller sibling of. */
+/** Parts of a report that are not in the result. */
+interface ReportOptions extends Pick<TrainingReport, "title" | "summary" | "settings" | "reproduction"> {
+  /** The full-size variant of the trained network. */
   readonly full?: NetworkSize["full"];
-  /** Images that were tested: see `galleryOf`. */
+  /** Validation images, see `galleryOf`. */
   readonly gallery?: Gallery | undefined;
 }
 
-/** What a report has to know of a training. */
+/** Parts of a training result that a report shows. */
 export type ReportedResult = Pick<
   TrainingResult,
   "network" | "history" | "evaluation" | "skipped" | "validationSkipped"
 >;
 
-/** Gathers what `renderReport` shows of a training: its numbers and its cost. */
+/** Collects the contents of a training report: results, settings and cost. */
 export function reportOn(result: ReportedResult, options: ReportOptions): TrainingReport {
   const { title, summary, settings, reproduction, full, gallery } = options;
   const { network, history, evaluation } = result;

@@ -10,10 +10,10 @@ import { bodyWeights } from "./frozen-features.ts";
 import { headOf } from "./head-phase.ts";
 import type { TrainingPlan } from "./prepare.ts";
 
-/** Most memory that feature maps of the validation images may take. */
+/** Memory limit of the cached feature maps of the validation images. */
 const mostBytes = 512 * 2 ** 20;
 
-/** Weights of a training step in the engine's layout, which is what the engine is fed with. */
+/** Weights of a training step in the engine's layout. */
 type StepTensors = ReadonlyMap<string, FloatTensor>;
 
 /** A part of the network in the engine. */
@@ -22,11 +22,11 @@ interface LoadedPart {
   readonly dispose: () => Promise<void>;
 }
 
-/** Puts the network with its weights of the moment into the engine, to be tested between epochs. */
+/** Loads the network with its current weights into the engine, to be validated between epochs. */
 export class Validation {
   readonly #plan: TrainingPlan;
   readonly #end: number | undefined;
-  /** Feature maps of each batch where the backbone is frozen, by the images in it. */
+  /** Feature maps of each batch from the frozen backbone, by the images in it. */
   readonly #maps = new Map<string, FloatTensor>();
 
   constructor(plan: TrainingPlan) {
@@ -38,7 +38,7 @@ export class Validation {
     this.#end = bytes / plan.communicator.size <= mostBytes ? end : undefined;
   }
 
-  /** Where the backbone is frozen, and its feature maps fit into memory, it runs in the first test only. */
+  /** A frozen backbone whose feature maps fit into memory runs only in the first validation. */
   async load(tensors: StepTensors): Promise<{ readonly answer: Answer; readonly dispose: () => Promise<void> }> {
     const { network, preprocessing } = this.#plan;
     if (this.#end === undefined) {
@@ -47,17 +47,17 @@ export class Validation {
     }
     const { network: backbone } = featureNetwork(network, { layers: [network.layers[this.#end]!.name] });
     const head = await this.#session(headOf(network, this.#end), tensors, undefined);
-    let beginning: LoadedPart | undefined;
+    let loaded: LoadedPart | undefined;
     const answer = async ({ images, indices }: Batch) => {
       const key = indices.join();
       const kept = this.#maps.get(key);
       if (kept) return head.run(kept);
-      beginning ??= await this.#session(backbone, tensors, preprocessing);
-      const maps = await beginning.run(images);
+      loaded ??= await this.#session(backbone, tensors, preprocessing);
+      const maps = await loaded.run(images);
       this.#maps.set(key, maps);
       return head.run(maps);
     };
-    return { answer, dispose: async () => void (await Promise.all([head.dispose(), beginning?.dispose()])) };
+    return { answer, dispose: async () => void (await Promise.all([head.dispose(), loaded?.dispose()])) };
   }
 
   async #session(
@@ -78,8 +78,8 @@ export class Validation {
 }
 
 /**
- * Place of the last layer before all that change, on whose output alone everything behind it depends; undefined where there
- * is none but the input.
+ * Index of the last layer before all layers that change, if everything after it depends on its output alone; undefined if
+ * there is none but the input.
  */
 export function frozenEnd({ layers }: Network, changes: (layer: Layer) => boolean): number | undefined {
   const places = new Map(layers.map(({ name }, index) => [name, index]));
@@ -92,7 +92,7 @@ export function frozenEnd({ layers }: Network, changes: (layer: Layer) => boolea
   return undefined;
 }
 
-/** Whether training changes something of a layer: weights, or moving statistics alone. */
+/** Returns true if training changes a layer's weights or moving statistics. */
 function changes(layer: Layer, { step: { trainable, batchNorm } }: TrainingPlan): boolean {
   const trains = layer.weights.some((spec) => spec.trainable && (trainable?.(spec) ?? true));
   return trains || (layer.config.type === "BatchNormalization" && batchNorm?.(layer) === "training");

@@ -73,15 +73,15 @@ it("is not taken over from another machine, or from a run that is just beginning
   const path = join(run(), lockFile);
   await writeFile(path, JSON.stringify({ pid: 1, host: "elsewhere", startedAt: "today", processStart: null }));
   expect(await refusal()).toBe(
-    'folder "WORK/run": another run is writing into it (process 1 on elsewhere, started today). Whether it still runs ' +
-      "cannot be told from here; if it does not, delete WORK/run/run.lock.",
+    'folder "WORK/run": another run is writing into it (process 1 on elsewhere, started today). This machine cannot check ' +
+      "whether it is running; if it is not, delete WORK/run/run.lock.",
   );
   await writeFile(path, "");
-  expect(await refusal()).toContain("(another run is just beginning)");
+  expect(await refusal()).toContain("(another run is just starting)");
   await utimes(path, 0, 0);
   const notes: string[] = [];
   await (await RunLock.acquire(run(), (text) => notes.push(text))).release();
-  expect(notes).toEqual(["Took over the lock of a run that did not begin: it is no longer running."]);
+  expect(notes).toEqual(["Took over the lock of a run that did not start: it is no longer running."]);
   await kept.release();
 });
 

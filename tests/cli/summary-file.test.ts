@@ -2,9 +2,12 @@ import { readFileSync } from "node:fs";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { strFromU8, strToU8, unzipSync, zipSync } from "fflate";
 import { expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { ModelProto } from "../../src/compiler/onnx/schema.ts";
+import { syntheticWeights } from "../../src/graph/synthetic.ts";
+import { foldedGraphModel, torchNet } from "../model/foreign-graphs.ts";
 import { capture } from "./capture.ts";
 
 const formats = join(root, "tests/golden/formats");
@@ -56,11 +59,30 @@ test("of a graph of another tool: what it is fed, what it computes, and of which
     │   (ReduceMean)                   │                    │         │                                │
     │ logits (Gemm)                    │ Gemmlogits_dim_0×5 │      85 │ /ReduceMean_output_0           │
     └──────────────────────────────────┴────────────────────┴─────────┴────────────────────────────────┘
+    ┏━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━┓
+    ┃ Weight               ┃ Shape    ┃ Param # ┃
+    ┡━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━╇━━━━━━━━━┩
+    │ conv1.weight         │ 8×3×3×3  │     216 │
+    │ bn1.weight           │ 8        │       8 │
+    │ bn1.bias             │ 8        │       8 │
+    │ bn1.running_mean     │ 8        │       8 │
+    │ bn1.running_var      │ 8        │       8 │
+    │ sep.conv1.weight     │ 8×1×3×3  │      72 │
+    │ sep.pointwise.weight │ 16×8×1×1 │     128 │
+    │ bn2.weight           │ 16       │      16 │
+    │ bn2.bias             │ 16       │      16 │
+    │ bn2.running_mean     │ 16       │      16 │
+    │ bn2.running_var      │ 16       │      16 │
+    │ fc.weight            │ 5×16     │      80 │
+    │ fc.bias              │ 5        │       5 │
+    └──────────────────────┴──────────┴─────────┘
+     Total params: 597 in 13 weights
     "
   `);
   expect(JSON.parse((await capture(["summary", file, "--json"])).stdout)).toMatchObject({
     inputs: [{ name: "input", shape: ["batch", 3, 21, 19] }],
     operators: { Conv: 3, BatchNormalization: 2 },
+    weights: expect.arrayContaining([{ name: "fc.weight", shape: [5, 16] }]),
   });
 });
 
@@ -138,6 +160,51 @@ test("of weights alone: their names and shapes", async () => {
   const listed = JSON.parse(stdout);
   expect(listed.params).toBe(sizes.reduce((sum, size) => sum + size, 0));
   expect(listed.weights.map(({ shape }: { shape: number[] }) => shape)).toEqual(weights.map(([, , shape]) => shape));
+});
+
+test("of a graph model of TensorFlow.js: inputs, outputs, operations and weights", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "xception-summary-"));
+  const net = torchNet();
+  const { model, shards } = foldedGraphModel(net, syntheticWeights(net));
+  const path = join(folder, "model.json");
+  await writeFile(path, JSON.stringify(model));
+  for (const [name, bytes] of Object.entries(shards)) await writeFile(join(folder, name), bytes);
+  const facts = JSON.parse((await capture(["summary", path, "--json"])).stdout);
+  expect(facts).toMatchObject({
+    format: "TF.js graph model",
+    inputs: [{ name: "images", shape: null }],
+    outputs: [{ name: "StatefulPartitionedCall/net/logits/BiasAdd", shape: null }],
+    operators: { Relu: 2, _FusedConv2D: 2, DepthwiseConv2dNative: 1, Mean: 1, MatMul: 1, BiasAdd: 1 },
+  });
+  expect(facts.nodes[0]).toEqual({
+    name: "StatefulPartitionedCall/net/conv2d/BiasAdd",
+    operator: "_FusedConv2D",
+    outputShape: null,
+    params: 3 * 3 * 3 * 8 + 8,
+    inbound: ["images"],
+  });
+  expect(facts.weights[1]).toEqual({
+    name: "StatefulPartitionedCall/net/conv2d/Conv2D_weights",
+    shape: [3, 3, 3, 8],
+  });
+  const { stdout } = await capture(["summary", path]);
+  expect(stdout).toContain("model.json is a TF.js graph model of another tool\ninputs      images of any shape\n");
+  expect(stdout).toContain(`Total params: ${facts.params} in ${facts.weights.length} weights`);
+});
+
+test("of a network with an unknown layer: the reason, and its weights", async () => {
+  const entries = unzipSync(readFileSync(join(formats, "small.keras")));
+  const config = strFromU8(entries["config.json"]!).replaceAll("GlobalAveragePooling2D", "GlobalLpPooling2D");
+  const path = join(await mkdtemp(join(tmpdir(), "xception-summary-")), "lp.keras");
+  await writeFile(path, zipSync({ ...entries, "config.json": strToU8(config) }, { level: 0 }));
+  const { stdout, exitCode } = await capture(["summary", path]);
+  expect(exitCode).toBe(0);
+  expect(stdout).toContain("(keras) contains a network that cannot be built; its weights:\n");
+  expect(stdout).toContain('unsupported layer; received "GlobalLpPooling2D"');
+  expect(stdout).toContain("Total params: 1,269 in 25 weights");
+  const { weights, notes } = JSON.parse((await capture(["summary", path, "--json"])).stdout);
+  expect(weights).toHaveLength(25);
+  expect(notes[0]).toContain("GlobalLpPooling2D");
 });
 
 test("refuses flags that describe another network, and what is no file of weights", async () => {

@@ -102,7 +102,7 @@ it("a run whose folder is moved away ends, and goes on there", async () => {
   const { exitCode, stderr } = await trainAnd(() => rename(run(), join(work, "moved")));
   expect(exitCode).toBe(1);
   expect(stderr).toMatch(
-    /\nerror: folder "WORK\/disk\/run": it is gone: it was moved or deleted while the run wrote into it\. If it was moved, resume the run there with --resume\.\n$/,
+    /\nerror: folder "WORK\/disk\/run": it was moved or deleted during the run\. If it was moved, resume the run there with --resume\.\n$/,
   );
   expect(stderr).not.toContain("stays in");
   expect(await readdir(disk())).toEqual([]);

@@ -55,9 +55,7 @@ describe("into a file or pipe", () => {
   it("is a line every now and then", () => {
     const often = display(false, 0);
     often.shown.showStep(progress);
-    expect(often.written).toEqual([
-      "epoch 2/5, step 1/30: loss 1.235, accuracy 50.0 %, 42 images/s, 1 min 15 s to the end\n",
-    ]);
+    expect(often.written).toEqual(["epoch 2/5, step 1/30: loss 1.235, accuracy 50.0 %, 42 images/s, ETA 1 min 15 s\n"]);
     const rarely = display(false);
     rarely.shown.showStep(progress);
     expect(rarely.written).toEqual([]);
@@ -86,7 +84,7 @@ describe("on a terminal", () => {
     expect(written.join("")).not.toContain(cursorOn);
     shown.showEpoch(result(true, 2), 5);
     const text = written.join("");
-    expect(text).toMatch(/1\/30, .* left, loss 1\.235, accuracy 50\.0 %, 42 images\/s, 1 min 15 s to the end/);
+    expect(text).toMatch(/1\/30, .* left, loss 1\.235, accuracy 50\.0 %, 42 images\/s, ETA 1 min 15 s/);
     expect(text.indexOf(cursorOn)).toBeGreaterThan(0);
     expect(text.indexOf("epoch 2/5: loss 1.500")).toBeGreaterThan(text.indexOf(cursorOn));
     // A second end changes nothing.

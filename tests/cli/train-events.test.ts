@@ -123,7 +123,7 @@ it("one that was stopped goes on where it was, and a torn end is cut off", async
 
   const { exitCode, stderr } = await capture(["train", "--resume", "-o", run()]);
   expect(exitCode, stderr).toBe(0);
-  expect(stderr).toContain("Going on after step 7");
+  expect(stderr).toContain("Resuming after step 7");
   expect(await eventFiles()).toHaveLength(2);
   const written = await series();
   expect(steps(written["loss/step"]!)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);

@@ -30,7 +30,7 @@ test("weights that end early give an ordinary model with an earlier classifier, 
   const flags = ["--weights", join(work, "part.safetensors"), "--unfreeze-from", "block5_sepconv2"];
   const { exitCode, stderr } = await train("run", ...flags);
   expect(stderr).toContain(
-    "Starting from 78 weights of the safetensors; the classifier stands on add_3, and what comes after it is left out; " +
+    "Starting from 78 weights of the safetensors; the classifier is on add_3, and later layers are left out; " +
       "reinitialized: predictions/kernel, predictions/bias\n",
   );
   expect(exitCode).toBe(0);
@@ -71,7 +71,7 @@ test("going on with such a run gives the same bytes as never stopping", async ()
   );
   expect(stopped.exitCode).toBe(1);
   const { exitCode, stderr } = await capture(["train", "-o", join(work, "parts"), "--resume"]);
-  expect(stderr).toContain("Going on after step ");
+  expect(stderr).toContain("Resuming after step ");
   expect(exitCode).toBe(0);
   const model = (run: string) => readFile(join(work, run, "model.onnx"));
   expect(Buffer.compare(await model("parts"), await model("whole"))).toBe(0);
@@ -113,13 +113,11 @@ test("the recipe trains the classifier first, on features that it computes once,
   );
   expect(stopped.exitCode).toBe(1);
   expect(stderr).toContain("The features of 8 views were computed before.\n");
-  expect(stderr).toMatch(
-    /error: train: it was stopped while the classifier was trained alone; there is no model yet\.\n$/,
-  );
+  expect(stderr).toMatch(/error: train: it was stopped while the head was trained; there is no model yet\.\n$/);
   expect(await readdir(join(work, "halves/checkpoints"))).toContain("step-00000000.safetensors");
   const again = ["train", "--resume", "-o", join(work, "halves"), ...cache, "--max-minutes", "1e-5"];
   expect((await capture(again)).stderr).toMatch(
-    /there is no model yet\. The time was over: --max-minutes 0\.00001\.\n$/,
+    /there is no model yet\. The time limit was reached: --max-minutes 0\.00001\.\n$/,
   );
   const resumed = await capture(["train", "-o", join(work, "halves"), "--resume", ...cache]);
   expect(resumed.stderr).toContain("The features of 8 views were computed before.\n");
@@ -132,8 +130,8 @@ test("says what it cannot do, and warns of small batches", async () => {
   const from = ["--weights", join(work, "part.safetensors")];
   const { stderr } = await train("bn", ...from, "--batch-norm", "training");
   expect(stderr).toContain(
-    "Warning: 14 batch normalizations follow batches of 4 images, which spoils the statistics that they were given: leave " +
-      "--batch-norm training out, or take larger batches.\n",
+    "Warning: 14 batch normalizations use the statistics of batches of 4 images, which spoils their pretrained moving " +
+      "statistics: leave out --batch-norm training, or use larger batches.\n",
   );
   const refused = await train("refused", ...from, "--unfreeze-from", "block6");
   expect(refused.exitCode).toBe(2);

@@ -143,10 +143,10 @@ describe("xception train under mpirun", { timeout: 120_000 }, () => {
 
     const last = await twoRanks(goOn);
     expect(last.exitCode, last.stderr).toBe(0);
-    expect(last.stderr).toContain("Going on after step ");
+    expect(last.stderr).toContain("Resuming after step ");
     expect(await comparable(run)).toEqual(await comparable(whole));
     const over = await twoRanks(goOn);
-    expect(over.stderr).toContain("is over after 5 epochs: there is nothing to resume.");
+    expect(over.stderr).toContain("is complete after 5 epochs: there is nothing to resume.");
     expect(over.exitCode, over.stderr).toBe(0);
   });
 

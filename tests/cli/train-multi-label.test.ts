@@ -98,9 +98,9 @@ it("refuses to go on with other weights of classes, and does not advise to try t
   expect(exitCode).toBe(2);
   expect(stderr.replaceAll(work, "WORK").replace(/step \d+/, "step N")).toBe(
     "The checkpoint of step N stays in WORK/stopped.\n" +
-      "error: train option resume: the checkpoint is of another training: it differs in mapWeights; received " +
-      '{"mapWeights":[1,0,2]}; expected {"mapWeights":[1,0,1]}. Give the options and images that it started with, or ' +
-      "start a new run without resume.\n",
+      "error: train option resume: the checkpoint belongs to another run: it differs in mapWeights; received " +
+      '{"mapWeights":[1,0,2]}; expected {"mapWeights":[1,0,1]}. Use the options and images it started with, or start ' +
+      "a new run without resume.\n",
   );
 });
 

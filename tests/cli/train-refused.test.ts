@@ -92,7 +92,7 @@ describe("what training cannot do without", () => {
   it.each([
     [
       ["train", "-o", "run"],
-      "argument folder: it is missing; expected a folder of images, with one sub-folder for each class.",
+      "argument folder: it is missing; expected a folder of images, with one subfolder for each class.",
     ],
     [["train", "photos"], "option --output: it is missing; expected a folder to write the run into, e.g. -o run."],
     [
@@ -112,7 +112,7 @@ describe("a run among the images is refused", () => {
     const refusal = (folder: string, output: string) => ({
       exitCode: 2,
       stderr:
-        `error: option --output: the run would be written into the images' folder ${folder}; ` +
+        `error: option --output: the run would be written into the image folder ${folder}; ` +
         `received "${output}"; expected a folder outside of it.\n`,
     });
     expect(await refused(data)).toEqual(refusal("DATA", "DATA"));
@@ -127,7 +127,7 @@ describe("a run among the images is refused", () => {
     const { exitCode, stderr } = await refused(work, "--val", photos);
     expect(exitCode).toBe(2);
     expect(stderr).toBe(
-      'error: option --output: the images\' folder WORK/deep/photos lies in it; received "WORK"; expected a folder for the run ' +
+      'error: option --output: the image folder WORK/deep/photos is in it; received "WORK"; expected a folder for the run ' +
         "alone.\n",
     );
   });

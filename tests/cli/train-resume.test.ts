@@ -60,7 +60,7 @@ describe("a run that goes on", () => {
     expect(exitCode).toBe(0);
     const [first, second] = readable(stderr).split("\n");
     expect(first).toBe("Training xception, 3,522 parameters, on 16 images of 2 classes; testing on 4");
-    expect(second).toBe("Going on after step 8, in epoch 3 of 4, from WORK/run/checkpoints/step-00000008.safetensors");
+    expect(second).toBe("Resuming after step 8, in epoch 3 of 4, from WORK/run/checkpoints/step-00000008.safetensors");
     expect(await comparable(run())).toEqual(whole);
     expect(await checkpointFiles()).toEqual(["step-00000012.safetensors", "step-00000016.safetensors"]);
     expect(await readdir(run())).not.toContain("run.lock");
@@ -108,18 +108,18 @@ describe("a run that goes on", () => {
     const missing = await capture(again);
     expect(missing.exitCode).toBe(1);
     expect(readable(missing.stderr)).toMatchInlineSnapshot(`
-      "error: file "WORK/weights.csv": the run in WORK/moved started with it, and it no longer exists. If it has moved, say where to: xception train WORK/images --resume -o WORK/moved --sample-weights FILE
+      "error: file "WORK/weights.csv": the run in WORK/moved started with it, and it no longer exists. If it has moved, give its new place: xception train WORK/images --resume -o WORK/moved --sample-weights FILE
       "
     `);
     const lost = await capture(["train", "--resume", "-o", join(work, "moved")]);
     expect(readable(lost.stderr)).toMatchInlineSnapshot(`
-      "error: folder "WORK/photos": the run in WORK/moved started with it, and it no longer exists. If it has moved, say where to: xception train FOLDER --resume -o WORK/moved
+      "error: folder "WORK/photos": the run in WORK/moved started with it, and it no longer exists. If it has moved, give its new place: xception train FOLDER --resume -o WORK/moved
       "
     `);
     await writeFile(weights, "red/0.png,2\n");
     const changed = await capture(again);
     expect(changed.exitCode).toBe(1);
-    expect(changed.stderr).toContain("2 with another weight (blue/1.png, red/0.png). Put them back");
+    expect(changed.stderr).toContain("2 with another weight (blue/1.png, red/0.png). Restore them");
     const { exitCode, stderr } = await capture([...again, "--sample-weights", join(work, "counts.csv")]);
     expect(exitCode, stderr).toBe(0);
     const { settings, ...rest } = await comparable(join(work, "moved"));
@@ -158,13 +158,13 @@ describe("there is nothing to resume", () => {
   it("in a folder without a run", async () => {
     expect(await goOn()).toMatchObject({
       exitCode: 1,
-      stderr: `error: folder "${run()}": there is no such folder to resume in. Check its name, or begin the training without --resume.\n`,
+      stderr: `error: folder "${run()}": there is no such folder to resume. Check its name, or start without --resume.\n`,
     });
     expect(await readdir(work)).toEqual([]);
     await mkdir(run());
     expect(await goOn()).toMatchObject({
       exitCode: 1,
-      stderr: `error: folder "${run()}": it contains no checkpoint to resume from. Begin the training without --resume; --overwrite replaces reports of one that did not come as far.\n`,
+      stderr: `error: folder "${run()}": it contains no checkpoint to resume from. Start without --resume; --overwrite replaces the reports of a run that did not get as far.\n`,
     });
     expect(await readdir(run())).toEqual([]);
     expect(await goOn("--overwrite")).toMatchObject({
@@ -180,13 +180,13 @@ describe("there is nothing to resume", () => {
     const { exitCode, stdout, stderr } = await goOn();
     expect({ exitCode, stderr: readable(stderr) }).toEqual({
       exitCode: 0,
-      stderr: "The run in WORK/run is over after 4 epochs: there is nothing to resume.\n",
+      stderr: "The run in WORK/run is complete after 4 epochs: there is nothing to resume.\n",
     });
     expect(stdout).toMatch(/^The model is that of epoch \d, the best of 4: /);
     expect(JSON.parse((await goOn("--json")).stdout)).toMatchObject({ aborted: false, steps: 16 });
     // A report that is missing is written, whatever else is there.
     await rm(join(run(), "report.html"));
-    expect((await goOn()).stderr).toContain("Going on after step 16, its training done, from ");
+    expect((await goOn()).stderr).toContain("Resuming after step 16, after the last epoch, from ");
     expect(await readdir(run())).toContain("report.html");
     expect(await comparable(run())).toEqual(whole);
   });
@@ -209,9 +209,9 @@ describe("what must not have changed", () => {
     const other = await goOn("--epochs", "5", "--seed", "0", "--optimizer", "sgd", "--device", "wasm");
     expect(other.exitCode).toBe(2);
     expect(other.stderr).toBe(
-      'error: option --resume: these are not the settings that the run began with; received "--epochs 5, --optimizer sgd, ' +
-        '--device wasm"; expected --epochs 4, --optimizer adamw, --device not given. Leave them out to resume the run ' +
-        "as it was, or start a new run in another folder.\n",
+      'error: option --resume: the run was started with other settings; received "--epochs 5, --optimizer sgd, ' +
+        '--device wasm"; expected --epochs 4, --optimizer adamw, --device not given. Leave them out to resume the run, ' +
+        "or start a new one in another folder.\n",
     );
   });
 
@@ -228,12 +228,12 @@ describe("what must not have changed", () => {
     const { exitCode, stderr } = await goOn();
     expect(exitCode).toBe(1);
     expect(readable(stderr)).toBe(
-      'error: images of the run in "WORK/run": they have changed since it began: 1 added (red/new.png); 2 removed ' +
-        "(blue/0.png, blue/2.png); 1 changed (red/1.png). Put them back as they were, or start a new run in another folder.\n",
+      'error: images of the run in "WORK/run": they have changed since it started: 1 added (red/new.png); 2 removed ' +
+        "(blue/0.png, blue/2.png); 1 changed (red/1.png). Restore them, or start a new run in another folder.\n",
     );
     await rm(join(run(), "checkpoints", "images.json"));
     expect(readable((await goOn()).stderr)).toContain(
-      "they have changed since it began: which ones cannot be told, since their list is lost. Put",
+      "they have changed since it started: it is unknown which, since their list is missing. Restore",
     );
   });
 
@@ -249,8 +249,8 @@ describe("what must not have changed", () => {
     const { exitCode, stderr } = await goOn();
     expect(exitCode).toBe(1);
     expect(readable(stderr)).toBe(
-      'error: images of the run in "WORK/run": they have changed since it began: 1 with other labels (red/2.png); ' +
-        "2 with another weight (red/3.png, red/5.png). Put them back as they were, or start a new run in another folder.\n",
+      'error: images of the run in "WORK/run": they have changed since it started: 1 with other labels (red/2.png); ' +
+        "2 with another weight (red/3.png, red/5.png). Restore them, or start a new run in another folder.\n",
     );
   });
 });

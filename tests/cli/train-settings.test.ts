@@ -138,7 +138,7 @@ it("patience ends a training early, and says so", async () => {
   ]);
   expect(exitCode).toBe(0);
   expect(stdout).toMatch(/^The model is that of epoch \d+, the best of \d+: /);
-  expect(stderr).toContain("It ended early: 1 epoch in a row tested no better than the best.\n");
+  expect(stderr).toContain("Stopped early: no improvement for 1 epoch.\n");
 });
 
 describe("the time limit", () => {
@@ -150,7 +150,7 @@ describe("the time limit", () => {
     await new Promise((resolve) => {
       limit.signal.addEventListener("abort", resolve);
     });
-    expect(limit.reason).toBe("The time was over: --max-minutes 0.0001.");
+    expect(limit.reason).toBe("The time limit was reached: --max-minutes 0.0001.");
   });
 
   it("leaves an interruption what it is", () => {

@@ -196,27 +196,29 @@ describe("a file that says which network it is of", () => {
     );
     expect(await written()).toMatchObject({ family: "xception", options: { ...options, classes: 2 } });
     const again = await capture(["train", "--resume", "-o", join(work, "run")]);
-    expect(again.stderr).toContain("is over after 1 epochs");
+    expect(again.stderr).toContain("is complete after 1 epochs");
   });
 
   test("a model whose classifier stands on an earlier block is trained on", async () => {
     await writeFile(join(work, "own.onnx"), encodeModel(smallModel({ ...options, variant: "paper" })));
     const begun = await run("--weights", join(work, "own.onnx"), "--head-on", "block4");
-    expect(begun.stderr).toContain("the classifier stands on add_2, and what comes after it is left out");
+    expect(begun.stderr).toContain("the classifier is on add_2, and later layers are left out");
     const first = await written();
     expect(first.family).toBe("layers");
     await rename(join(work, "run/model.onnx"), join(work, "first.onnx"));
     const { exitCode, stderr } = await run("--weights", join(work, "first.onnx"), "--overwrite");
     expect(exitCode).toBe(0);
     expect(stderr).toContain(
-      "; as in the file: image size 71, width 0.01, dropout 0.25, fc units 5, middle flow repeats 0, head on add_2; the classifier stands on add_2, and what comes after it is left out\n",
+      "; as in the file: image size 71, width 0.01, dropout 0.25, fc units 5, middle flow repeats 0, head on add_2; the classifier is on add_2, and later layers are left out\n",
     );
     expect(await written()).toEqual(first);
     const dataset = folderDataset(await nodePlatform.files.list(join(data, "photos")));
     const again = { platform: nodePlatform, weights: join(work, "first.onnx"), epochs: 1 };
     const { network } = await train(dataset, again);
     expect(sameLayers(network, buildNetwork(first))).toBe(true);
-    expect((await capture(["train", "--resume", "-o", join(work, "run")])).stderr).toContain("is over after 1 epochs");
+    expect((await capture(["train", "--resume", "-o", join(work, "run")])).stderr).toContain(
+      "is complete after 1 epochs",
+    );
   });
 
   test("timm's weights bring their padding and epsilon along", async () => {
@@ -244,12 +246,12 @@ describe("a file that says which network it is of", () => {
     const wide = await run(...file, "--width", "0.5");
     expect(wide.exitCode).toBe(2);
     expect(wide.stderr).toContain(
-      "option --width: the weights of own.onnx are of another network; received 0.5; expected 0.01, as in the file. Leave it out, or list the weights to reinitialize with --allow-missing.",
+      "option --width: the weights of own.onnx belong to another network; received 0.5; expected 0.01, as in the file. Leave it out, or list the weights to reinitialize with --allow-missing.",
     );
     await writeFile(join(work, "c.yaml"), "fcUnits: [7]\n");
     const config = await run(...file, "--config", join(work, "c.yaml"));
     expect(config.stderr).toContain(
-      "c.yaml, fcUnits: the weights of own.onnx are of another network; received [7]; expected 5, as in the file.",
+      "c.yaml, fcUnits: the weights of own.onnx belong to another network; received [7]; expected 5, as in the file.",
     );
     const partial = await run(...file, "--fc-units", "7", "--allow-missing", "fc*,dense*");
     expect(partial.exitCode).toBe(0);

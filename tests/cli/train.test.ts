@@ -209,7 +209,7 @@ describe("a folder that holds a run", () => {
       exitCode: 1,
       stdout: "",
       stderr:
-        `error: folder "${runFolder()}": it holds a run already (model.onnx). ` +
+        `error: folder "${runFolder()}": it already contains a run (model.onnx). ` +
         "Choose another folder, or replace that run with --overwrite.\n",
     });
     expect(await contents()).toEqual(before);
@@ -305,7 +305,7 @@ describe("stopped", () => {
     const { exitCode, stdout, stderr } = await stopAt("Training");
     expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: "" });
     expect(stderr).toMatch(
-      /error: train: it was stopped after step 0, in epoch 1 of 50; nothing was saved\. To train, give the same command again\./,
+      /error: train: it was stopped after step 0, in epoch 1 of 50; nothing was saved\. To train, run the same command again\./,
     );
     expect(await readdir(work)).toEqual([]);
   });

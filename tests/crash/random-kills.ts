@@ -49,7 +49,7 @@ try {
     if (last.exitCode !== 0) throw new Error(`it did not come to its end:\n${last.stderr}`);
     const found = await comparable(output);
     const different = Object.keys(expected).filter((part) => found[part] !== expected[part]);
-    const places = result.processes.map(({ stderr }) => /Going on after step (\d+)/.exec(stderr)?.[1] ?? "0");
+    const places = result.processes.map(({ stderr }) => /Resuming after step (\d+)/.exec(stderr)?.[1] ?? "0");
     done += result.kills;
     const verdict = different.length === 0 ? "the same, byte for byte" : `DIFFERENT: ${different.join(", ")}`;
     const seconds = ((Date.now() - began) / 1000).toFixed(0);

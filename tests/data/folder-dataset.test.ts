@@ -7,7 +7,7 @@ function listing(...files: string[]) {
 }
 
 describe("folderDataset", () => {
-  it("takes the sub-folders as classes, in order, and their images at any depth", () => {
+  it("takes the subfolders as classes, in order, and their images at any depth", () => {
     const dataset = folderDataset(listing("dog/b.PNG", "cat/old/a.jpeg", "dog/a.webp"));
     expect(dataset.classes).toEqual(["cat", "dog"]);
     expect(dataset.samples).toEqual([
@@ -59,17 +59,17 @@ describe("folders that are refused", () => {
 
   it("empty", () => {
     expect(refusal(listing())).toMatchInlineSnapshot(
-      `"DATA data set "photos": the folder has no class folders; expected one sub-folder of images for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg."`,
+      `"DATA data set "photos": the folder has no class folders; expected one subfolder of images for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg."`,
     );
   });
   it("images without class folders", () => {
     expect(refusal(listing("1.jpg", "2.jpg"))).toMatchInlineSnapshot(
-      `"DATA data set "photos": there are no class folders, only loose images (2); expected one sub-folder of images for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg."`,
+      `"DATA data set "photos": there are no class folders, only loose images (2); expected one subfolder of images for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg."`,
     );
   });
   it("no images", () => {
     expect(refusal(listing("a/1.txt", "b/1.txt"))).toMatchInlineSnapshot(
-      `"DATA data set "photos": there are no images in its sub-folders (2); expected one sub-folder of images for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg; files that end in .jpg .jpeg .jfif .png .webp .avif .gif .tif .tiff."`,
+      `"DATA data set "photos": there are no images in its subfolders (2); expected one subfolder of images for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg; files that end in .jpg .jpeg .jfif .png .webp .avif .gif .tif .tiff."`,
     );
   });
   it("classes without images", () => {
@@ -80,7 +80,7 @@ describe("folders that are refused", () => {
   });
   it("one class", () => {
     expect(refusal(listing("a/1.jpg", "a/2.jpg"))).toMatchInlineSnapshot(
-      `"DATA data set "photos": there is only one class; received "a"; expected one sub-folder of images for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg."`,
+      `"DATA data set "photos": there is only one class; received "a"; expected one subfolder of images for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg."`,
     );
   });
 });

@@ -48,8 +48,10 @@ describe("from a folder to batches, with the real decoder", () => {
     }
     expect(seen).toBe(8);
     expect(batches.skipped.map(({ file }) => file)).toEqual(["cat/cut.jpg", "dog/empty.png", "dog/text.png"]);
-    const reasons = batches.skipped.map(({ reason }) => /damaged|empty|no image/.exec(reason.split(": ")[1]!)?.[0]);
-    expect(reasons).toEqual(["damaged", "empty", "no image"]);
+    const reasons = batches.skipped.map(
+      ({ reason }) => /damaged|empty|not a supported image/.exec(reason.split(": ")[1]!)?.[0],
+    );
+    expect(reasons).toEqual(["damaged", "empty", "not a supported image"]);
   });
 });
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { sortedSteps } from "../../src/formats/graph-parts.ts";
 import { mapWeights } from "../../src/formats/map-weights.ts";
+import { tfjsFormat } from "../../src/formats/tfjs/file.ts";
 import { conv2d, input } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
 import { bytesOf, plain, readModel } from "./tfjs-model.ts";
@@ -66,6 +67,23 @@ test("quantized numbers are value · scale + min; half floats are themselves", a
     "f/kernel": [1, 0],
     "g/kernel": [3],
   });
+});
+
+test("a list of groups alone, as face-api.js has it, is weights", async () => {
+  // The beginning of face_expression_model-weights_manifest.json.
+  const quantization = { dtype: "uint8", scale: 0.5, min: -1 };
+  const model = [
+    {
+      weights: [
+        { ...float("dense0/conv0/filters", 1, 1, 1, 2), quantization },
+        { ...float("dense0/conv0/bias", 2), quantization },
+      ],
+      paths: ["shard1"],
+    },
+  ];
+  const found = await readModel({ model, shards: { shard1: Uint8Array.of(0, 4, 2, 3) } });
+  expect(plain(found)).toEqual({ "dense0/conv0/filters": [-1, 1], "dense0/conv0/bias": [0, 0.5] });
+  expect(tfjsFormat.detect(new TextEncoder().encode(JSON.stringify(model, null, 2)))).toBe(true);
 });
 
 test("layers stand in the order of the network, whatever that of the groups, those of models within it too", async () => {

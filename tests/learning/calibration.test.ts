@@ -81,11 +81,11 @@ describe("TemperatureTally", () => {
 
 describe("averageScores", () => {
   it("counts images with several labels by their answers", () => {
-    // Hand-worked: class a 1 of 2 said right, of 1; class b 1 of 1 said right, of 4; class c neither occurs nor was said.
+    // Hand-worked: class a 1 of 2 predicted correctly, of 1; class b 1 of 1 predicted correctly, of 4; class c neither occurs nor was predicted.
     const averages = averageScores([
-      { right: 1, said: 2, support: 1 },
-      { right: 1, said: 1, support: 4 },
-      { right: 0, said: 0, support: 0 },
+      { right: 1, predicted: 2, support: 1 },
+      { right: 1, predicted: 1, support: 4 },
+      { right: 0, predicted: 0, support: 0 },
     ]);
     expect(averages.macro).toEqual({ precision: 0.75, recall: 0.625, f1: (2 / 3 + 0.4) / 2 });
     expect(averages.micro).toEqual({ precision: 2 / 3, recall: 0.4, f1: 0.5 });

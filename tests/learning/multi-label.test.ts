@@ -101,7 +101,7 @@ describe("the scores of images with several labels", () => {
   it("refuses what does not fit", () => {
     const tally = new MultiLabelTally(["cat", "dog"]);
     expect(() => tally.evaluation()).toThrow(DataError);
-    expect(() => tally.evaluation()).toThrow("MultiLabelTally.evaluation: there are no images to evaluate.");
+    expect(() => tally.evaluation()).toThrow("EvaluationTally.evaluation: there are no images to evaluate.");
     expect(() => add(tally, [[1, 2, 3]], [[0]])).toThrow(ShapeError);
     expect(() => add(tally, [[0.1, 0.2]], [[2]])).toThrow(
       "the true class is not one of the network's; received 2; expected 0 to 1.",

@@ -75,8 +75,8 @@ describe("batch normalization", () => {
     expect(modes(choice, given)).toContain("block5 inference");
     expect(fineTuning(network, choice, given).warnings).toEqual([]);
     expect(fineTuning(network, choice, { ...given, batchSize: 8 }).warnings).toEqual([
-      "2 batch normalizations follow batches of 8 images, which spoils the statistics that they were given: leave " +
-        "--batch-norm training out, or take larger batches.",
+      "2 batch normalizations use the statistics of batches of 8 images, which spoils their pretrained moving " +
+        "statistics: leave out --batch-norm training, or use larger batches.",
     ]);
     expect(fineTuning(network, choice, { ...fromScratch, batchSize: 8 }).warnings).toEqual([]);
   });

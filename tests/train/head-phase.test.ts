@@ -12,7 +12,7 @@ import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import type { FloatTensor } from "../../src/tensor/tensor.ts";
 import type { Checkpoint } from "../../src/train/checkpoint.ts";
 import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../../src/train/checkpoint-file.ts";
-import { frozenFeatures } from "../../src/train/frozen-features.ts";
+import { decodeFeatures, encodeFeatures, frozenFeatures } from "../../src/train/frozen-features.ts";
 import { headOf, trainHead } from "../../src/train/head-phase.ts";
 import { type HeadPhase, prepareTraining } from "../../src/train/prepare.ts";
 import type { FeatureCache, HeadHooks, TrainingRequest, TrainingResult } from "../../src/train/request.ts";
@@ -162,16 +162,15 @@ describe("the cache of features", () => {
     const start = `Cached features cannot be used: ${name}`;
     const flipped = good.slice();
     flipped[good.length - 70]! ^= 1;
-    const stale = good.slice();
-    const key = new TextDecoder("latin1").decode(good).indexOf(name.slice(0, 64));
-    stale[key] = stale[key] === 0x30 ? 0x31 : 0x30;
+    const { values, samples } = await decodeFeatures(good, name.slice(0, 64), name);
+    const stale = await encodeFeatures({ values, samples }, "0".repeat(64));
     for (const [bytes, pattern] of [
       [flipped, ": the file is damaged: its checksum is wrong; received"],
       [stale, ": these are features of something else; received"],
       [good.subarray(0, 40), ", byte 0: invalid header length"],
       [
         await encodeBest({ weights, epoch: 1, steps: 1, test: {} as never }),
-        ": this is another kind of file; expected xception-ts features",
+        ': this is another kind of file; received "xception-ts best weights"; expected "xception-ts features"',
       ],
     ] as const) {
       files.set(name, bytes);

@@ -142,7 +142,7 @@ describe("two ranks", () => {
   it("refuse to train different things", () => {
     for (const { error } of outcomesOf("with another seed on rank 1")) {
       expect(error).toBe(
-        'train option communicator, rank 1: it is to train something else than rank 0: it differs in seed; received {"seed":1}; ' +
+        'train option communicator, rank 1: it was given another run than rank 0: it differs in seed; received {"seed":1}; ' +
           'expected {"seed":0}. Give all ranks the same options, and the same files under the same paths.',
       );
     }

@@ -115,8 +115,8 @@ it("refuses to go on with other options or images, and names them", async () => 
     expect(error).toBeInstanceOf(UsageError);
     return (error as UsageError).message.replaceAll(/[0-9a-f]{64}/g, "…");
   };
-  const start = "train option resume: the checkpoint is of another training: it differs in";
-  const end = "Give the options and images that it started with, or start a new run without resume.";
+  const start = "train option resume: the checkpoint belongs to another run: it differs in";
+  const end = "Use the options and images it started with, or start a new run without resume.";
   expect(await refusal({ epochs: 2, batchSize: 4 })).toBe(
     `${start} epochs, batchSize; received {"epochs":2,"batchSize":4}; expected {"epochs":1,"batchSize":8}. ${end}`,
   );

@@ -195,10 +195,10 @@ describe("clipping", () => {
   });
 
   it.each([
-    [{ norm: 0 }, "gradient clipping by norm: this limit is not allowed; received 0; expected a number above 0."],
+    [{ norm: 0 }, "gradient clipping by norm: this value is not allowed; received 0; expected a number above 0."],
     [
       { value: Number.NaN },
-      "gradient clipping by value: this limit is not allowed; received NaN; expected a number above 0.",
+      "gradient clipping by value: this value is not allowed; received NaN; expected a number above 0.",
     ],
     [
       { norm: 1, value: 1 },

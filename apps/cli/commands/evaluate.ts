@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import type { Command } from "commander";
 import { countParameters, networkWeights } from "../../../src/graph/network.ts";
-import { loadModel } from "../../../src/model/load-model.ts";
+import { loadModelOrGraph } from "../../../src/model/load-model.ts";
 import { networkCost } from "../../../src/report/cost.ts";
 import { describeEvaluation, predictionsCsv } from "../../../src/report/evaluation.ts";
 import { renderReport } from "../../../src/report/training.ts";
@@ -47,7 +47,7 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     const { batchSize, labelsFile, mapWeights, top, csv, report, device, json, ...about } = flags;
     for (const file of [csv, report]) if (file !== undefined) await assertWritable(file);
     const { platform, options } = await classifierArguments(command, about, io);
-    const model = await loadModel(modelFile, platform, options);
+    const model = await loadModelOrGraph(modelFile, platform, options, { device });
     reportNotes(model.notes, io);
     for (const k of top ?? []) countOf("--top", { to: model.labels.length })(`${k}`);
     const { unlabeled, ...dataset } = await readDataset(folder, labelsFile ?? null, platform.files, model.labels);
@@ -64,10 +64,12 @@ export function registerEvaluate(program: Command, io: CliIo): void {
       const page = await renderReport({
         kind: "Test report",
         title: `${basename(modelFile)} on ${nameOf(folder)}`,
-        network: { parameters: countParameters(networkWeights(model.network)).total },
+        ...("weights" in model && {
+          network: { parameters: countParameters(networkWeights(model.network)).total },
+          cost: networkCost(model.network),
+        }),
         evaluation,
         gallery: await galleryOf(predictions, dataset, platform.images),
-        cost: networkCost(model.network),
         skipped,
         reproduction: {
           commands: [["xception", "evaluate", modelFile, folder, ...given].map(quote).join(" ")],

@@ -1,10 +1,18 @@
 import type { Command } from "commander";
+import { FormatError } from "../../../src/base/errors.ts";
 import { defaultPreprocessing } from "../../../src/model/model.ts";
 import type { ModelDescription } from "../../../src/model/model-file.ts";
 import { modelFrom, type OpenedModel } from "../../../src/model/open-weights.ts";
 import { imagenetOrigin } from "../../../src/model/weights-file.ts";
 import { imagenetLabels } from "../../../src/models/imagenet-classes.ts";
-import { countNumbers, summarize, summarizeGraph, summarizeWeights, summaryJson } from "../../../src/report/summary.ts";
+import {
+  countNumbers,
+  summarize,
+  summarizeGraph,
+  summarizeWeights,
+  summaryJson,
+  type WeightFacts,
+} from "../../../src/report/summary.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
@@ -51,18 +59,31 @@ async function summarizeFile(model: string, command: Command, flags: SummaryFlag
   const width = io.columns ?? 100;
   if (file.graph) {
     const graph = await file.graph(nodePlatform.engine, inputShape);
-    if (flags.json) writeJson(io, { file: model, format, ...graph, notes });
-    else io.stdout(`${model} is an ONNX graph of another tool\n${summarizeGraph(graph, { width })}\n`);
+    const weights = file.stored?.() ?? [];
+    if (flags.json) writeJson(io, { file: model, format, ...graph, weights, notes });
+    else {
+      const kind = format.startsWith("ONNX") ? "an ONNX graph" : `a ${format}`;
+      const parts = [summarizeGraph(graph, { width }), summarizeWeights(weights, { width })];
+      io.stdout(`${[`${model} is ${kind} of another tool`, ...parts].join("\n")}\n`);
+    }
     return;
   }
+  const showWeights = (weights: readonly WeightFacts[], title: string, more: readonly string[] = []) => {
+    const params = countNumbers(weights);
+    if (flags.json) writeJson(io, { file: model, format, weights, params, notes: [...notes, ...more] });
+    else io.stdout(`${model} (${format}) ${[title, ...more, summarizeWeights(weights, { width })].join("\n")}\n`);
+  };
   if (file.stored && !file.describedNetwork) {
-    const weights = file.stored();
-    if (flags.json) writeJson(io, { file: model, format, weights, params: countNumbers(weights), notes });
-    else
-      io.stdout(`${model} (${format}) contains weights without a network\n${summarizeWeights(weights, { width })}\n`);
-    return;
+    return showWeights(file.stored(), "contains weights without a network");
   }
-  return showModel(model, modelFrom(file, source.where, inputShape), flags, io);
+  let opened: OpenedModel;
+  try {
+    opened = modelFrom(file, source.where, inputShape);
+  } catch (error) {
+    if (!(error instanceof FormatError) || !file.stored) throw error;
+    return showWeights(file.stored(), "contains a network that cannot be built; its weights:", [error.message]);
+  }
+  showModel(model, opened, flags, io);
 }
 
 type ShownModel = Pick<OpenedModel, "format" | "network" | "notes"> & Omit<ModelDescription, "architecture">;

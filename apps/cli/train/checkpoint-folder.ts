@@ -18,17 +18,16 @@ import { bestPattern, checkpointsFolder, imageList, type RunFolder, stepPattern 
 const stepFile = (steps: number) => `step-${String(steps).padStart(8, "0")}.safetensors`;
 const bestFile = (epoch: number) => `best-epoch-${String(epoch).padStart(5, "0")}.safetensors`;
 
-/** A checkpoint that was read, and what the run's command had written into it. */
+/** A checkpoint as read from its file, with the record of its run. */
 export interface FoundCheckpoint {
   readonly checkpoint: Checkpoint;
   readonly record: RunRecord;
-  /** Its file, for messages. */
   readonly path: string;
-  /** The images that the run began with; undefined where their list is lost. */
+  /** The images of the run; undefined if their list is missing. */
   readonly images: ImageList | undefined;
 }
 
-/** Writes the checkpoints of a run: the last ones and the best weights stay, older ones go. */
+/** Writes the checkpoints of a run, keeping the last ones and the best weights. */
 export class CheckpointFolder {
   readonly #folder: RunFolder;
   readonly #keep: number;
@@ -37,7 +36,7 @@ export class CheckpointFolder {
   #savedBest: number | undefined;
   #latest: Checkpoint | undefined;
 
-  /** @param keep how many checkpoints stay, from 1. @param from the one that the run resumes from. */
+  /** @param from checkpoint that the run resumes from. */
   constructor(
     folder: RunFolder,
     run: { readonly record: RunRecord; readonly images: ImageList; readonly keep: number },
@@ -51,31 +50,30 @@ export class CheckpointFolder {
     this.#latest = from?.checkpoint;
   }
 
-  /** The latest checkpoint on the disk. */
+  /** The latest saved checkpoint. */
   get latest(): Checkpoint | undefined {
     return this.#latest;
   }
 
-  /** @throws {FileError} it could not be written; those before are still there. */
+  /** @throws {FileError} it could not be written; earlier ones are kept. */
   async save(checkpoint: Checkpoint): Promise<void> {
     const { best, state } = checkpoint;
-    if (this.#latest === undefined) await this.#write(imageList, `${JSON.stringify(this.#images)}\n`);
+    const folder = this.#folder;
+    if (this.#latest === undefined) {
+      await folder.writeCheckpointFile(imageList, `${JSON.stringify(this.#images)}\n`);
+    }
     if (best && best.epoch !== this.#savedBest) {
-      await this.#write(bestFile(best.epoch), await encodeBest(best));
+      await folder.writeCheckpointFile(bestFile(best.epoch), await encodeBest(best));
       this.#savedBest = best.epoch;
     }
-    await this.#write(stepFile(state.steps), await encodeCheckpoint(checkpoint, this.#record));
+    await folder.writeCheckpointFile(stepFile(state.steps), await encodeCheckpoint(checkpoint, this.#record));
     this.#latest = checkpoint;
     await this.#prune(state.steps, best?.epoch ?? 0);
   }
 
-  #write(name: string, content: Uint8Array | string): Promise<void> {
-    return this.#folder.writeCheckpointFile(name, content);
-  }
-
   /**
-   * Removes what is older than the last ones, and what is newer than the one just written: the run went on from an older one
-   * because those could not be read. Each checkpoint knows at most one of the best weights, so as many of these are enough.
+   * Removes checkpoints older than the last ones, and unreadable ones newer than the one just written. Each checkpoint has at
+   * most one file of best weights.
    */
   async #prune(steps: number, bestEpoch: number): Promise<void> {
     const names = await namesIn(this.#folder.path);
@@ -90,14 +88,14 @@ export class CheckpointFolder {
   }
 }
 
-/** Whether there is one to resume from, judging by file names. */
+/** Returns true if a run has a checkpoint, by its file name. */
 export async function hasCheckpoint(run: string): Promise<boolean> {
   return numberedFiles(await namesIn(run), stepPattern).length > 0;
 }
 
 /**
- * The newest checkpoint of a run that can be read.
- * @param note is told of those that cannot.
+ * The newest readable checkpoint of a run.
+ * @param note receives messages about unreadable ones.
  * @throws {TrainingError} there is none, or a later version of this package wrote it.
  */
 export async function newestCheckpoint(run: string, note: (text: string) => void): Promise<FoundCheckpoint> {
@@ -116,7 +114,7 @@ export async function newestCheckpoint(run: string, note: (text: string) => void
     throw new TrainingError({
       where,
       what: "it contains no checkpoint to resume from",
-      remedy: "Begin the training without --resume; --overwrite replaces reports of one that did not come as far.",
+      remedy: "Start without --resume; --overwrite replaces the reports of a run that did not get as far.",
     });
   }
   throw new TrainingError({
@@ -129,14 +127,14 @@ export async function newestCheckpoint(run: string, note: (text: string) => void
 async function readCheckpoint(run: string, path: string): Promise<FoundCheckpoint> {
   const where = `checkpoint "${path}"`;
   const { checkpoint, bestEpoch, extra } = await decodeCheckpoint(await readFile(path), where);
-  const record = readRecord(extra, where);
+  const record = checkDocument(recordSchema, extra, where);
   const bestPath = bestEpoch === undefined ? undefined : join(run, checkpointsFolder, bestFile(bestEpoch));
   const best =
     bestPath === undefined ? undefined : await decodeBest(await readFile(bestPath), `best weights "${bestPath}"`);
   return { checkpoint: { ...checkpoint, best }, record, path, images: await readTrainingImages(run, record) };
 }
 
-/** Undefined where the list is missing or not the run's own. */
+/** Returns undefined if the list is missing or belongs to another run. */
 async function readTrainingImages(run: string, record: RunRecord): Promise<ImageList | undefined> {
   try {
     const text = new TextDecoder().decode(await readFile(join(run, checkpointsFolder, imageList)));
@@ -152,7 +150,7 @@ async function namesIn(run: string): Promise<readonly string[]> {
   return readdir(join(run, checkpointsFolder)).catch(() => []);
 }
 
-/** Files of a kind, the highest number first. */
+/** Files whose names match a pattern, the highest number first. */
 function numberedFiles(names: readonly string[], pattern: RegExp): { name: string; number: number }[] {
   return names
     .flatMap((name) => {
@@ -163,18 +161,18 @@ function numberedFiles(names: readonly string[], pattern: RegExp): { name: strin
 }
 
 const recordSchema = z.object({
-  /** The images' folder as it was given, and where. */
+  /** The image folder as given, and the working folder. */
   folder: z.string(),
   workingFolder: z.string(),
   device: z.enum(devices).nullable(),
-  /** Of the engine in each process, where they were chosen: with another number the last digits may differ. */
+  /** Threads of the engine, if chosen: another number may change the last digits. */
   threads: z.int().nullable().default(null),
   settings: z.record(z.string(), z.json()),
-  /** Where each setting that has an effect comes from. */
+  /** Source of each setting that has an effect. */
   sources: z.array(z.tuple([z.string(), z.string()])),
-  /** How the starting weights want images; null: the default. The weights themselves are no longer needed. */
+  /** Preprocessing of the initial weights; null: the default. */
   preprocessing: z.json(),
-  /** What of the starting weights still matters. */
+  /** Origin of the initial weights. */
   start: z
     .object({
       file: z.string(),
@@ -186,13 +184,13 @@ const recordSchema = z.object({
     })
     .nullable(),
   commandLine: z.string(),
-  /** Of the list of images. */
+  /** Digest of the list of images. */
   images: z.string(),
-  /** What computes: with another one the last digits may differ. */
+  /** Hardware and software: another one may change the last digits. */
   machine: z.array(z.object({ name: z.string(), value: z.string() })),
 });
 
-/** All that a command needs to resume a run; every checkpoint holds it. */
+/** Everything needed to resume a run, stored in each checkpoint. */
 export type RunRecord = z.infer<typeof recordSchema>;
 
 interface RecordedRun {
@@ -221,12 +219,7 @@ export async function recordOf({ plan, flags, folder, commandLine }: RecordedRun
   };
 }
 
-/** @throws {FormatError} it is no record of a run. */
-function readRecord(value: unknown, where: string): RunRecord {
-  return checkDocument(recordSchema, value, where);
-}
-
-/** The settings of a run as they were resolved when it began; those that its version had not yet do nothing. */
+/** The settings of a run as resolved at its start; settings newer than its version have their defaults. */
 export function recordedSettings({ settings, sources }: RunRecord): ResolvedSettings {
   return {
     settings: { ...resolveSettings([]).settings, ...settings } as unknown as Settings,

@@ -3,33 +3,25 @@ import type { Evaluation } from "../../../src/base/records.ts";
 import { countPerClass, type ImageDataset } from "../../../src/data/dataset.ts";
 import { countParameters, networkWeights } from "../../../src/graph/network.ts";
 import type { Provenance } from "../../../src/model/model.ts";
-import type { StartingPoint } from "../../../src/model/starting-weights.ts";
 import { architectureNamed, buildNetwork, pickOptions } from "../../../src/models/registry.ts";
 import type { Fact } from "../../../src/report/document.ts";
 import type { Gallery, TrainingReport } from "../../../src/report/training-report.ts";
 import type { TrainingPlan } from "../../../src/train/prepare.ts";
 import type { TrainingResult } from "../../../src/train/request.ts";
-import { augmentationSettings } from "../../../src/train/settings/augmentation-settings.ts";
 import { describeSettings } from "../../../src/train/settings/file-network.ts";
 import { type SettingName, type Settings, settingOf, wordsOf } from "../../../src/train/settings/settings.ts";
+import { augmentationSettings } from "../../../src/train/settings/training-settings.ts";
 import { type ReportedResult, reportOn } from "../../../src/train/training-report.ts";
 import { packageVersion } from "../package-version.ts";
 import { nameOf } from "./flags.ts";
 import { machineFacts } from "./machine.ts";
+import { movableSettings } from "./resume.ts";
 import type { Run } from "./run.ts";
 
-/** Settings that say where something lies on this machine, nobody else's business, and what belongs to them. */
-const paths: readonly SettingName[] = [
-  "val",
-  "labelsFile",
-  "valLabelsFile",
-  "mapWeights",
-  "weights",
-  "allowMissing",
-  "sampleWeights",
-];
+/** Settings with local paths, which are private, and those that depend on them. */
+const paths: readonly SettingName[] = [...movableSettings, "weights", "allowMissing"];
 
-/** What the model file says about where it comes from; no dates and no paths, so that the same training gives the same bytes. */
+/** The provenance in the model file, without dates and paths, so that the same run gives the same bytes. */
 export function provenanceOf(
   { plan, folder, validation, validationFolder }: Run,
   { epoch, stepsOfWeights, evaluation }: TrainingResult,
@@ -45,7 +37,7 @@ export function provenanceOf(
       training: { folder: nameOf(folder), images: perClass(training) },
       validation: { folder: nameOf(validationFolder ?? folder), images: perClass(validation) },
     },
-    ...(start && { start: startOf(start) }),
+    ...(start && { start: { file: start.file, format: start.format, tensors: start.tensors, ...start.origin } }),
     epoch,
     epochs: epoch,
     steps: stepsOfWeights,
@@ -55,12 +47,7 @@ export function provenanceOf(
   };
 }
 
-/** What the training began with, its license and where it came from: a model owes these to the weights in it. */
-function startOf({ file, format, tensors, origin }: StartingPoint): Provenance {
-  return { file, format, tensors, ...origin };
-}
-
-/** What a report says of a run. */
+/** Collects the contents of a run's report. */
 export async function describeRun(
   run: Run,
   result: ReportedResult & Partial<TrainingResult>,
@@ -80,12 +67,12 @@ export async function describeRun(
   return { ...report, ...(result.aborted && { isStopped: true }) };
 }
 
-/** How far a training came, and with which weights. */
+/** Progress of a run, and its weights. */
 export interface Reached extends Pick<TrainingResult, "epoch" | "history" | "steps"> {
   readonly evaluation?: Evaluation | undefined;
 }
 
-/** Which weights the model has, in one sentence. */
+/** Describes the weights of the model in one sentence. */
 export function describeChoice({ epoch, evaluation, history, steps }: Reached): string {
   if (epoch === 0) return `The model is that of step ${steps}, before the end of the first epoch; it was not tested.`;
   if (!evaluation) return `The model is that of step ${steps}; it was not tested.`;
@@ -145,8 +132,9 @@ export function augmentationText(settings: Settings): string {
 function fineTuningFacts(settings: Settings): Fact[] {
   const { weights, headEpochs, headViews, unfreezeFrom, freeze, train, layerDecay } = settings;
   const views = headViews === 1 ? "" : `, ${headViews} views of each image`;
+  const last = unfreezeFrom === "last" ? "the last block" : unfreezeFrom;
   const frozen = [
-    ...(unfreezeFrom === null ? [] : [frozenBefore(unfreezeFrom)]),
+    ...(unfreezeFrom === null ? [] : [unfreezeFrom === "top" ? "all but the classifier" : `all before ${last}`]),
     ...(freeze === null ? [] : [freeze]),
     ...(train === null ? [] : [`but not ${train}`]),
   ];
@@ -158,11 +146,6 @@ function fineTuningFacts(settings: Settings): Fact[] {
   ];
 }
 
-function frozenBefore(block: string): string {
-  if (block === "top") return "all but the classifier";
-  return `all before ${block === "last" ? "the last block" : block}`;
-}
-
 function imbalanceFacts({ classWeights, sampleWeights, sampling }: Settings): Fact[] {
   const weights = classWeights === "balanced" ? classWeights : JSON.stringify(classWeights);
   return [
@@ -172,7 +155,7 @@ function imbalanceFacts({ classWeights, sampleWeights, sampling }: Settings): Fa
   ];
 }
 
-/** Its name and the options that are not as by default: `xception, width 0.25, dropout 0.5`. */
+/** The name and the options that differ from their defaults: `xception, width 0.25, dropout 0.5`. */
 function networkText(settings: Settings): string {
   const { architecture } = settings;
   const options = Object.keys(pickOptions(architecture, settings, "network")) as SettingName[];

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { FileError } from "../../../src/base/errors.ts";
+import type { FileError } from "../../../src/base/errors.ts";
 import { formatDuration } from "../../../src/report/numbers.ts";
 import { downloadSettings } from "../../../src/runtime/node/downloads.ts";
 import { makeFolders, readFile, writeFileAtomic } from "../../../src/runtime/node/files.ts";
@@ -7,10 +7,7 @@ import type { FeatureCache, HeadHooks, TrainingProgress, TrainingResult } from "
 import type { CliIo } from "../io.ts";
 import { type Progress, startProgress } from "../progress.ts";
 
-/**
- * Shows a training on stderr: a bar for each epoch if a person looks on, otherwise a line every now and then; and one
- * line for each epoch that is over.
- */
+/** Shows progress on stderr: a bar for each epoch on a terminal, otherwise a line now and then; and a line per epoch. */
 export class TrainingDisplay {
   readonly #io: CliIo;
   readonly #secondsBetweenLines: number;
@@ -26,7 +23,7 @@ export class TrainingDisplay {
     const { epoch, epochs, step, steps } = progress;
     const label = `epoch ${epoch}/${epochs}`;
     if (this.#io.isTTY) {
-      // Not at the first step of an epoch: a resumed run starts with another one.
+      // Not only at the first step: a resumed epoch starts with a later one.
       this.#bar ??= startProgress(this.#io, { label, total: steps });
       this.#bar.update(step, describeStep(progress));
     } else if (performance.now() - this.#lastLineAt >= 1000 * this.#secondsBetweenLines) {
@@ -39,7 +36,7 @@ export class TrainingDisplay {
     this.#writeLine(describeEpoch(soFar, epochs));
   }
 
-  /** Ends the bar, wherever it is. */
+  /** Removes the bar. */
   stop(): void {
     this.#bar?.stop();
     this.#bar = undefined;
@@ -53,7 +50,7 @@ export class TrainingDisplay {
 
 function describeStep({ loss, accuracy, imagesPerSecond, secondsLeft }: TrainingProgress): string {
   const left = formatDuration(secondsLeft);
-  return `loss ${loss.toFixed(3)}, accuracy ${percent(accuracy)}, ${speed(imagesPerSecond)}, ${left} to the end`;
+  return `loss ${loss.toFixed(3)}, accuracy ${percent(accuracy)}, ${speed(imagesPerSecond)}, ETA ${left}`;
 }
 
 function describeEpoch({ history, epoch: best, evaluation }: TrainingResult, epochs: number): string {
@@ -77,7 +74,7 @@ function speed(imagesPerSecond: number): string {
   return `${imagesPerSecond.toFixed(imagesPerSecond < 10 ? 1 : 0)} images/s`;
 }
 
-/** Shows the training of the head on stderr, and keeps its features in the user's cache. */
+/** Shows the training of the head on stderr, and caches its features for the user. */
 export function headHooks(epochs: number, cacheFolder: string | undefined, io: CliIo): HeadHooks {
   const folder = cacheFolder ?? downloadSettings(process.env).cacheFolder;
   let progress: Progress | undefined;
@@ -91,20 +88,22 @@ export function headHooks(epochs: number, cacheFolder: string | undefined, io: C
     onNote: (note) => io.stderr(`${note}\n`),
     onEnd: ({ views, loss, accuracy, seconds }) => {
       progress?.stop();
-      const reached = `loss ${loss.toFixed(3)}, accuracy ${(100 * accuracy).toFixed(1)} %`;
-      io.stderr(`Head only, ${epochs} epochs on ${views} views: ${reached}, ${formatDuration(seconds)}\n`);
+      const reached = `loss ${loss.toFixed(3)}, accuracy ${percent(accuracy)}, ${formatDuration(seconds)}`;
+      io.stderr(`Head only, ${epochs} epochs on ${views} views: ${reached}\n`);
     },
   };
 }
 
-/** Features of frozen networks as files of a folder, which is made when there is something to put into it. */
+/** A feature cache in a folder, which is created for the first file. */
 function featureFolder(folder: string): FeatureCache {
   return {
     read: async (name) => {
       try {
         return await readFile(join(folder, name));
       } catch (error) {
-        if (error instanceof FileError && isMissing(error.cause as NodeJS.ErrnoException)) return undefined;
+        // If the folder is a file, writing fails with an explanation.
+        const { code } = ((error as FileError).cause ?? {}) as NodeJS.ErrnoException;
+        if (code === "ENOENT" || code === "ENOTDIR") return undefined;
         throw error;
       }
     },
@@ -113,9 +112,4 @@ function featureFolder(folder: string): FeatureCache {
       await writeFileAtomic(join(folder, name), bytes);
     },
   };
-}
-
-/** Where the folder is a file, writing will say so. */
-function isMissing({ code }: NodeJS.ErrnoException): boolean {
-  return code === "ENOENT" || code === "ENOTDIR";
 }

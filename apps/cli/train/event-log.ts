@@ -6,19 +6,17 @@ import { readFile } from "../../../src/runtime/node/files.ts";
 import type { TrainingProgress, TrainingResult } from "../../../src/train/request.ts";
 import { eventPattern, eventsFolder, type RunFolder } from "./run-folder.ts";
 
-/** Longest time events wait before they are written. */
+/** Longest time before events are written. */
 const longestWaitMs = 1000;
 
-/**
- * Writes the metrics of each step and epoch for TensorBoard. If the log cannot be written, training continues without it.
- */
+/** Writes the metrics of each step and epoch for TensorBoard. If it cannot be written, training continues without it. */
 export class EventLog {
   readonly #folder: RunFolder;
   readonly #note: (text: string) => void;
   readonly #stepsBefore: number;
   readonly #startedAt = Date.now();
   #steps: number;
-  /** Undefined until the file is begun. */
+  /** Undefined until the file is created. */
   #path: string | undefined;
   #waiting: Uint8Array[] = [];
   #writing: Promise<void> = Promise.resolve();
@@ -26,7 +24,7 @@ export class EventLog {
   #hasFailed = false;
 
   /**
-   * @param steps done before: of older files of the run, what was written after them goes, and what a crash left half-written.
+   * @param steps done before: later and damaged events in older files of the run are removed.
    * @param note receives the reason if the log cannot be written.
    */
   constructor(folder: RunFolder, steps: number, note: (text: string) => void) {
@@ -58,7 +56,7 @@ export class EventLog {
     await this.close();
   }
 
-  /** Writes what is waiting. */
+  /** Writes waiting events. */
   async close(): Promise<void> {
     this.#flush();
     await this.#writing;
@@ -71,7 +69,7 @@ export class EventLog {
   }
 
   #flush(): void {
-    // The folder may still hold an older run, which stays whole until this one saves something.
+    // An older run in the folder is kept until this one saves something.
     if (this.#waiting.length === 0 || !this.#folder.isOwn) return;
     const bytes = Buffer.concat(this.#waiting);
     this.#waiting = [];
@@ -81,20 +79,19 @@ export class EventLog {
 
   async #write(bytes: Uint8Array): Promise<void> {
     if (this.#hasFailed) return;
-    this.#path ??= await this.#begin();
+    this.#path ??= await this.#create();
     await appendFile(this.#path, bytes);
   }
 
-  /** Begins a file. */
-  async #begin(): Promise<string> {
-    // Not the time of writing, which comes after the first events.
+  async #create(): Promise<string> {
+    // Not the time of writing, which is after the first events.
     const seconds = this.#startedAt / 1000;
-    const goesOn = this.#stepsBefore > 0;
-    const older = goesOn ? await cutEvents(this.#folder, this.#stepsBefore) : [];
+    const isResumed = this.#stepsBefore > 0;
+    const older = isResumed ? await cutEvents(this.#folder, this.#stepsBefore) : [];
     const latest = Math.max(0, ...older.map((name) => Number(eventPattern.exec(name)![1])));
-    // Readers take files in the order of their names.
+    // Readers sort files by name.
     const name = `events.out.tfevents.${String(Math.max(Math.floor(seconds), latest + 1)).padStart(10, "0")}.xception`;
-    const restart = goesOn ? [restartRecord(seconds, this.#stepsBefore + 1)] : [];
+    const restart = isResumed ? [restartRecord(seconds, this.#stepsBefore + 1)] : [];
     await this.#folder.writeEventFile(name, Buffer.concat([firstRecord(seconds), ...restart]));
     return join(this.#folder.path, eventsFolder, name);
   }
@@ -107,7 +104,7 @@ export class EventLog {
   }
 }
 
-/** A group of charts for each number, with a line for each block. */
+/** One group of charts per number, with one line per block. */
 function healthScalars({ block, gradientNorm, weightNorm, updateRatio, activation }: BlockHealth) {
   return {
     ...(gradientNorm !== undefined && { [`gradient_norm/${block}`]: gradientNorm }),
@@ -117,7 +114,7 @@ function healthScalars({ block, gradientNorm, weightNorm, updateRatio, activatio
   };
 }
 
-/** Cuts the events after a step off all files, and what is damaged. @returns their names. */
+/** Removes damaged events, and those after a step, from all files. @returns their names. */
 async function cutEvents(folder: RunFolder, steps: number): Promise<readonly string[]> {
   const place = join(folder.path, eventsFolder);
   const names = (await readdir(place).catch(() => [])).filter((name) => eventPattern.test(name));

@@ -16,10 +16,10 @@ import { countOf, deviceOption, positiveNumberOf } from "../options.ts";
 import { addSettingOptions, givenSettings, settingWords } from "../setting-options.ts";
 import type { RankFlags, Ranks } from "./launched-ranks.ts";
 
-/** More would wait for each other on any machine that the engine knows. */
+/** Upper limit of the engine's threads. */
 const mostThreads = 256;
 
-/** What commander makes of the flags of `addTrainOptions`, besides those of settings. */
+/** The flags of `addTrainOptions`, without those of settings. */
 export interface TrainFlags extends DownloadFlags, RankFlags {
   readonly output?: string;
   readonly recipe?: string;
@@ -37,7 +37,7 @@ export interface TrainFlags extends DownloadFlags, RankFlags {
   readonly json?: boolean;
 }
 
-/** The flags of a run, and who takes part in it. */
+/** The flags of a run, and its ranks. */
 export type RunFlags = TrainFlags & { readonly output: string; readonly ranks: Ranks };
 
 export function addTrainOptions(command: Command): Command {
@@ -46,39 +46,33 @@ export function addTrainOptions(command: Command): Command {
     .option("--no-tensorboard", "write no events for TensorBoard")
     .option(
       "--health-steps <n>",
-      "steps of each epoch whose gradients and activations the report shows; 0: none (default: 3)",
+      "steps per epoch whose gradients and activations the report shows; 0: none (default: 3)",
       countOf("--health-steps", { from: 0 }),
     )
-    .option("--overwrite", "replace a run that is in the output folder already")
-    .option(
-      "--show-augment <file>",
-      "draw training images as epochs will show them, .png, .svg or .html; train nothing",
-    )
+    .option("--overwrite", "replace an existing run in the output folder")
+    .option("--show-augment <file>", "draw augmented training images to a .png, .svg or .html file; do not train")
     .addOption(deviceOption())
     .option(
       "--threads <n>",
-      "threads of the engine (default: one for each core, shared by the processes of a machine)",
+      "threads of the engine (default: one for each core, divided among the ranks of a machine)",
       countOf("--threads", { to: mostThreads }),
     )
-    .option(
-      "--mpi",
-      "insist on training together with other processes (default: where mpirun or srun has started several)",
-    )
-    .addOption(new Option("--no-mpi", "train alone, whatever has started this process").hideHelp());
+    .option("--mpi", "require several ranks (default: if mpirun or srun has started them)")
+    .addOption(new Option("--no-mpi", "train on a single rank").hideHelp());
   addDownloadOptions(command)
-    .optionsGroup("Going on after an interruption:")
+    .optionsGroup("Checkpoints and resuming:")
     .option("--resume", "resume the run in the output folder; the result is that of an uninterrupted run")
     .option("--checkpoint-minutes <x>", "save every x minutes (default: 5)", positiveNumberOf("--checkpoint-minutes"))
-    .option("--checkpoint-steps <n>", "save every n steps, too (default: by time alone)", countOf("--checkpoint-steps"))
+    .option("--checkpoint-steps <n>", "also save every n steps (default: by time alone)", countOf("--checkpoint-steps"))
     .option(
       "--keep-checkpoints <n>",
-      "how many to keep, beside the best weights (default: 2)",
+      "checkpoints to keep, besides the best weights (default: 2)",
       countOf("--keep-checkpoints"),
     )
-    .optionsGroup("Where settings come from (a flag wins over the file, the file over the recipe):")
-    .option("--recipe <name>", `ready settings: ${recipeNames.join(", ")}`)
+    .optionsGroup("Sources of settings (flags override the file, the file overrides the recipe):")
+    .option("--recipe <name>", `preset settings: ${recipeNames.join(", ")}`)
     .option("--config <file>", "settings as YAML or JSON, e.g. the settings.yaml of a run")
-    .option("--print-config", "print the settings, each with its source, and train nothing");
+    .option("--print-config", "print the settings, each with its source; do not train");
   for (const { title, names } of settingGroups) {
     addSettingOptions(command, Object.fromEntries(names.map((name) => [name, settings[name]])), title);
   }
@@ -86,7 +80,7 @@ export function addTrainOptions(command: Command): Command {
 }
 
 /**
- * The settings that flags ask for: a flag wins over the file, the file over the recipe, the recipe over the defaults.
+ * Resolves the settings: flags override the file, the file the recipe, the recipe the defaults.
  * @throws {UsageError} a setting is unknown or not allowed, or does not go with the others.
  * @throws {FormatError} the file is no configuration.
  */
@@ -94,13 +88,8 @@ export async function settingsOf(
   flags: TrainFlags,
   readFile: (path: string) => Promise<Uint8Array>,
 ): Promise<ResolvedSettings> {
-  const layers: SettingsLayer[] = [
-    {
-      source: "flag",
-      values: givenSettings(flags),
-      where: (name) => `option ${flagOf(name)}`,
-    },
-  ];
+  const where = (name: string) => `option ${flagOf(name)}`;
+  const layers: SettingsLayer[] = [{ source: "flag", values: givenSettings(flags), where }];
   let { recipe } = flags;
   if (flags.config !== undefined) {
     const file = readConfig(new TextDecoder().decode(await readFile(flags.config)), flags.config);
@@ -113,18 +102,18 @@ export async function settingsOf(
   return resolveSettings(layers);
 }
 
-/** @throws {UsageError} an argument that training cannot do without is missing. */
+/** @throws {UsageError} a required argument is missing. */
 export function required(value: string | undefined, where: string, example: string): string {
   if (value !== undefined && value !== "") return value;
   throw new UsageError({ where, what: "it is missing", expected: example });
 }
 
-/** What is put before a command that several processes carry out together. */
+/** The words before a command run by several ranks. */
 function launcherWords(processes: number): readonly string[] {
   return processes > 1 ? ["mpirun", "-n", String(processes)] : [];
 }
 
-/** The command line that does the same, with every setting written out that is not the default. */
+/** The command line of the same run, with every setting that is not the default. */
 export function commandLineOf(
   folder: string,
   { output, device, threads, ranks }: Pick<RunFlags, "output" | "device" | "threads" | "ranks">,
@@ -140,19 +129,19 @@ export function commandLineOf(
   return [...launcher, "xception", "train", folder, "--output", output, ...place, ...words].map(quote).join(" ");
 }
 
-/** How a run is gone on with. */
+/** The command line that resumes a run. */
 export function resumeCommand(folder: string, processes = 1): string {
   return [...launcherWords(processes), "xception", "train", "--resume", "-o", quote(folder)].join(" ");
 }
 
-/** As a POSIX shell needs it. */
+/** Quotes a word for a POSIX shell. */
 export function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /**
- * Returns the name by which people know data or weights: not `train` but `photos/train`, not `model.onnx` but `run/model.onnx`.
- * The rest of the path is private.
+ * The name by which people know data or weights: not `train` but `photos/train`, not `model.onnx` but `run/model.onnx`. The
+ * rest of the path is private.
  */
 export function nameOf(folder: string): string {
   const name = basename(resolve(folder));

@@ -9,20 +9,20 @@ import { splitDataset } from "../../../src/data/sampling.ts";
 import type { Settings } from "../../../src/train/settings/settings.ts";
 import { readDataset } from "../labels.ts";
 
-/** What is trained on and what is tested on. */
+/** The images of a run. */
 export interface TrainingImages {
   readonly training: ImageDataset;
   readonly validation: ImageDataset;
-  /** How many others the files of labels say nothing of. */
+  /** Number of images without a label. */
   readonly unlabeled: number;
 }
 
 /**
- * Lists the folders, and reads the weights of images, but no image yet.
+ * Lists the folders, and reads labels and weights, but no images.
  * @throws {DataError} a folder cannot be used, a class is too small to hold out a part of it, or a weight is of no image.
  * @throws {FileError} the file of weights cannot be read.
- * @throws {FormatError} it is no list of weights, or a file of labels is none.
- * @throws {UsageError} only one of the two folders has a file of labels.
+ * @throws {FormatError} a file of weights or labels is invalid.
+ * @throws {UsageError} only one of two folders has a file of labels.
  */
 export async function readTrainingImages(
   folder: string,
@@ -60,27 +60,27 @@ function assertFullyLabeled(settings: Pick<Settings, "val" | "labelsFile" | "val
 const entrySchema = z.object({
   /** Path inside the data set; its first part is the class. */
   file: z.string(),
-  /** Size; null where it cannot be read. */
+  /** Size; null if it cannot be read. */
   bytes: z.int().nullable(),
-  /** First digits of the SHA-256 of the content, where it was looked at. */
+  /** First digits of the SHA-256 of the content, if compared. */
   sha256: z.string().optional(),
-  /** Its classes, where a file of labels says them. */
+  /** Classes from a file of labels. */
   labels: z.array(z.string()).optional(),
-  /** How much it counts in the loss, where a file says it. */
+  /** Weight in the loss from a file. */
   weight: z.number().optional(),
 });
 type Entry = z.infer<typeof entrySchema>;
 
-/** The images of a run as they were when it began. */
+/** The images of a run at its start. */
 export const imageListSchema = z.object({ images: z.array(entrySchema), validation: z.array(entrySchema) });
 export type ImageList = z.infer<typeof imageListSchema>;
 
-/** Up to so many bytes of images in all, contents are compared, not only sizes. */
+/** Up to this total size in bytes, contents are compared, not only sizes. */
 const contentLimit = 2 ** 28;
-/** Files that are looked at together. */
+/** Files read in parallel. */
 const atATime = 64;
 
-/** Looks at all image files of a training; held out ones are among the `images`. */
+/** Lists all image files of a run with their sizes or digests; held-out ones are among the `images`. */
 export async function listImages({
   training,
   validation,
@@ -98,14 +98,13 @@ export async function listImages({
   };
 }
 
-/** SHA-256 of the list. */
 export function digestOf(list: ImageList): string {
   return createHash("sha256").update(JSON.stringify(list)).digest("hex");
 }
 
 /**
  * @param run its folder, for the message.
- * @throws {DataError} the images are not those that the run began with; the message names them.
+ * @throws {DataError} the images have changed since the start of the run; the message names them.
  */
 export function assertUnchangedImages(run: string, before: ImageList, now: ImageList): void {
   const differences = [
@@ -119,79 +118,80 @@ export function assertUnchangedImages(run: string, before: ImageList, now: Image
 export function changedImages(run: string, differences: string): DataError {
   return new DataError({
     where: `images of the run in "${run}"`,
-    what: `they have changed since it began: ${differences}`,
-    remedy: "Put them back as they were, or start a new run in another folder.",
+    what: `they have changed since it started: ${differences}`,
+    remedy: "Restore them, or start a new run in another folder.",
   });
 }
 
 function differencesOf(before: readonly Entry[], now: readonly Entry[], kind: string): string[] {
   const old = new Map(before.map((entry) => [entry.file, entry]));
-  const current = new Map(now.map((entry) => [entry.file, entry]));
-  const added = [...current.keys()].filter((file) => !old.has(file));
-  const removed = [...old.keys()].filter((file) => !current.has(file));
-  const withOther = (isOther: (a: Entry, b: Entry) => boolean) =>
-    [...current].filter(([file, entry]) => old.has(file) && isOther(old.get(file)!, entry)).map(([file]) => file);
+  const files = new Set(now.map(({ file }) => file));
+  const describe = (entries: readonly Entry[], change: string) => describeFiles(entries, `${change}${kind}`);
+  const differing = (isOther: (a: Entry, b: Entry) => boolean) =>
+    now.filter((entry) => old.has(entry.file) && isOther(old.get(entry.file)!, entry));
+  const otherLabels = differing((a, b) => a.labels?.join("\0") !== b.labels?.join("\0"));
   return [
-    ...describe(added, `added${kind}`),
-    ...describe(removed, `removed${kind}`),
-    ...describe(withOther(isOtherImage), `changed${kind}`),
     ...describe(
-      withOther((a, b) => a.labels?.join("\0") !== b.labels?.join("\0")),
-      `with other labels${kind}`,
+      now.filter(({ file }) => !old.has(file)),
+      "added",
     ),
     ...describe(
-      withOther((a, b) => a.weight !== b.weight),
-      `with another weight${kind}`,
+      before.filter(({ file }) => !files.has(file)),
+      "removed",
+    ),
+    ...describe(differing(isOtherImage), "changed"),
+    ...describe(otherLabels, "with other labels"),
+    ...describe(
+      differing((a, b) => a.weight !== b.weight),
+      "with another weight",
     ),
   ];
 }
 
-/** Contents count only where both were looked at. */
+/** Contents are compared only if both were read. */
 function isOtherImage(a: Entry, b: Entry): boolean {
   return a.bytes !== b.bytes || (a.sha256 !== undefined && b.sha256 !== undefined && a.sha256 !== b.sha256);
 }
 
-function describe(files: readonly string[], what: string): string[] {
-  if (files.length === 0) return [];
-  const named = files.toSorted(compareCodePoints).slice(0, 5).join(", ");
-  return [`${files.length} ${what} (${named}${files.length > 5 ? ", …" : ""})`];
+function describeFiles(entries: readonly Entry[], change: string): string[] {
+  if (entries.length === 0) return [];
+  const files = entries.map(({ file }) => file).sort(compareCodePoints);
+  return [`${files.length} ${change} (${files.slice(0, 5).join(", ")}${files.length > 5 ? ", …" : ""})`];
 }
 
 async function sizesOf(samples: readonly Sample[]): Promise<ReadonlyMap<Sample, number | null>> {
-  const sizes = new Map<Sample, number | null>();
-  await inGroups(samples, async (sample) => {
+  const sizes = await inGroups(samples, async (sample) => {
     const status = await stat(pathOf(sample)).catch(() => undefined);
-    sizes.set(sample, status?.size ?? null);
+    return [sample, status?.size ?? null] as const;
   });
-  return sizes;
+  return new Map(sizes);
 }
 
-async function entriesOf(
+function entriesOf(
   { classes, samples }: ImageDataset,
   sizes: ReadonlyMap<Sample, number | null>,
   withContent: boolean,
 ): Promise<Entry[]> {
-  const entries = new Map<Sample, Entry>();
-  await inGroups(samples, async (sample) => {
+  return inGroups(samples, async (sample) => {
     const content = withContent ? await readFile(pathOf(sample)).catch(() => undefined) : undefined;
-    entries.set(sample, {
+    return {
       file: sample.name,
       bytes: sizes.get(sample)!,
       ...(content && { sha256: createHash("sha256").update(content).digest("hex").slice(0, 16) }),
       ...(sample.labels && { labels: sample.labels.map((label) => classes[label]!) }),
       ...(sample.weight !== undefined && { weight: sample.weight }),
-    });
+    };
   });
-  return samples.map((sample) => entries.get(sample)!);
 }
 
-/** Samples of a folder are named by their path. */
 function pathOf({ image }: Sample): string {
   return image as string;
 }
 
-async function inGroups<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+async function inGroups<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
   for (let start = 0; start < items.length; start += atATime) {
-    await Promise.all(items.slice(start, start + atATime).map(work));
+    results.push(...(await Promise.all(items.slice(start, start + atATime).map(work))));
   }
+  return results;
 }

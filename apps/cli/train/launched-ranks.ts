@@ -6,34 +6,33 @@ import type { Communicator } from "../../../src/base/platform.ts";
 import { alone, gatherRanks } from "../../../src/train/ranks/ranks.ts";
 import { type CliIo, describeFailure, exitCodeOf } from "../io.ts";
 
-/** What flags say about processes and threads. */
+/** Flags of ranks and threads. */
 export interface RankFlags {
   readonly mpi?: boolean;
   readonly threads?: number;
 }
 
-/** The processes that train together, and what each may use. */
+/** The processes that train together, and their resources. */
 export interface Ranks {
-  /** Of one process, where nobody else takes part. */
   readonly communicator: Communicator;
-  /** For the engine in this process; undefined: as many as there are cores. */
+  /** Threads of the engine in this process; undefined: one per core. */
   readonly threads: number | undefined;
-  /** To be called when nothing is left to do together: an error after it is this process's own. */
+  /** Call after the last joint operation: later errors do not stop the other ranks. */
   leave(): void;
 }
 
-/** How long a launcher may take to pass on the last words of a process, in milliseconds. */
+/** Time for a launcher to forward the last output of a process, in milliseconds. */
 const lastWordsMs = 300;
 
-/** For how long rank 0 may be the one that tells of an error that all ranks have, in milliseconds. */
+/** Head start of rank 0 in reporting an error that all ranks have, in milliseconds. */
 const precedenceMs = 1000;
 
 /**
- * Does work together with the other processes that `mpirun` or `srun` has started, or alone. Only rank 0 has anything to say;
- * where any of them fails, all end.
+ * Runs work together with the other processes that `mpirun` or `srun` has started, or alone. Only rank 0 writes output; if
+ * any of them fails, all end.
  * @throws {RuntimeUnavailableError} there is no MPI, or it is not that of the launcher.
- * @throws {UsageError} `--mpi` asks for other processes, and there are none.
- * @throws what the work throws when it is done alone, or after it has left the other ranks.
+ * @throws {UsageError} `--mpi` requires other processes, and there are none.
+ * @throws the errors of the work if done alone, or after it has left the other ranks.
  */
 export async function withRanks(
   flags: RankFlags,
@@ -50,7 +49,13 @@ export async function withRanks(
   assertLauncher(size, launchedSize(environment));
   if (size === 1 && flags.mpi) {
     communicator.dispose();
-    throw withoutOthers();
+    throw new UsageError({
+      where: "option --mpi",
+      what: "there are no other processes to train with",
+      received: "1 process",
+      expected: "at least 2",
+      remedy: "Start them with `mpirun -n 2 xception train …`, or leave --mpi out to train alone.",
+    });
   }
   const threads = flags.threads ?? (size > 1 ? await coresPerRank(communicator) : undefined);
   let isMember = true;
@@ -85,24 +90,14 @@ function assertLauncher(size: number, launched: number): void {
   });
 }
 
-function withoutOthers(): UsageError {
-  return new UsageError({
-    where: "option --mpi",
-    what: "there are no other processes to train with",
-    received: "1 process",
-    expected: "at least 2",
-    remedy: "Start them with `mpirun -n 2 xception train …`, or leave --mpi out to train alone.",
-  });
-}
-
-/** Cores that this process may run on, divided among the ranks that may run on the same ones. */
+/** Cores of this process, divided among the ranks that share them. */
 async function coresPerRank(communicator: Communicator): Promise<number> {
   const own = `${hostname()} ${await allowedCores()}`;
   const sharing = gatherRanks(communicator, own).filter((place) => place === own).length;
   return Math.max(1, Math.floor(availableParallelism() / sharing));
 }
 
-/** On Linux: which cores the launcher has bound this process to. */
+/** On Linux: the cores that this process is bound to. */
 async function allowedCores(): Promise<string> {
   const status = await readFile("/proc/self/status", "utf8").catch(() => "");
   return /^Cpus_allowed_list:\s*(.*)$/m.exec(status)?.[1] ?? "";

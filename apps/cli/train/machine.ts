@@ -2,7 +2,7 @@ import { availableParallelism, cpus } from "node:os";
 import type { Fact } from "../../../src/report/document.ts";
 import { packageVersion } from "../package-version.ts";
 
-/** What computes: with another one the last digits may differ. */
+/** Hardware and software of a run: others may change the last digits. */
 export async function machineFacts(): Promise<Fact[]> {
   const { engineVersion } = await import("../../../src/runtime/node/engine.ts");
   return [

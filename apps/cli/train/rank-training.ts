@@ -18,48 +18,47 @@ import { assertOutputOutsideImages, RunFolder } from "./run-folder.ts";
 import { RunLock } from "./run-lock.ts";
 import { trainInto } from "./train-into.ts";
 
-/** What the command line asks for. */
 interface TrainingTask {
-  /** Their folder, if it was given. */
+  /** Folder of the images, if given. */
   readonly images: string | undefined;
   readonly resolved: ResolvedSettings;
   readonly flags: RunFlags;
 }
 
-/** @throws {UsageError} it was not given. */
+/** @throws {UsageError} the folder of images is missing. */
 export function needImages(folder: string | undefined): string {
-  return required(folder, "argument folder", "a folder of images, with one sub-folder for each class");
+  return required(folder, "argument folder", "a folder of images, with one subfolder for each class");
 }
 
-/** Trains as rank 0, or alone: this process has the run's folder, and tells what happens. */
+/** Trains as rank 0, or alone: this process writes the run's folder and reports progress. */
 export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void> {
   const { images, resolved, flags } = task;
   const { output } = flags;
   const note = (text: string) => io.stderr(`${text}\n`);
   assertNoContradiction(flags);
   if (images !== undefined) await assertOutputOutsideImages(output, [images, resolved.settings.val ?? images]);
-  const begun = flags.resume ? undefined : await begin(task, io);
+  const started = flags.resume ? undefined : await start(task, io);
   const folder = await RunFolder.claim(output, flags);
   const lock = await RunLock.acquire(output, note);
   try {
     await folder.removeTemporaryFiles();
-    if (begun) {
+    if (started) {
       callFollowers(task, true);
-      return await trainAndTell(begun, folder, io);
+      return await trainAndReport(started, folder, io);
     }
     const from = await newestCheckpoint(output, note);
     assertSameSettings(from.record, resolved, flags);
     const isDone = await isOver(from, folder);
     if (!isDone) assertSameRanks(from, flags);
     callFollowers(task, !isDone);
-    if (isDone) return tellThatItIsOver(from, folder, flags, io);
-    return await trainAndTell(await resumeRun(from, images, flags, resolved, nodePlatform), folder, io);
+    if (isDone) return reportComplete(from, folder, flags, io);
+    return await trainAndReport(await resumeRun(from, images, flags, resolved, nodePlatform), folder, io);
   } finally {
     await lock.release();
   }
 }
 
-/** @throws {UsageError} a run is to be gone on with and to be replaced. */
+/** @throws {UsageError} a run can be resumed or replaced, not both. */
 function assertNoContradiction({ resume, overwrite }: RunFlags): void {
   if (!resume || !overwrite) return;
   throw new UsageError({
@@ -69,29 +68,28 @@ function assertNoContradiction({ resume, overwrite }: RunFlags): void {
   });
 }
 
-/** Takes part in a training that rank 0 leads; nothing is said or written, but for errors. */
+/** Trains as another rank, without output except for errors. */
 export async function followTraining(task: TrainingTask, io: CliIo): Promise<void> {
   if (!callFollowers(task, false)) return;
   const { images, resolved, flags } = task;
   const run = flags.resume
     ? await resumeRun(await newestCheckpoint(flags.output, io.stderr), images, flags, resolved, nodePlatform)
-    : await begin(task, io);
+    : await start(task, io);
   const save = async () => {};
-  // Rank 0 looks at the clock.
   await runTraining(run.plan, hooksOf(run, io.signal, save));
 }
 
-/** Rank 0 says whether there is something to do, when it has the run's folder and what it begins with is on the disk. */
+/** Rank 0 announces whether to train, once it holds the folder and the run's start is on disk. */
 function callFollowers({ flags }: TrainingTask, isTraining: boolean): boolean {
   return onFirstRank(flags.ranks.communicator, isTraining);
 }
 
-async function begin({ images, resolved, flags }: TrainingTask, io: CliIo): Promise<Run> {
+async function start({ images, resolved, flags }: TrainingTask, io: CliIo): Promise<Run> {
   const folder = needImages(images);
   return startRun(folder, flags, resolved, platformFor(flags, io));
 }
 
-async function trainAndTell(run: Run, into: RunFolder, io: CliIo): Promise<void> {
+async function trainAndReport(run: Run, into: RunFolder, io: CliIo): Promise<void> {
   const { flags, plan } = run;
   const note = (text: string) => io.stderr(`${text}\n`);
   const limit = new TimeLimit(io, run.maxMinutes);
@@ -109,18 +107,18 @@ async function trainAndTell(run: Run, into: RunFolder, io: CliIo): Promise<void>
 }
 
 function describePatience({ patience }: Settings): string {
-  return `It ended early: ${patience} ${patience === 1 ? "epoch" : "epochs"} in a row tested no better than the best.`;
+  return `Stopped early: no improvement for ${patience} ${patience === 1 ? "epoch" : "epochs"}.`;
 }
 
 type Outcome = Reached & Pick<TrainingResult, "aborted" | "skipped" | "validationSkipped">;
 
-/** What `train --json` prints. */
+/** The output of `train --json`. */
 function resultJson(result: Outcome, { path, written }: RunFolder) {
   const { aborted, steps, epoch, history, evaluation, skipped, validationSkipped } = result;
   return { folder: path, files: written, aborted, steps, epoch, history, evaluation, skipped, validationSkipped };
 }
 
-/** Whether nothing is left to do: the training is over, and the report, which comes last, has been written since. */
+/** Returns true if the run is complete, and its report, which comes last, is newer than the checkpoint. */
 export async function isOver({ checkpoint, path }: FoundCheckpoint, folder: RunFolder): Promise<boolean> {
   if (!checkpoint.isOver) return false;
   const [report, saved] = await Promise.all(
@@ -129,8 +127,8 @@ export async function isOver({ checkpoint, path }: FoundCheckpoint, folder: RunF
   return report !== undefined && saved !== undefined && report.mtimeMs >= saved.mtimeMs;
 }
 
-/** Reports that there is nothing to resume, and what the run reached. */
-function tellThatItIsOver(
+/** Reports the result of a complete run. */
+function reportComplete(
   { checkpoint }: FoundCheckpoint,
   folder: RunFolder,
   flags: { readonly json?: boolean },
@@ -139,13 +137,13 @@ function tellThatItIsOver(
   const { history, best, state, skipped, validationSkipped } = checkpoint;
   const evaluation = best?.test.evaluation;
   const reached = { steps: state.steps, epoch: best?.epoch ?? history.length, history, evaluation };
-  io.stderr(`The run in ${folder.path} is over after ${history.length} epochs: there is nothing to resume.\n`);
+  io.stderr(`The run in ${folder.path} is complete after ${history.length} epochs: there is nothing to resume.\n`);
   if (flags.json) writeJson(io, resultJson({ ...reached, aborted: false, skipped, validationSkipped }, folder));
   else io.stdout(`${describeChoice(reached)}\n`);
 }
 
-/** Reports that training was stopped, and how to resume it. */
-export function interruption(result: TrainingResult, { plan, flags }: Run, folder: RunFolder): AbortedError {
+/** The error of a stopped run, with the command that resumes it. */
+function interruption(result: TrainingResult, { plan, flags }: Run, folder: RunFolder): AbortedError {
   const { steps, history } = result;
   const epoch = Math.min(history.length + 1, plan.settings.epochs);
   const saved = steps === 0 ? "nothing was saved" : `the model so far is in ${folder.file("model")}`;
@@ -154,18 +152,18 @@ export function interruption(result: TrainingResult, { plan, flags }: Run, folde
     what: `it was stopped after step ${steps}, in epoch ${epoch} of ${plan.settings.epochs}; ${saved}`,
     remedy:
       steps === 0
-        ? "To train, give the same command again."
+        ? "To train, run the same command again."
         : `To resume: ${resumeCommand(flags.output, flags.ranks.communicator.size)}`,
   });
 }
 
-/** That a training was stopped in its first phase, and whether time did it. */
+/** The error of a run that was stopped in its head phase. */
 function stoppedInHead(cause: AbortedError, { reason }: TimeLimit): AbortedError {
-  const what = "it was stopped while the classifier was trained alone; there is no model yet";
+  const what = "it was stopped while the head was trained; there is no model yet";
   return new AbortedError({ where: "train", what, ...(reason !== undefined && { remedy: reason }), cause });
 }
 
-/** The time that a training may take; when it is over the training stops as after Ctrl-C, but has done what was asked. */
+/** Time limit of a run, which then stops as after Ctrl-C, but successfully. */
 export class TimeLimit {
   readonly #limit: AbortSignal | undefined;
   readonly #interrupt: AbortSignal;
@@ -178,14 +176,14 @@ export class TimeLimit {
     this.#limit = minutes === null ? undefined : AbortSignal.timeout(Math.ceil(60_000 * minutes));
   }
 
-  /** Fires at the end of the time, and when the user stops the program. */
+  /** Fires at the time limit, and when the user stops the program. */
   get signal(): AbortSignal {
     return this.#limit ? AbortSignal.any([this.#interrupt, this.#limit]) : this.#interrupt;
   }
 
-  /** Why the training was stopped, if time did it and nobody else. */
+  /** The reason for stopping, if it was the time limit alone. */
   get reason(): string | undefined {
     if (!this.#limit?.aborted || this.#interrupt.aborted) return undefined;
-    return `The time was over: --max-minutes ${this.#minutes}.`;
+    return `The time limit was reached: --max-minutes ${this.#minutes}.`;
   }
 }

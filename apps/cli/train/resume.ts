@@ -8,13 +8,12 @@ import { quote, type RunFlags, resumeCommand, type TrainFlags } from "./flags.ts
 import { assertUnchangedImages, changedImages, digestOf, type ImageList } from "./images.ts";
 import { machineFacts } from "./machine.ts";
 
-/** Folders and files may have moved; what is in them is compared. */
+/** Folders and files that may have moved; their contents are compared. */
 export const movableSettings = ["val", "labelsFile", "valLabelsFile", "mapWeights", "sampleWeights"] as const;
 
 /**
- * Refuses flags that ask for something else than what the run began with.
- * @param given what the flags, a file or a recipe say now.
- * @throws {UsageError} they differ; the message names each.
+ * @param given settings of this command line.
+ * @throws {UsageError} they differ from those of the run; the message lists the differences.
  */
 export function assertSameSettings(record: RunRecord, given: ResolvedSettings, flags: TrainFlags): void {
   const differences: { readonly flag: string; readonly now: string; readonly before: string }[] = [];
@@ -23,7 +22,7 @@ export function assertSameSettings(record: RunRecord, given: ResolvedSettings, f
     const before = record.settings[name];
     if (source === defaultSource || JSON.stringify(now) === JSON.stringify(before)) continue;
     if (movableSettings.some((each) => each === name) && now !== null && before !== null) continue;
-    // It starts over each time.
+    // The time limit starts over each time.
     if (name === "maxMinutes") continue;
     const { write } = settingOf(name);
     differences.push({ flag: flagOf(name), now: write(now), before: before === undefined ? "" : write(before) });
@@ -34,17 +33,17 @@ export function assertSameSettings(record: RunRecord, given: ResolvedSettings, f
   if (differences.length === 0) return;
   throw new UsageError({
     where: "option --resume",
-    what: "these are not the settings that the run began with",
+    what: "the run was started with other settings",
     received: differences.map(({ flag, now }) => `${flag} ${now}`).join(", "),
     expected: differences.map(({ flag, before }) => `${flag} ${before}`).join(", "),
-    remedy: "Leave them out to resume the run as it was, or start a new run in another folder.",
+    remedy: "Leave them out to resume the run, or start a new one in another folder.",
   });
 }
 
 /**
- * Rejects resuming with images, or with what files say of them, that are not where they were.
- * @param folder of the images, if it was given.
- * @throws {FileError} one is missing; the message says with which words to tell where it is now.
+ * Checks that the images and the files about them still exist.
+ * @param folder of the images, if given.
+ * @throws {FileError} one is missing; the message shows the flag for its new place.
  */
 export async function assertNothingMissing(
   record: RunRecord,
@@ -67,14 +66,12 @@ export async function assertNothingMissing(
     throw new FileError({
       where: `${kind} "${path}"`,
       what: `the run in ${output} started with it, and it no longer exists`,
-      remedy: `If it has moved, say where to: ${words}`,
+      remedy: `If it has moved, give its new place: ${words}`,
     });
   }
 }
 
-/**
- * @throws {UsageError} another number of processes has begun the run.
- */
+/** @throws {UsageError} the run was started by another number of processes. */
 export function assertSameRanks({ checkpoint }: FoundCheckpoint, { ranks, output }: RunFlags): void {
   const before = Number(checkpoint.identity.ranks ?? 1);
   const { size } = ranks.communicator;
@@ -88,22 +85,20 @@ export function assertSameRanks({ checkpoint }: FoundCheckpoint, { ranks, output
   });
 }
 
-/**
- * @throws {DataError} the images are not those that the run began with; the message names them.
- */
+/** @throws {DataError} the images have changed since the start of the run; the message names them. */
 export function assertSameImages(run: string, { record, images }: FoundCheckpoint, now: ImageList): void {
   if (digestOf(now) === record.images) return;
   if (images) assertUnchangedImages(run, images, now);
-  throw changedImages(run, "which ones cannot be told, since their list is lost");
+  throw changedImages(run, "it is unknown which, since their list is missing");
 }
 
-/** A path that the run began with, as seen from where we are now. */
+/** A path of the run, relative to the current working folder. */
 export function recordedPath({ workingFolder }: RunRecord, path: string): string {
   if (workingFolder === process.cwd()) return path;
   return relative(process.cwd(), resolve(workingFolder, path));
 }
 
-/** What computes now, other than when the run was stopped; undefined where it is the same. */
+/** Describes differences of the machine since the start of the run; undefined if there are none. */
 export async function machineDifference(
   { machine: before, threads }: RunRecord,
   flags: Pick<RunFlags, "threads">,
@@ -111,7 +106,7 @@ export async function machineDifference(
   const recorded = new Map(before.map(({ name, value }) => [name, value]));
   const parts = (await machineFacts())
     .filter(({ name, value }) => recorded.get(name) !== value)
-    .map(({ name, value }) => `${name} ${value} instead of ${recorded.get(name) ?? "something unknown"}`);
+    .map(({ name, value }) => `${name} ${value} instead of ${recorded.get(name) ?? "an unknown one"}`);
   if (flags.threads !== undefined && flags.threads !== threads) {
     parts.push(`--threads ${flags.threads} instead of ${threads ?? "one for each core"}`);
   }

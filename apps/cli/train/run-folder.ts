@@ -3,7 +3,7 @@ import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "nod
 import { FileError, TrainingError, UsageError } from "../../../src/base/errors.ts";
 import { writeFileAtomic } from "../../../src/runtime/node/files.ts";
 
-/** What a run consists of. */
+/** The files of a run. */
 export const runFiles = {
   model: "model.onnx",
   history: "history.csv",
@@ -15,44 +15,41 @@ export const runFiles = {
 
 type RunFile = keyof typeof runFiles;
 
-/** Where a run keeps what it needs to resume. */
+/** Folder of the checkpoints in a run. */
 export const checkpointsFolder = "checkpoints";
 
-/** The files in it: checkpoints by their steps, best weights by their epoch, and the list of the run's images. */
+/** Names of its files: checkpoints by steps, best weights by epoch, and the list of the run's images. */
 export const stepPattern = /^step-(\d{8,})\.safetensors$/;
 export const bestPattern = /^best-epoch-(\d{5,})\.safetensors$/;
 export const imageList = "images.json";
 
-/** Where TensorBoard finds the run's events, and the names of files in it: by the second in which they were begun. */
+/** Folder of TensorBoard's events, and the names of its files, by the second of their creation. */
 export const eventsFolder = "tensorboard";
 export const eventPattern = /^events\.out\.tfevents\.(\d{10,})\.xception$/;
 
-/** All that a run consists of, in the order in which it is told. */
+/** All files and folders of a run, in the order in which they are listed. */
 const runNames: readonly string[] = [...Object.values(runFiles), checkpointsFolder, eventsFolder];
 
-/** Of these, what only tells how it is going. */
+/** Those that only report progress. */
 const reportNames: readonly string[] = [runFiles.reportData, runFiles.report, eventsFolder];
 
-/**
- * The folder that a training writes into. Nothing changes on the disk before the first file is written: a training that
- * fails earlier leaves neither an empty folder nor a damaged older run.
- */
+/** The folder of a run. It is unchanged until the first file is written, so that a run that fails early leaves no trace. */
 export class RunFolder {
   readonly path: string;
   readonly #written = new Set<string>();
-  readonly #goesOn: boolean;
+  readonly #isResumed: boolean;
   #isOwn: boolean;
 
-  private constructor(path: string, { goesOn, isOwn }: { readonly goesOn: boolean; readonly isOwn: boolean }) {
+  private constructor(path: string, isResumed: boolean, isOwn: boolean) {
     this.path = path;
-    this.#goesOn = goesOn;
+    this.#isResumed = isResumed;
     this.#isOwn = isOwn;
   }
 
   /**
-   * Makes sure that the folder can be written to and, unless told to replace it or to resume it, holds no run.
-   * @throws {FileError} the folder to resume in, or the one it is to be made in, is missing or not writable.
-   * @throws {TrainingError} it holds a run.
+   * Checks that the folder can be written to and contains no run, unless it is to be replaced or resumed.
+   * @throws {FileError} the folder to resume, or the parent of a new one, is missing or not writable.
+   * @throws {TrainingError} it contains a run.
    */
   static async claim(
     path: string,
@@ -60,20 +57,20 @@ export class RunFolder {
   ): Promise<RunFolder> {
     const there = await listing(path);
     if (resume && there === undefined) {
-      const remedy = "Check its name, or begin the training without --resume.";
-      throw new FileError({ where: `folder "${path}"`, what: "there is no such folder to resume in", remedy });
+      const remedy = "Check its name, or start without --resume.";
+      throw new FileError({ where: `folder "${path}"`, what: "there is no such folder to resume", remedy });
     }
     await tryToWrite(path, there !== undefined);
     const run = runNames.filter((name) => there?.includes(name));
     if (run.length > 0 && !overwrite && !resume) {
-      const goOn = run.includes(checkpointsFolder) ? "Go on with it with --resume, choose" : "Choose";
+      const resuming = run.includes(checkpointsFolder) ? "Resume it with --resume, choose" : "Choose";
       throw new TrainingError({
         where: `folder "${path}"`,
-        what: `it holds a run already (${run.join(", ")})`,
-        remedy: `${goOn} another folder, or replace that run with --overwrite.`,
+        what: `it already contains a run (${run.join(", ")})`,
+        remedy: `${resuming} another folder, or replace that run with --overwrite.`,
       });
     }
-    return new RunFolder(path, { goesOn: resume, isOwn: resume || run.length === 0 });
+    return new RunFolder(path, resume, resume || run.length === 0);
   }
 
   /** Names of the files and folders written so far. */
@@ -81,7 +78,7 @@ export class RunFolder {
     return runNames.filter((name) => this.#written.has(name));
   }
 
-  /** Whether there is nothing of an older run in the folder: from the start, or since this one wrote something. */
+  /** True if the folder contains nothing of an older run, at first or since this one wrote something. */
   get isOwn(): boolean {
     return this.#isOwn;
   }
@@ -90,17 +87,17 @@ export class RunFolder {
     return join(this.path, runFiles[kind]);
   }
 
-  /** Writes one file, whole or not at all. The first one takes the place of all files of an older run. */
+  /** Writes one file atomically. The first one replaces all files of an older run. */
   write(kind: RunFile, content: Uint8Array | string): Promise<void> {
     return this.#write(runFiles[kind], content);
   }
 
-  /** Writes a file into the folder of checkpoints, in the same way. */
+  /** Writes a file into the folder of checkpoints in the same way. */
   writeCheckpointFile(name: string, content: Uint8Array | string): Promise<void> {
     return this.#write(`${checkpointsFolder}/${name}`, content);
   }
 
-  /** Begins a file of events, in the same way. */
+  /** Creates a file of events in the same way. */
   writeEventFile(name: string, content: Uint8Array): Promise<void> {
     return this.#write(`${eventsFolder}/${name}`, content);
   }
@@ -109,7 +106,7 @@ export class RunFolder {
     await rm(join(this.path, checkpointsFolder, name), { force: true });
   }
 
-  /** Removes what a run that was killed while it wrote has left of half-written files. */
+  /** Removes partly written files of a killed run. */
   async removeTemporaryFiles(): Promise<void> {
     for (const folder of [this.path, join(this.path, checkpointsFolder)]) {
       const names = (await listing(folder)) ?? [];
@@ -117,36 +114,36 @@ export class RunFolder {
     }
   }
 
-  /** Takes what tells of a run away where the run ends before it has saved anything: the next one may begin in its place. */
+  /** Removes the reports of a run that has saved nothing else, so that another can start in its place. */
   async removeEmptyRun(): Promise<void> {
-    if (this.#goesOn || [...this.#written].some((name) => !reportNames.includes(name))) return;
+    if (this.#isResumed || [...this.#written].some((name) => !reportNames.includes(name))) return;
     for (const name of [runFiles.reportData, runFiles.report]) await rm(join(this.path, name), { force: true });
     await this.#removeEvents();
     this.#written.clear();
   }
 
-  /** @throws {FileError} always: why a file could not be written. */
+  /** @throws {FileError} always: the reason that a file could not be written. */
   async #explain(error: unknown): Promise<never> {
     if (await this.isThere()) throw error;
     throw new FileError({
       where: `folder "${this.path}"`,
-      what: "it is gone: it was moved or deleted while the run wrote into it",
+      what: "it was moved or deleted during the run",
       remedy: "If it was moved, resume the run there with --resume.",
       cause: error,
     });
   }
 
-  /** Whether the folder exists. */
+  /** Returns true if the folder exists. */
   async isThere(): Promise<boolean> {
     return (await listing(this.path).catch(() => undefined)) !== undefined;
   }
 
-  /** @param name with `/` between its parts; its first one is what the run is said to consist of. */
+  /** @param name path in the folder; its first part is listed as a file or folder of the run. */
   async #write(name: string, content: Uint8Array | string): Promise<void> {
     const path = join(this.path, name);
     const [part] = name.split("/") as [string];
-    // Later the folder must still be there: one that vanished is not created again, with half of a run in it.
-    if (!this.#goesOn && this.#written.size === 0) await mkdir(this.path, { recursive: true });
+    // A folder that vanishes later is not created again with half of a run.
+    if (!this.#isResumed && this.#written.size === 0) await mkdir(this.path, { recursive: true });
     if (part !== name && !this.#written.has(part))
       await makeFolder(dirname(path)).catch((error) => this.#explain(error));
     await writeFileAtomic(path, content).catch((error: unknown) => this.#explain(error));
@@ -164,7 +161,7 @@ export class RunFolder {
     await this.#removeEvents(part === eventsFolder ? basename(name) : undefined);
   }
 
-  /** Removes files of events, and their folder where nothing else is in it. */
+  /** Removes files of events, and their folder if it is empty. */
   async #removeEvents(except?: string): Promise<void> {
     const folder = join(this.path, eventsFolder);
     for (const name of (await listing(folder).catch(() => undefined)) ?? []) {
@@ -185,7 +182,7 @@ function isTemporary(name: string): boolean {
   return /^\..+\.[0-9a-f]{8}\.tmp$/.test(name);
 }
 
-/** Names of what is in a folder; undefined where there is none. */
+/** Names in a folder; undefined if it does not exist. */
 async function listing(path: string): Promise<readonly string[] | undefined> {
   try {
     return await readdir(path);
@@ -227,10 +224,7 @@ function refusal(path: string, place: string, cause: NodeJS.ErrnoException): Fil
   }
 }
 
-/**
- * @throws {UsageError} a run would be written among the images, where it would be read as a class the next time, or around
- *   them, where they would go with it.
- */
+/** @throws {UsageError} the output folder is in a folder of images, or contains one. */
 export async function assertOutputOutsideImages(output: string, images: readonly string[]): Promise<void> {
   const target = await realPath(output);
   for (const folder of images) {
@@ -238,7 +232,7 @@ export async function assertOutputOutsideImages(output: string, images: readonly
     if (isWithin(place, target)) {
       throw new UsageError({
         where: "option --output",
-        what: `the run would be written into the images' folder ${folder}`,
+        what: `the run would be written into the image folder ${folder}`,
         received: output,
         expected: "a folder outside of it",
       });
@@ -246,7 +240,7 @@ export async function assertOutputOutsideImages(output: string, images: readonly
     if (isWithin(target, place)) {
       throw new UsageError({
         where: "option --output",
-        what: `the images' folder ${folder} lies in it`,
+        what: `the image folder ${folder} is in it`,
         received: output,
         expected: "a folder for the run alone",
       });
@@ -254,13 +248,13 @@ export async function assertOutputOutsideImages(output: string, images: readonly
   }
 }
 
-/** Whether a path is that of a folder or leads below it. */
+/** Returns true if a path is a folder or below it. */
 function isWithin(folder: string, path: string): boolean {
-  const way = relative(folder, path);
-  return way.split(sep)[0] !== ".." && !isAbsolute(way);
+  const fromFolder = relative(folder, path);
+  return fromFolder.split(sep)[0] !== ".." && !isAbsolute(fromFolder);
 }
 
-/** Where a path leads, links followed as far as it exists. */
+/** Resolves the links of a path as far as it exists. */
 async function realPath(path: string): Promise<string> {
   const absolute = resolve(path);
   try {

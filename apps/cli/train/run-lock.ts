@@ -5,22 +5,22 @@ import { join } from "node:path";
 import { z } from "zod";
 import { FileError, TrainingError } from "../../../src/base/errors.ts";
 
-/** In the run's folder, for as long as somebody writes into it. */
+/** Name of the lock file in a run's folder. */
 export const lockFile = "run.lock";
 
 const ownerSchema = z.object({
   pid: z.int(),
   host: z.string(),
   startedAt: z.string(),
-  /** Tells a process from a later one with the same number; null where the system does not say. */
+  /** Distinguishes a process from a later one with the same id; null if unknown. */
   processStart: z.string().nullable(),
 });
 type Owner = z.infer<typeof ownerSchema>;
 
-/** How long after its creation a lock may still be without its content, in milliseconds. */
+/** Time after which a lock without content is stale, in milliseconds. */
 const graceMs = 5000;
 
-/** The right to write into a run's folder, of one process at a time. Give it back with `release()`. */
+/** An exclusive lock on a run's folder. */
 export class RunLock {
   readonly #folder: string;
   readonly #content: string;
@@ -33,9 +33,9 @@ export class RunLock {
   }
 
   /**
-   * Takes the lock; that of a process which is no more is taken over. Makes the folder if there is none.
-   * @param note is told of a lock that was taken over.
-   * @throws {TrainingError} another process has it.
+   * Takes the lock, or takes over that of a dead process. Creates the folder if it does not exist.
+   * @param note receives a message about a lock that was taken over.
+   * @throws {TrainingError} another process holds it.
    * @throws {FileError} it cannot be written.
    */
   static async acquire(folder: string, note: (text: string) => void): Promise<RunLock> {
@@ -55,16 +55,16 @@ export class RunLock {
     throw inUse(folder, "it is taken again and again");
   }
 
-  /** Gives the lock back, and the folder too if it was made for nothing. */
+  /** Removes the lock, and the folder if it was created and is empty. */
   async release(): Promise<void> {
     const path = join(this.#folder, lockFile);
-    // If it can no longer be removed, it is taken over later.
+    // If it cannot be removed, it is taken over later.
     if ((await contentOf(path)) === this.#content) await rm(path, { force: true }).catch(() => {});
     if (this.#madeFolder) await rmdir(this.#folder).catch(() => {});
   }
 }
 
-/** Whether a process writes into the folder, as far as can be told from here. */
+/** Returns true if a process may be writing into the folder. */
 export async function isRunning(folder: string): Promise<boolean> {
   const content = await contentOf(join(folder, lockFile));
   if (content === undefined) return false;
@@ -72,7 +72,7 @@ export async function isRunning(folder: string): Promise<boolean> {
   return owner === undefined || owner.host !== hostname() || !(await isGone(owner, folder));
 }
 
-/** Whether there was none. */
+/** Returns true if the folder did not exist. */
 async function makeFolder(folder: string): Promise<boolean> {
   try {
     await mkdir(folder);
@@ -83,7 +83,7 @@ async function makeFolder(folder: string): Promise<boolean> {
   }
 }
 
-/** Another run that ends may take the folder away again. */
+/** A run that ends may remove the folder meanwhile. */
 async function create(folder: string, content: string): Promise<"made" | "there" | "no folder"> {
   const path = join(folder, lockFile);
   try {
@@ -99,24 +99,24 @@ async function create(folder: string, content: string): Promise<"made" | "there"
   }
 }
 
-/** Removes the lock of a process that is no more. @throws {TrainingError} it may still be there. */
+/** Removes the lock of a dead process. @throws {TrainingError} it may still be running. */
 async function removeStale(folder: string, note: (text: string) => void): Promise<void> {
   const path = join(folder, lockFile);
   const content = await contentOf(path);
   if (content === undefined) return;
   const owner = ownerOf(content);
   const gone = owner === undefined ? await isOld(path) : await isGone(owner, folder);
-  if (!gone) throw inUse(folder, owner ? describe(owner) : "another run is just beginning");
-  // Moved away, not deleted: should another process have replaced it meanwhile, it can be put back.
+  if (!gone) throw inUse(folder, owner ? describe(owner) : "another run is just starting");
+  // Moved, not deleted: if another process has replaced it meanwhile, it can be restored.
   const aside = `${path}.${randomUUID().slice(0, 8)}`;
   await rename(path, aside).catch(() => {});
   const moved = await contentOf(aside);
   if (moved !== undefined && moved !== content) {
     await rename(aside, path);
-    throw inUse(folder, "another run has just begun");
+    throw inUse(folder, "another run has just started");
   }
   await rm(aside, { force: true });
-  const whose = owner ? describe(owner) : "a run that did not begin";
+  const whose = owner ? describe(owner) : "a run that did not start";
   note(`Took over the lock of ${whose}: it is no longer running.`);
 }
 
@@ -132,12 +132,12 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // It is there, but somebody else's.
+    // It exists, but belongs to another user.
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 
-/** On Linux: which start of the machine, and how long after it the process began. */
+/** On Linux: the boot id of the machine, and the start time of the process since then. */
 async function processStart(pid: number): Promise<string | undefined> {
   try {
     const boot = (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
@@ -172,7 +172,7 @@ function describe({ pid, host, startedAt }: Owner): string {
 }
 
 function otherHostRemedy(folder: string): string {
-  return `Whether it still runs cannot be told from here; if it does not, delete ${join(folder, lockFile)}.`;
+  return `This machine cannot check whether it is running; if it is not, delete ${join(folder, lockFile)}.`;
 }
 
 function inUse(folder: string, who: string, remedy = "Wait for it, stop it, or choose another folder."): TrainingError {

@@ -11,11 +11,11 @@ import { describeRun } from "./description.ts";
 import type { Run } from "./run.ts";
 import type { RunFolder } from "./run-folder.ts";
 
-/** Time before the first live report, the least time between two, and that as a multiple of the time one takes to write. */
+/** Time before the first live report; the least time between two, also as a multiple of the time to write one. */
 const firstWaitMs = 5_000;
 const leastWaitMs = 20_000;
 const waitForEachMs = 25;
-/** Number of steps, and of health records, that a report keeps. */
+/** Limits of the step and health records in a report. */
 const mostSteps = 400;
 const mostHealth = 120;
 
@@ -47,8 +47,8 @@ export class RunReport {
     this.#note = note;
   }
 
-  /** @param soFar result of the run before it was resumed: its records until then are kept. */
-  async begin(network: Network, soFar?: TrainingResult): Promise<void> {
+  /** @param soFar result before the run was resumed: its records are kept. */
+  async start(network: Network, soFar?: TrainingResult): Promise<void> {
     this.#network = network;
     this.#latest = soFar;
     if (!soFar) return;
@@ -71,7 +71,7 @@ export class RunReport {
       const all = [...this.#health, { step: totalSteps, blocks }];
       this.#health = all.length > 2 * mostHealth ? thinned(all, mostHealth) : all;
     }
-    // The folder may still hold an older run, which stays whole until this one saves something.
+    // An older run in the folder is kept until this one saves something.
     if (this.#isDue() && this.#folder.isOwn) await this.#writeLive(true);
   }
 
@@ -86,7 +86,7 @@ export class RunReport {
     await this.#write({ withPage: true });
   }
 
-  /** After a failure: a live report becomes one of what was reached, if it can be written still. */
+  /** After a failure: turns a live report into one of the result so far, if it can still be written. */
   async stop(): Promise<void> {
     if (this.#isLive) await this.#write({ withPage: true }).catch(() => {});
   }
@@ -95,7 +95,7 @@ export class RunReport {
     return performance.now() >= this.#dueAt;
   }
 
-  /** Steps are kept where a power of two divides their number: the same ones, however often the run was interrupted. */
+  /** Keeps steps divisible by a power of two: the same ones, however often the run was interrupted. */
   #addStep(step: number, loss: number): void {
     if (step % this.#stride !== 0) return;
     this.#steps = [...this.#steps, { step, loss }];
@@ -114,13 +114,7 @@ export class RunReport {
     });
   }
 
-  async #write({
-    withPage,
-    live,
-  }: {
-    readonly withPage: boolean;
-    readonly live?: LiveStatus | undefined;
-  }): Promise<void> {
+  async #write({ withPage, live }: { withPage: boolean; live?: LiveStatus | undefined }): Promise<void> {
     const start = performance.now();
     const network = this.#network!;
     const reached = this.#latest ?? { network, history: [], skipped: [], validationSkipped: [] };
@@ -138,7 +132,7 @@ export class RunReport {
     this.#dueAt = now + Math.max(leastWaitMs, waitForEachMs * (now - start));
   }
 
-  /** The images of the test that the weights had; those of an earlier one where new ones would take time now. */
+  /** The validation images of the best weights; `isNew` false: those of an earlier gallery, which saves time. */
   async #galleryOf(result: TrainingResult | undefined, isNew: boolean): Promise<Gallery | undefined> {
     if (!result?.predictions || !(isNew || this.#gallery === undefined)) return this.#gallery;
     if (this.#gallery?.epoch === result.epoch) return this.#gallery;

@@ -15,9 +15,9 @@ export interface Run {
   readonly plan: TrainingPlan;
   /** The images' folder. */
   readonly folder: string;
-  /** The validation images' folder; undefined where they are held out of the other one. */
+  /** The validation images' folder; undefined if they are held out of the other one. */
   readonly validationFolder: string | undefined;
-  /** The validation images as their folder has them. */
+  /** The validation images, with the classes of their folder. */
   readonly validation: ImageDataset;
   /** Images that the files of labels do not mention. */
   readonly unlabeled: number;
@@ -33,7 +33,7 @@ export interface Run {
 }
 
 /**
- * Reads what a run is made of, but no image yet.
+ * Prepares a new run; reads no images yet.
  * @throws as `readTrainingImages` and `prepareTraining`.
  */
 export async function startRun(
@@ -54,8 +54,8 @@ export async function startRun(
 }
 
 /**
- * Reads what a run began with, and makes sure that it is still the same.
- * @param folder of the images, where they have moved; the run knows where they were.
+ * Prepares a run to be resumed, and checks that its images are unchanged.
+ * @param folder of the images, if they have moved.
  * @param given settings of the flags; `assertSameSettings` has checked them.
  * @throws as `startRun`, `assertNothingMissing` and `assertSameImages`.
  */
@@ -83,25 +83,15 @@ export async function resumeRun(
     start: record.start ?? undefined,
     preprocessing: (record.preprocessing ?? undefined) as TrainingRequest["preprocessing"],
   });
-  // Reports say what they said when the run began.
+  // Reports keep the paths of the start.
   const validationFolder = placeOf(resolved.settings.val) ?? undefined;
   const { maxMinutes } = given.settings.maxMinutes === null ? resolved.settings : given.settings;
   const { commandLine } = record;
-  return {
-    plan,
-    ...read,
-    folder: ownFolder,
-    validationFolder,
-    commandLine,
-    images,
-    record,
-    from,
-    flags: engine,
-    maxMinutes,
-  };
+  const place = { folder: ownFolder, validationFolder, commandLine };
+  return { plan, ...read, ...place, images, record, from, flags: engine, maxMinutes };
 }
 
-/** The hooks that all processes of a run have. @param save stores checkpoints, on rank 0. */
+/** The hooks of all ranks of a run. @param save stores checkpoints on rank 0. */
 export function hooksOf(
   { from, flags }: Run,
   signal: AbortSignal,
@@ -122,7 +112,7 @@ async function requestOf(
   return { resolved, platform, validation, mapWeights, device, communicator, threads, healthSteps };
 }
 
-/** The flags with what the run computes on, where they do not say it: its device, and its threads. */
+/** The flags with the device and threads of the run, unless given. */
 function withEngineOf(record: RunRecord, flags: RunFlags): RunFlags {
   const { device: _, ...others } = flags;
   const threads = flags.threads ?? record.threads ?? undefined;

@@ -25,8 +25,8 @@ import type { RunFolder } from "./run-folder.ts";
 import { RunReport } from "./run-report.ts";
 
 /**
- * Trains and saves: checkpoints as time goes, the history after every epoch, the model and its test whenever it is the best so
- * far, the report at the end. However the training ends, what is in the folder fits together.
+ * Trains and saves: checkpoints over time, the history after every epoch, the model and its evaluation whenever it is the
+ * best so far, the report at the end. The files in the folder are consistent however the run ends.
  * @throws as `train`.
  */
 export async function trainInto(folder: RunFolder, run: Run, platform: Platform, io: CliIo): Promise<TrainingResult> {
@@ -48,10 +48,10 @@ export async function trainInto(folder: RunFolder, run: Run, platform: Platform,
       onStart: async ({ network, soFar }) => {
         trained = network;
         note(announcement(network, run));
-        await report.begin(network, soFar);
+        await report.start(network, soFar);
         if (!from || !soFar) return beginEvents(0);
         io.stderr(`${await continuation(from, run)}\n`);
-        // What was written after the checkpoint is ahead of it.
+        // Files written after the checkpoint are ahead of it.
         if (soFar.history.length > 0) await save(folder, run, soFar, soFar.evaluation !== undefined);
         beginEvents(soFar.steps);
       },
@@ -90,16 +90,16 @@ export async function trainInto(folder: RunFolder, run: Run, platform: Platform,
   }
 }
 
-/** Where a run resumes. */
+/** Describes where a run resumes. */
 async function continuation({ checkpoint, path, record }: FoundCheckpoint, { plan, flags }: Run): Promise<string> {
   const { epoch, state } = checkpoint;
-  const place = checkpoint.isOver ? "its training done" : `in epoch ${epoch.index + 1} of ${plan.epochs}`;
+  const place = checkpoint.isOver ? "after the last epoch" : `in epoch ${epoch.index + 1} of ${plan.epochs}`;
   const difference = await machineDifference(record, flags);
   const caution = difference === undefined ? "" : `\n${difference}`;
-  return `Going on after step ${state.steps}, ${place}, from ${path}${caution}`;
+  return `Resuming after step ${state.steps}, ${place}, from ${path}${caution}`;
 }
 
-/** What is left when a training fails. Where its numbers broke they would break again; what is refused would be refused again. */
+/** Describes the checkpoint left by a failed run. Resuming would repeat a training or usage error. */
 function describeLast({ state }: Checkpoint, error: unknown, { flags }: Run): string {
   const left = `The checkpoint of step ${state.steps} stays in ${flags.output}.`;
   return error instanceof TrainingError || error instanceof UsageError
@@ -127,23 +127,22 @@ function announcement(network: Network, { plan, validation, unlabeled, flags }: 
   return [text, ...parts].join("\n");
 }
 
-/** What the training begins with, in one sentence. */
+/** Describes the initial weights. */
 function describeStart({ format, report, headOn, notes }: StartingWeights, { taken, settings }: TrainingPlan): string {
   const { missing, unexpected, wrongShape } = report;
   const reinitialized = [...missing, ...wrongShape];
   const parts = [
     ...(taken.length === 0 ? [] : [`as in the file: ${describeSettings(taken, settings)}`]),
-    ...(headOn === undefined ? [] : [`the classifier stands on ${headOn}, and what comes after it is left out`]),
+    ...(headOn === undefined ? [] : [`the classifier is on ${headOn}, and later layers are left out`]),
     ...(reinitialized.length > 0 ? [`reinitialized: ${reinitialized.join(", ")}`] : []),
-    ...(unexpected.length > 0 ? [`these have no place: ${unexpected.join(", ")}`] : []),
+    ...(unexpected.length > 0 ? [`unused: ${unexpected.join(", ")}`] : []),
   ];
   const text = `Starting from ${report.taken} weights of the ${format}${parts.map((part) => `; ${part}`).join("")}`;
   return [text, ...notes].join("\n");
 }
 
 /**
- * @param isNew whether the weights are not in the folder yet: after an epoch that was the best so far, or one that was not
- *   tested, they are not.
+ * @param isNew true if the weights are not in the folder yet: after the best epoch so far, or one that was not validated.
  */
 async function save(
   folder: RunFolder,

@@ -5,7 +5,7 @@ import { elementTypeNumbers } from "../../compiler/onnx/schema.ts";
 import { windowGeometry } from "../../graph/layer-shapes.ts";
 import type { Network } from "../../graph/network.ts";
 import { fromEngineWeights } from "../../graph/weights.ts";
-import type { GraphFacts } from "../../report/summary.ts";
+import { countOperators, type GraphFacts } from "../../report/summary.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import { type FileFormat, type FileToRead, metadataKey } from "../format.ts";
 import { storedLayersOf } from "../map-weights.ts";
@@ -38,6 +38,7 @@ export const onnxFormat: FileFormat = {
         const found = matchGraph(onnxSteps(content), network, where);
         return { ...found, notes: [...(found.notes ?? []), ...differencesOf(content, network)] };
       },
+      stored: () => [...content.tensors].map(([name, { shape }]) => ({ name, shape })),
       onnx,
       notes: [
         "Only weights were loaded: epsilons and paddings are those of the network here, not of the file's graph.",
@@ -61,8 +62,9 @@ export function readsBytes({ elementTypes }: OnnxContent): boolean {
 
 /** Describes the graph in a few words. */
 function describeOnnx(content: OnnxContent): string {
-  const operators = [...operatorCounts(content)].map(([operator, count]) => `${count} ${operator}`).join(", ");
   const { outputs, nodes } = content;
+  const counts = Object.entries(countOperators(nodes));
+  const operators = counts.map(([operator, count]) => `${count} ${operator}`).join(", ");
   return `ONNX graph ${fedInputs(content).join(", ")} → ${outputs.join(", ")} of ${nodes.length} nodes: ${operators}`;
 }
 
@@ -76,7 +78,6 @@ export function graphFacts(
 ): GraphFacts {
   const { tensors, shapes, outputs, nodes } = content;
   const fact = (name: string) => ({ name, shape: shapes.get(name) ?? null });
-  const operators = [...operatorCounts(content)].sort(([, a], [, b]) => b - a);
   const results = new Set(nodes.filter(({ operator }) => operator !== "Constant").flatMap((node) => node.outputs));
   const isResult = (name: string) => results.has(name) || content.inputs.includes(name);
   const paramsIn = (names: readonly string[]) =>
@@ -84,7 +85,7 @@ export function graphFacts(
   return {
     inputs: fedInputs(content).map(fact),
     outputs: outputs.map(fact),
-    operators: Object.fromEntries(operators),
+    operators: countOperators(nodes),
     params: paramsIn([...tensors.keys()]),
     nodes: nodes.flatMap((node) => {
       const [name] = node.outputs;
@@ -149,10 +150,4 @@ function plain(value: number): string {
 /** Old files list weights among the inputs. */
 function fedInputs({ inputs, tensors }: OnnxContent): readonly string[] {
   return inputs.filter((name) => !tensors.has(name));
-}
-
-function operatorCounts({ nodes }: OnnxContent): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>();
-  for (const { operator } of nodes) counts.set(operator, (counts.get(operator) ?? 0) + 1);
-  return counts;
 }

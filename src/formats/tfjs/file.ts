@@ -2,6 +2,7 @@ import { z } from "zod";
 import { FormatError } from "../../base/errors.ts";
 import { checkDocument } from "../../base/json.ts";
 import type { Network } from "../../graph/network.ts";
+import { countNumbers, countOperators, type GraphFacts } from "../../report/summary.ts";
 import { type FileFormat, metadataKey } from "../format.ts";
 import type { GraphStep, StepKind } from "../graph-parts.ts";
 import { isObject } from "../keras/config.ts";
@@ -14,13 +15,14 @@ import { type ReadShard, readGroup, readTfjsManifest } from "./manifest.ts";
 /** TensorFlow.js: a layers model or a graph model, `model.json` and the files it refers to. */
 export const tfjsFormat: FileFormat = {
   title: "TensorFlow.js (model.json)",
-  detect: (bytes) => /^\s*\{\s*"/.test(new TextDecoder("latin1").decode(bytes.subarray(0, 64))),
+  detect: (bytes) => /^\s*(\[\s*)?\{\s*"/.test(new TextDecoder("latin1").decode(bytes.subarray(0, 64))),
   async read({ bytes, where, readBeside }) {
-    const { kind, layers, steps, config, metadata } = await readTfjsModel(bytes, readBeside, where);
+    const { kind, layers, weights, steps, graph, config, metadata } = await readTfjsModel(bytes, readBeside, where);
     return {
       format: `TF.js ${kind}`,
       layers: (network) => (steps && !hasNames(layers, network) ? matchGraph(steps, network, where) : { layers }),
-      stored: () => shapesOf(layers),
+      stored: () => (weights ? factsOf(weights) : shapesOf(layers)),
+      ...(graph && { graph: () => graph }),
       metadata,
       ...kerasNetwork(config, where),
     };
@@ -40,8 +42,12 @@ export interface TfjsModel {
   readonly kind: "layers model" | "graph model";
   /** The layers that have weights; in the order of the network, if that is described. */
   readonly layers: readonly StoredLayer[];
+  /** All weights of a graph model, in the order of the file; some may belong to no layer. */
+  readonly weights?: readonly StoredWeight[];
   /** The operations of a graph model, if the file has them; they identify layers where names do not. */
   readonly steps?: readonly GraphStep<StoredWeight>[];
+  /** The same operations, for summaries. */
+  readonly graph?: GraphFacts;
   /** The network as Keras JSON, if the file has it. */
   readonly config?: string;
   /** Our JSON document, if we wrote the file. */
@@ -138,9 +144,11 @@ function readGraph(weights: readonly StoredWeight[], nodes: unknown, where: stri
   const layers = isFolded ? [] : groupedByLayer(weights, (path) => placeOf(path)?.layer);
   for (const layer of layers) layer.weights.sort((a, b) => placeOf(a.path)!.place - placeOf(b.path)!.place);
   if (Array.isArray(nodes) && nodes.length > 0) {
-    return { kind: "graph model", layers, steps: graphSteps(nodes, weights, where) };
+    const checked = nodes.map((node, index) => checkDocument(nodeSchema, node, `${where}, node ${index}`));
+    const steps = graphSteps(checked, weights);
+    return { kind: "graph model", layers, weights, steps, graph: graphFactsOf(checked, steps, weights) };
   }
-  if (layers.length > 0) return { kind: "graph model", layers };
+  if (layers.length > 0) return { kind: "graph model", layers, weights };
   throw new FormatError({
     where,
     what: "neither operations nor names of this graph model identify the layers of its weights",
@@ -165,8 +173,16 @@ const nodeSchema = z.object({
   name: z.string(),
   op: z.string(),
   input: z.array(z.string()).nullish(),
-  attr: z.object({ transpose_b: z.object({ b: z.boolean().nullish() }).nullish() }).nullish(),
+  attr: z
+    .object({
+      transpose_b: z.object({ b: z.boolean().nullish() }).nullish(),
+      shape: z.object({ shape: z.object({ dim: z.array(z.object({ size: z.coerce.number() })) }).partial() }).nullish(),
+    })
+    .partial()
+    .nullish(),
 });
+
+type GraphNode = z.infer<typeof nodeSchema>;
 
 const kinds: Readonly<Record<string, StepKind>> = {
   Conv2D: "convolution",
@@ -185,23 +201,47 @@ const kinds: Readonly<Record<string, StepKind>> = {
   Identity: "view",
 };
 
-/**
- * The operations of a TensorFlow graph, whose kernels are in Keras's layout.
- * @throws {FormatError} a node is invalid.
- */
-function graphSteps(nodes: readonly unknown[], weights: readonly StoredWeight[], where: string) {
-  const checked = nodes.map((node, index) => checkDocument(nodeSchema, node, `${where}, node ${index}`));
+/** The operations of a TensorFlow graph, whose kernels are in Keras's layout. */
+function graphSteps(nodes: readonly GraphNode[], weights: readonly StoredWeight[]) {
   const stored = new Map(weights.map((weight) => [weight.path, weight]));
-  for (const { op, name, input } of checked) {
+  for (const { op, name, input } of nodes) {
     // Variables turned into constants may be read through these.
     const source = op === "Identity" ? stored.get(resultOf(input?.[0] ?? "")) : undefined;
     if (source) stored.set(name, source);
   }
-  return checked.map((node) => stepOf(node, stored));
+  return nodes.map((node) => stepOf(node, stored));
+}
+
+/** Lists inputs, outputs, operators and nodes of a graph; shapes of results are not in the file. */
+function graphFactsOf(
+  nodes: readonly GraphNode[],
+  steps: readonly GraphStep<StoredWeight>[],
+  weights: readonly StoredWeight[],
+): GraphFacts {
+  const read = new Set(nodes.flatMap(({ input }) => (input ?? []).map((each) => resultOf(each.replace(/^\^/, "")))));
+  const operations = nodes.flatMap(({ name, op }, index) => {
+    if (op === "Const" || op === "NoOp" || op === "Placeholder") return [];
+    const { inputs, weights: own } = steps[index]!;
+    return [{ name, operator: op, outputShape: null, params: countNumbers(factsOf(own)), inbound: inputs }];
+  });
+  const shapeOf = ({ attr }: GraphNode) => attr?.shape?.shape.dim?.map(({ size }) => (size < 0 ? "?" : size)) ?? null;
+  const placeholders = nodes.filter(({ op }) => op === "Placeholder");
+  const ends = operations.filter(({ name }) => !read.has(name));
+  return {
+    inputs: placeholders.map((node) => ({ name: node.name, shape: shapeOf(node) })),
+    outputs: ends.map(({ name }) => ({ name, shape: null })),
+    operators: countOperators(operations),
+    params: countNumbers(factsOf(weights)),
+    nodes: operations,
+  };
+}
+
+function factsOf(weights: readonly StoredWeight[]) {
+  return shapesOf([{ name: "", weights }]);
 }
 
 function stepOf(
-  { op, name, input, attr }: z.infer<typeof nodeSchema>,
+  { op, name, input, attr }: GraphNode,
   stored: ReadonlyMap<string, StoredWeight>,
 ): GraphStep<StoredWeight> {
   const read = (input ?? []).filter((each) => !each.startsWith("^")).map(resultOf);

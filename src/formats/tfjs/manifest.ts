@@ -48,13 +48,16 @@ export type TfjsManifest = z.infer<typeof modelSchema>;
 export type ReadShard = (path: string) => Promise<Uint8Array>;
 
 /**
- * Reads a `model.json`.
+ * Reads a `model.json`, or a `weights_manifest.json`.
  * @param where the file's name in errors.
  * @throws {FormatError} it is no such file; the message names the field.
  * @see https://www.tensorflow.org/js/guide/save_load
  */
 export function readTfjsManifest(json: Uint8Array, where: string): TfjsManifest {
-  const manifest = checkDocument(modelSchema, parseJson(new TextDecoder().decode(json), where), where);
+  const value = parseJson(new TextDecoder().decode(json), where);
+  // The older `weights_manifest.json`, which face-api.js still has, is only the list of groups.
+  const document = Array.isArray(value) ? { weightsManifest: value } : value;
+  const manifest = checkDocument(modelSchema, document, where);
   const files = manifest.weightsManifest.reduce((sum, { paths }) => sum + paths.length, 0);
   if (files > mostFiles) {
     const expected = `at most ${mostFiles}`;

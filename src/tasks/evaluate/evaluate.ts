@@ -8,8 +8,9 @@ import { type Network, outputActivation } from "../../graph/network.ts";
 import { EvaluationTally, type TallyOptions } from "../../learning/metrics.ts";
 import { MultiLabelTally } from "../../learning/metrics-multi-label.ts";
 import { rankOf, topIndices } from "../../learning/ranking.ts";
+import type { ClassifierSession } from "../../model/load-model.ts";
 import type { Model } from "../../model/model.ts";
-import { loadPredictor } from "../../model/predictor.ts";
+import { loadPredictor, Predictor } from "../../model/predictor.ts";
 import { selectGallery } from "../../report/evaluation.ts";
 import type { Gallery, GalleryItem } from "../../report/training-report.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
@@ -49,12 +50,16 @@ export interface EvaluateOptions extends Omit<EvaluationControl, "temperature"> 
   readonly session?: SessionOptions | undefined;
 }
 
+/** A classifier with its weights, or already in the engine; that one is given back afterwards. */
+export type EvaluatedModel = Pick<Model, "network" | "labels" | "preprocessing"> &
+  (Pick<Model, "weights"> | Pick<ClassifierSession, "session">);
+
 /**
  * Evaluates a model on labeled images.
  * @throws as {@link Verbs.evaluate}.
  */
 export async function evaluate(
-  model: Pick<Model, "network" | "weights" | "labels" | "preprocessing">,
+  model: EvaluatedModel,
   dataset: ImageDataset,
   options: EvaluateOptions,
 ): Promise<EvaluationResult> {
@@ -67,7 +72,12 @@ export async function evaluate(
   }
   const matched = relabel(dataset, model.labels, "the model");
   const skipped: SkippedFile[] = [];
-  const predictor = await loadPredictor(model, platform, session);
+  const hasWeights = "weights" in model;
+  const predictor = hasWeights
+    ? await loadPredictor(model, platform, session)
+    : new Predictor(model, platform, async () => model.session);
+  // Loaded even if no image can be read, so that it is given back.
+  await predictor.load();
   async function* answers(): AsyncGenerator<Answers, void, void> {
     const images = matched.samples.map(({ image }) => image);
     for await (const { indices, outputs, errors } of predictor.predictBatches(images, { batchSize, signal })) {
@@ -78,7 +88,10 @@ export async function evaluate(
     }
   }
   try {
-    const tested = await scoreAnswers(answers(), matched, { ...options, temperature: isSoftmax(model.network) });
+    const tested = await scoreAnswers(answers(), matched, {
+      ...options,
+      temperature: hasWeights && isSoftmax(model.network),
+    });
     if (tested.predictions.length === 0) throw notEnoughImages(skipped, 0, 1);
     return { ...tested, evaluation: tested.evaluation(), skipped };
   } finally {

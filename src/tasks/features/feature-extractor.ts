@@ -3,9 +3,11 @@ import { DataError, UsageError, WeightsError, type XceptionError } from "../../b
 import type { ImageSource, Platform, SessionOptions, Source, Tensors } from "../../base/platform.ts";
 import type { SkippedFile } from "../../base/records.ts";
 import { inputShapeOf, type Layer, type Network, networkWeights } from "../../graph/network.ts";
+import { graphFeatures } from "../../model/graph-features.ts";
+import { isGraphToRun } from "../../model/load-model.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "../../model/model.ts";
 import { type OpenAsOptions, type OpenedModel, openAs } from "../../model/open-weights.ts";
-import { compiledParts, type PredictAllOptions, Predictor } from "../../model/predictor.ts";
+import { compiledParts, type LoadPart, type PredictAllOptions, Predictor } from "../../model/predictor.ts";
 import { weightsSource } from "../../model/weights-file.ts";
 import { type FeatureStage, featureStages, isFeatureMap, lastMapOf } from "../../models/feature-stages.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
@@ -48,6 +50,8 @@ interface ExtractorModel extends Pick<OpenedModel, "network" | "weights"> {
   readonly preprocessing: ImagePreprocessing;
   /** Weights that the file lacks and that were initialized instead. */
   readonly report: Pick<OpenedModel["report"], "missing" | "wrongShape">;
+  /** Runs parts of a graph of another tool, whose results are the network's layers; SHA-256 of its file. */
+  readonly foreign?: { readonly load: LoadPart; readonly digest: string };
 }
 
 /** Extracts the feature maps of a network's layers. Free it with `dispose()`, or declare it with `await using`. */
@@ -67,7 +71,8 @@ export class FeatureExtractor {
     this.lastMap = lastMapOf(model.network);
     this.#model = model;
     assertRgb(model.network);
-    this.#predictor = new Predictor(model, platform, compiledParts(model, platform.engine, session));
+    const load = model.foreign?.load ?? compiledParts(model, platform.engine, session);
+    this.#predictor = new Predictor(model, platform, load);
   }
 
   /**
@@ -109,15 +114,15 @@ export class FeatureExtractor {
 
   /** SHA-256 of everything the features depend on: weights, layers and preprocessing. */
   async digest(choice: FeatureChoice = {}): Promise<string> {
-    const { network } = this.#partFor(choice);
-    const { weights, preprocessing } = this.#model;
+    const { network, outputs } = this.#partFor(choice);
+    const { weights, preprocessing, foreign } = this.#model;
     const digests = await Promise.all(networkWeights(network).map(({ name }) => sha256(weights.get(name)!.data)));
     const layers = network.layers.map(({ config, inbound }) => [config, inbound]);
     // In canonical order: equal settings give equal text.
     const settings = Object.entries(preprocessing)
       .filter(([, value]) => value !== undefined)
       .sort(([a], [b]) => (a < b ? -1 : 1));
-    return sha256(JSON.stringify([layers, digests, settings]));
+    return sha256(JSON.stringify([layers, digests, settings, ...(foreign ? [foreign.digest, outputs] : [])]));
   }
 
   /** Frees the engine's memory once the work in progress is done; idempotent. */
@@ -155,10 +160,20 @@ export async function loadFeatureExtractor(
 ): Promise<FeatureExtractor> {
   const { includeTop = source !== "imagenet" } = options.network ?? {};
   const network = source === "imagenet" ? { ...options.network, includeTop } : options.network;
-  const opened = await openAs(await weightsSource(source, platform, { includeTop, key: options.key }), {
-    ...options,
-    network,
-  });
+  const found = await weightsSource(source, platform, { includeTop, key: options.key });
+  if (isGraphToRun(found, options)) {
+    const inputShape = options.network?.inputShape;
+    const graph = await graphFeatures(found, platform.engine, { inputShape, preprocessing, session });
+    const foreign = { load: graph.load, digest: await sha256(found.bytes) };
+    const model = {
+      network: graph.network,
+      weights: new Map(),
+      preprocessing,
+      report: { missing: [], wrongShape: [] },
+    };
+    return new FeatureExtractor({ ...model, foreign }, platform, session);
+  }
+  const opened = await openAs(found, { ...options, network });
   return new FeatureExtractor({ preprocessing, ...opened }, platform, session);
 }
 

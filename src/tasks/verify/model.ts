@@ -7,13 +7,14 @@ import { inputShapeOf, type Network } from "../../graph/network.ts";
 import { syntheticImages } from "../../graph/synthetic.ts";
 import { openWeightsFile } from "../../model/formats.ts";
 import { ImagePreparation, imageBatch } from "../../model/images.ts";
+import { type ClassifierSession, isGraphToRun, loadGraph } from "../../model/load-model.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "../../model/model.ts";
 import { modelFrom, type OpenAsOptions, type OpenedModel, openAs, weightsFor } from "../../model/open-weights.ts";
-import { weightsSource } from "../../model/weights-file.ts";
+import { type WeightsSource, weightsSource } from "../../model/weights-file.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
 import { goldenBatch, parseGolden } from "./golden.ts";
-import { comparedBlocks, goldenReference, type Reference, valuesReference } from "./reference.ts";
+import { comparedBlocks, compareTap, goldenReference, type Reference, valuesReference } from "./reference.ts";
 import { defaultTolerance, runGraph, tappedGraph, type VerifyTolerance } from "./verify.ts";
 
 /** Options of {@link Verbs.verify}. */
@@ -68,6 +69,7 @@ export interface RuntimeVerification {
 export async function verifyModel(source: Source, options: VerifyModelOptions): Promise<ModelVerification> {
   const { platform, images = [], tolerance = defaultTolerance, network, architecture, key } = options;
   const opened = await weightsSource(source, platform, { key });
+  if (isGraphToRun(opened, { network, architecture })) return verifyForeignGraph(source, opened, options);
   const model = await openAs(opened, { network, architecture });
   const { reference, inputs } = await referenceOf(model, images, options);
   // With options, the network is not the file's.
@@ -89,6 +91,48 @@ export async function verifyModel(source: Source, options: VerifyModelOptions): 
     network: model.network.name,
     inputShape: inputShapeOf(model.network),
     reference: reference.description,
+    images: inputs.names,
+    tolerance,
+    runtimes,
+    unavailable,
+    passed: runtimes.every(({ passed }) => passed),
+  };
+}
+
+/** Compares the probabilities alone: a graph of another tool has no blocks. */
+async function verifyForeignGraph(
+  source: Source,
+  opened: WeightsSource,
+  options: VerifyModelOptions,
+): Promise<ModelVerification> {
+  const { platform, images = [], tolerance = defaultTolerance, network, reference } = options;
+  if (reference !== undefined) {
+    throw new UsageError({
+      where: "verify option reference",
+      what: "a graph of another tool can only be compared with itself",
+      remedy: "Leave the reference out, or name the network of the graph's weights.",
+    });
+  }
+  const load = (settings: SessionOptions) => loadGraph(opened, { network }, platform.engine, settings);
+  const unoptimized = await load({ device: "cpu", optimize: false });
+  const inputs = await verifyImages(unoptimized.network, unoptimized.preprocessing, images, platform);
+  const outputOf = async ({ session, network: { output } }: ClassifierSession): Promise<FloatTensor> => {
+    const outputs = await session.run({ [imageInput]: inputs.bytes! }).finally(() => session.dispose());
+    return outputs[output] as FloatTensor;
+  };
+  const { data: values } = await outputOf(unoptimized);
+  const { chosen, unavailable } = await chooseRuntimes(platform, options.runtimes);
+  const runtimes: RuntimeVerification[] = [];
+  for (const runtime of chosen) {
+    const { difference } = compareTap("probabilities", { values }, await outputOf(await load({ device: runtime })));
+    const passed = difference <= tolerance.probabilities;
+    runtimes.push({ runtime, blocks: [], probabilities: { difference, passed }, passed });
+  }
+  return {
+    model: nameOfSource(source) ?? opened.where,
+    network: unoptimized.network.name,
+    inputShape: inputShapeOf(unoptimized.network),
+    reference: "the graph itself on the CPU, operator by operator, nothing fused",
     images: inputs.names,
     tolerance,
     runtimes,

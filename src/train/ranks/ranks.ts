@@ -5,24 +5,24 @@ import type { Json } from "../../model/model.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import type { Reduce } from "../step/split-program.ts";
 
-/** A process that works by itself: what it sums up is its own. */
+/** The communicator of a single process. */
 export const alone: Communicator = {
   rank: 0,
   size: 1,
   sum: () => {},
   broadcast: () => {},
   abort: (exitCode) => {
-    throw new Error(`a process that works by itself cannot end others (${exitCode})`);
+    throw new Error(`a single process cannot end others (${exitCode})`);
   },
   dispose: () => {},
 };
 
-/** Whether it is so on any rank. All ranks have to ask at the same time, as with everything below. */
+/** True if a condition holds on any rank. All ranks must call this, and the functions below, at the same time. */
 export function onAnyRank(communicator: Communicator, isSo: boolean): boolean {
   return totalOfRanks(communicator, isSo ? 1 : 0) > 0;
 }
 
-/** Whether it is so on rank 0. */
+/** True if a condition holds on rank 0. */
 export function onFirstRank(communicator: Communicator, isSo: boolean): boolean {
   const answer = Uint8Array.of(isSo ? 1 : 0);
   communicator.broadcast(answer);
@@ -39,14 +39,14 @@ export function totalOfRanks(communicator: Communicator, count: number): number 
 /** Most numbers in a message: MPI counts them in 32 bits. */
 const longestMessage = 2 ** 28;
 
-/** Replaces each number by its sum over all ranks, however many there are. */
+/** Replaces each number by its sum over all ranks, in messages of limited size. */
 export function sumOfRanks(communicator: Communicator, values: Float32Array): void {
   for (let start = 0; start < values.length; start += longestMessage) {
     communicator.sum(values.subarray(start, start + longestMessage));
   }
 }
 
-/** What each rank says, in their order. For small things: it travels as text, four bytes for each. */
+/** The values of all ranks, in their order. For small ones: they are sent as text, four bytes for each character. */
 export function gatherRanks<T extends Json>(communicator: Communicator, value: T): readonly T[] {
   const { rank, size } = communicator;
   if (size === 1) return [value];
@@ -86,7 +86,7 @@ export function tensorsOfFirstRank(
   );
 }
 
-/** Hands out items for as long as every rank has one. */
+/** Yields items as long as every rank has one. */
 export async function* inStep<T>(communicator: Communicator, items: AsyncIterable<T>): AsyncGenerator<T, void, void> {
   for await (const item of items) {
     if (onAnyRank(communicator, false)) return;
@@ -95,7 +95,7 @@ export async function* inStep<T>(communicator: Communicator, items: AsyncIterabl
   onAnyRank(communicator, true);
 }
 
-/** What all ranks have skipped of a data set that they share. */
+/** The files that any rank has skipped, of a shared data set. */
 export function skippedByRanks(
   communicator: Communicator,
   dataset: ImageDataset,

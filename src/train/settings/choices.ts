@@ -25,15 +25,11 @@ export function chosenArchitecture(
 ): Architecture {
   const { architecture, imageSize, weightsSeed: seed } = settings;
   const inputShape = [imageSize, imageSize, 3] as const;
-  return architectureNamed(architecture, {
-    ...pickOptions(architecture, settings, "network"),
-    inputShape,
-    seed,
-    ...data,
-  });
+  const options = pickOptions(architecture, settings, "network");
+  return architectureNamed(architecture, { ...options, inputShape, seed, ...data });
 }
 
-/** The objects that settings stand for. */
+/** The objects described by settings. */
 export interface TrainingChoices {
   readonly optimizer: Optimizer;
   readonly schedule: Schedule;
@@ -44,7 +40,7 @@ export interface TrainingChoices {
   readonly averageDecay: AverageDecay | undefined;
 }
 
-/** Makes the objects that settings stand for. */
+/** Creates the objects described by settings. */
 export function choicesOf(settings: Settings): TrainingChoices {
   const { mixup, cutMix, average, averageDecay, clipNorm, clipValue } = settings;
   return {
@@ -66,7 +62,7 @@ export function choicesOf(settings: Settings): TrainingChoices {
   };
 }
 
-/** Returns the augmentation of the name, changed by the settings that were chosen besides. */
+/** The named augmentation with the overriding settings. */
 function augmentationOf(settings: Settings): Augmentation {
   const { flip, rotation, scale, shift, brightness, contrast, saturation, hue } = settings;
   const { resizedCrop, randAugment, randomErasing } = settings;

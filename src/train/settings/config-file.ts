@@ -3,18 +3,17 @@ import { FormatError } from "../../base/errors.ts";
 import type { ResolvedSettings, SettingsLayer } from "./resolve.ts";
 import { settingGroups } from "./settings.ts";
 
-/** What a configuration file says. */
+/** Contents of a configuration file. */
 export interface ConfigFile {
-  /** The name of the recipe that it builds on. */
+  /** The recipe that it is based on. */
   readonly recipe: string | undefined;
   readonly layer: SettingsLayer;
 }
 
 /**
- * Reads a configuration in YAML or, as that is YAML too, JSON: settings by name, and `recipe`. Its settings are checked by
- * `resolveSettings`.
- * @param name what messages call the file.
- * @throws {FormatError} it is no YAML, or no list of names and values.
+ * Reads a configuration in YAML or JSON: settings by name, and `recipe`. The settings are checked by `resolveSettings`.
+ * @param name of the file in messages.
+ * @throws {FormatError} it is not YAML, or not a list of names and values.
  * @example readConfig("recipe: finetune\nepochs: 5", "mine.yaml")
  */
 export function readConfig(text: string, name: string): ConfigFile {
@@ -33,7 +32,7 @@ export function readConfig(text: string, name: string): ConfigFile {
   };
 }
 
-/** Settings as a file that `readConfig` reads, each with its source as a comment. */
+/** Writes settings for `readConfig`, each with its source as a comment. */
 export function writeConfig({ settings, sources }: ResolvedSettings): string {
   const groups = settingGroups.flatMap(({ title, names }) => {
     const lines = names
@@ -44,7 +43,7 @@ export function writeConfig({ settings, sources }: ResolvedSettings): string {
   return groups.join("\n");
 }
 
-/** Not by a schema for records: it would leave out a key `__proto__` without a word. */
+/** A schema for records would silently drop a key `__proto__`. */
 function isSettings(document: unknown): document is Readonly<Record<string, unknown>> {
   return typeof document === "object" && document !== null && !Array.isArray(document);
 }

@@ -18,14 +18,14 @@ import { networkSettings } from "./network-settings.ts";
 import { defaultSource, type ResolvedSettings, resolveSettings } from "./resolve.ts";
 import { flagOf, type SettingName, type Settings, settingOf, wordsOf } from "./settings.ts";
 
-/** What of the network does not belong to its weights: a file's is only taken where nobody says anything. */
+/** Settings that do not affect the weights: they are taken from a file only by default. */
 const free: readonly SettingName[] = ["imageSize", "dropout"];
 
 /**
- * Settings completed by the network that the weights to start from are of. What nobody chose is as in the file; so is what a
- * recipe says of the network's parts, for a recipe does not know the weights.
- * @param file what the settings' source is called.
- * @param isPartial whether weights may be missing: then the network may be another one.
+ * Completes settings by the network of the initial weights. It overrides defaults, and the network of a recipe, which does
+ * not know the weights.
+ * @param file source of the settings.
+ * @param isPartial true if weights may be missing: then the network may differ.
  * @throws {UsageError} a flag or a configuration contradicts the file, or training has no settings for its network.
  */
 export function withNetworkOf(
@@ -50,12 +50,12 @@ export function withNetworkOf(
   return { settings: values as unknown as Settings, sources: newSources, taken };
 }
 
-/** Settings in words: `width 0.25, image size 96`. */
+/** Describes settings: `width 0.25, image size 96`. */
 export function describeSettings(names: readonly SettingName[], settings: Settings): string {
   return names.map((name) => `${wordsOf(name)} ${settingOf(name).write(settings[name])}`).join(", ");
 }
 
-/** Training has settings for square images alone. */
+/** Training has settings for square images only. */
 function networkSettingsOf(architecture: Architecture, file: string): Partial<Settings> {
   const name = nameOfArchitecture(architecture);
   if (name === undefined) return {};
@@ -66,7 +66,7 @@ function networkSettingsOf(architecture: Architecture, file: string): Partial<Se
   return { ...common, ...pickOptions(name, options, "network") };
 }
 
-/** @throws {UsageError} the network has a detail that no setting tells. */
+/** @throws {UsageError} the network has an option without a setting. */
 function assertSameDetails(received: Architecture, expected: Architecture, file: string): void {
   for (const { option, values } of portDifferences(received, expected)) {
     throw new UsageError({
@@ -83,7 +83,7 @@ function contradiction(name: SettingName, source: string, received: unknown, exp
   const where = source === "flag" ? `option ${flagOf(name)}` : `${source}, ${name}`;
   return new UsageError({
     where,
-    what: `the weights of ${file} are of another network`,
+    what: `the weights of ${file} belong to another network`,
     received,
     expected: `${settingOf(name).write(expected)}, as in the file`,
     remedy: "Leave it out, or list the weights to reinitialize with --allow-missing.",
@@ -92,21 +92,21 @@ function contradiction(name: SettingName, source: string, received: unknown, exp
 
 const settingsOfNetwork = [...Object.keys(networkSettings), "imageSize"];
 
-/** A whole network, and the layer on which the classifier of its beginning stands. */
-export interface NetworkOfRun {
+/** A whole network, and the layer below the classifier of its truncated version. */
+interface NetworkOfRun {
   readonly architecture: Architecture;
   readonly headOn: string;
 }
 
 /**
- * The whole network of which a model of `xception train` is the beginning, its classifier standing on an earlier layer: as the
- * recipe in its provenance says, if that gives the model's layers.
+ * The whole network of a truncated model of `xception train`, with the classifier on an earlier layer; from the recipe in its
+ * provenance, if that gives the model's layers.
  */
 export function networkOfRun({ metadata, describedNetwork }: WeightsFile): NetworkOfRun | undefined {
   const recipe = metadata?.provenance?.recipe;
   if (typeof recipe !== "object" || recipe === null || Array.isArray(recipe) || !describedNetwork) return undefined;
-  const said = new Map(Object.entries(recipe));
-  const values = Object.fromEntries(settingsOfNetwork.map((name) => [name, said.get(name)]));
+  const recorded = new Map(Object.entries(recipe));
+  const values = Object.fromEntries(settingsOfNetwork.map((name) => [name, recorded.get(name)]));
   try {
     const { network } = describedNetwork();
     const top = network.layers[topIndex(network) ?? -1];
@@ -118,7 +118,7 @@ export function networkOfRun({ metadata, describedNetwork }: WeightsFile): Netwo
     const headOn = top.inbound[0]!;
     return sameLayers(network, topOn(buildNetwork(architecture), headOn)) ? { architecture, headOn } : undefined;
   } catch (cause) {
-    // A recipe of somebody else's.
+    // The recipe of another program.
     if (cause instanceof XceptionError) return undefined;
     throw cause;
   }

@@ -2,10 +2,10 @@ import { UsageError } from "../../base/errors.ts";
 import { nearestName, type SettingsLayer } from "./resolve.ts";
 import type { SettingName, Settings } from "./settings.ts";
 
-/** One line of a recipe: a value, and either the paper's words for it or why we chose it where the paper is silent. */
+/** One line of a recipe: a value, and the paper's words for it, or the reason for our choice. */
 type RecipeLine<T> = { readonly value: T } & ({ readonly paper: string } | { readonly choice: string });
 
-/** Settings that belong together; what a recipe leaves out has its default. */
+/** A preset of settings; others have their defaults. */
 export interface Recipe {
   readonly about: string;
   readonly lines: { readonly [Name in SettingName]?: RecipeLine<Settings[Name]> };
@@ -14,7 +14,7 @@ export interface Recipe {
 /** Name of a recipe, as for `--recipe`. */
 export type RecipeName = keyof typeof recipes;
 
-/** What the paper, or our choice where it is silent, has for ImageNet and JFT alike. */
+/** Settings of the paper, or our choices, for both ImageNet and JFT. */
 const ofPaper = {
   imageSize: { value: 299, paper: "299×299, the input of figure 5" },
   augment: { value: "inception", choice: "not stated; windows and colors as they were usual for Inception" },
@@ -32,7 +32,7 @@ const ofPaper = {
 } as const;
 
 /**
- * Ready settings for `--recipe`. Those of the paper follow its sections 4.2 and 4.3 line by line.
+ * Presets for `--recipe`. Those of the paper follow its sections 4.2 and 4.3 line by line.
  * @see https://arxiv.org/abs/1610.02357
  */
 export const recipes = {
@@ -91,7 +91,7 @@ export const recipeNames = Object.keys(recipes) as readonly RecipeName[];
 
 /**
  * The settings of a recipe.
- * @param where how an error calls the place that names it.
+ * @param where the place that names it, for errors.
  * @throws {UsageError} there is none of this name.
  */
 export function recipeLayer(name: string, where = "recipe"): SettingsLayer {

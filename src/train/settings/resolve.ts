@@ -2,30 +2,30 @@ import { UsageError } from "../../base/errors.ts";
 import type { KeySettings } from "./setting.ts";
 import { type SettingName, type Settings, settingNames, settingOf, settings } from "./settings.ts";
 
-/** The source of what nobody says anything about. */
+/** The source of defaults. */
 export const defaultSource = "default";
 
 /** Settings from one place. */
 export interface SettingsLayer {
-  /** What it is called where settings are listed, e.g. `recipe paper-jft`. */
+  /** Name in lists of settings, e.g. `recipe paper-jft`. */
   readonly source: string;
   readonly values: Readonly<Record<string, unknown>>;
-  /** How an error calls a setting of it, e.g. `option --epochs`. */
+  /** Name of a setting in errors, e.g. `option --epochs`. */
   readonly where: (name: string) => string;
 }
 
-/** What a training is to be, and who says so. */
+/** All settings of a run, and their sources. */
 export interface ResolvedSettings {
   readonly settings: Settings;
-  /** The source of each setting that has an effect, in the order of the list; `default` where nobody says anything. */
+  /** The source of each setting that has an effect, in the order of the table. */
   readonly sources: ReadonlyMap<SettingName, string>;
 }
 
 /**
- * Puts settings together: the first layer that names one decides, and what none names has its default.
+ * Combines layers of settings: the first layer with a value decides, otherwise the default.
  *
- * A layer that chooses another optimizer or schedule than a later one leaves that one's details of it without meaning;
- * they are passed over, as `momentum: 0.9` of a recipe for SGD is with `--optimizer adamw`.
+ * If a layer chooses another optimizer or schedule than a later one, details of the later one are ignored, such as
+ * `momentum: 0.9` of a recipe for SGD with `--optimizer adamw`.
  * @throws {UsageError} a layer names an unknown setting, a value is not allowed, or a setting does not go with the others.
  */
 export function resolveSettings(given: readonly SettingsLayer[]): ResolvedSettings {
@@ -74,13 +74,13 @@ function checkedLayer({ values, where, source }: SettingsLayer): SettingsLayer {
   return { values: checked, where, source };
 }
 
-/** The value that the layers from `from` on agree on. */
+/** The value of the first layer from `from` on that has one. */
 function firstValue(layers: readonly SettingsLayer[], from: number, name: keyof KeySettings): unknown {
   const layer = layers.slice(from).find(({ values }) => values[name] !== undefined);
   return layer ? layer.values[name] : settings[name].default;
 }
 
-/** False for a detail of another optimizer or schedule than is chosen, if a more important layer chose it. */
+/** Returns false for a detail of another optimizer or schedule than an earlier layer chose. */
 function hasMeaning(layers: readonly SettingsLayer[], index: number, name: SettingName): boolean {
   const { follows, only } = settingOf(name);
   if (follows === undefined) return true;
@@ -96,7 +96,7 @@ function hasMeaning(layers: readonly SettingsLayer[], index: number, name: Setti
   });
 }
 
-/** Of two settings that say the same in different ways, the one of the more important layer stays. */
+/** Of two alternative settings, keeps the one of the earlier layer. */
 function settleAlternatives(layers: readonly SettingsLayer[], chosen: Map<SettingName, number>): void {
   for (const name of settingNames) {
     const other = settingOf(name).insteadOf as SettingName | undefined;
@@ -119,13 +119,13 @@ function hasEffect(name: SettingName, values: Settings): boolean {
   return !settingNames.some((other) => settingOf(other).insteadOf === name && values[other] !== null);
 }
 
-/** The name that takes the fewest changes of single letters to come from `written`; of equal ones, the first. */
+/** The name with the smallest edit distance; of equal ones, the first. */
 export function nearestName(written: string, names: readonly string[]): string {
   const distances = names.map((name) => editDistance(written.toLowerCase(), name.toLowerCase()));
   return names[distances.indexOf(Math.min(...distances))]!;
 }
 
-/** How many letters have to be put in, taken out or replaced. @see Wagner and Fischer, The String-to-String Correction Problem, 1974 */
+/** Levenshtein distance. @see Wagner and Fischer, The String-to-String Correction Problem, 1974 */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (const [above, letter] of [...a].entries()) {

@@ -3,7 +3,7 @@ import type { OptimizerName } from "../../learning/optimizers.ts";
 import type { ScheduleName } from "../../learning/schedules.ts";
 import type { ArchitectureName } from "../../models/registry.ts";
 
-/** The settings that others' defaults depend on. */
+/** Settings that the defaults of others depend on. */
 export interface KeySettings {
   readonly architecture: ArchitectureName;
   readonly optimizer: OptimizerName;
@@ -13,18 +13,23 @@ export interface KeySettings {
   readonly average: "none" | "ema" | "polyak";
 }
 
-/** One knob of the training: all that flags, files and documents know about it. */
+/** One setting, as flags, files and documents describe it. */
 export interface Setting<T> extends Omit<Choice<T>, "default"> {
   readonly default: T | ((key: KeySettings) => T);
-  /** The choice that it refines: with another one of these, what a recipe says about it has no meaning. */
+  /** The choice that it refines: a recipe's value applies only with the recipe's own choice. */
   readonly follows?: "architecture" | "optimizer" | "schedule" | "average";
-  /** The names of that choice that it goes with; default all. */
+  /** Values of that choice it applies to; default all. */
   readonly only?: readonly string[];
-  /** Another setting that says the same in another way. */
+  /** Another setting with the same purpose; only one of them can be set. */
   readonly insteadOf?: string;
 }
 
-/** A setting with values of a kind. */
-export function setting<T>(kind: Kind<T>, rest: NoInfer<Omit<Setting<T>, keyof Kind<T>>>): Setting<T> {
-  return { ...kind, ...rest };
+/** A setting with values of a kind. @param about its description, as a phrase. */
+export function setting<T>(
+  kind: Kind<T>,
+  about: string,
+  value: NoInfer<Setting<T>["default"]>,
+  rest: Omit<Setting<T>, keyof Kind<T> | "about" | "default"> = {},
+): Setting<T> {
+  return { ...kind, about, default: value, ...rest };
 }

@@ -1,15 +1,10 @@
 import type { ValueOf } from "../../base/kinds.ts";
-import { augmentationSettings } from "./augmentation-settings.ts";
-import { fineTuningSettings, weightsSettings } from "./fine-tuning-settings.ts";
-import { networkSettings } from "./network-settings.ts";
+import { fineTuningSettings, networkSettings, weightsSettings } from "./network-settings.ts";
 import { optimizerSettings, scheduleSettings } from "./optimizer-settings.ts";
 import type { Setting } from "./setting.ts";
-import { imageSettings, lengthSettings, rankSettings } from "./training-settings.ts";
+import { augmentationSettings, imageSettings, lengthSettings, rankSettings } from "./training-settings.ts";
 
-/**
- * Every setting of a training, by its name in a configuration file: the one source of what flags, files, recipes and
- * documents say about it.
- */
+/** All training settings by their name in a configuration file: flags, recipes and documents derive from this table. */
 export const settings = {
   ...imageSettings,
   ...augmentationSettings,
@@ -25,12 +20,12 @@ export const settings = {
 /** Name of a training setting, as in a settings file. */
 export type SettingName = keyof typeof settings;
 
-/** A value for every setting: how a network is trained, nothing left open. */
+/** A value for every setting. */
 export type Settings = { readonly [Name in SettingName]: ValueOf<(typeof settings)[Name]> };
 
 export const settingNames = Object.keys(settings) as readonly SettingName[];
 
-/** The settings under the headings that the help and the documents use. */
+/** The settings by the headings of the help and the documents. */
 export const settingGroups: readonly { readonly title: string; readonly names: readonly SettingName[] }[] = [
   { title: "Images", names: namesOf(imageSettings) },
   { title: "Augmentation", names: namesOf(augmentationSettings) },
@@ -43,7 +38,7 @@ export const settingGroups: readonly { readonly title: string; readonly names: r
   { title: "Several processes", names: namesOf(rankSettings) },
 ];
 
-/** The setting of a name, whatever its values are. */
+/** The setting of a name. */
 export function settingOf(name: SettingName): Setting<unknown> {
   return settings[name] as unknown as Setting<unknown>;
 }

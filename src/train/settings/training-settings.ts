@@ -7,90 +7,62 @@ import {
   orNone,
   readNumber,
   text,
+  tupleOf,
   wholeNumber,
+  yesOrNo,
 } from "../../base/kinds.ts";
+import { augmentationNames } from "../../data/augmentation.ts";
 import type { ClassWeights } from "../../data/sample-weights.ts";
-import { type KeySettings, setting } from "./setting.ts";
+import { type KeySettings, type Setting, setting } from "./setting.ts";
 
-/** Which images there are, and how much they count. */
+const file = orNone(text("<file>"));
+const count = wholeNumber({ from: 1 });
+const seed = wholeNumber({ from: 0 });
+const share = number({ from: 0, below: 1 });
+const upTo1 = number({ from: 0, to: 1 });
+
+/** The images, their labels, and their weights in the loss. */
 export const imageSettings = {
-  val: setting(orNone(text("<folder>")), {
-    about: "images to test on after every epoch, with the same classes",
-    default: null,
-    insteadOf: "valShare",
-  }),
-  valShare: setting(number({ above: 0, below: 1 }), {
-    about: "without --val: share of each class that is held out for it",
-    default: 0.2,
-  }),
-  labelsFile: setting(orNone(text("<file>")), {
-    about: "labels of images that have several each, as CSV or JSON",
-    default: null,
-  }),
-  valLabelsFile: setting(orNone(text("<file>")), {
-    about: "the labels of the images of --val",
-    default: null,
-  }),
-  mapWeights: setting(orNone(text("<file>")), {
-    about: "how much each class counts in MAP@100, by name, as JSON; without it all count the same",
-    default: null,
-  }),
-  imageSize: setting(wholeNumber({ from: 71, to: 8192 }), {
-    about: "height and width that images are stretched to",
-    default: 299,
-  }),
-  sampling: setting(choice("shuffled", "balanced"), {
-    about: "balanced: an epoch shows all classes equally often",
-    default: "shuffled",
-  }),
-  classWeights: setting(orNone(classWeightsKind()), {
-    about: "how much classes count in the loss: balanced, or by name",
-    default: null,
-  }),
-  sampleWeights: setting(orNone(text("<file>")), {
-    about: "how much images count in the loss: CSV with lines of class/image.jpg,weight; 1 for others",
-    default: null,
-  }),
+  val: setting(orNone(text("<folder>")), "validation images, with the same classes", null, { insteadOf: "valShare" }),
+  valShare: setting(number({ above: 0, below: 1 }), "without --val: share of each class held out for validation", 0.2),
+  labelsFile: setting(file, "labels of images that have several each, as CSV or JSON", null),
+  valLabelsFile: setting(file, "labels of the images of --val", null),
+  mapWeights: setting(file, "class weights in MAP@100, by name, as JSON; without it all are equal", null),
+  imageSize: setting(wholeNumber({ from: 71, to: 8192 }), "height and width that images are stretched to", 299),
+  sampling: setting(choice("shuffled", "balanced"), "balanced: an epoch shows all classes equally often", "shuffled"),
+  classWeights: setting(orNone(classWeightsKind()), "class weights in the loss: balanced, or by name", null),
+  sampleWeights: setting(file, "image weights in the loss: CSV with lines of class/image.jpg,weight; default 1", null),
 };
 
-/** How long it takes, and what a step is. */
+/** Random changes of the training images: a named augmentation, and properties that override it. */
+export const augmentationSettings = {
+  augment: setting(choice(...augmentationNames), "augmentation; the flags below change parts of it", "default"),
+  flip: other(yesOrNo(), "mirror every second image, left for right"),
+  rotation: other(number({ from: 0, to: 180 }), "rotate by up to so many degrees either way"),
+  scale: other(number({ from: 0, to: 0.5 }), "enlarge or shrink by up to this share"),
+  shift: other(upTo1, "move by up to this share of the width and of the height"),
+  resizedCrop: other(number({ above: 0, to: 1 }), "resize a random window of at least this share of the area; 1: none"),
+  brightness: other(upTo1, "change the brightness by up to this share"),
+  contrast: other(upTo1, "change the contrast by up to this share"),
+  saturation: other(upTo1, "change the saturation by up to this share"),
+  hue: other(number({ from: 0, to: 0.5 }), "turn the hues by up to this share of the color circle"),
+  randAugment: other(randAugmentKind(), "RandAugment: operations on each image, and their magnitude"),
+  randomErasing: other(upTo1, "share of the images that lose a random rectangle"),
+  mixup: setting(number({ from: 0, to: 100 }), "mixup: α of the Beta distribution of the shares, e.g. 0.2", 0),
+  cutMix: setting(number({ from: 0, to: 100 }), "CutMix: α of the Beta distribution of the area, e.g. 1", 0),
+};
+
+/** Length of the run, and batches. */
 export const lengthSettings = {
-  epochs: setting(wholeNumber({ from: 1 }), {
-    about: "passes over the images",
-    default: 20,
-  }),
-  batchSize: setting(orNone(wholeNumber({ from: 1 }), "auto"), {
-    about: "images in a step",
-    default: null,
-    defaultText: "32, fewer if memory is short",
-  }),
-  accumulate: setting(wholeNumber({ from: 1 }), {
-    about: "micro-batches of a step, computed one after the other, for less memory",
-    default: 1,
-  }),
-  recompute: setting(onOff(), {
-    about: "recompute activations in the backward pass instead of keeping them, for less memory",
-    default: false,
-  }),
-  patience: setting(orNone(wholeNumber({ from: 1 })), {
-    about: "stop after n epochs without a better one; the best is kept",
-    default: null,
-  }),
-  maxMinutes: setting(orNone(number({ above: 0, to: 35_000 })), {
-    about: "stop after this time, as Ctrl-C does",
-    default: null,
-  }),
-  labelSmoothing: setting(number({ from: 0, below: 1 }), {
-    about: "part of the target probability that is spread over all classes",
-    default: 0.1,
-  }),
-  seed: setting(wholeNumber({ from: 0 }), {
-    about: "seed of shuffles, augmentation and dropout",
-    default: 0,
-  }),
-  weightsSeed: setting(wholeNumber({ from: 0 }), {
-    about: "seed of the initial weights",
-    default: ({ seed }: KeySettings) => seed,
+  epochs: setting(count, "passes over the images", 20),
+  batchSize: setting(orNone(count, "auto"), "images in a step", null, { defaultText: "32, fewer if memory is short" }),
+  accumulate: setting(count, "gradient-accumulation steps: micro-batches per step, for less memory", 1),
+  recompute: setting(onOff(), "recompute activations in the backward pass, for less memory", false),
+  patience: setting(orNone(count), "stop after n epochs without an improvement; the best is kept", null),
+  maxMinutes: setting(orNone(number({ above: 0, to: 35_000 })), "stop after this time, as Ctrl-C does", null),
+  labelSmoothing: setting(share, "part of the target probability that is spread over all classes", 0.1),
+  seed: setting(seed, "seed of shuffles, augmentation and dropout", 0),
+  weightsSeed: setting(seed, "seed of the initial weights", ({ seed }: KeySettings) => seed, {
     defaultText: "that of --seed",
   }),
 };
@@ -121,14 +93,22 @@ function readWeight(text: string): [string, number] {
   return [text.slice(0, at), readNumber(text.slice(at + 1))];
 }
 
-/** What counts only where several processes train together. */
+/** Training on several ranks. */
 export const rankSettings = {
-  syncBatchNorm: setting(onOff(), {
-    about: "batch normalization by the batches of all processes together, instead of each by its own",
-    default: false,
-  }),
-  scaleLearningRate: setting(choice("none", "linear"), {
-    about: "linear: the learning rate times the number of processes",
-    default: "none",
-  }),
+  syncBatchNorm: setting(onOff(), "batch normalization by the batches of all ranks together, not of each", false),
+  scaleLearningRate: setting(choice("none", "linear"), "linear: multiply the learning rate by the ranks", "none"),
 };
+
+/** A property of the named augmentation that can be overridden. */
+function other<T>(kind: Kind<T>, about: string): Setting<T | null> {
+  return setting(orNone(kind, "auto"), about, null, { defaultText: "as in --augment" });
+}
+
+/** Number of operations and magnitude, which a flag writes as `2,9`. */
+function randAugmentKind(): Kind<readonly [operations: number, magnitude: number]> {
+  return tupleOf([wholeNumber({ from: 0, to: 14 }), number({ from: 0, to: 10 })], {
+    separator: ",",
+    expected: "two numbers, operations from 0 to 14 and a magnitude from 0 to 10, e.g. 2,9",
+    placeholder: "<n,x>",
+  });
+}

@@ -1,53 +1,43 @@
 import { RuntimeUnavailableError } from "../../base/errors.ts";
-import type {
-  Device,
-  DeviceResults,
-  Platform,
-  ProfileEvent,
-  Session,
-  SessionOptions,
-  Tensors,
-} from "../../base/platform.ts";
+import type { Device, DeviceResults, Platform, Session, SessionOptions, Tensors } from "../../base/platform.ts";
 import { compileGraph } from "../../compiler/compile.ts";
 import { blockProbe, readBlockSize } from "../../compiler/onnx/blocked.ts";
 import type { OpGraph } from "../../graph/ops.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import type { StateTensor } from "./training-state.ts";
 
-/** What a step gives the engine. */
-export interface ProgramFeeds {
+/** Inputs of a step. */
+interface ProgramFeeds {
   /** Weights, slots and averages by name. */
   readonly state: ReadonlyMap<string, StateTensor>;
-  /** Numbers for the update: learning rates and the like. */
+  /** Scalars of the update, e.g. learning rates. */
   readonly scalars: Tensors;
-  /** Images, targets, dropout masks of each micro-batch; one where gradients are not accumulated. */
+  /** Images, targets and dropout masks of each micro-batch. */
   readonly batches: readonly Tensors[];
 }
 
 /** A training step in the engine. */
-export interface StepProgram {
+export interface StepProgram extends Pick<Session, "endProfiling" | "dispose"> {
   /**
    * Computes loss, logits and the successor of each entry of the state; changes nothing. Gradients among the results are
-   * good until the next run.
+   * valid until the next run.
    */
-  run(feeds: ProgramFeeds): Promise<DeviceResults>;
-  endProfiling(): Promise<readonly ProfileEvent[]>;
-  dispose(): Promise<void>;
+  readonly run: (feeds: ProgramFeeds) => Promise<DeviceResults>;
 }
 
-/** What a program is compiled with. */
+/** Options of loading a graph. */
 export interface ProgramOptions {
   readonly platform: Platform;
   readonly session?: SessionOptions | undefined;
   /** Weights that never change, by name, in the engine's layout. */
   readonly frozen: ReadonlyMap<string, FloatTensor>;
-  /** Compute each batch as a whole, however large: for graphs between which batches are handed on. Default false. */
+  /** Computes each batch as a whole, for graphs that pass batches on; default false. */
   readonly wholeBatches?: boolean;
 }
 
 /**
  * Loads a graph of a training step into the engine. Frozen weights are stored in it, and folded where nothing before them
- * trains: so the engine does there what it does for inference.
+ * trains, as for inference.
  */
 export async function stepSession(
   graph: OpGraph,
@@ -61,31 +51,21 @@ export async function stepSession(
 }
 
 /** A step that is one graph. */
-export class FusedProgram implements StepProgram {
-  readonly #session: Session;
-
-  constructor(session: Session) {
-    this.#session = session;
-  }
-
-  async run({ state, scalars, batches: [batch] }: ProgramFeeds): Promise<DeviceResults> {
-    const feeds = { ...Object.fromEntries(state), ...scalars, ...batch };
-    if (this.#session.runOnDevice) return this.#session.runOnDevice(feeds);
-    return { tensors: await this.#session.run(feeds as Tensors), kept: {} };
-  }
-
-  endProfiling(): Promise<readonly ProfileEvent[]> {
-    return this.#session.endProfiling();
-  }
-
-  async dispose(): Promise<void> {
-    await this.#session.dispose();
-  }
+export function fusedProgram(session: Session): StepProgram {
+  return {
+    run: async ({ state, scalars, batches: [batch] }) => {
+      const feeds = { ...Object.fromEntries(state), ...scalars, ...batch };
+      if (session.runOnDevice) return session.runOnDevice(feeds);
+      return { tensors: await session.run(feeds as Tensors), kept: {} };
+    },
+    endProfiling: () => session.endProfiling(),
+    dispose: () => session.dispose(),
+  };
 }
 
 /**
- * Channels to a block in the engine's fastest CPU layout on this machine (16 with AVX-512, 8 with AVX2), found by asking
- * the engine; undefined where it has no such layout, and on other devices.
+ * Channels per block in the engine's fastest CPU layout on this machine (16 with AVX-512, 8 with AVX2), found by a probe;
+ * undefined if it has no such layout, and on other devices.
  */
 export async function channelBlock(
   { engine }: Platform,

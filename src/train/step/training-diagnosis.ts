@@ -3,39 +3,38 @@ import type { Tensors } from "../../base/platform.ts";
 import { gradient } from "../../compiler/gradient.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
 import { OpGraphBuilder } from "../../graph/op-builder.ts";
-import type { OpGraph, Value } from "../../graph/ops.ts";
-import { dependents } from "../../graph/ops.ts";
+import { dependents, type OpGraph, type Value } from "../../graph/ops.ts";
 import type { FloatTensor, Tensor } from "../../tensor/tensor.ts";
 import { type ProgramOptions, stepSession } from "./step-program.ts";
 import { type ForwardGraph, forwardGraph } from "./training-graph.ts";
 import { type TrainingGraphOptions, trainingNames } from "./training-graph-options.ts";
 
-/** The first place where a step meets a number that is not finite. */
+/** The first NaN or infinite number of a step. */
 export interface Fault {
-  /** Name of the layer; undefined for the loss, and for targets and weights of samples. */
+  /** Name of the layer; undefined for the loss and for inputs. */
   readonly layer?: string;
   /**
-   * `weight`: before the step; `input`: what the step was given; `output`: the layer's, its inputs being finite; `loss`:
-   * all layers' outputs being finite; `gradient`: of the layer's output or weights, those of later layers being finite.
+   * `weight`: before the step; `input`: of the step; `output`: of a layer with finite inputs; `loss`: with finite layer
+   * outputs; `gradient`: of the layer's output or weights, with finite gradients of later layers.
    */
   readonly kind: "weight" | "input" | "output" | "loss" | "gradient";
   /** Name of the weight, input or value. */
   readonly name: string;
 }
 
-/** What a diagnosis looks at: a step before it was run. */
+/** A step before it is run. */
 interface DiagnosisInput {
   readonly network: Network;
   readonly options: TrainingGraphOptions;
   /** Weights by name, in the engine's layout. */
   readonly weights: ReadonlyMap<string, FloatTensor>;
-  /** What the step is fed besides. */
+  /** The other inputs of the step. */
   readonly batch: Tensors;
 }
 
 /**
- * Finds where a step first meets a number that is not finite; undefined if nowhere before the update. Compiles a graph of
- * its own, which computes every layer's output and gradient: it costs about as much as the creation of a step.
+ * Finds the first NaN or infinite number of a step; undefined if there is none before the update. Compiles a graph that
+ * computes every layer's output and gradient, which costs about as much as creating a step.
  */
 export async function diagnoseStep(
   { network, options, weights, batch }: DiagnosisInput,
@@ -59,7 +58,7 @@ export async function diagnoseStep(
   }
 }
 
-/** The graph with one output for each place that can be at fault, in the order in which faults spread. */
+/** The graph with one output for each possible fault, in the order in which faults spread. */
 function withPlaces(network: Network, forward: ForwardGraph): { graph: OpGraph; places: readonly Fault[] } {
   const { graph: upToLoss, layerOutputs, trained } = forward;
   const leading = ancestors(upToLoss, trainingNames.loss);
@@ -91,14 +90,14 @@ function withPlaces(network: Network, forward: ForwardGraph): { graph: OpGraph; 
   return { graph: build.finish(), places };
 }
 
-/** A number that is 0 if all of the value's are finite, and not a number otherwise: Σ 0·x. */
+/** Σ 0·x: 0 if all numbers are finite, otherwise NaN. */
 function trace(build: OpGraphBuilder, value: Value): Value {
   const nothing = build.op({ kind: "multiply" }, [value, build.constant(0)]);
   if (value.shape.length === 0) return nothing;
   return build.op({ kind: "reduceSum", axes: [...value.shape.keys()], keepDims: false }, [nothing]);
 }
 
-/** Names of all values that an output depends on. */
+/** Names of all values an output depends on. */
 function ancestors(graph: OpGraph, output: string): ReadonlySet<string> {
   const names = new Set([graph.outputs.get(output)!.name]);
   for (const { inputs, outputs } of graph.operations.toReversed()) {
@@ -109,21 +108,19 @@ function ancestors(graph: OpGraph, output: string): ReadonlySet<string> {
 
 const outputName = (place: string) => `finite/${place}`;
 
-/** Whether all numbers of a tensor are finite. */
 function allFinite({ type, data }: Tensor): boolean {
   return type !== "float32" || (data as Float32Array).every((value) => Number.isFinite(value));
 }
 
-/** The highest learning rate of a training, and one that usually works with its optimizer. */
+/** The highest learning rate of a run, and the default one of its optimizer. */
 interface LearningRates {
   readonly learningRate: number;
   readonly usualRate: number;
 }
 
 /**
- * Refuses weights that no step can repair.
- * @param weights by name, in any layout; the optimizer's memory (`<weight>#<slot>`) is not looked at.
- * @throws {TrainingError} one is no finite number.
+ * @param weights by name, in any layout; optimizer state (`<weight>#<slot>`) is ignored.
+ * @throws {TrainingError} a weight is NaN or infinite.
  */
 export function assertFiniteWeights(
   weights: ReadonlyMap<string, FloatTensor>,
@@ -138,13 +135,13 @@ export function assertFiniteWeights(
 }
 
 /**
- * Refuses a step whose loss or new weights are no finite numbers.
- * @param fault where that began; undefined for the optimizer's update.
+ * Reports a step with a NaN or infinite loss or new weight.
+ * @param fault its origin; undefined for the optimizer's update.
  * @throws {TrainingError} always.
  */
 export function throwBrokenStep(place: string, loss: number, fault: Fault | undefined, rates: LearningRates): never {
-  if (!Number.isFinite(loss)) throwDiverged(place, "the loss", loss, rates, describe(fault));
-  throwDiverged(place, "a new weight", undefined, rates, describe(fault));
+  const [subject, received] = Number.isFinite(loss) ? ["a new weight"] : ["the loss", loss];
+  throwDiverged(place, subject, received, rates, describe(fault));
 }
 
 function describe(fault: Fault | undefined): string {
@@ -156,12 +153,12 @@ function describe(fault: Fault | undefined): string {
   return `, from the ${kind} of layer "${layer}" on`;
 }
 
-function throwDiverged(place: string, subject: string, received: unknown, rates: LearningRates, began = ""): never {
+function throwDiverged(place: string, subject: string, received: unknown, rates: LearningRates, origin = ""): never {
   const { learningRate, usualRate } = rates;
   const lower = Math.min(Number((learningRate / 10).toPrecision(3)), usualRate);
   throw new TrainingError({
     where: `training, ${place}`,
-    what: `${subject} is NaN or infinite${began}`,
+    what: `${subject} is NaN or infinite${origin}`,
     received,
     remedy: `The steps were too large: use a lower learning rate, e.g. ${lower} instead of ${learningRate}.`,
   });

@@ -14,42 +14,42 @@ export interface TrainingGraphOptions {
   /** Without it the images are float32, already scaled. */
   readonly preprocessing?: Preprocessing | undefined;
   /**
-   * Which weights the optimizer moves, of those it can; default: all. For the others nothing is computed, and nothing at
-   * all before the first layer that trains.
+   * Selects the weights that train, among the trainable ones; default: all. No gradients are computed for the others, nor
+   * before the first layer that trains.
    */
   readonly trainable?: ((spec: WeightSpec) => boolean) | undefined;
   /**
-   * Whether a batch normalization normalizes by the batch and collects moving statistics (`training`), or uses the moving
-   * statistics it has (`inference`). Default, as in Keras: `inference` where neither its gamma nor its beta trains.
+   * Mode of a batch normalization: `training` normalizes by the batch and collects moving statistics, `inference` uses the
+   * moving statistics. Default, as in Keras: `inference` if neither its gamma nor its beta trains.
    */
   readonly batchNorm?: ((layer: Layer) => Mode) | undefined;
-  /** Normalize by the batches of all machines that train together, as if they were one; default: by one's own. */
+  /** Normalizes by the batches of all ranks together; default: each by its own. */
   readonly synchronizeBatchNormalization?: boolean;
   /** Factor of the learning rate for each weight, e.g. smaller in early layers; default 1. */
   readonly rateFactor?: ((spec: WeightSpec) => number) | undefined;
-  /** Which weights the optimizer's weight decay applies to; default: kernels, not biases, gammas and betas. */
+  /** Selects the weights that decay; default: kernels, not biases, gammas and betas. */
   readonly decays?: ((spec: WeightSpec) => boolean) | undefined;
   /** Limits the gradients of the loss, before a weight decay in the form of a penalty is added. */
   readonly clip?: GradientClip | undefined;
-  /** Put out the common norm of all gradients, unclipped; default: only where they are clipped by norm. */
+  /** Outputs the global norm of the unclipped gradients; default: only if they are clipped by norm. */
   readonly gradientNorm?: boolean;
   /** The loss has a weight for each sample; default false. */
   readonly sampleWeights?: boolean;
-  /** Keeps an average of every weight that changes, moving statistics too. */
+  /** Keeps an average of every weight that changes, moving statistics included. */
   readonly averageDecay?: AverageDecay | undefined;
-  /** Prepares the step to tell of its health; default false. It costs one to two hundredths of the step's time. */
+  /** Enables health records, for 1 to 2 % of the step's time; default false. */
   readonly health?: boolean;
   /**
-   * Compute outputs of normalizations, activations and depthwise convolutions again on the way back instead of keeping
-   * them: larger batches in the same memory, for a few hundredths of the step's time. In channel blocks the numbers stay
-   * the same, to the last bit; channels first they are rounded differently. Default false.
+   * Recomputes outputs of normalizations, activations and depthwise convolutions in the backward pass instead of keeping
+   * them: larger batches in the same memory, for a few percent of the step's time. In channel blocks the results are the
+   * same to the last bit; channels first they are rounded differently. Default false.
    */
   readonly recompute?: boolean;
-  /** Also put out the gradients, unclipped, as `gradient/<weight>`; default false. */
+  /** Also outputs the unclipped gradients, as `gradient/<weight>`; default false. */
   readonly gradientOutputs?: boolean;
 }
 
-/** What the graph of a step puts out about an activation. */
+/** A statistic of an activation among the outputs of a step's graph. */
 export type ActivationStatistic = "mean" | "meanSquare" | "positiveShare";
 
 /** Names of the step's inputs and outputs besides the state. */
@@ -62,13 +62,13 @@ export const trainingNames = {
   gradientNorm: "gradient_norm",
   /** 1 − decay of the average of the weights. */
   averageShare: "step/average_share",
-  /** A number of the optimizer's, for weights with this factor of the learning rate. */
+  /** A scalar of the optimizer, for weights with this factor of the learning rate. */
   scalar: (name: string, rateFactor: number) => `step/${name}${rateFactor === 1 ? "" : `*${rateFactor}`}`,
-  /** Square of the norm of a weight's gradient. */
+  /** Squared norm of a weight's gradient. */
   gradientSquare: (weight: string) => `health/gradient/${weight}`,
   activation: (statistic: ActivationStatistic, layer: string) => `health/${statistic}/${layer}`,
   next: (name: string) => `next/${name}`,
   gradient: (name: string) => `gradient/${name}`,
-  /** What a batch says about a moving statistic, where a step is two graphs. */
+  /** A batch statistic passed from the first to the second graph of a split step. */
   batchStatistic: (name: string) => `batch/${name}`,
 } as const;

@@ -12,15 +12,15 @@ import { type TrainingGraphOptions, trainingNames } from "./training-graph-optio
 import { writeActivationHealth } from "./training-health.ts";
 import { averageSlot, type StateEntry, weightEntry } from "./training-state.ts";
 
-/** What a training step reads and replaces, whether it is one graph or two. */
+/** Inputs and outputs of a training step, whether it is one graph or two. */
 export interface StepInterface {
-  /** What each step replaces. */
+  /** Entries replaced by each step. */
   readonly state: readonly StateEntry[];
-  /** Weights that the step reads but never changes. */
+  /** Weights that never change. */
   readonly frozen: readonly StateEntry[];
-  /** Weights that the optimizer moves. */
+  /** Weights that train. */
   readonly trained: readonly WeightSpec[];
-  /** Factors of the learning rate, for each of which the optimizer's numbers are fed. */
+  /** Factors of the learning rate; each has its own scalars of the optimizer. */
   readonly rateFactors: readonly number[];
   readonly dropoutMasks: readonly { readonly mask: Value; readonly rate: number }[];
 }
@@ -30,13 +30,13 @@ export interface TrainingGraph extends StepInterface {
   readonly graph: OpGraph;
 }
 
-/** A training step as two graphs, between which gradients can be summed up or exchanged. */
+/** A training step as two graphs, between which gradients can be accumulated or exchanged. */
 export interface SplitTrainingGraph extends StepInterface {
   /** Forward, loss, gradients. */
   readonly forward: OpGraph;
-  /** New weights. Inputs: what `exchanged` names. */
+  /** New weights, from the values in `exchanged`. */
   readonly update: OpGraph;
-  /** Outputs of `forward` that are inputs of `update`: gradients, and the batch's statistics. */
+  /** Outputs of `forward` that are inputs of `update`: gradients and batch statistics. */
   readonly exchanged: readonly Value[];
 }
 
@@ -50,11 +50,12 @@ export function trainingGraph(network: Network, options: TrainingGraphOptions): 
   const build = new OpGraphBuilder(options.gradientOutputs ? graph : withoutGradientOutputs(graph));
   const parameters = new Map(graph.parameters.map((value) => [value.name, value]));
   const update = writeUpdate({ ...gradients, build, parameters }, options);
-  return { graph: build.finish(), ...stepInterface(gradients, update) };
+  const { trained, frozen, dropoutMasks } = gradients;
+  return { graph: build.finish(), ...update, trained, frozen: frozen.map(weightEntry), dropoutMasks };
 }
 
 /**
- * Composes lower → loss → gradient, and apart from it the update.
+ * Composes lower → loss → gradient, and the update as a second graph.
  * @throws {UsageError} as {@link trainingGraph}.
  */
 export function splitTrainingGraph(network: Network, options: TrainingGraphOptions): SplitTrainingGraph {
@@ -62,10 +63,9 @@ export function splitTrainingGraph(network: Network, options: TrainingGraphOptio
   const forward = new OpGraphBuilder(withoutUnread(gradients.graph));
   const build = new OpGraphBuilder();
   const exchanged: Value[] = [];
-  const exchange = (name: string, value: Value): Value => {
-    const input = build.input(name, value.shape);
-    exchanged.push(input);
-    return input;
+  const exchange = (name: string, { shape }: Value): Value => {
+    exchanged.push(build.input(name, shape));
+    return exchanged.at(-1)!;
   };
   const parameters = new Map(
     [...gradients.trained, ...gradients.statistics.map(({ weight }) => weight)].map((weight) => {
@@ -81,14 +81,16 @@ export function splitTrainingGraph(network: Network, options: TrainingGraphOptio
     forward.output(name, statistic.batch);
     return { ...statistic, batch: exchange(name, statistic.batch) };
   });
-  const operands = { build, trained: gradients.trained, gradients: new Map(received), statistics, parameters };
-  const update = writeUpdate(operands, options);
-  const graphs = { forward: forward.finish(), update: build.finish() };
-  return { ...graphs, exchanged, ...stepInterface(gradients, update) };
-}
-
-function stepInterface({ trained, frozen, dropoutMasks }: GradientGraph, update: WrittenUpdate): StepInterface {
-  return { ...update, trained, frozen: frozen.map(weightEntry), dropoutMasks };
+  const { trained, frozen, dropoutMasks } = gradients;
+  const update = writeUpdate({ build, trained, gradients: new Map(received), statistics, parameters }, options);
+  const graphs = { forward: forward.finish(), update: build.finish(), exchanged };
+  return {
+    ...graphs,
+    ...{ state: update.state, rateFactors: update.rateFactors },
+    trained,
+    frozen: frozen.map(weightEntry),
+    dropoutMasks,
+  };
 }
 
 function withoutGradientOutputs(graph: OpGraph): OpGraph {
@@ -96,13 +98,13 @@ function withoutGradientOutputs(graph: OpGraph): OpGraph {
   return { ...graph, outputs: new Map(outputs) };
 }
 
-/** The graph without parameters that no operator reads, as moving statistics before they are updated. */
+/** The graph without unread parameters, such as moving statistics before their update. */
 function withoutUnread(graph: OpGraph): OpGraph {
   const read = new Set(graph.operations.flatMap(({ inputs }) => inputs.map(({ name }) => name)));
   return { ...graph, parameters: graph.parameters.filter(({ name }) => read.has(name)) };
 }
 
-/** A moving statistic, and what the batch has to say about it. */
+/** A moving statistic, and that of the batch. */
 interface MovingStatistic {
   readonly weight: WeightSpec;
   readonly batch: Value;
@@ -116,11 +118,9 @@ export interface ForwardGraph {
   readonly graph: OpGraph;
   /** Output of each layer, channels first. */
   readonly layerOutputs: ReadonlyMap<string, Value>;
-  /** The weights that the optimizer moves. */
   readonly trained: readonly WeightSpec[];
   /** Of batch normalizations in training mode. */
   readonly statistics: readonly MovingStatistic[];
-  /** Weights that stay as they are. */
   readonly frozen: readonly WeightSpec[];
   readonly dropoutMasks: readonly { readonly mask: Value; readonly rate: number }[];
 }
@@ -172,7 +172,7 @@ export function forwardGraph(network: Network, options: TrainingGraphOptions): F
   return { graph: build.finish(), layerOutputs, trained, statistics, frozen, dropoutMasks };
 }
 
-/** The first half of a training step: forward, loss, gradients; these are outputs too, as `gradient/<weight>`. */
+/** The first half of a training step: forward, loss, and gradients as outputs `gradient/<weight>`. */
 interface GradientGraph extends ForwardGraph {
   /** By weight. */
   readonly gradients: ReadonlyMap<string, Value>;
@@ -190,7 +190,7 @@ function gradientGraph(network: Network, options: TrainingGraphOptions): Gradien
   return { ...forward, graph: frugal, gradients };
 }
 
-/** What an update goes by; all values are of the graph that is being written. */
+/** Inputs of an update; all values belong to the graph being built. */
 interface UpdateInput {
   readonly build: OpGraphBuilder;
   readonly trained: readonly WeightSpec[];
@@ -201,15 +201,8 @@ interface UpdateInput {
   readonly parameters: ReadonlyMap<string, Value>;
 }
 
-/** What an update replaces, and what it wants to be fed. */
-interface WrittenUpdate {
-  readonly state: readonly StateEntry[];
-  /** Each factor of the learning rate that a weight has, once. */
-  readonly rateFactors: readonly number[];
-}
-
-/** Writes the second half of a training step: clip, optimizer, moving statistics, averages. */
-function writeUpdate(input: UpdateInput, options: TrainingGraphOptions): WrittenUpdate {
+/** Builds the second half of a training step: clip, optimizer, moving statistics, averages. */
+function writeUpdate(input: UpdateInput, options: TrainingGraphOptions): Pick<StepInterface, "state" | "rateFactors"> {
   const { build, trained, statistics, parameters } = input;
   const { optimizer, decays = isKernel, rateFactor = () => 1, clip = {} } = options;
   const state: StateEntry[] = [];

@@ -8,7 +8,7 @@ import { blocksOf } from "../../models/parts.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { type ActivationStatistic, trainingNames } from "./training-graph-options.ts";
 
-/** Writes statistics of the first image's activations: a whole batch's would be another pass over all memory. */
+/** Adds statistics of the first image's activations; those of the whole batch would take another pass over all memory. */
 export function writeActivationHealth(
   build: OpGraphBuilder,
   network: Network,
@@ -34,14 +34,14 @@ export function writeActivationHealth(
   }
 }
 
-/** What a step of the engine has shown, with the weights before and after it. */
+/** Weights before and after a step, and its outputs. */
 interface StepEvidence {
   readonly state: ReadonlyMap<string, FloatTensor>;
   readonly next: ReadonlyMap<string, FloatTensor>;
   readonly results: Tensors;
 }
 
-/** Health of a step whose graph was made for it. */
+/** Health of a step created with `health`. */
 export function stepHealth(
   network: Network,
   trained: readonly WeightSpec[],
@@ -74,12 +74,12 @@ export function stepHealth(
   return { layers, activations };
 }
 
-/** Activation functions within the network, not the one that makes probabilities. */
+/** Returns true for activation functions within the network, not the final one. */
 function isObserved({ config, outputShape }: Layer): boolean {
   return (config.type === "ReLU" || config.type === "Activation") && outputShape.length === 3;
 }
 
-/** The health of a step, by the blocks of the network. */
+/** Summarizes the health of a step by block. */
 export function blockHealth(network: Network, { layers, activations }: StepHealth): readonly BlockHealth[] {
   const blocks = blocksOf(network);
   const inBlock = (block: string) => (part: { readonly layer: string }) => blocks.get(part.layer) === block;
@@ -93,12 +93,12 @@ export function blockHealth(network: Network, { layers, activations }: StepHealt
 }
 
 function weightHealth(layers: readonly LayerHealth[]): Omit<BlockHealth, "block"> {
-  const weightNorm = norm(layers.map((layer) => layer.weightNorm));
-  // Where a layer's weights were all 0 its ratio is infinite: then the block's is unknown.
-  const change = norm(layers.map((layer) => layer.updateRatio * layer.weightNorm));
+  const weightNorm = Math.hypot(...layers.map((layer) => layer.weightNorm));
+  // The ratio of a layer whose weights were all 0 is infinite: then the block's is unknown.
+  const change = Math.hypot(...layers.map((layer) => layer.updateRatio * layer.weightNorm));
   const updateRatio = change / weightNorm;
   return {
-    gradientNorm: norm(layers.map((layer) => layer.gradientNorm)),
+    gradientNorm: Math.hypot(...layers.map((layer) => layer.gradientNorm)),
     weightNorm,
     ...(Number.isFinite(updateRatio) && { updateRatio }),
   };
@@ -114,8 +114,4 @@ function activationHealth(activations: readonly ActivationHealth[]): Pick<BlockH
       zeroShare: Math.max(...activations.map((each) => each.zeroShare)),
     },
   };
-}
-
-function norm(values: readonly number[]): number {
-  return Math.hypot(...values);
 }

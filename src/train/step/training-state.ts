@@ -1,5 +1,5 @@
 import { UsageError } from "../../base/errors.ts";
-import type { DeviceTensor, Platform, Session, SessionOptions } from "../../base/platform.ts";
+import type { DeviceTensor, Session } from "../../base/platform.ts";
 import { compileGraph } from "../../compiler/compile.ts";
 import type { Weights } from "../../graph/initialize.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
@@ -8,9 +8,9 @@ import { checkWeights, engineShape, toEngineLayout } from "../../graph/weights.t
 import { sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 
-/** A tensor that belongs to a training step: a weight, a moving statistic, a slot of the optimizer, an average. */
+/** A tensor of a training step: a weight, a moving statistic, an optimizer slot or an average. */
 export interface StateEntry {
-  /** Name of the graph's input; its successor, if it changes, is the output `next/<name>`. */
+  /** Name of the graph's input; its successor is the output `next/<name>`. */
   readonly name: string;
   readonly weight: WeightSpec;
   /** Name of the optimizer's slot, or `averageSlot`; undefined for the weight itself. */
@@ -22,23 +22,23 @@ export interface StateEntry {
 /** Name of the slot that holds a weight's average. */
 export const averageSlot = "average";
 
-/** All that a training step remembers: a step restored from it continues exactly like the one it was taken from. */
+/** State of a training step; a step restored from it continues exactly like the original one. */
 export interface TrainingState {
   /**
-   * Weights under their names, frozen ones too, and slots as `<weight>#<slot>`, all in the engine's layout. No step writes
-   * into tensors that it has handed out, and nobody else should.
+   * Weights by name, frozen ones included, and slots as `<weight>#<slot>`, all in the engine's layout. Must not be written
+   * to; no step does.
    */
   readonly tensors: ReadonlyMap<string, FloatTensor>;
   /** Number of steps done. */
   readonly steps: number;
 }
 
-/** The weight itself, as a part of the state. */
+/** The state entry of a weight itself. */
 export function weightEntry(weight: WeightSpec): StateEntry {
   return { name: weight.name, weight, shape: engineShape(weight) };
 }
 
-/** The state before the first step: the given weights (Keras's layout), copied, as their own averages; zeros in slots. */
+/** The state before the first step: copies of the weights (Keras's layout), also as their averages; slots are 0. */
 export function initialState(entries: readonly StateEntry[], weights: Weights): TrainingState {
   const tensors = entries.map(({ name, weight, slot, shape }): [string, FloatTensor] => {
     if (slot !== undefined && slot !== averageSlot) return [name, floatTensor(shape)];
@@ -54,54 +54,49 @@ export function checkState(network: string, entries: readonly StateEntry[], { te
   checkWeights(`training state of ${network}`, entries, tensors, remedy);
 }
 
-/** A part of a training step's state: here, or in the memory of the device that computes. */
+/** A tensor of the state: in main memory, or in the device's. */
 export type StateTensor = FloatTensor | DeviceTensor;
 
-/** Up to this size state comes back from each step: it is looked at, and small. */
+/** State up to this size is returned by each step, to be checked. */
 export const largestLookedAt = 16_384;
 
-/** Whether a tensor lies in a device's own memory. */
+/** Returns true if a tensor is in device memory. */
 export function isOnDevice(tensor: StateTensor): tensor is DeviceTensor {
   return "device" in tensor;
 }
 
-/** The names of what is worth leaving on the device from one step to the next. */
+/** Names of the entries worth keeping on the device between steps. */
 export function worthKeeping(
   entries: readonly { readonly name: string; readonly shape: readonly number[] }[],
 ): string[] {
   return entries.filter(({ shape }) => sizeOf(shape) > largestLookedAt).map(({ name }) => name);
 }
 
-/** Gives back what lies on the device. */
+/** Frees tensors on the device. */
 export function disposeState(state: ReadonlyMap<string, StateTensor>): void {
   for (const tensor of state.values()) if (isOnDevice(tensor)) tensor.dispose();
 }
 
-/** Where a training step is told to compute. */
-interface Place {
-  readonly platform: Platform;
-  readonly session?: SessionOptions | undefined;
-}
-
-/** The state of a training step, wherever its parts lie. */
+/** The state of a training step, in main memory and on the device. */
 export class StateMemory {
-  readonly #place: Place;
+  readonly #createSession: (model: Uint8Array) => Promise<Session>;
   #tensors: ReadonlyMap<string, StateTensor>;
-  /** All of it here, once it was fetched. */
+  /** All of it in main memory, once fetched. */
   #fetched: ReadonlyMap<string, FloatTensor> | undefined;
   #reader: Session | undefined;
 
-  constructor(tensors: ReadonlyMap<string, FloatTensor>, place: Place) {
+  /** @param createSession loads a model on the device of the state. */
+  constructor(tensors: ReadonlyMap<string, FloatTensor>, createSession: (model: Uint8Array) => Promise<Session>) {
     this.#tensors = tensors;
     this.#fetched = tensors;
-    this.#place = place;
+    this.#createSession = createSession;
   }
 
   get tensors(): ReadonlyMap<string, StateTensor> {
     return this.#tensors;
   }
 
-  /** @throws {UsageError} some of it is on a device, and was not fetched. */
+  /** @throws {UsageError} some of it is on a device and was not fetched. */
   get here(): ReadonlyMap<string, FloatTensor> {
     if (this.#fetched) return this.#fetched;
     throw new UsageError({
@@ -111,7 +106,7 @@ export class StateMemory {
     });
   }
 
-  /** What comes after a step; memory of what was before it is given back. */
+  /** Replaces the state by that after a step, and frees the old one. */
   replace(next: ReadonlyMap<string, StateTensor>): void {
     disposeState(this.#tensors);
     this.#tensors = next;
@@ -124,14 +119,13 @@ export class StateMemory {
   }
 
   /**
-   * Any state of this step with all of it here. A handle has no other way to be read than by a model that hands out what goes
-   * in; to a session of another device it would be a wrong address.
+   * Copies a state of this step to main memory. A handle can only be read by a model that returns its inputs; to a session
+   * of another device it would be a wrong address.
    */
   async read(state: ReadonlyMap<string, StateTensor>): Promise<ReadonlyMap<string, FloatTensor>> {
     if (isAllHere(state)) return state;
     const away = [...state].flatMap(([name, tensor]) => (isOnDevice(tensor) ? [[name, tensor] as const] : []));
-    const { platform, session } = this.#place;
-    this.#reader ??= await platform.engine.createSession(readingModel(away), { ...session, profile: false });
+    this.#reader ??= await this.#createSession(readingModel(away));
     const { tensors } = await this.#reader.runOnDevice!(Object.fromEntries(away));
     return new Map([...state].map(([name, tensor]) => [name, (tensors[outputOf(name)] ?? tensor) as FloatTensor]));
   }

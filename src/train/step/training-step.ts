@@ -9,8 +9,8 @@ import { fromEngineLayout } from "../../graph/weights.ts";
 import { deriveSeed, mulberry32 } from "../../tensor/random.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
-import { createStagedSession, type Reduce, SplitProgram } from "./split-program.ts";
-import { FusedProgram, type StepProgram, stepSession } from "./step-program.ts";
+import { createStagedSession, type Reduce, splitProgram } from "./split-program.ts";
+import { fusedProgram, type StepProgram, stepSession } from "./step-program.ts";
 import { diagnoseStep, type Fault } from "./training-diagnosis.ts";
 import { type StepInterface, splitTrainingGraph, trainingGraph } from "./training-graph.ts";
 import { type TrainingGraphOptions, trainingNames } from "./training-graph-options.ts";
@@ -29,7 +29,7 @@ import {
   worthKeeping,
 } from "./training-state.ts";
 
-/** How a training step is compiled, and the engine it runs on. */
+/** Options of a training step. */
 export interface TrainingStepOptions extends TrainingGraphOptions {
   readonly platform: Platform;
   readonly session?: SessionOptions | undefined;
@@ -38,11 +38,19 @@ export interface TrainingStepOptions extends TrainingGraphOptions {
    * little memory. Normalizations by the batch see one micro-batch at a time. Default 1.
    */
   readonly accumulate?: number;
-  /** Averages gradients and statistics over the machines that train together. */
+  /** Averages gradients and statistics over all ranks. */
   readonly reduce?: Reduce;
 }
 
-type CompleteOptions = TrainingStepOptions & Required<Pick<TrainingStepOptions, "accumulate">>;
+type CompleteOptions = TrainingStepOptions & { readonly accumulate: number };
+
+/** A step as loaded into the engine. */
+interface CompiledStep {
+  readonly program: StepProgram;
+  readonly interface: StepInterface;
+  /** Weights that never change, in the engine's layout. */
+  readonly frozen: ReadonlyMap<string, FloatTensor>;
+}
 
 /** A batch and its learning rate. */
 export interface StepInput {
@@ -50,10 +58,10 @@ export interface StepInput {
   readonly images: Tensor;
   /** Target probabilities `[N, classes]`. */
   readonly targets: FloatTensor;
-  /** Factor of each sample's loss, `[N]`, where the step was created with `sampleWeights`; default all 1. */
+  /** Factor of each sample's loss, `[N]`, if created with `sampleWeights`; default all 1. */
   readonly sampleWeights?: FloatTensor;
   readonly learningRate: number;
-  /** Tell of the step's health, where it was created with `health`; default false. */
+  /** Returns the step's health, if created with `health`; default false. */
   readonly health?: boolean;
   /** Seed of this step's dropout; default: the number of steps done. */
   readonly seed?: number;
@@ -65,43 +73,39 @@ export interface StepResult {
   readonly loss: number;
   /** `[N, classes]`, before the update. */
   readonly logits: FloatTensor;
-  /** Euclidean norm of all gradients together, unclipped, where it was asked for or is needed to clip. */
+  /** Global norm of the unclipped gradients, if requested or needed for clipping. */
   readonly gradientNorm?: number;
-  /** By weight, in Keras's layout, where the step was created with `gradientOutputs`; else empty. */
+  /** By weight, in Keras's layout, if created with `gradientOutputs`; else empty. */
   readonly gradients: Weights;
-  /** Where it was asked for. With `accumulate`, activations are those of the first micro-batch. */
+  /** If requested. With `accumulate`, activations are those of the first micro-batch. */
   readonly health?: StepHealth;
-  /** False if the loss or a new weight is no finite number: then the step is undone, and `diagnose` tells where it broke. */
+  /** False if the loss or a new weight is NaN or infinite: the step is undone, and `diagnose` finds the cause. */
   readonly isSound: boolean;
 }
 
 /**
- * A network in training: its weights and the optimizer's memory, replaced by one run of the engine at each step. A step
- * that fails leaves them as they were.
+ * A network in training: its weights and optimizer state, replaced by one run of the engine at each step. A failed step
+ * leaves them unchanged.
  */
 export class TrainingStep {
   readonly #network: Network;
   readonly #options: CompleteOptions;
-  readonly #program: StepProgram;
-  readonly #interface: StepInterface;
-  /** Weights that never change, in the engine's layout. */
-  readonly #frozen: ReadonlyMap<string, FloatTensor>;
+  readonly #compiled: CompiledStep;
   readonly #state: StateMemory;
   #steps: number;
 
   private constructor(
     network: Network,
     options: CompleteOptions,
-    program: StepProgram,
-    parts: { readonly interface: StepInterface; readonly frozen: ReadonlyMap<string, FloatTensor> },
+    compiled: CompiledStep,
     { tensors, steps }: TrainingState,
   ) {
     this.#network = network;
     this.#options = options;
-    this.#program = program;
-    this.#interface = parts.interface;
-    this.#frozen = parts.frozen;
-    this.#state = new StateMemory(named(parts.interface.state, tensors), options);
+    this.#compiled = compiled;
+    const { platform, session } = options;
+    const createSession = (model: Uint8Array) => platform.engine.createSession(model, { ...session, profile: false });
+    this.#state = new StateMemory(named(compiled.interface.state, tensors), createSession);
     this.#steps = steps;
   }
 
@@ -114,8 +118,8 @@ export class TrainingStep {
   }
 
   /**
-   * Compiles the step, to continue from the `state()` of another one: with the same options, on the same machine, bit
-   * for bit as that one would have.
+   * Compiles the step, to continue from the `state()` of another one: with the same options on the same machine, bit for
+   * bit as that one would have.
    * @throws {WeightsError} the state is of another network or of other options.
    */
   static restore(network: Network, state: TrainingState, options: TrainingStepOptions): Promise<TrainingStep> {
@@ -138,8 +142,8 @@ export class TrainingStep {
       const frozen = named(graph.frozen, state.tensors);
       const keep = worthKeeping(graph.state).map((name) => trainingNames.next(name));
       const kept = { ...session, keep };
-      const program = new FusedProgram(await stepSession(graph.graph, { platform, session: kept, frozen }));
-      return new TrainingStep(network, options, program, { interface: graph, frozen }, state);
+      const program = fusedProgram(await stepSession(graph.graph, { platform, session: kept, frozen }));
+      return new TrainingStep(network, options, { program, interface: graph, frozen }, state);
     }
     const split = splitTrainingGraph(network, reduce ? options : unsynchronized(options));
     const state = start([...split.state, ...split.frozen]);
@@ -148,8 +152,8 @@ export class TrainingStep {
     const load = (graph: OpGraph) => stepSession(graph, { platform, session, frozen, wholeBatches });
     const forward = await (reduce ? createStagedSession(split.forward, load, reduce) : load(split.forward));
     const update = await stepSession(split.update, { platform, session, frozen: new Map() });
-    const program = new SplitProgram(forward, update, split, reduce);
-    return new TrainingStep(network, options, program, { interface: split, frozen }, state);
+    const program = splitProgram(forward, update, split, reduce);
+    return new TrainingStep(network, options, { program, interface: split, frozen }, state);
   }
 
   /** Number of steps done. */
@@ -160,12 +164,12 @@ export class TrainingStep {
   /**
    * Runs one step and moves the weights.
    * @throws {UsageError} the number of samples is not that of the step.
-   * @throws {Error} what the engine says; the weights stay as they were.
+   * @throws {Error} the engine failed; the weights are unchanged.
    */
   async run(input: StepInput): Promise<StepResult> {
     const state = this.#state.tensors;
     const options = this.#options;
-    const { tensors: results, kept } = await this.#program.run({
+    const { tensors: results, kept } = await this.#compiled.program.run({
       state,
       scalars: this.#scalars(input.learningRate, this.#steps + 1),
       batches: this.#batches(input),
@@ -196,17 +200,17 @@ export class TrainingStep {
 
   async #health(step: { next: ReadonlyMap<string, StateTensor>; results: Tensors }): Promise<StepHealth> {
     const [state, next] = [await this.#state.fetch(), await this.#state.read(step.next)];
-    return stepHealth(this.#network, this.#interface.trained, { state, next, results: step.results });
+    return stepHealth(this.#network, this.#compiled.interface.trained, { state, next, results: step.results });
   }
 
-  /** Brings here what has stayed on a device: `state` and `weights` need it, after the last step before them. */
+  /** Copies the state from the device; required after the last step before `state` and `weights`. */
   async fetch(): Promise<void> {
     await this.#state.fetch();
   }
 
   #scalars(learningRate: number, step: number): Tensors {
     const { optimizer, averageDecay } = this.#options;
-    const named = this.#interface.rateFactors.flatMap((factor) =>
+    const named = this.#compiled.interface.rateFactors.flatMap((factor) =>
       Object.entries(optimizer.scalars(learningRate * factor, step)).map(
         ([name, value]) => [trainingNames.scalar(name, factor), value] as const,
       ),
@@ -228,14 +232,17 @@ export class TrainingStep {
     };
     return microBatches(fed, batchSize, accumulate).map((batch, index) => ({
       ...batch,
-      ...dropoutMasks(this.#interface.dropoutMasks, index === 0 ? seed : deriveSeed(seed, "micro-batch", index)),
+      ...dropoutMasks(
+        this.#compiled.interface.dropoutMasks,
+        index === 0 ? seed : deriveSeed(seed, "micro-batch", index),
+      ),
     }));
   }
 
   #gradients(results: Tensors): Weights {
     if (!this.#options.gradientOutputs) return new Map();
     return new Map(
-      this.#interface.trained.map((spec) => [
+      this.#compiled.interface.trained.map((spec) => [
         spec.name,
         copyForKeras(spec, results[trainingNames.gradient(spec.name)] as FloatTensor),
       ]),
@@ -243,17 +250,16 @@ export class TrainingStep {
   }
 
   /**
-   * All that the step remembers, to save it and to `restore` it. Nothing is copied, and later steps do not change it.
+   * The whole state, to save and to `restore`. Nothing is copied, and later steps do not change it.
    * @throws {UsageError} some of it is on a device: `fetch` it first.
    */
   state(): TrainingState {
-    return { tensors: new Map([...this.#state.here, ...this.#frozen]), steps: this.#steps };
+    return { tensors: new Map([...this.#state.here, ...this.#compiled.frozen]), steps: this.#steps };
   }
 
   /**
    * A copy of the weights, in Keras's layout.
-   * @param options `averaged`: their averages, where the step was created with `averageDecay`; what never changes is its
-   *   own average.
+   * @param options `averaged`: their averages, if created with `averageDecay`; frozen weights are their own average.
    * @throws {UsageError} some are on a device: `fetch` them first.
    */
   weights(options: { readonly averaged?: boolean } = {}): Weights {
@@ -264,7 +270,7 @@ export class TrainingStep {
   }
 
   /**
-   * The weights as they are, in the engine's layout. Nothing is copied, and later steps do not change it.
+   * The weights in the engine's layout. Nothing is copied, and later steps do not change them.
    * @param options as for {@link weights}.
    * @throws {UsageError} some are on a device: `fetch` them first.
    */
@@ -273,18 +279,18 @@ export class TrainingStep {
     return new Map(
       networkWeights(this.#network).map(({ name }) => {
         const average = options.averaged ? state.get(`${name}#${averageSlot}`) : undefined;
-        return [name, average ?? state.get(name) ?? this.#frozen.get(name)!];
+        return [name, average ?? state.get(name) ?? this.#compiled.frozen.get(name)!];
       }),
     );
   }
 
   /**
-   * Finds where the next step, on this input, first meets a number that is not finite: the first weight, layer's output or
-   * gradient. Undefined if nowhere before the optimizer. It costs about as much as the creation of a step.
+   * Finds the first NaN or infinite weight, layer output or gradient of the next step on this input; undefined if there is
+   * none before the optimizer. Costs about as much as creating a step.
    */
   async diagnose(input: StepInput): Promise<Fault | undefined> {
     const { platform, session } = this.#options;
-    const weights = new Map([...(await this.#state.fetch()), ...this.#frozen]);
+    const weights = new Map([...(await this.#state.fetch()), ...this.#compiled.frozen]);
     for (const batch of this.#batches(input)) {
       const diagnosed = { network: this.#network, options: unsynchronized(this.#options), weights, batch };
       const fault = await diagnoseStep(diagnosed, { platform, session });
@@ -293,21 +299,21 @@ export class TrainingStep {
     return undefined;
   }
 
-  /** What the engine recorded, if profiling was asked for. */
-  endProfiling() {
-    return this.#program.endProfiling();
+  /** The engine's records, if profiling is on. */
+  endProfiling(): ReturnType<StepProgram["endProfiling"]> {
+    return this.#compiled.program.endProfiling();
   }
 
   /** Frees the memory of the session and of the state. */
   async dispose(): Promise<void> {
     await this.#state.dispose();
-    await this.#program.dispose();
+    await this.#compiled.program.dispose();
   }
 }
 
 /**
- * Whether small tensors, and so nearly surely all, are finite: a number that is not spreads to the gradient of every bias,
- * beta or depthwise kernel before it, and to look at every number would take longer than an update.
+ * Returns true if small tensors, and so nearly surely all, are finite: NaN spreads to the gradient of every bias, beta or
+ * depthwise kernel before it, and checking every number would take longer than an update.
  */
 function areFinite(tensors: Iterable<StateTensor>): boolean {
   for (const tensor of tensors) {
@@ -317,7 +323,7 @@ function areFinite(tensors: Iterable<StateTensor>): boolean {
   return true;
 }
 
-/** Options of a step that no other machine has to take part in. */
+/** Options of a step without other ranks. */
 function unsynchronized(options: TrainingStepOptions): TrainingStepOptions {
   return { ...options, synchronizeBatchNormalization: false };
 }
@@ -352,7 +358,7 @@ export function dropoutMasks(
 }
 
 /**
- * Cuts tensors along their first axis into `count` batches of `size` samples each, without copying.
+ * Splits tensors along their first axis into `count` batches of `size` samples each, without copying.
  * @throws {UsageError} a tensor holds another number of samples.
  */
 export function microBatches(tensors: Tensors, size: number, count: number): readonly Tensors[] {
