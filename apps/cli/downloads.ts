@@ -1,7 +1,8 @@
+import { join } from "node:path";
 import type { Command } from "commander";
 import type { Platform } from "../../src/base/platform.ts";
 import type { DownloadProgress } from "../../src/runtime/node/download-attempt.ts";
-import { cachedDownloads, downloadSettings } from "../../src/runtime/node/downloads.ts";
+import { cachedDownloads, type DownloadSettings, downloadSettings } from "../../src/runtime/node/downloads.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import type { CliIo } from "./io.ts";
 import { type Progress, startProgress } from "./progress.ts";
@@ -10,28 +11,37 @@ import { type Progress, startProgress } from "./progress.ts";
 export interface DownloadFlags {
   readonly cacheDir?: string | undefined;
   readonly offline?: boolean | undefined;
+  readonly refresh?: boolean | undefined;
 }
 
 /** Adds the flags of a command that may download weights. */
 export function addDownloadOptions(command: Command): Command {
   return command
     .option("--cache-dir <folder>", "folder for downloaded weights (default: the user's cache)")
-    .option("--offline", "use only cached downloads (also: XCEPTION_OFFLINE=1)");
+    .option("--offline", "use only cached downloads (also: XCEPTION_OFFLINE=1)")
+    .option("--refresh", "download again what is cached");
 }
 
 /** Node's platform with downloads as set by flags and environment; shows their progress. */
-export function platformFor({ cacheDir, offline }: DownloadFlags, io: CliIo): Required<Platform> {
-  const settings = downloadSettings(process.env);
+export function platformFor(flags: DownloadFlags, io: CliIo): Required<Platform> {
+  const { offline, refresh = false } = flags;
+  const settings = downloadSettingsOf(flags);
   const { onProgress, stop } = downloadDisplay(io);
-  const downloads = cachedDownloads({
-    mirror: settings.mirror,
-    cacheFolder: cacheDir ?? settings.cacheFolder,
-    offline: offline ?? settings.offline,
-    signal: io.signal,
-    onProgress,
-  });
-  const read = (address: string) => downloads.read(address).finally(stop);
+  const options = { ...settings, offline: offline ?? settings.offline, refresh, onProgress };
+  const downloads = cachedDownloads(options);
+  // The signal is asked for only by a download: see main.ts.
+  const read = (address: string) =>
+    cachedDownloads({ ...options, signal: io.signal })
+      .read(address)
+      .finally(stop);
   return { ...nodePlatform, downloads: { ...downloads, read } };
+}
+
+/** The settings of the environment, with the cache folder of the flag. */
+export function downloadSettingsOf({ cacheDir }: DownloadFlags): DownloadSettings {
+  const settings = downloadSettings(process.env);
+  if (cacheDir === undefined) return settings;
+  return { ...settings, cacheFolder: cacheDir, hub: { ...settings.hub, cacheFolder: join(cacheDir, "hub") } };
 }
 
 /** A progress bar in megabytes, shown once the size is known. */

@@ -1,3 +1,5 @@
+import { printable } from "./printable.ts";
+
 /** The parts of an error message, in the order in which every message is composed. */
 export interface ErrorParts {
   /** The function, option, file or field at fault, e.g. `option --epochs` or `conv2d "block1_conv1"`. */
@@ -63,6 +65,13 @@ export class FormatError extends XceptionError {
 /** A file or folder that cannot be read or written: it is missing, or access is denied. */
 export class FileError extends XceptionError {
   readonly code = "FILE";
+  /** True if there is no such file; false for any other cause. */
+  readonly isMissing: boolean;
+
+  constructor(parts: ErrorParts, { isMissing = false }: { readonly isMissing?: boolean } = {}) {
+    super(parts);
+    this.isMissing = isMissing;
+  }
 }
 
 /** Weights that do not belong to the network they are loaded into. */
@@ -125,7 +134,7 @@ function composeMessage({ where, what, received, expected, remedy }: ErrorParts)
   if (received !== undefined) message += `; received ${shortened(show(received))}`;
   if (expected !== undefined) message += `; expected ${expected}`;
   if (!/[.!?]$/.test(message)) message += ".";
-  return remedy === undefined ? message : `${message} ${remedy}`;
+  return printable(remedy === undefined ? message : `${message} ${remedy}`);
 }
 
 /** Names from files can be of any length. */

@@ -68,12 +68,15 @@ export interface Downloads {
   /** URL of a mirror folder for the published weights. */
   readonly mirror?: string | undefined;
   /**
-   * Downloads an `http:` or `https:` URL into memory owned by the caller; an MD5 at its end, `#md5=…`, is verified.
+   * Downloads an `http:` or `https:` URL, or a file of a Hugging Face repository (`hf://owner/repo@revision/file`), into
+   * memory owned by the caller. A checksum at the end of a URL, `#md5=…` or `#sha256=…`, is verified.
    * @throws {UsageError} the URL is not one of these.
    * @throws {FileError} the download failed.
    * @throws {AbortedError} the download was stopped.
    */
   read(address: string): Promise<Uint8Array>;
+  /** Returns the path of the cached file of an address; undefined if it is not cached. */
+  cached?(address: string): Promise<string | undefined>;
 }
 
 /**
@@ -101,6 +104,8 @@ export interface IsolatedJob<T> {
   readonly moved?: readonly ArrayBuffer[];
   /** Name of the input in errors. */
   readonly where: string;
+  /** The work in errors, and what to do if it takes too long; default: reading a file, which is probably damaged. */
+  readonly work?: { readonly name: string; readonly remedy: string };
   /** Type of the function's result; never set. */
   readonly returns?: T;
 }
@@ -108,7 +113,7 @@ export interface IsolatedJob<T> {
 /** Limits of an isolated job; reaching one ends it with a FormatError. */
 export interface JobLimits {
   readonly timeMs: number;
-  /** Limit for each WebAssembly memory. */
+  /** Limit for each WebAssembly memory, or for the process. */
   readonly memoryBytes: number;
 }
 
@@ -117,7 +122,7 @@ export interface Session {
   /** Axes of the outputs by name, as far as the engine knows them before a run; a string names an axis of any size. */
   readonly outputShapes?: ReadonlyMap<string, readonly (number | string)[]>;
   /** Computes all outputs, each in its own memory, from one tensor for each input of the model. */
-  run(feeds: Tensors): Promise<Tensors>;
+  run(feeds: Tensors, options?: RunOptions): Promise<Tensors>;
   /**
    * Like `run`, but inputs may be in device memory, and the outputs named in `keep` stay there. Undefined if the engine
    * does not support it.
@@ -177,6 +182,25 @@ export interface SessionOptions {
   readonly profile?: boolean;
   /** Outputs that `runOnDevice` leaves on the device, if possible. */
   readonly keep?: readonly string[];
+  /**
+   * For models of unknown origin: runs the model in a process of its own, which is ended when loading it or one run exceeds
+   * the limits, or when a signal fires. Browsers ignore it.
+   */
+  readonly isolation?: SessionIsolation | undefined;
+  /** Stops loading with an {@link AbortedError}, if the session is isolated. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Limits of an isolated session; reaching one is a FormatError. */
+export interface SessionIsolation extends JobLimits {
+  /** Name of the model in errors. */
+  readonly where: string;
+}
+
+/** Options of {@link Session.run}. */
+export interface RunOptions {
+  /** Stops the run with an {@link AbortedError}, if the session is isolated; another run may follow. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Duration of one run of an operator. */

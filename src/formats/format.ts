@@ -53,6 +53,8 @@ export interface FileContents {
   readonly metadata?: string | undefined;
   /** Image preprocessing, as far as it differs from the default. */
   readonly preprocessing?: Preprocessing & Partial<ImageResize>;
+  /** Remark on this preprocessing if it is assumed, as a sentence. */
+  readonly preprocessingNote?: string;
   /** The graph of an ONNX file, and its bytes with the numbers of other files included. */
   readonly onnx?: { readonly bytes: Uint8Array; readonly content: OnnxContent };
   /** Describes a graph that is not ONNX and has no layers. */
@@ -77,8 +79,6 @@ export interface DescribedNetwork {
   readonly network: Network;
   /** Its architecture, if the file names one. */
   readonly architecture?: Architecture;
-  /** Weights that the file omits because they never change: `bn/gamma` of a normalization without scale. */
-  readonly constants?: ReadonlyMap<string, number>;
   /** A rescaling of pixels directly after the input; the network starts after it. */
   readonly rescaling?: Preprocessing;
 }

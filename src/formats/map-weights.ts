@@ -15,11 +15,11 @@ interface MapOptions {
    * `predictions/*` loads all but the classifier. Missing weights are initialized from the network's seed. Default: none.
    */
   readonly allowMissing?: string | undefined;
-  /** Weights that the file omits because they are constant: of a batch normalization without scale or center. */
+  /** Weights that the file omits because they change nothing: those of a batch normalization that was folded. */
   readonly constants?: ReadonlyMap<string, number> | undefined;
 }
 
-/** How a file's weights were matched to a network; missing weights and those of another shape were initialized. */
+/** Result of matching a file's weights to a network; missing weights and those of another shape were initialized. */
 export interface MappingReport extends WeightDifferences {
   /** Identification of layers: by name, by class and number, or only by order. */
   readonly by: "name" | "class" | "order";

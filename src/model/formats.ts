@@ -21,7 +21,7 @@ import type { Weights } from "../graph/weights.ts";
 import type { GraphFacts } from "../report/summary.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { graphShapes } from "./foreign-graph.ts";
-import { defaultPreprocessing } from "./model.ts";
+import { defaultPreprocessing, type ImagePreprocessing } from "./model.ts";
 import {
   classifierProblem,
   encodeModel,
@@ -63,7 +63,7 @@ export async function openWeightsFile(source: WeightsSource): Promise<WeightsFil
   if (key !== undefined && format !== undefined && format !== torchFormat) {
     throw new UsageError({ where, what: "only PyTorch checkpoints have keys", received: key, remedy: "Leave it out." });
   }
-  if (format) return described(await format.read(source), where);
+  if (format) return described(await format.read(source), source);
   throw new FormatError({
     where,
     what: bytes.length === 0 ? "the file is empty" : "unknown file format",
@@ -78,24 +78,29 @@ function assertUnread({ bytes, where }: WeightsSource): void {
     new Uint8Array(bytes.buffer);
   } catch (cause) {
     const remedy = "Make another one with weightsSource.";
-    throw new UsageError({
-      where,
-      what: "this source was opened before, and its bytes were transferred",
-      remedy,
-      cause,
-    });
+    throw new UsageError({ where, what: "this source was opened before", remedy, cause });
   }
 }
 
 /** Interprets our JSON document in a file, if there is one: it may describe the network, too. */
-function described(
-  { metadata: text, preprocessing, onnx, graph: facts, ...contents }: FileContents,
-  where: string,
-): WeightsFile {
+function described(file: FileContents, { where, published = {} }: WeightsSource): WeightsFile {
+  const { metadata: text, preprocessing, preprocessingNote, onnx, graph: facts, ...contents } = file;
   if (text === undefined) {
-    const metadata = preprocessing && { preprocessing: { ...defaultPreprocessing, ...preprocessing } };
+    const { inputShape, ...about } = published;
+    const metadata = {
+      ...(preprocessing && { preprocessing: { ...defaultPreprocessing, ...preprocessing } }),
+      ...about,
+    };
+    const { describedNetwork } = contents;
     const graph = onnx ? graphOf(onnx) : facts && (async () => facts());
-    return { ...contents, ...(metadata && { metadata }), ...(graph && { graph }) };
+    const assumed = about.preprocessing ? publishedNote(about.preprocessing) : preprocessingNote;
+    return {
+      ...contents,
+      ...(describedNetwork && { describedNetwork: (shape = inputShape) => describedNetwork(shape) }),
+      ...(Object.keys(metadata).length > 0 && { metadata }),
+      ...(graph && { graph }),
+      notes: [...(contents.notes ?? []), ...(assumed === undefined ? [] : [assumed])],
+    };
   }
   const metadata = readMetadata(text, where);
   if (onnx === undefined) {
@@ -107,6 +112,12 @@ function described(
   // Only the file's own network knows the layout of its tensors.
   const layers = () => contents.layers(network);
   return { ...contents, layers, describedNetwork: () => ({ network }), metadata };
+}
+
+/** Remark on the preprocessing of a repository's `config.json`. */
+export function publishedNote({ scale, offset, interpolation, fit, cropRatio = 1 }: ImagePreprocessing): string {
+  const crop = cropRatio === 1 ? "" : `, ${100 * cropRatio} % of each side`;
+  return `Images are prepared as in config.json: resized (${interpolation}, ${fit}${crop}), pixel · ${scale} + ${offset}.`;
 }
 
 function graphOf({ bytes, content }: NonNullable<FileContents["onnx"]>): NonNullable<WeightsFile["graph"]> {
@@ -122,7 +133,7 @@ export interface ModelToWrite extends ModelDescription {
 interface WriteOptions {
   /** For files that store a date. */
   readonly savedAt: Date;
-  /** How numbers are stored. */
+  /** Format of stored numbers. */
   readonly storedAs: NonNullable<OnnxOptions["storedAs"]>;
 }
 

@@ -10,6 +10,7 @@ import type { Preprocessing } from "../graph/preprocessing.ts";
 import type { Weights } from "../graph/weights.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
 import { asImageError, ImagePreparation, imageBatch } from "./images.ts";
+import { networkIsolation, withFileName } from "./isolation.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "./model.ts";
 
 /** A network, or the part of one that computes the requested outputs. */
@@ -115,7 +116,7 @@ export class Predictor {
     this.assertNotDisposed();
     const prepared = await Promise.all(images.map((image) => this.#preparation.prepare(image)));
     assertNotAborted(signal);
-    return this.runPart(imageBatch(prepared), part);
+    return this.runPart(imageBatch(prepared), part, signal);
   }
 
   /**
@@ -134,7 +135,8 @@ export class Predictor {
     let errors: { readonly index: number; readonly error: XceptionError }[] = [];
     const batch = async (): Promise<PredictedBatch> => {
       const done = { indices: rows.map(({ index }) => index), errors };
-      const outputs = rows.length > 0 ? await this.runPart(imageBatch(rows.map(({ image }) => image)), part) : {};
+      const outputs =
+        rows.length > 0 ? await this.runPart(imageBatch(rows.map(({ image }) => image)), part, signal) : {};
       [rows, errors] = [[], []];
       return { ...done, outputs };
     };
@@ -180,9 +182,9 @@ export class Predictor {
    * Runs a part of the network on a batch of its own size, as {@link run}; returns the part's outputs.
    * @throws {UsageError} after `dispose()`.
    */
-  async runPart(images: Tensor, part: NetworkPart): Promise<Tensors> {
+  async runPart(images: Tensor, part: NetworkPart, signal?: AbortSignal): Promise<Tensors> {
     this.assertNotDisposed();
-    return this.#queue.add(async () => (await this.#sessionFor(part)).run({ [imageInput]: images }));
+    return this.#queue.add(async () => (await this.#sessionFor(part)).run({ [imageInput]: images }, { signal }));
   }
 
   async #sessionFor(part: NetworkPart): Promise<Session> {
@@ -219,7 +221,9 @@ export function compiledParts(model: InferenceModel, engine: Engine, options?: S
     const isWhole = network === model.network;
     const own = isWhole ? weights : new Map(networkWeights(network).map(({ name }) => [name, weights.get(name)!]));
     const compiled = compile(network, own, { form: "inference", preprocessing, outputs: [...new Set(outputs)] });
-    return engine.createSession(compiled, options);
+    const where = `network "${network.name}"`;
+    const isolation = networkIsolation(network, compiled, where);
+    return withFileName(await engine.createSession(compiled, { ...options, isolation }), where);
   };
 }
 

@@ -83,7 +83,7 @@ export async function openStartingFile(
 ): Promise<StartingFile> {
   const opened = await weightsSource(source, platform, { includeTop: classes === 1000 });
   const file = await openWeightsFile(opened);
-  const { license, provenance } = opened.origin ?? file.metadata ?? {};
+  const { license, provenance } = file.metadata ?? {};
   return {
     where: opened.where,
     file,

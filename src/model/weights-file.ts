@@ -1,40 +1,92 @@
-import { FormatError, UsageError } from "../base/errors.ts";
+import { FileError, FormatError, UsageError } from "../base/errors.ts";
+import { hubAddress, isHubAddress, parseHubAddress } from "../base/hub-address.ts";
 import type { Source, SourceReader } from "../base/platform.ts";
-import { nameOfSource, readSource } from "../base/source.ts";
+import { isAddress, nameOfSource, readSource } from "../base/source.ts";
 import type { FileToRead } from "../formats/format.ts";
 import { kerasFileModule } from "../formats/keras/file.ts";
-import { defaultName, familyNamed } from "../models/registry.ts";
-import type { ModelDescription } from "./model-file.ts";
+import {
+  hubAddressNamed,
+  imagenetAddress,
+  imagenetOrigin,
+  namedWeights,
+  type PublishedDescription,
+  parseHubConfig,
+  weightsNames,
+} from "./published-weights.ts";
 
 /** A file of weights to open. */
 export interface WeightsSource extends FileToRead {
-  /** License and provenance of the weights, if known beforehand. */
-  readonly origin?: Pick<ModelDescription, "license" | "provenance">;
+  /** Description of the weights by their publisher; the file's own document has priority. */
+  readonly published?: PublishedDescription;
+}
+
+/** Options of {@link weightsSource}. */
+export interface WeightsSourceOptions {
+  /** With `imagenet`, includes its classifier; default true. */
+  readonly includeTop?: boolean;
+  /** Key of the weights in a PyTorch checkpoint, names separated by `/`. */
+  readonly key?: string | undefined;
 }
 
 /**
  * Reads a file of weights, to be opened once.
- * @param source `imagenet` stands for the published weights of keras.applications.Xception; `includeTop` includes its
- * classifier, by default.
- * @param options `key` of the weights in a PyTorch checkpoint, names separated by `/`.
+ * @param source besides files: `imagenet`, the weights of keras.applications.Xception; the name of a repository in
+ * {@link namedWeights}, or any other on Hugging Face as `hf://owner/repo[@revision][/file]`.
  * @throws {FileError} the file does not exist, or cannot be read.
  * @throws {UsageError} the source is of no known kind.
  */
 export async function weightsSource(
   source: Source,
   reader: SourceReader,
-  { includeTop = true, key }: { readonly includeTop?: boolean; readonly key?: string | undefined } = {},
+  options: WeightsSourceOptions = {},
 ): Promise<WeightsSource> {
   if (source === "imagenet") {
-    const address = imagenetAddress(includeTop, reader.downloads?.mirror);
-    return { ...(await weightsSource(address, reader)), origin: imagenetOrigin };
+    const address = imagenetAddress(options.includeTop ?? true, reader.downloads?.mirror);
+    return { ...(await fileSource(address, reader, options)), published: imagenetOrigin };
   }
-  const { isolate } = reader;
+  const name = nameOfSource(source);
+  const address = name !== undefined && isHubAddress(name) ? name : hubAddressNamed(source);
+  return address === undefined ? fileSource(source, reader, options) : hubSource(address, reader, options);
+}
+
+/** Opens the weights of a repository on Hugging Face, with the description in its `config.json`. */
+async function hubSource(address: string, reader: SourceReader, options: WeightsSourceOptions): Promise<WeightsSource> {
+  const place = parseHubAddress(address);
+  const configAddress = hubAddress(place, "config.json");
+  const config = await readSource(configAddress, reader).catch((error: unknown) => {
+    if (!isMissing(error)) throw error;
+  });
+  const { license } = namedWeights.find(({ name }) => name === place.repo) ?? {};
+  const published = {
+    ...(license !== undefined && { license }),
+    ...(config && parseHubConfig(new TextDecoder().decode(config), `file "${configAddress}"`)),
+    provenance: { weights: address.replace(/^hf:\/\//i, ""), source: address },
+  };
+  let missing: FileError | undefined;
+  for (const file of place.file === undefined ? weightsNames : [place.file]) {
+    try {
+      return { ...(await fileSource(hubAddress(place, file), reader, options)), published };
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      missing ??= error;
+    }
+  }
+  throw missing!;
+}
+
+function isMissing(error: unknown): error is FileError {
+  return error instanceof FileError && error.isMissing;
+}
+
+async function fileSource(source: Source, reader: SourceReader, options: WeightsSourceOptions): Promise<WeightsSource> {
+  const { isolate, downloads } = reader;
   const name = nameOfSource(source);
   // In parallel with reading the bytes, whose content decides the format.
   if (/\.(h5|hdf5|keras)(#|$)/i.test(name ?? "")) isolate?.prepare?.(kerasFileModule);
   const bytes = await readSource(source, reader);
-  const where = name === undefined ? `file of ${bytes.length} bytes` : `file "${name}"`;
+  const cached = name !== undefined && isAddress(name) ? await downloads?.cached?.(name) : undefined;
+  const place = cached === undefined ? "" : ` (cached as ${cached})`;
+  const where = name === undefined ? `file of ${bytes.length} bytes` : `file "${name}"${place}`;
   const readBeside = async (part: string): Promise<Uint8Array> => {
     assertInside(part, where);
     if (name === undefined || source instanceof Blob) {
@@ -48,6 +100,7 @@ export async function weightsSource(
     return readSource(`${name.slice(0, Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1)}${part}`, reader);
   };
   const isDisposable = !(source instanceof Uint8Array || source instanceof ArrayBuffer);
+  const { key } = options;
   return { where, bytes, isDisposable, key, readBeside, ...(isolate && { isolate }) };
 }
 
@@ -61,27 +114,4 @@ function assertInside(name: string, where: string): void {
     received: name,
     expected: "a name relative to its own folder",
   });
-}
-
-const { folder: published, withTop, withoutTop, license, origin } = familyNamed(defaultName).published!;
-
-/** License and provenance of models made from these weights. */
-export const imagenetOrigin = { license, provenance: { weights: origin, source: published } };
-
-/**
- * The address of these weights, with the file's MD5 as `#md5=`.
- * @param mirror address of another folder with the same files.
- * @see https://github.com/keras-team/keras/blob/master/keras/src/applications/xception.py
- */
-function imagenetAddress(includeTop: boolean, mirror = published): string {
-  if (!/^https?:\/\/./i.test(mirror)) {
-    throw new UsageError({
-      where: "mirror of the ImageNet weights (XCEPTION_WEIGHTS_URL)",
-      what: "this is not a URL",
-      received: mirror,
-      expected: "the URL of a folder, http://… or https://…",
-    });
-  }
-  const { name, md5 } = includeTop ? withTop : withoutTop;
-  return `${mirror.replace(/\/?$/, "/")}${name}#md5=${md5}`;
 }

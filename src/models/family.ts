@@ -20,6 +20,8 @@ export interface Family<
   readonly preprocessing: Preprocessing;
   /** Weights that the authors of the family published. */
   readonly published?: PublishedWeights;
+  /** Repositories on Hugging Face with weights of its networks, and their licenses: `timm/NAME.TAG`. */
+  readonly hub?: Readonly<Record<`timm/${NoInfer<Name>}.${string}`, string>>;
   /** Guesses the options of a network with unknown layer names; the caller builds each and compares. */
   candidates?(network: Network): readonly OptionsOf<Table>[];
   /** Names of the layers of feature stages that are not the last feature map of a stride. */

@@ -46,7 +46,7 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
       remedy: "Convert to ONNX, or leave the option out.",
     });
   }
-  const opened = { ...source.origin, ...(await openAs(source, options)) };
+  const opened = await openAs(source, options);
   const strange = nonFiniteWeights(opened.weights, source.where, strict);
   const { model, notes } = await completeModel(opened, options.labels);
   const { format, ...written } = await target.write(model, { savedAt, storedAs: dtype });
@@ -69,7 +69,7 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
  * @throws {WeightsError} there are some, and `strict`.
  */
 function nonFiniteWeights(weights: Weights, where: string, strict: boolean): readonly string[] {
-  const names = [...weights].flatMap(([name, { data }]) => (data.every(Number.isFinite) ? [] : [name]));
+  const names = [...weights].flatMap(([name, { data }]) => (data.every(Number.isFinite) ? [] : name));
   if (names.length === 0) return [];
   const listed = `${names.slice(0, 5).join(", ")}${names.length > 5 ? ` and ${names.length - 5} more` : ""}`;
   if (!strict) return [`Some of its weights are NaN or infinite: ${listed}.`];

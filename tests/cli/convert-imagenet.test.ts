@@ -6,7 +6,8 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { writeLegacyWeights } from "../../src/formats/keras/writer.ts";
 import { syntheticWeights } from "../../src/graph/synthetic.ts";
 import { decodeModel, encodeModel } from "../../src/model/model-file.ts";
-import { imagenetOrigin, weightsSource } from "../../src/model/weights-file.ts";
+import { imagenetOrigin } from "../../src/model/published-weights.ts";
+import { weightsSource } from "../../src/model/weights-file.ts";
 import { imagenetLabels } from "../../src/models/imagenet-classes.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { encodePng } from "../../src/runtime/node/images.ts";
@@ -78,7 +79,7 @@ test("a model is read from its address by what uses models", async () => {
 test("models made of the weights that Keras published say so, and under which license", async () => {
   const weights = await writeLegacyWeights({ network, weights: syntheticWeights(network) });
   const options = { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0 } as const;
-  const source = { ...(await weightsSource(weights, nodePlatform)), origin: imagenetOrigin };
+  const source = { ...(await weightsSource(weights, nodePlatform)), published: imagenetOrigin };
   const converted = await convert(source, { to: "onnx", network: options });
   const { license, provenance } = decodeModel(converted.bytes, "model");
   expect(license).toBe("MIT");
@@ -87,7 +88,7 @@ test("models made of the weights that Keras published say so, and under which li
     source: "https://storage.googleapis.com/tensorflow/keras-applications/xception/",
   });
   // What a file says itself comes first.
-  const own = { ...(await weightsSource(encodeModel(smallModel()), nodePlatform)), origin: imagenetOrigin };
+  const own = { ...(await weightsSource(encodeModel(smallModel()), nodePlatform)), published: imagenetOrigin };
   expect(decodeModel((await convert(own, { to: "onnx" })).bytes, "own").license).toBe("CC0-1.0");
 });
 

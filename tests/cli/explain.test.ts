@@ -113,7 +113,7 @@ describe("files", () => {
     const { exitCode, stderr } = await explain(at("photos"), "-o", at("two.npy"));
     expect(exitCode).toBe(2);
     expect(stderr).toBe(
-      "error: option --output: a .npy file holds one map; received 2 images and 1 method. Write .html, or print all maps with --json.\n",
+      'error: option --output: a .npy file holds one map; received "2 images and 1 method". Write .html, or print all maps with --json.\n',
     );
   });
 });

@@ -89,8 +89,8 @@ test("imagenet comes from the mirror, and what is no file of Keras's is told by 
   expect(exitCode).toBe(1);
   const md5 = createHash("md5").update(published).digest("hex");
   expect(stderr).toContain(
-    `download of ${new URL("xception_weights_tf_dim_ordering_tf_kernels_notop.h5", server.url).href}: what was received has ` +
-      `the MD5 ${md5} instead of b0042744bf5b25fce3cb969f33bebb97. To do without a download, get the file some other way and ` +
+    `download of ${new URL("xception_weights_tf_dim_ordering_tf_kernels_notop.h5", server.url).href}: the file received has ` +
+      `the MD5 ${md5} instead of b0042744bf5b25fce3cb969f33bebb97. To work without a download, get the file elsewhere and ` +
       `put it at ${join(work, "xception-ts/xception_weights_tf_dim_ordering_tf_kernels_notop.h5")}. Its MD5 is b0042744bf5b25fce3cb969f33bebb97.`,
   );
   expect(await readdir(work)).not.toContain("run");

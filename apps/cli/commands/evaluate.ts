@@ -30,7 +30,7 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     summary: "Evaluate a model on a folder of labeled images",
     details:
       "The folder has one subfolder per class. MODEL is a file in any supported format, a URL, or " +
-      "imagenet (Keras's Xception).",
+      "a name of xception weights.",
     examples: [
       "xception evaluate run/model.onnx photos/test --json",
       "xception evaluate run/model.onnx photos/test --top 1,5 --report test.html",
@@ -55,7 +55,14 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     const weights = await readMapWeights(mapWeights ?? null, dataset, platform.files, model.labels);
     const progress = startProgress(io, { label: "evaluating", total: dataset.samples.length });
     const onProgress = ({ done }: { done: number }) => progress.update(done);
-    const request = { platform, top, mapWeights: weights, batchSize, session: { device }, signal: io.signal };
+    const request = {
+      platform,
+      top,
+      mapWeights: weights,
+      batchSize,
+      session: { device, signal: io.signal },
+      signal: io.signal,
+    };
     const result = await evaluate(model, dataset, { ...request, onProgress }).finally(() => progress.stop());
     const { evaluation, predictions, skipped } = result;
     reportSkipped(skipped, io);

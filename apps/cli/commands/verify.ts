@@ -80,11 +80,11 @@ export function registerVerify(program: Command, io: CliIo): void {
         .default("inference"),
     );
   addNetworkOptions(addDownloadOptions(command)).action(async (model: string | undefined, flags: VerifyFlags) => {
-    const { tolerance: taps, cacheDir, offline } = flags;
+    const { tolerance: taps } = flags;
     const tolerance: VerifyTolerance | undefined = taps === undefined ? undefined : { taps, probabilities: taps / 10 };
     assertNoMixture(model, flags);
     if (model !== undefined && command.getOptionValueSource("layout") === "cli") throw needs("--layout", "--golden");
-    const platform = platformFor({ cacheDir, offline }, io);
+    const platform = platformFor(flags, io);
     if (model === undefined) return compareGolden(command, flags, tolerance, platform, io);
     const { reference, image: images, runtimes, json, architecture, key } = flags;
     const network = givenNetworkOptions(command, flags);

@@ -35,6 +35,14 @@ export const alignedFamily = defineFamily({
   },
   build: alignedXception,
   preprocessing: kerasPreprocessing,
+  hub: {
+    "timm/xception41.tf_in1k": "Apache-2.0",
+    "timm/xception65.tf_in1k": "Apache-2.0",
+    "timm/xception71.tf_in1k": "Apache-2.0",
+    "timm/xception41p.ra3_in1k": "Apache-2.0",
+    "timm/xception65.ra3_in1k": "Apache-2.0",
+    "timm/xception65p.ra3_in1k": "Apache-2.0",
+  },
   /** A block downsamples in its third convolution; timm takes the feature map before it. */
   stages({ layers }) {
     return layers.flatMap(({ name, config, inbound }) => {

@@ -41,6 +41,7 @@ export const xceptionFamily = defineFamily({
     license: "MIT",
     origin: "keras.applications.Xception, trained on ImageNet",
   },
+  hub: { "timm/legacy_xception.tf_in1k": "Apache-2.0" },
   candidates: xceptionCandidates,
   timm: {
     cropRatios: { legacy_xception: 0.897 },

@@ -17,16 +17,21 @@ export interface AttemptOptions {
   readonly signal?: AbortSignal | undefined;
   /** Time without data after which a connection is dropped; default 30 s. */
   readonly stallTimeoutMs?: number;
+  /** Largest file to download, in bytes; default 2 GB; Node reads at most 2 GiB into memory at once. */
+  readonly sizeLimit?: number;
 }
 
 /** Failure of a download attempt. */
 export class DownloadFailure extends Error {
   /** True if a retry may succeed. */
   readonly transient: boolean;
+  /** HTTP status, if the server answered with an error. */
+  readonly status: number | undefined;
 
-  constructor(message: string, { transient, cause }: { readonly transient: boolean; readonly cause?: unknown }) {
-    super(message, { cause });
-    this.transient = transient;
+  constructor(message: string, about: { readonly transient: boolean; readonly cause?: unknown; status?: number }) {
+    super(message, { cause: about.cause });
+    this.transient = about.transient;
+    this.status = about.status;
   }
 }
 
@@ -36,60 +41,100 @@ const transientStatuses = [408, 425, 429, 500, 502, 503, 504];
 /** Errors of unreachable servers; an immediate retry would only keep the user waiting. */
 const unreachable = ["ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH"];
 
+/** A file on a server. */
+export interface RemoteFile {
+  readonly url: string;
+  /** Headers of its requests. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Name in messages; default: the URL. */
+  readonly name?: string;
+}
+
 /**
  * Requests the missing part of a file once and appends it. Servers without range support start over.
- * @throws {DownloadFailure} the file is incomplete; what was received is kept.
+ * @throws {DownloadFailure} the file is incomplete; the bytes received are kept.
  * @throws {FileError} it cannot be written.
  * @throws {AbortedError} the signal fired.
  */
-export async function receive(url: string, partial: PartialDownload, options: AttemptOptions): Promise<void> {
-  const { onProgress, signal, stallTimeoutMs = 30_000 } = options;
+export async function receive(file: RemoteFile, partial: PartialDownload, options: AttemptOptions): Promise<void> {
+  const { onProgress, sizeLimit = 2e9 } = options;
+  await request(file, rangeOf(partial), options, async (response, watch) => {
+    const total = await beginning(response, partial);
+    if (total === partial.size) return;
+    const most = Math.min(total ?? sizeLimit, sizeLimit);
+    const assertSmall = (bytes: number) => {
+      if (bytes <= most) return;
+      if (bytes <= sizeLimit)
+        throw new DownloadFailure("the server sent more bytes than announced", { transient: true });
+      const limit = `the limit of ${sizeLimit / 1e6} MB`;
+      throw new DownloadFailure(`the file is larger than ${limit}`, { transient: false });
+    };
+    try {
+      assertSmall(total ?? 0);
+      await partial.append(response.body as unknown as AsyncIterable<Uint8Array>, (receivedBytes) => {
+        assertSmall(receivedBytes);
+        watch(receivedBytes);
+        onProgress?.({ receivedBytes, totalBytes: total });
+      });
+    } catch (error) {
+      if (error instanceof DownloadFailure) await partial.restart();
+      if (!(error instanceof Error && "syscall" in error)) throw error;
+      const what = `it cannot be written (${error.message})`;
+      throw new FileError({ where: `file "${partial.path}"`, what, cause: error });
+    }
+    if (total === undefined || partial.size === total) return;
+    throw new DownloadFailure(`the connection ended after ${partial.size} of ${total} bytes`, { transient: true });
+  });
+}
+
+/**
+ * Sends a request and handles its response; fails if no data arrives for a while.
+ * @param handle reads the response; calls `watch` with the number of bytes whenever data arrives.
+ * @throws {DownloadFailure} the server cannot be reached, or the connection broke.
+ * @throws {AbortedError} the signal fired.
+ */
+export async function request<T>(
+  { url, headers, name = url }: RemoteFile,
+  init: Pick<RequestInit, "method" | "redirect"> & { readonly headers?: Readonly<Record<string, string>> },
+  options: AttemptOptions,
+  handle: (response: Response, watch: (receivedBytes: number) => void) => Promise<T>,
+): Promise<T> {
+  const { signal, stallTimeoutMs = 30_000 } = options;
   const stall = new AbortController();
   let timer: NodeJS.Timeout | undefined;
-  const watch = (): void => {
+  let received = 0;
+  const watch = (receivedBytes: number): void => {
+    received = receivedBytes;
     clearTimeout(timer);
     timer = setTimeout(() => stall.abort(), stallTimeoutMs);
   };
-  watch();
+  watch(0);
   try {
     const response = await fetch(url, {
-      headers: { "accept-encoding": "identity", ...rangeOf(partial) },
+      ...init,
+      headers: { "accept-encoding": "identity", ...headers, ...init.headers },
       signal: signal ? AbortSignal.any([signal, stall.signal]) : stall.signal,
     });
-    const total = await beginning(response, partial);
-    if (total === partial.size) return;
-    await partial.append(response.body as unknown as AsyncIterable<Uint8Array>, (receivedBytes) => {
-      watch();
-      onProgress?.({ receivedBytes, totalBytes: total });
-    });
-    if (total === undefined || partial.size === total) return;
-    const what = `the connection ended after ${partial.size} of ${total} bytes`;
-    if (partial.size > total) await partial.restart();
-    throw new DownloadFailure(what, { transient: true });
+    return await handle(response, watch);
   } catch (error) {
-    if (error instanceof DownloadFailure) throw error;
+    if (error instanceof DownloadFailure || error instanceof FileError) throw error;
     if (signal?.aborted) {
-      throw new AbortedError({
-        where: `download of ${url}`,
-        what: "it was stopped",
-        remedy: "The next download resumes it.",
-      });
+      const remedy = "The next download resumes it.";
+      throw new AbortedError({ where: `download of ${name}`, what: "it was stopped", remedy });
     }
     if (stall.signal.aborted) {
-      throw new DownloadFailure(`no data arrived for ${stallTimeoutMs / 1000} seconds`, {
-        transient: true,
-        cause: error,
-      });
+      const what = `no data arrived for ${stallTimeoutMs / 1000} seconds`;
+      throw new DownloadFailure(what, { transient: true, cause: error });
     }
-    throw explained(error, partial);
+    throw explained(error, received);
   } finally {
     clearTimeout(timer);
   }
 }
 
-function rangeOf({ size, validator }: PartialDownload): Record<string, string> {
+function rangeOf({ size, validator }: PartialDownload): { readonly headers?: Readonly<Record<string, string>> } {
   if (size === 0) return {};
-  return { range: `bytes=${size}-`, ...(validator !== undefined && { "if-range": validator }) };
+  return { headers: { range: `bytes=${size}-`, ...(validator !== undefined && { "if-range": validator }) } };
 }
 
 /**
@@ -116,8 +161,14 @@ async function beginning(response: Response, partial: PartialDownload): Promise<
     await partial.restart();
     throw new DownloadFailure("the server sent a different range than requested", { transient: true });
   }
-  const what = `the server answered ${status}${response.statusText === "" ? "" : ` ${response.statusText}`}`;
-  throw new DownloadFailure(what, { transient: transientStatuses.includes(status) });
+  throw statusFailure(response);
+}
+
+/** The failure that an HTTP status reports. */
+export function statusFailure({ status, statusText, headers }: Response): DownloadFailure {
+  const reason = headers.get("x-error-code");
+  const what = `the server answered ${status} ${statusText}`.trimEnd() + (reason === null ? "" : ` (${reason})`);
+  return new DownloadFailure(what, { transient: transientStatuses.includes(status), status });
 }
 
 /** Only a strong validator guarantees that two responses have the same bytes. */
@@ -126,20 +177,15 @@ function validatorOf(headers: Headers): string | undefined {
   return tag?.startsWith('"') ? tag : undefined;
 }
 
-function explained(error: unknown, { path, size }: PartialDownload): Error {
+function explained(error: unknown, received: number): DownloadFailure {
   const cause = (error instanceof Error && error.cause) || error;
   const { code, message } = cause as NodeJS.ErrnoException;
-  if (error instanceof Error && "syscall" in error) {
-    return new FileError({ where: `file "${path}"`, what: `it cannot be written (${error.message})`, cause });
-  }
   const reason = message || code;
   if (unreachable.includes(code ?? "")) {
     return new DownloadFailure(`the server cannot be reached (${reason})`, { transient: false, cause });
   }
-  return new DownloadFailure(`the connection broke${size > 0 ? ` after ${size} bytes` : ""} (${reason})`, {
-    transient: true,
-    cause,
-  });
+  const place = received > 0 ? ` after ${received} bytes` : "";
+  return new DownloadFailure(`the connection broke${place} (${reason})`, { transient: true, cause });
 }
 
 /** Longer validators than this do not fit into a file's name. */

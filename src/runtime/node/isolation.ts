@@ -3,10 +3,27 @@ import * as errors from "../../base/errors.ts";
 import type { Isolate, IsolatedJob, JobLimits } from "../../base/platform.ts";
 
 /** Message of the thread at the end of the job. */
-export type JobAnswer =
-  | { readonly result: unknown; readonly programs: readonly object[] }
-  /** An error of this package by its class, with its parts; any other by its message alone. */
-  | { readonly failure: string; readonly parts: errors.ErrorParts };
+export type JobAnswer = { readonly result: unknown; readonly programs: readonly object[] } | JobFailure;
+
+/** An error that can be sent: one of this package by its class, with its parts; any other by its message alone. */
+export interface JobFailure {
+  readonly failure: string;
+  readonly parts: errors.ErrorParts;
+}
+
+/** Describes an error for another thread or process. */
+export function packError(error: unknown): JobFailure {
+  if (error instanceof errors.XceptionError) return { failure: error.constructor.name, parts: error.parts };
+  return { failure: "Error", parts: { where: "", what: error instanceof Error ? error.message : String(error) } };
+}
+
+/** The error that was described. */
+export function rebuilt({ failure, parts }: JobFailure): Error {
+  const known = Object.values(errors).find(
+    (each): each is typeof errors.FormatError => each.name === failure && each !== errors.XceptionError,
+  );
+  return known ? new known(parts) : new Error(parts.what);
+}
 
 /** Message of the thread when its module is loaded and the job starts. */
 export const started = "started";
@@ -35,7 +52,7 @@ const programsOf = new Map<string, readonly object[]>();
 export const isolate: Isolate = Object.assign(run, { prepare });
 
 async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): Promise<T> {
-  const { module, name, input, moved = [], where } = job;
+  const { module, name, input, moved = [], where, work } = job;
   const worker = threadFor(module);
   let timer: NodeJS.Timeout | undefined;
   try {
@@ -43,20 +60,24 @@ async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): 
       worker.on("message", (message: JobAnswer | typeof started) => {
         if (message !== started) return resolve(message);
         // The time that the module takes to load depends on the disk and is not the job's.
-        timer = setTimeout(() => reject(tooSlow(where, timeMs)), timeMs);
+        timer = setTimeout(() => reject(tooSlow(where, timeMs, work)), timeMs);
       });
       worker.once("error", reject);
       worker.once("exit", (code) => reject(new Error(`the thread ended with code ${code}`)));
       const order: JobOrder = { name, input, memoryBytes };
       worker.postMessage(order, moved);
     });
-    if ("failure" in answer) throw rebuilt(answer.failure, answer.parts);
+    if ("failure" in answer) throw rebuilt(answer);
     if (answer.programs.length > 0) programsOf.set(module, answer.programs);
     return answer.result as T;
   } catch (cause) {
     if (cause instanceof errors.XceptionError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new errors.FormatError({ where, what: `reading it ended unexpectedly (${reason})`, cause });
+    throw new errors.FormatError({
+      where,
+      what: `${work?.name ?? "reading it"} ended unexpectedly (${reason})`,
+      cause,
+    });
   } finally {
     clearTimeout(timer);
     // Not awaited: freeing its memory takes a while.
@@ -104,19 +125,10 @@ function throughTsx(module: URL): string {
   return `import("tsx/esm/api").then(({ register }) => { register(); return import(${JSON.stringify(module.href)}); })`;
 }
 
-function rebuilt(name: string, parts: errors.ErrorParts): Error {
-  const known = Object.values(errors).find(
-    (each): each is typeof errors.FormatError => each.name === name && each !== errors.XceptionError,
-  );
-  return known ? new known(parts) : new Error(parts.what);
-}
-
-function tooSlow(where: string, timeMs: number): errors.FormatError {
-  return new errors.FormatError({
-    where,
-    what: `reading it took longer than ${timeMs / 1000} s, so it is probably damaged`,
-    remedy: "Copy or download it again.",
-  });
+function tooSlow(where: string, timeMs: number, work: IsolatedJob<unknown>["work"]): errors.FormatError {
+  const time = `took longer than ${timeMs / 1000} s`;
+  const what = work ? `${work.name} ${time}` : `reading it ${time}, so it is probably damaged`;
+  return new errors.FormatError({ where, what, remedy: work?.remedy ?? "Copy or download it again." });
 }
 
 interface WasmMemory {

@@ -8,15 +8,6 @@ import type { Model } from "../../model/model.ts";
 import { assertNotAborted, type PredictAllOptions, type PredictOptions, Predictor } from "../../model/predictor.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 
-/** One class and its probability. */
-export interface ClassProbability {
-  readonly label: string;
-  /** Index of the class in the network's outputs. */
-  readonly index: number;
-  /** 0 to 1. */
-  readonly probability: number;
-}
-
 /** Result for one of several images. */
 export type Classified = { readonly predictions: readonly ClassProbability[] } | { readonly error: XceptionError };
 

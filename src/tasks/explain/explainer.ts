@@ -1,6 +1,7 @@
 import { UsageError, type XceptionError } from "../../base/errors.ts";
 import { assertOption, choice, wholeNumber } from "../../base/kinds.ts";
 import type { ImageSource, Platform, RgbImage, SessionOptions, Source } from "../../base/platform.ts";
+import type { ClassProbability } from "../../base/records.ts";
 import type { Network } from "../../graph/network.ts";
 import { topIndices } from "../../learning/ranking.ts";
 import { asImageError } from "../../model/images.ts";
@@ -8,7 +9,6 @@ import { type LoadModelOptions, loadModel } from "../../model/load-model.ts";
 import { assertNotAborted } from "../../model/predictor.ts";
 import { isFeatureMap, lastMapOf } from "../../models/feature-stages.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
-import type { ClassProbability } from "../evaluate/classifier.ts";
 import { type Evidence, type ExplanationMethod, explanationMethods, methods } from "./methods.ts";
 import { loadProbe, type Observation, type Probe } from "./probe.ts";
 

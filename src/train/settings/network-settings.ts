@@ -8,7 +8,11 @@ const patterns = orNone(text("<glob,glob>"));
 
 /** The network: its architecture and the options of all families. */
 export const networkSettings = {
-  architecture: setting(choice(...architectureNames), "xception: as in Keras; the others: as in timm", defaultName),
+  architecture: setting(
+    choice(...architectureNames),
+    "xception and inception-v3: as in Keras; the others: as in timm",
+    defaultName,
+  ),
   ...(Object.fromEntries(
     Object.entries(optionsIn("network")).map(([name, option]) => [
       name,
@@ -47,7 +51,7 @@ export const fineTuningSettings = {
 export const weightsSettings = {
   weights: setting(
     orNone(text("<file>")),
-    "imagenet, or a file of any format, or its URL; other classes: a new head",
+    "file, URL, or name (imagenet, timm/…, hf://…); other classes: a new head",
     null,
   ),
   allowMissing: setting(patterns, "weights that may be missing or differ, e.g. 'block14_*'", null),
