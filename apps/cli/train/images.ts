@@ -13,8 +13,8 @@ import { readDataset } from "../labels.ts";
 export interface TrainingImages {
   readonly training: ImageDataset;
   readonly validation: ImageDataset;
-  /** Number of images without a label. */
-  readonly unlabeled: number;
+  /** Notes on the files left out. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -30,14 +30,14 @@ export async function readTrainingImages(
   files: FileSystem,
 ): Promise<TrainingImages> {
   assertFullyLabeled({ val, labelsFile, valLabelsFile });
-  const { unlabeled, ...unweighted } = await readDataset(folder, labelsFile, files);
+  const { notes, ...unweighted } = await readDataset(folder, labelsFile, files);
   const dataset = sampleWeights === null ? unweighted : await weighted(unweighted, sampleWeights, files);
   if (val !== null) {
-    const { unlabeled: others, ...validation } = await readDataset(val, valLabelsFile, files, dataset.classes);
-    return { training: dataset, validation, unlabeled: unlabeled + others };
+    const { notes: others, ...validation } = await readDataset(val, valLabelsFile, files, dataset.classes);
+    return { training: dataset, validation, notes: [...notes, ...others] };
   }
   const { training, heldOut: validation } = splitDataset(dataset, valShare, seed);
-  return { training, validation, unlabeled };
+  return { training, validation, notes };
 }
 
 async function weighted(dataset: ImageDataset, path: string, files: FileSystem): Promise<ImageDataset> {

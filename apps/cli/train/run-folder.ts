@@ -2,6 +2,8 @@ import { mkdir, mkdtemp, readdir, realpath, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { FileError, TrainingError, UsageError } from "../../../src/base/errors.ts";
 import { writeFileAtomic } from "../../../src/runtime/node/files.ts";
+import { nameOf } from "./flags.ts";
+import { lockFile } from "./run-lock.ts";
 
 /** The files of a run. */
 export const runFiles = {
@@ -68,6 +70,16 @@ export class RunFolder {
         where: `folder "${path}"`,
         what: `it already contains a run (${run.join(", ")})`,
         remedy: `${resuming} another folder, or replace that run with --overwrite.`,
+      });
+    }
+    // The lock is of a run that has written nothing yet.
+    const foreign = there?.filter((name) => !name.startsWith(".") && name !== lockFile) ?? [];
+    if (run.length === 0 && foreign.length > 0 && !overwrite && !resume) {
+      throw new TrainingError({
+        where: `folder "${path}"`,
+        what: "it is not empty, and contains no run",
+        received: foreign.slice(0, 3),
+        remedy: "Choose another folder, or write into this one with --overwrite, which keeps other files.",
       });
     }
     return new RunFolder(path, resume, resume || run.length === 0);
@@ -169,6 +181,19 @@ export class RunFolder {
     }
     if (except === undefined) await rmdir(folder).catch(() => {});
   }
+}
+
+/** The first free name `runs/NAME-N` for a run on a folder of images; creates `runs`. */
+export async function nextRunFolder(images: string): Promise<string> {
+  const parent = "runs";
+  await mkdir(parent, { recursive: true }).catch((error) => {
+    throw refusal(parent, ".", error);
+  });
+  const taken = (await listing(parent)) ?? [];
+  const name = nameOf(images).replaceAll("/", "-");
+  let number = 1;
+  while (taken.includes(`${name}-${number}`)) number++;
+  return join(parent, `${name}-${number}`);
 }
 
 async function makeFolder(path: string): Promise<void> {
