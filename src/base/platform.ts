@@ -111,7 +111,7 @@ export interface IsolatedJob<T> {
 /** Limits of an isolated job; reaching one ends it with a FormatError. */
 export interface JobLimits {
   readonly timeMs: number;
-  /** Limit for each WebAssembly memory. */
+  /** Limit for each WebAssembly memory, or for the process. */
   readonly memoryBytes: number;
 }
 
@@ -120,7 +120,7 @@ export interface Session {
   /** Axes of the outputs by name, as far as the engine knows them before a run; a string names an axis of any size. */
   readonly outputShapes?: ReadonlyMap<string, readonly (number | string)[]>;
   /** Computes all outputs, each in its own memory, from one tensor for each input of the model. */
-  run(feeds: Tensors): Promise<Tensors>;
+  run(feeds: Tensors, options?: RunOptions): Promise<Tensors>;
   /**
    * Like `run`, but inputs may be in device memory, and the outputs named in `keep` stay there. Undefined if the engine
    * does not support it.
@@ -180,6 +180,25 @@ export interface SessionOptions {
   readonly profile?: boolean;
   /** Outputs that `runOnDevice` leaves on the device, if possible. */
   readonly keep?: readonly string[];
+  /**
+   * For models of unknown origin: runs the model in a process of its own, which is ended when loading it or one run exceeds
+   * the limits, or when a signal fires. Browsers ignore it.
+   */
+  readonly isolation?: SessionIsolation | undefined;
+  /** Stops loading with an {@link AbortedError}, if the session is isolated. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Limits of an isolated session; reaching one is a FormatError. */
+export interface SessionIsolation extends JobLimits {
+  /** Name of the model in errors. */
+  readonly where: string;
+}
+
+/** Options of {@link Session.run}. */
+export interface RunOptions {
+  /** Stops the run with an {@link AbortedError}, if the session is isolated; another run may follow. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Duration of one run of an operator. */

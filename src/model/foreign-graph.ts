@@ -1,4 +1,4 @@
-import { FormatError, RuntimeUnavailableError, UsageError, XceptionError } from "../base/errors.ts";
+import { FormatError, UsageError } from "../base/errors.ts";
 import type { Engine, Session, SessionOptions, Tensors } from "../base/platform.ts";
 import { imageInput } from "../compiler/lower.ts";
 import { decodeWhole } from "../compiler/onnx/external-data.ts";
@@ -7,6 +7,7 @@ import { elementTypeNumbers, ModelProto } from "../compiler/onnx/schema.ts";
 import type { Preprocessing } from "../graph/preprocessing.ts";
 import { type Shape, sizeOf } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
+import { isolationOf, namingFile, rejectedBy } from "./isolation.ts";
 
 /** Largest side of an image, in pixels. */
 const largestSide = 8192;
@@ -179,23 +180,21 @@ export async function createGraphSession(
   engine: Engine,
   { images, preprocessing, where, session, answersOf }: GraphSessionOptions,
 ): Promise<Session> {
-  const network = await engine.createSession(graph, session).catch((error: unknown): never => {
-    if (!(error instanceof RuntimeUnavailableError)) throw error;
-    throw new RuntimeUnavailableError({ ...error.parts, where: `${where}, ${error.parts.where}`, cause: error });
-  });
+  const isolation = isolationOf(graph, where, images.size);
+  const network = await engine.createSession(graph, { ...session, isolation }).catch(namingFile(where));
   const scoresOf = ({ [images.output]: answer }: Tensors) => {
     const scores = probabilitiesOf(images, answer as FloatTensor, where);
     return { [images.output]: floatTensor([1, scores.length], scores) };
   };
   return {
     // One image at a time: many exporters fix the batch at 1.
-    run: async ({ [imageInput]: batch }) => {
+    run: async ({ [imageInput]: batch }, run) => {
       const { shape, data } = batch as Tensor<"uint8">;
       const bytes = data.length / shape[0]!;
       const rows: Readonly<Record<string, FloatTensor>>[] = [];
       for (let start = 0; start < data.length; start += bytes) {
         const input = toGraphInput(images, data.subarray(start, start + bytes), preprocessing);
-        const outputs = await network.run({ [images.input]: input }).catch(rejectedBy(where));
+        const outputs = await network.run({ [images.input]: input }, run).catch(rejectedBy(where));
         rows.push((answersOf ?? scoresOf)(outputs));
       }
       return stacked(rows);
@@ -224,15 +223,6 @@ function stacked(rows: readonly Readonly<Record<string, FloatTensor>>[]): Tensor
   );
 }
 
-/** Turns the engine's error while running a graph into ours. */
-function rejectedBy(where: string) {
-  return (cause: unknown): never => {
-    if (cause instanceof XceptionError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new FormatError({ where, what: `its graph cannot be run on an image (${reason})`, cause });
-  };
-}
-
 /** Axes of a result; a string names an axis of any size. */
 export type OpenShape = readonly (number | string)[];
 
@@ -249,7 +239,8 @@ export async function graphShapes(
   inputShape?: Shape,
 ): Promise<ReadonlyMap<string, OpenShape> | undefined> {
   try {
-    const session = await engine.createSession(withAllOutputs(graph, content, inputShape), { optimize: false });
+    const whole = withAllOutputs(graph, content, inputShape);
+    const session = await engine.createSession(whole, { optimize: false, isolation: isolationOf(whole, "graph") });
     const { outputShapes } = session;
     await session.dispose();
     return outputShapes;

@@ -1,19 +1,22 @@
 import { UsageError } from "../base/errors.ts";
 import type { Engine, Platform, Session, SessionOptions, Source, SourceReader } from "../base/platform.ts";
 import { nameOfSource } from "../base/source.ts";
-import { compile } from "../compiler/compile.ts";
-import { imageInput } from "../compiler/lower.ts";
+import { compile, compileGraph } from "../compiler/compile.ts";
+import { imageInput, lower } from "../compiler/lower.ts";
 import { withoutImageResize } from "../compiler/onnx/images.ts";
+import { type ExpectedGraph, ownGraph } from "../compiler/onnx/own-graph.ts";
 import { readOnnx } from "../compiler/onnx/reader.ts";
 import { metadataKey } from "../formats/format.ts";
 import { onnxFormat, readsBytes, wholeOnnx } from "../formats/onnx/format.ts";
 import { input } from "../graph/builder.ts";
-import { imageSizeOf, network, outputLayer } from "../graph/network.ts";
+import { imageSizeOf, network, networkWeights, outputLayer } from "../graph/network.ts";
 import { imagenetLabels } from "../models/imagenet-classes.ts";
 import { familyOf } from "../models/registry.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { createGraphSession, type GraphImages, graphImages } from "./foreign-graph.ts";
 import type { ModelToWrite } from "./formats.ts";
-import { defaultPreprocessing, type Model } from "./model.ts";
+import { isolationOf, namingFile, networkIsolation, withFileName } from "./isolation.ts";
+import { defaultPreprocessing, type Model, resizesInGraph } from "./model.ts";
 import { classifierProblem, decodeModel, describeModel } from "./model-file.ts";
 import { type OpenAsOptions, type OpenedModel, openAs, withProbabilities } from "./open-weights.ts";
 import { type WeightsSource, weightsSource } from "./weights-file.ts";
@@ -76,16 +79,32 @@ export async function createClassifierSession(
 ): Promise<ClassifierSession> {
   const { engine } = platform;
   const opened = await weightsSource(source, platform, { key: options.key });
+  const { where } = opened;
   if (isModelFile(opened, options)) {
     const model = describeModel(opened.bytes, nameOfSource(source));
-    const graph = withoutImageResize(opened.bytes, imageInput, imageSizeOf(model.network));
-    return { ...model, notes: [], session: await engine.createSession(graph, session) };
+    const own = ownGraph(opened.bytes, expectedGraph(model));
+    const size = imageSizeOf(model.network);
+    const graph = own ?? withoutImageResize(opened.bytes, imageInput, size);
+    const isolation = own ? networkIsolation(model.network, graph, where) : isolationOf(graph, where, size);
+    const inEngine = await engine.createSession(graph, { ...session, isolation }).catch(namingFile(where));
+    return { ...model, notes: [], session: withFileName(inEngine, where) };
   }
   if (isGraphToRun(opened, options)) return loadGraph(opened, options, engine, session);
   const model = await classifierFrom(opened, options);
   // The same as in a model file, so that converting a model does not change its predictions.
   const graph = compile(model.network, model.weights, { form: "exact", preprocessing: model.preprocessing });
-  return { ...model, session: await engine.createSession(graph, session) };
+  const isolation = networkIsolation(model.network, graph, where);
+  const inEngine = await engine.createSession(graph, { ...session, isolation }).catch(namingFile(where));
+  return { ...model, session: withFileName(inEngine, where) };
+}
+
+/** The graph of a model file, see {@link encodeModel}. */
+function expectedGraph({ network: own, preprocessing }: Omit<Model, "weights">): ExpectedGraph {
+  const { graph } = lower(own, { mode: "inference", batchSize: 1, preprocessing });
+  const resize = resizesInGraph(preprocessing) ? preprocessing : undefined;
+  const written = compileGraph(graph, new Map(), { form: "exact", name: own.name, dynamicBatch: true, resize });
+  const weights = new Set(networkWeights(own).map(({ name }) => name));
+  return { written, weights, images: imageInput, size: imageSizeOf(own) };
 }
 
 /** Returns whether it is one of our model files, used as it is. */
@@ -132,7 +151,7 @@ export async function loadGraph(
   const preprocessing = defaultPreprocessing;
   const session = await createGraphSession(bytes, engine, { images, preprocessing, where, session: options });
   try {
-    const { labels, notes } = await classNames(await countClasses(session, images), named);
+    const { labels, notes } = await classNames(await countClasses(session, images, options?.signal), named);
     const maker = labels.length === 1 ? "sigmoid" : "softmax";
     const made = images.givesProbabilities ? [] : [`It ends without a ${maker}; one was applied to its outputs.`];
     return {
@@ -149,11 +168,14 @@ export async function loadGraph(
 }
 
 /** Counts the outputs of one run: no file states them reliably. */
-async function countClasses(session: Session, { size: [height, width], output }: GraphImages): Promise<number> {
+async function countClasses(
+  session: Session,
+  { size: [height, width], output }: GraphImages,
+  signal: AbortSignal | undefined,
+): Promise<number> {
   const data = new Uint8Array(height * width * 3).fill(127);
-  const { [output]: answer } = await session.run({
-    [imageInput]: { type: "uint8", shape: [1, height, width, 3], data },
-  });
+  const images: Tensor = { type: "uint8", shape: [1, height, width, 3], data };
+  const { [output]: answer } = await session.run({ [imageInput]: images }, { signal });
   return answer!.shape[1]!;
 }
 

@@ -10,6 +10,7 @@ import type { Preprocessing } from "../graph/preprocessing.ts";
 import type { Weights } from "../graph/weights.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
 import { asImageError, ImagePreparation, imageBatch } from "./images.ts";
+import { networkIsolation, withFileName } from "./isolation.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "./model.ts";
 
 /** A network, or the part of one that computes the requested outputs. */
@@ -106,7 +107,7 @@ export class Predictor {
     this.assertNotDisposed();
     const prepared = await Promise.all(images.map((image) => this.#preparation.prepare(image)));
     assertNotAborted(signal);
-    return this.#run(imageBatch(prepared), part);
+    return this.#run(imageBatch(prepared), part, signal);
   }
 
   /**
@@ -125,7 +126,7 @@ export class Predictor {
     let errors: { readonly index: number; readonly error: XceptionError }[] = [];
     const batch = async (): Promise<PredictedBatch> => {
       const done = { indices: rows.map(({ index }) => index), errors };
-      const outputs = rows.length > 0 ? await this.#run(imageBatch(rows.map(({ image }) => image)), part) : {};
+      const outputs = rows.length > 0 ? await this.#run(imageBatch(rows.map(({ image }) => image)), part, signal) : {};
       [rows, errors] = [[], []];
       return { ...done, outputs };
     };
@@ -167,9 +168,9 @@ export class Predictor {
     return this.#disposal;
   }
 
-  async #run(images: Tensor, part: NetworkPart): Promise<Tensors> {
+  async #run(images: Tensor, part: NetworkPart, signal?: AbortSignal): Promise<Tensors> {
     this.assertNotDisposed();
-    return this.#queue.add(async () => (await this.#sessionFor(part)).run({ [imageInput]: images }));
+    return this.#queue.add(async () => (await this.#sessionFor(part)).run({ [imageInput]: images }, { signal }));
   }
 
   async #sessionFor(part: NetworkPart): Promise<Session> {
@@ -206,7 +207,9 @@ export function compiledParts(model: InferenceModel, engine: Engine, options?: S
     const isWhole = network === model.network;
     const own = isWhole ? weights : new Map(networkWeights(network).map(({ name }) => [name, weights.get(name)!]));
     const compiled = compile(network, own, { form: "inference", preprocessing, outputs: [...new Set(outputs)] });
-    return engine.createSession(compiled, options);
+    const where = `network "${network.name}"`;
+    const isolation = networkIsolation(network, compiled, where);
+    return withFileName(await engine.createSession(compiled, { ...options, isolation }), where);
   };
 }
 

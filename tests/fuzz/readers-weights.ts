@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { strFromU8, strToU8, unzipSync, zipSync } from "fflate";
 import { root } from "../../scripts/project-root.mjs";
 import { FileError } from "../../src/base/errors.ts";
+import type { Engine } from "../../src/base/platform.ts";
 import { networkFromKeras } from "../../src/formats/keras/network.ts";
 import type { Weights } from "../../src/graph/initialize.ts";
 import type { WeightRole } from "../../src/graph/layer-weights.ts";
@@ -237,11 +238,16 @@ function onnxOfOthers(): FuzzedReader {
 
 /** Graphs that the engine explains, and runs as they are. */
 function runningOnnx(): FuzzedReader {
+  // In this process, which is one of its own already.
+  const engine: Engine = {
+    ...nodePlatform.engine,
+    createSession: (model, { isolation: _, ...options } = {}) => nodePlatform.engine.createSession(model, options),
+  };
   const run = async ({ bytes }: Files): Promise<void> => {
     const readBeside = () =>
       Promise.reject(new FileError({ where: "a file beside it", what: "there is no such file" }));
-    await (await openWeightsFile({ where, bytes, readBeside })).graph?.(nodePlatform.engine);
-    const { session } = await loadGraph({ where, bytes, readBeside }, {}, nodePlatform.engine, { threads: 1 });
+    await (await openWeightsFile({ where, bytes, readBeside })).graph?.(engine);
+    const { session } = await loadGraph({ where, bytes, readBeside }, {}, engine, { threads: 1 });
     await session.dispose();
   };
   const cases = damagedFiles(...["torch-plain.onnx", "torch-folded.onnx"].map(golden));

@@ -23,7 +23,7 @@ export function registerClassify(program: Command, io: CliIo): void {
     const { top, device, json, ...about } = flags;
     const { platform, options } = await classifierArguments(command, about, io);
     const images = await imagesOf(paths, io, platform.files);
-    const classifier = await loadClassifier(model, { ...options, platform, session: { device } });
+    const classifier = await loadClassifier(model, { ...options, platform, session: { device, signal: io.signal } });
     reportNotes(classifier.notes, io);
     const results: (Classified & { readonly file: string })[] = [];
     try {

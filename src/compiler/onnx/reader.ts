@@ -138,6 +138,9 @@ function constantIn({ op_type, output: [name] = [], attribute = [] }: StoredNode
 
 function parse(bytes: Uint8Array, where: string): OnnxFile {
   if (bytes.length === 0) throw new FormatError({ where, what: "the file is empty", expected: "an ONNX file" });
+  if (countNodes(bytes) > mostNodes) {
+    throw new FormatError({ where, what: "its graph is too large", expected: `at most ${mostNodes} nodes` });
+  }
   const reader = protobuf.Reader.create(bytes);
   try {
     return ModelProto.toObject(ModelProto.decode(reader), { longs: Number }) as OnnxFile;
@@ -151,6 +154,27 @@ function parse(bytes: Uint8Array, where: string): OnnxFile {
       cause,
     });
   }
+}
+
+/** Most nodes of a graph: large ones take the engine, and this reader, gigabytes and minutes. */
+const mostNodes = 100_000;
+
+/** Counts the nodes, fields 1 of field 7, without decoding them; up to the first damage, which the decoder reports. */
+function countNodes(bytes: Uint8Array): number {
+  const reader = protobuf.Reader.create(bytes);
+  let nodes = 0;
+  try {
+    for (let end = 0; reader.pos < reader.len; ) {
+      const tag = reader.uint32();
+      if (reader.pos >= end && tag === 0x3a) {
+        end = reader.uint32() + reader.pos;
+        continue;
+      }
+      if (reader.pos < end && tag === 0x0a) nodes++;
+      reader.skipType(tag & 7);
+    }
+  } catch {}
+  return nodes;
 }
 
 function shapeOf({ name = "", type }: StoredValue): [name: string, shape: (number | string)[]][] {

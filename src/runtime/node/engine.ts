@@ -60,7 +60,8 @@ export const defaultDevice: Device = "cpu";
  * the engine's own.
  */
 export async function createSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
-  const { device = defaultDevice } = options;
+  const { device = defaultDevice, isolation, ...others } = options;
+  if (isolation) return (await import("./isolated-session.ts")).createIsolatedSession(model, others, isolation);
   if (device === "wasm") return createWasmSession(model, options);
   const engine = await loadEngine();
   const isWebGpu = device === "webgpu";

@@ -1,6 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { XceptionError } from "../../base/errors.ts";
-import { type JobAnswer, type JobOrder, limitWasmMemory, started } from "./isolation.ts";
+import { failureOf, type JobAnswer, type JobOrder, limitWasmMemory, started } from "./isolation.ts";
 
 /** TypeScript has no types of WebAssembly outside of browsers. */
 interface WasmFunctions {
@@ -39,9 +38,7 @@ async function answer({ name, input, memoryBytes }: JobOrder): Promise<void> {
     const result = await functions[name]!(...input);
     post({ result, programs }, [...buffersIn(result)]);
   } catch (error) {
-    const { message, parts } = error as Partial<XceptionError>;
-    const failure = error instanceof XceptionError ? error.constructor.name : "Error";
-    post({ failure, parts: parts ?? { where: "", what: message ?? String(error) } }, []);
+    post(failureOf(error), []);
   }
 }
 

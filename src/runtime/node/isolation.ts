@@ -3,10 +3,27 @@ import * as errors from "../../base/errors.ts";
 import type { Isolate, IsolatedJob, JobLimits } from "../../base/platform.ts";
 
 /** Message of the thread at the end of the job. */
-export type JobAnswer =
-  | { readonly result: unknown; readonly programs: readonly object[] }
-  /** An error of this package by its class, with its parts; any other by its message alone. */
-  | { readonly failure: string; readonly parts: errors.ErrorParts };
+export type JobAnswer = { readonly result: unknown; readonly programs: readonly object[] } | JobFailure;
+
+/** An error that can be sent: one of this package by its class, with its parts; any other by its message alone. */
+export interface JobFailure {
+  readonly failure: string;
+  readonly parts: errors.ErrorParts;
+}
+
+/** Describes an error for another thread or process. */
+export function failureOf(error: unknown): JobFailure {
+  if (error instanceof errors.XceptionError) return { failure: error.constructor.name, parts: error.parts };
+  return { failure: "Error", parts: { where: "", what: error instanceof Error ? error.message : String(error) } };
+}
+
+/** The error that was described. */
+export function rebuilt({ failure, parts }: JobFailure): Error {
+  const known = Object.values(errors).find(
+    (each): each is typeof errors.FormatError => each.name === failure && each !== errors.XceptionError,
+  );
+  return known ? new known(parts) : new Error(parts.what);
+}
 
 /** Message of the thread when its module is loaded and the job starts. */
 export const started = "started";
@@ -50,7 +67,7 @@ async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): 
       const order: JobOrder = { name, input, memoryBytes };
       worker.postMessage(order, moved);
     });
-    if ("failure" in answer) throw rebuilt(answer.failure, answer.parts);
+    if ("failure" in answer) throw rebuilt(answer);
     if (answer.programs.length > 0) programsOf.set(module, answer.programs);
     return answer.result as T;
   } catch (cause) {
@@ -102,13 +119,6 @@ function start(module: string): Worker {
 /** In development, where tsx loads TypeScript. */
 function throughTsx(module: URL): string {
   return `import("tsx/esm/api").then(({ register }) => { register(); return import(${JSON.stringify(module.href)}); })`;
-}
-
-function rebuilt(name: string, parts: errors.ErrorParts): Error {
-  const known = Object.values(errors).find(
-    (each): each is typeof errors.FormatError => each.name === name && each !== errors.XceptionError,
-  );
-  return known ? new known(parts) : new Error(parts.what);
 }
 
 function tooSlow(where: string, timeMs: number): errors.FormatError {

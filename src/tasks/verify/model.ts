@@ -7,6 +7,7 @@ import { inputShapeOf, type Network } from "../../graph/network.ts";
 import { syntheticImages } from "../../graph/synthetic.ts";
 import { openWeightsFile } from "../../model/formats.ts";
 import { ImagePreparation, imageBatch } from "../../model/images.ts";
+import { isolationOf, namingFile, withFileName } from "../../model/isolation.ts";
 import { type ClassifierSession, isGraphToRun, loadGraph } from "../../model/load-model.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "../../model/model.ts";
 import { modelFrom, type OpenAsOptions, type OpenedModel, openAs, weightsFor } from "../../model/open-weights.ts";
@@ -82,8 +83,7 @@ export async function verifyModel(source: Source, options: VerifyModelOptions): 
   const runtimes: RuntimeVerification[] = [];
   for (const device of chosen) {
     const outputs = await run(model, layers, inputs, platform, { device });
-    const session = ownGraph && (await platform.engine.createSession(ownGraph, { device }));
-    const whole = await session?.run({ [imageInput]: inputs.bytes! }).finally(() => session.dispose());
+    const whole = ownGraph && (await runFile(ownGraph, opened.where, inputs.bytes!, platform, device));
     runtimes.push(judge(device, reference, outputs, whole && { ...outputs, ...whole }, tolerance));
   }
   return {
@@ -200,6 +200,16 @@ async function run(
 ): Promise<Tensors> {
   const graph = tappedGraph(network, weights, [...new Set([...layers, network.output])], values.shape[0]!);
   return runGraph(graph, settings.optimize === false ? "exact" : "inference", values, platform, settings);
+}
+
+/** Runs a file's own graph, whatever it may be. */
+async function runFile(graph: Uint8Array, where: string, images: Tensor, { engine }: Platform, device: Device) {
+  const [, height, width] = images.shape as [number, number, number];
+  const isolation = isolationOf(graph, where, [height, width]);
+  const session = await engine.createSession(graph, { device, isolation }).catch(namingFile(where));
+  return withFileName(session, where)
+    .run({ [imageInput]: images })
+    .finally(() => session.dispose());
 }
 
 async function chooseRuntimes(platform: Platform, wanted: readonly Device[] | undefined) {

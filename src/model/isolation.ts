@@ -1,0 +1,58 @@
+import { FormatError, RuntimeUnavailableError, XceptionError } from "../base/errors.ts";
+import type { Session, SessionIsolation } from "../base/platform.ts";
+import { imageSizeOf, type Network } from "../graph/network.ts";
+import { networkCost } from "../report/cost.ts";
+import { sizeOf } from "../tensor/shape.ts";
+
+/**
+ * Limits for a graph of unknown origin, by the size of its file and of its images: far more than an intact one needs, on a slow
+ * machine.
+ */
+export function isolationOf(
+  graph: Uint8Array,
+  where: string,
+  [height, width]: readonly [height: number, width: number] = [299, 299],
+): SessionIsolation {
+  const memoryBytes = 2 ** 30 + 8 * graph.length + 1024 * height * width;
+  return { where, memoryBytes, timeMs: 20_000 + graph.length / 5_000 + (height * width) / 50 };
+}
+
+/** Most multiplications for one image, and values of all layers, of a network that runs in this process. */
+const [mostMultiplications, mostValues] = [2 ** 37, 2 ** 28];
+
+/** Limits for a network from a file, whose layers may need any time and memory; undefined for one that needs little. */
+export function networkIsolation(network: Network, graph: Uint8Array, where: string): SessionIsolation | undefined {
+  const values = network.layers.reduce((sum, { outputShape }) => sum + sizeOf(outputShape), 0);
+  const compared = network.layers.map(({ config, outputShape }) => {
+    return config.type === "MaxPooling2D" ? sizeOf(config.poolSize) * sizeOf(outputShape) : 0;
+  });
+  const multiplications = compared.reduce((sum, each) => sum + each, networkCost(network).total.multiplications);
+  const isSmall = values <= mostValues && multiplications <= mostMultiplications;
+  return isSmall ? undefined : isolationOf(graph, where, imageSizeOf(network));
+}
+
+/** Adds the file to the engine's error while loading it. */
+export function namingFile(where: string) {
+  return (error: unknown): never => {
+    if (!(error instanceof RuntimeUnavailableError)) throw error;
+    throw new RuntimeUnavailableError({ ...error.parts, where: `${where}, ${error.parts.where}`, cause: error });
+  };
+}
+
+/** Turns the engine's error while running a graph into ours. */
+export function rejectedBy(where: string) {
+  return (cause: unknown): never => {
+    if (cause instanceof XceptionError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new FormatError({ where, what: `its graph cannot be run on an image (${reason})`, cause });
+  };
+}
+
+/** Adds the file to the engine's errors while running it. */
+export function withFileName(session: Session, where: string): Session {
+  return {
+    run: (feeds, options) => session.run(feeds, options).catch(rejectedBy(where)),
+    endProfiling: () => session.endProfiling(),
+    dispose: () => session.dispose(),
+  };
+}
