@@ -17,6 +17,9 @@ export const runFiles = {
 
 type RunFile = keyof typeof runFiles;
 
+/** Folder of the runs without a name. */
+const runsFolder = "runs";
+
 /** Folder of the checkpoints in a run. */
 export const checkpointsFolder = "checkpoints";
 
@@ -62,6 +65,11 @@ export class RunFolder {
       const remedy = "Check its name, or start without --resume.";
       throw new FileError({ where: `folder "${path}"`, what: "there is no such folder to resume", remedy });
     }
+    if (dirname(path) === runsFolder) {
+      await mkdir(runsFolder, { recursive: true }).catch((error) => {
+        throw refusal(runsFolder, ".", error);
+      });
+    }
     await tryToWrite(path, there !== undefined);
     const run = runNames.filter((name) => there?.includes(name));
     if (run.length > 0 && !overwrite && !resume) {
@@ -73,7 +81,7 @@ export class RunFolder {
       });
     }
     // The lock is of a run that has written nothing yet.
-    const foreign = there?.filter((name) => !name.startsWith(".") && name !== lockFile) ?? [];
+    const foreign = there?.filter((name) => !name.startsWith(".") && !name.startsWith(lockFile)) ?? [];
     if (run.length === 0 && foreign.length > 0 && !overwrite && !resume) {
       throw new TrainingError({
         where: `folder "${path}"`,
@@ -183,17 +191,13 @@ export class RunFolder {
   }
 }
 
-/** The first free name `runs/NAME-N` for a run on a folder of images; creates `runs`. */
+/** The first free name `runs/NAME-N` for a run on a folder of images. */
 export async function nextRunFolder(images: string): Promise<string> {
-  const parent = "runs";
-  await mkdir(parent, { recursive: true }).catch((error) => {
-    throw refusal(parent, ".", error);
-  });
-  const taken = (await listing(parent)) ?? [];
+  const taken = (await listing(runsFolder)) ?? [];
   const name = nameOf(images).replaceAll("/", "-");
   let number = 1;
   while (taken.includes(`${name}-${number}`)) number++;
-  return join(parent, `${name}-${number}`);
+  return join(runsFolder, `${name}-${number}`);
 }
 
 async function makeFolder(path: string): Promise<void> {

@@ -92,7 +92,8 @@ export async function trainInto(folder: RunFolder, run: Run, platform: Platform,
 /** Describes where a run resumes. */
 async function continuation({ checkpoint, path, record }: FoundCheckpoint, { plan, flags }: Run): Promise<string> {
   const { epoch, state } = checkpoint;
-  const place = checkpoint.isOver ? "after the last epoch" : `in epoch ${epoch.index + 1} of ${plan.epochs}`;
+  const isOver = checkpoint.isOver && plan.epochs === record.settings.epochs;
+  const place = isOver ? "after the last epoch" : `in epoch ${epoch.index + 1} of ${plan.epochs}`;
   const difference = await machineDifference(record, flags);
   const caution = difference === undefined ? "" : `\n${difference}`;
   return `Resuming after step ${state.steps}, ${place}, from ${path}${caution}`;
