@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { Device, Platform } from "../../src/base/platform.ts";
+import { printableLine } from "../../src/base/printable.ts";
 import type { LoadModelOptions } from "../../src/model/load-model.ts";
 import { addDownloadOptions, type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
@@ -34,5 +35,5 @@ export async function classifierArguments(
 
 /** Reports assumptions about a model or its data. */
 export function reportNotes(notes: readonly string[], io: CliIo): void {
-  for (const note of notes) io.stderr(`note: ${note}\n`);
+  for (const note of notes) io.stderr(`note: ${printableLine(note)}\n`);
 }

@@ -27,9 +27,13 @@ export function platformFor(flags: DownloadFlags, io: CliIo): Required<Platform>
   const { offline, refresh = false } = flags;
   const settings = downloadSettingsOf(flags);
   const { onProgress, stop } = downloadDisplay(io);
-  const options = { offline: offline ?? settings.offline, refresh, signal: io.signal, onProgress };
-  const downloads = cachedDownloads({ ...settings, ...options });
-  const read = (address: string) => downloads.read(address).finally(stop);
+  const options = { ...settings, offline: offline ?? settings.offline, refresh, onProgress };
+  const downloads = cachedDownloads(options);
+  // The signal is asked for only by a download: see main.ts.
+  const read = (address: string) =>
+    cachedDownloads({ ...options, signal: io.signal })
+      .read(address)
+      .finally(stop);
   return { ...nodePlatform, downloads: { ...downloads, read } };
 }
 

@@ -1,4 +1,4 @@
-import { dirname, isAbsolute, relative, resolve, sep } from "node:path";
+import { dirname, relative, resolve, sep } from "node:path";
 import type { Device } from "../../src/base/platform.ts";
 import { isAddress } from "../../src/base/source.ts";
 import type { OpenAsOptions } from "../../src/model/open-weights.ts";
@@ -6,6 +6,7 @@ import { namedWeights } from "../../src/model/published-weights.ts";
 import { type FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
 import { type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
+import { isWithin } from "./train/run-folder.ts";
 
 /**
  * Loads a feature extractor.
@@ -31,8 +32,9 @@ export function pathFrom(file: string, path: string): string {
   return steps.join("/") || ".";
 }
 
-/** Resolves a path of {@link pathFrom} relative to the working directory. */
-export function pathIn(file: string, path: string): string {
-  if (!isPath(path) || isAbsolute(path)) return path;
-  return relative(".", resolve(dirname(file), path)) || ".";
+/** Resolves the path of a model in a file; undefined unless it is below the file's folder, since the file may be untrusted. */
+export function pathBelow(file: string, path: string): string | undefined {
+  const folder = dirname(resolve(file));
+  const resolved = resolve(folder, path);
+  return isPath(path) && isWithin(folder, resolved) ? relative(".", resolved) : undefined;
 }

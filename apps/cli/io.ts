@@ -1,4 +1,5 @@
 import { UsageError } from "../../src/base/errors.ts";
+import { printable } from "../../src/base/printable.ts";
 
 /** A command's standard streams and interruption; passed in, so that tests can run commands without a process. */
 export interface CliIo {
@@ -8,12 +9,28 @@ export interface CliIo {
   readonly stdout: (text: string) => void;
   /** Writes progress, warnings and errors. */
   readonly stderr: (text: string) => void;
+  /** Writes to stderr's terminal unescaped: the control codes of a progress bar. Default `stderr`. */
+  readonly terminal?: (text: string) => void;
   /** True if stderr is a terminal: progress is then a bar instead of lines. */
   readonly isTTY: boolean;
   /** Width of stdout's terminal in characters; undefined for a file or pipe. */
   readonly columns?: number | undefined;
   /** Fires on Ctrl-C: finish the step, save, return. */
   readonly signal: AbortSignal;
+}
+
+/** Escapes everything a command writes, see {@link printable}: names in it may come from untrusted files. */
+export function printableIo(io: CliIo): CliIo {
+  const { stdin, stdout, stderr, isTTY, columns } = io;
+  return {
+    ...{ stdin, isTTY, columns, terminal: stderr },
+    stdout: (text) => stdout(printable(text)),
+    stderr: (text) => stderr(printable(text)),
+    // Only commands that can stop on their own watch for Ctrl-C: see main.ts.
+    get signal() {
+      return io.signal;
+    },
+  };
 }
 
 /** Writes a result as JSON. */

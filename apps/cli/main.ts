@@ -22,7 +22,13 @@ const interrupt = (): void => {
     process.stderr.write(`${showCursor}\nStopping after this step; once more to stop at once.\n`);
   interruption.abort();
 };
-for (const signal of signals) process.on(signal, interrupt);
+let isWatching = false;
+/** Handles signals from the first time that a command asks for `io.signal`; until then they end the process, even if it is busy. */
+const watch = (): AbortSignal => {
+  if (!isWatching) for (const signal of signals) process.on(signal, interrupt);
+  isWatching = true;
+  return interruption.signal;
+};
 
 process.exitCode = await run(process.argv.slice(2), {
   stdin: () => buffer(process.stdin),
@@ -30,5 +36,7 @@ process.exitCode = await run(process.argv.slice(2), {
   stderr: (text) => process.stderr.write(text),
   isTTY: process.stderr.isTTY === true,
   columns: process.stdout.isTTY ? process.stdout.columns : undefined,
-  signal: interruption.signal,
+  get signal() {
+    return watch();
+  },
 });

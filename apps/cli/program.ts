@@ -13,7 +13,7 @@ import { registerSummary } from "./commands/summary.ts";
 import { registerTrain } from "./commands/train.ts";
 import { registerVerify } from "./commands/verify.ts";
 import { registerWeights } from "./commands/weights.ts";
-import { type CliIo, describeFailure, type ExitCode, exitCodeOf } from "./io.ts";
+import { type CliIo, describeFailure, type ExitCode, exitCodeOf, printableIo } from "./io.ts";
 import { packageVersion } from "./package-version.ts";
 
 /** All commands, in the order of the help. A new one is a file in `commands/` and a line here. */
@@ -53,7 +53,8 @@ export function createProgram(io: CliIo): Command {
 }
 
 /** Runs one command line, e.g. `["summary", "--json"]`. Errors become one line on stderr, with a stack only under `--debug`. */
-export async function run(argv: readonly string[], io: CliIo): Promise<ExitCode> {
+export async function run(argv: readonly string[], rawIo: CliIo): Promise<ExitCode> {
+  const io = printableIo(rawIo);
   const program = createProgram(io);
   try {
     await program.parseAsync(argv, { from: "user" });

@@ -1,4 +1,5 @@
 import { SingleBar } from "cli-progress";
+import { printableLine } from "../../src/base/printable.ts";
 import type { SkippedFile } from "../../src/base/records.ts";
 import type { CliIo } from "./io.ts";
 
@@ -29,7 +30,7 @@ function startBar(io: CliIo, { label, total }: ProgressOptions): Progress {
     barsize: 30,
     hideCursor: true,
     // The bar moves the cursor by writing control codes.
-    stream: { isTTY: true, columns: io.columns, write: io.stderr } as unknown as NodeJS.WritableStream,
+    stream: { isTTY: true, columns: io.columns, write: io.terminal ?? io.stderr } as unknown as NodeJS.WritableStream,
   });
   bar.start(total, 0, { details: "" });
   return {
@@ -56,6 +57,6 @@ const named = 5;
 
 /** Lists images that could not be used on stderr, with the reasons. */
 export function reportSkipped(skipped: readonly SkippedFile[], io: CliIo): void {
-  for (const { reason } of skipped.slice(0, named)) io.stderr(`skipped: ${reason}\n`);
+  for (const { reason } of skipped.slice(0, named)) io.stderr(`skipped: ${printableLine(reason)}\n`);
   if (skipped.length > named) io.stderr(`skipped: ${skipped.length - named} more\n`);
 }

@@ -15,25 +15,53 @@ export interface CsvRow {
  * @see https://www.rfc-editor.org/rfc/rfc4180
  */
 export function* parseCsv(text: string, where: string): Generator<CsvRow, void, void> {
-  const field = /(?:[ \t]*"([^"]*(?:""[^"]*)*)"[ \t]*|([^",\r\n]*))(,|\r?\n|$)/y;
-  field.lastIndex = text.startsWith("\uFEFF") ? 1 : 0;
+  // No regular expression spans a field: on a long one it would exhaust the stack.
+  const special = /[",\r\n]/g;
+  let place = text.startsWith("\uFEFF") ? 1 : 0;
   let fields: string[] = [];
   let first = 1;
   let line = 1;
-  while (field.lastIndex < text.length) {
-    const start = field.lastIndex;
-    const match = field.exec(text);
-    if (!match) throw fieldError(text.slice(start), `${where}, line ${line}`);
-    const [all, quoted, plain, end] = match as unknown as [string, string | undefined, string | undefined, string];
-    fields.push(quoted?.replaceAll('""', '"') ?? plain ?? "");
-    line += all.split("\n").length - 1;
-    const isLast = field.lastIndex === text.length;
+  while (place < text.length) {
+    const start = place;
+    place = skipBlanks(text, place);
+    const isQuoted = text[place] === '"';
+    const open = place + 1;
+    if (isQuoted) place = closingQuote(text, open);
+    else {
+      special.lastIndex = place;
+      place = special.exec(text)?.index ?? text.length;
+    }
+    const value = isQuoted ? text.slice(open, place).replaceAll('""', '"') : text.slice(start, place);
+    if (isQuoted && place < text.length) place = skipBlanks(text, place + 1);
+    else if (isQuoted) throw fieldError("a quoted field is never closed", text.slice(start), `${where}, line ${line}`);
+    const end = text.startsWith("\r\n", place) ? "\r\n" : text.slice(place, place + 1);
+    if (!["", ",", "\n", "\r\n"].includes(end)) {
+      const what = "a quotation mark or carriage return is inside a field";
+      throw fieldError(what, text.slice(start), `${where}, line ${line}`);
+    }
+    place += end.length;
+    fields.push(value);
+    line += text.slice(start, place).split("\n").length - 1;
+    const isLast = place === text.length;
     if (end === "," && !isLast) continue;
     if (end === ",") fields.push("");
     if (fields.length > 1 || fields[0] !== "") yield { line: first, fields };
     fields = [];
     first = line;
   }
+}
+
+function skipBlanks(text: string, from: number): number {
+  let place = from;
+  while (text[place] === " " || text[place] === "\t") place++;
+  return place;
+}
+
+/** Position of the quotation mark that closes a field, the text's length if there is none. */
+function closingQuote(text: string, from: number): number {
+  let place = text.indexOf('"', from);
+  while (place >= 0 && text[place + 1] === '"') place = text.indexOf('"', place + 2);
+  return place < 0 ? text.length : place;
 }
 
 /**
@@ -48,13 +76,7 @@ function quoteField(text: string): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-function fieldError(rest: string, where: string): FormatError {
-  const quotes = rest.split('"').length - 1;
-  const isOpen = rest.trimStart().startsWith('"') && quotes % 2 === 1;
-  return new FormatError({
-    where,
-    what: isOpen ? "a quoted field is never closed" : "a quotation mark or carriage return is inside a field",
-    received: rest.slice(0, 40),
-    expected: 'fields separated by commas, "in quotation marks" where needed',
-  });
+function fieldError(what: string, rest: string, where: string): FormatError {
+  const expected = 'fields separated by commas, "in quotation marks" where needed';
+  return new FormatError({ where, what, received: rest.slice(0, 40), expected });
 }

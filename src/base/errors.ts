@@ -1,3 +1,5 @@
+import { printable } from "./printable.ts";
+
 /** The parts of an error message, in the order in which every message is composed. */
 export interface ErrorParts {
   /** The function, option, file or field at fault, e.g. `option --epochs` or `conv2d "block1_conv1"`. */
@@ -132,7 +134,7 @@ function composeMessage({ where, what, received, expected, remedy }: ErrorParts)
   if (received !== undefined) message += `; received ${shortened(show(received))}`;
   if (expected !== undefined) message += `; expected ${expected}`;
   if (!/[.!?]$/.test(message)) message += ".";
-  return remedy === undefined ? message : `${message} ${remedy}`;
+  return printable(remedy === undefined ? message : `${message} ${remedy}`);
 }
 
 /** Names from files can be of any length. */

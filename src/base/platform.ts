@@ -104,6 +104,8 @@ export interface IsolatedJob<T> {
   readonly moved?: readonly ArrayBuffer[];
   /** Name of the input in errors. */
   readonly where: string;
+  /** The work in errors, and what to do if it takes too long; default: reading a file, which is probably damaged. */
+  readonly work?: { readonly name: string; readonly remedy: string };
   /** Type of the function's result; never set. */
   readonly returns?: T;
 }

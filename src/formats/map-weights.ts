@@ -19,7 +19,7 @@ interface MapOptions {
   readonly constants?: ReadonlyMap<string, number> | undefined;
 }
 
-/** How a file's weights were matched to a network; missing weights and those of another shape were initialized. */
+/** Result of matching a file's weights to a network; missing weights and those of another shape were initialized. */
 export interface MappingReport extends WeightDifferences {
   /** Identification of layers: by name, by class and number, or only by order. */
   readonly by: "name" | "class" | "order";

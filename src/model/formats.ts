@@ -78,12 +78,7 @@ function assertUnread({ bytes, where }: WeightsSource): void {
     new Uint8Array(bytes.buffer);
   } catch (cause) {
     const remedy = "Make another one with weightsSource.";
-    throw new UsageError({
-      where,
-      what: "this source was opened before, and its bytes were transferred",
-      remedy,
-      cause,
-    });
+    throw new UsageError({ where, what: "this source was opened before", remedy, cause });
   }
 }
 
@@ -119,7 +114,8 @@ function described(file: FileContents, { where, published = {} }: WeightsSource)
   return { ...contents, layers, describedNetwork: () => ({ network }), metadata };
 }
 
-function publishedNote({ scale, offset, interpolation, fit, cropRatio = 1 }: ImagePreprocessing): string {
+/** Remark on the preprocessing of a repository's `config.json`. */
+export function publishedNote({ scale, offset, interpolation, fit, cropRatio = 1 }: ImagePreprocessing): string {
   const crop = cropRatio === 1 ? "" : `, ${100 * cropRatio} % of each side`;
   return `Images are prepared as in config.json: resized (${interpolation}, ${fit}${crop}), pixel · ${scale} + ${offset}.`;
 }
@@ -137,7 +133,7 @@ export interface ModelToWrite extends ModelDescription {
 interface WriteOptions {
   /** For files that store a date. */
   readonly savedAt: Date;
-  /** How numbers are stored. */
+  /** Format of stored numbers. */
   readonly storedAs: NonNullable<OnnxOptions["storedAs"]>;
 }
 

@@ -14,7 +14,7 @@ import { imagenetLabels } from "../models/imagenet-classes.ts";
 import { familyOf } from "../models/registry.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { createGraphSession, type GraphImages, graphImages } from "./foreign-graph.ts";
-import type { ModelToWrite } from "./formats.ts";
+import { type ModelToWrite, publishedNote } from "./formats.ts";
 import { isolationOf, namingFile, networkIsolation, withFileName } from "./isolation.ts";
 import { defaultPreprocessing, type Model, resizesInGraph } from "./model.ts";
 import { classifierProblem, decodeModel, describeModel } from "./model-file.ts";
@@ -145,20 +145,25 @@ export async function loadGraph(
   engine: Engine,
   options?: SessionOptions,
 ): Promise<ClassifierSession> {
-  const { where } = source;
+  const { where, published = {} } = source;
   const { bytes, content } = await wholeOnnx(source);
-  const images = graphImages(content, where, given?.inputShape);
-  const preprocessing = defaultPreprocessing;
+  const images = graphImages(content, where, given?.inputShape ?? published.inputShape);
+  const { preprocessing = defaultPreprocessing, license, provenance } = published;
+  const assumed = published.preprocessing ? publishedNote(published.preprocessing) : usualPreprocessing;
   const session = await createGraphSession(bytes, engine, { images, preprocessing, where, session: options });
   try {
-    const { labels, notes } = await classNames(await countClasses(session, images, options?.signal), named);
+    const classes = await countClasses(session, images, options?.signal);
+    const known = published.labels?.length === classes ? published.labels : undefined;
+    const { labels, notes } = await classNames(classes, named ?? known);
     const maker = labels.length === 1 ? "sigmoid" : "softmax";
     const made = images.givesProbabilities ? [] : [`It ends without a ${maker}; one was applied to its outputs.`];
     return {
       network: { ...network("graph", input([...images.size, 3])), output: images.output },
       labels,
       preprocessing,
-      notes: ["The graph of another tool runs as it is.", ...made, usualPreprocessing, ...notes],
+      notes: ["The graph of another tool runs as it is.", ...made, assumed, ...notes],
+      license,
+      provenance,
       session,
     };
   } catch (error) {

@@ -83,7 +83,7 @@ export interface PublishedDescription extends Partial<Omit<ModelDescription, "ar
   readonly inputShape?: Shape | undefined;
 }
 
-const channels = z.array(z.number().positive()).min(1).max(4);
+const channels = z.array(z.number()).min(1).max(4);
 const names = z
   .array(z.string())
   .or(z.record(z.string(), z.string()))
@@ -92,20 +92,20 @@ const size = z.int().min(1).max(8192);
 
 /** The fields of `config.json` that describe images and classes, as timm writes them; older files have them at the top. */
 const timmFields = z.object({
-  input_size: z.tuple([z.int().min(1).max(4), size, size]).optional(),
-  mean: channels.optional(),
-  std: channels.optional(),
-  interpolation: z.string().optional(),
-  crop_pct: z.number().positive().max(1).optional(),
-  crop_mode: z.string().optional(),
-  license: z.string().optional(),
-  label_names: names.optional(),
-  labels: names.optional(),
+  input_size: z.tuple([z.int().min(1).max(4), size, size]).nullish(),
+  mean: channels.nullish(),
+  std: z.array(z.number().positive()).min(1).max(4).nullish(),
+  interpolation: z.string().nullish(),
+  crop_pct: z.number().positive().max(1).nullish(),
+  crop_mode: z.string().nullish(),
+  license: z.string().nullish(),
+  label_names: names.nullish(),
+  labels: names.nullish(),
 });
 const configSchema = timmFields.extend({
-  pretrained_cfg: timmFields.optional(),
+  pretrained_cfg: timmFields.nullish(),
   /** Labels as the library transformers writes them. */
-  id2label: names.optional(),
+  id2label: names.nullish(),
 });
 
 const fits: Readonly<Record<string, ImageResize["fit"]>> = { center: "cover", squash: "fill", border: "contain" };
@@ -128,7 +128,7 @@ export function parseHubConfig(text: string, where: string): PublishedDescriptio
   return {
     ...(labels && { labels }),
     ...(preprocessing && { preprocessing }),
-    ...(fields.license !== undefined && { license: fields.license }),
-    inputShape: input && [input[1], input[2], input[0]],
+    ...(fields.license && { license: fields.license }),
+    inputShape: input ? [input[1], input[2], input[0]] : undefined,
   };
 }

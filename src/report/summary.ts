@@ -1,3 +1,4 @@
+import { printableLine } from "../base/printable.ts";
 import { countParameters, type Network, networkWeights, type ParameterCount } from "../graph/network.ts";
 import { type Shape, sizeOf } from "../tensor/shape.ts";
 import { numberColumn, type TableColumn } from "./document.ts";
@@ -48,7 +49,7 @@ export function summarize(network: Network, options: { readonly width?: number }
     ...[withCommas(layer.params), layer.inbound.join(", ") || "-"],
   ]);
   return [
-    `Model: "${name}"`,
+    `Model: "${printableLine(name)}"`,
     textTable(columnsOf("Layer (type)", "Output Shape", "Connected to"), rows, options.width ?? 100),
     ` Total params: ${withBytes(params.total)}`,
     ` Trainable params: ${withBytes(params.trainable)}`,
@@ -141,10 +142,12 @@ export function summarizeGraph(facts: GraphFacts, options: { readonly width?: nu
     ...[withCommas(node.params), node.inbound.join(", ") || "-"],
   ]);
   return [
-    `inputs      ${inputs.map(value).join(", ")}`,
-    `outputs     ${outputs.map(value).join(", ")}`,
-    `operators   ${counts.join(", ")}`,
-    `parameters  ${withCommas(params)}`,
+    ...[
+      `inputs      ${inputs.map(value).join(", ")}`,
+      `outputs     ${outputs.map(value).join(", ")}`,
+      `operators   ${counts.join(", ")}`,
+      `parameters  ${withCommas(params)}`,
+    ].map(printableLine),
     textTable(columnsOf("Result (operator)", "Shape", "Connected to"), rows, options.width ?? 100),
     ...(nodes.some(({ outputShape }) => outputShape === null) ? ["Shapes marked ? are not known."] : []),
   ].join("\n");

@@ -1,3 +1,4 @@
+import { printable, printableLine } from "../base/printable.ts";
 import {
   cellText,
   type ImageGallery,
@@ -26,7 +27,7 @@ export function toText(document: ReportDocument, options: { readonly width?: num
       ...section.blocks.flatMap((block) => blockLines(block, width)),
     ]),
   ];
-  return lines.map((line) => line.replaceAll("\u00a0", " ")).join("\n");
+  return printable(lines.join("\n").replaceAll("\u00a0", " "));
 }
 
 function blockLines(block: ReportBlock, width: number): string[] {
@@ -37,7 +38,9 @@ function blockLines(block: ReportBlock, width: number): string[] {
     case "heading":
       return wrap(block.text, width);
     case "facts":
-      return block.facts.flatMap(({ name, value }) => wrap(`${name}: ${value}`, width - 1).map((line) => ` ${line}`));
+      return block.facts.flatMap(({ name, value }) =>
+        wrap(printableLine(`${name}: ${value}`), width - 1).map((line) => ` ${line}`),
+      );
     case "table":
       return [...wrap(block.caption, width), textTable(block.columns, rowsOf(block), width)];
     case "chart":
@@ -72,14 +75,15 @@ const continuation = "  ";
 
 /**
  * Draws a table with box characters, no line wider than `width` characters. Cells that do not fit are wrapped, preferably at
- * spaces; line breaks are kept. Columns have at least 4 characters, and whole ones are not narrowed even if the table becomes
+ * spaces. Columns have at least 4 characters, and whole ones are not narrowed even if the table becomes
  * wider.
  */
 export function textTable(
   columns: readonly TableColumn[],
-  rows: readonly (readonly string[])[],
+  cells: readonly (readonly string[])[],
   width: number,
 ): string {
+  const rows = cells.map((row) => row.map(printableLine));
   const widths = fitColumns(columns, rows, width);
   const draw = (cells: readonly string[], bar: string): string[] => {
     const lines = cells.map((cell, index) => wrap(cell, widths[index]!));

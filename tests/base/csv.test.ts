@@ -51,3 +51,16 @@ it("quotes what would be taken for more than one field, and writes numbers in fu
     '"a,b","say ""x""","two\nlines",0.30000000000000004,,plain ü\r\n',
   );
 });
+
+it.each([
+  ["doubled quotation marks", '"'.repeat(20_000_001)],
+  ["text", `"${"a".repeat(20_000_000)}`],
+])("names a quoted field of long %s that is never closed", (_, text) => {
+  expect(() => fieldsOf(text)).toThrow(FormatError);
+  expect(() => fieldsOf(text)).toThrow("file, line 1: a quoted field is never closed");
+});
+
+it("reads a field of any length", () => {
+  const long = "a".repeat(20_000_000);
+  expect(fieldsOf(`${long},"${long}""\n"\n`)[0]!.map((field) => field.length)).toEqual([20_000_000, 20_000_002]);
+});

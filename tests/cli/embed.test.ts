@@ -1,10 +1,12 @@
 import { copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { encodeModel } from "../../src/model/model-file.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
-import { readEmbeddings } from "../../src/tasks/features/embeddings.ts";
+import { embeddingsWriter, readEmbeddings } from "../../src/tasks/features/embeddings.ts";
 import { loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
 import { smallModel } from "../model/small-model.ts";
 import { noise } from "../tasks/images.ts";
@@ -267,6 +269,55 @@ describe("xception search", () => {
       'error: model "…/other.onnx": it is not the model that made the embeddings "…/moved/s.safetensors"; received "digest #"; ' +
         "expected #. Name the right model with --model, or embed the images again.\n",
     );
+  });
+
+  it("opens nothing that only an untrusted file names: no URL, no file outside its folder", async () => {
+    const requests: string[] = [];
+    const server = createServer(({ url = "" }, response) => {
+      requests.push(url);
+      response.end("no model");
+    });
+    await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/model.onnx`;
+    const { images, values, origin } = await load("s.safetensors");
+    const forge = async (changes: { model?: string; folder?: string }, files = images) => {
+      const embeddings = { images: files, values, origin: { ...origin!, ...changes } };
+      await writeFile(at("moved", "forged.json"), embeddingsWriter("forged.json")(embeddings));
+      return at("moved", "forged.json");
+    };
+    const search = async (file: string, ...more: string[]) => {
+      const { exitCode, stderr } = await capture(["search", at("query.png"), file, ...more]);
+      return `${exitCode} ${stripped(stderr)}`;
+    };
+    for (const model of [url, "imagenet", "../model.onnx", at("model.onnx")]) {
+      expect(await search(await forge({ model }))).toBe(
+        `2 error: embeddings "…/moved/forged.json": the recorded model is not below the file's folder, so it is not opened ` +
+          `unasked; received ${stripped(JSON.stringify(model))}. If you trust it, name it with --model.\n`,
+      );
+    }
+    expect(requests).toEqual([]);
+    expect(await search(await forge({}), "--model", at("model.onnx"))).toBe("0 ");
+    expect(await search(await forge({}), "--model", url, "--cache-dir", at("cache"))).toMatch(
+      /^1 .*error: file "http/s,
+    );
+    expect(requests.length).toBeGreaterThan(0);
+    await new Promise((closed) => server.close(closed));
+
+    const page = async (file: string, ...more: string[]) => {
+      const { stderr } = await capture(["search", images[0]!.file, file, "-o", at("sheet.html"), ...more]);
+      const shown = (await readFile(at("sheet.html"), "utf8")).match(/src="data:image\/jpeg;base64,/g) ?? [];
+      return { stderr, shown: shown.length };
+    };
+    const note = (count: number) =>
+      `note: images not shown, since they are outside the folder: ${count}; name theirs with --folder\n`;
+    const outside = await forge({ folder: "../photos" });
+    expect(await page(outside)).toEqual({ stderr: note(3), shown: 0 });
+    expect(await page(outside, "--folder", at("photos"))).toEqual({ stderr: "", shown: 4 });
+    const stolen = images.map((image, row) => (row === 3 ? { file: "../query.png" } : image));
+    expect(await page(await forge({ folder: "." }, stolen), "--folder", at("photos"))).toEqual({
+      stderr: note(1),
+      shown: 3,
+    });
   });
 
   it.each([

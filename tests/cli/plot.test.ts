@@ -1,14 +1,24 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import sharp from "sharp";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { renderPng } from "../../apps/cli/output-file.ts";
 import { root } from "../../scripts/project-root.mjs";
 import { UsageError } from "../../src/base/errors.ts";
+import { add, conv2d, dense, globalAveragePooling2d, input, type LayerOutput, relu } from "../../src/graph/builder.ts";
+import { type Network, network } from "../../src/graph/network.ts";
+import { syntheticWeights } from "../../src/graph/synthetic.ts";
+import { defaultPreprocessing } from "../../src/model/model.ts";
+import { encodeModel } from "../../src/model/model-file.ts";
+import { architectureOf } from "../../src/models/registry.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { plotDot } from "../../src/report/plot/dot.ts";
-import { plotSvg } from "../../src/report/plot/plot.ts";
+import { layoutLimits, plotJob, plotSvg } from "../../src/report/plot/plot.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { capture } from "./capture.ts";
 
 let folder: string;
@@ -42,11 +52,11 @@ describe("plot", () => {
     const file = join(folder, "model.dot");
     const flags = "--rankdir LR --no-shapes --no-names --dpi 60 --variant tutorial --middle-flow-repeats 1".split(" ");
     const { exitCode, stdout, stderr } = await capture(["plot", "--output", file, "--json", ...flags]);
-    const network = xception({ variant: "tutorial", middleFlowRepeats: 1 });
+    const shown = xception({ variant: "tutorial", middleFlowRepeats: 1 });
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
-    expect(JSON.parse(stdout)).toEqual({ file, format: "dot", layers: network.layers.length });
+    expect(JSON.parse(stdout)).toEqual({ file, format: "dot", layers: shown.layers.length });
     const options = { rankdir: "LR", shapes: false, names: false, dpi: 60 } as const;
-    expect(await readFile(file, "utf8")).toBe(plotDot(network, options));
+    expect(await readFile(file, "utf8")).toBe(plotDot(shown, options));
   });
 
   it("writes a .png of the size that --dpi asks for, with something on it", async () => {
@@ -90,6 +100,76 @@ describe("plot", () => {
     expect(await readdir(folder)).toEqual([]);
   });
 });
+
+describe("a network that is hard to lay out", () => {
+  const where = 'model "branches.onnx"';
+
+  it("is given up after a time, with the way out", async () => {
+    const drawing = nodePlatform.isolate(plotJob(branches(10, 30), {}, where), { ...layoutLimits, timeMs: 1000 });
+    await expect(drawing).rejects.toThrow(
+      'model "branches.onnx": laying it out took longer than 1 s. Write a .dot file, which needs no layout.',
+    );
+  });
+
+  it("is written as .dot all the same", async () => {
+    const dot = plotDot(branches(1000, 30));
+    expect(dot.match(/^ *"branch_\d+_\d+" \[label/gm)).toHaveLength(30_000);
+  });
+
+  it("does not outlive Ctrl-C", async () => {
+    const many = branches(10, 30);
+    const parts = { architecture: architectureOf(many), weights: syntheticWeights(many), labels: ["a", "b"] };
+    const model = encodeModel({ ...parts, preprocessing: defaultPreprocessing });
+    await writeFile(join(folder, "branches.onnx"), model);
+    const main = join(root, "apps/cli/main.ts");
+    const command = ["plot", join(folder, "branches.onnx"), "-o", join(folder, "branches.svg")];
+    const child = spawn(process.execPath, ["--import", "tsx", main, ...command], { stdio: "ignore" });
+    await sleep(6000);
+    expect(child.exitCode).toBe(null);
+    child.kill("SIGINT");
+    expect(await once(child, "exit")).toEqual([null, "SIGINT"]);
+    expect(await readdir(folder)).toEqual(["branches.onnx"]);
+  });
+
+  it("keeps every text inside its box, whatever fonts the machine has", async () => {
+    const names = ["MWMWMWMWMWMWMWMWMWMW", "block14_sepconv2_act_of_a_long_name", "猫猫猫猫猫猫猫猫猫猫猫猫", "x"];
+    const inputs = names.map((name) => relu(input([150, 150, 728]), { name }));
+    for (const each of inputs) {
+      const svg = await plotSvg(network("n", each));
+      const group = /<g id="[^"]*" class="node">\n<title>(?!input)[\s\S]*?<\/g>/.exec(svg)![0];
+      const places = [...group.matchAll(/(-?[\d.]+),-?[\d.]+/g)].map(([, x]) => Number(x));
+      const [left, right] = [Math.min(...places), Math.max(...places)];
+      for (const [text, x] of group.matchAll(/<text .*? x="([^"]*)".*?<\/text>/g)) {
+        expect(Number(x)).toBeCloseTo((left + right) / 2, 1);
+        const moved = text.replace(/ x="[^"]*" y="[^"]*"/, ' x="600" y="50"');
+        const page = `<svg xmlns="http://www.w3.org/2000/svg" width="1200" height="100">${moved}</svg>`;
+        const { info } = await sharp(Buffer.from(page)).trim().toBuffer({ resolveWithObject: true });
+        expect(info.width, text).toBeLessThan(right - left);
+      }
+    }
+  });
+
+  it("may have names with control characters", async () => {
+    const from = input([8, 8, 3], { name: "in\u0001put" });
+    const hostile = network("n\u0002", relu(from, { name: 're\u001b]0;"lu' }));
+    const svg = await plotSvg(hostile);
+    expect(svg).toContain("re\\u001b]0;&quot;lu");
+    expect(svg).not.toMatch(/[^\P{Cc}\n]/u);
+  });
+});
+
+/** Blocks of parallel convolutions, all of which the next block reads. */
+function branches(depth: number, width: number): Network {
+  let from: LayerOutput = input([8, 8, 3]);
+  for (let block = 0; block < depth; block++) {
+    const options = { filters: 3, kernelSize: [1, 1], padding: "same" } as const;
+    const outputs = Array.from({ length: width }, (_, at) =>
+      conv2d(from, { ...options, name: `branch_${block}_${at}` }),
+    );
+    from = add(outputs as [LayerOutput, ...LayerOutput[]]);
+  }
+  return network("branches", dense(globalAveragePooling2d(from), { units: 2, activation: "softmax" }));
+}
 
 describe("renderPng", () => {
   it("refuses an image that is larger than a PNG can be and says what would do", async () => {

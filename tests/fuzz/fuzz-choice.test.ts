@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import { fuzzChoiceOf } from "./fuzz-choice.ts";
 import { readers } from "./readers.ts";
 
-test("without flags every reader gets 10,000 cases", () => {
-  expect(fuzzChoiceOf([])).toEqual({ chosen: readers, first: 0, last: 10_000 });
+test("without flags every reader gets 20,000 cases", () => {
+  expect(fuzzChoiceOf([])).toEqual({ chosen: readers, first: 0, last: 20_000 });
   expect(fuzzChoiceOf(["--cases", "500"])).toEqual({ chosen: readers, first: 0, last: 500 });
 });
 

@@ -28,7 +28,7 @@ function valuesOf(args: readonly string[]) {
   try {
     return parseArgs({
       args: [...args],
-      options: { cases: { ...text, default: "10000" }, reader: text, case: text },
+      options: { cases: { ...text, default: "20000" }, reader: text, case: text },
     }).values;
   } catch (cause) {
     const what = cause instanceof Error ? cause.message : String(cause);

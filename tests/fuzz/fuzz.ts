@@ -1,6 +1,6 @@
 /**
  * Tries many damaged files with every reader, each in a process of its own, which is ended when a case takes too long.
- * `npm run fuzz -- [--cases 10000] [--reader NAME] [--case INDEX]`
+ * `npm run fuzz -- [--cases 20000] [--reader NAME] [--case INDEX]`
  */
 
 import { fork } from "node:child_process";
@@ -11,7 +11,7 @@ import type { CaseReport } from "./fuzz-process.ts";
 import type { FuzzedReader } from "./reader.ts";
 
 /** Far more than any case takes; a library in a thread is then ended (`platform.isolate`), everything else has failed. */
-const longestSeconds = 20;
+const longestSeconds = 10;
 /** A library that a case has damaged is loaded again, and the one before stays in memory as long as the process. */
 const casesOfProcess = 1000;
 /** Most memory of a process, with Node, the program and 64 MiB for the HDF5 library; no case's file has more than 0.3 MB. */

@@ -21,6 +21,15 @@ import { withNumbersBeside } from "../model/onnx-with-data.ts";
 import { smallModel } from "../model/small-model.ts";
 import { damagedJson, jsonText } from "./json-damage.ts";
 import { type FuzzedReader, reader, where } from "./reader.ts";
+import {
+  damagedOnnx,
+  hdf5Fields,
+  linkedHdf5,
+  lyingFields,
+  pickleFields,
+  plantedEntries,
+  vastHeaders,
+} from "./structures.ts";
 
 /** A file, and those that stand beside it. */
 interface Files {
@@ -63,7 +72,12 @@ const hdf5Magic = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];
 const zipMagic = [0x50, 0x4b, 0x03, 0x04];
 
 function hdf5(name: string, ...files: readonly string[]): FuzzedReader {
-  const cases = async () => fc.oneof(...files.map((file) => damagedFiles(golden(file))), alone(anything(hdf5Magic)));
+  const cases = async () =>
+    fc.oneof(
+      ...files.map((file) => damagedFiles(golden(file))),
+      alone(anything(hdf5Magic)),
+      ...files.map((file) => alone(lyingFields(golden(file), hdf5Fields(golden(file))))),
+    );
   return reader(name, cases, open, { isIsolated: true });
 }
 
@@ -96,8 +110,16 @@ function kerasArchive(): FuzzedReader {
         ),
       ),
       alone(damaged(weights!).map((changed) => archive({ "config.json": config!, "model.weights.h5": changed }))),
+      alone(plantedEntries({ "config.json": config!, "model.weights.h5": weights! })),
     );
   return reader("keras .keras", cases, open, { isIsolated: true });
+}
+
+/** Groups that link to each other, and datasets of other files. */
+async function plantedLinks(): Promise<fc.Arbitrary<Files>> {
+  const linked = await Promise.all([golden("small-weights-only.h5"), golden("small.weights.h5")].map(linkedHdf5));
+  const files = fc.constantFrom(...linked.flat(), golden("virtual.h5"));
+  return alone(files.chain((file) => fc.oneof(fc.constant(file), lyingFields(file, hdf5Fields(file)))));
 }
 
 async function safetensors(): Promise<fc.Arbitrary<Files>> {
@@ -106,7 +128,7 @@ async function safetensors(): Promise<fc.Arbitrary<Files>> {
   const header = parsed(bytes.subarray(8, 8 + length)) as { __metadata__: Record<string, string> };
   const { __metadata__, ...withoutMetadata } = header;
   const around = (changed: unknown): Uint8Array => {
-    const text = json(changed);
+    const text = typeof changed === "string" ? strToU8(changed) : json(changed);
     const file = new Uint8Array(8 + text.length + bytes.length - 8 - length);
     new DataView(file.buffer).setBigUint64(0, BigInt(text.length), true);
     file.set(text, 8);
@@ -130,6 +152,11 @@ async function safetensors(): Promise<fc.Arbitrary<Files>> {
       anything([2, 0, 0, 0, 0, 0, 0, 0, 0x7b, 0x7d]),
       damagedJson(header).map(around),
       damagedJson(withoutMetadata).map(around),
+      vastHeaders.map((header) => around(header)),
+      lyingFields(
+        bytes,
+        Array.from({ length: 8 }, (_, place) => place),
+      ),
       metadata,
     ),
   );
@@ -146,7 +173,9 @@ async function torchZip(): Promise<fc.Arbitrary<Files>> {
       fc.constantFrom(...strToU8("(.012FGIJKLMNQPRSTUVXabcdeghijlopqrstu}])\x80\x81\x85\x86\x8a\x8c\x94")),
     );
     const random = opcodes.map((codes) => Uint8Array.of(0x80, 2, ...codes, 0x2e));
-    return fc.oneof(fc.oneof(damaged(entries[name]!), damaged(entries[name]!), random).map(around), lyingZip(file));
+    const lying = lyingFields(entries[name]!, pickleFields(entries[name]!));
+    const pickles = fc.oneof(damaged(entries[name]!), damaged(entries[name]!), random, lying, lying);
+    return fc.oneof(pickles.map(around), lyingZip(file), plantedEntries(entries));
   });
   return timm(fc.oneof(...files.map(damaged), ...inside), torchXception());
 }
@@ -154,7 +183,11 @@ async function torchZip(): Promise<fc.Arbitrary<Files>> {
 async function torchLegacy(): Promise<fc.Arbitrary<Files>> {
   const files = ["torch-xception-legacy.pth", "tensors-legacy.pth"].map(golden);
   const [good] = files as [Uint8Array];
-  return timm(fc.oneof(...files.map(damaged), damaged(good), anything([...good.subarray(0, 15)])), torchXception());
+  const lying = files.map((file) => lyingFields(file, pickleFields(file)));
+  return timm(
+    fc.oneof(...files.map(damaged), damaged(good), ...lying, anything([...good.subarray(0, 15)])),
+    torchXception(),
+  );
 }
 
 async function tfjsLayers(): Promise<fc.Arbitrary<Files>> {
@@ -167,6 +200,10 @@ async function tfjsLayers(): Promise<fc.Arbitrary<Files>> {
   return fc.oneof(
     damaged(model).map((bytes) => ({ bytes, beside })),
     damagedJson(parsed(model)).map((changed) => ({ bytes: json(changed), beside })),
+    damagedJson((parsed(model) as { weightsManifest: unknown }).weightsManifest).map((changed) => ({
+      bytes: json(changed),
+      beside,
+    })),
     shard.map((changed) => ({ bytes: model, beside: { ...beside, "weights-1.bin": changed } })),
   );
 }
@@ -227,9 +264,11 @@ function onnxOfOthers(): FuzzedReader {
   const apart = fc.oneof(
     damaged(graph).map((bytes) => ({ bytes, beside })),
     damaged(numbers).map((changed) => ({ bytes: graph, beside: { "model.onnx.data": changed } })),
+    damagedOnnx(graph).map((bytes) => ({ bytes, beside })),
   );
   const cases = fc.oneof(
     small.map((files) => ({ ...files, network: torchNet() })),
+    damagedOnnx(golden("torch-plain.onnx")).map((bytes) => ({ bytes, network: torchNet() })),
     apart.map((files) => ({ ...files, network: torchNet() })),
     damagedFiles(golden("torch-xception.onnx")).map((files) => ({ ...files, network: torchXception() })),
   );
@@ -258,6 +297,7 @@ function runningOnnx(): FuzzedReader {
 export const weightsReaders: readonly FuzzedReader[] = [
   hdf5("keras .h5", "small.h5", "small-weights-only.h5"),
   hdf5("keras .weights.h5", "small.weights.h5"),
+  reader("keras, planted links", plantedLinks, open, { isIsolated: true }),
   kerasArchive(),
   reader("safetensors", safetensors, open),
   reader("torch .pth", torchZip, open),

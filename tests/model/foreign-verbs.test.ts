@@ -100,7 +100,7 @@ describe("embed", () => {
     expect(digest).toMatch(/^[0-9a-f]{64}$/);
     const query = join(folder, "query.png");
     await writeFile(query, readFileSync(join(folder, "photos", "1", "1.png")));
-    const [best] = (await json("search", query, output)).neighbors;
+    const [best] = (await json("search", query, output, "--model", graph)).neighbors;
     expect(best.file).toContain("1.png");
   });
 });

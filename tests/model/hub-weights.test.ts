@@ -15,6 +15,7 @@ import { timmNames } from "../../src/models/timm-names.ts";
 import { cachedDownloads } from "../../src/runtime/node/downloads.ts";
 import { hubSettings } from "../../src/runtime/node/hub.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
+import { loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import { timmSyntheticWeights } from "../../src/tasks/verify/verify.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 import { type HubServer, serveHub } from "../runtime/hub-server.ts";
@@ -124,6 +125,20 @@ describe("any repository on Hugging Face", () => {
     expect((await loadModel("hf://owner/repo", platform)).labels).toEqual(labels);
   });
 
+  test("may hold another tool's ONNX graph, which runs with the repository's labels and preprocessing", async () => {
+    const graph = await readFile("tests/golden/formats/torch-xception.onnx");
+    const pretrained = { ...config.pretrained_cfg, input_size: [3, 71, 80], mean: [0, 0, 0], std: [1, 1, 1] };
+    server.files = {
+      "model.onnx": new Uint8Array(graph),
+      "config.json": JSON.stringify({ ...config, pretrained_cfg: pretrained }),
+    };
+    await using classifier = await loadClassifier("hf://owner/repo", { platform });
+    expect(classifier.labels).toEqual(["cat", "dog", "fox"]);
+    expect(classifier.notes[2]).toBe(
+      `Images are prepared as in config.json: resized (bilinear, cover, 89.75 % of each side), pixel · ${1 / 255} + 0.`,
+    );
+  });
+
   test("must hold a file of weights", async () => {
     const error = await loadModel("hf://owner/repo", platform).catch((cause) => cause);
     expect(error).toBeInstanceOf(FileError);
@@ -184,6 +199,7 @@ describe("config.json", () => {
 
   test("without mean and deviation states no preprocessing", () => {
     expect(parse({ num_classes: 1000 })).toEqual({ inputShape: undefined });
+    expect(parse({ labels: null, license: null, mean: null, pretrained_cfg: null })).toEqual({ inputShape: undefined });
   });
 
   test("of wrong types is an error", () => {

@@ -57,7 +57,7 @@ describe("refuses", () => {
     expect((await openWeightsFile(source)).format).toBe("keras");
     const again: unknown = await openWeightsFile({ ...source, where: "the file" }).catch((cause: unknown) => cause);
     expect(again).toMatchInlineSnapshot(
-      `[UsageError: the file: this source was opened before, and its bytes were transferred. Make another one with weightsSource.]`,
+      `[UsageError: the file: this source was opened before. Make another one with weightsSource.]`,
     );
   });
 

@@ -37,19 +37,19 @@ describe("plotDot", () => {
         node [shape=box, style="rounded,filled", margin="0.12,0.05", width=1.95, height=0.3,
           fontname="Helvetica", fontsize=12, fontcolor="#18202b"];
         edge [color="#5a6675", arrowsize=0.6];
-        "input_layer" [label=<<b>input_layer</b><br/><font point-size="10" color="#5a6675">InputLayer</font><br/><font point-size="10">9×12×3</font>>, fillcolor="#ffffff", color="#5a6675"];
-        "stem" [label=<<b>stem</b><br/><font point-size="10" color="#5a6675">Conv2D 3×3</font><br/><font point-size="10">9×12×3 → 9×12×8</font>>, fillcolor="#d8e6fb", color="#2463d1"];
+        "input_layer" [label=<<b>input_layer</b><br/><font point-size="10" color="#5a6675">InputLayer</font><br/><font point-size="10">9×12×3</font>>, width=1.95, fillcolor="#ffffff", color="#5a6675"];
+        "stem" [label=<<b>stem</b><br/><font point-size="10" color="#5a6675">Conv2D 3×3</font><br/><font point-size="10">9×12×3 → 9×12×8</font>>, width=1.95, fillcolor="#d8e6fb", color="#2463d1"];
         subgraph cluster_0_1 {
           graph [label="", fontsize=14, color="#d9dfe7", fillcolor="#ffffff", margin=10];
-          "block1_sepconv1" [label=<<b>block1_sepconv1</b><br/><font point-size="10" color="#5a6675">SeparableConv2D 3×3</font><br/><font point-size="10">9×12×8 → 9×12×16</font>>, fillcolor="#b9d2f8", color="#2463d1"];
-          "block1_sepconv1_bn" [label=<<b>block1_sepconv1_bn</b><br/><font point-size="10" color="#5a6675">BatchNormalization</font><br/><font point-size="10">9×12×16 → 9×12×16</font>>, fillcolor="#eef1f5", color="#9aa6b5"];
-          "block1_pool" [label=<<b>block1_pool</b><br/><font point-size="10" color="#5a6675">MaxPooling2D 3×3, stride 2</font><br/><font point-size="10">9×12×16 → 5×6×16</font>>, fillcolor="#fbdcd3", color="#cc5a35"];
-          "conv2d" [label=<<b>conv2d</b><br/><font point-size="10" color="#5a6675">Conv2D 1×1, stride 2</font><br/><font point-size="10">9×12×8 → 5×6×16</font>>, fillcolor="#d8e6fb", color="#2463d1"];
-          "add" [label=<<b>add</b><br/><font point-size="10" color="#5a6675">Add</font><br/><font point-size="10">5×6×16, 5×6×16 → 5×6×16</font>>, fillcolor="#d3eddd", color="#14804f"];
+          "block1_sepconv1" [label=<<b>block1_sepconv1</b><br/><font point-size="10" color="#5a6675">SeparableConv2D 3×3</font><br/><font point-size="10">9×12×8 → 9×12×16</font>>, width=2.13, fillcolor="#b9d2f8", color="#2463d1"];
+          "block1_sepconv1_bn" [label=<<b>block1_sepconv1_bn</b><br/><font point-size="10" color="#5a6675">BatchNormalization</font><br/><font point-size="10">9×12×16 → 9×12×16</font>>, width=2.36, fillcolor="#eef1f5", color="#9aa6b5"];
+          "block1_pool" [label=<<b>block1_pool</b><br/><font point-size="10" color="#5a6675">MaxPooling2D 3×3, stride 2</font><br/><font point-size="10">9×12×16 → 5×6×16</font>>, width=2.69, fillcolor="#fbdcd3", color="#cc5a35"];
+          "conv2d" [label=<<b>conv2d</b><br/><font point-size="10" color="#5a6675">Conv2D 1×1, stride 2</font><br/><font point-size="10">9×12×8 → 5×6×16</font>>, width=2.11, fillcolor="#d8e6fb", color="#2463d1"];
+          "add" [label=<<b>add</b><br/><font point-size="10" color="#5a6675">Add</font><br/><font point-size="10">5×6×16, 5×6×16 → 5×6×16</font>>, width=2.55, fillcolor="#d3eddd", color="#14804f"];
         }
-        "re_lu" [label=<<b>re_lu</b><br/><font point-size="10" color="#5a6675">ReLU</font><br/><font point-size="10">5×6×16 → 5×6×16</font>>, fillcolor="#fdeecf", color="#c98a14"];
-        "global_average_pooling2d" [label=<<b>global_average_pooling2d</b><br/><font point-size="10" color="#5a6675">GlobalAveragePooling2D</font><br/><font point-size="10">5×6×16 → 16</font>>, fillcolor="#fbdcd3", color="#cc5a35"];
-        "predictions" [label=<<b>predictions</b><br/><font point-size="10" color="#5a6675">Dense softmax</font><br/><font point-size="10">16 → 5</font>>, fillcolor="#e5dcf9", color="#6a46c4"];
+        "re_lu" [label=<<b>re_lu</b><br/><font point-size="10" color="#5a6675">ReLU</font><br/><font point-size="10">5×6×16 → 5×6×16</font>>, width=1.95, fillcolor="#fdeecf", color="#c98a14"];
+        "global_average_pooling2d" [label=<<b>global_average_pooling2d</b><br/><font point-size="10" color="#5a6675">GlobalAveragePooling2D</font><br/><font point-size="10">5×6×16 → 16</font>>, width=2.95, fillcolor="#fbdcd3", color="#cc5a35"];
+        "predictions" [label=<<b>predictions</b><br/><font point-size="10" color="#5a6675">Dense softmax</font><br/><font point-size="10">16 → 5</font>>, width=1.95, fillcolor="#e5dcf9", color="#6a46c4"];
         "input_layer" -> "stem";
         "stem" -> "block1_sepconv1";
         "block1_sepconv1" -> "block1_sepconv1_bn";

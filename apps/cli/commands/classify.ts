@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { DataError } from "../../../src/base/errors.ts";
+import { printableLine } from "../../../src/base/printable.ts";
 import { type Classified, loadClassifier } from "../../../src/tasks/evaluate/classifier.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { imagesOf } from "../image-arguments.ts";
@@ -16,7 +17,7 @@ export function registerClassify(program: Command, io: CliIo): void {
     summary: "Predict the top classes of images",
     details:
       "Takes files, folders, or - for standard input. MODEL is a file in any supported format, a URL, or " +
-      "imagenet (Keras's Xception). Unreadable images do not stop the others; the exit code is then 1.",
+      "a name of xception weights. Unreadable images do not stop the others; the exit code is then 1.",
     examples: ["xception classify run/model.onnx cat.jpg photos/ --top 3", "xception classify imagenet cat.jpg --json"],
   }).option("--top <n>", "number of classes to print", countOf("--top"), 5);
   addClassifierOptions(command).action(async (model: string, paths: readonly string[], flags: ClassifyFlags) => {
@@ -45,11 +46,12 @@ export function registerClassify(program: Command, io: CliIo): void {
 }
 
 function describe(file: string, result: Classified): string {
-  if ("error" in result) return `${file}\n  not classified: ${result.error.message}\n`;
+  const name = printableLine(file);
+  if ("error" in result) return `${name}\n  not classified: ${printableLine(result.error.message)}\n`;
   const lines = result.predictions.map(
-    ({ label, probability }) => `${(100 * probability).toFixed(1).padStart(7)} %  ${label}\n`,
+    ({ label, probability }) => `${(100 * probability).toFixed(1).padStart(7)} %  ${printableLine(label)}\n`,
   );
-  return `${file}\n${lines.join("")}`;
+  return `${name}\n${lines.join("")}`;
 }
 
 function toJson(result: Classified & { readonly file: string }) {

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { UsageError } from "../../../src/base/errors.ts";
+import { printableLine } from "../../../src/base/printable.ts";
 import { shardNames } from "../../../src/formats/tfjs/manifest.ts";
 import { type TargetName, targetOf, weightsTargets } from "../../../src/model/formats.ts";
 import { weightsSource } from "../../../src/model/weights-file.ts";
@@ -30,8 +31,8 @@ export function registerConvert(program: Command, io: CliIo): void {
     summary: "Convert a model or weights to another format",
     details:
       "The extension of OUT chooses the format: .onnx, .keras, .h5, .weights.h5, .json (TensorFlow.js), " +
-      ".safetensors (timm). IN is a file, a URL, or imagenet (Keras's Xception). Network flags load the " +
-      "weights into that Xception; without them the file's own network is kept.",
+      ".safetensors (timm). IN is a file, a URL, or a name of xception weights. Network flags load the " +
+      "weights into that network; without them the file's own network is kept.",
     examples: [
       "xception convert weights.h5 model.onnx --classes 10 --labels labels.txt",
       "xception convert run/model.onnx model.keras",
@@ -99,5 +100,5 @@ function describe(conversion: Conversion, source: string, target: string): strin
     ...lists,
     ...notes.map((note) => `note: ${note}`),
   ];
-  return `${lines.join("\n")}\n`;
+  return `${lines.map(printableLine).join("\n")}\n`;
 }

@@ -29,7 +29,7 @@ export function registerEmbed(program: Command, io: CliIo): void {
     details:
       "An embedding is the globally pooled last feature map, 2048 numbers for Xception; similar images " +
       "get vectors of similar direction (see xception search). MODEL is a file in any supported format, a " +
-      "URL, or imagenet (Keras's Xception). Network flags load the weights into that Xception; without " +
+      "URL, or a name of xception weights. Network flags load the weights into that network; without " +
       "them the file's own network is kept. Unreadable images are skipped and reported.",
     examples: [
       "xception embed run/model.onnx photos/ -o embeddings.safetensors",

@@ -30,7 +30,7 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     summary: "Evaluate a model on a folder of labeled images",
     details:
       "The folder has one subfolder per class. MODEL is a file in any supported format, a URL, or " +
-      "imagenet (Keras's Xception).",
+      "a name of xception weights.",
     examples: [
       "xception evaluate run/model.onnx photos/test --json",
       "xception evaluate run/model.onnx photos/test --top 1,5 --report test.html",

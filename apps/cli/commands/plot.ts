@@ -1,7 +1,8 @@
 import { type Command, Option } from "commander";
 import { type PlotOptions, plotDot } from "../../../src/report/plot/dot.ts";
-import { plotSvg } from "../../../src/report/plot/plot.ts";
+import { layoutLimits, plotJob } from "../../../src/report/plot/plot.ts";
 import { writeFileAtomic } from "../../../src/runtime/node/files.ts";
+import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, describedNetwork, type LookFlags } from "../network-options.ts";
@@ -32,7 +33,9 @@ export function registerPlot(program: Command, io: CliIo): void {
     const { rankdir = "TB", shapes = true, names = true, dpi = format === "png" ? 144 : 72 } = flags;
     const options = { rankdir, shapes, names, dpi };
 
-    const text = format === "dot" ? plotDot(network, options) : await plotSvg(network, options);
+    const where = model === undefined ? `network "${network.name}"` : `model "${model}"`;
+    const draw = () => nodePlatform.isolate(plotJob(network, options, where), layoutLimits);
+    const text = format === "dot" ? plotDot(network, options) : await draw();
     await writeFileAtomic(flags.output, format === "png" ? await renderPng(text, dpi) : text);
     if (flags.json) writeJson(io, { file: flags.output, format, layers: network.layers.length });
     else io.stderr(`Wrote ${flags.output}: ${network.layers.length} layers of ${network.name}\n`);

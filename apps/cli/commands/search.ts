@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import { DataError, UsageError, WeightsError, XceptionError } from "../../../src/base/errors.ts";
-import type { Device, ImageCodec, ImageSource, Platform } from "../../../src/base/platform.ts";
+import type { Device, ImageCodec, ImageSource } from "../../../src/base/platform.ts";
+import { printableLine } from "../../../src/base/printable.ts";
 import { factsOf } from "../../../src/report/document.ts";
 import { toHtml } from "../../../src/report/html.ts";
 import { searchDocument } from "../../../src/report/search-sheet.ts";
@@ -15,14 +16,17 @@ import {
   nearest,
   readEmbeddings,
 } from "../../../src/tasks/features/embeddings.ts";
+import { reportNotes } from "../classifier-options.ts";
 import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
-import { openExtractor, pathIn } from "../extractor.ts";
+import { openExtractor, pathBelow } from "../extractor.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addCommand, countOf, deviceOption } from "../options.ts";
 import { extensionOf } from "../output-file.ts";
+import { isWithin } from "../train/run-folder.ts";
 
 interface SearchFlags extends DownloadFlags {
   readonly model?: string;
+  readonly folder?: string;
   readonly top: number;
   readonly output?: string;
   readonly device?: Device;
@@ -33,7 +37,8 @@ interface SearchFlags extends DownloadFlags {
 interface Query {
   readonly file: string;
   readonly label?: string | undefined;
-  readonly image: ImageSource;
+  /** Undefined if it has a row, but is outside the embeddings' folder. */
+  readonly image: ImageSource | undefined;
   /** Its row in the embeddings, if it is one of their images. */
   readonly row?: number | undefined;
 }
@@ -44,13 +49,15 @@ export function registerSearch(program: Command, io: CliIo): void {
     details:
       "Ranks the images of an embeddings file (see xception embed) by cosine similarity. IMAGE is a file, " +
       "- for standard input, or an image of the embeddings by its path there; other images are embedded " +
-      "with the model recorded in the file.",
+      "with the model recorded in the file. The model and the images shown must be below the file's folder, " +
+      "unless --model and --folder name them.",
     examples: [
       "xception search cat.jpg embeddings.safetensors",
       "xception search cat.jpg embeddings.safetensors -o sheet.html",
     ],
   })
-    .option("--model <model>", "where that model is now (default: where it was then)")
+    .option("--model <model>", "path or URL of that model (default: the recorded path)")
+    .option("--folder <folder>", "folder of the images (default: the recorded one)")
     .option("--top <n>", "number of images to find", countOf("--top"), 12)
     .option("-o, --output <file>", "also write a page with the images (.html)")
     .addOption(deviceOption());
@@ -61,12 +68,13 @@ export function registerSearch(program: Command, io: CliIo): void {
       await assertWritable(output);
     }
     const embeddings = readEmbeddings(await nodePlatform.files.read(file), `embeddings ${JSON.stringify(file)}`);
-    const folder = pathIn(file, embeddings.origin?.folder ?? ".");
-    const query = await queryOf(image, embeddings, folder, io);
+    const recorded = resolve(dirname(file), embeddings.origin?.folder ?? ".");
+    const place = { folder: flags.folder ?? recorded, root: flags.folder ?? dirname(file) };
+    const query = await queryOf(image, embeddings, place, io);
     const values = await valuesOf(query, embeddings, file, flags, io);
     const found = nearest(values, embeddings, { top, except: query.row });
     if (output !== undefined) {
-      await writeFileAtomic(output, await sheetOf(query, found, embeddings, folder, nodePlatform));
+      await writeFileAtomic(output, await sheetOf(query, found, embeddings, place, io));
     }
     const { file: name, label } = query;
     if (json) writeJson(io, { query: { file: name, label }, neighbors: found, sheet: output });
@@ -74,17 +82,30 @@ export function registerSearch(program: Command, io: CliIo): void {
   });
 }
 
-async function queryOf(image: string, { images }: Embeddings, folder: string, io: CliIo): Promise<Query> {
+/** The folder that images' paths are relative to, and the one that they must be below to be opened. */
+interface Place {
+  readonly folder: string;
+  readonly root: string;
+}
+
+async function queryOf(image: string, { images }: Embeddings, place: Place, io: CliIo): Promise<Query> {
   if (image === "-") return { file: image, image: await io.stdin() };
   const named = images.findIndex(({ file }) => file === image);
-  const row = named >= 0 ? named : images.findIndex(({ file }) => resolve(folder, file) === resolve(image));
-  if (row >= 0) return { ...images[row]!, image: resolve(folder, images[row]!.file), row };
+  if (named >= 0) return { ...images[named]!, image: imagePath(place, image), row: named };
+  const row = images.findIndex(({ file }) => resolve(place.folder, file) === resolve(image));
+  if (row >= 0) return { ...images[row]!, image, row };
   if (existsSync(image)) return { file: image, image: image };
   throw new DataError({
     where: `image "${image}"`,
     what: `there is no such file, and none of the ${images.length} images of the embeddings has this path`,
     expected: `a file, or a path as in the embeddings, e.g. ${images[0]!.file}`,
   });
+}
+
+/** The path of an image of the embeddings; undefined if it must not be opened. */
+function imagePath({ folder, root }: Place, file: string): string | undefined {
+  const path = resolve(folder, file);
+  return isWithin(resolve(root), path) ? path : undefined;
 }
 
 /** The embedding of the query: its row if it has one, else computed with the recorded model. */
@@ -106,12 +127,20 @@ async function valuesOf(
     });
   }
   const { network, architecture, allowMissing, key, layer, pooling } = origin;
-  const model = flags.model ?? pathIn(file, origin.model);
+  const model = flags.model ?? pathBelow(file, origin.model);
+  if (model === undefined) {
+    throw new UsageError({
+      where: `embeddings "${file}"`,
+      what: "the recorded model is not below the file's folder, so it is not opened unasked",
+      received: origin.model,
+      remedy: "If you trust it, name it with --model.",
+    });
+  }
   const extractor = await openExtractor({ model, network, architecture, allowMissing, key }, flags, io);
   try {
     const choice = { layers: [layer], pooling };
     assertSameModel(model, await extractor.digest(choice), origin, file);
-    const [map] = await extractor.features(image, choice);
+    const [map] = await extractor.features(image!, choice);
     return map!.values.data;
   } finally {
     await extractor.dispose();
@@ -134,26 +163,32 @@ async function sheetOf(
   query: Query,
   found: readonly Neighbor[],
   { images, values, origin }: Embeddings,
-  folder: string,
-  platform: Platform,
+  place: Place,
+  io: CliIo,
 ): Promise<string> {
-  const neighbors = await Promise.all(
-    found.map(async (each) => ({ ...each, jpeg: await thumbnail(resolve(folder, each.file), platform.images) })),
-  );
+  const { images: codec } = nodePlatform;
+  const paths = found.map(({ file }) => imagePath(place, file));
+  const outside = paths.filter((path) => path === undefined).length;
+  if (outside > 0) {
+    reportNotes([`images not shown, since they are outside the folder: ${outside}; name theirs with --folder`], io);
+  }
+  const jpegs = await Promise.all(paths.map((path) => thumbnail(path, codec)));
+  const neighbors = found.map((each, index) => ({ ...each, jpeg: jpegs[index] }));
   const facts = factsOf({
     File: query.file,
     Class: query.label,
     "Compared by": `cosine similarity of ${values.shape[1]} numbers`,
     ...(origin && { "Layer and pooling": `${origin.layer}, ${origin.pooling}`, Model: origin.model }),
   });
-  const jpeg = await thumbnail(query.image, platform.images);
+  const jpeg = await thumbnail(query.image, codec);
   return toHtml(searchDocument({ query: { ...query, jpeg }, neighbors, searched: images.length, facts }));
 }
 
 function describe(found: readonly Neighbor[]): string {
-  const width = Math.max(0, ...found.map(({ label = "" }) => label.length));
-  const line = ({ similarity, label = "", file }: Neighbor) =>
-    `${similarity.toFixed(4).padStart(7)}  ${label.padEnd(width)}  ${file}\n`;
+  const labels = found.map(({ label = "" }) => printableLine(label));
+  const width = Math.max(0, ...labels.map((label) => label.length));
+  const line = ({ similarity, file }: Neighbor, index: number) =>
+    `${similarity.toFixed(4).padStart(7)}  ${labels[index]!.padEnd(width)}  ${printableLine(file)}\n`;
   return found.map(line).join("");
 }
 
@@ -161,7 +196,8 @@ function describe(found: readonly Neighbor[]): string {
 const side = 320;
 
 /** Makes a small square JPEG of an image, cropped at the center; undefined if the image cannot be read. */
-export async function thumbnail(image: ImageSource, images: ImageCodec): Promise<Uint8Array | undefined> {
+export async function thumbnail(image: ImageSource | undefined, images: ImageCodec): Promise<Uint8Array | undefined> {
+  if (image === undefined) return undefined;
   try {
     const { data } = await images.decode(image, { width: side, height: side, fit: "cover" });
     const { default: sharp } = await import("sharp");

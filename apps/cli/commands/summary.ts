@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { FormatError } from "../../../src/base/errors.ts";
+import { printableLine } from "../../../src/base/printable.ts";
 import { defaultPreprocessing } from "../../../src/model/model.ts";
 import type { ModelDescription } from "../../../src/model/model-file.ts";
 import { modelFrom, type OpenedModel } from "../../../src/model/open-weights.ts";
@@ -106,5 +107,7 @@ function describe({ labels, preprocessing, license, provenance }: ShownModel): s
     ["license", license],
     ["provenance", provenance && JSON.stringify(provenance)],
   ];
-  return facts.flatMap(([name, text]) => (text === undefined ? [] : [`${name.padEnd(12)}${text}\n`])).join("");
+  return facts
+    .flatMap(([name, text]) => (text === undefined ? [] : [`${name.padEnd(12)}${printableLine(text)}\n`]))
+    .join("");
 }

@@ -278,7 +278,7 @@ export async function assertOutputOutsideImages(output: string, images: readonly
 }
 
 /** Returns true if a path is a folder or below it. */
-function isWithin(folder: string, path: string): boolean {
+export function isWithin(folder: string, path: string): boolean {
   const fromFolder = relative(folder, path);
   return fromFolder.split(sep)[0] !== ".." && !isAbsolute(fromFolder);
 }

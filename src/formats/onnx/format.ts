@@ -116,18 +116,16 @@ function differencesOf({ nodes }: OnnxContent, network: Network): readonly strin
   const isPaddedOtherwise =
     theirPads.length === ourPads.length &&
     theirPads.some((pads, index) => pads?.some((size, side) => size !== ourPads[index]![side]));
-  return [
-    ...(foreign === undefined || own === undefined
-      ? []
-      : [
-          `Its normalizations have epsilon ${plain(foreign)}, this network's ${plain(own)}: predictions will differ slightly.`,
-        ]),
-    ...(isPaddedOtherwise
-      ? [
-          "Its pooling is padded differently: predictions will differ. --architecture legacy_xception pads as PyTorch does.",
-        ]
-      : []),
-  ];
+  const notes: string[] = [];
+  if (foreign !== undefined && own !== undefined) {
+    const ours = `this network's ${plain(own)}: predictions will differ slightly.`;
+    notes.push(`Its normalizations have epsilon ${plain(foreign)}, ${ours}`);
+  }
+  if (isPaddedOtherwise) {
+    const remedy = "--architecture legacy_xception pads as PyTorch does.";
+    notes.push(`Its pooling is padded differently: predictions will differ. ${remedy}`);
+  }
+  return notes;
 }
 
 /** The padding of each pooling as in ONNX: top, left, bottom, right. */

@@ -1,3 +1,4 @@
+import { printableLine } from "../../base/printable.ts";
 import type { ConfigOf, LayerConfig, LayerType, Size2 } from "../../graph/layers.ts";
 import type { Layer, Network } from "../../graph/network.ts";
 import { formatShape, type Shape } from "../../tensor/shape.ts";
@@ -23,6 +24,11 @@ interface PlotEdge {
 
 /** Most layers in a column or row, so that Xception fits on a page of usual proportions. */
 const longestSection = { TB: 44, LR: 22 };
+
+/** Least width of a node in inches. */
+const leastWidth = 1.95;
+
+type ShapesByLayer = ReadonlyMap<string, Shape>;
 
 const ink = "#18202b";
 const muted = "#5a6675";
@@ -64,16 +70,17 @@ export function sectionsDot(
   crossing: readonly string[],
 ): string {
   const { rankdir = "TB", dpi = 72 } = options;
+  const shapeOf = new Map(network.layers.map(({ name, outputShape }) => [name, outputShape]));
   return `${[
     `digraph ${quote(network.name)} {`,
     `  graph [rankdir=${rankdir}, dpi=${dpi}, nodesep=0.25, ranksep=0.22, pad=0.3, bgcolor="white",`,
     `    fontname="Helvetica", fontcolor="${ink}", labeljust=l, style="rounded,filled"];`,
-    `  node [shape=box, style="rounded,filled", margin="0.12,0.05", width=1.95, height=0.3,`,
+    `  node [shape=box, style="rounded,filled", margin="0.12,0.05", width=${leastWidth}, height=0.3,`,
     `    fontname="Helvetica", fontsize=12, fontcolor="${ink}"];`,
     `  edge [color="${muted}", arrowsize=0.6];`,
     // At the bottom of a row, where no connection from the row above arrives.
     ...(rankdir === "LR" ? ["  graph [labelloc=b];"] : []),
-    ...sections.flatMap((section, index) => sectionLines(network, section, index, options)),
+    ...sections.flatMap((section, index) => sectionLines(shapeOf, section, index, options)),
     ...edgesOf(network, sections, "within").map((edge) => edgeLine(edge)),
     ...crossing,
     "}",
@@ -85,9 +92,9 @@ export function edgeLine({ from, to }: PlotEdge, attributes?: string): string {
   return `  ${quote(from)} -> ${quote(to)}${attributes === undefined ? "" : ` [${attributes}]`};`;
 }
 
-function sectionLines(network: Network, section: PlotSection, index: number, options: PlotOptions): string[] {
+function sectionLines(shapeOf: ShapesByLayer, section: PlotSection, index: number, options: PlotOptions): string[] {
   const inside = section.blocks.flatMap((block, position) =>
-    blockLines(network, block, `cluster_${index}_${position}`, options),
+    blockLines(shapeOf, block, `cluster_${index}_${position}`, options),
   );
   if (section.title === undefined) return inside;
   return subgraph(
@@ -97,8 +104,8 @@ function sectionLines(network: Network, section: PlotSection, index: number, opt
   );
 }
 
-function blockLines(network: Network, block: PlotBlock, id: string, options: PlotOptions): string[] {
-  const nodes = block.layers.map((layer) => nodeLine(network, layer, options));
+function blockLines(shapeOf: ShapesByLayer, block: PlotBlock, id: string, options: PlotOptions): string[] {
+  const nodes = block.layers.map((layer) => nodeLine(shapeOf, layer, options));
   if (!block.framed) return nodes;
   // Names of layers already start with the block's.
   const title = options.names === false ? (block.title ?? "") : "";
@@ -109,21 +116,38 @@ function subgraph(id: string, attributes: string, inside: readonly string[]): st
   return [`  subgraph ${id} {`, `    graph [${attributes}];`, ...inside.map((line) => `  ${line}`), "  }"];
 }
 
-function nodeLine(network: Network, layer: Layer, { names = true, shapes = true }: PlotOptions): string {
+function nodeLine(shapeOf: ShapesByLayer, layer: Layer, { names = true, shapes = true }: PlotOptions): string {
   const kind = describeLayer(layer.config);
-  const inputs = layer.inbound.map((source) => network.layers.find((each) => each.name === source)!.outputShape);
+  const title = names ? printableLine(layer.name) : kind;
+  const flow = describeShapes(
+    layer,
+    layer.inbound.map((source) => shapeOf.get(source)!),
+  );
   const lines = [
-    `<b>${names ? graphvizName(layer.name) : kind}</b>`,
+    `<b>${graphvizName(title)}</b>`,
     ...(names ? [`<font point-size="10" color="${muted}">${kind}</font>`] : []),
-    ...(shapes ? [`<font point-size="10">${describeShapes(layer, inputs)}</font>`] : []),
+    ...(shapes ? [`<font point-size="10">${flow}</font>`] : []),
   ];
   const [fill, line] = nodeColors[layer.config.type];
-  return `  ${quote(layer.name)} [label=<${lines.join("<br/>")}>, fillcolor="${fill}", color="${line}"];`;
+  const widest = Math.max(widthOf(title, 12), names ? widthOf(kind, 10) : 0, shapes ? widthOf(flow, 10) : 0);
+  const width = Math.max(leastWidth, widest / 72 + 0.24).toFixed(2);
+  return `  ${quote(layer.name)} [label=<${lines.join("<br/>")}>, width=${width}, fillcolor="${fill}", color="${line}"];`;
+}
+
+/** Width of a text in points in the widest usual font, DejaVu Sans Bold: Graphviz knows only Helvetica, which many computers lack. */
+function widthOf(text: string, fontSize: number): number {
+  const em = (character: string): number => {
+    if (/[ijlI.,:;'|!() ]/.test(character)) return 0.46;
+    if (/[mwMW@%→]/.test(character)) return 1.11;
+    if (/[A-Z×]/.test(character)) return 0.84;
+    return character > "\u2000" ? 1.2 : 0.72;
+  };
+  return fontSize * [...text].reduce((sum, character) => sum + em(character), 0);
 }
 
 /** A name as Graphviz stores it: characters with a meaning in DOT or SVG are HTML entities. */
 export function graphvizName(name: string): string {
-  return name.replaceAll(/[&<>"\\]/g, (character) => `&#${character.charCodeAt(0)};`);
+  return printableLine(name).replaceAll(/[&<>"\\]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
 function quote(text: string): string {

@@ -1,3 +1,4 @@
+import type { IsolatedJob, JobLimits } from "../../base/platform.ts";
 import type { Network } from "../../graph/network.ts";
 import { edgeLine, edgesOf, graphvizName, type PlotOptions, sectionsDot, sectionsOf } from "./dot.ts";
 import type { PlotSection } from "./sections.ts";
@@ -7,6 +8,21 @@ interface GraphvizJson {
   readonly objects: readonly ({ readonly name: string } & Readonly<
     Partial<Record<"pos" | "width" | "height" | "bb", string>>
   >)[];
+}
+
+/** Most time and memory that a layout may take; Xception's takes about a second. */
+export const layoutLimits: JobLimits = { timeMs: 60_000, memoryBytes: 2 ** 30 };
+
+/** A job that draws a plot, see {@link plotSvg}, since a layout cannot be interrupted. @param where the network in errors. */
+export function plotJob(network: Network, options: PlotOptions, where: string): IsolatedJob<string> {
+  const work = { name: "laying it out", remedy: "Write a .dot file, which needs no layout." };
+  return {
+    module: import.meta.url,
+    name: "plotSvg",
+    input: [network, options],
+    where,
+    work,
+  };
 }
 
 /**
@@ -40,8 +56,16 @@ export async function plotSvg(network: Network, options: PlotOptions = {}): Prom
   });
   const complete = layout.replace(/\}\s*$/, `${crossing.join("\n")}\n}\n`);
   const svg = graphviz.layout(complete, "svg", "nop2");
-  // Graphviz knows the text widths of Helvetica, but not of a list of fonts for every computer.
-  return svg.replaceAll(/font-family="Helvetica[^"]*"/g, 'font-family="Helvetica,Arial,sans-serif"');
+  const named = svg.replaceAll(/font-family="Helvetica[^"]*"/g, 'font-family="Helvetica,Arial,sans-serif"');
+  return named.replaceAll(/<g id="[^"]*" class="node">[\s\S]*?<\/g>/g, centered);
+}
+
+/** Centers the text of a node in its box: Graphviz places it by the widths of Helvetica, which many computers lack. */
+function centered(node: string): string {
+  const outline = / (?:d|points)="([^"]*)"/.exec(node)![1]!;
+  const places = [...outline.matchAll(/(-?[\d.]+),/g)].map(([, x]) => Number(x));
+  const center = (Math.min(...places) + Math.max(...places)) / 2;
+  return node.replaceAll(/text-anchor="start" x="[^"]*"/g, `text-anchor="middle" x="${center.toFixed(2)}"`);
 }
 
 /** Returns the boxes of the nodes and of the section frames by their names in Graphviz. */

@@ -161,11 +161,11 @@ async function beginning(response: Response, partial: PartialDownload): Promise<
     await partial.restart();
     throw new DownloadFailure("the server sent a different range than requested", { transient: true });
   }
-  throw failureOf(response);
+  throw statusFailure(response);
 }
 
 /** The failure that an HTTP status reports. */
-export function failureOf({ status, statusText, headers }: Response): DownloadFailure {
+export function statusFailure({ status, statusText, headers }: Response): DownloadFailure {
   const reason = headers.get("x-error-code");
   const what = `the server answered ${status} ${statusText}`.trimEnd() + (reason === null ? "" : ` (${reason})`);
   return new DownloadFailure(what, { transient: transientStatuses.includes(status), status });

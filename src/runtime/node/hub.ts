@@ -5,7 +5,7 @@ import { FileError, UsageError } from "../../base/errors.ts";
 import { parseHubAddress } from "../../base/hub-address.ts";
 import { type Checksum, checksumOf } from "./checksum.ts";
 import { type DownloadOptions, download, withRetries } from "./download.ts";
-import { DownloadFailure, failureOf, type RemoteFile, request } from "./download-attempt.ts";
+import { DownloadFailure, type RemoteFile, request, statusFailure } from "./download-attempt.ts";
 import { makeFolders } from "./files.ts";
 
 /** Settings of the Hugging Face Hub. */
@@ -119,7 +119,7 @@ async function locate(address: string, options: HubOptions): Promise<HubFile> {
     const { status, headers: answer } = response;
     const location = answer.get("location");
     const isRedirect = status >= 300 && status < 400 && location !== null;
-    if (!isRedirect && status !== 200) throw failureOf(response);
+    if (!isRedirect && status !== 200) throw statusFailure(response);
     if (isRedirect) url = new URL(location, url);
     const checksum = checksumIn(answer.get("x-linked-etag") ?? (isRedirect ? null : answer.get("etag")));
     const commit = answer.get("x-repo-commit");

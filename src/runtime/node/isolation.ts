@@ -52,7 +52,7 @@ const programsOf = new Map<string, readonly object[]>();
 export const isolate: Isolate = Object.assign(run, { prepare });
 
 async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): Promise<T> {
-  const { module, name, input, moved = [], where } = job;
+  const { module, name, input, moved = [], where, work } = job;
   const worker = threadFor(module);
   let timer: NodeJS.Timeout | undefined;
   try {
@@ -60,7 +60,7 @@ async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): 
       worker.on("message", (message: JobAnswer | typeof started) => {
         if (message !== started) return resolve(message);
         // The time that the module takes to load depends on the disk and is not the job's.
-        timer = setTimeout(() => reject(tooSlow(where, timeMs)), timeMs);
+        timer = setTimeout(() => reject(tooSlow(where, timeMs, work)), timeMs);
       });
       worker.once("error", reject);
       worker.once("exit", (code) => reject(new Error(`the thread ended with code ${code}`)));
@@ -73,7 +73,11 @@ async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): 
   } catch (cause) {
     if (cause instanceof errors.XceptionError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new errors.FormatError({ where, what: `reading it ended unexpectedly (${reason})`, cause });
+    throw new errors.FormatError({
+      where,
+      what: `${work?.name ?? "reading it"} ended unexpectedly (${reason})`,
+      cause,
+    });
   } finally {
     clearTimeout(timer);
     // Not awaited: freeing its memory takes a while.
@@ -121,12 +125,10 @@ function throughTsx(module: URL): string {
   return `import("tsx/esm/api").then(({ register }) => { register(); return import(${JSON.stringify(module.href)}); })`;
 }
 
-function tooSlow(where: string, timeMs: number): errors.FormatError {
-  return new errors.FormatError({
-    where,
-    what: `reading it took longer than ${timeMs / 1000} s, so it is probably damaged`,
-    remedy: "Copy or download it again.",
-  });
+function tooSlow(where: string, timeMs: number, work: IsolatedJob<unknown>["work"]): errors.FormatError {
+  const time = `took longer than ${timeMs / 1000} s`;
+  const what = work ? `${work.name} ${time}` : `reading it ${time}, so it is probably damaged`;
+  return new errors.FormatError({ where, what, remedy: work?.remedy ?? "Copy or download it again." });
 }
 
 interface WasmMemory {

@@ -47,7 +47,7 @@ export const fineTuningSettings = {
 export const weightsSettings = {
   weights: setting(
     orNone(text("<file>")),
-    "imagenet, or a file of any format, or its URL; other classes: a new head",
+    "file, URL, or name (imagenet, timm/…, hf://…); other classes: a new head",
     null,
   ),
   allowMissing: setting(patterns, "weights that may be missing or differ, e.g. 'block14_*'", null),
