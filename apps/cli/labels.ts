@@ -7,8 +7,8 @@ import { imagenetLabels } from "../../src/models/imagenet-classes.ts";
 import { withCommas } from "../../src/report/numbers.ts";
 import { readFile } from "../../src/runtime/node/files.ts";
 
-/** A data set, and notes on the files left out. */
-export type LabeledImages = ImageDataset & { readonly notes: readonly string[] };
+/** A data set, the number of images without a label, and notes on the files left out. */
+export type LabeledImages = ImageDataset & { readonly unlabeled: number; readonly notes: readonly string[] };
 
 /**
  * Reads a folder of images, labeled by subfolder or by a file.
@@ -22,11 +22,10 @@ export async function readDataset(
 ): Promise<LabeledImages> {
   const listing = await files.list(folder);
   const notes = describeUnsupported(folder, unsupportedKinds(listing.files));
-  if (labelsFile === null) return { ...folderDataset(listing), notes };
+  if (labelsFile === null) return { ...folderDataset(listing), unlabeled: 0, notes };
   const where = `file "${labelsFile}"`;
   const labels = parseLabels(await readText(labelsFile, files), where);
-  const dataset = multiLabelDataset(listing, labels, where, classes);
-  return { ...dataset, notes: [...notes, ...describeUnlabeled(dataset.unlabeled)] };
+  return { ...multiLabelDataset(listing, labels, where, classes), notes };
 }
 
 function describeUnsupported(folder: string, kinds: ReadonlyMap<string, number>): readonly string[] {
@@ -35,7 +34,8 @@ function describeUnsupported(folder: string, kinds: ReadonlyMap<string, number>)
   return [`Skipped files in ${folder} that are not supported images: ${counts.join(", ")}`];
 }
 
-function describeUnlabeled(count: number): readonly string[] {
+/** Notes on images left out because they have no label; empty if there are none. */
+export function describeUnlabeled(count: number): readonly string[] {
   if (count === 0) return [];
   return [`${withCommas(count)} ${count === 1 ? "image has" : "images have"} no label in the file; left out`];
 }

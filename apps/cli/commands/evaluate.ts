@@ -9,7 +9,7 @@ import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files
 import { evaluate, galleryOf } from "../../../src/tasks/evaluate/evaluate.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { readDataset, readMapWeights } from "../labels.ts";
+import { describeUnlabeled, readDataset, readMapWeights } from "../labels.ts";
 import { addCommand, countOf, countsOf, givenFlags } from "../options.ts";
 import { reportSkipped, startProgress } from "../progress.ts";
 import { nameOf, quote } from "../train/flags.ts";
@@ -50,8 +50,13 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     const model = await loadModelOrGraph(modelFile, platform, options, { device });
     reportNotes(model.notes, io);
     for (const k of top ?? []) countOf("--top", { to: model.labels.length })(`${k}`);
-    const { notes, ...dataset } = await readDataset(folder, labelsFile ?? null, platform.files, model.labels);
-    reportNotes(notes, io);
+    const { notes, unlabeled, ...dataset } = await readDataset(
+      folder,
+      labelsFile ?? null,
+      platform.files,
+      model.labels,
+    );
+    reportNotes([...notes, ...describeUnlabeled(unlabeled)], io);
     const weights = await readMapWeights(mapWeights ?? null, dataset, platform.files, model.labels);
     const progress = startProgress(io, { label: "evaluating", total: dataset.samples.length });
     const onProgress = ({ done }: { done: number }) => progress.update(done);

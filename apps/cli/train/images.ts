@@ -7,7 +7,7 @@ import { compareCodePoints, type ImageDataset, type Sample } from "../../../src/
 import { readWeightList, withSampleWeights } from "../../../src/data/sample-weights.ts";
 import { splitDataset } from "../../../src/data/sampling.ts";
 import type { Settings } from "../../../src/train/settings/settings.ts";
-import { readDataset } from "../labels.ts";
+import { describeUnlabeled, readDataset } from "../labels.ts";
 
 /** The images of a run. */
 export interface TrainingImages {
@@ -30,14 +30,18 @@ export async function readTrainingImages(
   files: FileSystem,
 ): Promise<TrainingImages> {
   assertFullyLabeled({ val, labelsFile, valLabelsFile });
-  const { notes, ...unweighted } = await readDataset(folder, labelsFile, files);
+  const { notes, unlabeled, ...unweighted } = await readDataset(folder, labelsFile, files);
   const dataset = sampleWeights === null ? unweighted : await weighted(unweighted, sampleWeights, files);
   if (val !== null) {
-    const { notes: others, ...validation } = await readDataset(val, valLabelsFile, files, dataset.classes);
-    return { training: dataset, validation, notes: [...notes, ...others] };
+    const {
+      notes: others,
+      unlabeled: more,
+      ...validation
+    } = await readDataset(val, valLabelsFile, files, dataset.classes);
+    return { training: dataset, validation, notes: [...notes, ...others, ...describeUnlabeled(unlabeled + more)] };
   }
   const { training, heldOut: validation } = splitDataset(dataset, valShare, seed);
-  return { training, validation, notes };
+  return { training, validation, notes: [...notes, ...describeUnlabeled(unlabeled)] };
 }
 
 async function weighted(dataset: ImageDataset, path: string, files: FileSystem): Promise<ImageDataset> {
