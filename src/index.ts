@@ -29,6 +29,7 @@ export { type AlignedVariant, type AlignedXceptionOptions, alignedXception } fro
 export { type ConvBnOptions, convBn, sepConvBn } from "./models/blocks.ts";
 export { type FeatureStage, featureStages } from "./models/feature-stages.ts";
 export * from "./models/imagenet-classes.ts";
+export * from "./models/inception/v3.ts";
 export type { LayerList, ListedLayer } from "./models/layer-list.ts";
 export type { SharedOptions } from "./models/options.ts";
 export {

@@ -18,7 +18,7 @@ export async function openExtractor(
   io: CliIo,
 ): Promise<FeatureExtractor> {
   const platform = platformFor(flags, io);
-  return loadFeatureExtractor(model, { ...options, platform, session: { device: flags.device } });
+  return loadFeatureExtractor(model, { ...options, platform, session: { device: flags.device, signal: io.signal } });
 }
 
 function isPath(name: string): boolean {

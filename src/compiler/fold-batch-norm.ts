@@ -16,7 +16,9 @@ export interface FoldedGraph {
  * A convolution with other readers, or whose weights are not in `weights`, is not folded.
  */
 export function foldBatchNorm(graph: OpGraph, weights: ReadonlyMap<string, FloatTensor>): FoldedGraph {
-  const pairs = foldablePairs(graph, weights);
+  const known = new Map<string, { readonly data: Float32Array }>(weights);
+  for (const constant of graph.constants) known.set(constant.name, constant);
+  const pairs = foldablePairs(graph, known);
   const normalizations = new Set(pairs.values());
   const gone = new Set([...normalizations].flatMap(({ inputs }) => inputs.slice(1).map((value) => value.name)));
   const folded = new Map<string, FloatTensor>();
@@ -25,7 +27,8 @@ export function foldBatchNorm(graph: OpGraph, weights: ReadonlyMap<string, Float
   const now = (value: Value): Value => renamed.get(value.name)!;
 
   for (const each of graph.inputs) renamed.set(each.name, build.input(each.name, each.shape, each.type));
-  for (const each of graph.constants) renamed.set(each.name, build.constant(each.data, each.shape));
+  for (const each of graph.constants)
+    if (!gone.has(each.name)) renamed.set(each.name, build.constant(each.data, each.shape));
   for (const each of graph.parameters) {
     if (gone.has(each.name)) continue;
     renamed.set(each.name, build.parameter(each.name, each.shape));
@@ -42,7 +45,7 @@ export function foldBatchNorm(graph: OpGraph, weights: ReadonlyMap<string, Float
       continue;
     }
     const [x, kernel] = operation.inputs as [Value, Value];
-    const { scaledKernel, bias } = fold(operation, normalization, weights);
+    const { scaledKernel, bias } = fold(normalization, weights.get(kernel.name)!, known);
     const biasName = `${kernel.name}/folded_bias`;
     folded.set(kernel.name, scaledKernel);
     folded.set(biasName, bias);
@@ -55,7 +58,7 @@ export function foldBatchNorm(graph: OpGraph, weights: ReadonlyMap<string, Float
 }
 
 /** Convolution → its only reader, a batch normalization. */
-function foldablePairs(graph: OpGraph, weights: ReadonlyMap<string, FloatTensor>): ReadonlyMap<Operation, Operation> {
+function foldablePairs(graph: OpGraph, known: ReadonlyMap<string, unknown>): ReadonlyMap<Operation, Operation> {
   const published = new Set([...graph.outputs.values()].map((value) => value.name));
   const readers = readersOf(graph);
   const pairs = new Map<Operation, Operation>();
@@ -64,17 +67,20 @@ function foldablePairs(graph: OpGraph, weights: ReadonlyMap<string, FloatTensor>
     const isPair = conv.config.kind === "conv" && next?.config.kind === "batchNormalization" && others.length === 0;
     if (!isPair || published.has(conv.outputs[0]!.name)) continue;
     const operands = [...conv.inputs.slice(1), ...next.inputs.slice(1)];
-    const areStored = operands.every(({ name }) => weights.has(name) && readers.get(name)!.length === 1);
+    const areStored = operands.every(({ name }) => known.has(name) && readers.get(name)!.length === 1);
     if (areStored && conv.inputs.length === 2) pairs.set(conv, next);
   }
   return pairs;
 }
 
-function fold(conv: Operation, normalization: Operation, weights: ReadonlyMap<string, FloatTensor>) {
+function fold(
+  normalization: Operation,
+  kernel: FloatTensor,
+  known: ReadonlyMap<string, { readonly data: Float32Array }>,
+) {
   const { epsilon } = normalization.config as OpOf<"batchNormalization">;
-  const numbers = normalization.inputs.slice(1).map((value) => weights.get(value.name)!.data);
+  const numbers = normalization.inputs.slice(1).map((value) => known.get(value.name)!.data);
   const [gamma, beta, mean, variance] = numbers as [Float32Array, Float32Array, Float32Array, Float32Array];
-  const kernel = weights.get(conv.inputs[1]!.name)!;
   const perFilter = kernel.data.length / gamma.length;
   const scale = Float64Array.from(gamma, (value, filter) => value / Math.sqrt(variance[filter]! + epsilon));
   const scaled = kernel.data.map((value, index) => value * scale[Math.floor(index / perFilter)]!);

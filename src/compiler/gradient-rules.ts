@@ -1,7 +1,8 @@
 import { GraphError } from "../base/errors.ts";
+import type { Size2 } from "../graph/layers.ts";
 import type { OpGraphBuilder } from "../graph/op-builder.ts";
-import type { OpKind, OpOf, Value } from "../graph/ops.ts";
-import { type Shape, sameShape } from "../tensor/shape.ts";
+import type { OpKind, OpOf, Value, Window } from "../graph/ops.ts";
+import { type Shape, sameShape, sizeOf } from "../tensor/shape.ts";
 
 /** Emits one gradient; called only if needed. */
 type GradientWriter = () => Value;
@@ -73,6 +74,25 @@ export const gradientRules: GradientRules = {
     () => build.op({ kind: "maxPoolGradient", strides, pads, kernel }, [dy, x!, y!], `d.${x!.name}`),
   ],
   maxPoolGradient: notDifferentiable,
+  // Each pixel gets an equal share from every window that it is in: a convolution of ones, backwards.
+  averagePool: ({ build, config: { kernel, strides, pads }, inputs: [x], outputs: [y], dy }) => [
+    () => {
+      const [channels] = x!.shape.slice(1) as [number];
+      const shares = build.constant(windowShares(kernel, { strides, pads }, x!.shape), [1, 1, ...y!.shape.slice(2)]);
+      const part = build.op({ kind: "multiply" }, [dy, shares]);
+      const ones = build.constant(new Float32Array(channels * sizeOf(kernel)).fill(1), [channels, 1, ...kernel]);
+      const config = { kind: "convInputGradient", strides, pads, groups: channels } as const;
+      return build.op({ ...config, inputShape: x!.shape }, [part, ones], `d.${x!.name}`);
+    },
+  ],
+  pad: ({ build, config: { pads }, inputs: [x], dy }) => [
+    () => {
+      const [, , height, width] = x!.shape as readonly [number, number, number, number];
+      const [top, left] = pads;
+      const rows = build.op({ kind: "slice", axis: 2, start: top, end: top + height }, [dy]);
+      return build.op({ kind: "slice", axis: 3, start: left, end: left + width }, [rows], `d.${x!.name}`);
+    },
+  ],
 
   relu: ({ build, inputs: [x], outputs: [y], dy }) => [
     () => build.op({ kind: "reluGradient" }, [dy, y!], `d.${x!.name}`),
@@ -80,6 +100,10 @@ export const gradientRules: GradientRules = {
   reluGradient: notDifferentiable,
   elu: ({ build, outputs: [y], dy }) => [() => build.op({ kind: "eluGradient" }, [dy, y!])],
   eluGradient: notDifferentiable,
+  leakyRelu: ({ build, config: { slope }, outputs: [y], dy }) => [
+    () => build.op({ kind: "leakyReluGradient", slope }, [dy, y!]),
+  ],
+  leakyReluGradient: notDifferentiable,
   // y' = y·(1 − y)
   sigmoid: ({ build, outputs: [y], dy }) => [
     () => {
@@ -160,7 +184,15 @@ export const gradientRules: GradientRules = {
   reshape: ({ build, inputs: [x], dy }) => [() => build.op({ kind: "reshape", shape: x!.shape }, [dy])],
   expand: ({ build, inputs: [x], dy }) => [() => sumTo(build, dy, x!.shape)],
   slice: notDifferentiable,
-  concatenate: notDifferentiable,
+  concatenate: ({ build, config: { axis }, inputs, dy }) => {
+    let end = 0;
+    return inputs.map((x) => {
+      const start = end;
+      end += x.shape[axis]!;
+      const part = { kind: "slice", axis, start, end } as const;
+      return () => build.op(part, [dy], `d.${x.name}`);
+    });
+  },
   cast: notDifferentiable,
   // The target is the mean of the ranks' targets, so each x gets the average of the gradients of all copies of y.
   allReduceMean: ({ build, inputs: [x], dy }) => [() => build.op({ kind: "allReduceMean" }, [dy], `d.${x!.name}`)],
@@ -172,6 +204,19 @@ function notDifferentiable({ config }: { readonly config: { readonly kind: strin
     what: "this operator has no gradient rule",
     remedy: "Ask for gradients of values after it, or leave it out of the target.",
   });
+}
+
+/** 1 / the number of pixels inside the image, for each window. */
+function windowShares(kernel: Size2, { strides, pads }: Window, image: Shape): number[] {
+  const [rows, columns] = ([0, 1] as const).map((axis) => {
+    const [size, before, after] = [image[axis + 2]!, pads[axis], pads[axis + 2]!];
+    const count = Math.floor((size + before + after - kernel[axis]) / strides[axis]) + 1;
+    return Array.from({ length: count }, (_, index) => {
+      const start = index * strides[axis] - before;
+      return Math.min(start + kernel[axis], size) - Math.max(start, 0);
+    });
+  }) as [number[], number[]];
+  return rows.flatMap((height) => columns.map((width) => 1 / (height * width)));
 }
 
 /** Undoes a broadcast: sums over the axes that were stretched. */

@@ -6,6 +6,7 @@ import { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { OpGraph, Pads, Value } from "../graph/ops.ts";
 import type { Preprocessing } from "../graph/preprocessing.ts";
 import { engineShape } from "../graph/weights.ts";
+import { sizeOf } from "../tensor/shape.ts";
 
 /** Options of {@link lower}. */
 export interface LowerOptions {
@@ -138,17 +139,21 @@ const rules: LoweringRules = {
   },
   DepthwiseConv2D: (config, { build, inputs: [x], weights }, name) =>
     build.op({ kind: "conv", groups: x!.shape[1]!, ...window(config, config.kernelSize, x!) }, [x!, ...weights], name),
-  BatchNormalization: ({ epsilon }, { build, mode, inputs: [x], weights, ...context }, name) => {
+  BatchNormalization: ({ epsilon, scale, center }, { build, mode, inputs: [x], ...context }, name) => {
     const { addStatistics } = context;
-    if (mode === "inference") return build.op({ kind: "batchNormalization", epsilon }, [x!, ...weights], name);
-    const [gamma, beta] = weights;
+    const weights = [...context.weights];
+    const absent = (value: number) => build.constant(new Float32Array(x!.shape[1]!).fill(value));
+    const gamma = scale ? weights.shift()! : absent(1);
+    const beta = center ? weights.shift()! : absent(0);
+    const affine = [x!, gamma, beta];
+    if (mode === "inference") return build.op({ kind: "batchNormalization", epsilon }, [...affine, ...weights], name);
     if (context.synchronizeBatchNormalization) {
       const { mean, variance } = statisticsOfAllRanks(build, x!, name);
       addStatistics(mean, variance);
-      return build.op({ kind: "batchNormalization", epsilon }, [x!, gamma!, beta!, mean, variance], name);
+      return build.op({ kind: "batchNormalization", epsilon }, [...affine, mean, variance], name);
     }
     const hints = [name, `${name}/mean`, `${name}/variance`];
-    const [y, mean, variance] = build.ops({ kind: "batchNormalizationTraining", epsilon }, [x!, gamma!, beta!], hints);
+    const [y, mean, variance] = build.ops({ kind: "batchNormalizationTraining", epsilon }, affine, hints);
     addStatistics(mean!, variance!);
     return y!;
   },
@@ -157,8 +162,14 @@ const rules: LoweringRules = {
     return activate(build, activation, x!, name);
   },
   ReLU: (_, { build, inputs: [x] }, name) => activate(build, "relu", x!, name),
+  LeakyReLU: ({ negativeSlope: slope }, { build, inputs: [x] }, name) =>
+    build.op({ kind: "leakyRelu", slope }, [x!], name),
   MaxPooling2D: (config, { build, inputs: [x] }, name) =>
     build.op({ kind: "maxPool", kernel: config.poolSize, ...window(config, config.poolSize, x!) }, [x!], name),
+  AveragePooling2D: (config, { build, inputs: [x] }, name) =>
+    build.op({ kind: "averagePool", kernel: config.poolSize, ...window(config, config.poolSize, x!) }, [x!], name),
+  ZeroPadding2D: ({ padding: [rows, columns] }, { build, inputs: [x] }, name) =>
+    build.op({ kind: "pad", pads: [rows[0], columns[0], rows[1], columns[1]] }, [x!], name),
   GlobalAveragePooling2D: (_, { build, inputs: [x] }, name) =>
     build.op({ kind: "reduceMean", axes: [2, 3], keepDims: false }, [x!], name),
   GlobalMaxPooling2D: (_, { build, inputs: [x] }, name) => {
@@ -169,6 +180,13 @@ const rules: LoweringRules = {
     return build.op({ kind: "reduceMean", axes: [2, 3], keepDims: false }, [y], name);
   },
   Add: (_, { build, inputs }, name) => inputs.reduce((sum, x) => build.op({ kind: "add" }, [sum, x], name)),
+  Concatenate: ({ axis }, { build, inputs }, name) =>
+    build.op({ kind: "concatenate", axis: inputs[0]!.shape.length === 4 ? channelsFirst[axis]! : axis }, inputs, name),
+  Flatten: (_, { build, inputs: [x] }, name) => {
+    if (x!.shape.length === 2) return x!;
+    const last = build.op({ kind: "transpose", permutation: [0, 2, 3, 1] }, [x!]);
+    return build.op({ kind: "reshape", shape: [x!.shape[0]!, sizeOf(x!.shape) / x!.shape[0]!] }, [last], name);
+  },
   Dropout: ({ rate }, { build, mode, inputs: [x], addMask }, name) => {
     if (mode === "inference") return x!;
     const mask = build.input(`${name}/mask`, x!.shape);
@@ -182,6 +200,9 @@ const rules: LoweringRules = {
     return activate(build, activation, y, name);
   },
 };
+
+/** The axes of images, channels last, in the op graph's order. */
+const channelsFirst = [0, 2, 3, 1] as const;
 
 /** Emits the operators of one layer; returns its output, channels first. */
 function lowerLayer({ config, name }: Layer, context: LoweringContext): Value {

@@ -206,10 +206,14 @@ const batchOperands: { readonly [K in OpKind]?: number } = {
   scaledSum: 2,
   maxPool: 1,
   maxPoolGradient: 3,
+  averagePool: 1,
+  pad: 1,
   relu: 1,
   reluGradient: 2,
   elu: 1,
   eluGradient: 2,
+  leakyRelu: 1,
+  leakyReluGradient: 2,
 };
 
 function isElementwise({ kind }: OpConfig): boolean {
@@ -221,7 +225,8 @@ function batchesIn({ config, inputs, outputs }: Operation): readonly Value[] {
   const [y] = outputs as readonly [Value];
   const isBatch = ({ shape }: Value) => shape.length === 4;
   if (isElementwise(config)) return [...inputs, y].filter((value) => isBatch(value) && sameShape(value.shape, y.shape));
-  const count = batchOperands[config.kind];
+  const joins = config.kind === "concatenate" || config.kind === "slice";
+  const count = joins && config.axis > 0 ? inputs.length : batchOperands[config.kind];
   if (count === undefined) return [];
   const sums = config.kind === "convFilterGradient" || outputs.every(({ shape }) => shape.length === 1);
   return [...inputs.slice(0, count), ...(sums ? [] : [y])].filter(isBatch);

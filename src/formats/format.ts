@@ -79,8 +79,6 @@ export interface DescribedNetwork {
   readonly network: Network;
   /** Its architecture, if the file names one. */
   readonly architecture?: Architecture;
-  /** Weights that the file omits because they never change: `bn/gamma` of a normalization without scale. */
-  readonly constants?: ReadonlyMap<string, number>;
   /** A rescaling of pixels directly after the input; the network starts after it. */
   readonly rescaling?: Preprocessing;
 }

@@ -15,7 +15,7 @@ interface MapOptions {
    * `predictions/*` loads all but the classifier. Missing weights are initialized from the network's seed. Default: none.
    */
   readonly allowMissing?: string | undefined;
-  /** Weights that the file omits because they are constant: of a batch normalization without scale or center. */
+  /** Weights that the file omits because they change nothing: those of a batch normalization that was folded. */
   readonly constants?: ReadonlyMap<string, number> | undefined;
 }
 

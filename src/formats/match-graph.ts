@@ -53,9 +53,11 @@ export function matchGraph(steps: readonly GraphStep<StoredWeight>[], network: N
     if (!isFolded) {
       give(undefined, scale);
       give(bias, offset);
-      partner.normalization.forEach((stored, index) => {
-        give(normalization[index], stored);
-      });
+      for (const [index, stored] of partner.normalization.entries()) {
+        const role = normalizationRoles[index]!;
+        const weight = normalization.find(({ spec }) => spec.role === role);
+        if (weight || !isNeutral(role, stored)) give(weight, stored);
+      }
       continue;
     }
     folded++;
@@ -79,6 +81,13 @@ export function matchGraph(steps: readonly GraphStep<StoredWeight>[], network: N
     "Fine-tuning works; training statistics start over.";
   const found = [...layers, ...others].filter(({ weights }) => weights.length > 0);
   return { layers: found, constants, ...(folded > 0 && { notes: [note] }) };
+}
+
+const normalizationRoles = ["gamma", "beta", "movingMean", "movingVariance"] as const;
+
+/** Returns whether a weight is what a normalization without gamma or beta has in its place in other tools. */
+function isNeutral(role: (typeof normalizationRoles)[number], { tensor }: StoredWeight): boolean {
+  return tensor?.data.every((value) => value === (role === "gamma" ? 1 : 0)) ?? false;
 }
 
 /** Values of a normalization that changes nothing, and of the bias of the convolution before it, which beta includes. */

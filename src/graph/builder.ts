@@ -4,8 +4,10 @@ import { checkLayer } from "./layer-checks.ts";
 import { layerOutputShape } from "./layer-shapes.ts";
 import {
   type ActivationName,
+  type ConfigOf,
   type LayerConfig,
   type LayerType,
+  type Margins,
   type Padding,
   type Size2,
   snakeCase,
@@ -75,13 +77,13 @@ export function depthwiseConv2d(x: LayerOutput, options: Omit<ConvOptions, "filt
   return layer([x], { type: "DepthwiseConv2D", ...windowConfig(options), useBias }, options.name);
 }
 
-/** Batch normalization over the last axis with Keras's defaults: momentum 0.99, epsilon 1e-3. */
+/** Batch normalization over the last axis with Keras's defaults: momentum 0.99, epsilon 1e-3, with gamma and beta. */
 export function batchNormalization(
   x: LayerOutput,
-  options: Named & { readonly momentum?: number; readonly epsilon?: number } = {},
+  options: Named & Partial<Omit<ConfigOf<"BatchNormalization">, "type">> = {},
 ): LayerOutput {
-  const { momentum = 0.99, epsilon = 1e-3 } = options;
-  return layer([x], { type: "BatchNormalization", momentum, epsilon }, options.name);
+  const { momentum = 0.99, epsilon = 1e-3, scale = true, center = true } = options;
+  return layer([x], { type: "BatchNormalization", momentum, epsilon, scale, center }, options.name);
 }
 
 /** Applies an activation function, `[…] → […]`. */
@@ -94,10 +96,27 @@ export function relu(x: LayerOutput, options: Named = {}): LayerOutput {
   return layer([x], { type: "ReLU" }, options.name);
 }
 
+/** x where it is positive, else `negativeSlope · x`, `[…] → […]`. Keras's default slope is 0.3. */
+export function leakyRelu(x: LayerOutput, negativeSlope = 0.3, options: Named = {}): LayerOutput {
+  return layer([x], { type: "LeakyReLU", negativeSlope }, options.name);
+}
+
 /** Maximum over windows, `[H, W, C] → [H′, W′, C]`. */
 export function maxPooling2d(x: LayerOutput, options: WindowOptions): LayerOutput {
   const { kernelSize: poolSize, ...window } = windowConfig({ strides: options.kernelSize, ...options });
   return layer([x], { type: "MaxPooling2D", poolSize, ...window }, options.name);
+}
+
+/** Mean over windows, of their pixels inside the image, `[H, W, C] → [H′, W′, C]`. */
+export function averagePooling2d(x: LayerOutput, options: WindowOptions): LayerOutput {
+  const { kernelSize: poolSize, ...window } = windowConfig({ strides: options.kernelSize, ...options });
+  return layer([x], { type: "AveragePooling2D", poolSize, ...window }, options.name);
+}
+
+/** Zeros around an image, `[H, W, C] → [H + top + bottom, W + left + right, C]`; a number means every side. */
+export function zeroPadding2d(x: LayerOutput, padding: number | Margins, options: Named = {}): LayerOutput {
+  const margins: Margins = typeof padding === "number" ? [pair(padding), pair(padding)] : padding;
+  return layer([x], { type: "ZeroPadding2D", padding: margins }, options.name);
 }
 
 /** Mean over the image, `[H, W, C] → [C]`. */
@@ -113,6 +132,23 @@ export function globalMaxPooling2d(x: LayerOutput, options: Named = {}): LayerOu
 /** Sum of inputs of equal shape: the residual connection. */
 export function add(inputs: readonly [LayerOutput, ...LayerOutput[]], options: Named = {}): LayerOutput {
   return layer(inputs, { type: "Add" }, options.name);
+}
+
+/**
+ * Joins inputs along an axis, by default their channels. Axes count from 1, as Keras's axis 0 is the batch; negative ones
+ * count from the end.
+ */
+export function concatenate(
+  inputs: readonly [LayerOutput, ...LayerOutput[]],
+  options: Named & { readonly axis?: number } = {},
+): LayerOutput {
+  const { axis = -1, name } = options;
+  return layer(inputs, { type: "Concatenate", axis: axis < 0 ? axis + inputs[0].shape.length + 1 : axis }, name);
+}
+
+/** All values as one vector, channels last: `[H, W, C] → [H·W·C]`. */
+export function flatten(x: LayerOutput, options: Named = {}): LayerOutput {
+  return layer([x], { type: "Flatten" }, options.name);
 }
 
 /**

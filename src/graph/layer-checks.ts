@@ -16,11 +16,15 @@ export function checkLayer(config: LayerConfig, name: string): void {
     const fit = value === undefined || [value].flat().every((size) => Number.isInteger(size) && Number(size) >= 1);
     assertAllowed(where(option), value, fit, "positive integers");
   }
-  if ("padding" in config && typeof config.padding !== "string") {
+  if (config.type === "ZeroPadding2D") {
+    const fit = config.padding.flat().every((size) => Number.isInteger(size) && size >= 0);
+    assertAllowed(where("padding"), config.padding, fit, "whole numbers from 0");
+  } else if ("padding" in config && typeof config.padding !== "string") {
     const window = "poolSize" in config ? config.poolSize : config.kernelSize;
     const expected = `whole numbers from 0 to less than [${window.join(", ")}]`;
     assertAllowed(where("padding"), config.padding, fits(config.padding, window), expected);
   }
+  if (config.type === "LeakyReLU") assertOption(where("negativeSlope"), config.negativeSlope, number({ from: 0 }));
   if (config.type === "Dropout") assertOption(where("rate"), config.rate, number({ from: 0, below: 1 }));
 }
 

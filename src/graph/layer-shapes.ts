@@ -1,5 +1,5 @@
 import { ShapeError } from "../base/errors.ts";
-import { formatShape, type Shape, sameShape } from "../tensor/shape.ts";
+import { formatShape, type Shape, sameShape, sizeOf } from "../tensor/shape.ts";
 import type { ConfigOf, LayerConfig, LayerType, Padding, Size2 } from "./layers.ts";
 
 type ShapeRules = { readonly [T in LayerType]: (config: ConfigOf<T>, inputs: readonly Shape[], name: string) => Shape };
@@ -12,7 +12,13 @@ const rules: ShapeRules = {
   BatchNormalization: unchanged,
   Activation: unchanged,
   ReLU: unchanged,
+  LeakyReLU: unchanged,
   MaxPooling2D: (config, inputs, name) => [...windowed(config, config.poolSize, inputs, name), inputs[0]![2]!],
+  AveragePooling2D: (config, inputs, name) => [...windowed(config, config.poolSize, inputs, name), inputs[0]![2]!],
+  ZeroPadding2D: ({ padding: [rows, columns] }, inputs, name) => {
+    const [height, width, channels] = image(inputs, name) as readonly [number, number, number];
+    return [height + rows[0] + rows[1], width + columns[0] + columns[1], channels];
+  },
   GlobalAveragePooling2D: (_, inputs, name) => [image(inputs, name)[2]!],
   GlobalMaxPooling2D: (_, inputs, name) => [image(inputs, name)[2]!],
   Add: (_, inputs, name) => {
@@ -29,6 +35,24 @@ const rules: ShapeRules = {
     }
     return first;
   },
+  Concatenate: ({ axis }, inputs, name) => {
+    const first = inputs[0]!;
+    const place = axis - 1;
+    const isAlike = (shape: Shape) =>
+      shape.length === first.length && shape.every((size, each) => each === place || size === first[each]);
+    if (place in first && inputs.every(isAlike)) {
+      const size = inputs.reduce((sum, shape) => sum + shape[place]!, 0);
+      return first.with(place, size);
+    }
+    throw new ShapeError({
+      where: `Concatenate "${name}"`,
+      what: "the inputs cannot be joined along this axis",
+      received: `axis ${axis} of ${inputs.map(formatShape).join(" and ")}`,
+      expected: `an axis from 1 to ${first.length}, and equal sizes along all others`,
+      remedy: "Axis 0 is the batch, 1 and 2 are the height and width of feature maps, 3 their channels.",
+    });
+  },
+  Flatten: (_, inputs) => [sizeOf(inputs[0]!)],
   Dropout: unchanged,
   Dense: (config, inputs, name) => {
     if (inputs[0]!.length !== 1) {
@@ -37,7 +61,7 @@ const rules: ShapeRules = {
         what: "the input is not a vector",
         received: formatShape(inputs[0]!),
         expected: "one axis of features",
-        remedy: "Put a GlobalAveragePooling2D layer before it.",
+        remedy: "Put a GlobalAveragePooling2D or a Flatten layer before it.",
       });
     }
     return [config.units];

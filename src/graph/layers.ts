@@ -9,6 +9,9 @@ export type Size2 = readonly [height: number, width: number];
  */
 export type Padding = "valid" | "same" | Size2;
 
+/** Rows above and below an image, and columns left and right of it. */
+export type Margins = readonly [rows: Size2, columns: Size2];
+
 /** Name of an activation function, as in Keras. */
 export type ActivationName = "linear" | "relu" | "elu" | "sigmoid" | "softmax";
 
@@ -45,13 +48,29 @@ export type LayerConfig =
       readonly padding: Padding;
       readonly useBias: boolean;
     }
-  | { readonly type: "BatchNormalization"; readonly momentum: number; readonly epsilon: number }
+  | {
+      readonly type: "BatchNormalization";
+      readonly momentum: number;
+      readonly epsilon: number;
+      /** Has a factor for each channel, gamma. */
+      readonly scale: boolean;
+      /** Has an offset for each channel, beta. */
+      readonly center: boolean;
+    }
   | { readonly type: "Activation"; readonly activation: ActivationName }
   | { readonly type: "ReLU" }
+  | { readonly type: "LeakyReLU"; readonly negativeSlope: number }
   | { readonly type: "MaxPooling2D"; readonly poolSize: Size2; readonly strides: Size2; readonly padding: Padding }
+  /** The mean of each window's pixels; padding does not count. */
+  | { readonly type: "AveragePooling2D"; readonly poolSize: Size2; readonly strides: Size2; readonly padding: Padding }
+  | { readonly type: "ZeroPadding2D"; readonly padding: Margins }
   | { readonly type: "GlobalAveragePooling2D" }
   | { readonly type: "GlobalMaxPooling2D" }
   | { readonly type: "Add" }
+  /** Joins its inputs along an axis, counted from 1 as in Keras, whose axis 0 is the batch. */
+  | { readonly type: "Concatenate"; readonly axis: number }
+  /** All values as one vector, channels last. */
+  | { readonly type: "Flatten" }
   | { readonly type: "Dropout"; readonly rate: number }
   | {
       readonly type: "Dense";
@@ -59,6 +78,9 @@ export type LayerConfig =
       readonly activation: ActivationName;
       readonly useBias: boolean;
     };
+
+/** Layers that take any number of inputs; all others take one. */
+export const mergingLayers: ReadonlySet<string> = new Set<LayerType>(["Add", "Concatenate"]);
 
 /** Class of a layer, as Keras names it. */
 export type LayerType = LayerConfig["type"];

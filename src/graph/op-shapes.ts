@@ -48,10 +48,17 @@ const rules: ShapeRules = {
     expectGradient(config.kind, dy, pooled(config, x));
     return [x!];
   },
+  averagePool: (config, [x]) => [pooled(config, x)],
+  pad: ({ kind, pads: [top, left, bottom, right] }, [x]) => {
+    const [batch, channels, height, width] = image(kind, x);
+    return [[batch, channels, top + height + bottom, left + width + right]];
+  },
   relu: first,
   reluGradient: both,
   elu: first,
   eluGradient: both,
+  leakyRelu: first,
+  leakyReluGradient: both,
   sigmoid: first,
   exp: first,
   log: first,
@@ -182,7 +189,7 @@ function convolved(config: OpOf<"conv" | "convInputGradient" | "convFilterGradie
   return [batch, w[0]!, ...slide(config, [w[2]!, w[3]!], x!)];
 }
 
-function pooled(config: OpOf<"maxPool" | "maxPoolGradient">, x?: Shape): Shape {
+function pooled(config: OpOf<"maxPool" | "maxPoolGradient" | "averagePool">, x?: Shape): Shape {
   const [batch, channels] = image(config.kind, x);
   return [batch, channels, ...slide(config, config.kernel, x!)];
 }

@@ -41,6 +41,10 @@ export type OpConfig =
   | ({ readonly kind: "maxPool"; readonly kernel: Size2 } & Window)
   /** dy, x, y → dx; the first maximum of each window in row-major order gets the gradient. */
   | ({ readonly kind: "maxPoolGradient"; readonly kernel: Size2 } & Window)
+  /** x → y; the mean of a window's pixels inside the image. */
+  | ({ readonly kind: "averagePool"; readonly kernel: Size2 } & Window)
+  /** x → x with zeros around each image. */
+  | { readonly kind: "pad"; readonly pads: Pads }
   | { readonly kind: "relu" }
   /** dy, y → dy where y > 0, else 0. */
   | { readonly kind: "reluGradient" }
@@ -48,6 +52,10 @@ export type OpConfig =
   | { readonly kind: "elu" }
   /** dy, y → dy·(min(y, 0) + 1). */
   | { readonly kind: "eluGradient" }
+  /** x where x > 0, else slope·x; the slope is at least 0. */
+  | { readonly kind: "leakyRelu"; readonly slope: number }
+  /** dy, y → dy where y > 0, else slope·dy. */
+  | { readonly kind: "leakyReluGradient"; readonly slope: number }
   | { readonly kind: "sigmoid" }
   | { readonly kind: "exp" }
   | { readonly kind: "log" }

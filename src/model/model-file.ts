@@ -200,8 +200,10 @@ export function networkOf(architecture: Architecture, where: string): Network {
   try {
     return buildNetwork(architecture);
   } catch (cause) {
-    if (!(cause instanceof XceptionError)) throw cause;
-    throw new FormatError({ where: `${where}, metadata`, what: cause.message, cause });
+    if (!(cause instanceof XceptionError || cause instanceof RangeError)) throw cause;
+    const { message } = cause as Error;
+    const what = cause instanceof RangeError ? `the network has too many layers (${message})` : message;
+    throw new FormatError({ where: `${where}, metadata`, what, cause });
   }
 }
 

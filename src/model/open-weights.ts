@@ -96,12 +96,9 @@ async function opened(source: Source, platform: SourceReader, key: string | unde
 export function weightsFor(
   network: Network,
   file: WeightsFile,
-  options: LoadWeightsOptions & {
-    readonly where: string;
-    readonly constants?: ReadonlyMap<string, number> | undefined;
-  },
+  options: LoadWeightsOptions & { readonly where: string },
 ): LoadedWeights {
-  const { layers, constants = options.constants, notes = [] } = file.layers(network);
+  const { layers, constants, notes = [] } = file.layers(network);
   const mapped = mapWeights(network, layers, { ...options, constants });
   return { ...mapped, format: file.format, notes: [...(file.notes ?? []), ...notes] };
 }
@@ -122,8 +119,8 @@ export function modelFrom(
       remedy: "Name the network: convert has flags for it; in code, use loadWeights.",
     });
   }
-  const { network: described, architecture: named, constants, rescaling } = file.describedNetwork(inputShape);
-  const loaded = weightsFor(described, file, { where, constants, allowMissing });
+  const { network: described, architecture: named, rescaling } = file.describedNetwork(inputShape);
+  const loaded = weightsFor(described, file, { where, allowMissing });
   const architecture = named ?? architectureFor(described, file, where);
   const network = buildNetwork(architecture);
   const weights = underNamesOf(network, described, loaded.weights);

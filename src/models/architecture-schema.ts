@@ -13,7 +13,8 @@ const sizes = z.tuple([size, size]).readonly();
 const name = z.string().min(1).max(500);
 const activation = z.enum(["linear", "relu", "elu", "sigmoid", "softmax"] satisfies ActivationName[]);
 const pixels = z.literal(0).or(size);
-const padding: z.ZodType<Padding> = z.union([z.enum(["valid", "same"]), z.tuple([pixels, pixels]).readonly()]);
+const margin = z.tuple([pixels, pixels]).readonly();
+const padding: z.ZodType<Padding> = z.union([z.enum(["valid", "same"]), margin]);
 const convolution = { kernelSize: sizes, strides: sizes, padding, useBias: z.boolean() };
 
 const layerSchemas: { readonly [T in LayerType]: z.ZodObject & z.ZodType<ConfigOf<T>> } = {
@@ -30,13 +31,20 @@ const layerSchemas: { readonly [T in LayerType]: z.ZodObject & z.ZodType<ConfigO
     type: z.literal("BatchNormalization"),
     momentum: z.number(),
     epsilon: z.number(),
+    scale: z.boolean().default(true),
+    center: z.boolean().default(true),
   }),
   Activation: z.strictObject({ type: z.literal("Activation"), activation }),
   ReLU: z.strictObject({ type: z.literal("ReLU") }),
+  LeakyReLU: z.strictObject({ type: z.literal("LeakyReLU"), negativeSlope: z.number() }),
   MaxPooling2D: z.strictObject({ type: z.literal("MaxPooling2D"), poolSize: sizes, strides: sizes, padding }),
+  AveragePooling2D: z.strictObject({ type: z.literal("AveragePooling2D"), poolSize: sizes, strides: sizes, padding }),
+  ZeroPadding2D: z.strictObject({ type: z.literal("ZeroPadding2D"), padding: z.tuple([margin, margin]).readonly() }),
   GlobalAveragePooling2D: z.strictObject({ type: z.literal("GlobalAveragePooling2D") }),
   GlobalMaxPooling2D: z.strictObject({ type: z.literal("GlobalMaxPooling2D") }),
   Add: z.strictObject({ type: z.literal("Add") }),
+  Concatenate: z.strictObject({ type: z.literal("Concatenate"), axis: z.int().min(1).max(3) }),
+  Flatten: z.strictObject({ type: z.literal("Flatten") }),
   Dropout: z.strictObject({ type: z.literal("Dropout"), rate: z.number() }),
   Dense: z.strictObject({ type: z.literal("Dense"), units: size, activation, useBias: z.boolean() }),
 };

@@ -1,6 +1,6 @@
 import { GraphError } from "../base/errors.ts";
 import { input, type LayerOutput, layer } from "../graph/builder.ts";
-import type { LayerConfig } from "../graph/layers.ts";
+import { type LayerConfig, mergingLayers } from "../graph/layers.ts";
 import { namedPadding } from "../graph/named-padding.ts";
 import { type Network, network } from "../graph/network.ts";
 
@@ -53,7 +53,7 @@ export function networkOfLayers({ name, layers, output, seed }: LayerList): Netw
         expected: "an InputLayer as the first layer and nowhere else, and all others with inputs",
       });
     }
-    if (others.length > 0 && config.type !== "Add") {
+    if (others.length > 0 && !mergingLayers.has(config.type)) {
       throw new GraphError({ where, what: `layer "${layerName}" has ${inbound.length} inputs`, expected: "one" });
     }
     const made =
@@ -88,8 +88,8 @@ function wiring({ layers, output }: Network): string {
 
 function plain(config: LayerConfig): LayerConfig {
   if (config.type === "ReLU") return { type: "Activation", activation: "relu" };
-  if (!("padding" in config)) return config;
-  const window = config.type === "MaxPooling2D" ? config.poolSize : config.kernelSize;
+  if (!("padding" in config) || config.type === "ZeroPadding2D") return config;
+  const window = "poolSize" in config ? config.poolSize : config.kernelSize;
   return { ...config, padding: namedPadding(config.padding, window, config.strides) ?? config.padding };
 }
 

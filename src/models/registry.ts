@@ -2,6 +2,7 @@ import { UsageError } from "../base/errors.ts";
 import type { Network } from "../graph/network.ts";
 import { alignedFamily } from "./aligned/family.ts";
 import type { Family } from "./family.ts";
+import { inceptionFamily } from "./inception/family.ts";
 import { type LayerList, layersOf, networkOfLayers, sameLayers } from "./layer-list.ts";
 import {
   assertTogether,
@@ -18,7 +19,7 @@ import {
 import { xceptionFamily } from "./xception/family.ts";
 
 /** The registry: every family of networks, the default one first. */
-const registered = [xceptionFamily, alignedFamily] as const;
+const registered = [xceptionFamily, alignedFamily, inceptionFamily] as const;
 
 type Registered = (typeof registered)[number];
 type TableOf<F> = F extends Family<string, infer Table> ? Table : never;

@@ -14,6 +14,8 @@ export interface TimmWeights<Name extends string = string> {
   recognize(
     shapes: ReadonlyMap<string, Shape>,
   ): { readonly name: Name; readonly stem: string; readonly classifier: string } | undefined;
+  /** Returns whether our network has no use for an entry: of an auxiliary classifier. */
+  isUnused?(entry: string): boolean;
 }
 
 /** Returns a function that checks whether a network has a layer of a name. */

@@ -56,6 +56,11 @@ export function timmNamesOf(network: Network): readonly TimmName[] {
   return entries.map(([name, weight]) => ({ name, weight: weight === undefined ? undefined : specs.get(weight)! }));
 }
 
+/** Returns whether an entry of a `state_dict` belongs to a part of timm's network that only its training uses. */
+export function isUnusedInTimm(entry: string): boolean {
+  return timmFamilies.some((timm) => timm.isUnused?.(entry));
+}
+
 /** A network of timm, and its crop ratio. */
 export interface TimmNetwork {
   readonly name: ArchitectureName;

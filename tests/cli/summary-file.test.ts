@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { mkdtemp, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { strFromU8, strToU8, unzipSync, zipSync } from "fflate";
@@ -7,7 +7,9 @@ import { expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import { syntheticWeights } from "../../src/graph/synthetic.ts";
+import { encodeModel } from "../../src/model/model-file.ts";
 import { foldedGraphModel, torchNet } from "../model/foreign-graphs.ts";
+import { smallModel } from "../model/small-model.ts";
 import { capture } from "./capture.ts";
 
 const formats = join(root, "tests/golden/formats");
@@ -230,4 +232,16 @@ test("refuses flags that describe another network, and what is no file of weight
     ",
     ]
   `);
+});
+
+test("of a model file: provenance line by line", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "xception-summary-"));
+  const provenance = { program: "x 1", recipe: { epochs: 2, classes: ["a", "b"], augment: { flip: true } }, by: null };
+  await writeFile(join(folder, "m.onnx"), encodeModel({ ...smallModel(), provenance }));
+  const { stdout } = await capture(["summary", join(folder, "m.onnx")]);
+  await rm(folder, { recursive: true });
+  expect(stdout).toContain(
+    "license     CC0-1.0\nprovenance  program: x 1\n            recipe.epochs: 2\n            recipe.classes: a, b\n" +
+      "            recipe.augment.flip: true\n            by: null\nModel: ",
+  );
 });

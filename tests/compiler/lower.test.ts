@@ -2,17 +2,25 @@ import { describe, expect, it } from "vitest";
 import { lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import {
+  averagePooling2d,
+  batchNormalization,
+  concatenate,
   dense,
   dropout,
+  flatten,
   globalAveragePooling2d,
   globalMaxPooling2d,
   input,
+  type LayerOutput,
+  leakyRelu,
   maxPooling2d,
   separableConv2d,
+  zeroPadding2d,
 } from "../../src/graph/builder.ts";
 import { network } from "../../src/graph/network.ts";
 import { printOpGraph } from "../../src/graph/op-print.ts";
 import { kerasPreprocessing } from "../../src/graph/preprocessing.ts";
+import { toEngineWeights, type Weights } from "../../src/graph/weights.ts";
 import { createSession } from "../../src/runtime/node/engine.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
@@ -65,6 +73,69 @@ describe("lower", () => {
     await session.dispose();
     expect(maxima!.shape).toEqual([2, 2]);
     expect([...(maxima!.data as Float32Array)]).toEqual([3, -2, 8, 9]);
+  });
+
+  /** Two images of two channels through one layer; the batch size is left open. */
+  async function valuesOf(layer: (x: LayerOutput) => LayerOutput, weights: Weights = new Map()) {
+    const net = network("n", layer(input([2, 2, 2])));
+    const { graph } = lower(net, { mode: "inference", batchSize: 1 });
+    const onnx = toOnnx(graph, { dynamicBatch: true, weights: toEngineWeights(net, weights) });
+    const session = await createSession(onnx, { threads: 1 });
+    const pixels = Float32Array.of(1, 10, 2, 20, 3, 30, 4, 40, -1, 5, -2, 6, -3, 7, -4, 8);
+    const results = await session.run({ images: floatTensor([2, 2, 2, 2], pixels) });
+    await session.dispose();
+    return [results[net.output]!.shape, [...(results[net.output]!.data as Float32Array)]];
+  }
+
+  it("averages the pixels inside the image, and no padding", async () => {
+    expect(await valuesOf((x) => averagePooling2d(x, { kernelSize: 2, strides: 1, padding: "same" }))).toEqual([
+      [2, 2, 2, 2],
+      [2.5, 25, 3, 30, 3.5, 35, 4, 40, -2.5, 6.5, -3, 7, -3.5, 7.5, -4, 8],
+    ]);
+  });
+
+  it("flattens images channels last, as Keras does", async () => {
+    const pixels = [1, 10, 2, 20, 3, 30, 4, 40, -1, 5, -2, 6, -3, 7, -4, 8];
+    expect(await valuesOf((x) => flatten(x))).toEqual([[2, 8], pixels]);
+    expect(await valuesOf((x) => flatten(flatten(x)))).toEqual([[2, 8], pixels]);
+  });
+
+  it("joins feature maps along their channels, rows or columns, and vectors", async () => {
+    expect((await valuesOf((x) => concatenate([x, leakyRelu(x, 0.5)])))[1]!.slice(8)).toEqual([
+      3, 30, 3, 30, 4, 40, 4, 40, -1, 5, -0.5, 5, -2, 6, -1, 6, -3, 7, -1.5, 7, -4, 8, -2, 8,
+    ]);
+    const rows = await valuesOf((x) => concatenate([x, x], { axis: 1 }));
+    expect(rows[0]).toEqual([2, 4, 2, 2]);
+    expect(rows[1]!.slice(0, 16)).toEqual([1, 10, 2, 20, 3, 30, 4, 40, 1, 10, 2, 20, 3, 30, 4, 40]);
+    const columns = await valuesOf((x) => concatenate([x, x], { axis: 2 }));
+    expect(columns[0]).toEqual([2, 2, 4, 2]);
+    expect(columns[1]!.slice(0, 8)).toEqual([1, 10, 2, 20, 1, 10, 2, 20]);
+    const vectors = await valuesOf((x) => concatenate([globalMaxPooling2d(x), globalMaxPooling2d(x)]));
+    expect(vectors).toEqual([
+      [2, 4],
+      [4, 40, 4, 40, -1, 8, -1, 8],
+    ]);
+  });
+
+  it("puts zeros around an image, another number on each side", async () => {
+    const margins = [
+      [0, 1],
+      [1, 0],
+    ] as const;
+    const [shape, values] = await valuesOf((x) => zeroPadding2d(x, margins));
+    expect(shape).toEqual([2, 3, 3, 2]);
+    expect(values!.slice(0, 18)).toEqual([0, 0, 1, 10, 2, 20, 0, 0, 3, 30, 4, 40, 0, 0, 0, 0, 0, 0]);
+  });
+
+  it("normalizes without gamma and beta", async () => {
+    const statistics = new Map([
+      ["bn/moving_mean", floatTensor([2], Float32Array.of(1, 2))],
+      ["bn/moving_variance", floatTensor([2], Float32Array.of(3, 15))],
+    ]);
+    const normalized = { name: "bn", epsilon: 1, scale: false, center: false };
+    expect((await valuesOf((x) => batchNormalization(x, normalized), statistics))[1]).toEqual([
+      0, 2, 0.5, 4.5, 1, 7, 1.5, 9.5, -1, 0.75, -1.5, 1, -2, 1.25, -2.5, 1.5,
+    ]);
   });
 
   it("puts out layers channels last, under their names", async () => {

@@ -6,16 +6,23 @@ import { type OnnxOptions, toOnnx } from "../../src/compiler/onnx/onnx.ts";
 import type { BatchLimits } from "../../src/compiler/split-batch.ts";
 import {
   add,
+  averagePooling2d,
   batchNormalization,
+  type ConvOptions,
+  concatenate,
   conv2d,
   dense,
+  flatten,
   globalAveragePooling2d,
   input,
   type LayerOutput,
+  leakyRelu,
   maxPooling2d,
   relu,
   separableConv2d,
+  zeroPadding2d,
 } from "../../src/graph/builder.ts";
+import type { Size2 } from "../../src/graph/layers.ts";
 import { network, networkWeights } from "../../src/graph/network.ts";
 import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
 import type { OpGraph, OpKind, Value } from "../../src/graph/ops.ts";
@@ -181,7 +188,37 @@ function smallNetwork(size: readonly [number, number], stem: number) {
   return network("small", dense(globalAveragePooling2d(x), { units: 5, activation: "softmax" }));
 }
 
+/** Every construct of Inception V3, branches whose channels fill the engine's blocks and others. */
+function inceptionNetwork(size: readonly [number, number], stem: number) {
+  const branch = (x: LayerOutput, filters: number, kernelSize: number | Size2, more: Partial<ConvOptions> = {}) => {
+    const convolved = conv2d(x, { filters, kernelSize, padding: "same", useBias: false, ...more });
+    return relu(batchNormalization(convolved, { scale: false }));
+  };
+  const average = (x: LayerOutput) => averagePooling2d(x, { kernelSize: 3, strides: 1, padding: "same" });
+  let x: LayerOutput = branch(input([...size, 3]), 16, 3, { strides: 2, padding: "valid" });
+  x = concatenate([
+    branch(x, 32, 1),
+    branch(branch(x, 16, [1, 7]), 16, [7, 1]),
+    leakyRelu(conv2d(average(x), { filters: stem, kernelSize: 1 }), 0.1),
+  ]);
+  const around = zeroPadding2d(x, [
+    [0, 1],
+    [1, 0],
+  ]);
+  x = concatenate([
+    branch(x, 12, 3, { strides: 2, padding: "valid" }),
+    maxPooling2d(x, { kernelSize: 3, strides: 2 }),
+    averagePooling2d(around, { kernelSize: 4, strides: 2 }),
+  ]);
+  const rows = concatenate([x, batchNormalization(branch(x, x.shape[2]!, 1), { center: false, scale: false })], {
+    axis: 1,
+  });
+  const columns = concatenate([rows, rows], { axis: 2 });
+  return network("inception", dense(flatten(columns), { units: 5, activation: "softmax" }));
+}
+
 interface StepCase {
+  readonly network?: typeof smallNetwork;
   readonly layout: string;
   readonly inBlocks: boolean;
   readonly limits?: BatchLimits;
@@ -212,9 +249,15 @@ describe("a whole training step agrees with the interpreter", () => {
     },
     { layout: "channels first, one image", inBlocks: false, size: [23, 20], stem: 24, batchSize: 1 },
     { layout: "in channel blocks, one image", inBlocks: true, size: [23, 20], stem: 24, batchSize: 1 },
-  ] as readonly StepCase[])("$layout", async ({ inBlocks, limits, size, stem, batchSize }, { skip }) => {
+    ...[
+      { layout: "Inception, channels first", inBlocks: false, stem: 8, batchSize: 3 },
+      { layout: "Inception, in channel blocks", inBlocks: true, stem: 32, batchSize: 3 },
+      { layout: "Inception, in channel blocks not filled", inBlocks: true, stem: 20, batchSize: 2 },
+      { layout: "Inception, in blocks, image by image", inBlocks: true, limits: single, stem: 32, batchSize: 3 },
+    ].map((each) => ({ ...each, network: inceptionNetwork, size: [17, 14] })),
+  ] as readonly StepCase[])("$layout", async ({ network, inBlocks, limits, size, stem, batchSize }, { skip }) => {
     skip(inBlocks && blockSize === undefined, "the engine has no channel blocks on this machine");
-    const net = smallNetwork(size, stem);
+    const net = (network ?? smallNetwork)(size, stem);
     const { graph: forward, logits } = lower(net, { mode: "training", batchSize, outputs: [] });
     const build = new OpGraphBuilder(forward);
     const targets = build.input("targets", logits.shape);

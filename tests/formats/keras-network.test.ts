@@ -31,13 +31,65 @@ test("an activation inside a convolution becomes a layer of its own", () => {
   expect(network.layers.at(-1)!.outputShape).toEqual([6, 6, 4]);
 });
 
-test("a batch normalization without scale and center has constant weights", () => {
+test("a batch normalization without scale and center has neither gamma nor beta", () => {
   const bn = { class_name: "BatchNormalization", config: { name: "bn", scale: false, center: false, axis: [3] } };
-  const { constants } = networkFromKeras(sequential(image, bn), where);
-  expect([...constants!]).toEqual([
-    ["bn/gamma", 1],
-    ["bn/beta", 0],
-  ]);
+  const { network } = networkFromKeras(sequential(image, bn), where);
+  expect(network.layers[1]!.weights.map(({ name }) => name)).toEqual(["bn/moving_mean", "bn/moving_variance"]);
+});
+
+test.each([
+  ["AveragePooling2D", { name: "a", pool_size: [3, 2] }, { poolSize: [3, 2], strides: [3, 2], padding: "valid" }],
+  [
+    "AvgPool2D",
+    { name: "a", strides: [1, 1], padding: "same" },
+    { poolSize: [2, 2], strides: [1, 1], padding: "same" },
+  ],
+  ["Flatten", { name: "f", data_format: "channels_last" }, { type: "Flatten" }],
+  ["LeakyReLU", { name: "l", negative_slope: 0.2 }, { negativeSlope: 0.2 }],
+  ["LeakyReLU", { name: "l", alpha: 0.1 }, { negativeSlope: 0.1 }],
+  ["LeakyReLU", { name: "l" }, { negativeSlope: 0.3 }],
+])("%s %j is read", (className, config, expected) => {
+  const { network } = networkFromKeras(sequential(image, { class_name: className, config }), where);
+  expect(network.layers[1]!.config).toMatchObject(expected);
+});
+
+describe("a Concatenate", () => {
+  const entry = (class_name: string, config: object, inbound_nodes: unknown) => ({ class_name, config, inbound_nodes });
+  const functional = (join: object) => {
+    const layers = [{ ...image, inbound_nodes: [] }, entry("ReLU", { name: "r" }, [[["image", 0, 0, {}]]]), join];
+    const ends = { input_layers: [["image", 0, 0]], output_layers: [["join", 0, 0]] };
+    return JSON.stringify({ class_name: "Functional", config: { layers, ...ends } });
+  };
+  const sources = [
+    [
+      ["image", 0, 0, {}],
+      ["r", 0, 0, {}],
+    ],
+  ];
+
+  test.each([
+    ["the channels", { axis: -1 }, 3, [8, 8, 6]],
+    ["the channels by their number", { axis: 3 }, 3, [8, 8, 6]],
+    ["the channels, by default", {}, 3, [8, 8, 6]],
+    ["the rows", { axis: 1 }, 1, [16, 8, 3]],
+    ["the columns", { axis: -2 }, 2, [8, 16, 3]],
+  ])("along %s", (_, config, axis, shape) => {
+    const model = functional(entry("Concatenate", { name: "join", ...config }, sources));
+    const { network } = networkFromKeras(model, where);
+    expect(network.layers.at(-1)).toMatchObject({ config: { axis }, inbound: ["image", "r"], outputShape: shape });
+    const old = functional(entry("Merge", { name: "join", mode: "concat", concat_axis: axis }, sources));
+    expect(networkFromKeras(old, where).network).toEqual(network);
+  });
+
+  test.each([
+    [{ axis: 0 }, "axis 0 of 8×8×3 and 8×8×3"],
+    [{ axis: 4 }, "axis 4 of"],
+    [{ axis: 1.5 }, "axis 1.5 of"],
+  ])("along no axis of theirs is refused: %j", (config, received) => {
+    const model = functional(entry("Concatenate", { name: "join", ...config }, sources));
+    expect(() => networkFromKeras(model, where)).toThrow(FormatError);
+    expect(() => networkFromKeras(model, where)).toThrow(received);
+  });
 });
 
 describe("a ZeroPadding2D", () => {
@@ -69,31 +121,33 @@ describe("a ZeroPadding2D", () => {
     expect(network.layers[1]).toMatchObject({ name: "reader", config: { padding: [1, 1] }, outputShape: [4, 4, 3] });
   });
 
+  const uneven = [
+    [0, 1],
+    [0, 1],
+  ];
+
   test.each([
+    ["uneven, as before MobileNet's strided convolutions", [around(uneven), reader], [9, 9, 3], [4, 4, 3]],
+    ["before a pooling", [around(1), { class_name: "MaxPooling2D", config: { name: "p" } }], [10, 10, 3], [5, 5, 3]],
     [
-      [
-        around([
-          [0, 1],
-          [0, 1],
-        ]),
-        reader,
-      ],
-      'f.h5, ZeroPadding2D "pad", field "padding": unsupported value; received [[0, 1], [0, 1]]; expected equal padding on opposite sides.',
-    ],
-    [
-      [around(1), { class_name: "MaxPooling2D", config: { name: "pool" } }],
-      'f.h5, MaxPooling2D "pool": ZeroPadding2D is supported only in front of a convolution; received "MaxPooling2D"; expected one of Conv2D, SeparableConv2D, DepthwiseConv2D, with padding "valid".',
-    ],
-    [
+      "before a convolution that pads by itself",
       [around(1), { class_name: "Conv2D", config: { ...conv, padding: "same" } }],
-      'f.h5, Conv2D "conv", field "padding": unsupported value; received "same"; expected "valid".',
+      [10, 10, 3],
+      [10, 10, 4],
     ],
-    [
-      [around(1)],
-      'f.h5: ZeroPadding2D is supported only in front of a convolution; received "the network\'s end"; expected one of Conv2D, SeparableConv2D, DepthwiseConv2D, with padding "valid".',
-    ],
-  ])("is refused where %#", (layers, message) => {
-    expect(() => networkFromKeras(sequential(image, ...layers), where)).toThrow(message);
+    ["of a whole window", [around(3), { class_name: "Conv2D", config: conv }], [14, 14, 3], [12, 12, 4]],
+    ["at the end", [around([1, 2])], [10, 12, 3], [10, 12, 3]],
+  ])("stays a layer: %s", (_, layers, padded, last) => {
+    const { network } = networkFromKeras(sequential(image, ...layers), where);
+    expect(network.layers[1]).toMatchObject({ name: "pad", config: { type: "ZeroPadding2D" }, outputShape: padded });
+    expect(network.layers.at(-1)!.outputShape).toEqual(last);
+  });
+
+  test.each([-1, [1], [[1, 2], 3.5], "same"])("of %j is refused", (padding) => {
+    expect(() => networkFromKeras(sequential(image, around(padding)), where)).toThrow(
+      `f.h5, ZeroPadding2D "pad", field "padding": unsupported value; received ${JSON.stringify(padding).replaceAll(",", ", ")}; ` +
+        "expected one number, two, or two pairs: rows and columns of zeros on each side.",
+    );
   });
 });
 
@@ -129,9 +183,9 @@ test("an open size of images is taken from the caller", () => {
 describe("what we cannot do is refused by its name", () => {
   test.each([
     [
-      "Flatten",
-      { name: "f" },
-      'f.h5, Flatten "f": unsupported layer; received "Flatten"; expected one of Conv2D, SeparableConv2D, DepthwiseConv2D, ZeroPadding2D, BatchNormalization, Activation, ReLU, MaxPooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, Add, Dropout, Dense, Rescaling, RandomFlip, RandomRotation, RandomTranslation, RandomZoom, RandomContrast, RandomBrightness, or arithmetic with one number.',
+      "LSTM",
+      { name: "l" },
+      'f.h5, LSTM "l": unsupported layer; received "LSTM"; expected one of Conv2D, SeparableConv2D, DepthwiseConv2D, ZeroPadding2D, BatchNormalization, Activation, ReLU, LeakyReLU, MaxPooling2D, AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, Add, Concatenate, Flatten, Dropout, Dense, Rescaling, RandomFlip, RandomRotation, RandomTranslation, RandomZoom, RandomContrast, RandomBrightness, or arithmetic with one number.',
     ],
     ["constructor", { name: "c" }, 'unsupported layer; received "constructor"'],
     [

@@ -21,6 +21,7 @@ export const randomModel: fc.Arbitrary<{ readonly network: Network; readonly wei
     steps: fc.array(
       fc.constantFrom(
         ...(["conv", "padded", "separable", "depthwise", "norm", "relu", "elu", "pool", "residual"] as const),
+        ...(["unscaled", "leaky", "average", "zeros", "joined", "stacked"] as const),
       ),
       {
         maxLength: 6,
@@ -28,7 +29,7 @@ export const randomModel: fc.Arbitrary<{ readonly network: Network; readonly wei
     ),
     bias: fc.boolean(),
     padding: fc.constantFrom("same" as const, "valid" as const),
-    top: fc.constantFrom("avg", "max", "dropout", "none"),
+    top: fc.constantFrom("avg", "max", "dropout", "flat", "none"),
     values: fc.array(float, { minLength: 1, maxLength: 40 }),
   })
   .map(({ shape, names, steps, bias, padding, top, values }) => {
@@ -38,6 +39,7 @@ export const randomModel: fc.Arbitrary<{ readonly network: Network; readonly wei
     for (const step of steps) x = appendix[step]!(x, { bias, padding, named });
     if (top === "avg" || top === "dropout") x = layers.globalAveragePooling2d(x, named());
     if (top === "max") x = layers.globalMaxPooling2d(x, named());
+    if (top === "flat") x = layers.flatten(x, named());
     if (top === "dropout") x = layers.dropout(x, 0.25);
     if (top !== "none") x = layers.dense(x, { units: 3, activation: "softmax", useBias: bias, ...named() });
     const net = network("random_net", x);
@@ -73,5 +75,17 @@ const appendix: Record<string, (x: layers.LayerOutput, choices: Choices) => laye
       strides: 1,
       padding: Math.min(x.shape[0]!, x.shape[1]!) > 2 ? padding : "same",
     }),
+  unscaled: (x, { bias, named }) => layers.batchNormalization(x, { scale: false, center: bias, ...named() }),
+  leaky: (x, { named }) => layers.leakyRelu(x, 0.125, named()),
+  average: (x, { named }) => layers.averagePooling2d(x, { kernelSize: 2, strides: 1, padding: "same", ...named() }),
+  zeros: (x, { named }) => {
+    const margins = [
+      [0, 1],
+      [2, 0],
+    ] as const;
+    return layers.zeroPadding2d(x, margins, named());
+  },
+  joined: (x, { named }) => layers.concatenate([layers.relu(x), x], named()),
+  stacked: (x, { named }) => layers.concatenate([x, x], { axis: 1, ...named() }),
   residual: (x) => layers.add([layers.activation(x, "relu"), x]),
 };

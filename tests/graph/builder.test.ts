@@ -19,6 +19,11 @@ describe("the name of a layer", () => {
     expect(build.activation(x, "relu").name).toBe("activation");
     expect(build.relu(x).name).toBe("re_lu");
     expect(build.maxPooling2d(x, { kernelSize: 2 }).name).toBe("max_pooling2d");
+    expect(build.leakyRelu(x).name).toBe("leaky_re_lu");
+    expect(build.averagePooling2d(x, { kernelSize: 2 }).name).toBe("average_pooling2d");
+    expect(build.zeroPadding2d(x, 1).name).toBe("zero_padding2d");
+    expect(build.concatenate([x, x]).name).toBe("concatenate");
+    expect(build.flatten(x).name).toBe("flatten");
     expect(build.add([x, x]).name).toBe("add");
     expect(build.globalAveragePooling2d(x).name).toBe("global_average_pooling2d");
     x = build.globalMaxPooling2d(x);
@@ -70,7 +75,12 @@ describe("the defaults of a layer", () => {
       strides: [3, 2],
       padding: "valid",
     });
+    expect(build.averagePooling2d(x, { kernelSize: 3 }).config).toMatchObject({ strides: [3, 3], padding: "valid" });
+    expect(build.leakyRelu(x).config).toMatchObject({ negativeSlope: 0.3 });
+    expect(build.concatenate([x, x]).config).toMatchObject({ axis: 3 });
+    expect(build.concatenate([x, x], { axis: -3 }).config).toMatchObject({ axis: 1 });
     const vector = build.globalAveragePooling2d(x);
+    expect(build.concatenate([vector, vector]).config).toMatchObject({ axis: 1 });
     expect(build.dense(vector, { units: 5 }).config).toMatchObject({ units: 5, activation: "linear", useBias: true });
   });
 });
@@ -94,6 +104,19 @@ describe("a layer that cannot be", () => {
     );
     expect(() => build.input([0, 5, 3])).toThrowErrorMatchingInlineSnapshot(
       `[UsageError: InputLayer "input_layer", option "shape": this value is not allowed; received [0, 5, 3]; expected positive integers.]`,
+    );
+  });
+
+  it("has a negative slope below 0, or less than no zeros around it", () => {
+    expect(() => build.leakyRelu(x, -0.1)).toThrow(
+      'LeakyReLU "leaky_re_lu", option "negativeSlope": this value is not allowed; received -0.1; expected a number from 0.',
+    );
+    const margins = [
+      [0, -1],
+      [1, 1],
+    ] as const;
+    expect(() => build.zeroPadding2d(x, margins)).toThrow(
+      'ZeroPadding2D "zero_padding2d", option "padding": this value is not allowed; received [[0, -1], [1, 1]]; expected whole numbers from 0.',
     );
   });
 

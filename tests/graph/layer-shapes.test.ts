@@ -58,12 +58,44 @@ describe("layerOutputShape", () => {
     [{ type: "SeparableConv2D", filters: 8, ...window, intermediateActivation: "linear" }, [[7, 5, 3]], [4, 5, 8]],
     [{ type: "DepthwiseConv2D", ...window }, [[7, 5, 3]], [4, 5, 3]],
     [{ type: "DepthwiseConv2D", ...window, padding: [1, 0] }, [[7, 5, 3]], [4, 4, 3]],
-    [{ type: "BatchNormalization", momentum: 0.99, epsilon: 1e-3 }, [[7, 5, 3]], [7, 5, 3]],
+    [{ type: "BatchNormalization", momentum: 0.99, epsilon: 1e-3, scale: false, center: true }, [[7, 5, 3]], [7, 5, 3]],
     [{ type: "Activation", activation: "elu" }, [[7, 5, 3]], [7, 5, 3]],
     [{ type: "ReLU" }, [[7, 5, 3]], [7, 5, 3]],
     [{ type: "MaxPooling2D", poolSize: [3, 3], strides: [2, 2], padding: "same" }, [[7, 6, 3]], [4, 3, 3]],
     [{ type: "MaxPooling2D", poolSize: [3, 3], strides: [2, 2], padding: "valid" }, [[7, 6, 3]], [3, 2, 3]],
     [{ type: "MaxPooling2D", poolSize: [3, 3], strides: [2, 2], padding: [1, 0] }, [[8, 7, 3]], [4, 3, 3]],
+    [{ type: "LeakyReLU", negativeSlope: 0.3 }, [[7, 5, 3]], [7, 5, 3]],
+    [{ type: "AveragePooling2D", poolSize: [3, 2], strides: [1, 2], padding: "same" }, [[7, 5, 3]], [7, 3, 3]],
+    [
+      {
+        type: "ZeroPadding2D",
+        padding: [
+          [0, 1],
+          [2, 3],
+        ],
+      },
+      [[7, 5, 3]],
+      [8, 10, 3],
+    ],
+    [
+      { type: "Concatenate", axis: 3 },
+      [
+        [7, 5, 3],
+        [7, 5, 4],
+        [7, 5, 3],
+      ],
+      [7, 5, 10],
+    ],
+    [
+      { type: "Concatenate", axis: 1 },
+      [
+        [7, 5, 3],
+        [2, 5, 3],
+      ],
+      [9, 5, 3],
+    ],
+    [{ type: "Concatenate", axis: 1 }, [[4], [5]], [9]],
+    [{ type: "Flatten" }, [[7, 5, 3]], [105]],
     [{ type: "GlobalAveragePooling2D" }, [[7, 5, 3]], [3]],
     [{ type: "GlobalMaxPooling2D" }, [[7, 5, 3]], [3]],
     [
@@ -95,10 +127,28 @@ describe("layerOutputShape", () => {
     );
   });
 
+  it.each<[number, readonly Shape[], string]>([
+    [
+      3,
+      [
+        [7, 5, 3],
+        [7, 4, 3],
+      ],
+      'received "axis 3 of 7×5×3 and 7×4×3"; expected an axis from 1 to 3, and equal sizes along all others',
+    ],
+    [0, [[7, 5, 3]], 'received "axis 0 of 7×5×3"; expected an axis from 1 to 3'],
+    [2, [[4], [4]], 'received "axis 2 of 4 and 4"; expected an axis from 1 to 1'],
+  ])("refuses to join along axis %d what does not fit: %j", (axis, inputs, message) => {
+    const joined = () => layerOutputShape({ type: "Concatenate", axis }, inputs, "mixed0");
+    expect(joined).toThrow('Concatenate "mixed0": the inputs cannot be joined along this axis; ');
+    expect(joined).toThrow(message);
+    expect(joined).toThrow("Axis 0 is the batch, 1 and 2 are the height and width of feature maps, 3 their channels.");
+  });
+
   it("refuses a dense layer on an image", () => {
     const config = { type: "Dense", units: 10, activation: "linear", useBias: true } as const;
     expect(() => layerOutputShape(config, [[7, 5, 3]], "predictions")).toThrowErrorMatchingInlineSnapshot(
-      `[ShapeError: Dense "predictions": the input is not a vector; received "7×5×3"; expected one axis of features. Put a GlobalAveragePooling2D layer before it.]`,
+      `[ShapeError: Dense "predictions": the input is not a vector; received "7×5×3"; expected one axis of features. Put a GlobalAveragePooling2D or a Flatten layer before it.]`,
     );
   });
 

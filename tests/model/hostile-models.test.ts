@@ -179,6 +179,17 @@ describe("our own model files", () => {
     await Promise.all([own.dispose(), other.dispose()]);
   });
 
+  it("that describe an endless network give an error with their name", async () => {
+    const file = decodeWhole(bytes) as unknown as { metadata_props: { value: string }[] };
+    const document = JSON.parse(file.metadata_props[0]!.value);
+    document.architecture.options.fcUnits = Array(100_000).fill(1);
+    file.metadata_props[0]!.value = JSON.stringify(document);
+    const path = writeGraph(folder, "deep", ModelProto.encode(file as never).finish());
+    expect((await rejection(loadClassifier(path, { platform: nodePlatform }))).message).toMatch(
+      /^model ".*deep\.onnx", metadata: the network has too many layers \(Maximum call stack size exceeded\)\.$/,
+    );
+  });
+
   it("with a damaged graph give an error with their name", async () => {
     const damaged = changed(({ node }) => {
       node[3]!.input = ["nowhere"];

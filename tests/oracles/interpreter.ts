@@ -10,7 +10,7 @@ import {
   channelMoments,
   scaledSum,
 } from "./normalization-rules.ts";
-import { conv, convFilterGradient, convInputGradient, maxPool, maxPoolGradient } from "./window-rules.ts";
+import { averagePool, conv, convFilterGradient, convInputGradient, maxPool, maxPoolGradient } from "./window-rules.ts";
 
 /**
  * What each operator means, as loops over float64 numbers written for the eye. Shapes come out of the loops, not out of
@@ -28,10 +28,24 @@ const rules: { readonly [K in OpKind]: (config: OpOf<K>, inputs: readonly NdArra
   scaledSum,
   maxPool,
   maxPoolGradient,
+  averagePool,
+  pad: ({ pads: [top, left, bottom, right] }, [x]) => {
+    const [batch, channels, height, width] = x!.shape as readonly [number, number, number, number];
+    const shape = [batch, channels, top + height + bottom, left + width + right];
+    const inside = (row: number, column: number) => row >= 0 && row < height && column >= 0 && column < width;
+    return [
+      fill(shape, ([image, channel, row, column]) => {
+        const [y, z] = [row! - top, column! - left];
+        return inside(y, z) ? at(x!, [image!, channel!, y, z]) : 0;
+      }),
+    ];
+  },
   relu: each((x) => Math.max(x, 0)),
   reluGradient: pairwise((dy, y) => (y > 0 ? dy : 0)),
   elu: each((x) => (x > 0 ? x : Math.expm1(x))),
   eluGradient: pairwise((dy, y) => dy * (Math.min(y, 0) + 1)),
+  leakyRelu: (config, inputs) => each((x) => (x > 0 ? x : config.slope * x))(config, inputs),
+  leakyReluGradient: (config, inputs) => pairwise((dy, y) => (y > 0 ? dy : config.slope * dy))(config, inputs),
   sigmoid: each((x) => 1 / (1 + Math.exp(-x))),
   exp: each(Math.exp),
   log: each(Math.log),

@@ -44,10 +44,19 @@ export const opCases: { readonly [K in OpKind]: fc.Arbitrary<OpCase<OpOf<K>>> } 
     config: { kind: "maxPoolGradient", ...window },
     inputs: [y, x, y],
   })),
+  averagePool: pools().map(({ x, y: _, ...window }) => ({ config: { kind: "averagePool", ...window }, inputs: [x] })),
+  pad: fc
+    .tuple(images(), fc.tuple(fc.nat(2), fc.nat(2), fc.nat(2), fc.nat(2)))
+    .map(([x, pads]) => ({ config: { kind: "pad", pads }, inputs: [x] })),
   relu: alone("relu"),
   reluGradient: twins("reluGradient"),
   elu: alone("elu"),
   eluGradient: twins("eluGradient"),
+  leakyRelu: alone("leakyRelu").map(({ inputs }) => ({ config: { kind: "leakyRelu", slope: 0.25 }, inputs })),
+  leakyReluGradient: twins("leakyReluGradient").map(({ inputs }) => ({
+    config: { kind: "leakyReluGradient", slope: 0.25 },
+    inputs,
+  })),
   sigmoid: alone("sigmoid"),
   exp: alone("exp"),
   log: alone("log"),

@@ -48,6 +48,29 @@ export function maxPoolGradient(config: OpOf<"maxPoolGradient">, [dy, x]: readon
   return [dx];
 }
 
+/** The sum of each window's pixels inside the image, divided by how many these are. */
+export function averagePool({ kernel, ...window }: OpOf<"averagePool">, [x]: readonly NdArray[]): NdArray[] {
+  const [batch, channels, height, width] = x!.shape as ImageLike;
+  const { rows, columns } = allStarts(x!.shape as ImageLike, kernel, window);
+  const y = zeros([batch, channels, rows.length, columns.length]);
+  const counts = zeros(y.shape);
+  for (let plane = 0; plane < batch * channels; plane++) {
+    const place = [Math.floor(plane / channels), plane % channels] as const;
+    for (const [row, top] of rows.entries()) {
+      for (const [column, left] of columns.entries()) {
+        const inY = offsetOf(y.shape, [...place, row, column]);
+        for (let inRow = Math.max(top, 0); inRow < Math.min(top + kernel[0], height); inRow++) {
+          for (let inColumn = Math.max(left, 0); inColumn < Math.min(left + kernel[1], width); inColumn++) {
+            y.data[inY]! += x!.data[offsetOf(x!.shape, [...place, inRow, inColumn])]!;
+            counts.data[inY]!++;
+          }
+        }
+      }
+    }
+  }
+  return [{ shape: y.shape, data: y.data.map((sum, offset) => sum / counts.data[offset]!) }];
+}
+
 type ImageLike = readonly [batch: number, channels: number, height: number, width: number];
 
 /**

@@ -18,6 +18,8 @@ function readGolden(file: string) {
 it.each([
   ["xception-paper-299.json", "inference"],
   ["xception-paper-299.json", "training"],
+  ["inception-v3-299.json", "inference"],
+  ["inception-v3-299.json", "training"],
   ["xception-paper-150x150-10.json", "inference"],
   ["xception-paper-71x71-10.json", "inference"],
   ["xception-paper-96x133-10.json", "inference"],

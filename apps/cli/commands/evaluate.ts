@@ -60,7 +60,14 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     const weights = await readMapWeights(mapWeights ?? null, dataset, platform.files, model.labels);
     const progress = startProgress(io, { label: "evaluating", total: dataset.samples.length });
     const onProgress = ({ done }: { done: number }) => progress.update(done);
-    const request = { platform, top, mapWeights: weights, batchSize, session: { device }, signal: io.signal };
+    const request = {
+      platform,
+      top,
+      mapWeights: weights,
+      batchSize,
+      session: { device, signal: io.signal },
+      signal: io.signal,
+    };
     const result = await evaluate(model, dataset, { ...request, onProgress }).finally(() => progress.stop());
     const { evaluation, predictions, skipped } = result;
     reportSkipped(skipped, io);

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { FormatError } from "../../../src/base/errors.ts";
 import { printableLine } from "../../../src/base/printable.ts";
-import { defaultPreprocessing } from "../../../src/model/model.ts";
+import { defaultPreprocessing, type Json } from "../../../src/model/model.ts";
 import type { ModelDescription } from "../../../src/model/model-file.ts";
 import { modelFrom, type OpenedModel } from "../../../src/model/open-weights.ts";
 import { imagenetOrigin } from "../../../src/model/published-weights.ts";
@@ -101,13 +101,21 @@ function showModel(name: string, model: ShownModel, flags: SummaryFlags, io: Cli
 
 /** Describes the contents of the file besides the network. */
 function describe({ labels, preprocessing, license, provenance }: ShownModel): string {
-  const facts: readonly (readonly [name: string, text: string | undefined])[] = [
-    ["classes", labels && `${labels.length}: ${labels.slice(0, 5).join(", ")}${labels.length > 5 ? ", …" : ""}`],
-    ["images", preprocessing && JSON.stringify(preprocessing)],
-    ["license", license],
-    ["provenance", provenance && JSON.stringify(provenance)],
-  ];
-  return facts
-    .flatMap(([name, text]) => (text === undefined ? [] : [`${name.padEnd(12)}${printableLine(text)}\n`]))
-    .join("");
+  const facts = {
+    classes: labels && [`${labels.length}: ${labels.slice(0, 5).join(", ")}${labels.length > 5 ? ", …" : ""}`],
+    images: preprocessing && [JSON.stringify(preprocessing)],
+    license: license === undefined ? undefined : [license],
+    provenance: provenance && linesOf(provenance),
+  };
+  const lines = Object.entries(facts).flatMap(([name, values = []]) =>
+    values.map((value, index) => `${(index === 0 ? name : "").padEnd(12)}${printableLine(value)}\n`),
+  );
+  return lines.join("");
+}
+
+/** One line for each value, nested ones by their path: `recipe.epochs: 20`; lists of plain values in one line. */
+function linesOf(value: Json, path = ""): readonly string[] {
+  if (typeof value !== "object" || value === null) return [`${path}: ${value}`];
+  if (Array.isArray(value) && value.every((each) => typeof each !== "object")) return [`${path}: ${value.join(", ")}`];
+  return Object.entries(value).flatMap(([key, inner]) => linesOf(inner as Json, path === "" ? key : `${path}.${key}`));
 }

@@ -48,14 +48,24 @@ export const normalizationRules: BlockedRules = {
     return true;
   },
 
-  // One number per channel, as in the gradient of a normalization by moving statistics.
+  // One number per channel, as in the gradient of a normalization by moving statistics, or per pixel, as in that of average
+  // pooling.
   multiply: (tools, _, { inputs: [x, scale], outputs: [y] }) => {
-    const [, channels] = y!.shape as readonly [number, number];
-    const isPerChannel = y!.shape.length === 4 && sameShape(scale!.shape, [1, channels, 1, 1]);
-    if (!isPerChannel || !sameShape(x!.shape, y!.shape) || !fitsBlocks(channels) || !tools.forms.isBlocked(x!))
-      return false;
-    const { emit, forms, kernels } = tools;
+    const [batch, channels, rows, columns] = y!.shape as readonly [number, number, number, number];
+    const isImage = y!.shape.length === 4 && sameShape(x!.shape, y!.shape);
+    if (!isImage || !fitsBlocks(channels) || !tools.forms.isBlocked(x!)) return false;
+    const { emit, forms, kernels, block } = tools;
     const order = forms.blockOrder(x!);
+    if (sameShape(scale!.shape, [1, 1, rows, columns])) {
+      const size = rows * columns;
+      const pixels = emit.reshape(tools.plain(scale!), [size, 1]);
+      const factors = emit.compute(`${y!.name}/factors`, "Expand", [pixels, emit.integers([size, block])]);
+      const view = emit.reshape(forms.get(x!, order), [(batch * forms.lanes(channels)) / block, size * block]);
+      const scaled = emit.compute(`${y!.name}/scaled`, "Mul", [view, emit.reshape(factors, [size * block])]);
+      tools.definePlanes(y!, scaled, order);
+      return true;
+    }
+    if (!sameShape(scale!.shape, [1, channels, 1, 1])) return false;
     const lanes = kernels.vector(emit.reshape(tools.plain(scale!), [channels]), channels);
     emitScale(tools, channels, [forms.get(x!, order), lanes], forms.define(y!, order));
     return true;

@@ -54,6 +54,21 @@ export const poolingRules: BlockedRules = {
     return true;
   },
 
+  averagePool: (tools, config, { inputs: [x], outputs: [y] }) => {
+    if (!tools.forms.isBlocked(x!)) return false;
+    const order = tools.forms.blockOrder(x!);
+    const planes = [tools.planes(x!, order)];
+    const pooled = tools.emit.compute(
+      `${y!.name}/planes`,
+      "AveragePool",
+      planes,
+      poolAttributes(config),
+      domains.blocked,
+    );
+    tools.definePlanes(y!, pooled, order);
+    return true;
+  },
+
   reduceMean: (tools, { axes, keepDims }, { inputs: [x], outputs: [y] }) => {
     const { emit, forms, block, nameOf } = tools;
     if (keepDims || !sameShape(axes, [2, 3]) || !forms.isBlocked(x!)) return false;

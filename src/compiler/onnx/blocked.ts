@@ -1,5 +1,5 @@
 import type { Operation, OpKind, OpOf, Value } from "../../graph/ops.ts";
-import { sameShape } from "../../tensor/shape.ts";
+import { sameShape, sizeOf } from "../../tensor/shape.ts";
 import { convolutionRules } from "./blocked-conv.ts";
 import { normalizationRules } from "./blocked-norm.ts";
 import { poolingRules } from "./blocked-pool.ts";
@@ -8,6 +8,7 @@ import {
   type BlockedRules,
   type BlockedTools,
   emitSumWithZeros,
+  fitsBlocks,
   type Shape4,
 } from "./blocked-tools.ts";
 import { domains, encodeOnnx, OnnxEmitter } from "./emitter.ts";
@@ -44,44 +45,67 @@ const rules: BlockedRules = {
   elu: elementwise,
   eluGradient: elementwise,
   add: (tools, config, operation) => emitSumWithZeros(tools, operation) || elementwise(tools, config, operation),
-  slice: images,
+  leakyRelu: elementwise,
+  leakyReluGradient: elementwise,
+  slice: part,
   concatenate: together,
+  pad: padded,
 };
 
-/** Slices a batch. */
-function images(tools: BlockedTools, { axis, start, end }: OpOf<"slice">, operation: Operation): boolean {
-  const [x] = operation.inputs as [Value];
+/** A view of a value in blocks in which one axis of the feature map is cut or lengthened in whole units. */
+function viewAlong({ emit, forms, block }: BlockedTools, value: Value, axis: number, order: BlockOrder) {
+  const [batch, channels, height, width] = value.shape as Shape4;
+  const groups = forms.lanes(channels) / block;
+  const outer = order === "blocks" ? [batch, groups] : [groups, batch];
+  const place = order === "channelBlocks" && axis < 2 ? 1 - axis : axis;
+  const sizes = [...outer, height, width * block];
+  const inside = axis === 3 ? [] : [sizeOf(sizes.slice(place + 1))];
+  return {
+    view: emit.reshape(forms.get(value, order), [...sizes.slice(0, place + 1), ...inside]),
+    place,
+    /** From a number of images, channels, rows or columns to one of units. */
+    units: (count: number) => (axis === 1 ? Math.ceil(count / block) : axis === 3 ? count * block : count),
+  };
+}
+
+/** Some images, channels, rows or columns of a batch; of the channels, whole blocks. */
+function part(tools: BlockedTools, { axis, start, end }: OpOf<"slice">, { inputs, outputs }: Operation): boolean {
   const { emit, forms, block } = tools;
-  if (axis !== 0 || !forms.isBlocked(x)) return false;
-  const [batch, channels, height, width] = x.shape as Shape4;
+  const [[x], [y]] = [inputs, outputs] as unknown as [[Value], [Value]];
+  const isWhole = axis !== 1 || (start % block === 0 && (end % block === 0 || end === x.shape[1]));
+  if (!forms.isBlocked(x) || !isWhole) return false;
   const order = forms.blockOrder(x);
-  const lanes = forms.lanes(channels);
-  const y = forms.define(operation.outputs[0]!, order);
-  const bounds = emit.bounds([start], [end], [order === "blocks" ? 0 : 1]);
-  if (order === "blocks") {
-    emit.node("Slice", [forms.get(x, order), ...bounds], [y]);
-    return true;
-  }
-  const view = emit.reshape(forms.get(x, order), [lanes / block, batch, height * width * block]);
-  const part = emit.compute(`${y}/part`, "Slice", [view, ...bounds]);
-  emit.node("Reshape", [part, emit.integers([1, lanes, (end - start) * height, width])], [y]);
+  const { view, place, units } = viewAlong(tools, x, axis, order);
+  const bounds = [units(start), units(end), place].map((each) => emit.integers([each]));
+  tools.definePlanes(y, emit.compute(`${y.name}/part`, "Slice", [view, ...bounds]), order);
   return true;
 }
 
-/** Concatenates the parts of a batch. */
+/** Batches, channels, rows or columns joined; of channels, whole blocks but for the last value's. */
 function together(tools: BlockedTools, { axis }: OpOf<"concatenate">, { inputs, outputs }: Operation): boolean {
-  const [y] = outputs as [Value];
   const { emit, forms, block } = tools;
-  if (axis !== 0 || !inputs.every((value) => forms.isBlocked(value))) return false;
-  const [batch, channels, height, width] = y.shape as Shape4;
-  const lanes = forms.lanes(channels);
-  const views = inputs.map((value) => {
-    const part = forms.get(value, "channelBlocks");
-    return emit.reshape(part, [lanes / block, value.shape[0]! * height * width * block]);
-  });
-  const whole = emit.compute(`${y.name}/together`, "Concat", views, { axis: { i: 1 } });
-  const shape = emit.integers([1, lanes, batch * height, width]);
-  emit.node("Reshape", [whole, shape], [forms.define(y, "channelBlocks")]);
+  const [y] = outputs as [Value];
+  const areWhole = axis !== 1 || inputs.slice(0, -1).every(({ shape }) => shape[1]! % block === 0);
+  const areBlocked =
+    axis === 0 ? inputs.every((value) => forms.isBlocked(value)) : inputs.some((value) => forms.isBlocked(value));
+  if (!areBlocked || !areWhole || !inputs.every(({ shape }) => fitsBlocks(shape[1]!))) return false;
+  const views = inputs.map((value) => viewAlong(tools, value, axis, "channelBlocks"));
+  const operands = views.map(({ view }) => view);
+  const whole = emit.compute(`${y.name}/together`, "Concat", operands, { axis: { i: views[0]!.place } });
+  tools.definePlanes(y, whole, "channelBlocks");
+  return true;
+}
+
+/** Zeros around each image. */
+function padded(tools: BlockedTools, { pads }: OpOf<"pad">, { inputs, outputs }: Operation): boolean {
+  const { emit, forms, block } = tools;
+  const [[x], [y]] = [inputs, outputs] as unknown as [[Value], [Value]];
+  if (!forms.isBlocked(x)) return false;
+  const order = forms.blockOrder(x);
+  const [top, left, bottom, right] = pads;
+  const { view } = viewAlong(tools, x, 3, order);
+  const amounts = emit.integers([0, 0, top, left * block, 0, 0, bottom, right * block]);
+  tools.definePlanes(y, emit.compute(`${y.name}/padded`, "Pad", [view, amounts]), order);
   return true;
 }
 

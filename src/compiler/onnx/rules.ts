@@ -27,13 +27,15 @@ export const emitRules: EmitRules = {
   convFilterGradient: emitConvFilterGradient,
   batchNormalization: ({ emit, config, x, y }) =>
     emit.node("BatchNormalization", x, y, { epsilon: { f: config.epsilon } }),
-  batchNormalizationTraining: ({ emit, config, x: [x, gamma, beta], y: [y, mean, variance] }) => {
+  batchNormalizationTraining: ({ emit, config, inputs, x, y }) => {
     // With momentum 0 the operator's "running" outputs are the batch's own statistics, independent of its running inputs.
-    // ONNX Runtime writes those outputs into the memory of the inputs: each needs a tensor that nothing else reads and
-    // that no optimization merges with another one.
-    const unused = [emit.compute("unused", "Neg", [beta!]), emit.compute("unused", "Abs", [gamma!])];
+    // ONNX Runtime writes those outputs into the memory of the inputs: each needs a tensor that nothing else reads, that
+    // is no constant, and that no optimization merges with another one.
+    const varying = (index: number) =>
+      "data" in inputs[index]! ? emitOnePixel(emit, x[0]!, inputs[index]!.shape) : x[index]!;
+    const unused = [emit.compute("unused", "Neg", [varying(2)]), emit.compute("unused", "Abs", [varying(1)])];
     const attributes = { training_mode: { i: 1 }, momentum: { f: 0 }, epsilon: { f: config.epsilon } };
-    emit.node("BatchNormalization", [x!, gamma!, beta!, ...unused], [y!, mean!, variance!], attributes);
+    emit.node("BatchNormalization", [...x, ...unused], y, attributes);
   },
   batchNormalizationGradient: emitBatchNormalizationGradient,
   batchNormalizationAffineGradient: ({ emit, config, inputs, x: [dy, x, mean, variance], y: [dgamma, dbeta] }) => {
@@ -75,6 +77,11 @@ export const emitRules: EmitRules = {
     const sum = emit.compute(`${dx}/flat`, "ScatterElements", operands, { axis: { i: 0 }, reduction: { s: "add" } });
     emit.node("Reshape", [sum, emit.integers(image.shape)], [dx!]);
   },
+  averagePool: ({ emit, config, x, y }) => emit.node("AveragePool", x, y, poolAttributes(config)),
+  pad: ({ emit, config: { pads }, x, y }) => {
+    const [top, left, bottom, right] = pads;
+    emit.node("Pad", [x[0]!, emit.integers([0, 0, top, left, 0, 0, bottom, right])], y);
+  },
   relu: simple("Relu"),
   reluGradient: ({ emit, x: [dy, y], y: [dx] }) => {
     const isPositive = emit.compute(`${dx}/positive`, "Greater", [y!, emit.scalar(0)]);
@@ -84,6 +91,12 @@ export const emitRules: EmitRules = {
   eluGradient: ({ emit, x: [dy, y], y: [dx] }) => {
     const negative = emit.compute(`${dx}/negative`, "Min", [y!, emit.scalar(0)]);
     emit.node("Mul", [dy!, emit.compute(`${dx}/slope`, "Add", [negative, emit.scalar(1)])], [dx!]);
+  },
+  leakyRelu: ({ emit, config, x, y }) => emit.node("LeakyRelu", x, y, { alpha: { f: config.slope } }),
+  leakyReluGradient: ({ emit, config, x: [dy, y], y: [dx] }) => {
+    const isPositive = emit.compute(`${dx}/positive`, "Greater", [y!, emit.scalar(0)]);
+    const reduced = emit.compute(`${dx}/reduced`, "Mul", [dy!, emit.scalar(config.slope)]);
+    emit.node("Where", [isPositive, dy!, reduced], [dx!]);
   },
   sigmoid: simple("Sigmoid"),
   exp: simple("Exp"),
@@ -106,7 +119,11 @@ export const emitRules: EmitRules = {
     else emit.node("Gemm", x, y, { transA: { i: Number(transposeA) }, transB: { i: Number(transposeB) } });
   },
   transpose: ({ emit, config, x, y }) => emit.node("Transpose", x, y, { perm: { ints: config.permutation } }),
-  reshape: ({ emit, config, x, y }) => emit.node("Reshape", [x[0]!, emit.integers(config.shape)], y),
+  reshape: ({ emit, config: { shape }, inputs, x, y }) => {
+    // 0 keeps the size: the batch's, which may be left open.
+    const keeps = shape.length > 0 && shape[0] === inputs[0]!.shape[0];
+    emit.node("Reshape", [x[0]!, emit.integers(keeps ? [0, ...shape.slice(1)] : shape)], y);
+  },
   expand: ({ emit, config, x, y }) => emit.node("Expand", [x[0]!, emit.integers(config.shape)], y),
   slice: ({ emit, config: { axis, start, end }, x, y }) =>
     emit.node("Slice", [x[0]!, emit.integers([start]), emit.integers([end]), emit.integers([axis])], y),
@@ -119,8 +136,18 @@ export function windowAttributes({ strides, pads }: Window): Attributes {
   return { strides: { ints: strides }, pads: { ints: pads } };
 }
 
-export function poolAttributes(config: OpOf<"maxPool"> | OpOf<"maxPoolGradient">): Attributes {
+export function poolAttributes(config: OpOf<"maxPool" | "maxPoolGradient" | "averagePool">): Attributes {
   return { ...windowAttributes(config), kernel_shape: { ints: config.kernel } };
+}
+
+/** The first pixel of the first image, `[N, C, H, W] → [C]`. */
+function emitOnePixel(emit: OnnxEmitter, x: string, shape: Shape): string {
+  const bounds = [
+    [0, 0, 0],
+    [1, 1, 1],
+    [0, 2, 3],
+  ].map((each) => emit.integers(each));
+  return emit.reshape(emit.compute("pixel", "Slice", [x, ...bounds]), shape);
 }
 
 function simple(operator: string) {

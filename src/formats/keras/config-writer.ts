@@ -1,5 +1,5 @@
 import { UsageError } from "../../base/errors.ts";
-import type { ConfigOf, LayerConfig, LayerType, Size2 } from "../../graph/layers.ts";
+import { type ConfigOf, type LayerConfig, type LayerType, mergingLayers, type Size2 } from "../../graph/layers.ts";
 import { namedPadding } from "../../graph/named-padding.ts";
 import type { Layer, Network } from "../../graph/network.ts";
 import type { Shape } from "../../tensor/shape.ts";
@@ -54,7 +54,7 @@ function entriesOf(layer: Layer, shapes: ReadonlyMap<string, Shape>, style: Kera
 
 function entryOf(
   { name, inbound }: Pick<Layer, "name" | "inbound">,
-  type: LayerType | "ZeroPadding2D",
+  type: LayerType,
   config: Json,
   shapes: ReadonlyMap<string, Shape>,
   style: KerasConfigStyle,
@@ -68,7 +68,7 @@ function entryOf(
     config: { shape: [null, ...shapes.get(source)!], dtype: "float32", keras_history: [source, 0, 0] },
   }));
   const inputShapes = inbound.map((source) => [null, ...shapes.get(source)!]);
-  const severalInputs = type === "Add";
+  const severalInputs = mergingLayers.has(type);
   const built = builtLayers.has(type);
   return {
     module: "keras.layers",
@@ -90,6 +90,7 @@ const builtLayers: ReadonlySet<string> = new Set([
   "ZeroPadding2D",
   "BatchNormalization",
   "Add",
+  "Concatenate",
   "Dense",
 ]);
 
@@ -152,12 +153,12 @@ const rules: Rules = {
     throw unsupported(layer, "an activation between the steps of a separable convolution", between);
   },
   DepthwiseConv2D: (config, { style }) => ({ depth_multiplier: 1, ...convolution(config, ["depthwise"], style) }),
-  BatchNormalization: ({ momentum, epsilon }, { style }) => ({
+  BatchNormalization: ({ momentum, epsilon, scale, center }, { style }) => ({
     axis: -1,
     momentum,
     epsilon,
-    center: true,
-    scale: true,
+    center,
+    scale,
     ...initializers("Zeros", ["beta", "moving_mean"], style),
     ...initializers("Ones", ["gamma", "moving_variance"], style),
     ...unconstrained(["beta", "gamma"], []),
@@ -165,15 +166,16 @@ const rules: Rules = {
   }),
   Activation: ({ activation }) => ({ activation }),
   ReLU: () => ({ max_value: null, negative_slope: 0, threshold: 0 }),
-  MaxPooling2D: ({ poolSize, strides, padding }, { layer }) => {
-    const named = namedPadding(padding, poolSize, strides);
-    // No ZeroPadding2D before it: its zeros would take part in the maximum.
-    if (named === undefined) throw unsupported(layer, "pooling padded by this many pixels", padding);
-    return { pool_size: poolSize, padding: named, strides, data_format: "channels_last" };
-  },
+  // `alpha` in Keras 2 and TensorFlow.js; Keras 3 reads both.
+  LeakyReLU: ({ negativeSlope }, { style }) => ({ [style === "legacy" ? "alpha" : "negative_slope"]: negativeSlope }),
+  MaxPooling2D: pooling,
+  AveragePooling2D: pooling,
+  ZeroPadding2D: ({ padding }) => ({ padding, data_format: "channels_last" }),
   GlobalAveragePooling2D: () => globalPooling,
   GlobalMaxPooling2D: () => globalPooling,
   Add: () => ({}),
+  Concatenate: ({ axis }) => ({ axis }),
+  Flatten: () => ({ data_format: "channels_last" }),
   Dropout: ({ rate }) => ({ rate, seed: null, noise_shape: null }),
   Dense: ({ units, activation, useBias }, { style }) => ({
     units,
@@ -205,6 +207,13 @@ function convolution(config: Convolution, kernels: readonly string[], style: Ker
     ...initializers("Zeros", ["bias"], style),
     ...unconstrained([...kernels, "bias"]),
   };
+}
+
+function pooling({ poolSize, strides, padding }: ConfigOf<"MaxPooling2D" | "AveragePooling2D">, { layer }: Context) {
+  const named = namedPadding(padding, poolSize, strides);
+  // No ZeroPadding2D before it: its zeros would take part in the maximum or mean.
+  if (named === undefined) throw unsupported(layer, "pooling padded by this many pixels", padding);
+  return { pool_size: poolSize, padding: named, strides, data_format: "channels_last" };
 }
 
 /** The same Keras initializer, without options, for each of these weights. */

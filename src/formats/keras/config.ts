@@ -100,6 +100,7 @@ const modernClasses: ReadonlyMap<string, string> = new Map([
   ["Convolution2D", "Conv2D"],
   ["SeparableConvolution2D", "SeparableConv2D"],
   ["MaxPool2D", "MaxPooling2D"],
+  ["AvgPool2D", "AveragePooling2D"],
   ["GlobalAvgPool2D", "GlobalAveragePooling2D"],
   ["GlobalMaxPool2D", "GlobalMaxPooling2D"],
 ]);
@@ -127,6 +128,9 @@ function modernized(type: string, config: Json): { readonly type: string; readon
   if (config.dim_ordering === "tf") modern.data_format = "channels_last";
   if (config.dim_ordering === "th") modern.data_format = "channels_first";
   if (type === "Merge" && config.mode === "sum") return { type: "Add", config: modern };
+  if (type === "Merge" && config.mode === "concat") {
+    return { type: "Concatenate", config: { ...modern, axis: config.concat_axis } };
+  }
   return { type: modernClasses.get(type) ?? type, config: modern };
 }
 

@@ -2,19 +2,24 @@ import { FormatError } from "../../base/errors.ts";
 import {
   activation,
   add,
+  averagePooling2d,
   batchNormalization,
+  concatenate,
   conv2d,
   dense,
   depthwiseConv2d,
   dropout,
+  flatten,
   globalAveragePooling2d,
   globalMaxPooling2d,
   type LayerOutput,
+  leakyRelu,
   maxPooling2d,
   relu,
   separableConv2d,
+  zeroPadding2d,
 } from "../../graph/builder.ts";
-import type { ActivationName, Padding, Size2 } from "../../graph/layers.ts";
+import type { ActivationName, Margins, Padding, Size2 } from "../../graph/layers.ts";
 import type { Preprocessing } from "../../graph/preprocessing.ts";
 
 /** A layer of Keras, for the rule that translates it. */
@@ -22,14 +27,8 @@ export interface KerasLayer {
   readonly name: string;
   readonly fields: KerasFields;
   readonly inputs: readonly [LayerOutput, ...LayerOutput[]];
-  /** Zeros that a ZeroPadding2D before it puts around its input. */
-  readonly zeros?: Size2 | undefined;
   /** A unique name for a layer that Keras has inside another one. */
   readonly nameInside: (part: string) => string;
-  /** Records a weight that Keras omits from the file because it never changes. */
-  readonly constant: (weight: string, value: number) => void;
-  /** Passes zeros around the input on to the convolution that reads it. */
-  readonly pad: (zeros: Size2) => LayerOutput;
   /** Moves a rescaling of pixels out of the network. */
   readonly rescale: (rescaling: PixelRescaling) => LayerOutput;
 }
@@ -49,28 +48,34 @@ const identity: LayerRule = ({ inputs }) => inputs[0];
 export const layerRules: Readonly<Record<string, LayerRule>> = {
   Conv2D: (layer) => {
     layer.fields.only("groups", 1);
-    return activated(layer, conv2d(layer.inputs[0], convolution(layer)));
+    const { input, ...window } = convolution(layer);
+    return activated(layer, conv2d(input, { filters: layer.fields.count("filters"), ...window }));
   },
   SeparableConv2D: (layer) => {
     layer.fields.only("depth_multiplier", 1);
-    return activated(layer, separableConv2d(layer.inputs[0], convolution(layer)));
+    const { input, ...window } = convolution(layer);
+    return activated(layer, separableConv2d(input, { filters: layer.fields.count("filters"), ...window }));
   },
   DepthwiseConv2D: (layer) => {
     layer.fields.only("depth_multiplier", 1);
-    return activated(layer, depthwiseConv2d(layer.inputs[0], window(layer)));
+    const { input, ...window } = convolution(layer);
+    return activated(layer, depthwiseConv2d(input, window));
   },
-  ZeroPadding2D: ({ fields, pad }) => {
+  ZeroPadding2D: ({ name, fields, inputs }) => {
     fields.only("data_format", "channels_last");
-    return pad(fields.zeros());
+    return zeroPadding2d(inputs[0], fields.margins(), { name });
   },
-  BatchNormalization: ({ name, fields, inputs, constant }) => {
+  BatchNormalization: ({ name, fields, inputs }) => {
     const lastAxis = inputs[0].shape.length;
     fields.only("axis", -1, lastAxis, [-1], [lastAxis]);
     fields.only("renorm", false);
-    if (!fields.flag("scale", true)) constant(`${name}/gamma`, 1);
-    if (!fields.flag("center", true)) constant(`${name}/beta`, 0);
-    const momentum = fields.number("momentum", 0.99);
-    return batchNormalization(inputs[0], { name, momentum, epsilon: fields.number("epsilon", 1e-3) });
+    return batchNormalization(inputs[0], {
+      name,
+      momentum: fields.number("momentum", 0.99),
+      epsilon: fields.number("epsilon", 1e-3),
+      scale: fields.flag("scale", true),
+      center: fields.flag("center", true),
+    });
   },
   Activation: ({ name, fields, inputs }) => {
     const kind = fields.activation();
@@ -83,12 +88,12 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
     fields.only("threshold", 0);
     return relu(inputs[0], { name });
   },
-  MaxPooling2D: ({ name, fields, inputs }) => {
-    fields.only("data_format", "channels_last");
-    const kernelSize = fields.size("pool_size", [2, 2]);
-    const strides = fields.size("strides", kernelSize);
-    return maxPooling2d(inputs[0], { name, kernelSize, strides, padding: fields.padding() });
+  LeakyReLU: ({ name, fields, inputs }) => {
+    // `alpha` in Keras 2.
+    return leakyRelu(inputs[0], fields.number("negative_slope", fields.number("alpha", 0.3)), { name });
   },
+  MaxPooling2D: (layer) => maxPooling2d(layer.inputs[0], pooling(layer)),
+  AveragePooling2D: (layer) => averagePooling2d(layer.inputs[0], pooling(layer)),
   GlobalAveragePooling2D: ({ name, fields, inputs }) => {
     assertKnownPooling(fields);
     return globalAveragePooling2d(inputs[0], { name });
@@ -98,6 +103,11 @@ export const layerRules: Readonly<Record<string, LayerRule>> = {
     return globalMaxPooling2d(inputs[0], { name });
   },
   Add: ({ name, inputs }) => add(inputs, { name }),
+  Concatenate: ({ name, fields, inputs }) => concatenate(inputs, { name, axis: fields.number("axis", -1) }),
+  Flatten: ({ name, fields, inputs }) => {
+    fields.only("data_format", "channels_last");
+    return flatten(inputs[0], { name });
+  },
   Dropout: ({ name, fields, inputs }) => {
     fields.only("noise_shape");
     return dropout(inputs[0], fields.number("rate", 0), { name });
@@ -120,24 +130,24 @@ export const augmentationLayers: ReadonlySet<string> = new Set(
   Object.entries(layerRules).flatMap(([type, rule]) => (rule === identity ? [type] : [])),
 );
 
-/** Layers that can take over zeros around their input as padding. */
-export const readsZeros: ReadonlySet<string> = new Set(["Conv2D", "SeparableConv2D", "DepthwiseConv2D"]);
-
-function convolution(layer: KerasLayer) {
-  return { filters: layer.fields.count("filters"), ...window(layer) };
-}
-
-function window({ name, fields, zeros }: KerasLayer) {
-  if (zeros) fields.only("padding", "valid");
+/** The input and the options of a convolution, which takes over equal zeros on opposite sides as padding. */
+function convolution({ name, fields, inputs: [input] }: KerasLayer) {
   fields.only("data_format", "channels_last");
   fields.only("dilation_rate", [1, 1], 1);
-  return {
-    name,
-    kernelSize: fields.size("kernel_size"),
-    strides: fields.size("strides", [1, 1]),
-    padding: zeros ?? fields.padding(),
-    useBias: fields.flag("use_bias", true),
-  };
+  const kernelSize = fields.size("kernel_size");
+  const [strides, useBias] = [fields.size("strides", [1, 1]), fields.flag("use_bias", true)];
+  const padding = fields.padding();
+  const zeros = padding === "valid" && input.config.type === "ZeroPadding2D" ? input.config.padding : [];
+  const isTaken = zeros.every(([before, after], axis) => before === after && before < kernelSize[axis]!);
+  const [rows, columns] = zeros;
+  if (!rows || !columns || !isTaken) return { input, name, kernelSize, strides, padding, useBias };
+  return { input: input.inputs[0]!, name, kernelSize, strides, padding: [rows[0], columns[0]] as Size2, useBias };
+}
+
+function pooling({ name, fields }: KerasLayer) {
+  fields.only("data_format", "channels_last");
+  const kernelSize = fields.size("pool_size", [2, 2]);
+  return { name, kernelSize, strides: fields.size("strides", kernelSize), padding: fields.padding() };
 }
 
 /** Convolutions of Keras may end in an activation; here it is a separate layer. */
@@ -215,15 +225,14 @@ export class KerasFields {
   }
 
   /** Rows and columns of zeros on each side, of a ZeroPadding2D. */
-  zeros(): Size2 {
+  margins(): Margins {
     const value = this.#get("padding") ?? 1;
-    const sides = Array.isArray(value) ? value : [value, value];
-    const [rows, columns] = sides.map((side: unknown) => {
-      const [before, after]: unknown[] = Array.isArray(side) ? side : [side, side];
-      return before === after ? before : undefined;
-    });
-    if (sides.length === 2 && isCount(rows) && isCount(columns)) return [rows, columns];
-    throw this.#error("padding", "equal padding on opposite sides");
+    const sides: unknown[] = Array.isArray(value) ? value : [value, value];
+    const margins = sides.map((side): unknown[] => (Array.isArray(side) ? side : [side, side]));
+    if (margins.length === 2 && margins.every((side) => side.length === 2 && side.every(isCount))) {
+      return margins as unknown as Margins;
+    }
+    throw this.#error("padding", "one number, two, or two pairs: rows and columns of zeros on each side");
   }
 
   activation(): ActivationName {

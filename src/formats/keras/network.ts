@@ -1,6 +1,6 @@
 import { FormatError, XceptionError } from "../../base/errors.ts";
 import { input, type LayerOutput } from "../../graph/builder.ts";
-import type { Size2 } from "../../graph/layers.ts";
+import { mergingLayers } from "../../graph/layers.ts";
 import { network } from "../../graph/network.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import type { DescribedNetwork, FileContents, FileFormat } from "../format.ts";
@@ -16,7 +16,7 @@ import {
   scalingOf,
 } from "./config.ts";
 import { isHdf5, kerasFileJob, kerasFileLimits, readKerasFile } from "./file.ts";
-import { augmentationLayers, layerRules, type PixelRescaling, readsZeros } from "./layer-rules.ts";
+import { augmentationLayers, layerRules, type PixelRescaling } from "./layer-rules.ts";
 
 /** Keras: `.keras`, `.h5` with a whole model or only its weights, and `.weights.h5`. */
 export const kerasFormat: FileFormat = {
@@ -52,11 +52,10 @@ export function kerasNetwork(config: string | undefined, where: string): Pick<Fi
 export function networkFromKeras(config: string, where: string, inputShape?: Shape): DescribedNetwork {
   const model = kerasModel(config, where);
   try {
-    const whole: Whole = { inputShape, constants: new Map(), names: new Set(namesInModel(model)), padded: new Map() };
+    const whole: Whole = { inputShape, names: new Set(namesInModel(model)) };
     const output = new Build(whole, where).model(model);
-    if (whole.padded.has(output)) throw zerosError(where, "the network's end");
-    const { constants, rescaling } = whole;
-    return { network: network(model.name, output), constants, ...(rescaling && { rescaling }) };
+    const { rescaling } = whole;
+    return { network: network(model.name, output), ...(rescaling && { rescaling }) };
   } catch (cause) {
     if (!(cause instanceof XceptionError) || cause instanceof FormatError) throw cause;
     // The graph rejects a layer: duplicate names, incompatible shapes.
@@ -67,10 +66,7 @@ export function networkFromKeras(config: string, where: string, inputShape?: Sha
 /** State shared by the builds of a model and its nested models. */
 interface Whole {
   readonly inputShape: Shape | undefined;
-  readonly constants: Map<string, number>;
   readonly names: Set<string>;
-  /** Stand-ins for padded outputs: zero padding is a layer in Keras, but an option of convolutions here. */
-  readonly padded: Map<LayerOutput, { readonly source: LayerOutput; readonly zeros: Size2 }>;
   /** The rescaling of pixels so far, and the layer after it. */
   rescaling?: PixelRescaling;
   rescaled?: LayerOutput;
@@ -135,10 +131,8 @@ class Build {
 
   #add(entry: KerasEntry, inputs: readonly LayerOutput[]): LayerOutput {
     const { type, name, where, fields, model } = entry;
-    const padded = inputs.flatMap((each) => this.#whole.padded.get(each) ?? [])[0];
-    if (padded && !model && !readsZeros.has(type)) throw zerosError(where, type);
-    const [first, ...others] = padded && !model ? [padded.source] : inputs;
-    if (!first || (others.length > 0 && type !== "Add")) {
+    const [first, ...others] = inputs;
+    if (!first || (others.length > 0 && !mergingLayers.has(type))) {
       throw new FormatError({ where, what: "wrong number of inputs", received: inputs.length, expected: "1" });
     }
     const output = model
@@ -147,26 +141,16 @@ class Build {
           name,
           fields,
           inputs: [first, ...others],
-          zeros: padded?.zeros,
           nameInside: (part) => this.#nameInside(name, part),
-          constant: (weight, value) => this.#whole.constants.set(weight, value),
-          pad: (zeros) => this.#pad(first, zeros),
           rescale: (rescaling) => this.#rescale(rescaling, first, where),
         });
     this.#outputs.set(name, output);
     return output;
   }
 
-  #pad(source: LayerOutput, zeros: Size2): LayerOutput {
-    const standIn = { ...source };
-    this.#whole.padded.set(standIn, { source, zeros });
-    return standIn;
-  }
-
   /** Pixels are rescaled before they reach the network, not in it; one rescaling may follow another. */
   #rescale(rescaling: PixelRescaling, output: LayerOutput, where: string): LayerOutput {
     const whole = this.#whole;
-    if (whole.padded.has(output)) throw zerosError(where, "arithmetic");
     const isFirst = whole.rescaled === undefined ? output.config.type === "InputLayer" : output === whole.rescaled;
     if (!isFirst) {
       const expected = "one Rescaling directly after the input";
@@ -201,15 +185,6 @@ function assertKnown({ type, where, model }: KerasEntry): void {
     what: "unsupported layer",
     received: type,
     expected: `one of ${Object.keys(layerRules).join(", ")}, or arithmetic with one number`,
-  });
-}
-
-function zerosError(where: string, received: string): FormatError {
-  return new FormatError({
-    where,
-    what: "ZeroPadding2D is supported only in front of a convolution",
-    received,
-    expected: `one of ${[...readsZeros].join(", ")}, with padding "valid"`,
   });
 }
 

@@ -3,7 +3,7 @@ import type { Network } from "../../graph/network.ts";
 import { fromTorchLayout, torchShape, toTorchLayout } from "../../graph/torch-layout.ts";
 import type { Weights } from "../../graph/weights.ts";
 import { type Architecture, buildNetwork, familyOf } from "../../models/registry.ts";
-import { recognizeTimm, timmDifferences, timmNames, timmNamesOf } from "../../models/timm-names.ts";
+import { isUnusedInTimm, recognizeTimm, timmDifferences, timmNames, timmNamesOf } from "../../models/timm-names.ts";
 import { type Shape, sameShape, sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
 import { type FileContents, type FileFormat, metadataKey } from "../format.ts";
@@ -108,7 +108,8 @@ function layersFromTimm(network: Network, tensors: ReadonlyMap<string, NamedTens
     });
     return found.some(({ tensor }) => tensor) ? [{ name, weights: found }] : [];
   });
-  const others = [...tensors].filter(([name]) => !taken.has(name) && !counters.has(name));
+  const isKnown = (name: string) => taken.has(name) || counters.has(name) || isUnusedInTimm(name);
+  const others = [...tensors].filter(([name]) => !isKnown(name));
   const rest = others.map(([, tensor]): StoredLayer => {
     return { name: tensor.path, weights: [{ path: tensor.path, tensor: decodeFloats(tensor.read()) }] };
   });

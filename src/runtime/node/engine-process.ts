@@ -4,7 +4,7 @@ import { Worker } from "node:worker_threads";
 import type { Session } from "../../base/platform.ts";
 import { createSession } from "./engine.ts";
 import type { EngineAnswer, EngineOrder } from "./isolated-session.ts";
-import { failureOf } from "./isolation.ts";
+import { packError } from "./isolation.ts";
 
 /**
  * A thread that ends this process when its parent has ended or its memory exceeds the limit: the engine keeps the main thread
@@ -24,7 +24,7 @@ process.on("SIGINT", () => {});
 process.on("disconnect", () => process.exit());
 
 let session: Session | undefined;
-process.on("message", async (order: EngineOrder) => answer(await carryOut(order).catch(failureOf)));
+process.on("message", async (order: EngineOrder) => answer(await carryOut(order).catch(packError)));
 answer({});
 
 async function carryOut(order: EngineOrder): Promise<EngineAnswer> {

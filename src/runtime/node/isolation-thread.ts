@@ -1,5 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { failureOf, type JobAnswer, type JobOrder, limitWasmMemory, started } from "./isolation.ts";
+import { packError, type JobAnswer, type JobOrder, limitWasmMemory, started } from "./isolation.ts";
 
 /** TypeScript has no types of WebAssembly outside of browsers. */
 interface WasmFunctions {
@@ -38,7 +38,7 @@ async function answer({ name, input, memoryBytes }: JobOrder): Promise<void> {
     const result = await functions[name]!(...input);
     post({ result, programs }, [...buffersIn(result)]);
   } catch (error) {
-    post(failureOf(error), []);
+    post(packError(error), []);
   }
 }
 

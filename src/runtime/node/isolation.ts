@@ -12,7 +12,7 @@ export interface JobFailure {
 }
 
 /** Describes an error for another thread or process. */
-export function failureOf(error: unknown): JobFailure {
+export function packError(error: unknown): JobFailure {
   if (error instanceof errors.XceptionError) return { failure: error.constructor.name, parts: error.parts };
   return { failure: "Error", parts: { where: "", what: error instanceof Error ? error.message : String(error) } };
 }

@@ -42,7 +42,13 @@ export interface TapDifference {
 }
 
 /** Layers that end a part of a network without numbered blocks. */
-const ends: ReadonlySet<string> = new Set(["Add", "MaxPooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D"]);
+const ends: ReadonlySet<string> = new Set([
+  "Add",
+  "Concatenate",
+  "MaxPooling2D",
+  "GlobalAveragePooling2D",
+  "GlobalMaxPooling2D",
+]);
 
 /**
  * The parts of a network in their order: its blocks, where layers are called `block1_…`, each up to the last layer of its

@@ -8,7 +8,11 @@ const patterns = orNone(text("<glob,glob>"));
 
 /** The network: its architecture and the options of all families. */
 export const networkSettings = {
-  architecture: setting(choice(...architectureNames), "xception: as in Keras; the others: as in timm", defaultName),
+  architecture: setting(
+    choice(...architectureNames),
+    "xception and inception-v3: as in Keras; the others: as in timm",
+    defaultName,
+  ),
   ...(Object.fromEntries(
     Object.entries(optionsIn("network")).map(([name, option]) => [
       name,
