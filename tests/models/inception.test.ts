@@ -48,7 +48,7 @@ test("inceptionV3 has Keras's layers, names, shapes, connections and weights", (
   expect(asGolden(net)).toEqual(golden.layers);
   const count = { total: 23_851_784, trainable: 23_817_352, nonTrainable: 34_432 };
   expect(countParameters(networkWeights(net))).toEqual(count);
-  // The paper speaks of 5 billion multiply-adds, "2.5 times GoogLeNet"; fvcore and Keras's own count give 5.71.
+  // The paper: "5 billion multiply-adds".
   expect(networkCost(net).total.multiplications).toBe(5_713_216_096);
 });
 
