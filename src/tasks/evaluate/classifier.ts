@@ -1,6 +1,7 @@
 import { WeightsError, type XceptionError } from "../../base/errors.ts";
 import { assertOption, wholeNumber } from "../../base/kinds.ts";
 import type { ImageSource, Platform, SessionOptions, Source, Tensors } from "../../base/platform.ts";
+import type { ClassProbability } from "../../base/records.ts";
 import { imageSizeOf } from "../../graph/network.ts";
 import { topIndices } from "../../learning/ranking.ts";
 import { createClassifierSession, type LoadedModel, type LoadModelOptions } from "../../model/load-model.ts";
