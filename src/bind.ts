@@ -18,6 +18,7 @@ import { weightsSource } from "./model/weights-file.ts";
 import { type Conversion, type ConvertOptions, convert } from "./tasks/convert.ts";
 import { type Classifier, type LoadOptions, loadClassifier } from "./tasks/evaluate/classifier.ts";
 import { type EvaluateOptions, type EvaluationResult, evaluate } from "./tasks/evaluate/evaluate.ts";
+import { type Explainer, type LoadExplainerOptions, loadExplainer } from "./tasks/explain/explainer.ts";
 import {
   type FeatureExtractor,
   type LoadExtractorOptions,
@@ -65,6 +66,14 @@ export interface Verbs {
    * const [embedding] = await extractor.features("cat.jpg", { pooling: "avg" });
    */
   loadFeatureExtractor(source: Source, options?: Bound<LoadExtractorOptions>): Promise<FeatureExtractor>;
+  /**
+   * Loads a classifier from a file of any known format, ready to explain its predictions.
+   * @throws the errors of {@link Verbs.loadClassifier}.
+   * @example
+   * await using explainer = await loadExplainer("run/model.onnx");
+   * const { label, probability, map } = await explainer.explain("cat.jpg", { against: "dog" });
+   */
+  loadExplainer(source: Source, options?: Bound<LoadExplainerOptions>): Promise<Explainer>;
   /**
    * Reads a classifier from a file of any known format, to inspect it, evaluate it or train it further.
    * @throws the errors of {@link Verbs.loadClassifier}.
@@ -209,6 +218,12 @@ export function bind(platform: Platform): Verbs {
     loadClassifier: async (source, options) => {
       return loadClassifier(source, {
         ...assertKnown("loadClassifier", options, { ...modelOptions, session: true }),
+        platform,
+      });
+    },
+    loadExplainer: async (source, options) => {
+      return loadExplainer(source, {
+        ...assertKnown("loadExplainer", options, { ...modelOptions, session: true }),
         platform,
       });
     },

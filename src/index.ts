@@ -168,7 +168,6 @@ export {
   Classifier,
   type ClassifyAllOptions,
   type ClassifyOptions,
-  type ClassProbability,
   type LoadOptions,
 } from "./tasks/evaluate/classifier.ts";
 export type {
@@ -176,6 +175,21 @@ export type {
   EvaluationProgress,
   EvaluationResult,
 } from "./tasks/evaluate/evaluate.ts";
+export type {
+  Explained,
+  Explainer,
+  ExplainOptions,
+  Explanation,
+  LoadExplainerOptions,
+} from "./tasks/explain/explainer.ts";
+export { type ExplanationMethod, explanationMethods } from "./tasks/explain/methods.ts";
+export {
+  type ExplanationScore,
+  type ExplanationScores,
+  type NamedImage,
+  type ScoreOptions,
+  scoreExplanations,
+} from "./tasks/explain/score.ts";
 export type { EmbeddedImage, Embeddings, EmbeddingsOrigin } from "./tasks/features/embeddings.ts";
 export {
   embeddingsWriter,

@@ -17,6 +17,8 @@ export const {
   evaluate,
   /** {@inheritDoc Verbs.loadClassifier} */
   loadClassifier,
+  /** {@inheritDoc Verbs.loadExplainer} */
+  loadExplainer,
   /** {@inheritDoc Verbs.loadFeatureExtractor} */
   loadFeatureExtractor,
   /** {@inheritDoc Verbs.loadModel} */

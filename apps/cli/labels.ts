@@ -1,14 +1,14 @@
 import type { Command } from "commander";
 import { UsageError } from "../../src/base/errors.ts";
 import type { FileSystem } from "../../src/base/platform.ts";
-import { folderDataset, type ImageDataset, isMultiLabel } from "../../src/data/dataset.ts";
+import { folderDataset, type ImageDataset, isMultiLabel, unsupportedKinds } from "../../src/data/dataset.ts";
 import { multiLabelDataset, parseLabels, parseMapWeights } from "../../src/data/labels.ts";
 import { imagenetLabels } from "../../src/models/imagenet-classes.ts";
 import { withCommas } from "../../src/report/numbers.ts";
 import { readFile } from "../../src/runtime/node/files.ts";
 
-/** A data set, and the number of images left out because the labels file has none for them. */
-export type LabeledImages = ImageDataset & { readonly unlabeled: number };
+/** A data set, the number of images without a label, and notes on the files left out. */
+export type LabeledImages = ImageDataset & { readonly unlabeled: number; readonly notes: readonly string[] };
 
 /**
  * Reads a folder of images, labeled by subfolder or by a file.
@@ -21,9 +21,17 @@ export async function readDataset(
   classes?: readonly string[],
 ): Promise<LabeledImages> {
   const listing = await files.list(folder);
-  if (labelsFile === null) return { ...folderDataset(listing), unlabeled: 0 };
+  const notes = describeUnsupported(folder, unsupportedKinds(listing.files));
+  if (labelsFile === null) return { ...folderDataset(listing), unlabeled: 0, notes };
   const where = `file "${labelsFile}"`;
-  return multiLabelDataset(listing, parseLabels(await readText(labelsFile, files), where), where, classes);
+  const labels = parseLabels(await readText(labelsFile, files), where);
+  return { ...multiLabelDataset(listing, labels, where, classes), notes };
+}
+
+function describeUnsupported(folder: string, kinds: ReadonlyMap<string, number>): readonly string[] {
+  if (kinds.size === 0) return [];
+  const counts = [...kinds].map(([kind, count]) => `${withCommas(count)} ${kind}`);
+  return [`Skipped files in ${folder} that are not supported images: ${counts.join(", ")}`];
 }
 
 /** Notes on images left out because they have no label; empty if there are none. */

@@ -6,6 +6,7 @@ import { registerDemo } from "./commands/demo.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerEmbed } from "./commands/embed.ts";
 import { registerEvaluate } from "./commands/evaluate.ts";
+import { registerExplain } from "./commands/explain.ts";
 import { registerPlot } from "./commands/plot.ts";
 import { registerReport } from "./commands/report.ts";
 import { registerSearch } from "./commands/search.ts";
@@ -25,6 +26,7 @@ const commands = [
   registerTrain,
   registerClassify,
   registerEvaluate,
+  registerExplain,
   registerReport,
   registerEmbed,
   registerSearch,

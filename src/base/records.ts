@@ -204,3 +204,12 @@ export interface StepRecord {
   readonly step: number;
   readonly loss: number;
 }
+
+/** One class and its probability. */
+export interface ClassProbability {
+  readonly label: string;
+  /** Index of the class in the network's outputs. */
+  readonly index: number;
+  /** 0 to 1. */
+  readonly probability: number;
+}

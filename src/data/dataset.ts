@@ -117,6 +117,17 @@ export function isHidden(file: string): boolean {
   return file.split("/").some((part) => part.startsWith("."));
 }
 
+/** Counts the files below a folder that are not supported images by extension, e.g. `.heic`; hidden ones are left out. */
+export function unsupportedKinds(files: readonly string[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const file of files.filter((name) => !isHidden(name) && !isImageFile(name))) {
+    const name = file.slice(file.lastIndexOf("/") + 1);
+    const kind = name.includes(".") ? name.slice(name.lastIndexOf(".")).toLowerCase() : "without extension";
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  return new Map([...counts].sort(([a], [b]) => compareCodePoints(a, b)));
+}
+
 /** Returns true if the file name has the extension of an image. */
 export function isImageFile(file: string): boolean {
   return imageExtensions.includes(file.slice(file.lastIndexOf(".") + 1).toLowerCase());

@@ -88,11 +88,20 @@ export class Predictor {
   }
 
   /**
+   * Returns an image as the pixels that the network reads.
+   * @throws as {@link predict}.
+   */
+  async prepare(image: ImageSource): Promise<RgbImage> {
+    this.assertNotDisposed();
+    return this.#preparation.prepare(image);
+  }
+
+  /**
    * Runs the network on a batch of its own size: bytes `[N, H, W, C]`, or floats where it has no preprocessing → its output.
    * @throws {UsageError} after `dispose()`.
    */
   async run(images: Tensor): Promise<FloatTensor> {
-    const { [this.#whole.network.output]: output } = await this.#run(images, this.#whole);
+    const { [this.#whole.network.output]: output } = await this.runPart(images, this.#whole);
     return output as FloatTensor;
   }
 
@@ -107,7 +116,7 @@ export class Predictor {
     this.assertNotDisposed();
     const prepared = await Promise.all(images.map((image) => this.#preparation.prepare(image)));
     assertNotAborted(signal);
-    return this.#run(imageBatch(prepared), part, signal);
+    return this.runPart(imageBatch(prepared), part, signal);
   }
 
   /**
@@ -126,7 +135,8 @@ export class Predictor {
     let errors: { readonly index: number; readonly error: XceptionError }[] = [];
     const batch = async (): Promise<PredictedBatch> => {
       const done = { indices: rows.map(({ index }) => index), errors };
-      const outputs = rows.length > 0 ? await this.#run(imageBatch(rows.map(({ image }) => image)), part, signal) : {};
+      const outputs =
+        rows.length > 0 ? await this.runPart(imageBatch(rows.map(({ image }) => image)), part, signal) : {};
       [rows, errors] = [[], []];
       return { ...done, outputs };
     };
@@ -168,7 +178,11 @@ export class Predictor {
     return this.#disposal;
   }
 
-  async #run(images: Tensor, part: NetworkPart, signal?: AbortSignal): Promise<Tensors> {
+  /**
+   * Runs a part of the network on a batch of its own size, as {@link run}; returns the part's outputs.
+   * @throws {UsageError} after `dispose()`.
+   */
+  async runPart(images: Tensor, part: NetworkPart, signal?: AbortSignal): Promise<Tensors> {
     this.assertNotDisposed();
     return this.#queue.add(async () => (await this.#sessionFor(part)).run({ [imageInput]: images }, { signal }));
   }

@@ -113,7 +113,7 @@ export interface Figures {
 export interface ImageGallery {
   readonly type: "gallery";
   readonly title?: string;
-  readonly style?: "wrong" | "right" | "photos";
+  readonly style?: "wrong" | "right" | "photos" | "pairs";
   /** Headers of the columns in text, after the file's. */
   readonly headers: readonly [label: string, note: string, score: string];
   readonly images: readonly GalleryImage[];

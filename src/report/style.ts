@@ -91,7 +91,9 @@ const search = `
 .query img{display:block;aspect-ratio:1;object-fit:cover}
 .photos img{padding:0;object-fit:cover;background:var(--line)}
 .gone{display:flex;align-items:center;justify-content:center;aspect-ratio:1;padding:14px;color:var(--muted);background:var(--line);font-size:.86rem;text-align:center}
-.photos p{border-color:var(--line)}
+.photos p,.pairs p{border-color:var(--line)}
+.gallery.pairs{grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr));margin-top:24px}
+.pairs img{aspect-ratio:2;padding:0}
 .photos .unknown p{border-color:var(--accent)}
 .same p{border-color:var(--right)}.same strong{color:var(--right)}.same .bar span{background:var(--right)}
 .other p{border-color:var(--second)}.other .bar span{background:var(--second)}

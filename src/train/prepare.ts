@@ -1,8 +1,9 @@
 import { DataError, UsageError } from "../base/errors.ts";
 import { assertAllowed, assertOption, wholeNumber } from "../base/kinds.ts";
-import type { Communicator } from "../base/platform.ts";
+import type { Communicator, Platform, SizedDecodeOptions } from "../base/platform.ts";
 import { type BatchOptions, BatchSource } from "../data/batches.ts";
 import { type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
+import { ImageStore } from "../data/image-loading.ts";
 import { classWeightsOf } from "../data/sample-weights.ts";
 import { initializeWeights, type Weights } from "../graph/initialize.ts";
 import { inputShapeOf, type Network, networkWeights, outputActivation, outputLayer } from "../graph/network.ts";
@@ -97,6 +98,7 @@ interface ValidationImages {
 }
 
 const validationBatchSize = 16;
+const largestBatch = 32;
 
 /**
  * Fills in the defaults, reads the initial weights, and checks everything before the first computation.
@@ -117,8 +119,13 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   checkWeights("train option weights", networkWeights(network), weights);
 
   const { size, rank } = communicator;
+  const decode = sizedDecodeOptionsOf({ network, preprocessing });
   const batchSize =
-    started.settings.batchSize ?? defaultBatchSize(dataset, network, { ...started.settings, ranks: size });
+    started.settings.batchSize ??
+    defaultBatchSize(await withoutDamaged(dataset, platform, decode, 2 * largestBatch * size), network, {
+      ...started.settings,
+      ranks: size,
+    });
   const settings = { ...started.settings, batchSize };
   const { accumulate, epochs, seed, recompute, labelSmoothing, sampling, headEpochs } = settings;
   const isDivisor = batchSize % accumulate === 0;
@@ -130,7 +137,6 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   const learningRate = settings.learningRate * (settings.scaleLearningRate === "linear" ? size : 1);
   const classWeights = settings.classWeights === null ? undefined : classWeightsOf(settings.classWeights, dataset);
   const presentation: Presentation = { augmentation, mixing, labelSmoothing, sampling, classWeights };
-  const decode = sizedDecodeOptionsOf({ network, preprocessing });
   const shared = { decode, shard: { rank, size } };
   const batches = new BatchSource(dataset, platform.images.decode, { ...shared, batchSize, seed, ...presentation });
   if (batches.batchesPerEpoch === 0) batches.assertEnough(dataset.samples.length, batchSize * size);
@@ -188,6 +194,19 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   };
 }
 
+/** The usable images of a data set with fewer than `limit` images, where damaged ones affect the default batch size. */
+async function withoutDamaged(
+  dataset: ImageDataset,
+  { images }: Platform,
+  decode: SizedDecodeOptions,
+  limit: number,
+): Promise<ImageDataset> {
+  if (dataset.samples.length >= limit) return dataset;
+  const store = new ImageStore(dataset, images.decode, decode, 0);
+  const loaded = await Promise.all(dataset.samples.map((_, index) => store.load(index)));
+  return { ...dataset, samples: dataset.samples.filter((_, index) => loaded[index] !== undefined) };
+}
+
 /**
  * Default batch size: 32, or fewer if there are not so many images or their feature maps would need more than about 4 GiB.
  * An image takes 1.1 times the outputs of all layers, or 0.85 times if they are recomputed (measured at 299×299: 0.25 and
@@ -201,7 +220,7 @@ export function defaultBatchSize(
 ): number {
   const outputs = network.layers.reduce((sum, { outputShape }) => sum + sizeOf(outputShape), 0);
   const fitting = Math.floor((4 * 2 ** 30) / ((recompute ? 0.85 : 1.1) * outputs * Float32Array.BYTES_PER_ELEMENT));
-  return Math.max(1, Math.min(32, Math.floor(samples.length / ranks), fitting));
+  return Math.max(1, Math.min(largestBatch, Math.floor(samples.length / ranks), fitting));
 }
 
 /** Resolves all settings of a request; an object leaves its setting at the default. */

@@ -1,3 +1,4 @@
+import { assertAllowed } from "../base/kinds.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import { fromEngineLayout } from "../graph/weights.ts";
@@ -37,7 +38,14 @@ export async function runTraining(planned: TrainingPlan, given: TrainingHooks = 
   const hooks = communicator.rank === 0 ? given : withoutReports(given);
   const identity = hooks.checkpoints || hooks.resume || isShared ? await trainingIdentity(planned) : {};
   if (isShared) await assertEqualRanks(communicator, { ...identity, step: hooks.resume?.state.steps ?? 0 });
-  if (hooks.resume) assertSameTraining(identity, hooks.resume.identity);
+  if (hooks.resume) {
+    const { identity: before, isOver, epoch } = hooks.resume;
+    // A complete run can continue for more epochs.
+    const isExtended = isOver && epochs > Number(before.epochs);
+    assertSameTraining(identity, isExtended ? { ...before, epochs } : before);
+    const expected = `an epoch up to the last one, ${epochs}`;
+    assertAllowed("train option resume, epoch of the checkpoint", epoch.index + 1, epoch.index <= epochs, expected);
+  }
   const stepsPerEpoch = planned.batches.batchesPerEpoch;
   const start = { network, batchSize, epochs, stepsPerEpoch };
   // A checkpoint from before the head phase starts over.

@@ -18,7 +18,11 @@ describe("the folder of a run that has saved nothing yet", () => {
   it("takes reports at once where no older run is", async () => {
     await mkdir(run());
     await writeFile(join(run(), "notes.txt"), "mine");
-    const folder = await RunFolder.claim(run());
+    await expect(RunFolder.claim(run())).rejects.toThrow(
+      `folder "${run()}": it is not empty, and contains no run; received ["notes.txt"]. Choose another folder, or write ` +
+        "into this one with --overwrite, which keeps other files.",
+    );
+    const folder = await RunFolder.claim(run(), { overwrite: true });
     expect(folder.isOwn).toBe(true);
     await folder.write("report", "<html>");
     await folder.writeEventFile(events, new Uint8Array(3));

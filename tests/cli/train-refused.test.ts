@@ -94,7 +94,7 @@ describe("what training cannot do without", () => {
       ["train", "-o", "run"],
       "argument folder: it is missing; expected a folder of images, with one subfolder for each class.",
     ],
-    [["train", "photos"], "option --output: it is missing; expected a folder to write the run into, e.g. -o run."],
+    [["train", "--resume"], "option --output: it is missing; expected a folder to write the run into, e.g. -o run."],
     [
       ["train", "photos", "-o", ""],
       "option --output: it is missing; expected a folder to write the run into, e.g. -o run.",

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -152,6 +153,55 @@ describe("threads of the engine", () => {
     await stopAt("epoch 1/4");
     expect((await goOn("--threads", "2")).stderr).toContain(": --threads 2 instead of one for each core.\n");
   });
+});
+
+describe("without all of its checkpoints", () => {
+  it.each(["damaged", "missing", "a folder"])(
+    "a run goes on where the best weights are %s, and says so",
+    async (kind) => {
+      await stopAt("epoch 2/4");
+      const [best] = (await checkpointFiles(/^best-/)).slice(-1);
+      const path = join(run(), "checkpoints", best!);
+      if (kind === "damaged") await truncate(path, 100);
+      else await rm(path);
+      if (kind === "a folder") await mkdir(path);
+      const { exitCode, stderr } = await goOn();
+      expect(exitCode, stderr).toBe(0);
+      expect(readable(stderr)).toMatch(
+        /^(Ignored .*\n)?The best weights so far, of epoch \d, are lost; later epochs are compared without them\. best weights/,
+      );
+      expect(stderr).not.toContain("trying the previous one");
+      const history = await readFile(join(run(), "history.csv"), "utf8");
+      expect(history.trim().split("\r\n")).toHaveLength(1 + epochs);
+    },
+  );
+
+  it("ignores folders and pipes named like one, with a note", async () => {
+    await stopAt("epoch 1/4");
+    const folder = join(run(), "checkpoints", "step-00000900.safetensors");
+    const pipe = join(run(), "checkpoints", "step-00000901.safetensors");
+    await mkdir(folder);
+    execFileSync("mkfifo", [pipe]);
+    const { exitCode, stderr } = await goOn();
+    expect(exitCode, stderr).toBe(0);
+    for (const path of [folder, pipe]) expect(stderr).toContain(`Ignored ${path}: it is not a file.\n`);
+    expect(await comparable(run())).toEqual(whole);
+  });
+});
+
+it("continues a complete run for more epochs, as one that was longer from the start", async () => {
+  const words = (output: string, count: number) => [
+    ...["train", photos(), "-o", join(work, output), ...smallTraining],
+    ...["--schedule", "constant", "--epochs", String(count)],
+  ];
+  await capture(words("run", 1));
+  await capture(words("longer", 3));
+  const { exitCode, stderr } = await goOn("--epochs", "3");
+  expect(exitCode, stderr).toBe(0);
+  expect(stderr).toContain("Resuming after step 4, in epoch 2 of 3");
+  expect(await comparable(run())).toEqual(await comparable(join(work, "longer")));
+  expect((await goOn("--epochs", "3")).stderr).toContain("is complete after 3 epochs: there is nothing to resume.");
+  expect((await goOn("--epochs", "2")).exitCode).toBe(2);
 });
 
 describe("there is nothing to resume", () => {

@@ -31,7 +31,7 @@ export async function runProcess(
   });
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     stderr += text;
-    if (hasStarted || !/^(Training|Going on)/m.test(stderr)) return;
+    if (hasStarted || !/^(Training|Resuming)/m.test(stderr)) return;
     hasStarted = true;
     onStarted(child);
   });

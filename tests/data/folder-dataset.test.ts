@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { compareCodePoints, folderDataset } from "../../src/data/dataset.ts";
+import { compareCodePoints, folderDataset, unsupportedKinds } from "../../src/data/dataset.ts";
 
 function listing(...files: string[]) {
   const folders = files.filter((file) => file.includes("/")).map((file) => file.split("/")[0]!);
@@ -36,6 +36,24 @@ describe("folderDataset", () => {
     const files = ["b/2.jpg", "a/1.jpg", "b/10.jpg", "a/é.jpg"];
     expect(folderDataset(listing(...files.toReversed()))).toEqual(folderDataset(listing(...files)));
   });
+});
+
+it("counts files that are not supported images by extension", () => {
+  const files = [
+    "a/1.jpg",
+    "a/2.HEIC",
+    "b/3.heic",
+    "b/README",
+    "b/x.y/readme",
+    ".git/config",
+    "a/.DS_Store",
+    "b/4.svg",
+  ];
+  expect([...unsupportedKinds(files)]).toEqual([
+    [".heic", 2],
+    [".svg", 1],
+    ["without extension", 2],
+  ]);
 });
 
 describe("compareCodePoints", () => {

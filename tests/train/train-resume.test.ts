@@ -108,6 +108,16 @@ it("tells what had been reached, and takes a training that was over as it is", a
   expect(soFar).toEqual([result]);
 });
 
+it("refuses a checkpoint of an epoch beyond the last one", async () => {
+  const { kept } = await recorded({ epochs: 1 });
+  const [checkpoint] = kept;
+  const beyond = { ...checkpoint!, epoch: { ...checkpoint!.epoch, index: 2 } };
+  await expect(trainSmall({ epochs: 1, resume: beyond })).rejects.toThrow(
+    "train option resume, epoch of the checkpoint: this value is not allowed; received 3; expected an epoch up to the " +
+      "last one, 1.",
+  );
+});
+
 it("refuses to go on with other options or images, and names them", async () => {
   const { kept } = await recorded({ epochs: 1 });
   const refusal = async (options: Partial<TrainingRequest>) => {

@@ -50,8 +50,13 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     const model = await loadModelOrGraph(modelFile, platform, options, { device });
     reportNotes(model.notes, io);
     for (const k of top ?? []) countOf("--top", { to: model.labels.length })(`${k}`);
-    const { unlabeled, ...dataset } = await readDataset(folder, labelsFile ?? null, platform.files, model.labels);
-    reportNotes(describeUnlabeled(unlabeled), io);
+    const { notes, unlabeled, ...dataset } = await readDataset(
+      folder,
+      labelsFile ?? null,
+      platform.files,
+      model.labels,
+    );
+    reportNotes([...notes, ...describeUnlabeled(unlabeled)], io);
     const weights = await readMapWeights(mapWeights ?? null, dataset, platform.files, model.labels);
     const progress = startProgress(io, { label: "evaluating", total: dataset.samples.length });
     const onProgress = ({ done }: { done: number }) => progress.update(done);

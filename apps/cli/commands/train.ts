@@ -18,6 +18,7 @@ import { addTrainOptions, required, settingsOf, type TrainFlags } from "../train
 import { readTrainingImages } from "../train/images.ts";
 import { withRanks } from "../train/launched-ranks.ts";
 import { followTraining, leadTraining, needImages } from "../train/rank-training.ts";
+import { nextRunFolder } from "../train/run-folder.ts";
 
 export function registerTrain(program: Command, io: CliIo): void {
   const command = addCommand(program, "train [folder]", {
@@ -34,8 +35,12 @@ export function registerTrain(program: Command, io: CliIo): void {
     const resolved = await settingsOf(flags, readFile);
     if (flags.printConfig) return printConfig(resolved, flags, io);
     if (flags.showAugment !== undefined) return showImages(flags.showAugment, needImages(images), resolved);
-    const output = required(flags.output, "option --output", "a folder to write the run into, e.g. -o run");
-    await withRanks(flags, process.env, io, (ranks, ranksIo) => {
+    await withRanks(flags, process.env, io, async (ranks, ranksIo) => {
+      const isAlone = ranks.communicator.size === 1 && !flags.resume;
+      const output =
+        isAlone && flags.output === undefined && images !== undefined
+          ? await nextRunFolder(images)
+          : required(flags.output, "option --output", "a folder to write the run into, e.g. -o run");
       const task = { images, resolved, flags: { ...flags, output, ranks } };
       return ranks.communicator.rank === 0 ? leadTraining(task, ranksIo) : followTraining(task, ranksIo);
     });

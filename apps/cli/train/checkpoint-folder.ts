@@ -99,11 +99,12 @@ export async function hasCheckpoint(run: string): Promise<boolean> {
  * @throws {TrainingError} there is none, or a later version of this package wrote it.
  */
 export async function newestCheckpoint(run: string, note: (text: string) => void): Promise<FoundCheckpoint> {
-  const files = numberedFiles(await namesIn(run), stepPattern);
+  const names = await namesIn(run, note);
+  const files = numberedFiles(names, stepPattern);
   for (const { name } of files) {
     const path = join(run, checkpointsFolder, name);
     try {
-      return await readCheckpoint(run, path);
+      return await readCheckpoint(run, path, names, note);
     } catch (error) {
       if (!(error instanceof FormatError || error instanceof FileError)) throw error;
       note(`Cannot resume from ${path}; trying the previous one. ${error.message}`);
@@ -124,14 +125,33 @@ export async function newestCheckpoint(run: string, note: (text: string) => void
   });
 }
 
-async function readCheckpoint(run: string, path: string): Promise<FoundCheckpoint> {
+async function readCheckpoint(
+  run: string,
+  path: string,
+  names: readonly string[],
+  note: (text: string) => void,
+): Promise<FoundCheckpoint> {
   const where = `checkpoint "${path}"`;
   const { checkpoint, bestEpoch, extra } = await decodeCheckpoint(await readFile(path), where);
   const record = checkDocument(recordSchema, extra, where);
-  const bestPath = bestEpoch === undefined ? undefined : join(run, checkpointsFolder, bestFile(bestEpoch));
-  const best =
-    bestPath === undefined ? undefined : await decodeBest(await readFile(bestPath), `best weights "${bestPath}"`);
+  const best = bestEpoch === undefined ? undefined : await readBest(run, bestEpoch, names, note);
   return { checkpoint: { ...checkpoint, best }, record, path, images: await readTrainingImages(run, record) };
+}
+
+/** Returns undefined, with a note, if the best weights are lost: the run can continue without them. */
+async function readBest(run: string, epoch: number, names: readonly string[], note: (text: string) => void) {
+  const path = join(run, checkpointsFolder, bestFile(epoch));
+  try {
+    const where = `best weights "${path}"`;
+    if (!names.includes(bestFile(epoch))) throw new FileError({ where, what: "the file does not exist" });
+    return await decodeBest(await readFile(path), where);
+  } catch (error) {
+    if (!(error instanceof FormatError || error instanceof FileError)) throw error;
+    note(
+      `The best weights so far, of epoch ${epoch}, are lost; later epochs are compared without them. ${error.message}`,
+    );
+    return undefined;
+  }
 }
 
 /** Returns undefined if the list is missing or belongs to another run. */
@@ -146,8 +166,15 @@ async function readTrainingImages(run: string, record: RunRecord): Promise<Image
   }
 }
 
-async function namesIn(run: string): Promise<readonly string[]> {
-  return readdir(join(run, checkpointsFolder)).catch(() => []);
+/** Names of the regular files among the checkpoints. @param note receives messages about others with such a name. */
+async function namesIn(run: string, note: (text: string) => void = () => {}): Promise<readonly string[]> {
+  const folder = join(run, checkpointsFolder);
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  for (const entry of entries) {
+    const isOurs = stepPattern.test(entry.name) || bestPattern.test(entry.name);
+    if (isOurs && !entry.isFile()) note(`Ignored ${join(folder, entry.name)}: it is not a file.`);
+  }
+  return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
 }
 
 /** Files whose names match a pattern, the highest number first. */

@@ -42,7 +42,9 @@ export type RunFlags = TrainFlags & { readonly output: string; readonly ranks: R
 
 export function addTrainOptions(command: Command): Command {
   command
-    .addOption(new Option("-o, --output <folder>", "where to write the run; its parent must exist"))
+    .addOption(
+      new Option("-o, --output <folder>", "where to write the run; its parent must exist (default: runs/NAME-N)"),
+    )
     .option("--no-tensorboard", "write no events for TensorBoard")
     .option(
       "--health-steps <n>",

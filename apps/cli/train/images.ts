@@ -7,14 +7,14 @@ import { compareCodePoints, type ImageDataset, type Sample } from "../../../src/
 import { readWeightList, withSampleWeights } from "../../../src/data/sample-weights.ts";
 import { splitDataset } from "../../../src/data/sampling.ts";
 import type { Settings } from "../../../src/train/settings/settings.ts";
-import { readDataset } from "../labels.ts";
+import { describeUnlabeled, readDataset } from "../labels.ts";
 
 /** The images of a run. */
 export interface TrainingImages {
   readonly training: ImageDataset;
   readonly validation: ImageDataset;
-  /** Number of images without a label. */
-  readonly unlabeled: number;
+  /** Notes on the files left out. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -30,14 +30,18 @@ export async function readTrainingImages(
   files: FileSystem,
 ): Promise<TrainingImages> {
   assertFullyLabeled({ val, labelsFile, valLabelsFile });
-  const { unlabeled, ...unweighted } = await readDataset(folder, labelsFile, files);
+  const { notes, unlabeled, ...unweighted } = await readDataset(folder, labelsFile, files);
   const dataset = sampleWeights === null ? unweighted : await weighted(unweighted, sampleWeights, files);
   if (val !== null) {
-    const { unlabeled: others, ...validation } = await readDataset(val, valLabelsFile, files, dataset.classes);
-    return { training: dataset, validation, unlabeled: unlabeled + others };
+    const {
+      notes: others,
+      unlabeled: more,
+      ...validation
+    } = await readDataset(val, valLabelsFile, files, dataset.classes);
+    return { training: dataset, validation, notes: [...notes, ...others, ...describeUnlabeled(unlabeled + more)] };
   }
   const { training, heldOut: validation } = splitDataset(dataset, valShare, seed);
-  return { training, validation, unlabeled };
+  return { training, validation, notes: [...notes, ...describeUnlabeled(unlabeled)] };
 }
 
 async function weighted(dataset: ImageDataset, path: string, files: FileSystem): Promise<ImageDataset> {

@@ -12,7 +12,7 @@ import { reportSkipped } from "../progress.ts";
 import { type FoundCheckpoint, newestCheckpoint } from "./checkpoint-folder.ts";
 import { describeChoice, type Reached } from "./description.ts";
 import { type RunFlags, required, resumeCommand } from "./flags.ts";
-import { assertSameRanks, assertSameSettings } from "./resume.ts";
+import { assertSameRanks, assertSameSettings, isExtended } from "./resume.ts";
 import { hooksOf, type Run, resumeRun, startRun } from "./run.ts";
 import { assertOutputOutsideImages, RunFolder } from "./run-folder.ts";
 import { RunLock } from "./run-lock.ts";
@@ -47,8 +47,8 @@ export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void>
       return await trainAndReport(started, folder, io);
     }
     const from = await newestCheckpoint(output, note);
-    assertSameSettings(from.record, resolved, flags);
-    const isDone = await isOver(from, folder);
+    assertSameSettings(from, resolved, flags);
+    const isDone = !isExtended(from, resolved) && (await isOver(from, folder));
     if (!isDone) assertSameRanks(from, flags);
     callFollowers(task, !isDone);
     if (isDone) return reportComplete(from, folder, flags, io);

@@ -15,7 +15,8 @@ export const movableSettings = ["val", "labelsFile", "valLabelsFile", "mapWeight
  * @param given settings of this command line.
  * @throws {UsageError} they differ from those of the run; the message lists the differences.
  */
-export function assertSameSettings(record: RunRecord, given: ResolvedSettings, flags: TrainFlags): void {
+export function assertSameSettings(from: FoundCheckpoint, given: ResolvedSettings, flags: TrainFlags): void {
+  const { record } = from;
   const differences: { readonly flag: string; readonly now: string; readonly before: string }[] = [];
   for (const [name, source] of given.sources) {
     const now = given.settings[name];
@@ -23,7 +24,7 @@ export function assertSameSettings(record: RunRecord, given: ResolvedSettings, f
     if (source === defaultSource || JSON.stringify(now) === JSON.stringify(before)) continue;
     if (movableSettings.some((each) => each === name) && now !== null && before !== null) continue;
     // The time limit starts over each time.
-    if (name === "maxMinutes") continue;
+    if (name === "maxMinutes" || (name === "epochs" && isExtended(from, given))) continue;
     const { write } = settingOf(name);
     differences.push({ flag: flagOf(name), now: write(now), before: before === undefined ? "" : write(before) });
   }
@@ -38,6 +39,12 @@ export function assertSameSettings(record: RunRecord, given: ResolvedSettings, f
     expected: differences.map(({ flag, before }) => `${flag} ${before}`).join(", "),
     remedy: "Leave them out to resume the run, or start a new one in another folder.",
   });
+}
+
+/** Returns true if a complete run is to continue for more epochs. */
+export function isExtended({ checkpoint, record }: FoundCheckpoint, { settings, sources }: ResolvedSettings): boolean {
+  const isGiven = (sources.get("epochs") ?? defaultSource) !== defaultSource;
+  return isGiven && checkpoint.isOver && settings.epochs > Number(record.settings.epochs);
 }
 
 /**

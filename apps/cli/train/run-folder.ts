@@ -2,6 +2,8 @@ import { mkdir, mkdtemp, readdir, realpath, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { FileError, TrainingError, UsageError } from "../../../src/base/errors.ts";
 import { writeFileAtomic } from "../../../src/runtime/node/files.ts";
+import { nameOf } from "./flags.ts";
+import { lockFile } from "./run-lock.ts";
 
 /** The files of a run. */
 export const runFiles = {
@@ -14,6 +16,9 @@ export const runFiles = {
 } as const;
 
 type RunFile = keyof typeof runFiles;
+
+/** Folder of the runs without a name. */
+const runsFolder = "runs";
 
 /** Folder of the checkpoints in a run. */
 export const checkpointsFolder = "checkpoints";
@@ -60,6 +65,11 @@ export class RunFolder {
       const remedy = "Check its name, or start without --resume.";
       throw new FileError({ where: `folder "${path}"`, what: "there is no such folder to resume", remedy });
     }
+    if (dirname(path) === runsFolder) {
+      await mkdir(runsFolder, { recursive: true }).catch((error) => {
+        throw refusal(runsFolder, ".", error);
+      });
+    }
     await tryToWrite(path, there !== undefined);
     const run = runNames.filter((name) => there?.includes(name));
     if (run.length > 0 && !overwrite && !resume) {
@@ -68,6 +78,16 @@ export class RunFolder {
         where: `folder "${path}"`,
         what: `it already contains a run (${run.join(", ")})`,
         remedy: `${resuming} another folder, or replace that run with --overwrite.`,
+      });
+    }
+    // The lock is of a run that has written nothing yet.
+    const foreign = there?.filter((name) => !name.startsWith(".") && !name.startsWith(lockFile)) ?? [];
+    if (run.length === 0 && foreign.length > 0 && !overwrite && !resume) {
+      throw new TrainingError({
+        where: `folder "${path}"`,
+        what: "it is not empty, and contains no run",
+        received: foreign.slice(0, 3),
+        remedy: "Choose another folder, or write into this one with --overwrite, which keeps other files.",
       });
     }
     return new RunFolder(path, resume, resume || run.length === 0);
@@ -169,6 +189,15 @@ export class RunFolder {
     }
     if (except === undefined) await rmdir(folder).catch(() => {});
   }
+}
+
+/** The first free name `runs/NAME-N` for a run on a folder of images. */
+export async function nextRunFolder(images: string): Promise<string> {
+  const taken = (await listing(runsFolder)) ?? [];
+  const name = nameOf(images).replaceAll("/", "-");
+  let number = 1;
+  while (taken.includes(`${name}-${number}`)) number++;
+  return join(runsFolder, `${name}-${number}`);
 }
 
 async function makeFolder(path: string): Promise<void> {

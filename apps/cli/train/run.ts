@@ -8,7 +8,7 @@ import { readMapWeights } from "../labels.ts";
 import { type FoundCheckpoint, type RunRecord, recordedSettings, recordOf } from "./checkpoint-folder.ts";
 import { commandLineOf, nameOf, type RunFlags } from "./flags.ts";
 import { digestOf, type ImageList, listImages, readTrainingImages, type TrainingImages } from "./images.ts";
-import { assertNothingMissing, assertSameImages, movableSettings, recordedPath } from "./resume.ts";
+import { assertNothingMissing, assertSameImages, isExtended, movableSettings, recordedPath } from "./resume.ts";
 
 /** A training run that is about to start or to be resumed, and where its images and settings came from. */
 export interface Run {
@@ -19,8 +19,8 @@ export interface Run {
   readonly validationFolder: string | undefined;
   /** The validation images, with the classes of their folder. */
   readonly validation: ImageDataset;
-  /** Images that the files of labels do not mention. */
-  readonly unlabeled: number;
+  /** Notes on the files left out. */
+  readonly notes: readonly string[];
   /** Command line that repeats the run. */
   readonly commandLine: string;
   readonly images: ImageList;
@@ -66,7 +66,7 @@ export async function resumeRun(
   given: ResolvedSettings,
   platform: Platform,
 ): Promise<Run> {
-  const { record } = from;
+  const record = isExtended(from, given) ? withEpochs(from.record, given.settings.epochs) : from.record;
   await assertNothingMissing(record, folder, given, flags);
   const resolved = recordedSettings(record);
   const placeOf = (path: string | null) => (path === null ? null : recordedPath(record, path));
@@ -86,9 +86,14 @@ export async function resumeRun(
   // Reports keep the paths of the start.
   const validationFolder = placeOf(resolved.settings.val) ?? undefined;
   const { maxMinutes } = given.settings.maxMinutes === null ? resolved.settings : given.settings;
-  const { commandLine } = record;
+  const commandLine = record === from.record ? record.commandLine : commandLineOf(ownFolder, engine, plan);
   const place = { folder: ownFolder, validationFolder, commandLine };
   return { plan, ...read, ...place, images, record, from, flags: engine, maxMinutes };
+}
+
+function withEpochs(record: RunRecord, epochs: number): RunRecord {
+  const sources = new Map(record.sources).set("epochs", "flag");
+  return { ...record, settings: { ...record.settings, epochs }, sources: [...sources] };
 }
 
 /** The hooks of all ranks of a run. @param save stores checkpoints on rank 0. */

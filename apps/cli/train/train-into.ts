@@ -13,7 +13,6 @@ import { describeSettings } from "../../../src/train/settings/file-network.ts";
 import { blockHealth } from "../../../src/train/step/training-health.ts";
 import { runTraining } from "../../../src/train/train.ts";
 import type { CliIo } from "../io.ts";
-import { describeUnlabeled } from "../labels.ts";
 import { CheckpointFolder, type FoundCheckpoint } from "./checkpoint-folder.ts";
 import { provenanceOf } from "./description.ts";
 import { headHooks, TrainingDisplay } from "./display.ts";
@@ -93,7 +92,8 @@ export async function trainInto(folder: RunFolder, run: Run, platform: Platform,
 /** Describes where a run resumes. */
 async function continuation({ checkpoint, path, record }: FoundCheckpoint, { plan, flags }: Run): Promise<string> {
   const { epoch, state } = checkpoint;
-  const place = checkpoint.isOver ? "after the last epoch" : `in epoch ${epoch.index + 1} of ${plan.epochs}`;
+  const isOver = checkpoint.isOver && plan.epochs === record.settings.epochs;
+  const place = isOver ? "after the last epoch" : `in epoch ${epoch.index + 1} of ${plan.epochs}`;
   const difference = await machineDifference(record, flags);
   const caution = difference === undefined ? "" : `\n${difference}`;
   return `Resuming after step ${state.steps}, ${place}, from ${path}${caution}`;
@@ -107,7 +107,7 @@ function describeLast({ state }: Checkpoint, error: unknown, { flags }: Run): st
     : `${left} To resume: ${resumeCommand(flags.output, flags.ranks.communicator.size)}`;
 }
 
-function announcement(network: Network, { plan, validation, unlabeled, flags }: Run): string {
+function announcement(network: Network, { plan, validation, notes, flags }: Run): string {
   const { dataset: training, loaded } = plan;
   const { communicator, threads } = flags.ranks;
   const { total } = countParameters(networkWeights(network));
@@ -119,7 +119,7 @@ function announcement(network: Network, { plan, validation, unlabeled, flags }: 
   ];
   const warnings = plan.warnings.map((warning) => `Warning: ${warning}`);
   const parts = [
-    ...describeUnlabeled(unlabeled),
+    ...notes,
     ...(communicator.size > 1 ? ranks : []),
     ...(loaded ? [describeStart(loaded, plan)] : []),
     ...warnings,

@@ -1,21 +1,13 @@
 import { WeightsError, type XceptionError } from "../../base/errors.ts";
 import { assertOption, wholeNumber } from "../../base/kinds.ts";
 import type { ImageSource, Platform, SessionOptions, Source, Tensors } from "../../base/platform.ts";
+import type { ClassProbability } from "../../base/records.ts";
 import { imageSizeOf } from "../../graph/network.ts";
 import { topIndices } from "../../learning/ranking.ts";
 import { createClassifierSession, type LoadedModel, type LoadModelOptions } from "../../model/load-model.ts";
 import type { Model } from "../../model/model.ts";
 import { assertNotAborted, type PredictAllOptions, type PredictOptions, Predictor } from "../../model/predictor.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
-
-/** One class and its probability. */
-export interface ClassProbability {
-  readonly label: string;
-  /** Index of the class in the network's outputs. */
-  readonly index: number;
-  /** 0 to 1. */
-  readonly probability: number;
-}
 
 /** Result for one of several images. */
 export type Classified = { readonly predictions: readonly ClassProbability[] } | { readonly error: XceptionError };

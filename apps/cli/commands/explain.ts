@@ -1,0 +1,257 @@
+import type { Command } from "commander";
+import { DataError, UsageError } from "../../../src/base/errors.ts";
+import { choice, listOf } from "../../../src/base/kinds.ts";
+import type { Platform } from "../../../src/base/platform.ts";
+import { encodeNpy } from "../../../src/formats/npy.ts";
+import { type LoadedModel, type LoadModelOptions, loadModel } from "../../../src/model/load-model.ts";
+import {
+  drawExplanation,
+  type ExplainedImage,
+  explanationDocument,
+  explanationScoreDocument,
+} from "../../../src/report/explanation.ts";
+import { toHtml } from "../../../src/report/html.ts";
+import { formatPercent } from "../../../src/report/numbers.ts";
+import { toText } from "../../../src/report/text.ts";
+import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
+import { Explainer, type Explanation } from "../../../src/tasks/explain/explainer.ts";
+import { resizeMap } from "../../../src/tasks/explain/maps.ts";
+import { type ExplanationMethod, explanationMethods } from "../../../src/tasks/explain/methods.ts";
+import { overlaidPair } from "../../../src/tasks/explain/overlay.ts";
+import { loadProbe } from "../../../src/tasks/explain/probe.ts";
+import { scoreExplanations } from "../../../src/tasks/explain/score.ts";
+import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
+import { type ImageArgument, imagesOf } from "../image-arguments.ts";
+import { type CliIo, writeJson } from "../io.ts";
+import { addCommand, countOf, valueReader } from "../options.ts";
+import { extensionOf, renderPng } from "../output-file.ts";
+import { reportSkipped, startProgress } from "../progress.ts";
+
+interface ExplainFlags extends Omit<ClassifierFlags, "top"> {
+  readonly output?: string;
+  readonly method?: readonly ExplanationMethod[];
+  readonly class?: string;
+  readonly against?: string;
+  readonly layer?: string;
+  readonly samples?: number;
+  readonly augSmooth?: boolean;
+  readonly eigenSmooth?: boolean;
+  readonly seed: number;
+  readonly score?: boolean;
+  readonly json?: boolean;
+}
+
+/** Methods that are tested by default: those that take about as long as classifying. */
+const quickMethods: readonly ExplanationMethod[] = ["grad-cam", "hires-cam", "grad-cam++", "layer-cam"];
+
+export function registerExplain(program: Command, io: CliIo): void {
+  const command = addCommand(program, "explain <model> <images...>", {
+    summary: "Show where a network finds evidence of a class",
+    details:
+      "Draws heat maps over images, by default by Grad-CAM of the top class. MODEL is a classifier in any supported " +
+      "format, a URL, or imagenet. Without --output a sketch of each map is printed. --score tests the methods on a folder " +
+      "instead: whether the probability falls when a map's top positions are hidden (deletion, insertion, ROAD), and " +
+      "whether maps change when weights are randomized.",
+    examples: [
+      "xception explain run/model.onnx cat.jpg -o cat.png",
+      "xception explain run/model.onnx photos/ --method grad-cam,hires-cam -o sheet.html",
+    ],
+  })
+    .option("-o, --output <file>", "what to write: .html, or of one image .png, or its map as .npy")
+    .option(
+      "--method <name,name>",
+      `${explanationMethods.join(", ")} (default: grad-cam; with --score ${quickMethods.join(", ")})`,
+      valueReader("--method", listOf(choice(...explanationMethods))),
+    )
+    .option("--class <name>", "class to explain (default: the top class)")
+    .option("--against <name>", "explain the difference from this class (default: none)")
+    .option("--layer <name>", "layer whose activations are explained (default: the last feature map)")
+    .option(
+      "--samples <n>",
+      "runs of the network, for methods that need many (default: the method's)",
+      countOf("--samples"),
+    )
+    .option("--aug-smooth", "average over mirrored, darker and brighter copies")
+    .option("--eigen-smooth", "first principal component of the weighted activations")
+    .option("--seed <n>", "seed of smooth-grad and rise", countOf("--seed", { from: 0 }), 0)
+    .option("--score", "test the methods on the images");
+  addClassifierOptions(command).action(async (model: string, paths: readonly string[], flags: ExplainFlags) => {
+    const { device, output, json, score } = flags;
+    const extension = output === undefined ? undefined : extensionOf(output, ["html", "png", "npy"], "--output");
+    if (output !== undefined) await assertWritable(output);
+    const { platform, options } = await classifierArguments(command, networkFlags(flags), io);
+    const images = await imagesOf(paths, io, platform.files);
+    if (extension === "png" || extension === "npy") assertOneImage(images, flags, extension);
+    const loaded = await load(model, platform, options, io);
+    const about = [
+      { name: "Model", value: model },
+      ...(flags.layer === undefined ? [] : [{ name: "Layer", value: flags.layer }]),
+      ...(flags.samples === undefined ? [] : [{ name: "Samples", value: String(flags.samples) }]),
+    ];
+    if (score) return writeScores(loaded, images, { flags, platform, about, io });
+
+    const explainer = new Explainer(await loadProbe(loaded, platform, { device }), loaded.notes);
+    const found: Found[] = [];
+    const progress = images.length > 1 ? startProgress(io, { label: "explaining", total: images.length }) : undefined;
+    try {
+      for (const each of images) {
+        for (const method of flags.method ?? ["grad-cam"]) {
+          const { class: label, against, layer, samples, augSmooth, eigenSmooth, seed } = flags;
+          const choice = { method, label, against, layer, samples, augSmooth, eigenSmooth, seed, signal: io.signal };
+          for await (const result of explainer.explainAll([each.image], choice)) found.push({ ...each, ...result });
+        }
+        progress?.update(new Set(found.map(({ file }) => file)).size);
+      }
+    } finally {
+      progress?.stop();
+      await explainer.dispose();
+    }
+    if (output !== undefined) await write(output, extension!, found, { loaded, platform, about });
+    if (json) writeJson(io, found.map(toJson));
+    else if (output === undefined) for (const each of found) io.stdout(describe(each));
+    else io.stderr(`Wrote ${output}\n`);
+    const failed = new Set(found.flatMap((each) => ("error" in each ? [each.file] : [])));
+    if (failed.size > 0) {
+      throw new DataError({
+        where: "explain",
+        what: `images that could not be read: ${failed.size} of ${images.length}`,
+      });
+    }
+  });
+}
+
+/** An image and its explanation, or the error. */
+type Found = ImageArgument & ({ readonly explanation: Explanation } | { readonly error: Error });
+
+/** The flags about the model. */
+function networkFlags(flags: ExplainFlags): ClassifierFlags {
+  const {
+    output,
+    method,
+    class: _,
+    against,
+    layer,
+    samples,
+    augSmooth,
+    eigenSmooth,
+    seed,
+    score,
+    json,
+    ...about
+  } = flags;
+  return about;
+}
+
+async function load(model: string, platform: Platform, options: LoadModelOptions, io: CliIo): Promise<LoadedModel> {
+  const loaded = await loadModel(model, platform, options);
+  reportNotes(loaded.notes, io);
+  return loaded;
+}
+
+function assertOneImage(images: readonly ImageArgument[], { method = [] }: ExplainFlags, extension: string): void {
+  if (images.length === 1 && method.length <= 1) return;
+  throw new UsageError({
+    where: "option --output",
+    what: `a .${extension} file holds one map`,
+    received: `${counted(images.length, "image")} and ${counted(Math.max(1, method.length), "method")}`,
+    remedy: "Write .html, or print all maps with --json.",
+  });
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+async function write(
+  output: string,
+  extension: "html" | "png" | "npy",
+  found: readonly Found[],
+  {
+    loaded,
+    platform,
+    about,
+  }: {
+    readonly loaded: LoadedModel;
+    readonly platform: Platform;
+    readonly about: readonly { readonly name: string; readonly value: string }[];
+  },
+): Promise<void> {
+  const explained = found.flatMap((each) => ("explanation" in each ? [each] : []));
+  if (explained.length === 0) return;
+  if (extension === "npy") return writeFileAtomic(output, encodeNpy(explained[0]!.explanation.map));
+  const images: ExplainedImage[] = [];
+  for (const { file, image, explanation } of explained) {
+    const { fit } = loaded.preprocessing;
+    const pair = await overlaidPair(image, explanation, { codec: platform.images, fit });
+    const { width, height } = pair;
+    const png = await platform.images.encodePng(pair);
+    images.push({ ...explanation, file, against: explanation.against?.label, png, width, height });
+  }
+  if (extension === "png") return writeFileAtomic(output, await renderPng(drawExplanation(images[0]!), 72));
+  await writeFileAtomic(output, await toHtml(explanationDocument(images, about)));
+}
+
+async function writeScores(
+  model: LoadedModel,
+  images: readonly ImageArgument[],
+  {
+    flags,
+    platform,
+    about,
+    io,
+  }: {
+    readonly flags: ExplainFlags;
+    readonly platform: Platform;
+    readonly about: readonly { readonly name: string; readonly value: string }[];
+    readonly io: CliIo;
+  },
+): Promise<void> {
+  const { method: methods = quickMethods, layer, samples, augSmooth, eigenSmooth, seed, device, output, json } = flags;
+  const choice = { layer, samples, augSmooth, eigenSmooth, seed, signal: io.signal };
+  let progress: ReturnType<typeof startProgress> | undefined;
+  const result = await scoreExplanations(model, images, {
+    ...choice,
+    platform,
+    session: { device },
+    methods,
+    onProgress: ({ done, total }) => {
+      progress ??= startProgress(io, { label: "testing", total });
+      progress.update(done);
+    },
+  }).finally(() => progress?.stop());
+  reportSkipped(result.skipped, io);
+  const document = explanationScoreDocument(result, about);
+  if (output !== undefined) await writeFileAtomic(output, await toHtml(document));
+  if (json) writeJson(io, result);
+  else io.stdout(`${toText(document, { width: io.columns ?? 120 })}\n`);
+  for (const { method, isSane } of result.scores) {
+    if (isSane === false)
+      io.stderr(`warning: ${method} failed the sanity check: its maps hardly depend on the weights\n`);
+  }
+}
+
+function toJson(each: Found) {
+  const { file } = each;
+  if ("error" in each) return { file, error: each.error.message };
+  const { image: _, map, ...explanation } = each.explanation;
+  const width = map.shape[1]!;
+  const rows = Array.from({ length: map.shape[0]! }, (__, row) => [...map.data.slice(row * width, (row + 1) * width)]);
+  return { file, ...explanation, map: rows };
+}
+
+/** A sketch of the map in characters, about twice as wide as high. */
+function describe(each: Found): string {
+  if ("error" in each) return `${each.file}\n  not explained: ${each.error.message}\n`;
+  const { label, probability, against, method, layer, map, maximum } = each.explanation;
+  const contrast = against === undefined ? "" : ` rather than ${against.label}`;
+  const title = `${formatPercent(probability).padStart(7)}  ${label}${contrast}, ${method}${layer === undefined ? "" : ` of ${layer}`}`;
+  if (maximum <= 0) return `${each.file}\n${title}: no evidence found\n`;
+  const [rows, columns] = [12, 24];
+  const { data } = resizeMap(map, [rows, columns]);
+  const shades = [" ", "░", "▒", "▓", "█"];
+  const shade = (value: number) => shades[Math.min(4, Math.max(0, Math.floor((5 * value) / maximum)))]!;
+  const lines = Array.from({ length: rows }, (_, row) => {
+    return `         │${Array.from(data.subarray(row * columns, (row + 1) * columns), shade).join("")}│\n`;
+  });
+  return `${each.file}\n${title.replaceAll("\u00a0", " ")}\n${lines.join("")}`;
+}

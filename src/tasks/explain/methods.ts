@@ -1,0 +1,166 @@
+import { mulberry32 } from "../../tensor/random.ts";
+import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
+import { channelSums, type GradientCam, gradientCam, positivePart } from "./maps.ts";
+import { channelMasks, occlusionMasks, riseMasks } from "./perturbations.ts";
+import type { Probe, Reads, Subject } from "./probe.ts";
+
+/** Options of a method, with their defaults. */
+export interface MethodOptions {
+  readonly layer: string;
+  readonly samples: number;
+  readonly eigenSmooth: boolean;
+  readonly seed: number;
+}
+
+/** The result of a method. */
+export interface Evidence {
+  /** `[height, width]`. */
+  readonly map: FloatTensor;
+  /** See `Explanation.incompleteness`. */
+  readonly incompleteness?: number;
+}
+
+interface Method {
+  readonly reads: Reads;
+  /** Default number of samples; undefined if the method takes none. */
+  readonly samples?: number;
+  readonly explain: (probe: Probe, subject: Subject, options: MethodOptions) => Promise<Evidence>;
+}
+
+/**
+ * Methods of explanation: of a layer's activations (the CAMs), of the gradient with respect to the pixels
+ * (`integrated-gradients`, `smooth-grad`), and of the scores of partly hidden images (`occlusion`, `rise`).
+ */
+export const explanationMethods = [
+  "grad-cam",
+  "hires-cam",
+  "grad-cam++",
+  "layer-cam",
+  "score-cam",
+  "integrated-gradients",
+  "smooth-grad",
+  "occlusion",
+  "rise",
+] as const;
+/** A method of {@link explanationMethods}. */
+export type ExplanationMethod = (typeof explanationMethods)[number];
+
+/** The methods, by name. */
+export const methods: Readonly<Record<ExplanationMethod, Method>> = {
+  "grad-cam": byGradient("grad-cam"),
+  "hires-cam": byGradient("hires-cam"),
+  "grad-cam++": byGradient("grad-cam++"),
+  "layer-cam": byGradient("layer-cam"),
+  "score-cam": { reads: "activations", samples: 128, explain: scoreCam },
+  "integrated-gradients": { reads: "pixels", samples: 32, explain: integratedGradients },
+  "smooth-grad": { reads: "pixels", samples: 25, explain: smoothGrad },
+  occlusion: { reads: "scores", samples: 169, explain: occlusion },
+  rise: { reads: "scores", samples: 1000, explain: rise },
+};
+
+function byGradient(method: GradientCam): Method {
+  const explain: Method["explain"] = async (probe, subject, { layer, eigenSmooth }) => {
+    const { activations, gradient } = await probe.gradient(subject, layer);
+    return { map: gradientCam(method, activations, gradient, { eigenSmooth }) };
+  };
+  return { reads: "gradient", explain };
+}
+
+/** Wang et al. 2020: the channels' maps, weighted by how much of the score returns with what each lets through. */
+async function scoreCam(probe: Probe, subject: Subject, { layer, samples }: MethodOptions): Promise<Evidence> {
+  const { height, width } = subject.image;
+  const activations = subject.layers[layer]!;
+  const masks = [...channelMasks(activations, [height, width], samples)];
+  const nothing = floatTensor([height, width]);
+  const [baseline, ...scores] = await probe.maskedScores(subject, [nothing, ...masks.map(({ mask }) => mask)]);
+  const weights = new Float32Array(activations.shape[3]!);
+  for (const [index, { channel }] of masks.entries()) weights[channel] = scores[index]! - baseline!;
+  const data = activations.data.map((value, index) => value * weights[index % weights.length]!);
+  return { map: positivePart(channelSums({ ...activations, data })) };
+}
+
+/** Sundararajan et al. 2017, from a black image: (x − x′) ⊙ the mean gradient on the way there, by the midpoint rule. */
+async function integratedGradients(probe: Probe, subject: Subject, { samples }: MethodOptions): Promise<Evidence> {
+  const { image } = subject;
+  const pixels = subject.layers[probe.pixels]!;
+  const [observed] = await probe.observe([{ ...image, data: new Uint8Array(image.data.length) }], [probe.pixels]);
+  const black = observed!.layers[probe.pixels]!;
+  const between = (share: number) => ({
+    ...pixels,
+    data: pixels.data.map((value, at) => black.data[at]! + share * (value - black.data[at]!)),
+  });
+  const path = Array.from({ length: samples }, (_, step) => between((step + 0.5) / samples));
+  const { mean } = await probe.pixelGradients(path, subject);
+  const { scores } = await probe.pixelGradients([pixels, black], subject);
+  const attributions = mean.data.map((value, at) => value * (pixels.data[at]! - black.data[at]!));
+  const sum = attributions.reduce((total, value) => total + value, 0);
+  const change = scores[0]! - scores[1]!;
+  return {
+    map: channelSums({ ...mean, data: attributions }),
+    incompleteness: Math.abs(sum - change) / Math.max(Math.abs(change), Number.EPSILON),
+  };
+}
+
+/** Smilkov et al. 2017: the mean gradient of noisy images, its absolute values summed over the colors. */
+async function smoothGrad(probe: Probe, subject: Subject, { samples, seed }: MethodOptions): Promise<Evidence> {
+  const pixels = subject.layers[probe.pixels]!;
+  const random = mulberry32(seed);
+  const low = pixels.data.reduce((a, b) => Math.min(a, b));
+  const high = pixels.data.reduce((a, b) => Math.max(a, b));
+  const deviation = 0.15 * (high - low);
+  const noisy = Array.from({ length: samples }, () => ({
+    ...pixels,
+    data: pixels.data.map((value) => value + deviation * gaussian(random)),
+  }));
+  const { mean } = await probe.pixelGradients(noisy, subject);
+  return { map: channelSums({ ...mean, data: mean.data.map(Math.abs) }) };
+}
+
+/** Zeiler and Fergus 2014: the mean fall of the score when a square over the position is hidden. */
+async function occlusion(probe: Probe, subject: Subject, { samples }: MethodOptions): Promise<Evidence> {
+  const { height, width } = subject.image;
+  const masks = occlusionMasks([height, width], Math.max(1, Math.round(Math.sqrt(samples))));
+  const everything = floatTensor([height, width], new Float32Array(height * width).fill(1));
+  const [whole, ...scores] = await probe.maskedScores(subject, [everything, ...masks]);
+  const sums = new Float32Array(height * width);
+  const counts = new Float32Array(height * width);
+  for (const [index, { data }] of masks.entries()) {
+    for (const [position, kept] of data.entries()) {
+      if (kept > 0) continue;
+      sums[position]! += whole! - scores[index]!;
+      counts[position]! += 1;
+    }
+  }
+  const data = sums.map((sum, position) => sum / Math.max(1, counts[position]!));
+  return { map: floatTensor([height, width], data) };
+}
+
+/** Petsiuk et al. 2018: the mean of random masks, weighted by the score of what they let through. */
+async function rise(probe: Probe, subject: Subject, { samples, seed }: MethodOptions): Promise<Evidence> {
+  const { height, width } = subject.image;
+  const map = floatTensor([height, width]);
+  for (const masks of inGroups(riseMasks([height, width], samples, seed), 32)) {
+    const scores = await probe.maskedScores(subject, masks);
+    for (const [index, { data }] of masks.entries()) {
+      const weight = scores[index]! / (0.5 * samples);
+      for (const [position, kept] of data.entries()) map.data[position]! += weight * kept;
+    }
+  }
+  return { map };
+}
+
+function* inGroups<T>(items: Iterable<T>, size: number): Generator<readonly T[]> {
+  let group: T[] = [];
+  for (const item of items) {
+    group.push(item);
+    if (group.length < size) continue;
+    yield group;
+    group = [];
+  }
+  if (group.length > 0) yield group;
+}
+
+/** Box–Muller. */
+function gaussian(random: () => number): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+}

@@ -1,0 +1,295 @@
+import { UsageError } from "../../base/errors.ts";
+import type { ImageSource, Platform, RgbImage, SessionOptions } from "../../base/platform.ts";
+import type { SkippedFile } from "../../base/records.ts";
+import { initializeWeights } from "../../graph/initialize.ts";
+import type { Network } from "../../graph/network.ts";
+import { asImageError } from "../../model/images.ts";
+import { mulberry32 } from "../../tensor/random.ts";
+import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
+import { Explainer, type ExplainOptions, type Explanation } from "./explainer.ts";
+import { resizeMap } from "./maps.ts";
+import type { ExplanationMethod } from "./methods.ts";
+import { blurred, imputed, masked, neutralColor } from "./perturbations.ts";
+import { type ExplainedModel, loadProbe, type Probe } from "./probe.ts";
+
+/** Mean and standard deviation over the images. */
+export interface Spread {
+  readonly mean: number;
+  readonly deviation: number;
+}
+
+/** The tests of one method, or of a baseline that does not look at the network. */
+export interface ExplanationScore {
+  readonly method: ExplanationMethod | "random" | "edges";
+  /** Area under the class's probability while the most important pixels are hidden first; lower is better. */
+  readonly deletion: Spread;
+  /** The same while they are revealed first, on a blurred image; higher is better. */
+  readonly insertion: Spread;
+  /** Insertion − deletion, per image. */
+  readonly difference: Spread;
+  /** ROAD (Rong et al. 2022): how much less the class loses with the least than with the most important pixels, halved. */
+  readonly road: Spread;
+  /**
+   * Rank correlation of the maps before and after the weights are randomized, from the classifier down; the first value is
+   * that of a randomized classifier, the last that of a network without any of its weights. Undefined for baselines.
+   */
+  readonly randomization: readonly Spread[] | undefined;
+  /** Of `integrated-gradients`, see `Explanation.incompleteness`. */
+  readonly incompleteness: Spread | undefined;
+  /** The map follows the weights: no correlation of the randomization is above 0.5 on average. Baselines have none. */
+  readonly isSane: boolean | undefined;
+}
+
+export interface ExplanationScores {
+  readonly images: number;
+  readonly skipped: readonly SkippedFile[];
+  /** Methods, then the baselines. */
+  readonly scores: readonly ExplanationScore[];
+}
+
+export interface ScoreOptions extends Omit<ExplainOptions, "method" | "label" | "against"> {
+  readonly platform: Platform;
+  readonly session?: SessionOptions | undefined;
+  readonly methods: readonly ExplanationMethod[];
+  /** Images of the randomization; default: the first 5. */
+  readonly randomizedImages?: number | undefined;
+  /** Called after each image of each method. */
+  readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined;
+}
+
+/** An image to explain, and its name in reports. */
+export interface NamedImage {
+  readonly file: string;
+  readonly image: ImageSource;
+}
+
+/** Parts of the image that are hidden or revealed, in the curves and in ROAD. */
+const curveSteps = 20;
+const roadShares = [0.2, 0.4, 0.6, 0.8];
+
+/** Largest rank correlation with a randomized network that a method may have. */
+const sanityLimit = 0.5;
+
+/**
+ * Tests methods of explanation on a model's top classes: does the probability fall when a map's top positions are hidden, and
+ * does the map change when the weights do (Adebayo et al. 2018)?
+ * @throws {UsageError} there are no readable images, or an option is invalid.
+ * @throws {AbortedError} the signal fired.
+ */
+export async function scoreExplanations(
+  model: ExplainedModel,
+  images: readonly NamedImage[],
+  { platform, session, methods, randomizedImages = 5, onProgress, ...options }: ScoreOptions,
+): Promise<ExplanationScores> {
+  const probe = await loadProbe(model, platform, session);
+  const explainer = new Explainer(probe);
+  const skipped = new Map<string, string>();
+  const cascade = [classifierOf(model.network), ...shares(model.network)];
+  const total =
+    (methods.length + 2) * images.length + methods.length * cascade.length * Math.min(randomizedImages, images.length);
+  let done = 0;
+  const advance = () => onProgress?.({ done: ++done, total });
+  const scores: ExplanationScore[] = [];
+  const found = new Map<ExplanationMethod, Explanation[]>();
+  try {
+    for (const method of methods) {
+      const tested: Faithfulness[] = [];
+      const explanations: Explanation[] = [];
+      for (const { file, image } of images) {
+        const explanation = await explainer.explain(image, { ...options, method }).catch(asImageError);
+        if (explanation instanceof Error) skipped.set(file, explanation.message);
+        else {
+          explanations.push(explanation);
+          tested.push(await faithfulness(probe, explanation, explanation.map));
+        }
+        advance();
+      }
+      found.set(method, explanations);
+      scores.push({
+        method,
+        ...summaryOf(tested),
+        randomization: undefined,
+        incompleteness: undefined,
+        isSane: undefined,
+      });
+    }
+    const known = found.get(methods[0]!) ?? [];
+    if (known.length === 0) throw new UsageError({ where: "explain --score", what: "none of the images can be read" });
+    for (const [name, mapOf] of Object.entries(baselines)) {
+      const tested: Faithfulness[] = [];
+      for (const [index, explanation] of known.entries()) {
+        tested.push(await faithfulness(probe, explanation, mapOf(explanation.image, index)));
+        advance();
+      }
+      const about = { randomization: undefined, incompleteness: undefined, isSane: undefined };
+      scores.push({ method: name as keyof typeof baselines, ...summaryOf(tested), ...about });
+    }
+  } finally {
+    await explainer.dispose();
+  }
+
+  const correlations = new Map(methods.map((method) => [method, [] as Spread[]]));
+  for (const layers of cascade) {
+    const randomized = new Explainer(await loadProbe(withRandomLayers(model, layers), platform, session));
+    try {
+      for (const method of methods) {
+        const values: number[] = [];
+        for (const { image, label, map } of found.get(method)!.slice(0, randomizedImages)) {
+          const other = await randomized.explain(image, { ...options, method, label });
+          values.push(rankCorrelation(map.data, other.map.data));
+          advance();
+        }
+        correlations.get(method)!.push(spreadOf(values));
+      }
+    } finally {
+      await randomized.dispose();
+    }
+  }
+  return {
+    images: found.get(methods[0]!)!.length,
+    skipped: [...skipped].map(([file, reason]) => ({ file, reason })),
+    scores: scores.map((score) => {
+      const randomization = correlations.get(score.method as ExplanationMethod);
+      if (!randomization) return score;
+      const errors = found
+        .get(score.method as ExplanationMethod)!
+        .flatMap(({ incompleteness }) => incompleteness ?? []);
+      return {
+        ...score,
+        randomization,
+        incompleteness: errors.length > 0 ? spreadOf(errors) : undefined,
+        isSane: randomization.every(({ mean }) => mean <= sanityLimit),
+      };
+    }),
+  };
+}
+
+type Faithfulness = Readonly<Record<"deletion" | "insertion" | "difference" | "road", number>>;
+
+/** Maps that know the image but not the network. */
+const baselines = {
+  random: ({ height, width }: RgbImage, index: number): FloatTensor => {
+    const random = mulberry32(index);
+    const blobs = floatTensor([10, 10], Float32Array.from({ length: 100 }, random));
+    return resizeMap(blobs, [height, width]);
+  },
+  edges: edgesOf,
+} as const;
+
+/** Magnitude of the brightness's gradient (Sobel). */
+function edgesOf({ height, width, data }: RgbImage): FloatTensor {
+  const luma = (y: number, x: number) => {
+    const at = 3 * (Math.min(height - 1, Math.max(0, y)) * width + Math.min(width - 1, Math.max(0, x)));
+    return 0.299 * data[at]! + 0.587 * data[at + 1]! + 0.114 * data[at + 2]!;
+  };
+  const edges = floatTensor([height, width]);
+  for (const position of edges.data.keys()) {
+    const [y, x] = [Math.floor(position / width), position % width];
+    let [down, right] = [0, 0];
+    for (const step of [-1, 0, 1]) {
+      const weight = step === 0 ? 2 : 1;
+      down += weight * (luma(y + 1, x + step) - luma(y - 1, x + step));
+      right += weight * (luma(y + step, x + 1) - luma(y + step, x - 1));
+    }
+    edges.data[position] = Math.hypot(down, right);
+  }
+  return edges;
+}
+
+/** Hides and reveals an image in the order of a map. */
+async function faithfulness(probe: Probe, { image, index }: Explanation, map: FloatTensor): Promise<Faithfulness> {
+  const { height, width } = image;
+  const order = orderOf(resizeMap(map, [height, width]).data);
+  const color = neutralColor(probe.model.preprocessing);
+  const blurry = blurred(image);
+  const steps = Array.from({ length: curveSteps + 1 }, (_, step) => step / curveSteps);
+  /** 1 at the first share of the positions, or the last, else 0. */
+  const chosen = (share: number, from: "most" | "least") => {
+    const mask = floatTensor([height, width]);
+    const count = Math.round(share * order.length);
+    for (const position of from === "most" ? order.subarray(0, count) : order.subarray(order.length - count)) {
+      mask.data[position] = 1;
+    }
+    return mask;
+  };
+  const inverted = (mask: FloatTensor) => ({ ...mask, data: mask.data.map((value) => 1 - value) });
+  const scores = async (images: readonly RgbImage[]) =>
+    (await probe.observe(images, [])).map(({ probabilities }) => probabilities[index]!);
+  const deletion = area(await scores(steps.map((share) => masked(image, inverted(chosen(share, "most")), color))));
+  const insertion = area(await scores(steps.map((share) => masked(image, chosen(share, "most"), blurry.data))));
+  const without = (from: "most" | "least") => roadShares.map((share) => imputed(image, chosen(share, from)));
+  const most = mean(await scores(without("most")));
+  const least = mean(await scores(without("least")));
+  return { deletion, insertion, difference: insertion - deletion, road: (least - most) / 2 };
+}
+
+/** Positions by descending value; equal ones in their order. */
+function orderOf(values: Float32Array): Uint32Array {
+  return Uint32Array.from(values.keys()).sort((a, b) => values[b]! - values[a]! || a - b);
+}
+
+/** Trapezoidal rule over equal steps of a unit interval. */
+function area(values: readonly number[]): number {
+  const ends = (values[0]! + values.at(-1)!) / 2;
+  return (values.slice(1, -1).reduce((sum, value) => sum + value, 0) + ends) / (values.length - 1);
+}
+
+/** The output layer, or the last one with weights. */
+function classifierOf({ layers }: Network): ReadonlySet<string> {
+  return new Set([layers.findLast(({ weights }) => weights.length > 0)!.name]);
+}
+
+/** The last third, two thirds and all of the layers with weights. */
+function shares({ layers }: Network): readonly ReadonlySet<string>[] {
+  const names = layers.filter(({ weights }) => weights.length > 0).map(({ name }) => name);
+  return [1, 2, 3].map((thirds) => new Set(names.slice(Math.floor(names.length * (1 - thirds / 3)))));
+}
+
+/** A model whose named layers are initialized anew. */
+function withRandomLayers(model: ExplainedModel, layers: ReadonlySet<string>): ExplainedModel {
+  const initial = initializeWeights({ ...model.network, seed: 1 });
+  const random = model.network.layers.filter(({ name }) => layers.has(name)).flatMap(({ weights }) => weights);
+  return {
+    ...model,
+    weights: new Map([...model.weights, ...random.map(({ name }) => [name, initial.get(name)!] as const)]),
+  };
+}
+
+/** Spearman's rank correlation; equal values share their mean rank. 0 if either list is constant. */
+export function rankCorrelation(a: Float32Array, b: Float32Array): number {
+  const [x, y] = [ranks(a), ranks(b)];
+  const [meanX, meanY] = [mean(x), mean(y)];
+  let [xy, xx, yy] = [0, 0, 0];
+  for (const [index, value] of x.entries()) {
+    xy += (value - meanX) * (y[index]! - meanY);
+    xx += (value - meanX) ** 2;
+    yy += (y[index]! - meanY) ** 2;
+  }
+  return xx === 0 || yy === 0 ? 0 : xy / Math.sqrt(xx * yy);
+}
+
+function ranks(values: Float32Array): number[] {
+  const order = orderOf(values);
+  const found = new Array<number>(values.length);
+  for (let start = 0; start < order.length; ) {
+    let end = start + 1;
+    while (end < order.length && values[order[end]!] === values[order[start]!]) end++;
+    for (const position of order.subarray(start, end)) found[position] = (start + end - 1) / 2;
+    start = end;
+  }
+  return found;
+}
+
+function summaryOf(tested: readonly Faithfulness[]) {
+  const of = (key: keyof Faithfulness) => spreadOf(tested.map((each) => each[key]));
+  return { deletion: of("deletion"), insertion: of("insertion"), difference: of("difference"), road: of("road") };
+}
+
+function spreadOf(values: readonly number[]): Spread {
+  const center = mean(values);
+  return { mean: center, deviation: Math.sqrt(mean(values.map((value) => (value - center) ** 2))) };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+}

@@ -1,0 +1,153 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import sharp from "sharp";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { encodeModel } from "../../src/model/model-file.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
+import { loadExplainer } from "../../src/tasks/explain/explainer.ts";
+import { smallModel } from "../model/small-model.ts";
+import { noise } from "../tasks/images.ts";
+import { capture } from "./capture.ts";
+
+let folder: string;
+const at = (...parts: string[]) => join(folder, ...parts);
+const explain = (...argv: string[]) => capture(["explain", at("model.onnx"), ...argv]);
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "xception-explain-"));
+  await writeFile(at("model.onnx"), encodeModel(smallModel()));
+  await mkdir(at("photos"));
+  for (const name of ["a", "b"]) {
+    const { data } = noise(1, [71, 80, 3], name.charCodeAt(0));
+    await writeFile(at("photos", `${name}.png`), await nodePlatform.images.encodePng({ width: 80, height: 71, data }));
+  }
+  await writeFile(at("broken.jpg"), "not an image");
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+/** What the library says. */
+async function answer(file: string, options = {}) {
+  await using explainer = await loadExplainer(at("model.onnx"), { platform: nodePlatform });
+  return await explainer.explain(file, options);
+}
+
+it("prints a sketch of the map of each image", async () => {
+  const { exitCode, stdout } = await explain(at("photos"));
+  expect(exitCode).toBe(0);
+  const { label, probability } = await answer(at("photos", "a.png"));
+  const [file, title, ...sketch] = stdout.split("\n").slice(0, 14);
+  expect(file).toBe(at("photos", "a.png"));
+  expect(title?.trim()).toBe(`${(100 * probability).toFixed(1)} %  ${label}, grad-cam of block7_sepconv2_act`);
+  expect(sketch).toHaveLength(12);
+  for (const line of sketch) expect(line).toMatch(/^ {9}│[ ░▒▓█]{24}│$/);
+  expect(sketch.join("")).toContain("█");
+});
+
+it("prints the library's explanations as JSON", async () => {
+  const flags = ["--class", "cat", "--against", "owl", "--layer", "add", "--method", "hires-cam,layer-cam", "--json"];
+  const { exitCode, stdout } = await explain(at("photos", "a.png"), ...flags);
+  expect(exitCode).toBe(0);
+  const results = JSON.parse(stdout);
+  expect(results).toHaveLength(2);
+  for (const [index, method] of (["hires-cam", "layer-cam"] as const).entries()) {
+    const options = { method, label: "cat", against: "owl", layer: "add" };
+    const { map, maximum, probability } = await answer(at("photos", "a.png"), options);
+    expect(results[index]).toMatchObject({
+      file: at("photos", "a.png"),
+      method,
+      label: "cat",
+      layer: "add",
+      maximum,
+      probability,
+    });
+    expect(results[index].against.label).toBe("owl");
+    expect(results[index].map.flat()).toEqual([...map.data]);
+  }
+});
+
+describe("files", () => {
+  it(".npy is the raw map", async () => {
+    await explain(at("photos", "a.png"), "-o", at("map.npy"));
+    const bytes = await readFile(at("map.npy"));
+    const { map } = await answer(at("photos", "a.png"));
+    expect(bytes.subarray(0, 8)).toEqual(Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0]));
+    const header = bytes.subarray(10, 10 + bytes.readUInt16LE(8)).toString();
+    expect(header.trim()).toBe("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 3), }");
+    const values = bytes.subarray(10 + header.length);
+    expect(Array.from({ length: 9 }, (_, index) => values.readFloatLE(4 * index))).toEqual([...map.data]);
+    expect(bytes).toHaveLength(10 + header.length + 36);
+    expect((10 + header.length) % 64).toBe(0);
+  });
+
+  it(".png shows the image beside its map", async () => {
+    const { exitCode, stderr } = await explain(at("photos", "a.png"), "-o", at("map.png"));
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: `Wrote ${at("map.png")}\n` });
+    const { data, info } = await sharp(at("map.png")).removeAlpha().raw().toBuffer({ resolveWithObject: true });
+    // 360 pixels wide each, a gap of 8, and 92 below for the text.
+    expect([info.width, info.height]).toEqual([728, Math.round((360 * 71) / 80) + 92]);
+    const original = await sharp(at("photos", "a.png"))
+      .resize(360, 320, { fit: "fill", kernel: "cubic" })
+      .removeAlpha()
+      .raw()
+      .toBuffer();
+    const difference = Array.from({ length: 320 * 360 * 3 }, (_, index) => {
+      const [y, x, color] = [Math.floor(index / 1080), Math.floor(index / 3) % 360, index % 3];
+      return Math.abs(data[(y * 728 + x) * 3 + color]! - original[index]!);
+    });
+    expect(difference.reduce((a, b) => a + b) / difference.length).toBeLessThan(3);
+  });
+
+  it(".html shows every image, with nothing from outside", async () => {
+    await explain(at("photos"), "-o", at("sheet.html"));
+    const page = await readFile(at("sheet.html"), "utf8");
+    expect(page.match(/<img src="data:image\/png;base64,/g)).toHaveLength(2);
+    expect(page).not.toMatch(/https?:/);
+    const { label } = await answer(at("photos", "b.png"));
+    expect(page).toContain(
+      `alt="${at("photos", "b.png").replaceAll("'", "&#39;")}, and the evidence of ${label} in it by grad-cam"`,
+    );
+  });
+
+  it("of one map take one image", async () => {
+    const { exitCode, stderr } = await explain(at("photos"), "-o", at("two.npy"));
+    expect(exitCode).toBe(2);
+    expect(stderr).toBe(
+      'error: option --output: a .npy file holds one map; received "2 images and 1 method". Write .html, or print all maps with --json.\n',
+    );
+  });
+});
+
+it("an unreadable image does not stop the others", async () => {
+  const { exitCode, stdout, stderr } = await explain(at("broken.jpg"), at("photos", "a.png"));
+  expect(exitCode).toBe(1);
+  expect(stdout).toContain(`${at("broken.jpg")}\n  not explained: image "${at("broken.jpg")}"`);
+  expect(stdout).toContain("grad-cam of");
+  expect(stderr).toContain("error: explain: images that could not be read: 1 of 2");
+});
+
+it("--score tests methods on the images", async () => {
+  const argv = [at("photos"), "--score", "--method", "grad-cam,layer-cam", "--json"];
+  const { exitCode, stdout, stderr } = await explain(...argv);
+  expect(exitCode).toBe(0);
+  const { images, scores } = JSON.parse(stdout);
+  expect(images).toBe(2);
+  expect(scores.map(({ method }: { method: string }) => method)).toEqual(["grad-cam", "layer-cam", "random", "edges"]);
+  for (const { method, deletion, insertion, difference, randomization, isSane } of scores) {
+    expect(difference.mean).toBeCloseTo(insertion.mean - deletion.mean, 6);
+    expect(deletion.mean).toBeGreaterThan(0);
+    expect(deletion.mean).toBeLessThan(1);
+    if (method === "random" || method === "edges") expect(randomization).toBeUndefined();
+    else {
+      expect(randomization).toHaveLength(4);
+      expect(isSane).toBe(randomization.every(({ mean }: { mean: number }) => mean <= 0.5));
+      expect(stderr.includes(`warning: ${method} failed the sanity check`)).toBe(!isSane);
+    }
+  }
+});
+
+it("--score needs an image that can be read", async () => {
+  const { exitCode, stderr } = await explain(at("broken.jpg"), "--score");
+  expect(exitCode).toBe(2);
+  expect(stderr).toContain("error: explain --score: none of the images can be read");
+});
