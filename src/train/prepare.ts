@@ -359,18 +359,13 @@ function assertFromScratch({ settings }: ResolvedSettings, request: TrainingRequ
 function validationImages(
   given: ImageDataset,
   { classes }: ImageDataset,
-  {
-    network,
-    preprocessing,
-    platform,
-    ...shared
-  }: Pick<TrainingPlan, "network" | "preprocessing"> &
+  how: Pick<TrainingPlan, "network" | "preprocessing"> &
     Pick<TrainingRequest, "platform"> &
     Pick<BatchOptions, "decode" | "shard">,
 ): ValidationImages {
+  const { platform, decode, shard } = how;
   const dataset = relabel(given, classes, "the training set");
-  const preparation = new ImagePreparation({ network, preprocessing }, platform);
-  const { decode, shard } = shared;
+  const preparation = new ImagePreparation(how, platform);
   const options = { batchSize: validationBatchSize, decode, shard };
   return { dataset, preparation, batches: new BatchSource(dataset, preparation.prepare, options) };
 }
@@ -387,12 +382,9 @@ function lossOf(network: Network, dataset: ImageDataset): Loss {
   const classes = dataset.classes.length;
   const check = (received: unknown, isAllowed: boolean, expected: string) =>
     assertAllowed("train option network", received, isAllowed, expected);
-  const [, , channels] = inputShapeOf(network);
-  check(
-    inputShapeOf(network),
-    channels === 3 || channels === 1,
-    "an input of images, [height, width, 3] or [height, width, 1]",
-  );
+  const shape = inputShapeOf(network);
+  const isImage = shape[2] === 3 || shape[2] === 1;
+  check(shape, isImage, "an input of images, [height, width, 3] or [height, width, 1]");
   const { outputShape } = outputLayer(network);
   const fits = outputShape.length === 1 && outputShape[0] === classes;
   check(outputShape, fits, `one output for each of the ${classes} classes: [${classes}]`);
