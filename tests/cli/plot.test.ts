@@ -105,7 +105,7 @@ describe("a network that is hard to lay out", () => {
   const where = 'model "branches.onnx"';
 
   it("is given up after a time, with the way out", async () => {
-    const drawing = nodePlatform.isolate(plotJob(branches(10, 30), {}, where), { ...layoutLimits, timeMs: 1000 });
+    const drawing = nodePlatform.isolate(plotJob(branches(60, 30), {}, where), { ...layoutLimits, timeMs: 1000 });
     await expect(drawing).rejects.toThrow(
       'model "branches.onnx": laying it out took longer than 1 s. Write a .dot file, which needs no layout.',
     );
@@ -117,7 +117,7 @@ describe("a network that is hard to lay out", () => {
   });
 
   it("does not outlive Ctrl-C", async () => {
-    const many = branches(10, 30);
+    const many = branches(60, 30);
     const parts = { architecture: architectureOf(many), weights: syntheticWeights(many), labels: ["a", "b"] };
     const model = encodeModel({ ...parts, preprocessing: defaultPreprocessing });
     await writeFile(join(folder, "branches.onnx"), model);
