@@ -21,7 +21,7 @@ const formatVersion = formatVersions[2];
 export type ModelMetadata = Omit<ModelParts, "weights">;
 
 /** Description of a model in a file of any kind; only image classifiers have labels and preprocessing. */
-export type ModelDescription = Pick<ModelMetadata, "architecture"> & Partial<ModelMetadata>;
+export type ModelDescription = Pick<ModelMetadata, "architecture"> & Partial<Omit<ModelMetadata, "architecture">>;
 
 const byte = z.int().min(0).max(255);
 /** Schema of a number, or of three, one for each channel. */

@@ -40,6 +40,7 @@ export interface ExplanationScore {
   readonly isSane: boolean | undefined;
 }
 
+/** Tests of methods of explanation, and of baselines, on some images. */
 export interface ExplanationScores {
   readonly images: number;
   readonly skipped: readonly SkippedFile[];
@@ -47,6 +48,7 @@ export interface ExplanationScores {
   readonly scores: readonly ExplanationScore[];
 }
 
+/** Options of {@link scoreExplanations}. */
 export interface ScoreOptions extends Omit<ExplainOptions, "method" | "label" | "against"> {
   readonly platform: Platform;
   readonly session?: SessionOptions | undefined;
