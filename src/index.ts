@@ -184,7 +184,6 @@ export type {
 } from "./tasks/explain/explainer.ts";
 export { type ExplanationMethod, explanationMethods } from "./tasks/explain/methods.ts";
 export {
-  type ExplanationScore,
   type ExplanationScores,
   type NamedImage,
   type ScoreOptions,

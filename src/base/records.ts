@@ -213,3 +213,32 @@ export interface ClassProbability {
   /** 0 to 1. */
   readonly probability: number;
 }
+
+/** Mean and standard deviation over the images. */
+export interface Spread {
+  readonly mean: number;
+  readonly deviation: number;
+}
+
+/** The tests of one method, or of a baseline that does not look at the network. */
+export interface ExplanationScore {
+  /** Name of the method, `random` or `edges`. */
+  readonly method: string;
+  /** Area under the class's probability while the most important pixels are hidden first; lower is better. */
+  readonly deletion: Spread;
+  /** The same while they are revealed first, on a blurred image; higher is better. */
+  readonly insertion: Spread;
+  /** Insertion − deletion, per image. */
+  readonly difference: Spread;
+  /** ROAD (Rong et al. 2022): how much less the class loses with the least than with the most important pixels, halved. */
+  readonly road: Spread;
+  /**
+   * Rank correlation of the maps before and after the weights are randomized, from the classifier down; the first value is
+   * that of a randomized classifier, the last that of a network without any of its weights. Undefined for baselines.
+   */
+  readonly randomization: readonly Spread[] | undefined;
+  /** Of `integrated-gradients`, the relative error of the attributions' sum. */
+  readonly incompleteness: Spread | undefined;
+  /** The map follows the weights: no correlation of the randomization is above 0.5 on average. Baselines have none. */
+  readonly isSane: boolean | undefined;
+}

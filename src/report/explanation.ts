@@ -1,3 +1,4 @@
+import type { ExplanationScore, Spread } from "../base/records.ts";
 import type { Fact, ImageGallery, ReportDocument, Table } from "./document.ts";
 import { numberColumn } from "./document.ts";
 import { heatScale } from "./heat-colors.ts";
@@ -94,27 +95,9 @@ const legend = {
       .text,
 } as const;
 
-/** Mean and standard deviation over images. */
-interface Spread {
-  readonly mean: number;
-  readonly deviation: number;
-}
-
-/** The tests of one method or baseline. */
-export interface MethodTests {
-  readonly method: string;
-  readonly deletion: Spread;
-  readonly insertion: Spread;
-  readonly difference: Spread;
-  readonly road: Spread;
-  readonly randomization: readonly Spread[] | undefined;
-  readonly incompleteness: Spread | undefined;
-  readonly isSane: boolean | undefined;
-}
-
 /** Builds the report of the tests that methods of explanation have to pass. */
 export function explanationScoreDocument(
-  { images, scores }: { readonly images: number; readonly scores: readonly MethodTests[] },
+  { images, scores }: { readonly images: number; readonly scores: readonly ExplanationScore[] },
   facts: readonly Fact[],
 ): ReportDocument {
   const written = ({ mean, deviation }: Spread) => `${mean.toFixed(3)} ± ${deviation.toFixed(3)}`;

@@ -146,6 +146,22 @@ it("--score tests methods on the images", async () => {
   }
 });
 
+it("writes nothing, and says why, if no image can be read", async () => {
+  const { exitCode, stdout, stderr } = await explain(at("broken.jpg"), "-o", at("none.html"));
+  expect(exitCode).toBe(1);
+  expect(stdout).toContain(`${at("broken.jpg")}\n  not explained: `);
+  expect(stderr).toBe("error: explain: images that could not be read: 1 of 1.\n");
+  await expect(readFile(at("none.html"))).rejects.toThrow("ENOENT");
+});
+
+it("--score writes a page, and no other file", async () => {
+  const { exitCode, stderr } = await explain(at("photos"), "--score", "-o", at("score.png"));
+  expect(exitCode).toBe(2);
+  expect(stderr).toContain(
+    `error: option --output: the extension does not identify a format; received "${at("score.png")}"`,
+  );
+});
+
 it("--score needs an image that can be read", async () => {
   const { exitCode, stderr } = await explain(at("broken.jpg"), "--score");
   expect(exitCode).toBe(2);

@@ -77,7 +77,8 @@ export function registerExplain(program: Command, io: CliIo): void {
     .option("--score", "test the methods on the images");
   addClassifierOptions(command).action(async (model: string, paths: readonly string[], flags: ExplainFlags) => {
     const { device, output, json, score } = flags;
-    const extension = output === undefined ? undefined : extensionOf(output, ["html", "png", "npy"], "--output");
+    const extensions = score ? (["html"] as const) : (["html", "png", "npy"] as const);
+    const extension = output === undefined ? undefined : extensionOf(output, extensions, "--output");
     if (output !== undefined) await assertWritable(output);
     const { platform, options } = await classifierArguments(command, networkFlags(flags), io);
     const images = await imagesOf(paths, io, platform.files);
@@ -106,10 +107,10 @@ export function registerExplain(program: Command, io: CliIo): void {
       progress?.stop();
       await explainer.dispose();
     }
-    if (output !== undefined) await write(output, extension!, found, { loaded, platform, about });
+    const isWritten = output !== undefined && (await write(output, extension!, found, { loaded, platform, about }));
+    if (isWritten && !json) io.stderr(`Wrote ${output}\n`);
     if (json) writeJson(io, found.map(toJson));
-    else if (output === undefined) for (const each of found) io.stdout(describe(each));
-    else io.stderr(`Wrote ${output}\n`);
+    else for (const each of found) if (output === undefined || "error" in each) io.stdout(describe(each));
     const failed = new Set(found.flatMap((each) => ("error" in each ? [each.file] : [])));
     if (failed.size > 0) {
       throw new DataError({
@@ -162,6 +163,7 @@ function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
+/** Returns whether there was anything to write. */
 async function write(
   output: string,
   extension: "html" | "png" | "npy",
@@ -175,10 +177,13 @@ async function write(
     readonly platform: Platform;
     readonly about: readonly { readonly name: string; readonly value: string }[];
   },
-): Promise<void> {
+): Promise<boolean> {
   const explained = found.flatMap((each) => ("explanation" in each ? [each] : []));
-  if (explained.length === 0) return;
-  if (extension === "npy") return writeFileAtomic(output, encodeNpy(explained[0]!.explanation.map));
+  if (explained.length === 0) return false;
+  if (extension === "npy") {
+    await writeFileAtomic(output, encodeNpy(explained[0]!.explanation.map));
+    return true;
+  }
   const images: ExplainedImage[] = [];
   for (const { file, image, explanation } of explained) {
     const { fit } = loaded.preprocessing;
@@ -187,8 +192,10 @@ async function write(
     const png = await platform.images.encodePng(pair);
     images.push({ ...explanation, file, against: explanation.against?.label, png, width, height });
   }
-  if (extension === "png") return writeFileAtomic(output, await renderPng(drawExplanation(images[0]!), 72));
-  await writeFileAtomic(output, await toHtml(explanationDocument(images, about)));
+  const isPng = extension === "png";
+  const content = isPng ? renderPng(drawExplanation(images[0]!), 72) : toHtml(explanationDocument(images, about));
+  await writeFileAtomic(output, await content);
+  return true;
 }
 
 async function writeScores(

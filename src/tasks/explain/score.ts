@@ -1,6 +1,6 @@
 import { UsageError } from "../../base/errors.ts";
 import type { ImageSource, Platform, RgbImage, SessionOptions } from "../../base/platform.ts";
-import type { SkippedFile } from "../../base/records.ts";
+import type { ExplanationScore, SkippedFile, Spread } from "../../base/records.ts";
 import { initializeWeights } from "../../graph/initialize.ts";
 import type { Network } from "../../graph/network.ts";
 import { asImageError } from "../../model/images.ts";
@@ -11,34 +11,6 @@ import { resizeMap } from "./maps.ts";
 import type { ExplanationMethod } from "./methods.ts";
 import { blurred, imputed, masked, neutralColor } from "./perturbations.ts";
 import { type ExplainedModel, loadProbe, type Probe } from "./probe.ts";
-
-/** Mean and standard deviation over the images. */
-export interface Spread {
-  readonly mean: number;
-  readonly deviation: number;
-}
-
-/** The tests of one method, or of a baseline that does not look at the network. */
-export interface ExplanationScore {
-  readonly method: ExplanationMethod | "random" | "edges";
-  /** Area under the class's probability while the most important pixels are hidden first; lower is better. */
-  readonly deletion: Spread;
-  /** The same while they are revealed first, on a blurred image; higher is better. */
-  readonly insertion: Spread;
-  /** Insertion − deletion, per image. */
-  readonly difference: Spread;
-  /** ROAD (Rong et al. 2022): how much less the class loses with the least than with the most important pixels, halved. */
-  readonly road: Spread;
-  /**
-   * Rank correlation of the maps before and after the weights are randomized, from the classifier down; the first value is
-   * that of a randomized classifier, the last that of a network without any of its weights. Undefined for baselines.
-   */
-  readonly randomization: readonly Spread[] | undefined;
-  /** Of `integrated-gradients`, see `Explanation.incompleteness`. */
-  readonly incompleteness: Spread | undefined;
-  /** The map follows the weights: no correlation of the randomization is above 0.5 on average. Baselines have none. */
-  readonly isSane: boolean | undefined;
-}
 
 /** Tests of methods of explanation, and of baselines, on some images. */
 export interface ExplanationScores {
@@ -83,8 +55,10 @@ export async function scoreExplanations(
   images: readonly NamedImage[],
   { platform, session, methods, randomizedImages = 5, onProgress, ...options }: ScoreOptions,
 ): Promise<ExplanationScores> {
+  // Two copies of the network: one outputs the layers to explain, the other only probabilities.
+  const explainer = new Explainer(await loadProbe(model, platform, session));
   const probe = await loadProbe(model, platform, session);
-  const explainer = new Explainer(probe);
+  const { signal } = options;
   const skipped = new Map<string, string>();
   const cascade = [classifierOf(model.network), ...shares(model.network)];
   const total =
@@ -102,7 +76,7 @@ export async function scoreExplanations(
         if (explanation instanceof Error) skipped.set(file, explanation.message);
         else {
           explanations.push(explanation);
-          tested.push(await faithfulness(probe, explanation, explanation.map));
+          tested.push(await faithfulness(probe, explanation, explanation.map, signal));
         }
         advance();
       }
@@ -120,14 +94,14 @@ export async function scoreExplanations(
     for (const [name, mapOf] of Object.entries(baselines)) {
       const tested: Faithfulness[] = [];
       for (const [index, explanation] of known.entries()) {
-        tested.push(await faithfulness(probe, explanation, mapOf(explanation.image, index)));
+        tested.push(await faithfulness(probe, explanation, mapOf(explanation.image, index), signal));
         advance();
       }
       const about = { randomization: undefined, incompleteness: undefined, isSane: undefined };
       scores.push({ method: name as keyof typeof baselines, ...summaryOf(tested), ...about });
     }
   } finally {
-    await explainer.dispose();
+    await Promise.all([explainer.dispose(), probe.dispose()]);
   }
 
   const correlations = new Map(methods.map((method) => [method, [] as Spread[]]));
@@ -199,7 +173,12 @@ function edgesOf({ height, width, data }: RgbImage): FloatTensor {
 }
 
 /** Hides and reveals an image in the order of a map. */
-async function faithfulness(probe: Probe, { image, index }: Explanation, map: FloatTensor): Promise<Faithfulness> {
+async function faithfulness(
+  probe: Probe,
+  { image, index }: Explanation,
+  map: FloatTensor,
+  signal?: AbortSignal,
+): Promise<Faithfulness> {
   const { height, width } = image;
   const order = orderOf(resizeMap(map, [height, width]).data);
   const color = neutralColor(probe.model.preprocessing);
@@ -216,7 +195,7 @@ async function faithfulness(probe: Probe, { image, index }: Explanation, map: Fl
   };
   const inverted = (mask: FloatTensor) => ({ ...mask, data: mask.data.map((value) => 1 - value) });
   const scores = async (images: readonly RgbImage[]) =>
-    (await probe.observe(images, [])).map(({ probabilities }) => probabilities[index]!);
+    (await probe.observe(images, [], signal)).map(({ probabilities }) => probabilities[index]!);
   const deletion = area(await scores(steps.map((share) => masked(image, inverted(chosen(share, "most")), color))));
   const insertion = area(await scores(steps.map((share) => masked(image, chosen(share, "most"), blurry.data))));
   const without = (from: "most" | "least") => roadShares.map((share) => imputed(image, chosen(share, from)));
