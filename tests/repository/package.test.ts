@@ -37,7 +37,10 @@ test("the package holds the program, its types and its papers, and nothing else"
   }
   expect(
     files.filter(
-      (file) => !/^(dist\/(src|apps)\/.*\.(js|d\.ts)|dist\/web\/.*|docs\/.*\.(md|yaml)|LICENSE|[A-Z]+\.md|package\.json)$/.test(file),
+      (file) =>
+        !/^(dist\/(src|apps)\/.*\.(js|d\.ts)|dist\/web\/.*|docs\/.*\.(md|yaml)|LICENSE|[A-Z]+\.md|package\.json)$/.test(
+          file,
+        ),
     ),
   ).toEqual([]);
 });
