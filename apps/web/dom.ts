@@ -2,7 +2,7 @@
 export type Child = Node | string | undefined | false;
 
 /** Properties, attributes and listeners (`onclick`) of an element. */
-export type Attributes = Readonly<Record<string, unknown>>;
+type Attributes = Readonly<Record<string, unknown>>;
 
 /** Creates an HTML element. */
 export function h<Tag extends keyof HTMLElementTagNameMap>(
