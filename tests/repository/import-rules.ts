@@ -22,7 +22,7 @@ const units: readonly (readonly [unit: string, rank: number, files: RegExp])[] =
   ["tasks", 6, /^src\/tasks\/[^/]+\.ts$/],
   // Types of the server's documents, and a client that uses nothing but `fetch`.
   ["client", 2, /^src\/client\//],
-  ...Object.entries({ server: 8, web: 8, cli: 9 }).map(
+  ...Object.entries({ server: 9, web: 9, cli: 10 }).map(
     ([app, rank]) => [app, rank, new RegExp(`^apps/${app}/`)] as const,
   ),
 ];
