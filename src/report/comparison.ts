@@ -1,6 +1,6 @@
 import { csvText } from "../base/csv.ts";
 import type { EpochRecord } from "../base/records.ts";
-import { accuracyInterval, type Interval, mcNemarTest, meanWithInterval } from "../learning/significance.ts";
+import { accuracyInterval, type Interval, mcNemarTest, meanWithInterval } from "../base/significance.ts";
 import { type ComparedMetric, comparisonChart } from "./charts/comparison-charts.ts";
 import {
   type Cell,
