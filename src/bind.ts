@@ -119,7 +119,6 @@ export interface Verbs {
    * network ends in a softmax, the temperature that would calibrate it is reported as well.
    * @throws {UsageError} a value of `top` is not a whole number from 1 to the number of classes.
    * @throws {DataError} the data set's classes differ from the model's, or it has no usable image.
-   * @throws {TrainingError} the network's outputs are NaN or infinite.
    * @throws {AbortedError} the signal fired.
    * @example
    * const { evaluation } = await evaluate(await loadModel("model.onnx"), await readFolder("photos/test"));

@@ -1,4 +1,4 @@
-import { WeightsError, type XceptionError } from "../../base/errors.ts";
+import type { XceptionError } from "../../base/errors.ts";
 import { assertOption, wholeNumber } from "../../base/kinds.ts";
 import type { ImageSource, Platform, SessionOptions, Source, Tensors } from "../../base/platform.ts";
 import type { ClassProbability } from "../../base/records.ts";
@@ -53,6 +53,7 @@ export class Classifier {
    * Returns the top classes of an image, most probable first.
    * @throws {FormatError} the image is damaged, or of no supported format.
    * @throws {DataError} there is no such file.
+   * @throws {WeightsError} the network's outputs for it are NaN or infinite.
    * @throws {UsageError} `top` is not a count, or the classifier was disposed.
    * @throws {AbortedError} the signal fired.
    */
@@ -62,8 +63,8 @@ export class Classifier {
   }
 
   /**
-   * Returns the top classes of many images, in their order; an unreadable image gives an error without stopping the
-   * others. Images are decoded while the engine runs on earlier ones.
+   * Returns the top classes of many images, in their order; an image that fails, in the decoder or in the network, gives
+   * an error without stopping the others. Images are decoded while the engine runs on earlier ones.
    * @throws {UsageError} an option is invalid, or the classifier was disposed.
    * @throws {AbortedError} the signal fired.
    */
@@ -97,13 +98,6 @@ export class Classifier {
 
   #ranked({ [this.#output]: output }: Tensors, top: number): readonly ClassProbability[] {
     const { data: scores } = output as FloatTensor;
-    if (!scores.every(Number.isFinite)) {
-      throw new WeightsError({
-        where: "Classifier",
-        what: "the network's probabilities are NaN or infinite",
-        remedy: "Its weights have probably diverged: train again with a lower learning rate.",
-      });
-    }
     return topIndices(scores, top).map((index) => ({
       label: this.labels[index]!,
       index,

@@ -101,7 +101,7 @@ export class FeatureExtractor {
   }
 
   /**
-   * Returns feature maps of many images, one by one in their order; an unreadable image gives an error.
+   * Returns feature maps of many images, one by one in their order; an image that fails gives an error.
    * @throws {UsageError} a layer or stage does not exist, an option is invalid, or the extractor was disposed.
    * @throws {WeightsError} a layer needs weights that the file lacks.
    * @throws {AbortedError} the signal fired.
@@ -283,15 +283,15 @@ export interface EmbedOptions extends Pick<PredictAllOptions, "batchSize" | "sig
 }
 
 export interface Embedded extends Embeddings {
-  /** Unreadable images; they have no row. */
+  /** Images that could not be read, or for which the network's values are NaN or infinite; they have no row. */
   readonly skipped: readonly SkippedFile[];
 }
 
 /**
  * Computes the embeddings of images, one row for each.
- * @throws {DataError} none of the images can be read.
+ * @throws {DataError} none of the images can be embedded.
  * @throws {UsageError} the layer does not exist, or an option is invalid.
- * @throws {WeightsError} the layer needs weights that the file lacks, or its values are NaN or infinite.
+ * @throws {WeightsError} the layer needs weights that the file lacks.
  * @throws {AbortedError} the signal fired.
  */
 export async function embed(
@@ -309,13 +309,6 @@ export async function embed(
     if ("error" in result) skipped.push({ file, reason: result.error.message });
     else {
       const { data } = result.maps[0]!.values;
-      if (!data.every(Number.isFinite)) {
-        throw new WeightsError({
-          where: `embedding of "${file}"`,
-          what: "its values are NaN or infinite",
-          remedy: "The weights have probably diverged: train again with a lower learning rate.",
-        });
-      }
       rows.push(data);
       embedded.push({ file, ...(label !== undefined && { label }) });
     }
@@ -324,7 +317,7 @@ export async function embed(
   if (rows.length === 0) {
     throw new DataError({
       where: "embed",
-      what: "none of the images can be read",
+      what: "none of the images can be embedded",
       received: skipped.slice(0, 3).map(({ reason }) => reason),
     });
   }

@@ -289,7 +289,9 @@ async function verifyImages(
     Math.min(255, Math.max(0, Math.round(127.5 * (value + 1)))),
   );
   const preparation = new ImagePreparation({ network, preprocessing }, platform);
-  const prepared = await Promise.all(files.map(preparation.prepare)).finally(() => preparation.dispose());
+  const prepared = await Promise.all(files.map((image) => preparation.prepare(image))).finally(() =>
+    preparation.dispose(),
+  );
   const bytes = imageBatch([{ width, height, data: rounded }, ...prepared]);
   const values = scalePixels(bytes.data, channels, preprocessing);
   const named = files.map((file, index) => (typeof file === "string" ? file : `image ${index + 1}`));
