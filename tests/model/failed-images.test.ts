@@ -7,7 +7,8 @@ import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { type Classified, loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import { evaluate } from "../../src/tasks/evaluate/evaluate.ts";
 import { loadExplainer } from "../../src/tasks/explain/explainer.ts";
-import { embed, loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
+import { embed } from "../../src/tasks/features/embed.ts";
+import { loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
 import { pickyGraph } from "./hostile-graphs.ts";
 import { smallModel } from "./small-model.ts";
 
@@ -88,13 +89,12 @@ test("evaluate: such images are skipped", async () => {
 });
 
 test("embed: such images are skipped", async () => {
-  const extractor = await loadFeatureExtractor(pickyGraph(), { platform, ...scaled });
+  await using extractor = await loadFeatureExtractor(pickyGraph(), { platform, ...scaled });
   const images = [black, failing, notFinite, black].map((image, index) => ({ image, file: `${index}.png` }));
-  const { layer } = { layer: extractor.network.layers.at(-2)!.name };
-  const { images: embedded, skipped } = await embed(extractor, images, { layer });
+  const layer = extractor.network.layers.at(-2)!.name;
+  const { images: embedded, skipped } = await embed(pickyGraph(), images, { layer, platform, ...scaled });
   expect(embedded).toEqual([{ file: "0.png" }, { file: "3.png" }]);
   expect(skipped.map(({ file }) => file)).toEqual(["1.png", "2.png"]);
-  await extractor.dispose();
 });
 
 test("explain: weights that have diverged are the image's error", async () => {
