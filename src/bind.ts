@@ -197,6 +197,7 @@ export interface Verbs {
    * @throws {WeightsError} the weights of a file are not those of its network.
    * @throws {UsageError} an option is invalid.
    * @throws {RuntimeUnavailableError} a requested runtime is not available.
+   * @throws {AbortedError} the signal fired.
    */
   verify(source: Source, options?: Bound<VerifyModelOptions>): Promise<ModelVerification>;
 }
@@ -246,6 +247,7 @@ const verifyOptions: OptionNames<VerifyModelOptions> = {
   images: true,
   runtimes: true,
   tolerance: true,
+  signal: true,
 };
 
 /** @throws {UsageError} there is no option of a given name: a typing error must not pass silently. */

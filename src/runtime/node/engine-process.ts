@@ -1,10 +1,13 @@
 /** The process of an isolated session. */
 import type { Session } from "../../base/platform.ts";
-import { createSession } from "./engine.ts";
+import { createSession, loadEngine } from "./engine.ts";
 import type { EngineOrder } from "./isolated-session.ts";
 import { serveOrders } from "./order-server.ts";
 
 let session: Session | undefined;
+
+// Before the first order, whose time it would take.
+await loadEngine();
 
 await serveOrders<EngineOrder>(async (order) => {
   if ("run" in order) return session!.run(order.run);

@@ -83,7 +83,7 @@ export class GuardedProcess {
         if (signal?.aborted) stop();
         signal?.addEventListener("abort", stop, { signal: done.signal });
         timer = setTimeout(() => limit(`takes longer than ${Math.round(timeMs / 100) / 10} s`), timeMs);
-        child.once("message", (message: Answer) => {
+        child.once("message", (message: OrderAnswer) => {
           if ("result" in message) return resolve(message.result);
           failure = message;
           reject(rebuilt(message));
@@ -115,4 +115,4 @@ export class GuardedProcess {
 }
 
 /** The answer to an order, and that to no order when the process has started. */
-export type Answer = JobFailure | { readonly result: unknown };
+export type OrderAnswer = JobFailure | { readonly result: unknown };

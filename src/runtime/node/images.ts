@@ -80,9 +80,14 @@ export async function encodePng({ width, height, data }: RgbImage): Promise<Uint
   );
 }
 
-/** On first use: not every program on this platform reads images. */
+/**
+ * On first use: not every program on this platform reads images. Without its cache, from which it would answer with the former
+ * image of a file (WebP, interlaced PNG) that has changed since.
+ */
 async function loadSharp() {
-  return (await import("sharp")).default;
+  const { default: sharp } = await import("sharp");
+  sharp.cache(false);
+  return sharp;
 }
 
 async function open(source: ImageFile, format: ImageFormat, pixelLimit: number): Promise<Sharp> {

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import type { Answer } from "./guarded-process.ts";
+import type { OrderAnswer } from "./guarded-process.ts";
 import { packError } from "./isolation.ts";
 
 /**
@@ -21,7 +21,7 @@ export async function serveOrders<Order>(carryOut: (order: Order) => Promise<unk
   // Ctrl-C in a terminal goes to all its processes; the parent decides.
   process.on("SIGINT", () => {});
   process.on("disconnect", () => process.exit());
-  const answer = (message: Answer) => process.send!(message);
+  const answer = (message: OrderAnswer) => process.send!(message);
   process.on("message", (order: Order) => {
     void carryOut(order)
       .then((result) => ({ result }), packError)
