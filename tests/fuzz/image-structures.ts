@@ -8,12 +8,8 @@ const [width, height] = [40, 30];
 export async function smallImages() {
   const data = Uint8Array.from({ length: width * height * 3 }, (_, at) => (at * at * 31 + at * 17) % 251);
   const image = () => sharp(data, { raw: { width, height, channels: 3 } });
-  const frames = await sharp(
-    [1, 2].map(() => ({ create: { width, height, channels: 3 as const, background: "red" } })),
-    {
-      join: { animated: true },
-    },
-  )
+  const still = await image().png().toBuffer();
+  const frames = await sharp([still, still], { join: { animated: true } })
     .gif()
     .toBuffer();
   const written = {
