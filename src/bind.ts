@@ -15,6 +15,8 @@ import {
 } from "./model/open-weights.ts";
 import type { PreprocessingOptions } from "./model/preprocessing.ts";
 import { weightsSource } from "./model/weights-file.ts";
+import { modelFileCard } from "./tasks/card/card.ts";
+import { writeCard } from "./tasks/card/card-file.ts";
 import { type Conversion, type ConvertOptions, convert } from "./tasks/convert.ts";
 import { type Classifier, type LoadOptions, loadClassifier } from "./tasks/evaluate/classifier.ts";
 import { type EvaluateOptions, type EvaluationResult, evaluate } from "./tasks/evaluate/evaluate.ts";
@@ -94,7 +96,7 @@ export interface Verbs {
    */
   loadWeights(network: Network, source: Source, options?: LoadWeightsOptions): Promise<LoadedWeights>;
   /**
-   * Writes a model file atomically.
+   * Writes a model file atomically, and beside it its card, `model.onnx.md`, unless there is an edited one.
    * @throws {UsageError} the architecture is not a classifier with as many classes as labels.
    * @throws {WeightsError} the weights are not those of the network.
    * @throws {FileError} the folder is missing or not writable.
@@ -240,7 +242,12 @@ export function bind(platform: Platform): Verbs {
     loadWeights: async (network, source, options) => {
       return loadWeights(network, source, platform, assertKnown("loadWeights", options, weightsOptions));
     },
-    saveModel: async (path, model) => filesOf(platform).write(path, encodeModel(model)),
+    saveModel: async (path, model) => {
+      const files = filesOf(platform);
+      const bytes = encodeModel(model);
+      await files.write(path, bytes);
+      await writeCard(path, await modelFileCard(path.replace(/^.*[/\\]/, ""), bytes, model), files);
+    },
     readFolder: async (path) => folderDataset(await filesOf(platform).list(path)),
     evaluate: async (model, dataset, options) => {
       return evaluate(model, dataset, { ...assertKnown("evaluate", options, evaluateOptions), platform });

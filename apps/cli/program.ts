@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { registerCard } from "./commands/card.ts";
 import { registerClassify } from "./commands/classify.ts";
 import { registerConvert } from "./commands/convert.ts";
 import { registerCost } from "./commands/cost.ts";
@@ -28,6 +29,7 @@ const commands = [
   registerEvaluate,
   registerExplain,
   registerReport,
+  registerCard,
   registerEmbed,
   registerSearch,
   registerConvert,

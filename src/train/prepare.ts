@@ -284,7 +284,7 @@ async function withStart(
   if (isFromScratch) assertFromScratch(given, request);
   const opened =
     resumed === undefined && source !== null
-      ? await openStartingFile(source, platform, { classes: task.classes })
+      ? await openStartingFile(source, platform, { classes: task.classes, key: given.settings.key ?? undefined })
       : undefined;
   const name = request.weightsName ?? source ?? "";
   const completed = own === undefined ? completedBy(opened, given, name) : { ...given, taken: [] };
@@ -345,7 +345,7 @@ function assertFromScratch({ settings }: ResolvedSettings, request: TrainingRequ
       remedy: "To train new weights, leave out --recipe finetune, --head-epochs and --unfreeze-from.",
     });
   }
-  for (const name of ["allowMissing", "headOn"] as const) {
+  for (const name of ["allowMissing", "key", "headOn"] as const) {
     if (settings[name] === null) continue;
     throw new UsageError({
       where: placeOf(name, request),

@@ -53,11 +53,11 @@ describe("xception evaluate", () => {
       "evaluating: 2/13
       evaluating: 4/13
       evaluating: 6/13
-      skipped: image "…/photos/cat/broken0.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      skipped: image "…/photos/cat/broken1.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      skipped: image "…/photos/cat/broken2.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      skipped: image "…/photos/cat/broken3.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      skipped: image "…/photos/cat/broken4.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
+      skipped: image "…/photos/cat/broken0.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP.
+      skipped: image "…/photos/cat/broken1.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP.
+      skipped: image "…/photos/cat/broken2.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP.
+      skipped: image "…/photos/cat/broken3.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP.
+      skipped: image "…/photos/cat/broken4.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP.
       skipped: 2 more
       "
     `);

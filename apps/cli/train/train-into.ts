@@ -5,6 +5,8 @@ import { encodeModel } from "../../../src/model/model-file.ts";
 import type { StartingWeights } from "../../../src/model/starting-weights.ts";
 import { withCommas } from "../../../src/report/numbers.ts";
 import { historyCsv } from "../../../src/report/training.ts";
+import { modelFileCard } from "../../../src/tasks/card/card.ts";
+import { keptCard } from "../../../src/tasks/card/card-file.ts";
 import type { Checkpoint } from "../../../src/train/checkpoint.ts";
 import type { TrainingPlan } from "../../../src/train/prepare.ts";
 import type { TrainingResult } from "../../../src/train/request.ts";
@@ -20,7 +22,7 @@ import { EventLog } from "./event-log.ts";
 import { resumeCommand } from "./flags.ts";
 import { machineDifference } from "./resume.ts";
 import { hooksOf, type Run } from "./run.ts";
-import type { RunFolder } from "./run-folder.ts";
+import { type RunFolder, runFiles } from "./run-folder.ts";
 import { RunReport } from "./run-report.ts";
 
 /**
@@ -73,6 +75,7 @@ export async function trainInto(folder: RunFolder, run: Run, platform: Platform,
     if (result.aborted) await save(folder, run, result);
     await events?.close();
     await report.finish(result);
+    if (!folder.written.includes(runFiles.card)) note(keptCard(folder.file("model")));
     return result;
   } catch (error) {
     display.stop();
@@ -154,7 +157,10 @@ async function save(
   const { labels, weights, preprocessing, evaluation, history, validationSkipped } = soFar;
   if (isNew) {
     const provenance = provenanceOf(run, soFar);
-    await folder.write("model", encodeModel({ architecture, labels, weights, preprocessing, provenance }));
+    const model = { architecture, labels, weights, preprocessing, provenance };
+    const bytes = encodeModel(model);
+    await folder.write("model", bytes);
+    await folder.write("card", await modelFileCard(runFiles.model, bytes, model));
     if (evaluation) {
       const document = { ...evaluation, skipped: validationSkipped };
       await folder.write("evaluation", `${JSON.stringify(document, undefined, 2)}\n`);
