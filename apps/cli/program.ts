@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { registerCard } from "./commands/card.ts";
 import { registerClassify } from "./commands/classify.ts";
+import { registerCompare } from "./commands/compare.ts";
 import { registerConvert } from "./commands/convert.ts";
 import { registerCost } from "./commands/cost.ts";
 import { registerDemo } from "./commands/demo.ts";
@@ -25,6 +26,7 @@ const commands = [
   registerCost,
   registerDemo,
   registerTrain,
+  registerCompare,
   registerClassify,
   registerEvaluate,
   registerExplain,
