@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -96,6 +96,16 @@ describe("xception evaluate", () => {
     const words = ["xception evaluate", at("model.onnx"), at("photos"), ...more].join(" ");
     expect(page).toContain(words);
     expect(page.match(/<img src="data:image\/png/g)).toHaveLength(6);
+  });
+
+  it("works on a single one of the model's classes, and names the others", async () => {
+    await mkdir(at("only", "cat"), { recursive: true });
+    await cp(at("photos", "cat"), at("only", "cat"), { recursive: true });
+    const { exitCode, stdout, stderr } = await capture(["evaluate", at("model.onnx"), at("only"), "--json"]);
+    expect(exitCode).toBe(0);
+    const { images, perClass } = JSON.parse(stdout);
+    expect(perClass.map(({ support }: { support: number }) => support)).toEqual([images, 0, 0]);
+    expect(stderr).toContain("note: The folder lacks 2 of the model's 3 classes: ");
   });
 
   it("refuses places that are none", async () => {

@@ -128,9 +128,9 @@ it.each<[string, Parts, readonly string[]]>([
     "run lengths of 4 bits",
     {
       ...{ width: 5, height: 1, bits: 4, compression: 2, palette: four, colors: 4 },
-      pixels: [3, 0x12, 0, 2, 0x31, 0, 0, 1],
+      pixels: [2, 0x12, 0, 3, 0x31, 0x20, 0, 1],
     },
-    [red, green, red, blue, red],
+    [red, green, blue, red, green],
   ],
 ])("%s", async (_, parts, expected) => {
   expect(await colors(bmp(parts))).toEqual(expected);

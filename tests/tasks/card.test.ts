@@ -7,7 +7,6 @@ import { parse } from "yaml";
 import { encodeModel } from "../../src/model/model-file.ts";
 import { convert, nodePlatform, saveModel } from "../../src/node.ts";
 import { cardMarkdown } from "../../src/tasks/card/card.ts";
-import { wilsonInterval } from "../../src/tasks/card/scores.ts";
 import { openSubject } from "../../src/tasks/card/subject.ts";
 import { capture } from "../cli/capture.ts";
 import { smallModel } from "../model/small-model.ts";
@@ -38,12 +37,6 @@ async function cardOf(path: string, options = {}) {
   const [, head, body] = /^---\n(.*?)---\n\n(.*)\n<!-- xception-ts replaces [^\n]*\n$/s.exec(text)!;
   return { head: parse(head!), body: body! };
 }
-
-it("computes Wilson's interval: 9 of 10 are 59.6 to 98.2 %, 0 of 10 are 0 to 27.8 %", () => {
-  expect(wilsonInterval(0.9, 10).map((bound) => bound.toFixed(4))).toEqual(["0.5958", "0.9821"]);
-  expect(wilsonInterval(0, 10).map((bound) => bound.toFixed(4))).toEqual(["0.0000", "0.2775"]);
-  expect(wilsonInterval(1, 1)[1]).toBe(1);
-});
 
 it("has Hugging Face's metadata of a trained model", async () => {
   const bytes = encodeModel(trained);
@@ -205,7 +198,7 @@ it("says what a model of another tool does not state, and invents nothing", asyn
 
 it("describes a network without a classifier, and how to get features from it", async () => {
   const headless = await convert(encodeModel(small), {
-    to: "keras",
+    to: "tfjs",
     network: { includeTop: false },
     allowMissing: "predictions/*",
   });

@@ -229,7 +229,7 @@ function metricsSection(subject: CardSubject): Section {
             rows: own.map((metric) => [
               metric.name,
               value(metric),
-              metric.interval ? metric.interval.map(formatPercent).join(" to ") : "",
+              metric.interval ? `${formatPercent(metric.interval.low)} to ${formatPercent(metric.interval.high)}` : "",
             ]),
           } as const,
         ];

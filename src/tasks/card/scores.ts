@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Evaluation } from "../../base/records.ts";
+import { accuracyInterval, type Interval } from "../../base/significance.ts";
 import type { Provenance } from "../../model/model.ts";
 
 /** Sets of images that a model was evaluated on, as its provenance names them. */
@@ -47,7 +48,7 @@ export interface CardMetric {
   readonly name: string;
   readonly value: number;
   /** 95 % confidence interval, of shares of images. */
-  readonly interval?: readonly [low: number, high: number];
+  readonly interval?: Interval;
   readonly images: number;
 }
 
@@ -63,7 +64,7 @@ export function metricsIn(provenance: Provenance | undefined, classes: number): 
     const metric = (type: string, name: string, value: number | undefined): CardMetric[] =>
       value === undefined ? [] : [{ split, type, name, value, images }];
     const accuracy = (name: string, value: number | undefined) =>
-      metric("accuracy", name, value).map((each) => ({ ...each, interval: wilsonInterval(each.value, images) }));
+      metric("accuracy", name, value).map((each) => ({ ...each, interval: accuracyInterval(each.value, images) }));
     return [
       ...accuracy("Top-1 accuracy", top1),
       ...(classes > 5 ? accuracy("Top-5 accuracy", top5) : []),
@@ -72,18 +73,4 @@ export function metricsIn(provenance: Provenance | undefined, classes: number): 
       ...metric("expected_calibration_error", "Expected calibration error, 15 bins", error),
     ];
   });
-}
-
-/**
- * 95 % confidence interval of a proportion.
- * @param share from 0 to 1.
- * @param count number of trials, from 1.
- * @see Wilson 1927, https://doi.org/10.2307/2276774
- */
-export function wilsonInterval(share: number, count: number): readonly [low: number, high: number] {
-  const square = 1.959964 ** 2;
-  const center = share + square / (2 * count);
-  const half = Math.sqrt(square * ((share * (1 - share)) / count + square / (4 * count ** 2)));
-  const bounds = [center - half, center + half].map((bound) => Math.min(1, Math.max(0, bound / (1 + square / count))));
-  return bounds as [number, number];
 }
