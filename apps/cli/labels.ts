@@ -28,7 +28,8 @@ export async function readDataset(
   return { ...multiLabelDataset(listing, labels, where, classes), notes };
 }
 
-function describeUnsupported(folder: string, kinds: ReadonlyMap<string, number>): readonly string[] {
+/** A note on the files of a folder that are not images, by kind; empty if there are none. */
+export function describeUnsupported(folder: string, kinds: ReadonlyMap<string, number>): readonly string[] {
   if (kinds.size === 0) return [];
   const counts = [...kinds].map(([kind, count]) => `${withCommas(count)} ${kind}`);
   return [`Skipped files in ${folder} that are not supported images: ${counts.join(", ")}`];

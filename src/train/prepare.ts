@@ -1,6 +1,7 @@
 import { DataError, UsageError } from "../base/errors.ts";
 import { assertAllowed, assertOption, wholeNumber } from "../base/kinds.ts";
 import type { Communicator, Platform, SizedDecodeOptions } from "../base/platform.ts";
+import { limitPixels } from "../base/source.ts";
 import { type BatchOptions, BatchSource } from "../data/batches.ts";
 import { type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
 import { ImageStore } from "../data/image-loading.ts";
@@ -113,9 +114,10 @@ const largestBatch = 32;
  */
 export async function prepareTraining(dataset: ImageDataset, request: TrainingRequest): Promise<TrainingPlan> {
   assertClasses(dataset);
-  const { platform, communicator = alone, healthSteps = 0 } = request;
+  const { communicator = alone, healthSteps = 0 } = request;
   assertOption("train option healthSteps", healthSteps, wholeNumber({ from: 0 }));
   const started = await withStart(resolvedSettings(request), taskOf(dataset), request);
+  const platform = limitPixels(request.platform, started.settings.pixelLimit);
   const { network, preprocessing } = started;
   const loss = lossOf(network, dataset);
   const weights = started.weights ?? initializeWeights(network);

@@ -97,7 +97,7 @@ describe("bytes", () => {
     expect(
       (await refusal(bytes, { pixelLimit: 64 * 64 - 1 })).replace(/of \d+ bytes/, "of N bytes"),
     ).toMatchInlineSnapshot(
-      `"FORMAT image of N bytes: the image has too many pixels; expected at most 4095 pixels. Raise \`pixelLimit\` if you trust its source."`,
+      `"FORMAT image of N bytes: the image has too many pixels; expected at most 4095 pixels. If you trust its source, raise the option pixelLimit (--pixel-limit)."`,
     );
   });
 });

@@ -1,5 +1,6 @@
 import { TrainingError, UsageError } from "../../../src/base/errors.ts";
 import type { Platform } from "../../../src/base/platform.ts";
+import { limitPixels } from "../../../src/base/source.ts";
 import { countParameters, type Network, networkWeights } from "../../../src/graph/network.ts";
 import { encodeModel } from "../../../src/model/model-file.ts";
 import type { StartingWeights } from "../../../src/model/starting-weights.ts";
@@ -40,7 +41,7 @@ export async function trainInto(folder: RunFolder, run: Run, platform: Platform,
   const beginEvents = (steps: number) => {
     if (flags.tensorboard !== false) events = new EventLog(folder, steps, note);
   };
-  const report = new RunReport(folder, run, platform, note);
+  const report = new RunReport(folder, run, limitPixels(platform, plan.settings.pixelLimit), note);
   let trained: Network | undefined;
   try {
     const result = await runTraining(plan, {

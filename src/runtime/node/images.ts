@@ -272,7 +272,7 @@ function tooLarge(source: ImageFile, limit: number, cause?: Error): FormatError 
     where: describeSource(source),
     what: "the image has too many pixels",
     expected: `at most ${limit} pixels`,
-    remedy: "Raise `pixelLimit` if you trust its source.",
+    remedy: "If you trust its source, raise the option pixelLimit (--pixel-limit).",
     cause,
   });
 }

@@ -52,7 +52,7 @@ export async function cardFile(name: string, bytes: Uint8Array): Promise<CardFil
 
 /**
  * Opens a model in a file of any known format.
- * @throws as {@link Verbs.card}.
+ * @throws as {@link Verbs.loadModel}.
  */
 export async function openSubject(
   source: Source,
