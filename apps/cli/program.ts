@@ -12,6 +12,7 @@ import { registerExplain } from "./commands/explain.ts";
 import { registerPlot } from "./commands/plot.ts";
 import { registerReport } from "./commands/report.ts";
 import { registerSearch } from "./commands/search.ts";
+import { registerServe } from "./commands/serve.ts";
 import { registerSummary } from "./commands/summary.ts";
 import { registerTrain } from "./commands/train.ts";
 import { registerVerify } from "./commands/verify.ts";
@@ -34,6 +35,7 @@ const commands = [
   registerCard,
   registerEmbed,
   registerSearch,
+  registerServe,
   registerConvert,
   registerVerify,
   registerWeights,

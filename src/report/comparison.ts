@@ -2,6 +2,7 @@ import { csvText } from "../base/csv.ts";
 import type { EpochRecord } from "../base/records.ts";
 import { accuracyInterval, type Interval, mcNemarTest, meanWithInterval } from "../base/significance.ts";
 import { type ComparedMetric, comparisonChart } from "./charts/comparison-charts.ts";
+import { type NetworkSizes, sizesTable } from "./cost.ts";
 import {
   type Cell,
   type Fact,
@@ -11,7 +12,7 @@ import {
   type Section,
   type TableColumn,
 } from "./document.ts";
-import { asMemory, formatNumber, formatPercent, formatRounded, withCommas, withMetricPrefix } from "./numbers.ts";
+import { formatNumber, formatPercent, formatRounded } from "./numbers.ts";
 import { type PaperClaim, paperConditions, paperTables } from "./paper.ts";
 import { toText } from "./text.ts";
 
@@ -39,17 +40,6 @@ export interface ComparedNetwork extends NetworkSizes {
   readonly latencyMs?: number | undefined;
   /** One for each seed that has been trained. */
   readonly runs: readonly ComparedRun[];
-}
-
-/** Size and cost of a network at the size of its images. */
-export interface NetworkSizes {
-  readonly parameters: number;
-  /** Multiply-accumulates per image. */
-  readonly multiplications: number;
-  /** Numbers in the outputs of all convolutions and fully connected layers, per image. */
-  readonly activations: number;
-  /** Memory of a training step for each image, estimated, in bytes. */
-  readonly trainingBytes: number;
 }
 
 /** A training run of a comparison, and its test. */
@@ -146,33 +136,23 @@ function resultSection(networks: readonly ComparedNetwork[]): Section {
       {
         type: "table",
         caption: `Test accuracy and loss, ${seeds ? "means over the seeds" : "one seed each"}; in brackets the 95 % confidence interval`,
-        columns: [networkColumn, ...["Epochs", "ms per step", "Test loss", "Test accuracy"].map(numberColumn)],
+        columns: [
+          networkColumn,
+          ...["Epochs", "ms per step", "ms per image", "Test loss", "Test accuracy"].map(numberColumn),
+        ],
         rows: networks.map((network) => {
           const { mean: accuracy, interval } = accuracyOf(network);
           return [
             code(network.name),
             `${network.epochs}`,
             formatRounded((1000 * network.batchSize) / mean(network.runs.map(imagesPerSecond))),
+            network.latencyMs === undefined ? "–" : formatRounded(network.latencyMs),
             formatNumber(mean(network.runs.map(({ loss }) => loss))),
             { text: `${formatPercent(accuracy)}${intervalText(interval)}`, share: accuracy },
           ];
         }),
       },
-      {
-        type: "table",
-        caption:
-          "Size and speed for one image. A MAC is a multiply-accumulate, two FLOPs; both are of convolutions and fully connected layers, and activations the numbers in their outputs; memory is an estimate for training",
-        columns: [networkColumn, ...["Parameters", "MACs", "FLOPs", "Activations", "Memory", "ms"].map(numberColumn)],
-        rows: networks.map(({ name, parameters, multiplications, activations, trainingBytes, latencyMs }) => [
-          code(name),
-          withCommas(parameters),
-          withMetricPrefix(multiplications),
-          withMetricPrefix(2 * multiplications),
-          withMetricPrefix(activations),
-          asMemory(trainingBytes),
-          latencyMs === undefined ? "–" : formatRounded(latencyMs),
-        ]),
-      },
+      sizesTable(networks),
     ],
   };
 }

@@ -3,19 +3,16 @@ import { z } from "zod";
 import { AbortedError, FileError, UsageError } from "../../../src/base/errors.ts";
 import { checkDocument, parseJson } from "../../../src/base/json.ts";
 import type { Platform } from "../../../src/base/platform.ts";
-import { countParameters, networkWeights } from "../../../src/graph/network.ts";
-import type { ComparedNetwork, ComparedRun, Comparison, NetworkSizes } from "../../../src/report/comparison.ts";
+import type { ComparedNetwork, ComparedRun, Comparison } from "../../../src/report/comparison.ts";
 import { comparisonCsv, comparisonDocument } from "../../../src/report/comparison.ts";
-import { networkCost } from "../../../src/report/cost.ts";
+import { networkSizes } from "../../../src/report/cost.ts";
 import type { Fact } from "../../../src/report/document.ts";
 import { toHtml } from "../../../src/report/html.ts";
 import { formatDuration } from "../../../src/report/numbers.ts";
 import { readFile, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { loadClassifier } from "../../../src/tasks/evaluate/classifier.ts";
-import { sizeOf } from "../../../src/tensor/shape.ts";
 import { alone } from "../../../src/train/ranks/ranks.ts";
 import type { ResolvedSettings } from "../../../src/train/settings/resolve.ts";
-import type { Settings } from "../../../src/train/settings/settings.ts";
 import type { CliIo } from "../io.ts";
 import { hasCheckpoint, newestCheckpoint } from "../train/checkpoint-folder.ts";
 import type { RunFlags } from "../train/flags.ts";
@@ -148,23 +145,10 @@ function comparisonOf(
 ): Comparison {
   const networks = specs.map(({ name, resolved: { settings } }, index): ComparedNetwork => {
     const { epochs, batchSize } = settings;
-    const sizes = sizesOf(settings, classes);
+    const sizes = networkSizes(networkToCompare(settings, classes));
     return { name, ...sizes, epochs, batchSize: batchSize!, latencyMs: latencies[index], runs: results.get(name)! };
   });
   return { match, networks, setup, command, claims: claimsAbout(specs) };
-}
-
-/** Size and cost of a network at the size of its images. */
-function sizesOf(settings: Settings, classes: number): NetworkSizes {
-  const network = networkToCompare(settings, classes);
-  const { layers, total } = networkCost(network);
-  const outputs = network.layers.reduce((sum, { outputShape }) => sum + sizeOf(outputShape), 0);
-  return {
-    parameters: countParameters(networkWeights(network)).total,
-    multiplications: total.multiplications,
-    activations: layers.reduce((sum, { outputShape }) => sum + sizeOf(outputShape), 0),
-    trainingBytes: 1.1 * outputs * Float32Array.BYTES_PER_ELEMENT,
-  };
 }
 
 /** Timed classifications of each model, interleaved. */
