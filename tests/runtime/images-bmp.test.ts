@@ -5,49 +5,11 @@ import fc from "fast-check";
 import { afterAll, expect, it } from "vitest";
 import { FormatError } from "../../src/base/errors.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
+import { type BmpParts, bmp } from "./bmp-file.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "bmp-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 const { decode, encodePng } = nodePlatform.images;
-
-interface Parts {
-  readonly width: number;
-  readonly height: number;
-  readonly bits: number;
-  readonly compression?: number;
-  readonly header?: number;
-  /** Blue, green, red and one more byte each. */
-  readonly palette?: readonly (readonly number[])[];
-  /** Little-endian, after the first 40 bytes of the header. */
-  readonly masks?: readonly number[];
-  readonly pixels: readonly number[];
-  readonly colors?: number;
-}
-
-/** A file as other programs write it. */
-function bmp({ width, height, bits, compression = 0, header = 40, palette = [], masks = [], pixels, colors }: Parts) {
-  const extra = header === 40 ? 4 * masks.length : 0;
-  const start = 14 + header + extra + palette.flat().length;
-  const bytes = Buffer.alloc(start + pixels.length);
-  bytes.write("BM");
-  bytes.writeUInt32LE(bytes.length, 2);
-  bytes.writeUInt32LE(start, 10);
-  bytes.writeUInt32LE(header, 14);
-  if (header === 12) {
-    for (const [index, value] of [width, height, 1, bits].entries()) bytes.writeUInt16LE(value, 18 + 2 * index);
-  } else {
-    bytes.writeInt32LE(width, 18);
-    bytes.writeInt32LE(height, 22);
-    bytes.writeUInt16LE(1, 26);
-    bytes.writeUInt16LE(bits, 28);
-    bytes.writeUInt32LE(compression, 30);
-    bytes.writeUInt32LE(colors ?? 0, 46);
-    for (const [index, mask] of masks.entries()) bytes.writeUInt32LE(mask >>> 0, 54 + 4 * index);
-  }
-  bytes.set(palette.flat(), 14 + header + extra);
-  bytes.set(pixels, start);
-  return new Uint8Array(bytes);
-}
 
 const [red, green, blue, white, black] = ["ff0000", "00ff00", "0000ff", "ffffff", "000000"] as const;
 /** Palette entries: black, red, green, blue. */
@@ -63,7 +25,7 @@ async function colors(bytes: Uint8Array, options = {}): Promise<readonly string[
   return Buffer.from(data).toString("hex").match(/.{6}/g)!;
 }
 
-it.each<[string, Parts, readonly string[]]>([
+it.each<[string, BmpParts, readonly string[]]>([
   // Rows are stored from the bottom up and padded to four bytes.
   ["24 bits", { width: 1, height: 2, bits: 24, pixels: [0, 0, 255, 0, 255, 0, 0, 0] }, [blue, red]],
   ["24 bits from the top", { width: 1, height: -2, bits: 24, pixels: [0, 0, 255, 0, 255, 0, 0, 0] }, [red, blue]],
