@@ -72,16 +72,16 @@ export interface StartingFile {
 /**
  * Opens weights to start training from.
  * @param source `imagenet` selects the ImageNet weights of keras.applications.Xception.
- * @param options `classes`: number of classes; with 1000, `imagenet` includes its classifier.
+ * @param options `classes`: number of classes; with 1000, `imagenet` includes its classifier; `key`: as in `loadWeights`.
  * @throws {FileError} the file does not exist, or cannot be read.
  * @throws {FormatError} it is in no known format, or damaged.
  */
 export async function openStartingFile(
   source: Source,
   platform: SourceReader,
-  { classes }: { readonly classes?: number | undefined },
+  { classes, key }: { readonly classes?: number | undefined; readonly key?: string | undefined },
 ): Promise<StartingFile> {
-  const opened = await weightsSource(source, platform, { includeTop: classes === 1000 });
+  const opened = await weightsSource(source, platform, { includeTop: classes === 1000, key });
   const file = await openWeightsFile(opened);
   const { license, provenance } = file.metadata ?? {};
   return {
