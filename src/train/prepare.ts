@@ -256,7 +256,7 @@ async function withStart(
   if (isFromScratch) assertFromScratch(given, request);
   const opened =
     resumed === undefined && source !== null
-      ? await openStartingFile(source, platform, { classes: task.classes })
+      ? await openStartingFile(source, platform, { architecture: own ?? given.settings.architecture, ...task })
       : undefined;
   const name = request.weightsName ?? source ?? "";
   const completed = own === undefined ? completedBy(opened, given, name) : { ...given, taken: [] };

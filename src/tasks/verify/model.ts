@@ -74,7 +74,7 @@ export interface RuntimeVerification {
  */
 export async function verifyModel(source: Source, options: VerifyModelOptions): Promise<ModelVerification> {
   const { platform, images = [], tolerance = defaultTolerance, network, architecture, key } = options;
-  const opened = await weightsSource(source, platform, { key });
+  const opened = await weightsSource(source, platform, { architecture, key });
   if (isGraphToRun(opened, { network, architecture })) return verifyForeignGraph(source, opened, options);
   const model = await openAs(opened, { network, architecture });
   const { reference, inputs } = await referenceOf(model, images, options);
@@ -201,7 +201,7 @@ async function readGolden(source: Source, name: string, platform: Platform) {
 
 /** A file with only weights is loaded into the model's network. */
 async function openReference(source: Source, network: Network, platform: Platform) {
-  const opened = await weightsSource(source, platform);
+  const opened = await weightsSource(source, platform, { architecture: network });
   const file = await openWeightsFile(opened);
   if (file.describedNetwork !== undefined) return modelFrom(file, opened.where, inputShapeOf(network));
   return { network, ...weightsFor(network, file, { where: opened.where }) };
