@@ -54,8 +54,8 @@ export type WithImages<Options> = Bound<Options> & ImageLimits;
 
 /**
  * Everything that can be done with images and models on one platform. A source is a path, a URL string, a `URL`, a
- * `Blob`, an `ArrayBuffer` or a `Uint8Array`; for models also `imagenet`, the weights of keras.applications.Xception.
- * URLs are downloaded once.
+ * `Blob`, an `ArrayBuffer` or a `Uint8Array`; for models also `imagenet`, the weights of keras.applications for the
+ * architecture. URLs are downloaded once.
  */
 export interface Verbs {
   /**
@@ -355,7 +355,7 @@ export function bind(platform: Platform): Verbs {
     },
     convert: async (source, options) => {
       assertKnown("convert", options, convertOptions);
-      return convert(await weightsSource(source, platform, { key: options.key }), options);
+      return convert(await weightsSource(source, platform, options), options);
     },
     verify: async (source, options) => {
       return verifyModel(source, checked("verify", options, verifyOptions));

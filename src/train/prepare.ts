@@ -258,7 +258,11 @@ async function withStart(
   if (isFromScratch) assertFromScratch(given, request);
   const opened =
     resumed === undefined && source !== null
-      ? await openStartingFile(source, platform, { classes: task.classes, key: given.settings.key ?? undefined })
+      ? await openStartingFile(source, platform, {
+          architecture: own ?? given.settings.architecture,
+          key: given.settings.key ?? undefined,
+          ...task,
+        })
       : undefined;
   const name = request.weightsName ?? source ?? "";
   const completed = own === undefined ? completedBy(opened, given, name) : { ...given, taken: [] };

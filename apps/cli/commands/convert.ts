@@ -64,7 +64,7 @@ export function registerConvert(program: Command, io: CliIo): void {
       const hasOwnTop = includeTop && classes === 1000;
       // A classifier of other classes is reinitialized, as in training.
       const { allowMissing = source === "imagenet" && includeTop && !hasOwnTop ? "predictions/*" : undefined } = flags;
-      const opened = await weightsSource(source, platformFor(flags, io), { includeTop: hasOwnTop, key: flags.key });
+      const opened = await weightsSource(source, platformFor(flags, io), { ...flags, includeTop: hasOwnTop });
       const labels = await labelsOf(labelFile);
       const conversion = await convert(opened, {
         ...{ to, network, architecture, labels, allowMissing, dtype, strict },

@@ -52,8 +52,9 @@ export function registerSummary(program: Command, io: CliIo): void {
 
 async function summarizeFile(model: string, command: Command, flags: SummaryFlags, io: CliIo): Promise<void> {
   if (model === "imagenet") {
-    const about = { labels: await imagenetLabels(), preprocessing: defaultPreprocessing, ...imagenetOrigin };
     const network = publishedNetwork(command, flags);
+    const origin = imagenetOrigin(flags.architecture);
+    const about = { labels: await imagenetLabels(), preprocessing: defaultPreprocessing, ...origin };
     return showModel(model, { format: "Keras's published weights", network, notes: [], ...about }, flags, io);
   }
   const { file, source, inputShape } = await openDescribed(model, command, flags, io);

@@ -86,7 +86,7 @@ async function networkSubject(source: WeightsSource, options: LoadModelOptions):
   const { format } = opened;
   return {
     ...describeNetwork(described),
-    ...{ format, graph: ownGraph(opened), notes: [...ended.notes, ...notes] },
+    ...{ format, graph: graphImagesOf(opened), notes: [...ended.notes, ...notes] },
   };
 }
 
@@ -97,7 +97,7 @@ export function describeNetwork(model: Omit<ModelToWrite, "weights">) {
 }
 
 /** The input and output of a graph of ours without preprocessing. */
-export function ownGraph({ format, network }: Pick<OpenedModel, "format" | "network">): GraphImages | undefined {
+export function graphImagesOf({ format, network }: Pick<OpenedModel, "format" | "network">): GraphImages | undefined {
   if (format !== "plain ONNX" || inputShapeOf(network).length !== 3) return undefined;
   return {
     input: imageInput,
@@ -139,6 +139,6 @@ export async function writtenSubject(
   { bytes, beside, to, model, notes }: WrittenModel,
 ): Promise<CardSubject> {
   const shards = await Promise.all([...beside].map(([part, content]) => cardFile(part, content)));
-  const graph = ownGraph({ format: to, network: model.network });
+  const graph = graphImagesOf({ format: to, network: model.network });
   return { ...describeNetwork(model), files: [await cardFile(name, bytes), ...shards], format: to, graph, notes };
 }
