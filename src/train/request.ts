@@ -16,7 +16,14 @@ import type { Settings } from "./settings/settings.ts";
 import type { TrainingGraphOptions } from "./step/training-graph-options.ts";
 
 /** Settings that locate images and labels; a request has the data sets themselves. */
-type DatasetSetting = "val" | "valShare" | "labelsFile" | "valLabelsFile" | "sampleWeights" | "mapWeights";
+type DatasetSetting =
+  | "val"
+  | "valShare"
+  | "imagesList"
+  | "labelsFile"
+  | "valLabelsFile"
+  | "sampleWeights"
+  | "mapWeights";
 
 /** Settings that may also be given as objects. */
 interface SettingObjects {

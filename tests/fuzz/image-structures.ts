@@ -29,7 +29,7 @@ export async function smallImages() {
   };
   function withOrientation() {
     return image()
-      .withExif({ IFD0: { Orientation: "6" } })
+      .withMetadata({ orientation: 6 })
       .jpeg();
   }
   const entries = Object.entries(written).map(async ([format, images]) => {
