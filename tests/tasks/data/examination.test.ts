@@ -47,10 +47,7 @@ beforeAll(async () => {
   await sharp(at("train/b/3.png")).jpeg({ quality: 95 }).toFile(at("val/b/3.jpg"));
   await encoded(picture(50)).png().toFile(at("val/a/50.png"));
   writeFileSync(at("train/a/broken.jpg"), "not an image");
-  await encoded(picture(60))
-    .jpeg()
-    .withMetadata({ orientation: 6 })
-    .toFile(at("train/a/rotated.jpg"));
+  await encoded(picture(60)).jpeg().withMetadata({ orientation: 6 }).toFile(at("train/a/rotated.jpg"));
   await encoded(picture(61)).grayscale().jpeg().toFile(at("train/a/gray.jpg"));
   await encoded(picture(62, [640, 20]))
     .png()
