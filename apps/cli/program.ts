@@ -4,6 +4,7 @@ import { registerClassify } from "./commands/classify.ts";
 import { registerCompare } from "./commands/compare.ts";
 import { registerConvert } from "./commands/convert.ts";
 import { registerCost } from "./commands/cost.ts";
+import { registerData } from "./commands/data.ts";
 import { registerDemo } from "./commands/demo.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerEmbed } from "./commands/embed.ts";
@@ -27,6 +28,7 @@ const commands = [
   registerPlot,
   registerCost,
   registerDemo,
+  registerData,
   registerTrain,
   registerCompare,
   registerClassify,

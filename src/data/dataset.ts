@@ -76,6 +76,37 @@ export function relabel(
   return { classes, samples };
 }
 
+/**
+ * Returns the images that a list names, in the order of the data set.
+ * @param list one name a line; empty lines are skipped.
+ * @param where the list's name in errors.
+ * @throws {DataError} a name is not in the data set, or a class loses all its images.
+ */
+export function onlyListed({ classes, samples }: ImageDataset, list: string, where: string): ImageDataset {
+  const names = new Set(
+    list
+      .replace(/^\uFEFF/, "")
+      .split(/\r?\n/)
+      .filter((line) => line !== ""),
+  );
+  const kept = samples.filter(({ name }) => names.has(name));
+  const known = new Set(kept.map(({ name }) => name));
+  const unknown = [...names].filter((name) => !known.has(name));
+  if (unknown.length > 0) {
+    const expected = "paths inside the folder, e.g. cat/1.jpg";
+    throw new DataError({
+      where,
+      what: `it lists images that the data set lacks (${unknown.length})`,
+      received: unknown.slice(0, 3),
+      expected,
+    });
+  }
+  const used = new Set(kept.flatMap((sample) => classesOf(sample)));
+  const empty = classes.filter((_, label) => !used.has(label));
+  if (empty.length === 0) return { classes, samples: kept };
+  throw new DataError({ where, what: "it lists no image of some classes", received: empty.slice(0, 5) });
+}
+
 const imageExtensions = ["jpg", "jpeg", "jfif", "png", "webp", "avif", "gif", "tif", "tiff", "bmp"];
 
 /** A data set read from a folder with one subfolder per class. */

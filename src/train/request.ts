@@ -19,6 +19,7 @@ import type { TrainingGraphOptions } from "./step/training-graph-options.ts";
 const notRequested = [
   "val",
   "valShare",
+  "imagesList",
   "labelsFile",
   "valLabelsFile",
   "sampleWeights",

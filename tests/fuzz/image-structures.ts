@@ -29,9 +29,7 @@ export async function smallImages() {
     avif: [image().avif({ effort: 0 }), image().avif({ effort: 0, lossless: true })],
   };
   function withOrientation() {
-    return image()
-      .withExif({ IFD0: { Orientation: "6" } })
-      .jpeg();
+    return image().withMetadata({ orientation: 6 }).jpeg();
   }
   const entries = Object.entries(written).map(async ([format, images]) => {
     return [format, await Promise.all(images.map(async (each) => new Uint8Array(await each.toBuffer())))] as const;

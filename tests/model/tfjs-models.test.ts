@@ -35,7 +35,11 @@ test("a grayscale model of TF.js classifies RGB images by their luma, as it is a
   const golden = JSON.parse(readFileSync(join(path, "../outputs.json"), "utf8")) as { outputs: number[][] };
   // Gray pixels of the values that TF.js was given, to the nearest of 256 levels from −1 to 1.
   const levels = Uint8Array.from({ length: 120 }, (_, index) => Math.round((Math.sin(index * 0.37) + 1) * 127.5));
-  const photo = { width: 10, height: 12, data: Uint8Array.from({ length: 360 }, (_, at) => levels[Math.floor(at / 3)]!) };
+  const photo = {
+    width: 10,
+    height: 12,
+    data: Uint8Array.from({ length: 360 }, (_, at) => levels[Math.floor(at / 3)]!),
+  };
   const { bytes } = await convert(path, { to: "onnx" });
   for (const source of [path, bytes]) {
     await using classifier = await loadClassifier(source);

@@ -14,7 +14,17 @@ export interface BmpParts {
 }
 
 /** A BMP file as other programs write it. */
-export function bmp({ width, height, bits, compression = 0, header = 40, palette = [], masks = [], pixels, colors }: BmpParts) {
+export function bmp({
+  width,
+  height,
+  bits,
+  compression = 0,
+  header = 40,
+  palette = [],
+  masks = [],
+  pixels,
+  colors,
+}: BmpParts) {
   const extra = header === 40 ? 4 * masks.length : 0;
   const start = 14 + header + extra + palette.flat().length;
   const bytes = Buffer.alloc(start + pixels.length);
@@ -37,4 +47,3 @@ export function bmp({ width, height, bits, compression = 0, header = 40, palette
   bytes.set(pixels, start);
   return new Uint8Array(bytes);
 }
-

@@ -83,7 +83,7 @@ function browserCode({ preprocessing, inputShape, labels = [] }: CardSubject, na
   const size = isFree ? "const { width, height } = photo;" : `const [width, height] = [${width}, ${height}];`;
   const background = preprocessing?.background ?? [255, 255, 255];
   return [
-    'import * as ort from "onnxruntime-web/wasm";',
+    `import * as ort from ${JSON.stringify("onnxruntime-web/wasm")};`,
     "",
     `const labels = ${JSON.stringify(labels.length > 20 ? [] : labels)};${labels.length > 20 ? " // all are in the file's metadata" : ""}`,
     `const session = await ort.InferenceSession.create(${JSON.stringify(name)});`,
