@@ -22,6 +22,11 @@ export function formatPercent(fraction: number): string {
   return `${(100 * fraction).toFixed(1)}\u00a0%`;
 }
 
+/** A confidence interval of a fraction: `"80.1 to 86.2 %"`. */
+export function formatInterval({ low, high }: { readonly low: number; readonly high: number }): string {
+  return `${(100 * low).toFixed(1)} to ${formatPercent(high)}`;
+}
+
 /** `22910480` → `"22.9 M"`: three significant digits and a power of a thousand. */
 export function formatRounded(count: number): string {
   return count.toLocaleString("en-US", { notation: "compact", maximumSignificantDigits: 3 });

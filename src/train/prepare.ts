@@ -75,6 +75,8 @@ export interface TrainingPlan extends ResolvedSettings {
   /** The processes that train together, or this one alone. */
   readonly communicator: Communicator;
   readonly validation: ValidationImages | undefined;
+  /** Images on which the final weights are evaluated. */
+  readonly test: ImageDataset | undefined;
 }
 
 /** The phase that trains only the head. */
@@ -102,7 +104,8 @@ const largestBatch = 32;
 
 /**
  * Fills in the defaults, reads the initial weights, and checks everything before the first computation.
- * @throws {UsageError} a setting is not allowed, or the network is no classifier of the data set's classes.
+ * @throws {UsageError} a setting is not allowed, e.g. `patience` without validation images, or the network is no
+ * classifier of the data set's classes.
  * @throws {DataError} the data set is empty or has one class, or the validation images are of other classes.
  * @throws {WeightsError} the weights are not the network's.
  * @throws {FileError} the file of weights cannot be read.
@@ -112,6 +115,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   assertClasses(dataset);
   const { platform, communicator = alone, healthSteps = 0 } = request;
   assertOption("train option healthSteps", healthSteps, wholeNumber({ from: 0 }));
+  assertSeparate(request);
   const started = await withStart(resolvedSettings(request), taskOf(dataset), request);
   const { network, preprocessing } = started;
   const loss = lossOf(network, dataset);
@@ -128,6 +132,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     });
   const settings = { ...started.settings, batchSize };
   const { accumulate, epochs, seed, recompute, labelSmoothing, sampling, headEpochs } = settings;
+  if (!request.validation) assertNothingChosen(settings, request);
   const isDivisor = batchSize % accumulate === 0;
   const expected = `a whole number that divides the batch size ${batchSize}`;
   assertAllowed(placeOf("accumulate", request), accumulate, isDivisor, expected);
@@ -191,7 +196,29 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     communicator,
     validation:
       request.validation && validationImages(request.validation, dataset, { ...started, ...shared, platform }),
+    test: request.test && relabel(request.test, dataset.classes, "the training set", { isPartial: true }),
   };
+}
+
+/** @throws {UsageError} the test images are those that choose the weights. */
+function assertSeparate({ validation, test }: TrainingRequest): void {
+  const where = "train option test";
+  const what = "the validation images choose the weights: a test needs other images";
+  if (test !== undefined && test === validation) throw new UsageError({ where, what });
+}
+
+/** @throws {UsageError} a setting depends on validation images, and there are none. */
+function assertNothingChosen({ patience, schedule }: Settings, request: TrainingRequest): void {
+  const name = patience === null ? "schedule" : "patience";
+  if (patience === null && schedule !== "plateau") return;
+  throw new UsageError({
+    where: placeOf(name, request),
+    what: "it needs validation images, and there are none",
+    received: patience ?? schedule,
+    remedy: request.resolved
+      ? `Add --val or a share for validation to --split, or leave out ${flagOf(name)}.`
+      : `Add the option validation, or leave out ${name}.`,
+  });
 }
 
 /** The usable images of a data set with fewer than `limit` images, where damaged ones affect the default batch size. */
@@ -232,7 +259,7 @@ function resolvedSettings({ resolved, ...request }: TrainingRequest): ResolvedSe
     optimizer: typeof optimizer === "object" ? optimizer.name : optimizer,
     ...{ weights: undefined, schedule: undefined, augment: undefined, average: undefined, batchNorm: undefined },
     ...unlessObjects({ weights, schedule, augment, average, batchNorm }),
-    mapWeights: undefined,
+    ...{ mapWeights: undefined, test: undefined },
   };
   const values = Object.fromEntries(settingNames.map((name) => [name, named[name]]));
   return resolveSettings([{ source: "request", values, where: (name) => placeOf(name as SettingName, {}) }]);

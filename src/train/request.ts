@@ -10,13 +10,16 @@ import type { Schedule } from "../learning/schedules.ts";
 import type { ImagePreprocessing } from "../model/model.ts";
 import type { StartingPoint } from "../model/starting-weights.ts";
 import type { Architecture } from "../models/registry.ts";
+import type { EvaluationProgress, EvaluationResult } from "../tasks/evaluate/evaluate.ts";
 import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
 import type { ResolvedSettings } from "./settings/resolve.ts";
 import type { Settings } from "./settings/settings.ts";
 import type { TrainingGraphOptions } from "./step/training-graph-options.ts";
 
 /** Settings that locate images and labels; a request has the data sets themselves. */
-type DatasetSetting = "val" | "valShare" | "labelsFile" | "valLabelsFile" | "sampleWeights" | "mapWeights";
+type DatasetSetting =
+  | ("val" | "test" | "split")
+  | ("labelsFile" | "valLabelsFile" | "testLabelsFile" | "sampleWeights" | "mapWeights");
 
 /** Settings that may also be given as objects. */
 interface SettingObjects {
@@ -46,6 +49,8 @@ export interface TrainingRequest extends RequestedSettings, TrainingHooks {
   readonly network?: Network | Architecture | undefined;
   /** Validation images of the same classes. With them, the weights of the best epoch are returned. */
   readonly validation?: ImageDataset | undefined;
+  /** Test images of the same classes, or some of them: the returned weights are evaluated on them once, at the end. */
+  readonly test?: ImageDataset | undefined;
   /** Class weights in the mean average precision of images with several labels; default: all equal. */
   readonly mapWeights?: readonly number[] | undefined;
   /** Preprocessing of images; default: that of the initial weights, or stretched and scaled to −1 … 1. */
@@ -93,6 +98,8 @@ export interface TrainingHooks {
   readonly onProgress?: (progress: TrainingProgress) => unknown;
   /** Called after every epoch and awaited, e.g. to save the result so far. */
   readonly onEpoch?: (soFar: TrainingResult) => void | Promise<void>;
+  /** Called during the evaluation on the test images. */
+  readonly onTest?: ((progress: EvaluationProgress) => void) | undefined;
   /** Callbacks of the first phase, which trains only the head (`headEpochs`). */
   readonly head?: HeadHooks | undefined;
 }
@@ -183,6 +190,8 @@ export interface TrainingResult {
   readonly evaluation?: Evaluation;
   /** Predictions of these weights for the validation images. */
   readonly predictions?: readonly Prediction[];
+  /** Evaluation of these weights on the test images, if there are any and the run is complete. */
+  readonly test?: EvaluationResult;
   /** Training images that could not be used. */
   readonly skipped: readonly SkippedFile[];
   /** Validation images that could not be used. */

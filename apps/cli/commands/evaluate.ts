@@ -75,7 +75,7 @@ export function registerEvaluate(program: Command, io: CliIo): void {
     if (csv !== undefined) await writeFileAtomic(csv, predictionsCsv(predictions));
     if (report !== undefined) {
       const page = await renderReport({
-        kind: "Test report",
+        kind: "Evaluation report",
         title: `${basename(modelFile)} on ${nameOf(folder)}`,
         ...("weights" in model && {
           network: { parameters: countParameters(networkWeights(model.network)).total },

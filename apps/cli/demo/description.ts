@@ -11,6 +11,7 @@ import { type EvaluationResult, galleryOf } from "../../../src/tasks/evaluate/ev
 import type { TrainingResult } from "../../../src/train/request.ts";
 import { reportOn } from "../../../src/train/training-report.ts";
 import { packageVersion } from "../package-version.ts";
+import { recordedScores } from "../train/description.ts";
 import { machineFacts } from "../train/machine.ts";
 import { artists, credits, type DemoImages, type DemoRecipe, describeImages, majorityClass } from "./data.ts";
 
@@ -26,14 +27,14 @@ export interface DemoResult {
 export const demoMark = "demo";
 
 /** The provenance in the model file; without dates, so that the same seed gives the same bytes. */
-export function demoProvenance(sets: DemoImages, recipe: DemoRecipe, { images, top1, loss }: Evaluation): Provenance {
+export function demoProvenance(sets: DemoImages, recipe: DemoRecipe, test: Evaluation): Provenance {
   return {
     program: `xception-ts ${packageVersion}`,
     [demoMark]: `emoji by ${artists.training}, tested on emoji by ${artists.test}`,
     recipe: { ...recipe },
     data: { training: describeImages(sets.training), test: describeImages(sets.test) },
     credits: credits.map(({ name, value }) => `${name}: ${value}`),
-    test: { images, top1, loss },
+    test: recordedScores(test),
   };
 }
 
@@ -45,7 +46,7 @@ export async function demoReport(
   platform: Platform,
 ): Promise<TrainingReport> {
   return reportOn(
-    { ...training, ...test, validationSkipped: test.skipped },
+    { ...training, test },
     {
       title: "Xception learns emoji",
       summary: summaryOf(images, recipe, test.evaluation),
@@ -55,7 +56,7 @@ export async function demoReport(
         commands: [`xception demo --seed ${recipe.seed} --epochs ${recipe.epochs}`],
         facts: [{ name: "SHA-256 of model.onnx", value: fingerprint }, ...(await machineFacts()), ...credits],
       },
-      gallery: await galleryOf(test.predictions, images.test, platform.images),
+      gallery: { images: "test", ...(await galleryOf(test.predictions, images.test, platform.images)) },
     },
   );
 }

@@ -1,5 +1,7 @@
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { AbortedError, UsageError } from "../../../src/base/errors.ts";
+import { parseJson } from "../../../src/base/json.ts";
+import type { Evaluation, SkippedFile } from "../../../src/base/records.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { onFirstRank } from "../../../src/train/ranks/ranks.ts";
 import type { TrainingResult } from "../../../src/train/request.ts";
@@ -36,7 +38,8 @@ export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void>
   const { output } = flags;
   const note = (text: string) => io.stderr(`${text}\n`);
   assertNoContradiction(flags);
-  if (images !== undefined) await assertOutputOutsideImages(output, [images, resolved.settings.val ?? images]);
+  const { val, test } = resolved.settings;
+  if (images !== undefined) await assertOutputOutsideImages(output, [images, val ?? images, test ?? images]);
   const started = flags.resume ? undefined : await start(task, io);
   const folder = await RunFolder.claim(output, flags);
   const lock = await RunLock.acquire(output, note);
@@ -51,7 +54,7 @@ export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void>
     const isDone = !isExtended(from, resolved) && (await isOver(from, folder));
     if (!isDone) assertSameRanks(from, flags);
     callFollowers(task, !isDone);
-    if (isDone) return reportComplete(from, folder, flags, io);
+    if (isDone) return await reportComplete(from, folder, flags, io);
     return await trainAndReport(await resumeRun(from, images, flags, resolved, nodePlatform), folder, io);
   } finally {
     await lock.release();
@@ -97,7 +100,7 @@ async function trainAndReport(run: Run, into: RunFolder, io: CliIo): Promise<voi
     throw error instanceof AbortedError ? stoppedInHead(error, limit) : error;
   });
   flags.ranks.leave();
-  reportSkipped([...result.skipped, ...result.validationSkipped], io);
+  reportSkipped([...result.skipped, ...result.validationSkipped, ...(result.test?.skipped ?? [])], io);
   if (flags.json) writeJson(io, resultJson(result, into));
   else if (result.steps > 0) io.stdout(`${describeChoice(result)}\n`);
   if (result.aborted && (limit.reason === undefined || result.steps === 0)) throw interruption(result, run, into);
@@ -114,8 +117,9 @@ type Outcome = Reached & Pick<TrainingResult, "aborted" | "skipped" | "validatio
 
 /** The output of `train --json`. */
 function resultJson(result: Outcome, { path, written }: RunFolder) {
-  const { aborted, steps, epoch, history, evaluation, skipped, validationSkipped } = result;
-  return { folder: path, files: written, aborted, steps, epoch, history, evaluation, skipped, validationSkipped };
+  const { aborted, steps, epoch, history, evaluation, test, skipped, validationSkipped } = result;
+  const evaluated = { evaluation, ...(test && { test: { ...test.evaluation, skipped: test.skipped } }) };
+  return { folder: path, files: written, aborted, steps, epoch, history, ...evaluated, skipped, validationSkipped };
 }
 
 /** Returns true if the run is complete, and its report, which comes last, is newer than the checkpoint. */
@@ -128,18 +132,27 @@ export async function isOver({ checkpoint, path }: FoundCheckpoint, folder: RunF
 }
 
 /** Reports the result of a complete run. */
-function reportComplete(
+async function reportComplete(
   { checkpoint }: FoundCheckpoint,
   folder: RunFolder,
   flags: { readonly json?: boolean },
   io: CliIo,
-): void {
+): Promise<void> {
   const { history, best, state, skipped, validationSkipped } = checkpoint;
   const evaluation = best?.test.evaluation;
-  const reached = { steps: state.steps, epoch: best?.epoch ?? history.length, history, evaluation };
+  const test = await testIn(folder);
+  const reached = { steps: state.steps, epoch: best?.epoch ?? history.length, history, evaluation, test };
   io.stderr(`The run in ${folder.path} is complete after ${history.length} epochs: there is nothing to resume.\n`);
   if (flags.json) writeJson(io, resultJson({ ...reached, aborted: false, skipped, validationSkipped }, folder));
   else io.stdout(`${describeChoice(reached)}\n`);
+}
+
+/** The test of a complete run, from its file. */
+async function testIn(folder: RunFolder): Promise<Outcome["test"]> {
+  const path = folder.file("evaluation");
+  const text = await readFile(path, "utf8").catch(() => "{}");
+  const { test } = parseJson(text, `file "${path}"`) as { test?: Evaluation & { skipped: readonly SkippedFile[] } };
+  return test && { evaluation: test, skipped: test.skipped };
 }
 
 /** The error of a stopped run, with the command that resumes it. */
