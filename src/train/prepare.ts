@@ -22,6 +22,7 @@ import {
   startingWeightsIn,
 } from "../model/starting-weights.ts";
 import type { SharedOptions } from "../models/options.ts";
+import { assertCalibratable } from "../model/temperature.ts";
 import { topOn } from "../models/parts.ts";
 import { type Architecture, architectureOf, buildNetwork, optionsOf, withOptions } from "../models/registry.ts";
 import { sizeOf } from "../tensor/shape.ts";
@@ -75,6 +76,8 @@ export interface TrainingPlan extends ResolvedSettings {
   /** The processes that train together, or this one alone. */
   readonly communicator: Communicator;
   readonly validation: ValidationImages | undefined;
+  /** Divides the logits by the temperature that fits the validation images best. */
+  readonly calibrated: boolean;
   /** Images on which the final weights are evaluated. */
   readonly test: ImageDataset | undefined;
 }
@@ -133,6 +136,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   const settings = { ...started.settings, batchSize };
   const { accumulate, epochs, seed, recompute, labelSmoothing, sampling, headEpochs } = settings;
   if (!request.validation) assertNothingChosen(settings, request);
+  if (settings.temperature) assertCalibratable(placeOf("temperature", request), network);
   const isDivisor = batchSize % accumulate === 0;
   const expected = `a whole number that divides the batch size ${batchSize}`;
   assertAllowed(placeOf("accumulate", request), accumulate, isDivisor, expected);
@@ -196,6 +200,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     communicator,
     validation:
       request.validation && validationImages(request.validation, dataset, { ...started, ...shared, platform }),
+    calibrated: settings.temperature,
     test: request.test && relabel(request.test, dataset.classes, "the training set", { isPartial: true }),
   };
 }
@@ -208,13 +213,15 @@ function assertSeparate({ validation, test }: TrainingRequest): void {
 }
 
 /** @throws {UsageError} a setting depends on validation images, and there are none. */
-function assertNothingChosen({ patience, schedule }: Settings, request: TrainingRequest): void {
-  const name = patience === null ? "schedule" : "patience";
-  if (patience === null && schedule !== "plateau") return;
+function assertNothingChosen(settings: Settings, request: TrainingRequest): void {
+  const { patience, temperature, schedule } = settings;
+  const chosen = { patience: patience !== null, temperature, schedule: schedule === "plateau" };
+  const name = (["patience", "temperature", "schedule"] as const).find((each) => chosen[each]);
+  if (name === undefined) return;
   throw new UsageError({
     where: placeOf(name, request),
     what: "it needs validation images, and there are none",
-    received: patience ?? schedule,
+    received: settings[name],
     remedy: request.resolved
       ? `Add --val or a share for validation to --split, or leave out ${flagOf(name)}.`
       : `Add the option validation, or leave out ${name}.`,

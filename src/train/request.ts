@@ -9,6 +9,7 @@ import type { AverageDecay, Optimizer } from "../learning/optimizers.ts";
 import type { Schedule } from "../learning/schedules.ts";
 import type { ImagePreprocessing } from "../model/model.ts";
 import type { StartingPoint } from "../model/starting-weights.ts";
+import type { CalibratedModel } from "../model/temperature.ts";
 import type { Architecture } from "../models/registry.ts";
 import type { EvaluationProgress, EvaluationResult } from "../tasks/evaluate/evaluate.ts";
 import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
@@ -186,10 +187,12 @@ export interface TrainingResult {
   readonly history: readonly EpochRecord[];
   /** Steps done, those of an incomplete epoch included. */
   readonly steps: number;
-  /** Evaluation of these weights on the validation images. */
+  /** Evaluation of these weights on the validation images, before their calibration. */
   readonly evaluation?: Evaluation;
   /** Predictions of these weights for the validation images. */
   readonly predictions?: readonly Prediction[];
+  /** Temperature that the logits of these weights were divided by, if requested and validated. */
+  readonly calibration?: CalibratedModel;
   /** Evaluation of these weights on the test images, if there are any and the run is complete. */
   readonly test?: EvaluationResult;
   /** Training images that could not be used. */

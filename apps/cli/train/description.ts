@@ -3,9 +3,10 @@ import type { EvaluatedImages, Evaluation } from "../../../src/base/records.ts";
 import { countPerClass, type ImageDataset } from "../../../src/data/dataset.ts";
 import { countParameters, networkWeights } from "../../../src/graph/network.ts";
 import type { Json, Provenance } from "../../../src/model/model.ts";
+import type { CalibratedModel } from "../../../src/model/temperature.ts";
 import { architectureNamed, buildNetwork, pickOptions } from "../../../src/models/registry.ts";
 import type { Fact } from "../../../src/report/document.ts";
-import { formatInterval } from "../../../src/report/numbers.ts";
+import { formatInterval, formatNumber } from "../../../src/report/numbers.ts";
 import type { Gallery, TrainingReport } from "../../../src/report/training-report.ts";
 import type { EvaluationResult } from "../../../src/tasks/evaluate/evaluate.ts";
 import type { TrainingPlan } from "../../../src/train/prepare.ts";
@@ -27,7 +28,7 @@ const paths: readonly SettingName[] = [...movableSettings, "weights", "allowMiss
 /** The provenance in the model file, without dates and paths, so that the same run gives the same bytes. */
 export function provenanceOf(
   { plan, folder, ...run }: Run,
-  { epoch, stepsOfWeights, evaluation, test }: TrainingResult,
+  { epoch, stepsOfWeights, evaluation, test, calibration }: TrainingResult,
 ): Provenance {
   const { sources, settings, start, dataset: training } = plan;
   const dataOf = (images: EvaluationImages) => ({
@@ -50,6 +51,7 @@ export function provenanceOf(
     epochs: epoch,
     steps: stepsOfWeights,
     ...(evaluation && { validation: recordedScores(evaluation) }),
+    ...(calibration && { calibration: { ...calibration } }),
     ...(test && { test: recordedScores(test.evaluation) }),
   };
 }
@@ -87,19 +89,27 @@ export async function describeRun(
 
 /** Progress of a run, and its weights. */
 export interface Reached extends Pick<TrainingResult, "epoch" | "history" | "steps"> {
+  readonly calibration?: CalibratedModel | undefined;
   readonly evaluation?: Evaluation | undefined;
   readonly test?: Pick<EvaluationResult, "evaluation" | "skipped"> | undefined;
 }
 
 /** Describes the weights of the model, and their evaluation. */
-export function describeChoice({ epoch, evaluation, test, history, steps }: Reached): string {
-  const tested = test ? ` Test: ${describeAccuracy(test.evaluation, "test")}.` : "";
+export function describeChoice({ epoch, evaluation, calibration, test, history, steps }: Reached): string {
+  const scaled = calibration ? ` ${describeCalibration(calibration)}` : "";
+  const tested = `${scaled}${test ? ` Test: ${describeAccuracy(test.evaluation, "test")}.` : ""}`;
   if (evaluation) {
     const best = history.length > 1 ? `, the best of ${history.length}` : "";
     return `The model is that of epoch ${epoch}${best}: ${describeAccuracy(evaluation, "validation")}.${tested}`;
   }
   const when = epoch === 0 ? "before the end of the first epoch" : "the last one";
   return `The model is that of step ${steps}, ${when}; it was not validated.${tested}`;
+}
+
+/** Describes the calibration of a model in a sentence. */
+export function describeCalibration({ temperature, errorBefore, errorAfter, images }: CalibratedModel): string {
+  const errors = [errorBefore, errorAfter].map((error) => (100 * error).toFixed(1));
+  return `Its probabilities are calibrated with temperature ${formatNumber(temperature)}: calibration error ${errors.join(" → ")} % on ${images} images.`;
 }
 
 /** `87.3 % of 150 test images correct (95 % interval 81.0 to 91.7 %)`. */
@@ -135,6 +145,7 @@ function settingsOf({ plan, validation, test, folder }: Run): Fact[] {
     { name: "Optimizer", value: `${optimizer}, weight decay ${weightDecay}${momentum}` },
     { name: "Learning rate", value: `${schedule}, at most ${learningRate}` },
     { name: "Batch size", value: `${settings.batchSize}${processes > 1 ? ` on each of ${processes} processes` : ""}` },
+    ...(settings.temperature ? [{ name: "Calibration", value: "temperature, fitted to the validation images" }] : []),
     { name: "Label smoothing", value: `${settings.labelSmoothing}` },
     { name: "Augmentation", value: augmentationText(settings) },
     ...imbalanceFacts(settings),

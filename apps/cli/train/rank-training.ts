@@ -2,6 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { AbortedError, UsageError } from "../../../src/base/errors.ts";
 import { parseJson } from "../../../src/base/json.ts";
 import type { Evaluation, SkippedFile } from "../../../src/base/records.ts";
+import { calibrationOf } from "../../../src/model/temperature.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { onFirstRank } from "../../../src/train/ranks/ranks.ts";
 import type { TrainingResult } from "../../../src/train/request.ts";
@@ -117,8 +118,8 @@ type Outcome = Reached & Pick<TrainingResult, "aborted" | "skipped" | "validatio
 
 /** The output of `train --json`. */
 function resultJson(result: Outcome, { path, written }: RunFolder) {
-  const { aborted, steps, epoch, history, evaluation, test, skipped, validationSkipped } = result;
-  const evaluated = { evaluation, ...(test && { test: { ...test.evaluation, skipped: test.skipped } }) };
+  const { aborted, steps, epoch, history, evaluation, calibration, test, skipped, validationSkipped } = result;
+  const evaluated = { evaluation, calibration, ...(test && { test: { ...test.evaluation, skipped: test.skipped } }) };
   return { folder: path, files: written, aborted, steps, epoch, history, ...evaluated, skipped, validationSkipped };
 }
 
@@ -133,7 +134,7 @@ export async function isOver({ checkpoint, path }: FoundCheckpoint, folder: RunF
 
 /** Reports the result of a complete run. */
 async function reportComplete(
-  { checkpoint }: FoundCheckpoint,
+  { checkpoint, record }: FoundCheckpoint,
   folder: RunFolder,
   flags: { readonly json?: boolean },
   io: CliIo,
@@ -141,7 +142,8 @@ async function reportComplete(
   const { history, best, state, skipped, validationSkipped } = checkpoint;
   const evaluation = best?.test.evaluation;
   const test = await testIn(folder);
-  const reached = { steps: state.steps, epoch: best?.epoch ?? history.length, history, evaluation, test };
+  const calibration = evaluation && record.settings.temperature === true ? calibrationOf(evaluation) : undefined;
+  const reached = { steps: state.steps, epoch: best?.epoch ?? history.length, history, evaluation, calibration, test };
   io.stderr(`The run in ${folder.path} is complete after ${history.length} epochs: there is nothing to resume.\n`);
   if (flags.json) writeJson(io, resultJson({ ...reached, aborted: false, skipped, validationSkipped }, folder));
   else io.stdout(`${describeChoice(reached)}\n`);

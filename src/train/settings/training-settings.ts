@@ -66,6 +66,7 @@ export const lengthSettings = {
   patience: setting(orNone(count), "stop after n epochs without an improvement; the best is kept", null),
   maxMinutes: setting(orNone(number({ above: 0, to: 35_000 })), "stop after this time, as Ctrl-C does", null),
   labelSmoothing: setting(share, "part of the target probability that is spread over all classes", 0.1),
+  temperature: setting(onOff(), "calibrate the model's probabilities on the validation images", false),
   seed: setting(seed, "seed of shuffles, augmentation and dropout", 0),
   weightsSeed: setting(seed, "seed of the initial weights", ({ seed }: KeySettings) => seed, {
     defaultText: "that of --seed",
@@ -78,14 +79,14 @@ function splitKind(): Kind<readonly [training: number, validation: number, test:
   return {
     accept: (value) => {
       if (!Array.isArray(value) || value.length < 2 || value.length > 3) return undefined;
-      const [training, validation, test = 0] = value.map(share.accept);
-      if (!training || validation === undefined) return undefined;
+      const [training, validation, test] = [...value, 0].map(share.accept);
+      if (!training || validation === undefined || test === undefined) return undefined;
       const total = training + validation + test;
       const isWhole = [1, 100].some((whole) => Math.abs(total - whole) < 1e-6 * whole);
       return isWhole ? [training, validation, test] : undefined;
     },
     expected: "shares of training, validation and test that add up to 100 or 1, e.g. 80/10/10",
-    placeholder: "<a/b/c>",
+    placeholder: "<x/x/x>",
     read: (text) => text.split("/").map(readNumber),
     write: (shares) => shares.join("/"),
   };
