@@ -1,3 +1,5 @@
+import type { Interval } from "./significance.ts";
+
 /**
  * Records of training and evaluation: plain data produced by learning, passed on by tasks and shown in reports. Rates
  * (accuracy, precision, …) are fractions from 0 to 1, durations seconds.
@@ -10,7 +12,7 @@ export interface Evaluation {
   /** Top-1 accuracy: fraction of images whose true class, or one of them, has the highest probability. */
   readonly top1: number;
   /** 95 % confidence interval of the top-1 accuracy (Wilson): what other images of the same kind may give. */
-  readonly top1Interval?: { readonly low: number; readonly high: number };
+  readonly top1Interval?: Interval;
   /**
    * Top-5 accuracy: fraction of images whose true class, or one of them, is among the five highest; 1 with five classes
    * or fewer.

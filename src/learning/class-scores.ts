@@ -1,9 +1,9 @@
 import { DataError, ShapeError, TrainingError } from "../base/errors.ts";
 import type { ScoreAverages } from "../base/records.ts";
+import { accuracyInterval } from "../base/significance.ts";
 import { formatShape } from "../tensor/shape.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 import { RankTally } from "./ranking.ts";
-import { accuracyInterval } from "./significance.ts";
 
 /** Prediction counts of one class. */
 export interface ClassCounts {

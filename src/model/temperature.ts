@@ -15,7 +15,13 @@ export function withTemperature(network: Network, weights: Weights, temperature:
   const { weights: specs } = classifierOf(network)!;
   const scaled = specs.map(({ name }) => {
     const { shape, data } = weights.get(name)!;
-    return [name, floatTensor(shape, data.map((value) => value / temperature))] as const;
+    return [
+      name,
+      floatTensor(
+        shape,
+        data.map((value) => value / temperature),
+      ),
+    ] as const;
   });
   return new Map([...weights, ...scaled]);
 }

@@ -62,7 +62,6 @@ export function evaluationSection(evaluation: Evaluation, evaluatedOn?: Evaluate
     id: evaluatedOn ?? "evaluation",
     title: sectionTitles[evaluatedOn ?? "evaluation"],
     blocks: [
-      evaluatedOn === "validation" ? { type: "paragraph", text: chosenByThese } : undefined,
       { type: "facts", facts: factsOf(facts) },
       {
         type: "figures",
@@ -80,9 +79,6 @@ export function evaluationSection(evaluation: Evaluation, evaluatedOn?: Evaluate
 }
 
 const sectionTitles = { test: "Test result", validation: "Validation result", evaluation: "Evaluation" };
-
-const chosenByThese =
-  "The weights were chosen by their accuracy on these images, so on others it is likely to be a little lower.";
 
 /** Evaluated images with their predictions, undefined if there are none. */
 export function predictionGallery(

@@ -1,3 +1,5 @@
+import type { Interval } from "../base/significance.ts";
+
 /** `22910480` → `"22,910,480"`. */
 export function withCommas(value: number): string {
   return value.toLocaleString("en-US");
@@ -23,7 +25,7 @@ export function formatPercent(fraction: number): string {
 }
 
 /** A confidence interval of a fraction: `"80.1 to 86.2 %"`. */
-export function formatInterval({ low, high }: { readonly low: number; readonly high: number }): string {
+export function formatInterval({ low, high }: Interval): string {
   return `${(100 * low).toFixed(1)} to ${formatPercent(high)}`;
 }
 

@@ -21,18 +21,19 @@ import {
   startingPointOf,
   startingWeightsIn,
 } from "../model/starting-weights.ts";
-import type { SharedOptions } from "../models/options.ts";
 import { assertCalibratable } from "../model/temperature.ts";
+import type { SharedOptions } from "../models/options.ts";
 import { topOn } from "../models/parts.ts";
 import { type Architecture, architectureOf, buildNetwork, optionsOf, withOptions } from "../models/registry.ts";
 import { sizeOf } from "../tensor/shape.ts";
 import { fineTuning } from "./fine-tuning.ts";
 import { alone, averageOverRanks } from "./ranks/ranks.ts";
 import type { TrainingRequest } from "./request.ts";
-import { choicesOf, chosenArchitecture } from "./settings/choices.ts";
+import { assertNothingChosen, assertSeparate, choicesIn, placeOf, resolvedSettings } from "./request-settings.ts";
+import { chosenArchitecture } from "./settings/choices.ts";
 import { networkOfRun, withNetworkOf } from "./settings/file-network.ts";
-import { type ResolvedSettings, resolveSettings } from "./settings/resolve.ts";
-import { flagOf, type SettingName, type Settings, settingNames } from "./settings/settings.ts";
+import type { ResolvedSettings } from "./settings/resolve.ts";
+import { flagOf, type SettingName, type Settings } from "./settings/settings.ts";
 import type { TrainingStepOptions } from "./step/training-step.ts";
 
 /** A training run that is complete and checked. */
@@ -59,6 +60,8 @@ export interface TrainingPlan extends ResolvedSettings {
   readonly usualRate: number;
   readonly schedule: Schedule;
   readonly epochs: number;
+  /** Epoch whose weights are kept: the best by validation, or the last. */
+  readonly keep: Settings["keep"];
   /** Epochs without an improvement before early stopping. */
   readonly patience: number | undefined;
   /** Images in a step of one rank. */
@@ -145,6 +148,8 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   const { learningRate: usualRate } = optimizerDefaults[optimizer.name];
   const learningRate = settings.learningRate * (settings.scaleLearningRate === "linear" ? size : 1);
   const classWeights = settings.classWeights === null ? undefined : classWeightsOf(settings.classWeights, dataset);
+  const validation = request.validation && relabel(request.validation, dataset.classes, "the training set");
+  const preparation = new ImagePreparation(started, platform);
   const presentation: Presentation = { augmentation, mixing, labelSmoothing, sampling, classWeights };
   const shared = { decode, shard: { rank, size } };
   const batches = new BatchSource(dataset, platform.images.decode, { ...shared, batchSize, seed, ...presentation });
@@ -167,6 +172,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     usualRate,
     schedule,
     epochs,
+    keep: settings.keep,
     patience: settings.patience ?? undefined,
     batchSize,
     seed,
@@ -198,34 +204,14 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     dataset,
     batches,
     communicator,
-    validation:
-      request.validation && validationImages(request.validation, dataset, { ...started, ...shared, platform }),
+    validation: validation && {
+      dataset: validation,
+      preparation,
+      batches: new BatchSource(validation, preparation.prepare, { ...shared, batchSize: validationBatchSize }),
+    },
     calibrated: settings.temperature,
     test: request.test && relabel(request.test, dataset.classes, "the training set", { isPartial: true }),
   };
-}
-
-/** @throws {UsageError} the test images are those that choose the weights. */
-function assertSeparate({ validation, test }: TrainingRequest): void {
-  const where = "train option test";
-  const what = "the validation images choose the weights: a test needs other images";
-  if (test !== undefined && test === validation) throw new UsageError({ where, what });
-}
-
-/** @throws {UsageError} a setting depends on validation images, and there are none. */
-function assertNothingChosen(settings: Settings, request: TrainingRequest): void {
-  const { patience, temperature, schedule } = settings;
-  const chosen = { patience: patience !== null, temperature, schedule: schedule === "plateau" };
-  const name = (["patience", "temperature", "schedule"] as const).find((each) => chosen[each]);
-  if (name === undefined) return;
-  throw new UsageError({
-    where: placeOf(name, request),
-    what: "it needs validation images, and there are none",
-    received: settings[name],
-    remedy: request.resolved
-      ? `Add --val or a share for validation to --split, or leave out ${flagOf(name)}.`
-      : `Add the option validation, or leave out ${name}.`,
-  });
 }
 
 /** The usable images of a data set with fewer than `limit` images, where damaged ones affect the default batch size. */
@@ -255,43 +241,6 @@ export function defaultBatchSize(
   const outputs = network.layers.reduce((sum, { outputShape }) => sum + sizeOf(outputShape), 0);
   const fitting = Math.floor((4 * 2 ** 30) / ((recompute ? 0.85 : 1.1) * outputs * Float32Array.BYTES_PER_ELEMENT));
   return Math.max(1, Math.min(largestBatch, Math.floor(samples.length / ranks), fitting));
-}
-
-/** Resolves all settings of a request; an object leaves its setting at the default. */
-function resolvedSettings({ resolved, ...request }: TrainingRequest): ResolvedSettings {
-  if (resolved) return resolved;
-  const { weights, optimizer, schedule, augment, average, batchNorm } = request;
-  const named: { readonly [Name in SettingName]?: unknown } = {
-    ...request,
-    optimizer: typeof optimizer === "object" ? optimizer.name : optimizer,
-    ...{ weights: undefined, schedule: undefined, augment: undefined, average: undefined, batchNorm: undefined },
-    ...unlessObjects({ weights, schedule, augment, average, batchNorm }),
-    ...{ mapWeights: undefined, test: undefined },
-  };
-  const values = Object.fromEntries(settingNames.map((name) => [name, named[name]]));
-  return resolveSettings([{ source: "request", values, where: (name) => placeOf(name as SettingName, {}) }]);
-}
-
-function unlessObjects(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => !(value instanceof Object)));
-}
-
-/** The objects of a run: the caller's own, or those of its settings. */
-function choicesIn(request: TrainingRequest, settings: Settings) {
-  const { optimizer, schedule, augment, average, mixing } = request;
-  return {
-    ...choicesOf(settings),
-    ...(typeof optimizer === "object" && { optimizer }),
-    ...(typeof schedule === "function" && { schedule }),
-    ...(typeof augment === "object" && { augmentation: augment }),
-    ...(typeof average === "function" && { averageDecay: average }),
-    ...(mixing && { mixing }),
-  };
-}
-
-/** The name of a setting in errors: a flag or an option. */
-function placeOf(name: SettingName, { resolved }: Pick<TrainingRequest, "resolved">): string {
-  return resolved ? `option ${flagOf(name)}` : `train option ${name}`;
 }
 
 /** Options of the network decided by the images. */
@@ -388,20 +337,6 @@ function assertFromScratch({ settings }: ResolvedSettings, request: TrainingRequ
       remedy: `Add ${request.resolved ? flagOf("weights") : "the option weights"}.`,
     });
   }
-}
-
-function validationImages(
-  given: ImageDataset,
-  { classes }: ImageDataset,
-  how: Pick<TrainingPlan, "network" | "preprocessing"> &
-    Pick<TrainingRequest, "platform"> &
-    Pick<BatchOptions, "decode" | "shard">,
-): ValidationImages {
-  const { platform, decode, shard } = how;
-  const dataset = relabel(given, classes, "the training set");
-  const preparation = new ImagePreparation(how, platform);
-  const options = { batchSize: validationBatchSize, decode, shard };
-  return { dataset, preparation, batches: new BatchSource(dataset, preparation.prepare, options) };
 }
 
 function assertClasses({ classes, samples }: ImageDataset): void {

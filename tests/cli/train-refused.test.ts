@@ -82,6 +82,10 @@ describe("wrong usage", () => {
       "option --patience: it needs validation images, and there are none; received 3. Add --val or a share for validation to --split, or leave out --patience.",
     ],
     [
+      ["--split", "1/0", "--temperature"],
+      "option --temperature: it needs validation images, and there are none; received true. Add --val or a share for validation to --split, or leave out --temperature.",
+    ],
+    [
       ["--test-labels-file", "x.csv"],
       'option --test-labels-file: there are no images for it; received "x.csv"; expected --test-labels-file together with --labels-file and --test.',
     ],

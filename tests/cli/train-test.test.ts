@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readTrainingImages } from "../../apps/cli/train/images.ts";
+import { accuracyInterval } from "../../src/base/significance.ts";
 import { countPerClass, folderDataset } from "../../src/data/dataset.ts";
-import { accuracyInterval } from "../../src/learning/significance.ts";
 import { decodeModel } from "../../src/model/model-file.ts";
 import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
 import { resolveSettings } from "../../src/train/settings/resolve.ts";
@@ -65,7 +65,6 @@ describe("words of a run", () => {
       new RegExp(`^The model is that of epoch [12], the best of 2: ${accuracy("validation", 6)}\n$`),
     );
     expect(headings(report)).toEqual(["Validation accuracy", "Validation result"]);
-    expect(report).toContain("The weights were chosen by their accuracy on these images");
     expect(Object.keys(evaluation)).toEqual(["validation"]);
     expect(provenance).not.toHaveProperty("test");
   });
@@ -121,6 +120,51 @@ describe("words of a run", () => {
     expect(complete.stderr).toContain("there is nothing to resume");
     expect(complete.stdout).toBe(resumed.stdout);
     expect(complete.stdout).toMatch(new RegExp(`Test: ${accuracy("test", 4)}\n$`));
+  });
+});
+
+describe("--temperature", () => {
+  const evaluated = async (model: string, ...flags: string[]) => {
+    const { exitCode, stdout, stderr } = await capture(["evaluate", at(model), at("val"), "--json", ...flags]);
+    expect([exitCode, stderr]).toEqual([0, expect.anything()]);
+    return JSON.parse(stdout);
+  };
+
+  it("divides the logits by what fits the validation images, in training as after it", async () => {
+    const { stdout, provenance, evaluation } = await run("warm", "--val", at("val"), "--temperature");
+    const { temperature: fit, expectedCalibrationError: errorBefore } = evaluation.validation.calibration;
+    const { temperature, expectedCalibrationError: errorAfter } = fit;
+    expect(provenance.calibration).toEqual({ temperature, images: 6, errorBefore, errorAfter });
+    expect(stdout).toContain("Its probabilities are calibrated with temperature ");
+
+    const after = await evaluated("warm/model.onnx");
+    expect(after.calibration.expectedCalibrationError).toBeCloseTo(errorAfter, 4);
+    expect(after.calibration.temperature.temperature).toBeCloseTo(1, 3);
+    expect(after.loss).toBeCloseTo(fit.loss, 4);
+    expect(after.confusion).toEqual(evaluation.validation.confusion);
+
+    // The run of the same seed without it, calibrated afterwards.
+    await evaluated("val-only/model.onnx", "--temperature", "-o", at("calibrated.onnx"));
+    const own = decodeModel(await readFile(at("warm", "model.onnx")), "warm");
+    const later = decodeModel(await readFile(at("calibrated.onnx")), "calibrated");
+    for (const [name, { data }] of own.weights) {
+      const other = later.weights.get(name)!.data;
+      expect(Math.max(...data.map((value, index) => Math.abs(value - other[index]!)))).toBeLessThan(1e-3);
+    }
+    expect(later.provenance!.calibration).toMatchObject({ images: 6 });
+  });
+
+  it.each([
+    [["--temperature"], "option --temperature: it needs --output; expected --temperature -o FILE."],
+    [["-o", "x.onnx"], "option --output: it needs --temperature; expected --temperature -o FILE."],
+    [
+      ["--temperature", "-o", "x.txt"],
+      'option --output: the extension does not identify a format; received "x.txt"; expected',
+    ],
+  ])("evaluate refuses %j", async (flags, message) => {
+    const { exitCode, stderr } = await capture(["evaluate", at("val-only/model.onnx"), at("val"), ...flags]);
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain(`error: ${message}`);
   });
 });
 

@@ -74,11 +74,7 @@ export function registerConvert(program: Command, io: CliIo): void {
 }
 
 /** The format of a file to write, by its extension. @throws {UsageError} it is of no format. */
-export function targetFor(
-  path: string,
-  where = "argument OUT",
-  remedy = "Or choose a format with --to.",
-): TargetName {
+export function targetFor(path: string, where = "argument OUT", remedy = "Or choose a format with --to."): TargetName {
   const target = targetOf(path);
   if (target !== undefined) return target;
   const extensions = new Set(targetNames.map((name) => weightsTargets[name].extension));

@@ -89,17 +89,19 @@ export async function describeRun(
 
 /** Progress of a run, and its weights. */
 export interface Reached extends Pick<TrainingResult, "epoch" | "history" | "steps"> {
+  /** Default `best`. */
+  readonly keep?: Settings["keep"] | undefined;
   readonly calibration?: CalibratedModel | undefined;
   readonly evaluation?: Evaluation | undefined;
   readonly test?: Pick<EvaluationResult, "evaluation" | "skipped"> | undefined;
 }
 
 /** Describes the weights of the model, and their evaluation. */
-export function describeChoice({ epoch, evaluation, calibration, test, history, steps }: Reached): string {
+export function describeChoice({ epoch, keep, evaluation, calibration, test, history, steps }: Reached): string {
   const scaled = calibration ? ` ${describeCalibration(calibration)}` : "";
   const tested = `${scaled}${test ? ` Test: ${describeAccuracy(test.evaluation, "test")}.` : ""}`;
   if (evaluation) {
-    const best = history.length > 1 ? `, the best of ${history.length}` : "";
+    const best = keep === "last" ? ", the last one" : history.length > 1 ? `, the best of ${history.length}` : "";
     return `The model is that of epoch ${epoch}${best}: ${describeAccuracy(evaluation, "validation")}.${tested}`;
   }
   const when = epoch === 0 ? "before the end of the first epoch" : "the last one";
@@ -123,7 +125,10 @@ function describeAccuracy(evaluation: Evaluation, kind: EvaluatedImages): string
 function summaryOf({ dataset, settings }: TrainingPlan, result: ReportedResult & Partial<TrainingResult>): string {
   const { history, aborted, steps, epoch } = result;
   const stopped = aborted ? ` It was stopped after ${steps} steps.` : "";
-  const choice = steps === undefined || epoch === undefined ? "" : ` ${describeChoice({ ...result, steps, epoch })}`;
+  const choice =
+    steps === undefined || epoch === undefined
+      ? ""
+      : ` ${describeChoice({ ...result, keep: settings.keep, steps, epoch })}`;
   const { length } = dataset.samples;
   return `Trained on ${length} images of ${dataset.classes.length} classes for ${history.length} of ${settings.epochs} epochs.${stopped}${choice}`;
 }

@@ -61,7 +61,7 @@ export async function readTrainingImages(
 }
 
 /** The shares to hold out of the training folder. */
-function splitOf({ val, test, split }: Pick<Settings, "val" | "test" | "split">): SplitShares {
+export function splitOf({ val, test, split }: Pick<Settings, "val" | "test" | "split">): SplitShares {
   if (val !== null && test !== null && resolve(val) === resolve(test)) {
     const what = "the images of --val choose the weights: a test needs other images";
     throw new UsageError({ where: "option --test", what, received: test });

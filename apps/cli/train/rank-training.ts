@@ -103,7 +103,7 @@ async function trainAndReport(run: Run, into: RunFolder, io: CliIo): Promise<voi
   flags.ranks.leave();
   reportSkipped([...result.skipped, ...result.validationSkipped, ...(result.test?.skipped ?? [])], io);
   if (flags.json) writeJson(io, resultJson(result, into));
-  else if (result.steps > 0) io.stdout(`${describeChoice(result)}\n`);
+  else if (result.steps > 0) io.stdout(`${describeChoice({ ...result, keep: plan.settings.keep })}\n`);
   if (result.aborted && (limit.reason === undefined || result.steps === 0)) throw interruption(result, run, into);
   if (result.aborted) note(`${limit.reason} To resume: ${resumeCommand(flags.output, flags.ranks.communicator.size)}`);
   else if (result.history.length < plan.settings.epochs) note(describePatience(plan.settings));
@@ -146,7 +146,7 @@ async function reportComplete(
   const reached = { steps: state.steps, epoch: best?.epoch ?? history.length, history, evaluation, calibration, test };
   io.stderr(`The run in ${folder.path} is complete after ${history.length} epochs: there is nothing to resume.\n`);
   if (flags.json) writeJson(io, resultJson({ ...reached, aborted: false, skipped, validationSkipped }, folder));
-  else io.stdout(`${describeChoice(reached)}\n`);
+  else io.stdout(`${describeChoice({ ...reached, keep: record.settings.keep === "last" ? "last" : "best" })}\n`);
 }
 
 /** The test of a complete run, from its file. */
