@@ -268,6 +268,7 @@ const requestOptions: OptionNames<Omit<TrainingRequest, keyof RequestedSettings>
   ...(Object.fromEntries(requestedSettings.map((name) => [name, true])) as Record<string, true>),
   network: true,
   validation: true,
+  test: true,
   mapWeights: true,
   preprocessing: true,
   mixing: true,
@@ -286,6 +287,7 @@ const requestOptions: OptionNames<Omit<TrainingRequest, keyof RequestedSettings>
   onStart: true,
   onProgress: true,
   onEpoch: true,
+  onTest: true,
   head: true,
 };
 

@@ -22,6 +22,7 @@ import {
   startingPointOf,
   startingWeightsIn,
 } from "../model/starting-weights.ts";
+import { assertCalibratable } from "../model/temperature.ts";
 import type { SharedOptions } from "../models/options.ts";
 import { topOn } from "../models/parts.ts";
 import { type Architecture, architectureOf, buildNetwork, optionsOf, withOptions } from "../models/registry.ts";
@@ -29,7 +30,7 @@ import { sizeOf } from "../tensor/shape.ts";
 import { fineTuning } from "./fine-tuning.ts";
 import { alone, averageOverRanks } from "./ranks/ranks.ts";
 import type { TrainingRequest } from "./request.ts";
-import { choicesIn, placeOf, resolvedSettings } from "./request-settings.ts";
+import { assertNothingChosen, assertSeparate, choicesIn, placeOf, resolvedSettings } from "./request-settings.ts";
 import { chosenArchitecture } from "./settings/choices.ts";
 import { networkOfRun, withNetworkOf } from "./settings/file-network.ts";
 import type { ResolvedSettings } from "./settings/resolve.ts";
@@ -79,6 +80,10 @@ export interface TrainingPlan extends ResolvedSettings {
   /** The processes that train together, or this one alone. */
   readonly communicator: Communicator;
   readonly validation: ValidationImages | undefined;
+  /** Divides the logits by the temperature that fits the validation images best. */
+  readonly calibrated: boolean;
+  /** Images on which the final weights are evaluated. */
+  readonly test: ImageDataset | undefined;
 }
 
 /** The phase that trains only the head. */
@@ -106,7 +111,8 @@ const largestBatch = 32;
 
 /**
  * Fills in the defaults, reads the initial weights, and checks everything before the first computation.
- * @throws {UsageError} a setting is not allowed, or the network is no classifier of the data set's classes.
+ * @throws {UsageError} a setting is not allowed, e.g. `patience` without validation images, or the network is no
+ * classifier of the data set's classes.
  * @throws {DataError} the data set is empty or has one class, or the validation images are of other classes.
  * @throws {WeightsError} the weights are not the network's.
  * @throws {FileError} the file of weights cannot be read.
@@ -116,6 +122,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   assertClasses(dataset);
   const { communicator = alone, healthSteps = 0 } = request;
   assertOption("train option healthSteps", healthSteps, wholeNumber({ from: 0 }));
+  assertSeparate(request);
   const started = await withStart(resolvedSettings(request), taskOf(dataset), request);
   const platform = limitPixels(request.platform, started.settings.pixelLimit);
   const { network, preprocessing } = started;
@@ -133,6 +140,8 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     });
   const settings = { ...started.settings, batchSize };
   const { accumulate, epochs, seed, recompute, labelSmoothing, sampling, headEpochs } = settings;
+  if (!request.validation) assertNothingChosen(settings, request);
+  if (settings.temperature) assertCalibratable(placeOf("temperature", request), network);
   const isDivisor = batchSize % accumulate === 0;
   const expected = `a whole number that divides the batch size ${batchSize}`;
   assertAllowed(placeOf("accumulate", request), accumulate, isDivisor, expected);
@@ -202,6 +211,8 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
       preparation,
       batches: new BatchSource(validation, preparation.prepare, { ...shared, batchSize: validationBatchSize }),
     },
+    calibrated: settings.temperature,
+    test: request.test && relabel(request.test, dataset.classes, "the training set", { isPartial: true }),
   };
 }
 

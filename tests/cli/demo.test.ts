@@ -72,7 +72,7 @@ describe("the demo's files", () => {
     const again = await evaluate(decodeModel(bytes), images.test, { platform });
     expect(again.evaluation).toEqual(test.evaluation);
     const written = JSON.parse(await readFile(at("whole", "evaluation.json"), "utf8"));
-    expect(written).toEqual({ ...test.evaluation, skipped: [] });
+    expect(written).toEqual({ test: { ...test.evaluation, skipped: [] } });
     expect(test.evaluation.images).toBe(20);
 
     const history = await readFile(at("whole", "history.csv"), "utf8");
@@ -177,7 +177,9 @@ describe("xception demo", () => {
     expect(rest).toMatchObject({ folder: at("cli"), files: demoFiles, seed: 0, epochs: 1, steps: 34 });
     expect(history).toHaveLength(1);
     expect(evaluation.images).toBe(1115);
-    expect(JSON.parse(await readFile(at("cli", "evaluation.json"), "utf8"))).toEqual({ ...evaluation, skipped: [] });
+    expect(JSON.parse(await readFile(at("cli", "evaluation.json"), "utf8"))).toEqual({
+      test: { ...evaluation, skipped: [] },
+    });
     expect(sha256).toMatch(/^[0-9a-f]{64}$/);
     expect(stderr).toContain("Training images: 1,115 emoji by Google");
     expect(stderr).toContain("training: 34/34, epoch 1/1, loss ");

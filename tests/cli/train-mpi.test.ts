@@ -97,7 +97,7 @@ describe("xception train under mpirun", { timeout: 120_000 }, () => {
       .replaceAll(/: loss .*/g, "")
       .split("\n");
     expect(told).toEqual([
-      "Training xception, 3,522 parameters, on 22 images of 2 classes; testing on 6",
+      "Training xception, 3,522 parameters, on 22 images of 2 classes; validating on 6",
       "On 2 processes, this one with 1 thread",
       "If one of them fails, all end; to resume: mpirun -n 2 xception train --resume -o WORK/whole",
       "Starting from 90 weights of the safetensors; reinitialized: predictions/kernel, predictions/bias",

@@ -66,7 +66,7 @@ describe("a run that goes on", () => {
     const { exitCode, stderr } = await goOn();
     expect(exitCode).toBe(0);
     const [first, second] = readable(stderr).split("\n");
-    expect(first).toBe("Training xception, 3,522 parameters, on 16 images of 2 classes; testing on 4");
+    expect(first).toBe("Training xception, 3,522 parameters, on 16 images of 2 classes; validating on 4");
     expect(second).toBe("Resuming after step 8, in epoch 3 of 4, from WORK/run/checkpoints/step-00000008.safetensors");
     expect(await comparable(run())).toEqual(whole);
     expect(await checkpointFiles()).toEqual(["step-00000012.safetensors", "step-00000016.safetensors"]);

@@ -82,16 +82,17 @@ export function registerConvert(program: Command, io: CliIo): void {
   );
 }
 
-function targetFor(path: string): TargetName {
+/** The format of a file to write, by its extension. @throws {UsageError} it is of no format. */
+export function targetFor(path: string, where = "argument OUT", remedy = "Or choose a format with --to."): TargetName {
   const target = targetOf(path);
   if (target !== undefined) return target;
   const extensions = new Set(targetNames.map((name) => weightsTargets[name].extension));
   throw new UsageError({
-    where: "argument OUT",
+    where,
     what: "the extension does not identify a format",
     received: path,
     expected: [...extensions].join(", "),
-    remedy: "Or choose a format with --to.",
+    remedy,
   });
 }
 

@@ -28,7 +28,7 @@ export function registerTrain(program: Command, io: CliIo): void {
       "The folder has one subfolder per class. Ctrl-C finishes the step and saves the state, to resume " +
       "later with --resume; the exit code is then 1.",
     examples: [
-      "xception train photos/train --val photos/test -o run --image-size 150 --width 0.25",
+      "xception train photos/train --val photos/val --test photos/test -o run --image-size 150 --width 0.25",
       "xception train photos --recipe finetune --weights imagenet -o tuned",
     ],
   });

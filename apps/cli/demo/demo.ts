@@ -17,6 +17,7 @@ import { runTraining } from "../../../src/train/train.ts";
 import type { CliIo } from "../io.ts";
 import { type Progress, startProgress } from "../progress.ts";
 import { RunFolder, runFiles } from "../train/run-folder.ts";
+import { evaluationJson } from "../train/train-into.ts";
 import type { DemoImages, DemoRecipe } from "./data.ts";
 import { type DemoResult, demoMark, demoProvenance, demoReport, fullNetwork, introduction } from "./description.ts";
 
@@ -58,7 +59,7 @@ export async function runDemo(
   await folder.write("model", model);
   await folder.write("card", await modelFileCard(runFiles.model, model, parts));
   await folder.write("history", historyCsv(training.history));
-  await folder.write("evaluation", `${JSON.stringify({ ...test.evaluation, skipped: test.skipped }, undefined, 2)}\n`);
+  await folder.write("evaluation", evaluationJson({ test }));
   await writeFileAtomic(join(folder.path, plotFile), plot);
   await folder.write("reportData", encodeReport(report));
   await folder.write("report", page);

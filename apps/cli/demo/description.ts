@@ -50,7 +50,7 @@ export async function demoReport(
   platform: Platform,
 ): Promise<TrainingReport> {
   return reportOn(
-    { ...training, ...test, validationSkipped: test.skipped },
+    { ...training, test },
     {
       title: "Xception learns emoji",
       summary: summaryOf(images, recipe, test.evaluation),
@@ -60,7 +60,7 @@ export async function demoReport(
         commands: [`xception demo --seed ${recipe.seed} --epochs ${recipe.epochs}`],
         facts: [{ name: "SHA-256 of model.onnx", value: fingerprint }, ...(await machineFacts()), ...credits],
       },
-      gallery: await galleryOf(test.predictions, images.test, platform.images),
+      gallery: { images: "test", ...(await galleryOf(test.predictions, images.test, platform.images)) },
     },
   );
 }

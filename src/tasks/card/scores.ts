@@ -21,11 +21,12 @@ const scoresSchema = z.object({
 export type RecordedScores = z.infer<typeof scoresSchema>;
 
 /** The part of an evaluation that a model's provenance records. */
-export function recordedScores({ images, top1, top5, loss, ...others }: Evaluation): Provenance {
+export function recordedScores({ images, top1, top1Interval, top5, loss, ...others }: Evaluation): Provenance {
   const { meanAveragePrecision, calibration } = others;
   const temperature = calibration?.temperature?.temperature;
   return {
     ...{ images, top1, top5, loss },
+    ...(top1Interval && { top1Interval: { ...top1Interval } }),
     ...(meanAveragePrecision !== undefined && { meanAveragePrecision }),
     ...(calibration && { expectedCalibrationError: calibration.expectedCalibrationError }),
     ...(temperature !== undefined && { temperature }),
