@@ -1,6 +1,7 @@
 import { DataError, UsageError } from "../base/errors.ts";
 import { assertAllowed, assertOption, wholeNumber } from "../base/kinds.ts";
 import type { Communicator, Platform, SizedDecodeOptions } from "../base/platform.ts";
+import { limitPixels } from "../base/source.ts";
 import { type BatchOptions, BatchSource } from "../data/batches.ts";
 import { type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
 import { ImageStore } from "../data/image-loading.ts";
@@ -113,9 +114,10 @@ const largestBatch = 32;
  */
 export async function prepareTraining(dataset: ImageDataset, request: TrainingRequest): Promise<TrainingPlan> {
   assertClasses(dataset);
-  const { platform, communicator = alone, healthSteps = 0 } = request;
+  const { communicator = alone, healthSteps = 0 } = request;
   assertOption("train option healthSteps", healthSteps, wholeNumber({ from: 0 }));
   const started = await withStart(resolvedSettings(request), taskOf(dataset), request);
+  const platform = limitPixels(request.platform, started.settings.pixelLimit);
   const { network, preprocessing } = started;
   const loss = lossOf(network, dataset);
   const weights = started.weights ?? initializeWeights(network);
@@ -256,7 +258,11 @@ async function withStart(
   if (isFromScratch) assertFromScratch(given, request);
   const opened =
     resumed === undefined && source !== null
-      ? await openStartingFile(source, platform, { architecture: own ?? given.settings.architecture, ...task })
+      ? await openStartingFile(source, platform, {
+          architecture: own ?? given.settings.architecture,
+          key: given.settings.key ?? undefined,
+          ...task,
+        })
       : undefined;
   const name = request.weightsName ?? source ?? "";
   const completed = own === undefined ? completedBy(opened, given, name) : { ...given, taken: [] };
@@ -317,7 +323,7 @@ function assertFromScratch({ settings }: ResolvedSettings, request: TrainingRequ
       remedy: "To train new weights, leave out --recipe finetune, --head-epochs and --unfreeze-from.",
     });
   }
-  for (const name of ["allowMissing", "headOn"] as const) {
+  for (const name of ["allowMissing", "key", "headOn"] as const) {
     if (settings[name] === null) continue;
     throw new UsageError({
       where: placeOf(name, request),

@@ -12,11 +12,26 @@ import type { StartingPoint } from "../model/starting-weights.ts";
 import type { Architecture } from "../models/registry.ts";
 import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
 import type { ResolvedSettings } from "./settings/resolve.ts";
-import type { Settings } from "./settings/settings.ts";
+import { type SettingName, type Settings, settingNames } from "./settings/settings.ts";
 import type { TrainingGraphOptions } from "./step/training-graph-options.ts";
 
-/** Settings that locate images and labels; a request has the data sets themselves. */
-type DatasetSetting = "val" | "valShare" | "labelsFile" | "valLabelsFile" | "sampleWeights" | "mapWeights";
+/** Settings that locate images and labels, which a request has itself, and the time limit of the command line. */
+const notRequested = [
+  "val",
+  "valShare",
+  "imagesList",
+  "labelsFile",
+  "valLabelsFile",
+  "sampleWeights",
+  "mapWeights",
+  "maxMinutes",
+] as const;
+type NotRequested = (typeof notRequested)[number];
+
+/** Names of the settings that a request may have. */
+export const requestedSettings: readonly SettingName[] = settingNames.filter(
+  (name) => !notRequested.some((other) => other === name),
+);
 
 /** Settings that may also be given as objects. */
 interface SettingObjects {
@@ -32,7 +47,7 @@ interface SettingObjects {
 
 /** Training settings by name; each defaults as in `settings`. */
 export type RequestedSettings = {
-  readonly [Name in Exclude<keyof Settings, DatasetSetting | "maxMinutes">]?:
+  readonly [Name in Exclude<keyof Settings, NotRequested>]?:
     | Settings[Name]
     | (Name extends keyof SettingObjects ? SettingObjects[Name] : never)
     | undefined;

@@ -78,6 +78,7 @@ describe("wrong usage", () => {
       ["--architecture", "xception65", "--fc-units", "9"],
       "option --fc-units: this does not go with architecture xception65; received [9]; expected architecture xception or legacy_xception.",
     ],
+    [["--key", "ema/model"], 'option --key: there are no weights to start from; received "ema/model". Add --weights.'],
     [["--seed", "-1"], 'option --seed: this value is not allowed; received "-1"; expected a whole number from 0.'],
     [
       ["--recipe", "paper-imagnet"],

@@ -122,6 +122,8 @@ describe("xception train", () => {
         top1: expected.evaluation!.top1,
         top5: 1,
         loss: expected.evaluation!.loss,
+        expectedCalibrationError: expected.evaluation!.calibration!.expectedCalibrationError,
+        temperature: expected.evaluation!.calibration!.temperature!.temperature,
       },
     });
 
@@ -134,6 +136,7 @@ describe("xception train", () => {
       folder: runFolder(),
       files: [
         "model.onnx",
+        "model.onnx.md",
         "history.csv",
         "settings.yaml",
         "evaluation.json",
@@ -175,8 +178,8 @@ describe("xception train", () => {
       "Training xception, 3,522 parameters, on 9 images of 2 classes; testing on 4
       epoch 1/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # images/s, # s
       epoch 2/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # images/s, # s
-      skipped: image "…/photos/train/red/broken.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      Wrote model.onnx, history.csv, settings.yaml, evaluation.json, report.json, report.html, checkpoints, tensorboard into …/run
+      skipped: image "…/photos/train/red/broken.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP.
+      Wrote model.onnx, model.onnx.md, history.csv, settings.yaml, evaluation.json, report.json, report.html, checkpoints, tensorboard into …/run
       "
     `);
   });
@@ -228,6 +231,7 @@ describe("a folder that holds a run", () => {
       "evaluation.json",
       "history.csv",
       "model.onnx",
+      "model.onnx.md",
       "notes.txt",
       "report.html",
       "report.json",
@@ -287,6 +291,7 @@ describe("stopped", () => {
       "checkpoints",
       "history.csv",
       "model.onnx",
+      "model.onnx.md",
       "report.html",
       "report.json",
       "settings.yaml",
@@ -336,6 +341,7 @@ it("where the loss breaks later, the last good model stays, and a report of what
     "evaluation.json",
     "history.csv",
     "model.onnx",
+    "model.onnx.md",
     "report.html",
     "report.json",
     "settings.yaml",

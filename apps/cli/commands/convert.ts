@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { type Command, Option } from "commander";
 import { UsageError } from "../../../src/base/errors.ts";
 import { printableLine } from "../../../src/base/printable.ts";
@@ -6,6 +7,10 @@ import { type TargetName, targetOf, weightsTargets } from "../../../src/model/fo
 import type { PreprocessingOptions } from "../../../src/model/preprocessing.ts";
 import { weightsSource } from "../../../src/model/weights-file.ts";
 import { writeFilesAtomic } from "../../../src/runtime/node/files.ts";
+import { nodePlatform } from "../../../src/runtime/node/platform.ts";
+import { cardMarkdown } from "../../../src/tasks/card/card.ts";
+import { keptCard, writeCard } from "../../../src/tasks/card/card-file.ts";
+import { writtenSubject } from "../../../src/tasks/card/subject.ts";
 import { type Conversion, convert } from "../../../src/tasks/convert.ts";
 import { formatShape } from "../../../src/tensor/shape.ts";
 import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
@@ -65,9 +70,13 @@ export function registerConvert(program: Command, io: CliIo): void {
         ...{ to, network, architecture, labels, allowMissing, dtype, strict },
         ...preprocessingOptions(flags),
       });
-      const { bytes, beside, ...rest } = conversion;
+      const { bytes, beside, model: _, ...rest } = conversion;
       await writeFilesAtomic(target, bytes, beside, shardNames);
-      if (flags.json) writeJson(io, { file: target, bytes: bytes.length, beside: [...beside.keys()], ...rest });
+      const subject = await writtenSubject(basename(target), conversion);
+      const card = await writeCard(target, await cardMarkdown(subject), nodePlatform.files);
+      if (card === undefined) io.stderr(`${keptCard(target)}\n`);
+      const written = { file: target, bytes: bytes.length, beside: [...beside.keys()], card: card ?? null };
+      if (flags.json) writeJson(io, { ...written, ...rest });
       else io.stdout(describe(conversion, source, target));
     },
   );

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { limitPixels } from "../../../src/base/source.ts";
 import type { ImageDataset } from "../../../src/data/dataset.ts";
 import { defaultPreprocessing } from "../../../src/model/model.ts";
 import { drawContactSheet } from "../../../src/report/contact-sheet.ts";
@@ -74,7 +75,7 @@ async function showAugmentation(file: string, training: ImageDataset, settings: 
   const { fit, background } = defaultPreprocessing;
   const smoothing = labelSmoothing > 0 ? `, label smoothing ${labelSmoothing}` : "";
   const sheet = await augmentationSheet(training, {
-    ...{ platform: nodePlatform, seed, augmentation, mixing, labelSmoothing },
+    ...{ platform: limitPixels(nodePlatform, settings.pixelLimit), seed, augmentation, mixing, labelSmoothing },
     decode: { width: imageSize, height: imageSize, fit, background },
     subtitle: `--augment ${augmentationText(settings)}${smoothing}, seed ${seed}, ${imageSize}×${imageSize} pixels`,
   });

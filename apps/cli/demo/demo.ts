@@ -9,6 +9,7 @@ import { plotSvg } from "../../../src/report/plot/plot.ts";
 import { historyCsv, renderReport } from "../../../src/report/training.ts";
 import { encodeReport } from "../../../src/report/training-report.ts";
 import { writeFileAtomic } from "../../../src/runtime/node/files.ts";
+import { modelFileCard } from "../../../src/tasks/card/card.ts";
 import { evaluate } from "../../../src/tasks/evaluate/evaluate.ts";
 import { prepareTraining, type TrainingPlan } from "../../../src/train/prepare.ts";
 import type { TrainingResult } from "../../../src/train/request.ts";
@@ -24,7 +25,7 @@ const plotFile = "model.svg";
 
 /** The files of a demo: those of `train` without the settings, and the drawing. */
 export const demoFiles = [
-  ...[runFiles.model, runFiles.history, runFiles.evaluation, runFiles.reportData, runFiles.report],
+  ...[runFiles.model, runFiles.card, runFiles.history, runFiles.evaluation, runFiles.reportData, runFiles.report],
   plotFile,
 ];
 
@@ -46,7 +47,8 @@ export async function runDemo(
 
   const { labels, weights, preprocessing } = training;
   const provenance = demoProvenance(images, recipe, test.evaluation);
-  const model = encodeModel({ architecture: plan.architecture, labels, weights, preprocessing, provenance });
+  const parts = { architecture: plan.architecture, labels, weights, preprocessing, provenance };
+  const model = encodeModel(parts);
   const result = { training, test, fingerprint: createHash("sha256").update(model).digest("hex") };
   const report = await demoReport(result, images, recipe, platform);
   const page = await renderReport(report);
@@ -54,6 +56,7 @@ export async function runDemo(
   if (io.signal.aborted) throw stopped("before its files were written");
 
   await folder.write("model", model);
+  await folder.write("card", await modelFileCard(runFiles.model, model, parts));
   await folder.write("history", historyCsv(training.history));
   await folder.write("evaluation", `${JSON.stringify({ ...test.evaluation, skipped: test.skipped }, undefined, 2)}\n`);
   await writeFileAtomic(join(folder.path, plotFile), plot);

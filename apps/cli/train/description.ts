@@ -6,6 +6,7 @@ import type { Provenance } from "../../../src/model/model.ts";
 import { architectureNamed, buildNetwork, pickOptions } from "../../../src/models/registry.ts";
 import type { Fact } from "../../../src/report/document.ts";
 import type { Gallery, TrainingReport } from "../../../src/report/training-report.ts";
+import { recordedScores } from "../../../src/tasks/card/scores.ts";
 import type { TrainingPlan } from "../../../src/train/prepare.ts";
 import type { TrainingResult } from "../../../src/train/request.ts";
 import { describeSettings } from "../../../src/train/settings/file-network.ts";
@@ -19,7 +20,7 @@ import { movableSettings } from "./resume.ts";
 import type { Run } from "./run.ts";
 
 /** Settings with local paths, which are private, and those that depend on them. */
-const paths: readonly SettingName[] = [...movableSettings, "weights", "allowMissing"];
+const paths: readonly SettingName[] = [...movableSettings, "weights", "allowMissing", "key"];
 
 /** The provenance in the model file, without dates and paths, so that the same run gives the same bytes. */
 export function provenanceOf(
@@ -34,16 +35,14 @@ export function provenanceOf(
     program: `xception-ts ${packageVersion}`,
     recipe: Object.fromEntries(recipe),
     data: {
-      training: { folder: nameOf(folder), images: perClass(training) },
-      validation: { folder: nameOf(validationFolder ?? folder), images: perClass(validation) },
+      training: { folder: nameOf(folder), images: imagesPerClass(training) },
+      validation: { folder: nameOf(validationFolder ?? folder), images: imagesPerClass(validation) },
     },
     ...(start && { start: { file: start.file, format: start.format, tensors: start.tensors, ...start.origin } }),
     epoch,
     epochs: epoch,
     steps: stepsOfWeights,
-    ...(evaluation && {
-      validation: { images: evaluation.images, top1: evaluation.top1, top5: evaluation.top5, loss: evaluation.loss },
-    }),
+    ...(evaluation && { validation: recordedScores(evaluation) }),
   };
 }
 
@@ -166,7 +165,8 @@ function networkText(settings: Settings): string {
   return changed.length === 0 ? architecture : `${architecture}, ${describeSettings(changed, settings)}`;
 }
 
-function perClass(dataset: ImageDataset): Readonly<Record<string, number>> {
+/** Number of images of each class, by its name. */
+export function imagesPerClass(dataset: ImageDataset): Readonly<Record<string, number>> {
   const counts = countPerClass(dataset);
   return Object.fromEntries(dataset.classes.map((name, label) => [name, counts[label]!]));
 }

@@ -3,7 +3,7 @@ import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
 import { DataError, UsageError } from "../../../src/base/errors.ts";
 import type { FileSystem } from "../../../src/base/platform.ts";
-import { compareCodePoints, type ImageDataset, type Sample } from "../../../src/data/dataset.ts";
+import { compareCodePoints, type ImageDataset, onlyListed, type Sample } from "../../../src/data/dataset.ts";
 import { readWeightList, withSampleWeights } from "../../../src/data/sample-weights.ts";
 import { splitDataset } from "../../../src/data/sampling.ts";
 import type { Settings } from "../../../src/train/settings/settings.ts";
@@ -20,17 +20,18 @@ export interface TrainingImages {
 /**
  * Lists the folders, and reads labels and weights, but no images.
  * @throws {DataError} a folder cannot be used, a class is too small to hold out a part of it, or a weight is of no image.
- * @throws {FileError} the file of weights cannot be read.
+ * @throws {FileError} the list of images or the file of weights cannot be read.
  * @throws {FormatError} a file of weights or labels is invalid.
  * @throws {UsageError} only one of two folders has a file of labels.
  */
 export async function readTrainingImages(
   folder: string,
-  { val, valShare, seed, labelsFile, valLabelsFile, sampleWeights }: Settings,
+  { val, valShare, seed, imagesList, labelsFile, valLabelsFile, sampleWeights }: Settings,
   files: FileSystem,
 ): Promise<TrainingImages> {
   assertFullyLabeled({ val, labelsFile, valLabelsFile });
-  const { notes, unlabeled, ...unweighted } = await readDataset(folder, labelsFile, files);
+  const { notes, unlabeled, ...all } = await readDataset(folder, labelsFile, files);
+  const unweighted = imagesList === null ? all : await listed(all, imagesList, files);
   const dataset = sampleWeights === null ? unweighted : await weighted(unweighted, sampleWeights, files);
   if (val !== null) {
     const {
@@ -42,6 +43,10 @@ export async function readTrainingImages(
   }
   const { training, heldOut: validation } = splitDataset(dataset, valShare, seed);
   return { training, validation, notes: [...notes, ...describeUnlabeled(unlabeled)] };
+}
+
+async function listed(dataset: ImageDataset, path: string, files: FileSystem): Promise<ImageDataset> {
+  return onlyListed(dataset, new TextDecoder().decode(await files.read(path)), `file "${path}"`);
 }
 
 async function weighted(dataset: ImageDataset, path: string, files: FileSystem): Promise<ImageDataset> {

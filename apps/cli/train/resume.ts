@@ -9,7 +9,14 @@ import { assertUnchangedImages, changedImages, digestOf, type ImageList } from "
 import { machineFacts } from "./machine.ts";
 
 /** Folders and files that may have moved; their contents are compared. */
-export const movableSettings = ["val", "labelsFile", "valLabelsFile", "mapWeights", "sampleWeights"] as const;
+export const movableSettings = [
+  "val",
+  "imagesList",
+  "labelsFile",
+  "valLabelsFile",
+  "mapWeights",
+  "sampleWeights",
+] as const;
 
 /**
  * @param given settings of this command line.

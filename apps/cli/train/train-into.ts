@@ -1,10 +1,13 @@
 import { TrainingError, UsageError } from "../../../src/base/errors.ts";
 import type { Platform } from "../../../src/base/platform.ts";
+import { limitPixels } from "../../../src/base/source.ts";
 import { countParameters, type Network, networkWeights } from "../../../src/graph/network.ts";
 import { encodeModel } from "../../../src/model/model-file.ts";
 import type { StartingWeights } from "../../../src/model/starting-weights.ts";
 import { withCommas } from "../../../src/report/numbers.ts";
 import { historyCsv } from "../../../src/report/training.ts";
+import { modelFileCard } from "../../../src/tasks/card/card.ts";
+import { keptCard } from "../../../src/tasks/card/card-file.ts";
 import type { Checkpoint } from "../../../src/train/checkpoint.ts";
 import type { TrainingPlan } from "../../../src/train/prepare.ts";
 import type { TrainingResult } from "../../../src/train/request.ts";
@@ -20,7 +23,7 @@ import { EventLog } from "./event-log.ts";
 import { resumeCommand } from "./flags.ts";
 import { machineDifference } from "./resume.ts";
 import { hooksOf, type Run } from "./run.ts";
-import type { RunFolder } from "./run-folder.ts";
+import { type RunFolder, runFiles } from "./run-folder.ts";
 import { RunReport } from "./run-report.ts";
 
 /**
@@ -38,7 +41,7 @@ export async function trainInto(folder: RunFolder, run: Run, platform: Platform,
   const beginEvents = (steps: number) => {
     if (flags.tensorboard !== false) events = new EventLog(folder, steps, note);
   };
-  const report = new RunReport(folder, run, platform, note);
+  const report = new RunReport(folder, run, limitPixels(platform, plan.settings.pixelLimit), note);
   let trained: Network | undefined;
   try {
     const result = await runTraining(plan, {
@@ -73,6 +76,7 @@ export async function trainInto(folder: RunFolder, run: Run, platform: Platform,
     if (result.aborted) await save(folder, run, result);
     await events?.close();
     await report.finish(result);
+    if (!folder.written.includes(runFiles.card)) note(keptCard(folder.file("model")));
     return result;
   } catch (error) {
     display.stop();
@@ -154,7 +158,10 @@ async function save(
   const { labels, weights, preprocessing, evaluation, history, validationSkipped } = soFar;
   if (isNew) {
     const provenance = provenanceOf(run, soFar);
-    await folder.write("model", encodeModel({ architecture, labels, weights, preprocessing, provenance }));
+    const model = { architecture, labels, weights, preprocessing, provenance };
+    const bytes = encodeModel(model);
+    await folder.write("model", bytes);
+    await folder.write("card", await modelFileCard(runFiles.model, bytes, model));
     if (evaluation) {
       const document = { ...evaluation, skipped: validationSkipped };
       await folder.write("evaluation", `${JSON.stringify(document, undefined, 2)}\n`);

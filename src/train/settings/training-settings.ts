@@ -25,9 +25,11 @@ const upTo1 = number({ from: 0, to: 1 });
 export const imageSettings = {
   val: setting(orNone(text("<folder>")), "validation images, with the same classes", null, { insteadOf: "valShare" }),
   valShare: setting(number({ above: 0, below: 1 }), "without --val: share of each class held out for validation", 0.2),
+  imagesList: setting(file, "train on these images of the folder alone, one class/image.jpg a line", null),
   labelsFile: setting(file, "labels of images that have several each, as CSV or JSON", null),
   valLabelsFile: setting(file, "labels of the images of --val", null),
   mapWeights: setting(file, "class weights in MAP@100, by name, as JSON; without it all are equal", null),
+  pixelLimit: setting(count, "largest number of pixels of an image", 100_000_000),
   imageSize: setting(wholeNumber({ from: 71, to: 8192 }), "height and width that images are stretched to", 299),
   sampling: setting(choice("shuffled", "balanced"), "balanced: an epoch shows all classes equally often", "shuffled"),
   classWeights: setting(orNone(classWeightsKind()), "class weights in the loss: balanced, or by name", null),
