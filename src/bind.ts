@@ -1,5 +1,6 @@
 import { UsageError } from "./base/errors.ts";
-import type { FileSystem, ImageSource, Platform, Source } from "./base/platform.ts";
+import type { FileSystem, ImageLimits, ImageSource, Platform, Source } from "./base/platform.ts";
+import { limitPixels } from "./base/source.ts";
 import { type FolderDataset, folderDataset, type ImageDataset } from "./data/dataset.ts";
 import type { Network } from "./graph/network.ts";
 import { type LoadedModel, type LoadModelOptions, loadModel } from "./model/load-model.ts";
@@ -15,6 +16,8 @@ import {
 } from "./model/open-weights.ts";
 import type { PreprocessingOptions } from "./model/preprocessing.ts";
 import { weightsSource } from "./model/weights-file.ts";
+import { modelFileCard } from "./tasks/card/card.ts";
+import { writeCard } from "./tasks/card/card-file.ts";
 import { type Conversion, type ConvertOptions, convert } from "./tasks/convert.ts";
 import { type Classifier, type LoadOptions, loadClassifier } from "./tasks/evaluate/classifier.ts";
 import { type EvaluateOptions, type EvaluationResult, evaluate } from "./tasks/evaluate/evaluate.ts";
@@ -35,22 +38,31 @@ import {
 } from "./tasks/features/feature-extractor.ts";
 import { type ModelVerification, type VerifyModelOptions, verifyModel } from "./tasks/verify/model.ts";
 import type { Shape } from "./tensor/shape.ts";
-import type { TrainingRequest, TrainingResult } from "./train/request.ts";
+import {
+  type RequestedSettings,
+  requestedSettings,
+  type TrainingRequest,
+  type TrainingResult,
+} from "./train/request.ts";
 import { train } from "./train/train.ts";
 
 /** Options of a verb without `platform`, which is already bound. */
 export type Bound<Options> = Omit<Options, "platform">;
 
+/** Options of a verb that reads images. */
+export type WithImages<Options> = Bound<Options> & ImageLimits;
+
 /**
  * Everything that can be done with images and models on one platform. A source is a path, a URL string, a `URL`, a
- * `Blob`, an `ArrayBuffer` or a `Uint8Array`; for models also `imagenet`, the weights of keras.applications.Xception.
- * URLs are downloaded once.
+ * `Blob`, an `ArrayBuffer` or a `Uint8Array`; for models also `imagenet`, the weights of keras.applications for the
+ * architecture. URLs are downloaded once.
  */
 export interface Verbs {
   /**
    * Loads a model from a file of any known format, ready to classify images.
    * @param options `network`, `architecture`: the network, if the file holds only weights; `preprocess`, `interpolation`,
-   * `fit`: the preprocessing of images, if the file does not specify it or is wrong.
+   * `fit`: the preprocessing of images, if the file does not specify it or is wrong; `pixelLimit`: largest number of pixels
+   * of an image, default 100 million.
    * @throws {FileError} the file does not exist, or cannot be read.
    * @throws {FormatError} it is in no known format, or damaged.
    * @throws {WeightsError} a weight of its network is missing or has another shape.
@@ -61,7 +73,7 @@ export interface Verbs {
    * console.log(best?.label, best?.probability);
    * await classifier.dispose();
    */
-  loadClassifier(source: Source, options?: Bound<LoadOptions>): Promise<Classifier>;
+  loadClassifier(source: Source, options?: WithImages<LoadOptions>): Promise<Classifier>;
   /**
    * Loads weights from a file of any known format, ready to extract features from images.
    * @param source with `imagenet`, the classifier is omitted unless `network.includeTop` asks for it.
@@ -74,7 +86,7 @@ export interface Verbs {
    * const maps = await extractor.features("cat.jpg", { stages: [2, 3, 4, 5] });
    * const [embedding] = await extractor.features("cat.jpg", { pooling: "avg" });
    */
-  loadFeatureExtractor(source: Source, options?: Bound<LoadExtractorOptions>): Promise<FeatureExtractor>;
+  loadFeatureExtractor(source: Source, options?: WithImages<LoadExtractorOptions>): Promise<FeatureExtractor>;
   /**
    * Computes embeddings of images: the globally pooled feature maps of a layer, one row per image. Unreadable images are
    * skipped and listed.
@@ -88,7 +100,7 @@ export interface Verbs {
    * const embeddings = await embed("run/model.onnx", images);
    * console.log(embeddings.values.shape); // [images, 2048]
    */
-  embed(source: Source, images: readonly ImageToEmbed[], options?: Bound<EmbedOptions>): Promise<Embedded>;
+  embed(source: Source, images: readonly ImageToEmbed[], options?: WithImages<EmbedOptions>): Promise<Embedded>;
   /**
    * Embeds an image and finds the most similar ones by cosine similarity, most similar first.
    * @param source the model that made the embeddings.
@@ -103,7 +115,7 @@ export interface Verbs {
     source: Source,
     image: ImageSource,
     embeddings: Embeddings,
-    options?: Bound<SearchOptions>,
+    options?: WithImages<SearchOptions>,
   ): Promise<readonly Neighbor[]>;
   /**
    * Loads a classifier from a file of any known format, ready to explain its predictions.
@@ -112,7 +124,7 @@ export interface Verbs {
    * await using explainer = await loadExplainer("run/model.onnx");
    * const { label, probability, map } = await explainer.explain("cat.jpg", { against: "dog" });
    */
-  loadExplainer(source: Source, options?: Bound<LoadExplainerOptions>): Promise<Explainer>;
+  loadExplainer(source: Source, options?: WithImages<LoadExplainerOptions>): Promise<Explainer>;
   /**
    * Reads a classifier from a file of any known format, to inspect it, evaluate it or train it further.
    * @throws the errors of {@link Verbs.loadClassifier}.
@@ -133,7 +145,7 @@ export interface Verbs {
    */
   loadWeights(network: Network, source: Source, options?: LoadWeightsOptions): Promise<LoadedWeights>;
   /**
-   * Writes a model file atomically.
+   * Writes a model file atomically, and beside it its card, `model.onnx.md`, unless there is an edited one.
    * @throws {UsageError} the architecture is not a classifier with as many classes as labels.
    * @throws {WeightsError} the weights are not those of the network.
    * @throws {FileError} the folder is missing or not writable.
@@ -149,10 +161,11 @@ export interface Verbs {
   saveModel(path: string, model: ModelParts): Promise<void>;
   /**
    * Lists the labeled images of a folder with one subfolder per class.
+   * @param options `leastClasses`: 1 to evaluate a model on a single one of its classes; default 2.
    * @throws {DataError} the folder is missing or cannot be read, or has no images, a class without images, or only one
    * class.
    */
-  readFolder(path: string): Promise<FolderDataset>;
+  readFolder(path: string, options?: { readonly leastClasses?: 1 | 2 }): Promise<FolderDataset>;
   /**
    * Evaluates a model on labeled images. The classes of the data set are matched with the model's labels by name. If the
    * network ends in a softmax, the temperature that would calibrate it is reported as well.
@@ -165,7 +178,7 @@ export interface Verbs {
   evaluate(
     model: Pick<Model, "network" | "weights" | "labels" | "preprocessing">,
     dataset: ImageDataset,
-    options?: Bound<EvaluateOptions>,
+    options?: WithImages<EvaluateOptions>,
   ): Promise<EvaluationResult>;
   /**
    * Trains a network on labeled images; with validation images it evaluates the network after every epoch and keeps the
@@ -199,7 +212,7 @@ export interface Verbs {
    * @throws {RuntimeUnavailableError} a requested runtime is not available.
    * @throws {AbortedError} the signal fired.
    */
-  verify(source: Source, options?: Bound<VerifyModelOptions>): Promise<ModelVerification>;
+  verify(source: Source, options?: WithImages<VerifyModelOptions>): Promise<ModelVerification>;
 }
 
 /** Options of a verb by name: complete, so that any other one is a mistake. */
@@ -250,6 +263,34 @@ const verifyOptions: OptionNames<VerifyModelOptions> = {
   signal: true,
 };
 
+/** Settings, and what no setting can stand for; settings that locate images are not options. */
+const requestOptions: OptionNames<Omit<TrainingRequest, keyof RequestedSettings>> & Record<string, true> = {
+  ...(Object.fromEntries(requestedSettings.map((name) => [name, true])) as Record<string, true>),
+  network: true,
+  validation: true,
+  test: true,
+  mapWeights: true,
+  preprocessing: true,
+  mixing: true,
+  trainable: true,
+  rateFactor: true,
+  device: true,
+  threads: true,
+  communicator: true,
+  healthSteps: true,
+  weightsName: true,
+  resolved: true,
+  start: true,
+  signal: true,
+  checkpoints: true,
+  resume: true,
+  onStart: true,
+  onProgress: true,
+  onEpoch: true,
+  onTest: true,
+  head: true,
+};
+
 /** @throws {UsageError} there is no option of a given name: a typing error must not pass silently. */
 function assertKnown<Options extends object>(
   verb: keyof Verbs,
@@ -264,30 +305,30 @@ function assertKnown<Options extends object>(
 
 /** Binds the verbs to a platform. */
 export function bind(platform: Platform): Verbs {
+  /** Options whose names are known, and the platform with their limit of images. */
+  const checked = <Options extends object>(
+    verb: keyof Verbs,
+    options: (Options & ImageLimits) | undefined,
+    known: Readonly<Record<string, true>>,
+  ) => {
+    const { pixelLimit, ...rest } = assertKnown(verb, options, { ...known, pixelLimit: true }) ?? ({} as never);
+    return { ...(rest as unknown as Options), platform: limitPixels(platform, pixelLimit) };
+  };
   return {
     loadClassifier: async (source, options) => {
-      return loadClassifier(source, {
-        ...assertKnown("loadClassifier", options, { ...modelOptions, session: true }),
-        platform,
-      });
+      return loadClassifier(source, checked("loadClassifier", options, { ...modelOptions, session: true }));
     },
     loadExplainer: async (source, options) => {
-      return loadExplainer(source, {
-        ...assertKnown("loadExplainer", options, { ...modelOptions, session: true }),
-        platform,
-      });
+      return loadExplainer(source, checked("loadExplainer", options, { ...modelOptions, session: true }));
     },
     loadFeatureExtractor: async (source, options) => {
-      return loadFeatureExtractor(source, {
-        ...assertKnown("loadFeatureExtractor", options, extractorOptions),
-        platform,
-      });
+      return loadFeatureExtractor(source, checked("loadFeatureExtractor", options, extractorOptions));
     },
     embed: async (source, images, options) => {
-      return embed(source, images, { ...assertKnown("embed", options, embedOptions), platform });
+      return embed(source, images, checked("embed", options, embedOptions));
     },
     search: async (source, image, embeddings, options) => {
-      return search(source, image, embeddings, { ...assertKnown("search", options, searchOptions), platform });
+      return search(source, image, embeddings, checked("search", options, searchOptions));
     },
     loadModel: async (source, options) => {
       return loadModel(source, platform, assertKnown("loadModel", options, modelOptions));
@@ -298,18 +339,28 @@ export function bind(platform: Platform): Verbs {
     loadWeights: async (network, source, options) => {
       return loadWeights(network, source, platform, assertKnown("loadWeights", options, weightsOptions));
     },
-    saveModel: async (path, model) => filesOf(platform).write(path, encodeModel(model)),
-    readFolder: async (path) => folderDataset(await filesOf(platform).list(path)),
-    evaluate: async (model, dataset, options) => {
-      return evaluate(model, dataset, { ...assertKnown("evaluate", options, evaluateOptions), platform });
+    saveModel: async (path, model) => {
+      const files = filesOf(platform);
+      const bytes = encodeModel(model);
+      await files.write(path, bytes);
+      await writeCard(path, await modelFileCard(path.replace(/^.*[/\\]/, ""), bytes, model), files);
     },
-    train: (dataset, request) => train(dataset, { ...request, platform }),
+    readFolder: async (path, options) => {
+      const checkedOptions = assertKnown("readFolder", options, { leastClasses: true });
+      return folderDataset(await filesOf(platform).list(path), checkedOptions);
+    },
+    evaluate: async (model, dataset, options) => {
+      return evaluate(model, dataset, checked("evaluate", options, evaluateOptions));
+    },
+    train: async (dataset, request) => {
+      return train(dataset, { ...assertKnown("train", request, requestOptions), platform });
+    },
     convert: async (source, options) => {
       assertKnown("convert", options, convertOptions);
-      return convert(await weightsSource(source, platform, { key: options.key }), options);
+      return convert(await weightsSource(source, platform, options), options);
     },
     verify: async (source, options) => {
-      return verifyModel(source, { ...assertKnown("verify", options, verifyOptions), platform });
+      return verifyModel(source, checked("verify", options, verifyOptions));
     },
   };
 }

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { registerCard } from "./commands/card.ts";
 import { registerClassify } from "./commands/classify.ts";
 import { registerCompare } from "./commands/compare.ts";
 import { registerConvert } from "./commands/convert.ts";
@@ -34,6 +35,7 @@ const commands = [
   registerEvaluate,
   registerExplain,
   registerReport,
+  registerCard,
   registerEmbed,
   registerSearch,
   registerServe,

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readTrainingImages } from "../../apps/cli/train/images.ts";
 import { encodeModel } from "../../src/model/model-file.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
+import { resolveSettings } from "../../src/train/settings/resolve.ts";
 import type { Settings } from "../../src/train/settings/settings.ts";
 import { smallModel } from "../model/small-model.ts";
 import { capture } from "./capture.ts";
@@ -35,8 +36,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 /** The settings that locate images. */
 function located(imagesList: string): Settings {
-  const none = { val: null, labelsFile: null, valLabelsFile: null, sampleWeights: null };
-  return { ...none, valShare: 0.25, seed: 0, imagesList } as Settings;
+  return { ...resolveSettings([]).settings, split: [75, 25, 0], imagesList };
 }
 
 const clean = ["cat/0.png", "cat/1.png", "cat/2.png", "cat/3.png", "cat/4.png", "cat/5.png"].concat(
@@ -69,7 +69,7 @@ describe("xception data", () => {
       located(at("clean.txt")),
       nodePlatform.files,
     );
-    const names = [...training.samples, ...validation.samples].map(({ name }) => name);
+    const names = [...training.samples, ...validation!.dataset.samples].map(({ name }) => name);
     expect(names.sort()).toEqual(clean);
   });
 
