@@ -5,10 +5,13 @@
  * threads can share a step.
  */
 
-/** Rows of a tile: with multiply-add, 12 sums, 2 columns and 1 row fill the 16 vector registers of x86; without, 10 and a product. */
-const tileRows: i32 = ASC_FEATURE_RELAXED_SIMD ? 6 : 5;
+/**
+ * Rows of a tile of 8 columns. 12 sums in 6 rows would fill the 16 vector registers of x86, but V8 moves the loads of A ahead of
+ * all multiplications and then runs out of registers: with 8 sums, 4 rows and 2 columns it does not.
+ */
+const tileRows: i32 = 4;
 /** Rows of A that are prepared at once. */
-const blockRows: i32 = 8 * tileRows;
+const blockRows: i32 = 12 * tileRows;
 /** Columns of A in one block: a panel of B, 512 × 8, is half of the fastest cache. */
 const blockDepth: i32 = 512;
 /** Bytes from row to row of a block of A: the 20 spare floats put the rows of a tile into different banks of the cache. */
@@ -48,11 +51,10 @@ function tile(
   residualBytes: i32,
   low: f32,
 ): void {
-  let c00: v128, c01: v128, c10: v128, c11: v128, c20: v128, c21: v128;
-  let c30: v128, c31: v128, c40: v128, c41: v128, c50: v128, c51: v128;
+  let c00: v128, c01: v128, c10: v128, c11: v128, c20: v128, c21: v128, c30: v128, c31: v128;
   if (bias) {
-    c00 = c10 = c20 = c30 = c40 = c50 = v128.load(bias);
-    c01 = c11 = c21 = c31 = c41 = c51 = v128.load(bias, 16);
+    c00 = c10 = c20 = c30 = v128.load(bias);
+    c01 = c11 = c21 = c31 = v128.load(bias, 16);
   } else {
     let from = c;
     c00 = v128.load(from);
@@ -66,16 +68,6 @@ function tile(
     from += cBytes;
     c30 = v128.load(from);
     c31 = v128.load(from, 16);
-    from += cBytes;
-    c40 = v128.load(from);
-    c41 = v128.load(from, 16);
-    if (ASC_FEATURE_RELAXED_SIMD) {
-      from += cBytes;
-      c50 = v128.load(from);
-      c51 = v128.load(from, 16);
-    } else {
-      c50 = c51 = f32x4.splat(0);
-    }
   }
   const end = a + ((<usize>depth) << 2);
   do {
@@ -93,14 +85,6 @@ function tile(
     value = v128.load_splat<f32>(a, 3 * rowBytes);
     c30 = multiplyAdd(value, b0, c30);
     c31 = multiplyAdd(value, b1, c31);
-    value = v128.load_splat<f32>(a, 4 * rowBytes);
-    c40 = multiplyAdd(value, b0, c40);
-    c41 = multiplyAdd(value, b1, c41);
-    if (ASC_FEATURE_RELAXED_SIMD) {
-      value = v128.load_splat<f32>(a, 5 * rowBytes);
-      c50 = multiplyAdd(value, b0, c50);
-      c51 = multiplyAdd(value, b1, c51);
-    }
     a += 4;
     b += 32;
   } while (a < end);
@@ -116,14 +100,6 @@ function tile(
     residual += residualBytes;
     c30 = f32x4.add(c30, v128.load(residual));
     c31 = f32x4.add(c31, v128.load(residual, 16));
-    residual += residualBytes;
-    c40 = f32x4.add(c40, v128.load(residual));
-    c41 = f32x4.add(c41, v128.load(residual, 16));
-    if (ASC_FEATURE_RELAXED_SIMD) {
-      residual += residualBytes;
-      c50 = f32x4.add(c50, v128.load(residual));
-      c51 = f32x4.add(c51, v128.load(residual, 16));
-    }
   }
   const least = f32x4.splat(low);
   v128.store(c, atLeast(c00, least));
@@ -137,14 +113,6 @@ function tile(
   c += cBytes;
   v128.store(c, atLeast(c30, least));
   v128.store(c, atLeast(c31, least), 16);
-  c += cBytes;
-  v128.store(c, atLeast(c40, least));
-  v128.store(c, atLeast(c41, least), 16);
-  if (ASC_FEATURE_RELAXED_SIMD) {
-    c += cBytes;
-    v128.store(c, atLeast(c50, least));
-    v128.store(c, atLeast(c51, least), 16);
-  }
 }
 
 /** A tile that reaches beyond C: computed beside it, then its valid part is copied. */
