@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { registerClassify } from "./commands/classify.ts";
+import { registerCompare } from "./commands/compare.ts";
 import { registerConvert } from "./commands/convert.ts";
 import { registerCost } from "./commands/cost.ts";
 import { registerDemo } from "./commands/demo.ts";
@@ -10,6 +11,7 @@ import { registerExplain } from "./commands/explain.ts";
 import { registerPlot } from "./commands/plot.ts";
 import { registerReport } from "./commands/report.ts";
 import { registerSearch } from "./commands/search.ts";
+import { registerServe } from "./commands/serve.ts";
 import { registerSummary } from "./commands/summary.ts";
 import { registerTrain } from "./commands/train.ts";
 import { registerVerify } from "./commands/verify.ts";
@@ -24,12 +26,14 @@ const commands = [
   registerCost,
   registerDemo,
   registerTrain,
+  registerCompare,
   registerClassify,
   registerEvaluate,
   registerExplain,
   registerReport,
   registerEmbed,
   registerSearch,
+  registerServe,
   registerConvert,
   registerVerify,
   registerWeights,

@@ -1,7 +1,7 @@
 import { Worker, type WorkerOptions } from "node:worker_threads";
 
 /** Starts a thread with a module of this folder, by its name without the extension. */
-export function startModule(name: string, options: WorkerOptions): Worker {
+export function startModule(name: string, options: WorkerOptions = {}): Worker {
   const fromSources = import.meta.url.endsWith(".ts");
   const module = new URL(`./${name}.${fromSources ? "ts" : "js"}`, import.meta.url);
   return fromSources ? new Worker(throughTsx(module), { ...options, eval: true }) : new Worker(module, options);

@@ -5,7 +5,7 @@ import { scalarKernels } from "./scalar-kernels.ts";
 import { instantiateKernels, type Kernels, type WasmMemory } from "./web-assembly.ts";
 
 /** The part of a program's work that a thread does. */
-export interface ThreadOrder {
+export interface RunnerOrder {
   readonly module: object;
   readonly memory: WasmMemory;
   readonly program: Pick<Program, "steps" | "depth" | "memoryBytes">;
@@ -26,7 +26,7 @@ export class Runner {
   readonly #threads: number;
 
   /** @throws {FormatError} a step needs a kernel that there is not. */
-  constructor({ module, memory, program, thread, threads }: ThreadOrder) {
+  constructor({ module, memory, program, thread, threads }: RunnerOrder) {
     const kernels = instantiateKernels(module, memory);
     const scalar = scalarKernels(memory);
     const scratch = program.memoryBytes + thread * scratchBytes(kernels, program.depth);

@@ -3,7 +3,7 @@ import type { ProfileEvent, Session, SessionOptions, Tensors } from "../../base/
 import { decodeProgram, type Program } from "../../graph/program.ts";
 import { formatShape, sameShape, sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
-import { Runner, scratchBytes, type ThreadOrder } from "./runner.ts";
+import { Runner, scratchBytes, type RunnerOrder } from "./runner.ts";
 import {
   compileKernels,
   createMemory,
@@ -21,7 +21,7 @@ export interface FollowingThread {
 }
 
 /** Starts a thread that creates a {@link Runner} of this order and calls `follow`; resolves once it exists. */
-export type StartThread = (order: ThreadOrder) => Promise<FollowingThread>;
+export type StartThread = (order: RunnerOrder) => Promise<FollowingThread>;
 
 /** Options of {@link createProgramSession}. */
 export interface ProgramSessionOptions extends Pick<SessionOptions, "threads" | "profile"> {
