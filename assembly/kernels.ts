@@ -12,8 +12,8 @@
 const tileRows: i32 = 4;
 /** Rows of A that are prepared at once. */
 const blockRows: i32 = 12 * tileRows;
-/** Columns of A in one block: a panel of B, 512 × 8, is half of the fastest cache. */
-const blockDepth: i32 = 512;
+/** Columns of A in one block: with a tile of A, its panel of B, 256 × 8, fills a third of the fastest cache. */
+const blockDepth: i32 = 256;
 /** Bytes from row to row of a block of A: the 20 spare floats put the rows of a tile into different banks of the cache. */
 const rowBytes: i32 = (blockDepth + 20) * 4;
 /** Bytes of one block of A. */

@@ -23,6 +23,7 @@ import {
   type Target,
   windowArgs,
 } from "./fused-steps.ts";
+import { concatenationTargets, noKernel, storedAxis, storedShape } from "./layout.ts";
 import { packDepthwise, packKernel, packMatrix, panelWidth } from "./weights.ts";
 
 /** Options of {@link toProgram}. */
@@ -62,7 +63,7 @@ class ProgramCompiler {
   /** Results of ReLU that the convolutions which read them compute themselves, and their inputs. */
   readonly #rectified = new Map<string, Value>();
   /** Parts of concatenated images that are computed in place. */
-  readonly #targets = new Map<string, Target>();
+  readonly #targets: ReadonlyMap<string, Target>;
 
   constructor(graph: OpGraph, weights: ReadonlyMap<string, FloatTensor>, { name = "", storedAs }: ProgramOptions) {
     this.#graph = graph;
@@ -72,6 +73,7 @@ class ProgramCompiler {
     this.#name = name;
     this.#readers = readersOf(graph);
     this.#published = new Set([...graph.outputs.values()].map((value) => value.name));
+    this.#targets = concatenationTargets(graph, this.#readers, this.#published);
   }
 
   compile(): Uint8Array {
@@ -88,7 +90,6 @@ class ProgramCompiler {
     const isBytes = input.type === "uint8";
     const place = { buffer: this.#emit.buffer(sizeOf(shape), isBytes ? 1 : 4), offset: 0 };
     this.#stored.set(input.name, { place, shape, isImage: false, isBytes });
-    this.#placeConcatenations();
     for (const operation of this.#graph.operations) {
       const { config, inputs, outputs } = operation;
       const rule = this.#rules[config.kind] as Rule<OpConfig> | undefined;
@@ -372,24 +373,6 @@ class ProgramCompiler {
     return target;
   }
 
-  /** Reserves the memory of concatenated channels, so that those which nothing else reads are computed in their place. */
-  #placeConcatenations(): void {
-    for (const { config, inputs, outputs } of this.#graph.operations) {
-      const [output] = outputs;
-      if (config.kind !== "concatenate" || config.axis !== 1 || output!.shape.length !== 4) continue;
-      const [, channels, height, width] = output!.shape as [number, number, number, number];
-      const { buffer } = this.#room([height, width, channels]);
-      this.#targets.set(output!.name, { place: { buffer, offset: 0 }, stride: channels });
-      let offset = 0;
-      for (const input of inputs) {
-        const isOwn = this.#readers.get(input.name)!.length === 1 && !this.#published.has(input.name);
-        if (isOwn && !this.#targets.has(input.name))
-          this.#targets.set(input.name, { place: { buffer, offset }, stride: channels });
-        offset += input.shape[1]!;
-      }
-    }
-  }
-
   #fixedOperand(operands: readonly Value[]): readonly [fixed: Value | undefined, other: Value | undefined] {
     const index = operands.findIndex(({ name }) => this.#fixed.has(name));
     return index < 0 ? [undefined, undefined] : [operands[index], operands[1 - index]];
@@ -411,24 +394,4 @@ class ProgramCompiler {
     if (along.length === 3 || !isVector) throw noKernel(operation);
     return data;
   }
-}
-
-/** The shape of a value in memory: without the axis of images, channels last. */
-function storedShape([, ...shape]: Shape, isImage: boolean): Shape {
-  return isImage ? [...shape.slice(1), shape[0]!] : shape;
-}
-
-/** The axis of a value in memory. */
-function storedAxis(axis: number, isImage: boolean): number {
-  return isImage ? [-1, 2, 0, 1][axis]! : axis - 1;
-}
-
-function noKernel({ config, inputs, outputs }: Operation): GraphError {
-  const shapes = inputs.map(({ shape }) => `[${shape.join(", ")}]`).join(", ");
-  return new GraphError({
-    where: `operator ${config.kind} "${outputs[0]!.name}"`,
-    what: "the WebAssembly engine has no kernel for it",
-    received: `inputs ${shapes}`,
-    remedy: "Use another device, such as cpu.",
-  });
 }

@@ -3,7 +3,7 @@ import type { ProfileEvent, Session, SessionOptions, Tensors } from "../../base/
 import { decodeProgram, type Program } from "../../graph/program.ts";
 import { formatShape, sameShape, sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
-import { Runner, scratchBytes, type RunnerOrder } from "./runner.ts";
+import { Runner, type RunnerOrder, scratchBytes } from "./runner.ts";
 import {
   compileKernels,
   createMemory,
