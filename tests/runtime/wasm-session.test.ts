@@ -60,7 +60,7 @@ describe("a program", () => {
     expect(() => decodeProgram(relu.subarray(0, 60))).toThrow(/its description is damaged \(.+\)/);
     const weights = [{ address: 64, count: 8, type: "float32", start: 0 }] as const;
     expect(() => decodeProgram(encodeProgram({ ...program, weights }, data))).toThrow(
-      "program of the WebAssembly engine: its weights are incomplete; received "0 bytes"; expected 32.",
+      `program of the WebAssembly engine: its weights are incomplete; received "0 bytes"; expected 32.`,
     );
   });
 

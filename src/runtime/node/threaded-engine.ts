@@ -1,4 +1,3 @@
-import type { Worker } from "node:worker_threads";
 import { RuntimeUnavailableError } from "../../base/errors.ts";
 import type { Engine, Session, SessionOptions, Tensors } from "../../base/platform.ts";
 import { type JobFailure, rebuilt } from "./isolation.ts";
