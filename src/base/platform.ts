@@ -278,6 +278,8 @@ export interface DecodeOptions {
   readonly background?: readonly [number, number, number];
   /** Largest number of pixels that a file may declare; default 100 million. Guards against decompression bombs. */
   readonly pixelLimit?: number;
+  /** Stops with an {@link AbortedError}, where decoding can be stopped: in Node an image of more than 24 megapixels. */
+  readonly signal?: AbortSignal | undefined;
   /** Longest time that decoding may take; default 60 seconds. */
   readonly secondsLimit?: number;
 }

@@ -7,6 +7,8 @@ import { describeSource, type ImageFile } from "../../base/source.ts";
 
 /** Longest side of an image in pixels, as in libjpeg. */
 const longestSide = 65_500;
+/** Most pixels that are decoded in this process, where nothing can end it: AVIF, the slowest format, takes 6 s and 0.5 GB. */
+const largestHere = 24_000_000;
 /** Bytes for each pixel of {@link DecodeOptions.pixelLimit} that a TIFF may unpack to; other formats cannot have more. */
 const bytesPerPixel = 8;
 
@@ -19,13 +21,28 @@ const bytesPerPixel = 8;
  * free of aliasing, with less ringing than Lanczos, and what timm prescribes for Xception.
  *
  * All of the work happens in one call into libvips' own threads, so that decoding in progress continues while a
- * training step keeps the JavaScript thread busy.
+ * training step keeps the JavaScript thread busy. Images of more than 24 megapixels are decoded in another process, which is
+ * ended after the limit of time, or when it needs more than 256 MiB + 24 bytes for each pixel of the limit.
  *
  * @throws {FormatError} the file is empty, damaged, truncated, too large, or not an image of a supported format.
  * @throws {DataError} the file does not exist, cannot be read, or is not a regular file.
  * @throws {UsageError} an option is out of its range.
  */
 export async function decodeImage(source: ImageFile, options: DecodeOptions): Promise<RgbImage> {
+  const { pixelLimit, secondsLimit } = checkDecodeOptions(options);
+  try {
+    return await decodeHere(source, { ...options, pixelLimit: Math.min(pixelLimit, largestHere) });
+  } catch (error) {
+    const isTooLarge = error instanceof FormatError && error.parts.what === tooManyPixels;
+    if (!isTooLarge || pixelLimit <= largestHere) throw error;
+    const { decodeApart } = await import("./image-processes.ts");
+    const memoryBytes = 2 ** 28 + 24 * pixelLimit;
+    return decodeApart(source, { ...options, pixelLimit }, { timeMs: secondsLimit * 1000, memoryBytes });
+  }
+}
+
+/** Decodes an image in this process; otherwise as {@link decodeImage}. */
+export async function decodeHere(source: ImageFile, options: DecodeOptions): Promise<RgbImage> {
   const { size, atLeast, fit, background, pixelLimit, secondsLimit } = checkDecodeOptions(options);
   const format = formatOf(source);
   try {
@@ -63,9 +80,14 @@ export async function encodePng({ width, height, data }: RgbImage): Promise<Uint
   );
 }
 
-/** On first use: not every program on this platform reads images. */
+/**
+ * On first use: not every program on this platform reads images. Without its cache, from which it would answer with the former
+ * image of a file (WebP, interlaced PNG) that has changed since.
+ */
 async function loadSharp() {
-  return (await import("sharp")).default;
+  const { default: sharp } = await import("sharp");
+  sharp.cache(false);
+  return sharp;
 }
 
 async function open(source: ImageFile, format: ImageFormat, { pixelLimit, secondsLimit }: Limits): Promise<Sharp> {
@@ -258,10 +280,12 @@ function explainDecodeFailure(source: ImageFile, { pixelLimit, secondsLimit }: L
   return new FormatError({ where, what, cause: error });
 }
 
+const tooManyPixels = "the image has too many pixels";
+
 function tooLarge(source: ImageFile, limit: number, cause?: Error): FormatError {
   return new FormatError({
     where: describeSource(source),
-    what: "the image has too many pixels",
+    what: tooManyPixels,
     expected: `at most ${limit} pixels`,
     remedy: "Raise `pixelLimit` if you trust its source.",
     cause,

@@ -63,6 +63,7 @@ export class Classifier {
    * Returns the top classes of an image, most probable first.
    * @throws {FormatError} the image is damaged, or of no supported format.
    * @throws {DataError} there is no such file.
+   * @throws {WeightsError} the network's outputs for it are NaN or infinite.
    * @throws {UsageError} `top` is not a count, or the classifier was disposed.
    * @throws {AbortedError} the signal fired.
    */
@@ -72,8 +73,8 @@ export class Classifier {
   }
 
   /**
-   * Returns the top classes of many images, in their order; an unreadable image gives an error without stopping the
-   * others. Images are decoded while the engine runs on earlier ones.
+   * Returns the top classes of many images, in their order; an image that fails, in the decoder or in the network, gives
+   * an error without stopping the others. Images are decoded while the engine runs on earlier ones.
    * @throws {UsageError} an option is invalid, or the classifier was disposed.
    * @throws {AbortedError} the signal fired.
    */
