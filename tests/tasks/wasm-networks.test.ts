@@ -63,7 +63,8 @@ describe("the WebAssembly engine computes what the CPU computes", () => {
     ] as const) {
       const network = buildNetwork(architectureNamed(name, options));
       const images = syntheticImages(2, inputShapeOf(network) as [number, number, number]);
-      expect(await differenceFromCpu(network, images), name).toBeLessThan(1e-5);
+      // Logits, of which both engines round sums of thousands of numbers.
+      expect(await differenceFromCpu(network, images), name).toBeLessThan(1e-4);
     }
   });
 
