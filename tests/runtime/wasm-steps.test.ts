@@ -112,6 +112,8 @@ function allSteps(): SmallNetwork {
     "depthwise, stride 2",
     net.conv(net.op(relu, net.depthwise(wide, 5, { stride: 2, pad: 2, bias: true })), 9, 1),
   );
+  const grouped = { kind: "conv", groups: 3, strides: [2, 1], pads: [1, 1, 0, 1] } as const;
+  net.output("grouped", net.op(relu, net.op(grouped, wide, net.weight([6, 7, 3, 3], 0.3), net.weight([6]))));
   net.output("strided", net.conv(wide, 8, 1, { stride: 2, bias: false }));
   net.output("sum", net.op(add, wide, net.op({ kind: "leakyRelu", slope: 0.25 }, wide)));
   net.output("elu", net.op({ kind: "elu" }, wide));

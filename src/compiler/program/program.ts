@@ -24,6 +24,7 @@ import {
   windowArgs,
 } from "./fused-steps.ts";
 import { concatenationTargets, noKernel, storedAxis, storedShape } from "./layout.ts";
+import { isDepthwise, splitGroups } from "./split-groups.ts";
 import { packDepthwise, packKernel, packMatrix, panelWidth } from "./weights.ts";
 
 /** Options of {@link toProgram}. */
@@ -45,7 +46,8 @@ export function toProgram(
   weights: ReadonlyMap<string, FloatTensor>,
   options: ProgramOptions,
 ): Uint8Array {
-  return new ProgramCompiler(graph, weights, options).compile();
+  const split = splitGroups(graph, weights);
+  return new ProgramCompiler(split.graph, split.weights, options).compile();
 }
 
 type Rule<C extends OpConfig> = (config: C, inputs: readonly Value[], output: Value, operation: Operation) => void;
@@ -107,8 +109,8 @@ class ProgramCompiler {
       const weights = this.#fixed.get(kernel!.name) as FloatTensor | undefined;
       const biases = bias && this.#fixed.get(bias.name)?.data;
       const channels = x!.shape[1]!;
-      const isDepthwise = config.groups > 1 && config.groups === channels && kernel!.shape[0] === channels;
-      if (weights === undefined || (config.groups > 1 && !isDepthwise)) throw noKernel(operation);
+      const isSeparate = isDepthwise(operation);
+      if (weights === undefined || (config.groups > 1 && !isSeparate)) throw noKernel(operation);
       const window = convWindow(config, kernel!);
       const pending = this.#pending.get(x!.name)?.step;
       if (pending?.kind === "depthwise" && isPointwise(operation)) {
@@ -121,7 +123,7 @@ class ProgramCompiler {
       }
       const source = this.#rectified.get(x!.name);
       const input = { x: this.#value(source ?? x!), isInputRelu: source !== undefined };
-      if (isDepthwise) {
+      if (isSeparate) {
         const packed = this.#emit.kernel(packDepthwise(weights));
         const zeros = new Float32Array(channels);
         const step = {
