@@ -7,7 +7,7 @@ const sources = ["src", "apps", "tsconfig.json", "tsconfig.build.json"];
 const commandLine = "apps/cli/main.js";
 
 /**
- * Compiles src/ and apps/ to dist/, unless dist/ was made of exactly these sources. The new folder takes the old one's
+ * Compiles src/ and apps/ to dist/ and the page to dist/web/, unless dist/ was made of exactly these sources. The new folder takes the old one's
  * place only when it is complete, so a running program or a second build never meets a half-written one.
  * @param {string} root folder of the project.
  * @throws {Error} the compiler found errors.
@@ -21,6 +21,7 @@ export function build(root) {
   const fresh = join(root, `dist.${process.pid}`);
   try {
     compile(root, fresh);
+    buildPage(root, join(fresh, "web"));
     // npx starts this file by itself.
     if (existsSync(join(fresh, commandLine))) chmodSync(join(fresh, commandLine), 0o755);
     writeFileSync(join(fresh, ".sources"), stamp);
@@ -42,6 +43,21 @@ function compile(root, outDir) {
     stdio: ["ignore", 2, "inherit"],
   });
   if (status !== 0) throw new Error("the sources do not compile, the compiler's messages stand above.");
+}
+
+/**
+ * @param {string} root
+ * @param {string} outDir
+ */
+function buildPage(root, outDir) {
+  const page = join(root, "apps", "web");
+  if (!existsSync(page)) return;
+  const vite = join(root, "node_modules", "vite", "bin", "vite.js");
+  const { status } = spawnSync(process.execPath, [vite, "build", page, "--outDir", outDir, "--logLevel", "warn"], {
+    cwd: root,
+    stdio: ["ignore", 2, "inherit"],
+  });
+  if (status !== 0) throw new Error("the page does not build, the messages of Vite stand above.");
 }
 
 /**

@@ -5,38 +5,31 @@ import { encodeModel } from "./model/model-file.ts";
 import { listModels, removeModel, type WebDownloadOptions } from "./runtime/web/downloads.ts";
 import { type WebPlatformOptions, webPlatform } from "./runtime/web/platform.ts";
 import { serveVerbs } from "./runtime/web/remote/server.ts";
-import { embed } from "./tasks/features/feature-extractor.ts";
 
-/** Verbs that download: their options may name a signal, and a function for the progress. */
-const loading = [
-  "loadClassifier",
-  "loadExplainer",
-  "loadFeatureExtractor",
-  "loadModel",
-  "openModel",
-  "loadWeights",
-  "convert",
-  "verify",
-] as const;
+/** Verbs whose options may name a signal, and a function for the progress of downloads; and the place of their options. */
+const loading = {
+  loadClassifier: 1,
+  loadExplainer: 1,
+  loadFeatureExtractor: 1,
+  loadModel: 1,
+  openModel: 1,
+  loadWeights: 2,
+} as const;
 
 type Hooks = Pick<WebDownloadOptions, "signal" | "onDownload">;
 
 serveVerbs(globalThis as never, (platformOptions: WebPlatformOptions) => {
   const bound = (hooks: Hooks = {}) => bind(webPlatform({ ...platformOptions, ...hooks }));
-  const withHooks = (verb: (typeof loading)[number]) => {
+  const withHooks = (verb: keyof typeof loading) => {
     return (...args: unknown[]) => {
-      const last = args.length - 1;
-      const { signal, onDownload, ...options } = (last > 0 ? args[last] : undefined) as Hooks;
-      const verbs = bound({ signal, onDownload });
-      return (verbs[verb] as (...args: unknown[]) => unknown)(...args.slice(0, Math.max(1, last)), options);
+      const { signal, onDownload, ...options } = (args[loading[verb]] ?? {}) as Hooks;
+      const load = bound({ signal, onDownload })[verb] as (...args: unknown[]) => unknown;
+      return load(...args.slice(0, loading[verb]), options);
     };
   };
-  const { train, evaluate } = bound();
   return {
-    ...Object.fromEntries(loading.map((verb) => [verb, withHooks(verb)])),
-    train,
-    evaluate,
-    embed,
+    ...bound(),
+    ...Object.fromEntries(Object.keys(loading).map((verb) => [verb, withHooks(verb as keyof typeof loading)])),
     saveModel: (model: ModelParts) => new Blob([encodeModel(model) as Uint8Array<ArrayBuffer>]),
     listModels,
     removeModel: (address?: string) => removeModel(address, platformOptions.baseUrl),

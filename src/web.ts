@@ -9,13 +9,7 @@ import type { WebPlatformOptions } from "./runtime/web/platform.ts";
 import { WorkerClient } from "./runtime/web/remote/client.ts";
 import type { Classifier, LoadOptions } from "./tasks/evaluate/classifier.ts";
 import type { Explainer, LoadExplainerOptions } from "./tasks/explain/explainer.ts";
-import type {
-  Embedded,
-  EmbedOptions,
-  FeatureExtractor,
-  ImageToEmbed,
-  LoadExtractorOptions,
-} from "./tasks/features/feature-extractor.ts";
+import type { FeatureExtractor, LoadExtractorOptions } from "./tasks/features/feature-extractor.ts";
 
 export * from "./base/errors.ts";
 export type * from "./index.ts";
@@ -42,8 +36,6 @@ export interface WebVerbs extends Omit<Verbs, Loaders | "saveModel" | "readFolde
   loadFeatureExtractor(source: Source, options?: Bound<LoadExtractorOptions> & LoadHooks): Promise<FeatureExtractor>;
   /** As {@link Verbs.loadModel}. */
   loadModel(source: Source, options?: LoadModelOptions & LoadHooks): Promise<LoadedModel>;
-  /** Computes the embeddings of many images, as the function `embed` of `xception-ts`. */
-  embed(extractor: FeatureExtractor, images: readonly ImageToEmbed[], options?: EmbedOptions): Promise<Embedded>;
   /**
    * Writes a model file, to be downloaded by the user or stored.
    * @throws as {@link Verbs.saveModel}.
@@ -69,7 +61,7 @@ export interface WorkerOptions extends Omit<WebPlatformOptions, "signal" | "onDo
 
 /** Binds the verbs to a worker of its own, which starts with the first call. */
 export function startWorker({ worker = defaultWorker, ...options }: WorkerOptions = {}): WebVerbs {
-  const client = new WorkerClient(worker, options);
+  const client = new WorkerClient(worker, () => ({ baseUrl: document.baseURI, ...options }));
   const verb =
     (name: string) =>
     (...args: readonly unknown[]) =>
@@ -85,6 +77,7 @@ export function startWorker({ worker = defaultWorker, ...options }: WorkerOption
     evaluate: verb("evaluate"),
     train: verb("train"),
     embed: verb("embed"),
+    search: verb("search"),
     convert: verb("convert"),
     verify: verb("verify"),
     models: { list: verb("listModels"), remove: verb("removeModel") },
@@ -115,8 +108,10 @@ export const {
   evaluate,
   /** {@inheritDoc Verbs.train} */
   train,
-  /** {@inheritDoc WebVerbs.embed} */
+  /** {@inheritDoc Verbs.embed} */
   embed,
+  /** {@inheritDoc Verbs.search} */
+  search,
   /** {@inheritDoc Verbs.convert} */
   convert,
   /** {@inheritDoc Verbs.verify} */

@@ -31,6 +31,17 @@ export interface BrowserTest {
   close(): Promise<void>;
 }
 
+declare global {
+  /** The library, on every page. */
+  var xception: typeof import("../../src/web.ts");
+}
+
+/** The page's files: a script of its own, because a strict policy forbids those in the document. */
+const pageFiles = [
+  ["/", '<!doctype html><title>test</title><script type="module" src="/test.js"></script>'],
+  ["/test.js", 'import * as xception from "/library/web.js"; globalThis.xception = xception;'],
+] as const;
+
 const types: Readonly<Record<string, string>> = {
   ".html": "text/html",
   ".js": "text/javascript",
@@ -40,23 +51,19 @@ const types: Readonly<Record<string, string>> = {
 
 /** Starts a browser on this machine alone. */
 export async function startBrowserTest(): Promise<BrowserTest> {
-  const files = new Map<string, Uint8Array | string>();
+  const files = new Map<string, Uint8Array | string>(pageFiles);
   for (const { path, contents } of await bundleLibrary()) files.set(path, contents);
   const requests: string[] = [];
   let pageHeaders: Readonly<Record<string, string>> = {};
   const server = createServer(async (request, response) => {
     const path = request.url!.replace(/\?.*/, "");
     requests.push(path);
-    const type = types[extname(path)] ?? "application/octet-stream";
-    const ours = files.get(path);
+    const type = types[extname(path === "/" ? "page.html" : path)] ?? "application/octet-stream";
     const runtime = join(root, "node_modules/onnxruntime-web/dist", path.slice("/library/".length));
-    const body =
-      path === "/"
-        ? "<!doctype html><title>test</title>"
-        : (ours ?? (existsSync(runtime) && (await readFile(runtime))));
+    const body = files.get(path) ?? (existsSync(runtime) && (await readFile(runtime)));
     if (!body) return void response.writeHead(404).end();
     // A worker must be isolated by its own headers, too.
-    response.writeHead(200, { ...pageHeaders, "content-type": path === "/" ? "text/html" : type }).end(body);
+    response.writeHead(200, { ...pageHeaders, "content-type": type }).end(body);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;

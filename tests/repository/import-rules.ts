@@ -20,7 +20,7 @@ const units: readonly (readonly [unit: string, rank: number, files: RegExp])[] =
     (folder) => [`tasks/${folder}`, 6, new RegExp(`^src/tasks/${folder}/`)] as const,
   ),
   ["tasks", 6, /^src\/tasks\/[^/]+\.ts$/],
-  ...["cli", "server", "web"].map((app) => [app, 8, new RegExp(`^apps/${app}/`)] as const),
+  ...["cli", "server", "web"].map((app) => [app, 9, new RegExp(`^apps/${app}/`)] as const),
 ];
 
 /** What only the named files may use: the core gets the outside world as a value. */

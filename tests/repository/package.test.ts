@@ -30,12 +30,17 @@ test("the package holds the program, its types and its papers, and nothing else"
     "dist/src/index.d.ts",
     "dist/src/node.js",
     "dist/src/node.d.ts",
+    "dist/web/index.html",
+    "dist/web/emoji.onnx",
   ]) {
     expect(files).toContain(needed);
   }
   expect(
     files.filter(
-      (file) => !/^(dist\/(src|apps)\/.*\.(js|d\.ts)|docs\/.*\.(md|yaml)|LICENSE|[A-Z]+\.md|package\.json)$/.test(file),
+      (file) =>
+        !/^(dist\/(src|apps)\/.*\.(js|d\.ts)|dist\/web\/.*|docs\/.*\.(md|yaml)|LICENSE|[A-Z]+\.md|package\.json)$/.test(
+          file,
+        ),
     ),
   ).toEqual([]);
 });

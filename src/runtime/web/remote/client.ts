@@ -7,7 +7,7 @@ import { type Packer, pack, type RemoteObject, type Unpacker, unpack } from "./p
 /** A worker that serves verbs, and what is waiting for its answers. */
 export class WorkerClient {
   readonly #start: () => Worker;
-  readonly #options: Readonly<Record<string, unknown>>;
+  readonly #options: () => object;
   #worker: Worker | undefined;
   readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
   readonly #callbacks = new Map<number, (...args: readonly unknown[]) => unknown>();
@@ -19,7 +19,7 @@ export class WorkerClient {
    * @param start starts the worker, on first use, and again after it has ended unexpectedly.
    * @param options for its platform.
    */
-  constructor(start: () => Worker, options: Readonly<Record<string, unknown>>) {
+  constructor(start: () => Worker, options: () => object) {
     this.#start = start;
     this.#options = options;
   }
@@ -80,7 +80,7 @@ export class WorkerClient {
         event.preventDefault();
         this.#end(event.message ?? "its script cannot be loaded");
       });
-      worker.postMessage({ kind: "start", options: this.#options } satisfies Request);
+      worker.postMessage({ kind: "start", options: this.#options() } satisfies Request);
     }
     this.#worker.postMessage(message, [...moved]);
   }

@@ -3,7 +3,7 @@ import type { PackedError } from "../../error-transfer.ts";
 /** Messages of the page to the worker. */
 export type Request =
   /** The first message: options of the platform. */
-  | { readonly kind: "start"; readonly options: Readonly<Record<string, unknown>> }
+  | { readonly kind: "start"; readonly options: object }
   /** Calls a method of an object; object 0 has the verbs. */
   | {
       readonly kind: "call";

@@ -8,7 +8,7 @@ type Methods = Readonly<Record<string, (...args: readonly unknown[]) => unknown>
  * Serves objects of this worker to the page.
  * @param verbs the functions of object 0, from the options of the page's first message.
  */
-export function serveVerbs(channel: Channel, verbs: (options: Readonly<Record<string, unknown>>) => object): void {
+export function serveVerbs(channel: Channel, verbs: (options: object) => object): void {
   const objects = new Map<number, object>();
   const signals = new Map<number, AbortController>();
   const callbacks = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();

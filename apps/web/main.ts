@@ -1,0 +1,52 @@
+import { h } from "./dom.ts";
+import { texts } from "./texts.ts";
+
+/** The views, each loaded when it is first shown. */
+const views = {
+  inside: async () => new (await import("./inside/view.ts")).InsideView(),
+} as const;
+
+type ViewName = keyof typeof views;
+
+const built = new Map<ViewName, HTMLElement>();
+const main = h("main", { id: "content", tabIndex: -1 });
+const links = new Map(
+  (Object.keys(views) as ViewName[]).map((name) => [name, h("a", { href: `#${name}` }, texts.views[name])]),
+);
+
+document.body.append(
+  h("a", { class: "skip", href: "#content", onclick: skipToContent }, texts.skip),
+  h(
+    "header",
+    { class: "top" },
+    h("a", { class: "brand", href: "#" }, h("img", { src: "./icon.svg", alt: "", width: 28, height: 28 }), texts.title),
+    h("nav", { ariaLabel: texts.title }, ...links.values()),
+  ),
+  main,
+  h("footer", {}, h("p", {}, texts.tagline), h("p", {}, texts.footer.paper), h("p", {}, texts.footer.emoji)),
+);
+
+addEventListener("hashchange", () => void show());
+await show();
+
+function skipToContent(event: Event): void {
+  event.preventDefault();
+  main.focus();
+}
+
+/** Shows the view that the address names, by default the first. */
+async function show(): Promise<void> {
+  const wanted = location.hash.slice(1);
+  const name = wanted in views ? (wanted as ViewName) : (Object.keys(views)[0] as ViewName);
+  for (const [each, link] of links) {
+    if (each === name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const view = built.get(name) ?? (await views[name]());
+  built.set(name, view);
+  if (main.firstChild !== view) {
+    main.replaceChildren(view);
+    scrollTo(0, 0);
+  }
+  document.title = `${texts.views[name]} · ${texts.title}`;
+}
