@@ -46,7 +46,9 @@ function tapsFor(from: number, to: number): Taps {
     const center = (index + 0.5) * scale;
     const first = Math.max(0, Math.floor(center - 2 * stretch));
     const last = Math.min(from, Math.ceil(center + 2 * stretch));
-    const weights = Float64Array.from({ length: last - first }, (_, tap) => cubic((first + tap + 0.5 - center) / stretch));
+    const weights = Float64Array.from({ length: last - first }, (_, tap) =>
+      cubic((first + tap + 0.5 - center) / stretch),
+    );
     const sum = weights.reduce((total, each) => total + each, 0);
     return { first, weights: weights.map((each) => each / sum) };
   });
