@@ -117,8 +117,22 @@ export interface JobLimits {
   readonly memoryBytes: number;
 }
 
+/** The engine that runs a session, and the reasons for its choice. */
+export interface EngineReport {
+  /** Its name and version. */
+  readonly name: string;
+  readonly device: Device;
+  readonly threads: number;
+  /** Sentences: the choice of engine and threads, and how to get more. */
+  readonly reasons: readonly string[];
+  /** Duration of a run on one image, measured when it was loaded; undefined for networks of other inputs. */
+  readonly runMs: number | undefined;
+}
+
 /** A loaded model, ready to run. Release it with `dispose()`. */
 export interface Session {
+  /** Set where an engine is chosen for the user: in browsers. */
+  readonly report?: EngineReport;
   /** Axes of the outputs by name, as far as the engine knows them before a run; a string names an axis of any size. */
   readonly outputShapes?: ReadonlyMap<string, readonly (number | string)[]>;
   /** Computes all outputs, each in its own memory, from one tensor for each input of the model. */

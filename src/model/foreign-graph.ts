@@ -182,6 +182,7 @@ export async function createGraphSession(
     return { [images.output]: floatTensor([1, scores.length], scores) };
   };
   return {
+    ...(network.report && { report: network.report }),
     // One image at a time: many exporters fix the batch at 1.
     run: async ({ [imageInput]: batch }, run) => {
       const { shape, data } = batch as Tensor<"uint8">;

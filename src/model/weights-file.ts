@@ -10,7 +10,6 @@ import {
   imagenetOrigin,
   namedWeights,
   type PublishedDescription,
-  parseHubConfig,
   weightsNames,
 } from "./published-weights.ts";
 
@@ -56,6 +55,7 @@ async function hubSource(address: string, reader: SourceReader, options: Weights
   const config = await readSource(configAddress, reader).catch((error: unknown) => {
     if (!isMissing(error)) throw error;
   });
+  const { parseHubConfig } = await import("./hub-config.ts");
   const { license } = namedWeights.find(({ name }) => name === place.repo) ?? {};
   const published = {
     ...(license !== undefined && { license }),

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { checkDocument, parseJson } from "../base/json.ts";
 import type { EpochRecord, Evaluation, HealthRecord, Prediction, SkippedFile, StepRecord } from "../base/records.ts";
 import type { NetworkCost } from "./cost.ts";

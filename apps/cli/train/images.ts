@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
-import { z } from "zod";
+import * as z from "zod";
 import { DataError, UsageError } from "../../../src/base/errors.ts";
 import type { FileSystem } from "../../../src/base/platform.ts";
 import { compareCodePoints, type ImageDataset, type Sample } from "../../../src/data/dataset.ts";

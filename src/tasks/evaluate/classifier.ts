@@ -1,6 +1,6 @@
 import { WeightsError, type XceptionError } from "../../base/errors.ts";
 import { assertOption, wholeNumber } from "../../base/kinds.ts";
-import type { ImageSource, Platform, SessionOptions, Source, Tensors } from "../../base/platform.ts";
+import type { EngineReport, ImageSource, Platform, SessionOptions, Source, Tensors } from "../../base/platform.ts";
 import type { ClassProbability } from "../../base/records.ts";
 import { imageSizeOf } from "../../graph/network.ts";
 import { topIndices } from "../../learning/ranking.ts";
@@ -32,6 +32,8 @@ export class Classifier {
   readonly labels: readonly string[];
   /** Assumptions about information missing from the file, in sentences. */
   readonly notes: readonly string[];
+  /** The engine that runs the network, where one is chosen for the user: in browsers. */
+  readonly engine: EngineReport | undefined;
   /** Size to which images are resized, in pixels. */
   readonly inputSize: { readonly width: number; readonly height: number };
   readonly #output: string;
@@ -40,10 +42,12 @@ export class Classifier {
   constructor(
     { network, labels, notes = [] }: Pick<Model, "network" | "labels"> & Partial<Pick<LoadedModel, "notes">>,
     predictor: Predictor,
+    engine?: EngineReport,
   ) {
     const [height, width] = imageSizeOf(network);
     this.labels = labels;
     this.notes = notes;
+    this.engine = engine;
     this.inputSize = { width, height };
     this.#output = network.output;
     this.#predictor = predictor;
@@ -123,5 +127,5 @@ export async function loadClassifier(
   const { session, ...model } = await createClassifierSession(source, platform, options, settings);
   const predictor = new Predictor(model, platform, async () => session);
   await predictor.load();
-  return new Classifier(model, predictor);
+  return new Classifier(model, predictor, session.report);
 }
