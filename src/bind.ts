@@ -60,7 +60,7 @@ export interface Verbs {
    * @param source as for {@link Verbs.loadFeatureExtractor}.
    * @throws {DataError} none of the images can be read.
    * @throws {UsageError} the layer does not exist, or an option is invalid.
-   * @throws {WeightsError} the layer needs weights that the file lacks, or its values are NaN or infinite.
+   * @throws {WeightsError} the layer needs weights that the file lacks.
    * @throws {AbortedError} the signal fired.
    * @example
    * const images = (await readFolder("photos")).samples.map(({ name, image }) => ({ file: name, image }));
@@ -137,7 +137,6 @@ export interface Verbs {
    * network ends in a softmax, the temperature that would calibrate it is reported as well.
    * @throws {UsageError} a value of `top` is not a whole number from 1 to the number of classes.
    * @throws {DataError} the data set's classes differ from the model's, or it has no usable image.
-   * @throws {TrainingError} the network's outputs are NaN or infinite.
    * @throws {AbortedError} the signal fired.
    * @example
    * const { evaluation } = await evaluate(await loadModel("model.onnx"), await readFolder("photos/test"));
@@ -177,6 +176,7 @@ export interface Verbs {
    * @throws {WeightsError} the weights of a file are not those of its network.
    * @throws {UsageError} an option is invalid.
    * @throws {RuntimeUnavailableError} a requested runtime is not available.
+   * @throws {AbortedError} the signal fired.
    */
   verify(source: Source, options?: Bound<VerifyModelOptions>): Promise<ModelVerification>;
 }
@@ -226,6 +226,7 @@ const verifyOptions: OptionNames<VerifyModelOptions> = {
   images: true,
   runtimes: true,
   tolerance: true,
+  signal: true,
 };
 
 /** @throws {UsageError} there is no option of a given name: a typing error must not pass silently. */

@@ -29,11 +29,9 @@ export function platformFor(flags: DownloadFlags, io: CliIo): Required<Platform>
   const { onProgress, stop } = downloadDisplay(io);
   const options = { ...settings, offline: offline ?? settings.offline, refresh, onProgress };
   const downloads = cachedDownloads(options);
-  // The signal is asked for only by a download: see main.ts.
+  const { interruptible = (work) => work(io.signal) } = io;
   const read = (address: string) =>
-    cachedDownloads({ ...options, signal: io.signal })
-      .read(address)
-      .finally(stop);
+    interruptible((signal) => cachedDownloads({ ...options, signal }).read(address)).finally(stop);
   return { ...nodePlatform, downloads: { ...downloads, read } };
 }
 

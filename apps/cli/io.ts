@@ -15,15 +15,17 @@ export interface CliIo {
   readonly isTTY: boolean;
   /** Width of stdout's terminal in characters; undefined for a file or pipe. */
   readonly columns?: number | undefined;
-  /** Fires on Ctrl-C: finish the step, save, return. */
+  /** Fires on Ctrl-C or SIGTERM: finish the step, save, return. A command that never asks for it is ended by them at once. */
   readonly signal: AbortSignal;
+  /** Runs work that heeds the signal, for commands that otherwise do not. Default: with `signal`. */
+  readonly interruptible?: <T>(work: (signal: AbortSignal) => Promise<T>) => Promise<T>;
 }
 
 /** Escapes everything a command writes, see {@link printable}: names in it may come from untrusted files. */
 export function printableIo(io: CliIo): CliIo {
-  const { stdin, stdout, stderr, isTTY, columns } = io;
+  const { stdin, stdout, stderr, isTTY, columns, interruptible = (work) => work(io.signal) } = io;
   return {
-    ...{ stdin, isTTY, columns, terminal: stderr },
+    ...{ stdin, isTTY, columns, terminal: stderr, interruptible },
     stdout: (text) => stdout(printable(text)),
     stderr: (text) => stderr(printable(text)),
     // Only commands that can stop on their own watch for Ctrl-C: see main.ts.

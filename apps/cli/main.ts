@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { constants } from "node:os";
 import { buffer } from "node:stream/consumers";
 import { launchedRank } from "../../src/runtime/node/mpi.ts";
 import { run } from "./program.ts";
@@ -13,24 +14,28 @@ for (const stream of [process.stdout, process.stderr]) {
 
 const interruption = new AbortController();
 const signals = ["SIGINT", "SIGTERM"] as const;
-const interrupt = (): void => {
+let received: NodeJS.Signals | undefined;
+const interrupt = (signal: NodeJS.Signals): void => {
+  received = signal;
   // The next signal ends the process at once, even while the engine blocks this thread.
-  for (const signal of signals) process.off(signal, interrupt);
+  unwatch();
   const showCursor = process.stderr.isTTY ? "\u001b[?25h" : "";
   // Of several ranks, only one prints this.
   if (launchedRank(process.env) === 0)
     process.stderr.write(`${showCursor}\nStopping after this step; once more to stop at once.\n`);
   interruption.abort();
 };
-let isWatching = false;
-/** Handles signals from the first time that a command asks for `io.signal`; until then they end the process, even if it is busy. */
+/** Number of reasons to handle signals; without one they end the process at once, even if it is busy. */
+let watchers = 0;
 const watch = (): AbortSignal => {
-  if (!isWatching) for (const signal of signals) process.on(signal, interrupt);
-  isWatching = true;
+  if (watchers++ === 0 && received === undefined) for (const signal of signals) process.on(signal, interrupt);
   return interruption.signal;
 };
+function unwatch(): void {
+  for (const signal of signals) process.off(signal, interrupt);
+}
 
-process.exitCode = await run(process.argv.slice(2), {
+const exitCode = await run(process.argv.slice(2), {
   stdin: () => buffer(process.stdin),
   stdout: (text) => process.stdout.write(text),
   stderr: (text) => process.stderr.write(text),
@@ -39,4 +44,14 @@ process.exitCode = await run(process.argv.slice(2), {
   get signal() {
     return watch();
   },
+  async interruptible(work) {
+    try {
+      return await work(watch());
+    } finally {
+      if (--watchers === 0) unwatch();
+    }
+  },
 });
+// As shells report a process that a signal has ended. Images that are still being decoded are not waited for.
+if (received !== undefined && exitCode !== 0) process.exit(128 + constants.signals[received]);
+process.exitCode = exitCode;

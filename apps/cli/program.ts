@@ -11,6 +11,7 @@ import { registerExplain } from "./commands/explain.ts";
 import { registerPlot } from "./commands/plot.ts";
 import { registerReport } from "./commands/report.ts";
 import { registerSearch } from "./commands/search.ts";
+import { registerServe } from "./commands/serve.ts";
 import { registerSummary } from "./commands/summary.ts";
 import { registerTrain } from "./commands/train.ts";
 import { registerVerify } from "./commands/verify.ts";
@@ -32,6 +33,7 @@ const commands = [
   registerReport,
   registerEmbed,
   registerSearch,
+  registerServe,
   registerConvert,
   registerVerify,
   registerWeights,

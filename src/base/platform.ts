@@ -134,7 +134,7 @@ export interface Session {
   /** Set where an engine is chosen for the user: in browsers. */
   readonly report?: EngineReport;
   /** Axes of the outputs by name, as far as the engine knows them before a run; a string names an axis of any size. */
-  readonly outputShapes?: ReadonlyMap<string, readonly (number | string)[]>;
+  readonly outputShapes?: ReadonlyMap<string, readonly (number | string)[]> | undefined;
   /** Computes all outputs, each in its own memory, from one tensor for each input of the model. */
   run(feeds: Tensors, options?: RunOptions): Promise<Tensors>;
   /**
@@ -299,4 +299,8 @@ export interface DecodeOptions {
   readonly background?: readonly [number, number, number];
   /** Largest number of pixels that a file may declare; default 100 million. Guards against decompression bombs. */
   readonly pixelLimit?: number;
+  /** Stops with an {@link AbortedError}, where decoding can be stopped: in Node an image of more than 24 megapixels. */
+  readonly signal?: AbortSignal | undefined;
+  /** Longest time that decoding may take; default 60 seconds. */
+  readonly secondsLimit?: number;
 }

@@ -33,11 +33,14 @@ export function splitBatch(graph: OpGraph, limits: BatchLimits, stored: Iterable
     return batches.some(isLarge) ? batches : [];
   };
   const large = graph.operations.flatMap((operation) => (isElementwise(operation.config) ? [] : batchesOf(operation)));
-  const sizes = partSizes(large, limits.partBytes);
+  const batch = large.reduce((most, { shape }) => Math.max(most, shape[0]!), 0);
+  // Others are single images of a batch, whose activations are watched.
+  const isWhole = ({ shape }: Value) => shape[0] === batch;
+  const sizes = partSizes(large.filter(isWhole), limits.partBytes);
   if (sizes.length < 2) return graph;
   const splitter = new BatchSplitter(graph, sizes);
   for (const operation of graph.operations) {
-    const batches = batchesOf(operation);
+    const batches = batchesOf(operation).every(isWhole) ? batchesOf(operation) : [];
     const isVague = isElementwise(operation.config) && !splitter.hasParts(operation.inputs);
     if (batches.length > 0 && !isVague) splitter.writeInParts(operation, batches);
     else splitter.writeWhole(operation);

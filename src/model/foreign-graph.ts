@@ -9,6 +9,7 @@ import { type Preprocessing, scalePixels } from "../graph/preprocessing.ts";
 import { type Shape, sizeOf } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor, type Tensor, transpose } from "../tensor/tensor.ts";
 import { isolationOf, namingFile, rejectedBy } from "./isolation.ts";
+import { stacked } from "./outputs.ts";
 
 /** Largest side of an image, in pixels. */
 const largestSide = 8192;
@@ -198,25 +199,6 @@ export async function createGraphSession(
     endProfiling: () => network.endProfiling(),
     dispose: () => network.dispose(),
   };
-}
-
-/** Joins the outputs for single images into batches. */
-function stacked(rows: readonly Readonly<Record<string, FloatTensor>>[]): Tensors {
-  return Object.fromEntries(
-    Object.entries(rows[0]!).map(
-      ([
-        name,
-        {
-          shape,
-          data: { length },
-        },
-      ]) => {
-        const all = floatTensor([rows.length, ...shape.slice(1)]);
-        for (const [row, { [name]: answer }] of rows.entries()) all.data.set(answer!.data, row * length);
-        return [name, all];
-      },
-    ),
-  );
 }
 
 /** Axes of a result; a string names an axis of any size. */

@@ -21,7 +21,8 @@ export function imageBatch(images: readonly RgbImage[]): Tensor<"uint8"> {
 
 /** Returns the error of an image that cannot be used; throws any other one. */
 export function asImageError(error: unknown): XceptionError {
-  if (error instanceof XceptionError && ["FORMAT", "DATA", "SHAPE", "USAGE"].includes(error.code)) return error;
+  if (error instanceof XceptionError && ["FORMAT", "DATA", "SHAPE", "USAGE", "WEIGHTS"].includes(error.code))
+    return error;
   throw error;
 }
 
@@ -57,9 +58,10 @@ export class ImagePreparation {
    * @throws {FormatError} the image is damaged, of no supported format, or too long to be resized.
    * @throws {DataError} there is no such file.
    * @throws {UsageError} it is not an image source.
+   * @throws {AbortedError} the signal fired, and decoding could be stopped.
    */
-  readonly prepare = async (image: ImageSource): Promise<RgbImage> => {
-    const decoded = await this.#platform.images.decode(image, this.#decode);
+  readonly prepare = async (image: ImageSource, { signal }: Pick<DecodeOptions, "signal"> = {}): Promise<RgbImage> => {
+    const decoded = await this.#platform.images.decode(image, { ...this.#decode, signal });
     const { network, preprocessing } = this.#model;
     if (!resizesInGraph(preprocessing)) return decoded;
     const [height, width] = imageSizeOf(network);

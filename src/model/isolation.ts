@@ -1,5 +1,5 @@
 import { FormatError, RuntimeUnavailableError, XceptionError } from "../base/errors.ts";
-import type { Session, SessionIsolation } from "../base/platform.ts";
+import type { Engine, Session, SessionIsolation } from "../base/platform.ts";
 import { imageSizeOf, type Network } from "../graph/network.ts";
 import { networkCost } from "../report/cost.ts";
 import { sizeOf } from "../tensor/shape.ts";
@@ -55,5 +55,22 @@ export function withFileName(session: Session, where: string): Session {
     run: (feeds, options) => session.run(feeds, options).catch(rejectedBy(where)),
     endProfiling: () => session.endProfiling(),
     dispose: () => session.dispose(),
+  };
+}
+
+/** The engine, whose isolated sessions a signal ends, while they are loaded and while they run. */
+export function engineWithSignal(engine: Engine, signal: AbortSignal | undefined): Engine {
+  if (signal === undefined) return engine;
+  return {
+    ...engine,
+    createSession: async (model, options) => {
+      const session = await engine.createSession(model, { ...options, signal });
+      return {
+        outputShapes: session.outputShapes!,
+        run: (feeds, run) => session.run(feeds, { signal, ...run }),
+        endProfiling: () => session.endProfiling(),
+        dispose: () => session.dispose(),
+      };
+    },
   };
 }

@@ -1,6 +1,7 @@
-import { AbortedError, UsageError, XceptionError } from "../base/errors.ts";
+import { AbortedError, FormatError, UsageError, WeightsError, XceptionError } from "../base/errors.ts";
 import { assertOption, wholeNumber } from "../base/kinds.ts";
 import type { Engine, ImageSource, Platform, RgbImage, Session, SessionOptions, Tensors } from "../base/platform.ts";
+import { describeSource } from "../base/source.ts";
 import { WorkQueue } from "../base/work-queue.ts";
 import { compile } from "../compiler/compile.ts";
 import { imageInput } from "../compiler/lower.ts";
@@ -8,10 +9,11 @@ import { readAhead } from "../data/image-loading.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import type { Preprocessing } from "../graph/preprocessing.ts";
 import type { Weights } from "../graph/weights.ts";
-import { type FloatTensor, floatTensor, type Tensor } from "../tensor/tensor.ts";
+import type { FloatTensor, Tensor } from "../tensor/tensor.ts";
 import { asImageError, ImagePreparation, imageBatch } from "./images.ts";
 import { networkIsolation, withFileName } from "./isolation.ts";
 import { defaultPreprocessing, type ImagePreprocessing } from "./model.ts";
+import { isFiniteRow, rowsOf, stacked } from "./outputs.ts";
 
 /** A network, or the part of one that computes the requested outputs. */
 export interface NetworkPart {
@@ -51,8 +53,21 @@ export interface PredictedBatch {
   readonly indices: readonly number[];
   /** `[N, …]` by name; empty where N is 0. */
   readonly outputs: Tensors;
-  /** Images that could not be read, of those since the last batch. */
-  readonly errors: readonly { readonly index: number; readonly error: XceptionError }[];
+  /** Images without outputs, of those since the last batch: they could not be read, or failed in the network. */
+  readonly errors: readonly FailedImage[];
+}
+
+/** An image of many that has an error instead of outputs. */
+export interface FailedImage {
+  readonly index: number;
+  readonly error: XceptionError;
+}
+
+/** An image of many as the pixels that the network reads. */
+interface PreparedImage {
+  readonly index: number;
+  readonly image: RgbImage;
+  readonly source: ImageSource;
 }
 
 /** The outputs for one image of many, with N = 1, or the error. */
@@ -84,6 +99,7 @@ export class Predictor {
 
   /** Loads a part immediately, by default the whole network, instead of with the first images. */
   load(part = this.#whole): Promise<void> {
+    this.assertNotDisposed();
     return this.#queue.add(async () => void (await this.#sessionFor(part)));
   }
 
@@ -108,20 +124,23 @@ export class Predictor {
   /**
    * Returns the outputs for some images at once, `[N, …]`.
    * @throws {FormatError} an image is damaged, or of no supported format.
+   * @throws {WeightsError} the outputs for an image are NaN or infinite.
    * @throws {DataError} there is no such file.
    * @throws {AbortedError} the signal fired.
    * @throws {UsageError} after `dispose()`.
    */
   async predict(images: readonly ImageSource[], { part = this.#whole, signal }: PredictOptions = {}): Promise<Tensors> {
     this.assertNotDisposed();
-    const prepared = await Promise.all(images.map((image) => this.#preparation.prepare(image)));
+    const prepared = await Promise.all(images.map((image) => this.#preparation.prepare(image, { signal })));
     assertNotAborted(signal);
-    return this.runPart(imageBatch(prepared), part, signal);
+    const outputs = await this.runPart(imageBatch(prepared), part, signal);
+    for (const [row, source] of images.entries()) if (!isFiniteRow(outputs, row)) throw notFinite(source);
+    return outputs;
   }
 
   /**
-   * Returns the outputs for many images, batch by batch in their order. Unreadable images are reported and replaced by
-   * the next ones. Images are decoded while the engine runs on earlier ones.
+   * Returns the outputs for many images, batch by batch in their order. Images that fail, whatever raised it, are reported;
+   * unreadable ones are replaced by the next. Images are decoded while the engine runs on earlier ones.
    * @throws as {@link predict}, but for images.
    */
   async *predictBatches(
@@ -130,22 +149,24 @@ export class Predictor {
   ): AsyncGenerator<PredictedBatch, void, void> {
     this.assertNotDisposed();
     assertOption("option batchSize", batchSize, wholeNumber({ from: 1 }));
-    const load = (index: number) => this.#preparation.prepare(images[index]!).catch(asImageError);
-    let rows: { readonly index: number; readonly image: RgbImage }[] = [];
-    let errors: { readonly index: number; readonly error: XceptionError }[] = [];
+    const load = (index: number) => this.#preparation.prepare(images[index]!, { signal }).catch(asImageError);
+    let rows: PreparedImage[] = [];
+    let unreadable: FailedImage[] = [];
     const batch = async (): Promise<PredictedBatch> => {
-      const done = { indices: rows.map(({ index }) => index), errors };
-      const outputs =
-        rows.length > 0 ? await this.runPart(imageBatch(rows.map(({ image }) => image)), part, signal) : {};
-      [rows, errors] = [[], []];
-      return { ...done, outputs };
+      const [prepared, errors] = [rows, unreadable];
+      [rows, unreadable] = [[], []];
+      if (prepared.length === 0) return { indices: [], outputs: {}, errors };
+      // Not being able to load the network is no image's failure.
+      await this.load(part);
+      const predicted = await this.#predictPrepared(prepared, part, signal);
+      return { ...predicted, errors: [...errors, ...predicted.errors] };
     };
     for await (const { index, item } of readAhead(images.keys(), load, 2 * batchSize, signal)) {
-      if (item instanceof XceptionError) errors.push({ index, error: item });
-      else rows.push({ index, image: item });
+      if (item instanceof XceptionError) unreadable.push({ index, error: item });
+      else rows.push({ index, image: item, source: images[index]! });
       if (rows.length === batchSize) yield batch();
     }
-    if (rows.length + errors.length > 0) yield batch();
+    if (rows.length + unreadable.length > 0) yield batch();
   }
 
   /** Returns the outputs for many images, one by one in their order; otherwise as {@link predictBatches}. */
@@ -155,7 +176,7 @@ export class Predictor {
   ): AsyncGenerator<Predicted, void, void> {
     for await (const { indices, outputs, errors } of this.predictBatches(images, options)) {
       const results = new Map<number, Predicted>(errors.map(({ index, error }) => [index, { error }]));
-      for (const [row, index] of indices.entries()) results.set(index, { outputs: rowOf(outputs, row) });
+      for (const [row, index] of indices.entries()) results.set(index, { outputs: rowsOf(outputs, [row]) });
       for (const index of [...results.keys()].sort((a, b) => a - b)) yield results.get(index)!;
     }
   }
@@ -185,6 +206,36 @@ export class Predictor {
   async runPart(images: Tensor, part: NetworkPart, signal?: AbortSignal): Promise<Tensors> {
     this.assertNotDisposed();
     return this.#queue.add(async () => (await this.#sessionFor(part)).run({ [imageInput]: images }, { signal }));
+  }
+
+  /** Returns the outputs for images that fit into one batch; if the batch fails, they run one at a time. */
+  async #predictPrepared(
+    prepared: readonly PreparedImage[],
+    part: NetworkPart,
+    signal: AbortSignal | undefined,
+  ): Promise<PredictedBatch> {
+    let outputs: Tensors;
+    try {
+      outputs = await this.runPart(imageBatch(prepared.map(({ image }) => image)), part, signal);
+    } catch (error) {
+      if (error instanceof AbortedError || this.#disposal !== undefined) throw error;
+      if (prepared.length === 1) return failed(prepared[0]!, asRunError(error, prepared[0]!));
+      const single: PredictedBatch[] = [];
+      for (const each of prepared) single.push(await this.#predictPrepared([each], part, signal));
+      const answered = single.filter(({ indices }) => indices.length > 0);
+      return {
+        indices: answered.flatMap(({ indices }) => indices),
+        outputs: answered.length > 0 ? stacked(answered.map((each) => each.outputs)) : {},
+        errors: single.flatMap(({ errors }) => errors),
+      };
+    }
+    const rows = [...prepared.keys()].filter((row) => isFiniteRow(outputs, row));
+    const indices = rows.map((row) => prepared[row]!.index);
+    if (rows.length === prepared.length) return { indices, outputs, errors: [] };
+    const errors = prepared
+      .filter((_, row) => !rows.includes(row))
+      .map(({ index, source }) => ({ index, error: notFinite(source) }));
+    return { indices, outputs: rows.length > 0 ? rowsOf(outputs, rows) : {}, errors };
   }
 
   async #sessionFor(part: NetworkPart): Promise<Session> {
@@ -233,12 +284,22 @@ export function assertNotAborted(signal: AbortSignal | undefined): void {
   throw new AbortedError({ where: "prediction", what: "it was stopped by the caller", cause: signal.reason });
 }
 
-/** Copies the outputs for one image. */
-function rowOf(outputs: Tensors, row: number): Tensors {
-  return Object.fromEntries(
-    Object.entries(outputs as Readonly<Record<string, FloatTensor>>).map(([name, { shape, data }]) => {
-      const size = data.length / shape[0]!;
-      return [name, floatTensor([1, ...shape.slice(1)], data.slice(row * size, (row + 1) * size))];
-    }),
-  );
+function failed({ index }: PreparedImage, error: XceptionError): PredictedBatch {
+  return { indices: [], outputs: {}, errors: [{ index, error }] };
+}
+
+/** Returns the error of an image on which the engine failed. */
+function asRunError(cause: unknown, { source }: PreparedImage): XceptionError {
+  if (cause instanceof XceptionError) return cause;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new FormatError({ where: describeSource(source), what: `the network cannot be run on it (${reason})`, cause });
+}
+
+/** The error of an image for which a network has no usable outputs. */
+export function notFinite(source: ImageSource): WeightsError {
+  return new WeightsError({
+    where: describeSource(source),
+    what: "the network's outputs for it are NaN or infinite",
+    remedy: "If this concerns every image, the weights have probably diverged: train again with a lower learning rate.",
+  });
 }

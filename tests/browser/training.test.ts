@@ -37,7 +37,7 @@ function dataset(): ImageDataset {
     label: index % 2,
     image: { width: size, height: size, data: pixels.slice(index * bytes, (index + 1) * bytes) },
   }));
-  return { labels: ["even", "odd"], samples };
+  return { classes: ["even", "odd"], samples };
 }
 
 let browser: BrowserTest;
@@ -88,7 +88,7 @@ test("a step and a fine-tuning run on a page are those of Node", async (context)
         label: index % 2,
         image: { width: size, height: size, data: pixels.slice(index * bytes, (index + 1) * bytes) },
       }));
-      const dataset = { labels: ["even", "odd"], samples };
+      const dataset = { classes: ["even", "odd"], samples };
       const losses: { step: number[]; run: number[] } = { step: [], run: [] };
       const stepped = await xception.train(dataset, {
         ...oneStep,
@@ -107,6 +107,16 @@ test("a step and a fine-tuning run on a page are those of Node", async (context)
         }
         initial.set(name, { ...weight, data: before.slice(at - weight.data.length, at) });
       }
+      // Moving statistics start at mean 0 and variance 1.
+      for (const [name, weight] of initial) {
+        const start = name.endsWith("moving_mean") ? 0 : 1;
+        if (!names.includes(name)) initial.set(name, { ...weight, data: weight.data.map(() => start) });
+      }
+      await xception.train(dataset, {
+        ...fineTuning,
+        weights: initial,
+        onProgress: ({ stepLoss }) => void losses.run.push(stepLoss),
+      });
       return { losses, difference: Math.sqrt(difference), norm: Math.sqrt(norm), values: at };
     },
     { oneStep, fineTuning, names, size, images },
@@ -115,4 +125,9 @@ test("a step and a fine-tuning run on a page are those of Node", async (context)
   expect(found.losses.step).toHaveLength(1);
   expect(Math.abs(found.losses.step[0]! - losses.step[0]!)).toBeLessThan(1e-6);
   expect(found.difference / found.norm).toBeLessThan(1e-4);
+  expect(found.losses.run).toHaveLength(20);
+  for (const [step, loss] of found.losses.run.entries()) expect(Math.abs(loss - losses.run[step]!)).toBeLessThan(1e-3);
+  // The loss falls: the steps train something.
+  expect(losses.run.at(-1)).toBeLessThan(losses.run[0]!);
+  if (process.env.PRINT) console.log(found.difference / found.norm, found.losses, losses);
 });

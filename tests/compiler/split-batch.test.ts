@@ -122,3 +122,22 @@ it("splitBatch does not take large kernels for batches", () => {
   expect(batchSizes(split, "next")).toEqual([4]);
   expect(batchSizes(split, "twice")).toEqual([4]);
 });
+
+it("splitBatch leaves single images of a batch whole, whatever their size", () => {
+  const build = new OpGraphBuilder();
+  const x = build.input("x", [4, 2, 3, 3]);
+  const y = build.op({ kind: "relu" }, [x], "y");
+  const first = build.op({ kind: "slice", axis: 0, start: 0, end: 1 }, [y], "first");
+  const watched = build.op({ kind: "relu" }, [first], "watched");
+  build.output("watched", build.op({ kind: "multiply" }, [watched, watched], "square"));
+  build.output("mean", build.ops({ kind: "channelMoments" }, [y], ["mean", "meanSquare"])[0]!);
+  const graph = build.finish();
+  const split = splitBatch(graph, { wholeBytes: 1, partBytes: 144 });
+  expect(batchSizes(split, "y/part")).toEqual([2, 2]);
+  expect(batchSizes(split, "watched")).toEqual([1]);
+  const feeds = new Map([["x", Float64Array.from({ length: 72 }, (_, at) => Math.sin(at))]]);
+  const [expected, received] = [interpret(graph, feeds), interpret(split, feeds)];
+  for (const [name, values] of expected) {
+    for (const [index, value] of values.entries()) expect(received.get(name)![index], name).toBeCloseTo(value, 12);
+  }
+});

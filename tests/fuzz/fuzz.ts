@@ -4,6 +4,7 @@
  */
 
 import { fork } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { UsageError } from "../../src/base/errors.ts";
 import { type FuzzChoice, fuzzChoiceOf } from "./fuzz-choice.ts";
@@ -14,8 +15,8 @@ import type { FuzzedReader } from "./reader.ts";
 const longestSeconds = 10;
 /** A library that a case has damaged is loaded again, and the one before stays in memory as long as the process. */
 const casesOfProcess = 1000;
-/** Most memory of a process, with Node, the program and 64 MiB for the HDF5 library; no case's file has more than 0.3 MB. */
-const mostMib = 700;
+/** Most memory of a process, with Node and the program; a process that needs more is ended. */
+const mostMib = 1024;
 
 interface Tally {
   readonly counts: Record<CaseReport["outcome"] | "stopped", number>;
@@ -65,16 +66,31 @@ async function fuzz(reader: FuzzedReader, first: number, last: number): Promise<
   return tally;
 }
 
+/** Resident memory of a process, where the system tells it cheaply. */
+function memoryMib(pid: number): number {
+  try {
+    return (4096 * Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1])) / 2 ** 20;
+  } catch {
+    return 0;
+  }
+}
+
 /** Tries cases in one process until it ends; returns the number of the first case that was not tried. */
 function fuzzFrom(reader: FuzzedReader, first: number, last: number, tally: Tally): Promise<number> {
   const program = fileURLToPath(new URL("./fuzz-process.ts", import.meta.url));
-  const child = fork(program, [reader.name, String(first), String(last)], { execArgv: ["--import", "tsx"] });
+  const child = fork(program, [reader.name, String(first), String(last)], {
+    execArgv: [`--max-old-space-size=${mostMib}`, "--import", "tsx"],
+  });
   let index = first;
-  let isStopped = false;
-  const stop = () => {
-    isStopped = true;
+  let stopped: string | undefined;
+  const end = (reason: string) => {
+    stopped ??= reason;
     child.kill("SIGKILL");
   };
+  const stop = () => end(`it took more than ${longestSeconds} s`);
+  const watch = setInterval(() => {
+    if (memoryMib(child.pid!) > mostMib) end(`it took more than ${mostMib} MiB`);
+  }, 50);
   let watchdog = setTimeout(stop, 3 * longestSeconds * 1000);
   child.on("message", (message) => {
     clearTimeout(watchdog);
@@ -91,12 +107,13 @@ function fuzzFrom(reader: FuzzedReader, first: number, last: number, tally: Tall
   return new Promise((resolve) => {
     child.once("exit", (code, signal) => {
       clearTimeout(watchdog);
+      clearInterval(watch);
       // Somebody else ended it.
       if (index === last || signal === "SIGTERM") return resolve(index);
-      if (isStopped && reader.isIsolated) tally.counts.stopped++;
+      if (stopped !== undefined && reader.isIsolated) tally.counts.stopped++;
       else {
         tally.counts.failed++;
-        note(reader, index, isStopped ? `it took more than ${longestSeconds} s` : `exit ${code ?? signal}`, tally);
+        note(reader, index, stopped ?? `exit ${code ?? signal}`, tally);
       }
       resolve(index + 1);
     });

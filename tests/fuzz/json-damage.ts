@@ -44,7 +44,8 @@ function apply(root: Parent, { steps, kind, value, other }: Change): void {
   const [parent, key] = walk(root, steps);
   const [otherParent, otherKey] = walk(root, other);
   const [found, otherFound] = [parent[key], otherParent[otherKey]];
-  if (kind === "replace") parent[key] = value;
+  // A copy: a later change may be made inside it.
+  if (kind === "replace") parent[key] = structuredClone(value);
   else if (kind === "remove") delete parent[key];
   else parent[key] = structuredClone(otherFound);
   if (kind === "swap") otherParent[otherKey] = structuredClone(found);

@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import type { FuzzedReader } from "./reader.ts";
+import { imageReaders } from "./readers-images.ts";
 import { ourReaders } from "./readers-ours.ts";
 import { weightsReaders } from "./readers-weights.ts";
 
-/** Every reader of files from outside but those of images, which sharp decodes (`tests/runtime/images-refused.test.ts`). */
-export const readers: readonly FuzzedReader[] = [...weightsReaders, ...ourReaders];
+/** Every reader of files from outside. */
+export const readers: readonly FuzzedReader[] = [...weightsReaders, ...ourReaders, ...imageReaders];
 
 /** Case number `index` of a reader, the same every time. */
 export function caseOf(cases: fc.Arbitrary<unknown>, index: number): unknown {

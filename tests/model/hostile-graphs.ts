@@ -87,8 +87,8 @@ export function harmlessGraph(): Uint8Array {
   return model({ nodes: [node("Relu", ["images"], ["x"]), ...scores], stored: [one] });
 }
 
-/** A `Loop` of 2⁶² rounds. */
-export function endlessLoop(): Uint8Array {
+/** The body of a `Loop` over `images`. */
+function loopBody(): Buffer {
   const body = Buffer.concat([
     field(1, node("Identity", ["go"], ["go on"])),
     field(1, node("Sin", ["before"], ["after"])),
@@ -99,11 +99,49 @@ export function endlessLoop(): Uint8Array {
     field(12, value("go on", bool, [])),
     field(12, value("after", float32, [1, 3, 8, 8])),
   ]);
-  const attribute = field(5, Buffer.concat([field(1, "body"), field(6, body), field(20, 5)]));
-  const rounds = new Uint8Array(BigInt64Array.of(2n ** 62n).buffer);
+  return field(5, Buffer.concat([field(1, "body"), field(6, body), field(20, 5)]));
+}
+
+const endless = 2n ** 62n;
+
+/** A `Loop` of 2⁶² rounds. */
+export function endlessLoop(): Uint8Array {
+  const rounds = new Uint8Array(BigInt64Array.of(endless).buffer);
   return model({
-    nodes: [node("Loop", ["rounds", "yes", "images"], ["x"], attribute), ...scores],
+    nodes: [node("Loop", ["rounds", "yes", "images"], ["x"], loopBody()), ...scores],
     stored: [one, scalar("rounds", int64, rounds), scalar("yes", bool, Uint8Array.of(1))],
+  });
+}
+
+/**
+ * A graph that does not run on every image. With a largest value from 0.25 it never ends, from 0.5 its scores are NaN, and
+ * from 0.625 the engine fails.
+ */
+export function pickyGraph(): Uint8Array {
+  const rounds = new Uint8Array(BigInt64Array.of(0n, 0n, endless, 0n, 0n).buffer);
+  const factors = new Uint8Array(Float32Array.of(1, 1, 1, 1, Number.NaN).buffer);
+  const toInteger = field(5, Buffer.concat([field(1, "to"), field(3, int64), field(20, 2)]));
+  return model({
+    nodes: [
+      node("Relu", ["images"], ["positive"]),
+      node("ReduceMax", ["positive"], ["largest"]),
+      node("Mul", ["largest", "eight"], ["eighths"]),
+      node("Cast", ["eighths"], ["integer"], toInteger),
+      node("Reshape", ["integer", "list"], ["index"]),
+      node("Gather", ["factors", "index"], ["factor"]),
+      node("Gather", ["all rounds", "index"], ["rounds"]),
+      node("Loop", ["rounds", "yes", "images"], ["same"], loopBody()),
+      node("Mul", ["same", "factor"], ["x"]),
+      ...scores,
+    ],
+    stored: [
+      one,
+      integers("list", [1]),
+      scalar("eight", float32, new Uint8Array(Float32Array.of(8).buffer)),
+      scalar("yes", bool, Uint8Array.of(1)),
+      field(5, tensor("factors", float32, [5], factors)),
+      field(5, tensor("all rounds", int64, [5], rounds)),
+    ],
   });
 }
 

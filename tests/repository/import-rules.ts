@@ -20,7 +20,11 @@ const units: readonly (readonly [unit: string, rank: number, files: RegExp])[] =
     (folder) => [`tasks/${folder}`, 6, new RegExp(`^src/tasks/${folder}/`)] as const,
   ),
   ["tasks", 6, /^src\/tasks\/[^/]+\.ts$/],
-  ...["cli", "server", "web"].map((app) => [app, 9, new RegExp(`^apps/${app}/`)] as const),
+  // Types of the server's documents, and a client that uses nothing but `fetch`.
+  ["client", 2, /^src\/client\//],
+  ...Object.entries({ server: 9, web: 9, cli: 10 }).map(
+    ([app, rank]) => [app, rank, new RegExp(`^apps/${app}/`)] as const,
+  ),
 ];
 
 /** What only the named files may use: the core gets the outside world as a value. */

@@ -14,7 +14,7 @@ test.each([
   ["src/models/a.ts", 'export * from "../model/b.ts";', "up, models (2) → model (4)"],
   ["src/train/step/a.ts", 'import "../b.ts";', "up, train/step (4) → train (7)"],
   ["src/tasks/verify/a.ts", 'type B = import("../../index.ts").B;', "up, tasks/verify (6) → entry (8)"],
-  ["apps/cli/a.ts", 'await import(\n  "../server/b.ts"\n);', "sideways, cli (9) → server (9)"],
+  ["apps/server/a.ts", 'await import(\n  "../web/b.ts"\n);', "sideways, server (9) → web (9)"],
   ["src/data/a.ts", "import fs from 'node:fs';", "src/data/a.ts imports node:fs: not allowed Node"],
   ["src/runtime/web/a.ts", 'import "sharp";', "src/runtime/web/a.ts imports sharp: not allowed Node"],
   [

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { decodeImage } from "../../src/runtime/node/images.ts";
@@ -8,6 +11,18 @@ const source = Uint8Array.from({ length: 101 * 67 * 3 }, (_, index) => {
   return [2 * column, 3 * row, 128][index % 3]!;
 });
 const raw = { raw: { width: 101, height: 67, channels: 3 } } as const;
+
+it.each(["webp", "png", "jpeg"] as const)("a %s file that has changed gives its new image", async (format) => {
+  const folder = mkdtempSync(join(tmpdir(), "changed-image-"));
+  const path = join(folder, "image");
+  for (const background of ["#ff0000", "#0000ff"]) {
+    const image = sharp({ create: { width: 16, height: 16, channels: 3, background } });
+    writeFileSync(path, await image.toFormat(format, { progressive: true, quality: 100 }).toBuffer());
+    const { data } = await decodeImage(path, {});
+    expect(data[0]! > 200).toBe(background === "#ff0000");
+  }
+  rmSync(folder, { recursive: true });
+});
 
 describe("an image without a size to bring it to", () => {
   it("comes as it is, upright", async () => {

@@ -247,7 +247,7 @@ describe("refusals", () => {
     weights.set("predictions/bias", { ...bias, data: bias.data.map(() => Number.NaN) });
     const loaded = await loadClassifier(encodeModel({ ...model, weights }), { platform });
     expect((await errorOf(loaded.classify(pixels))).message).toMatchInlineSnapshot(
-      `"Classifier: the network's probabilities are NaN or infinite. Its weights have probably diverged: train again with a lower learning rate."`,
+      `"image: the network's outputs for it are NaN or infinite. If this concerns every image, the weights have probably diverged: train again with a lower learning rate."`,
     );
     await loaded.dispose();
   });

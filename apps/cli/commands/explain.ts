@@ -91,7 +91,7 @@ export function registerExplain(program: Command, io: CliIo): void {
     ];
     if (score) return writeScores(loaded, images, { flags, platform, about, io });
 
-    const explainer = new Explainer(await loadProbe(loaded, platform, { device }), loaded.notes);
+    const explainer = new Explainer(await loadProbe(loaded, platform, { device, signal: io.signal }), loaded.notes);
     const found: Found[] = [];
     const progress = images.length > 1 ? startProgress(io, { label: "explaining", total: images.length }) : undefined;
     try {
@@ -219,7 +219,7 @@ async function writeScores(
   const result = await scoreExplanations(model, images, {
     ...choice,
     platform,
-    session: { device },
+    session: { device, signal: io.signal },
     methods,
     onProgress: ({ done, total }) => {
       progress ??= startProgress(io, { label: "testing", total });

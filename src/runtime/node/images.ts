@@ -7,8 +7,8 @@ import { describeSource, type ImageFile } from "../../base/source.ts";
 
 /** Longest side of an image in pixels, as in libjpeg. */
 const longestSide = 65_500;
-/** Seconds that decoding one image may take: 100 megapixels of AVIF take 10 on a slow machine. */
-const longestSeconds = 60;
+/** Most pixels that are decoded in this process, where nothing can end it: AVIF, the slowest format, takes 6 s and 0.5 GB. */
+const largestHere = 24_000_000;
 /** Bytes for each pixel of {@link DecodeOptions.pixelLimit} that a TIFF may unpack to; other formats cannot have more. */
 const bytesPerPixel = 8;
 
@@ -21,24 +21,41 @@ const bytesPerPixel = 8;
  * free of aliasing, with less ringing than Lanczos, and what timm prescribes for Xception.
  *
  * All of the work happens in one call into libvips' own threads, so that decoding in progress continues while a
- * training step keeps the JavaScript thread busy.
+ * training step keeps the JavaScript thread busy. Images of more than 24 megapixels are decoded in another process, which is
+ * ended after the limit of time, or when it needs more than 256 MiB + 24 bytes for each pixel of the limit.
  *
  * @throws {FormatError} the file is empty, damaged, truncated, too large, or not an image of a supported format.
  * @throws {DataError} the file does not exist, cannot be read, or is not a regular file.
  * @throws {UsageError} an option is out of its range.
  */
 export async function decodeImage(source: ImageFile, options: DecodeOptions): Promise<RgbImage> {
-  const { size, atLeast, fit, background, pixelLimit } = checkDecodeOptions(options);
+  const { pixelLimit, secondsLimit } = checkDecodeOptions(options);
+  try {
+    return await decodeHere(source, { ...options, pixelLimit: Math.min(pixelLimit, largestHere) });
+  } catch (error) {
+    const isTooLarge = error instanceof FormatError && error.parts.what === tooManyPixels;
+    if (!isTooLarge || pixelLimit <= largestHere) throw error;
+    const { decodeApart } = await import("./image-processes.ts");
+    const memoryBytes = 2 ** 28 + 24 * pixelLimit;
+    return decodeApart(source, { ...options, pixelLimit }, { timeMs: secondsLimit * 1000, memoryBytes });
+  }
+}
+
+/** Decodes an image in this process; otherwise as {@link decodeImage}. */
+export async function decodeHere(source: ImageFile, options: DecodeOptions): Promise<RgbImage> {
+  const { size, atLeast, fit, background, pixelLimit, secondsLimit } = checkDecodeOptions(options);
   const format = formatOf(source);
   try {
     const target = size ?? (atLeast && format === "jpeg" ? await shrunkSize(source, atLeast, pixelLimit) : undefined);
-    const opened = await open(source, format, pixelLimit);
+    const opened = await open(source, format, { pixelLimit, secondsLimit });
     const pipeline = resized(opened, target, size ? fit : "fill", background);
     const { data, info } = await pipeline.toBuffer({ resolveWithObject: true });
     const image = { width: info.width, height: info.height, data: bytesOf(data) };
     return size && fit === "contain" ? centerOn(image, size, background) : image;
   } catch (error) {
-    throw error instanceof XceptionError ? error : explainDecodeFailure(source, pixelLimit, error as Error);
+    throw error instanceof XceptionError
+      ? error
+      : explainDecodeFailure(source, { pixelLimit, secondsLimit }, error as Error);
   }
 }
 
@@ -63,19 +80,24 @@ export async function encodePng({ width, height, data }: RgbImage): Promise<Uint
   );
 }
 
-/** On first use: not every program on this platform reads images. */
+/**
+ * On first use: not every program on this platform reads images. Without its cache, from which it would answer with the former
+ * image of a file (WebP, interlaced PNG) that has changed since.
+ */
 async function loadSharp() {
-  return (await import("sharp")).default;
+  const { default: sharp } = await import("sharp");
+  sharp.cache(false);
+  return sharp;
 }
 
-async function open(source: ImageFile, format: ImageFormat, pixelLimit: number): Promise<Sharp> {
+async function open(source: ImageFile, format: ImageFormat, { pixelLimit, secondsLimit }: Limits): Promise<Sharp> {
   const sharp = await loadSharp();
   const opened = sharp(source, {
     autoOrient: true,
     // The strictest level: a truncated image is otherwise filled with gray.
     failOn: "warning",
     limitInputPixels: pixelLimit,
-  }).timeout({ seconds: longestSeconds });
+  }).timeout({ seconds: secondsLimit });
   // Converting to sRGB first makes colored backgrounds behind gray images and profiles of 16-bit images come out right, but
   // turns off shrinking inside the decoder, which only JPEG and WebP have. They need neither.
   if (format === "jpeg" || format === "webp") return opened;
@@ -202,6 +224,8 @@ function bytesOf(buffer: Buffer): Uint8Array {
 
 type Size = Pick<RgbImage, "width" | "height">;
 
+type Limits = Required<Pick<DecodeOptions, "pixelLimit" | "secondsLimit">>;
+
 type Fit = NonNullable<DecodeOptions["fit"]>;
 
 const fits: readonly Fit[] = ["fill", "cover", "contain"];
@@ -217,11 +241,20 @@ function checkDecodeOptions({
   fit = "fill",
   background = [255, 255, 255],
   pixelLimit = 100_000_000,
+  // 100 megapixels of AVIF take 10 on a slow machine.
+  secondsLimit = 60,
 }: DecodeOptions) {
   const where = (option: string) => `decodeImage option ${option}`;
   const isHalf = (width === undefined) !== (height === undefined);
   assertAllowed(where("width and height"), [width, height], !isHalf, "both, or neither");
-  const sizes = { width, height, "atLeast.width": atLeast?.width, "atLeast.height": atLeast?.height, pixelLimit };
+  const sizes = {
+    width,
+    height,
+    "atLeast.width": atLeast?.width,
+    "atLeast.height": atLeast?.height,
+    pixelLimit,
+    secondsLimit,
+  };
   for (const [option, value] of Object.entries(sizes)) {
     if (value !== undefined) assertOption(where(option), value, wholeNumber({ from: 1 }));
   }
@@ -230,27 +263,29 @@ function checkDecodeOptions({
     background.length === 3 && background.every((part) => Number.isInteger(part) && part >= 0 && part <= 255);
   assertAllowed(where("background"), background, isColor, "[red, green, blue], whole numbers from 0 to 255");
   const size = width === undefined || height === undefined ? undefined : { width, height };
-  return { size, atLeast, fit, background, pixelLimit };
+  return { size, atLeast, fit, background, pixelLimit, secondsLimit };
 }
 
 const supportedFormats = "JPEG, PNG, WebP, AVIF, GIF or TIFF";
 
-function explainDecodeFailure(source: ImageFile, limit: number, error: Error): FormatError {
+function explainDecodeFailure(source: ImageFile, { pixelLimit, secondsLimit }: Limits, error: Error): FormatError {
   const where = describeSource(source);
-  if (error.message.includes("exceeds pixel limit")) return tooLarge(source, limit, error);
+  if (error.message.includes("exceeds pixel limit")) return tooLarge(source, pixelLimit, error);
   if (/unsupported image format|not been built in/.test(error.message)) return unsupported(where, error);
   const isSlow = error.message.includes("timeout");
   const reason = error.message.split("\n")[0]!.replace(/^Input (file|buffer) has corrupt header: /, "");
   const what = isSlow
-    ? `decoding it takes longer than ${longestSeconds} s`
+    ? `decoding it takes longer than ${secondsLimit} s`
     : `the image is damaged or cut short (${reason})`;
   return new FormatError({ where, what, cause: error });
 }
 
+const tooManyPixels = "the image has too many pixels";
+
 function tooLarge(source: ImageFile, limit: number, cause?: Error): FormatError {
   return new FormatError({
     where: describeSource(source),
-    what: "the image has too many pixels",
+    what: tooManyPixels,
     expected: `at most ${limit} pixels`,
     remedy: "Raise `pixelLimit` if you trust its source.",
     cause,

@@ -102,7 +102,7 @@ function start(module: string): Worker {
 }
 
 /** In development, where tsx loads TypeScript. */
-function throughTsx(module: URL): string {
+export function throughTsx(module: URL): string {
   return `import("tsx/esm/api").then(({ register }) => { register(); return import(${JSON.stringify(module.href)}); })`;
 }
 

@@ -1,11 +1,20 @@
 import { WeightsError, type XceptionError } from "../../base/errors.ts";
 import { assertOption, wholeNumber } from "../../base/kinds.ts";
-import type { EngineReport, ImageSource, Platform, SessionOptions, Source, Tensors } from "../../base/platform.ts";
+import type {
+  EngineReport,
+  ImageSource,
+  Platform,
+  RgbImage,
+  SessionOptions,
+  Source,
+  Tensors,
+} from "../../base/platform.ts";
 import type { ClassProbability } from "../../base/records.ts";
 import { imageSizeOf } from "../../graph/network.ts";
 import { topIndices } from "../../learning/ranking.ts";
+import { imageBatch } from "../../model/images.ts";
 import { createClassifierSession, type LoadedModel, type LoadModelOptions } from "../../model/load-model.ts";
-import type { Model } from "../../model/model.ts";
+import type { Model, Provenance } from "../../model/model.ts";
 import { assertNotAborted, type PredictAllOptions, type PredictOptions, Predictor } from "../../model/predictor.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 
@@ -36,11 +45,19 @@ export class Classifier {
   readonly engine: EngineReport | undefined;
   /** Size to which images are resized, in pixels. */
   readonly inputSize: { readonly width: number; readonly height: number };
-  readonly #output: string;
+  /** Name of the network's output. */
+  readonly output: string;
+  /** Where the model comes from, if its file states it. */
+  readonly provenance: Provenance | undefined;
   readonly #predictor: Predictor;
 
   constructor(
-    { network, labels, notes = [] }: Pick<Model, "network" | "labels"> & Partial<Pick<LoadedModel, "notes">>,
+    {
+      network,
+      labels,
+      notes = [],
+      provenance,
+    }: Pick<Model, "network" | "labels"> & Partial<Pick<LoadedModel, "notes" | "provenance">>,
     predictor: Predictor,
     engine?: EngineReport,
   ) {
@@ -49,7 +66,8 @@ export class Classifier {
     this.notes = notes;
     this.engine = engine;
     this.inputSize = { width, height };
-    this.#output = network.output;
+    this.output = network.output;
+    this.provenance = provenance;
     this.#predictor = predictor;
   }
 
@@ -57,17 +75,18 @@ export class Classifier {
    * Returns the top classes of an image, most probable first.
    * @throws {FormatError} the image is damaged, or of no supported format.
    * @throws {DataError} there is no such file.
+   * @throws {WeightsError} the network's outputs for it are NaN or infinite.
    * @throws {UsageError} `top` is not a count, or the classifier was disposed.
    * @throws {AbortedError} the signal fired.
    */
   async classify(image: ImageSource, options: ClassifyOptions = {}): Promise<readonly ClassProbability[]> {
     const top = this.#check(options);
-    return this.#ranked(await this.#predictor.predict([image], options), top);
+    return this.rank(this.#scores(await this.#predictor.predict([image], options)), top);
   }
 
   /**
-   * Returns the top classes of many images, in their order; an unreadable image gives an error without stopping the
-   * others. Images are decoded while the engine runs on earlier ones.
+   * Returns the top classes of many images, in their order; an image that fails, in the decoder or in the network, gives
+   * an error without stopping the others. Images are decoded while the engine runs on earlier ones.
    * @throws {UsageError} an option is invalid, or the classifier was disposed.
    * @throws {AbortedError} the signal fired.
    */
@@ -77,8 +96,39 @@ export class Classifier {
   ): AsyncGenerator<Classified, void, void> {
     const top = this.#check(options);
     for await (const result of this.#predictor.predictAll(images, options)) {
-      yield "error" in result ? result : { predictions: this.#ranked(result.outputs, top) };
+      yield "error" in result ? result : { predictions: this.rank(this.#scores(result.outputs), top) };
     }
+  }
+
+  /**
+   * Returns an image as the pixels that the network reads, for {@link probabilities}.
+   * @throws as {@link classify}.
+   */
+  prepare(image: ImageSource): Promise<RgbImage> {
+    return this.#predictor.prepare(image);
+  }
+
+  /**
+   * Computes the probabilities of all classes for prepared images: N images → N times `[classes]`.
+   * @throws {UsageError} the classifier was disposed.
+   */
+  async probabilities(images: readonly RgbImage[]): Promise<readonly Float32Array[]> {
+    const { data } = await this.#predictor.run(imageBatch(images));
+    const classes = data.length / images.length;
+    return images.map((_, row) => data.slice(row * classes, (row + 1) * classes));
+  }
+
+  /**
+   * Returns the top classes of an image by its probabilities, most probable first.
+   * @throws {WeightsError} a probability is NaN or infinite.
+   */
+  rank(probabilities: Float32Array, top: number): readonly ClassProbability[] {
+    assertFiniteProbabilities(probabilities);
+    return topIndices(probabilities, top).map((index) => ({
+      label: this.labels[index]!,
+      index,
+      probability: probabilities[index]!,
+    }));
   }
 
   /** Frees the engine's memory once the image in progress is done; idempotent. */
@@ -99,21 +149,19 @@ export class Classifier {
     return top;
   }
 
-  #ranked({ [this.#output]: output }: Tensors, top: number): readonly ClassProbability[] {
-    const { data: scores } = output as FloatTensor;
-    if (!scores.every(Number.isFinite)) {
-      throw new WeightsError({
-        where: "Classifier",
-        what: "the network's probabilities are NaN or infinite",
-        remedy: "Its weights have probably diverged: train again with a lower learning rate.",
-      });
-    }
-    return topIndices(scores, top).map((index) => ({
-      label: this.labels[index]!,
-      index,
-      probability: scores[index]!,
-    }));
+  #scores({ [this.output]: output }: Tensors): Float32Array {
+    return (output as FloatTensor).data;
   }
+}
+
+/** @throws {WeightsError} a probability is NaN or infinite. */
+export function assertFiniteProbabilities(probabilities: Float32Array): void {
+  if (probabilities.every(Number.isFinite)) return;
+  throw new WeightsError({
+    where: "Classifier",
+    what: "the network's probabilities are NaN or infinite",
+    remedy: "Its weights have probably diverged: train again with a lower learning rate.",
+  });
 }
 
 /**

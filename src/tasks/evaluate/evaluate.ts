@@ -21,7 +21,7 @@ export interface EvaluationResult {
   readonly evaluation: Evaluation;
   /** One prediction per evaluated image, in the order of the data set. */
   readonly predictions: readonly Prediction[];
-  /** Unreadable files; they are not counted. */
+  /** Images that could not be read, or on which the network failed; they are not counted. */
   readonly skipped: readonly SkippedFile[];
   /** Classes of the model that the data set lacks; only of {@link Verbs.evaluate}. */
   readonly absent?: readonly string[];

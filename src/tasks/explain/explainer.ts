@@ -6,7 +6,7 @@ import type { Network } from "../../graph/network.ts";
 import { topIndices } from "../../learning/ranking.ts";
 import { asImageError } from "../../model/images.ts";
 import { type LoadModelOptions, loadModel } from "../../model/load-model.ts";
-import { assertNotAborted } from "../../model/predictor.ts";
+import { assertNotAborted, notFinite } from "../../model/predictor.ts";
 import { isFeatureMap, lastMapOf } from "../../models/feature-stages.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { type Evidence, type ExplanationMethod, explanationMethods, methods } from "./methods.ts";
@@ -93,6 +93,7 @@ export class Explainer {
    * @throws {UsageError} an option is invalid: there is no such class, layer or method.
    * @throws {FormatError} the image is damaged, or of no supported format.
    * @throws {DataError} there is no such file.
+   * @throws {WeightsError} the network's outputs for it are NaN or infinite.
    * @throws {AbortedError} the signal fired.
    * @example
    * const { label, probability, map } = await explainer.explain("cat.jpg"); // map: [10, 10] for 299×299
@@ -108,6 +109,7 @@ export class Explainer {
     const image = await this.#probe.prepare(source);
     assertNotAborted(signal);
     const observed = await observe(image);
+    if (!observed.probabilities.every(Number.isFinite)) throw notFinite(source);
     const { target, against, predictions } = this.#ranked(observed.probabilities, options);
     const weightOf = (index: number) => Number(index === target.index) - Number(index === against?.index);
     const classWeights = this.labels.map((_, index) => weightOf(index));
@@ -122,7 +124,7 @@ export class Explainer {
   }
 
   /**
-   * Explains many images, in their order; an unreadable image gives an error without stopping the others.
+   * Explains many images, in their order; an image that fails gives an error without stopping the others.
    * @throws {UsageError} an option is invalid: there is no such class, layer or method.
    * @throws {AbortedError} the signal fired.
    */

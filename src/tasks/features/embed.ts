@@ -33,7 +33,7 @@ export interface EmbedOptions extends LoadExtractorOptions, Pick<PredictAllOptio
 export interface Embedded extends Embeddings {
   /** The model by its path or URL, or `model` if it has none; the images' folder is `.`. */
   readonly origin: EmbeddingsOrigin;
-  /** Unreadable images; they have no row. */
+  /** Images that could not be read, or for which the network's values are NaN or infinite; they have no row. */
   readonly skipped: readonly SkippedFile[];
   /** Assumptions about information missing from the model's file, in sentences. */
   readonly notes: readonly string[];
@@ -62,13 +62,6 @@ export async function embed(
     if ("error" in result) skipped.push({ file, reason: result.error.message });
     else {
       const { data } = result.maps[0]!.values;
-      if (!data.every(Number.isFinite)) {
-        throw new WeightsError({
-          where: `embedding of "${file}"`,
-          what: "its values are NaN or infinite",
-          remedy: "The weights have probably diverged: train again with a lower learning rate.",
-        });
-      }
       rows.push(data);
       embedded.push({ file, ...(label !== undefined && { label }) });
     }
@@ -77,7 +70,7 @@ export async function embed(
   if (rows.length === 0) {
     throw new DataError({
       where: "embed",
-      what: "none of the images can be read",
+      what: "none of the images can be embedded",
       received: skipped.slice(0, 3).map(({ reason }) => reason),
     });
   }

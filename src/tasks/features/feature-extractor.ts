@@ -99,7 +99,7 @@ export class FeatureExtractor {
   }
 
   /**
-   * Returns feature maps of many images, one by one in their order; an unreadable image gives an error.
+   * Returns feature maps of many images, one by one in their order; an image that fails gives an error.
    * @throws {UsageError} a layer or stage does not exist, an option is invalid, or the extractor was disposed.
    * @throws {WeightsError} a layer needs weights that the file lacks.
    * @throws {AbortedError} the signal fired.

@@ -8,11 +8,12 @@ import { scalePixels } from "../../graph/preprocessing.ts";
 import { syntheticImages } from "../../graph/synthetic.ts";
 import { openWeightsFile } from "../../model/formats.ts";
 import { ImagePreparation, imageBatch } from "../../model/images.ts";
-import { isolationOf, namingFile, withFileName } from "../../model/isolation.ts";
+import { engineWithSignal, isolationOf, namingFile, withFileName } from "../../model/isolation.ts";
 import { type ClassifierSession, isGraphToRun, loadGraph } from "../../model/load-model.ts";
 import type { ImagePreprocessing } from "../../model/model.ts";
 import { imageProblem } from "../../model/model-file.ts";
 import { modelFrom, type OpenAsOptions, type OpenedModel, openAs, weightsFor } from "../../model/open-weights.ts";
+import { assertNotAborted } from "../../model/predictor.ts";
 import { isStated, type PreprocessingOptions, resolvePreprocessing } from "../../model/preprocessing.ts";
 import { type WeightsSource, weightsSource } from "../../model/weights-file.ts";
 import type { Shape } from "../../tensor/shape.ts";
@@ -33,6 +34,8 @@ export interface VerifyModelOptions
   /** Default: all that are available on this machine. */
   readonly runtimes?: readonly Device[] | undefined;
   readonly tolerance?: VerifyTolerance | undefined;
+  /** Stops with an {@link AbortedError}. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Comparison of a model's runtimes with a reference; also the JSON of `xception verify MODEL --json`. */
@@ -72,7 +75,9 @@ export interface RuntimeVerification {
  * the engine's optimizations; another file of the model, which tests the conversion; or a golden file.
  * @throws as {@link Verbs.verify}.
  */
-export async function verifyModel(source: Source, options: VerifyModelOptions): Promise<ModelVerification> {
+export async function verifyModel(source: Source, given: VerifyModelOptions): Promise<ModelVerification> {
+  const engine = engineWithSignal(given.platform.engine, given.signal);
+  const options = { ...given, platform: { ...given.platform, engine } };
   const { platform, images = [], tolerance = defaultTolerance, network, architecture, key } = options;
   const opened = await weightsSource(source, platform, { key });
   if (isGraphToRun(opened, { network, architecture })) return verifyForeignGraph(source, opened, options);
@@ -87,6 +92,7 @@ export async function verifyModel(source: Source, options: VerifyModelOptions): 
   const layers = reference.blocks.map(({ layer }) => layer);
   const runtimes: RuntimeVerification[] = [];
   for (const device of chosen) {
+    assertNotAborted(options.signal);
     const outputs = await run(model, layers, inputs, platform, { device });
     const whole = ownGraph && (await runFile(ownGraph, opened.where, inputs.bytes!, platform, device));
     runtimes.push(judge(device, reference, outputs, whole && { ...outputs, ...whole }, tolerance));
@@ -289,7 +295,9 @@ async function verifyImages(
     Math.min(255, Math.max(0, Math.round(127.5 * (value + 1)))),
   );
   const preparation = new ImagePreparation({ network, preprocessing }, platform);
-  const prepared = await Promise.all(files.map(preparation.prepare)).finally(() => preparation.dispose());
+  const prepared = await Promise.all(files.map((image) => preparation.prepare(image))).finally(() =>
+    preparation.dispose(),
+  );
   const bytes = imageBatch([{ width, height, data: rounded }, ...prepared]);
   const values = scalePixels(bytes.data, channels, preprocessing);
   const named = files.map((file, index) => (typeof file === "string" ? file : `image ${index + 1}`));

@@ -1,7 +1,7 @@
 import { RuntimeUnavailableError } from "../../../base/errors.ts";
 import { packError, unpackError } from "../../error-transfer.ts";
 import { bitmapOf, isElement } from "../images.ts";
-import type { Request, Response } from "./messages.ts";
+import type { ToPage, ToWorker } from "./messages.ts";
 import { type Packer, pack, type RemoteObject, type Unpacker, unpack } from "./packing.ts";
 
 /** A worker that serves verbs, and what is waiting for its answers. */
@@ -71,21 +71,21 @@ export class WorkerClient {
     return this.#lastId;
   }
 
-  #post(message: Request, moved: Set<Transferable> = new Set()): void {
+  #post(message: ToWorker, moved: Set<Transferable> = new Set()): void {
     if (this.#worker === undefined) {
       const worker = this.#start();
       this.#worker = worker;
-      worker.addEventListener("message", ({ data }: MessageEvent<Response>) => this.#take(data));
+      worker.addEventListener("message", ({ data }: MessageEvent<ToPage>) => this.#take(data));
       worker.addEventListener("error", (event) => {
         event.preventDefault();
         this.#end(event.message ?? "its script cannot be loaded");
       });
-      worker.postMessage({ kind: "start", options: this.#options() } satisfies Request);
+      worker.postMessage({ kind: "start", options: this.#options() } satisfies ToWorker);
     }
     this.#worker.postMessage(message, [...moved]);
   }
 
-  #take(message: Response): void {
+  #take(message: ToPage): void {
     if (message.kind === "callback") return void this.#callBack(message);
     const waiting = this.#waiting.get(message.id);
     this.#waiting.delete(message.id);
@@ -93,7 +93,7 @@ export class WorkerClient {
     else waiting?.resolve(unpack(message.value, this.#unpacker));
   }
 
-  async #callBack({ id, callback, args }: Response & { readonly kind: "callback" }): Promise<void> {
+  async #callBack({ id, callback, args }: ToPage & { readonly kind: "callback" }): Promise<void> {
     try {
       const given = unpack(args, this.#unpacker) as readonly unknown[];
       const value = await this.#callbacks.get(callback)?.(...given);

@@ -1,7 +1,7 @@
 import type { PackedError } from "../../error-transfer.ts";
 
 /** Messages of the page to the worker. */
-export type Request =
+export type ToWorker =
   /** The first message: options of the platform. */
   | { readonly kind: "start"; readonly options: object }
   /** Calls a method of an object; object 0 has the verbs. */
@@ -13,15 +13,15 @@ export type Request =
       readonly args: readonly unknown[];
     }
   | { readonly kind: "abort"; readonly signal: number }
-  | Answer;
+  | Reply;
 
 /** Messages of the worker to the page. */
-export type Response =
+export type ToPage =
   | { readonly kind: "callback"; readonly id: number; readonly callback: number; readonly args: readonly unknown[] }
-  | Answer;
+  | Reply;
 
 /** The result of a call or a callback. */
-export type Answer = {
+export type Reply = {
   readonly kind: "answer";
   readonly id: number;
   readonly value?: unknown;

@@ -1,5 +1,5 @@
 import { packError, unpackError } from "../../error-transfer.ts";
-import type { Answer, Channel, Request } from "./messages.ts";
+import type { Channel, Reply, ToWorker } from "./messages.ts";
 import { type Packer, pack, type RemoteObject, type Unpacker, unpack } from "./packing.ts";
 
 type Methods = Readonly<Record<string, (...args: readonly unknown[]) => unknown>>;
@@ -32,7 +32,7 @@ export function serveVerbs(channel: Channel, verbs: (options: object) => object)
     return answered;
   };
 
-  const call = async ({ id, object, method, args }: Request & { readonly kind: "call" }): Promise<void> => {
+  const call = async ({ id, object, method, args }: ToWorker & { readonly kind: "call" }): Promise<void> => {
     const own: number[] = [];
     const unpacker: Unpacker = {
       reference: (known) => objects.get(known),
@@ -60,14 +60,14 @@ export function serveVerbs(channel: Channel, verbs: (options: object) => object)
     if (method === "return") objects.delete(object);
   };
 
-  const take = ({ id, value, error }: Answer): void => {
+  const take = ({ id, value, error }: Reply): void => {
     const waiting = callbacks.get(id);
     callbacks.delete(id);
     if (error) waiting?.reject(unpackError(error));
     else waiting?.resolve(unpack(value, {}));
   };
 
-  channel.addEventListener("message", ({ data: message }: MessageEvent<Request>) => {
+  channel.addEventListener("message", ({ data: message }: MessageEvent<ToWorker>) => {
     if (message.kind === "start") objects.set(0, verbs(message.options));
     else if (message.kind === "call") void call(message);
     else if (message.kind === "abort") signals.get(message.signal)?.abort();

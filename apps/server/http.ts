@@ -1,0 +1,156 @@
+import { randomUUID } from "node:crypto";
+import type { Socket } from "node:net";
+import multipart from "@fastify/multipart";
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from "fastify";
+import { AbortedError } from "../../src/base/errors.ts";
+import { errorReply, RefusedError, type ServerReply, type ServerRequest } from "./exchange.ts";
+import type { Metrics } from "./metrics.ts";
+import type { Route } from "./openapi.ts";
+import type { ServeSettings } from "./settings.ts";
+
+/** Options of {@link createHttp}. */
+export interface HttpOptions {
+  readonly routes: readonly Route[];
+  readonly settings: ServeSettings;
+  readonly metrics: Metrics;
+  /** Receives the log, one JSON line for each request and event; without it nothing is logged. */
+  readonly log?: ((line: string) => void) | undefined;
+}
+
+const durationMetric = "http_server_request_duration_seconds";
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** Message of the error that it was answered with. */
+    failure?: string;
+  }
+}
+
+/** The endpoints over HTTP; it does not listen yet. */
+export async function createHttp({ routes, settings, metrics, log }: HttpOptions): Promise<FastifyInstance> {
+  const { maxBodyBytes, maxHeaderBytes, requestSeconds } = settings;
+  const limitMs = 1000 * requestSeconds;
+  const app = fastify({
+    bodyLimit: maxBodyBytes,
+    requestTimeout: limitMs,
+    keepAliveTimeout: 65_000,
+    http: {
+      maxHeaderSize: maxHeaderBytes,
+      headersTimeout: limitMs,
+      connectionsCheckingInterval: 1000,
+      keepAlive: true,
+    },
+    // Requests that arrive during shutdown are answered, by our own error.
+    return503OnClosing: false,
+    logger: log ? { level: "info", stream: { write: log } } : false,
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: ({ headers: { "x-request-id": given } }) => {
+      return typeof given === "string" && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
+    },
+    clientErrorHandler: refuseConnection,
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "buffer" }, (_, body, done) => done(null, body));
+  await app.register(multipart, { limits: { files: 1, fileSize: maxBodyBytes, fields: 10, fieldSize: 10_000 } });
+  app.setErrorHandler((error, request, reply) => send(request, reply, fail(request, error)));
+  app.setNotFoundHandler((request, reply) => send(request, reply, fail(request, unknownPath(request))));
+  metrics.declare(durationMetric, "histogram", "Duration of HTTP requests");
+  app.addHook("onResponse", async (request, reply) => {
+    const { method, routeOptions, failure } = request;
+    const status = failure === gone ? 499 : reply.statusCode;
+    const route = routeOptions.url ?? "unknown";
+    metrics.observe(
+      durationMetric,
+      { http_request_method: method, http_route: route, http_response_status_code: String(status) },
+      reply.elapsedTime / 1000,
+    );
+    // Without the query, which may hold secrets.
+    const path = request.url.split("?")[0]!.slice(0, 500);
+    const facts = { method, path, status, ms: Number(reply.elapsedTime.toFixed(1)) };
+    request.log.info({ ...facts, ...(failure !== undefined && { error: failure }) }, "request");
+  });
+  for (const { method, path, handle } of routes) {
+    app.route({
+      method,
+      url: path,
+      handler: async (request, reply) => {
+        const client = new AbortController();
+        reply.raw.once("close", () => {
+          if (!reply.raw.writableEnded) client.abort();
+        });
+        return send(request, reply, await handle(await readRequest(request, client.signal)));
+      },
+    });
+  }
+  return app;
+}
+
+const gone = "the client closed the connection";
+
+async function readRequest(request: FastifyRequest, signal: AbortSignal): Promise<ServerRequest> {
+  const { params, query } = request;
+  const headers = request.headers as ServerRequest["headers"];
+  const encoding = headers["content-encoding"];
+  if (encoding !== undefined && encoding !== "identity") {
+    throw new RefusedError(415, {
+      where: "header Content-Encoding",
+      what: "it is not supported",
+      received: encoding.slice(0, 40),
+      expected: "a body that is not compressed",
+    });
+  }
+  const about = { params: params as ServerRequest["params"], query: flat(query as object), signal };
+  if (!request.isMultipart()) {
+    return { ...about, headers, body: request.body instanceof Uint8Array ? request.body : new Uint8Array() };
+  }
+  const file = await request.file();
+  if (file) return { ...about, headers: { ...headers, "content-type": file.mimetype }, body: await file.toBuffer() };
+  throw new RefusedError(400, { where: "request", what: "the form has no file", expected: "one file, an image" });
+}
+
+/** Of several values of a name the last one. */
+function flat(query: object): ServerRequest["query"] {
+  return Object.fromEntries(
+    Object.entries(query).map(([name, value]) => [name, Array.isArray(value) ? value.at(-1) : value]),
+  );
+}
+
+function send(request: FastifyRequest, reply: FastifyReply, { status = 200, headers = {}, body }: ServerReply) {
+  reply.code(status).headers({ "x-request-id": request.id, ...headers });
+  if (body instanceof Uint8Array) {
+    if (!reply.hasHeader("content-type")) reply.type("application/octet-stream");
+    return reply.send(Buffer.from(body.buffer, body.byteOffset, body.length));
+  }
+  if (typeof body === "string") return reply.send(body);
+  return reply.type("application/json").send(JSON.stringify(body));
+}
+
+function fail(request: FastifyRequest, error: unknown): ServerReply {
+  const answer = errorReply(error);
+  request.failure = error instanceof AbortedError ? gone : (error as Error).message;
+  if (answer.status === 500 && !(error instanceof AbortedError)) request.log.error(error, "unexpected error");
+  return answer;
+}
+
+function unknownPath({ method }: FastifyRequest): RefusedError {
+  return new RefusedError(404, {
+    where: "request",
+    what: "there is no such endpoint",
+    received: method,
+    expected: "one of those in /openapi.json",
+  });
+}
+
+const connectionErrors: Readonly<Record<string, readonly [status: string, message: string]>> = {
+  HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "the headers are too large"],
+  ERR_HTTP_REQUEST_TIMEOUT: ["408 Request Timeout", "the request did not arrive in time"],
+};
+
+/** Answers what is not HTTP, or took too long to arrive. */
+function refuseConnection(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
+  const [status, message] = connectionErrors[error.code ?? ""] ?? ["400 Bad Request", "this is not an HTTP request"];
+  const body = JSON.stringify({ error: `request: ${message}.` });
+  const headers = `Content-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close`;
+  socket.end(`HTTP/1.1 ${status}\r\n${headers}\r\n\r\n${body}`, () => socket.destroy());
+}

@@ -1,0 +1,186 @@
+import { parseJson } from "../../src/base/json.ts";
+import type { ModelReadyStatus, ServerReadyStatus } from "../../src/client/protocol.ts";
+import { classify, classifyQuery } from "./classify.ts";
+import { RefusedError, type ServerReply, type ServerRequest } from "./exchange.ts";
+import { modelMetadata } from "./infer.ts";
+import { answerInfer } from "./infer-document.ts";
+import type { Metrics } from "./metrics.ts";
+import { openApi, type Route } from "./openapi.ts";
+import type { Repository } from "./repository.ts";
+
+/** Everything that the endpoints answer from. */
+export interface Service {
+  readonly repository: Repository;
+  readonly metrics: Metrics;
+  /** Version of the package. */
+  readonly version: string;
+  /** Lets clients load and unload models. */
+  readonly modelControl: boolean;
+}
+
+const images = [{ type: "image/*" }, { type: "application/octet-stream" }, { type: "multipart/form-data" }] as const;
+const noBody = "";
+
+/** All endpoints. */
+export function serverRoutes(service: Service): readonly Route[] {
+  const routes: readonly Route[] = [...imageRoutes(service), ...protocolRoutes(service), ...repositoryRoutes(service)];
+  const description = openApi([...routes, ...ownRoutes(service, {})], service.version);
+  return [...routes, ...ownRoutes(service, description)];
+}
+
+function imageRoutes({ repository }: Service): readonly Route[] {
+  return [
+    {
+      method: "POST",
+      path: "/classify",
+      summary: "Top classes of an image",
+      query: classifyQuery,
+      body: images,
+      answer: ["ClassifyResponse"],
+      handle: (request) => classify(repository.model(request.query.model), request),
+    },
+  ];
+}
+
+/** The Open Inference Protocol. */
+function protocolRoutes({ repository, version, modelControl }: Service): readonly Route[] {
+  const modelOf = ({ params: { name, version } }: ServerRequest) => repository.model(name, version);
+  const extensions = ["binary_tensor_data", "classification", "schedule_policy"];
+  const metadata = { name: "xception-ts", version, extensions };
+  return [
+    {
+      method: "GET",
+      path: "/v2",
+      summary: "Name, version and extensions of the server",
+      answer: ["ServerMetadata"],
+      handle: () => ({
+        body: { ...metadata, extensions: [...extensions, ...(modelControl ? ["model_repository"] : [])] },
+      }),
+    },
+    {
+      method: "GET",
+      path: "/v2/health/live",
+      summary: "The server answers",
+      answer: ["ServerLiveStatus"],
+      isOpen: true,
+      handle: () => ({ body: { live: true } }),
+    },
+    {
+      method: "GET",
+      path: "/v2/health/ready",
+      summary: "All models are loaded",
+      answer: ["ServerReadyStatus"],
+      alsoWith: [503],
+      isOpen: true,
+      handle: () => readiness({ ready: repository.isReady }),
+    },
+    ...["/v2/models/:name", "/v2/models/:name/versions/:version"].flatMap((path): readonly Route[] => [
+      {
+        method: "GET",
+        path,
+        summary: "Inputs and outputs of a model",
+        answer: ["ModelMetadataResponse"],
+        handle: (request) => ({ body: modelMetadata(modelOf(request)) }),
+      },
+      {
+        method: "GET",
+        path: `${path}/ready`,
+        summary: "The model is loaded",
+        answer: ["ModelReadyStatus"],
+        alsoWith: [503],
+        handle: (request) => modelReadiness(request, modelOf),
+      },
+      {
+        method: "POST",
+        path: `${path}/infer`,
+        summary: "Inference on tensors, or on encoded images",
+        body: ["InferRequest", { type: "application/octet-stream" }],
+        answer: ["InferResponse", { type: "application/octet-stream" }],
+        handle: (request) => answerInfer(modelOf(request), request),
+      },
+    ]),
+  ];
+}
+
+function modelReadiness(request: ServerRequest, modelOf: (request: ServerRequest) => unknown): ServerReply {
+  const name = request.params.name!;
+  try {
+    modelOf(request);
+    return readiness({ name, ready: true });
+  } catch (error) {
+    if (error instanceof RefusedError && error.status === 503) return readiness({ name, ready: false });
+    throw error;
+  }
+}
+
+function readiness(body: ServerReadyStatus | ModelReadyStatus): ServerReply {
+  return { status: body.ready ? 200 : 503, body };
+}
+
+/** Triton's model repository extension. */
+function repositoryRoutes({ repository, modelControl }: Service): readonly Route[] {
+  const control = (change: (name: string) => Promise<void>): Route["handle"] => {
+    return async ({ params: { name } }) => {
+      if (!modelControl) {
+        throw new RefusedError(403, {
+          where: "repository",
+          what: "this server does not let clients load and unload models",
+          remedy: "Start it with --model-control.",
+        });
+      }
+      await change(name!);
+      return { body: noBody };
+    };
+  };
+  const path = "/v2/repository/models/:name";
+  return [
+    {
+      method: "POST",
+      path: "/v2/repository/index",
+      summary: "Models of the repository, loaded or not",
+      body: [{ type: "application/json" }],
+      answer: [["RepositoryIndexEntry"]],
+      handle: ({ body }) => {
+        const wanted = body.length === 0 ? {} : parseJson(new TextDecoder().decode(body), "request");
+        return { body: repository.index((wanted as { ready?: unknown } | null)?.ready === true) };
+      },
+    },
+    {
+      method: "POST",
+      path: `${path}/load`,
+      summary: "Loads a model, or loads it again",
+      body: [{ type: "application/json" }],
+      answer: [{ type: "text/plain" }],
+      handle: control((name) => repository.loadModel(name)),
+    },
+    {
+      method: "POST",
+      path: `${path}/unload`,
+      summary: "Takes a model out of use",
+      body: [{ type: "application/json" }],
+      answer: [{ type: "text/plain" }],
+      handle: control((name) => repository.unloadModel(name)),
+    },
+  ];
+}
+
+/** The server's descriptions of itself. */
+function ownRoutes({ metrics }: Service, description: object): readonly Route[] {
+  return [
+    {
+      method: "GET",
+      path: "/metrics",
+      summary: "Metrics in Prometheus's text format",
+      answer: [{ type: "text/plain" }],
+      handle: () => ({ headers: { "content-type": "text/plain; version=0.0.4" }, body: metrics.text() }),
+    },
+    {
+      method: "GET",
+      path: "/openapi.json",
+      summary: "This description",
+      answer: [{ type: "application/json" }],
+      isOpen: true,
+      handle: () => ({ body: description }),
+    },
+  ];
+}

@@ -1,0 +1,133 @@
+import { AbortedError } from "../../src/base/errors.ts";
+import type { ImageSource, Platform, RgbImage, SessionOptions } from "../../src/base/platform.ts";
+import { topIndices } from "../../src/learning/ranking.ts";
+import type { LoadModelOptions } from "../../src/model/load-model.ts";
+import { assertFiniteProbabilities, type Classifier, loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
+import { Batcher, type BatchRequest, type BatchResult } from "./batcher.ts";
+import { RefusedError, statusOf } from "./exchange.ts";
+import type { Metrics } from "./metrics.ts";
+import { ModelMetrics } from "./model-metrics.ts";
+import type { ServeSettings } from "./settings.ts";
+
+/** Options of a request's run. */
+export type RunRequest = Pick<BatchRequest<RgbImage>, "timeoutMicroseconds" | "priority" | "signal">;
+
+/** A model's file, and the name and version under which it is served. */
+export interface ModelFile {
+  readonly name: string;
+  readonly version: string;
+  /** Path or URL. */
+  readonly source: string;
+}
+
+/** What all models of a server share. */
+export interface ModelContext {
+  /** Its engine must not block the thread. */
+  readonly platform: Platform;
+  readonly options: LoadModelOptions;
+  readonly session: SessionOptions;
+  readonly settings: ServeSettings;
+  readonly metrics: Metrics;
+}
+
+/** One version of a model in the engine, warmed up, with its queue. */
+export class ServedModel {
+  readonly file: ModelFile;
+  readonly classifier: Classifier;
+  readonly #metrics: ModelMetrics;
+  readonly #batcher: Batcher<RgbImage, Float32Array>;
+
+  private constructor(file: ModelFile, classifier: Classifier, { settings, metrics }: ModelContext) {
+    const { name: model, version } = file;
+    const { labels: classes, provenance } = classifier;
+    this.file = file;
+    this.classifier = classifier;
+    this.#metrics = new ModelMetrics(metrics, { model, version }, { classes, provenance });
+    this.#batcher = new Batcher(
+      (images) => classifier.probabilities(images),
+      settings,
+      () => this.#metrics.ran(),
+    );
+  }
+
+  /**
+   * Loads a model and runs it once, so that the first request is as fast as later ones.
+   * @throws as {@link Verbs.loadClassifier}.
+   */
+  static async load(file: ModelFile, context: ModelContext): Promise<ServedModel> {
+    const { options, session, platform } = context;
+    const classifier = await loadClassifier(file.source, { ...options, platform, session });
+    try {
+      const { width, height } = classifier.inputSize;
+      const image = await classifier.prepare({ width, height, data: new Uint8Array(3 * width * height).fill(127) });
+      for (const probabilities of await classifier.probabilities([image])) assertFiniteProbabilities(probabilities);
+      return new ServedModel(file, classifier, context);
+    } catch (error) {
+      await classifier.dispose();
+      throw error;
+    }
+  }
+
+  /** Requests that wait for the engine. */
+  get pending(): number {
+    return this.#batcher.pending;
+  }
+
+  /** Sets the gauges before a scrape. */
+  collect(): void {
+    this.#metrics.collect(this.pending);
+  }
+
+  /**
+   * Computes the probabilities of images, in one batch and maybe together with other requests: N images → N times `[classes]`.
+   * @throws {RefusedError} the queue is full (429), the images are too many (400), or the time is up (504).
+   * @throws {FormatError} an image is damaged, or of no supported format.
+   * @throws {AbortedError} the signal fired.
+   * @throws {WeightsError} a probability is NaN or infinite.
+   */
+  async run(images: readonly ImageSource[], request: RunRequest): Promise<BatchResult<Float32Array>> {
+    const startMs = performance.now();
+    try {
+      const prepare = () => Promise.all(images.map((image) => this.classifier.prepare(image)));
+      const result = await this.#batcher.add({ ...request, count: images.length, prepare });
+      for (const probabilities of result.results) {
+        assertFiniteProbabilities(probabilities);
+        const [top] = topIndices(probabilities, 1);
+        this.#metrics.predicted(top!, probabilities[top!]!);
+      }
+      this.#metrics.succeeded(result, performance.now() - startMs);
+      return result;
+    } catch (error) {
+      this.#metrics.failed(reasonOf(error));
+      throw error;
+    }
+  }
+
+  /** Refuses what is not running. */
+  refuseAll(): void {
+    this.#batcher.refuseAll(shuttingDown());
+  }
+
+  /** Resolves when every accepted request is answered. */
+  idle(): Promise<void> {
+    return this.#batcher.idle();
+  }
+
+  /** Frees the engine's memory once every accepted request is answered. */
+  async retire(): Promise<void> {
+    await this.#batcher.idle();
+    await this.classifier.dispose();
+  }
+}
+
+/** The error for requests after SIGTERM. */
+export function shuttingDown(): RefusedError {
+  return new RefusedError(503, { where: "server", what: "it is shutting down", remedy: "Ask another one." }, 1);
+}
+
+function reasonOf(error: unknown) {
+  if (error instanceof AbortedError) return "CANCELED";
+  const status = statusOf(error);
+  if (status === 429 || status === 503 || status === 504) return "REJECTED";
+  return status === 500 ? "BACKEND" : "OTHER";
+}

@@ -1,0 +1,88 @@
+import type { AddressInfo } from "node:net";
+import type { FastifyInstance } from "fastify";
+import type { Platform, SessionOptions } from "../../src/base/platform.ts";
+import type { LoadModelOptions } from "../../src/model/load-model.ts";
+import { threadedEngine } from "../../src/runtime/node/threaded-engine.ts";
+import { createHttp } from "./http.ts";
+import { Metrics } from "./metrics.ts";
+import { declareModelMetrics } from "./model-metrics.ts";
+import { type LogLine, Repository } from "./repository.ts";
+import { serverRoutes } from "./routes.ts";
+import type { ServeSettings } from "./settings.ts";
+
+/** What a server serves, and how. */
+export interface ServerOptions {
+  /** Path of a model or of a folder of models, URL, or name of weights. */
+  readonly source: string;
+  readonly platform: Platform;
+  /** Options of every model. */
+  readonly model?: LoadModelOptions | undefined;
+  readonly session?: SessionOptions | undefined;
+  readonly settings: ServeSettings;
+  readonly modelControl?: boolean | undefined;
+  /** Version of the package. */
+  readonly version: string;
+  /** Receives the log, one JSON line for each request and event; without it nothing is logged. */
+  readonly log?: ((line: string) => void) | undefined;
+}
+
+/** A server: until it is loaded, it answers but is not ready. */
+export interface Server {
+  /** The endpoints; `inject` asks them without a socket. */
+  readonly http: FastifyInstance;
+  /** Loads the models. @throws as {@link Repository.load}. */
+  load(): Promise<void>;
+  /** Listens; returns the URL. @param port 0: any free one. */
+  listen(where: { readonly host: string; readonly port: number }): Promise<string>;
+  /** Refuses new requests, answers those accepted, and stops. */
+  close(): Promise<void>;
+}
+
+/** Creates a server; it neither listens nor has loaded anything yet. */
+export async function createServer({
+  source,
+  platform,
+  model = {},
+  session = {},
+  settings,
+  modelControl = false,
+  version,
+  log,
+}: ServerOptions): Promise<Server> {
+  const metrics = new Metrics();
+  declareModelMetrics(metrics);
+  let http: FastifyInstance | undefined;
+  const logLine: LogLine = (level, message, facts = {}) => http?.log[level](facts, message);
+  const context = { platform: servingPlatform(platform, settings), options: model, session, settings, metrics };
+  const repository = new Repository(source, context, logLine);
+  const routes = serverRoutes({ repository, metrics, version, modelControl });
+  const app = await createHttp({ routes, settings, metrics, log });
+  http = app;
+  return {
+    http: app,
+    load: () => repository.load(),
+    async listen({ host, port }) {
+      await app.listen({ host, port });
+      const { address, family, port: chosen } = app.server.address() as AddressInfo;
+      return `http://${family === "IPv6" ? `[${address}]` : address}:${chosen}`;
+    },
+    async close() {
+      await repository.close(1000 * settings.grace);
+      // Replies are on their way; connections without a request are closed.
+      await app.close();
+    },
+  };
+}
+
+/** A platform for requests: the engine does not block this thread, and images have limits. */
+function servingPlatform(platform: Platform, { maxPixels, maxDecodeSeconds }: ServeSettings): Platform {
+  const limits = { pixelLimit: maxPixels, secondsLimit: maxDecodeSeconds };
+  return {
+    ...platform,
+    engine: threadedEngine(platform.engine),
+    images: {
+      encodePng: (image) => platform.images.encodePng(image),
+      decode: (image, options) => platform.images.decode(image, { ...options, ...limits }),
+    },
+  };
+}

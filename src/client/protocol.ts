@@ -1,0 +1,119 @@
+/**
+ * Documents that `xception serve` and its clients exchange: those of the Open Inference Protocol (v2) and of the
+ * endpoints for images.
+ * @see https://github.com/kserve/open-inference-protocol
+ */
+
+import type { ClassProbability } from "../base/records.ts";
+
+/** Values beside a request, an input or an output. */
+export type InferParameters = Readonly<Record<string, string | number | boolean>>;
+
+/** `GET /v2` */
+export interface ServerMetadata {
+  readonly name: string;
+  readonly version: string;
+  /** Extensions of the protocol that work. */
+  readonly extensions: readonly string[];
+}
+
+/** An input or output of a model. */
+export interface TensorMetadata {
+  readonly name: string;
+  readonly datatype: string;
+  /** An axis of any size is −1. */
+  readonly shape: readonly number[];
+}
+
+/** `GET /v2/models/M` */
+export interface ModelMetadataResponse {
+  readonly name: string;
+  readonly versions: readonly string[];
+  readonly platform: string;
+  readonly inputs: readonly TensorMetadata[];
+  readonly outputs: readonly TensorMetadata[];
+}
+
+/** `GET /v2/health/live` */
+export interface ServerLiveStatus {
+  readonly live: boolean;
+}
+
+/** `GET /v2/health/ready` */
+export interface ServerReadyStatus {
+  readonly ready: boolean;
+}
+
+/** `GET /v2/models/M/ready` */
+export interface ModelReadyStatus extends ServerReadyStatus {
+  readonly name: string;
+}
+
+/** Data of a tensor in JSON: flat or nested lists of numbers, or of strings for `BYTES`. */
+export type JsonTensorData = readonly (number | string | JsonTensorData)[];
+
+/** An input of an inference request. */
+export interface InferInput {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly datatype: string;
+  readonly parameters?: InferParameters;
+  /** Missing if the data follow the document as bytes. */
+  readonly data?: JsonTensorData;
+}
+
+/** An output to return. */
+export interface InferRequestedOutput {
+  readonly name: string;
+  readonly parameters?: InferParameters;
+}
+
+/** `POST /v2/models/M/infer` */
+export interface InferRequest {
+  readonly id?: string;
+  readonly parameters?: InferParameters;
+  readonly inputs: readonly InferInput[];
+  readonly outputs?: readonly InferRequestedOutput[];
+}
+
+/** An output of an inference. */
+export interface InferOutput {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly datatype: string;
+  readonly parameters?: InferParameters;
+  /** Missing if the data follow the document as bytes. */
+  readonly data?: readonly (number | string)[];
+}
+
+/** The answer to an {@link InferRequest}. */
+export interface InferResponse {
+  readonly model_name: string;
+  readonly model_version: string;
+  readonly id?: string;
+  readonly outputs: readonly InferOutput[];
+}
+
+/** `POST /classify` */
+export interface ClassifyResponse {
+  readonly model_name: string;
+  readonly model_version: string;
+  /** Most probable first. */
+  readonly predictions: readonly ClassProbability[];
+}
+
+/** Body of every reply whose status is not 200. */
+export interface ErrorResponse {
+  readonly error: string;
+}
+
+/** A model of `POST /v2/repository/index`. */
+export interface RepositoryIndexEntry {
+  readonly name: string;
+  /** Empty if it is not loaded. */
+  readonly version: string;
+  /** `READY` or `UNAVAILABLE`. */
+  readonly state: string;
+  /** Reason that it is not loaded, or not the file that is there now. */
+  readonly reason: string;
+}

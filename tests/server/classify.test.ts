@@ -1,0 +1,102 @@
+import { describe, expect, it } from "vitest";
+import { noisePng, serving, testServer, validating } from "./serving.ts";
+
+const own = serving();
+
+const post = (query = "", payload: string | Uint8Array = own.png, headers = { "content-type": "image/png" }) => {
+  return own.ask({ method: "POST", url: `/classify${query}`, payload: Buffer.from(payload as Uint8Array), headers });
+};
+
+describe("POST /classify", () => {
+  it("answers with the classifier's own predictions", async () => {
+    const { status, headers, json } = await post();
+    expect({ status, id: headers["x-request-id"] }).toEqual({
+      status: 200,
+      id: expect.stringMatching(/^[\da-f-]{36}$/),
+    });
+    const predictions = await own.classifier.classify(own.png);
+    expect(json()).toEqual({ model_name: "small", model_version: "1", predictions });
+  });
+
+  it("resizes images of any size as the classifier does, whatever their content type claims", async () => {
+    const large = await noisePng(2, [140, 200]);
+    const { json } = await post("", large, { "content-type": "application/octet-stream" });
+    expect(json().predictions).toEqual(await own.classifier.classify(large));
+  });
+
+  it("returns the top classes above a threshold", async () => {
+    const [best, second] = await own.classifier.classify(own.png);
+    expect((await post("?top=2")).json().predictions).toEqual([best, second]);
+    const between = (best!.probability + second!.probability) / 2;
+    expect((await post(`?threshold=${between}`)).json().predictions).toEqual([best]);
+  });
+
+  it("reads the first file of a form", async () => {
+    const payload = [
+      '--x\r\ncontent-disposition: form-data; name="image"; filename="a.png"\r\ncontent-type: image/png\r\n\r\n',
+      Buffer.from(own.png),
+      "\r\n--x--\r\n",
+    ];
+    const body = Buffer.concat(payload.map((part) => Buffer.from(part)));
+    const { json } = await post("", body, { "content-type": "multipart/form-data; boundary=x" });
+    expect(json().predictions).toEqual(await own.classifier.classify(own.png));
+    const empty = await post("", "--x--\r\n", { "content-type": "multipart/form-data; boundary=x" });
+    expect([empty.status, empty.json().error]).toEqual([
+      400,
+      "request: the form has no file; expected one file, an image.",
+    ]);
+  });
+
+  it.each([
+    ["", "", 400, "request: it has no body; expected an image: JPEG, PNG, WebP …."],
+    [
+      "",
+      "no image",
+      400,
+      "image of 8 bytes: this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.",
+    ],
+    ["?top=0", "x", 400, 'parameter top: this value is not allowed; received "0"; expected a whole number from 1.'],
+    [
+      "?threshold=2",
+      "x",
+      400,
+      'parameter threshold: this value is not allowed; received "2"; expected a number from 0, up to 1.',
+    ],
+    ["?model=other", "x", 404, 'repository: it has no such model; received "other"; expected one of small.'],
+  ])("refuses %s %j", async (query, payload, status, error) => {
+    const reply = await post(query, payload);
+    expect([reply.status, reply.json()]).toEqual([status, { error }]);
+  });
+
+  it("refuses compressed bodies, and bodies above the limit", async () => {
+    const gzip = await post("", "x", { "content-encoding": "gzip" } as never);
+    expect([gzip.status, gzip.json().error]).toEqual([
+      415,
+      'header Content-Encoding: it is not supported; received "gzip"; expected a body that is not compressed.',
+    ]);
+    const server = await testServer({ source: own.model, settings: { maxBodyBytes: 1024, maxPixels: 5000 } });
+    await server.load();
+    const ask = await validating(server);
+    const large = await ask({ method: "POST", url: "/classify", payload: Buffer.alloc(1025) });
+    expect(large.status).toBe(413);
+    const { status, json } = await ask({ method: "POST", url: "/classify", payload: await tooManyPixels() });
+    expect([status, json().error]).toEqual([
+      400,
+      expect.stringContaining("the image has too many pixels; expected at most 5000 pixels"),
+    ]);
+    await server.close();
+  });
+});
+
+/** A small file of an image of 100×100 equal pixels. */
+async function tooManyPixels(): Promise<Buffer> {
+  const { nodePlatform } = await import("../../src/runtime/node/platform.ts");
+  const image = { width: 100, height: 100, data: new Uint8Array(30_000) };
+  return Buffer.from(await nodePlatform.images.encodePng(image));
+}
+
+it("a path that does not exist, and a method that is not allowed", async () => {
+  const { status, json } = await own.ask({ url: "/nothing" });
+  expect([status, json().error]).toEqual([404, expect.stringContaining("there is no such endpoint")]);
+  expect((await own.ask({ url: "/classify" })).status).toBe(404);
+});
