@@ -3,9 +3,8 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join } from "node:path";
-import { build } from "esbuild";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { root } from "../../scripts/project-root.mjs";
+import { bundleLibrary, runtimeFolder } from "./bundle.ts";
 
 /** Debian's package `chromium`. */
 const executable = "/usr/bin/chromium";
@@ -52,14 +51,14 @@ const types: Readonly<Record<string, string>> = {
 /** Starts a browser on this machine alone. */
 export async function startBrowserTest(): Promise<BrowserTest> {
   const files = new Map<string, Uint8Array | string>(pageFiles);
-  for (const { path, contents } of await bundleLibrary()) files.set(path, contents);
+  for (const { name, contents } of (await bundleLibrary()).files) files.set(`/library/${name}`, contents);
   const requests: string[] = [];
   let pageHeaders: Readonly<Record<string, string>> = {};
   const server = createServer(async (request, response) => {
     const path = request.url!.replace(/\?.*/, "");
     requests.push(path);
     const type = types[extname(path === "/" ? "page.html" : path)] ?? "application/octet-stream";
-    const runtime = join(root, "node_modules/onnxruntime-web/dist", path.slice("/library/".length));
+    const runtime = join(runtimeFolder, path.slice("/library/".length));
     const body = files.get(path) ?? (existsSync(runtime) && (await readFile(runtime)));
     if (!body) return void response.writeHead(404).end();
     // A worker must be isolated by its own headers, too.
@@ -84,20 +83,4 @@ export async function startBrowserTest(): Promise<BrowserTest> {
       await new Promise((resolve) => server.close(resolve));
     },
   };
-}
-
-/** Bundles `xception-ts/web` and its worker, as a page would, under `/library/`. */
-async function bundleLibrary(): Promise<readonly { readonly path: string; readonly contents: Uint8Array }[]> {
-  const { outputFiles } = await build({
-    entryPoints: ["src/web.ts", "src/web-worker.ts"].map((file) => join(root, file)),
-    bundle: true,
-    splitting: true,
-    minify: true,
-    format: "esm",
-    target: "es2022",
-    outdir: join(root, "library"),
-    write: false,
-    logLevel: "error",
-  });
-  return outputFiles.map(({ path, contents }) => ({ path: path.slice(root.length).replace(/^\/?/, "/"), contents }));
 }
