@@ -240,6 +240,19 @@ export { type RecipeName, recipeLayer, recipes } from "./train/settings/recipes.
 export { type ResolvedSettings, resolveSettings, type SettingsLayer } from "./train/settings/resolve.ts";
 export type { SettingName, Settings } from "./train/settings/settings.ts";
 
+// Clients of `xception serve`.
+
+export {
+  type Client,
+  type ClientImage,
+  type ClientImageRequest,
+  type ClientOptions,
+  type ClientRequest,
+  createClient,
+  ServerError,
+} from "./client/client.ts";
+export type * from "./client/protocol.ts";
+
 // Tensor files.
 
 export { decodeFloats, type EncodedTensor, type NumberFormat } from "./formats/number-formats.ts";

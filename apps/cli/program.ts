@@ -8,6 +8,7 @@ import { registerDoctor } from "./commands/doctor.ts";
 import { registerEmbed } from "./commands/embed.ts";
 import { registerEvaluate } from "./commands/evaluate.ts";
 import { registerExplain } from "./commands/explain.ts";
+import { registerExportRepository } from "./commands/export-repository.ts";
 import { registerPlot } from "./commands/plot.ts";
 import { registerReport } from "./commands/report.ts";
 import { registerSearch } from "./commands/search.ts";
@@ -34,6 +35,7 @@ const commands = [
   registerEmbed,
   registerSearch,
   registerServe,
+  registerExportRepository,
   registerConvert,
   registerVerify,
   registerWeights,

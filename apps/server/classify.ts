@@ -1,7 +1,10 @@
+import { z } from "zod";
+import { checkDocument, parseJson } from "../../src/base/json.ts";
 import { type Kind, number, wholeNumber } from "../../src/base/kinds.ts";
 import type { ClassifyResponse } from "../../src/client/protocol.ts";
 import { RefusedError, type ServerReply, type ServerRequest } from "./exchange.ts";
 import type { QueryParameter } from "./openapi.ts";
+import type { RemoteImages } from "./remote-images.ts";
 import type { ServedModel } from "./served-model.ts";
 
 /** Parameters in the query of every endpoint that takes an image. */
@@ -18,14 +21,17 @@ export const classifyQuery: Readonly<Record<string, QueryParameter>> = {
 };
 
 /**
- * Returns the top classes of the image in the body.
+ * Returns the top classes of an image.
  * @throws as {@link ServedModel.run}.
  */
-export async function classify(model: ServedModel, { body, query, signal }: ServerRequest): Promise<ServerReply> {
+export async function classify(
+  model: ServedModel,
+  image: Uint8Array,
+  { query, signal }: ServerRequest,
+): Promise<ServerReply> {
   const top = inQuery(query, "top", wholeNumber({ from: 1 })) ?? 5;
   const threshold = inQuery(query, "threshold", number({ from: 0, to: 1 })) ?? 0;
-  const timeoutMicroseconds = inQuery(query, "timeout", wholeNumber({ from: 1 }));
-  const { results } = await model.run([imageIn(body)], { timeoutMicroseconds, signal });
+  const { results } = await model.run([image], { signal, ...timeoutIn(query) });
   const predictions = model.classifier.rank(results[0]!, top);
   const { name, version } = model.file;
   const reply: ClassifyResponse = {
@@ -36,10 +42,25 @@ export async function classify(model: ServedModel, { body, query, signal }: Serv
   return { body: reply };
 }
 
-/** @throws {RefusedError} there is no body. */
-export function imageIn(body: Uint8Array): Uint8Array {
+/**
+ * Returns the image of a request: the body itself, or what its URL names.
+ * @throws {RefusedError} there is no body, or the image may not be downloaded from there.
+ */
+export async function requestedImage(
+  { body, headers, signal }: ServerRequest,
+  remote: RemoteImages,
+): Promise<Uint8Array> {
+  if (headers["content-type"]?.startsWith("application/json")) {
+    const document = parseJson(new TextDecoder().decode(body), "request");
+    return remote.read(checkDocument(z.object({ url: z.string() }), document, "request").url, signal);
+  }
   if (body.length > 0) return body;
   throw new RefusedError(400, { where: "request", what: "it has no body", expected: "an image: JPEG, PNG, WebP …" });
+}
+
+/** The time in which a request must be answered. */
+export function timeoutIn(query: ServerRequest["query"]) {
+  return { timeoutMicroseconds: inQuery(query, "timeout", wholeNumber({ from: 1 })) };
 }
 
 /** A value of the query; undefined if it is not there. */

@@ -1,18 +1,26 @@
 import { randomUUID } from "node:crypto";
 import type { Socket } from "node:net";
+import helmet, { type FastifyHelmetOptions } from "@fastify/helmet";
 import multipart from "@fastify/multipart";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from "fastify";
 import { AbortedError } from "../../src/base/errors.ts";
+import { guardAccess, type KeyCheck } from "./access.ts";
 import { errorReply, RefusedError, type ServerReply, type ServerRequest } from "./exchange.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Route } from "./openapi.ts";
 import type { ServeSettings } from "./settings.ts";
+import type { Tracing } from "./tracing.ts";
 
 /** Options of {@link createHttp}. */
 export interface HttpOptions {
   readonly routes: readonly Route[];
   readonly settings: ServeSettings;
   readonly metrics: Metrics;
+  readonly check: KeyCheck;
+  /** Origins whose pages may ask this server from a browser. */
+  readonly corsOrigins: readonly string[];
+  /** Spans around requests; default: none. */
+  readonly tracing?: Tracing | undefined;
   /** Receives the log, one JSON line for each request and event; without it nothing is logged. */
   readonly log?: ((line: string) => void) | undefined;
 }
@@ -27,7 +35,15 @@ declare module "fastify" {
 }
 
 /** The endpoints over HTTP; it does not listen yet. */
-export async function createHttp({ routes, settings, metrics, log }: HttpOptions): Promise<FastifyInstance> {
+export async function createHttp({
+  routes,
+  settings,
+  metrics,
+  check,
+  corsOrigins,
+  tracing,
+  log,
+}: HttpOptions): Promise<FastifyInstance> {
   const { maxBodyBytes, maxHeaderBytes, requestSeconds } = settings;
   const limitMs = 1000 * requestSeconds;
   const app = fastify({
@@ -54,6 +70,9 @@ export async function createHttp({ routes, settings, metrics, log }: HttpOptions
   await app.register(multipart, { limits: { files: 1, fileSize: maxBodyBytes, fields: 10, fieldSize: 10_000 } });
   app.setErrorHandler((error, request, reply) => send(request, reply, fail(request, error)));
   app.setNotFoundHandler((request, reply) => send(request, reply, fail(request, unknownPath(request))));
+  await app.register(helmet, { global: false });
+  const open = new Set(routes.filter(({ isOpen }) => isOpen).map(({ path }) => path));
+  guardAccess(app, { check, corsOrigins }, (path) => open.has(path));
   metrics.declare(durationMetric, "histogram", "Duration of HTTP requests");
   app.addHook("onResponse", async (request, reply) => {
     const { method, routeOptions, failure } = request;
@@ -69,21 +88,50 @@ export async function createHttp({ routes, settings, metrics, log }: HttpOptions
     const facts = { method, path, status, ms: Number(reply.elapsedTime.toFixed(1)) };
     request.log.info({ ...facts, ...(failure !== undefined && { error: failure }) }, "request");
   });
-  for (const { method, path, handle } of routes) {
+  for (const { method, path, isPage, handle } of routes) {
     app.route({
       method,
       url: path,
+      ...(isPage && { helmet: pageHeaders }),
       handler: async (request, reply) => {
         const client = new AbortController();
         reply.raw.once("close", () => {
           if (!reply.raw.writableEnded) client.abort();
         });
-        return send(request, reply, await handle(await readRequest(request, client.signal)));
+        let answer: ServerReply = { status: 500, body: "" };
+        const work = async () => {
+          try {
+            answer = await handle(await readRequest(request, client.signal));
+          } catch (error) {
+            answer = fail(request, error);
+          }
+        };
+        const { headers } = request;
+        const traced = { method, route: path, headers, status: () => answer.status ?? 200 };
+        await (tracing ? tracing.span(`${method} ${path}`, traced, work) : work());
+        return send(request, reply, answer);
       },
     });
   }
   return app;
 }
+
+/** The page runs WebAssembly with threads, which needs its isolation from other origins. */
+const pageHeaders: FastifyHelmetOptions = {
+  crossOriginEmbedderPolicy: true,
+  // Over plain HTTP, which is usual on this machine alone.
+  strictTransportSecurity: false,
+  contentSecurityPolicy: {
+    directives: {
+      scriptSrc: ["'self'", "'wasm-unsafe-eval'"],
+      workerSrc: ["'self'", "blob:"],
+      styleSrc: ["'self'", "'unsafe-inline'"],
+      imgSrc: ["'self'", "blob:", "data:"],
+      connectSrc: ["'self'", "blob:", "https:"],
+      upgradeInsecureRequests: null,
+    },
+  },
+};
 
 const gone = "the client closed the connection";
 
@@ -103,8 +151,14 @@ async function readRequest(request: FastifyRequest, signal: AbortSignal): Promis
   if (!request.isMultipart()) {
     return { ...about, headers, body: request.body instanceof Uint8Array ? request.body : new Uint8Array() };
   }
-  const file = await request.file();
-  if (file) return { ...about, headers: { ...headers, "content-type": file.mimetype }, body: await file.toBuffer() };
+  try {
+    const file = await request.file();
+    if (file) return { ...about, headers: { ...headers, "content-type": file.mimetype }, body: await file.toBuffer() };
+  } catch (error) {
+    // Those of the parser of forms have no status.
+    if ((error as { statusCode?: number }).statusCode !== undefined) throw error;
+    throw new RefusedError(400, { where: "request", what: `the form is damaged (${(error as Error).message})` });
+  }
   throw new RefusedError(400, { where: "request", what: "the form has no file", expected: "one file, an image" });
 }
 

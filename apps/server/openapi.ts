@@ -25,11 +25,13 @@ export interface Route {
   readonly alsoWith?: readonly number[];
   /** Needs no key even if the server has some. */
   readonly isOpen?: boolean;
+  /** A part of a page: it gets a browser's security headers, and is not described. */
+  readonly isPage?: boolean;
   readonly handle: (request: ServerRequest) => Promise<ServerReply> | ServerReply;
 }
 
 /** Statuses of errors that any endpoint may answer with. */
-const errorStatuses = [400, 401, 404, 408, 413, 415, 429, 431, 500, 503, 504];
+const errorStatuses = [400, 401, 403, 404, 408, 413, 415, 429, 431, 500, 502, 503, 504];
 
 /**
  * Describes endpoints as an OpenAPI document.
@@ -37,7 +39,7 @@ const errorStatuses = [400, 401, 404, 408, 413, 415, 429, 431, 500, 503, 504];
  */
 export function openApi(routes: readonly Route[], version: string): JsonSchema {
   const paths: Record<string, Record<string, JsonSchema>> = {};
-  for (const route of routes) {
+  for (const route of routes.filter(({ isPage }) => !isPage)) {
     const path = route.path.replaceAll(/:(\w+)/g, "{$1}");
     paths[path] ??= {};
     paths[path][route.method.toLowerCase()] = operation(route);

@@ -1,12 +1,17 @@
 import { parseJson } from "../../src/base/json.ts";
-import type { ModelReadyStatus, ServerReadyStatus } from "../../src/client/protocol.ts";
-import { classify, classifyQuery } from "./classify.ts";
+import type { ImageCodec } from "../../src/base/platform.ts";
+import type { ModelReadyStatus, ServerMetadata, ServerReadyStatus } from "../../src/client/protocol.ts";
+import { classify, classifyQuery, requestedImage } from "./classify.ts";
 import { RefusedError, type ServerReply, type ServerRequest } from "./exchange.ts";
 import { modelMetadata } from "./infer.ts";
 import { answerInfer } from "./infer-document.ts";
+import { embedImage, embedQuery, explainImage, explainQuery } from "./insight.ts";
 import type { Metrics } from "./metrics.ts";
 import { openApi, type Route } from "./openapi.ts";
+import { pageRoutes } from "./page.ts";
+import type { RemoteImages } from "./remote-images.ts";
 import type { Repository } from "./repository.ts";
+import type { ServedModel } from "./served-model.ts";
 
 /** Everything that the endpoints answer from. */
 export interface Service {
@@ -16,19 +21,43 @@ export interface Service {
   readonly version: string;
   /** Lets clients load and unload models. */
   readonly modelControl: boolean;
+  readonly codec: ImageCodec;
+  readonly remote: RemoteImages;
 }
 
-const images = [{ type: "image/*" }, { type: "application/octet-stream" }, { type: "multipart/form-data" }] as const;
+/** The answer of `GET /v2`. */
+export function serverMetadata({ version, modelControl }: Service): ServerMetadata {
+  const control = modelControl ? ["model_repository"] : [];
+  return {
+    name: "xception-ts",
+    version,
+    extensions: ["binary_tensor_data", "classification", "schedule_policy", ...control],
+  };
+}
+
+const images = [
+  { type: "image/*" },
+  { type: "application/octet-stream" },
+  { type: "multipart/form-data" },
+  "ImageUrl",
+] as const;
 const noBody = "";
 
 /** All endpoints. */
 export function serverRoutes(service: Service): readonly Route[] {
   const routes: readonly Route[] = [...imageRoutes(service), ...protocolRoutes(service), ...repositoryRoutes(service)];
   const description = openApi([...routes, ...ownRoutes(service, {})], service.version);
-  return [...routes, ...ownRoutes(service, description)];
+  return [...routes, ...ownRoutes(service, description), ...pageRoutes()];
 }
 
-function imageRoutes({ repository }: Service): readonly Route[] {
+function imageRoutes({ repository, remote, codec }: Service): readonly Route[] {
+  /** Downloads first: once a model is chosen, it must get the request at once. */
+  const onImage = (work: (model: ServedModel, image: Uint8Array, request: ServerRequest) => Promise<ServerReply>) => {
+    return async (request: ServerRequest) => {
+      const image = await requestedImage(request, remote);
+      return work(repository.model(request.query.model), image, request);
+    };
+  };
   return [
     {
       method: "POST",
@@ -37,25 +66,40 @@ function imageRoutes({ repository }: Service): readonly Route[] {
       query: classifyQuery,
       body: images,
       answer: ["ClassifyResponse"],
-      handle: (request) => classify(repository.model(request.query.model), request),
+      handle: onImage(classify),
+    },
+    {
+      method: "POST",
+      path: "/embed",
+      summary: "Embedding of an image",
+      query: embedQuery,
+      body: images,
+      answer: ["EmbedResponse"],
+      handle: onImage(embedImage),
+    },
+    {
+      method: "POST",
+      path: "/explain",
+      summary: "Evidence of a class in an image, as JSON or drawn over it",
+      query: explainQuery,
+      body: images,
+      answer: ["ExplainResponse", { type: "image/png" }],
+      handle: onImage((model, image, request) => explainImage(model, image, request, codec)),
     },
   ];
 }
 
 /** The Open Inference Protocol. */
-function protocolRoutes({ repository, version, modelControl }: Service): readonly Route[] {
+function protocolRoutes(service: Service): readonly Route[] {
+  const { repository } = service;
   const modelOf = ({ params: { name, version } }: ServerRequest) => repository.model(name, version);
-  const extensions = ["binary_tensor_data", "classification", "schedule_policy"];
-  const metadata = { name: "xception-ts", version, extensions };
   return [
     {
       method: "GET",
       path: "/v2",
       summary: "Name, version and extensions of the server",
       answer: ["ServerMetadata"],
-      handle: () => ({
-        body: { ...metadata, extensions: [...extensions, ...(modelControl ? ["model_repository"] : [])] },
-      }),
+      handle: () => ({ body: serverMetadata(service) }),
     },
     {
       method: "GET",

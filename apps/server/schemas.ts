@@ -24,11 +24,11 @@ const parameters: JsonSchema = {
   additionalProperties: { type: ["string", "number", "boolean"] },
 };
 
-const classProbability = record({
+const classFields = {
   label: text,
   index: { type: "integer", minimum: 0 },
   probability: { type: "number", minimum: 0, maximum: 1 },
-});
+};
 
 /** Schemas of the documents that the server exchanges, by the name of their TypeScript type. */
 export const schemas = {
@@ -72,12 +72,27 @@ export const schemas = {
     { model_name: text, model_version: text, id: text, outputs: listOfSchemas(reference("InferOutput")) },
     ["id"],
   ),
-  ClassProbability: classProbability,
+  ClassProbability: record(classFields),
   ClassifyResponse: record({
     model_name: text,
     model_version: text,
     predictions: listOfSchemas(reference("ClassProbability")),
   }),
+  EmbedResponse: record({
+    model_name: text,
+    model_version: text,
+    layer: text,
+    embedding: listOfSchemas({ type: "number" }),
+  }),
+  ExplainResponse: record({
+    model_name: text,
+    model_version: text,
+    ...classFields,
+    method: text,
+    map: listOfSchemas(listOfSchemas({ type: "number" })),
+    maximum: { type: "number" },
+  }),
+  ImageUrl: record({ url: text }),
   RepositoryIndexEntry: record({ name: text, version: text, state: { enum: ["READY", "UNAVAILABLE"] }, reason: text }),
   ErrorResponse: record({ error: text }),
 } as const satisfies Readonly<Record<string, JsonSchema>>;

@@ -3,6 +3,8 @@ import type { ImageSource, Platform, RgbImage, SessionOptions } from "../../src/
 import { topIndices } from "../../src/learning/ranking.ts";
 import type { LoadModelOptions } from "../../src/model/load-model.ts";
 import { assertFiniteProbabilities, type Classifier, loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
+import { type Explainer, loadExplainer } from "../../src/tasks/explain/explainer.ts";
+import { type FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
 import { Batcher, type BatchRequest, type BatchResult } from "./batcher.ts";
 import { RefusedError, statusOf } from "./exchange.ts";
 import type { Metrics } from "./metrics.ts";
@@ -36,11 +38,19 @@ export class ServedModel {
   readonly classifier: Classifier;
   readonly #metrics: ModelMetrics;
   readonly #batcher: Batcher<RgbImage, Float32Array>;
+  /** Other work on one image: it runs alone, but with the same limits. */
+  readonly #singles: Batcher<() => Promise<unknown>, unknown>;
+  readonly #context: ModelContext;
+  #extractor: Promise<FeatureExtractor> | undefined;
+  #explainer: Promise<Explainer> | undefined;
 
-  private constructor(file: ModelFile, classifier: Classifier, { settings, metrics }: ModelContext) {
+  private constructor(file: ModelFile, classifier: Classifier, context: ModelContext) {
+    const { settings, metrics } = context;
     const { name: model, version } = file;
     const { labels: classes, provenance } = classifier;
     this.file = file;
+    this.#context = context;
+    this.#singles = new Batcher(async ([work]) => [await work!()], { ...settings, maxBatchSize: 1 });
     this.classifier = classifier;
     this.#metrics = new ModelMetrics(metrics, { model, version }, { classes, provenance });
     this.#batcher = new Batcher(
@@ -103,20 +113,49 @@ export class ServedModel {
     }
   }
 
-  /** Refuses what is not running. */
-  refuseAll(): void {
-    this.#batcher.refuseAll(shuttingDown());
+  /**
+   * Runs work on one image when its turn has come.
+   * @throws as {@link run}, and what the work throws.
+   */
+  async alone<T>(work: () => Promise<T>, request: RunRequest): Promise<T> {
+    const prepare = async () => [work];
+    const { results } = await this.#singles.add({ ...request, count: 1, prepare });
+    return results[0] as T;
   }
 
-  /** Resolves when every accepted request is answered. */
-  idle(): Promise<void> {
-    return this.#batcher.idle();
+  /** The model's feature extractor, loaded when first needed. */
+  extractor(): Promise<FeatureExtractor> {
+    const { platform, session, options } = this.#context;
+    const { labels: _, ...others } = options;
+    this.#extractor ??= loadFeatureExtractor(this.file.source, { ...others, platform, session }).catch((error) => {
+      this.#extractor = undefined;
+      throw error;
+    });
+    return this.#extractor;
+  }
+
+  /** The model's explainer, loaded when first needed. */
+  explainer(): Promise<Explainer> {
+    const { platform, session, options } = this.#context;
+    this.#explainer ??= loadExplainer(this.file.source, { ...options, platform, session }).catch((error) => {
+      this.#explainer = undefined;
+      throw error;
+    });
+    return this.#explainer;
+  }
+
+  /** Refuses what is not running. */
+  refuseAll(): void {
+    for (const each of [this.#batcher, this.#singles]) each.refuseAll(shuttingDown());
   }
 
   /** Frees the engine's memory once every accepted request is answered. */
   async retire(): Promise<void> {
-    await this.#batcher.idle();
-    await this.classifier.dispose();
+    await Promise.all([this.#batcher.idle(), this.#singles.idle()]);
+    await Promise.all([
+      this.classifier.dispose(),
+      ...[this.#extractor, this.#explainer].map(async (loaded) => (await loaded)?.dispose()),
+    ]);
   }
 }
 

@@ -3,12 +3,16 @@ import type { FastifyInstance } from "fastify";
 import type { Platform, SessionOptions } from "../../src/base/platform.ts";
 import type { LoadModelOptions } from "../../src/model/load-model.ts";
 import { threadedEngine } from "../../src/runtime/node/threaded-engine.ts";
+import { keyCheck } from "./access.ts";
+import { createGrpc, type GrpcServer } from "./grpc.ts";
 import { createHttp } from "./http.ts";
 import { Metrics } from "./metrics.ts";
 import { declareModelMetrics } from "./model-metrics.ts";
+import { RemoteImages } from "./remote-images.ts";
 import { type LogLine, Repository } from "./repository.ts";
 import { serverRoutes } from "./routes.ts";
 import type { ServeSettings } from "./settings.ts";
+import { loadTracing } from "./tracing.ts";
 
 /** What a server serves, and how. */
 export interface ServerOptions {
@@ -20,6 +24,12 @@ export interface ServerOptions {
   readonly session?: SessionOptions | undefined;
   readonly settings: ServeSettings;
   readonly modelControl?: boolean | undefined;
+  /** Keys of which clients must send one; default: none is needed. */
+  readonly apiKeys?: readonly string[] | undefined;
+  /** Origins whose pages may ask this server from a browser; default none. */
+  readonly corsOrigins?: readonly string[] | undefined;
+  /** Hosts that images may be downloaded from; default none. */
+  readonly allowUrl?: readonly string[] | undefined;
   /** Version of the package. */
   readonly version: string;
   /** Receives the log, one JSON line for each request and event; without it nothing is logged. */
@@ -34,6 +44,8 @@ export interface Server {
   load(): Promise<void>;
   /** Listens; returns the URL. @param port 0: any free one. */
   listen(where: { readonly host: string; readonly port: number }): Promise<string>;
+  /** Listens for gRPC; returns the port. @throws {UsageError} its packages are not installed. */
+  listenGrpc(where: { readonly host: string; readonly port: number }): Promise<number>;
   /** Refuses new requests, answers those accepted, and stops. */
   close(): Promise<void>;
 }
@@ -46,6 +58,9 @@ export async function createServer({
   session = {},
   settings,
   modelControl = false,
+  apiKeys = [],
+  corsOrigins = [],
+  allowUrl = [],
   version,
   log,
 }: ServerOptions): Promise<Server> {
@@ -55,9 +70,16 @@ export async function createServer({
   const logLine: LogLine = (level, message, facts = {}) => http?.log[level](facts, message);
   const context = { platform: servingPlatform(platform, settings), options: model, session, settings, metrics };
   const repository = new Repository(source, context, logLine);
-  const routes = serverRoutes({ repository, metrics, version, modelControl });
-  const app = await createHttp({ routes, settings, metrics, log });
+  const { maxBodyBytes } = settings;
+  const timeoutMs = settings.defaultTimeoutMicroseconds / 1000;
+  const remote = new RemoteImages({ hosts: allowUrl, maxBytes: maxBodyBytes, timeoutMs });
+  const service = { repository, metrics, version, modelControl, remote, codec: context.platform.images };
+  const check = keyCheck(apiKeys);
+  const tracing = await loadTracing(version);
+  const routes = serverRoutes(service);
+  const app = await createHttp({ routes, settings, metrics, check, corsOrigins, tracing, log });
   http = app;
+  let grpc: GrpcServer | undefined;
   return {
     http: app,
     load: () => repository.load(),
@@ -66,10 +88,14 @@ export async function createServer({
       const { address, family, port: chosen } = app.server.address() as AddressInfo;
       return `http://${family === "IPv6" ? `[${address}]` : address}:${chosen}`;
     },
+    async listenGrpc(where) {
+      grpc = await createGrpc(service, { maxBodyBytes, check });
+      return grpc.listen(where);
+    },
     async close() {
       await repository.close(1000 * settings.grace);
       // Replies are on their way; connections without a request are closed.
-      await app.close();
+      await Promise.all([app.close(), grpc?.close()]);
     },
   };
 }

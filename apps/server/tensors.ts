@@ -37,7 +37,7 @@ export function elementsFromBytes(
   }
   if (type === "UINT8") return bytes;
   // Aligned, and on every machine little-endian: Node runs on no other.
-  const { buffer } = bytes.slice();
+  const { buffer } = new Uint8Array(bytes);
   return pixelsOf(type === "FP32" ? new Float32Array(buffer) : fromHalf(new Uint16Array(buffer)), where);
 }
 

@@ -117,3 +117,23 @@ export interface RepositoryIndexEntry {
   /** Reason that it is not loaded, or not the file that is there now. */
   readonly reason: string;
 }
+
+/** `POST /embed` */
+export interface EmbedResponse {
+  readonly model_name: string;
+  readonly model_version: string;
+  /** Layer whose globally pooled feature map it is. */
+  readonly layer: string;
+  readonly embedding: readonly number[];
+}
+
+/** `POST /explain` */
+export interface ExplainResponse extends ClassProbability {
+  readonly model_name: string;
+  readonly model_version: string;
+  readonly method: string;
+  /** Evidence of the class at each position, rows from the top; not normalized. */
+  readonly map: readonly (readonly number[])[];
+  /** Largest value of the map. */
+  readonly maximum: number;
+}

@@ -148,7 +148,11 @@ type LoweringRules = {
 const rules: LoweringRules = {
   InputLayer: (_, { readImages }) => readImages(),
   Conv2D: (config, { build, inputs: [x], weights }, name) =>
-    build.op({ kind: "conv", groups: 1, ...window(config, config.kernelSize, x!) }, [x!, ...weights], name),
+    build.op(
+      { kind: "conv", groups: config.groups ?? 1, ...window(config, config.kernelSize, x!) },
+      [x!, ...weights],
+      name,
+    ),
   SeparableConv2D: (config, { build, inputs: [x], weights: [depthwise, ...pointwise] }, name) => {
     const groups = x!.shape[1]!;
     const perChannel = { kind: "conv", groups, ...window(config, config.kernelSize, x!) } as const;

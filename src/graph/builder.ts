@@ -58,8 +58,9 @@ export function input(shape: Shape, options: Named = {}): LayerOutput {
 }
 
 /** An ordinary convolution, `[H, W, C] → [H', W', filters]`. */
-export function conv2d(x: LayerOutput, options: ConvOptions): LayerOutput {
-  return layer([x], { type: "Conv2D", ...convConfig(options) }, options.name);
+export function conv2d(x: LayerOutput, options: ConvOptions & { readonly groups?: number }): LayerOutput {
+  const { groups = 1, name } = options;
+  return layer([x], { type: "Conv2D", ...convConfig(options), ...(groups !== 1 && { groups }) }, name);
 }
 
 /** A depthwise separable convolution (paper, section 1.3), `[H, W, C] → [H', W', filters]`. */

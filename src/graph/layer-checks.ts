@@ -1,7 +1,7 @@
 import { assertAllowed, assertOption, number } from "../base/kinds.ts";
 import type { LayerConfig, Size2 } from "./layers.ts";
 
-const sizes = ["shape", "filters", "units", "kernelSize", "poolSize", "strides"] as const;
+const sizes = ["shape", "filters", "groups", "units", "kernelSize", "poolSize", "strides"] as const;
 
 /**
  * Validates a layer's options, which would otherwise surface as a strange shape far from their cause.

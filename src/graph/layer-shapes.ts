@@ -6,7 +6,18 @@ type ShapeRules = { readonly [T in LayerType]: (config: ConfigOf<T>, inputs: rea
 
 const rules: ShapeRules = {
   InputLayer: (config) => config.shape,
-  Conv2D: (config, inputs, name) => [...windowed(config, config.kernelSize, inputs, name), config.filters],
+  Conv2D: (config, inputs, name) => {
+    const { filters, kernelSize, groups = 1 } = config;
+    const size = windowed(config, kernelSize, inputs, name);
+    const channels = inputs[0]![2]!;
+    if (channels % groups === 0 && filters % groups === 0) return [...size, filters];
+    throw new ShapeError({
+      where: `Conv2D "${name}"`,
+      what: "the channels cannot be divided into these groups",
+      received: `${groups} groups of ${channels} input and ${filters} output channels`,
+      expected: "both divisible by the number of groups",
+    });
+  },
   SeparableConv2D: (config, inputs, name) => [...windowed(config, config.kernelSize, inputs, name), config.filters],
   DepthwiseConv2D: (config, inputs, name) => [...windowed(config, config.kernelSize, inputs, name), inputs[0]![2]!],
   BatchNormalization: unchanged,

@@ -21,7 +21,7 @@ export interface WeightSpec {
   /** `layer/weight`, e.g. `block1_conv1/kernel`. */
   readonly name: string;
   readonly role: WeightRole;
-  /** Kernels `[kh, kw, in, out]`, depthwise `[kh, kw, channels, 1]`, dense `[in, out]`, all others `[channels]`. */
+  /** Kernels `[kh, kw, in / groups, out]`, depthwise `[kh, kw, channels, 1]`, dense `[in, out]`, all others `[channels]`. */
   readonly shape: Shape;
   /** True if the optimizer updates it; false for moving statistics. */
   readonly trainable: boolean;
@@ -33,7 +33,7 @@ type WeightRules = { readonly [T in LayerType]: (config: ConfigOf<T>, channels: 
 const rules: WeightRules = {
   InputLayer: none,
   Conv2D: (config, channels, name) => [
-    kernel(`${name}/kernel`, "kernel", [...config.kernelSize, channels, config.filters]),
+    kernel(`${name}/kernel`, "kernel", [...config.kernelSize, channels / (config.groups ?? 1), config.filters]),
     ...bias(config, config.filters, name),
   ],
   SeparableConv2D: (config, channels, name) => [

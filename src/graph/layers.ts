@@ -28,6 +28,8 @@ export type LayerConfig =
       readonly strides: Size2;
       readonly padding: Padding;
       readonly useBias: boolean;
+      /** Input and output channels are divided into so many groups, each convolved by itself; default 1. */
+      readonly groups?: number | undefined;
     }
   | {
       /** A depthwise convolution, one filter per channel, then a pointwise one (1×1) across channels. */

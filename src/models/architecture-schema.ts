@@ -19,7 +19,7 @@ const convolution = { kernelSize: sizes, strides: sizes, padding, useBias: z.boo
 
 const layerSchemas: { readonly [T in LayerType]: z.ZodObject & z.ZodType<ConfigOf<T>> } = {
   InputLayer: z.strictObject({ type: z.literal("InputLayer"), shape: z.array(size).min(1).max(3) }),
-  Conv2D: z.strictObject({ type: z.literal("Conv2D"), filters: size, ...convolution }),
+  Conv2D: z.strictObject({ type: z.literal("Conv2D"), filters: size, ...convolution, groups: size.optional() }),
   SeparableConv2D: z.strictObject({
     type: z.literal("SeparableConv2D"),
     filters: size,

@@ -1,4 +1,5 @@
 import {
+  activation,
   batchNormalization,
   type ConvOptions,
   conv2d,
@@ -36,12 +37,25 @@ export function sepConvBn(
     readonly kernelSize?: number;
     readonly name?: string;
     readonly intermediateActivation?: ActivationName | undefined;
+    /**
+     * Segments of channels that the spatial step convolves by themselves: 1 is an ordinary convolution; default one for each
+     * channel (paper, section 1.2).
+     */
+    readonly segments?: number | undefined;
     /** Default 1e-3, as in Keras. */
     readonly batchNormEpsilon?: number | undefined;
   },
 ): LayerOutput {
-  const { filters, kernelSize = 3, name, intermediateActivation = "linear", batchNormEpsilon } = options;
-  x = separableConv2d(x, { filters, kernelSize, padding: "same", useBias: false, intermediateActivation, name });
+  const { filters, kernelSize = 3, name, intermediateActivation = "linear", segments, batchNormEpsilon } = options;
+  if (segments === undefined) {
+    x = separableConv2d(x, { filters, kernelSize, padding: "same", useBias: false, intermediateActivation, name });
+  } else {
+    const spatial = name && `${name}_spatial`;
+    const channels = x.shape.at(-1)!;
+    x = conv2d(x, { filters: channels, kernelSize, padding: "same", useBias: false, groups: segments, name: spatial });
+    if (intermediateActivation !== "linear") x = activation(x, intermediateActivation);
+    x = conv2d(x, { filters, kernelSize: 1, useBias: false, name });
+  }
   return normalization(x, nameAfter(name), batchNormEpsilon);
 }
 
@@ -78,8 +92,8 @@ export function top(
     x = dense(x, { units, activation: "relu", name: `fc${index + 1}` });
   }
   if (options.dropout > 0) x = dropout(x, options.dropout);
-  const activation = activationOf(options.classifierActivation);
-  return dense(x, { units: options.classes, activation, name: names.classifier });
+  const classifier = { activation: activationOf(options.classifierActivation), name: names.classifier };
+  return dense(x, { units: options.classes, ...classifier });
 }
 
 /** Layer names of the top in keras.applications. */

@@ -193,7 +193,7 @@ describe("what we cannot do is refused by its name", () => {
       { ...conv, dilation_rate: [2, 2] },
       'f.h5, Conv2D "conv", field "dilation_rate": unsupported value; received [2, 2]; expected [1,1] or 1.',
     ],
-    ["Conv2D", { ...conv, groups: 2 }, 'field "groups": unsupported value; received 2; expected 1.'],
+    ["Conv2D", { ...conv, groups: 2 }, 'f.h5: Conv2D "conv": the channels cannot be divided into these groups'],
     [
       "Conv2D",
       { ...conv, data_format: "channels_first" },

@@ -18,7 +18,7 @@ function refusal(options: Readonly<Record<string, unknown>>): string {
 describe("a wrong option is refused by name, with its value and the allowed ones", () => {
   it("unknown", () => {
     expect(refusal({ alpha: 0.5 })).toMatchInlineSnapshot(
-      `"xception option "alpha": there is no such option; expected variant, inputShape, classes, includeTop, pooling, classifierActivation, width, dropout, fcUnits, residual, intermediateActivation, middleFlowRepeats, batchNormEpsilon, poolPadding or seed."`,
+      `"xception option "alpha": there is no such option; expected variant, inputShape, classes, includeTop, pooling, classifierActivation, width, dropout, fcUnits, residual, intermediateActivation, segments, middleFlowRepeats, batchNormEpsilon, poolPadding or seed."`,
     );
   });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { noisePng, serving, testServer, validating } from "./serving.ts";
+import { noisePng } from "./noise-png.ts";
+import { serving, testServer, validating } from "./serving.ts";
 
 const own = serving();
 
@@ -41,6 +42,11 @@ describe("POST /classify", () => {
     const { json } = await post("", body, { "content-type": "multipart/form-data; boundary=x" });
     expect(json().predictions).toEqual(await own.classifier.classify(own.png));
     const empty = await post("", "--x--\r\n", { "content-type": "multipart/form-data; boundary=x" });
+    const damaged = await post("", "{}", { "content-type": "multipart/form-data" });
+    expect([damaged.status, damaged.json().error]).toEqual([
+      400,
+      "request: the form is damaged (Multipart: Boundary not found).",
+    ]);
     expect([empty.status, empty.json().error]).toEqual([
       400,
       "request: the form has no file; expected one file, an image.",

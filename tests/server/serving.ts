@@ -10,7 +10,7 @@ import { encodeModel } from "../../src/model/model-file.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { type Classifier, loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import { smallModel } from "../model/small-model.ts";
-import { noise } from "../tasks/images.ts";
+import { noisePng } from "./noise-png.ts";
 
 /** Options of a server for tests, and settings that differ from the defaults. */
 export type ServingOptions = Partial<Omit<ServerOptions, "settings">> & { readonly settings?: Partial<ServeSettings> };
@@ -60,12 +60,6 @@ export function serving(options: ServingOptions = {}): Serving {
 /** A server that is not loaded. */
 export function testServer({ settings, ...options }: ServingOptions & { readonly source: string }): Promise<Server> {
   return createServer({ platform: nodePlatform, version: "1.2.3", settings: serveSettings(settings), ...options });
-}
-
-/** An image of random pixels. */
-export function noisePng(seed: number, [height, width]: readonly [number, number] = [71, 80]): Promise<Uint8Array> {
-  const { data } = noise(1, [height, width, 3], seed);
-  return nodePlatform.images.encodePng({ width, height, data });
 }
 
 interface Operation {

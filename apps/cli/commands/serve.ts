@@ -1,5 +1,8 @@
 import type { Command } from "commander";
+import { UsageError } from "../../../src/base/errors.ts";
+import { listOf, text } from "../../../src/base/kinds.ts";
 import type { Device } from "../../../src/base/platform.ts";
+import { readFile } from "../../../src/runtime/node/files.ts";
 import {
   batchSettings,
   limitSettings,
@@ -9,14 +12,18 @@ import {
 } from "../../server/settings.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments } from "../classifier-options.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addCommand, countOf } from "../options.ts";
+import { addCommand, countOf, valueReader } from "../options.ts";
 import { packageVersion } from "../package-version.ts";
 import { addSettingOptions } from "../setting-options.ts";
 
 interface ServeFlags extends Partial<ServeSettings>, Omit<ClassifierFlags, "top"> {
   readonly host: string;
   readonly port: number;
+  readonly grpcPort?: number;
   readonly modelControl?: boolean;
+  readonly apiKeyFile?: string;
+  readonly corsOrigin?: readonly string[];
+  readonly allowUrl?: readonly string[];
   readonly device?: Device;
   readonly json?: boolean;
 }
@@ -38,12 +45,21 @@ export function registerServe(program: Command, io: CliIo): void {
     examples: ["xception serve run/model.onnx", "xception serve models/ --host 0.0.0.0 --port 8000"],
   })
     .option("--host <address>", "address to listen on", "127.0.0.1")
-    .option("--port <n>", "port to listen on; 0: any free one", countOf("--port", { from: 0, to: 65_535 }), 8000)
-    .option("--model-control", "let clients load and unload models");
+    .option("--port <n>", "port to listen on; 0: any free one", portOf("--port"), 8000)
+    .option(
+      "--grpc-port <n>",
+      "port for gRPC, with the packages @grpc/grpc-js and @grpc/proto-loader",
+      portOf("--grpc-port"),
+    )
+    .option("--model-control", "let clients load and unload models")
+    .option("--api-key-file <file>", "keys of which clients must send one, one per line")
+    .option("--cors-origin <url,url>", "origins whose pages may ask from a browser", namesOf("--cors-origin"))
+    .option("--allow-url <host,host>", "hosts that images may be downloaded from", namesOf("--allow-url"));
   for (const [table, title] of settingGroups) addSettingOptions(command, table, title);
   addClassifierOptions(command).action(async (source: string, flags: ServeFlags) => {
     const { platform, options } = await classifierArguments(command, modelFlags(flags), io);
-    const { host, port, modelControl, device, json } = flags;
+    const { host, port, grpcPort, modelControl, apiKeyFile, corsOrigin, allowUrl, device, json } = flags;
+    const apiKeys = await keysIn(apiKeyFile);
     // On first use: no other command needs its packages.
     const { createServer } = await import("../../server/server.ts");
     const server = await createServer({
@@ -53,6 +69,9 @@ export function registerServe(program: Command, io: CliIo): void {
       session: { device },
       settings: serveSettings(givenSettings(flags)),
       modelControl,
+      apiKeys,
+      corsOrigins: corsOrigin,
+      allowUrl,
       version: packageVersion,
       log: (line) => io.stderr(line),
     });
@@ -63,10 +82,11 @@ export function registerServe(program: Command, io: CliIo): void {
     });
     try {
       const url = await server.listen({ host, port });
+      const grpc = grpcPort === undefined ? undefined : await server.listenGrpc({ host, port: grpcPort });
       await Promise.race([server.load(), stopped]);
       if (!signal.aborted) {
-        if (json) writeJson(io, { url });
-        else io.stdout(`Serving ${source} at ${url}\n`);
+        if (json) writeJson(io, { url, ...(grpc !== undefined && { grpcPort: grpc }) });
+        else io.stdout(`Serving ${source} at ${url}${grpc === undefined ? "" : `, gRPC on port ${grpc}`}\n`);
       }
       await stopped;
     } finally {
@@ -75,6 +95,10 @@ export function registerServe(program: Command, io: CliIo): void {
   });
 }
 
+const serverFlags = [
+  ...["host", "port", "grpcPort", "modelControl", "apiKeyFile", "corsOrigin", "allowUrl"],
+  ...["device", "json"],
+];
 const settingNames = settingGroups.flatMap(([table]) => Object.keys(table));
 
 function givenSettings(flags: ServeFlags): Partial<ServeSettings> {
@@ -82,8 +106,19 @@ function givenSettings(flags: ServeFlags): Partial<ServeSettings> {
   return Object.fromEntries(given);
 }
 
+const portOf = (flag: string) => countOf(flag, { from: 0, to: 65_535 });
+const namesOf = (flag: string) => valueReader(flag, listOf(text("<name>")));
+
+async function keysIn(file: string | undefined): Promise<readonly string[]> {
+  if (file === undefined) return [];
+  const lines = new TextDecoder().decode(await readFile(file)).split(/\r?\n/);
+  const keys = lines.map((line) => line.trim()).filter((line) => line !== "");
+  if (keys.length > 0) return keys;
+  throw new UsageError({ where: "option --api-key-file", what: "the file has no key", received: file });
+}
+
 /** The flags about the model. */
 function modelFlags(flags: ServeFlags): ClassifierFlags {
-  const own = ["host", "port", "modelControl", "device", "json", ...settingNames];
+  const own = [...serverFlags, ...settingNames];
   return Object.fromEntries(Object.entries(flags).filter(([name]) => !own.includes(name)));
 }

@@ -24,6 +24,7 @@ export const ablations = {
     "xception --intermediate-activation relu",
     "xception --intermediate-activation elu",
   ],
+  spectrum: ["xception", ...["8", "4", "2", "1"].map((segments) => `xception --segments ${segments}`)],
 } as const satisfies Record<string, readonly string[]>;
 
 /** Name of an ablation. */

@@ -145,7 +145,7 @@ const rules: Rules = {
   }),
   Conv2D: (config, { style }) => ({
     ...convolution(config, ["kernel"], style),
-    ...(style === "keras 3" && { groups: 1 }),
+    ...((style === "keras 3" || config.groups !== undefined) && { groups: config.groups ?? 1 }),
   }),
   SeparableConv2D: (config, { layer, style }) => {
     const { intermediateActivation: between } = config;

@@ -47,9 +47,9 @@ const identity: LayerRule = ({ inputs }) => inputs[0];
 /** Translates the layers of Keras that we support, by class. */
 export const layerRules: Readonly<Record<string, LayerRule>> = {
   Conv2D: (layer) => {
-    layer.fields.only("groups", 1);
     const { input, ...window } = convolution(layer);
-    return activated(layer, conv2d(input, { filters: layer.fields.count("filters"), ...window }));
+    const [filters, groups] = [layer.fields.count("filters"), layer.fields.count("groups", 1)];
+    return activated(layer, conv2d(input, { filters, groups, ...window }));
   },
   SeparableConv2D: (layer) => {
     layer.fields.only("depth_multiplier", 1);
@@ -191,8 +191,9 @@ export class KerasFields {
     this.where = where;
   }
 
-  count(name: string): number {
-    const value = this.#get(name);
+  /** @param otherwise value of a missing field; without it the field is required. */
+  count(name: string, otherwise?: number): number {
+    const value = this.#get(name) ?? otherwise;
     if (isCount(value) && value >= 1) return value;
     throw this.#error(name, "a positive integer");
   }

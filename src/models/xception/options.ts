@@ -34,6 +34,16 @@ export const xceptionOptions = {
       about: "between the steps of separable convolutions (paper, figure 10)",
       default: "none",
     }),
+    /**
+     * Segments of channels that the spatial step of a separable convolution convolves by themselves: 0 is one for each channel, a
+     * depthwise convolution; 1 all together, an ordinary one after which a 1×1 convolution follows.
+     * @see the paper's section 1.2, "the continuum between convolutions and separable convolutions"
+     */
+    segments: option(choice("all", "1", "2", "4", "8"), {
+      scope: "network",
+      about: "of channels convolved apart: all is a separable convolution, 1 an ordinary one",
+      default: "all",
+    }),
     /** Blocks of the middle flow. */
     middleFlowRepeats: option(wholeNumber({ from: 0, to: 100 }), {
       scope: "network",
@@ -70,6 +80,8 @@ export interface FlowOptions {
   readonly width?: (filters: number) => number;
   readonly residual?: boolean;
   readonly intermediateActivation?: ActivationName;
+  /** See `sepConvBn`. */
+  readonly segments?: number | undefined;
   readonly batchNormEpsilon?: number;
   readonly poolPadding?: "same" | "symmetric";
 }

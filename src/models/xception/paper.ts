@@ -10,8 +10,8 @@ import { tutorialEntryFlow, tutorialExitFlow, tutorialMiddleFlow } from "./tutor
  * 128, 256 and 728 channels. `[299, 299, 3] → [19, 19, 728]`.
  */
 export function entryFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutput {
-  const { width = wide, residual = true, intermediateActivation, batchNormEpsilon } = options;
-  const inside = { intermediateActivation, batchNormEpsilon };
+  const { width = wide, residual = true, intermediateActivation, segments, batchNormEpsilon } = options;
+  const inside = { intermediateActivation, segments, batchNormEpsilon };
 
   x = convBn(x, { filters: width(32), kernelSize: 3, strides: 2, name: "block1_conv1", batchNormEpsilon });
   x = relu(x, "block1_conv1_act");
@@ -40,8 +40,8 @@ export function entryFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutpu
 
 /** Middle flow (paper, figure 5): eight times three separable convolutions around an identity. Shape unchanged. */
 export function middleFlow(x: LayerOutput, options: FlowOptions & { readonly repeats?: number } = {}): LayerOutput {
-  const { width = wide, residual = true, intermediateActivation, batchNormEpsilon, repeats = 8 } = options;
-  const inside = { intermediateActivation, batchNormEpsilon };
+  const { width = wide, residual = true, intermediateActivation, segments, batchNormEpsilon, repeats = 8 } = options;
+  const inside = { intermediateActivation, segments, batchNormEpsilon };
 
   for (let block = 5; block < 5 + repeats; block++) {
     const shortcut = x;
@@ -60,8 +60,15 @@ export function middleFlow(x: LayerOutput, options: FlowOptions & { readonly rep
  * eight repeats; `firstBlock` sets the first number.
  */
 export function exitFlow(x: LayerOutput, options: FlowOptions & { readonly firstBlock?: number } = {}): LayerOutput {
-  const { width = wide, residual = true, intermediateActivation, batchNormEpsilon, firstBlock = 13 } = options;
-  const inside = { intermediateActivation, batchNormEpsilon };
+  const {
+    width = wide,
+    residual = true,
+    intermediateActivation,
+    segments,
+    batchNormEpsilon,
+    firstBlock = 13,
+  } = options;
+  const inside = { intermediateActivation, segments, batchNormEpsilon };
   const halving = `block${firstBlock}`;
   const last = `block${firstBlock + 1}`;
 
@@ -92,7 +99,15 @@ export function xception(options: XceptionOptions = {}): Network {
   const complete = checkedOptions(xceptionOptions, options);
   const { variant, middleFlowRepeats: repeats, residual, batchNormEpsilon, poolPadding } = complete;
   const intermediateActivation = activationOf(complete.intermediateActivation);
-  const flow = { width: scaling(complete.width), residual, intermediateActivation, batchNormEpsilon, poolPadding };
+  const segments = complete.segments === "all" ? undefined : Number(complete.segments);
+  const flow = {
+    width: scaling(complete.width),
+    residual,
+    intermediateActivation,
+    segments,
+    batchNormEpsilon,
+    poolPadding,
+  };
 
   let x = input(complete.inputShape);
   if (variant === "tutorial") {

@@ -7,8 +7,14 @@ import { type FlowOptions, poolPadding } from "./options.ts";
  * convolutions on the previous shortcut, not on the sum.
  */
 export function tutorialEntryFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutput {
-  const { width = (filters: number) => filters, residual = true, intermediateActivation, batchNormEpsilon } = options;
-  const inside = { intermediateActivation, batchNormEpsilon };
+  const {
+    width = (filters: number) => filters,
+    residual = true,
+    intermediateActivation,
+    segments,
+    batchNormEpsilon,
+  } = options;
+  const inside = { intermediateActivation, segments, batchNormEpsilon };
 
   x = convBn(x, { filters: width(32), kernelSize: 3, strides: 2, padding: "same", batchNormEpsilon });
   x = relu(x);
@@ -35,8 +41,14 @@ export function tutorialMiddleFlow(
   x: LayerOutput,
   options: FlowOptions & { readonly repeats?: number } = {},
 ): LayerOutput {
-  const { width = (filters: number) => filters, residual = true, intermediateActivation, batchNormEpsilon } = options;
-  const inside = { intermediateActivation, batchNormEpsilon };
+  const {
+    width = (filters: number) => filters,
+    residual = true,
+    intermediateActivation,
+    segments,
+    batchNormEpsilon,
+  } = options;
+  const inside = { intermediateActivation, segments, batchNormEpsilon };
 
   for (let block = 0; block < (options.repeats ?? 8); block++) {
     const shortcut = x;
@@ -52,8 +64,14 @@ export function tutorialMiddleFlow(
 
 /** Exit flow as the article lists it: no ReLU after the last two separable convolutions. */
 export function tutorialExitFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutput {
-  const { width = (filters: number) => filters, residual = true, intermediateActivation, batchNormEpsilon } = options;
-  const inside = { intermediateActivation, batchNormEpsilon };
+  const {
+    width = (filters: number) => filters,
+    residual = true,
+    intermediateActivation,
+    segments,
+    batchNormEpsilon,
+  } = options;
+  const inside = { intermediateActivation, segments, batchNormEpsilon };
 
   const block = x;
   x = relu(x);

@@ -1,0 +1,143 @@
+/**
+ * What do batching and HTTP cost or bring, and what does the server do with ten times the load it can take? Everything is
+ * compared with the classifier alone, or with a bare fastify around it, interleaved in one process.
+ * `npx tsx bench/serve.ts FOLDER [rounds] [overload seconds] [size] [width]`, by default 8 rounds, 30 s, 299×299, full width.
+ */
+
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import autocannon from "autocannon";
+import fastify from "fastify";
+import { createServer } from "../apps/server/server.ts";
+import { serveSettings } from "../apps/server/settings.ts";
+import { createClient } from "../src/client/client.ts";
+import { syntheticWeights } from "../src/graph/synthetic.ts";
+import { xception } from "../src/index.ts";
+import { defaultPreprocessing } from "../src/model/model.ts";
+import { encodeModel } from "../src/model/model-file.ts";
+import { nodePlatform as platform } from "../src/runtime/node/platform.ts";
+import { loadClassifier } from "../src/tasks/evaluate/classifier.ts";
+import { interleave, median, rounded, writeResult } from "./measurement.ts";
+
+const [folder, ...numbers] = process.argv.slice(2);
+const [rounds = 8, seconds = 30, size = 299, width = 1] = numbers.map(Number);
+if (folder === undefined)
+  throw new Error("usage: npx tsx bench/serve.ts FOLDER [rounds] [overload seconds] [size] [width]");
+const listing = await platform.files.list(folder);
+const photos = await Promise.all(
+  listing.files
+    .filter((file) => /\.jpe?g$/i.test(file))
+    .slice(0, 16)
+    .map(async (file) => new Uint8Array(await readFile(join(folder, file)))),
+);
+
+const place = await mkdtemp(join(tmpdir(), "xception-bench-"));
+const file = join(place, "model.onnx");
+const options = { inputShape: [size, size, 3], width, classes: 10 } as const;
+const network = xception(options);
+await writeFile(
+  file,
+  encodeModel({
+    architecture: { family: "xception", options },
+    weights: syntheticWeights(network),
+    labels: Array.from({ length: 10 }, (_, index) => `class ${index}`),
+    preprocessing: defaultPreprocessing,
+  }),
+);
+
+const classifier = await loadClassifier(file, { platform });
+const settings = serveSettings();
+const server = await createServer({ source: file, platform, settings, version: "bench" });
+await server.load();
+const url = await server.listen({ host: "127.0.0.1", port: 0 });
+const client = createClient(url);
+const bare = fastify({ bodyLimit: settings.maxBodyBytes });
+bare.addContentTypeParser("*", { parseAs: "buffer" }, (_, body, done) => done(null, body));
+bare.post("/classify", ({ body }) => classifier.classify(new Uint8Array(body as Buffer)));
+const bareUrl = await bare.listen({ host: "127.0.0.1", port: 0 });
+
+// Batches of one size.
+const prepared = await Promise.all(photos.slice(0, 8).map((photo) => classifier.prepare(photo)));
+const batches = [1, 2, 4, 8].filter((batch) => batch <= prepared.length);
+const eight = async (batch: number) => {
+  for (let start = 0; start < 8; start += batch) await classifier.probabilities(prepared.slice(start, start + batch));
+};
+const engine = await interleave(
+  Object.fromEntries(batches.map((batch) => [`batch ${batch}`, () => eight(batch)])),
+  rounds,
+  1,
+);
+
+// The same images through the server and without it.
+const ask = async (clients: number) => {
+  const left = [...photos];
+  const one = async () => {
+    for (let photo = left.pop(); photo; photo = left.pop()) await client.classify(photo);
+  };
+  await Promise.all(Array.from({ length: clients }, one));
+};
+const alone = async () => {
+  for await (const result of classifier.classifyAll(photos)) if ("error" in result) throw result.error;
+};
+const throughput = await interleave({ "classifier alone": alone, "server, 16 clients": () => ask(16) }, rounds, 1);
+const [photo] = photos;
+const single = await interleave(
+  { "classifier alone": () => classifier.classify(photo!), "server, 1 client": () => client.classify(photo!) },
+  4 * rounds,
+  2,
+);
+
+/** Ten times as many clients as a batch has images, none of which waits before it asks again. */
+async function overload(name: string, target: string) {
+  const before = process.memoryUsage.rss();
+  const load = autocannon({
+    url: `${target}/classify`,
+    method: "POST",
+    body: Buffer.from(photo!),
+    headers: { "content-type": "image/jpeg" },
+    connections: 160,
+    duration: seconds,
+    timeout: 120,
+  });
+  const { statusCodeStats = {}, latency, errors, duration } = await load;
+  const counts = Object.fromEntries(Object.entries(statusCodeStats).map(([code, { count }]) => [code, count ?? 0]));
+  const good = counts["200"] ?? 0;
+  return {
+    server: name,
+    "answers 200": good,
+    "429 and 503": (counts["429"] ?? 0) + (counts["503"] ?? 0),
+    others: errors + Object.entries(counts).reduce((sum, [code, n]) => sum + (/^(200|429|503)$/.test(code) ? 0 : n), 0),
+    "200 per second ÷ classifier alone": rounded(
+      good / duration / (photos.length / (median(throughput["classifier alone"]!) / 1000)),
+      2,
+    ),
+    "latency 99 %, ms": Math.round(latency.p99),
+    "memory after ÷ before": rounded(process.memoryUsage.rss() / before, 2),
+  };
+}
+
+const loaded = seconds > 0 ? [await overload("xception serve", url), await overload("bare fastify", bareUrl)] : [];
+const batchOne = median(engine["batch 1"]!);
+const ratio = (times: readonly number[]) => rounded(median(times) / batchOne, 3);
+writeResult("serve", {
+  question: "What do batching and HTTP cost or bring, and what does the server do with ten times the load it can take?",
+  network: `Xception ${size}×${size}, width ${width}`,
+  rounds,
+  rows: batches.map((batch) => ({
+    "batch size": batch,
+    "time per image ÷ batch 1": ratio(engine[`batch ${batch}`]!),
+  })),
+  "throughput, server ÷ classifier alone": rounded(
+    median(throughput["classifier alone"]!.map((time, round) => time / throughput["server, 16 clients"]![round]!)),
+    3,
+  ),
+  "latency of one client, server − classifier alone, ms": rounded(
+    median(single["server, 1 client"]!.map((time, round) => time - single["classifier alone"]![round]!)),
+    2,
+  ),
+  overload: loaded,
+});
+console.table(loaded);
+await Promise.all([server.close(), bare.close(), classifier.dispose()]);
+await rm(place, { recursive: true });

@@ -1,0 +1,110 @@
+import { cp, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type { Server } from "../../apps/server/server.ts";
+import type { ClassifyResponse, RepositoryIndexEntry } from "../../src/client/protocol.ts";
+import { encodeModel } from "../../src/model/model-file.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
+import { loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
+import { smallModel } from "../model/small-model.ts";
+import { noisePng } from "./noise-png.ts";
+import { type Serving, testServer, validating } from "./serving.ts";
+
+let folder: string;
+let server: Server;
+let ask: Serving["ask"];
+let png: Buffer;
+/** The same network with other classes, and so another answer. */
+const [first, second] = [smallModel(), { ...smallModel(), labels: ["ant", "bee", "fly"] }].map((model) =>
+  encodeModel(model),
+);
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "xception-repository-"));
+  png = Buffer.from(await noisePng(1));
+  await mkdir(join(folder, "models", "pets", "2"), { recursive: true });
+  await writeFile(join(folder, "models", "pets", "2", "model.onnx"), first!);
+  await writeFile(join(folder, "models", "broken.onnx"), "not a model");
+  await writeFile(join(folder, "models", "notes.txt"), "left alone");
+  server = await testServer({
+    source: join(folder, "models"),
+    modelControl: true,
+    settings: { repositoryPollSecs: 1 },
+  });
+  ask = await validating(server);
+  await server.load();
+});
+afterAll(async () => {
+  await server.close();
+  await rm(folder, { recursive: true });
+});
+
+const index = async () =>
+  (await ask({ method: "POST", url: "/v2/repository/index", payload: {} })).json<RepositoryIndexEntry[]>();
+const classify = (query = "?model=pets") => ask({ method: "POST", url: `/classify${query}`, payload: png });
+const change = (name: string, what: string) => ask({ method: "POST", url: `/v2/repository/models/${name}/${what}` });
+
+it("lists what is loaded and what is not, with the reason", async () => {
+  expect(await index()).toEqual([
+    { name: "broken", version: "", state: "UNAVAILABLE", reason: expect.stringContaining("broken.onnx") },
+    { name: "pets", version: "2", state: "READY", reason: "" },
+  ]);
+  const ready = await ask({ method: "POST", url: "/v2/repository/index", payload: { ready: true } });
+  expect(ready.json<RepositoryIndexEntry[]>().map(({ name }) => name)).toEqual(["pets"]);
+  // As the protocol defines it: all models.
+  expect((await ask({ url: "/v2/health/ready" })).status).toBe(503);
+  const broken = await classify("?model=broken");
+  expect([broken.status, broken.json().error]).toEqual([503, 'model "broken": it is not loaded. Try again later.']);
+  const nameless = await classify("");
+  expect(nameless.json().error).toBe("request: it does not name a model; expected ?model=NAME, one of broken, pets.");
+});
+
+it("unloads and loads models on request, and knows no others", async () => {
+  expect((await change("pets", "unload")).status).toBe(200);
+  expect((await classify()).status).toBe(503);
+  expect((await ask({ url: "/v2/models/pets/ready" })).json()).toEqual({ name: "pets", ready: false });
+  expect((await change("pets", "load")).status).toBe(200);
+  expect((await classify()).status).toBe(200);
+  for (const name of ["other", "..%2F..%2Fpets", "%2Fetc%2Fpasswd"]) {
+    expect((await ask({ method: "POST", url: `/v2/repository/models/${name}/load` })).status).toBe(404);
+  }
+  expect((await change("broken", "load")).status).toBe(400);
+});
+
+it("takes a new version and a changed file into use under load, losing and mixing nothing", async () => {
+  const file = join(folder, "second.onnx");
+  await writeFile(file, second!);
+  await using classifier = await loadClassifier(file, { platform: nodePlatform });
+  const [pets, insects] = [["cat", "dog", "owl"], classifier.labels];
+  const answers: ClassifyResponse[] = [];
+  let isDone = false;
+  const clients = Array.from({ length: 4 }, async () => {
+    while (!isDone) {
+      const { status, json } = await classify("?model=pets&top=3");
+      expect(status).toBe(200);
+      answers.push(json<ClassifyResponse>());
+    }
+  });
+  // Copied beside it and renamed, so that it is never there by half.
+  await mkdir(join(folder, "3"));
+  await cp(file, join(folder, "3", "model.onnx"));
+  await rename(join(folder, "3"), join(folder, "models", "pets", "3"));
+  while (answers.at(-1)?.model_version !== "3") await new Promise((resolve) => setTimeout(resolve, 20));
+  isDone = true;
+  await Promise.all(clients);
+  for (const { model_version, predictions } of answers) {
+    const labels = predictions.map(({ label }) => label).sort();
+    expect(labels).toEqual([...(model_version === "2" ? pets : insects)].sort());
+  }
+  expect(answers.some(({ model_version }) => model_version === "2")).toBe(true);
+});
+
+it("keeps a model in use whose file is gone", async () => {
+  await rm(join(folder, "models", "pets"), { recursive: true });
+  const gone = "its file is gone; the loaded one is still served";
+  while ((await index()).find(({ name }) => name === "pets")?.reason !== gone) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  expect((await classify()).status).toBe(200);
+});

@@ -1,0 +1,226 @@
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+import { status as codes, credentials, loadPackageDefinition, Metadata, type ServiceError } from "@grpc/grpc-js";
+import { fromJSON } from "@grpc/proto-loader";
+import protobuf from "protobufjs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { grpcMessages } from "../../apps/server/grpc-messages.ts";
+import { createClient, ServerError } from "../../src/client/client.ts";
+import { noise } from "../tasks/images.ts";
+import { serving } from "./serving.ts";
+
+const lines: string[] = [];
+const settings = { maxBodyBytes: 200_000, maxHeaderBytes: 2048, requestSeconds: 2 };
+const own = serving({ apiKeys: ["key"], settings, log: (line) => lines.push(line) });
+let url: string;
+let port: number;
+let grpcPort: number;
+
+beforeAll(async () => {
+  url = await own.server.listen({ host: "127.0.0.1", port: 0 });
+  port = Number(new URL(url).port);
+  grpcPort = await own.server.listenGrpc({ host: "127.0.0.1", port: 0 });
+});
+
+describe("createClient", () => {
+  it("asks every endpoint, and throws the server's errors", async () => {
+    const client = createClient(`${url}/`, { apiKey: "key" });
+    const png = new Uint8Array(own.png);
+    expect(await client.ready()).toBe(true);
+    expect((await client.metadata()).version).toBe("1.2.3");
+    expect((await client.modelMetadata("small")).outputs[0]!.shape).toEqual([-1, 3]);
+    expect((await client.models()).map(({ name }) => name)).toEqual(["small"]);
+    const predictions = await own.classifier.classify(own.png, { top: 2 });
+    expect((await client.classify(png, { top: 2 })).predictions).toEqual(predictions);
+    const blob = new Blob([png], { type: "text/plain" });
+    expect((await client.classify(blob, { model: "small", top: 2 })).predictions).toEqual(predictions);
+    expect((await client.embed(png)).embedding.length).toBeGreaterThan(10);
+    expect((await client.explain(png, { class: "owl" })).label).toBe("owl");
+    const base64 = Buffer.from(png).toString("base64");
+    const input = { name: "images", shape: [1], datatype: "BYTES", data: [base64] };
+    expect((await client.infer("small", { inputs: [input] }, { version: "1" })).outputs[0]!.shape).toEqual([1, 3]);
+    const error = await client.classify(png, { model: "other" }).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(ServerError);
+    expect(error).toMatchObject({
+      status: 404,
+      message: expect.stringMatching(/^server .*: repository: it has no such model; .* received "status 404"\.$/),
+    });
+    await expect(createClient(url).metadata()).rejects.toMatchObject({ status: 401 });
+  });
+});
+
+/** What a server sends over a socket, until it closes it. */
+async function conversation(talk: (socket: Socket) => void): Promise<string> {
+  const socket = connect(port, "127.0.0.1");
+  let heard = "";
+  socket.on("data", (data) => {
+    heard += data;
+  });
+  socket.on("error", () => {});
+  await once(socket, "connect");
+  talk(socket);
+  await once(socket, "close");
+  return heard;
+}
+
+const errorIn = (answer: string) => [
+  answer.split(" ")[1],
+  (JSON.parse(answer.split("\r\n\r\n")[1]!) as { error: string }).error,
+];
+
+describe("connections", () => {
+  it("with headers above the limit, or that are not HTTP, are closed with the reason", async () => {
+    const large = await conversation((socket) =>
+      socket.write(`GET /v2 HTTP/1.1\r\nHost: x\r\nX: ${"x".repeat(3000)}\r\n\r\n`),
+    );
+    expect(errorIn(large)).toEqual(["431", "request: the headers are too large."]);
+    const strange = await conversation((socket) => socket.write("hello\r\n\r\n"));
+    expect(errorIn(strange)).toEqual(["400", "request: this is not an HTTP request."]);
+  });
+
+  it("that send their request too slowly are closed", async () => {
+    const slow = await conversation((socket) => {
+      socket.write("POST /classify HTTP/1.1\r\nHost: x\r\nX-API-Key: key\r\nContent-Length: 100\r\n\r\nx");
+    });
+    expect(errorIn(slow)).toEqual(["408", "request: the request did not arrive in time."]);
+    const silent = await conversation((socket) => socket.write("GET /v2 HTTP/1.1\r\nHost"));
+    expect(silent.split(" ")[1]).toBe("408");
+  });
+
+  it("that end in the middle of an upload cost nothing", async () => {
+    const head = "POST /classify HTTP/1.1\r\nHost: x\r\nX-API-Key: key\r\nContent-Length: 100000\r\n\r\n";
+    await Promise.all(
+      Array.from({ length: 50 }, () =>
+        conversation((socket) => {
+          socket.write(head + "x".repeat(1000));
+          socket.destroy();
+        }),
+      ),
+    );
+    const { predictions } = await createClient(url, { apiKey: "key" }).classify(new Uint8Array(own.png));
+    expect(predictions).toHaveLength(3);
+  });
+
+  it("each get one line of the log, without the query and the key", async () => {
+    lines.length = 0;
+    const headers = { "x-api-key": "key", "x-request-id": "my-id" };
+    const response = await fetch(`${url}/v2?secret=hidden`, { headers });
+    expect(response.headers.get("x-request-id")).toBe("my-id");
+    while (lines.length === 0) await pause(5);
+    expect(lines).toHaveLength(1);
+    expect(JSON.parse(lines[0]!)).toMatchObject({
+      reqId: "my-id",
+      method: "GET",
+      path: "/v2",
+      status: 200,
+      msg: "request",
+    });
+    expect(lines[0]).not.toMatch(/hidden|"key"/);
+  });
+});
+
+/** The parts of replies that the tests read. */
+interface GrpcReply {
+  readonly inputs: readonly object[];
+  readonly outputs: readonly object[];
+  readonly raw_output_contents: readonly [Buffer];
+}
+
+type GrpcCall = (
+  request: object,
+  metadata: Metadata,
+  callback: (error: ServiceError | null, reply: GrpcReply) => void,
+) => void;
+
+type GrpcClient = { readonly [method: string]: GrpcCall } & { readonly close: () => void };
+
+describe("gRPC", () => {
+  // From the same text, whose numbers a test of their own compares with the protocol's.
+  const options = { keepCase: true, longs: Number, defaults: true, oneofs: true } as const;
+  const messages = fromJSON(protobuf.parse(grpcMessages, { keepCase: true }).root.toJSON(), options);
+  const { inference } = loadPackageDefinition(messages) as unknown as {
+    readonly inference: { readonly GRPCInferenceService: new (address: string, credentials: object) => GrpcClient };
+  };
+  let client: GrpcClient;
+  beforeAll(() => {
+    client = new inference.GRPCInferenceService(`127.0.0.1:${grpcPort}`, credentials.createInsecure());
+  });
+  afterAll(() => client.close());
+  const call = (method: string, request: object, key = "key"): Promise<GrpcReply> => {
+    const metadata = new Metadata();
+    metadata.set("authorization", `Bearer ${key}`);
+    return new Promise((resolve, reject) => {
+      client[method]!(request, metadata, (error: ServiceError | null, reply: GrpcReply) =>
+        error ? reject(error) : resolve(reply),
+      );
+    });
+  };
+
+  it("answers about the server and its model", async () => {
+    expect(await call("ServerLive", {})).toEqual({ live: true });
+    expect(await call("ServerReady", {})).toEqual({ ready: true });
+    expect(await call("ModelReady", { name: "small" })).toEqual({ ready: true });
+    expect(await call("ServerMetadata", {})).toMatchObject({ name: "xception-ts", version: "1.2.3" });
+    const { inputs } = await call("ModelMetadata", { name: "small", version: "1" });
+    expect(inputs).toEqual([{ name: "images", datatype: "UINT8", shape: [-1, -1, -1, 3] }]);
+  });
+
+  it("infers from raw data and from typed contents", async () => {
+    const { data } = noise(1, [71, 80, 3]);
+    const [expected] = await own.classifier.probabilities([{ width: 80, height: 71, data }]);
+    const input = { name: "images", datatype: "UINT8", shape: [1, 71, 80, 3] };
+    const close = [...expected!].map((value) => expect.closeTo(value, 6));
+    for (const request of [
+      { inputs: [input], raw_input_contents: [data] },
+      { inputs: [{ ...input, contents: { uint_contents: [...data] } }] },
+    ]) {
+      const reply = await call("ModelInfer", { model_name: "small", id: "7", ...request });
+      expect(reply).toMatchObject({ model_name: "small", model_version: "1", id: "7" });
+      expect(reply.outputs).toMatchObject([{ name: "predictions", datatype: "FP32", shape: [1, 3] }]);
+      expect(close.map((_, index) => reply.raw_output_contents[0].readFloatLE(4 * index))).toEqual(close);
+    }
+    const encoded = { name: "images", datatype: "BYTES", shape: [1], contents: { bytes_contents: [own.png] } };
+    const outputs = [{ name: "predictions", parameters: { classification: { int64_param: 1 } } }];
+    const { raw_output_contents } = await call("ModelInfer", { model_name: "small", inputs: [encoded], outputs });
+    const [best] = await own.classifier.classify(own.png);
+    expect(raw_output_contents[0].subarray(4).toString()).toBe(`${best!.probability}:${best!.index}:${best!.label}`);
+  });
+
+  it("answers errors with the code that stands for them", async () => {
+    const codeOf = (method: string, request: object, key?: string) =>
+      call(method, request, key).catch(({ code }) => code);
+    expect(await codeOf("ModelInfer", { model_name: "other" })).toBe(codes.NOT_FOUND);
+    expect(await codeOf("ModelInfer", { model_name: "small" })).toBe(codes.INVALID_ARGUMENT);
+    expect(await codeOf("ServerLive", {}, "wrong")).toBe(codes.UNAUTHENTICATED);
+    const input = { name: "images", datatype: "BYTES", shape: [1] };
+    await expect(
+      call("ModelInfer", { model_name: "small", inputs: [input], raw_input_contents: [own.png, own.png] }),
+    ).rejects.toThrow("raw_input_contents: there must be one for each input; received 2; expected 1.");
+  });
+});
+
+it("the messages have the field numbers of the protocol", () => {
+  const { root } = protobuf.parse(grpcMessages, { keepCase: true });
+  const numbers = (message: string) => {
+    return Object.fromEntries(root.lookupType(`inference.${message}`).fieldsArray.map(({ name, id }) => [name, id]));
+  };
+  // As in kserve/open-inference-protocol, specification/protocol/open_inference_grpc.proto.
+  expect(numbers("ModelInferRequest")).toEqual({
+    ...{ model_name: 1, model_version: 2, id: 3, parameters: 4, inputs: 5, outputs: 6, raw_input_contents: 7 },
+  });
+  expect(numbers("ModelInferResponse")).toEqual({
+    ...{ model_name: 1, model_version: 2, id: 3, parameters: 4, outputs: 5, raw_output_contents: 6 },
+  });
+  const tensor = { name: 1, datatype: 2, shape: 3, parameters: 4, contents: 5 };
+  expect(numbers("ModelInferRequest.InferInputTensor")).toEqual(tensor);
+  expect(numbers("ModelInferResponse.InferOutputTensor")).toEqual(tensor);
+  expect(numbers("ModelMetadataResponse")).toEqual({ name: 1, versions: 2, platform: 3, inputs: 4, outputs: 5 });
+  expect(numbers("InferParameter")).toEqual({
+    ...{ bool_param: 1, int64_param: 2, string_param: 3, double_param: 4, uint64_param: 5 },
+  });
+  expect(numbers("InferTensorContents")).toEqual({
+    ...{ bool_contents: 1, int_contents: 2, int64_contents: 3, uint_contents: 4, uint64_contents: 5 },
+    ...{ fp32_contents: 6, fp64_contents: 7, bytes_contents: 8 },
+  });
+});
