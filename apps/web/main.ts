@@ -3,6 +3,7 @@ import { texts } from "./texts.ts";
 
 /** The views, each loaded when it is first shown. */
 const views = {
+  try: async () => new (await import("./try/view.ts")).TryView(),
   inside: async () => new (await import("./inside/view.ts")).InsideView(),
 } as const;
 
