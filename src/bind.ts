@@ -1,5 +1,5 @@
 import { UsageError } from "./base/errors.ts";
-import type { FileSystem, Platform, Source } from "./base/platform.ts";
+import type { FileSystem, ImageSource, Platform, Source } from "./base/platform.ts";
 import { type FolderDataset, folderDataset, type ImageDataset } from "./data/dataset.ts";
 import type { Network } from "./graph/network.ts";
 import { type LoadedModel, type LoadModelOptions, loadModel } from "./model/load-model.ts";
@@ -19,6 +19,15 @@ import { type Conversion, type ConvertOptions, convert } from "./tasks/convert.t
 import { type Classifier, type LoadOptions, loadClassifier } from "./tasks/evaluate/classifier.ts";
 import { type EvaluateOptions, type EvaluationResult, evaluate } from "./tasks/evaluate/evaluate.ts";
 import { type Explainer, type LoadExplainerOptions, loadExplainer } from "./tasks/explain/explainer.ts";
+import {
+  type Embedded,
+  type EmbedOptions,
+  embed,
+  type ImageToEmbed,
+  type SearchOptions,
+  search,
+} from "./tasks/features/embed.ts";
+import type { Embeddings, Neighbor } from "./tasks/features/embeddings.ts";
 import {
   type FeatureExtractor,
   type LoadExtractorOptions,
@@ -66,6 +75,36 @@ export interface Verbs {
    * const [embedding] = await extractor.features("cat.jpg", { pooling: "avg" });
    */
   loadFeatureExtractor(source: Source, options?: Bound<LoadExtractorOptions>): Promise<FeatureExtractor>;
+  /**
+   * Computes embeddings of images: the globally pooled feature maps of a layer, one row per image. Unreadable images are
+   * skipped and listed.
+   * @param source as for {@link Verbs.loadFeatureExtractor}.
+   * @throws {DataError} none of the images can be read.
+   * @throws {UsageError} the layer does not exist, or an option is invalid.
+   * @throws {WeightsError} the layer needs weights that the file lacks, or its values are NaN or infinite.
+   * @throws {AbortedError} the signal fired.
+   * @example
+   * const images = (await readFolder("photos")).samples.map(({ name, image }) => ({ file: name, image }));
+   * const embeddings = await embed("run/model.onnx", images);
+   * console.log(embeddings.values.shape); // [images, 2048]
+   */
+  embed(source: Source, images: readonly ImageToEmbed[], options?: Bound<EmbedOptions>): Promise<Embedded>;
+  /**
+   * Embeds an image and finds the most similar ones by cosine similarity, most similar first.
+   * @param source the model that made the embeddings.
+   * @throws {WeightsError} it is another model.
+   * @throws {UsageError} the embeddings do not record their origin, as in CSV.
+   * @throws {FormatError} the image is damaged, or of no supported format.
+   * @example
+   * const [best] = await search("run/model.onnx", "cat.jpg", embeddings, { top: 5 });
+   * console.log(best?.file, best?.similarity);
+   */
+  search(
+    source: Source,
+    image: ImageSource,
+    embeddings: Embeddings,
+    options?: Bound<SearchOptions>,
+  ): Promise<readonly Neighbor[]>;
   /**
    * Loads a classifier from a file of any known format, ready to explain its predictions.
    * @throws the errors of {@link Verbs.loadClassifier}.
@@ -176,6 +215,16 @@ const networkOptions: OptionNames<OpenAsOptions & PreprocessingOptions> = {
   fit: true,
 };
 const modelOptions: OptionNames<LoadModelOptions> = { ...networkOptions, labels: true };
+const extractorOptions: OptionNames<LoadExtractorOptions> = { ...networkOptions, session: true };
+const embedOptions: OptionNames<EmbedOptions> = {
+  ...extractorOptions,
+  layer: true,
+  pooling: true,
+  batchSize: true,
+  signal: true,
+  onProgress: true,
+};
+const searchOptions: OptionNames<SearchOptions> = { session: true, top: true, except: true };
 const evaluateOptions: OptionNames<EvaluateOptions> = {
   batchSize: true,
   session: true,
@@ -228,8 +277,16 @@ export function bind(platform: Platform): Verbs {
       });
     },
     loadFeatureExtractor: async (source, options) => {
-      const known = { ...networkOptions, session: true } as const;
-      return loadFeatureExtractor(source, { ...assertKnown("loadFeatureExtractor", options, known), platform });
+      return loadFeatureExtractor(source, {
+        ...assertKnown("loadFeatureExtractor", options, extractorOptions),
+        platform,
+      });
+    },
+    embed: async (source, images, options) => {
+      return embed(source, images, { ...assertKnown("embed", options, embedOptions), platform });
+    },
+    search: async (source, image, embeddings, options) => {
+      return search(source, image, embeddings, { ...assertKnown("search", options, searchOptions), platform });
     },
     loadModel: async (source, options) => {
       return loadModel(source, platform, assertKnown("loadModel", options, modelOptions));

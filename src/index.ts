@@ -189,6 +189,7 @@ export {
   type ScoreOptions,
   scoreExplanations,
 } from "./tasks/explain/score.ts";
+export type { Embedded, EmbedOptions, ImageToEmbed, SearchOptions } from "./tasks/features/embed.ts";
 export type { EmbeddedImage, Embeddings, EmbeddingsOrigin } from "./tasks/features/embeddings.ts";
 export {
   embeddingsWriter,
@@ -206,7 +207,6 @@ export type {
   LoadExtractorOptions,
   Pooling,
 } from "./tasks/features/feature-extractor.ts";
-export { type Embedded, type EmbedOptions, embed, type ImageToEmbed } from "./tasks/features/feature-extractor.ts";
 
 // Weights and models of other tools, and verification against Keras.
 

@@ -13,6 +13,8 @@ export { nodePlatform } from "./runtime/node/platform.ts";
 export const {
   /** {@inheritDoc Verbs.convert} */
   convert,
+  /** {@inheritDoc Verbs.embed} */
+  embed,
   /** {@inheritDoc Verbs.evaluate} */
   evaluate,
   /** {@inheritDoc Verbs.loadClassifier} */
@@ -31,6 +33,8 @@ export const {
   readFolder,
   /** {@inheritDoc Verbs.saveModel} */
   saveModel,
+  /** {@inheritDoc Verbs.search} */
+  search,
   /** {@inheritDoc Verbs.train} */
   train,
   /** {@inheritDoc Verbs.verify} */

@@ -9,7 +9,7 @@ import { applyImageChange, imageChangeOf, mixtureOf, type RandomChanges, type Sh
 import { ImageStore, readAhead } from "./image-loading.ts";
 import { targetsOf } from "./labels.ts";
 import { type Mixing, mixRows } from "./mixing.ts";
-import { checkClassWeights, weightOf } from "./sample-weights.ts";
+import { weightOf } from "./sample-weights.ts";
 import { type EpochOrder, epochOrder, type Sampling, type Shard, shardOf } from "./sampling.ts";
 
 /** Some images of a data set, ready for the engine. */
@@ -112,7 +112,6 @@ export class BatchSource {
     assertOption("batches option cacheBytes", cacheBytes, wholeNumber({ from: 0 }));
     if (augmentation) checkAugmentation(augmentation);
     if (mixing) checkMixing(mixing, batchSize);
-    if (classWeights) checkClassWeights(classWeights, dataset);
     this.isWeighted = classWeights !== undefined || dataset.samples.some(({ weight }) => weight !== undefined);
     this.#dataset = dataset;
     this.#options = options;

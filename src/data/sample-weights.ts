@@ -8,7 +8,7 @@ export type ClassWeights = "balanced" | Readonly<Record<string, number>>;
 
 /**
  * The weights of a data set's classes, in their order.
- * @throws {UsageError} a weight belongs to no class, or is invalid.
+ * @throws {UsageError} a weight belongs to no class, one is not a number from 0, or all are 0.
  */
 export function classWeightsOf(given: ClassWeights, dataset: ImageDataset): number[] {
   if (given === "balanced") return balancedClassWeights(dataset);
@@ -16,7 +16,10 @@ export function classWeightsOf(given: ClassWeights, dataset: ImageDataset): numb
   const unknown = Object.keys(given).filter((name) => !classes.includes(name));
   if (unknown.length > 0) throwInvalid("the data set has no such classes", unknown, classes.join(", "));
   const weights = classes.map((name) => given[name] ?? 1);
-  checkClassWeights(weights, dataset);
+  for (const [label, weight] of weights.entries()) {
+    assertOption(`class weights, the weight of "${classes[label]}"`, weight, number({ from: 0 }));
+  }
+  if (!weights.some((weight) => weight > 0)) throwInvalid("all of them are 0", weights, "a weight above 0");
   return weights;
 }
 
@@ -28,20 +31,6 @@ export function balancedClassWeights(dataset: ImageDataset): number[] {
   const counts = countPerClass(dataset);
   const total = counts.reduce((sum, count) => sum + count, 0);
   return counts.map((count) => (count === 0 ? 0 : total / (counts.length * count)));
-}
-
-/**
- * @param classWeights one for each class of the data set.
- * @throws {UsageError} there are more or fewer weights than classes, one is not a number from 0, or all are 0.
- */
-export function checkClassWeights(classWeights: readonly number[], { classes }: ImageDataset): void {
-  if (classWeights.length !== classes.length) {
-    throwInvalid("there must be one for each class", `${classWeights.length} weights`, `${classes.length} weights`);
-  }
-  for (const [label, weight] of classWeights.entries()) {
-    assertOption(`class weights, the weight of "${classes[label]}"`, weight, number({ from: 0 }));
-  }
-  if (!classWeights.some((weight) => weight > 0)) throwInvalid("all of them are 0", classWeights, "a weight above 0");
 }
 
 /** Returns the weight of a sample in the loss: its own times the mean of its classes' weights. */

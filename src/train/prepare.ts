@@ -28,10 +28,11 @@ import { sizeOf } from "../tensor/shape.ts";
 import { fineTuning } from "./fine-tuning.ts";
 import { alone, averageOverRanks } from "./ranks/ranks.ts";
 import type { TrainingRequest } from "./request.ts";
-import { choicesOf, chosenArchitecture } from "./settings/choices.ts";
+import { choicesIn, placeOf, resolvedSettings } from "./request-settings.ts";
+import { chosenArchitecture } from "./settings/choices.ts";
 import { networkOfRun, withNetworkOf } from "./settings/file-network.ts";
-import { type ResolvedSettings, resolveSettings } from "./settings/resolve.ts";
-import { flagOf, type SettingName, type Settings, settingNames } from "./settings/settings.ts";
+import type { ResolvedSettings } from "./settings/resolve.ts";
+import { flagOf, type SettingName, type Settings } from "./settings/settings.ts";
 import type { TrainingStepOptions } from "./step/training-step.ts";
 
 /** A training run that is complete and checked. */
@@ -136,6 +137,8 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   const { learningRate: usualRate } = optimizerDefaults[optimizer.name];
   const learningRate = settings.learningRate * (settings.scaleLearningRate === "linear" ? size : 1);
   const classWeights = settings.classWeights === null ? undefined : classWeightsOf(settings.classWeights, dataset);
+  const validation = request.validation && relabel(request.validation, dataset.classes, "the training set");
+  const preparation = new ImagePreparation(started, platform);
   const presentation: Presentation = { augmentation, mixing, labelSmoothing, sampling, classWeights };
   const shared = { decode, shard: { rank, size } };
   const batches = new BatchSource(dataset, platform.images.decode, { ...shared, batchSize, seed, ...presentation });
@@ -189,8 +192,11 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     dataset,
     batches,
     communicator,
-    validation:
-      request.validation && validationImages(request.validation, dataset, { ...started, ...shared, platform }),
+    validation: validation && {
+      dataset: validation,
+      preparation,
+      batches: new BatchSource(validation, preparation.prepare, { ...shared, batchSize: validationBatchSize }),
+    },
   };
 }
 
@@ -221,43 +227,6 @@ export function defaultBatchSize(
   const outputs = network.layers.reduce((sum, { outputShape }) => sum + sizeOf(outputShape), 0);
   const fitting = Math.floor((4 * 2 ** 30) / ((recompute ? 0.85 : 1.1) * outputs * Float32Array.BYTES_PER_ELEMENT));
   return Math.max(1, Math.min(largestBatch, Math.floor(samples.length / ranks), fitting));
-}
-
-/** Resolves all settings of a request; an object leaves its setting at the default. */
-function resolvedSettings({ resolved, ...request }: TrainingRequest): ResolvedSettings {
-  if (resolved) return resolved;
-  const { weights, optimizer, schedule, augment, average, batchNorm } = request;
-  const named: { readonly [Name in SettingName]?: unknown } = {
-    ...request,
-    optimizer: typeof optimizer === "object" ? optimizer.name : optimizer,
-    ...{ weights: undefined, schedule: undefined, augment: undefined, average: undefined, batchNorm: undefined },
-    ...unlessObjects({ weights, schedule, augment, average, batchNorm }),
-    mapWeights: undefined,
-  };
-  const values = Object.fromEntries(settingNames.map((name) => [name, named[name]]));
-  return resolveSettings([{ source: "request", values, where: (name) => placeOf(name as SettingName, {}) }]);
-}
-
-function unlessObjects(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => !(value instanceof Object)));
-}
-
-/** The objects of a run: the caller's own, or those of its settings. */
-function choicesIn(request: TrainingRequest, settings: Settings) {
-  const { optimizer, schedule, augment, average, mixing } = request;
-  return {
-    ...choicesOf(settings),
-    ...(typeof optimizer === "object" && { optimizer }),
-    ...(typeof schedule === "function" && { schedule }),
-    ...(typeof augment === "object" && { augmentation: augment }),
-    ...(typeof average === "function" && { averageDecay: average }),
-    ...(mixing && { mixing }),
-  };
-}
-
-/** The name of a setting in errors: a flag or an option. */
-function placeOf(name: SettingName, { resolved }: Pick<TrainingRequest, "resolved">): string {
-  return resolved ? `option ${flagOf(name)}` : `train option ${name}`;
 }
 
 /** Options of the network decided by the images. */
@@ -354,20 +323,6 @@ function assertFromScratch({ settings }: ResolvedSettings, request: TrainingRequ
       remedy: `Add ${request.resolved ? flagOf("weights") : "the option weights"}.`,
     });
   }
-}
-
-function validationImages(
-  given: ImageDataset,
-  { classes }: ImageDataset,
-  how: Pick<TrainingPlan, "network" | "preprocessing"> &
-    Pick<TrainingRequest, "platform"> &
-    Pick<BatchOptions, "decode" | "shard">,
-): ValidationImages {
-  const { platform, decode, shard } = how;
-  const dataset = relabel(given, classes, "the training set");
-  const preparation = new ImagePreparation(how, platform);
-  const options = { batchSize: validationBatchSize, decode, shard };
-  return { dataset, preparation, batches: new BatchSource(dataset, preparation.prepare, options) };
 }
 
 function assertClasses({ classes, samples }: ImageDataset): void {

@@ -266,8 +266,8 @@ describe("xception search", () => {
     const other = await search("--model", at("other.onnx"));
     expect(other).toMatchObject({ exitCode: 1, stdout: "" });
     expect(stripped(other.stderr).replaceAll(/[0-9a-f]{16}…/g, "#")).toBe(
-      'error: model "…/other.onnx": it is not the model that made the embeddings "…/moved/s.safetensors"; received "digest #"; ' +
-        "expected #. Name the right model with --model, or embed the images again.\n",
+      'error: model "…/other.onnx": it is not the model that made the embeddings; received "digest #"; ' +
+        "expected #. Use that model, or embed the images again.\n",
     );
   });
 

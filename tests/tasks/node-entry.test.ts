@@ -38,6 +38,35 @@ it("a model that was saved is loaded, and classifies", async () => {
   expect(last!.values.shape).toEqual([1, 512]);
 });
 
+it("images are embedded, written, read, and searched with the model that embedded them", async () => {
+  const { samples } = await entry.readFolder(join(folder, "photos"));
+  const images = samples.map(({ name, image, label }) => ({ file: name, image, label: model.labels[label]! }));
+  const source = entry.encodeModel(model);
+  const broken = { file: "broken.png", image: new Uint8Array(5) };
+  const { skipped, notes, ...embeddings } = await entry.embed(source, [broken, ...images], { pooling: "max" });
+  expect(embeddings.images).toEqual(images.map(({ file, label }) => ({ file, label })));
+  expect(skipped.map(({ file }) => file)).toEqual(["broken.png"]);
+  expect(notes).toEqual([]);
+  await using extractor = await entry.loadFeatureExtractor(source);
+  const [expected] = await extractor.features(images[4]!.image, { pooling: "max" });
+  const row = embeddings.values.data.subarray(4 * 512, 5 * 512);
+  for (const [channel, value] of row.entries()) expect(value).toBeCloseTo(expected!.values.data[channel]!, 5);
+
+  const read = entry.readEmbeddings(entry.embeddingsWriter("e.json")(embeddings), "e.json");
+  const [first, ...rest] = await entry.search(source, images[4]!.image, read, { top: 3 });
+  expect(first).toEqual({ file: images[4]!.file, label: images[4]!.label, row: 4, similarity: expect.closeTo(1, 6) });
+  expect(rest).toHaveLength(2);
+  const other = entry.encodeModel({ ...model, preprocessing: { ...model.preprocessing, scale: [1, 1, 1] } });
+  await expect(entry.search(other, images[4]!.image, read)).rejects.toThrow(
+    "model: it is not the model that made the embeddings",
+  );
+  await expect(entry.search(source, images[4]!.image, { ...read, origin: undefined })).rejects.toThrow(
+    "embeddings: the file does not record its model, so other images cannot be compared with its own",
+  );
+  const unknown = { fold: true } as object;
+  await expect(entry.embed(source, images, unknown)).rejects.toThrow('embed option "fold": there is no such option');
+});
+
 it("models are read from addresses, once", async () => {
   vi.stubEnv("XDG_CACHE_HOME", folder);
   const server = await serve(entry.encodeModel(model));

@@ -4,18 +4,19 @@ import type { Device } from "../../../src/base/platform.ts";
 import type { PreprocessingOptions } from "../../../src/model/preprocessing.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
+import { embed, type ImageToEmbed } from "../../../src/tasks/features/embed.ts";
 import { embeddingsWriter } from "../../../src/tasks/features/embeddings.ts";
-import { embed, type ImageToEmbed, type Pooling } from "../../../src/tasks/features/feature-extractor.ts";
+import type { Pooling } from "../../../src/tasks/features/feature-extractor.ts";
 import { reportNotes } from "../classifier-options.ts";
-import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
-import { openExtractor, pathFrom } from "../extractor.ts";
+import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
 import { type ImageArgument, imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
 import { addCommand, countOf, deviceOption } from "../options.ts";
 import { assertOverwrite } from "../output-file.ts";
 import { addPreprocessingOptions, preprocessingOptions } from "../preprocessing-options.ts";
-import { reportSkipped, startProgress } from "../progress.ts";
+import { type Progress, reportSkipped, startProgress } from "../progress.ts";
+import { pathFrom } from "../recorded-path.ts";
 
 interface EmbedFlags extends Omit<NetworkFlags, "pooling">, DownloadFlags, PreprocessingOptions {
   readonly output: string;
@@ -57,26 +58,26 @@ export function registerEmbed(program: Command, io: CliIo): void {
       const { folder, images } = rowsOf(paths, await imagesOf(paths, io, nodePlatform.files));
       const { pooling: _, ...networkFlags } = flags;
       const network = givenNetworkOptions(command, networkFlags);
-      const how = { network, architecture, allowMissing, key: flags.key, ...preprocessingOptions(flags) };
-      const extractor = await openExtractor({ model, ...how }, flags, io);
-      reportNotes(extractor.notes, io);
-      try {
-        const { layer = extractor.lastMap } = flags;
-        const digest = await extractor.digest({ layers: [layer], pooling });
-        const progress = startProgress(io, { label: "embedding", total: images.length });
-        const onProgress = (done: number) => progress.update(done);
-        const options = { layer, pooling, batchSize, signal: io.signal, onProgress };
-        const { skipped, ...embedded } = await embed(extractor, images, options).finally(() => progress.stop());
-        const places = { model: pathFrom(output, model), folder: pathFrom(output, folder) };
-        const origin = { ...places, digest, ...how, layer, pooling };
-        await writeFileAtomic(output, write({ ...embedded, origin }));
-        reportSkipped(skipped, io);
-        const [rows, dimensions] = embedded.values.shape as [number, number];
-        if (json) writeJson(io, { file: output, rows, dimensions, layer, pooling, model, digest, skipped });
-        else io.stdout(`${output}: ${rows} images, ${dimensions} numbers each (${layer}, ${pooling})\n`);
-      } finally {
-        await extractor.dispose();
-      }
+      let progress: Progress | undefined;
+      const embedded = await embed(model, images, {
+        ...{ network, architecture, allowMissing, key: flags.key, ...preprocessingOptions(flags) },
+        ...{ layer: flags.layer, pooling, batchSize, signal: io.signal },
+        platform: platformFor(flags, io),
+        session: { device: flags.device, signal: io.signal },
+        onProgress: (done) => {
+          progress ??= startProgress(io, { label: "embedding", total: images.length });
+          progress.update(done);
+        },
+      }).finally(() => progress?.stop());
+      reportNotes(embedded.notes, io);
+      const { skipped, values, origin } = embedded;
+      const places = { model: pathFrom(output, model), folder: pathFrom(output, folder) };
+      await writeFileAtomic(output, write({ ...embedded, origin: { ...origin, ...places } }));
+      reportSkipped(skipped, io);
+      const [rows, dimensions] = values.shape as [number, number];
+      const { layer, digest } = origin;
+      if (json) writeJson(io, { file: output, rows, dimensions, layer, pooling, model, digest, skipped });
+      else io.stdout(`${output}: ${rows} images, ${dimensions} numbers each (${layer}, ${pooling})\n`);
     },
   );
 }

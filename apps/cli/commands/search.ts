@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
-import { DataError, UsageError, WeightsError, XceptionError } from "../../../src/base/errors.ts";
+import { DataError, UsageError, XceptionError } from "../../../src/base/errors.ts";
 import type { Device, ImageCodec, ImageSource } from "../../../src/base/platform.ts";
 import { printableLine } from "../../../src/base/printable.ts";
 import { factsOf } from "../../../src/report/document.ts";
@@ -9,19 +9,14 @@ import { toHtml } from "../../../src/report/html.ts";
 import { searchDocument } from "../../../src/report/search-sheet.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
-import {
-  type Embeddings,
-  type EmbeddingsOrigin,
-  type Neighbor,
-  nearest,
-  readEmbeddings,
-} from "../../../src/tasks/features/embeddings.ts";
+import { originOf, search } from "../../../src/tasks/features/embed.ts";
+import { type Embeddings, type Neighbor, nearest, readEmbeddings } from "../../../src/tasks/features/embeddings.ts";
 import { reportNotes } from "../classifier-options.ts";
-import { addDownloadOptions, type DownloadFlags } from "../downloads.ts";
-import { openExtractor, pathBelow } from "../extractor.ts";
+import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addCommand, countOf, deviceOption } from "../options.ts";
 import { extensionOf } from "../output-file.ts";
+import { pathBelow } from "../recorded-path.ts";
 import { isWithin } from "../train/run-folder.ts";
 
 interface SearchFlags extends DownloadFlags {
@@ -62,7 +57,7 @@ export function registerSearch(program: Command, io: CliIo): void {
     .option("-o, --output <file>", "also write a page with the images (.html)")
     .addOption(deviceOption());
   addDownloadOptions(command).action(async (image: string, file: string, flags: SearchFlags) => {
-    const { top, output, json } = flags;
+    const { output, json } = flags;
     if (output !== undefined) {
       extensionOf(output, ["html", "htm"], "--output");
       await assertWritable(output);
@@ -71,8 +66,7 @@ export function registerSearch(program: Command, io: CliIo): void {
     const recorded = resolve(dirname(file), embeddings.origin?.folder ?? ".");
     const place = { folder: flags.folder ?? recorded, root: flags.folder ?? dirname(file) };
     const query = await queryOf(image, embeddings, place, io);
-    const values = await valuesOf(query, embeddings, file, flags, io);
-    const found = nearest(values, embeddings, { top, except: query.row });
+    const found = await neighborsOf(query, embeddings, file, flags, io);
     if (output !== undefined) {
       await writeFileAtomic(output, await sheetOf(query, found, embeddings, place, io));
     }
@@ -108,55 +102,32 @@ function imagePath({ folder, root }: Place, file: string): string | undefined {
   return isWithin(resolve(root), path) ? path : undefined;
 }
 
-/** The embedding of the query: its row if it has one, else computed with the recorded model. */
-async function valuesOf(
+/** The images most similar to the query: its own row needs no model, else it is embedded with the recorded one. */
+async function neighborsOf(
   { row, image }: Query,
-  { values, origin }: Embeddings,
+  embeddings: Embeddings,
   file: string,
-  flags: SearchFlags,
+  { top, ...flags }: SearchFlags,
   io: CliIo,
-): Promise<Float32Array> {
-  const dimensions = values.shape[1]!;
-  if (row !== undefined) return values.data.slice(row * dimensions, (row + 1) * dimensions);
-  if (origin === undefined) {
-    throw new UsageError({
-      where: `embeddings "${file}"`,
-      what: "the file does not record its model, so other images cannot be compared with its own",
-      expected: "the path of one of its images",
-      remedy: "Write the embeddings as .safetensors or .json.",
-    });
+): Promise<readonly Neighbor[]> {
+  const { shape, data } = embeddings.values;
+  const dimensions = shape[1]!;
+  if (row !== undefined) {
+    return nearest(data.slice(row * dimensions, (row + 1) * dimensions), embeddings, { top, except: row });
   }
-  const { digest: _, model: recorded, folder: __, layer, pooling, ...how } = origin;
+  const where = `embeddings "${file}"`;
+  const { model: recorded } = originOf(embeddings, where);
   const model = flags.model ?? pathBelow(file, recorded);
   if (model === undefined) {
     throw new UsageError({
-      where: `embeddings "${file}"`,
+      where,
       what: "the recorded model is not below the file's folder, so it is not opened unasked",
       received: recorded,
       remedy: "If you trust it, name it with --model.",
     });
   }
-  const extractor = await openExtractor({ model, ...how }, flags, io);
-  try {
-    const choice = { layers: [layer], pooling };
-    assertSameModel(model, await extractor.digest(choice), origin, file);
-    const [map] = await extractor.features(image!, choice);
-    return map!.values.data;
-  } finally {
-    await extractor.dispose();
-  }
-}
-
-/** @throws {WeightsError} the model is not the one that made the embeddings. */
-function assertSameModel(model: string, digest: string, origin: EmbeddingsOrigin, file: string): void {
-  if (digest === origin.digest) return;
-  throw new WeightsError({
-    where: `model "${model}"`,
-    what: `it is not the model that made the embeddings "${file}"`,
-    received: `digest ${digest.slice(0, 16)}…`,
-    expected: `${origin.digest.slice(0, 16)}…`,
-    remedy: "Name the right model with --model, or embed the images again.",
-  });
+  const session = { device: flags.device, signal: io.signal };
+  return search(model, image!, embeddings, { platform: platformFor(flags, io), session, top });
 }
 
 async function sheetOf(

@@ -1,7 +1,6 @@
 import { sha256 } from "../../base/checksums.ts";
-import { DataError, UsageError, WeightsError, type XceptionError } from "../../base/errors.ts";
+import { UsageError, WeightsError, type XceptionError } from "../../base/errors.ts";
 import type { ImageSource, Platform, SessionOptions, Source, Tensors } from "../../base/platform.ts";
-import type { SkippedFile } from "../../base/records.ts";
 import { type Layer, type Network, networkWeights } from "../../graph/network.ts";
 import { graphFeatures } from "../../model/graph-features.ts";
 import { isGraphToRun } from "../../model/load-model.ts";
@@ -12,8 +11,7 @@ import { compiledParts, type LoadPart, type PredictAllOptions, Predictor } from 
 import { type PreprocessingOptions, resolvePreprocessing } from "../../model/preprocessing.ts";
 import { weightsSource } from "../../model/weights-file.ts";
 import { type FeatureStage, featureStages, isFeatureMap, lastMapOf } from "../../models/feature-stages.ts";
-import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
-import type { EmbeddedImage, Embeddings } from "./embeddings.ts";
+import type { FloatTensor } from "../../tensor/tensor.ts";
 
 /** Global average or max pooling. */
 export type Pooling = "avg" | "max";
@@ -265,71 +263,4 @@ function poolingOf(layer: Layer, pooling: Pooling): Layer {
   const type = pooling === "avg" ? "GlobalAveragePooling2D" : "GlobalMaxPooling2D";
   const outputShape = [layer.outputShape[2]!];
   return { name: poolingName(layer.name, pooling), config: { type }, inbound: [layer.name], outputShape, weights: [] };
-}
-
-/** An image to embed. */
-export interface ImageToEmbed extends EmbeddedImage {
-  readonly image: ImageSource;
-}
-
-/** Options of {@link embed}. */
-export interface EmbedOptions extends Pick<PredictAllOptions, "batchSize" | "signal"> {
-  /** Layer whose feature maps are pooled; default: the last one with feature maps. */
-  readonly layer?: string | undefined;
-  /** Default `avg`. */
-  readonly pooling?: Pooling | undefined;
-  /** Called after each image. */
-  readonly onProgress?: ((done: number) => void) | undefined;
-}
-
-export interface Embedded extends Embeddings {
-  /** Unreadable images; they have no row. */
-  readonly skipped: readonly SkippedFile[];
-}
-
-/**
- * Computes the embeddings of images, one row for each.
- * @throws {DataError} none of the images can be read.
- * @throws {UsageError} the layer does not exist, or an option is invalid.
- * @throws {WeightsError} the layer needs weights that the file lacks, or its values are NaN or infinite.
- * @throws {AbortedError} the signal fired.
- */
-export async function embed(
-  extractor: FeatureExtractor,
-  images: readonly ImageToEmbed[],
-  { layer, pooling = "avg", batchSize, signal, onProgress }: EmbedOptions = {},
-): Promise<Embedded> {
-  const rows: Float32Array[] = [];
-  const embedded: EmbeddedImage[] = [];
-  const skipped: SkippedFile[] = [];
-  const sources = images.map(({ image }) => image);
-  const choice = { layers: [layer ?? extractor.lastMap], pooling, batchSize, signal };
-  for await (const result of extractor.featuresAll(sources, choice)) {
-    const { file, label } = images[rows.length + skipped.length]!;
-    if ("error" in result) skipped.push({ file, reason: result.error.message });
-    else {
-      const { data } = result.maps[0]!.values;
-      if (!data.every(Number.isFinite)) {
-        throw new WeightsError({
-          where: `embedding of "${file}"`,
-          what: "its values are NaN or infinite",
-          remedy: "The weights have probably diverged: train again with a lower learning rate.",
-        });
-      }
-      rows.push(data);
-      embedded.push({ file, ...(label !== undefined && { label }) });
-    }
-    onProgress?.(rows.length + skipped.length);
-  }
-  if (rows.length === 0) {
-    throw new DataError({
-      where: "embed",
-      what: "none of the images can be read",
-      received: skipped.slice(0, 3).map(({ reason }) => reason),
-    });
-  }
-  const dimensions = rows[0]!.length;
-  const values = floatTensor([rows.length, dimensions], new Float32Array(rows.length * dimensions));
-  for (const [row, data] of rows.entries()) values.data.set(data, row * dimensions);
-  return { images: embedded, values, skipped };
 }

@@ -1,0 +1,41 @@
+import type { TrainingRequest } from "./request.ts";
+import { choicesOf } from "./settings/choices.ts";
+import { type ResolvedSettings, resolveSettings } from "./settings/resolve.ts";
+import { flagOf, type SettingName, type Settings, settingNames } from "./settings/settings.ts";
+
+/** Resolves all settings of a request; an object leaves its setting at the default. */
+export function resolvedSettings({ resolved, ...request }: TrainingRequest): ResolvedSettings {
+  if (resolved) return resolved;
+  const { weights, optimizer, schedule, augment, average, batchNorm } = request;
+  const named: { readonly [Name in SettingName]?: unknown } = {
+    ...request,
+    optimizer: typeof optimizer === "object" ? optimizer.name : optimizer,
+    ...{ weights: undefined, schedule: undefined, augment: undefined, average: undefined, batchNorm: undefined },
+    ...unlessObjects({ weights, schedule, augment, average, batchNorm }),
+    mapWeights: undefined,
+  };
+  const values = Object.fromEntries(settingNames.map((name) => [name, named[name]]));
+  return resolveSettings([{ source: "request", values, where: (name) => placeOf(name as SettingName, {}) }]);
+}
+
+function unlessObjects(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => !(value instanceof Object)));
+}
+
+/** The objects of a run: the caller's own, or those of its settings. */
+export function choicesIn(request: TrainingRequest, settings: Settings) {
+  const { optimizer, schedule, augment, average, mixing } = request;
+  return {
+    ...choicesOf(settings),
+    ...(typeof optimizer === "object" && { optimizer }),
+    ...(typeof schedule === "function" && { schedule }),
+    ...(typeof augment === "object" && { augmentation: augment }),
+    ...(typeof average === "function" && { averageDecay: average }),
+    ...(mixing && { mixing }),
+  };
+}
+
+/** The name of a setting in errors: a flag or an option. */
+export function placeOf(name: SettingName, { resolved }: Pick<TrainingRequest, "resolved">): string {
+  return resolved ? `option ${flagOf(name)}` : `train option ${name}`;
+}
