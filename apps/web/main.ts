@@ -5,6 +5,8 @@ import { texts } from "./texts.ts";
 const views = {
   try: async () => new (await import("./try/view.ts")).TryView(),
   inside: async () => new (await import("./inside/view.ts")).InsideView(),
+  teach: async () => new (await import("./teach/view.ts")).TeachView(),
+  check: async () => new (await import("./check/view.ts")).CheckView(),
 } as const;
 
 type ViewName = keyof typeof views;

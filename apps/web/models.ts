@@ -13,7 +13,7 @@ export class PageModel {
   readonly source: Source;
   readonly classifier: Classifier;
   /** Predictions below this probability are shown as unknown; 0: none. */
-  readonly unknownBelow: number;
+  unknownBelow: number;
   #explainer: Promise<Explainer> | undefined;
   #extractor: Promise<FeatureExtractor> | undefined;
 

@@ -1,3 +1,4 @@
+import { formatPercent } from "../../../src/report/numbers.ts";
 import type { Explanation } from "../../../src/tasks/explain/explainer.ts";
 import { h } from "../dom.ts";
 import {
@@ -11,8 +12,9 @@ import {
   startCamera,
   stopCamera,
 } from "../images.ts";
-import { currentModel, useAnyModel } from "../models.ts";
+import { currentModel, type PageModel, useAnyModel } from "../models.ts";
 import { attempt, notify } from "../notice.ts";
+import { similarImages } from "../teach/similar.ts";
 import { texts } from "../texts.ts";
 import { drawHeatMap } from "./heat-map.ts";
 import { isModelFile, ModelCard, openModelFiles } from "./model-card.ts";
@@ -28,6 +30,7 @@ export class TryView extends HTMLElement {
   readonly #predictions = new PredictionList();
   readonly #speed = h("p", { class: "muted speed" });
   readonly #slider = h("input", { type: "range", id: "evidence", min: "0", max: "100", value: "0" });
+  readonly #similar = h("section", { class: "card similar", hidden: true, ariaLabel: words.similar });
   readonly #evidence = h("span", { class: "muted" });
   #explanation: Explanation | undefined;
   /** Stops the work for an image when another one is chosen. */
@@ -74,6 +77,7 @@ export class TryView extends HTMLElement {
             this.#evidenceControl(),
           ),
           new ModelCard(),
+          this.#similar,
         ),
       ),
     );
@@ -165,6 +169,20 @@ export class TryView extends HTMLElement {
     this.#predictions.show(predictions, model.unknownBelow);
     this.#speed.textContent = words.speed(Math.round(performance.now() - start));
     if (Number(this.#slider.value) > 0) await this.#explain(undefined);
+    await this.#showSimilar(model, image, signal);
+  }
+
+  async #showSimilar(model: PageModel, image: ChosenImage, signal: AbortSignal): Promise<void> {
+    const found = await similarImages(model, image, 5);
+    if (signal.aborted) return;
+    this.#similar.hidden = found.length === 0;
+    const items = found.map(({ image: { thumbnail }, label, similarity }) => {
+      const address = URL.createObjectURL(thumbnail);
+      const picture = h("img", { alt: "", width: 72, height: 72, onload: () => URL.revokeObjectURL(address) });
+      picture.src = address;
+      return h("figure", {}, picture, h("figcaption", {}, `${label} ${formatPercent(similarity)}`));
+    });
+    this.#similar.replaceChildren(h("h2", {}, words.similar), h("div", { class: "thumbnails large" }, ...items));
   }
 
   /** Classifies the webcam's latest image, again and again, as fast as the model can. */
@@ -213,6 +231,7 @@ export class TryView extends HTMLElement {
 
   #forgetExplanation(): void {
     this.#explanation = undefined;
+    this.#similar.hidden = true;
     this.#stage.cover.hidden = true;
     this.#evidence.textContent = words.evidenceHint;
     this.#predictions.mark(undefined);
