@@ -213,8 +213,15 @@ export interface ProfileEvent {
 /** A file: its path, its URL, or its bytes. */
 export type Source = string | URL | Blob | ArrayBuffer | Uint8Array;
 
-/** An image: a file (JPEG, PNG …), or pixels. */
-export type ImageSource = Source | RgbImage;
+/** Kinds of images that only one platform knows, by its name; it adds them itself. */
+// biome-ignore lint/suspicious/noEmptyInterface: an interface can be extended by other modules.
+export interface PlatformImages {}
+
+/** An image that every platform knows: a file (JPEG, PNG …), or pixels. */
+export type PortableImage = Source | RgbImage;
+
+/** An image: a file, pixels, or in a browser an image of the page. */
+export type ImageSource = PortableImage | PlatformImages[keyof PlatformImages];
 
 /** Contents of a folder, recursively, in no particular order; hidden files included. */
 export interface FolderListing {

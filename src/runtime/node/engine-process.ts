@@ -2,9 +2,9 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import type { Session } from "../../base/platform.ts";
+import { packError } from "../error-transfer.ts";
 import { createSession } from "./engine.ts";
 import type { EngineAnswer, EngineOrder } from "./isolated-session.ts";
-import { packError } from "./isolation.ts";
 
 /**
  * A thread that ends this process when its parent has ended or its memory exceeds the limit: the engine keeps the main thread

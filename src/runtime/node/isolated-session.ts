@@ -11,13 +11,15 @@ import type {
   Tensors,
 } from "../../base/platform.ts";
 import { WorkQueue } from "../../base/work-queue.ts";
-import { type JobFailure, rebuilt } from "./isolation.ts";
+import { type PackedError, unpackError } from "../error-transfer.ts";
 
 /** An order to the engine's process. */
 export type EngineOrder = { readonly load: Uint8Array; readonly options: SessionOptions } | { readonly run: Tensors };
 
 /** The answer to an order; an empty one says that the process is ready for orders. */
-export type EngineAnswer = JobFailure | { readonly tensors?: Tensors; readonly outputShapes?: Session["outputShapes"] };
+export type EngineAnswer =
+  | PackedError
+  | { readonly tensors?: Tensors; readonly outputShapes?: Session["outputShapes"] };
 
 /** Time in which a process must start. */
 const startMs = 60_000;
@@ -106,7 +108,7 @@ class IsolatedSession implements Session {
         child.once("exit", (code, killedBy) => reject(this.#ended(code, killedBy)));
         if (order) child.send(order, (error) => error && reject(error));
       });
-      if ("failure" in answer) throw rebuilt(answer);
+      if ("failure" in answer) throw unpackError(answer);
       return answer;
     } catch (error) {
       if (error instanceof AbortedError || error === this.#failure) this.#end();

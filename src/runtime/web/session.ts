@@ -8,10 +8,15 @@ import { fromEngineTensors, toEngineTensors } from "../engine-tensors.ts";
  * Loads an ONNX model into ONNX Runtime's WebAssembly build, in a browser or in Node.
  * @param options `threads` only applies to the first session: the build starts its threads once. More than one needs a
  * page that is isolated from other origins.
+ * @param folder URL of the folder with the build's files; default: beside this module.
  * @throws {RuntimeUnavailableError} another device is requested, the build does not load, or it rejects the model; the
  * message includes the engine's own.
  */
-export async function createWebSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
+export async function createWebSession(
+  model: Uint8Array,
+  options: SessionOptions = {},
+  folder?: string,
+): Promise<Session> {
   const { device = "wasm", threads = 1, optimize = true } = options;
   if (device !== "wasm") {
     throw new RuntimeUnavailableError({
@@ -21,6 +26,7 @@ export async function createWebSession(model: Uint8Array, options: SessionOption
     });
   }
   ort.env.wasm.numThreads = threads;
+  if (folder !== undefined) ort.env.wasm.wasmPaths = folder;
   const settings = {
     executionProviders: ["wasm"],
     graphOptimizationLevel: optimize ? "all" : "disabled",
