@@ -41,9 +41,13 @@ export interface DroppedFile {
 
 /** Reads what was dropped, with all files of dropped folders. */
 export async function droppedFiles(data: DataTransfer): Promise<readonly DroppedFile[]> {
-  // Entries must be taken before the first pause: the browser forgets them afterwards.
-  const entries = [...data.items].flatMap((item) => item.webkitGetAsEntry() ?? []);
-  return (await Promise.all(entries.map((entry) => filesOf(entry)))).flat();
+  // Entries and files must be taken before the first pause: the browser forgets them afterwards.
+  const taken = [...data.items].map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
+  const files = taken.map(({ entry, file }) => {
+    if (entry) return filesOf(entry);
+    return file ? [{ file, path: file.name }] : [];
+  });
+  return (await Promise.all(files)).flat();
 }
 
 /** Files of an input, with their folders if a folder was chosen. */

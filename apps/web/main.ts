@@ -31,6 +31,8 @@ document.body.append(
 
 addEventListener("hashchange", () => void show());
 await show();
+// Keeps the page for use without a connection, where the browser and the host allow it.
+if (import.meta.env.PROD) await navigator.serviceWorker?.register("./offline.js").catch(() => {});
 
 function skipToContent(event: Event): void {
   event.preventDefault();

@@ -16,19 +16,19 @@ const timedImages = 20;
 export class CheckView extends HTMLElement {
   readonly #facts = h("dl", {});
   readonly #speed = h("p", { class: "big", ariaLive: "polite" });
-  readonly #speedText = h("p", { class: "muted status" });
+  readonly #speedText = h("p", { class: "muted status below" });
   readonly #difference = h("p", { class: "big", ariaLive: "polite" });
-  readonly #differenceText = h("p", { class: "muted status" });
+  readonly #differenceText = h("p", { class: "muted status below" });
   readonly #taps = h("table", { class: "taps" });
 
   connectedCallback(): void {
     if (this.firstChild) return;
-    const measure = h("button", { type: "button", class: "primary" }, words.measure);
+    const measure = h("button", { type: "button", class: "primary below" }, words.measure);
     measure.addEventListener("click", () => {
       measure.disabled = true;
       void attempt(() => this.#measure()).then(() => Object.assign(measure, { disabled: false }));
     });
-    const compare = h("button", { type: "button", class: "primary" }, words.compare);
+    const compare = h("button", { type: "button", class: "primary below" }, words.compare);
     compare.addEventListener("click", () => {
       compare.disabled = true;
       void attempt(() => this.#compare()).then(() => Object.assign(compare, { disabled: false }));

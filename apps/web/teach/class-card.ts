@@ -158,6 +158,7 @@ export class ClassCard extends HTMLElement {
     if (this.#thumbnails.childElementCount >= shown) return;
     const address = URL.createObjectURL(thumbnail);
     const image = h("img", {
+      class: "thumbnail",
       src: address,
       alt: "",
       width: 56,

@@ -75,7 +75,13 @@ function thumbnailsOf(images: readonly JudgedImage[], labels: readonly string[])
       const image = await store.image(id);
       const address = image && URL.createObjectURL(image.thumbnail);
       const text = truth === predicted ? labels[truth]! : words.mistake(labels[truth]!, labels[predicted]!);
-      const picture = h("img", { alt: "", width: 72, height: 72, onload: () => URL.revokeObjectURL(address!) });
+      const picture = h("img", {
+        class: "thumbnail",
+        alt: "",
+        width: 72,
+        height: 72,
+        onload: () => URL.revokeObjectURL(address!),
+      });
       if (address) picture.src = address;
       return h("figure", {}, picture, h("figcaption", {}, text));
     }),

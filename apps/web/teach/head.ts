@@ -31,8 +31,14 @@ export interface Head {
   readonly probabilities: Float32Array;
 }
 
-/** Adam's usual settings, a decay that keeps the weights of few images small, and the work that fits into seconds. */
-const settings = { rate: 0.02, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 0.02, batch: 64, epochs: 40 } as const;
+/**
+ * Adam's usual settings. The smoothing of labels keeps the classifier from being sure of what a few images show; the first
+ * steps change a score by about one, whatever the number of channels.
+ */
+const settings = {
+  ...{ beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+  ...{ scoreRate: 1, decay: 0.02, smoothing: 0.1, batch: 64, epochs: 60 },
+} as const;
 
 /** Most multiplications of a fit; with more images or classes there are fewer epochs. */
 const work = 3e10;
@@ -56,7 +62,7 @@ export function fitHead(data: HeadData, onEpoch?: (epoch: HeadEpoch, share: numb
   let probabilities = new Float32Array(0);
   for (let epoch = 0; epoch < epochs; epoch++) {
     const order = shuffledIndices(training.length, random);
-    const rate = settings.rate * 0.5 * (1 + Math.cos((Math.PI * epoch) / epochs));
+    const rate = (settings.scoreRate / channels) * 0.5 * (1 + Math.cos((Math.PI * epoch) / epochs));
     for (let from = 0; from < order.length; from += settings.batch) {
       const rows = order.subarray(from, from + settings.batch).map((index) => training[index]!);
       update(gradients(values, channels, labels, rows, kernel, bias), rate);
@@ -110,7 +116,8 @@ function gradients(
   const result = { kernel: new Float32Array(kernel.length), bias: new Float32Array(classes) };
   for (const row of rows) {
     const errors = probabilitiesOf(values, row * channels, channels, kernel, bias);
-    errors[labels[row]!]! -= 1;
+    errors[labels[row]!]! -= 1 - settings.smoothing;
+    for (let each = 0; each < classes; each++) errors[each]! -= settings.smoothing / classes;
     for (let each = 0; each < classes; each++) result.bias[each]! += errors[each]! / rows.length;
     for (let channel = 0; channel < channels; channel++) {
       const value = values[row * channels + channel]! / rows.length;

@@ -178,7 +178,13 @@ export class TryView extends HTMLElement {
     this.#similar.hidden = found.length === 0;
     const items = found.map(({ image: { thumbnail }, label, similarity }) => {
       const address = URL.createObjectURL(thumbnail);
-      const picture = h("img", { alt: "", width: 72, height: 72, onload: () => URL.revokeObjectURL(address) });
+      const picture = h("img", {
+        class: "thumbnail",
+        alt: "",
+        width: 72,
+        height: 72,
+        onload: () => URL.revokeObjectURL(address),
+      });
       picture.src = address;
       return h("figure", {}, picture, h("figcaption", {}, `${label} ${formatPercent(similarity)}`));
     });
