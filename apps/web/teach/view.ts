@@ -30,10 +30,14 @@ export class TeachView extends HTMLElement {
   readonly #backbone = h("p", { class: "muted" });
   readonly #train = h(
     "button",
-    { type: "button", class: "primary", onclick: () => void this.#teach("head") },
+    { type: "button", class: "primary", disabled: true, onclick: () => void this.#teach("head") },
     words.train,
   );
-  readonly #fineTune = h("button", { type: "button", onclick: () => void this.#teach("block") }, words.fineTune);
+  readonly #fineTune = h(
+    "button",
+    { type: "button", disabled: true, onclick: () => void this.#teach("block") },
+    words.fineTune,
+  );
   readonly #stop = h("button", { type: "button", onclick: () => this.#running?.abort() }, words.stop);
   readonly #progress = h("progress", { max: 1, value: 0, ariaLabel: words.train });
   readonly #status = h("p", { class: "muted status", role: "status" });
@@ -113,7 +117,7 @@ export class TeachView extends HTMLElement {
     const save = (name: string, title: string, content: () => Promise<Blob | undefined>) => {
       const button = h(
         "button",
-        { type: "button", onclick: () => void attempt(async () => download(name, await content())) },
+        { type: "button", disabled: true, onclick: () => void attempt(async () => download(name, await content())) },
         title,
       );
       this.#exports.push(button);
