@@ -1,42 +1,21 @@
 import { UsageError } from "./base/errors.ts";
 import type { FileSystem, ImageSource, Platform, Source } from "./base/platform.ts";
-import { type FolderDataset, folderDataset, type ImageDataset } from "./data/dataset.ts";
+import type { FolderDataset, ImageDataset } from "./data/dataset.ts";
 import type { Network } from "./graph/network.ts";
-import { type LoadedModel, type LoadModelOptions, loadModel } from "./model/load-model.ts";
+import type { LoadedModel, LoadModelOptions } from "./model/load-model.ts";
 import type { Model, ModelParts } from "./model/model.ts";
-import { encodeModel } from "./model/model-file.ts";
-import {
-  type LoadedWeights,
-  type LoadWeightsOptions,
-  loadWeights,
-  type OpenAsOptions,
-  type OpenedModel,
-  openModel,
-} from "./model/open-weights.ts";
+import type { LoadedWeights, LoadWeightsOptions, OpenAsOptions, OpenedModel } from "./model/open-weights.ts";
 import type { PreprocessingOptions } from "./model/preprocessing.ts";
-import { weightsSource } from "./model/weights-file.ts";
-import { type Conversion, type ConvertOptions, convert } from "./tasks/convert.ts";
-import { type Classifier, type LoadOptions, loadClassifier } from "./tasks/evaluate/classifier.ts";
-import { type EvaluateOptions, type EvaluationResult, evaluate } from "./tasks/evaluate/evaluate.ts";
-import { type Explainer, type LoadExplainerOptions, loadExplainer } from "./tasks/explain/explainer.ts";
-import {
-  type Embedded,
-  type EmbedOptions,
-  embed,
-  type ImageToEmbed,
-  type SearchOptions,
-  search,
-} from "./tasks/features/embed.ts";
+import type { Conversion, ConvertOptions } from "./tasks/convert.ts";
+import type { Classifier, LoadOptions } from "./tasks/evaluate/classifier.ts";
+import type { EvaluateOptions, EvaluationResult } from "./tasks/evaluate/evaluate.ts";
+import type { Explainer, LoadExplainerOptions } from "./tasks/explain/explainer.ts";
+import type { Embedded, EmbedOptions, ImageToEmbed, SearchOptions } from "./tasks/features/embed.ts";
 import type { Embeddings, Neighbor } from "./tasks/features/embeddings.ts";
-import {
-  type FeatureExtractor,
-  type LoadExtractorOptions,
-  loadFeatureExtractor,
-} from "./tasks/features/feature-extractor.ts";
-import { type ModelVerification, type VerifyModelOptions, verifyModel } from "./tasks/verify/model.ts";
+import type { FeatureExtractor, LoadExtractorOptions } from "./tasks/features/feature-extractor.ts";
+import type { ModelVerification, VerifyModelOptions } from "./tasks/verify/model.ts";
 import type { Shape } from "./tensor/shape.ts";
 import type { TrainingRequest, TrainingResult } from "./train/request.ts";
-import { train } from "./train/train.ts";
 
 /** Options of a verb without `platform`, which is already bound. */
 export type Bound<Options> = Omit<Options, "platform">;
@@ -261,54 +240,80 @@ function assertKnown<Options extends object>(
   throw new UsageError({ where: `${verb} option "${unknown}"`, what: "there is no such option", expected });
 }
 
-/** Binds the verbs to a platform. */
+/** Binds the verbs to a platform. The code of each is loaded with its first call: in browsers, its size matters. */
 export function bind(platform: Platform): Verbs {
   return {
-    loadClassifier: async (source, options) => {
-      return loadClassifier(source, {
-        ...assertKnown("loadClassifier", options, { ...modelOptions, session: true }),
-        platform,
-      });
+    loadClassifier: async (source, given) => {
+      const options = assertKnown("loadClassifier", given, { ...modelOptions, session: true });
+      const { loadClassifier } = await import("./tasks/evaluate/classifier.ts");
+      return loadClassifier(source, { ...options, platform });
     },
-    loadExplainer: async (source, options) => {
-      return loadExplainer(source, {
-        ...assertKnown("loadExplainer", options, { ...modelOptions, session: true }),
-        platform,
-      });
+    loadExplainer: async (source, given) => {
+      const options = assertKnown("loadExplainer", given, { ...modelOptions, session: true });
+      const { loadExplainer } = await import("./tasks/explain/explainer.ts");
+      return loadExplainer(source, { ...options, platform });
     },
-    loadFeatureExtractor: async (source, options) => {
-      return loadFeatureExtractor(source, {
-        ...assertKnown("loadFeatureExtractor", options, extractorOptions),
-        platform,
-      });
+    loadFeatureExtractor: async (source, given) => {
+      const options = assertKnown("loadFeatureExtractor", given, extractorOptions);
+      const { loadFeatureExtractor } = await import("./tasks/features/feature-extractor.ts");
+      return loadFeatureExtractor(source, { ...options, platform });
     },
-    embed: async (source, images, options) => {
-      return embed(source, images, { ...assertKnown("embed", options, embedOptions), platform });
+    embed: async (source, images, given) => {
+      const options = assertKnown("embed", given, embedOptions);
+      const { embed } = await import("./tasks/features/embed.ts");
+      return embed(source, images, { ...options, platform });
     },
-    search: async (source, image, embeddings, options) => {
-      return search(source, image, embeddings, { ...assertKnown("search", options, searchOptions), platform });
+    search: async (source, image, embeddings, given) => {
+      const options = assertKnown("search", given, searchOptions);
+      const { search } = await import("./tasks/features/embed.ts");
+      return search(source, image, embeddings, { ...options, platform });
     },
-    loadModel: async (source, options) => {
-      return loadModel(source, platform, assertKnown("loadModel", options, modelOptions));
+    loadModel: async (source, given) => {
+      const options = assertKnown("loadModel", given, modelOptions);
+      const { loadModel } = await import("./model/load-model.ts");
+      return loadModel(source, platform, options);
     },
-    openModel: async (source, options) => {
-      return openModel(source, platform, assertKnown("openModel", options, { inputShape: true, key: true }));
+    openModel: async (source, given) => {
+      const options = assertKnown("openModel", given, { inputShape: true, key: true });
+      const { openModel } = await import("./model/open-weights.ts");
+      return openModel(source, platform, options);
     },
-    loadWeights: async (network, source, options) => {
-      return loadWeights(network, source, platform, assertKnown("loadWeights", options, weightsOptions));
+    loadWeights: async (network, source, given) => {
+      const options = assertKnown("loadWeights", given, weightsOptions);
+      const { loadWeights } = await import("./model/open-weights.ts");
+      return loadWeights(network, source, platform, options);
     },
-    saveModel: async (path, model) => filesOf(platform).write(path, encodeModel(model)),
-    readFolder: async (path) => folderDataset(await filesOf(platform).list(path)),
-    evaluate: async (model, dataset, options) => {
-      return evaluate(model, dataset, { ...assertKnown("evaluate", options, evaluateOptions), platform });
+    saveModel: async (path, model) => {
+      const files = filesOf(platform);
+      const { encodeModel } = await import("./model/model-file.ts");
+      await files.write(path, encodeModel(model));
     },
-    train: (dataset, request) => train(dataset, { ...request, platform }),
+    readFolder: async (path) => {
+      const files = filesOf(platform);
+      const { folderDataset } = await import("./data/dataset.ts");
+      return folderDataset(await files.list(path));
+    },
+    evaluate: async (model, dataset, given) => {
+      const options = assertKnown("evaluate", given, evaluateOptions);
+      const { evaluate } = await import("./tasks/evaluate/evaluate.ts");
+      return evaluate(model, dataset, { ...options, platform });
+    },
+    train: async (dataset, request) => {
+      const { train } = await import("./train/train.ts");
+      return train(dataset, { ...request, platform });
+    },
     convert: async (source, options) => {
       assertKnown("convert", options, convertOptions);
+      const [{ weightsSource }, { convert }] = await Promise.all([
+        import("./model/weights-file.ts"),
+        import("./tasks/convert.ts"),
+      ]);
       return convert(await weightsSource(source, platform, { key: options.key }), options);
     },
-    verify: async (source, options) => {
-      return verifyModel(source, { ...assertKnown("verify", options, verifyOptions), platform });
+    verify: async (source, given) => {
+      const options = assertKnown("verify", given, verifyOptions);
+      const { verifyModel } = await import("./tasks/verify/model.ts");
+      return verifyModel(source, { ...options, platform });
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { Command } from "commander";
 import { UsageError } from "../../src/base/errors.ts";
 import type { Network } from "../../src/graph/network.ts";
 import { openWeightsFile, type WeightsFile } from "../../src/model/formats.ts";
@@ -8,6 +8,7 @@ import { assertTogether } from "../../src/models/options.ts";
 import {
   type ArchitectureName,
   architectureNamed,
+  architectureNames,
   buildNetwork,
   defaultName,
   type NetworkOptions,
@@ -76,7 +77,10 @@ function isTyped(command: Command, name: string): boolean {
 /** Flags of a command that shows the network of a file, or the one that the flags describe. */
 export type LookFlags = NetworkFlags & DownloadFlags;
 
-/** The network in a file of any format; without a file, the one that flags describe. */
+/**
+ * The network in a file of any format, or of an architecture with network flags, e.g. `xception --width 0.5`; without
+ * either, the one that flags describe.
+ */
 export async function describedNetwork(
   model: string | undefined,
   command: Command,
@@ -84,9 +88,36 @@ export async function describedNetwork(
   io: CliIo,
 ): Promise<Network> {
   if (model === undefined) return networkFromFlags(command, flags);
+  const [name, ...words] = model.trim().split(/\s+/) as [string, ...string[]];
+  if (architectureNames.some((each) => each === name)) {
+    const options = givenNetworkOptions(command, flags);
+    return buildNetwork(
+      architectureNamed(name as ArchitectureName, { ...options, ...optionsOfWords(words) }, flagText),
+    );
+  }
   if (model === "imagenet") return publishedNetwork(command, flags);
   const { file, source, inputShape } = await openDescribed(model, command, flags, io);
   return modelFrom(file, source.where, inputShape).network;
+}
+
+/** Network options in the words of one argument. */
+function optionsOfWords(words: readonly string[]): NetworkOptions {
+  const command = addNetworkOptions(new Command());
+  command.exitOverride().configureOutput({ writeErr: () => {} });
+  try {
+    command.parse(words, { from: "user" });
+  } catch (cause) {
+    if (cause instanceof UsageError) throw cause;
+    const what = (cause as Error).message.replace(/^error: /, "");
+    throw new UsageError({
+      where: "argument MODEL",
+      what,
+      received: words.join(" "),
+      expected: "network flags",
+      cause,
+    });
+  }
+  return givenNetworkOptions(command, command.opts<NetworkFlags>());
 }
 
 /** The network of keras.applications.Xception; needs no download. */

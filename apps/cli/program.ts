@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { registerClassify } from "./commands/classify.ts";
+import { registerCompare } from "./commands/compare.ts";
 import { registerConvert } from "./commands/convert.ts";
 import { registerCost } from "./commands/cost.ts";
 import { registerDemo } from "./commands/demo.ts";
@@ -24,6 +25,7 @@ const commands = [
   registerCost,
   registerDemo,
   registerTrain,
+  registerCompare,
   registerClassify,
   registerEvaluate,
   registerExplain,

@@ -1,7 +1,8 @@
-import type { Layer, Network } from "../graph/network.ts";
+import { countParameters, type Layer, type Network, networkWeights } from "../graph/network.ts";
 import { formatShape, type Shape, sizeOf } from "../tensor/shape.ts";
-import { type Fact, numberColumn, type Section } from "./document.ts";
-import { withCommas, withMetricPrefix } from "./numbers.ts";
+import { costChart } from "./charts/cost-chart.ts";
+import { type Fact, numberColumn, type Section, type Table } from "./document.ts";
+import { asMemory, withCommas, withMetricPrefix } from "./numbers.ts";
 import { toText } from "./text.ts";
 
 /** Cost of a convolution or a fully connected layer for one image. */
@@ -41,6 +42,60 @@ export interface NetworkCost {
   readonly total: Cost;
   /** The same network with an ordinary convolution in place of each separable one. */
   readonly ordinaryTotal: Cost;
+}
+
+/** Size and cost of a network for one image. */
+export interface NetworkSizes {
+  readonly parameters: number;
+  /** Multiply-accumulates (MACs) of convolutions and fully connected layers; each is two FLOPs. */
+  readonly multiplications: number;
+  /** Numbers in the outputs of these layers, both steps of separable convolutions included. */
+  readonly activations: number;
+  /** Estimated memory of a training step for each image of a batch, in bytes. */
+  readonly trainingBytes: number;
+}
+
+/** Memory of training for each number in the outputs of all layers: measured for Xception at 299×299. */
+const bytesPerOutput = 1.1 * Float32Array.BYTES_PER_ELEMENT;
+
+/** Size and cost of a network at its own image size. */
+export function networkSizes(network: Network): NetworkSizes {
+  const { layers, total } = networkCost(network);
+  const outputs = network.layers.reduce((sum, { outputShape }) => sum + sizeOf(outputShape), 0);
+  return {
+    parameters: countParameters(networkWeights(network)).total,
+    multiplications: total.multiplications,
+    activations: layers.reduce((sum, layer) => sum + activationsOf(layer), 0),
+    trainingBytes: Math.round(bytesPerOutput * outputs),
+  };
+}
+
+/** A separable convolution is two convolutions, as in fvcore and timm. */
+function activationsOf({ comparison, outputShape, inputChannels }: LayerCost): number {
+  const output = sizeOf(outputShape);
+  return comparison ? output + (output / outputShape.at(-1)!) * inputChannels : output;
+}
+
+/** Sizes of several networks side by side. */
+export function sizesTable(networks: readonly (NetworkSizes & { readonly name: string })[]): Table {
+  return {
+    type: "table",
+    caption:
+      "Size and cost for one image. A MAC is a multiply-accumulate, two FLOPs; both are of convolutions and fully connected " +
+      "layers, and activations the numbers in their outputs. Memory is an estimate for training",
+    columns: [
+      { header: "Network", whole: true },
+      ...["Parameters", "MACs", "FLOPs", "Activations", "Memory"].map(numberColumn),
+    ],
+    rows: networks.map(({ name, parameters, multiplications, activations, trainingBytes }) => [
+      { text: name, style: "code" },
+      withCommas(parameters),
+      withMetricPrefix(multiplications),
+      withMetricPrefix(2 * multiplications),
+      withMetricPrefix(activations),
+      asMemory(trainingBytes),
+    ]),
+  };
 }
 
 /**
@@ -121,6 +176,9 @@ function sumCosts(costs: readonly Cost[]): Cost {
 /** The example of the introduction: a 3×3 window from an RGB image to 64 channels. */
 const example = { kernelSize: [3, 3], inputChannels: 3, filters: 64, outputSize: [1, 1] } as const;
 
+/** Most layers in the chart. */
+const mostBars = 12;
+
 /** `3×3×728→728`: the window, input and output channels. */
 function kernelText({ kernelSize, inputChannels, outputShape }: LayerCost): string {
   const channels = `${inputChannels}→${outputShape.at(-1)}`;
@@ -144,6 +202,9 @@ export function costSection({ name, layers, total, ordinaryTotal }: NetworkCost,
   const { ordinary, depthwise, pointwise, separable } = compareConvolutions(example);
   const ranked = layers.length <= most ? layers : layers.toSorted((a, b) => b.multiplications - a.multiplications);
   const others = ranked.slice(most);
+  const compared = ranked.slice(0, mostBars).flatMap(({ name: layer, multiplications, comparison }) => {
+    return comparison ? [{ layer, separable: multiplications, ordinary: comparison.ordinary.multiplications }] : [];
+  });
   return {
     id: "cost",
     title: "Savings from separable convolutions",
@@ -157,6 +218,13 @@ export function costSection({ name, layers, total, ordinaryTotal }: NetworkCost,
           `weights against ${depthwise.weights} + ${pointwise.weights} = ${separable.weights}.`,
       },
       { type: "facts", facts: [...costFacts("", total), ...costFacts(" with ordinary convolutions", ordinaryTotal)] },
+      compared.length === 0
+        ? undefined
+        : {
+            type: "chart",
+            caption: "MACs of separable convolutions, and of the ordinary ones they replace.",
+            draw: () => costChart(compared),
+          },
       {
         type: "table",
         caption: `Layers of ${name} with kernels${others.length > 0 ? ", those with the most MACs first" : ""}; others are not counted`,
@@ -186,10 +254,11 @@ export function costSection({ name, layers, total, ordinaryTotal }: NetworkCost,
 }
 
 function costFacts(suffix: string, { weights, multiplications }: Cost): Fact[] {
-  const macs = `${withCommas(multiplications)} (${withMetricPrefix(multiplications)})`;
+  const withPrefix = (count: number) => `${withCommas(count)} (${withMetricPrefix(count)})`;
   return [
     { name: `Weights in kernels${suffix}`, value: withCommas(weights) },
-    { name: `Multiply-accumulates (MACs)${suffix}`, value: macs },
+    { name: `Multiply-accumulates (MACs)${suffix}`, value: withPrefix(multiplications) },
+    { name: `Floating-point operations (FLOPs)${suffix}`, value: withPrefix(2 * multiplications) },
   ];
 }
 

@@ -59,6 +59,8 @@ export interface TrainingPlan extends ResolvedSettings {
   readonly usualRate: number;
   readonly schedule: Schedule;
   readonly epochs: number;
+  /** Epoch whose weights are kept: the best by validation, or the last. */
+  readonly keep: Settings["keep"];
   /** Epochs without an improvement before early stopping. */
   readonly patience: number | undefined;
   /** Images in a step of one rank. */
@@ -161,6 +163,7 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     usualRate,
     schedule,
     epochs,
+    keep: settings.keep,
     patience: settings.patience ?? undefined,
     batchSize,
     seed,

@@ -139,7 +139,7 @@ export class TrainingRun {
     const { imagesPerSecond, seconds } = this.#epoch;
     const precision = test?.evaluation.meanAveragePrecision;
     if (test) this.#validationSeconds = seconds - trainingSeconds;
-    if (test && (!this.#best || isBetter(test.evaluation, this.#best.test.evaluation))) {
+    if (test && (this.#plan.keep === "last" || !this.#best || isBetter(test.evaluation, this.#best.test.evaluation))) {
       this.#best = { weights: this.#step.weights(this.#isAveraged), epoch: index + 1, steps, test };
     }
     this.#exchangeSkipped();

@@ -76,7 +76,7 @@ function pick(identity: TrainingIdentity, names: readonly string[]): object {
 }
 
 /** Options left out have their defaults, so that older checkpoints without them stay valid. */
-async function identityOfStep({ network, step, head, patience, mapWeights, communicator }: TrainingPlan) {
+async function identityOfStep({ network, step, head, keep, patience, mapWeights, communicator }: TrainingPlan) {
   const { accumulate, recompute, clip, averageDecay, trainable, batchNorm, rateFactor, decays } = step;
   const weights = networkWeights(network);
   const layers = network.layers.filter(({ config }) => config.type === "BatchNormalization");
@@ -86,6 +86,7 @@ async function identityOfStep({ network, step, head, patience, mapWeights, commu
     synchronizeBatchNormalization: (communicator.size > 1 && step.synchronizeBatchNormalization) || undefined,
     // With channels first, it can change the last digit.
     recompute: recompute || undefined,
+    keep: keep === "best" ? undefined : keep,
     patience,
     mapWeights,
     head,

@@ -69,6 +69,22 @@ describe("summary and cost", () => {
     expect((await capture(["cost"], { columns: 120 })).stdout).toBe(`${describeCost(cost, { width: 120 })}\n`);
   });
 
+  it("cost compares architectures with flags, and files, side by side", async () => {
+    const small = join(formats, "small.keras");
+    const words = ["xception", "xception --width 0.5", "inception-v3", small];
+    const { exitCode, stdout } = await capture(["cost", ...words]);
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/│ xception +│ 22,910,480 │ 8\.36 G │ 16\.7 G │ +35\.\d M │ +264\.28 MB │/);
+    expect(stdout).toMatch(/│ xception --width 0\.5 +│ +6,402,376 │ 2\.16 G │ 4\.32 G │/);
+    expect(stdout).toMatch(/│ inception-v3 +│ 23,851,784 │ 5\.71 G │ 11\.4 G │ +8\.97 M │/);
+    const json = JSON.parse((await capture(["cost", "xception", small, "--json"])).stdout);
+    expect(json[0]).toMatchObject({ name: "xception", multiplications: 8357403496, flops: 16714806992 });
+    expect(json[1].name).toBe(small);
+    const wrong = await capture(["cost", "xception", "xception --widht 3"]);
+    expect(wrong.exitCode).toBe(2);
+    expect(wrong.stderr).toContain("argument MODEL: unknown option '--widht'");
+  });
+
   it("print nothing but JSON with --json", async () => {
     const { exitCode, stdout, stderr } = await capture(["cost", "--json", "--input-shape", "150x150x3"]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });

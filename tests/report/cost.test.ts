@@ -1,6 +1,10 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
+import { countParameters, networkWeights } from "../../src/graph/network.ts";
+import { inceptionV3 } from "../../src/models/inception/v3.ts";
 import { xception } from "../../src/models/xception/paper.ts";
-import { compareConvolutions, describeCost, networkCost } from "../../src/report/cost.ts";
+import { compareConvolutions, costSection, describeCost, networkCost, networkSizes } from "../../src/report/cost.ts";
+import type { Chart } from "../../src/report/document.ts";
+import { sizeOf } from "../../src/tensor/shape.ts";
 import { smallNetwork } from "./small-network.ts";
 
 describe("compareConvolutions", () => {
@@ -98,8 +102,10 @@ describe("describeCost", () => {
         against 27 + 192 = 219.
        Weights in kernels: 624
        Multiply-accumulates (MACs): 48,848 (48.8 k)
+       Floating-point operations (FLOPs): 97,696 (97.7 k)
        Weights in kernels with ordinary convolutions: 1,576
        Multiply-accumulates (MACs) with ordinary convolutions: 151,664 (152 k)
+       Floating-point operations (FLOPs) with ordinary convolutions: 303,328 (303 k)
       Layers of small with kernels; others are not counted
       ┏━━━━━━━━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━┳━━━━━━━━━━┳━━━━━━━━━━┳━━━━━━━┓
       ┃ Layer           ┃ Kernel   ┃ Feature ┃ Weights ┃   MACs ┃ Ordinary ┃ Ordinary ┃ Ratio ┃
@@ -118,4 +124,31 @@ describe("describeCost", () => {
     const lines = describeCost(networkCost(xception({ variant }))).split("\n");
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100);
   });
+});
+
+describe("networkSizes", () => {
+  // timm's results/benchmark-infer: parameters, GMACs and activations in millions, as fvcore counts them.
+  it.each([
+    ["legacy_xception", xception(), 22.86, 8.4, 35.83],
+    ["inception_v3", inceptionV3(), 23.83, 5.73, 8.97],
+  ] as const)("agrees with timm's published counts of %s within 1 %%", (_, network, parameters, gmacs, activations) => {
+    const sizes = networkSizes(network);
+    const { trainable } = countParameters(networkWeights(network));
+    expect(Math.abs(trainable / 1e6 / parameters - 1)).toBeLessThan(0.01);
+    expect(Math.abs(sizes.multiplications / 1e9 / gmacs - 1)).toBeLessThan(0.01);
+    expect(Math.abs(sizes.activations / 1e6 / activations - 1)).toBeLessThan(0.01);
+  });
+
+  it("counts both steps of a separable convolution", () => {
+    const { activations } = networkSizes(smallNetwork());
+    // stem 9·12·8, depthwise 9·12·8, pointwise 9·12·16, then the layers after them.
+    const others = networkCost(smallNetwork()).layers.slice(2);
+    const rest = others.reduce((sum, { outputShape }) => sum + sizeOf(outputShape), 0);
+    expect(activations).toBe(9 * 12 * (8 + 8 + 16) + rest);
+  });
+});
+
+test("the report draws separable convolutions beside the ordinary ones", async () => {
+  const chart = costSection(networkCost(smallNetwork())).blocks.find((block) => block?.type === "chart");
+  expect(await (chart as Chart).draw()).toContain("block1_sepconv1");
 });

@@ -47,6 +47,17 @@ describe("choices of a training", () => {
     expect(averaged.get("predictions/kernel")).not.toEqual(steps[2]!.get("predictions/kernel"));
   });
 
+  it("the weights of the last epoch are kept if chosen, whatever the validation", async () => {
+    // At this rate the loss explodes: the first epoch is the best.
+    const request = { ...plain, epochs: 3, learningRate: 5, validation: dataset };
+    const best = await train(dataset, request);
+    const last = await train(dataset, { ...request, keep: "last" });
+    expect(best.epoch).toBeLessThan(3);
+    expect(last.epoch).toBe(3);
+    expect(last.evaluation!.loss).toBe(last.history[2]!.validationLoss);
+    expect(last.weights).toEqual((await train(dataset, { ...request, validation: undefined })).weights);
+  });
+
   it("clipping by value: a step of 0.1 moves no weight by more than 0.1 · 0.001", async () => {
     const start = await weightsAfter(1, { learningRate: 1e-30 });
     const clipped = await weightsAfter(1, { clipValue: 0.001 });

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { describeCost, networkCost } from "../../../src/report/cost.ts";
+import { describeCost, networkCost, networkSizes, sizesTable } from "../../../src/report/cost.ts";
+import { toText } from "../../../src/report/text.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, describedNetwork, type LookFlags } from "../network-options.ts";
@@ -10,14 +11,36 @@ interface CostFlags extends LookFlags {
 }
 
 export function registerCost(program: Command, io: CliIo): void {
-  const command = addCommand(program, "cost [model]", {
+  const command = addCommand(program, "cost [models...]", {
     summary: "Count multiplications and weights, separable against ordinary",
-    details: "Takes network flags, or a model: a file in any supported format, or a URL.",
-    examples: ["xception cost --input-shape 150x150x3 --width 0.5", "xception cost run/model.onnx --json"],
+    details:
+      "A model is a file in any supported format, a URL, or an architecture with network flags, in quotes. Several are " +
+      "compared side by side; without one, flags describe the network.",
+    examples: [
+      "xception cost --input-shape 150x150x3 --width 0.5",
+      "xception cost xception inception-v3 'xception --width 0.5' run/model.onnx",
+    ],
   });
-  addNetworkOptions(addDownloadOptions(command)).action(async (model: string | undefined, flags: CostFlags) => {
-    const cost = networkCost(await describedNetwork(model, command, flags, io));
-    if (flags.json) writeJson(io, cost);
-    else io.stdout(`${describeCost(cost, { width: io.columns ?? 100 })}\n`);
+  addNetworkOptions(addDownloadOptions(command)).action(async (models: readonly string[], flags: CostFlags) => {
+    const width = io.columns ?? 100;
+    if (models.length < 2) {
+      const cost = networkCost(await describedNetwork(models[0], command, flags, io));
+      if (flags.json) writeJson(io, cost);
+      else io.stdout(`${describeCost(cost, { width })}\n`);
+      return;
+    }
+    const networks = [];
+    for (const name of models) {
+      networks.push({ name, ...networkSizes(await describedNetwork(name, command, flags, io)) });
+    }
+    if (flags.json)
+      writeJson(
+        io,
+        networks.map((each) => ({ ...each, flops: 2 * each.multiplications })),
+      );
+    else {
+      const sections = [{ id: "sizes", title: "Sizes", blocks: [sizesTable(networks)] }];
+      io.stdout(`${toText({ title: models.join(" against "), sections }, { width })}\n`);
+    }
   });
 }

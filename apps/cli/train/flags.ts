@@ -20,10 +20,8 @@ import type { RankFlags, Ranks } from "./launched-ranks.ts";
 const mostThreads = 256;
 
 /** The flags of `addTrainOptions`, without those of settings. */
-export interface TrainFlags extends DownloadFlags, RankFlags {
+export interface TrainFlags extends DownloadFlags, RankFlags, SettingSources {
   readonly output?: string;
-  readonly recipe?: string;
-  readonly config?: string;
   readonly printConfig?: boolean;
   readonly showAugment?: string;
   readonly device?: Device;
@@ -87,9 +85,23 @@ export function addTrainOptions(command: Command): Command {
  * @throws {FormatError} the file is no configuration.
  */
 export async function settingsOf(
-  flags: TrainFlags,
+  flags: SettingSources,
   readFile: (path: string) => Promise<Uint8Array>,
 ): Promise<ResolvedSettings> {
+  return resolveSettings(await settingsLayers(flags, readFile));
+}
+
+/** Where the settings of a run come from, besides their own flags. */
+export interface SettingSources {
+  readonly recipe?: string;
+  readonly config?: string;
+}
+
+/** Settings given by flags, a file and a recipe, in this order. @throws {FormatError} the file is no configuration. */
+export async function settingsLayers(
+  flags: SettingSources,
+  readFile: (path: string) => Promise<Uint8Array>,
+): Promise<readonly SettingsLayer[]> {
   const where = (name: string) => `option ${flagOf(name)}`;
   const layers: SettingsLayer[] = [{ source: "flag", values: givenSettings(flags), where }];
   let { recipe } = flags;
@@ -101,7 +113,7 @@ export async function settingsOf(
   if (recipe !== undefined) {
     layers.push(recipeLayer(recipe, flags.recipe === undefined ? `file "${flags.config}", recipe` : "option --recipe"));
   }
-  return resolveSettings(layers);
+  return layers;
 }
 
 /** @throws {UsageError} a required argument is missing. */

@@ -1,6 +1,7 @@
 import { FormatError, UsageError } from "../../base/errors.ts";
 import type { DecodeOptions, ImageCodec, ImageSource, RgbImage, SourceReader } from "../../base/platform.ts";
 import { imageCodec } from "../../base/source.ts";
+import { placeAtCenter, resizeCubic } from "./resize.ts";
 
 /** Images of a web page. Those that a worker cannot read become an `ImageBitmap` on the page. */
 export type PageImage =
@@ -73,7 +74,7 @@ export async function bitmapOf(image: PageImage): Promise<ImageBitmap> {
 async function decodePageImage(image: PageImage, options: DecodeOptions): Promise<RgbImage> {
   const bitmap = await bitmapOf(image);
   try {
-    return await sized(readPixels(bitmap, options, "image of the page"), options);
+    return sized(readPixels(bitmap, options, "image of the page"), options);
   } finally {
     bitmap.close();
   }
@@ -92,7 +93,7 @@ async function decodeFile(file: string | Uint8Array, options: DecodeOptions): Pr
     });
   });
   try {
-    return await sized(readPixels(bitmap, options, where), options);
+    return sized(readPixels(bitmap, options, where), options);
   } finally {
     bitmap.close();
   }
@@ -133,28 +134,13 @@ function contextFor(width: number, height: number): OffscreenCanvasRenderingCont
 }
 
 /** Resizes to the requested size, if there is one. */
-async function sized(image: RgbImage, { width, height, fit = "fill", background }: DecodeOptions): Promise<RgbImage> {
+function sized(image: RgbImage, { width, height, fit = "fill", background }: DecodeOptions): RgbImage {
   if (width === undefined || height === undefined || (width === image.width && height === image.height)) return image;
+  if (fit === "fill") return resizeCubic(image, width, height);
   const scales = [width / image.width, height / image.height];
-  const scale = { fill: undefined, cover: Math.max(...scales), contain: Math.min(...scales) }[fit];
-  const [w, h] = scale === undefined ? [width, height] : [scale * image.width, scale * image.height];
-  const context = contextFor(width, height);
-  context.fillStyle = `rgb(${(background ?? [255, 255, 255]).join(" ")})`;
-  context.fillRect(0, 0, width, height);
-  context.imageSmoothingQuality = "high";
-  context.drawImage(await createImageBitmap(toImageData(image)), (width - w) / 2, (height - h) / 2, w, h);
-  const { data } = context.getImageData(0, 0, width, height);
-  return { width, height, data: withoutAlpha(data) };
-}
-
-function withoutAlpha(pixels: Uint8ClampedArray): Uint8Array {
-  const data = new Uint8Array((pixels.length / 4) * 3);
-  for (let from = 0, at = 0; from < pixels.length; from += 4) {
-    data[at++] = pixels[from]!;
-    data[at++] = pixels[from + 1]!;
-    data[at++] = pixels[from + 2]!;
-  }
-  return data;
+  const scale = fit === "cover" ? Math.max(...scales) : Math.min(...scales);
+  const [w, h] = [image.width, image.height].map((side) => Math.max(1, Math.round(scale * side)));
+  return placeAtCenter(resizeCubic(image, w!, h!), { width, height }, background ?? [255, 255, 255]);
 }
 
 function toImageData({ width, height, data }: RgbImage): ImageData {

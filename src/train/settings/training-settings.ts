@@ -58,6 +58,11 @@ export const lengthSettings = {
   batchSize: setting(orNone(count, "auto"), "images in a step", null, { defaultText: "32, fewer if memory is short" }),
   accumulate: setting(count, "gradient-accumulation steps: micro-batches per step, for less memory", 1),
   recompute: setting(onOff(), "recompute activations in the backward pass, for less memory", false),
+  keep: setting(
+    choice("best", "last"),
+    "weights to keep: of the best epoch by validation, or of the last epoch",
+    "best",
+  ),
   patience: setting(orNone(count), "stop after n epochs without an improvement; the best is kept", null),
   maxMinutes: setting(orNone(number({ above: 0, to: 35_000 })), "stop after this time, as Ctrl-C does", null),
   labelSmoothing: setting(share, "part of the target probability that is spread over all classes", 0.1),

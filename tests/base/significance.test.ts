@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { accuracyInterval, mcNemarTest, meanWithInterval } from "../../src/learning/significance.ts";
+import { accuracyInterval, mcNemarTest, meanWithInterval } from "../../src/base/significance.ts";
 
 test("the interval of an accuracy is Wilson's", () => {
   // p = 0.9, n = 100, z = 1.96: center (0.9 + 0.0192) / 1.0384 = 0.8852, half 0.0596.

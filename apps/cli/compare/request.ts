@@ -1,0 +1,149 @@
+import { copyFile, mkdir } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { UsageError } from "../../../src/base/errors.ts";
+import type { Device } from "../../../src/base/platform.ts";
+import { countPerClass, folderDataset, type ImageDataset } from "../../../src/data/dataset.ts";
+import type { Fact } from "../../../src/report/document.ts";
+import { withCommas } from "../../../src/report/numbers.ts";
+import { readFile } from "../../../src/runtime/node/files.ts";
+import { nodePlatform } from "../../../src/runtime/node/platform.ts";
+import type { SettingsLayer } from "../../../src/train/settings/resolve.ts";
+import { demoRecipe, readDemoImages } from "../demo/data.ts";
+import type { CliIo } from "../io.ts";
+import { nameOf, quote, required, type SettingSources, settingsLayers } from "../train/flags.ts";
+import { machineFacts } from "../train/machine.ts";
+import type { ComparisonRequest } from "./comparison.ts";
+import { measureEpochs } from "./measured-epochs.ts";
+import { type Ablation, ablations, type Match, matchWidths, type NetworkSpec, parseNetworks } from "./networks.ts";
+
+/** Flags of `compare`, without those of settings. */
+export interface CompareFlags extends SettingSources {
+  readonly data?: string;
+  readonly test?: string;
+  readonly output?: string;
+  readonly seeds?: number;
+  readonly match?: Match;
+  readonly ablation?: Ablation;
+  readonly demo?: boolean;
+  readonly device?: Device;
+  readonly threads?: number;
+  readonly json?: boolean;
+}
+
+/** Settings of `--demo`: those of `xception demo`, for images that Inception V3 accepts, and fewer epochs. */
+const demoSettings = {
+  ...{ imageSize: 75, width: demoRecipe.width, epochs: 12, batchSize: demoRecipe.batchSize },
+  ...{ optimizer: demoRecipe.optimizer, weightDecay: demoRecipe.weightDecay, schedule: demoRecipe.schedule },
+  ...{ learningRate: demoRecipe.learningRate, labelSmoothing: demoRecipe.labelSmoothing },
+  ...{ flip: true, rotation: 20, scale: 0.25, shift: 0.12, brightness: 0.4, contrast: 0.4, saturation: 1 },
+} as const;
+const demoNetworks = ["xception", "inception-v3", "xception --no-residual"];
+
+/** Batches of all networks, so that all take equally many steps. */
+const defaultBatchSize = 32;
+
+/**
+ * Prepares a comparison from its command line; with `--demo`, writes the images to the output folder.
+ * @param words the flags as typed, to repeat the comparison.
+ * @throws {UsageError} an argument is missing or not allowed.
+ * @throws {DataError} a folder of images cannot be used.
+ */
+export async function comparisonRequest(
+  names: readonly string[],
+  flags: CompareFlags & { readonly output: string },
+  words: readonly string[],
+  io: CliIo,
+): Promise<ComparisonRequest> {
+  const { output, match = "epochs", demo = false } = flags;
+  const chosen = networksOf(names, flags);
+  if (demo && flags.data !== undefined) {
+    const what = "this cannot be set together with option --data";
+    throw new UsageError({ where: "option --demo", what, remedy: "It brings its own images." });
+  }
+  const { data, test } = demo ? await writeDemoImages(output) : flags;
+  const folder = required(data, "option --data", "a folder of images with one subfolder per class, or --demo");
+  const where = (name: string) => `setting ${name}`;
+  const shared: SettingsLayer[] = [
+    { source: "comparison", values: { keep: "last", val: test }, where },
+    ...(await settingsLayers(flags, readFile)),
+    { source: "comparison", values: demo ? demoSettings : { batchSize: defaultBatchSize }, where },
+  ];
+  const specs = parseNetworks(chosen, shared);
+  const dataset = folderDataset(await nodePlatform.files.list(folder));
+  const sized =
+    match === "parameters" || match === "multiplications" ? matchWidths(specs, match, dataset.classes.length) : specs;
+  const matched = match === "seconds" ? await measureEpochs(sized, folder, output, flags, io) : sized;
+  const seeds = flags.seeds ?? (demo ? 2 : 3);
+  const setup = await setupOf({ specs: matched, dataset, folder, test, match, seeds });
+  // The place and form of the output do not change the comparison.
+  const kept = words.filter((word, at) => !["--json", "--output"].includes(word) && words[at - 1] !== "--output");
+  const command = ["xception", "compare", ...names, ...kept].map(quote).join(" ");
+  return { specs: matched, match, seeds, data: folder, output, classes: dataset.classes.length, setup, command, flags };
+}
+
+function networksOf(names: readonly string[], { ablation, demo }: CompareFlags): readonly string[] {
+  if (ablation !== undefined && names.length > 0) {
+    const what = "it names the networks, and so do the arguments";
+    throw new UsageError({ where: "option --ablation", what, received: names, expected: "one of the two" });
+  }
+  if (ablation !== undefined) return ablations[ablation];
+  return demo && names.length === 0 ? demoNetworks : names;
+}
+
+/** Writes the demo's emoji as two folders with one subfolder per class. */
+async function writeDemoImages(output: string): Promise<{ readonly data: string; readonly test: string }> {
+  const { training, test } = await readDemoImages();
+  const write = async (name: string, { classes, samples }: ImageDataset) => {
+    const folder = join(output, "images", name);
+    for (const each of classes) await mkdir(join(folder, each), { recursive: true });
+    for (const { image, label } of samples) {
+      await copyFile(image as string, join(folder, classes[label]!, basename(image as string)));
+    }
+    return folder;
+  };
+  return { data: await write("training", training), test: await write("test", test) };
+}
+
+/** The conditions of the comparison, under the names of the paper's. */
+async function setupOf({
+  specs,
+  dataset,
+  folder,
+  test,
+  match,
+  seeds,
+}: {
+  readonly specs: readonly NetworkSpec[];
+  readonly dataset: ImageDataset;
+  readonly folder: string;
+  readonly test: string | undefined;
+  readonly match: Match;
+  readonly seeds: number;
+}): Promise<Fact[]> {
+  const [{ resolved }] = specs as readonly [NetworkSpec];
+  const { imageSize, optimizer, learningRate, schedule, batchSize, valShare, weightDecay, dropout, average } =
+    resolved.settings;
+  const images = `${withCommas(dataset.samples.length)} in ${dataset.classes.length} classes (${nameOf(folder)})`;
+  const tested = test === undefined ? undefined : folderDataset(await nodePlatform.files.list(test));
+  const machine = (await machineFacts()).map(({ name, value }) => `${name} ${value}`).join(", ");
+  const epochs = specs.map(({ resolved: { settings } }) => settings.epochs);
+  return [
+    { name: "Training images", value: images },
+    {
+      name: "Test images",
+      value: tested
+        ? `${withCommas(countPerClass(tested).reduce((sum, count) => sum + count, 0))} (${nameOf(test!)})`
+        : `${Math.round(100 * valShare)} % of each class, held out by the seed`,
+    },
+    { name: "Image size", value: `${imageSize}×${imageSize}` },
+    { name: "Epochs", value: [...new Set(epochs)].join(", ") },
+    { name: "Optimizer", value: `${optimizer}, learning rate ${learningRate}, ${schedule}; batches of ${batchSize}` },
+    {
+      name: "Regularization",
+      value: `weight decay ${weightDecay}, dropout ${dropout}, average of weights: ${average}`,
+    },
+    { name: "Seeds", value: `${seeds}` },
+    { name: "Made equal", value: match },
+    { name: "Machine", value: machine },
+  ];
+}
