@@ -26,7 +26,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "xception-page-"));
   build(root);
   [browser, site] = await Promise.all([launchBrowser(), serveSite({ isolated: true })]);
-});
+}, 300_000);
 afterAll(async () => {
   await browser?.close();
   await site?.close();

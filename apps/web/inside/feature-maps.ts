@@ -17,7 +17,7 @@ const [perPage, perRow] = [36, 6];
 /** The feature maps of a layer of the loaded model, for the chosen image or the running webcam. */
 export class FeatureMaps extends HTMLElement {
   readonly #stage = new ImageStage();
-  readonly #canvas = h("canvas", { role: "img" });
+  readonly #canvas = h("canvas", { role: "img", ariaLabel: words.maps });
   readonly #range = h("p", { class: "muted" });
   readonly #strongest = h("p", { class: "muted" });
   readonly #pages = [-1, 1].map((direction) =>
@@ -42,7 +42,7 @@ export class FeatureMaps extends HTMLElement {
     if (this.firstChild) return;
     const webcam = h("button", { type: "button", onclick: () => void attempt(() => toggleCamera()) });
     this.append(
-      h("h3", {}, words.maps),
+      h("h2", { class: "minor" }, words.maps),
       h("div", { class: "row source" }, this.#stage, webcam),
       this.#range,
       this.#canvas,

@@ -37,6 +37,8 @@ export class InsideView extends HTMLElement {
   connectedCallback(): void {
     if (this.firstChild) return;
     this.#select.append(...Object.entries(networks).map(([name, [title]]) => h("option", { value: name }, title)));
+    // Until there is a layer above it.
+    this.#maps.hidden = true;
     this.#graph.addEventListener("choose", (event) => this.#describe((event as CustomEvent<string>).detail));
     this.append(
       h("h1", {}, words.title),
@@ -85,6 +87,7 @@ export class InsideView extends HTMLElement {
   #describe(name: string): void {
     const network = this.#network!;
     const layer = network.layers.find((each) => each.name === name)!;
+    this.#maps.hidden = false;
     this.#description.replaceChildren(describeLayerOf(network, layer));
     this.#maps.show(network === this.#loaded ? layer : undefined);
   }

@@ -25,8 +25,8 @@ export class TeachView extends HTMLElement {
     this.#video,
     h("button", { type: "button", onclick: stopCamera }, texts.try.webcamStop),
   );
-  /** Below the classes; shown with them, so that it does not move. */
-  readonly #afterCards = h("div", { class: "stacked", hidden: true });
+  /** Shown with the classes, so that nothing moves when they are there. */
+  readonly #content = h("div", { class: "teach", hidden: true });
   readonly #backbone = h("p", { class: "muted" });
   readonly #train = h(
     "button",
@@ -61,27 +61,23 @@ export class TeachView extends HTMLElement {
       onchange: () => void this.#addFolders(chosenFiles(folders)),
     });
     folders.webkitdirectory = true;
-    this.#afterCards.append(
+    this.#content.append(
       h(
         "div",
-        { class: "row" },
-        h("button", { type: "button", onclick: () => void attempt(() => this.#addClass()) }, words.addClass),
-        folders,
-        h("label", { class: "button", htmlFor: "folders" }, words.addFolders),
+        { class: "stacked" },
+        this.#cards,
+        h(
+          "div",
+          { class: "row" },
+          h("button", { type: "button", onclick: () => void attempt(() => this.#addClass()) }, words.addClass),
+          folders,
+          h("label", { class: "button", htmlFor: "folders" }, words.addFolders),
+        ),
+        h("p", { class: "muted hint" }, words.drop),
       ),
-      h("p", { class: "muted hint" }, words.drop),
+      h("div", { class: "stacked" }, this.#trainingCard(), this.#result, this.#filesCard()),
     );
-    this.append(
-      h("h1", {}, words.title),
-      h("p", { class: "lead" }, words.lead),
-      h(
-        "div",
-        { class: "teach" },
-        h("div", { class: "stacked" }, this.#cards, this.#afterCards),
-        h("div", { class: "stacked" }, this.#trainingCard(), this.#result, this.#filesCard()),
-      ),
-      this.#camera,
-    );
+    this.append(h("h1", {}, words.title), h("p", { class: "lead" }, words.lead), this.#content, this.#camera);
     document.addEventListener("drop", (event) => {
       if (!this.isConnected || !event.dataTransfer) return;
       event.preventDefault();
@@ -157,7 +153,7 @@ export class TeachView extends HTMLElement {
     const classes = await store.classes();
     for (const taught of classes) this.#addCard(new ClassCard(taught, this.#video));
     for (let missing = classes.length; missing < 2; missing++) await this.#addClass();
-    this.#afterCards.hidden = false;
+    this.#content.hidden = false;
     const model = await store.value("model");
     if (model && currentModel.value?.title !== model.title) await useModel(model.title, model.file, model.unknownBelow);
     await useAnyModel();

@@ -34,7 +34,7 @@ export class PredictionList extends HTMLElement {
     this.#headline.textContent = best.probability < unknownBelow ? texts.try.unknown : best.label;
     for (const [index, { item, button, label, bar, percent }] of this.#rows.entries()) {
       const found = predictions[index];
-      item.hidden = found === undefined;
+      item.classList.toggle("empty", found === undefined);
       if (!found) continue;
       button.disabled = false;
       label.textContent = found.label;
@@ -52,7 +52,7 @@ export class PredictionList extends HTMLElement {
   clear(): void {
     this.#headline.textContent = "";
     for (const { item, button, label, bar, percent } of this.#rows) {
-      item.hidden = false;
+      item.classList.add("empty");
       button.disabled = true;
       button.ariaPressed = "false";
       label.textContent = "";
