@@ -50,16 +50,21 @@ export const currentModel = new Observable<PageModel | undefined>(undefined);
 /** Title of the model that is being loaded. */
 export const loadingModel = new Observable<string | undefined>(undefined);
 
-/** Loads a model and puts it in the place of the current one. */
+let lastRequest = 0;
+
+/** Loads a model and puts it in the place of the current one; if several are loading, the one asked for last stays. */
 export async function useModel(title: string, source: Source, unknownBelow = 0): Promise<void> {
+  lastRequest += 1;
+  const request = lastRequest;
   loadingModel.value = title;
   try {
     const classifier = await verbs.loadClassifier(source, {});
+    if (request !== lastRequest) return await classifier.dispose();
     const before = currentModel.value;
     currentModel.value = new PageModel(title, source, classifier, unknownBelow);
     await before?.dispose();
   } finally {
-    loadingModel.value = undefined;
+    if (request === lastRequest) loadingModel.value = undefined;
   }
 }
 

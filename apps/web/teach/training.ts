@@ -2,7 +2,7 @@ import type { TrainingResult } from "../../../src/train/request.ts";
 import { recipes } from "../../../src/train/settings/recipes.ts";
 import { runJob } from "../jobs.ts";
 import { verbs } from "../library.ts";
-import { currentModel, useModel } from "../models.ts";
+import { currentModel, useAnyModel, useModel } from "../models.ts";
 import { texts } from "../texts.ts";
 import type { JudgedImage } from "./confusion.ts";
 import { backboneOf, embedMissing, readProjectEmbeddings } from "./embedding.ts";
@@ -35,6 +35,7 @@ export async function teachHead(
   classes: readonly TaughtClass[],
   { status, curves }: TrainingFollower,
 ): Promise<Taught> {
+  await useAnyModel();
   const model = currentModel.value!;
   await embedMissing(classes, (done, total) => status(words.embedding(done, total), total === 0 ? 1 : done / total));
   const { ids, embeddings, channels, labels } = await readProjectEmbeddings(classes, await backboneOf(model));
