@@ -223,6 +223,7 @@ describe.skipIf(browserMissing)("Look inside", () => {
   test("shows the feature maps of a layer for the image in use", async () => {
     await withView("try", async ({ page }) => {
       await page.getByTitle("T-Rex").click();
+      await expect.poll(() => answers(page), { timeout: 60_000 }).toHaveLength(5);
       await page.getByRole("link", { name: "Look inside" }).click();
       await page.locator("feature-maps").getByText("Channels 1 to 32 of 32").waitFor();
       await page.getByRole("button", { name: "block14_sepconv2_act", exact: true }).click();
