@@ -63,6 +63,12 @@ export interface FileSystem {
   write(path: string, content: Uint8Array | string): Promise<void>;
 }
 
+/** Limits of a download. */
+export interface DownloadLimits {
+  /** Largest file to download, in bytes; default 2 GB. */
+  readonly sizeLimit?: number | undefined;
+}
+
 /** Downloads from URLs. */
 export interface Downloads {
   /** URL of a mirror folder for the published weights. */
@@ -74,7 +80,7 @@ export interface Downloads {
    * @throws {FileError} the download failed.
    * @throws {AbortedError} the download was stopped.
    */
-  read(address: string): Promise<Uint8Array>;
+  read(address: string, limits?: DownloadLimits): Promise<Uint8Array>;
   /** Returns the path of the cached file of an address; undefined if it is not cached. */
   cached?(address: string): Promise<string | undefined>;
 }
@@ -117,8 +123,22 @@ export interface JobLimits {
   readonly memoryBytes: number;
 }
 
+/** The engine that runs a session, and the reasons for its choice. */
+export interface EngineReport {
+  /** Its name and version. */
+  readonly name: string;
+  readonly device: Device;
+  readonly threads: number;
+  /** Sentences: the choice of engine and threads, and how to get more. */
+  readonly reasons: readonly string[];
+  /** Duration of a run on one image, measured when it was loaded; undefined for networks of other inputs. */
+  readonly runMs: number | undefined;
+}
+
 /** A loaded model, ready to run. Release it with `dispose()`. */
 export interface Session {
+  /** Set where an engine is chosen for the user: in browsers. */
+  readonly report?: EngineReport;
   /** Axes of the outputs by name, as far as the engine knows them before a run; a string names an axis of any size. */
   readonly outputShapes?: ReadonlyMap<string, readonly (number | string)[]> | undefined;
   /** Computes all outputs, each in its own memory, from one tensor for each input of the model. */
@@ -213,8 +233,15 @@ export interface ProfileEvent {
 /** A file: its path, its URL, or its bytes. */
 export type Source = string | URL | Blob | ArrayBuffer | Uint8Array;
 
-/** An image: a file (JPEG, PNG …), or pixels. */
-export type ImageSource = Source | RgbImage;
+/** Kinds of images that only one platform knows, by its name; it adds them itself. */
+// biome-ignore lint/suspicious/noEmptyInterface: an interface can be extended by other modules.
+export interface PlatformImages {}
+
+/** An image that every platform knows: a file (JPEG, PNG …), or pixels. */
+export type PortableImage = Source | RgbImage;
+
+/** An image: a file, pixels, or in a browser an image of the page. */
+export type ImageSource = PortableImage | PlatformImages[keyof PlatformImages];
 
 /** Contents of a folder, recursively, in no particular order; hidden files included. */
 export interface FolderListing {
@@ -259,8 +286,14 @@ export type SizedDecodeOptions = DecodeOptions & { readonly width: number; reado
 /** Resizes an image to exactly the requested size. */
 export type DecodeToSize = (source: ImageSource, options: SizedDecodeOptions) => Promise<RgbImage>;
 
+/** Limits of images. */
+export interface ImageLimits {
+  /** Largest number of pixels that a file may declare; default 100 million. Guards against decompression bombs. */
+  readonly pixelLimit?: number | undefined;
+}
+
 /** Options of image decoding. */
-export interface DecodeOptions {
+export interface DecodeOptions extends ImageLimits {
   /** Target width; set together with `height`, or leave both out for the image's own size. */
   readonly width?: number;
   readonly height?: number;
@@ -276,8 +309,6 @@ export interface DecodeOptions {
   readonly fit?: "fill" | "cover" | "contain";
   /** Background of transparent pixels, `[red, green, blue]` from 0 to 255; default white. */
   readonly background?: readonly [number, number, number];
-  /** Largest number of pixels that a file may declare; default 100 million. Guards against decompression bombs. */
-  readonly pixelLimit?: number;
   /** Stops with an {@link AbortedError}, where decoding can be stopped: in Node an image of more than 24 megapixels. */
   readonly signal?: AbortSignal | undefined;
   /** Longest time that decoding may take; default 60 seconds. */

@@ -41,7 +41,7 @@ export async function loadModel(
   platform: SourceReader,
   options: LoadModelOptions = {},
 ): Promise<LoadedModel> {
-  return modelFromSource(await weightsSource(source, platform, { key: options.key }), source, options);
+  return modelFromSource(await weightsSource(source, platform, options), source, options);
 }
 
 /** As {@link loadModel}; a graph of another tool is loaded into the engine instead, to run as it is. */
@@ -51,7 +51,7 @@ export async function loadModelOrGraph(
   options: LoadModelOptions,
   session?: SessionOptions,
 ): Promise<LoadedModel | ClassifierSession> {
-  const opened = await weightsSource(source, platform, { key: options.key });
+  const opened = await weightsSource(source, platform, options);
   if (isGraphToRun(opened, options)) return loadGraph(opened, options, platform.engine, session);
   return modelFromSource(opened, source, options);
 }
@@ -78,7 +78,7 @@ export async function createClassifierSession(
   session?: SessionOptions,
 ): Promise<ClassifierSession> {
   const { engine } = platform;
-  const opened = await weightsSource(source, platform, { key: options.key });
+  const opened = await weightsSource(source, platform, options);
   const { where } = opened;
   const form = inferenceForm(session?.device ?? engine.defaultDevice);
   if (isModelFile(opened, options) && form !== "program") {

@@ -3,14 +3,13 @@ import { hubAddress, isHubAddress, parseHubAddress } from "../base/hub-address.t
 import type { Source, SourceReader } from "../base/platform.ts";
 import { isAddress, nameOfSource, readSource } from "../base/source.ts";
 import type { FileToRead } from "../formats/format.ts";
-import { kerasFileModule } from "../formats/keras/file.ts";
 import {
   hubAddressNamed,
   imagenetAddress,
   imagenetOrigin,
   namedWeights,
   type PublishedDescription,
-  parseHubConfig,
+  type WhoseWeights,
   weightsNames,
 } from "./published-weights.ts";
 
@@ -22,16 +21,17 @@ export interface WeightsSource extends FileToRead {
 
 /** Options of {@link weightsSource}. */
 export interface WeightsSourceOptions {
+  /** With `imagenet`, the network whose weights they are; default `xception`. */
+  readonly architecture?: WhoseWeights | undefined;
   /** With `imagenet`, includes its classifier; default true. */
-  readonly includeTop?: boolean;
+  readonly includeTop?: boolean | undefined;
   /** Key of the weights in a PyTorch checkpoint, names separated by `/`. */
   readonly key?: string | undefined;
 }
 
 /**
  * Reads a file of weights, to be opened once.
- * @param source besides files: `imagenet`, the weights of keras.applications.Xception; the name of a repository in
- * {@link namedWeights}, or any other on Hugging Face as `hf://owner/repo[@revision][/file]`.
+ * @param source besides files: `imagenet`, the weights of keras.applications; the name of a repository in {@link namedWeights}, or any other on Hugging Face as `hf://owner/repo[@revision][/file]`.
  * @throws {FileError} the file does not exist, or cannot be read.
  * @throws {UsageError} the source is of no known kind.
  */
@@ -41,8 +41,8 @@ export async function weightsSource(
   options: WeightsSourceOptions = {},
 ): Promise<WeightsSource> {
   if (source === "imagenet") {
-    const address = imagenetAddress(options.includeTop ?? true, reader.downloads?.mirror);
-    return { ...(await fileSource(address, reader, options)), published: imagenetOrigin };
+    const address = imagenetAddress({ ...options, mirror: reader.downloads?.mirror });
+    return { ...(await fileSource(address, reader, options)), published: imagenetOrigin(options.architecture) };
   }
   const name = nameOfSource(source);
   const address = name !== undefined && isHubAddress(name) ? name : hubAddressNamed(source);
@@ -56,6 +56,7 @@ async function hubSource(address: string, reader: SourceReader, options: Weights
   const config = await readSource(configAddress, reader).catch((error: unknown) => {
     if (!isMissing(error)) throw error;
   });
+  const { parseHubConfig } = await import("./hub-config.ts");
   const { license } = namedWeights.find(({ name }) => name === place.repo) ?? {};
   const published = {
     ...(license !== undefined && { license }),
@@ -82,7 +83,9 @@ async function fileSource(source: Source, reader: SourceReader, options: Weights
   const { isolate, downloads } = reader;
   const name = nameOfSource(source);
   // In parallel with reading the bytes, whose content decides the format.
-  if (/\.(h5|hdf5|keras)(#|$)/i.test(name ?? "")) isolate?.prepare?.(kerasFileModule);
+  if (isolate?.prepare && /\.(h5|hdf5|keras)(#|$)/i.test(name ?? "")) {
+    void import("../formats/keras/file.ts").then(({ kerasFileModule }) => isolate?.prepare?.(kerasFileModule));
+  }
   const bytes = await readSource(source, reader);
   const cached = name !== undefined && isAddress(name) ? await downloads?.cached?.(name) : undefined;
   const place = cached === undefined ? "" : ` (cached as ${cached})`;

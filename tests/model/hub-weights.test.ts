@@ -6,10 +6,11 @@ import { FileError, FormatError } from "../../src/base/errors.ts";
 import type { Platform } from "../../src/base/platform.ts";
 import { writeSafetensors } from "../../src/formats/safetensors.ts";
 import { toTorchLayout } from "../../src/graph/torch-layout.ts";
+import { parseHubConfig } from "../../src/model/hub-config.ts";
 import { loadModel } from "../../src/model/load-model.ts";
 import { encodeModel } from "../../src/model/model-file.ts";
 import { openModel } from "../../src/model/open-weights.ts";
-import { namedWeights, parseHubConfig, sizeOfWeights } from "../../src/model/published-weights.ts";
+import { namedWeights, sizeOfWeights } from "../../src/model/published-weights.ts";
 import { architectureNamed } from "../../src/models/registry.ts";
 import { timmNames } from "../../src/models/timm-names.ts";
 import { cachedDownloads } from "../../src/runtime/node/downloads.ts";
@@ -214,6 +215,7 @@ describe("config.json", () => {
 test("every name has an architecture, a license and a size", () => {
   expect(namedWeights.map((weights) => [weights.name, weights.license, sizeOfWeights(weights)])).toEqual([
     ["imagenet", "MIT", 91_641_920],
+    ["imagenet", "MIT", 4 * 23_851_784],
     ["timm/legacy_xception.tf_in1k", "Apache-2.0", 91_641_920],
     ["timm/xception41.tf_in1k", "Apache-2.0", expect.any(Number)],
     ["timm/xception65.tf_in1k", "Apache-2.0", expect.any(Number)],

@@ -28,7 +28,7 @@ import { isDepthwise, splitGroups } from "./split-groups.ts";
 import { packDepthwise, packKernel, packMatrix, panelWidth } from "./weights.ts";
 
 /** Options of {@link toProgram}. */
-export interface FusedProgramOptions {
+export interface WasmProgramOptions {
   readonly name?: string | undefined;
   /** Storage type of kernels; the engine computes in float32. Default `float32`. */
   readonly storedAs?: ProgramWeightsType | undefined;
@@ -44,7 +44,7 @@ export interface FusedProgramOptions {
 export function toProgram(
   graph: OpGraph,
   weights: ReadonlyMap<string, FloatTensor>,
-  options: FusedProgramOptions,
+  options: WasmProgramOptions,
 ): Uint8Array {
   const split = splitGroups(graph, weights);
   return new ProgramCompiler(split.graph, split.weights, options).compile();
@@ -67,7 +67,7 @@ class ProgramCompiler {
   /** Parts of concatenated images that are computed in place. */
   readonly #targets: ReadonlyMap<string, Target>;
 
-  constructor(graph: OpGraph, weights: ReadonlyMap<string, FloatTensor>, { name = "", storedAs }: FusedProgramOptions) {
+  constructor(graph: OpGraph, weights: ReadonlyMap<string, FloatTensor>, { name = "", storedAs }: WasmProgramOptions) {
     this.#graph = graph;
     for (const constant of graph.constants) this.#fixed.set(constant.name, constant);
     for (const { name } of graph.parameters) if (weights.has(name)) this.#fixed.set(name, weights.get(name)!);

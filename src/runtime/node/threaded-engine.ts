@@ -1,6 +1,6 @@
 import { RuntimeUnavailableError } from "../../base/errors.ts";
 import type { Engine, Session, SessionOptions, Tensors } from "../../base/platform.ts";
-import { type JobFailure, rebuilt } from "./isolation.ts";
+import { type PackedError, unpackError } from "../error-transfer.ts";
 import { startModule } from "./thread.ts";
 
 /** An order to the engine's thread. */
@@ -10,7 +10,9 @@ export type ThreadOrder =
   | { readonly dispose: true };
 
 /** The thread's answer to an order. */
-export type ThreadAnswer = JobFailure | { readonly tensors?: Tensors; readonly outputShapes?: Session["outputShapes"] };
+export type ThreadAnswer =
+  | PackedError
+  | { readonly tensors?: Tensors; readonly outputShapes?: Session["outputShapes"] };
 
 /**
  * An engine whose sessions each have a thread of their own. ONNX Runtime's binding for Node computes on the thread that
@@ -57,7 +59,7 @@ class ThreadedSession implements Session {
       this.#waiting.push({ resolve, reject });
       this.#worker.postMessage(order);
     });
-    if ("failure" in answer) throw rebuilt(answer);
+    if ("failure" in answer) throw unpackError(answer);
     return answer;
   }
 
