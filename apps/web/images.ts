@@ -72,6 +72,6 @@ async function filesOf(entry: FileSystemEntry): Promise<readonly DroppedFile[]> 
 }
 
 /** Returns whether a file is an image, by its type or name. */
-export function isImageFile({ type, name }: File): boolean {
+export function hasImageType({ type, name }: File): boolean {
   return type.startsWith("image/") || /\.(jpe?g|png|webp|avif|gif|bmp)$/i.test(name);
 }

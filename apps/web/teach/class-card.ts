@@ -1,5 +1,5 @@
 import { h } from "../dom.ts";
-import { type ChosenImage, camera, chosenFiles, droppedFiles, frameOf, isImageFile, startCamera } from "../images.ts";
+import { type ChosenImage, camera, chosenFiles, droppedFiles, frameOf, hasImageType, startCamera } from "../images.ts";
 import { runJob } from "../jobs.ts";
 import { attempt, notify } from "../notice.ts";
 import { texts } from "../texts.ts";
@@ -94,7 +94,7 @@ export class ClassCard extends HTMLElement {
   async addImages(files: readonly Blob[]): Promise<void> {
     let unreadable = 0;
     for (const file of files) {
-      if (file instanceof File && !isImageFile(file)) continue;
+      if (file instanceof File && !hasImageType(file)) continue;
       try {
         const prepared = await runJob("prepareImage", file);
         this.#show(await store.addImage({ classId: this.taught.id, ...prepared }));

@@ -1,6 +1,6 @@
 import { formatPercent } from "../../../src/report/numbers.ts";
 import { h } from "../dom.ts";
-import { camera, chosenFiles, type DroppedFile, droppedFiles, isImageFile, stopCamera } from "../images.ts";
+import { camera, chosenFiles, type DroppedFile, droppedFiles, hasImageType, stopCamera } from "../images.ts";
 import { currentModel, useAnyModel, useModel } from "../models.ts";
 import { attempt } from "../notice.ts";
 import { texts } from "../texts.ts";
@@ -178,7 +178,7 @@ export class TeachView extends HTMLElement {
     const byClass = new Map<string, File[]>();
     for (const { file, path } of files) {
       const folder = path.split("/").at(-2);
-      if (folder !== undefined && isImageFile(file)) byClass.set(folder, [...(byClass.get(folder) ?? []), file]);
+      if (folder !== undefined && hasImageType(file)) byClass.set(folder, [...(byClass.get(folder) ?? []), file]);
     }
     await this.#addNamed(byClass);
   }

@@ -8,7 +8,7 @@ import {
   currentImage,
   type DroppedFile,
   droppedFiles,
-  isImageFile,
+  hasImageType,
   startCamera,
   stopCamera,
 } from "../images.ts";
@@ -137,7 +137,7 @@ export class TryView extends HTMLElement {
   }
 
   async #take(files: readonly DroppedFile[]): Promise<void> {
-    const image = files.find(({ file }) => isImageFile(file));
+    const image = files.find(({ file }) => hasImageType(file));
     if (image) this.#choose({ name: image.file.name, file: image.file });
     else if (files.some(({ file }) => isModelFile(file))) await openModelFiles(files);
     else if (files.length > 0) notify(words.neither(files[0]!.file.name), "error");

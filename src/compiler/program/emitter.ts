@@ -7,7 +7,7 @@ import {
   type ProgramWeightsType,
 } from "../../graph/program.ts";
 import { aligned, type Buffer, planMemory } from "./memory-plan.ts";
-import { type StoredWeights, store } from "./weights.ts";
+import { type StoredWeights, storeWeight } from "./weights.ts";
 
 /** A place in a buffer: what a kernel is told to read or write. */
 export interface Place {
@@ -53,12 +53,12 @@ export class ProgramEmitter {
 
   /** Stores numbers that stay exact: biases, statistics. */
   vector(values: Float32Array): WeightsPlace {
-    return this.#stored(store(values, "float32"));
+    return this.#stored(storeWeight(values, "float32"));
   }
 
   /** Stores the weights of a kernel; `panel`: numbers to a panel, if they are packed in panels. */
   kernel(values: Float32Array, panel?: number): WeightsPlace {
-    return this.#stored(store(values, this.#storedAs, panel));
+    return this.#stored(storeWeight(values, this.#storedAs, panel));
   }
 
   /** Adds a step. */

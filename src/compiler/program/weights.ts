@@ -59,7 +59,7 @@ export function packDepthwise({ shape, data }: FloatTensor): Float32Array {
  * Encodes weights.
  * @param panel numbers to a panel of a packed matrix; other weights are not rounded to int8 but to float16.
  */
-export function store(values: Float32Array, type: ProgramWeightsType, panel?: number): StoredWeights {
+export function storeWeight(values: Float32Array, type: ProgramWeightsType, panel?: number): StoredWeights {
   const count = values.length;
   if (type === "float32") return { count, type, bytes: bytesOf(values) };
   if (type === "float16" || panel === undefined) return { count, type: "float16", bytes: bytesOf(toHalf(values)) };
