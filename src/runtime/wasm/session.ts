@@ -1,5 +1,5 @@
 import { RuntimeUnavailableError, ShapeError } from "../../base/errors.ts";
-import type { ProfileEvent, Session, SessionOptions, Tensors } from "../../base/platform.ts";
+import type { EngineReport, ProfileEvent, Session, SessionOptions, Tensors } from "../../base/platform.ts";
 import { decodeProgram, type Program } from "../../graph/program.ts";
 import { formatShape, sameShape, sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
@@ -39,7 +39,10 @@ export interface ProgramSessionOptions extends Pick<SessionOptions, "threads" | 
  * @throws {FormatError} the bytes are damaged or of another version.
  * @throws {RuntimeUnavailableError} there is not enough memory, or a thread cannot be started.
  */
-export async function createProgramSession(bytes: Uint8Array, options: ProgramSessionOptions = {}): Promise<Session> {
+export async function createProgramSession(
+  bytes: Uint8Array,
+  options: ProgramSessionOptions = {},
+): Promise<ProgramSession> {
   const { threads = 1, startThread, build = fastestBuild(), profile = false } = options;
   const { program, data } = decodeProgram(bytes);
   const isShared = startThread !== undefined && threads > 1;
@@ -75,7 +78,9 @@ function unavailable(what: string, cause: unknown): RuntimeUnavailableError {
   return new RuntimeUnavailableError({ where: "WebAssembly engine", what, cause });
 }
 
-class ProgramSession implements Session {
+/** A session of our WebAssembly engine. */
+export class ProgramSession implements Session {
+  report?: EngineReport;
   readonly outputShapes: ReadonlyMap<string, readonly (number | string)[]>;
   readonly #program: Program;
   readonly #memory: WasmMemory;
@@ -96,6 +101,12 @@ class ProgramSession implements Session {
     this.#runner = runner;
     this.#threads = threads;
     this.#events = events;
+  }
+
+  /** Name and shape of its input, if it is bytes, with N = 1. */
+  get imageInput(): { readonly name: string; readonly shape: readonly number[] } | undefined {
+    const { name, type, shape } = this.#program.input;
+    return type === "uint8" ? { name, shape } : undefined;
   }
 
   async run(feeds: Tensors): Promise<Tensors> {

@@ -1,5 +1,7 @@
 import type { DeviceStatus, Engine, Session, SessionOptions } from "../../base/platform.ts";
+import { isProgram } from "../../graph/program.ts";
 import { sizeOf } from "../../tensor/shape.ts";
+import type { ProgramSession } from "../wasm/session.ts";
 import type { WebSession } from "./session.ts";
 
 /** Options of the engines in a browser. */
@@ -20,26 +22,51 @@ export function webEngine(options: WebEngineOptions = {}): Engine {
   };
 }
 
+/** Runs programs in our own engine, and ONNX models in ONNX Runtime's. */
 async function createSession(
   model: Uint8Array,
   options: SessionOptions | undefined,
   { onnxruntime }: WebEngineOptions,
 ): Promise<Session> {
-  const { createWebSession, webEngineVersion } = await import("./session.ts");
   const { threads = availableThreads() } = options ?? {};
-  const session = await createWebSession(model, { ...options, threads }, onnxruntime);
+  const { name, session, failure } = isProgram(model)
+    ? await programSession(model, threads, options?.profile)
+    : await onnxSession(model, { ...options, threads }, onnxruntime);
   session.report = {
-    name: `ONNX Runtime ${webEngineVersion()}`,
+    name,
     device: "wasm",
-    threads,
-    reasons: [threadsReason(threads)],
+    threads: failure === undefined ? threads : 1,
+    reasons: [failure === undefined ? threadsReason(threads) : `One thread: ${failure}`],
     runMs: await measuredRun(session),
   };
   return session;
 }
 
+async function programSession(program: Uint8Array, threads: number, profile = false) {
+  const [{ createProgramSession }, { fastestBuild }, { startProgramThread }] = await Promise.all([
+    import("../wasm/session.ts"),
+    import("../wasm/web-assembly.ts"),
+    import("./program-threads.ts"),
+  ]);
+  let failure: string | undefined;
+  const create = (count: number) =>
+    createProgramSession(program, { threads: count, profile, startThread: startProgramThread });
+  const session = await create(threads).catch((error: unknown) => {
+    if (threads === 1) throw error;
+    failure = (error as Error).message;
+    return create(1);
+  });
+  return { name: `xception-ts, ${fastestBuild()} SIMD`, session, failure };
+}
+
+async function onnxSession(model: Uint8Array, options: SessionOptions, onnxruntime: string | undefined) {
+  const { createWebSession, webEngineVersion } = await import("./session.ts");
+  const session = await createWebSession(model, options, onnxruntime);
+  return { name: `ONNX Runtime ${webEngineVersion()}`, session, failure: undefined };
+}
+
 /** Milliseconds of the second run on one image: the first one includes preparations. */
-async function measuredRun(session: WebSession): Promise<number | undefined> {
+async function measuredRun(session: WebSession | ProgramSession): Promise<number | undefined> {
   const input = session.imageInput;
   if (input === undefined) return undefined;
   const { name, shape } = input;
