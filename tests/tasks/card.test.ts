@@ -214,6 +214,17 @@ it("describes a network without a classifier, and how to get features from it", 
   expect(body).not.toContain("## Classes");
 });
 
+it("says that a fitted temperature is part of the weights", async () => {
+  const calibration = { temperature: 1.25, images: 1200, errorBefore: 0.08, errorAfter: 0.02 };
+  await writeFile(at("calibrated.onnx"), encodeModel({ ...small, provenance: { ...provenance, calibration } }));
+  const { body } = await cardOf(at("calibrated.onnx"));
+  expect(body).toContain(
+    "The weights contain a temperature of 1.25, fitted to 1,200 images; on them it changes the expected calibration error from 8.0 % to 2.0 %. Losses and calibration errors above are those without it.\n",
+  );
+  expect(body).not.toContain("not applied in this file");
+  expect(body).not.toContain("calibration.temperature");
+});
+
 it("escapes markup in names, and lists at most 100 classes", async () => {
   const labels = ["<script>", "[a](b)", "`c|d`", "*e*", "_f_", "g_h", "&amp;", "i\u001bj"];
   const more = smallModel({ classes: 120 });
