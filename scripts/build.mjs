@@ -56,7 +56,7 @@ function buildPage(root, outDir) {
   const page = join(root, "apps", "web");
   if (!existsSync(page)) return;
   const vite = join(root, "node_modules", "vite", "bin", "vite.js");
-  const { status } = spawnSync(process.execPath, [vite, "build", page, "--outDir", outDir, "--logLevel", "warn"], {
+  const { status } = spawnSync(process.execPath, [vite, "build", page, "--outDir", outDir, "--logLevel", "error"], {
     cwd: root,
     stdio: ["ignore", 2, "inherit"],
   });

@@ -1,50 +1,22 @@
 import { UsageError } from "./base/errors.ts";
 import type { FileSystem, ImageLimits, ImageSource, Platform, Source } from "./base/platform.ts";
 import { limitPixels } from "./base/source.ts";
-import { type FolderDataset, folderDataset, type ImageDataset } from "./data/dataset.ts";
+import type { FolderDataset, ImageDataset } from "./data/dataset.ts";
 import type { Network } from "./graph/network.ts";
-import { type LoadedModel, type LoadModelOptions, loadModel } from "./model/load-model.ts";
+import type { LoadedModel, LoadModelOptions } from "./model/load-model.ts";
 import type { Model, ModelParts } from "./model/model.ts";
-import { encodeModel } from "./model/model-file.ts";
-import {
-  type LoadedWeights,
-  type LoadWeightsOptions,
-  loadWeights,
-  type OpenAsOptions,
-  type OpenedModel,
-  openModel,
-} from "./model/open-weights.ts";
+import type { LoadedWeights, LoadWeightsOptions, OpenAsOptions, OpenedModel } from "./model/open-weights.ts";
 import type { PreprocessingOptions } from "./model/preprocessing.ts";
-import { weightsSource } from "./model/weights-file.ts";
-import { modelFileCard } from "./tasks/card/card.ts";
-import { writeCard } from "./tasks/card/card-file.ts";
-import { type Conversion, type ConvertOptions, convert } from "./tasks/convert.ts";
-import { type Classifier, type LoadOptions, loadClassifier } from "./tasks/evaluate/classifier.ts";
-import { type EvaluateOptions, type EvaluationResult, evaluate } from "./tasks/evaluate/evaluate.ts";
-import { type Explainer, type LoadExplainerOptions, loadExplainer } from "./tasks/explain/explainer.ts";
-import {
-  type Embedded,
-  type EmbedOptions,
-  embed,
-  type ImageToEmbed,
-  type SearchOptions,
-  search,
-} from "./tasks/features/embed.ts";
+import type { Conversion, ConvertOptions } from "./tasks/convert.ts";
+import type { Classifier, LoadOptions } from "./tasks/evaluate/classifier.ts";
+import type { EvaluateOptions, EvaluationResult } from "./tasks/evaluate/evaluate.ts";
+import type { Explainer, LoadExplainerOptions } from "./tasks/explain/explainer.ts";
+import type { Embedded, EmbedOptions, ImageToEmbed, SearchOptions } from "./tasks/features/embed.ts";
 import type { Embeddings, Neighbor } from "./tasks/features/embeddings.ts";
-import {
-  type FeatureExtractor,
-  type LoadExtractorOptions,
-  loadFeatureExtractor,
-} from "./tasks/features/feature-extractor.ts";
-import { type ModelVerification, type VerifyModelOptions, verifyModel } from "./tasks/verify/model.ts";
+import type { FeatureExtractor, LoadExtractorOptions } from "./tasks/features/feature-extractor.ts";
+import type { ModelVerification, VerifyModelOptions } from "./tasks/verify/model.ts";
 import type { Shape } from "./tensor/shape.ts";
-import {
-  type RequestedSettings,
-  requestedSettings,
-  type TrainingRequest,
-  type TrainingResult,
-} from "./train/request.ts";
-import { train } from "./train/train.ts";
+import type { RequestedSettings, TrainingRequest, TrainingResult } from "./train/request.ts";
 
 /** Options of a verb without `platform`, which is already bound. */
 export type Bound<Options> = Omit<Options, "platform">;
@@ -263,9 +235,8 @@ const verifyOptions: OptionNames<VerifyModelOptions> = {
   signal: true,
 };
 
-/** Settings, and what no setting can stand for; settings that locate images are not options. */
-const requestOptions: OptionNames<Omit<TrainingRequest, keyof RequestedSettings>> & Record<string, true> = {
-  ...(Object.fromEntries(requestedSettings.map((name) => [name, true])) as Record<string, true>),
+/** Options of a training run besides its settings. */
+const requestOptions: OptionNames<Omit<TrainingRequest, keyof RequestedSettings>> = {
   network: true,
   validation: true,
   test: true,
@@ -303,7 +274,7 @@ function assertKnown<Options extends object>(
   throw new UsageError({ where: `${verb} option "${unknown}"`, what: "there is no such option", expected });
 }
 
-/** Binds the verbs to a platform. */
+/** Binds the verbs to a platform. The code of each is loaded with its first call: in browsers, its size matters. */
 export function bind(platform: Platform): Verbs {
   /** Options whose names are known, and the platform with their limit of images. */
   const checked = <Options extends object>(
@@ -315,52 +286,88 @@ export function bind(platform: Platform): Verbs {
     return { ...(rest as unknown as Options), platform: limitPixels(platform, pixelLimit) };
   };
   return {
-    loadClassifier: async (source, options) => {
-      return loadClassifier(source, checked("loadClassifier", options, { ...modelOptions, session: true }));
+    loadClassifier: async (source, given) => {
+      const options = checked("loadClassifier", given, { ...modelOptions, session: true });
+      const { loadClassifier } = await import("./tasks/evaluate/classifier.ts");
+      return loadClassifier(source, options);
     },
-    loadExplainer: async (source, options) => {
-      return loadExplainer(source, checked("loadExplainer", options, { ...modelOptions, session: true }));
+    loadExplainer: async (source, given) => {
+      const options = checked("loadExplainer", given, { ...modelOptions, session: true });
+      const { loadExplainer } = await import("./tasks/explain/explainer.ts");
+      return loadExplainer(source, options);
     },
-    loadFeatureExtractor: async (source, options) => {
-      return loadFeatureExtractor(source, checked("loadFeatureExtractor", options, extractorOptions));
+    loadFeatureExtractor: async (source, given) => {
+      const options = checked("loadFeatureExtractor", given, extractorOptions);
+      const { loadFeatureExtractor } = await import("./tasks/features/feature-extractor.ts");
+      return loadFeatureExtractor(source, options);
     },
-    embed: async (source, images, options) => {
-      return embed(source, images, checked("embed", options, embedOptions));
+    embed: async (source, images, given) => {
+      const options = checked("embed", given, embedOptions);
+      const { embed } = await import("./tasks/features/embed.ts");
+      return embed(source, images, options);
     },
-    search: async (source, image, embeddings, options) => {
-      return search(source, image, embeddings, checked("search", options, searchOptions));
+    search: async (source, image, embeddings, given) => {
+      const options = checked("search", given, searchOptions);
+      const { search } = await import("./tasks/features/embed.ts");
+      return search(source, image, embeddings, options);
     },
-    loadModel: async (source, options) => {
-      return loadModel(source, platform, assertKnown("loadModel", options, modelOptions));
+    loadModel: async (source, given) => {
+      const options = assertKnown("loadModel", given, modelOptions);
+      const { loadModel } = await import("./model/load-model.ts");
+      return loadModel(source, platform, options);
     },
-    openModel: async (source, options) => {
-      return openModel(source, platform, assertKnown("openModel", options, { inputShape: true, key: true }));
+    openModel: async (source, given) => {
+      const options = assertKnown("openModel", given, { inputShape: true, key: true });
+      const { openModel } = await import("./model/open-weights.ts");
+      return openModel(source, platform, options);
     },
-    loadWeights: async (network, source, options) => {
-      return loadWeights(network, source, platform, assertKnown("loadWeights", options, weightsOptions));
+    loadWeights: async (network, source, given) => {
+      const options = assertKnown("loadWeights", given, weightsOptions);
+      const { loadWeights } = await import("./model/open-weights.ts");
+      return loadWeights(network, source, platform, options);
     },
     saveModel: async (path, model) => {
       const files = filesOf(platform);
+      const [{ encodeModel }, { modelFileCard }, { writeCard }] = await Promise.all([
+        import("./model/model-file.ts"),
+        import("./tasks/card/card.ts"),
+        import("./tasks/card/card-file.ts"),
+      ]);
       const bytes = encodeModel(model);
       await files.write(path, bytes);
       await writeCard(path, await modelFileCard(path.replace(/^.*[/\\]/, ""), bytes, model), files);
     },
-    readFolder: async (path, options) => {
-      const checkedOptions = assertKnown("readFolder", options, { leastClasses: true });
-      return folderDataset(await filesOf(platform).list(path), checkedOptions);
+    readFolder: async (path, given) => {
+      const options = assertKnown("readFolder", given, { leastClasses: true });
+      const files = filesOf(platform);
+      const { folderDataset } = await import("./data/dataset.ts");
+      return folderDataset(await files.list(path), options);
     },
-    evaluate: async (model, dataset, options) => {
-      return evaluate(model, dataset, checked("evaluate", options, evaluateOptions));
+    evaluate: async (model, dataset, given) => {
+      const options = checked("evaluate", given, evaluateOptions);
+      const { evaluate } = await import("./tasks/evaluate/evaluate.ts");
+      return evaluate(model, dataset, options);
     },
     train: async (dataset, request) => {
-      return train(dataset, { ...assertKnown("train", request, requestOptions), platform });
+      const [{ requestedSettings }, { train }] = await Promise.all([
+        import("./train/request.ts"),
+        import("./train/train.ts"),
+      ]);
+      const settings = Object.fromEntries(requestedSettings.map((name) => [name, true] as const));
+      return train(dataset, { ...assertKnown("train", request, { ...settings, ...requestOptions }), platform });
     },
     convert: async (source, options) => {
       assertKnown("convert", options, convertOptions);
+      const [{ weightsSource }, { convert }] = await Promise.all([
+        import("./model/weights-file.ts"),
+        import("./tasks/convert.ts"),
+      ]);
       return convert(await weightsSource(source, platform, options), options);
     },
-    verify: async (source, options) => {
-      return verifyModel(source, checked("verify", options, verifyOptions));
+    verify: async (source, given) => {
+      const options = checked("verify", given, verifyOptions);
+      const { verifyModel } = await import("./tasks/verify/model.ts");
+      return verifyModel(source, options);
     },
   };
 }

@@ -3,7 +3,10 @@ import { texts } from "./texts.ts";
 
 /** The views, each loaded when it is first shown. */
 const views = {
+  try: async () => new (await import("./try/view.ts")).TryView(),
   inside: async () => new (await import("./inside/view.ts")).InsideView(),
+  teach: async () => new (await import("./teach/view.ts")).TeachView(),
+  check: async () => new (await import("./check/view.ts")).CheckView(),
 } as const;
 
 type ViewName = keyof typeof views;
@@ -28,6 +31,8 @@ document.body.append(
 
 addEventListener("hashchange", () => void show());
 await show();
+// Keeps the page for use without a connection, where the browser and the host allow it.
+if (import.meta.env.PROD) await navigator.serviceWorker?.register("./offline.js").catch(() => {});
 
 function skipToContent(event: Event): void {
   event.preventDefault();

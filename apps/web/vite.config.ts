@@ -23,6 +23,32 @@ const contentSecurityPolicy: Plugin = {
   ],
 };
 
+/**
+ * Writes the script that keeps the page for use without a connection: its own files at once, the engine that is only needed
+ * for some models once it was used.
+ */
+const offline: Plugin = {
+  name: "offline",
+  apply: "build",
+  generateBundle(_, bundle) {
+    const files = Object.keys(bundle).filter((name) => !/ort-|hdf5/.test(name));
+    const template = this.fs.readFile(`${import.meta.dirname}/offline.js`, { encoding: "utf8" });
+    return template.then((source) => {
+      const version = hashOf(files.join());
+      const list = JSON.stringify(["./", "./icon.svg", "./emoji.onnx", ...files.map((name) => `./${name}`)]);
+      const filled = source.replace('"FILES"', list).replace("VERSION", version);
+      this.emitFile({ type: "asset", fileName: "offline.js", source: filled });
+    });
+  },
+};
+
+/** A short name for a list of hashed names. */
+function hashOf(text: string): string {
+  let hash = 5381;
+  for (const character of text) hash = (hash * 33 + character.charCodeAt(0)) >>> 0;
+  return hash.toString(36);
+}
+
 /** With these headers the engine may use several threads. */
 const isolation = {
   "Cross-Origin-Opener-Policy": "same-origin",
@@ -33,7 +59,7 @@ export default defineConfig({
   root: import.meta.dirname,
   // Relative, so that the folder works under any path.
   base: "./",
-  plugins: [contentSecurityPolicy],
+  plugins: [contentSecurityPolicy, offline],
   build: {
     outDir: "../../dist/web",
     emptyOutDir: true,

@@ -36,8 +36,14 @@ export abstract class XceptionError extends Error {
 
   constructor(parts: ErrorParts) {
     super(composeMessage(parts), parts.cause === undefined ? undefined : { cause: parts.cause });
-    this.name = new.target.name;
     this.#parts = parts;
+  }
+
+  /** Name of the class, also where a bundler has shortened it. */
+  override get name(): string {
+    // Not yet set when the engine writes the stack.
+    const words = (this.code ?? "").split("_").map((word) => word.slice(0, 1) + word.slice(1).toLowerCase());
+    return `${words.join("")}Error`;
   }
 
   /** The parts of the message, for rethrowing with more context. */

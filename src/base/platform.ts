@@ -123,8 +123,22 @@ export interface JobLimits {
   readonly memoryBytes: number;
 }
 
+/** The engine that runs a session, and the reasons for its choice. */
+export interface EngineReport {
+  /** Its name and version. */
+  readonly name: string;
+  readonly device: Device;
+  readonly threads: number;
+  /** Sentences: the choice of engine and threads, and how to get more. */
+  readonly reasons: readonly string[];
+  /** Duration of a run on one image, measured when it was loaded; undefined for networks of other inputs. */
+  readonly runMs: number | undefined;
+}
+
 /** A loaded model, ready to run. Release it with `dispose()`. */
 export interface Session {
+  /** Set where an engine is chosen for the user: in browsers. */
+  readonly report?: EngineReport;
   /** Axes of the outputs by name, as far as the engine knows them before a run; a string names an axis of any size. */
   readonly outputShapes?: ReadonlyMap<string, readonly (number | string)[]> | undefined;
   /** Computes all outputs, each in its own memory, from one tensor for each input of the model. */
@@ -219,8 +233,15 @@ export interface ProfileEvent {
 /** A file: its path, its URL, or its bytes. */
 export type Source = string | URL | Blob | ArrayBuffer | Uint8Array;
 
-/** An image: a file (JPEG, PNG …), or pixels. */
-export type ImageSource = Source | RgbImage;
+/** Kinds of images that only one platform knows, by its name; it adds them itself. */
+// biome-ignore lint/suspicious/noEmptyInterface: an interface can be extended by other modules.
+export interface PlatformImages {}
+
+/** An image that every platform knows: a file (JPEG, PNG …), or pixels. */
+export type PortableImage = Source | RgbImage;
+
+/** An image: a file, pixels, or in a browser an image of the page. */
+export type ImageSource = PortableImage | PlatformImages[keyof PlatformImages];
 
 /** Contents of a folder, recursively, in no particular order; hidden files included. */
 export interface FolderListing {

@@ -1,9 +1,9 @@
 import { DataError } from "../base/errors.ts";
-import type { FolderListing, ImageSource } from "../base/platform.ts";
+import type { FolderListing, PortableImage } from "../base/platform.ts";
 
 /** One labeled image of a data set. */
 export interface Sample {
-  readonly image: ImageSource;
+  readonly image: PortableImage;
   /** Index into the data set's classes. */
   readonly label: number;
   /** All its classes in a multi-label data set; `label` is then the one under which tables list it. */

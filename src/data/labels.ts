@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { parseCsv } from "../base/csv.ts";
 import { DataError, FormatError } from "../base/errors.ts";
 import { checkDocument, parseJson } from "../base/json.ts";

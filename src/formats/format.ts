@@ -6,6 +6,7 @@ import type { Architecture } from "../models/registry.ts";
 import type { GraphFacts } from "../report/summary.ts";
 import type { Shape } from "../tensor/shape.ts";
 import type { StoredLayer } from "./map-weights.ts";
+import type { Signature } from "./signatures.ts";
 
 /** The key of our JSON document in files of other programs: in `metadata_props`, attributes, headers. */
 export const metadataKey = "xception-ts";
@@ -26,11 +27,7 @@ export interface FileToRead {
 }
 
 /** A file format to read weights from. */
-export interface FileFormat {
-  /** Its name and usual extensions, for messages: `ONNX (.onnx)`. */
-  readonly title: string;
-  /** Returns whether the first bytes look like this format. */
-  readonly detect: (bytes: Uint8Array) => boolean;
+export interface FileFormat extends Signature {
   /** @throws {FormatError} it is damaged, or holds something else. */
   readonly read: (file: FileToRead) => Promise<FileContents>;
 }

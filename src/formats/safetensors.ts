@@ -1,8 +1,9 @@
-import { z } from "zod";
+import * as z from "zod";
 import { FormatError, UsageError } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
 import type { DataType, Tensor } from "../tensor/tensor.ts";
 import { bytesPerNumber, type EncodedTensor, type NumberFormat, numberFormats } from "./number-formats.ts";
+import { safetensorsHeaderLength, safetensorsLengthBytes } from "./signatures.ts";
 
 /** Contents of a `.safetensors` file. */
 export interface SafetensorsFile {
@@ -13,13 +14,10 @@ export interface SafetensorsFile {
 }
 
 const headerMetadata = "__metadata__";
-/** The format's own limit on its header, in bytes. */
-const formatLimit = 100_000_000;
 /** Headers of weights have some hundred bytes for each tensor; those of embeddings list the images. */
 const largestHeader = 2 ** 25;
 /** Enough for 100,000 tensors. */
 const mostHeaderValues = 2 ** 20;
-const lengthBytes = 8;
 
 const wholeNumber = z.int().min(0);
 const entrySchema = z.strictObject({
@@ -28,11 +26,6 @@ const entrySchema = z.strictObject({
   data_offsets: z.tuple([wholeNumber, wholeNumber]),
 });
 type Entry = z.infer<typeof entrySchema>;
-
-/** Detects the JSON header that every file starts with, after its length. */
-export function isSafetensors(bytes: Uint8Array): boolean {
-  return bytes.length > lengthBytes && headerLength(bytes) <= formatLimit && bytes[lengthBytes] === 0x7b;
-}
 
 /**
  * Reads a `.safetensors` file: a header of names, types and offsets, then the numbers without gaps.
@@ -64,8 +57,8 @@ export function readSafetensors(bytes: Uint8Array, where: string): SafetensorsFi
 }
 
 function readHeader(bytes: Uint8Array, where: string): { header: Record<string, unknown>; dataOffset: number } {
-  const length = bytes.length < lengthBytes ? 0 : headerLength(bytes);
-  const dataOffset = lengthBytes + length;
+  const length = bytes.length < safetensorsLengthBytes ? 0 : safetensorsHeaderLength(bytes);
+  const dataOffset = safetensorsLengthBytes + length;
   if (!(length >= 2 && length <= largestHeader && dataOffset <= bytes.length)) {
     throw new FormatError({
       where: `${where}, byte 0`,
@@ -75,10 +68,12 @@ function readHeader(bytes: Uint8Array, where: string): { header: Record<string, 
       remedy: "Is the file truncated? Copy or download it again.",
     });
   }
-  const place = `${where}, header at byte ${lengthBytes}`;
+  const place = `${where}, header at byte ${safetensorsLengthBytes}`;
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes.subarray(lengthBytes, dataOffset));
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(
+      bytes.subarray(safetensorsLengthBytes, dataOffset),
+    );
   } catch (cause) {
     throw new FormatError({ where: place, what: "the header is not UTF-8", cause });
   }
@@ -86,10 +81,6 @@ function readHeader(bytes: Uint8Array, where: string): { header: Record<string, 
   if (!text.startsWith("{"))
     throw new FormatError({ where: place, what: "the header is not an object", expected: "{" });
   return { header: header as Record<string, unknown>, dataOffset };
-}
-
-function headerLength(bytes: Uint8Array): number {
-  return Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
 }
 
 /** @throws {FormatError} tensors overlap, extend beyond the file, or leave gaps. */
@@ -168,8 +159,8 @@ export function writeSafetensors(
     size += data.byteLength;
   }
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
-  const dataOffset = Math.ceil((lengthBytes + json.length) / 8) * 8;
-  if (dataOffset - lengthBytes > largestHeader) {
+  const dataOffset = Math.ceil((safetensorsLengthBytes + json.length) / 8) * 8;
+  if (dataOffset - safetensorsLengthBytes > largestHeader) {
     const expected = `at most ${largestHeader} bytes`;
     throw new UsageError({
       where: "writeSafetensors",
@@ -178,9 +169,9 @@ export function writeSafetensors(
       expected,
     });
   }
-  const bytes = new Uint8Array(dataOffset + size).fill(0x20, lengthBytes + json.length, dataOffset);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(dataOffset - lengthBytes), true);
-  bytes.set(json, lengthBytes);
+  const bytes = new Uint8Array(dataOffset + size).fill(0x20, safetensorsLengthBytes + json.length, dataOffset);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(dataOffset - safetensorsLengthBytes), true);
+  bytes.set(json, safetensorsLengthBytes);
   let offset = dataOffset;
   for (const [, { data }] of sorted) {
     bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);

@@ -9,10 +9,6 @@ const largestSmallEntries = 2 ** 27;
 /** Compressed bytes to inflate at a time; they expand at most a thousandfold. */
 const partSize = 2 ** 14;
 
-export function isZip(bytes: Uint8Array): boolean {
-  return [0x50, 0x4b, 0x03, 0x04].every((byte, offset) => bytes[offset] === byte);
-}
-
 /**
  * Unpacks entries of a zip archive and verifies their checksums. All other entries are ignored, whatever path they have.
  * Uncompressed entries are views of the archive's bytes, not copies.

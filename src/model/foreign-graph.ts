@@ -1,9 +1,10 @@
 import { FormatError, UsageError } from "../base/errors.ts";
 import type { Engine, Session, SessionOptions, Tensors } from "../base/platform.ts";
+import { encodeMessage } from "../base/protobuf.ts";
 import { imageInput } from "../compiler/lower.ts";
 import { decodeWhole } from "../compiler/onnx/external-data.ts";
 import type { OnnxContent } from "../compiler/onnx/reader.ts";
-import { elementTypeNumbers, ModelProto } from "../compiler/onnx/schema.ts";
+import { elementTypeNumbers, modelProto } from "../compiler/onnx/schema.ts";
 import { type Preprocessing, scalePixels } from "../graph/preprocessing.ts";
 import { type Shape, sizeOf } from "../tensor/shape.ts";
 import { type FloatTensor, floatTensor, type Tensor, transpose } from "../tensor/tensor.ts";
@@ -182,6 +183,7 @@ export async function createGraphSession(
     return { [images.output]: floatTensor([1, scores.length], scores) };
   };
   return {
+    ...(network.report && { report: network.report }),
     // One image at a time: many exporters fix the batch at 1.
     run: async ({ [imageInput]: batch }, run) => {
       const { shape, data } = batch as Tensor<"uint8">;
@@ -236,7 +238,7 @@ function withAllOutputs(graph: Uint8Array, content: OnnxContent, inputShape: Sha
     const sizes = inputShape && oneImage(shapes.get(name) ?? [], inputShape);
     if (sizes && !tensors.has(name)) type.tensor_type.shape.dim = sizes.map((size) => ({ dim_value: size }));
   }
-  return ModelProto.encode(file).finish();
+  return encodeMessage(modelProto, file);
 }
 
 /** Fills in the open axes of an input's shape: one image of the given size. */

@@ -3,19 +3,9 @@ import type { Engine } from "../base/platform.ts";
 import { compile } from "../compiler/compile.ts";
 import type { OnnxOptions } from "../compiler/onnx/onnx.ts";
 import { type FileContents, type FileFormat, type FileGroup, metadataKey } from "../formats/format.ts";
-import { firstBytes } from "../formats/keras/file.ts";
-import { kerasFormat } from "../formats/keras/network.ts";
-import {
-  type KerasModelParts,
-  writeKerasArchive,
-  writeKerasWeights,
-  writeLegacyModel,
-  writeLegacyWeights,
-} from "../formats/keras/writer.ts";
+import type { KerasModelParts } from "../formats/keras/writer.ts";
 import { graphFacts, onnxFormat, readsBytes } from "../formats/onnx/format.ts";
-import { tfjsFormat } from "../formats/tfjs/file.ts";
-import { writeTfjsModel } from "../formats/tfjs/writer.ts";
-import { safetensorsFormat, timmNotes, torchFormat, writeTimm } from "../formats/torch/state-dict.ts";
+import { firstBytes, type Signature, signatures } from "../formats/signatures.ts";
 import { inputShapeOf, type Network } from "../graph/network.ts";
 import type { Weights } from "../graph/weights.ts";
 import type { GraphFacts } from "../report/summary.ts";
@@ -37,7 +27,18 @@ import type { WeightsSource } from "./weights-file.ts";
  * Every format that can be read, in the order of detection: PyTorch's zip archives before Keras's, and the formats with a
  * vague beginning last. A new format is a folder in `formats/` and a line here; to write it, a line in `weightsTargets`.
  */
-const weightsFormats: readonly FileFormat[] = [torchFormat, kerasFormat, onnxFormat, safetensorsFormat, tfjsFormat];
+const weightsFormats: readonly FileFormat[] = [
+  onDemand(signatures.torch, async () => (await import("../formats/torch/state-dict.ts")).torchFormat),
+  onDemand(signatures.keras, async () => (await import("../formats/keras/network.ts")).kerasFormat),
+  onnxFormat,
+  onDemand(signatures.safetensors, async () => (await import("../formats/torch/state-dict.ts")).safetensorsFormat),
+  onDemand(signatures.tfjs, async () => (await import("../formats/tfjs/file.ts")).tfjsFormat),
+];
+
+/** Loads the code that reads a format with the first file of it. */
+function onDemand(signature: Signature, load: () => Promise<FileFormat>): FileFormat {
+  return { ...signature, read: async (file) => (await load()).read(file) };
+}
 
 /** An open file of weights. */
 export interface WeightsFile extends Omit<FileContents, "metadata" | "preprocessing" | "onnx" | "graph"> {
@@ -60,7 +61,7 @@ export async function openWeightsFile(source: WeightsSource): Promise<WeightsFil
   const { bytes, where, key } = source;
   assertUnread(source);
   const format = weightsFormats.find(({ detect }) => detect(bytes));
-  if (key !== undefined && format !== undefined && format !== torchFormat) {
+  if (key !== undefined && format !== undefined && format.detect !== signatures.torch.detect) {
     throw new UsageError({ where, what: "only PyTorch checkpoints have keys", received: key, remedy: "Leave it out." });
   }
   if (format) return described(await format.read(source), source);
@@ -157,27 +158,39 @@ interface WeightsTarget {
 
 /** Every format that can be written; a file name selects the first one with its extension. */
 export const weightsTargets = {
-  "weights-h5": kerasTarget("weights of Keras 3", ".weights.h5", "weights.h5", writeKerasWeights),
-  h5: kerasTarget("a whole model of Keras 2", ".h5", "h5", writeLegacyModel),
-  "h5-weights": kerasTarget("weights of Keras 2", ".h5", "h5 weights", writeLegacyWeights),
-  keras: kerasTarget("a whole model of Keras 3", ".keras", "keras", (model, { savedAt }) =>
-    writeKerasArchive(model, savedAt),
+  "weights-h5": kerasTarget("weights of Keras 3", ".weights.h5", "weights.h5", async (model) =>
+    (await kerasWriter()).writeKerasWeights(model),
+  ),
+  h5: kerasTarget("a whole model of Keras 2", ".h5", "h5", async (model) =>
+    (await kerasWriter()).writeLegacyModel(model),
+  ),
+  "h5-weights": kerasTarget("weights of Keras 2", ".h5", "h5 weights", async (model) =>
+    (await kerasWriter()).writeLegacyWeights(model),
+  ),
+  keras: kerasTarget("a whole model of Keras 3", ".keras", "keras", async (model, { savedAt }) =>
+    (await kerasWriter()).writeKerasArchive(model, savedAt),
   ),
   tfjs: {
     title: "a layers model of TensorFlow.js",
     extension: ".json",
     half: false,
-    write: async (model) => ({ ...writeTfjsModel(withDocument(model)), format: "TF.js layers model", notes: [] }),
+    write: async (model) => {
+      const { writeTfjsModel } = await import("../formats/tfjs/writer.ts");
+      return { ...writeTfjsModel(withDocument(model)), format: "TF.js layers model", notes: [] };
+    },
   },
   safetensors: {
     title: "weights of timm",
     extension: ".safetensors",
     half: false,
-    write: async (model) => ({
-      ...alone(writeTimm(model.architecture, model.weights, writeMetadata(model))),
-      format: "safetensors of timm",
-      notes: timmNotes(model.architecture),
-    }),
+    write: async (model) => {
+      const { timmNotes, writeTimm } = await import("../formats/torch/state-dict.ts");
+      return {
+        ...alone(writeTimm(model.architecture, model.weights, writeMetadata(model))),
+        format: "safetensors of timm",
+        notes: timmNotes(model.architecture),
+      };
+    },
   },
   onnx: { title: "ONNX", extension: ".onnx", half: true, write: writeModelFile },
   "onnx-graph": { title: "ONNX", extension: ".onnx", half: true, write: writeGraph },
@@ -190,6 +203,10 @@ export type TargetName = keyof typeof weightsTargets;
 export function targetOf(path: string): TargetName | undefined {
   const names = Object.keys(weightsTargets) as TargetName[];
   return names.find((name) => path.toLowerCase().endsWith(weightsTargets[name].extension));
+}
+
+function kerasWriter() {
+  return import("../formats/keras/writer.ts");
 }
 
 function kerasTarget(

@@ -1,8 +1,9 @@
 import { FormatError } from "../base/errors.ts";
 import type { Engine, SessionOptions, Tensors } from "../base/platform.ts";
+import { encodeMessage } from "../base/protobuf.ts";
 import { decodeWhole } from "../compiler/onnx/external-data.ts";
 import type { OnnxContent } from "../compiler/onnx/reader.ts";
-import { ModelProto } from "../compiler/onnx/schema.ts";
+import { modelProto } from "../compiler/onnx/schema.ts";
 import { wholeOnnx } from "../formats/onnx/format.ts";
 import { input } from "../graph/builder.ts";
 import { type Layer, type Network, network } from "../graph/network.ts";
@@ -110,5 +111,5 @@ function featuresOf({ shape, data }: FloatTensor, pooling: "avg" | "max" | undef
 function withOutputs(bytes: Uint8Array, names: ReadonlySet<string>): Uint8Array {
   const file = decodeWhole(bytes);
   file.graph.output.splice(0, Infinity, ...[...names].map((name) => ({ name })));
-  return ModelProto.encode(file).finish();
+  return encodeMessage(modelProto, file);
 }

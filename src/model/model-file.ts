@@ -1,6 +1,6 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 import { FormatError, UsageError, XceptionError } from "../base/errors.ts";
-import { checkDocument, parseJson } from "../base/json.ts";
+import { checkDocument, parseJson, safeParse } from "../base/json.ts";
 import { type CompileOptions, compile } from "../compiler/compile.ts";
 import { imageInput } from "../compiler/lower.ts";
 import { type OnnxContent, readOnnx } from "../compiler/onnx/reader.ts";
@@ -23,32 +23,32 @@ export type ModelMetadata = Omit<ModelParts, "weights">;
 /** Description of a model in a file of any kind; only image classifiers have labels and preprocessing. */
 export type ModelDescription = Pick<ModelMetadata, "architecture"> & Partial<Omit<ModelMetadata, "architecture">>;
 
-const byte = z.int().min(0).max(255);
+const byte = z.int().check(z.minimum(0), z.maximum(255));
 /** Schema of a number, or of three, one for each channel. */
-export const perChannel = z.union([z.number(), z.tuple([z.number(), z.number(), z.number()]).readonly()]);
+export const perChannel = z.union([z.number(), z.readonly(z.tuple([z.number(), z.number(), z.number()]))]);
 
 const preprocessingSchema = z.object({
   scale: perChannel,
   offset: perChannel,
-  order: z.enum(["rgb", "bgr"]).optional(),
-  interpolation: z.enum(interpolations).optional(),
+  order: z.optional(z.enum(["rgb", "bgr"])),
+  interpolation: z.optional(z.enum(interpolations)),
   fit: z.enum(fits),
-  cropRatio: z.number().min(0.01).max(1).optional(),
+  cropRatio: z.optional(z.number().check(z.minimum(0.01), z.maximum(1))),
   background: z.tuple([byte, byte, byte]),
 });
 
 const documentSchema = z.object({
   formatVersion: z.literal(formatVersions),
   architecture: architectureSchema,
-  labels: z.array(z.string()).optional(),
-  preprocessing: preprocessingSchema.optional(),
-  license: z.string().optional(),
-  provenance: z.record(z.string(), z.json()).optional(),
+  labels: z.optional(z.array(z.string())),
+  preprocessing: z.optional(preprocessingSchema),
+  license: z.optional(z.string()),
+  provenance: z.optional(z.record(z.string(), z.json())),
 });
 
 /** Returns the problem with an image preprocessing as parts of an error, or undefined. */
 function preprocessingProblem(preprocessing: ImagePreprocessing) {
-  const { error } = preprocessingSchema.safeParse(preprocessing);
+  const { error } = safeParse(preprocessingSchema, preprocessing);
   if (error === undefined) {
     if (preprocessing.interpolation !== undefined || (preprocessing.cropRatio ?? 1) === 1) return undefined;
     return { what: "images are cropped in the graph alone", expected: "preprocessing with an interpolation" };
@@ -85,7 +85,7 @@ function versionFor({ order, interpolation, scale, offset }: ImagePreprocessing)
  */
 export function readMetadata(text: string, where: string): ModelDescription {
   const json = parseJson(text, `${where}, metadata`);
-  const version = z.object({ formatVersion: z.number() }).safeParse(json).data?.formatVersion;
+  const version = safeParse(z.object({ formatVersion: z.number() }), json).data?.formatVersion;
   if (version !== undefined && version > formatVersion) {
     throw new FormatError({
       where,

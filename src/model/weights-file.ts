@@ -3,14 +3,12 @@ import { hubAddress, isHubAddress, parseHubAddress } from "../base/hub-address.t
 import type { Source, SourceReader } from "../base/platform.ts";
 import { isAddress, nameOfSource, readSource } from "../base/source.ts";
 import type { FileToRead } from "../formats/format.ts";
-import { kerasFileModule } from "../formats/keras/file.ts";
 import {
   hubAddressNamed,
   imagenetAddress,
   imagenetOrigin,
   namedWeights,
   type PublishedDescription,
-  parseHubConfig,
   type WhoseWeights,
   weightsNames,
 } from "./published-weights.ts";
@@ -58,6 +56,7 @@ async function hubSource(address: string, reader: SourceReader, options: Weights
   const config = await readSource(configAddress, reader).catch((error: unknown) => {
     if (!isMissing(error)) throw error;
   });
+  const { parseHubConfig } = await import("./hub-config.ts");
   const { license } = namedWeights.find(({ name }) => name === place.repo) ?? {};
   const published = {
     ...(license !== undefined && { license }),
@@ -84,7 +83,9 @@ async function fileSource(source: Source, reader: SourceReader, options: Weights
   const { isolate, downloads } = reader;
   const name = nameOfSource(source);
   // In parallel with reading the bytes, whose content decides the format.
-  if (/\.(h5|hdf5|keras)(#|$)/i.test(name ?? "")) isolate?.prepare?.(kerasFileModule);
+  if (isolate?.prepare && /\.(h5|hdf5|keras)(#|$)/i.test(name ?? "")) {
+    void import("../formats/keras/file.ts").then(({ kerasFileModule }) => isolate?.prepare?.(kerasFileModule));
+  }
   const bytes = await readSource(source, reader);
   const cached = name !== undefined && isAddress(name) ? await downloads?.cached?.(name) : undefined;
   const place = cached === undefined ? "" : ` (cached as ${cached})`;

@@ -1,29 +1,17 @@
-import protobuf from "protobufjs";
 import { crc32c } from "../base/checksums.ts";
+import { decodeMessage, encodeMessage, type MessageFields, messageReader } from "../base/protobuf.ts";
 
 /**
  * The parts of TensorFlow's event files in use.
  * @see https://github.com/tensorflow/tensorflow/blob/v2.16.1/tensorflow/core/util/event.proto and framework/summary.proto
  */
-const schema = protobuf.parse(
-  `syntax = "proto3";
-  message Event {
-    double wall_time = 1;
-    int64 step = 2;
-    oneof what { string file_version = 3; Summary summary = 5; SessionLog session_log = 7; }
-  }
-  message Summary {
-    message Value { string tag = 1; float simple_value = 2; }
-    repeated Value value = 1;
-  }
-  message SessionLog {
-    enum SessionStatus { STATUS_UNSPECIFIED = 0; START = 1; }
-    SessionStatus status = 1;
-  }`,
-  { keepCase: true },
-).root;
-
-const Event = schema.lookupType("Event");
+const eventFields: MessageFields = {
+  wall_time: [1, "double"],
+  step: [2, "int64"],
+  file_version: [3, "string"],
+  summary: [5, { value: [1, { tag: [1, "string"], simple_value: [2, "float"] }, "repeated"] }],
+  session_log: [7, { status: [1, "int32"] }],
+};
 
 /** Scalars at one step of a training run. */
 export interface ScalarEvent {
@@ -73,7 +61,7 @@ export function readEvents(bytes: Uint8Array): readonly StoredEvent[] {
 }
 
 function decode(data: Uint8Array): Omit<StoredEvent, "end"> {
-  const event = Event.toObject(Event.decode(data), { longs: Number }) as {
+  const event = decodeMessage(eventFields, messageReader(data)) as {
     readonly step?: number;
     readonly summary?: { readonly value?: readonly { readonly tag: string; readonly simple_value?: number }[] };
   };
@@ -86,7 +74,7 @@ function decode(data: Uint8Array): Omit<StoredEvent, "end"> {
 
 /** Encodes a record: length, its checksum, event, its checksum; little-endian. */
 function record(event: Record<string, unknown>): Uint8Array {
-  const data = Event.encode(event).finish();
+  const data = encodeMessage(eventFields, event);
   const bytes = new Uint8Array(data.length + 16);
   const view = new DataView(bytes.buffer);
   view.setBigUint64(0, BigInt(data.length), true);

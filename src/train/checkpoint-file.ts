@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { TrainingError } from "../base/errors.ts";
 import { checkDocument } from "../base/json.ts";
 import type { EpochRecord } from "../base/records.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { sha256 } from "../base/checksums.ts";
 import { FormatError, XceptionError } from "../base/errors.ts";
 import { checkDocument } from "../base/json.ts";

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { strFromU8, strToU8, unzipSync, zipSync } from "fflate";
 import { expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
-import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import { syntheticWeights } from "../../src/graph/synthetic.ts";
 import { encodeModel } from "../../src/model/model-file.ts";
 import { foldedGraphModel, torchNet } from "../model/foreign-graphs.ts";
 import { smallModel } from "../model/small-model.ts";
+import { ModelProto } from "../oracles/onnx-proto.ts";
 import { capture } from "./capture.ts";
 
 const formats = join(root, "tests/golden/formats");

@@ -3,12 +3,12 @@ import { RuntimeUnavailableError } from "../../src/base/errors.ts";
 import type { Platform } from "../../src/base/platform.ts";
 import { blockProbe, readBlockSize } from "../../src/compiler/onnx/blocked.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
-import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import { OpGraphBuilder } from "../../src/graph/op-builder.ts";
 import { createSession } from "../../src/runtime/node/engine.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 import { channelBlock } from "../../src/train/step/step-program.ts";
+import { ModelProto } from "../oracles/onnx-proto.ts";
 
 function doubling() {
   const build = new OpGraphBuilder();

@@ -4,7 +4,8 @@ import { unzipSync, zipSync } from "fflate";
 import { describe, expect, test } from "vitest";
 import { FormatError } from "../../src/base/errors.ts";
 import { decodeFloats } from "../../src/formats/number-formats.ts";
-import { isTorch, readTorch } from "../../src/formats/torch/file.ts";
+import { isTorch } from "../../src/formats/signatures.ts";
+import { readTorch } from "../../src/formats/torch/file.ts";
 import { damaged } from "./damaged.ts";
 import { fuzzRuns } from "./fuzz-runs.ts";
 

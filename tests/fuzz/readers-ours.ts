@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { strFromU8, strToU8 } from "fflate";
 import { sha256 } from "../../src/base/checksums.ts";
-import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import { parseLabels, parseMapWeights } from "../../src/data/labels.ts";
 import { averageScores } from "../../src/learning/class-scores.ts";
 import { decodeModel, describeModel, encodeModel } from "../../src/model/model-file.ts";
@@ -12,6 +11,7 @@ import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../.
 import { decodeFeatures, encodeFeatures } from "../../src/train/frozen-features.ts";
 import { damaged } from "../formats/damaged.ts";
 import { smallModel } from "../model/small-model.ts";
+import { ModelProto } from "../oracles/onnx-proto.ts";
 import { damagedJson, jsonText as text } from "./json-damage.ts";
 import { type FuzzedReader, reader, where } from "./reader.ts";
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { type Zippable, zipSync } from "fflate";
 import h5wasm from "h5wasm";
-import { ModelProto } from "../../src/compiler/onnx/schema.ts";
+import { ModelProto } from "../oracles/onnx-proto.ts";
 import { damagedJson } from "./json-damage.ts";
 
 /** Counts, sizes and offsets that are zero, beyond the file, beyond memory, negative, or somewhere else in the file. */

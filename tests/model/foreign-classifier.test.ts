@@ -4,13 +4,13 @@ import { describe, expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import type { XceptionError } from "../../src/base/errors.ts";
 import type { ClassProbability } from "../../src/base/records.ts";
-import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import { encodeModel } from "../../src/model/model-file.ts";
 import { weightsSource } from "../../src/model/weights-file.ts";
 import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
 import { convert } from "../../src/tasks/convert.ts";
 import { type LoadOptions, loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
+import { ModelProto } from "../oracles/onnx-proto.ts";
 import { noise } from "../tasks/images.ts";
 import { smallModel } from "./small-model.ts";
 

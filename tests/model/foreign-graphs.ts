@@ -1,7 +1,6 @@
 import { foldBatchNorm } from "../../src/compiler/fold-batch-norm.ts";
 import { lower } from "../../src/compiler/lower.ts";
 import { toOnnx } from "../../src/compiler/onnx/onnx.ts";
-import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import * as layers from "../../src/graph/builder.ts";
 import type { Weights } from "../../src/graph/initialize.ts";
 import { type Layer, type Network, network } from "../../src/graph/network.ts";
@@ -10,6 +9,7 @@ import { architectureNamed, optionsOf } from "../../src/models/registry.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { type FloatTensor, floatTensor, transpose } from "../../src/tensor/tensor.ts";
 import { bytesOf, type TfjsFiles } from "../formats/tfjs-model.ts";
+import { ModelProto } from "../oracles/onnx-proto.ts";
 
 /** The network of `tests/golden/torch-onnx.py`. */
 export function torchNet(classes = 5): Network {

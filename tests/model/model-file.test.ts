@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { FormatError, UsageError, WeightsError } from "../../src/base/errors.ts";
-import { ModelProto } from "../../src/compiler/onnx/schema.ts";
 import { networkWeights } from "../../src/graph/network.ts";
 import type { ModelParts } from "../../src/model/model.ts";
 import { decodeModel, describeModel, encodeModel } from "../../src/model/model-file.ts";
@@ -11,6 +10,7 @@ import type { XceptionOptions } from "../../src/models/xception/options.ts";
 import { loadEngine } from "../../src/runtime/node/engine.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
+import { ModelProto } from "../oracles/onnx-proto.ts";
 import { noise } from "../tasks/images.ts";
 import { smallModel } from "./small-model.ts";
 

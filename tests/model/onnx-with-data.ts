@@ -1,4 +1,4 @@
-import { ModelProto } from "../../src/compiler/onnx/schema.ts";
+import { ModelProto } from "../oracles/onnx-proto.ts";
 
 interface OnnxFile {
   readonly graph: {

@@ -5,7 +5,7 @@ export type Sources = ReadonlyMap<string, string>;
 
 /** A file may import from its own unit or from a unit of lower rank (docs/adr/0001). The first match counts. */
 const units: readonly (readonly [unit: string, rank: number, files: RegExp])[] = [
-  ["entry", 8, /^src\/(bind|index|node|web)\.ts$/],
+  ["entry", 8, /^src\/(bind|index|node|web|web-worker)\.ts$/],
   ["base", 0, /^src\/(base|tensor)\//],
   ["graph", 1, /^src\/graph\//],
   ...["models", "compiler", "learning", "data", "report", "runtime"].map(
@@ -36,8 +36,8 @@ const fences: readonly (readonly [what: string, target: RegExp, allowed: RegExp]
   ],
   [
     "the browser",
-    /^(src\/runtime\/web\/(?!session\.ts$)|src\/web\.ts$)/,
-    /^(src\/runtime\/web\/.*|src\/web\.ts|apps\/web\/.*)$/,
+    /^(src\/runtime\/web\/(?!session\.ts$)|src\/web(-worker)?\.ts$)/,
+    /^(src\/runtime\/web\/.*|src\/web(-worker)?\.ts|apps\/web\/.*)$/,
   ],
   // Loaded by one module, which switches its telemetry off before.
   ["the native engine", /^onnxruntime-node$/, /^src\/runtime\/node\/engine\.ts$/],

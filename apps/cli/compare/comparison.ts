@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { AbortedError, FileError, UsageError } from "../../../src/base/errors.ts";
 import { checkDocument, parseJson } from "../../../src/base/json.ts";
 import type { Platform } from "../../../src/base/platform.ts";

@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { AbortedError, FileError } from "../../../src/base/errors.ts";
 import { checkDocument, parseJson } from "../../../src/base/json.ts";
 import { readFile, writeFileAtomic } from "../../../src/runtime/node/files.ts";

@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { FileError, FormatError, TrainingError } from "../../../src/base/errors.ts";
 import { checkDocument, parseJson } from "../../../src/base/json.ts";
 import { devices } from "../../../src/base/platform.ts";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { DataError, UsageError } from "../../../src/base/errors.ts";
 import type { FileSystem } from "../../../src/base/platform.ts";
 import { compareCodePoints, type ImageDataset, onlyListed, type Sample } from "../../../src/data/dataset.ts";

@@ -5,7 +5,10 @@ import { xception } from "../../../src/models/xception/paper.ts";
 import { networkCost } from "../../../src/report/cost.ts";
 import { formatRounded, withMetricPrefix } from "../../../src/report/numbers.ts";
 import { h } from "../dom.ts";
+import { currentModel, useAnyModel } from "../models.ts";
+import { attempt } from "../notice.ts";
 import { texts } from "../texts.ts";
+import { FeatureMaps } from "./feature-maps.ts";
 import { NetworkGraph } from "./graph.ts";
 import { describeLayerOf } from "./layer-panel.ts";
 import { SeparableDemo } from "./separable-demo.ts";
@@ -22,40 +25,71 @@ const networks: Readonly<Record<string, readonly [title: string, build: () => Ne
 
 /** The network as a graph, and what each layer does. */
 export class InsideView extends HTMLElement {
-  #network = xception();
+  #network: Network | undefined;
+  /** The loaded model's network, once it is known. */
+  #loaded: Network | undefined;
   readonly #totals = h("p", { class: "muted totals" });
   readonly #graph = new NetworkGraph();
-  readonly #panel = h("aside", { class: "card panel", ariaLive: "polite" });
+  readonly #description = h("div", { ariaLive: "polite" });
+  readonly #maps = new FeatureMaps();
   readonly #select = h("select", { id: "network", onchange: () => this.#show() });
 
   connectedCallback(): void {
     if (this.firstChild) return;
     this.#select.append(...Object.entries(networks).map(([name, [title]]) => h("option", { value: name }, title)));
+    // Until there is a layer above it.
+    this.#maps.hidden = true;
     this.#graph.addEventListener("choose", (event) => this.#describe((event as CustomEvent<string>).detail));
     this.append(
       h("h1", {}, words.title),
       h("p", { class: "lead" }, words.lead),
       h("div", { class: "chooser" }, h("label", { htmlFor: "network" }, words.network), this.#select, this.#totals),
-      h("div", { class: "inside" }, h("div", { class: "card graph-card" }, this.#graph), this.#panel),
+      h(
+        "div",
+        { class: "inside" },
+        h("div", { class: "card graph-card" }, this.#graph),
+        h("aside", { class: "card panel", ariaLabel: words.panel }, this.#description, this.#maps),
+      ),
       h("section", { class: "card" }, new SeparableDemo()),
     );
-    this.#show();
+    // A model in use is shown as soon as its network is known.
+    if (currentModel.value === undefined) this.#show();
+    currentModel.observe((model) => {
+      this.#loaded = undefined;
+      if (model) void attempt(async () => this.#offer(model.title, await model.network()));
+    });
+    void attempt(useAnyModel);
+  }
+
+  /** Adds the loaded model's network to the choices; it is shown unless another one was chosen. */
+  #offer(title: string, network: Network): void {
+    this.#loaded = network;
+    const option = this.#select.querySelector<HTMLOptionElement>("[value=loaded]") ?? h("option", { value: "loaded" });
+    option.textContent = words.networks.current(title);
+    if (!option.isConnected) this.#select.prepend(option);
+    if (this.#network === undefined) this.#select.value = "loaded";
+    if (this.#select.value === "loaded") this.#show();
   }
 
   #show(): void {
-    this.#network = networks[this.#select.value]![1]();
-    const { layers } = this.#network;
-    const parameters = formatRounded(countParameters(networkWeights(this.#network)).total);
-    const macs = withMetricPrefix(networkCost(this.#network).total.multiplications);
+    const { value } = this.#select;
+    const network = value === "loaded" ? this.#loaded! : networks[value]![1]();
+    this.#network = network;
+    const { layers } = network;
+    const parameters = formatRounded(countParameters(networkWeights(network)).total);
+    const macs = withMetricPrefix(networkCost(network).total.multiplications);
     this.#totals.textContent = words.totals(String(layers.length), parameters, macs);
     const first = layers.find(({ config }) => config.type === "SeparableConv2D") ?? layers[0]!;
-    this.#graph.show(this.#network, first.name);
+    this.#graph.show(network, first.name);
     this.#describe(first.name);
   }
 
   #describe(name: string): void {
-    const layer = this.#network.layers.find((each) => each.name === name)!;
-    this.#panel.replaceChildren(describeLayerOf(this.#network, layer));
+    const network = this.#network!;
+    const layer = network.layers.find((each) => each.name === name)!;
+    this.#maps.hidden = false;
+    this.#description.replaceChildren(describeLayerOf(network, layer));
+    this.#maps.show(network === this.#loaded ? layer : undefined);
   }
 }
 

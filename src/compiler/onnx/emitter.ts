@@ -1,7 +1,8 @@
+import { encodeMessage } from "../../base/protobuf.ts";
 import type { Value } from "../../graph/ops.ts";
 import { toHalf } from "../../tensor/half.ts";
 import type { Shape } from "../../tensor/shape.ts";
-import { attributeTypeNumbers, elementTypeNumbers, ModelProto } from "./schema.ts";
+import { attributeTypeNumbers, elementTypeNumbers, modelProto } from "./schema.ts";
 
 /** One attribute of an ONNX node, under the name of its field in the schema. */
 export type Attribute =
@@ -157,7 +158,7 @@ export function encodeOnnx(
     const dim = shape.map((size, axis) => (axis < open.length ? { dim_param: open[axis] } : { dim_value: size }));
     return { name, type: { tensor_type: { elem_type: elementTypeNumbers[type], shape: { dim } } } };
   };
-  const bytes = ModelProto.encode({
+  return encodeMessage(modelProto, {
     ir_version: 9,
     producer_name: "xception-ts",
     opset_import: [...emit.usedDomains].map((domain) => ({ domain, version: domain === domains.onnx ? 18 : 1 })),
@@ -169,7 +170,5 @@ export function encodeOnnx(
       input: inputs.map(describe),
       output: outputs.map(describe),
     },
-  }).finish();
-  // In Node this is a `Buffer`, whose `slice` behaves differently.
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  });
 }

@@ -1,7 +1,7 @@
-import protobuf from "protobufjs";
 import { FormatError } from "../../base/errors.ts";
+import { decodeMessage, encodeMessage, messageReader } from "../../base/protobuf.ts";
 import type { ExternalTensor, OnnxContent } from "./reader.ts";
-import { ModelProto } from "./schema.ts";
+import { modelProto } from "./schema.ts";
 
 /** Tensors may share data, but a small file must not fill the memory. */
 const largestExpansion = 4;
@@ -33,7 +33,7 @@ export async function withExternalData(
     tensor.external_data = [];
     tensor.data_location = 0;
   }
-  return ModelProto.encode(file).finish();
+  return encodeMessage(modelProto, file);
 }
 
 function numbersOf({ name, place }: ExternalTensor, files: ReadonlyMap<string, Uint8Array>, where: string): Uint8Array {
@@ -69,7 +69,7 @@ function assertNotTooMany(
 }
 
 /** A file decoded for editing. */
-export interface OpenOnnx extends protobuf.Message {
+export interface OpenOnnx {
   readonly graph: {
     node: { input: string[]; readonly output: readonly string[] }[];
     initializer: {
@@ -85,7 +85,5 @@ export interface OpenOnnx extends protobuf.Message {
 
 /** Decodes a file completely: fields outside the schema are preserved when it is encoded again. */
 export function decodeWhole(bytes: Uint8Array): OpenOnnx {
-  const reader = protobuf.Reader.create(bytes);
-  reader.discardUnknown = false;
-  return ModelProto.decode(reader) as unknown as OpenOnnx;
+  return decodeMessage(modelProto, messageReader(bytes), { whole: true }) as OpenOnnx;
 }

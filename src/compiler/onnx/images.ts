@@ -1,8 +1,9 @@
+import { encodeMessage } from "../../base/protobuf.ts";
 import type { Value } from "../../graph/ops.ts";
 import type { ImageResize } from "../../graph/preprocessing.ts";
 import type { OnnxEmitter } from "./emitter.ts";
 import { decodeWhole } from "./external-data.ts";
-import { elementTypeNumbers, ModelProto } from "./schema.ts";
+import { elementTypeNumbers, modelProto } from "./schema.ts";
 
 type Size = readonly [height: number, width: number];
 
@@ -43,7 +44,7 @@ export function withoutImageResize(bytes: Uint8Array, images: string, [height, w
   graph.initializer = graph.initializer.filter(({ name }) => read.has(name));
   const [count] = input.type.tensor_type.shape.dim;
   input.type.tensor_type.shape.dim = [count!, ...[height, width, 3].map((size) => ({ dim_value: size }))];
-  return ModelProto.encode(file as never).finish();
+  return encodeMessage(modelProto, file);
 }
 
 /** Size of an image before the crop, rounded down as in timm. */

@@ -1,7 +1,8 @@
+import { encodeMessage } from "../../base/protobuf.ts";
 import { halfSuffix, OnnxEmitter } from "./emitter.ts";
 import { decodeWhole } from "./external-data.ts";
 import { withoutImageResize } from "./images.ts";
-import { elementTypeNumbers, ModelProto } from "./schema.ts";
+import { elementTypeNumbers, modelProto } from "./schema.ts";
 
 /** The graph that a file of this package should have, and what of it comes from the file. */
 export interface ExpectedGraph {
@@ -39,7 +40,7 @@ export function ownGraph(bytes: Uint8Array, { written, weights, images, size }: 
     initializer: [...file.graph.initializer, ...own.map(stored)],
     node: [...emit.nodes, ...file.graph.node],
   };
-  return ModelProto.encode({ ...file, graph } as never).finish();
+  return encodeMessage(modelProto, { ...file, graph });
 }
 
 type Node = ReturnType<typeof decodeWhole>["graph"]["node"][number];

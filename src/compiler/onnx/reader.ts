@@ -1,10 +1,10 @@
-import protobuf from "protobufjs";
 import { FormatError } from "../../base/errors.ts";
+import { decodeMessage, messageReader } from "../../base/protobuf.ts";
 import { fromHalf } from "../../tensor/half.ts";
 import { type Shape, sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import { halfSuffix } from "./emitter.ts";
-import { elementTypeNumbers, ModelProto } from "./schema.ts";
+import { elementTypeNumbers, modelProto } from "./schema.ts";
 
 /** The parts of an `.onnx` file that this package reads. */
 export interface OnnxContent {
@@ -53,7 +53,7 @@ export interface OnnxNode {
   readonly lists: ReadonlyMap<string, readonly number[]>;
 }
 
-/** The fields of the schema that are read, as protobufjs's `toObject` gives them: absent when not in the file. */
+/** The fields of the schema that are read; absent when not in the file. */
 interface OnnxFile {
   readonly graph?: {
     readonly node?: readonly StoredNode[];
@@ -141,9 +141,9 @@ function parse(bytes: Uint8Array, where: string): OnnxFile {
   if (countNodes(bytes) > mostNodes) {
     throw new FormatError({ where, what: "its graph is too large", expected: `at most ${mostNodes} nodes` });
   }
-  const reader = protobuf.Reader.create(bytes);
+  const reader = messageReader(bytes);
   try {
-    return ModelProto.toObject(ModelProto.decode(reader), { longs: Number }) as OnnxFile;
+    return decodeMessage(modelProto, reader) as OnnxFile;
   } catch (cause) {
     // Whatever protobufjs throws, malformed bytes are the only possible reason.
     const reason = cause instanceof Error ? cause.message : String(cause);
@@ -161,7 +161,7 @@ const mostNodes = 100_000;
 
 /** Counts the nodes, fields 1 of field 7, without decoding them; up to the first damage, which the decoder reports. */
 function countNodes(bytes: Uint8Array): number {
-  const reader = protobuf.Reader.create(bytes);
+  const reader = messageReader(bytes);
   let nodes = 0;
   try {
     for (let end = 0; reader.pos < reader.len; ) {

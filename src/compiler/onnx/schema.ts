@@ -1,70 +1,60 @@
-import protobuf from "protobufjs";
+import type { MessageFields } from "../../base/protobuf.ts";
+
+const operatorSet: MessageFields = { domain: [1, "string"], version: [2, "int64"] };
+const entry: MessageFields = { key: [1, "string"], value: [2, "string"] };
+const tensor: MessageFields = {
+  dims: [1, "int64", "repeated"],
+  data_type: [2, "int32"],
+  float_data: [4, "float", "repeated"],
+  name: [8, "string"],
+  raw_data: [9, "bytes"],
+  external_data: [13, entry, "repeated"],
+  data_location: [14, "int32"],
+};
+const attribute: MessageFields = {
+  name: [1, "string"],
+  f: [2, "float"],
+  i: [3, "int64"],
+  s: [4, "bytes"],
+  t: [5, tensor],
+  floats: [7, "float", "repeated"],
+  ints: [8, "int64", "repeated"],
+  type: [20, "int32"],
+};
+const node: MessageFields = {
+  input: [1, "string", "repeated"],
+  output: [2, "string", "repeated"],
+  name: [3, "string"],
+  op_type: [4, "string"],
+  attribute: [5, attribute, "repeated"],
+  domain: [7, "string"],
+};
+const dimension: MessageFields = { dim_value: [1, "int64"], dim_param: [2, "string"] };
+const valueInfo: MessageFields = {
+  name: [1, "string"],
+  type: [2, { tensor_type: [1, { elem_type: [1, "int32"], shape: [2, { dim: [1, dimension, "repeated"] }] }] }],
+};
+const graph: MessageFields = {
+  node: [1, node, "repeated"],
+  name: [2, "string"],
+  initializer: [5, tensor, "repeated"],
+  input: [11, valueInfo, "repeated"],
+  output: [12, valueInfo, "repeated"],
+};
 
 /**
- * The part of ONNX's protobuf schema that this package reads and writes; field numbers from onnx/onnx.proto3
- * (ONNX IR version 10).
+ * A whole `.onnx` file, as far as this package reads and writes it; field numbers from onnx/onnx.proto3 (ONNX IR version 10),
+ * message `ModelProto`.
  */
-const schema = protobuf.parse(
-  `syntax = "proto3";
-  message ModelProto {
-    int64 ir_version = 1;
-    string producer_name = 2;
-    string producer_version = 3;
-    string doc_string = 6;
-    GraphProto graph = 7;
-    repeated OperatorSetIdProto opset_import = 8;
-    repeated StringStringEntryProto metadata_props = 14;
-  }
-  message OperatorSetIdProto { string domain = 1; int64 version = 2; }
-  message StringStringEntryProto { string key = 1; string value = 2; }
-  message GraphProto {
-    repeated NodeProto node = 1;
-    string name = 2;
-    repeated TensorProto initializer = 5;
-    repeated ValueInfoProto input = 11;
-    repeated ValueInfoProto output = 12;
-  }
-  message NodeProto {
-    repeated string input = 1;
-    repeated string output = 2;
-    string name = 3;
-    string op_type = 4;
-    repeated AttributeProto attribute = 5;
-    string domain = 7;
-  }
-  message AttributeProto {
-    string name = 1;
-    float f = 2;
-    int64 i = 3;
-    bytes s = 4;
-    TensorProto t = 5;
-    repeated float floats = 7;
-    repeated int64 ints = 8;
-    int32 type = 20;
-  }
-  message TensorProto {
-    repeated int64 dims = 1;
-    int32 data_type = 2;
-    repeated float float_data = 4;
-    string name = 8;
-    bytes raw_data = 9;
-    repeated StringStringEntryProto external_data = 13;
-    int32 data_location = 14;
-  }
-  message ValueInfoProto { string name = 1; TypeProto type = 2; }
-  message TypeProto {
-    message Tensor { int32 elem_type = 1; TensorShapeProto shape = 2; }
-    Tensor tensor_type = 1;
-  }
-  message TensorShapeProto {
-    message Dimension { int64 dim_value = 1; string dim_param = 2; }
-    repeated Dimension dim = 1;
-  }`,
-  { keepCase: true },
-).root;
-
-/** Encoder and decoder of a whole `.onnx` file. */
-export const ModelProto = schema.lookupType("ModelProto");
+export const modelProto: MessageFields = {
+  ir_version: [1, "int64"],
+  producer_name: [2, "string"],
+  producer_version: [3, "string"],
+  doc_string: [6, "string"],
+  graph: [7, graph],
+  opset_import: [8, operatorSet, "repeated"],
+  metadata_props: [14, entry, "repeated"],
+};
 
 /** ONNX's numbers for element types (TensorProto.DataType). */
 export const elementTypeNumbers = { float32: 1, uint8: 2, int64: 7, bool: 9, float16: 10, float64: 11 } as const;

@@ -2,7 +2,8 @@ import { FormatError } from "../../base/errors.ts";
 import type { IsolatedJob, JobLimits } from "../../base/platform.ts";
 import { metadataKey } from "../format.ts";
 import type { StoredLayer, StoredWeight } from "../map-weights.ts";
-import { isZip, largestExpansion, readZip } from "../zip.ts";
+import { firstBytes, isHdf5, isZip } from "../signatures.ts";
+import { largestExpansion, readZip } from "../zip.ts";
 import { type Hdf5Group, hdf5Engine, readHdf5 } from "./hdf5.ts";
 
 /** Contents of a Keras file. */
@@ -67,16 +68,6 @@ export async function readKerasFile(bytes: Uint8Array, where: string): Promise<K
   const inside = `${where}, entry model.weights.h5`;
   const { layers } = await readHdf5(weights, inside, (root) => storedFile(root, inside));
   return { format: "keras", layers, config, ...metadata };
-}
-
-export function isHdf5(bytes: Uint8Array): boolean {
-  return [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a].every((byte, offset) => bytes[offset] === byte);
-}
-
-/** The beginning of a file of an unknown format, for errors. */
-export function firstBytes(bytes: Uint8Array): string {
-  const hex = [...bytes.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, "0"));
-  return `the bytes ${hex.join(" ")} at offset 0`;
 }
 
 /** @throws {FormatError} the archive is damaged, or an entry is missing or too large. */

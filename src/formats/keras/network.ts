@@ -5,7 +5,7 @@ import { network } from "../../graph/network.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import type { DescribedNetwork, FileContents, FileFormat } from "../format.ts";
 import { shapesOf } from "../map-weights.ts";
-import { isZip } from "../zip.ts";
+import { signatures } from "../signatures.ts";
 import {
   inboundNames,
   type KerasEntry,
@@ -15,13 +15,12 @@ import {
   onlyLayer,
   scalingOf,
 } from "./config.ts";
-import { isHdf5, kerasFileJob, kerasFileLimits, readKerasFile } from "./file.ts";
+import { kerasFileJob, kerasFileLimits, readKerasFile } from "./file.ts";
 import { augmentationLayers, layerRules, type PixelRescaling } from "./layer-rules.ts";
 
 /** Keras: `.keras`, `.h5` with a whole model or only its weights, and `.weights.h5`. */
 export const kerasFormat: FileFormat = {
-  title: "Keras (.keras, .h5, .hdf5, .weights.h5)",
-  detect: (bytes) => isHdf5(bytes) || isZip(bytes),
+  ...signatures.keras,
   async read({ bytes, isDisposable, where, isolate }) {
     const limits = kerasFileLimits(bytes);
     const read = isolate ? isolate(kerasFileJob(bytes, where, isDisposable), limits) : readKerasFile(bytes, where);

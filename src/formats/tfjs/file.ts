@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { FormatError } from "../../base/errors.ts";
 import { checkDocument } from "../../base/json.ts";
 import type { Network } from "../../graph/network.ts";
@@ -10,12 +10,12 @@ import { deepestNesting } from "../keras/file.ts";
 import { kerasNetwork } from "../keras/network.ts";
 import { type StoredLayer, type StoredWeight, shapesOf } from "../map-weights.ts";
 import { matchGraph } from "../match-graph.ts";
+import { signatures } from "../signatures.ts";
 import { type ReadShard, readGroup, readTfjsManifest } from "./manifest.ts";
 
 /** TensorFlow.js: a layers model or a graph model, `model.json` and the files it refers to. */
 export const tfjsFormat: FileFormat = {
-  title: "TensorFlow.js (model.json)",
-  detect: (bytes) => /^\s*(\[\s*)?\{\s*"/.test(new TextDecoder("latin1").decode(bytes.subarray(0, 64))),
+  ...signatures.tfjs,
   async read({ bytes, where, readBeside }) {
     const { kind, layers, weights, steps, graph, config, metadata } = await readTfjsModel(bytes, readBeside, where);
     return {

@@ -1,7 +1,8 @@
 import { FormatError } from "../../base/errors.ts";
 import { type Shape, sizeOf } from "../../tensor/shape.ts";
 import { bytesPerNumber, type EncodedTensor } from "../number-formats.ts";
-import { isZip, largestExpansion, oversizedError, readZip } from "../zip.ts";
+import { isZip, pickleName } from "../signatures.ts";
+import { largestExpansion, oversizedError, readZip } from "../zip.ts";
 import { type PickleValue, readPickle } from "./pickle.ts";
 import { encodedTensor, isTorchObject, swapped, type TorchStorage, torchHandlers } from "./tensors.ts";
 
@@ -27,17 +28,6 @@ const weightKeys = ["state_dict_ema", "model_ema", "state_dict", "model", "modul
 
 /** Training programs nest checkpoints up to three deep. */
 const deepest = 3;
-
-const pickleName = /^[^/]*\/data\.pkl$/;
-const legacyMagic = [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e];
-
-/** Detects both containers: a zip archive whose first entry is a pickle, or a pickle of PyTorch's magic number. */
-export function isTorch(bytes: Uint8Array): boolean {
-  if (legacyMagic.every((byte, offset) => bytes[offset] === byte)) return true;
-  if (!isZip(bytes) || bytes.length < 30) return false;
-  const nameLength = bytes[26]! | (bytes[27]! << 8);
-  return pickleName.test(new TextDecoder().decode(bytes.subarray(30, 30 + nameLength)));
-}
 
 /**
  * Reads the tensors of a `.pth` or `.pt` file, without running any code in it.

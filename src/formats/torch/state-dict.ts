@@ -9,13 +9,13 @@ import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.
 import { type FileContents, type FileFormat, metadataKey } from "../format.ts";
 import type { StoredLayer, StoredWeight } from "../map-weights.ts";
 import { decodeFloats, type EncodedTensor } from "../number-formats.ts";
-import { isSafetensors, readSafetensors, writeSafetensors } from "../safetensors.ts";
-import { isTorch, readTorch } from "./file.ts";
+import { readSafetensors, writeSafetensors } from "../safetensors.ts";
+import { signatures } from "../signatures.ts";
+import { readTorch } from "./file.ts";
 
 /** `.safetensors` of timm: a `state_dict`. */
 export const safetensorsFormat: FileFormat = {
-  title: "safetensors of timm (.safetensors)",
-  detect: isSafetensors,
+  ...signatures.safetensors,
   async read({ bytes, where }) {
     const { tensors, metadata: texts } = readSafetensors(bytes, where);
     const named = [...tensors].map(([path, encoded]) => ({ path, shape: encoded.shape, read: () => encoded }));
@@ -28,8 +28,7 @@ export const safetensorsFormat: FileFormat = {
 
 /** `.pth` and `.pt` of PyTorch. */
 export const torchFormat: FileFormat = {
-  title: "PyTorch (.pth, .pt)",
-  detect: isTorch,
+  ...signatures.torch,
   async read({ bytes, where, key }) {
     const { container, tensors, under } = readTorch(bytes, where, key);
     const named = [...tensors].map(([path, tensor]) => ({ path, ...tensor }));

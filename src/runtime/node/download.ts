@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { open, rename, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { FileError, UsageError } from "../../base/errors.ts";
+import { FileError } from "../../base/errors.ts";
 import { type Checksum, checksumNames, checksumOf } from "./checksum.ts";
 import {
   type AttemptOptions,
@@ -36,25 +36,6 @@ const longestBackoffMs = 15_000;
 
 /** An attempt counts as progress if it adds this many bytes to the most received so far. */
 const leastProgress = 2 ** 16;
-
-/** Reads a URL with an optional checksum, `#md5=…` or `#sha256=…`. */
-export function parseAddress(source: string): { readonly url: string; readonly checksum: Checksum | undefined } {
-  const where = `address ${source}`;
-  if (!URL.canParse(source)) throw new UsageError({ where, what: "this is not a URL" });
-  const url = new URL(source);
-  if (url.protocol !== "http:" && url.protocol !== "https:") {
-    throw new UsageError({ where, what: "it cannot be read", received: url.protocol, expected: "http: or https:" });
-  }
-  const { hash } = url;
-  url.hash = "";
-  const [, algorithm, digest] = /^#(md5|sha256)=([\da-f]*)$/i.exec(hash) ?? [];
-  if (algorithm === undefined && !/^#(md5|sha256)/i.test(hash)) return { url: url.href, checksum: undefined };
-  const name = /^#md5/i.test(hash) ? "md5" : "sha256";
-  const digits = name === "md5" ? 32 : 64;
-  if (digest?.length === digits) return { url: url.href, checksum: { algorithm: name, digest: digest.toLowerCase() } };
-  const what = `this is not ${name === "md5" ? "an MD5" : "a SHA-256"}`;
-  throw new UsageError({ where, what, received: hash, expected: `#${name}= and ${digits} digits` });
-}
 
 /**
  * Downloads a file once; later calls find it in the cache. Interrupted downloads are resumed, and the file appears

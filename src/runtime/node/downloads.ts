@@ -3,7 +3,8 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { isHubAddress } from "../../base/hub-address.ts";
 import type { Downloads } from "../../base/platform.ts";
-import { cachePath, type DownloadOptions, download, parseAddress } from "./download.ts";
+import { parseAddress } from "../address.ts";
+import { cachePath, type DownloadOptions, download } from "./download.ts";
 import { readFile } from "./files.ts";
 import { cachedHubFile, type HubSettings, hubFile, hubSettings } from "./hub.ts";
 

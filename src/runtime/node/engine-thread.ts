@@ -2,8 +2,8 @@
 import { parentPort } from "node:worker_threads";
 import type { Session } from "../../base/platform.ts";
 import { WorkQueue } from "../../base/work-queue.ts";
+import { packError } from "../error-transfer.ts";
 import { createSession } from "./engine.ts";
-import { packError } from "./isolation.ts";
 import type { ThreadAnswer, ThreadOrder } from "./threaded-engine.ts";
 
 const port = parentPort!;

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { AbortedError, FormatError } from "../../base/errors.ts";
-import { type JobFailure, rebuilt } from "./isolation.ts";
+import { type PackedError, unpackError } from "../error-transfer.ts";
 
 /** Description of an order's work, and its limit. */
 export interface GuardedWork {
@@ -72,7 +72,7 @@ export class GuardedProcess {
     const child = this.#child;
     const done = new AbortController();
     let timer: NodeJS.Timeout | undefined;
-    let failure: JobFailure | undefined;
+    let failure: PackedError | undefined;
     child.ref();
     child.channel?.ref();
     try {
@@ -86,7 +86,7 @@ export class GuardedProcess {
         child.once("message", (message: OrderAnswer) => {
           if ("result" in message) return resolve(message.result);
           failure = message;
-          reject(rebuilt(message));
+          reject(unpackError(message));
         });
         child.once("error", reject);
         child.once("exit", (code, killedBy) => {
@@ -115,4 +115,4 @@ export class GuardedProcess {
 }
 
 /** The answer to an order, and that to no order when the process has started. */
-export type OrderAnswer = JobFailure | { readonly result: unknown };
+export type OrderAnswer = PackedError | { readonly result: unknown };

@@ -1,5 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { type JobAnswer, type JobOrder, limitWasmMemory, packError, started } from "./isolation.ts";
+import { packError } from "../error-transfer.ts";
+import { type JobAnswer, type JobOrder, limitWasmMemory, started } from "./isolation.ts";
 
 /** TypeScript has no types of WebAssembly outside of browsers. */
 interface WasmFunctions {

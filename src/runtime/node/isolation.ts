@@ -1,29 +1,11 @@
-import { Worker } from "node:worker_threads";
-import * as errors from "../../base/errors.ts";
+import type { Worker } from "node:worker_threads";
+import { FormatError, XceptionError } from "../../base/errors.ts";
 import type { Isolate, IsolatedJob, JobLimits } from "../../base/platform.ts";
+import { type PackedError, unpackError } from "../error-transfer.ts";
+import { startModule } from "./thread.ts";
 
 /** Message of the thread at the end of the job. */
-export type JobAnswer = { readonly result: unknown; readonly programs: readonly object[] } | JobFailure;
-
-/** An error that can be sent: one of this package by its class, with its parts; any other by its message alone. */
-export interface JobFailure {
-  readonly failure: string;
-  readonly parts: errors.ErrorParts;
-}
-
-/** Describes an error for another thread or process. */
-export function packError(error: unknown): JobFailure {
-  if (error instanceof errors.XceptionError) return { failure: error.constructor.name, parts: error.parts };
-  return { failure: "Error", parts: { where: "", what: error instanceof Error ? error.message : String(error) } };
-}
-
-/** The error that was described. */
-export function rebuilt({ failure, parts }: JobFailure): Error {
-  const known = Object.values(errors).find(
-    (each): each is typeof errors.FormatError => each.name === failure && each !== errors.XceptionError,
-  );
-  return known ? new known(parts) : new Error(parts.what);
-}
+export type JobAnswer = { readonly result: unknown; readonly programs: readonly object[] } | PackedError;
 
 /** Message of the thread when its module is loaded and the job starts. */
 export const started = "started";
@@ -67,13 +49,13 @@ async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): 
       const order: JobOrder = { name, input, memoryBytes };
       worker.postMessage(order, moved);
     });
-    if ("failure" in answer) throw rebuilt(answer);
+    if ("failure" in answer) throw unpackError(answer);
     if (answer.programs.length > 0) programsOf.set(module, answer.programs);
     return answer.result as T;
   } catch (cause) {
-    if (cause instanceof errors.XceptionError) throw cause;
+    if (cause instanceof XceptionError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new errors.FormatError({
+    throw new FormatError({
       where,
       what: `${work?.name ?? "reading it"} ended unexpectedly (${reason})`,
       cause,
@@ -113,22 +95,14 @@ function threadFor(module: string): Worker {
 }
 
 function start(module: string): Worker {
-  const fromSources = import.meta.url.endsWith(".ts");
-  const thread = new URL(`./isolation-thread.${fromSources ? "ts" : "js"}`, import.meta.url);
   // Captured, so that libraries do not print about damaged files; their errors are thrown.
-  const options = { workerData: module, stdout: true, stderr: true };
-  return fromSources ? new Worker(throughTsx(thread), { ...options, eval: true }) : new Worker(thread, options);
+  return startModule("isolation-thread", { workerData: module, stdout: true, stderr: true });
 }
 
-/** In development, where tsx loads TypeScript. */
-export function throughTsx(module: URL): string {
-  return `import("tsx/esm/api").then(({ register }) => { register(); return import(${JSON.stringify(module.href)}); })`;
-}
-
-function tooSlow(where: string, timeMs: number, work: IsolatedJob<unknown>["work"]): errors.FormatError {
+function tooSlow(where: string, timeMs: number, work: IsolatedJob<unknown>["work"]): FormatError {
   const time = `took longer than ${timeMs / 1000} s`;
   const what = work ? `${work.name} ${time}` : `reading it ${time}, so it is probably damaged`;
-  return new errors.FormatError({ where, what, remedy: work?.remedy ?? "Copy or download it again." });
+  return new FormatError({ where, what, remedy: work?.remedy ?? "Copy or download it again." });
 }
 
 interface WasmMemory {

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
+import { packError } from "../error-transfer.ts";
 import type { OrderAnswer } from "./guarded-process.ts";
-import { packError } from "./isolation.ts";
 
 /**
  * A thread that ends this process when its parent has ended or its memory exceeds the limit: native code keeps the main

@@ -1,7 +1,7 @@
-import { Worker } from "node:worker_threads";
 import { RuntimeUnavailableError } from "../../base/errors.ts";
 import type { Engine, Session, SessionOptions, Tensors } from "../../base/platform.ts";
-import { type JobFailure, rebuilt, throughTsx } from "./isolation.ts";
+import { type PackedError, unpackError } from "../error-transfer.ts";
+import { startModule } from "./thread.ts";
 
 /** An order to the engine's thread. */
 export type ThreadOrder =
@@ -10,7 +10,9 @@ export type ThreadOrder =
   | { readonly dispose: true };
 
 /** The thread's answer to an order. */
-export type ThreadAnswer = JobFailure | { readonly tensors?: Tensors; readonly outputShapes?: Session["outputShapes"] };
+export type ThreadAnswer =
+  | PackedError
+  | { readonly tensors?: Tensors; readonly outputShapes?: Session["outputShapes"] };
 
 /**
  * An engine whose sessions each have a thread of their own. ONNX Runtime's binding for Node computes on the thread that
@@ -32,7 +34,7 @@ async function createThreadedSession(model: Uint8Array, { signal: _, ...options 
 }
 
 class ThreadedSession implements Session {
-  readonly #worker = start();
+  readonly #worker = startModule("engine-thread");
   /** Orders that are not answered yet, oldest first: the thread answers in their order. */
   readonly #waiting: { readonly resolve: (answer: ThreadAnswer) => void; readonly reject: (error: Error) => void }[] =
     [];
@@ -57,7 +59,7 @@ class ThreadedSession implements Session {
       this.#waiting.push({ resolve, reject });
       this.#worker.postMessage(order);
     });
-    if ("failure" in answer) throw rebuilt(answer);
+    if ("failure" in answer) throw unpackError(answer);
     return answer;
   }
 
@@ -90,10 +92,4 @@ class ThreadedSession implements Session {
     });
     for (const { reject } of this.#waiting.splice(0)) reject(this.#ended);
   }
-}
-
-function start(): Worker {
-  const fromSources = import.meta.url.endsWith(".ts");
-  const thread = new URL(`./engine-thread.${fromSources ? "ts" : "js"}`, import.meta.url);
-  return fromSources ? new Worker(throughTsx(thread), { eval: true }) : new Worker(thread);
 }

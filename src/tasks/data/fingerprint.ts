@@ -29,33 +29,58 @@ export function fingerprintOf(image: RgbImage): Fingerprint {
 
 /** Averages over equal areas, parts of pixels included: `[side, side, 3]`. */
 function averaged({ width, height, data }: RgbImage, side: number): Float64Array {
-  const size = 3 * side;
+  // Sums over all pixels before a place, whose differences are sums over areas: first along rows, then along columns.
   const row = new Float64Array(3 * (width + 1));
-  // Sums over all pixels before a place, whose differences are sums over areas.
-  const sums = new Float64Array((height + 1) * size);
+  const across = new Float64Array((height + 1) * 3 * side);
+  const [columns, rows] = [boundariesOf(width, side), boundariesOf(height, side)];
   for (let y = 0; y < height; y++) {
     for (let at = 0; at < 3 * width; at++) row[at + 3] = row[at]! + data[3 * y * width + at]!;
-    for (let column = 0; column < side; column++) {
-      for (let color = 0; color < 3; color++) {
-        const place = y * size + 3 * column + color;
-        sums[place + size] = sums[place]! + sumBetween(row, 3, color, (column * width) / side, width / side);
-      }
+    addDifferences(row, 3, columns, across.subarray(y * 3 * side, (y + 2) * 3 * side));
+  }
+  const result = new Float64Array(side * 3 * side);
+  const area = (width * height) / side ** 2;
+  for (let line = 0; line < side; line++) {
+    for (let at = 0; at < 3 * side; at++) {
+      const until = (index: number) => valueAt(across, 3 * side, at, rows[index]!);
+      result[line * 3 * side + at] = (until(line + 1) - until(line)) / area;
     }
   }
-  const area = (width * height) / side ** 2;
-  return Float64Array.from({ length: side * size }, (_, at) => {
-    return sumBetween(sums, size, at % size, (Math.floor(at / size) * height) / side, height / side) / area;
+  return result;
+}
+
+/** A place between two numbers of a list. */
+interface Place {
+  readonly index: number;
+  readonly share: number;
+}
+
+/** The boundaries of equal parts. */
+function boundariesOf(size: number, parts: number): readonly Place[] {
+  return Array.from({ length: parts + 1 }, (_, part) => {
+    const place = (part * size) / parts;
+    const index = Math.min(Math.floor(place), size - 1);
+    return { index, share: place - index };
   });
 }
 
-/** Sum from a place to another, from sums that are `stride` numbers apart. */
-function sumBetween(sums: Float64Array, stride: number, offset: number, start: number, length: number): number {
-  const until = (place: number) => {
-    const whole = Math.min(Math.floor(place), sums.length / stride - 2);
-    const [before, after] = [sums[whole * stride + offset]!, sums[(whole + 1) * stride + offset]!];
-    return before + (place - whole) * (after - before);
-  };
-  return until(start + length) - until(start);
+/** The number at a place of a list of which each entry has `stride` numbers. */
+function valueAt(list: Float64Array, stride: number, offset: number, { index, share }: Place): number {
+  const at = index * stride + offset;
+  return list[at]! + share * (list[at + stride]! - list[at]!);
+}
+
+/** Writes the sums between boundaries, added to those in the first half of `target`, into its second half. */
+function addDifferences(sums: Float64Array, stride: number, boundaries: readonly Place[], target: Float64Array): void {
+  const half = target.length / 2;
+  for (let color = 0; color < stride; color++) {
+    let before = 0;
+    for (let part = 1; part < boundaries.length; part++) {
+      const until = valueAt(sums, stride, color, boundaries[part]!);
+      const at = (part - 1) * stride + color;
+      target[half + at] = target[at]! + until - before;
+      before = until;
+    }
+  }
 }
 
 /** Averages over 2×2 pixels. */

@@ -1,6 +1,14 @@
 import { WeightsError, type XceptionError } from "../../base/errors.ts";
 import { assertOption, wholeNumber } from "../../base/kinds.ts";
-import type { ImageSource, Platform, RgbImage, SessionOptions, Source, Tensors } from "../../base/platform.ts";
+import type {
+  EngineReport,
+  ImageSource,
+  Platform,
+  RgbImage,
+  SessionOptions,
+  Source,
+  Tensors,
+} from "../../base/platform.ts";
 import type { ClassProbability } from "../../base/records.ts";
 import { imageSizeOf } from "../../graph/network.ts";
 import { topIndices } from "../../learning/ranking.ts";
@@ -33,6 +41,8 @@ export class Classifier {
   readonly labels: readonly string[];
   /** Assumptions about information missing from the file, in sentences. */
   readonly notes: readonly string[];
+  /** The engine that runs the network, where one is chosen for the user: in browsers. */
+  readonly engine: EngineReport | undefined;
   /** Size to which images are resized, in pixels. */
   readonly inputSize: { readonly width: number; readonly height: number };
   /** Name of the network's output. */
@@ -49,10 +59,12 @@ export class Classifier {
       provenance,
     }: Pick<Model, "network" | "labels"> & Partial<Pick<LoadedModel, "notes" | "provenance">>,
     predictor: Predictor,
+    engine?: EngineReport,
   ) {
     const [height, width] = imageSizeOf(network);
     this.labels = labels;
     this.notes = notes;
+    this.engine = engine;
     this.inputSize = { width, height };
     this.output = network.output;
     this.provenance = provenance;
@@ -163,5 +175,5 @@ export async function loadClassifier(
   const { session, ...model } = await createClassifierSession(source, platform, options, settings);
   const predictor = new Predictor(model, platform, async () => session);
   await predictor.load();
-  return new Classifier(model, predictor);
+  return new Classifier(model, predictor, session.report);
 }

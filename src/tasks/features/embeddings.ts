@@ -1,11 +1,12 @@
-import { z } from "zod";
+import * as z from "zod";
 import { csvText, parseCsv } from "../../base/csv.ts";
 import { DataError, FormatError, ShapeError, UsageError } from "../../base/errors.ts";
 import { checkDocument, parseJson } from "../../base/json.ts";
 import { assertOption, wholeNumber } from "../../base/kinds.ts";
 import { metadataKey } from "../../formats/format.ts";
 import { decodeFloats } from "../../formats/number-formats.ts";
-import { isSafetensors, readSafetensors, writeSafetensors } from "../../formats/safetensors.ts";
+import { readSafetensors, writeSafetensors } from "../../formats/safetensors.ts";
+import { isSafetensors } from "../../formats/signatures.ts";
 import { perChannel } from "../../model/model-file.ts";
 import { fits, interpolations, preprocessNames } from "../../model/preprocessing.ts";
 import { architectureNames, type NetworkOptions } from "../../models/registry.ts";

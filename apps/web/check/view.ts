@@ -1,0 +1,128 @@
+import type { Verification } from "../../../src/tasks/verify/verify.ts";
+import golden from "../../../tests/golden/xception-paper-71x71-10.json?raw";
+import { h } from "../dom.ts";
+import { runJob } from "../jobs.ts";
+import { currentModel, useAnyModel } from "../models.ts";
+import { attempt } from "../notice.ts";
+import { texts } from "../texts.ts";
+import { type Capabilities, detectCapabilities } from "./capabilities.ts";
+
+const words = texts.check;
+
+/** Images that are classified to measure the speed, after one that warms up. */
+const timedImages = 20;
+
+/** What this browser can do, how fast it is here, and how far its numbers are from Keras's. */
+export class CheckView extends HTMLElement {
+  readonly #facts = h("dl", {});
+  readonly #speed = h("p", { class: "big", ariaLive: "polite" });
+  readonly #speedText = h("p", { class: "muted status below" });
+  readonly #difference = h("p", { class: "big", ariaLive: "polite" });
+  readonly #differenceText = h("p", { class: "muted status below" });
+  readonly #taps = h("table", { class: "taps" });
+
+  connectedCallback(): void {
+    if (this.firstChild) return;
+    const measure = h("button", { type: "button", class: "primary below" }, words.measure);
+    measure.addEventListener("click", () => {
+      measure.disabled = true;
+      void attempt(() => this.#measure()).then(() => Object.assign(measure, { disabled: false }));
+    });
+    const compare = h("button", { type: "button", class: "primary below" }, words.compare);
+    compare.addEventListener("click", () => {
+      compare.disabled = true;
+      void attempt(() => this.#compare()).then(() => Object.assign(compare, { disabled: false }));
+    });
+    this.append(
+      h("h1", {}, words.title),
+      h("p", { class: "lead" }, words.lead),
+      h(
+        "div",
+        { class: "check" },
+        h("section", { class: "card" }, h("h2", {}, words.browser), this.#facts),
+        h(
+          "div",
+          { class: "stacked" },
+          h("section", { class: "card" }, h("h2", {}, words.speed), this.#speed, this.#speedText, measure),
+          h(
+            "section",
+            { class: "card" },
+            h("h2", {}, words.fidelity),
+            h("p", { class: "muted" }, words.fidelityText),
+            this.#difference,
+            this.#differenceText,
+            compare,
+            this.#taps,
+          ),
+        ),
+      ),
+    );
+    // The places are there before the answers.
+    this.#showFacts(undefined);
+    void attempt(async () => this.#showFacts(await detectCapabilities()));
+  }
+
+  #showFacts(found: Capabilities | undefined): void {
+    const fact = (name: string, value: string, note: string) =>
+      h("div", {}, h("dt", {}, name), h("dd", {}, value, h("small", {}, note)));
+    const rows: readonly (readonly [string, string, string])[] = found
+      ? [
+          [words.vectors, words.vectorsOf[found.vectors], ""],
+          [
+            words.threads,
+            found.isolated ? String(found.threads) : "1",
+            found.isolated ? "" : words.threadsLocked(found.threads),
+          ],
+          [words.isolation, found.isolated ? words.yes : words.no, found.isolated ? "" : words.isolationHow],
+          [words.gpu, found.gpu ?? words.no, found.gpu ? "" : words.gpuMissing],
+          [words.half, found.half ? words.yes : words.no, ""],
+        ]
+      : [words.vectors, words.threads, words.isolation, words.gpu, words.half].map((name) => [name, "", ""] as const);
+    this.#facts.replaceChildren(...rows.map((row) => fact(...row)));
+  }
+
+  /** Classifies a gray image some times; each time counts everything from pixels to answer. */
+  async #measure(): Promise<void> {
+    await useAnyModel();
+    const { classifier, title } = currentModel.value!;
+    const { width, height } = classifier.inputSize;
+    const image = { width, height, data: new Uint8Array(3 * width * height).fill(128) };
+    const times: number[] = [];
+    for (let run = 0; run <= timedImages; run++) {
+      const start = performance.now();
+      await classifier.classify(image);
+      if (run > 0) times.push(performance.now() - start);
+      this.#speedText.textContent = words.measuring(run, timedImages);
+    }
+    const median = times.sort((a, b) => a - b)[timedImages / 2]!;
+    this.#speed.textContent = words.milliseconds(median.toFixed(median < 10 ? 1 : 0));
+    this.#speedText.textContent = words.speedOf(title, `${width}×${height}`, Math.round(1000 / median));
+  }
+
+  async #compare(): Promise<void> {
+    this.#differenceText.textContent = words.comparing;
+    const verification = await runJob("compareWithKeras", golden);
+    this.#showVerification(verification);
+  }
+
+  #showVerification({ taps, probabilities, passed }: Verification): void {
+    const exponent = (value: number) => value.toExponential(1);
+    const worst = Math.max(...taps.map(({ difference }) => difference));
+    this.#difference.textContent = exponent(worst);
+    this.#difference.className = passed ? "big well" : "big ill";
+    this.#differenceText.textContent = words.verdict(passed, exponent(probabilities?.difference ?? 0));
+    this.#taps.replaceChildren(
+      h("caption", { class: "visually-hidden" }, words.taps),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, words.layer), h("th", { scope: "col" }, words.difference))),
+      h(
+        "tbody",
+        {},
+        ...taps.map(({ layer, difference }) =>
+          h("tr", {}, h("th", { scope: "row" }, layer), h("td", {}, exponent(difference))),
+        ),
+      ),
+    );
+  }
+}
+
+customElements.define("check-view", CheckView);

@@ -1,0 +1,77 @@
+import { Observable } from "./dom.ts";
+
+/** An image that the user chose: a file, or a moment of the webcam. */
+export interface ChosenImage {
+  readonly name: string;
+  readonly file: Blob;
+}
+
+/** The image in use, on every view. */
+export const currentImage = new Observable<ChosenImage | undefined>(undefined);
+
+/** The running webcam, on every view; undefined while it is off. */
+export const camera = new Observable<MediaStream | undefined>(undefined);
+
+/** Starts the webcam. @throws {DOMException} there is none, or the user forbids it. */
+export async function startCamera(): Promise<void> {
+  if (camera.value) return;
+  camera.value = await navigator.mediaDevices.getUserMedia({
+    video: { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: "environment" },
+  });
+}
+
+/** Stops the webcam and its light. */
+export function stopCamera(): void {
+  for (const track of camera.value?.getTracks() ?? []) track.stop();
+  camera.value = undefined;
+}
+
+/** Takes the image that a video shows. */
+export async function frameOf(video: HTMLVideoElement, name: string): Promise<ChosenImage> {
+  const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
+  canvas.getContext("2d")!.drawImage(video, 0, 0);
+  return { name, file: await canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 }) };
+}
+
+/** A dropped or chosen file, and its folder as far as the browser tells it: `cats/1.jpg`. */
+export interface DroppedFile {
+  readonly file: File;
+  readonly path: string;
+}
+
+/** Reads what was dropped, with all files of dropped folders. */
+export async function droppedFiles(data: DataTransfer): Promise<readonly DroppedFile[]> {
+  // Entries and files must be taken before the first pause: the browser forgets them afterwards.
+  const taken = [...data.items].map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
+  const files = taken.map(({ entry, file }) => {
+    if (entry) return filesOf(entry);
+    return file ? [{ file, path: file.name }] : [];
+  });
+  return (await Promise.all(files)).flat();
+}
+
+/** Files of an input, with their folders if a folder was chosen. */
+export function chosenFiles({ files }: HTMLInputElement): readonly DroppedFile[] {
+  return [...(files ?? [])].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
+}
+
+async function filesOf(entry: FileSystemEntry): Promise<readonly DroppedFile[]> {
+  const path = entry.fullPath.replace(/^\//, "");
+  if (entry instanceof FileSystemFileEntry) {
+    return [{ path, file: await new Promise<File>((resolve, reject) => entry.file(resolve, reject)) }];
+  }
+  const reader = (entry as FileSystemDirectoryEntry).createReader();
+  const found: FileSystemEntry[] = [];
+  // A reader gives a hundred entries at a time.
+  for (;;) {
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    if (some.length === 0) break;
+    found.push(...some);
+  }
+  return (await Promise.all(found.map((each) => filesOf(each)))).flat();
+}
+
+/** Returns whether a file is an image, by its type or name. */
+export function hasImageType({ type, name }: File): boolean {
+  return type.startsWith("image/") || /\.(jpe?g|png|webp|avif|gif|bmp)$/i.test(name);
+}

@@ -1,0 +1,28 @@
+import { h } from "./dom.ts";
+import { texts } from "./texts.ts";
+
+const list = h("div", { class: "notices", role: "status" });
+
+/** Shows a message at the edge of the window until it is closed, over the page, so that nothing moves. */
+export function notify(message: string, kind: "error" | "info" = "info"): void {
+  if (!list.isConnected) document.body.append(list);
+  const notice = h(
+    "div",
+    { class: `notice ${kind}` },
+    h("p", {}, message),
+    h("button", { type: "button", class: "round", ariaLabel: texts.close, onclick: () => notice.remove() }, "×"),
+  );
+  list.replaceChildren(notice);
+}
+
+/** Runs an action of the user and shows its error. Nothing is shown for what the user stopped. */
+export async function attempt(action: () => Promise<unknown>): Promise<void> {
+  try {
+    await action();
+  } catch (error) {
+    if ((error as { code?: unknown }).code === "ABORTED") return;
+    const isOwn = error instanceof Error && "code" in error;
+    if (!isOwn) console.warn(error);
+    notify(error instanceof Error ? error.message : String(error), "error");
+  }
+}

@@ -1,0 +1,188 @@
+import { h } from "../dom.ts";
+import { type ChosenImage, camera, chosenFiles, droppedFiles, frameOf, hasImageType, startCamera } from "../images.ts";
+import { runJob } from "../jobs.ts";
+import { attempt, notify } from "../notice.ts";
+import { texts } from "../texts.ts";
+import { store, type TaughtClass, type TaughtImage } from "./store.ts";
+
+const words = texts.teach;
+
+/** Thumbnails that are shown of a class; the others are only counted. */
+const shown = 12;
+
+/** Milliseconds between two recorded frames of the webcam. */
+const recordingInterval = 150;
+
+/** Events: `change` after images or the name changed, `remove` after the class was removed. */
+export class ClassCard extends HTMLElement {
+  readonly taught: TaughtClass;
+  readonly #video: HTMLVideoElement;
+  readonly #count = h("span", { class: "muted count" });
+  readonly #thumbnails = h("ul", { class: "thumbnails" });
+  #recording = false;
+
+  /** @param video shows the webcam's image, which recording takes. */
+  constructor(taught: TaughtClass, video: HTMLVideoElement) {
+    super();
+    this.taught = taught;
+    this.#video = video;
+  }
+
+  connectedCallback(): void {
+    if (this.firstChild) return;
+    const { taught } = this;
+    const name = h("input", {
+      type: "text",
+      value: taught.name,
+      ariaLabel: words.className,
+      maxLength: 80,
+      onchange: () => {
+        taught.name = name.value.trim() || taught.name;
+        name.value = taught.name;
+        void store.saveClass(taught).then(() => this.#changed());
+      },
+    });
+    const id = `images-${taught.id}`;
+    const file = h("input", {
+      type: "file",
+      multiple: true,
+      accept: "image/*",
+      class: "visually-hidden",
+      id,
+      onchange: () => {
+        const files = chosenFiles(file).map((each) => each.file);
+        void this.addImages(files).then(() => Object.assign(file, { value: "" }));
+      },
+    });
+    this.classList.add("card");
+    this.append(
+      h(
+        "div",
+        { class: "row" },
+        name,
+        this.#count,
+        h(
+          "button",
+          {
+            type: "button",
+            class: "round",
+            ariaLabel: words.removeClass(taught.name),
+            onclick: () => void this.#remove(),
+          },
+          "×",
+        ),
+      ),
+      h(
+        "div",
+        { class: "row" },
+        file,
+        h("label", { class: "button", htmlFor: id }, words.addImages),
+        this.#recordButton(),
+      ),
+      this.#thumbnails,
+    );
+    this.addEventListener("drop", (event) => {
+      if (!event.dataTransfer) return;
+      event.preventDefault();
+      event.stopPropagation();
+      void droppedFiles(event.dataTransfer).then((files) => this.addImages(files.map((each) => each.file)));
+    });
+    void attempt(() => this.#refresh());
+  }
+
+  /** Adds images; those that the browser cannot read are counted and reported. */
+  async addImages(files: readonly Blob[]): Promise<void> {
+    let unreadable = 0;
+    for (const file of files) {
+      if (file instanceof File && !hasImageType(file)) continue;
+      try {
+        const prepared = await runJob("prepareImage", file);
+        this.#show(await store.addImage({ classId: this.taught.id, ...prepared }));
+      } catch (error) {
+        if (error instanceof DOMException) throw error;
+        unreadable += 1;
+      }
+    }
+    if (unreadable > 0) notify(words.unreadable(unreadable), "error");
+    await this.#refreshCount();
+    this.#changed();
+  }
+
+  /** Records frames of the webcam while it is held, with the pointer, Space or Enter. */
+  #recordButton(): HTMLElement {
+    const button = h("button", { type: "button" }, words.record);
+    const start = () => void attempt(() => this.#record());
+    const stop = () => {
+      this.#recording = false;
+    };
+    button.addEventListener("pointerdown", start);
+    for (const end of ["pointerup", "pointerleave", "pointercancel", "blur", "keyup"] as const)
+      button.addEventListener(end, stop);
+    button.addEventListener("keydown", (event) => {
+      if ((event.key === " " || event.key === "Enter") && !event.repeat) start();
+    });
+    return button;
+  }
+
+  async #record(): Promise<void> {
+    if (this.#recording) return;
+    this.#recording = true;
+    await startCamera();
+    const frames: ChosenImage[] = [];
+    while (this.#recording && camera.value) {
+      if (this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) {
+        frames.push(await frameOf(this.#video, this.taught.name));
+        this.#count.textContent = words.recorded(frames.length);
+      }
+      await new Promise((resolve) => setTimeout(resolve, recordingInterval));
+    }
+    await this.addImages(frames.map(({ file }) => file));
+  }
+
+  async #remove(): Promise<void> {
+    await store.removeClass(this.taught.id);
+    this.dispatchEvent(new CustomEvent("remove"));
+    this.remove();
+  }
+
+  async #refresh(): Promise<void> {
+    await this.#refreshCount();
+    for (const image of await store.imagesOf(this.taught.id, shown)) this.#show(image);
+  }
+
+  async #refreshCount(): Promise<void> {
+    this.#count.textContent = words.images(await store.countImages(this.taught.id));
+  }
+
+  #show({ id, thumbnail }: TaughtImage): void {
+    if (this.#thumbnails.childElementCount >= shown) return;
+    const address = URL.createObjectURL(thumbnail);
+    const image = h("img", {
+      class: "thumbnail",
+      src: address,
+      alt: "",
+      width: 56,
+      height: 56,
+      onload: () => URL.revokeObjectURL(address),
+    });
+    const remove = () => {
+      void store.removeImage(id).then(async () => {
+        item.remove();
+        await this.#refreshCount();
+        this.#changed();
+      });
+    };
+    const item = h(
+      "li",
+      {},
+      h("button", { type: "button", ariaLabel: words.removeImage, title: words.removeImage, onclick: remove }, image),
+    );
+    this.#thumbnails.append(item);
+  }
+
+  #changed(): void {
+    this.dispatchEvent(new CustomEvent("change"));
+  }
+}
+
+customElements.define("class-card", ClassCard);

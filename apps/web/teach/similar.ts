@@ -1,0 +1,29 @@
+import type { ChosenImage } from "../images.ts";
+import type { PageModel } from "../models.ts";
+import { backboneOf, mostSimilar, readProjectEmbeddings } from "./embedding.ts";
+import { store, type TaughtImage } from "./store.ts";
+
+/** A training image of the project, its class, and the cosine of its embedding and another one. */
+export interface SimilarImage {
+  readonly image: TaughtImage;
+  readonly label: string;
+  readonly similarity: number;
+}
+
+/** Finds the training images most similar to an image; none if the project was taught with another backbone. */
+export async function similarImages(
+  model: PageModel,
+  { file }: ChosenImage,
+  most: number,
+): Promise<readonly SimilarImage[]> {
+  const classes = await store.classes();
+  const project = await readProjectEmbeddings(classes, await backboneOf(model));
+  if (project.ids.length === 0) return [];
+  const [found] = await (await model.extractor()).features(file, { pooling: "avg" });
+  const names = new Map(classes.map(({ id, name }) => [id, name]));
+  const images = mostSimilar(project, found!.values.data, most).map(async ({ id, similarity }) => {
+    const image = await store.image(id);
+    return image ? [{ image, label: names.get(image.classId) ?? "", similarity }] : [];
+  });
+  return (await Promise.all(images)).flat();
+}

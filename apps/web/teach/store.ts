@@ -1,0 +1,86 @@
+/** A class of the project. */
+export interface TaughtClass {
+  readonly id: number;
+  name: string;
+}
+
+/** A training image of the project, as it is stored. */
+export interface TaughtImage {
+  readonly id: number;
+  readonly classId: number;
+  readonly file: Blob;
+  readonly thumbnail: Blob;
+  /** Its embedding, and the digest of the backbone that computed it. */
+  embedding?: Float32Array;
+  backbone?: string;
+}
+
+/** Values of the project by name. */
+interface ProjectValues {
+  /** The trained model. */
+  readonly model: { readonly title: string; readonly file: Blob; readonly unknownBelow: number };
+}
+
+const database = new Promise<IDBDatabase>((resolve, reject) => {
+  const request = indexedDB.open("xception-teach", 1);
+  request.addEventListener("upgradeneeded", () => {
+    const { result } = request;
+    result.createObjectStore("classes", { keyPath: "id", autoIncrement: true });
+    const images = result.createObjectStore("images", { keyPath: "id", autoIncrement: true });
+    images.createIndex("classId", "classId");
+    result.createObjectStore("project");
+  });
+  request.addEventListener("success", () => resolve(request.result));
+  request.addEventListener("error", () => reject(request.error));
+});
+// Each access reports it; nothing is wrong before the first one.
+database.catch(() => {});
+
+type StoreName = "classes" | "images" | "project";
+
+/** Runs a request in a transaction of its own, and waits until its result is stored. */
+async function run<T>(
+  name: StoreName,
+  mode: IDBTransactionMode,
+  request: (store: IDBObjectStore) => IDBRequest<T>,
+): Promise<T> {
+  const transaction = (await database).transaction(name, mode);
+  const made = request(transaction.objectStore(name));
+  return new Promise((resolve, reject) => {
+    transaction.addEventListener("complete", () => resolve(made.result));
+    transaction.addEventListener("abort", () => reject(transaction.error));
+  });
+}
+
+/** The project: classes, images with thumbnails and embeddings, and the trained model, in the browser's database. */
+export const store = {
+  classes: (): Promise<TaughtClass[]> => run("classes", "readonly", (all) => all.getAll()),
+  async addClass(name: string): Promise<TaughtClass> {
+    return { id: Number(await run("classes", "readwrite", (all) => all.add({ name }))), name };
+  },
+  saveClass: (changed: TaughtClass): Promise<unknown> => run("classes", "readwrite", (all) => all.put(changed)),
+  async removeClass(id: number): Promise<void> {
+    const keys = await run("images", "readonly", (images) => images.index("classId").getAllKeys(id));
+    for (const key of keys) await run("images", "readwrite", (images) => images.delete(key));
+    await run("classes", "readwrite", (all) => all.delete(id));
+  },
+  countImages: (classId: number): Promise<number> =>
+    run("images", "readonly", (images) => images.index("classId").count(classId)),
+  /** Images of a class, the oldest first. */
+  imagesOf: (classId: number, most?: number): Promise<TaughtImage[]> =>
+    run("images", "readonly", (images) => images.index("classId").getAll(classId, most)),
+  image: (id: number): Promise<TaughtImage | undefined> => run("images", "readonly", (images) => images.get(id)),
+  async addImage(image: Omit<TaughtImage, "id">): Promise<TaughtImage> {
+    return { ...image, id: Number(await run("images", "readwrite", (images) => images.add(image))) };
+  },
+  saveImage: (changed: TaughtImage): Promise<unknown> => run("images", "readwrite", (images) => images.put(changed)),
+  removeImage: (id: number): Promise<unknown> => run("images", "readwrite", (images) => images.delete(id)),
+  value: <Name extends keyof ProjectValues>(name: Name): Promise<ProjectValues[Name] | undefined> =>
+    run("project", "readonly", (values) => values.get(name)),
+  saveValue: <Name extends keyof ProjectValues>(name: Name, value: ProjectValues[Name]): Promise<unknown> =>
+    run("project", "readwrite", (values) => values.put(value, name)),
+  /** Removes everything. */
+  async clear(): Promise<void> {
+    for (const name of ["classes", "images", "project"] as const) await run(name, "readwrite", (all) => all.clear());
+  },
+};

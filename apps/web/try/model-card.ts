@@ -1,0 +1,85 @@
+import { formatRounded } from "../../../src/report/numbers.ts";
+import { h } from "../dom.ts";
+import { chosenFiles, type DroppedFile } from "../images.ts";
+import { currentModel, loadingModel, useEmoji, useModel } from "../models.ts";
+import { attempt } from "../notice.ts";
+import { texts } from "../texts.ts";
+
+const words = texts.model;
+
+/** The model in use, and three ways to open another one. */
+export class ModelCard extends HTMLElement {
+  readonly #title = h("h2", {}, words.loading);
+  readonly #facts = h("p", { class: "muted facts-line" });
+  readonly #notes = h("p", { class: "muted notes" });
+
+  connectedCallback(): void {
+    if (this.firstChild) return;
+    const file = h("input", {
+      type: "file",
+      class: "visually-hidden",
+      id: "model-file",
+      accept: ".onnx,.keras,.h5,.hdf5,.safetensors,.pth",
+      onchange: () => void openModelFiles(chosenFiles(file)).then(() => Object.assign(file, { value: "" })),
+    });
+    const address = h("input", { type: "url", placeholder: words.urlExample, ariaLabel: words.url, required: true });
+    this.classList.add("card");
+    this.append(
+      h("p", { class: "kind" }, words.kind),
+      this.#title,
+      this.#facts,
+      this.#notes,
+      h(
+        "details",
+        {},
+        h("summary", {}, words.other),
+        h("p", { class: "muted" }, words.otherText),
+        h(
+          "div",
+          { class: "row" },
+          file,
+          h("label", { class: "button", htmlFor: "model-file" }, words.open),
+          h("button", { type: "button", onclick: () => void attempt(useEmoji) }, words.backToEmoji),
+        ),
+        h(
+          "form",
+          {
+            class: "row",
+            onsubmit: (event: Event) => {
+              event.preventDefault();
+              void attempt(() => useModel(new URL(address.value).pathname.split("/").at(-1)!, address.value));
+            },
+          },
+          address,
+          h("button", {}, words.load),
+        ),
+      ),
+    );
+    currentModel.observe(() => this.#show());
+    loadingModel.observe(() => this.#show());
+  }
+
+  #show(): void {
+    const model = currentModel.value;
+    this.ariaBusy = String(loadingModel.value !== undefined);
+    this.#title.textContent =
+      loadingModel.value === undefined ? (model?.title ?? words.none) : words.loadingOf(loadingModel.value);
+    if (!model) return;
+    const { labels, inputSize, notes } = model.classifier;
+    this.#facts.textContent = words.facts(formatRounded(labels.length), `${inputSize.width}×${inputSize.height}`);
+    this.#notes.textContent = notes.join(" ");
+  }
+}
+
+/** Opens the model among dropped or chosen files. */
+export async function openModelFiles(files: readonly DroppedFile[]): Promise<void> {
+  const found = files.find(({ file }) => isModelFile(file));
+  if (found) await attempt(() => useModel(found.file.name, found.file));
+}
+
+/** Returns whether a file is a model, by its name. */
+export function isModelFile({ name }: File): boolean {
+  return /\.(onnx|keras|h5|hdf5|safetensors|pth|pt)$/i.test(name);
+}
+
+customElements.define("model-card", ModelCard);

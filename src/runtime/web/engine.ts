@@ -1,0 +1,69 @@
+import type { DeviceStatus, Engine, Session, SessionOptions } from "../../base/platform.ts";
+import { sizeOf } from "../../tensor/shape.ts";
+import type { WebSession } from "./session.ts";
+
+/** Options of the engines in a browser. */
+export interface WebEngineOptions {
+  /**
+   * URL of the folder with ONNX Runtime's files, `ort-wasm-simd-threaded.wasm` and the like; default: where the bundler put
+   * them.
+   */
+  readonly onnxruntime?: string | undefined;
+}
+
+/** The engines of a browser, loaded on first use. */
+export function webEngine(options: WebEngineOptions = {}): Engine {
+  return {
+    defaultDevice: "wasm",
+    createSession: (model, session) => createSession(model, session, options),
+    listDevices,
+  };
+}
+
+async function createSession(
+  model: Uint8Array,
+  options: SessionOptions | undefined,
+  { onnxruntime }: WebEngineOptions,
+): Promise<Session> {
+  const { createWebSession, webEngineVersion } = await import("./session.ts");
+  const { threads = availableThreads() } = options ?? {};
+  const session = await createWebSession(model, { ...options, threads }, onnxruntime);
+  session.report = {
+    name: `ONNX Runtime ${webEngineVersion()}`,
+    device: "wasm",
+    threads,
+    reasons: [threadsReason(threads)],
+    runMs: await measuredRun(session),
+  };
+  return session;
+}
+
+/** Milliseconds of the second run on one image: the first one includes preparations. */
+async function measuredRun(session: WebSession): Promise<number | undefined> {
+  const input = session.imageInput;
+  if (input === undefined) return undefined;
+  const { name, shape } = input;
+  const feeds = { [name]: { type: "uint8", shape, data: new Uint8Array(sizeOf(shape)) } } as const;
+  await session.run(feeds);
+  const start = performance.now();
+  await session.run(feeds);
+  return performance.now() - start;
+}
+
+/** Threads that share memory, which a browser only allows where the page is isolated from other origins. */
+function availableThreads(): number {
+  return globalThis.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, 8) : 1;
+}
+
+function threadsReason(threads: number): string {
+  if (threads > 1) return `${threads} threads: the page is isolated from other origins.`;
+  if (globalThis.crossOriginIsolated) return "One thread, as requested, or because there is only one core.";
+  return (
+    "One thread: the page is not isolated from other origins. Serve it with the headers " +
+    "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp."
+  );
+}
+
+async function listDevices(): Promise<readonly DeviceStatus[]> {
+  return [{ device: "wasm", available: true }];
+}

@@ -1,0 +1,155 @@
+import { RuntimeUnavailableError } from "../../../base/errors.ts";
+import { packError, unpackError } from "../../error-transfer.ts";
+import { bitmapOf, isElement } from "../images.ts";
+import type { ToPage, ToWorker } from "./messages.ts";
+import { type Packer, pack, type RemoteObject, type Unpacker, unpack } from "./packing.ts";
+
+/** A worker that serves verbs, and what is waiting for its answers. */
+export class WorkerClient {
+  readonly #start: () => Worker;
+  readonly #options: () => object;
+  #worker: Worker | undefined;
+  readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
+  readonly #callbacks = new Map<number, (...args: readonly unknown[]) => unknown>();
+  /** Ids of objects in the worker, by their proxies. */
+  readonly #ids = new WeakMap<object, number>();
+  #lastId = 0;
+
+  /**
+   * @param start starts the worker, on first use, and again after it has ended unexpectedly.
+   * @param options for its platform.
+   */
+  constructor(start: () => Worker, options: () => object) {
+    this.#start = start;
+    this.#options = options;
+  }
+
+  /** Calls a method of an object in the worker; object 0 has the verbs. */
+  async call(method: string, args: readonly unknown[], object = 0): Promise<unknown> {
+    const moved = new Set<Transferable>();
+    const ready = await Promise.all(args.map((each) => withBitmaps(each, moved)));
+    const signals: (() => void)[] = [];
+    const callbacks: number[] = [];
+    const packer: Packer = {
+      reference: (value) => this.#ids.get(value),
+      signal: (signal) => {
+        const id = this.#nextId();
+        const abort = () => this.#post({ kind: "abort", signal: id });
+        // Posted after the call.
+        if (signal.aborted) queueMicrotask(abort);
+        signal.addEventListener("abort", abort);
+        signals.push(() => signal.removeEventListener("abort", abort));
+        return id;
+      },
+      callback: (callback) => {
+        const id = this.#nextId();
+        this.#callbacks.set(id, callback);
+        callbacks.push(id);
+        return id;
+      },
+    };
+    try {
+      const packed = pack(ready, packer) as readonly unknown[];
+      return await new Promise((resolve, reject) => {
+        const id = this.#nextId();
+        this.#waiting.set(id, { resolve, reject });
+        this.#post({ kind: "call", id, object, method, args: packed }, moved);
+      });
+    } finally {
+      for (const stop of signals) stop();
+      for (const id of callbacks) this.#callbacks.delete(id);
+    }
+  }
+
+  /** Ends the worker; the next call starts another one. */
+  terminate(): void {
+    this.#end("it was ended by the page");
+  }
+
+  #nextId(): number {
+    this.#lastId += 1;
+    return this.#lastId;
+  }
+
+  #post(message: ToWorker, moved: Set<Transferable> = new Set()): void {
+    if (this.#worker === undefined) {
+      const worker = this.#start();
+      this.#worker = worker;
+      worker.addEventListener("message", ({ data }: MessageEvent<ToPage>) => this.#take(data));
+      worker.addEventListener("error", (event) => {
+        event.preventDefault();
+        this.#end(event.message ?? "its script cannot be loaded");
+      });
+      worker.postMessage({ kind: "start", options: this.#options() } satisfies ToWorker);
+    }
+    this.#worker.postMessage(message, [...moved]);
+  }
+
+  #take(message: ToPage): void {
+    if (message.kind === "callback") return void this.#callBack(message);
+    const waiting = this.#waiting.get(message.id);
+    this.#waiting.delete(message.id);
+    if (message.error) waiting?.reject(unpackError(message.error));
+    else waiting?.resolve(unpack(message.value, this.#unpacker));
+  }
+
+  async #callBack({ id, callback, args }: ToPage & { readonly kind: "callback" }): Promise<void> {
+    try {
+      const given = unpack(args, this.#unpacker) as readonly unknown[];
+      const value = await this.#callbacks.get(callback)?.(...given);
+      // Only storage returns something.
+      this.#post({ kind: "answer", id, value: value instanceof Uint8Array ? value : undefined });
+    } catch (error) {
+      this.#post({ kind: "answer", id, error: packError(error) });
+    }
+  }
+
+  readonly #unpacker: Unpacker = { object: (object) => this.#proxy(object) };
+
+  #proxy({ id, fields, methods, generators }: RemoteObject): object {
+    const worker = this.#worker;
+    const call = (method: string, args: readonly unknown[]): Promise<unknown> => {
+      if (this.#worker === worker) return this.call(method, args, id);
+      return Promise.reject(ended("it was started again since this was loaded"));
+    };
+    const proxy: Record<string | symbol, unknown> = { ...(unpack(fields, this.#unpacker) as object) };
+    for (const method of methods) proxy[method] = (...args: readonly unknown[]) => call(method, args);
+    for (const method of generators) {
+      proxy[method] = async function* (...args: readonly unknown[]) {
+        const results = (await call(method, args)) as AsyncGenerator<unknown, void, void>;
+        try {
+          for (let each = await results.next(); !each.done; each = await results.next()) yield each.value;
+        } finally {
+          await results.return();
+        }
+      };
+    }
+    if (methods.includes("dispose")) proxy[Symbol.asyncDispose] = () => call("dispose", []);
+    this.#ids.set(proxy, id);
+    return proxy;
+  }
+
+  #end(reason: string): void {
+    this.#worker?.terminate();
+    this.#worker = undefined;
+    for (const { reject } of this.#waiting.values()) reject(ended(reason));
+    this.#waiting.clear();
+  }
+}
+
+function ended(reason: string): RuntimeUnavailableError {
+  return new RuntimeUnavailableError({
+    where: "worker",
+    what: `the worker has ended (${reason})`,
+    remedy: "Load the model again. If it never starts, serve the worker's script from the page's own origin.",
+  });
+}
+
+/** Replaces elements of the page by their images, which are moved to the worker. */
+async function withBitmaps(value: unknown, moved: Set<Transferable>): Promise<unknown> {
+  if (Array.isArray(value)) return Promise.all(value.map((each) => withBitmaps(each, moved)));
+  if (typeof value !== "object" || value === null || !isElement(value as never)) return value;
+  const bitmap = await bitmapOf(value as never);
+  moved.add(bitmap);
+  return bitmap;
+}

@@ -1,0 +1,90 @@
+import { packError, unpackError } from "../../error-transfer.ts";
+import type { Channel, Reply, ToWorker } from "./messages.ts";
+import { type Packer, pack, type RemoteObject, type Unpacker, unpack } from "./packing.ts";
+
+type Methods = Readonly<Record<string, (...args: readonly unknown[]) => unknown>>;
+
+/**
+ * Serves objects of this worker to the page.
+ * @param verbs the functions of object 0, from the options of the page's first message.
+ */
+export function serveVerbs(channel: Channel, verbs: (options: object) => object): void {
+  const objects = new Map<number, object>();
+  const signals = new Map<number, AbortController>();
+  const callbacks = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
+  let lastId = 0;
+
+  const post = (message: unknown, moved?: Set<Transferable>) => channel.postMessage(message, [...(moved ?? [])]);
+
+  const keep = (object: object): RemoteObject => {
+    lastId += 1;
+    objects.set(lastId, object);
+    return { id: lastId, fields: pack({ ...object }, packer()) as RemoteObject["fields"], ...methodsOf(object) };
+  };
+  const packer = (moved?: Set<Transferable>): Packer => ({ object: keep, ...(moved && { moved }) });
+
+  const callBack = (callback: number, args: readonly unknown[]): Promise<unknown> => {
+    lastId += 1;
+    const id = lastId;
+    const answered = new Promise((resolve, reject) => callbacks.set(id, { resolve, reject }));
+    // Copied, not moved: the caller goes on using its arguments.
+    post({ kind: "callback", id, callback, args: pack(args, packer()) });
+    return answered;
+  };
+
+  const call = async ({ id, object, method, args }: ToWorker & { readonly kind: "call" }): Promise<void> => {
+    const own: number[] = [];
+    const unpacker: Unpacker = {
+      reference: (known) => objects.get(known),
+      signal(signal) {
+        const controller = new AbortController();
+        signals.set(signal, controller);
+        own.push(signal);
+        return controller.signal;
+      },
+      callback:
+        (callback) =>
+        (...given) =>
+          callBack(callback, given),
+    };
+    try {
+      const target = objects.get(object) as Methods;
+      const value = await target[method]!(...(unpack(args, unpacker) as unknown[]));
+      const moved = new Set<Transferable>();
+      post({ kind: "answer", id, value: pack(value, packer(moved)) }, moved);
+    } catch (error) {
+      post({ kind: "answer", id, error: packError(error) });
+    }
+    for (const signal of own) signals.delete(signal);
+    // The last call of a generator.
+    if (method === "return") objects.delete(object);
+  };
+
+  const take = ({ id, value, error }: Reply): void => {
+    const waiting = callbacks.get(id);
+    callbacks.delete(id);
+    if (error) waiting?.reject(unpackError(error));
+    else waiting?.resolve(unpack(value, {}));
+  };
+
+  channel.addEventListener("message", ({ data: message }: MessageEvent<ToWorker>) => {
+    if (message.kind === "start") objects.set(0, verbs(message.options));
+    else if (message.kind === "call") void call(message);
+    else if (message.kind === "abort") signals.get(message.signal)?.abort();
+    else take(message);
+  });
+}
+
+const asyncGenerator = Object.getPrototypeOf(async function* () {});
+
+function methodsOf(object: object): Pick<RemoteObject, "methods" | "generators"> {
+  const methods: string[] = [];
+  const generators: string[] = [];
+  for (let each = object; each !== Object.prototype && each !== null; each = Object.getPrototypeOf(each)) {
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(each))) {
+      if (typeof value !== "function" || name === "constructor") continue;
+      (Object.getPrototypeOf(value) === asyncGenerator ? generators : methods).push(name);
+    }
+  }
+  return { methods, generators };
+}
