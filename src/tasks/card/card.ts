@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { outputActivation } from "../../graph/network.ts";
 import type { ModelParts } from "../../model/model.ts";
 import { buildNetwork, nameOfArchitecture } from "../../models/registry.ts";
@@ -175,7 +176,7 @@ function dataSection({ provenance }: CardSubject): Section {
 }
 
 /** Provenance that another section shows. */
-const shownElsewhere = ["program", "data", "credits", ...splits];
+const shownElsewhere = ["program", "data", "credits", "calibration", ...splits];
 
 function trainingSection({ provenance = {} }: CardSubject): Section {
   const { recipe = {}, ...others } = provenance;
@@ -242,14 +243,28 @@ function metricsSection(subject: CardSubject): Section {
   };
 }
 
+/** As {@link CalibratedModel}. */
+const calibrationSchema = z.object({
+  temperature: z.number(),
+  images: z.number(),
+  errorBefore: z.number(),
+  errorAfter: z.number(),
+});
+
 function calibrationSection({ provenance, labels = [], network }: CardSubject): Section | undefined {
   if (labels.length === 0) return undefined;
   const [scores] = splits.flatMap((split) => scoresIn(provenance, split) ?? []);
+  const calibrated = calibrationSchema.safeParse(provenance?.calibration).data;
   const error = scores?.expectedCalibrationError;
   const softmax = network && outputActivation(network) === "softmax" && labels.length > 1;
   const closed = softmax
     ? "Probabilities sum to 1: an image of none of the classes is assigned to one of them, too, often with confidence."
     : undefined;
+  if (calibrated) {
+    const { temperature, images, errorBefore, errorAfter } = calibrated;
+    const text = `The weights contain a temperature of ${formatNumber(temperature)}, fitted to ${withCommas(images)} images; on them it changes the expected calibration error from ${formatPercent(errorBefore)} to ${formatPercent(errorAfter)}. Losses and calibration errors above are those without it.`;
+    return { id: "calibration", title: "Calibration", blocks: paragraphs(text, closed) };
+  }
   if (error === undefined) {
     const text = "The file does not state how well its probabilities are calibrated.";
     return { id: "calibration", title: "Calibration", blocks: paragraphs(text, closed) };
