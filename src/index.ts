@@ -96,7 +96,7 @@ export {
 export type { Mixing } from "./data/mixing.ts";
 export type { RandAugment } from "./data/rand-augment.ts";
 export { balancedClassWeights, type ClassWeights } from "./data/sample-weights.ts";
-export { type Sampling, type SplitDataset, splitDataset } from "./data/sampling.ts";
+export { type Sampling, type SplitDataset, type SplitShares, splitDataset } from "./data/sampling.ts";
 
 // Training: whole runs, and single steps.
 
@@ -163,6 +163,7 @@ export {
   Predictor,
 } from "./model/predictor.ts";
 export type { PreprocessingOptions, PreprocessName } from "./model/preprocessing.ts";
+export type { CalibratedModel } from "./model/temperature.ts";
 export {
   type Classified,
   Classifier,
