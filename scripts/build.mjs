@@ -15,7 +15,8 @@ const commandLine = "apps/cli/main.js";
 export function build(root) {
   const dist = join(root, "dist");
   const stamp = fingerprint(root);
-  if (existsSync(join(dist, ".sources")) && readFileSync(join(dist, ".sources"), "utf8") === stamp) return;
+  const isCurrent = () => existsSync(join(dist, ".sources")) && readFileSync(join(dist, ".sources"), "utf8") === stamp;
+  if (isCurrent()) return;
   console.error("setup: building dist/");
 
   const fresh = join(root, `dist.${process.pid}`);
@@ -25,6 +26,8 @@ export function build(root) {
     // npx starts this file by itself.
     if (existsSync(join(fresh, commandLine))) chmodSync(join(fresh, commandLine), 0o755);
     writeFileSync(join(fresh, ".sources"), stamp);
+    // Another process may have been faster; programs may already run in its folder.
+    if (isCurrent()) return;
     rmSync(dist, { recursive: true, force: true });
     renameSync(fresh, dist);
   } finally {

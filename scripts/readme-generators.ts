@@ -11,6 +11,7 @@ export const documents = [
   "README.md",
   "ARCHITECTURE.md",
   "docs/README.md",
+  "docs/data.md",
   "bench/README.md",
   "docs/recipes.md",
   "docs/scale-out.md",

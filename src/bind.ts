@@ -1,5 +1,6 @@
 import { UsageError } from "./base/errors.ts";
-import type { FileSystem, ImageSource, Platform, Source } from "./base/platform.ts";
+import type { FileSystem, ImageLimits, ImageSource, Platform, Source } from "./base/platform.ts";
+import { limitPixels } from "./base/source.ts";
 import type { FolderDataset, ImageDataset } from "./data/dataset.ts";
 import type { Network } from "./graph/network.ts";
 import type { LoadedModel, LoadModelOptions } from "./model/load-model.ts";
@@ -15,21 +16,25 @@ import type { Embeddings, Neighbor } from "./tasks/features/embeddings.ts";
 import type { FeatureExtractor, LoadExtractorOptions } from "./tasks/features/feature-extractor.ts";
 import type { ModelVerification, VerifyModelOptions } from "./tasks/verify/model.ts";
 import type { Shape } from "./tensor/shape.ts";
-import type { TrainingRequest, TrainingResult } from "./train/request.ts";
+import type { RequestedSettings, TrainingRequest, TrainingResult } from "./train/request.ts";
 
 /** Options of a verb without `platform`, which is already bound. */
 export type Bound<Options> = Omit<Options, "platform">;
 
+/** Options of a verb that reads images. */
+export type WithImages<Options> = Bound<Options> & ImageLimits;
+
 /**
  * Everything that can be done with images and models on one platform. A source is a path, a URL string, a `URL`, a
- * `Blob`, an `ArrayBuffer` or a `Uint8Array`; for models also `imagenet`, the weights of keras.applications.Xception.
- * URLs are downloaded once.
+ * `Blob`, an `ArrayBuffer` or a `Uint8Array`; for models also `imagenet`, the weights of keras.applications for the
+ * architecture. URLs are downloaded once.
  */
 export interface Verbs {
   /**
    * Loads a model from a file of any known format, ready to classify images.
    * @param options `network`, `architecture`: the network, if the file holds only weights; `preprocess`, `interpolation`,
-   * `fit`: the preprocessing of images, if the file does not specify it or is wrong.
+   * `fit`: the preprocessing of images, if the file does not specify it or is wrong; `pixelLimit`: largest number of pixels
+   * of an image, default 100 million.
    * @throws {FileError} the file does not exist, or cannot be read.
    * @throws {FormatError} it is in no known format, or damaged.
    * @throws {WeightsError} a weight of its network is missing or has another shape.
@@ -40,7 +45,7 @@ export interface Verbs {
    * console.log(best?.label, best?.probability);
    * await classifier.dispose();
    */
-  loadClassifier(source: Source, options?: Bound<LoadOptions>): Promise<Classifier>;
+  loadClassifier(source: Source, options?: WithImages<LoadOptions>): Promise<Classifier>;
   /**
    * Loads weights from a file of any known format, ready to extract features from images.
    * @param source with `imagenet`, the classifier is omitted unless `network.includeTop` asks for it.
@@ -53,7 +58,7 @@ export interface Verbs {
    * const maps = await extractor.features("cat.jpg", { stages: [2, 3, 4, 5] });
    * const [embedding] = await extractor.features("cat.jpg", { pooling: "avg" });
    */
-  loadFeatureExtractor(source: Source, options?: Bound<LoadExtractorOptions>): Promise<FeatureExtractor>;
+  loadFeatureExtractor(source: Source, options?: WithImages<LoadExtractorOptions>): Promise<FeatureExtractor>;
   /**
    * Computes embeddings of images: the globally pooled feature maps of a layer, one row per image. Unreadable images are
    * skipped and listed.
@@ -67,7 +72,7 @@ export interface Verbs {
    * const embeddings = await embed("run/model.onnx", images);
    * console.log(embeddings.values.shape); // [images, 2048]
    */
-  embed(source: Source, images: readonly ImageToEmbed[], options?: Bound<EmbedOptions>): Promise<Embedded>;
+  embed(source: Source, images: readonly ImageToEmbed[], options?: WithImages<EmbedOptions>): Promise<Embedded>;
   /**
    * Embeds an image and finds the most similar ones by cosine similarity, most similar first.
    * @param source the model that made the embeddings.
@@ -82,7 +87,7 @@ export interface Verbs {
     source: Source,
     image: ImageSource,
     embeddings: Embeddings,
-    options?: Bound<SearchOptions>,
+    options?: WithImages<SearchOptions>,
   ): Promise<readonly Neighbor[]>;
   /**
    * Loads a classifier from a file of any known format, ready to explain its predictions.
@@ -91,7 +96,7 @@ export interface Verbs {
    * await using explainer = await loadExplainer("run/model.onnx");
    * const { label, probability, map } = await explainer.explain("cat.jpg", { against: "dog" });
    */
-  loadExplainer(source: Source, options?: Bound<LoadExplainerOptions>): Promise<Explainer>;
+  loadExplainer(source: Source, options?: WithImages<LoadExplainerOptions>): Promise<Explainer>;
   /**
    * Reads a classifier from a file of any known format, to inspect it, evaluate it or train it further.
    * @throws the errors of {@link Verbs.loadClassifier}.
@@ -112,7 +117,7 @@ export interface Verbs {
    */
   loadWeights(network: Network, source: Source, options?: LoadWeightsOptions): Promise<LoadedWeights>;
   /**
-   * Writes a model file atomically.
+   * Writes a model file atomically, and beside it its card, `model.onnx.md`, unless there is an edited one.
    * @throws {UsageError} the architecture is not a classifier with as many classes as labels.
    * @throws {WeightsError} the weights are not those of the network.
    * @throws {FileError} the folder is missing or not writable.
@@ -128,10 +133,11 @@ export interface Verbs {
   saveModel(path: string, model: ModelParts): Promise<void>;
   /**
    * Lists the labeled images of a folder with one subfolder per class.
+   * @param options `leastClasses`: 1 to evaluate a model on a single one of its classes; default 2.
    * @throws {DataError} the folder is missing or cannot be read, or has no images, a class without images, or only one
    * class.
    */
-  readFolder(path: string): Promise<FolderDataset>;
+  readFolder(path: string, options?: { readonly leastClasses?: 1 | 2 }): Promise<FolderDataset>;
   /**
    * Evaluates a model on labeled images. The classes of the data set are matched with the model's labels by name. If the
    * network ends in a softmax, the temperature that would calibrate it is reported as well.
@@ -144,7 +150,7 @@ export interface Verbs {
   evaluate(
     model: Pick<Model, "network" | "weights" | "labels" | "preprocessing">,
     dataset: ImageDataset,
-    options?: Bound<EvaluateOptions>,
+    options?: WithImages<EvaluateOptions>,
   ): Promise<EvaluationResult>;
   /**
    * Trains a network on labeled images; with validation images it evaluates the network after every epoch and keeps the
@@ -178,7 +184,7 @@ export interface Verbs {
    * @throws {RuntimeUnavailableError} a requested runtime is not available.
    * @throws {AbortedError} the signal fired.
    */
-  verify(source: Source, options?: Bound<VerifyModelOptions>): Promise<ModelVerification>;
+  verify(source: Source, options?: WithImages<VerifyModelOptions>): Promise<ModelVerification>;
 }
 
 /** Options of a verb by name: complete, so that any other one is a mistake. */
@@ -229,6 +235,33 @@ const verifyOptions: OptionNames<VerifyModelOptions> = {
   signal: true,
 };
 
+/** What no setting can stand for. */
+const requestOptions: OptionNames<Omit<TrainingRequest, keyof RequestedSettings>> = {
+  network: true,
+  validation: true,
+  test: true,
+  mapWeights: true,
+  preprocessing: true,
+  mixing: true,
+  trainable: true,
+  rateFactor: true,
+  device: true,
+  threads: true,
+  communicator: true,
+  healthSteps: true,
+  weightsName: true,
+  resolved: true,
+  start: true,
+  signal: true,
+  checkpoints: true,
+  resume: true,
+  onStart: true,
+  onProgress: true,
+  onEpoch: true,
+  onTest: true,
+  head: true,
+};
+
 /** @throws {UsageError} there is no option of a given name: a typing error must not pass silently. */
 function assertKnown<Options extends object>(
   verb: keyof Verbs,
@@ -243,31 +276,40 @@ function assertKnown<Options extends object>(
 
 /** Binds the verbs to a platform. The code of each is loaded with its first call: in browsers, its size matters. */
 export function bind(platform: Platform): Verbs {
+  /** Options whose names are known, and the platform with their limit of images. */
+  const checked = <Options extends object>(
+    verb: keyof Verbs,
+    options: (Options & ImageLimits) | undefined,
+    known: Readonly<Record<string, true>>,
+  ) => {
+    const { pixelLimit, ...rest } = assertKnown(verb, options, { ...known, pixelLimit: true }) ?? ({} as never);
+    return { ...(rest as unknown as Options), platform: limitPixels(platform, pixelLimit) };
+  };
   return {
     loadClassifier: async (source, given) => {
-      const options = assertKnown("loadClassifier", given, { ...modelOptions, session: true });
+      const options = checked("loadClassifier", given, { ...modelOptions, session: true });
       const { loadClassifier } = await import("./tasks/evaluate/classifier.ts");
-      return loadClassifier(source, { ...options, platform });
+      return loadClassifier(source, options);
     },
     loadExplainer: async (source, given) => {
-      const options = assertKnown("loadExplainer", given, { ...modelOptions, session: true });
+      const options = checked("loadExplainer", given, { ...modelOptions, session: true });
       const { loadExplainer } = await import("./tasks/explain/explainer.ts");
-      return loadExplainer(source, { ...options, platform });
+      return loadExplainer(source, options);
     },
     loadFeatureExtractor: async (source, given) => {
-      const options = assertKnown("loadFeatureExtractor", given, extractorOptions);
+      const options = checked("loadFeatureExtractor", given, extractorOptions);
       const { loadFeatureExtractor } = await import("./tasks/features/feature-extractor.ts");
-      return loadFeatureExtractor(source, { ...options, platform });
+      return loadFeatureExtractor(source, options);
     },
     embed: async (source, images, given) => {
-      const options = assertKnown("embed", given, embedOptions);
+      const options = checked("embed", given, embedOptions);
       const { embed } = await import("./tasks/features/embed.ts");
-      return embed(source, images, { ...options, platform });
+      return embed(source, images, options);
     },
     search: async (source, image, embeddings, given) => {
-      const options = assertKnown("search", given, searchOptions);
+      const options = checked("search", given, searchOptions);
       const { search } = await import("./tasks/features/embed.ts");
-      return search(source, image, embeddings, { ...options, platform });
+      return search(source, image, embeddings, options);
     },
     loadModel: async (source, given) => {
       const options = assertKnown("loadModel", given, modelOptions);
@@ -286,22 +328,35 @@ export function bind(platform: Platform): Verbs {
     },
     saveModel: async (path, model) => {
       const files = filesOf(platform);
-      const { encodeModel } = await import("./model/model-file.ts");
-      await files.write(path, encodeModel(model));
+      const [{ encodeModel }, { modelFileCard }, { writeCard }] = await Promise.all([
+        import("./model/model-file.ts"),
+        import("./tasks/card/card.ts"),
+        import("./tasks/card/card-file.ts"),
+      ]);
+      const bytes = encodeModel(model);
+      await files.write(path, bytes);
+      await writeCard(path, await modelFileCard(path.replace(/^.*[/\\]/, ""), bytes, model), files);
     },
-    readFolder: async (path) => {
+    readFolder: async (path, given) => {
+      const options = assertKnown("readFolder", given, { leastClasses: true });
       const files = filesOf(platform);
       const { folderDataset } = await import("./data/dataset.ts");
-      return folderDataset(await files.list(path));
+      return folderDataset(await files.list(path), options);
     },
     evaluate: async (model, dataset, given) => {
-      const options = assertKnown("evaluate", given, evaluateOptions);
+      const options = checked("evaluate", given, evaluateOptions);
       const { evaluate } = await import("./tasks/evaluate/evaluate.ts");
-      return evaluate(model, dataset, { ...options, platform });
+      return evaluate(model, dataset, options);
     },
     train: async (dataset, request) => {
-      const { train } = await import("./train/train.ts");
-      return train(dataset, { ...request, platform });
+      const [{ requestedSettings }, { train }] = await Promise.all([
+        import("./train/request.ts"),
+        import("./train/train.ts"),
+      ]);
+      // Settings that locate images are not options.
+      const settings = Object.fromEntries(requestedSettings.map((name) => [name, true] as const));
+      const known = { ...requestOptions, ...settings };
+      return train(dataset, { ...assertKnown("train", request, known), platform });
     },
     convert: async (source, options) => {
       assertKnown("convert", options, convertOptions);
@@ -309,12 +364,12 @@ export function bind(platform: Platform): Verbs {
         import("./model/weights-file.ts"),
         import("./tasks/convert.ts"),
       ]);
-      return convert(await weightsSource(source, platform, { key: options.key }), options);
+      return convert(await weightsSource(source, platform, options), options);
     },
     verify: async (source, given) => {
-      const options = assertKnown("verify", given, verifyOptions);
+      const options = checked("verify", given, verifyOptions);
       const { verifyModel } = await import("./tasks/verify/model.ts");
-      return verifyModel(source, { ...options, platform });
+      return verifyModel(source, options);
     },
   };
 }

@@ -6,7 +6,7 @@
 export * from "./base/errors.ts";
 export type * from "./base/platform.ts";
 export type * from "./base/records.ts";
-export { type Bound, bind, type Verbs } from "./bind.ts";
+export { type Bound, bind, type Verbs, type WithImages } from "./bind.ts";
 export type { Shape } from "./tensor/shape.ts";
 export { type DataType, type FloatTensor, floatTensor, type Tensor } from "./tensor/tensor.ts";
 

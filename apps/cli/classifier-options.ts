@@ -3,7 +3,7 @@ import type { Device, Platform } from "../../src/base/platform.ts";
 import { printableLine } from "../../src/base/printable.ts";
 import type { LoadModelOptions } from "../../src/model/load-model.ts";
 import type { PreprocessingOptions } from "../../src/model/preprocessing.ts";
-import { addDownloadOptions, type DownloadFlags, platformFor } from "./downloads.ts";
+import { addDownloadOptions, addPixelLimit, type DownloadFlags, platformFor } from "./downloads.ts";
 import type { CliIo } from "./io.ts";
 import { addLabelsOption, labelsOf } from "./labels.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "./network-options.ts";
@@ -18,7 +18,7 @@ export interface ClassifierFlags extends Partial<Omit<NetworkFlags, "top">>, Dow
 
 /** Adds the flags of a command that loads a classifier: the network of bare weights, labels, downloads, device. */
 export function addClassifierOptions(command: Command): Command {
-  addPreprocessingOptions(addDownloadOptions(addLabelsOption(command.addOption(deviceOption()))));
+  addPixelLimit(addPreprocessingOptions(addDownloadOptions(addLabelsOption(command.addOption(deviceOption())))));
   return addNetworkOptions(command, ["top", "pooling", "seed"]);
 }
 

@@ -1,10 +1,12 @@
 import { join } from "node:path";
 import type { Command } from "commander";
-import type { Platform } from "../../src/base/platform.ts";
+import type { DownloadLimits, Platform } from "../../src/base/platform.ts";
+import { limitPixels } from "../../src/base/source.ts";
 import type { DownloadProgress } from "../../src/runtime/node/download-attempt.ts";
 import { cachedDownloads, type DownloadSettings, downloadSettings } from "../../src/runtime/node/downloads.ts";
-import { nodePlatform } from "../../src/runtime/node/platform.ts";
+import { nodeImages, nodePlatform } from "../../src/runtime/node/platform.ts";
 import type { CliIo } from "./io.ts";
+import { countOf } from "./options.ts";
 import { type Progress, startProgress } from "./progress.ts";
 
 /** Values of the flags of {@link addDownloadOptions}. */
@@ -12,6 +14,13 @@ export interface DownloadFlags {
   readonly cacheDir?: string | undefined;
   readonly offline?: boolean | undefined;
   readonly refresh?: boolean | undefined;
+  readonly pixelLimit?: number | undefined;
+}
+
+/** Adds the flag of a command that reads images. */
+export function addPixelLimit(command: Command): Command {
+  const about = "largest number of pixels of an image (default: 100000000)";
+  return command.option("--pixel-limit <n>", about, countOf("--pixel-limit"));
 }
 
 /** Adds the flags of a command that may download weights. */
@@ -30,9 +39,10 @@ export function platformFor(flags: DownloadFlags, io: CliIo): Required<Platform>
   const options = { ...settings, offline: offline ?? settings.offline, refresh, onProgress };
   const downloads = cachedDownloads(options);
   const { interruptible = (work) => work(io.signal) } = io;
-  const read = (address: string) =>
-    interruptible((signal) => cachedDownloads({ ...options, signal }).read(address)).finally(stop);
-  return { ...nodePlatform, downloads: { ...downloads, read } };
+  const read = (address: string, limits?: DownloadLimits) =>
+    interruptible((signal) => cachedDownloads({ ...options, signal }).read(address, limits)).finally(stop);
+  const reader = { ...nodePlatform, downloads: { ...downloads, read } };
+  return limitPixels({ ...reader, images: nodeImages(reader) }, flags.pixelLimit);
 }
 
 /** The settings of the environment, with the cache folder of the flag. */

@@ -2,8 +2,10 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError, UsageError } from "../../src/base/errors.ts";
 import type { FileSystem, ImageSource } from "../../src/base/platform.ts";
-import { compareCodePoints, isHidden, isImageFile } from "../../src/data/dataset.ts";
+import { printableLine } from "../../src/base/printable.ts";
+import { compareCodePoints, isHidden, isImageFile, unsupportedKinds } from "../../src/data/dataset.ts";
 import type { CliIo } from "./io.ts";
+import { describeUnsupported } from "./labels.ts";
 
 /** An image named on the command line. */
 export interface ImageArgument {
@@ -15,7 +17,7 @@ export interface ImageArgument {
 }
 
 /**
- * The images named by arguments: files, all images in folders, and `-` for standard input. Missing files, and folders without
+ * The images named by arguments: files, URLs, all images in folders (other files are counted in a note), and `-` for standard input. Missing files, and folders without
  * images among other arguments, are kept, so that decoding reports each of them.
  * @throws {DataError} there are only folders without images.
  * @throws {UsageError} standard input is named twice.
@@ -35,7 +37,7 @@ export async function imagesOf(
       (status) => status.isDirectory(),
       () => false,
     );
-    const below = isFolder ? await imagesBelow(path, files) : [];
+    const below = isFolder ? await imagesBelow(path, files, io) : [];
     if (isFolder) folders.add(path);
     return below.length > 0 ? below : [{ file: path, image: path }];
   };
@@ -46,8 +48,9 @@ export async function imagesOf(
   return all;
 }
 
-async function imagesBelow(path: string, system: FileSystem): Promise<ImageArgument[]> {
+async function imagesBelow(path: string, system: FileSystem, io: CliIo): Promise<ImageArgument[]> {
   const { files } = await system.list(path);
+  for (const note of describeUnsupported(path, unsupportedKinds(files))) io.stderr(`note: ${printableLine(note)}\n`);
   const images = files.filter((file) => isImageFile(file) && !isHidden(file)).sort(compareCodePoints);
   return images.map((name) => ({ file: join(path, name), image: join(path, name), inside: name }));
 }

@@ -12,7 +12,7 @@ export type LabeledImages = ImageDataset & { readonly unlabeled: number; readonl
 
 /**
  * Reads a folder of images, labeled by subfolder or by a file.
- * @param classes of the model, for images with several labels.
+ * @param classes of the model; the folder may have fewer, even a single one.
  */
 export async function readDataset(
   folder: string,
@@ -22,13 +22,14 @@ export async function readDataset(
 ): Promise<LabeledImages> {
   const listing = await files.list(folder);
   const notes = describeUnsupported(folder, unsupportedKinds(listing.files));
-  if (labelsFile === null) return { ...folderDataset(listing), unlabeled: 0, notes };
+  if (labelsFile === null) return { ...folderDataset(listing, { leastClasses: classes ? 1 : 2 }), unlabeled: 0, notes };
   const where = `file "${labelsFile}"`;
   const labels = parseLabels(await readText(labelsFile, files), where);
   return { ...multiLabelDataset(listing, labels, where, classes), notes };
 }
 
-function describeUnsupported(folder: string, kinds: ReadonlyMap<string, number>): readonly string[] {
+/** A note on the files of a folder that are not images, by kind; empty if there are none. */
+export function describeUnsupported(folder: string, kinds: ReadonlyMap<string, number>): readonly string[] {
   if (kinds.size === 0) return [];
   const counts = [...kinds].map(([kind, count]) => `${withCommas(count)} ${kind}`);
   return [`Skipped files in ${folder} that are not supported images: ${counts.join(", ")}`];

@@ -8,6 +8,8 @@ import { run } from "./program.ts";
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(0);
+    // A full disk behind the log must not end a server, and there is nowhere else to report it.
+    if (stream === process.stderr) return;
     throw error;
   });
 }

@@ -120,9 +120,9 @@ function optionsOfWords(words: readonly string[]): NetworkOptions {
   return givenNetworkOptions(command, command.opts<NetworkFlags>());
 }
 
-/** The network of keras.applications.Xception; needs no download. */
+/** The network of keras.applications with the weights `imagenet`; needs no download. */
 export function publishedNetwork(command: Command, flags: LookFlags): Network {
-  assertNoNetworkFlags(command, flags);
+  assertNoNetworkFlags(command, flags, ["architecture"]);
   return networkFromFlags(command, flags);
 }
 
@@ -142,9 +142,13 @@ export async function openDescribed(
   return { file: await openWeightsFile(source), source, inputShape };
 }
 
-function assertNoNetworkFlags(command: Command, flags: Partial<NetworkFlags>): void {
+function assertNoNetworkFlags(
+  command: Command,
+  flags: Partial<NetworkFlags>,
+  allowed: readonly (keyof NetworkFlags)[] = [],
+): void {
   const names = ["top", "architecture", ...Object.keys(flagged)] as (keyof NetworkFlags)[];
-  const name = names.find((each) => each !== "inputShape" && isTyped(command, each));
+  const name = names.find((each) => !["inputShape", ...allowed].includes(each) && isTyped(command, each));
   if (name === undefined) return;
   throw new UsageError({
     where: "argument MODEL",

@@ -1,8 +1,10 @@
 import { Command, CommanderError } from "commander";
+import { registerCard } from "./commands/card.ts";
 import { registerClassify } from "./commands/classify.ts";
 import { registerCompare } from "./commands/compare.ts";
 import { registerConvert } from "./commands/convert.ts";
 import { registerCost } from "./commands/cost.ts";
+import { registerData } from "./commands/data.ts";
 import { registerDemo } from "./commands/demo.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerEmbed } from "./commands/embed.ts";
@@ -26,12 +28,14 @@ const commands = [
   registerPlot,
   registerCost,
   registerDemo,
+  registerData,
   registerTrain,
   registerCompare,
   registerClassify,
   registerEvaluate,
   registerExplain,
   registerReport,
+  registerCard,
   registerEmbed,
   registerSearch,
   registerServe,

@@ -1,4 +1,4 @@
-import type { ServerReply, ServerRequest } from "./exchange.ts";
+import type { Handler } from "./exchange.ts";
 import { type JsonSchema, type SchemaName, schemas } from "./schemas.ts";
 
 /** BodyContent of a body: a JSON document or a list of them, or another content type. */
@@ -27,7 +27,7 @@ export interface Route {
   readonly isOpen?: boolean;
   /** A part of a page: it gets a browser's security headers, and is not described. */
   readonly isPage?: boolean;
-  readonly handle: (request: ServerRequest) => Promise<ServerReply> | ServerReply;
+  readonly handle: Handler;
 }
 
 /** Statuses of errors that any endpoint may answer with. */

@@ -59,11 +59,6 @@ export class Repository {
     return this.#isLoaded && !this.#isClosing && entries.every(({ served }) => served !== undefined);
   }
 
-  /** Names of the models in use. */
-  get names(): readonly string[] {
-    return [...this.#entries].filter(([, { served }]) => served).map(([name]) => name);
-  }
-
   /**
    * Loads all models and then looks for changes from time to time.
    * @throws {DataError} the folder has no model.

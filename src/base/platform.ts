@@ -63,6 +63,12 @@ export interface FileSystem {
   write(path: string, content: Uint8Array | string): Promise<void>;
 }
 
+/** Limits of a download. */
+export interface DownloadLimits {
+  /** Largest file to download, in bytes; default 2 GB. */
+  readonly sizeLimit?: number | undefined;
+}
+
 /** Downloads from URLs. */
 export interface Downloads {
   /** URL of a mirror folder for the published weights. */
@@ -74,7 +80,7 @@ export interface Downloads {
    * @throws {FileError} the download failed.
    * @throws {AbortedError} the download was stopped.
    */
-  read(address: string): Promise<Uint8Array>;
+  read(address: string, limits?: DownloadLimits): Promise<Uint8Array>;
   /** Returns the path of the cached file of an address; undefined if it is not cached. */
   cached?(address: string): Promise<string | undefined>;
 }
@@ -266,8 +272,14 @@ export type SizedDecodeOptions = DecodeOptions & { readonly width: number; reado
 /** Resizes an image to exactly the requested size. */
 export type DecodeToSize = (source: ImageSource, options: SizedDecodeOptions) => Promise<RgbImage>;
 
+/** Limits of images. */
+export interface ImageLimits {
+  /** Largest number of pixels that a file may declare; default 100 million. Guards against decompression bombs. */
+  readonly pixelLimit?: number | undefined;
+}
+
 /** Options of image decoding. */
-export interface DecodeOptions {
+export interface DecodeOptions extends ImageLimits {
   /** Target width; set together with `height`, or leave both out for the image's own size. */
   readonly width?: number;
   readonly height?: number;
@@ -283,8 +295,6 @@ export interface DecodeOptions {
   readonly fit?: "fill" | "cover" | "contain";
   /** Background of transparent pixels, `[red, green, blue]` from 0 to 255; default white. */
   readonly background?: readonly [number, number, number];
-  /** Largest number of pixels that a file may declare; default 100 million. Guards against decompression bombs. */
-  readonly pixelLimit?: number;
   /** Stops with an {@link AbortedError}, where decoding can be stopped: in Node an image of more than 24 megapixels. */
   readonly signal?: AbortSignal | undefined;
   /** Longest time that decoding may take; default 60 seconds. */

@@ -1,3 +1,5 @@
+import type { Interval } from "./significance.ts";
+
 /**
  * Records of training and evaluation: plain data produced by learning, passed on by tasks and shown in reports. Rates
  * (accuracy, precision, …) are fractions from 0 to 1, durations seconds.
@@ -9,6 +11,8 @@ export interface Evaluation {
   readonly images: number;
   /** Top-1 accuracy: fraction of images whose true class, or one of them, has the highest probability. */
   readonly top1: number;
+  /** 95 % confidence interval of the top-1 accuracy (Wilson): what other images of the same kind may give. */
+  readonly top1Interval?: Interval;
   /**
    * Top-5 accuracy: fraction of images whose true class, or one of them, is among the five highest; 1 with five classes
    * or fewer.
@@ -123,6 +127,12 @@ export interface EpochRecord {
   /** Wall-clock time of the epoch, validation included. */
   readonly seconds: number;
 }
+
+/**
+ * Images that a network was evaluated on: those that chose its weights, the epoch or another setting, or others that did
+ * not.
+ */
+export type EvaluatedImages = "validation" | "test";
 
 /** One evaluated image and its prediction. */
 export interface Prediction {

@@ -1,5 +1,15 @@
 import { DataError, FileError, ShapeError, UsageError } from "./errors.ts";
-import type { DecodeOptions, ImageCodec, ImageSource, RgbImage, Source, SourceReader } from "./platform.ts";
+import { assertOption, wholeNumber } from "./kinds.ts";
+import type {
+  DecodeOptions,
+  DownloadLimits,
+  ImageCodec,
+  ImageSource,
+  Platform,
+  RgbImage,
+  Source,
+  SourceReader,
+} from "./platform.ts";
 
 /** Returns whether a string is a URL, `https://…`, and not a path. */
 export function isAddress(source: string): boolean {
@@ -25,7 +35,11 @@ export function describeSource(image: ImageSource): string {
  * @throws {FileError} the file does not exist, or cannot be read or downloaded.
  * @throws {UsageError} it is not a source, or the platform cannot read its kind.
  */
-export async function readSource(source: Source, { files, downloads }: SourceReader): Promise<Uint8Array> {
+export async function readSource(
+  source: Source,
+  { files, downloads }: SourceReader,
+  options?: DownloadLimits,
+): Promise<Uint8Array> {
   if (source instanceof Uint8Array) return source;
   if (source instanceof ArrayBuffer) return new Uint8Array(source);
   if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
@@ -41,12 +55,15 @@ export async function readSource(source: Source, { files, downloads }: SourceRea
   if (/^file:\/\//i.test(name) && URL.canParse(name)) {
     if (files) return files.read(new URL(name));
   } else if (isAddress(name)) {
-    if (downloads) return downloads.read(name);
+    if (downloads) return downloads.read(name, options);
   } else if (files) return files.read(name);
   // Relative to the page.
-  else if (downloads) return downloads.read(name);
+  else if (downloads) return downloads.read(name, options);
   throw new UsageError({ where: `file "${name}"`, what: "this platform cannot read it", expected: "the file's bytes" });
 }
+
+/** Largest image to download, in bytes. */
+const largestImage = 200e6;
 
 /** An image file by its path, or its bytes. */
 export type ImageFile = string | Uint8Array;
@@ -64,7 +81,8 @@ export function imageCodec({ decode, encodePng }: ImageFileCodec, reader: Source
     encodePng,
     async decode(source, options) {
       if (source instanceof Uint8Array || (isPath(source) && reader.files)) return decode(source as ImageFile, options);
-      if (isSource(source)) return decode(await readSource(source, reader).catch(asDataError), options);
+      if (isSource(source))
+        return decode(await readSource(source, reader, { sizeLimit: largestImage }).catch(asDataError), options);
       assertPixels(source);
       const { width = source.width, height = source.height } = options;
       if (width === source.width && height === source.height) return source;
@@ -76,7 +94,23 @@ export function imageCodec({ decode, encodePng }: ImageFileCodec, reader: Source
 
 /** For the caller, an unreadable image file is bad data. */
 function asDataError(error: unknown): never {
-  throw error instanceof FileError ? new DataError({ ...error.parts, cause: error }) : error;
+  if (!(error instanceof FileError)) throw error;
+  const isDownload = error.parts.where.startsWith("download");
+  const remedy = isDownload ? "Check the URL, or download the image and name the file." : error.parts.remedy;
+  throw new DataError({ ...error.parts, ...(remedy !== undefined && { remedy }), cause: error });
+}
+
+/**
+ * Limits the pixels of images that a platform decodes.
+ * @param pixelLimit as in {@link DecodeOptions}; undefined changes nothing.
+ * @throws {UsageError} it is not a whole number from 1.
+ */
+export function limitPixels<P extends Platform>(platform: P, pixelLimit: number | undefined): P {
+  if (pixelLimit === undefined) return platform;
+  assertOption("option pixelLimit", pixelLimit, wholeNumber({ from: 1 }));
+  const { decode, encodePng } = platform.images;
+  const images: ImageCodec = { encodePng, decode: (source, options) => decode(source, { pixelLimit, ...options }) };
+  return { ...platform, images };
 }
 
 function isSource(source: ImageSource): source is Source {

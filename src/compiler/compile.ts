@@ -1,11 +1,15 @@
+import { GraphError } from "../base/errors.ts";
+import type { Device } from "../base/platform.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import type { OpGraph } from "../graph/ops.ts";
 import type { Preprocessing } from "../graph/preprocessing.ts";
+import type { ProgramWeightsType } from "../graph/program.ts";
 import { toEngineLayout, toEngineWeights, type Weights } from "../graph/weights.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 import { foldBatchNorm } from "./fold-batch-norm.ts";
 import { lower } from "./lower.ts";
 import { type OnnxOptions, toOnnx } from "./onnx/onnx.ts";
+import { toProgram } from "./program/program.ts";
 import { cacheLimits } from "./split-batch.ts";
 import { splitBatchNorm } from "./training-batch-norm.ts";
 
@@ -14,9 +18,15 @@ import { splitBatchNorm } from "./training-batch-norm.ts";
  * - `exact`: operator for operator, every weight under its own name, as in model files;
  * - `inference`: batch normalization folded into the convolutions;
  * - `training`: weights that train are inputs, and large batches pass through the engine's channel blocks in parts. Frozen
- *   weights are stored, and folded where nothing before them trains.
+ *   weights are stored, and folded where nothing before them trains;
+ * - `program`: the inference graph as fused steps for our WebAssembly engine, no `.onnx` file.
  */
-export type CompileForm = "exact" | "inference" | "training";
+export type CompileForm = "exact" | "inference" | "training" | "program";
+
+/** The form in which a device runs a network fastest: `wasm` is our own engine. */
+export function inferenceForm(device: Device): "inference" | "program" {
+  return device === "wasm" ? "program" : "inference";
+}
 
 /** The device that a training step is written for. */
 export interface TrainingTarget {
@@ -30,8 +40,13 @@ export interface TrainingTarget {
 
 export interface CompileGraphOptions
   extends TrainingTarget,
-    Pick<OnnxOptions, "name" | "metadata" | "resize" | "storedAs" | "dynamicBatch"> {
+    Pick<OnnxOptions, "name" | "metadata" | "resize" | "dynamicBatch"> {
   readonly form: CompileForm;
+  /**
+   * Storage type of kernels; the engine computes in float32. `float16` rounds them to about 3 digits, `int8` (programs only) to
+   * 255 steps for each filter. Default `float32`.
+   */
+  readonly storedAs?: ProgramWeightsType | undefined;
 }
 
 /** Options of {@link compile}. */
@@ -45,7 +60,7 @@ export interface CompileOptions extends Omit<CompileGraphOptions, "name" | "dyna
 }
 
 /**
- * Compiles a network in inference mode to the bytes of an `.onnx` file: images `[N, H, W, C]` → the outputs.
+ * Compiles a network in inference mode to the bytes of an `.onnx` file or a program: images `[N, H, W, C]` → the outputs.
  * @param weights all of the network's; in the training form only the frozen ones, and the others become inputs.
  * @throws {GraphError} an output names no layer.
  * @throws {WeightsError} the weights are not the network's, or a number is too large for float16.
@@ -60,16 +75,25 @@ export function compile(network: Network, weights: Weights, options: CompileOpti
 }
 
 /**
- * Compiles an op graph that was composed from a network, such as a training step, to the bytes of an `.onnx` file.
+ * Compiles an op graph that was composed from a network, such as a training step, to the bytes of an `.onnx` file or a program.
  * @param weights stored in the file, in the engine's layout; the other parameters become inputs.
- * @throws {GraphError} a stored weight does not have the shape of its parameter.
+ * @throws {GraphError} a stored weight does not have the shape of its parameter, or the form cannot express the graph.
  * @throws {WeightsError} a number is too large for float16.
  */
 export function compileGraph(
   graph: OpGraph,
   weights: ReadonlyMap<string, FloatTensor>,
-  { form, blockSize, isGpu = false, wholeBatches = false, ...options }: CompileGraphOptions,
+  { form, blockSize, isGpu = false, wholeBatches = false, storedAs, ...others }: CompileGraphOptions,
 ): Uint8Array {
+  if (form === "program") {
+    const { graph: runnable, weights: stored } = foldBatchNorm(graph, weights);
+    return toProgram(runnable, stored, { name: others.name, storedAs });
+  }
+  if (storedAs === "int8") {
+    const where = `form "${form}"`;
+    throw new GraphError({ where, what: "its kernels cannot be stored as int8", expected: "float32 or float16" });
+  }
+  const options = { ...others, storedAs };
   if (form === "exact") return toOnnx(graph, { ...options, weights });
   const runnable = isGpu ? splitBatchNorm(graph) : graph;
   const folded = weights.size > 0 ? foldBatchNorm(runnable, weights) : { graph: runnable, weights };

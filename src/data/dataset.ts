@@ -76,7 +76,38 @@ export function relabel(
   return { classes, samples };
 }
 
-const imageExtensions = ["jpg", "jpeg", "jfif", "png", "webp", "avif", "gif", "tif", "tiff"];
+/**
+ * Returns the images that a list names, in the order of the data set.
+ * @param list one name a line; empty lines are skipped.
+ * @param where the list's name in errors.
+ * @throws {DataError} a name is not in the data set, or a class loses all its images.
+ */
+export function onlyListed({ classes, samples }: ImageDataset, list: string, where: string): ImageDataset {
+  const names = new Set(
+    list
+      .replace(/^\uFEFF/, "")
+      .split(/\r?\n/)
+      .filter((line) => line !== ""),
+  );
+  const kept = samples.filter(({ name }) => names.has(name));
+  const known = new Set(kept.map(({ name }) => name));
+  const unknown = [...names].filter((name) => !known.has(name));
+  if (unknown.length > 0) {
+    const expected = "paths inside the folder, e.g. cat/1.jpg";
+    throw new DataError({
+      where,
+      what: `it lists images that the data set lacks (${unknown.length})`,
+      received: unknown.slice(0, 3),
+      expected,
+    });
+  }
+  const used = new Set(kept.flatMap((sample) => classesOf(sample)));
+  const empty = classes.filter((_, label) => !used.has(label));
+  if (empty.length === 0) return { classes, samples: kept };
+  throw new DataError({ where, what: "it lists no image of some classes", received: empty.slice(0, 5) });
+}
+
+const imageExtensions = ["jpg", "jpeg", "jfif", "png", "webp", "avif", "gif", "tif", "tiff", "bmp"];
 
 /** A data set read from a folder with one subfolder per class. */
 export interface FolderDataset extends ImageDataset {
@@ -94,9 +125,13 @@ export interface FolderDataset extends ImageDataset {
 /**
  * Builds a data set from a folder with one subfolder per class. Classes are the subfolders, sorted by code point as
  * Keras and torchvision sort them, so that labels agree with theirs; images may lie in folders inside a class.
+ * @param options `leastClasses`: 1 to evaluate a model on a single one of its classes; default 2.
  * @throws {DataError} there are no class folders, no images, a class without images, or only one class.
  */
-export function folderDataset(listing: FolderListing): FolderDataset {
+export function folderDataset(
+  listing: FolderListing,
+  { leastClasses = 2 }: { readonly leastClasses?: 1 | 2 } = {},
+): FolderDataset {
   const classes = listing.folders.filter((name) => !name.startsWith(".")).sort(compareCodePoints);
   const labels = new Map(classes.map((name, label) => [name, label]));
   const ignored = { hidden: 0, notImages: 0, outsideClasses: 0 };
@@ -109,6 +144,7 @@ export function folderDataset(listing: FolderListing): FolderDataset {
     else samples.push({ image: `${listing.path}/${name}`, label, name });
   }
   assertUsable(listing.path, classes, samples, ignored.outsideClasses);
+  assertEnoughClasses(listing.path, classes, leastClasses);
   return { classes, samples, ignored };
 }
 
@@ -135,7 +171,7 @@ export function isImageFile(file: string): boolean {
 
 function assertUsable(path: string, classes: readonly string[], samples: readonly Sample[], loose: number): void {
   const where = `data set "${path}"`;
-  const layout = `one subfolder of images for each class, e.g. ${path}/cat/1.jpg and ${path}/dog/1.jpg`;
+  const layout = expectedLayout(path);
   if (classes.length === 0) {
     const what =
       loose > 0 ? `there are no class folders, only loose images (${loose})` : "the folder has no class folders";
@@ -158,9 +194,16 @@ function assertUsable(path: string, classes: readonly string[], samples: readonl
       remedy: "Add images to these folders or remove them.",
     });
   }
-  if (classes.length === 1) {
-    throw new DataError({ where, what: "there is only one class", received: classes[0], expected: layout });
-  }
+}
+
+function assertEnoughClasses(path: string, classes: readonly string[], least: number): void {
+  if (classes.length >= least) return;
+  const what = "there is only one class";
+  throw new DataError({ where: `data set "${path}"`, what, received: classes[0], expected: expectedLayout(path) });
+}
+
+function expectedLayout(path: string): string {
+  return `one subfolder of images for each class, e.g. ${path}/cat/1.jpg and ${path}/dog/1.jpg`;
 }
 
 /**

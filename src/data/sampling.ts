@@ -1,55 +1,88 @@
 import { DataError } from "../base/errors.ts";
-import { assertOption, number } from "../base/kinds.ts";
+import { assertAllowed, assertOption, number } from "../base/kinds.ts";
 import { deriveSeed, mulberry32, shuffledIndices } from "../tensor/random.ts";
-import { classesOf, type ImageDataset, isMultiLabel, type Sample } from "./dataset.ts";
+import { classesOf, type ImageDataset, isMultiLabel } from "./dataset.ts";
 
-/** A data set in two parts that share no image. */
-export interface SplitDataset {
-  readonly training: ImageDataset;
-  readonly heldOut: ImageDataset;
+/** Fractions of the images that are held out; the others are trained on. */
+export interface SplitShares {
+  /** From 0, below 1. */
+  readonly validation: number;
+  readonly test: number;
 }
 
+/** A data set in parts that share no image. */
+export interface SplitDataset {
+  readonly training: ImageDataset;
+  readonly validation: ImageDataset;
+  readonly test: ImageDataset;
+}
+
+type Part = keyof SplitDataset;
+
 /**
- * Holds out a share of every class, or of all images together if they have several labels: at least one image, never
- * all of them. Both parts keep the order of the data set, and the same seed holds out the same images.
- * @param share part that is held out, between 0 and 1.
- * @throws {UsageError} the share is not between 0 and 1.
- * @throws {DataError} a class has fewer than two images.
+ * Holds out shares of every class, or of all images together if they have several labels: of a share above 0 at least one
+ * image, and never all. Parts keep the order of the data set, and the same seed holds out the same images.
+ * @param options `contents`: a key for each sample, equal for images with equal bytes, which stay in one part.
+ * @throws {UsageError} a share is out of its range, or nothing remains to train on.
+ * @throws {DataError} a class has fewer different images than there are parts.
  */
-export function splitDataset(dataset: ImageDataset, share: number, seed: number): SplitDataset {
-  assertOption("splitDataset option share", share, number({ above: 0, below: 1 }));
-  const heldOut = new Set<Sample>();
-  const hold = (members: readonly Sample[], name: string) => {
-    if (members.length < 2) throwUnsplittable(name, members.length);
-    const count = Math.min(members.length - 1, Math.max(1, Math.round(members.length * share)));
-    const order = shuffledIndices(members.length, mulberry32(deriveSeed(seed, "split", name)));
-    for (const index of order.subarray(0, count)) heldOut.add(members[index]!);
+export function splitDataset(
+  dataset: ImageDataset,
+  { validation, test }: SplitShares,
+  seed: number,
+  { contents }: { readonly contents?: readonly string[] | undefined } = {},
+): SplitDataset {
+  for (const [name, share] of Object.entries({ validation, test })) {
+    assertOption(`splitDataset option ${name}`, share, number({ from: 0, below: 1 }));
+  }
+  assertAllowed("splitDataset option validation", validation, validation + test < 1, "with the test's less than 1");
+  const keys = contents ?? dataset.samples.map((_, index) => String(index));
+  const parts = new Map<string, Part>();
+  const divide = (members: readonly string[], name: string) => {
+    const different = [...new Set(members)];
+    const counts = countsOf(different.length, { validation, test }, name);
+    const order = shuffledIndices(different.length, mulberry32(deriveSeed(seed, "split", name)));
+    const free = Array.from(order, (index) => different[index]!).filter((key) => !parts.has(key));
+    // The same image may be of another class, too, and have its part already.
+    const assigned = (part: Part) => different.filter((key) => parts.get(key) === part).length;
+    for (const part of ["validation", "test"] as const) {
+      for (const key of free.splice(0, Math.max(0, counts[part] - assigned(part)))) parts.set(key, part);
+    }
+    for (const key of free) parts.set(key, "training");
   };
   // Sets of labels cannot be shared out class by class.
-  if (isMultiLabel(dataset)) hold(dataset.samples, "all");
+  if (isMultiLabel(dataset)) divide(keys, "all");
   else {
     for (const [label, name] of dataset.classes.entries()) {
-      hold(
-        dataset.samples.filter((sample) => sample.label === label),
+      divide(
+        keys.filter((_, index) => dataset.samples[index]!.label === label),
         name,
       );
     }
   }
-  const part = (isHeldOut: boolean) => ({
+  const partOf = (part: Part) => ({
     classes: dataset.classes,
-    samples: dataset.samples.filter((sample) => heldOut.has(sample) === isHeldOut),
+    samples: dataset.samples.filter((_, index) => parts.get(keys[index]!) === part),
   });
-  return { training: part(false), heldOut: part(true) };
+  return { training: partOf("training"), validation: partOf("validation"), test: partOf("test") };
 }
 
-function throwUnsplittable(name: string, count: number): never {
-  throw new DataError({
-    where: `class "${name}"`,
-    what: "there are too few images to hold one out for validation",
-    received: count,
-    expected: "at least 2",
-    remedy: "Add images, or give a validation folder of its own.",
-  });
+/** Numbers of images to hold out of `total`, so that at least one remains. */
+function countsOf(total: number, shares: SplitShares, name: string): Record<keyof SplitShares, number> {
+  const heldOut = (["validation", "test"] as const).filter((part) => shares[part] > 0);
+  if (total <= heldOut.length) {
+    throw new DataError({
+      where: `class "${name}"`,
+      what: `there are too few images to hold one out for ${heldOut.join(" and one for ")}`,
+      received: total,
+      expected: `at least ${heldOut.length + 1}`,
+      remedy: `Add images, or give a folder for ${heldOut.join(" and one for ")}.`,
+    });
+  }
+  const counts = { validation: 0, test: 0 };
+  for (const part of heldOut) counts[part] = Math.max(1, Math.round(total * shares[part]));
+  while (counts.validation + counts.test >= total) counts[counts.test > counts.validation ? "test" : "validation"]--;
+  return counts;
 }
 
 /** `shuffled`: every sample once. `balanced`: every class equally often. */

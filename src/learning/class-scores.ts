@@ -1,5 +1,6 @@
 import { DataError, ShapeError, TrainingError } from "../base/errors.ts";
 import type { ScoreAverages } from "../base/records.ts";
+import { accuracyInterval } from "../base/significance.ts";
 import { formatShape } from "../tensor/shape.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
 import { RankTally } from "./ranking.ts";
@@ -129,6 +130,7 @@ export abstract class ScoreTally<Truth> {
     return {
       images,
       top1: this.ranks.accuracy(1),
+      top1Interval: accuracyInterval(this.ranks.accuracy(1), images),
       top5: this.ranks.accuracy(5),
       loss: this.#loss / images,
       ...(this.#top && { topK: this.#top.map((k) => ({ k, accuracy: this.ranks.accuracy(k) })) }),

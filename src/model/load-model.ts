@@ -1,7 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import type { Engine, Platform, Session, SessionOptions, Source, SourceReader } from "../base/platform.ts";
 import { nameOfSource } from "../base/source.ts";
-import { compile, compileGraph } from "../compiler/compile.ts";
+import { compile, compileGraph, inferenceForm } from "../compiler/compile.ts";
 import { imageInput, lower } from "../compiler/lower.ts";
 import { withoutImageResize } from "../compiler/onnx/images.ts";
 import { type ExpectedGraph, ownGraph } from "../compiler/onnx/own-graph.ts";
@@ -41,7 +41,7 @@ export async function loadModel(
   platform: SourceReader,
   options: LoadModelOptions = {},
 ): Promise<LoadedModel> {
-  return modelFromSource(await weightsSource(source, platform, { key: options.key }), source, options);
+  return modelFromSource(await weightsSource(source, platform, options), source, options);
 }
 
 /** As {@link loadModel}; a graph of another tool is loaded into the engine instead, to run as it is. */
@@ -51,7 +51,7 @@ export async function loadModelOrGraph(
   options: LoadModelOptions,
   session?: SessionOptions,
 ): Promise<LoadedModel | ClassifierSession> {
-  const opened = await weightsSource(source, platform, { key: options.key });
+  const opened = await weightsSource(source, platform, options);
   if (isGraphToRun(opened, options)) return loadGraph(opened, options, platform.engine, session);
   return modelFromSource(opened, source, options);
 }
@@ -78,9 +78,10 @@ export async function createClassifierSession(
   session?: SessionOptions,
 ): Promise<ClassifierSession> {
   const { engine } = platform;
-  const opened = await weightsSource(source, platform, { key: options.key });
+  const opened = await weightsSource(source, platform, options);
   const { where } = opened;
-  if (isModelFile(opened, options)) {
+  const form = inferenceForm(session?.device ?? engine.defaultDevice);
+  if (isModelFile(opened, options) && form !== "program") {
     const model = describeModel(opened.bytes, nameOfSource(source));
     const own = ownGraph(opened.bytes, expectedGraph(model));
     const size = imageSizeOf(model.network);
@@ -90,9 +91,12 @@ export async function createClassifierSession(
     return { ...model, notes: [], session: withFileName(inEngine, where) };
   }
   if (isGraphToRun(opened, options)) return loadGraph(opened, options, engine, session);
-  const model = await classifierFrom(opened, options);
-  // The same as in a model file, so that converting a model does not change its predictions.
-  const graph = compile(model.network, model.weights, { form: "exact", preprocessing: model.preprocessing });
+  const model = isModelFile(opened, options)
+    ? { ...decodeModel(opened.bytes, nameOfSource(source)), notes: [] }
+    : await classifierFrom(opened, options);
+  // `exact` as in a model file, so that converting a model does not change its predictions.
+  const { preprocessing } = model;
+  const graph = compile(model.network, model.weights, { form: form === "program" ? form : "exact", preprocessing });
   const isolation = networkIsolation(model.network, graph, where);
   const inEngine = await engine.createSession(graph, { ...session, isolation }).catch(namingFile(where));
   return { ...model, session: withFileName(inEngine, where) };

@@ -26,7 +26,7 @@ import { openWeightsFile, type WeightsFile } from "./formats.ts";
 import { defaultPreprocessing } from "./model.ts";
 import { type ModelDescription, networkOf } from "./model-file.ts";
 import { updateArchitecture } from "./update-architecture.ts";
-import { type WeightsSource, weightsSource } from "./weights-file.ts";
+import { type WeightsSource, type WeightsSourceOptions, weightsSource } from "./weights-file.ts";
 
 /** Weights of a file, loaded into a network. */
 export interface LoadedWeights {
@@ -66,7 +66,7 @@ export async function loadWeights(
   platform: SourceReader,
   options: LoadWeightsOptions = {},
 ): Promise<LoadedWeights> {
-  const { file, where } = await opened(source, platform, options.key);
+  const { file, where } = await opened(source, platform, { architecture: network, key: options.key });
   return weightsFor(network, file, { where, ...options });
 }
 
@@ -82,13 +82,13 @@ export async function openModel(
   platform: SourceReader,
   options: { readonly inputShape?: Shape; readonly key?: string } = {},
 ): Promise<OpenedModel> {
-  const { file, where } = await opened(source, platform, options.key);
+  const { file, where } = await opened(source, platform, { key: options.key });
   return modelFrom(file, where, options.inputShape);
 }
 
 /** A separate function, so that nothing references the file's bytes while its weights are transposed. */
-async function opened(source: Source, platform: SourceReader, key: string | undefined) {
-  const found = await weightsSource(source, platform, { key });
+async function opened(source: Source, platform: SourceReader, options: WeightsSourceOptions) {
+  const found = await weightsSource(source, platform, options);
   return { file: await openWeightsFile(found), where: found.where };
 }
 

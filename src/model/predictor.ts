@@ -3,7 +3,7 @@ import { assertOption, wholeNumber } from "../base/kinds.ts";
 import type { Engine, ImageSource, Platform, RgbImage, Session, SessionOptions, Tensors } from "../base/platform.ts";
 import { describeSource } from "../base/source.ts";
 import { WorkQueue } from "../base/work-queue.ts";
-import { compile } from "../compiler/compile.ts";
+import { compile, inferenceForm } from "../compiler/compile.ts";
 import { imageInput } from "../compiler/lower.ts";
 import { readAhead } from "../data/image-loading.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
@@ -271,7 +271,8 @@ export function compiledParts(model: InferenceModel, engine: Engine, options?: S
   return async ({ network, outputs }) => {
     const isWhole = network === model.network;
     const own = isWhole ? weights : new Map(networkWeights(network).map(({ name }) => [name, weights.get(name)!]));
-    const compiled = compile(network, own, { form: "inference", preprocessing, outputs: [...new Set(outputs)] });
+    const form = inferenceForm(options?.device ?? engine.defaultDevice);
+    const compiled = compile(network, own, { form, preprocessing, outputs: [...new Set(outputs)] });
     const where = `network "${network.name}"`;
     const isolation = networkIsolation(network, compiled, where);
     return withFileName(await engine.createSession(compiled, { ...options, isolation }), where);

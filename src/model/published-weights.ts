@@ -2,9 +2,20 @@ import { z } from "zod";
 import { UsageError } from "../base/errors.ts";
 import { hubAddress, parseHubAddress } from "../base/hub-address.ts";
 import { checkDocument, parseJson } from "../base/json.ts";
-import { countParameters, networkWeights } from "../graph/network.ts";
+import { countParameters, type Network, networkWeights } from "../graph/network.ts";
 import { type ImageResize, standardization } from "../graph/preprocessing.ts";
-import { type ArchitectureName, architectureNamed, buildNetwork, defaultName, families } from "../models/registry.ts";
+import type { PublishedWeights } from "../models/family.ts";
+import {
+  type Architecture,
+  type ArchitectureName,
+  architectureNamed,
+  buildNetwork,
+  defaultName,
+  families,
+  familyNamed,
+  familyOf,
+  recognizeArchitecture,
+} from "../models/registry.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { defaultPreprocessing } from "./model.ts";
 import type { ModelDescription } from "./model-file.ts";
@@ -17,11 +28,12 @@ export interface NamedWeights {
   readonly license: string;
 }
 
-const imagenet = families[0]!.published!;
-
-/** All weights that can be opened by their name. */
+/** All weights that can be opened by their name; the architecture decides which ones `imagenet` means. */
 export const namedWeights: readonly NamedWeights[] = [
-  { name: "imagenet", architecture: defaultName, license: imagenet.license },
+  ...families.flatMap(({ names, published }) => {
+    const [architecture] = Object.keys(names) as ArchitectureName[];
+    return published ? [{ name: "imagenet", architecture: architecture!, license: published.license }] : [];
+  }),
   ...families.flatMap(({ hub = {} }) =>
     Object.entries(hub).map(([name, license]) => {
       const [, architecture] = /^timm\/([^.]+)\./.exec(name)!;
@@ -39,9 +51,17 @@ export function hubAddressNamed(source: unknown): string | undefined {
 /** Names of the file of weights in a repository, the preferred one first. */
 export const weightsNames = ["model.safetensors", "pytorch_model.bin", "model.onnx"] as const;
 
-/** The addresses of the files that belong to a name. */
-export function addressesNamed(name: string, mirror?: string): readonly string[] {
-  if (name === "imagenet") return [true, false].map((includeTop) => imagenetAddress(includeTop, mirror));
+/** The addresses of the files that belong to a name; without an architecture, `imagenet` means those of all. */
+export function addressesNamed(
+  { name, architecture }: Pick<NamedWeights, "name"> & Partial<NamedWeights>,
+  mirror?: string,
+): readonly string[] {
+  if (name === "imagenet") {
+    const all = namedWeights.filter(
+      (each) => each.name === name && each.architecture === (architecture ?? each.architecture),
+    );
+    return all.flatMap((each) => [true, false].map((includeTop) => imagenetAddress({ ...each, includeTop, mirror })));
+  }
   const place = parseHubAddress(hubAddressNamed(name) ?? name);
   const files = place.file === undefined ? weightsNames : [place.file];
   return [...files, "config.json"].map((file) => hubAddress(place, file));
@@ -52,20 +72,57 @@ export function sizeOfWeights({ architecture }: NamedWeights): number {
   return 4 * countParameters(networkWeights(buildNetwork(architectureNamed(architecture)))).total;
 }
 
-/** License and provenance of models made from these weights. */
-export const imagenetOrigin = {
-  license: imagenet.license,
-  provenance: { weights: imagenet.origin, source: imagenet.folder },
-};
+/** A network, by its name, its description or its layers; default: Xception. */
+export type WhoseWeights = ArchitectureName | Architecture | Network;
+
+/**
+ * The ImageNet weights that keras.applications publishes for a network.
+ * @throws {UsageError} it publishes none.
+ */
+function imagenetFor(whose: WhoseWeights = defaultName): PublishedWeights {
+  const isName = typeof whose === "string";
+  const architecture = isName || "family" in whose ? whose : recognizeArchitecture(whose);
+  const own = typeof architecture === "object" ? familyOf(architecture) : architecture && familyNamed(architecture);
+  const family = own ?? familyNamed(defaultName);
+  if (family.published) return family.published;
+  throw new UsageError({
+    where: "weights imagenet",
+    what: "Keras has not published any for this architecture",
+    received: isName ? whose : family.family,
+    expected: namedWeights
+      .flatMap(({ name, architecture }) => (name === "imagenet" ? [architecture] : []))
+      .join(" or "),
+    remedy: "`xception weights` lists those of others.",
+  });
+}
+
+/**
+ * License and provenance of models made from the weights `imagenet`.
+ * @throws {UsageError} there are none for the network.
+ */
+export function imagenetOrigin(whose?: WhoseWeights): PublishedDescription {
+  const { license, origin, folder } = imagenetFor(whose);
+  return { license, provenance: { weights: origin, source: folder } };
+}
 
 /**
  * The address of the weights `imagenet`, with the file's MD5 as `#md5=`.
- * @param mirror address of another folder with the same files.
- * @throws {UsageError} the mirror is not a URL.
- * @see https://github.com/keras-team/keras/blob/master/keras/src/applications/xception.py
+ * @param options `mirror`: address of another folder with the same files.
+ * @throws {UsageError} there are none for the network, or the mirror is not a URL.
+ * @see https://github.com/keras-team/keras/tree/master/keras/src/applications
  */
-export function imagenetAddress(includeTop: boolean, mirror = imagenet.folder): string {
-  if (!/^https?:\/\/./i.test(mirror)) {
+export function imagenetAddress({
+  architecture,
+  includeTop = true,
+  mirror,
+}: {
+  readonly architecture?: WhoseWeights | undefined;
+  readonly includeTop?: boolean | undefined;
+  readonly mirror?: string | undefined;
+}): string {
+  const { folder, withTop, withoutTop } = imagenetFor(architecture);
+  const place = mirror ?? folder;
+  if (!/^https?:\/\/./i.test(place)) {
     throw new UsageError({
       where: "mirror of the ImageNet weights (XCEPTION_WEIGHTS_URL)",
       what: "this is not a URL",
@@ -73,8 +130,8 @@ export function imagenetAddress(includeTop: boolean, mirror = imagenet.folder): 
       expected: "the URL of a folder, http://… or https://…",
     });
   }
-  const { name, md5 } = includeTop ? imagenet.withTop : imagenet.withoutTop;
-  return `${mirror.replace(/\/?$/, "/")}${name}#md5=${md5}`;
+  const { name, md5 } = includeTop ? withTop : withoutTop;
+  return `${place.replace(/\/?$/, "/")}${name}#md5=${md5}`;
 }
 
 /** A description of weights by their publisher. */

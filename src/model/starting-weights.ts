@@ -11,6 +11,7 @@ import type { WeightsFile } from "./formats.ts";
 import { openWeightsFile } from "./formats.ts";
 import type { ImagePreprocessing, Provenance } from "./model.ts";
 import { type LoadedWeights, type LoadWeightsOptions, ownArchitecture, weightsFor } from "./open-weights.ts";
+import type { WhoseWeights } from "./published-weights.ts";
 import { weightsSource } from "./weights-file.ts";
 
 interface StartingWeightsOptions extends LoadWeightsOptions {
@@ -71,17 +72,23 @@ export interface StartingFile {
 
 /**
  * Opens weights to start training from.
- * @param source `imagenet` selects the ImageNet weights of keras.applications.Xception.
- * @param options `classes`: number of classes; with 1000, `imagenet` includes its classifier.
+ * @param source `imagenet` selects the ImageNet weights of keras.applications.
+ * @param options `architecture`: the network whose weights `imagenet` means; `classes`: number of classes; with 1000, `imagenet`
+ * includes its classifier; `key`: as in `loadWeights`.
  * @throws {FileError} the file does not exist, or cannot be read.
  * @throws {FormatError} it is in no known format, or damaged.
  */
 export async function openStartingFile(
   source: Source,
   platform: SourceReader,
-  { classes }: { readonly classes?: number | undefined },
+  options: {
+    readonly architecture?: WhoseWeights;
+    readonly classes?: number | undefined;
+    readonly key?: string | undefined;
+  },
 ): Promise<StartingFile> {
-  const opened = await weightsSource(source, platform, { includeTop: classes === 1000 });
+  const { architecture, classes, key } = options;
+  const opened = await weightsSource(source, platform, { architecture, includeTop: classes === 1000, key });
   const file = await openWeightsFile(opened);
   const { license, provenance } = file.metadata ?? {};
   return {

@@ -11,6 +11,7 @@ import {
   namedWeights,
   type PublishedDescription,
   parseHubConfig,
+  type WhoseWeights,
   weightsNames,
 } from "./published-weights.ts";
 
@@ -22,16 +23,17 @@ export interface WeightsSource extends FileToRead {
 
 /** Options of {@link weightsSource}. */
 export interface WeightsSourceOptions {
+  /** With `imagenet`, the network whose weights they are; default `xception`. */
+  readonly architecture?: WhoseWeights | undefined;
   /** With `imagenet`, includes its classifier; default true. */
-  readonly includeTop?: boolean;
+  readonly includeTop?: boolean | undefined;
   /** Key of the weights in a PyTorch checkpoint, names separated by `/`. */
   readonly key?: string | undefined;
 }
 
 /**
  * Reads a file of weights, to be opened once.
- * @param source besides files: `imagenet`, the weights of keras.applications.Xception; the name of a repository in
- * {@link namedWeights}, or any other on Hugging Face as `hf://owner/repo[@revision][/file]`.
+ * @param source besides files: `imagenet`, the weights of keras.applications; the name of a repository in {@link namedWeights}, or any other on Hugging Face as `hf://owner/repo[@revision][/file]`.
  * @throws {FileError} the file does not exist, or cannot be read.
  * @throws {UsageError} the source is of no known kind.
  */
@@ -41,8 +43,8 @@ export async function weightsSource(
   options: WeightsSourceOptions = {},
 ): Promise<WeightsSource> {
   if (source === "imagenet") {
-    const address = imagenetAddress(options.includeTop ?? true, reader.downloads?.mirror);
-    return { ...(await fileSource(address, reader, options)), published: imagenetOrigin };
+    const address = imagenetAddress({ ...options, mirror: reader.downloads?.mirror });
+    return { ...(await fileSource(address, reader, options)), published: imagenetOrigin(options.architecture) };
   }
   const name = nameOfSource(source);
   const address = name !== undefined && isHubAddress(name) ? name : hubAddressNamed(source);

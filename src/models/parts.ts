@@ -7,19 +7,32 @@ export const topBlock = "top";
 
 /**
  * The block of each layer, by the layer's name: `block13` for `block13_sepconv1` and all layers up to the next block, even
- * with other names (`conv2d_3`, `add_11`). Each layer before the first block is a block under its own name; the last global
- * pooling and all layers after it are the block `top`.
+ * with other names (`conv2d_3`, `add_11`); `mixed7` for all layers that Inception joins there. Each layer before the first
+ * block is a block under its own name; the last global pooling and all layers after it are the block `top`.
  */
 export function blocksOf({ layers }: Network): ReadonlyMap<string, string> {
-  const top = topIndex({ layers });
+  const top = topIndex({ layers }) ?? layers.length;
+  const joined = inceptionBlocks(layers.slice(0, top));
   let block: string | undefined;
   return new Map(
     layers.map(({ name }, index) => {
-      if (top !== undefined && index >= top) return [name, topBlock];
-      block = /^(block\d+)(_|$)/.exec(name)?.[1] ?? block;
+      if (index >= top) return [name, topBlock];
+      block = /^(block\d+)(_|$)/.exec(name)?.[1] ?? joined[index] ?? block;
       return [name, block ?? name];
     }),
   );
+}
+
+/** By layer, the name of the concatenation that ends its block; undefined in the stem, before the branches begin. */
+function inceptionBlocks(layers: readonly Layer[]): readonly (string | undefined)[] {
+  const read = layers.flatMap(({ inbound }) => inbound);
+  const stem = layers.findIndex(({ name }) => read.indexOf(name) !== read.lastIndexOf(name));
+  let end: string | undefined;
+  const ends = layers.toReversed().map(({ name }) => {
+    if (/^mixed\d+$/.test(name)) end = name;
+    return end;
+  });
+  return ends.toReversed().map((name, index) => (index > stem ? name : undefined));
 }
 
 /** Index of the last global pooling, if there is one. */

@@ -138,6 +138,8 @@ export interface GalleryImage {
 /** Lines of code, shown as they are. */
 export interface Code {
   readonly type: "code";
+  /** Language to highlight in Markdown: `python`, `sh`. */
+  readonly language?: string;
   readonly lines: readonly string[];
 }
 
@@ -149,6 +151,14 @@ export function numberColumn(header: string): TableColumn {
 /** Names and values as facts; those without a value are left out. */
 export function factsOf(values: Readonly<Record<string, string | undefined>>): Fact[] {
   return Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]));
+}
+
+/** One fact for each value, nested ones named by their path: `recipe.epochs`; lists of plain values are one fact. */
+export function nestedFacts(value: unknown, path = ""): readonly Fact[] {
+  if (typeof value !== "object" || value === null) return [{ name: path, value: String(value) }];
+  const isPlainList = Array.isArray(value) && value.every((each) => typeof each !== "object");
+  if (isPlainList) return [{ name: path, value: value.join(", ") }];
+  return Object.entries(value).flatMap(([key, inner]) => nestedFacts(inner, path === "" ? key : `${path}.${key}`));
 }
 
 /** The text of a cell, without its style. */

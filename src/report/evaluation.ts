@@ -1,5 +1,5 @@
 import { csvText } from "../base/csv.ts";
-import type { Calibration, Evaluation, Prediction } from "../base/records.ts";
+import type { Calibration, EvaluatedImages, Evaluation, Prediction } from "../base/records.ts";
 import { reliabilityChart } from "./charts/curves.ts";
 import { confusionChart, mostChartedClasses, recallChart } from "./charts/heat-maps.ts";
 import {
@@ -11,7 +11,7 @@ import {
   type Section,
   type Table,
 } from "./document.ts";
-import { formatNumber, formatPercent, withCommas } from "./numbers.ts";
+import { formatInterval, formatNumber, formatPercent, withCommas } from "./numbers.ts";
 import { toText } from "./text.ts";
 
 /** Number of confused pairs of classes to list, and of misclassified images to name in text. */
@@ -38,13 +38,17 @@ export function describeEvaluation(evaluation: Evaluation, options: EvaluationTe
   return toText({ title: "Evaluation", sections: [{ ...section, blocks }] }, rest);
 }
 
-/** The evaluation of a network: totals, the scores of each class, confusion matrix and calibration. */
-export function evaluationSection(evaluation: Evaluation): Section {
-  const { images, top1, top5, topK, loss, perClass, meanAveragePrecision, calibration } = evaluation;
+/**
+ * The evaluation of a network: totals, the scores of each class, confusion matrix and calibration.
+ * @param evaluatedOn shown if known.
+ */
+export function evaluationSection(evaluation: Evaluation, evaluatedOn?: EvaluatedImages): Section {
+  const { images, top1, top1Interval, top5, topK, loss, perClass, meanAveragePrecision, calibration } = evaluation;
   // With five classes or fewer, top-5 accuracy is always 1.
   const places = topK ?? (perClass.length > 5 ? [{ k: 5, accuracy: top5 }] : []);
   const facts = {
     Accuracy: formatPercent(top1),
+    ...(top1Interval && { "95\u00a0% confidence interval": formatInterval(top1Interval) }),
     ...Object.fromEntries(
       places.filter(({ k }) => k > 1).map(({ k, accuracy }) => [`Top-${k} accuracy`, formatPercent(accuracy)]),
     ),
@@ -55,8 +59,8 @@ export function evaluationSection(evaluation: Evaluation): Section {
     Images: `${withCommas(images)} in ${withCommas(perClass.length)} classes`,
   };
   return {
-    id: "test",
-    title: "Test result",
+    id: evaluatedOn ?? "evaluation",
+    title: sectionTitles[evaluatedOn ?? "evaluation"],
     blocks: [
       { type: "facts", facts: factsOf(facts) },
       {
@@ -73,6 +77,8 @@ export function evaluationSection(evaluation: Evaluation): Section {
     ],
   };
 }
+
+const sectionTitles = { test: "Test result", validation: "Validation result", evaluation: "Evaluation" };
 
 /** Evaluated images with their predictions, undefined if there are none. */
 export function predictionGallery(

@@ -1,3 +1,5 @@
+import type { Interval } from "../base/significance.ts";
+
 /** `22910480` → `"22,910,480"`. */
 export function withCommas(value: number): string {
   return value.toLocaleString("en-US");
@@ -20,6 +22,11 @@ export function asMemory(bytes: number): string {
 /** `0.8316` → `"83.2 %"`, with a no-break space. */
 export function formatPercent(fraction: number): string {
   return `${(100 * fraction).toFixed(1)}\u00a0%`;
+}
+
+/** A confidence interval of a fraction: `"80.1 to 86.2 %"`. */
+export function formatInterval({ low, high }: Interval): string {
+  return `${(100 * low).toFixed(1)} to ${formatPercent(high)}`;
 }
 
 /** `22910480` → `"22.9 M"`: three significant digits and a power of a thousand. */

@@ -1,6 +1,14 @@
 import { z } from "zod";
 import { checkDocument, parseJson } from "../base/json.ts";
-import type { EpochRecord, Evaluation, HealthRecord, Prediction, SkippedFile, StepRecord } from "../base/records.ts";
+import type {
+  EpochRecord,
+  EvaluatedImages,
+  Evaluation,
+  HealthRecord,
+  Prediction,
+  SkippedFile,
+  StepRecord,
+} from "../base/records.ts";
 import type { NetworkCost } from "./cost.ts";
 import type { Fact } from "./document.ts";
 import { base64, bytesOfBase64 } from "./markup.ts";
@@ -23,7 +31,11 @@ export interface TrainingReport {
   readonly steps?: readonly StepRecord[];
   /** Gradients and activations of the blocks at some steps. */
   readonly health?: readonly HealthRecord[];
-  /** Evaluation on images that were not used for training. */
+  /** Evaluation on the images that chose the weights. */
+  readonly validation?: Evaluation;
+  /** Evaluation on images that were neither trained on nor chose anything. */
+  readonly test?: Evaluation;
+  /** Evaluation on images of which only the caller knows that. */
   readonly evaluation?: Evaluation;
   readonly gallery?: Gallery;
   readonly cost?: NetworkCost;
@@ -62,6 +74,8 @@ export interface NetworkSize {
 
 /** Evaluated images, in display order. */
 export interface Gallery {
+  /** Shown if known. */
+  readonly images?: EvaluatedImages;
   /** The epoch of their evaluation; shown if known. */
   readonly epoch?: number;
   readonly wrong: readonly GalleryItem[];
@@ -101,6 +115,7 @@ const bin = z.object({ from: number, to: number, images: count, confidence: numb
 const calibration = { expectedCalibrationError: number, bins: z.array(bin), temperature: temperature.optional() };
 const evaluation = z.object({
   ...{ images: count, top1: number, top5: number, loss: number },
+  top1Interval: z.object({ low: number, high: number }).optional(),
   topK: z.array(z.object({ k: count, accuracy: number })).optional(),
   meanAveragePrecision: number.optional(),
   averages: z.object({ macro: z.object(scores), micro: z.object(scores), weighted: z.object(scores) }),
@@ -138,8 +153,13 @@ const parts = z.object({
   history: z.array(epoch),
   steps: z.array(z.object({ step: count, loss: number })),
   health: z.array(z.object({ step: count, blocks: z.array(blockHealth) })),
-  evaluation,
-  gallery: z.object({ epoch: count.optional(), wrong: z.array(galleryItem), right: z.array(galleryItem) }),
+  ...{ validation: evaluation, test: evaluation, evaluation },
+  gallery: z.object({
+    images: z.enum(["validation", "test"]).optional(),
+    epoch: count.optional(),
+    wrong: z.array(galleryItem),
+    right: z.array(galleryItem),
+  }),
   cost: z.object({ name: text, layers: z.array(layerCost), total: costs, ordinaryTotal: costs }),
   skipped: z.array(z.object({ file: text, reason: text })),
   reproduction: z.object({ commands: z.array(text), facts: facts.optional() }),

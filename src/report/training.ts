@@ -1,5 +1,5 @@
 import { csvText } from "../base/csv.ts";
-import type { EpochRecord } from "../base/records.ts";
+import type { EpochRecord, EvaluatedImages } from "../base/records.ts";
 import { accuracyChart, learningRateChart, lossChart, stepLossChart } from "./charts/curves.ts";
 import { costSection } from "./cost.ts";
 import { type Chart, factsOf, type Headline, numberColumn, type Section, type Status, type Table } from "./document.ts";
@@ -7,7 +7,7 @@ import { evaluationSection, predictionGallery } from "./evaluation.ts";
 import { healthSection } from "./health.ts";
 import { toHtml } from "./html.ts";
 import { imageUrl } from "./markup.ts";
-import { formatDuration, formatNumber, formatPercent, formatRounded, withCommas } from "./numbers.ts";
+import { formatDuration, formatInterval, formatNumber, formatPercent, formatRounded, withCommas } from "./numbers.ts";
 import type { GalleryItem, LiveStatus, TrainingReport } from "./training-report.ts";
 
 /** Interval at which the page of a training run in progress reloads itself. */
@@ -22,7 +22,9 @@ const unfoldedFiles = 8;
  * without data are left out.
  */
 export function renderReport(report: TrainingReport): Promise<string> {
-  const { kind = "Training report", title, summary, live, evaluation, health = [], cost } = report;
+  const { kind = "Training report", title, summary, live, validation, test, health = [], cost } = report;
+  const evaluation = test ?? validation ?? report.evaluation;
+  const images = test ? "test" : validation && "validation";
   return toHtml({
     ...{ kind, title, summary },
     status: live && statusOf(live),
@@ -30,7 +32,7 @@ export function renderReport(report: TrainingReport): Promise<string> {
     sections: [
       setupSection(report),
       curvesSection(report),
-      evaluation && evaluationSection(evaluation),
+      evaluation && evaluationSection(evaluation, images),
       gallerySection(report),
       healthSection(health),
       cost && costSection(cost, listedLayers),
@@ -68,14 +70,18 @@ function statusOf({ epoch, epochs, step, steps, loss, accuracy, secondsLeft, tim
   };
 }
 
-function headlinesOf({ evaluation, history = [], network }: TrainingReport): readonly Headline[] {
+function headlinesOf(report: TrainingReport): readonly Headline[] {
+  const { test, validation, evaluation, history = [], network } = report;
+  const evaluated = { "Test accuracy": test, "Validation accuracy": validation, Accuracy: evaluation };
   const headlines: Headline[] = [];
-  if (evaluation) {
-    const { top1, images, meanAveragePrecision: map } = evaluation;
-    headlines.push({ name: "Test accuracy", value: formatPercent(top1), note: `of ${withCommas(images)} images` });
-    if (map !== undefined)
-      headlines.push({ name: "MAP@100", value: formatPercent(map), note: "mean over the classes" });
+  for (const [name, each] of Object.entries(evaluated)) {
+    if (each === undefined) continue;
+    const { top1, top1Interval, images } = each;
+    const interval = top1Interval ? `; 95\u00a0% interval ${formatInterval(top1Interval)}` : "";
+    headlines.push({ name, value: formatPercent(top1), note: `of ${withCommas(images)} images${interval}` });
   }
+  const map = (test ?? validation ?? evaluation)?.meanAveragePrecision;
+  if (map !== undefined) headlines.push({ name: "MAP@100", value: formatPercent(map), note: "mean over the classes" });
   if (history.length > 0) {
     const total = (value: (record: EpochRecord) => number) => history.reduce((sum, record) => sum + value(record), 0);
     // All epochs have equally many images, so the harmonic mean is the overall rate.
@@ -152,17 +158,22 @@ function historyTable(history: readonly EpochRecord[]): Table {
 /** Evaluated images with their predictions. */
 function gallerySection({ gallery }: TrainingReport): Section | undefined {
   if (gallery === undefined || gallery.wrong.length + gallery.right.length === 0) return undefined;
-  const { epoch, wrong, right } = gallery;
+  const { images, epoch, wrong, right } = gallery;
   const withUrl = (items: readonly GalleryItem[]) => items.map((item) => ({ ...item, url: imageUrl("png", item.png) }));
   return {
     id: "gallery",
     title: "Predictions",
     blocks: [
-      epoch === undefined ? undefined : { type: "paragraph", text: `As evaluated after epoch ${epoch}.` },
+      images === undefined ? undefined : { type: "paragraph", text: galleryText(images, epoch) },
       predictionGallery("wrong", withUrl(wrong)),
       predictionGallery("right", withUrl(right)),
     ],
   };
+}
+
+function galleryText(images: EvaluatedImages, epoch: number | undefined): string {
+  const kind = images === "test" ? "Test images" : "Validation images";
+  return epoch === undefined ? `${kind}.` : `${kind}, as classified after epoch ${epoch}.`;
 }
 
 function skippedSection({ skipped = [] }: TrainingReport): Section | undefined {

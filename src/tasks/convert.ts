@@ -2,7 +2,7 @@ import { UsageError, WeightsError } from "../base/errors.ts";
 import type { MappingReport } from "../formats/map-weights.ts";
 import { inputShapeOf } from "../graph/network.ts";
 import type { Weights } from "../graph/weights.ts";
-import { type TargetName, type Written, weightsTargets } from "../model/formats.ts";
+import { type ModelToWrite, type TargetName, type Written, weightsTargets } from "../model/formats.ts";
 import { completeModel } from "../model/load-model.ts";
 import { type OpenAsOptions, openAs } from "../model/open-weights.ts";
 import type { PreprocessingOptions } from "../model/preprocessing.ts";
@@ -30,6 +30,8 @@ export interface Conversion extends Omit<Written, "format"> {
   readonly to: string;
   readonly network: { readonly name: string; readonly layers: number; readonly inputShape: Shape };
   readonly weights: MappingReport;
+  /** The model as it was written. */
+  readonly model: Omit<ModelToWrite, "weights">;
 }
 
 /**
@@ -51,6 +53,7 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
   const strange = nonFiniteWeights(opened.weights, source.where, strict);
   const { model, notes } = await completeModel(opened, options);
   const { format, ...written } = await target.write(model, { savedAt, storedAs: dtype });
+  const { weights: _, ...described } = model;
   return {
     ...written,
     from: opened.format,
@@ -61,6 +64,7 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
       inputShape: inputShapeOf(opened.network),
     },
     weights: opened.report,
+    model: described,
     notes: [...opened.notes, ...strange, ...notes, ...written.notes],
   };
 }

@@ -1,6 +1,7 @@
 import { DataError, UsageError } from "../base/errors.ts";
 import { assertAllowed, assertOption, wholeNumber } from "../base/kinds.ts";
 import type { Communicator, Platform, SizedDecodeOptions } from "../base/platform.ts";
+import { limitPixels } from "../base/source.ts";
 import { type BatchOptions, BatchSource } from "../data/batches.ts";
 import { type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
 import { ImageStore } from "../data/image-loading.ts";
@@ -21,6 +22,7 @@ import {
   startingPointOf,
   startingWeightsIn,
 } from "../model/starting-weights.ts";
+import { assertCalibratable } from "../model/temperature.ts";
 import type { SharedOptions } from "../models/options.ts";
 import { topOn } from "../models/parts.ts";
 import { type Architecture, architectureOf, buildNetwork, optionsOf, withOptions } from "../models/registry.ts";
@@ -28,7 +30,7 @@ import { sizeOf } from "../tensor/shape.ts";
 import { fineTuning } from "./fine-tuning.ts";
 import { alone, averageOverRanks } from "./ranks/ranks.ts";
 import type { TrainingRequest } from "./request.ts";
-import { choicesIn, placeOf, resolvedSettings } from "./request-settings.ts";
+import { assertNothingChosen, assertSeparate, choicesIn, placeOf, resolvedSettings } from "./request-settings.ts";
 import { chosenArchitecture } from "./settings/choices.ts";
 import { networkOfRun, withNetworkOf } from "./settings/file-network.ts";
 import type { ResolvedSettings } from "./settings/resolve.ts";
@@ -78,6 +80,10 @@ export interface TrainingPlan extends ResolvedSettings {
   /** The processes that train together, or this one alone. */
   readonly communicator: Communicator;
   readonly validation: ValidationImages | undefined;
+  /** Divides the logits by the temperature that fits the validation images best. */
+  readonly calibrated: boolean;
+  /** Images on which the final weights are evaluated. */
+  readonly test: ImageDataset | undefined;
 }
 
 /** The phase that trains only the head. */
@@ -105,7 +111,8 @@ const largestBatch = 32;
 
 /**
  * Fills in the defaults, reads the initial weights, and checks everything before the first computation.
- * @throws {UsageError} a setting is not allowed, or the network is no classifier of the data set's classes.
+ * @throws {UsageError} a setting is not allowed, e.g. `patience` without validation images, or the network is no
+ * classifier of the data set's classes.
  * @throws {DataError} the data set is empty or has one class, or the validation images are of other classes.
  * @throws {WeightsError} the weights are not the network's.
  * @throws {FileError} the file of weights cannot be read.
@@ -113,9 +120,11 @@ const largestBatch = 32;
  */
 export async function prepareTraining(dataset: ImageDataset, request: TrainingRequest): Promise<TrainingPlan> {
   assertClasses(dataset);
-  const { platform, communicator = alone, healthSteps = 0 } = request;
+  const { communicator = alone, healthSteps = 0 } = request;
   assertOption("train option healthSteps", healthSteps, wholeNumber({ from: 0 }));
+  assertSeparate(request);
   const started = await withStart(resolvedSettings(request), taskOf(dataset), request);
+  const platform = limitPixels(request.platform, started.settings.pixelLimit);
   const { network, preprocessing } = started;
   const loss = lossOf(network, dataset);
   const weights = started.weights ?? initializeWeights(network);
@@ -131,6 +140,8 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
     });
   const settings = { ...started.settings, batchSize };
   const { accumulate, epochs, seed, recompute, labelSmoothing, sampling, headEpochs } = settings;
+  if (!request.validation) assertNothingChosen(settings, request);
+  if (settings.temperature) assertCalibratable(placeOf("temperature", request), network);
   const isDivisor = batchSize % accumulate === 0;
   const expected = `a whole number that divides the batch size ${batchSize}`;
   assertAllowed(placeOf("accumulate", request), accumulate, isDivisor, expected);
@@ -200,6 +211,8 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
       preparation,
       batches: new BatchSource(validation, preparation.prepare, { ...shared, batchSize: validationBatchSize }),
     },
+    calibrated: settings.temperature,
+    test: request.test && relabel(request.test, dataset.classes, "the training set", { isPartial: true }),
   };
 }
 
@@ -256,7 +269,11 @@ async function withStart(
   if (isFromScratch) assertFromScratch(given, request);
   const opened =
     resumed === undefined && source !== null
-      ? await openStartingFile(source, platform, { classes: task.classes })
+      ? await openStartingFile(source, platform, {
+          architecture: own ?? given.settings.architecture,
+          key: given.settings.key ?? undefined,
+          ...task,
+        })
       : undefined;
   const name = request.weightsName ?? source ?? "";
   const completed = own === undefined ? completedBy(opened, given, name) : { ...given, taken: [] };
@@ -317,7 +334,7 @@ function assertFromScratch({ settings }: ResolvedSettings, request: TrainingRequ
       remedy: "To train new weights, leave out --recipe finetune, --head-epochs and --unfreeze-from.",
     });
   }
-  for (const name of ["allowMissing", "headOn"] as const) {
+  for (const name of ["allowMissing", "key", "headOn"] as const) {
     if (settings[name] === null) continue;
     throw new UsageError({
       where: placeOf(name, request),

@@ -1,3 +1,4 @@
+import { UsageError } from "../base/errors.ts";
 import type { TrainingRequest } from "./request.ts";
 import { choicesOf } from "./settings/choices.ts";
 import { type ResolvedSettings, resolveSettings } from "./settings/resolve.ts";
@@ -12,7 +13,7 @@ export function resolvedSettings({ resolved, ...request }: TrainingRequest): Res
     optimizer: typeof optimizer === "object" ? optimizer.name : optimizer,
     ...{ weights: undefined, schedule: undefined, augment: undefined, average: undefined, batchNorm: undefined },
     ...unlessObjects({ weights, schedule, augment, average, batchNorm }),
-    mapWeights: undefined,
+    ...{ mapWeights: undefined, test: undefined },
   };
   const values = Object.fromEntries(settingNames.map((name) => [name, named[name]]));
   return resolveSettings([{ source: "request", values, where: (name) => placeOf(name as SettingName, {}) }]);
@@ -38,4 +39,27 @@ export function choicesIn(request: TrainingRequest, settings: Settings) {
 /** The name of a setting in errors: a flag or an option. */
 export function placeOf(name: SettingName, { resolved }: Pick<TrainingRequest, "resolved">): string {
   return resolved ? `option ${flagOf(name)}` : `train option ${name}`;
+}
+
+/** @throws {UsageError} the test images are those that choose the weights. */
+export function assertSeparate({ validation, test }: TrainingRequest): void {
+  if (test === undefined || test !== validation) return;
+  const what = "the validation images choose the weights: a test needs other images";
+  throw new UsageError({ where: "train option test", what });
+}
+
+/** @throws {UsageError} a setting depends on validation images, and there are none. */
+export function assertNothingChosen(settings: Settings, request: TrainingRequest): void {
+  const { patience, temperature, schedule } = settings;
+  const chosen = { patience: patience !== null, temperature, schedule: schedule === "plateau" };
+  const name = (["patience", "temperature", "schedule"] as const).find((each) => chosen[each]);
+  if (name === undefined) return;
+  throw new UsageError({
+    where: placeOf(name, request),
+    what: "it needs validation images, and there are none",
+    received: settings[name],
+    remedy: request.resolved
+      ? `Add --val or a share for validation to --split, or leave out ${flagOf(name)}.`
+      : `Add the option validation, or leave out ${name}.`,
+  });
 }

@@ -9,14 +9,33 @@ import type { AverageDecay, Optimizer } from "../learning/optimizers.ts";
 import type { Schedule } from "../learning/schedules.ts";
 import type { ImagePreprocessing } from "../model/model.ts";
 import type { StartingPoint } from "../model/starting-weights.ts";
+import type { CalibratedModel } from "../model/temperature.ts";
 import type { Architecture } from "../models/registry.ts";
+import type { EvaluationProgress, EvaluationResult } from "../tasks/evaluate/evaluate.ts";
 import type { Checkpoint, CheckpointOptions } from "./checkpoint.ts";
 import type { ResolvedSettings } from "./settings/resolve.ts";
-import type { Settings } from "./settings/settings.ts";
+import { type SettingName, type Settings, settingNames } from "./settings/settings.ts";
 import type { TrainingGraphOptions } from "./step/training-graph-options.ts";
 
-/** Settings that locate images and labels; a request has the data sets themselves. */
-type DatasetSetting = "val" | "valShare" | "labelsFile" | "valLabelsFile" | "sampleWeights" | "mapWeights";
+/** Settings that locate images and labels, which a request has itself, and the time limit of the command line. */
+const notRequested = [
+  "val",
+  "test",
+  "split",
+  "imagesList",
+  "labelsFile",
+  "valLabelsFile",
+  "testLabelsFile",
+  "sampleWeights",
+  "mapWeights",
+  "maxMinutes",
+] as const;
+type NotRequested = (typeof notRequested)[number];
+
+/** Names of the settings that a request may have. */
+export const requestedSettings: readonly SettingName[] = settingNames.filter(
+  (name) => !notRequested.some((other) => other === name),
+);
 
 /** Settings that may also be given as objects. */
 interface SettingObjects {
@@ -32,7 +51,7 @@ interface SettingObjects {
 
 /** Training settings by name; each defaults as in `settings`. */
 export type RequestedSettings = {
-  readonly [Name in Exclude<keyof Settings, DatasetSetting | "maxMinutes">]?:
+  readonly [Name in Exclude<keyof Settings, NotRequested>]?:
     | Settings[Name]
     | (Name extends keyof SettingObjects ? SettingObjects[Name] : never)
     | undefined;
@@ -46,6 +65,8 @@ export interface TrainingRequest extends RequestedSettings, TrainingHooks {
   readonly network?: Network | Architecture | undefined;
   /** Validation images of the same classes. With them, the weights of the best epoch are returned. */
   readonly validation?: ImageDataset | undefined;
+  /** Test images of the same classes, or some of them: the returned weights are evaluated on them once, at the end. */
+  readonly test?: ImageDataset | undefined;
   /** Class weights in the mean average precision of images with several labels; default: all equal. */
   readonly mapWeights?: readonly number[] | undefined;
   /** Preprocessing of images; default: that of the initial weights, or stretched and scaled to −1 … 1. */
@@ -93,6 +114,8 @@ export interface TrainingHooks {
   readonly onProgress?: (progress: TrainingProgress) => unknown;
   /** Called after every epoch and awaited, e.g. to save the result so far. */
   readonly onEpoch?: (soFar: TrainingResult) => void | Promise<void>;
+  /** Called during the evaluation on the test images. */
+  readonly onTest?: ((progress: EvaluationProgress) => void) | undefined;
   /** Callbacks of the first phase, which trains only the head (`headEpochs`). */
   readonly head?: HeadHooks | undefined;
 }
@@ -179,10 +202,14 @@ export interface TrainingResult {
   readonly history: readonly EpochRecord[];
   /** Steps done, those of an incomplete epoch included. */
   readonly steps: number;
-  /** Evaluation of these weights on the validation images. */
+  /** Evaluation of these weights on the validation images, before their calibration. */
   readonly evaluation?: Evaluation;
   /** Predictions of these weights for the validation images. */
   readonly predictions?: readonly Prediction[];
+  /** Temperature that the logits of these weights were divided by, if requested and validated. */
+  readonly calibration?: CalibratedModel;
+  /** Evaluation of these weights on the test images, if there are any and the run is complete. */
+  readonly test?: EvaluationResult;
   /** Training images that could not be used. */
   readonly skipped: readonly SkippedFile[];
   /** Validation images that could not be used. */

@@ -1,6 +1,7 @@
 import { AbortedError } from "../base/errors.ts";
 import type { EpochRecord, Evaluation } from "../base/records.ts";
 import { classesOf } from "../data/dataset.ts";
+import { calibrationOf, withTemperature } from "../model/temperature.ts";
 import { type EvaluationResult, evaluateBatches, isSoftmax } from "../tasks/evaluate/evaluate.ts";
 import { deriveSeed } from "../tensor/random.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
@@ -206,13 +207,15 @@ export class TrainingRun {
 
   /** The result so far. */
   result(aborted: boolean): TrainingResult {
-    const { network, architecture, labels, preprocessing } = this.#plan;
+    const { network, architecture, labels, preprocessing, calibrated } = this.#plan;
     const reached: Omit<BestWeights, "test"> & Partial<BestWeights> = this.#best ?? {
       weights: this.#step.weights(this.#isAveraged),
       epoch: this.#history.length,
       steps: this.#step.steps,
     };
-    const { weights, epoch, steps: stepsOfWeights, test } = reached;
+    const { epoch, steps: stepsOfWeights, test } = reached;
+    const calibration = calibrated && test ? calibrationOf(test.evaluation) : undefined;
+    const weights = calibration ? withTemperature(network, reached.weights, calibration.temperature) : reached.weights;
     return {
       network,
       architecture,
@@ -224,6 +227,7 @@ export class TrainingRun {
       history: [...this.#history],
       steps: this.#step.steps,
       ...(test && { evaluation: test.evaluation, predictions: test.predictions }),
+      ...(calibration && { calibration }),
       ...this.#skipped,
       aborted,
     };

@@ -1,7 +1,9 @@
+import { AbortedError } from "../base/errors.ts";
 import { assertAllowed } from "../base/kinds.ts";
 import type { ImageDataset } from "../data/dataset.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import { fromEngineLayout } from "../graph/weights.ts";
+import { evaluate } from "../tasks/evaluate/evaluate.ts";
 import type { TrainingIdentity } from "./checkpoint.ts";
 import { RunningEpoch } from "./epoch.ts";
 import { hasOpenHead, trainHead } from "./head-phase.ts";
@@ -15,7 +17,7 @@ import { assertEqualRanks, assertSameTraining, trainingIdentity } from "./traini
 
 /**
  * Trains a network on labeled images; with validation images, evaluates it after every epoch and returns the best
- * weights. Nothing is written: save the result, or use `onEpoch` and `checkpoints`. If epochs have few steps, moving
+ * weights; with test images, evaluates those once at the end. Nothing is written: save the result, or use `onEpoch` and `checkpoints`. If epochs have few steps, moving
  * statistics follow faster than the network's momentum, see `statisticsMomentum`.
  * @throws as {@link prepareTraining} and {@link runTraining}.
  * @example
@@ -57,12 +59,30 @@ export async function runTraining(planned: TrainingPlan, given: TrainingHooks = 
   const step = await (resume
     ? TrainingStep.restore(prepared, { ...resume.state, tensors }, plan.step)
     : TrainingStep.create(prepared, tensors, plan.step));
+  let result: TrainingResult;
   try {
     const run = new TrainingRun(plan, identity, step, { ...hooks, resume });
     if (resume) await hooks.onStart?.({ ...start, soFar: run.result(false) });
-    return await run.run();
+    result = await run.run();
   } finally {
     await Promise.all([step.dispose(), plan.validation?.preparation.dispose()]);
+  }
+  return withTest(result, plan, hooks);
+}
+
+/** Evaluates the weights of a complete run on the test images, if there are any; on rank 0 alone. */
+async function withTest(
+  result: TrainingResult,
+  { test, step, mapWeights, communicator }: TrainingPlan,
+  { signal, onTest: onProgress }: TrainingHooks,
+): Promise<TrainingResult> {
+  if (test === undefined || result.aborted || communicator.rank !== 0) return result;
+  const { platform, session } = step;
+  try {
+    return { ...result, test: await evaluate(result, test, { platform, session, mapWeights, signal, onProgress }) };
+  } catch (error) {
+    if (error instanceof AbortedError && signal?.aborted) return { ...result, aborted: true };
+    throw error;
   }
 }
 

@@ -17,7 +17,7 @@ import { gatherRanks } from "./ranks/ranks.ts";
  */
 export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIdentity> {
   const { network, labels, preprocessing, loss, optimizer, learningRate, schedule, epochs, batchSize } = plan;
-  const { seed, presentation, dataset, validation, communicator } = plan;
+  const { seed, presentation, dataset, validation, test, communicator } = plan;
   return asJson({
     network: { name: network.name, layers: await sha256(JSON.stringify(network.layers)) },
     classes: labels,
@@ -34,6 +34,7 @@ export async function trainingIdentity(plan: TrainingPlan): Promise<TrainingIden
     seed,
     images: await identityOf(dataset),
     validation: validation ? await identityOf(validation.dataset) : null,
+    test: test && (await identityOf(test)),
   });
 }
 

@@ -7,20 +7,20 @@ import type { TrainingResult } from "./request.ts";
 interface ReportOptions extends Pick<TrainingReport, "title" | "summary" | "settings" | "reproduction"> {
   /** The full-size variant of the trained network. */
   readonly full?: NetworkSize["full"];
-  /** Validation images, see `galleryOf`. */
+  /** Images of the test or the validation, see `galleryOf`. */
   readonly gallery?: Gallery | undefined;
 }
 
 /** Parts of a training result that a report shows. */
 export type ReportedResult = Pick<
   TrainingResult,
-  "network" | "history" | "evaluation" | "skipped" | "validationSkipped"
+  "network" | "history" | "evaluation" | "test" | "skipped" | "validationSkipped"
 >;
 
 /** Collects the contents of a training report: results, settings and cost. */
 export function reportOn(result: ReportedResult, options: ReportOptions): TrainingReport {
   const { title, summary, settings, reproduction, full, gallery } = options;
-  const { network, history, evaluation } = result;
+  const { network, history, evaluation, test } = result;
   const { total } = countParameters(networkWeights(network));
   return {
     title,
@@ -28,10 +28,11 @@ export function reportOn(result: ReportedResult, options: ReportOptions): Traini
     network: { parameters: total, ...(full && full.parameters !== total && { full }) },
     ...(settings && { settings }),
     history,
-    ...(evaluation && { evaluation }),
+    ...(evaluation && { validation: evaluation }),
+    ...(test && { test: test.evaluation }),
     ...(gallery && { gallery }),
     cost: networkCost(network),
-    skipped: [...result.skipped, ...result.validationSkipped],
+    skipped: [...result.skipped, ...result.validationSkipped, ...(test?.skipped ?? [])],
     ...(reproduction && { reproduction }),
   };
 }

@@ -79,7 +79,7 @@ test("a model is read from its address by what uses models", async () => {
 test("models made of the weights that Keras published say so, and under which license", async () => {
   const weights = await writeLegacyWeights({ network, weights: syntheticWeights(network) });
   const options = { inputShape: [71, 71, 3], width: 0.01, middleFlowRepeats: 0 } as const;
-  const source = { ...(await weightsSource(weights, nodePlatform)), published: imagenetOrigin };
+  const source = { ...(await weightsSource(weights, nodePlatform)), published: imagenetOrigin() };
   const converted = await convert(source, { to: "onnx", network: options });
   const { license, provenance } = decodeModel(converted.bytes, "model");
   expect(license).toBe("MIT");
@@ -88,23 +88,32 @@ test("models made of the weights that Keras published say so, and under which li
     source: "https://storage.googleapis.com/tensorflow/keras-applications/xception/",
   });
   // What a file says itself comes first.
-  const own = { ...(await weightsSource(encodeModel(smallModel()), nodePlatform)), published: imagenetOrigin };
+  const own = { ...(await weightsSource(encodeModel(smallModel()), nodePlatform)), published: imagenetOrigin() };
   expect(decodeModel((await convert(own, { to: "onnx" })).bytes, "own").license).toBe("CC0-1.0");
 });
 
 test.each([
-  [[], "xception_weights_tf_dim_ordering_tf_kernels.h5"],
-  [["--no-top"], "xception_weights_tf_dim_ordering_tf_kernels_notop.h5"],
-  [["--classes", "5"], "xception_weights_tf_dim_ordering_tf_kernels_notop.h5"],
-  [["--classes", "1000"], "xception_weights_tf_dim_ordering_tf_kernels.h5"],
-])("imagenet is the published file: %j", async (more, name) => {
+  [[], "xception/xception_weights_tf_dim_ordering_tf_kernels.h5", "0a58e3b7378bc2990ea3b43d5981f1f6"],
+  [["--no-top"], "xception/xception_weights_tf_dim_ordering_tf_kernels_notop.h5", "b0042744bf5b25fce3cb969f33bebb97"],
+  [["--classes", "5"], "xception/xception_weights_tf_dim_ordering_tf_kernels_notop.h5", ""],
+  [["--classes", "1000"], "xception/xception_weights_tf_dim_ordering_tf_kernels.h5", ""],
+  [
+    ["--architecture", "inception-v3"],
+    "inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels.h5",
+    "9a0d58056eeedaa3f26cb7ebd46da564",
+  ],
+  [
+    ["--architecture", "inception-v3", "--no-top"],
+    "inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    "bcbd6486424b2319ff4ef7d526e38f63",
+  ],
+])("imagenet is the published file: %j", async (more, path, md5) => {
   vi.stubEnv("XDG_CACHE_HOME", folder);
   const { exitCode, stderr } = await capture(["convert", "imagenet", join(folder, "new.onnx"), "--offline", ...more]);
   expect(exitCode).toBe(1);
-  expect(stderr).toContain(
-    `/keras-applications/xception/${name}: it is not in the cache, and downloads are switched off.`,
-  );
-  expect(stderr).toContain(`put it at ${join(folder, "xception-ts", name)}. Its MD5 is `);
+  expect(stderr).toContain(`/keras-applications/${path}: it is not in the cache, and downloads are switched off.`);
+  const name = path.slice(path.indexOf("/") + 1);
+  expect(stderr).toContain(`put it at ${join(folder, "xception-ts", name)}. Its MD5 is ${md5}`);
 });
 
 test("what imagenet is, is told without a download", async () => {
@@ -120,6 +129,16 @@ test("what imagenet is, is told without a download", async () => {
   expect(preprocessing).toMatchObject({ scale: 1 / 127.5, offset: -1 });
   expect((await capture(["summary", "imagenet", "--offline"])).stdout).toContain("license     MIT\n");
   expect((await capture(["cost", "imagenet", "--offline"])).stdout).toContain('Cost of "xception"');
+  const inception = await capture(["summary", "imagenet", "--architecture", "inception-v3", "--json"]);
+  expect(JSON.parse(inception.stdout)).toMatchObject({
+    params: { total: 23_851_784 },
+    provenance: { weights: "keras.applications.InceptionV3, trained on ImageNet" },
+  });
+  const none = await capture(["summary", "imagenet", "--architecture", "xception41"]);
+  expect(none.stderr).toBe(
+    'error: weights imagenet: Keras has not published any for this architecture; received "xception41"; expected ' +
+      "xception or inception-v3. `xception weights` lists those of others.\n",
+  );
   const refused = await capture(["summary", "imagenet", "--classes", "5"]);
   expect(refused.stderr).toContain('allowed with a file; received "--classes"');
 });

@@ -125,7 +125,7 @@ test("shards that only the replaced model.json names go, others stay", async () 
   writeFileSync(at("replaced/mine.bin"), "mine");
   expect((await capture(["convert", join(formats, "small.h5"), target, "--overwrite"])).exitCode).toBe(0);
   const names = readdirSync(at("replaced")).filter((name) => !name.startsWith("group1-"));
-  expect(names).toEqual(["mine.bin", "model.json"]);
+  expect(names).toEqual(["mine.bin", "model.json", "model.json.md"]);
   expect((await capture(["summary", target])).exitCode).toBe(0);
 });
 
@@ -145,7 +145,7 @@ test("TensorFlow.js gets a model.json, and shards beside it", async () => {
   const { exitCode, stdout } = await capture(["convert", join(formats, "small.keras"), at("web/model.json"), "--json"]);
   expect(exitCode).toBe(0);
   const { beside } = JSON.parse(stdout);
-  expect(readdirSync(at("web")).sort()).toEqual([...beside, "model.json"].sort());
+  expect(readdirSync(at("web")).sort()).toEqual([...beside, "model.json", "model.json.md"].sort());
   const [shard] = beside;
   expect(readFileSync(at(`web/${shard}`)).length).toBe(4 * 1269);
 });

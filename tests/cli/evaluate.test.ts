@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -53,11 +53,11 @@ describe("xception evaluate", () => {
       "evaluating: 2/13
       evaluating: 4/13
       evaluating: 6/13
-      skipped: image "…/photos/cat/broken0.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      skipped: image "…/photos/cat/broken1.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      skipped: image "…/photos/cat/broken2.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      skipped: image "…/photos/cat/broken3.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      skipped: image "…/photos/cat/broken4.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
+      skipped: image "…/photos/cat/broken0.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP.
+      skipped: image "…/photos/cat/broken1.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP.
+      skipped: image "…/photos/cat/broken2.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP.
+      skipped: image "…/photos/cat/broken3.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP.
+      skipped: image "…/photos/cat/broken4.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP.
       skipped: 2 more
       "
     `);
@@ -96,6 +96,16 @@ describe("xception evaluate", () => {
     const words = ["xception evaluate", at("model.onnx"), at("photos"), ...more].join(" ");
     expect(page).toContain(words);
     expect(page.match(/<img src="data:image\/png/g)).toHaveLength(6);
+  });
+
+  it("works on a single one of the model's classes, and names the others", async () => {
+    await mkdir(at("only", "cat"), { recursive: true });
+    await cp(at("photos", "cat"), at("only", "cat"), { recursive: true });
+    const { exitCode, stdout, stderr } = await capture(["evaluate", at("model.onnx"), at("only"), "--json"]);
+    expect(exitCode).toBe(0);
+    const { images, perClass } = JSON.parse(stdout);
+    expect(perClass.map(({ support }: { support: number }) => support)).toEqual([images, 0, 0]);
+    expect(stderr).toContain("note: The folder lacks 2 of the model's 3 classes: ");
   });
 
   it("refuses places that are none", async () => {

@@ -154,6 +154,14 @@ it("writes nothing, and says why, if no image can be read", async () => {
   await expect(readFile(at("none.html"))).rejects.toThrow("ENOENT");
 });
 
+it.each(["class", "against"])("--score does not ignore --%s", async (name) => {
+  const { exitCode, stderr } = await explain(at("photos"), "--score", `--${name}`, "cat");
+  expect(exitCode).toBe(2);
+  expect(stderr).toBe(
+    `error: option --${name}: --score tests the explanations of each image's top class; received "cat". Leave out one of the two.\n`,
+  );
+});
+
 it("--score writes a page, and no other file", async () => {
   const { exitCode, stderr } = await explain(at("photos"), "--score", "-o", at("score.png"));
   expect(exitCode).toBe(2);

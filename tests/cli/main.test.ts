@@ -1,12 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-
-const main = fileURLToPath(new URL("../../apps/cli/main.ts", import.meta.url));
+import { builtProgram } from "../built-program.ts";
 
 function start(...argv: string[]) {
-  return spawn(process.execPath, ["--import", "tsx", main, ...argv], { stdio: ["ignore", "pipe", "pipe"] });
+  return spawn(process.execPath, [builtProgram(), ...argv], { stdio: ["ignore", "pipe", "pipe"] });
 }
 
 describe("the process", () => {

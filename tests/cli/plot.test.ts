@@ -19,6 +19,7 @@ import { xception } from "../../src/models/xception/paper.ts";
 import { plotDot } from "../../src/report/plot/dot.ts";
 import { layoutLimits, plotJob, plotSvg } from "../../src/report/plot/plot.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
+import { builtProgram } from "../built-program.ts";
 import { capture } from "./capture.ts";
 
 let folder: string;
@@ -121,10 +122,9 @@ describe("a network that is hard to lay out", () => {
     const parts = { architecture: architectureOf(many), weights: syntheticWeights(many), labels: ["a", "b"] };
     const model = encodeModel({ ...parts, preprocessing: defaultPreprocessing });
     await writeFile(join(folder, "branches.onnx"), model);
-    const main = join(root, "apps/cli/main.ts");
     const command = ["plot", join(folder, "branches.onnx"), "-o", join(folder, "branches.svg")];
-    const child = spawn(process.execPath, ["--import", "tsx", main, ...command], { stdio: "ignore" });
-    await sleep(6000);
+    const child = spawn(process.execPath, [builtProgram(), ...command], { stdio: "ignore" });
+    await sleep(3000);
     expect(child.exitCode).toBe(null);
     child.kill("SIGINT");
     expect(await once(child, "exit")).toEqual([null, "SIGINT"]);

@@ -30,7 +30,11 @@ const upToOne = { range: "a number from 0, up to 1, or auto", allowed: ["0", "1"
 
 /** Every flag that takes a number. */
 const flags: Readonly<Record<string, Edges>> = {
-  "--val-share": { range: "a number above 0, below 1", allowed: ["1e-9", "0.999"], refused: ["0", "1"] },
+  "--split": {
+    range: "shares of training, validation and test that add up to 100 or 1, e.g. 80/10/10, or auto",
+    allowed: ["100/0", "80/20", "80/10/10", "0.8/0.1/0.1", "33.4/33.3/33.3", "auto"],
+    refused: ["80", "0/50/50", "80/10/20", "80/-10/30", "70/10/10/10", "80/20/"],
+  },
   "--image-size": { range: "a whole number from 71 to 8192", allowed: ["71", "8192"], refused: ["0", "70", "8193"] },
   "--rotation": { ...upToOne, range: "a number from 0, up to 180, or auto", allowed: ["0", "180"], refused: ["180.1"] },
   "--scale": { ...upToOne, range: "a number from 0, up to 0.5, or auto", allowed: ["0.5", "auto"], refused: ["0.6"] },
@@ -112,7 +116,7 @@ const printed = (flag: string, value: string) =>
 
 describe("the edges of every number that train takes", () => {
   it("are known here", () => {
-    const numeric = addTrainOptions(new Command()).options.filter((option) => /<([nx],?)+>/.test(option.flags));
+    const numeric = addTrainOptions(new Command()).options.filter((option) => /<([nx][,/]?)+>/.test(option.flags));
     expect(numeric.map(({ long }) => long).toSorted()).toEqual(Object.keys(flags).toSorted());
   });
 

@@ -2,18 +2,18 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { writeSafetensors } from "../../src/formats/safetensors.ts";
 import { syntheticWeights } from "../../src/graph/synthetic.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { decodeReport } from "../../src/report/training-report.ts";
+import { builtProgram } from "../built-program.ts";
 import { comparable } from "../crash/interrupted-run.ts";
 import { capture } from "./capture.ts";
 import { smallTraining, writeImages } from "./train-fixtures.ts";
 
-const program = resolve(import.meta.dirname, "../../apps/cli/main.ts");
-const oneRank: readonly [string, ...string[]] = [process.execPath, "--import", "tsx", program];
+const oneRank: readonly [string, ...string[]] = [process.execPath, builtProgram()];
 const folder = await mkdtemp(join(tmpdir(), "xception-mpi-"));
 const photos = join(folder, "photos");
 const run = join(folder, "run");
@@ -97,7 +97,7 @@ describe("xception train under mpirun", { timeout: 120_000 }, () => {
       .replaceAll(/: loss .*/g, "")
       .split("\n");
     expect(told).toEqual([
-      "Training xception, 3,522 parameters, on 22 images of 2 classes; testing on 6",
+      "Training xception, 3,522 parameters, on 22 images of 2 classes; validating on 6",
       "On 2 processes, this one with 1 thread",
       "If one of them fails, all end; to resume: mpirun -n 2 xception train --resume -o WORK/whole",
       "Starting from 90 weights of the safetensors; reinitialized: predictions/kernel, predictions/bias",

@@ -112,7 +112,7 @@ it("says how many images have no label and are left out, of both folders", async
   const length = ["--batch-size", "3", "--epochs", "1"];
   const trained = await capture(["train", at("photos"), "-o", at("few"), ...data, ...smallTraining, ...length]);
   expect(trained.stderr.split("\n").slice(0, 2)).toEqual([
-    "Training xception, 3,547 parameters, on 3 images of 3 classes; testing on 11",
+    "Training xception, 3,547 parameters, on 3 images of 3 classes; validating on 11",
     "10 images have no label in the file; left out",
   ]);
   const test = ["evaluate", at("few/model.onnx"), at("photos"), "--labels-file", at("most.csv")];

@@ -69,15 +69,31 @@ describe("wrong usage", () => {
       ["--schedule", "linear"],
       'option --schedule: this value is not allowed; received "linear"; expected one of constant, exponential, step, cosine, one-cycle, plateau.',
     ],
-    [["--val", "x", "--val-share", "0.5"], "option --val: this cannot be set together with option --val-share."],
     [
-      ["--val-share", "0"],
-      'option --val-share: this value is not allowed; received "0"; expected a number above 0, below 1.',
+      ["--val", "x", "--split", "80/20"],
+      "option --split: the images of --val take the place of a share of the folder; received [80, 20, 0]; expected 0 as its second number.",
+    ],
+    [
+      ["--test", "x", "--split", "0.8/0.1/0.1"],
+      "option --split: the images of --test take the place of a share of the folder; received [0.8, 0.1, 0.1]; expected 0 as its third number.",
+    ],
+    [
+      ["--split", "1/0/0", "--patience", "3"],
+      "option --patience: it needs validation images, and there are none; received 3. Add --val or a share for validation to --split, or leave out --patience.",
+    ],
+    [
+      ["--split", "1/0", "--temperature"],
+      "option --temperature: it needs validation images, and there are none; received true. Add --val or a share for validation to --split, or leave out --temperature.",
+    ],
+    [
+      ["--test-labels-file", "x.csv"],
+      'option --test-labels-file: there are no images for it; received "x.csv"; expected --test-labels-file together with --labels-file and --test.',
     ],
     [
       ["--architecture", "xception65", "--fc-units", "9"],
       "option --fc-units: this does not go with architecture xception65; received [9]; expected architecture xception or legacy_xception.",
     ],
+    [["--key", "ema/model"], 'option --key: there are no weights to start from; received "ema/model". Add --weights.'],
     [["--seed", "-1"], 'option --seed: this value is not allowed; received "-1"; expected a whole number from 0.'],
     [
       ["--recipe", "paper-imagnet"],

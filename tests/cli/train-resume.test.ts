@@ -13,6 +13,8 @@ let data: string;
 let work: string;
 /** A run that nobody interrupted. */
 let whole: Readonly<Record<string, string>>;
+/** What a run said that was stopped in its third epoch, after step 8 of 16; its folder is `stopped`. */
+let stopped: Awaited<ReturnType<typeof stopAt>>;
 const photos = () => join(data, "photos");
 const run = () => join(work, "run");
 const begin = (output: string) => [
@@ -28,6 +30,7 @@ beforeAll(async () => {
   await writeFile(join(data, "weights.csv"), "red/0.png,3\nblue/1.png,0\n");
   await capture(begin(join(data, "whole")));
   whole = await comparable(join(data, "whole"));
+  stopped = await stopAt("epoch 2/4", [...begin(join(data, "stopped")), "--checkpoint-steps", "1"]);
 });
 afterAll(() => rm(data, { recursive: true }));
 beforeEach(async () => {
@@ -49,18 +52,21 @@ async function stopAt(text: string, words: readonly string[] = [...begin(run()),
   return { ...stopped, stderr };
 }
 
+/** Copies the stopped run to where this test resumes it. */
+const copyStopped = () => cp(join(data, "stopped"), run(), { recursive: true, preserveTimestamps: true });
+
 const checkpointFiles = async (pattern = /^step-/) =>
   (await readdir(join(run(), "checkpoints"))).filter((name) => pattern.test(name)).sort();
 
 describe("a run that goes on", () => {
   it("ends as if it had never been interrupted, and says where it goes on", async () => {
-    const stopped = await stopAt("epoch 2/4");
     expect(stopped.exitCode).toBe(1);
-    expect(readable(stopped.stderr)).toMatch(/ To resume: xception train --resume -o WORK\/run\n$/);
+    expect(readable(stopped.stderr)).toMatch(/ To resume: xception train --resume -o DATA\/stopped\n$/);
+    await copyStopped();
     const { exitCode, stderr } = await goOn();
     expect(exitCode).toBe(0);
     const [first, second] = readable(stderr).split("\n");
-    expect(first).toBe("Training xception, 3,522 parameters, on 16 images of 2 classes; testing on 4");
+    expect(first).toBe("Training xception, 3,522 parameters, on 16 images of 2 classes; validating on 4");
     expect(second).toBe("Resuming after step 8, in epoch 3 of 4, from WORK/run/checkpoints/step-00000008.safetensors");
     expect(await comparable(run())).toEqual(whole);
     expect(await checkpointFiles()).toEqual(["step-00000012.safetensors", "step-00000016.safetensors"]);
@@ -80,7 +86,7 @@ describe("a run that goes on", () => {
   });
 
   it("goes on from the checkpoint before where the last one is torn", async () => {
-    await stopAt("epoch 3/4");
+    await copyStopped();
     const [before, last] = (await checkpointFiles()) as [string, string];
     const torn = join(run(), "checkpoints", last);
     await truncate(torn, 20_000);
@@ -150,7 +156,7 @@ describe("threads of the engine", () => {
       "\nThe result may differ in its last digits from that of an uninterrupted run: --threads 1 instead of 7.\n",
     );
     await rm(run(), { recursive: true });
-    await stopAt("epoch 1/4");
+    await copyStopped();
     expect((await goOn("--threads", "2")).stderr).toContain(": --threads 2 instead of one for each core.\n");
   });
 });
@@ -159,7 +165,7 @@ describe("without all of its checkpoints", () => {
   it.each(["damaged", "missing", "a folder"])(
     "a run goes on where the best weights are %s, and says so",
     async (kind) => {
-      await stopAt("epoch 2/4");
+      await copyStopped();
       const [best] = (await checkpointFiles(/^best-/)).slice(-1);
       const path = join(run(), "checkpoints", best!);
       if (kind === "damaged") await truncate(path, 100);
@@ -177,7 +183,7 @@ describe("without all of its checkpoints", () => {
   );
 
   it("ignores folders and pipes named like one, with a note", async () => {
-    await stopAt("epoch 1/4");
+    await copyStopped();
     const folder = join(run(), "checkpoints", "step-00000900.safetensors");
     const pipe = join(run(), "checkpoints", "step-00000901.safetensors");
     await mkdir(folder);
@@ -255,7 +261,7 @@ describe("there is nothing to resume", () => {
 
 describe("what must not have changed", () => {
   it("are the settings, each of which is named", async () => {
-    await stopAt("epoch 1/4");
+    await copyStopped();
     const other = await goOn("--epochs", "5", "--seed", "0", "--optimizer", "sgd", "--device", "wasm");
     expect(other.exitCode).toBe(2);
     expect(other.stderr).toBe(

@@ -70,7 +70,7 @@ describe("--print-config", () => {
       nesterov: false,
       residual: true,
       fcUnits: [],
-      valShare: 0.2,
+      val: null,
       batchSize: null,
     });
   });

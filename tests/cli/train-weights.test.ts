@@ -82,19 +82,36 @@ test("training starts from the weights of an address, with a classifier of its o
   expect(server.requests).toEqual(["whole"]);
 });
 
-test("imagenet comes from the mirror, and what is no file of Keras's is told by its MD5", async () => {
-  vi.stubEnv("XCEPTION_WEIGHTS_URL", new URL(".", server.url).href);
-  vi.stubEnv("XDG_CACHE_HOME", work);
-  const { exitCode, stderr } = await trainWith("--weights", "imagenet");
-  expect(exitCode).toBe(1);
-  const md5 = createHash("md5").update(published).digest("hex");
-  expect(stderr).toContain(
-    `download of ${new URL("xception_weights_tf_dim_ordering_tf_kernels_notop.h5", server.url).href}: the file received has ` +
-      `the MD5 ${md5} instead of b0042744bf5b25fce3cb969f33bebb97. To work without a download, get the file elsewhere and ` +
-      `put it at ${join(work, "xception-ts/xception_weights_tf_dim_ordering_tf_kernels_notop.h5")}. Its MD5 is b0042744bf5b25fce3cb969f33bebb97.`,
-  );
-  expect(await readdir(work)).not.toContain("run");
-});
+test.each([
+  ["xception", "xception", "b0042744bf5b25fce3cb969f33bebb97"],
+  ["inception-v3", "inception_v3", "bcbd6486424b2319ff4ef7d526e38f63"],
+])(
+  "imagenet of %s comes from the mirror, and what is no file of Keras's is told by its MD5",
+  async (name, prefix, known) => {
+    vi.stubEnv("XCEPTION_WEIGHTS_URL", new URL(".", server.url).href);
+    vi.stubEnv("XDG_CACHE_HOME", work);
+    const flags = ["--architecture", name, "--image-size", "75", "--weights", "imagenet"];
+    const repeats = smallTraining.indexOf("--middle-flow-repeats");
+    const training = smallTraining.toSpliced(repeats, 2);
+    const { exitCode, stderr } = await capture([
+      "train",
+      join(data, "photos"),
+      "-o",
+      join(work, "run"),
+      ...training,
+      ...flags,
+    ]);
+    expect(exitCode).toBe(1);
+    const file = `${prefix}_weights_tf_dim_ordering_tf_kernels_notop.h5`;
+    const md5 = createHash("md5").update(published).digest("hex");
+    expect(stderr).toContain(
+      `download of ${new URL(file, server.url).href}: the file received has ` +
+        `the MD5 ${md5} instead of ${known}. To work without a download, get the file elsewhere and ` +
+        `put it at ${join(work, "xception-ts", file)}. Its MD5 is ${known}.`,
+    );
+    expect(await readdir(work)).not.toContain("run");
+  },
+);
 
 test("imagenet without a network, and offline", async () => {
   vi.stubEnv("XDG_CACHE_HOME", work);

@@ -120,8 +120,11 @@ describe("xception train", () => {
       validation: {
         images: 6,
         top1: expected.evaluation!.top1,
+        top1Interval: expected.evaluation!.top1Interval,
         top5: 1,
         loss: expected.evaluation!.loss,
+        expectedCalibrationError: expected.evaluation!.calibration!.expectedCalibrationError,
+        temperature: expected.evaluation!.calibration!.temperature!.temperature,
       },
     });
 
@@ -129,11 +132,12 @@ describe("xception train", () => {
     expect(result.history.map(withoutTime)).toEqual(expected.history.map(withoutTime));
     expect(await readFile(at("history.csv"), "utf8")).toBe(historyCsv(result.history));
     const test = JSON.parse(await readFile(at("evaluation.json"), "utf8"));
-    expect(test).toEqual({ ...expected.evaluation, skipped: expected.validationSkipped });
+    expect(test).toEqual({ validation: { ...expected.evaluation, skipped: expected.validationSkipped } });
     expect(result).toMatchObject({
       folder: runFolder(),
       files: [
         "model.onnx",
+        "model.onnx.md",
         "history.csv",
         "settings.yaml",
         "evaluation.json",
@@ -160,10 +164,10 @@ describe("xception train", () => {
   });
 
   it("tells people how it went, holding out a part where there are no validation images", async () => {
-    const { exitCode, stdout, stderr } = await capture(trainCommand("--epochs", "2", "--val-share", "0.34"));
+    const { exitCode, stdout, stderr } = await capture(trainCommand("--epochs", "2", "--split", "66/34"));
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(
-      /^The model is that of epoch [12], the best of 2: \d+\.\d % of [34] validation images right\.\n$/,
+      /^The model is that of epoch [12], the best of 2: \d+\.\d % of [34] validation images correct \(95 % interval \d+\.\d to \d+\.\d %\)\.\n$/,
     );
     const plain = stderr
       .replaceAll(work, "…")
@@ -172,11 +176,11 @@ describe("xception train", () => {
       .replaceAll(/loss \d+\.\d+/g, "loss #")
       .replaceAll(", best so far", "");
     expect(plain).toMatchInlineSnapshot(`
-      "Training xception, 3,522 parameters, on 9 images of 2 classes; testing on 4
+      "Training xception, 3,522 parameters, on 9 images of 2 classes; validating on 4
       epoch 1/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # images/s, # s
       epoch 2/2: loss #, accuracy # %, validation loss #, validation accuracy # %, # images/s, # s
-      skipped: image "…/photos/train/red/broken.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.
-      Wrote model.onnx, history.csv, settings.yaml, evaluation.json, report.json, report.html, checkpoints, tensorboard into …/run
+      skipped: image "…/photos/train/red/broken.png": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP.
+      Wrote model.onnx, model.onnx.md, history.csv, settings.yaml, evaluation.json, report.json, report.html, checkpoints, tensorboard into …/run
       "
     `);
   });
@@ -228,6 +232,7 @@ describe("a folder that holds a run", () => {
       "evaluation.json",
       "history.csv",
       "model.onnx",
+      "model.onnx.md",
       "notes.txt",
       "report.html",
       "report.json",
@@ -282,11 +287,12 @@ describe("stopped", () => {
       },
     });
     expect(exitCode).toBe(1);
-    expect(stdout).toBe("The model is that of step 1, before the end of the first epoch; it was not tested.\n");
+    expect(stdout).toBe("The model is that of step 1, before the end of the first epoch; it was not validated.\n");
     expect((await readdir(runFolder())).sort()).toEqual([
       "checkpoints",
       "history.csv",
       "model.onnx",
+      "model.onnx.md",
       "report.html",
       "report.json",
       "settings.yaml",
@@ -336,6 +342,7 @@ it("where the loss breaks later, the last good model stays, and a report of what
     "evaluation.json",
     "history.csv",
     "model.onnx",
+    "model.onnx.md",
     "report.html",
     "report.json",
     "settings.yaml",

@@ -28,6 +28,7 @@ test("published weights are listed with license, size and the cached file, and r
   const name = "timm/legacy_xception.tf_in1k";
   expect((await capture(["weights"])).stdout).toMatchInlineSnapshot(`
     "imagenet                      xception         MIT          92 MB  not cached
+    imagenet                      inception-v3     MIT          95 MB  not cached
     timm/legacy_xception.tf_in1k  legacy_xception  Apache-2.0   92 MB  not cached
     timm/xception41.tf_in1k       xception41       Apache-2.0  108 MB  not cached
     timm/xception65.tf_in1k       xception65       Apache-2.0  160 MB  not cached
@@ -45,7 +46,7 @@ test("published weights are listed with license, size and the cached file, and r
   expect(listed.stdout).toContain(`${name}  legacy_xception  Apache-2.0   92 MB  cached as ${snapshot}`);
   const blob = await realpath(join(snapshot, "model.safetensors"));
   const files = ["model.safetensors", "config.json"].map((file) => join(snapshot, file));
-  const [, described] = JSON.parse((await capture(["weights", "--json"])).stdout);
+  const [, , described] = JSON.parse((await capture(["weights", "--json"])).stdout);
   expect(described).toEqual({
     name,
     architecture: "legacy_xception",

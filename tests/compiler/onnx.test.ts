@@ -118,6 +118,7 @@ describe("the gradient of an ordinary convolution's kernel in channel blocks agr
   inBlocks.each([
     { layer: "the stem's", x: [3, 32, 9, 11], w: [64, 32, 3, 3], strides: [1, 1], pads: [0, 0, 0, 0] },
     { layer: "padded", x: [1, 20, 7, 6], w: [28, 20, 3, 5], strides: [1, 1], pads: [1, 2, 1, 2] },
+    { layer: "of odd channels", x: [2, 46, 5, 6], w: [24, 46, 3, 3], strides: [1, 1], pads: [1, 1, 1, 1] },
     { layer: "strided", x: [2, 36, 8, 11], w: [20, 36, 3, 3], strides: [2, 2], pads: [0, 1, 1, 1] },
     {
       layer: "strided, the last pixels unseen",

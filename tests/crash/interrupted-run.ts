@@ -1,10 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import type { Random } from "../../src/tensor/random.ts";
-
-const program = resolve(import.meta.dirname, "../../apps/cli/main.ts");
+import { builtProgram } from "../built-program.ts";
 
 /** How a process of the command line ended. */
 export interface Ended {
@@ -22,7 +21,7 @@ export async function runProcess(
   words: readonly string[],
   onStarted: (child: ChildProcess) => void = () => {},
 ): Promise<Ended> {
-  const child = spawn(process.execPath, ["--import", "tsx", program, ...words]);
+  const child = spawn(process.execPath, [builtProgram(), ...words]);
   let stdout = "";
   let stderr = "";
   let hasStarted = false;

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { countPerClass, type ImageDataset, relabel } from "../../src/data/dataset.ts";
 import { oneHot } from "../../src/data/labels.ts";
-import { splitDataset } from "../../src/data/sampling.ts";
+import { type SplitDataset, splitDataset } from "../../src/data/sampling.ts";
 
 /** A data set with so many images of each class. */
 function dataset(counts: Readonly<Record<string, number>>): ImageDataset {
@@ -39,40 +39,89 @@ describe("relabel", () => {
   });
 });
 
+function listed({ training, validation, test }: SplitDataset): readonly ImageDataset[] {
+  return [training, validation, test];
+}
+
 describe("splitDataset", () => {
-  it("holds out the share of each class", () => {
-    const { training, heldOut } = splitDataset(dataset({ a: 10, b: 100, c: 2 }), 0.2, 1);
-    expect(countPerClass(heldOut)).toEqual([2, 20, 1]);
-    expect(countPerClass(training)).toEqual([8, 80, 1]);
+  it("holds out the shares of each class", () => {
+    const { training, validation, test } = splitDataset(
+      dataset({ a: 10, b: 100, c: 3 }),
+      { validation: 0.2, test: 0.1 },
+      1,
+    );
+    expect(countPerClass(validation)).toEqual([2, 20, 1]);
+    expect(countPerClass(test)).toEqual([1, 10, 1]);
+    expect(countPerClass(training)).toEqual([7, 70, 1]);
+  });
+
+  it("holds out nothing for a share of 0", () => {
+    const { training, validation, test } = splitDataset(dataset({ a: 1, b: 4 }), { validation: 0, test: 0 }, 1);
+    expect([training, validation, test].map(countPerClass)).toEqual([
+      [1, 4],
+      [0, 0],
+      [0, 0],
+    ]);
   });
 
   it("parts never overlap, lose nothing, keep the order, and are the same for the same seed", () => {
-    const counts = fc.record({ a: fc.integer({ min: 2, max: 20 }), b: fc.integer({ min: 2, max: 20 }) });
-    const share = fc.double({ min: 0.01, max: 0.99, noNaN: true });
+    const counts = fc.record({ a: fc.integer({ min: 3, max: 20 }), b: fc.integer({ min: 3, max: 20 }) });
+    const share = fc.double({ min: 0.01, max: 0.49, noNaN: true });
     fc.assert(
-      fc.property(counts, share, fc.nat(), (counts, share, seed) => {
+      fc.property(counts, share, share, fc.nat(), (counts, validation, test, seed) => {
         const whole = dataset(counts);
-        const { training, heldOut } = splitDataset(whole, share, seed);
-        const names = [...training.samples, ...heldOut.samples].map(({ name }) => name);
+        const parts = splitDataset(whole, { validation, test }, seed);
+        const names = listed(parts).flatMap(({ samples }) => samples.map(({ name }) => name));
         expect(names.toSorted()).toEqual(whole.samples.map(({ name }) => name).toSorted());
-        expect(training.samples).toEqual(whole.samples.filter((sample) => training.samples.includes(sample)));
-        expect(Math.min(...countPerClass(training), ...countPerClass(heldOut))).toBeGreaterThan(0);
-        expect(splitDataset(whole, share, seed)).toEqual({ training, heldOut });
+        for (const part of listed(parts)) {
+          expect(part.samples).toEqual(whole.samples.filter((sample) => part.samples.includes(sample)));
+          expect(Math.min(...countPerClass(part))).toBeGreaterThan(0);
+        }
+        expect(splitDataset(whole, { validation, test }, seed)).toEqual(parts);
       }),
     );
   });
 
+  it("keeps equal images in one part, in all classes", () => {
+    const whole = dataset({ a: 12, b: 12 });
+    // Four copies of each image; the first of both classes are copies of one another, too.
+    const contents = whole.samples.map(({ name }, index) =>
+      index % 12 < 4 ? "both" : name.slice(0, 2) + (index >> 2),
+    );
+    for (let seed = 0; seed < 20; seed++) {
+      const parts = splitDataset(whole, { validation: 0.3, test: 0.3 }, seed, { contents });
+      const keys = listed(parts).map(({ samples }) => [
+        ...new Set(samples.map((sample) => contents[whole.samples.indexOf(sample)])),
+      ]);
+      expect(keys.flat().toSorted()).toEqual([...new Set(contents)].toSorted());
+      expect(listed(parts).map(countPerClass)).toEqual([
+        [4, 4],
+        [4, 4],
+        [4, 4],
+      ]);
+    }
+  });
+
   it("another seed holds out other images", () => {
-    const held = (seed: number) => splitDataset(dataset({ a: 50, b: 50 }), 0.2, seed).heldOut.samples;
+    const held = (seed: number) =>
+      splitDataset(dataset({ a: 50, b: 50 }), { validation: 0.2, test: 0 }, seed).validation.samples;
     expect(held(1)).not.toEqual(held(2));
   });
 
   it("says what it cannot split", () => {
-    expect(() => splitDataset(dataset({ a: 2 }), 1, 0)).toThrowErrorMatchingInlineSnapshot(
-      `[UsageError: splitDataset option share: this value is not allowed; received 1; expected a number above 0, below 1.]`,
+    const split = (counts: Readonly<Record<string, number>>, validation: number, test: number) => () =>
+      splitDataset(dataset(counts), { validation, test }, 0);
+    expect(split({ a: 2 }, 1, 0)).toThrowErrorMatchingInlineSnapshot(
+      `[UsageError: splitDataset option validation: this value is not allowed; received 1; expected a number from 0, below 1.]`,
     );
-    expect(() => splitDataset(dataset({ a: 2, b: 1 }), 0.5, 0)).toThrowErrorMatchingInlineSnapshot(
-      `[DataError: class "b": there are too few images to hold one out for validation; received 1; expected at least 2. Add images, or give a validation folder of its own.]`,
+    expect(split({ a: 9 }, 0.5, 0.5)).toThrowErrorMatchingInlineSnapshot(
+      `[UsageError: splitDataset option validation: this value is not allowed; received 0.5; expected with the test's less than 1.]`,
+    );
+    expect(split({ a: 2, b: 1 }, 0.5, 0)).toThrowErrorMatchingInlineSnapshot(
+      `[DataError: class "b": there are too few images to hold one out for validation; received 1; expected at least 2. Add images, or give a folder for validation.]`,
+    );
+    expect(split({ a: 2, b: 5 }, 0.1, 0.1)).toThrowErrorMatchingInlineSnapshot(
+      `[DataError: class "a": there are too few images to hold one out for validation and one for test; received 2; expected at least 3. Add images, or give a folder for validation and one for test.]`,
     );
   });
 });

@@ -87,7 +87,7 @@ describe("folders that are refused", () => {
   });
   it("no images", () => {
     expect(refusal(listing("a/1.txt", "b/1.txt"))).toMatchInlineSnapshot(
-      `"DATA data set "photos": there are no images in its subfolders (2); expected one subfolder of images for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg; files that end in .jpg .jpeg .jfif .png .webp .avif .gif .tif .tiff."`,
+      `"DATA data set "photos": there are no images in its subfolders (2); expected one subfolder of images for each class, e.g. photos/cat/1.jpg and photos/dog/1.jpg; files that end in .jpg .jpeg .jfif .png .webp .avif .gif .tif .tiff .bmp."`,
     );
   });
   it("classes without images", () => {

@@ -87,10 +87,11 @@ describe("a data set with several labels for an image", () => {
       ["2.jpg", "3.jpg", "a/1.jpg", 'b, c "d".png'].map((file, index) => [file, [`${index}`, "x"]]),
     );
     const dataset = multiLabelDataset(listing, new Map(Object.entries(labels)), "labels");
-    const { training, heldOut } = splitDataset(dataset, 0.25, 3);
-    expect([training.samples.length, heldOut.samples.length]).toEqual([3, 1]);
-    expect(new Set([...training.samples, ...heldOut.samples])).toEqual(new Set(dataset.samples));
-    expect(() => splitDataset({ ...dataset, samples: dataset.samples.slice(0, 1) }, 0.5, 0)).toThrow(
+    const { training, validation } = splitDataset(dataset, { validation: 0.25, test: 0 }, 3);
+    expect([training.samples.length, validation.samples.length]).toEqual([3, 1]);
+    expect(new Set([...training.samples, ...validation.samples])).toEqual(new Set(dataset.samples));
+    const one = { ...dataset, samples: dataset.samples.slice(0, 1) };
+    expect(() => splitDataset(one, { validation: 0.5, test: 0 }, 0)).toThrow(
       'class "all": there are too few images to hold one out for validation',
     );
   });

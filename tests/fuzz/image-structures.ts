@@ -1,6 +1,7 @@
 import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import sharp from "sharp";
+import { bmp } from "../runtime/bmp-file.ts";
 
 const [width, height] = [40, 30];
 
@@ -28,14 +29,28 @@ export async function smallImages() {
     avif: [image().avif({ effort: 0 }), image().avif({ effort: 0, lossless: true })],
   };
   function withOrientation() {
-    return image()
-      .withExif({ IFD0: { Orientation: "6" } })
-      .jpeg();
+    return image().withMetadata({ orientation: 6 }).jpeg();
   }
   const entries = Object.entries(written).map(async ([format, images]) => {
     return [format, await Promise.all(images.map(async (each) => new Uint8Array(await each.toBuffer())))] as const;
   });
-  return Object.fromEntries(await Promise.all(entries)) as Record<keyof typeof written, Uint8Array[]>;
+  const bySharp = Object.fromEntries(await Promise.all(entries)) as Record<keyof typeof written, Uint8Array[]>;
+  return { ...bySharp, bmp: smallBmps() };
+}
+
+/** As sharp does not write them. */
+function smallBmps(): Uint8Array[] {
+  const palette = Array.from({ length: 4 }, (_, index) => [60 * index, 255 - 60 * index, 20, 0]);
+  const pixels = (count: number) => Array.from({ length: count }, (_, at) => (at * at * 31) % 251);
+  const masks = [0xf800, 0x7e0, 0x1f];
+  const runs = Array.from({ length: height }, () => [20, 1, 0, 3, 1, 2, 3, 0, 0, 2, 2, 0, 15, 2, 0, 0]).flat();
+  return [
+    bmp({ width, height, bits: 24, pixels: pixels(120 * height) }),
+    bmp({ width, height: -height, bits: 4, palette, colors: 4, pixels: pixels(20 * height) }),
+    bmp({ width, height, bits: 16, compression: 3, masks, pixels: pixels(80 * height) }),
+    bmp({ width, height, bits: 32, compression: 3, header: 124, masks: [255, 1, 2, 4], pixels: pixels(160 * height) }),
+    bmp({ width, height, bits: 8, compression: 1, palette, colors: 4, pixels: [...runs, 0, 1] }),
+  ];
 }
 
 /** Counts and sizes that are zero, negative, or beyond what a file or memory holds. */
@@ -138,5 +153,6 @@ export const damagedHeaders: Readonly<
   webp: (good) => lyingIntegers(good, first(60), fc.constant(true)),
   gif: (good) => lyingIntegers(good, first(40), fc.constant(true)),
   tiff: (good) => lyingIntegers(good, tiffPlaces(good), fc.constant(true)),
+  bmp: (good) => lyingIntegers(good, first(70), fc.constant(true)),
   avif: (good) => lyingIntegers(good, avifPlaces(good), fc.constant(false)),
 };

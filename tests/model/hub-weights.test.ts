@@ -214,6 +214,7 @@ describe("config.json", () => {
 test("every name has an architecture, a license and a size", () => {
   expect(namedWeights.map((weights) => [weights.name, weights.license, sizeOfWeights(weights)])).toEqual([
     ["imagenet", "MIT", 91_641_920],
+    ["imagenet", "MIT", 4 * 23_851_784],
     ["timm/legacy_xception.tf_in1k", "Apache-2.0", 91_641_920],
     ["timm/xception41.tf_in1k", "Apache-2.0", expect.any(Number)],
     ["timm/xception65.tf_in1k", "Apache-2.0", expect.any(Number)],

@@ -3,7 +3,7 @@ import { oneHot } from "../../src/data/labels.ts";
 import { writeHdf5 } from "../../src/formats/keras/hdf5.ts";
 import { writeLegacyModel } from "../../src/formats/keras/writer.ts";
 import { writeSafetensors } from "../../src/formats/safetensors.ts";
-import { input } from "../../src/graph/builder.ts";
+import { dense, globalAveragePooling2d, input } from "../../src/graph/builder.ts";
 import { countParameters, type Network, network, networkWeights } from "../../src/graph/network.ts";
 import { syntheticImages, syntheticWeights } from "../../src/graph/synthetic.ts";
 import { toTorchLayout } from "../../src/graph/torch-layout.ts";
@@ -183,10 +183,20 @@ test("timm's state dict is recognized; its auxiliary classifier is left out", as
   expect(() => timmNamesOf(network("inception_v3", input([2, 2, 3])))).toThrow("timm has no such network");
 });
 
-test("a training step gives the same loss and top in both layouts, and moves every weight", async () => {
-  // Large enough that normalization has more than a few numbers of each channel: otherwise it enlarges rounding.
-  const inputShape = [139, 147, 3] as const;
-  const net = inceptionV3({ ...small, inputShape, width: 0.25 });
+/** One block of each kind, a sixteenth as wide: a step of the whole network would mostly enlarge rounding. */
+function oneOfEachBlock(inputShape: readonly [number, number, number]): Network {
+  const width = (filters: number) => filters / 16;
+  let x = inceptionA(input(inputShape), { poolFilters: 32, width });
+  x = inceptionB(x, { width });
+  x = inceptionC(x, { filters7x7: 128, width });
+  x = inceptionD(x, { width, batchNormScale: true });
+  x = inceptionE(x, { width, averagePadding: "zeros" });
+  return network("blocks", dense(globalAveragePooling2d(x), { units: 3, activation: "softmax" }));
+}
+
+test("a training step of its blocks is the same in both layouts, and moves every weight", async () => {
+  const inputShape = [37, 41, 3] as const;
+  const net = oneOfEachBlock(inputShape);
   const before = syntheticWeights(net);
   const batchSize = 4;
   const results = [];
@@ -199,17 +209,21 @@ test("a training step gives the same loss and top in both layouts, and moves eve
     await step.dispose();
   }
   const [blocked, plain] = results as [(typeof results)[0], (typeof results)[0]];
-  // The 94 normalizations enlarge rounding: pixels that differ by 2e-7 change this loss by 2e-5 in either layout.
-  expect(Math.abs(blocked.loss / plain.loss - 1)).toBeLessThan(1e-4);
+  // Measured: 1.1e-7.
+  expect(Math.abs(blocked.loss / plain.loss - 1)).toBeLessThan(1e-6);
   for (const { name } of networkWeights(net)) {
-    const data = blocked.after.get(name)!.data;
-    expect(
-      data.some((value, index) => value !== before.get(name)!.data[index]),
-      name,
-    ).toBe(true);
-    expect(data.every(Number.isFinite), name).toBe(true);
+    const [start, one, other] = [before, blocked.after, plain.after].map((weights) => weights.get(name)!.data) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
+    const change = largest(one, start);
+    expect(change, name).toBeGreaterThan(0);
+    // Measured: 1.8e-4 for the last kernels, whose changes are near the rounding of their values.
+    expect(largest(one, other) / change, name).toBeLessThan(5e-4);
   }
-  const top = [blocked, plain].map(({ after }) => after.get("predictions/kernel")!.data);
-  const worst = top[0]!.reduce((most, value, index) => Math.max(most, Math.abs(value - top[1]![index]!)), 0);
-  expect(worst).toBeLessThan(1e-5);
 });
+
+function largest(a: Float32Array, b: Float32Array): number {
+  return a.reduce((most, value, index) => Math.max(most, Math.abs(value - b[index]!)), 0);
+}

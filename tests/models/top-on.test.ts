@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { inceptionV3 } from "../../src/models/inception/v3.ts";
 import { blocksOf, topOn } from "../../src/models/parts.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 
@@ -23,6 +24,33 @@ describe("blocks of a network", () => {
     expect(members("input_layer")).toEqual(["input_layer"]);
     expect(members("top")).toEqual(["avg_pool", "fc1", "dropout", "predictions"]);
     expect(new Set(blocks.values()).size).toBe(16);
+  });
+
+  it("of Inception end where its branches are joined, after a stem of single layers", () => {
+    const blocks = blocksOf(inceptionV3({ inputShape: [75, 75, 3], width: 0.1 }));
+    const names = [
+      "max_pooling2d_1",
+      "conv2d_5",
+      "mixed0",
+      "conv2d_84",
+      "conv2d_85",
+      "mixed9_1",
+      "mixed10",
+      "avg_pool",
+    ];
+    expect(names.map((name) => blocks.get(name))).toEqual([
+      "max_pooling2d_1",
+      "mixed0",
+      "mixed0",
+      "mixed9",
+      "mixed10",
+      "mixed10",
+      "mixed10",
+      "top",
+    ]);
+    // 9 convolutions with normalization and activation, a pooling, 3 concatenations.
+    expect([...blocks.values()].filter((block) => block === "mixed10")).toHaveLength(31);
+    expect(new Set(blocks.values()).size).toBe(18 + 11 + 1);
   });
 });
 

@@ -26,6 +26,7 @@ describe("the text of an evaluation", () => {
     expect(describeEvaluation(evaluation(["cat", "dog", "owl"], answers))).toMatchInlineSnapshot(`
       "Evaluation
        Accuracy: 66.7 %
+       95 % confidence interval: 30.0 to 90.3 %
        Loss: 5.373 nats per image
        Images: 6 in 3 classes
       Confusion matrix: a row for each true class, a column for each predicted one
@@ -79,6 +80,7 @@ describe("the text of an evaluation", () => {
     expect(text.slice(0, text.indexOf("┏"))).toMatchInlineSnapshot(`
       "Evaluation
        Accuracy: 40.0 %
+       95 % confidence interval: 11.8 to 76.9 %
        Top-5 accuracy: 80.0 %
        Loss: 9.671 nats per image
        Images: 5 in 16 classes
@@ -114,6 +116,7 @@ describe("the text of an evaluation", () => {
     expect(text.slice(0, text.indexOf("┏"))).toMatchInlineSnapshot(`
       "Evaluation
        Accuracy: 75.0 %
+       95 % confidence interval: 30.1 to 95.4 %
        Top-2 accuracy: 100.0 %
        Loss: 0.6547 nats per image
        Images: 4 in 2 classes

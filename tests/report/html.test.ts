@@ -50,7 +50,7 @@ const report: TrainingReport = {
     { epoch: 1, loss: 1.23456, accuracy: 0.5, learningRate: 0.001, imagesPerSecond: 100, seconds: 60 },
     { epoch: 2, loss: 0.75, accuracy: 0.625, learningRate: 0.0005, imagesPerSecond: 300, seconds: 64.4 },
   ],
-  evaluation,
+  test: evaluation,
   gallery: {
     wrong: [{ file: hostile, truth: hostile, predicted: hostile, probability: 0.876, ...place, png: image }],
     right: [{ file: "dog.png", truth: "dog", predicted: "dog", probability: 1, ...place, png: image }],
@@ -243,7 +243,7 @@ describe("renderReport", () => {
       ...score,
       ...(index > 0 && { averagePrecision: 0.8125 }),
     }));
-    const page = await renderReport({ ...report, evaluation: { ...evaluation, perClass, meanAveragePrecision: 0.7 } });
+    const page = await renderReport({ ...report, test: { ...evaluation, perClass, meanAveragePrecision: 0.7 } });
     expect(page).toContain("Average precision, precision, recall and F1 of each class");
     expect(page.match(/81\.3/g)).toHaveLength(perClass.length - 1);
     expect(page).toContain("Recall of each class: images given a probability of at least 50\u00a0%.");

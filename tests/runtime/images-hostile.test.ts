@@ -82,7 +82,7 @@ describe("only documented formats are decoded, whatever the file is called", () 
     ["a PPM", "P3 1 1 255 9 9 9"],
     ["a CSV", "1,2,3\n4,5,6\n"],
   ])("%s", async (_, content) => {
-    const expected = "this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.";
+    const expected = "this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP.";
     expect(await rejection(written("photo.png", content))).toBe(`FORMAT image "photos/photo.png": ${expected}`);
     expect(await rejection(Buffer.from(content))).toBe(`FORMAT image of N bytes: ${expected}`);
   });

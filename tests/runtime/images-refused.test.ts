@@ -56,12 +56,12 @@ describe("files", () => {
   });
   it("empty", async () => {
     expect(await refusal(await written("empty.jpg", ""))).toMatchInlineSnapshot(
-      `"FORMAT image "photos/empty.jpg": it is empty; expected JPEG, PNG, WebP, AVIF, GIF or TIFF."`,
+      `"FORMAT image "photos/empty.jpg": it is empty; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP."`,
     );
   });
   it("text", async () => {
     expect(await refusal(await written("text.jpg", "no image at all"))).toMatchInlineSnapshot(
-      `"FORMAT image "photos/text.jpg": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF."`,
+      `"FORMAT image "photos/text.jpg": this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP."`,
     );
   });
   it("cut short", async () => {
@@ -75,14 +75,14 @@ describe("files", () => {
 describe("bytes", () => {
   it("none", async () => {
     expect(await refusal(new Uint8Array(0))).toMatchInlineSnapshot(
-      `"FORMAT image of 0 bytes: it is empty; expected JPEG, PNG, WebP, AVIF, GIF or TIFF."`,
+      `"FORMAT image of 0 bytes: it is empty; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP."`,
     );
   });
   it("of a format that is not supported", async () => {
     const bitmap = new Uint8Array(100);
     bitmap.set([0x42, 0x4d]);
     expect(await refusal(bitmap)).toMatchInlineSnapshot(
-      `"FORMAT image of 100 bytes: this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF."`,
+      `"FORMAT image of 100 bytes: this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP."`,
     );
   });
   it("with damage in the header", async () => {
@@ -97,7 +97,7 @@ describe("bytes", () => {
     expect(
       (await refusal(bytes, { pixelLimit: 64 * 64 - 1 })).replace(/of \d+ bytes/, "of N bytes"),
     ).toMatchInlineSnapshot(
-      `"FORMAT image of N bytes: the image has too many pixels; expected at most 4095 pixels. Raise \`pixelLimit\` if you trust its source."`,
+      `"FORMAT image of N bytes: the image has too many pixels; expected at most 4095 pixels. If you trust its source, raise the option pixelLimit (--pixel-limit)."`,
     );
   });
 });

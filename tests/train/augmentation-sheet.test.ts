@@ -80,7 +80,7 @@ it("passes damaged images over, and needs one that is not", async () => {
   expect((await sheetOf({ images: 9 }, { ...dataset, samples })).rows.length).toBe(5);
   const broken = samples.slice(0, 4);
   await expect(sheetOf({}, { ...dataset, samples: broken })).rejects.toThrowErrorMatchingInlineSnapshot(
-    `[DataError: data set: there is no usable image to show (4 skipped). The first that was skipped: image of 1 bytes: this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.]`,
+    `[DataError: data set: there is no usable image to show (4 skipped). The first that was skipped: image of 1 bytes: this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP.]`,
   );
 });
 

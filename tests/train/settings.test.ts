@@ -111,7 +111,10 @@ describe("refused", () => {
       { schedule: "exponential", decayEpochs: 1, decaySamples: 1 },
       "file decaySamples: this cannot be set together with file decayEpochs.",
     ],
-    [{ val: "x", valShare: 0.5 }, "file val: this cannot be set together with file valShare."],
+    [
+      { split: [80, 10] },
+      "file split: this value is not allowed; received [80, 10]; expected shares of training, validation and test that add up to 100 or 1, e.g. 80/10/10, or auto.",
+    ],
   ])("%j", (values, message) => {
     const resolve = () => resolveSettings([layer("file", values)]);
     expect(resolve).toThrow(UsageError);

@@ -9,6 +9,7 @@ import { initializeWeights } from "../../src/graph/initialize.ts";
 import { countParameters, networkWeights } from "../../src/graph/network.ts";
 import { syntheticWeights } from "../../src/graph/synthetic.ts";
 import { encodeModel } from "../../src/model/model-file.ts";
+import { openStartingFile } from "../../src/model/starting-weights.ts";
 import { topOn } from "../../src/models/parts.ts";
 import type { XceptionOptions } from "../../src/models/xception/options.ts";
 import { xception } from "../../src/models/xception/paper.ts";
@@ -26,6 +27,17 @@ function reader(bytes: Uint8Array) {
   };
   return { asked, ...readingFiles(read) };
 }
+
+test("of a PyTorch checkpoint are those under the key that is named", async () => {
+  const path = join(root, "tests/golden/formats/checkpoint.pth");
+  const stored = async (key?: string) => {
+    const { file } = await openStartingFile(path, nodePlatform, { key });
+    return file.stored!().map(({ name }) => name);
+  };
+  expect(await stored()).toEqual(["module.only"]);
+  expect((await stored("state_dict")).length).toBeGreaterThan(10);
+  await expect(stored("ema")).rejects.toThrow(/state_dict_ema/);
+});
 
 test("other classes get a classifier of their own, drawn from the network's seed; the body is the file's", async () => {
   const model = smallModel();

@@ -35,7 +35,7 @@ it("gathers the numbers of the training, the network's cost, and images of right
     network: { parameters: 216 + 200 + 96 + 51, full },
     settings,
     history: trained.history,
-    evaluation: trained.evaluation,
+    validation: trained.evaluation!,
     cost: networkCost(network),
     skipped: [...skipped, ...validationSkipped],
     reproduction,

@@ -16,7 +16,7 @@ export function registerClassify(program: Command, io: CliIo): void {
   const command = addCommand(program, "classify <model> <images...>", {
     summary: "Predict the top classes of images",
     details:
-      "Takes files, folders, or - for standard input. MODEL is a file in any supported format, a URL, or " +
+      "Takes files, folders, URLs, or - for standard input. MODEL is a file in any supported format, a URL, or " +
       "a name of xception weights. Unreadable images do not stop the others; the exit code is then 1.",
     examples: ["xception classify run/model.onnx cat.jpg photos/ --top 3", "xception classify imagenet cat.jpg --json"],
   }).option("--top <n>", "number of classes to print", countOf("--top"), 5);

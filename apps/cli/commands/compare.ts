@@ -16,6 +16,8 @@ import { RunLock } from "../train/run-lock.ts";
 /** Settings that a comparison decides. */
 const decided: readonly SettingName[] = [
   "val",
+  "test",
+  "temperature",
   "keep",
   "seed",
   "weightsSeed",
@@ -38,7 +40,7 @@ export function registerCompare(program: Command, io: CliIo): void {
   });
   command
     .option("--data <folder>", "training images, one subfolder per class")
-    .option("--test <folder>", "test images of the same classes (default: a part of --data, another for each seed)")
+    .option("--test <folder>", "test images of the same classes (default: 20 % of --data, another for each seed)")
     .option("-o, --output <folder>", "where to write the report and the runs")
     .option("--seeds <n>", "runs of each network (default: 3)", countOf("--seeds", { to: 100 }))
     .addOption(

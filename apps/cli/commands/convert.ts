@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { type Command, Option } from "commander";
 import { UsageError } from "../../../src/base/errors.ts";
 import { printableLine } from "../../../src/base/printable.ts";
@@ -6,6 +7,10 @@ import { type TargetName, targetOf, weightsTargets } from "../../../src/model/fo
 import type { PreprocessingOptions } from "../../../src/model/preprocessing.ts";
 import { weightsSource } from "../../../src/model/weights-file.ts";
 import { writeFilesAtomic } from "../../../src/runtime/node/files.ts";
+import { nodePlatform } from "../../../src/runtime/node/platform.ts";
+import { cardMarkdown } from "../../../src/tasks/card/card.ts";
+import { keptCard, writeCard } from "../../../src/tasks/card/card-file.ts";
+import { writtenSubject } from "../../../src/tasks/card/subject.ts";
 import { type Conversion, convert } from "../../../src/tasks/convert.ts";
 import { formatShape } from "../../../src/tensor/shape.ts";
 import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
@@ -59,30 +64,35 @@ export function registerConvert(program: Command, io: CliIo): void {
       const hasOwnTop = includeTop && classes === 1000;
       // A classifier of other classes is reinitialized, as in training.
       const { allowMissing = source === "imagenet" && includeTop && !hasOwnTop ? "predictions/*" : undefined } = flags;
-      const opened = await weightsSource(source, platformFor(flags, io), { includeTop: hasOwnTop, key: flags.key });
+      const opened = await weightsSource(source, platformFor(flags, io), { ...flags, includeTop: hasOwnTop });
       const labels = await labelsOf(labelFile);
       const conversion = await convert(opened, {
         ...{ to, network, architecture, labels, allowMissing, dtype, strict },
         ...preprocessingOptions(flags),
       });
-      const { bytes, beside, ...rest } = conversion;
+      const { bytes, beside, model: _, ...rest } = conversion;
       await writeFilesAtomic(target, bytes, beside, shardNames);
-      if (flags.json) writeJson(io, { file: target, bytes: bytes.length, beside: [...beside.keys()], ...rest });
+      const subject = await writtenSubject(basename(target), conversion);
+      const card = await writeCard(target, await cardMarkdown(subject), nodePlatform.files);
+      if (card === undefined) io.stderr(`${keptCard(target)}\n`);
+      const written = { file: target, bytes: bytes.length, beside: [...beside.keys()], card: card ?? null };
+      if (flags.json) writeJson(io, { ...written, ...rest });
       else io.stdout(describe(conversion, source, target));
     },
   );
 }
 
-function targetFor(path: string): TargetName {
+/** The format of a file to write, by its extension. @throws {UsageError} it is of no format. */
+export function targetFor(path: string, where = "argument OUT", remedy = "Or choose a format with --to."): TargetName {
   const target = targetOf(path);
   if (target !== undefined) return target;
   const extensions = new Set(targetNames.map((name) => weightsTargets[name].extension));
   throw new UsageError({
-    where: "argument OUT",
+    where,
     what: "the extension does not identify a format",
     received: path,
     expected: [...extensions].join(", "),
-    remedy: "Or choose a format with --to.",
+    remedy,
   });
 }
 

@@ -1,6 +1,7 @@
 import { relative, sep } from "node:path";
 import { type Command, Option } from "commander";
 import type { Device } from "../../../src/base/platform.ts";
+import { isAddress } from "../../../src/base/source.ts";
 import type { PreprocessingOptions } from "../../../src/model/preprocessing.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
@@ -8,7 +9,7 @@ import { embed, type ImageToEmbed } from "../../../src/tasks/features/embed.ts";
 import { embeddingsWriter } from "../../../src/tasks/features/embeddings.ts";
 import type { Pooling } from "../../../src/tasks/features/feature-extractor.ts";
 import { reportNotes } from "../classifier-options.ts";
-import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
+import { addDownloadOptions, addPixelLimit, type DownloadFlags, platformFor } from "../downloads.ts";
 import { type ImageArgument, imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
@@ -49,7 +50,7 @@ export function registerEmbed(program: Command, io: CliIo): void {
     .option("--batch-size <n>", "images per batch", countOf("--batch-size"), 8)
     .option("--overwrite", "replace an existing output file")
     .addOption(deviceOption());
-  addNetworkOptions(addPreprocessingOptions(addDownloadOptions(command)), ["pooling"]).action(
+  addNetworkOptions(addPixelLimit(addPreprocessingOptions(addDownloadOptions(command))), ["pooling"]).action(
     async (model: string, paths: readonly string[], flags: EmbedFlags) => {
       const { output, pooling, allowMissing, batchSize, architecture, json } = flags;
       const write = embeddingsWriter(output);
@@ -95,5 +96,5 @@ function rowsOf(paths: readonly string[], images: readonly ImageArgument[]) {
 }
 
 function nameFromHere(file: string): string {
-  return file === "-" ? file : relative(".", file).split(sep).join("/");
+  return file === "-" || isAddress(file) ? file : relative(".", file).split(sep).join("/");
 }

@@ -77,6 +77,7 @@ export function registerExplain(program: Command, io: CliIo): void {
     .option("--score", "test the methods on the images");
   addClassifierOptions(command).action(async (model: string, paths: readonly string[], flags: ExplainFlags) => {
     const { device, output, json, score } = flags;
+    if (score) assertTopClass(flags);
     const extensions = score ? (["html"] as const) : (["html", "png", "npy"] as const);
     const extension = output === undefined ? undefined : extensionOf(output, extensions, "--output");
     if (output !== undefined) await assertWritable(output);
@@ -147,6 +148,18 @@ async function load(model: string, platform: Platform, options: LoadModelOptions
   const loaded = await loadModel(model, platform, options);
   reportNotes(loaded.notes, io);
   return loaded;
+}
+
+/** @throws {UsageError} a class is named: scores are those of each image's top class. */
+function assertTopClass(flags: ExplainFlags): void {
+  const name = (["class", "against"] as const).find((each) => flags[each] !== undefined);
+  if (name === undefined) return;
+  throw new UsageError({
+    where: `option --${name}`,
+    what: "--score tests the explanations of each image's top class",
+    received: flags[name],
+    remedy: "Leave out one of the two.",
+  });
 }
 
 function assertOneImage(images: readonly ImageArgument[], { method = [] }: ExplainFlags, extension: string): void {

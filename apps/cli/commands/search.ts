@@ -12,7 +12,7 @@ import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { originOf, search } from "../../../src/tasks/features/embed.ts";
 import { type Embeddings, type Neighbor, nearest, readEmbeddings } from "../../../src/tasks/features/embeddings.ts";
 import { reportNotes } from "../classifier-options.ts";
-import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
+import { addDownloadOptions, addPixelLimit, type DownloadFlags, platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addCommand, countOf, deviceOption } from "../options.ts";
 import { extensionOf } from "../output-file.ts";
@@ -56,7 +56,7 @@ export function registerSearch(program: Command, io: CliIo): void {
     .option("--top <n>", "number of images to find", countOf("--top"), 12)
     .option("-o, --output <file>", "also write a page with the images (.html)")
     .addOption(deviceOption());
-  addDownloadOptions(command).action(async (image: string, file: string, flags: SearchFlags) => {
+  addPixelLimit(addDownloadOptions(command)).action(async (image: string, file: string, flags: SearchFlags) => {
     const { output, json } = flags;
     if (output !== undefined) {
       extensionOf(output, ["html", "htm"], "--output");

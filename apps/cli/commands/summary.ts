@@ -1,11 +1,12 @@
 import type { Command } from "commander";
 import { FormatError } from "../../../src/base/errors.ts";
 import { printableLine } from "../../../src/base/printable.ts";
-import { defaultPreprocessing, type Json } from "../../../src/model/model.ts";
+import { defaultPreprocessing } from "../../../src/model/model.ts";
 import type { ModelDescription } from "../../../src/model/model-file.ts";
 import { modelFrom, type OpenedModel } from "../../../src/model/open-weights.ts";
 import { imagenetOrigin } from "../../../src/model/published-weights.ts";
 import { imagenetLabels } from "../../../src/models/imagenet-classes.ts";
+import { nestedFacts } from "../../../src/report/document.ts";
 import {
   countNumbers,
   summarize,
@@ -51,8 +52,9 @@ export function registerSummary(program: Command, io: CliIo): void {
 
 async function summarizeFile(model: string, command: Command, flags: SummaryFlags, io: CliIo): Promise<void> {
   if (model === "imagenet") {
-    const about = { labels: await imagenetLabels(), preprocessing: defaultPreprocessing, ...imagenetOrigin };
     const network = publishedNetwork(command, flags);
+    const origin = imagenetOrigin(flags.architecture);
+    const about = { labels: await imagenetLabels(), preprocessing: defaultPreprocessing, ...origin };
     return showModel(model, { format: "Keras's published weights", network, notes: [], ...about }, flags, io);
   }
   const { file, source, inputShape } = await openDescribed(model, command, flags, io);
@@ -105,17 +107,10 @@ function describe({ labels, preprocessing, license, provenance }: ShownModel): s
     classes: labels && [`${labels.length}: ${labels.slice(0, 5).join(", ")}${labels.length > 5 ? ", …" : ""}`],
     images: preprocessing && [JSON.stringify(preprocessing)],
     license: license === undefined ? undefined : [license],
-    provenance: provenance && linesOf(provenance),
+    provenance: provenance && nestedFacts(provenance).map(({ name, value }) => `${name}: ${value}`),
   };
   const lines = Object.entries(facts).flatMap(([name, values = []]) =>
     values.map((value, index) => `${(index === 0 ? name : "").padEnd(12)}${printableLine(value)}\n`),
   );
   return lines.join("");
-}
-
-/** One line for each value, nested ones by their path: `recipe.epochs: 20`; lists of plain values in one line. */
-function linesOf(value: Json, path = ""): readonly string[] {
-  if (typeof value !== "object" || value === null) return [`${path}: ${value}`];
-  if (Array.isArray(value) && value.every((each) => typeof each !== "object")) return [`${path}: ${value.join(", ")}`];
-  return Object.entries(value).flatMap(([key, inner]) => linesOf(inner as Json, path === "" ? key : `${path}.${key}`));
 }

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { limitPixels } from "../../../src/base/source.ts";
 import type { ImageDataset } from "../../../src/data/dataset.ts";
 import { defaultPreprocessing } from "../../../src/model/model.ts";
 import { drawContactSheet } from "../../../src/report/contact-sheet.ts";
@@ -27,7 +28,7 @@ export function registerTrain(program: Command, io: CliIo): void {
       "The folder has one subfolder per class. Ctrl-C finishes the step and saves the state, to resume " +
       "later with --resume; the exit code is then 1.",
     examples: [
-      "xception train photos/train --val photos/test -o run --image-size 150 --width 0.25",
+      "xception train photos/train --val photos/val --test photos/test -o run --image-size 150 --width 0.25",
       "xception train photos --recipe finetune --weights imagenet -o tuned",
     ],
   });
@@ -74,7 +75,7 @@ async function showAugmentation(file: string, training: ImageDataset, settings: 
   const { fit, background } = defaultPreprocessing;
   const smoothing = labelSmoothing > 0 ? `, label smoothing ${labelSmoothing}` : "";
   const sheet = await augmentationSheet(training, {
-    ...{ platform: nodePlatform, seed, augmentation, mixing, labelSmoothing },
+    ...{ platform: limitPixels(nodePlatform, settings.pixelLimit), seed, augmentation, mixing, labelSmoothing },
     decode: { width: imageSize, height: imageSize, fit, background },
     subtitle: `--augment ${augmentationText(settings)}${smoothing}, seed ${seed}, ${imageSize}×${imageSize} pixels`,
   });

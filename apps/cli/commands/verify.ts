@@ -28,7 +28,7 @@ import {
   verifyPhoto,
   verifyTimm,
 } from "../../../src/tasks/verify/verify.ts";
-import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
+import { addDownloadOptions, addPixelLimit, type DownloadFlags, platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
 import { addCommand, positiveNumberOf, valueReader } from "../options.ts";
@@ -81,7 +81,7 @@ export function registerVerify(program: Command, io: CliIo): void {
         .choices(["inference", "training"])
         .default("inference"),
     );
-  addNetworkOptions(addPreprocessingOptions(addDownloadOptions(command))).action(
+  addNetworkOptions(addPixelLimit(addPreprocessingOptions(addDownloadOptions(command)))).action(
     async (model: string | undefined, flags: VerifyFlags) => {
       const { tolerance: taps } = flags;
       const tolerance: VerifyTolerance | undefined =

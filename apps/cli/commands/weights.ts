@@ -34,7 +34,7 @@ export function registerWeights(program: Command, io: CliIo): void {
     .description("Remove the cached files of these weights.")
     .action(async (name: string) => {
       const flags = list.opts<WeightsFlags>();
-      const files = await cachedFiles(name, flags);
+      const files = await cachedFiles({ name }, flags);
       if (files.length === 0) throw new FileError({ where: `weights "${name}"`, what: "they are not cached" });
       for (const file of files) await removeCached(file);
       if (flags.json) writeJson(io, { removed: files });
@@ -43,7 +43,7 @@ export function registerWeights(program: Command, io: CliIo): void {
 }
 
 async function describeWeights(weights: NamedWeights, flags: WeightsFlags) {
-  return { ...weights, bytes: sizeOfWeights(weights), files: await cachedFiles(weights.name, flags) };
+  return { ...weights, bytes: sizeOfWeights(weights), files: await cachedFiles(weights, flags) };
 }
 
 function lineOf({ name, architecture, license, bytes, files }: Awaited<ReturnType<typeof describeWeights>>): string {
@@ -54,17 +54,21 @@ function lineOf({ name, architecture, license, bytes, files }: Awaited<ReturnTyp
 }
 
 /** Paths of the cached files that belong to a name. */
-async function cachedFiles(name: string, flags: WeightsFlags): Promise<readonly string[]> {
-  if (!isHubAddress(name) && !namedWeights.some((weights) => weights.name === name)) {
+async function cachedFiles(
+  weights: Parameters<typeof addressesNamed>[0],
+  flags: WeightsFlags,
+): Promise<readonly string[]> {
+  const { name } = weights;
+  if (!isHubAddress(name) && !namedWeights.some((each) => each.name === name)) {
     throw new UsageError({
       where: "argument NAME",
       what: "there are no published weights of this name",
       received: name,
-      expected: `${namedWeights.map((weights) => weights.name).join(", ")} or hf://owner/repo`,
+      expected: `${[...new Set(namedWeights.map((each) => each.name))].join(", ")} or hf://owner/repo`,
     });
   }
   const settings = downloadSettingsOf(flags);
   const { cached } = cachedDownloads(settings);
-  const paths = await Promise.all(addressesNamed(name, settings.mirror).map((address) => cached!(address)));
+  const paths = await Promise.all(addressesNamed(weights, settings.mirror).map((address) => cached!(address)));
   return paths.filter((path) => path !== undefined);
 }

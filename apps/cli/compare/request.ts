@@ -11,6 +11,7 @@ import type { SettingsLayer } from "../../../src/train/settings/resolve.ts";
 import { demoRecipe, readDemoImages } from "../demo/data.ts";
 import type { CliIo } from "../io.ts";
 import { nameOf, quote, required, type SettingSources, settingsLayers } from "../train/flags.ts";
+import { splitOf } from "../train/images.ts";
 import { machineFacts } from "../train/machine.ts";
 import type { ComparisonRequest } from "./comparison.ts";
 import { measureEpochs } from "./measured-epochs.ts";
@@ -64,7 +65,7 @@ export async function comparisonRequest(
   const folder = required(data, "option --data", "a folder of images with one subfolder per class, or --demo");
   const where = (name: string) => `setting ${name}`;
   const shared: SettingsLayer[] = [
-    { source: "comparison", values: { keep: "last", val: test }, where },
+    { source: "comparison", values: { keep: "last", val: test, test: null }, where },
     ...(await settingsLayers(flags, readFile)),
     { source: "comparison", values: demo ? demoSettings : { batchSize: defaultBatchSize }, where },
   ];
@@ -121,8 +122,7 @@ async function setupOf({
   readonly seeds: number;
 }): Promise<Fact[]> {
   const [{ resolved }] = specs as readonly [NetworkSpec];
-  const { imageSize, optimizer, learningRate, schedule, batchSize, valShare, weightDecay, dropout, average } =
-    resolved.settings;
+  const { imageSize, optimizer, learningRate, schedule, batchSize, weightDecay, dropout, average } = resolved.settings;
   const images = `${withCommas(dataset.samples.length)} in ${dataset.classes.length} classes (${nameOf(folder)})`;
   const tested = test === undefined ? undefined : folderDataset(await nodePlatform.files.list(test));
   const machine = (await machineFacts()).map(({ name, value }) => `${name} ${value}`).join(", ");
@@ -133,7 +133,7 @@ async function setupOf({
       name: "Test images",
       value: tested
         ? `${withCommas(countPerClass(tested).reduce((sum, count) => sum + count, 0))} (${nameOf(test!)})`
-        : `${Math.round(100 * valShare)} % of each class, held out by the seed`,
+        : `${Math.round(100 * splitOf(resolved.settings).validation)} % of each class, held out by the seed`,
     },
     { name: "Image size", value: `${imageSize}×${imageSize}` },
     { name: "Epochs", value: [...new Set(epochs)].join(", ") },

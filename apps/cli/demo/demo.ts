@@ -9,6 +9,7 @@ import { plotSvg } from "../../../src/report/plot/plot.ts";
 import { historyCsv, renderReport } from "../../../src/report/training.ts";
 import { encodeReport } from "../../../src/report/training-report.ts";
 import { writeFileAtomic } from "../../../src/runtime/node/files.ts";
+import { modelFileCard } from "../../../src/tasks/card/card.ts";
 import { evaluate } from "../../../src/tasks/evaluate/evaluate.ts";
 import { prepareTraining, type TrainingPlan } from "../../../src/train/prepare.ts";
 import type { TrainingResult } from "../../../src/train/request.ts";
@@ -16,6 +17,7 @@ import { runTraining } from "../../../src/train/train.ts";
 import type { CliIo } from "../io.ts";
 import { type Progress, startProgress } from "../progress.ts";
 import { RunFolder, runFiles } from "../train/run-folder.ts";
+import { evaluationJson } from "../train/train-into.ts";
 import type { DemoImages, DemoRecipe } from "./data.ts";
 import { type DemoResult, demoMark, demoProvenance, demoReport, fullNetwork, introduction } from "./description.ts";
 
@@ -24,7 +26,7 @@ const plotFile = "model.svg";
 
 /** The files of a demo: those of `train` without the settings, and the drawing. */
 export const demoFiles = [
-  ...[runFiles.model, runFiles.history, runFiles.evaluation, runFiles.reportData, runFiles.report],
+  ...[runFiles.model, runFiles.card, runFiles.history, runFiles.evaluation, runFiles.reportData, runFiles.report],
   plotFile,
 ];
 
@@ -46,7 +48,8 @@ export async function runDemo(
 
   const { labels, weights, preprocessing } = training;
   const provenance = demoProvenance(images, recipe, test.evaluation);
-  const model = encodeModel({ architecture: plan.architecture, labels, weights, preprocessing, provenance });
+  const parts = { architecture: plan.architecture, labels, weights, preprocessing, provenance };
+  const model = encodeModel(parts);
   const result = { training, test, fingerprint: createHash("sha256").update(model).digest("hex") };
   const report = await demoReport(result, images, recipe, platform);
   const page = await renderReport(report);
@@ -54,8 +57,9 @@ export async function runDemo(
   if (io.signal.aborted) throw stopped("before its files were written");
 
   await folder.write("model", model);
+  await folder.write("card", await modelFileCard(runFiles.model, model, parts));
   await folder.write("history", historyCsv(training.history));
-  await folder.write("evaluation", `${JSON.stringify({ ...test.evaluation, skipped: test.skipped }, undefined, 2)}\n`);
+  await folder.write("evaluation", evaluationJson({ test }));
   await writeFileAtomic(join(folder.path, plotFile), plot);
   await folder.write("reportData", encodeReport(report));
   await folder.write("report", page);

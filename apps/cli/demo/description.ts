@@ -7,10 +7,12 @@ import { type Fact, factsOf } from "../../../src/report/document.ts";
 import { describeEvaluation } from "../../../src/report/evaluation.ts";
 import { formatPercent, withCommas } from "../../../src/report/numbers.ts";
 import type { TrainingReport } from "../../../src/report/training-report.ts";
+import { recordedScores } from "../../../src/tasks/card/scores.ts";
 import { type EvaluationResult, galleryOf } from "../../../src/tasks/evaluate/evaluate.ts";
 import type { TrainingResult } from "../../../src/train/request.ts";
 import { reportOn } from "../../../src/train/training-report.ts";
 import { packageVersion } from "../package-version.ts";
+import { imagesPerClass } from "../train/description.ts";
 import { machineFacts } from "../train/machine.ts";
 import { artists, credits, type DemoImages, type DemoRecipe, describeImages, majorityClass } from "./data.ts";
 
@@ -26,14 +28,17 @@ export interface DemoResult {
 export const demoMark = "demo";
 
 /** The provenance in the model file; without dates, so that the same seed gives the same bytes. */
-export function demoProvenance(sets: DemoImages, recipe: DemoRecipe, { images, top1, loss }: Evaluation): Provenance {
+export function demoProvenance(sets: DemoImages, recipe: DemoRecipe, evaluation: Evaluation): Provenance {
   return {
     program: `xception-ts ${packageVersion}`,
     [demoMark]: `emoji by ${artists.training}, tested on emoji by ${artists.test}`,
     recipe: { ...recipe },
-    data: { training: describeImages(sets.training), test: describeImages(sets.test) },
+    data: {
+      training: { folder: "Noto Emoji", images: imagesPerClass(sets.training) },
+      test: { folder: "Twemoji", images: imagesPerClass(sets.test) },
+    },
     credits: credits.map(({ name, value }) => `${name}: ${value}`),
-    test: { images, top1, loss },
+    test: recordedScores(evaluation),
   };
 }
 
@@ -45,7 +50,7 @@ export async function demoReport(
   platform: Platform,
 ): Promise<TrainingReport> {
   return reportOn(
-    { ...training, ...test, validationSkipped: test.skipped },
+    { ...training, test },
     {
       title: "Xception learns emoji",
       summary: summaryOf(images, recipe, test.evaluation),
@@ -55,7 +60,7 @@ export async function demoReport(
         commands: [`xception demo --seed ${recipe.seed} --epochs ${recipe.epochs}`],
         facts: [{ name: "SHA-256 of model.onnx", value: fingerprint }, ...(await machineFacts()), ...credits],
       },
-      gallery: await galleryOf(test.predictions, images.test, platform.images),
+      gallery: { images: "test", ...(await galleryOf(test.predictions, images.test, platform.images)) },
     },
   );
 }

@@ -1,11 +1,15 @@
 import { basename } from "node:path";
-import type { Evaluation } from "../../../src/base/records.ts";
+import type { EvaluatedImages, Evaluation } from "../../../src/base/records.ts";
 import { countPerClass, type ImageDataset } from "../../../src/data/dataset.ts";
 import { countParameters, networkWeights } from "../../../src/graph/network.ts";
 import type { Provenance } from "../../../src/model/model.ts";
+import type { CalibratedModel } from "../../../src/model/temperature.ts";
 import { architectureNamed, buildNetwork, pickOptions } from "../../../src/models/registry.ts";
 import type { Fact } from "../../../src/report/document.ts";
+import { formatInterval, formatNumber } from "../../../src/report/numbers.ts";
 import type { Gallery, TrainingReport } from "../../../src/report/training-report.ts";
+import { recordedScores } from "../../../src/tasks/card/scores.ts";
+import type { EvaluationResult } from "../../../src/tasks/evaluate/evaluate.ts";
 import type { TrainingPlan } from "../../../src/train/prepare.ts";
 import type { TrainingResult } from "../../../src/train/request.ts";
 import { describeSettings } from "../../../src/train/settings/file-network.ts";
@@ -14,19 +18,24 @@ import { augmentationSettings } from "../../../src/train/settings/training-setti
 import { type ReportedResult, reportOn } from "../../../src/train/training-report.ts";
 import { packageVersion } from "../package-version.ts";
 import { nameOf } from "./flags.ts";
+import type { EvaluationImages } from "./images.ts";
 import { machineFacts } from "./machine.ts";
 import { movableSettings } from "./resume.ts";
 import type { Run } from "./run.ts";
 
 /** Settings with local paths, which are private, and those that depend on them. */
-const paths: readonly SettingName[] = [...movableSettings, "weights", "allowMissing"];
+const paths: readonly SettingName[] = [...movableSettings, "weights", "allowMissing", "key"];
 
 /** The provenance in the model file, without dates and paths, so that the same run gives the same bytes. */
 export function provenanceOf(
-  { plan, folder, validation, validationFolder }: Run,
-  { epoch, stepsOfWeights, evaluation }: TrainingResult,
+  { plan, folder, ...run }: Run,
+  { epoch, stepsOfWeights, evaluation, test, calibration }: TrainingResult,
 ): Provenance {
   const { sources, settings, start, dataset: training } = plan;
+  const dataOf = (images: EvaluationImages) => ({
+    folder: nameOf(images.folder ?? folder),
+    images: imagesPerClass(images.dataset),
+  });
   const recipe = [...sources.keys()]
     .filter((name) => !paths.includes(name) && settings[name] !== null)
     .map((name) => [name, settings[name]]);
@@ -34,16 +43,17 @@ export function provenanceOf(
     program: `xception-ts ${packageVersion}`,
     recipe: Object.fromEntries(recipe),
     data: {
-      training: { folder: nameOf(folder), images: perClass(training) },
-      validation: { folder: nameOf(validationFolder ?? folder), images: perClass(validation) },
+      training: { folder: nameOf(folder), images: imagesPerClass(training) },
+      ...(run.validation && { validation: dataOf(run.validation) }),
+      ...(run.test && { test: dataOf(run.test) }),
     },
     ...(start && { start: { file: start.file, format: start.format, tensors: start.tensors, ...start.origin } }),
     epoch,
     epochs: epoch,
     steps: stepsOfWeights,
-    ...(evaluation && {
-      validation: { images: evaluation.images, top1: evaluation.top1, top5: evaluation.top5, loss: evaluation.loss },
-    }),
+    ...(evaluation && { validation: recordedScores(evaluation) }),
+    ...(calibration && { calibration: { ...calibration } }),
+    ...(test && { test: recordedScores(test.evaluation) }),
   };
 }
 
@@ -69,46 +79,68 @@ export async function describeRun(
 
 /** Progress of a run, and its weights. */
 export interface Reached extends Pick<TrainingResult, "epoch" | "history" | "steps"> {
+  /** Default `best`. */
+  readonly keep?: Settings["keep"] | undefined;
+  readonly calibration?: CalibratedModel | undefined;
   readonly evaluation?: Evaluation | undefined;
+  readonly test?: Pick<EvaluationResult, "evaluation" | "skipped"> | undefined;
 }
 
-/** Describes the weights of the model in one sentence. */
-export function describeChoice({ epoch, evaluation, history, steps }: Reached): string {
-  if (epoch === 0) return `The model is that of step ${steps}, before the end of the first epoch; it was not tested.`;
-  if (!evaluation) return `The model is that of step ${steps}; it was not tested.`;
-  const { top1, images, meanAveragePrecision: map } = evaluation;
+/** Describes the weights of the model, and their evaluation. */
+export function describeChoice({ epoch, keep, evaluation, calibration, test, history, steps }: Reached): string {
+  const scaled = calibration ? ` ${describeCalibration(calibration)}` : "";
+  const tested = `${scaled}${test ? ` Test: ${describeAccuracy(test.evaluation, "test")}.` : ""}`;
+  if (evaluation) {
+    const best = keep === "last" ? ", the last one" : history.length > 1 ? `, the best of ${history.length}` : "";
+    return `The model is that of epoch ${epoch}${best}: ${describeAccuracy(evaluation, "validation")}.${tested}`;
+  }
+  const when = epoch === 0 ? "before the end of the first epoch" : "the last one";
+  return `The model is that of step ${steps}, ${when}; it was not validated.${tested}`;
+}
+
+/** Describes the calibration of a model in a sentence. */
+export function describeCalibration({ temperature, errorBefore, errorAfter, images }: CalibratedModel): string {
+  const errors = [errorBefore, errorAfter].map((error) => (100 * error).toFixed(1));
+  return `Its probabilities are calibrated with temperature ${formatNumber(temperature)}: calibration error ${errors.join(" → ")} % on ${images} images.`;
+}
+
+/** `87.3 % of 150 test images correct (95 % interval 81.0 to 91.7 %)`. */
+function describeAccuracy(evaluation: Evaluation, kind: EvaluatedImages): string {
+  const { top1, top1Interval, images, meanAveragePrecision: map } = evaluation;
   const precision = map === undefined ? "" : `MAP@100 ${(100 * map).toFixed(1)} %, `;
-  const accuracy = `${precision}${(100 * top1).toFixed(1)} % of ${images} validation images right`;
-  const best = history.length > 1 ? `, the best of ${history.length}` : "";
-  return `The model is that of epoch ${epoch}${best}: ${accuracy}.`;
+  const interval = top1Interval ? ` (95 % interval ${formatInterval(top1Interval).replace("\u00a0", " ")})` : "";
+  return `${precision}${(100 * top1).toFixed(1)} % of ${images} ${kind} images correct${interval}`;
 }
 
 function summaryOf({ dataset, settings }: TrainingPlan, result: ReportedResult & Partial<TrainingResult>): string {
   const { history, aborted, steps, epoch } = result;
   const stopped = aborted ? ` It was stopped after ${steps} steps.` : "";
-  const choice = steps === undefined || epoch === undefined ? "" : ` ${describeChoice({ ...result, steps, epoch })}`;
+  const choice =
+    steps === undefined || epoch === undefined
+      ? ""
+      : ` ${describeChoice({ ...result, keep: settings.keep, steps, epoch })}`;
   const { length } = dataset.samples;
   return `Trained on ${length} images of ${dataset.classes.length} classes for ${history.length} of ${settings.epochs} epochs.${stopped}${choice}`;
 }
 
-function settingsOf({ plan, validation, folder, validationFolder }: Run): Fact[] {
+function settingsOf({ plan, validation, test, folder }: Run): Fact[] {
   const { settings, sources, dataset: training, communicator } = plan;
   const { size: processes } = communicator;
   const { imageSize, optimizer, weightDecay, learningRate, schedule } = settings;
   const momentum = sources.has("momentum") ? `, momentum ${settings.momentum}` : "";
-  const heldOut = validationFolder === undefined ? ", held out of the training folder" : "";
+  const describe = ({ dataset, folder: own }: EvaluationImages) =>
+    `${dataset.samples.length} from ${nameOf(own ?? folder)}${own === undefined ? ", held out of the training folder" : ""}`;
   return [
     { name: "Network", value: networkText(settings) },
     { name: "Image size", value: `${imageSize}×${imageSize}` },
     { name: "Training images", value: `${training.samples.length} from ${nameOf(folder)}` },
-    {
-      name: "Validation images",
-      value: `${validation.samples.length} from ${nameOf(validationFolder ?? folder)}${heldOut}`,
-    },
+    { name: "Validation images", value: validation ? describe(validation) : "none: no epoch was chosen" },
+    ...(test ? [{ name: "Test images", value: describe(test) }] : []),
     ...fineTuningFacts(settings),
     { name: "Optimizer", value: `${optimizer}, weight decay ${weightDecay}${momentum}` },
     { name: "Learning rate", value: `${schedule}, at most ${learningRate}` },
     { name: "Batch size", value: `${settings.batchSize}${processes > 1 ? ` on each of ${processes} processes` : ""}` },
+    ...(settings.temperature ? [{ name: "Calibration", value: "temperature, fitted to the validation images" }] : []),
     { name: "Label smoothing", value: `${settings.labelSmoothing}` },
     { name: "Augmentation", value: augmentationText(settings) },
     ...imbalanceFacts(settings),
@@ -166,7 +198,8 @@ function networkText(settings: Settings): string {
   return changed.length === 0 ? architecture : `${architecture}, ${describeSettings(changed, settings)}`;
 }
 
-function perClass(dataset: ImageDataset): Readonly<Record<string, number>> {
+/** Number of images of each class, by its name. */
+export function imagesPerClass(dataset: ImageDataset): Readonly<Record<string, number>> {
   const counts = countPerClass(dataset);
   return Object.fromEntries(dataset.classes.map((name, label) => [name, counts[label]!]));
 }

@@ -1,47 +1,103 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
+import { resolve } from "node:path";
 import { z } from "zod";
 import { DataError, UsageError } from "../../../src/base/errors.ts";
 import type { FileSystem } from "../../../src/base/platform.ts";
-import { compareCodePoints, type ImageDataset, type Sample } from "../../../src/data/dataset.ts";
+import { compareCodePoints, type ImageDataset, onlyListed, type Sample } from "../../../src/data/dataset.ts";
 import { readWeightList, withSampleWeights } from "../../../src/data/sample-weights.ts";
-import { splitDataset } from "../../../src/data/sampling.ts";
-import type { Settings } from "../../../src/train/settings/settings.ts";
+import { type SplitShares, splitDataset } from "../../../src/data/sampling.ts";
+import { flagOf, type Settings } from "../../../src/train/settings/settings.ts";
 import { describeUnlabeled, readDataset } from "../labels.ts";
+
+/** Images to evaluate the network on. */
+export interface EvaluationImages {
+  readonly dataset: ImageDataset;
+  /** Their own folder; undefined if they are held out of the training folder. */
+  readonly folder: string | undefined;
+}
 
 /** The images of a run. */
 export interface TrainingImages {
   readonly training: ImageDataset;
-  readonly validation: ImageDataset;
+  readonly validation: EvaluationImages | undefined;
+  readonly test: EvaluationImages | undefined;
   /** Notes on the files left out. */
   readonly notes: readonly string[];
 }
 
 /**
- * Lists the folders, and reads labels and weights, but no images.
+ * Lists the folders, and reads labels and weights; of the images only files of equal size, since equal ones must be on one
+ * side of a split.
  * @throws {DataError} a folder cannot be used, a class is too small to hold out a part of it, or a weight is of no image.
- * @throws {FileError} the file of weights cannot be read.
+ * @throws {FileError} the list of images or the file of weights cannot be read.
  * @throws {FormatError} a file of weights or labels is invalid.
- * @throws {UsageError} only one of two folders has a file of labels.
+ * @throws {UsageError} only one of two folders has a file of labels, or a part has both a folder and a share of the split.
  */
 export async function readTrainingImages(
   folder: string,
-  { val, valShare, seed, labelsFile, valLabelsFile, sampleWeights }: Settings,
+  settings: Settings,
   files: FileSystem,
 ): Promise<TrainingImages> {
-  assertFullyLabeled({ val, labelsFile, valLabelsFile });
-  const { notes, unlabeled, ...unweighted } = await readDataset(folder, labelsFile, files);
-  const dataset = sampleWeights === null ? unweighted : await weighted(unweighted, sampleWeights, files);
-  if (val !== null) {
-    const {
-      notes: others,
-      unlabeled: more,
-      ...validation
-    } = await readDataset(val, valLabelsFile, files, dataset.classes);
-    return { training: dataset, validation, notes: [...notes, ...others, ...describeUnlabeled(unlabeled + more)] };
+  const { val, test, labelsFile, valLabelsFile, testLabelsFile, seed } = settings;
+  assertFullyLabeled(settings);
+  const shares = splitOf(settings);
+  const { notes, unlabeled, ...whole } = await readDataset(folder, labelsFile, files);
+  const unweighted = settings.imagesList === null ? whole : await listed(whole, settings.imagesList, files);
+  const dataset =
+    settings.sampleWeights === null ? unweighted : await weighted(unweighted, settings.sampleWeights, files);
+  const parts = splitDataset(dataset, shares, seed, { contents: await contentsOf(dataset, shares) });
+  const others = { notes: [...notes], unlabeled };
+  const evaluated = async (name: "validation" | "test", own: string | null, labels: string | null) => {
+    if (own === null) return shares[name] > 0 ? { dataset: parts[name], folder: undefined } : undefined;
+    const { notes: more, unlabeled: without, ...read } = await readDataset(own, labels, files, dataset.classes);
+    others.notes.push(...more);
+    others.unlabeled += without;
+    return { dataset: read, folder: own };
+  };
+  const validation = await evaluated("validation", val, valLabelsFile);
+  const tested = await evaluated("test", test, testLabelsFile);
+  const all = [...others.notes, ...describeUnlabeled(others.unlabeled)];
+  return { training: parts.training, validation, test: tested, notes: all };
+}
+
+/** The shares to hold out of the training folder. */
+export function splitOf({ val, test, split }: Pick<Settings, "val" | "test" | "split">): SplitShares {
+  if (val !== null && test !== null && resolve(val) === resolve(test)) {
+    const what = "the images of --val choose the weights: a test needs other images";
+    throw new UsageError({ where: "option --test", what, received: test });
   }
-  const { training, heldOut: validation } = splitDataset(dataset, valShare, seed);
-  return { training, validation, notes: [...notes, ...describeUnlabeled(unlabeled)] };
+  const [training, validation, tested] = split ?? [80, val === null ? 20 : 0, 0];
+  const total = training + validation + tested;
+  for (const [flag, own, share] of [
+    ["--val", val, validation],
+    ["--test", test, tested],
+  ] as const) {
+    if (own === null || share === 0) continue;
+    throw new UsageError({
+      where: "option --split",
+      what: `the images of ${flag} take the place of a share of the folder`,
+      received: split,
+      expected: `0 as its ${flag === "--val" ? "second" : "third"} number`,
+    });
+  }
+  return { validation: validation / total, test: tested / total };
+}
+
+/** A key for each image to split: its place, or the digest of its file if another one has the same size. */
+async function contentsOf({ samples }: ImageDataset, shares: SplitShares): Promise<readonly string[] | undefined> {
+  if (shares.validation + shares.test === 0) return undefined;
+  const sizes = await sizesOf(samples);
+  const counts = new Map<number | null, number>();
+  for (const size of sizes.values()) counts.set(size, (counts.get(size) ?? 0) + 1);
+  return inGroups([...samples.entries()], async ([index, sample]) => {
+    const isAlone = counts.get(sizes.get(sample)!) === 1;
+    return (isAlone ? undefined : await contentDigest(sample)) ?? String(index);
+  });
+}
+
+async function listed(dataset: ImageDataset, path: string, files: FileSystem): Promise<ImageDataset> {
+  return onlyListed(dataset, new TextDecoder().decode(await files.read(path)), `file "${path}"`);
 }
 
 async function weighted(dataset: ImageDataset, path: string, files: FileSystem): Promise<ImageDataset> {
@@ -49,16 +105,21 @@ async function weighted(dataset: ImageDataset, path: string, files: FileSystem):
   return withSampleWeights(dataset, readWeightList(new TextDecoder().decode(await files.read(path)), where), where);
 }
 
-function assertFullyLabeled(settings: Pick<Settings, "val" | "labelsFile" | "valLabelsFile">): void {
-  const { val, labelsFile, valLabelsFile } = settings;
-  const expected = (val !== null && labelsFile !== null) === (valLabelsFile !== null);
-  if (expected) return;
-  throw new UsageError({
-    where: "option --val-labels-file",
-    what: valLabelsFile === null ? "the images of --val need labels too" : "there are no images for it",
-    ...(valLabelsFile !== null && { received: valLabelsFile }),
-    expected: "--val-labels-file together with --labels-file and --val",
-  });
+function assertFullyLabeled(settings: Settings): void {
+  const { labelsFile } = settings;
+  for (const [images, labels] of [
+    ["val", "valLabelsFile"],
+    ["test", "testLabelsFile"],
+  ] as const) {
+    const file = settings[labels];
+    if ((settings[images] !== null && labelsFile !== null) === (file !== null)) continue;
+    throw new UsageError({
+      where: `option ${flagOf(labels)}`,
+      what: file === null ? `the images of ${flagOf(images)} need labels too` : "there are no images for it",
+      ...(file !== null && { received: file }),
+      expected: `${flagOf(labels)} together with --labels-file and ${flagOf(images)}`,
+    });
+  }
 }
 
 const entrySchema = z.object({
@@ -75,8 +136,12 @@ const entrySchema = z.object({
 });
 type Entry = z.infer<typeof entrySchema>;
 
-/** The images of a run at its start. */
-export const imageListSchema = z.object({ images: z.array(entrySchema), validation: z.array(entrySchema) });
+/** The images of a run at its start: those of its folder, and those of others to validate and test on. */
+export const imageListSchema = z.object({
+  images: z.array(entrySchema),
+  validation: z.array(entrySchema),
+  test: z.array(entrySchema).optional(),
+});
 export type ImageList = z.infer<typeof imageListSchema>;
 
 /** Up to this total size in bytes, contents are compared, not only sizes. */
@@ -85,20 +150,20 @@ const contentLimit = 2 ** 28;
 const atATime = 64;
 
 /** Lists all image files of a run with their sizes or digests; held-out ones are among the `images`. */
-export async function listImages({
-  training,
-  validation,
-  validationFolder,
-}: TrainingImages & { readonly validationFolder: string | undefined }): Promise<ImageList> {
-  const isHeldOut = validationFolder === undefined;
-  const images = isHeldOut ? [...training.samples, ...validation.samples] : training.samples;
-  const sizes = await sizesOf([...images, ...(isHeldOut ? [] : validation.samples)]);
+export async function listImages({ training, validation, test }: TrainingImages): Promise<ImageList> {
+  const samplesOf = (part: EvaluationImages | undefined, isHeldOut: boolean) =>
+    part && (part.folder === undefined) === isHeldOut ? part.dataset.samples : [];
+  const images = [...training.samples, ...samplesOf(validation, true), ...samplesOf(test, true)];
+  const validated = samplesOf(validation, false);
+  const tested = samplesOf(test, false);
+  const sizes = await sizesOf([...images, ...validated, ...tested]);
   const total = [...sizes.values()].reduce((sum: number, bytes) => sum + (bytes ?? 0), 0);
   const list = (samples: readonly Sample[], { classes }: ImageDataset) =>
     entriesOf({ classes, samples }, sizes, total <= contentLimit);
   return {
     images: await list(images, training),
-    validation: isHeldOut ? [] : await list(validation.samples, validation),
+    validation: await list(validated, validation?.dataset ?? training),
+    ...(tested.length > 0 && { test: await list(tested, test!.dataset) }),
   };
 }
 
@@ -114,6 +179,7 @@ export function assertUnchangedImages(run: string, before: ImageList, now: Image
   const differences = [
     ...differencesOf(before.images, now.images, ""),
     ...differencesOf(before.validation, now.validation, " for validation"),
+    ...differencesOf(before.test ?? [], now.test ?? [], " for the test"),
   ];
   if (differences.length === 0) return;
   throw changedImages(run, differences.join("; "));
@@ -177,15 +243,21 @@ function entriesOf(
   withContent: boolean,
 ): Promise<Entry[]> {
   return inGroups(samples, async (sample) => {
-    const content = withContent ? await readFile(pathOf(sample)).catch(() => undefined) : undefined;
+    const digest = withContent ? await contentDigest(sample) : undefined;
     return {
       file: sample.name,
       bytes: sizes.get(sample)!,
-      ...(content && { sha256: createHash("sha256").update(content).digest("hex").slice(0, 16) }),
+      ...(digest && { sha256: digest.slice(0, 16) }),
       ...(sample.labels && { labels: sample.labels.map((label) => classes[label]!) }),
       ...(sample.weight !== undefined && { weight: sample.weight }),
     };
   });
+}
+
+/** SHA-256 of an image's file; undefined if it cannot be read. */
+async function contentDigest(sample: Sample): Promise<string | undefined> {
+  const content = await readFile(pathOf(sample)).catch(() => undefined);
+  return content && createHash("sha256").update(content).digest("hex");
 }
 
 function pathOf({ image }: Sample): string {

@@ -1,5 +1,8 @@
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { AbortedError, UsageError } from "../../../src/base/errors.ts";
+import { parseJson } from "../../../src/base/json.ts";
+import type { Evaluation, SkippedFile } from "../../../src/base/records.ts";
+import { calibrationOf } from "../../../src/model/temperature.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { onFirstRank } from "../../../src/train/ranks/ranks.ts";
 import type { TrainingResult } from "../../../src/train/request.ts";
@@ -36,7 +39,8 @@ export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void>
   const { output } = flags;
   const note = (text: string) => io.stderr(`${text}\n`);
   assertNoContradiction(flags);
-  if (images !== undefined) await assertOutputOutsideImages(output, [images, resolved.settings.val ?? images]);
+  const { val, test } = resolved.settings;
+  if (images !== undefined) await assertOutputOutsideImages(output, [images, val ?? images, test ?? images]);
   const started = flags.resume ? undefined : await start(task, io);
   const folder = await RunFolder.claim(output, flags);
   const lock = await RunLock.acquire(output, note);
@@ -51,7 +55,7 @@ export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void>
     const isDone = !isExtended(from, resolved) && (await isOver(from, folder));
     if (!isDone) assertSameRanks(from, flags);
     callFollowers(task, !isDone);
-    if (isDone) return reportComplete(from, folder, flags, io);
+    if (isDone) return await reportComplete(from, folder, flags, io);
     return await trainAndReport(await resumeRun(from, images, flags, resolved, nodePlatform), folder, io);
   } finally {
     await lock.release();
@@ -97,9 +101,9 @@ async function trainAndReport(run: Run, into: RunFolder, io: CliIo): Promise<voi
     throw error instanceof AbortedError ? stoppedInHead(error, limit) : error;
   });
   flags.ranks.leave();
-  reportSkipped([...result.skipped, ...result.validationSkipped], io);
+  reportSkipped([...result.skipped, ...result.validationSkipped, ...(result.test?.skipped ?? [])], io);
   if (flags.json) writeJson(io, resultJson(result, into));
-  else if (result.steps > 0) io.stdout(`${describeChoice(result)}\n`);
+  else if (result.steps > 0) io.stdout(`${describeChoice({ ...result, keep: plan.settings.keep })}\n`);
   if (result.aborted && (limit.reason === undefined || result.steps === 0)) throw interruption(result, run, into);
   if (result.aborted) note(`${limit.reason} To resume: ${resumeCommand(flags.output, flags.ranks.communicator.size)}`);
   else if (result.history.length < plan.settings.epochs) note(describePatience(plan.settings));
@@ -114,8 +118,9 @@ type Outcome = Reached & Pick<TrainingResult, "aborted" | "skipped" | "validatio
 
 /** The output of `train --json`. */
 function resultJson(result: Outcome, { path, written }: RunFolder) {
-  const { aborted, steps, epoch, history, evaluation, skipped, validationSkipped } = result;
-  return { folder: path, files: written, aborted, steps, epoch, history, evaluation, skipped, validationSkipped };
+  const { aborted, steps, epoch, history, evaluation, calibration, test, skipped, validationSkipped } = result;
+  const evaluated = { evaluation, calibration, ...(test && { test: { ...test.evaluation, skipped: test.skipped } }) };
+  return { folder: path, files: written, aborted, steps, epoch, history, ...evaluated, skipped, validationSkipped };
 }
 
 /** Returns true if the run is complete, and its report, which comes last, is newer than the checkpoint. */
@@ -128,18 +133,28 @@ export async function isOver({ checkpoint, path }: FoundCheckpoint, folder: RunF
 }
 
 /** Reports the result of a complete run. */
-function reportComplete(
-  { checkpoint }: FoundCheckpoint,
+async function reportComplete(
+  { checkpoint, record }: FoundCheckpoint,
   folder: RunFolder,
   flags: { readonly json?: boolean },
   io: CliIo,
-): void {
+): Promise<void> {
   const { history, best, state, skipped, validationSkipped } = checkpoint;
   const evaluation = best?.test.evaluation;
-  const reached = { steps: state.steps, epoch: best?.epoch ?? history.length, history, evaluation };
+  const test = await testIn(folder);
+  const calibration = evaluation && record.settings.temperature === true ? calibrationOf(evaluation) : undefined;
+  const reached = { steps: state.steps, epoch: best?.epoch ?? history.length, history, evaluation, calibration, test };
   io.stderr(`The run in ${folder.path} is complete after ${history.length} epochs: there is nothing to resume.\n`);
   if (flags.json) writeJson(io, resultJson({ ...reached, aborted: false, skipped, validationSkipped }, folder));
-  else io.stdout(`${describeChoice(reached)}\n`);
+  else io.stdout(`${describeChoice({ ...reached, keep: record.settings.keep === "last" ? "last" : "best" })}\n`);
+}
+
+/** The test of a complete run, from its file. */
+async function testIn(folder: RunFolder): Promise<Outcome["test"]> {
+  const path = folder.file("evaluation");
+  const text = await readFile(path, "utf8").catch(() => "{}");
+  const { test } = parseJson(text, `file "${path}"`) as { test?: Evaluation & { skipped: readonly SkippedFile[] } };
+  return test && { evaluation: test, skipped: test.skipped };
 }
 
 /** The error of a stopped run, with the command that resumes it. */

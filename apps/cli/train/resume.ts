@@ -9,7 +9,10 @@ import { assertUnchangedImages, changedImages, digestOf, type ImageList } from "
 import { machineFacts } from "./machine.ts";
 
 /** Folders and files that may have moved; their contents are compared. */
-export const movableSettings = ["val", "labelsFile", "valLabelsFile", "mapWeights", "sampleWeights"] as const;
+export const movableSettings = [
+  ...(["val", "test", "labelsFile", "valLabelsFile", "testLabelsFile"] as const),
+  ...(["imagesList", "mapWeights", "sampleWeights"] as const),
+];
 
 /**
  * @param given settings of this command line.
@@ -64,7 +67,7 @@ export async function assertNothingMissing(
     places.push(["folder", record.folder, `xception train FOLDER --resume -o ${quote(output)}`]);
   for (const name of movableSettings) {
     const path = given.settings[name] === null ? record.settings[name] : null;
-    const kind = name === "val" ? "folder" : "file";
+    const kind = name === "val" || name === "test" ? "folder" : "file";
     if (typeof path === "string") places.push([kind, path, `${go} ${flagOf(name)} ${kind.toUpperCase()}`]);
   }
   for (const [kind, recorded, words] of places) {

@@ -1,13 +1,15 @@
 import { mkdir, mkdtemp, readdir, realpath, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { FileError, TrainingError, UsageError } from "../../../src/base/errors.ts";
-import { writeFileAtomic } from "../../../src/runtime/node/files.ts";
+import { readFile, writeFileAtomic } from "../../../src/runtime/node/files.ts";
+import { cardPath, isReplaceable } from "../../../src/tasks/card/card-file.ts";
 import { nameOf } from "./flags.ts";
 import { lockFile } from "./run-lock.ts";
 
 /** The files of a run. */
 export const runFiles = {
   model: "model.onnx",
+  card: cardPath("model.onnx"),
   history: "history.csv",
   settings: "settings.yaml",
   evaluation: "evaluation.json",
@@ -107,9 +109,10 @@ export class RunFolder {
     return join(this.path, runFiles[kind]);
   }
 
-  /** Writes one file atomically. The first one replaces all files of an older run. */
-  write(kind: RunFile, content: Uint8Array | string): Promise<void> {
-    return this.#write(runFiles[kind], content);
+  /** Writes one file atomically. The first one replaces all files of an older run. A card that was edited is kept. */
+  async write(kind: RunFile, content: Uint8Array | string): Promise<void> {
+    if (kind === "card" && !(await this.#isReplaceable(runFiles.card))) return;
+    await this.#write(runFiles[kind], content);
   }
 
   /** Writes a file into the folder of checkpoints in the same way. */
@@ -171,7 +174,7 @@ export class RunFolder {
     if (this.#isOwn) return;
     this.#isOwn = true;
     for (const other of Object.values(runFiles)) {
-      if (other !== part) await rm(join(this.path, other), { force: true });
+      if (other !== part && (await this.#isReplaceable(other))) await rm(join(this.path, other), { force: true });
     }
     for (const other of (await listing(join(this.path, checkpointsFolder))) ?? []) {
       const isOurs = stepPattern.test(other) || bestPattern.test(other) || other === imageList;
@@ -179,6 +182,10 @@ export class RunFolder {
     }
     if (part !== checkpointsFolder) await rmdir(join(this.path, checkpointsFolder)).catch(() => {});
     await this.#removeEvents(part === eventsFolder ? basename(name) : undefined);
+  }
+
+  #isReplaceable(name: string): boolean | Promise<boolean> {
+    return name !== runFiles.card || isReplaceable(join(this.path, name), { read: readFile });
   }
 
   /** Removes files of events, and their folder if it is empty. */

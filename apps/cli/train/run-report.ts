@@ -132,12 +132,14 @@ export class RunReport {
     this.#dueAt = now + Math.max(leastWaitMs, waitForEachMs * (now - start));
   }
 
-  /** The validation images of the best weights; `isNew` false: those of an earlier gallery, which saves time. */
+  /** The test images, or the validation images of the best weights; `isNew` false: those of an earlier gallery, which saves time. */
   async #galleryOf(result: TrainingResult | undefined, isNew: boolean): Promise<Gallery | undefined> {
-    if (!result?.predictions || !(isNew || this.#gallery === undefined)) return this.#gallery;
-    if (this.#gallery?.epoch === result.epoch) return this.#gallery;
-    const images = await galleryOf(result.predictions, this.#run.validation, this.#platform.images);
-    this.#gallery = { epoch: result.epoch, ...images };
+    const images = result?.test ? "test" : "validation";
+    const predictions = result?.test?.predictions ?? result?.predictions;
+    if (!result || !predictions || !(isNew || this.#gallery === undefined)) return this.#gallery;
+    if (this.#gallery?.epoch === result.epoch && this.#gallery.images === images) return this.#gallery;
+    const shown = await galleryOf(predictions, this.#run[images]!.dataset, this.#platform.images);
+    this.#gallery = { images, epoch: result.epoch, ...shown };
     return this.#gallery;
   }
 }

@@ -1,5 +1,4 @@
 import type { Platform } from "../../../src/base/platform.ts";
-import type { ImageDataset } from "../../../src/data/dataset.ts";
 import { prepareTraining, type TrainingPlan } from "../../../src/train/prepare.ts";
 import type { TrainingHooks, TrainingRequest } from "../../../src/train/request.ts";
 import type { ResolvedSettings } from "../../../src/train/settings/resolve.ts";
@@ -7,7 +6,14 @@ import type { Settings } from "../../../src/train/settings/settings.ts";
 import { readMapWeights } from "../labels.ts";
 import { type FoundCheckpoint, type RunRecord, recordedSettings, recordOf } from "./checkpoint-folder.ts";
 import { commandLineOf, nameOf, type RunFlags } from "./flags.ts";
-import { digestOf, type ImageList, listImages, readTrainingImages, type TrainingImages } from "./images.ts";
+import {
+  digestOf,
+  type EvaluationImages,
+  type ImageList,
+  listImages,
+  readTrainingImages,
+  type TrainingImages,
+} from "./images.ts";
 import { assertNothingMissing, assertSameImages, isExtended, movableSettings, recordedPath } from "./resume.ts";
 
 /** A training run that is about to start or to be resumed, and where its images and settings came from. */
@@ -15,10 +21,10 @@ export interface Run {
   readonly plan: TrainingPlan;
   /** The images' folder. */
   readonly folder: string;
-  /** The validation images' folder; undefined if they are held out of the other one. */
-  readonly validationFolder: string | undefined;
-  /** The validation images, with the classes of their folder. */
-  readonly validation: ImageDataset;
+  /** Images that choose the epoch, with the classes of their folder. */
+  readonly validation: EvaluationImages | undefined;
+  /** Images for the test at the end. */
+  readonly test: EvaluationImages | undefined;
   /** Notes on the files left out. */
   readonly notes: readonly string[];
   /** Command line that repeats the run. */
@@ -42,13 +48,13 @@ export async function startRun(
   resolved: ResolvedSettings,
   platform: Platform,
 ): Promise<Run> {
-  const { val, weights, maxMinutes } = resolved.settings;
+  const { weights, maxMinutes } = resolved.settings;
   const read = await readTrainingImages(folder, resolved.settings, platform.files!);
   const request = await requestOf(read, flags, resolved, platform);
   const weightsName = weights === null ? undefined : nameOf(weights);
   const plan = await prepareTraining(read.training, { ...request, weightsName });
-  const place = { folder, validationFolder: val ?? undefined, commandLine: commandLineOf(folder, flags, plan) };
-  const images = await listImages({ ...read, ...place });
+  const place = { folder, commandLine: commandLineOf(folder, flags, plan) };
+  const images = await listImages(read);
   const record = await recordOf({ plan, flags, ...place }, digestOf(images));
   return { plan, ...read, ...place, images, record, from: undefined, flags, maxMinutes };
 }
@@ -75,7 +81,7 @@ export async function resumeRun(
   const engine = withEngineOf(record, flags);
   const ownFolder = recordedPath(record, record.folder);
   const read = await readTrainingImages(folder ?? ownFolder, settings, platform.files!);
-  const images = await listImages({ ...read, validationFolder: settings.val ?? undefined });
+  const images = await listImages(read);
   assertSameImages(flags.output, from, images);
   const plan = await prepareTraining(read.training, {
     ...(await requestOf(read, engine, { ...resolved, settings }, platform)),
@@ -84,10 +90,12 @@ export async function resumeRun(
     preprocessing: (record.preprocessing ?? undefined) as TrainingRequest["preprocessing"],
   });
   // Reports keep the paths of the start.
-  const validationFolder = placeOf(resolved.settings.val) ?? undefined;
+  const { val, test } = resolved.settings;
+  const validation = read.validation && { ...read.validation, folder: placeOf(val) ?? undefined };
+  const tested = read.test && { ...read.test, folder: placeOf(test) ?? undefined };
   const { maxMinutes } = given.settings.maxMinutes === null ? resolved.settings : given.settings;
   const commandLine = record === from.record ? record.commandLine : commandLineOf(ownFolder, engine, plan);
-  const place = { folder: ownFolder, validationFolder, commandLine };
+  const place = { folder: ownFolder, validation, test: tested, commandLine };
   return { plan, ...read, ...place, images, record, from, flags: engine, maxMinutes };
 }
 
@@ -107,14 +115,15 @@ export function hooksOf(
 }
 
 async function requestOf(
-  { training, validation }: TrainingImages,
+  { training, validation, test }: TrainingImages,
   { device, ranks, healthSteps = 3 }: RunFlags,
   resolved: ResolvedSettings,
   platform: Platform,
 ): Promise<TrainingRequest> {
   const mapWeights = await readMapWeights(resolved.settings.mapWeights, training, platform.files!);
   const { communicator, threads } = ranks;
-  return { resolved, platform, validation, mapWeights, device, communicator, threads, healthSteps };
+  const evaluated = { validation: validation?.dataset, test: test?.dataset };
+  return { resolved, platform, ...evaluated, mapWeights, device, communicator, threads, healthSteps };
 }
 
 /** The flags with the device and threads of the run, unless given. */

@@ -1,10 +1,15 @@
 import { TrainingError, UsageError } from "../../../src/base/errors.ts";
 import type { Platform } from "../../../src/base/platform.ts";
+import type { EvaluatedImages } from "../../../src/base/records.ts";
+import { limitPixels } from "../../../src/base/source.ts";
 import { countParameters, type Network, networkWeights } from "../../../src/graph/network.ts";
 import { encodeModel } from "../../../src/model/model-file.ts";
 import type { StartingWeights } from "../../../src/model/starting-weights.ts";
 import { withCommas } from "../../../src/report/numbers.ts";
 import { historyCsv } from "../../../src/report/training.ts";
+import { modelFileCard } from "../../../src/tasks/card/card.ts";
+import { keptCard } from "../../../src/tasks/card/card-file.ts";
+import type { EvaluationResult } from "../../../src/tasks/evaluate/evaluate.ts";
 import type { Checkpoint } from "../../../src/train/checkpoint.ts";
 import type { TrainingPlan } from "../../../src/train/prepare.ts";
 import type { TrainingResult } from "../../../src/train/request.ts";
@@ -13,6 +18,7 @@ import { describeSettings } from "../../../src/train/settings/file-network.ts";
 import { blockHealth } from "../../../src/train/step/training-health.ts";
 import { runTraining } from "../../../src/train/train.ts";
 import type { CliIo } from "../io.ts";
+import { type Progress, startProgress } from "../progress.ts";
 import { CheckpointFolder, type FoundCheckpoint } from "./checkpoint-folder.ts";
 import { provenanceOf } from "./description.ts";
 import { headHooks, TrainingDisplay } from "./display.ts";
@@ -20,7 +26,7 @@ import { EventLog } from "./event-log.ts";
 import { resumeCommand } from "./flags.ts";
 import { machineDifference } from "./resume.ts";
 import { hooksOf, type Run } from "./run.ts";
-import type { RunFolder } from "./run-folder.ts";
+import { type RunFolder, runFiles } from "./run-folder.ts";
 import { RunReport } from "./run-report.ts";
 
 /**
@@ -38,8 +44,9 @@ export async function trainInto(folder: RunFolder, run: Run, platform: Platform,
   const beginEvents = (steps: number) => {
     if (flags.tensorboard !== false) events = new EventLog(folder, steps, note);
   };
-  const report = new RunReport(folder, run, platform, note);
+  const report = new RunReport(folder, run, limitPixels(platform, plan.settings.pixelLimit), note);
   let trained: Network | undefined;
+  let testing: Progress | undefined;
   try {
     const result = await runTraining(plan, {
       ...hooksOf(run, io.signal, (checkpoint) => checkpoints.save(checkpoint)),
@@ -67,12 +74,17 @@ export async function trainInto(folder: RunFolder, run: Run, platform: Platform,
         await report.epoch(soFar);
         latest = soFar;
       },
-    });
+      onTest: ({ done, total }) => {
+        testing ??= startProgress(io, { label: "testing", total });
+        testing.update(done);
+      },
+    }).finally(() => testing?.stop());
     display.stop();
     if (result.steps === 0) return result;
-    if (result.aborted) await save(folder, run, result);
+    if (result.aborted || result.test) await save(folder, run, result, result.test ? true : undefined);
     await events?.close();
     await report.finish(result);
+    if (!folder.written.includes(runFiles.card)) note(keptCard(folder.file("model")));
     return result;
   } catch (error) {
     display.stop();
@@ -107,12 +119,16 @@ function describeLast({ state }: Checkpoint, error: unknown, { flags }: Run): st
     : `${left} To resume: ${resumeCommand(flags.output, flags.ranks.communicator.size)}`;
 }
 
-function announcement(network: Network, { plan, validation, notes, flags }: Run): string {
+function announcement(network: Network, { plan, validation, test, notes, flags }: Run): string {
   const { dataset: training, loaded } = plan;
   const { communicator, threads } = flags.ranks;
   const { total } = countParameters(networkWeights(network));
   const images = `${training.samples.length} images of ${training.classes.length} classes`;
-  const text = `Training ${network.name}, ${withCommas(total)} parameters, on ${images}; testing on ${validation.samples.length}`;
+  const others = [
+    validation ? `validating on ${validation.dataset.samples.length}` : "without validation",
+    ...(test ? [`testing on ${test.dataset.samples.length} at the end`] : []),
+  ];
+  const text = `Training ${network.name}, ${withCommas(total)} parameters, on ${images}; ${others.join(", ")}`;
   const ranks = [
     `On ${communicator.size} processes, this one with ${threads} ${threads === 1 ? "thread" : "threads"}`,
     `If one of them fails, all end; to resume: ${resumeCommand(flags.output, communicator.size)}`,
@@ -141,6 +157,16 @@ function describeStart({ format, report, headOn, notes }: StartingWeights, { tak
   return [text, ...notes].join("\n");
 }
 
+/** The contents of `evaluation.json`: for each kind of images the scores, and the files that could not be used. */
+export function evaluationJson(
+  evaluated: { readonly [Images in EvaluatedImages]?: Pick<EvaluationResult, "evaluation" | "skipped"> | undefined },
+): string {
+  const entries = Object.entries(evaluated).flatMap(([images, each]) =>
+    each ? [[images, { ...each.evaluation, skipped: each.skipped }]] : [],
+  );
+  return `${JSON.stringify(Object.fromEntries(entries), undefined, 2)}\n`;
+}
+
 /**
  * @param isNew true if the weights are not in the folder yet: after the best epoch so far, or one that was not validated.
  */
@@ -151,14 +177,15 @@ async function save(
   isNew = soFar.evaluation === undefined || soFar.epoch === soFar.history.length,
 ): Promise<void> {
   const { architecture } = run.plan;
-  const { labels, weights, preprocessing, evaluation, history, validationSkipped } = soFar;
+  const { labels, weights, preprocessing, evaluation, test, history, validationSkipped } = soFar;
   if (isNew) {
     const provenance = provenanceOf(run, soFar);
-    await folder.write("model", encodeModel({ architecture, labels, weights, preprocessing, provenance }));
-    if (evaluation) {
-      const document = { ...evaluation, skipped: validationSkipped };
-      await folder.write("evaluation", `${JSON.stringify(document, undefined, 2)}\n`);
-    }
+    const model = { architecture, labels, weights, preprocessing, provenance };
+    const bytes = encodeModel(model);
+    await folder.write("model", bytes);
+    await folder.write("card", await modelFileCard(runFiles.model, bytes, model));
+    const validation = evaluation && { evaluation, skipped: validationSkipped };
+    if (validation || test) await folder.write("evaluation", evaluationJson({ validation, test }));
   }
   await folder.write("history", historyCsv(history));
   await folder.write("settings", writeConfig(run.plan));

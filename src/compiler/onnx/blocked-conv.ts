@@ -117,6 +117,7 @@ export const convolutionRules: BlockedRules = {
     }
     if (config.groups !== 1 || batch >= tools.block) return false;
     if (channels < tools.block) emitFewChannelsFilterGradient(tools, config, [x!, dy!, dw!]);
+    else if (!fitsBlocks(channels)) return false;
     else emitWindowFilterGradient(tools, config, [x!, dy!, dw!]);
     return true;
   },

@@ -39,10 +39,11 @@ export function cachedDownloads({
   const hubOptions = { ...options, hub, offline: options.offline || hub.offline };
   return {
     mirror,
-    read: async (address) => {
-      if (isHubAddress(address)) return readFile(await hubFile(address, hubOptions));
+    read: async (address, { sizeLimit = options.sizeLimit } = {}) => {
+      const limit = sizeLimit !== undefined && { sizeLimit };
+      if (isHubAddress(address)) return readFile(await hubFile(address, { ...hubOptions, ...limit }));
       const { url, checksum } = parseAddress(address);
-      return readFile(await download({ url }, { ...options, checksum }));
+      return readFile(await download({ url }, { ...options, ...limit, checksum }));
     },
     cached: async (address) => {
       if (isHubAddress(address)) return cachedHubFile(address, hub);
@@ -58,6 +59,6 @@ export const nodeDownloads: Downloads = {
   get mirror() {
     return downloadSettings(process.env).mirror;
   },
-  read: (address) => cachedDownloads(downloadSettings(process.env)).read(address),
+  read: (address, limits) => cachedDownloads(downloadSettings(process.env)).read(address, limits),
   cached: (address) => cachedDownloads(downloadSettings(process.env)).cached!(address),
 };

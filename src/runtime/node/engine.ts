@@ -15,6 +15,7 @@ import type {
   SessionOptions,
   Tensors,
 } from "../../base/platform.ts";
+import { isProgram } from "../../graph/program.ts";
 import { fromEngineTensors, mapValues, toEngineTensors } from "../engine-tensors.ts";
 
 /** ONNX Runtime's native build. */
@@ -55,13 +56,15 @@ async function disableTelemetry(): Promise<void> {
 export const defaultDevice: Device = "cpu";
 
 /**
- * Loads an ONNX model into ONNX Runtime: its native build, or for the device `wasm` the one in WebAssembly.
+ * Loads an ONNX model into ONNX Runtime: its native build, or for the device `wasm` the one in WebAssembly; or a program into
+ * our own engine in WebAssembly.
  * @throws {RuntimeUnavailableError} the device is not available, or the engine rejects the model; the message includes
  * the engine's own.
  */
 export async function createSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
   const { device = defaultDevice, isolation, ...others } = options;
   if (isolation) return (await import("./isolated-session.ts")).createIsolatedSession(model, others, isolation);
+  if (isProgram(model)) return createProgramSession(model, options);
   if (device === "wasm") return createWasmSession(model, options);
   const engine = await loadEngine();
   const isWebGpu = device === "webgpu";
@@ -259,6 +262,12 @@ export function unavailable(device: Device, reason: string): RuntimeUnavailableE
     expected: "cpu or wasm, which run everywhere, or another device that `xception doctor` finds",
     ...(remedies[device] !== undefined && { remedy: remedies[device] }),
   });
+}
+
+async function createProgramSession(program: Uint8Array, options: SessionOptions): Promise<Session> {
+  const [engine, { startThread }] = await Promise.all([import("../wasm/session.ts"), import("./wasm-threads.ts")]);
+  const { threads = availableParallelism(), profile } = options;
+  return engine.createProgramSession(program, { threads, startThread, ...(profile && { profile }) });
 }
 
 async function createWasmSession(model: Uint8Array, options?: SessionOptions): Promise<Session> {

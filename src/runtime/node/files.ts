@@ -24,7 +24,7 @@ export async function readFile(path: string | URL): Promise<Uint8Array> {
     const cause = error as NodeJS.ErrnoException;
     const reasons: Record<string, string> = { ENOENT: "there is no such file", EISDIR: "this is a folder" };
     const what = reasons[cause.code ?? ""] ?? `it cannot be read (${cause.message})`;
-    throw new FileError({ where: `file "${path}"`, what, cause });
+    throw new FileError({ where: `file "${path}"`, what, cause }, { isMissing: cause.code === "ENOENT" });
   }
 }
 

@@ -1,10 +1,14 @@
 import { closeSync, openSync, readSync, statSync } from "node:fs";
-import type { Sharp } from "sharp";
+import { readFile } from "node:fs/promises";
+import type { Sharp, SharpOptions } from "sharp";
 import { DataError, FormatError, ShapeError, XceptionError } from "../../base/errors.ts";
 import { assertAllowed, assertOption, wholeNumber } from "../../base/kinds.ts";
 import type { DecodeOptions, RgbImage } from "../../base/platform.ts";
 import { describeSource, type ImageFile } from "../../base/source.ts";
+import { bmpHeaderSizes, decodeBmp, readBmpHeader } from "./bmp.ts";
 
+/** Largest header of a BMP file with its color table, in bytes. */
+const longestBmpHeader = 2048;
 /** Longest side of an image in pixels, as in libjpeg. */
 const longestSide = 65_500;
 /** Most pixels that are decoded in this process, where nothing can end it: AVIF, the slowest format, takes 6 s and 0.5 GB. */
@@ -13,7 +17,7 @@ const largestHere = 24_000_000;
 const bytesPerPixel = 8;
 
 /**
- * Decodes an image to sRGB pixels `[height, width, 3]`: JPEG, PNG, WebP, AVIF, TIFF or the first frame of a GIF;
+ * Decodes an image to sRGB pixels `[height, width, 3]`: JPEG, PNG, WebP, AVIF, TIFF, BMP or the first frame of a GIF;
  * handles gray, CMYK, 16-bit images, embedded color profiles and EXIF orientation, and composites transparency over the
  * background.
  *
@@ -92,6 +96,7 @@ async function loadSharp() {
 
 async function open(source: ImageFile, format: ImageFormat, { pixelLimit, secondsLimit }: Limits): Promise<Sharp> {
   const sharp = await loadSharp();
+  if (format === "bmp") return sharp(...(await rawBmp(source, pixelLimit))).timeout({ seconds: secondsLimit });
   const opened = sharp(source, {
     autoOrient: true,
     // The strictest level: a truncated image is otherwise filled with gray.
@@ -110,6 +115,19 @@ async function open(source: ImageFile, format: ImageFormat, { pixelLimit, second
   const isFloat = (depth === "float" || depth === "double") && space === "b-w" && channels === 1;
   const isUnit = isFloat && (await opened.clone().stats()).channels.every(({ max }) => max <= 1);
   return isUnit ? inColor.linear(255, 0) : inColor;
+}
+
+/** The pixels of a BMP file, which libvips cannot decode. */
+async function rawBmp(source: ImageFile, pixelLimit: number): Promise<[Uint8Array, SharpOptions]> {
+  const where = describeSource(source);
+  const size = typeof source === "string" ? statSync(source).size : source.length;
+  if (size > bytesPerPixel * pixelLimit + longestBmpHeader) throw tooLarge(source, pixelLimit);
+  const bytes = typeof source === "string" ? await readFile(source) : source;
+  const header = readBmpHeader(bytes, where);
+  const { width, height } = header;
+  assertSides(source, width, height);
+  if (width * height > pixelLimit) throw tooLarge(source, pixelLimit);
+  return [decodeBmp(bytes, header, where), { raw: { width, height, channels: 4 }, limitInputPixels: pixelLimit }];
 }
 
 function resized(opened: Sharp, size: Size | undefined, fit: Fit, [r, g, b]: readonly [number, number, number]): Sharp {
@@ -160,7 +178,7 @@ function formatOf(source: ImageFile): ImageFormat {
 /** Bytes from which a format, and the size of a PNG, can be read. */
 const headLength = 24;
 
-type ImageFormat = "jpeg" | "png" | "webp" | "avif" | "gif" | "tiff";
+type ImageFormat = "jpeg" | "png" | "webp" | "avif" | "gif" | "tiff" | "bmp";
 
 /** First bytes of each format; a dot stands for any byte. */
 const signatures: Readonly<Record<ImageFormat, readonly string[]>> = {
@@ -170,6 +188,8 @@ const signatures: Readonly<Record<ImageFormat, readonly string[]>> = {
   avif: ["\0...ftyp"],
   gif: ["GIF8"],
   tiff: ["II*\0", "MM\0*", "II+\0", "MM\0+"],
+  // Two letters alone would be found in many a text.
+  bmp: bmpHeaderSizes.map((size) => `BM............${String.fromCharCode(size)}\0\0\0`),
 };
 
 /** Synchronous: as asynchronous steps, each would wait for the training step that keeps the JavaScript thread busy. */
@@ -224,7 +244,7 @@ function bytesOf(buffer: Buffer): Uint8Array {
 
 type Size = Pick<RgbImage, "width" | "height">;
 
-type Limits = Required<Pick<DecodeOptions, "pixelLimit" | "secondsLimit">>;
+type Limits = { readonly [Name in "pixelLimit" | "secondsLimit"]: number };
 
 type Fit = NonNullable<DecodeOptions["fit"]>;
 
@@ -266,7 +286,7 @@ function checkDecodeOptions({
   return { size, atLeast, fit, background, pixelLimit, secondsLimit };
 }
 
-const supportedFormats = "JPEG, PNG, WebP, AVIF, GIF or TIFF";
+const supportedFormats = "JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP";
 
 function explainDecodeFailure(source: ImageFile, { pixelLimit, secondsLimit }: Limits, error: Error): FormatError {
   const where = describeSource(source);
@@ -287,7 +307,7 @@ function tooLarge(source: ImageFile, limit: number, cause?: Error): FormatError 
     where: describeSource(source),
     what: tooManyPixels,
     expected: `at most ${limit} pixels`,
-    remedy: "Raise `pixelLimit` if you trust its source.",
+    remedy: "If you trust its source, raise the option pixelLimit (--pixel-limit).",
     cause,
   });
 }

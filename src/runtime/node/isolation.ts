@@ -1,7 +1,8 @@
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { FormatError, XceptionError } from "../../base/errors.ts";
 import type { Isolate, IsolatedJob, JobLimits } from "../../base/platform.ts";
 import { type PackedError, unpackError } from "../error-transfer.ts";
+import { startModule } from "./thread.ts";
 
 /** Message of the thread at the end of the job. */
 export type JobAnswer = { readonly result: unknown; readonly programs: readonly object[] } | PackedError;
@@ -94,16 +95,8 @@ function threadFor(module: string): Worker {
 }
 
 function start(module: string): Worker {
-  const fromSources = import.meta.url.endsWith(".ts");
-  const thread = new URL(`./isolation-thread.${fromSources ? "ts" : "js"}`, import.meta.url);
   // Captured, so that libraries do not print about damaged files; their errors are thrown.
-  const options = { workerData: module, stdout: true, stderr: true };
-  return fromSources ? new Worker(throughTsx(thread), { ...options, eval: true }) : new Worker(thread, options);
-}
-
-/** In development, where tsx loads TypeScript. */
-export function throughTsx(module: URL): string {
-  return `import("tsx/esm/api").then(({ register }) => { register(); return import(${JSON.stringify(module.href)}); })`;
+  return startModule("isolation-thread", { workerData: module, stdout: true, stderr: true });
 }
 
 function tooSlow(where: string, timeMs: number, work: IsolatedJob<unknown>["work"]): FormatError {

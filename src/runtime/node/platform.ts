@@ -1,4 +1,4 @@
-import type { Platform, SourceReader } from "../../base/platform.ts";
+import type { ImageCodec, Platform, SourceReader } from "../../base/platform.ts";
 import { imageCodec } from "../../base/source.ts";
 import { nodeDownloads } from "./downloads.ts";
 import { createSession, defaultDevice, listDevices } from "./engine.ts";
@@ -12,6 +12,11 @@ const reader: Required<SourceReader> = {
   isolate,
 };
 
+/** Images decoded by sharp; those of URLs are read by `reader`. */
+export function nodeImages(reader: SourceReader): ImageCodec {
+  return imageCodec({ decode: decodeImage, encodePng }, reader);
+}
+
 /**
  * Node: ONNX Runtime's native build and the one in WebAssembly, sharp for images, the file system, downloads into the
  * user's cache. Native parts are loaded on first use.
@@ -19,6 +24,6 @@ const reader: Required<SourceReader> = {
 export const nodePlatform: Required<Platform> = {
   name: "node",
   engine: { defaultDevice, createSession, listDevices },
-  images: imageCodec({ decode: decodeImage, encodePng }, reader),
+  images: nodeImages(reader),
   ...reader,
 };

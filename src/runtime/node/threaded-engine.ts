@@ -1,8 +1,7 @@
-import { Worker } from "node:worker_threads";
 import { RuntimeUnavailableError } from "../../base/errors.ts";
 import type { Engine, Session, SessionOptions, Tensors } from "../../base/platform.ts";
 import { type PackedError, unpackError } from "../error-transfer.ts";
-import { throughTsx } from "./isolation.ts";
+import { startModule } from "./thread.ts";
 
 /** An order to the engine's thread. */
 export type ThreadOrder =
@@ -35,7 +34,7 @@ async function createThreadedSession(model: Uint8Array, { signal: _, ...options 
 }
 
 class ThreadedSession implements Session {
-  readonly #worker = start();
+  readonly #worker = startModule("engine-thread");
   /** Orders that are not answered yet, oldest first: the thread answers in their order. */
   readonly #waiting: { readonly resolve: (answer: ThreadAnswer) => void; readonly reject: (error: Error) => void }[] =
     [];
@@ -93,10 +92,4 @@ class ThreadedSession implements Session {
     });
     for (const { reject } of this.#waiting.splice(0)) reject(this.#ended);
   }
-}
-
-function start(): Worker {
-  const fromSources = import.meta.url.endsWith(".ts");
-  const thread = new URL(`./engine-thread.${fromSources ? "ts" : "js"}`, import.meta.url);
-  return fromSources ? new Worker(throughTsx(thread), { eval: true }) : new Worker(thread);
 }

@@ -163,7 +163,7 @@ export async function loadFeatureExtractor(
 ): Promise<FeatureExtractor> {
   const { includeTop = source !== "imagenet" } = options.network ?? {};
   const network = source === "imagenet" ? { ...options.network, includeTop } : options.network;
-  const found = await weightsSource(source, platform, { includeTop, key: options.key });
+  const found = await weightsSource(source, platform, { ...options, includeTop });
   if (isGraphToRun(found, options)) {
     const inputShape = options.network?.inputShape;
     const graph = await graphFeatures(found, platform.engine, { ...options, inputShape, session });

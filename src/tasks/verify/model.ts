@@ -79,7 +79,7 @@ export async function verifyModel(source: Source, given: VerifyModelOptions): Pr
   const engine = engineWithSignal(given.platform.engine, given.signal);
   const options = { ...given, platform: { ...given.platform, engine } };
   const { platform, images = [], tolerance = defaultTolerance, network, architecture, key } = options;
-  const opened = await weightsSource(source, platform, { key });
+  const opened = await weightsSource(source, platform, { architecture, key });
   if (isGraphToRun(opened, { network, architecture })) return verifyForeignGraph(source, opened, options);
   const model = await openAs(opened, { network, architecture });
   const { reference, inputs } = await referenceOf(model, images, options);
@@ -207,7 +207,7 @@ async function readGolden(source: Source, name: string, platform: Platform) {
 
 /** A file with only weights is loaded into the model's network. */
 async function openReference(source: Source, network: Network, platform: Platform) {
-  const opened = await weightsSource(source, platform);
+  const opened = await weightsSource(source, platform, { architecture: network });
   const file = await openWeightsFile(opened);
   if (file.describedNetwork !== undefined) return modelFrom(file, opened.where, inputShapeOf(network));
   return { network, ...weightsFor(network, file, { where: opened.where }) };

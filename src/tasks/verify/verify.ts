@@ -1,6 +1,6 @@
 import { FormatError, UsageError } from "../../base/errors.ts";
 import type { Platform, SessionOptions, Tensors } from "../../base/platform.ts";
-import { compileGraph } from "../../compiler/compile.ts";
+import { compileGraph, inferenceForm } from "../../compiler/compile.ts";
 import { imageInput, lower } from "../../compiler/lower.ts";
 import type { Weights } from "../../graph/initialize.ts";
 import { countParameters, inputShapeOf, type Network, networkWeights, outputLayer } from "../../graph/network.ts";
@@ -150,9 +150,10 @@ export async function runGraph(
   options?: SessionOptions,
 ): Promise<Tensors> {
   const isTraining = layout === "training";
+  const form = layout === "inference" ? inferenceForm(options?.device ?? platform.engine.defaultDevice) : layout;
   const model = isTraining
-    ? compileGraph(graph, new Map(), { form: layout, blockSize: await channelBlock(platform) })
-    : compileGraph(graph, weights, { form: layout });
+    ? compileGraph(graph, new Map(), { form, blockSize: await channelBlock(platform) })
+    : compileGraph(graph, weights, { form });
   const session = await platform.engine.createSession(model, options);
   const feeds = { [imageInput]: images, ...(isTraining && Object.fromEntries(weights)) };
   return session.run(feeds).finally(() => session.dispose());

@@ -55,4 +55,5 @@ export const weightsSettings = {
     null,
   ),
   allowMissing: setting(patterns, "weights that may be missing or differ, e.g. 'block14_*'", null),
+  key: setting(orNone(text("<path>")), "weights in a PyTorch checkpoint that has several, e.g. ema/model", null),
 };

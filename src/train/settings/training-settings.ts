@@ -16,6 +16,7 @@ import type { ClassWeights } from "../../data/sample-weights.ts";
 import { type KeySettings, type Setting, setting } from "./setting.ts";
 
 const file = orNone(text("<file>"));
+const folder = orNone(text("<folder>"));
 const count = wholeNumber({ from: 1 });
 const seed = wholeNumber({ from: 0 });
 const share = number({ from: 0, below: 1 });
@@ -23,11 +24,17 @@ const upTo1 = number({ from: 0, to: 1 });
 
 /** The images, their labels, and their weights in the loss. */
 export const imageSettings = {
-  val: setting(orNone(text("<folder>")), "validation images, with the same classes", null, { insteadOf: "valShare" }),
-  valShare: setting(number({ above: 0, below: 1 }), "without --val: share of each class held out for validation", 0.2),
+  val: setting(folder, "validation images, with the same classes: they choose the epoch", null),
+  test: setting(folder, "test images: the final weights are evaluated on them once", null),
+  split: setting(orNone(splitKind(), "auto"), "shares of the folder for training, validation and test", null, {
+    defaultText: "80/20, with --val 100/0",
+  }),
+  imagesList: setting(file, "train on these images of the folder alone, one class/image.jpg a line", null),
   labelsFile: setting(file, "labels of images that have several each, as CSV or JSON", null),
   valLabelsFile: setting(file, "labels of the images of --val", null),
+  testLabelsFile: setting(file, "labels of the images of --test", null),
   mapWeights: setting(file, "class weights in MAP@100, by name, as JSON; without it all are equal", null),
+  pixelLimit: setting(count, "largest number of pixels of an image", 100_000_000),
   imageSize: setting(wholeNumber({ from: 71, to: 8192 }), "height and width that images are stretched to", 299),
   sampling: setting(choice("shuffled", "balanced"), "balanced: an epoch shows all classes equally often", "shuffled"),
   classWeights: setting(orNone(classWeightsKind()), "class weights in the loss: balanced, or by name", null),
@@ -66,11 +73,31 @@ export const lengthSettings = {
   patience: setting(orNone(count), "stop after n epochs without an improvement; the best is kept", null),
   maxMinutes: setting(orNone(number({ above: 0, to: 35_000 })), "stop after this time, as Ctrl-C does", null),
   labelSmoothing: setting(share, "part of the target probability that is spread over all classes", 0.1),
+  temperature: setting(onOff(), "calibrate the model's probabilities on the validation images", false),
   seed: setting(seed, "seed of shuffles, augmentation and dropout", 0),
   weightsSeed: setting(seed, "seed of the initial weights", ({ seed }: KeySettings) => seed, {
     defaultText: "that of --seed",
   }),
 };
+
+/** Fractions or percents of training, validation and test images; a flag writes them as `80/10/10` or `80/20`. */
+function splitKind(): Kind<readonly [training: number, validation: number, test: number]> {
+  const share = number({ from: 0 });
+  return {
+    accept: (value) => {
+      if (!Array.isArray(value) || value.length < 2 || value.length > 3) return undefined;
+      const [training, validation, test] = [...value, 0].map(share.accept);
+      if (!training || validation === undefined || test === undefined) return undefined;
+      const total = training + validation + test;
+      const isWhole = [1, 100].some((whole) => Math.abs(total - whole) < 1e-6 * whole);
+      return isWhole ? [training, validation, test] : undefined;
+    },
+    expected: "shares of training, validation and test that add up to 100 or 1, e.g. 80/10/10",
+    placeholder: "<x/x/x>",
+    read: (text) => text.split("/").map(readNumber),
+    write: (shares) => shares.join("/"),
+  };
+}
 
 /** A flag writes weights by name as `cat=2,dog=0.5`. */
 function classWeightsKind(): Kind<ClassWeights> {

@@ -1,0 +1,150 @@
+import type { Command } from "commander";
+import { UsageError } from "../../../src/base/errors.ts";
+import type { Device } from "../../../src/base/platform.ts";
+import type { ImageDataset } from "../../../src/data/dataset.ts";
+import type { PreprocessingOptions } from "../../../src/model/preprocessing.ts";
+import {
+  type DataExamination,
+  describeExamination,
+  examinationCsv,
+  examinationDocument,
+} from "../../../src/report/data.ts";
+import { factsOf } from "../../../src/report/document.ts";
+import { toHtml } from "../../../src/report/html.ts";
+import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
+import { examineData, validationPrefix } from "../../../src/tasks/data/examination.ts";
+import type { LabeledFeatures } from "../../../src/tasks/data/label-issues.ts";
+import { embed } from "../../../src/tasks/features/embed.ts";
+import { reportNotes } from "../classifier-options.ts";
+import { addDownloadOptions, type DownloadFlags, platformFor } from "../downloads.ts";
+import { type CliIo, writeJson } from "../io.ts";
+import { readDataset } from "../labels.ts";
+import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
+import { addCommand, deviceOption } from "../options.ts";
+import { extensionOf } from "../output-file.ts";
+import { addPreprocessingOptions, preprocessingOptions } from "../preprocessing-options.ts";
+import { startProgress } from "../progress.ts";
+import { thumbnail } from "./search.ts";
+
+interface DataFlags extends NetworkFlags, DownloadFlags, PreprocessingOptions {
+  readonly val?: string;
+  readonly weights?: string;
+  readonly layer?: string;
+  readonly allowMissing?: string;
+  readonly output?: string;
+  readonly writeClean?: string;
+  readonly device?: Device;
+  readonly json?: boolean;
+}
+
+export function registerData(program: Command, io: CliIo): void {
+  const command = addCommand(program, "data <folder>", {
+    summary: "Find copies, wrong labels and odd images in a data set",
+    details:
+      "FOLDER has one subfolder of images for each class. Finds unreadable files, copies (the same file or pixels, " +
+      "encoded again, resized, mirrored), images that are also in --val, and images that are rotated, gray, elongated or of " +
+      "an extreme size; with --weights also labels that are probably wrong, from embeddings by these weights.",
+    examples: [
+      "xception data photos/ --val validation/ -o problems.html",
+      "xception data photos/ --weights imagenet --write-clean clean.txt",
+    ],
+  })
+    .option("--val <folder>", "validation images, with the same classes")
+    .option("--weights <file>", "model or weights for embeddings, as in xception embed")
+    .option(
+      "--layer <name>",
+      "with --weights: layer whose feature maps are pooled (default: the last one that has any)",
+    )
+    .option("--allow-missing <glob>", "with --weights: weights that may be missing or differ")
+    .option("-o, --output <file>", "what to write: .html with the images, or .csv")
+    .option("--write-clean <file>", "list of the images without problems, for train --images-list")
+    .addOption(deviceOption());
+  addNetworkOptions(addPreprocessingOptions(addDownloadOptions(command))).action(
+    async (folder: string, flags: DataFlags) => {
+      const { val, output, writeClean, weights, json } = flags;
+      const extension = output === undefined ? undefined : extensionOf(output, ["html", "csv"], "--output");
+      for (const file of [output, writeClean]) if (file !== undefined) await assertWritable(file);
+      assertWithWeights(command, flags);
+      const { files } = platformFor(flags, io);
+      const dataset = await readDataset(folder, null, files);
+      const validation = val === undefined ? undefined : await readDataset(val, null, files);
+      reportNotes([...dataset.notes, ...(validation?.notes ?? [])], io);
+      const features = weights === undefined ? undefined : await featuresOf(weights, dataset, command, flags, io);
+      const total = dataset.samples.length + (validation?.samples.length ?? 0);
+      const progress = startProgress(io, { label: "comparing", total });
+      const found = await examineData(dataset, {
+        ...{ platform: platformFor(flags, io), validation, features, signal: io.signal },
+        onProgress: (done) => progress.update(done),
+      }).finally(() => progress.stop());
+      if (extension === "csv") await writeFileAtomic(output!, examinationCsv(found));
+      if (extension === "html") {
+        const page = await pageOf(found, [dataset, validation], { folder, ...flags }, io);
+        await writeFileAtomic(output!, page);
+      }
+      if (writeClean !== undefined) await writeFileAtomic(writeClean, found.clean.map((file) => `${file}\n`).join(""));
+      if (json) writeJson(io, found);
+      else io.stdout(`${describeExamination(found)}\n`);
+    },
+  );
+}
+
+function assertWithWeights(command: Command, { weights, layer, allowMissing }: DataFlags): void {
+  if (weights !== undefined) return;
+  const [option] = [
+    ...(layer === undefined ? [] : ["layer"]),
+    ...(allowMissing === undefined ? [] : ["allowMissing"]),
+    ...Object.keys(givenNetworkOptions(command, {} as NetworkFlags)),
+  ];
+  if (option === undefined) return;
+  throw new UsageError({ where: "xception data", what: "without --weights there is no network", received: option });
+}
+
+/** Embeddings of the images that can be read. */
+async function featuresOf(
+  weights: string,
+  { samples, classes }: ImageDataset,
+  command: Command,
+  flags: DataFlags,
+  io: CliIo,
+): Promise<LabeledFeatures> {
+  const { architecture, allowMissing, layer, key, device } = flags;
+  const images = samples.map(({ image, name, label }) => ({ image, file: name, label: classes[label]! }));
+  const progress = startProgress(io, { label: "embedding", total: images.length });
+  const { values, notes, ...embedded } = await embed(weights, images, {
+    ...{ network: givenNetworkOptions(command, flags), architecture, allowMissing, key, layer },
+    ...preprocessingOptions(flags),
+    platform: platformFor(flags, io),
+    ...{ session: { device, signal: io.signal }, signal: io.signal },
+    onProgress: (done) => progress.update(done),
+  }).finally(() => progress.stop());
+  reportNotes(notes, io);
+  return { images: embedded.images.map(({ file, label }) => ({ file, label: label! })), values };
+}
+
+async function pageOf(
+  found: DataExamination,
+  [dataset, validation]: readonly [ImageDataset, ImageDataset | undefined],
+  { folder, val, weights, ...flags }: DataFlags & { readonly folder: string },
+  io: CliIo,
+): Promise<string> {
+  const images = new Map([
+    ...dataset.samples.map(({ name, image }) => [name, image] as const),
+    ...(validation?.samples ?? []).map(({ name, image }) => [`${validationPrefix}${name}`, image] as const),
+  ]);
+  const shown = new Set([
+    ...(found.labelIssues ?? []).map(({ file }) => file),
+    ...[...found.leaks, ...found.duplicates].flatMap(({ files }) => files),
+    ...found.odd.map(({ file }) => file),
+  ]);
+  const { images: codec } = platformFor(flags, io);
+  const jpegs = new Map<string, Uint8Array>();
+  for (const file of [...shown].slice(0, mostThumbnails)) {
+    const jpeg = await thumbnail(images.get(file), codec);
+    if (jpeg) jpegs.set(file, jpeg);
+  }
+  const facts = factsOf({ Folder: folder, Images: String(found.images), Validation: val, Weights: weights });
+  return toHtml(examinationDocument(found, jpegs, facts));
+}
+
+/** Images on a page, about 15 kB each. */
+const mostThumbnails = 500;

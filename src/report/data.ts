@@ -1,0 +1,222 @@
+import { csvText } from "../base/csv.ts";
+import type { SkippedFile } from "../base/records.ts";
+import type { Fact, GalleryImage, ImageGallery, ReportDocument, Section, Table } from "./document.ts";
+import { numberColumn } from "./document.ts";
+import { imageUrl } from "./markup.ts";
+import { formatPercent, withCommas } from "./numbers.ts";
+
+/** Similarity of copies: the same file, the same pixels, nearly the same image, or its mirror image. */
+export type DuplicateKind = "bytes" | "pixels" | "near" | "mirrored";
+
+/** Images that are copies of each other, in the order of the data set; validation images as `validation:class/1.jpg`. */
+export interface DuplicateGroup {
+  readonly kind: DuplicateKind;
+  readonly files: readonly string[];
+}
+
+/** An image whose label is probably wrong. */
+export interface LabelIssue {
+  readonly file: string;
+  readonly label: string;
+  /** The class that the features suggest. */
+  readonly suggested: string;
+  /** Probabilities of both classes by a classifier that has not seen the image, 0 to 1. */
+  readonly probability: number;
+  readonly suggestedProbability: number;
+}
+
+/** An image that differs from the others in a way that may matter. */
+export interface OddImage {
+  readonly file: string;
+  readonly kind: "rotated" | "grayscale" | "small" | "large" | "elongated";
+  /** E.g. `4×300 pixels`. */
+  readonly note: string;
+}
+
+/** The result of examining a data set. */
+export interface DataExamination {
+  readonly images: number;
+  readonly validationImages: number;
+  readonly classes: readonly { readonly label: string; readonly images: number }[];
+  /** Files that cannot be read, with the reasons. */
+  readonly unreadable: readonly SkippedFile[];
+  readonly duplicates: readonly DuplicateGroup[];
+  /** Groups of copies with images both for training and for validation. */
+  readonly leaks: readonly DuplicateGroup[];
+  /** Most probable first; undefined without embeddings. */
+  readonly labelIssues?: readonly LabelIssue[] | undefined;
+  /** Accuracy of the classifier by which labels were checked, on images that it has not seen. */
+  readonly crossValidatedAccuracy?: number | undefined;
+  readonly odd: readonly OddImage[];
+  /** Images without problems, one for each group of copies. */
+  readonly clean: readonly string[];
+}
+
+const kindNames: Readonly<Record<DuplicateKind, string>> = {
+  bytes: "the same file",
+  pixels: "the same pixels",
+  near: "nearly the same image",
+  mirrored: "mirrored",
+};
+
+/** Returns one row for each problem: problem, file, label or other files, note. */
+export function examinationCsv({ unreadable, duplicates, labelIssues = [], odd }: DataExamination): string {
+  return csvText([
+    ["problem", "file", "about", "note"],
+    ...unreadable.map(({ file, reason }) => ["unreadable", file, "", reason]),
+    ...duplicates.flatMap(({ kind, files }) =>
+      files.slice(1).map((file) => [`duplicate, ${kindNames[kind]}`, file, files[0], ""]),
+    ),
+    ...labelIssues.map(({ file, suggested, probability, suggestedProbability }) => {
+      return ["label", file, suggested, `${probability.toFixed(4)} against ${suggestedProbability.toFixed(4)}`];
+    }),
+    ...odd.map(({ file, kind, note }) => [kind, file, "", note]),
+  ]);
+}
+
+/** Most images of each kind on a page. */
+const mostShown = 100;
+
+/**
+ * Builds a page of the problems in a data set.
+ * @param thumbnails JPEG by file, where there is one.
+ */
+export function examinationDocument(
+  found: DataExamination,
+  thumbnails: ReadonlyMap<string, Uint8Array>,
+  facts: readonly Fact[],
+): ReportDocument {
+  const { images, classes, unreadable, duplicates, leaks, labelIssues, crossValidatedAccuracy, odd, clean } = found;
+  const copies = duplicates.reduce((sum, { files }) => sum + files.length - 1, 0);
+  return {
+    kind: "Data",
+    title: "Examination of a data set",
+    summary: `${withCommas(clean.length)} of ${withCommas(images)} images remain without unreadable files, copies and probably wrong labels.`,
+    headlines: [
+      { name: "Unreadable", value: withCommas(unreadable.length), note: "files" },
+      { name: "Copies", value: withCommas(copies), note: `in ${counted(duplicates.length, "group")}` },
+      { name: "In both sets", value: withCommas(leaks.length), note: "groups with validation images" },
+      {
+        name: "Labels in doubt",
+        value: labelIssues ? withCommas(labelIssues.length) : "–",
+        note: accuracyNote(crossValidatedAccuracy),
+      },
+    ],
+    sections: [
+      { id: "about", title: "Data set", blocks: [{ type: "facts", facts }, classTable(classes)] },
+      unreadable.length === 0
+        ? undefined
+        : { id: "unreadable", title: "Unreadable files", blocks: [unreadableTable(unreadable)] },
+      section("labels", "Probably wrong labels", [labelGallery(labelIssues ?? [], thumbnails)]),
+      section(
+        "leaks",
+        "Images for training and validation",
+        leaks.map((group) => groupGallery(group, thumbnails)),
+      ),
+      section(
+        "copies",
+        "Copies",
+        duplicates.slice(0, mostShown).map((group) => groupGallery(group, thumbnails)),
+      ),
+      section("odd", "Unlike the others", [oddGallery(odd, thumbnails)]),
+    ],
+  };
+}
+
+function accuracyNote(accuracy: number | undefined): string {
+  return accuracy === undefined ? "needs --weights" : `cross-validated accuracy ${formatPercent(accuracy)}`;
+}
+
+function counted(count: number, noun: string): string {
+  return `${withCommas(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+function section(id: string, title: string, galleries: readonly ImageGallery[]): Section | undefined {
+  const blocks = galleries.filter(({ images }) => images.length > 0);
+  return blocks.length > 0 ? { id, title, blocks } : undefined;
+}
+
+function classTable(classes: DataExamination["classes"]): Table {
+  const most = Math.max(...classes.map(({ images }) => images));
+  return {
+    type: "table",
+    caption: "Images of each class",
+    columns: [{ header: "Class" }, numberColumn("Images")],
+    rows: classes.map(({ label, images }) => [label, { text: withCommas(images), share: images / most }]),
+  };
+}
+
+function unreadableTable(unreadable: readonly SkippedFile[]): Table {
+  return {
+    type: "table",
+    caption: "Files that cannot be read",
+    columns: [{ header: "File" }, { header: "Reason" }],
+    rows: unreadable.map(({ file, reason }) => [file, reason]),
+  };
+}
+
+function cell(
+  file: string,
+  thumbnails: ReadonlyMap<string, Uint8Array>,
+  rest: Omit<GalleryImage, "file" | "url" | "alt">,
+): GalleryImage {
+  const jpeg = thumbnails.get(file);
+  return { file, url: jpeg && imageUrl("jpeg", jpeg), alt: file, ...rest };
+}
+
+function labelGallery(issues: readonly LabelIssue[], thumbnails: ReadonlyMap<string, Uint8Array>): ImageGallery {
+  const images = issues.slice(0, mostShown).map(({ file, label, suggested, probability, suggestedProbability }) =>
+    cell(file, thumbnails, {
+      label: `${label}: rather ${suggested}?`,
+      note: `${file} · ${label} ${formatPercent(probability)}`,
+      share: suggestedProbability,
+      score: formatPercent(suggestedProbability),
+    }),
+  );
+  return { type: "gallery", headers: ["Label", "File", "Probability"], images };
+}
+
+function groupGallery({ kind, files }: DuplicateGroup, thumbnails: ReadonlyMap<string, Uint8Array>): ImageGallery {
+  const images = files.map((file) => cell(file, thumbnails, { label: file, share: 1, score: "" }));
+  return { type: "gallery", title: kindNames[kind], headers: ["File", "", ""], images };
+}
+
+function oddGallery(odd: readonly OddImage[], thumbnails: ReadonlyMap<string, Uint8Array>): ImageGallery {
+  const images = odd
+    .slice(0, mostShown)
+    .map(({ file, kind, note }) =>
+      cell(file, thumbnails, { label: kind, note: `${file} · ${note}`, share: 0, score: "" }),
+    );
+  return { type: "gallery", headers: ["Kind", "Note", ""], images };
+}
+
+/** Describes an examination in a few lines. */
+export function describeExamination(found: DataExamination): string {
+  const { images, validationImages, unreadable, duplicates, leaks, labelIssues, odd, classes, clean } = found;
+  const counts = classes.map((each) => each.images);
+  const duplicatesOf = (kind: DuplicateKind) =>
+    duplicates.filter((group) => group.kind === kind).reduce((sum, { files }) => sum + files.length - 1, 0);
+  const copies = (Object.keys(kindNames) as DuplicateKind[])
+    .map((kind) => ({ kind, count: duplicatesOf(kind) }))
+    .filter(({ count }) => count > 0)
+    .map(({ kind, count }) => `${withCommas(count)} ${kindNames[kind]}`);
+  const kinds = [...new Set(odd.map(({ kind }) => kind))].map(
+    (kind) => `${withCommas(odd.filter((each) => each.kind === kind).length)} ${kind}`,
+  );
+  const lines = {
+    images: `${withCommas(images)} in ${counted(classes.length, "class").replace(/classs$/, "classes")}, ${withCommas(Math.min(...counts))} to ${withCommas(Math.max(...counts))} in each${validationImages > 0 ? `, and ${withCommas(validationImages)} for validation` : ""}`,
+    unreadable: withCommas(unreadable.length),
+    copies: copies.length > 0 ? copies.join(", ") : "0",
+    "in both sets": validationImages > 0 ? counted(leaks.length, "group") : undefined,
+    "labels in doubt": labelIssues ? withCommas(labelIssues.length) : "not checked (needs --weights)",
+    "unlike others": kinds.length > 0 ? kinds.join(", ") : "0",
+    clean: withCommas(clean.length),
+  };
+  const described = Object.entries(lines).flatMap(([name, text]) =>
+    text === undefined ? [] : [`${name.padEnd(17)}${text}`],
+  );
+  const doubts = (labelIssues ?? []).slice(0, 10).map(({ file, label, suggested, suggestedProbability }) => {
+    return `  ${file}: ${label}, rather ${suggested} (${formatPercent(suggestedProbability)})`;
+  });
+  return [...described, ...doubts].join("\n");
+}

@@ -1,0 +1,297 @@
+import { outputActivation } from "../../graph/network.ts";
+import type { ModelParts } from "../../model/model.ts";
+import { buildNetwork, nameOfArchitecture } from "../../models/registry.ts";
+import {
+  factsOf,
+  nestedFacts,
+  numberColumn,
+  type ReportDocument,
+  type Row,
+  type Section,
+} from "../../report/document.ts";
+import { toMarkdown } from "../../report/markdown.ts";
+import { asMemory, formatNumber, formatPercent, withCommas } from "../../report/numbers.ts";
+import { sealed } from "./card-file.ts";
+import { cardHead, datasetName } from "./head.ts";
+import { type CardMetric, metricsIn, scoresIn, splits } from "./scores.ts";
+import { type CardSubject, writtenSubject } from "./subject.ts";
+import { type CardOptions, usageSection } from "./usage.ts";
+
+/** Most classes that a card lists. */
+const mostClasses = 100;
+
+/**
+ * Writes the card of a model as Markdown with Hugging Face's metadata in YAML: everything in it is from the file; what the file
+ * does not state is said to be unknown.
+ */
+export async function cardMarkdown(subject: CardSubject, options?: CardOptions): Promise<string> {
+  const { stringify } = await import("yaml");
+  const head = stringify(cardHead(subject, metricsOf(subject)), { lineWidth: 0 });
+  return sealed(`---\n${head}---\n\n${toMarkdown(cardDocument(subject, options))}`);
+}
+
+/**
+ * Writes the card of a model file of this package.
+ * @param name of the file.
+ */
+export async function modelFileCard(name: string, bytes: Uint8Array, model: ModelParts): Promise<string> {
+  const { weights: _, ...described } = model;
+  const network = buildNetwork(model.architecture);
+  const written = { bytes, beside: new Map(), to: "model file", notes: [], model: { ...described, network } };
+  return cardMarkdown(await writtenSubject(name, written));
+}
+
+/** The contents of a card as data, for `xception card --json`. */
+export function cardJson(subject: CardSubject): object {
+  const metrics = metricsOf(subject);
+  const { files, format, parameters, inputShape, labels, preprocessing, license, provenance, notes } = subject;
+  return {
+    ...{ files, format, parameters, inputShape, labels, preprocessing, license: license ?? null, provenance },
+    ...{ metrics, notes, head: cardHead(subject, metrics) },
+  };
+}
+
+function metricsOf({ provenance, labels = [] }: CardSubject): readonly CardMetric[] {
+  return metricsIn(provenance, labels.length);
+}
+
+function cardDocument(subject: CardSubject, options?: CardOptions): ReportDocument {
+  const { labels, architecture, network, files } = subject;
+  const name = (architecture && nameOfArchitecture(architecture)) ?? network?.name;
+  const purpose = labels === undefined ? "extracts features of images" : `classifies images: ${countOf(labels)}`;
+  return {
+    title: `${files[0].name}${name === undefined ? "" : `: ${name}`}`,
+    summary: `A network that ${purpose}. xception-ts wrote this card from what the file contains.`,
+    sections: [
+      modelSection(subject),
+      labels && classesSection(labels),
+      dataSection(subject),
+      trainingSection(subject),
+      metricsSection(subject),
+      calibrationSection(subject),
+      licenseSection(subject),
+      usageSection(subject, options),
+      filesSection(subject),
+    ],
+  };
+}
+
+function countOf(labels: readonly string[]): string {
+  return labels.length === 1 ? "one class" : `${withCommas(labels.length)} classes`;
+}
+
+function modelSection({
+  network,
+  parameters,
+  architecture,
+  inputShape,
+  preprocessing,
+  format,
+  provenance,
+  notes,
+}: CardSubject): Section {
+  const [height, width, channels] = inputShape;
+  const name = architecture && nameOfArchitecture(architecture);
+  const facts = {
+    Network:
+      name ?? (network ? `${network.name}, ${network.layers.length} layers` : "a graph of operators, without layers"),
+    Parameters: withCommas(parameters),
+    Images: `${height}×${width} pixels, ${channels === 1 ? "grayscale" : "RGB"}`,
+    Resizing: preprocessing && resizing(preprocessing),
+    Scaling: preprocessing && scaling(preprocessing),
+    Format: format,
+    "Made with": typeof provenance?.program === "string" ? provenance.program : undefined,
+  };
+  return {
+    id: "model",
+    title: "Model",
+    blocks: [
+      { type: "facts", facts: factsOf(facts) },
+      notes.length > 0 ? { type: "paragraph", text: `Assumed or changed: ${notes.join(" ")}` } : undefined,
+    ],
+  };
+}
+
+type Images = NonNullable<CardSubject["preprocessing"]>;
+
+function resizing({ interpolation, fit, cropRatio = 1, background }: Images): string {
+  const fits = {
+    fill: "stretched to this size",
+    cover: "cropped to its proportions",
+    contain: "padded to its proportions",
+  };
+  const crop = cropRatio === 1 ? "" : `, the central ${formatPercent(cropRatio)} of each side`;
+  const kernel = interpolation === undefined ? "by the image decoder" : `by ${interpolation} interpolation`;
+  return `${fits[fit]}${crop}, ${kernel}; background rgb(${background.join(", ")})`;
+}
+
+function scaling({ scale, offset, order }: Images): string {
+  const text = (values: number | readonly number[]) => (typeof values === "number" ? values : `(${values.join(", ")})`);
+  const added = typeof offset === "number" && offset < 0 ? `- ${-offset}` : `+ ${text(offset)}`;
+  return `pixel · ${text(scale)} ${added}${order === "bgr" ? ", channels blue, green, red" : ""}`;
+}
+
+function classesSection(labels: readonly string[]): Section {
+  const listed = labels.slice(0, mostClasses).join(", ");
+  const more =
+    labels.length > mostClasses ? ` … and ${withCommas(labels.length - mostClasses)} more, all in the file` : "";
+  return { id: "classes", title: "Classes", blocks: paragraphs(`${listed}${more}`) };
+}
+
+/** The data as `xception train` records them: a folder and its images of each class. */
+function dataSection({ provenance }: CardSubject): Section {
+  const title = "Data";
+  const data = provenance?.data;
+  if (data === undefined || data === null) {
+    return { id: "data", title, blocks: paragraphs("The file does not state what data the model was trained on.") };
+  }
+  if (typeof data !== "object") return { id: "data", title, blocks: paragraphs(String(data)) };
+  const sets = Object.entries(data).flatMap(([name, set]) => {
+    const { folder, images } = (set ?? {}) as { readonly folder?: unknown; readonly images?: unknown };
+    const isCounted = typeof images === "object" && images !== null && typeof folder === "string";
+    return isCounted ? [{ name, folder, images: images as Readonly<Record<string, unknown>> }] : [];
+  });
+  if (sets.length !== Object.keys(data).length) {
+    return { id: "data", title, blocks: [{ type: "facts", facts: nestedFacts(data) }] };
+  }
+  const classes = [...new Set(sets.flatMap(({ images }) => Object.keys(images)))];
+  const total = (images: Readonly<Record<string, unknown>>) =>
+    Object.values(images).reduce<number>((sum, count) => sum + Number(count), 0);
+  return {
+    id: "data",
+    title,
+    blocks: [
+      {
+        type: "table",
+        caption: "Labeled images of each class",
+        columns: [{ header: "Class" }, ...sets.map(({ name, folder }) => numberColumn(`${name} (${folder})`))],
+        rows: classes
+          .slice(0, mostClasses)
+          .map((label): Row => [label, ...sets.map(({ images }) => String(images[label] ?? 0))]),
+        total: ["all", ...sets.map(({ images }) => withCommas(total(images)))],
+      },
+    ],
+  };
+}
+
+/** Provenance that another section shows. */
+const shownElsewhere = ["program", "data", "credits", ...splits];
+
+function trainingSection({ provenance = {} }: CardSubject): Section {
+  const { recipe = {}, ...others } = provenance;
+  const known = Object.entries(others).filter(([name]) => !shownElsewhere.includes(name));
+  const settings = nestedFacts(recipe).filter(({ value }) => value !== "");
+  if (known.length === 0 && settings.length === 0) {
+    const text = "The file does not state how the model was trained.";
+    return { id: "training", title: "Training", blocks: paragraphs(text) };
+  }
+  return {
+    id: "training",
+    title: "Training",
+    blocks: [
+      known.length > 0 ? { type: "facts", facts: nestedFacts(Object.fromEntries(known)) } : undefined,
+      settings.length > 0
+        ? {
+            type: "table",
+            caption: "Settings of the run",
+            columns: [{ header: "Setting" }, { header: "Value" }],
+            rows: settings.map(({ name, value }) => [name, value]),
+          }
+        : undefined,
+    ],
+  };
+}
+
+function metricsSection(subject: CardSubject): Section {
+  const metrics = metricsOf(subject);
+  const title = "Metrics";
+  if (metrics.length === 0) {
+    const text = "The file does not state how well the model does. To find out: xception evaluate.";
+    return { id: "metrics", title, blocks: paragraphs(text) };
+  }
+  const { epochs } = (subject.provenance?.recipe ?? {}) as { readonly epochs?: unknown };
+  const isChosen = Number(epochs) > 1;
+  const value = ({ type, value: number }: CardMetric) =>
+    type === "loss" ? formatNumber(number) : formatPercent(number);
+  return {
+    id: "metrics",
+    title,
+    blocks: [
+      ...splits.flatMap((split) => {
+        const own = metrics.filter((metric) => metric.split === split);
+        if (own.length === 0) return [];
+        const chosen = isChosen && split === "validation" ? "; they also chose the epoch, which favors them" : "";
+        return [
+          {
+            type: "table",
+            caption: `${withCommas(own[0]!.images)} ${split} images (${datasetName(subject, split)})${chosen}`,
+            columns: [{ header: "Metric" }, numberColumn("Value"), numberColumn("95 % interval")],
+            rows: own.map((metric) => [
+              metric.name,
+              value(metric),
+              metric.interval ? `${formatPercent(metric.interval.low)} to ${formatPercent(metric.interval.high)}` : "",
+            ]),
+          } as const,
+        ];
+      }),
+      {
+        type: "paragraph",
+        text: "Intervals are Wilson's; they cover the choice of the images, not that of the training run.",
+      },
+    ],
+  };
+}
+
+function calibrationSection({ provenance, labels = [], network }: CardSubject): Section | undefined {
+  if (labels.length === 0) return undefined;
+  const [scores] = splits.flatMap((split) => scoresIn(provenance, split) ?? []);
+  const error = scores?.expectedCalibrationError;
+  const softmax = network && outputActivation(network) === "softmax" && labels.length > 1;
+  const closed = softmax
+    ? "Probabilities sum to 1: an image of none of the classes is assigned to one of them, too, often with confidence."
+    : undefined;
+  if (error === undefined) {
+    const text = "The file does not state how well its probabilities are calibrated.";
+    return { id: "calibration", title: "Calibration", blocks: paragraphs(text, closed) };
+  }
+  const { temperature } = scores!;
+  const direction = temperature === undefined ? "" : temperature > 1 ? "overconfident" : "underconfident";
+  const fitted =
+    temperature === undefined
+      ? undefined
+      : `The network is ${direction} on them: a temperature of ${formatNumber(temperature)}, not applied in this file, would calibrate it best.`;
+  const text = `On average, the top probability differs by ${(100 * error).toFixed(1)} percentage points from the share of correct predictions.`;
+  return { id: "calibration", title: "Calibration", blocks: paragraphs(text, fitted, closed) };
+}
+
+function licenseSection({ license, provenance = {} }: CardSubject): Section {
+  const start = provenance.start as { readonly license?: unknown } | undefined;
+  const { credits } = provenance;
+  const text =
+    license === undefined ? "The file does not state a license of the weights." : `Of the weights: ${license}.`;
+  const from =
+    typeof start?.license === "string"
+      ? `The weights that training started from are under ${start.license}.`
+      : undefined;
+  const lines = Array.isArray(credits) ? credits.map(String) : [];
+  return { id: "license", title: "License", blocks: paragraphs(text, from, ...lines) };
+}
+
+function paragraphs(...texts: readonly (string | undefined)[]): Section["blocks"] {
+  return texts.map((text) => (text === undefined ? undefined : { type: "paragraph", text }));
+}
+
+function filesSection({ files }: CardSubject): Section {
+  return {
+    id: "files",
+    title: "Files",
+    blocks: [
+      {
+        type: "table",
+        caption: "The model that this card describes",
+        columns: [{ header: "File" }, numberColumn("Size"), { header: "SHA-256" }],
+        rows: files.map(({ name, bytes, sha256 }) => [name, asMemory(bytes), { text: sha256, style: "code" }]),
+      },
+    ],
+  };
+}

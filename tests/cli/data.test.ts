@@ -1,0 +1,108 @@
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import sharp from "sharp";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readTrainingImages } from "../../apps/cli/train/images.ts";
+import { encodeModel } from "../../src/model/model-file.ts";
+import { nodePlatform } from "../../src/runtime/node/platform.ts";
+import { resolveSettings } from "../../src/train/settings/resolve.ts";
+import type { Settings } from "../../src/train/settings/settings.ts";
+import { smallModel } from "../model/small-model.ts";
+import { capture } from "./capture.ts";
+
+let folder: string;
+const at = (name: string) => join(folder, name);
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "xception-data-"));
+  for (const label of ["cat", "dog"]) {
+    mkdirSync(at(`photos/${label}`), { recursive: true });
+    for (let index = 0; index < 6; index++) {
+      const data = Uint8Array.from({ length: 80 * 71 * 3 }, (_, place) => {
+        const [x, y] = [Math.floor(place / 3) % 80, Math.floor(place / 240)];
+        return 128 + 60 * Math.sin((x * (index + 2) + y * (9 - index) * (label === "cat" ? 1 : 2)) / 40 + (place % 3));
+      });
+      await sharp(data, { raw: { width: 80, height: 71, channels: 3 } })
+        .png()
+        .toFile(at(`photos/${label}/${index}.png`));
+    }
+  }
+  copyFileSync(at("photos/cat/1.png"), at("photos/cat/copy.png"));
+  writeFileSync(at("photos/dog/broken.jpg"), "");
+  writeFileSync(at("model.onnx"), encodeModel(smallModel()));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** The settings that locate images. */
+function located(imagesList: string): Settings {
+  return { ...resolveSettings([]).settings, split: [75, 25, 0], imagesList };
+}
+
+const clean = ["cat/0.png", "cat/1.png", "cat/2.png", "cat/3.png", "cat/4.png", "cat/5.png"].concat(
+  Array.from({ length: 6 }, (_, index) => `dog/${index}.png`),
+);
+
+describe("xception data", () => {
+  it("prints what it found, and writes the list of the others, which train takes", async () => {
+    const argv = ["data", at("photos"), "--write-clean", at("clean.txt"), "-o", at("problems.csv")];
+    const { exitCode, stdout, stderr } = await capture(argv);
+    expect({ exitCode, stdout }).toEqual({
+      exitCode: 0,
+      stdout: [
+        "images           14 in 2 classes, 7 to 7 in each",
+        "unreadable       1",
+        "copies           1 the same file",
+        "labels in doubt  not checked (needs --weights)",
+        "unlike others    0",
+        "clean            12\n",
+      ].join("\n"),
+    });
+    expect(stderr).toContain("comparing: 14/14\n");
+    expect(readFileSync(at("clean.txt"), "utf8")).toBe(`${clean.join("\n")}\n`);
+    expect(readFileSync(at("problems.csv"), "utf8")).toMatch(
+      /^problem,file,about,note\r\nunreadable,dog\/broken\.jpg,,"?image .* is empty; .*\r\n"duplicate, the same file",cat\/copy\.png,cat\/1\.png,\r\n$/,
+    );
+
+    const { training, validation } = await readTrainingImages(
+      at("photos"),
+      located(at("clean.txt")),
+      nodePlatform.files,
+    );
+    const names = [...training.samples, ...validation!.dataset.samples].map(({ name }) => name);
+    expect(names.sort()).toEqual(clean);
+  });
+
+  it("checks labels with a model, as JSON and as a page", async () => {
+    const argv = ["data", at("photos"), "--weights", at("model.onnx"), "-o", at("page.html"), "--json"];
+    const { exitCode, stdout } = await capture(argv);
+    expect(exitCode).toBe(0);
+    const found = JSON.parse(stdout);
+    expect(found).toMatchObject({ images: 14, clean: expect.any(Array), labelIssues: expect.any(Array) });
+    expect(found.crossValidatedAccuracy).toBeGreaterThan(0);
+    expect(found.duplicates).toEqual([{ kind: "bytes", files: ["cat/1.png", "cat/copy.png"] }]);
+    const page = readFileSync(at("page.html"), "utf8");
+    for (const text of ["Copies", "the same file", "cat/copy.png", "dog/broken.jpg", "data:image/jpeg;base64,"]) {
+      expect(page).toContain(text);
+    }
+  });
+
+  it.each([
+    [["--layer", "add"], 'error: xception data: without --weights there is no network; received "layer".\n'],
+    [["-o", "page.png"], "error: option --output: the extension does not identify a format; received"],
+  ])("%j is wrong usage", async (flags, message) => {
+    const { exitCode, stderr } = await capture(["data", at("photos"), ...flags]);
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain(message);
+  });
+
+  it("a list of other images is refused", async () => {
+    writeFileSync(at("other.txt"), "cat/0.png\ndog/9.png\n");
+    const read = (list: string) => readTrainingImages(at("photos"), located(list), nodePlatform.files);
+    await expect(read(at("other.txt"))).rejects.toThrow(
+      'it lists images that the data set lacks (1); received ["dog/9.png"]; expected paths inside the folder, e.g. cat/1.jpg.',
+    );
+    writeFileSync(at("cats.txt"), "cat/0.png\r\n\r\ncat/1.png");
+    await expect(read(at("cats.txt"))).rejects.toThrow('it lists no image of some classes; received ["dog"].');
+  });
+});
