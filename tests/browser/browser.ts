@@ -62,7 +62,9 @@ export async function startBrowserTest(): Promise<BrowserTest> {
     const body = files.get(path) ?? (existsSync(runtime) && (await readFile(runtime)));
     if (!body) return void response.writeHead(404).end();
     // A worker must be isolated by its own headers, too.
-    response.writeHead(200, { ...pageHeaders, "content-type": type }).end(body);
+    response
+      .writeHead(200, { ...pageHeaders, "content-type": type, "content-length": Buffer.byteLength(body) })
+      .end(body);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
