@@ -19,7 +19,18 @@ export function compileKernels(isRelaxed) {
   const features = ["--enable", "simd", ...(isRelaxed ? ["--enable", "relaxed-simd"] : [])];
   const memory = ["--importMemory", "--maximumMemory", "65536"];
   // Warning 112: functions of vectors cannot be exported; only other kernels call them.
-  const options = [...features, ...memory, "-O3", "--noAssert", "--disableWarning", "112", "--runtime", "stub", "--outFile", output];
+  const options = [
+    ...features,
+    ...memory,
+    "-O3",
+    "--noAssert",
+    "--disableWarning",
+    "112",
+    "--runtime",
+    "stub",
+    "--outFile",
+    output,
+  ];
   try {
     const { status } = spawnSync(process.execPath, [compiler, "assembly/kernels.ts", ...options], {
       cwd: root,
