@@ -12,7 +12,7 @@ import { runTraining } from "../../../src/train/train.ts";
 import { platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { reportSkipped } from "../progress.ts";
-import { type FoundCheckpoint, newestCheckpoint } from "./checkpoint-folder.ts";
+import { type FoundCheckpoint, newestCheckpoint, recordedSettings } from "./checkpoint-folder.ts";
 import { describeChoice, type Reached } from "./description.ts";
 import { type RunFlags, required, resumeCommand } from "./flags.ts";
 import { assertSameRanks, assertSameSettings, isExtended } from "./resume.ts";
@@ -124,8 +124,11 @@ function resultJson(result: Outcome, { path, written }: RunFolder) {
 }
 
 /** Returns true if the run is complete, and its report, which comes last, is newer than the checkpoint. */
-export async function isOver({ checkpoint, path }: FoundCheckpoint, folder: RunFolder): Promise<boolean> {
+export async function isOver({ checkpoint, path, record }: FoundCheckpoint, folder: RunFolder): Promise<boolean> {
   if (!checkpoint.isOver) return false;
+  const { test, split } = recordedSettings(record).settings;
+  // It was stopped during its test.
+  if ((test !== null || (split?.[2] ?? 0) > 0) && (await testIn(folder)) === undefined) return false;
   const [report, saved] = await Promise.all(
     [folder.file("report"), path].map((file) => stat(file).catch(() => undefined)),
   );
