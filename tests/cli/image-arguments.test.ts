@@ -101,7 +101,7 @@ it("--pixel-limit and pixelLimit limit images, and are the remedy that the error
     ["evaluate", at("model.onnx"), at("photos")],
     ["embed", at("model.onnx"), image, "-o", at("none.csv")],
     ["explain", at("model.onnx"), image],
-    ["verify", at("model.onnx"), "--images", image],
+    ["verify", at("model.onnx"), "--image", image],
     ["train", at("photos"), "-o", at("run"), "--val", at("photos")],
   ]) {
     const { exitCode, stdout, stderr } = await capture([...argv, ...limit]);

@@ -72,6 +72,7 @@ const flags: Readonly<Record<string, Edges>> = {
   "--epochs": count,
   "--batch-size": { ...count, range: "a whole number from 1, or auto", allowed: ["1", "auto"] },
   "--accumulate": count,
+  "--pixel-limit": count,
   "--patience": countOrNone,
   "--max-minutes": {
     range: "a number above 0, up to 35000, or none",
