@@ -66,7 +66,9 @@ export interface Client {
   ): Promise<InferResponse>;
   /** Returns whether all models are loaded. */
   ready(options?: ClientRequest): Promise<boolean>;
+  /** Returns the name and version of the server, and the protocol extensions that work. */
   metadata(options?: ClientRequest): Promise<ServerMetadata>;
+  /** Returns the inputs and outputs of a model: names, types and shapes. */
   modelMetadata(model: string, options?: ClientRequest): Promise<ModelMetadataResponse>;
   /** Lists the models of the repository. */
   models(options?: ClientRequest): Promise<readonly RepositoryIndexEntry[]>;

@@ -17,6 +17,7 @@ const recordingInterval = 150;
 export class ClassCard extends HTMLElement {
   readonly taught: TaughtClass;
   readonly #video: HTMLVideoElement;
+  #name: HTMLInputElement | undefined;
   readonly #count = h("span", { class: "muted count" });
   readonly #thumbnails = h("ul", { class: "thumbnails" });
   #recording = false;
@@ -37,11 +38,10 @@ export class ClassCard extends HTMLElement {
       ariaLabel: words.className,
       maxLength: 80,
       onchange: () => {
-        taught.name = name.value.trim() || taught.name;
-        name.value = taught.name;
-        void store.saveClass(taught).then(() => this.#changed());
+        void this.rename(name.value.trim() || taught.name);
       },
     });
+    this.#name = name;
     const id = `images-${taught.id}`;
     const file = h("input", {
       type: "file",
@@ -88,6 +88,13 @@ export class ClassCard extends HTMLElement {
       void droppedFiles(event.dataTransfer).then((files) => this.addImages(files.map((each) => each.file)));
     });
     void attempt(() => this.#refresh());
+  }
+
+  async rename(name: string): Promise<void> {
+    this.taught.name = name;
+    if (this.#name) this.#name.value = name;
+    await store.saveClass(this.taught);
+    this.#changed();
   }
 
   /** Adds images; those that the browser cannot read are counted and reported. */

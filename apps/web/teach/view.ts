@@ -186,17 +186,20 @@ export class TeachView extends HTMLElement {
   async #addNamed(images: ReadonlyMap<string, readonly Blob[]>): Promise<void> {
     for (const [name, own] of images) {
       const cards = [...this.#cards.querySelectorAll("class-card")] as ClassCard[];
-      const card = cards.find(({ taught }) => taught.name === name) ?? (await this.#addClass(name));
-      await card.addImages(own);
-    }
-    // The two classes for a start, if they were not needed.
-    for (const card of [...this.#cards.querySelectorAll("class-card")] as ClassCard[]) {
-      const isUnused = /^\D+ [12]$/.test(card.taught.name) && (await store.countImages(card.taught.id)) === 0;
-      if (!isUnused || images.size < 2) continue;
-      await store.removeClass(card.taught.id);
-      card.remove();
+      const card = cards.find(({ taught }) => taught.name === name) ?? (await this.#unusedCard(cards));
+      await card?.rename(name);
+      await (card ?? (await this.#addClass(name))).addImages(own);
     }
     await this.#update();
+  }
+
+  /** One of the two classes for a start, if it has no images yet: taking it instead of a new one moves nothing. */
+  async #unusedCard(cards: readonly ClassCard[]): Promise<ClassCard | undefined> {
+    for (const card of cards) {
+      const { id, name } = card.taught;
+      if (/^\D+ [12]$/.test(name) && (await store.countImages(id)) === 0) return card;
+    }
+    return undefined;
   }
 
   /** Enables what is possible now, and computes embeddings ahead. */
