@@ -1,6 +1,6 @@
 import { UsageError } from "./base/errors.ts";
+import { limitPixels } from "./base/pixel-limit.ts";
 import type { FileSystem, ImageLimits, ImageSource, Platform, Source } from "./base/platform.ts";
-import { limitPixels } from "./base/source.ts";
 import type { FolderDataset, ImageDataset } from "./data/dataset.ts";
 import type { Network } from "./graph/network.ts";
 import type { LoadedModel, LoadModelOptions } from "./model/load-model.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Command } from "commander";
+import { limitPixels } from "../../src/base/pixel-limit.ts";
 import type { DownloadLimits, Platform } from "../../src/base/platform.ts";
-import { limitPixels } from "../../src/base/source.ts";
 import type { DownloadProgress } from "../../src/runtime/node/download-attempt.ts";
 import { cachedDownloads, type DownloadSettings, downloadSettings } from "../../src/runtime/node/downloads.ts";
 import { nodeImages, nodePlatform } from "../../src/runtime/node/platform.ts";

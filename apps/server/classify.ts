@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { checkDocument, parseJson } from "../../src/base/json.ts";
 import { type Kind, number, wholeNumber } from "../../src/base/kinds.ts";
 import type { ClassifyResponse } from "../../src/client/protocol.ts";

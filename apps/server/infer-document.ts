@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { FormatError } from "../../src/base/errors.ts";
 import { checkDocument, parseJson } from "../../src/base/json.ts";
 import type { InferOutput, InferResponse } from "../../src/client/protocol.ts";

@@ -1,11 +1,9 @@
 import { DataError, FileError, ShapeError, UsageError } from "./errors.ts";
-import { assertOption, wholeNumber } from "./kinds.ts";
 import type {
   DecodeOptions,
   DownloadLimits,
   ImageCodec,
   ImageSource,
-  Platform,
   RgbImage,
   Source,
   SourceReader,
@@ -98,19 +96,6 @@ function asDataError(error: unknown): never {
   const isDownload = error.parts.where.startsWith("download");
   const remedy = isDownload ? "Check the URL, or download the image and name the file." : error.parts.remedy;
   throw new DataError({ ...error.parts, ...(remedy !== undefined && { remedy }), cause: error });
-}
-
-/**
- * Limits the pixels of images that a platform decodes.
- * @param pixelLimit as in {@link DecodeOptions}; undefined changes nothing.
- * @throws {UsageError} it is not a whole number from 1.
- */
-export function limitPixels<P extends Platform>(platform: P, pixelLimit: number | undefined): P {
-  if (pixelLimit === undefined) return platform;
-  assertOption("option pixelLimit", pixelLimit, wholeNumber({ from: 1 }));
-  const { decode, encodePng } = platform.images;
-  const images: ImageCodec = { encodePng, decode: (source, options) => decode(source, { pixelLimit, ...options }) };
-  return { ...platform, images };
 }
 
 function isSource(source: ImageSource): source is Source {

@@ -1,7 +1,7 @@
 import { DataError, UsageError } from "../base/errors.ts";
 import { assertAllowed, assertOption, wholeNumber } from "../base/kinds.ts";
+import { limitPixels } from "../base/pixel-limit.ts";
 import type { Communicator, Platform, SizedDecodeOptions } from "../base/platform.ts";
-import { limitPixels } from "../base/source.ts";
 import { type BatchOptions, BatchSource } from "../data/batches.ts";
 import { type ImageDataset, isMultiLabel, relabel } from "../data/dataset.ts";
 import { ImageStore } from "../data/image-loading.ts";

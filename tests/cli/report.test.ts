@@ -42,7 +42,7 @@ it("says of a training that its time limit ended that it was stopped, for it can
 });
 
 it("has what was seen of the training in it", async () => {
-  const { steps, health, gallery, evaluation, live } = await data();
+  const { steps, health, gallery, validation, live } = await data();
   expect(steps!.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
   expect(health!.map(({ step }) => step)).toEqual([2, 4, 6, 8]);
   expect(health![0]!.blocks.map(({ block }) => block)).toEqual([
@@ -55,7 +55,7 @@ it("has what was seen of the training in it", async () => {
     "top",
   ]);
   expect(gallery!.wrong.length + gallery!.right.length).toBe(4);
-  expect(evaluation!.calibration!.temperature).toBeDefined();
+  expect(validation!.calibration!.temperature).toBeDefined();
   expect(live).toBeUndefined();
 });
 

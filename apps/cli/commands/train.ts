@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { limitPixels } from "../../../src/base/source.ts";
+import { limitPixels } from "../../../src/base/pixel-limit.ts";
 import type { ImageDataset } from "../../../src/data/dataset.ts";
 import { defaultPreprocessing } from "../../../src/model/model.ts";
 import { drawContactSheet } from "../../../src/report/contact-sheet.ts";

@@ -1,7 +1,7 @@
 import { TrainingError, UsageError } from "../../../src/base/errors.ts";
+import { limitPixels } from "../../../src/base/pixel-limit.ts";
 import type { Platform } from "../../../src/base/platform.ts";
 import type { EvaluatedImages } from "../../../src/base/records.ts";
-import { limitPixels } from "../../../src/base/source.ts";
 import { countParameters, type Network, networkWeights } from "../../../src/graph/network.ts";
 import { encodeModel } from "../../../src/model/model-file.ts";
 import type { StartingWeights } from "../../../src/model/starting-weights.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { outputActivation } from "../../graph/network.ts";
 import type { ModelParts } from "../../model/model.ts";
 import { buildNetwork, nameOfArchitecture } from "../../models/registry.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Evaluation } from "../../base/records.ts";
 import { accuracyInterval, type Interval } from "../../base/significance.ts";
 import type { Provenance } from "../../model/model.ts";
