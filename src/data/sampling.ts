@@ -73,7 +73,7 @@ function countsOf(total: number, shares: SplitShares, name: string): Record<keyo
   if (total <= heldOut.length) {
     throw new DataError({
       where: `class "${name}"`,
-      what: `there are too few images to hold one out for ${heldOut.join(" and one for ")}`,
+      what: `there are too few different images to hold one out for ${heldOut.join(" and one for ")}`,
       received: total,
       expected: `at least ${heldOut.length + 1}`,
       remedy: `Add images, or give a folder for ${heldOut.join(" and one for ")}.`,

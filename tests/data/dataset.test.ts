@@ -118,10 +118,10 @@ describe("splitDataset", () => {
       `[UsageError: splitDataset option validation: this value is not allowed; received 0.5; expected with the test's less than 1.]`,
     );
     expect(split({ a: 2, b: 1 }, 0.5, 0)).toThrowErrorMatchingInlineSnapshot(
-      `[DataError: class "b": there are too few images to hold one out for validation; received 1; expected at least 2. Add images, or give a folder for validation.]`,
+      `[DataError: class "b": there are too few different images to hold one out for validation; received 1; expected at least 2. Add images, or give a folder for validation.]`,
     );
     expect(split({ a: 2, b: 5 }, 0.1, 0.1)).toThrowErrorMatchingInlineSnapshot(
-      `[DataError: class "a": there are too few images to hold one out for validation and one for test; received 2; expected at least 3. Add images, or give a folder for validation and one for test.]`,
+      `[DataError: class "a": there are too few different images to hold one out for validation and one for test; received 2; expected at least 3. Add images, or give a folder for validation and one for test.]`,
     );
   });
 });

@@ -92,7 +92,7 @@ describe("a data set with several labels for an image", () => {
     expect(new Set([...training.samples, ...validation.samples])).toEqual(new Set(dataset.samples));
     const one = { ...dataset, samples: dataset.samples.slice(0, 1) };
     expect(() => splitDataset(one, { validation: 0.5, test: 0 }, 0)).toThrow(
-      'class "all": there are too few images to hold one out for validation',
+      'class "all": there are too few different images to hold one out for validation',
     );
   });
 });

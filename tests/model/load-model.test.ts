@@ -129,7 +129,7 @@ describe("refusals", () => {
       allowMissing: "predictions/*",
     });
     expect(await load(features.bytes)).toMatchInlineSnapshot(
-      `"file of 251768 bytes: a model needs a classifier; received "Activation \\"block7_sepconv2_act\\" at the network's end"; expected a Dense or Activation layer that gives one number for each class."`,
+      `"file of 251789 bytes: a model needs a classifier; received "Activation \\"block7_sepconv2_act\\" at the network's end"; expected a Dense or Activation layer that gives one number for each class."`,
     );
     expect(await load(join(formats, "small.weights.h5"))).toMatchInlineSnapshot(
       `"file "…/small.weights.h5": they are not the weights of this network; missing: block1_conv2/kernel, block1_conv2_bn/gamma, block1_conv2_bn/beta, block1_conv2_bn/moving_mean, block1_conv2_bn/moving_variance and 224 more; unexpected: layers/batch_normalization_1/vars/0, layers/batch_normalization_1/vars/1, layers/batch_normalization_1/vars/2, layers/batch_normalization_1/vars/3, layers/batch_normalization_2/vars/0 and 13 more; of another shape: block1_conv1/kernel (3×3×3×8 instead of 3×3×3×32), block1_conv1_bn/gamma (8 instead of 32), block1_conv1_bn/beta (8 instead of 32), block1_conv1_bn/moving_mean (8 instead of 32), block1_conv1_bn/moving_variance (8 instead of 32) and 2 more. Check the network's options: variant, width, classes and the rest must be those it was trained with."`,

@@ -59,7 +59,7 @@ describe("POST /classify", () => {
       "",
       "no image",
       400,
-      "image of 8 bytes: this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF or TIFF.",
+      "image of 8 bytes: this is not a supported image; expected JPEG, PNG, WebP, AVIF, GIF, TIFF or BMP.",
     ],
     ["?top=0", "x", 400, 'parameter top: this value is not allowed; received "0"; expected a whole number from 1.'],
     [
