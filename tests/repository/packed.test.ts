@@ -28,8 +28,11 @@ beforeAll(async () => {
   for (const [label, brightness] of Object.entries({ dark: 40, bright: 200 })) {
     const photos = join(folder, "photos", label);
     mkdirSync(photos, { recursive: true });
-    const png = await encodePng({ width: 71, height: 71, data: new Uint8Array(71 * 71 * 3).fill(brightness) });
-    for (const name of ["0.png", "1.png", "2.png"]) writeFileSync(join(photos, name), png);
+    // Equal files would stay together, and none could be held out.
+    for (const index of [0, 1, 2]) {
+      const data = new Uint8Array(71 * 71 * 3).fill(brightness + index);
+      writeFileSync(join(photos, `${index}.png`), await encodePng({ width: 71, height: 71, data }));
+    }
   }
 });
 
