@@ -21,6 +21,8 @@ describe("EvaluationTally", () => {
     expect(rest).toEqual({
       images: 4,
       top1: 0.5,
+      // Wilson: ½ ± z √(¼/4 + z²/64) / (1 + z²/4), z = 1.96.
+      top1Interval: { low: expect.closeTo(0.15004, 5), high: expect.closeTo(0.84996, 5) },
       top5: 1,
       averages: {
         macro: { precision: expect.closeTo(4 / 9, 12), recall: 0.5, f1: expect.closeTo(7 / 18, 12) },
