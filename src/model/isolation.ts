@@ -67,7 +67,7 @@ export function engineWithSignal(engine: Engine, signal: AbortSignal | undefined
       const session = await engine.createSession(model, { ...options, signal });
       return {
         outputShapes: session.outputShapes!,
-        run: (feeds, run) => session.run(feeds, { signal, ...run }),
+        run: (feeds, run) => session.run(feeds, { ...run, signal: run?.signal ?? signal }),
         endProfiling: () => session.endProfiling(),
         dispose: () => session.dispose(),
       };
