@@ -1,5 +1,4 @@
 import type { DeviceStatus, Engine, Session, SessionOptions } from "../../base/platform.ts";
-import { isProgram } from "../../graph/program.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import type { ProgramSession } from "../wasm/session.ts";
 import type { WebSession } from "./session.ts";
@@ -29,6 +28,8 @@ async function createSession(
   { onnxruntime }: WebEngineOptions,
 ): Promise<Session> {
   const { threads = availableThreads() } = options ?? {};
+  // Not on the page, whose worker runs the models.
+  const { isProgram } = await import("../../graph/program.ts");
   const { name, session, failure } = isProgram(model)
     ? await programSession(model, threads, options?.profile)
     : await onnxSession(model, { ...options, threads }, onnxruntime);

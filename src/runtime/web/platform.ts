@@ -6,7 +6,7 @@ import { webImages } from "./images.ts";
 /** Options of a browser's platform. */
 export interface WebPlatformOptions extends WebDownloadOptions, WebEngineOptions {}
 
-/** A browser, on the page or in a worker: its image decoder, downloads into its cache, and engines in WebAssembly and WebGPU. */
+/** A browser, on the page or in a worker: its image decoder, downloads into its cache, and engines in WebAssembly. */
 export function webPlatform(options: WebPlatformOptions = {}): Platform {
   const downloads = webDownloads(options);
   return { name: "web", engine: webEngine(options), images: webImages({ downloads }), downloads };
