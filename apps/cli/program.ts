@@ -12,6 +12,7 @@ import { registerEvaluate } from "./commands/evaluate.ts";
 import { registerExplain } from "./commands/explain.ts";
 import { registerExportRepository } from "./commands/export-repository.ts";
 import { registerPlot } from "./commands/plot.ts";
+import { registerQuantize } from "./commands/quantize.ts";
 import { registerReport } from "./commands/report.ts";
 import { registerSearch } from "./commands/search.ts";
 import { registerServe } from "./commands/serve.ts";
@@ -41,6 +42,7 @@ const commands = [
   registerServe,
   registerExportRepository,
   registerConvert,
+  registerQuantize,
   registerVerify,
   registerWeights,
   registerDoctor,
