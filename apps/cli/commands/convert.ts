@@ -17,7 +17,7 @@ import { addDownloadOptions, type DownloadFlags, platformFor } from "../download
 import { type CliIo, writeJson } from "../io.ts";
 import { addLabelsOption, labelsOf } from "../labels.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
-import { addCommand } from "../options.ts";
+import { addHelp } from "../options.ts";
 import { assertOverwrite, fileAt } from "../output-file.ts";
 import { addPreprocessingOptions, preprocessingOptions } from "../preprocessing-options.ts";
 
@@ -33,13 +33,12 @@ interface ConvertFlags extends NetworkFlags, DownloadFlags, PreprocessingOptions
 
 const targetNames = Object.keys(weightsTargets) as TargetName[];
 
-export function registerConvert(program: Command, io: CliIo): void {
-  const command = addCommand(program, "convert <in> <out>", {
-    summary: "Convert a model or weights to another format",
+export default function registerConvert(command: Command, io: CliIo): void {
+  addHelp(command, {
     details:
       "The extension of OUT chooses the format: .onnx, .keras, .h5, .weights.h5, .json (TensorFlow.js), " +
-      ".safetensors (timm); a folder gets model.onnx, or model_fp16.onnx. IN is a file, a URL, or a name of xception weights. Network flags load the " +
-      "weights into that network; without them the file's own network is kept.",
+      ".safetensors (timm); in a folder, OUT is model.onnx, or model_fp16.onnx. IN is a file, a URL, or a name of xception " +
+      "weights. Network flags load the weights into that network; without them the file's own network is kept.",
     examples: [
       "xception convert weights.h5 model.onnx --classes 10 --labels labels.txt",
       "xception convert run/model.onnx model.keras",

@@ -17,7 +17,7 @@ import { type QuantizeStep, quantize } from "../../../src/tasks/quantize/quantiz
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addCommand, countOf, valueReader } from "../options.ts";
+import { addHelp, countOf, valueReader } from "../options.ts";
 import { assertOverwrite, fileAt } from "../output-file.ts";
 import { type Progress, reportSkipped, startProgress } from "../progress.ts";
 import { machineFacts } from "../train/machine.ts";
@@ -38,9 +38,8 @@ interface QuantizeFlags extends Omit<ClassifierFlags, "device"> {
   readonly json?: boolean;
 }
 
-export function registerQuantize(program: Command, io: CliIo): void {
-  const command = addCommand(program, "quantize <model>", {
-    summary: "Make a model smaller and faster: int8 weights",
+export default function registerQuantize(command: Command, io: CliIo): void {
+  addHelp(command, {
     details:
       "Writes an .onnx file with int8 weights and activations, a quarter of the size. It is written only if it predicts as the " +
       "float32 model does, and is faster here; blocks that cost too much accuracy stay float32. Images of a subfolder with the " +
