@@ -290,7 +290,9 @@ function runningOnnx(): FuzzedReader {
     await session.dispose();
   };
   const cases = damagedFiles(...["torch-plain.onnx", "torch-folded.onnx"].map(golden));
-  return reader("ONNX of others, run", async () => cases, run, { codes: ["FORMAT", "USAGE", "FILE", "RUNTIME_UNAVAILABLE"] });
+  return reader("ONNX of others, run", async () => cases, run, {
+    codes: ["FORMAT", "USAGE", "FILE", "RUNTIME_UNAVAILABLE"],
+  });
 }
 
 /** Everything that weights come in, through the one function that opens it all. */
