@@ -195,7 +195,7 @@ export class Repository {
     const startMs = performance.now();
     entry.stamp = stamp;
     try {
-      const served = await ServedModel.load(file, this.#context);
+      const served = await ServedModel.load(file, this.#context, (lost) => this.#restart(lost));
       if (this.#isClosing) return await served.retire();
       const old = entry.served;
       Object.assign(entry, { served, reason: "" });
@@ -207,6 +207,18 @@ export class Repository {
       this.#log("error", "model not loaded", { model: name, version, error: entry.reason });
       throw error;
     }
+  }
+
+  /** Loads a model again whose engine has stopped. */
+  #restart(lost: ServedModel): void {
+    const { file } = lost;
+    const entry = this.#entryOf(file.name);
+    if (entry.served !== lost) return;
+    Object.assign(entry, { served: undefined, reason: "its engine has stopped" });
+    this.#log("error", "engine stopped", { model: file.name });
+    this.#retire(lost);
+    // If that fails, the error is in the log and in the index.
+    void this.#queue.add(async () => entry.isUnloaded || this.#replace(file, entry.stamp)).catch(() => {});
   }
 
   #retire(served: ServedModel | undefined): void {

@@ -1,4 +1,4 @@
-import { AbortedError } from "../../src/base/errors.ts";
+import { AbortedError, RuntimeUnavailableError } from "../../src/base/errors.ts";
 import type { ImageSource, Platform, RgbImage, SessionOptions } from "../../src/base/platform.ts";
 import { topIndices } from "../../src/learning/ranking.ts";
 import type { LoadModelOptions } from "../../src/model/load-model.ts";
@@ -44,7 +44,12 @@ export class ServedModel {
   #extractor: Promise<FeatureExtractor> | undefined;
   #explainer: Promise<Explainer> | undefined;
 
-  private constructor(file: ModelFile, classifier: Classifier, context: ModelContext) {
+  private constructor(
+    file: ModelFile,
+    classifier: Classifier,
+    context: ModelContext,
+    onLost: (model: ServedModel) => void,
+  ) {
     const { settings, metrics } = context;
     const { name: model, version } = file;
     const { labels: classes, provenance } = classifier;
@@ -54,7 +59,15 @@ export class ServedModel {
     this.classifier = classifier;
     this.#metrics = new ModelMetrics(metrics, { model, version }, { classes, provenance });
     this.#batcher = new Batcher(
-      (images) => classifier.probabilities(images),
+      async (images) => {
+        try {
+          return await classifier.probabilities(images);
+        } catch (error) {
+          if (!(error instanceof RuntimeUnavailableError)) throw error;
+          onLost(this);
+          throw engineLost(model, error);
+        }
+      },
       settings,
       () => this.#metrics.ran(),
     );
@@ -62,16 +75,21 @@ export class ServedModel {
 
   /**
    * Loads a model and runs it once, so that the first request is as fast as later ones.
+   * @param onLost called when its engine has stopped, and it must be loaded again.
    * @throws as {@link Verbs.loadClassifier}.
    */
-  static async load(file: ModelFile, context: ModelContext): Promise<ServedModel> {
+  static async load(
+    file: ModelFile,
+    context: ModelContext,
+    onLost: (model: ServedModel) => void,
+  ): Promise<ServedModel> {
     const { options, session, platform } = context;
     const classifier = await loadClassifier(file.source, { ...options, platform, session });
     try {
       const { width, height } = classifier.inputSize;
       const image = await classifier.prepare({ width, height, data: new Uint8Array(3 * width * height).fill(127) });
       for (const probabilities of await classifier.probabilities([image])) assertFiniteProbabilities(probabilities);
-      return new ServedModel(file, classifier, context);
+      return new ServedModel(file, classifier, context, onLost);
     } catch (error) {
       await classifier.dispose();
       throw error;
@@ -119,8 +137,14 @@ export class ServedModel {
    */
   async alone<T>(work: () => Promise<T>, request: RunRequest): Promise<T> {
     const prepare = async () => [work];
-    const { results } = await this.#singles.add({ ...request, count: 1, prepare });
-    return results[0] as T;
+    try {
+      const { results } = await this.#singles.add({ ...request, count: 1, prepare });
+      return results[0] as T;
+    } catch (error) {
+      if (!(error instanceof RuntimeUnavailableError)) throw error;
+      await this.#disposeTools();
+      throw engineLost(this.file.name, error);
+    }
   }
 
   /** The model's feature extractor, loaded when first needed. */
@@ -152,16 +176,26 @@ export class ServedModel {
   /** Frees the engine's memory once every accepted request is answered. */
   async retire(): Promise<void> {
     await Promise.all([this.#batcher.idle(), this.#singles.idle()]);
-    await Promise.all([
-      this.classifier.dispose(),
-      ...[this.#extractor, this.#explainer].map(async (loaded) => (await loaded)?.dispose()),
-    ]);
+    await Promise.all([this.classifier.dispose(), this.#disposeTools()]);
+  }
+
+  /** Frees the extractor and the explainer, which are loaded again when they are needed. */
+  async #disposeTools(): Promise<void> {
+    const tools = [this.#extractor, this.#explainer];
+    this.#extractor = undefined;
+    this.#explainer = undefined;
+    await Promise.all(tools.map(async (loaded) => (await loaded)?.dispose()));
   }
 }
 
 /** The error for requests after SIGTERM. */
 export function shuttingDown(): RefusedError {
   return new RefusedError(503, { where: "server", what: "it is shutting down", remedy: "Ask another one." }, 1);
+}
+
+function engineLost(model: string, cause: Error): RefusedError {
+  const what = "its engine has stopped, and is being started again";
+  return new RefusedError(503, { where: `model "${model}"`, what, remedy: "Try again.", cause }, 1);
 }
 
 function reasonOf(error: unknown) {

@@ -184,4 +184,18 @@ describe("what a batcher refuses", () => {
     await release();
     expect((await good).results).toEqual([2]);
   });
+
+  it("only the requests of a batch whose run fails", async () => {
+    let runs = 0;
+    const batcher = new Batcher<number, number>(
+      async (rows) => {
+        if (runs++ === 0) throw new Error("out of memory");
+        return rows;
+      },
+      serveSettings({ maxBatchSize: 1 }),
+    );
+    const [first, second] = [1, 2].map((row) => batcher.add({ count: 1, prepare: async () => [row] }));
+    await expect(first).rejects.toThrow("out of memory");
+    expect((await second!).results).toEqual([2]);
+  });
 });

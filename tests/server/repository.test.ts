@@ -1,6 +1,7 @@
 import { cp, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Server } from "../../apps/server/server.ts";
 import type { ClassifyResponse, RepositoryIndexEntry } from "../../src/client/protocol.ts";
@@ -98,6 +99,25 @@ it("takes a new version and a changed file into use under load, losing and mixin
     expect(labels).toEqual([...(model_version === "2" ? pets : insects)].sort());
   }
   expect(answers.some(({ model_version }) => model_version === "2")).toBe(true);
+});
+
+it("starts a model's engine again that has stopped, and answers 503 meanwhile", async () => {
+  const threads: Worker[] = [];
+  const collect = (thread: Worker) => threads.push(thread);
+  process.on("worker", collect);
+  await change("pets", "load");
+  process.off("worker", collect);
+  expect((await classify()).status).toBe(200);
+  for (const thread of threads) await thread.terminate();
+  const lost = await classify();
+  expect([lost.status, lost.json().error]).toEqual([
+    503,
+    'model "pets": its engine has stopped, and is being started again. Try again.',
+  ]);
+  while ((await index()).find(({ name }) => name === "pets")?.state !== "READY") {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  expect((await classify()).status).toBe(200);
 });
 
 it("keeps a model in use whose file is gone", async () => {
