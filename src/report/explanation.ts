@@ -116,7 +116,13 @@ export function explanationScoreDocument(
       ...[deletion, insertion, difference, road].map(written),
       randomization && randomization[0]!.mean.toFixed(2),
       randomization && randomization.at(-1)!.mean.toFixed(2),
-      isSane === undefined ? "baseline" : isSane ? "passed" : { text: "failed", style: "warning" },
+      ["random", "edges"].includes(method)
+        ? "baseline"
+        : isSane === undefined
+          ? "–"
+          : isSane
+            ? "passed"
+            : { text: "failed", style: "warning" },
     ]),
   };
   const incomplete = scores.find(({ incompleteness }) => incompleteness)?.incompleteness;

@@ -3,7 +3,7 @@ import { DataError, UsageError } from "../../../src/base/errors.ts";
 import { choice, listOf } from "../../../src/base/kinds.ts";
 import type { Platform } from "../../../src/base/platform.ts";
 import { encodeNpy } from "../../../src/formats/npy.ts";
-import { type LoadedModel, type LoadModelOptions, loadModel } from "../../../src/model/load-model.ts";
+import { type ClassifierSession, type LoadedModel, loadModelElseGraph } from "../../../src/model/load-model.ts";
 import {
   drawExplanation,
   type ExplainedImage,
@@ -18,7 +18,7 @@ import { Explainer, type Explanation } from "../../../src/tasks/explain/explaine
 import { resizeMap } from "../../../src/tasks/explain/maps.ts";
 import { type ExplanationMethod, explanationMethods } from "../../../src/tasks/explain/methods.ts";
 import { overlaidPair } from "../../../src/tasks/explain/overlay.ts";
-import { loadProbe } from "../../../src/tasks/explain/probe.ts";
+import { hasLayers, loadProbe } from "../../../src/tasks/explain/probe.ts";
 import { scoreExplanations } from "../../../src/tasks/explain/score.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { type ImageArgument, imagesOf } from "../image-arguments.ts";
@@ -60,7 +60,7 @@ export function registerExplain(program: Command, io: CliIo): void {
     .option("-o, --output <file>", "what to write: .html, or of one image .png, or its map as .npy")
     .option(
       "--method <name,name>",
-      `${explanationMethods.join(", ")} (default: grad-cam; with --score ${quickMethods.join(", ")})`,
+      `${explanationMethods.join(", ")} (default: grad-cam; with --score ${quickMethods.join(", ")}; occlusion for a graph whose layers are not known)`,
       valueReader("--method", listOf(choice(...explanationMethods))),
     )
     .option("--class <name>", "class to explain (default: the top class)")
@@ -84,7 +84,8 @@ export function registerExplain(program: Command, io: CliIo): void {
     const { platform, options } = await classifierArguments(command, networkFlags(flags), io);
     const images = await imagesOf(paths, io, platform.files);
     if (extension === "png" || extension === "npy") assertOneImage(images, flags, extension);
-    const loaded = await load(model, platform, options, io);
+    const loaded = await loadModelElseGraph(model, platform, options, { device });
+    reportNotes(loaded.notes, io);
     const about = [
       { name: "Model", value: model },
       ...(flags.layer === undefined ? [] : [{ name: "Layer", value: flags.layer }]),
@@ -97,7 +98,7 @@ export function registerExplain(program: Command, io: CliIo): void {
     const progress = images.length > 1 ? startProgress(io, { label: "explaining", total: images.length }) : undefined;
     try {
       for (const each of images) {
-        for (const method of flags.method ?? ["grad-cam"]) {
+        for (const method of flags.method ?? [explainer.defaultMethod]) {
           const { class: label, against, layer, samples, augSmooth, eigenSmooth, seed } = flags;
           const choice = { method, label, against, layer, samples, augSmooth, eigenSmooth, seed, signal: io.signal };
           for await (const result of explainer.explainAll([each.image], choice)) found.push({ ...each, ...result });
@@ -144,12 +145,6 @@ function networkFlags(flags: ExplainFlags): ClassifierFlags {
   return about;
 }
 
-async function load(model: string, platform: Platform, options: LoadModelOptions, io: CliIo): Promise<LoadedModel> {
-  const loaded = await loadModel(model, platform, options);
-  reportNotes(loaded.notes, io);
-  return loaded;
-}
-
 /** @throws {UsageError} a class is named: scores are those of each image's top class. */
 function assertTopClass(flags: ExplainFlags): void {
   const name = (["class", "against"] as const).find((each) => flags[each] !== undefined);
@@ -186,7 +181,7 @@ async function write(
     platform,
     about,
   }: {
-    readonly loaded: LoadedModel;
+    readonly loaded: LoadedModel | ClassifierSession;
     readonly platform: Platform;
     readonly about: readonly { readonly name: string; readonly value: string }[];
   },
@@ -212,7 +207,7 @@ async function write(
 }
 
 async function writeScores(
-  model: LoadedModel,
+  model: LoadedModel | ClassifierSession,
   images: readonly ImageArgument[],
   {
     flags,
@@ -226,7 +221,17 @@ async function writeScores(
     readonly io: CliIo;
   },
 ): Promise<void> {
-  const { method: methods = quickMethods, layer, samples, augSmooth, eigenSmooth, seed, device, output, json } = flags;
+  const {
+    method: methods = hasLayers(model) ? quickMethods : (["occlusion"] as const),
+    layer,
+    samples,
+    augSmooth,
+    eigenSmooth,
+    seed,
+    device,
+    output,
+    json,
+  } = flags;
   const choice = { layer, samples, augSmooth, eigenSmooth, seed, signal: io.signal };
   let progress: ReturnType<typeof startProgress> | undefined;
   const result = await scoreExplanations(model, images, {

@@ -6,13 +6,22 @@ import {
   compileActivationGradient,
 } from "../../compiler/activation-gradient.ts";
 import { imageBatch } from "../../model/images.ts";
+import type { ClassifierSession } from "../../model/load-model.ts";
 import type { Model } from "../../model/model.ts";
-import { assertNotAborted, loadPredictor, type Predictor } from "../../model/predictor.ts";
+import { assertNotAborted, loadPredictor, Predictor } from "../../model/predictor.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import { type Mask, masked, neutralColor } from "./perturbations.ts";
 
 /** The parts of a model that an explanation needs. */
 export type ExplainedModel = Pick<Model, "network" | "weights" | "labels" | "preprocessing">;
+
+/** A graph of another tool in the engine, whose layers are not known; it is disposed with what explains it. */
+export type ExplainedGraph = Pick<ClassifierSession, "network" | "session" | "labels" | "preprocessing">;
+
+/** Returns whether a model's layers and weights are known, so that it has gradients. */
+export function hasLayers(model: ExplainedModel | ExplainedGraph): model is ExplainedModel {
+  return "weights" in model;
+}
 
 /** What a method reads: a layer's activations with or without their gradient, the scaled pixels, or scores alone. */
 export type Reads = "gradient" | "activations" | "pixels" | "scores";
@@ -38,7 +47,7 @@ const batchSize = 8;
 
 /** A classifier in the engine, with the gradients of its scores, which are compiled when first needed. */
 export class Probe {
-  readonly model: ExplainedModel;
+  readonly model: ExplainedModel | ExplainedGraph;
   /** Name of the input layer, whose output is the scaled pixels. */
   readonly pixels: string;
   readonly #platform: Platform;
@@ -47,7 +56,12 @@ export class Probe {
   readonly #gradients = new Map<string, { readonly compiled: CompiledGradient; readonly session: Promise<Session> }>();
 
   /** @param predictor of the same model; it is disposed with the probe. */
-  constructor(model: ExplainedModel, predictor: Predictor, platform: Platform, options?: SessionOptions) {
+  constructor(
+    model: ExplainedModel | ExplainedGraph,
+    predictor: Predictor,
+    platform: Platform,
+    options?: SessionOptions,
+  ) {
     this.model = model;
     this.pixels = model.network.layers.find(({ config }) => config.type === "InputLayer")!.name;
     this.#predictor = predictor;
@@ -169,7 +183,7 @@ export class Probe {
     const key = JSON.stringify([layer, batch]);
     const known = this.#gradients.get(key);
     if (known) return known;
-    const { network, weights } = this.model;
+    const { network, weights } = this.model as ExplainedModel;
     const compiled = compileActivationGradient(network, weights, { layer, batchSize: batch });
     const loaded = { compiled, session: this.#platform.engine.createSession(compiled.model, this.#options) };
     this.#gradients.set(key, loaded);
@@ -178,8 +192,17 @@ export class Probe {
 }
 
 /** Loads a classifier into the engine to explain it. */
-export async function loadProbe(model: ExplainedModel, platform: Platform, options?: SessionOptions): Promise<Probe> {
-  return new Probe(model, await loadPredictor(model, platform, options), platform, options);
+export async function loadProbe(
+  model: ExplainedModel | ExplainedGraph,
+  platform: Platform,
+  options?: SessionOptions,
+): Promise<Probe> {
+  const predictor = hasLayers(model)
+    ? await loadPredictor(model, platform, options)
+    : new Predictor(model, platform, async () => model.session);
+  // Loaded even if nothing is explained, so that a graph is disposed.
+  await predictor.load();
+  return new Probe(model, predictor, platform, options);
 }
 
 /** Σ class weight · value. */

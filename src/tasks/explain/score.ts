@@ -10,7 +10,7 @@ import { Explainer, type ExplainOptions, type Explanation } from "./explainer.ts
 import { resizeMap } from "./maps.ts";
 import type { ExplanationMethod } from "./methods.ts";
 import { blurred, imputed, masked, neutralColor } from "./perturbations.ts";
-import { type ExplainedModel, loadProbe, type Probe } from "./probe.ts";
+import { type ExplainedGraph, type ExplainedModel, hasLayers, loadProbe, type Probe } from "./probe.ts";
 
 /** Tests of methods of explanation, and of baselines, on some images. */
 export interface ExplanationScores {
@@ -51,16 +51,17 @@ const sanityLimit = 0.5;
  * @throws {AbortedError} the signal fired.
  */
 export async function scoreExplanations(
-  model: ExplainedModel,
+  model: ExplainedModel | ExplainedGraph,
   images: readonly NamedImage[],
   { platform, session, methods, randomizedImages = 5, onProgress, ...options }: ScoreOptions,
 ): Promise<ExplanationScores> {
-  // Two copies of the network: one outputs the layers to explain, the other only probabilities.
-  const explainer = new Explainer(await loadProbe(model, platform, session));
-  const probe = await loadProbe(model, platform, session);
+  // Two copies of the network: one outputs the layers to explain, the other only probabilities. A graph has one session.
+  const explaining = await loadProbe(model, platform, session);
+  const explainer = new Explainer(explaining);
+  const probe = hasLayers(model) ? await loadProbe(model, platform, session) : explaining;
   const { signal } = options;
   const skipped = new Map<string, string>();
-  const cascade = [classifierOf(model.network), ...shares(model.network)];
+  const cascade = hasLayers(model) ? [classifierOf(model.network), ...shares(model.network)] : [];
   const total =
     (methods.length + 2) * images.length + methods.length * cascade.length * Math.min(randomizedImages, images.length);
   let done = 0;
@@ -106,7 +107,9 @@ export async function scoreExplanations(
 
   const correlations = new Map(methods.map((method) => [method, [] as Spread[]]));
   for (const layers of cascade) {
-    const randomized = new Explainer(await loadProbe(withRandomLayers(model, layers), platform, session));
+    const randomized = new Explainer(
+      await loadProbe(withRandomLayers(model as ExplainedModel, layers), platform, session),
+    );
     try {
       for (const method of methods) {
         const values: number[] = [];
@@ -132,9 +135,9 @@ export async function scoreExplanations(
         .flatMap(({ incompleteness }) => incompleteness ?? []);
       return {
         ...score,
-        randomization,
+        randomization: randomization.length > 0 ? randomization : undefined,
         incompleteness: errors.length > 0 ? spreadOf(errors) : undefined,
-        isSane: randomization.every(({ mean }) => mean <= sanityLimit),
+        isSane: randomization.length > 0 ? randomization.every(({ mean }) => mean <= sanityLimit) : undefined,
       };
     }),
   };
