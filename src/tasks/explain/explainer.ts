@@ -101,7 +101,7 @@ export class Explainer {
    * const { label, probability, map } = await explainer.explain("cat.jpg"); // map: [10, 10] for 299×299
    */
   async explain(source: ImageSource, options: ExplainOptions = {}): Promise<Explanation> {
-    this.#check(options);
+    this.assertValid(options);
     const {
       method = this.defaultMethod,
       layer = lastMapOf(this.network),
@@ -141,38 +141,19 @@ export class Explainer {
     images: readonly ImageSource[],
     options: ExplainOptions = {},
   ): AsyncGenerator<Explained, void, void> {
-    this.#check(options);
+    this.assertValid(options);
     for (const image of images) {
       const result = await this.explain(image, options).catch(asImageError);
       yield result instanceof Error ? { error: result } : { explanation: result };
     }
   }
 
-  /** Frees the engine's memory; idempotent. */
-  dispose(): Promise<void> {
-    return this.#probe.dispose();
-  }
-
-  /** Calls `dispose`. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.dispose();
-  }
-
-  #ranked(probabilities: Float32Array, { label, against }: ExplainOptions) {
-    const classAt = (index: number) => ({ label: this.labels[index]!, index, probability: probabilities[index]! });
-    const named = (name: string | undefined) => (name === undefined ? undefined : classAt(this.labels.indexOf(name)));
-    const predictions = topIndices(probabilities, 5).map(classAt);
-    const target = named(label) ?? predictions[0]!;
-    if (against !== target.label) return { predictions, target, against: named(against) };
-    throw new UsageError({
-      where: "explain option against",
-      what: label === undefined ? "it is the image's top class, which is explained" : "it is the explained class",
-      received: against,
-      remedy: "Name another class.",
-    });
-  }
-
-  #check({ method = this.defaultMethod, label, against, layer, samples, signal }: ExplainOptions): void {
+  /**
+   * Checks the options of {@link explain}.
+   * @throws {UsageError} there is no such class, layer or method.
+   * @throws {AbortedError} the signal fired.
+   */
+  assertValid({ method = this.defaultMethod, label, against, layer, samples, signal }: ExplainOptions): void {
     this.#probe.assertNotDisposed();
     assertOption("explain option method", method, choice(...explanationMethods));
     if (!hasLayers(this.#probe.model) && methods[method].reads !== "scores") {
@@ -204,6 +185,30 @@ export class Explainer {
       });
     }
     assertNotAborted(signal);
+  }
+
+  /** Frees the engine's memory; idempotent. */
+  dispose(): Promise<void> {
+    return this.#probe.dispose();
+  }
+
+  /** Calls `dispose`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  #ranked(probabilities: Float32Array, { label, against }: ExplainOptions) {
+    const classAt = (index: number) => ({ label: this.labels[index]!, index, probability: probabilities[index]! });
+    const named = (name: string | undefined) => (name === undefined ? undefined : classAt(this.labels.indexOf(name)));
+    const predictions = topIndices(probabilities, 5).map(classAt);
+    const target = named(label) ?? predictions[0]!;
+    if (against !== target.label) return { predictions, target, against: named(against) };
+    throw new UsageError({
+      where: "explain option against",
+      what: label === undefined ? "it is the image's top class, which is explained" : "it is the explained class",
+      received: against,
+      remedy: "Name another class.",
+    });
   }
 }
 

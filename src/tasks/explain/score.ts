@@ -60,6 +60,7 @@ export async function scoreExplanations(
   const explainer = new Explainer(explaining);
   const probe = hasLayers(model) ? await loadProbe(model, platform, session) : explaining;
   const { signal } = options;
+  for (const method of methods) explainer.assertValid({ ...options, method });
   const skipped = new Map<string, string>();
   const cascade = hasLayers(model) ? [classifierOf(model.network), ...shares(model.network)] : [];
   const total =
