@@ -23,8 +23,7 @@ const interrupt = (signal: NodeJS.Signals): void => {
   unwatch();
   const showCursor = process.stderr.isTTY ? "\u001b[?25h" : "";
   // Of several ranks, only one prints this.
-  if (launchedRank(process.env) === 0)
-    process.stderr.write(`${showCursor}\nStopping after this step; once more to stop at once.\n`);
+  if (launchedRank(process.env) === 0) process.stderr.write(`${showCursor}\nStopping; once more to stop at once.\n`);
   interruption.abort();
 };
 /** Number of reasons to handle signals; without one they end the process at once, even if it is busy. */

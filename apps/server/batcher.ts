@@ -66,8 +66,10 @@ export class Batcher<Row, Result> {
   #timer: NodeJS.Timeout | undefined;
   /** Rows that are decoded or being decoded. */
   #aheadRows = 0;
-  /** Moving average of a row's share of a run. */
+  /** Moving average of the time that a row costs while requests wait: a run, and what delays the next one. */
   #rowMs = 0;
+  /** End of the last run if requests waited for the next one. */
+  #previousEndMs: number | undefined;
   #whenIdle: (() => void)[] = [];
 
   /** @param onRun called after each run of the engine. */
@@ -245,7 +247,8 @@ export class Batcher<Row, Result> {
     try {
       const results = await this.#run(rows);
       const computeMs = performance.now() - startMs;
-      this.#rowMs = this.#rowMs === 0 ? computeMs / rows.length : 0.8 * this.#rowMs + (0.2 * computeMs) / rows.length;
+      const rowMs = (startMs + computeMs - (this.#previousEndMs ?? startMs)) / rows.length;
+      this.#rowMs = this.#rowMs === 0 ? rowMs : 0.8 * this.#rowMs + 0.2 * rowMs;
       this.#onRun(rows.length, computeMs);
       let row = 0;
       for (const job of jobs) {
@@ -259,6 +262,7 @@ export class Batcher<Row, Result> {
     }
     this.#isRunning = false;
     this.#running = 0;
+    this.#previousEndMs = this.pending > 0 ? performance.now() : undefined;
     this.#pump();
   }
 }

@@ -31,9 +31,11 @@ export function* parseCsv(text: string, where: string): Generator<CsvRow, void, 
       special.lastIndex = place;
       place = special.exec(text)?.index ?? text.length;
     }
+    if (isQuoted && place === text.length) {
+      throw fieldError("a quoted field is never closed", text.slice(start), `${where}, line ${line}`);
+    }
     const value = isQuoted ? text.slice(open, place).replaceAll('""', '"') : text.slice(start, place);
-    if (isQuoted && place < text.length) place = skipBlanks(text, place + 1);
-    else if (isQuoted) throw fieldError("a quoted field is never closed", text.slice(start), `${where}, line ${line}`);
+    if (isQuoted) place = skipBlanks(text, place + 1);
     const end = text.startsWith("\r\n", place) ? "\r\n" : text.slice(place, place + 1);
     if (!["", ",", "\n", "\r\n"].includes(end)) {
       const what = "a quotation mark or carriage return is inside a field";

@@ -1,4 +1,4 @@
-import { AbortedError, DataError, FormatError, ShapeError } from "../base/errors.ts";
+import { AbortedError, ShapeError, XceptionError } from "../base/errors.ts";
 import type { DecodeToSize, RgbImage, SizedDecodeOptions } from "../base/platform.ts";
 import type { SkippedFile } from "../base/records.ts";
 import type { ImageDataset, Sample } from "./dataset.ts";
@@ -45,8 +45,7 @@ export class ImageStore {
       this.#keep(index, data);
       return data;
     } catch (error) {
-      if (!(error instanceof FormatError || error instanceof DataError)) throw error;
-      this.#unusable.set(index, { file: name, reason: error.message });
+      this.#unusable.set(index, { file: name, reason: asImageError(error).message });
       return undefined;
     }
   }
@@ -67,6 +66,13 @@ export class ImageStore {
       expected: `${wantedWidth}×${wantedHeight}`,
     });
   }
+}
+
+/** Returns the error of an image that cannot be used; throws any other one. */
+export function asImageError(error: unknown): XceptionError {
+  const codes: readonly string[] = ["FORMAT", "FILE", "DATA", "SHAPE", "USAGE", "WEIGHTS"];
+  if (error instanceof XceptionError && codes.includes(error.code)) return error;
+  throw error;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { FormatError, XceptionError } from "../base/errors.ts";
+import { FormatError } from "../base/errors.ts";
 import type { DecodeOptions, ImageSource, Platform, RgbImage, Session } from "../base/platform.ts";
 import { describeSource } from "../base/source.ts";
 import { WorkQueue } from "../base/work-queue.ts";
@@ -17,13 +17,6 @@ export function imageBatch(images: readonly RgbImage[]): Tensor<"uint8"> {
   const data = new Uint8Array(images.length * bytes);
   for (const [row, image] of images.entries()) data.set(image.data, row * bytes);
   return { type: "uint8", shape: [images.length, height, width, 3], data };
-}
-
-/** Returns the error of an image that cannot be used; throws any other one. */
-export function asImageError(error: unknown): XceptionError {
-  if (error instanceof XceptionError && ["FORMAT", "DATA", "SHAPE", "USAGE", "WEIGHTS"].includes(error.code))
-    return error;
-  throw error;
 }
 
 /** Largest ratio of an image's sides that `cover` resizes: the longer side is resized before it is cropped. */

@@ -1,5 +1,4 @@
 import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { artists, readEmoji } from "../../apps/cli/demo/data.ts";
 import { countPerClass } from "../../src/data/dataset.ts";
@@ -26,9 +25,8 @@ describe("readEmoji", () => {
   });
 
   it("says what to do when the images are not installed", async () => {
-    const elsewhere = join(tmpdir(), "nowhere", "index.js");
-    await expect(readEmoji("Google", elsewhere)).rejects.toThrowErrorMatchingInlineSnapshot(
-      `[DataError: images of the demo: the package emoji-datasource-google is not installed. Run \`npm install\` in the project's folder: it is one of the development dependencies.]`,
+    await expect(readEmoji("Google", [tmpdir()])).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[DataError: images of the demo: the package emoji-datasource-google is not installed. Install the images: npm install emoji-datasource-google emoji-datasource-twitter]`,
     );
   });
 });

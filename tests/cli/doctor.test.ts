@@ -1,6 +1,10 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { assertLibrariesLoad, type Diagnosis, describeDiagnosis, diagnose } from "../../apps/cli/diagnosis.ts";
 import packageJson from "../../package.json" with { type: "json" };
+import { root } from "../../scripts/project-root.mjs";
 import { capture } from "./capture.ts";
 
 const healthy: Diagnosis = {
@@ -32,6 +36,17 @@ describe("doctor", () => {
     expect(diagnosis.onnxruntime).toHaveProperty("devices", expect.arrayContaining(everywhere));
     expect(diagnosis.sharp).toEqual({ loads: true, version: expect.stringMatching(/^\d+\.\d+\.\d+/) });
     expect(diagnosis.cpu.cores).toBeGreaterThanOrEqual(1);
+  });
+
+  it("prints nothing that a driver says", async () => {
+    const main = join(root, "apps/cli/main.ts");
+    // The loader of Vulkan complains about such a name.
+    const env = { ...process.env, VK_ICD_FILENAMES: "/nowhere/driver.json" };
+    const words = ["--import", "tsx", main, "doctor", "--json"];
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, words, { cwd: root, env });
+    expect(stderr).toBe("");
+    const { onnxruntime } = JSON.parse(stdout) as Diagnosis;
+    expect(onnxruntime.loads).toBe(true);
   });
 
   it("prints one line for each finding", () => {

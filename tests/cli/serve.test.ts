@@ -27,7 +27,7 @@ const main = join(root, "apps", "cli", "main.ts");
 /** Starts the program itself; returns it and its URL once it is ready. */
 async function start(command = 'exec "$@"'): Promise<{ readonly child: ChildProcess; readonly url: string }> {
   const words = [process.execPath, "--import", "tsx", main, "serve", model, "--port", "0", "--json"];
-  const child = spawn("sh", ["-c", command, "sh", ...words], { cwd: root, stdio: ["ignore", "pipe", "ignore"] });
+  const child = spawn("sh", ["-c", command, "sh", ...words], { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
   let printed = "";
   for await (const text of child.stdout!) {
     printed += text;
@@ -41,6 +41,7 @@ describe.skipIf(process.platform === "win32")("xception serve", () => {
     const { child, url } = await start();
     const client = createClient(url);
     const png = new Uint8Array(await noisePng(1));
+    const log = child.stderr!.toArray();
     expect((await client.classify(png)).predictions).toHaveLength(3);
     const replies = Array.from({ length: 30 }, () => client.classify(png).catch((error: unknown) => error));
     await Promise.race(replies);
@@ -52,6 +53,11 @@ describe.skipIf(process.platform === "win32")("xception serve", () => {
     expect(lost).toEqual([]);
     expect(results.filter((each) => !(each instanceof Error)).length).toBeGreaterThan(0);
     expect(await exit).toEqual([0, null]);
+    const [stopping, finishing] = Buffer.concat(await log)
+      .toString()
+      .split("\n")
+      .filter((line) => !line.startsWith("{") && line !== "");
+    expect([stopping, finishing]).toEqual(["Stopping; once more to stop at once.", "Finishing the accepted requests."]);
   });
 
   it.runIf(existsSync("/dev/full"))("goes on when its log cannot be written", async () => {

@@ -319,7 +319,7 @@ it.runIf(process.platform !== "win32")("a second Ctrl-C ends at once, and nothin
       if (text.includes("once more to stop at once")) press();
     });
   });
-  expect(stopped.stderr).toContain("Stopping after this step; once more to stop at once.\n");
+  expect(stopped.stderr).toContain("Stopping; once more to stop at once.\n");
   const { exitCode } = await goOn();
   expect(exitCode).toBe(0);
   expect(await comparable(run())).toEqual(whole);

@@ -56,6 +56,18 @@ describe("the packed package", () => {
 
   it("is imported by ES modules and required by CommonJS", () => expectLoads(process.execPath));
 
+  it("demo says which packages contain its images, and leaves nothing behind", () => {
+    const program = join(packages, "xception-ts", packageJson.bin["xception-ts"]);
+    const { status, stderr } = spawnSync(process.execPath, [program, "demo"], { cwd: folder, encoding: "utf8" });
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr:
+        "error: images of the demo: the package emoji-datasource-google is not installed. " +
+        "Install the images: npm install emoji-datasource-google emoji-datasource-twitter\n",
+    });
+    expect(existsSync(join(folder, "demo"))).toBe(false);
+  });
+
   it("has types for strict projects: nodenext, bundler and CommonJS", () => {
     const use = (imports: string) => `
       ${imports}

@@ -23,11 +23,14 @@ describe("devices", () => {
   it("that are not there are refused, with what is and how to get them", async () => {
     // No system has both.
     const missing = process.platform === "darwin" ? "dml" : "coreml";
-    await expect(createSession(probeModel, { device: missing })).rejects.toThrow(
+    const message =
       `device "${missing}": ONNX Runtime cannot compute on it here (no available backend found. ` +
-        `ERR: [${missing}] backend not found); expected cpu or wasm, which run everywhere, or another device that ` +
-        "`xception doctor` finds.",
-    );
+      `ERR: [${missing}] backend not found); expected cpu or wasm, which run everywhere, or another device that ` +
+      "`xception doctor` finds.";
+    await expect(createSession(probeModel, { device: missing })).rejects.toThrow(message);
+    // The device is also that of the process which runs a graph of another tool.
+    const isolation = { where: "a graph", memoryBytes: 2 ** 30, timeMs: 60_000 };
+    await expect(createSession(probeModel, { device: missing, isolation })).rejects.toThrow(message);
   });
 
   it.each([

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { AbortedError, FileError } from "../../src/base/errors.ts";
 import { readSource } from "../../src/base/source.ts";
 import { type DownloadOptions, download } from "../../src/runtime/node/download.ts";
@@ -373,5 +373,12 @@ describe("addresses in place of paths", () => {
     const plain = downloadSettings({ XDG_CACHE_HOME: "relative", XCEPTION_OFFLINE: "0", XCEPTION_WEIGHTS_URL: "" });
     expect(plain).toMatchObject({ offline: false, mirror: undefined });
     expect(plain.cacheFolder).toMatch(/\/\.cache\/xception-ts$/);
+    // Not the current folder.
+    vi.stubEnv("HOME", "");
+    vi.stubEnv("USERPROFILE", "");
+    const { cacheFolder: folder, hub } = downloadSettings({ HOME: "" });
+    vi.unstubAllEnvs();
+    expect(folder).toBe(join(userInfo().homedir, ".cache", "xception-ts"));
+    expect(hub.cacheFolder).toBe(join(userInfo().homedir, ".cache", "huggingface", "hub"));
   });
 });

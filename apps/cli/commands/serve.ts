@@ -79,7 +79,7 @@ export function registerServe(program: Command, io: CliIo): void {
     const stopped = new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    }).then(() => io.stderr("Finishing the accepted requests.\n"));
     try {
       const url = await server.listen({ host, port });
       const grpc = grpcPort === undefined ? undefined : await server.listenGrpc({ host, port: grpcPort });

@@ -92,12 +92,15 @@ type Emoji = Readonly<Record<"name" | "image" | "category", string>> & Readonly<
  *
  * Skin tones are left out. They are 1875 near copies of about 320 people; with them, three out of four images would show people,
  * and a network that always predicts "people" would look good.
- * @param lookUpFrom file or URL whose `node_modules` contains the images.
+ * @param folders where packages are looked up: in their `node_modules`, and in those above.
  * @throws {DataError} the package with the images is not installed.
  */
-export async function readEmoji(artist: "Google" | "Twitter", lookUpFrom = import.meta.url): Promise<ImageDataset> {
+export async function readEmoji(
+  artist: "Google" | "Twitter",
+  folders = [import.meta.dirname, process.cwd()],
+): Promise<ImageDataset> {
   const vendor = artist.toLowerCase();
-  const list = findPackageFile(`emoji-datasource-${vendor}`, lookUpFrom);
+  const list = findPackageFile(`emoji-datasource-${vendor}`, folders);
   const emoji = JSON.parse(await readFile(list, "utf8")) as readonly Emoji[];
   const labels = Object.keys(categories);
   return {
@@ -112,14 +115,14 @@ export async function readEmoji(artist: "Google" | "Twitter", lookUpFrom = impor
   };
 }
 
-function findPackageFile(name: string, lookUpFrom: string): string {
+function findPackageFile(name: string, folders: string[]): string {
   try {
-    return createRequire(lookUpFrom).resolve(`${name}/emoji.json`);
+    return createRequire(import.meta.url).resolve(`${name}/emoji.json`, { paths: folders });
   } catch (cause) {
     throw new DataError({
       where: "images of the demo",
       what: `the package ${name} is not installed`,
-      remedy: "Run `npm install` in the project's folder: it is one of the development dependencies.",
+      remedy: "Install the images: npm install emoji-datasource-google emoji-datasource-twitter",
       cause,
     });
   }

@@ -1,12 +1,11 @@
 import { stat } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { isHubAddress } from "../../base/hub-address.ts";
 import type { Downloads } from "../../base/platform.ts";
 import { parseAddress } from "../address.ts";
 import { cachePath, type DownloadOptions, download } from "./download.ts";
 import { readFile } from "./files.ts";
-import { cachedHubFile, type HubSettings, hubFile, hubSettings } from "./hub.ts";
+import { cachedHubFile, type HubSettings, hubFile, hubSettings, userCaches } from "./hub.ts";
 
 /** Download settings from the environment. */
 export interface DownloadSettings {
@@ -22,7 +21,7 @@ export function downloadSettings(environment: Readonly<Record<string, string | u
   const { XDG_CACHE_HOME: caches, XCEPTION_OFFLINE: offline, XCEPTION_WEIGHTS_URL: mirror } = environment;
   return {
     // Relative paths are to be ignored (XDG Base Directory Specification).
-    cacheFolder: join(caches?.startsWith("/") ? caches : join(homedir(), ".cache"), "xception-ts"),
+    cacheFolder: join(caches?.startsWith("/") ? caches : userCaches(), "xception-ts"),
     offline: offline !== undefined && !["", "0", "false"].includes(offline),
     mirror: mirror === "" ? undefined : mirror,
     hub: hubSettings(environment),

@@ -1,6 +1,6 @@
 /** The process of an isolated session. */
 import type { Session } from "../../base/platform.ts";
-import { createSession, loadEngine } from "./engine.ts";
+import { createSession, loadEngine, whyUnavailable } from "./engine.ts";
 import type { EngineOrder } from "./isolated-session.ts";
 import { serveOrders } from "./order-server.ts";
 
@@ -10,6 +10,7 @@ let session: Session | undefined;
 await loadEngine();
 
 await serveOrders<EngineOrder>(async (order) => {
+  if ("probe" in order) return whyUnavailable(order.probe);
   if ("run" in order) return session!.run(order.run);
   session = await createSession(order.load, order.options);
   return session.outputShapes;

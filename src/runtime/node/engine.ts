@@ -62,8 +62,9 @@ export const defaultDevice: Device = "cpu";
  * the engine's own.
  */
 export async function createSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
-  const { device = defaultDevice, isolation, ...others } = options;
+  const { isolation, ...others } = options;
   if (isolation) return (await import("./isolated-session.ts")).createIsolatedSession(model, others, isolation);
+  const { device = defaultDevice } = options;
   if (isProgram(model)) return createProgramSession(model, options);
   if (device === "wasm") return createWasmSession(model, options);
   const engine = await loadEngine();
@@ -232,16 +233,19 @@ export async function engineVersion(): Promise<string> {
 export async function listDevices(): Promise<readonly DeviceStatus[]> {
   const engine = await loadEngine();
   const native = engine.listSupportedBackends().map(({ name }) => name as Device);
-  const statuses: DeviceStatus[] = [];
-  for (const device of [...native, "wasm"] as const) {
-    const reason = await whyUnavailable(device);
-    statuses.push({ device, available: reason === undefined, ...(reason !== undefined && { reason }) });
-  }
-  return statuses;
+  const { probeDevice } = await import("./isolated-session.ts");
+  return Promise.all(
+    [...native, "wasm" as const].map(async (device) => {
+      // Drivers of graphics cards print on standard error, and may crash.
+      const isDriver = device !== "cpu" && device !== "wasm";
+      const reason = await (isDriver ? probeDevice(device).catch(firstSentence) : whyUnavailable(device));
+      return { device, available: reason === undefined, ...(reason !== undefined && { reason }) };
+    }),
+  );
 }
 
 /** Returns why the engine cannot compute on a device, or undefined if it can. */
-async function whyUnavailable(device: Device): Promise<string | undefined> {
+export async function whyUnavailable(device: Device): Promise<string | undefined> {
   try {
     if (device === "wasm") await (await createWasmSession(probeModel)).dispose();
     else {

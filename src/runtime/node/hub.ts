@@ -1,5 +1,5 @@
 import { copyFile, mkdir, readFile, realpath, rm, stat, symlink, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
+import { homedir, tmpdir, userInfo } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
 import { FileError, UsageError } from "../../base/errors.ts";
 import { parseHubAddress } from "../../base/hub-address.ts";
@@ -19,10 +19,25 @@ export interface HubSettings {
   readonly token: string | undefined;
 }
 
+/** The folder in which programs of this user keep their caches. */
+export function userCaches(): string {
+  return join(homedir() || accountFolder(), ".cache");
+}
+
+/** The home folder of the account, where `HOME` is empty. */
+function accountFolder(): string {
+  try {
+    return userInfo().homedir || tmpdir();
+  } catch {
+    // A container may run as a number without an account.
+    return tmpdir();
+  }
+}
+
 /** Reads `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE` and `HF_TOKEN`, with the defaults of huggingface_hub. */
 export function hubSettings(environment: Readonly<Record<string, string | undefined>>): HubSettings {
   const { HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, HF_TOKEN, XDG_CACHE_HOME } = environment;
-  const home = HF_HOME || join(XDG_CACHE_HOME || join(homedir(), ".cache"), "huggingface");
+  const home = HF_HOME || join(XDG_CACHE_HOME || userCaches(), "huggingface");
   return {
     endpoint: HF_ENDPOINT || "https://huggingface.co",
     cacheFolder: HF_HUB_CACHE || join(home, "hub"),

@@ -1,5 +1,6 @@
 import { FormatError } from "../../base/errors.ts";
 import type {
+  Device,
   ProfileEvent,
   RunOptions,
   Session,
@@ -10,8 +11,11 @@ import type {
 import { WorkQueue } from "../../base/work-queue.ts";
 import { GuardedProcess } from "./guarded-process.ts";
 
-/** An order to the engine's process: the result is the output shapes, or the outputs. */
-export type EngineOrder = { readonly load: Uint8Array; readonly options: SessionOptions } | { readonly run: Tensors };
+/** An order to the engine's process: the result is the output shapes, the outputs, or why a device is not available. */
+export type EngineOrder =
+  | { readonly load: Uint8Array; readonly options: SessionOptions }
+  | { readonly run: Tensors }
+  | { readonly probe: Device };
 
 /**
  * Limits that may be reached in a row before the model is given up: with one image that takes too long, a batch and then the
@@ -33,6 +37,19 @@ export async function createIsolatedSession(
   const session = new IsolatedSession(model, options, isolation);
   await session.load(signal);
   return session;
+}
+
+/** Limits of probing a device. */
+const probeLimits = { timeMs: 60_000, memoryBytes: 2 ** 33 };
+
+/**
+ * Returns why the engine cannot compute on a device, or undefined if it can, by trying it in a process of its own.
+ * @throws {FormatError} a limit was reached, or the driver ended the process.
+ */
+export async function probeDevice(device: Device): Promise<string | undefined> {
+  const work = { where: `device "${device}"`, work: "trying it", timeMs: probeLimits.timeMs };
+  const probe = await GuardedProcess.start("engine-process", probeLimits.memoryBytes, work);
+  return probe.ask<string | undefined>({ probe: device } satisfies EngineOrder, work).finally(() => probe.end());
 }
 
 class IsolatedSession implements Session {

@@ -1,4 +1,4 @@
-import { resizesInGraph } from "../../model/model.ts";
+import { defaultPreprocessing, resizesInGraph } from "../../model/model.ts";
 import type { PreprocessingOptions } from "../../model/preprocessing.ts";
 import type { ReportBlock, Section } from "../../report/document.ts";
 import { pythonCode } from "./python.ts";
@@ -81,7 +81,12 @@ function browserCode({ preprocessing, inputShape, labels = [] }: CardSubject, na
   const isFree = preprocessing === undefined || resizesInGraph(preprocessing);
   const [height, width] = inputShape;
   const size = isFree ? "const { width, height } = photo;" : `const [width, height] = [${width}, ${height}];`;
-  const background = preprocessing?.background ?? [255, 255, 255];
+  const { background, fit } = preprocessing ?? defaultPreprocessing;
+  const drawn = {
+    fill: ["context.drawImage(photo, 0, 0, width, height);"],
+    cover: fitCode("max"),
+    contain: fitCode("min"),
+  }[isFree ? "fill" : fit];
   return [
     `import * as ort from ${JSON.stringify("onnxruntime-web/wasm")};`,
     "",
@@ -92,11 +97,21 @@ function browserCode({ preprocessing, inputShape, labels = [] }: CardSubject, na
     'const context = new OffscreenCanvas(width, height).getContext("2d");',
     `context.fillStyle = "rgb(${background.join(" ")})";`,
     "context.fillRect(0, 0, width, height);",
-    "context.drawImage(photo, 0, 0, width, height);",
+    ...drawn,
     "const { data } = context.getImageData(0, 0, width, height);",
     "const rgb = data.filter((_, index) => index % 4 !== 3);",
     'const images = new ort.Tensor("uint8", new Uint8Array(rgb), [1, height, width, 3]);',
     "const [probabilities] = Object.values(await session.run({ images }));",
     "console.log([...probabilities.data].map((probability, index) => [labels[index] ?? index, probability]));",
+  ];
+}
+
+/** Draws a photo in the center, its proportions kept. */
+function fitCode(side: "max" | "min"): readonly string[] {
+  return [
+    `const scale = Math.${side}(width / photo.width, height / photo.height);`,
+    "const [drawnWidth, drawnHeight] = [scale * photo.width, scale * photo.height];",
+    "const [left, top] = [(width - drawnWidth) / 2, (height - drawnHeight) / 2];",
+    "context.drawImage(photo, left, top, drawnWidth, drawnHeight);",
   ];
 }

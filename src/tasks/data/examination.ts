@@ -1,9 +1,9 @@
 import { sha256 } from "../../base/checksums.ts";
-import { DataError, FormatError, XceptionError } from "../../base/errors.ts";
+import { XceptionError } from "../../base/errors.ts";
 import type { Platform, RgbImage, Source } from "../../base/platform.ts";
 import { readSource } from "../../base/source.ts";
 import { countPerClass, type ImageDataset } from "../../data/dataset.ts";
-import { readAhead } from "../../data/image-loading.ts";
+import { asImageError, readAhead } from "../../data/image-loading.ts";
 import type { DataExamination, DuplicateGroup, OddImage } from "../../report/data.ts";
 import { type ComparedImage, findDuplicates } from "./duplicates.ts";
 import { exifOrientation } from "./exif.ts";
@@ -54,7 +54,7 @@ export async function examineData(dataset: ImageDataset, options: ExamineOptions
   ];
   const examined: ExaminedImage[] = [];
   const unreadable: { readonly file: string; readonly reason: string }[] = [];
-  const load = (index: number) => examine(samples[index]!.image as Source, options).catch(asImageFailure);
+  const load = (index: number) => examine(samples[index]!.image as Source, options).catch(asImageError);
   for await (const { index, item } of readAhead(samples.keys(), load, 8, options.signal)) {
     const { name: file, label, isValidation } = samples[index]!;
     if (item instanceof XceptionError) unreadable.push({ file, reason: item.message });
@@ -91,12 +91,6 @@ async function examine(image: Source, { platform, signal }: ExamineOptions) {
     fingerprint: fingerprintOf(decoded),
     ...{ width, height, isGray: isGray(decoded), orientation: exifOrientation(bytes) },
   };
-}
-
-function asImageFailure(error: unknown): XceptionError {
-  if (error instanceof FormatError || error instanceof DataError) return error;
-  if (error instanceof XceptionError && error.code === "FILE") return error;
-  throw error;
 }
 
 /** Average difference between the colors of a pixel up to which an image counts as gray, of 255. */

@@ -1,9 +1,10 @@
-import { AbortedError, DataError, FormatError } from "../../base/errors.ts";
+import { AbortedError } from "../../base/errors.ts";
 import { assertOption, wholeNumber } from "../../base/kinds.ts";
 import type { Communicator, ImageCodec, ImageSource, Platform, SessionOptions } from "../../base/platform.ts";
 import type { Evaluation, Prediction, SkippedFile } from "../../base/records.ts";
 import { type Batch, type BatchSource, notEnoughImages } from "../../data/batches.ts";
 import { classesOf, type ImageDataset, isMultiLabel, relabel } from "../../data/dataset.ts";
+import { asImageError } from "../../data/image-loading.ts";
 import { type Network, outputActivation } from "../../graph/network.ts";
 import { EvaluationTally, type TallyOptions } from "../../learning/metrics.ts";
 import { MultiLabelTally } from "../../learning/metrics-multi-label.ts";
@@ -274,7 +275,7 @@ async function thumbnail(image: ImageSource, codec: ImageCodec): Promise<Uint8Ar
     const size = { width: thumbnailSize, height: thumbnailSize, fit: "contain" } as const;
     return await codec.encodePng(await codec.decode(image, size));
   } catch (error) {
-    if (error instanceof FormatError || error instanceof DataError) return undefined;
-    throw error;
+    asImageError(error);
+    return undefined;
   }
 }

@@ -1,9 +1,9 @@
 import { UsageError } from "../../base/errors.ts";
 import type { ImageSource, Platform, RgbImage, SessionOptions } from "../../base/platform.ts";
 import type { ExplanationScore, SkippedFile, Spread } from "../../base/records.ts";
+import { asImageError } from "../../data/image-loading.ts";
 import { initializeWeights } from "../../graph/initialize.ts";
 import type { Network } from "../../graph/network.ts";
-import { asImageError } from "../../model/images.ts";
 import { mulberry32 } from "../../tensor/random.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import { Explainer, type ExplainOptions, type Explanation } from "./explainer.ts";

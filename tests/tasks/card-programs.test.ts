@@ -1,9 +1,11 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { build } from "../../scripts/build.mjs";
+import { root } from "../../scripts/project-root.mjs";
 import type { ClassProbability } from "../../src/base/records.ts";
 import type { ImagePreprocessing } from "../../src/model/model.ts";
 import { encodeModel } from "../../src/model/model-file.ts";
@@ -15,8 +17,8 @@ import { smallModel } from "../model/small-model.ts";
 import { noise } from "./images.ts";
 
 const python = process.env.PYTHON ?? "python3";
-const runPython = (...words: readonly string[]): Promise<{ stdout: string }> =>
-  promisify(execFile)(python, words, { cwd: folder });
+const run = (program: string, ...words: readonly string[]): Promise<{ stdout: string }> =>
+  promisify(execFile)(program, words, { cwd: folder });
 let folder: string;
 let hasPackages = false;
 beforeAll(async () => {
@@ -24,7 +26,10 @@ beforeAll(async () => {
   const photo = { width: 133, height: 97, data: noise(1, [97, 133, 3]).data };
   // PNG: the decoders of JPEG differ. Pillow recognizes files by their content.
   await writeFile(join(folder, "photo.jpg"), await nodePlatform.images.encodePng(photo));
-  hasPackages = await runPython("-c", "import numpy, onnxruntime, PIL").then(
+  build(root);
+  await mkdir(join(folder, "node_modules"));
+  await symlink(root, join(folder, "node_modules", "xception-ts"), "junction");
+  hasPackages = await run(python, "-c", "import numpy, onnxruntime, PIL").then(
     () => true,
     () => false,
   );
@@ -63,7 +68,7 @@ it.for<Case>([
   );
   const program = typeof made === "string" ? absolute : code!;
   await writeFile(join(folder, "program.py"), program);
-  const { stdout } = await runPython("program.py");
+  const { stdout } = await run(python, "program.py");
   const expected = await classifier.classify(join(folder, "photo.jpg"));
   const lines = stdout
     .trim()
@@ -76,4 +81,20 @@ it.for<Case>([
   for (const [index, [, probability]] of lines.entries()) {
     expect(Math.abs(Number(probability) - expected[index]!.probability)).toBeLessThan(tolerance);
   }
+});
+
+it.for<[string, () => Uint8Array | string, PreprocessingOptions]>([
+  ["a model file", () => file({ ...images, fit: "cover" }), {}],
+  ["a graph of another tool", () => "tests/golden/formats/torch-plain.onnx", { preprocess: "caffe", fit: "cover" }],
+])("the Node program of a card predicts the same: %s", async ([, make, options]) => {
+  const made = make();
+  const path = typeof made === "string" ? join(root, made) : join(folder, "model.onnx");
+  if (typeof made !== "string") await writeFile(path, made);
+  await using classifier = await loadClassifier(path, options);
+  const card = await cardMarkdown(await openSubject(path, nodePlatform, options), options);
+  const [, code] = /### Node\n\n```js\n(.*?)```/s.exec(card)!;
+  await writeFile(join(folder, "program.mjs"), code!.replace(`"${basename(path)}"`, JSON.stringify(path)));
+  const { stdout } = await run(process.execPath, "program.mjs");
+  const expected = await classifier.classify(join(folder, "photo.jpg"));
+  expect(stdout).toBe(expected.map(({ label, probability }) => `${label} ${probability}\n`).join(""));
 });
