@@ -124,14 +124,19 @@ describe("explain", () => {
     for (const [at, value] of same.map.data.entries()) expect(masked.map.data[at]).toBeCloseTo(value, 5);
   });
 
-  test.each(explanationMethods)("%s of a network of Keras that is of no family of ours", async (method) => {
+  test("has all methods for a network of Keras that is of no family of ours", async () => {
     await using keras = await loadExplainer(join(root, "tests/golden/formats/small.h5"), { platform });
     const [height, width] = keras.network.layers[0]!.outputShape as [number, number];
     const data = noise(1, [height, width, 3]).data as Uint8Array;
-    const explanation = await keras.explain({ width, height, data }, { method, samples: 64 });
-    expect(explanation.map.data.every(Number.isFinite)).toBe(true);
-    expect(explanation.map.data.some((value) => value !== 0)).toBe(true);
-    if (method === "integrated-gradients") expect(explanation.incompleteness).toBeLessThan(0.01);
+    for (const method of explanationMethods) {
+      const { map, incompleteness = 0 } = await keras.explain({ width, height, data }, { method, samples: 64 });
+      expect(map.data.every(Number.isFinite), method).toBe(true);
+      expect(
+        map.data.some((value) => value !== 0),
+        method,
+      ).toBe(true);
+      expect(incompleteness).toBeLessThan(0.01);
+    }
   });
 
   test("says which methods need layers, and tests the others", async () => {
