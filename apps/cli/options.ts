@@ -5,19 +5,14 @@ import { devices } from "../../src/base/platform.ts";
 
 /** A command's help. */
 export interface CommandHelp {
-  /** One line, under 70 characters, for the list of commands. */
-  readonly summary: string;
   readonly details: string;
   readonly examples: readonly [string, string];
 }
 
-/** Adds a command with its help and `--json`. */
-export function addCommand(program: Command, usage: string, { summary, details, examples }: CommandHelp): Command {
-  return program
-    .command(usage)
-    .summary(summary)
-    .description(`${summary}.\n\n${details}`)
-    .option("--json", "print the result as JSON")
+/** Adds to a command's one line of help. */
+export function addHelp(command: Command, { details, examples }: CommandHelp): Command {
+  return command
+    .description(`${command.description()}\n\n${details}`)
     .addHelpText("after", `\nExamples:\n${examples.map((example) => `  $ ${example}`).join("\n")}`);
 }
 

@@ -4,7 +4,7 @@ import { cardJson, cardMarkdown } from "../../../src/tasks/card/card.ts";
 import { openSubject } from "../../../src/tasks/card/subject.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments } from "../classifier-options.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addCommand, givenFlags } from "../options.ts";
+import { addHelp, givenFlags } from "../options.ts";
 import { assertOverwrite } from "../output-file.ts";
 
 interface CardFlags extends Omit<ClassifierFlags, "top"> {
@@ -16,9 +16,8 @@ interface CardFlags extends Omit<ClassifierFlags, "top"> {
 /** Flags about the card itself, not about the model. */
 const own = ["--json", "--output", "--overwrite"];
 
-export function registerCard(program: Command, io: CliIo): void {
-  const command = addCommand(program, "card <model>", {
-    summary: "Write a model card: data, recipe, metrics, license, use",
+export default function registerCard(command: Command, io: CliIo): void {
+  addHelp(command, {
     details:
       "Markdown with the metadata of Hugging Face at its top, made from what the file contains; what it does not " +
       "contain is said to be unknown. MODEL is a file in any supported format, a URL, or a name of xception weights. " +

@@ -5,16 +5,15 @@ import { type Classified, loadClassifier } from "../../../src/tasks/evaluate/cla
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addCommand, countOf } from "../options.ts";
+import { addHelp, countOf } from "../options.ts";
 
 interface ClassifyFlags extends Omit<ClassifierFlags, "top"> {
   readonly top: number;
   readonly json?: boolean;
 }
 
-export function registerClassify(program: Command, io: CliIo): void {
-  const command = addCommand(program, "classify <model> <images...>", {
-    summary: "Predict the top classes of images",
+export default function registerClassify(command: Command, io: CliIo): void {
+  addHelp(command, {
     details:
       "Takes files, folders, URLs, or - for standard input. MODEL is a file in any supported format, a URL, or " +
       "a name of xception weights. Unreadable images do not stop the others; the exit code is then 1.",

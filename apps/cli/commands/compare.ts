@@ -8,7 +8,7 @@ import { assertSameComparison, compareNetworks, comparisonFiles } from "../compa
 import { ablations, matches } from "../compare/networks.ts";
 import { type CompareFlags, comparisonRequest } from "../compare/request.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addCommand, countOf, deviceOption, givenFlags } from "../options.ts";
+import { addHelp, countOf, deviceOption, givenFlags } from "../options.ts";
 import { addSettingOptions } from "../setting-options.ts";
 import { required } from "../train/flags.ts";
 import { RunLock } from "../train/run-lock.ts";
@@ -26,9 +26,8 @@ const decided: readonly SettingName[] = [
   "architecture",
 ];
 
-export function registerCompare(program: Command, io: CliIo): void {
-  const command = addCommand(program, "compare [networks...]", {
-    summary: "Train networks under equal conditions and compare them",
+export default function registerCompare(command: Command, io: CliIo): void {
+  addHelp(command, {
     details:
       "A network is an architecture with any flags of `xception train`, in quotes. Flags outside of quotes apply to all. " +
       "The test images choose nothing: the weights are those of the last epoch. After an interruption, run the same " +

@@ -17,7 +17,7 @@ import { addDownloadOptions, type DownloadFlags, platformFor } from "../download
 import { type CliIo, writeJson } from "../io.ts";
 import { addLabelsOption, labelsOf } from "../labels.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
-import { addCommand } from "../options.ts";
+import { addHelp } from "../options.ts";
 import { assertOverwrite } from "../output-file.ts";
 import { addPreprocessingOptions, preprocessingOptions } from "../preprocessing-options.ts";
 
@@ -33,9 +33,8 @@ interface ConvertFlags extends NetworkFlags, DownloadFlags, PreprocessingOptions
 
 const targetNames = Object.keys(weightsTargets) as TargetName[];
 
-export function registerConvert(program: Command, io: CliIo): void {
-  const command = addCommand(program, "convert <in> <out>", {
-    summary: "Convert a model or weights to another format",
+export default function registerConvert(command: Command, io: CliIo): void {
+  addHelp(command, {
     details:
       "The extension of OUT chooses the format: .onnx, .keras, .h5, .weights.h5, .json (TensorFlow.js), " +
       ".safetensors (timm). IN is a file, a URL, or a name of xception weights. Network flags load the " +

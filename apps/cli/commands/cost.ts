@@ -4,15 +4,14 @@ import { toText } from "../../../src/report/text.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, describedNetwork, type LookFlags } from "../network-options.ts";
-import { addCommand } from "../options.ts";
+import { addHelp } from "../options.ts";
 
 interface CostFlags extends LookFlags {
   readonly json?: boolean;
 }
 
-export function registerCost(program: Command, io: CliIo): void {
-  const command = addCommand(program, "cost [models...]", {
-    summary: "Count multiplications and weights, separable against ordinary",
+export default function registerCost(command: Command, io: CliIo): void {
+  addHelp(command, {
     details:
       "A model is a file in any supported format, a URL, or an architecture with network flags, in quotes. Several are " +
       "compared side by side; without one, flags describe the network.",

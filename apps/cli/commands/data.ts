@@ -20,7 +20,7 @@ import { addDownloadOptions, type DownloadFlags, platformFor } from "../download
 import { type CliIo, writeJson } from "../io.ts";
 import { readDataset } from "../labels.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
-import { addCommand, deviceOption } from "../options.ts";
+import { addHelp, deviceOption } from "../options.ts";
 import { extensionOf } from "../output-file.ts";
 import { addPreprocessingOptions, preprocessingOptions } from "../preprocessing-options.ts";
 import { startProgress } from "../progress.ts";
@@ -37,9 +37,8 @@ interface DataFlags extends NetworkFlags, DownloadFlags, PreprocessingOptions {
   readonly json?: boolean;
 }
 
-export function registerData(program: Command, io: CliIo): void {
-  const command = addCommand(program, "data <folder>", {
-    summary: "Find copies, wrong labels and odd images in a data set",
+export default function registerData(command: Command, io: CliIo): void {
+  addHelp(command, {
     details:
       "FOLDER has one subfolder of images for each class. Finds unreadable files, copies (the same file or pixels, " +
       "encoded again, resized, mirrored), images that are also in --val, and images that are rotated, gray, elongated or of " +

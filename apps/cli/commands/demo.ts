@@ -6,7 +6,7 @@ import { demoRecipe, readDemoImages } from "../demo/data.ts";
 import { claimDemoFolder, demoFiles, runDemo } from "../demo/demo.ts";
 import { conclusion } from "../demo/description.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addCommand, countOf } from "../options.ts";
+import { addHelp, countOf } from "../options.ts";
 import { reportSkipped } from "../progress.ts";
 import { runFiles } from "../train/run-folder.ts";
 
@@ -17,9 +17,8 @@ interface DemoFlags {
   readonly json?: boolean;
 }
 
-export function registerDemo(program: Command, io: CliIo): void {
-  addCommand(program, "demo", {
-    summary: "Train a small Xception on emoji and write an illustrated report",
+export default function registerDemo(command: Command, io: CliIo): void {
+  addHelp(command, {
     details: "Trains from scratch on one vendor's emoji and tests on another vendor's.",
     examples: ["xception demo", "xception demo --seed 1 -o demo-1"],
   })

@@ -1,11 +1,10 @@
 import type { Command } from "commander";
 import { assertLibrariesLoad, describeDiagnosis, diagnose } from "../diagnosis.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addCommand } from "../options.ts";
+import { addHelp } from "../options.ts";
 
-export function registerDoctor(program: Command, io: CliIo): void {
-  addCommand(program, "doctor", {
-    summary: "Check this machine: versions, CPU, memory, native libraries",
+export default function registerDoctor(command: Command, io: CliIo): void {
+  addHelp(command, {
     details: "The exit code is 1 if a native library does not load.",
     examples: ["xception doctor", "xception doctor --json"],
   }).action(async (flags: { json?: boolean }) => {

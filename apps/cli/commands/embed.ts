@@ -13,7 +13,7 @@ import { addDownloadOptions, addPixelLimit, type DownloadFlags, platformFor } fr
 import { type ImageArgument, imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
-import { addCommand, countOf, deviceOption } from "../options.ts";
+import { addHelp, countOf, deviceOption } from "../options.ts";
 import { assertOverwrite } from "../output-file.ts";
 import { addPreprocessingOptions, preprocessingOptions } from "../preprocessing-options.ts";
 import { type Progress, reportSkipped, startProgress } from "../progress.ts";
@@ -30,9 +30,8 @@ interface EmbedFlags extends Omit<NetworkFlags, "pooling">, DownloadFlags, Prepr
   readonly json?: boolean;
 }
 
-export function registerEmbed(program: Command, io: CliIo): void {
-  const command = addCommand(program, "embed <model> <images...>", {
-    summary: "Write embeddings of images, for search or clustering",
+export default function registerEmbed(command: Command, io: CliIo): void {
+  addHelp(command, {
     details:
       "An embedding is the globally pooled last feature map, 2048 numbers for Xception; similar images " +
       "get vectors of similar direction (see xception search). MODEL is a file in any supported format, a " +

@@ -20,7 +20,7 @@ import { evaluate, galleryOf } from "../../../src/tasks/evaluate/evaluate.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { describeUnlabeled, readDataset, readMapWeights } from "../labels.ts";
-import { addCommand, countOf, countsOf, givenFlags } from "../options.ts";
+import { addHelp, countOf, countsOf, givenFlags } from "../options.ts";
 import { reportSkipped, startProgress } from "../progress.ts";
 import { describeCalibration } from "../train/description.ts";
 import { nameOf, quote } from "../train/flags.ts";
@@ -39,9 +39,8 @@ interface EvaluateFlags extends ClassifierFlags {
   readonly json?: boolean;
 }
 
-export function registerEvaluate(program: Command, io: CliIo): void {
-  const command = addCommand(program, "evaluate <model> <folder>", {
-    summary: "Evaluate a model on a folder of labeled images",
+export default function registerEvaluate(command: Command, io: CliIo): void {
+  addHelp(command, {
     details:
       "The folder has one subfolder per class. MODEL is a file in any supported format, a URL, or " +
       "a name of xception weights.",

@@ -23,7 +23,7 @@ import { scoreExplanations } from "../../../src/tasks/explain/score.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { type ImageArgument, imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addCommand, countOf, valueReader } from "../options.ts";
+import { addHelp, countOf, valueReader } from "../options.ts";
 import { extensionOf, renderPng } from "../output-file.ts";
 import { reportSkipped, startProgress } from "../progress.ts";
 
@@ -44,9 +44,8 @@ interface ExplainFlags extends Omit<ClassifierFlags, "top"> {
 /** Methods that are tested by default: those that take about as long as classifying. */
 const quickMethods: readonly ExplanationMethod[] = ["grad-cam", "hires-cam", "grad-cam++", "layer-cam"];
 
-export function registerExplain(program: Command, io: CliIo): void {
-  const command = addCommand(program, "explain <model> <images...>", {
-    summary: "Show where a network finds evidence of a class",
+export default function registerExplain(command: Command, io: CliIo): void {
+  addHelp(command, {
     details:
       "Draws heat maps over images, by default by Grad-CAM of the top class. MODEL is a classifier in any supported " +
       "format, a URL, or imagenet. Without --output a sketch of each map is printed. --score tests the methods on a folder " +

@@ -7,7 +7,7 @@ import { modelRepository, type RepositoryTarget, repositoryTargets } from "../..
 import { batchSettings, type ServeSettings, serveSettings } from "../../server/settings.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addCommand } from "../options.ts";
+import { addHelp } from "../options.ts";
 import { assertOverwrite } from "../output-file.ts";
 import { addSettingOptions } from "../setting-options.ts";
 
@@ -18,9 +18,8 @@ interface ExportFlags extends Partial<Pick<ServeSettings, keyof typeof batchSett
   readonly json?: boolean;
 }
 
-export function registerExportRepository(program: Command, io: CliIo): void {
-  const command = addCommand(program, "export-repository <model> <folder>", {
-    summary: "Write a model repository for Triton or KServe",
+export default function registerExportRepository(command: Command, io: CliIo): void {
+  addHelp(command, {
     details:
       "Writes the model as ONNX with its configuration (config.pbtxt with the same batching flags as xception serve), a " +
       "Dockerfile, and Kubernetes manifests. MODEL is a classifier in any supported format, a URL, or imagenet.",

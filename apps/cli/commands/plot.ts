@@ -6,7 +6,7 @@ import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { addDownloadOptions } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, describedNetwork, type LookFlags } from "../network-options.ts";
-import { addCommand, positiveNumberOf } from "../options.ts";
+import { addHelp, positiveNumberOf } from "../options.ts";
 import { extensionOf, renderPng } from "../output-file.ts";
 
 interface PlotFlags extends LookFlags, PlotOptions {
@@ -14,9 +14,8 @@ interface PlotFlags extends LookFlags, PlotOptions {
   readonly json?: boolean;
 }
 
-export function registerPlot(program: Command, io: CliIo): void {
-  const command = addCommand(program, "plot [model]", {
-    summary: "Draw the layer graph as SVG, PNG or DOT",
+export default function registerPlot(command: Command, io: CliIo): void {
+  addHelp(command, {
     details: "Takes network flags, or a model: a file in any supported format, or a URL.",
     examples: ["xception plot -o model.svg --rankdir LR", "xception plot run/model.onnx -o model.png"],
   })

@@ -6,7 +6,7 @@ import { renderReport } from "../../../src/report/training.ts";
 import { decodeReport, type LiveStatus, type TrainingReport } from "../../../src/report/training-report.ts";
 import { readFile, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addCommand } from "../options.ts";
+import { addHelp } from "../options.ts";
 import { hasCheckpoint } from "../train/checkpoint-folder.ts";
 import { resumeCommand } from "../train/flags.ts";
 import { checkpointsFolder, runFiles } from "../train/run-folder.ts";
@@ -17,9 +17,8 @@ interface ReportFlags {
   readonly json?: boolean;
 }
 
-export function registerReport(program: Command, io: CliIo): void {
-  addCommand(program, "report <run>", {
-    summary: "Rebuild the HTML report of a training run",
+export default function registerReport(command: Command, io: CliIo): void {
+  addHelp(command, {
     details: "Also works for a run that was interrupted or is still training.",
     examples: ["xception report run", "xception report run -o report.html"],
   })

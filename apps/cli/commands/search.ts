@@ -14,7 +14,7 @@ import { type Embeddings, type Neighbor, nearest, readEmbeddings } from "../../.
 import { reportNotes } from "../classifier-options.ts";
 import { addDownloadOptions, addPixelLimit, type DownloadFlags, platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addCommand, countOf, deviceOption } from "../options.ts";
+import { addHelp, countOf, deviceOption } from "../options.ts";
 import { extensionOf } from "../output-file.ts";
 import { pathBelow } from "../recorded-path.ts";
 import { isWithin } from "../train/run-folder.ts";
@@ -38,9 +38,8 @@ interface Query {
   readonly row?: number | undefined;
 }
 
-export function registerSearch(program: Command, io: CliIo): void {
-  const command = addCommand(program, "search <image> <embeddings>", {
-    summary: "Find the images most similar to one",
+export default function registerSearch(command: Command, io: CliIo): void {
+  addHelp(command, {
     details:
       "Ranks the images of an embeddings file (see xception embed) by cosine similarity. IMAGE is a file, " +
       "- for standard input, or an image of the embeddings by its path there; other images are embedded " +

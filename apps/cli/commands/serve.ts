@@ -12,7 +12,7 @@ import {
 } from "../../server/settings.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments } from "../classifier-options.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addCommand, countOf, valueReader } from "../options.ts";
+import { addHelp, countOf, valueReader } from "../options.ts";
 import { packageVersion } from "../package-version.ts";
 import { addSettingOptions } from "../setting-options.ts";
 
@@ -34,9 +34,8 @@ const settingGroups = [
   [repositorySettings, "Repository"],
 ] as const;
 
-export function registerServe(program: Command, io: CliIo): void {
-  const command = addCommand(program, "serve <model>", {
-    summary: "Serve models over HTTP, as Triton and KServe do",
+export default function registerServe(command: Command, io: CliIo): void {
+  addHelp(command, {
     details:
       "Answers POST /classify with an image as the body, and the Open Inference Protocol, version 2. MODEL is a file in any " +
       "supported format, a URL, a name of xception weights, or a folder of models (NAME/VERSION/model.onnx or NAME.onnx), " +

@@ -25,15 +25,14 @@ import {
   openDescribed,
   publishedNetwork,
 } from "../network-options.ts";
-import { addCommand } from "../options.ts";
+import { addHelp } from "../options.ts";
 
 interface SummaryFlags extends LookFlags {
   readonly json?: boolean;
 }
 
-export function registerSummary(program: Command, io: CliIo): void {
-  const command = addCommand(program, "summary [model]", {
-    summary: "List layers, shapes, parameters and connections",
+export default function registerSummary(command: Command, io: CliIo): void {
+  addHelp(command, {
     details:
       "Takes network flags, or a model: a file in any supported format, or a URL. For another tool's " +
       "graph it lists inputs, outputs and operators; for bare weights, names and shapes.",

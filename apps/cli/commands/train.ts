@@ -12,7 +12,7 @@ import { writeConfig } from "../../../src/train/settings/config-file.ts";
 import type { ResolvedSettings } from "../../../src/train/settings/resolve.ts";
 import type { Settings } from "../../../src/train/settings/settings.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addCommand } from "../options.ts";
+import { addHelp } from "../options.ts";
 import { extensionOf, renderPng } from "../output-file.ts";
 import { augmentationText } from "../train/description.ts";
 import { addTrainOptions, required, settingsOf, type TrainFlags } from "../train/flags.ts";
@@ -21,9 +21,8 @@ import { withRanks } from "../train/launched-ranks.ts";
 import { followTraining, leadTraining, needImages } from "../train/rank-training.ts";
 import { nextRunFolder } from "../train/run-folder.ts";
 
-export function registerTrain(program: Command, io: CliIo): void {
-  const command = addCommand(program, "train [folder]", {
-    summary: "Train a network on a folder of labeled images",
+export default function registerTrain(command: Command, io: CliIo): void {
+  addHelp(command, {
     details:
       "The folder has one subfolder per class. Ctrl-C finishes the step and saves the state, to resume " +
       "later with --resume; the exit code is then 1.",

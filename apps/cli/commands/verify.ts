@@ -31,7 +31,7 @@ import {
 import { addDownloadOptions, addPixelLimit, type DownloadFlags, platformFor } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
-import { addCommand, positiveNumberOf, valueReader } from "../options.ts";
+import { addHelp, positiveNumberOf, valueReader } from "../options.ts";
 import { addPreprocessingOptions, preprocessingOptions } from "../preprocessing-options.ts";
 
 interface VerifyFlags extends NetworkFlags, DownloadFlags, PreprocessingOptions {
@@ -51,9 +51,8 @@ const runtimesOf = valueReader("--runtimes", {
   read: (text) => text.split(","),
 });
 
-export function registerVerify(program: Command, io: CliIo): void {
-  const command = addCommand(program, "verify [model]", {
-    summary: "Compare a model with a reference, block by block",
+export default function registerVerify(command: Command, io: CliIo): void {
+  addHelp(command, {
     details:
       "With MODEL: runs it on every available runtime, on a synthetic image and on yours, and compares " +
       "with the unoptimized model, or with --reference. With --golden: builds the network that the golden " +

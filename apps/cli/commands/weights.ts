@@ -11,29 +11,28 @@ import { cachedDownloads } from "../../../src/runtime/node/downloads.ts";
 import { removeCached } from "../../../src/runtime/node/hub.ts";
 import { type DownloadFlags, downloadSettingsOf } from "../downloads.ts";
 import { type CliIo, writeJson } from "../io.ts";
-import { addCommand } from "../options.ts";
+import { addHelp } from "../options.ts";
 
 interface WeightsFlags extends Pick<DownloadFlags, "cacheDir"> {
   readonly json?: boolean;
 }
 
-export function registerWeights(program: Command, io: CliIo): void {
+export default function registerWeights(command: Command, io: CliIo): void {
   const cacheFlag = ["--cache-dir <folder>", "folder for downloaded weights (default: the user's cache)"] as const;
-  const list = addCommand(program, "weights", {
-    summary: "List published weights: license, size and cached files",
+  addHelp(command, {
     details: "Every command that takes weights or a model takes these names, and hf://OWNER/REPO[@REVISION][/FILE].",
     examples: ["xception weights", "xception weights rm timm/xception41.tf_in1k"],
   }).option(...cacheFlag);
-  list.action(async (flags: WeightsFlags) => {
+  command.action(async (flags: WeightsFlags) => {
     const found = await Promise.all(namedWeights.map((weights) => describeWeights(weights, flags)));
     if (flags.json) writeJson(io, found);
     else io.stdout(found.map(lineOf).join(""));
   });
-  list
+  command
     .command("rm <name>")
     .description("Remove the cached files of these weights.")
     .action(async (name: string) => {
-      const flags = list.opts<WeightsFlags>();
+      const flags = command.opts<WeightsFlags>();
       const files = await cachedFiles({ name }, flags);
       if (files.length === 0) throw new FileError({ where: `weights "${name}"`, what: "they are not cached" });
       for (const file of files) await removeCached(file);
