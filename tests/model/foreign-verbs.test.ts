@@ -150,7 +150,7 @@ describe("explain", () => {
     );
     const scored = await capture(["explain", graph, photos, "--score", "--method", "layer-cam"]);
     expect(scored.stderr).toContain('whose layers are not known; received "layer-cam"');
-    const { scores } = await json("explain", graph, join(photos, "0"), "--score", "--samples", "4");
+    const { scores } = await json("explain", graph, join(photos, "0", "0.png"), "--score", "--samples", "4");
     expect(scores.map(({ method }: { method: string }) => method)).toEqual(["occlusion", "random", "edges"]);
     for (const score of scores) expect([score.randomization, score.isSane]).toEqual([undefined, undefined]);
   });
