@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { DataError, UsageError } from "../../../src/base/errors.ts";
 import { choice, listOf } from "../../../src/base/kinds.ts";
 import type { Platform } from "../../../src/base/platform.ts";
+import { readBoxes } from "../../../src/data/boxes.ts";
 import { encodeNpy } from "../../../src/formats/npy.ts";
 import { type ClassifierSession, type LoadedModel, loadModelElseGraph } from "../../../src/model/load-model.ts";
 import {
@@ -38,6 +39,7 @@ interface ExplainFlags extends Omit<ClassifierFlags, "top"> {
   readonly eigenSmooth?: boolean;
   readonly seed: number;
   readonly score?: boolean;
+  readonly boxes?: string;
   readonly json?: boolean;
 }
 
@@ -73,10 +75,18 @@ export default function registerExplain(command: Command, io: CliIo): void {
     .option("--aug-smooth", "average over mirrored, darker and brighter copies")
     .option("--eigen-smooth", "first principal component of the weighted activations")
     .option("--seed <n>", "seed of smooth-grad and rise", countOf("--seed", { from: 0 }), 0)
-    .option("--score", "test the methods on the images");
+    .option("--score", "test the methods on the images")
+    .option("--boxes <file>", "with --score: boxes around objects, as CSV or COCO's JSON, for the pointing game");
   addClassifierOptions(command).action(async (model: string, paths: readonly string[], flags: ExplainFlags) => {
     const { device, output, json, score } = flags;
     if (score) assertTopClass(flags);
+    else if (flags.boxes !== undefined) {
+      throw new UsageError({
+        where: "option --boxes",
+        what: "boxes are for testing methods",
+        expected: "--score with it",
+      });
+    }
     const extensions = score ? (["html"] as const) : (["html", "png", "npy"] as const);
     const extension = output === undefined ? undefined : extensionOf(output, extensions, "--output");
     if (output !== undefined) await assertWritable(output);
@@ -138,6 +148,7 @@ function networkFlags(flags: ExplainFlags): ClassifierFlags {
     eigenSmooth,
     seed,
     score,
+    boxes,
     json,
     ...about
   } = flags;
@@ -232,12 +243,17 @@ async function writeScores(
     json,
   } = flags;
   const choice = { layer, samples, augSmooth, eigenSmooth, seed, signal: io.signal };
+  const boxes =
+    flags.boxes === undefined
+      ? undefined
+      : readBoxes(new TextDecoder().decode(await platform.files!.read(flags.boxes)), `file "${flags.boxes}"`);
   let progress: ReturnType<typeof startProgress> | undefined;
   const result = await scoreExplanations(model, images, {
     ...choice,
     platform,
     session: { device, signal: io.signal },
     methods,
+    boxes,
     onProgress: ({ done, total }) => {
       progress ??= startProgress(io, { label: "testing", total });
       progress.update(done);
