@@ -148,7 +148,7 @@ export interface Verbs {
    * const { evaluation } = await evaluate(await loadModel("model.onnx"), await readFolder("photos/test"));
    */
   evaluate(
-    model: Pick<Model, "network" | "weights" | "labels" | "preprocessing">,
+    model: Pick<Model, "network" | "weights" | "labels" | "preprocessing" | "quantization">,
     dataset: ImageDataset,
     options?: WithImages<EvaluateOptions>,
   ): Promise<EvaluationResult>;

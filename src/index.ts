@@ -221,6 +221,8 @@ export type {
 } from "./model/open-weights.ts";
 export * from "./model/update-architecture.ts";
 export type { Conversion, ConvertOptions } from "./tasks/convert.ts";
+export type { QuantizationImage } from "./tasks/quantize/calibration.ts";
+export { type QuantizedModel, type QuantizeOptions, quantize } from "./tasks/quantize/quantize.ts";
 export { type Golden, parseGolden, parseTrainingGolden, type TrainingGolden } from "./tasks/verify/golden.ts";
 export type { ModelVerification, RuntimeVerification, VerifyModelOptions } from "./tasks/verify/model.ts";
 export type { TapDifference } from "./tasks/verify/reference.ts";

@@ -17,8 +17,12 @@ export interface ClassifierFlags extends Partial<Omit<NetworkFlags, "top">>, Dow
 }
 
 /** Adds the flags of a command that loads a classifier: the network of bare weights, labels, downloads, device. */
-export function addClassifierOptions(command: Command): Command {
-  addPixelLimit(addPreprocessingOptions(addDownloadOptions(addLabelsOption(command.addOption(deviceOption())))));
+export function addClassifierOptions(
+  command: Command,
+  { withDevice = true }: { readonly withDevice?: boolean } = {},
+): Command {
+  if (withDevice) command.addOption(deviceOption());
+  addPixelLimit(addPreprocessingOptions(addDownloadOptions(addLabelsOption(command))));
   return addNetworkOptions(command, ["top", "pooling", "seed"]);
 }
 

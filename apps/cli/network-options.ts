@@ -65,7 +65,8 @@ export function networkFromFlags(command: Command, flags: NetworkFlags): Network
 export function givenNetworkOptions(command: Command, { top, ...flags }: Partial<NetworkFlags>): NetworkOptions {
   const values = Object.entries({ ...flags, includeTop: top });
   const isGiven = (name: string) => name in flagged && isTyped(command, name === "includeTop" ? "top" : name);
-  const options = Object.fromEntries(values.filter(([name]) => isGiven(name)));
+  // The flag --top of `classify` is another one.
+  const options = Object.fromEntries(values.filter(([name, value]) => value !== undefined && isGiven(name)));
   assertTogether({ smallest: 0, table: flagged }, options, flagText);
   return options;
 }

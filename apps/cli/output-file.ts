@@ -1,4 +1,6 @@
 import { existsSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
 import { UsageError } from "../../src/base/errors.ts";
 
 /**
@@ -12,6 +14,15 @@ export function extensionOf<T extends string>(file: string, extensions: readonly
   const expected = extensions.map((extension) => `.${extension}`).join(", ");
   const what = "the extension does not identify a format";
   throw new UsageError({ where: `option ${flag}`, what, received: file, expected });
+}
+
+/** The file to write: one of this name if the path is a folder or ends in `/`, else the path. */
+export async function fileAt(path: string, name: string): Promise<string> {
+  const isFolder = await stat(path).then(
+    (status) => status.isDirectory(),
+    () => path.endsWith("/"),
+  );
+  return isFolder ? join(path, name) : path;
 }
 
 /** @throws {UsageError} the file exists, and `--overwrite` is not given. */

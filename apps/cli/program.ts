@@ -51,6 +51,7 @@ const commands: readonly (readonly [usage: string, summary: string, load: () => 
     () => import("./commands/export-repository.ts"),
   ],
   ["convert <in> <out>", "Convert a model or weights to another format", () => import("./commands/convert.ts")],
+  ["quantize <model>", "Make a model smaller and faster: int8 weights", () => import("./commands/quantize.ts")],
   ["verify [model]", "Compare a model with a reference, block by block", () => import("./commands/verify.ts")],
   ["weights", "List published weights: license, size and cached files", () => import("./commands/weights.ts")],
   ["doctor", "Check this machine: versions, CPU, memory, native libraries", () => import("./commands/doctor.ts")],

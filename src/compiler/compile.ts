@@ -6,10 +6,12 @@ import type { Preprocessing } from "../graph/preprocessing.ts";
 import type { ProgramWeightsType } from "../graph/program.ts";
 import { toEngineLayout, toEngineWeights, type Weights } from "../graph/weights.ts";
 import type { FloatTensor } from "../tensor/tensor.ts";
-import { foldBatchNorm } from "./fold-batch-norm.ts";
+import { foldBatchNorm, foldStructure } from "./fold-batch-norm.ts";
 import { lower } from "./lower.ts";
 import { type OnnxOptions, toOnnx } from "./onnx/onnx.ts";
 import { toProgram } from "./program/program.ts";
+import type { Quantization } from "./quantize/quantization.ts";
+import { quantizeGraph, quantizeStructure } from "./quantize/quantize.ts";
 import { cacheLimits } from "./split-batch.ts";
 import { splitBatchNorm } from "./training-batch-norm.ts";
 
@@ -19,13 +21,18 @@ import { splitBatchNorm } from "./training-batch-norm.ts";
  * - `inference`: batch normalization folded into the convolutions;
  * - `training`: weights that train are inputs, and large batches pass through the engine's channel blocks in parts. Frozen
  *   weights are stored, and folded where nothing before them trains;
+ * - `int8`: the inference graph with integer weights and rounded activations (`quantization`), for CPUs;
  * - `program`: the inference graph as fused steps for our WebAssembly engine, no `.onnx` file.
  */
-export type CompileForm = "exact" | "inference" | "training" | "program";
+export type CompileForm = "exact" | "inference" | "training" | "int8" | "program";
 
-/** The form in which a device runs a network fastest: `wasm` is our own engine. */
-export function inferenceForm(device: Device): "inference" | "program" {
-  return device === "wasm" ? "program" : "inference";
+/**
+ * The form in which a device runs a network fastest: `wasm` is our own engine. Only CPUs multiply integers; elsewhere their weights
+ * are expanded.
+ */
+export function inferenceForm(device: Device, quantization?: Quantization): "inference" | "int8" | "program" {
+  if (device === "wasm") return "program";
+  return device === "cpu" && quantization ? "int8" : "inference";
 }
 
 /** The device that a training step is written for. */
@@ -47,6 +54,8 @@ export interface CompileGraphOptions
    * 255 steps for each filter. Default `float32`.
    */
   readonly storedAs?: ProgramWeightsType | undefined;
+  /** Of the form `int8`, which needs it: limits of the activations, and the layers that stay float32. */
+  readonly quantization?: Quantization | undefined;
 }
 
 /** Options of {@link compile}. */
@@ -76,14 +85,15 @@ export function compile(network: Network, weights: Weights, options: CompileOpti
 
 /**
  * Compiles an op graph that was composed from a network, such as a training step, to the bytes of an `.onnx` file or a program.
- * @param weights stored in the file, in the engine's layout; the other parameters become inputs.
- * @throws {GraphError} a stored weight does not have the shape of its parameter, or the form cannot express the graph.
+ * @param weights stored in the file, in the engine's layout; the other parameters become inputs. The form `int8` has all or none.
+ * @throws {GraphError} a stored weight does not have the shape of its parameter, the form cannot express the graph, or `int8` lacks
+ * its quantization.
  * @throws {WeightsError} a number is too large for float16.
  */
 export function compileGraph(
   graph: OpGraph,
   weights: ReadonlyMap<string, FloatTensor>,
-  { form, blockSize, isGpu = false, wholeBatches = false, storedAs, ...others }: CompileGraphOptions,
+  { form, blockSize, isGpu = false, wholeBatches = false, storedAs, quantization, ...others }: CompileGraphOptions,
 ): Uint8Array {
   if (form === "program") {
     const { graph: runnable, weights: stored } = foldBatchNorm(graph, weights);
@@ -92,6 +102,18 @@ export function compileGraph(
   if (storedAs === "int8") {
     const where = `form "${form}"`;
     throw new GraphError({ where, what: "its kernels cannot be stored as int8", expected: "float32 or float16" });
+  }
+  if (form === "int8") {
+    if (quantization === undefined) {
+      throw new GraphError({
+        where: 'form "int8"',
+        what: "it needs the option quantization",
+        expected: "limits of activations",
+      });
+    }
+    if (weights.size === 0) return toOnnx(quantizeStructure(foldStructure(graph).graph, quantization).graph, others);
+    const { graph: rounded, weights: integers } = quantizeGraph(foldBatchNorm(graph, weights), quantization);
+    return toOnnx(rounded, { ...others, weights: integers });
   }
   const options = { ...others, storedAs };
   if (form === "exact") return toOnnx(graph, { ...options, weights });

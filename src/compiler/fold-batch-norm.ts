@@ -1,7 +1,8 @@
 import { OpGraphBuilder } from "../graph/op-builder.ts";
 import type { Operation, OpGraph, OpOf, Value } from "../graph/ops.ts";
 import { readersOf } from "../graph/ops.ts";
-import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
+import type { Shape } from "../tensor/shape.ts";
+import { type FloatTensor, filledTensor, floatTensor } from "../tensor/tensor.ts";
 
 /** A graph whose batch normalizations are folded into its weights. */
 export interface FoldedGraph {
@@ -18,10 +19,33 @@ export interface FoldedGraph {
 export function foldBatchNorm(graph: OpGraph, weights: ReadonlyMap<string, FloatTensor>): FoldedGraph {
   const known = new Map<string, { readonly data: Float32Array }>(weights);
   for (const constant of graph.constants) known.set(constant.name, constant);
+  const { graph: folded, normalizations } = foldStructure(graph, known);
+  const stored = new Map<string, FloatTensor>();
+  for (const { name } of folded.parameters) if (weights.has(name)) stored.set(name, weights.get(name)!);
+  for (const [kernel, normalization] of normalizations) {
+    const { scaledKernel, bias } = fold(normalization, weights.get(kernel)!, known);
+    stored.set(kernel, scaledKernel);
+    stored.set(foldedBias(kernel), bias);
+  }
+  return { graph: folded, weights: stored };
+}
+
+/** Name of the bias that the convolution of a kernel gets from its batch normalization. */
+function foldedBias(kernel: string): string {
+  return `${kernel}/folded_bias`;
+}
+
+/**
+ * As {@link foldBatchNorm} without the numbers: the folded graph, and the normalization of each kernel by its name.
+ * @param known names of the stored numbers; default: all parameters and constants.
+ */
+export function foldStructure(
+  graph: OpGraph,
+  known: { has(name: string): boolean } = new Set([...graph.parameters, ...graph.constants].map(({ name }) => name)),
+): { readonly graph: OpGraph; readonly normalizations: ReadonlyMap<string, Operation> } {
   const pairs = foldablePairs(graph, known);
   const normalizations = new Set(pairs.values());
   const gone = new Set([...normalizations].flatMap(({ inputs }) => inputs.slice(1).map((value) => value.name)));
-  const folded = new Map<string, FloatTensor>();
   const build = new OpGraphBuilder();
   const renamed = new Map<string, Value>();
   const now = (value: Value): Value => renamed.get(value.name)!;
@@ -29,12 +53,8 @@ export function foldBatchNorm(graph: OpGraph, weights: ReadonlyMap<string, Float
   for (const each of graph.inputs) renamed.set(each.name, build.input(each.name, each.shape, each.type));
   for (const each of graph.constants)
     if (!gone.has(each.name)) renamed.set(each.name, build.constant(each.data, each.shape));
-  for (const each of graph.parameters) {
-    if (gone.has(each.name)) continue;
-    renamed.set(each.name, build.parameter(each.name, each.shape));
-    const tensor = weights.get(each.name);
-    if (tensor) folded.set(each.name, tensor);
-  }
+  for (const each of graph.parameters)
+    if (!gone.has(each.name)) renamed.set(each.name, build.parameter(each.name, each.shape));
   for (const operation of graph.operations) {
     if (normalizations.has(operation)) continue;
     const normalization = pairs.get(operation);
@@ -45,20 +65,63 @@ export function foldBatchNorm(graph: OpGraph, weights: ReadonlyMap<string, Float
       continue;
     }
     const [x, kernel] = operation.inputs as [Value, Value];
-    const { scaledKernel, bias } = fold(normalization, weights.get(kernel.name)!, known);
-    const biasName = `${kernel.name}/folded_bias`;
-    folded.set(kernel.name, scaledKernel);
-    folded.set(biasName, bias);
     const output = normalization.outputs[0]!;
-    const operands = [now(x), now(kernel), build.parameter(biasName, bias.shape)];
-    renamed.set(output.name, build.op(operation.config, operands, output.name));
+    const bias = build.parameter(foldedBias(kernel.name), [kernel.shape[0]!]);
+    renamed.set(output.name, build.op(operation.config, [now(x), now(kernel), bias], output.name));
   }
   for (const [name, value] of graph.outputs) build.output(name, now(value));
-  return { graph: build.finish(), weights: folded };
+  const byKernel = [...pairs].map(([conv, normalization]) => [conv.inputs[1]!.name, normalization] as const);
+  return { graph: build.finish(), normalizations: new Map(byKernel) };
+}
+
+/** A tensor that is made when it is asked for. */
+interface StoredTensor {
+  readonly shape: Shape;
+  readonly read: () => FloatTensor;
+}
+
+/**
+ * Adds batch normalizations that fold into exactly the kernels and biases of a folded graph: gamma 1, beta 0, variance 1 − ε, and
+ * the negative bias as the mean. Tensors of a graph that is not folded stay the same.
+ * @param graph the network's, not folded.
+ */
+export function withNormalizations(
+  graph: OpGraph,
+  tensors: ReadonlyMap<string, StoredTensor>,
+): ReadonlyMap<string, StoredTensor> {
+  const parameters = new Set(graph.parameters.map(({ name }) => name));
+  const all = new Map(tensors);
+  for (const [kernel, normalization] of foldStructure(graph).normalizations) {
+    const bias = tensors.get(foldedBias(kernel));
+    if (bias === undefined) continue;
+    const { epsilon } = normalization.config as OpOf<"batchNormalization">;
+    const [gamma, beta, mean, variance] = normalization.inputs.slice(1).map(({ name }) => name);
+    const { shape } = bias;
+    const filled = (value: number) => ({ shape, read: () => filledTensor(shape, value) });
+    const numbers: [name: string | undefined, tensor: StoredTensor][] = [
+      [gamma, filled(1)],
+      [beta, filled(0)],
+      [
+        mean,
+        {
+          shape,
+          read: () =>
+            floatTensor(
+              shape,
+              bias.read().data.map((value) => -value),
+            ),
+        },
+      ],
+      [variance, filled(1 - epsilon)],
+    ];
+    // A gamma or beta that the layer lacks is a constant of the graph, with these values.
+    for (const [name, tensor] of numbers) if (parameters.has(name!)) all.set(name!, tensor);
+  }
+  return all;
 }
 
 /** Convolution → its only reader, a batch normalization. */
-function foldablePairs(graph: OpGraph, known: ReadonlyMap<string, unknown>): ReadonlyMap<Operation, Operation> {
+function foldablePairs(graph: OpGraph, known: { has(name: string): boolean }): ReadonlyMap<Operation, Operation> {
   const published = new Set([...graph.outputs.values()].map((value) => value.name));
   const readers = readersOf(graph);
   const pairs = new Map<Operation, Operation>();

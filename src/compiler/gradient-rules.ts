@@ -194,6 +194,8 @@ export const gradientRules: GradientRules = {
     });
   },
   cast: notDifferentiable,
+  quantizeLinear: notDifferentiable,
+  dequantizeLinear: notDifferentiable,
   // The target is the mean of the ranks' targets, so each x gets the average of the gradients of all copies of y.
   allReduceMean: ({ build, inputs: [x], dy }) => [() => build.op({ kind: "allReduceMean" }, [dy], `d.${x!.name}`)],
 };

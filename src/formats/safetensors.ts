@@ -136,7 +136,13 @@ function metadataOf(value: unknown, where: string): readonly [string, string][] 
   });
 }
 
-const formatOf: Readonly<Record<DataType, NumberFormat>> = { float32: "F32", uint8: "U8", int32: "I32", int64: "I64" };
+const formatOf: Readonly<Record<DataType, NumberFormat>> = {
+  float32: "F32",
+  uint8: "U8",
+  int8: "I8",
+  int32: "I32",
+  int64: "I64",
+};
 
 /**
  * Writes a `.safetensors` file; wide numbers come first, so that all are aligned.

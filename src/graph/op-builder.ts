@@ -32,8 +32,8 @@ export class OpGraphBuilder {
   }
 
   /** @throws {GraphError} the name is taken. */
-  parameter(name: string, shape: Shape): Value {
-    const value = { name: this.#claim(name), type: "float32", shape } as const;
+  parameter(name: string, shape: Shape, type: ElementType = "float32"): Value {
+    const value = { name: this.#claim(name), type, shape };
     this.#parameters.push(value);
     return value;
   }
@@ -85,7 +85,7 @@ export class OpGraphBuilder {
       config,
       inputs.map((value) => value.shape),
     );
-    const type = config.kind === "cast" ? config.to : inputs[0]!.type;
+    const type = resultType(config, inputs[0]!.type);
     const outputs = shapes.map((shape, index) => ({ name: this.#unused(hints[index] ?? config.kind), type, shape }));
     this.#operations.push({ config, inputs, outputs });
     return outputs;
@@ -126,4 +126,10 @@ export class OpGraphBuilder {
     for (let count = 1; this.#names.has(name); count++) name = `${hint}.${count}`;
     return this.#claim(name);
   }
+}
+
+function resultType(config: OpConfig, input: ElementType): ElementType {
+  if (config.kind === "cast") return config.to;
+  if (config.kind === "quantizeLinear") return "uint8";
+  return config.kind === "dequantizeLinear" ? "float32" : input;
 }

@@ -122,6 +122,16 @@ const rules: ShapeRules = {
     ];
   },
   cast: first,
+  quantizeLinear: ({ kind }, [x, scale]) => {
+    if (scale === undefined || scale.length > 0)
+      throw mismatch(kind, "the scale is not one number", [scale], "a scalar");
+    return [x!];
+  },
+  dequantizeLinear: ({ kind, axis }, [x, scale]) => {
+    const isPerAxis = scale?.length === 1 && axis in x! && scale[0] === x![axis];
+    if (scale?.length === 0 || isPerAxis) return [x!];
+    throw mismatch(kind, `the scale does not fit axis ${axis}`, [x, scale], "a scalar, or a number for each index");
+  },
 };
 
 /**

@@ -2,7 +2,7 @@ import type { Shape } from "../tensor/shape.ts";
 import type { Size2 } from "./layers.ts";
 
 /** Element types inside an op graph. */
-export type ElementType = "float32" | "uint8" | "int64" | "bool";
+export type ElementType = "float32" | "uint8" | "int8" | "int32" | "int64" | "bool";
 
 /** Zero padding of the two spatial axes. */
 export type Pads = readonly [top: number, left: number, bottom: number, right: number];
@@ -84,6 +84,10 @@ export type OpConfig =
   /** Any number of values, concatenated along an axis. */
   | { readonly kind: "concatenate"; readonly axis: number }
   | { readonly kind: "cast"; readonly to: ElementType }
+  /** x, scale `[]` → uint8: x/scale rounded half to even, plus the zero point, limited to 0 … 255. */
+  | { readonly kind: "quantizeLinear"; readonly zeroPoint: number }
+  /** Integers q, scale → float32 (q − zeroPoint)·scale; the scale is one number, or one for each index of `axis`. */
+  | { readonly kind: "dequantizeLinear"; readonly zeroPoint: number; readonly axis: number }
   /**
    * x → its mean over all ranks; x itself if there is only one. The engine cannot compute it: the graph is cut into
    * stages there, see `stagesOf`.

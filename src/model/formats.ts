@@ -247,7 +247,9 @@ async function writeModelFile(model: ModelToWrite, options: WriteOptions): Promi
 async function writeGraph(model: ModelToWrite, { storedAs }: WriteOptions): Promise<Written> {
   const { network, weights } = model;
   const metadata = { [metadataKey]: writeMetadata(model) };
-  const bytes = compile(network, weights, { form: "exact", storedAs, metadata });
+  const { quantization } = model;
+  const form = quantization ? "int8" : "exact";
+  const bytes = compile(network, weights, { form, quantization, storedAs, metadata });
   const shape = inputShapeOf(network).join(", ");
   const notes = [`Its input "images" is float32 [N, ${shape}], preprocessed as the network expects.`];
   return { ...alone(bytes), format: "plain ONNX", notes };

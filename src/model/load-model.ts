@@ -9,7 +9,7 @@ import { readOnnx } from "../compiler/onnx/reader.ts";
 import { metadataKey } from "../formats/format.ts";
 import { onnxFormat, readsBytes, wholeOnnx } from "../formats/onnx/format.ts";
 import { input } from "../graph/builder.ts";
-import { imageSizeOf, network, networkWeights, outputLayer } from "../graph/network.ts";
+import { imageSizeOf, network, outputLayer } from "../graph/network.ts";
 import { imagenetLabels } from "../models/imagenet-classes.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { createGraphSession, type GraphImages, graphImages } from "./foreign-graph.ts";
@@ -100,9 +100,12 @@ export async function createClassifierSession(
   const { engine } = platform;
   const opened = await weightsSource(source, platform, options);
   const { where } = opened;
-  const form = inferenceForm(session?.device ?? engine.defaultDevice);
-  if (isModelFile(opened, options) && form !== "program") {
-    const model = describeModel(opened.bytes, nameOfSource(source));
+  const device = session?.device ?? engine.defaultDevice;
+  const isOwn = isModelFile(opened, options);
+  const described = isOwn && device !== "wasm" ? describeModel(opened.bytes, nameOfSource(source)) : undefined;
+  // Only CPUs multiply integers.
+  if (described && (described.quantization === undefined || device === "cpu")) {
+    const model = described;
     const own = ownGraph(opened.bytes, expectedGraph(model));
     const size = imageSizeOf(model.network);
     const graph = own ?? withoutImageResize(opened.bytes, imageInput, size);
@@ -111,24 +114,27 @@ export async function createClassifierSession(
     return { ...model, notes: [], session: withFileName(inEngine, where) };
   }
   if (isGraphToRun(opened, options)) return loadGraph(opened, options, engine, session);
-  const model = isModelFile(opened, options)
+  const model = isOwn
     ? { ...decodeModel(opened.bytes, nameOfSource(source)), notes: [] }
     : await classifierFrom(opened, options);
+  const { preprocessing, quantization } = model;
+  const form = inferenceForm(device, quantization);
   // `exact` as in a model file, so that converting a model does not change its predictions.
-  const { preprocessing } = model;
-  const graph = compile(model.network, model.weights, { form: form === "program" ? form : "exact", preprocessing });
+  const graph = compile(model.network, model.weights, {
+    ...{ form: form === "inference" ? "exact" : form, preprocessing, quantization },
+  });
   const isolation = networkIsolation(model.network, graph, where);
   const inEngine = await engine.createSession(graph, { ...session, isolation }).catch(namingFile(where));
   return { ...model, session: withFileName(inEngine, where) };
 }
 
 /** The graph of a model file, see {@link encodeModel}. */
-function expectedGraph({ network: own, preprocessing }: Omit<Model, "weights">): ExpectedGraph {
+function expectedGraph({ network: own, preprocessing, quantization }: Omit<Model, "weights">): ExpectedGraph {
   const { graph } = lower(own, { mode: "inference", batchSize: 1, preprocessing });
   const resize = resizesInGraph(preprocessing) ? preprocessing : undefined;
-  const written = compileGraph(graph, new Map(), { form: "exact", name: own.name, dynamicBatch: true, resize });
-  const weights = new Set(networkWeights(own).map(({ name }) => name));
-  return { written, weights, images: imageInput, size: imageSizeOf(own) };
+  const form = quantization ? "int8" : "exact";
+  const options = { form, quantization, name: own.name, dynamicBatch: true, resize } as const;
+  return { written: compileGraph(graph, new Map(), options), images: imageInput, size: imageSizeOf(own) };
 }
 
 /** Returns whether it is one of our model files, used as it is. */
@@ -217,8 +223,8 @@ export async function completeModel(
   options: Pick<LoadModelOptions, "labels"> & PreprocessingOptions,
 ) {
   const given = options.labels;
-  const { network: own, weights, architecture, license, provenance } = opened;
-  const model: ModelToWrite = { network: own, weights, architecture, license, provenance };
+  const { network: own, weights, architecture, license, provenance, quantization } = opened;
+  const model: ModelToWrite = { network: own, weights, architecture, license, provenance, quantization };
   const classes = outputLayer(own).outputShape[0]!;
   const kept = opened.labels?.length === classes ? opened.labels : undefined;
   if (classifierProblem(own, { labels: classNumbers(classes) })) {

@@ -5,7 +5,7 @@ import { type CompileOptions, compile } from "../compiler/compile.ts";
 import { imageInput } from "../compiler/lower.ts";
 import { type OnnxContent, readOnnx } from "../compiler/onnx/reader.ts";
 import { metadataKey } from "../formats/format.ts";
-import { readsBytes } from "../formats/onnx/format.ts";
+import { networkTensors, readsBytes } from "../formats/onnx/format.ts";
 import { inputShapeOf, type Network, outputLayer } from "../graph/network.ts";
 import { checkEngineWeights, fromEngineWeights } from "../graph/weights.ts";
 import { architectureSchema } from "../models/architecture-schema.ts";
@@ -13,9 +13,12 @@ import { type Architecture, buildNetwork, completeArchitecture } from "../models
 import { type ImagePreprocessing, type Model, type ModelParts, resizesInGraph } from "./model.ts";
 import { fits, interpolations } from "./preprocessing.ts";
 
-/** Version 2: the graph takes images of any size, and channels may be scaled each on its own. Version 3: channels in order BGR. */
-const formatVersions = [1, 2, 3] as const;
-const formatVersion = formatVersions[2];
+/**
+ * Version 2: the graph takes images of any size, and channels may be scaled each on its own. Version 3: channels in order BGR.
+ * Version 4: integer weights.
+ */
+const formatVersions = [1, 2, 3, 4] as const;
+const formatVersion = formatVersions[3];
 
 /** Everything in a model file besides its graph and its weights. */
 export type ModelMetadata = Omit<ModelParts, "weights">;
@@ -37,6 +40,14 @@ const preprocessingSchema = z.object({
   background: z.tuple([byte, byte, byte]),
 });
 
+const byteScaleSchema = z.object({ scale: z.number().check(z.positive()), zeroPoint: byte });
+
+const quantizationSchema = z.object({
+  weightBits: z.literal([7, 8]),
+  activations: z.record(z.string(), byteScaleSchema),
+  floatLayers: z.array(z.string()),
+});
+
 const documentSchema = z.object({
   formatVersion: z.literal(formatVersions),
   architecture: architectureSchema,
@@ -44,6 +55,7 @@ const documentSchema = z.object({
   preprocessing: z.optional(preprocessingSchema),
   license: z.optional(z.string()),
   provenance: z.optional(z.record(z.string(), z.json())),
+  quantization: z.optional(quantizationSchema),
 });
 
 /** Returns the problem with an image preprocessing as parts of an error, or undefined. */
@@ -59,17 +71,21 @@ function preprocessingProblem(preprocessing: ImagePreprocessing) {
 
 /** Writes the JSON document with everything about a model that its file cannot store otherwise. */
 export function writeMetadata(description: ModelDescription): string {
-  const { architecture, labels, preprocessing, license, provenance } = description;
+  const { architecture, labels, preprocessing, license, provenance, quantization } = description;
   const { scale, offset, order, interpolation, fit, cropRatio, background } = preprocessing ?? {};
   // In canonical order: equal documents give equal text.
   return JSON.stringify({
     // Earlier versions of this package can read files that need nothing new.
-    formatVersion: preprocessing ? versionFor(preprocessing) : 1,
+    formatVersion: quantization ? formatVersion : preprocessing ? versionFor(preprocessing) : 1,
     architecture: completeArchitecture(architecture),
     labels,
     preprocessing: preprocessing && { scale, offset, order, interpolation, fit, cropRatio, background },
     license,
     provenance,
+    quantization: quantization && {
+      ...quantization,
+      activations: Object.fromEntries(quantization.activations),
+    },
   });
 }
 
@@ -95,15 +111,20 @@ export function readMetadata(text: string, where: string): ModelDescription {
       remedy: "Update xception-ts.",
     });
   }
-  const { formatVersion: _, ...description } = checkDocument(documentSchema, json, `${where}, metadata`);
-  return description as ModelDescription;
+  const { formatVersion: _, quantization, ...description } = checkDocument(documentSchema, json, `${where}, metadata`);
+  const activations = new Map(Object.entries(quantization?.activations ?? {}));
+  return {
+    ...description,
+    ...(quantization && { quantization: { ...quantization, activations } }),
+  } as ModelDescription;
 }
 
 /**
  * Encodes a model as one `.onnx` file: bytes `images [N, H, W, 3]` in, of any height and width where the preprocessing
  * names an interpolation; probabilities `[N, classes]` out, named after the network's last layer; labels and everything
  * else needed to use the model as JSON in `metadata_props`. Batch normalization stays unfolded, so that every weight
- * can be read back under its Keras name; engines fold it when they load the file.
+ * can be read back under its Keras name; engines fold it when they load the file. With a quantization it is folded into integer
+ * weights.
  * @param options `storedAs`: how kernels are stored, see `toOnnx`.
  * @throws {UsageError} the architecture is not a classifier with as many classes as labels, or a preprocessing value is
  * invalid.
@@ -113,8 +134,10 @@ export function encodeModel(model: ModelParts, options: Pick<CompileOptions, "st
   const network = buildNetwork(model.architecture);
   const problem = classifierProblem(network, model) ?? preprocessingProblem(model.preprocessing);
   if (problem) throw new UsageError({ where: "encodeModel", ...problem });
+  const { quantization } = model;
   return compile(network, model.weights, {
-    form: "exact",
+    form: quantization ? "int8" : "exact",
+    quantization,
     preprocessing: model.preprocessing,
     resize: resizesInGraph(model.preprocessing) ? model.preprocessing : undefined,
     metadata: { [metadataKey]: writeMetadata(model) },
@@ -154,7 +177,7 @@ function readModel(bytes: Uint8Array, file: string | undefined) {
  * @throws {FormatError} as {@link decodeModel}.
  */
 export function modelIn(content: OnnxContent, where: string) {
-  const { metadata, inputs, outputs, tensors } = content;
+  const { metadata, inputs, outputs } = content;
   const described = metadataIn(metadata.get(metadataKey), where);
   const network = networkOf(described.architecture, where);
   const problem = classifierProblem(network, described);
@@ -175,7 +198,7 @@ export function modelIn(content: OnnxContent, where: string) {
       remedy: "Convert it to one: xception convert IN OUT --to onnx.",
     });
   }
-  return { ...described, network, tensors };
+  return { ...described, network, tensors: networkTensors(network, content) };
 }
 
 function metadataIn(text: string | undefined, where: string): ModelMetadata {

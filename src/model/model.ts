@@ -1,5 +1,6 @@
 import type { DecodeOptions, SizedDecodeOptions } from "../base/platform.ts";
 import { scaledSize } from "../compiler/onnx/images.ts";
+import type { Quantization } from "../compiler/quantize/quantization.ts";
 import type { Weights } from "../graph/initialize.ts";
 import { imageSizeOf, type Network } from "../graph/network.ts";
 import { type ImageResize, kerasPreprocessing, type Preprocessing } from "../graph/preprocessing.ts";
@@ -65,6 +66,8 @@ export interface ModelParts {
   /** License of the weights, e.g. `Apache-2.0`. */
   readonly license?: string | undefined;
   readonly provenance?: Provenance | undefined;
+  /** If set, the model's file and its sessions on CPUs compute with integers; the weights are those that the integers stand for. */
+  readonly quantization?: Quantization | undefined;
 }
 
 /** An image classifier with everything needed to use it. */

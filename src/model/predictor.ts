@@ -5,6 +5,7 @@ import { describeSource } from "../base/source.ts";
 import { WorkQueue } from "../base/work-queue.ts";
 import { compile, inferenceForm } from "../compiler/compile.ts";
 import { imageInput } from "../compiler/lower.ts";
+import type { Quantization } from "../compiler/quantize/quantization.ts";
 import { asImageError, readAhead } from "../data/image-loading.ts";
 import { type Network, networkWeights } from "../graph/network.ts";
 import type { Preprocessing } from "../graph/preprocessing.ts";
@@ -31,6 +32,8 @@ export interface InferenceModel {
   readonly weights: Weights;
   /** Scales the bytes of images inside the graph; without it the network is fed with floats. */
   readonly preprocessing: Preprocessing | undefined;
+  /** Computes with integers on CPUs. */
+  readonly quantization?: Quantization | undefined;
 }
 
 /** Options of {@link Predictor.predict}. */
@@ -267,12 +270,12 @@ export async function loadPredictor(
 
 /** Compiles parts of a network for inference; their weights may be among others. */
 export function compiledParts(model: InferenceModel, engine: Engine, options?: SessionOptions): LoadPart {
-  const { weights, preprocessing } = model;
+  const { weights, preprocessing, quantization } = model;
   return async ({ network, outputs }) => {
     const isWhole = network === model.network;
     const own = isWhole ? weights : new Map(networkWeights(network).map(({ name }) => [name, weights.get(name)!]));
-    const form = inferenceForm(options?.device ?? engine.defaultDevice);
-    const compiled = compile(network, own, { form, preprocessing, outputs: [...new Set(outputs)] });
+    const form = inferenceForm(options?.device ?? engine.defaultDevice, quantization);
+    const compiled = compile(network, own, { form, preprocessing, quantization, outputs: [...new Set(outputs)] });
     const where = `network "${network.name}"`;
     const isolation = networkIsolation(network, compiled, where);
     return withFileName(await engine.createSession(compiled, { ...options, isolation }), where);

@@ -90,7 +90,14 @@ export async function openStartingFile(
   const { architecture, classes, key } = options;
   const opened = await weightsSource(source, platform, { architecture, includeTop: classes === 1000, key });
   const file = await openWeightsFile(opened);
-  const { license, provenance } = file.metadata ?? {};
+  const { license, provenance, quantization } = file.metadata ?? {};
+  if (quantization !== undefined) {
+    throw new WeightsError({
+      where: opened.where,
+      what: "its weights are int8 and its batch normalizations folded, so that it cannot be trained",
+      remedy: "Start from the float32 model that it was quantized from.",
+    });
+  }
   return {
     where: opened.where,
     file,

@@ -50,6 +50,13 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
     });
   }
   const opened = await openAs(source, options);
+  if (opened.quantization !== undefined && (!target.half || dtype !== "float32")) {
+    throw new UsageError({
+      where: source.where,
+      what: `its weights are int8 and its batch normalizations folded, which ${dtype === "float32" ? target.title : dtype} cannot store`,
+      remedy: "Convert the float32 model that it was quantized from.",
+    });
+  }
   const strange = nonFiniteWeights(opened.weights, source.where, strict);
   const { model, notes } = await completeModel(opened, options);
   const { format, ...written } = await target.write(model, { savedAt, storedAs: dtype });

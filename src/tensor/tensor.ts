@@ -5,6 +5,7 @@ import { formatShape, type Shape, sizeOf, stridesOf } from "./shape.ts";
 export interface DataOf {
   float32: Float32Array;
   uint8: Uint8Array;
+  int8: Int8Array;
   int32: Int32Array;
   int64: BigInt64Array;
 }

@@ -4,6 +4,7 @@ import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { assertLibrariesLoad, type Diagnosis, describeDiagnosis, diagnose } from "../../apps/cli/diagnosis.ts";
 import packageJson from "../../package.json" with { type: "json" };
+import { build } from "../../scripts/build.mjs";
 import { root } from "../../scripts/project-root.mjs";
 import { capture } from "./capture.ts";
 
@@ -39,10 +40,10 @@ describe("doctor", () => {
   });
 
   it("prints nothing that a driver says", async () => {
-    const main = join(root, "apps/cli/main.ts");
+    build(root);
     // The loader of Vulkan complains about such a name.
     const env = { ...process.env, VK_ICD_FILENAMES: "/nowhere/driver.json" };
-    const words = ["--import", "tsx", main, "doctor", "--json"];
+    const words = [join(root, "dist/apps/cli/main.js"), "doctor", "--json"];
     const { stdout, stderr } = await promisify(execFile)(process.execPath, words, { cwd: root, env });
     expect(stderr).toBe("");
     const { onnxruntime } = JSON.parse(stdout) as Diagnosis;

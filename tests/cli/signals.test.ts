@@ -1,27 +1,37 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { build } from "../../scripts/build.mjs";
 import { root } from "../../scripts/project-root.mjs";
 import { AbortedError } from "../../src/base/errors.ts";
+import { encodeModel } from "../../src/model/model-file.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { verifyModel } from "../../src/tasks/verify/model.ts";
-import { endlessLoop, writeGraph } from "../model/hostile-graphs.ts";
+import { doublingFunctions, endlessLoop, writeGraph } from "../model/hostile-graphs.ts";
+import { smallModel } from "../model/small-model.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "xception-signals-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 const endless = writeGraph(folder, "endless", endlessLoop());
+const doubling = writeGraph(folder, "doubling", doublingFunctions());
+const model = join(folder, "model.onnx");
 const image = join(folder, "image.png");
 beforeAll(async () => {
+  build(root);
+  writeFileSync(model, encodeModel(smallModel()));
   await sharp({ create: { width: 8, height: 8, channels: 3, background: "red" } }).toFile(image);
 });
 
 function start(argv: readonly string[]): ChildProcess {
-  const main = join(root, "apps/cli/main.ts");
-  return spawn(process.execPath, ["--import", "tsx", main, ...argv], { stdio: ["ignore", "ignore", "pipe"] });
+  return spawn(process.execPath, [join(root, "dist/apps/cli/main.js"), ...argv], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
 }
 
 /** The process in which a command runs the engine, once it has started. */
@@ -46,6 +56,8 @@ async function engineOf(command: ChildProcess): Promise<number> {
   return Number(found);
 }
 
+const inputs = ["doubling.onnx", "endless.onnx", "image.png", "model.onnx"];
+
 describe.runIf(process.platform === "linux")("a command that runs a graph without end", () => {
   const output = join(folder, "output.csv");
 
@@ -64,7 +76,7 @@ describe.runIf(process.platform === "linux")("a command that runs a graph withou
     const stderr = Buffer.concat(await errors).toString();
     if (exitCode !== null) expect(stderr).toContain("it was stopped by the caller");
     await expect.poll(() => existsSync(`/proc/${engine}`), { timeout: 10_000 }).toBe(false);
-    expect(readdirSync(folder).sort()).toEqual(["endless.onnx", "image.png"]);
+    expect(readdirSync(folder).sort()).toEqual(inputs);
   });
 
   it("a second Ctrl-C ends it at once", async () => {
@@ -77,6 +89,42 @@ describe.runIf(process.platform === "linux")("a command that runs a graph withou
     expect([130, "SIGINT"]).toContain(exitCode ?? signal);
     await expect.poll(() => existsSync(`/proc/${engine}`), { timeout: 10_000 }).toBe(false);
   });
+});
+
+it.skipIf(process.platform === "win32")("every other long command ends at once, and writes nothing", async () => {
+  const silent = createServer(() => {});
+  await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}/model.onnx`;
+  const out = (name: string) => ["-o", join(folder, name)];
+  const cases = [
+    // The engine unfolds its functions for 20 s.
+    ["SIGTERM", "summary", doubling],
+    ["SIGINT", "convert", url, join(folder, "out.h5")],
+    ["SIGTERM", "explain", model, image, "--method", "rise", "--samples", "1000000", ...out("out.html")],
+    // Laid out for minutes.
+    ["SIGTERM", "plot", "--middle-flow-repeats", "200", ...out("out.svg")],
+    ["SIGINT", "plot", "--middle-flow-repeats", "200", ...out("out.png")],
+  ] as const;
+  const ends = cases.map(async ([signal, ...argv]) => {
+    const command = start(argv);
+    command.stderr!.resume();
+    const ended = once(command, "close");
+    // By then it is busy; on a machine where it is not, it must end all the same.
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    const wasRunning = command.exitCode === null;
+    command.kill(signal);
+    const [exitCode, killedBy] = await ended;
+    return [argv[0], wasRunning, killedBy ?? exitCode];
+  });
+  const found = await Promise.all(ends);
+  silent.closeAllConnections();
+  silent.close();
+  for (const [index, [name, wasRunning, end]] of found.entries()) {
+    const [signal] = cases[index]!;
+    expect([name, wasRunning]).toEqual([name, true]);
+    expect([signal, signal === "SIGINT" ? 130 : 143]).toContain(end);
+  }
+  expect(readdirSync(folder).sort()).toEqual(inputs);
 });
 
 it("verify of the library heeds a signal", async () => {

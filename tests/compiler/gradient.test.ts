@@ -56,6 +56,8 @@ const differentiable: Readonly<Record<OpKind, boolean>> = {
   slice: false,
   concatenate: true,
   cast: false,
+  quantizeLinear: false,
+  dequantizeLinear: false,
   allReduceMean: true,
 };
 const kinds = Object.keys(differentiable) as OpKind[];

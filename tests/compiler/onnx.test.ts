@@ -82,9 +82,16 @@ const prepared: Partial<Record<OpKind, (build: OpGraphBuilder, inputs: readonly 
     const statistics = build.ops({ kind: "batchNormalizationTraining", epsilon }, [x!, gamma!, gamma!], []);
     return [dy!, x!, gamma!, statistics[1]!, statistics[2]!];
   },
+  dequantizeLinear: (build, [x, scale]) => [
+    build.op({ kind: "quantizeLinear", zeroPoint: 128 }, [x!, build.constant(2 ** -7)]),
+    scale!,
+  ],
 };
 
-const positive: readonly OpKind[] = ["log", "sqrt", "divide", "batchNormalization", "batchNormalizationAffineGradient"];
+const positive: readonly OpKind[] = [
+  ...(["log", "sqrt", "divide", "batchNormalization", "batchNormalizationAffineGradient"] as const),
+  ...(["quantizeLinear", "dequantizeLinear"] as const),
+];
 
 /** @param change of the numbers that are fed. */
 async function compareOperator(kind: OpKind, options?: OnnxOptions, change = (value: number) => value): Promise<void> {

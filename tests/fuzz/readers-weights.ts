@@ -272,7 +272,7 @@ function onnxOfOthers(): FuzzedReader {
     apart.map((files) => ({ ...files, network: torchNet() })),
     damagedFiles(golden("torch-xception.onnx")).map((files) => ({ ...files, network: torchXception() })),
   );
-  return reader("ONNX of others", async () => cases, open);
+  return reader("ONNX of others", async () => cases, open, { codes: ["FORMAT", "WEIGHTS", "FILE"] });
 }
 
 /** Graphs that the engine explains, and runs as they are. */
@@ -290,7 +290,9 @@ function runningOnnx(): FuzzedReader {
     await session.dispose();
   };
   const cases = damagedFiles(...["torch-plain.onnx", "torch-folded.onnx"].map(golden));
-  return reader("ONNX of others, run", async () => cases, run, { codes: ["FORMAT", "USAGE", "RUNTIME_UNAVAILABLE"] });
+  return reader("ONNX of others, run", async () => cases, run, {
+    codes: ["FORMAT", "USAGE", "FILE", "RUNTIME_UNAVAILABLE"],
+  });
 }
 
 /** Everything that weights come in, through the one function that opens it all. */

@@ -44,6 +44,14 @@ test("evaluate runs the graph of another tool, with the scores of its weights in
   expect(readFileSync(join(folder, "report.html"), "utf8")).not.toContain("undefined");
 });
 
+test("--top of classify and evaluate is not the network's flag --no-top, which would open the weights alone", async () => {
+  const image = join(folder, "photos", "0", "0.png");
+  const [all] = await json("classify", graph, image);
+  const [two] = await json("classify", graph, image, "--top", "2");
+  expect(two.predictions).toEqual(all.predictions.slice(0, 2));
+  expect(await json("evaluate", graph, join(folder, "photos"), "--top", "1,2")).toMatchObject({ images: 6 });
+});
+
 test("verify compares its probabilities in each runtime", async () => {
   const image = join(folder, "photos", "0", "0.png");
   const found = await json("verify", graph, "--runtimes", "cpu", "--image", image);

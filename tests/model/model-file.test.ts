@@ -168,8 +168,8 @@ describe("a file that is no model is refused", () => {
   });
 
   it("of a later version", () => {
-    expect(read(changedDocument((document) => (document.formatVersion = 4)))).toMatchInlineSnapshot(
-      `"model "a.onnx": a later version of xception-ts wrote this file; received "format 4"; expected format 3. Update xception-ts."`,
+    expect(read(changedDocument((document) => (document.formatVersion = 5)))).toMatchInlineSnapshot(
+      `"model "a.onnx": a later version of xception-ts wrote this file; received "format 5"; expected format 4. Update xception-ts."`,
     );
   });
 

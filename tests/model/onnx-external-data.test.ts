@@ -45,7 +45,7 @@ describe("refuses", () => {
   test("a file that is not there, or cut short", async () => {
     const files = split();
     expect(await messageOf({ "model.onnx": files["model.onnx"] })).toMatchInlineSnapshot(
-      `"FILE file "model.onnx.data": there is no such file."`,
+      `"FILE file "model.onnx": its weights are in another file, which cannot be read (file "model.onnx.data": there is no such file). Copy both files into one folder."`,
     );
     const data = files["model.onnx.data"].subarray(0, 20_000);
     expect(await messageOf({ ...files, "model.onnx.data": data })).toMatchInlineSnapshot(

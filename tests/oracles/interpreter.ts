@@ -105,11 +105,29 @@ const rules: { readonly [K in OpKind]: (config: OpOf<K>, inputs: readonly NdArra
     return [fill(inputs[0]!.shape.with(axis, size), place)];
   },
   cast: ({ to }, [x]) => [{ shape: x!.shape, data: x!.data.map(conversions[to]) }],
+  quantizeLinear: ({ zeroPoint }, [x, scale]) => [
+    {
+      shape: x!.shape,
+      data: x!.data.map((value) => Math.min(Math.max(roundHalfToEven(value / scale!.data[0]!) + zeroPoint, 0), 255)),
+    },
+  ],
+  dequantizeLinear: ({ zeroPoint, axis }, [q, scale]) => {
+    const scaleAt = (index: readonly number[]) => scale!.data[scale!.shape.length === 0 ? 0 : index[axis]!]!;
+    return [fill(q!.shape, (index) => (at(q!, index) - zeroPoint) * scaleAt(index))];
+  },
 };
+
+function roundHalfToEven(x: number): number {
+  const below = Math.floor(x);
+  if (x - below !== 0.5) return Math.round(x);
+  return below % 2 === 0 ? below : below + 1;
+}
 
 const conversions = {
   float32: (x: number) => x,
   uint8: (x: number) => Math.trunc(x),
+  int8: (x: number) => Math.trunc(x),
+  int32: (x: number) => Math.trunc(x),
   int64: (x: number) => Math.trunc(x),
   bool: (x: number) => (x === 0 ? 0 : 1),
 } as const;

@@ -110,6 +110,14 @@ export const opCases: { readonly [K in OpKind]: fc.Arbitrary<OpCase<OpOf<K>>> } 
     })),
   ),
   cast: alone("cast").map(({ inputs }) => ({ config: { kind: "cast", to: "float32" }, inputs })),
+  quantizeLinear: fc.tuple(shapes(), fc.nat(255)).map(([shape, zeroPoint]) => ({
+    config: { kind: "quantizeLinear", zeroPoint },
+    inputs: [shape, []],
+  })),
+  dequantizeLinear: fc.tuple(images(), fc.nat(255), fc.nat(4)).map(([shape, zeroPoint, axis]) => ({
+    config: { kind: "dequantizeLinear", zeroPoint, axis: axis % 4 },
+    inputs: [shape, axis < 4 ? [shape[axis]!] : []],
+  })),
 };
 
 function size(max: number): fc.Arbitrary<number> {

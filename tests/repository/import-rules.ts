@@ -16,7 +16,7 @@ const units: readonly (readonly [unit: string, rank: number, files: RegExp])[] =
   ...Object.entries({ "train/step": 4, model: 4, "train/ranks": 5, train: 7 }).map(
     ([folder, rank]) => [folder, rank, new RegExp(`^src/${folder}/`)] as const,
   ),
-  ...["card", "data", "evaluate", "explain", "features", "verify"].map(
+  ...["card", "data", "evaluate", "explain", "features", "quantize", "verify"].map(
     (folder) => [`tasks/${folder}`, 6, new RegExp(`^src/tasks/${folder}/`)] as const,
   ),
   ["tasks", 6, /^src\/tasks\/[^/]+\.ts$/],

@@ -18,7 +18,7 @@ import { type CliIo, writeJson } from "../io.ts";
 import { addLabelsOption, labelsOf } from "../labels.ts";
 import { addNetworkOptions, givenNetworkOptions, type NetworkFlags } from "../network-options.ts";
 import { addHelp } from "../options.ts";
-import { assertOverwrite } from "../output-file.ts";
+import { assertOverwrite, fileAt } from "../output-file.ts";
 import { addPreprocessingOptions, preprocessingOptions } from "../preprocessing-options.ts";
 
 interface ConvertFlags extends NetworkFlags, DownloadFlags, PreprocessingOptions {
@@ -37,8 +37,8 @@ export default function registerConvert(command: Command, io: CliIo): void {
   addHelp(command, {
     details:
       "The extension of OUT chooses the format: .onnx, .keras, .h5, .weights.h5, .json (TensorFlow.js), " +
-      ".safetensors (timm). IN is a file, a URL, or a name of xception weights. Network flags load the " +
-      "weights into that network; without them the file's own network is kept.",
+      ".safetensors (timm); in a folder, OUT is model.onnx, or model_fp16.onnx. IN is a file, a URL, or a name of xception " +
+      "weights. Network flags load the weights into that network; without them the file's own network is kept.",
     examples: [
       "xception convert weights.h5 model.onnx --classes 10 --labels labels.txt",
       "xception convert run/model.onnx model.keras",
@@ -54,7 +54,10 @@ export default function registerConvert(command: Command, io: CliIo): void {
     .option("--strict", "reject NaN and infinite weights")
     .option("--overwrite", "replace an existing OUT");
   addNetworkOptions(addPreprocessingOptions(addDownloadOptions(addLabelsOption(command)))).action(
-    async (source: string, target: string, flags: ConvertFlags) => {
+    async (source: string, out: string, flags: ConvertFlags) => {
+      const { extension } = weightsTargets[flags.to ?? "onnx"];
+      // Names that transformers.js looks for.
+      const target = await fileAt(out, `model${flags.dtype === "float16" ? "_fp16" : ""}${extension}`);
       const to = flags.to ?? targetFor(target);
       assertOverwrite("argument OUT", target, flags.overwrite);
       const { labels: labelFile, architecture, dtype, strict } = flags;

@@ -2,6 +2,7 @@ import { encodeMessage } from "../../base/protobuf.ts";
 import type { Value } from "../../graph/ops.ts";
 import { toHalf } from "../../tensor/half.ts";
 import type { Shape } from "../../tensor/shape.ts";
+import { floatTensor, type Tensor } from "../../tensor/tensor.ts";
 import { attributeTypeNumbers, elementTypeNumbers, modelProto } from "./schema.ts";
 
 /** One attribute of an ONNX node, under the name of its field in the schema. */
@@ -100,14 +101,26 @@ export class OnnxEmitter {
     return name;
   }
 
+  /** Stores one byte as a scalar, once for each value. */
+  byte(value: number): string {
+    return this.#once(`byte(${value})`, (name) =>
+      this.#store(name, [], elementTypeNumbers.uint8, Uint8Array.of(value)),
+    );
+  }
+
   /** Stores one number as a scalar, once for each value. */
   scalar(value: number): string {
     return this.#once(`scalar(${value})`, (name) => this.floats(name, [], Float32Array.of(value)));
   }
 
-  /** Stores a tensor under a name. */
+  /** Stores floats under a name. */
   floats(name: string, shape: Shape, data: Float32Array): void {
-    this.#store(name, shape, elementTypeNumbers.float32, data);
+    this.tensor(name, floatTensor(shape, data));
+  }
+
+  /** Stores a tensor under a name. */
+  tensor(name: string, { type, shape, data }: Tensor): void {
+    this.#store(name, shape, elementTypeNumbers[type], data);
   }
 
   /** Stores a tensor as float16, from which the engine makes float32 when it loads the file. */

@@ -1,4 +1,4 @@
-import { FormatError } from "../../base/errors.ts";
+import { FileError, FormatError } from "../../base/errors.ts";
 import { decodeMessage, encodeMessage, messageReader } from "../../base/protobuf.ts";
 import type { ExternalTensor, OnnxContent } from "./reader.ts";
 import { modelProto } from "./schema.ts";
@@ -11,6 +11,7 @@ const largestExpansion = 4;
  * @param content its parsed content.
  * @param where its name in errors.
  * @throws {FormatError} the location of a tensor's data is missing or invalid.
+ * @throws {FileError} one of the other files cannot be read.
  */
 export async function withExternalData(
   bytes: Uint8Array,
@@ -21,7 +22,7 @@ export async function withExternalData(
   const files = new Map<string, Uint8Array>();
   for (const tensor of external) {
     const location = tensor.place.get("location") ?? "";
-    if (!files.has(location)) files.set(location, await readBeside(location));
+    if (!files.has(location)) files.set(location, await readBeside(location).catch(namingGraph(where)));
   }
   const numbers = new Map(external.map((tensor) => [tensor.name, numbersOf(tensor, files, where)]));
   assertNotTooMany(numbers, files, where);
@@ -34,6 +35,15 @@ export async function withExternalData(
     tensor.data_location = 0;
   }
   return encodeMessage(modelProto, file);
+}
+
+/** Adds the graph that needs it to the error of a file. */
+function namingGraph(where: string) {
+  return (error: unknown): never => {
+    if (!(error instanceof FileError)) throw error;
+    const what = `its weights are in another file, which cannot be read (${error.parts.where}: ${error.parts.what})`;
+    throw new FileError({ where, what, remedy: "Copy both files into one folder.", cause: error });
+  };
 }
 
 function numbersOf({ name, place }: ExternalTensor, files: ReadonlyMap<string, Uint8Array>, where: string): Uint8Array {

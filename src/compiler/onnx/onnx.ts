@@ -3,7 +3,7 @@ import type { OpGraph, OpKind, Value } from "../../graph/ops.ts";
 import { dependents } from "../../graph/ops.ts";
 import type { ImageResize } from "../../graph/preprocessing.ts";
 import { sameShape } from "../../tensor/shape.ts";
-import type { FloatTensor } from "../../tensor/tensor.ts";
+import type { FloatTensor, Tensor } from "../../tensor/tensor.ts";
 import { imageInput } from "../lower.ts";
 import { type BatchLimits, splitBatch } from "../split-batch.ts";
 import { separateStatistics } from "../training-batch-norm.ts";
@@ -16,7 +16,7 @@ import { emitComparedMaxima, emitRules } from "./rules.ts";
 /** Options of the ONNX writer. */
 export interface OnnxOptions {
   /** Parameters to store in the file, by name, in the engine's layout; the others become inputs. */
-  readonly weights?: ReadonlyMap<string, FloatTensor>;
+  readonly weights?: ReadonlyMap<string, Tensor>;
   /** Leaves the first axis of inputs and outputs open; only for graphs that never mix samples (inference). */
   readonly dynamicBatch?: boolean;
   /**
@@ -57,7 +57,7 @@ export interface OnnxOptions {
  * @throws {WeightsError} a number is too large for float16.
  */
 export function toOnnx(given: OpGraph, options: OnnxOptions = {}): Uint8Array {
-  const { weights = new Map<string, FloatTensor>(), dynamicBatch = false, metadata = {}, storedAs } = options;
+  const { weights = new Map<string, Tensor>(), dynamicBatch = false, metadata = {}, storedAs } = options;
   const { blockSize, batchLimits } = options;
   const separate = blockSize === undefined ? given : separateStatistics(given, inBlocks);
   const graph = batchLimits ? splitBatch(separate, batchLimits, weights.keys()) : separate;
@@ -117,7 +117,7 @@ function onnxNames(graph: OpGraph): (value: Value) => string {
   return (value) => published.get(value) ?? (graph.outputs.has(value.name) ? `${value.name}~inner` : value.name);
 }
 
-function storeWeight(emit: OnnxEmitter, parameter: Value, tensor: FloatTensor, asHalf: boolean): void {
+function storeWeight(emit: OnnxEmitter, parameter: Value, tensor: Tensor, asHalf: boolean): void {
   if (!sameShape(parameter.shape, tensor.shape)) {
     throw new GraphError({
       where: `parameter "${parameter.name}"`,
@@ -126,9 +126,13 @@ function storeWeight(emit: OnnxEmitter, parameter: Value, tensor: FloatTensor, a
       expected: `${parameter.shape}`,
     });
   }
-  if (asHalf) assertFits(parameter, tensor);
-  if (asHalf) emit.halves(parameter.name, tensor.shape, tensor.data);
-  else emit.floats(parameter.name, tensor.shape, tensor.data);
+  if (asHalf && tensor.type === "float32") storeHalves(emit, parameter, tensor as FloatTensor);
+  else emit.tensor(parameter.name, tensor);
+}
+
+function storeHalves(emit: OnnxEmitter, parameter: Value, tensor: FloatTensor): void {
+  assertFits(parameter, tensor);
+  emit.halves(parameter.name, tensor.shape, tensor.data);
 }
 
 function assertFits(parameter: Value, tensor: FloatTensor): void {

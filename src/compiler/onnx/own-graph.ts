@@ -8,8 +8,6 @@ import { elementTypeNumbers, modelProto } from "./schema.ts";
 export interface ExpectedGraph {
   /** The file as it is written, but with weights as inputs. */
   readonly written: Uint8Array;
-  /** Names of the weights. */
-  readonly weights: ReadonlySet<string>;
   /** Name and size of the images. */
   readonly images: string;
   readonly size: readonly [height: number, width: number];
@@ -19,9 +17,11 @@ export interface ExpectedGraph {
  * Puts a file's weights into the expected graph, which takes images of the network's size; undefined if the file has another
  * graph. Nothing but weights comes from the file, so that it can hide nothing in parts that were not compared.
  */
-export function ownGraph(bytes: Uint8Array, { written, weights, images, size }: ExpectedGraph): Uint8Array | undefined {
+export function ownGraph(bytes: Uint8Array, { written, images, size }: ExpectedGraph): Uint8Array | undefined {
   const { graph: given } = decodeWhole(bytes);
   const { graph: expected } = decodeWhole(written);
+  const fed = expected.input.map(({ name }: { readonly name: string }) => name);
+  const weights = new Set(fed.filter((name) => name !== images));
   const fullName = (name: string) => (name.endsWith(halfSuffix) ? name.slice(0, -halfSuffix.length) : name);
   const isWeight = ({ name }: { readonly name: string }) => weights.has(fullName(name));
   const isCast = ({ input: [from = ""] }: Node) => from.endsWith(halfSuffix) && isWeight({ name: from });

@@ -4,7 +4,7 @@ import { fromHalf } from "../../tensor/half.ts";
 import { type Shape, sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import { halfSuffix } from "./emitter.ts";
-import { elementTypeNumbers, modelProto } from "./schema.ts";
+import { attributeTypeNumbers, elementTypeNumbers, modelProto } from "./schema.ts";
 
 /** The parts of an `.onnx` file that this package reads. */
 export interface OnnxContent {
@@ -20,7 +20,8 @@ export interface OnnxContent {
   /** In topological order, as in the file. */
   readonly nodes: readonly OnnxNode[];
   /**
-   * Stored floats by name, in the file's layout: float32, and float16, which is listed under the name of its cast if
+   * Stored floats by name, in the file's layout: float32; integers under the name of the floats that they stand for
+   * (DequantizeLinear); and float16, which is listed under the name of its cast if
    * written by this package. Tensors of other types are omitted.
    */
   readonly tensors: ReadonlyMap<string, OnnxTensor>;
@@ -87,6 +88,7 @@ interface StoredAttribute {
   readonly i?: number;
   readonly ints?: readonly number[];
   readonly t?: StoredTensor;
+  readonly type?: number;
 }
 
 interface StoredTensor {
@@ -111,14 +113,17 @@ export function readOnnx(bytes: Uint8Array, where: string): OnnxContent {
   if (node.length === 0) {
     throw new FormatError({ where, what: "this is not an ONNX file: it has no graph" });
   }
+  const nodes = node.map(readNode);
+  const stored = [...initializer, ...node.flatMap(constantIn)];
+  const floats = new Map(stored.flatMap((tensor) => readTensor(tensor, where)));
   return {
     metadata: new Map((file.metadata_props ?? []).map(({ key = "", value = "" }) => [key, value])),
     inputs: input.map(({ name = "" }) => name),
     outputs: output.map(({ name = "" }) => name),
     shapes: new Map([...input, ...output].flatMap(shapeOf)),
     elementTypes: new Map([...input, ...output].flatMap(elementTypeOf)),
-    nodes: node.map(readNode),
-    tensors: new Map([...initializer, ...node.flatMap(constantIn)].flatMap((tensor) => readTensor(tensor, where))),
+    nodes,
+    tensors: new Map([...floats, ...dequantized(nodes, stored, floats, where)]),
     external: initializer.filter(isExternal).map(({ name = "", external_data: entries = [] }) => ({
       name,
       place: new Map(entries.map(({ key = "", value = "" }) => [key, value])),
@@ -196,7 +201,9 @@ function readNode({ op_type: operator = "", input = [], output = [], attribute =
       }),
     );
   };
-  const [integers, floats, lists] = [valued(({ i }) => i), valued(({ f }) => f), valued(({ ints }) => ints)];
+  // Writers may leave out a 0.
+  const integer = ({ i, type }: StoredAttribute) => i ?? (type === attributeTypeNumbers.i ? 0 : undefined);
+  const [integers, floats, lists] = [valued(integer), valued(({ f }) => f), valued(({ ints }) => ints)];
   return { operator, inputs: input, outputs: output, integers, floats, lists };
 }
 
@@ -221,6 +228,67 @@ function readTensor(tensor: StoredTensor, where: string): [name: string, tensor:
     return stored(meant, () => fromHalf(new Uint16Array(new Uint8Array(raw).buffer)));
   }
   return [];
+}
+
+/** Weights that are stored as integers, under the names of the floats that they stand for. */
+function dequantized(
+  nodes: readonly OnnxNode[],
+  stored: readonly StoredTensor[],
+  floats: ReadonlyMap<string, OnnxTensor>,
+  where: string,
+): readonly (readonly [name: string, tensor: OnnxTensor])[] {
+  const integers = new Map(stored.flatMap((tensor) => readIntegers(tensor, where)));
+  return nodes.flatMap(
+    ({ operator, inputs: [name = "", scaleName = "", zeroName = ""], outputs: [output], ...node }) => {
+      const [tensor, scale, zero] = [integers.get(name), floats.get(scaleName), integers.get(zeroName)];
+      if (operator !== "DequantizeLinear" || !tensor || !scale || output === undefined) return [];
+      const { shape } = tensor;
+      const axis = node.integers.get("axis") ?? 1;
+      const isPerAxis = sizeOf(scale.shape) > 1;
+      const fits = [scale, zero].every((each) => !each || sizeOf(each.shape) === (isPerAxis ? shape[axis] : 1));
+      if (!fits) {
+        throw new FormatError({
+          where: `${where}, tensor "${name}"`,
+          what: `its scales do not fit axis ${axis}`,
+          received: `${sizeOf(scale.shape)} scales for the shape [${shape.join(", ")}]`,
+          expected: "one scale, or one for each index",
+        });
+      }
+      const inner = isPerAxis ? sizeOf(shape.slice(axis + 1)) : sizeOf(shape);
+      const count = isPerAxis ? shape[axis]! : 1;
+      const read = () => {
+        const [values, scales, zeros] = [tensor.read(), scale.read().data, zero?.read()];
+        const placeOf = (index: number) => Math.floor(index / inner) % count;
+        return floatTensor(
+          shape,
+          Float32Array.from(
+            values,
+            (value, index) => (value - (zeros?.[placeOf(index)] ?? 0)) * scales[placeOf(index)]!,
+          ),
+        );
+      };
+      return [[output, { shape, read }] as const];
+    },
+  );
+}
+
+const integerArrays: Readonly<Record<number, Int8ArrayConstructor | Uint8ArrayConstructor | Int32ArrayConstructor>> = {
+  [elementTypeNumbers.int8]: Int8Array,
+  [elementTypeNumbers.uint8]: Uint8Array,
+  [elementTypeNumbers.int32]: Int32Array,
+};
+
+interface StoredIntegers {
+  readonly shape: Shape;
+  readonly read: () => Int8Array | Uint8Array | Int32Array;
+}
+
+function readIntegers(tensor: StoredTensor, where: string): [name: string, integers: StoredIntegers][] {
+  const { name = "", dims = [], data_type = 0, raw_data } = tensor;
+  const IntegerArray = integerArrays[data_type];
+  if (IntegerArray === undefined || raw_data === undefined || isExternal(tensor)) return [];
+  const raw = rawData(tensor, IntegerArray.BYTES_PER_ELEMENT, where);
+  return [[name, { shape: dims, read: () => new IntegerArray(new Uint8Array(raw).buffer) }]];
 }
 
 function rawData({ name, dims = [], raw_data: raw = new Uint8Array() }: StoredTensor, size: number, where: string) {

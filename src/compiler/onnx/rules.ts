@@ -129,6 +129,15 @@ export const emitRules: EmitRules = {
     emit.node("Slice", [x[0]!, emit.integers([start]), emit.integers([end]), emit.integers([axis])], y),
   concatenate: ({ emit, config, x, y }) => emit.node("Concat", x, y, { axis: { i: config.axis } }),
   cast: ({ emit, config, x, y }) => emit.node("Cast", x, y, castTo(config.to)),
+  quantizeLinear: ({ emit, config, x, y }) => emit.node("QuantizeLinear", [...x, emit.byte(config.zeroPoint)], y),
+  dequantizeLinear: ({ emit, config: { zeroPoint, axis }, inputs: [q, scale], x, y }) => {
+    // Weights are symmetric, and the engine multiplies integers only if their zero point is absent or 0.
+    const [count] = scale!.shape;
+    const zeroPoints = () =>
+      count === undefined ? emit.byte(zeroPoint) : emit.bytes([count], new Array(count).fill(zeroPoint));
+    const operands = q!.type === "uint8" ? [...x, zeroPoints()] : x;
+    emit.node("DequantizeLinear", operands, y, count === undefined ? {} : { axis: { i: axis } });
+  },
 };
 
 /** Attributes of ONNX's window operators. */

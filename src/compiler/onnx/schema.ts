@@ -57,7 +57,10 @@ export const modelProto: MessageFields = {
 };
 
 /** ONNX's numbers for element types (TensorProto.DataType). */
-export const elementTypeNumbers = { float32: 1, uint8: 2, int64: 7, bool: 9, float16: 10, float64: 11 } as const;
+export const elementTypeNumbers = {
+  ...{ float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9 },
+  ...{ float16: 10, float64: 11 },
+} as const;
 
 /** ONNX's numbers for kinds of attributes (AttributeProto.AttributeType). */
 export const attributeTypeNumbers = { f: 1, i: 2, s: 3, floats: 6, ints: 7 } as const;

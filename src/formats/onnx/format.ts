@@ -1,4 +1,5 @@
-import { imageInput } from "../../compiler/lower.ts";
+import { withNormalizations } from "../../compiler/fold-batch-norm.ts";
+import { imageInput, lower } from "../../compiler/lower.ts";
 import { withExternalData } from "../../compiler/onnx/external-data.ts";
 import { type OnnxContent, readOnnx } from "../../compiler/onnx/reader.ts";
 import { elementTypeNumbers } from "../../compiler/onnx/schema.ts";
@@ -26,7 +27,7 @@ export const onnxFormat: FileFormat = {
       return {
         format: readsBytes(content) ? "model file" : "plain ONNX",
         layers: (network) => ({
-          layers: storedLayersOf(network, fromEngineWeights(network, content.tensors, where)),
+          layers: storedLayersOf(network, fromEngineWeights(network, networkTensors(network, content), where)),
         }),
         metadata,
         onnx,
@@ -53,6 +54,11 @@ export async function wholeOnnx({ bytes, where, readBeside }: FileToRead) {
   if (content.external.length === 0) return { bytes, content };
   const whole = await withExternalData(bytes, content, where, readBeside);
   return { bytes: whole, content: readOnnx(whole, where) };
+}
+
+/** The tensors of a graph of ours, including the batch normalizations that an integer form folds. */
+export function networkTensors(network: Network, { tensors }: Pick<OnnxContent, "tensors">): OnnxContent["tensors"] {
+  return withNormalizations(lower(network, { mode: "inference", batchSize: 1 }).graph, tensors);
 }
 
 /** Returns whether a graph of ours takes decoded images, as those of model files do; plain graphs take floats. */

@@ -54,7 +54,7 @@ export interface EvaluateOptions extends Omit<EvaluationControl, "temperature"> 
 }
 
 /** A classifier with its weights, or already in the engine; that one is given back afterwards. */
-export type EvaluatedModel = Pick<Model, "network" | "labels" | "preprocessing"> &
+export type EvaluatedModel = Pick<Model, "network" | "labels" | "preprocessing" | "quantization"> &
   (Pick<Model, "weights"> | Pick<ClassifierSession, "session">);
 
 /**

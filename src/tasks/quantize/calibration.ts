@@ -1,0 +1,88 @@
+import type { ImageSource, Platform, Session } from "../../base/platform.ts";
+import type { SkippedFile } from "../../base/records.ts";
+import { compileGraph } from "../../compiler/compile.ts";
+import { foldBatchNorm } from "../../compiler/fold-batch-norm.ts";
+import { lower } from "../../compiler/lower.ts";
+import { Histogram } from "../../compiler/quantize/histogram.ts";
+import { type LimitMethod, scaleFrom } from "../../compiler/quantize/limits.ts";
+import type { Quantization } from "../../compiler/quantize/quantization.ts";
+import { integerLayers, roundedActivations } from "../../compiler/quantize/quantize.ts";
+import { notEnoughImages } from "../../data/batches.ts";
+import { OpGraphBuilder } from "../../graph/op-builder.ts";
+import { toEngineWeights } from "../../graph/weights.ts";
+import type { Model } from "../../model/model.ts";
+import { Predictor } from "../../model/predictor.ts";
+
+/** An image to calibrate with, or to compare models on. */
+export interface QuantizationImage {
+  /** In messages. */
+  readonly name: string;
+  /** Index of its class, if it is known. */
+  readonly label?: number | undefined;
+  readonly image: ImageSource;
+}
+
+/** Options of {@link calibrate}. */
+export interface CalibrationOptions {
+  readonly platform: Platform;
+  readonly method: LimitMethod;
+  readonly signal?: AbortSignal | undefined;
+  /** Called after each image. */
+  readonly onProgress?: ((done: number) => void) | undefined;
+}
+
+/** Limits of the activations of a network, and the images that could not be read. */
+export interface ActivationLimits {
+  readonly activations: Quantization["activations"];
+  readonly skipped: readonly SkippedFile[];
+}
+
+/** The part of a model that computes. */
+export type ComputedModel = Pick<Model, "network" | "weights" | "preprocessing">;
+
+/** The folded inference graph of a model, which the integer form rounds. */
+export function foldedGraph({ network, weights, preprocessing }: ComputedModel) {
+  const { graph } = lower(network, { mode: "inference", batchSize: 1, preprocessing });
+  return foldBatchNorm(graph, toEngineWeights(network, weights));
+}
+
+/**
+ * Runs images through a network one by one, and finds limits for all activations that the integer form rounds. The memory that it
+ * needs does not grow with the images.
+ * @throws {DataError} none of the images can be read.
+ * @throws {AbortedError} the signal fired.
+ */
+export async function calibrate(
+  model: ComputedModel,
+  images: readonly QuantizationImage[],
+  { platform, method, signal, onProgress }: CalibrationOptions,
+): Promise<ActivationLimits> {
+  const { graph, weights } = foldedGraph(model);
+  const values = roundedActivations(integerLayers(graph));
+  const build = new OpGraphBuilder({ ...graph, outputs: new Map() });
+  for (const [name, value] of values) build.output(name, value);
+  const load = (): Promise<Session> => {
+    const compiled = compileGraph(build.finish(), weights, { form: "inference", dynamicBatch: true });
+    return platform.engine.createSession(compiled, { device: "cpu", signal });
+  };
+  const histograms = new Map([...values.keys()].map((name) => [name, new Histogram()]));
+  const predictor = new Predictor(model, platform, load);
+  const skipped: SkippedFile[] = [];
+  let done = 0;
+  try {
+    const sources = images.map(({ image }) => image);
+    for await (const { outputs, indices, errors } of predictor.predictBatches(sources, { batchSize: 1, signal })) {
+      for (const { index, error } of errors) skipped.push({ file: images[index]!.name, reason: error.message });
+      if (indices.length > 0) {
+        for (const [name, histogram] of histograms) histogram.add(outputs[name]!.data as Float32Array);
+      }
+      done += indices.length + errors.length;
+      onProgress?.(done);
+    }
+  } finally {
+    await predictor.dispose();
+  }
+  if (skipped.length === images.length) throw notEnoughImages(skipped, 0, 1);
+  const activations = new Map([...histograms].map(([name, histogram]) => [name, scaleFrom(histogram, method)]));
+  return { activations, skipped };
+}

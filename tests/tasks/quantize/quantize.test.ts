@@ -1,0 +1,89 @@
+import { describe, expect, it } from "vitest";
+import { decodeModel } from "../../../src/model/model-file.ts";
+import { nodePlatform as platform } from "../../../src/runtime/node/platform.ts";
+import { compareAnswers } from "../../../src/tasks/quantize/answers.ts";
+import { quantize } from "../../../src/tasks/quantize/quantize.ts";
+import { smallModel } from "../../model/small-model.ts";
+import { noise } from "../images.ts";
+
+const model = smallModel();
+const images = Array.from({ length: 12 }, (_, index) => ({
+  name: `${index}`,
+  image: { width: 80, height: 71, data: noise(1, [71, 80, 3], index).data },
+  label: index % 3,
+}));
+const options = { platform, count: 8, allowSlower: true, maxDrop: 100, minAgreement: 0, reduceRange: true } as const;
+
+describe("quantize", () => {
+  it("gives the same file twice, and records how it was made", async () => {
+    const steps = new Set<string>();
+    const onProgress = (step: string) => steps.add(step);
+    const first = await quantize(model, images, { ...options, onProgress });
+    const second = await quantize(model, images, options);
+    expect(Buffer.compare(first.bytes, second.bytes)).toBe(0);
+    expect([...steps]).toEqual(["calibrating", "ranking blocks", "predicting in float32", "comparing"]);
+    const { record, failures } = first;
+    expect(failures).toEqual([]);
+    expect(record).toMatchObject({
+      calibration: { method: "mse", images: 8, seed: 0 },
+      weightBits: 7,
+      floatBlocks: [],
+      change: { images: 4, accuracy: { images: 4 } },
+      comparedOnCalibration: false,
+    });
+    expect(record.blocks.map(({ name }) => name).sort()).toEqual([
+      "block1",
+      "block2",
+      "block3",
+      "block4",
+      "block5",
+      "block6",
+      "block7",
+      "top",
+    ]);
+    expect(record.bytes.after).toBe(first.bytes.length);
+    const { provenance, labels } = decodeModel(first.bytes);
+    expect(labels).toEqual(model.labels);
+    expect(provenance).toMatchObject({
+      data: "made up",
+      quantization: { calibration: record.calibration, floatBlocks: [] },
+    });
+  });
+
+  it("keeps the worst blocks in float32 while limits are broken, and says which", async () => {
+    // Labels that are float32's own answers: any change of a class costs accuracy.
+    const strict = { ...options, reduceRange: false, minAgreement: 1, maxDrop: 0 };
+    const { record, failures } = await quantize(model, images, strict);
+    expect(record.floatBlocks).toEqual(record.blocks.slice(0, record.floatBlocks.length).map(({ name }) => name));
+    if (failures.length > 0) expect(record.floatBlocks).toHaveLength(4);
+  });
+});
+
+describe("compareAnswers", () => {
+  const answers = (...rows: readonly (readonly number[])[]) =>
+    new Map(rows.map((row, index) => [index, Float32Array.from(row)]));
+
+  it("counts as worked out by hand", () => {
+    const before = answers([0.75, 0.25], [0.75, 0.25], [0.25, 0.75], [0.5, 0.5]);
+    const after = answers([0.5, 0.5], [0.25, 0.75], [0.25, 0.75]);
+    const labeled = [{ label: 0 }, { label: 0 }, { label: 0 }, {}].map((each) => ({ name: "", image: "", ...each }));
+    const change = compareAnswers(before, after, labeled);
+    expect(change).toMatchObject({ images: 3, agreement: 2 / 3 });
+    expect(change.meanDifference).toBeCloseTo((0.25 + 0.5 + 0) / 3, 7);
+    expect(change.accuracy).toMatchObject({
+      images: 3,
+      before: 2 / 3,
+      after: 1 / 3,
+      onlyBefore: 1,
+      onlyAfter: 0,
+      pValue: 1,
+    });
+    expect(
+      compareAnswers(
+        before,
+        after,
+        labeled.map(({ label: _, ...rest }) => rest),
+      ).accuracy,
+    ).toBeUndefined();
+  });
+});
