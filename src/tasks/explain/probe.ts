@@ -10,6 +10,7 @@ import type { ClassifierSession } from "../../model/load-model.ts";
 import type { Model } from "../../model/model.ts";
 import { assertNotAborted, loadPredictor, Predictor } from "../../model/predictor.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
+import { channelBlock } from "../../train/step/step-program.ts";
 import { type Mask, masked, neutralColor } from "./perturbations.ts";
 
 /** The parts of a model that an explanation needs. */
@@ -54,6 +55,8 @@ export class Probe {
   readonly #options: SessionOptions | undefined;
   readonly #predictor: Predictor;
   readonly #gradients = new Map<string, { readonly compiled: CompiledGradient; readonly session: Promise<Session> }>();
+
+  #blockSize: Promise<number | undefined> | undefined;
 
   /** @param predictor of the same model; it is disposed with the probe. */
   constructor(
@@ -132,16 +135,19 @@ export class Probe {
    * of each image.
    */
   async pixelGradients(images: readonly FloatTensor[], { classWeights, signal }: Subject) {
-    const { compiled, session } = this.#gradientOf(this.pixels, batchSize);
+    const rows = Math.min(batchSize, images.length);
+    // In blocks of channels the way back to the pixels takes half the time.
+    this.#blockSize ??= channelBlock(this.#platform, this.#options?.device);
+    const { compiled, session } = this.#gradientOf(this.pixels, rows, await this.#blockSize);
     const { shape } = images[0]!;
     const mean = floatTensor(shape);
     const scores: number[] = [];
     const size = mean.data.length;
-    for (let start = 0; start < images.length; start += batchSize) {
+    for (let start = 0; start < images.length; start += rows) {
       assertNotAborted(signal);
-      const batch = images.slice(start, start + batchSize);
-      const pixels = floatTensor([batchSize, ...shape.slice(1)]);
-      const weights = floatTensor([batchSize, classWeights.length]);
+      const batch = images.slice(start, start + rows);
+      const pixels = floatTensor([rows, ...shape.slice(1)]);
+      const weights = floatTensor([rows, classWeights.length]);
       for (const [row, { data }] of batch.entries()) {
         pixels.data.set(data, row * size);
         weights.data.set(classWeights, row * classWeights.length);
@@ -179,12 +185,12 @@ export class Probe {
     await Promise.all([this.#predictor.dispose(), ...sessions.map(async (session) => (await session).dispose())]);
   }
 
-  #gradientOf(layer: string, batch: number) {
-    const key = JSON.stringify([layer, batch]);
+  #gradientOf(layer: string, batch: number, blockSize?: number) {
+    const key = JSON.stringify([layer, batch, blockSize]);
     const known = this.#gradients.get(key);
     if (known) return known;
     const { network, weights } = this.model as ExplainedModel;
-    const compiled = compileActivationGradient(network, weights, { layer, batchSize: batch });
+    const compiled = compileActivationGradient(network, weights, { layer, batchSize: batch, blockSize });
     const loaded = { compiled, session: this.#platform.engine.createSession(compiled.model, this.#options) };
     this.#gradients.set(key, loaded);
     return loaded;
