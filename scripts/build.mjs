@@ -58,6 +58,8 @@ function buildPage(root, outDir) {
   const vite = join(root, "node_modules", "vite", "bin", "vite.js");
   const { status } = spawnSync(process.execPath, [vite, "build", page, "--outDir", outDir, "--logLevel", "error"], {
     cwd: root,
+    // A test runner's is "test", which would leave the service worker out.
+    env: { ...process.env, NODE_ENV: "production" },
     stdio: ["ignore", 2, "inherit"],
   });
   if (status !== 0) throw new Error("the page does not build, the messages of Vite stand above.");

@@ -1,12 +1,23 @@
 import { h } from "./dom.ts";
+import { attempt } from "./notice.ts";
 import { texts } from "./texts.ts";
 
-/** The views, each loaded when it is first shown. */
+/** The views, each loaded when it is first shown, with all that decides its height: nothing moves afterwards. */
 const views = {
   try: async () => new (await import("./try/view.ts")).TryView(),
   inside: async () => new (await import("./inside/view.ts")).InsideView(),
-  teach: async () => new (await import("./teach/view.ts")).TeachView(),
-  check: async () => new (await import("./check/view.ts")).CheckView(),
+  teach: async () => {
+    const view = new (await import("./teach/view.ts")).TeachView();
+    await attempt(() => view.open());
+    return view;
+  },
+  check: async () => {
+    const [{ CheckView }, { detectCapabilities }] = await Promise.all([
+      import("./check/view.ts"),
+      import("./check/capabilities.ts"),
+    ]);
+    return new CheckView(await detectCapabilities());
+  },
 } as const;
 
 type ViewName = keyof typeof views;
@@ -26,7 +37,13 @@ document.body.append(
     h("nav", { ariaLabel: texts.title }, ...links.values()),
   ),
   main,
-  h("footer", {}, h("p", {}, texts.tagline), h("p", {}, texts.footer.paper), h("p", {}, texts.footer.emoji)),
+);
+const footer = h(
+  "footer",
+  {},
+  h("p", {}, texts.tagline),
+  h("p", {}, texts.footer.paper),
+  h("p", {}, texts.footer.emoji),
 );
 
 addEventListener("hashchange", () => void show());
@@ -51,6 +68,8 @@ async function show(): Promise<void> {
   built.set(name, view);
   if (main.firstChild !== view) {
     main.replaceChildren(view);
+    // After the view: on a page that is reloaded in its middle, a footer that was there before would be pushed away.
+    main.after(footer);
     scrollTo(0, 0);
   }
   document.title = `${texts.views[name]} · ${texts.title}`;

@@ -9,7 +9,10 @@ import type { DecodeOptions, ImageCodec, Platform } from "./platform.ts";
 export function limitPixels<P extends Platform>(platform: P, pixelLimit: number | undefined): P {
   if (pixelLimit === undefined) return platform;
   assertOption("option pixelLimit", pixelLimit, wholeNumber({ from: 1 }));
-  const { decode, encodePng } = platform.images;
-  const images: ImageCodec = { encodePng, decode: (source, options) => decode(source, { pixelLimit, ...options }) };
+  const { decode } = platform.images;
+  const images: ImageCodec = {
+    ...platform.images,
+    decode: (source, options) => decode(source, { pixelLimit, ...options }),
+  };
   return { ...platform, images };
 }

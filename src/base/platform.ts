@@ -39,8 +39,30 @@ export interface ImageCodec {
    * @throws {UsageError} it is not an image source, has no pixels, or an option is out of range.
    */
   decode(source: ImageSource, options: DecodeOptions): Promise<RgbImage>;
+  /** Resizes pixels to the same bytes as the graph of a model file; without it, that graph does it. */
+  resize?(image: RgbImage, resizing: ImageResizing): Promise<RgbImage>;
   /** Encodes an RGB image as PNG (for reports). */
   encodePng(image: RgbImage): Promise<Uint8Array>;
+}
+
+/** Resizing of an image of any size to a network's. */
+export interface ImageResizing {
+  readonly width: number;
+  readonly height: number;
+  /**
+   * Interpolation, with half-pixel centers: `nearest` as in Keras's `load_img` by default; `bilinear` and `bicubic`
+   * (Catmull-Rom) antialiased as in Pillow's `resize`.
+   */
+  readonly interpolation: "nearest" | "bilinear" | "bicubic";
+  /**
+   * `fill` stretches to the size; `cover` keeps the proportions and crops the overhang at the center; `contain` keeps them
+   * and fills the rest with the background.
+   */
+  readonly fit: "fill" | "cover" | "contain";
+  /** The central crop: share of the width and of the height that is kept, 0 < share ≤ 1 (timm's `crop_pct`). */
+  readonly cropRatio?: number | undefined;
+  /** `[red, green, blue]` from 0 to 255. */
+  readonly background: readonly [number, number, number];
 }
 
 /** Files and folders. */

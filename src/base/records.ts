@@ -242,6 +242,8 @@ export interface ExplanationScore {
   readonly difference: Spread;
   /** ROAD (Rong et al. 2022): how much less the class loses with the least than with the most important pixels, halved. */
   readonly road: Spread;
+  /** Pointing game, where boxes are given: in how many of all classes of all images the map's maximum lies in a box. */
+  readonly pointing?: { readonly hits: number; readonly total: number } | undefined;
   /**
    * Rank correlation of the maps before and after the weights are randomized, from the classifier down; the first value is
    * that of a randomized classifier, the last that of a network without any of its weights. Undefined for baselines.

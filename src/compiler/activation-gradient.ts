@@ -2,10 +2,10 @@ import { type Network, networkWeights } from "../graph/network.ts";
 import { OpGraphBuilder } from "../graph/op-builder.ts";
 import { dependents, type Operation, type OpGraph, type Value } from "../graph/ops.ts";
 import { toEngineLayout, type Weights } from "../graph/weights.ts";
-import { compileGraph } from "./compile.ts";
 import { foldBatchNorm } from "./fold-batch-norm.ts";
 import { gradient } from "./gradient.ts";
 import { lower } from "./lower.ts";
+import { toOnnx } from "./onnx/onnx.ts";
 
 /** A compiled gradient of class scores. */
 export interface CompiledGradient {
@@ -16,6 +16,15 @@ export interface CompiledGradient {
   readonly logits: string;
   /** Layers whose outputs are fed, channels last, under {@link activationInput}; the first is the layer itself. */
   readonly layers: readonly string[];
+}
+
+/** The layer of a gradient, and the form it is compiled in. */
+export interface GradientOptions {
+  /** The name of a layer; the input layer stands for the scaled pixels. */
+  readonly layer: string;
+  readonly batchSize: number;
+  /** Channels to a block of the engine's fastest CPU layout on this machine; default: plain layout. */
+  readonly blockSize?: number | undefined;
 }
 
 /** Name of the input with the weight of each class in the target, `[N, classes]`. */
@@ -29,13 +38,12 @@ export function activationInput(layer: string): string {
 /**
  * Compiles the gradient of Σ class weight · logit with respect to a layer's output, in inference mode: the part of the
  * network behind the layer, forward and backward. A batch holds independent images, each with its own class weights.
- * @param layer the name of a layer; the input layer stands for the scaled pixels.
  * @throws {GraphError} the output does not depend on the layer, or an operator has no gradient.
  */
 export function compileActivationGradient(
   network: Network,
   weights: Weights,
-  { layer, batchSize }: { readonly layer: string; readonly batchSize: number },
+  { layer, batchSize, blockSize }: GradientOptions,
 ): CompiledGradient {
   const { graph, layerOutputs, logits } = lower(network, { mode: "inference", batchSize, outputs: [] });
   const build = new OpGraphBuilder(graph);
@@ -55,7 +63,7 @@ export function compileActivationGradient(
     ["gradient", gradients.get(activationInput(layer))!],
     ["logits", differentiated.outputs.get("logits")!],
   ]);
-  const model = compileGraph({ ...differentiated, outputs }, folded.weights, { form: "exact", name: "gradient" });
+  const model = toOnnx({ ...differentiated, outputs }, { weights: folded.weights, name: "gradient", blockSize });
   return { model, layers: tail.layers, gradient: "gradient", logits: "logits" };
 }
 

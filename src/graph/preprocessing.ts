@@ -1,3 +1,5 @@
+import type { ImageResizing } from "../base/platform.ts";
+
 /** Scaling of pixels to a network's input: `pixel · scale + offset` per channel. It is specific to the weights. */
 export interface Preprocessing {
   /** One number, or one per channel. */
@@ -35,21 +37,19 @@ export function scalePixels(
 }
 
 /** Resizing of an image of any size to a network's size. */
-export interface ImageResize {
-  /**
-   * Interpolation, with half-pixel centers: `nearest` as in Keras's `load_img` by default; `bilinear` and `bicubic`
-   * (Catmull-Rom) antialiased as in Pillow's `resize`.
-   */
-  readonly interpolation: "nearest" | "bilinear" | "bicubic";
-  /**
-   * `fill` stretches to the size; `cover` keeps the proportions and crops the overhang at the center; `contain` keeps them
-   * and fills the rest with the background.
-   */
-  readonly fit: "fill" | "cover" | "contain";
-  /** The central crop: share of the width and of the height that is kept, 0 < share ≤ 1 (timm's `crop_pct`). */
-  readonly cropRatio?: number | undefined;
-  /** `[red, green, blue]` from 0 to 255. */
-  readonly background: readonly [number, number, number];
+export type ImageResize = Omit<ImageResizing, "width" | "height">;
+
+type Size = readonly [height: number, width: number];
+
+/** Size of an image before the crop, rounded down as in timm. */
+export function scaledSize([height, width]: Size, cropRatio: number): Size {
+  return [Math.floor(height / cropRatio), Math.floor(width / cropRatio)];
+}
+
+/** Start of a crop: half the overhang, rounded half to even, as in torchvision's center crop. */
+export function cropStart(overhang: number): number {
+  const half = Math.floor(overhang / 2);
+  return Math.floor((overhang + (half % 2)) / 2);
 }
 
 /**

@@ -30,8 +30,8 @@ export function preparationModel([height, width]: readonly [number, number], res
 }
 
 /**
- * Decodes images and resizes them to the bytes that a model's network reads: in the engine if the model specifies how,
- * else in the decoder. Free it with `dispose()`.
+ * Decodes images and resizes them to the bytes that a model's network reads: in the platform's code or in the engine if the model
+ * specifies how, else in the decoder. Free it with `dispose()`.
  */
 export class ImagePreparation {
   readonly #model: Pick<Model, "network" | "preprocessing">;
@@ -58,13 +58,15 @@ export class ImagePreparation {
     const { network, preprocessing } = this.#model;
     if (!resizesInGraph(preprocessing)) return decoded;
     const [height, width] = imageSizeOf(network);
+    const sides = [decoded.width, decoded.height];
+    const isTooLong = preprocessing.fit === "cover" && Math.max(...sides) > largestRatio * Math.min(...sides);
+    if (isTooLong) throw notResized(image, decoded, `one side is more than ${largestRatio} times as long as the other`);
+    const { images } = this.#platform;
+    if (images.resize) return images.resize(decoded, { ...preprocessing, width, height });
     this.#session ??= this.#platform.engine.createSession(preparationModel([height, width], preprocessing), {
       threads: 1,
     });
     const session = await this.#session;
-    const sides = [decoded.width, decoded.height];
-    const isTooLong = preprocessing.fit === "cover" && Math.max(...sides) > largestRatio * Math.min(...sides);
-    if (isTooLong) throw notResized(image, decoded, `one side is more than ${largestRatio} times as long as the other`);
     const { pixels } = await this.#queue
       .add(() => session.run({ [imageInput]: imageBatch([decoded]) }))
       .catch((cause) => {

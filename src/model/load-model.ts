@@ -1,4 +1,4 @@
-import { UsageError } from "../base/errors.ts";
+import { FormatError, UsageError, WeightsError } from "../base/errors.ts";
 import type { Engine, Platform, Session, SessionOptions, Source, SourceReader } from "../base/platform.ts";
 import { nameOfSource } from "../base/source.ts";
 import { compile, compileGraph, inferenceForm } from "../compiler/compile.ts";
@@ -54,6 +54,26 @@ export async function loadModelOrGraph(
   const opened = await weightsSource(source, platform, options);
   if (isGraphToRun(opened, options)) return loadGraph(opened, options, platform.engine, session);
   return modelFromSource(opened, source, options);
+}
+
+/**
+ * As {@link loadModelOrGraph}, but a graph of another tool is read as a network if its layers are those of a known one: for
+ * work that needs them, e.g. gradients.
+ */
+export async function loadModelElseGraph(
+  source: Source,
+  platform: Platform,
+  options: LoadModelOptions,
+  session?: SessionOptions,
+): Promise<LoadedModel | ClassifierSession> {
+  const opened = await weightsSource(source, platform, options);
+  if (!isGraphToRun(opened, options)) return modelFromSource(opened, source, options);
+  try {
+    return await classifierFrom(opened, options);
+  } catch (error) {
+    if (!(error instanceof FormatError || error instanceof WeightsError || error instanceof UsageError)) throw error;
+    return loadGraph(opened, options, platform.engine, session);
+  }
 }
 
 function modelFromSource(opened: WeightsSource, source: Source, options: LoadModelOptions): Promise<LoadedModel> {

@@ -1,9 +1,8 @@
 import type { DecodeOptions, SizedDecodeOptions } from "../base/platform.ts";
-import { scaledSize } from "../compiler/onnx/images.ts";
 import type { Quantization } from "../compiler/quantize/quantization.ts";
 import type { Weights } from "../graph/initialize.ts";
 import { imageSizeOf, type Network } from "../graph/network.ts";
-import { type ImageResize, kerasPreprocessing, type Preprocessing } from "../graph/preprocessing.ts";
+import { type ImageResize, kerasPreprocessing, type Preprocessing, scaledSize } from "../graph/preprocessing.ts";
 import type { Architecture } from "../models/registry.ts";
 
 /** Preprocessing of images: composited over the background, resized, and scaled. */

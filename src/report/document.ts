@@ -125,6 +125,8 @@ export interface GalleryImage {
   readonly url?: string | undefined;
   /** Alternative text. */
   readonly alt: string;
+  /** A second image beside the first. */
+  readonly beside?: { readonly url: string; readonly alt: string } | undefined;
   /** First line below the image. */
   readonly label: string;
   readonly note?: string;

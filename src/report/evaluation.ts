@@ -83,7 +83,7 @@ const sectionTitles = { test: "Test result", validation: "Validation result", ev
 /** Evaluated images with their predictions, undefined if there are none. */
 export function predictionGallery(
   style: "wrong" | "right",
-  predictions: readonly (Prediction & { readonly url?: string })[],
+  predictions: readonly (Prediction & { readonly url?: string; readonly evidenceUrl?: string | undefined })[],
 ): ImageGallery | undefined {
   if (predictions.length === 0) return undefined;
   return {
@@ -91,8 +91,9 @@ export function predictionGallery(
     style,
     title: style === "wrong" ? "Misclassified, most confident first" : "Correctly classified",
     headers: ["Predicted as", "True class", "Probability"],
-    images: predictions.map(({ file, truth, predicted, probability, truthProbability, url }) => ({
+    images: predictions.map(({ file, truth, predicted, probability, truthProbability, url, evidenceUrl }) => ({
       ...{ file, url, alt: `an image of class ${truth}`, share: probability, score: formatPercent(probability) },
+      ...(evidenceUrl !== undefined && { beside: { url: evidenceUrl, alt: `the evidence of ${predicted} in it` } }),
       label: `${style === "right" ? "✓" : "✗"} ${predicted}`,
       ...(style === "wrong" && { note: `is ${truth} (${formatPercent(truthProbability)})` }),
     })),

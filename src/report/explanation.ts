@@ -1,9 +1,10 @@
 import type { ExplanationScore, Spread } from "../base/records.ts";
+import { accuracyInterval } from "../base/significance.ts";
 import type { Fact, ImageGallery, ReportDocument, Table } from "./document.ts";
 import { numberColumn } from "./document.ts";
 import { heatScale } from "./heat-colors.ts";
 import { html, imageUrl, Markup } from "./markup.ts";
-import { formatPercent } from "./numbers.ts";
+import { formatInterval, formatPercent } from "./numbers.ts";
 
 /** An explained image on the sheet. */
 export interface ExplainedImage {
@@ -95,12 +96,18 @@ const legend = {
       .text,
 } as const;
 
+/** `72.0 % (58.3 to 82.5 %) of 50`. */
+function pointingText({ hits, total }: NonNullable<ExplanationScore["pointing"]>): string {
+  return `${formatPercent(hits / total)} (${formatInterval(accuracyInterval(hits / total, total))}) of ${total}`;
+}
+
 /** Builds the report of the tests that methods of explanation have to pass. */
 export function explanationScoreDocument(
   { images, scores }: { readonly images: number; readonly scores: readonly ExplanationScore[] },
   facts: readonly Fact[],
 ): ReportDocument {
   const written = ({ mean, deviation }: Spread) => `${mean.toFixed(3)} ± ${deviation.toFixed(3)}`;
+  const hasBoxes = scores.some(({ pointing }) => pointing);
   const table: Table = {
     type: "table",
     caption: `Mean and standard deviation over ${images} images`,
@@ -110,13 +117,21 @@ export function explanationScoreDocument(
         numberColumn,
       ),
       { header: "Sanity check", whole: true },
+      ...(hasBoxes ? [numberColumn("Pointing game ↑")] : []),
     ],
-    rows: scores.map(({ method, deletion, insertion, difference, road, randomization, isSane }) => [
+    rows: scores.map(({ method, deletion, insertion, difference, road, randomization, isSane, pointing }) => [
       method,
       ...[deletion, insertion, difference, road].map(written),
       randomization && randomization[0]!.mean.toFixed(2),
       randomization && randomization.at(-1)!.mean.toFixed(2),
-      isSane === undefined ? "baseline" : isSane ? "passed" : { text: "failed", style: "warning" },
+      ["random", "edges"].includes(method)
+        ? "baseline"
+        : isSane === undefined
+          ? "–"
+          : isSane
+            ? "passed"
+            : { text: "failed", style: "warning" },
+      ...(hasBoxes ? [pointing && pointingText(pointing)] : []),
     ]),
   };
   const incomplete = scores.find(({ incompleteness }) => incompleteness)?.incompleteness;
@@ -139,7 +154,10 @@ export function explanationScoreDocument(
               "Deletion and insertion: area under the class's probability while the top positions are hidden, or revealed " +
               "on a blurred image. ROAD: half of what the class loses more with the most than with the least important " +
               "positions imputed. Random: rank correlation of the maps before and after randomizing weights; above 0.5, a " +
-              "map shows the image rather than what the network has learned.",
+              "map shows the image rather than what the network has learned." +
+              (hasBoxes
+                ? " Pointing game: how often the map's maximum lies in a box of the class, with its 95 % interval."
+                : ""),
           },
         ],
       },

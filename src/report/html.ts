@@ -143,8 +143,9 @@ ${images.map(cardMarkup)}</ul>\n`;
 }
 
 function cardMarkup(image: GalleryImage): Markup {
-  const { file, label, note, share, score, style } = image;
-  return html`<li${style && html` class="${style}"`} title="${file}">${imageMarkup(image)}
+  const { file, label, note, share, score, style, beside } = image;
+  const shown = beside ? html`<div class="two">${imageMarkup(image)}${imageMarkup(beside)}</div>` : imageMarkup(image);
+  return html`<li${style && html` class="${style}"`} title="${file}">${shown}
 <p><strong>${label}</strong>${note && html`<span class="truth">${note}</span>`}<span class="certainty">${bar(share)} ${score}</span></p></li>\n`;
 }
 

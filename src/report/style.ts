@@ -76,6 +76,8 @@ const gallery = `
 .gallery li{overflow:hidden;border:1px solid var(--line);border-radius:12px}
 .gallery img{display:block;width:100%;aspect-ratio:1;padding:14px;object-fit:contain;background:#fff}
 .gallery p{padding:10px 12px 12px;font-size:.88rem;line-height:1.4;overflow-wrap:anywhere;border-top:3px solid}
+.gallery:has(.two){grid-template-columns:repeat(auto-fill,minmax(min(100%,240px),1fr))}
+.gallery .two{display:grid;grid-template-columns:1fr 1fr}.gallery .two img{padding:8px}
 .gallery strong,.gallery .truth,.gallery .certainty{display:block}
 .gallery .truth,.gallery .certainty{color:var(--muted)}
 .gallery .certainty{margin-top:4px;white-space:nowrap;font-variant-numeric:tabular-nums}

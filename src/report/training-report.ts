@@ -85,6 +85,8 @@ export interface Gallery {
 export interface GalleryItem extends Prediction {
   /** The image as a PNG file. */
   readonly png: Uint8Array;
+  /** The image under a heat map of the evidence of the predicted class, as a PNG file. */
+  readonly evidence?: Uint8Array | undefined;
 }
 
 /** Steps to reproduce the result. */
@@ -124,9 +126,10 @@ const evaluation = z.object({
   confusion: z.array(z.array(count)),
 });
 
+const png = z.base64().transform(bytesOfBase64);
 const galleryItem = z.object({
   ...{ file: text, truth: text, predicted: text, probability: number, truthProbability: number, truthRank: count },
-  png: z.base64().transform(bytesOfBase64),
+  ...{ png, evidence: png.optional() },
 });
 
 const blockHealth = z.object({

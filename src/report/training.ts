@@ -159,17 +159,27 @@ function historyTable(history: readonly EpochRecord[]): Table {
 function gallerySection({ gallery }: TrainingReport): Section | undefined {
   if (gallery === undefined || gallery.wrong.length + gallery.right.length === 0) return undefined;
   const { images, epoch, wrong, right } = gallery;
-  const withUrl = (items: readonly GalleryItem[]) => items.map((item) => ({ ...item, url: imageUrl("png", item.png) }));
+  const withUrl = (items: readonly GalleryItem[]) =>
+    items.map((item) => ({
+      ...{ ...item, url: imageUrl("png", item.png) },
+      evidenceUrl: item.evidence && imageUrl("png", item.evidence),
+    }));
+  const isExplained = wrong.some(({ evidence }) => evidence !== undefined);
   return {
     id: "gallery",
     title: "Predictions",
     blocks: [
       images === undefined ? undefined : { type: "paragraph", text: galleryText(images, epoch) },
       predictionGallery("wrong", withUrl(wrong)),
+      isExplained ? { type: "paragraph", text: evidenceText } : undefined,
       predictionGallery("right", withUrl(right)),
     ],
   };
 }
+
+const evidenceText =
+  "Beside each misclassified image: where the network found evidence of the class that it predicted (Grad-CAM). Colors are " +
+  "relative to the strongest evidence in the same image.";
 
 function galleryText(images: EvaluatedImages, epoch: number | undefined): string {
   const kind = images === "test" ? "Test images" : "Validation images";

@@ -87,6 +87,8 @@ test("classifies every kind of image of a page as Node does", async (context) =>
   // A bitmap of the caller stays usable.
   expect(found.width).toBe(131);
   for (const result of Object.values(found.results)) expectSame(logits(result), wanted);
+  // ONNX Runtime is not needed.
+  expect(browser.requests.filter((path) => path.endsWith(".wasm"))).toEqual([]);
 });
 
 test.each([

@@ -18,7 +18,7 @@ import { capture } from "./capture.ts";
 
 const formats = join(root, "tests/golden/formats");
 const folder = mkdtempSync(join(tmpdir(), "convert-"));
-const at = (name: string): string => join(folder, name);
+const at = (...names: readonly string[]): string => join(folder, ...names);
 
 const tiny = { inputShape: [71, 71, 3], classes: 2, width: 0.0625, middleFlowRepeats: 0 } as const;
 const timmSize = { inputShape: [71, 80, 3], width: 0.0625 } as const;
@@ -191,4 +191,13 @@ test("weights of timm become a model, which is named by a flag or told from its 
   const model = await loadModel(at("timm.onnx"), nodePlatform);
   expect(model.architecture).toMatchObject({ family: "aligned-xception", options: { variant: "41p", classes: 2 } });
   expect(model.weights).toEqual(weights);
+});
+
+test("a folder gets the names that transformers.js looks for", async () => {
+  mkdirSync(at("names"));
+  const source = join(formats, "small.keras");
+  const argv = ["convert", source, at("names"), "--dtype", "float16"];
+  const { exitCode, stdout } = await capture(argv);
+  expect([exitCode, stdout]).toEqual([0, expect.stringContaining(at("names", "model_fp16.onnx"))]);
+  expect(existsSync(at("names", "model_fp16.onnx"))).toBe(true);
 });

@@ -1,4 +1,5 @@
 import { tmpdir } from "node:os";
+import { parse } from "node:path";
 import { describe, expect, it } from "vitest";
 import { artists, readEmoji } from "../../apps/cli/demo/data.ts";
 import { countPerClass } from "../../src/data/dataset.ts";
@@ -25,7 +26,7 @@ describe("readEmoji", () => {
   });
 
   it("says what to do when the images are not installed", async () => {
-    await expect(readEmoji("Google", [tmpdir()])).rejects.toThrowErrorMatchingInlineSnapshot(
+    await expect(readEmoji("Google", [parse(tmpdir()).root])).rejects.toThrowErrorMatchingInlineSnapshot(
       `[DataError: images of the demo: the package emoji-datasource-google is not installed. Install the images: npm install emoji-datasource-google emoji-datasource-twitter]`,
     );
   });

@@ -127,13 +127,17 @@ it("an unreadable image does not stop the others", async () => {
 });
 
 it("--score tests methods on the images", async () => {
-  const argv = [at("photos"), "--score", "--method", "grad-cam,layer-cam", "--json"];
+  await writeFile(at("boxes.csv"), "photos/a.png,,0,0,80,71\nb.png,,0,0,80,71\nb.png,cat,0,0,0.001,0.001\n");
+  const argv = [at("photos"), "--score", "--boxes", at("boxes.csv"), "--method", "grad-cam,layer-cam", "--json"];
   const { exitCode, stdout, stderr } = await explain(...argv);
   expect(exitCode).toBe(0);
   const { images, scores } = JSON.parse(stdout);
   expect(images).toBe(2);
   expect(scores.map(({ method }: { method: string }) => method)).toEqual(["grad-cam", "layer-cam", "random", "edges"]);
-  for (const { method, deletion, insertion, difference, randomization, isSane } of scores) {
+  for (const { method, deletion, insertion, difference, pointing, randomization, isSane } of scores) {
+    // A box around the whole image, and one of another class in a corner: if that is the top class, it has both boxes.
+    expect(pointing.hits).toBe(2);
+    expect([2, 3]).toContain(pointing.total);
     expect(difference.mean).toBeCloseTo(insertion.mean - deletion.mean, 6);
     expect(deletion.mean).toBeGreaterThan(0);
     expect(deletion.mean).toBeLessThan(1);
@@ -160,6 +164,12 @@ it.each(["class", "against"])("--score does not ignore --%s", async (name) => {
   expect(stderr).toBe(
     `error: option --${name}: --score tests the explanations of each image's top class; received "cat". Leave out one of the two.\n`,
   );
+});
+
+it("--boxes belongs to --score", async () => {
+  const { exitCode, stderr } = await explain(at("photos"), "--boxes", at("boxes.csv"));
+  expect(exitCode).toBe(2);
+  expect(stderr).toBe("error: option --boxes: boxes are for testing methods; expected --score with it.\n");
 });
 
 it("--score writes a page, and no other file", async () => {

@@ -2,6 +2,10 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { CliIo } from "../../apps/cli/io.ts";
+import { startRun } from "../../apps/cli/train/run.ts";
+import { RunFolder } from "../../apps/cli/train/run-folder.ts";
+import { trainInto } from "../../apps/cli/train/train-into.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { noAugmentation } from "../../src/data/augmentation.ts";
 import { folderDataset } from "../../src/data/dataset.ts";
@@ -9,7 +13,11 @@ import { createOptimizer } from "../../src/learning/optimizers.ts";
 import { constantRate } from "../../src/learning/schedules.ts";
 import { decodeModel } from "../../src/model/model-file.ts";
 import { historyCsv } from "../../src/report/training.ts";
+import { decodeReport } from "../../src/report/training-report.ts";
 import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
+import { loadExplainer } from "../../src/tasks/explain/explainer.ts";
+import { overlaidImage } from "../../src/tasks/explain/overlay.ts";
+import { alone } from "../../src/train/ranks/ranks.ts";
 import { resolveSettings } from "../../src/train/settings/resolve.ts";
 import { train } from "../../src/train/train.ts";
 import { capture } from "./capture.ts";
@@ -190,7 +198,21 @@ describe("xception train", () => {
     const report = await readFile(at("report.html"), "utf8");
     expect(report).toContain("<h1>Xception on photos/train</h1>");
     expect(report).toContain("red/broken.png");
-    expect(report.match(/<img src="data:image\/png;base64,/g)?.length).toBe(6);
+    const { gallery } = decodeReport(await readFile(at("report.json"), "utf8"), "report.json");
+    expect(gallery!.wrong.length).toBeGreaterThan(0);
+    expect(report.match(/<img src="data:image\/png;base64,/g)?.length).toBe(6 + gallery!.wrong.length);
+    expect(report).toContain("where the network found evidence of the class that it predicted (Grad-CAM)");
+    await using explainer = await loadExplainer(at("model.onnx"), { platform });
+    for (const { file, predicted, evidence } of gallery!.wrong) {
+      const path = join(held(), file);
+      const explanation = await explainer.explain(path, { label: predicted });
+      const drawn = await overlaidImage(path, explanation, { codec: platform.images, fit: "fill", side: 160 });
+      const { data: shown, ...size } = await platform.images.decode(evidence!, {});
+      expect(size).toEqual({ width: 160, height: 160 });
+      // The weights in the engine are folded, those in the file are not: rounding may move a color by one.
+      const difference = shown.map((value, index) => Math.abs(value - drawn.data[index]!));
+      expect(Math.max(...difference)).toBeLessThanOrEqual(1);
+    }
     expect(report).not.toMatch(/src="http|href="http/);
     expect(report).toContain("22,910,480");
     const command = /<pre[^>]*><code>(.*?)<\/code>/s
@@ -201,6 +223,30 @@ describe("xception train", () => {
         "--width 0.01 --middle-flow-repeats 0 --epochs 1 --batch-size 4 --learning-rate 0.01",
     );
   });
+});
+
+it("a report whose heat maps fail is written without them", async () => {
+  const values = Object.fromEntries([
+    ...["imageSize", "width", "middleFlowRepeats", "batchSize", "learningRate"].map((name, index) => [
+      name,
+      [71, 0.01, 0, 4, 0.01][index],
+    ]),
+    ...Object.entries({ epochs: 1, val: held() }),
+  ]);
+  const resolved = resolveSettings([{ source: "test", values, where: String }]);
+  const ranks = { communicator: alone, threads: undefined, leave: () => {} };
+  const flags = { output: runFolder(), ranks, tensorboard: false };
+  const createSession = () => Promise.reject(new Error("out of memory"));
+  const stderr: string[] = [];
+  const io = { stdout: () => {}, stderr: (text: string) => stderr.push(text) } as unknown as CliIo;
+  const run = await startRun(photos(), flags, resolved, platform);
+  const failing = { ...platform, engine: { ...platform.engine, createSession } };
+  await trainInto(await RunFolder.claim(runFolder(), {}), run, failing, io);
+  expect(stderr.join("")).toContain("The report has no heat maps: out of memory\n");
+  const { gallery } = decodeReport(await readFile(at("report.json"), "utf8"), "report.json");
+  expect(gallery!.wrong.length).toBeGreaterThan(0);
+  expect(gallery!.wrong.every(({ evidence }) => evidence === undefined)).toBe(true);
+  expect(await readFile(at("report.html"), "utf8")).not.toContain("Grad-CAM");
 });
 
 describe("a folder that holds a run", () => {

@@ -46,6 +46,17 @@ describe("inputs that do not fit", () => {
     );
   });
 
+  it("to a rounding", () => {
+    expect(attempt({ kind: "quantizeLinear", zeroPoint: 0 }, [2, 3], [3])).toThrowErrorMatchingInlineSnapshot(
+      `[ShapeError: quantizeLinear: the scale is not one number; received "3"; expected a scalar.]`,
+    );
+    const dequantize = { kind: "dequantizeLinear", zeroPoint: 0, axis: 1 } as const;
+    expect(attempt(dequantize, [2, 3], [2])).toThrowErrorMatchingInlineSnapshot(
+      `[ShapeError: dequantizeLinear: the scale does not fit axis 1; received "2×3, 2"; expected a scalar, or a number for each index.]`,
+    );
+    expect(attempt(dequantize, [2, 3], [3])()).toEqual([[2, 3]]);
+  });
+
   it("to the gradient of a window", () => {
     const ofInput = { ...conv, kind: "convInputGradient", inputShape: [2, 3, 5, 5] } as const;
     expect(attempt(ofInput, [2, 4, 5, 5], [4, 3, 3, 3])).toThrowErrorMatchingInlineSnapshot(

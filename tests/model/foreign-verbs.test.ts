@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { root } from "../../scripts/project-root.mjs";
 import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
+import { loadExplainer } from "../../src/tasks/explain/explainer.ts";
+import { explanationMethods } from "../../src/tasks/explain/methods.ts";
 import { loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
 import { capture } from "../cli/capture.ts";
 import { noise } from "../tasks/images.ts";
@@ -110,5 +112,54 @@ describe("embed", () => {
     await writeFile(query, readFileSync(join(folder, "photos", "1", "1.png")));
     const [best] = (await json("search", query, output, "--model", graph)).neighbors;
     expect(best.file).toContain("1.png");
+  });
+});
+
+describe("explain", () => {
+  const image = { width: 80, height: 71, data: noise(1, [71, 80, 3]).data as Uint8Array };
+  const network = { inputShape: [71, 80, 3], classes: 3, width: 0.02, middleFlowRepeats: 1 } as const;
+
+  test("occludes a graph whose layers are not known, as it would our network", async () => {
+    await using foreign = await loadExplainer(graph, { platform });
+    await using ours = await loadExplainer(graph, { platform, architecture: "legacy_xception", network });
+    expect([foreign.defaultMethod, ours.defaultMethod]).toEqual(["occlusion", "grad-cam"]);
+    const found = await foreign.explain(image, { samples: 9 });
+    const expected = await ours.explain(image, { method: "occlusion", samples: 9 });
+    expect(found).toMatchObject({ method: "occlusion", label: expected.label, layer: undefined });
+    for (const [at, value] of expected.map.data.entries()) expect(found.map.data[at]).toBeCloseTo(value, 5);
+    const masked = await foreign.explain(image, { method: "rise", samples: 10, label: "2", against: "0" });
+    const same = await ours.explain(image, { method: "rise", samples: 10, label: "2", against: "0" });
+    for (const [at, value] of same.map.data.entries()) expect(masked.map.data[at]).toBeCloseTo(value, 5);
+  });
+
+  test("has all methods for a network of Keras that is of no family of ours", async () => {
+    await using keras = await loadExplainer(join(root, "tests/golden/formats/small.h5"), { platform });
+    const [height, width] = keras.network.layers[0]!.outputShape as [number, number];
+    const data = noise(1, [height, width, 3]).data as Uint8Array;
+    for (const method of explanationMethods) {
+      const { map, incompleteness = 0 } = await keras.explain({ width, height, data }, { method, samples: 64 });
+      expect(map.data.every(Number.isFinite), method).toBe(true);
+      expect(
+        map.data.some((value) => value !== 0),
+        method,
+      ).toBe(true);
+      expect(incompleteness).toBeLessThan(0.01);
+    }
+  });
+
+  test("says which methods need layers, and tests the others", async () => {
+    const photos = join(folder, "photos");
+    const { stderr, exitCode } = await capture(["explain", graph, photos, "--method", "grad-cam"]);
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain(
+      "error: explain option method: it needs layers or gradients, but the model is a graph of another tool whose layers " +
+        'are not known; received "grad-cam"; expected occlusion or rise. ' +
+        "Or explain the file that the graph was exported from, e.g. of Keras or timm.",
+    );
+    const scored = await capture(["explain", graph, photos, "--score", "--method", "layer-cam"]);
+    expect(scored.stderr).toContain('whose layers are not known; received "layer-cam"');
+    const { scores } = await json("explain", graph, join(photos, "0", "0.png"), "--score", "--samples", "4");
+    expect(scores.map(({ method }: { method: string }) => method)).toEqual(["occlusion", "random", "edges"]);
+    for (const score of scores) expect([score.randomization, score.isSane]).toEqual([undefined, undefined]);
   });
 });

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { encodeOnnx, OnnxEmitter } from "../../src/compiler/onnx/emitter.ts";
 import { readOnnx } from "../../src/compiler/onnx/reader.ts";
 import { metadataKey } from "../../src/formats/format.ts";
 import { loadModel } from "../../src/model/load-model.ts";
@@ -127,6 +128,24 @@ describe("a model with integer weights", () => {
     );
     const copied = await convert(await source(), { to: "onnx" });
     expect(Buffer.compare(copied.bytes, bytes)).toBe(0);
+  });
+
+  it("has scales that fit", () => {
+    const emit = new OnnxEmitter();
+    emit.tensor("q", { type: "int8", shape: [2, 2], data: Int8Array.of(1, 2, 3, -4) });
+    emit.floats("two", [2], Float32Array.of(0.5, 0.25));
+    emit.floats("three", [3], new Float32Array(3));
+    const of = (scale: string) => {
+      emit.nodes.length = 0;
+      emit.node("DequantizeLinear", ["q", scale], ["w"], { axis: { i: 0 } });
+      return readOnnx(encodeOnnx(emit, { name: "n", inputs: [], outputs: [] }), "file")
+        .tensors.get("w")!
+        .read();
+    };
+    expect([...of("two").data]).toEqual([0.5, 1, 0.75, -1]);
+    expect(() => of("three")).toThrowErrorMatchingInlineSnapshot(
+      `[FormatError: file, tensor "q": its scales do not fit axis 0; received "3 scales for the shape [2, 2]"; expected one scale, or one for each index.]`,
+    );
   });
 
   it("says what is wrong with damaged metadata and scales", () => {

@@ -115,9 +115,11 @@ describe("renderReport", () => {
   });
 
   it("carries the images inside", async () => {
-    const page = await renderReport(report);
+    const gallery = { ...report.gallery!, wrong: [{ ...report.gallery!.wrong[0]!, evidence: image }] };
+    const page = await renderReport({ ...report, gallery });
     const images = [...page.matchAll(/<img src="data:image\/png;base64,([^"]+)"/g)];
-    expect(images).toHaveLength(2);
+    expect(images).toHaveLength(3);
+    expect(page).toContain(`alt="the evidence of ${escaped} in it"`);
     for (const [, data] of images) expect(Uint8Array.from(atob(data!), (c) => c.charCodeAt(0))).toEqual(image);
   });
 

@@ -45,7 +45,11 @@ const report: TrainingReport = {
     perClass: [{ label: "a", ...scores, averagePrecision: 0.5, support: 4 }],
     confusion: [[4]],
   },
-  gallery: { epoch: 2, wrong: [{ file: "x.png", ...answer, png: Uint8Array.of(0, 255, 137) }], right: [] },
+  gallery: {
+    epoch: 2,
+    wrong: [{ file: "x.png", ...answer, png: Uint8Array.of(0, 255, 137), evidence: Uint8Array.of(1, 2) }],
+    right: [],
+  },
   cost: networkCost(xception({ inputShape: [71, 71, 3], width: 0.1 })),
   skipped: [{ file: "broken.png", reason: "empty" }],
   reproduction: { commands: ["xception train"], facts: [{ name: "Node", value: "20" }] },

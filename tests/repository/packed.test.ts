@@ -1,5 +1,6 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -56,7 +57,10 @@ describe("the packed package", () => {
 
   it("is imported by ES modules and required by CommonJS", () => expectLoads(process.execPath));
 
-  it("demo says which packages contain its images, and leaves nothing behind", () => {
+  it("demo says which packages contain its images, and leaves nothing behind", (context) => {
+    const { paths } = createRequire(join(folder, "program.js")).resolve;
+    const found = paths("emoji-datasource-google")?.find((each) => existsSync(join(each, "emoji-datasource-google")));
+    if (found !== undefined) return context.skip(`the images are installed above the temporary folder, in ${found}`);
     const program = join(packages, "xception-ts", packageJson.bin["xception-ts"]);
     const { status, stderr } = spawnSync(process.execPath, [program, "demo"], { cwd: folder, encoding: "utf8" });
     expect({ status, stderr }).toEqual({

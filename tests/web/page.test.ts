@@ -97,6 +97,20 @@ describe.skipIf(browserMissing)("every view", () => {
   });
 });
 
+test.skipIf(browserMissing).each(["try", "teach"])(
+  "nothing moves while a slow machine reloads the middle of a view: %s",
+  async (view) => {
+    await withView(view, async ({ page }) => {
+      const devtools = await page.context().newCDPSession(page);
+      await devtools.send("Emulation.setCPUThrottlingRate", { rate: 10 });
+      await page.evaluate(() => scrollTo(0, 300));
+      expect(await page.evaluate(() => scrollY)).toBeGreaterThan(100);
+      await page.reload();
+      await page.locator("footer").waitFor();
+    });
+  },
+);
+
 describe.skipIf(browserMissing)("Try", () => {
   test("classifies a chosen JPEG as Node does, upright or turned by its EXIF orientation", async () => {
     await withView("try", async ({ page }) => {

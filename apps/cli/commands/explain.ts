@@ -2,8 +2,9 @@ import type { Command } from "commander";
 import { DataError, UsageError } from "../../../src/base/errors.ts";
 import { choice, listOf } from "../../../src/base/kinds.ts";
 import type { Platform } from "../../../src/base/platform.ts";
+import { readBoxes } from "../../../src/data/boxes.ts";
 import { encodeNpy } from "../../../src/formats/npy.ts";
-import { type LoadedModel, type LoadModelOptions, loadModel } from "../../../src/model/load-model.ts";
+import { type ClassifierSession, type LoadedModel, loadModelElseGraph } from "../../../src/model/load-model.ts";
 import {
   drawExplanation,
   type ExplainedImage,
@@ -18,7 +19,7 @@ import { Explainer, type Explanation } from "../../../src/tasks/explain/explaine
 import { resizeMap } from "../../../src/tasks/explain/maps.ts";
 import { type ExplanationMethod, explanationMethods } from "../../../src/tasks/explain/methods.ts";
 import { overlaidPair } from "../../../src/tasks/explain/overlay.ts";
-import { loadProbe } from "../../../src/tasks/explain/probe.ts";
+import { hasLayers, loadProbe } from "../../../src/tasks/explain/probe.ts";
 import { scoreExplanations } from "../../../src/tasks/explain/score.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { type ImageArgument, imagesOf } from "../image-arguments.ts";
@@ -38,6 +39,7 @@ interface ExplainFlags extends Omit<ClassifierFlags, "top"> {
   readonly eigenSmooth?: boolean;
   readonly seed: number;
   readonly score?: boolean;
+  readonly boxes?: string;
   readonly json?: boolean;
 }
 
@@ -59,7 +61,7 @@ export default function registerExplain(command: Command, io: CliIo): void {
     .option("-o, --output <file>", "what to write: .html, or of one image .png, or its map as .npy")
     .option(
       "--method <name,name>",
-      `${explanationMethods.join(", ")} (default: grad-cam; with --score ${quickMethods.join(", ")})`,
+      `${explanationMethods.join(", ")} (default: grad-cam; with --score ${quickMethods.join(", ")}; occlusion for a graph whose layers are not known)`,
       valueReader("--method", listOf(choice(...explanationMethods))),
     )
     .option("--class <name>", "class to explain (default: the top class)")
@@ -73,17 +75,26 @@ export default function registerExplain(command: Command, io: CliIo): void {
     .option("--aug-smooth", "average over mirrored, darker and brighter copies")
     .option("--eigen-smooth", "first principal component of the weighted activations")
     .option("--seed <n>", "seed of smooth-grad and rise", countOf("--seed", { from: 0 }), 0)
-    .option("--score", "test the methods on the images");
+    .option("--score", "test the methods on the images")
+    .option("--boxes <file>", "with --score: boxes around objects, as CSV or COCO's JSON, for the pointing game");
   addClassifierOptions(command).action(async (model: string, paths: readonly string[], flags: ExplainFlags) => {
     const { device, output, json, score } = flags;
     if (score) assertTopClass(flags);
+    else if (flags.boxes !== undefined) {
+      throw new UsageError({
+        where: "option --boxes",
+        what: "boxes are for testing methods",
+        expected: "--score with it",
+      });
+    }
     const extensions = score ? (["html"] as const) : (["html", "png", "npy"] as const);
     const extension = output === undefined ? undefined : extensionOf(output, extensions, "--output");
     if (output !== undefined) await assertWritable(output);
     const { platform, options } = await classifierArguments(command, networkFlags(flags), io);
     const images = await imagesOf(paths, io, platform.files);
     if (extension === "png" || extension === "npy") assertOneImage(images, flags, extension);
-    const loaded = await load(model, platform, options, io);
+    const loaded = await loadModelElseGraph(model, platform, options, { device });
+    reportNotes(loaded.notes, io);
     const about = [
       { name: "Model", value: model },
       ...(flags.layer === undefined ? [] : [{ name: "Layer", value: flags.layer }]),
@@ -96,7 +107,7 @@ export default function registerExplain(command: Command, io: CliIo): void {
     const progress = images.length > 1 ? startProgress(io, { label: "explaining", total: images.length }) : undefined;
     try {
       for (const each of images) {
-        for (const method of flags.method ?? ["grad-cam"]) {
+        for (const method of flags.method ?? [explainer.defaultMethod]) {
           const { class: label, against, layer, samples, augSmooth, eigenSmooth, seed } = flags;
           const choice = { method, label, against, layer, samples, augSmooth, eigenSmooth, seed, signal: io.signal };
           for await (const result of explainer.explainAll([each.image], choice)) found.push({ ...each, ...result });
@@ -137,16 +148,11 @@ function networkFlags(flags: ExplainFlags): ClassifierFlags {
     eigenSmooth,
     seed,
     score,
+    boxes,
     json,
     ...about
   } = flags;
   return about;
-}
-
-async function load(model: string, platform: Platform, options: LoadModelOptions, io: CliIo): Promise<LoadedModel> {
-  const loaded = await loadModel(model, platform, options);
-  reportNotes(loaded.notes, io);
-  return loaded;
 }
 
 /** @throws {UsageError} a class is named: scores are those of each image's top class. */
@@ -185,7 +191,7 @@ async function write(
     platform,
     about,
   }: {
-    readonly loaded: LoadedModel;
+    readonly loaded: LoadedModel | ClassifierSession;
     readonly platform: Platform;
     readonly about: readonly { readonly name: string; readonly value: string }[];
   },
@@ -211,7 +217,7 @@ async function write(
 }
 
 async function writeScores(
-  model: LoadedModel,
+  model: LoadedModel | ClassifierSession,
   images: readonly ImageArgument[],
   {
     flags,
@@ -225,14 +231,29 @@ async function writeScores(
     readonly io: CliIo;
   },
 ): Promise<void> {
-  const { method: methods = quickMethods, layer, samples, augSmooth, eigenSmooth, seed, device, output, json } = flags;
+  const {
+    method: methods = hasLayers(model) ? quickMethods : (["occlusion"] as const),
+    layer,
+    samples,
+    augSmooth,
+    eigenSmooth,
+    seed,
+    device,
+    output,
+    json,
+  } = flags;
   const choice = { layer, samples, augSmooth, eigenSmooth, seed, signal: io.signal };
+  const boxes =
+    flags.boxes === undefined
+      ? undefined
+      : readBoxes(new TextDecoder().decode(await platform.files!.read(flags.boxes)), `file "${flags.boxes}"`);
   let progress: ReturnType<typeof startProgress> | undefined;
   const result = await scoreExplanations(model, images, {
     ...choice,
     platform,
     session: { device, signal: io.signal },
     methods,
+    boxes,
     onProgress: ({ done, total }) => {
       progress ??= startProgress(io, { label: "testing", total });
       progress.update(done);

@@ -6,6 +6,7 @@ import { renderReport } from "../../../src/report/training.ts";
 import { decodeReport, encodeReport, type Gallery, type LiveStatus } from "../../../src/report/training-report.ts";
 import { readFile } from "../../../src/runtime/node/files.ts";
 import { galleryOf } from "../../../src/tasks/evaluate/evaluate.ts";
+import { explainMistakes } from "../../../src/tasks/explain/mistakes.ts";
 import type { TrainingProgress, TrainingResult } from "../../../src/train/request.ts";
 import { describeRun } from "./description.ts";
 import type { Run } from "./run.ts";
@@ -80,15 +81,31 @@ export class RunReport {
     await this.#writeLive(this.#isDue());
   }
 
-  /** @throws {FileError} it cannot be written. */
-  async finish(result: TrainingResult): Promise<void> {
+  /**
+   * Writes the final report; misclassified images get heat maps, unless that fails.
+   * @throws {FileError} it cannot be written.
+   */
+  async finish(result: TrainingResult, signal?: AbortSignal): Promise<void> {
     this.#latest = result;
+    const gallery = await this.#galleryOf(result, true);
+    if (gallery && !signal?.aborted) this.#gallery = await this.#explained(gallery, result, signal);
     await this.#write({ withPage: true });
   }
 
   /** After a failure: turns a live report into one of the result so far, if it can still be written. */
   async stop(): Promise<void> {
     if (this.#isLive) await this.#write({ withPage: true }).catch(() => {});
+  }
+
+  async #explained(gallery: Gallery, result: TrainingResult, signal: AbortSignal | undefined): Promise<Gallery> {
+    const { dataset } = this.#run[gallery.images!]!;
+    const { device, ranks } = this.#run.flags;
+    const session = { device, threads: ranks.threads, signal };
+    return explainMistakes(gallery, dataset, result, { platform: this.#platform, session }).catch((error: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (!signal?.aborted) this.#note(`The report has no heat maps: ${reason}`);
+      return gallery;
+    });
   }
 
   #isDue(): boolean {

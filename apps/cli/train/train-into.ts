@@ -83,7 +83,7 @@ export async function trainInto(folder: RunFolder, run: Run, platform: Platform,
     if (result.steps === 0) return result;
     if (result.aborted || result.test) await save(folder, run, result, result.test ? true : undefined);
     await events?.close();
-    await report.finish(result);
+    await report.finish(result, io.signal);
     if (!folder.written.includes(runFiles.card)) note(keptCard(folder.file("model")));
     return result;
   } catch (error) {
@@ -91,7 +91,7 @@ export async function trainInto(folder: RunFolder, run: Run, platform: Platform,
     await events?.close();
     await report.stop();
     if (error instanceof TrainingError && latest !== undefined) {
-      await report.finish(latest);
+      await report.finish(latest, io.signal);
       io.stderr(`The model of epoch ${latest.epoch} stays in ${folder.file("model")}.\n`);
     }
     await folder.removeEmptyRun();

@@ -5,7 +5,7 @@ import { runJob } from "../jobs.ts";
 import { currentModel, useAnyModel } from "../models.ts";
 import { attempt } from "../notice.ts";
 import { texts } from "../texts.ts";
-import { type Capabilities, detectCapabilities } from "./capabilities.ts";
+import type { Capabilities } from "./capabilities.ts";
 
 const words = texts.check;
 
@@ -14,12 +14,17 @@ const timedImages = 20;
 
 /** What this browser can do, how fast it is here, and how far its numbers are from Keras's. */
 export class CheckView extends HTMLElement {
-  readonly #facts = h("dl", {});
+  readonly #capabilities: Capabilities;
   readonly #speed = h("p", { class: "big", ariaLive: "polite" });
   readonly #speedText = h("p", { class: "muted status below" });
   readonly #difference = h("p", { class: "big", ariaLive: "polite" });
   readonly #differenceText = h("p", { class: "muted status below" });
   readonly #taps = h("table", { class: "taps" });
+
+  constructor(capabilities: Capabilities) {
+    super();
+    this.#capabilities = capabilities;
+  }
 
   connectedCallback(): void {
     if (this.firstChild) return;
@@ -39,7 +44,7 @@ export class CheckView extends HTMLElement {
       h(
         "div",
         { class: "check" },
-        h("section", { class: "card" }, h("h2", {}, words.browser), this.#facts),
+        h("section", { class: "card" }, h("h2", {}, words.browser), factsOf(this.#capabilities)),
         h(
           "div",
           { class: "stacked" },
@@ -57,28 +62,6 @@ export class CheckView extends HTMLElement {
         ),
       ),
     );
-    // The places are there before the answers.
-    this.#showFacts(undefined);
-    void attempt(async () => this.#showFacts(await detectCapabilities()));
-  }
-
-  #showFacts(found: Capabilities | undefined): void {
-    const fact = (name: string, value: string, note: string) =>
-      h("div", {}, h("dt", {}, name), h("dd", {}, value, h("small", {}, note)));
-    const rows: readonly (readonly [string, string, string])[] = found
-      ? [
-          [words.vectors, words.vectorsOf[found.vectors], ""],
-          [
-            words.threads,
-            found.isolated ? String(found.threads) : "1",
-            found.isolated ? "" : words.threadsLocked(found.threads),
-          ],
-          [words.isolation, found.isolated ? words.yes : words.no, found.isolated ? "" : words.isolationHow],
-          [words.gpu, found.gpu ?? words.no, found.gpu ? "" : words.gpuMissing],
-          [words.half, found.half ? words.yes : words.no, ""],
-        ]
-      : [words.vectors, words.threads, words.isolation, words.gpu, words.half].map((name) => [name, "", ""] as const);
-    this.#facts.replaceChildren(...rows.map((row) => fact(...row)));
   }
 
   /** Classifies a gray image some times; each time counts everything from pixels to answer. */
@@ -123,6 +106,20 @@ export class CheckView extends HTMLElement {
       ),
     );
   }
+}
+
+function factsOf({ vectors, threads, isolated, gpu, half }: Capabilities): HTMLElement {
+  const fact = (name: string, value: string, note = "") =>
+    h("div", {}, h("dt", {}, name), h("dd", {}, value, h("small", {}, note)));
+  return h(
+    "dl",
+    {},
+    fact(words.vectors, words.vectorsOf[vectors]),
+    fact(words.threads, isolated ? String(threads) : "1", isolated ? "" : words.threadsLocked(threads)),
+    fact(words.isolation, isolated ? words.yes : words.no, isolated ? "" : words.isolationHow),
+    fact(words.gpu, gpu ?? words.no, gpu ? "" : words.gpuMissing),
+    fact(words.half, half ? words.yes : words.no),
+  );
 }
 
 customElements.define("check-view", CheckView);

@@ -25,8 +25,7 @@ export class TeachView extends HTMLElement {
     this.#video,
     h("button", { type: "button", onclick: stopCamera }, texts.try.webcamStop),
   );
-  /** Shown with the classes, so that nothing moves when they are there. */
-  readonly #content = h("div", { class: "teach", hidden: true });
+  readonly #content = h("div", { class: "teach" });
   readonly #backbone = h("p", { class: "muted" });
   readonly #train = h(
     "button",
@@ -91,7 +90,7 @@ export class TeachView extends HTMLElement {
     currentModel.observe((model) => {
       this.#backbone.textContent = words.backbone(model?.title ?? "…");
     });
-    void attempt(() => this.#open());
+    void attempt(() => this.#start());
   }
 
   #trainingCard(): HTMLElement {
@@ -148,12 +147,15 @@ export class TeachView extends HTMLElement {
     );
   }
 
-  /** Shows the stored project, with two empty classes for a start, and puts its model to use. */
-  async #open(): Promise<void> {
+  /** Adds the classes of the stored project, or two empty ones for a start. */
+  async open(): Promise<void> {
     const classes = await store.classes();
     for (const taught of classes) this.#addCard(new ClassCard(taught, this.#video));
     for (let missing = classes.length; missing < 2; missing++) await this.#addClass();
-    this.#content.hidden = false;
+  }
+
+  /** Puts the stored project's model to use. */
+  async #start(): Promise<void> {
     const model = await store.value("model");
     if (model && currentModel.value?.title !== model.title) await useModel(model.title, model.file, model.unknownBelow);
     await useAnyModel();

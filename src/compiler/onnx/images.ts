@@ -1,6 +1,6 @@
 import { encodeMessage } from "../../base/protobuf.ts";
 import type { Value } from "../../graph/ops.ts";
-import type { ImageResize } from "../../graph/preprocessing.ts";
+import { cropStart, type ImageResize, scaledSize } from "../../graph/preprocessing.ts";
 import type { OnnxEmitter } from "./emitter.ts";
 import { decodeWhole } from "./external-data.ts";
 import { elementTypeNumbers, modelProto } from "./schema.ts";
@@ -45,17 +45,6 @@ export function withoutImageResize(bytes: Uint8Array, images: string, [height, w
   const [count] = input.type.tensor_type.shape.dim;
   input.type.tensor_type.shape.dim = [count!, ...[height, width, 3].map((size) => ({ dim_value: size }))];
   return encodeMessage(modelProto, file);
-}
-
-/** Size of an image before the crop, rounded down as in timm. */
-export function scaledSize([height, width]: Size, cropRatio: number): Size {
-  return [Math.floor(height / cropRatio), Math.floor(width / cropRatio)];
-}
-
-/** Start of a crop: half the overhang, rounded half to even, as in torchvision's center crop. */
-function cropStart(overhang: number): number {
-  const half = Math.floor(overhang / 2);
-  return Math.floor((overhang + (half % 2)) / 2);
 }
 
 class ImageEmitter {

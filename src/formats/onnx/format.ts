@@ -10,8 +10,6 @@ import { countOperators, type GraphFacts } from "../../report/summary.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import { type FileFormat, type FileToRead, metadataKey } from "../format.ts";
 import { storedLayersOf } from "../map-weights.ts";
-import { matchGraph } from "../match-graph.ts";
-import { onnxSteps } from "./steps.ts";
 
 /** ONNX: model files, plain graphs that we wrote, and graphs of other tools. */
 export const onnxFormat: FileFormat = {
@@ -33,6 +31,8 @@ export const onnxFormat: FileFormat = {
         onnx,
       };
     }
+    // Model files, which browsers load most, need neither.
+    const [{ matchGraph }, { onnxSteps }] = await Promise.all([import("../match-graph.ts"), import("./steps.ts")]);
     return {
       format: describeOnnx(content),
       layers: (network) => {

@@ -1,7 +1,7 @@
 import { FormatError, UsageError } from "../../base/errors.ts";
 import type { DecodeOptions, ImageCodec, ImageSource, RgbImage, SourceReader } from "../../base/platform.ts";
 import { imageCodec } from "../../base/source.ts";
-import { placeAtCenter, resizeCubic } from "./resize.ts";
+import { placeAt, resizeCubic } from "./resize.ts";
 
 /** Images of a web page. Those that a worker cannot read become an `ImageBitmap` on the page. */
 export type PageImage =
@@ -32,6 +32,8 @@ export function webImages(reader: SourceReader): ImageCodec {
   const files = imageCodec({ decode: decodeFile, encodePng }, reader);
   return {
     encodePng,
+    // Not on the page, whose worker resizes.
+    resize: async (image, resizing) => (await import("./graph-resize.ts")).resizeAsGraph(image, resizing),
     decode: (source, options) =>
       isPageImage(source) ? decodePageImage(source, options) : files.decode(source, options),
   };
@@ -140,7 +142,8 @@ function sized(image: RgbImage, { width, height, fit = "fill", background }: Dec
   const scales = [width / image.width, height / image.height];
   const scale = fit === "cover" ? Math.max(...scales) : Math.min(...scales);
   const [w, h] = [image.width, image.height].map((side) => Math.max(1, Math.round(scale * side)));
-  return placeAtCenter(resizeCubic(image, w!, h!), { width, height }, background ?? [255, 255, 255]);
+  const [left, top] = [Math.floor((width - w!) / 2), Math.floor((height - h!) / 2)];
+  return placeAt(resizeCubic(image, w!, h!), { width, height }, left, top, background ?? [255, 255, 255]);
 }
 
 function toImageData({ width, height, data }: RgbImage): ImageData {

@@ -13,14 +13,14 @@ export function resizeCubic(image: RgbImage, width: number, height: number): Rgb
   return { width, height, data: Uint8Array.from(new Uint8ClampedArray(columns)) };
 }
 
-/** Places an image at the center of another size, on a background; what does not fit is cropped. */
-export function placeAtCenter(
+/** Places an image on a background of another size; what does not fit is cropped. */
+export function placeAt(
   { width, height, data }: RgbImage,
   size: { readonly width: number; readonly height: number },
+  left: number,
+  top: number,
   background: readonly [number, number, number],
 ): RgbImage {
-  const left = Math.floor((size.width - width) / 2);
-  const top = Math.floor((size.height - height) / 2);
   const placed = new Uint8Array(3 * size.width * size.height);
   for (let y = 0, at = 0; y < size.height; y++) {
     for (let x = 0; x < size.width; x++, at += 3) {

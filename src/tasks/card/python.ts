@@ -1,5 +1,4 @@
-import { scaledSize } from "../../compiler/onnx/images.ts";
-import { luma } from "../../graph/preprocessing.ts";
+import { luma, scaledSize } from "../../graph/preprocessing.ts";
 import type { GraphImages } from "../../model/foreign-graph.ts";
 import { defaultPreprocessing, type ImagePreprocessing, resizesInGraph } from "../../model/model.ts";
 import type { CardSubject } from "./subject.ts";

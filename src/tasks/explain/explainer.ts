@@ -5,16 +5,16 @@ import type { ClassProbability } from "../../base/records.ts";
 import { asImageError } from "../../data/image-loading.ts";
 import type { Network } from "../../graph/network.ts";
 import { topIndices } from "../../learning/ranking.ts";
-import { type LoadModelOptions, loadModel } from "../../model/load-model.ts";
+import { type LoadModelOptions, loadModelElseGraph } from "../../model/load-model.ts";
 import { assertNotAborted, notFinite } from "../../model/predictor.ts";
 import { isFeatureMap, lastMapOf } from "../../models/feature-stages.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { type Evidence, type ExplanationMethod, explanationMethods, methods } from "./methods.ts";
-import { loadProbe, type Observation, type Probe } from "./probe.ts";
+import { hasLayers, loadProbe, type Observation, type Probe } from "./probe.ts";
 
 /** Options of {@link Explainer.explain}. */
 export interface ExplainOptions {
-  /** Default `grad-cam`. */
+  /** Default `grad-cam`; `occlusion` for a graph of another tool whose layers are not known. */
   readonly method?: ExplanationMethod | undefined;
   /** Class to explain; default: the top one. */
   readonly label?: string | undefined;
@@ -76,6 +76,7 @@ export class Explainer {
   /** Names of the classes, in the order of the network's outputs. */
   readonly labels: readonly string[];
   readonly network: Network;
+  readonly defaultMethod: ExplanationMethod;
   /** Assumptions about information missing from the file, in sentences. */
   readonly notes: readonly string[];
   readonly #probe: Probe;
@@ -84,6 +85,7 @@ export class Explainer {
   constructor(probe: Probe, notes: readonly string[] = []) {
     this.labels = probe.model.labels;
     this.network = probe.model.network;
+    this.defaultMethod = hasLayers(probe.model) ? "grad-cam" : "occlusion";
     this.notes = notes;
     this.#probe = probe;
   }
@@ -99,8 +101,15 @@ export class Explainer {
    * const { label, probability, map } = await explainer.explain("cat.jpg"); // map: [10, 10] for 299×299
    */
   async explain(source: ImageSource, options: ExplainOptions = {}): Promise<Explanation> {
-    this.#check(options);
-    const { method = "grad-cam", layer = lastMapOf(this.network), signal, augSmooth, eigenSmooth, seed = 0 } = options;
+    this.assertValid(options);
+    const {
+      method = this.defaultMethod,
+      layer = lastMapOf(this.network),
+      signal,
+      augSmooth,
+      eigenSmooth,
+      seed = 0,
+    } = options;
     const { reads, samples = 1, explain } = methods[method];
     const how = { layer, samples: options.samples ?? samples, eigenSmooth: eigenSmooth ?? false, seed };
     const layers = this.#probe.layersRead(reads, layer);
@@ -132,11 +141,50 @@ export class Explainer {
     images: readonly ImageSource[],
     options: ExplainOptions = {},
   ): AsyncGenerator<Explained, void, void> {
-    this.#check(options);
+    this.assertValid(options);
     for (const image of images) {
       const result = await this.explain(image, options).catch(asImageError);
       yield result instanceof Error ? { error: result } : { explanation: result };
     }
+  }
+
+  /**
+   * Checks the options of {@link explain}.
+   * @throws {UsageError} there is no such class, layer or method.
+   * @throws {AbortedError} the signal fired.
+   */
+  assertValid({ method = this.defaultMethod, label, against, layer, samples, signal }: ExplainOptions): void {
+    this.#probe.assertNotDisposed();
+    assertOption("explain option method", method, choice(...explanationMethods));
+    if (!hasLayers(this.#probe.model) && methods[method].reads !== "scores") {
+      throw new UsageError({
+        where: "explain option method",
+        what: "it needs layers or gradients, but the model is a graph of another tool whose layers are not known",
+        received: method,
+        expected: explanationMethods.filter((each) => methods[each].reads === "scores").join(" or "),
+        remedy: "Or explain the file that the graph was exported from, e.g. of Keras or timm.",
+      });
+    }
+    if (samples !== undefined) assertOption("explain option samples", samples, wholeNumber({ from: 1 }));
+    for (const [option, given] of Object.entries({ label, against })) {
+      if (given === undefined || this.labels.includes(given)) continue;
+      throw new UsageError({
+        where: `explain option ${option}`,
+        what: "the model has no such class",
+        received: given,
+        expected: `one of its ${this.labels.length} classes, e.g. ${this.labels[0]}`,
+      });
+    }
+    if (layer !== undefined && !this.network.layers.some((each) => each.name === layer && isFeatureMap(each))) {
+      throw new UsageError({
+        where: "explain option layer",
+        what: `network "${this.network.name}" has no layer of this name with feature maps`,
+        received: layer,
+        expected: `a name such as ${lastMapOf(this.network)}`,
+        remedy: "`xception summary` lists the layers.",
+      });
+    }
+    assertNotAborted(signal);
   }
 
   /** Frees the engine's memory; idempotent. */
@@ -162,31 +210,6 @@ export class Explainer {
       remedy: "Name another class.",
     });
   }
-
-  #check({ method = "grad-cam", label, against, layer, samples, signal }: ExplainOptions): void {
-    this.#probe.assertNotDisposed();
-    assertOption("explain option method", method, choice(...explanationMethods));
-    if (samples !== undefined) assertOption("explain option samples", samples, wholeNumber({ from: 1 }));
-    for (const [option, given] of Object.entries({ label, against })) {
-      if (given === undefined || this.labels.includes(given)) continue;
-      throw new UsageError({
-        where: `explain option ${option}`,
-        what: "the model has no such class",
-        received: given,
-        expected: `one of its ${this.labels.length} classes, e.g. ${this.labels[0]}`,
-      });
-    }
-    if (layer !== undefined && !this.network.layers.some((each) => each.name === layer && isFeatureMap(each))) {
-      throw new UsageError({
-        where: "explain option layer",
-        what: `network "${this.network.name}" has no layer of this name with feature maps`,
-        received: layer,
-        expected: `a name such as ${lastMapOf(this.network)}`,
-        remedy: "`xception summary` lists the layers.",
-      });
-    }
-    assertNotAborted(signal);
-  }
 }
 
 /**
@@ -200,7 +223,7 @@ export async function loadExplainer(
   source: Source,
   { platform, session, ...options }: LoadExplainerOptions,
 ): Promise<Explainer> {
-  const model = await loadModel(source, platform, options);
+  const model = await loadModelElseGraph(source, platform, options, session);
   return new Explainer(await loadProbe(model, platform, session), model.notes);
 }
 

@@ -5,18 +5,42 @@ import type { FloatTensor } from "../../tensor/tensor.ts";
 import type { Explanation } from "./explainer.ts";
 import { resizeMap } from "./maps.ts";
 
-/** Longest side of the images in reports, in pixels. */
-const side = 360;
+/** Longest side of the images on a sheet, in pixels. */
+const sheetSide = 360;
+
+type DrawnMap = Pick<Explanation, "image" | "map" | "maximum">;
+
+interface OverlayOptions extends Pick<ImagePreprocessing, "fit"> {
+  readonly codec: ImageCodec;
+}
+
+/** Draws an image without and with its map, side by side. */
+export async function overlaidPair(
+  source: ImageSource,
+  explanation: DrawnMap,
+  options: OverlayOptions,
+): Promise<RgbImage> {
+  const image = await shownImage(source, explanation, { ...options, side: sheetSide });
+  return beside(image, overlay(image, explanation.map, explanation.maximum));
+}
 
 /**
  * Draws a map over the image that it explains: the stronger the evidence, the more of the color shows. Values are relative
  * to the map's maximum; those below 0 show nothing.
- * @returns the image without and with the map, side by side.
+ * @param options `side`: the longest side of the result, in pixels.
  */
-export async function overlaidPair(
+export async function overlaidImage(
   source: ImageSource,
-  explanation: Pick<Explanation, "image" | "map" | "maximum">,
-  { codec, fit }: { readonly codec: ImageCodec } & Pick<ImagePreprocessing, "fit">,
+  explanation: DrawnMap,
+  options: OverlayOptions & { readonly side: number },
+): Promise<RgbImage> {
+  return overlay(await shownImage(source, explanation, options), explanation.map, explanation.maximum);
+}
+
+async function shownImage(
+  source: ImageSource,
+  explanation: DrawnMap,
+  { codec, fit, side }: OverlayOptions & { readonly side: number },
 ): Promise<RgbImage> {
   // Where the network stretches images, the original's proportions are easier to look at, and the map fits them as well.
   const whole = fit === "fill" ? await codec.decode(source, {}) : explanation.image;
@@ -25,8 +49,7 @@ export async function overlaidPair(
     width: Math.max(1, Math.round(scale * whole.width)),
     height: Math.max(1, Math.round(scale * whole.height)),
   };
-  const image = await codec.decode(whole, size);
-  return beside(image, overlay(image, explanation.map, explanation.maximum));
+  return codec.decode(whole, size);
 }
 
 function overlay({ width, height, data }: RgbImage, map: FloatTensor, maximum: number): RgbImage {

@@ -1,6 +1,7 @@
 import { UsageError } from "../../base/errors.ts";
 import type { ImageSource, Platform, RgbImage, SessionOptions } from "../../base/platform.ts";
 import type { ExplanationScore, SkippedFile, Spread } from "../../base/records.ts";
+import type { LabeledBox } from "../../data/boxes.ts";
 import { asImageError } from "../../data/image-loading.ts";
 import { initializeWeights } from "../../graph/initialize.ts";
 import type { Network } from "../../graph/network.ts";
@@ -10,7 +11,8 @@ import { Explainer, type ExplainOptions, type Explanation } from "./explainer.ts
 import { resizeMap } from "./maps.ts";
 import type { ExplanationMethod } from "./methods.ts";
 import { blurred, imputed, masked, neutralColor } from "./perturbations.ts";
-import { type ExplainedModel, loadProbe, type Probe } from "./probe.ts";
+import { PointingGame } from "./pointing.ts";
+import { type ExplainedGraph, type ExplainedModel, hasLayers, loadProbe, type Probe } from "./probe.ts";
 
 /** Tests of methods of explanation, and of baselines, on some images. */
 export interface ExplanationScores {
@@ -25,6 +27,8 @@ export interface ScoreOptions extends Omit<ExplainOptions, "method" | "label" | 
   readonly platform: Platform;
   readonly session?: SessionOptions | undefined;
   readonly methods: readonly ExplanationMethod[];
+  /** Boxes around objects in some of the images, for the pointing game; of classes that the model lacks, they are ignored. */
+  readonly boxes?: readonly LabeledBox[] | undefined;
   /** Images of the randomization; default: the first 5. */
   readonly randomizedImages?: number | undefined;
   /** Called after each image of each method. */
@@ -51,32 +55,40 @@ const sanityLimit = 0.5;
  * @throws {AbortedError} the signal fired.
  */
 export async function scoreExplanations(
-  model: ExplainedModel,
+  model: ExplainedModel | ExplainedGraph,
   images: readonly NamedImage[],
-  { platform, session, methods, randomizedImages = 5, onProgress, ...options }: ScoreOptions,
+  { platform, session, methods, boxes, randomizedImages = 5, onProgress, ...options }: ScoreOptions,
 ): Promise<ExplanationScores> {
-  // Two copies of the network: one outputs the layers to explain, the other only probabilities.
-  const explainer = new Explainer(await loadProbe(model, platform, session));
-  const probe = await loadProbe(model, platform, session);
+  // Two copies of the network: one outputs the layers to explain, the other only probabilities. A graph has one session.
+  const explaining = await loadProbe(model, platform, session);
+  const explainer = new Explainer(explaining);
+  const probe = hasLayers(model) ? await loadProbe(model, platform, session) : explaining;
   const { signal } = options;
+  for (const method of methods) explainer.assertValid({ ...options, method });
   const skipped = new Map<string, string>();
-  const cascade = [classifierOf(model.network), ...shares(model.network)];
+  const cascade = hasLayers(model) ? [classifierOf(model.network), ...shares(model.network)] : [];
   const total =
     (methods.length + 2) * images.length + methods.length * cascade.length * Math.min(randomizedImages, images.length);
   let done = 0;
   const advance = () => onProgress?.({ done: ++done, total });
+  const game = boxes && new PointingGame(boxes, images, model, platform);
   const scores: ExplanationScore[] = [];
-  const found = new Map<ExplanationMethod, Explanation[]>();
+  const found = new Map<ExplanationMethod, ExplainedFile[]>();
   try {
     for (const method of methods) {
       const tested: Faithfulness[] = [];
-      const explanations: Explanation[] = [];
+      const explanations: ExplainedFile[] = [];
+      game?.start();
       for (const { file, image } of images) {
         const explanation = await explainer.explain(image, { ...options, method }).catch(asImageError);
         if (explanation instanceof Error) skipped.set(file, explanation.message);
         else {
-          explanations.push(explanation);
+          explanations.push({ file, explanation });
           tested.push(await faithfulness(probe, explanation, explanation.map, signal));
+          await game?.play(file, explanation, async (label) => {
+            const isTop = label === explanation.label;
+            return isTop ? explanation.map : (await explainer.explain(image, { ...options, method, label })).map;
+          });
         }
         advance();
       }
@@ -84,6 +96,7 @@ export async function scoreExplanations(
       scores.push({
         method,
         ...summaryOf(tested),
+        pointing: game?.result(),
         randomization: undefined,
         incompleteness: undefined,
         isSane: undefined,
@@ -93,12 +106,20 @@ export async function scoreExplanations(
     if (known.length === 0) throw new UsageError({ where: "explain --score", what: "none of the images can be read" });
     for (const [name, mapOf] of Object.entries(baselines)) {
       const tested: Faithfulness[] = [];
-      for (const [index, explanation] of known.entries()) {
-        tested.push(await faithfulness(probe, explanation, mapOf(explanation.image, index), signal));
+      game?.start();
+      for (const [index, { file, explanation }] of known.entries()) {
+        const map = mapOf(explanation.image, index);
+        tested.push(await faithfulness(probe, explanation, map, signal));
+        await game?.play(file, explanation, async () => map);
         advance();
       }
       const about = { randomization: undefined, incompleteness: undefined, isSane: undefined };
-      scores.push({ method: name as keyof typeof baselines, ...summaryOf(tested), ...about });
+      scores.push({
+        method: name as keyof typeof baselines,
+        ...summaryOf(tested),
+        pointing: game?.result(),
+        ...about,
+      });
     }
   } finally {
     await Promise.all([explainer.dispose(), probe.dispose()]);
@@ -106,11 +127,15 @@ export async function scoreExplanations(
 
   const correlations = new Map(methods.map((method) => [method, [] as Spread[]]));
   for (const layers of cascade) {
-    const randomized = new Explainer(await loadProbe(withRandomLayers(model, layers), platform, session));
+    const randomized = new Explainer(
+      await loadProbe(withRandomLayers(model as ExplainedModel, layers), platform, session),
+    );
     try {
       for (const method of methods) {
         const values: number[] = [];
-        for (const { image, label, map } of found.get(method)!.slice(0, randomizedImages)) {
+        for (const {
+          explanation: { image, label, map },
+        } of found.get(method)!.slice(0, randomizedImages)) {
           const other = await randomized.explain(image, { ...options, method, label });
           values.push(rankCorrelation(map.data, other.map.data));
           advance();
@@ -129,15 +154,20 @@ export async function scoreExplanations(
       if (!randomization) return score;
       const errors = found
         .get(score.method as ExplanationMethod)!
-        .flatMap(({ incompleteness }) => incompleteness ?? []);
+        .flatMap(({ explanation: { incompleteness } }) => incompleteness ?? []);
       return {
         ...score,
-        randomization,
+        randomization: randomization.length > 0 ? randomization : undefined,
         incompleteness: errors.length > 0 ? spreadOf(errors) : undefined,
-        isSane: randomization.every(({ mean }) => mean <= sanityLimit),
+        isSane: randomization.length > 0 ? randomization.every(({ mean }) => mean <= sanityLimit) : undefined,
       };
     }),
   };
+}
+
+interface ExplainedFile {
+  readonly file: string;
+  readonly explanation: Explanation;
 }
 
 type Faithfulness = Readonly<Record<"deletion" | "insertion" | "difference" | "road", number>>;

@@ -8,11 +8,12 @@ import type { Quantization } from "../../compiler/quantize/quantization.ts";
 import { notEnoughImages } from "../../data/batches.ts";
 import type { Json, Model } from "../../model/model.ts";
 import { encodeModel } from "../../model/model-file.ts";
-import type { AnswerChange, QuantizationRecord, SpeedChange } from "../../report/quantization.ts";
+import type { QuantizationRecord } from "../../report/quantization.ts";
 import { deriveSeed, mulberry32, shuffledIndices } from "../../tensor/random.ts";
 import { answersOf, compareAnswers } from "./answers.ts";
 import { rankBlocks } from "./blocks.ts";
 import { calibrate, foldedGraph, type QuantizationImage } from "./calibration.ts";
+import { lostAccuracy, lostSpeed } from "./gate.ts";
 import { compareSpeed, saturates } from "./speed.ts";
 
 /** Steps of {@link quantize}, in their order; `comparing` may be repeated. */
@@ -123,7 +124,6 @@ export async function quantize(
     const lost = lostAccuracy(change, limits);
     if (lost.length > 0 && floatCount + 1 <= mostFloat * blocks.length) continue;
     const speed = await compareSpeed(model.network, float, integer, platform);
-    const slow = speed.factor <= 1 && !allowSlower ? [slowness(speed)] : [];
     const record = {
       calibration: { method, images: calibrating.length - skipped.length, seed },
       ...{ weightBits: whole.weightBits, blocks, floatBlocks: floatBlocks.map(({ name }) => name) },
@@ -136,7 +136,7 @@ export async function quantize(
     };
     const bytes = encodeModel(quantized);
     return {
-      ...{ model: quantized, bytes, failures: [...lost, ...slow], skipped },
+      ...{ model: quantized, bytes, failures: [...lost, ...lostSpeed(speed, limits)], skipped },
       record: { ...record, bytes: { before: encodeModel(model).length, after: bytes.length } },
     };
   }
@@ -158,30 +158,6 @@ function provenanceOf({ calibration, blocks, floatBlocks, change, limits }: Omit
   return JSON.parse(
     JSON.stringify({ calibration, sensitivity, floatBlocks, change, limits: { maxDrop, minAgreement } }),
   );
-}
-
-/** The limits of accuracy that a change does not keep, in sentences. */
-function lostAccuracy(
-  { agreement, accuracy }: AnswerChange,
-  { maxDrop, minAgreement }: Pick<QuantizationRecord["limits"], "maxDrop" | "minAgreement">,
-): readonly string[] {
-  const failures: string[] = [];
-  if (agreement < minAgreement) {
-    failures.push(
-      `It predicts the same class for ${percent(agreement)} of the images, not for ${percent(minAgreement)}.`,
-    );
-  }
-  const drop = accuracy ? 100 * (accuracy.before - accuracy.after) : 0;
-  if (drop > maxDrop) failures.push(`It loses ${drop.toFixed(1)} points of accuracy, more than ${maxDrop}.`);
-  return failures;
-}
-
-function slowness({ factor }: SpeedChange): string {
-  return `It is not faster than float32 on this machine: ${factor.toFixed(2)} times its speed.`;
-}
-
-function percent(fraction: number): string {
-  return `${(100 * fraction).toFixed(1)} %`;
 }
 
 /** @throws {UsageError} the model is int8 already, there are no images, or the engine is not the native one. */

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { decodeModel } from "../../../src/model/model-file.ts";
 import { nodePlatform as platform } from "../../../src/runtime/node/platform.ts";
 import { compareAnswers } from "../../../src/tasks/quantize/answers.ts";
+import { lostAccuracy, lostSpeed } from "../../../src/tasks/quantize/gate.ts";
 import { quantize } from "../../../src/tasks/quantize/quantize.ts";
 import { smallModel } from "../../model/small-model.ts";
 import { noise } from "../images.ts";
@@ -85,5 +86,36 @@ describe("compareAnswers", () => {
         labeled.map(({ label: _, ...rest }) => rest),
       ).accuracy,
     ).toBeUndefined();
+  });
+});
+
+describe("the gate", () => {
+  const limits = { maxDrop: 1, minAgreement: 0.98, allowSlower: false };
+  const accuracy = (before: number, after: number) => {
+    const rest = { images: 100, afterInterval: { low: 0, high: 1 }, onlyBefore: 0, onlyAfter: 0, pValue: 1 };
+    return { ...rest, before, after };
+  };
+
+  it("names each limit that is broken, and none that is just kept", () => {
+    expect(lostAccuracy({ agreement: 0.98, accuracy: accuracy(0.9, 0.89) }, limits)).toEqual([]);
+    expect(lostAccuracy({ agreement: 0.9, accuracy: accuracy(0.9, 0.95) }, limits)).toEqual([
+      "It predicts the same class for 90.0\u00a0% of the images, not for 98.0\u00a0%.",
+    ]);
+    expect(lostAccuracy({ agreement: 1, accuracy: accuracy(0.9, 0.88) }, limits)).toEqual([
+      "It loses 2.0 points of accuracy, more than 1.",
+    ]);
+    const speed = { beforeMs: 9, afterMs: 10, factor: 0.9 };
+    expect(lostSpeed(speed, limits)).toEqual(["It is not faster than float32 on this machine: 0.90 times its speed."]);
+    expect(lostSpeed(speed, { allowSlower: true })).toEqual([]);
+    expect(lostSpeed({ ...speed, factor: 1.1 }, limits)).toEqual([]);
+  });
+
+  it("needs images, and a CPU", async () => {
+    await expect(quantize(model, [], options)).rejects.toThrow("quantize: there are no images to calibrate with.");
+    const engine = Object.create(platform.engine, { defaultDevice: { value: "webgpu" } });
+    await expect(quantize(model, images, { ...options, platform: { ...platform, engine } })).rejects.toThrow(
+      'quantize: integers are computed on CPUs only; received "webgpu". Quantize in Node.',
+    );
+    await expect(quantize(model, images, { ...options, minAgreement: 98 })).rejects.toThrow("option minAgreement");
   });
 });
