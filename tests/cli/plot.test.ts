@@ -9,17 +9,14 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { renderPng } from "../../apps/cli/output-file.ts";
 import { root } from "../../scripts/project-root.mjs";
 import { UsageError } from "../../src/base/errors.ts";
-import { add, conv2d, dense, globalAveragePooling2d, input, type LayerOutput, relu } from "../../src/graph/builder.ts";
-import { type Network, network } from "../../src/graph/network.ts";
-import { syntheticWeights } from "../../src/graph/synthetic.ts";
-import { defaultPreprocessing } from "../../src/model/model.ts";
-import { encodeModel } from "../../src/model/model-file.ts";
-import { architectureOf } from "../../src/models/registry.ts";
+import { input, relu } from "../../src/graph/builder.ts";
+import { network } from "../../src/graph/network.ts";
 import { xception } from "../../src/models/xception/paper.ts";
 import { plotDot } from "../../src/report/plot/dot.ts";
 import { layoutLimits, plotJob, plotSvg } from "../../src/report/plot/plot.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { builtProgram } from "../built-program.ts";
+import { branches, branchesModel } from "../model/branches.ts";
 import { capture } from "./capture.ts";
 
 let folder: string;
@@ -118,10 +115,7 @@ describe("a network that is hard to lay out", () => {
   });
 
   it("does not outlive Ctrl-C", async () => {
-    const many = branches(60, 30);
-    const parts = { architecture: architectureOf(many), weights: syntheticWeights(many), labels: ["a", "b"] };
-    const model = encodeModel({ ...parts, preprocessing: defaultPreprocessing });
-    await writeFile(join(folder, "branches.onnx"), model);
+    await writeFile(join(folder, "branches.onnx"), branchesModel(60, 30));
     const command = ["plot", join(folder, "branches.onnx"), "-o", join(folder, "branches.svg")];
     const child = spawn(process.execPath, [builtProgram(), ...command], { stdio: "ignore" });
     await sleep(3000);
@@ -157,19 +151,6 @@ describe("a network that is hard to lay out", () => {
     expect(svg).not.toMatch(/[^\P{Cc}\n]/u);
   });
 });
-
-/** Blocks of parallel convolutions, all of which the next block reads. */
-function branches(depth: number, width: number): Network {
-  let from: LayerOutput = input([8, 8, 3]);
-  for (let block = 0; block < depth; block++) {
-    const options = { filters: 3, kernelSize: [1, 1], padding: "same" } as const;
-    const outputs = Array.from({ length: width }, (_, at) =>
-      conv2d(from, { ...options, name: `branch_${block}_${at}` }),
-    );
-    from = add(outputs as [LayerOutput, ...LayerOutput[]]);
-  }
-  return network("branches", dense(globalAveragePooling2d(from), { units: 2, activation: "softmax" }));
-}
 
 describe("renderPng", () => {
   it("refuses an image that is larger than a PNG can be and says what would do", async () => {

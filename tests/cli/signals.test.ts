@@ -13,6 +13,7 @@ import { AbortedError } from "../../src/base/errors.ts";
 import { encodeModel } from "../../src/model/model-file.ts";
 import { nodePlatform } from "../../src/runtime/node/platform.ts";
 import { verifyModel } from "../../src/tasks/verify/model.ts";
+import { branchesModel } from "../model/branches.ts";
 import { doublingFunctions, endlessLoop, writeGraph } from "../model/hostile-graphs.ts";
 import { smallModel } from "../model/small-model.ts";
 
@@ -21,10 +22,12 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const endless = writeGraph(folder, "endless", endlessLoop());
 const doubling = writeGraph(folder, "doubling", doublingFunctions());
 const model = join(folder, "model.onnx");
+const branching = join(folder, "branches.onnx");
 const image = join(folder, "image.png");
 beforeAll(async () => {
   build(root);
   writeFileSync(model, encodeModel(smallModel()));
+  writeFileSync(branching, branchesModel(60, 30));
   await sharp({ create: { width: 8, height: 8, channels: 3, background: "red" } }).toFile(image);
 });
 
@@ -56,7 +59,7 @@ async function engineOf(command: ChildProcess): Promise<number> {
   return Number(found);
 }
 
-const inputs = ["doubling.onnx", "endless.onnx", "image.png", "model.onnx"];
+const inputs = ["branches.onnx", "doubling.onnx", "endless.onnx", "image.png", "model.onnx"];
 
 describe.runIf(process.platform === "linux")("a command that runs a graph without end", () => {
   const output = join(folder, "output.csv");
@@ -102,8 +105,8 @@ it.skipIf(process.platform === "win32")("every other long command ends at once, 
     ["SIGINT", "convert", url, join(folder, "out.h5")],
     ["SIGTERM", "explain", model, image, "--method", "rise", "--samples", "1000000", ...out("out.html")],
     // Laid out for minutes.
-    ["SIGTERM", "plot", "--middle-flow-repeats", "200", ...out("out.svg")],
-    ["SIGINT", "plot", "--middle-flow-repeats", "200", ...out("out.png")],
+    ["SIGTERM", "plot", branching, ...out("out.svg")],
+    ["SIGINT", "plot", branching, ...out("out.png")],
   ] as const;
   const ends = cases.map(async ([signal, ...argv]) => {
     const command = start(argv);
