@@ -91,7 +91,10 @@ const single = await interleave(
 /** Images per second that the classifier alone can take. */
 const capacity = photos.length / (median(throughput["classifier alone"]!) / 1000);
 
-/** Ten times as many requests per second as the classifier alone can take, from a thread of their own. */
+/**
+ * Clients that fill the queue, and others that ask once a second and are refused: together ten times as many requests per second
+ * as the classifier alone can take.
+ */
 async function overload(name: string, target: string) {
   const before = process.memoryUsage.rss();
   const load = autocannon({
@@ -99,9 +102,8 @@ async function overload(name: string, target: string) {
     method: "POST",
     body: Buffer.from(photo!),
     headers: { "content-type": "image/jpeg" },
-    connections: 400,
-    overallRate: Math.round(10 * capacity),
-    workers: 1,
+    connections: settings.maxQueueSize + settings.maxBatchSize + Math.round(10 * capacity),
+    connectionRate: 1,
     duration: seconds,
     timeout: 120,
   });
