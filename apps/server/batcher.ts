@@ -68,7 +68,7 @@ export class Batcher<Row, Result> {
   #aheadRows = 0;
   /** Moving average of the time that a row costs while requests wait: a run, and what delays the next one. */
   #rowMs = 0;
-  /** End of the last run if requests waited for the next one. */
+  /** End of the last run, while requests wait for the next one. */
   #previousEndMs: number | undefined;
   #whenIdle: (() => void)[] = [];
 
@@ -194,7 +194,9 @@ export class Batcher<Row, Result> {
       void this.#decode(this.#waiting.shift()!);
     }
     if (!this.#isRunning && this.#ready.length > 0) this.#startBatch();
-    if (this.pending === 0 && !this.#isRunning) for (const resolve of this.#whenIdle.splice(0)) resolve();
+    if (this.pending > 0 || this.#isRunning) return;
+    this.#previousEndMs = undefined;
+    for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
   async #decode(job: Job<Row, Result>): Promise<void> {
@@ -262,7 +264,7 @@ export class Batcher<Row, Result> {
     }
     this.#isRunning = false;
     this.#running = 0;
-    this.#previousEndMs = this.pending > 0 ? performance.now() : undefined;
+    this.#previousEndMs = performance.now();
     this.#pump();
   }
 }

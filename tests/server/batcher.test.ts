@@ -133,6 +133,33 @@ describe("what a batcher refuses", () => {
     await Promise.all(waiting);
   });
 
+  it("not what comes after a pause, whoever left before it", async () => {
+    const quick = new Batcher<number, number>(async (rows) => rows, serveSettings({ maxBatchSize: 1, decoders: 2 }));
+    const add = (more: Partial<BatchRequest<number>> = {}) => {
+      return quick.add({ count: 1, prepare: async () => [1], ...more });
+    };
+    const held = (signal?: AbortSignal) => {
+      let decoded = () => {};
+      const prepare = () => new Promise<number[]>((resolve) => (decoded = () => resolve([1])));
+      const reply = add({ prepare, signal });
+      return { reply, decoded: () => decoded() };
+    };
+    const leaving = new AbortController();
+    const left = held(leaving.signal);
+    await add();
+    leaving.abort();
+    await expect(left.reply).rejects.toThrow("the client closed the connection");
+    left.decoded();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await add();
+    const before = held();
+    // A slow machine may answer too late (504), but must not expect that from the start (429).
+    const reply = await add({ timeoutMicroseconds: 50_000 }).catch((error: unknown) => error);
+    expect(reply).not.toMatchObject({ status: 429 });
+    before.decoded();
+    await before.reply;
+  });
+
   it("what waits longer than its timeout", async () => {
     const { add, release, runs } = heldBatcher({ maxBatchSize: 1 });
     const running = add([1]);
