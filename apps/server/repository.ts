@@ -214,7 +214,7 @@ export class Repository {
     const { file } = lost;
     const entry = this.#entryOf(file.name);
     if (entry.served !== lost) return;
-    Object.assign(entry, { served: undefined, reason: "its engine has stopped" });
+    Object.assign(entry, { served: undefined, reason: "its engine stopped" });
     this.#log("error", "engine stopped", { model: file.name });
     this.#retire(lost);
     // If that fails, the error is in the log and in the index.

@@ -1,7 +1,8 @@
-import { AbortedError, RuntimeUnavailableError } from "../../src/base/errors.ts";
+import { AbortedError } from "../../src/base/errors.ts";
 import type { ImageSource, Platform, RgbImage, SessionOptions } from "../../src/base/platform.ts";
 import { topIndices } from "../../src/learning/ranking.ts";
 import type { LoadModelOptions } from "../../src/model/load-model.ts";
+import { EngineStoppedError } from "../../src/runtime/node/threaded-engine.ts";
 import { assertFiniteProbabilities, type Classifier, loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
 import { type Explainer, loadExplainer } from "../../src/tasks/explain/explainer.ts";
 import { type FeatureExtractor, loadFeatureExtractor } from "../../src/tasks/features/feature-extractor.ts";
@@ -63,7 +64,7 @@ export class ServedModel {
         try {
           return await classifier.probabilities(images);
         } catch (error) {
-          if (!(error instanceof RuntimeUnavailableError)) throw error;
+          if (!(error instanceof EngineStoppedError)) throw error;
           onLost(this);
           throw engineLost(model, error);
         }
@@ -141,7 +142,7 @@ export class ServedModel {
       const { results } = await this.#singles.add({ ...request, count: 1, prepare });
       return results[0] as T;
     } catch (error) {
-      if (!(error instanceof RuntimeUnavailableError)) throw error;
+      if (!(error instanceof EngineStoppedError)) throw error;
       await this.#disposeTools();
       throw engineLost(this.file.name, error);
     }
@@ -194,7 +195,7 @@ export function shuttingDown(): RefusedError {
 }
 
 function engineLost(model: string, cause: Error): RefusedError {
-  const what = "its engine has stopped, and is being started again";
+  const what = "its engine stopped and is restarting";
   return new RefusedError(503, { where: `model "${model}"`, what, remedy: "Try again.", cause }, 1);
 }
 

@@ -101,7 +101,7 @@ it("takes a new version and a changed file into use under load, losing and mixin
   expect(answers.some(({ model_version }) => model_version === "2")).toBe(true);
 });
 
-it("starts a model's engine again that has stopped, and answers 503 meanwhile", async () => {
+it("restarts a model's engine that has stopped, and answers 503 meanwhile", async () => {
   const threads: Worker[] = [];
   const collect = (thread: Worker) => threads.push(thread);
   process.on("worker", collect);
@@ -112,7 +112,7 @@ it("starts a model's engine again that has stopped, and answers 503 meanwhile", 
   const lost = await classify();
   expect([lost.status, lost.json().error]).toEqual([
     503,
-    'model "pets": its engine has stopped, and is being started again. Try again.',
+    'model "pets": its engine stopped and is restarting. Try again.',
   ]);
   while ((await index()).find(({ name }) => name === "pets")?.state !== "READY") {
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -14,6 +14,9 @@ export type ThreadAnswer =
   | PackedError
   | { readonly tensors?: Tensors; readonly outputShapes?: Session["outputShapes"] };
 
+/** A session whose thread has ended, so that its model must be loaded again. */
+export class EngineStoppedError extends RuntimeUnavailableError {}
+
 /**
  * An engine whose sessions each have a thread of their own. ONNX Runtime's binding for Node computes on the thread that
  * calls it, so without this nothing else happens in a program while a network runs. Isolated sessions already run elsewhere.
@@ -84,7 +87,7 @@ class ThreadedSession implements Session {
   }
 
   #end(cause: Error): void {
-    this.#ended ??= new RuntimeUnavailableError({
+    this.#ended ??= new EngineStoppedError({
       where: "ONNX Runtime",
       what: `its thread has ended (${cause.message})`,
       remedy: "Load the model again.",
