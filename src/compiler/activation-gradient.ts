@@ -2,10 +2,10 @@ import { type Network, networkWeights } from "../graph/network.ts";
 import { OpGraphBuilder } from "../graph/op-builder.ts";
 import { dependents, type Operation, type OpGraph, type Value } from "../graph/ops.ts";
 import { toEngineLayout, type Weights } from "../graph/weights.ts";
+import { compileGraph } from "./compile.ts";
 import { foldBatchNorm } from "./fold-batch-norm.ts";
 import { gradient } from "./gradient.ts";
 import { lower } from "./lower.ts";
-import { toOnnx } from "./onnx/onnx.ts";
 
 /** A compiled gradient of class scores. */
 export interface CompiledGradient {
@@ -63,7 +63,8 @@ export function compileActivationGradient(
     ["gradient", gradients.get(activationInput(layer))!],
     ["logits", differentiated.outputs.get("logits")!],
   ]);
-  const model = toOnnx({ ...differentiated, outputs }, { weights: folded.weights, name: "gradient", blockSize });
+  const options = { form: "inference", name: "gradient", blockSize } as const;
+  const model = compileGraph({ ...differentiated, outputs }, folded.weights, options);
   return { model, layers: tail.layers, gradient: "gradient", logits: "logits" };
 }
 

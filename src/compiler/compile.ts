@@ -119,7 +119,7 @@ export function compileGraph(
   if (form === "exact") return toOnnx(graph, { ...options, weights });
   const runnable = isGpu ? splitBatchNorm(graph) : graph;
   const folded = weights.size > 0 ? foldBatchNorm(runnable, weights) : { graph: runnable, weights };
-  if (form === "inference") return toOnnx(folded.graph, { ...options, weights: folded.weights });
+  if (form === "inference") return toOnnx(folded.graph, { ...options, weights: folded.weights, blockSize });
   return toOnnx(folded.graph, {
     ...options,
     weights: folded.weights,
