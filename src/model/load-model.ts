@@ -44,36 +44,27 @@ export async function loadModel(
   return modelFromSource(await weightsSource(source, platform, options), source, options);
 }
 
-/** As {@link loadModel}; a graph of another tool is loaded into the engine instead, to run as it is. */
+/**
+ * As {@link loadModel}; a graph of another tool is loaded into the engine instead, to run as it is.
+ * @param needs `layers`: such a graph is read as a network if its layers are known, e.g. for gradients.
+ */
 export async function loadModelOrGraph(
   source: Source,
   platform: Platform,
   options: LoadModelOptions,
   session?: SessionOptions,
-): Promise<LoadedModel | ClassifierSession> {
-  const opened = await weightsSource(source, platform, options);
-  if (isGraphToRun(opened, options)) return loadGraph(opened, options, platform.engine, session);
-  return modelFromSource(opened, source, options);
-}
-
-/**
- * As {@link loadModelOrGraph}, but a graph of another tool is read as a network if its layers are those of a known one: for
- * work that needs them, e.g. gradients.
- */
-export async function loadModelElseGraph(
-  source: Source,
-  platform: Platform,
-  options: LoadModelOptions,
-  session?: SessionOptions,
+  needs?: "layers",
 ): Promise<LoadedModel | ClassifierSession> {
   const opened = await weightsSource(source, platform, options);
   if (!isGraphToRun(opened, options)) return modelFromSource(opened, source, options);
-  try {
-    return await classifierFrom(opened, options);
-  } catch (error) {
-    if (!(error instanceof FormatError || error instanceof WeightsError || error instanceof UsageError)) throw error;
-    return loadGraph(opened, options, platform.engine, session);
-  }
+  const known = needs === "layers" ? await classifierFrom(opened, options).catch(unlessUnknown) : undefined;
+  return known ?? loadGraph(opened, options, platform.engine, session);
+}
+
+/** Returns undefined for the errors of a graph whose layers are not known. */
+function unlessUnknown(error: unknown): undefined {
+  if (error instanceof FormatError || error instanceof WeightsError || error instanceof UsageError) return;
+  throw error;
 }
 
 function modelFromSource(opened: WeightsSource, source: Source, options: LoadModelOptions): Promise<LoadedModel> {
@@ -105,13 +96,12 @@ export async function createClassifierSession(
   const described = isOwn && device !== "wasm" ? describeModel(opened.bytes, nameOfSource(source)) : undefined;
   // Only CPUs multiply integers.
   if (described && (described.quantization === undefined || device === "cpu")) {
-    const model = described;
-    const own = ownGraph(opened.bytes, expectedGraph(model));
-    const size = imageSizeOf(model.network);
+    const own = ownGraph(opened.bytes, expectedGraph(described));
+    const size = imageSizeOf(described.network);
     const graph = own ?? withoutImageResize(opened.bytes, imageInput, size);
-    const isolation = own ? networkIsolation(model.network, graph, where) : isolationOf(graph, where, size);
+    const isolation = own ? networkIsolation(described.network, graph, where) : isolationOf(graph, where, size);
     const inEngine = await engine.createSession(graph, { ...session, isolation }).catch(namingFile(where));
-    return { ...model, notes: [], session: withFileName(inEngine, where) };
+    return { ...described, notes: [], session: withFileName(inEngine, where) };
   }
   if (isGraphToRun(opened, options)) return loadGraph(opened, options, engine, session);
   const model = isOwn
@@ -120,9 +110,8 @@ export async function createClassifierSession(
   const { preprocessing, quantization } = model;
   const form = inferenceForm(device, quantization);
   // `exact` as in a model file, so that converting a model does not change its predictions.
-  const graph = compile(model.network, model.weights, {
-    ...{ form: form === "inference" ? "exact" : form, preprocessing, quantization },
-  });
+  const written = form === "inference" ? "exact" : form;
+  const graph = compile(model.network, model.weights, { form: written, preprocessing, quantization });
   const isolation = networkIsolation(model.network, graph, where);
   const inEngine = await engine.createSession(graph, { ...session, isolation }).catch(namingFile(where));
   return { ...model, session: withFileName(inEngine, where) };

@@ -4,7 +4,7 @@ import { choice, listOf } from "../../../src/base/kinds.ts";
 import type { Platform } from "../../../src/base/platform.ts";
 import { readBoxes } from "../../../src/data/boxes.ts";
 import { encodeNpy } from "../../../src/formats/npy.ts";
-import { type ClassifierSession, type LoadedModel, loadModelElseGraph } from "../../../src/model/load-model.ts";
+import { type ClassifierSession, type LoadedModel, loadModelOrGraph } from "../../../src/model/load-model.ts";
 import {
   drawExplanation,
   type ExplainedImage,
@@ -93,7 +93,7 @@ export default function registerExplain(command: Command, io: CliIo): void {
     const { platform, options } = await classifierArguments(command, networkFlags(flags), io);
     const images = await imagesOf(paths, io, platform.files);
     if (extension === "png" || extension === "npy") assertOneImage(images, flags, extension);
-    const loaded = await loadModelElseGraph(model, platform, options, { device });
+    const loaded = await loadModelOrGraph(model, platform, options, { device }, "layers");
     reportNotes(loaded.notes, io);
     const about = [
       { name: "Model", value: model },

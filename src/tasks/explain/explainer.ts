@@ -5,7 +5,7 @@ import type { ClassProbability } from "../../base/records.ts";
 import { asImageError } from "../../data/image-loading.ts";
 import type { Network } from "../../graph/network.ts";
 import { topIndices } from "../../learning/ranking.ts";
-import { type LoadModelOptions, loadModelElseGraph } from "../../model/load-model.ts";
+import { type LoadModelOptions, loadModelOrGraph } from "../../model/load-model.ts";
 import { assertNotAborted, notFinite } from "../../model/predictor.ts";
 import { isFeatureMap, lastMapOf } from "../../models/feature-stages.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
@@ -223,7 +223,7 @@ export async function loadExplainer(
   source: Source,
   { platform, session, ...options }: LoadExplainerOptions,
 ): Promise<Explainer> {
-  const model = await loadModelElseGraph(source, platform, options, session);
+  const model = await loadModelOrGraph(source, platform, options, session, "layers");
   return new Explainer(await loadProbe(model, platform, session), model.notes);
 }
 
