@@ -81,8 +81,7 @@ export function quantizationReport(
 }
 
 function verdictSection(record: QuantizationRecord, failures: readonly string[]): Section {
-  const { calibration, weightBits, floatBlocks, bytes, change, comparedOnCalibration, speed, saturates, limits } =
-    record;
+  const { calibration, weightBits, floatBlocks, bytes, change, comparedOnCalibration, speed, limits } = record;
   const { agreement, agreementInterval, accuracy } = change;
   const facts = {
     File: `${asMemory(bytes.after)}, float32 ${asMemory(bytes.before)}`,
@@ -99,21 +98,26 @@ function verdictSection(record: QuantizationRecord, failures: readonly string[])
   };
   const notes = [
     comparedOnCalibration
-      ? "Compared on the images of the calibration: other images may agree less. Name some with --test."
+      ? "Compared on the calibration images; on others, the models may agree less. Use --test."
       : undefined,
-    saturates && weightBits === 8 ? saturationNote : undefined,
+    isSaturated(record) ? saturationNote : undefined,
   ].filter((note) => note !== undefined);
   return {
     id: "verdict",
     title: "Compared with float32",
     blocks: [
       failures.length === 0
-        ? { type: "paragraph", style: "well", text: "The model keeps its limits." }
-        : { type: "paragraph", style: "ill", text: `The model does not keep its limits. ${failures.join(" ")}` },
+        ? { type: "paragraph", style: "well", text: "The model meets its limits." }
+        : { type: "paragraph", style: "ill", text: `The model does not meet its limits. ${failures.join(" ")}` },
       { type: "facts", facts: factsOf(facts) },
       ...notes.map((text) => ({ type: "paragraph", text }) as const),
     ],
   };
+}
+
+/** Returns whether the model's sums are limited on this CPU, see {@link saturationNote}. */
+export function isSaturated({ saturates, weightBits }: Pick<QuantizationRecord, "saturates" | "weightBits">): boolean {
+  return saturates && weightBits === 8;
 }
 
 /** Warning about CPUs that add pairs of products in 16 bits. */

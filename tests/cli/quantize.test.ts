@@ -102,7 +102,7 @@ describe("xception quantize", () => {
     const before = readFileSync(at("model_int8.onnx"));
     const { exitCode, stdout, stderr } = await capture(argv);
     expect(exitCode).toBe(1);
-    expect(stdout).toContain("The model does not keep its limits. It predicts the same class for ");
+    expect(stdout).toContain("The model does not meet its limits. It predicts the same class for ");
     expect(stdout).toMatch(/block\d +│ +\d │ +[\d.]+ │ float32/);
     expect(stderr).toContain("No file was written");
     expect(readFileSync(at("model_int8.onnx")).equals(before)).toBe(true);

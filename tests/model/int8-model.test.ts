@@ -14,7 +14,7 @@ import { weightsSource } from "../../src/model/weights-file.ts";
 import { nodePlatform as platform } from "../../src/runtime/node/platform.ts";
 import { convert } from "../../src/tasks/convert.ts";
 import { loadClassifier } from "../../src/tasks/evaluate/classifier.ts";
-import { calibrate } from "../../src/tasks/quantize/calibration.ts";
+import { calibrate, foldedGraph } from "../../src/tasks/quantize/calibration.ts";
 import { noise } from "../tasks/images.ts";
 import { smallModel } from "./small-model.ts";
 
@@ -27,7 +27,7 @@ let bytes: Uint8Array;
 
 beforeAll(async () => {
   const named = images.map((image, index) => ({ name: `${index}`, image }));
-  const { activations } = await calibrate(small, named, { platform, method: "minmax" });
+  const { activations } = await calibrate(small, foldedGraph(small), named, { platform, method: "minmax" });
   model = { ...small, quantization: { weightBits: 7, activations, floatLayers: ["block2_sepconv1"] } };
   bytes = encodeModel(model);
   folder = await mkdtemp(join(tmpdir(), "xception-int8-"));

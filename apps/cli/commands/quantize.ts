@@ -6,13 +6,19 @@ import { isAddress } from "../../../src/base/source.ts";
 import { type LimitMethod, limitMethods } from "../../../src/compiler/quantize/limits.ts";
 import { loadModel } from "../../../src/model/load-model.ts";
 import { toHtml } from "../../../src/report/html.ts";
-import { quantizationReport, saturationNote } from "../../../src/report/quantization.ts";
+import {
+  isSaturated,
+  type QuantizationRecord,
+  quantizationReport,
+  saturationNote,
+} from "../../../src/report/quantization.ts";
 import { toText } from "../../../src/report/text.ts";
 import { assertWritable, writeFileAtomic } from "../../../src/runtime/node/files.ts";
 import { nodePlatform } from "../../../src/runtime/node/platform.ts";
 import { modelFileCard } from "../../../src/tasks/card/card.ts";
 import { keptCard, writeCard } from "../../../src/tasks/card/card-file.ts";
 import type { QuantizationImage } from "../../../src/tasks/quantize/calibration.ts";
+import { lostAccuracy } from "../../../src/tasks/quantize/gate.ts";
 import { type QuantizeStep, quantize } from "../../../src/tasks/quantize/quantize.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { imagesOf } from "../image-arguments.ts";
@@ -94,7 +100,7 @@ export default function registerQuantize(command: Command, io: CliIo): void {
     }).finally(display.stop);
     const { bytes, record, failures, skipped } = result;
     reportSkipped(skipped, io);
-    if (record.saturates && record.weightBits === 8) io.stderr(`warning: ${saturationNote}\n`);
+    if (isSaturated(record)) io.stderr(`warning: ${saturationNote}\n`);
     const document = quantizationReport(record, failures, `${basename(modelFile)} in int8`);
     if (report !== undefined) {
       const machine = {
@@ -120,17 +126,17 @@ export default function registerQuantize(command: Command, io: CliIo): void {
       throw new VerificationError({
         where: "quantize",
         what: `${failures.join(" ")} No file was written`,
-        remedy: remedyFor(record.saturates && record.weightBits === 8, failures),
+        remedy: remedyFor(record),
       });
     }
     if (!json) io.stderr(`Wrote ${output}\n`);
   });
 }
 
-function remedyFor(isSaturated: boolean, failures: readonly string[]): string {
-  if (failures.every((failure) => failure.includes("not faster")))
+function remedyFor(record: QuantizationRecord): string {
+  if (lostAccuracy(record.change, record.limits).length === 0)
     return "Use --allow-slower to write it for other machines.";
-  if (isSaturated) return "Use --reduce-range, since this CPU has no VNNI.";
+  if (isSaturated(record)) return "Use --reduce-range, since this CPU has no VNNI.";
   return "Calibrate with more images (--images), or allow more with --max-drop and --min-agreement.";
 }
 

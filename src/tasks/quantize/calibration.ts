@@ -1,7 +1,7 @@
 import type { ImageSource, Platform, Session } from "../../base/platform.ts";
 import type { SkippedFile } from "../../base/records.ts";
 import { compileGraph } from "../../compiler/compile.ts";
-import { foldBatchNorm } from "../../compiler/fold-batch-norm.ts";
+import { type FoldedGraph, foldBatchNorm } from "../../compiler/fold-batch-norm.ts";
 import { lower } from "../../compiler/lower.ts";
 import { Histogram } from "../../compiler/quantize/histogram.ts";
 import { type LimitMethod, scaleFrom } from "../../compiler/quantize/limits.ts";
@@ -41,7 +41,7 @@ export interface ActivationLimits {
 export type ComputedModel = Pick<Model, "network" | "weights" | "preprocessing">;
 
 /** The folded inference graph of a model, which the integer form rounds. */
-export function foldedGraph({ network, weights, preprocessing }: ComputedModel) {
+export function foldedGraph({ network, weights, preprocessing }: ComputedModel): FoldedGraph {
   const { graph } = lower(network, { mode: "inference", batchSize: 1, preprocessing });
   return foldBatchNorm(graph, toEngineWeights(network, weights));
 }
@@ -49,15 +49,16 @@ export function foldedGraph({ network, weights, preprocessing }: ComputedModel) 
 /**
  * Runs images through a network one by one, and finds limits for all activations that the integer form rounds. The memory that it
  * needs does not grow with the images.
+ * @param folded the network's graph, see {@link foldedGraph}.
  * @throws {DataError} none of the images can be read.
  * @throws {AbortedError} the signal fired.
  */
 export async function calibrate(
   model: ComputedModel,
+  { graph, weights }: FoldedGraph,
   images: readonly QuantizationImage[],
   { platform, method, signal, onProgress }: CalibrationOptions,
 ): Promise<ActivationLimits> {
-  const { graph, weights } = foldedGraph(model);
   const values = roundedActivations(integerLayers(graph));
   const build = new OpGraphBuilder({ ...graph, outputs: new Map() });
   for (const [name, value] of values) build.output(name, value);

@@ -92,12 +92,12 @@ export async function quantize(
 
   const chosen = sampleOf(images.length, count, seed);
   const calibrating = chosen.map((index) => images[index]!);
-  const { activations, skipped } = await calibrate(model, calibrating, {
+  const folded = foldedGraph(model);
+  const { activations, skipped } = await calibrate(model, folded, calibrating, {
     ...step("calibrating", calibrating.length),
     method,
   });
   const whole: Quantization = { weightBits: reduceRange ? 7 : 8, activations, floatLayers: [] };
-  const folded = foldedGraph(model);
   const names = new Set(skipped.map(({ file }) => file));
   const usable = calibrating.filter(({ name }) => !names.has(name)).slice(0, rankedImages);
   const blocks = await rankBlocks(model, folded, whole, usable, {
