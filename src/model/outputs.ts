@@ -1,5 +1,5 @@
 import type { Tensors } from "../base/platform.ts";
-import { type FloatTensor, floatTensor } from "../tensor/tensor.ts";
+import { allFinite, type FloatTensor, floatTensor } from "../tensor/tensor.ts";
 
 /** Outputs of a network by name, each `[N, …]`. */
 type Outputs = Readonly<Record<string, FloatTensor>>;
@@ -8,7 +8,7 @@ type Outputs = Readonly<Record<string, FloatTensor>>;
 export function isFiniteRow(outputs: Tensors, row: number): boolean {
   return Object.values(outputs as Outputs).every(({ shape, data }) => {
     const size = data.length / shape[0]!;
-    return data.subarray(row * size, (row + 1) * size).every(Number.isFinite);
+    return allFinite(data, row * size, (row + 1) * size);
   });
 }
 

@@ -8,6 +8,7 @@ import { type OpenAsOptions, openAs } from "../model/open-weights.ts";
 import type { PreprocessingOptions } from "../model/preprocessing.ts";
 import type { WeightsSource } from "../model/weights-file.ts";
 import type { Shape } from "../tensor/shape.ts";
+import { allFinite } from "../tensor/tensor.ts";
 
 export interface ConvertOptions extends OpenAsOptions, PreprocessingOptions {
   /** Format to write. */
@@ -81,7 +82,7 @@ export async function convert(source: WeightsSource, options: ConvertOptions): P
  * @throws {WeightsError} there are some, and `strict`.
  */
 function nonFiniteWeights(weights: Weights, where: string, strict: boolean): readonly string[] {
-  const names = [...weights].flatMap(([name, { data }]) => (data.every(Number.isFinite) ? [] : name));
+  const names = [...weights].flatMap(([name, { data }]) => (allFinite(data) ? [] : name));
   if (names.length === 0) return [];
   const listed = `${names.slice(0, 5).join(", ")}${names.length > 5 ? ` and ${names.length - 5} more` : ""}`;
   if (!strict) return [`Some of its weights are NaN or infinite: ${listed}.`];

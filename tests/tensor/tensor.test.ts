@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { sizeOf } from "../../src/tensor/shape.ts";
-import { floatTensor, transpose } from "../../src/tensor/tensor.ts";
+import { allFinite, floatTensor, transpose } from "../../src/tensor/tensor.ts";
 import { indicesOf, offsetOf } from "../oracles/nd-array.ts";
 
 describe("floatTensor", () => {
@@ -57,4 +57,14 @@ describe("transpose", () => {
       }),
     );
   });
+});
+
+it("finds the first, the last and no number that is not finite", () => {
+  const sound = Float32Array.of(-3.4e38, -0, 0, 3.4e38);
+  expect(allFinite(sound)).toBe(true);
+  expect(allFinite(new Float32Array())).toBe(true);
+  for (const strange of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+    for (const place of [0, 3]) expect(allFinite(sound.with(place, strange))).toBe(false);
+    expect(allFinite(Float32Array.of(strange, 1, 2, strange), 1, 3)).toBe(true);
+  }
 });

@@ -4,7 +4,7 @@ import { gradient } from "../../compiler/gradient.ts";
 import { type Network, networkWeights } from "../../graph/network.ts";
 import { OpGraphBuilder } from "../../graph/op-builder.ts";
 import { dependents, type OpGraph, type Value } from "../../graph/ops.ts";
-import type { FloatTensor, Tensor } from "../../tensor/tensor.ts";
+import { allFinite, type FloatTensor, type Tensor } from "../../tensor/tensor.ts";
 import { type ProgramOptions, stepSession } from "./step-program.ts";
 import { type ForwardGraph, forwardGraph } from "./training-graph.ts";
 import { type TrainingGraphOptions, trainingNames } from "./training-graph-options.ts";
@@ -42,9 +42,9 @@ export async function diagnoseStep(
 ): Promise<Fault | undefined> {
   const layerOf = new Map(network.layers.flatMap(({ name, weights }) => weights.map((spec) => [spec.name, name])));
   for (const { name } of networkWeights(network)) {
-    if (!allFinite(weights.get(name)!)) return { kind: "weight", layer: layerOf.get(name)!, name };
+    if (!isSound(weights.get(name)!)) return { kind: "weight", layer: layerOf.get(name)!, name };
   }
-  for (const [name, tensor] of Object.entries(batch)) if (!allFinite(tensor)) return { kind: "input", name };
+  for (const [name, tensor] of Object.entries(batch)) if (!isSound(tensor)) return { kind: "input", name };
 
   const forward = forwardGraph(network, options);
   const { graph, places } = withPlaces(network, forward);
@@ -52,7 +52,7 @@ export async function diagnoseStep(
   try {
     const read = graph.parameters.map(({ name }) => [name, weights.get(name)!] as const);
     const results = await session.run({ ...Object.fromEntries(read), ...batch });
-    return places.find(({ name }) => !allFinite(results[outputName(name)]!));
+    return places.find(({ name }) => !isSound(results[outputName(name)]!));
   } finally {
     await session.dispose();
   }
@@ -108,8 +108,8 @@ function ancestors(graph: OpGraph, output: string): ReadonlySet<string> {
 
 const outputName = (place: string) => `finite/${place}`;
 
-function allFinite({ type, data }: Tensor): boolean {
-  return type !== "float32" || (data as Float32Array).every((value) => Number.isFinite(value));
+function isSound({ type, data }: Tensor): boolean {
+  return type !== "float32" || allFinite(data as Float32Array);
 }
 
 /** The highest learning rate of a run, and the default one of its optimizer. */

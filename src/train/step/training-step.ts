@@ -8,7 +8,7 @@ import type { OpGraph, Value } from "../../graph/ops.ts";
 import { fromEngineLayout } from "../../graph/weights.ts";
 import { deriveSeed, mulberry32 } from "../../tensor/random.ts";
 import { sizeOf } from "../../tensor/shape.ts";
-import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
+import { allFinite, type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
 import { createStagedSession, type Reduce, splitProgram } from "./split-program.ts";
 import { fusedProgram, type StepProgram, stepSession } from "./step-program.ts";
 import { diagnoseStep, type Fault } from "./training-diagnosis.ts";
@@ -318,7 +318,7 @@ export class TrainingStep {
 function areFinite(tensors: Iterable<StateTensor>): boolean {
   for (const tensor of tensors) {
     if (isOnDevice(tensor) || tensor.data.length > largestLookedAt) continue;
-    if (!tensor.data.every((value) => Number.isFinite(value))) return false;
+    if (!allFinite(tensor.data)) return false;
   }
   return true;
 }
