@@ -4,13 +4,16 @@ import { accuracyInterval, type Interval, mcNemarTest, meanWithInterval } from "
 import { type ComparedMetric, comparisonChart } from "./charts/comparison-charts.ts";
 import { type NetworkSizes, sizesTable } from "./cost.ts";
 import {
-  type Cell,
+  chart,
   type Fact,
   type Headline,
   numberColumn,
+  paragraph,
   type ReportDocument,
+  type Row,
   type Section,
   type TableColumn,
+  table,
 } from "./document.ts";
 import { formatNumber, formatPercent, formatRounded } from "./numbers.ts";
 import { type PaperClaim, paperConditions, paperTables } from "./paper.ts";
@@ -133,25 +136,11 @@ function resultSection(networks: readonly ComparedNetwork[]): Section {
     id: "result",
     title: "Result",
     blocks: [
-      {
-        type: "table",
-        caption: `Test accuracy and loss, ${seeds ? "means over the seeds" : "one seed each"}; in brackets the 95 % confidence interval`,
-        columns: [
-          networkColumn,
-          ...["Epochs", "ms per step", "ms per image", "Test loss", "Test accuracy"].map(numberColumn),
-        ],
-        rows: networks.map((network) => {
-          const { mean: accuracy, interval } = accuracyOf(network);
-          return [
-            code(network.name),
-            `${network.epochs}`,
-            formatRounded((1000 * network.batchSize) / mean(network.runs.map(imagesPerSecond))),
-            network.latencyMs === undefined ? "–" : formatRounded(network.latencyMs),
-            formatNumber(mean(network.runs.map(({ loss }) => loss))),
-            { text: `${formatPercent(accuracy)}${intervalText(interval)}`, share: accuracy },
-          ];
-        }),
-      },
+      table(
+        `Test accuracy and loss, ${seeds ? "means over the seeds" : "one seed each"}; in brackets the 95 % confidence interval`,
+        [networkColumn, ...["Epochs", "ms per step", "ms per image", "Test loss", "Test accuracy"].map(numberColumn)],
+        networks.map(resultRow),
+      ),
       sizesTable(networks),
     ],
   };
@@ -159,8 +148,17 @@ function resultSection(networks: readonly ComparedNetwork[]): Section {
 
 const networkColumn: TableColumn = { header: "Network", whole: true };
 
-function code(text: string): Cell {
-  return { text, style: "code" };
+function resultRow(network: ComparedNetwork): Row {
+  const { name, epochs, batchSize, latencyMs, runs } = network;
+  const { mean: accuracy, interval } = accuracyOf(network);
+  return [
+    { text: name, style: "code" },
+    `${epochs}`,
+    formatRounded((1000 * batchSize) / mean(runs.map(imagesPerSecond))),
+    latencyMs === undefined ? "–" : formatRounded(latencyMs),
+    formatNumber(mean(runs.map(({ loss }) => loss))),
+    { text: `${formatPercent(accuracy)}${intervalText(interval)}`, share: accuracy },
+  ];
 }
 
 /** With several seeds, the interval of their mean; with one, that of an accuracy on so many images. */
@@ -189,11 +187,7 @@ function curvesSection(networks: readonly ComparedNetwork[]): Section {
     format: "~g",
     value: (record: EpochRecord) => record.validationLoss,
   };
-  const chart = (caption: string, metric: ComparedMetric) => ({
-    type: "chart" as const,
-    caption,
-    draw: () => comparisonChart(networks, metric),
-  });
+  const compared = (caption: string, metric: ComparedMetric) => chart(caption, () => comparisonChart(networks, metric));
   return {
     id: "curves",
     title: "Training curves",
@@ -202,9 +196,12 @@ function curvesSection(networks: readonly ComparedNetwork[]): Section {
         type: "figures",
         layout: "curves",
         blocks: [
-          chart("Test accuracy after each epoch: mean over the seeds, and their range.", { ...accuracy, by: "epoch" }),
-          chart("The same by training time: a slower network gets fewer epochs.", { ...accuracy, by: "minutes" }),
-          chart("Test loss after each epoch.", { ...loss, by: "epoch" }),
+          compared("Test accuracy after each epoch: mean over the seeds, and their range.", {
+            ...accuracy,
+            by: "epoch",
+          }),
+          compared("The same by training time: a slower network gets fewer epochs.", { ...accuracy, by: "minutes" }),
+          compared("Test loss after each epoch.", { ...loss, by: "epoch" }),
         ],
       },
     ],
@@ -255,23 +252,18 @@ function pairsSection(networks: readonly ComparedNetwork[]): Section | undefined
     id: "pairs",
     title: "Are the differences real?",
     blocks: [
-      {
-        type: "table",
-        caption:
-          "Difference in test accuracy in percentage points, its 95 % interval over the seeds, and McNemar's exact test on the " +
+      table(
+        "Difference in test accuracy in percentage points, its 95 % interval over the seeds, and McNemar's exact test on the " +
           "same test images: those that only one of the two classifies correctly, and the probability of chance alone",
-        columns: [
-          { header: "Networks" },
-          ...["Difference", "Only the\nfirst", "Only the\nsecond", "p, by seed"].map(numberColumn),
-        ],
-        rows: pairs.map(({ first, second, difference, interval, tests }) => [
+        ["Networks", ...["Difference", "Only the\nfirst", "Only the\nsecond", "p, by seed"].map(numberColumn)],
+        pairs.map(({ first, second, difference, interval, tests }) => [
           `${first} – ${second}`,
           pointsText(difference, interval),
           tests.map(({ onlyFirst }) => onlyFirst).join(", "),
           tests.map(({ onlySecond }) => onlySecond).join(", "),
           tests.map(({ pValue }) => pValue.toPrecision(2)).join(", "),
         ]),
-      },
+      ),
     ],
   };
 }
@@ -284,18 +276,10 @@ function pointsText(difference: number, interval: Interval | undefined): string 
 /** The paper's findings, and what this comparison shows of each. */
 function claimsSection({ claims }: Comparison, networks: readonly ComparedNetwork[]): Section | undefined {
   if (claims.length === 0) return undefined;
-  return {
-    id: "findings",
-    title: "The paper's findings",
-    blocks: [
-      {
-        type: "table",
-        caption: "Each finding of the paper about these networks, and what was measured here",
-        columns: [{ header: "The paper" }, { header: "Here" }, { header: "Verdict" }],
-        rows: claims.map((claim) => claimRow(claim, networks)),
-      },
-    ],
-  };
+  const caption = "Each finding of the paper about these networks, and what was measured here";
+  const rows = claims.map((claim) => claimRow(claim, networks));
+  const blocks = [table(caption, ["The paper", "Here", "Verdict"], rows)];
+  return { id: "findings", title: "The paper's findings", blocks };
 }
 
 function claimRow({ text, better, worse, measure }: PaperClaim, networks: readonly ComparedNetwork[]) {
@@ -322,16 +306,14 @@ function paperSection({ setup }: Comparison): Section {
     title: "What the paper measured",
     blocks: [
       ...paperTables,
-      {
-        type: "table",
-        caption: "The conditions of the paper and of this comparison",
-        columns: [{ header: "" }, { header: "The paper" }, { header: "Here" }],
-        rows: setup.map(({ name, value }) => [name, inPaper.get(name) ?? "–", value]),
-      },
-      {
-        type: "paragraph",
-        text: "With other images, sizes and budgets, neither the numbers nor the order of the networks need be the same.",
-      },
+      table(
+        "The conditions of the paper and of this comparison",
+        ["", "The paper", "Here"],
+        setup.map(({ name, value }) => [name, inPaper.get(name) ?? "–", value]),
+      ),
+      paragraph(
+        "With other images, sizes and budgets, neither the numbers nor the order of the networks need be the same.",
+      ),
     ],
   };
 }

@@ -1,7 +1,7 @@
 import { countParameters, type Layer, type Network, networkWeights } from "../graph/network.ts";
 import { formatShape, type Shape, sizeOf } from "../tensor/shape.ts";
 import { costChart } from "./charts/cost-chart.ts";
-import { type Fact, numberColumn, type Section, type Table } from "./document.ts";
+import { chart, type Fact, numberColumn, paragraph, type Section, type Table, table } from "./document.ts";
 import { asMemory, withCommas, withMetricPrefix } from "./numbers.ts";
 import { toText } from "./text.ts";
 
@@ -78,16 +78,11 @@ function activationsOf({ comparison, outputShape, inputChannels }: LayerCost): n
 
 /** Sizes of several networks side by side. */
 export function sizesTable(networks: readonly (NetworkSizes & { readonly name: string })[]): Table {
-  return {
-    type: "table",
-    caption:
-      "Size and cost for one image. A MAC is a multiply-accumulate, two FLOPs; both are of convolutions and fully connected " +
+  return table(
+    "Size and cost for one image. A MAC is a multiply-accumulate, two FLOPs; both are of convolutions and fully connected " +
       "layers, and activations the numbers in their outputs. Memory is an estimate for training",
-    columns: [
-      { header: "Network", whole: true },
-      ...["Parameters", "MACs", "FLOPs", "Activations", "Memory"].map(numberColumn),
-    ],
-    rows: networks.map(({ name, parameters, multiplications, activations, trainingBytes }) => [
+    [{ header: "Network", whole: true }, ...["Parameters", "MACs", "FLOPs", "Activations", "Memory"].map(numberColumn)],
+    networks.map(({ name, parameters, multiplications, activations, trainingBytes }) => [
       { text: name, style: "code" },
       withCommas(parameters),
       withMetricPrefix(multiplications),
@@ -95,7 +90,7 @@ export function sizesTable(networks: readonly (NetworkSizes & { readonly name: s
       withMetricPrefix(activations),
       asMemory(trainingBytes),
     ]),
-  };
+  );
 }
 
 /**
@@ -209,32 +204,25 @@ export function costSection({ name, layers, total, ordinaryTotal }: NetworkCost,
     id: "cost",
     title: "Savings from separable convolutions",
     blocks: [
-      {
-        type: "paragraph",
-        style: "lead",
-        text:
-          "An ordinary convolution filters space and channels at once; a separable one filters each channel by itself, " +
+      paragraph(
+        "An ordinary convolution filters space and channels at once; a separable one filters each channel by itself, " +
           `then mixes the channels. From 3 to 64 channels with a 3×3 kernel that is ${withCommas(ordinary.weights)} ` +
           `weights against ${depthwise.weights} + ${pointwise.weights} = ${separable.weights}.`,
-      },
+        "lead",
+      ),
       { type: "facts", facts: [...costFacts("", total), ...costFacts(" with ordinary convolutions", ordinaryTotal)] },
       compared.length === 0
         ? undefined
-        : {
-            type: "chart",
-            caption: "MACs of separable convolutions, and of the ordinary ones they replace.",
-            draw: () => costChart(compared),
-          },
-      {
-        type: "table",
-        caption: `Layers of ${name} with kernels${others.length > 0 ? ", those with the most MACs first" : ""}; others are not counted`,
-        columns: [
-          { header: "Layer" },
+        : chart("MACs of separable convolutions, and of the ordinary ones they replace.", () => costChart(compared)),
+      table(
+        `Layers of ${name} with kernels${others.length > 0 ? ", those with the most MACs first" : ""}; others are not counted`,
+        [
+          "Layer",
           { header: "Kernel", whole: true },
           { header: "Feature\nmap", whole: true },
           ...["Weights", "MACs", "Ordinary\nweights", "Ordinary\nMACs", "Ratio"].map(numberColumn),
         ],
-        rows: [
+        [
           ...ranked
             .slice(0, most)
             .map((layer) => [
@@ -247,8 +235,8 @@ export function costSection({ name, layers, total, ordinaryTotal }: NetworkCost,
             ? [[`${others.length} others`, "", "", ...costCells(sumCosts(others), sumCosts(others.map(ordinaryCost)))]]
             : []),
         ],
-        total: ["Total", "", "", ...costCells(total, ordinaryTotal)],
-      },
+        { total: ["Total", "", "", ...costCells(total, ordinaryTotal)] },
+      ),
     ],
   };
 }

@@ -1,7 +1,15 @@
 import { csvText } from "../base/csv.ts";
 import type { SkippedFile } from "../base/records.ts";
-import type { Fact, GalleryImage, ImageGallery, ReportDocument, Section, Table } from "./document.ts";
-import { numberColumn } from "./document.ts";
+import {
+  type Fact,
+  type GalleryImage,
+  type ImageGallery,
+  numberColumn,
+  type ReportDocument,
+  type Section,
+  type Table,
+  table,
+} from "./document.ts";
 import { imageUrl } from "./markup.ts";
 import { formatPercent, withCommas } from "./numbers.ts";
 
@@ -138,21 +146,13 @@ function section(id: string, title: string, galleries: readonly ImageGallery[]):
 
 function classTable(classes: DataExamination["classes"]): Table {
   const most = Math.max(...classes.map(({ images }) => images));
-  return {
-    type: "table",
-    caption: "Images of each class",
-    columns: [{ header: "Class" }, numberColumn("Images")],
-    rows: classes.map(({ label, images }) => [label, { text: withCommas(images), share: images / most }]),
-  };
+  const rows = classes.map(({ label, images }) => [label, { text: withCommas(images), share: images / most }]);
+  return table("Images of each class", ["Class", numberColumn("Images")], rows);
 }
 
 function unreadableTable(unreadable: readonly SkippedFile[]): Table {
-  return {
-    type: "table",
-    caption: "Files that cannot be read",
-    columns: [{ header: "File" }, { header: "Reason" }],
-    rows: unreadable.map(({ file, reason }) => [file, reason]),
-  };
+  const rows = unreadable.map(({ file, reason }) => [file, reason]);
+  return table("Files that cannot be read", ["File", "Reason"], rows);
 }
 
 function cell(

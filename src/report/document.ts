@@ -145,9 +145,30 @@ export interface Code {
   readonly lines: readonly string[];
 }
 
+/** Returns a paragraph. */
+export function paragraph(text: string, style?: Paragraph["style"]): Paragraph {
+  return { type: "paragraph", text, ...(style && { style }) };
+}
+
+/** Returns a table; a column that needs no more than a header is named by it. */
+export function table(
+  caption: string,
+  columns: readonly (string | TableColumn)[],
+  rows: readonly Row[],
+  more: Pick<Table, "summary" | "total" | "foldedAs"> = {},
+): Table {
+  const described = columns.map((column) => (typeof column === "string" ? { header: column } : column));
+  return { type: "table", caption, columns: described, rows, ...more };
+}
+
 /** Returns a column of numbers. */
 export function numberColumn(header: string): TableColumn {
   return { header, align: "right", whole: true };
+}
+
+/** Returns a chart. @param draw draws it as SVG. */
+export function chart(caption: string, draw: Chart["draw"]): Chart {
+  return { type: "chart", caption, draw };
 }
 
 /** Names and values as facts; those without a value are left out. */

@@ -4,12 +4,14 @@ import { reliabilityChart } from "./charts/curves.ts";
 import { confusionChart, mostChartedClasses, recallChart } from "./charts/heat-maps.ts";
 import {
   type Chart,
+  chart,
   factsOf,
   type ImageGallery,
   numberColumn,
   type ReportBlock,
   type Section,
   type Table,
+  table,
 } from "./document.ts";
 import { formatInterval, formatNumber, formatPercent, withCommas } from "./numbers.ts";
 import { toText } from "./text.ts";
@@ -67,7 +69,7 @@ export function evaluationSection(evaluation: Evaluation, evaluatedOn?: Evaluate
         type: "figures",
         layout: perClass.length > mostSideBySide ? "classes many" : "classes",
         blocks: [
-          { type: "chart", caption: recallCaption(evaluation), draw: () => recallChart(perClass) },
+          chart(recallCaption(evaluation), () => recallChart(perClass)),
           perClass.length <= mostChartedClasses ? confusionMatrix(evaluation) : undefined,
         ],
       },
@@ -165,21 +167,18 @@ function confusionMatrix(evaluation: Evaluation): Chart {
   const multiLabel =
     " An image counts once for each of its classes; a missed class counts as predicted as the top class that is wrong.";
   // Columns are numbered, since labels would be too wide; a dot is a zero.
-  const asTable: Table = {
-    type: "table",
-    caption: "Confusion matrix: a row for each true class, a column for each predicted one",
-    columns: [numberColumn(""), { header: "Class" }, ...perClass.map((_, index) => numberColumn(`${index + 1}`))],
-    rows: confusion.map((row, index) => [
+  const asTable = table(
+    "Confusion matrix: a row for each true class, a column for each predicted one",
+    [numberColumn(""), "Class", ...perClass.map((_, index) => numberColumn(`${index + 1}`))],
+    confusion.map((row, index) => [
       ...[`${index + 1}`, perClass[index]!.label],
       ...row.map((count) => (count === 0 ? "·" : `${count}`)),
     ]),
-  };
-  return {
-    type: "chart",
-    caption: meanAveragePrecision === undefined ? caption : caption + multiLabel,
-    draw: () => confusionChart(evaluation),
-    asTable: perClass.length > mostInText ? undefined : asTable,
-  };
+  );
+  const drawn = chart(meanAveragePrecision === undefined ? caption : caption + multiLabel, () =>
+    confusionChart(evaluation),
+  );
+  return { ...drawn, asTable: perClass.length > mostInText ? undefined : asTable };
 }
 
 function classTable({ perClass, averages, meanAveragePrecision }: Evaluation): Table {
@@ -187,38 +186,33 @@ function classTable({ perClass, averages, meanAveragePrecision }: Evaluation): T
   const scores = ({ precision, recall, f1 }: Evaluation["averages"]["macro"]) =>
     [precision, recall, f1].map(formatPercent);
   const rankedCell = (value: number | undefined) => (ranked ? [value === undefined ? "–" : formatPercent(value)] : []);
-  return {
-    type: "table",
-    caption: `${ranked ? "Average precision, precision" : "Precision"}, recall and F1 of each class. Macro: every class counts the same; micro: every prediction does; weighted: every class by its images.`,
-    columns: [
-      { header: "Class" },
-      ...(ranked ? [numberColumn("Average precision")] : []),
-      ...["Precision", "Recall", "F1", "Images"].map(numberColumn),
-    ],
-    rows: perClass.map(({ label, averagePrecision, support, ...rest }) => [
-      ...[label, ...rankedCell(averagePrecision)],
-      ...[...scores(rest), withCommas(support)],
-    ]),
-    summary: (["macro", "micro", "weighted"] as const).map((name) => [
-      `${name[0]!.toUpperCase()}${name.slice(1)} average`,
-      ...(ranked ? [""] : []),
-      ...[...scores(averages[name]), ""],
-    ]),
-  };
+  const headers = [...(ranked ? ["Average precision"] : []), "Precision", "Recall", "F1", "Images"];
+  const rows = perClass.map(({ label, averagePrecision, support, ...rest }) => [
+    ...[label, ...rankedCell(averagePrecision)],
+    ...[...scores(rest), withCommas(support)],
+  ]);
+  const summary = (["macro", "micro", "weighted"] as const).map((name) => [
+    `${name[0]!.toUpperCase()}${name.slice(1)} average`,
+    ...(ranked ? [""] : []),
+    ...[...scores(averages[name]), ""],
+  ]);
+  return table(
+    `${ranked ? "Average precision, precision" : "Precision"}, recall and F1 of each class. Macro: every class counts the same; micro: every prediction does; weighted: every class by its images.`,
+    ["Class", ...headers.map(numberColumn)],
+    rows,
+    { summary },
+  );
 }
 
 function confusedTable(evaluation: Evaluation): Table | undefined {
   const pairs = mostConfused(evaluation, listedPairs);
   if (pairs.length === 0) return undefined;
-  return {
-    type: "table",
-    caption: "Most confused classes",
-    columns: [{ header: "True class" }, { header: "Predicted as" }, ...["Images", "Share of class"].map(numberColumn)],
-    rows: pairs.map(({ truth, predicted, count, share }) => [
-      ...[truth, predicted, withCommas(count)],
-      { text: formatPercent(share), share },
-    ]),
-  };
+  const rows = pairs.map(({ truth, predicted, count, share }) => [
+    ...[truth, predicted, withCommas(count)],
+    { text: formatPercent(share), share },
+  ]);
+  const numbers = ["Images", "Share of class"].map(numberColumn);
+  return table("Most confused classes", ["True class", "Predicted as", ...numbers], rows);
 }
 
 function calibrationBlocks({ bins, expectedCalibrationError, temperature }: Calibration): ReportBlock[] {
@@ -237,21 +231,18 @@ function calibrationBlocks({ bins, expectedCalibrationError, temperature }: Cali
       type: "figures",
       layout: "curves",
       blocks: [
-        {
-          type: "chart",
-          caption:
-            "Reliability diagram: a point for each bin, larger for more images; on the dashed line, confidence equals accuracy.",
-          draw: () => reliabilityChart(bins),
-        },
-        {
-          type: "table",
-          caption: "Accuracy by predicted probability",
-          columns: [{ header: "Probability", whole: true }, ...["Confidence", "Accuracy", "Images"].map(numberColumn)],
-          rows: bins.map(({ from, to, images, confidence, accuracy }) => [
+        chart(
+          "Reliability diagram: a point for each bin, larger for more images; on the dashed line, confidence equals accuracy.",
+          () => reliabilityChart(bins),
+        ),
+        table(
+          "Accuracy by predicted probability",
+          [{ header: "Probability", whole: true }, ...["Confidence", "Accuracy", "Images"].map(numberColumn)],
+          bins.map(({ from, to, images, confidence, accuracy }) => [
             `${(100 * from).toFixed(0)} – ${(100 * to).toFixed(0)}\u00a0%`,
             ...[formatPercent(confidence), formatPercent(accuracy), withCommas(images)],
           ]),
-        },
+        ),
       ],
     },
   ];

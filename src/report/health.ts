@@ -1,6 +1,6 @@
 import type { BlockHealth, HealthRecord } from "../base/records.ts";
 import { gradientChart, zerosChart } from "./charts/heat-maps.ts";
-import { numberColumn, type Paragraph, type Row, type Section } from "./document.ts";
+import { chart, numberColumn, type Paragraph, paragraph, type Row, type Section, table } from "./document.ts";
 import { formatNumber, formatPercent, withCommas } from "./numbers.ts";
 
 /** Fraction of zeros from which an activation is dead. */
@@ -26,23 +26,15 @@ export function healthSection(health: readonly HealthRecord[]): Section | undefi
     title: "Health of the network",
     blocks: [
       verdict(blocks, step),
-      {
-        type: "table",
-        caption: `Block by block, at step ${withCommas(step)}; activations of its first image`,
-        columns: [
-          { header: "Block" },
-          ...["Gradient norm", "Weight norm", "Update ratio", "Activation", "Zeros"].map(numberColumn),
-          { header: "" },
-        ],
-        rows: blocks.map((block) => healthRow(block, blocks)),
-      },
+      table(
+        `Block by block, at step ${withCommas(step)}; activations of its first image`,
+        ["Block", ...["Gradient norm", "Weight norm", "Update ratio", "Activation", "Zeros"].map(numberColumn), ""],
+        blocks.map((block) => healthRow(block, blocks)),
+      ),
       {
         type: "figures",
         layout: "health",
-        blocks: [
-          { type: "chart", caption: gradients, draw: () => gradientChart(health) },
-          { type: "chart", caption: zeros, draw: () => zerosChart(health) },
-        ],
+        blocks: [chart(gradients, () => gradientChart(health)), chart(zeros, () => zerosChart(health))],
       },
     ],
   };
@@ -72,8 +64,8 @@ export function healthWarnings(block: BlockHealth, all: readonly BlockHealth[]):
 function verdict(blocks: readonly BlockHealth[], step: number): Paragraph {
   const ill = blocks.filter((block) => healthWarnings(block, blocks).length > 0).map(({ block }) => block);
   return ill.length === 0
-    ? { type: "paragraph", style: "well", text: "✓ All blocks learn: none is dead, vanishing or exploding." }
-    : { type: "paragraph", style: "ill", text: `⚠ Warnings at step ${withCommas(step)}: ${ill.join(", ")}.` };
+    ? paragraph("✓ All blocks learn: none is dead, vanishing or exploding.", "well")
+    : paragraph(`⚠ Warnings at step ${withCommas(step)}: ${ill.join(", ")}.`, "ill");
 }
 
 function healthRow(block: BlockHealth, all: readonly BlockHealth[]): Row {

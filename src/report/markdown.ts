@@ -6,6 +6,7 @@ import {
   type ReportDocument,
   type Table,
   type TableColumn,
+  table,
 } from "./document.ts";
 
 /**
@@ -17,7 +18,7 @@ export function toMarkdown(document: ReportDocument): string {
   const sections = document.sections.filter((section) => section !== undefined);
   const blocks = [
     `# ${escaped(title)}`,
-    ...(summary === undefined ? [] : [paragraph(summary)]),
+    ...(summary === undefined ? [] : [paragraphText(summary)]),
     ...(headlines.length === 0
       ? []
       : [list(headlines.map(({ name, value, note }) => ({ name, value: `${value}, ${note}` })))]),
@@ -31,7 +32,7 @@ function blockTexts(block: ReportBlock): readonly string[] {
     case undefined:
       return [];
     case "paragraph":
-      return [paragraph(block.text)];
+      return [paragraphText(block.text)];
     case "heading":
       return [`### ${escaped(block.text)}`];
     case "facts":
@@ -44,9 +45,8 @@ function blockTexts(block: ReportBlock): readonly string[] {
       return block.blocks.flatMap(blockTexts);
     case "gallery": {
       const { title = "", headers, images } = block;
-      const columns = ["File", ...headers].map((header) => ({ header }));
       const rows = images.map(({ file, label, note, score }) => [file, label, note, score]);
-      return rows.length === 0 ? [] : tableTexts({ type: "table", caption: title, columns, rows });
+      return rows.length === 0 ? [] : tableTexts(table(title, ["File", ...headers], rows));
     }
     case "code": {
       // Longer than any run of backticks in it.
@@ -69,7 +69,7 @@ function tableTexts({ caption, columns, rows, summary = [], total, foldedAs }: T
     row(columns.map(rule)),
     ...all.map((cells) => row(cells.map(cellMarkdown))),
   ].join("\n");
-  if (foldedAs === undefined) return caption === "" ? [text] : [paragraph(caption), text];
+  if (foldedAs === undefined) return caption === "" ? [text] : [paragraphText(caption), text];
   return [`<details><summary>${escaped(foldedAs)}</summary>`, text, "</details>"];
 }
 
@@ -79,7 +79,7 @@ function cellMarkdown(cell: Cell): string {
 }
 
 /** Escapes the start of a block, too: `# no heading`. */
-function paragraph(text: string): string {
+function paragraphText(text: string): string {
   return escaped(text).replace(/^(\s*)([#+=-]|\d+(?=[.)]))/, "$1\\$2");
 }
 

@@ -1,4 +1,4 @@
-import { type Cell, numberColumn, type Table } from "./document.ts";
+import { numberColumn, type Row, type Table, table } from "./document.ts";
 
 /** A finding of the paper about two networks of a comparison. */
 export interface PaperClaim {
@@ -57,6 +57,6 @@ export const paperConditions: readonly { readonly name: string; readonly paper: 
   { name: "Machine", paper: "60 NVIDIA K80 GPUs, synchronous on ImageNet" },
 ];
 
-function paperTable(caption: string, headers: readonly string[], rows: readonly (readonly Cell[])[]): Table {
-  return { type: "table", caption, columns: [{ header: "Network" }, ...headers.map(numberColumn)], rows };
+function paperTable(caption: string, headers: readonly string[], rows: readonly Row[]): Table {
+  return table(caption, ["Network", ...headers.map(numberColumn)], rows);
 }

@@ -1,5 +1,5 @@
 import type { Interval } from "../base/significance.ts";
-import { factsOf, numberColumn, type ReportDocument, type Section } from "./document.ts";
+import { factsOf, numberColumn, paragraph, type ReportDocument, type Section, table } from "./document.ts";
 import { asMemory, formatInterval, formatNumber, formatPercent, withCommas } from "./numbers.ts";
 
 /** Accuracies of a model before and after a change, on the same labeled images. */
@@ -107,10 +107,10 @@ function verdictSection(record: QuantizationRecord, failures: readonly string[])
     title: "Compared with float32",
     blocks: [
       failures.length === 0
-        ? { type: "paragraph", style: "well", text: "The model meets its limits." }
-        : { type: "paragraph", style: "ill", text: `The model does not meet its limits. ${failures.join(" ")}` },
+        ? paragraph("The model meets its limits.", "well")
+        : paragraph(`The model does not meet its limits. ${failures.join(" ")}`, "ill"),
       { type: "facts", facts: factsOf(facts) },
-      ...notes.map((text) => ({ type: "paragraph", text }) as const),
+      ...notes.map((note) => paragraph(note)),
     ],
   };
 }
@@ -126,20 +126,14 @@ export const saturationNote =
 
 function blockSection({ blocks, floatBlocks }: QuantizationRecord): Section {
   const largest = Math.max(...blocks.map(({ difference }) => difference), Number.MIN_VALUE);
-  return {
-    id: "blocks",
-    title: "Sensitivity of the blocks",
-    blocks: [
-      {
-        type: "table",
-        caption: "Mean largest difference of a probability if the block alone has integers, worst first",
-        columns: [{ header: "Block" }, numberColumn("Layers"), numberColumn("Difference"), { header: "Computed in" }],
-        rows: blocks.map(({ name, layers, difference }) => [
-          ...[name, `${layers.length}`],
-          { text: formatNumber(difference), share: difference / largest },
-          floatBlocks.includes(name) ? "float32" : "int8",
-        ]),
-      },
-    ],
-  };
+  const sensitivity = table(
+    "Mean largest difference of a probability if the block alone has integers, worst first",
+    ["Block", numberColumn("Layers"), numberColumn("Difference"), "Computed in"],
+    blocks.map(({ name, layers, difference }) => [
+      ...[name, `${layers.length}`],
+      { text: formatNumber(difference), share: difference / largest },
+      floatBlocks.includes(name) ? "float32" : "int8",
+    ]),
+  );
+  return { id: "blocks", title: "Sensitivity of the blocks", blocks: [sensitivity] };
 }

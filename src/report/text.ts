@@ -2,10 +2,12 @@ import { printable, printableLine } from "../base/printable.ts";
 import {
   cellText,
   type ImageGallery,
+  numberColumn,
   type ReportBlock,
   type ReportDocument,
   type Table,
   type TableColumn,
+  table,
 } from "./document.ts";
 
 /**
@@ -62,12 +64,8 @@ function rowsOf({ rows, summary = [], total }: Table): string[][] {
 function galleryTable({ title = "", headers, images }: ImageGallery): Table | undefined {
   if (images.length === 0) return undefined;
   const [label, note, score] = headers;
-  return {
-    type: "table",
-    caption: title,
-    columns: [{ header: "File" }, { header: label }, { header: note }, { header: score, align: "right", whole: true }],
-    rows: images.map((image) => [image.file, image.label, image.note, image.score]),
-  };
+  const rows = images.map((image) => [image.file, image.label, image.note, image.score]);
+  return table(title, ["File", label, note, numberColumn(score)], rows);
 }
 
 /** Indent of continuation lines, which distinguishes them from rows. */

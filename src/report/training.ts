@@ -2,7 +2,18 @@ import { csvText } from "../base/csv.ts";
 import type { EpochRecord, EvaluatedImages } from "../base/records.ts";
 import { accuracyChart, learningRateChart, lossChart, stepLossChart } from "./charts/curves.ts";
 import { costSection } from "./cost.ts";
-import { type Chart, factsOf, type Headline, numberColumn, type Section, type Status, type Table } from "./document.ts";
+import {
+  chart,
+  factsOf,
+  type Headline,
+  numberColumn,
+  paragraph,
+  type Row,
+  type Section,
+  type Status,
+  type Table,
+  table,
+} from "./document.ts";
 import { evaluationSection, predictionGallery } from "./evaluation.ts";
 import { healthSection } from "./health.ts";
 import { toHtml } from "./html.ts";
@@ -117,7 +128,6 @@ function curvesSection({ history = [], steps = [] }: TrainingReport): Section | 
   const hasSteps = steps.length >= 2;
   if (history.length === 0 && !hasSteps) return undefined;
   const isValidated = history.some(({ validationLoss }) => validationLoss !== undefined);
-  const chart = (caption: string, draw: () => Promise<string>): Chart => ({ type: "chart", caption, draw });
   const loss = "Loss: lower is better. Training includes augmentation and dropout";
   const curves = [
     chart(isValidated ? `${loss}, validation does not.` : `${loss}.`, () => lossChart(history)),
@@ -141,18 +151,17 @@ function curvesSection({ history = [], steps = [] }: TrainingReport): Section | 
 
 function historyTable(history: readonly EpochRecord[]): Table {
   const headers = ["Epoch", "Loss", "Accuracy", "Validation loss", "Validation accuracy", "Learning rate"];
-  return {
-    type: "table",
-    foldedAs: "Metrics of every epoch",
-    caption: "Training, epoch by epoch",
-    columns: [...headers, "Images/s", "Time"].map(numberColumn),
-    rows: history.map(({ epoch, loss, accuracy, validationLoss, validationAccuracy, ...record }) => [
+  return table(
+    "Training, epoch by epoch",
+    [...headers, "Images/s", "Time"].map(numberColumn),
+    history.map(({ epoch, loss, accuracy, validationLoss, validationAccuracy, ...record }) => [
       ...[`${epoch}`, formatNumber(loss), formatPercent(accuracy)],
       validationLoss === undefined ? "–" : formatNumber(validationLoss),
       validationAccuracy === undefined ? "–" : formatPercent(validationAccuracy),
       ...[formatNumber(record.learningRate), formatNumber(record.imagesPerSecond), formatDuration(record.seconds)],
     ]),
-  };
+    { foldedAs: "Metrics of every epoch" },
+  );
 }
 
 /** Evaluated images with their predictions. */
@@ -169,9 +178,9 @@ function gallerySection({ gallery }: TrainingReport): Section | undefined {
     id: "gallery",
     title: "Predictions",
     blocks: [
-      images === undefined ? undefined : { type: "paragraph", text: galleryText(images, epoch) },
+      images === undefined ? undefined : paragraph(galleryText(images, epoch)),
       predictionGallery("wrong", withUrl(wrong)),
-      isExplained ? { type: "paragraph", text: evidenceText } : undefined,
+      isExplained ? paragraph(evidenceText) : undefined,
       predictionGallery("right", withUrl(right)),
     ],
   };
@@ -188,19 +197,10 @@ function galleryText(images: EvaluatedImages, epoch: number | undefined): string
 
 function skippedSection({ skipped = [] }: TrainingReport): Section | undefined {
   if (skipped.length === 0) return undefined;
-  return {
-    id: "skipped",
-    title: "Skipped files",
-    blocks: [
-      {
-        type: "table",
-        foldedAs: skipped.length <= unfoldedFiles ? undefined : `${withCommas(skipped.length)} files were skipped`,
-        caption: "Files that cannot be used",
-        columns: [{ header: "File" }, { header: "Reason" }],
-        rows: skipped.map(({ file, reason }) => [{ text: file, style: "code" }, reason]),
-      },
-    ],
-  };
+  const rows = skipped.map(({ file, reason }): Row => [{ text: file, style: "code" }, reason]);
+  const foldedAs = skipped.length <= unfoldedFiles ? undefined : `${withCommas(skipped.length)} files were skipped`;
+  const files = table("Files that cannot be used", ["File", "Reason"], rows, { foldedAs });
+  return { id: "skipped", title: "Skipped files", blocks: [files] };
 }
 
 function reproductionSection({ reproduction }: TrainingReport): Section | undefined {

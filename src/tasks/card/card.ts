@@ -6,9 +6,11 @@ import {
   factsOf,
   nestedFacts,
   numberColumn,
+  paragraph,
   type ReportDocument,
   type Row,
   type Section,
+  table,
 } from "../../report/document.ts";
 import { toMarkdown } from "../../report/markdown.ts";
 import { asMemory, formatNumber, formatPercent, withCommas } from "../../report/numbers.ts";
@@ -108,7 +110,7 @@ function modelSection({
     title: "Model",
     blocks: [
       { type: "facts", facts: factsOf(facts) },
-      notes.length > 0 ? { type: "paragraph", text: `Assumed or changed: ${notes.join(" ")}` } : undefined,
+      notes.length > 0 ? paragraph(`Assumed or changed: ${notes.join(" ")}`) : undefined,
     ],
   };
 }
@@ -158,21 +160,13 @@ function dataSection({ provenance }: CardSubject): Section {
   const classes = [...new Set(sets.flatMap(({ images }) => Object.keys(images)))];
   const total = (images: Readonly<Record<string, unknown>>) =>
     Object.values(images).reduce<number>((sum, count) => sum + Number(count), 0);
-  return {
-    id: "data",
-    title,
-    blocks: [
-      {
-        type: "table",
-        caption: "Labeled images of each class",
-        columns: [{ header: "Class" }, ...sets.map(({ name, folder }) => numberColumn(`${name} (${folder})`))],
-        rows: classes
-          .slice(0, mostClasses)
-          .map((label): Row => [label, ...sets.map(({ images }) => String(images[label] ?? 0))]),
-        total: ["all", ...sets.map(({ images }) => withCommas(total(images)))],
-      },
-    ],
-  };
+  const counts = table(
+    "Labeled images of each class",
+    ["Class", ...sets.map(({ name, folder }) => numberColumn(`${name} (${folder})`))],
+    classes.slice(0, mostClasses).map((label) => [label, ...sets.map(({ images }) => String(images[label] ?? 0))]),
+    { total: ["all", ...sets.map(({ images }) => withCommas(total(images)))] },
+  );
+  return { id: "data", title, blocks: [counts] };
 }
 
 /** Provenance that another section shows. */
@@ -186,19 +180,13 @@ function trainingSection({ provenance = {} }: CardSubject): Section {
     const text = "The file does not state how the model was trained.";
     return { id: "training", title: "Training", blocks: paragraphs(text) };
   }
+  const rows = settings.map(({ name, value }) => [name, value]);
   return {
     id: "training",
     title: "Training",
     blocks: [
       known.length > 0 ? { type: "facts", facts: nestedFacts(Object.fromEntries(known)) } : undefined,
-      settings.length > 0
-        ? {
-            type: "table",
-            caption: "Settings of the run",
-            columns: [{ header: "Setting" }, { header: "Value" }],
-            rows: settings.map(({ name, value }) => [name, value]),
-          }
-        : undefined,
+      rows.length > 0 ? table("Settings of the run", ["Setting", "Value"], rows) : undefined,
     ],
   };
 }
@@ -222,23 +210,17 @@ function metricsSection(subject: CardSubject): Section {
         const own = metrics.filter((metric) => metric.split === split);
         if (own.length === 0) return [];
         const chosen = isChosen && split === "validation" ? "; they also chose the epoch, which favors them" : "";
-        return [
-          {
-            type: "table",
-            caption: `${withCommas(own[0]!.images)} ${split} images (${datasetName(subject, split)})${chosen}`,
-            columns: [{ header: "Metric" }, numberColumn("Value"), numberColumn("95 % interval")],
-            rows: own.map((metric) => [
-              metric.name,
-              value(metric),
-              metric.interval ? `${formatPercent(metric.interval.low)} to ${formatPercent(metric.interval.high)}` : "",
-            ]),
-          } as const,
-        ];
+        return table(
+          `${withCommas(own[0]!.images)} ${split} images (${datasetName(subject, split)})${chosen}`,
+          ["Metric", numberColumn("Value"), numberColumn("95 % interval")],
+          own.map((metric) => [
+            metric.name,
+            value(metric),
+            metric.interval ? `${formatPercent(metric.interval.low)} to ${formatPercent(metric.interval.high)}` : "",
+          ]),
+        );
       }),
-      {
-        type: "paragraph",
-        text: "Intervals are Wilson's; they cover the choice of the images, not that of the training run.",
-      },
+      paragraph("Intervals are Wilson's; they cover the choice of the images, not that of the training run."),
     ],
   };
 }
@@ -293,20 +275,11 @@ function licenseSection({ license, provenance = {} }: CardSubject): Section {
 }
 
 function paragraphs(...texts: readonly (string | undefined)[]): Section["blocks"] {
-  return texts.map((text) => (text === undefined ? undefined : { type: "paragraph", text }));
+  return texts.map((text) => (text === undefined ? undefined : paragraph(text)));
 }
 
 function filesSection({ files }: CardSubject): Section {
-  return {
-    id: "files",
-    title: "Files",
-    blocks: [
-      {
-        type: "table",
-        caption: "The model that this card describes",
-        columns: [{ header: "File" }, numberColumn("Size"), { header: "SHA-256" }],
-        rows: files.map(({ name, bytes, sha256 }) => [name, asMemory(bytes), { text: sha256, style: "code" }]),
-      },
-    ],
-  };
+  const rows = files.map(({ name, bytes, sha256 }): Row => [name, asMemory(bytes), { text: sha256, style: "code" }]);
+  const listed = table("The model that this card describes", ["File", numberColumn("Size"), "SHA-256"], rows);
+  return { id: "files", title: "Files", blocks: [listed] };
 }

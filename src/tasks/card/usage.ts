@@ -1,6 +1,6 @@
 import { defaultPreprocessing, resizesInGraph } from "../../model/model.ts";
 import type { PreprocessingOptions } from "../../model/preprocessing.ts";
-import type { ReportBlock, Section } from "../../report/document.ts";
+import { paragraph, type ReportBlock, type Section } from "../../report/document.ts";
 import { pythonCode } from "./python.ts";
 import type { CardSubject } from "./subject.ts";
 
@@ -24,7 +24,7 @@ export function usageSection(subject: CardSubject, options: CardOptions = {}): S
   const blocks: ReportBlock[] = [];
   const add = (heading: string, language: string, lines: readonly string[], note?: string) => {
     blocks.push({ type: "heading", text: heading });
-    if (note !== undefined) blocks.push({ type: "paragraph", text: note });
+    if (note !== undefined) blocks.push(paragraph(note));
     blocks.push({ type: "code", language, lines });
   };
   if (labels === undefined) {
