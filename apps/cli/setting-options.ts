@@ -14,9 +14,9 @@ export function addSettingOptions(command: Command, table: Readonly<Record<strin
   return command;
 }
 
-/** The settings among a command's flags that were given. */
-export function givenSettings(flags: object): Readonly<Record<string, unknown>> {
-  const given = Object.entries(flags).filter(([name, value]) => Object.hasOwn(settings, name) && value !== undefined);
+/** The settings of a table among a command's flags that were given; default: those of training. */
+export function givenSettings(flags: object, table: object = settings): Readonly<Record<string, unknown>> {
+  const given = Object.entries(flags).filter(([name, value]) => Object.hasOwn(table, name) && value !== undefined);
   return Object.fromEntries(given.map(([name, value]) => [name, value === none ? null : value]));
 }
 

@@ -9,7 +9,7 @@ import { addClassifierOptions, type ClassifierFlags, classifierArguments, report
 import { type CliIo, writeJson } from "../io.ts";
 import { addHelp } from "../options.ts";
 import { assertOverwrite } from "../output-file.ts";
-import { addSettingOptions } from "../setting-options.ts";
+import { addSettingOptions, givenSettings } from "../setting-options.ts";
 
 interface ExportFlags extends Partial<Pick<ServeSettings, keyof typeof batchSettings>>, Omit<ClassifierFlags, "top"> {
   readonly for: RepositoryTarget;
@@ -33,12 +33,11 @@ export default function registerExportRepository(command: Command, io: CliIo): v
     .option("--overwrite", "replace existing files");
   addSettingOptions(command, batchSettings, "Batching");
   addClassifierOptions(command).action(async (source: string, folder: string, flags: ExportFlags) => {
-    const { for: target, name = nameOf(source), overwrite, json, device: _, ...others } = flags;
-    const { platform, options } = await classifierArguments(command, withoutSettings(others), io);
+    const { for: target, name = nameOf(source), overwrite, json } = flags;
+    const { platform, options } = await classifierArguments(command, flags, io);
     const model = await loadModel(source, platform, options);
     reportNotes(model.notes, io);
-    const given = Object.entries(others).filter(([flag, value]) => flag in batchSettings && value !== undefined);
-    const settings = serveSettings(Object.fromEntries(given));
+    const settings = serveSettings(givenSettings(flags, batchSettings));
     const files = modelRepository(model, { target, name, settings });
     const paths = [...files.keys()].map((path) => join(folder, path));
     for (const path of paths) assertOverwrite("folder", path, overwrite);
@@ -62,8 +61,4 @@ function nameOf(source: string): string {
       .slice(0, 63)
       .replace(/-+$/, "") || "model"
   );
-}
-
-function withoutSettings(flags: object): ClassifierFlags {
-  return Object.fromEntries(Object.entries(flags).filter(([name]) => !(name in batchSettings)));
 }

@@ -14,7 +14,7 @@ import { addClassifierOptions, type ClassifierFlags, classifierArguments } from 
 import { type CliIo, writeJson } from "../io.ts";
 import { addHelp, countOf, valueReader } from "../options.ts";
 import { packageVersion } from "../package-version.ts";
-import { addSettingOptions } from "../setting-options.ts";
+import { addSettingOptions, givenSettings } from "../setting-options.ts";
 
 interface ServeFlags extends Partial<ServeSettings>, Omit<ClassifierFlags, "top"> {
   readonly host: string;
@@ -27,12 +27,6 @@ interface ServeFlags extends Partial<ServeSettings>, Omit<ClassifierFlags, "top"
   readonly device?: Device;
   readonly json?: boolean;
 }
-
-const settingGroups = [
-  [batchSettings, "Batching"],
-  [limitSettings, "Limits"],
-  [repositorySettings, "Repository"],
-] as const;
 
 export default function registerServe(command: Command, io: CliIo): void {
   addHelp(command, {
@@ -54,9 +48,11 @@ export default function registerServe(command: Command, io: CliIo): void {
     .option("--api-key-file <file>", "keys of which clients must send one, one per line")
     .option("--cors-origin <url,url>", "origins whose pages may ask from a browser", namesOf("--cors-origin"))
     .option("--allow-url <host,host>", "hosts that images may be downloaded from", namesOf("--allow-url"));
-  for (const [table, title] of settingGroups) addSettingOptions(command, table, title);
+  addSettingOptions(command, batchSettings, "Batching");
+  addSettingOptions(command, limitSettings, "Limits");
+  addSettingOptions(command, repositorySettings, "Repository");
   addClassifierOptions(command).action(async (source: string, flags: ServeFlags) => {
-    const { platform, options } = await classifierArguments(command, modelFlags(flags), io);
+    const { platform, options } = await classifierArguments(command, flags, io);
     const { host, port, grpcPort, modelControl, apiKeyFile, corsOrigin, allowUrl, device, json } = flags;
     const apiKeys = await keysIn(apiKeyFile);
     // On first use: no other command needs its packages.
@@ -66,7 +62,7 @@ export default function registerServe(command: Command, io: CliIo): void {
       platform,
       model: options,
       session: { device },
-      settings: serveSettings(givenSettings(flags)),
+      settings: serveSettings(givenSettings(flags, { ...batchSettings, ...limitSettings, ...repositorySettings })),
       modelControl,
       apiKeys,
       corsOrigins: corsOrigin,
@@ -94,17 +90,6 @@ export default function registerServe(command: Command, io: CliIo): void {
   });
 }
 
-const serverFlags = [
-  ...["host", "port", "grpcPort", "modelControl", "apiKeyFile", "corsOrigin", "allowUrl"],
-  ...["device", "json"],
-];
-const settingNames = settingGroups.flatMap(([table]) => Object.keys(table));
-
-function givenSettings(flags: ServeFlags): Partial<ServeSettings> {
-  const given = Object.entries(flags).filter(([name, value]) => settingNames.includes(name) && value !== undefined);
-  return Object.fromEntries(given);
-}
-
 const portOf = (flag: string) => countOf(flag, { from: 0, to: 65_535 });
 const namesOf = (flag: string) => valueReader(flag, listOf(text("<name>")));
 
@@ -114,10 +99,4 @@ async function keysIn(file: string | undefined): Promise<readonly string[]> {
   const keys = lines.map((line) => line.trim()).filter((line) => line !== "");
   if (keys.length > 0) return keys;
   throw new UsageError({ where: "option --api-key-file", what: "the file has no key", received: file });
-}
-
-/** The flags about the model. */
-function modelFlags(flags: ServeFlags): ClassifierFlags {
-  const own = [...serverFlags, ...settingNames];
-  return Object.fromEntries(Object.entries(flags).filter(([name]) => !own.includes(name)));
 }
