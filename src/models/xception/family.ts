@@ -1,6 +1,8 @@
-import type { Network } from "../../graph/network.ts";
+import type { LayerConfig } from "../../graph/layers.ts";
+import { inputShapeOf, type Network } from "../../graph/network.ts";
 import { kerasPreprocessing } from "../../graph/preprocessing.ts";
 import { defineFamily } from "../family.ts";
+import { topOptionsOf, widthFrom } from "../recognize.ts";
 import {
   batchNormEntries,
   classifierEntries,
@@ -10,9 +12,8 @@ import {
   separableEntries,
   type TimmEntry,
 } from "../timm-entries.ts";
-import { xceptionOptions } from "./options.ts";
+import { type XceptionOptions, xceptionOptions } from "./options.ts";
 import { xception } from "./paper.ts";
-import { xceptionCandidates } from "./recognize.ts";
 
 /**
  * Xception as published, as in keras.applications and as the "from scratch" article lists it.
@@ -86,4 +87,59 @@ function* timmEntries(network: Network): Iterable<TimmEntry> {
     yield* batchNormEntries(`bn${step + 2}`, `${layer}_bn`);
   }
   if (has("predictions")) yield* classifierEntries("fc");
+}
+
+/** Options derived from a few layers; one of them builds the network, under any layer names, if any do. */
+function xceptionCandidates(network: Network): XceptionOptions[] {
+  const configs = network.layers.map(({ config }) => config);
+  const separable = configs.filter((config) => config.type === "SeparableConv2D");
+  const inputShape = inputShapeOf(network);
+  const width = widthOf(configs);
+  // Six separable convolutions in the entry flow, four in the exit flow, three in each block between them.
+  const middleFlowRepeats = (separable.length - 10) / 3;
+  if (inputShape.length !== 3 || Math.min(inputShape[0]!, inputShape[1]!) < xceptionOptions.smallest) return [];
+  if (width === undefined || !Number.isInteger(middleFlowRepeats) || middleFlowRepeats < 0) return [];
+  const shared = {
+    inputShape: inputShape as unknown as readonly [number, number, number],
+    width,
+    middleFlowRepeats,
+    residual: configs.some(({ type }) => type === "Add"),
+    intermediateActivation: intermediateOf(separable[0]!.intermediateActivation),
+    ...engineOf(configs),
+  } as const;
+  return (["paper", "tutorial"] as const).map((variant) => ({ variant, ...shared, ...topOf(configs) }));
+}
+
+/** Options that differ between implementations; omitted if equal to Keras. */
+function engineOf(configs: readonly LayerConfig[]): XceptionOptions {
+  const epsilon = configs.find((config) => config.type === "BatchNormalization")?.epsilon;
+  const padding = configs.find((config) => config.type === "MaxPooling2D")?.padding;
+  return {
+    ...(epsilon !== undefined && epsilon !== 1e-3 && { batchNormEpsilon: epsilon }),
+    ...(padding !== "same" && { poolPadding: "symmetric" }),
+  };
+}
+
+function intermediateOf(activation: string) {
+  return activation === "relu" || activation === "elu" ? activation : "none";
+}
+
+function topOf(configs: readonly LayerConfig[]): XceptionOptions {
+  const options = topOptionsOf(configs);
+  const units = configs.flatMap((config) => (config.type === "Dense" ? [config.units] : []));
+  return options.includeTop === false ? options : { ...options, fcUnits: units.slice(0, -1) };
+}
+
+/** Channels of the first two and the last two convolutions in the paper. */
+const paperChannels = [32, 64] as const;
+const lastPaperChannels = [1536, 2048] as const;
+
+function widthOf(configs: readonly LayerConfig[]): number | undefined {
+  const filters = (type: LayerConfig["type"]) =>
+    configs.flatMap((config) => (config.type === type && "filters" in config ? [config.filters] : []));
+  return widthFrom([
+    ...paperChannels.map((paper, index) => [paper, filters("Conv2D")[index]] as const),
+    ...lastPaperChannels.map((paper, index) => [paper, filters("SeparableConv2D").at(index - 2)] as const),
+    [728, filters("SeparableConv2D")[4]],
+  ]);
 }

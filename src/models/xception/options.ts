@@ -86,7 +86,9 @@ export interface FlowOptions {
   readonly poolPadding?: "same" | "symmetric";
 }
 
-/** The padding of a pooling layer; one pixel is half a 3×3 window. */
-export function poolPadding({ poolPadding: chosen = "same" }: Pick<FlowOptions, "poolPadding">): "same" | 1 {
-  return chosen === "symmetric" ? 1 : chosen;
+/** Fills in the defaults of a flow; `inside` are the options of its separable convolutions. */
+export function completeFlow({ width = (filters) => filters, residual = true, poolPadding, ...inside }: FlowOptions) {
+  // One pixel is half a 3×3 window.
+  const pooling = { kernelSize: 3, strides: 2, padding: poolPadding === "symmetric" ? 1 : "same" } as const;
+  return { width, residual, pooling, inside, batchNormEpsilon: inside.batchNormEpsilon };
 }

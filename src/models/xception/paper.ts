@@ -2,7 +2,7 @@ import { activation, add, input, type LayerOutput, maxPooling2d } from "../../gr
 import { type Network, network } from "../../graph/network.ts";
 import { convBn, kerasTopNames, sepConvBn, top } from "../blocks.ts";
 import { activationOf, checkedOptions, scaling } from "../options.ts";
-import { type FlowOptions, poolPadding, type XceptionOptions, xceptionOptions } from "./options.ts";
+import { completeFlow, type FlowOptions, type XceptionOptions, xceptionOptions } from "./options.ts";
 import { tutorialEntryFlow, tutorialExitFlow, tutorialMiddleFlow } from "./tutorial.ts";
 
 /**
@@ -10,8 +10,7 @@ import { tutorialEntryFlow, tutorialExitFlow, tutorialMiddleFlow } from "./tutor
  * 128, 256 and 728 channels. `[299, 299, 3] → [19, 19, 728]`.
  */
 export function entryFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutput {
-  const { width = wide, residual = true, intermediateActivation, segments, batchNormEpsilon } = options;
-  const inside = { intermediateActivation, segments, batchNormEpsilon };
+  const { width, residual, pooling, inside, batchNormEpsilon } = completeFlow(options);
 
   x = convBn(x, { filters: width(32), kernelSize: 3, strides: 2, name: "block1_conv1", batchNormEpsilon });
   x = relu(x, "block1_conv1_act");
@@ -31,7 +30,7 @@ export function entryFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutpu
     x = sepConvBn(x, { filters, name: `${block}_sepconv1`, ...inside });
     x = relu(x, `${block}_sepconv2_act`);
     x = sepConvBn(x, { filters, name: `${block}_sepconv2`, ...inside });
-    x = maxPooling2d(x, { kernelSize: 3, strides: 2, padding: poolPadding(options), name: `${block}_pool` });
+    x = maxPooling2d(x, { ...pooling, name: `${block}_pool` });
 
     if (shortcut) x = add([x, shortcut]);
   }
@@ -39,9 +38,11 @@ export function entryFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutpu
 }
 
 /** Middle flow (paper, figure 5): eight times three separable convolutions around an identity. Shape unchanged. */
-export function middleFlow(x: LayerOutput, options: FlowOptions & { readonly repeats?: number } = {}): LayerOutput {
-  const { width = wide, residual = true, intermediateActivation, segments, batchNormEpsilon, repeats = 8 } = options;
-  const inside = { intermediateActivation, segments, batchNormEpsilon };
+export function middleFlow(
+  x: LayerOutput,
+  { repeats = 8, ...options }: FlowOptions & { readonly repeats?: number } = {},
+): LayerOutput {
+  const { width, residual, inside } = completeFlow(options);
 
   for (let block = 5; block < 5 + repeats; block++) {
     const shortcut = x;
@@ -59,16 +60,11 @@ export function middleFlow(x: LayerOutput, options: FlowOptions & { readonly rep
  * channels. `[19, 19, 728] → [10, 10, 2048]`. Its blocks are numbered 13 and 14 unless the middle flow has other than
  * eight repeats; `firstBlock` sets the first number.
  */
-export function exitFlow(x: LayerOutput, options: FlowOptions & { readonly firstBlock?: number } = {}): LayerOutput {
-  const {
-    width = wide,
-    residual = true,
-    intermediateActivation,
-    segments,
-    batchNormEpsilon,
-    firstBlock = 13,
-  } = options;
-  const inside = { intermediateActivation, segments, batchNormEpsilon };
+export function exitFlow(
+  x: LayerOutput,
+  { firstBlock = 13, ...options }: FlowOptions & { readonly firstBlock?: number } = {},
+): LayerOutput {
+  const { width, residual, pooling, inside, batchNormEpsilon } = completeFlow(options);
   const halving = `block${firstBlock}`;
   const last = `block${firstBlock + 1}`;
 
@@ -79,7 +75,7 @@ export function exitFlow(x: LayerOutput, options: FlowOptions & { readonly first
   x = sepConvBn(x, { filters: width(728), name: `${halving}_sepconv1`, ...inside });
   x = relu(x, `${halving}_sepconv2_act`);
   x = sepConvBn(x, { filters: width(1024), name: `${halving}_sepconv2`, ...inside });
-  x = maxPooling2d(x, { kernelSize: 3, strides: 2, padding: poolPadding(options), name: `${halving}_pool` });
+  x = maxPooling2d(x, { ...pooling, name: `${halving}_pool` });
   if (shortcut) x = add([x, shortcut]);
 
   x = sepConvBn(x, { filters: width(1536), name: `${last}_sepconv1`, ...inside });
@@ -124,8 +120,4 @@ export function xception(options: XceptionOptions = {}): Network {
 
 function relu(x: LayerOutput, name: string): LayerOutput {
   return activation(x, "relu", { name });
-}
-
-function wide(filters: number): number {
-  return filters;
 }

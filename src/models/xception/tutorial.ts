@@ -1,20 +1,13 @@
 import { add, type LayerOutput, maxPooling2d, relu } from "../../graph/builder.ts";
 import { convBn, sepConvBn } from "../blocks.ts";
-import { type FlowOptions, poolPadding } from "./options.ts";
+import { completeFlow, type FlowOptions } from "./options.ts";
 
 /**
  * Entry flow as the article lists it. Unlike the paper's, every padding is `same`, and the shortcut is a chain of 1×1
  * convolutions on the previous shortcut, not on the sum.
  */
 export function tutorialEntryFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutput {
-  const {
-    width = (filters: number) => filters,
-    residual = true,
-    intermediateActivation,
-    segments,
-    batchNormEpsilon,
-  } = options;
-  const inside = { intermediateActivation, segments, batchNormEpsilon };
+  const { width, residual, pooling, inside, batchNormEpsilon } = completeFlow(options);
 
   x = convBn(x, { filters: width(32), kernelSize: 3, strides: 2, padding: "same", batchNormEpsilon });
   x = relu(x);
@@ -27,7 +20,7 @@ export function tutorialEntryFlow(x: LayerOutput, options: FlowOptions = {}): La
     x = sepConvBn(x, { filters, ...inside });
     x = relu(x);
     x = sepConvBn(x, { filters, ...inside });
-    x = maxPooling2d(x, { kernelSize: 3, strides: 2, padding: poolPadding(options) });
+    x = maxPooling2d(x, pooling);
 
     if (!residual) continue;
     shortcut = convBn(shortcut, { filters, kernelSize: 1, strides: 2, padding: "same", batchNormEpsilon });
@@ -39,18 +32,11 @@ export function tutorialEntryFlow(x: LayerOutput, options: FlowOptions = {}): La
 /** Middle flow as the article lists it: with a third ReLU before the sum. */
 export function tutorialMiddleFlow(
   x: LayerOutput,
-  options: FlowOptions & { readonly repeats?: number } = {},
+  { repeats = 8, ...options }: FlowOptions & { readonly repeats?: number } = {},
 ): LayerOutput {
-  const {
-    width = (filters: number) => filters,
-    residual = true,
-    intermediateActivation,
-    segments,
-    batchNormEpsilon,
-  } = options;
-  const inside = { intermediateActivation, segments, batchNormEpsilon };
+  const { width, residual, inside } = completeFlow(options);
 
-  for (let block = 0; block < (options.repeats ?? 8); block++) {
+  for (let block = 0; block < repeats; block++) {
     const shortcut = x;
     x = relu(x);
     for (let step = 0; step < 3; step++) {
@@ -64,21 +50,14 @@ export function tutorialMiddleFlow(
 
 /** Exit flow as the article lists it: no ReLU after the last two separable convolutions. */
 export function tutorialExitFlow(x: LayerOutput, options: FlowOptions = {}): LayerOutput {
-  const {
-    width = (filters: number) => filters,
-    residual = true,
-    intermediateActivation,
-    segments,
-    batchNormEpsilon,
-  } = options;
-  const inside = { intermediateActivation, segments, batchNormEpsilon };
+  const { width, residual, pooling, inside, batchNormEpsilon } = completeFlow(options);
 
   const block = x;
   x = relu(x);
   x = sepConvBn(x, { filters: width(728), ...inside });
   x = relu(x);
   x = sepConvBn(x, { filters: width(1024), ...inside });
-  x = maxPooling2d(x, { kernelSize: 3, strides: 2, padding: poolPadding(options) });
+  x = maxPooling2d(x, pooling);
   if (residual) {
     const filters = width(1024);
     const shortcut = convBn(block, { filters, kernelSize: 1, strides: 2, padding: "same", batchNormEpsilon });
