@@ -1,6 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { type CliIo, describeFailure, type ExitCode, exitCodeOf, printableIo } from "./io.ts";
-import { packageVersion } from "./package-version.ts";
+import { packageVersion } from "./machine.ts";
 
 /** Adds a command's flags, help and action. */
 type Register = (command: Command, io: CliIo) => void;

@@ -1,6 +1,6 @@
 import { countParameters, type Layer, type Network, networkWeights } from "../graph/network.ts";
 import { formatShape, type Shape, sizeOf } from "../tensor/shape.ts";
-import { costChart } from "./charts/cost-chart.ts";
+import { axisOf, color, renderChart } from "./charts/chart.ts";
 import { chart, type Fact, numberColumn, paragraph, type Section, type Table, table } from "./document.ts";
 import { asMemory, withCommas, withMetricPrefix } from "./numbers.ts";
 import { toText } from "./text.ts";
@@ -197,9 +197,7 @@ export function costSection({ name, layers, total, ordinaryTotal }: NetworkCost,
   const { ordinary, depthwise, pointwise, separable } = compareConvolutions(example);
   const ranked = layers.length <= most ? layers : layers.toSorted((a, b) => b.multiplications - a.multiplications);
   const others = ranked.slice(most);
-  const compared = ranked.slice(0, mostBars).flatMap(({ name: layer, multiplications, comparison }) => {
-    return comparison ? [{ layer, separable: multiplications, ordinary: comparison.ordinary.multiplications }] : [];
-  });
+  const compared = ranked.slice(0, mostBars).filter(({ comparison }) => comparison !== undefined);
   return {
     id: "cost",
     title: "Savings from separable convolutions",
@@ -259,4 +257,30 @@ function costCells(own: Cost, ordinary: Cost): string[] {
   const cells = (cost: Cost) => [withCommas(cost.weights), withMetricPrefix(cost.multiplications)];
   if (own.multiplications === ordinary.multiplications) return [...cells(own), "–", "–", "–"];
   return [...cells(own), ...cells(ordinary), `${(ordinary.multiplications / own.multiplications).toFixed(1)}×`];
+}
+
+/** MACs of each layer with a separable and with an ordinary convolution, as SVG. */
+function costChart(layers: readonly LayerCost[]): Promise<string> {
+  const kinds = ["separable", "ordinary"] as const;
+  const values = layers.flatMap((cost) => [
+    { layer: cost.name, kind: "separable", macs: cost.multiplications },
+    { layer: cost.name, kind: "ordinary", macs: ordinaryCost(cost).multiplications },
+  ]);
+  return renderChart("multiply-accumulates of separable against ordinary convolutions", {
+    width: 520,
+    height: { step: 12 },
+    data: { values },
+    mark: { type: "bar", cornerRadiusEnd: 2 },
+    encoding: {
+      x: { ...axisOf("macs", "MACs for one image", "~s"), stack: null },
+      y: { field: "layer", type: "nominal", sort: null, title: null, axis: { domain: false, labelLimit: 240 } },
+      yOffset: { field: "kind", sort: [...kinds] },
+      color: {
+        field: "kind",
+        type: "nominal",
+        scale: { domain: [...kinds], range: [color("accent"), color("second")] },
+        legend: { symbolType: "square" },
+      },
+    },
+  });
 }

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { assertLibrariesLoad, type Diagnosis, describeDiagnosis, diagnose } from "../../apps/cli/diagnosis.ts";
+import { assertLibrariesLoad, type Diagnosis, describeDiagnosis, diagnose } from "../../apps/cli/commands/doctor.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { build } from "../../scripts/build.mjs";
 import { root } from "../../scripts/project-root.mjs";

@@ -20,11 +20,11 @@ import { evaluate, galleryOf } from "../../../src/tasks/evaluate/evaluate.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { describeUnlabeled, readDataset, readMapWeights } from "../labels.ts";
+import { machineFacts } from "../machine.ts";
 import { addHelp, countOf, countsOf, givenFlags } from "../options.ts";
 import { reportSkipped, startProgress } from "../progress.ts";
 import { describeCalibration } from "../train/description.ts";
 import { nameOf, quote } from "../train/flags.ts";
-import { machineFacts } from "../train/machine.ts";
 import { targetFor } from "./convert.ts";
 
 interface EvaluateFlags extends ClassifierFlags {

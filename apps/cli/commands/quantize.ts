@@ -23,10 +23,10 @@ import { type QuantizeStep, quantize } from "../../../src/tasks/quantize/quantiz
 import { addClassifierOptions, type ClassifierFlags, classifierArguments, reportNotes } from "../classifier-options.ts";
 import { imagesOf } from "../image-arguments.ts";
 import { type CliIo, writeJson } from "../io.ts";
+import { machineFacts } from "../machine.ts";
 import { addHelp, countOf, valueReader } from "../options.ts";
 import { assertOverwrite, fileAt } from "../output-file.ts";
 import { type Progress, reportSkipped, startProgress } from "../progress.ts";
-import { machineFacts } from "../train/machine.ts";
 
 interface QuantizeFlags extends Omit<ClassifierFlags, "device"> {
   readonly calibrate: string;

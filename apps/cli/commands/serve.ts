@@ -12,8 +12,8 @@ import {
 } from "../../server/settings.ts";
 import { addClassifierOptions, type ClassifierFlags, classifierArguments } from "../classifier-options.ts";
 import { type CliIo, writeJson } from "../io.ts";
+import { packageVersion } from "../machine.ts";
 import { addHelp, countOf, valueReader } from "../options.ts";
-import { packageVersion } from "../package-version.ts";
 import { addSettingOptions, givenSettings } from "../setting-options.ts";
 
 interface ServeFlags extends Partial<ServeSettings>, Omit<ClassifierFlags, "top"> {

@@ -11,9 +11,8 @@ import { recordedScores } from "../../../src/tasks/card/scores.ts";
 import { type EvaluationResult, galleryOf } from "../../../src/tasks/evaluate/evaluate.ts";
 import type { TrainingResult } from "../../../src/train/request.ts";
 import { reportOn } from "../../../src/train/training-report.ts";
-import { packageVersion } from "../package-version.ts";
+import { machineFacts, packageVersion } from "../machine.ts";
 import { imagesPerClass } from "../train/description.ts";
-import { machineFacts } from "../train/machine.ts";
 import { artists, credits, type DemoImages, type DemoRecipe, describeImages, majorityClass } from "./data.ts";
 
 /** The result of a demo. */

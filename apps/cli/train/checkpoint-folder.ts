@@ -10,9 +10,9 @@ import { decodeBest, decodeCheckpoint, encodeBest, encodeCheckpoint } from "../.
 import type { TrainingPlan } from "../../../src/train/prepare.ts";
 import { type ResolvedSettings, resolveSettings } from "../../../src/train/settings/resolve.ts";
 import type { SettingName, Settings } from "../../../src/train/settings/settings.ts";
+import { machineFacts } from "../machine.ts";
 import type { RunFlags } from "./flags.ts";
 import { digestOf, type ImageList, imageListSchema } from "./images.ts";
-import { machineFacts } from "./machine.ts";
 import { bestPattern, checkpointsFolder, imageList, type RunFolder, stepPattern } from "./run-folder.ts";
 
 const stepFile = (steps: number) => `step-${String(steps).padStart(8, "0")}.safetensors`;

@@ -16,10 +16,9 @@ import { describeSettings } from "../../../src/train/settings/file-network.ts";
 import { type SettingName, type Settings, settingOf, wordsOf } from "../../../src/train/settings/settings.ts";
 import { augmentationSettings } from "../../../src/train/settings/training-settings.ts";
 import { type ReportedResult, reportOn } from "../../../src/train/training-report.ts";
-import { packageVersion } from "../package-version.ts";
+import { machineFacts, packageVersion } from "../machine.ts";
 import { nameOf } from "./flags.ts";
 import type { EvaluationImages } from "./images.ts";
-import { machineFacts } from "./machine.ts";
 import { movableSettings } from "./resume.ts";
 import type { Run } from "./run.ts";
 

@@ -3,10 +3,10 @@ import { relative, resolve } from "node:path";
 import { FileError, UsageError } from "../../../src/base/errors.ts";
 import { defaultSource, type ResolvedSettings } from "../../../src/train/settings/resolve.ts";
 import { flagOf, settingOf } from "../../../src/train/settings/settings.ts";
+import { machineFacts } from "../machine.ts";
 import type { FoundCheckpoint, RunRecord } from "./checkpoint-folder.ts";
 import { quote, type RunFlags, resumeCommand, type TrainFlags } from "./flags.ts";
 import { assertUnchangedImages, changedImages, digestOf, type ImageList } from "./images.ts";
-import { machineFacts } from "./machine.ts";
 
 /** Folders and files that may have moved; their contents are compared. */
 export const movableSettings = [

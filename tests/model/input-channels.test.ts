@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { adaptInputChannels } from "../../src/graph/input-channels.ts";
+import { adaptInputChannels } from "../../src/model/update-architecture.ts";
 import { floatTensor } from "../../src/tensor/tensor.ts";
 
 // 1×2 pixels, 3 channels, 2 filters.
