@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { sha256 } from "../base/checksums.ts";
+import { checkDocument } from "../base/document.ts";
 import { FormatError, XceptionError } from "../base/errors.ts";
-import { checkDocument } from "../base/json.ts";
 import type { SourceReader } from "../base/platform.ts";
 import { readSource } from "../base/source.ts";
 import { BatchSource } from "../data/batches.ts";
