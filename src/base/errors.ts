@@ -132,6 +132,20 @@ export class UsageError extends XceptionError {
   readonly code = "USAGE";
 }
 
+/**
+ * Stops work whose caller no longer wants it.
+ * @param where the work, for the message.
+ * @throws {AbortedError} the signal has fired.
+ */
+export function assertNotAborted(signal: AbortSignal | undefined, where = "prediction"): void {
+  if (signal?.aborted) throw new AbortedError({ where, what: "it was stopped by the caller", cause: signal.reason });
+}
+
+/** The message of an error of any kind, to be part of another one. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** Longest part of a message, in characters. */
 const longestPart = 1200;
 

@@ -28,17 +28,22 @@ const studentQuantiles = [
   ...[2.201, 2.179, 2.16, 2.145, 2.131, 2.12, 2.11, 2.101, 2.093, 2.086],
 ];
 
+/** Arithmetic mean. */
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
 /** Mean, and its 95 % confidence interval from the spread of the values; undefined for a single one. */
 export function meanWithInterval(values: readonly number[]): {
   readonly mean: number;
   readonly interval: Interval | undefined;
 } {
   const { length: count } = values;
-  const mean = values.reduce((sum, value) => sum + value, 0) / count;
-  if (count < 2) return { mean, interval: undefined };
-  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (count - 1);
+  const center = mean(values);
+  if (count < 2) return { mean: center, interval: undefined };
+  const variance = values.reduce((sum, value) => sum + (value - center) ** 2, 0) / (count - 1);
   const half = (studentQuantiles[count - 2] ?? normalQuantile) * Math.sqrt(variance / count);
-  return { mean, interval: { low: mean - half, high: mean + half } };
+  return { mean: center, interval: { low: center - half, high: center + half } };
 }
 
 /** Two classifiers on the same images. */

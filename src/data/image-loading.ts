@@ -1,4 +1,4 @@
-import { AbortedError, ShapeError, XceptionError } from "../base/errors.ts";
+import { assertNotAborted, ShapeError, XceptionError } from "../base/errors.ts";
 import type { DecodeToSize, RgbImage, SizedDecodeOptions } from "../base/platform.ts";
 import type { SkippedFile } from "../base/records.ts";
 import type { ImageDataset, Sample } from "./dataset.ts";
@@ -102,9 +102,7 @@ export async function* readAhead<T>(
   };
   refill();
   while (underWay.length > 0) {
-    if (signal?.aborted) {
-      throw new AbortedError({ where: "loading images", what: "it was stopped by the caller", cause: signal.reason });
-    }
+    assertNotAborted(signal, "loading images");
     const { index, item } = underWay.shift()!;
     refill();
     yield { index, item: await item };

@@ -1,6 +1,6 @@
 import { Inflate } from "fflate";
 import { crc32 } from "../base/checksums.ts";
-import { FormatError } from "../base/errors.ts";
+import { FormatError, messageOf } from "../base/errors.ts";
 
 /** A file of weights may expand to this many times its size: weights hardly compress, and nobody tries. */
 export const largestExpansion = 8;
@@ -66,7 +66,7 @@ function inflated(packed: Uint8Array, { name, method, size }: ZipEntry, where: s
     }
   } catch (cause) {
     if (cause instanceof FormatError) throw cause;
-    throw damagedZip(place, cause instanceof Error ? cause.message : String(cause), cause);
+    throw damagedZip(place, messageOf(cause), cause);
   }
   return content.subarray(0, reached);
 }

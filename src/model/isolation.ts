@@ -1,4 +1,4 @@
-import { FormatError, RuntimeUnavailableError, XceptionError } from "../base/errors.ts";
+import { FormatError, messageOf, RuntimeUnavailableError, XceptionError } from "../base/errors.ts";
 import type { Engine, Session, SessionIsolation } from "../base/platform.ts";
 import { imageSizeOf, type Network } from "../graph/network.ts";
 import { networkCost } from "../report/cost.ts";
@@ -43,8 +43,7 @@ export function namingFile(where: string) {
 export function rejectedBy(where: string) {
   return (cause: unknown): never => {
     if (cause instanceof XceptionError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new FormatError({ where, what: `its graph cannot be run on an image (${reason})`, cause });
+    throw new FormatError({ where, what: `its graph cannot be run on an image (${messageOf(cause)})`, cause });
   };
 }
 

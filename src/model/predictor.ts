@@ -1,4 +1,12 @@
-import { AbortedError, FormatError, UsageError, WeightsError, XceptionError } from "../base/errors.ts";
+import {
+  AbortedError,
+  assertNotAborted,
+  FormatError,
+  messageOf,
+  UsageError,
+  WeightsError,
+  XceptionError,
+} from "../base/errors.ts";
 import { assertOption, wholeNumber } from "../base/kinds.ts";
 import type { Engine, ImageSource, Platform, RgbImage, Session, SessionOptions, Tensors } from "../base/platform.ts";
 import { describeSource } from "../base/source.ts";
@@ -282,12 +290,6 @@ export function compiledParts(model: InferenceModel, engine: Engine, options?: S
   };
 }
 
-/** @throws {AbortedError} the signal has fired. */
-export function assertNotAborted(signal: AbortSignal | undefined): void {
-  if (!signal?.aborted) return;
-  throw new AbortedError({ where: "prediction", what: "it was stopped by the caller", cause: signal.reason });
-}
-
 function failed({ index }: PreparedImage, error: XceptionError): PredictedBatch {
   return { indices: [], outputs: {}, errors: [{ index, error }] };
 }
@@ -295,8 +297,11 @@ function failed({ index }: PreparedImage, error: XceptionError): PredictedBatch 
 /** Returns the error of an image on which the engine failed. */
 function asRunError(cause: unknown, { source }: PreparedImage): XceptionError {
   if (cause instanceof XceptionError) return cause;
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new FormatError({ where: describeSource(source), what: `the network cannot be run on it (${reason})`, cause });
+  return new FormatError({
+    where: describeSource(source),
+    what: `the network cannot be run on it (${messageOf(cause)})`,
+    cause,
+  });
 }
 
 /** The error of an image for which a network has no usable outputs. */

@@ -1,6 +1,6 @@
 import { csvText } from "../base/csv.ts";
 import type { EpochRecord } from "../base/records.ts";
-import { accuracyInterval, type Interval, mcNemarTest, meanWithInterval } from "../base/significance.ts";
+import { accuracyInterval, type Interval, mcNemarTest, mean, meanWithInterval } from "../base/significance.ts";
 import { type ComparedMetric, comparisonChart } from "./charts/comparison-charts.ts";
 import { type NetworkSizes, sizesTable } from "./cost.ts";
 import {
@@ -325,8 +325,4 @@ function secondsOf({ history }: ComparedRun): number {
 /** Training throughput: epochs have equally many images, so it is the harmonic mean. */
 function imagesPerSecond({ history }: ComparedRun): number {
   return 1 / mean(history.map((record) => 1 / record.imagesPerSecond));
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -13,7 +13,7 @@ export function packError(error: unknown): PackedError {
   if (error instanceof errors.XceptionError) {
     return { failure: error.code, parts: error.parts, details: detailsOf(error) };
   }
-  return { failure: undefined, parts: { where: "", what: error instanceof Error ? error.message : String(error) } };
+  return { failure: undefined, parts: { where: "", what: errors.messageOf(error) } };
 }
 
 function detailsOf(error: errors.XceptionError): object | undefined {

@@ -1,4 +1,4 @@
-import { AbortedError } from "../base/errors.ts";
+import { assertNotAborted } from "../base/errors.ts";
 import { assertAllowed } from "../base/kinds.ts";
 import { classesOf, type ImageDataset } from "../data/dataset.ts";
 import { targetsOf } from "../data/labels.ts";
@@ -62,7 +62,7 @@ export async function trainHead(
       tally = new EpochTally();
       await nextTurn();
       for (let at = 0; at < stepsPerEpoch; at++) {
-        throwIfAborted(hooks.signal);
+        assertNotAborted(hooks.signal, "training of the head");
         const chosen = indices.subarray(at * batchSize, (at + 1) * batchSize);
         const members = Array.from(chosen, (row) => rows.samples[row]!);
         const samples = step.steps * batchSize;
@@ -110,11 +110,6 @@ function weightsOf(members: ImageDataset["samples"], { presentation }: TrainingP
     [members.length],
     Float32Array.from(members, (sample) => weightOf(sample, presentation.classWeights)),
   );
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (!signal?.aborted) return;
-  throw new AbortedError({ where: "training of the head", what: "it was stopped by the caller", cause: signal.reason });
 }
 
 /** Returns true if any weight of the head trains. */

@@ -1,6 +1,6 @@
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import type { Command } from "commander";
-import { RuntimeUnavailableError } from "../../../src/base/errors.ts";
+import { messageOf, RuntimeUnavailableError } from "../../../src/base/errors.ts";
 import type { DeviceStatus } from "../../../src/base/platform.ts";
 import { type CliIo, writeJson } from "../io.ts";
 import { packageVersion } from "../machine.ts";
@@ -103,7 +103,7 @@ async function load<M, T>(
   try {
     return { loads: true, ...(await inspect(await loader())) };
   } catch (error) {
-    return { loads: false, reason: error instanceof Error ? error.message : String(error) };
+    return { loads: false, reason: messageOf(error) };
   }
 }
 

@@ -1,3 +1,4 @@
+import { messageOf } from "../../../src/base/errors.ts";
 import type { Platform } from "../../../src/base/platform.ts";
 import type { BlockHealth, HealthRecord, StepRecord } from "../../../src/base/records.ts";
 import type { Network } from "../../../src/graph/network.ts";
@@ -102,8 +103,7 @@ export class RunReport {
     const { device, ranks } = this.#run.flags;
     const session = { device, threads: ranks.threads, signal };
     return explainMistakes(gallery, dataset, result, { platform: this.#platform, session }).catch((error: unknown) => {
-      const reason = error instanceof Error ? error.message : String(error);
-      if (!signal?.aborted) this.#note(`The report has no heat maps: ${reason}`);
+      if (!signal?.aborted) this.#note(`The report has no heat maps: ${messageOf(error)}`);
       return gallery;
     });
   }
@@ -126,8 +126,7 @@ export class RunReport {
     const live = this.#progress && liveStatus(this.#progress, this.#run);
     await this.#write({ withPage, live }).catch((error: unknown) => {
       this.#hasFailed = true;
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#note(`The report is not written until the training ends: ${reason}`);
+      this.#note(`The report is not written until the training ends: ${messageOf(error)}`);
     });
   }
 

@@ -22,7 +22,7 @@ import { type Progress, startProgress } from "../progress.ts";
 import { CheckpointFolder, type FoundCheckpoint } from "./checkpoint-folder.ts";
 import { provenanceOf } from "./description.ts";
 import { headHooks, TrainingDisplay } from "./display.ts";
-import { EventLog } from "./event-log.ts";
+import { type EventLog, eventLog } from "./event-log.ts";
 import { resumeCommand } from "./flags.ts";
 import { machineDifference } from "./resume.ts";
 import { hooksOf, type Run } from "./run.ts";
@@ -42,7 +42,7 @@ export async function trainInto(folder: RunFolder, run: Run, platform: Platform,
   let events: EventLog | undefined;
   const note = (text: string) => io.stderr(`${text}\n`);
   const beginEvents = (steps: number) => {
-    if (flags.tensorboard !== false) events = new EventLog(folder, steps, note);
+    if (flags.tensorboard !== false) events = eventLog(folder, steps, note);
   };
   const report = new RunReport(folder, run, limitPixels(platform, plan.settings.pixelLimit), note);
   let trained: Network | undefined;

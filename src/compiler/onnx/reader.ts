@@ -1,4 +1,4 @@
-import { FormatError } from "../../base/errors.ts";
+import { FormatError, messageOf } from "../../base/errors.ts";
 import { decodeMessage } from "../../base/protobuf.ts";
 import { WireReader } from "../../base/wire.ts";
 import { fromHalf } from "../../tensor/half.ts";
@@ -152,7 +152,7 @@ function parse(bytes: Uint8Array, where: string): OnnxFile {
     return decodeMessage(modelProto, reader) as OnnxFile;
   } catch (cause) {
     // Whatever the decoder throws, malformed bytes are the only possible reason.
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new FormatError({
       where: `${where}, byte ${reader.position}`,
       what: `its ${bytes.length} bytes are not an ONNX file, or it is damaged or truncated (${reason})`,

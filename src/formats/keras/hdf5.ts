@@ -1,5 +1,5 @@
 import type { Attribute, Group, Metadata } from "h5wasm";
-import { FormatError, XceptionError } from "../../base/errors.ts";
+import { FormatError, messageOf, XceptionError } from "../../base/errors.ts";
 import { sizeOf } from "../../tensor/shape.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import { largestExpansion, oversizedError } from "../zip.ts";
@@ -159,7 +159,7 @@ export class Hdf5Group {
 
 /** The innermost cause the HDF5 library lists, e.g. `truncated file: eof = 90, …`. */
 function reasonOf(cause: unknown): string {
-  const text = cause instanceof Error ? cause.message : String(cause);
+  const text = messageOf(cause);
   return [...text.matchAll(/ in \w+\(\): (.+)$/gm)].at(-1)?.[1] ?? text.split("\n")[0]!;
 }
 

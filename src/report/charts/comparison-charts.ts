@@ -1,4 +1,5 @@
 import type { EpochRecord } from "../../base/records.ts";
+import { mean } from "../../base/significance.ts";
 import { axisOf, type ColorName, color, renderChart } from "./chart.ts";
 
 /** The runs of one network, one for each seed. */
@@ -79,8 +80,4 @@ function pointsOf({ name, runs }: ComparedCurves, { value, by }: ComparedMetric)
 
 function secondsUntil(history: readonly EpochRecord[], index: number): number {
   return history.slice(0, index + 1).reduce((sum, { seconds }) => sum + seconds, 0);
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -3,7 +3,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { isMainThread } from "node:worker_threads";
 import type { InferenceSession, Tensor } from "onnxruntime-node";
-import { RuntimeUnavailableError, UsageError } from "../../base/errors.ts";
+import { messageOf, RuntimeUnavailableError, UsageError } from "../../base/errors.ts";
 import type {
   Device,
   DeviceFeeds,
@@ -98,7 +98,7 @@ async function explainFailure(device: Device, cause: unknown): Promise<RuntimeUn
   if (reason !== undefined) return unavailable(device, reason);
   return new RuntimeUnavailableError({
     where: "ONNX Runtime",
-    what: `it cannot load the model: ${cause instanceof Error ? cause.message : String(cause)}`,
+    what: `it cannot load the model: ${messageOf(cause)}`,
     cause,
   });
 }
@@ -280,7 +280,7 @@ async function createWasmSession(model: Uint8Array, options?: SessionOptions): P
 
 /** Removes source locations and line breaks from an engine message. */
 function firstSentence(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return message
     .trim()
     .split("\n")[0]!

@@ -1,5 +1,5 @@
 import type { Worker } from "node:worker_threads";
-import { FormatError, XceptionError } from "../../base/errors.ts";
+import { FormatError, messageOf, XceptionError } from "../../base/errors.ts";
 import type { Isolate, IsolatedJob, JobLimits } from "../../base/platform.ts";
 import { type PackedError, unpackError } from "../error-transfer.ts";
 import { startModule } from "./thread.ts";
@@ -54,7 +54,7 @@ async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): 
     return answer.result as T;
   } catch (cause) {
     if (cause instanceof XceptionError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new FormatError({
       where,
       what: `${work?.name ?? "reading it"} ended unexpectedly (${reason})`,

@@ -1,5 +1,5 @@
 import type { LibraryHandle } from "koffi";
-import { RuntimeUnavailableError } from "../../base/errors.ts";
+import { messageOf, RuntimeUnavailableError } from "../../base/errors.ts";
 import type { Communicator } from "../../base/platform.ts";
 
 // Handles of the MPICH ABI, which MPICH, Intel MPI, Cray MPT and MVAPICH share (mpich.org/abi); see mpi.h.
@@ -82,7 +82,7 @@ async function loadLibrary(names: readonly string[]): Promise<LibraryHandle> {
     try {
       return koffi.load(name);
     } catch (cause) {
-      reasons.push(`${name}: ${cause instanceof Error ? cause.message : String(cause)}`);
+      reasons.push(`${name}: ${messageOf(cause)}`);
     }
   }
   throw unavailable(`its library cannot be loaded: ${reasons.join("; ")}`);
@@ -113,7 +113,7 @@ function versionFunction(library: LibraryHandle) {
   try {
     return library.func("int MPI_Get_library_version(void *text, _Out_ int *length)");
   } catch (cause) {
-    throw unavailable(`its library is not an MPI library: ${cause instanceof Error ? cause.message : String(cause)}`);
+    throw unavailable(`its library is not an MPI library: ${messageOf(cause)}`);
   }
 }
 

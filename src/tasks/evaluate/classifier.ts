@@ -1,4 +1,4 @@
-import { WeightsError, type XceptionError } from "../../base/errors.ts";
+import { assertNotAborted, WeightsError, type XceptionError } from "../../base/errors.ts";
 import { assertOption, wholeNumber } from "../../base/kinds.ts";
 import type {
   EngineReport,
@@ -15,7 +15,7 @@ import { topIndices } from "../../learning/ranking.ts";
 import { imageBatch } from "../../model/images.ts";
 import { createClassifierSession, type LoadedModel, type LoadModelOptions } from "../../model/load-model.ts";
 import type { Model, Provenance } from "../../model/model.ts";
-import { assertNotAborted, type PredictAllOptions, type PredictOptions, Predictor } from "../../model/predictor.ts";
+import { type PredictAllOptions, type PredictOptions, Predictor } from "../../model/predictor.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 
 /** Result for one of several images. */

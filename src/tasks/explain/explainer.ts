@@ -1,4 +1,4 @@
-import { UsageError, type XceptionError } from "../../base/errors.ts";
+import { assertNotAborted, UsageError, type XceptionError } from "../../base/errors.ts";
 import { assertOption, choice, wholeNumber } from "../../base/kinds.ts";
 import type { ImageSource, Platform, RgbImage, SessionOptions, Source } from "../../base/platform.ts";
 import type { ClassProbability } from "../../base/records.ts";
@@ -6,7 +6,7 @@ import { asImageError } from "../../data/image-loading.ts";
 import type { Network } from "../../graph/network.ts";
 import { topIndices } from "../../learning/ranking.ts";
 import { type LoadModelOptions, loadModelOrGraph } from "../../model/load-model.ts";
-import { assertNotAborted, notFinite } from "../../model/predictor.ts";
+import { notFinite } from "../../model/predictor.ts";
 import { isFeatureMap, lastMapOf } from "../../models/feature-stages.ts";
 import type { FloatTensor } from "../../tensor/tensor.ts";
 import { type Evidence, type ExplanationMethod, explanationMethods, methods } from "./methods.ts";

@@ -1,3 +1,4 @@
+import { assertNotAborted } from "../../base/errors.ts";
 import type { ImageSource, Platform, RgbImage, Session, SessionOptions } from "../../base/platform.ts";
 import {
   activationInput,
@@ -8,7 +9,7 @@ import {
 import { imageBatch } from "../../model/images.ts";
 import type { ClassifierSession } from "../../model/load-model.ts";
 import type { Model } from "../../model/model.ts";
-import { assertNotAborted, loadPredictor, Predictor } from "../../model/predictor.ts";
+import { loadPredictor, Predictor } from "../../model/predictor.ts";
 import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
 import { channelBlock } from "../../train/step/step-program.ts";
 import { type Mask, masked, neutralColor } from "./perturbations.ts";

@@ -1,4 +1,4 @@
-import { UsageError } from "../../base/errors.ts";
+import { assertNotAborted, UsageError } from "../../base/errors.ts";
 import type { Device, ImageSource, Platform, SessionOptions, Source, Tensors } from "../../base/platform.ts";
 import { nameOfSource, readSource } from "../../base/source.ts";
 import { imageInput } from "../../compiler/lower.ts";
@@ -13,7 +13,6 @@ import { type ClassifierSession, isGraphToRun, loadGraph } from "../../model/loa
 import type { ImagePreprocessing } from "../../model/model.ts";
 import { imageProblem } from "../../model/model-file.ts";
 import { modelFrom, type OpenAsOptions, type OpenedModel, openAs, weightsFor } from "../../model/open-weights.ts";
-import { assertNotAborted } from "../../model/predictor.ts";
 import { isStated, type PreprocessingOptions, resolvePreprocessing } from "../../model/preprocessing.ts";
 import { type WeightsSource, weightsSource } from "../../model/weights-file.ts";
 import type { Shape } from "../../tensor/shape.ts";

@@ -1,5 +1,6 @@
 import type { Tensors } from "../../base/platform.ts";
 import type { ActivationHealth, BlockHealth, LayerHealth, StepHealth } from "../../base/records.ts";
+import { mean } from "../../base/significance.ts";
 import type { WeightSpec } from "../../graph/layer-weights.ts";
 import type { Layer, Network } from "../../graph/network.ts";
 import type { OpGraphBuilder } from "../../graph/op-builder.ts";
@@ -106,7 +107,6 @@ function weightHealth(layers: readonly LayerHealth[]): Omit<BlockHealth, "block"
 
 function activationHealth(activations: readonly ActivationHealth[]): Pick<BlockHealth, "activation"> {
   if (activations.length === 0) return {};
-  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   return {
     activation: {
       mean: mean(activations.map((each) => each.mean)),
