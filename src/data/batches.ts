@@ -185,7 +185,8 @@ export class BatchSource {
     for await (const { group, nextPosition } of this.#groups(order, 0, signal)) {
       usable += group.length;
       const showings = group.map(({ index }): Showing => ({ epoch: -view, index, repeat: 0 }));
-      yield this.#assemble(group, nextPosition, view === 0 ? copyPixels : this.#changing(showings));
+      const write: Write = view === 0 ? (target, { pixels }) => target.set(pixels) : this.#changing(showings);
+      yield this.#assemble(group, nextPosition, write);
     }
     if (usable === 0 && this.#shard.size === 1) this.assertEnough(0, 1);
   }
@@ -271,8 +272,4 @@ export function notEnoughImages(skipped: readonly SkippedFile[], usable: number,
     remedy:
       reasons.length > 0 ? `The first that were skipped:${reasons.join("")}` : "Add images or use smaller batches.",
   });
-}
-
-function copyPixels(target: Uint8Array, { pixels }: Loaded): void {
-  target.set(pixels);
 }

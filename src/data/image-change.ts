@@ -161,7 +161,8 @@ export function describeImageChange({ move, colors, hueTurn, operations, erased 
     operations.map(describeOperation),
     erased ? [`erase ${percent(erased.width * erased.height)}`] : [],
   ];
-  return stages.filter(({ length }) => length > 0).map((stage) => stage.map(withoutBreaks).join(", "));
+  const unbroken = stages.map((stage) => stage.map((text) => text.replaceAll(" ", "\u00a0")));
+  return unbroken.filter(({ length }) => length > 0).map((stage) => stage.join(", "));
 }
 
 function describeMove({ isFlipped, window, rotationDegrees, scale, shiftX, shiftY }: Move): string[] {
@@ -195,11 +196,6 @@ function describeOperation({ name, argument }: ImageOperation): string {
     default:
       return `${name} ×${argument.toFixed(2)}`;
   }
-}
-
-/** With spaces at which no line is broken. */
-function withoutBreaks(text: string): string {
-  return text.replaceAll(" ", "\u00a0");
 }
 
 function factor(name: string, value: number): string[] {

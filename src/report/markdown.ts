@@ -50,7 +50,8 @@ function blockTexts(block: ReportBlock): readonly string[] {
     }
     case "code": {
       // Longer than any run of backticks in it.
-      const fence = "`".repeat(Math.max(3, ...runsOfBackticks(block.lines).map((length) => length + 1)));
+      const runs = block.lines.flatMap((line) => line.match(/`+/g) ?? []);
+      const fence = "`".repeat(Math.max(3, ...runs.map(({ length }) => length + 1)));
       return [[`${fence}${block.language ?? ""}`, ...block.lines, fence].join("\n")];
     }
   }
@@ -88,8 +89,4 @@ function escaped(text: string): string {
   return printableLine(text)
     .replace(/[\\`*[\]<>|~]|&(?=#?\w+;)/g, "\\$&")
     .replace(/(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu, "\\_");
-}
-
-function runsOfBackticks(lines: readonly string[]): readonly number[] {
-  return lines.flatMap((line) => [...line.matchAll(/`+/g)].map(([run]) => run.length));
 }

@@ -106,7 +106,7 @@ export function textTable(
 /** Widths of the columns: those of their cells if they fit, else narrowed where it costs the fewest lines. */
 function fitColumns(columns: readonly TableColumn[], rows: readonly (readonly string[])[], width: number): number[] {
   const cells = columns.map(({ header }, index) => [header, ...rows.map((row) => row[index]!)]);
-  const widths = cells.map((each) => Math.max(...each.map(longestLine)));
+  const widths = cells.map((each) => Math.max(...each.flatMap((cell) => cell.split("\n").map(({ length }) => length))));
   const available = width - 3 * columns.length - 1;
   while (sum(widths) > available) {
     const prices = columns.map((column, index) =>
@@ -148,10 +148,6 @@ function wrap(cell: string, width: number): string[] {
     }
     return [...lines, current];
   });
-}
-
-function longestLine(cell: string): number {
-  return Math.max(...cell.split("\n").map((line) => line.length));
 }
 
 function pad(text: string, width: number, align: TableColumn["align"]): string {

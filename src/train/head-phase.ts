@@ -41,7 +41,9 @@ export async function trainHead(
   const features = await frozenFeatures(plan, plan.network.layers[top!]!.name, views, hooks);
   if (features === undefined) return plan.weights;
   const head = partAfter(plan.network, top!);
-  const rows = featureRows(plan.dataset, features);
+  // Each row of the features is a sample, drawn like images.
+  const { classes, samples: images } = plan.dataset;
+  const rows = { classes, samples: Array.from(features.samples, (index) => images[index]!) };
   const batchSize = Math.min(largestBatch, rows.samples.length);
   const { platform, session, optimizer, loss, trainable, decays, clip } = plan.step;
   const { isWeighted } = plan.batches;
@@ -89,11 +91,6 @@ export async function trainHead(
   } finally {
     await step.dispose();
   }
-}
-
-/** Each row of the features as a sample, drawn like images. */
-function featureRows({ classes, samples }: ImageDataset, features: Features): ImageDataset {
-  return { classes, samples: Array.from(features.samples, (index) => samples[index]!) };
 }
 
 function rowsOf({ values }: Features, rows: Uint32Array) {

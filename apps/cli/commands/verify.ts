@@ -138,20 +138,16 @@ async function compareGolden(
   let found: Verification;
   if (kind === "forward") found = await verifyGolden(parseGolden(text, file), file, options);
   else if (kind === "timm") {
-    const name = chosenName(architecture, text);
-    found = await verifyTimm(parseTimmGolden(text, file), file, name, { ...options, network });
+    const golden = parseTimmGolden(text, file);
+    const names = Object.keys(golden);
+    const name = architecture ?? ((names.length === 1 ? names[0] : defaultName) as ArchitectureName);
+    found = await verifyTimm(golden, file, name, { ...options, network });
   } else {
     const real = { weights: weights!, allowMissing, image: onlyImage(image), architecture, network };
     found = await verifyPhoto(text, file, { ...options, ...real });
   }
   print(found, json, describeVerification, io);
   assertGoldenAgrees(found, file);
-}
-
-/** Returns the name of the network to verify, where the file contains several: that of `--architecture`. */
-function chosenName(architecture: ArchitectureName | undefined, text: string): ArchitectureName {
-  const names = Object.keys(JSON.parse(text));
-  return architecture ?? ((names.length === 1 ? names[0] : defaultName) as ArchitectureName);
 }
 
 /** @throws {UsageError} flags describe a network, which the golden file does already. */

@@ -39,13 +39,17 @@ export async function readTrainingImages(
   settings: Settings,
   files: FileSystem,
 ): Promise<TrainingImages> {
-  const { val, test, labelsFile, valLabelsFile, testLabelsFile, seed } = settings;
+  const { val, test, imagesList, sampleWeights, labelsFile, valLabelsFile, testLabelsFile, seed } = settings;
   assertFullyLabeled(settings);
   const shares = splitOf(settings);
   const { notes, unlabeled, ...whole } = await readDataset(folder, labelsFile, files);
-  const unweighted = settings.imagesList === null ? whole : await listed(whole, settings.imagesList, files);
-  const dataset =
-    settings.sampleWeights === null ? unweighted : await weighted(unweighted, settings.sampleWeights, files);
+  let dataset: ImageDataset = whole;
+  const textOf = async (path: string) => [new TextDecoder().decode(await files.read(path)), `file "${path}"`] as const;
+  if (imagesList !== null) dataset = onlyListed(dataset, ...(await textOf(imagesList)));
+  if (sampleWeights !== null) {
+    const [text, where] = await textOf(sampleWeights);
+    dataset = withSampleWeights(dataset, readWeightList(text, where), where);
+  }
   const parts = splitDataset(dataset, shares, seed, { contents: await contentsOf(dataset, shares) });
   const others = { notes: [...notes], unlabeled };
   const evaluated = async (name: "validation" | "test", own: string | null, labels: string | null) => {
@@ -94,15 +98,6 @@ async function contentsOf({ samples }: ImageDataset, shares: SplitShares): Promi
     const isAlone = counts.get(sizes.get(sample)!) === 1;
     return (isAlone ? undefined : await contentDigest(sample)) ?? String(index);
   });
-}
-
-async function listed(dataset: ImageDataset, path: string, files: FileSystem): Promise<ImageDataset> {
-  return onlyListed(dataset, new TextDecoder().decode(await files.read(path)), `file "${path}"`);
-}
-
-async function weighted(dataset: ImageDataset, path: string, files: FileSystem): Promise<ImageDataset> {
-  const where = `file "${path}"`;
-  return withSampleWeights(dataset, readWeightList(new TextDecoder().decode(await files.read(path)), where), where);
 }
 
 function assertFullyLabeled(settings: Settings): void {

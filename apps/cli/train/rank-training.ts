@@ -97,8 +97,11 @@ async function trainAndReport(run: Run, into: RunFolder, io: CliIo): Promise<voi
   const { flags, plan } = run;
   const note = (text: string) => io.stderr(`${text}\n`);
   const limit = new TimeLimit(io, run.maxMinutes);
-  const result = await trainInto(into, run, nodePlatform, { ...io, signal: limit.signal }).catch((error) => {
-    throw error instanceof AbortedError ? stoppedInHead(error, limit) : error;
+  const result = await trainInto(into, run, nodePlatform, { ...io, signal: limit.signal }).catch((cause) => {
+    if (!(cause instanceof AbortedError)) throw cause;
+    const what = "it was stopped while the head was trained; there is no model yet";
+    const { reason: remedy } = limit;
+    throw new AbortedError({ where: "train", what, ...(remedy !== undefined && { remedy }), cause });
   });
   flags.ranks.leave();
   reportSkipped([...result.skipped, ...result.validationSkipped, ...(result.test?.skipped ?? [])], io);
@@ -173,12 +176,6 @@ function interruption(result: TrainingResult, { plan, flags }: Run, folder: RunF
         ? "To train, run the same command again."
         : `To resume: ${resumeCommand(flags.output, flags.ranks.communicator.size)}`,
   });
-}
-
-/** The error of a run that was stopped in its head phase. */
-function stoppedInHead(cause: AbortedError, { reason }: TimeLimit): AbortedError {
-  const what = "it was stopped while the head was trained; there is no model yet";
-  return new AbortedError({ where: "train", what, ...(reason !== undefined && { remedy: reason }), cause });
 }
 
 /** Time limit of a run, which then stops as after Ctrl-C, but successfully. */

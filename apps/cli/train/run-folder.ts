@@ -129,11 +129,12 @@ export class RunFolder {
     await rm(join(this.path, checkpointsFolder, name), { force: true });
   }
 
-  /** Removes partly written files of a killed run. */
+  /** Removes partly written files of a killed run, as `writeFileAtomic` names them. */
   async removeTemporaryFiles(): Promise<void> {
     for (const folder of [this.path, join(this.path, checkpointsFolder)]) {
       const names = (await listing(folder)) ?? [];
-      for (const name of names.filter(isTemporary)) await rm(join(folder, name), { force: true });
+      const temporary = names.filter((name) => /^\..+\.[0-9a-f]{8}\.tmp$/.test(name));
+      for (const name of temporary) await rm(join(folder, name), { force: true });
     }
   }
 
@@ -211,11 +212,6 @@ async function makeFolder(path: string): Promise<void> {
   await mkdir(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "EEXIST") throw refusal(path, dirname(path), error);
   });
-}
-
-/** As `writeFileAtomic` names them. */
-function isTemporary(name: string): boolean {
-  return /^\..+\.[0-9a-f]{8}\.tmp$/.test(name);
 }
 
 /** Names in a folder; undefined if it does not exist. */

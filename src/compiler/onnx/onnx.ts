@@ -59,7 +59,7 @@ export interface OnnxOptions {
 export function toOnnx(given: OpGraph, options: OnnxOptions = {}): Uint8Array {
   const { weights = new Map<string, Tensor>(), dynamicBatch = false, metadata = {}, storedAs } = options;
   const { blockSize, batchLimits } = options;
-  const separate = blockSize === undefined ? given : separateStatistics(given, inBlocks);
+  const separate = blockSize === undefined ? given : separateStatistics(given, ({ shape }) => fitsBlocks(shape[1]!));
   const graph = batchLimits ? splitBatch(separate, batchLimits, weights.keys()) : separate;
   const emit = new OnnxEmitter();
   for (const { name } of [...graph.inputs, ...graph.parameters, ...graph.constants]) emit.reserve(name);
@@ -99,10 +99,6 @@ export function toOnnx(given: OpGraph, options: OnnxOptions = {}): Uint8Array {
   if (dynamicBatch) for (const { name } of [...graph.inputs, ...outputs]) openAxes.set(name, ["N"]);
   if (sized !== undefined) openAxes.set(imageInput, ["N", "H", "W"]);
   return encodeOnnx(emit, { name: options.name ?? "xception", inputs: fed, outputs, openAxes, metadata });
-}
-
-function inBlocks({ shape }: Value): boolean {
-  return fitsBlocks(shape[1]!);
 }
 
 /**

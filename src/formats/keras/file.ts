@@ -129,7 +129,11 @@ function legacyLayers(group: Hdf5Group, where: string): StoredLayer[] {
       if (!tensor) throw new FormatError({ where, what: `layer "${name}" has no weight "${path}"` });
       return { path: `${name}/${path}`, tensor };
     });
-    return byOwner(weights).map((own) => ({ name: own === weights ? name : ownerOf(own[0]!.path), weights: own }));
+    // `block1_conv1` of `xception/block1_conv1/kernel:0`.
+    return byOwner(weights).map((own) => ({
+      name: own === weights ? name : own[0]!.path.split("/").at(-2)!,
+      weights: own,
+    }));
   });
 }
 
@@ -144,11 +148,6 @@ function byOwner(weights: readonly StoredWeight[]): readonly (readonly StoredWei
     owners.set(owner, [...(owners.get(owner) ?? []), weight]);
   }
   return owners.size === 1 ? [weights] : [...owners.values()];
-}
-
-/** `block1_conv1` of `xception/block1_conv1/kernel:0`. */
-function ownerOf(path: string): string {
-  return path.split("/").at(-2)!;
 }
 
 /** A list too long for one attribute continues in others: `layer_names0`, `layer_names1`, … */

@@ -70,7 +70,8 @@ export async function readTfjsModel(json: Uint8Array, read: ReadShard, where: st
   const about = typeof metadata === "string" ? { metadata } : {};
   if (format === "graph-model" || Array.isArray(topology.node)) return readGraph(weights, topology.node, where);
   const config = configOf(topology, where);
-  const layers = groupedByLayer(weights, layerOf);
+  // `block1_conv1` of `block1_conv1/kernel`; groups may be in alphabetical order.
+  const layers = groupedByLayer(weights, (path) => path.split("/").at(-2) ?? path);
   if (config === undefined) return { kind: "layers model", layers, ...about };
   const order = new Map(namesIn(config).map((name, index) => [name, index]));
   const place = ({ name }: StoredLayer): number => order.get(name) ?? order.size;
@@ -92,11 +93,6 @@ function groupedByLayer(
     else layers.set(name, [weight]);
   }
   return [...layers].map(([name, weights]) => ({ name, weights }));
-}
-
-/** `block1_conv1` of `block1_conv1/kernel`; groups may be in alphabetical order. */
-function layerOf(path: string): string {
-  return path.split("/").at(-2) ?? path;
 }
 
 /** The converter nests Keras's description; TensorFlow.js itself writes it directly; files of weights alone have none. */

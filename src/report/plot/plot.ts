@@ -123,7 +123,8 @@ export function routeBetweenColumns({ from, to, fromSection, toSection, nodes }:
     { x: from.right, y: start.y },
     { x: gap, y: start.y },
   ];
-  const isInTheWay = (node: Box): boolean => node.right > gap && node.left < to.left && spans(node, end.y);
+  const isInTheWay = (node: Box): boolean =>
+    node.right > gap && node.left < to.left && node.bottom <= end.y && end.y <= node.top;
   if (!nodes.some(isInTheWay)) return [...way, { x: gap, y: end.y }, { x: to.left, y: end.y }];
   const above = Math.max(...nodes.filter((node) => isInside(node, toSection)).map((node) => node.top)) + cornerRadius;
   return [...way, { x: gap, y: above }, { x: end.x, y: above }, { x: end.x, y: to.top }];
@@ -158,10 +159,6 @@ function towards(from: Point, to: Point, distance: number): Point {
 
 function middle(box: Box): Point {
   return { x: (box.left + box.right) / 2, y: (box.bottom + box.top) / 2 };
-}
-
-function spans(box: Box, y: number): boolean {
-  return box.bottom <= y && y <= box.top;
 }
 
 function isInside(box: Box, outer: Box): boolean {

@@ -67,7 +67,9 @@ export async function download(
   const partial = await claimPartial(target, checksum !== undefined);
   try {
     await fetchAll(file, partial, options);
-    await flush(partial.path);
+    // On the disk before it has its name.
+    const written = await open(partial.path, "r+");
+    await written.sync().finally(() => written.close());
     await rename(partial.path, target);
   } catch (error) {
     await releasePartial(partial, target, checksum !== undefined);
@@ -166,10 +168,4 @@ export async function withRetries<T>(
       await wait(delay, undefined, signal && { signal }).catch(() => {});
     }
   }
-}
-
-/** Flushes the file to the disk before it is renamed. */
-async function flush(path: string): Promise<void> {
-  const file = await open(path, "r+");
-  await file.sync().finally(() => file.close());
 }

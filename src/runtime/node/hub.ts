@@ -83,7 +83,11 @@ export async function hubFile(address: string, options: HubOptions): Promise<str
   await download(remote, { ...options, cacheFolder: folder, checksum }, blob);
   const snapshot = join(folder, "snapshots", commit, file!);
   await link(blob, snapshot);
-  if (!isCommit(revision)) await writeInto(join(folder, "refs", ...revision.split("/")), commit);
+  if (!isCommit(revision)) {
+    const reference = join(folder, "refs", ...revision.split("/"));
+    await mkdir(dirname(reference), { recursive: true });
+    await writeFile(reference, commit);
+  }
   return snapshot;
 }
 
@@ -199,9 +203,4 @@ async function link(blob: string, path: string): Promise<void> {
   await symlink(relative(dirname(path), blob), path).catch(async (error: NodeJS.ErrnoException) => {
     if (error.code !== "EEXIST") await copyFile(blob, path);
   });
-}
-
-async function writeInto(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, text);
 }

@@ -1,5 +1,5 @@
 import { type Augmentation, augmentations, inceptionWindow } from "../../data/augmentation.ts";
-import { erasingDefaults, type WindowSizes } from "../../data/geometry.ts";
+import { erasingDefaults } from "../../data/geometry.ts";
 import type { Mixing } from "../../data/mixing.ts";
 import type { GradientClip } from "../../learning/gradient-clipping.ts";
 import {
@@ -67,6 +67,7 @@ function augmentationOf(settings: Settings): Augmentation {
   const { flip, rotation, scale, shift, brightness, contrast, saturation, hue } = settings;
   const { resizedCrop, randAugment, randomErasing } = settings;
   const named: Augmentation = augmentations[settings.augment];
+  const { ratio } = named.resizedCrop ?? inceptionWindow;
   const erasing = { ...erasingDefaults, ...named.erasing };
   const amounts = {
     horizontalFlip: flip,
@@ -81,13 +82,9 @@ function augmentationOf(settings: Settings): Augmentation {
   return {
     ...named,
     ...Object.fromEntries(Object.entries(amounts).filter(([, amount]) => amount !== null)),
-    ...(resizedCrop !== null && { crop: 0, resizedCrop: windowsFrom(resizedCrop, named) }),
+    // A share of 1 leaves no choice of the windows' shape.
+    ...(resizedCrop !== null && { crop: 0, resizedCrop: { area: [resizedCrop, 1], ratio } }),
     ...(randAugment !== null && { randAugment: { operations: randAugment[0], magnitude: randAugment[1] } }),
     ...(randomErasing !== null && { erasing: { ...erasing, probability: randomErasing } }),
   };
-}
-
-/** Windows of at least this share of the area; a share of 1 leaves no choice of their shape. */
-function windowsFrom(share: number, { resizedCrop = inceptionWindow }: Augmentation): WindowSizes {
-  return { area: [share, 1], ratio: resizedCrop.ratio };
 }
