@@ -143,8 +143,7 @@ export function folderDataset(
     else if (!name.includes("/") || label === undefined) ignored.outsideClasses++;
     else samples.push({ image: `${listing.path}/${name}`, label, name });
   }
-  assertUsable(listing.path, classes, samples, ignored.outsideClasses);
-  assertEnoughClasses(listing.path, classes, leastClasses);
+  assertUsable(listing.path, { classes, samples }, ignored.outsideClasses, leastClasses);
   return { classes, samples, ignored };
 }
 
@@ -169,9 +168,9 @@ export function isImageFile(file: string): boolean {
   return imageExtensions.includes(file.slice(file.lastIndexOf(".") + 1).toLowerCase());
 }
 
-function assertUsable(path: string, classes: readonly string[], samples: readonly Sample[], loose: number): void {
+function assertUsable(path: string, { classes, samples }: ImageDataset, loose: number, leastClasses: number): void {
   const where = `data set "${path}"`;
-  const layout = expectedLayout(path);
+  const layout = `one subfolder of images for each class, e.g. ${path}/cat/1.jpg and ${path}/dog/1.jpg`;
   if (classes.length === 0) {
     const what =
       loose > 0 ? `there are no class folders, only loose images (${loose})` : "the folder has no class folders";
@@ -194,16 +193,8 @@ function assertUsable(path: string, classes: readonly string[], samples: readonl
       remedy: "Add images to these folders or remove them.",
     });
   }
-}
-
-function assertEnoughClasses(path: string, classes: readonly string[], least: number): void {
-  if (classes.length >= least) return;
-  const what = "there is only one class";
-  throw new DataError({ where: `data set "${path}"`, what, received: classes[0], expected: expectedLayout(path) });
-}
-
-function expectedLayout(path: string): string {
-  return `one subfolder of images for each class, e.g. ${path}/cat/1.jpg and ${path}/dog/1.jpg`;
+  if (classes.length >= leastClasses) return;
+  throw new DataError({ where, what: "there is only one class", received: classes[0], expected: layout });
 }
 
 /**

@@ -48,9 +48,9 @@ describe("an error", () => {
     expect(Object.hasOwn(new UsageError({ where: "here", what: "wrong" }), "cause")).toBe(false);
   });
 
-  const classes = Object.values(errors).filter((each) => each !== XceptionError) as (typeof UsageError)[];
+  const classes = Object.entries(errors).filter(([name]) => name !== "XceptionError" && name.endsWith("Error"));
 
-  it.each(classes.map((each) => [each.name, each] as const))(
+  it.each(classes as unknown as readonly (readonly [string, typeof UsageError])[])(
     "is told apart by class, name and code: %s",
     (name, of) => {
       const error = new of({ where: "here", what: "wrong" });

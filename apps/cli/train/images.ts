@@ -191,7 +191,11 @@ export function changedImages(run: string, differences: string): DataError {
 function differencesOf(before: readonly Entry[], now: readonly Entry[], kind: string): string[] {
   const old = new Map(before.map((entry) => [entry.file, entry]));
   const files = new Set(now.map(({ file }) => file));
-  const describe = (entries: readonly Entry[], change: string) => describeFiles(entries, `${change}${kind}`);
+  const describe = (entries: readonly Entry[], change: string): string[] => {
+    const names = entries.map(({ file }) => file).sort(compareCodePoints);
+    const more = names.length > 5 ? ", …" : "";
+    return names.length === 0 ? [] : [`${names.length} ${change}${kind} (${names.slice(0, 5).join(", ")}${more})`];
+  };
   const differing = (isOther: (a: Entry, b: Entry) => boolean) =>
     now.filter((entry) => old.has(entry.file) && isOther(old.get(entry.file)!, entry));
   const otherLabels = differing((a, b) => a.labels?.join("\0") !== b.labels?.join("\0"));
@@ -216,12 +220,6 @@ function differencesOf(before: readonly Entry[], now: readonly Entry[], kind: st
 /** Contents are compared only if both were read. */
 function isOtherImage(a: Entry, b: Entry): boolean {
   return a.bytes !== b.bytes || (a.sha256 !== undefined && b.sha256 !== undefined && a.sha256 !== b.sha256);
-}
-
-function describeFiles(entries: readonly Entry[], change: string): string[] {
-  if (entries.length === 0) return [];
-  const files = entries.map(({ file }) => file).sort(compareCodePoints);
-  return [`${files.length} ${change} (${files.slice(0, 5).join(", ")}${files.length > 5 ? ", …" : ""})`];
 }
 
 async function sizesOf(samples: readonly Sample[]): Promise<ReadonlyMap<Sample, number | null>> {

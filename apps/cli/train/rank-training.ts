@@ -38,7 +38,13 @@ export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void>
   const { images, resolved, flags } = task;
   const { output } = flags;
   const note = (text: string) => io.stderr(`${text}\n`);
-  assertNoContradiction(flags);
+  if (flags.resume && flags.overwrite) {
+    throw new UsageError({
+      where: "option --overwrite",
+      what: "this cannot be set together with option --resume",
+      expected: "--resume to resume the run, or --overwrite to replace it",
+    });
+  }
   const { val, test } = resolved.settings;
   if (images !== undefined) await assertOutputOutsideImages(output, [images, val ?? images, test ?? images]);
   const started = flags.resume ? undefined : await start(task, io);
@@ -60,16 +66,6 @@ export async function leadTraining(task: TrainingTask, io: CliIo): Promise<void>
   } finally {
     await lock.release();
   }
-}
-
-/** @throws {UsageError} a run can be resumed or replaced, not both. */
-function assertNoContradiction({ resume, overwrite }: RunFlags): void {
-  if (!resume || !overwrite) return;
-  throw new UsageError({
-    where: "option --overwrite",
-    what: "this cannot be set together with option --resume",
-    expected: "--resume to resume the run, or --overwrite to replace it",
-  });
 }
 
 /** Trains as another rank, without output except for errors. */

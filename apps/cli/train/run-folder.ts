@@ -261,22 +261,16 @@ export async function assertOutputOutsideImages(output: string, images: readonly
   const target = await realPath(output);
   for (const folder of images) {
     const place = await realPath(folder);
-    if (isWithin(place, target)) {
-      throw new UsageError({
-        where: "option --output",
-        what: `the run would be written into the image folder ${folder}`,
-        received: output,
-        expected: "a folder outside of it",
-      });
-    }
-    if (isWithin(target, place)) {
-      throw new UsageError({
-        where: "option --output",
-        what: `the image folder ${folder} is in it`,
-        received: output,
-        expected: "a folder for the run alone",
-      });
-    }
+    const isInside = isWithin(place, target);
+    if (!isInside && !isWithin(target, place)) continue;
+    throw new UsageError({
+      where: "option --output",
+      what: isInside
+        ? `the run would be written into the image folder ${folder}`
+        : `the image folder ${folder} is in it`,
+      received: output,
+      expected: `a folder ${isInside ? "outside of it" : "for the run alone"}`,
+    });
   }
 }
 

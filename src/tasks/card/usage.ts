@@ -31,7 +31,13 @@ export function usageSection(subject: CardSubject, options: CardOptions = {}): S
   if (labels === undefined) {
     const extract = command("embed", name, image, "-o", "embeddings.csv", ...(options.flags ?? []));
     add("Command line", "sh", [extract], "The model is not a classifier; it gives features of images.");
-    add("Node", "js", extractorCode(name));
+    add("Node", "js", [
+      'import { loadFeatureExtractor } from "xception-ts/node";',
+      "",
+      `const extractor = await loadFeatureExtractor(${JSON.stringify(name)});`,
+      'const [embedding] = await extractor.features("photo.jpg", { pooling: "avg" });',
+      "await extractor.dispose();",
+    ]);
     if (graph) add("Python", "python", pythonCode(subject, name));
     return { id: "usage", title: "How to use it", blocks };
   }
@@ -64,16 +70,6 @@ function classifierCode(name: string, { preprocess, interpolation, fit }: Prepro
     `const classifier = await loadClassifier(${JSON.stringify(name)}${options});`,
     'for (const { label, probability } of await classifier.classify("photo.jpg")) console.log(label, probability);',
     "await classifier.dispose();",
-  ];
-}
-
-function extractorCode(name: string): readonly string[] {
-  return [
-    'import { loadFeatureExtractor } from "xception-ts/node";',
-    "",
-    `const extractor = await loadFeatureExtractor(${JSON.stringify(name)});`,
-    'const [embedding] = await extractor.features("photo.jpg", { pooling: "avg" });',
-    "await extractor.dispose();",
   ];
 }
 
