@@ -98,20 +98,15 @@ export function withNormalizations(
     const [gamma, beta, mean, variance] = normalization.inputs.slice(1).map(({ name }) => name);
     const { shape } = bias;
     const filled = (value: number) => ({ shape, read: () => filledTensor(shape, value) });
+    const negated = () =>
+      floatTensor(
+        shape,
+        bias.read().data.map((value) => -value),
+      );
     const numbers: [name: string | undefined, tensor: StoredTensor][] = [
       [gamma, filled(1)],
       [beta, filled(0)],
-      [
-        mean,
-        {
-          shape,
-          read: () =>
-            floatTensor(
-              shape,
-              bias.read().data.map((value) => -value),
-            ),
-        },
-      ],
+      [mean, { shape, read: negated }],
       [variance, filled(1 - epsilon)],
     ];
     // A gamma or beta that the layer lacks is a constant of the graph, with these values.

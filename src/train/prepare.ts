@@ -126,7 +126,9 @@ export async function prepareTraining(dataset: ImageDataset, request: TrainingRe
   const { communicator = alone, healthSteps = 0 } = request;
   assertOption("train option healthSteps", healthSteps, wholeNumber({ from: 0 }));
   assertSeparate(request);
-  const started = await withStart(resolvedSettings(request), taskOf(dataset), request);
+  const activation = isMultiLabel(dataset) && ({ classifierActivation: "sigmoid" } as const);
+  const task = { classes: dataset.classes.length, ...activation };
+  const started = await withStart(resolvedSettings(request), task, request);
   const platform = limitPixels(request.platform, started.settings.pixelLimit);
   const { network, preprocessing } = started;
   const loss = lossOf(network, dataset);
@@ -257,10 +259,6 @@ export function defaultBatchSize(
 
 /** Options of the network decided by the images. */
 type Task = Required<Pick<SharedOptions, "classes">> & Pick<SharedOptions, "classifierActivation">;
-
-function taskOf(dataset: ImageDataset): Task {
-  return { classes: dataset.classes.length, ...(isMultiLabel(dataset) && { classifierActivation: "sigmoid" }) };
-}
 
 type Start = Pick<TrainingPlan, "architecture" | "network" | "preprocessing" | "start" | "loaded" | "taken"> & {
   readonly weights: Weights | undefined;

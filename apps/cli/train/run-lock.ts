@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
 import { FileError, TrainingError } from "../../../src/base/errors.ts";
+import { isProcess } from "../../../src/runtime/node/guarded-process.ts";
 
 /** Name of the lock file in a run's folder. */
 export const lockFile = "run.lock";
@@ -122,19 +123,9 @@ async function removeStale(folder: string, note: (text: string) => void): Promis
 
 async function isGone(owner: Owner, folder: string): Promise<boolean> {
   if (owner.host !== hostname()) throw inUse(folder, describe(owner), otherHostRemedy(folder));
-  if (!isAlive(owner.pid)) return true;
+  if (!isProcess(owner.pid)) return true;
   const start = await processStart(owner.pid);
   return owner.processStart !== null && start !== undefined && start !== owner.processStart;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // It exists, but belongs to another user.
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
 }
 
 /** On Linux: the boot id of the machine, and the start time of the process since then. */

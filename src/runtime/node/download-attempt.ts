@@ -3,6 +3,7 @@ import { open, readdir, rename, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { AbortedError, FileError } from "../../base/errors.ts";
+import { isProcess } from "./guarded-process.ts";
 
 /** Progress of a download. */
 export interface DownloadProgress {
@@ -289,10 +290,5 @@ function isAtWork(owner: string): boolean {
   if (owner === "free") return false;
   const match = /^(.+)-(\d+)-[\da-f]{8}$/.exec(owner);
   if (!match || match[1] !== hostname().replaceAll(/[^\w-]/g, "_")) return true;
-  try {
-    process.kill(Number(match[2]), 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== "ESRCH";
-  }
+  return isProcess(Number(match[2]));
 }

@@ -114,5 +114,16 @@ export class GuardedProcess {
   }
 }
 
+/** Returns whether there is a process of this id on this machine. */
+export function isProcess(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // It exists, but belongs to another user.
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
 /** The answer to an order, and that to no order when the process has started. */
 export type OrderAnswer = PackedError | { readonly result: unknown };

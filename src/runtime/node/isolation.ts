@@ -54,12 +54,8 @@ async function run<T>(job: IsolatedJob<T>, { timeMs, memoryBytes }: JobLimits): 
     return answer.result as T;
   } catch (cause) {
     if (cause instanceof XceptionError) throw cause;
-    const reason = messageOf(cause);
-    throw new FormatError({
-      where,
-      what: `${work?.name ?? "reading it"} ended unexpectedly (${reason})`,
-      cause,
-    });
+    const what = `${work?.name ?? "reading it"} ended unexpectedly (${messageOf(cause)})`;
+    throw new FormatError({ where, what, cause });
   } finally {
     clearTimeout(timer);
     // Not awaited: freeing its memory takes a while.

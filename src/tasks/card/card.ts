@@ -29,7 +29,7 @@ const mostClasses = 100;
  */
 export async function cardMarkdown(subject: CardSubject, options?: CardOptions): Promise<string> {
   const { stringify } = await import("yaml");
-  const head = stringify(cardHead(subject, metricsOf(subject)), { lineWidth: 0 });
+  const head = stringify(cardHead(subject, metricsIn(subject)), { lineWidth: 0 });
   return sealed(`---\n${head}---\n\n${toMarkdown(cardDocument(subject, options))}`);
 }
 
@@ -46,16 +46,12 @@ export async function modelFileCard(name: string, bytes: Uint8Array, model: Mode
 
 /** The contents of a card as data, for `xception card --json`. */
 export function cardJson(subject: CardSubject): object {
-  const metrics = metricsOf(subject);
+  const metrics = metricsIn(subject);
   const { files, format, parameters, inputShape, labels, preprocessing, license, provenance, notes } = subject;
   return {
     ...{ files, format, parameters, inputShape, labels, preprocessing, license: license ?? null, provenance },
     ...{ metrics, notes, head: cardHead(subject, metrics) },
   };
-}
-
-function metricsOf({ provenance, labels = [] }: CardSubject): readonly CardMetric[] {
-  return metricsIn(provenance, labels.length);
 }
 
 function cardDocument(subject: CardSubject, options?: CardOptions): ReportDocument {
@@ -192,7 +188,7 @@ function trainingSection({ provenance = {} }: CardSubject): Section {
 }
 
 function metricsSection(subject: CardSubject): Section {
-  const metrics = metricsOf(subject);
+  const metrics = metricsIn(subject);
   const title = "Metrics";
   if (metrics.length === 0) {
     const text = "The file does not state how well the model does. To find out: xception evaluate.";

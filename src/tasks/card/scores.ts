@@ -2,6 +2,7 @@ import * as z from "zod";
 import type { Evaluation } from "../../base/records.ts";
 import { accuracyInterval, type Interval } from "../../base/significance.ts";
 import type { Provenance } from "../../model/model.ts";
+import type { ModelDescription } from "../../model/model-file.ts";
 
 /** Sets of images that a model was evaluated on, as its provenance names them. */
 export const splits = ["test", "validation"] as const;
@@ -53,11 +54,8 @@ export interface CardMetric {
   readonly images: number;
 }
 
-/**
- * The scores that a model's provenance records.
- * @param classes of the model: with five or fewer, top-5 accuracy is always 1.
- */
-export function metricsIn(provenance: Provenance | undefined, classes: number): readonly CardMetric[] {
+/** The scores that a model's provenance records. With five classes or fewer, top-5 accuracy is always 1. */
+export function metricsIn({ provenance, labels = [] }: Partial<ModelDescription>): readonly CardMetric[] {
   return splits.flatMap((split) => {
     const scores = scoresIn(provenance, split);
     if (scores === undefined) return [];
@@ -68,7 +66,7 @@ export function metricsIn(provenance: Provenance | undefined, classes: number): 
       metric("accuracy", name, value).map((each) => ({ ...each, interval: accuracyInterval(each.value, images) }));
     return [
       ...accuracy("Top-1 accuracy", top1),
-      ...(classes > 5 ? accuracy("Top-5 accuracy", top5) : []),
+      ...(labels.length > 5 ? accuracy("Top-5 accuracy", top5) : []),
       ...metric("mean_average_precision", "Mean average precision (MAP@100)", precision),
       ...metric("loss", "Cross-entropy, nats per image", loss),
       ...metric("expected_calibration_error", "Expected calibration error, 15 bins", error),
