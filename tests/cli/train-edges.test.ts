@@ -66,6 +66,11 @@ const flags: Readonly<Record<string, Edges>> = {
   },
   "--middle-flow-repeats": { range: "a whole number from 0 to 100", allowed: ["0", "100"], refused: ["101", "0.5"] },
   "--head-epochs": { ...seed, range: "a whole number from 0" },
+  "--cached-views": {
+    range: "a whole number from 1 to 1000, or none",
+    allowed: ["1", "1000", "none"],
+    refused: ["0", "1001", "0.5"],
+  },
   "--head-views": { range: "a whole number from 1 to 1000", allowed: ["1", "1000"], refused: ["0", "1001", "0.5"] },
   "--head-rate": positive,
   "--layer-decay": { range: "a number above 0, up to 1", allowed: ["1e-9", "1"], refused: ["0", "1.1"] },
