@@ -2,8 +2,7 @@ import { stringify } from "yaml";
 import { UsageError } from "../../src/base/errors.ts";
 import { imageInput } from "../../src/compiler/lower.ts";
 import { imageSizeOf } from "../../src/graph/network.ts";
-import type { Model } from "../../src/model/model.ts";
-import { resizesInGraph } from "../../src/model/model.ts";
+import { type Model, resizesInGraph } from "../../src/model/model.ts";
 import { encodeModel } from "../../src/model/model-file.ts";
 import type { ServeSettings } from "./settings.ts";
 

@@ -1,6 +1,5 @@
 import { OpGraphBuilder } from "../graph/op-builder.ts";
-import type { Operation, OpGraph, OpOf, Value } from "../graph/ops.ts";
-import { readersOf } from "../graph/ops.ts";
+import { type Operation, type OpGraph, type OpOf, readersOf, type Value } from "../graph/ops.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { type FloatTensor, filledTensor, floatTensor } from "../tensor/tensor.ts";
 

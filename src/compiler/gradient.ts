@@ -1,7 +1,6 @@
 import { GraphError } from "../base/errors.ts";
 import { OpGraphBuilder } from "../graph/op-builder.ts";
-import type { Operation, OpGraph, OpKind, Value } from "../graph/ops.ts";
-import { dependents } from "../graph/ops.ts";
+import { dependents, type Operation, type OpGraph, type OpKind, type Value } from "../graph/ops.ts";
 import { sizeOf } from "../tensor/shape.ts";
 import { gradientRules } from "./gradient-rules.ts";
 

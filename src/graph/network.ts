@@ -1,5 +1,4 @@
-import type { Shape } from "../tensor/shape.ts";
-import { sizeOf } from "../tensor/shape.ts";
+import { type Shape, sizeOf } from "../tensor/shape.ts";
 import type { LayerOutput } from "./builder.ts";
 import { layerWeights, type WeightSpec } from "./layer-weights.ts";
 import type { LayerConfig } from "./layers.ts";

@@ -1,7 +1,6 @@
 import type { ExplanationScore, Spread } from "../base/records.ts";
 import { accuracyInterval } from "../base/significance.ts";
-import type { Fact, ImageGallery, ReportDocument, Table } from "./document.ts";
-import { numberColumn } from "./document.ts";
+import { type Fact, type ImageGallery, numberColumn, type ReportDocument, type Table } from "./document.ts";
 import { heatScale } from "./heat-colors.ts";
 import { html, imageUrl, Markup } from "./markup.ts";
 import { formatInterval, formatPercent } from "./numbers.ts";

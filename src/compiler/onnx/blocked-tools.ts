@@ -1,5 +1,4 @@
-import type { Operation, OpGraph, OpKind, OpOf, Value } from "../../graph/ops.ts";
-import { readersOf } from "../../graph/ops.ts";
+import { type Operation, type OpGraph, type OpKind, type OpOf, readersOf, type Value } from "../../graph/ops.ts";
 import { BlockedKernels } from "./blocked-kernels.ts";
 import { type Attributes, domains, type OnnxEmitter } from "./emitter.ts";
 import { type BlockOrder, ValueForms } from "./forms.ts";

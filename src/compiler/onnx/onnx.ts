@@ -1,6 +1,5 @@
 import { GraphError, WeightsError } from "../../base/errors.ts";
-import type { OpGraph, OpKind, Value } from "../../graph/ops.ts";
-import { dependents } from "../../graph/ops.ts";
+import { dependents, type OpGraph, type OpKind, type Value } from "../../graph/ops.ts";
 import type { ImageResize } from "../../graph/preprocessing.ts";
 import type { StoredType } from "../../graph/weights.ts";
 import { sameShape, sizeOf } from "../../tensor/shape.ts";
