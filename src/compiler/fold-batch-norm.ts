@@ -1,7 +1,6 @@
 import { OpGraphBuilder } from "../graph/op-builder.ts";
 import { type Operation, type OpGraph, type OpOf, readersOf, type Value } from "../graph/ops.ts";
-import type { Shape } from "../tensor/shape.ts";
-import { type FloatTensor, filledTensor, floatTensor } from "../tensor/tensor.ts";
+import { type FloatTensor, filledTensor, floatTensor, type LazyTensor } from "../tensor/tensor.ts";
 
 /** A graph whose batch normalizations are folded into its weights. */
 export interface FoldedGraph {
@@ -73,12 +72,6 @@ export function foldStructure(
   return { graph: build.finish(), normalizations: new Map(byKernel) };
 }
 
-/** A tensor that is made when it is asked for. */
-interface StoredTensor {
-  readonly shape: Shape;
-  readonly read: () => FloatTensor;
-}
-
 /**
  * Adds batch normalizations that fold into exactly the kernels and biases of a folded graph: gamma 1, beta 0, variance 1 − ε, and
  * the negative bias as the mean. Tensors of a graph that is not folded stay the same.
@@ -86,8 +79,8 @@ interface StoredTensor {
  */
 export function withNormalizations(
   graph: OpGraph,
-  tensors: ReadonlyMap<string, StoredTensor>,
-): ReadonlyMap<string, StoredTensor> {
+  tensors: ReadonlyMap<string, LazyTensor>,
+): ReadonlyMap<string, LazyTensor> {
   const parameters = new Set(graph.parameters.map(({ name }) => name));
   const all = new Map(tensors);
   for (const [kernel, normalization] of foldStructure(graph).normalizations) {
@@ -102,7 +95,7 @@ export function withNormalizations(
         shape,
         bias.read().data.map((value) => -value),
       );
-    const numbers: [name: string | undefined, tensor: StoredTensor][] = [
+    const numbers: [name: string | undefined, tensor: LazyTensor][] = [
       [gamma, filled(1)],
       [beta, filled(0)],
       [mean, { shape, read: negated }],

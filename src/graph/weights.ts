@@ -1,6 +1,6 @@
 import { type WeightDifferences, WeightsError } from "../base/errors.ts";
 import { formatShape, type Shape, sameShape } from "../tensor/shape.ts";
-import { type FloatTensor, transpose } from "../tensor/tensor.ts";
+import { type FloatTensor, type LazyTensor, transpose } from "../tensor/tensor.ts";
 import type { WeightRole, WeightSpec } from "./layer-weights.ts";
 import { type Network, networkWeights } from "./network.ts";
 
@@ -59,11 +59,7 @@ export function toEngineWeights(network: Network, weights: Weights): ReadonlyMap
  * @param where name of the source in errors, e.g. a file.
  * @throws {WeightsError} a weight is missing or has another shape.
  */
-export function fromEngineWeights(
-  network: Network,
-  tensors: ReadonlyMap<string, { readonly shape: Shape; readonly read: () => FloatTensor }>,
-  where: string,
-): Weights {
+export function fromEngineWeights(network: Network, tensors: ReadonlyMap<string, LazyTensor>, where: string): Weights {
   checkEngineWeights(network, tensors, where);
   // Converted one by one, so that not all are in memory twice.
   return new Map(

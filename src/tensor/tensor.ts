@@ -22,6 +22,12 @@ export interface Tensor<T extends DataType = DataType> {
 /** A float32 tensor. */
 export type FloatTensor = Tensor<"float32">;
 
+/** A tensor in a file, which is read on demand. */
+export interface LazyTensor<Values = FloatTensor> {
+  readonly shape: Shape;
+  readonly read: () => Values;
+}
+
 /**
  * Creates a float32 tensor over `data`, without copying.
  * @throws {ShapeError} `data` does not have as many values as the shape.

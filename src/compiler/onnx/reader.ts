@@ -2,8 +2,8 @@ import { FormatError, messageOf } from "../../base/errors.ts";
 import { decodeMessage } from "../../base/protobuf.ts";
 import { WireReader } from "../../base/wire.ts";
 import { fromHalf } from "../../tensor/half.ts";
-import { type Shape, sizeOf } from "../../tensor/shape.ts";
-import { type FloatTensor, floatTensor } from "../../tensor/tensor.ts";
+import { sizeOf } from "../../tensor/shape.ts";
+import { floatTensor, type LazyTensor } from "../../tensor/tensor.ts";
 import { halfSuffix } from "./emitter.ts";
 import { attributeTypeNumbers, elementTypeNumbers, modelProto } from "./schema.ts";
 
@@ -25,7 +25,7 @@ export interface OnnxContent {
    * (DequantizeLinear); and float16, which is listed under the name of its cast if
    * written by this package. Tensors of other types are omitted.
    */
-  readonly tensors: ReadonlyMap<string, OnnxTensor>;
+  readonly tensors: ReadonlyMap<string, LazyTensor>;
   /** Initializers with external data; they are not among the tensors. */
   readonly external: readonly ExternalTensor[];
 }
@@ -34,12 +34,6 @@ export interface OnnxContent {
 export interface ExternalTensor {
   readonly name: string;
   readonly place: ReadonlyMap<string, string>;
-}
-
-/** A tensor that is copied out of the file on each access. */
-export interface OnnxTensor {
-  readonly shape: Shape;
-  readonly read: () => FloatTensor;
 }
 
 /** A node of a graph, with the attributes that concern weights. */
@@ -209,10 +203,10 @@ function readNode({ op_type: operator = "", input = [], output = [], attribute =
 }
 
 /** Name and values of a tensor of floats. */
-function readTensor(tensor: StoredTensor, where: string): [name: string, tensor: OnnxTensor][] {
+function readTensor(tensor: StoredTensor, where: string): [name: string, tensor: LazyTensor][] {
   const { name = "", dims = [], data_type, float_data: numbers } = tensor;
   if (isExternal(tensor)) return [];
-  const stored = (meant: string, data: () => Float32Array): [string, OnnxTensor][] => {
+  const stored = (meant: string, data: () => Float32Array): [string, LazyTensor][] => {
     return [[meant, { shape: dims, read: () => floatTensor(dims, data()) }]];
   };
   if (data_type === elementTypeNumbers.float32 && numbers?.length === sizeOf(dims)) {
@@ -235,9 +229,9 @@ function readTensor(tensor: StoredTensor, where: string): [name: string, tensor:
 function dequantized(
   nodes: readonly OnnxNode[],
   stored: readonly StoredTensor[],
-  floats: ReadonlyMap<string, OnnxTensor>,
+  floats: ReadonlyMap<string, LazyTensor>,
   where: string,
-): readonly (readonly [name: string, tensor: OnnxTensor])[] {
+): readonly (readonly [name: string, tensor: LazyTensor])[] {
   const integers = new Map(stored.flatMap((tensor) => readIntegers(tensor, where)));
   return nodes.flatMap(
     ({ operator, inputs: [name = "", scaleName = "", zeroName = ""], outputs: [output], ...node }) => {
@@ -279,12 +273,10 @@ const integerArrays: Readonly<Record<number, Int8ArrayConstructor | Uint8ArrayCo
   [elementTypeNumbers.int32]: Int32Array,
 };
 
-interface StoredIntegers {
-  readonly shape: Shape;
-  readonly read: () => Int8Array | Uint8Array | Int32Array;
-}
-
-function readIntegers(tensor: StoredTensor, where: string): [name: string, integers: StoredIntegers][] {
+function readIntegers(
+  tensor: StoredTensor,
+  where: string,
+): [name: string, integers: LazyTensor<Int8Array | Uint8Array | Int32Array>][] {
   const { name = "", dims = [], data_type = 0, raw_data } = tensor;
   const IntegerArray = integerArrays[data_type];
   if (IntegerArray === undefined || raw_data === undefined || isExternal(tensor)) return [];

@@ -4,8 +4,8 @@ import { fromTorchLayout, torchShape, toTorchLayout } from "../../graph/torch-la
 import type { Weights } from "../../graph/weights.ts";
 import { type Architecture, buildNetwork, familyOf } from "../../models/registry.ts";
 import { isUnusedInTimm, recognizeTimm, timmDifferences, timmNames, timmNamesOf } from "../../models/timm-names.ts";
-import { type Shape, sameShape, sizeOf } from "../../tensor/shape.ts";
-import { type FloatTensor, floatTensor, type Tensor } from "../../tensor/tensor.ts";
+import { sameShape, sizeOf } from "../../tensor/shape.ts";
+import { type FloatTensor, floatTensor, type LazyTensor, type Tensor } from "../../tensor/tensor.ts";
 import { type FileContents, type FileFormat, metadataKey } from "../format.ts";
 import type { StoredLayer, StoredWeight } from "../map-weights.ts";
 import { decodeFloats, type EncodedTensor } from "../number-formats.ts";
@@ -60,12 +60,9 @@ function stateDict(format: string, named: readonly NamedTensor[], notes: readonl
   };
 }
 
-/** A tensor that is read on demand. */
-interface NamedTensor {
+interface NamedTensor extends LazyTensor<EncodedTensor> {
   /** Its name in the file. */
   readonly path: string;
-  readonly shape: Shape;
-  readonly read: () => EncodedTensor;
 }
 
 /**
