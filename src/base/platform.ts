@@ -225,7 +225,7 @@ export interface CompileTarget {
 }
 
 /** Returns the device that a network is compiled for before the engine gets it. */
-export function targetOf(
+export function deviceFor(
   { defaultDevice, choosesDevice = false }: Engine,
   { device }: Pick<SessionOptions, "device"> = {},
 ): Device {

@@ -1,13 +1,13 @@
 import { FormatError, UsageError, WeightsError } from "../base/errors.ts";
 import {
   type CompileTarget,
+  deviceFor,
   type Engine,
   type Platform,
   type Session,
   type SessionOptions,
   type Source,
   type SourceReader,
-  targetOf,
 } from "../base/platform.ts";
 import { nameOfSource } from "../base/source.ts";
 import { compile, compileGraph, inferenceForm } from "../compiler/compile.ts";
@@ -100,7 +100,7 @@ export async function createClassifierSession(
   const { engine } = platform;
   const opened = await weightsSource(source, platform, options);
   const { where } = opened;
-  const device = targetOf(engine, session);
+  const device = deviceFor(engine, session);
   const isOwn = isModelFile(opened, options);
   const described = isOwn && device !== "wasm" ? describeModel(opened.bytes, nameOfSource(source)) : undefined;
   // Only CPUs multiply integers.

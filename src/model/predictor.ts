@@ -2,6 +2,7 @@ import { AbortedError, FormatError, UsageError, WeightsError, XceptionError } fr
 import { assertOption, wholeNumber } from "../base/kinds.ts";
 import {
   type CompileTarget,
+  deviceFor,
   type Engine,
   type ImageSource,
   type Platform,
@@ -9,7 +10,6 @@ import {
   type Session,
   type SessionOptions,
   type Tensors,
-  targetOf,
 } from "../base/platform.ts";
 import { describeSource } from "../base/source.ts";
 import { WorkQueue } from "../base/work-queue.ts";
@@ -288,7 +288,7 @@ export function compiledParts(model: InferenceModel, engine: Engine, options?: S
       const form = inferenceForm(device, quantization);
       return compile(network, own, { form, precision, preprocessing, quantization, outputs: [...new Set(outputs)] });
     };
-    const compiled = compileFor({ device: targetOf(engine, options) });
+    const compiled = compileFor({ device: deviceFor(engine, options) });
     const where = `network "${network.name}"`;
     const isolation = networkIsolation(network, compiled, where);
     return withFileName(await engine.createSession(compiled, { ...options, isolation, compileFor }), where);
