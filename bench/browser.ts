@@ -49,6 +49,7 @@ const preprocessing = { ...kerasPreprocessing, interpolation: "bilinear", fit: "
 const labels = Array.from({ length: 1000 }, (_, index) => `class ${index}`);
 const model = { architecture: { family: "xception", options }, weights, labels, preprocessing } as const;
 files.set("/models/float32.onnx", encodeModel(model));
+files.set("/models/int8.onnx", encodeModel(model, { storedAs: "int8" }));
 files.set("/models/float16.onnx", encodeModel(model, { storedAs: "float16" }));
 // A package of its own, which the project's compiler does not see.
 const { writeTflite }: { writeTflite: TfliteWriter } = await import(new URL("./peers/tflite.ts", import.meta.url).href);
@@ -232,6 +233,7 @@ writeResult("browser", {
 
 /** What a page does until its first prediction; the name of the engine, and its model's file. */
 const firsts = {
+  "ours, int8 file": "int8.onnx",
   "ours, float16 file": "float16.onnx",
   "ours, float32 file": "float32.onnx",
   "onnxruntime-web": "folded.onnx",
